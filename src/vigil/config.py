@@ -1,0 +1,188 @@
+"""Settings: frozen dataclasses filled from YAML, then from `key=value` words; the last one wins.
+
+A key that no setting has is an error which names the nearest known one, and all problems of a
+file are reported together.
+"""
+
+import dataclasses
+import difflib
+import os
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from vigil.errors import ConfigError, UsageError
+
+T = TypeVar("T")
+
+
+def config_root() -> Path:
+    """The folder of shipped settings: `$VIGIL_CONFIGS`, the checkout's `configs/`, or the package's copy."""
+    override = os.environ.get("VIGIL_CONFIGS")
+    if override:
+        return Path(override)
+    checkout = Path(__file__).resolve().parents[2] / "configs"
+    return checkout if checkout.is_dir() else Path(__file__).resolve().parent / "configs"
+
+
+def find_config(kind: str, name: str | Path) -> Path:
+    """The file that `name` means: a path to a YAML file, or a name under `configs/<kind>/`.
+
+    Raises UsageError that lists what there is.
+    """
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"} and path.is_file():
+        return path
+    folder = config_root() / kind
+    shipped = folder / f"{Path(name).name.removesuffix('.yaml')}.yaml"
+    if shipped.is_file() and len(path.parts) == 1:
+        return shipped
+    known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml"))) or "none"
+    raise UsageError(
+        f"no {kind} configuration {str(name)!r}; there are: {known} (or give a path to a YAML file)"
+    )
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; raises ConfigError when it cannot be read or is no mapping."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), [f"is not valid YAML: {' '.join(str(error).split())}"]) from error
+    if not isinstance(data, dict):
+        raise ConfigError(str(path), ["must hold `key: value` lines at the top level"])
+    return {str(key): value for key, value in data.items()}
+
+
+def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
+    """Turns `key=value` words into a mapping; values are read as YAML (`lr=1e-4`, `plot=false`)."""
+    overrides: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"expected key=value, got {word!r}")
+        overrides[key.strip().lstrip("-")] = parse_value(value)
+    return overrides
+
+
+def parse_value(text: str) -> Any:
+    """One value as YAML reads it, with `1e-4` as a number (YAML 1.1 would make it text)."""
+    value = yaml.safe_load(text) if text else ""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def load_config(cls: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
+    """Builds `cls` from a YAML file and `key=value` words; raises ConfigError listing every problem."""
+    data = read_yaml(path) | parse_overrides(overrides)
+    return build(cls, data, where=str(path))
+
+
+def build(cls: type[T], data: Mapping[str, Any], *, where: str) -> T:
+    """Builds a frozen settings dataclass from plain data, checking names and types."""
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    problems = [unknown_key(key, fields) for key in data if key not in fields]
+    problems += [f"{name} is missing" for name, f in fields.items() if name not in data and _required(f)]
+    values: dict[str, Any] = {}
+    for key, value in data.items():
+        if key not in fields:
+            continue
+        try:
+            values[key] = _coerce(hints[key], value, where=f"{where}: {key}")
+        except ConfigError as error:
+            problems += [f"{key}: {problem}" for problem in error.problems]
+        except (TypeError, ValueError):
+            problems.append(f"{key} must be {_type_name(hints[key])}, not {value!r}")
+    if problems:
+        raise ConfigError(where, problems)
+    return cls(**values)
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """The complaint about a key nobody knows, with the nearest one that exists."""
+    near = difflib.get_close_matches(key, list(known), n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"unknown key {key!r}{hint}"
+
+
+def _required(field: "dataclasses.Field[Any]") -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _coerce(hint: Any, value: Any, *, where: str) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, Mapping):
+            raise TypeError
+        return build(hint, value, where=where)
+    origin = typing.get_origin(hint)
+    if origin in (types.UnionType, typing.Union):
+        return _coerce_union(typing.get_args(hint), value, where=where)
+    if origin is tuple:
+        return _coerce_tuple(typing.get_args(hint), value, where=where)
+    if origin is typing.Literal:
+        return _coerce_choice(typing.get_args(hint), value)
+    if origin is dict:
+        return _coerce_plain(dict, value)
+    return _coerce_plain(hint, value)
+
+
+def _coerce_union(options: tuple[Any, ...], value: Any, *, where: str) -> Any:
+    if value is None and type(None) in options:
+        return None
+    for option in options:
+        if option is type(None):
+            continue
+        try:
+            return _coerce(option, value, where=where)
+        except (TypeError, ValueError):
+            continue
+    raise TypeError
+
+
+def _coerce_tuple(items: tuple[Any, ...], value: Any, *, where: str) -> tuple[Any, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError
+    return tuple(_coerce(items[0], item, where=where) for item in value)
+
+
+def _coerce_choice(choices: tuple[Any, ...], value: Any) -> Any:
+    if value not in choices:
+        raise TypeError
+    return value
+
+
+def _coerce_plain(hint: Any, value: Any) -> Any:
+    if hint is Any:
+        return value
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if hint is float and isinstance(value, str):
+        return float(value)
+    if hint is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise TypeError
+    return value
+
+
+def _type_name(hint: Any) -> str:
+    origin = typing.get_origin(hint)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(map(repr, typing.get_args(hint)))
+    if origin is tuple:
+        return "a list"
+    names = {float: "a number", int: "a whole number", str: "text", bool: "true or false", Path: "a path"}
+    return names.get(hint, str(hint))

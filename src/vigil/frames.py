@@ -1,0 +1,140 @@
+"""A frame, and the one way every frame is sized and compressed.
+
+Training, scoring and watching all go through `fit` and `encode_jpeg`, so that the model sees the
+same pixels everywhere. Frames leave the cutter already sized to multiples of 32, which makes every
+later resize (LLaMA-Factory's and the processors' of transformers and vLLM) an identity.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from vigil.errors import UsageError
+
+RGB: TypeAlias = NDArray[np.uint8]
+"""One picture: `(H, W, 3) uint8 RGB`."""
+
+GRID_PX = 32
+"""Qwen3-VL merges 2x2 patches of 16 px, so a side must be a multiple of 32."""
+
+MIN_SIDE_PX = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How moving pictures become windows: the part of the contract that the model was trained under.
+
+    `max_pixels` caps the area of a frame; `overlap` is the share of a window that the next one repeats.
+    """
+
+    fps: float = 2.0
+    frames: int = 6
+    overlap: float = 0.4
+    max_pixels: int = 131_072
+    jpeg_quality: int = 90
+
+    def __post_init__(self) -> None:
+        checks = (
+            (0 < self.fps <= 60, f"fps must be above 0 and at most 60, not {self.fps}"),
+            (
+                self.frames >= 2 and self.frames % 2 == 0,
+                f"frames must be even and at least 2, not {self.frames}",
+            ),
+            (0 <= self.overlap < 1, f"overlap must be from 0 to below 1, not {self.overlap}"),
+            (
+                self.max_pixels >= MIN_SIDE_PX**2,
+                f"max_pixels must be at least {MIN_SIDE_PX**2}, not {self.max_pixels}",
+            ),
+            (1 <= self.jpeg_quality <= 100, f"jpeg_quality must be from 1 to 100, not {self.jpeg_quality}"),
+        )
+        problems = [message for ok, message in checks if not ok]
+        if problems:
+            raise UsageError("; ".join(problems))
+
+    @property
+    def stride(self) -> int:
+        """Frames from the start of one window to the start of the next (6 frames, 0.4 -> 4)."""
+        return max(1, self.frames - math.floor(self.frames * self.overlap + 1e-9))
+
+    @property
+    def window_s(self) -> float:
+        """Seconds that a full window stands for."""
+        return self.frames / self.fps
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One sampled picture.
+
+    `time_s` counts from the start of the source; `captured_s` is `time.time()` at capture on live sources.
+    """
+
+    image: RGB
+    time_s: float
+    captured_s: float | None = None
+
+
+@lru_cache(maxsize=1024)
+def fit(width: int, height: int, *, max_pixels: int) -> tuple[int, int]:
+    """The `(width, height)` a picture is resized to: multiples of 32, area at most `max_pixels`.
+
+    Small pictures are not enlarged beyond the next multiple of 32. Among the sizes that fit, the one
+    with the least distortion of shape wins, weighed against lost area (half as heavy, as a stretched
+    figure costs the model more than a slightly smaller one).
+    """
+    if width < 1 or height < 1:
+        raise UsageError(f"a picture of {width}x{height} has no size")
+    scale = min(1.0, math.sqrt(max_pixels / (width * height)))
+    target_w, target_h = width * scale, height * scale
+    candidates = [(w, h) for w in _near_grid(target_w) for h in _near_grid(target_h) if w * h <= max_pixels]
+    if not candidates:
+        candidates = [_thin(width, height, max_pixels=max_pixels)]
+    return min(candidates, key=lambda size: _misfit(size, target_w, target_h))
+
+
+def _near_grid(side: float) -> list[int]:
+    below = max(MIN_SIDE_PX, math.floor(side / GRID_PX) * GRID_PX)
+    return sorted({max(MIN_SIDE_PX, below - GRID_PX), below, below + GRID_PX})
+
+
+def _thin(width: int, height: int, *, max_pixels: int) -> tuple[int, int]:
+    """A very long or tall picture: the short side at its minimum, the long one as far as the cap allows."""
+    long_side = max(MIN_SIDE_PX, max_pixels // MIN_SIDE_PX // GRID_PX * GRID_PX)
+    return (long_side, MIN_SIDE_PX) if width >= height else (MIN_SIDE_PX, long_side)
+
+
+def _misfit(size: tuple[int, int], target_w: float, target_h: float) -> float:
+    w, h = size
+    distortion = abs(math.log((w / h) / (target_w / target_h)))
+    lost_area = abs(math.log((target_w * target_h) / (w * h)))
+    return distortion + 0.5 * lost_area
+
+
+def resize(image: RGB, size_wh: tuple[int, int]) -> RGB:
+    """A picture resized to `(width, height)`; area averaging down, cubic up."""
+    height, width = image.shape[:2]
+    if (width, height) == size_wh:
+        return image
+    smaller = size_wh[0] * size_wh[1] < width * height
+    resized = cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+    return np.ascontiguousarray(resized, dtype=np.uint8)
+
+
+def encode_jpeg(image: RGB, *, quality: int) -> bytes:
+    """A picture as baseline JPEG with 4:2:0 chroma."""
+    data: bytes = simplejpeg.encode_jpeg(
+        np.ascontiguousarray(image), quality=quality, colorspace="RGB", colorsubsampling="420"
+    )
+    return data
+
+
+def decode_jpeg(data: bytes) -> RGB:
+    """The picture in JPEG bytes; raises ValueError when they are damaged."""
+    picture: RGB = simplejpeg.decode_jpeg(data, colorspace="RGB")
+    return picture

@@ -1,0 +1,145 @@
+"""The manifest: the contract that a model was trained under, a `vigil.json` beside its weights.
+
+Training writes it into the adapter, export carries it into the merged model, serving reads it, and
+every client checks it. A server that is only known by its address still tells its contract: `vllm.sh`
+serves the model under a second name which spells it (`Contract.alias`).
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+from vigil.config import build
+from vigil.errors import ConfigError, ManifestError
+from vigil.frames import Sampling
+from vigil.tasks import Task
+
+MANIFEST_NAME = "vigil.json"
+ALIAS_PREFIX = "vigil-contract"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """What must be the same at training, scoring and watching."""
+
+    sampling: Sampling
+    task: str
+    question: str
+    alarm_word: str
+    normal_word: str
+
+    @classmethod
+    def of(cls, task: Task, sampling: Sampling) -> "Contract":
+        """The contract that this task and this sampling make."""
+        return cls(
+            sampling=sampling,
+            task=task.name,
+            question=task.question,
+            alarm_word=task.alarm_word,
+            normal_word=task.normal_word,
+        )
+
+    @property
+    def question_digest(self) -> str:
+        """Eight hex digits that change when the question or a verdict word does."""
+        words = "\n".join((self.question, self.alarm_word, self.normal_word))
+        return hashlib.sha256(words.encode()).hexdigest()[:8]
+
+    @property
+    def alias(self) -> str:
+        """The contract as a model name that people can read too: `vigil-contract:fps=2:frames=6:...`."""
+        s = self.sampling
+        parts = {
+            "fps": f"{s.fps:g}",
+            "frames": s.frames,
+            "overlap": f"{s.overlap:g}",
+            "max_pixels": s.max_pixels,
+            "jpeg_quality": s.jpeg_quality,
+            "task": quote(self.task),
+            "question": self.question_digest,
+        }
+        return ":".join([ALIAS_PREFIX, *(f"{key}={value}" for key, value in parts.items())])
+
+    def differences(self, alias: str) -> list[str]:
+        """What a server's alias says otherwise than this contract, one sentence each."""
+        theirs, ours = _alias_parts(alias), _alias_parts(self.alias)
+        return [
+            f"{key} is {unquote(ours[key])} here and {unquote(theirs.get(key, 'not told'))} at the server"
+            for key in ours
+            if key != "task" and theirs.get(key) != ours[key]
+        ]
+
+
+def sampling_from_alias(alias: str) -> Sampling:
+    """The sampling that a server's alias spells; raises ManifestError when it is not one."""
+    parts = _alias_parts(alias)
+    try:
+        return Sampling(
+            fps=float(parts["fps"]),
+            frames=int(parts["frames"]),
+            overlap=float(parts["overlap"]),
+            max_pixels=int(parts["max_pixels"]),
+            jpeg_quality=int(parts["jpeg_quality"]),
+        )
+    except (KeyError, ValueError) as error:
+        raise ManifestError(f"the server's contract {alias!r} cannot be read: {error}") from error
+
+
+def _alias_parts(alias: str) -> dict[str, str]:
+    return dict(part.partition("=")[::2] for part in alias.split(":")[1:])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """Temperature scaling fitted on held-out clips: p = sigmoid(logit / temperature + bias)."""
+
+    temperature: float = 1.0
+    bias: float = 0.0
+    clips: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """A model's contract and where it came from."""
+
+    contract: Contract
+    base_model: str
+    template: str
+    data_digest: str = ""
+    examples: int = 0
+    created_utc: str = ""
+    vigil_version: str = ""
+    calibration: Calibration | None = None
+    training: dict[str, Any] = field(default_factory=dict)
+    format: int = 1
+
+    def write(self, folder: Path) -> Path:
+        """Writes `vigil.json` into a model folder, whole or not at all."""
+        path = folder / MANIFEST_NAME
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        partial.replace(path)
+        return path
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a model or dataset folder; raises ManifestError when there is none or it is damaged."""
+    path = folder / MANIFEST_NAME
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ManifestError(
+            f"{folder} has no {MANIFEST_NAME}, so nobody knows how its pictures were cut; train it with "
+            "scripts/train.sh, or name the settings yourself (--task, --fps, --frames, --max-pixels)"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"{path} cannot be read: {error}") from error
+    try:
+        return build(Manifest, data, where=str(path))
+    except ConfigError as error:
+        raise ManifestError(
+            f"{path} is damaged or of another version: {'; '.join(error.problems)}"
+        ) from error

@@ -1,0 +1,85 @@
+"""What the judge says of a window: alarm, normal, or unknown with a cause - never an error as an answer."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """The three things that a verdict can be."""
+
+    ALARM = "alarm"
+    NORMAL = "normal"
+    UNKNOWN = "unknown"
+
+
+class Cause(StrEnum):
+    """Why a verdict is unknown; each is counted and shown by its name."""
+
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    UNAUTHORIZED = "unauthorized"
+    RATE_LIMITED = "rate_limited"
+    REJECTED = "rejected"
+    SERVER_ERROR = "server_error"
+    CUT_OFF = "cut_off"
+    UNPARSEABLE = "unparseable"
+    OUTSIDE = "outside"
+    UNREADABLE = "unreadable"
+    DROPPED = "dropped"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+CAUSE_MEANINGS = {
+    Cause.TIMEOUT: "the deadline passed before the verdict came",
+    Cause.UNREACHABLE: "no connection to the endpoint",
+    Cause.UNAUTHORIZED: "the endpoint refused the key",
+    Cause.RATE_LIMITED: "the endpoint asked to slow down",
+    Cause.REJECTED: "the endpoint called the request wrong",
+    Cause.SERVER_ERROR: "the endpoint failed inside",
+    Cause.CUT_OFF: "the answer broke off",
+    Cause.UNPARSEABLE: "the answer begins with neither verdict word",
+    Cause.OUTSIDE: "almost all probability lies on other words than the two",
+    Cause.UNREADABLE: "the source gave no picture",
+    Cause.DROPPED: "live: a newer window took its place",
+    Cause.SKIPPED: "the motion gate found the window still",
+    Cause.CANCELLED: "stopped before it was judged",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One window's verdict.
+
+    `p_alarm` is the calibrated P(alarm word) / (P(alarm word) + P(normal word)) and `p_outside` the
+    probability that the model gave to anything else: a health signal. Both are None when unknown.
+    """
+
+    outcome: Outcome
+    cause: Cause | None = None
+    p_alarm: float | None = None
+    p_raw: float | None = None
+    p_outside: float | None = None
+    text: str | None = None
+    start_s: float = 0.0
+    end_s: float = 0.0
+    latency_ms: float = 0.0
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.outcome is Outcome.UNKNOWN) != (self.cause is not None):
+            raise ValueError("a verdict has a cause exactly when it is unknown")
+
+    @classmethod
+    def unknown(
+        cls, cause: Cause, *, start_s: float, end_s: float, latency_ms: float = 0.0, detail: str = ""
+    ) -> "Verdict":
+        """A verdict that says why there is none."""
+        return cls(
+            outcome=Outcome.UNKNOWN,
+            cause=cause,
+            start_s=start_s,
+            end_s=end_s,
+            latency_ms=latency_ms,
+            detail=detail,
+        )

@@ -1,0 +1,107 @@
+"""The cutter: frames in, windows out - the same code for training, scoring and watching.
+
+A full window holds `sampling.frames` frames; the next one starts `sampling.stride` frames later. The
+end of a file is never lost: frames that no full window covers give one last window that reaches
+back as far as it can. A clip shorter than a window gives one short window, and an odd number of
+frames is made even by repeating the last, because Qwen3-VL reads frames in pairs and the two
+servers pad an odd one differently.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from vigil.frames import RGB, Frame, Sampling, encode_jpeg
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A frame as the model gets it: the JPEG, made once and shared by the windows that overlap."""
+
+    frame: Frame
+    jpeg: bytes
+
+    @property
+    def time_s(self) -> float:
+        return self.frame.time_s
+
+    @property
+    def image(self) -> RGB:
+        return self.frame.image
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Consecutive shots that are judged together; `repeated` of the last ones repeat the final picture."""
+
+    index: int
+    shots: tuple[Shot, ...]
+    repeated: int = 0
+
+    @property
+    def start_s(self) -> float:
+        """Time of the first frame in the source."""
+        return self.shots[0].time_s
+
+    @property
+    def end_s(self) -> float:
+        """Time of the last frame in the source."""
+        return self.shots[-1].time_s
+
+    @property
+    def jpegs(self) -> tuple[bytes, ...]:
+        """The pictures in order, as they are sent and stored."""
+        return tuple(shot.jpeg for shot in self.shots)
+
+    @property
+    def captured_s(self) -> float | None:
+        """When the last frame was captured (`time.time()`), on live sources."""
+        return self.shots[-1].frame.captured_s
+
+
+def cut(frames: Iterable[Frame], sampling: Sampling) -> Iterator[Window]:
+    """Cuts a finite or endless run of frames, already sampled and sized, into windows.
+
+    A full window is yielded as soon as its last frame is there. A change of picture size in the
+    middle (a camera that was switched over) starts a new run, since a window must be of one size.
+    """
+    cutter = Cutter(sampling)
+    for frame in frames:
+        yield from cutter.push(frame)
+    yield from cutter.finish()
+
+
+class Cutter:
+    """The state between two frames of one source; `push` a frame, take what windows it completes."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self.sampling = sampling
+        self._shots: list[Shot] = []
+        self._until_due = sampling.frames
+        self._uncovered = 0
+        self._next_index = 0
+
+    def push(self, frame: Frame) -> Iterator[Window]:
+        """Adds a frame; yields the window it completes, and before it the rest of a run it ends."""
+        if self._shots and self._shots[-1].image.shape != frame.image.shape:
+            yield from self.finish()
+        self._shots.append(Shot(frame, encode_jpeg(frame.image, quality=self.sampling.jpeg_quality)))
+        del self._shots[: -self.sampling.frames]
+        self._uncovered += 1
+        self._until_due -= 1
+        if self._until_due == 0:
+            self._until_due = self.sampling.stride
+            yield self._emit()
+
+    def finish(self) -> Iterator[Window]:
+        """Ends the run: yields the last window when frames are left that none has covered."""
+        if self._uncovered:
+            yield self._emit()
+        self._shots.clear()
+        self._until_due = self.sampling.frames
+
+    def _emit(self) -> Window:
+        odd = len(self._shots) % 2
+        window = Window(self._next_index, (*self._shots, *self._shots[-1:] * odd), repeated=odd)
+        self._next_index += 1
+        self._uncovered = 0
+        return window
