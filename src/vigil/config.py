@@ -42,9 +42,7 @@ def find_config(kind: str, name: str | Path) -> Path:
     if shipped.is_file() and len(path.parts) == 1:
         return shipped
     known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml"))) or "none"
-    raise UsageError(
-        f"no {kind} configuration {str(name)!r}; there are: {known} (or give a path to a YAML file)"
-    )
+    raise UsageError(f"no {kind} configuration {str(name)!r}; there are: {known} (or give a path to a YAML file)")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -140,6 +140,4 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return build(Manifest, data, where=str(path))
     except ConfigError as error:
-        raise ManifestError(
-            f"{path} is damaged or of another version: {'; '.join(error.problems)}"
-        ) from error
+        raise ManifestError(f"{path} is damaged or of another version: {'; '.join(error.problems)}") from error

@@ -71,15 +71,6 @@ class Verdict:
             raise ValueError("a verdict has a cause exactly when it is unknown")
 
     @classmethod
-    def unknown(
-        cls, cause: Cause, *, start_s: float, end_s: float, latency_ms: float = 0.0, detail: str = ""
-    ) -> "Verdict":
+    def unknown(cls, cause: Cause, *, start_s: float = 0.0, end_s: float = 0.0, detail: str = "") -> "Verdict":
         """A verdict that says why there is none."""
-        return cls(
-            outcome=Outcome.UNKNOWN,
-            cause=cause,
-            start_s=start_s,
-            end_s=end_s,
-            latency_ms=latency_ms,
-            detail=detail,
-        )
+        return cls(outcome=Outcome.UNKNOWN, cause=cause, start_s=start_s, end_s=end_s, detail=detail)

@@ -1,0 +1,261 @@
+"""The judge asks the endpoint about windows and turns whatever comes back into verdicts.
+
+    async with await Judge.connect(endpoint, task, sampling) as judge:
+        verdict = await judge.verdict(window.jpegs, start_s=window.start_s, end_s=window.end_s)
+
+`verdict` costs one token. `describe` streams: the verdict is told at the first token, a normal answer
+is cut off there, and only an alarm is put into words. Neither ever raises for a fault of the endpoint:
+that is an `unknown` with its cause.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self, TypeAlias
+
+import openai
+
+from vigil.frames import Sampling
+from vigil.judge import connection
+from vigil.judge.answer import Mass, Words, read_mass, request_options, word_at_start
+from vigil.judge.endpoint import Endpoint
+from vigil.judge.faults import REPLY_FAULTS, Fault, cause_of, detail_of
+from vigil.judge.probe import supported_media
+from vigil.judge.prompt import Media, Message, messages
+from vigil.judge.sequences import sequence_mass
+from vigil.judge.stream import StreamedAnswer, stream_answer
+from vigil.manifest import Calibration, Contract
+from vigil.tasks import Task
+from vigil.verdict import Cause, Outcome, Verdict
+
+OnVerdict: TypeAlias = Callable[[Verdict], None]
+"""Told the verdict of `describe` at its first token, long before the words are complete."""
+
+OnText: TypeAlias = Callable[[str], None]
+"""Told each piece of text as it arrives."""
+
+ALARM_FROM = 0.5
+"""The probability from which a verdict is an alarm; events have their own, higher tiers."""
+
+VERDICT_TOKENS = {"ids": 1, "top": 8}
+"""Tokens asked for a verdict: a server that reports no probabilities must at least spell the word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an answer told: the words' probabilities, or else the word that it begins with."""
+
+    mass: Mass | None
+    said: Literal["alarm", "normal"] | None = None
+
+
+class Judge:
+    """Asks one model of one endpoint about windows of one task.
+
+    `max_in_flight` bounds the requests at once, `deadline_s` each request with its retries, of which
+    there are `retries`, only for refusals that a repetition can cure (429, 5xx, no connection).
+    `min_mass` is the least probability that the two verdict words must have together.
+    """
+
+    def __init__(
+        self,
+        client: openai.AsyncOpenAI,
+        *,
+        model: str,
+        words: Words,
+        task: Task,
+        sampling: Sampling,
+        media: Media = "video",
+        calibration: Calibration | None = None,
+        contract_differences: Sequence[str] = (),
+        max_in_flight: int = 32,
+        deadline_s: float = 30.0,
+        min_mass: float = 0.0,
+        alarm_from: float = ALARM_FROM,
+    ) -> None:
+        self.model = model
+        self.task = task
+        self.sampling = sampling
+        self.media = media
+        self.words = words
+        self.calibration = calibration
+        self.contract_differences = tuple(contract_differences)
+        self.deadline_s = deadline_s
+        self.min_mass = min_mass
+        self.alarm_from = alarm_from
+        self._client = client
+        self._room = asyncio.Semaphore(max_in_flight)
+
+    @classmethod
+    async def connect(
+        cls,
+        endpoint: Endpoint,
+        task: Task,
+        sampling: Sampling,
+        *,
+        media: Media | None = None,
+        strict: bool = False,
+        retries: int = 2,
+        answer_tokens: int = 1,
+        deadline_s: float = 30.0,
+        **settings: Any,
+    ) -> Self:
+        """Finds the model, checks its contract, words, context and media, and returns a judge ready to ask.
+
+        Raises EndpointError when no verdict could ever come of it.
+        """
+        client = openai.AsyncOpenAI(
+            base_url=endpoint.url,
+            # The package insists on a key; servers that want none ignore it.
+            api_key=endpoint.api_key or "none",
+            timeout=deadline_s,
+            max_retries=retries,
+        )
+        try:
+            model = await connection.find_model(client, endpoint)
+            differences = connection.check_contract(model, Contract.of(task, sampling), strict=strict)
+            connection.check_context(model, task, sampling, answer_tokens=answer_tokens)
+            words = await connection.ask_words(endpoint, task, model)
+            media = media or await supported_media(client, model.name)
+        except BaseException:
+            await client.close()
+            raise
+        return cls(
+            client,
+            model=model.name,
+            words=words,
+            task=task,
+            sampling=sampling,
+            media=media,
+            contract_differences=differences,
+            deadline_s=deadline_s,
+            **settings,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def describe(
+        self,
+        jpegs: Sequence[bytes],
+        *,
+        start_s: float = 0.0,
+        end_s: float = 0.0,
+        max_tokens: int = 200,
+        describe_normal: bool = False,
+        on_verdict: OnVerdict | None = None,
+        on_text: OnText | None = None,
+    ) -> Verdict:
+        """The verdict and, for alarms (or always, with `describe_normal`), the words, streamed in one request.
+
+        `latency_ms` is the time to the verdict. Words that break off after the verdict do not undo it: the
+        verdict keeps what text there is and says so in `detail`.
+        """
+        started = time.perf_counter()
+        answer = StreamedAnswer()
+        told: list[Verdict] = []
+
+        def go_on(answer: StreamedAnswer) -> bool:
+            reading = Reading(answer.mass, word_at_start(answer.text, self.words))
+            verdict = replace(self._weigh(reading), start_s=start_s, end_s=end_s, latency_ms=_since_ms(started))
+            told.append(verdict)
+            if on_verdict is not None:
+                on_verdict(verdict)
+            return describe_normal or verdict.outcome is Outcome.ALARM
+
+        async def ask() -> None:
+            asked = self._messages(jpegs)
+            if self.words.way == "sequences":
+                answer.mass = await sequence_mass(self._client, self.model, asked, self.words)
+            await stream_answer(
+                self._client,
+                answer,
+                model=self.model,
+                asked=asked,
+                words=self.words,
+                max_tokens=max_tokens,
+                go_on=go_on,
+                on_text=on_text,
+            )
+
+        fault = await self._bounded(ask)
+        if not told:
+            fault = fault or Fault(Cause.CUT_OFF, "the answer ended before its first token")
+            return replace(fault.verdict(), start_s=start_s, end_s=end_s, latency_ms=_since_ms(started))
+        broken = "" if fault is None else f"the words broke off: {fault.detail}"
+        if fault is None and not answer.complete and not answer.stopped:
+            broken = "the words broke off: the stream ended early"
+        return replace(told[0], text=answer.text or None, detail=told[0].detail or broken)
+
+    async def verdict(self, jpegs: Sequence[bytes], *, start_s: float = 0.0, end_s: float = 0.0) -> Verdict:
+        """Whether the window alarms, by one token. The JPEGs are of one size and even in number."""
+        started = time.perf_counter()
+        read: list[Reading] = []
+
+        async def ask() -> None:
+            read.append(await self._read(jpegs))
+
+        fault = await self._bounded(ask)
+        verdict = self._weigh(read[0]) if fault is None else fault.verdict()
+        return replace(verdict, start_s=start_s, end_s=end_s, latency_ms=_since_ms(started))
+
+    async def _bounded(self, ask: Callable[[], Awaitable[None]]) -> Fault | None:
+        """Asks within the deadline, when there is room; a fault of the endpoint is returned, not raised."""
+        async with self._room:
+            try:
+                async with asyncio.timeout(self.deadline_s):
+                    await ask()
+            except REPLY_FAULTS as error:
+                return Fault(cause_of(error), detail_of(error))
+        return None
+
+    async def _read(self, jpegs: Sequence[bytes]) -> Reading:
+        asked = self._messages(jpegs)
+        if self.words.way == "sequences":
+            return Reading(await sequence_mass(self._client, self.model, asked, self.words))
+        answer = await self._client.chat.completions.create(
+            model=self.model,
+            messages=asked,  # type: ignore[arg-type]
+            max_tokens=VERDICT_TOKENS[self.words.way],
+            temperature=0.0,
+            **request_options(self.words),
+        )
+        if not answer.choices:
+            return Reading(None)
+        choice = answer.choices[0]
+        said = word_at_start(choice.message.content or "", self.words)
+        return Reading(read_mass(choice.logprobs, self.words), said)
+
+    def _weigh(self, reading: Reading) -> Verdict:
+        """The verdict that a reading makes; without probabilities the word itself decides, without a p."""
+        mass = reading.mass
+        if mass is None:
+            return _by_word(reading.said)
+        if 1.0 - mass.outside < self.min_mass:
+            detail = f"{mass.outside:.1%} of the probability lies outside the two verdict words"
+            return Verdict.unknown(Cause.OUTSIDE, detail=detail)
+        p_alarm = mass.p_alarm(self.calibration)
+        return Verdict(
+            outcome=Outcome.ALARM if p_alarm >= self.alarm_from else Outcome.NORMAL,
+            p_alarm=p_alarm,
+            p_raw=mass.p_alarm(),
+            p_outside=mass.outside,
+        )
+
+    def _messages(self, jpegs: Sequence[bytes]) -> list[Message]:
+        return messages(jpegs, self.task.question, media=self.media, fps=self.sampling.fps)
+
+
+def _by_word(said: Literal["alarm", "normal"] | None) -> Verdict:
+    if said is None:
+        detail = "the answer shows neither verdict word nor their probabilities"
+        return Verdict.unknown(Cause.UNPARSEABLE, detail=detail)
+    return Verdict(outcome=Outcome(said))
+
+
+def _since_ms(started: float) -> float:
+    return (time.perf_counter() - started) * 1000.0

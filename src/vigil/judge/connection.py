@@ -1,0 +1,146 @@
+"""What the judge finds out before it asks anything: the model, its contract, its words, its limits.
+
+Everything that would make every later verdict wrong or unknown is said here, once and in full.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import openai
+
+from vigil.errors import EndpointError
+from vigil.frames import Sampling
+from vigil.judge.answer import Words
+from vigil.judge.endpoint import Endpoint
+from vigil.judge.faults import detail_of
+from vigil.manifest import ALIAS_PREFIX, Contract
+from vigil.tasks import Task
+
+logger = logging.getLogger(__name__)
+
+TOKENS_PER_PAIR = 8
+"""Timestamp (6 tokens in Qwen3-VL's tokenizer) and the two vision markers of a pair of frames."""
+
+TURN_TOKENS = 16
+"""The markers around a user turn and the start of the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedModel:
+    """One model of the endpoint; `alias` spells its contract where `vllm.sh` serves it."""
+
+    name: str
+    alias: str = ""
+    max_model_len: int | None = None
+
+
+async def find_model(client: openai.AsyncOpenAI, endpoint: Endpoint) -> ServedModel:
+    """The model to ask: the named one, or the only one there is. Raises EndpointError otherwise."""
+    cards = await _cards(client, endpoint)
+    plain = [card for card in cards if not card.id.startswith(ALIAS_PREFIX)]
+    card = _choose(plain, endpoint)
+    return ServedModel(
+        name=card.id, alias=_alias_beside(card, cards), max_model_len=getattr(card, "max_model_len", None)
+    )
+
+
+async def _cards(client: openai.AsyncOpenAI, endpoint: Endpoint) -> list[Any]:
+    try:
+        return list((await client.models.list()).data)
+    except openai.AuthenticationError as error:
+        raise EndpointError(
+            f"{endpoint.url} refused the key; put the server's key into $VIGIL_API_KEY or name it with --key-file"
+        ) from error
+    except openai.APIConnectionError as error:
+        raise EndpointError(
+            f"nothing answers at {endpoint.url} ({detail_of(error)}); start a server with `./vllm.sh MODEL_DIR`, "
+            "or name another with --url"
+        ) from error
+    except (openai.OpenAIError, ValueError, AttributeError, TypeError) as error:
+        raise EndpointError(f"{endpoint.url} does not list its models: {detail_of(error)}") from error
+
+
+def _choose(cards: Sequence[Any], endpoint: Endpoint) -> Any:
+    names = [card.id for card in cards]
+    if not cards:
+        raise EndpointError(f"{endpoint.url} serves no model")
+    if not endpoint.model:
+        bases = [card for card in cards if not getattr(card, "parent", None)]
+        if len(bases) == 1:
+            return bases[0]
+        raise EndpointError(f"{endpoint.url} serves several models; name one with --model: {', '.join(names)}")
+    if endpoint.model not in names:
+        raise EndpointError(f"{endpoint.url} has no model {endpoint.model!r}; it serves {', '.join(names)}")
+    return cards[names.index(endpoint.model)]
+
+
+def _alias_beside(card: Any, cards: Sequence[Any]) -> str:
+    """The contract that is served from the same weights as this model."""
+    root = getattr(card, "root", None)
+    same = [c.id for c in cards if c.id.startswith(ALIAS_PREFIX) and getattr(c, "root", None) == root]
+    return str(same[0]) if same else ""
+
+
+def check_contract(model: ServedModel, contract: Contract, *, strict: bool) -> list[str]:
+    """What the server's contract says otherwise than ours, logged; raises EndpointError when `strict`."""
+    if model.alias:
+        differences = contract.differences(model.alias)
+    else:
+        differences = ["the server does not tell its contract (vllm.sh would); it cannot be checked"]
+    for difference in differences:
+        logger.warning("model %s: %s", model.name, difference)
+    if strict and differences:
+        raise EndpointError(f"model {model.name} was trained otherwise: {'; '.join(differences)}")
+    return differences
+
+
+async def ask_words(endpoint: Endpoint, task: Task, model: ServedModel) -> Words:
+    """How the server's tokenizer splits the two verdict words; unsplit where it has no `/tokenize`."""
+    headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+    async with httpx.AsyncClient(timeout=10.0, headers=headers, trust_env=False) as http:
+        alarm_ids = await _tokenize(http, endpoint, model, task.alarm_word)
+        normal_ids = await _tokenize(http, endpoint, model, task.normal_word)
+    words = Words(alarm=task.alarm_word, normal=task.normal_word, alarm_ids=alarm_ids, normal_ids=normal_ids)
+    if words.way != "ids":
+        logger.warning(
+            "model %s: the verdict words are %s; probabilities are read by the slower way %r (docs/judge.md)",
+            model.name,
+            "not single tokens" if words.way == "sequences" else "not checked, as the server has no /tokenize",
+            words.way,
+        )
+    return words
+
+
+async def _tokenize(http: httpx.AsyncClient, endpoint: Endpoint, model: ServedModel, text: str) -> tuple[int, ...]:
+    body = {"model": model.name, "prompt": text, "add_special_tokens": False}
+    try:
+        answer = await http.post(f"{endpoint.root}/tokenize", json=body)
+        tokens = answer.json()["tokens"] if answer.is_success else []
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return ()
+    return tuple(int(token) for token in tokens) if isinstance(tokens, list) else ()
+
+
+def check_context(model: ServedModel, task: Task, sampling: Sampling, *, answer_tokens: int) -> None:
+    """Raises EndpointError when a full window cannot fit the server's context, saying what would."""
+    if model.max_model_len is None:
+        return
+    needed = window_tokens(task, sampling) + answer_tokens
+    if needed > model.max_model_len:
+        raise EndpointError(
+            f"a window needs up to {needed} tokens ({sampling.frames} frames of {sampling.max_pixels} pixels, the "
+            f"question and {answer_tokens} for the answer) and {model.name} is served with {model.max_model_len}; "
+            f"serve it with --max-model-len {needed} or more, or lower --max-pixels"
+        )
+
+
+def window_tokens(task: Task, sampling: Sampling) -> int:
+    """The most prompt tokens that a window can take: 32x32 pixels of a pair of frames are one token."""
+    pairs = sampling.frames // 2
+    visual = pairs * (sampling.max_pixels // (32 * 32) + TOKENS_PER_PAIR)
+    # One token a character never falls short: byte-level BPE gives Chinese at most about one token a
+    # character in Qwen's vocabulary, and English far fewer.
+    return visual + len(task.question) + TURN_TOKENS

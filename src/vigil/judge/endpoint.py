@@ -1,0 +1,64 @@
+"""Where the judge asks: an OpenAI-compatible address, a model, and a key that is never shown.
+
+The key comes from `$VIGIL_API_KEY`, from a file, or from `.vigil/key`, which `vllm.sh` makes at its
+first start. Nobody else's endpoint is ever fallen back to.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from vigil.errors import UsageError
+
+DEFAULT_URL = "http://127.0.0.1:8000/v1"
+KEY_VARIABLE = "VIGIL_API_KEY"
+KEY_FILE = Path(".vigil/key")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """An OpenAI-compatible server; `model` may stay empty when it serves only one."""
+
+    url: str = DEFAULT_URL
+    model: str = ""
+    api_key: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in {"http", "https"} or not parts.netloc:
+            raise UsageError(f"{self.url!r} is no http address of an endpoint; it looks like {DEFAULT_URL}")
+        if parts.username or parts.password:
+            raise UsageError("keep the key out of the address: put it into $VIGIL_API_KEY or a --key-file")
+        object.__setattr__(self, "url", _with_version(self.url))
+
+    @property
+    def root(self) -> str:
+        """The server's address without `/v1`, where vLLM keeps `/tokenize` and `/health`."""
+        return self.url.removesuffix("/v1")
+
+
+def _with_version(url: str) -> str:
+    """Adds the `/v1` that people forget."""
+    url = url.rstrip("/")
+    return url if urlsplit(url).path else f"{url}/v1"
+
+
+def read_key(key_file: Path | None = None) -> str:
+    """The key for the endpoint: a named file, then the environment, then `.vigil/key`; empty when there is none."""
+    if key_file is not None:
+        return _key_in(key_file)
+    from_environment = os.environ.get(KEY_VARIABLE, "")
+    if from_environment:
+        return from_environment
+    return _key_in(KEY_FILE) if KEY_FILE.is_file() else ""
+
+
+def _key_in(path: Path) -> str:
+    try:
+        key = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the key file {path} cannot be read: {error}") from error
+    if not key or not key.isprintable() or " " in key:
+        raise UsageError(f"the key file {path} must hold one key and nothing else")
+    return key

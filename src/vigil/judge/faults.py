@@ -1,0 +1,53 @@
+"""Every fault of the endpoint by its name: the one place where errors of openai and its HTTP client end."""
+
+from dataclasses import dataclass
+
+import openai
+
+from vigil.verdict import Cause, Verdict
+
+REPLY_FAULTS = (openai.OpenAIError, TimeoutError, OSError, ValueError, KeyError, AttributeError, TypeError)
+"""All that a reply can raise: the last four come out of the client package when it is no chat completion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a question got no verdict."""
+
+    cause: Cause
+    detail: str
+
+    def verdict(self) -> Verdict:
+        """The unknown verdict that this fault makes."""
+        return Verdict.unknown(self.cause, detail=self.detail)
+
+
+def cause_of(error: BaseException) -> Cause:
+    """The cause that a verdict carries when a request ended in this error."""
+    if isinstance(error, openai.APITimeoutError | TimeoutError):
+        return Cause.TIMEOUT
+    if isinstance(error, openai.APIResponseValidationError):
+        return Cause.UNPARSEABLE
+    if isinstance(error, openai.APIStatusError):
+        return _cause_of_status(error.status_code)
+    if isinstance(error, openai.APIConnectionError):
+        return Cause.UNREACHABLE
+    if isinstance(error, openai.APIError):
+        return Cause.SERVER_ERROR
+    return Cause.CUT_OFF
+
+
+def _cause_of_status(status: int) -> Cause:
+    if status in {401, 403}:
+        return Cause.UNAUTHORIZED
+    if status == 429:
+        return Cause.RATE_LIMITED
+    if status in {408, 504}:
+        return Cause.TIMEOUT
+    return Cause.SERVER_ERROR if status >= 500 else Cause.REJECTED
+
+
+def detail_of(error: BaseException) -> str:
+    """What the endpoint said, on one line of at most 300 characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else text[:297] + "..."
