@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Writes requirements/*.txt anew: exact pins for Python 3.11 to 3.13, from pyproject.toml and requirements/*.in.
+#
+#   scripts/lock.sh                   keep the pins that still fit, add what is new
+#   scripts/lock.sh --upgrade         take the newest of everything that is not fixed in the .in files
+#   scripts/lock.sh --upgrade-package openai
+#
+# Needs the package index, no GPU. Commit what it wrote; scripts/setup.sh then brings the environments up to it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/uv.sh
+find_uv
+
+compile() { # compile OUTPUT INPUT [uv option ...]
+    local output=$1 input=$2
+    shift 2
+    echo "locking requirements/$output" >&2
+    "$UV" pip compile --quiet --universal --python-version 3.11 --no-annotate \
+        --custom-compile-command "scripts/lock.sh" "$input" --output-file "requirements/$output" "$@" ||
+        fail "locking requirements/$output" "read the conflict above; the limits are in $input"
+}
+
+compile core.txt pyproject.toml "$@"
+compile dev.txt pyproject.toml --extra dev "$@"
+compile train.txt requirements/train.in "$@"
+compile serve-cpu.txt requirements/serve-cpu.in --override requirements/serve-cpu.override.txt "$@"
+compile serve-gpu.txt requirements/serve-gpu.in "$@"
