@@ -1,0 +1,16 @@
+"""Drawn clips: surveillance-like scenes of peaceful people and of fights, reproducible from a seed.
+
+`vigil synth` writes a data set of them; the tiny base model is trained to see on them.
+"""
+
+from vigil.dataset.synth.cast import FIGHT_ACTIVITIES, NORMAL_ACTIVITIES
+from vigil.dataset.synth.clip import DEFAULT_DIFFICULTY, ClipFacts, DrawnClip, draw_clip
+
+__all__ = [
+    "DEFAULT_DIFFICULTY",
+    "FIGHT_ACTIVITIES",
+    "NORMAL_ACTIVITIES",
+    "ClipFacts",
+    "DrawnClip",
+    "draw_clip",
+]

@@ -1,0 +1,102 @@
+"""What the camera adds: jitter, slow pans, noise, flicker, a clock in the corner, and lossy compression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vigil.dataset.synth.figure import FloatArray, Image
+from vigil.dataset.synth.motion import Wobble, wobble
+from vigil.dataset.synth.scene import MARGIN
+
+_GRAIN = np.random.default_rng(20).normal(0, 1, (3, 400, 400)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One camera's faults; sizes are fractions of the frame, noise is in grey levels."""
+
+    shake: Wobble
+    shake_size: float
+    pan_per_s: tuple[float, float]
+    noise: float
+    flicker: Wobble
+    flicker_size: float
+    grey: bool
+    gain: FloatArray
+    jpeg_quality: int
+    clock: bool
+    mirrored: bool
+    blur: bool
+
+
+def random_camera(rng: np.random.Generator, *, difficulty: float) -> Camera:
+    """Draw a camera; difficulty 0 is steady and clean."""
+    shaky = rng.random() < 0.3 * difficulty
+    panning = rng.random() < 0.12 * difficulty
+    return Camera(
+        shake=wobble(rng, channels=2, rate_hz=rng.uniform(2, 12)),
+        shake_size=float(rng.uniform(0.002, 0.012)) if shaky else 0.0,
+        pan_per_s=tuple(rng.uniform(-0.025, 0.025, 2)) if panning else (0.0, 0.0),
+        noise=float(rng.gamma(1.5, 4.0) * difficulty),
+        flicker=wobble(rng, channels=1, rate_hz=rng.uniform(0.3, 6)),
+        flicker_size=float(rng.uniform(0, 0.08) * difficulty) if rng.random() < 0.5 else 0.0,
+        grey=bool(rng.random() < 0.22 * (0.3 + difficulty)),
+        gain=1.0 + rng.normal(0, 0.1 * difficulty, 3),
+        jpeg_quality=int(rng.integers(35 if difficulty > 0.3 else 75, 96)),
+        clock=bool(rng.random() < 0.35 * difficulty),
+        mirrored=bool(rng.random() < 0.5),
+        blur=bool(rng.random() < 0.2 * difficulty),
+    )
+
+
+def view_offsets(camera: Camera, times_s: FloatArray) -> FloatArray:
+    """Where the view begins inside the larger background: (T, xy) as fractions of the frame, within the margin."""
+    middle = float(times_s.mean())
+    pan = np.asarray(camera.pan_per_s) * (times_s - middle)[:, None]
+    moved = pan + camera.shake_size * camera.shake.at(times_s)
+    return np.asarray(np.clip(moved, -MARGIN, MARGIN) + MARGIN)
+
+
+def finish(camera: Camera, image: Image, time_s: float, *, seed: int) -> Image:
+    """Turn a drawn picture into what such a camera would have recorded."""
+    picture = image.astype(np.float32) * camera.gain.astype(np.float32)
+    if camera.grey:
+        picture = np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2)
+    if camera.flicker_size:
+        picture *= 1.0 + camera.flicker_size * float(camera.flicker.at(np.array([time_s]))[0, 0])
+    if camera.noise > 0.5:
+        picture += camera.noise * _grain(picture.shape[:2], seed)
+    if camera.blur:
+        picture = np.asarray(cv2.GaussianBlur(picture, (3, 3), 0))
+    result: Image = np.clip(picture, 0, 255).astype(np.uint8)
+    if camera.clock:
+        _stamp(result, time_s)
+    return compressed(result, quality=camera.jpeg_quality)
+
+
+def _grain(shape: tuple[int, int], seed: int) -> FloatArray:
+    # a large random field is cut at random: drawing millions of normals would cost more than the drawing itself
+    height, width = shape
+    rng = np.random.default_rng(seed)
+    if height > 400 or width > 400:
+        return np.asarray(rng.normal(0, 1, (height, width, 1)))
+    top, left = rng.integers(0, 401 - height), rng.integers(0, 401 - width)
+    return np.asarray(_GRAIN[rng.integers(3), top : top + height, left : left + width, None])
+
+
+def _stamp(image: Image, time_s: float) -> None:
+    height = image.shape[0]
+    text = f"CAM 2 12:{int(time_s) // 60 % 60:02d}:{int(time_s) % 60:02d}"
+    at = (max(1, height // 40), max(7, height // 14))
+    cv2.putText(image, text, at, cv2.FONT_HERSHEY_PLAIN, height / 160, (235, 235, 235), 1, cv2.LINE_AA)
+
+
+def compressed(image: Image, *, quality: int) -> Image:
+    """The picture after a JPEG round trip."""
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise ValueError(f"could not compress a picture of shape {image.shape}")
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)

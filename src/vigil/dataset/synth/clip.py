@@ -1,0 +1,138 @@
+"""Draw a surveillance-like clip: people in a scene, seen by a camera, with everything that happened as numbers.
+
+A clip is a function of its seed and of continuous time, so `draw_clip` gives the same events at any frame rate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vigil.dataset.synth.camera import Camera, finish, random_camera, view_offsets
+from vigil.dataset.synth.cast import Actor, cast, choose_activity, label_of
+from vigil.dataset.synth.figure import Figure, FloatArray, Image, draw_figure, joint_positions, random_figure
+from vigil.dataset.synth.scene import MARGIN, Scene, random_scene
+
+DEFAULT_DIFFICULTY = 0.6
+
+
+@dataclass(frozen=True)
+class ClipFacts:
+    """What is in a clip, as numbers: P people, T frames; positions are fractions of the frame's height and width."""
+
+    joints: FloatArray  # (T, P, 11, xy)
+    heights: FloatArray  # (P,) of the frame height
+    behaviours: tuple[str, ...]
+    lying: NDArray[np.bool_]  # (T, P)
+    light: float
+    aspect: float
+
+
+@dataclass(frozen=True)
+class DrawnClip:
+    """Frames (T, H, W, 3) RGB with their times, the label (fight or normal), the activity, and the facts."""
+
+    frames: Image
+    times_s: FloatArray
+    label: str
+    activity: str
+    facts: ClipFacts
+
+
+def draw_clip(
+    seed: int,
+    *,
+    fps: float = 25.0,
+    duration_s: float = 3.0,
+    size_wh: tuple[int, int] = (320, 240),
+    activity: str | None = None,
+    difficulty: float = DEFAULT_DIFFICULTY,
+    scene_seed: int | None = None,
+    start_s: float = 0.0,
+) -> DrawnClip:
+    """Draw the clip of a seed; scene_seed (default: seed) sets the place and the camera, difficulty is 0..1."""
+    place = np.random.default_rng((7, seed if scene_seed is None else scene_seed))
+    events = np.random.default_rng((11, seed))
+    scene = random_scene(place, size_wh=size_wh, difficulty=difficulty)
+    camera = random_camera(place, difficulty=difficulty)
+    if activity is None:
+        activity = choose_activity(events, label=str(events.choice(["fight", "normal"])))
+    actors = cast(events, activity)
+    figures = [random_figure(events, light=scene.light) for _ in actors]
+    times = start_s + np.arange(max(1, round(duration_s * fps))) / fps
+    joints = _tracks(scene, camera, actors, figures, times, aspect=size_wh[0] / size_wh[1])
+    frames = _frames(scene, camera, actors, figures, joints, times, size_wh=size_wh, seed=seed)
+    facts = _facts(scene, camera, actors, joints, aspect=size_wh[0] / size_wh[1])
+    if camera.mirrored:
+        frames = np.ascontiguousarray(frames[:, :, ::-1])
+    return DrawnClip(frames, times, label_of(activity), activity, facts)
+
+
+def _height(scene: Scene, actor: Actor) -> float:
+    return scene.height_at(actor.depth) * actor.relative_height
+
+
+def _tracks(
+    scene: Scene, camera: Camera, actors: list[Actor], figures: list[Figure], times: FloatArray, *, aspect: float
+) -> FloatArray:
+    """Joints (T, P, 11, xy), x as a fraction of the width and y of the height."""
+    offsets = view_offsets(camera, times) - MARGIN
+    joints = np.zeros((len(times), len(actors), 11, 2))
+    for number, (actor, figure) in enumerate(zip(actors, figures, strict=True)):
+        height = _height(scene, actor)
+        movement = actor.motion(times)
+        body = joint_positions(figure, movement.angles) * height
+        x = actor.x + (actor.offset + movement.way[:, 0]) * height / aspect
+        y = scene.floor_y(actor.depth) + movement.way[:, 1] * height
+        joints[:, number, :, 0] = body[:, :, 0] / aspect + (x - offsets[:, 0])[:, None]
+        joints[:, number, :, 1] = body[:, :, 1] * scene.squash + (y - offsets[:, 1])[:, None]
+    return joints
+
+
+def _frames(
+    scene: Scene, camera: Camera, actors: list[Actor], figures: list[Figure], joints: FloatArray, times: FloatArray,
+    *, size_wh: tuple[int, int], seed: int,
+) -> Image:  # fmt: skip
+    order = sorted(range(len(actors)), key=lambda number: actors[number].depth)
+    views = view_offsets(camera, times)
+    frames = np.empty((len(times), size_wh[1], size_wh[0], 3), np.uint8)
+    for index, time_s in enumerate(times):
+        image = _view(scene.background, views[index], size_wh)
+        _shadows(image, scene, actors, joints[index])
+        for number in order:
+            height_px = _height(scene, actors[number]) * size_wh[1]
+            draw_figure(image, figures[number], joints[index, number] * size_wh, height_px=height_px)
+        if scene.foreground is not None:
+            np.copyto(image, scene.foreground, where=scene.foreground.max(axis=2, keepdims=True) > 0)
+        frames[index] = finish(camera, image, float(time_s), seed=seed * 1009 + round(time_s * 1000) % 1009)
+    return frames
+
+
+def _view(background: Image, offset: FloatArray, size_wh: tuple[int, int]) -> Image:
+    left, top = round(offset[0] * size_wh[0]), round(offset[1] * size_wh[1])
+    left, top = min(left, background.shape[1] - size_wh[0]), min(top, background.shape[0] - size_wh[1])
+    return np.ascontiguousarray(background[top : top + size_wh[1], left : left + size_wh[0]])
+
+
+def _shadows(image: Image, scene: Scene, actors: list[Actor], joints: FloatArray) -> None:
+    height, width = image.shape[:2]
+    for actor, person in zip(actors, joints, strict=True):
+        x, y = int(person[2, 0] * width), int(person[:, 1].max() * height)
+        size = _height(scene, actor) * height
+        if not (0 <= x < width and 0 <= y < height):
+            continue
+        colour = (image[y, x] * 0.7).tolist()
+        cv2.ellipse(image, (x, y), (int(0.16 * size) + 1, int(0.04 * size) + 1), 0, 0, 360, colour, -1)
+
+
+def _facts(scene: Scene, camera: Camera, actors: list[Actor], joints: FloatArray, *, aspect: float) -> ClipFacts:
+    seen = joints.copy()
+    if camera.mirrored:
+        seen[..., 0] = 1.0 - seen[..., 0]
+    rise = np.abs(joints[:, :, 0, 1] - joints[:, :, 2, 1])
+    heights = np.array([_height(scene, actor) for actor in actors])
+    lying = rise < 0.2 * heights * scene.squash
+    return ClipFacts(seen, heights, tuple(actor.behaviour for actor in actors), lying, scene.light, aspect)

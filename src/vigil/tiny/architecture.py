@@ -1,0 +1,131 @@
+"""The tiny base: a Qwen3-VL of the true architecture with about 3.5 million parameters, and its processor files.
+
+`python -m vigil.tiny.architecture FOLDER` writes an untrained one (needs the training environment).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from vigil.tiny.tokenizer import save_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+SEED: Final = 20
+CHAT_TEMPLATE: Final = """\
+{%- set image_count = namespace(value=0) %}
+{%- set video_count = namespace(value=0) %}
+{%- macro content_of(content, counting) %}
+    {%- if content is string %}
+        {{- content }}
+    {%- else %}
+        {%- for part in content %}
+            {%- if 'image' in part or 'image_url' in part or part.type == 'image' %}
+                {%- if counting %}{%- set image_count.value = image_count.value + 1 %}{%- endif %}
+                {%- if add_vision_id %}Picture {{ image_count.value }}: {% endif -%}
+                <|vision_start|><|image_pad|><|vision_end|>
+            {%- elif 'video' in part or part.type == 'video' %}
+                {%- if counting %}{%- set video_count.value = video_count.value + 1 %}{%- endif %}
+                {%- if add_vision_id %}Video {{ video_count.value }}: {% endif -%}
+                <|vision_start|><|video_pad|><|vision_end|>
+            {%- elif 'text' in part %}
+                {{- part.text }}
+            {%- endif %}
+        {%- endfor %}
+    {%- endif %}
+{%- endmacro %}
+{%- for message in messages %}
+    {{- '<|im_start|>' + message.role + '\\n' + content_of(message.content, message.role == 'user') + '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' }}
+{%- endif %}
+"""
+_NORMALISE: Final = {
+    "do_convert_rgb": True, "do_normalize": True, "do_rescale": True, "do_resize": True,
+    "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "rescale_factor": 1 / 255, "resample": 3,
+    "patch_size": 16, "temporal_patch_size": 2, "merge_size": 2,
+}  # fmt: skip
+
+
+def tiny_config(tokenizer: Any) -> Qwen3VLConfig:
+    """The configuration, with the token ids of a tokenizer."""
+    from transformers import Qwen3VLConfig
+
+    ids = tokenizer.convert_tokens_to_ids
+    text = {
+        "vocab_size": len(tokenizer), "hidden_size": 192, "intermediate_size": 384, "num_hidden_layers": 4,
+        "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 32, "max_position_embeddings": 4096,
+        "rope_parameters": {
+            "rope_type": "default", "rope_theta": 10000.0, "mrope_section": [6, 5, 5], "mrope_interleaved": True,
+        },
+        "tie_word_embeddings": True, "pad_token_id": ids("<|endoftext|>"), "bos_token_id": ids("<|endoftext|>"),
+        "eos_token_id": ids("<|im_end|>"),
+    }  # fmt: skip
+    vision = {
+        "depth": 4, "hidden_size": 128, "intermediate_size": 512, "num_heads": 4, "out_hidden_size": 192,
+        "num_position_embeddings": 256, "deepstack_visual_indexes": [1, 2], "patch_size": 16,
+        "temporal_patch_size": 2, "spatial_merge_size": 2,
+    }  # fmt: skip
+    return Qwen3VLConfig(
+        text_config=text, vision_config=vision, tie_word_embeddings=True,
+        image_token_id=ids("<|image_pad|>"), video_token_id=ids("<|video_pad|>"),
+        vision_start_token_id=ids("<|vision_start|>"), vision_end_token_id=ids("<|vision_end|>"),
+    )  # fmt: skip
+
+
+def untrained_model(folder: Path) -> Qwen3VLForConditionalGeneration:
+    """Write tokenizer and processor files to a folder and make the model that belongs to them, float32."""
+    import torch
+    from transformers import Qwen2Tokenizer, Qwen3VLForConditionalGeneration
+
+    save_tokenizer(folder)
+    _write_processor(folder)
+    torch.manual_seed(SEED)
+    config = tiny_config(Qwen2Tokenizer.from_pretrained(str(folder)))
+    return Qwen3VLForConditionalGeneration(config)
+
+
+def save_model(model: Qwen3VLForConditionalGeneration, folder: Path) -> None:
+    """Write the weights in bfloat16 with their configuration; the model in memory keeps its precision."""
+    import copy
+
+    import torch
+    from transformers import GenerationConfig
+
+    shipped = copy.deepcopy(model).to(torch.bfloat16)
+    text = model.config.text_config
+    shipped.generation_config = GenerationConfig(
+        do_sample=False, eos_token_id=[text.eos_token_id, text.pad_token_id], pad_token_id=text.pad_token_id
+    )
+    shipped.save_pretrained(str(folder))
+
+
+def _write_processor(folder: Path) -> None:
+    from transformers import AutoTokenizer, Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
+
+    images = Qwen2VLImageProcessor(size={"shortest_edge": 65536, "longest_edge": 16777216}, **_NORMALISE)
+    videos = Qwen3VLVideoProcessor(size={"shortest_edge": 4096, "longest_edge": 25165824}, **_NORMALISE)
+    tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    processor = Qwen3VLProcessor(images, tokenizer, videos, chat_template=CHAT_TEMPLATE)
+    processor.save_pretrained(str(folder))
+    _write_classic_files(folder)
+
+
+def _write_classic_files(folder: Path) -> None:
+    """The two files in which older readers, and some servers, look for the sizes."""
+    image = {"image_processor_type": "Qwen2VLImageProcessorFast", "processor_class": "Qwen3VLProcessor"}
+    video = {"video_processor_type": "Qwen3VLVideoProcessor", "processor_class": "Qwen3VLProcessor"}
+    image |= _NORMALISE | {"size": {"shortest_edge": 65536, "longest_edge": 16777216}}
+    video |= _NORMALISE | {"size": {"shortest_edge": 4096, "longest_edge": 25165824}}
+    for name, content in (("preprocessor_config.json", image), ("video_preprocessor_config.json", video)):
+        (folder / name).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    save_model(untrained_model(target), target)

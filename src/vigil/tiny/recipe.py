@@ -1,0 +1,265 @@
+"""Teach the tiny base to see: draw windows, ask about them, keep the best by held-out answers.
+
+    python -m vigil.tiny.recipe train --work FOLDER --minutes 120     (needs the training environment)
+    python -m vigil.tiny.recipe ship --work FOLDER --out src/vigil/tiny/base
+
+Resumes from FOLDER/last.pt; Ctrl-C stops it cleanly. The learning rate follows the share of the minutes that is gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
+
+from vigil.tiny.architecture import save_model, untrained_model
+from vigil.tiny.examination import Examination, examine, held_out_windows
+from vigil.tiny.learner import Learner, Losses
+from vigil.tiny.pool import WindowPool
+from vigil.tiny.prompts import Encode, build_batch
+from vigil.tiny.questions import (
+    CODE_QUESTIONS,
+    Scenery,
+    code_answer,
+    code_length,
+    describe_question,
+    digit_question,
+    yes_no_question,
+)
+from vigil.tiny.windows import TrainingWindow, patches_of
+
+_log = logging.getLogger("vigil.tiny.recipe")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that the training depends on, apart from the speed of the machine."""
+
+    minutes: float = 120.0
+    batch: int = 32
+    learning_rate: float = 1.5e-3
+    warmup_steps: int = 150
+    weight_decay: float = 0.05
+    seed: int = 20
+    pool_windows: int = 6000
+    workers: int = 1
+    threads: int = 2
+    examine_minutes: float = 6.0
+    held_out: int = 1200
+    held_out_difficulty: float = 0.6
+
+
+@dataclass
+class Progress:
+    """What a checkpoint remembers besides the weights."""
+
+    step: int = 0
+    seconds: float = 0.0
+    drawn: int = 0
+    best: float = -math.inf
+
+
+class Training:
+    """One training run in a work folder: state, steps, examinations and checkpoints."""
+
+    def __init__(self, work: Path, settings: Settings) -> None:
+        self.work, self.settings = work, settings
+        self.model = untrained_model(work / "base")
+        self.learner = Learner(self.model)
+        self.optimiser = torch.optim.AdamW(
+            self.learner.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98),
+            weight_decay=settings.weight_decay, fused=True,
+        )  # fmt: skip
+        self.progress = Progress()
+        tokenizer = AutoTokenizer.from_pretrained(str(work / "base"))
+        self.encode: Encode = remembered(lambda text: list(tokenizer.encode(text)))
+        self.pad_id = int(tokenizer.pad_token_id)
+        if (work / "last.pt").exists():
+            self._resume()
+
+    def _resume(self) -> None:
+        state = torch.load(self.work / "last.pt", weights_only=True)
+        self.learner.load_state_dict(state["learner"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.progress = Progress(**state["progress"])
+        _log.info("resumed at step %d, %.0f s", self.progress.step, self.progress.seconds)
+
+    @property
+    def share(self) -> float:
+        """How much of the planned time is gone, 0..1."""
+        return min(1.0, self.progress.seconds / (60 * self.settings.minutes))
+
+    def step(self, windows: list[TrainingWindow], rng: np.random.Generator) -> Losses:
+        """Learn from one batch."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._learning_rate()
+        pairs = int(rng.choice([3, 3, 3, 3, 3, 3, 3, 3, 2, 1]))
+        asked = [ask(rng, window.scenery, share=self.share, num_pairs=pairs) for window in windows]
+        prompt = build_batch(self.encode, asked, num_pairs=pairs, pad_id=self.pad_id)
+        frames = np.stack([window.frames[: 2 * pairs] for window in windows])
+        targets = np.stack([window.targets[:pairs] for window in windows])
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            losses = self.learner.losses(patches_of(frames), prompt, targets)
+        weight = 1.0 if self.share < 0.5 else 0.4
+        total = losses.answers + weight * (losses.patches + losses.tokens + losses.memory)
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.learner.parameters(), 1.0)
+        self.optimiser.step()
+        return losses
+
+    def _learning_rate(self) -> float:
+        warm = min(1.0, (self.progress.step + 1) / self.settings.warmup_steps)
+        return self.settings.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * self.share)))
+
+    def save(self) -> None:
+        """Write the checkpoint, atomically."""
+        state = {
+            "learner": self.learner.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "progress": asdict(self.progress),
+        }
+        torch.save(state, self.work / "last.pt.part")
+        (self.work / "last.pt.part").rename(self.work / "last.pt")
+
+    def keep_if_best(self, examination: Examination) -> None:
+        """Write the examination to the log, and the weights to best/ if the held-out answers are the best so far."""
+        record = asdict(examination) | asdict(self.progress) | {"at": time.strftime("%H:%M:%S")}
+        with (self.work / "examinations.jsonl").open("a", encoding="utf-8") as out:
+            out.write(json.dumps(record) + "\n")
+        if examination.near <= self.progress.best:
+            return
+        self.progress.best = examination.near
+        save_model(self.model, self.work / "best")
+
+
+def remembered(encode: Encode) -> Encode:
+    """Encode each text only once: answers are put together from few questions."""
+    known: dict[str, list[int]] = {}
+
+    def look_up(text: str) -> list[int]:
+        if text not in known:
+            if len(known) > 50_000:
+                known.clear()
+            known[text] = encode(text)
+        return known[text]
+
+    return look_up
+
+
+def ask(rng: np.random.Generator, scenery: Scenery, *, share: float, num_pairs: int) -> tuple[str, str]:
+    """Choose a question: at first all digits, later words too."""
+    chance = rng.random()
+    if num_pairs == 3:
+        if chance < 0.25 * share:
+            return describe_question(rng, scenery)
+        if chance > 1 - 0.3 * share:
+            return (digit_question if rng.random() < 0.4 else yes_no_question)(rng, scenery)
+    # shorter windows begin the same clip: only their own pairs' digits are still true
+    digits = scenery.digits if num_pairs == 3 else scenery.digits[code_length(0) : code_length(num_pairs)]
+    return CODE_QUESTIONS[int(rng.integers(len(CODE_QUESTIONS)))], code_answer(digits)
+
+
+def difficulty_at(share: float) -> float:
+    """The hardest drawing at a share of the time: easy at first, everything after a fifth."""
+    return float(np.interp(share, [0.0, 0.05, 0.2], [0.25, 0.6, 1.0]))
+
+
+def train(work: Path, settings: Settings, *, report: Callable[[str], None]) -> None:
+    """Train until the minutes are over."""
+    work.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(settings.threads)
+    held_out = held_out_windows(settings.held_out, difficulty=settings.held_out_difficulty)
+    run = Training(work, settings)
+    pool = WindowPool(
+        size=settings.pool_windows, workers=settings.workers, first_seed=settings.seed * 1_000_000 + run.progress.drawn
+    )
+    try:
+        _run(run, pool, held_out, report)
+    finally:
+        run.save()
+        pool.close()
+
+
+def _run(run: Training, pool: WindowPool, held_out: list[TrainingWindow], report: Callable[[str], None]) -> None:
+    settings, progress = run.settings, run.progress
+    pool.set_difficulty(difficulty_at(run.share))
+    pool.refill(at_least=20 * settings.batch)
+    next_examination = progress.seconds + 60 * settings.examine_minutes
+    drawn_before = progress.drawn
+    while run.share < 1.0:
+        started = time.monotonic()
+        rng = np.random.default_rng((19, settings.seed, progress.step))
+        pool.refill()
+        losses = run.step(pool.sample(rng, settings.batch), rng)
+        progress.step += 1
+        progress.seconds += time.monotonic() - started
+        progress.drawn = drawn_before + pool.drawn
+        if progress.step % 50 == 0:
+            pool.set_difficulty(difficulty_at(run.share))
+            report(_line(run, losses))
+        if progress.seconds >= next_examination or run.share >= 1.0:
+            next_examination += 60 * settings.examine_minutes
+            result = examine(run.model, run.encode, held_out, pad_id=run.pad_id)
+            report(_result_line(result))
+            run.keep_if_best(result)
+            run.save()
+
+
+def _line(run: Training, losses: Losses) -> str:
+    parts = " ".join(f"{name} {float(value):.3f}" for name, value in vars(losses).items())
+    done = run.progress
+    return f"{done.step} {done.seconds:.0f}s {done.seconds / done.step:.3f}s/step drawn {done.drawn} {parts}"
+
+
+def _result_line(result: Examination) -> str:
+    digits = " ".join(f"{name} {value:.2f}" for name, value in result.by_digit.items())
+    return (
+        f"HELD OUT digits exact {result.exact:.3f} within one {result.near:.3f}"
+        f" probe AUC {result.probe_auc:.3f} accuracy {result.probe_accuracy:.3f} | {digits}"
+    )
+
+
+def ship(work: Path, out: Path) -> None:
+    """Copy the best weights and their tokenizer and processor files to the package."""
+    untrained_model(out)
+    model = Qwen3VLForConditionalGeneration.from_pretrained(str(work / "best"), dtype=torch.float32)
+    save_model(model, out)
+    (out / "model.safetensors").chmod(0o644)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m vigil.tiny.recipe", description=__doc__.splitlines()[0])
+    parser.add_argument("verb", choices=["train", "ship"])
+    parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints")
+    parser.add_argument("--out", type=Path, help="ship: where the base goes")
+    defaults = Settings()
+    for name in ("minutes", "batch", "learning_rate", "seed", "workers", "threads", "examine_minutes"):
+        value = getattr(defaults, name)
+        parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
+    given = vars(parser.parse_args(argv))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    verb, work, out = given.pop("verb"), given.pop("work"), given.pop("out")
+    if verb == "ship":
+        ship(work, out)
+        return 0
+    try:
+        train(work, Settings(**given), report=_log.info)
+    except KeyboardInterrupt:
+        _log.info("stopped; the same command goes on from step %s", work / "last.pt")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
