@@ -137,6 +137,8 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
     except (OSError, ValueError) as error:
         raise ManifestError(f"{path} cannot be read: {error}") from error
+    if not isinstance(data, dict):
+        raise ManifestError(f"{path} is damaged: it holds no object")
     try:
         return build(Manifest, data, where=str(path))
     except ConfigError as error:

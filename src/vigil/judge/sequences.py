@@ -33,7 +33,8 @@ async def _word_logprob(
     if not reported or len(reported) < len(ids):
         return None
     tail = reported[len(reported) - len(ids) :]
-    logprobs = [(entry or {}).get(str(token), {}).get("logprob") for entry, token in zip(tail, ids, strict=True)]
-    if any(value is None for value in logprobs):
+    found = [(entry or {}).get(str(token), {}).get("logprob") for entry, token in zip(tail, ids, strict=True)]
+    logprobs = [float(value) for value in found if value is not None]
+    if len(logprobs) < len(ids):
         return None
     return max(LEAST_LOGPROB * len(ids), sum(logprobs))

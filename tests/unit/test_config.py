@@ -1,0 +1,84 @@
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from vigil.config import build, find_config, load_config, parse_overrides, parse_value, read_yaml
+from vigil.errors import ConfigError, UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    depth: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    name: str
+    rate: float = 2.0
+    mode: Literal["fast", "exact"] = "exact"
+    tags: tuple[str, ...] = ()
+    inner: Inner = Inner()
+    note: str | None = None
+
+
+def test_defaults_yaml_and_words_are_applied_in_this_order(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("name: a\nrate: 3\n", encoding="utf-8")
+    settings = load_config(Settings, path, ["rate=1e1", "tags=[x, y]"])
+    assert settings == Settings(name="a", rate=10.0, tags=("x", "y"))
+
+
+def test_an_unknown_key_names_the_nearest_known_one() -> None:
+    with pytest.raises(ConfigError, match="unknown key 'rte' \\(did you mean 'rate'\\?\\)"):
+        build(Settings, {"name": "a", "rte": 1}, where="here")
+
+
+def test_all_problems_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        build(Settings, {"rate": "soon", "mode": "slow", "inner": {"dept": 2}, "extra": 1}, where="here")
+    text = str(caught.value)
+    assert len(caught.value.problems) == 5
+    for part in ("name is missing", "rate must be a number", "'fast', 'exact'", "'depth'", "unknown key 'extra'"):
+        assert part in text
+
+
+def test_nested_settings_and_none_are_read() -> None:
+    settings = build(Settings, {"name": "a", "inner": {"depth": 3}, "note": None}, where="here")
+    assert settings.inner.depth == 3 and settings.note is None
+
+
+def test_a_true_is_no_number() -> None:
+    with pytest.raises(ConfigError, match="depth must be a whole number"):
+        build(Inner, {"depth": True}, where="here")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e-4", 1e-4), ("8", 8), ("true", True), ("a b", "a b"), ("", ""), ("[1, 2]", [1, 2])]
+)
+def test_a_word_is_read_as_yaml_with_exponents(text: str, value: object) -> None:
+    assert parse_value(text) == value
+
+
+def test_a_word_without_an_equals_sign_is_wrong_usage() -> None:
+    with pytest.raises(UsageError, match="expected key=value, got 'lr'"):
+        parse_overrides(["lr"])
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1\n", "just text"])
+def test_yaml_that_is_no_mapping_is_a_config_error(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"bad\.yaml"):
+        read_yaml(path)
+
+
+def test_a_name_that_is_not_there_lists_what_is() -> None:
+    with pytest.raises(UsageError, match="there are: fight, fight_en"):
+        find_config("tasks", "figth")
+
+
+def test_a_name_cannot_leave_the_folder_of_settings() -> None:
+    with pytest.raises(UsageError):
+        find_config("tasks", "../train/tiny_lora")

@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import pytest
+
+from vigil.errors import ManifestError
+from vigil.frames import Sampling
+from vigil.manifest import Calibration, Contract, Manifest, read_manifest, sampling_from_alias
+from vigil.tasks import load_task
+
+
+def contract(**sampling: float) -> Contract:
+    return Contract.of(load_task("fight"), Sampling(**sampling))  # type: ignore[arg-type]
+
+
+def manifest() -> Manifest:
+    return Manifest(
+        contract=contract(max_pixels=12_288),
+        base_model="tiny",
+        template="qwen3_vl_nothink",
+        calibration=Calibration(temperature=1.5, bias=-0.1, clips=40),
+        training={"steps": 12, "loss": 0.4},
+    )
+
+
+def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    manifest().write(tmp_path)
+    assert read_manifest(tmp_path) == manifest()
+
+
+def test_a_folder_without_a_manifest_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"has no vigil\.json.*--max-pixels"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"contract": {}}', '{"contract": 3, "later": 1}'])
+def test_a_damaged_manifest_is_an_error_not_a_guess(tmp_path: Path, text: str) -> None:
+    (tmp_path / "vigil.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ManifestError):
+        read_manifest(tmp_path)
+
+
+def test_the_alias_carries_the_sampling() -> None:
+    assert sampling_from_alias(contract(max_pixels=12_288, fps=2.5).alias) == Sampling(max_pixels=12_288, fps=2.5)
+
+
+def test_a_foreign_model_name_is_no_contract() -> None:
+    with pytest.raises(ManifestError):
+        sampling_from_alias("gpt-4o")
+
+
+def test_equal_contracts_have_no_differences() -> None:
+    assert contract().differences(contract().alias) == []
+
+
+def test_each_difference_is_a_sentence() -> None:
+    differences = contract(fps=2.0).differences(contract(fps=4.0, jpeg_quality=80).alias)
+    assert differences == ["fps is 2 here and 4 at the server", "jpeg_quality is 90 here and 80 at the server"]
+
+
+def test_another_question_is_a_difference() -> None:
+    english = Contract.of(load_task("fight_en"), Sampling())
+    assert any("question" in difference for difference in contract().differences(english.alias))

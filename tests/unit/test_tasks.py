@@ -1,0 +1,58 @@
+import pytest
+
+from vigil.config import config_root
+from vigil.errors import ConfigError
+from vigil.tasks import Task, load_task
+
+
+def task(**changes: object) -> Task:
+    settings: dict[str, object] = {"name": "t", "question": "Is it?", "alarm_word": "Yes", "normal_word": "No"}
+    return Task(**(settings | changes))  # type: ignore[arg-type]
+
+
+def test_every_shipped_task_loads() -> None:
+    paths = sorted((config_root() / "tasks").rglob("*.yaml"))
+    assert len(paths) >= 2
+    for path in paths:
+        assert load_task(path).name == path.stem
+
+
+def test_the_fight_task_asks_the_question_of_the_issue() -> None:
+    assert load_task("fight").question == (
+        "请分析这个视频,是否有打架斗殴等异常行为。如果有,请回答“是的”,如果没有,请回答“没有”,然后对视频进行描述和分析"
+    )
+
+
+@pytest.mark.parametrize(
+    ("folder", "label"),
+    [
+        ("fight", "alarm"),
+        ("Fight", "alarm"),
+        ("Violence", "alarm"),
+        ("noFight", "normal"),
+        ("NonFight", "normal"),
+        ("non-violence", "normal"),
+        ("Non Violence", "normal"),
+        ("cats", None),
+    ],
+)
+def test_folder_names_of_public_sets_mean_labels(folder: str, label: str | None) -> None:
+    assert load_task("fight").label_of(folder) == label
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"question": " "}, "question is empty"),
+        ({"alarm_word": ""}, "must both be given"),
+        ({"normal_word": "Yes"}, "are the same"),
+        ({"normal_folders": ("ALARM",)}, "listed as alarm and as normal"),
+    ],
+)
+def test_a_task_that_cannot_work_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        task(**changes)
+
+
+def test_a_label_has_its_word() -> None:
+    assert (task().word("alarm"), task().word("normal")) == ("Yes", "No")
