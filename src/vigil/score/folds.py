@@ -1,0 +1,91 @@
+"""Grouped k-fold: the scores of k models, each on the fold it was not trained on, as one honest table.
+
+    vigil dataset build CLIPS --folds 5 --fold 0    (train, serve, vigil score --json fold-0.json; then fold 1 ...)
+    vigil folds fold-*.json
+
+Every clip is scored once, by a model that has not seen its recording, so all clips of a small set count.
+Pooled figures compare probabilities across models; the mean of the folds' own areas is told beside them.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vigil.errors import UsageError
+from vigil.score.combine import Answer
+from vigil.score.pace import Pace
+from vigil.score.scorecard import Figures, Score, figures
+from vigil.verdict import Cause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """One score file."""
+
+    name: str
+    model: str
+    threshold: float
+    roc_auc: float | None
+    accuracy: float
+    answers: tuple[Answer, ...]
+
+
+def read_fold(path: Path) -> Fold:
+    """The answers of a score file; raises UsageError when it is none."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        answers = tuple(_answer(clip) for clip in data["clips"])
+        return Fold(
+            name=path.name,
+            model=str(data["model"]),
+            threshold=float(data["threshold"]),
+            roc_auc=data["roc_auc"],
+            accuracy=float(data["accuracy"]),
+            answers=answers,
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is no score file; `vigil score --json FILE` writes one ({error})") from error
+
+
+def _answer(clip: dict[str, Any]) -> Answer:
+    cause = clip.get("cause")
+    return Answer(**{**clip, "cause": Cause(cause) if cause else None})
+
+
+def pool(folds: Sequence[Fold]) -> Score:
+    """All folds as one score; raises UsageError when a recording or a clip is in more than one of them."""
+    _require_apart(folds)
+    answers = tuple(answer for fold in folds for answer in fold.answers)
+    threshold = folds[0].threshold
+    if any(fold.threshold != threshold for fold in folds):
+        raise UsageError("the folds were scored with different thresholds")
+    areas = [fold.roc_auc for fold in folds if fold.roc_auc is not None]
+    notes: dict[str, Any] = {
+        "folds": [
+            {"file": fold.name, "model": fold.model, "n": len(fold.answers), "accuracy": fold.accuracy}
+            | {"roc_auc": fold.roc_auc}
+            for fold in folds
+        ],
+        "roc_auc_mean_of_folds": sum(areas) / len(areas) if areas else None,
+    }
+    pooled: Figures = figures(answers, threshold=threshold)
+    return Score(
+        model=" + ".join(sorted({fold.model for fold in folds})),
+        figures=pooled,
+        windows=pooled,
+        pace=Pace(),
+        answers=answers,
+        threshold=threshold,
+        notes=notes,
+    )
+
+
+def _require_apart(folds: Sequence[Fold]) -> None:
+    fold_of: dict[str, str] = {}
+    for fold in folds:
+        for key in {f"clip {a.clip}" for a in fold.answers} | {f"recording {a.group}" for a in fold.answers}:
+            if key in fold_of:
+                raise UsageError(f"{key} is in {fold_of[key]} and in {fold.name}: these are not folds of one split")
+            fold_of[key] = fold.name

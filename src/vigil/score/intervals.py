@@ -1,0 +1,84 @@
+"""How sure a figure is: Wilson's interval for shares, DeLong's and the bootstrap's for areas, McNemar's test.
+
+Formulas and their sources are in `docs/scoring.md`. Everything here is deterministic: resampling is seeded.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Interval: TypeAlias = tuple[float, float]
+"""Lower and upper end of a 95 % interval."""
+
+Floats: TypeAlias = NDArray[np.float64]
+Flags: TypeAlias = NDArray[np.bool_]
+
+Z_95 = 1.959963984540054
+RESAMPLES = 2000
+
+
+def wilson(successes: int, n: int) -> Interval:
+    """Wilson's 95 % score interval of a share; (0, 1) when nothing was counted."""
+    if n == 0:
+        return 0.0, 1.0
+    share, z2 = successes / n, Z_95**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z_95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    low = 0.0 if successes == 0 else centre - half
+    high = 1.0 if successes == n else centre + half
+    return low, high
+
+
+def delong(p_alarm: Floats, is_alarm: Flags) -> Interval | None:
+    """DeLong's 95 % interval of the ROC AUC; None where a class has fewer than two members."""
+    alarms, normals = p_alarm[is_alarm], p_alarm[~is_alarm]
+    if min(len(alarms), len(normals)) < 2:
+        return None
+    wins = (alarms[:, None] > normals[None, :]) + 0.5 * (alarms[:, None] == normals[None, :])
+    auc = float(wins.mean())
+    variance = wins.mean(axis=1).var(ddof=1) / len(alarms) + wins.mean(axis=0).var(ddof=1) / len(normals)
+    half = Z_95 * math.sqrt(float(variance))
+    return max(0.0, auc - half), min(1.0, auc + half)
+
+
+def bootstrap(
+    statistic: Callable[[NDArray[np.intp]], float | None],
+    groups: Sequence[str],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval | None:
+    """The percentile bootstrap's 95 % interval, drawing whole groups (recordings) with replacement.
+
+    `statistic` maps drawn row numbers to a figure, or None where a draw has none (one class only).
+    Returns None when fewer than half of the draws have one.
+    """
+    members = _members(groups)
+    rng = np.random.default_rng(seed)
+    values: list[float] = []
+    for _ in range(resamples):
+        drawn = rng.integers(0, len(members), len(members))
+        value = statistic(np.concatenate([members[i] for i in drawn]))
+        if value is not None:
+            values.append(value)
+    if len(values) * 2 < resamples:
+        return None
+    low, high = np.percentile(values, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def _members(groups: Sequence[str]) -> list[NDArray[np.intp]]:
+    _, inverse = np.unique(np.asarray(groups), return_inverse=True)
+    return [np.flatnonzero(inverse == number) for number in range(int(inverse.max()) + 1)]
+
+
+def mcnemar(only_first_right: int, only_second_right: int) -> float:
+    """The exact two-sided p-value that two judges who differ on these clips are equally good."""
+    differing = only_first_right + only_second_right
+    if differing == 0:
+        return 1.0
+    return float(stats.binomtest(only_first_right, differing, 0.5).pvalue)

@@ -1,0 +1,172 @@
+"""What is scored: clips of known label, each giving the windows that the judge is asked about.
+
+Two places they come from: a built dataset (the stored frames, exactly what training read) and video
+files (through the cutter, exactly what a live camera gives).
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from vigil.errors import DatasetError, UsageError
+from vigil.frames import Sampling
+from vigil.sources.file import read
+from vigil.tasks import Label, Task
+from vigil.windows import cut
+
+Split = Literal["train", "test", "calibration", "all"]
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One window of a clip, as it is sent: its JPEGs and where in the clip they were."""
+
+    clip: str
+    window: int
+    start_s: float
+    end_s: float
+    jpegs: tuple[bytes, ...]
+
+    @property
+    def digest(self) -> str:
+        """Changes with the clip's name, the window's number and any of its pictures."""
+        digest = hashlib.sha256(f"{self.clip}\n{self.window}\n".encode())
+        for jpeg in self.jpegs:
+            digest.update(len(jpeg).to_bytes(8, "big") + jpeg)
+        return digest.hexdigest()[:24]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """One labelled clip; `windows()` reads its pictures, and raises SourceError where it cannot."""
+
+    name: str
+    label: Label
+    group: str
+    windows: Callable[[], list[Sample]]
+
+
+def dataset_clips(folder: Path, split: Split) -> list[Clip]:
+    """The clips of a built dataset, in its order; raises DatasetError when it is not one."""
+    splits = _splits_of(folder) if split == "all" else [split]
+    examples = [example for name in splits for example in _read_examples(folder / f"anomaly-{name}.json")]
+    if not examples:
+        raise DatasetError(f"the {split} split of {folder} is empty; build it again with more clips")
+    by_clip: dict[str, list[dict[str, Any]]] = {}
+    for example in examples:
+        by_clip.setdefault(example["clip"], []).append(example)
+    return [_stored_clip(folder, name, its) for name, its in by_clip.items()]
+
+
+def _splits_of(folder: Path) -> list[str]:
+    found = sorted(path.stem.removeprefix("anomaly-") for path in folder.glob("anomaly-*.json"))
+    if not found:
+        raise DatasetError(f"{folder} holds no anomaly-*.json; make it with: vigil dataset build CLIPS")
+    return found
+
+
+def _read_examples(path: Path) -> list[dict[str, Any]]:
+    try:
+        examples = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path} is not there; make it with: vigil dataset build CLIPS") from error
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path} cannot be read: {error}") from error
+    needed = {"clip", "label", "videos"}
+    if not isinstance(examples, list) or not all(isinstance(e, dict) and needed <= e.keys() for e in examples):
+        raise DatasetError(f"{path} was not written by `vigil dataset build`: clip, label or videos are missing")
+    return examples
+
+
+def _stored_clip(folder: Path, name: str, examples: Sequence[dict[str, Any]]) -> Clip:
+    first = examples[0]
+    if any(example["label"] != first["label"] for example in examples):
+        raise DatasetError(f"the windows of {name} in {folder} have different labels; build the dataset again")
+    return Clip(
+        name=name,
+        label=first["label"],
+        group=str(first.get("group") or name),
+        windows=lambda: [_stored_window(folder, example) for example in examples],
+    )
+
+
+def _stored_window(folder: Path, example: dict[str, Any]) -> Sample:
+    return Sample(
+        clip=example["clip"],
+        window=int(example.get("window", 0)),
+        start_s=float(example.get("start_s", 0.0)),
+        end_s=float(example.get("end_s", 0.0)),
+        jpegs=tuple(_read_frame(folder / frame) for frame in example["videos"][0]),
+    )
+
+
+def _read_frame(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DatasetError(
+            f"the dataset names a frame that cannot be read: {path} ({error.strerror}); build it again"
+        ) from error
+
+
+def video_clips(
+    paths: Sequence[Path], task: Task, sampling: Sampling, *, groups: dict[str, str] | None = None
+) -> list[Clip]:
+    """The clips in folders of classes or single files, labelled by the folders they lie in.
+
+    `groups` maps a clip's name or stem to its recording. Raises UsageError when none has a label.
+    """
+    found = [(root, file) for root in paths for file in _video_files(root)]
+    labelled = [(root, file, label) for root, file in found if (label := _label(file, root, task)) is not None]
+    if not labelled:
+        known = ", ".join((*task.alarm_folders, *task.normal_folders))
+        raise UsageError(
+            f"no labelled clips in {', '.join(map(str, paths))}: {len(found)} video files, none in a folder "
+            f"that task {task.name!r} knows ({known})"
+        )
+    return [_video_clip(root, file, label, sampling, groups or {}) for root, file, label in labelled]
+
+
+def _video_files(root: Path) -> Iterator[Path]:
+    if root.is_file():
+        yield root
+        return
+    if not root.is_dir():
+        raise UsageError(f"{root} is neither a folder nor a file")
+    yield from sorted(path for path in root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+
+
+def _label(file: Path, root: Path, task: Task) -> Label | None:
+    """The nearest folder that means something decides, from the file upwards to the given one."""
+    top = root.parent if root.is_file() else root
+    for folder in file.absolute().parents:
+        label = task.label_of(folder.name)
+        if label is not None:
+            return label
+        if folder == top.absolute():
+            return None
+    return None
+
+
+def _video_clip(root: Path, file: Path, label: Label, sampling: Sampling, groups: dict[str, str]) -> Clip:
+    name = file.name if root.is_file() else file.relative_to(root).as_posix()
+    return Clip(
+        name=name,
+        label=label,
+        group=groups.get(name) or groups.get(file.stem) or name,
+        windows=lambda: _cut_windows(file, name, sampling),
+    )
+
+
+def _cut_windows(file: Path, name: str, sampling: Sampling) -> list[Sample]:
+    return [
+        Sample(clip=name, window=window.index, start_s=window.start_s, end_s=window.end_s, jpegs=window.jpegs)
+        for window in cut(read(file, sampling), sampling)
+    ]

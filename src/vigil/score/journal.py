@@ -1,0 +1,137 @@
+"""The verdicts of a score as they come in: one JSON line each, so that a killed run can go on.
+
+A journal belongs to one model, address and contract, told in its first line. When every window has been
+asked it is closed with a last line; the next run of the same command then starts over, since the
+model behind a name may have changed. A half line at the end, as `kill -9` leaves it, is dropped.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from vigil.verdict import Cause, Outcome, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One window's verdict, with what is needed to score it; `asked_s` and `answered_s` are `time.time()`."""
+
+    digest: str
+    clip: str
+    window: int
+    outcome: Outcome
+    cause: Cause | None = None
+    p_alarm: float | None = None
+    p_raw: float | None = None
+    p_outside: float | None = None
+    start_s: float = 0.0
+    end_s: float = 0.0
+    latency_ms: float = 0.0
+    asked_s: float = 0.0
+    answered_s: float = 0.0
+    detail: str = ""
+
+    @classmethod
+    def of(cls, verdict: Verdict, *, digest: str, clip: str, window: int, **times: float) -> "Record":
+        """The record of a verdict."""
+        return cls(
+            digest=digest,
+            clip=clip,
+            window=window,
+            outcome=verdict.outcome,
+            cause=verdict.cause,
+            p_alarm=verdict.p_alarm,
+            p_raw=verdict.p_raw,
+            p_outside=verdict.p_outside,
+            start_s=verdict.start_s,
+            end_s=verdict.end_s,
+            latency_ms=verdict.latency_ms,
+            detail=verdict.detail,
+            **times,
+        )
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Record":
+        """The record that `asdict` wrote; raises TypeError or ValueError when it is none."""
+        cause = data.get("cause")
+        return cls(**{**data, "outcome": Outcome(data["outcome"]), "cause": Cause(cause) if cause else None})
+
+
+class Journal:
+    """An append-only file of records; `known` holds those that an interrupted run left."""
+
+    def __init__(self, path: Path, *, header: dict[str, str], fresh: bool = False) -> None:
+        self.path = path
+        self._header = header
+        self.known: dict[str, Record] = {} if fresh else _interrupted(path, header)
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> "Journal":
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_suffix(".partial")
+        with partial.open("w", encoding="utf-8") as file:
+            _write(file, {"journal": self._header})
+            for record in self.known.values():
+                _write(file, asdict(record))
+        partial.replace(self.path)
+        self._file = self.path.open("a", encoding="utf-8")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, record: Record) -> None:
+        """Appends a record; it is with the operating system when this returns."""
+        assert self._file is not None, "the journal is not open"
+        _write(self._file, asdict(record))
+        self._file.flush()
+
+    def close_run(self) -> None:
+        """Marks the run as complete, so that the next one starts over."""
+        assert self._file is not None, "the journal is not open"
+        _write(self._file, {"complete": True})
+        self._file.flush()
+
+
+def _write(file: IO[str], data: dict[str, Any]) -> None:
+    file.write(json.dumps(data, ensure_ascii=False) + "\n")
+
+
+def _interrupted(path: Path, header: dict[str, str]) -> dict[str, Record]:
+    """The answered records of an unfinished run with the same header; unknown ones are asked again."""
+    if not path.is_file():
+        return {}
+    lines = list(_lines(path))
+    if not lines or lines[0].get("journal") != header or lines[-1].get("complete"):
+        return {}
+    records = [record for line in lines[1:] if (record := _record(line)) is not None]
+    return {record.digest: record for record in records if record.outcome is not Outcome.UNKNOWN}
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            data = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(data, dict):
+            yield data
+
+
+def _record(line: dict[str, Any]) -> Record | None:
+    try:
+        return Record.from_json(line)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def read_records(path: Path) -> list[Record]:
+    """Every record of a journal, complete or not, the last one of a window counting."""
+    records = [record for line in _lines(path) if (record := _record(line)) is not None]
+    return list({record.digest: record for record in records}.values())

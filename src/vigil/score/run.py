@@ -1,0 +1,164 @@
+"""Asks the judge about every window of every clip: many in flight, read ahead by threads, resumable.
+
+The server is kept busy by workers that each hold one request; pictures are read and cut ahead of them
+in threads, into a bounded queue. Each verdict goes to the journal as it comes.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from vigil.errors import EndpointError, SourceError
+from vigil.score.items import Clip, Sample
+from vigil.score.journal import Journal, Record
+from vigil.verdict import Cause, Verdict
+
+IN_FLIGHT = 48
+READERS = 2
+READ_AHEAD_CLIPS = 8
+GONE = frozenset({Cause.UNREACHABLE, Cause.UNAUTHORIZED})
+
+
+class Judging(Protocol):
+    """Whoever gives verdicts: `vigil.judge.Judge`."""
+
+    async def verdict(self, shots: Sequence[bytes], /, *, start_s: float, end_s: float) -> Verdict:
+        """One window's verdict; failures are unknown verdicts, not exceptions."""
+        ...
+
+
+class Observer(Protocol):
+    """Whoever wants to follow a run."""
+
+    def clip_read(self, name: str, windows: int) -> None:
+        """A clip was read and has so many windows."""
+        ...
+
+    def answered(self, record: Record) -> None:
+        """A window got its verdict, now or in the run that this one continues."""
+        ...
+
+
+class Unobserved:
+    """Nobody follows."""
+
+    def clip_read(self, name: str, windows: int) -> None:
+        pass
+
+    def answered(self, record: Record) -> None:
+        pass
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One pass over the clips, and all it shares between its workers."""
+
+    judge: Judging
+    journal: Journal
+    observer: Observer = field(default_factory=Unobserved)
+    in_flight: int = IN_FLIGHT
+    records: list[Record] = field(default_factory=list)
+    _gone: int = 0
+
+    async def ask_all(self, clips: Sequence[Clip]) -> list[Record]:
+        """The records of all windows, in the order of clips and windows.
+
+        Raises EndpointError when the server is gone for good; what was answered is in the journal.
+        """
+        queue: asyncio.Queue[Sample | None] = asyncio.Queue(maxsize=2 * self.in_flight)
+        tasks = [asyncio.create_task(self._feed(clips, queue))]
+        tasks += [asyncio.create_task(self._work(queue)) for _ in range(self.in_flight)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        self.journal.close_run()
+        place = {clip.name: number for number, clip in enumerate(clips)}
+        return sorted(self.records, key=lambda record: (place[record.clip], record.window))
+
+    async def _feed(self, clips: Sequence[Clip], queue: "asyncio.Queue[Sample | None]") -> None:
+        async for clip, samples in read_ahead(clips):
+            if isinstance(samples, SourceError):
+                self._keep(_unreadable(clip, samples))
+                continue
+            self.observer.clip_read(clip.name, len(samples))
+            for sample in samples:
+                await self._put_unless_known(sample, queue)
+        for _ in range(self.in_flight):
+            await queue.put(None)
+
+    async def _put_unless_known(self, sample: Sample, queue: "asyncio.Queue[Sample | None]") -> None:
+        known = self.journal.known.get(sample.digest)
+        if known is None:
+            await queue.put(sample)
+            return
+        self.records.append(known)
+        self.observer.answered(known)
+
+    async def _work(self, queue: "asyncio.Queue[Sample | None]") -> None:
+        while (sample := await queue.get()) is not None:
+            asked_s = time.time()
+            verdict = await self.judge.verdict(sample.jpegs, start_s=sample.start_s, end_s=sample.end_s)
+            self._keep(
+                Record.of(
+                    verdict,
+                    digest=sample.digest,
+                    clip=sample.clip,
+                    window=sample.window,
+                    asked_s=asked_s,
+                    answered_s=time.time(),
+                )
+            )
+            self._stop_if_gone(verdict)
+
+    def _keep(self, record: Record) -> None:
+        self.journal.add(record)
+        self.records.append(record)
+        self.observer.answered(record)
+
+    def _stop_if_gone(self, verdict: Verdict) -> None:
+        self._gone = self._gone + 1 if verdict.cause in GONE else 0
+        if self._gone < 2 * self.in_flight:
+            return
+        kept = sum(record.cause not in GONE for record in self.records)
+        raise EndpointError(
+            f"the server stopped answering ({verdict.cause}: {verdict.detail or 'no detail'}); {kept} verdicts "
+            "are kept: start it again and repeat the command to go on from there"
+        )
+
+
+def _unreadable(clip: Clip, error: SourceError) -> Record:
+    verdict = Verdict.unknown(Cause.UNREADABLE, start_s=0.0, end_s=0.0, detail=str(error))
+    return Record.of(verdict, digest=f"unreadable:{clip.name}", clip=clip.name, window=0)
+
+
+async def read_ahead(
+    clips: Sequence[Clip], *, readers: int = READERS, ahead: int = READ_AHEAD_CLIPS
+) -> AsyncIterator[tuple[Clip, list[Sample] | SourceError]]:
+    """The clips with their windows, in order, read by threads at most `ahead` clips before they are taken."""
+    loop = asyncio.get_running_loop()
+    pool = ThreadPoolExecutor(readers, thread_name_prefix="score-reader")
+    under_way: deque[tuple[Clip, asyncio.Future[list[Sample] | SourceError]]] = deque()
+    try:
+        for clip in clips:
+            under_way.append((clip, loop.run_in_executor(pool, _load, clip)))
+            if len(under_way) >= ahead:
+                oldest, samples = under_way.popleft()
+                yield oldest, await samples
+        for oldest, samples in under_way:
+            yield oldest, await samples
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _load(clip: Clip) -> list[Sample] | SourceError:
+    try:
+        return clip.windows() or SourceError(f"{clip.name} holds no picture")
+    except SourceError as error:
+        return error

@@ -1,0 +1,139 @@
+"""The figures of one model on one set of clips, and the JSON file they are kept in.
+
+Every clip that was asked counts: one without an answer is an error in accuracy, a miss in recall, and is
+told by its cause. Areas and calibration are computed from the clips that were answered. `docs/scoring.md`
+has the rules and the sources of the formulas.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vigil.score.combine import Answer, Rule
+from vigil.score.intervals import Flags, Floats, Interval, bootstrap, delong, wilson
+from vigil.score.metrics import Confusion, brier, expected_calibration_error, roc_auc
+from vigil.score.pace import Pace
+
+THRESHOLD = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What a list of answers (of clips or of windows) is worth."""
+
+    n: int
+    accuracy: float
+    accuracy_ci95: Interval
+    baseline_majority: float
+    precision: float
+    recall: float
+    f1: float
+    roc_auc: float | None
+    roc_auc_ci95: Interval | None
+    ece: float | None
+    brier: float | None
+    unknown: dict[str, int]
+    confusion: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """A model's figures per clip, those per window beside them, the pace, and every clip's answer."""
+
+    model: str
+    figures: Figures
+    windows: Figures
+    pace: Pace
+    answers: tuple[Answer, ...]
+    threshold: float = THRESHOLD
+    rule: Rule = "top2"
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The score as plain data: the per-clip figures at the top level, everything else beside them."""
+        return {
+            "model": self.model,
+            **asdict(self.figures),
+            "latency_ms": {"p50": self.pace.p50_ms, "p95": self.pace.p95_ms},
+            "requests_per_s": self.pace.requests_per_s,
+            "requests": self.pace.requests,
+            "groups": len({answer.group for answer in self.answers}),
+            "threshold": self.threshold,
+            "rule": self.rule,
+            "windows": asdict(self.windows),
+            "clips": [asdict(answer) for answer in self.answers],
+            **self.notes,
+        }
+
+    def write(self, path: Path) -> None:
+        """Writes the JSON file, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(json.dumps(self.to_json(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        partial.replace(path)
+
+
+def figures(answers: Sequence[Answer], *, threshold: float = THRESHOLD) -> Figures:
+    """The figures of a list of answers."""
+    counts = confusion(answers, threshold=threshold)
+    p_alarm, is_alarm = answered(answers)
+    causes = Counter(str(answer.cause) for answer in answers if answer.p_alarm is None)
+    return Figures(
+        n=counts.n,
+        accuracy=counts.accuracy,
+        accuracy_ci95=wilson(counts.correct, counts.n),
+        baseline_majority=counts.majority,
+        precision=counts.precision,
+        recall=counts.recall,
+        f1=counts.f1,
+        roc_auc=roc_auc(p_alarm, is_alarm),
+        roc_auc_ci95=auc_interval(answers),
+        ece=expected_calibration_error(p_alarm, is_alarm),
+        brier=brier(p_alarm, is_alarm),
+        unknown=dict(causes.most_common()),
+        confusion={"tp": counts.tp, "fp": counts.fp, "fn": counts.fn, "tn": counts.tn},
+    )
+
+
+def confusion(answers: Sequence[Answer], *, threshold: float = THRESHOLD) -> Confusion:
+    """Answers counted against truth; an alarm is said from `threshold` on."""
+    cells = Counter((answer.is_alarm, said(answer, threshold=threshold)) for answer in answers)
+    return Confusion(
+        tp=cells[True, True],
+        fp=cells[False, True],
+        fn=cells[True, False],
+        tn=cells[False, False],
+        unknown_alarm=cells[True, None],
+        unknown_normal=cells[False, None],
+    )
+
+
+def said(answer: Answer, *, threshold: float = THRESHOLD) -> bool | None:
+    """Whether the answer is alarm; None where there is no answer."""
+    return None if answer.p_alarm is None else answer.p_alarm >= threshold
+
+
+def answered(answers: Sequence[Answer]) -> tuple[Floats, Flags]:
+    """The probabilities and truths of the answers that there are."""
+    known = [(answer.p_alarm, answer.is_alarm) for answer in answers if answer.p_alarm is not None]
+    p_alarm = np.array([p for p, _ in known], dtype=np.float64)
+    return p_alarm, np.array([truth for _, truth in known], dtype=np.bool_)
+
+
+def auc_interval(answers: Sequence[Answer]) -> Interval | None:
+    """The AUC's interval: the bootstrap over recordings where clips share them, else DeLong's."""
+    p_alarm, is_alarm = answered(answers)
+    groups = [answer.group for answer in answers if answer.p_alarm is not None]
+    if len(set(groups)) == len(groups):
+        return delong(p_alarm, is_alarm) if groups else None
+
+    def drawn_auc(rows: NDArray[np.intp]) -> float | None:
+        return roc_auc(p_alarm[rows], is_alarm[rows])
+
+    return bootstrap(drawn_auc, groups) if len(set(groups)) > 1 else None
