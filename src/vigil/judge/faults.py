@@ -34,7 +34,7 @@ def cause_of(error: BaseException) -> Cause:
         return Cause.UNREACHABLE
     if isinstance(error, openai.APIError):
         return Cause.SERVER_ERROR
-    return Cause.CUT_OFF
+    return Cause.CUT_OFF if isinstance(error, OSError) else Cause.UNPARSEABLE
 
 
 def _cause_of_status(status: int) -> Cause:
