@@ -1,7 +1,7 @@
 """Grouped k-fold: the scores of k models, each on the fold it was not trained on, as one honest table.
 
     vigil dataset build CLIPS --folds 5 --fold 0    (train, serve, vigil score --json fold-0.json; then fold 1 ...)
-    vigil folds fold-*.json
+    vigil score --combine fold-*.json
 
 Every clip is scored once, by a model that has not seen its recording, so all clips of a small set count.
 Pooled figures compare probabilities across models; the mean of the folds' own areas is told beside them.
@@ -16,7 +16,7 @@ from typing import Any
 from vigil.errors import UsageError
 from vigil.score.combine import Answer
 from vigil.score.pace import Pace
-from vigil.score.scorecard import Figures, Score, figures
+from vigil.score.scorecard import Score, figures
 from vigil.verdict import Cause
 
 
@@ -30,6 +30,13 @@ class Fold:
     roc_auc: float | None
     accuracy: float
     answers: tuple[Answer, ...]
+    is_calibrated: bool = False
+
+    def uncalibrated_answers(self) -> tuple[Answer, ...]:
+        """The answers as the model gave them; raises UsageError when the score was calibrated already."""
+        if self.is_calibrated:
+            raise UsageError(f"{self.name} was scored with a calibration; score again without --model-dir")
+        return self.answers
 
 
 def read_fold(path: Path) -> Fold:
@@ -44,6 +51,7 @@ def read_fold(path: Path) -> Fold:
             roc_auc=data["roc_auc"],
             accuracy=float(data["accuracy"]),
             answers=answers,
+            is_calibrated=bool(data.get("calibration")),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} is no score file; `vigil score --json FILE` writes one ({error})") from error
@@ -70,11 +78,10 @@ def pool(folds: Sequence[Fold]) -> Score:
         ],
         "roc_auc_mean_of_folds": sum(areas) / len(areas) if areas else None,
     }
-    pooled: Figures = figures(answers, threshold=threshold)
     return Score(
         model=" + ".join(sorted({fold.model for fold in folds})),
-        figures=pooled,
-        windows=pooled,
+        figures=figures(answers, threshold=threshold),
+        windows=None,
         pace=Pace(),
         answers=answers,
         threshold=threshold,

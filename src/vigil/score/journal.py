@@ -7,7 +7,7 @@ model behind a name may have changed. A half line at the end, as `kill -9` leave
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -58,6 +58,10 @@ class Record:
         """The record that `asdict` wrote; raises TypeError or ValueError when it is none."""
         cause = data.get("cause")
         return cls(**{**data, "outcome": Outcome(data["outcome"]), "cause": Cause(cause) if cause else None})
+
+    def uncalibrated(self) -> "Record":
+        """The same verdict with the probability that the model itself gave."""
+        return replace(self, p_alarm=self.p_raw if self.p_raw is not None else self.p_alarm)
 
 
 class Journal:

@@ -48,7 +48,7 @@ class Score:
 
     model: str
     figures: Figures
-    windows: Figures
+    windows: Figures | None
     pace: Pace
     answers: tuple[Answer, ...]
     threshold: float = THRESHOLD
@@ -66,7 +66,7 @@ class Score:
             "groups": len({answer.group for answer in self.answers}),
             "threshold": self.threshold,
             "rule": self.rule,
-            "windows": asdict(self.windows),
+            "windows": None if self.windows is None else asdict(self.windows),
             "clips": [asdict(answer) for answer in self.answers],
             **self.notes,
         }

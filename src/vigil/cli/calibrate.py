@@ -1,0 +1,89 @@
+"""`vigil calibrate`: fits the temperature that makes a model's probabilities mean what they say.
+
+vigil calibrate HELD_OUT_CLIPS --model-dir models/fight --url http://127.0.0.1:8000/v1
+vigil calibrate --scores fold-0.json --scores fold-1.json --model-dir models/fight
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vigil.calibration import fit
+from vigil.cli.score import Data, KeyFile, Model, Paths, TaskOption, Url, score_all
+from vigil.judge import Endpoint, read_key
+from vigil.judge.endpoint import DEFAULT_URL
+from vigil.manifest import read_manifest
+from vigil.score.combine import Answer
+from vigil.score.folds import read_fold
+from vigil.score.ground import find_ground
+from vigil.score.heldout import CalibrationCheck, check, require_held_out
+from vigil.score.items import Split
+from vigil.score.session import Settings
+
+ModelDir = Annotated[Path, typer.Option(help="The model's folder; its vigil.json gets the calibration.")]
+SplitOption = Annotated[Split, typer.Option(help="Which part of --data; never the test split.")]
+Scores = Annotated[list[Path] | None, typer.Option(help="Score files of folds instead: their answers are out of fold.")]
+
+
+def calibrate(
+    model_dir: ModelDir,
+    paths: Paths = None,
+    data: Data = None,
+    split: SplitOption = "calibration",
+    scores: Scores = None,
+    url: Url = DEFAULT_URL,
+    model: Model = "",
+    key_file: KeyFile = None,
+    task: TaskOption = None,
+) -> None:
+    """Fits temperature and bias on clips the model has not seen, and stores them in its vigil.json.
+
+    Example: vigil calibrate held_out_clips/ --model-dir models/fight
+    """
+    manifest = read_manifest(model_dir)
+    if scores:
+        answers = [answer for file in scores for answer in read_fold(file).uncalibrated_answers()]
+    else:
+        endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file))
+        answers = ask(paths or [], endpoint=endpoint, model_dir=model_dir, data=data, split=split, task=task)
+    known = [answer for answer in answers if answer.p_alarm is not None]
+    calibration = fit([answer.p_alarm or 0.0 for answer in known], [answer.is_alarm for answer in known])
+    typer.echo(describe(check(known, calibration)))
+    path = replace(manifest, calibration=calibration).write(model_dir)
+    typer.echo(f"wrote {path}", err=True)
+
+
+def ask(
+    paths: Sequence[Path],
+    *,
+    endpoint: Endpoint,
+    model_dir: Path,
+    data: Path | None,
+    split: Split,
+    task: str | None,
+) -> list[Answer]:
+    """The served model's own probabilities, uncalibrated, of clips that it may be calibrated on."""
+    if data is not None:
+        require_held_out(read_manifest(model_dir), data, split)
+    found = find_ground(paths, endpoint=endpoint, data=data, split=split, task=task, model_dir=model_dir)
+    ground = replace(found, calibration=None)
+    with tempfile.TemporaryDirectory(prefix="vigil-calibrate-") as folder:
+        scored = score_all([endpoint], ground, settings=Settings(fresh=True), out=Path(folder))
+    return list(scored[0].score.answers)
+
+
+def describe(found: CalibrationCheck) -> str:
+    """Temperature, bias and the calibration error they leave, as lines of text."""
+    crossed = "-" if found.ece_cross_fitted is None else f"{found.ece_cross_fitted:.3f}"
+    return "\n".join(
+        (
+            f"temperature {found.calibration.temperature:g}, bias {found.calibration.bias:+g}, "
+            f"fitted on {found.clips} held-out clips",
+            f"calibration error before {found.ece_before:.3f}, after {found.ece_after:.3f}, "
+            f"after on recordings left out of the fit {crossed}",
+        )
+    )

@@ -1,0 +1,153 @@
+"""`vigil score`: how good a served model is on labelled clips.
+
+vigil score --data data --model fight-lora --json score.json
+vigil score clips/ --url http://127.0.0.1:8000/v1 --model base --against fight-lora
+vigil score --combine fold-*.json
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vigil.cli.score_progress import ScoreProgress
+from vigil.errors import UsageError
+from vigil.judge import Endpoint, read_key
+from vigil.judge.endpoint import DEFAULT_URL
+from vigil.report import comparison_text, score_table, write_mistakes, write_pictures
+from vigil.score.combine import Rule
+from vigil.score.compare import Comparison, compare
+from vigil.score.folds import pool, read_fold
+from vigil.score.ground import Ground, find_ground
+from vigil.score.items import Split
+from vigil.score.run import IN_FLIGHT
+from vigil.score.session import Scored, Settings, score_model
+
+Paths = Annotated[list[Path] | None, typer.Argument(help="Folders of classes (fight/, normal/) or video files.")]
+Data = Annotated[Path | None, typer.Option(help="A built dataset: its stored frames are scored instead.")]
+SplitOption = Annotated[Split, typer.Option(help="Which part of --data.")]
+Url = Annotated[str, typer.Option(help="The OpenAI-compatible endpoint.", envvar="VIGIL_URL")]
+Model = Annotated[str, typer.Option(help="The served model; may be left out where there is only one.")]
+KeyFile = Annotated[Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY or .vigil/key).")]
+TaskOption = Annotated[str | None, typer.Option(help="Task name or YAML file (default: the dataset's, or fight).")]
+ModelDir = Annotated[
+    Path | None, typer.Option(help="The model's folder: its vigil.json gives contract and calibration.")
+]
+MaxPixels = Annotated[int | None, typer.Option(help="For video files: the cap on a frame's area.", min=4096)]
+Against = Annotated[str | None, typer.Option(help="Another model, scored on the same clips and compared.")]
+AgainstUrl = Annotated[str | None, typer.Option(help="Where that model is served, if elsewhere.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")]
+Out = Annotated[Path, typer.Option(help="Folder for verdicts, pictures and the page of mistakes.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Do not continue an interrupted score.")]
+Combine = Annotated[bool, typer.Option("--combine", help="The paths are score files of folds: pool them.")]
+InFlight = Annotated[int, typer.Option(help="Requests under way at once.", min=1)]
+DeadlineS = Annotated[float, typer.Option(help="Seconds for one request, its wait at the server included.")]
+RuleOption = Annotated[Rule, typer.Option(help="How the windows of a clip are combined (docs/scoring.md).")]
+Threshold = Annotated[float, typer.Option(help="Probability from which a clip is called an alarm.", min=0, max=1)]
+Limit = Annotated[int | None, typer.Option(help="Only so many clips, drawn by a fixed seed.", min=1)]
+Strict = Annotated[bool, typer.Option("--strict", help="A contract that differs is an error.")]
+
+
+def score(
+    paths: Paths = None,
+    data: Data = None,
+    split: SplitOption = "test",
+    url: Url = DEFAULT_URL,
+    model: Model = "",
+    key_file: KeyFile = None,
+    task: TaskOption = None,
+    model_dir: ModelDir = None,
+    max_pixels: MaxPixels = None,
+    against: Against = None,
+    against_url: AgainstUrl = None,
+    json_file: Json = None,
+    out: Out = Path("outputs/score"),
+    fresh: Fresh = False,
+    combine: Combine = False,
+    in_flight: InFlight = IN_FLIGHT,
+    deadline_s: DeadlineS = 120.0,
+    rule: RuleOption = "top2",
+    threshold: Threshold = 0.5,
+    limit: Limit = None,
+    strict: Strict = False,
+) -> None:
+    """Scores a served model on labelled clips: accuracy, ROC AUC, calibration, unknowns, speed.
+
+    Example: vigil score --data data --model fight-lora --json score.json
+    """
+    if combine:
+        combine_folds(paths or [], json_file=json_file)
+        return
+    endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file))
+    ground = find_ground(
+        paths or [], endpoint=endpoint, data=data, split=split, task=task, model_dir=model_dir, max_pixels=max_pixels
+    ).drawn(limit)
+    other = None if against is None else replace(endpoint, model=against, url=against_url or endpoint.url)
+    settings = Settings(
+        in_flight=in_flight, deadline_s=deadline_s, rule=rule, threshold=threshold, fresh=fresh, strict=strict
+    )
+    endpoints = [endpoint] if other is None else [endpoint, other]
+    report(score_all(endpoints, ground, settings=settings, out=out), ground, out=out, json_file=json_file)
+
+
+def score_all(endpoints: Sequence[Endpoint], ground: Ground, *, settings: Settings, out: Path) -> list[Scored]:
+    """Scores each endpoint's model on the same clips, one after the other."""
+    return [_score_one(endpoint, ground, settings=settings, out=out) for endpoint in endpoints]
+
+
+def _score_one(endpoint: Endpoint, ground: Ground, *, settings: Settings, out: Path) -> Scored:
+    slug = re.sub(r"[^\w.-]+", "-", endpoint.model or "model").strip("-") or "model"
+    journal = out / f"verdicts-{slug}.jsonl"
+    with ScoreProgress(endpoint.model or "the served model", clips=len(ground.clips), journal=journal) as progress:
+        return asyncio.run(
+            score_model(
+                endpoint,
+                ground.task,
+                ground.sampling,
+                ground.clips,
+                journal=journal,
+                settings=settings,
+                calibration=ground.calibration,
+                observer=progress,
+            )
+        )
+
+
+def report(scored: Sequence[Scored], ground: Ground, *, out: Path, json_file: Path | None) -> None:
+    """Prints the table, draws the pictures, and writes the page of mistakes and the JSON file."""
+    scores = [one.score for one in scored]
+    first, *others = scores
+    for other in others:
+        comparison = compare((first.model, first.answers), (other.model, other.answers), threshold=first.threshold)
+        first = replace(first, notes=first.notes | _against(other.to_json(), comparison))
+    typer.echo(score_table(scores))
+    if "comparison" in first.notes:
+        typer.echo("\n" + comparison_text(Comparison(**first.notes["comparison"])))
+    files = write_pictures(out, scores)
+    files.append(write_mistakes(out / "mistakes.html", scores[0], ground.clips, scored[0].records))
+    if json_file is not None:
+        first.write(json_file)
+        files.append(json_file)
+    typer.echo("\n" + "\n".join(f"wrote {file}" for file in files), err=True)
+
+
+def _against(other: dict[str, Any], comparison: Comparison) -> dict[str, Any]:
+    return {"against": other, "comparison": comparison.to_json()}
+
+
+def combine_folds(files: Sequence[Path], *, json_file: Path | None) -> None:
+    """Pools the score files of folds and prints the table of all clips."""
+    if len(files) < 2:
+        raise UsageError("name the score files of at least two folds: vigil score --combine fold-*.json")
+    score = pool([read_fold(file) for file in files])
+    typer.echo(score_table([score]))
+    for fold in score.notes["folds"]:
+        typer.echo(f"  {json.dumps(fold, ensure_ascii=False)}")
+    typer.echo(f"mean ROC AUC of the folds: {score.notes['roc_auc_mean_of_folds']}")
+    if json_file is not None:
+        score.write(json_file)

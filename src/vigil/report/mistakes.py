@@ -1,0 +1,95 @@
+"""The page of the worst mistakes: clips that were surest and wrong, with the frames that were judged.
+
+One self-contained HTML file, so that it can be sent to whoever labels the clips. Unknown clips come last.
+"""
+
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader
+
+from vigil.calibration import logit
+from vigil.errors import VigilError
+from vigil.score.combine import Answer, probability
+from vigil.score.items import Clip, Sample
+from vigil.score.journal import Record
+from vigil.score.scorecard import Score, said
+
+MOST_SHOWN = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """One clip as the page shows it: its worst window's frames as data addresses."""
+
+    answer: Answer
+    said: str
+    window: Record | None
+    frames: tuple[str, ...]
+    note: str = ""
+
+
+def write_mistakes(path: Path, score: Score, clips: Sequence[Clip], records: Sequence[Record]) -> Path:
+    """Writes the page; frames that cannot be read any more are left out with a note."""
+    wrong = worst_first(score)
+    page = _environment().get_template("mistakes.html.j2")
+    html = page.render(
+        score=score,
+        mistakes=list(_shown(wrong[:MOST_SHOWN], score, clips, records)),
+        wrong=len(wrong),
+        unknown=sum(score.figures.unknown.values()),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(html, encoding="utf-8")
+    partial.replace(path)
+    return path
+
+
+def worst_first(score: Score) -> list[Answer]:
+    """The clips without a right answer: the surest mistakes first, unknowns last."""
+    wrong = [a for a in score.answers if said(a, threshold=score.threshold) is not a.is_alarm]
+    return sorted(wrong, key=_wrongness, reverse=True)
+
+
+def _wrongness(answer: Answer) -> float:
+    if answer.p_alarm is None:
+        return float("-inf")
+    return -logit(answer.p_alarm) if answer.is_alarm else logit(answer.p_alarm)
+
+
+def _environment() -> Environment:
+    return Environment(loader=PackageLoader("vigil.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+
+
+def _shown(
+    wrong: Sequence[Answer], score: Score, clips: Sequence[Clip], records: Sequence[Record]
+) -> Iterable[Mistake]:
+    clip_of = {clip.name: clip for clip in clips}
+    for answer in wrong:
+        window = _decisive([record for record in records if record.clip == answer.clip])
+        frames, note = _frames(clip_of[answer.clip], window)
+        verdict = said(answer, threshold=score.threshold)
+        word = "unknown" if verdict is None else "alarm" if verdict else "normal"
+        yield Mistake(answer=answer, said=word, window=window, frames=frames, note=note)
+
+
+def _decisive(records: Sequence[Record]) -> Record | None:
+    """The window with the highest probability, which decided, be it a false alarm or a miss."""
+    return max(records, key=lambda record: probability(record) or 0.0, default=None)
+
+
+def _frames(clip: Clip, window: Record | None) -> tuple[tuple[str, ...], str]:
+    if window is None:
+        return (), "no window was asked"
+    try:
+        sample = next((s for s in clip.windows() if s.window == window.window), None)
+    except VigilError as error:
+        return (), str(error)
+    return (_addresses(sample), "") if sample else ((), "the window is no longer there")
+
+
+def _addresses(sample: Sample) -> tuple[str, ...]:
+    return tuple(f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}" for jpeg in sample.jpegs)

@@ -1,0 +1,92 @@
+"""The table of a score for people: every figure with its interval, the baseline and n beside it."""
+
+from collections.abc import Sequence
+
+from vigil.score.compare import Comparison
+from vigil.score.intervals import Interval
+from vigil.score.scorecard import Figures, Score
+
+
+def score_table(scores: Sequence[Score]) -> str:
+    """One or more scores as columns of text, per clip first, then per window and pace."""
+    rows = [("", *(score.model for score in scores))]
+    rows += _rows([score.figures for score in scores])
+    windows = [score.windows for score in scores if score.windows is not None]
+    if len(windows) == len(scores) and any(w.n != s.figures.n for w, s in zip(windows, scores, strict=True)):
+        rows += _window_rows(windows)
+    if any(score.pace.requests for score in scores):
+        rows += _pace_rows(scores)
+    return _aligned(rows)
+
+
+def _rows(columns: Sequence[Figures]) -> list[tuple[str, ...]]:
+    return [
+        ("clips", *(str(f.n) for f in columns)),
+        ("accuracy", *(_with_interval(f.accuracy, f.accuracy_ci95) for f in columns)),
+        ("always the commoner class", *(f"{f.baseline_majority:.3f}" for f in columns)),
+        ("ROC AUC", *(_with_interval(f.roc_auc, f.roc_auc_ci95) for f in columns)),
+        ("precision", *(f"{f.precision:.3f}" for f in columns)),
+        ("recall", *(f"{f.recall:.3f}" for f in columns)),
+        ("F1", *(f"{f.f1:.3f}" for f in columns)),
+        ("calibration error", *(_plain(f.ece) for f in columns)),
+        ("tp fp fn tn", *(" ".join(str(count) for count in f.confusion.values()) for f in columns)),
+        ("unknown", *(_causes(f.unknown) for f in columns)),
+    ]
+
+
+def _window_rows(columns: Sequence[Figures]) -> list[tuple[str, ...]]:
+    return [
+        ("windows", *(str(f.n) for f in columns)),
+        ("windows: accuracy", *(_with_interval(f.accuracy, f.accuracy_ci95) for f in columns)),
+        ("windows: ROC AUC", *(_with_interval(f.roc_auc, f.roc_auc_ci95) for f in columns)),
+        ("windows: unknown", *(_causes(f.unknown) for f in columns)),
+    ]
+
+
+def _pace_rows(scores: Sequence[Score]) -> list[tuple[str, ...]]:
+    return [
+        ("latency p50 / p95", *(f"{_plain(s.pace.p50_ms, 0)} / {_plain(s.pace.p95_ms, 0)} ms" for s in scores)),
+        ("requests/s", *(_plain(score.pace.requests_per_s, 1) for score in scores)),
+    ]
+
+
+def _plain(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _with_interval(value: float | None, interval: Interval | None) -> str:
+    if value is None:
+        return "- (one class only)"
+    beside = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    return f"{value:.3f}{beside}"
+
+
+def _causes(unknown: dict[str, int]) -> str:
+    causes = ", ".join(f"{cause} {count}" for cause, count in unknown.items())
+    return f"{sum(unknown.values())} ({causes})" if unknown else "0"
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """McNemar's test and the difference of areas, in words."""
+    c = comparison
+    lines = [
+        f"{c.second} against {c.first}, the same {c.n} clips:",
+        f"  both right {c.both_right}, only {c.first} {c.only_first_right}, only {c.second} {c.only_second_right}, "
+        f"both wrong {c.both_wrong}",
+        f"  accuracy {c.accuracy_difference:+.3f}, McNemar's exact test p = {_p_value(c.mcnemar_p)}",
+    ]
+    if c.roc_auc_difference is not None:
+        interval = c.roc_auc_difference_ci95
+        beside = f" [{interval[0]:+.3f}, {interval[1]:+.3f}]" if interval else ""
+        lines.append(f"  ROC AUC {c.roc_auc_difference:+.3f}{beside}")
+    return "\n".join(lines)
+
+
+def _p_value(p: float) -> str:
+    return f"{p:.3g}" if p >= 0.0001 else "below 0.0001"

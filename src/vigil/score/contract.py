@@ -1,0 +1,35 @@
+"""Under which contract clips are scored: a manifest's, else the served model's own, else what was named."""
+
+import openai
+
+from vigil.errors import ConfigError, UsageError
+from vigil.frames import Sampling
+from vigil.judge import Endpoint
+from vigil.judge.connection import find_model
+from vigil.manifest import Contract, sampling_from_alias
+from vigil.tasks import Task, load_task
+
+
+def task_of(contract: Contract) -> Task:
+    """The task that a contract was made of: the shipped one of that name where it still asks the same."""
+    try:
+        task = load_task(contract.task)
+    except (ConfigError, UsageError):
+        task = None
+    if task is not None and Contract.of(task, contract.sampling) == contract:
+        return task
+    return Task(
+        name=contract.task,
+        question=contract.question,
+        alarm_word=contract.alarm_word,
+        normal_word=contract.normal_word,
+        alarm_folders=task.alarm_folders if task else ("alarm",),
+        normal_folders=task.normal_folders if task else ("normal",),
+    )
+
+
+async def served_sampling(endpoint: Endpoint) -> Sampling | None:
+    """The sampling that the served model tells; None when it tells none. Raises EndpointError."""
+    async with openai.AsyncOpenAI(base_url=endpoint.url, api_key=endpoint.api_key or "none", timeout=20.0) as client:
+        model = await find_model(client, endpoint)
+    return sampling_from_alias(model.alias) if model.alias else None

@@ -1,0 +1,113 @@
+"""A whole score: connect the judge, ask about every clip, weigh the answers.
+
+scored = await score_model(endpoint, task, sampling, clips, journal=Path("verdicts.jsonl"))
+print(score_table([scored.score]))
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vigil.frames import Sampling
+from vigil.judge import Endpoint, Judge, Media
+from vigil.manifest import Calibration, Contract
+from vigil.score.combine import Rule, per_clip, per_window
+from vigil.score.items import Clip
+from vigil.score.journal import Journal, Record
+from vigil.score.metrics import expected_calibration_error
+from vigil.score.pace import pace
+from vigil.score.run import IN_FLIGHT, Observer, Run, Unobserved
+from vigil.score.scorecard import THRESHOLD, Score, answered, figures
+from vigil.tasks import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to score; `deadline_s` bounds a request with its wait at the server."""
+
+    in_flight: int = IN_FLIGHT
+    deadline_s: float = 120.0
+    rule: Rule = "top2"
+    threshold: float = THRESHOLD
+    fresh: bool = False
+    strict: bool = False
+    media: Media | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """A score and the verdicts behind it."""
+
+    score: Score
+    records: tuple[Record, ...]
+
+
+async def score_model(
+    endpoint: Endpoint,
+    task: Task,
+    sampling: Sampling,
+    clips: Sequence[Clip],
+    *,
+    journal: Path,
+    settings: Settings | None = None,
+    calibration: Calibration | None = None,
+    observer: Observer | None = None,
+) -> Scored:
+    """Scores one served model; raises EndpointError when the server cannot be used."""
+    settings = settings or Settings()
+    async with await Judge.connect(
+        endpoint,
+        task,
+        sampling,
+        strict=settings.strict,
+        media=settings.media,
+        deadline_s=settings.deadline_s,
+        calibration=calibration,
+        max_in_flight=settings.in_flight,
+    ) as judge:
+        header = _header(endpoint, judge, Contract.of(task, sampling), calibration)
+        with Journal(journal, header=header, fresh=settings.fresh) as opened:
+            run = Run(judge=judge, journal=opened, in_flight=settings.in_flight, observer=observer or Unobserved())
+            records = await run.ask_all(clips)
+        notes = {"media": judge.media, "contract_differences": list(judge.contract_differences)}
+    score = weigh(judge.model, clips, records, settings=settings, calibration=calibration, notes=notes)
+    return Scored(score=score, records=tuple(records))
+
+
+def _header(endpoint: Endpoint, judge: Judge, contract: Contract, calibration: Calibration | None) -> dict[str, str]:
+    return {
+        "url": endpoint.url,
+        "model": judge.model,
+        "contract": contract.alias,
+        "media": judge.media,
+        "calibration": "" if calibration is None else f"{calibration.temperature}:{calibration.bias}",
+    }
+
+
+def weigh(
+    model: str,
+    clips: Sequence[Clip],
+    records: Sequence[Record],
+    *,
+    settings: Settings,
+    calibration: Calibration | None = None,
+    notes: dict[str, Any] | None = None,
+) -> Score:
+    """The score that verdicts make."""
+    answers = per_clip(clips, records, rule=settings.rule)
+    beside: dict[str, Any] = dict(notes or {})
+    beside["calibration"] = None if calibration is None else asdict(calibration)
+    if calibration is not None:
+        raw = per_clip(clips, [record.uncalibrated() for record in records], rule=settings.rule)
+        beside["ece_uncalibrated"] = expected_calibration_error(*answered(raw))
+    return Score(
+        model=model,
+        figures=figures(answers, threshold=settings.threshold),
+        windows=figures(per_window(clips, records), threshold=settings.threshold),
+        pace=pace(records),
+        answers=tuple(answers),
+        threshold=settings.threshold,
+        rule=settings.rule,
+        notes=beside,
+    )
