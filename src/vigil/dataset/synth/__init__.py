@@ -5,6 +5,7 @@
 
 from vigil.dataset.synth.cast import FIGHT_ACTIVITIES, NORMAL_ACTIVITIES
 from vigil.dataset.synth.clip import DEFAULT_DIFFICULTY, ClipFacts, DrawnClip, draw_clip
+from vigil.dataset.synth.writer import write_dataset
 
 __all__ = [
     "DEFAULT_DIFFICULTY",
@@ -13,4 +14,5 @@ __all__ = [
     "ClipFacts",
     "DrawnClip",
     "draw_clip",
+    "write_dataset",
 ]

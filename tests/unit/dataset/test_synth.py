@@ -1,0 +1,87 @@
+"""Drawn clips: reproducible, of both labels, and readable as a data set."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from vigil.dataset.synth import FIGHT_ACTIVITIES, NORMAL_ACTIVITIES, draw_clip, write_dataset
+from vigil.dataset.synth.writer import plan_dataset
+
+SMALL = (128, 96)
+
+
+def test_the_same_seed_draws_the_same_clip() -> None:
+    first = draw_clip(5, fps=4, duration_s=1, size_wh=SMALL)
+    again = draw_clip(5, fps=4, duration_s=1, size_wh=SMALL)
+    assert np.array_equal(first.frames, again.frames)
+    assert first.label == again.label
+
+
+def test_another_seed_draws_another_clip() -> None:
+    assert not np.array_equal(
+        draw_clip(5, fps=2, duration_s=1, size_wh=SMALL).frames, draw_clip(6, fps=2, duration_s=1, size_wh=SMALL).frames
+    )
+
+
+def test_a_clip_is_the_same_event_at_any_frame_rate() -> None:
+    slow = draw_clip(8, fps=2, duration_s=2, size_wh=SMALL, activity="striking")
+    fast = draw_clip(8, fps=10, duration_s=2, size_wh=SMALL, activity="striking")
+    assert np.allclose(slow.facts.joints, fast.facts.joints[::5], atol=0.02)
+
+
+@pytest.mark.parametrize("activity", FIGHT_ACTIVITIES + NORMAL_ACTIVITIES)
+def test_every_activity_draws_frames_and_facts_that_belong_together(activity: str) -> None:
+    clip = draw_clip(3, fps=2, duration_s=3, size_wh=SMALL, activity=activity)
+    assert clip.frames.shape == (6, 96, 128, 3)
+    assert clip.label == ("fight" if activity in FIGHT_ACTIVITIES else "normal")
+    assert clip.facts.joints.shape[:2] == (6, len(clip.facts.behaviours))
+    assert len(clip.times_s) == 6
+
+
+def test_both_labels_come_up_about_equally_often() -> None:
+    labels = [draw_clip(seed, fps=2, duration_s=0.5, size_wh=SMALL).label for seed in range(60)]
+    assert 18 <= labels.count("fight") <= 42
+
+
+def test_a_place_without_people_changes_less_than_a_fight() -> None:
+    def change(activity: str) -> float:
+        frames = draw_clip(4, fps=2, size_wh=SMALL, activity=activity, difficulty=0.0).frames
+        return float(np.abs(np.diff(frames.astype(float), axis=0)).mean())
+
+    assert change("empty") < change("wrestling")
+
+
+def test_a_plan_gives_every_source_both_labels() -> None:
+    labels: dict[str, set[str]] = defaultdict(set)
+    for plan in plan_dataset(clips=24, seed=1, fps=12, size_wh=SMALL):
+        labels[plan.source].add(plan.label)
+    assert set(map(frozenset, labels.values())) == {frozenset({"fight", "normal"})}
+
+
+def test_a_written_data_set_is_readable_and_its_sources_name_every_clip(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    write_dataset(tmp_path, clips=6, seed=3, size_wh=SMALL, workers=1, progress=lambda *done: told.append(done))
+    rows = list(csv.DictReader((tmp_path / "sources.csv").read_text(encoding="utf-8").splitlines()))
+    assert [row["label"] for row in rows].count("fight") == 3
+    for row in rows:
+        with av.open(str(tmp_path / row["label"] / f"{row['clip']}.mp4")) as container:
+            frames = sum(1 for _ in container.decode(video=0))
+        assert frames >= 24
+    assert told[-1] == (6, 6)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_second_run_writes_only_what_is_missing(tmp_path: Path) -> None:
+    write_dataset(tmp_path, clips=4, seed=3, size_wh=SMALL, workers=1)
+    clips = sorted(tmp_path.rglob("*.mp4"))
+    clips[0].unlink()
+    before = clips[1].stat().st_mtime_ns
+    write_dataset(tmp_path, clips=4, seed=3, size_wh=SMALL, workers=1)
+    assert clips[0].exists()
+    assert clips[1].stat().st_mtime_ns == before
