@@ -1,0 +1,85 @@
+"""`vigil train`: one training, followed from here."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bar
+
+from vigil.training import Progress, plan_training
+from vigil.training import train as run_training
+
+PLAIN_EVERY_S = 10.0
+
+
+def train(
+    config: Annotated[str, typer.Argument(help="A name under configs/train, or a path to a LLaMA-Factory YAML.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value words that win over the YAML.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what is in output_dir and start anew.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, print the settings, train nothing.")
+    ] = False,
+) -> None:
+    """Trains an adapter with LLaMA-Factory; a stopped training goes on where it was.
+
+    Example: vigil train tiny_lora dataset_dir=data output_dir=saves/first
+    """
+    words = overrides or []
+    if dry_run:
+        typer.echo(yaml.safe_dump(plan_training(config, words).settings, allow_unicode=True, sort_keys=False), nl=False)
+        return
+    console = Console(stderr=True)
+    follower = _BarFollower(console) if console.is_terminal else _PlainFollower(console)
+    with follower:
+        outcome = run_training(config, words, fresh=fresh, on_progress=follower.show)
+    typer.echo(_summary(outcome.output, outcome.figures))
+
+
+def _summary(output: Path, figures: dict[str, Any]) -> str:
+    loss, speed = figures.get("final_loss"), figures.get("samples_per_second")
+    shown = f", loss {loss:.4f}" if loss is not None else ""
+    rate = f", {speed:g} samples/s" if speed else ""
+    return f"{output}: {figures.get('steps')} steps in {figures.get('seconds')} s{rate}{shown}"
+
+
+class _PlainFollower:
+    """A line now and then, for logs."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._next_s = 0.0
+
+    def __enter__(self) -> "_PlainFollower":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, progress: Progress) -> None:
+        now_s = self._console.get_time()
+        if now_s < self._next_s and progress.step < progress.steps:
+            return
+        self._next_s = now_s + PLAIN_EVERY_S
+        print(progress, file=sys.stderr, flush=True)  # noqa: T201
+
+
+class _BarFollower:
+    """A bar, for terminals."""
+
+    def __init__(self, console: Console) -> None:
+        self._bar = Bar(TextColumn("{task.description}"), BarColumn(), console=console)
+        self._task = self._bar.add_task("loading the model and the examples", total=None)
+
+    def __enter__(self) -> "_BarFollower":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, progress: Progress) -> None:
+        self._bar.update(self._task, description=str(progress), total=progress.steps, completed=progress.step)

@@ -1,0 +1,123 @@
+"""What a training must know of its dataset before it starts: its contract, its frames, its longest example.
+
+Reads the sharegpt JSON that `vigil dataset build` wrote (entries of `dataset_info.json`), looks whether
+every frame is there, and counts tokens from above: pictures exactly, text as its UTF-8 bytes, since no
+byte-level tokenizer makes more tokens than that.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from vigil.errors import DatasetError, ManifestError
+from vigil.frames import GRID_PX
+from vigil.manifest import Manifest, read_manifest
+
+REBUILD = "build it again with vigil dataset build"
+PAIR_MARK_TOKENS = 2 + len("<1000.0 seconds>")
+"""Around the pictures of a frame pair: vision start and end, and the time mark, a token a byte at most."""
+
+TURN_TOKENS = 16
+"""Template around a question and its answer: `<|im_start|>user` and so on, rounded up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSet:
+    """A dataset that can be trained on; token counts are of the longest example."""
+
+    folder: Path
+    manifest: Manifest
+    examples: int
+    sizes_wh: frozenset[tuple[int, int]]
+    longest_tokens: int
+    visual_tokens: int
+
+
+def read_training_set(folder: Path, names: Sequence[str]) -> TrainingSet:
+    """Reads the named datasets of a folder.
+
+    Raises DatasetError when one is missing, empty or damaged, or names frames that are not there.
+    """
+    try:
+        manifest = read_manifest(folder)
+    except ManifestError as error:
+        advice = "build one with vigil dataset build CLIPS (it writes vigil.json beside the examples)"
+        raise DatasetError(f"{folder} is no dataset to train on: {error}; {advice}") from error
+    examples = [example for name in names for example in _examples(folder, name)]
+    if not examples:
+        raise DatasetError(f"{', '.join(names)} in {folder} holds no example; {REBUILD}")
+    videos = [_frames(example) for example in examples]
+    _check_frames(folder, videos)
+    sizes = [_size_wh(folder / frames[0]) for frames in videos]
+    counts = [_tokens(example, len(f), size) for example, f, size in zip(examples, videos, sizes, strict=True)]
+    longest, visual = max(counts)
+    return TrainingSet(
+        folder=folder,
+        manifest=manifest,
+        examples=len(examples),
+        sizes_wh=frozenset(sizes),
+        longest_tokens=longest,
+        visual_tokens=visual,
+    )
+
+
+def _examples(folder: Path, name: str) -> list[Mapping[str, Any]]:
+    entries = _json(folder / "dataset_info.json")
+    if not isinstance(entries, dict) or not isinstance(entries.get(name), dict):
+        known = ", ".join(entries) if isinstance(entries, dict) else "nothing"
+        raise DatasetError(f"{folder / 'dataset_info.json'} has no entry {name!r}; it has {known or 'none'}")
+    path = folder / str(entries[name].get("file_name", f"{name}.json"))
+    examples = _json(path)
+    if not isinstance(examples, list):
+        raise DatasetError(f"{path} must hold a list of examples; {REBUILD}")
+    return examples
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path} is missing; {REBUILD}") from error
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path} cannot be read ({error}); {REBUILD}") from error
+
+
+def _frames(example: Mapping[str, Any]) -> Sequence[str]:
+    videos = example.get("videos") if isinstance(example, dict) else None
+    if not isinstance(videos, list) or len(videos) != 1 or not isinstance(videos[0], list) or not videos[0]:
+        raise DatasetError(
+            f"an example has no list of frames: {str(example)[:120]}; training reads pre-cut frames, "
+            "one window an example, because LLaMA-Factory and vLLM sample mp4 differently"
+        )
+    return videos[0]
+
+
+def _check_frames(folder: Path, videos: Iterable[Sequence[str]]) -> None:
+    named = {frame for frames in videos for frame in frames}
+    missing = sorted(frame for frame in named if not (folder / frame).is_file())
+    if missing:
+        raise DatasetError(f"{len(missing)} of {len(named)} frames are missing, first {folder / missing[0]}; {REBUILD}")
+
+
+def _size_wh(path: Path) -> tuple[int, int]:
+    try:
+        with Image.open(path) as picture:
+            return picture.size
+    except OSError as error:
+        raise DatasetError(f"{path} is no readable picture ({error}); {REBUILD}") from error
+
+
+def _tokens(example: Mapping[str, Any], frames: int, size_wh: tuple[int, int]) -> tuple[int, int]:
+    pairs = -(-frames // 2)
+    cells = -(-size_wh[0] // GRID_PX) * -(-size_wh[1] // GRID_PX)
+    text = sum(len(line.encode()) + TURN_TOKENS for line in _lines(example))
+    return pairs * (cells + PAIR_MARK_TOKENS) + text, pairs * cells
+
+
+def _lines(example: Mapping[str, Any]) -> Iterator[str]:
+    for message in example.get("messages", ()):
+        yield str(message.get("content", ""))

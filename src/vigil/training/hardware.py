@@ -1,0 +1,60 @@
+"""What a training asks of the machine, held against what is there before minutes are spent on finding out."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+from vigil.errors import EnvironmentMissing
+from vigil.training.settings import Settings, is_distributed, is_ray
+
+RAY_CPUS_PER_WORKER = 10
+"""LLaMA-Factory asks Ray for ten CPUs beside every GPU, and waits without end where there are fewer."""
+
+
+def gpu_count() -> int:
+    """How many NVIDIA GPUs a child process will see."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([device for device in visible.split(",") if device.strip() not in {"", "-1"}])
+    if shutil.which("nvidia-smi") is None:
+        return 0
+    answer = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+    return sum(line.startswith("GPU ") for line in answer.stdout.splitlines()) if answer.returncode == 0 else 0
+
+
+def check_hardware(settings: Settings, *, gpus: int) -> None:
+    """Raises EnvironmentMissing when the settings need a GPU and there is none."""
+    if gpus:
+        return
+    small = "tiny_lora is the configuration for a machine without one"
+    if settings.get("quantization_bit"):
+        raise EnvironmentMissing(f"training on {settings['quantization_bit']}-bit weights needs a GPU; {small}")
+    if settings.get("bf16") and not settings.get("use_cpu"):
+        raise EnvironmentMissing(
+            f"these settings (bf16: true) need a GPU and nvidia-smi finds none; {small} (or set use_cpu=true, "
+            "which takes days for a model of 2B)"
+        )
+
+
+def for_machine(settings: Settings, *, gpus: int, environ: Mapping[str, str]) -> Settings:
+    """The settings with what depends on the machine: room on a local Ray, a checkpoint when stopped."""
+    added: dict[str, Any] = {}
+    if is_ray(settings) and "RAY_ADDRESS" not in environ:
+        cpus = RAY_CPUS_PER_WORKER * max(gpus, settings["ray_num_workers"])
+        added["ray_init_kwargs"] = {"num_cpus": max(cpus, os.cpu_count() or 1), "include_dashboard": False}
+    # Only a trainer that is our own child gets our SIGTERM as it is.
+    if not is_ray(settings) and not is_distributed(settings) and gpus <= 1:
+        added["enable_jit_checkpoint"] = True
+    return added | settings
+
+
+def launch_variables(settings: Settings) -> dict[str, str]:
+    """The variables by which LLaMA-Factory is told how to start its workers."""
+    variables = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
+    if is_distributed(settings):
+        variables["FORCE_TORCHRUN"] = "1"
+    if is_ray(settings):
+        variables["USE_RAY"] = "1"
+    return variables

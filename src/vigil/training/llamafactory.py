@@ -1,0 +1,131 @@
+"""`llamafactory-cli` as a child process: its output in a file, its errors in one line, its end a clean one."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from vigil.environments import Environment
+from vigil.errors import JobError
+
+POLL_S = 0.5
+CHECKPOINT_GRACE_S = 90.0
+END_GRACE_S = 10.0
+TAIL_LINES = 400
+ERROR_LINE = re.compile(r"^(?:\S+\s)?(?P<error>[\w.]*(?:Error|Exception|Interrupt)\b.*)$")
+HINTS = (
+    ("out of memory", "lower per_device_train_batch_size (and raise gradient_accumulation_steps), or take a qlora config"),
+    ("No space left on device", "free some disk space; the same command then goes on from the last checkpoint"),
+    ("HfArgumentParser", "check the names in the configuration against LLaMA-Factory 0.9.5"),
+    ("Address already in use", "another training holds that port; set MASTER_PORT to a free one"),
+)  # fmt: skip
+
+
+class Stopped(Exception):
+    """Somebody asked the job to stop (Ctrl-C or SIGTERM), and it has stopped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One call of `llamafactory-cli`; `forks` says that the trainers are its grandchildren (torchrun)."""
+
+    environment: Environment
+    words: tuple[str, ...]
+    log: Path
+    variables: Mapping[str, str]
+    forks: bool = False
+
+    def run(self, *, tick: Callable[[], None] = lambda: None) -> None:
+        """Runs it to its end, calling `tick` twice a second.
+
+        Raises JobError with the last error of the log, or Stopped after Ctrl-C or SIGTERM.
+        """
+        program = self.environment.program("llamafactory-cli")
+        with self.log.open("ab") as log, _stop_requests() as stop:
+            child = subprocess.Popen(
+                [str(program), *self.words],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=self.environment.variables() | dict(self.variables),
+                start_new_session=True,
+            )
+            try:
+                self._wait(child, stop, tick)
+            finally:
+                _end(child)
+        if stop:
+            raise Stopped
+        if child.returncode != 0:
+            raise JobError(self._failure(child.returncode))
+
+    def _wait(self, child: "subprocess.Popen[bytes]", stop: list[int], tick: Callable[[], None]) -> None:
+        asked_s: float | None = None
+        asked = 0
+        while child.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(POLL_S)
+            tick()
+            if stop and asked_s is None:
+                asked_s, asked = time.monotonic(), len(stop)
+                self._ask_to_stop(child)
+            if asked_s is not None and (len(stop) > asked or time.monotonic() - asked_s > CHECKPOINT_GRACE_S):
+                return
+
+    def _ask_to_stop(self, child: "subprocess.Popen[bytes]") -> None:
+        targets = _children(child.pid) if self.forks else []
+        for pid in targets or [child.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+    def _failure(self, code: int) -> str:
+        tail = _tail(self.log)
+        error = next((m["error"] for line in reversed(tail) if (m := ERROR_LINE.match(line.strip()))), "")
+        killed = f" (killed by {signal.Signals(-code).name}; out of memory?)" if code < 0 else ""
+        hint = next((advice for sign, advice in HINTS if any(sign in line for line in tail)), "")
+        parts = [f"llamafactory-cli {self.words[0]} stopped with code {code}{killed}", error[:400], hint]
+        return "; ".join(part for part in [*parts, f"its whole output is in {self.log}"] if part)
+
+
+def _tail(log: Path) -> list[str]:
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    """Makes sure that nothing of the child's session is left."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        if child.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, sign)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(END_GRACE_S)
+
+
+@contextlib.contextmanager
+def _stop_requests() -> Iterator[list[int]]:
+    """Collects SIGINT and SIGTERM while the block runs, in place of dying of them."""
+    received: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+
+    before = {sign: signal.signal(sign, note) for sign in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)

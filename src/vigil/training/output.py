@@ -1,0 +1,150 @@
+"""The folder a training writes into: is it new, can it be resumed, is it finished, or somebody else's?
+
+`vigil-run.json` is written before the training starts and says what it was started with; `vigil.json`, the
+manifest, is written last, so a folder that has one is a finished training.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vigil.errors import JobError, UsageError
+from vigil.manifest import MANIFEST_NAME
+
+RUN_NAME = "vigil-run.json"
+CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+CHECKPOINT_DONE = "trainer_state.json"
+CHECKPOINT_BROKEN = "checkpoint-is-incomplete.txt"
+OWN_FILES = (RUN_NAME, "trainer_log.jsonl", "trainer_state.json", "all_results.json", "training_args.bin")
+# These change how a run goes, not what comes out of it.
+HARMLESS = frozenset(
+    {"logging_steps", "plot_loss", "save_steps", "save_total_limit", "dataloader_num_workers", "report_to",
+     "preprocessing_num_workers", "overwrite_cache", "output_dir", "enable_jit_checkpoint", "disable_tqdm"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What a training was started with."""
+
+    settings: Mapping[str, Any]
+    data_digest: str
+    base_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How to go on in an output folder."""
+
+    finished: bool = False
+    checkpoint: Path | None = None
+
+
+def prepare(folder: Path, run: Run, *, fresh: bool) -> Start:
+    """Makes the output folder ready and says whether there is something to resume, or nothing left to do.
+
+    Raises UsageError when the folder holds a training with other settings, or files that are no training's.
+    """
+    if not folder.exists() or not any(folder.iterdir()):
+        return Start()
+    if not any((folder / name).exists() for name in OWN_FILES) and not _checkpoints(folder):
+        raise UsageError(f"{folder} holds files that are no training's; name another output_dir")
+    if fresh:
+        empty(folder)
+        return Start()
+    differences = _differences(_read_run(folder), run)
+    if differences:
+        raise UsageError(
+            f"{folder} holds a training with other settings ({'; '.join(differences[:5])}); name another "
+            "output_dir, take the old settings to go on, or --fresh to throw the old one away"
+        )
+    if (folder / MANIFEST_NAME).exists():
+        return Start(finished=True)
+    return Start(checkpoint=last_checkpoint(folder))
+
+
+@contextlib.contextmanager
+def claim(folder: Path) -> Iterator[None]:
+    """Holds the output folder while a training writes into it; raises JobError when another one does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise JobError(f"another training is writing into {folder}; wait for it, or name another output_dir") from error
+    finally:
+        os.close(handle)
+
+
+def empty(folder: Path) -> None:
+    """Deletes what a training left in its folder, the manifest first: a half-deleted one is never taken for whole."""
+    (folder / MANIFEST_NAME).unlink(missing_ok=True)
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == RUN_NAME):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def write_run(folder: Path, run: Run) -> None:
+    """Writes down what the training is started with."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = {"settings": dict(run.settings), "data_digest": run.data_digest, "base_digest": run.base_digest}
+    partial = folder / f"{RUN_NAME}.partial"
+    partial.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    partial.replace(folder / RUN_NAME)
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint; ones that broke off while they were written are passed over."""
+    return max(_checkpoints(folder), key=_step, default=None)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return [
+        path
+        for path in folder.glob("checkpoint-*")
+        if CHECKPOINT.fullmatch(path.name)
+        and (path / CHECKPOINT_DONE).exists()
+        and not (path / CHECKPOINT_BROKEN).exists()
+    ]
+
+
+def _step(checkpoint: Path) -> int:
+    match = CHECKPOINT.fullmatch(checkpoint.name)
+    return int(match[1]) if match else -1
+
+
+def _read_run(folder: Path) -> Run:
+    try:
+        data = json.loads((folder / RUN_NAME).read_text(encoding="utf-8"))
+        return Run(settings=data["settings"], data_digest=data["data_digest"], base_digest=data["base_digest"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise JobError(
+            f"{folder} holds a training, but its {RUN_NAME} cannot be read ({error}), so nobody knows what it was "
+            "started with; name another output_dir, or --fresh to throw it away"
+        ) from error
+
+
+def _differences(before: Run, now: Run) -> list[str]:
+    keys = sorted((before.settings.keys() | now.settings.keys()) - HARMLESS)
+    differences = list(_changed(before.settings, now.settings, keys))
+    if before.data_digest != now.data_digest:
+        differences.append("the dataset was built anew")
+    if before.base_digest != now.base_digest:
+        differences.append("the base model has changed")
+    return differences
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any], keys: list[str]) -> Iterator[str]:
+    for key in keys:
+        if before.get(key) != now.get(key):
+            yield f"{key} was {before.get(key, 'not set')}, is {now.get(key, 'not set')}"

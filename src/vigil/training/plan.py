@@ -1,0 +1,46 @@
+"""The plan of a training: every check that can be made before it starts, and the settings it will get."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vigil.training.base import check_base
+from vigil.training.dataset import TrainingSet, read_training_set
+from vigil.training.hardware import check_hardware, gpu_count
+from vigil.training.settings import Settings, absolute, complete, dataset_names, load_settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A training that has passed every check: `settings` are what LLaMA-Factory gets, paths made absolute."""
+
+    config: str
+    settings: Settings
+    base_model: str
+    dataset: TrainingSet
+    gpus: int
+
+    @property
+    def output(self) -> Path:
+        """The folder that the adapter goes to."""
+        return Path(self.settings["output_dir"])
+
+
+def plan_training(config: str | Path, overrides: Sequence[str] = ()) -> Plan:
+    """Everything about a training that can be known before it starts.
+
+    Raises ConfigError, DatasetError or EnvironmentMissing, each saying what to do.
+    """
+    settings = load_settings(config, overrides)
+    gpus = gpu_count()
+    check_hardware(settings, gpus=gpus)
+    check_base(Path(settings["model_name_or_path"]))
+    dataset = read_training_set(Path(settings["dataset_dir"]), dataset_names(settings))
+    full = complete(settings, dataset)
+    return Plan(
+        config=str(config),
+        settings=absolute(full),
+        base_model=str(settings["model_name_or_path"]),
+        dataset=dataset,
+        gpus=gpus,
+    )

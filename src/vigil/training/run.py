@@ -1,0 +1,161 @@
+"""A training from start to end: look at what is there, run LLaMA-Factory, write the manifest."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vigil import __version__
+from vigil.environments import Environment, environment
+from vigil.errors import JobError
+from vigil.manifest import read_manifest
+from vigil.training.base import base_digest
+from vigil.training.hardware import for_machine, launch_variables
+from vigil.training.llamafactory import Job, Stopped
+from vigil.training.output import Run, Start, claim, last_checkpoint, prepare, write_run
+from vigil.training.plan import Plan, plan_training
+from vigil.training.progress import LOG_NAME, Progress, ProgressLog
+from vigil.training.settings import is_distributed
+
+log = logging.getLogger(__name__)
+
+CONFIG_NAME = "train.yaml"
+OUTPUT_NAME = "train.log"
+VERSIONED = ("llamafactory", "torch", "transformers", "peft", "accelerate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A finished training; `figures` are what the manifest keeps of it, and `already` says it was done before."""
+
+    output: Path
+    figures: dict[str, Any]
+    already: bool = False
+
+
+def train(
+    config: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    fresh: bool = False,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Outcome:
+    """Trains, or goes on with a training that was stopped, and writes the manifest at the end.
+
+    Raises JobError when LLaMA-Factory fails or somebody stops it; the message says how to go on.
+    """
+    trainer = environment("train")
+    plan = plan_training(config, overrides)
+    run = Run(
+        settings=plan.settings,
+        data_digest=plan.dataset.manifest.data_digest,
+        base_digest=base_digest(Path(plan.settings["model_name_or_path"])),
+    )
+    with claim(plan.output):
+        start = prepare(plan.output, run, fresh=fresh)
+        if start.finished:
+            log.info("%s is trained already, with these very settings; --fresh trains it anew", plan.output)
+            return Outcome(output=plan.output, figures=read_manifest(plan.output).training, already=True)
+        write_run(plan.output, run)
+        _announce(plan, start)
+        seconds = _run(plan, start, trainer, on_progress)
+        figures = _figures(plan, run, trainer, seconds) | {"resumed": start.checkpoint is not None}
+        _write_manifest(plan, figures)
+    return Outcome(output=plan.output, figures=figures)
+
+
+def _announce(plan: Plan, start: Start) -> None:
+    log.info(
+        "%s: %d examples of up to %d tokens (%d of them pictures, cutoff_len %d), frames %s, %s",
+        plan.base_model,
+        plan.dataset.examples,
+        plan.dataset.longest_tokens,
+        plan.dataset.visual_tokens,
+        plan.settings["cutoff_len"],
+        ", ".join(f"{w}x{h}" for w, h in sorted(plan.dataset.sizes_wh)[:4]),
+        f"{plan.gpus} GPU(s)" if plan.gpus else "no GPU",
+    )
+    if start.checkpoint is not None:
+        log.info("going on from %s", start.checkpoint)
+
+
+def _run(plan: Plan, start: Start, trainer: Environment, on_progress: Callable[[Progress], None]) -> float:
+    settings = for_machine(plan.settings, gpus=plan.gpus, environ=trainer.variables())
+    settings |= (
+        {"resume_from_checkpoint": str(start.checkpoint)} if start.checkpoint else {"overwrite_output_dir": True}
+    )
+    config = plan.output / CONFIG_NAME
+    config.write_text(yaml.safe_dump(settings, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    job = Job(
+        environment=trainer,
+        words=("train", str(config)),
+        log=plan.output / OUTPUT_NAME,
+        variables=launch_variables(settings),
+        forks=is_distributed(settings) or plan.gpus > 1,
+    )
+    if start.checkpoint is None:
+        (plan.output / LOG_NAME).unlink(missing_ok=True)
+    follow = ProgressLog(plan.output / LOG_NAME)
+    started_s = time.monotonic()
+    try:
+        job.run(tick=lambda: _tell(follow, on_progress))
+    except Stopped as stopped:
+        raise JobError(_stopped_message(plan)) from stopped
+    return time.monotonic() - started_s
+
+
+def _tell(follow: ProgressLog, on_progress: Callable[[Progress], None]) -> None:
+    for progress in follow.news():
+        on_progress(progress)
+
+
+def _stopped_message(plan: Plan) -> str:
+    checkpoint = last_checkpoint(plan.output)
+    where = f"goes on from {checkpoint.name}" if checkpoint else "starts again, as there was no checkpoint yet"
+    return f"the training was stopped; the same command {where} (--fresh throws it away)"
+
+
+def _figures(plan: Plan, run: Run, trainer: Environment, seconds: float) -> dict[str, Any]:
+    results = _json_or_empty(plan.output / "train_results.json")
+    last = ProgressLog(plan.output / LOG_NAME, from_start=True)
+    losses = [progress.loss for progress in last.news() if progress.loss is not None]
+    return {
+        "config": plan.config,
+        "steps": last.last.step if last.last else 0,
+        "seconds": round(seconds, 1),
+        "train_seconds": round(float(results.get("train_runtime", 0.0)), 1),
+        "samples_per_second": results.get("train_samples_per_second"),
+        "final_loss": losses[-1] if losses else None,
+        "gpus": plan.gpus,
+        "base_digest": run.base_digest,
+        "versions": trainer.versions(VERSIONED),
+        "settings": {key: value for key, value in plan.settings.items() if not str(value).startswith("/")},
+    }
+
+
+def _write_manifest(plan: Plan, figures: dict[str, Any]) -> None:
+    manifest = replace(
+        plan.dataset.manifest,
+        base_model=plan.base_model,
+        template=plan.settings["template"],
+        examples=plan.dataset.examples,
+        created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        vigil_version=__version__,
+        calibration=None,
+        training=figures,
+    )
+    manifest.write(plan.output)
+
+
+def _json_or_empty(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}

@@ -1,0 +1,118 @@
+"""The settings of a training: a LLaMA-Factory YAML as it is, `key=value` words on top, the dataset's contract below.
+
+What the contract fixes (frames a second, frame sizes, template) is filled in where the YAML leaves it out
+and refused where the YAML says otherwise, because LLaMA-Factory would train something else in silence.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from vigil.config import find_config, parse_overrides, parse_value, read_yaml, unknown_key
+from vigil.errors import ConfigError
+from vigil.training.dataset import TrainingSet
+
+Settings: TypeAlias = dict[str, Any]
+
+TEMPLATE = "qwen3_vl_nothink"
+CUTOFF_STEP = 256
+REQUIRED = ("model_name_or_path", "dataset", "output_dir")
+PATHS = ("model_name_or_path", "adapter_name_or_path", "dataset_dir", "media_dir", "output_dir", "deepspeed")
+
+
+@cache
+def known_keys() -> frozenset[str]:
+    """Every argument that the pinned LLaMA-Factory takes (an e2e test holds the list against the real one)."""
+    return frozenset(resources.files("vigil.training").joinpath("llamafactory_keys.txt").read_text().split())
+
+
+def load_settings(config: str | Path, overrides: Sequence[str] = ()) -> Settings:
+    """The settings of a config by name or path, with `key=value` words on top.
+
+    Raises ConfigError that names every unknown or missing key at once.
+    """
+    path = find_config("train", config)
+    settings = {key: _number(value) for key, value in read_yaml(path).items()} | parse_overrides(overrides)
+    problems = [unknown_key(key, known_keys()) for key in settings if key not in known_keys()]
+    problems += [f"{key} is missing" for key in REQUIRED if not settings.get(key)]
+    if settings.get("tokenized_path"):
+        problems.append("tokenized_path makes LLaMA-Factory ignore the other data settings in silence; leave it out")
+    if problems:
+        raise ConfigError(str(path), problems)
+    return {"dataset_dir": "data"} | settings
+
+
+def _number(value: Any) -> Any:
+    return parse_value(value) if isinstance(value, str) and value else value
+
+
+def dataset_names(settings: Settings) -> list[str]:
+    """The entries of dataset_info.json that the settings train on."""
+    names = settings["dataset"]
+    listed = names if isinstance(names, list) else str(names).split(",")
+    return [str(name).strip() for name in listed]
+
+
+def complete(settings: Settings, dataset: TrainingSet) -> Settings:
+    """The settings with everything filled in that the dataset's contract decides.
+
+    Raises ConfigError that lists each setting which contradicts the dataset.
+    """
+    sampling = dataset.manifest.contract.sampling
+    areas = [width * height for width, height in dataset.sizes_wh]
+    needed = {
+        "template": TEMPLATE,
+        "video_fps": sampling.fps,
+        "video_maxlen": sampling.frames,
+        "video_max_pixels": max(max(areas), sampling.max_pixels),
+        "video_min_pixels": min(256, *areas),
+        "cutoff_len": math.ceil(dataset.longest_tokens / CUTOFF_STEP) * CUTOFF_STEP,
+    }
+    full = needed | {"media_dir": settings["dataset_dir"]} | settings
+    problems = [*_contradictions(full, needed, areas), *_too_short(full, dataset)]
+    if problems:
+        raise ConfigError(f"training on {dataset.folder}", problems)
+    return full
+
+
+def _contradictions(full: Settings, needed: Settings, areas: Sequence[int]) -> list[str]:
+    checks = (
+        ("template", full["template"] == TEMPLATE, "so that the answer begins with the verdict word"),
+        ("video_fps", full["video_fps"] == needed["video_fps"], "the frames were cut at that rate"),
+        ("video_maxlen", full["video_maxlen"] >= needed["video_maxlen"], "or frames are left out"),
+        ("video_max_pixels", full["video_max_pixels"] >= max(areas), "or frames are made smaller than in serving"),
+        ("video_min_pixels", full["video_min_pixels"] <= min(areas), "or frames are made larger than in serving"),
+    )
+    return [
+        f"{key} is {full[key]!r} but this dataset needs {needed[key]!r}, {why} (leave it out and it is set)"
+        for key, fits, why in checks
+        if not fits
+    ]
+
+
+def _too_short(full: Settings, dataset: TrainingSet) -> list[str]:
+    if full["cutoff_len"] >= dataset.longest_tokens:
+        return []
+    return [
+        f"cutoff_len {full['cutoff_len']} may cut examples, which can take up to {dataset.longest_tokens} tokens "
+        f"({dataset.visual_tokens} of them pictures); a larger one costs nothing: leave it out and it is set"
+    ]
+
+
+def absolute(settings: Settings) -> Settings:
+    """The settings with their paths made absolute, as workers may start in other folders."""
+    paths = {key: str(Path(settings[key]).absolute()) for key in PATHS if isinstance(settings.get(key), str)}
+    return settings | paths
+
+
+def is_distributed(settings: Settings) -> bool:
+    """Whether torchrun must start it, even on one GPU."""
+    return bool(settings.get("deepspeed"))
+
+
+def is_ray(settings: Settings) -> bool:
+    """Whether Ray starts the workers."""
+    return bool(settings.get("ray_num_workers"))
