@@ -1,0 +1,122 @@
+"""Time: mending the stamps that files and cameras carry, and choosing frames by them.
+
+`Clock` turns raw stamps, which may be missing, repeat or jump, into seconds that only ever grow.
+`Sampler` then keeps one frame for every instant `k / fps`. Files and live sources share both, so
+25 frames a second become 2 a second in the same way everywhere.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+JUMP_S = 60.0
+"""A step forward beyond this is a broken clock, not a pause in the recording."""
+
+STEP_BACK_S = 1.0
+"""A step back up to this is a frame out of order or repeated; beyond it the clock was set back."""
+
+SAME_S = 1e-6
+
+ROUNDING_S = 0.002
+"""Containers such as Matroska round stamps to whole milliseconds."""
+
+
+class Clock:
+    """Mended times of one run of frames, in seconds from `start_s`.
+
+    A real pause of up to a minute stays a pause. A clock that is set back or leaps ahead is spliced:
+    the frame follows the one before it at the usual distance, and so do the times after it.
+    """
+
+    def __init__(self, *, frame_s: float, start_s: float | None = None) -> None:
+        self.frame_s = frame_s
+        self.last_s: float | None = None
+        self.jumps = 0
+        self.repeats = 0
+        self.missing = 0
+        self._jump_s = max(JUMP_S, 10 * frame_s)
+        self._stuck_after = max(2, round(1 / frame_s))
+        self._stuck = 0
+        self._shift_s = None if start_s is None else -start_s
+
+    def place(self, stamp_s: float | None) -> float | None:
+        """The time of the next frame, or None when the frame repeats one that was there before."""
+        if self.last_s is None:
+            self.last_s = self._first(stamp_s)
+            return self.last_s
+        if stamp_s is None:
+            self.missing += 1
+            return self._advance(self.last_s + self.frame_s)
+        if self._shift_s is None:
+            self._shift_s = self.last_s + self.frame_s - stamp_s
+        ahead_s = stamp_s + self._shift_s - self.last_s
+        if self._repeats(ahead_s):
+            self.repeats += 1
+            return None
+        if not SAME_S < ahead_s <= self._jump_s:
+            return self._advance(self._splice(stamp_s, after_s=self.last_s))
+        return self._advance(stamp_s + self._shift_s)
+
+    def preview(self, stamps_s: Sequence[float]) -> list[float] | None:
+        """The times that growing stamps would be given, or None when `place` would mend any of them."""
+        if self._shift_s is None:
+            return None
+        times = [stamp_s + self._shift_s for stamp_s in stamps_s]
+        run = [-self.frame_s if self.last_s is None else self.last_s, *times]
+        steady = all(SAME_S < after - before <= self._jump_s for before, after in pairwise(run))
+        return times if steady else None
+
+    def _first(self, stamp_s: float | None) -> float:
+        if stamp_s is None:
+            self.missing += 1
+            return 0.0
+        if self._shift_s is None or not 0 <= stamp_s + self._shift_s <= self._jump_s:
+            self._shift_s = -stamp_s
+        return stamp_s + self._shift_s
+
+    def _repeats(self, ahead_s: float) -> bool:
+        """A stamp that does not advance is a repeat, unless the clock has stood still for a second."""
+        if ahead_s > SAME_S:
+            self._stuck = 0
+            return False
+        self._stuck += 1
+        return ahead_s > -STEP_BACK_S and self._stuck <= self._stuck_after
+
+    def _splice(self, stamp_s: float, *, after_s: float) -> float:
+        self.jumps += 1
+        self._shift_s = after_s + self.frame_s - stamp_s
+        return after_s + self.frame_s
+
+    def _advance(self, time_s: float) -> float:
+        self.last_s = time_s
+        return time_s
+
+
+class Sampler:
+    """Keeps the first frame at or after each instant `k / fps`, counted from the first frame.
+
+    The instants are a fixed grid, so nothing drifts: 25 frames a second sampled at 2 give frames at
+    0, 0.52, 1.0, 1.52 ... and 1,200 in ten minutes. Over a pause, and where the source is slower than
+    `fps`, no frame is kept twice.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self.fps = fps
+        self._start_s: float | None = None
+        self._next = 0
+
+    def take(self, time_s: float) -> bool:
+        """Whether the frame at `time_s` is kept; times must grow from call to call."""
+        if self._start_s is None:
+            self._start_s = time_s
+        instant = (time_s - self._start_s + ROUNDING_S) * self.fps
+        if instant < self._next:
+            return False
+        self._next = math.floor(instant) + 1
+        return True
+
+    def fork(self) -> "Sampler":
+        """A copy that can be asked ahead of time without changing this one."""
+        twin = Sampler(self.fps)
+        twin._start_s, twin._next = self._start_s, self._next
+        return twin

@@ -1,0 +1,105 @@
+"""Opening a video file with PyAV, safely: a local file, of a known format, nothing else.
+
+FFmpeg follows what a file says it is. A "video" that is really a playlist could make it read other
+files or call an address, so only formats that hold their own pictures are let in, and no protocol
+but `file`.
+"""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.stream import Disposition
+
+from vigil.errors import SourceError
+
+FORMATS = (
+    "3g2 3gp asf av1 avi dhav dv flv gif h261 h263 h264 hevc ivf m4v matroska mjpeg mov mp4 mpeg mpegts "
+    "mpegtsraw mpegvideo mpjpeg mxf nut obu ogg rm vc1 vvc webm wtv xmv"
+)
+MAX_PICTURE_PIXELS = 8192 * 8192
+MAX_RATE = 240
+USUAL_RATE = 25.0
+MICROSECONDS = 1_000_000
+UNREADABLE = (av.FFmpegError, ValueError, OverflowError)
+"""What PyAV raises about damaged files; damaged numbers surface as ValueError or OverflowError."""
+
+
+def check_file(path: Path) -> None:
+    """Raises SourceError unless `path` is an ordinary file with something in it."""
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
+    if path.is_dir():
+        raise SourceError(f"{path} is a folder, not a video; name a file in it")
+    if not path.is_file():
+        raise SourceError(f"{path} is not an ordinary file, so it cannot be read as a video")
+    if size == 0:
+        raise SourceError(f"{path} is empty (0 bytes); copy or record it again")
+    if not os.access(path, os.R_OK):
+        raise SourceError(f"{path} may not be read by this user; change its permissions")
+
+
+def open_container(path: Path) -> Any:
+    """The open `av` container of a video file; raises SourceError."""
+    check_file(path)
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS.replace(" ", ",")}
+    try:
+        return av.open(f"file:{path}", options=options, metadata_errors="replace")
+    except UNREADABLE as error:
+        raise SourceError(
+            f"{path} cannot be read as a video ({reason(error)}); it is damaged, unfinished or no video at all"
+        ) from error
+
+
+def pick_stream(container: Any, path: Path) -> Any:
+    """The moving pictures in a container, set to decode in one thread; raises SourceError."""
+    moving = [s for s in container.streams.video if not is_cover(s)]
+    if not moving:
+        raise SourceError(f"{path} holds no moving pictures ({kinds(container) or 'nothing at all'})")
+    stream = next((s for s in moving if s.codec_context is not None), None)
+    if stream is None:
+        raise SourceError(f"{path} is compressed in a way that cannot be decoded here; convert it to H.264")
+    stream.codec_context.thread_count = 1
+    stream.codec_context.options = {"max_pixels": str(MAX_PICTURE_PIXELS)}
+    return stream
+
+
+def is_cover(stream: Any) -> bool:
+    """Whether a video stream is only the cover picture of a piece of music."""
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def kinds(container: Any) -> str:
+    """What the streams of a container are, such as `audio, subtitle`."""
+    return ", ".join(sorted({str(stream.type) for stream in container.streams}))
+
+
+def frame_rate(stream: Any) -> float:
+    """Frames a second as the container says, or 25 where it says nothing sensible."""
+    rates: list[Fraction | None] = [stream.average_rate, stream.guessed_rate]
+    sound = (float(rate) for rate in rates if rate and 0 < rate <= MAX_RATE)
+    return next(sound, USUAL_RATE)
+
+
+def pixel_aspect(stream: Any) -> float:
+    """Width of a pixel over its height; 1 where the file says nothing or nonsense."""
+    aspect = stream.sample_aspect_ratio
+    return float(aspect) if aspect and Fraction(1, 3) <= aspect <= 3 else 1.0
+
+
+def declared_s(container: Any, stream: Any) -> float | None:
+    """The length that the file's header promises, in seconds, if it promises one."""
+    if stream.duration and stream.time_base and stream.duration > 0:
+        return float(stream.duration * stream.time_base)
+    if container.duration and container.duration > 0:
+        return float(container.duration / MICROSECONDS)
+    return None
+
+
+def reason(error: BaseException) -> str:
+    """What FFmpeg complained about, without error numbers and file names."""
+    return str(getattr(error, "strerror", None) or error).strip() or type(error).__name__

@@ -1,0 +1,169 @@
+"""Video files as frames: exact, steady in memory, and honest about what is broken.
+
+    with open_video(path, sampling) as video:
+        for frame in video.frames():
+            ...
+        print(video.problems)
+
+Decoding is PyAV's, in one thread: read several files in several threads rather than one file in
+many. A damaged file gives every picture that can still be decoded, and says what was lost; only one
+that gives no picture at all is an error.
+"""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from vigil.errors import SourceError, UsageError
+from vigil.frames import Frame, Sampling
+from vigil.sources import container as containers
+from vigil.sources.clock import Clock, Sampler
+from vigil.sources.damage import Damage
+from vigil.sources.decoder import Decoder
+from vigil.sources.group import groups
+from vigil.sources.picture import Developer
+
+log = logging.getLogger(__name__)
+
+Reader = Literal["pyav", "decord"]
+
+SLACK_S = 1.0
+"""Sound often outlasts the pictures a little; only a longer difference is worth a word."""
+
+
+def read(path: Path, sampling: Sampling, *, reader: Reader = "pyav") -> Iterator[Frame]:
+    """The frames of a video file, sampled at `sampling.fps` and sized by `fit`.
+
+    The first frame at or after each instant `k / fps` is kept (see `Sampler`). Problems of the file
+    are logged as warnings. Raises SourceError when no picture can be had.
+    """
+    if reader == "decord":
+        from vigil.sources import decord
+
+        yield from decord.read(path, sampling)
+        return
+    if reader != "pyav":
+        raise UsageError(f"no reader {reader!r}; there are pyav and decord")
+    with open_video(path, sampling) as video:
+        yield from video.frames()
+        for problem in video.problems:
+            log.warning("%s: %s", path, problem)
+
+
+def open_video(path: Path, sampling: Sampling) -> "VideoFile":
+    """Opens a video file; raises SourceError that says why it cannot be read."""
+    return VideoFile(Path(path), sampling)
+
+
+class VideoFile:
+    """One open video file: what it says of itself, its frames (once), and what was wrong with it.
+
+    `duration_s` is the length that the header promises (None where it says nothing), `source_fps` its
+    frame rate.
+    """
+
+    def __init__(self, path: Path, sampling: Sampling) -> None:
+        self.path = path
+        self.sampling = sampling
+        self._container = containers.open_container(path)
+        try:
+            self._stream = containers.pick_stream(self._container, path)
+            self._describe()
+        except BaseException:
+            self._container.close()
+            raise
+        self._started = False
+        self._finished = False
+        self._ended_by = ""
+        self._reached: int | None = None
+
+    def __enter__(self) -> "VideoFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._container.close()
+
+    def _describe(self) -> None:
+        stream = self._stream
+        # An AVI stores no time of showing, so the order of arrival has to serve.
+        self._by_arrival = self._container.format.name == "avi"
+        self._tick_s = float(stream.time_base or 0)
+        start_s = None if self._by_arrival or stream.start_time is None else stream.start_time * self._tick_s
+        self.source_fps = containers.frame_rate(stream)
+        self.duration_s = containers.declared_s(self._container, stream)
+        self._clock = Clock(frame_s=1 / self.source_fps, start_s=start_s)
+        self._sampler = Sampler(self.sampling.fps)
+        self._developer = Developer(max_pixels=self.sampling.max_pixels, pixel_aspect=containers.pixel_aspect(stream))
+        self._decoder = Decoder(stream.codec_context, tick_s=self._tick_s, clock=self._clock, sampler=self._sampler)
+
+    @property
+    def damage(self) -> Damage:
+        """What has been wrong so far; complete once the frames are exhausted."""
+        return Damage(
+            bad_packets=self._decoder.bad_packets,
+            spliced_jumps=self._clock.jumps,
+            repeated_stamps=self._clock.repeats,
+            missing_stamps=0 if self._by_arrival else self._clock.missing,
+            size_changes=max(0, len(self._developer.sizes) - 1),
+            missing_s=self._missing_s() if self._finished else 0.0,
+            ended_by=self._ended_by,
+        )
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The damage in words, a sentence each; empty for a sound file."""
+        return self.damage.problems
+
+    def frames(self) -> Iterator[Frame]:
+        """The sampled frames in order; raises SourceError when there is not a single one.
+
+        `Frame.time_s` counts from the start of the stream, as a player shows it.
+        """
+        if self._started:
+            raise SourceError(f"{self.path} has been read to its end; open it again")
+        self._started = True
+        kept = 0
+        for picture in self._pictures():
+            time_s = self._clock.place(self._stamp_s(picture))
+            if time_s is not None and self._sampler.take(time_s):
+                kept += 1
+                yield Frame(self._developer.develop(picture), time_s)
+        self._finished = True
+        if not kept:
+            why = "; ".join(self.problems) or "it holds no picture data"
+            raise SourceError(f"{self.path} gives no picture at all: {why}")
+
+    def _pictures(self) -> Iterator[Any]:
+        codec = self._stream.codec_context
+        packets = groups(self._packets(), codec=codec.codec.canonical_name, extradata=codec.extradata)
+        return self._decoder.frames(packets, skip=not self._by_arrival)
+
+    def _packets(self) -> Iterator[Any]:
+        packets = self._container.demux(self._stream)
+        try:
+            for packet in packets:
+                if packet.size:
+                    self._reached = max(packet.pts or 0, self._reached or 0)
+                    yield packet
+        except containers.UNREADABLE as error:
+            self._ended_by = containers.reason(error)
+
+    def _missing_s(self) -> float:
+        """How much shorter the packets are than the header says, beyond what is usual."""
+        if self._reached is None or self.duration_s is None or self._clock.jumps:
+            return 0.0
+        reached_s = (self._reached - (self._stream.start_time or 0)) * self._tick_s
+        missing_s = self.duration_s - reached_s - self._clock.frame_s
+        return missing_s if missing_s > SLACK_S else 0.0
+
+    def _stamp_s(self, picture: Any) -> float | None:
+        ticks = picture.dts if self._by_arrival else picture.pts
+        return None if ticks is None else ticks * self._tick_s

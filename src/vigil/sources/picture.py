@@ -1,0 +1,66 @@
+"""From a decoded frame to the picture that the model sees: one pass of swscale, then a turn.
+
+Area averaging was chosen for shrinking: on real clips it is the nearest of swscale's ways to
+`cv2.INTER_AREA` (39 to 47 dB), which sizes what comes from webcams, pictures and decord, so that a
+picture does not depend on the way it came in; and it costs a quarter less than bicubic.
+"""
+
+from typing import Any
+
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from vigil.frames import RGB, fit
+
+ITU601, ITU709 = 5, 1
+LIMITED, FULL = 1, 2
+
+
+class Developer:
+    """Turns decoded frames of one stream into sized RGB pictures, upright as players show them."""
+
+    def __init__(self, *, max_pixels: int, pixel_aspect: float = 1.0) -> None:
+        self.max_pixels = max_pixels
+        self.pixel_aspect = pixel_aspect
+        self.sizes: list[tuple[int, int]] = []
+        self._scaler = VideoReformatter()
+
+    def develop(self, frame: Any) -> RGB:
+        """The picture of an `av.VideoFrame`, sized by `fit`: `(H, W, 3) uint8 RGB`."""
+        self._note(frame)
+        quarters = turns(frame.rotation)
+        width, height = shown_size(frame.width, frame.height, quarters, self.pixel_aspect)
+        size_wh = fit(width, height, max_pixels=self.max_pixels)
+        smaller = size_wh[0] * size_wh[1] < width * height
+        flat = self._scale(frame, size_wh[::-1] if quarters % 2 else size_wh, smaller=smaller)
+        return np.ascontiguousarray(np.rot90(flat, quarters)) if quarters else flat
+
+    def _note(self, frame: Any) -> None:
+        size = (frame.width, frame.height)
+        if not self.sizes or self.sizes[-1] != size:
+            self.sizes.append(size)
+
+    def _scale(self, frame: Any, size_wh: tuple[int, int], *, smaller: bool) -> RGB:
+        scaled: Any = self._scaler.reformat(
+            frame,
+            width=size_wh[0],
+            height=size_wh[1],
+            format="rgb24",
+            interpolation="AREA" if smaller else "BICUBIC",
+            src_colorspace=ITU709 if frame.colorspace == ITU709 else ITU601,
+            src_color_range=FULL if frame.color_range == FULL else LIMITED,
+            dst_color_range=FULL,
+        )
+        picture: RGB = scaled.to_ndarray()
+        return picture
+
+
+def turns(rotation: float) -> int:
+    """Quarter turns to the left that set a picture upright whose metadata say `rotation` degrees."""
+    return round(rotation / 90) % 4 if rotation % 90 == 0 else 0
+
+
+def shown_size(width: int, height: int, quarters: int, pixel_aspect: float) -> tuple[int, int]:
+    """The `(width, height)` at which a player shows a picture: square pixels, upright."""
+    shown = max(1, round(width * pixel_aspect)), height
+    return shown[::-1] if quarters % 2 else shown
