@@ -48,7 +48,8 @@ def open_container(path: Path) -> Any:
     check_file(path)
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS.replace(" ", ",")}
     try:
-        return av.open(f"file:{path}", options=options, metadata_errors="replace")
+        # As `options` they would also go to the streams, and PyAV 16 crashes on streams that turn up late.
+        return av.open(f"file:{path}", container_options=options, metadata_errors="replace")
     except UNREADABLE as error:
         raise SourceError(
             f"{path} cannot be read as a video ({reason(error)}); it is damaged, unfinished or no video at all"
