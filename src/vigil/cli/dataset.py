@@ -1,0 +1,145 @@
+"""`vigil dataset`: clips become what LLaMA-Factory trains on; it is checked, looked at and described.
+
+vigil dataset build clips --out data --task fight
+vigil dataset check data && vigil dataset preview data
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from vigil.dataset.build import BuildPlan, BuildReport, build_dataset
+from vigil.dataset.clips import Meaning
+from vigil.dataset.cutting import Recipe
+from vigil.dataset.examples import SPLITS, split_name
+from vigil.dataset.pool import Progress as Told
+from vigil.dataset.short import ShortPolicy
+from vigil.dataset.split import SplitPlan
+from vigil.errors import UsageError
+from vigil.frames import Sampling
+from vigil.sources.file import Reader
+from vigil.tasks import load_task
+
+app = typer.Typer(
+    help="Build, check, look at and describe a dataset for LLaMA-Factory.", no_args_is_help=True, rich_markup_mode=None
+)
+
+Folder = Annotated[Path, typer.Argument(help="The dataset's folder.")]
+
+
+@app.command()
+def build(
+    clips: Annotated[
+        Path, typer.Argument(help="A folder with a folder of clips per class; train/ and test/ may be above.")
+    ],
+    out: Annotated[Path, typer.Option(help="Where the dataset goes.")] = Path("data"),
+    task: Annotated[str, typer.Option(help="A task of configs/tasks, or a YAML file.")] = "fight",
+    max_pixels: Annotated[
+        int, typer.Option(help="Largest area of a frame; sides are multiples of 32.")
+    ] = Sampling().max_pixels,
+    fps: Annotated[float, typer.Option(help="Frames a second.")] = Sampling().fps,
+    frames: Annotated[int, typer.Option(help="Frames in a window; even.")] = Sampling().frames,
+    overlap: Annotated[float, typer.Option(help="Share of a window that the next one repeats.")] = Sampling().overlap,
+    jpeg_quality: Annotated[int, typer.Option(help="1 to 100.")] = Sampling().jpeg_quality,
+    short: Annotated[
+        ShortPolicy, typer.Option(help="Clips shorter than a window: as-is, crop, stretch or both.")
+    ] = "as-is",
+    sources: Annotated[Path | None, typer.Option(help="CSV clip,label,source. Default: CLIPS/sources.csv.")] = None,
+    test_share: Annotated[float, typer.Option(help="Share of the clips that is kept for the score.")] = 0.3,
+    calibration_share: Annotated[float, typer.Option(help="Share of the rest that is kept for vigil calibrate.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Another seed, another split.")] = 0,
+    folds: Annotated[int | None, typer.Option(help="Grouped k-fold: how many folds.")] = None,
+    fold: Annotated[int | None, typer.Option(help="Grouped k-fold: which fold is the test, from 0.")] = None,
+    resplit: Annotated[bool, typer.Option(help="Ignore train/ and test/ folders and split by recording.")] = False,
+    label: Annotated[
+        list[str] | None, typer.Option(help="What a folder means: NAME=alarm, =normal or =skip. Again for more.")
+    ] = None,
+    reader: Annotated[Reader, typer.Option(help="The decoder: pyav or decord.")] = "pyav",
+    jobs: Annotated[int, typer.Option(help="Processes; 0 is one a core.")] = 0,
+    limit: Annotated[int | None, typer.Option(help="At most so many clips, both labels alike.")] = None,
+    strict: Annotated[bool, typer.Option(help="An unreadable clip stops the build.")] = False,
+) -> None:
+    """Cuts clips into windows, splits them by recording, and writes the JSON that LLaMA-Factory reads.
+
+    Run again it goes on where it stopped, and keeps what people have written.
+
+    Example: vigil dataset build clips --out data --task fight --max-pixels 131072
+    """  # fmt: skip
+    sampling = Sampling(fps=fps, frames=frames, overlap=overlap, max_pixels=max_pixels, jpeg_quality=jpeg_quality)
+    plan = BuildPlan(
+        clips=clips,
+        out=out,
+        task=load_task(task),
+        recipe=Recipe(sampling=sampling, short=short, reader=reader),
+        split=SplitPlan(
+            test_share=test_share,
+            calibration_share=calibration_share,
+            seed=seed,
+            folds=folds,
+            fold=fold,
+            resplit=resplit,
+        ),
+        sources=sources,
+        meanings=dict(_meaning(word) for word in label or ()),
+        limit=limit,
+        jobs=jobs or len(os.sched_getaffinity(0)),
+        strict=strict,
+    )
+    with _bar("cutting clips") as told:
+        report = build_dataset(plan, progress=told)
+    _show_build(report)
+
+
+def _meaning(word: str) -> tuple[str, Meaning]:
+    meanings: dict[str, Meaning] = {"alarm": "alarm", "normal": "normal", "skip": "skip"}
+    name, _, meaning = word.partition("=")
+    if not name or meaning not in meanings:
+        raise UsageError(f"--label {word!r}: write FOLDER=alarm, FOLDER=normal or FOLDER=skip")
+    return name, meanings[meaning]
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Told]:
+    """A progress bar on stderr; a stopped job says that it can go on."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=console) as progress:
+            number = progress.add_task(what, total=None)
+            yield lambda done, total, name: progress.update(number, completed=done, total=total)
+    except KeyboardInterrupt:
+        console.print("stopped; what is complete was kept, and the same command goes on from there")
+        raise typer.Exit(code=1) from None
+
+
+def _show_build(report: BuildReport) -> None:
+    for name, problems in report.damaged.items():
+        _tell(f"damaged, used as far as it goes: {name}: {'; '.join(problems)}")
+    for reason in report.unreadable.values():
+        _tell(f"left out: {reason}")
+    for note in report.notes:
+        _tell(f"note: {note}")
+    for split in SPLITS:
+        examples = report.examples[split]
+        if examples:
+            alarms = sum(example.label == "alarm" for example in examples)
+            clips, groups = ({getattr(each, key) for each in examples} for key in ("clip", "group"))
+            typer.echo(
+                f"{split_name(split)}: {len(examples)} windows ({alarms} alarm, {len(examples) - alarms} normal) "
+                f"of {len(clips)} clips in {len(groups)} groups"
+            )
+    left_out = f", {len(report.unreadable)} LEFT OUT as unreadable" if report.unreadable else ""
+    typer.echo(
+        f"{report.out}: {report.num_cut} clips cut, {report.num_kept} kept from before{left_out}; "
+        f"grouped by {report.grouped_by}. Next: vigil dataset check {report.out}"
+    )
+
+
+def _tell(line: str) -> None:
+    typer.echo(line, err=True)

@@ -1,0 +1,67 @@
+"""An answer is a verdict word and a description: `是的，画面里……`, `Yes, people ...`; the word always comes first.
+
+The comma keeps the word a token of its own, which is what the judge reads.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from vigil.tasks import Label, Task
+
+CLOSING = "。.!?！？"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A label and the words that follow its verdict word; the words may be missing."""
+
+    label: Label
+    description: str
+
+    def text(self, task: Task) -> str:
+        """The answer as the model is trained to give it."""
+        word = task.word(self.label)
+        chinese = task.language.startswith("zh")
+        if not self.description:
+            return word + ("。" if chinese else ".")
+        return word + ("，" if chinese else ", ") + self.description
+
+
+def parse_answer(text: str, task: Task) -> Answer | None:
+    """The answer in a text; None when it begins with neither verdict word."""
+    label = verdict_of(text, task)
+    if label is None:
+        return None
+    rest = text[len(task.word(label)) :]
+    return Answer(label, rest.lstrip("，,：:、。.！! \t\n"))
+
+
+def verdict_of(text: str, task: Task) -> Label | None:
+    """The label whose verdict word the text begins with; `Nobody` does not begin with `No`."""
+    words: tuple[Label, Label] = ("alarm", "normal")
+    for label in sorted(words, key=lambda each: -len(task.word(each))):
+        word = task.word(label)
+        follows = text[len(word) : len(word) + 1]
+        if text.startswith(word) and not (word.isascii() and follows.isalnum()):
+            return label
+    return None
+
+
+def template_answer(task: Task, label: Label, clip: str) -> Answer:
+    """The answer for a clip that nobody has described: one of the task's sentences, chosen by the clip's name."""
+    sentences = descriptions(task, label)
+    if not sentences:
+        return Answer(label, "")
+    digest = hashlib.sha256(clip.encode()).digest()
+    return Answer(label, sentences[int.from_bytes(digest[:8], "big") % len(sentences)])
+
+
+def is_template(text: str, task: Task, label: Label) -> bool:
+    """Whether a text is one of the task's own sentences, so nobody wrote it for this clip."""
+    own = [Answer(label, sentence).text(task) for sentence in (*descriptions(task, label), "")]
+    return text in own
+
+
+def descriptions(task: Task, label: Label) -> tuple[str, ...]:
+    """The sentences that the task offers for a label."""
+    return task.alarm_descriptions if label == "alarm" else task.normal_descriptions

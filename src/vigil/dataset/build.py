@@ -1,0 +1,257 @@
+"""Builds a dataset: clips in, `anomaly-train.json`, `anomaly-test.json`, frames and a manifest out.
+
+Every clip goes through the cutter that live windows go through. What was cut before is kept, what people or
+models have written is kept, and the manifest is written last: a folder without `vigil.json` is not finished.
+"""
+
+import random
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import vigil
+from vigil.dataset.answers import template_answer
+from vigil.dataset.clips import Clip, Meaning, Split, find_clips
+from vigil.dataset.cutting import Recipe, frames_folder
+from vigil.dataset.digest import data_digest
+from vigil.dataset.disk import PARTIAL, explained
+from vigil.dataset.earlier import EarlierAnswers
+from vigil.dataset.examples import SPLITS, Example, split_path, write_examples
+from vigil.dataset.groups import SOURCES_NAME, group_by_csv, group_by_looks, join_copies, largest_share
+from vigil.dataset.pool import Progress, cut_all, silent
+from vigil.dataset.registry import REGISTRY_NAME, read_registry, register
+from vigil.dataset.split import LABELS, SplitPlan, assign_splits
+from vigil.dataset.stored import StoredClip, StoredWindow
+from vigil.errors import DatasetError, UsageError
+from vigil.manifest import MANIFEST_NAME, Contract, Manifest
+from vigil.tasks import Label, Task
+
+MODEL_TEMPLATE = "qwen3_vl_nothink"
+LARGE_GROUP_SHARE = 0.4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildPlan:
+    """All that a build is told. `sources` defaults to CLIPS/sources.csv where there is one; `limit` counts clips."""
+
+    clips: Path
+    out: Path
+    task: Task
+    recipe: Recipe
+    split: SplitPlan = field(default_factory=SplitPlan)
+    sources: Path | None = None
+    meanings: Mapping[str, Meaning] = field(default_factory=dict)
+    limit: int | None = None
+    jobs: int = 1
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildReport:
+    """What was built; `unreadable` and `damaged` name clips with what is wrong, `notes` are worth reading."""
+
+    out: Path
+    examples: Mapping[Split, Sequence[Example]]
+    grouped_by: str
+    unreadable: Mapping[str, str]
+    damaged: Mapping[str, Sequence[str]]
+    notes: Sequence[str]
+    num_cut: int
+    num_kept: int
+    manifest: Manifest
+
+
+def build_dataset(plan: BuildPlan, *, progress: Progress = silent) -> BuildReport:
+    """Builds the dataset that a plan describes and returns what was done.
+
+    Raises UsageError or DatasetError with what to do; a build that was stopped is resumed by building again.
+    """
+    found = find_clips(plan.clips, plan.task, meanings=plan.meanings)
+    clips = _limited(found.clips, plan)
+    notes = _passed_over(found.ignored)
+    _prepare(plan.out)
+    earlier = EarlierAnswers.of(plan.out, plan.task)
+    results = cut_all(clips, plan.out, plan.recipe, jobs=plan.jobs, progress=progress)
+    stored = {result.name: result.stored for result in results if result.stored}
+    unreadable = {result.name: result.failure for result in results if result.failure}
+    readable = [clip for clip in clips if clip.name in stored]
+    _refuse_failures(readable, unreadable, plan)
+    _refuse_contradictions(readable, stored)
+    groups, grouped_by, group_notes = _groups(readable, stored, plan)
+    splits = assign_splits(readable, groups, plan.split)
+    examples = _examples(readable, stored, groups, splits, plan.task, earlier)
+    notes += group_notes + _leaks(groups, splits) + earlier.set_aside(plan.out)
+    return BuildReport(
+        out=plan.out,
+        examples=examples,
+        grouped_by=grouped_by,
+        unreadable=unreadable,
+        damaged={name: clip.problems for name, clip in stored.items() if clip.problems},
+        notes=notes,
+        num_cut=sum(result.fresh for result in results),
+        num_kept=sum(bool(result.stored) and not result.fresh for result in results),
+        manifest=_write(plan, examples, grouped_by),
+    )
+
+
+def _passed_over(ignored: Mapping[str, int]) -> list[str]:
+    plain = {"no ending", ".csv", ".txt", ".md", ".json"}
+    return [f"{count} {ending} files were passed over" for ending, count in ignored.items() if ending not in plain]
+
+
+def _limited(clips: Sequence[Clip], plan: BuildPlan) -> list[Clip]:
+    """At most `limit` clips, as many of each label as can be, chosen by the seed; in the order of their names."""
+    if plan.limit is None:
+        return list(clips)
+    if plan.limit < 2:
+        raise UsageError(f"--limit must be at least 2, one clip of each label, not {plan.limit}")
+    shuffled = random.Random(plan.split.seed).sample(list(clips), len(clips))
+    by_label = {label: [clip for clip in shuffled if clip.label == label] for label in LABELS}
+    fewer = min(LABELS, key=lambda label: len(by_label[label]))
+    take = min(len(by_label[fewer]), plan.limit // 2)
+    other: Label = "normal" if fewer == "alarm" else "alarm"
+    chosen = by_label[fewer][:take] + by_label[other][: plan.limit - take]
+    return sorted(chosen, key=lambda clip: clip.name)
+
+
+def _prepare(out: Path) -> None:
+    """Finds out early that the folder cannot be written; clears what a killed build left half-written."""
+    with explained(out):
+        out.mkdir(parents=True, exist_ok=True)
+        (out / MANIFEST_NAME).unlink(missing_ok=True)
+        for partial in out.glob(f"*{PARTIAL}"):
+            partial.unlink()
+        for partial in out.glob(f"frames/*/*{PARTIAL}"):
+            shutil.rmtree(partial)
+    read_registry(out / REGISTRY_NAME)
+
+
+def _refuse_failures(readable: Sequence[Clip], unreadable: Mapping[str, str], plan: BuildPlan) -> None:
+    first = next(iter(unreadable.values()), "")
+    if unreadable and plan.strict:
+        raise DatasetError(f"{len(unreadable)} clips cannot be read and --strict was given; the first: {first}")
+    for label in LABELS:
+        if not any(clip.label == label for clip in readable):
+            raise DatasetError(f"not one {label} clip can be read; the first problem: {first}")
+
+
+def _refuse_contradictions(clips: Sequence[Clip], stored: Mapping[str, StoredClip]) -> None:
+    first: dict[str, Clip] = {}
+    for clip in clips:
+        twin = first.setdefault(stored[clip.name].video_digest, clip)
+        if twin.label != clip.label:
+            raise DatasetError(
+                f"{twin.name} and {clip.name} are the same file, once {twin.label} and once {clip.label}; remove one"
+            )
+
+
+def _groups(
+    clips: Sequence[Clip], stored: Mapping[str, StoredClip], plan: BuildPlan
+) -> tuple[dict[str, str], str, list[str]]:
+    """The group of each clip, how they were found, and what the reader should know about it."""
+    path = plan.sources or plan.clips / SOURCES_NAME
+    named = group_by_csv(clips, path, plan.task) if plan.sources or path.is_file() else {}
+    rest = [clip for clip in clips if clip.name not in named]
+    looks = group_by_looks(rest, {clip.name: stored[clip.name].fingerprint for clip in rest})
+    groups = join_copies(named | looks, {clip.name: stored[clip.name].video_digest for clip in clips})
+    if not rest:
+        return groups, path.name, []
+    notes = []
+    if named:
+        notes.append(f"{len(rest)} clips are not in {path.name} ({rest[0].name}, ...): grouped by name and looks")
+    if largest_share(groups) > LARGE_GROUP_SHARE:
+        notes.append(
+            f"one group holds {largest_share(groups):.0%} of all clips: they look alike, or share a name; a CSV "
+            "(clip,label,source) given as --sources says better which recordings there are"
+        )
+    return groups, f"{path.name}, then name and looks" if named else "name and looks", notes
+
+
+def _leaks(groups: Mapping[str, str], splits: Mapping[str, Split]) -> list[str]:
+    sides: dict[str, set[Split]] = defaultdict(set)
+    for name, split in splits.items():
+        sides[groups[name]].add(split)
+    leaking = [group for group, found in sides.items() if len(found) > 1]
+    if not leaking:
+        return []
+    return [
+        f"{len(leaking)} groups (the first: {leaking[0]}) are in more than one split, as the train/ and test/ "
+        "folders say: the score will be too good; --resplit makes an honest split"
+    ]
+
+
+def _examples(
+    clips: Sequence[Clip],
+    stored: Mapping[str, StoredClip],
+    groups: Mapping[str, str],
+    splits: Mapping[str, Split],
+    task: Task,
+    earlier: EarlierAnswers,
+) -> dict[Split, list[Example]]:
+    examples: dict[Split, list[Example]] = {split: [] for split in SPLITS}
+    for clip in clips:
+        split = splits[clip.name]
+        for window in stored[clip.name].windows:
+            # What the policy for short clips adds is for learning; the test sees what a camera sees.
+            if split == "train" or window.kind == "window":
+                example = _example(clip, window, groups[clip.name], task)
+                examples[split].append(earlier.take(example, task))
+    return examples
+
+
+def _example(clip: Clip, window: StoredWindow, group: str, task: Task) -> Example:
+    folder = frames_folder(Path(), clip).as_posix()
+    return Example(
+        question=task.question,
+        answer=template_answer(task, clip.label, clip.name).text(task),
+        frames=tuple(f"{folder}/{file}" for file in window.files),
+        clip=clip.name,
+        label=clip.label,
+        group=group,
+        window=window.window,
+        start_s=window.start_s,
+        end_s=window.end_s,
+        kind=window.kind,
+    )
+
+
+def _write(plan: BuildPlan, examples: Mapping[Split, Sequence[Example]], grouped_by: str) -> Manifest:
+    present = [split for split in SPLITS if examples[split]]
+    for split in SPLITS:
+        if split in present:
+            write_examples(split_path(plan.out, split), examples[split])
+        else:
+            split_path(plan.out, split).unlink(missing_ok=True)
+    register(plan.out, present)
+    manifest = Manifest(
+        contract=Contract.of(plan.task, plan.recipe.sampling),
+        base_model="",
+        template=MODEL_TEMPLATE,
+        data_digest=data_digest(plan.out, examples),
+        examples=sum(map(len, examples.values())),
+        created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        vigil_version=vigil.__version__,
+        training={"dataset": _provenance(plan, examples, grouped_by)},
+    )
+    with explained(plan.out / MANIFEST_NAME):
+        manifest.write(plan.out)
+    return manifest
+
+
+def _provenance(plan: BuildPlan, examples: Mapping[Split, Sequence[Example]], grouped_by: str) -> dict[str, Any]:
+    return {
+        "short": plan.recipe.short,
+        "reader": plan.recipe.reader,
+        "seed": plan.split.seed,
+        "test_share": plan.split.test_share,
+        "calibration_share": plan.split.calibration_share,
+        "folds": plan.split.folds,
+        "fold": plan.split.fold,
+        "grouped_by": grouped_by,
+        "clips": {split: len({example.clip for example in examples[split]}) for split in SPLITS},
+        "examples": {split: dict(Counter(example.label for example in examples[split])) for split in SPLITS},
+    }

@@ -1,0 +1,156 @@
+"""Clips on disk and what their folders say: the label, and perhaps the split.
+
+    clips/fight/a.mp4  clips/normal/b.mp4              labels by the task's folder names
+    rwf/train/Fight/a.avi  rwf/val/NonFight/b.avi      with splits above (or below) them
+
+A folder with videos that means nothing to the task is an error, not something to leave out in silence.
+"""
+
+import hashlib
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from vigil.errors import DatasetError, UsageError
+from vigil.tasks import Label, Task
+
+Split = Literal["train", "test", "calibration"]
+Meaning = Label | Literal["skip"]
+
+_ENDINGS = "mp4 avi mkv mov m4v webm mpg mpeg wmv flv ts mts m2ts 3gp ogv h264 264 h265 265"
+VIDEO_SUFFIXES = frozenset(f".{ending}" for ending in _ENDINGS.split(" "))
+SPLIT_FOLDERS: Mapping[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "test": "test",
+    "testing": "test",
+    "val": "test",
+    "valid": "test",
+    "validation": "test",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """One labelled video; `name` is its path below the folder of clips, `slug` its name among the frames."""
+
+    path: Path
+    name: str
+    label: Label
+    slug: str
+    split: Split | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The clips of a folder, and what was passed over: `ignored` counts other files by their ending."""
+
+    clips: tuple[Clip, ...]
+    ignored: Mapping[str, int] = field(default_factory=dict)
+
+
+def find_clips(folder: Path, task: Task, *, meanings: Mapping[str, Meaning] | None = None) -> Found:
+    """All labelled clips below `folder`, by name; `meanings` adds to the folder names the task knows.
+
+    Raises UsageError when there is no such folder, DatasetError when it holds no clips, clips outside
+    the folders that the task knows, or clips of one class only.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}; give the folder that holds one folder of clips per class")
+    files = sorted(_files(folder))
+    videos = [file for file in files if Path(file).suffix.lower() in VIDEO_SUFFIXES]
+    ignored = Counter(Path(file).suffix.lower() or "no ending" for file in files) - Counter(
+        Path(video).suffix.lower() for video in videos
+    )
+    if not videos:
+        raise DatasetError(f"{folder} holds no videos ({_seen(ignored)}); known endings: {_ENDINGS}")
+    placed = {video: _meaning(video, task, meanings or {}) for video in videos}
+    _refuse_unknown([video for video, meaning in placed.items() if meaning is None], folder, task)
+    labels = {video: meaning for video, meaning in placed.items() if meaning in ("alarm", "normal")}
+    _refuse_one_class(set(labels.values()), folder, task)
+    slugs = _slugs(labels)
+    clips = [
+        Clip(path=folder / video, name=video, label=_label(label), slug=slugs[video], split=_split(video))
+        for video, label in labels.items()
+    ]
+    return Found(tuple(clips), dict(ignored))
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Paths below the folder; links are followed, each real folder once, hidden names left out."""
+    entered: set[Path] = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        real = Path(root).resolve()
+        folders[:] = [] if real in entered else [name for name in folders if not name.startswith(".")]
+        if real not in entered:
+            below = Path(root).relative_to(folder)
+            yield from ((below / name).as_posix() for name in names if not name.startswith("."))
+        entered.add(real)
+
+
+def _meaning(video: str, task: Task, meanings: Mapping[str, Meaning]) -> Meaning | None:
+    """What the nearest folder above a clip says, from the inside out."""
+    own = {_plain(name): meaning for name, meaning in meanings.items()}
+    for part in reversed(PurePosixPath(video).parts[:-1]):
+        meaning = own.get(_plain(part)) or task.label_of(part)
+        if meaning is not None:
+            return meaning
+    return None
+
+
+def _plain(folder: str) -> str:
+    return re.sub(r"[-_ ]", "", folder.lower())
+
+
+def _label(meaning: Meaning) -> Label:
+    return "alarm" if meaning == "alarm" else "normal"
+
+
+def _split(video: str) -> Split | None:
+    parts = PurePosixPath(video).parts[:-1]
+    return next((SPLIT_FOLDERS[part.lower()] for part in parts if part.lower() in SPLIT_FOLDERS), None)
+
+
+def _slugs(labels: Mapping[str, Meaning]) -> dict[str, str]:
+    """Names for the folders of frames: the clip's own, with a digest where two of a label would meet."""
+    plain = {video: re.sub(r"[^\w.-]+", "_", PurePosixPath(video).stem).lstrip(".") for video in labels}
+    taken = Counter((labels[video], slug.casefold()) for video, slug in plain.items())
+    return {
+        video: slug if slug and taken[labels[video], slug.casefold()] == 1 else f"{slug}-{_digest(video)}"
+        for video, slug in plain.items()
+    }
+
+
+def _digest(video: str) -> str:
+    return hashlib.sha256(video.encode()).hexdigest()[:8]
+
+
+def _refuse_unknown(videos: Iterable[str], folder: Path, task: Task) -> None:
+    lost: dict[str, int] = defaultdict(int)
+    for video in videos:
+        lost[PurePosixPath(video).parent.as_posix()] += 1
+    if not lost:
+        return
+    where = ", ".join(f"{'the folder itself' if name == '.' else name} ({n} clips)" for name, n in lost.items())
+    raise DatasetError(
+        f"{folder}: nothing says what these clips are: {where}. Task {task.name!r} knows as alarm: "
+        f"{', '.join(task.alarm_folders)}; as normal: {', '.join(task.normal_folders)}. Rename the folder, or say "
+        "--label FOLDER=alarm, --label FOLDER=normal or --label FOLDER=skip"
+    )
+
+
+def _refuse_one_class(labels: Container[str], folder: Path, task: Task) -> None:
+    for label, names in (("alarm", task.alarm_folders), ("normal", task.normal_folders)):
+        if label not in labels:
+            raise DatasetError(
+                f"{folder} holds no {label} clips, and a model cannot learn a difference from one class only; "
+                f"put them into a folder named one of: {', '.join(names)}"
+            )
+
+
+def _seen(ignored: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {ending} files" for ending, count in ignored.items()) or "it is empty"

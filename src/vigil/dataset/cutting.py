@@ -1,0 +1,108 @@
+"""Cuts one clip into windows on disk, unless that was done before.
+
+A clip is cut again only when its bytes, the sampling, the reader or the policy for short clips have changed.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from vigil.dataset.clips import Clip
+from vigil.dataset.disk import explained
+from vigil.dataset.short import ShortPolicy, StoredKind, crop, stretched_fps
+from vigil.dataset.stored import FrameWriter, StoredClip, is_complete, read_stored
+from vigil.errors import SourceError
+from vigil.frames import Frame, Sampling
+from vigil.sources.container import check_file
+from vigil.sources.file import Reader, open_video, read
+from vigil.windows import Window, cut
+
+CUTTER_VERSION = 1
+"""Raised when the same video and settings give other frames than before."""
+
+Problems: TypeAlias = dict[str, None]
+"""What was wrong with a video, in order, each once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """All that decides what is cut from a video."""
+
+    sampling: Sampling
+    short: ShortPolicy = "as-is"
+    reader: Reader = "pyav"
+
+    def digest(self, video_digest: str) -> str:
+        """Names the frames that this recipe gives for a video with these bytes."""
+        told = json.dumps([CUTTER_VERSION, video_digest, asdict(self)], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()
+
+
+def frames_folder(out: Path, clip: Clip) -> Path:
+    """Where the frames of a clip live."""
+    return out / "frames" / clip.label / clip.slug
+
+
+def never() -> bool:
+    """The clip is cut to its end."""
+    return False
+
+
+def cut_clip(clip: Clip, out: Path, recipe: Recipe, *, stopped: Callable[[], bool] = never) -> tuple[StoredClip, bool]:
+    """The clip's windows on disk, and whether they had to be cut now.
+
+    Raises SourceError when the video gives no pictures or `stopped` says so in the middle of it,
+    DatasetError when the frames cannot be written.
+    """
+    check_file(clip.path)
+    video_digest = digest_of_file(clip.path)
+    digest = recipe.digest(video_digest)
+    folder = frames_folder(out, clip)
+    stored = read_stored(folder)
+    if stored is not None and stored.digest == digest and is_complete(folder, stored):
+        return stored, False
+    problems: Problems = {}
+    with explained(folder), FrameWriter(folder) as writer:
+        for kind, window in windows_of(clip.path, recipe, problems):
+            if stopped():
+                raise SourceError(f"{clip.path} was not finished")
+            writer.put(window, kind)
+        return writer.finish(digest=digest, video_digest=video_digest, problems=list(problems)), True
+
+
+def digest_of_file(path: Path) -> str:
+    """SHA-256 of a file's bytes; raises SourceError when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def windows_of(path: Path, recipe: Recipe, problems: Problems) -> Iterator[tuple[StoredKind, Window]]:
+    """The windows of a clip just as live ones are cut, and what the policy for short clips adds to them."""
+    sampling = recipe.sampling
+    stretchable: Window | None = None
+    for window in cut(_frames(path, sampling, recipe.reader, problems), sampling):
+        yield "window", window
+        stretchable = window if window.index == 0 else None
+        shorter = crop(window, sampling) if recipe.short in ("crop", "both") else None
+        if shorter is not None:
+            yield "crop", shorter
+    fps = stretched_fps(stretchable, sampling) if stretchable and recipe.short in ("stretch", "both") else None
+    if fps is not None:
+        denser = replace(sampling, fps=fps)
+        windows = cut(_frames(path, denser, recipe.reader, problems), denser)
+        yield "stretch", next(windows)
+
+
+def _frames(path: Path, sampling: Sampling, reader: Reader, problems: Problems) -> Iterator[Frame]:
+    if reader != "pyav":
+        yield from read(path, sampling, reader=reader)
+        return
+    with open_video(path, sampling) as video:
+        yield from video.frames()
+        problems.update(dict.fromkeys(video.problems))

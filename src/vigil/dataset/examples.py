@@ -1,0 +1,156 @@
+"""A training example, and its JSON: what LLaMA-Factory reads (sharegpt) and where it came from.
+
+    {"messages": [{"role": "user", "content": "<video>QUESTION"}, {"role": "assistant", "content": "是的，..."}],
+     "videos": [["frames/alarm/fi001/000-0.jpg", ...]],
+     "clip": "fight/fi001.mp4", "label": "alarm", "group": "s03", "window": 0, "start_s": 0.0, "end_s": 2.5,
+     "kind": "window", "described_by": "template", "answer_digest": "1f0c2a9b"}
+
+Paths of frames are relative to the dataset's folder (LLaMA-Factory's `media_dir`). An answer that no longer has
+its digest was edited by hand, whatever `described_by` says, and is a human's from then on.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from vigil.dataset.answers import is_template, verdict_of
+from vigil.dataset.clips import Split
+from vigil.dataset.disk import read_json, write_whole
+from vigil.errors import DatasetError
+from vigil.tasks import Label, Task
+
+VIDEO_MARK = "<video>"
+SPLITS: tuple[Split, ...] = ("train", "calibration", "test")
+TEMPLATE, HUMAN = "template", "human"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One window, the question about it and the answer to learn.
+
+    `kind` is window, crop or stretch; `described_by` is template, human or model:NAME.
+    """
+
+    question: str
+    answer: str
+    frames: tuple[str, ...]
+    clip: str
+    label: Label
+    group: str
+    window: int = 0
+    start_s: float = 0.0
+    end_s: float = 0.0
+    kind: str = "window"
+    described_by: str = TEMPLATE
+
+    @property
+    def key(self) -> tuple[str, str, int, float, float]:
+        """What names the window for good: its clip, its kind and its place in time."""
+        return (self.clip, self.kind, self.window, round(self.start_s, 3), round(self.end_s, 3))
+
+    def to_json(self) -> dict[str, Any]:
+        """The example as LLaMA-Factory reads it."""
+        return {
+            "messages": [
+                {"role": "user", "content": VIDEO_MARK + self.question},
+                {"role": "assistant", "content": self.answer},
+            ],
+            "videos": [list(self.frames)],
+            "clip": self.clip,
+            "label": self.label,
+            "group": self.group,
+            "window": self.window,
+            "start_s": round(self.start_s, 3),
+            "end_s": round(self.end_s, 3),
+            "kind": self.kind,
+            "described_by": self.described_by,
+            "answer_digest": answer_digest(self.answer),
+        }
+
+
+def answer_digest(answer: str) -> str:
+    """Eight hex digits of an answer as we wrote it, to notice that somebody has edited it."""
+    return hashlib.sha256(answer.encode()).hexdigest()[:8]
+
+
+def split_name(split: Split) -> str:
+    """The dataset's name in `dataset_info.json`."""
+    return f"anomaly-{split}"
+
+
+def split_path(folder: Path, split: Split) -> Path:
+    """The JSON file of a split."""
+    return folder / f"{split_name(split)}.json"
+
+
+def write_examples(path: Path, examples: Iterable[Example]) -> None:
+    """Writes examples as a JSON list, one a line, whole or not at all."""
+    lines = [json.dumps(example.to_json(), ensure_ascii=False) for example in examples]
+    write_whole(path, "[\n" + ",\n".join(lines) + "\n]\n")
+
+
+def read_examples(path: Path, task: Task) -> list[Example]:
+    """The examples of a JSON file, ours or written by hand with `messages` and `videos` alone.
+
+    Raises DatasetError that names the first example which is not of this form.
+    """
+    rows = read_json(path)
+    if not isinstance(rows, list):
+        raise DatasetError(f"{path} must hold a list of examples")
+    examples = []
+    for number, row in enumerate(rows):
+        try:
+            examples.append(_from_json(row, task))
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise DatasetError(
+                f"{path}, example {number}: not of the form that Vigil writes "
+                f"({type(error).__name__}: {error}); build the dataset again"
+            ) from error
+    return examples
+
+
+def read_splits(folder: Path, task: Task) -> dict[Split, list[Example]]:
+    """The examples of a dataset folder by split; a split without a file is empty."""
+    present: list[Split] = [split for split in SPLITS if split_path(folder, split).is_file()]
+    if not present:
+        raise DatasetError(
+            f"{folder} holds no {split_name('train')}.json; make it with: vigil dataset build CLIPS --out {folder}"
+        )
+    return {split: read_examples(split_path(folder, split), task) if split in present else [] for split in SPLITS}
+
+
+def _from_json(row: Mapping[str, Any], task: Task) -> Example:
+    user, assistant = row["messages"]
+    if (user["role"], assistant["role"]) != ("user", "assistant"):
+        raise ValueError("messages must be one of user and one of assistant")
+    (video,) = row["videos"]
+    if isinstance(video, str) or not video or not all(isinstance(frame, str) for frame in video):
+        raise ValueError("videos must hold one list of frame files")
+    if not user["content"].startswith(VIDEO_MARK):
+        raise ValueError(f"the user's message must begin with {VIDEO_MARK}")
+    clip = str(row.get("clip") or PurePosixPath(video[0]).parent)
+    label = row.get("label") or verdict_of(assistant["content"], task) or "normal"
+    if label not in ("alarm", "normal"):
+        raise ValueError(f"label {label!r} is neither alarm nor normal")
+    return Example(
+        question=user["content"].removeprefix(VIDEO_MARK),
+        answer=assistant["content"],
+        frames=tuple(video),
+        clip=clip,
+        label=label,
+        group=str(row.get("group") or clip),
+        window=int(row.get("window", 0)),
+        start_s=float(row.get("start_s", 0.0)),
+        end_s=float(row.get("end_s", 0.0)),
+        kind=str(row.get("kind", "window")),
+        described_by=_author(row, assistant["content"], label, task),
+    )
+
+
+def _author(row: Mapping[str, Any], answer: str, label: Label, task: Task) -> str:
+    if row.get("answer_digest") == answer_digest(answer):
+        return str(row.get("described_by", TEMPLATE))
+    return TEMPLATE if is_template(answer, task, label) else HUMAN

@@ -1,0 +1,104 @@
+"""Cuts many clips at once, a process each; an unreadable clip, or one that kills its decoder, harms no other."""
+
+import contextlib
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import TypeAlias
+
+from vigil.dataset.clips import Clip
+from vigil.dataset.cutting import Recipe, cut_clip
+from vigil.dataset.stored import StoredClip
+from vigil.errors import SourceError, VigilError
+
+Progress: TypeAlias = Callable[[int, int, str], None]
+"""Told after each piece of work: how many are done, of how many, and which one it was."""
+
+CLIPS_PER_PROCESS = 4
+"""A process takes about a second to start, so it must have a few clips to work on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutResult:
+    """What became of one clip: its frames, or why there are none; `fresh` when they were cut just now."""
+
+    name: str
+    stored: StoredClip | None = None
+    fresh: bool = False
+    failure: str = ""
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """Progress that nobody watches."""
+
+
+def cut_all(
+    clips: Sequence[Clip], out: Path, recipe: Recipe, *, jobs: int, progress: Progress = silent
+) -> list[CutResult]:
+    """Cuts every clip, in the order of `clips`.
+
+    Raises DatasetError when frames cannot be written. Stopped by Ctrl-C, it leaves whole clips only.
+    """
+    jobs = min(jobs, len(clips) // CLIPS_PER_PROCESS)
+    results: dict[str, CutResult] = {}
+    work = _in_processes(clips, out, recipe, jobs) if jobs > 1 else (_cut(clip, out, recipe) for clip in clips)
+    for result in work:
+        results[result.name] = result
+        progress(len(results), len(clips), result.name)
+    return [results[clip.name] for clip in clips]
+
+
+def _cut(clip: Clip, out: Path, recipe: Recipe) -> CutResult:
+    try:
+        stored, fresh = cut_clip(clip, out, recipe, stopped=_stopped)
+    except SourceError as error:
+        return CutResult(name=clip.name, failure=str(error))
+    return CutResult(name=clip.name, stored=stored, fresh=fresh)
+
+
+def _in_processes(clips: Sequence[Clip], out: Path, recipe: Recipe, jobs: int) -> Iterator[CutResult]:
+    done: set[str] = set()
+    with contextlib.suppress(BrokenProcessPool):
+        for result in _pooled(clips, out, recipe, jobs):
+            done.add(result.name)
+            yield result
+    # Some clip has killed its process, and with it the pool: the rest go one by one, to find out which.
+    for clip in (clip for clip in clips if clip.name not in done):
+        try:
+            yield from _pooled([clip], out, recipe, 1)
+        except BrokenProcessPool:
+            yield CutResult(name=clip.name, failure=f"{clip.path} kills the video decoder; take it out")
+
+
+def _pooled(clips: Sequence[Clip], out: Path, recipe: Recipe, jobs: int) -> Iterator[CutResult]:
+    # Spawned, not forked: the decoders' threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(stop,)) as pool:
+        futures: list[Future[CutResult]] = [pool.submit(_cut, clip, out, recipe) for clip in clips]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except (KeyboardInterrupt, GeneratorExit, VigilError):
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+_stop: Event | None = None
+
+
+def _begin(stop: Event) -> None:
+    """A worker's start: Ctrl-C is the parent's to handle, who tells us through the event."""
+    global _stop
+    _stop = stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _stopped() -> bool:
+    return _stop is not None and _stop.is_set()

@@ -1,0 +1,55 @@
+"""`dataset_info.json`: how LLaMA-Factory finds the datasets of a folder. Other people's entries are kept."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from vigil.dataset.clips import Split
+from vigil.dataset.disk import read_json, write_whole
+from vigil.dataset.examples import SPLITS, split_name
+from vigil.errors import DatasetError
+
+REGISTRY_NAME = "dataset_info.json"
+
+
+def register(folder: Path, splits: Iterable[Split]) -> Path:
+    """Enters the splits that exist into the folder's registry, takes out those that do not, keeps the rest.
+
+    Raises DatasetError when the registry is damaged: it may hold entries of others, so it is not replaced.
+    """
+    path = folder / REGISTRY_NAME
+    entries = read_registry(path)
+    present = set(splits)
+    for split in SPLITS:
+        entries.pop(split_name(split), None)
+        if split in present:
+            entries[split_name(split)] = _entry(split)
+    # LLaMA-Factory opens this file in the locale's encoding: ASCII reads the same in all of them.
+    write_whole(path, json.dumps(entries, indent=2, ensure_ascii=True) + "\n")
+    return path
+
+
+def read_registry(path: Path) -> dict[str, Any]:
+    """The entries of a registry; none when there is no file yet."""
+    if not path.exists():
+        return {}
+    entries = read_json(path)
+    if not isinstance(entries, dict):
+        raise DatasetError(f"{path} must hold a JSON object; repair it, or move it away and build again")
+    return entries
+
+
+def _entry(split: Split) -> dict[str, Any]:
+    return {
+        "file_name": f"{split_name(split)}.json",
+        "formatting": "sharegpt",
+        "columns": {"messages": "messages", "videos": "videos"},
+        "tags": {
+            "role_tag": "role",
+            "content_tag": "content",
+            "user_tag": "user",
+            "assistant_tag": "assistant",
+            "system_tag": "system",
+        },
+    }

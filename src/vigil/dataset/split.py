@@ -1,0 +1,137 @@
+"""Train, test and, if wanted, calibration: whole groups go to one side, and both labels keep their share on each.
+
+Groups are dealt out, the largest first, to the side that is furthest from its share of both labels.
+The seed shuffles groups of one size, so the same seed and clips give the same split.
+"""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from vigil.dataset.clips import Clip, Split
+from vigil.errors import DatasetError, UsageError
+from vigil.tasks import Label
+
+LABELS: tuple[Label, Label] = ("alarm", "normal")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitPlan:
+    """How clips become train and test: by a share, or as fold number `fold` of `folds`.
+
+    `calibration_share` is taken out of what would be trained on. `resplit` ignores train/ and test/
+    folders; otherwise they are kept as they are.
+    """
+
+    test_share: float = 0.3
+    calibration_share: float = 0.0
+    seed: int = 0
+    folds: int | None = None
+    fold: int | None = None
+    resplit: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.test_share <= 1:
+            raise UsageError(f"--test-share must be from 0 to 1, not {self.test_share}")
+        if not 0 <= self.calibration_share < 1:
+            raise UsageError(f"--calibration-share must be from 0 to below 1, not {self.calibration_share}")
+        if (self.folds is None) != (self.fold is None):
+            raise UsageError("--folds K and --fold I belong together; folds are numbered from 0 to K-1")
+        if self.folds is not None and (self.folds < 2 or not 0 <= (self.fold or 0) < self.folds):
+            raise UsageError(f"--fold {self.fold} of --folds {self.folds}: K is at least 2, I from 0 to K-1")
+
+
+def assign_splits(clips: Sequence[Clip], groups: Mapping[str, str], plan: SplitPlan) -> dict[str, Split]:
+    """The split of every clip, by name.
+
+    Raises DatasetError when a side that is wanted would lack a label, or train/ and test/ cover only some clips.
+    """
+    if any(clip.split for clip in clips) and not plan.resplit and plan.folds is None:
+        splits = _by_folders(clips)
+    else:
+        splits = _by_groups(clips, groups, plan)
+    if plan.calibration_share:
+        splits = _with_calibration(clips, groups, splits, plan)
+    _refuse_one_sided(clips, splits, plan)
+    return splits
+
+
+def _with_calibration(
+    clips: Sequence[Clip], groups: Mapping[str, str], splits: Mapping[str, Split], plan: SplitPlan
+) -> dict[str, Split]:
+    learning = [clip for clip in clips if splits[clip.name] == "train"]
+    shares = [1 - plan.calibration_share, plan.calibration_share]
+    sides = deal(learning, groups, shares=shares, seed=plan.seed)
+    return {name: "calibration" if sides.get(name) == 1 else split for name, split in splits.items()}
+
+
+def _by_folders(clips: Sequence[Clip]) -> dict[str, Split]:
+    unplaced = [clip.name for clip in clips if clip.split is None]
+    present = {clip.split for clip in clips if clip.split}
+    if unplaced or len(present) < 2:
+        told = f"{len(unplaced)} clips are outside of train/ and test/ ({unplaced[0]}, ...)" if unplaced else (
+            f"there is only a {present.pop()}/ folder"
+        )  # fmt: skip
+        raise DatasetError(f"{told}; sort all clips into train/ and test/, or let Vigil split them: --resplit")
+    return {clip.name: clip.split for clip in clips if clip.split}
+
+
+def _by_groups(clips: Sequence[Clip], groups: Mapping[str, str], plan: SplitPlan) -> dict[str, Split]:
+    if plan.folds is not None:
+        sides = deal(clips, groups, shares=[1 / plan.folds] * plan.folds, seed=plan.seed)
+        return {name: "test" if side == plan.fold else "train" for name, side in sides.items()}
+    sides = deal(clips, groups, shares=[1 - plan.test_share, plan.test_share], seed=plan.seed)
+    return {name: "test" if side == 1 else "train" for name, side in sides.items()}
+
+
+def deal(clips: Sequence[Clip], groups: Mapping[str, str], *, shares: Sequence[float], seed: int) -> dict[str, int]:
+    """Deals whole groups out to sides of the given shares; the number of the side by clip name."""
+    counts: dict[str, Counter[Label]] = defaultdict(Counter)
+    for clip in clips:
+        counts[groups[clip.name]][clip.label] += 1
+    totals = Counter(clip.label for clip in clips)
+    order = sorted(counts)
+    random.Random(seed).shuffle(order)
+    order.sort(key=lambda group: -counts[group].total())
+    held: list[Counter[Label]] = [Counter() for _ in shares]
+    side_of: dict[str, int] = {}
+    for group in order:
+        side = min(
+            (side for side, share in enumerate(shares) if share > 0),
+            key=lambda each: _cost(held[each], counts[group], totals, shares[each]),
+        )
+        held[side] += counts[group]
+        side_of[group] = side
+    return {clip.name: side_of[groups[clip.name]] for clip in clips}
+
+
+def _cost(held: Counter[Label], added: Counter[Label], totals: Counter[Label], share: float) -> float:
+    """How much further from its share of both labels a side gets by taking a group; below 0 is nearer."""
+    cost = 0.0
+    for label in LABELS:
+        total = totals[label] or 1
+        before = held[label] / total - share
+        cost += (before + added[label] / total) ** 2 - before**2
+    return cost / share
+
+
+def _refuse_one_sided(clips: Sequence[Clip], splits: Mapping[str, Split], plan: SplitPlan) -> None:
+    held = {(splits[clip.name], clip.label) for clip in clips}
+    for side in _wanted(plan):
+        for label in LABELS:
+            if (side, label) not in held:
+                raise DatasetError(
+                    f"the {side} split would hold no {label} clips: recordings (groups) stay whole, and too few hold "
+                    f"{label} clips; add clips of other recordings, choose another --test-share, or correct the CSV "
+                    "of sources"
+                )
+
+
+def _wanted(plan: SplitPlan) -> list[Split]:
+    asked: dict[Split, bool] = {
+        "train": plan.folds is not None or plan.test_share < 1,
+        "test": plan.folds is not None or plan.test_share > 0,
+        "calibration": plan.calibration_share > 0,
+    }
+    return [split for split, wanted in asked.items() if wanted]
