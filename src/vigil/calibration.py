@@ -19,9 +19,9 @@ MIN_CLIPS = 20
 P_FLOOR = 1e-6
 """Probabilities are held this far from 0 and 1, where log-odds have no end."""
 
-PRIOR = 0.02
-"""Weight of the pull towards doing nothing, per clip-equivalent: perfect separation would otherwise
-sharpen without end (temperature 0)."""
+PRIOR_CLIPS = 1.0
+"""How many clips' worth of pull there is towards doing nothing: without any, clips that are separated
+perfectly would sharpen without end (temperature 0)."""
 
 
 def logit(p: float) -> float:
@@ -66,11 +66,11 @@ def fit(p_raw: Sequence[float], is_alarm: Sequence[bool]) -> Calibration:
 def _loss(parameters: Sequence[float], x: Sequence[float], is_alarm: Sequence[bool]) -> float:
     log_temperature, bias = float(parameters[0]), float(parameters[1])
     scale = math.exp(-log_temperature)
-    pull = PRIOR * (log_temperature**2 + bias**2)
-    return pull + sum(
+    losses = (
         _softplus(-(value * scale + bias) if alarm else value * scale + bias)
         for value, alarm in zip(x, is_alarm, strict=True)
-    ) / len(x)
+    )
+    return (PRIOR_CLIPS * (log_temperature**2 + bias**2) + sum(losses)) / len(x)
 
 
 def _softplus(x: float) -> float:

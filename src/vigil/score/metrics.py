@@ -78,7 +78,7 @@ def roc_auc(p_alarm: Floats, is_alarm: Flags) -> float | None:
 def roc_curve(p_alarm: Floats, is_alarm: Flags) -> tuple[Floats, Floats]:
     """The ROC curve as (false alarm rates, hit rates), one point for each distinct probability."""
     order = np.argsort(-p_alarm, kind="stable")
-    last_of_ties = np.flatnonzero(np.append(np.diff(p_alarm[order]) != 0, True))
+    last_of_ties = np.flatnonzero(np.diff(p_alarm[order], append=-1.0) != 0)
     hits = np.cumsum(is_alarm[order])[last_of_ties] / max(1, int(is_alarm.sum()))
     false_alarms = np.cumsum(~is_alarm[order])[last_of_ties] / max(1, int((~is_alarm).sum()))
     return np.concatenate([[0.0], false_alarms]), np.concatenate([[0.0], hits])
