@@ -1,0 +1,105 @@
+"""`vigil serve`, which `./vllm.sh` calls: a model folder behind vLLM, as it was trained."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from vigil.environments import environment
+from vigil.serving import (
+    RUN_FOLDER,
+    Plan,
+    ServerKey,
+    ServeSettings,
+    Wanted,
+    load_settings,
+    make_plan,
+    serve_command,
+    server_key,
+)
+from vigil.serving.foreground import printable, root_url
+from vigil.serving.foreground import serve as serve_in_foreground
+from vigil.tasks import load_task
+
+PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def serve(
+    context: typer.Context,
+    model_dir: Annotated[Path, typer.Argument(help="A model folder; flags of vLLM may follow it.")],
+    lora: Annotated[list[str] | None, typer.Option(help="NAME=PATH of an adapter to serve beside it.")] = None,
+    host: Annotated[str | None, typer.Option(help="Where to listen; 127.0.0.1 unless told otherwise.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port; 8000 unless told otherwise.")] = None,
+    key_file: Annotated[Path | None, typer.Option(help="A file with the key; made when missing.")] = None,
+    served_model_name: Annotated[str, typer.Option(help="The model's name; its folder's unless given.")] = "",
+    config: Annotated[str | None, typer.Option(help="Settings in configs/serve, by name or path.")] = None,
+    task: Annotated[str | None, typer.Option(help="Without a manifest: the task, as in configs/tasks.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Without a manifest: frames a second.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Without a manifest: frames a window.")] = None,
+    overlap: Annotated[float | None, typer.Option(help="Without a manifest: share that windows overlap.")] = None,
+    max_pixels: Annotated[int | None, typer.Option(help="Without a manifest: a frame's largest area.")] = None,
+    jpeg_quality: Annotated[int | None, typer.Option(help="Without a manifest: quality of the frames.")] = None,
+    no_manifest: Annotated[bool, typer.Option("--no-manifest", help="Serve without, or against, a contract.")] = False,
+    log: Annotated[Path | None, typer.Option(help="Where vLLM's own output goes.")] = None,
+    print_only: Annotated[bool, typer.Option("--print", help="Show the command; do not run it.")] = False,
+) -> None:
+    """Serve a model folder over an OpenAI-compatible endpoint, reading pictures as it did in training.
+
+    Every flag of `vllm serve` may follow and wins over ours: vigil serve models/my-model --max-num-seqs 64
+    """
+    runtime = environment("serve")
+    wanted = Wanted(
+        task=load_task(task) if task else None,
+        fps=fps,
+        frames=frames,
+        overlap=overlap,
+        max_pixels=max_pixels,
+        jpeg_quality=jpeg_quality,
+        no_manifest=no_manifest,
+    )
+    plan = make_plan(
+        model_dir,
+        settings=_settings(load_settings(config, runtime), host=host, port=port),
+        wanted=wanted,
+        name=served_model_name,
+        adapters=lora or (),
+        templates=RUN_FOLDER,
+        extra=context.args,
+    )
+    key = server_key(key_file, make=not print_only)
+    if print_only:
+        typer.echo(printable(serve_command(plan, runtime, key), key))
+        return
+    log = log or RUN_FOLDER / f"vllm-{plan.settings.port}.log"
+    console = Console(stderr=True, highlight=False)
+    serve_in_foreground(
+        plan,
+        runtime,
+        key,
+        log=log,
+        on_stage=lambda words: console.print(words, markup=False),
+        on_ready=lambda seconds: typer.echo(_ready_words(plan, key, seconds)),
+    )
+    console.print("stopped")
+
+
+def _settings(settings: ServeSettings, **said: Any) -> ServeSettings:
+    return replace(settings, **{name: value for name, value in said.items() if value is not None})
+
+
+def _ready_words(plan: Plan, key: ServerKey, seconds: float) -> str:
+    url = f"{root_url(plan.settings.host, plan.settings.port)}/v1"
+    models = [plan.name, *(adapter.name for adapter in plan.adapters)]
+    lines = [
+        f"ready after {seconds:.0f} s: {', '.join(models)} at {url}",
+        f"  key       {key.origin}",
+        f"  contract  {plan.contract.alias if plan.contract else 'none: clients cannot check how pictures are read'}",
+        f"  ask       curl {url}/chat/completions -H 'Content-Type: application/json' \\",
+        f'              -H "Authorization: Bearer {key.shell}" \\',
+        f"""              -d '{{"model": "{models[-1]}", "messages": [{{"role": "user", "content": "hello"}}]}}'""",
+        f"  score     vigil score --data data --url {url} --model {models[-1]}",
+        "  stop      Ctrl-C",
+    ]
+    return "\n".join(lines)

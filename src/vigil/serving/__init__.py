@@ -1,0 +1,112 @@
+"""Serving: a model folder behind vLLM's OpenAI-compatible endpoint, with pictures read as they were in training.
+
+./vllm.sh models/my-model              in the foreground, for people (`vigil serve`)
+with running(folder) as server: ...    for programs: the demo and the tests
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from vigil.environments import environment
+from vigil.frames import Sampling
+from vigil.judge.endpoint import Endpoint
+from vigil.serving.command import Command, Plan, serve_command
+from vigil.serving.key import ServerKey, server_key
+from vigil.serving.plan import Wanted, make_plan
+from vigil.serving.process import check_port, free_port, start
+from vigil.serving.settings import ServeSettings, load_settings
+from vigil.tasks import Task
+
+__all__ = [
+    "Command",
+    "Plan",
+    "ServeSettings",
+    "Server",
+    "ServerKey",
+    "Wanted",
+    "load_settings",
+    "make_plan",
+    "running",
+    "serve_command",
+    "server_key",
+]
+
+RUN_FOLDER = Path(".vigil")
+"""Where logs, templates and the key lie; not tracked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A server that is ready: `models` are the names it answers to, the contract's among them."""
+
+    url: str
+    model: str
+    models: tuple[str, ...]
+    key: str = field(repr=False)
+    log: Path
+    ready_s: float
+    pid: int
+    plan: Plan
+
+    @property
+    def root(self) -> str:
+        """The address without `/v1`."""
+        return self.url.removesuffix("/v1")
+
+    def endpoint(self, model: str = "") -> Endpoint:
+        """The address, a model (the base when none is named) and the key, as the judge takes them."""
+        return Endpoint(url=self.url, model=model or self.model, api_key=self.key)
+
+
+@contextmanager
+def running(
+    model_dir: Path,
+    *,
+    port: int = 0,
+    name: str = "",
+    task: Task | None = None,
+    sampling: Sampling | None = None,
+    adapters: Sequence[str] = (),
+    log: Path | None = None,
+    config: str | Path | None = None,
+    key_file: Path | None = None,
+    extra: Sequence[str] = (),
+    timeout_s: float = 300.0,
+) -> Iterator[Server]:
+    """Serves a model folder while the block runs, at 127.0.0.1 and a free port unless one is named.
+
+    `task` and `sampling` are for a folder without a manifest; `adapters` are words `NAME=PATH`; `extra` are flags of
+    vLLM. Whatever ends the block ends vLLM's processes. Raises JobError when it does not become ready.
+    """
+    runtime = environment("serve")
+    settings = replace(load_settings(config, runtime), host="127.0.0.1", port=port or free_port())
+    check_port(settings.host, settings.port)
+    plan = make_plan(
+        model_dir,
+        settings=settings,
+        wanted=Wanted.of(task, sampling),
+        name=name,
+        adapters=adapters,
+        templates=log.parent if log else RUN_FOLDER,
+        extra=extra,
+    )
+    key = server_key(key_file)
+    log = log or RUN_FOLDER / f"vllm-{settings.port}.log"
+    root = f"http://{settings.host}:{settings.port}"
+    process = start(serve_command(plan, runtime, key), log=log, variables=runtime.variables())
+    try:
+        ready_s = process.wait_until_ready(root, timeout_s=timeout_s)
+        yield Server(
+            url=f"{root}/v1",
+            model=plan.name,
+            models=(*plan.names, *(adapter.name for adapter in plan.adapters)),
+            key=key.value,
+            log=log,
+            ready_s=ready_s,
+            pid=process.child.pid,
+            plan=plan,
+        )
+    finally:
+        process.stop()

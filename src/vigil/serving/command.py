@@ -1,0 +1,202 @@
+"""From a model folder and its contract to the command that serves it as it was trained.
+
+What the contract decides: frames a second, the picture sizes, the template, the second name. What `configs/serve`
+decides: memory, lengths, how many at once. What the user writes wins over both.
+"""
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from vigil.environments import Environment
+from vigil.errors import UsageError
+from vigil.frames import GRID_PX, MIN_SIDE_PX, Sampling
+from vigil.manifest import Contract
+from vigil.serving.key import VLLM_KEY_VARIABLE, ServerKey
+from vigil.serving.model import Adapter, ModelFolder, lora_rank
+from vigil.serving.settings import ServeSettings, is_cpu_build
+
+Flags: TypeAlias = dict[str, tuple[str, ...]]
+"""Flags of vLLM by name with `--`, each with its values; a switch has none."""
+
+INSIDE = Path(__file__).parent / "inside"
+MIN_PIXELS = MIN_SIDE_PX**2
+MIB = 1024 * 1024
+TOKENS_PER_PAIR = 8
+TURN_TOKENS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to be served, and how; `extra` are words for vLLM as the user wrote them."""
+
+    model: ModelFolder
+    name: str
+    contract: Contract | None
+    sampling: Sampling
+    settings: ServeSettings
+    adapters: tuple[Adapter, ...] = ()
+    template: Path | None = None
+    extra: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that the model answers to: its own, then its contract spelt out."""
+        return (self.name,) if self.contract is None else (self.name, self.contract.alias)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A process to start: its words, and the variables that it has beside the ordinary ones."""
+
+    argv: tuple[str, ...]
+    variables: Mapping[str, str]
+
+
+def serve_command(plan: Plan, server: Environment, key: ServerKey) -> Command:
+    """The command that serves a plan; raises UsageError when a window cannot fit the context asked for."""
+    if any(word.split("=")[0].replace("_", "-") == "--api-key" for word in plan.extra):
+        raise UsageError("a key on the command line is seen by everybody who runs ps; use $VIGIL_API_KEY or --key-file")
+    check_context(plan)
+    cpu = is_cpu_build(server)
+    flags = _place(plan) | _limits(plan, cpu=cpu) | _pictures(plan) | _adapters(plan) | _others(plan.settings.vllm)
+    kept = {flag: values for flag, values in flags.items() if flag not in given_flags(plan.extra)}
+    words = [word for flag, values in kept.items() for word in (flag, *values)]
+    argv = (str(server.program("python")), str(INSIDE / "vigil_server.py"), *words, *plan.extra)
+    return Command(argv=argv, variables=_variables(key, eager=cpu and plan.settings.enforce_eager))
+
+
+def given_flags(extra: Sequence[str]) -> set[str]:
+    """The flags among words for vLLM, as `--max-model-len`; `--no-x` and `--x.part` count as `--x`."""
+    flags = (word.partition("=")[0].partition(".")[0] for word in extra if word.startswith("--"))
+    return {"--" + flag[2:].replace("_", "-").removeprefix("no-") for flag in flags}
+
+
+def given_number(extra: Sequence[str], flag: str) -> int | None:
+    """The whole number that the user gave a flag; None when there is none, or no plain one (`8k`, `auto`)."""
+    words = [part for word in extra for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    for name, value in itertools.pairwise(words):
+        if name.replace("_", "-") == flag and value.isdecimal():
+            return int(value)
+    return None
+
+
+def check_context(plan: Plan) -> None:
+    """Raises UsageError when the context is shorter than a window and its question, or longer than the model's."""
+    length = given_number(plan.extra, "--max-model-len") or _context(plan)
+    needed = window_tokens(plan)
+    if needed > length:
+        raise UsageError(
+            f"a window needs about {needed} tokens ({plan.sampling.frames} frames of up to {plan.sampling.max_pixels} "
+            f"pixels, and the question), and the context has {length}; serve with "
+            f"--max-model-len {needed + 256} or more"
+        )
+    if 0 < plan.model.max_positions < length:
+        raise UsageError(
+            f"{plan.model.path} reads {plan.model.max_positions} tokens at most, not --max-model-len {length}"
+        )
+
+
+def window_tokens(plan: Plan) -> int:
+    """The most tokens that a full window and its question take."""
+    visual = plan.sampling.max_pixels // GRID_PX**2 + TOKENS_PER_PAIR
+    question = 0 if plan.contract is None else len(plan.contract.question)
+    return plan.sampling.frames // 2 * visual + question + TURN_TOKENS
+
+
+def _place(plan: Plan) -> Flags:
+    return {
+        "--model": (str(plan.model.path),),
+        "--served-model-name": plan.names,
+        "--host": (plan.settings.host,),
+        "--port": (str(plan.settings.port),),
+        "--middleware": ("vigil_guard.KeyGuard",),
+        "--disable-uvicorn-access-log": (),
+    }
+
+
+def _limits(plan: Plan, *, cpu: bool) -> Flags:
+    settings = plan.settings
+    flags: Flags = {
+        "--max-model-len": (str(_context(plan)),),
+        "--max-num-seqs": (str(settings.max_num_seqs),),
+        "--dtype": (settings.dtype,),
+        "--mm-processor-cache-gb": (f"{settings.mm_processor_cache_gb:g}",),
+    }
+    if settings.enforce_eager:
+        flags["--enforce-eager"] = ()
+    if settings.gpu_memory_utilization is not None and not cpu:
+        flags["--gpu-memory-utilization"] = (f"{settings.gpu_memory_utilization:g}",)
+    if settings.kv_cache_tokens is not None and plan.model.kv_bytes_per_token:
+        tokens = max(settings.kv_cache_tokens, _context(plan))
+        mebibytes = -(-tokens * plan.model.kv_bytes_per_token // MIB)
+        flags["--kv-cache-memory-bytes"] = (str(mebibytes * MIB),)
+    return flags
+
+
+def _context(plan: Plan) -> int:
+    return min(plan.settings.max_model_len, plan.model.max_positions or plan.settings.max_model_len)
+
+
+def _pictures(plan: Plan) -> Flags:
+    """How pictures are read: as in training, and small enough that start-up does not rehearse a 16-megapixel image."""
+    sampling, settings = plan.sampling, plan.settings
+    # The cap of a video is on its volume, frames x height x width; frames that we sized stay as they are.
+    sizes = {
+        "videos_kwargs": {"size": _edges(sampling.frames * sampling.max_pixels)},
+        "images_kwargs": {"size": _edges(max(settings.image_max_pixels, sampling.max_pixels))},
+    }
+    # -1: every frame that is sent is read. The default of 32 drops the rest without a word.
+    media = {"video": {"fps": sampling.fps, "num_frames": -1}}
+    flags: Flags = {
+        "--media-io-kwargs": (json.dumps(media),),
+        "--mm-processor-kwargs": (json.dumps(sizes),),
+        "--limit-mm-per-prompt": (json.dumps({"image": settings.images, "video": settings.videos}),),
+    }
+    if plan.template is not None:
+        flags["--chat-template"] = (str(plan.template),)
+    return flags
+
+
+def _edges(longest: int) -> dict[str, int]:
+    return {"shortest_edge": MIN_PIXELS, "longest_edge": longest}
+
+
+def _adapters(plan: Plan) -> Flags:
+    if not plan.adapters:
+        return {}
+    modules = [f"{adapter.name}={adapter.path}" for adapter in plan.adapters]
+    modules += [f"{a.contract.alias}={a.path}" for a in plan.adapters if a.contract is not None]
+    return {
+        "--enable-lora": (),
+        "--max-lora-rank": (str(lora_rank(plan.adapters)),),
+        "--lora-modules": tuple(dict.fromkeys(modules)),
+    }
+
+
+def _others(vllm: Mapping[str, Any]) -> Flags:
+    flags: Flags = {}
+    for key, value in vllm.items():
+        name = f"--{key.lstrip('-').replace('_', '-')}"
+        if isinstance(value, bool):
+            flags[name if value else f"--no-{name[2:]}"] = ()
+        elif isinstance(value, list):
+            flags[name] = tuple(map(str, value))
+        else:
+            flags[name] = (json.dumps(value) if isinstance(value, dict) else str(value),)
+    return flags
+
+
+def _variables(key: ServerKey, *, eager: bool) -> dict[str, str]:
+    variables = {
+        VLLM_KEY_VARIABLE: key.value,
+        "PYTHONPATH": str(INSIDE),
+        "VLLM_NO_USAGE_STATS": "1",
+        "HF_HUB_OFFLINE": "1",
+    }
+    # Otherwise the first question for probabilities compiles one small function, for six seconds and with a C++
+    # compiler that the machine may not have.
+    return variables | ({"TORCHDYNAMO_DISABLE": "1"} if eager else {})

@@ -1,0 +1,118 @@
+"""Why vLLM died, in one message: what its log says, and what to do about it."""
+
+import re
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+TAIL_BYTES = 200_000
+SHOWN = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """A piece of vLLM's log that tells the cause, what it means, and what to do."""
+
+    pattern: str
+    meaning: str
+
+
+SIGNS = (
+    Sign(
+        r"unrecognized arguments: (?P<what>.+)",
+        "vLLM knows no flag {what}; see .venv-serve/bin/python -m vllm.entrypoints.openai.api_server --help=all",
+    ),
+    Sign(r"error: (?P<what>argument .+)", "a flag has a value that vLLM cannot use: {what}"),
+    Sign(
+        r"(?i)address already in use",
+        "the port is taken by another program; choose another with --port, or stop that program",
+    ),
+    Sign(
+        r"Free memory on device .*? (?P<what>\([\d.]+/[\d.]+ GiB\)).*less than desired",
+        "the GPU has too little free memory {what}; stop what else runs there (nvidia-smi shows it), or lower "
+        "--gpu-memory-utilization",
+    ),
+    Sign(
+        r"(?:estimated maximum model length is|maximum model length is) (?P<what>\d+)",
+        "the key/value cache holds less than one full context; lower --max-model-len to {what}, or give the cache more "
+        "memory (--gpu-memory-utilization, on a CPU --kv-cache-memory-bytes)",
+    ),
+    Sign(
+        r"No available memory for the cache blocks|(?i:out of memory)|(?i:cannot allocate memory)|MemoryError",
+        "there is not enough memory for this model; lower --max-model-len, --max-num-seqs or --gpu-memory-utilization, "
+        "or take a smaller model",
+    ),
+    Sign(
+        r"kv cache\s+allocation is less than requested|on kv cache allocation",
+        "there is not enough memory for the key/value cache; lower --kv-cache-memory-bytes, or stop other programs",
+    ),
+    Sign(
+        r"max_model_len \((?P<what>\d+)\) is greater than the derived",
+        "--max-model-len {what} is longer than this model can read; lower it",
+    ),
+    Sign(
+        r"LoRA rank (?P<what>\d+) is greater than max_lora_rank",
+        "the adapter's rank {what} is above --max-lora-rank; raise it",
+    ),
+    Sign(
+        r"(?P<what>(?:SafetensorError|Error while deserializing header)[^\n]*)",
+        "the weights are damaged ({what}); download or export them again",
+    ),
+    Sign(
+        r"(?P<what>size mismatch|shape mismatch|The size of tensor a|Attempted to load weight)[^\n]*",
+        "the weights do not fit the model's config.json ({what}); export or download the folder again",
+    ),
+    Sign(
+        r"ValueError: Following weights were not initialized", "the folder lacks weights; export or download it again"
+    ),
+    Sign(
+        r"(?:architectures? (?P<what>\[[^\]]*\]) (?:are|is) not supported|has no vLLM implementation)",
+        "vLLM cannot serve this kind of model {what}",
+    ),
+    Sign(r"CUDA driver version is insufficient", "the NVIDIA driver is too old for this build of vLLM; update it"),
+    Sign(
+        r"Failed to infer device type",
+        "vLLM finds no device it was built for; on a machine without a GPU make the CPU build: "
+        "VIGIL_SERVE=cpu scripts/setup.sh serve",
+    ),
+)
+ERROR_LINE = re.compile(r"(?m)^(?:\([^)]*\) )?(?:ERROR [^\]]*\] )?\s*(?P<error>[A-Z][\w.]*(?:Error|Exception): .+)$")
+VAGUE = ("Engine core initialization failed", "EngineDeadError", "WorkerProc initialization failed", "cancelled")
+
+
+def why_it_died(log: Path, exit_code: int) -> str:
+    """One message about a server that ended by itself: its cause, what to do, and where the whole log is."""
+    text = tail(log)
+    cause = _cause(text) or _killed(exit_code) or _last_error(text) or f"it ended with code {exit_code}"
+    return f"vLLM stopped: {cause}; its whole log is {log}"
+
+
+def tail(log: Path) -> str:
+    """The end of a log; empty when there is none yet."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+            return file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _cause(text: str) -> str:
+    for sign in SIGNS:
+        if found := re.search(sign.pattern, text):
+            what = (found.groupdict().get("what") or "").strip()
+            return sign.meaning.replace("{what}", what[:SHOWN])
+    return ""
+
+
+def _killed(exit_code: int) -> str:
+    if exit_code >= 0:
+        return ""
+    name = signal.Signals(-exit_code).name
+    return f"it was killed by {name}" + (", most likely for lack of memory" if name == "SIGKILL" else "")
+
+
+def _last_error(text: str) -> str:
+    errors = [found["error"] for found in ERROR_LINE.finditer(text)]
+    telling = [error for error in errors if not any(word in error for word in VAGUE)]
+    return (telling or errors or [""])[-1][:SHOWN]

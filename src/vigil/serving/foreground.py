@@ -1,0 +1,130 @@
+"""A server that a person watches: what vLLM is doing, a word when it is ready, a clean end."""
+
+import contextlib
+import logging
+import re
+import shlex
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from vigil.environments import Environment
+from vigil.errors import JobError
+from vigil.serving.command import Command, Plan, serve_command
+from vigil.serving.diagnosis import why_it_died
+from vigil.serving.key import VLLM_KEY_VARIABLE, ServerKey
+from vigil.serving.process import Process, check_port, start
+
+logger = logging.getLogger(__name__)
+
+WATCH_S = 1.0
+STAGES = (
+    (re.compile(r"Resolved architecture: (\S+)"), "reading the model ({})"),
+    (re.compile(r"Initializing a V1 LLM engine \((\S+)\)"), "starting the engine ({})"),
+    (re.compile(r"Starting to load model"), "loading the weights"),
+    (re.compile(r"KV cache size: ([\d,]+) tokens"), "making room for {} tokens"),
+    (re.compile(r"Capturing CUDA graphs"), "capturing CUDA graphs"),
+    (re.compile(r"Starting vLLM server"), "opening the port"),
+)
+TROUBLE = re.compile(r"\b(?:ERROR|CRITICAL) ")
+
+
+class _Stopped(Exception):
+    """Somebody asked the server to end."""
+
+
+@dataclass(slots=True)
+class LogFollower:
+    """Reads what was added to a log since the last look."""
+
+    path: Path
+    position: int = 0
+
+    def news(self) -> list[str]:
+        """The complete lines that are new."""
+        with self.path.open("rb") as file:
+            file.seek(self.position)
+            data = file.read()
+        complete = data[: data.rfind(b"\n") + 1]
+        self.position += len(complete)
+        return complete.decode("utf-8", errors="replace").splitlines()
+
+
+def serve(
+    plan: Plan,
+    runtime: Environment,
+    key: ServerKey,
+    *,
+    log: Path,
+    on_stage: Callable[[str], None],
+    on_ready: Callable[[float], None],
+) -> None:
+    """Serves until Ctrl-C or SIGTERM. `on_stage` is told what vLLM is doing, `on_ready` the seconds it took.
+
+    Raises JobError when vLLM dies by itself.
+    """
+    settings = plan.settings
+    command = serve_command(plan, runtime, key)
+    check_port(settings.host, settings.port)
+    follower = LogFollower(log)
+    with _ending_on_signals():
+        on_stage(f"starting vLLM on {plan.model.path}; its log is {log}")
+        process = start(command, log=log, variables=runtime.variables())
+        try:
+            on_ready(
+                process.wait_until_ready(
+                    root_url(settings.host, settings.port),
+                    timeout_s=settings.ready_timeout_s,
+                    tick=lambda: _tell_stages(follower, on_stage),
+                )
+            )
+            _watch(process, follower)
+        except (_Stopped, KeyboardInterrupt):
+            on_stage("stopping")
+        finally:
+            process.stop()
+
+
+def root_url(host: str, port: int) -> str:
+    """The address by which this machine reaches a server that listens on `host`."""
+    near = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{near}:{port}"
+
+
+def printable(command: Command, key: ServerKey) -> str:
+    """The command as a shell line that works and does not show the key."""
+    variables = {**command.variables, VLLM_KEY_VARIABLE: f'"{key.shell}"'}
+    shown = (f"{name}={value if '$' in value else shlex.quote(value)}" for name, value in sorted(variables.items()))
+    return " ".join([*shown, shlex.join(command.argv)])
+
+
+def _watch(process: Process, follower: LogFollower) -> None:
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = process.child.wait(WATCH_S)
+            raise JobError(why_it_died(process.log, code))
+        for line in filter(TROUBLE.search, follower.news()):
+            logger.warning("vLLM: %s", line[:300])
+
+
+def _tell_stages(follower: LogFollower, on_stage: Callable[[str], None]) -> None:
+    for line in follower.news():
+        for pattern, words in STAGES:
+            if found := pattern.search(line):
+                on_stage(words.format(*found.groups()))
+
+
+@contextlib.contextmanager
+def _ending_on_signals() -> Iterator[None]:
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise _Stopped
+
+    before = {sign: signal.signal(sign, end) for sign in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)

@@ -1,0 +1,129 @@
+"""A model folder, looked at before vLLM is started on it: its size in tokens, its adapters, its contract."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vigil.errors import ManifestError, UsageError
+from vigil.manifest import MANIFEST_NAME, Contract, read_manifest
+
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""The ranks that vLLM makes room for."""
+
+NAME = re.compile(r"[\w.:@/+-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapter:
+    """A LoRA adapter to be served beside its base, under a name of its own."""
+
+    name: str
+    path: Path
+    rank: int
+    contract: Contract | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFolder:
+    """A folder with the weights of a complete model; sizes are 0 where its config.json does not tell them."""
+
+    path: Path
+    contract: Contract | None
+    max_positions: int
+    kv_bytes_per_token: int
+
+
+def read_model(path: Path) -> ModelFolder:
+    """Looks at a model folder; raises UsageError or ManifestError when it cannot be served."""
+    if not path.is_dir():
+        raise UsageError(
+            f"there is no model folder {path}; name the folder first, then the flags "
+            "(scripts/download_model.sh fetches one, export.sh makes one)"
+        )
+    if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
+        raise UsageError(
+            f"{path} is a LoRA adapter, not a model: merge it with ./export.sh {path}, or serve its base with "
+            f"./vllm.sh BASE_DIR --lora {path.name}={path}"
+        )
+    text = _text_config(_read_json(path / "config.json", where=path))
+    if not any(path.glob("*.safetensors")) and not any(path.glob("*.bin")):
+        raise UsageError(f"{path} holds no weights (*.safetensors); was the download or the export complete?")
+    return ModelFolder(
+        path=path,
+        contract=contract_in(path),
+        max_positions=int(text.get("max_position_embeddings", 0)),
+        kv_bytes_per_token=_kv_bytes(text),
+    )
+
+
+def read_adapter(word: str) -> Adapter:
+    """The adapter that `NAME=PATH` (or a path alone, named by its folder) means; raises UsageError."""
+    name, equals, place = word.partition("=")
+    path = Path(place if equals else word)
+    name = name if equals else path.resolve().name
+    if not NAME.fullmatch(name):
+        raise UsageError(f"--lora takes NAME=PATH, not {word!r}")
+    config = path / "adapter_config.json"
+    if not config.is_file():
+        raise UsageError(f"{path} is no LoRA adapter: it has no adapter_config.json")
+    rank = int(_read_json(config, where=path).get("r", LORA_RANKS[0]))
+    return Adapter(name=name, path=path, rank=rank, contract=contract_in(path))
+
+
+def contract_in(path: Path) -> Contract | None:
+    """The contract beside the weights; None when there is none."""
+    return read_manifest(path).contract if (path / MANIFEST_NAME).is_file() else None
+
+
+def agreed_contract(model: ModelFolder, adapters: Sequence[Adapter]) -> Contract | None:
+    """The one contract of a model and its adapters; raises ManifestError when they contradict each other.
+
+    A server has one set of settings for pictures, so it cannot serve two samplings at once.
+    """
+    held = [(str(model.path), model.contract), *((a.name, a.contract) for a in adapters)]
+    told = [(name, contract) for name, contract in held if contract is not None]
+    for name, contract in told[1:]:
+        if contract.sampling != told[0][1].sampling:
+            differences = "; ".join(contract.differences(told[0][1].alias))
+            raise ManifestError(
+                f"{told[0][0]} and {name} were trained on pictures cut differently ({differences}, taking the first "
+                "for the server); serve them by two servers"
+            )
+    return told[-1][1] if told else None
+
+
+def lora_rank(adapters: Sequence[Adapter]) -> int:
+    """The smallest rank of vLLM's that every adapter fits; raises UsageError when there is none."""
+    needed = max((adapter.rank for adapter in adapters), default=LORA_RANKS[0])
+    fitting = next((rank for rank in LORA_RANKS if rank >= needed), None)
+    if fitting is None:
+        raise UsageError(
+            f"an adapter of rank {needed} is more than vLLM serves ({LORA_RANKS[-1]}); merge it by export.sh"
+        )
+    return fitting
+
+
+def _read_json(path: Path, *, where: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{where} is no model folder: it has no {path.name}") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    return data if isinstance(data, dict) else {}
+
+
+def _text_config(config: dict[str, Any]) -> dict[str, Any]:
+    inner = config.get("text_config")
+    return inner if isinstance(inner, dict) else config
+
+
+def _kv_bytes(text: dict[str, Any]) -> int:
+    """Bytes that one token takes in a 16-bit key/value cache."""
+    heads = int(text.get("num_attention_heads", 0))
+    kv_heads = int(text.get("num_key_value_heads") or heads)
+    head_dim = int(text.get("head_dim") or int(text.get("hidden_size", 0)) // max(1, heads))
+    return int(text.get("num_hidden_layers", 0)) * 2 * kv_heads * head_dim * 2

@@ -1,0 +1,119 @@
+"""What is to be served: the contract from the manifest, or the one that the user names in its place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vigil.errors import ManifestError, UsageError
+from vigil.frames import Sampling
+from vigil.manifest import ALIAS_PREFIX, MANIFEST_NAME, Contract
+from vigil.serving.command import Plan, given_flags
+from vigil.serving.model import NAME, agreed_contract, read_adapter, read_model
+from vigil.serving.settings import ServeSettings
+from vigil.serving.template import write_bare_template
+from vigil.tasks import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the user says about pictures; whatever is None comes from the manifest, or else from the defaults.
+
+    `no_manifest` serves without a contract, or against the one that is there.
+    """
+
+    task: Task | None = None
+    fps: float | None = None
+    frames: int | None = None
+    overlap: float | None = None
+    max_pixels: int | None = None
+    jpeg_quality: int | None = None
+    no_manifest: bool = False
+
+    @classmethod
+    def of(cls, task: Task | None, sampling: Sampling | None) -> "Wanted":
+        """A task and a whole sampling, said by a program."""
+        if sampling is None:
+            return cls(task=task)
+        s = sampling
+        return cls(
+            task=task,
+            fps=s.fps,
+            frames=s.frames,
+            overlap=s.overlap,
+            max_pixels=s.max_pixels,
+            jpeg_quality=s.jpeg_quality,
+        )
+
+    def over(self, sampling: Sampling) -> Sampling:
+        """A sampling with what the user says put in its place."""
+        names = ("fps", "frames", "overlap", "max_pixels", "jpeg_quality")
+        said = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return replace(sampling, **said)
+
+
+def make_plan(
+    model_dir: Path,
+    *,
+    settings: ServeSettings,
+    wanted: Wanted | None = None,
+    name: str = "",
+    adapters: Sequence[str] = (),
+    templates: Path,
+    extra: Sequence[str] = (),
+) -> Plan:
+    """Looks at the folders and decides what is served; `templates` is where the chat template is written.
+
+    Raises ManifestError when nobody knows how the pictures were cut, or two contracts contradict each other.
+    """
+    wanted = wanted or Wanted()
+    model = read_model(model_dir)
+    read = tuple(read_adapter(word) for word in adapters)
+    name = name or model_dir.resolve().name
+    _check_names([name, *(adapter.name for adapter in read)])
+    contract = _contract(agreed_contract(model, read), wanted, model_dir)
+    return Plan(
+        model=model,
+        name=name,
+        contract=contract,
+        sampling=contract.sampling if contract else wanted.over(Sampling()),
+        settings=settings,
+        adapters=read,
+        template=None if "--chat-template" in given_flags(extra) else write_bare_template(model_dir, templates),
+        extra=tuple(extra),
+    )
+
+
+def _contract(held: Contract | None, wanted: Wanted, model_dir: Path) -> Contract | None:
+    if held is not None and not wanted.no_manifest:
+        _check_against(held, wanted, model_dir)
+        return held
+    if wanted.task is not None:
+        return Contract.of(wanted.task, wanted.over(Sampling()))
+    if wanted.no_manifest:
+        return None
+    raise ManifestError(
+        f"{model_dir} has no {MANIFEST_NAME}, so nobody knows how its pictures were cut; a model that Vigil trained "
+        "has one (scripts/train.sh, export.sh). For any other model name the task, and what differs from the defaults: "
+        "--task fight [--fps 2 --frames 6 --max-pixels 131072]; or --no-manifest to serve it without a contract"
+    )
+
+
+def _check_against(held: Contract, wanted: Wanted, model_dir: Path) -> None:
+    sampling = wanted.over(held.sampling)
+    asked = replace(held, sampling=sampling) if wanted.task is None else Contract.of(wanted.task, sampling)
+    differences = asked.differences(held.alias)
+    if differences:
+        raise ManifestError(
+            f"{model_dir} was trained otherwise: {'; '.join(differences)} (as its {MANIFEST_NAME} says). Leave that "
+            "option out, or add --no-manifest to serve it against its contract"
+        )
+
+
+def _check_names(names: Sequence[str]) -> None:
+    for name in names:
+        if not NAME.fullmatch(name) or name.startswith(ALIAS_PREFIX):
+            raise UsageError(
+                f"{name!r} cannot be a model's name; give another with --served-model-name or --lora NAME=PATH"
+            )
+    if len(set(names)) < len(names):
+        raise UsageError(f"the model and its adapters need different names, not {', '.join(names)}")

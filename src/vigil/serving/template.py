@@ -1,0 +1,89 @@
+"""The chat template that lays a video out as LLaMA-Factory trained on it.
+
+vLLM with transformers from 5.10 on expands only the video token itself, so the stock template of Qwen3-VL leaves an
+outer pair of vision markers which no training example has. A bare `<|video_pad|>` mends that; images stay as they are.
+The template is made from the model's own by one substitution, and checked by rendering both.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from vigil.errors import ManifestError
+
+MARKED_VIDEO = "<|vision_start|><|video_pad|><|vision_end|>"
+BARE_VIDEO = "<|video_pad|>"
+SHIPPED = Path(__file__).parent / "bare_video.jinja"
+
+_SAMPLES: tuple[Sequence[dict[str, Any]], ...] = (
+    ({"type": "video", "video": ""}, {"type": "text", "text": "?"}),
+    ({"type": "image", "image": ""}, {"type": "image", "image": ""}, {"type": "text", "text": "?"}),
+    ({"type": "text", "text": "?"},),
+)
+
+
+def write_bare_template(model_dir: Path, folder: Path) -> Path:
+    """Writes the bare template of a model into `folder` and returns its path; the same model gives the same file."""
+    text = bare_template(model_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"bare-video-{hashlib.sha256(text.encode()).hexdigest()[:8]}.jinja"
+    if not path.is_file():
+        partial = path.with_suffix(".partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    return path
+
+
+def bare_template(model_dir: Path) -> str:
+    """The model's own chat template with bare video tokens; the shipped one when the model has none.
+
+    Raises ManifestError when the model's template is not one of Qwen3-VL's kind.
+    """
+    stock = own_template(model_dir)
+    if stock is None:
+        return SHIPPED.read_text(encoding="utf-8")
+    bare = stock.replace(MARKED_VIDEO, BARE_VIDEO)
+    for sample in _SAMPLES:
+        expected = _render(stock, sample, model_dir).replace(MARKED_VIDEO, BARE_VIDEO)
+        if _render(bare, sample, model_dir) != expected:
+            raise _unfit(model_dir, "the markers around its videos cannot be taken out")
+    if f"{BARE_VIDEO}?" not in _render(bare, _SAMPLES[0], model_dir):
+        raise _unfit(model_dir, f"it does not write {BARE_VIDEO} for a video")
+    return bare
+
+
+def own_template(model_dir: Path) -> str | None:
+    """The chat template that lies in a model folder, in any of the three places where one may lie."""
+    plain = model_dir / "chat_template.jinja"
+    if plain.is_file():
+        return plain.read_text(encoding="utf-8")
+    for name in ("chat_template.json", "tokenizer_config.json"):
+        try:
+            held = json.loads((model_dir / name).read_text(encoding="utf-8")).get("chat_template")
+        except (OSError, ValueError, AttributeError):
+            continue
+        if isinstance(held, str):
+            return held
+    return None
+
+
+def _render(template: str, content: Sequence[dict[str, Any]], model_dir: Path) -> str:
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    )
+    messages = [{"role": "user", "content": list(content)}]
+    try:
+        return environment.from_string(template).render(messages=messages, add_generation_prompt=True)
+    except jinja2.TemplateError as error:
+        raise _unfit(model_dir, f"it cannot be rendered: {error}") from error
+
+
+def _unfit(model_dir: Path, why: str) -> ManifestError:
+    return ManifestError(
+        f"the chat template of {model_dir} does not fit Qwen3-VL ({why}); name one yourself with --chat-template FILE"
+    )
