@@ -8,6 +8,7 @@ A vision-language model that does not beat this has learnt nothing but motion.
 """
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Sequence
@@ -133,7 +134,7 @@ def clip_features(clip: Clip) -> Row:
 def window_features(jpegs: Sequence[bytes]) -> Row:
     greys = [cv2.cvtColor(decode_jpeg(jpeg), cv2.COLOR_RGB2GRAY) for jpeg in jpegs]
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    pairs = [pair_features(a, b, dis.calc(a, b, None)) for a, b in zip(greys, greys[1:], strict=False)]
+    pairs = [pair_features(a, b, dis.calc(a, b, None)) for a, b in itertools.pairwise(greys)]
     table = np.stack(pairs)
     return np.concatenate([table.mean(axis=0), table.std(axis=0), table.max(axis=0)])
 
