@@ -20,11 +20,14 @@ END_GRACE_S = 10.0
 TAIL_LINES = 400
 ERROR_LINE = re.compile(r"^(?:\S+\s)?(?P<error>[\w.]*(?:Error|Exception|Interrupt)\b.*)$")
 HINTS = (
-    ("out of memory", "lower per_device_train_batch_size (and raise gradient_accumulation_steps), or take a qlora config"),
+    (
+        "out of memory",
+        "lower per_device_train_batch_size and raise gradient_accumulation_steps, or take a qlora config",
+    ),
     ("No space left on device", "free some disk space; the same command then goes on from the last checkpoint"),
     ("HfArgumentParser", "check the names in the configuration against LLaMA-Factory 0.9.5"),
     ("Address already in use", "another training holds that port; set MASTER_PORT to a free one"),
-)  # fmt: skip
+)
 
 
 class Stopped(Exception):

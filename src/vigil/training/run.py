@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -86,7 +87,7 @@ def _announce(plan: Plan, start: Start) -> None:
 
 
 def _run(plan: Plan, start: Start, trainer: Environment, on_progress: Callable[[Progress], None]) -> float:
-    settings = for_machine(plan.settings, gpus=plan.gpus, environ=trainer.variables())
+    settings = for_machine(plan.settings, gpus=plan.gpus, environ=os.environ)
     settings |= (
         {"resume_from_checkpoint": str(start.checkpoint)} if start.checkpoint else {"overwrite_output_dir": True}
     )
@@ -96,7 +97,7 @@ def _run(plan: Plan, start: Start, trainer: Environment, on_progress: Callable[[
         environment=trainer,
         words=("train", str(config)),
         log=plan.output / OUTPUT_NAME,
-        variables=launch_variables(settings),
+        variables=launch_variables(settings, gpus=plan.gpus, environ=os.environ),
         forks=is_distributed(settings) or plan.gpus > 1,
     )
     if start.checkpoint is None:
