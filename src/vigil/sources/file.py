@@ -160,7 +160,8 @@ class VideoFile:
         """How much shorter the packets are than the header says, beyond what is usual."""
         if self._reached is None or self.duration_s is None or self._clock.jumps:
             return 0.0
-        reached_s = (self._reached - (self._stream.start_time or 0)) * self._tick_s
+        # Matroska counts its length from zero even where the first picture comes later.
+        reached_s = max(self._reached, self._reached - (self._stream.start_time or 0)) * self._tick_s
         missing_s = self.duration_s - reached_s - self._clock.frame_s
         return missing_s if missing_s > SLACK_S else 0.0
 

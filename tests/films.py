@@ -1,0 +1,87 @@
+"""Films for tests: small real video files whose every picture carries its own number."""
+
+import io
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from vigil.frames import RGB
+
+BARS = 10
+MS = Fraction(1, 1000)
+
+Film = Callable[..., Path]
+
+
+def picture(number: int, size_wh: tuple[int, int]) -> RGB:
+    """A picture with `number` written in black and white bars, over a slope that gives codecs work."""
+    width, height = size_wh
+    image = np.empty((height, width, 3), np.uint8)
+    image[:] = np.linspace(90, 160, height, dtype=np.uint8)[:, None, None]
+    for bit in range(BARS):
+        left, right = bit * width // BARS, (bit + 1) * width // BARS
+        image[height // 4 :, left:right] = 235 if number >> bit & 1 else 20
+    return image
+
+
+def number_in(image: RGB) -> int:
+    """The number that `picture` wrote, read from a decoded and resized picture."""
+    height, width = image.shape[:2]
+    row: NDArray[np.uint8] = image[height * 3 // 4, :, 1]
+    middles = [(2 * bit + 1) * width // (2 * BARS) for bit in range(BARS)]
+    return sum(1 << bit for bit, x in enumerate(middles) if row[x] > 128)
+
+
+def shoot(
+    file: Path | io.BytesIO,
+    *,
+    format: str | None = None,
+    stamps_ms: Sequence[int] | None = None,
+    frames: int = 100,
+    size_wh: tuple[int, int] = (320, 240),
+    codec: str = "libx264",
+    pixels: str = "yuv420p",
+    options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
+    sound: bool = False,
+    rate: int = 25,
+) -> None:
+    """Encodes numbered pictures; `stamps_ms` are their times, evenly `rate` a second by default."""
+    stamps, tick = (list(range(frames)), Fraction(1, rate)) if stamps_ms is None else (stamps_ms, MS)
+    target = str(file) if isinstance(file, Path) else file
+    with av.open(target, "w", format=format, container_options=container_options or {}) as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.width, stream.height = size_wh
+        stream.pix_fmt = pixels
+        stream.options = {"g": "50", **(options or {})}
+        stream.codec_context.time_base = tick
+        audio = container.add_stream("aac", rate=16_000) if sound else None
+        for number, stamp in enumerate(stamps):
+            frame = av.VideoFrame.from_ndarray(picture(number, size_wh), format="rgb24")
+            frame.pts, frame.time_base = stamp, tick
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+        if audio is not None:
+            container.mux([*audio.encode(hum(16_000)), *audio.encode()])
+
+
+def hum(samples: int) -> av.AudioFrame:
+    """Some sound."""
+    wave = (np.sin(np.arange(samples) / 20) * 8000).astype(np.int16).reshape(1, -1)
+    frame = av.AudioFrame.from_ndarray(wave, format="s16", layout="mono")
+    frame.sample_rate, frame.pts = 16_000, 0
+    return frame
+
+
+def rotate_by_metadata(path: Path) -> None:
+    """Writes a quarter turn to the right into an mp4's track header, as phones do."""
+    data = bytearray(path.read_bytes())
+    start = data.index(b"tkhd") + 4 + 40
+    one, minus_one, last = 0x10000, 0xFFFF0000, 0x40000000
+    matrix = (0, one, 0, minus_one, 0, 0, 0, 0, last)
+    data[start : start + 36] = b"".join(value.to_bytes(4, "big") for value in matrix)
+    path.write_bytes(data)

@@ -1,0 +1,61 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from films import Film, number_in, rotate_by_metadata
+from vigil.errors import EnvironmentMissing, SourceError
+from vigil.frames import Sampling
+from vigil.sources.file import read
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("a.mp4", {}),
+        ("no-b.mp4", {"options": {"bf": "0"}}),
+        ("odd.mp4", {"size_wh": (302, 238)}),
+        ("large.mp4", {"size_wh": (640, 480)}),
+        ("a.mkv", {}),
+        ("slow.mp4", {"rate": 5, "frames": 20}),
+        ("variable.mp4", {"stamps_ms": [i * 40 for i in range(50)] + [2000 + i * 200 for i in range(10)]}),
+    ],
+)
+def test_decord_gives_the_frames_of_pyav(film: Film, sampling: Sampling, name: str, how: dict[str, object]) -> None:
+    pytest.importorskip("decord")
+    path = film(name, **how)
+    ours, theirs = list(read(path, sampling)), list(read(path, sampling, reader="decord"))
+    assert [number_in(frame.image) for frame in theirs] == [number_in(frame.image) for frame in ours]
+    assert np.allclose([f.time_s for f in theirs], [f.time_s for f in ours], atol=0.002)
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine.image.shape == other.image.shape
+        assert np.abs(mine.image.astype(int) - other.image).mean() < 4
+
+
+def test_decord_turns_pictures_the_same_way(film: Film, sampling: Sampling) -> None:
+    pytest.importorskip("decord")
+    path = film("a.mp4")
+    rotate_by_metadata(path)
+    mine, other = next(iter(read(path, sampling))), next(iter(read(path, sampling, reader="decord")))
+    assert np.abs(mine.image.astype(int) - other.image).mean() < 4
+
+
+def test_what_decord_cannot_read_is_an_error_that_names_the_other_reader(film: Film, sampling: Sampling) -> None:
+    pytest.importorskip("decord")
+    with pytest.raises(SourceError, match="pyav"):
+        list(read(film("raw.h264", format="h264"), sampling, reader="decord"))
+
+
+def test_a_file_that_is_no_video_is_refused_before_decord_sees_it(tmp_path: Path, sampling: Sampling) -> None:
+    pytest.importorskip("decord")
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"")
+    with pytest.raises(SourceError, match="empty"):
+        list(read(path, sampling, reader="decord"))
+
+
+def test_a_missing_package_says_how_to_get_it(film: Film, sampling: Sampling, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "decord", None)
+    with pytest.raises(EnvironmentMissing, match=r"vigil\[decord\]"):
+        list(read(film("a.mp4"), sampling, reader="decord"))
