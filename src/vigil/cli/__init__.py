@@ -1,0 +1,66 @@
+"""The command `vigil`: each subcommand parses, calls the library, and prints; errors end here on one line.
+
+Results go to stdout; progress, warnings and errors to stderr. Exit codes: 0 done, 1 the job failed,
+2 the command or a setting was wrong.
+"""
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from vigil import __version__
+from vigil.cli import calibrate, dataset, score, serve, synth, train
+from vigil.errors import VigilError
+
+app = typer.Typer(
+    name="vigil",
+    help="Teach a small vision-language model what an incident looks like, and keep watch with it.",
+    epilog="The road: vigil synth, dataset build, train, export, serve, score. Each has --help with an example.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
+app.command("synth")(synth.synth)
+app.add_typer(dataset.app, name="dataset")
+app.command("train")(train.train)
+app.command("serve", context_settings=serve.PASS_THROUGH)(serve.serve)
+app.command("score")(score.score)
+app.command("calibrate")(calibrate.calibrate)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vigil {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell more of what is going on.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    handler = RichHandler(console=Console(stderr=True), show_time=False, show_path=False, markup=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    logging.getLogger("vigil").setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code; a user's mistake never ends in a traceback."""
+    try:
+        app(args=list(argv) if argv is not None else None)
+    except VigilError as error:
+        Console(stderr=True).print(f"vigil: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        return error.exit_code
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else int(done.code is not None)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""`vigil synth`: drawn clips, so that everything runs with no data at hand."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from vigil.dataset.synth import DEFAULT_DIFFICULTY
+from vigil.dataset.synth.writer import write_dataset
+from vigil.errors import SourceError, UsageError
+
+PLAIN_EVERY = 100
+
+
+def synth(
+    out: Annotated[Path, typer.Argument(help="Folder to write fight/, normal/ and sources.csv into.")],
+    clips: Annotated[int, typer.Option(help="How many clips; half of them are fights.", min=2, max=1_000_000)] = 600,
+    seed: Annotated[int, typer.Option(help="Another seed draws other people in other places.", min=0)] = 0,
+    fps: Annotated[float, typer.Option(help="Frames a second of the videos.", min=4, max=60)] = 12.0,
+    width: Annotated[int, typer.Option(help="Pixels.", min=64, max=1920)] = 192,
+    height: Annotated[int, typer.Option(help="Pixels.", min=64, max=1080)] = 144,
+    difficulty: Annotated[
+        float, typer.Option(help="0: large figures on plain ground; 1: small, dark, noisy.", min=0, max=1)
+    ] = DEFAULT_DIFFICULTY,
+    jobs: Annotated[int | None, typer.Option(help="Processes (default: one a core).", min=1)] = None,
+) -> None:
+    """Draws surveillance-like clips of fights and of everyday life, reproducible from a seed.
+
+    What is there already is kept, so a stopped run goes on. Example: vigil synth clips --clips 600
+    """
+    if width % 2 or height % 2:
+        raise UsageError(f"width and height must be even for H.264, not {width}x{height}")
+    try:
+        _draw(out, clips=clips, seed=seed, fps=fps, size_wh=(width, height), difficulty=difficulty, workers=jobs)
+    except OSError as error:
+        raise SourceError(
+            f"the clips cannot be written to {out}: {error.strerror or error}; what is written is whole, so free "
+            "some space or choose another folder and run the same command again"
+        ) from error
+    typer.echo(f"{out}: {clips} clips in fight/ and normal/, recordings in sources.csv")
+
+
+def _draw(
+    out: Path,
+    *,
+    clips: int,
+    seed: int,
+    fps: float,
+    size_wh: tuple[int, int],
+    difficulty: float,
+    workers: int | None,
+) -> None:
+    console = Console(stderr=True)
+    columns = (TextColumn("drawing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        bar_task = bar.add_task("drawing", total=clips)
+
+        def told(done: int, total: int) -> None:
+            bar.update(bar_task, completed=done, total=total)
+            if not console.is_terminal and (done % PLAIN_EVERY == 0 or done == total):
+                console.print(f"drawing: {done} of {total} clips")
+
+        write_dataset(
+            out,
+            clips=clips,
+            seed=seed,
+            fps=fps,
+            size_wh=size_wh,
+            difficulty=difficulty,
+            workers=workers,
+            progress=told,
+        )
