@@ -5,20 +5,23 @@ vigil dataset check data && vigil dataset preview data
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from vigil.dataset.build import BuildPlan, BuildReport, build_dataset
+from vigil.dataset.check import CUTOFF_LEN, CheckReport, SplitFacts, check_dataset
 from vigil.dataset.clips import Meaning
 from vigil.dataset.cutting import Recipe
 from vigil.dataset.examples import SPLITS, split_name
 from vigil.dataset.pool import Progress as Told
+from vigil.dataset.preview import write_preview
 from vigil.dataset.short import ShortPolicy
 from vigil.dataset.split import SplitPlan
 from vigil.errors import UsageError
@@ -94,6 +97,75 @@ def build(
     with _bar("cutting clips") as told:
         report = build_dataset(plan, progress=told)
     _show_build(report)
+
+
+@app.command()
+def check(
+    folder: Folder = Path("data"),
+    tokenizer: Annotated[Path | None, typer.Option(help="Folder of the base model: counts tokens exactly.")] = None,
+    cutoff_len: Annotated[int, typer.Option(help="LLaMA-Factory's cutoff_len.")] = CUTOFF_LEN,
+    show: Annotated[int, typer.Option(help="How many places of each finding are listed.")] = 5,
+) -> None:
+    """Finds what would train or score wrongly; exits 1 when there is such a thing.
+
+    Example: vigil dataset check data --tokenizer models/Qwen3-VL-2B-Instruct
+    """
+    with _bar("reading frames") as told:
+        report = check_dataset(folder, tokenizer=tokenizer, cutoff_len=cutoff_len, progress=told)
+    _show_check(report, show=show)
+    if report.errors:
+        raise typer.Exit(code=1)
+
+
+def _show_check(report: CheckReport, *, show: int) -> None:
+    out = Console(highlight=False)
+    table = Table("", *map(split_name, report.splits), box=None)
+    for name, tell in FACTS.items():
+        table.add_row(name, *(tell(facts) for facts in report.splits.values()))
+    out.print(table)
+    if not report.exact_tokens:
+        out.print(f"tokens are an upper bound; cutoff_len is {report.cutoff_len}; --tokenizer counts exactly")
+    for finding in report.findings:
+        out.print(
+            f"{finding.level}: {finding.what}", style="red" if finding.level == "error" else "yellow", markup=False
+        )
+        for place in finding.where[:show]:
+            out.print(f"    {place}", markup=False, soft_wrap=True)
+        if len(finding.where) > show:
+            out.print(f"    ... and {len(finding.where) - show} more")
+    warnings = len(report.findings) - len(report.errors)
+    out.print(f"{len(report.errors)} errors, {warnings} warnings")
+
+
+def _counts(counts: Mapping[Any, int]) -> str:
+    return ", ".join(f"{key} x {count}" for key, count in sorted(counts.items()))
+
+
+FACTS: Mapping[str, Callable[[SplitFacts], str]] = {
+    "windows": lambda facts: str(facts.examples),
+    "alarm / normal": lambda facts: f"{facts.alarm} / {facts.normal}",
+    "clips": lambda facts: str(facts.clips),
+    "groups": lambda facts: str(facts.groups),
+    "frames a window": lambda facts: _counts(facts.frames),
+    "picture sizes": lambda facts: _counts({f"{w}x{h}": count for (w, h), count in facts.sizes_wh.items()}),
+    "described by": lambda facts: _counts(facts.described),
+    "longest, tokens": lambda facts: str(facts.tokens),
+}
+
+
+@app.command()
+def preview(
+    folder: Folder = Path("data"),
+    out: Annotated[Path | None, typer.Option(help="The page. Default: FOLDER/preview.html.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many windows, evenly chosen; 0 is all.")] = 300,
+) -> None:
+    """Writes one HTML page of contact sheets that needs no other file.
+
+    Example: vigil dataset preview data --limit 0
+    """
+    with _bar("drawing sheets") as told:
+        path = write_preview(folder, out or folder / "preview.html", limit=limit or None, progress=told)
+    typer.echo(str(path))
 
 
 def _meaning(word: str) -> tuple[str, Meaning]:

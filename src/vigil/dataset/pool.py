@@ -44,6 +44,7 @@ def cut_all(
 
     Raises DatasetError when frames cannot be written. Stopped by Ctrl-C, it leaves whole clips only.
     """
+    progress(0, len(clips), "")
     jobs = min(jobs, len(clips) // CLIPS_PER_PROCESS)
     results: dict[str, CutResult] = {}
     work = _in_processes(clips, out, recipe, jobs) if jobs > 1 else (_cut(clip, out, recipe) for clip in clips)

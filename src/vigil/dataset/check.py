@@ -1,0 +1,236 @@
+"""Holds a dataset against everything that would train or score wrongly, and says so before hours are spent.
+
+    vigil dataset check data --tokenizer models/Qwen3-VL-2B-Instruct
+
+An error is what makes a training or a score wrong; a warning is what a person should look at.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from vigil.dataset.answers import verdict_of
+from vigil.dataset.clips import Split
+from vigil.dataset.digest import data_digest
+from vigil.dataset.examples import SPLITS, Example, read_splits, split_name, split_path
+from vigil.dataset.findings import Finding, several
+from vigil.dataset.leaks import find_leaks, telling_traits
+from vigil.dataset.pictures import Picture, look_at
+from vigil.dataset.pool import Progress, silent
+from vigil.dataset.registry import REGISTRY_NAME, read_registry
+from vigil.dataset.tokens import (
+    FromAbove,
+    FromTokenizer,
+    TextTokens,
+    example_tokens,
+    load_tokenizer,
+    split_words,
+    visual_tokens,
+)
+from vigil.errors import DatasetError, ManifestError, UsageError
+from vigil.frames import GRID_PX
+from vigil.manifest import Manifest, read_manifest
+from vigil.tasks import Task, load_task
+
+CUTOFF_LEN = 2048
+"""LLaMA-Factory's own default."""
+
+FEW_CLIPS = 20
+FEW_GROUPS = 5
+UNEVEN = 3.0
+
+Splits: TypeAlias = Mapping[Split, Sequence[Example]]
+Pictures: TypeAlias = Mapping[str, Picture]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitFacts:
+    """A split in numbers; `frames` and `sizes_wh` count windows, `tokens` are of the longest example."""
+
+    examples: int
+    clips: int
+    groups: int
+    alarm: int
+    normal: int
+    frames: Mapping[int, int]
+    sizes_wh: Mapping[tuple[int, int], int]
+    described: Mapping[str, int]
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReport:
+    """What a check found; `exact_tokens` says whether a tokenizer counted."""
+
+    findings: tuple[Finding, ...]
+    splits: Mapping[Split, SplitFacts]
+    manifest: Manifest
+    exact_tokens: bool
+    cutoff_len: int
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that would train or score wrongly."""
+        return tuple(finding for finding in self.findings if finding.level == "error")
+
+
+def check_dataset(
+    folder: Path, *, tokenizer: Path | None = None, cutoff_len: int = CUTOFF_LEN, progress: Progress = silent
+) -> CheckReport:
+    """Checks a dataset folder; raises DatasetError when it cannot even be read."""
+    try:
+        manifest = read_manifest(folder)
+    except ManifestError as error:
+        raise DatasetError(f"{error}; if its build was stopped, run the same build again") from error
+    task = task_of(manifest)
+    splits = read_splits(folder, task)
+    text = load_tokenizer(tokenizer) if tokenizer else FromAbove()
+    frames = [frame for examples in splits.values() for example in examples for frame in example.frames]
+    pictures = look_at(folder, frames, progress=progress)
+    findings = [
+        *_of_registry(folder, splits),
+        *_of_pictures(splits, pictures, manifest),
+        *_of_answers(splits, task),
+        *_of_balance(splits),
+        *find_leaks(folder, splits, pictures),
+        *telling_traits(splits, pictures),
+        *_of_length(splits, pictures, manifest, text, cutoff_len),
+    ]
+    if isinstance(text, FromTokenizer):
+        broken = split_words([example for each in splits.values() for example in each], task, text)
+        findings += several("error", "answers do not begin with the verdict word as one token", broken)
+    findings += _of_digest(folder, splits, pictures, manifest)
+    return CheckReport(
+        findings=tuple(findings),
+        splits={split: _facts(splits[split], pictures, manifest, text) for split in SPLITS if splits[split]},
+        manifest=manifest,
+        exact_tokens=text.exact,
+        cutoff_len=cutoff_len,
+    )
+
+
+def task_of(manifest: Manifest) -> Task:
+    """The task of a dataset: the one of its name when it still asks the same, else what the manifest holds of it."""
+    contract = manifest.contract
+    told = Task(
+        name=contract.task,
+        question=contract.question,
+        alarm_word=contract.alarm_word,
+        normal_word=contract.normal_word,
+        language="en" if contract.alarm_word.isascii() else "zh",
+    )
+    try:
+        named = load_task(contract.task)
+    except UsageError:
+        return told
+    same = (named.question, named.alarm_word, named.normal_word) == (told.question, told.alarm_word, told.normal_word)
+    return named if same else told
+
+
+def _of_registry(folder: Path, splits: Splits) -> Iterator[Finding]:
+    entries = read_registry(folder / REGISTRY_NAME)
+    for split in SPLITS:
+        entry = entries.get(split_name(split))
+        if splits[split] and not isinstance(entry, dict):
+            yield Finding("error", f"{REGISTRY_NAME} has no entry {split_name(split)!r}; build the dataset again")
+        if entry and not split_path(folder, split).is_file():
+            yield Finding("error", f"{REGISTRY_NAME} names {split_name(split)}, whose file is missing")
+
+
+def _of_pictures(splits: Splits, pictures: Pictures, manifest: Manifest) -> Iterator[Finding]:
+    sampling = manifest.contract.sampling
+    wrong: dict[str, list[str]] = {}
+    for split, number, example in _all(splits):
+        sizes = {pictures[frame].size_wh for frame in example.frames if not pictures[frame].problem}
+        complaints = {
+            f"windows do not have an even number of 2 to {sampling.frames} frames": (
+                len(example.frames) % 2 != 0 or not 2 <= len(example.frames) <= sampling.frames
+            ),
+            "windows mix pictures of unequal sizes": len(sizes) > 1,
+            f"windows have sides that are not multiples of {GRID_PX}": any(
+                w % GRID_PX or h % GRID_PX for w, h in sizes
+            ),
+            f"windows are larger than {sampling.max_pixels} pixels": any(w * h > sampling.max_pixels for w, h in sizes),
+        }
+        for what in (what for what, is_so in complaints.items() if is_so):
+            wrong.setdefault(what, []).append(f"{split_name(split)} {number}: {example.clip}")
+    yield from several("error", "frames are missing or unreadable", [p.problem for p in pictures.values() if p.problem])
+    for what, where in wrong.items():
+        yield from several("error", what, where)
+
+
+def _all(splits: Splits) -> Iterator[tuple[Split, int, Example]]:
+    return ((split, number, example) for split in SPLITS for number, example in enumerate(splits[split]))
+
+
+def _of_answers(splits: Splits, task: Task) -> Iterator[Finding]:
+    rows = [(f"{split_name(split)} {number}: {e.clip}: {e.answer[:30]}", e) for split, number, e in _all(splits)]
+    none = [where for where, e in rows if verdict_of(e.answer, task) is None]
+    other = [where for where, e in rows if verdict_of(e.answer, task) not in (None, e.label)]
+    asked = [where for where, e in rows if e.question != task.question]
+    words = f"{task.alarm_word} or {task.normal_word}"
+    yield from several("error", f"answers do not begin with a verdict word ({words})", none)
+    yield from several("error", "answers say the opposite of the label", other)
+    yield from several("error", "questions are not the one of the manifest, which serving will ask", asked)
+
+
+def _of_balance(splits: Splits) -> Iterator[Finding]:
+    for split in (split for split in SPLITS if splits[split]):
+        counts = Counter(example.label for example in splits[split])
+        clips = {label: len({e.clip for e in splits[split] if e.label == label}) for label in counts}
+        groups = len({example.group for example in splits[split]})
+        if len(counts) < 2:
+            yield Finding("error", f"{split_name(split)} holds only {next(iter(counts))} examples")
+            continue
+        if max(counts.values()) > UNEVEN * min(counts.values()):
+            yield Finding(
+                "warning", f"{split_name(split)} is uneven: {counts['alarm']} alarm, {counts['normal']} normal"
+            )
+        if min(clips.values()) < FEW_CLIPS or groups < FEW_GROUPS:
+            few = ", ".join(f"{count} {label} clips" for label, count in sorted(clips.items()))
+            yield Finding("warning", f"{split_name(split)} is small: {few}, {groups} groups; its figures say little")
+    if not splits["train"]:
+        yield Finding("warning", "there is no train split")
+
+
+def _of_length(
+    splits: Splits, pictures: Pictures, manifest: Manifest, text: TextTokens, cutoff_len: int
+) -> Iterator[Finding]:
+    fps = manifest.contract.sampling.fps
+    too_long: list[str] = []
+    perhaps: list[str] = []
+    for split, number, example in _all(splits):
+        size_wh = pictures[example.frames[0]].size_wh
+        tokens = example_tokens(example, size_wh, fps=fps, text=text)
+        if tokens > cutoff_len:
+            certain = text.exact or visual_tokens(len(example.frames), size_wh) > cutoff_len
+            (too_long if certain else perhaps).append(f"{split_name(split)} {number}: {example.clip}: {tokens} tokens")
+    yield from several("error", f"examples are longer than cutoff_len {cutoff_len} and would be cut off", too_long)
+    what = f"examples may be longer than cutoff_len {cutoff_len}; --tokenizer MODEL counts exactly"
+    yield from several("warning", what, perhaps)
+
+
+def _of_digest(folder: Path, splits: Splits, pictures: Pictures, manifest: Manifest) -> Iterator[Finding]:
+    broken = any(picture.problem for picture in pictures.values())
+    if not broken and data_digest(folder, splits) != manifest.data_digest:
+        yield Finding(
+            "warning", "the dataset has changed since vigil.json was written; the same build brings it up to date"
+        )
+
+
+def _facts(examples: Sequence[Example], pictures: Pictures, manifest: Manifest, text: TextTokens) -> SplitFacts:
+    sizes = [pictures[example.frames[0]].size_wh for example in examples]
+    fps = manifest.contract.sampling.fps
+    return SplitFacts(
+        examples=len(examples),
+        clips=len({example.clip for example in examples}),
+        groups=len({example.group for example in examples}),
+        alarm=sum(example.label == "alarm" for example in examples),
+        normal=sum(example.label == "normal" for example in examples),
+        frames=Counter(len(example.frames) for example in examples),
+        sizes_wh=Counter(sizes),
+        described=Counter(example.described_by for example in examples),
+        tokens=max(example_tokens(e, size, fps=fps, text=text) for e, size in zip(examples, sizes, strict=True)),
+    )

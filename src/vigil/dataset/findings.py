@@ -1,0 +1,21 @@
+"""A finding of the check: what is wrong or odd in a dataset, and where."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Level: TypeAlias = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An error would train or score wrongly, a warning is worth a look; `where` names all places."""
+
+    level: Level
+    what: str
+    where: tuple[str, ...] = ()
+
+
+def several(level: Level, what: str, where: Sequence[str]) -> list[Finding]:
+    """One finding for all the places, with their number before `what`; none when there are no places."""
+    return [Finding(level, f"{len(where)} {what}", tuple(where))] if where else []

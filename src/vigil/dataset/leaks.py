@@ -1,0 +1,116 @@
+"""What makes a score too good: clips that are on both sides of a split, and traits that give the label away."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from vigil.dataset.clips import Split
+from vigil.dataset.examples import SPLITS, Example
+from vigil.dataset.findings import Finding, several
+from vigil.dataset.fingerprints import look_alikes
+from vigil.dataset.pictures import Picture, fingerprints
+
+Splits: TypeAlias = Mapping[Split, Sequence[Example]]
+Pictures: TypeAlias = Mapping[str, Picture]
+
+TELLING_MARGIN = 0.15
+TELLING_MIN_CLIPS = 40
+
+
+def find_leaks(folder: Path, splits: Splits, pictures: Pictures) -> Iterator[Finding]:
+    """Clips, pictures and recordings that are in more than one split, and pictures with two labels."""
+    yield from several("error", "clips are in more than one split", _shared(splits, lambda example: example.clip))
+    contents = {frames: _content(frames, pictures) for frames in {e.frames for each in splits.values() for e in each}}
+    twins, contradictions = _same_pictures(splits, contents)
+    yield from several("error", "windows with the very same pictures are in more than one split", twins)
+    yield from several("error", "windows with the very same pictures have both labels", contradictions)
+    shared = _shared(splits, lambda example: example.group)
+    yield from several("warning", "groups (recordings) are in more than one split: the score will be too good", shared)
+    yield from several(
+        "warning",
+        "pairs of clips in different splits look alike: are they of one recording?",
+        _alike(folder, splits, pictures),
+    )
+
+
+def _shared(splits: Splits, trait: Callable[[Example], str]) -> list[str]:
+    sides: dict[str, set[Split]] = defaultdict(set)
+    for split in SPLITS:
+        for example in splits[split]:
+            sides[trait(example)].add(split)
+    return [f"{name} ({' and '.join(sorted(found))})" for name, found in sides.items() if len(found) > 1]
+
+
+def _content(frames: Sequence[str], pictures: Pictures) -> tuple[str, ...] | None:
+    """The pictures of a window by their bytes; None when some are unreadable."""
+    digests = tuple(pictures[frame].digest for frame in frames)
+    return digests if all(digests) else None
+
+
+def _same_pictures(
+    splits: Splits, contents: Mapping[tuple[str, ...], tuple[str, ...] | None]
+) -> tuple[list[str], list[str]]:
+    first: dict[tuple[str, ...], tuple[Split, Example]] = {}
+    twins, contradictions = [], []
+    for split in SPLITS:
+        for example in splits[split]:
+            content = contents[example.frames]
+            if content is None:
+                continue
+            other_split, other = first.setdefault(content, (split, example))
+            pair = f"{other.clip} ({other_split}) and {example.clip} ({split})"
+            if other.label != example.label:
+                contradictions.append(pair)
+            elif other_split != split and other.clip != example.clip:
+                twins.append(pair)
+    return twins, contradictions
+
+
+def _alike(folder: Path, splits: Splits, pictures: Pictures) -> list[str]:
+    side: dict[str, Split] = {}
+    group: dict[str, str] = {}
+    frames: dict[str, list[str]] = defaultdict(list)
+    for split in SPLITS:
+        for example in splits[split]:
+            side[example.clip], group[example.clip] = split, example.group
+            if example.kind == "window":
+                frames[example.clip] += [frame for frame in example.frames if not pictures[frame].problem]
+    return [
+        f"{one} ({side[one]}) and {other} ({side[other]})"
+        for one, other in look_alikes(fingerprints(folder, frames))
+        if side[one] != side[other] and group[one] != group[other]
+    ]
+
+
+def telling_traits(splits: Splits, pictures: Pictures) -> Iterator[Finding]:
+    """Traits that give the label away without a look at the pictures: a model would learn them instead."""
+    clips = {example.clip: example for example in splits["train"] if example.kind == "window"}
+    traits: dict[str, Callable[[Example], object]] = {
+        "number of frames": lambda example: len(example.frames),
+        "size of the pictures": lambda example: pictures[example.frames[0]].size_wh,
+    }
+    if len(clips) < TELLING_MIN_CLIPS:
+        return
+    majority = max(Counter(example.label for example in clips.values()).values()) / len(clips)
+    for name, trait in traits.items():
+        right = _guessed(list(clips.values()), trait)
+        if right > majority + TELLING_MARGIN:
+            yield Finding(
+                "warning",
+                f"the {name} alone tells the label for {right:.0%} of the training clips ({majority:.0%} by always "
+                "guessing the larger class): the model may learn that instead",
+            )
+
+
+def _guessed(examples: Sequence[Example], trait: Callable[[Example], object]) -> float:
+    """The share of clips whose label is the most frequent one among the others of the same trait."""
+    by_trait: dict[object, Counter[str]] = defaultdict(Counter)
+    for example in examples:
+        by_trait[trait(example)][example.label] += 1
+    right = 0
+    for example in examples:
+        others = by_trait[trait(example)].copy()
+        others[example.label] -= 1
+        right += bool(others.total()) and others.most_common(1)[0][0] == example.label
+    return right / len(examples)

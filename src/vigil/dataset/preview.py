@@ -1,0 +1,96 @@
+"""One HTML page of contact sheets, to see with one's own eyes what a model will be shown and told.
+
+    vigil dataset preview data
+
+The page needs no other file and runs no script; names and texts are escaped, as anybody may have written them.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from vigil.dataset.check import task_of
+from vigil.dataset.clips import Split
+from vigil.dataset.disk import write_whole
+from vigil.dataset.examples import SPLITS, Example, read_splits
+from vigil.dataset.pictures import read_frame
+from vigil.dataset.pool import Progress, silent
+from vigil.errors import DatasetError, UsageError
+from vigil.frames import RGB, decode_jpeg, encode_jpeg, resize
+from vigil.manifest import read_manifest
+
+SHEET_HEIGHT_PX = 120
+SHEET_QUALITY = 75
+GAP_PX = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A window as the page shows it: its frames in a row as base64 JPEG, or why they cannot be shown."""
+
+    split: Split
+    example: Example
+    picture: str = ""
+    problem: str = ""
+
+
+def write_preview(folder: Path, path: Path, *, limit: int | None, progress: Progress = silent) -> Path:
+    """Writes the page for a dataset; with `limit`, for so many windows, evenly chosen over all of them."""
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit must be at least 1, or 0 for all windows, not {limit}")
+    task = task_of(read_manifest(folder))
+    splits = read_splits(folder, task)
+    rows = [(split, example) for split in SPLITS for example in splits[split]]
+    chosen = _evenly(rows, limit)
+    sheets = []
+    for number, (split, example) in enumerate(chosen, start=1):
+        sheets.append(_sheet(folder, split, example))
+        progress(number, len(chosen), example.clip)
+    page = _template().render(
+        title=f"{folder.resolve().name}: {task.title or task.name}",
+        language=task.language,
+        question=task.question,
+        sheets=sheets,
+        total=len(rows),
+        splits=[split for split in SPLITS if splits[split]],
+    )
+    write_whole(path, page)
+    return path
+
+
+def _evenly(rows: Sequence[tuple[Split, Example]], limit: int | None) -> list[tuple[Split, Example]]:
+    if limit is None or limit >= len(rows):
+        return list(rows)
+    return [rows[int(place)] for place in np.linspace(0, len(rows) - 1, limit).round()]
+
+
+def _sheet(folder: Path, split: Split, example: Example) -> Sheet:
+    try:
+        images = [decode_jpeg(read_frame(folder, frame)) for frame in example.frames]
+    except (DatasetError, ValueError) as error:
+        return Sheet(split, example, problem=str(error))
+    row = encode_jpeg(contact_sheet(images), quality=SHEET_QUALITY)
+    return Sheet(split, example, picture=base64.b64encode(row).decode())
+
+
+def contact_sheet(images: Sequence[RGB]) -> RGB:
+    """Pictures side by side at one height, with a gap between them."""
+    height = min(SHEET_HEIGHT_PX, *(image.shape[0] for image in images))
+    small = [_at_height(image, height) for image in images]
+    gap = np.full((height, GAP_PX, 3), 255, np.uint8)
+    parts = [part for image in small for part in (image, gap)][:-1]
+    return np.concatenate(parts, axis=1)
+
+
+def _at_height(image: RGB, height: int) -> RGB:
+    return resize(image, (max(1, round(image.shape[1] * height / image.shape[0])), height))
+
+
+def _template() -> jinja2.Template:
+    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.get_template("preview.html")
