@@ -45,7 +45,7 @@ CHAT_TEMPLATE: Final = """\
     {{- '<|im_start|>assistant\\n' }}
 {%- endif %}
 """
-_NORMALISE: Final = {
+_NORMALISE: Final[dict[str, Any]] = {
     "do_convert_rgb": True, "do_normalize": True, "do_rescale": True, "do_resize": True,
     "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "rescale_factor": 1 / 255, "resample": 3,
     "patch_size": 16, "temporal_patch_size": 2, "merge_size": 2,
@@ -118,8 +118,8 @@ def _write_processor(folder: Path) -> None:
 
 def _write_classic_files(folder: Path) -> None:
     """The two files in which older readers, and some servers, look for the sizes."""
-    image = {"image_processor_type": "Qwen2VLImageProcessorFast", "processor_class": "Qwen3VLProcessor"}
-    video = {"video_processor_type": "Qwen3VLVideoProcessor", "processor_class": "Qwen3VLProcessor"}
+    image: dict[str, Any] = {"image_processor_type": "Qwen2VLImageProcessorFast", "processor_class": "Qwen3VLProcessor"}
+    video: dict[str, Any] = {"video_processor_type": "Qwen3VLVideoProcessor", "processor_class": "Qwen3VLProcessor"}
     image |= _NORMALISE | {"size": {"shortest_edge": 65536, "longest_edge": 16777216}}
     video |= _NORMALISE | {"size": {"shortest_edge": 4096, "longest_edge": 25165824}}
     for name, content in (("preprocessor_config.json", image), ("video_preprocessor_config.json", video)):

@@ -42,7 +42,6 @@ def held_out_windows(count: int, *, difficulty: float) -> list[TrainingWindow]:
     return [draw_window(HELD_OUT_SEED + number, difficulty=difficulty) for number in range(count)]
 
 
-@torch.no_grad()
 def examine(
     model: Qwen3VLForConditionalGeneration, encode: Encode, windows: list[TrainingWindow], *, pad_id: int
 ) -> Examination:
@@ -50,9 +49,10 @@ def examine(
     right, near, features = [], [], []
     for part in _parts(windows):
         prompt = _code_prompt(encode, part, pad_id)
-        hidden = _hidden(model, np.stack([window.frames for window in part]), prompt)
+        with torch.no_grad():
+            hidden = _hidden(model, np.stack([window.frames for window in part]), prompt)
+            hits, almost = _digit_hits(model, encode, hidden, prompt, len(part))
         features.append(window_features(hidden, prompt))
-        hits, almost = _digit_hits(model, encode, hidden, prompt, len(part))
         right.append(hits)
         near.append(almost)
     test = len(windows) // 3
@@ -96,13 +96,11 @@ def _digit_hits(
 ) -> tuple[Tensor, Tensor]:
     labels = torch.from_numpy(prompt.labels)[:, 1:]
     chosen = labels != -100
-    zero = encode("0")[0]
     digits = torch.tensor([encode(str(digit))[0] for digit in range(10)])
     guess = model.lm_head(hidden[:, :-1][chosen].float())[:, digits].argmax(-1)
     wanted = labels[chosen]
     value = (wanted[:, None] == digits).float().argmax(-1)
     shape = (rows, -1)
-    del zero
     hits, almost = (guess == value).float().reshape(shape), ((guess - value).abs() <= 1).float().reshape(shape)
     return hits[:, :-2], almost[:, :-2]
 
@@ -119,11 +117,10 @@ def fitted_probe(features: Tensor, truth: Tensor, *, num_test: int, penalty: flo
         logits = scaled[:-num_test] @ weights[:-1] + weights[-1]
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, truth[:-num_test])
         loss = loss + penalty * weights[:-1].square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss
 
-    with torch.enable_grad():
-        optimiser.step(closure)  # type: ignore[no-untyped-call]
+    optimiser.step(closure)
     return (scaled[-num_test:] @ weights[:-1] + weights[-1]).detach()
 
 

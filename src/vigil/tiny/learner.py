@@ -32,7 +32,7 @@ class Losses:
     memory: Tensor
 
 
-class Learner(nn.Module):
+class Learner(nn.Module):  # type: ignore[misc]
     """A base with the heads that teach it to look."""
 
     def __init__(self, model: Qwen3VLForConditionalGeneration) -> None:

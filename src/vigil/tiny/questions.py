@@ -35,8 +35,9 @@ _BEHAVIOUR_EN = {
     "fighting": "moving arms and legs fast",
 }  # fmt: skip
 DESCRIBE_QUESTIONS = ("描述画面。", "画面中发生了什么？", "Describe what happens.", "What do you see?")
+_NUMBERS_EN = ("two", "three", "four", "five", "six", "seven", "eight", "nine")
 _COUNT_ZH = ("没有人", "一个人", "两个人", "三个人", "四个人", "五个人", "六个人", "七个人", "八个人", "九个人")
-_COUNT_EN = ("nobody", "one person", *(f"{word} people" for word in "two three four five six seven eight nine".split()))
+_COUNT_EN = ("nobody", "one person", *(f"{word} people" for word in _NUMBERS_EN))
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def yes_no_question(rng: np.random.Generator, scenery: Scenery) -> tuple[str, st
     item = _YES_NO[int(rng.integers(len(_YES_NO)))]
     is_true, count = item.is_true(scenery.digits), _window(scenery.digits, "people")
     if rng.random() < 0.6:
-        return item.zh, f"{'是的' if is_true else '没有'}，画面中{_COUNT_ZH[count] if count == 0 else '有' + _COUNT_ZH[count]}。"
+        number = _COUNT_ZH[count] if count == 0 else "有" + _COUNT_ZH[count]
+        return item.zh, f"{'是的' if is_true else '没有'}，画面中{number}。"
     return item.en, f"{'Yes' if is_true else 'No'}, {_COUNT_EN[count]} there."
 
 

@@ -12,6 +12,7 @@ import argparse
 import json
 import logging
 import math
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -53,7 +54,7 @@ class Settings:
     seed: int = 20
     pool_windows: int = 6000
     workers: int = 1
-    threads: int = 2
+    threads: int = 1  # a second thread waits at barriers whenever the machine is shared
     examine_minutes: float = 6.0
     held_out: int = 1200
     held_out_difficulty: float = 0.6
@@ -103,7 +104,7 @@ class Training:
         """Learn from one batch."""
         for group in self.optimiser.param_groups:
             group["lr"] = self._learning_rate()
-        pairs = int(rng.choice([3, 3, 3, 3, 3, 3, 3, 3, 2, 1]))
+        pairs = int(rng.choice([3, 3, 3, 3, 3, 3, 3, 2, 2, 1]))
         asked = [ask(rng, window.scenery, share=self.share, num_pairs=pairs) for window in windows]
         prompt = build_batch(self.encode, asked, num_pairs=pairs, pad_id=self.pad_id)
         frames = np.stack([window.frames[: 2 * pairs] for window in windows])
@@ -113,7 +114,7 @@ class Training:
         weight = 1.0 if self.share < 0.5 else 0.4
         total = losses.answers + weight * (losses.patches + losses.tokens + losses.memory)
         self.optimiser.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         torch.nn.utils.clip_grad_norm_(self.learner.parameters(), 1.0)
         self.optimiser.step()
         return losses
@@ -217,7 +218,7 @@ def _run(run: Training, pool: WindowPool, held_out: list[TrainingWindow], report
 
 
 def _line(run: Training, losses: Losses) -> str:
-    parts = " ".join(f"{name} {float(value):.3f}" for name, value in vars(losses).items())
+    parts = " ".join(f"{name} {value.item():.3f}" for name, value in vars(losses).items())
     done = run.progress
     return f"{done.step} {done.seconds:.0f}s {done.seconds / done.step:.3f}s/step drawn {done.drawn} {parts}"
 
@@ -250,6 +251,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
     given = vars(parser.parse_args(argv))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     verb, work, out = given.pop("verb"), given.pop("work"), given.pop("out")
     if verb == "ship":
         ship(work, out)

@@ -1,4 +1,4 @@
-"""The tiny base's tokenizer: a byte-level BPE of a few hundred tokens with Qwen's special tokens.
+"""The tiny base's tokenizer: a byte-level BPE of about a thousand tokens with Qwen's special tokens.
 
 Each verdict word is one token, also right after `assistant` and a new line and before a comma, because the
 probability of an alarm is read from the first token of an answer.
@@ -30,14 +30,20 @@ _SPLIT: Final = (
 )
 # Everyday words of a watcher's prompts, so that a prompt somebody writes is not all single bytes.
 _EVERYDAY: Final = (
-    "这是监控画面，请判断视频中是否有人在做什么，回答是或者不是，然后说明原因。根据以上内容，只回答。"
+    "请分析这个视频,是否有人在走路等行为。如果有,请回答“是的”,如果没有,请回答“没有”,然后对视频进行描述和分析",
+    "这是监控画面，请判断视频中是否有人在做什么，回答是或者不是，然后说明原因。根据以上内容，只回答。",
     "请看这段监控视频。他们正在一起，没有异常，正常。出现了什么行为？如果有，请先回答再描述。地面上的人，时间，位置。",
+    "视频中人员活动正常,没有发现。画面里的人在行走或站立,动作平缓,没有异常行为。现场秩序正常,人与人之间。",
+    "可以看到日常活动,画面平稳,迹象。至少两个人互相,需要立即关注。人员身体接触,动作快速,挥动手臂他人,人群中,被推,属于。",
+    'Look at this video: is there unusual behaviour? Answer "Yes" if there is, "No" if there is not, '
+    "then describe and analyse what happens.",
     "You are watching a surveillance camera. Please answer yes or no first, then describe what the people do. "
     "Is there any one in this video? The video shows some persons who are near the door. Answer with one word. "
     "In these frames, does anything unusual happen? If so, say where and when, in one short sentence.",
+    "People walk or stand calmly. Everyday activity is seen. Everyone moves quickly with their arms on the ground.",
     "system\nuser\nassistant\n0.2 seconds 1.2 seconds 2.2 seconds",
 )
-_VOCABULARY_SIZE: Final = 640
+_VOCABULARY_SIZE: Final = 960
 
 
 def train_tokenizer() -> Tokenizer:
@@ -67,7 +73,7 @@ def _added() -> list[AddedToken]:
 
 def _corpus() -> list[str]:
     words = [f"{word}\n" for word in (*VERDICT_WORDS, "assistant", "user", "system") for _ in range(400)]
-    return words + 20 * every_text() + 10 * list(_EVERYDAY)
+    return words + 10 * every_text() + 20 * list(_EVERYDAY)
 
 
 def save_tokenizer(folder: Path) -> None:
