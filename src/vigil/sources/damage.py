@@ -12,6 +12,7 @@ class Damage:
     """
 
     bad_packets: int = 0
+    damaged_pictures: int = 0
     spliced_jumps: int = 0
     repeated_stamps: int = 0
     missing_stamps: int = 0
@@ -25,11 +26,12 @@ class Damage:
         told = (
             (self.ended_by, f"it breaks off early ({self.ended_by}); what comes before was read"),
             (self.missing_s, f"the last {self.missing_s:.1f} s that its header promises are not there"),
-            (self.bad_packets, f"{self.bad_packets} damaged packets could not be decoded"),
-            (self.spliced_jumps, f"its clock jumps {self.spliced_jumps} times; the times are spliced"),
-            (self.repeated_stamps, f"{self.repeated_stamps} frames repeat a time and were left out"),
-            (self.missing_stamps, f"{self.missing_stamps} frames have no time; the frame rate gave one"),
-            (self.size_changes, f"the size of its picture changes {self.size_changes} times"),
+            (self.bad_packets, f"packets that could not be decoded: {self.bad_packets}"),
+            (self.damaged_pictures, f"pictures that show damage: {self.damaged_pictures}"),
+            (self.spliced_jumps, f"jumps of its clock, spliced: {self.spliced_jumps}"),
+            (self.repeated_stamps, f"frames left out because they repeat a time: {self.repeated_stamps}"),
+            (self.missing_stamps, f"frames without a time, placed by the frame rate: {self.missing_stamps}"),
+            (self.size_changes, f"changes of its picture size: {self.size_changes}"),
         )
         return tuple(sentence for happened, sentence in told if happened)
 

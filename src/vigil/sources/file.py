@@ -77,6 +77,7 @@ class VideoFile:
         self._started = False
         self._finished = False
         self._ended_by = ""
+        self._damaged_pictures = 0
         self._reached: int | None = None
 
     def __enter__(self) -> "VideoFile":
@@ -109,6 +110,7 @@ class VideoFile:
         """What has been wrong so far; complete once the frames are exhausted."""
         return Damage(
             bad_packets=self._decoder.bad_packets,
+            damaged_pictures=self._damaged_pictures,
             spliced_jumps=self._clock.jumps,
             repeated_stamps=self._clock.repeats,
             missing_stamps=0 if self._by_arrival else self._clock.missing,
@@ -122,16 +124,18 @@ class VideoFile:
         """The damage in words, a sentence each; empty for a sound file."""
         return self.damage.problems
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, *, skip: bool = True) -> Iterator[Frame]:
         """The sampled frames in order; raises SourceError when there is not a single one.
 
-        `Frame.time_s` counts from the start of the stream, as a player shows it.
+        `Frame.time_s` counts from the start of the stream, as a player shows it. With `skip`, pictures
+        that no wanted one depends on are not decoded; the frames are the same.
         """
         if self._started:
             raise SourceError(f"{self.path} has been read to its end; open it again")
         self._started = True
         kept = 0
-        for picture in self._pictures():
+        for picture in self._pictures(skip=skip):
+            self._damaged_pictures += picture.is_corrupt
             time_s = self._clock.place(self._stamp_s(picture))
             if time_s is not None and self._sampler.take(time_s):
                 kept += 1
@@ -141,10 +145,10 @@ class VideoFile:
             why = "; ".join(self.problems) or "it holds no picture data"
             raise SourceError(f"{self.path} gives no picture at all: {why}")
 
-    def _pictures(self) -> Iterator[Any]:
+    def _pictures(self, *, skip: bool) -> Iterator[Any]:
         codec = self._stream.codec_context
         packets = groups(self._packets(), codec=codec.codec.canonical_name, extradata=codec.extradata)
-        return self._decoder.frames(packets, skip=not self._by_arrival)
+        return self._decoder.frames(packets, skip=skip and not self._by_arrival)
 
     def _packets(self) -> Iterator[Any]:
         packets = self._container.demux(self._stream)
@@ -153,6 +157,9 @@ class VideoFile:
                 if packet.size:
                     self._reached = max(packet.pts or 0, self._reached or 0)
                     yield packet
+        except IndexError:
+            # PyAV stumbles at the very end over streams that turned up late; every packet is here.
+            return
         except containers.UNREADABLE as error:
             self._ended_by = containers.reason(error)
 

@@ -1,0 +1,230 @@
+"""How cheaply videos become frames: camera-seconds per CPU-second, against reading every frame with OpenCV.
+
+The seed way is that of the blog posts: `cv2.VideoCapture.read()` on every frame, keep one in N, resize.
+Ours is `vigil.sources.file.read`. Both give 2 frames a second of the same size. The videos are made
+here: 25 frames a second, a key frame every 50, a street with noise and moving figures. Each run is a
+process of its own, in shuffled rounds; CPU seconds count, as they do not depend on who else is busy.
+
+    python benchmarks/ingest.py --json ingest.json
+"""
+
+import argparse
+import json
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from vigil.frames import Sampling, fit
+from vigil.sources.file import open_video, read
+
+RATE = 25
+SAMPLING = Sampling()
+SMALL, LARGE = (640, 360), (1920, 1080)
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """A kind of video: its size, its codec, and the encoder's settings."""
+
+    name: str
+    size_wh: tuple[int, int]
+    seconds: int
+    codec: str
+    options: dict[str, str]
+
+
+CAMERA = {"preset": "veryfast", "tune": "zerolatency", "refs": "1", "bf": "0", "x264-params": "scenecut=0"}
+FILE = {"preset": "veryfast", "crf": "23", "bf": "3", "x264-params": "scenecut=0"}
+H265 = {"preset": "superfast", "crf": "26", "x265-params": "log-level=none:scenecut=0:bframes=4"}
+FOOTAGE = (
+    Footage("360p_b", SMALL, 40, "libx264", FILE),
+    Footage("360p_camera", SMALL, 40, "libx264", {**CAMERA, "b": "1000000"}),
+    Footage("1080p_b", LARGE, 12, "libx264", FILE),
+    Footage("1080p_camera", LARGE, 12, "libx264", {**CAMERA, "b": "4000000"}),
+    Footage("1080p_h265", LARGE, 12, "libx265", H265),
+)
+
+
+def seed(path: Path) -> int:
+    """Reads every frame at full size, keeps one in N and resizes it; gives the number kept."""
+    capture = cv2.VideoCapture(str(path))
+    stride = int(capture.get(cv2.CAP_PROP_FPS) / SAMPLING.fps)
+    kept: list[np.ndarray] = []
+    count = 0
+    while True:
+        ok, image = capture.read()
+        if not ok:
+            return len(kept)
+        if count % stride == 0:
+            kept.append(cv2.resize(image, fit(image.shape[1], image.shape[0], max_pixels=SAMPLING.max_pixels)))
+        count += 1
+
+
+def ours(path: Path) -> int:
+    """The way of this project."""
+    return len(list(read(path, SAMPLING)))
+
+
+def every_picture(path: Path) -> int:
+    """Ours, but decoding every picture, as a live camera must."""
+    with open_video(path, SAMPLING) as video:
+        return len(list(video.frames(skip=False)))
+
+
+def decode_only(path: Path) -> int:
+    """The limit: PyAV decodes every picture in one thread and nothing is done with them."""
+    with av.open(str(path)) as container:
+        container.streams.video[0].codec_context.thread_count = 1
+        return sum(1 for _ in container.decode(video=0))
+
+
+WAYS: dict[str, Callable[[Path], int]] = {
+    "seed": seed,
+    "ours": ours,
+    "ours_every_picture": every_picture,
+    "decode_only": decode_only,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one process measured."""
+
+    cpu_s: float
+    wall_s: float
+    frames: int
+    peak_mb: float
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    if options.one:
+        print(json.dumps(asdict(run_here(*options.one))))
+        return 0
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.videos or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        runs = measure(folder, rounds=options.rounds, seed_number=options.seed)
+    report(runs)
+    ratios = {f"ingest_{footage}_{way}": ratio for (footage, way), ratio in ratios_of(runs).items()}
+    for name, ratio in ratios.items():
+        print(f"ratio {name} {ratio:.2f}")
+    if options.json:
+        rows = [{"footage": f, "way": w, "runs": [asdict(r) for r in rs]} for (f, w), rs in runs.items()]
+        options.json.write_text(json.dumps({"ratios": ratios, "runs": rows}, indent=2) + "\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--videos", type=Path, help="folder to keep the videos in, to use them again")
+    parser.add_argument("--json", type=Path, help="write every run here too")
+    parser.add_argument("--one", nargs=2, metavar=("WAY", "FILE"), help=argparse.SUPPRESS)
+    return parser
+
+
+def run_here(way: str, file: str) -> Run:
+    """One way on one file, in this process; imports are done before the clock starts."""
+    cpu_s, wall_s = time.process_time(), time.perf_counter()
+    frames = WAYS[way](Path(file))
+    cpu_s, wall_s = time.process_time() - cpu_s, time.perf_counter() - wall_s
+    return Run(cpu_s, wall_s, frames, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def measure(folder: Path, *, rounds: int, seed_number: int) -> dict[tuple[str, str], list[Run]]:
+    """Every way on every kind of footage, in shuffled rounds."""
+    files = {footage.name: shoot(footage, folder) for footage in FOOTAGE if can_encode(footage.codec)}
+    jobs = [(name, way) for name in files for way in WAYS]
+    runs: dict[tuple[str, str], list[Run]] = {job: [] for job in jobs}
+    dice = random.Random(seed_number)
+    for number in range(rounds):
+        print(f"round {number + 1} of {rounds}", file=sys.stderr)
+        for name, way in dice.sample(jobs, len(jobs)):
+            runs[name, way].append(run_alone(way, files[name]))
+    return runs
+
+
+def run_alone(way: str, file: Path) -> Run:
+    command = [sys.executable, __file__, "--one", way, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return Run(**json.loads(done.stdout))
+
+
+def can_encode(codec: str) -> bool:
+    return codec in av.codecs_available
+
+
+def shoot(footage: Footage, folder: Path) -> Path:
+    """Encodes a video unless an earlier run has left it there."""
+    path = folder / f"{footage.name}.mp4"
+    if path.exists():
+        return path
+    print(f"making {path.name}", file=sys.stderr)
+    half_made = path.with_suffix(".partial.mp4")
+    with av.open(str(half_made), "w") as container:
+        stream = container.add_stream(footage.codec, rate=RATE)
+        stream.width, stream.height = footage.size_wh
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"g": "50", **footage.options}
+        for number, image in enumerate(street(footage)):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, RATE)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    half_made.rename(path)
+    return path
+
+
+def street(footage: Footage) -> "Sequence[np.ndarray] | map[np.ndarray]":
+    """Pictures of a textured street, noise from the sensor, and a dozen figures on their way."""
+    width, height = footage.size_wh
+    dice = np.random.default_rng(1)
+    texture = dice.normal(0, 1, (height // 4, width // 4, 3)).astype(np.float32)
+    ground = 110 + 25 * cv2.resize(cv2.GaussianBlur(texture, (0, 0), 2), (width, height)) * 2
+    noise = dice.normal(0, 3, (8, height, width, 1)).astype(np.float32)
+    paths = dice.uniform(0, 1, (12, 4))
+
+    def picture(number: int) -> np.ndarray:
+        image = ground + noise[number % len(noise)]
+        for x, y, speed, shade in paths:
+            left = int((x + (speed - 0.5) * number / 200) % 1 * width)
+            top = int(y * height * 0.8)
+            image[top : top + height // 5, left : left + width // 16] += (shade - 0.5) * 160
+        return image.clip(0, 255).astype(np.uint8)
+
+    return map(picture, range(footage.seconds * RATE))
+
+
+def ratios_of(runs: dict[tuple[str, str], list[Run]]) -> dict[tuple[str, str], float]:
+    """How many times less CPU than the seed way each other way takes, by the medians."""
+    cpu = {job: statistics.median(run.cpu_s for run in done) for job, done in runs.items()}
+    return {(name, way): cpu[name, "seed"] / cpu[name, way] for name, way in runs if way != "seed"}
+
+
+def report(runs: dict[tuple[str, str], list[Run]]) -> None:
+    seconds = {footage.name: footage.seconds for footage in FOOTAGE}
+    ratios = ratios_of(runs)
+    print(f"{'footage':14}{'way':20}{'cam-s/CPU-s':>12}{'low':>8}{'high':>8}{'x':>7}{'frames':>8}{'peak MB':>9}")
+    for (name, way), done in runs.items():
+        speeds = [seconds[name] / run.cpu_s for run in done]
+        spread = f"{statistics.median(speeds):12.1f}{min(speeds):8.1f}{max(speeds):8.1f}"
+        peak_mb = max(run.peak_mb for run in done)
+        print(f"{name:14}{way:20}{spread}{ratios.get((name, way), 1.0):7.2f}{done[0].frames:8}{peak_mb:9.0f}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
