@@ -3,7 +3,7 @@
 import contextlib
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -48,9 +48,11 @@ def cut_all(
     jobs = min(jobs, len(clips) // CLIPS_PER_PROCESS)
     results: dict[str, CutResult] = {}
     work = _in_processes(clips, out, recipe, jobs) if jobs > 1 else (_cut(clip, out, recipe) for clip in clips)
-    for result in work:
-        results[result.name] = result
-        progress(len(results), len(clips), result.name)
+    # Closed here and now: a generator left to the garbage collector would let its processes run on.
+    with contextlib.closing(work):
+        for result in work:
+            results[result.name] = result
+            progress(len(results), len(clips), result.name)
     return [results[clip.name] for clip in clips]
 
 
@@ -62,10 +64,10 @@ def _cut(clip: Clip, out: Path, recipe: Recipe) -> CutResult:
     return CutResult(name=clip.name, stored=stored, fresh=fresh)
 
 
-def _in_processes(clips: Sequence[Clip], out: Path, recipe: Recipe, jobs: int) -> Iterator[CutResult]:
+def _in_processes(clips: Sequence[Clip], out: Path, recipe: Recipe, jobs: int) -> Generator[CutResult]:
     done: set[str] = set()
-    with contextlib.suppress(BrokenProcessPool):
-        for result in _pooled(clips, out, recipe, jobs):
+    with contextlib.suppress(BrokenProcessPool), contextlib.closing(_pooled(clips, out, recipe, jobs)) as pooled:
+        for result in pooled:
             done.add(result.name)
             yield result
     # Some clip has killed its process, and with it the pool: the rest go one by one, to find out which.
@@ -76,7 +78,7 @@ def _in_processes(clips: Sequence[Clip], out: Path, recipe: Recipe, jobs: int) -
             yield CutResult(name=clip.name, failure=f"{clip.path} kills the video decoder; take it out")
 
 
-def _pooled(clips: Sequence[Clip], out: Path, recipe: Recipe, jobs: int) -> Iterator[CutResult]:
+def _pooled(clips: Sequence[Clip], out: Path, recipe: Recipe, jobs: int) -> Generator[CutResult]:
     # Spawned, not forked: the decoders' threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
@@ -87,7 +89,7 @@ def _pooled(clips: Sequence[Clip], out: Path, recipe: Recipe, jobs: int) -> Iter
                 yield future.result()
         except (KeyboardInterrupt, GeneratorExit, VigilError):
             stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=True, cancel_futures=True)
             raise
 
 

@@ -1,0 +1,145 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vigil.dataset.build import BuildPlan, build_dataset
+from vigil.dataset.check import check_dataset
+from vigil.dataset.cutting import Recipe
+from vigil.dataset.examples import split_path
+from vigil.errors import DatasetError
+from vigil.frames import Sampling, decode_jpeg, encode_jpeg
+from vigil.tasks import load_task
+
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture(scope="module")
+def built(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("data")
+    recipe = Recipe(sampling=Sampling(max_pixels=12288))
+    build_dataset(BuildPlan(clips=clips, out=out, task=load_task("fight"), recipe=recipe))
+    return out
+
+
+@pytest.fixture
+def data(built: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(built, tmp_path / "data")
+
+
+def change(data: Path, what: Change, *, split: str = "train") -> None:
+    path = split_path(data, split)
+    rows = json.loads(path.read_text())
+    what(rows[0])
+    path.write_text(json.dumps(rows, ensure_ascii=False))
+
+
+def errors(data: Path, **options: Any) -> str:
+    return "\n".join(finding.what for finding in check_dataset(data, **options).errors)
+
+
+def warnings(data: Path) -> str:
+    return "\n".join(finding.what for finding in check_dataset(data).findings if finding.level == "warning")
+
+
+def test_a_fresh_dataset_has_no_errors_and_is_told_in_numbers(data: Path) -> None:
+    report = check_dataset(data)
+    assert report.errors == ()
+    train = report.splits["train"]
+    assert train.alarm + train.normal == train.examples
+    assert set(train.frames) == {4, 6}
+    assert train.sizes_wh == {(96, 64): train.examples}
+    assert 200 < train.tokens < 600
+
+
+def answer(text: str) -> Change:
+    return lambda row: row["messages"][1].update(content=text)
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        (answer("画面里有人打架"), "1 answers do not begin with a verdict word"),
+        (answer("没有，一切正常。"), "1 answers say the opposite of the label"),
+        (
+            lambda row: row["messages"][0].update(content="<video>别的问题"),
+            "1 questions are not the one of the manifest",
+        ),
+        (lambda row: row["videos"][0].append(row["videos"][0][0]), "even number of 2 to 6 frames"),
+        (lambda row: row["videos"][0].__setitem__(0, "frames/nowhere.jpg"), "1 frames are missing or unreadable"),
+        (lambda row: row["videos"][0].__setitem__(0, "../../etc/passwd"), "1 frames are missing or unreadable"),
+    ],
+)
+def test_an_example_that_would_train_wrongly_is_an_error(data: Path, what: Change, message: str) -> None:
+    change(data, what)
+    assert message in errors(data)
+
+
+def test_damaged_and_unequal_frames_are_errors(data: Path) -> None:
+    first, second, *_ = sorted(data.glob("frames/alarm/fi1/*.jpg"))
+    first.write_bytes(first.read_bytes()[:50])
+    second.write_bytes(encode_jpeg(decode_jpeg(second.read_bytes())[:32, :64], quality=90))
+    found = errors(data)
+    assert "1 frames are missing or unreadable" in found
+    assert "unequal sizes" in found
+
+
+def test_a_clip_in_both_splits_is_an_error_whatever_it_is_called(data: Path) -> None:
+    row = json.loads(split_path(data, "test").read_text())[0]
+    change(data, lambda first: first.update(row))
+    assert "1 clips are in more than one split" in errors(data)
+    change(data, lambda first: first.update(clip="fight/renamed.mp4", label=row["label"]))
+    assert "1 windows with the very same pictures are in more than one split" in errors(data)
+
+
+def test_a_recording_in_both_splits_is_a_warning(data: Path) -> None:
+    change(data, lambda row: row.update(group="s9"))
+    change(data, lambda row: row.update(group="s9"), split="test")
+    assert "1 groups (recordings) are in more than one split" in warnings(data)
+
+
+def test_one_label_only_is_an_error(data: Path) -> None:
+    path = split_path(data, "train")
+    path.write_text(json.dumps([row for row in json.loads(path.read_text()) if row["label"] == "alarm"]))
+    assert "anomaly-train holds only alarm examples" in errors(data)
+
+
+def test_examples_longer_than_the_cutoff_are_errors_and_perhaps_longer_ones_warnings(data: Path) -> None:
+    assert "longer than cutoff_len 16" in errors(data, cutoff_len=16)
+    report = check_dataset(data, cutoff_len=300)
+    assert any("may be longer than cutoff_len 300" in finding.what for finding in report.findings)
+    assert report.errors == ()
+
+
+def test_a_window_length_that_tells_the_label_is_a_warning(data: Path) -> None:
+    path = split_path(data, "train")
+    rows = json.loads(path.read_text())
+    more = [{**row, "clip": f"{row['clip']}{n}"} for n in range(6) for row in rows if row["kind"] == "window"]
+    for row in more:
+        row["videos"] = [(row["videos"][0] * 2)[: 6 if row["label"] == "alarm" else 4]]
+    path.write_text(json.dumps(more))
+    assert "the number of frames alone tells the label for 100%" in warnings(data)
+
+
+def test_a_dataset_without_manifest_or_json_says_what_to_run(data: Path, tmp_path: Path) -> None:
+    split_path(data, "train").write_text('[{"messages": []}]')
+    with pytest.raises(DatasetError, match="example 0"):
+        check_dataset(data)
+    split_path(data, "train").unlink()
+    assert "anomaly-train, whose file is missing" in errors(data)
+    (data / "vigil.json").unlink()
+    with pytest.raises(DatasetError, match="run the same build again"):
+        check_dataset(data)
+
+
+def test_an_entry_that_somebody_took_out_of_the_registry_is_missed(data: Path) -> None:
+    (data / "dataset_info.json").write_text("{}")
+    assert "has no entry 'anomaly-train'" in errors(data)
+
+
+def test_an_edited_text_makes_the_digest_old(data: Path) -> None:
+    change(data, answer(json.loads(split_path(data, "train").read_text())[0]["messages"][1]["content"] + "后来停下。"))
+    assert "changed since vigil.json was written" in warnings(data)

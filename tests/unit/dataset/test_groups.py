@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vigil.dataset.clips import Clip
+from vigil.dataset.fingerprints import fingerprint, look_alikes
+from vigil.dataset.groups import group_by_csv, group_by_looks, join_copies, recording_prefix
+from vigil.errors import DatasetError
+from vigil.tasks import load_task
+
+FIGHT = load_task("fight")
+
+
+def clip(name: str) -> Clip:
+    label = "alarm" if name.startswith("fight") else "normal"
+    return Clip(path=Path(name), name=name, label=label, slug=Path(name).stem)
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8-sig")
+    return path
+
+
+def test_rows_name_clips_by_stem_file_or_path_and_by_class_where_stems_repeat(tmp_path: Path) -> None:
+    csv = write(tmp_path / "s.csv", "clip,label,source\na,fight,s1\na,normal,s2\nfight/b.mp4,,s3\nc.mp4,normal,s4\n")
+    clips = [clip(name) for name in ("fight/a.mp4", "normal/a.mp4", "fight/b.mp4", "normal/c.mp4", "normal/d.mp4")]
+    assert group_by_csv(clips, csv, FIGHT) == {
+        "fight/a.mp4": "s1",
+        "normal/a.mp4": "s2",
+        "fight/b.mp4": "s3",
+        "normal/c.mp4": "s4",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,group\na,b\n", "needs the columns"),
+        ("clip,label,source\na,fight,\n", "line 2"),
+        ("clip,source\nelsewhere,s1\n", "names none of the 1 clips"),
+        ("", "needs the columns"),
+    ],
+)
+def test_a_csv_that_cannot_be_used_says_why(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        group_by_csv([clip("fight/a.mp4")], write(tmp_path / "s.csv", text), FIGHT)
+
+
+@pytest.mark.parametrize(
+    ("stem", "prefix"),
+    [
+        ("b1HoOg_0", "b1hoog"),
+        ("cam3-part2", "cam3"),
+        ("Lobby (12)", "lobby"),
+        ("fi001", None),
+        ("0_1", "0"),
+        ("_1", None),
+    ],
+)
+def test_the_prefix_of_a_recording_is_what_stands_before_the_last_number(stem: str, prefix: str | None) -> None:
+    assert recording_prefix(stem) == prefix
+
+
+def test_names_join_clips_unless_all_clips_count_that_way() -> None:
+    rwf = [clip(f"fight/{video}_{part}.avi") for video in "abcdefgh" for part in range(2)]
+    assert len(set(group_by_looks(rwf, {}).values())) == 8
+    counted = [clip(f"{folder}/V_{number}.mp4") for folder in ("fight", "normal") for number in range(8)]
+    assert len(set(group_by_looks(counted, {}).values())) == 16
+
+
+def scene(seed: int) -> np.ndarray:
+    coarse = np.random.default_rng(seed).integers(0, 255, (6, 8, 3), dtype=np.uint8)
+    return np.kron(coarse, np.ones((16, 16, 1), np.uint8))
+
+
+def test_clips_of_one_scene_look_alike_and_others_do_not() -> None:
+    person = scene(1)
+    person[40:70, 50:62] = 240
+    prints = {
+        "a": fingerprint([scene(1)]),
+        "b": fingerprint([scene(7), person, scene(8)]),
+        "c": fingerprint([scene(2), scene(3)]),
+        "none": fingerprint([]),
+    }
+    assert list(look_alikes(prints)) == [("a", "b")]
+    assert list(look_alikes({})) == []
+
+
+def test_copies_of_a_file_join_their_groups() -> None:
+    groups = {"a": "s1", "b": "s2", "c": "s3"}
+    joined = join_copies(groups, {"a": "same", "b": "other", "c": "same"})
+    assert joined["a"] == joined["c"] != joined["b"]
