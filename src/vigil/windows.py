@@ -62,7 +62,9 @@ def cut(frames: Iterable[Frame], sampling: Sampling) -> Iterator[Window]:
     """Cuts a finite or endless run of frames, already sampled and sized, into windows.
 
     A full window is yielded as soon as its last frame is there. A change of picture size in the
-    middle (a camera that was switched over) starts a new run, since a window must be of one size.
+    middle (a camera that was switched over) starts a new run, since a window must be of one size; so
+    does a pause longer than a window (a recorder that stopped, a camera that was away), since frames
+    from before and after it do not belong to one scene.
     """
     cutter = Cutter(sampling)
     for frame in frames:
@@ -82,7 +84,7 @@ class Cutter:
 
     def push(self, frame: Frame) -> Iterator[Window]:
         """Adds a frame; yields the window it completes, and before it the rest of a run it ends."""
-        if self._shots and self._shots[-1].image.shape != frame.image.shape:
+        if self._shots and self._breaks_off(self._shots[-1].frame, frame):
             yield from self.finish()
         self._shots.append(Shot(frame, encode_jpeg(frame.image, quality=self.sampling.jpeg_quality)))
         del self._shots[: -self.sampling.frames]
@@ -98,6 +100,10 @@ class Cutter:
             yield self._emit()
         self._shots.clear()
         self._until_due = self.sampling.frames
+
+    def _breaks_off(self, last: Frame, frame: Frame) -> bool:
+        paused = frame.time_s - last.time_s > self.sampling.window_s
+        return paused or last.image.shape != frame.image.shape
 
     def _emit(self) -> Window:
         odd = len(self._shots) % 2

@@ -98,6 +98,17 @@ def test_a_change_of_size_ends_one_run_and_starts_another() -> None:
     assert [window.index for window in windows] == [0, 1, 2]
 
 
+def test_no_window_reaches_across_a_long_pause() -> None:
+    before, after = run_of(7), run_of(7, start=30)
+    windows = list(cut([*before, *after], SMALL))
+    assert [(w.start_s, w.end_s) for w in windows] == [(0.0, 2.5), (0.5, 3.0), (15.0, 17.5), (15.5, 18.0)]
+
+
+def test_a_source_that_is_only_slow_still_fills_its_windows() -> None:
+    frames = [Frame(np.zeros((64, 64, 3), np.uint8), 2.0 * i) for i in range(6)]
+    assert len(list(cut(frames, SMALL))) == 1
+
+
 def test_an_endless_run_needs_no_memory_of_what_is_past() -> None:
     endless = (Frame(np.zeros((64, 64, 3), np.uint8), i / 2) for i in itertools.count())
     windows = list(itertools.islice(cut(endless, SMALL), 50))

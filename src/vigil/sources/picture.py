@@ -7,6 +7,7 @@ picture does not depend on the way it came in; and it costs a quarter less than 
 
 from typing import Any
 
+import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
@@ -14,6 +15,9 @@ from vigil.frames import RGB, fit
 
 ITU601, ITU709 = 5, 1
 LIMITED, FULL = 1, 2
+
+# With many files and cameras at once, a scaler that starts threads of its own only costs.
+ONE_THREAD: dict[str, int] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 18 else {}
 
 
 class Developer:
@@ -50,6 +54,7 @@ class Developer:
             src_colorspace=ITU709 if frame.colorspace == ITU709 else ITU601,
             src_color_range=FULL if frame.color_range == FULL else LIMITED,
             dst_color_range=FULL,
+            **ONE_THREAD,
         )
         picture: RGB = scaled.to_ndarray()
         return picture
