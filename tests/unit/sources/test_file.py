@@ -88,6 +88,7 @@ def test_the_same_pictures_come_out_of_every_container_and_codec(
         ("open.ts", {"options": {"bf": "3", "g": "20", "x264-params": "open-gop=1:scenecut=0"}}),
         ("x265.mp4", {"codec": "libx265", "options": {"g": "20", "x265-params": "log-level=none:open-gop=1"}}),
         ("mpeg2.ts", {"codec": "mpeg2video", "options": {"bf": "2", "g": "15"}}),
+        ("layers.mp4", {"codec": "libx265", "options": {"x265-params": "log-level=none:temporal-layers=3:bframes=7"}}),
     ],
 )
 def test_what_is_left_undecoded_changes_no_pixel(film: Film, name: str, how: dict[str, object], fps: float) -> None:
