@@ -168,12 +168,14 @@ def _edges(longest: int) -> dict[str, int]:
 def _adapters(plan: Plan) -> Flags:
     if not plan.adapters:
         return {}
-    modules = [f"{adapter.name}={adapter.path}" for adapter in plan.adapters]
-    modules += [f"{a.contract.alias}={a.path}" for a in plan.adapters if a.contract is not None]
+    named = [(adapter.name, adapter.path) for adapter in plan.adapters]
+    named += [(a.contract.alias, a.path) for a in plan.adapters if a.contract is not None]
+    # As JSON, because the contract's name holds equals signs.
+    modules = [json.dumps({"name": name, "path": str(path)}) for name, path in dict.fromkeys(named)]
     return {
         "--enable-lora": (),
         "--max-lora-rank": (str(lora_rank(plan.adapters)),),
-        "--lora-modules": tuple(dict.fromkeys(modules)),
+        "--lora-modules": tuple(modules),
     }
 
 

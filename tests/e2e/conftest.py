@@ -1,0 +1,46 @@
+"""One real vLLM for the whole session: the tiny base, served as `vllm.sh` serves it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vigil.errors import EnvironmentMissing
+from vigil.frames import Sampling
+from vigil.serving import Server, running
+from vigil.tasks import Task, load_task
+from vigil.tiny import BASE_FOLDER
+
+TINY_SAMPLING = Sampling(max_pixels=12_288)
+"""128x96 frames: what the tiny base was made for."""
+
+
+@pytest.fixture(scope="session")
+def task() -> Task:
+    """The task that the server is asked about."""
+    return load_task("fight")
+
+
+@pytest.fixture(scope="session")
+def sampling() -> Sampling:
+    """How the pictures of the e2e tests are cut and sized."""
+    return TINY_SAMPLING
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, task: Task) -> Iterator[Server]:
+    """The tiny base behind a real vLLM, at a free port and with a key of its own."""
+    folder: Path = tmp_path_factory.mktemp("server")
+    try:
+        serving = running(
+            BASE_FOLDER,
+            name="tiny",
+            task=task,
+            sampling=TINY_SAMPLING,
+            log=folder / "vllm.log",
+            key_file=folder / "key",
+        )
+        with serving as ready:
+            yield ready
+    except EnvironmentMissing as missing:
+        pytest.skip(str(missing))
