@@ -23,6 +23,18 @@ REQUIRED = ("model_name_or_path", "dataset", "output_dir")
 PATHS = ("model_name_or_path", "adapter_name_or_path", "dataset_dir", "media_dir", "output_dir", "deepspeed")
 
 
+# What people say, and what LLaMA-Factory calls it.
+SPOKEN = {
+    "lr": "learning_rate",
+    "epochs": "num_train_epochs",
+    "batch_size": "per_device_train_batch_size",
+    "rank": "lora_rank",
+    "model": "model_name_or_path",
+    "output": "output_dir",
+    "data": "dataset_dir",
+}
+
+
 @cache
 def known_keys() -> frozenset[str]:
     """Every argument that the pinned LLaMA-Factory takes (an e2e test holds the list against the real one)."""
@@ -36,13 +48,19 @@ def load_settings(config: str | Path, overrides: Sequence[str] = ()) -> Settings
     """
     path = find_config("train", config)
     settings = {key: _number(value) for key, value in read_yaml(path).items()} | parse_overrides(overrides)
-    problems = [unknown_key(key, known_keys()) for key in settings if key not in known_keys()]
+    problems = [_unknown(key) for key in settings if key not in known_keys()]
     problems += [f"{key} is missing" for key in REQUIRED if not settings.get(key)]
     if settings.get("tokenized_path"):
         problems.append("tokenized_path makes LLaMA-Factory ignore the other data settings in silence; leave it out")
     if problems:
         raise ConfigError(str(path), problems)
     return {"dataset_dir": "data"} | settings
+
+
+def _unknown(key: str) -> str:
+    if key in SPOKEN:
+        return f"unknown key {key!r} (LLaMA-Factory calls it {SPOKEN[key]!r})"
+    return unknown_key(key, known_keys())
 
 
 def _number(value: Any) -> Any:

@@ -1,0 +1,36 @@
+"""`vigil export`: an adapter becomes a complete model."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vigil.export import export as run_export
+from vigil.export import plan_export
+
+log = logging.getLogger(__name__)
+
+
+def export(
+    adapter: Annotated[
+        Path | None, typer.Argument(help="The adapter's folder; the newest under saves/ or outputs/ if left out.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Where the model goes; models/ADAPTER if left out.")] = None,
+    base: Annotated[
+        Path | None, typer.Option("--base", help="The base model, where it is not where training found it.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Load the merged model and compare its logits.")
+    ] = True,
+    force: Annotated[bool, typer.Option("--force", help="Replace a model that is there.")] = False,
+) -> None:
+    """Merges an adapter into its base, in bfloat16, and checks that the result says the same.
+
+    Example: vigil export saves/tiny_lora --out models/tiny
+    """
+    plan = plan_export(adapter, out=out, base=base, force=force, check=check)
+    log.info("merging %s into %s", plan.adapter, plan.base)
+    agreement = run_export(plan, check=check)
+    log.info("checked: %s", agreement or "no, --no-check")
+    typer.echo(plan.out)

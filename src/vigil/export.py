@@ -1,0 +1,248 @@
+"""Export: an adapter and its base become one complete model, checked before it gets its name.
+
+LLaMA-Factory merges into `OUT.partial`; the manifest is carried along; the merged model is loaded and its logits
+are held against base plus adapter; only then is the folder renamed to OUT. The command is `export.sh [ADAPTER]`.
+"""
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vigil.environments import CHECKOUT, Environment, environment
+from vigil.errors import JobError, ManifestError, UsageError
+from vigil.manifest import MANIFEST_NAME, Manifest, read_manifest
+from vigil.training.base import base_digest, check_base
+from vigil.training.llamafactory import Job, Stopped
+
+log = logging.getLogger(__name__)
+
+ADAPTER_NAME = "adapter_config.json"
+ADAPTER_ROOTS = ("saves", "outputs")
+SHARD_GB = 5
+CHECK_MEMORY_FACTOR = 2.3
+"""The check holds one model at a time in float32: twice the bfloat16 file, and some room."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """What is merged with what, and where to."""
+
+    adapter: Path
+    base: Path
+    out: Path
+    manifest: Manifest
+
+    @property
+    def partial(self) -> Path:
+        """The folder's name until it is whole and checked."""
+        return self.out.with_name(f"{self.out.name}.partial")
+
+    @property
+    def log(self) -> Path:
+        """LLaMA-Factory's output, kept when the merge fails."""
+        return self.out.with_name(f"{self.out.name}.export.log")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How far the merged model is from base plus adapter on a fixed window, in float32 (logits, nats)."""
+
+    max_logit_difference: float
+    tolerance: float
+    rounding: float
+    adapter_effect: float
+    kl: float
+    same_top_token: bool
+    p_alarm_adapter: float
+    p_alarm_merged: float
+
+    def __str__(self) -> str:
+        top = "the same" if self.same_top_token else "another"
+        return (
+            f"logits differ by at most {self.max_logit_difference:.4g} (tolerance {self.tolerance:.4g}: four times "
+            f"what rounding to bfloat16 costs at best, {self.rounding:.4g}; the adapter itself moves them by up to "
+            f"{self.adapter_effect:.4g}), KL {self.kl:.2e} nats, {top} top token, "
+            f"p(alarm) {self.p_alarm_adapter:.4f} with the adapter and {self.p_alarm_merged:.4f} merged"
+        )
+
+
+def newest_adapter(roots: Iterable[Path]) -> Path:
+    """The adapter whose training finished last; raises UsageError when there is none."""
+    folders = [path.parent for root in roots for path in root.rglob(ADAPTER_NAME)]
+    finished = [folder for folder in folders if (folder / MANIFEST_NAME).exists()]
+    if finished:
+        return max(finished, key=lambda folder: (folder / MANIFEST_NAME).stat().st_mtime)
+    unfinished = f" ({len(folders)} unfinished: go on with scripts/train.sh)" if folders else ""
+    where = ", ".join(str(root) for root in roots)
+    raise UsageError(
+        f"no finished adapter under {where}{unfinished}; train one with scripts/train.sh, or name its folder"
+    )
+
+
+def plan_export(
+    adapter: Path | None, *, out: Path | None = None, base: Path | None = None, force: bool = False, check: bool = True
+) -> Export:
+    """Finds adapter, base and manifest, and looks whether the merge can be done.
+
+    Raises UsageError, ManifestError, EnvironmentMissing or JobError, each saying what to do.
+    """
+    chosen = adapter or newest_adapter([Path(root) for root in ADAPTER_ROOTS])
+    if not (chosen / ADAPTER_NAME).is_file():
+        raise UsageError(f"{chosen} is no adapter, it has no {ADAPTER_NAME}")
+    manifest = _manifest_of(chosen)
+    folder = base or _base_of(chosen, manifest)
+    check_base(folder)
+    _check_same_base(folder, manifest)
+    plan = Export(adapter=chosen, base=folder, out=out or Path("models") / chosen.name, manifest=manifest)
+    _check_out(plan, force=force)
+    _check_room(plan, check=check)
+    return plan
+
+
+def export(plan: Export, *, check: bool = True) -> Agreement | None:
+    """Merges, checks and names the model; returns how well it agrees with base plus adapter (None when unchecked).
+
+    Raises JobError when the merge or the check fails, or is stopped; then nothing is left under the model's name.
+    """
+    trainer = environment("train")
+    plan.out.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(plan.partial, ignore_errors=True)
+    try:
+        _merge(plan, trainer)
+        agreement = _check_merged(plan, trainer) if check else None
+        _carry_manifest(plan, agreement)
+        _put_in_place(plan)
+    except Stopped as stopped:
+        raise JobError(f"the export was stopped; nothing was written to {plan.out}, run it again") from stopped
+    finally:
+        shutil.rmtree(plan.partial, ignore_errors=True)
+    plan.log.unlink(missing_ok=True)
+    return agreement
+
+
+def _manifest_of(adapter: Path) -> Manifest:
+    try:
+        return read_manifest(adapter)
+    except ManifestError:
+        if (adapter / MANIFEST_NAME).exists() or not adapter.name.startswith("checkpoint-"):
+            raise
+    return read_manifest(adapter.parent)
+
+
+def _base_of(adapter: Path, manifest: Manifest) -> Path:
+    try:
+        named = str(json.loads((adapter / ADAPTER_NAME).read_text(encoding="utf-8"))["base_model_name_or_path"])
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(
+            f"{adapter / ADAPTER_NAME} cannot be read ({error}); name the base model with --base"
+        ) from error
+    candidates = [Path(named), Path(manifest.base_model), CHECKOUT / manifest.base_model]
+    return next((folder for folder in candidates if (folder / "config.json").is_file()), Path(manifest.base_model))
+
+
+def _check_same_base(base: Path, manifest: Manifest) -> None:
+    trained_on = manifest.training.get("base_digest")
+    if trained_on and trained_on != base_digest(base):
+        raise JobError(
+            f"the model at {base} is not the one this adapter was trained on (its weights have changed since); "
+            "train again, or name the right one with --base"
+        )
+
+
+def _check_out(plan: Export, *, force: bool) -> None:
+    if plan.out.exists() and not force and any(plan.out.iterdir()):
+        raise UsageError(f"{plan.out} exists; --force replaces it, --out names another folder")
+    if plan.out.exists() and force and not (plan.out / "config.json").exists() and any(plan.out.iterdir()):
+        raise UsageError(f"{plan.out} holds no model, so it is not replaced; --out names another folder")
+
+
+def _check_room(plan: Export, *, check: bool) -> None:
+    weights_bytes = sum(path.stat().st_size for path in plan.base.glob("*.safetensors"))
+    parent = next(folder for folder in plan.out.absolute().parents if folder.exists())
+    free_bytes = shutil.disk_usage(parent).free
+    if free_bytes < weights_bytes * 1.1:
+        raise JobError(f"the merged model takes {_gb(weights_bytes)}, but {parent} has {_gb(free_bytes)} free")
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if check and memory_bytes < weights_bytes * CHECK_MEMORY_FACTOR:
+        needed = _gb(weights_bytes * CHECK_MEMORY_FACTOR)
+        raise JobError(
+            f"checking the merged model takes {needed} of memory, this machine has {_gb(memory_bytes)}; "
+            "--no-check merges without it"
+        )
+
+
+def _gb(size_bytes: float) -> str:
+    return f"{size_bytes / 1e9:.1f} GB"
+
+
+def _merge(plan: Export, trainer: Environment) -> None:
+    settings = {
+        "model_name_or_path": str(plan.base.absolute()),
+        "adapter_name_or_path": str(plan.adapter.absolute()),
+        "template": plan.manifest.template,
+        "export_dir": str(plan.partial.absolute()),
+        "export_size": SHARD_GB,
+        "export_device": "cpu",
+        # Without this a machine without a GPU writes float32.
+        "infer_dtype": "bfloat16",
+        "trust_remote_code": False,
+    }
+    plan.partial.mkdir()
+    config = plan.partial / "export.yaml"
+    config.write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
+    plan.log.unlink(missing_ok=True)
+    job = Job(environment=trainer, words=("export", str(config)), log=plan.log, variables={"HF_HUB_OFFLINE": "1"})
+    job.run()
+    config.unlink()
+    if not (plan.partial / "config.json").exists():
+        raise JobError(f"LLaMA-Factory ended without an error but wrote no model; its output is in {plan.log}")
+
+
+def _check_merged(plan: Export, trainer: Environment) -> Agreement:
+    script = Path(__file__).parent / "training_env" / "merge_check.py"
+    folders = [str(folder.absolute()) for folder in (plan.base, plan.adapter, plan.partial)]
+    words = json.dumps(
+        {"question": plan.manifest.contract.question}
+        | {"words": [plan.manifest.contract.alarm_word, plan.manifest.contract.normal_word]}
+    )
+    answer = subprocess.run(
+        [str(trainer.python), str(script), *folders, words],
+        capture_output=True,
+        text=True,
+        env=trainer.variables() | {"HF_HUB_OFFLINE": "1"},
+        check=False,
+    )
+    if answer.returncode != 0:
+        last = (answer.stderr.strip().splitlines() or ["no message"])[-1]
+        raise JobError(f"the merged model cannot be loaded and run: {last}")
+    agreement = Agreement(**json.loads(answer.stdout.splitlines()[-1]))
+    if agreement.max_logit_difference > agreement.tolerance:
+        raise JobError(f"the merged model is not base plus adapter: {agreement}")
+    return agreement
+
+
+def _carry_manifest(plan: Export, agreement: Agreement | None) -> None:
+    merged: dict[str, Any] = {"adapter": plan.adapter.name, "checked": agreement is not None}
+    if agreement is not None:
+        merged |= {"max_logit_difference": agreement.max_logit_difference, "tolerance": agreement.tolerance}
+    replace(plan.manifest, training=plan.manifest.training | {"merged": merged}).write(plan.partial)
+
+
+def _put_in_place(plan: Export) -> None:
+    for path in plan.partial.iterdir():
+        # safetensors writes weights that only their owner can read.
+        path.chmod(path.stat().st_mode | 0o444)
+    old = plan.out.with_name(f"{plan.out.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if plan.out.exists():
+        plan.out.rename(old)
+    plan.partial.rename(plan.out)
+    shutil.rmtree(old, ignore_errors=True)
