@@ -1,4 +1,4 @@
-"""What the camera adds: jitter, slow pans, noise, flicker, a clock in the corner, and lossy compression."""
+"""What the camera adds: jitter, slow pans, motion blur, noise, flicker, a clock, black bars, lossy compression."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class Camera:
     clock: bool
     mirrored: bool
     blur: bool
+    shutter_s: float
+    border: float
 
 
 def random_camera(rng: np.random.Generator, *, difficulty: float) -> Camera:
@@ -49,6 +51,8 @@ def random_camera(rng: np.random.Generator, *, difficulty: float) -> Camera:
         clock=bool(rng.random() < 0.35 * difficulty),
         mirrored=bool(rng.random() < 0.5),
         blur=bool(rng.random() < 0.2 * difficulty),
+        shutter_s=float(rng.uniform(0.02, 0.06)) if rng.random() < 0.4 * difficulty else 0.0,
+        border=float(rng.uniform(0.04, 0.14)) if rng.random() < 0.12 * difficulty else 0.0,
     )
 
 
@@ -72,6 +76,9 @@ def finish(camera: Camera, image: Image, time_s: float, *, seed: int) -> Image:
     if camera.blur:
         picture = np.asarray(cv2.GaussianBlur(picture, (3, 3), 0))
     result: Image = np.clip(picture, 0, 255).astype(np.uint8)
+    if camera.border:
+        rows = int(camera.border * result.shape[0])
+        result[:rows], result[-rows:] = 8, 8
     if camera.clock:
         _stamp(result, time_s)
     return compressed(result, quality=camera.jpeg_quality)

@@ -66,12 +66,12 @@ def _facing(rng: np.random.Generator) -> int:
 
 
 def _place(rng: np.random.Generator) -> tuple[float, float]:
-    return float(rng.uniform(0.12, 0.88)), float(rng.uniform(0.0, 1.0))
+    return float(rng.uniform(0.16, 0.84)), float(rng.uniform(0.0, 1.0))
 
 
 def _bystander(rng: np.random.Generator, main: Actor) -> Actor:
     x, depth = _place(rng)
-    if abs(x - main.x) < 0.22:  # leave the others to themselves, on the side where there is room
+    if abs(x - main.x) < 0.22 and rng.random() < 0.6:  # most leave the others to themselves, where there is room
         x = main.x + (0.3 if main.x < 0.5 else -0.3) * rng.uniform(0.9, 1.4)
     name = str(rng.choice(["standing", "standing", "walking", "talking", "sitting"]))
     return _actor(rng, name, _SINGLE[name](rng, _facing(rng)), at=(float(x), depth))

@@ -15,6 +15,7 @@ from vigil.dataset.synth.camera import Camera, finish, random_camera, view_offse
 from vigil.dataset.synth.cast import Actor, cast, choose_activity, label_of
 from vigil.dataset.synth.figure import Figure, FloatArray, Image, draw_figure, joint_positions, random_figure
 from vigil.dataset.synth.scene import MARGIN, Scene, random_scene
+from vigil.dataset.synth.traffic import Thing, draw_thing, random_things
 
 DEFAULT_DIFFICULTY = 0.6
 
@@ -63,52 +64,77 @@ def draw_clip(
     actors = cast(events, activity)
     figures = [random_figure(events, light=scene.light) for _ in actors]
     times = start_s + np.arange(max(1, round(duration_s * fps))) / fps
-    joints = _tracks(scene, camera, actors, figures, times, aspect=size_wh[0] / size_wh[1])
-    frames = _frames(scene, camera, actors, figures, joints, times, size_wh=size_wh, seed=seed)
-    facts = _facts(scene, camera, actors, joints, aspect=size_wh[0] / size_wh[1])
-    if camera.mirrored:
-        frames = np.ascontiguousarray(frames[:, :, ::-1])
+    stage = _Stage(
+        scene, camera, actors, figures, random_things(events, difficulty=difficulty, light=scene.light), size_wh
+    )
+    joints = _tracks(stage, times)
+    frames = _frames(stage, joints, times, seed=seed)
+    facts = _facts(stage, joints)
     return DrawnClip(frames, times, label_of(activity), activity, facts)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    scene: Scene
+    camera: Camera
+    actors: list[Actor]
+    figures: list[Figure]
+    things: list[Thing]
+    size_wh: tuple[int, int]
+
+    @property
+    def aspect(self) -> float:
+        return self.size_wh[0] / self.size_wh[1]
 
 
 def _height(scene: Scene, actor: Actor) -> float:
     return scene.height_at(actor.depth) * actor.relative_height
 
 
-def _tracks(
-    scene: Scene, camera: Camera, actors: list[Actor], figures: list[Figure], times: FloatArray, *, aspect: float
-) -> FloatArray:
+def _tracks(stage: _Stage, times: FloatArray) -> FloatArray:
     """Joints (T, P, 11, xy), x as a fraction of the width and y of the height."""
-    offsets = view_offsets(camera, times) - MARGIN
-    joints = np.zeros((len(times), len(actors), 11, 2))
-    for number, (actor, figure) in enumerate(zip(actors, figures, strict=True)):
+    scene = stage.scene
+    offsets = view_offsets(stage.camera, times) - MARGIN
+    joints = np.zeros((len(times), len(stage.actors), 11, 2))
+    for number, (actor, figure) in enumerate(zip(stage.actors, stage.figures, strict=True)):
         height = _height(scene, actor)
         movement = actor.motion(times)
         body = joint_positions(figure, movement.angles) * height
-        x = actor.x + (actor.offset + movement.way[:, 0]) * height / aspect
+        x = actor.x + (actor.offset + movement.way[:, 0]) * height / stage.aspect
         y = scene.floor_y(actor.depth) + movement.way[:, 1] * height
-        joints[:, number, :, 0] = body[:, :, 0] / aspect + (x - offsets[:, 0])[:, None]
+        joints[:, number, :, 0] = body[:, :, 0] / stage.aspect + (x - offsets[:, 0])[:, None]
         joints[:, number, :, 1] = body[:, :, 1] * scene.squash + (y - offsets[:, 1])[:, None]
     return joints
 
 
-def _frames(
-    scene: Scene, camera: Camera, actors: list[Actor], figures: list[Figure], joints: FloatArray, times: FloatArray,
-    *, size_wh: tuple[int, int], seed: int,
-) -> Image:  # fmt: skip
-    order = sorted(range(len(actors)), key=lambda number: actors[number].depth)
-    views = view_offsets(camera, times)
-    frames = np.empty((len(times), size_wh[1], size_wh[0], 3), np.uint8)
+def _frames(stage: _Stage, joints: FloatArray, times: FloatArray, *, seed: int) -> Image:
+    shutter_s = stage.camera.shutter_s
+    earlier = _tracks(stage, times - shutter_s) if shutter_s else joints
+    views = view_offsets(stage.camera, times)
+    frames = np.empty((len(times), stage.size_wh[1], stage.size_wh[0], 3), np.uint8)
     for index, time_s in enumerate(times):
-        image = _view(scene.background, views[index], size_wh)
-        _shadows(image, scene, actors, joints[index])
-        for number in order:
-            height_px = _height(scene, actors[number]) * size_wh[1]
-            draw_figure(image, figures[number], joints[index, number] * size_wh, height_px=height_px)
-        if scene.foreground is not None:
-            np.copyto(image, scene.foreground, where=scene.foreground.max(axis=2, keepdims=True) > 0)
-        frames[index] = finish(camera, image, float(time_s), seed=seed * 1009 + round(time_s * 1000) % 1009)
+        image = _picture(stage, joints[index], views[index], float(time_s))
+        if shutter_s:
+            smeared = _picture(stage, earlier[index], views[index], float(time_s) - shutter_s)
+            image = np.asarray(cv2.addWeighted(image, 0.55, smeared, 0.45, 0.0), dtype=np.uint8)
+        if stage.camera.mirrored:
+            image = np.ascontiguousarray(image[:, ::-1])
+        frames[index] = finish(stage.camera, image, float(time_s), seed=seed * 1009 + round(time_s * 1000) % 1009)
     return frames
+
+
+def _picture(stage: _Stage, joints: FloatArray, view: FloatArray, time_s: float) -> Image:
+    """Everything at one moment, back to front."""
+    image = _view(stage.scene.background, view, stage.size_wh)
+    for thing in stage.things:
+        draw_thing(image, thing, time_s)
+    _shadows(image, stage.scene, stage.actors, joints)
+    for number in sorted(range(len(stage.actors)), key=lambda number: stage.actors[number].depth):
+        height_px = _height(stage.scene, stage.actors[number]) * stage.size_wh[1]
+        draw_figure(image, stage.figures[number], joints[number] * stage.size_wh, height_px=height_px)
+    if stage.scene.foreground is not None:
+        np.copyto(image, stage.scene.foreground, where=stage.scene.foreground.max(axis=2, keepdims=True) > 0)
+    return image
 
 
 def _view(background: Image, offset: FloatArray, size_wh: tuple[int, int]) -> Image:
@@ -128,11 +154,12 @@ def _shadows(image: Image, scene: Scene, actors: list[Actor], joints: FloatArray
         cv2.ellipse(image, (x, y), (int(0.16 * size) + 1, int(0.04 * size) + 1), 0, 0, 360, colour, -1)
 
 
-def _facts(scene: Scene, camera: Camera, actors: list[Actor], joints: FloatArray, *, aspect: float) -> ClipFacts:
+def _facts(stage: _Stage, joints: FloatArray) -> ClipFacts:
     seen = joints.copy()
-    if camera.mirrored:
+    if stage.camera.mirrored:
         seen[..., 0] = 1.0 - seen[..., 0]
     rise = np.abs(joints[:, :, 0, 1] - joints[:, :, 2, 1])
-    heights = np.array([_height(scene, actor) for actor in actors])
-    lying = rise < 0.2 * heights * scene.squash
-    return ClipFacts(seen, heights, tuple(actor.behaviour for actor in actors), lying, scene.light, aspect)
+    heights = np.array([_height(stage.scene, actor) for actor in stage.actors])
+    lying = rise < 0.2 * heights * stage.scene.squash
+    behaviours = tuple(actor.behaviour for actor in stage.actors)
+    return ClipFacts(seen, heights, behaviours, lying, stage.scene.light, stage.aspect)

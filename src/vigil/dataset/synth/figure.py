@@ -35,21 +35,24 @@ class Figure:
     trousers: Colour
     skin: Colour
     hair: Colour
+    shade: Colour
     long_sleeves: bool
 
 
 def random_figure(rng: np.random.Generator, *, light: float) -> Figure:
     """Draw a build and clothes; light (0..1) dims every colour, as a dark room does."""
     skin = np.array([224, 172, 140]) * rng.uniform(0.35, 1.0)
+    shirt = _cloth(rng)
     return Figure(
         torso=rng.uniform(0.27, 0.33),
         arm=rng.uniform(0.15, 0.19),
         leg=rng.uniform(0.22, 0.27),
         girth=rng.uniform(0.75, 1.45),
-        shirt=_dim(_cloth(rng), light),
+        shirt=_dim(shirt, light),
         trousers=_dim(_cloth(rng), light),
         skin=_dim(skin, light),
         hair=_dim(rng.uniform(5, 110) * np.ones(3), light),
+        shade=_dim(shirt * rng.uniform(0.6, 1.3), light),
         long_sleeves=bool(rng.random() < 0.6),
     )
 
@@ -105,6 +108,7 @@ def draw_figure(image: Image, figure: Figure, joints: FloatArray, *, height_px: 
     for (end, start), colour, width in zip(BONES[:6], _bone_colours(figure, sleeve), _bone_widths(limb), strict=True):
         _bone(image, points[start], points[end], colour, width)
     _bone(image, points[2], points[1], figure.shirt, trunk)
+    _bone(image, points[2] + trunk * 4, (points[1] + points[2]) // 2 + trunk * 4, figure.shade, max(1, trunk // 3))
     _head(image, points[0], figure, radius_px=max(1.0, 0.068 * height_px))
     _bone(image, points[1], points[5], figure.shirt, limb)
     _bone(image, points[5], points[6], sleeve, limb)

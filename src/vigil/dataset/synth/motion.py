@@ -192,9 +192,11 @@ def fighting(rng: np.random.Generator, facing: int, *, force: float = 1.0, reach
     drift = wobble(rng, channels=2, rate_hz=rng.uniform(0.3, 0.8))
     gain = _FIGHT_GAIN * force * rng.uniform(0.8, 1.25, len(ANGLES))
     lean = rng.uniform(0.0, 0.45)
+    pause = rng.uniform(0.0, 0.4)  # nobody strikes all the time
 
     def move(times_s: FloatArray) -> Movement:
-        angles = _REST + gain * noise.at(times_s)
+        vigour = 1.0 - pause * (0.5 + 0.5 * drift.at(times_s)[:, :1])
+        angles = _REST + gain * vigour * noise.at(times_s)
         angles[:, 0] += facing * lean
         angles[:, [2, 4]] += facing * reach
         angles[:, [3, 5]] += facing * 0.5

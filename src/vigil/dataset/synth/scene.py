@@ -48,12 +48,15 @@ def random_scene(rng: np.random.Generator, *, size_wh: tuple[int, int], difficul
     for _ in range(rng.poisson(5.0 * difficulty)):
         _CLUTTER[int(rng.integers(len(_CLUTTER)))](rng, background)
     background = _textured(rng, background, strength=difficulty * rng.uniform(0, 28))
+    if rng.random() < 0.6:  # most places are not colourful
+        grey = background.mean(axis=2, keepdims=True)
+        background = grey + (background - grey) * rng.uniform(0.15, 0.7)
     lit: Image = np.clip(background * light, 0, 255).astype(np.uint8)
     near, far = _heights(rng, difficulty)
     near_y = float(rng.uniform(0.84, 1.05))
     far_y = near_y - float(rng.uniform(0.02, 0.4)) * (1.15 - near)
     foreground = _foreground(rng, size_wh, light) if rng.random() < 0.3 * difficulty else None
-    return Scene(lit, foreground, light, near, far, near_y, far_y, float(rng.uniform(0.78, 1.0)))
+    return Scene(lit, foreground, light, near, far, near_y, far_y, float(rng.uniform(0.65, 1.0)))
 
 
 def _heights(rng: np.random.Generator, difficulty: float) -> tuple[float, float]:

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Teach the tiny base to see, from nothing, and put it into the package.
+# Needs: the training environment (bash scripts/setup.sh train). Two cores, no GPU. Time: about MINUTES.
+# Usage: bash scripts/build_tiny_base.sh            Stopped? The same command goes on from the last checkpoint.
+set -euo pipefail
+
+WORK="${WORK:-models/tiny}"
+OUT="${OUT:-src/vigil/tiny/base}"
+MINUTES="${MINUTES:-95}"
+PYTHON="${PYTHON:-.venv-train/bin/python}"
+
+cd "$(dirname "$0")/.."
+[[ -x "$PYTHON" ]] || { echo "no $PYTHON: run bash scripts/setup.sh train first" >&2; exit 2; }
+export PYTHONPATH=src HF_HUB_OFFLINE=1 OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+
+"$PYTHON" -m vigil.tiny.recipe train --work "$WORK" --minutes "$MINUTES" "$@"
+"$PYTHON" -m vigil.tiny.recipe ship --work "$WORK" --out "$OUT"
+"$PYTHON" -m vigil.tiny.trial --base "$OUT"
