@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from vigil.dataset.annotate import AnnotatePlan, annotate_dataset
 from vigil.dataset.build import BuildPlan, BuildReport, build_dataset
 from vigil.dataset.check import CUTOFF_LEN, CheckReport, SplitFacts, check_dataset
 from vigil.dataset.clips import Meaning
@@ -26,6 +27,7 @@ from vigil.dataset.short import ShortPolicy
 from vigil.dataset.split import SplitPlan
 from vigil.errors import UsageError
 from vigil.frames import Sampling
+from vigil.judge.endpoint import DEFAULT_URL, KEY_VARIABLE, Endpoint, read_key
 from vigil.sources.file import Reader
 from vigil.tasks import load_task
 
@@ -166,6 +168,40 @@ def preview(
     with _bar("drawing sheets") as told:
         path = write_preview(folder, out or folder / "preview.html", limit=limit or None, progress=told)
     typer.echo(str(path))
+
+
+@app.command()
+def annotate(
+    folder: Folder = Path("data"),
+    url: Annotated[str, typer.Option(help="An OpenAI-compatible vision endpoint.")] = DEFAULT_URL,
+    model: Annotated[str, typer.Option(help="The model; may be left out when only one is served.")] = "",
+    key_env: Annotated[str, typer.Option(help="Environment variable that holds the key.")] = KEY_VARIABLE,
+    key_file: Annotated[Path | None, typer.Option(help="File that holds the key.")] = None,
+    jobs: Annotated[int, typer.Option(help="Requests in flight.")] = 4,
+    limit: Annotated[int | None, typer.Option(help="Ask about at most so many windows.")] = None,
+    redo: Annotated[bool, typer.Option(help="Also replace what another model wrote.")] = False,
+) -> None:
+    """Lets a vision model write the words after the verdict word, held to the label; people's texts are kept.
+
+    Run again it goes on where it stopped.
+
+    Example: vigil dataset annotate data --url http://127.0.0.1:8000/v1 --model Qwen3-VL-8B-Instruct
+    """
+    key = read_key(key_file) if key_file or key_env == KEY_VARIABLE else os.environ.get(key_env, "")
+    if key_env != KEY_VARIABLE and not key:
+        raise UsageError(f"--key-env: the environment variable {key_env} is empty or not set")
+    endpoint = Endpoint(url=url, model=model, api_key=key)
+    with _bar("describing windows") as told:
+        plan = AnnotatePlan(folder=folder, endpoint=endpoint, jobs=jobs, limit=limit, redo=redo)
+        report = annotate_dataset(plan, progress=told)
+    for reason, count in report.reasons.most_common():
+        _tell(f"rejected: {count} descriptions, because {reason}; the task's own sentence stays")
+    typer.echo(
+        f"{folder}: {report.written} answers written by {report.model} ({report.kept_from_before} were there before); "
+        f"{report.rejected} rejected, {report.failed} without reply, {report.human} by people left alone"
+    )
+    if report.failed:
+        raise typer.Exit(code=1)
 
 
 def _meaning(word: str) -> tuple[str, Meaning]:

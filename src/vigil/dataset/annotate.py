@@ -1,0 +1,228 @@
+"""Has a vision model describe the windows of a dataset, after the verdict word that their label gives.
+
+    vigil dataset annotate data --url http://127.0.0.1:8000/v1 --model Qwen3-VL-8B-Instruct
+
+Every description is logged as it comes (`annotations.jsonl`), so a stopped job goes on where it was. What a human
+wrote is never touched: the JSON is read again right before it is written.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeAlias
+
+import openai
+
+from vigil.dataset.annotations import Annotation, AnnotationLog, read_log
+from vigil.dataset.check import task_of
+from vigil.dataset.describer import Describer, NoReply, answer_text
+from vigil.dataset.digest import data_digest
+from vigil.dataset.disk import explained
+from vigil.dataset.examples import HUMAN, SPLITS, TEMPLATE, Example, read_splits, split_path, write_examples
+from vigil.dataset.pictures import read_frame
+from vigil.dataset.pool import Progress, silent
+from vigil.errors import EndpointError, UsageError
+from vigil.judge.connection import find_model
+from vigil.judge.endpoint import Endpoint
+from vigil.manifest import read_manifest
+from vigil.tasks import Task
+
+log = logging.getLogger(__name__)
+
+MAX_FAILURES_IN_A_ROW = 10
+
+Key: TypeAlias = tuple[str, str, int, float, float]
+
+
+@dataclass(slots=True)
+class AnnotateReport:
+    """What a run did, in windows; `failed` got no reply and will be asked about by the next run."""
+
+    model: str
+    accepted: int = 0
+    rejected: int = 0
+    failed: int = 0
+    kept_from_before: int = 0
+    human: int = 0
+    written: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotatePlan:
+    """What is described, and by whom; with `redo` also what another model has described."""
+
+    folder: Path
+    endpoint: Endpoint
+    jobs: int = 4
+    limit: int | None = None
+    redo: bool = False
+    timeout_s: float = 120.0
+    retries: int = 3
+
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            raise UsageError(f"--jobs must be at least 1, not {self.jobs}")
+
+    def may_write(self, example: Example, model: str) -> bool:
+        """Whether the answer of this window is free to be replaced; a human's never is."""
+        if example.described_by == TEMPLATE:
+            return True
+        return self.redo and example.described_by.startswith("model:") and example.described_by != f"model:{model}"
+
+
+def annotate_dataset(plan: AnnotatePlan, *, progress: Progress = silent) -> AnnotateReport:
+    """Describes every window that only a template describes.
+
+    Raises EndpointError when the endpoint cannot be used; what was written until then is in the dataset.
+    """
+    task = task_of(read_manifest(plan.folder))
+    report = AnnotateReport(model=plan.endpoint.model)
+    try:
+        asyncio.run(_run(plan, task, report, progress))
+    finally:
+        report.written = apply_annotations(plan, task, report.model)
+    return report
+
+
+async def _run(plan: AnnotatePlan, task: Task, report: AnnotateReport, progress: Progress) -> None:
+    endpoint = plan.endpoint
+    async with openai.AsyncOpenAI(
+        base_url=endpoint.url, api_key=endpoint.api_key or "none", timeout=plan.timeout_s, max_retries=plan.retries
+    ) as client:
+        report.model = endpoint.model or (await find_model(client, endpoint)).name
+        todo = _todo(plan, task, report)[: plan.limit]
+        fps = read_manifest(plan.folder).contract.sampling.fps
+        describer = Describer(client, endpoint, report.model, task, fps=fps)
+        with AnnotationLog(plan.folder) as written:
+            job = _Job(plan.folder, describer, task, report, written, progress, total=len(todo))
+            await _all(job, iter(todo), jobs=plan.jobs)
+
+
+async def _all(job: "_Job", waiting: Iterator[Example], *, jobs: int) -> None:
+    """Lets workers empty the iterator; the first error that ends one ends all."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(jobs):
+                group.create_task(job.work(waiting))
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+
+
+def _todo(plan: AnnotatePlan, task: Task, report: AnnotateReport) -> list[Example]:
+    examples = [example for each in read_splits(plan.folder, task).values() for example in each]
+    before = {entry.key: entry for entry in read_log(plan.folder) if entry.model == report.model}
+    report.human = sum(example.described_by == HUMAN for example in examples)
+    report.kept_from_before = sum(example.described_by == f"model:{report.model}" for example in examples)
+    return [
+        example
+        for example in examples
+        if plan.may_write(example, report.model) and not (example.key in before and before[example.key].fits(example))
+    ]
+
+
+class _Job:
+    """The workers' common state: they take windows from one iterator and log into one file."""
+
+    def __init__(
+        self,
+        folder: Path,
+        describer: Describer,
+        task: Task,
+        report: AnnotateReport,
+        written: AnnotationLog,
+        progress: Progress,
+        *,
+        total: int,
+    ) -> None:
+        self._folder = folder
+        self._describer = describer
+        self._task = task
+        self._report = report
+        self._log = written
+        self._progress = progress
+        self._total = total
+        self._done = 0
+        self._failures_in_a_row = 0
+        progress(0, total, "")
+
+    async def work(self, waiting: Iterator[Example]) -> None:
+        """Describes one window after another until none is left."""
+        for example in waiting:
+            try:
+                await self._describe(example)
+                self._failures_in_a_row = 0
+            except NoReply as error:
+                self._count_failure(example, error)
+            self._done += 1
+            self._progress(self._done, self._total, example.clip)
+
+    async def _describe(self, example: Example) -> None:
+        jpegs = [read_frame(self._folder, frame) for frame in example.frames]
+        description = await self._describer.describe(jpegs, example.label)
+        accepted = not description.reason
+        self._report.accepted += accepted
+        self._report.rejected += not accepted
+        if not accepted:
+            self._report.reasons[description.reason.partition(":")[0]] += 1
+        clip, kind, window, start_s, end_s = example.key
+        self._log.append(
+            Annotation(
+                clip=clip,
+                kind=kind,
+                window=window,
+                start_s=start_s,
+                end_s=end_s,
+                label=example.label,
+                model=self._report.model,
+                status="accepted" if accepted else "rejected",
+                answer=answer_text(description, example.label, self._task) if accepted else "",
+                reason=description.reason,
+                asked=description.asked,
+                at_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+            )
+        )
+
+    def _count_failure(self, example: Example, error: NoReply) -> None:
+        self._report.failed += 1
+        self._failures_in_a_row += 1
+        log.warning("%s, window %d: no description (%s)", example.clip, example.window, error)
+        if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
+            raise EndpointError(
+                f"the last {MAX_FAILURES_IN_A_ROW} requests all failed ({error}); what was written so far is kept, "
+                "and the same command goes on from there"
+            )
+
+
+def apply_annotations(plan: AnnotatePlan, task: Task, model: str) -> int:
+    """Puts this model's accepted descriptions into the JSON where they may stand; how many were put in."""
+    folder = plan.folder
+    accepted = {entry.key: entry for entry in read_log(folder) if entry.model == model and entry.status == "accepted"}
+    splits = read_splits(folder, task)
+    changed = 0
+    for split in SPLITS:
+        examples = [_with_annotation(example, accepted, model, plan) for example in splits[split]]
+        fresh = sum(new is not old for new, old in zip(examples, splits[split], strict=True))
+        if fresh:
+            write_examples(split_path(folder, split), examples)
+            changed += fresh
+    if changed:
+        _renew_digest(folder, task)
+    return changed
+
+
+def _with_annotation(example: Example, accepted: Mapping[Key, Annotation], model: str, plan: AnnotatePlan) -> Example:
+    entry = accepted.get(example.key)
+    if entry is None or not entry.fits(example) or not plan.may_write(example, model):
+        return example
+    return replace(example, answer=entry.answer, described_by=f"model:{model}")
+
+
+def _renew_digest(folder: Path, task: Task) -> None:
+    with explained(folder):
+        digest = data_digest(folder, read_splits(folder, task))
+        replace(read_manifest(folder), data_digest=digest).write(folder)

@@ -1,0 +1,159 @@
+"""Asks a vision model to write the words after a verdict word that is already known, and holds it to that word."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import openai
+
+from vigil.dataset.answers import CLOSING, Answer, verdict_of
+from vigil.dataset.denial import contradiction
+from vigil.errors import EndpointError
+from vigil.judge.endpoint import Endpoint
+from vigil.judge.faults import REPLY_FAULTS, cause_of, detail_of
+from vigil.judge.prompt import image_parts
+from vigil.tasks import Label, Task
+from vigil.verdict import Cause
+
+MAX_CHARS = 300
+ANSWER_TOKENS = 300
+QUOTES = " \"'“”‘’「」"
+
+_ASK_ZH = (
+    "以上是一段监控视频中按时间顺序的{frames}帧画面。问题是：{question}\n人工已经确认，正确的结论是“{word}”。"
+    "请写出紧跟在“{word}，”之后的一到两句描述和分析：画面中有什么人、在做什么、结论的依据是什么。"
+    "只写这段描述，不要重复结论，不要写与结论相反的话，不要提及帧、标注或人工确认，不超过80字。"
+)
+_ASK_EN = (
+    "These are {frames} frames of a surveillance video in order. The question is: {question}\n"
+    'People have confirmed that the right verdict is "{word}". Write the one or two sentences that follow "{word}, ": '
+    "who is there, what they do, and what shows that the verdict is right. Write only these sentences, do not repeat "
+    "the verdict, say nothing against it, and do not mention frames, labels or this confirmation. At most 60 words."
+)
+_AGAIN_ZH = "这段描述与已确认的结论“{word}”相矛盾。请重新写一段与结论一致的描述，只写描述本身。"
+_AGAIN_EN = 'That contradicts the confirmed verdict "{word}". Write it again so that it agrees. Only the sentences.'
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What came of asking: the words, or why they were rejected, and how often the model was asked."""
+
+    text: str
+    reason: str
+    asked: int
+
+
+class NoReply(Exception):
+    """A request that got no usable reply; the window can be asked about again another time."""
+
+
+class Describer:
+    """Describes windows through an OpenAI-compatible endpoint."""
+
+    def __init__(self, client: openai.AsyncOpenAI, endpoint: Endpoint, model: str, task: Task, *, fps: float) -> None:
+        self.model = model
+        self._client = client
+        self._endpoint = endpoint
+        self._task = task
+        self._fps = fps
+        self._length_option = "max_tokens"
+
+    async def describe(self, jpegs: Sequence[bytes], label: Label) -> Description:
+        """Words that agree with the label; a contradiction is asked about once again, then rejected.
+
+        Raises NoReply when this window got none, EndpointError when no window will get one.
+        """
+        messages = [
+            {"role": "user", "content": [*image_parts(jpegs, fps=self._fps), _text(self._question(label, jpegs))]}
+        ]
+        said = await self._reply(messages)
+        words, reason = self._judge(said, label)
+        if not reason:
+            return Description(words, "", 1)
+        again = (_AGAIN_ZH if self._is_chinese else _AGAIN_EN).format(word=self._task.word(label))
+        messages += [{"role": "assistant", "content": said or "-"}, {"role": "user", "content": again}]
+        words, reason = self._judge(await self._reply(messages), label)
+        return Description("" if reason else words, reason, 2)
+
+    @property
+    def _is_chinese(self) -> bool:
+        return self._task.language.startswith("zh")
+
+    def _question(self, label: Label, jpegs: Sequence[bytes]) -> str:
+        ask = _ASK_ZH if self._is_chinese else _ASK_EN
+        return ask.format(frames=len(jpegs), question=self._task.question, word=self._task.word(label))
+
+    def _judge(self, said: str, label: Label) -> tuple[str, str]:
+        """The words to use, and why they cannot be used."""
+        plain = _plain(said, chinese=self._is_chinese)
+        begun = verdict_of(plain, self._task)
+        if begun is not None and begun != label:
+            return "", f"it begins with {self._task.word(begun)!r}"
+        words = _shortened(plain[len(self._task.word(label)) :].lstrip("，,：:、。.！! " + QUOTES) if begun else plain)
+        if not words:
+            return "", "it is empty"
+        return words, contradiction(words, label, self._task)
+
+    async def _reply(self, messages: Sequence[dict[str, Any]]) -> str:
+        try:
+            return await self._complete(messages)
+        except openai.BadRequestError as error:
+            # Newer models of OpenAI refuse the older name of the same limit.
+            if "max_completion_tokens" not in str(error) or self._length_option != "max_tokens":
+                raise self._fault(error) from error
+            self._length_option = "max_completion_tokens"
+            return await self._reply(messages)
+        except REPLY_FAULTS as error:
+            raise self._fault(error) from error
+
+    async def _complete(self, messages: Sequence[Any]) -> str:
+        options: dict[str, Any] = {self._length_option: ANSWER_TOKENS}
+        reply = await self._client.chat.completions.create(model=self.model, messages=list(messages), **options)
+        if not reply.choices:
+            raise ValueError("the reply holds no answer")
+        choice = reply.choices[0]
+        text = choice.message.content or ""
+        return _whole_sentences(text) if choice.finish_reason == "length" else text
+
+    def _fault(self, error: BaseException) -> Exception:
+        cause = cause_of(error)
+        if cause is Cause.UNAUTHORIZED:
+            return EndpointError(
+                f"{self._endpoint.url} refused the key ({detail_of(error)}); set it with --key-env or --key-file"
+            )
+        if isinstance(error, openai.NotFoundError):
+            return EndpointError(f"{self._endpoint.url} has no model {self.model!r}: {detail_of(error)}")
+        if cause is Cause.UNREACHABLE:
+            return EndpointError(
+                f"nothing answers at {self._endpoint.url} ({detail_of(error)}); what was written so far is kept, and "
+                "the same command goes on from there"
+            )
+        return NoReply(f"{cause.value}: {detail_of(error)}")
+
+
+def _text(text: str) -> dict[str, str]:
+    return {"type": "text", "text": text}
+
+
+def _plain(text: str, *, chinese: bool) -> str:
+    """One line without thoughts, fences, quotes and bullets."""
+    text = re.sub(r"<think>.*?</think>", "", text, flags=re.DOTALL)
+    lines = [re.sub(r"^[\s>#*`\-]+|[\s*`]+$", "", line) for line in text.splitlines()]
+    joined = ("" if chinese else " ").join(line for line in lines if line)
+    return joined.replace("**", "").strip(QUOTES)
+
+
+def _shortened(text: str) -> str:
+    """At most MAX_CHARS characters, cut after a sentence."""
+    return text if len(text) <= MAX_CHARS else _whole_sentences(text[:MAX_CHARS])
+
+
+def _whole_sentences(text: str) -> str:
+    end = max(text.rfind(mark) for mark in CLOSING)
+    return text[: end + 1] if end > 0 else text
+
+
+def answer_text(description: Description, label: Label, task: Task) -> str:
+    """The whole answer: verdict word and description."""
+    return Answer(label, description.text).text(task)
