@@ -4,6 +4,7 @@ LLaMA-Factory merges into `OUT.partial`; the manifest is carried along; the merg
 are held against base plus adapter; only then is the folder renamed to OUT. The command is `export.sh [ADAPTER]`.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -33,12 +34,13 @@ CHECK_MEMORY_FACTOR = 2.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """What is merged with what, and where to."""
+    """What is merged with what, and where to; `done` says that it has been merged already, from these very weights."""
 
     adapter: Path
     base: Path
     out: Path
     manifest: Manifest
+    done: bool = False
 
     @property
     def partial(self) -> Path:
@@ -101,17 +103,21 @@ def plan_export(
     folder = base or _base_of(chosen, manifest)
     check_base(folder)
     _check_same_base(folder, manifest)
-    plan = Export(adapter=chosen, base=folder, out=out or Path("models") / chosen.name, manifest=manifest)
+    plan = Export(adapter=chosen, base=folder, out=out or Path("models") / chosen.absolute().name, manifest=manifest)
+    if not force and _is_merged_already(plan):
+        return replace(plan, done=True)
     _check_out(plan, force=force)
     _check_room(plan, check=check)
     return plan
 
 
 def export(plan: Export, *, check: bool = True) -> Agreement | None:
-    """Merges, checks and names the model; returns how well it agrees with base plus adapter (None when unchecked).
+    """Merges, checks and names the model; returns how far it is from base plus adapter (None: unchecked or done).
 
     Raises JobError when the merge or the check fails, or is stopped; then nothing is left under the model's name.
     """
+    if plan.done:
+        return None
     trainer = environment("train")
     plan.out.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(plan.partial, ignore_errors=True)
@@ -155,6 +161,22 @@ def _check_same_base(base: Path, manifest: Manifest) -> None:
             f"the model at {base} is not the one this adapter was trained on (its weights have changed since); "
             "train again, or name the right one with --base"
         )
+
+
+def _is_merged_already(plan: Export) -> bool:
+    try:
+        merged = read_manifest(plan.out).training.get("merged", {})
+    except ManifestError:
+        return False
+    return bool(merged) and merged.get("adapter_digest") == adapter_digest(plan.adapter)
+
+
+def adapter_digest(adapter: Path) -> str:
+    """Sixteen hex digits that change with the adapter's weights or settings."""
+    digest = hashlib.sha256()
+    for path in sorted(adapter.glob("adapter_*")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _check_out(plan: Export, *, force: bool) -> None:
@@ -230,7 +252,11 @@ def _check_merged(plan: Export, trainer: Environment) -> Agreement:
 
 
 def _carry_manifest(plan: Export, agreement: Agreement | None) -> None:
-    merged: dict[str, Any] = {"adapter": plan.adapter.name, "checked": agreement is not None}
+    merged: dict[str, Any] = {
+        "adapter": plan.adapter.absolute().name,
+        "adapter_digest": adapter_digest(plan.adapter),
+        "checked": agreement is not None,
+    }
     if agreement is not None:
         merged |= {"max_logit_difference": agreement.max_logit_difference, "tolerance": agreement.tolerance}
     replace(plan.manifest, training=plan.manifest.training | {"merged": merged}).write(plan.partial)

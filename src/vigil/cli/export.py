@@ -30,7 +30,10 @@ def export(
     Example: vigil export saves/tiny_lora --out models/tiny
     """
     plan = plan_export(adapter, out=out, base=base, force=force, check=check)
-    log.info("merging %s into %s", plan.adapter, plan.base)
-    agreement = run_export(plan, check=check)
-    log.info("checked: %s", agreement or "no, --no-check")
+    if plan.done:
+        log.info("%s is %s merged already; --force merges again", plan.out, plan.adapter)
+    else:
+        log.info("merging %s into %s", plan.adapter, plan.base)
+        agreement = run_export(plan, check=check)
+        log.info("checked: %s", agreement or "no, --no-check")
     typer.echo(plan.out)

@@ -1,0 +1,281 @@
+"""What a training checks before it starts, how it resumes, and how it stops: on real files and a real child process."""
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from made_dataset import make_dataset
+from vigil.environments import Environment
+from vigil.errors import ConfigError, DatasetError, EnvironmentMissing, JobError, UsageError
+from vigil.training.base import base_digest, check_base
+from vigil.training.dataset import read_training_set
+from vigil.training.hardware import check_hardware, for_machine, launch_variables
+from vigil.training.llamafactory import Job, Stopped
+from vigil.training.output import Run, claim, last_checkpoint, prepare, write_run
+from vigil.training.progress import ProgressLog
+from vigil.training.settings import absolute, complete, dataset_names, known_keys, load_settings
+
+RUN = Run(settings={"learning_rate": 1e-3, "save_steps": 50}, data_digest="d", base_digest="b")
+
+
+def test_every_shipped_config_has_known_keys_and_a_header() -> None:
+    configs = sorted((Path(__file__).resolve().parents[2] / "configs" / "train").glob("*.yaml"))
+    assert len(configs) == 7
+    for config in configs:
+        load_settings(config)
+        header = config.read_text(encoding="utf-8").split("###")[0]
+        assert all(word in header for word in ("Needs first:", "Run:", "Override:", config.stem)), config
+
+
+def test_overrides_win_and_numbers_are_numbers() -> None:
+    settings = load_settings("tiny_lora", ["learning_rate=1e-4", "output_dir=elsewhere"])
+    assert settings["learning_rate"] == 1e-4
+    assert settings["output_dir"] == "elsewhere"
+
+
+def test_unknown_keys_are_all_named_with_the_nearest_that_exist() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings("tiny_lora", ["learning_rat=1", "lr=2", "lora_rnk=3"])
+    message = str(caught.value)
+    assert "learning_rat" in message and "'learning_rate'" in message and "'lora_rank'" in message
+    assert len(caught.value.problems) == 3
+
+
+def test_a_config_that_reads_tokens_from_a_cache_is_refused() -> None:
+    with pytest.raises(ConfigError, match="in silence"):
+        load_settings("tiny_lora", ["tokenized_path=cache"])
+
+
+def test_an_unknown_config_lists_what_there_is() -> None:
+    with pytest.raises(UsageError, match="tiny_lora"):
+        load_settings("tinny")
+
+
+def test_the_contract_fills_what_the_config_leaves_out(tmp_path: Path) -> None:
+    dataset = read_training_set(make_dataset(tmp_path / "data"), ["anomaly-train"])
+    full = complete({"dataset_dir": "data"}, dataset)
+    assert full["template"] == "qwen3_vl_nothink"
+    assert (full["video_fps"], full["video_maxlen"], full["video_max_pixels"]) == (2.0, 6, 12_288)
+    assert full["cutoff_len"] % 256 == 0 and full["cutoff_len"] >= dataset.longest_tokens
+    assert full["media_dir"] == "data"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("template", "qwen3_vl"),
+        ("video_fps", 1.0),
+        ("video_maxlen", 4),
+        ("video_max_pixels", 1024),
+        ("video_min_pixels", 65_536),
+        ("cutoff_len", 64),
+    ],
+)
+def test_settings_that_contradict_the_dataset_are_refused(tmp_path: Path, key: str, value: object) -> None:
+    dataset = read_training_set(make_dataset(tmp_path / "data", examples=2), ["anomaly-train"])
+    with pytest.raises(ConfigError, match=key):
+        complete({"dataset_dir": "data", key: value}, dataset)
+
+
+def test_tokens_are_counted_from_above(tmp_path: Path) -> None:
+    dataset = read_training_set(make_dataset(tmp_path, examples=2), ["anomaly-train"])
+    assert dataset.sizes_wh == {(128, 96)}
+    assert dataset.visual_tokens == 3 * 4 * 3
+    assert dataset.longest_tokens > dataset.visual_tokens
+
+
+def test_a_folder_that_is_no_dataset_says_how_to_build_one(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="vigil dataset build"):
+        read_training_set(tmp_path, ["anomaly-train"])
+
+
+def test_a_missing_entry_names_those_there_are(tmp_path: Path) -> None:
+    make_dataset(tmp_path, examples=2)
+    with pytest.raises(DatasetError, match="it has anomaly-train"):
+        read_training_set(tmp_path, ["anomaly-tain"])
+
+
+def test_missing_frames_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
+    make_dataset(tmp_path, examples=2)
+    (tmp_path / "frames/normal/clip000/000-3.jpg").unlink()
+    with pytest.raises(DatasetError, match=r"1 of 12 frames are missing, first .*000-3\.jpg"):
+        read_training_set(tmp_path, ["anomaly-train"])
+
+
+def test_a_damaged_frame_is_named(tmp_path: Path) -> None:
+    make_dataset(tmp_path, examples=2)
+    (tmp_path / "frames/normal/clip000/000-0.jpg").write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"000-0\.jpg is no readable picture"):
+        read_training_set(tmp_path, ["anomaly-train"])
+
+
+def test_examples_with_whole_videos_are_refused(tmp_path: Path) -> None:
+    make_dataset(tmp_path, examples=2)
+    path = tmp_path / "anomaly-train.json"
+    path.write_text(json.dumps([{"messages": [], "videos": ["a.mp4"]}]), encoding="utf-8")
+    with pytest.raises(DatasetError, match="pre-cut frames"):
+        read_training_set(tmp_path, ["anomaly-train"])
+
+
+def test_an_empty_dataset_is_refused(tmp_path: Path) -> None:
+    make_dataset(tmp_path, examples=2)
+    (tmp_path / "anomaly-train.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(DatasetError, match="holds no example"):
+        read_training_set(tmp_path, ["anomaly-train"])
+
+
+def test_a_model_that_is_not_there_says_how_to_fetch_it(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentMissing, match=r"download_model\.sh Qwen/Qwen3-VL-2B-Instruct"):
+        check_base(tmp_path / "Qwen3-VL-2B-Instruct")
+
+
+def test_a_half_fetched_model_names_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    (tmp_path / "model-1.safetensors").write_bytes(b"1")
+    with pytest.raises(EnvironmentMissing, match=r"model-2\.safetensors is missing"):
+        check_base(tmp_path)
+
+
+def test_the_digest_of_a_base_changes_with_its_weights(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    before = base_digest(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"two")
+    assert base_digest(tmp_path) != before
+
+
+def test_settings_for_a_gpu_are_refused_without_one() -> None:
+    for settings in ({"bf16": True}, {"quantization_bit": 4}):
+        with pytest.raises(EnvironmentMissing, match="tiny_lora"):
+            check_hardware(settings, gpus=0)
+        check_hardware(settings, gpus=1)
+    check_hardware({"bf16": True, "use_cpu": True}, gpus=0)
+
+
+def test_a_local_ray_is_given_the_cpus_that_llamafactory_asks_for() -> None:
+    settings = for_machine({"ray_num_workers": 2}, gpus=2, environ={})
+    assert settings["ray_init_kwargs"]["num_cpus"] >= 20
+    assert "ray_init_kwargs" not in for_machine({"ray_num_workers": 2}, gpus=2, environ={"RAY_ADDRESS": "auto"})
+
+
+def test_launching_tells_llamafactory_how_and_leaves_what_is_set() -> None:
+    assert launch_variables({"deepspeed": "z2.json"}, gpus=1, environ={})["FORCE_TORCHRUN"] == "1"
+    assert launch_variables({"ray_num_workers": 2}, gpus=1, environ={})["USE_RAY"] == "1"
+    assert launch_variables({}, gpus=1, environ={"HF_HUB_OFFLINE": "0"})["HF_HUB_OFFLINE"] == "0"
+
+
+def test_paths_are_made_absolute_and_dataset_names_split() -> None:
+    assert Path(absolute({"dataset_dir": "data"})["dataset_dir"]).is_absolute()
+    assert dataset_names({"dataset": "a, b"}) == ["a", "b"]
+    assert "video_fps" in known_keys()
+
+
+def test_an_output_folder_goes_from_new_to_resumable_to_finished(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    assert prepare(folder, RUN, fresh=False).checkpoint is None
+    write_run(folder, RUN)
+    for step in (50, 100):
+        (folder / f"checkpoint-{step}").mkdir()
+        (folder / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    assert prepare(folder, RUN, fresh=False).checkpoint == folder / "checkpoint-100"
+    (folder / "checkpoint-100" / "checkpoint-is-incomplete.txt").touch()
+    assert last_checkpoint(folder) == folder / "checkpoint-50"
+    (folder / "vigil.json").write_text("{}")
+    assert prepare(folder, RUN, fresh=False).finished
+
+
+def test_other_settings_do_not_go_on_in_the_same_folder(tmp_path: Path) -> None:
+    write_run(tmp_path, RUN)
+    other = Run(settings={"learning_rate": 1e-4, "save_steps": 10}, data_digest="e", base_digest="b")
+    with pytest.raises(UsageError, match=r"learning_rate was 0\.001, is 0\.0001; the dataset was built anew"):
+        prepare(tmp_path, other, fresh=False)
+    harmless = Run(settings={"learning_rate": 1e-3, "save_steps": 10}, data_digest="d", base_digest="b")
+    assert not prepare(tmp_path, harmless, fresh=False).finished
+    prepare(tmp_path, other, fresh=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_other_things_is_never_emptied(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError, match="no training's"):
+        prepare(tmp_path, RUN, fresh=True)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
+    with claim(tmp_path), pytest.raises(JobError, match="another training"), claim(tmp_path):
+        pass
+
+
+def test_progress_reads_whole_lines_only(tmp_path: Path) -> None:
+    path = tmp_path / "trainer_log.jsonl"
+    log = ProgressLog(path)
+    assert list(log.news()) == []
+    line = json.dumps({"current_steps": 5, "total_steps": 10, "loss": 0.5, "epoch": 0.5, "elapsed_time": "0:00:05"})
+    path.write_text(line + "\n" + line[:20])
+    assert [progress.step for progress in log.news()] == [5]
+    with path.open("a") as file:
+        file.write(line[20:] + "\nnonsense\n")
+    assert [progress.step for progress in log.news()] == [5]
+
+
+def make_trainer(folder: Path, script: str) -> Environment:
+    """An environment whose llamafactory-cli is this shell script."""
+    program = folder / "bin" / "llamafactory-cli"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return Environment("train", folder)
+
+
+def make_job(folder: Path, script: str) -> Job:
+    trainer = make_trainer(folder / "env", script)
+    return Job(environment=trainer, words=("train", "x.yaml"), log=folder / "log", variables={"COLOUR": "blue"})
+
+
+def test_a_job_gets_its_words_and_variables(tmp_path: Path) -> None:
+    make_job(tmp_path, 'echo "$1 $2 $COLOUR"').run()
+    assert (tmp_path / "log").read_text() == "train x.yaml blue\n"
+
+
+def test_a_failed_job_tells_its_last_error_and_what_to_do(tmp_path: Path) -> None:
+    job = make_job(tmp_path, "echo 'torch.OutOfMemoryError: CUDA out of memory. Tried 2 GiB'; exit 3")
+    with pytest.raises(JobError, match=r"code 3; torch\.OutOfMemoryError.*lower per_device.*log") as caught:
+        job.run()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_killed_job_says_so(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="SIGKILL"):
+        make_job(tmp_path, "kill -9 $$").run()
+
+
+def test_a_missing_program_says_which_environment_to_make(tmp_path: Path) -> None:
+    job = Job(environment=Environment("train", tmp_path), words=("train",), log=tmp_path / "log", variables={})
+    with pytest.raises(EnvironmentMissing, match=r"setup\.sh train"):
+        job.run()
+
+
+def test_ctrl_c_asks_the_child_to_stop_and_waits_for_it(tmp_path: Path) -> None:
+    script = "trap 'echo saved; exit 0' TERM\necho ready\nwhile :; do sleep 0.05; done"
+    job = make_job(tmp_path, script)
+    timer = threading.Thread(target=_interrupt_when_ready, args=(tmp_path / "log",))
+    timer.start()
+    with pytest.raises(Stopped):
+        job.run()
+    timer.join()
+    assert "saved" in (tmp_path / "log").read_text()
+
+
+def _interrupt_when_ready(log: Path) -> None:
+    deadline_s = time.monotonic() + 20
+    while time.monotonic() < deadline_s and not (log.exists() and "ready" in log.read_text()):
+        threading.Event().wait(0.02)
+    os.kill(os.getpid(), signal.SIGINT)
