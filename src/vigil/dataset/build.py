@@ -32,6 +32,10 @@ from vigil.tasks import Label, Task
 
 MODEL_TEMPLATE = "qwen3_vl_nothink"
 LARGE_GROUP_SHARE = 0.4
+GUESSED = (
+    f"no {SOURCES_NAME}: recordings were guessed from names, pictures and formats; if you know them, write them down "
+    "(clip,label,source) and give the file as --sources, or the score may be too good"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,11 +160,12 @@ def _groups(
     path = plan.sources or plan.clips / SOURCES_NAME
     named = group_by_csv(clips, path, plan.task) if plan.sources or path.is_file() else {}
     rest = [clip for clip in clips if clip.name not in named]
-    looks = group_by_looks(rest, {clip.name: stored[clip.name].fingerprint for clip in rest})
+    prints = {clip.name: stored[clip.name].fingerprint for clip in rest}
+    looks = group_by_looks(rest, prints, {clip.name: stored[clip.name].format for clip in rest})
     groups = join_copies(named | looks, {clip.name: stored[clip.name].video_digest for clip in clips})
     if not rest:
         return groups, path.name, []
-    notes = []
+    notes = [] if named else [GUESSED]
     if named:
         notes.append(f"{len(rest)} clips are not in {path.name} ({rest[0].name}, ...): grouped by name and looks")
     if largest_share(groups) > LARGE_GROUP_SHARE:

@@ -16,7 +16,7 @@ from vigil.dataset.short import ShortPolicy, StoredKind, crop, stretched_fps
 from vigil.dataset.stored import FrameWriter, StoredClip, is_complete, read_stored
 from vigil.errors import SourceError
 from vigil.frames import Frame, Sampling
-from vigil.sources.container import check_file
+from vigil.sources.container import check_file, frame_rate, open_container, pick_stream
 from vigil.sources.file import Reader, open_video, read
 from vigil.windows import Window, cut
 
@@ -70,7 +70,8 @@ def cut_clip(clip: Clip, out: Path, recipe: Recipe, *, stopped: Callable[[], boo
             if stopped():
                 raise SourceError(f"{clip.path} was not finished")
             writer.put(window, kind)
-        return writer.finish(digest=digest, video_digest=video_digest, problems=list(problems)), True
+        format_ = format_of(clip.path)
+        return writer.finish(digest=digest, video_digest=video_digest, problems=list(problems), format_=format_), True
 
 
 def digest_of_file(path: Path) -> str:
@@ -80,6 +81,16 @@ def digest_of_file(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def format_of(path: Path) -> str:
+    """A video's own size and rate, as in `1280x720@29.97`; empty when only another decoder can open it."""
+    try:
+        with open_container(path) as container:
+            stream = pick_stream(container, path)
+            return f"{stream.width}x{stream.height}@{frame_rate(stream):.2f}"
+    except SourceError:
+        return ""
 
 
 def windows_of(path: Path, recipe: Recipe, problems: Problems) -> Iterator[tuple[StoredKind, Window]]:

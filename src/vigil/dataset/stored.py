@@ -37,7 +37,10 @@ class StoredWindow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredClip:
-    """What `clip.json` says; `digest` names video and recipe, `problems` what was wrong with the video."""
+    """What `clip.json` says; `digest` names video and recipe, `problems` what was wrong with the video.
+
+    `format` is the video's own size and rate, as in `1280x720@29.97`.
+    """
 
     digest: str
     video_digest: str
@@ -45,6 +48,7 @@ class StoredClip:
     fingerprint: Fingerprint
     windows: tuple[StoredWindow, ...]
     problems: tuple[str, ...] = ()
+    format: str = ""
 
 
 def read_stored(folder: Path) -> StoredClip | None:
@@ -106,7 +110,7 @@ class FrameWriter:
             self._digest.update(jpeg)
         return self._names[key]
 
-    def finish(self, *, digest: str, video_digest: str, problems: Sequence[str]) -> StoredClip:
+    def finish(self, *, digest: str, video_digest: str, problems: Sequence[str], format_: str) -> StoredClip:
         """Writes `clip.json` and puts the folder in its place."""
         stored = StoredClip(
             digest=digest,
@@ -115,6 +119,7 @@ class FrameWriter:
             fingerprint=self._fingerprint(),
             windows=tuple(self._windows),
             problems=tuple(problems),
+            format=format_,
         )
         marker = json.dumps(asdict(stored), ensure_ascii=False)
         (self._partial / MARKER_NAME).write_text(marker, encoding="utf-8")

@@ -64,9 +64,9 @@ def test_the_prefix_of_a_recording_is_what_stands_before_the_last_number(stem: s
 
 def test_names_join_clips_unless_all_clips_count_that_way() -> None:
     rwf = [clip(f"fight/{video}_{part}.avi") for video in "abcdefgh" for part in range(2)]
-    assert len(set(group_by_looks(rwf, {}).values())) == 8
+    assert len(set(group_by_looks(rwf, {}, {}).values())) == 8
     counted = [clip(f"{folder}/V_{number}.mp4") for folder in ("fight", "normal") for number in range(8)]
-    assert len(set(group_by_looks(counted, {}).values())) == 16
+    assert len(set(group_by_looks(counted, {}, {}).values())) == 16
 
 
 def scene(seed: int) -> np.ndarray:
@@ -91,3 +91,18 @@ def test_copies_of_a_file_join_their_groups() -> None:
     groups = {"a": "s1", "b": "s2", "c": "s3"}
     joined = join_copies(groups, {"a": "same", "b": "other", "c": "same"})
     assert joined["a"] == joined["c"] != joined["b"]
+
+
+def test_clips_numbered_in_a_row_with_a_format_of_their_own_are_of_one_recording() -> None:
+    clips = [clip(f"fight/fi{number}.mp4") for number in range(12)]
+    formats = {each.name: f"{number // 3}x" for number, each in enumerate(clips)}
+    groups = group_by_looks(clips, {}, formats)
+    assert len(set(groups.values())) == 4
+    assert groups["fight/fi9.mp4"] == groups["fight/fi10.mp4"] == groups["fight/fi11.mp4"]
+
+
+def test_a_set_of_one_format_tells_nothing_by_its_numbers() -> None:
+    clips = [clip(f"fight/fi{number}.mp4") for number in range(12)]
+    assert (
+        len(set(group_by_looks(clips, {}, dict.fromkeys((each.name for each in clips), "224x224@30")).values())) == 12
+    )
