@@ -1,5 +1,9 @@
-"""One real vLLM for the whole session: the tiny base, served as `vllm.sh` serves it."""
+"""One real vLLM for all tests that are marked e2e: the tiny base, served as `vllm.sh` serves it.
 
+With `$VIGIL_TEST_URL` the scripts `tests/test_*.py` are run against that endpoint instead (key: `$VIGIL_API_KEY`).
+"""
+
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +11,7 @@ import pytest
 
 from vigil.errors import EnvironmentMissing
 from vigil.frames import Sampling
+from vigil.judge import Endpoint, read_key
 from vigil.serving import Server, running
 from vigil.tasks import Task, load_task
 from vigil.tiny import BASE_FOLDER
@@ -44,3 +49,13 @@ def server(tmp_path_factory: pytest.TempPathFactory, task: Task) -> Iterator[Ser
             yield ready
     except EnvironmentMissing as missing:
         pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def endpoint(request: pytest.FixtureRequest) -> Endpoint:
+    """The endpoint that the scripts ask: the session's server, unless another is named."""
+    url = os.environ.get("VIGIL_TEST_URL")
+    if url:
+        return Endpoint(url=url, model=os.environ.get("VIGIL_TEST_MODEL", ""), api_key=read_key())
+    server: Server = request.getfixturevalue("server")
+    return server.endpoint()
