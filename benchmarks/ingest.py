@@ -2,13 +2,15 @@
 
 The seed way is that of the blog posts: `cv2.VideoCapture.read()` on every frame, keep one in N, resize.
 Ours is `vigil.sources.file.read`. Both give 2 frames a second of the same size. The videos are made
-here: 25 frames a second, a key frame every 50, a street with noise and moving figures. Each run is a
-process of its own, in shuffled rounds; CPU seconds count, as they do not depend on who else is busy.
+here: 25 frames a second, a key frame every 50, of real clips one after another or, without any, of a
+drawn street with noise and moving figures. Each run is a process of its own, in shuffled rounds; CPU
+seconds count, as they hardly depend on who else is busy.
 
-    python benchmarks/ingest.py --json ingest.json
+    python benchmarks/ingest.py --clips ../shared/clips --json ingest.json
 """
 
 import argparse
+import itertools
 import json
 import math
 import random
@@ -28,6 +30,7 @@ import numpy as np
 
 from vigil.frames import Sampling, fit
 from vigil.sources.file import open_video, read
+from vigil.sources.videos import find_videos
 
 RATE = 25
 SAMPLING = Sampling()
@@ -122,7 +125,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.videos or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        runs = measure(folder, rounds=options.rounds, seed_number=options.seed)
+        files = {f.name: shoot(f, folder, options.clips) for f in FOOTAGE if f.codec in av.codecs_available}
+        runs = measure(files, rounds=options.rounds, seed_number=options.seed)
     report(runs)
     ratios = {f"ingest_{footage}_{way}": ratio for (footage, way), ratio in ratios_of(runs).items()}
     for name, ratio in ratios.items():
@@ -137,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--clips", type=Path, help="folder of real clips to make the videos of")
     parser.add_argument("--videos", type=Path, help="folder to keep the videos in, to use them again")
     parser.add_argument("--json", type=Path, help="write every run here too")
     parser.add_argument("--one", nargs=2, metavar=("WAY", "FILE"), help=argparse.SUPPRESS)
@@ -160,9 +165,8 @@ def peak_mb() -> float:
     return int(line.split()[1]) / 1024
 
 
-def measure(folder: Path, *, rounds: int, seed_number: int) -> dict[tuple[str, str], list[Run]]:
+def measure(files: dict[str, Path], *, rounds: int, seed_number: int) -> dict[tuple[str, str], list[Run]]:
     """Every way on every kind of footage, in shuffled rounds."""
-    files = {footage.name: shoot(footage, folder) for footage in FOOTAGE if can_encode(footage.codec)}
     jobs = [(name, way) for name in files for way in WAYS]
     runs: dict[tuple[str, str], list[Run]] = {job: [] for job in jobs}
     dice = random.Random(seed_number)
@@ -179,13 +183,9 @@ def run_alone(way: str, file: Path) -> Run:
     return Run(**json.loads(done.stdout))
 
 
-def can_encode(codec: str) -> bool:
-    return codec in av.codecs_available
-
-
-def shoot(footage: Footage, folder: Path) -> Path:
+def shoot(footage: Footage, folder: Path, clips: Path | None) -> Path:
     """Encodes a video unless an earlier run has left it there."""
-    path = folder / f"{footage.name}.mp4"
+    path = folder / f"{footage.name}_{'clips' if clips else 'drawn'}.mp4"
     if path.exists():
         return path
     print(f"making {path.name}", file=sys.stderr)
@@ -195,13 +195,28 @@ def shoot(footage: Footage, folder: Path) -> Path:
         stream.width, stream.height = footage.size_wh
         stream.pix_fmt = "yuv420p"
         stream.options = {"g": "50", **footage.options}
-        for number, image in enumerate(street(footage)):
+        for number, image in enumerate(real(footage, clips) if clips else street(footage)):
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, RATE)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     half_made.rename(path)
     return path
+
+
+def real(footage: Footage, clips: Path) -> Iterator[np.ndarray]:
+    """Pictures of the larger half of real clips, one clip after another, sized alike."""
+    by_size = sorted(find_videos(clips), key=lambda path: path.stat().st_size, reverse=True)
+    chosen = random.Random(1).sample(by_size[: len(by_size) // 2], len(by_size) // 2)
+    pictures = (picture for path in itertools.cycle(chosen) for picture in pictures_of(path))
+    for picture in itertools.islice(pictures, footage.seconds * RATE):
+        yield cv2.resize(picture, footage.size_wh, interpolation=cv2.INTER_CUBIC)
+
+
+def pictures_of(path: Path) -> Iterator[np.ndarray]:
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            yield frame.to_ndarray(format="rgb24")
 
 
 def street(footage: Footage) -> Iterator[np.ndarray]:
