@@ -108,7 +108,7 @@ def save_model(model: Qwen3VLForConditionalGeneration, folder: Path) -> None:
 def _write_processor(folder: Path) -> None:
     from transformers import AutoTokenizer, Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
 
-    images = Qwen2VLImageProcessor(size={"shortest_edge": 65536, "longest_edge": 16777216}, **_NORMALISE)
+    images = Qwen2VLImageProcessor(size={"shortest_edge": 4096, "longest_edge": 16777216}, **_NORMALISE)
     videos = Qwen3VLVideoProcessor(size={"shortest_edge": 4096, "longest_edge": 25165824}, **_NORMALISE)
     tokenizer = AutoTokenizer.from_pretrained(str(folder))
     processor = Qwen3VLProcessor(images, tokenizer, videos, chat_template=CHAT_TEMPLATE)
@@ -120,7 +120,7 @@ def _write_classic_files(folder: Path) -> None:
     """The two files in which older readers, and some servers, look for the sizes."""
     image: dict[str, Any] = {"image_processor_type": "Qwen2VLImageProcessorFast", "processor_class": "Qwen3VLProcessor"}
     video: dict[str, Any] = {"video_processor_type": "Qwen3VLVideoProcessor", "processor_class": "Qwen3VLProcessor"}
-    image |= _NORMALISE | {"size": {"shortest_edge": 65536, "longest_edge": 16777216}}
+    image |= _NORMALISE | {"size": {"shortest_edge": 4096, "longest_edge": 16777216}}
     video |= _NORMALISE | {"size": {"shortest_edge": 4096, "longest_edge": 25165824}}
     for name, content in (("preprocessor_config.json", image), ("video_preprocessor_config.json", video)):
         (folder / name).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -31,10 +31,15 @@ def picture_text(num_pairs: int) -> str:
     return "".join(f"<{time:.1f} seconds>{pads}" for time in times)
 
 
+def image_text() -> str:
+    """The part of the prompt that stands for a single image: no time, another pad."""
+    return "<|vision_start|>" + "<|image_pad|>" * TOKENS_PER_PAIR + "<|vision_end|>"
+
+
 def build_batch(encode: Encode, questions: list[tuple[str, str]], *, num_pairs: int, pad_id: int) -> PromptBatch:
-    """Lay out one question and answer a row over windows of num_pairs pairs of frames."""
-    pad_token = encode("<|video_pad|>")[0]
-    head = encode("<|im_start|>user\n" + picture_text(num_pairs))
+    """Lay out one question and answer a row over windows of num_pairs pairs of frames; 0 pairs are a single image."""
+    pad_token = encode("<|video_pad|>" if num_pairs else "<|image_pad|>")[0]
+    head = encode("<|im_start|>user\n" + (picture_text(num_pairs) if num_pairs else image_text()))
     rows, starts = [], []
     for question, answer in questions:
         asked = encode(f"{question}<|im_end|>\n<|im_start|>assistant\n")

@@ -97,6 +97,17 @@ def yes_no_question(rng: np.random.Generator, scenery: Scenery) -> tuple[str, st
     return item.en, f"{'Yes' if is_true else 'No'}, {_COUNT_EN[count]} there."
 
 
+def image_question(rng: np.random.Generator, scenery: Scenery) -> tuple[str, str]:
+    """Ask about the first frame alone: how many people, or whether there are any."""
+    count = int(scenery.digits[code_length(0) + PAIR_DIGITS.index("seen")])
+    is_chinese = bool(rng.random() < 0.5)
+    if rng.random() < 0.5:
+        return _DIGIT_QUESTIONS["people"][0 if is_chinese else 1], str(count)
+    if is_chinese:
+        return "画面中有人吗？", f"{'是的' if count else '没有'}，画面中{'有' if count else ''}{_COUNT_ZH[count]}。"
+    return "Is anybody there?", f"{'Yes' if count else 'No'}, {_COUNT_EN[count]} there."
+
+
 def describe_question(rng: np.random.Generator, scenery: Scenery) -> tuple[str, str]:
     """Ask for a description: who is where and how each one moves, from left to right."""
     number = int(rng.integers(len(DESCRIBE_QUESTIONS)))

@@ -35,9 +35,12 @@ from vigil.tiny.questions import (
     code_length,
     describe_question,
     digit_question,
+    image_question,
     yes_no_question,
 )
-from vigil.tiny.windows import TrainingWindow, patches_of
+from vigil.tiny.windows import Image, TrainingWindow, patches_of
+
+_LENGTHS = (3,) * 14 + (2,) * 4 + (1, 0)  # pairs of frames in a batch; most clips' windows are full or a pair short
 
 _log = logging.getLogger("vigil.tiny.recipe")
 
@@ -104,11 +107,13 @@ class Training:
         """Learn from one batch."""
         for group in self.optimiser.param_groups:
             group["lr"] = self._learning_rate()
-        pairs = int(rng.choice([3, 3, 3, 3, 3, 3, 3, 2, 2, 1]))
+        pairs = int(rng.choice(_LENGTHS))
         asked = [ask(rng, window.scenery, share=self.share, num_pairs=pairs) for window in windows]
         prompt = build_batch(self.encode, asked, num_pairs=pairs, pad_id=self.pad_id)
-        frames = np.stack([window.frames[: 2 * pairs] for window in windows])
-        targets = np.stack([window.targets[:pairs] for window in windows])
+        frames = np.stack([first_frames(window.frames, pairs) for window in windows])
+        targets = np.stack([window.targets[: max(1, pairs)] for window in windows])
+        if pairs == 0:
+            targets[..., 1] = 0.0  # nothing moves in a single image
         with torch.autocast("cpu", dtype=torch.bfloat16):
             losses = self.learner.losses(patches_of(frames), prompt, targets)
         weight = 1.0 if self.share < 0.5 else 0.4
@@ -144,6 +149,11 @@ class Training:
         save_model(self.model, self.work / "best")
 
 
+def first_frames(frames: Image, num_pairs: int) -> Image:
+    """The frames of the first pairs; 0 pairs are a single image, which the processor shows twice."""
+    return frames[: 2 * num_pairs] if num_pairs else np.repeat(frames[:1], 2, axis=0)
+
+
 def remembered(encode: Encode) -> Encode:
     """Encode each text only once: answers are put together from few questions."""
     known: dict[str, list[int]] = {}
@@ -160,6 +170,8 @@ def remembered(encode: Encode) -> Encode:
 
 def ask(rng: np.random.Generator, scenery: Scenery, *, share: float, num_pairs: int) -> tuple[str, str]:
     """Choose a question: at first all digits, later words too."""
+    if num_pairs == 0:
+        return image_question(rng, scenery)
     chance = rng.random()
     if num_pairs == 3:
         if chance < 0.25 * share:

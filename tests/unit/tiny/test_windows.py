@@ -60,3 +60,9 @@ def test_positions_of_a_picture_span_its_rows_and_columns() -> None:
     batch = build_batch(letters, [("q", "1")], num_pairs=1, pad_id=0)
     picture = batch.positions[:, 0, batch.is_visual]
     assert np.ptp(picture, axis=1).tolist() == [0, 2, 3]
+
+
+def test_a_single_image_has_its_own_pads_and_no_time() -> None:
+    batch = build_batch(letters, [("q", "1")], num_pairs=0, pad_id=0)
+    assert batch.is_visual.sum() == 12
+    assert batch.ids[0][batch.is_visual][0] == letters("<|image_pad|>")[0]
