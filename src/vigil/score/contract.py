@@ -5,9 +5,11 @@ import openai
 from vigil.errors import ConfigError, UsageError
 from vigil.frames import Sampling
 from vigil.judge import Endpoint
-from vigil.judge.connection import find_model
+from vigil.judge.connection import ServedModel, find_model
 from vigil.manifest import Contract, sampling_from_alias
 from vigil.tasks import Task, load_task
+
+TIMEOUT_S = 20.0
 
 
 def task_of(contract: Contract) -> Task:
@@ -30,6 +32,13 @@ def task_of(contract: Contract) -> Task:
 
 async def served_sampling(endpoint: Endpoint) -> Sampling | None:
     """The sampling that the served model tells; None when it tells none. Raises EndpointError."""
-    async with openai.AsyncOpenAI(base_url=endpoint.url, api_key=endpoint.api_key or "none", timeout=20.0) as client:
-        model = await find_model(client, endpoint)
+    model = await served_model(endpoint)
     return sampling_from_alias(model.alias) if model.alias else None
+
+
+async def served_model(endpoint: Endpoint) -> ServedModel:
+    """The model that an endpoint means; raises EndpointError when it serves none of that name, or several."""
+    async with openai.AsyncOpenAI(
+        base_url=endpoint.url, api_key=endpoint.api_key or "none", timeout=TIMEOUT_S
+    ) as client:
+        return await find_model(client, endpoint)
