@@ -223,7 +223,7 @@ def _bar(what: str) -> Iterator[Told]:
             yield lambda done, total, name: progress.update(number, completed=done, total=total)
     except KeyboardInterrupt:
         console.print("stopped; what is complete was kept, and the same command goes on from there")
-        raise typer.Exit(code=1) from None
+        raise
 
 
 def _show_build(report: BuildReport) -> None:
