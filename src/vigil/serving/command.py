@@ -107,6 +107,11 @@ def window_tokens(plan: Plan) -> int:
     return plan.sampling.frames // 2 * visual + question + TURN_TOKENS
 
 
+def video_size(sampling: Sampling) -> dict[str, int]:
+    """The processor's bounds for a video, on frames x height x width: pictures that we sized stay as they are."""
+    return _edges(sampling.frames * sampling.max_pixels)
+
+
 def _place(plan: Plan) -> Flags:
     return {
         "--model": (str(plan.model.path),),
@@ -144,9 +149,8 @@ def _context(plan: Plan) -> int:
 def _pictures(plan: Plan) -> Flags:
     """How pictures are read: as in training, and small enough that start-up does not rehearse a 16-megapixel image."""
     sampling, settings = plan.sampling, plan.settings
-    # The cap of a video is on its volume, frames x height x width; frames that we sized stay as they are.
     sizes = {
-        "videos_kwargs": {"size": _edges(sampling.frames * sampling.max_pixels)},
+        "videos_kwargs": {"size": video_size(sampling)},
         "images_kwargs": {"size": _edges(max(settings.image_max_pixels, sampling.max_pixels))},
     }
     # -1: every frame that is sent is read. The default of 32 drops the rest without a word.

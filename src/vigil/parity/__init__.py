@@ -1,0 +1,133 @@
+"""Parity: is what is served what was trained on?
+
+    vigil parity --data data --url http://127.0.0.1:8000/v1
+
+For each example, LLaMA-Factory's own loader and collator say what was trained on (tokens up to the answer, grid and
+pixels of the pictures), and the server says what it makes of the judge's request for the same frames. Nothing is
+rebuilt from rules here: both sides are the programs themselves.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from vigil.judge.endpoint import Endpoint
+from vigil.manifest import Contract, read_manifest
+from vigil.parity.report import TOLERANCE, Difference, ParityReport, count, first_difference, pixel_difference
+from vigil.parity.sample import Example, draw, read_examples
+from vigil.parity.served import Asker, Served, folder_of, served_pictures
+from vigil.parity.trained import Pictures, Prompt, trained_prompts
+
+__all__ = ["Difference", "ParityReport", "compare_dataset"]
+
+logger = logging.getLogger(__name__)
+
+SHOWN_TOKENS = 8
+
+
+async def compare_dataset(
+    data: Path,
+    endpoint: Endpoint,
+    *,
+    limit: int | None = 64,
+    model_dir: Path | None = None,
+    on_stage: Callable[[str], None] = lambda words: None,
+    on_done: Callable[[], None] = lambda: None,
+) -> ParityReport:
+    """Compares a dataset's examples (a seeded `limit` of them, or all) on both sides.
+
+    Raises EndpointError, DatasetError or JobError when one of the sides cannot be asked at all.
+    """
+    contract = read_manifest(data).contract
+    examples = draw(read_examples(data), limit=limit)
+    async with Asker(endpoint) as asker:
+        served = await asker.find_model()
+        _warn_of_contract(contract, served)
+        folder = folder_of(served, model_dir)
+        on_stage(f"asking {served.model} for the tokens of {len(examples)} examples")
+        ids = await asker.prompt_ids(examples, model=served.model, fps=contract.sampling.fps, on_done=on_done)
+        on_stage("asking LLaMA-Factory what it trains on")
+        with TemporaryDirectory(prefix="vigil-parity-") as work:
+            prompts = trained_prompts(examples, data=data, model_dir=folder, work=Path(work))
+            on_stage("comparing the pictures")
+            pictures = served_pictures(examples, model_dir=folder, sampling=contract.sampling, work=Path(work))
+        if pictures is None:
+            logger.warning("no serving environment here: tokens and sizes are compared, pixels are not")
+        differing = [
+            *[
+                d
+                for e, p, i in zip(examples, prompts, ids, strict=True)
+                if (d := await _token_difference(asker, served, e, p, i))
+            ],
+            *_picture_differences(examples, prompts, pictures or ()),
+        ]
+    return _report(served, examples, prompts, pictures, differing)
+
+
+def _warn_of_contract(contract: Contract, served: Served) -> None:
+    differences = contract.differences(served.alias) if served.alias else ["the server does not tell its contract"]
+    for difference in differences:
+        logger.warning("model %s: %s", served.model, difference)
+
+
+async def _token_difference(
+    asker: Asker, served: Served, example: Example, prompt: Prompt, ids: Sequence[int]
+) -> Difference | None:
+    place = first_difference(prompt.ids, ids)
+    if place is None:
+        return None
+    shown = slice(place, place + SHOWN_TOKENS)
+    return Difference(
+        example=example.name,
+        frames=len(example.frames),
+        what=f"tokens ({len(prompt.ids)} trained, {len(ids)} served)",
+        at=place,
+        trained=await asker.words(prompt.ids[shown], model=served.model),
+        served=await asker.words(ids[shown], model=served.model),
+    )
+
+
+def _picture_differences(
+    examples: Sequence[Example], prompts: Sequence[Prompt], pictures: Sequence[Pictures]
+) -> list[Difference]:
+    found = []
+    for example, prompt, theirs in zip(examples, prompts, pictures, strict=False):
+        ours = prompt.pictures
+        difference = pixel_difference(ours, theirs)
+        if difference > TOLERANCE:
+            found.append(
+                Difference(
+                    example=example.name,
+                    frames=len(example.frames),
+                    what="size" if ours.grid_thw != theirs.grid_thw else f"pixels (by up to {difference:.4f})",
+                    at=0,
+                    trained=str(ours.grid_thw),
+                    served=str(theirs.grid_thw),
+                )
+            )
+    return found
+
+
+def _report(
+    served: Served,
+    examples: Sequence[Example],
+    prompts: Sequence[Prompt],
+    pictures: Sequence[Pictures] | None,
+    differing: Sequence[Difference],
+) -> ParityReport:
+    largest: float | None = None
+    with suppress(ValueError):
+        pairs = zip(prompts, pictures or (), strict=False)
+        largest = max(pixel_difference(prompt.pictures, theirs) for prompt, theirs in pairs)
+    return ParityReport(
+        model=served.model,
+        examples=len(examples),
+        tokens=sum(len(prompt.ids) for prompt in prompts),
+        frame_counts=count(len(example.frames) for example in examples),
+        grids=tuple(sorted({prompt.pictures.grid_thw for prompt in prompts})),
+        pictures=len(pictures or ()),
+        largest_pixel_difference=largest,
+        differing=tuple(differing),
+    )

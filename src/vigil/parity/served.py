@@ -1,0 +1,151 @@
+"""The serving side: the prompt tokens that the server makes of the judge's request, and its pictures."""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from vigil.environments import environment
+from vigil.errors import EndpointError, EnvironmentMissing, UsageError
+from vigil.frames import Sampling
+from vigil.judge.endpoint import Endpoint
+from vigil.judge.prompt import messages
+from vigil.manifest import ALIAS_PREFIX
+from vigil.parity.sample import Example
+from vigil.parity.trained import Pictures, run_script
+from vigil.serving.command import INSIDE, video_size
+
+IN_FLIGHT = 8
+TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """The model that is asked, and the folder of the complete model behind it (None when it is elsewhere)."""
+
+    model: str
+    alias: str
+    folder: Path | None
+
+
+class Asker:
+    """Asks one server, by plain HTTP: what is compared must not pass through a client that tidies it."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+        self._http = httpx.AsyncClient(timeout=TIMEOUT_S, headers=headers, trust_env=False)
+
+    async def __aenter__(self) -> "Asker":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def find_model(self) -> Served:
+        """The model to ask: the named one, or the only one; raises EndpointError."""
+        cards = (await self._json("GET", f"{self.endpoint.url}/models")).get("data", [])
+        plain = [card for card in cards if not card["id"].startswith(ALIAS_PREFIX)]
+        names = [card["id"] for card in plain]
+        wanted = self.endpoint.model or next((c["id"] for c in plain if not c.get("parent")), "")
+        if wanted not in names:
+            raise EndpointError(f"{self.endpoint.url} has no model {wanted!r}; it serves {', '.join(names) or 'none'}")
+        card = plain[names.index(wanted)]
+        roots = {other["id"]: other.get("root") for other in cards}
+        whole = Path(str(roots.get(card.get("parent") or wanted) or ""))
+        same = [c["id"] for c in cards if c["id"].startswith(ALIAS_PREFIX) and c.get("root") == card.get("root")]
+        folder = whole if (whole / "config.json").is_file() else None
+        return Served(model=wanted, alias=same[0] if same else "", folder=folder)
+
+    async def prompt_ids(
+        self, examples: Sequence[Example], *, model: str, fps: float, on_done: Callable[[], None]
+    ) -> list[tuple[int, ...]]:
+        """The tokens that the server makes of each example, asked as the judge asks, one token of answer each."""
+        room = asyncio.Semaphore(IN_FLIGHT)
+
+        async def ask(example: Example) -> tuple[int, ...]:
+            async with room:
+                ids = await self._ids_of(example, model=model, fps=fps)
+            on_done()
+            return ids
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(ask(example)) for example in examples]
+        return [task.result() for task in tasks]
+
+    async def words(self, ids: Sequence[int], *, model: str) -> str:
+        """The text of tokens; the bare numbers where the server has no /detokenize."""
+        try:
+            answer = await self._json("POST", f"{self.endpoint.root}/detokenize", {"model": model, "tokens": list(ids)})
+            return str(answer["prompt"])
+        except (EndpointError, KeyError):
+            return " ".join(map(str, ids))
+
+    async def _ids_of(self, example: Example, *, model: str, fps: float) -> tuple[int, ...]:
+        body = {
+            "model": model,
+            "messages": messages(example.jpegs, example.question, media="video", fps=fps),
+            "max_tokens": 1,
+            "temperature": 0.0,
+            "return_token_ids": True,
+        }
+        answer = await self._json("POST", f"{self.endpoint.url}/chat/completions", body)
+        ids = answer.get("prompt_token_ids")
+        if not ids:
+            raise EndpointError(
+                f"{self.endpoint.url} does not tell its prompt tokens (it ignores return_token_ids); parity can only "
+                "be checked against vLLM, version 0.11 or later"
+            )
+        return tuple(int(token) for token in ids)
+
+    async def _json(self, method: str, url: str, body: Any = None) -> dict[str, Any]:
+        try:
+            answer = await self._http.request(method, url, json=body)
+        except httpx.HTTPError as error:
+            raise EndpointError(
+                f"nothing answers at {url} ({error}); start a server with ./vllm.sh MODEL_DIR"
+            ) from error
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise EndpointError(f"{url} refused the key; see $VIGIL_API_KEY or --key-file")
+        if not answer.is_success:
+            raise EndpointError(f"{url} answered {answer.status_code}: {answer.text[:300]}")
+        try:
+            data: dict[str, Any] = answer.json()
+        except ValueError as error:
+            raise EndpointError(f"{url} answered no JSON; is it an OpenAI-compatible endpoint?") from error
+        return data
+
+
+def served_pictures(
+    examples: Sequence[Example], *, model_dir: Path, sampling: Sampling, work: Path
+) -> list[Pictures] | None:
+    """The pictures as vLLM's processor makes them with the sizes of `vllm.sh`; None without its environment."""
+    try:
+        runtime = environment("serve")
+    except EnvironmentMissing:
+        return None
+    asked, answer = work / "frames.json", work / "served.json"
+    videos = [[str(frame.absolute()) for frame in example.frames] for example in examples]
+    question = {
+        "model": str(model_dir.absolute()),
+        "videos_kwargs": {"size": video_size(sampling)},
+        "videos": videos,
+    }
+    asked.write_text(json.dumps(question), encoding="utf-8")
+    script = INSIDE / "vigil_pixels.py"
+    run_script(runtime.program("python"), script, asked, answer, variables=runtime.variables())
+    return [Pictures.told(entry) for entry in json.loads(answer.read_text(encoding="utf-8"))]
+
+
+def folder_of(served: Served, named: Path | None) -> Path:
+    """The folder whose tokenizer and processor are compared; raises UsageError when nobody knows it."""
+    folder = named or served.folder
+    if folder is None:
+        raise UsageError(
+            f"the server's model {served.model} lies on another machine; name its folder here with --model-dir"
+        )
+    return folder

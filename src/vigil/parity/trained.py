@@ -1,0 +1,116 @@
+"""The training side: LLaMA-Factory itself, run on the examples with the very settings that a training would get."""
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vigil.environments import environment
+from vigil.errors import JobError, ManifestError
+from vigil.manifest import read_manifest
+from vigil.parity.sample import Example, entries_in
+from vigil.training.dataset import read_training_set
+from vigil.training.settings import complete
+
+SCRIPT = Path(__file__).resolve().parents[1] / "training_env" / "trained_prompts.py"
+ENTRY = "parity"
+TRAINED_KEYS = ("template", "video_fps", "video_maxlen", "video_max_pixels", "video_min_pixels")
+TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pictures:
+    """Processed pictures: the grid (pairs, rows, columns of patches), a digest, a few values."""
+
+    grid_thw: tuple[int, ...]
+    digest: str
+    probes: tuple[float, ...]
+
+    @classmethod
+    def told(cls, data: Mapping[str, Any]) -> "Pictures":
+        """From what one of the scripts wrote."""
+        return cls(grid_thw=tuple(data["grid_thw"]), digest=data["pixels"], probes=tuple(data["probes"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """What the model was trained on, up to its answer."""
+
+    ids: tuple[int, ...]
+    pictures: Pictures
+
+
+def trained_prompts(examples: Sequence[Example], *, data: Path, model_dir: Path, work: Path) -> list[Prompt]:
+    """Runs LLaMA-Factory's loader and collator on the examples.
+
+    `data` is the whole dataset's folder, whose contract makes the settings; `work` is for files on the way.
+    Raises JobError when LLaMA-Factory fails.
+    """
+    runtime = environment("train")
+    settings = _settings(data, model_dir) | {
+        "dataset": ENTRY,
+        "dataset_dir": str(work),
+        "output_dir": str(work / "out"),
+    }
+    _write_json(work / f"{ENTRY}.json", [example.data for example in examples])
+    columns = {"messages": "messages", "videos": "videos"}
+    entry = {"file_name": f"{ENTRY}.json", "formatting": "sharegpt", "columns": columns, "tags": TAGS}
+    _write_json(work / "dataset_info.json", {ENTRY: entry})
+    asked, answer = work / "settings.json", work / "trained.json"
+    _write_json(asked, settings)
+    run_script(runtime.program("python"), SCRIPT, asked, answer, variables=runtime.variables())
+    told = json.loads(answer.read_text(encoding="utf-8"))
+    _check_order(examples, told)
+    return [Prompt(ids=tuple(entry["ids"]), pictures=Pictures.told(entry)) for entry in told]
+
+
+def run_script(python: Path, script: Path, asked: Path, answer: Path, *, variables: Mapping[str, str]) -> None:
+    """Runs a script of another environment; raises JobError with the last line of what it said."""
+    done = subprocess.run(
+        [str(python), str(script), str(asked), str(answer)],
+        env=dict(variables) | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it said nothing")
+        raise JobError(f"{script.name} failed in {python.parent.parent.name}: {last.strip()[:400]}")
+
+
+def _settings(data: Path, model_dir: Path) -> dict[str, Any]:
+    """What `vigil train` would give LLaMA-Factory, with what this model's own training says on top."""
+    basic = {
+        "stage": "sft",
+        "do_train": True,
+        "finetuning_type": "lora",
+        "model_name_or_path": str(model_dir.absolute()),
+        "dataset_dir": str(data.absolute()),
+        "overwrite_cache": True,
+        "report_to": "none",
+    }
+    full = complete(basic | _trained_settings(model_dir), read_training_set(data, entries_in(data)))
+    return full | {"media_dir": str(data.absolute())}
+
+
+def _trained_settings(model_dir: Path) -> dict[str, Any]:
+    try:
+        held = read_manifest(model_dir).training.get("settings", {})
+    except ManifestError:
+        return {}
+    return {key: held[key] for key in TRAINED_KEYS if key in held}
+
+
+def _check_order(examples: Sequence[Example], told: Sequence[Mapping[str, Any]]) -> None:
+    if len(told) != len(examples):
+        raise JobError(f"LLaMA-Factory took {len(told)} of {len(examples)} examples; it dropped the rest as invalid")
+    for example, entry in zip(examples, told, strict=True):
+        if [Path(frame).name for frame in entry["frames"]] != [frame.name for frame in example.frames]:
+            raise JobError(f"LLaMA-Factory gave the examples back in another order, first at {example.name}")
+
+
+def _write_json(path: Path, data: Any) -> None:
+    path.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")

@@ -1,0 +1,45 @@
+"""The pictures as vLLM's processor makes them of a frame list. Runs in vLLM's environment, without Vigil.
+
+It takes the road of vLLM: each JPEG through PIL, the frames as one array, Qwen3-VL's video processor with the sizes
+that the server was started with. Told by a digest and a few values, as `trained_prompts.py` tells LLaMA-Factory's.
+
+    .venv-serve/bin/python vigil_pixels.py ASKED.json OUT.json
+
+where ASKED holds {"model": DIR, "videos_kwargs": {...}, "videos": [[FRAME, ...], ...]}.
+"""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from transformers import AutoVideoProcessor
+
+PROBES = 512
+STEPS = 1e4
+
+
+def served_pixels(asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """One entry a video: grid and pictures."""
+    processor = AutoVideoProcessor.from_pretrained(asked["model"])
+    return [_told(processor, frames, asked["videos_kwargs"]) for frames in asked["videos"]]
+
+
+def _told(processor: Any, frames: list[str], kwargs: dict[str, Any]) -> dict[str, Any]:
+    video = np.stack([np.asarray(Image.open(frame).convert("RGB")) for frame in frames])
+    made = processor(videos=[video], do_sample_frames=False, return_tensors="np", **kwargs)
+    flat = np.asarray(made["pixel_values_videos"], dtype=np.float64)
+    values = np.ascontiguousarray(flat).ravel()
+    places = np.linspace(0, values.size - 1, PROBES).astype(np.int64)
+    digest = hashlib.sha256(np.rint(values * STEPS).astype(np.int32).tobytes()).hexdigest()
+    grid = np.asarray(made["video_grid_thw"])[0].tolist()
+    return {"grid_thw": grid, "pixels": digest, "shape": list(flat.shape), "probes": values[places].tolist()}
+
+
+if __name__ == "__main__":
+    question, answer = map(Path, sys.argv[1:3])
+    told = served_pixels(json.loads(question.read_text(encoding="utf-8")))
+    answer.write_text(json.dumps(told), encoding="utf-8")

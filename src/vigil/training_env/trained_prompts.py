@@ -1,0 +1,60 @@
+"""What LLaMA-Factory really trains on: prompt tokens and pictures of each example, through its own loader and collator.
+
+Runs in the training environment. The pictures are told by a digest and by a few of their values, as they are large.
+
+    .venv-train/bin/python src/vigil/training_env/trained_prompts.py SETTINGS.json OUT.json
+"""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from llamafactory.data import SFTDataCollatorWith4DAttentionMask, get_dataset, get_template_and_fix_tokenizer
+from llamafactory.extras.constants import IGNORE_INDEX
+from llamafactory.hparams import get_train_args
+from llamafactory.model import load_tokenizer
+
+PROBES = 512
+STEPS = 1e4
+
+
+def trained_prompts(settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """One entry an example, in the order of the dataset: `ids` up to the answer, `grid_thw`, and the pictures."""
+    model_args, data_args, training_args, _, _ = get_train_args(settings)
+    loaded = load_tokenizer(model_args)
+    template = get_template_and_fix_tokenizer(loaded["tokenizer"], data_args)
+    dataset = get_dataset(template, model_args, data_args, training_args, stage="sft", **loaded)["train_dataset"]
+    collator = SFTDataCollatorWith4DAttentionMask(template=template, model=None, **loaded)
+    return [_told(example, collator) for example in dataset]
+
+
+def _told(example: dict[str, Any], collator: Any) -> dict[str, Any]:
+    frames = list(example["videos"][0])
+    prompt = sum(label == IGNORE_INDEX for label in example["labels"])
+    ids = [int(token) for token in example["input_ids"]]
+    batch = collator([dict(example)])
+    pixels = batch["pixel_values_videos"].float().numpy()
+    return {
+        "frames": frames,
+        "ids": ids[:prompt],
+        "answer": ids[prompt],
+        "grid_thw": batch["video_grid_thw"][0].tolist(),
+        **told_pixels(pixels),
+    }
+
+
+def told_pixels(pixels: np.ndarray) -> dict[str, Any]:
+    """A digest of the values, rounded to a ten-thousandth, and a few of them, evenly spread."""
+    flat = np.ascontiguousarray(pixels, dtype=np.float64).ravel()
+    places = np.linspace(0, flat.size - 1, PROBES).astype(np.int64)
+    digest = hashlib.sha256(np.rint(flat * STEPS).astype(np.int32).tobytes()).hexdigest()
+    return {"pixels": digest, "shape": list(pixels.shape), "probes": flat[places].tolist()}
+
+
+if __name__ == "__main__":
+    asked, answer = map(Path, sys.argv[1:3])
+    told = trained_prompts(json.loads(asked.read_text(encoding="utf-8")))
+    answer.write_text(json.dumps(told), encoding="utf-8")
