@@ -37,10 +37,11 @@ class Sample:
     @property
     def digest(self) -> str:
         """Changes with the clip's name, the window's number and any of its pictures."""
-        digest = hashlib.sha256(f"{self.clip}\n{self.window}\n".encode())
+        digest = hashlib.blake2b(f"{self.clip}\n{self.window}\n".encode(), digest_size=12)
         for jpeg in self.jpegs:
-            digest.update(len(jpeg).to_bytes(8, "big") + jpeg)
-        return digest.hexdigest()[:24]
+            digest.update(len(jpeg).to_bytes(8, "big"))
+            digest.update(jpeg)
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from vigil.errors import EndpointError, SourceError
 from vigil.score.items import Clip, Sample
@@ -20,6 +20,9 @@ from vigil.verdict import Cause, Verdict
 IN_FLIGHT = 48
 READERS = 2
 READ_AHEAD_CLIPS = 8
+Waiting: TypeAlias = "asyncio.Queue[tuple[Sample, str] | None]"
+"""Windows that are read and not yet asked, each with its digest; None ends a worker."""
+
 GONE = frozenset({Cause.UNREACHABLE, Cause.UNAUTHORIZED})
 
 
@@ -69,7 +72,7 @@ class Run:
 
         Raises EndpointError when the server is gone for good; what was answered is in the journal.
         """
-        queue: asyncio.Queue[Sample | None] = asyncio.Queue(maxsize=2 * self.in_flight)
+        queue: Waiting = asyncio.Queue(maxsize=2 * self.in_flight)
         tasks = [asyncio.create_task(self._feed(clips, queue))]
         tasks += [asyncio.create_task(self._work(queue)) for _ in range(self.in_flight)]
         try:
@@ -82,7 +85,7 @@ class Run:
         place = {clip.name: number for number, clip in enumerate(clips)}
         return sorted(self.records, key=lambda record: (place[record.clip], record.window))
 
-    async def _feed(self, clips: Sequence[Clip], queue: "asyncio.Queue[Sample | None]") -> None:
+    async def _feed(self, clips: Sequence[Clip], queue: Waiting) -> None:
         async for clip, samples in read_ahead(clips):
             if isinstance(samples, SourceError):
                 self._keep(_unreadable(clip, samples))
@@ -93,22 +96,24 @@ class Run:
         for _ in range(self.in_flight):
             await queue.put(None)
 
-    async def _put_unless_known(self, sample: Sample, queue: "asyncio.Queue[Sample | None]") -> None:
-        known = self.journal.known.get(sample.digest)
+    async def _put_unless_known(self, sample: Sample, queue: Waiting) -> None:
+        digest = sample.digest
+        known = self.journal.known.get(digest)
         if known is None:
-            await queue.put(sample)
+            await queue.put((sample, digest))
             return
         self.records.append(known)
         self.observer.answered(known)
 
-    async def _work(self, queue: "asyncio.Queue[Sample | None]") -> None:
-        while (sample := await queue.get()) is not None:
+    async def _work(self, queue: Waiting) -> None:
+        while (waiting := await queue.get()) is not None:
+            sample, digest = waiting
             asked_s = time.time()
             verdict = await self.judge.verdict(sample.jpegs, start_s=sample.start_s, end_s=sample.end_s)
             self._keep(
                 Record.of(
                     verdict,
-                    digest=sample.digest,
+                    digest=digest,
                     clip=sample.clip,
                     window=sample.window,
                     asked_s=asked_s,
