@@ -57,9 +57,9 @@ def find_ground(
     calibration = None if manifest is None else manifest.calibration
     named = None if task is None else load_task(task)
     if data is not None:
+        clips = dataset_clips(data, split)
         contract = read_manifest(data).contract
         asked, sampling = named or task_of(contract), contract.sampling
-        clips = dataset_clips(data, split)
     else:
         asked = named or (load_task("fight") if manifest is None else task_of(manifest.contract))
         sampling = _sampling(manifest, max_pixels, endpoint)
