@@ -12,6 +12,8 @@ from vigil.training.settings import Settings, is_distributed, is_ray
 RAY_CPUS_PER_WORKER = 10
 """LLaMA-Factory asks Ray for ten CPUs beside every GPU, and waits without end where there are fewer."""
 
+LOCAL_RAY = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+
 
 def gpu_count() -> int:
     """How many NVIDIA GPUs a child process will see."""
@@ -43,7 +45,9 @@ def for_machine(settings: Settings, *, gpus: int, environ: Mapping[str, str]) ->
     added: dict[str, Any] = {}
     if is_ray(settings) and "RAY_ADDRESS" not in environ:
         cpus = RAY_CPUS_PER_WORKER * max(gpus, settings["ray_num_workers"])
-        added["ray_init_kwargs"] = {"num_cpus": max(cpus, os.cpu_count() or 1), "include_dashboard": False}
+        added["ray_init_kwargs"] = {"num_cpus": max(cpus, os.cpu_count() or 1)} | LOCAL_RAY
+        # Left to itself LLaMA-Factory asks Ray's dashboard for this address.
+        added["master_addr"] = LOCAL_RAY["_node_ip_address"]
     # Only a trainer that is our own child gets our SIGTERM as it is.
     if not is_ray(settings) and not is_distributed(settings) and gpus <= 1:
         added["enable_jit_checkpoint"] = True

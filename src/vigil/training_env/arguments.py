@@ -1,0 +1,13 @@
+"""Every argument that the installed LLaMA-Factory takes for a training, one a line.
+
+After a new version of it:
+    .venv-train/bin/python src/vigil/training_env/arguments.py > src/vigil/training/llamafactory_keys.txt
+"""
+
+import dataclasses
+
+from llamafactory.hparams.parser import _TRAIN_ARGS
+
+if __name__ == "__main__":
+    names = {field.name for part in _TRAIN_ARGS for field in dataclasses.fields(part) if field.init}
+    print("\n".join(sorted(names)))  # noqa: T201
