@@ -1,0 +1,198 @@
+"""Training and export through the real LLaMA-Factory, on the CPU, with the tiny base and a few moving squares.
+
+What a machine without a GPU cannot show: that 4-bit weights load (bitsandbytes on a CPU is another code path), that
+bf16 is supported by the card (`use_cpu` skips that check), and that the batches of the large configs fit their cards.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from made_dataset import make_dataset
+from vigil.environments import CHECKOUT, environment
+from vigil.errors import EnvironmentMissing, JobError
+from vigil.export import export, plan_export
+from vigil.manifest import read_manifest
+from vigil.tiny import BASE_FOLDER
+from vigil.training import train
+from vigil.training.dataset import read_training_set
+from vigil.training.settings import complete, known_keys, load_settings
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+CONFIGS = sorted((CHECKOUT / "configs" / "train").rglob("*.yaml"))
+ON_TINY = [
+    f"model_name_or_path={BASE_FOLDER}",
+    "use_cpu=true",
+    "bf16=false",
+    "max_steps=3",
+    "logging_steps=1",
+    "dataloader_num_workers=0",
+    "preprocessing_num_workers=1",
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def train_environment() -> None:
+    """Skips where scripts/setup.sh train has not been run."""
+    try:
+        environment("train")
+    except EnvironmentMissing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("data"), examples=32)
+
+
+@pytest.fixture(scope="module")
+def adapter(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter trained by tiny_lora on 32 examples, twice over."""
+    output = tmp_path_factory.mktemp("saves") / "tiny"
+    train("tiny_lora", words(data, output))
+    return output
+
+
+def words(data: Path, output: Path, *more: str) -> list[str]:
+    base = f"model_name_or_path={BASE_FOLDER}"
+    return [base, f"dataset_dir={data}", f"output_dir={output}", "logging_steps=1", "num_train_epochs=2", *more]
+
+
+@pytest.fixture(scope="module")
+def parsed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What LLaMA-Factory understands of every config, as `vigil train` would hand it over."""
+    folder = tmp_path_factory.mktemp("parsed")
+    dataset = read_training_set(data, ["anomaly-train"])
+    files = [folder / config.name for config in CONFIGS]
+    for config, file in zip(CONFIGS, files, strict=True):
+        overrides = ["use_cpu=true", f"dataset_dir={data}", f"output_dir={folder / config.stem}"]
+        file.write_text(yaml.safe_dump(complete(load_settings(config, overrides), dataset)), encoding="utf-8")
+    trainer = environment("train")
+    script = Path(__file__).with_name("parse_configs.py")
+    command = [str(trainer.python), str(script), *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, env=trainer.variables(), cwd=CHECKOUT, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    answer = json.loads(done.stdout.splitlines()[-1])
+    answer["configs"] = {Path(path).stem: found for path, found in answer["configs"].items()}
+    return dict(answer)
+
+
+def test_there_are_seven_configs() -> None:
+    assert len(CONFIGS) == 7
+
+
+@pytest.mark.parametrize("name", [config.stem for config in CONFIGS])
+def test_llamafactory_understands_the_config(parsed: dict[str, Any], name: str) -> None:
+    found = parsed["configs"][name]
+    assert "error" not in found, found["error"]
+    assert found["template"] == "qwen3_vl_nothink"
+    assert (found["video_fps"], found["video_maxlen"], found["video_max_pixels"]) == (2.0, 6, 12_288)
+    assert found["freeze_vision_tower"] is True
+    assert found["lora_rank"] == 16
+    assert found["quantization_bit"] == (4 if name.endswith("qlora") else None)
+
+
+def test_the_list_of_keys_is_that_of_the_installed_llamafactory(parsed: dict[str, Any]) -> None:
+    assert set(parsed["keys"]) == known_keys()
+
+
+def test_a_training_leaves_an_adapter_a_manifest_and_a_curve(adapter: Path, data: Path) -> None:
+    manifest = read_manifest(adapter)
+    assert manifest.contract == read_manifest(data).contract
+    assert manifest.template == "qwen3_vl_nothink"
+    assert manifest.examples == 32
+    assert manifest.training["steps"] == 4
+    assert manifest.training["final_loss"] > 0
+    assert manifest.training["versions"]["llamafactory"]
+    assert (adapter / "adapter_model.safetensors").stat().st_size > 0
+    assert (adapter / "training_loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_finished_training_is_not_done_again(adapter: Path, data: Path) -> None:
+    started_s = time.monotonic()
+    assert train("tiny_lora", words(data, adapter)).already
+    assert time.monotonic() - started_s < 5
+
+
+def test_a_merged_model_says_what_base_and_adapter_say(adapter: Path, tmp_path: Path) -> None:
+    agreement = export(plan_export(adapter, out=tmp_path / "model"))
+    assert agreement is not None
+    assert agreement.max_logit_difference <= agreement.tolerance < agreement.adapter_effect
+    assert agreement.same_top_token
+    manifest = read_manifest(tmp_path / "model")
+    assert manifest.contract == read_manifest(adapter).contract
+    assert manifest.training["merged"]["checked"]
+    assert json.loads((tmp_path / "model" / "config.json").read_text())["dtype"] == "bfloat16"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+    assert plan_export(adapter, out=tmp_path / "model").done
+
+
+def test_a_merge_of_the_wrong_weights_is_found_out(adapter: Path, tmp_path: Path) -> None:
+    """The check must fail when the adapter is not in the model: here its folder is swapped for the base itself."""
+    script = CHECKOUT / "src" / "vigil" / "training_env" / "merge_check.py"
+    asked = json.dumps({"question": "?", "words": ["是的", "没有"]})
+    command = [str(environment("train").python), str(script), str(BASE_FOLDER), str(adapter), str(BASE_FOLDER), asked]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["max_logit_difference"] > found["tolerance"]
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_the_same_command_goes_on(data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "saves"
+    command = [sys.executable, "-m", "vigil", "train", "tiny_lora", *words(data, output, "num_train_epochs=100")]
+    first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert _wait_for(output / "trainer_log.jsonl", seconds=120)
+    first.send_signal(signal.SIGINT)
+    told = first.communicate(timeout=120)[1]
+    assert first.returncode == 1
+    assert "goes on from checkpoint-" in told.replace("\n", " ")
+    assert not (output / "vigil.json").exists()
+    steps = json.loads((output / "trainer_log.jsonl").read_text().splitlines()[-1])["current_steps"]
+    outcome = train("tiny_lora", words(data, output, "num_train_epochs=100"))
+    assert outcome.figures["resumed"]
+    assert steps < outcome.figures["steps"] == 200
+
+
+def _wait_for(path: Path, *, seconds: float) -> bool:
+    deadline_s = time.monotonic() + seconds
+    while time.monotonic() < deadline_s and not path.exists():
+        threading.Event().wait(0.1)
+    return path.exists()
+
+
+def test_a_failing_training_tells_why_in_one_line(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(JobError, match=r"lora_target|Target modules|target_modules"):
+        train("tiny_lora", words(data, tmp_path / "out", "lora_target=nosuch"))
+    assert not (tmp_path / "out" / "vigil.json").exists()
+
+
+def test_two_processes_train_together_under_deepspeed(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NPROC_PER_NODE", "2")
+    monkeypatch.chdir(CHECKOUT)
+    output = tmp_path / "multi"
+    outcome = train("qwen3vl_2b_lora_multigpu", [*ON_TINY, f"dataset_dir={data}", f"output_dir={output}"])
+    assert outcome.figures["steps"] == 3
+    assert "world size: 2" in (output / "train.log").read_text(errors="replace")
+
+
+def test_two_ray_workers_train_together(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shim = Path(__file__).with_name("ray_without_gpus")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(shim), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    output = tmp_path / "ray"
+    local = "ray_init_kwargs={num_cpus: 2, include_dashboard: false, _node_ip_address: 127.0.0.1}"
+    outcome = train("qwen3vl_2b_lora_ray", [*ON_TINY, local, f"dataset_dir={data}", f"output_dir={output}"])
+    assert outcome.figures["steps"] == 3
+    assert "world size: 2" in (output / "train.log").read_text(errors="replace")
