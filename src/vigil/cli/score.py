@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from vigil.cli.score_progress import ScoreProgress
-from vigil.errors import UsageError
+from vigil.errors import JobError, UsageError
 from vigil.judge import Endpoint, read_key
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.report import comparison_text, score_table, write_mistakes, write_pictures
@@ -26,7 +26,9 @@ from vigil.score.folds import pool, read_fold
 from vigil.score.ground import Ground, find_ground
 from vigil.score.items import Split
 from vigil.score.run import IN_FLIGHT
+from vigil.score.scorecard import Score
 from vigil.score.session import Scored, Settings, score_model
+from vigil.verdict import CAUSE_MEANINGS, Cause
 
 Paths = Annotated[list[Path] | None, typer.Argument(help="Folders of classes (fight/, normal/) or video files.")]
 Data = Annotated[Path | None, typer.Option(help="A built dataset: its stored frames are scored instead.")]
@@ -92,7 +94,9 @@ def score(
         in_flight=in_flight, deadline_s=deadline_s, rule=rule, threshold=threshold, fresh=fresh, strict=strict
     )
     endpoints = [endpoint] if other is None else [endpoint, other]
-    report(score_all(endpoints, ground, settings=settings, out=out), ground, out=out, json_file=json_file)
+    scored = score_all(endpoints, ground, settings=settings, out=out)
+    report(scored, ground, out=out, json_file=json_file)
+    require_answers([one.score for one in scored])
 
 
 def score_all(endpoints: Sequence[Endpoint], ground: Ground, *, settings: Settings, out: Path) -> list[Scored]:
@@ -138,6 +142,14 @@ def report(scored: Sequence[Scored], ground: Ground, *, out: Path, json_file: Pa
 
 def _against(other: dict[str, Any], comparison: Comparison) -> dict[str, Any]:
     return {"against": other, "comparison": comparison.to_json()}
+
+
+def require_answers(scores: Sequence[Score]) -> None:
+    """Raises JobError when a model answered about no clip at all: its figures say nothing of it."""
+    for score in scores:
+        if sum(score.figures.unknown.values()) == score.figures.n:
+            causes = ", ".join(f"{cause} ({CAUSE_MEANINGS[Cause(cause)]})" for cause in score.figures.unknown)
+            raise JobError(f"{score.model} answered about none of {score.figures.n} clips: {causes}")
 
 
 def combine_folds(files: Sequence[Path], *, json_file: Path | None) -> None:
