@@ -72,7 +72,7 @@ def score(
     fresh: Fresh = False,
     combine: Combine = False,
     in_flight: InFlight = IN_FLIGHT,
-    deadline_s: DeadlineS = 120.0,
+    deadline_s: DeadlineS = 300.0,
     rule: RuleOption = "top2",
     threshold: Threshold = 0.5,
     limit: Limit = None,

@@ -57,7 +57,7 @@ def _roc(axes: Axes, scores: Sequence[Score]) -> None:
     for score in scores:
         p_alarm, is_alarm = answered(score.answers)
         false_alarms, hits = roc_curve(p_alarm, is_alarm)
-        axes.plot(false_alarms, hits, drawstyle="steps-post", label=f"{score.model}, {_area(score)}")
+        axes.plot(false_alarms, hits, label=f"{score.model}, {_area(score)}")
     axes.set_xlabel("share of normal clips that alarm")
     axes.set_ylabel("share of incidents found")
     axes.set_title("ROC by clip", fontsize=10)

@@ -27,7 +27,7 @@ class Settings:
     """How to score; `deadline_s` bounds a request with its wait at the server."""
 
     in_flight: int = IN_FLIGHT
-    deadline_s: float = 120.0
+    deadline_s: float = 300.0
     rule: Rule = "top2"
     threshold: float = THRESHOLD
     fresh: bool = False

@@ -1,0 +1,37 @@
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from judging import SAMPLING, TASK
+from scoring import brightness_server
+from vigil.errors import EndpointError
+from vigil.judge import Endpoint
+from vigil.manifest import Contract
+from vigil.score.contract import served_sampling, task_of
+from vigil.tasks import load_task
+
+
+def test_a_shipped_task_that_still_asks_the_same_is_itself() -> None:
+    task = load_task("fight")
+    assert task_of(Contract.of(task, SAMPLING)) == task
+
+
+def test_a_task_that_was_changed_since_asks_what_was_trained() -> None:
+    old = replace(Contract.of(load_task("fight"), SAMPLING), question="有人打架吗?")
+    found = task_of(old)
+    assert found.question == "有人打架吗?" and found.label_of("noFight") == "normal"
+
+
+def test_a_task_that_is_nowhere_is_made_from_the_contract() -> None:
+    assert Contract.of(task_of(Contract.of(TASK, SAMPLING)), SAMPLING) == Contract.of(TASK, SAMPLING)
+
+
+def test_a_server_tells_its_sampling_or_none() -> None:
+    alias = Contract.of(TASK, SAMPLING).alias
+    with brightness_server(models=["tiny"]) as silent:
+        assert asyncio.run(served_sampling(Endpoint(url=silent.url))) is None
+    with brightness_server(models=["tiny", alias]) as telling:
+        assert asyncio.run(served_sampling(Endpoint(url=telling.url, model="tiny"))) == SAMPLING
+        with pytest.raises(EndpointError, match="has no model"):
+            asyncio.run(served_sampling(Endpoint(url=telling.url, model="other")))
