@@ -1,0 +1,192 @@
+"""`vllm.sh` on the real vLLM: what it lets in, what it says, and that nothing of it is left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from vigil.environments import CHECKOUT
+from vigil.errors import JobError
+from vigil.frames import encode_jpeg
+from vigil.judge.prompt import messages
+from vigil.serving import Server, running
+from vigil.serving.process import free_port
+from vigil.tasks import Task
+from vigil.tiny import BASE_FOLDER
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+READY_S = 120.0
+
+
+def _jpegs(count: int) -> list[bytes]:
+    return [encode_jpeg(np.full((96, 128, 3), 20 * index, np.uint8), quality=90) for index in range(count)]
+
+
+def _post(server: Server, path: str, body: object, *, key: str | None = None) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {server.key if key is None else key}"}
+    return httpx.post(f"{server.root}{path}", json=body, headers=headers, timeout=60, trust_env=False)
+
+
+def _ask(server: Server, media: str, count: int) -> httpx.Response:
+    asked = messages(_jpegs(count), "?", media="video" if media == "video" else "images", fps=2.0)
+    return _post(server, "/v1/chat/completions", {"model": server.model, "messages": asked, "max_tokens": 1})
+
+
+def _group(pid: int) -> list[str]:
+    """The living processes of a group."""
+    listed = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(maxsplit=2) for line in listed.splitlines()]
+    return [row[2] for row in rows if int(row[0]) == pid and not row[1].startswith("Z")]
+
+
+def _wait_until_gone(pid: int, *, within_s: float) -> list[str]:
+    deadline = time.monotonic() + within_s
+    while (left := _group(pid)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return left
+
+
+def test_a_window_six_images_and_plain_words_are_all_answered(server: Server) -> None:
+    assert _ask(server, "video", 6).status_code == 200
+    assert _ask(server, "video", 2).status_code == 200
+    assert _ask(server, "images", 6).status_code == 200
+    text = {"model": server.model, "messages": [{"role": "user", "content": "?"}], "max_tokens": 1}
+    assert _post(server, "/v1/chat/completions", text).status_code == 200
+
+
+def test_no_frame_is_dropped_in_silence(server: Server) -> None:
+    used = [_ask(server, "video", count).json()["usage"]["prompt_tokens"] for count in (6, 32, 40)]
+    assert used[0] < used[1] < used[2]
+
+
+def test_every_path_that_answers_wants_the_key(server: Server) -> None:
+    for path in ("/v1/chat/completions", "/invocations", "/tokenize", "/detokenize"):
+        assert _post(server, path, {}, key="wrong").status_code == 401, path
+    assert httpx.get(f"{server.root}/metrics", trust_env=False).status_code == 401
+    assert httpx.get(f"{server.root}/health", trust_env=False).status_code == 200
+
+
+def test_the_key_is_in_no_command_line_and_not_in_the_log(server: Server) -> None:
+    listed = subprocess.run(["ps", "-eo", "args="], capture_output=True, text=True, check=True).stdout
+    assert server.key not in listed
+    assert server.key not in server.log.read_text(errors="replace")
+
+
+def test_the_contract_is_a_second_name(server: Server, task: Task) -> None:
+    answer = httpx.get(
+        f"{server.url}/models", headers={"Authorization": f"Bearer {server.key}"}, trust_env=False
+    ).json()
+    assert server.plan.contract is not None
+    assert {card["id"] for card in answer["data"]} == {"tiny", server.plan.contract.alias}
+
+
+def test_it_needs_little_memory(server: Server) -> None:
+    listed = subprocess.run(["ps", "-eo", "pgid=,rss="], capture_output=True, text=True, check=True).stdout
+    rows = [tuple(map(int, line.split())) for line in listed.splitlines()]
+    resident_kib = [rss for pgid, rss in rows if pgid == server.pid]
+    assert sum(resident_kib) < 6 * 1024**2
+
+
+def _vllm_sh(*words: str, folder: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [str(CHECKOUT / "vllm.sh"), str(BASE_FOLDER), "--task", "fight", "--max-pixels", "12288", *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _server_pid(starter: int) -> int:
+    children = Path(f"/proc/{starter}/task/{starter}/children").read_text().split()
+    return int(children[0])
+
+
+def _read_until_ready(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if "stop      Ctrl-C" in line:
+            break
+    return "".join(said)
+
+
+def test_vllm_sh_says_how_to_call_it_and_ends_with_everything_on_a_signal(tmp_path: Path) -> None:
+    port = free_port()
+    process = _vllm_sh("--port", str(port), "--max-num-seqs", "4", folder=tmp_path)
+    said = _read_until_ready(process)
+    assert "ready after" in said
+    assert "cat .vigil/key" in said
+    assert oct((tmp_path / ".vigil" / "key").stat().st_mode & 0o777) == "0o600"
+    group = _server_pid(process.pid)
+    second = _vllm_sh("--port", str(port), folder=tmp_path)
+    told, _ = second.communicate(timeout=30)
+    assert (second.returncode, f"cannot listen on 127.0.0.1:{port}" in told) == (2, True)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 0
+    assert _wait_until_gone(group, within_s=5) == []
+
+
+def test_a_starter_that_is_killed_takes_vllm_with_it(tmp_path: Path) -> None:
+    process = _vllm_sh("--port", str(free_port()), folder=tmp_path)
+    assert process.stdout is not None
+    while "loading the weights" not in process.stdout.readline():
+        assert process.poll() is None
+    group = _server_pid(process.pid)
+    assert len(_group(group)) >= 3
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert _wait_until_gone(group, within_s=20) == []
+
+
+def test_an_unknown_flag_is_told_in_one_message(tmp_path: Path) -> None:
+    process = _vllm_sh("--port", str(free_port()), "--no-such-flag", "3", folder=tmp_path)
+    said, _ = process.communicate(timeout=READY_S)
+    assert process.returncode == 1
+    assert "vLLM knows no flag --no-such-flag" in said
+    assert "Traceback" not in said
+
+
+def test_damaged_weights_are_told_in_one_message(tmp_path: Path, task: Task) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    for file in BASE_FOLDER.iterdir():
+        data = file.read_bytes()
+        (model / file.name).write_bytes(data[: len(data) // 2] if file.suffix == ".safetensors" else data)
+    with (
+        pytest.raises(JobError, match="weights are damaged"),
+        running(model, task=task, log=tmp_path / "vllm.log", key_file=tmp_path / "key"),
+    ):
+        pass
+
+
+def test_an_adapter_is_served_beside_its_base(tmp_path: Path, task: Task, tiny_adapter: Path) -> None:
+    log, key = tmp_path / "vllm.log", tmp_path / "key"
+    with running(BASE_FOLDER, name="base", adapters=[f"fight={tiny_adapter}"], log=log, key_file=key) as both:
+        cards = httpx.get(
+            f"{both.url}/models", headers={"Authorization": f"Bearer {both.key}"}, trust_env=False
+        ).json()["data"]
+        assert {card["id"] for card in cards} >= {"base", "fight"}
+        assert [c["root"] for c in cards if c["id"].startswith("vigil-contract")].count(str(tiny_adapter)) == 1
+        answers = [_first_logprob(both, name) for name in ("base", "fight")]
+    assert answers[0] != answers[1]
+
+
+def _first_logprob(server: Server, model: str) -> float:
+    body = {
+        "model": model,
+        "messages": messages(_jpegs(6), "?", media="video", fps=2.0),
+        "max_tokens": 1,
+        "temperature": 0,
+        "logprobs": True,
+    }
+    answer = _post(server, "/v1/chat/completions", body)
+    return float(json.loads(answer.text)["choices"][0]["logprobs"]["content"][0]["logprob"])
