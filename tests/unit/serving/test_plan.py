@@ -1,0 +1,103 @@
+"""What is served comes from the manifest, or from what the user says in its place."""
+
+from pathlib import Path
+
+import pytest
+
+from model_folder import contract, make_adapter, make_model
+from vigil.errors import ManifestError, UsageError
+from vigil.frames import Sampling
+from vigil.serving import Plan, ServeSettings, Wanted, make_plan
+from vigil.tasks import load_task
+
+
+def _plan(model: Path, wanted: Wanted | None = None, *, name: str = "", adapters: tuple[str, ...] = ()) -> Plan:
+    run = model.parent / "run"
+    return make_plan(model, settings=ServeSettings(), wanted=wanted, name=name, adapters=adapters, templates=run)
+
+
+def test_a_manifest_is_enough(tmp_path: Path) -> None:
+    plan = _plan(make_model(tmp_path / "fight", held=contract(max_pixels=65_536)))
+    assert (plan.name, plan.sampling) == ("fight", Sampling(max_pixels=65_536))
+
+
+def test_without_a_manifest_the_message_says_how_to_go_on(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"--task fight .*--no-manifest"):
+        _plan(make_model(tmp_path / "base"))
+
+
+def test_a_base_is_served_under_a_task_and_what_differs_from_the_defaults(tmp_path: Path) -> None:
+    plan = _plan(make_model(tmp_path / "base"), Wanted(task=load_task("fight"), max_pixels=12_288))
+    assert plan.contract == contract(max_pixels=12_288)
+    assert len(plan.names) == 2
+
+
+def test_no_manifest_serves_without_a_contract(tmp_path: Path) -> None:
+    plan = _plan(make_model(tmp_path / "base"), Wanted(no_manifest=True, fps=5))
+    assert (plan.names, plan.sampling.fps) == (("base",), 5)
+
+
+def test_saying_otherwise_than_the_manifest_is_refused(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "fight", held=contract(fps=2))
+    with pytest.raises(ManifestError, match=r"trained otherwise: fps is 4 here and 2.*--no-manifest"):
+        _plan(model, Wanted(fps=4))
+    with pytest.raises(ManifestError, match="question"):
+        _plan(model, Wanted(task=load_task("fight_en")))
+    assert _plan(model, Wanted(fps=2)).sampling.fps == 2
+
+
+def test_a_base_takes_the_contract_of_its_adapter(tmp_path: Path) -> None:
+    adapter = make_adapter(tmp_path / "adapter", held=contract(fps=3))
+    plan = _plan(make_model(tmp_path / "base"), adapters=(str(adapter),))
+    assert (plan.sampling.fps, plan.adapters[0].name) == (3, "adapter")
+
+
+def test_two_samplings_cannot_be_served_at_once(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "fight", held=contract(fps=2))
+    adapter = make_adapter(tmp_path / "adapter", held=contract(fps=3))
+    with pytest.raises(ManifestError, match="cut differently"):
+        _plan(model, adapters=(f"other={adapter}",))
+
+
+def test_folders_that_are_no_models_are_told_apart(tmp_path: Path) -> None:
+    adapter = make_adapter(tmp_path / "adapter")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    unweighted = make_model(tmp_path / "unweighted", held=contract())
+    (unweighted / "model.safetensors").unlink()
+    for folder, words in (
+        (tmp_path / "nowhere", "there is no model folder"),
+        (adapter, "is a LoRA adapter, not a model"),
+        (empty, "it has no config.json"),
+        (unweighted, "holds no weights"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            _plan(folder)
+
+
+def test_a_damaged_manifest_is_told(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "fight", held=contract())
+    (model / "vigil.json").write_text("{")
+    with pytest.raises(ManifestError, match="cannot be read"):
+        _plan(model)
+
+
+@pytest.mark.parametrize("word", ["=x", "a b={}", "nothing-here"])
+def test_words_that_name_no_adapter_are_refused(tmp_path: Path, word: str) -> None:
+    adapter = make_adapter(tmp_path / "adapter")
+    with pytest.raises(UsageError):
+        _plan(make_model(tmp_path / "fight", held=contract()), adapters=(word.format(adapter),))
+
+
+def test_names_must_differ_and_may_not_look_like_a_contract(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "fight", held=contract())
+    adapter = make_adapter(tmp_path / "adapter")
+    with pytest.raises(UsageError, match="different names"):
+        _plan(model, adapters=(f"fight={adapter}",))
+    with pytest.raises(UsageError, match="cannot be a model's name"):
+        _plan(model, name="vigil-contract:fps=2")
+    with pytest.raises(UsageError, match="more than vLLM serves"):
+        big = make_adapter(tmp_path / "big", rank=1024)
+        from vigil.serving.model import lora_rank, read_adapter
+
+        lora_rank([read_adapter(str(big))])

@@ -1,0 +1,95 @@
+"""A server process is watched, and ended with everything that it started. Small real servers stand in for vLLM."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vigil.errors import JobError, UsageError
+from vigil.serving.command import Command
+from vigil.serving.foreground import LogFollower, root_url
+from vigil.serving.process import check_port, free_port, start
+
+FAMILY = """
+import subprocess, sys, http.server
+print("Starting to load model x", flush=True)
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Health).serve_forever()
+"""
+
+
+def _command(script: str, *words: str) -> Command:
+    return Command(argv=(sys.executable, "-c", script, *words), variables={})
+
+
+def _living(group: int) -> list[str]:
+    listed = subprocess.run(["ps", "-eo", "pgid=,stat="], capture_output=True, text=True, check=True).stdout
+    return [row for row in listed.splitlines() if row.split()[0] == str(group) and "Z" not in row.split()[1]]
+
+
+def test_it_is_ready_when_it_answers_and_leaves_no_child_behind(tmp_path: Path) -> None:
+    port = free_port()
+    process = start(_command(FAMILY, str(port)), log=tmp_path / "log", variables=dict(os.environ))
+    try:
+        assert process.wait_until_ready(f"http://127.0.0.1:{port}", timeout_s=30) > 0
+        assert len(_living(process.child.pid)) == 2
+    finally:
+        process.stop()
+    deadline = time.monotonic() + 5
+    while _living(process.child.pid) and time.monotonic() < deadline:
+        pass
+    assert _living(process.child.pid) == []
+
+
+def test_a_server_that_dies_is_told_at_once(tmp_path: Path) -> None:
+    script = "import sys; sys.exit('ValueError: no such thing')"
+    process = start(_command(script), log=tmp_path / "log", variables=dict(os.environ))
+    with pytest.raises(JobError, match="ValueError: no such thing"):
+        process.wait_until_ready("http://127.0.0.1:9", timeout_s=30)
+    process.stop()
+
+
+def test_a_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
+    process = start(_command("import time; time.sleep(60)"), log=tmp_path / "log", variables=dict(os.environ))
+    with pytest.raises(JobError, match="not ready after 0 s"):
+        process.wait_until_ready("http://127.0.0.1:9", timeout_s=0.2)
+    process.stop()
+
+
+def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="could not be started"):
+        start(Command(argv=("/nowhere/python",), variables={}), log=tmp_path / "log", variables={})
+
+
+def test_a_busy_port_is_told_before_anything_starts() -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        with pytest.raises(UsageError, match=rf"cannot listen on 127.0.0.1:{port} .*--port"):
+            check_port("127.0.0.1", port)
+    check_port("127.0.0.1", port)
+
+
+def test_a_log_is_read_line_by_line(tmp_path: Path) -> None:
+    follower = LogFollower(tmp_path / "log")
+    (tmp_path / "log").write_text("one\ntwo\nthr")
+    assert follower.news() == ["one", "two"]
+    with (tmp_path / "log").open("a") as log:
+        log.write("ee\n")
+    assert follower.news() == ["three"]
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [("127.0.0.1", "http://127.0.0.1:1"), ("0.0.0.0", "http://127.0.0.1:1"), ("::1", "http://[::1]:1")],
+)
+def test_the_address_is_one_that_this_machine_reaches(host: str, url: str) -> None:
+    assert root_url(host, 1) == url
