@@ -15,7 +15,7 @@ from PIL import Image
 
 from vigil.errors import DatasetError, ManifestError
 from vigil.frames import GRID_PX
-from vigil.manifest import Manifest, read_manifest
+from vigil.manifest import MANIFEST_NAME, Manifest, read_manifest
 
 REBUILD = "build it again with vigil dataset build"
 PAIR_MARK_TOKENS = 2 + len("<1000.0 seconds>")
@@ -45,8 +45,10 @@ def read_training_set(folder: Path, names: Sequence[str]) -> TrainingSet:
     try:
         manifest = read_manifest(folder)
     except ManifestError as error:
-        advice = "build one with vigil dataset build CLIPS (it writes vigil.json beside the examples)"
-        raise DatasetError(f"{folder} is no dataset to train on: {error}; {advice}") from error
+        problem = error if (folder / MANIFEST_NAME).exists() else f"it has no {MANIFEST_NAME}"
+        raise DatasetError(
+            f"{folder} is no dataset to train on ({problem}); build one: vigil dataset build CLIPS --out {folder}"
+        ) from error
     examples = [example for name in names for example in _examples(folder, name)]
     if not examples:
         raise DatasetError(f"{', '.join(names)} in {folder} holds no example; {REBUILD}")
