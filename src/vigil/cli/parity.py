@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from vigil.judge import Endpoint, read_key
@@ -34,15 +35,18 @@ def parity(
     """
     console = Console(stderr=True, highlight=False)
     endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file))
-    report = asyncio.run(
-        compare_dataset(
-            data,
-            endpoint,
-            limit=None if all_examples else limit,
-            model_dir=model_dir,
-            on_stage=lambda words: console.print(words, markup=False),
+    with Progress(TextColumn("{task.completed} asked"), TimeElapsedColumn(), console=console, transient=True) as bar:
+        asked = bar.add_task("asked", total=None)
+        report = asyncio.run(
+            compare_dataset(
+                data,
+                endpoint,
+                limit=None if all_examples else limit,
+                model_dir=model_dir,
+                on_stage=lambda words: bar.print(words, markup=False),
+                on_done=lambda: bar.advance(asked),
+            )
         )
-    )
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(report.as_json(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -56,10 +56,11 @@ async def compare_dataset(
         if pictures is None:
             logger.warning("no serving environment here: tokens and sizes are compared, pixels are not")
         differing = [
+            *_question_differences(contract, examples),
             *[
-                d
-                for e, p, i in zip(examples, prompts, ids, strict=True)
-                if (d := await _token_difference(asker, served, e, p, i))
+                difference
+                for example, prompt, theirs in zip(examples, prompts, ids, strict=True)
+                if (difference := await _token_difference(asker, served, example, prompt, theirs))
             ],
             *_picture_differences(examples, prompts, pictures or ()),
         ]
@@ -70,6 +71,22 @@ def _warn_of_contract(contract: Contract, served: Served) -> None:
     differences = contract.differences(served.alias) if served.alias else ["the server does not tell its contract"]
     for difference in differences:
         logger.warning("model %s: %s", served.model, difference)
+
+
+def _question_differences(contract: Contract, examples: Sequence[Example]) -> list[Difference]:
+    """The judge asks the contract's question, whatever an example was trained on."""
+    return [
+        Difference(
+            example=example.name,
+            frames=len(example.frames),
+            what="question",
+            at=0,
+            trained=example.question,
+            served=contract.question,
+        )
+        for example in examples
+        if example.question != contract.question
+    ]
 
 
 async def _token_difference(

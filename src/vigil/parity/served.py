@@ -73,8 +73,11 @@ class Asker:
             on_done()
             return ids
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(ask(example)) for example in examples]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(ask(example)) for example in examples]
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from several
         return [task.result() for task in tasks]
 
     async def words(self, ids: Sequence[int], *, model: str) -> str:
