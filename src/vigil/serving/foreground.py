@@ -29,6 +29,7 @@ STAGES = (
     (re.compile(r"Capturing CUDA graphs"), "capturing CUDA graphs"),
     (re.compile(r"Starting vLLM server"), "opening the port"),
 )
+TROUBLE_LINES = 3
 TROUBLE = re.compile(r"\b(?:ERROR|CRITICAL) ")
 
 
@@ -106,15 +107,15 @@ def _watch(process: Process, follower: LogFollower) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = process.child.wait(WATCH_S)
             raise JobError(why_it_died(process.log, code))
-        for line in filter(TROUBLE.search, follower.news()):
+        for line in list(filter(TROUBLE.search, follower.news()))[:TROUBLE_LINES]:
             logger.warning("vLLM: %s", line[:300])
 
 
 def _tell_stages(follower: LogFollower, on_stage: Callable[[str], None]) -> None:
     for line in follower.news():
-        for pattern, words in STAGES:
-            if found := pattern.search(line):
-                on_stage(words.format(*found.groups()))
+        found = ((pattern.search(line), words) for pattern, words in STAGES)
+        for words in [words.format(*match.groups()) for match, words in found if match]:
+            on_stage(words)
 
 
 @contextlib.contextmanager
