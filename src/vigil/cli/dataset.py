@@ -5,23 +5,21 @@ vigil dataset check data && vigil dataset preview data
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from vigil.cli.dataset_progress import bar
 from vigil.dataset.annotate import AnnotatePlan, annotate_dataset
 from vigil.dataset.build import BuildPlan, BuildReport, build_dataset
 from vigil.dataset.check import CUTOFF_LEN, CheckReport, SplitFacts, check_dataset
 from vigil.dataset.clips import Meaning
 from vigil.dataset.cutting import Recipe
 from vigil.dataset.examples import SPLITS, split_name
-from vigil.dataset.pool import Progress as Told
 from vigil.dataset.preview import write_preview
 from vigil.dataset.short import ShortPolicy
 from vigil.dataset.split import SplitPlan
@@ -96,7 +94,7 @@ def build(
         jobs=jobs or len(os.sched_getaffinity(0)),
         strict=strict,
     )
-    with _bar("cutting clips") as told:
+    with bar("cutting clips") as told:
         report = build_dataset(plan, progress=told)
     _show_build(report)
 
@@ -112,7 +110,7 @@ def check(
 
     Example: vigil dataset check data --tokenizer models/Qwen3-VL-2B-Instruct
     """
-    with _bar("reading frames") as told:
+    with bar("reading frames") as told:
         report = check_dataset(folder, tokenizer=tokenizer, cutoff_len=cutoff_len, progress=told)
     _show_check(report, show=show)
     if report.errors:
@@ -165,7 +163,7 @@ def preview(
 
     Example: vigil dataset preview data --limit 0
     """
-    with _bar("drawing sheets") as told:
+    with bar("drawing sheets") as told:
         path = write_preview(folder, out or folder / "preview.html", limit=limit or None, progress=told)
     typer.echo(str(path))
 
@@ -191,7 +189,7 @@ def annotate(
     if key_env != KEY_VARIABLE and not key:
         raise UsageError(f"--key-env: the environment variable {key_env} is empty or not set")
     endpoint = Endpoint(url=url, model=model, api_key=key)
-    with _bar("describing windows") as told:
+    with bar("describing windows") as told:
         plan = AnnotatePlan(folder=folder, endpoint=endpoint, jobs=jobs, limit=limit, redo=redo)
         report = annotate_dataset(plan, progress=told)
     for reason, count in report.reasons.most_common():
@@ -210,20 +208,6 @@ def _meaning(word: str) -> tuple[str, Meaning]:
     if not name or meaning not in meanings:
         raise UsageError(f"--label {word!r}: write FOLDER=alarm, FOLDER=normal or FOLDER=skip")
     return name, meanings[meaning]
-
-
-@contextmanager
-def _bar(what: str) -> Iterator[Told]:
-    """A progress bar on stderr; a stopped job says that it can go on."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    try:
-        with Progress(*columns, console=console) as progress:
-            number = progress.add_task(what, total=None)
-            yield lambda done, total, name: progress.update(number, completed=done, total=total)
-    except KeyboardInterrupt:
-        console.print("stopped; what is complete was kept, and the same command goes on from there")
-        raise
 
 
 def _show_build(report: BuildReport) -> None:

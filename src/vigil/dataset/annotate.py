@@ -18,7 +18,7 @@ from typing import TypeAlias
 import openai
 
 from vigil.dataset.annotations import Annotation, AnnotationLog, read_log
-from vigil.dataset.check import task_of
+from vigil.dataset.contract import read_contract
 from vigil.dataset.describer import Describer, NoReply, answer_text
 from vigil.dataset.digest import data_digest
 from vigil.dataset.disk import explained
@@ -80,7 +80,7 @@ def annotate_dataset(plan: AnnotatePlan, *, progress: Progress = silent) -> Anno
 
     Raises EndpointError when the endpoint cannot be used; what was written until then is in the dataset.
     """
-    task = task_of(read_manifest(plan.folder))
+    _, task = read_contract(plan.folder)
     report = AnnotateReport(model=plan.endpoint.model)
     try:
         asyncio.run(_run(plan, task, report, progress))

@@ -77,6 +77,7 @@ def build_dataset(plan: BuildPlan, *, progress: Progress = silent) -> BuildRepor
     found = find_clips(plan.clips, plan.task, meanings=plan.meanings)
     clips = _limited(found.clips, plan)
     notes = _passed_over(found.ignored)
+    named = _named_sources(clips, plan)
     _prepare(plan.out)
     earlier = EarlierAnswers.of(plan.out, plan.task)
     results = cut_all(clips, plan.out, plan.recipe, jobs=plan.jobs, progress=progress)
@@ -85,7 +86,7 @@ def build_dataset(plan: BuildPlan, *, progress: Progress = silent) -> BuildRepor
     readable = [clip for clip in clips if clip.name in stored]
     _refuse_failures(readable, unreadable, plan)
     _refuse_contradictions(readable, stored)
-    groups, grouped_by, group_notes = _groups(readable, stored, plan)
+    groups, grouped_by, group_notes = _groups(readable, stored, named, plan)
     splits = assign_splits(readable, groups, plan.split)
     examples = _examples(readable, stored, groups, splits, plan.task, earlier)
     notes += group_notes + _leaks(groups, splits) + earlier.set_aside(plan.out)
@@ -124,6 +125,8 @@ def _limited(clips: Sequence[Clip], plan: BuildPlan) -> list[Clip]:
 
 def _prepare(out: Path) -> None:
     """Finds out early that the folder cannot be written; clears what a killed build left half-written."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file; name a folder")
     with explained(out):
         out.mkdir(parents=True, exist_ok=True)
         (out / MANIFEST_NAME).unlink(missing_ok=True)
@@ -153,12 +156,20 @@ def _refuse_contradictions(clips: Sequence[Clip], stored: Mapping[str, StoredCli
             )
 
 
+def _named_sources(clips: Sequence[Clip], plan: BuildPlan) -> dict[str, str]:
+    """The groups that a CSV tells, read before the long work starts; empty when there is none."""
+    path = plan.sources or plan.clips / SOURCES_NAME
+    if plan.sources and not plan.sources.is_file():
+        raise UsageError(f"--sources: there is no file {plan.sources}")
+    return group_by_csv(clips, path, plan.task) if path.is_file() else {}
+
+
 def _groups(
-    clips: Sequence[Clip], stored: Mapping[str, StoredClip], plan: BuildPlan
+    clips: Sequence[Clip], stored: Mapping[str, StoredClip], csv_groups: Mapping[str, str], plan: BuildPlan
 ) -> tuple[dict[str, str], str, list[str]]:
     """The group of each clip, how they were found, and what the reader should know about it."""
     path = plan.sources or plan.clips / SOURCES_NAME
-    named = group_by_csv(clips, path, plan.task) if plan.sources or path.is_file() else {}
+    named = {clip.name: csv_groups[clip.name] for clip in clips if clip.name in csv_groups}
     rest = [clip for clip in clips if clip.name not in named]
     prints = {clip.name: stored[clip.name].fingerprint for clip in rest}
     looks = group_by_looks(rest, prints, {clip.name: stored[clip.name].format for clip in rest})

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from vigil.dataset.answers import verdict_of
 from vigil.dataset.clips import Split
+from vigil.dataset.contract import read_contract
 from vigil.dataset.digest import data_digest
 from vigil.dataset.examples import SPLITS, Example, read_splits, split_name, split_path
 from vigil.dataset.findings import Finding, several
@@ -29,10 +30,9 @@ from vigil.dataset.tokens import (
     split_words,
     visual_tokens,
 )
-from vigil.errors import DatasetError, ManifestError, UsageError
 from vigil.frames import GRID_PX
-from vigil.manifest import Manifest, read_manifest
-from vigil.tasks import Task, load_task
+from vigil.manifest import Manifest
+from vigil.tasks import Task
 
 CUTOFF_LEN = 2048
 """LLaMA-Factory's own default."""
@@ -80,11 +80,7 @@ def check_dataset(
     folder: Path, *, tokenizer: Path | None = None, cutoff_len: int = CUTOFF_LEN, progress: Progress = silent
 ) -> CheckReport:
     """Checks a dataset folder; raises DatasetError when it cannot even be read."""
-    try:
-        manifest = read_manifest(folder)
-    except ManifestError as error:
-        raise DatasetError(f"{error}; if its build was stopped, run the same build again") from error
-    task = task_of(manifest)
+    manifest, task = read_contract(folder)
     splits = read_splits(folder, task)
     text = load_tokenizer(tokenizer) if tokenizer else FromAbove()
     frames = [frame for examples in splits.values() for example in examples for frame in example.frames]
@@ -109,24 +105,6 @@ def check_dataset(
         exact_tokens=text.exact,
         cutoff_len=cutoff_len,
     )
-
-
-def task_of(manifest: Manifest) -> Task:
-    """The task of a dataset: the one of its name when it still asks the same, else what the manifest holds of it."""
-    contract = manifest.contract
-    told = Task(
-        name=contract.task,
-        question=contract.question,
-        alarm_word=contract.alarm_word,
-        normal_word=contract.normal_word,
-        language="en" if contract.alarm_word.isascii() else "zh",
-    )
-    try:
-        named = load_task(contract.task)
-    except UsageError:
-        return told
-    same = (named.question, named.alarm_word, named.normal_word) == (told.question, told.alarm_word, told.normal_word)
-    return named if same else told
 
 
 def _of_registry(folder: Path, splits: Splits) -> Iterator[Finding]:

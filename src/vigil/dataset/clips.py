@@ -135,6 +135,10 @@ def _refuse_unknown(videos: Iterable[str], folder: Path, task: Task) -> None:
         lost[PurePosixPath(video).parent.as_posix()] += 1
     if not lost:
         return
+    if list(lost) == ["."] and task.label_of(folder.resolve().name):
+        raise DatasetError(
+            f"{folder} holds the clips of one class; give the folder above it, {folder.resolve().parent}"
+        )
     where = ", ".join(f"{'the folder itself' if name == '.' else name} ({n} clips)" for name, n in lost.items())
     raise DatasetError(
         f"{folder}: nothing says what these clips are: {where}. Task {task.name!r} knows as alarm: "

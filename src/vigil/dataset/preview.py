@@ -13,15 +13,14 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from vigil.dataset.check import task_of
 from vigil.dataset.clips import Split
+from vigil.dataset.contract import read_contract
 from vigil.dataset.disk import write_whole
 from vigil.dataset.examples import SPLITS, Example, read_splits
 from vigil.dataset.pictures import read_frame
 from vigil.dataset.pool import Progress, silent
 from vigil.errors import DatasetError, UsageError
 from vigil.frames import RGB, decode_jpeg, encode_jpeg, resize
-from vigil.manifest import read_manifest
 
 SHEET_HEIGHT_PX = 120
 SHEET_QUALITY = 75
@@ -42,7 +41,7 @@ def write_preview(folder: Path, path: Path, *, limit: int | None, progress: Prog
     """Writes the page for a dataset; with `limit`, for so many windows, evenly chosen over all of them."""
     if limit is not None and limit < 1:
         raise UsageError(f"--limit must be at least 1, or 0 for all windows, not {limit}")
-    task = task_of(read_manifest(folder))
+    _, task = read_contract(folder)
     splits = read_splits(folder, task)
     rows = [(split, example) for split in SPLITS for example in splits[split]]
     chosen = _evenly(rows, limit)

@@ -218,3 +218,15 @@ def test_ctrl_c_leaves_whole_clips_only(clips: Path, tmp_path: Path) -> None:
         build_dataset(plan(clips, tmp_path, jobs=2), progress=stop)
     assert all((folder / MARKER_NAME).is_file() for folder in tmp_path.glob("frames/*/*"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["frames"]
+
+
+def test_wrong_paths_and_a_wrong_csv_are_told_before_any_work(clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UsageError, match="is a file"):
+        build_dataset(plan(clips, tmp_path / "file"))
+    with pytest.raises(UsageError, match="there is no file"):
+        build_dataset(plan(clips, tmp_path / "data", sources=tmp_path / "none.csv"))
+    with pytest.raises(DatasetError, match="needs the columns"):
+        build_dataset(plan(clips, tmp_path / "data", sources=tmp_path / "bad.csv"))
+    assert not (tmp_path / "data").exists()

@@ -76,3 +76,9 @@ def test_links_in_a_circle_are_entered_once(tmp_path: Path) -> None:
     touch(tmp_path, "fight/a.mp4", "normal/b.mp4")
     (tmp_path / "fight/again").symlink_to(tmp_path, target_is_directory=True)
     assert len(find_clips(tmp_path, FIGHT).clips) == 2
+
+
+def test_the_folder_of_one_class_is_answered_with_the_folder_above(tmp_path: Path) -> None:
+    touch(tmp_path, "fight/a.mp4", "normal/b.mp4")
+    with pytest.raises(DatasetError, match="give the folder above it"):
+        find_clips(tmp_path / "fight", FIGHT)

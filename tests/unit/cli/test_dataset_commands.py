@@ -1,0 +1,114 @@
+"""The commands of `vigil dataset`, as a person runs them: exit codes, what goes where, nothing half-written."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from scripted_server import ScriptedServer, chat
+from vigil.cli import main
+
+
+def write_clip(path: Path, *, seed: int, seconds: float = 2.0, size: tuple[int, int] = (96, 64)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(seed)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for _ in range(round(seconds * 10)):
+            coarse = random.integers(0, 255, (size[1] // 16, size[0] // 16, 3), dtype=np.uint8)
+            picture = np.kron(coarse, np.ones((16, 16, 1), np.uint8))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    for number in range(6):
+        write_clip(folder / f"fight/f{number}.mp4", seed=number)
+        write_clip(folder / f"nofight/n{number}.mp4", seed=50 + number)
+    return folder
+
+
+def test_the_road_from_clips_to_a_described_dataset(clips, tmp_path, capsys, monkeypatch) -> None:
+    out = str(tmp_path / "data")
+    assert main(["dataset", "build", str(clips), "--out", out, "--max-pixels", "12288"]) == 0
+    told = capsys.readouterr()
+    assert "anomaly-train: 8 windows (4 alarm, 4 normal) of 8 clips" in told.out
+    assert "no sources.csv" in told.err
+    assert main(["dataset", "check", out]) == 0
+    assert "0 errors" in capsys.readouterr().out
+    assert main(["dataset", "preview", out]) == 0
+    assert (tmp_path / "data/preview.html").is_file()
+    monkeypatch.setenv("MY_KEY", "secret")
+    with ScriptedServer(api_key="secret") as server:
+        server.default = chat("人们在走廊里走动。")
+        assert main(["dataset", "annotate", out, "--url", server.url, "--key-env", "MY_KEY", "--jobs", "2"]) == 0
+    assert "12 answers written by scripted" in capsys.readouterr().out
+
+
+def test_a_check_that_finds_errors_exits_with_1(clips, tmp_path, capsys) -> None:
+    out = tmp_path / "data"
+    assert main(["dataset", "build", str(clips), "--out", str(out), "--max-pixels", "12288"]) == 0
+    next(out.glob("frames/alarm/*/*.jpg")).unlink()
+    assert main(["dataset", "check", str(out)]) == 1
+    assert "error: 1 frames are missing or unreadable" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["build", "nowhere"], 2, "there is no folder nowhere"),
+        (["build", "{clips}", "--frames", "5"], 2, "frames must be even"),
+        (["build", "{clips}", "--label", "x=y"], 2, "write FOLDER=alarm"),
+        (["build", "{clips}", "--fold", "1"], 2, "belong together"),
+        (["check", "nowhere"], 1, "no finished dataset"),
+        (["annotate", "nowhere", "--key-env", "NOT_SET_ANYWHERE"], 2, "NOT_SET_ANYWHERE is empty"),
+    ],
+)
+def test_mistakes_end_on_one_line_with_the_right_code(clips, capsys, words, code, message) -> None:
+    assert main(["dataset", *(word.format(clips=clips) for word in words)]) == code
+    told = capsys.readouterr().err.strip()
+    assert message in told
+    assert len(told.splitlines()) == 1
+
+
+def test_ctrl_c_ends_a_build_at_once_and_leaves_whole_clips(tmp_path: Path) -> None:
+    for number in range(8):
+        write_clip(tmp_path / f"clips/fight/f{number}.mp4", seed=number, seconds=25, size=(320, 240))
+        write_clip(tmp_path / f"clips/normal/n{number}.mp4", seed=50 + number, seconds=25, size=(320, 240))
+    out = tmp_path / "data"
+    command = [
+        sys.executable,
+        "-m",
+        "vigil",
+        "dataset",
+        "build",
+        str(tmp_path / "clips"),
+        "--out",
+        str(out),
+        "--jobs",
+        "2",
+    ]
+    # A session of its own, so that the signal reaches the whole group, as a terminal sends it.
+    job = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    deadline_s = time.monotonic() + 60
+    while not list(out.glob("frames/*/*/clip.json")) and time.monotonic() < deadline_s:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            job.wait(timeout=0.02)
+    os.killpg(job.pid, signal.SIGINT)
+    _, told = job.communicate(timeout=60)
+    assert job.returncode != 0
+    assert "Traceback" not in told
+    assert "the same command goes on from there" in told
+    assert not list(out.rglob("*.partial"))
+    assert not (out / "vigil.json").exists()
+    assert all((folder / "clip.json").is_file() for folder in out.glob("frames/*/*"))
