@@ -63,6 +63,10 @@ class Contract:
         }
         return ":".join([ALIAS_PREFIX, *(f"{key}={value}" for key, value in parts.items())])
 
+    def alias_for(self, adapter: str) -> str:
+        """The alias of an adapter that is served beside its base: one of its own, as no two models share a name."""
+        return f"{self.alias}:adapter={quote(adapter)}"
+
     def differences(self, alias: str) -> list[str]:
         """What a server's alias says otherwise than this contract, one sentence each."""
         theirs, ours = _alias_parts(alias), _alias_parts(self.alias)

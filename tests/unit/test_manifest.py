@@ -60,3 +60,9 @@ def test_each_difference_is_a_sentence() -> None:
 def test_another_question_is_a_difference() -> None:
     english = Contract.of(load_task("fight_en"), Sampling())
     assert any("question" in difference for difference in contract().differences(english.alias))
+
+
+def test_an_adapter_has_an_alias_of_its_own_that_says_the_same() -> None:
+    alias = contract().alias_for("night shift")
+    assert alias != contract().alias
+    assert contract().differences(alias) == [] and sampling_from_alias(alias) == contract().sampling

@@ -173,7 +173,7 @@ def _adapters(plan: Plan) -> Flags:
     if not plan.adapters:
         return {}
     named = [(adapter.name, adapter.path) for adapter in plan.adapters]
-    named += [(a.contract.alias, a.path) for a in plan.adapters if a.contract is not None]
+    named += [(a.contract.alias_for(a.name), a.path) for a in plan.adapters if a.contract is not None]
     # As JSON, because the contract's name holds equals signs.
     modules = [json.dumps({"name": name, "path": str(path)}) for name, path in dict.fromkeys(named)]
     return {
