@@ -26,6 +26,7 @@ from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
 
 from vigil.dataset.synth import draw_clip
 from vigil.tiny.examination import auc
+from vigil.tiny.lora import add_lora
 from vigil.tiny.prompts import Encode, build_batch
 from vigil.tiny.sight import Seen, see, think
 from vigil.tiny.windows import FPS, WINDOW_FRAMES, Image, fitted, patches_of
@@ -69,35 +70,6 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     return middle - half, middle + half
-
-
-class Adapted(nn.Module):  # type: ignore[misc]
-    """A linear layer with a low-rank addition."""
-
-    def __init__(self, base: nn.Linear, rank: int) -> None:
-        super().__init__()
-        self.base = base
-        self.down = nn.Parameter(torch.randn(rank, base.in_features) / math.sqrt(base.in_features))
-        self.up = nn.Parameter(torch.zeros(base.out_features, rank))
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """The layer's output with twice the low-rank part, which is LLaMA-Factory's default scale."""
-        out: Tensor = self.base(hidden) + 2.0 * ((hidden @ self.down.T.to(hidden.dtype)) @ self.up.T.to(hidden.dtype))
-        return out
-
-
-def add_lora(model: Qwen3VLForConditionalGeneration, *, rank: int) -> list[nn.Parameter]:
-    """Freeze the model and put a low-rank addition on every linear layer of the language model."""
-    model.requires_grad_(False)
-    added: list[nn.Parameter] = []
-    for layer in model.model.language_model.layers:
-        for part in (layer.self_attn, layer.mlp):
-            for name, child in list(part.named_children()):
-                if isinstance(child, nn.Linear):
-                    adapted = Adapted(child, rank)
-                    setattr(part, name, adapted)
-                    added += [adapted.down, adapted.up]
-    return added
 
 
 def seen_windows(

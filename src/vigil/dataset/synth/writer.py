@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from fractions import Fraction
@@ -66,14 +66,19 @@ def write_dataset(
     _write_sources(out, plans)
     missing = [plan for plan in plans if not plan.path(out).exists()]
     done = len(plans) - len(missing)
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(max_workers=workers or os.cpu_count(), mp_context=context)
+    for number in _write_clips(missing, out, workers=workers or os.cpu_count()):
+        if progress is not None:
+            progress(done + number, len(plans))
+
+
+def _write_clips(plans: list[ClipPlan], out: Path, *, workers: int | None) -> Iterator[int]:
+    """Write clips in processes; gives how many are done after each one."""
+    executor = ProcessPoolExecutor(max_workers=workers, mp_context=multiprocessing.get_context("spawn"))
     try:
-        futures = [executor.submit(write_clip, plan, out) for plan in missing]
-        for number, future in enumerate(as_completed(futures), start=done + 1):
+        futures = [executor.submit(write_clip, plan, out) for plan in plans]
+        for number, future in enumerate(as_completed(futures), start=1):
             future.result()
-            if progress is not None:
-                progress(number, len(plans))
+            yield number
     finally:
         executor.shutdown(cancel_futures=True)
 
