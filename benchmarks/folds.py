@@ -15,9 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from vigil.demo import TINY_BASE, TINY_SAMPLING, score_table
+from vigil.demo import TINY_BASE, TINY_SAMPLING, score_table, wide_console
 from vigil.errors import JobError, VigilError
 from vigil.serving import Server, running
 from vigil.tasks import load_task
@@ -30,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except VigilError as error:
         print(f"folds: {error}", file=sys.stderr)
         return error.exit_code
-    Console(highlight=False).print(score_table(summary))
+    wide_console().print(score_table(summary))
     gain = summary["lora"]["roc_auc"] - summary["base"]["roc_auc"]
     print(f"ratio lora_minus_base_auc {gain:.3f}")
     if options.json:

@@ -209,7 +209,7 @@ def _write_json(path: Path, data: Any) -> None:
 
 
 def _tell(summary: dict[str, Any], settings: Settings, server: Server) -> None:
-    stdout = Console(highlight=False)
+    stdout = wide_console()
     stdout.print(score_table(summary))
     stdout.print(_time_table(summary["seconds"]))
     out = settings.out
@@ -225,6 +225,12 @@ def _tell(summary: dict[str, Any], settings: Settings, server: Server) -> None:
     )
     if settings.web:
         stdout.print("The web pages are not part of this version yet; --no-web leaves this line out.")
+
+
+def wide_console() -> Console:
+    """Standard output for tables: a file or a pipe has no width of its own, so it gets enough."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=132)
 
 
 def score_table(summary: dict[str, Any]) -> Table:

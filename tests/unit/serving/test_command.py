@@ -124,7 +124,7 @@ def test_an_adapter_is_served_under_its_name_and_its_contract(tmp_path: Path) ->
     adapter = make_adapter(tmp_path / "adapter", held=held, rank=24)
     argv = serve_command(_plan(tmp_path, runtime, adapters=(f"fight={adapter}",)), runtime, KEY).argv
     modules = [json.loads(word) for word in _values(argv, "--lora-modules")]
-    assert modules == [{"name": "fight", "path": str(adapter)}, {"name": held.alias, "path": str(adapter)}]
+    assert modules == [{"name": "fight", "path": str(adapter)}, {"name": held.alias_for("fight"), "path": str(adapter)}]
     assert _values(argv, "--max-lora-rank") == ["32"]
 
 
