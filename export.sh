@@ -10,6 +10,6 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 [[ -x $here/.venv/bin/vigil ]] || "$here/scripts/setup.sh" core
-[[ -x $here/.venv-train/bin/llamafactory-cli || -n ${VIGIL_TRAIN_ENV:-} ]] || "$here/scripts/setup.sh" train
+[[ -x $here/.venv-train/bin/llamafactory-cli || -n ${VIGIL_TRAIN_PYTHON:-} ]] || "$here/scripts/setup.sh" train
 cd "$here"
 exec .venv/bin/vigil export "$@"

@@ -24,7 +24,8 @@ while [[ $# -gt 0 ]]; do
 done
 [[ $model == */* ]] || wrong "a model is named OWNER/NAME, like Qwen/Qwen3-VL-2B-Instruct, not '$model'"
 folder=${folder:-models/${model##*/}}
-env=${VIGIL_TRAIN_ENV:-.venv-train}
+env=.venv-train
+[[ -n ${VIGIL_TRAIN_PYTHON:-} ]] && env=$(dirname "$(dirname "$VIGIL_TRAIN_PYTHON")")
 [[ -x $env/bin/python ]] || scripts/setup.sh train
 
 case $source in

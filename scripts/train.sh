@@ -15,5 +15,5 @@ if [[ $# -eq 0 ]]; then
     exit 2
 fi
 [[ -x .venv/bin/vigil ]] || scripts/setup.sh core
-[[ -x .venv-train/bin/llamafactory-cli || -n ${VIGIL_TRAIN_ENV:-} ]] || scripts/setup.sh train
+[[ -x .venv-train/bin/llamafactory-cli || -n ${VIGIL_TRAIN_PYTHON:-} ]] || scripts/setup.sh train
 exec .venv/bin/vigil train "$@"

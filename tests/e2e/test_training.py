@@ -5,7 +5,6 @@ bf16 is supported by the card (`use_cpu` skips that check), and that the batches
 """
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -23,8 +22,10 @@ from vigil.errors import EnvironmentMissing, JobError
 from vigil.export import export, plan_export
 from vigil.manifest import read_manifest
 from vigil.tiny import BASE_FOLDER
-from vigil.training import train
+from vigil.training import plan_training, train
 from vigil.training.dataset import read_training_set
+from vigil.training.hardware import for_machine, launch_variables
+from vigil.training.llamafactory import Job
 from vigil.training.settings import complete, known_keys, load_settings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -187,12 +188,20 @@ def test_two_processes_train_together_under_deepspeed(
     assert "world size: 2" in (output / "train.log").read_text(errors="replace")
 
 
-def test_two_ray_workers_train_together(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shim = Path(__file__).with_name("ray_without_gpus")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(shim), os.environ.get("PYTHONPATH", "")]))
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    output = tmp_path / "ray"
+def test_two_ray_workers_train_together(data: Path, tmp_path: Path) -> None:
+    """With the settings of the plan, but started from here: a worker asks Ray for one CPU in place of ten."""
     local = "ray_init_kwargs={num_cpus: 2, include_dashboard: false, _node_ip_address: 127.0.0.1}"
-    outcome = train("qwen3vl_2b_lora_ray", [*ON_TINY, local, f"dataset_dir={data}", f"output_dir={output}"])
-    assert outcome.figures["steps"] == 3
-    assert "world size: 2" in (output / "train.log").read_text(errors="replace")
+    chosen = [*ON_TINY, local, f"dataset_dir={data}", f"output_dir={tmp_path / 'ray'}"]
+    settings = for_machine(plan_training("qwen3vl_2b_lora_ray", chosen).settings, gpus=0, environ={})
+    config = tmp_path / "train.yaml"
+    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    shim = {"PYTHONPATH": str(Path(__file__).with_name("ray_without_gpus")), "RAY_USAGE_STATS_ENABLED": "0"}
+    job = Job(
+        environment=environment("train"),
+        words=("train", str(config)),
+        log=tmp_path / "train.log",
+        variables=launch_variables(settings, gpus=0, environ={}) | shim,
+    )
+    job.run()
+    assert (tmp_path / "ray" / "adapter_model.safetensors").exists()
+    assert "world size: 2" in job.log.read_text(errors="replace")
