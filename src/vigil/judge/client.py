@@ -26,6 +26,7 @@ from vigil.judge.probe import supported_media
 from vigil.judge.prompt import Media, Message, messages
 from vigil.judge.sequences import sequence_mass
 from vigil.judge.stream import StreamedAnswer, stream_answer
+from vigil.judge.wire import http_client
 from vigil.manifest import Calibration, Contract
 from vigil.tasks import Task
 from vigil.verdict import Cause, Outcome, Verdict
@@ -112,6 +113,7 @@ class Judge:
             api_key=endpoint.api_key or "none",
             timeout=deadline_s,
             max_retries=retries,
+            http_client=http_client(endpoint.url, timeout_s=deadline_s),
         )
         try:
             model = await connection.find_model(client, endpoint)
