@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=Path, help="real clips with sources.csv instead of drawn ones")
-    parser.add_argument("--out", type=Path, default=Path("outputs/short_clips"))
+    parser.add_argument("--out", type=Path, default=ROOT / "outputs/short_clips")
     parser.add_argument("--policies", nargs="+", choices=POLICIES, default=POLICIES)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--steps", type=int, default=200, help="training steps of 16 windows, the same for all")
@@ -95,13 +95,13 @@ def measure(options: argparse.Namespace) -> list[Figures]:
     """The figures of every policy, its seeds pooled."""
     pooled: dict[tuple[str, str], tuple[list[float], list[bool]]] = {}
     for seed in options.seeds:
-        folder = options.out / f"seed-{seed}"
+        folder = options.out.resolve() / f"seed-{seed}"
         train, test = _real(options.clips, folder, seed) if options.clips else _drawn(options, folder, seed)
         judged = _build(test, folder / "judged", "both")
         for policy in options.policies:
             data = folder / policy
             _build(train, data, policy)
-            adapter = _train(data, data / "adapter", steps=options.steps, seed=seed)
+            adapter = _train(data, data / f"adapter-{options.steps}", steps=options.steps, seed=seed)
             for example, p_alarm in zip(judged, _scores(folder / "judged", adapter, data), strict=True):
                 held = pooled.setdefault((policy, _kind(example)), ([], []))
                 held[0].append(p_alarm)
@@ -169,7 +169,7 @@ def _build(clips: Path, out: Path, policy: ShortPolicy) -> list[Example]:
 
 def _train(data: Path, adapter: Path, *, steps: int, seed: int) -> Path:
     words = [f"dataset_dir={data}", f"output_dir={adapter}", f"max_steps={steps}", f"seed={seed}", "plot_loss=false"]
-    _run([sys.executable, "-m", "vigil", "train", "tiny_lora", *words])
+    _run([sys.executable, "-m", "vigil", "train", "tiny_lora", *words], data / "train.log")
     return adapter
 
 
@@ -186,6 +186,7 @@ def _scores(data: Path, adapter: Path, folder: Path) -> list[float]:
         "output_dir": str(folder / "scores"),
         "do_train": True,
         "bf16": False,
+        "infer_dtype": "float32",
         "video_fps": SAMPLING.fps,
         "video_maxlen": SAMPLING.frames,
         "video_max_pixels": SAMPLING.max_pixels,
@@ -196,15 +197,20 @@ def _scores(data: Path, adapter: Path, folder: Path) -> list[float]:
     }
     asked, answer = folder / "ask.json", folder / "scores.json"
     asked.write_text(json.dumps(settings, ensure_ascii=False), encoding="utf-8")
-    _run([str(TRAIN_PYTHON), str(ROOT / "benchmarks/first_token_scores.py"), str(asked), str(answer)])
+    _run(
+        [str(TRAIN_PYTHON), str(ROOT / "benchmarks/first_token_scores.py"), str(asked), str(answer)],
+        folder / "scores.log",
+    )
     scores: list[float] = json.loads(answer.read_text(encoding="utf-8"))
     return scores
 
 
-def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=False)
+def _run(command: Sequence[str], log: Path) -> None:
+    print(f"$ {' '.join(command)} > {log}", file=sys.stderr)
+    with log.open("w", encoding="utf-8") as file:
+        done = subprocess.run(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
-        raise JobError(f"{' '.join(command[:5])} ... ended with {done.returncode}, see above")
+        raise JobError(f"{' '.join(command[:5])} ... ended with {done.returncode}; see {log}")
 
 
 def _figures(policy: str, kind: str, p_alarm: Sequence[float], is_alarm: Sequence[bool]) -> Figures:
