@@ -14,7 +14,7 @@ from typing import TypeAlias
 from vigil.dataset.clips import Clip
 from vigil.dataset.cutting import Recipe, cut_clip
 from vigil.dataset.stored import StoredClip
-from vigil.errors import SourceError, VigilError
+from vigil.errors import JobError, SourceError, VigilError
 
 Progress: TypeAlias = Callable[[int, int, str], None]
 """Told after each piece of work: how many are done, of how many, and which one it was."""
@@ -81,12 +81,16 @@ def _in_processes(clips: Sequence[Clip], out: Path, recipe: Recipe, jobs: int) -
 def _pooled(clips: Sequence[Clip], out: Path, recipe: Recipe, jobs: int) -> Generator[CutResult]:
     # Spawned, not forked: the decoders' threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(stop,)) as pool:
+    stop, started = context.Event(), context.Event()
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(stop, started)) as pool:
         futures: list[Future[CutResult]] = [pool.submit(_cut, clip, out, recipe) for clip in clips]
         try:
             for future in as_completed(futures):
                 yield future.result()
+        except BrokenProcessPool as error:
+            if started.is_set():
+                raise
+            raise JobError("no process could be started to cut clips in; --jobs 1 works without") from error
         except (KeyboardInterrupt, GeneratorExit, VigilError):
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
@@ -96,11 +100,12 @@ def _pooled(clips: Sequence[Clip], out: Path, recipe: Recipe, jobs: int) -> Gene
 _stop: Event | None = None
 
 
-def _begin(stop: Event) -> None:
+def _begin(stop: Event, started: Event) -> None:
     """A worker's start: Ctrl-C is the parent's to handle, who tells us through the event."""
     global _stop
     _stop = stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    started.set()
 
 
 def _stopped() -> bool:
