@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -26,7 +28,7 @@ READY_S = 120.0
 
 
 def _jpegs(count: int) -> list[bytes]:
-    return [encode_jpeg(np.full((96, 128, 3), 20 * index, np.uint8), quality=90) for index in range(count)]
+    return [encode_jpeg(np.full((96, 128, 3), 5 * index, np.uint8), quality=90) for index in range(count)]
 
 
 def _post(server: Server, path: str, body: object, *, key: str | None = None) -> httpx.Response:
@@ -94,14 +96,19 @@ def test_it_needs_little_memory(server: Server) -> None:
     assert sum(resident_kib) < 6 * 1024**2
 
 
-def _vllm_sh(*words: str, folder: Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
+@contextmanager
+def _vllm_sh(*words: str, folder: Path) -> Iterator["subprocess.Popen[str]"]:
+    with subprocess.Popen(
         [str(CHECKOUT / "vllm.sh"), str(BASE_FOLDER), "--task", "fight", "--max-pixels", "12288", *words],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 def _server_pid(starter: int) -> int:
@@ -121,35 +128,35 @@ def _read_until_ready(process: "subprocess.Popen[str]") -> str:
 
 def test_vllm_sh_says_how_to_call_it_and_ends_with_everything_on_a_signal(tmp_path: Path) -> None:
     port = free_port()
-    process = _vllm_sh("--port", str(port), "--max-num-seqs", "4", folder=tmp_path)
-    said = _read_until_ready(process)
-    assert "ready after" in said
-    assert "cat .vigil/key" in said
-    assert oct((tmp_path / ".vigil" / "key").stat().st_mode & 0o777) == "0o600"
-    group = _server_pid(process.pid)
-    second = _vllm_sh("--port", str(port), folder=tmp_path)
-    told, _ = second.communicate(timeout=30)
-    assert (second.returncode, f"cannot listen on 127.0.0.1:{port}" in told) == (2, True)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 0
+    with _vllm_sh("--port", str(port), "--max-num-seqs", "4", folder=tmp_path) as process:
+        said = _read_until_ready(process)
+        assert "ready after" in said
+        assert "cat .vigil/key" in said
+        assert oct((tmp_path / ".vigil" / "key").stat().st_mode & 0o777) == "0o600"
+        group = _server_pid(process.pid)
+        with _vllm_sh("--port", str(port), folder=tmp_path) as second:
+            told, _ = second.communicate(timeout=60)
+        assert (second.returncode, f"cannot listen on 127.0.0.1:{port}" in told) == (2, True)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
     assert _wait_until_gone(group, within_s=5) == []
 
 
 def test_a_starter_that_is_killed_takes_vllm_with_it(tmp_path: Path) -> None:
-    process = _vllm_sh("--port", str(free_port()), folder=tmp_path)
-    assert process.stdout is not None
-    while "loading the weights" not in process.stdout.readline():
-        assert process.poll() is None
-    group = _server_pid(process.pid)
-    assert len(_group(group)) >= 3
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    with _vllm_sh("--port", str(free_port()), folder=tmp_path) as process:
+        assert process.stdout is not None
+        while "loading the weights" not in process.stdout.readline():
+            assert process.poll() is None
+        group = _server_pid(process.pid)
+        assert len(_group(group)) >= 3
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
     assert _wait_until_gone(group, within_s=20) == []
 
 
 def test_an_unknown_flag_is_told_in_one_message(tmp_path: Path) -> None:
-    process = _vllm_sh("--port", str(free_port()), "--no-such-flag", "3", folder=tmp_path)
-    said, _ = process.communicate(timeout=READY_S)
+    with _vllm_sh("--port", str(free_port()), "--no-such-flag", "3", folder=tmp_path) as process:
+        said, _ = process.communicate(timeout=READY_S)
     assert process.returncode == 1
     assert "vLLM knows no flag --no-such-flag" in said
     assert "Traceback" not in said
