@@ -27,7 +27,6 @@ from sklearn.preprocessing import StandardScaler
 from vigil.errors import VigilError
 from vigil.frames import Sampling, decode_jpeg
 from vigil.score import Answer, Clip, figures, video_clips
-from vigil.score.groups import groups_beside
 from vigil.tasks import load_task
 
 SIX_FRAMES = Sampling(max_pixels=49_152)
@@ -89,7 +88,7 @@ class Baseline:
 
 
 def measure(folders: Sequence[Path], sampling: Sampling) -> Baseline:
-    clips = video_clips(folders, load_task("fight"), sampling, groups=groups_beside(folders))
+    clips = video_clips(folders, load_task("fight"), sampling)
     with ThreadPoolExecutor(2) as pool:
         rows = np.stack(list(pool.map(clip_features, clips)))
     truth = np.array([clip.label == "alarm" for clip in clips])

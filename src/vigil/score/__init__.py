@@ -2,10 +2,11 @@
 
 from vigil.score.combine import Answer, combine, per_clip, per_window
 from vigil.score.compare import Comparison, compare
-from vigil.score.items import Clip, Sample, dataset_clips, video_clips
+from vigil.score.items import Clip, Sample, dataset_clips
 from vigil.score.journal import Journal, Record
 from vigil.score.run import Run
 from vigil.score.scorecard import Figures, Score, figures
+from vigil.score.videos import video_clips
 
 __all__ = [
     "Answer",

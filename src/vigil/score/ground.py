@@ -15,8 +15,8 @@ from vigil.frames import Sampling
 from vigil.judge import Endpoint
 from vigil.manifest import Calibration, Manifest, read_manifest
 from vigil.score.contract import served_sampling, task_of
-from vigil.score.groups import groups_beside
-from vigil.score.items import Clip, Split, dataset_clips, video_clips
+from vigil.score.items import Clip, Split, dataset_clips
+from vigil.score.videos import video_clips
 from vigil.tasks import Task, load_task
 
 
@@ -63,7 +63,7 @@ def find_ground(
     else:
         asked = named or (load_task("fight") if manifest is None else task_of(manifest.contract))
         sampling = _sampling(manifest, max_pixels, endpoint)
-        clips = video_clips(paths, asked, sampling, groups=groups_beside(paths))
+        clips = video_clips(paths, asked, sampling)
     return Ground(clips=clips, task=asked, sampling=sampling, calibration=calibration)
 
 

@@ -1,27 +1,20 @@
 """What is scored: clips of known label, each giving the windows that the judge is asked about.
 
-Two places they come from: a built dataset (the stored frames, exactly what training read) and video
-files (through the cutter, exactly what a live camera gives).
+They come from a built dataset, whose stored frames are exactly what training read, or from video files
+(`vigil.score.videos`).
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from vigil.errors import DatasetError, UsageError
-from vigil.frames import Sampling
-from vigil.sources.file import read
-from vigil.tasks import Label, Task
-from vigil.windows import cut
+from vigil.errors import DatasetError
+from vigil.tasks import Label
 
 Split = Literal["train", "test", "calibration", "all"]
-
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp"}
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,59 +108,3 @@ def _read_frame(path: Path) -> bytes:
         raise DatasetError(
             f"the dataset names a frame that cannot be read: {path} ({error.strerror}); build it again"
         ) from error
-
-
-def video_clips(
-    paths: Sequence[Path], task: Task, sampling: Sampling, *, groups: dict[str, str] | None = None
-) -> list[Clip]:
-    """The clips in folders of classes or single files, labelled by the folders they lie in.
-
-    `groups` maps a clip's name or stem to its recording. Raises UsageError when none has a label.
-    """
-    found = [(root, file) for root in paths for file in _video_files(root)]
-    labelled = [(root, file, label) for root, file in found if (label := _label(file, root, task)) is not None]
-    if not labelled:
-        known = ", ".join((*task.alarm_folders, *task.normal_folders))
-        raise UsageError(
-            f"no labelled clips in {', '.join(map(str, paths))}: {len(found)} video files, none in a folder "
-            f"that task {task.name!r} knows ({known})"
-        )
-    return [_video_clip(root, file, label, sampling, groups or {}) for root, file, label in labelled]
-
-
-def _video_files(root: Path) -> Iterator[Path]:
-    if root.is_file():
-        yield root
-        return
-    if not root.is_dir():
-        raise UsageError(f"{root} is neither a folder nor a file")
-    yield from sorted(path for path in root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-
-
-def _label(file: Path, root: Path, task: Task) -> Label | None:
-    """The nearest folder that means something decides, from the file upwards to the given one."""
-    top = root.parent if root.is_file() else root
-    for folder in file.absolute().parents:
-        label = task.label_of(folder.name)
-        if label is not None:
-            return label
-        if folder == top.absolute():
-            return None
-    return None
-
-
-def _video_clip(root: Path, file: Path, label: Label, sampling: Sampling, groups: dict[str, str]) -> Clip:
-    name = file.name if root.is_file() else file.relative_to(root).as_posix()
-    return Clip(
-        name=name,
-        label=label,
-        group=groups.get(name) or groups.get(file.stem) or name,
-        windows=lambda: _cut_windows(file, name, sampling),
-    )
-
-
-def _cut_windows(file: Path, name: str, sampling: Sampling) -> list[Sample]:
-    return [
-        Sample(clip=name, window=window.index, start_s=window.start_s, end_s=window.end_s, jpegs=window.jpegs)
-        for window in cut(read(file, sampling), sampling)
-    ]

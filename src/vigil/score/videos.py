@@ -1,0 +1,107 @@
+"""Video files to score: labelled by their folders and cut as a live camera is."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vigil.dataset.clips import VIDEO_SUFFIXES
+from vigil.dataset.clips import Clip as FoundClip
+from vigil.dataset.groups import SOURCES_NAME, group_by_csv
+from vigil.errors import UsageError
+from vigil.frames import Sampling
+from vigil.score.items import Clip, Sample
+from vigil.sources.file import read
+from vigil.tasks import Label, Task
+from vigil.windows import cut
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """A file below (or as) one of the given paths; `label` is None where no folder above it says one."""
+
+    path: Path
+    name: str
+    label: Label | None
+
+
+def video_clips(paths: Sequence[Path], task: Task, sampling: Sampling) -> list[Clip]:
+    """The clips in folders of classes or single files, grouped by the `sources.csv` beside them.
+
+    Raises UsageError when there is none, when one lies in no folder that the task knows, or when two have one name.
+    """
+    videos = [video for path in paths for video in _videos(path, task)]
+    _require_labels(videos, paths, task)
+    _require_names(videos)
+    groups = _groups(videos, paths, task)
+    return [_clip(video, sampling, groups) for video in videos]
+
+
+def _videos(path: Path, task: Task) -> Iterator[Video]:
+    if path.is_file():
+        yield Video(path, f"{path.absolute().parent.name}/{path.name}", _label(path, path.parent, task))
+        return
+    if not path.is_dir():
+        raise UsageError(f"{path} is neither a folder nor a file")
+    for file in sorted(path.rglob("*")):
+        if file.suffix.lower() in VIDEO_SUFFIXES and not file.name.startswith("."):
+            yield Video(file, file.relative_to(path).as_posix(), _label(file, path, task))
+
+
+def _label(file: Path, top: Path, task: Task) -> Label | None:
+    """The nearest folder that means something decides, from the file upwards to the given one."""
+    for folder in file.absolute().parents:
+        label = task.label_of(folder.name)
+        if label is not None or folder == top.absolute():
+            return label
+    return None
+
+
+def _require_labels(videos: Sequence[Video], paths: Sequence[Path], task: Task) -> None:
+    unlabelled = [video.name for video in videos if video.label is None]
+    if videos and not unlabelled:
+        return
+    where = ", ".join(map(str, paths))
+    if not videos:
+        raise UsageError(f"no video files in {where}")
+    known = ", ".join((*task.alarm_folders, *task.normal_folders))
+    raise UsageError(
+        f"{len(unlabelled)} of {len(videos)} clips in {where} lie in no folder that task {task.name!r} knows "
+        f"({known}), for instance {unlabelled[0]}; rename the folder, or leave it out of the paths"
+    )
+
+
+def _require_names(videos: Sequence[Video]) -> None:
+    name, count = Counter(video.name for video in videos).most_common(1)[0]
+    if count > 1:
+        raise UsageError(f"{count} clips are named {name}; give one folder that they all lie in")
+
+
+def _groups(videos: Sequence[Video], paths: Sequence[Path], task: Task) -> Mapping[str, str]:
+    found = [
+        FoundClip(path=video.path, name=video.name, label=video.label, slug="")
+        for video in videos
+        if video.label is not None
+    ]
+    groups: dict[str, str] = {}
+    for path in paths:
+        if (path / SOURCES_NAME).is_file():
+            groups |= group_by_csv(found, path / SOURCES_NAME, task)
+    return groups
+
+
+def _clip(video: Video, sampling: Sampling, groups: Mapping[str, str]) -> Clip:
+    assert video.label is not None, "videos without a label were refused"
+    return Clip(
+        name=video.name,
+        label=video.label,
+        group=groups.get(video.name, video.name),
+        windows=lambda: _cut_windows(video, sampling),
+    )
+
+
+def _cut_windows(video: Video, sampling: Sampling) -> list[Sample]:
+    return [
+        Sample(clip=video.name, window=w.index, start_s=w.start_s, end_s=w.end_s, jpegs=w.jpegs)
+        for w in cut(read(video.path, sampling), sampling)
+    ]
