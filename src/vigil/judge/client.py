@@ -26,7 +26,6 @@ from vigil.judge.probe import supported_media
 from vigil.judge.prompt import Media, Message, messages
 from vigil.judge.sequences import sequence_mass
 from vigil.judge.stream import StreamedAnswer, stream_answer
-from vigil.judge.wire import http_client
 from vigil.manifest import Calibration, Contract
 from vigil.tasks import Task
 from vigil.verdict import Cause, Outcome, Verdict
@@ -39,6 +38,9 @@ OnText: TypeAlias = Callable[[str], None]
 
 ALARM_FROM = 0.5
 """The probability from which a verdict is an alarm; events have their own, higher tiers."""
+
+CONNECT_S = 10.0
+"""The least patience for the questions before the first window; each window's own deadline is `deadline_s`."""
 
 VERDICT_TOKENS = {"ids": 1, "top": 8}
 """Tokens asked for a verdict: a server that reports no probabilities must at least spell the word."""
@@ -111,9 +113,10 @@ class Judge:
             base_url=endpoint.url,
             # The package insists on a key; servers that want none ignore it.
             api_key=endpoint.api_key or "none",
-            timeout=deadline_s,
+            timeout=max(deadline_s, CONNECT_S),
             max_retries=retries,
-            http_client=http_client(endpoint.url, timeout_s=deadline_s),
+            # aiohttp below: half the CPU of the package's own transport, and the client shares it with the server.
+            http_client=openai.DefaultAioHttpClient(timeout=max(deadline_s, CONNECT_S)),
         )
         try:
             model = await connection.find_model(client, endpoint)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import aiohttp
 import openai
 
 from vigil.verdict import Cause, Verdict
@@ -25,7 +26,7 @@ class Fault:
 def cause_of(error: BaseException) -> Cause:
     """The cause that a verdict carries when a request ended in this error."""
     if isinstance(error, openai.APITimeoutError | TimeoutError):
-        return Cause.TIMEOUT
+        return Cause.UNREACHABLE if _hung_up(error) else Cause.TIMEOUT
     if isinstance(error, openai.APIResponseValidationError):
         return Cause.UNPARSEABLE
     if isinstance(error, openai.APIStatusError):
@@ -35,6 +36,13 @@ def cause_of(error: BaseException) -> Cause:
     if isinstance(error, openai.APIError):
         return Cause.SERVER_ERROR
     return Cause.CUT_OFF if isinstance(error, OSError) else Cause.UNPARSEABLE
+
+
+def _hung_up(error: BaseException) -> bool:
+    """Whether a connection that broke is behind it: the transport reports that as a timeout of connecting."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return isinstance(error, aiohttp.ClientConnectionError) and not isinstance(error, TimeoutError)
 
 
 def _cause_of_status(status: int) -> Cause:
