@@ -17,7 +17,9 @@ from vigil.score.items import Clip, Sample
 from vigil.score.journal import Journal, Record
 from vigil.verdict import Cause, Verdict
 
-IN_FLIGHT = 48
+IN_FLIGHT = 32
+"""As many as vLLM works on at once (`--max-num-seqs 32`): fewer make its batches small, more gain nothing."""
+
 READERS = 2
 READ_AHEAD_CLIPS = 8
 Waiting: TypeAlias = "asyncio.Queue[tuple[Sample, str] | None]"
