@@ -85,3 +85,13 @@ def test_a_second_run_writes_only_what_is_missing(tmp_path: Path) -> None:
     write_dataset(tmp_path, clips=4, seed=3, size_wh=SMALL, workers=1)
     assert clips[0].exists()
     assert clips[1].stat().st_mtime_ns == before
+
+
+def test_an_interrupt_ends_the_writing_and_leaves_only_whole_clips(tmp_path: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(tmp_path, clips=400, seed=3, size_wh=SMALL, workers=1, progress=interrupt)
+    assert len(list(tmp_path.rglob("*.mp4"))) < 400
+    assert not list(tmp_path.rglob("*.part"))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from fractions import Fraction
@@ -66,21 +67,26 @@ def write_dataset(
     _write_sources(out, plans)
     missing = [plan for plan in plans if not plan.path(out).exists()]
     done = len(plans) - len(missing)
-    for number in _write_clips(missing, out, workers=workers or os.cpu_count()):
-        if progress is not None:
-            progress(done + number, len(plans))
+    told = progress or (lambda _number, _all: None)
+    _write_clips(missing, out, workers=workers or os.cpu_count(), report=lambda number: told(done + number, len(plans)))
 
 
-def _write_clips(plans: list[ClipPlan], out: Path, *, workers: int | None) -> Iterator[int]:
-    """Write clips in processes; gives how many are done after each one."""
-    executor = ProcessPoolExecutor(max_workers=workers, mp_context=multiprocessing.get_context("spawn"))
+def _write_clips(plans: list[ClipPlan], out: Path, *, workers: int | None, report: Callable[[int], None]) -> None:
+    """Write clips in processes and report how many are done after each one; Ctrl-C ends it after those begun."""
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(max_workers=workers, mp_context=context, initializer=_leave_interrupts_to_the_parent)
     try:
         futures = [executor.submit(write_clip, plan, out) for plan in plans]
         for number, future in enumerate(as_completed(futures), start=1):
             future.result()
-            yield number
+            report(number)
     finally:
+        # here and not in a generator, which would be closed too late: at exit the workers would be waited for for ever
         executor.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def plan_dataset(
