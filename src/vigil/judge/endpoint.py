@@ -1,6 +1,6 @@
 """Where the judge asks: an OpenAI-compatible address, a model, and a key that is never shown.
 
-The key comes from `$VIGIL_API_KEY`, from a file, or from `.vigil/key`, which `vllm.sh` makes at its
+The key comes from a file, from `$VIGIL_API_KEY` or `$VLLM_API_KEY`, or from `.vigil/key`, which `vllm.sh` makes at its
 first start. Nobody else's endpoint is ever fallen back to.
 """
 
@@ -13,6 +13,7 @@ from vigil.errors import UsageError
 
 DEFAULT_URL = "http://127.0.0.1:8000/v1"
 KEY_VARIABLE = "VIGIL_API_KEY"
+KEY_VARIABLES = (KEY_VARIABLE, "VLLM_API_KEY")
 KEY_FILE = Path(".vigil/key")
 
 
@@ -48,7 +49,7 @@ def read_key(key_file: Path | None = None) -> str:
     """The key for the endpoint: a named file, then the environment, then `.vigil/key`; empty when there is none."""
     if key_file is not None:
         return _key_in(key_file)
-    from_environment = os.environ.get(KEY_VARIABLE, "")
+    from_environment = next(filter(None, map(os.environ.get, KEY_VARIABLES)), "")
     if from_environment:
         return from_environment
     return _key_in(KEY_FILE) if KEY_FILE.is_file() else ""

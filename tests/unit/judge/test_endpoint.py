@@ -40,6 +40,7 @@ def test_a_key_file_beats_the_environment_which_beats_the_default(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("VIGIL_API_KEY", raising=False)
+    monkeypatch.delenv("VLLM_API_KEY", raising=False)
     assert read_key() == ""
     (tmp_path / ".vigil").mkdir()
     (tmp_path / ".vigil" / "key").write_text("default\n", encoding="utf-8")
