@@ -11,7 +11,7 @@ if [ "${1:-}" = "--fix" ]; then
   "$bin/ruff" format .
 fi
 "$bin/ruff" format --check .
-"$bin/ruff" check .
+"$bin/ruff" check --no-cache .
 "$bin/mypy"
 for file in scripts/*.sh ./*.sh .ci/run; do
   bash -n "$file"

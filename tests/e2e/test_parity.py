@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
-from parity_dataset import write_dataset
 from typer.testing import CliRunner
 
+from parity_dataset import write_dataset
 from vigil.cli import app
 from vigil.frames import Sampling
 from vigil.parity import compare_dataset
