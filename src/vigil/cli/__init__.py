@@ -48,9 +48,18 @@ def _options(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell more of what is going on.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
-    handler = RichHandler(console=Console(stderr=True), show_time=False, show_path=False, markup=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_log_handler()], force=True)
     logging.getLogger("vigil").setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def _log_handler() -> logging.Handler:
+    """Coloured levels on a terminal; whole lines in a file or a pipe, where nothing says how wide it is."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        return RichHandler(console=console, show_time=False, show_path=False, markup=False)
+    plain = logging.StreamHandler()
+    plain.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    return plain
 
 
 def main(argv: Sequence[str] | None = None) -> int:
