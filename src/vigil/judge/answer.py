@@ -15,6 +15,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from vigil.calibration import calibrate, sigmoid
 from vigil.manifest import Calibration
 
 Way: TypeAlias = Literal["ids", "sequences", "top"]
@@ -63,16 +64,7 @@ class Mass:
 
     def p_alarm(self, calibration: Calibration | None = None) -> float:
         """The probability of alarm, calibrated when a calibration is given."""
-        if calibration is None:
-            return sigmoid(self.logit)
-        return sigmoid(self.logit / calibration.temperature + calibration.bias)
-
-
-def sigmoid(logit: float) -> float:
-    """1 / (1 + exp(-logit)) without overflow."""
-    if logit >= 0:
-        return 1.0 / (1.0 + math.exp(-logit))
-    return math.exp(logit) / (1.0 + math.exp(logit))
+        return calibrate(sigmoid(self.logit), calibration)
 
 
 def request_options(words: Words) -> dict[str, Any]:
