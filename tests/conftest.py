@@ -4,6 +4,7 @@ With `$VIGIL_TEST_URL` the scripts `tests/test_*.py` are run against that endpoi
 """
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from vigil.tiny import BASE_FOLDER
 
 TINY_SAMPLING = Sampling(max_pixels=12_288)
 """128x96 frames: what the tiny base was made for."""
+
+# A suite that was started in the background inherits a Ctrl-C that is ignored, and so would every program it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
