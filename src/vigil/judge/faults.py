@@ -26,7 +26,7 @@ class Fault:
 def cause_of(error: BaseException) -> Cause:
     """The cause that a verdict carries when a request ended in this error."""
     if isinstance(error, openai.APITimeoutError | TimeoutError):
-        return Cause.UNREACHABLE if _hung_up(error) else Cause.TIMEOUT
+        return Cause.UNREACHABLE if _broken_connection(error) else Cause.TIMEOUT
     if isinstance(error, openai.APIResponseValidationError):
         return Cause.UNPARSEABLE
     if isinstance(error, openai.APIStatusError):
@@ -38,11 +38,13 @@ def cause_of(error: BaseException) -> Cause:
     return Cause.CUT_OFF if isinstance(error, OSError) else Cause.UNPARSEABLE
 
 
-def _hung_up(error: BaseException) -> bool:
-    """Whether a connection that broke is behind it: the transport reports that as a timeout of connecting."""
-    while error.__cause__ is not None:
+def _broken_connection(error: BaseException | None) -> aiohttp.ClientConnectionError | None:
+    """The connection's own error behind this one; the transport reports it as a timeout of connecting."""
+    while error is not None:
+        if isinstance(error, aiohttp.ClientConnectionError):
+            return None if isinstance(error, TimeoutError) else error
         error = error.__cause__
-    return isinstance(error, aiohttp.ClientConnectionError) and not isinstance(error, TimeoutError)
+    return None
 
 
 def _cause_of_status(status: int) -> Cause:
@@ -57,5 +59,6 @@ def _cause_of_status(status: int) -> Cause:
 
 def detail_of(error: BaseException) -> str:
     """What the endpoint said, on one line of at most 300 characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    spoken = _broken_connection(error) or error
+    text = " ".join(str(spoken).split()) or type(spoken).__name__
     return text if len(text) <= 300 else text[:297] + "..."

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from vigil.config import find_config, parse_overrides, parse_value, read_yaml, unknown_key
+from vigil.environments import CHECKOUT
 from vigil.errors import ConfigError
 from vigil.training.dataset import TrainingSet
 
@@ -21,7 +22,7 @@ TEMPLATE = "qwen3_vl_nothink"
 CUTOFF_STEP = 256
 REQUIRED = ("model_name_or_path", "dataset", "output_dir")
 PATHS = ("model_name_or_path", "adapter_name_or_path", "dataset_dir", "media_dir", "output_dir", "deepspeed")
-
+SHIPPED = ("model_name_or_path", "deepspeed")
 
 # What people say, and what LLaMA-Factory calls it.
 SPOKEN = {
@@ -54,7 +55,14 @@ def load_settings(config: str | Path, overrides: Sequence[str] = ()) -> Settings
         problems.append("tokenized_path makes LLaMA-Factory ignore the other data settings in silence; leave it out")
     if problems:
         raise ConfigError(str(path), problems)
-    return {"dataset_dir": "data"} | settings
+    return {"dataset_dir": "data"} | settings | {key: _shipped(settings[key]) for key in SHIPPED if key in settings}
+
+
+def _shipped(value: Any) -> Any:
+    """A path that a config names from the checkout, also when the command runs elsewhere."""
+    if not isinstance(value, str) or Path(value).exists() or not (CHECKOUT / value).exists():
+        return value
+    return str(CHECKOUT / value)
 
 
 def _unknown(key: str) -> str:
