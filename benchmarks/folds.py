@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vigil.demo import TINY_BASE, TINY_SAMPLING, score_table, wide_console
+from vigil.cli.console import wide_console
+from vigil.demo import TINY_BASE, TINY_SAMPLING, score_table
 from vigil.errors import JobError, VigilError
 from vigil.serving import Server, running
 from vigil.tasks import load_task

@@ -24,6 +24,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from vigil import __version__
+from vigil.cli.console import wide_console
 from vigil.errors import JobError, UsageError, VigilError
 from vigil.frames import Sampling
 from vigil.serving import Server, running
@@ -225,12 +226,6 @@ def _tell(summary: dict[str, Any], settings: Settings, server: Server) -> None:
     )
     if settings.web:
         stdout.print("The web pages are not part of this version yet; --no-web leaves this line out.")
-
-
-def wide_console() -> Console:
-    """Standard output for tables: a file or a pipe has no width of its own, so it gets enough."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=132)
 
 
 def score_table(summary: dict[str, Any]) -> Table:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from vigil.cli.console import wide_console
 from vigil.cli.dataset_progress import bar
 from vigil.dataset.annotate import AnnotatePlan, annotate_dataset
 from vigil.dataset.build import BuildPlan, BuildReport, build_dataset
@@ -118,7 +118,7 @@ def check(
 
 
 def _show_check(report: CheckReport, *, show: int) -> None:
-    out = Console(highlight=False)
+    out = wide_console()
     table = Table("", *map(split_name, report.splits), box=None)
     for name, tell in FACTS.items():
         table.add_row(name, *(tell(facts) for facts in report.splits.values()))

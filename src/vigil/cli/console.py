@@ -1,0 +1,11 @@
+"""Standard output for tables: a file or a pipe has no width of its own, so it gets enough for whole lines."""
+
+from rich.console import Console
+
+WIDTH = 132
+
+
+def wide_console() -> Console:
+    """The terminal as it is, or 132 columns where there is none."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
