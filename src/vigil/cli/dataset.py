@@ -6,8 +6,9 @@ vigil dataset check data && vigil dataset preview data
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 from rich.table import Table
@@ -27,12 +28,13 @@ from vigil.errors import UsageError
 from vigil.frames import Sampling
 from vigil.judge.endpoint import DEFAULT_URL, KEY_VARIABLE, Endpoint, read_key
 from vigil.sources.file import Reader
-from vigil.tasks import load_task
+from vigil.tasks import Task, load_task
 
 app = typer.Typer(
     help="Build, check, look at and describe a dataset for LLaMA-Factory.", no_args_is_help=True, rich_markup_mode=None
 )
 
+Answers: TypeAlias = Literal["words", "verdict"]
 Folder = Annotated[Path, typer.Argument(help="The dataset's folder.")]
 
 
@@ -54,6 +56,10 @@ def build(
         ShortPolicy, typer.Option(help="Clips shorter than a window: as-is, crop, stretch or both.")
     ] = "as-is",
     sources: Annotated[Path | None, typer.Option(help="CSV clip,label,source. Default: CLIPS/sources.csv.")] = None,
+    also: Annotated[Path | None, typer.Option(help="More clips, for training only: drawn ones, another set.")] = None,
+    answers: Annotated[
+        Answers, typer.Option(help="words: verdict and description; verdict: the verdict word alone.")
+    ] = "words",
     test_share: Annotated[float, typer.Option(help="Share of the clips that is kept for the score.")] = 0.3,
     calibration_share: Annotated[float, typer.Option(help="Share of the rest that is kept for vigil calibrate.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Another seed, another split.")] = 0,
@@ -78,7 +84,7 @@ def build(
     plan = BuildPlan(
         clips=clips,
         out=out,
-        task=load_task(task),
+        task=_asked(task, answers),
         recipe=Recipe(sampling=sampling, short=short, reader=reader),
         split=SplitPlan(
             test_share=test_share,
@@ -89,6 +95,7 @@ def build(
             resplit=resplit,
         ),
         sources=sources,
+        also=also,
         meanings=dict(_meaning(word) for word in label or ()),
         limit=limit,
         jobs=jobs or len(os.sched_getaffinity(0)),
@@ -97,6 +104,12 @@ def build(
     with bar("cutting clips") as told:
         report = build_dataset(plan, progress=told)
     _show_build(report)
+
+
+def _asked(name: str, answers: Answers) -> Task:
+    """The task; without its sentences where the answers are to be the verdict alone."""
+    task = load_task(name)
+    return task if answers == "words" else replace(task, alarm_descriptions=(), normal_descriptions=())
 
 
 @app.command()

@@ -8,7 +8,7 @@ import random
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from vigil.tasks import Label, Task
 
 MODEL_TEMPLATE = "qwen3_vl_nothink"
 LARGE_GROUP_SHARE = 0.4
+TRAIN: Split = "train"
 GUESSED = (
     f"no {SOURCES_NAME}: recordings were guessed from names, pictures and formats; if you know them, write them down "
     "(clip,label,source) and give the file as --sources, or the score may be too good"
@@ -40,7 +41,11 @@ GUESSED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildPlan:
-    """All that a build is told. `sources` defaults to CLIPS/sources.csv where there is one; `limit` counts clips."""
+    """All that a build is told.
+
+    `sources` defaults to CLIPS/sources.csv where there is one; `limit` counts clips; the clips of `also` (drawn
+    ones, another public set) are for training only, whatever the split.
+    """
 
     clips: Path
     out: Path
@@ -48,6 +53,7 @@ class BuildPlan:
     recipe: Recipe
     split: SplitPlan = field(default_factory=SplitPlan)
     sources: Path | None = None
+    also: Path | None = None
     meanings: Mapping[str, Meaning] = field(default_factory=dict)
     limit: int | None = None
     jobs: int = 1
@@ -80,15 +86,18 @@ def build_dataset(plan: BuildPlan, *, progress: Progress = silent) -> BuildRepor
     named = _named_sources(clips, plan)
     _prepare(plan.out)
     earlier = EarlierAnswers.of(plan.out, plan.task)
-    results = cut_all(clips, plan.out, plan.recipe, jobs=plan.jobs, progress=progress)
+    more = _training_only(plan)
+    results = cut_all([*clips, *more], plan.out, plan.recipe, jobs=plan.jobs, progress=progress)
     stored = {result.name: result.stored for result in results if result.stored}
     unreadable = {result.name: result.failure for result in results if result.failure}
     readable = [clip for clip in clips if clip.name in stored]
+    added = [clip for clip in more if clip.name in stored]
     _refuse_failures(readable, unreadable, plan)
-    _refuse_contradictions(readable, stored)
+    _refuse_contradictions([*readable, *added], stored)
     groups, grouped_by, group_notes = _groups(readable, stored, named, plan)
-    splits = assign_splits(readable, groups, plan.split)
-    examples = _examples(readable, stored, groups, splits, plan.task, earlier)
+    splits = assign_splits(readable, groups, plan.split) | {clip.name: TRAIN for clip in added}
+    groups |= {clip.name: clip.name for clip in added}
+    examples = _examples([*readable, *added], stored, groups, splits, plan.task, earlier)
     notes += group_notes + _leaks(groups, splits) + earlier.set_aside(plan.out)
     return BuildReport(
         out=plan.out,
@@ -101,6 +110,14 @@ def build_dataset(plan: BuildPlan, *, progress: Progress = silent) -> BuildRepor
         num_kept=sum(bool(result.stored) and not result.fresh for result in results),
         manifest=_write(plan, examples, grouped_by),
     )
+
+
+def _training_only(plan: BuildPlan) -> list[Clip]:
+    """The clips of `also`, under names of their own."""
+    if plan.also is None:
+        return []
+    found = find_clips(plan.also, plan.task, meanings=plan.meanings)
+    return [replace(clip, name=f"also/{clip.name}", slug=f"also-{clip.slug}", split=TRAIN) for clip in found.clips]
 
 
 def _passed_over(ignored: Mapping[str, int]) -> list[str]:
@@ -260,6 +277,7 @@ def _write(plan: BuildPlan, examples: Mapping[Split, Sequence[Example]], grouped
 
 def _provenance(plan: BuildPlan, examples: Mapping[Split, Sequence[Example]], grouped_by: str) -> dict[str, Any]:
     return {
+        "also": plan.also is not None,
         "short": plan.recipe.short,
         "reader": plan.recipe.reader,
         "seed": plan.split.seed,

@@ -56,6 +56,14 @@ def test_the_road_from_clips_to_a_described_dataset(clips, tmp_path, capsys, mon
     assert "12 answers written by scripted" in capsys.readouterr().out
 
 
+def test_answers_can_be_the_verdict_word_alone(clips, tmp_path) -> None:
+    out = tmp_path / "data"
+    words = ["dataset", "build", str(clips), "--out", str(out), "--max-pixels", "12288", "--answers", "verdict"]
+    assert main(words) == 0
+    examples = json.loads((out / "anomaly-train.json").read_text(encoding="utf-8"))
+    assert {example["messages"][1]["content"] for example in examples} == {"是的。", "没有。"}
+
+
 def test_a_check_that_finds_errors_exits_with_1(clips, tmp_path, capsys) -> None:
     out = tmp_path / "data"
     assert main(["dataset", "build", str(clips), "--out", str(out), "--max-pixels", "12288"]) == 0

@@ -41,6 +41,13 @@ def test_every_window_becomes_an_example_with_its_place_and_frames(clips: Path, 
     assert all(verdict_of(example.answer, FIGHT) == example.label for example in examples_of(report))
 
 
+def test_added_clips_are_for_training_only(clips: Path, tmp_path: Path) -> None:
+    report = build_dataset(plan(clips, tmp_path, also=clips))
+    added = {example.clip for example in report.examples["train"] if example.clip.startswith("also/")}
+    assert len(added) == 16
+    assert not any(example.clip.startswith("also/") for example in report.examples["test"])
+
+
 def test_the_manifest_and_the_registry_tell_what_training_needs(clips: Path, tmp_path: Path) -> None:
     (tmp_path / "dataset_info.json").write_text('{"mine": {"file_name": "mine.json"}}')
     build_dataset(plan(clips, tmp_path))

@@ -17,7 +17,7 @@ from vigil.dataset.synth.figure import Figure, FloatArray, Image, draw_figure, j
 from vigil.dataset.synth.scene import MARGIN, Scene, random_scene
 from vigil.dataset.synth.traffic import Thing, draw_thing, random_things
 
-DEFAULT_DIFFICULTY = 0.6
+DEFAULT_DIFFICULTY = 0.45
 
 
 @dataclass(frozen=True)
