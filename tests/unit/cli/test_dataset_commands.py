@@ -1,6 +1,7 @@
 """The commands of `vigil dataset`, as a person runs them: exit codes, what goes where, nothing half-written."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
