@@ -3,7 +3,9 @@
 Grouped k-fold on the tiny base: k datasets, k adapters by LLaMA-Factory, one vLLM that serves the base and all
 adapters, k scores, pooled. Resumable: what is trained stays trained.
 
-    python benchmarks/folds.py ../shared/clips --out outputs/folds [--folds 5] [key=value for the training ...]
+    python benchmarks/folds.py ../shared/clips --out outputs/folds [--folds 5] [--drawn 400] [key=value ...]
+
+`--drawn` clips are trained with in every fold and never scored; `key=value` words go to the training.
 """
 
 import argparse
@@ -25,7 +27,7 @@ from vigil.tasks import load_task
 def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
-        summary = measure(options.clips, options.out, folds=options.folds, words=options.words)
+        summary = measure(options.clips, options.out, folds=options.folds, drawn=options.drawn, words=options.words)
     except VigilError as error:
         print(f"folds: {error}", file=sys.stderr)
         return error.exit_code
@@ -37,9 +39,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(clips: Path, out: Path, *, folds: int, words: Sequence[str]) -> dict[str, Any]:
+def measure(clips: Path, out: Path, *, folds: int, drawn: int, words: Sequence[str]) -> dict[str, Any]:
     """The pooled figures of base and LoRA over all folds."""
-    adapters = [_train(clips, out / f"fold-{fold}", fold=fold, folds=folds, words=words) for fold in range(folds)]
+    more: tuple[str, ...] = ()
+    if drawn:
+        _vigil("synth", str(out / "drawn"), "--clips", str(drawn))
+        more = ("--also", str(out / "drawn"))
+    adapters = [
+        _train(clips, out / f"fold-{fold}", fold=fold, folds=folds, more=more, words=words) for fold in range(folds)
+    ]
     with running(
         TINY_BASE,
         name="base",
@@ -54,10 +62,10 @@ def measure(clips: Path, out: Path, *, folds: int, words: Sequence[str]) -> dict
     return {name: _pool(out, name, folds) for name in ("base", "lora")}
 
 
-def _train(clips: Path, folder: Path, *, fold: int, folds: int, words: Sequence[str]) -> Path:
+def _train(clips: Path, folder: Path, *, fold: int, folds: int, more: Sequence[str], words: Sequence[str]) -> Path:
     data, adapter = folder / "data", folder / "adapter"
     cut = ("--max-pixels", str(TINY_SAMPLING.max_pixels), "--folds", str(folds), "--fold", str(fold))
-    _vigil("dataset", "build", str(clips), "--out", str(data), *cut)
+    _vigil("dataset", "build", str(clips), "--out", str(data), "--answers", "verdict", *cut, *more)
     if not (adapter / "vigil.json").is_file():
         _vigil("train", "tiny_lora", f"dataset_dir={data}", f"output_dir={adapter}", *words)
     return adapter
@@ -89,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("words", nargs="*", default=[], help="key=value words for the training")
     parser.add_argument("--out", type=Path, default=Path("outputs/folds"))
     parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--drawn", type=int, default=400, help="drawn clips to train with beside the others (400)")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     return parser
 
