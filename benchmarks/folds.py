@@ -25,7 +25,7 @@ from vigil.tasks import load_task
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(argv)
+    options = _parser().parse_intermixed_args(argv)
     try:
         summary = measure(options.clips, options.out, folds=options.folds, drawn=options.drawn, words=options.words)
     except VigilError as error:
