@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         run(settings, setup_s=setup_s)
     except VigilError as error:
-        console.print(f"demo: {error}", style="red", markup=False)
+        console.print(f"demo: {error}", style="red", markup=False, soft_wrap=True)
         return error.exit_code
     except KeyboardInterrupt:
         console.print("\ndemo: stopped; what is done is kept, and the same command goes on from there")
