@@ -264,13 +264,13 @@ def _score_cells(score: dict[str, Any]) -> tuple[str, ...]:
         _figure(score["f1"]),
         _figure(score["ece"]),
         str(sum(score["unknown"].values())),
-        f"{score['latency_ms']['p50']:.0f}",
-        f"{score['requests_per_s']:.1f}",
+        _figure(score["latency_ms"]["p50"], digits=0),
+        _figure(score["requests_per_s"], digits=1),
     )
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _figure(value: float | None, *, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def _time_table(seconds: dict[str, float]) -> Table:
