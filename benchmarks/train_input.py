@@ -4,7 +4,7 @@ Real clips where `../shared/clips` is there, else drawn ones of a surveillance c
 window of up to six frames of each clip at 2 fps and the same pixels; LLaMA-Factory decodes an mp4 again for every batch
 of every epoch, frames it only reads. The figure is LLaMA-Factory's own `train_samples_per_second`.
 
-    python benchmarks/train_input.py [--clips DIR] [--rounds 3] [--json FILE]
+    python benchmarks/train_input.py [--clips DIR] [--rounds 3] [--workers 0] [--json FILE]
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
         with tempfile.TemporaryDirectory(prefix="train-input-") as folder:
-            results = measure(options.clips, Path(folder), rounds=options.rounds)
+            results = measure(options.clips, Path(folder), rounds=options.rounds, workers=options.workers)
     except VigilError as error:
         print(f"train_input: {error}", file=sys.stderr)
         return error.exit_code
@@ -45,17 +45,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(clips: Path | None, work: Path, *, rounds: int) -> dict[str, Any]:
+def measure(clips: Path | None, work: Path, *, rounds: int, workers: int) -> dict[str, Any]:
     """Samples a second of both inputs, round by round, and the ratio of their medians."""
     clips = clips or (REAL_CLIPS if REAL_CLIPS.is_dir() else _draw(work / "clips"))
     data = _dataset(clips, work / "data")
     speeds: dict[str, list[float]] = {"frames": [], "mp4": []}
     for number in range(rounds):
         for name in ("frames", "mp4") if number % 2 == 0 else ("mp4", "frames"):
-            speeds[name].append(_train(data, name, work / f"{name}-{number}"))
+            speeds[name].append(_train(data, name, work / f"{name}-{number}", workers=workers))
             print(f"round {number + 1}: {name} {speeds[name][-1]:.2f} samples/s", file=sys.stderr, flush=True)
     medians = {name: statistics.median(values) for name, values in speeds.items()}
-    return {"clips": str(clips.name), "speeds": speeds, "frames_vs_mp4": medians["frames"] / medians["mp4"]}
+    return {
+        "clips": str(clips.name),
+        "workers": workers,
+        "speeds": speeds,
+        "frames_vs_mp4": medians["frames"] / medians["mp4"],
+    }
 
 
 def _draw(folder: Path) -> Path:
@@ -84,7 +89,7 @@ def _dataset(clips: Path, out: Path) -> Path:
     return out
 
 
-def _train(data: Path, dataset: str, out: Path) -> float:
+def _train(data: Path, dataset: str, out: Path, *, workers: int) -> float:
     settings = {
         "model_name_or_path": str(TINY_BASE),
         "template": "qwen3_vl_nothink",
@@ -102,7 +107,7 @@ def _train(data: Path, dataset: str, out: Path) -> float:
         "video_max_pixels": TINY_SAMPLING.max_pixels,
         "video_min_pixels": 1024,
         "overwrite_cache": True,
-        "dataloader_num_workers": 1,
+        "dataloader_num_workers": workers,
         "output_dir": str(out),
         "max_steps": STEPS,
         "per_device_train_batch_size": BATCH,
@@ -129,7 +134,8 @@ def _write(path: Path, data: object) -> None:
 
 
 def _tell(results: dict[str, Any]) -> None:
-    print(f"LLaMA-Factory, tiny base, LoRA, {STEPS} steps of {BATCH}, clips: {results['clips']}")
+    workers = f"{results['workers']} loader processes"
+    print(f"LLaMA-Factory, tiny base, LoRA, {STEPS} steps of {BATCH}, {workers}, clips: {results['clips']}")
     for name, values in results["speeds"].items():
         print(f"{name:>7}  median {statistics.median(values):6.2f} samples/s   rounds {[round(v, 2) for v in values]}")
     print(f"ratio frames_vs_mp4 {results['frames_vs_mp4']:.2f}")
@@ -141,6 +147,7 @@ def _parser() -> argparse.ArgumentParser:
         "--clips", type=Path, help="folder with fight/ and normal/ (default: ../shared/clips, or drawn)"
     )
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=0, help="dataloader_num_workers (0, LLaMA-Factory's default)")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     return parser
 
