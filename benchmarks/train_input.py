@@ -79,7 +79,9 @@ def _dataset(clips: Path, out: Path) -> Path:
     )
     build_dataset(plan)
     examples = json.loads((out / "anomaly-train.json").read_text(encoding="utf-8"))
-    first = [example for example in examples if example["window"] == 0][:CLIPS]
+    every = [example for example in examples if example["window"] == 0]
+    # Spread over the whole list, which is sorted by class: both classes, all recordings.
+    first = [every[index * len(every) // CLIPS] for index in range(CLIPS)]
     _write(out / "frames.json", [{"messages": e["messages"], "videos": e["videos"]} for e in first])
     whole = [{"messages": e["messages"], "videos": [str((clips / e["clip"]).resolve())]} for e in first]
     _write(out / "mp4.json", whole)
