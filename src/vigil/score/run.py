@@ -17,8 +17,8 @@ from vigil.score.items import Clip, Sample
 from vigil.score.journal import Journal, Record
 from vigil.verdict import Cause, Verdict
 
-IN_FLIGHT = 32
-"""As many as vLLM works on at once (`--max-num-seqs 32`): fewer make its batches small, more gain nothing."""
+IN_FLIGHT = 48
+"""Half as many again as vLLM works on at once (`--max-num-seqs 32`), so that one waits whenever a place falls free."""
 
 READERS = 2
 READ_AHEAD_CLIPS = 8
