@@ -52,7 +52,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, task: Task) -> Iterator[Ser
         with serving as ready:
             yield ready
     except EnvironmentMissing as missing:
-        pytest.skip(str(missing))
+        pytest.fail(str(missing))
 
 
 @pytest.fixture(scope="session")

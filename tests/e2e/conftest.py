@@ -31,7 +31,7 @@ def tiny_adapter(tmp_path_factory: pytest.TempPathFactory, task: Task, sampling:
     try:
         runtime = environment("train")
     except EnvironmentMissing as missing:
-        pytest.skip(str(missing))
+        pytest.fail(str(missing))
     made = subprocess.run(
         [str(runtime.program("python")), "-c", ADAPTER_SCRIPT, str(BASE_FOLDER), str(folder)],
         env=runtime.variables(),
