@@ -32,7 +32,6 @@ app.command("train")(train.train)
 app.command("export")(export.export)
 app.command("serve", context_settings=serve.PASS_THROUGH)(serve.serve)
 app.command("parity")(parity.parity)
-app.command("parity")(parity.parity)
 app.command("score")(score.score)
 app.command("calibrate")(calibrate.calibrate)
 

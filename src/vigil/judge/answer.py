@@ -12,6 +12,7 @@ Three ways to get them, the best that the server offers (`Words.ways`):
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -76,12 +77,12 @@ def request_options(words: Words) -> dict[str, Any]:
     return {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
 
 
-def read_mass(logprobs: Any, words: Words) -> Mass | None:
+def read_mass(logprobs: Mapping[str, Any] | None, words: Words) -> Mass | None:
     """The two words' mass in a choice's `logprobs`; None when the server reported nothing of either."""
-    content = getattr(logprobs, "content", None)
+    content = (logprobs or {}).get("content")
     if not content:
         return None
-    reported = {entry.token: entry.logprob for entry in content[0].top_logprobs or []}
+    reported = {entry["token"]: entry["logprob"] for entry in content[0].get("top_logprobs") or []}
     if words.way == "ids":
         found = [reported.get(f"token_id:{word[0]}") for word in (words.alarm_ids, words.normal_ids)]
     else:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, TypeAlias
 
 import openai
-from openai.types.chat import ChatCompletion
 
 from vigil.frames import Sampling
 from vigil.judge import connection
@@ -26,6 +25,7 @@ from vigil.judge.probe import supported_media
 from vigil.judge.prompt import Media, Message, messages
 from vigil.judge.sequences import sequence_mass
 from vigil.judge.stream import StreamedAnswer, stream_answer
+from vigil.judge.transport import Transport
 from vigil.manifest import Calibration, Contract
 from vigil.tasks import Task
 from vigil.verdict import Cause, Outcome, Verdict
@@ -65,6 +65,7 @@ class Judge:
     def __init__(
         self,
         client: openai.AsyncOpenAI,
+        transport: Transport,
         *,
         model: str,
         words: Words,
@@ -89,6 +90,7 @@ class Judge:
         self.min_mass = min_mass
         self.alarm_from = alarm_from
         self._client = client
+        self._transport = transport
         self._room = asyncio.Semaphore(max_in_flight)
 
     @classmethod
@@ -115,7 +117,6 @@ class Judge:
             api_key=endpoint.api_key or "none",
             timeout=max(deadline_s, CONNECT_S),
             max_retries=retries,
-            # aiohttp below: half the CPU of the package's own transport, and the client shares it with the server.
             http_client=openai.DefaultAioHttpClient(timeout=max(deadline_s, CONNECT_S)),
         )
         try:
@@ -129,6 +130,7 @@ class Judge:
             raise
         return cls(
             client,
+            Transport(endpoint, retries=retries),
             model=model.name,
             words=words,
             task=task,
@@ -143,6 +145,7 @@ class Judge:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._transport.close()
         await self._client.close()
 
     async def describe(
@@ -224,25 +227,21 @@ class Judge:
         if self.words.way == "sequences":
             return Reading(await sequence_mass(self._client, self.model, asked, self.words))
         options = request_options(self.words)
-        # `chat.completions.create` walks through every part of the messages for half a millisecond, which a
-        # score of many windows on a shared CPU feels; this sends the same body.
-        answer = await self._client.post(
-            "/chat/completions",
-            cast_to=ChatCompletion,
-            body={
+        answer = await self._transport.chat(
+            {
                 "model": self.model,
                 "messages": asked,
                 "max_tokens": VERDICT_TOKENS[self.words.way],
                 "temperature": 0.0,
                 **options.pop("extra_body", {}),
                 **options,
-            },
+            }
         )
-        if not answer.choices:
+        if not answer["choices"]:
             return Reading(None)
-        choice = answer.choices[0]
-        said = word_at_start(choice.message.content or "", self.words)
-        return Reading(read_mass(choice.logprobs, self.words), said)
+        choice = answer["choices"][0]
+        said = word_at_start(choice["message"].get("content") or "", self.words)
+        return Reading(read_mass(choice.get("logprobs"), self.words), said)
 
     def _weigh(self, reading: Reading) -> Verdict:
         """The verdict that a reading makes; without probabilities the word itself decides, without a p."""

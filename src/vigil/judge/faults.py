@@ -1,14 +1,18 @@
-"""Every fault of the endpoint by its name: the one place where errors of openai and its HTTP client end."""
+"""Every fault of the endpoint by its name: the one place where errors of openai and aiohttp end."""
 
 from dataclasses import dataclass
 
 import aiohttp
 import openai
 
+from vigil.judge.transport import RefusedError
 from vigil.verdict import Cause, Verdict
 
-REPLY_FAULTS = (openai.OpenAIError, TimeoutError, OSError, ValueError, KeyError, AttributeError, TypeError)
-"""All that a reply can raise: the last four come out of the client package when it is no chat completion."""
+REPLY_FAULTS = (
+    *(openai.OpenAIError, RefusedError, aiohttp.ClientError, TimeoutError, OSError),
+    *(ValueError, LookupError, AttributeError, TypeError),
+)
+"""All that a reply can raise: the last four where it is no chat completion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,11 @@ def cause_of(error: BaseException) -> Cause:
         return Cause.UNPARSEABLE
     if isinstance(error, openai.APIStatusError):
         return _cause_of_status(error.status_code)
-    if isinstance(error, openai.APIConnectionError):
+    if isinstance(error, RefusedError):
+        return _cause_of_status(error.status)
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return Cause.CUT_OFF
+    if isinstance(error, openai.APIConnectionError | aiohttp.ClientError):
         return Cause.UNREACHABLE
     if isinstance(error, openai.APIError):
         return Cause.SERVER_ERROR

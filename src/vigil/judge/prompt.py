@@ -1,8 +1,9 @@
 """The request's words and pictures, laid out as the training examples are: pictures first, then the question."""
 
-import base64
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
+
+import pybase64
 
 Media: TypeAlias = Literal["video", "images"]
 """`video`: a frame list as one video, what the model was trained on. `images`: the fallback for other servers."""
@@ -32,4 +33,4 @@ def image_parts(jpegs: Sequence[bytes], *, fps: float) -> list[dict[str, Any]]:
 
 
 def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
+    return pybase64.b64encode_as_string(data)

@@ -65,7 +65,7 @@ def _take(chunk: Any, answer: StreamedAnswer, words: Words) -> str:
         return ""
     choice = chunk.choices[0]
     if answer.mass is None and not answer.pieces:
-        answer.mass = read_mass(choice.logprobs, words)
+        answer.mass = read_mass(choice.logprobs.to_dict() if choice.logprobs else None, words)
     piece = choice.delta.content or ""
     if piece:
         answer.pieces.append(piece)
