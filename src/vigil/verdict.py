@@ -52,7 +52,8 @@ class Verdict:
     """One window's verdict.
 
     `p_alarm` is the calibrated P(alarm word) / (P(alarm word) + P(normal word)) and `p_outside` the
-    probability that the model gave to anything else: a health signal. Both are None when unknown.
+    probability that the model gave to anything else: a health signal. Both are None when unknown. `tokens` is what
+    the server says that it read and wrote for it.
     """
 
     outcome: Outcome
@@ -64,6 +65,7 @@ class Verdict:
     start_s: float = 0.0
     end_s: float = 0.0
     latency_ms: float = 0.0
+    tokens: int = 0
     detail: str = ""
 
     def __post_init__(self) -> None:

@@ -52,6 +52,7 @@ class Reading:
 
     mass: Mass | None
     said: Literal["alarm", "normal"] | None = None
+    tokens: int = 0
 
 
 class Judge:
@@ -241,13 +242,14 @@ class Judge:
             return Reading(None)
         choice = answer["choices"][0]
         said = word_at_start(choice["message"].get("content") or "", self.words)
-        return Reading(read_mass(choice.get("logprobs"), self.words), said)
+        tokens = int((answer.get("usage") or {}).get("total_tokens") or 0)
+        return Reading(read_mass(choice.get("logprobs"), self.words), said, tokens)
 
     def _weigh(self, reading: Reading) -> Verdict:
         """The verdict that a reading makes; without probabilities the word itself decides, without a p."""
         mass = reading.mass
         if mass is None:
-            return _by_word(reading.said)
+            return replace(_by_word(reading.said), tokens=reading.tokens)
         if 1.0 - mass.outside < self.min_mass:
             detail = f"{mass.outside:.1%} of the probability lies outside the two verdict words"
             return Verdict.unknown(Cause.OUTSIDE, detail=detail)
@@ -257,6 +259,7 @@ class Judge:
             p_alarm=p_alarm,
             p_raw=mass.p_alarm(),
             p_outside=mass.outside,
+            tokens=reading.tokens,
         )
 
     def _messages(self, jpegs: Sequence[bytes]) -> list[Message]:
