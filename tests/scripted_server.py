@@ -106,9 +106,9 @@ def _chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
 
 
 class ScriptedServer:
-    """Serves scripted answers on a free port of 127.0.0.1 while its `with` block lasts."""
+    """Serves scripted answers on a free port (or the one named) of 127.0.0.1 while its `with` block lasts."""
 
-    def __init__(self, *, models: Iterable[str] = ("scripted",), api_key: str | None = None) -> None:
+    def __init__(self, *, models: Iterable[str] = ("scripted",), api_key: str | None = None, port: int = 0) -> None:
         self.models = list(models)
         self.api_key = api_key
         self.default: Answer = error(500, "the script has no more answers")
@@ -119,7 +119,7 @@ class ScriptedServer:
         self._lock = threading.Lock()
         self._in_flight = 0
         self._closing = threading.Event()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler_for(self))
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), _handler_for(self))
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
 

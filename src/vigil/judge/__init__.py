@@ -1,7 +1,8 @@
 """The judge: the one client of the endpoint. It asks about a window and returns a Verdict."""
 
+from vigil.judge.breaker import Breaker
 from vigil.judge.client import Judge
 from vigil.judge.endpoint import Endpoint, read_key
 from vigil.judge.prompt import Media
 
-__all__ = ["Endpoint", "Judge", "Media", "read_key"]
+__all__ = ["Breaker", "Endpoint", "Judge", "Media", "read_key"]

@@ -1,0 +1,343 @@
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from judging import SAMPLING, TASK, connect, yes
+from scripted_server import Reply, ScriptedServer, chat, error, stream
+from vigil.judge import Breaker, Endpoint, Judge
+from vigil.verdict import Cause, Outcome, Verdict
+
+ALARM_LOGPROBS = {"token_id:7": -0.1, "token_id:9": -3.0}
+BROKEN = error(500, "the engine is gone")
+
+
+def run(
+    server: ScriptedServer,
+    scene: Callable[[Breaker], Awaitable[Any]],
+    *,
+    failures: int = 2,
+    probe_s: float = 0.05,
+    states: list[str] | None = None,
+    **settings: Any,
+) -> Any:
+    async def play() -> Any:
+        async with await connect(server, **settings) as judge:
+            told = None if states is None else states.append
+            return await scene(Breaker(judge, failures=failures, probe_s=probe_s, on_state=told))
+
+    return asyncio.run(play())
+
+
+async def times(count: int, breaker: Breaker, jpegs: list[bytes]) -> list[Verdict]:
+    return [await breaker.verdict(jpegs) for _ in range(count)]
+
+
+async def until_answered(breaker: Breaker, jpegs: list[bytes]) -> Verdict:
+    while (verdict := await breaker.verdict(jpegs)).outcome is Outcome.UNKNOWN:
+        await asyncio.sleep(0.01)
+    return verdict
+
+
+def test_it_opens_after_faults_in_a_row_and_asks_no_more(server: ScriptedServer, jpegs: list[bytes]) -> None:
+    server.default = BROKEN
+
+    async def scene(breaker: Breaker) -> None:
+        await times(3, breaker, jpegs)
+        asked = len(server.chats)
+        verdict = await breaker.verdict(jpegs, start_s=2.0, end_s=4.5)
+        assert (breaker.state, breaker.opened, len(server.chats)) == ("open", 1, asked)
+        assert (verdict.cause, verdict.start_s, verdict.end_s) == (Cause.SERVER_ERROR, 2.0, 4.5)
+        assert "not asked: the endpoint fails since" in verdict.detail and "tried again in" in verdict.detail
+        assert "the engine is gone" in verdict.detail and "the engine is gone" in breaker.reason
+        assert breaker.since_s >= 0 and breaker.refused == 1
+
+    run(server, scene, failures=3, probe_s=60.0)
+
+
+def test_an_answer_in_between_starts_the_count_anew(server: ScriptedServer, jpegs: list[bytes]) -> None:
+    server.queue(BROKEN, BROKEN, yes(), BROKEN, BROKEN, yes())
+
+    async def scene(breaker: Breaker) -> None:
+        await times(6, breaker, jpegs)
+        assert (breaker.state, breaker.opened) == ("closed", 0)
+
+    run(server, scene, failures=3)
+
+
+@pytest.mark.parametrize("reply", [error(400, "bad"), Reply(body=b"<html>"), chat("Perhaps.")])
+def test_what_is_wrong_with_one_window_opens_nothing(server: ScriptedServer, jpegs: list[bytes], reply: Reply) -> None:
+    server.default = reply
+
+    async def scene(breaker: Breaker) -> None:
+        await times(5, breaker, jpegs)
+        assert (breaker.state, breaker.reason) == ("closed", "")
+
+    run(server, scene)
+
+
+@pytest.mark.parametrize(
+    ("reply", "cause"),
+    [
+        (error(401, "key"), Cause.UNAUTHORIZED),
+        (error(429, "slow down"), Cause.RATE_LIMITED),
+        (Reply(hang_up=True), Cause.UNREACHABLE),
+        (Reply(body=yes().body, delay_s=5.0), Cause.TIMEOUT),
+    ],
+)
+def test_every_fault_of_the_endpoint_opens(
+    server: ScriptedServer, jpegs: list[bytes], reply: Reply, cause: Cause
+) -> None:
+    server.default = reply
+
+    async def scene(breaker: Breaker) -> None:
+        await times(2, breaker, jpegs)
+        assert (breaker.state, breaker.cause) == ("open", cause)
+
+    run(server, scene, deadline_s=0.1, probe_s=60.0)
+
+
+def test_the_first_answer_to_a_probe_closes_it(
+    server: ScriptedServer, jpegs: list[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    server.queue(*[BROKEN] * 4)
+    states: list[str] = []
+    caplog.set_level(logging.INFO, logger="vigil.judge.breaker")
+
+    async def scene(breaker: Breaker) -> None:
+        assert (await until_answered(breaker, jpegs)).outcome is Outcome.ALARM
+        assert (breaker.state, breaker.opened, breaker.reason) == ("closed", 1, "")
+
+    run(server, scene, states=states)
+    assert states == ["open", *["probing", "open"] * 2, "probing", "closed"]
+    said = [record for record in caplog.records if record.name == "vigil.judge.breaker"]
+    assert [record.levelname for record in said] == ["WARNING", "INFO"]
+    assert "answers again" in said[1].getMessage()
+
+
+def test_many_that_fail_at_once_are_one_opening(
+    server: ScriptedServer, jpegs: list[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    server.default = BROKEN
+
+    async def scene(breaker: Breaker) -> None:
+        verdicts = await asyncio.gather(*(breaker.verdict(jpegs) for _ in range(32)))
+        assert {verdict.cause for verdict in verdicts} == {Cause.SERVER_ERROR}
+        assert breaker.opened == 1
+
+    run(server, scene, failures=5, probe_s=60.0)
+    assert sum(record.name == "vigil.judge.breaker" for record in caplog.records) == 1
+
+
+def test_one_window_is_a_probe_and_the_others_do_not_wait_for_it(server: ScriptedServer, jpegs: list[bytes]) -> None:
+    server.queue(BROKEN, BROKEN)
+    server.default = Reply(body=yes().body, delay_s=0.3)
+
+    async def scene(breaker: Breaker) -> None:
+        await times(2, breaker, jpegs)
+        await asyncio.sleep(0.06)
+        probe, *others = await asyncio.gather(*(breaker.verdict(jpegs) for _ in range(8)))
+        assert probe.outcome is Outcome.ALARM
+        assert {other.cause for other in others} == {Cause.SERVER_ERROR}
+        assert len(server.chats) == 3
+
+    run(server, scene)
+
+
+def test_a_server_that_never_answers_does_not_delay_the_return(server: ScriptedServer, jpegs: list[bytes]) -> None:
+    server.queue(BROKEN, BROKEN, Reply(body=yes().body, delay_s=60.0))
+
+    async def scene(breaker: Breaker) -> None:
+        await times(2, breaker, jpegs)
+        await asyncio.sleep(0.06)
+        stuck = asyncio.create_task(breaker.verdict(jpegs))
+        while breaker.state != "probing":
+            await asyncio.sleep(0.01)
+        await until_answered(breaker, jpegs)
+        assert breaker.state == "closed" and not stuck.done()
+        stuck.cancel()
+
+    began = time.monotonic()
+    run(server, scene)
+    assert time.monotonic() - began < 2.0
+
+
+def test_a_fault_of_the_server_that_is_gone_does_not_count_against_the_new_one(
+    server: ScriptedServer, jpegs: list[bytes]
+) -> None:
+    late = Reply(status=500, body={}, delay_s=0.4)
+    server.queue(late, late, BROKEN, BROKEN)
+
+    async def scene(breaker: Breaker) -> None:
+        older = [asyncio.create_task(breaker.verdict(jpegs)) for _ in range(2)]
+        while len(server.chats) < 2:
+            await asyncio.sleep(0.01)
+        await times(2, breaker, jpegs)
+        await until_answered(breaker, jpegs)
+        await asyncio.gather(*older)
+        assert (breaker.state, breaker.opened) == ("closed", 1)
+
+    run(server, scene)
+
+
+def test_windows_of_files_wait_for_the_server(server: ScriptedServer, jpegs: list[bytes]) -> None:
+    server.queue(*[BROKEN] * 12)
+
+    async def scene(breaker: Breaker) -> None:
+        verdicts = await asyncio.gather(*(breaker.verdict(jpegs, wait_s=30.0) for _ in range(8)))
+        assert {verdict.outcome for verdict in verdicts} == {Outcome.ALARM}
+        assert (breaker.state, breaker.opened, breaker.refused) == ("closed", 1, 0)
+
+    run(server, scene)
+
+
+def test_waiting_ends(server: ScriptedServer, jpegs: list[bytes]) -> None:
+    server.default = BROKEN
+
+    async def scene(breaker: Breaker) -> None:
+        verdicts = await asyncio.gather(*(breaker.verdict(jpegs, wait_s=0.3) for _ in range(8)))
+        assert {verdict.cause for verdict in verdicts} == {Cause.SERVER_ERROR}
+
+    began = time.monotonic()
+    run(server, scene)
+    assert 0.3 <= time.monotonic() - began < 2.0
+
+
+def test_a_wrong_key_is_not_waited_for(server: ScriptedServer, jpegs: list[bytes]) -> None:
+    server.default = error(401, "key")
+    verdict = run(server, lambda breaker: breaker.verdict(jpegs, wait_s=60.0))
+    assert (verdict.cause, len(server.chats)) == (Cause.UNAUTHORIZED, 1)
+
+
+def test_a_window_that_the_server_always_fails_at_does_not_wait_for_ever(
+    server: ScriptedServer, jpegs: list[bytes]
+) -> None:
+    others = [*jpegs[:-2], jpegs[0] + b"\0", jpegs[0] + b"\0"]
+
+    async def scene(breaker: Breaker) -> None:
+        await breaker.verdict(jpegs)
+        usual = len(str(server.chats[-1].body))
+        server.default = lambda request: BROKEN if len(str(request.body)) > usual else yes()
+        working = asyncio.create_task(_keep_asking(breaker, jpegs))
+        assert (await breaker.verdict(others, wait_s=60.0)).cause is Cause.SERVER_ERROR
+        working.cancel()
+
+    run(server, scene)
+
+
+async def _keep_asking(breaker: Breaker, jpegs: list[bytes]) -> None:
+    while True:
+        await breaker.verdict(jpegs)
+
+
+def test_a_probe_has_a_short_limit_that_grows_to_the_judges_own(
+    server: ScriptedServer, jpegs: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vigil.judge.breaker.PROBE_PATIENCE_S", 0.1)
+    server.queue(BROKEN, BROKEN)
+    server.default = Reply(body=yes().body, delay_s=0.25)
+
+    async def scene(breaker: Breaker) -> None:
+        await times(2, breaker, jpegs)
+        await asyncio.sleep(0.06)
+        short = await breaker.verdict(jpegs)
+        assert (short.cause, short.latency_ms < 250) == (Cause.TIMEOUT, True)
+        assert (await until_answered(breaker, jpegs)).outcome is Outcome.ALARM
+
+    run(server, scene)
+
+
+def test_a_described_alarm_closes_it_at_its_first_token(server: ScriptedServer, jpegs: list[bytes]) -> None:
+    server.queue(BROKEN, BROKEN, stream("Yes", ", a fight", logprobs=ALARM_LOGPROBS))
+    at_verdict: list[str] = []
+
+    async def scene(breaker: Breaker) -> Verdict:
+        await times(2, breaker, jpegs)
+        await asyncio.sleep(0.06)
+        return await breaker.describe(jpegs, end_s=2.5, on_verdict=lambda _: at_verdict.append(breaker.state))
+
+    verdict = run(server, scene)
+    assert (verdict.text, verdict.end_s, at_verdict) == ("Yes, a fight", 2.5, ["closed"])
+
+
+def test_who_waits_for_it_to_close_is_told_in_time_or_not(server: ScriptedServer, jpegs: list[bytes]) -> None:
+    server.queue(BROKEN, BROKEN)
+
+    async def scene(breaker: Breaker) -> None:
+        await times(2, breaker, jpegs)
+        assert not await breaker.wait_closed(0.02)
+        waiting = asyncio.create_task(breaker.wait_closed(5.0))
+        await until_answered(breaker, jpegs)
+        assert await waiting
+
+    run(server, scene)
+
+
+ANSWERING = """
+import sys, threading
+from judging import IDS, tokenized, yes
+from scripted_server import ScriptedServer
+with ScriptedServer(models=["tiny"], port=int(sys.argv[1])) as server:
+    server.routes["/tokenize"] = tokenized(IDS)
+    server.default = yes()
+    print(server.url, flush=True)
+    threading.Event().wait()
+"""
+
+
+@contextmanager
+def process_answering(port: int = 0) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """A scripted server as a process of its own, to be killed."""
+    argv = [sys.executable, "-c", ANSWERING, str(port)]
+    path = os.pathsep.join(sys.path)
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": path}) as process:
+        try:
+            assert process.stdout is not None
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def test_a_server_that_is_killed_and_started_again_is_found_by_the_next_probe(jpegs: list[bytes]) -> None:
+    async def scene(first: "subprocess.Popen[str]", url: str) -> float:
+        async with await Judge.connect(Endpoint(url=url), TASK, SAMPLING, media="video", retries=1) as judge:
+            breaker = Breaker(judge, failures=3, probe_s=0.2)
+            await asyncio.gather(*(breaker.verdict(jpegs) for _ in range(16)))
+            first.kill()
+            first.wait()
+            lost = await asyncio.gather(*(breaker.verdict(jpegs) for _ in range(16)))
+            assert {verdict.cause for verdict in lost} == {Cause.UNREACHABLE}
+            assert breaker.state == "open"
+            with process_answering(int(url.rpartition(":")[2].removesuffix("/v1"))):
+                back_s = time.monotonic()
+                await until_answered(breaker, jpegs)
+                taken_s = time.monotonic() - back_s
+                again = await asyncio.gather(*(breaker.verdict(jpegs) for _ in range(32)))
+                assert {verdict.outcome for verdict in again} == {Outcome.ALARM}
+            return taken_s
+
+    with process_answering() as (process, url):
+        assert asyncio.run(scene(process, url)) < 1.0
+
+
+def test_connections_to_the_server_that_is_gone_cost_no_verdict(jpegs: list[bytes]) -> None:
+    """Killed and back before anything is asked: every idle connection of the pool is stale."""
+
+    async def scene(first: "subprocess.Popen[str]", url: str) -> set[Outcome]:
+        async with await Judge.connect(Endpoint(url=url), TASK, SAMPLING, media="video", retries=2) as judge:
+            await asyncio.gather(*(judge.verdict(jpegs) for _ in range(32)))
+            first.kill()
+            first.wait()
+            with process_answering(int(url.rpartition(":")[2].removesuffix("/v1"))):
+                verdicts = await asyncio.gather(*(judge.verdict(jpegs) for _ in range(32)))
+            return {verdict.outcome for verdict in verdicts}
+
+    with process_answering() as (process, url):
+        assert asyncio.run(scene(process, url)) == {Outcome.ALARM}
