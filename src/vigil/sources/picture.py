@@ -21,9 +21,12 @@ ONE_THREAD: dict[str, int] = {"threads": 1} if int(av.__version__.split(".")[0])
 
 
 class Developer:
-    """Turns decoded frames of one stream into sized RGB pictures, upright as players show them."""
+    """Turns decoded frames of one stream into sized RGB pictures, upright as players show them.
 
-    def __init__(self, *, max_pixels: int, pixel_aspect: float = 1.0) -> None:
+    Without `max_pixels` they keep the size at which players show them.
+    """
+
+    def __init__(self, *, max_pixels: int | None, pixel_aspect: float = 1.0) -> None:
         self.max_pixels = max_pixels
         self.pixel_aspect = pixel_aspect
         self.sizes: list[tuple[int, int]] = []
@@ -34,7 +37,7 @@ class Developer:
         self._note(frame)
         quarters = turns(frame.rotation)
         width, height = shown_size(frame.width, frame.height, quarters, self.pixel_aspect)
-        size_wh = fit(width, height, max_pixels=self.max_pixels)
+        size_wh = (width, height) if self.max_pixels is None else fit(width, height, max_pixels=self.max_pixels)
         smaller = size_wh[0] * size_wh[1] < width * height
         flat = self._scale(frame, size_wh[::-1] if quarters % 2 else size_wh, smaller=smaller)
         return np.ascontiguousarray(np.rot90(flat, quarters)) if quarters else flat

@@ -1,0 +1,196 @@
+"""Footage: the pictures around an event as a person wants to see them, at full size and full rate.
+
+The model sees small pictures, two a second. Clips and snapshots come from the source itself: cut from
+the file, or from the compressed packets that a live source sent last (`vigil.sources.ring`). H.264 is
+cut without decoding it, so a clip starts at the key picture at or before the wanted second; anything
+else is encoded anew as H.264, so that every browser shows it. Clips have no sound.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, Protocol
+
+from vigil.errors import SourceError
+from vigil.frames import RGB, encode_jpeg
+from vigil.sources import container as containers
+from vigil.sources.clock import Clock
+from vigil.sources.movie import Movie, Piece, decode, place, remux, whole_file
+from vigil.sources.picture import Developer
+
+log = logging.getLogger(__name__)
+
+SNAPSHOT_QUALITY = 90
+NEAR_S = 5.0
+"""A snapshot is never of a picture further than this from the wanted second."""
+LOOK_BACK_S = 60.0
+"""Where a file's index leads astray, the search starts again this much earlier, then at its beginning."""
+SEEKABLE = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
+PLAYED = frozenset({"yuv420p", "yuvj420p"})
+
+
+class Footage(Protocol):
+    """Where the clip and the snapshot of an event come from; times are seconds of the source."""
+
+    def clip(self, path: Path, *, from_s: float, to_s: float) -> None:
+        """Writes an mp4 of these seconds, from the key picture at or before them; raises SourceError."""
+
+    def snapshot(self, path: Path, *, at_s: float) -> None:
+        """Writes the picture nearest to a second as a JPEG of full size; raises SourceError."""
+
+
+class FileFootage:
+    """The footage of a video file, which is opened anew each time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+
+    def clip(self, path: Path, *, from_s: float, to_s: float) -> None:
+        """Writes an mp4 of these seconds, from the key picture at or before them; raises SourceError."""
+        check_span(from_s, to_s)
+        with containers.open_container(self.path) as container:
+            stream = containers.pick_stream(container, self.path)
+            pieces = _pieces(container, stream, from_s=from_s, to_s=to_s)
+            write_clip(path, stream, pieces, from_s=from_s, where=str(self.path))
+
+    def snapshot(self, path: Path, *, at_s: float) -> None:
+        """Writes the picture nearest to a second as a JPEG of full size; raises SourceError."""
+        with containers.open_container(self.path) as container:
+            stream = containers.pick_stream(container, self.path)
+            pieces = _pieces(container, stream, from_s=at_s, to_s=at_s + NEAR_S)
+            write_snapshot(path, stream, pieces, at_s=at_s, where=str(self.path))
+
+
+def check_span(from_s: float, to_s: float) -> None:
+    """Raises SourceError where a clip would end before it begins."""
+    if not from_s < to_s:
+        raise SourceError(f"a clip from {from_s:.2f} s to {to_s:.2f} s has no length")
+
+
+def write_clip(path: Path, stream: Any, pieces: Sequence[Piece], *, from_s: float, where: str) -> None:
+    """Writes pieces of `stream` as an mp4: as they are where every browser plays them, else encoded anew."""
+    if not pieces:
+        raise SourceError(f"{where} holds no pictures from {from_s:.2f} s on; no clip was written")
+    frame_s = 1 / containers.frame_rate(stream)
+    placed = place(pieces, frame_s=frame_s) if plays_everywhere(stream) else None
+    if placed is not None:
+        try:
+            remux(path, stream, placed, frame_s=frame_s)
+        except SourceError as error:
+            log.debug("%s: encoded anew, as its packets cannot be copied: %s", path, error)
+        else:
+            return
+    _encode(path, stream, pieces, from_s=from_s)
+
+
+def plays_everywhere(stream: Any) -> bool:
+    """Whether browsers show this stream as it is: H.264 with 8 bits and the usual colours."""
+    codec = stream.codec_context
+    return codec.codec.canonical_name == "h264" and codec.pix_fmt in PLAYED
+
+
+def _encode(path: Path, stream: Any, pieces: Sequence[Piece], *, from_s: float) -> None:
+    """Encodes anew, exactly from the wanted second on."""
+    pictures = ((p, t) for p, t in _pictures(stream, pieces) if t >= from_s)
+    first = next(pictures, None)
+    if first is None:
+        raise SourceError(f"{path}: no picture from {from_s:.2f} s on can be decoded; no clip was written")
+    start_s = first[1]
+    height, width = first[0].shape[:2]
+    with Movie(path, size_wh=(width, height), fps=containers.frame_rate(stream)) as movie:
+        for picture, time_s in chain([first], pictures):
+            movie.add(picture, time_s - start_s)
+
+
+def write_snapshot(path: Path, stream: Any, pieces: Sequence[Piece], *, at_s: float, where: str) -> None:
+    """Writes the picture of `stream` nearest to a second as a JPEG."""
+    best = nearest(_pictures(stream, pieces), at_s)
+    if best is None:
+        raise SourceError(f"{where} has no picture within {NEAR_S:g} s of {at_s:.2f} s; no snapshot was written")
+    write_jpeg(path, best)
+
+
+def write_jpeg(path: Path, image: RGB) -> None:
+    """Writes a picture as a JPEG file, whole or not at all; raises SourceError."""
+    with whole_file(path) as partial:
+        partial.write_bytes(encode_jpeg(image, quality=SNAPSHOT_QUALITY))
+
+
+def nearest(pictures: Iterable[tuple[RGB, float]], at_s: float) -> RGB | None:
+    """The picture nearest to a second; reads on only until the first one after it."""
+    best: tuple[RGB, float] | None = None
+    for picture, time_s in pictures:
+        if best is None or abs(time_s - at_s) <= abs(best[1] - at_s):
+            best = (picture, time_s)
+        if time_s >= at_s:
+            break
+    return best[0] if best is not None and abs(best[1] - at_s) <= NEAR_S else None
+
+
+def _pictures(stream: Any, pieces: Sequence[Piece]) -> Iterator[tuple[RGB, float]]:
+    """Upright pictures at the size at which players show them, with their seconds."""
+    developer = Developer(max_pixels=None, pixel_aspect=containers.pixel_aspect(stream))
+    frame_s = 1 / containers.frame_rate(stream)
+    for frame, time_s in decode(stream.codec_context, pieces, frame_s=frame_s):
+        yield developer.develop(frame), time_s
+
+
+def _pieces(container: Any, stream: Any, *, from_s: float, to_s: float) -> list[Piece]:
+    """The packets from the key picture at or before `from_s` to `to_s`."""
+    if container.format.name not in SEEKABLE or stream.start_time is None:
+        return _gather(_by_clock(container, stream), from_s=from_s, to_s=to_s)
+    for start_s in (from_s, from_s - LOOK_BACK_S, 0.0):
+        offset = stream.start_time + round(max(0.0, start_s) / float(stream.time_base))
+        container.seek(offset, stream=stream, backward=True)
+        found = _gather(_by_stamp(container, stream), from_s=from_s, to_s=to_s)
+        if found and (found[0].time_s <= from_s or start_s <= 0):
+            break
+    return found
+
+
+def _gather(pieces: Iterable[Piece], *, from_s: float, to_s: float) -> list[Piece]:
+    """What is needed of a run of packets: only the last group that begins before `from_s` is held."""
+    held: list[Piece] = []
+    for piece in pieces:
+        if piece.time_s > to_s and held:
+            break
+        if piece.is_key and piece.time_s <= from_s:
+            held.clear()
+        if held or piece.is_key:
+            held.append(piece)
+    return held if held and held[0].time_s <= to_s else []
+
+
+def _by_stamp(container: Any, stream: Any) -> Iterator[Piece]:
+    """Packets placed by the file's own stamps."""
+    tick_s = float(stream.time_base)
+    for packet in _packets(container, stream):
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is not None:
+            yield piece_of(packet, (stamp - stream.start_time) * tick_s)
+
+
+def _by_clock(container: Any, stream: Any) -> Iterator[Piece]:
+    """Packets from the start of a file whose stamps may jump or be missing, placed as its frames are."""
+    tick_s = float(stream.time_base or 0)
+    clock = Clock(frame_s=1 / containers.frame_rate(stream))
+    for packet in _packets(container, stream):
+        placed_s = clock.place(None if packet.dts is None else packet.dts * tick_s)
+        yield piece_of(packet, placed_s if placed_s is not None else clock.last_s or 0.0)
+
+
+def _packets(container: Any, stream: Any) -> Iterator[Any]:
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                yield packet
+    except (IndexError, *containers.UNREADABLE) as error:
+        log.debug("%s breaks off: %s", container.name, error)
+
+
+def piece_of(packet: Any, time_s: float) -> Piece:
+    """What is kept of an `av.Packet` that is shown, or came in, at a second of the source."""
+    tick_s = float(packet.time_base or 0)
+    pts_s = None if packet.pts is None or not tick_s else packet.pts * tick_s
+    return Piece(bytes(packet), time_s, pts_s, bool(packet.is_keyframe))

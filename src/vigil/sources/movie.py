@@ -1,0 +1,272 @@
+"""Writing videos that every player and browser shows: H.264 in mp4, whole or not at all.
+
+    with Movie(path, size_wh=(640, 360)) as movie:
+        movie.add(image, time_s=0.0)
+
+Compressed packets that are H.264 already are written as they are (`remux`), which costs next to nothing.
+A file is written under another name and renamed at its end, so that nobody ever meets half of one.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+from av.video.reformatter import VideoReformatter
+
+from vigil.errors import SourceError
+from vigil.frames import RGB
+from vigil.sources.container import UNREADABLE, reason
+from vigil.sources.picture import FULL, ITU709, LIMITED, ONE_THREAD
+
+TICK = Fraction(1, 90_000)
+FRONT_INDEX = {"movflags": "+faststart"}
+MIN_SIDE_PX = 16
+DRIFT_S = 10.0
+"""Stamps that stray further than this from the times of arrival are those of a broken clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One compressed picture: when it came or is shown, in seconds of the source, and its own stamp in seconds."""
+
+    data: bytes
+    time_s: float
+    pts_s: float | None
+    is_key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A piece with stamps that can be relied on, in seconds of the source: `dts_s` only ever grows."""
+
+    data: bytes
+    pts_s: float
+    dts_s: float
+    is_key: bool
+
+
+def place(pieces: Sequence[Piece], *, frame_s: float) -> list[Placed] | None:
+    """Gives a run of packets, in the order of decoding, sound stamps; None where theirs cannot be trusted.
+
+    The times of decoding follow from those of showing: the same times in order, early enough for all.
+    """
+    shown_s = _shown_s(pieces, frame_s=frame_s)
+    if shown_s is None:
+        return None
+    in_order = sorted(shown_s)
+    early_s = max((due - shown for due, shown in zip(in_order, shown_s, strict=True)), default=0.0)
+    return [
+        Placed(piece.data, shown, due - early_s, piece.is_key)
+        for piece, shown, due in zip(pieces, shown_s, in_order, strict=True)
+    ]
+
+
+def _shown_s(pieces: Sequence[Piece], *, frame_s: float) -> list[float] | None:
+    """When each picture is shown, no two at once; None where stamps are missing or jump."""
+    known = [piece.pts_s for piece in pieces if piece.pts_s is not None]
+    reordered = any(later < earlier for earlier, later in pairwise(known))
+    if len(known) < len(pieces) and (reordered or 2 * len(known) < len(pieces)):
+        return None
+    stamps = _filled([piece.pts_s for piece in pieces], frame_s=frame_s)
+    shift_s = pieces[0].time_s - stamps[0] if pieces else 0.0
+    shown_s = [stamp + shift_s for stamp in stamps]
+    strays = any(abs(shown - piece.time_s) > DRIFT_S for shown, piece in zip(shown_s, pieces, strict=True))
+    return None if strays else shown_s
+
+
+def _filled(stamps: Sequence[float | None], *, frame_s: float) -> list[float]:
+    """Stamps without holes and repeats."""
+    after_s = next((stamp for stamp in stamps if stamp is not None), 0.0)
+    holes = next((number for number, stamp in enumerate(stamps) if stamp is not None), 0)
+    filled: list[float] = []
+    taken: set[float] = set()
+    for number, stamp in enumerate(stamps):
+        if stamp is None:
+            stamp = filled[-1] + frame_s if number > holes else after_s - (holes - number) * frame_s
+        while stamp in taken:
+            stamp += frame_s / 8
+        taken.add(stamp)
+        filled.append(stamp)
+    return filled
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A name to write to that becomes `path` at the end; raises SourceError where that fails."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        partial.replace(path)
+    except (av.FFmpegError, OSError, ValueError, OverflowError) as error:
+        raise SourceError(f"{path} cannot be written: {reason(error)}") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def remux(path: Path, template: Any, pieces: Iterable[Placed], *, frame_s: float) -> None:
+    """Writes packets as they are; `template` is a stream of the same kind. Raises SourceError."""
+    with whole_file(path) as partial, _container(partial) as container:
+        stream = container.add_stream_from_template(template)
+        first_s = None
+        for piece in pieces:
+            first_s = piece.dts_s if first_s is None else first_s
+            packet = _packet(piece, first_s=first_s, frame_s=frame_s)
+            packet.stream = stream
+            container.mux(packet)
+        if first_s is None:
+            raise ValueError("there is no picture in it")
+
+
+def _packet(piece: Placed, *, first_s: float, frame_s: float) -> Any:
+    packet = av.Packet(piece.data)
+    packet.time_base = TICK
+    packet.dts = round((piece.dts_s - first_s) / TICK)
+    packet.pts = round((piece.pts_s - first_s) / TICK)
+    # Without a length of its own the last picture is lost to players.
+    packet.duration = round(frame_s / TICK)
+    packet.is_keyframe = piece.is_key
+    return packet
+
+
+def decode(codec: Any, pieces: Sequence[Piece], *, frame_s: float) -> Iterator[tuple[Any, float]]:
+    """The pictures of a run of packets as `av.VideoFrame`s, each with its second of the source."""
+    placed = place(pieces, frame_s=frame_s)
+    if placed is None:
+        # Without stamps the order in which a decoder gives its pictures is the only one to go by.
+        yield from zip(_decode(codec, (piece.data for piece in pieces)), _steady_s(pieces, frame_s), strict=False)
+        return
+    for frame in _decode_placed(codec, placed):
+        yield frame, float(frame.pts * TICK)
+
+
+def _steady_s(pieces: Sequence[Piece], frame_s: float) -> Iterator[float]:
+    """Times of arrival that grow from picture to picture."""
+    last_s = None
+    for time_s in sorted(piece.time_s for piece in pieces):
+        last_s = time_s if last_s is None or time_s > last_s else last_s + frame_s / 8
+        yield last_s
+
+
+def _decode_placed(codec: Any, pieces: Iterable[Placed]) -> Iterator[Any]:
+    for piece in pieces:
+        packet = av.Packet(piece.data)
+        packet.time_base = TICK
+        packet.pts, packet.dts = round(piece.pts_s / TICK), round(piece.dts_s / TICK)
+        yield from _decoded(codec, packet)
+    yield from _decoded(codec, None)
+
+
+def _decode(codec: Any, packets: Iterable[bytes]) -> Iterator[Any]:
+    for data in packets:
+        yield from _decoded(codec, av.Packet(data))
+    yield from _decoded(codec, None)
+
+
+def _decoded(codec: Any, packet: Any | None) -> list[Any]:
+    try:
+        frames: list[Any] = codec.decode(packet)
+    except UNREADABLE:
+        return []
+    return frames
+
+
+class Movie:
+    """An H.264 file that pictures are added to, each at its own time; used as a context manager.
+
+    `size_wh` is made even; pictures of another size are scaled to it. `crf` is x264's quality (18 is
+    hardly told from the original, 28 is small), `fps` only a hint for players. An exception inside the
+    `with` leaves no file. Raises SourceError where the file cannot be written.
+    """
+
+    def __init__(
+        self, path: Path, *, size_wh: tuple[int, int], fps: float = 25.0, crf: int = 23, threads: int = 1
+    ) -> None:
+        self.size_wh = (max(MIN_SIDE_PX, size_wh[0] // 2 * 2), max(MIN_SIDE_PX, size_wh[1] // 2 * 2))
+        self.pictures = 0
+        self._file = whole_file(path)
+        self._fps = Fraction(fps).limit_denominator(1001)
+        self._options = {"crf": str(crf), "preset": "veryfast", "threads": str(threads)}
+        self._scaler = VideoReformatter()
+        self._last_tick = -1
+
+    def __enter__(self) -> Self:
+        partial = self._file.__enter__()
+        try:
+            self._container = _container(partial)
+            self._stream = self._add_stream()
+        except BaseException as error:
+            self._file.__exit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        except (av.FFmpegError, OSError, ValueError) as late:
+            self._file.__exit__(type(late), late, late.__traceback__)
+        else:
+            self._file.__exit__(kind, error, trace)
+        finally:
+            self._close()
+
+    def _add_stream(self) -> Any:
+        stream = self._container.add_stream("libx264", rate=self._fps)
+        stream.width, stream.height = self.size_wh
+        stream.pix_fmt = "yuv420p"
+        stream.options = self._options
+        codec = stream.codec_context
+        codec.time_base = TICK
+        codec.colorspace = codec.color_primaries = codec.color_trc = ITU709
+        codec.color_range = LIMITED
+        return stream
+
+    def add(self, image: RGB, time_s: float) -> None:
+        """Adds an `(H, W, 3) uint8 RGB` picture; one that is not later than the last is left out."""
+        self.add_frame(av.VideoFrame.from_ndarray(image, format="rgb24"), time_s)
+
+    def add_frame(self, frame: Any, time_s: float) -> None:
+        """Adds an `av.VideoFrame` of any format."""
+        tick = max(0, round(time_s / TICK))
+        if tick <= self._last_tick:
+            return
+        self._last_tick = tick
+        ready = self._scaler.reformat(
+            frame,
+            width=self.size_wh[0],
+            height=self.size_wh[1],
+            format="yuv420p",
+            src_color_range=FULL if frame.format.name.startswith(("rgb", "yuvj")) else None,
+            dst_colorspace=ITU709,
+            dst_color_range=LIMITED,
+            **ONE_THREAD,
+        )
+        ready.pts, ready.time_base = tick, TICK
+        ready.pict_type = 0
+        self._container.mux(self._stream.encode(ready))
+        self.pictures += 1
+
+    def _finish(self) -> None:
+        if not self.pictures:
+            raise ValueError("there is no picture in it")
+        self._container.mux(self._stream.encode())
+        self._container.close()
+
+    def _close(self) -> None:
+        # Closing a file that could not be written may fail once more; that has been told already.
+        with suppress(av.FFmpegError, OSError, ValueError):
+            self._container.close()
+
+
+def _container(path: Path) -> Any:
+    return av.open(f"file:{path}", "w", format="mp4", container_options=FRONT_INDEX)
