@@ -8,6 +8,7 @@ VigilError
 |-- ManifestError       a model's contract is missing or contradicts the request
 |-- EnvironmentMissing  an environment, a program or a file of weights is missing
 |-- EndpointError       the server cannot be used at all (gone, wrong key, wrong model)
+|-- StoreError          events or their media cannot be kept or read
 `-- JobError            a training, an export or a server stopped before it was done
 
 A message says what happened, to what, and what to do next. `main` prints it on one
@@ -58,6 +59,10 @@ class EnvironmentMissing(VigilError):
 
 class EndpointError(VigilError):
     """The endpoint cannot be used at all: it is gone, refuses the key, or lacks the model."""
+
+
+class StoreError(VigilError):
+    """Events or their media cannot be kept or read: the disk is full, the database locked, damaged or too new."""
 
 
 class JobError(VigilError):

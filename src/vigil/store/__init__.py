@@ -1,0 +1,8 @@
+"""The store: verdicts, events and their media, durable before anything is announced; see docs/events.md."""
+
+from vigil.store.filter import EventFilter
+from vigil.store.media import MediaFile, MediaKind
+from vigil.store.session_table import Session
+from vigil.store.store import DEFAULT_STORE, Store
+
+__all__ = ["DEFAULT_STORE", "EventFilter", "MediaFile", "MediaKind", "Session", "Store"]

@@ -1,0 +1,131 @@
+"""Opening a database by its URL, and telling its errors in words that a person can act on."""
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tenacity
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from vigil.errors import StoreError, UsageError
+
+_log = logging.getLogger(__name__)
+
+BUSY_S = 10.0
+"""How long a write waits for another process's."""
+
+WRITES = "vigil_writes"
+
+
+def parse_url(store: str | Path) -> URL:
+    """The URL of a store that is given as one, or as the path of a SQLite file; raises UsageError."""
+    text = str(store)
+    if "://" not in text:
+        if not text:
+            raise UsageError("the store has no name; give a path (vigil-store/vigil.db) or a database URL")
+        return URL.create("sqlite", database=text)
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise UsageError("the store's URL cannot be read; write sqlite:///PATH or DIALECT://USER@HOST/NAME") from error
+    if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
+        raise UsageError("a store in memory would lose every event; give a path: sqlite:///vigil-store/vigil.db")
+    if url.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise UsageError(f"the store cannot be kept in {url.get_backend_name()}; SQLite and PostgreSQL are known")
+    return url
+
+
+def sqlite_path(url: URL) -> Path | None:
+    """The file of a SQLite database."""
+    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+
+def shown(url: URL) -> str:
+    """A store's name for people: the path, or the URL without its password."""
+    path = sqlite_path(url)
+    return str(path) if path is not None else url.render_as_string(hide_password=True)
+
+
+def make_engine(url: URL) -> Engine:
+    """An engine that writes durably; raises StoreError when the database's driver is not installed."""
+    try:
+        if url.get_backend_name() != "sqlite":
+            return create_engine(url)
+        engine = create_engine(url, connect_args={"timeout": BUSY_S})
+    except (NoSuchModuleError, ImportError) as error:
+        raise StoreError(f"{shown(url)} needs a driver that is not installed: {error}") from error
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
+    """FULL, since an event must survive a power cut from the moment it is announced."""
+    # Without this the driver would begin transactions late, and migrations outside any.
+    connection.isolation_level = None
+    for pragma in ("foreign_keys = ON", "synchronous = FULL", f"busy_timeout = {int(BUSY_S * 1000)}"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later could not wait for another writer: SQLite refuses it at once.
+    writes = connection.get_execution_options().get(WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def use_write_ahead_log(engine: Engine) -> None:
+    """Turns on SQLite's write-ahead log, so that readers and the writer do not wait for each other."""
+    raw = engine.raw_connection()
+    try:
+        if raw.execute("PRAGMA page_count").fetchone()[0] == 0:
+            raw.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        _switch_journal(raw)
+    finally:
+        raw.close()
+
+
+@tenacity.retry(
+    # Two processes that open a new file at once: the switch does not wait by itself.
+    retry=tenacity.retry_if_exception_message(match=".*locked.*"),
+    wait=tenacity.wait_random(0.01, 0.1),
+    stop=tenacity.stop_after_delay(BUSY_S),
+    reraise=True,
+)
+def _switch_journal(raw: Any) -> None:
+    mode = raw.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        _log.warning("the store's file system has no write-ahead log (journal mode %s): writers wait for readers", mode)
+
+
+@contextmanager
+def told(action: str, where: str) -> Iterator[None]:
+    """Turns what the database raises into a StoreError that says what to do."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+        raise StoreError(f"{where}: {action} failed: {_explain(cause, where)}") from error
+
+
+_REMEDIES = {
+    "SQLITE_FULL": "the disk is full; free some space (vigil events prune), what is written later will be kept",
+    "SQLITE_BUSY": "another program holds it locked; end that one, or name another store",
+    "SQLITE_NOTADB": "it is damaged or no database; move it away, or name another store",
+    "SQLITE_CORRUPT": "it is damaged; move it away (`sqlite3 FILE .recover` may save what is in it)",
+    "SQLITE_READONLY": "it cannot be written; check the permissions of the file and its folder",
+    "SQLITE_CANTOPEN": "it cannot be opened; check that the folder is there and can be written",
+    "SQLITE_IOERR": "the disk does not read or write; check it and the space on it",
+}
+
+
+def _explain(error: BaseException, where: str) -> str:
+    name = getattr(error, "sqlite_errorname", "")
+    for prefix, remedy in _REMEDIES.items():
+        if name.startswith(prefix):
+            return f"{remedy} ({error})"
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.removeprefix(where).strip()

@@ -1,0 +1,93 @@
+"""Pictures and clips of events: files beside the database, never half written.
+
+A file is written under a name that says so (`x.partial.mp4`), brought to the disk, and only then given its own.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+MediaKind: TypeAlias = Literal["snapshots", "clips", "frames"]
+KINDS: tuple[MediaKind, ...] = ("snapshots", "clips", "frames")
+
+PARTIAL = ".partial"
+
+Write: TypeAlias = Callable[[Path], None]
+"""Writes a file (or fills a folder, for frames) at the path it is given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaFile:
+    """A file of an event; `path` is absolute or as the store's folder was given."""
+
+    path: Path
+    event_id: str
+    kind: MediaKind
+    size_bytes: int
+
+
+def place(root: Path, kind: MediaKind, event_id: str, name: str) -> Path:
+    """Where a medium of an event lies: `clips/ID.mp4`, `snapshots/ID.jpg`, `frames/ID/NAME`."""
+    if kind == "frames":
+        return root / kind / event_id / name
+    return root / kind / f"{event_id}{name}"
+
+
+def write_whole(path: Path, write: Write) -> int:
+    """Lets `write` make a file or folder, which takes its name only when it is whole and on disk; returns its bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.stem}{PARTIAL}{path.suffix}")
+    remove(partial)
+    try:
+        write(partial)
+        size_bytes = sum(_sync(file) for file in files_of(partial))
+        remove(path)
+        partial.rename(path)
+        _sync(path.parent)
+    except BaseException:
+        with _quietly():
+            remove(partial)
+        raise
+    return size_bytes
+
+
+def files_of(path: Path) -> list[Path]:
+    """A file itself, or the files in a folder."""
+    return sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+
+
+def remove(path: Path) -> None:
+    """Deletes a file or a folder that may be gone already, and the event's folder of frames once it is empty."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    if path.parent.parent.name == "frames":
+        with _quietly():
+            path.parent.rmdir()
+
+
+def partials(root: Path) -> list[Path]:
+    """What writers that were killed left behind (or are writing now)."""
+    return [path for kind in KINDS for path in sorted((root / kind).rglob(f"*{PARTIAL}*"))]
+
+
+def _sync(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+        return os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        return

@@ -1,0 +1,93 @@
+"""Numbered steps from an empty database to this version's tables: only ever append to them.
+
+A step that was released is never edited, since databases out there have already taken it. Steps are plain SQL that
+SQLite and PostgreSQL both understand.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, inspect, select
+
+from vigil import __version__
+from vigil.errors import StoreError
+from vigil.store import schema
+from vigil.store.moment import utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step; `number` is its place, from 1 without gaps."""
+
+    number: int
+    name: str
+    statements: tuple[str, ...]
+
+
+MIGRATIONS = (
+    Migration(
+        1,
+        "sessions, verdicts, events, their windows and media",
+        (
+            """CREATE TABLE sessions (
+                id VARCHAR NOT NULL PRIMARY KEY, source VARCHAR NOT NULL, epoch_s DOUBLE PRECISION,
+                model VARCHAR NOT NULL, task VARCHAR NOT NULL, contract TEXT NOT NULL, started_utc VARCHAR NOT NULL,
+                ended_utc VARCHAR, ended_because VARCHAR NOT NULL)""",
+            "CREATE INDEX sessions_by_source ON sessions (source, started_utc)",
+            """CREATE TABLE verdicts (
+                session_id VARCHAR NOT NULL REFERENCES sessions (id) ON DELETE CASCADE, "window" INTEGER NOT NULL,
+                start_s DOUBLE PRECISION NOT NULL, end_s DOUBLE PRECISION NOT NULL, outcome VARCHAR NOT NULL,
+                cause VARCHAR, p_alarm DOUBLE PRECISION, p_raw DOUBLE PRECISION, p_outside DOUBLE PRECISION,
+                latency_ms DOUBLE PRECISION NOT NULL, captured_s DOUBLE PRECISION, text TEXT, detail TEXT NOT NULL,
+                created_utc VARCHAR NOT NULL, PRIMARY KEY (session_id, "window"))""",
+            "CREATE INDEX verdicts_by_age ON verdicts (created_utc)",
+            """CREATE TABLE events (
+                id VARCHAR NOT NULL PRIMARY KEY, session_id VARCHAR REFERENCES sessions (id) ON DELETE SET NULL,
+                source VARCHAR NOT NULL, task VARCHAR NOT NULL, model VARCHAR NOT NULL, epoch_s DOUBLE PRECISION,
+                onset_s DOUBLE PRECISION NOT NULL, end_s DOUBLE PRECISION, peak DOUBLE PRECISION NOT NULL,
+                peak_s DOUBLE PRECISION NOT NULL, tier VARCHAR NOT NULL, announced_s DOUBLE PRECISION,
+                text TEXT NOT NULL, closed_because VARCHAR NOT NULL, happened_utc VARCHAR NOT NULL,
+                ended_utc VARCHAR NOT NULL, created_utc VARCHAR NOT NULL,
+                updated_utc VARCHAR NOT NULL)""",
+            "CREATE INDEX events_by_time ON events (happened_utc)",
+            "CREATE INDEX events_by_source ON events (source, happened_utc)",
+            "CREATE INDEX events_by_session ON events (session_id)",
+            """CREATE TABLE event_windows (
+                event_id VARCHAR NOT NULL REFERENCES events (id) ON DELETE CASCADE, "window" INTEGER NOT NULL,
+                start_s DOUBLE PRECISION NOT NULL, end_s DOUBLE PRECISION NOT NULL, p_alarm DOUBLE PRECISION,
+                PRIMARY KEY (event_id, "window"))""",
+            """CREATE TABLE media (
+                path VARCHAR NOT NULL PRIMARY KEY, event_id VARCHAR NOT NULL REFERENCES events (id) ON DELETE CASCADE,
+                kind VARCHAR NOT NULL, size_bytes BIGINT NOT NULL, created_utc VARCHAR NOT NULL)""",
+            "CREATE INDEX media_by_event ON media (event_id)",
+        ),
+    ),
+)
+
+NEWEST = MIGRATIONS[-1].number
+
+
+def version_of(connection: Connection, *, where: str) -> int:
+    """The number of the last step that a database took, 0 when it is empty; raises StoreError for a newer one."""
+    if not inspect(connection).has_table(schema.migrations.name):
+        return 0
+    version = connection.execute(select(func.max(schema.migrations.c.number))).scalar() or 0
+    if version > NEWEST:
+        raise StoreError(
+            f"{where} was written by a newer Vigil (its tables are at step {version}, this one knows {NEWEST}); "
+            "update Vigil, or name another store"
+        )
+    return version
+
+
+def migrate(connection: Connection, *, where: str) -> list[Migration]:
+    """Takes the steps that are missing, all in the caller's transaction; raises StoreError for a newer database."""
+    version = version_of(connection, where=where)
+    steps = [step for step in MIGRATIONS if step.number > version]
+    if steps:
+        schema.migrations.create(connection, checkfirst=True)
+    for step in steps:
+        for statement in step.statements:
+            connection.exec_driver_sql(statement)
+        row = {"number": step.number, "name": step.name, "vigil_version": __version__, "applied_utc": utc_now()}
+        connection.execute(schema.migrations.insert().values(row))
+    return steps

@@ -1,0 +1,61 @@
+"""Sessions: one watch of one source, from its start to its end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Row, Select, select
+
+from vigil.events.identifier import new_id
+from vigil.store.moment import utc_now
+from vigil.store.schema import sessions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What was watched and with what; `epoch_s` is the `time.time()` of second 0 on live sources."""
+
+    id: str
+    source: str
+    epoch_s: float | None = None
+    model: str = ""
+    task: str = ""
+    contract: str = ""
+    started_utc: str = ""
+    ended_utc: str | None = None
+    ended_because: str = ""
+
+
+def start(
+    connection: Connection, *, source: str, epoch_s: float | None, model: str, task: str, contract: str
+) -> Session:
+    """Writes that a watch began."""
+    session = Session(
+        id=new_id(), source=source, epoch_s=epoch_s, model=model, task=task, contract=contract, started_utc=utc_now()
+    )
+    values = {field: getattr(session, field) for field in Session.__slots__}
+    connection.execute(sessions.insert().values(values))
+    return session
+
+
+def end(connection: Connection, session: str, *, because: str) -> None:
+    """Writes that a watch ended."""
+    ended = sessions.update().where(sessions.c.id == session, sessions.c.ended_utc.is_(None))
+    connection.execute(ended.values(ended_utc=utc_now(), ended_because=because))
+
+
+def of_source(connection: Connection, source: str) -> list[Session]:
+    """The watches of a source, the newest first."""
+    return _read(connection, select(sessions).where(sessions.c.source == source).order_by(sessions.c.id.desc()))
+
+
+def end_all(connection: Connection, source: str | None, *, because: str) -> None:
+    """Writes that every unfinished watch of a source (or of all) ended."""
+    unfinished = sessions.update().where(sessions.c.ended_utc.is_(None))
+    if source is not None:
+        unfinished = unfinished.where(sessions.c.source == source)
+    connection.execute(unfinished.values(ended_utc=utc_now(), ended_because=because))
+
+
+def _read(connection: Connection, query: "Select[*tuple[object, ...]]") -> list[Session]:
+    rows: Sequence[Row[*tuple[object, ...]]] = connection.execute(query).all()
+    return [Session(**row._mapping) for row in rows]

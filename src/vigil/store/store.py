@@ -1,0 +1,229 @@
+"""The store: what was watched, every verdict, the events, and their pictures and clips.
+
+    with Store.open("vigil-store/vigil.db") as store:
+        store.start_session(source="door", epoch_s=time.time(), model="m", task="fight")
+        store.save_event(event)     # on disk when it returns
+        store.keep(event.id, "clips", ".mp4", lambda path: footage.clip(path, from_s=0, to_s=9))
+
+Every call is one transaction; a call that fails raises StoreError, has changed nothing, and may be tried again.
+Calls may come from several threads, and several processes may share a database.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy import Connection, Engine
+
+from vigil.errors import StoreError, UsageError
+from vigil.events.event import Event
+from vigil.events.judged import Judged
+from vigil.store import event_table, media_table, session_table, verdict_table
+from vigil.store.database import WRITES, make_engine, parse_url, shown, sqlite_path, told, use_write_ahead_log
+from vigil.store.filter import EventFilter
+from vigil.store.media import MediaFile, MediaKind, Write, place, remove, write_whole
+from vigil.store.migrations import NEWEST, migrate, version_of
+from vigil.store.session_table import Session
+
+DEFAULT_STORE = "outputs/watch/events.db"
+"""Where a watch keeps what it finds, unless told otherwise."""
+
+STOPPED = "the watcher stopped"
+
+
+class Store:
+    """A database and the folder of media beside it."""
+
+    def __init__(self, engine: Engine, *, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder
+        self.engine = engine
+        self._current: dict[str, str] = {}
+
+    @classmethod
+    def open(cls, url: str | Path, *, folder: Path | None = None, create: bool = True) -> Self:
+        """Opens a store by path or URL, makes or migrates its tables, and makes a missing folder if it may `create`.
+
+        Media lie in `folder`: beside a SQLite file unless said otherwise. Raises StoreError when the store is damaged,
+        locked, of a newer Vigil, not there (without `create`) or cannot be written; UsageError for a URL it cannot use.
+        """
+        parsed = parse_url(url)
+        name, path = shown(parsed), sqlite_path(parsed)
+        if path is None and folder is None:
+            raise UsageError(f"{name}: say in which folder its snapshots and clips belong")
+        if path is not None:
+            _make_room(path, create=create)
+        engine = make_engine(parsed)
+        store = cls(engine, name=name, folder=folder or (path or Path()).parent)
+        try:
+            store._bring_up_to_date(is_sqlite=path is not None)
+        except BaseException:
+            engine.dispose()
+            raise
+        return store
+
+    def _bring_up_to_date(self, *, is_sqlite: bool) -> None:
+        with self.reading("opening") as connection:
+            version = version_of(connection, where=self.name)
+        if version == NEWEST:
+            return
+        with told("opening", self.name):
+            if is_sqlite:
+                use_write_ahead_log(self.engine)
+        with self.writing("migrating") as connection:
+            migrate(connection, where=self.name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the database; a later call opens it again."""
+        self.engine.dispose()
+
+    @contextmanager
+    def reading(self, action: str) -> Iterator[Connection]:
+        """A transaction that sees one state of the database; its errors are StoreErrors that name the action."""
+        with told(action, self.name), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self, action: str) -> Iterator[Connection]:
+        """A transaction that is on disk when it ends, or has not happened."""
+        engine = self.engine.execution_options(**{WRITES: True})
+        with told(action, self.name), engine.begin() as connection:
+            yield connection
+
+    def start_session(
+        self, *, source: str, epoch_s: float | None = None, model: str = "", task: str = "", contract: str = ""
+    ) -> Session:
+        """Writes that a watch of a source begins; verdicts and events of the source belong to it from now on."""
+        with self.writing("starting a watch") as connection:
+            session = session_table.start(
+                connection, source=source, epoch_s=epoch_s, model=model, task=task, contract=contract
+            )
+        self._current[source] = session.id
+        return session
+
+    def end_session(self, source: str, *, because: str) -> None:
+        """Writes that the watch of a source ended."""
+        if source in self._current:
+            with self.writing("ending a watch") as connection:
+                session_table.end(connection, self._current[source], because=because)
+
+    def add_verdicts(self, judged: Sequence[Judged]) -> None:
+        """Writes verdicts to the log, each to its source's session; one that is there already is updated."""
+        if not judged:
+            return
+        started: dict[str, str] = {}
+        with self.writing("writing verdicts") as connection:
+            for source in {each.source for each in judged} - self._current.keys():
+                started[source] = session_table.start(
+                    connection, source=source, epoch_s=None, model="", task="", contract=""
+                ).id
+            current = self._current | started
+            verdict_table.add(connection, [(current[each.source], each) for each in judged])
+        self._current |= started
+
+    def save_event(self, event: Event) -> None:
+        """Writes an event; it is on disk when this returns. Saving it again updates it."""
+        with self.writing(f"saving event {event.id}") as connection:
+            event_table.save(connection, event, session=self._current.get(event.source))
+
+    def open_events(self, source: str | None = None) -> list[Event]:
+        """The events that go on, or that a watcher which was killed left open."""
+        return self.find_events(EventFilter(source=source, open_only=True))
+
+    def recover(self, source: str | None = None, *, because: str = STOPPED) -> list[Event]:
+        """Closes what a watcher of this source (or of any) that was killed left open, each at its last window.
+
+        Call it before watching a source; returns the events as they are now.
+        """
+        with self.writing("recovering") as connection:
+            left = event_table.find(connection, EventFilter(source=source, open_only=True))
+            closed = [replace(event, end_s=_last_s(event), closed_because=because) for event in left]
+            for event in closed:
+                event_table.save(connection, event, session=None)
+            session_table.end_all(connection, source, because=because)
+        return closed
+
+    def find_events(self, wanted: EventFilter | None = None) -> list[Event]:
+        """The events that a filter lets through, the oldest first."""
+        with self.reading("reading events") as connection:
+            return event_table.find(connection, wanted or EventFilter())
+
+    def event(self, part: str) -> Event:
+        """The event of this id, or of the only id that begins or ends with it; raises UsageError when there is none."""
+        with self.reading("reading an event") as connection:
+            found = event_table.by_id(connection, part)
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise UsageError(f"{self.name} has no event {part!r}; `vigil events list` shows those it has")
+        raise UsageError(f"{part!r} may be any of {len(found)} events: {', '.join(event.id for event in found[:5])}")
+
+    def sessions(self, source: str) -> list[Session]:
+        """The watches of a source, the newest first."""
+        with self.reading("reading watches") as connection:
+            return session_table.of_source(connection, source)
+
+    def session_log(self, session: Session) -> tuple[list[Judged], list[Event]]:
+        """The verdicts and the events of one watch, in order."""
+        with self.reading("reading verdicts") as connection:
+            judged = verdict_table.of_session(connection, session.id, source=session.source)
+            return judged, event_table.of_session(connection, session.id)
+
+    def keep(self, event_id: str, kind: MediaKind, name: str, write: Write) -> Path:
+        """Keeps a file of an event that is stored: `write` makes it, then it takes its place and is noted.
+
+        `name` is the suffix (`.mp4`, `.jpg`) of a clip or snapshot, and for frames the name of a folder that `write`
+        fills. Raises StoreError when there is no room, and whatever else `write` raises.
+        """
+        path = place(self.folder, kind, event_id, name)
+        with told(f"keeping {kind} of event {event_id}", self.name):
+            size_bytes = write_whole(path, write)
+        file = MediaFile(path=path, event_id=event_id, kind=kind, size_bytes=size_bytes)
+        try:
+            with self.writing(f"noting {kind} of event {event_id}") as connection:
+                media_table.add(connection, file, root=self.folder)
+        except StoreError:
+            # A file that no row tells of would outlive every retention.
+            remove(path)
+            raise
+        return path
+
+    def keep_frames(self, event_id: str, window: int, jpegs: Sequence[bytes]) -> Path:
+        """Keeps the exact pictures of a window that was judged: `frames/EVENT/WINDOW/0.jpg` and so on."""
+        return self.keep(event_id, "frames", f"{window:06d}", lambda folder: _write_frames(folder, jpegs))
+
+    def media(self, event_id: str) -> list[MediaFile]:
+        """The files of an event."""
+        with self.reading("reading media") as connection:
+            return media_table.of_event(connection, event_id, root=self.folder)
+
+
+def _last_s(event: Event) -> float:
+    return max((evidence.end_s for evidence in event.windows), default=event.onset_s)
+
+
+def _write_frames(folder: Path, jpegs: Sequence[bytes]) -> None:
+    folder.mkdir()
+    for number, jpeg in enumerate(jpegs):
+        (folder / f"{number}.jpg").write_bytes(jpeg)
+
+
+def _make_room(path: Path, *, create: bool) -> None:
+    if path.exists():
+        return
+    if not create:
+        raise StoreError(
+            f"there is no store at {path}; `vigil watch SOURCE --store {path}` makes one, --store names another"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"the folder of {path} cannot be made: {error.strerror}; name another store") from error

@@ -1,0 +1,164 @@
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect
+
+from incidents import make_event, make_judged
+from vigil.errors import StoreError, UsageError
+from vigil.events import Evidence, Tier
+from vigil.store import EventFilter, Store
+from vigil.store.migrations import MIGRATIONS
+from vigil.store.schema import metadata
+
+
+def test_an_event_comes_back_as_it_was_saved(store: Store) -> None:
+    event = make_event(epoch_s=1000.0)
+    store.save_event(event)
+    assert store.find_events() == [event]
+    assert store.open_events("door") == [event] and store.open_events("yard") == []
+
+
+def test_saving_an_event_again_updates_it_and_adds_its_new_windows(store: Store) -> None:
+    event = make_event()
+    store.save_event(event)
+    more = Evidence(window=2, start_s=4.0, end_s=6.5, p_alarm=None)
+    grown = replace(event, windows=(*event.windows, more), peak=0.95, tier=Tier.HIGH, end_s=6.5, closed_because="quiet")
+    for _ in range(2):
+        store.save_event(grown)
+    assert store.find_events() == [grown] and store.open_events() == []
+
+
+def test_a_second_process_sees_what_the_first_has_saved_and_both_may_write(store: Store) -> None:
+    event = make_event()
+    store.save_event(event)
+    with Store.open(f"sqlite:///{store.name}") as other:
+        assert other.find_events() == [event]
+        other.save_event(make_event())
+    assert len(store.find_events()) == 2
+
+
+def test_the_open_events_of_a_killed_watcher_end_at_their_last_window(store: Store) -> None:
+    store.start_session(source="door")
+    event = make_event(windows=4)
+    store.save_event(event)
+    store.save_event(make_event(source="yard"))
+    with Store.open(store.name) as again:
+        closed = again.recover("door")
+        assert closed == [replace(event, end_s=8.5, closed_because="the watcher stopped")]
+        assert [each.source for each in again.open_events()] == ["yard"]
+        assert again.recover("door") == []
+        assert [session.ended_because for session in again.sessions("door")] == ["the watcher stopped"]
+
+
+def test_verdicts_are_logged_by_session_and_words_that_come_later_are_added(store: Store) -> None:
+    session = store.start_session(source="door", epoch_s=12.0, model="m", task="fight", contract="c")
+    store.add_verdicts([make_judged(0), make_judged(1, None), make_judged(0, source="yard")])
+    store.add_verdicts([make_judged(0, text="words")])
+    event = make_event()
+    store.save_event(event)
+    store.end_session("door", because="stopped")
+    judged, events = store.session_log(store.sessions("door")[0])
+    assert judged == [make_judged(0, text="words"), make_judged(1, None)] and events == [event]
+    assert store.sessions("door")[0].id == session.id and store.sessions("door")[0].ended_utc
+    assert len(store.sessions("yard")) == 1
+    store.add_verdicts([])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (EventFilter(source="yard"), ["b"]),
+        (EventFilter(tier=Tier.MEDIUM), ["b", "c"]),
+        (EventFilter(text="打架"), ["a", "c"]),
+        (EventFilter(text="FALLS"), ["b"]),
+        (EventFilter(text="100%"), []),
+        (EventFilter(since_utc="1970-01-01T00:16:48.000Z"), ["b", "c"]),
+        (EventFilter(until_utc="1970-01-01T00:16:45.000Z"), ["a"]),
+        (EventFilter(open_only=True), ["c"]),
+        (EventFilter(limit=1), ["c"]),
+        (EventFilter(), ["a", "b", "c"]),
+    ],
+)
+def test_events_are_found_by_time_source_tier_and_text(store: Store, wanted: EventFilter, found: list[str]) -> None:
+    low, high = Tier.LOW, Tier.HIGH
+    store.save_event(make_event(id="a", epoch_s=1000.0, onset_s=2.0, end_s=5.0, tier=low))
+    store.save_event(make_event(id="b", epoch_s=1000.0, onset_s=7.0, end_s=9.0, source="yard", text="one falls"))
+    store.save_event(make_event(id="c", epoch_s=1000.0, onset_s=20.0, tier=high))
+    assert [event.id for event in store.find_events(wanted)] == found
+
+
+def test_an_event_is_named_by_its_id_or_by_a_part_that_only_it_has(store: Store) -> None:
+    store.save_event(make_event(id="20261120-aaaa"))
+    store.save_event(make_event(id="20261120-bbbb"))
+    assert store.event("bbbb").id == "20261120-bbbb" == store.event("20261120-bbbb").id
+    with pytest.raises(UsageError, match="any of 2 events"):
+        store.event("2026")
+    for nothing in ("zzz", "", "%"):
+        with pytest.raises(UsageError, match="has no event"):
+            store.event(nothing)
+
+
+@pytest.mark.parametrize("wrong", ["", "sqlite://", "sqlite:///:memory:", "mysql://u@h/d", "nonsense://x", "://"])
+def test_a_store_that_could_not_keep_anything_is_refused(wrong: str) -> None:
+    with pytest.raises(UsageError):
+        Store.open(wrong)
+
+
+def test_a_store_that_is_not_there_is_told_with_what_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"no store at .*none.db; `vigil watch SOURCE"):
+        Store.open(tmp_path / "none.db", create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be made"):
+        Store.open(tmp_path / "file" / "deeper" / "events.db")
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Store.open(tmp_path)
+
+
+def test_a_damaged_database_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    path.write_bytes(b"this is no database" * 100)
+    with pytest.raises(StoreError, match="damaged or no database; move it away"):
+        Store.open(path)
+
+
+def test_a_database_of_a_newer_version_is_left_alone(store: Store) -> None:
+    with sqlite3.connect(store.name) as raw:
+        raw.execute("INSERT INTO migrations VALUES (99, 'from the future', '9.9', '2030')")
+    raw.close()
+    with pytest.raises(StoreError, match=r"newer Vigil .*step 99"):
+        Store.open(store.name)
+
+
+def test_a_locked_database_is_told_and_works_when_it_is_free(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vigil.store.database.BUSY_S", 0.05)
+    other = sqlite3.connect(store.name, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with Store.open(store.name) as patient:
+        with pytest.raises(StoreError, match="locked"):
+            patient.save_event(make_event())
+        other.execute("ROLLBACK")
+        patient.save_event(make_event())
+    other.close()
+    assert len(store.find_events()) == 1
+
+
+def test_migrations_are_numbered_without_gaps_and_recorded(store: Store) -> None:
+    assert [step.number for step in MIGRATIONS] == list(range(1, len(MIGRATIONS) + 1))
+    raw = sqlite3.connect(store.name)
+    assert raw.execute("SELECT number FROM migrations").fetchall() == [(step.number,) for step in MIGRATIONS]
+    assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    raw.close()
+
+
+def test_the_migrated_tables_are_those_the_code_knows(store: Store) -> None:
+    made = inspect(store.engine)
+    assert set(made.get_table_names()) == set(metadata.tables)
+    for name, table in metadata.tables.items():
+        columns = {column["name"]: column["nullable"] for column in made.get_columns(name)}
+        assert columns == {column.name: bool(column.nullable) for column in table.columns}
