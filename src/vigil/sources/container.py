@@ -56,7 +56,7 @@ def open_container(path: Path) -> Any:
         ) from error
 
 
-def pick_stream(container: Any, path: Path) -> Any:
+def pick_stream(container: Any, path: Path | str) -> Any:
     """The moving pictures in a container, set to decode in one thread; raises SourceError."""
     moving = [s for s in container.streams.video if not is_cover(s)]
     if not moving:

@@ -61,7 +61,7 @@ class VideoFile:
     """One open video file: what it says of itself, its frames (once), and what was wrong with it.
 
     `duration_s` is the length that the header promises (None where it says nothing), `source_fps` its
-    frame rate.
+    frame rate, `size_wh` the `(width, height)` as stored, `codec` its name.
     """
 
     def __init__(self, path: Path, sampling: Sampling) -> None:
@@ -99,6 +99,8 @@ class VideoFile:
         self._tick_s = float(stream.time_base or 0)
         start_s = None if self._by_arrival or stream.start_time is None else stream.start_time * self._tick_s
         self.source_fps = containers.frame_rate(stream)
+        self.size_wh = (int(stream.codec_context.width), int(stream.codec_context.height))
+        self.codec = str(stream.codec_context.codec.canonical_name)
         self.duration_s = containers.declared_s(self._container, stream)
         self._clock = Clock(frame_s=1 / self.source_fps, start_s=start_s)
         self._sampler = Sampler(self.sampling.fps)

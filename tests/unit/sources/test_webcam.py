@@ -1,11 +1,78 @@
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
 import pytest
 
+from films import Film, number_in
 from vigil.errors import SourceError
-from vigil.frames import Sampling
-from vigil.sources import webcam
+from vigil.frames import Frame, Sampling
+from vigil.sources.feed import Connected, Disconnected, FeedSettings
+from vigil.sources.live import LiveFeed
+from vigil.sources.webcam import Webcam
+
+SOON = FeedSettings(open_timeout_s=0.3, read_timeout_s=0.3, first_retry_s=0.05, longest_retry_s=0.05)
 
 
-@pytest.mark.parametrize("number", [97, -1])
-def test_a_camera_that_is_not_there_is_a_clear_error(sampling: Sampling, number: int) -> None:
-    with pytest.raises(SourceError, match=f"webcam {number} "):
-        next(webcam.read(number, sampling))
+class Plugged:
+    """OpenCV reading a file as if it were a camera: 50 pictures a second, and unplugged at its end."""
+
+    def __init__(self, path: Path, *, hangs_after: int | None = None) -> None:
+        self._capture = cv2.VideoCapture(str(path))
+        self._left = hangs_after
+        self.released = threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._capture, name)
+
+    def grab(self) -> bool:
+        if self._left is not None:
+            self._left -= 1
+            if self._left < 0:
+                self.released.wait(20)
+        time.sleep(0.02)
+        return bool(self._capture.grab())
+
+
+def test_a_camera_that_is_not_there_is_a_clear_error(sampling: Sampling, capfd: pytest.CaptureFixture[str]) -> None:
+    webcam = Webcam(97, sampling, stop=threading.Event(), settings=FeedSettings())
+    with pytest.raises(SourceError, match="webcam 97 cannot be opened"):
+        next(webcam.session(started_s=0.0))
+    assert capfd.readouterr().err == "", "OpenCV writes to the screen at every attempt"
+
+
+def test_a_webcam_gives_frames_and_when_it_is_unplugged_it_is_opened_again(film: Film, tmp_path: Path) -> None:
+    path = film("a.avi", frames=20, codec="mjpeg", pixels="yuvj420p")
+    stop = threading.Event()
+    webcam = Webcam(0, Sampling(fps=10), stop=stop, settings=SOON, footage_s=10, opener=lambda _: Plugged(path))
+    feed = LiveFeed(webcam, stop=stop, settings=SOON)
+    seen = []
+    for signal in feed.signals():
+        seen.append(signal)
+        if sum(isinstance(s, Disconnected) for s in seen) == 2:
+            stop.set()
+    assert [type(s) for s in seen if not isinstance(s, Frame)] == [Connected, Disconnected] * 2
+    assert isinstance(seen[0], Connected)
+    assert seen[0].size_wh == (320, 240)
+    frames = [s for s in seen if isinstance(s, Frame)]
+    assert number_in(frames[0].image) == 0
+    assert number_in(frames[1].image) >= 4
+    times = [frame.time_s for frame in frames]
+    assert times == sorted(times)
+    assert all(abs(time.time() - (frame.captured_s or 0)) < 10 for frame in frames)
+    feed.footage.clip(tmp_path / "clip.mp4", from_s=0, to_s=5)
+    assert (tmp_path / "clip.mp4").stat().st_size > 1000
+
+
+def test_a_camera_that_hangs_is_lost_and_stops_nobody(film: Film) -> None:
+    path = film("a.avi", frames=20, codec="mjpeg", pixels="yuvj420p")
+    camera = Plugged(path, hangs_after=5)
+    stop = threading.Event()
+    webcam = Webcam(0, Sampling(fps=10), stop=stop, settings=SOON, opener=lambda _: camera)
+    began_s = time.monotonic()
+    lost = next(s for s in LiveFeed(webcam, stop=stop, settings=SOON).signals() if isinstance(s, Disconnected))
+    camera.released.set()
+    assert lost.reason == "webcam 0 has given no picture for 0.3 s"
+    assert time.monotonic() - began_s < 2

@@ -1,0 +1,232 @@
+"""What a person names as a source, and how it may be shown: never with a password.
+
+    find_sources(["clips/", "0", "rtsp://admin:secret@10.0.0.7/1", "camera.txt"])
+
+An address is untrusted input and its password a secret: only known schemes are let in, `location` stays out
+of `repr`, and everything that is shown or logged goes by `name` or through `redact`.
+"""
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from vigil.errors import SourceError, UsageError
+from vigil.sources.videos import find_videos
+
+log = logging.getLogger(__name__)
+
+SCHEMES = ("rtsp", "rtsps", "http", "https")
+CAMERA_FILE_BYTES = 64_000
+EXAMPLE = "rtsp://HOST/PATH"
+
+_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):(//)?")
+_ANY_ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S*")
+_USERINFO = re.compile(r"://\S*@")
+_VALUE = r"[^&;/?#\s'\"]+"
+_SECRET = re.compile(rf"(?i)([\w.-]*(?:pass|pwd|secret|token|auth|cred|signature|apikey|api_key)[\w.-]*=){_VALUE}")
+_SHORT_SECRET = re.compile(rf"(?i)(?<=[/?&;])((?:[\w.-]*key|user\w*|usr|login|u|p|pw|sig|sid|session|ticket)=){_VALUE}")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One source: `name` is how it is shown, unique among those found together; `location` may hold a password.
+
+    A file's `location` is its path, a webcam's its number, a stream's its address.
+    """
+
+    kind: Literal["file", "webcam", "stream"]
+    name: str
+    location: str = field(repr=False)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it shows what happens now."""
+        return self.kind != "file"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def redact(text: str) -> str:
+    """A text in which no address shows a user, a password, a token or a key."""
+    return _SECRET.sub(r"\1***", _ANY_ADDRESS.sub(_redact_address, text))
+
+
+def _redact_address(match: re.Match[str]) -> str:
+    return _SHORT_SECRET.sub(r"\1***", _USERINFO.sub("://", match[0]))
+
+
+def find_sources(words: Sequence[str]) -> list[Address]:
+    """The sources that words mean: files, folders of them, webcam numbers, addresses, a `camera.txt`.
+
+    Files of a folder are sorted; unreadable ones are among them, so that somebody says so. What is named twice
+    is watched once. Raises UsageError for what cannot be a source, SourceError for a file that is not there.
+    """
+    if not words:
+        raise UsageError("no source; name a video file, a folder, a webcam number, an address or a camera.txt")
+    found: dict[tuple[str, str], Address] = {}
+    for address in (address for word in words for address in _expand(word)):
+        key = (address.kind, _identity(address))
+        if key in found:
+            log.warning("%s is named twice; it is watched once", address.name)
+        found.setdefault(key, address)
+    return _unique(list(found.values()))
+
+
+def _identity(address: Address) -> str:
+    return str(Path(address.location).resolve()) if address.kind == "file" else address.location
+
+
+def _expand(word: str) -> Iterator[Address]:
+    camera = _camera(word)
+    if camera is not None:
+        yield camera
+        return
+    path = Path(word)
+    if _is_folder(path, word):
+        yield from _folder(path)
+    elif path.suffix.lower() == ".txt":
+        yield read_camera_file(path)
+    else:
+        yield Address("file", _printable(path.name), str(path))
+
+
+def _camera(word: str) -> Address | None:
+    """The webcam or stream that a word names; None when it may be a path."""
+    if word.isascii() and word.isdecimal() and len(word) <= 4:
+        return Address("webcam", f"webcam {int(word)}", str(int(word)))
+    match = _SCHEME.match(word)
+    if match is None or not match[2]:
+        return None
+    scheme = match[1].lower()
+    if scheme not in SCHEMES:
+        hint = "; name the file itself" if scheme == "file" else ""
+        raise UsageError(f"{shown(word)} is no address to watch: only {', '.join(SCHEMES)} are{hint}")
+    location = scheme + word[len(match[1]) :]
+    _check_stream(location)
+    return Address("stream", redact(location).partition("#")[0], location)
+
+
+def _check_stream(location: str) -> None:
+    problem = _stream_problem(location)
+    if problem:
+        raise UsageError(f"the address {shown(location)} {problem}")
+
+
+def _stream_problem(location: str) -> str | None:
+    if not location.isprintable() or " " in location:
+        return "holds a space or a character that cannot be shown; write it as %20 or leave it out"
+    try:
+        parts = urlsplit(location)
+        port = parts.port
+    except ValueError:
+        return "has a host or port that cannot be; write what is special in a password as %40 for @, %2F for /"
+    if not parts.hostname:
+        return "names no host; write it as rtsp://HOST:PORT/PATH"
+    if port == 0:
+        return "has port 0, which no camera listens on"
+    if "@" in location.partition(parts.netloc)[2]:
+        return "has an @ after its host; write an @ in a password or path as %40 and a / in a password as %2F"
+    return None
+
+
+def shown(word: str) -> str:
+    """A word as it may stand in a message: shortened, without what comes before an @."""
+    text = redact(word)
+    before, at, after = text.rpartition("@")
+    return repr(_printable(f"...{at}{after}" if before else text)[:80])
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _is_folder(path: Path, word: str) -> bool:
+    try:
+        if not word or not path.exists():
+            raise SourceError(f"there is no {shown(word)}; name a video file, a folder, a webcam number or an address")
+        return path.is_dir()
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{shown(word)} cannot be read as a path: {getattr(error, 'strerror', error)}") from error
+
+
+def _folder(folder: Path) -> list[Address]:
+    videos = find_videos(folder)
+    if not videos:
+        raise SourceError(f"{folder} holds no video files; name a folder that does, or the files")
+    return [Address("file", _printable(path.relative_to(folder).as_posix()), str(path)) for path in videos]
+
+
+def read_camera_file(path: Path) -> Address:
+    """The camera that a text file such as `camera.txt` names: one number or one address; `#` opens a comment.
+
+    Raises UsageError that names the line, SourceError when the file cannot be read.
+    """
+    named = [(number, line) for number, line in enumerate(_lines(path), start=1) if line]
+    if not named:
+        raise UsageError(f"{path} names no camera; write a webcam number or an address on a line of its own")
+    number, line = named[0]
+    try:
+        camera = _camera(line)
+    except UsageError as error:
+        raise UsageError(f"{path}, line {number}: {error}") from error
+    if camera is None:
+        raise UsageError(
+            f"{path}, line {number}: {shown(line)} is neither a webcam number nor an address such as {EXAMPLE}"
+        )
+    if len(named) > 1:
+        raise UsageError(f"{path}, line {named[1][0]}: a second camera; name one a file, and give several files")
+    return camera
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a file without comments; a # inside an address is no comment."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(CAMERA_FILE_BYTES + 1)
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is no text file; it should hold a webcam number or an address") from error
+    if len(data) > CAMERA_FILE_BYTES:
+        raise UsageError(f"{path} is too long to name one camera; write a webcam number or an address")
+    return [re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip() for line in text.splitlines()]
+
+
+def _unique(addresses: list[Address]) -> list[Address]:
+    """The same sources with names that differ: files show more of their paths, what is left gets numbers."""
+    addresses = _lengthened(addresses)
+    taken: set[str] = set()
+    unique: list[Address] = []
+    for address in addresses:
+        unique.append(replace(address, name=_free(address.name, taken)))
+        taken.add(unique[-1].name)
+    return unique
+
+
+def _lengthened(addresses: list[Address]) -> list[Address]:
+    while True:
+        counts = Counter(address.name for address in addresses)
+        longer = [_longer(a) if counts[a.name] > 1 else a for a in addresses]
+        if longer == addresses:
+            return addresses
+        addresses = longer
+
+
+def _longer(address: Address) -> Address:
+    if address.kind != "file":
+        return address
+    parts = Path(_printable(address.location)).parts
+    depth = len(Path(address.name).parts) + 1
+    return replace(address, name=Path(*parts[-depth:]).as_posix())
+
+
+def _free(name: str, taken: set[str]) -> str:
+    candidates = (name if number == 1 else f"{name} ({number})" for number in range(1, len(taken) + 2))
+    return next(candidate for candidate in candidates if candidate not in taken)

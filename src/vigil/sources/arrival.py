@@ -1,0 +1,101 @@
+"""The time of live pictures: the camera's own spacing, kept honest by when the pictures arrive.
+
+A camera's stamps are exact to the millisecond but may be missing, repeat, jump by hours or run at the wrong
+speed; arrival is always true but trembles with the network. So stamps give the spacing, and two facts keep
+them honest: no picture was taken after it arrived, and none is more than `FAR_S` late for long.
+"""
+
+import threading
+import time
+from collections import deque
+
+FAR_S = 2.0
+"""Stamps that are this far from the arrival of their pictures are believed anew from here on."""
+
+GIVE_S = 0.001
+"""Seconds a second by which the stamps may be slower: real clocks differ by a tenth of this."""
+
+DOUBTS = 3
+DOUBT_WITHIN_S = 60.0
+"""A camera whose stamps were wrong this often within this time is timed by arrival alone."""
+
+JUMP_S = 10.0
+
+
+class ArrivalClock:
+    """Places the packets and pictures of one connection on the watch's own clock.
+
+    `arrived_s` is always the watch's clock at arrival, `stamp_s` the stream's. `trusted` False goes by arrival alone.
+    """
+
+    def __init__(self, *, trusted: bool = True) -> None:
+        self.trusted = trusted
+        self.corrections = 0
+        self.repeats = 0
+        self._shift_s: float | None = None
+        self._last_s: float | None = None
+        self._seen_s = 0.0
+        self._pulled_s = 0.0
+        self._doubts: deque[float] = deque(maxlen=DOUBTS)
+
+    def locate(self, stamp_s: float | None, *, arrived_s: float) -> float:
+        """The time of a packet that arrives now; every packet of the connection must come by, in order."""
+        if stamp_s is None or not self.trusted:
+            return arrived_s
+        if self._shift_s is None:
+            self._shift_s, self._seen_s = arrived_s - stamp_s, arrived_s
+        late_s = arrived_s - stamp_s - self._shift_s
+        if abs(late_s) > FAR_S:
+            self._correct(arrived_s)
+            self._shift_s = arrived_s - stamp_s
+            return arrived_s
+        self._shift_s += self._pull_s(late_s, arrived_s)
+        return stamp_s + self._shift_s
+
+    def place(self, stamp_s: float | None, *, arrived_s: float) -> float | None:
+        """The time of a decoded picture, or None when it is not later than the one before."""
+        time_s = arrived_s
+        if stamp_s is not None and self._shift_s is not None and self.trusted:
+            time_s = min(stamp_s + self._shift_s, arrived_s)
+        if self._last_s is not None and time_s <= self._last_s:
+            self.repeats += 1
+            return None
+        self._last_s = time_s
+        return time_s
+
+    def _pull_s(self, late_s: float, arrived_s: float) -> float:
+        """How far the stamps move: back at once when ahead of arrival, forward only little by little."""
+        elapsed_s, self._seen_s = arrived_s - self._seen_s, arrived_s
+        if late_s >= 0:
+            return min(late_s, GIVE_S * elapsed_s)
+        # What has gathered in a buffer comes all at once at the start; a fast clock goes on and on.
+        self._pulled_s -= late_s
+        if self._pulled_s > FAR_S:
+            self._correct(arrived_s)
+        return late_s
+
+    def _correct(self, now_s: float) -> None:
+        self.corrections += 1
+        self._pulled_s = 0.0
+        self._doubts.append(now_s)
+        if len(self._doubts) == DOUBTS and now_s - self._doubts[0] <= DOUBT_WITHIN_S:
+            self.trusted = False
+
+
+class Pacer:
+    """Lets the pictures of a stream that comes in pieces (HLS, a file on a server) out at their own pace."""
+
+    def __init__(self, *, stop: threading.Event) -> None:
+        self._stop = stop
+        self._start_s: float | None = None
+
+    def wait(self, stamp_s: float | None) -> None:
+        """Waits until a packet with this stamp is due; after a pause or a jump of the stamps it starts anew."""
+        if stamp_s is None:
+            return
+        now_s = time.monotonic()
+        ahead_s = 0.0 if self._start_s is None else self._start_s + stamp_s - now_s
+        if self._start_s is None or not -FAR_S <= ahead_s <= JUMP_S:
+            self._start_s, ahead_s = now_s - stamp_s, 0.0
+        if ahead_s > 0:
+            self._stop.wait(ahead_s)

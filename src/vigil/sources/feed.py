@@ -1,0 +1,109 @@
+"""One way to read every source: what is there to see, and when it comes and goes.
+
+    feed = open_feed(address, sampling, stop=stop)
+    for signal in feed.signals():       # in a thread of its own
+        ...                             # Frame, Connected or Disconnected
+
+A file ends. A live source never does: lost, it says so (`Disconnected`) and is asked again until `stop` is set.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from vigil.frames import Frame, Sampling
+from vigil.sources.address import Address
+from vigil.sources.file import open_video
+from vigil.sources.footage import FileFootage, Footage
+from vigil.sources.live import LiveFeed
+from vigil.sources.realtime import pace
+from vigil.sources.signals import Connected, Disconnected, FeedSettings, Signal
+from vigil.sources.stream import StreamCamera
+from vigil.sources.webcam import Webcam
+
+__all__ = ["Connected", "Disconnected", "Feed", "FeedSettings", "FileFeed", "Signal", "open_feed"]
+
+
+class Feed(Protocol):
+    """A source that is being read.
+
+    `epoch_s` is the `time.time()` of its second 0 (None for a file that is read as fast as it goes), `problems` what
+    was wrong with it so far, a sentence each.
+    """
+
+    @property
+    def is_live(self) -> bool:
+        """Whether time goes on whether or not its frames are taken."""
+
+    @property
+    def epoch_s(self) -> float | None:
+        """The `time.time()` of second 0, on live feeds."""
+
+    @property
+    def footage(self) -> Footage:
+        """Where clips and snapshots come from."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What was wrong so far."""
+
+    def signals(self) -> Iterator[Signal]:
+        """Everything there is to see, once, in one thread; raises SourceError for a file that cannot be read."""
+
+
+def open_feed(
+    address: Address,
+    sampling: Sampling,
+    *,
+    stop: threading.Event,
+    realtime: bool = False,
+    settings: FeedSettings | None = None,
+    footage_s: float = 0.0,
+) -> Feed:
+    """The feed of a source; nothing is opened before its signals are asked for.
+
+    `realtime` plays a file at its own pace, as a camera would. Of live sources the last `footage_s` seconds are
+    held for clips.
+    """
+    if address.kind == "file":
+        return FileFeed(Path(address.location), sampling, stop=stop, realtime=realtime)
+    settings = settings or FeedSettings()
+    if address.kind == "webcam":
+        webcam = Webcam(int(address.location), sampling, stop=stop, settings=settings, footage_s=footage_s)
+        return LiveFeed(webcam, stop=stop, settings=settings)
+    stream = StreamCamera(address, sampling, stop=stop, settings=settings, footage_s=footage_s)
+    return LiveFeed(stream, stop=stop, settings=settings)
+
+
+class FileFeed:
+    """A video file, as fast as its frames are taken or, with `realtime`, at its own pace."""
+
+    def __init__(self, path: Path, sampling: Sampling, *, stop: threading.Event, realtime: bool = False) -> None:
+        self.is_live = realtime
+        self.epoch_s = time.time() if realtime else None
+        self.footage: Footage = FileFootage(path)
+        self.problems: tuple[str, ...] = ()
+        self._path = path
+        self._sampling = sampling
+        self._stop = stop
+
+    def signals(self) -> Iterator[Signal]:
+        """Its frames, after one `Connected`; raises SourceError when not a single picture can be had."""
+        with open_video(self._path, self._sampling) as video:
+            yield Connected(video.size_wh, video.source_fps, video.codec, at_s=0.0)
+            frames = video.frames()
+            if self.is_live:
+                self.epoch_s = time.time()
+                frames = pace(frames, stop=self._stop, epoch_s=self.epoch_s)
+            try:
+                yield from self._until_stopped(frames)
+            finally:
+                self.problems = video.problems
+
+    def _until_stopped(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        for frame in frames:
+            if self._stop.is_set():
+                return
+            yield frame

@@ -1,0 +1,87 @@
+"""Watching a source that never ends: connect, read, lose, wait, connect again."""
+
+import logging
+import threading
+import time
+from collections.abc import Generator, Iterator
+from typing import Protocol
+
+from vigil.errors import SourceError
+from vigil.frames import Frame
+from vigil.sources.footage import Footage
+from vigil.sources.reconnect import Backoff
+from vigil.sources.signals import Connected, Disconnected, FeedSettings, Signal
+
+log = logging.getLogger(__name__)
+
+
+class Camera(Protocol):
+    """Something live that can be connected to again and again."""
+
+    @property
+    def footage(self) -> Footage:
+        """Where clips and snapshots come from."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What was wrong with its pictures so far."""
+
+    def session(self, *, started_s: float) -> Iterator[Connected | Frame]:
+        """One connection: `Connected`, then frames whose time is `time.monotonic() - started_s`.
+
+        Raises SourceError, without a password in it, when there are no more; ends only when it is told to stop.
+        """
+
+
+class LiveFeed:
+    """The feed of a camera; `epoch_s` is when the watch of it began."""
+
+    is_live = True
+
+    def __init__(self, camera: Camera, *, stop: threading.Event, settings: FeedSettings) -> None:
+        self.epoch_s: float | None = time.time()
+        self.disconnects = 0
+        self._started_s = time.monotonic()
+        self._camera = camera
+        self._stop = stop
+        self._backoff = Backoff(settings)
+        self._pictures_since_s: float | None = None
+
+    @property
+    def footage(self) -> Footage:
+        """The last seconds of the camera, at full size."""
+        return self._camera.footage
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What was wrong so far, a sentence each."""
+        lost = f"connection lost or not made {self.disconnects} times"
+        return (*self._camera.problems, *([lost] if self.disconnects else []))
+
+    def signals(self) -> Iterator[Signal]:
+        """Frames, `Connected` and `Disconnected` in turn, until `stop` is set."""
+        while not self._stop.is_set():
+            reason = yield from self._session()
+            if self._stop.is_set():
+                return
+            lost = self._lost(reason)
+            yield lost
+            self._stop.wait(lost.retry_s)
+
+    def _session(self) -> Generator[Signal, None, str]:
+        """One connection to its end; returns why it ended."""
+        self._pictures_since_s = None
+        try:
+            for signal in self._camera.session(started_s=self._started_s):
+                if self._pictures_since_s is None and isinstance(signal, Frame):
+                    self._pictures_since_s = time.monotonic()
+                yield signal
+        except SourceError as error:
+            return str(error)
+        return "it ended"
+
+    def _lost(self, reason: str) -> Disconnected:
+        self.disconnects += 1
+        since_s = self._pictures_since_s
+        pictures_s = 0.0 if since_s is None else time.monotonic() - since_s
+        return Disconnected(reason, self._backoff.next_s(pictures_s=pictures_s))

@@ -1,0 +1,167 @@
+"""One connection to a stream: packets in, sampled frames out, at little more than the cost of decoding.
+
+Every packet is decoded, but only a picture that is kept is touched.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from vigil.errors import SourceError
+from vigil.frames import Frame, Sampling
+from vigil.sources import container as containers
+from vigil.sources.arrival import ArrivalClock, Pacer
+from vigil.sources.clock import Sampler
+from vigil.sources.decoder import SKIP_UNREFERENCED
+from vigil.sources.group import has_droppable_pictures
+from vigil.sources.picture import Developer
+from vigil.sources.ring import PacketRing
+from vigil.sources.signals import Connected
+
+
+@dataclass(slots=True)
+class Health:
+    """What was wrong with a stream over all its connections."""
+
+    bad_packets: int = 0
+    clock_corrections: int = 0
+    clock_distrusted: int = 0
+    size_changes: int = 0
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """A sentence for each kind of trouble."""
+        told = (
+            (self.bad_packets, f"{self.bad_packets} packets could not be decoded"),
+            (self.clock_corrections, f"the camera's clock was put right {self.clock_corrections} times"),
+            (self.clock_distrusted, "the camera's clock runs wrong; pictures are timed by their arrival"),
+            (self.size_changes, f"the picture changed its size {self.size_changes} times"),
+        )
+        return tuple(sentence for count, sentence in told if count)
+
+
+class Reading:
+    """Reads one open stream until it ends, fails or `stop` is set.
+
+    `started_s` is the `time.monotonic()` of second 0. `paced` holds a stream that comes in pieces to its own pace,
+    `by_arrival` ignores its stamps. `ring` is given every packet.
+    """
+
+    def __init__(
+        self,
+        container: Any,
+        stream: Any,
+        *,
+        sampling: Sampling,
+        stop: threading.Event,
+        started_s: float,
+        picture_timeout_s: float,
+        health: Health,
+        skip_unreferenced: bool = False,
+        by_arrival: bool = False,
+        paced: bool = False,
+        ring: PacketRing | None = None,
+    ) -> None:
+        self._container = container
+        self._stream = stream
+        self._codec = stream.codec_context
+        self._tick_s = float(stream.time_base or 0)
+        self._stop = stop
+        self._started_s = started_s
+        self._picture_timeout_s = picture_timeout_s
+        self._health = health
+        self._ring = ring
+        self._pacer = Pacer(stop=stop) if paced else None
+        self._clock = ArrivalClock(trusted=not by_arrival)
+        self._sampler = Sampler(sampling.fps)
+        self._developer = Developer(max_pixels=sampling.max_pixels, pixel_aspect=containers.pixel_aspect(stream))
+        self._packet_s = self._picture_s = time.monotonic()
+        if skip_unreferenced and has_droppable_pictures(self._codec.codec.canonical_name, self._codec.extradata):
+            self._codec.skip_frame = SKIP_UNREFERENCED
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since anything came."""
+        return time.monotonic() - self._packet_s
+
+    def signals(self) -> Iterator[Connected | Frame]:
+        """`Connected` with the first picture, then the sampled frames.
+
+        Raises SourceError when data comes but no pictures, and whatever PyAV raises when the connection fails.
+        """
+        if self._ring is not None:
+            self._ring.connected(self._stream)
+        try:
+            yield from self._signals()
+        finally:
+            self._account()
+            if self._ring is not None:
+                self._ring.disconnected()
+
+    def _signals(self) -> Iterator[Connected | Frame]:
+        connected = False
+        for packet in self._packets():
+            captured_s, arrived_s = time.time(), self._packet_s - self._started_s
+            self._keep(packet, arrived_s)
+            for picture in self._decode(packet):
+                if not connected:
+                    connected = True
+                    yield self._connected(picture, arrived_s)
+                frame = self._frame(picture, arrived_s=arrived_s, captured_s=captured_s)
+                if frame is not None:
+                    yield frame
+
+    def _packets(self) -> Iterator[Any]:
+        """The packets with pictures as they come, or as they are due."""
+        for packet in self._container.demux():
+            if self._stop.is_set():
+                return
+            self._packet_s = time.monotonic()
+            if self._packet_s - self._picture_s > self._picture_timeout_s:
+                raise SourceError(f"data but no picture for {self._picture_timeout_s:g} s")
+            if packet.size and packet.stream_index == self._stream.index:
+                yield self._paced(packet)
+
+    def _paced(self, packet: Any) -> Any:
+        if self._pacer is not None:
+            self._pacer.wait(self._seconds(packet.dts))
+            self._packet_s = time.monotonic()
+        return packet
+
+    def _keep(self, packet: Any, arrived_s: float) -> None:
+        """Tells the clock of a packet, and the ring."""
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        time_s = self._clock.locate(self._seconds(stamp), arrived_s=arrived_s)
+        if self._ring is not None:
+            self._ring.add(packet, time_s)
+
+    def _decode(self, packet: Any) -> list[Any]:
+        try:
+            pictures: list[Any] = self._codec.decode(packet)
+        except containers.UNREADABLE:
+            self._health.bad_packets += 1
+            return []
+        if pictures:
+            self._picture_s = self._packet_s
+        return pictures
+
+    def _frame(self, picture: Any, *, arrived_s: float, captured_s: float) -> Frame | None:
+        """The picture as a frame, when it is one of those to keep."""
+        time_s = self._clock.place(self._seconds(picture.pts), arrived_s=arrived_s)
+        if time_s is None or not self._sampler.take(time_s):
+            return None
+        return Frame(self._developer.develop(picture), time_s, captured_s)
+
+    def _connected(self, picture: Any, at_s: float) -> Connected:
+        size_wh = (picture.width, picture.height)
+        return Connected(size_wh, containers.frame_rate(self._stream), self._codec.codec.canonical_name, at_s)
+
+    def _seconds(self, ticks: int | None) -> float | None:
+        return None if ticks is None else ticks * self._tick_s
+
+    def _account(self) -> None:
+        self._health.clock_corrections += self._clock.corrections
+        self._health.clock_distrusted += self._clock.corrections > 0 and not self._clock.trusted
+        self._health.size_changes += max(0, len(self._developer.sizes) - 1)

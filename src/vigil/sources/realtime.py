@@ -1,0 +1,21 @@
+"""A video file at its own pace, as if it were a camera: what `--realtime` means."""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from vigil.frames import Frame
+
+
+def pace(frames: Iterable[Frame], *, stop: threading.Event, epoch_s: float) -> Iterator[Frame]:
+    """The frames, each when `frame.time_s` seconds have passed; ends when `stop` is set.
+
+    `captured_s` is the second at which the frame was due (`epoch_s`, the `time.time()` of second 0, plus its time), so
+    that a reader which cannot keep up shows as lag.
+    """
+    started_s = time.monotonic() - (time.time() - epoch_s)
+    for frame in frames:
+        if stop.wait(max(0.0, started_s + frame.time_s - time.monotonic())):
+            return
+        yield replace(frame, captured_s=epoch_s + frame.time_s)
