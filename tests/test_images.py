@@ -17,7 +17,7 @@ from exchange import Exchange, client_of, completed, endpoint_of, exchange, pars
 from vigil.errors import UsageError
 from vigil.frames import decode_jpeg, encode_jpeg, fit, resize
 from vigil.judge import Endpoint
-from vigil.score.contract import served_model
+from vigil.judge.contract import served_model
 
 MAX_TOKENS = 48
 MAX_PIXELS = 131_072

@@ -13,7 +13,7 @@ import pytest
 
 from exchange import Exchange, client_of, completed, endpoint_of, exchange, parser, problems, run
 from vigil.judge import Endpoint
-from vigil.score.contract import served_model
+from vigil.judge.contract import served_model
 
 MAX_TOKENS = 48
 QUESTIONS: tuple[tuple[str, list[dict[str, str]]], ...] = (

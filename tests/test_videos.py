@@ -17,7 +17,7 @@ import pytest
 from exchange import DEADLINE_S, Exchange, endpoint_of, parser, problems, run
 from vigil.frames import RGB, Frame, Sampling
 from vigil.judge import Endpoint, Judge
-from vigil.score.contract import served_sampling
+from vigil.judge.contract import served_sampling
 from vigil.sources.file import read
 from vigil.tasks import Task, load_task
 from vigil.verdict import Verdict

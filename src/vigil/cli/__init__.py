@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from vigil import __version__
-from vigil.cli import calibrate, dataset, export, parity, score, serve, synth, train
+from vigil.cli import calibrate, dataset, export, parity, score, serve, synth, train, watch
 from vigil.errors import VigilError
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.command("export")(export.export)
 app.command("serve", context_settings=serve.PASS_THROUGH)(serve.serve)
 app.command("parity")(parity.parity)
 app.command("score")(score.score)
+app.command("watch")(watch.watch)
 app.command("calibrate")(calibrate.calibrate)
 
 

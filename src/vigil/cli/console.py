@@ -5,7 +5,7 @@ from rich.console import Console
 WIDTH = 132
 
 
-def wide_console() -> Console:
+def wide_console(*, stderr: bool = False) -> Console:
     """The terminal as it is, or 132 columns where there is none."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
+    console = Console(highlight=False, stderr=stderr)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH, stderr=stderr)

@@ -1,11 +1,11 @@
-"""Under which contract clips are scored: a manifest's, else the served model's own, else what was named."""
+"""Under which contract pictures are shown: a manifest's, else the served model's own, else what was named."""
 
 import openai
 
 from vigil.errors import ConfigError, UsageError
 from vigil.frames import Sampling
-from vigil.judge import Endpoint
 from vigil.judge.connection import ServedModel, find_model
+from vigil.judge.endpoint import Endpoint
 from vigil.manifest import Contract, sampling_from_alias
 from vigil.tasks import Task, load_task
 

@@ -8,7 +8,7 @@ from scoring import brightness_server
 from vigil.errors import EndpointError
 from vigil.judge import Endpoint
 from vigil.manifest import Contract
-from vigil.score.contract import served_sampling, task_of
+from vigil.judge.contract import served_sampling, task_of
 from vigil.tasks import load_task
 
 

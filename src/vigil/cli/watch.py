@@ -1,0 +1,162 @@
+"""`vigil watch`: from any source to an event.
+
+vigil watch clips/ --jsonl verdicts.jsonl
+vigil watch camera.txt --config default --metrics-port 9100
+vigil watch long.mp4 --realtime --srt long.srt --video long-watched.mp4
+"""
+
+import asyncio
+import signal
+import sys
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+
+from vigil.cli.console import wide_console
+from vigil.cli.watch_table import WatchTable, summary_table
+from vigil.config import build, find_config, parse_overrides, read_yaml
+from vigil.errors import JobError, UsageError
+from vigil.judge import read_key
+from vigil.watch import Observer, Summary, Watch, WatchSettings
+from vigil.watch.job import run_job
+from vigil.watch.jsonl import JsonLines
+from vigil.watch.metrics import Metrics
+
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(help="Video files, folders, webcam numbers, rtsp:// or http:// addresses, camera.txt files."),
+]
+Config = Annotated[str, typer.Option(help="Settings in configs/watch, by name or path.")]
+Realtime = Annotated[bool, typer.Option("--realtime", help="Play files at their own pace, as cameras: drops count.")]
+Jsonl = Annotated[str | None, typer.Option(help="One JSON line a verdict and an event: a file, or - for stdout.")]
+Srt = Annotated[Path | None, typer.Option(help="Subtitles with the verdicts (one source).")]
+Video = Annotated[Path | None, typer.Option(help="A video to look at: verdicts, probability, events (one source).")]
+Url = Annotated[str | None, typer.Option(help="The OpenAI-compatible endpoint.", envvar="VIGIL_URL")]
+Model = Annotated[str | None, typer.Option(help="The served model; may be left out where there is only one.")]
+ModelDir = Annotated[Path | None, typer.Option(help="The model's folder: contract and calibration.")]
+KeyFile = Annotated[Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY or .vigil/key).")]
+TaskOption = Annotated[str | None, typer.Option(help="Task name or YAML file.")]
+StoreOption = Annotated[str | None, typer.Option(help="Where events are kept: a file, a database URL, or none.")]
+Wait = Annotated[float, typer.Option(help="Seconds to wait for an endpoint that is not up yet.", min=0)]
+MetricsPort = Annotated[int | None, typer.Option(help="Prometheus metrics at 127.0.0.1:PORT/metrics.")]
+KeepFrames = Annotated[bool, typer.Option("--keep-frames", help="Keep the exact frames that made an event.")]
+Fast = Annotated[bool, typer.Option("--fast", help="Files: skip pictures that no other depends on (docs/ingest.md).")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Any other setting: --set words=never --set events.k=1")]
+
+
+def watch(
+    sources: Sources = None,
+    config: Config = "default",
+    realtime: Realtime = False,
+    jsonl: Jsonl = None,
+    srt: Srt = None,
+    video: Video = None,
+    url: Url = None,
+    model: Model = None,
+    model_dir: ModelDir = None,
+    key_file: KeyFile = None,
+    task: TaskOption = None,
+    store: StoreOption = None,
+    wait: Wait = 0.0,
+    metrics_port: MetricsPort = None,
+    keep_frames: KeepFrames = False,
+    fast: Fast = False,
+    set_: Set = None,
+) -> None:
+    """Watches sources and tells of events: files to their end, cameras until Ctrl-C.
+
+    Example: vigil watch clips/ --jsonl verdicts.jsonl
+    """
+    named = {
+        "sources": tuple(sources) if sources else None,
+        "realtime": realtime or None,
+        "url": url,
+        "model": model,
+        "model_dir": model_dir,
+        "task": task,
+        "store": "" if store == "none" else store,
+        "metrics_port": metrics_port,
+        "keep_frames": keep_frames or None,
+        "fast": fast or None,
+    }
+    settings = settings_of(config, {key: value for key, value in named.items() if value is not None}, set_ or [])
+    summary = _run(settings, jsonl=jsonl, srt=srt, video=video, key_file=key_file, wait_s=wait)
+    console = wide_console(stderr=True) if jsonl == "-" else wide_console()
+    console.print(summary_table(summary))
+    require_verdicts(summary)
+
+
+def settings_of(config: str, named: dict[str, Any], words: list[str]) -> WatchSettings:
+    """The settings of a file, then of the options, then of `--set key=value` words."""
+    path = find_config("watch", config)
+    data = read_yaml(path) | named
+    for key, value in parse_overrides(words).items():
+        _put(data, key.split("."), value)
+    return build(WatchSettings, data, where=str(path))
+
+
+def _put(data: dict[str, Any], keys: list[str], value: Any) -> None:
+    *groups, last = keys
+    for group in groups:
+        data[group] = dict(data.get(group) or {})
+        data = data[group]
+    data[last] = value
+
+
+def require_verdicts(summary: Summary) -> None:
+    """Raises JobError when windows were cut and not a single one could be judged."""
+    if summary.unaccounted:
+        raise JobError(f"{summary.unaccounted} windows are unaccounted for; this is a fault in Vigil, please report it")
+    asked = [state for state in summary.sources if state.failed]
+    if asked and not any(state.judged or state.skipped for state in summary.sources):
+        causes = sorted({str(cause) for state in asked for cause in state.unknown})
+        raise JobError(f"not one of {sum(state.cut for state in asked)} windows could be judged: {', '.join(causes)}")
+
+
+def _run(
+    settings: WatchSettings,
+    *,
+    jsonl: str | None,
+    srt: Path | None,
+    video: Path | None,
+    key_file: Path | None,
+    wait_s: float,
+) -> Summary:
+    with ExitStack() as stack:
+        table = stack.enter_context(WatchTable())
+        observers: list[Observer] = [table]
+        if jsonl is not None:
+            file = sys.stdout if jsonl == "-" else stack.enter_context(_open(Path(jsonl)))
+            observers.append(JsonLines(file, settings.events.tiers))
+        metrics = Metrics() if settings.metrics_port is not None else None
+        if metrics is not None and settings.metrics_port is not None:
+            metrics.serve(settings.metrics_port)
+            observers.append(metrics)
+
+        def on_start(watch: Watch) -> None:
+            table.follow(watch)
+            if metrics is not None:
+                metrics.follow(watch)
+            _stop_on_signals(watch)
+
+        return asyncio.run(
+            run_job(settings, api_key=read_key(key_file), observers=observers, wait_s=wait_s, on_start=on_start)
+        )
+
+
+def _open(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}; name another file") from error
+
+
+def _stop_on_signals(watch: Watch) -> None:
+    """Ctrl-C and SIGTERM end the watch in order; a second one ends it at once."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(number, watch.stop)

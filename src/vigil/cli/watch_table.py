@@ -1,0 +1,164 @@
+"""What a person sees of a running watch, on stderr: a table that lives on a terminal, lines in a log elsewhere."""
+
+import logging
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from vigil.cli.console import wide_console
+from vigil.events.change import Change
+from vigil.events.event import Tier
+from vigil.verdict import Cause
+from vigil.watch import Observer, SourceState, Summary, Watch
+from vigil.watch.state import Stage
+
+log = logging.getLogger(__name__)
+
+REFRESHES_A_SECOND = 4
+LINES = 24
+"""Sources shown at once; those with an open event and those in trouble come first."""
+
+REPORT_EVERY_S = 30.0
+TIER_STYLES = {Tier.LOW: "yellow", Tier.MEDIUM: "dark_orange", Tier.HIGH: "bold red"}
+STAGE_STYLES = {Stage.LOST: "red", Stage.UNREADABLE: "red", Stage.ENDED: "dim", Stage.WATCHING: "green"}
+RESTING = {Stage.ENDED, Stage.WAITING}
+
+
+class WatchTable(Observer):
+    """Follows a watch for the person in front of it."""
+
+    def __init__(self, *, stderr: Console | None = None) -> None:
+        self._console = stderr or wide_console(stderr=True)
+        self._watch: Watch | None = None
+        self._live = Live(console=self._console, refresh_per_second=REFRESHES_A_SECOND, get_renderable=self._render)
+        self._reported_s = time.monotonic()
+
+    def follow(self, watch: Watch) -> None:
+        """Shows this watch."""
+        self._watch = watch
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def state(self, state: SourceState) -> None:
+        if state.stage in {Stage.LOST, Stage.UNREADABLE}:
+            log.warning("%s: %s: %s", state.name, state.stage, state.detail)
+        elif state.stage is Stage.WATCHING and state.live:
+            size = f" ({state.size_wh[0]}x{state.size_wh[1]})" if state.size_wh else ""
+            log.info("%s: %s%s", state.name, "connected" if state.connections < 2 else "back again", size)
+        elif state.problems:
+            log.warning("%s: %s", state.name, "; ".join(state.problems))
+
+    def changed(self, change: Change) -> None:
+        event = change.event
+        if change.kind == "grew":
+            return
+        until = "" if event.end_s is None else f" to {clock(event.end_s)} ({event.closed_because})"
+        words = f": {event.text[:120]}" if event.text else ""
+        line = (
+            f"{event.source}: event {change.kind}, {event.tier} {event.peak:.2f}, {clock(event.onset_s)}{until}{words}"
+        )
+        log.info("%s", line)
+
+    def told(self, judged: object) -> None:
+        if not self._console.is_terminal and time.monotonic() - self._reported_s >= REPORT_EVERY_S:
+            self._reported_s = time.monotonic()
+            self._console.print(self._render())
+
+    def _render(self) -> RenderableType:
+        watch = self._watch
+        if watch is None:
+            return Text("connecting to the endpoint ...")
+        states = list(watch.states.values())
+        shown = sorted(states, key=_rank)[:LINES]
+        table = _table()
+        for state in shown:
+            table.add_row(*_row(state))
+        return Group(table, _footer(watch, states, hidden=len(states) - len(shown)))
+
+
+def clock(seconds: float) -> str:
+    """Seconds of a source as h:mm:ss.s."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
+
+
+def _rank(state: SourceState) -> tuple[bool, bool, str]:
+    return not state.open_event, state.stage in RESTING, state.name
+
+
+def _table() -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("source", overflow="ellipsis", no_wrap=True, max_width=36)
+    table.add_column("state", no_wrap=True)
+    for name in ("at", "fps", "lag s", "p", "judged", "alarms", "events", "dropped", "skipped", "unknown", "tokens"):
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _row(state: SourceState) -> tuple[RenderableType, ...]:
+    style = TIER_STYLES[Tier(state.open_event)] if state.open_event else STAGE_STYLES.get(state.stage, "")
+    stage = f"EVENT {state.open_event}" if state.open_event else str(state.stage)
+    return (
+        Text(state.name),
+        Text(stage, style=style),
+        clock(state.position_s),
+        f"{state.fps:.1f}",
+        "" if state.lag_s is None else f"{state.lag_s:.1f}",
+        "" if state.p_alarm is None else f"{state.p_alarm:.2f}",
+        str(state.judged),
+        str(state.alarms),
+        str(state.events),
+        str(state.dropped),
+        str(state.skipped),
+        _causes(state),
+        str(state.tokens),
+    )
+
+
+def _causes(state: SourceState) -> str:
+    beside = {Cause.DROPPED, Cause.SKIPPED}
+    return ", ".join(f"{count} {cause}" for cause, count in state.unknown.items() if cause not in beside) or "0"
+
+
+def _footer(watch: Watch, states: list[SourceState], *, hidden: int) -> Text:
+    breaker = watch.breaker
+    parts = [f"endpoint {watch.judge.model}: {'answers' if breaker.state == 'closed' else breaker.state}"]
+    if breaker.reason:
+        parts.append(breaker.reason[:100])
+    if watch.keeper is not None and watch.keeper.trouble:
+        parts.append(f"STORE: {watch.keeper.trouble[:80]}; {watch.keeper.waiting} events wait")
+    done = sum(state.stage is Stage.ENDED for state in states)
+    parts.append(f"{len(states)} sources, {done} ended" + (f", {hidden} not shown" if hidden else ""))
+    parts.append(f"{sum(state.events for state in states)} events")
+    return Text(" | ".join(parts), style="dim" if breaker.state == "closed" else "red")
+
+
+def summary_table(summary: Summary) -> Table:
+    """How a watch ended, a line a source, the sums last."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("source", overflow="fold")
+    for name in ("windows", "judged", "alarms", "events", "dropped", "skipped", "unknown"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for state in summary.sources:
+        counts = (state.cut, state.judged, state.alarms, state.events, state.dropped, state.skipped)
+        table.add_row(state.name, *map(str, counts), _causes(state))
+    if len(summary.sources) > 1:
+        names = ("cut", "judged", "alarms", "events", "dropped", "skipped", "failed")
+        sums = (sum(getattr(state, name) for state in summary.sources) for name in names)
+        table.add_row("all", *map(str, sums), style="bold")
+    return table

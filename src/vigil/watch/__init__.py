@@ -1,0 +1,15 @@
+"""Watching: from any source to an event, live, without lying and without losing anything.
+
+    async with await Judge.connect(endpoint, task, sampling) as judge:
+        watch = Watch(find_sources(["clips/"]), judge=judge, settings=WatchSettings(), observers=[...])
+        summary = await watch.run()
+
+`vigil.watch.watch` is the whole way from a frame to an alarm, to be read from top to bottom.
+"""
+
+from vigil.watch.observer import Observer
+from vigil.watch.settings import WatchSettings
+from vigil.watch.state import SourceState, Summary
+from vigil.watch.watch import Watch
+
+__all__ = ["Observer", "SourceState", "Summary", "Watch", "WatchSettings"]

@@ -1,0 +1,85 @@
+"""A watch job: everything that a watch needs, from a plain description, in whatever process it is started.
+
+summary = asyncio.run(run_job(load_config(WatchSettings, find_config("watch", "default")), api_key=read_key()))
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+from vigil.errors import EndpointError
+from vigil.frames import Sampling
+from vigil.judge import Endpoint, Judge
+from vigil.judge.contract import served_sampling, task_of
+from vigil.manifest import Manifest, read_manifest
+from vigil.sources.address import find_sources
+from vigil.store import Store
+from vigil.tasks import Task, load_task
+from vigil.watch.observer import Observer
+from vigil.watch.settings import WatchSettings
+from vigil.watch.state import Summary
+from vigil.watch.watch import Watch
+
+log = logging.getLogger(__name__)
+
+ASK_AGAIN_S = 2.0
+
+
+async def run_job(
+    settings: WatchSettings,
+    *,
+    api_key: str = "",
+    observers: Sequence[Observer] = (),
+    wait_s: float = 0.0,
+    on_start: Callable[[Watch], None] = lambda watch: None,
+) -> Summary:
+    """Watches what the settings name, to its end; waits up to `wait_s` for an endpoint that is not up yet.
+
+    Raises UsageError, SourceError, StoreError and EndpointError before anything is watched.
+    """
+    addresses = find_sources(settings.sources)
+    endpoint = Endpoint(url=settings.url, model=settings.model, api_key=api_key)
+    with ExitStack() as stack:
+        store = stack.enter_context(Store.open(settings.store)) if settings.store else None
+        async with await _connect(endpoint, settings, wait_s=wait_s) as judge:
+            watch = Watch(addresses, judge=judge, settings=settings, store=store, observers=observers)
+            on_start(watch)
+            return await watch.run()
+
+
+async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float) -> Judge:
+    """The judge under the model's own contract, asked for until it is there or `wait_s` is over."""
+    manifest = None if settings.model_dir is None else read_manifest(settings.model_dir)
+    give_up_s = asyncio.get_running_loop().time() + wait_s
+    while True:
+        try:
+            return await Judge.connect(
+                endpoint,
+                _task(settings, manifest),
+                await _sampling(endpoint, settings, manifest),
+                calibration=None if manifest is None else manifest.calibration,
+                deadline_s=settings.deadline_s,
+                # The watch bounds its own requests, fairly among the sources, and the words on top.
+                max_in_flight=settings.in_flight + settings.words_in_flight,
+                retries=0,
+                answer_tokens=settings.words_tokens,
+                alarm_from=settings.events.tiers.low,
+            )
+        except EndpointError as error:
+            if asyncio.get_running_loop().time() >= give_up_s:
+                raise
+            log.warning("%s; trying again for %.0f s", error, give_up_s - asyncio.get_running_loop().time())
+            await asyncio.sleep(ASK_AGAIN_S)
+
+
+def _task(settings: WatchSettings, manifest: Manifest | None) -> Task:
+    if settings.task is not None:
+        return load_task(settings.task)
+    return load_task("fight") if manifest is None else task_of(manifest.contract)
+
+
+async def _sampling(endpoint: Endpoint, settings: WatchSettings, manifest: Manifest | None) -> Sampling:
+    sampling = manifest.contract.sampling if manifest else await served_sampling(endpoint) or Sampling()
+    return sampling if settings.max_pixels is None else replace(sampling, max_pixels=settings.max_pixels)

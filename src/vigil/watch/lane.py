@@ -1,0 +1,76 @@
+"""The lane between the thread that cuts windows and the loop that asks about them.
+
+A file's lane makes the reader wait when it is full, so nothing is ever lost. A live lane never makes
+a camera wait: the oldest window gives way, and is handed back as dropped, in its place in the order.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+from vigil.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A window in the lane: `still` when the motion gate found nothing that moves, `dropped` when a newer one won."""
+
+    window: Window
+    still: bool = False
+    dropped: bool = False
+
+
+class Lane:
+    """Windows of one source, in order; `put` and `end` are called in the reader's thread, the rest in the loop."""
+
+    def __init__(self, *, size: int, live: bool) -> None:
+        self._live = live
+        self._size = size
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Entry] = deque()
+        self._dropped: deque[Entry] = deque()
+        self._something = asyncio.Event()
+        self._space = threading.Semaphore(size)
+        self._ended = False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, window: Window, *, still: bool = False) -> None:
+        """Adds a window; waits for space in a file's lane."""
+        if not self._live:
+            self._space.acquire()
+        self._loop.call_soon_threadsafe(self._append, Entry(window, still))
+
+    def end(self) -> None:
+        """Says that no window will follow."""
+        self._loop.call_soon_threadsafe(self._end)
+
+    async def ready(self) -> bool:
+        """Waits until a window is there; False when there will be none."""
+        await self._something.wait()
+        return bool(self._waiting or self._dropped)
+
+    def take(self) -> Entry | None:
+        """The next entry, dropped ones in their place; None when newer windows have emptied the lane meanwhile."""
+        source = self._dropped or self._waiting
+        if not source:
+            return None
+        entry = source.popleft()
+        if not self._live:
+            self._space.release()
+        if not (self._waiting or self._dropped or self._ended):
+            self._something.clear()
+        return entry
+
+    def _append(self, entry: Entry) -> None:
+        self._waiting.append(entry)
+        if self._live and len(self._waiting) > self._size:
+            oldest = self._waiting.popleft()
+            self._dropped.append(Entry(oldest.window, oldest.still, dropped=True))
+        self._something.set()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._something.set()

@@ -1,0 +1,77 @@
+"""Prometheus metrics of a watch, on a port of choice: `vigil watch cam.txt --metrics-port 9100`.
+
+Everything is counted by source name, which never holds a password.
+"""
+
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from vigil.errors import UsageError
+from vigil.events.change import Change
+from vigil.events.judged import Judged
+from vigil.watch.observer import Observer
+from vigil.watch.state import SourceState, Stage
+from vigil.watch.watch import Watch
+
+BREAKER = {"closed": 0, "probing": 1, "open": 2}
+SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+
+
+class Metrics(Observer):
+    """Counts what a watch does; `serve` shows it at `http://127.0.0.1:PORT/metrics`."""
+
+    def __init__(self) -> None:
+        self.registry = own = CollectorRegistry()
+        source = ["source"]
+        kinds = [*source, "outcome", "cause"]
+        self._windows = Counter("vigil_windows", "Windows by outcome and cause", kinds, registry=own)
+        self._events = Counter("vigil_events", "Events opened", source, registry=own)
+        self._tokens = Counter("vigil_tokens", "Tokens read and written by the endpoint", source, registry=own)
+        self._connections = Gauge("vigil_connections", "Times a source was connected", source, registry=own)
+        self._connected = Gauge("vigil_connected", "1 while a source gives pictures", source, registry=own)
+        self._p_alarm = Gauge("vigil_p_alarm", "The last probability of alarm", source, registry=own)
+        self._latency = Histogram(
+            "vigil_verdict_seconds", "From the question to the verdict", source, registry=own, buckets=SECONDS
+        )
+        self._lag = Histogram(
+            "vigil_lag_seconds", "From a last frame's capture to its verdict", source, registry=own, buckets=SECONDS
+        )
+        self._breaker = Gauge("vigil_breaker", "0 closed, 1 probing, 2 open", registry=own)
+        self._losses = Gauge("vigil_store_losses", "Verdicts and events that could not be stored", registry=own)
+        self._waiting = Gauge("vigil_store_waiting", "Events that wait for the store", registry=own)
+
+    def follow(self, watch: Watch) -> None:
+        """Reads the breaker and the store whenever the metrics are asked for."""
+        self._breaker.set_function(lambda: BREAKER[watch.breaker.state])
+        if (keeper := watch.keeper) is not None:
+            self._losses.set_function(lambda: keeper.losses)
+            self._waiting.set_function(lambda: keeper.waiting)
+
+    def serve(self, port: int, *, host: str = "127.0.0.1") -> None:
+        """Shows the metrics over HTTP; raises UsageError when the port is taken."""
+        try:
+            start_http_server(port, addr=host, registry=self.registry)
+        except OSError as error:
+            raise UsageError(
+                f"metrics cannot be shown at {host}:{port} ({error.strerror}); choose another port"
+            ) from error
+
+    def state(self, state: SourceState) -> None:
+        self._connected.labels(state.name).set(state.stage is Stage.WATCHING)
+        self._connections.labels(state.name).set(state.connections)
+
+    def judged(self, judged: Judged) -> None:
+        verdict = judged.verdict
+        self._windows.labels(judged.source, verdict.outcome, verdict.cause or "").inc()
+        self._tokens.labels(judged.source).inc(verdict.tokens)
+        if verdict.cause is None and judged.captured_s is not None:
+            self._lag.labels(judged.source).observe(time.time() - judged.captured_s)
+        if verdict.cause is None:
+            self._latency.labels(judged.source).observe(verdict.latency_ms / 1000.0)
+        if verdict.p_alarm is not None:
+            self._p_alarm.labels(judged.source).set(verdict.p_alarm)
+
+    def changed(self, change: Change) -> None:
+        if change.kind == "opened":
+            self._events.labels(change.event.source).inc()

@@ -1,0 +1,78 @@
+"""The settings of a watch: a plain description of the job that any process can start from.
+
+They come from `configs/watch/*.yaml`, then from the command line; the last one wins.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from vigil.errors import UsageError
+from vigil.events.rules import EventRules
+from vigil.judge.endpoint import DEFAULT_URL
+from vigil.sources.feed import FeedSettings
+
+WordsFor = Literal["alarms", "events", "never"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clips:
+    """What is kept of an event: seconds before its onset, after its end, and in all; 0 in all keeps no clip."""
+
+    before_s: float = 3.0
+    after_s: float = 2.0
+    most_s: float = 20.0
+
+    def __post_init__(self) -> None:
+        if min(self.before_s, self.after_s, self.most_s) < 0:
+            raise UsageError("before_s, after_s and most_s of clips must not be negative")
+
+    @property
+    def memory_s(self) -> float:
+        """Seconds of a live stream that must be held to cut such a clip when its last second has passed."""
+        return self.before_s + self.most_s + self.after_s if self.most_s else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchSettings:
+    """How to watch; `docs/watch.md` tells what each setting is for.
+
+    `in_flight` bounds the requests of all sources, `live_in_flight` those of one live source, `queue_windows` the
+    windows of one source that wait, `files_at_once` the files that are read side by side. `patience_s` is how long a
+    file waits for a server that is away.
+    """
+
+    sources: tuple[str, ...] = ()
+    url: str = DEFAULT_URL
+    model: str = ""
+    task: str | None = None
+    model_dir: Path | None = None
+    max_pixels: int | None = None
+    store: str = "outputs/watch/events.db"
+    realtime: bool = False
+    fast: bool = False
+    in_flight: int = 32
+    live_in_flight: int = 2
+    queue_windows: int = 2
+    files_at_once: int = 2
+    deadline_s: float = 10.0
+    patience_s: float = 120.0
+    words: WordsFor = "alarms"
+    words_tokens: int = 120
+    words_in_flight: int = 4
+    motion_gate: float = 0.0
+    keep_frames: bool = False
+    metrics_port: int | None = None
+    clips: Clips = field(default_factory=Clips)
+    events: EventRules = field(default_factory=EventRules)
+    feed: FeedSettings = field(default_factory=FeedSettings)
+
+    def __post_init__(self) -> None:
+        counts = ("in_flight", "live_in_flight", "queue_windows", "files_at_once", "words_tokens", "words_in_flight")
+        problems = [f"{name} must be at least 1" for name in counts if getattr(self, name) < 1]
+        problems += [f"{name} must be above 0" for name in ("deadline_s",) if getattr(self, name) <= 0]
+        problems += [
+            f"{name} must not be negative" for name in ("patience_s", "motion_gate") if getattr(self, name) < 0
+        ]
+        if problems:
+            raise UsageError("; ".join(problems))

@@ -1,0 +1,162 @@
+"""One source under watch: the thread that reads and cuts it, and what the loop remembers of it."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from vigil.errors import SourceError
+from vigil.events.change import Change
+from vigil.events.judged import Judged
+from vigil.events.tracker import Tracker
+from vigil.frames import Frame
+from vigil.judge import Judge
+from vigil.sources.address import Address
+from vigil.sources.feed import Connected, Disconnected, Feed, open_feed
+from vigil.watch.gate import MotionGate
+from vigil.watch.lane import Lane
+from vigil.watch.settings import WatchSettings
+from vigil.watch.state import SourceState, Stage
+from vigil.windows import Cutter, Window
+
+log = logging.getLogger(__name__)
+
+Tell = Callable[[SourceState], None]
+"""Told in the loop when a source is connected, lost, ended or unreadable."""
+
+
+class WatchedSource:
+    """Reads a feed in a thread of its own into the lane, and keeps its state, its events and its last windows."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        state: SourceState,
+        *,
+        lane: Lane,
+        cutter: Cutter,
+        tracker: Tracker,
+        gate: MotionGate,
+        stop: threading.Event,
+        tell: Tell,
+    ) -> None:
+        self.feed = feed
+        self.state = state
+        self.lane = lane
+        self.tracker = tracker
+        self.stop = stop
+        self.recent: deque[Window] = deque(maxlen=tracker.rules.n + 1)
+        self.error: SourceError | None = None
+        self._cutter = cutter
+        self._gate = gate
+        self._tell = tell
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def name(self) -> str:
+        """The source's shown name."""
+        return self.state.name
+
+    @property
+    def now_s(self) -> float:
+        """On live sources: the present second of the source."""
+        return time.time() - (self.feed.epoch_s or time.time())
+
+    def start(self, *, after_s: float) -> None:
+        """Begins to read, `after_s` from now, so that many cameras do not ask in the same moment for ever after."""
+        threading.Thread(target=self._read, args=(after_s,), name=f"read {self.name}", daemon=True).start()
+
+    def settle(self, window: Window, judged: Judged) -> None:
+        """Counts what became of a window, the next one in order."""
+        self.recent.append(window)
+        self.state.count(judged)
+
+    def note(self, change: Change) -> None:
+        """Remembers which event is open."""
+        self.state.events += change.kind == "opened"
+        if change.kind == "closed":
+            self.state.open_event = ""
+        elif change.event.is_open:
+            self.state.open_event = change.event.tier
+
+    def _read(self, after_s: float) -> None:
+        try:
+            if not self.stop.wait(after_s):
+                self._follow()
+        except SourceError as error:
+            self._fail(error)
+        except Exception:
+            log.exception("%s: the reader failed; this is a fault in Vigil, please report it", self.name)
+            self._fail(SourceError(f"{self.name} could not be read on; the log says why"))
+        finally:
+            self.lane.end()
+
+    def _follow(self) -> None:
+        self._now(Stage.CONNECTING if self.feed.is_live else Stage.WATCHING)
+        for signal in self.feed.signals():
+            if isinstance(signal, Frame):
+                self.state.saw(signal.time_s)
+                self._pass_on(self._cutter.push(signal))
+            elif isinstance(signal, Disconnected):
+                self._pass_on(self._cutter.finish())
+                self._now(Stage.LOST, f"{signal.reason}; next try in {signal.retry_s:.1f} s")
+            else:
+                self._connected(signal)
+        self._pass_on(self._cutter.finish())
+        self.state.problems = tuple(self.feed.problems)
+        self._now(Stage.ENDED)
+
+    def _connected(self, signal: Connected) -> None:
+        self.state.size_wh = signal.size_wh
+        self.state.connections += 1
+        self.tracker.epoch_s = self.feed.epoch_s
+        self._now(Stage.WATCHING)
+
+    def _pass_on(self, windows: Iterable[Window]) -> None:
+        for window in windows:
+            self.state.cut += 1
+            self.lane.put(window, still=self._gate.is_still(window))
+
+    def _fail(self, error: SourceError) -> None:
+        self._pass_on(self._cutter.finish())
+        self.error = error
+        self._now(Stage.UNREADABLE, str(error))
+
+    def _now(self, stage: Stage, detail: str = "") -> None:
+        self.state.stage = stage
+        self.state.detail = detail
+        self._loop.call_soon_threadsafe(self._tell, self.state)
+
+
+def watched_source(
+    address: Address, state: SourceState, *, judge: Judge, settings: WatchSettings, tell: Tell
+) -> WatchedSource:
+    """A source with all it needs to be watched; raises SourceError when a file cannot be opened."""
+    stop = threading.Event()
+    feed = open_feed(
+        address,
+        judge.sampling,
+        stop=stop,
+        realtime=settings.realtime,
+        settings=settings.feed,
+        footage_s=settings.clips.memory_s,
+    )
+    tracker = Tracker(
+        settings.events,
+        source=address.name,
+        task=judge.task.name,
+        model=judge.model,
+        epoch_s=feed.epoch_s,
+    )
+    return WatchedSource(
+        feed,
+        state,
+        lane=Lane(size=settings.queue_windows if state.live else settings.in_flight, live=state.live),
+        cutter=Cutter(judge.sampling),
+        tracker=tracker,
+        gate=MotionGate(settings.motion_gate),
+        stop=stop,
+        tell=tell,
+    )

@@ -1,0 +1,66 @@
+"""Words for alarms: asked for in the background, so that no verdict and no announcement ever waits for them.
+
+Most windows of most cameras are normal and cost one token. A window that alarms is asked about once more, now
+for words; the server still has its pictures and its prompt in its caches (measured in docs/judge.md).
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from vigil.events.change import Change
+from vigil.events.judged import Judged
+from vigil.judge.breaker import Asks
+from vigil.verdict import Outcome
+from vigil.watch.settings import WatchSettings
+from vigil.watch.state import SourceState
+from vigil.windows import Window
+
+MOST_WAITING = 64
+"""Alarms of live sources that wait for words; those beyond stay without, which is counted."""
+
+
+class Words:
+    """Asks for the words of alarms, a few at a time."""
+
+    def __init__(self, judge: Asks, settings: WatchSettings) -> None:
+        self._judge = judge
+        self._settings = settings
+        self._room = asyncio.Semaphore(settings.words_in_flight)
+        self._asked: set[asyncio.Task[str | None]] = set()
+
+    async def begin(
+        self, window: Window, judged: Judged, changes: Sequence[Change], state: SourceState
+    ) -> asyncio.Task[str | None] | None:
+        """Starts to ask for a window's words, if it is to have any. Files wait for their turn, live sources do not."""
+        if not self._wanted(judged, changes):
+            return None
+        if len(self._asked) >= MOST_WAITING:
+            if state.live:
+                state.words_skipped += 1
+                return None
+            await asyncio.wait(self._asked, return_when=asyncio.FIRST_COMPLETED)
+        asking = asyncio.create_task(self._ask(window))
+        self._asked.add(asking)
+        asking.add_done_callback(self._asked.discard)
+        return asking
+
+    def give_up(self) -> None:
+        """Ends what is under way: the watch is being stopped."""
+        for asking in self._asked:
+            asking.cancel()
+
+    def _wanted(self, judged: Judged, changes: Sequence[Change]) -> bool:
+        if self._settings.words == "never" or judged.verdict.outcome is not Outcome.ALARM:
+            return False
+        return self._settings.words == "alarms" or any(change.kind in {"opened", "raised"} for change in changes)
+
+    async def _ask(self, window: Window) -> str | None:
+        async with self._room:
+            verdict = await self._judge.describe(
+                window.jpegs,
+                start_s=window.start_s,
+                end_s=window.end_s,
+                max_tokens=self._settings.words_tokens,
+                describe_normal=True,
+            )
+        return verdict.text
