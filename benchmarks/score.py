@@ -212,11 +212,15 @@ class Bench:
             return clips / (time.perf_counter() - started)
 
     def _request_bytes(self, judge: Judge, window: Sequence[bytes]) -> bytes:
-        options = request_options(judge.words)
-        extra = options.pop("extra_body", {})
         asked = messages(window, self.task.question, media=judge.media, fps=self.sampling.fps)
         body = json.dumps(
-            {"model": judge.model, "messages": asked, "max_tokens": 1, "temperature": 0.0, **options, **extra}
+            {
+                "model": judge.model,
+                "messages": asked,
+                "max_tokens": 1,
+                "temperature": 0.0,
+                **request_options(judge.words),
+            }
         ).encode()
         address = urlsplit(self.endpoint.url)
         head = (

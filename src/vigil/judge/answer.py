@@ -72,8 +72,7 @@ def request_options(words: Words) -> dict[str, Any]:
     """The request's fields that make the server report what `read_mass` needs."""
     if words.way == "ids":
         ids = [words.alarm_ids[0], words.normal_ids[0]]
-        extra = {"logprob_token_ids": ids, "return_tokens_as_token_ids": True}
-        return {"logprobs": True, "extra_body": extra}
+        return {"logprobs": True, "logprob_token_ids": ids, "return_tokens_as_token_ids": True}
     return {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
 
 

@@ -112,14 +112,7 @@ class Judge:
 
         Raises EndpointError when no verdict could ever come of it.
         """
-        client = openai.AsyncOpenAI(
-            base_url=endpoint.url,
-            # The package insists on a key; servers that want none ignore it.
-            api_key=endpoint.api_key or "none",
-            timeout=max(deadline_s, CONNECT_S),
-            max_retries=retries,
-            http_client=openai.DefaultAioHttpClient(timeout=max(deadline_s, CONNECT_S)),
-        )
+        client = connection.open_client(endpoint, timeout_s=max(deadline_s, CONNECT_S), retries=retries)
         try:
             model = await connection.find_model(client, endpoint)
             differences = connection.check_contract(model, Contract.of(task, sampling), strict=strict)
@@ -181,16 +174,8 @@ class Judge:
             asked = self._messages(jpegs)
             if self.words.way == "sequences":
                 answer.mass = await sequence_mass(self._client, self.model, asked, self.words)
-            await stream_answer(
-                self._client,
-                answer,
-                model=self.model,
-                asked=asked,
-                words=self.words,
-                max_tokens=max_tokens,
-                go_on=go_on,
-                on_text=on_text,
-            )
+            body = self._body(asked, max_tokens=max_tokens)
+            await stream_answer(self._transport, answer, body=body, words=self.words, go_on=go_on, on_text=on_text)
 
         fault = await self._bounded(ask)
         if not told:
@@ -199,7 +184,7 @@ class Judge:
         broken = "" if fault is None else f"the words broke off: {fault.detail}"
         if fault is None and not answer.complete and not answer.stopped:
             broken = "the words broke off: the stream ended early"
-        return replace(told[0], text=answer.text or None, detail=told[0].detail or broken)
+        return replace(told[0], text=answer.text or None, tokens=answer.tokens, detail=told[0].detail or broken)
 
     async def verdict(self, jpegs: Sequence[bytes], *, start_s: float = 0.0, end_s: float = 0.0) -> Verdict:
         """Whether the window alarms, by one token. The JPEGs are of one size and even in number."""
@@ -220,24 +205,14 @@ class Judge:
                 async with asyncio.timeout(self.deadline_s):
                     await ask()
             except REPLY_FAULTS as error:
-                return Fault(cause_of(error), detail_of(error))
+                return Fault(cause_of(error), detail_of(error) if str(error) else f"nothing in {self.deadline_s:g} s")
         return None
 
     async def _read(self, jpegs: Sequence[bytes]) -> Reading:
         asked = self._messages(jpegs)
         if self.words.way == "sequences":
             return Reading(await sequence_mass(self._client, self.model, asked, self.words))
-        options = request_options(self.words)
-        answer = await self._transport.chat(
-            {
-                "model": self.model,
-                "messages": asked,
-                "max_tokens": VERDICT_TOKENS[self.words.way],
-                "temperature": 0.0,
-                **options.pop("extra_body", {}),
-                **options,
-            }
-        )
+        answer = await self._transport.chat(self._body(asked, max_tokens=VERDICT_TOKENS[self.words.way]))
         if not answer["choices"]:
             return Reading(None)
         choice = answer["choices"][0]
@@ -261,6 +236,10 @@ class Judge:
             p_outside=mass.outside,
             tokens=reading.tokens,
         )
+
+    def _body(self, asked: Sequence[Message], *, max_tokens: int) -> dict[str, Any]:
+        head = {"model": self.model, "messages": asked, "max_tokens": max_tokens, "temperature": 0.0}
+        return head | request_options(self.words)
 
     def _messages(self, jpegs: Sequence[bytes]) -> list[Message]:
         return messages(jpegs, self.task.question, media=self.media, fps=self.sampling.fps)

@@ -37,6 +37,18 @@ class ServedModel:
     max_model_len: int | None = None
 
 
+def open_client(endpoint: Endpoint, *, timeout_s: float, retries: int) -> openai.AsyncOpenAI:
+    """A client that asks this endpoint and nobody else: past `$HTTP_PROXY`, and not where it redirects to."""
+    return openai.AsyncOpenAI(
+        base_url=endpoint.url,
+        # The package insists on a key; servers that want none ignore it.
+        api_key=endpoint.api_key or "none",
+        timeout=timeout_s,
+        max_retries=retries,
+        http_client=openai.DefaultAioHttpClient(timeout=timeout_s, trust_env=False, follow_redirects=False),
+    )
+
+
 async def find_model(client: openai.AsyncOpenAI, endpoint: Endpoint) -> ServedModel:
     """The model to ask: the named one, or the only one there is. Raises EndpointError otherwise."""
     cards = await _cards(client, endpoint)

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import aiohttp
 import openai
+from aiohttp.http_exceptions import HttpProcessingError
 
 from vigil.judge.transport import RefusedError
 from vigil.verdict import Cause, Verdict
 
 REPLY_FAULTS = (
-    *(openai.OpenAIError, RefusedError, aiohttp.ClientError, TimeoutError, OSError),
+    *(openai.OpenAIError, RefusedError, aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError),
     *(ValueError, LookupError, AttributeError, TypeError),
 )
 """All that a reply can raise: the last four where it is no chat completion."""

@@ -1,13 +1,14 @@
 """One streamed answer: the verdict at its first token, then the words."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-import openai
+from vigil.judge.answer import Mass, Words, read_mass, word_at_start
+from vigil.judge.transport import Transport
 
-from vigil.judge.answer import Mass, Words, read_mass, request_options, word_at_start
-from vigil.judge.prompt import Message
+STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 
 
 @dataclass(slots=True)
@@ -16,6 +17,7 @@ class StreamedAnswer:
 
     mass: Mass | None = None
     pieces: list[str] = field(default_factory=list)
+    tokens: int = 0
     complete: bool = False
     stopped: bool = False
 
@@ -26,29 +28,19 @@ class StreamedAnswer:
 
 
 async def stream_answer(
-    client: openai.AsyncOpenAI,
+    transport: Transport,
     answer: StreamedAnswer,
     *,
-    model: str,
-    asked: Sequence[Message],
+    body: Mapping[str, Any],
     words: Words,
-    max_tokens: int,
     go_on: Callable[[StreamedAnswer], bool],
     on_text: Callable[[str], None] | None = None,
 ) -> None:
     """Fills `answer` as it arrives; stops asking as soon as `go_on`, called once at the verdict, says no."""
-    stream: Any = await client.chat.completions.create(
-        model=model,
-        messages=asked,  # type: ignore[arg-type]
-        max_tokens=max_tokens,
-        temperature=0.0,
-        stream=True,
-        **request_options(words),
-    )
     decided = False
-    async with stream:
-        async for chunk in stream:
-            piece = _take(chunk, answer, words)
+    async with aclosing(transport.events({**body, **STREAMED})) as events:
+        async for event in events:
+            piece = _take(event, answer, words)
             if piece and on_text is not None:
                 on_text(piece)
             if not decided and _can_decide(answer, words):
@@ -60,16 +52,17 @@ async def stream_answer(
         answer.stopped = not go_on(answer)
 
 
-def _take(chunk: Any, answer: StreamedAnswer, words: Words) -> str:
-    if not chunk.choices:
+def _take(event: Mapping[str, Any], answer: StreamedAnswer, words: Words) -> str:
+    answer.tokens = int((event.get("usage") or {}).get("total_tokens") or answer.tokens)
+    if not event.get("choices"):
         return ""
-    choice = chunk.choices[0]
+    choice = event["choices"][0]
     if answer.mass is None and not answer.pieces:
-        answer.mass = read_mass(choice.logprobs.to_dict() if choice.logprobs else None, words)
-    piece = choice.delta.content or ""
+        answer.mass = read_mass(choice.get("logprobs"), words)
+    piece: str = choice["delta"].get("content") or ""
     if piece:
         answer.pieces.append(piece)
-    answer.complete = answer.complete or choice.finish_reason is not None
+    answer.complete = answer.complete or choice.get("finish_reason") is not None
     return piece
 
 

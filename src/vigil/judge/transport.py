@@ -1,10 +1,11 @@
-"""The road of the one-token question: ready bytes over aiohttp, asked again where a repetition can cure it.
+"""The road of every question about a window: ready bytes over aiohttp, asked again where a repetition can cure it.
 
-The openai package spends four times the CPU on such a request (docs/scoring.md), on cores that the server
-may share. Streams, where a person waits for words, stay with the package.
+The openai package spends as much CPU on one such request as reading a 640x360 camera for a second, on the
+cores that the server shares here; aiohttp with orjson spends a fifth of that (docs/scoring.md). Redirects are
+not followed, since the pictures are for this endpoint only, and no answer is read beyond `MAX_BYTES`.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import aiohttp
@@ -16,6 +17,9 @@ from vigil.judge.endpoint import Endpoint
 MAX_WAIT_S = 8.0
 PASSING_STATUSES = frozenset({408, 409, 429})
 """Refusals that the same request may not meet again; so are all from 500 on."""
+
+MAX_BYTES = 4 * 1024**2
+"""No answer is that long; what sends more is no such endpoint, and would fill the memory until the deadline."""
 
 JSON_HEADERS = {"Content-Type": "application/json"}
 
@@ -54,24 +58,79 @@ class Transport:
     async def chat(self, body: Mapping[str, Any]) -> Any:
         """The endpoint's answer to a chat completion, as plain data.
 
-        Raises RefusedError, aiohttp.ClientError, and ValueError when the answer is no JSON.
+        Raises RefusedError, aiohttp.ClientError, and ValueError when the answer is no JSON or too long.
         """
-        data = orjson.dumps(body)
-        return await self._retrying(self._post, data)
+        return await self._retrying(self._ask, orjson.dumps(body))
 
-    async def _post(self, data: bytes) -> Any:
-        async with self._session.post(self._url, data=data) as answer:
-            content = await answer.read()
-            if answer.status >= 300:
-                message = content.decode(errors="replace") or str(answer.reason)
-                raise RefusedError(answer.status, message, _seconds(answer.headers.get("Retry-After")))
-        return orjson.loads(content)
+    async def events(self, body: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
+        """The events of a streamed chat completion, each as plain data, until the server says that it is done.
+
+        Close it (`contextlib.aclosing`) to end the server's work early. Raises as `chat` does, also in the middle.
+        """
+        answer: aiohttp.ClientResponse = await self._retrying(self._post, orjson.dumps(body))
+        async with answer:
+            read = 0
+            async for line in answer.content:
+                read += len(line)
+                _check_length(read)
+                data = line.removeprefix(b"data:").strip() if line.startswith(b"data:") else b""
+                if data == b"[DONE]":
+                    return
+                if data:
+                    yield _event(data)
+
+    async def _ask(self, data: bytes) -> Any:
+        async with await self._post(data) as answer:
+            return orjson.loads(await _body(answer))
+
+    async def _post(self, data: bytes) -> aiohttp.ClientResponse:
+        """The answer, its body unread."""
+        answer = await self._session.post(self._url, data=data, allow_redirects=False)
+        if answer.status < 300:
+            return answer
+        async with answer:
+            message = _message(await _body(answer)) or str(answer.headers.get("Location") or answer.reason)
+        raise RefusedError(answer.status, message, _seconds(answer.headers.get("Retry-After")))
+
+
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
+    parts: list[bytes] = []
+    read = 0
+    async for part in answer.content.iter_any():
+        read += len(part)
+        _check_length(read)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _check_length(read: int) -> None:
+    if read > MAX_BYTES:
+        raise ValueError(f"the answer is longer than {MAX_BYTES} bytes")
+
+
+def _event(data: bytes) -> Any:
+    event = orjson.loads(data)
+    error = event.get("error") if isinstance(event, dict) else None
+    if error:
+        status = error.get("code") if isinstance(error, dict) else None
+        raise RefusedError(status if isinstance(status, int) else 500, _message(data))
+    return event
+
+
+def _message(content: bytes) -> str:
+    """What an error says in OpenAI's and FastAPI's forms, or else all of it."""
+    try:
+        body = orjson.loads(content)
+        said = body.get("error") or body.get("detail")
+        return str(said["message"] if isinstance(said, dict) else said or body)
+    except (ValueError, LookupError, AttributeError):
+        return content.decode(errors="replace")
 
 
 def _may_pass(error: BaseException) -> bool:
     if isinstance(error, RefusedError):
         return error.status in PASSING_STATUSES or error.status >= 500
-    return isinstance(error, aiohttp.ClientConnectionError)
+    return isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError)
 
 
 _backoff = wait_exponential_jitter(multiplier=0.5, max=MAX_WAIT_S, jitter=0.25)

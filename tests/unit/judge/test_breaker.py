@@ -282,11 +282,10 @@ def test_who_waits_for_it_to_close_is_told_in_time_or_not(server: ScriptedServer
 
 ANSWERING = """
 import sys, threading
-from judging import IDS, tokenized, yes
-from scripted_server import ScriptedServer
+from scripted_server import Reply, ScriptedServer, chat
 with ScriptedServer(models=["tiny"], port=int(sys.argv[1])) as server:
-    server.routes["/tokenize"] = tokenized(IDS)
-    server.default = yes()
+    server.routes["/tokenize"] = lambda asked: Reply(body={"tokens": [7 if asked.body["prompt"] == "Yes" else 9]})
+    server.default = chat("Yes", logprobs={"token_id:7": -0.1, "token_id:9": -3.0})
     print(server.url, flush=True)
     threading.Event().wait()
 """

@@ -103,3 +103,16 @@ def test_a_server_that_takes_no_frame_lists_is_asked_with_images(server: Scripte
 def test_a_server_that_takes_no_pictures_cannot_be_used(server: ScriptedServer) -> None:
     server.default = error(400, "text only")
     assert "takes neither" in failure(server, media=None)
+
+
+def test_a_proxy_of_the_environment_is_passed_by(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert connected(server).model == "tiny"
+
+
+def test_a_redirect_of_the_list_of_models_is_not_followed(server: ScriptedServer) -> None:
+    with ScriptedServer(models=["tiny"]) as other:
+        server.routes["/v1/models"] = Reply(status=302, headers={"Location": f"{other.url}/models"})
+        assert "does not list its models" in failure(server)
+        assert other.requests == []
