@@ -2,7 +2,8 @@
 
 from vigil.store.filter import EventFilter
 from vigil.store.media import MediaFile, MediaKind
+from vigil.store.retention import Pruned, Retention, prune
 from vigil.store.session_table import Session
 from vigil.store.store import DEFAULT_STORE, Store
 
-__all__ = ["DEFAULT_STORE", "EventFilter", "MediaFile", "MediaKind", "Session", "Store"]
+__all__ = ["DEFAULT_STORE", "EventFilter", "MediaFile", "MediaKind", "Pruned", "Retention", "Session", "Store", "prune"]

@@ -41,11 +41,11 @@ def write_whole(path: Path, write: Write) -> int:
     """Lets `write` make a file or folder, which takes its name only when it is whole and on disk; returns its bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.stem}{PARTIAL}{path.suffix}")
-    remove(partial)
+    _erase(partial)
     try:
         write(partial)
         size_bytes = sum(_sync(file) for file in files_of(partial))
-        remove(path)
+        _erase(path)
         partial.rename(path)
         _sync(path.parent)
     except BaseException:
@@ -61,14 +61,18 @@ def files_of(path: Path) -> list[Path]:
 
 
 def remove(path: Path) -> None:
-    """Deletes a file or a folder that may be gone already, and the event's folder of frames once it is empty."""
+    """Deletes a medium that may be gone already, and the event's folder of frames once it is empty."""
+    _erase(path)
+    if path.parent.parent.name == "frames":
+        with _quietly():
+            path.parent.rmdir()
+
+
+def _erase(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-    if path.parent.parent.name == "frames":
-        with _quietly():
-            path.parent.rmdir()
 
 
 def partials(root: Path) -> list[Path]:

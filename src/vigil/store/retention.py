@@ -1,0 +1,168 @@
+"""What is deleted when: media by age and by size, the verdict log by age, events only when asked to.
+
+The watcher calls `prune` now and then; people call `vigil events prune`. Nothing of an event that goes on is touched.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import ColumnElement, delete, exists, func, select, tuple_
+
+from vigil.errors import UsageError
+from vigil.store.database import give_back_free_pages, told
+from vigil.store.media import MediaFile, partials, remove
+from vigil.store.media_table import read
+from vigil.store.moment import utc
+from vigil.store.schema import events, media, sessions, verdicts
+from vigil.store.store import Store
+
+_log = logging.getLogger(__name__)
+
+DAY_S = 86_400.0
+
+PARTIAL_S = 3600.0
+"""A half-written file that has not changed for so long has no writer any more."""
+
+ROWS_AT_ONCE = 500
+VERDICTS_AT_ONCE = 5000
+MB = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How long what is kept; None keeps it for ever.
+
+    `media_days` and `verdict_days` count from an event's end and a verdict's making; `media_mb` bounds all media
+    together (10^6 bytes each), the oldest events' going first; `event_days` deletes whole events, rows and media.
+    """
+
+    media_days: float | None = 30.0
+    media_mb: float | None = 10_000.0
+    verdict_days: float | None = 30.0
+    event_days: float | None = None
+
+    def __post_init__(self) -> None:
+        values = {name: getattr(self, name) for name in self.__slots__}
+        problems = [f"{name} must not be negative" for name, value in values.items() if value is not None and value < 0]
+        if problems:
+            raise UsageError("; ".join(problems))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What was deleted."""
+
+    files: int = 0
+    freed_bytes: int = 0
+    verdicts: int = 0
+    events: int = 0
+
+
+def prune(store: Store, retention: Retention, *, clock: Callable[[], float] = time.time) -> Pruned:
+    """Deletes what retention says is too old or too much; raises StoreError, and may be called again.
+
+    Files go before the rows that tell of them, so that a full disk gets room first and a kill leaves no file unknown.
+    """
+    now_s = clock()
+    files = _too_old(store, retention, now_s=now_s)
+    files += _too_much(store, retention, spared={file.path for file in files})
+    _delete_files(store, files)
+    _delete_partials(store, now_s=now_s)
+    pruned = Pruned(
+        files=len(files),
+        freed_bytes=sum(file.size_bytes for file in files),
+        verdicts=_delete_verdicts(store, retention.verdict_days, now_s=now_s),
+        events=_delete_events(store, retention.event_days, now_s=now_s),
+    )
+    if pruned.verdicts or pruned.events:
+        with told("shrinking", store.name):
+            give_back_free_pages(store.engine)
+    return pruned
+
+
+def _before(days: float, now_s: float) -> str:
+    return utc(max(0.0, now_s - days * DAY_S))
+
+
+def _closed_media(store: Store, *conditions: ColumnElement[bool]) -> list[MediaFile]:
+    """Media of events that are closed, the oldest events' first."""
+    query = select(media).join(events, events.c.id == media.c.event_id)
+    oldest_first = query.order_by(events.c.happened_utc, media.c.path)
+    with store.reading("looking for old media") as connection:
+        rows = connection.execute(oldest_first.where(events.c.end_s.is_not(None), *conditions))
+        return [read(row, root=store.folder) for row in rows]
+
+
+def _too_old(store: Store, retention: Retention, *, now_s: float) -> list[MediaFile]:
+    days = [days for days in (retention.media_days, retention.event_days) if days is not None]
+    return _closed_media(store, events.c.ended_utc < _before(min(days), now_s)) if days else []
+
+
+def _too_much(store: Store, retention: Retention, *, spared: set[Path]) -> list[MediaFile]:
+    """The oldest media, until what stays fits; `spared` are deleted anyway."""
+    if retention.media_mb is None:
+        return []
+    with store.reading("adding up media") as connection:
+        total_bytes = int(connection.execute(select(func.coalesce(func.sum(media.c.size_bytes), 0))).scalar() or 0)
+    candidates = _closed_media(store)
+    over_bytes = total_bytes - retention.media_mb * MB - sum(f.size_bytes for f in candidates if f.path in spared)
+    chosen: list[MediaFile] = []
+    for file in candidates:
+        if over_bytes <= 0:
+            break
+        if file.path not in spared:
+            chosen.append(file)
+            over_bytes -= file.size_bytes
+    return chosen
+
+
+def _delete_files(store: Store, files: Sequence[MediaFile]) -> None:
+    for i in range(0, len(files), ROWS_AT_ONCE):
+        some = files[i : i + ROWS_AT_ONCE]
+        with told("deleting old media", store.name):
+            for file in some:
+                remove(file.path)
+        paths = [file.path.relative_to(store.folder).as_posix() for file in some]
+        with store.writing("forgetting old media") as connection:
+            connection.execute(delete(media).where(media.c.path.in_(paths)))
+
+
+def _delete_partials(store: Store, *, now_s: float) -> None:
+    with told("deleting half-written media", store.name):
+        for path in partials(store.folder):
+            if path.exists() and now_s - path.stat().st_mtime > PARTIAL_S:
+                _log.info("deleting %s, which a watcher that was killed left half written", path)
+                remove(path)
+
+
+def _delete_verdicts(store: Store, days: float | None, *, now_s: float) -> int:
+    """In small transactions, so that a watcher that writes meanwhile hardly waits."""
+    if days is None:
+        return 0
+    key = tuple_(verdicts.c.session_id, verdicts.c.window)
+    old = select(verdicts.c.session_id, verdicts.c.window).where(verdicts.c.created_utc < _before(days, now_s))
+    deleted, some = 0, VERDICTS_AT_ONCE
+    while some == VERDICTS_AT_ONCE:
+        with store.writing("deleting old verdicts") as connection:
+            some = connection.execute(delete(verdicts).where(key.in_(old.limit(VERDICTS_AT_ONCE)))).rowcount
+        deleted += some
+    _delete_empty_sessions(store, before_utc=_before(days, now_s))
+    return deleted
+
+
+def _delete_empty_sessions(store: Store, *, before_utc: str) -> None:
+    has_verdicts = exists().where(verdicts.c.session_id == sessions.c.id)
+    has_events = exists().where(events.c.session_id == sessions.c.id)
+    with store.writing("deleting old watches") as connection:
+        connection.execute(delete(sessions).where(sessions.c.ended_utc < before_utc, ~has_verdicts, ~has_events))
+
+
+def _delete_events(store: Store, days: float | None, *, now_s: float) -> int:
+    if days is None:
+        return 0
+    old = delete(events).where(events.c.end_s.is_not(None), events.c.ended_utc < _before(days, now_s))
+    with store.writing("deleting old events") as connection:
+        return connection.execute(old).rowcount
