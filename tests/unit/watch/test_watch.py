@@ -1,0 +1,137 @@
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from judging import SAMPLING
+from scripted_server import Reply, ScriptedServer, error
+from vigil.events.event import Tier
+from vigil.store import EventFilter, Store
+from vigil.verdict import Cause, Outcome
+from vigil.watch import Watch
+from vigil.watch.settings import Clips
+from watching import Notes, bright_server, film, look, watched
+
+FIGHT = [(6.0, 14.0)]
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with bright_server() as running:
+        yield running
+
+
+@pytest.fixture
+def long_film(tmp_path: Path) -> Path:
+    return film(tmp_path / "long.mp4", seconds=30, bright=FIGHT)
+
+
+def test_one_incident_is_one_event_with_its_onset_end_words_and_pictures(
+    server: ScriptedServer, long_film: Path, tmp_path: Path
+) -> None:
+    notes = Notes()
+    with Store.open(tmp_path / "store" / "events.db") as store:
+        summary = asyncio.run(watched(server, [long_film], notes, store=store, keep_frames=True))
+        [event] = store.find_events(EventFilter())
+        media = {file.kind: file for file in store.media(event.id)}
+    assert notes.kinds() == ["opened", "closed"]
+    assert event.tier is Tier.HIGH and not event.is_open
+    assert event.onset_s == pytest.approx(4.0) and event.end_s == pytest.approx(14.5, abs=2.1)
+    assert event.text == "Yes, two people push."
+    assert media.keys() == {"snapshots", "clips", "frames"}
+    assert all(file.size_bytes > 0 for file in media.values())
+    assert summary.unaccounted == 0 and summary.events == 1
+
+
+def test_a_file_loses_no_window_and_they_come_in_order(server: ScriptedServer, long_film: Path) -> None:
+    notes = Notes()
+    summary = asyncio.run(watched(server, [long_film], notes, in_flight=8))
+    windows = [judged.window for judged in notes.told_]
+    assert windows == list(range(len(windows))) and len(windows) == summary.sources[0].cut >= 14
+    assert all(judged.verdict.outcome is not Outcome.UNKNOWN for judged in notes.told_)
+
+
+def test_only_alarms_are_put_into_words(server: ScriptedServer, long_film: Path) -> None:
+    notes = Notes()
+    asyncio.run(watched(server, [long_film], notes))
+    worded = [judged.window for judged in notes.told_ if judged.verdict.text]
+    assert worded == [j.window for j in notes.told_ if j.verdict.outcome is Outcome.ALARM] != []
+
+
+def test_words_for_events_cost_one_question_an_event(server: ScriptedServer, long_film: Path) -> None:
+    asyncio.run(watched(server, [long_film], Notes(), words="events"))
+    assert sum(bool(request.body.get("stream")) for request in server.chats) == 1
+
+
+def test_a_broken_file_is_told_and_the_others_go_on(server: ScriptedServer, tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"no video at all")
+    film(tmp_path / "b.mp4", seconds=4)
+    notes = Notes()
+    summary = asyncio.run(watched(server, [tmp_path], notes))
+    [broken] = [judged for judged in notes.told_ if judged.source == "a.mp4"]
+    assert broken.verdict.cause is Cause.UNREADABLE and "a.mp4" in broken.verdict.detail
+    assert [judged.source for judged in notes.told_ if judged.verdict.cause is None] == ["b.mp4"] * 2
+    assert summary.unaccounted == 0 and notes.closed
+
+
+def test_a_file_waits_for_a_server_that_is_away(server: ScriptedServer, long_film: Path) -> None:
+    started = time.monotonic()
+
+    def away_at_first(request: object) -> Reply:
+        return error(503, "loading") if time.monotonic() - started < 1.5 else look(request)  # type: ignore[arg-type]
+
+    async def run() -> None:
+        server.default = away_at_first
+        await watched(server, [long_film], notes, patience_s=30.0, words="never")
+
+    notes = Notes()
+    asyncio.run(run())
+    assert [judged.verdict.cause for judged in notes.told_] == [None] * len(notes.told_)
+
+
+def test_a_file_of_a_server_that_stays_away_is_unknown_not_normal(server: ScriptedServer, tmp_path: Path) -> None:
+    notes = Notes()
+
+    def gone(watch: Watch) -> None:
+        server.default = error(500, "broken")
+
+    summary = asyncio.run(watched(server, [film(tmp_path / "a.mp4", seconds=8)], notes, patience_s=0.3, on_start=gone))
+    assert {judged.verdict.cause for judged in notes.told_} == {Cause.SERVER_ERROR}
+    assert summary.sources[0].failed == summary.sources[0].cut
+
+
+def test_a_live_source_that_outruns_the_server_drops_its_oldest_windows(tmp_path: Path) -> None:
+    notes = Notes()
+    with bright_server(delay_s=1.0) as slow:
+        live = {"live_in_flight": 1, "queue_windows": 1, "words": "never", "realtime": True}
+        sources = [film(tmp_path / "a.mp4", seconds=4)]
+        summary = asyncio.run(watched(slow, sources, notes, sampling=replace(SAMPLING, fps=8.0), **live))
+    state = summary.sources[0]
+    assert state.dropped >= 2 and state.judged >= 3 and summary.unaccounted == 0
+    assert [judged.window for judged in notes.told_] == list(range(state.cut))
+    assert all(judged.captured_s for judged in notes.told_)
+
+
+def test_still_windows_are_skipped_by_the_gate_and_never_normal(server: ScriptedServer, tmp_path: Path) -> None:
+    notes = Notes()
+    asyncio.run(watched(server, [film(tmp_path / "a.mp4", seconds=8)], notes, motion_gate=200.0))
+    assert {judged.verdict.cause for judged in notes.told_} == {Cause.SKIPPED}
+    assert server.chats[1:] == []
+
+
+def test_a_stopped_watch_marks_what_it_did_not_judge_and_closes_its_events(tmp_path: Path) -> None:
+    notes = Notes()
+
+    def stop_soon(watch: Watch) -> None:
+        asyncio.get_running_loop().call_later(0.6, watch.stop)
+
+    with bright_server(delay_s=0.1) as slow:
+        file = film(tmp_path / "a.mp4", seconds=120, bright=[(0.0, 120.0)])
+        summary = asyncio.run(watched(slow, [file], notes, in_flight=2, on_start=stop_soon, clips=Clips(most_s=0)))
+    causes = [judged.verdict.cause for judged in notes.told_]
+    assert summary.unaccounted == 0
+    assert None in causes and Cause.CANCELLED in causes
+    assert notes.kinds()[-1] == "closed" and notes.changes[-1].event.closed_because == "stopped"

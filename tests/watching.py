@@ -1,0 +1,116 @@
+"""What the watcher's tests share: a server that calls bright pictures an alarm, and films that are bright at times."""
+
+import base64
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from judging import IDS, SAMPLING, TASK, no, tokenized, yes
+from scripted_server import Reply, Request, ScriptedServer, stream
+from vigil.events.change import Change
+from vigil.events.judged import Judged
+from vigil.frames import Sampling, decode_jpeg
+from vigil.judge import Endpoint, Judge
+from vigil.sources.address import Address, find_sources
+from vigil.store import Store
+from vigil.watch import Observer, SourceState, Summary, Watch, WatchSettings
+
+SAYS_YES = {"token_id:7": -0.02, "token_id:9": -4.0}
+SAYS_NO = {"token_id:9": -0.02, "token_id:7": -4.0}
+
+
+@contextmanager
+def bright_server(*, delay_s: float = 0.0, port: int = 0) -> Iterator[ScriptedServer]:
+    """A real server that says Yes to windows whose last picture is bright, after `delay_s`."""
+    with ScriptedServer(models=["tiny"], port=port) as running:
+        running.routes["/tokenize"] = tokenized(IDS)
+        running.default = lambda request: look(request, delay_s=delay_s)
+        yield running
+
+
+def look(request: Request, *, delay_s: float = 0.0) -> Reply:
+    """The answer that the pictures in a request call for."""
+    bright = is_bright(request)
+    if request.body.get("stream"):
+        return stream("Yes", ", two people push.", logprobs=SAYS_YES) if bright else stream("No", logprobs=SAYS_NO)
+    told = yes(-0.02, -4.0) if bright else no()
+    return Reply(body=told.body, delay_s=delay_s)
+
+
+def is_bright(request: Request) -> bool:
+    """Whether the last picture of a request is brighter than grey."""
+    urls = [part["video_url"]["url"] for part in request.parts if part["type"] == "video_url"]
+    last = urls[0].rpartition(",")[2] if urls else ""
+    return bool(last) and float(decode_jpeg(base64.b64decode(last)).mean()) > 128
+
+
+def film(path: Path, *, seconds: float, bright: Sequence[tuple[float, float]] = (), fps: int = 8) -> Path:
+    """A small H.264 film, black but for the seconds named; a bar moves through it."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=fps)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        stream.options = {"g": str(fps), "preset": "ultrafast"}
+        for number in range(round(seconds * fps)):
+            lit = any(start <= number / fps < end for start, end in bright)
+            image = np.full((96, 128, 3), 230 if lit else 20, np.uint8)
+            image[:, number % 120 : number % 120 + 8] = 128
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+@dataclass
+class Notes(Observer):
+    """Everything a watch told, in order."""
+
+    states: list[tuple[str, str]] = field(default_factory=list)
+    judged_: list[Judged] = field(default_factory=list)
+    told_: list[Judged] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    closed: bool = False
+
+    def state(self, state: SourceState) -> None:
+        self.states.append((state.name, str(state.stage)))
+
+    def judged(self, judged: Judged) -> None:
+        self.judged_.append(judged)
+
+    def told(self, judged: Judged) -> None:
+        self.told_.append(judged)
+
+    def changed(self, change: Change) -> None:
+        self.changes.append(change)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def kinds(self, source: str = "") -> list[str]:
+        """What happened to events, in order, growth left out."""
+        return [c.kind for c in self.changes if c.kind != "grew" and source in ("", c.event.source)]
+
+
+async def watched(
+    server: ScriptedServer,
+    sources: Sequence[Path | str],
+    notes: Notes,
+    *,
+    store: Store | None = None,
+    judge: dict[str, Any] | None = None,
+    on_start: Any = None,
+    sampling: Sampling = SAMPLING,
+    **settings: Any,
+) -> Summary:
+    """Watches sources with a judge on this server."""
+    made = WatchSettings(**settings)
+    addresses: list[Address] = find_sources([str(source) for source in sources])
+    options = {"media": "video", "retries": 0, "alarm_from": made.events.tiers.low, "deadline_s": made.deadline_s}
+    async with await Judge.connect(Endpoint(url=server.url), TASK, sampling, **options | (judge or {})) as asked:
+        watch = Watch(addresses, judge=asked, settings=made, store=store, observers=[notes])
+        if on_start is not None:
+            on_start(watch)
+        return await watch.run()
