@@ -1,0 +1,101 @@
+"""The store under a real kill -9 and under writes that the system really refuses."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from vigil.store import Store
+from vigil.store.database import told
+
+TESTS = Path(__file__).resolve().parents[2]
+
+
+def start(code: str, *words: object) -> "subprocess.Popen[str]":
+    paths = os.pathsep.join([str(TESTS), str(TESTS.parent / "src")])
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, words)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": paths},
+    )
+
+
+def test_every_event_that_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
+    writer = start(
+        """
+        import itertools, sys
+        from incidents import make_event, make_judged
+        from vigil.store import Store
+        store = Store.open(sys.argv[1])
+        for number in itertools.count():
+            event = make_event(id=f"{number:06d}", windows=20, text="x" * 2000)
+            store.add_verdicts([make_judged(number * 50 + i) for i in range(50)])
+            store.save_event(event)
+            print(event.id, flush=True)
+            store.keep(event.id, "clips", ".mp4", lambda path: path.write_bytes(bytes(200_000)))
+        """,
+        tmp_path / "events.db",
+    )
+    assert writer.stdout is not None
+    acknowledged = [writer.stdout.readline().strip() for _ in range(40)]
+    writer.send_signal(signal.SIGKILL)
+    acknowledged += writer.stdout.read().split()
+    writer.stdout.close()
+    assert writer.wait(timeout=10) == -signal.SIGKILL
+    with Store.open(tmp_path / "events.db") as store:
+        assert_sound(store)
+        stored = {event.id: event for event in store.find_events()}
+        assert set(acknowledged) <= set(stored) and all(len(event.windows) == 20 for event in stored.values())
+        assert len(store.recover()) == len(stored) and store.open_events() == []
+        for name in stored:
+            assert all(file.path.stat().st_size == 200_000 for file in store.media(name))
+
+
+def test_writes_that_the_system_refuses_cost_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    writer = start(
+        """
+        import resource, sys
+        from incidents import make_event
+        from vigil.errors import StoreError
+        from vigil.store import Store
+        store = Store.open(sys.argv[1])
+        store.save_event(make_event(id="first"))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, resource.RLIM_INFINITY))
+        refused = 0
+        for number in range(300):
+            try:
+                store.save_event(make_event(id=f"{number:06d}", text="x" * 2000))
+            except StoreError as error:
+                refused, told = refused + 1, str(error)
+            else:
+                print(f"{number:06d}", flush=True)
+        assert refused > 10 and "failed: " in told and "events.db" in told, told
+        try:
+            store.keep("first", "clips", ".mp4", lambda path: path.write_bytes(bytes(200_000)))
+        except StoreError:
+            print("clip-refused")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        store.save_event(make_event(id="again"))
+        print("again")
+        store.keep("first", "clips", ".mp4", lambda path: path.write_bytes(bytes(200_000)))
+        """,
+        tmp_path / "events.db",
+    )
+    said, _ = writer.communicate(timeout=60)
+    assert writer.returncode == 0
+    words = set(said.split())
+    assert {"clip-refused", "again"} <= words
+    with Store.open(tmp_path / "events.db") as store:
+        assert_sound(store)
+        assert {event.id for event in store.find_events()} == (words - {"clip-refused"}) | {"first"}
+        assert [file.size_bytes for file in store.media("first")] == [200_000]
+    assert list(tmp_path.rglob("*.partial*")) == []
+
+
+def assert_sound(store: Store) -> None:
+    with told("checking", store.name), store.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+        assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
