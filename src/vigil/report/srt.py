@@ -1,0 +1,146 @@
+"""Subtitles from verdicts and events: what the judge said of a video, shown by any player while it runs.
+
+One cue a window, from its start until the next one's; `SrtWriter` keeps the file valid while a watch goes on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from vigil.errors import StoreError
+from vigil.events.event import Event, Tier
+from vigil.events.judged import Judged
+from vigil.verdict import Outcome
+
+LONGEST_GAP_S = 1.0
+"""A cue waits so long for the next one past its last frame; then the picture is nobody's verdict."""
+
+BAR_CELLS = 10
+BARS = {Tier.LOW: "▮▯▯", Tier.MEDIUM: "▮▮▯", Tier.HIGH: "▮▮▮"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """One subtitle."""
+
+    start_s: float
+    end_s: float
+    text: str
+
+    def format(self, number: int) -> str:
+        """As SRT has it, with the empty line that ends it."""
+        return f"{number}\n{_clock(self.start_s)} --> {_clock(self.end_s)}\n{self.text}\n\n"
+
+
+def srt(judged: Sequence[Judged], events: Sequence[Event]) -> str:
+    """The subtitles of one source's windows, which are in order; empty when there are none."""
+    cues: list[Cue] = []
+    for each in judged:
+        cue = _cue(each, next((event for event in events if _covers(event, each)), None))
+        while cues and cues[-1].start_s >= cue.start_s:
+            cues.pop()
+        if cues:
+            cues[-1] = _until(cues[-1], cue.start_s)
+        cues.append(cue)
+    return "".join(cue.format(number) for number, cue in enumerate(cues, start=1))
+
+
+class SrtWriter:
+    """Subtitles as they come: after every `add` the file is whole, whatever happens next.
+
+    The cue of the newest window ends with it, until the next one tells when it really ends. Raises StoreError when
+    the file cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._number = 0
+        self._last: Cue | None = None
+        self._last_at = 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = FileIO(path, "w")
+        except OSError as error:
+            raise StoreError(f"subtitles cannot be written to {path}: {error.strerror}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def add(self, judged: Judged, event: Event | None = None) -> None:
+        """Adds the next window, with the event it lies in."""
+        cue, before = _cue(judged, event), self._last
+        if before is None or cue.start_s <= before.start_s:
+            self._number = max(1, self._number)
+            self._write(self._last_at, cue.format(self._number), cut=True)
+        else:
+            ended = _until(before, cue.start_s).format(self._number)
+            self._number += 1
+            # The times have a fixed width, so the cue that ends lies exactly over itself.
+            self._write(self._last_at, ended + cue.format(self._number), cut=False)
+            self._last_at += len(ended.encode())
+        self._last = cue
+
+    def close(self) -> None:
+        """Closes the file; what is in it is complete."""
+        self._file.close()
+
+    def _write(self, at: int, text: str, *, cut: bool) -> None:
+        data = text.encode()
+        try:
+            self._file.seek(at)
+            self._file.write(data)
+            if cut:
+                self._file.truncate(at + len(data))
+        except OSError as error:
+            raise StoreError(f"subtitles cannot be written to {self.path}: {error.strerror}") from error
+
+
+def _cue(judged: Judged, event: Event | None) -> Cue:
+    lines = [_verdict_line(judged)]
+    if event is not None:
+        lines.append(_event_line(event))
+    return Cue(judged.start_s, max(judged.end_s, judged.start_s + 0.001), "\n".join(lines))
+
+
+def _until(cue: Cue, next_start_s: float) -> Cue:
+    return replace(cue, end_s=min(next_start_s, cue.end_s + LONGEST_GAP_S))
+
+
+def _covers(event: Event, judged: Judged) -> bool:
+    return event.onset_s <= judged.start_s and (event.end_s is None or judged.start_s < event.end_s)
+
+
+def _verdict_line(judged: Judged) -> str:
+    verdict = judged.verdict
+    if verdict.cause is not None:
+        return f"unknown: {verdict.cause.value}"
+    word = "ALARM" if verdict.outcome is Outcome.ALARM else "normal"
+    if verdict.p_alarm is None:
+        return word
+    filled = round(verdict.p_alarm * BAR_CELLS)
+    return f"{word} {verdict.p_alarm:.2f} {'█' * filled}{'░' * (BAR_CELLS - filled)}"
+
+
+def _event_line(event: Event) -> str:
+    words = f": {_one_line(event.text)}" if event.text else ""
+    return f"{BARS[event.tier]} {event.tier.value} event since {_clock(event.onset_s)[:8]}{words}"
+
+
+def _one_line(text: str) -> str:
+    """A model's words can neither end the cue nor format it."""
+    return " ".join(text.split()).replace("<", "‹").replace(">", "›")
+
+
+def _clock(seconds: float) -> str:
+    millis = max(0, round(seconds * 1000))
+    hours, rest = divmod(millis, 3_600_000)
+    minutes, rest = divmod(rest, 60_000)
+    return f"{hours:02d}:{minutes:02d}:{rest // 1000:02d},{rest % 1000:03d}"

@@ -1,0 +1,69 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from incidents import make_event, make_judged
+from vigil.errors import StoreError
+from vigil.events import Judged
+from vigil.report.srt import SrtWriter, srt
+
+TIMES = re.compile(r"(\d+):(\d+):(\d+),(\d+) --> (\d+):(\d+):(\d+),(\d+)")
+
+
+def spans_s(text: str) -> list[tuple[float, float]]:
+    spans = []
+    for match in TIMES.finditer(text):
+        n = [int(part) for part in match.groups()]
+        spans.append((n[0] * 3600 + n[1] * 60 + n[2] + n[3] / 1000, n[4] * 3600 + n[5] * 60 + n[6] + n[7] / 1000))
+    return spans
+
+
+def windows() -> list[Judged]:
+    return [make_judged(0, 0.1), make_judged(1, 0.93), make_judged(2, None), make_judged(40, 0.8)]
+
+
+def test_each_window_is_shown_until_the_next_one_starts_but_not_over_a_gap() -> None:
+    event = make_event(onset_s=2.0, end_s=6.5, text="two <b>fight</b> --> \n\n and fall")
+    text = srt(windows(), [event])
+    assert spans_s(text) == [(0.0, 2.0), (2.0, 4.0), (4.0, 7.5), (80.0, 82.5)]
+    blocks = text.strip().split("\n\n")
+    assert [block.split("\n")[0] for block in blocks] == ["1", "2", "3", "4"]
+    assert blocks[1].split("\n")[2:] == [
+        "ALARM 0.93 █████████░",
+        "▮▮▯ medium event since 00:00:02: two ‹b›fight‹/b› --› and fall",
+    ]
+    assert "unknown: timeout" in blocks[2] and "event" not in blocks[0] + blocks[3]
+    assert srt([], []) == ""
+
+
+def test_the_file_is_whole_after_every_window_and_ends_as_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "watch.srt"
+    event = make_event(onset_s=2.0, end_s=6.5)
+    with SrtWriter(path) as writer:
+        for count, judged in enumerate(windows(), start=1):
+            writer.add(judged, event if judged.window in {1, 2} else None)
+            assert len(spans_s(path.read_text())) == count and path.read_text().endswith("\n\n")
+    assert path.read_text() == srt(windows(), [event])
+
+
+def test_a_window_that_starts_where_the_last_one_did_takes_its_place(tmp_path: Path) -> None:
+    with SrtWriter(tmp_path / "watch.srt") as writer:
+        for p in (0.1, 0.2, None):
+            writer.add(make_judged(0, p))
+        writer.add(make_judged(1, 0.9))
+    expected = srt([make_judged(0, None), make_judged(1, 0.9)], [])
+    assert (
+        (tmp_path / "watch.srt").read_text()
+        == expected
+        == srt([make_judged(0, 0.1), *[make_judged(0, None), make_judged(1, 0.9)]], [])
+    )
+
+
+def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be written"):
+        SrtWriter(tmp_path)
+
+
+def test_long_days_are_told_in_hours() -> None:
+    assert "27:46:40,000 --> 27:46:42,500" in srt([make_judged(50_000)], [])
