@@ -38,6 +38,7 @@ Model = Annotated[str | None, typer.Option(help="The served model; may be left o
 ModelDir = Annotated[Path | None, typer.Option(help="The model's folder: contract and calibration.")]
 KeyFile = Annotated[Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY or .vigil/key).")]
 TaskOption = Annotated[str | None, typer.Option(help="Task name or YAML file.")]
+MaxPixels = Annotated[int | None, typer.Option(help="The cap on a frame's area, where no contract tells it.", min=4096)]
 StoreOption = Annotated[str | None, typer.Option(help="Where events are kept: a file, a database URL, or none.")]
 Wait = Annotated[float, typer.Option(help="Seconds to wait for an endpoint that is not up yet.", min=0)]
 MetricsPort = Annotated[int | None, typer.Option(help="Prometheus metrics at 127.0.0.1:PORT/metrics.")]
@@ -58,6 +59,7 @@ def watch(
     model_dir: ModelDir = None,
     key_file: KeyFile = None,
     task: TaskOption = None,
+    max_pixels: MaxPixels = None,
     store: StoreOption = None,
     wait: Wait = 0.0,
     metrics_port: MetricsPort = None,
@@ -76,6 +78,7 @@ def watch(
         "model": model,
         "model_dir": model_dir,
         "task": task,
+        "max_pixels": max_pixels,
         "store": "" if store == "none" else store,
         "metrics_port": metrics_port,
         "keep_frames": keep_frames or None,

@@ -1,0 +1,93 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scripted_server import ScriptedServer, error
+from vigil.cli import main
+from vigil.cli.watch import settings_of
+from vigil.errors import ConfigError
+from watching import bright_server, film
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with bright_server() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> str:
+    path = tmp_path / "task.yaml"
+    path.write_text('name: t\nquestion: Is there a fight?\nalarm_word: "Yes"\nnormal_word: "No"\n')
+    return str(path)
+
+
+def test_a_watch_prints_its_table_and_writes_its_lines(
+    server: ScriptedServer, task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = film(tmp_path / "a.mp4", seconds=24, bright=[(6, 12)])
+    words = ["watch", str(video), "--url", server.url, "--task", task, "--max-pixels", "12288", "--jsonl", "v.jsonl"]
+    assert main(words) == 0
+    lines = [json.loads(line) for line in Path("v.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert sum("event" in line for line in lines) == 2
+    assert "a.mp4" in capsys.readouterr().out
+    assert Path("outputs/watch/events.db").is_file()
+
+
+def test_lines_on_standard_output_are_alone_there(
+    server: ScriptedServer, task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = film(tmp_path / "a.mp4", seconds=4)
+    assert main(["watch", str(video), "--url", server.url, "--task", task, "--store", "none", "--jsonl", "-"]) == 0
+    assert all(json.loads(line) for line in capsys.readouterr().out.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (["nothing.mp4"], 1, "there is no 'nothing.mp4'"),
+        (["ftp://host/x"], 2, "only rtsp"),
+        ([], 2, "no source"),
+        (["0", "--set", "evnts.k=1"], 2, "did you mean 'events'"),
+        (["0", "--set", "events.k=9"], 2, "k must be from 1 to n"),
+        (["0", "--set", "deadline_s=-1"], 2, "deadline_s must be above 0"),
+        (["0", "--config", "nosuch"], 2, "no watch configuration"),
+    ],
+)
+def test_a_wrong_word_is_told_on_one_line(
+    words: list[str], code: int, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["watch", *words]) == code
+    assert complaint in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_no_server_is_told_with_the_command_that_starts_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = film(tmp_path / "a.mp4", seconds=2)
+    assert main(["watch", str(video), "--url", "http://127.0.0.1:9/v1"]) == 1
+    assert "./vllm.sh" in capsys.readouterr().err
+
+
+def test_a_watch_without_one_verdict_is_a_failed_job(
+    server: ScriptedServer, task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.default = error(400, "no")
+    video = film(tmp_path / "a.mp4", seconds=4)
+    assert main(["watch", str(video), "--url", server.url, "--task", task, "--set", "patience_s=0"]) == 1
+    assert "takes neither" in capsys.readouterr().err
+
+
+def test_options_beat_the_file_and_set_beats_options() -> None:
+    settings = settings_of("default", {"words": "events", "realtime": True}, ["words=never", "events.k=1"])
+    assert (settings.words, settings.realtime, settings.events.k, settings.events.n) == ("never", True, 1, 3)
+
+
+def test_a_key_that_no_setting_has_is_refused() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'in_flight'"):
+        settings_of("default", {"in_fligt": 3}, [])
