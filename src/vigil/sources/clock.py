@@ -109,11 +109,26 @@ class Sampler:
         """Whether the frame at `time_s` is kept; times must grow from call to call."""
         if self._start_s is None:
             self._start_s = time_s
-        instant = (time_s - self._start_s + ROUNDING_S) * self.fps
+        instant = self._instant(time_s, start_s=self._start_s)
         if instant < self._next:
             return False
-        self._next = math.floor(instant) + 1
+        self._next = instant + 1
         return True
+
+    def due(self, time_s: float) -> int | None:
+        """Which instant a frame at `time_s` would be kept for; None when it would not be."""
+        if self._start_s is None:
+            return 0
+        instant = self._instant(time_s, start_s=self._start_s)
+        return instant if instant >= self._next else None
+
+    @property
+    def next_s(self) -> float | None:
+        """The time from which on a frame is kept; None before the first."""
+        return None if self._start_s is None else self._start_s + self._next / self.fps - ROUNDING_S
+
+    def _instant(self, time_s: float, *, start_s: float) -> int:
+        return math.floor((time_s - start_s + ROUNDING_S) * self.fps)
 
     def fork(self) -> "Sampler":
         """A copy that can be asked ahead of time without changing this one."""

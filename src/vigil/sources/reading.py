@@ -1,6 +1,6 @@
 """One connection to a stream: packets in, sampled frames out, at little more than the cost of decoding.
 
-Every packet is decoded, but only a picture that is kept is touched.
+Only what a kept picture needs is decoded (see `patient`), and only a picture that is kept is touched.
 """
 
 import threading
@@ -14,8 +14,7 @@ from vigil.frames import Frame, Sampling
 from vigil.sources import container as containers
 from vigil.sources.arrival import ArrivalClock, Pacer
 from vigil.sources.clock import Sampler
-from vigil.sources.decoder import SKIP_UNREFERENCED
-from vigil.sources.group import has_droppable_pictures
+from vigil.sources.patient import PatientDecoder
 from vigil.sources.picture import Developer
 from vigil.sources.ring import PacketRing
 from vigil.sources.signals import Connected
@@ -78,8 +77,7 @@ class Reading:
         self._sampler = Sampler(sampling.fps)
         self._developer = Developer(max_pixels=sampling.max_pixels, pixel_aspect=containers.pixel_aspect(stream))
         self._packet_s = self._picture_s = time.monotonic()
-        if skip_unreferenced and has_droppable_pictures(self._codec.codec.canonical_name, self._codec.extradata):
-            self._codec.skip_frame = SKIP_UNREFERENCED
+        self._decoder = PatientDecoder(self._codec, self._sampler, fast=skip_unreferenced)
 
     @property
     def silent_s(self) -> float:
@@ -104,8 +102,7 @@ class Reading:
         connected = False
         for packet in self._packets():
             captured_s, arrived_s = time.time(), self._packet_s - self._started_s
-            self._keep(packet, arrived_s)
-            for picture in self._decode(packet):
+            for picture in self._decode(packet, time_s=self._keep(packet, arrived_s)):
                 if not connected:
                     connected = True
                     yield self._connected(picture, arrived_s)
@@ -130,20 +127,19 @@ class Reading:
             self._packet_s = time.monotonic()
         return packet
 
-    def _keep(self, packet: Any, arrived_s: float) -> None:
-        """Tells the clock of a packet, and the ring."""
+    def _keep(self, packet: Any, arrived_s: float) -> float:
+        """Tells the clock of a packet, and the ring; gives the time of its picture."""
         stamp = packet.pts if packet.pts is not None else packet.dts
         time_s = self._clock.locate(self._seconds(stamp), arrived_s=arrived_s)
         if self._ring is not None:
             self._ring.add(packet, time_s)
+        return time_s
 
-    def _decode(self, packet: Any) -> list[Any]:
-        try:
-            pictures: list[Any] = self._codec.decode(packet)
-        except containers.UNREADABLE:
-            self._health.bad_packets += 1
-            return []
-        if pictures:
+    def _decode(self, packet: Any, *, time_s: float) -> list[Any]:
+        bad_before = self._decoder.bad_packets
+        pictures = self._decoder.push(packet, time_s)
+        self._health.bad_packets += self._decoder.bad_packets - bad_before
+        if pictures or self._decoder.is_holding:
             self._picture_s = self._packet_s
         return pictures
 
