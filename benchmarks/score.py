@@ -186,18 +186,13 @@ class Bench:
             for window in windows:
                 await client.chat.completions.create(
                     model=model,
-                    messages=[{"role": "user", "content": self._usual_parts(window)}],  # type: ignore[list-item, misc]
+                    messages=[{"role": "user", "content": usual_parts(window, self.task)}],  # type: ignore[list-item, misc]
                     max_tokens=ANSWER_TOKENS,
                     temperature=0.0,
                     # A tiny model may end its answer early; a real one describes the clip.
                     extra_body={"ignore_eos": True},
                 )
             return clips / (time.perf_counter() - started)
-
-    def _usual_parts(self, window: Sequence[bytes]) -> list[dict[str, object]]:
-        urls = [f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}" for jpeg in window]
-        images: list[dict[str, object]] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
-        return [*images, {"type": "text", "text": self.task.question}]
 
     async def ceiling(self, judge: Judge, *, clips: int, in_flight: int) -> float:
         """The same requests as bytes made beforehand, over plain sockets that stay open."""
@@ -238,14 +233,25 @@ class Bench:
         return Clip(name=name, label="normal", group=name, windows=lambda: [_read(name, files)])
 
     def _windows(self, count: int) -> Iterator[tuple[bytes, ...]]:
-        """Windows of drawn pictures that no server has seen yet."""
-        width, height = fit(640, 480, max_pixels=self.sampling.max_pixels)
-        rng = np.random.default_rng(self.seed)
         self.seed += 1
-        still = rng.integers(60, 180, (height // 8, width // 8, 3), dtype=np.uint8).repeat(8, axis=0).repeat(8, axis=1)
-        for _ in range(count):
-            grain = rng.integers(0, 12, (self.sampling.frames, height, width, 1), dtype=np.uint8)
-            yield tuple(encode_jpeg(still + one, quality=self.sampling.jpeg_quality) for one in grain)
+        return fresh_windows(count, sampling=self.sampling, seed=self.seed)
+
+
+def usual_parts(window: Sequence[bytes], task: Task) -> list[dict[str, object]]:
+    """A window as six single images and a question."""
+    urls = [f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}" for jpeg in window]
+    images: list[dict[str, object]] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    return [*images, {"type": "text", "text": task.question}]
+
+
+def fresh_windows(count: int, *, sampling: Sampling, seed: int) -> Iterator[tuple[bytes, ...]]:
+    """Windows of drawn pictures that no server has seen yet."""
+    width, height = fit(640, 480, max_pixels=sampling.max_pixels)
+    rng = np.random.default_rng(seed)
+    still = rng.integers(60, 180, (height // 8, width // 8, 3), dtype=np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+    for _ in range(count):
+        grain = rng.integers(0, 12, (sampling.frames, height, width, 1), dtype=np.uint8)
+        yield tuple(encode_jpeg(still + one, quality=sampling.jpeg_quality) for one in grain)
 
 
 def _read(name: str, files: Sequence[Path]) -> Sample:

@@ -21,6 +21,9 @@ PASSING_STATUSES = frozenset({408, 409, 429})
 MAX_BYTES = 4 * 1024**2
 """No answer is that long; what sends more is no such endpoint, and would fill the memory until the deadline."""
 
+IDLE_S = 3.0
+"""vLLM closes idle connections after 5 s; ours go before, so that no question meets a closing one."""
+
 JSON_HEADERS = {"Content-Type": "application/json"}
 
 
@@ -41,7 +44,7 @@ class Transport:
         headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
         self._session = aiohttp.ClientSession(
             headers=JSON_HEADERS | headers,
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S),
             timeout=aiohttp.ClientTimeout(total=None),
         )
         self._retrying = AsyncRetrying(
@@ -85,12 +88,21 @@ class Transport:
 
     async def _post(self, data: bytes) -> aiohttp.ClientResponse:
         """The answer, its body unread."""
-        answer = await self._session.post(self._url, data=data, allow_redirects=False)
+        try:
+            answer = await self._send(data)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            # As a rule an idle connection to a server that has been restarted since; a new one tells.
+            answer = await self._send(data)
         if answer.status < 300:
             return answer
         async with answer:
             message = _message(await _body(answer)) or str(answer.headers.get("Location") or answer.reason)
         raise RefusedError(answer.status, message, _seconds(answer.headers.get("Retry-After")))
+
+    async def _send(self, data: bytes) -> aiohttp.ClientResponse:
+        return await self._session.post(self._url, data=data, allow_redirects=False)
 
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes:
