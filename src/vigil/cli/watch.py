@@ -19,10 +19,12 @@ from vigil.cli.watch_table import WatchTable, summary_table
 from vigil.config import build, find_config, parse_overrides, read_yaml
 from vigil.errors import JobError, UsageError
 from vigil.judge import read_key
+from vigil.sources.address import Address, find_sources
 from vigil.watch import Observer, Summary, Watch, WatchSettings
 from vigil.watch.job import run_job
 from vigil.watch.jsonl import JsonLines
 from vigil.watch.metrics import Metrics
+from vigil.watch.subtitles import Subtitles
 
 Sources = Annotated[
     list[str] | None,
@@ -118,6 +120,14 @@ def require_verdicts(summary: Summary) -> None:
         raise JobError(f"not one of {sum(state.cut for state in asked)} windows could be judged: {', '.join(causes)}")
 
 
+def require_one_source(settings: WatchSettings, option: str) -> Address:
+    """The only source; raises UsageError where there are several, as the option's file is about one."""
+    addresses = find_sources(settings.sources)
+    if len(addresses) > 1:
+        raise UsageError(f"{option} is about one source and there are {len(addresses)}; watch them one by one for it")
+    return addresses[0]
+
+
 def _run(
     settings: WatchSettings,
     *,
@@ -137,6 +147,9 @@ def _run(
         if metrics is not None and settings.metrics_port is not None:
             metrics.serve(settings.metrics_port)
             observers.append(metrics)
+        if srt is not None:
+            require_one_source(settings, "--srt")
+            observers.append(Subtitles(srt))
 
         def on_start(watch: Watch) -> None:
             table.follow(watch)

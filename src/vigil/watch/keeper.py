@@ -10,16 +10,19 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from vigil.errors import StoreError
 from vigil.events.event import Event
 from vigil.events.judged import Judged
 from vigil.store import Store
+from vigil.store.retention import Retention, prune
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 5.0
 FLUSH_S = 1.0
+PRUNE_S = 300.0
 MOST_WAITING = 20_000
 """Verdicts held while the store is away: about three hours of one camera; older ones are counted as lost."""
 
@@ -60,6 +63,12 @@ class Keeper:
             if not self.trouble or time.monotonic() - self._failed_at_s >= RETRY_S:
                 await self.flush()
 
+    async def prune_for_ever(self, retention: Retention) -> None:
+        """Deletes now and then what retention says is too old or too much, until cancelled."""
+        while True:
+            await asyncio.sleep(PRUNE_S)
+            await self._run(lambda: prune(self._store, retention))
+
     async def flush(self) -> bool:
         """Writes everything that waits; False when the store cannot be written to."""
         return await self._run(self._save_events) and await self._run(self._save_verdicts)
@@ -85,7 +94,7 @@ class Keeper:
         """Writes that the watch of a source is over."""
         await self._run(lambda: self._store.end_session(source, because=because))
 
-    async def _run(self, write: Callable[[], None]) -> bool:
+    async def _run(self, write: Callable[[], object]) -> bool:
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, write)
         except StoreError as error:
@@ -101,11 +110,15 @@ class Keeper:
                 del self._events[event.id]
 
     def _save_verdicts(self) -> None:
-        batch = list(self._verdicts)
-        if batch:
+        batch: list[Judged] = []
+        with suppress(IndexError):
+            while True:
+                batch.append(self._verdicts.popleft())
+        try:
             self._store.add_verdicts(batch)
-        for _ in batch:
-            self._verdicts.popleft()
+        except StoreError:
+            self._verdicts.extendleft(reversed(batch))
+            raise
 
     def _failed(self, why: str) -> None:
         self._failed_at_s = time.monotonic()

@@ -11,6 +11,7 @@ from vigil.errors import UsageError
 from vigil.events.rules import EventRules
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.sources.feed import FeedSettings
+from vigil.store.retention import Retention
 
 WordsFor = Literal["alarms", "events", "never"]
 
@@ -66,6 +67,7 @@ class WatchSettings:
     clips: Clips = field(default_factory=Clips)
     events: EventRules = field(default_factory=EventRules)
     feed: FeedSettings = field(default_factory=FeedSettings)
+    retention: Retention = field(default_factory=Retention)
 
     def __post_init__(self) -> None:
         counts = ("in_flight", "live_in_flight", "queue_windows", "files_at_once", "words_tokens", "words_in_flight")

@@ -232,7 +232,7 @@ class Watch:
     def _chores(self) -> list[Coroutine[None, None, None]]:
         chores = [self._tick_for_ever()]
         if self.keeper is not None:
-            chores.append(self.keeper.flush_for_ever())
+            chores += [self.keeper.flush_for_ever(), self.keeper.prune_for_ever(self.settings.retention)]
         return chores
 
     async def _tick_for_ever(self) -> None:

@@ -1,0 +1,44 @@
+"""Subtitles of a watched source, whole after every window."""
+
+import logging
+from collections import deque
+from pathlib import Path
+
+from vigil.errors import StoreError
+from vigil.events.change import Change
+from vigil.events.event import Event
+from vigil.events.judged import Judged
+from vigil.report.srt import SrtWriter
+from vigil.watch.observer import Observer
+
+log = logging.getLogger(__name__)
+
+RECENT_EVENTS = 4
+
+
+class Subtitles(Observer):
+    """Writes a cue a window; raises StoreError when the file cannot be made. A disk that fills up later costs cues."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = SrtWriter(path)
+        self._events: deque[Event] = deque(maxlen=RECENT_EVENTS)
+        self._failed = False
+
+    def changed(self, change: Change) -> None:
+        known = [event for event in self._events if event.id != change.event.id]
+        self._events = deque([*known, change.event], maxlen=RECENT_EVENTS)
+
+    def told(self, judged: Judged) -> None:
+        try:
+            self._writer.add(judged, self._event_of(judged))
+        except StoreError as error:
+            if not self._failed:
+                log.error("%s; watching goes on", error)
+            self._failed = True
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _event_of(self, judged: Judged) -> Event | None:
+        inside = (e for e in self._events if any(evidence.window == judged.window for evidence in e.windows))
+        return next(inside, None)
