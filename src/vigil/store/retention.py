@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, delete, exists, func, select, tuple_
+from sqlalchemy import ColumnElement, Table, and_, delete, exists, false, func, select, tuple_
 
 from vigil.errors import UsageError
 from vigil.store.database import give_back_free_pages, told
@@ -61,22 +61,32 @@ class Pruned:
     events: int = 0
 
 
-def prune(store: Store, retention: Retention, *, clock: Callable[[], float] = time.time) -> Pruned:
+def prune(
+    store: Store, retention: Retention, *, dry_run: bool = False, clock: Callable[[], float] = time.time
+) -> Pruned:
     """Deletes what retention says is too old or too much; raises StoreError, and may be called again.
 
     Files go before the rows that tell of them, so that a full disk gets room first and a kill leaves no file unknown.
+    With `dry_run` nothing is deleted, only counted.
     """
     now_s = clock()
     files = _too_old(store, retention, now_s=now_s)
     files += _too_much(store, retention, spared={file.path for file in files})
-    _delete_files(store, files)
-    _delete_partials(store, now_s=now_s)
+    old_verdicts = _old_verdicts(retention.verdict_days, now_s=now_s)
+    old_events = _old_events(retention.event_days, now_s=now_s)
     pruned = Pruned(
         files=len(files),
         freed_bytes=sum(file.size_bytes for file in files),
-        verdicts=_delete_verdicts(store, retention.verdict_days, now_s=now_s),
-        events=_delete_events(store, retention.event_days, now_s=now_s),
+        verdicts=_count(store, verdicts, old_verdicts),
+        events=_count(store, events, old_events),
     )
+    if dry_run:
+        return pruned
+    _delete_files(store, files)
+    _delete_partials(store, now_s=now_s)
+    _delete_verdicts(store, old_verdicts)
+    _delete_events(store, old_events)
+    _delete_empty_sessions(store, retention.verdict_days, now_s=now_s)
     if pruned.verdicts or pruned.events:
         with told("shrinking", store.name):
             give_back_free_pages(store.engine)
@@ -138,31 +148,42 @@ def _delete_partials(store: Store, *, now_s: float) -> None:
                 remove(path)
 
 
-def _delete_verdicts(store: Store, days: float | None, *, now_s: float) -> int:
-    """In small transactions, so that a watcher that writes meanwhile hardly waits."""
+def _old_verdicts(days: float | None, *, now_s: float) -> ColumnElement[bool]:
+    return false() if days is None else verdicts.c.created_utc < _before(days, now_s)
+
+
+def _old_events(days: float | None, *, now_s: float) -> ColumnElement[bool]:
     if days is None:
-        return 0
+        return false()
+    return and_(events.c.end_s.is_not(None), events.c.ended_utc < _before(days, now_s))
+
+
+def _count(store: Store, table: Table, old: ColumnElement[bool]) -> int:
+    with store.reading("counting") as connection:
+        return connection.execute(select(func.count()).select_from(table).where(old)).scalar_one()
+
+
+def _delete_verdicts(store: Store, old: ColumnElement[bool]) -> None:
+    """In small transactions, so that a watcher that writes meanwhile hardly waits."""
     key = tuple_(verdicts.c.session_id, verdicts.c.window)
-    old = select(verdicts.c.session_id, verdicts.c.window).where(verdicts.c.created_utc < _before(days, now_s))
-    deleted, some = 0, VERDICTS_AT_ONCE
-    while some == VERDICTS_AT_ONCE:
+    chosen = select(verdicts.c.session_id, verdicts.c.window).where(old).limit(VERDICTS_AT_ONCE)
+    deleted = VERDICTS_AT_ONCE
+    while deleted == VERDICTS_AT_ONCE:
         with store.writing("deleting old verdicts") as connection:
-            some = connection.execute(delete(verdicts).where(key.in_(old.limit(VERDICTS_AT_ONCE)))).rowcount
-        deleted += some
-    _delete_empty_sessions(store, before_utc=_before(days, now_s))
-    return deleted
+            deleted = connection.execute(delete(verdicts).where(key.in_(chosen))).rowcount
 
 
-def _delete_empty_sessions(store: Store, *, before_utc: str) -> None:
+def _delete_events(store: Store, old: ColumnElement[bool]) -> None:
+    with store.writing("deleting old events") as connection:
+        connection.execute(delete(events).where(old))
+
+
+def _delete_empty_sessions(store: Store, days: float | None, *, now_s: float) -> None:
+    """Watches that ended long ago and left neither verdicts nor events."""
+    if days is None:
+        return
     has_verdicts = exists().where(verdicts.c.session_id == sessions.c.id)
     has_events = exists().where(events.c.session_id == sessions.c.id)
+    ended = sessions.c.ended_utc < _before(days, now_s)
     with store.writing("deleting old watches") as connection:
-        connection.execute(delete(sessions).where(sessions.c.ended_utc < before_utc, ~has_verdicts, ~has_events))
-
-
-def _delete_events(store: Store, days: float | None, *, now_s: float) -> int:
-    if days is None:
-        return 0
-    old = delete(events).where(events.c.end_s.is_not(None), events.c.ended_utc < _before(days, now_s))
-    with store.writing("deleting old events") as connection:
-        return connection.execute(old).rowcount
+        connection.execute(delete(sessions).where(ended, ~has_verdicts, ~has_events))

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Row, Select, select
 
 from vigil.events.identifier import new_id
 from vigil.store.moment import utc_now
-from vigil.store.schema import sessions
+from vigil.store.schema import events, sessions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,12 @@ def end(connection: Connection, session: str, *, because: str) -> None:
 def of_source(connection: Connection, source: str) -> list[Session]:
     """The watches of a source, the newest first."""
     return _read(connection, select(sessions).where(sessions.c.source == source).order_by(sessions.c.id.desc()))
+
+
+def of_event(connection: Connection, event_id: str) -> Session | None:
+    """The watch that an event was found in."""
+    query = select(sessions).join(events, events.c.session_id == sessions.c.id).where(events.c.id == event_id)
+    return next(iter(_read(connection, query)), None)
 
 
 def end_all(connection: Connection, source: str | None, *, because: str) -> None:

@@ -171,6 +171,11 @@ class Store:
         with self.reading("reading watches") as connection:
             return session_table.of_source(connection, source)
 
+    def session_of(self, event_id: str) -> Session | None:
+        """The watch that an event was found in; None when the event was saved outside any."""
+        with self.reading("reading watches") as connection:
+            return session_table.of_event(connection, event_id)
+
     def session_log(self, session: Session) -> tuple[list[Judged], list[Event]]:
         """The verdicts and the events of one watch, in order."""
         with self.reading("reading verdicts") as connection:

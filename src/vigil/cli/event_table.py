@@ -1,0 +1,100 @@
+"""Events on a terminal: the table of many, the page of one."""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vigil.events import Event, Evidence, Tier
+from vigil.store import MediaFile
+
+STYLES = {Tier.LOW: "yellow", Tier.MEDIUM: "dark_orange", Tier.HIGH: "bold red"}
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+STRIP_CELLS = 60
+WINDOWS_SHOWN = 30
+
+
+def list_table(events: Sequence[Event]) -> Table:
+    """One line an event; its id is shortened to the end that `vigil events show` takes."""
+    table = Table("event", "when", "source", "tier", "peak", "lasts", "alarm after", "description", box=None)
+    for event in events:
+        table.add_row(
+            event.id.rsplit("-", 1)[-1],
+            _when(event),
+            plain(event.source),
+            Text(event.tier.value, style=STYLES[event.tier]),
+            f"{event.peak:.2f}",
+            _lasts(event),
+            "-" if event.announced_s is None else f"{event.announced_s - event.onset_s:.1f} s",
+            plain(event.text),
+        )
+    return table
+
+
+def show_event(out: Console, event: Event, media: Sequence[MediaFile]) -> None:
+    """All about one event."""
+    table = Table(box=None, show_header=False)
+    rows = {
+        "event": event.id,
+        "source": event.source,
+        "when": _when(event),
+        "onset": f"{event.onset_s:.2f} s",
+        "end": _end(event),
+        "alarm": "-" if event.announced_s is None else f"{event.announced_s:.2f} s",
+        "tier": f"{event.tier.value}, peak {event.peak:.3f} at {event.peak_s:.2f} s",
+        "model": f"{event.model or '-'} (task {event.task or '-'})",
+        "description": event.text or "-",
+        "windows": f"{len(event.windows)}, {event.windows[0].window} to {event.windows[-1].window}",
+        "probabilities": strip(event.windows),
+    }
+    for name, value in rows.items():
+        table.add_row(name, plain(value))
+    out.print(table)
+    for file in media:
+        # Outside the table, which would break a long path in two.
+        out.print(plain(f" {file.kind.removesuffix('s')}: {file.path}"), soft_wrap=True)
+    out.print(_window_table(event.windows[:WINDOWS_SHOWN]))
+    if len(event.windows) > WINDOWS_SHOWN:
+        out.print(f"and {len(event.windows) - WINDOWS_SHOWN} more; `vigil events export` tells all")
+
+
+def _window_table(windows: Sequence[Evidence]) -> Table:
+    table = Table("window", "from", "to", "probability", box=None)
+    for each in windows:
+        p = "unknown" if each.p_alarm is None else f"{each.p_alarm:.3f}"
+        table.add_row(str(each.window), f"{each.start_s:.2f} s", f"{each.end_s:.2f} s", p)
+    return table
+
+
+def strip(windows: Sequence[Evidence]) -> str:
+    """The probabilities as blocks of eight heights, `?` where a verdict is unknown; long events are drawn coarser."""
+    step = math.ceil(len(windows) / STRIP_CELLS)
+    cells = []
+    for i in range(0, len(windows), step):
+        known = [e.p_alarm for e in windows[i : i + step] if e.p_alarm is not None]
+        cells.append(BLOCKS[min(7, int(max(known) * 8))] if known else "?")
+    return "".join(cells)
+
+
+def plain(text: str) -> Text:
+    """Text from a model or a camera's name, without what could steer a terminal."""
+    return Text("".join(c if c.isprintable() else " " for c in text))
+
+
+def _when(event: Event) -> str:
+    if event.epoch_s is None:
+        minutes, seconds = divmod(event.onset_s, 60)
+        return f"at {int(minutes)}:{seconds:04.1f}"
+    return f"{datetime.fromtimestamp(event.epoch_s + event.onset_s):%Y-%m-%d %H:%M:%S}"
+
+
+def _lasts(event: Event) -> str:
+    return "goes on" if event.end_s is None else f"{event.end_s - event.onset_s:.1f} s"
+
+
+def _end(event: Event) -> str:
+    return "goes on" if event.end_s is None else f"{event.end_s:.2f} s ({event.closed_because or 'closed'})"

@@ -1,0 +1,219 @@
+"""`vigil events`: what a watch has found: listed, shown, exported, and pruned.
+
+vigil events list --since 2h --tier medium
+vigil events show 9f3c21ab
+vigil events export --format csv --out events.csv
+vigil events prune --media-days 7
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+import typer
+
+from vigil.cli.console import wide_console
+from vigil.cli.event_table import list_table, show_event
+from vigil.cli.moment import parse_moment
+from vigil.errors import JobError, UsageError
+from vigil.events import Event, Tier
+from vigil.report.event_export import as_csv, as_json
+from vigil.report.srt import srt
+from vigil.store import DEFAULT_STORE, EventFilter, Retention, Session, Store, prune
+
+app = typer.Typer(help="What a watch has found.", no_args_is_help=True, rich_markup_mode=None)
+
+Format: TypeAlias = Literal["json", "csv", "srt"]
+
+StoreOption = Annotated[str, typer.Option("--store", help="Path or URL of the store.", envvar="VIGIL_STORE")]
+Folder = Annotated[Path | None, typer.Option(help="Folder of its media (default: beside the SQLite file).")]
+Since = Annotated[str, typer.Option(help="From this moment on: 2026-11-20T11:50 (local), or 2h (ago).")]
+Until = Annotated[str, typer.Option(help="Up to this moment.")]
+Source = Annotated[str, typer.Option(help="Only of this source, by its shown name.")]
+TierOption = Annotated[Tier | None, typer.Option(help="At least this tier.")]
+Text = Annotated[str, typer.Option(help="Only those whose description holds these words.")]
+Limit = Annotated[int | None, typer.Option(help="Only the newest so many.", min=1)]
+
+
+def _filter(
+    *, since: str, until: str, source: str, tier: Tier | None, text: str, limit: int | None = None
+) -> EventFilter:
+    return EventFilter(
+        since_utc=parse_moment(since, option="--since") if since else None,
+        until_utc=parse_moment(until, option="--until") if until else None,
+        source=source or None,
+        tier=tier,
+        text=text,
+        limit=limit,
+    )
+
+
+@app.command("list")
+def list_events(
+    store: StoreOption = DEFAULT_STORE,
+    folder: Folder = None,
+    since: Since = "",
+    until: Until = "",
+    source: Source = "",
+    tier: TierOption = None,
+    text: Text = "",
+    limit: Limit = 50,
+) -> None:
+    """Lists events, the oldest first. For files, --since and --until go by when the event was found.
+
+    Example: vigil events list --since 2h --tier medium --text 打架
+    """
+    wanted = _filter(since=since, until=until, source=source, tier=tier, text=text, limit=limit)
+    with Store.open(store, folder=folder, create=False) as opened:
+        found = opened.find_events(wanted)
+        if not found:
+            _nothing_found(opened, wanted)
+            return
+    wide_console().print(list_table(found))
+    if limit is not None and len(found) == limit:
+        typer.echo(f"the newest {limit}; --limit shows more", err=True)
+
+
+def _nothing_found(store: Store, wanted: EventFilter) -> None:
+    if wanted == EventFilter(limit=wanted.limit):
+        typer.echo(f"{store.name} holds no events yet; `vigil watch SOURCE --store {store.name}` finds some", err=True)
+        return
+    known = sorted({event.source for event in store.find_events()})
+    has = f"it has events of: {', '.join(known)}" if known else "it holds no events at all"
+    typer.echo(f"no event in {store.name} is like that; {has}. Fewer conditions find more", err=True)
+
+
+@app.command()
+def show(
+    event: Annotated[str, typer.Argument(help="An event's id, or the beginning or end of it.")],
+    store: StoreOption = DEFAULT_STORE,
+    folder: Folder = None,
+) -> None:
+    """Tells all about one event: its times, its windows and their probabilities, its files.
+
+    Example: vigil events show 9f3c21ab
+    """
+    with Store.open(store, folder=folder, create=False) as opened:
+        found = opened.event(event)
+        show_event(wide_console(), found, opened.media(found.id))
+
+
+@app.command()
+def export(
+    format: Annotated[
+        Format | None, typer.Option(help="json, csv or srt (default: the ending of --out, or json).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The file to write (default: standard output).")] = None,
+    store: StoreOption = DEFAULT_STORE,
+    folder: Folder = None,
+    since: Since = "",
+    until: Until = "",
+    source: Source = "",
+    tier: TierOption = None,
+    text: Text = "",
+    limit: Limit = None,
+) -> None:
+    """Writes events as JSON or CSV, or one watch of one source as subtitles (SRT).
+
+    Example: vigil events export --since 7d --out events.csv
+    """
+    wanted = _filter(since=since, until=until, source=source, tier=tier, text=text, limit=limit)
+    writers: dict[str, Callable[[Store, EventFilter], str]] = {"json": _json, "csv": _csv, "srt": _srt}
+    with Store.open(store, folder=folder, create=False) as opened:
+        written = writers[format or _format_of(out)](opened, wanted)
+    if out is None:
+        typer.echo(written, nl=False)
+        return
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(written, encoding="utf-8")
+    except OSError as error:
+        raise JobError(f"{out} cannot be written: {error.strerror}") from error
+    typer.echo(f"wrote {out}", err=True)
+
+
+def _format_of(out: Path | None) -> str:
+    if out is None:
+        return "json"
+    suffix = out.suffix.removeprefix(".").lower()
+    if suffix not in {"json", "csv", "srt"}:
+        raise UsageError(f"--out {out}: name it .json, .csv or .srt, or say --format")
+    return suffix
+
+
+def _json(store: Store, wanted: EventFilter) -> str:
+    found = _found(store, wanted)
+    return as_json(found, {event.id: store.media(event.id) for event in found})
+
+
+def _csv(store: Store, wanted: EventFilter) -> str:
+    found = _found(store, wanted)
+    return as_csv(found, {event.id: store.media(event.id) for event in found})
+
+
+def _found(store: Store, wanted: EventFilter) -> list[Event]:
+    found = store.find_events(wanted)
+    if not found:
+        _nothing_found(store, wanted)
+    return found
+
+
+def _srt(store: Store, wanted: EventFilter) -> str:
+    session = _one_watch(store, wanted)
+    judged, events = store.session_log(session)
+    if not judged:
+        raise JobError(
+            f"the verdicts of the watch of {session.source} from {session.started_utc} are not kept any more"
+        )
+    typer.echo(f"the watch of {session.source} that began {session.started_utc}: {len(judged)} windows", err=True)
+    return srt(judged, events)
+
+
+def _one_watch(store: Store, wanted: EventFilter) -> Session:
+    """The newest watch that holds a wanted event; without events the newest of the source."""
+    found = store.find_events(wanted)
+    sources = sorted({event.source for event in found})
+    if len(sources) > 1:
+        raise UsageError(f"subtitles are of one source; choose with --source: {', '.join(sources)}")
+    watches = store.sessions(wanted.source) if wanted.source else []
+    held = store.session_of(found[-1].id) if found else None
+    if held is None and not watches:
+        raise UsageError(f"{store.name} has no watch with such events; `vigil events list` shows what there is")
+    return held or watches[0]
+
+
+@app.command("prune")
+def prune_store(
+    store: StoreOption = DEFAULT_STORE,
+    folder: Folder = None,
+    media_days: Annotated[str, typer.Option(help="Days that pictures and clips are kept, or never to delete.")] = "30",
+    media_mb: Annotated[str, typer.Option(help="Megabytes that they may take; the oldest go first.")] = "10000",
+    verdict_days: Annotated[str, typer.Option(help="Days that the log of verdicts is kept.")] = "30",
+    event_days: Annotated[str, typer.Option(help="Days that events themselves are kept.")] = "never",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be deleted.")] = False,
+) -> None:
+    """Deletes what is too old or too much; `never` keeps it. Nothing of an event that goes on is touched.
+
+    Example: vigil events prune --media-days 7 --media-mb 2000
+    """
+    retention = Retention(
+        media_days=_bound(media_days, "--media-days"),
+        media_mb=_bound(media_mb, "--media-mb"),
+        verdict_days=_bound(verdict_days, "--verdict-days"),
+        event_days=_bound(event_days, "--event-days"),
+    )
+    with Store.open(store, folder=folder, create=False) as opened:
+        pruned = prune(opened, retention, dry_run=dry_run)
+    typer.echo(
+        f"{'would delete' if dry_run else 'deleted'} {pruned.files} pictures and clips "
+        f"({pruned.freed_bytes / 1e6:.1f} MB), {pruned.verdicts} verdicts, {pruned.events} events"
+    )
+
+
+def _bound(word: str, option: str) -> float | None:
+    if word == "never":
+        return None
+    try:
+        return float(word)
+    except ValueError as error:
+        raise UsageError(f"{option} {word!r}: write a number, or never") from error

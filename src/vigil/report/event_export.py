@@ -1,0 +1,100 @@
+"""Events for other programs: JSON with everything, CSV with a line an event that no spreadsheet runs as a formula."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vigil.events.event import Event
+from vigil.store.media import MediaFile
+from vigil.store.moment import utc
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+COLUMNS = (
+    "event",
+    "source",
+    "onset_s",
+    "end_s",
+    "peak",
+    "tier",
+    "announced_s",
+    "peak_s",
+    "onset_utc",
+    "end_utc",
+    "windows",
+    "closed_because",
+    "task",
+    "model",
+    "text",
+    "media",
+)
+
+Media = Mapping[str, Sequence[MediaFile]]
+"""The files of each event, by its id."""
+
+
+def as_json(events: Sequence[Event], media: Media) -> str:
+    """A list of events with their windows and the paths of their media."""
+    listed = [
+        _fields(event)
+        | {"windows": [_window(event, i) for i in range(len(event.windows))]}
+        | {"media": [str(file.path) for file in media.get(event.id, ())]}
+        for event in events
+    ]
+    return json.dumps(listed, ensure_ascii=False, indent=2) + "\n"
+
+
+def as_csv(events: Sequence[Event], media: Media) -> str:
+    """A table with a head; media paths are separated by spaces."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for event in events:
+        paths = " ".join(str(file.path) for file in media.get(event.id, ()))
+        row = _fields(event) | {"windows": len(event.windows), "media": paths}
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+    return out.getvalue()
+
+
+def _fields(event: Event) -> dict[str, Any]:
+    return {
+        "event": event.id,
+        "source": event.source,
+        "onset_s": _rounded(event.onset_s),
+        "end_s": _rounded(event.end_s),
+        "peak": event.peak,
+        "tier": event.tier.value,
+        "announced_s": _rounded(event.announced_s),
+        "peak_s": _rounded(event.peak_s),
+        "onset_utc": _wall(event, event.onset_s),
+        "end_utc": _wall(event, event.end_s),
+        "closed_because": event.closed_because,
+        "task": event.task,
+        "model": event.model,
+        "text": event.text,
+    }
+
+
+def _window(event: Event, index: int) -> dict[str, Any]:
+    evidence = event.windows[index]
+    return {
+        "window": evidence.window,
+        "start_s": _rounded(evidence.start_s),
+        "end_s": _rounded(evidence.end_s),
+        "p_alarm": evidence.p_alarm,
+    }
+
+
+def _wall(event: Event, seconds: float | None) -> str | None:
+    return None if event.epoch_s is None or seconds is None else utc(event.epoch_s + seconds)
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
+
+
+def _cell(value: Any) -> Any:
+    """Text from a model or a camera's name must stay text; a spreadsheet hides the quote."""
+    return f"'{value}" if isinstance(value, str) and value.lstrip(" ").startswith(FORMULA_STARTS) else value

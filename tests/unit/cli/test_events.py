@@ -1,0 +1,137 @@
+import csv
+import io
+import json
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from incidents import make_event, make_judged
+from vigil.cli import main
+from vigil.cli.event_table import strip
+from vigil.events import Evidence, Tier
+from vigil.store import Store
+
+Told = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A door and a yard with an event each: the door's live, an hour ago; the yard is a file."""
+    path = tmp_path / "events.db"
+    monkeypatch.setenv("VIGIL_STORE", str(path))
+    began_s = time.time() - 3600
+    with Store.open(path) as store:
+        store.start_session(source="door", epoch_s=began_s)
+        store.add_verdicts([make_judged(0, 0.1), make_judged(1, 0.95), make_judged(2, 0.9), make_judged(3, None)])
+        event = make_event(
+            id="20261120T110000000Z-aaaaaaaa",
+            epoch_s=began_s,
+            onset_s=2.0,
+            end_s=6.5,
+            tier=Tier.HIGH,
+            text="[bold]两个人在打架\x1b[31m",
+            closed_because="quiet",
+        )
+        store.save_event(event)
+        store.keep(event.id, "clips", ".mp4", lambda clip: clip.write_bytes(b"clip") and None)
+        store.save_event(
+            make_event(id="20261120T120000000Z-bbbbbbbb", source="yard.mp4", tier=Tier.LOW, text='=HYPERLINK("x")')
+        )
+    yield path
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ([], {"aaaaaaaa", "bbbbbbbb"}),
+        (["--source", "door"], {"aaaaaaaa"}),
+        (["--tier", "medium"], {"aaaaaaaa"}),
+        (["--text", "打架"], {"aaaaaaaa"}),
+        (["--since", "30m"], {"bbbbbbbb"}),
+        (["--until", "30 m ago"], {"aaaaaaaa"}),
+        (["--since", "2d", "--until", "now"], None),
+        (["--since", "1999-01-01", "--limit", "1"], {"bbbbbbbb"}),
+    ],
+)
+def test_events_are_listed_by_conditions(db: Path, capsys: Told, words: list[str], found: set[str] | None) -> None:
+    code = main(["events", "list", *words])
+    told = capsys.readouterr()
+    if found is None:
+        assert code == 2 and "--until 'now': write 2026-11-20" in told.err
+        return
+    assert code == 0 and {name for name in ("aaaaaaaa", "bbbbbbbb") if name in told.out} == found
+    assert "\x1b" not in told.out
+
+
+def test_words_of_a_model_neither_steer_the_terminal_nor_are_read_as_markup(db: Path, capsys: Told) -> None:
+    assert main(["events", "list"]) == 0
+    assert "[bold]两个人在打架 [31m" in capsys.readouterr().out
+
+
+def test_nothing_found_says_what_there_is(db: Path, capsys: Told, tmp_path: Path) -> None:
+    assert main(["events", "list", "--source", "roof"]) == 0
+    assert "events of: door, yard.mp4" in capsys.readouterr().err
+    Store.open(tmp_path / "empty.db").close()
+    assert main(["events", "list", "--store", str(tmp_path / "empty.db")]) == 0
+    assert "`vigil watch SOURCE --store" in capsys.readouterr().err
+    assert main(["events", "list", "--store", str(tmp_path / "none.db")]) == 1
+    assert "there is no store at" in capsys.readouterr().err
+
+
+def test_one_event_is_shown_with_its_windows_probabilities_and_files(db: Path, capsys: Told) -> None:
+    assert main(["events", "show", "aaaaaaaa"]) == 0
+    told = capsys.readouterr().out
+    assert "20261120T110000000Z-aaaaaaaa" in told and "6.50 s (quiet)" in told and "██" in told
+    assert str(db.parent / "clips" / "20261120T110000000Z-aaaaaaaa.mp4") in told
+    assert main(["events", "show", "cccc"]) == 2
+
+
+def test_events_are_exported_as_json(db: Path, capsys: Told) -> None:
+    assert main(["events", "export"]) == 0
+    door, yard = json.loads(capsys.readouterr().out)
+    assert (door["event"][-8:], door["end_s"], door["closed_because"]) == ("aaaaaaaa", 6.5, "quiet")
+    assert door["windows"][0] == {"window": 0, "start_s": 0.0, "end_s": 2.5, "p_alarm": 0.9}
+    assert Path(door["media"][0]).read_bytes() == b"clip"
+    assert datetime.fromisoformat(door["onset_utc"]).tzinfo == UTC and yard["onset_utc"] is None
+
+
+def test_a_spreadsheet_runs_nothing_that_a_model_wrote(db: Path, capsys: Told, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "events.csv"
+    assert main(["events", "export", "--out", str(out)]) == 0
+    assert str(out) in capsys.readouterr().err
+    door, yard = csv.DictReader(io.StringIO(out.read_text(encoding="utf-8")))
+    assert yard["text"] == '\'=HYPERLINK("x")' and yard["end_s"] == "" and door["windows"] == "2"
+
+
+def test_a_watch_is_exported_as_subtitles_of_one_source(db: Path, capsys: Told) -> None:
+    assert main(["events", "export", "--format", "srt", "--source", "door"]) == 0
+    told = capsys.readouterr().out
+    assert len(re.findall("-->", told)) == 4 and "ALARM 0.95" in told and "high event since 00:00:02" in told
+    assert main(["events", "export", "--format", "srt"]) == 2
+    assert "choose with --source: door, yard.mp4" in capsys.readouterr().err
+    assert main(["events", "export", "--format", "srt", "--source", "yard.mp4"]) == 2
+    assert main(["events", "export", "--format", "srt", "--source", "roof"]) == 2
+
+
+def test_an_export_that_cannot_be_written_or_has_no_format_is_told(db: Path, capsys: Told, tmp_path: Path) -> None:
+    assert main(["events", "export", "--out", str(tmp_path / "events.txt")]) == 2
+    assert main(["events", "export", "--out", str(db / "events.csv")]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_old_media_are_pruned_after_a_look(db: Path, capsys: Told) -> None:
+    for words, left in ((["--dry-run"], True), ([], False)):
+        assert main(["events", "prune", "--media-days", "0", "--verdict-days", "never", *words]) == 0
+        assert "delete" in (told := capsys.readouterr().out) and "1 pictures and clips" in told
+        assert (db.parent / "clips" / "20261120T110000000Z-aaaaaaaa.mp4").exists() == left
+    assert main(["events", "prune", "--media-days", "soon"]) == 2
+
+
+def test_a_strip_draws_probabilities_and_marks_the_unknown() -> None:
+    windows = [Evidence(window=i, start_s=i, end_s=i + 1, p_alarm=p) for i, p in enumerate([0.0, 0.5, 1.0, None])]
+    assert strip(windows) == "▁▅█?"
+    assert len(strip(windows * 100)) <= 60
