@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from vigil import __version__
-from vigil.cli import calibrate, dataset, export, parity, score, serve, synth, train, watch
+from vigil.cli import calibrate, dataset, events, export, parity, score, serve, synth, train, watch
 from vigil.errors import VigilError
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ app.command("parity")(parity.parity)
 app.command("score")(score.score)
 app.command("watch")(watch.watch)
 app.command("calibrate")(calibrate.calibrate)
+app.add_typer(events.app, name="events")
 
 
 def _version(wanted: bool) -> None:
