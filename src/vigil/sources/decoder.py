@@ -34,11 +34,15 @@ class Decoder:
     """Decodes the groups of one stream for their wanted pictures.
 
     `tick_s` is the stream's unit of time in seconds; `clock` and `sampler` are those the pictures will
-    be placed and chosen with, so that the plan and the choice cannot differ.
+    be placed and chosen with, so that the plan and the choice cannot differ. `fast` decodes no picture that
+    no other refers to, so that the next one has to stand for it.
     """
 
-    def __init__(self, codec_context: Any, *, tick_s: float, clock: Clock, sampler: Sampler) -> None:
+    def __init__(
+        self, codec_context: Any, *, tick_s: float, clock: Clock, sampler: Sampler, fast: bool = False
+    ) -> None:
         self.bad_packets = 0
+        self._fast = fast
         self._codec = codec_context
         self._tick_s = tick_s
         self._clock = clock
@@ -76,7 +80,7 @@ class Decoder:
             missing.discard(frame.pts)
             yield frame
         self._fresh = True
-        if not missing and self.bad_packets == bad_before:
+        if (self._fast or not missing) and self.bad_packets == bad_before:
             return
         self.bad_packets = bad_before
         for frame in self._send_all(packets):
@@ -113,7 +117,7 @@ class Decoder:
 
     def _send(self, packet: Any | None, *, wanted: frozenset[int] | None = None) -> list[Any]:
         if self._droppable:
-            unwanted = packet is not None and wanted is not None and packet.pts not in wanted
+            unwanted = packet is not None and (self._fast or (wanted is not None and packet.pts not in wanted))
             self._codec.skip_frame = SKIP_UNREFERENCED if unwanted else SKIP_NONE
         try:
             frames: list[Any] = self._codec.decode(packet)

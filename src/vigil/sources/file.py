@@ -33,12 +33,15 @@ SLACK_S = 1.0
 """Sound often outlasts the pictures a little; only a longer difference is worth a word."""
 
 
-def read(path: Path, sampling: Sampling, *, reader: Reader = "pyav") -> Iterator[Frame]:
+def read(path: Path, sampling: Sampling, *, reader: Reader = "pyav", fast: bool = False) -> Iterator[Frame]:
     """The frames of a video file, sampled at `sampling.fps` and sized by `fit`.
 
     The first frame at or after each instant `k / fps` is kept (see `Sampler`). Problems of the file
-    are logged as warnings. Raises SourceError when no picture can be had.
+    are logged as warnings. `fast` is for watching: see `open_video`. Raises SourceError when no picture
+    can be had.
     """
+    if fast and reader != "pyav":
+        raise UsageError(f"only the reader pyav can read fast; leave out the reader {reader}")
     if reader == "decord":
         from vigil.sources import decord
 
@@ -46,15 +49,20 @@ def read(path: Path, sampling: Sampling, *, reader: Reader = "pyav") -> Iterator
         return
     if reader != "pyav":
         raise UsageError(f"no reader {reader!r}; there are pyav and decord")
-    with open_video(path, sampling) as video:
+    with open_video(path, sampling, fast=fast) as video:
         yield from video.frames()
         for problem in video.problems:
             log.warning("%s: %s", path, problem)
 
 
-def open_video(path: Path, sampling: Sampling) -> "VideoFile":
-    """Opens a video file; raises SourceError that says why it cannot be read."""
-    return VideoFile(Path(path), sampling)
+def open_video(path: Path, sampling: Sampling, *, fast: bool = False) -> "VideoFile":
+    """Opens a video file; raises SourceError that says why it cannot be read.
+
+    `fast` leaves out pictures that no other refers to: where a file has B-frames that is up to half of the
+    work, and a kept picture may be the next one or two instead of the first at its instant. For watching, not
+    for datasets or scores.
+    """
+    return VideoFile(Path(path), sampling, fast=fast)
 
 
 class VideoFile:
@@ -64,9 +72,10 @@ class VideoFile:
     frame rate, `size_wh` the `(width, height)` as stored, `codec` its name.
     """
 
-    def __init__(self, path: Path, sampling: Sampling) -> None:
+    def __init__(self, path: Path, sampling: Sampling, *, fast: bool = False) -> None:
         self.path = path
         self.sampling = sampling
+        self._fast = fast
         self._container = containers.open_container(path)
         try:
             self._stream = containers.pick_stream(self._container, path)
@@ -105,7 +114,9 @@ class VideoFile:
         self._clock = Clock(frame_s=1 / self.source_fps, start_s=start_s)
         self._sampler = Sampler(self.sampling.fps)
         self._developer = Developer(max_pixels=self.sampling.max_pixels, pixel_aspect=containers.pixel_aspect(stream))
-        self._decoder = Decoder(stream.codec_context, tick_s=self._tick_s, clock=self._clock, sampler=self._sampler)
+        self._decoder = Decoder(
+            stream.codec_context, tick_s=self._tick_s, clock=self._clock, sampler=self._sampler, fast=self._fast
+        )
 
     @property
     def damage(self) -> Damage:
