@@ -136,7 +136,8 @@ def _event_line(event: Event) -> str:
 
 def _one_line(text: str) -> str:
     """A model's words can neither end the cue nor format it."""
-    return " ".join(text.split()).replace("<", "‹").replace(">", "›")
+    whole = text.encode("utf-8", "replace").decode("utf-8")
+    return " ".join(whole.split()).replace("<", "‹").replace(">", "›")
 
 
 def _clock(seconds: float) -> str:

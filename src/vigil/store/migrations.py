@@ -68,7 +68,12 @@ NEWEST = MIGRATIONS[-1].number
 
 def version_of(connection: Connection, *, where: str) -> int:
     """The number of the last step that a database took, 0 when it is empty; raises StoreError for a newer one."""
-    if not inspect(connection).has_table(schema.migrations.name):
+    tables = inspect(connection).get_table_names()
+    if schema.migrations.name not in tables:
+        if tables:
+            raise StoreError(
+                f"{where} is a database of something else (it has a table {tables[0]!r}); name another store"
+            )
         return 0
     version = connection.execute(select(func.max(schema.migrations.c.number))).scalar() or 0
     if version > NEWEST:

@@ -5,7 +5,20 @@ Times: `*_s` are seconds of the source, `*_utc` are `2026-11-20T11:50:33.123Z`, 
 `ended_utc` is the same of its end, and the end of time while it goes on.
 """
 
-from sqlalchemy import Column, Double, ForeignKey, Integer, MetaData, String, Table, Text
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Double, ForeignKey, Integer, MetaData, String, Table, Text, TypeDecorator
+
+
+class Words(TypeDecorator[str]):
+    """Text from a model, a camera or a file's name: half characters and zeros are replaced."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        return None if value is None else value.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
+
 
 metadata = MetaData()
 
@@ -13,14 +26,14 @@ sessions = Table(
     "sessions",
     metadata,
     Column("id", String, primary_key=True),
-    Column("source", String, nullable=False),
+    Column("source", Words, nullable=False),
     Column("epoch_s", Double),
-    Column("model", String, nullable=False),
-    Column("task", String, nullable=False),
-    Column("contract", Text, nullable=False),
+    Column("model", Words, nullable=False),
+    Column("task", Words, nullable=False),
+    Column("contract", Words, nullable=False),
     Column("started_utc", String, nullable=False),
     Column("ended_utc", String),
-    Column("ended_because", String, nullable=False),
+    Column("ended_because", Words, nullable=False),
 )
 
 verdicts = Table(
@@ -37,8 +50,8 @@ verdicts = Table(
     Column("p_outside", Double),
     Column("latency_ms", Double, nullable=False),
     Column("captured_s", Double),
-    Column("text", Text),
-    Column("detail", Text, nullable=False),
+    Column("text", Words),
+    Column("detail", Words, nullable=False),
     Column("created_utc", String, nullable=False),
 )
 
@@ -47,9 +60,9 @@ events = Table(
     metadata,
     Column("id", String, primary_key=True),
     Column("session_id", ForeignKey("sessions.id", ondelete="SET NULL")),
-    Column("source", String, nullable=False),
-    Column("task", String, nullable=False),
-    Column("model", String, nullable=False),
+    Column("source", Words, nullable=False),
+    Column("task", Words, nullable=False),
+    Column("model", Words, nullable=False),
     Column("epoch_s", Double),
     Column("onset_s", Double, nullable=False),
     Column("end_s", Double),
@@ -57,8 +70,8 @@ events = Table(
     Column("peak_s", Double, nullable=False),
     Column("tier", String, nullable=False),
     Column("announced_s", Double),
-    Column("text", Text, nullable=False),
-    Column("closed_because", String, nullable=False),
+    Column("text", Words, nullable=False),
+    Column("closed_because", Words, nullable=False),
     Column("happened_utc", String, nullable=False),
     Column("ended_utc", String, nullable=False),
     Column("created_utc", String, nullable=False),
@@ -81,7 +94,7 @@ media = Table(
     Column("path", String, primary_key=True),
     Column("event_id", ForeignKey("events.id", ondelete="CASCADE"), nullable=False),
     Column("kind", String, nullable=False),
-    Column("size_bytes", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
     Column("created_utc", String, nullable=False),
 )
 

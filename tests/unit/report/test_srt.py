@@ -24,14 +24,14 @@ def windows() -> list[Judged]:
 
 
 def test_each_window_is_shown_until_the_next_one_starts_but_not_over_a_gap() -> None:
-    event = make_event(onset_s=2.0, end_s=6.5, text="two <b>fight</b> --> \n\n and fall")
+    event = make_event(onset_s=2.0, end_s=6.5, text="two <b>fight</b> --> \n\n and \ud83d fall")
     text = srt(windows(), [event])
     assert spans_s(text) == [(0.0, 2.0), (2.0, 4.0), (4.0, 7.5), (80.0, 82.5)]
     blocks = text.strip().split("\n\n")
     assert [block.split("\n")[0] for block in blocks] == ["1", "2", "3", "4"]
     assert blocks[1].split("\n")[2:] == [
         "ALARM 0.93 █████████░",
-        "▮▮▯ medium event since 00:00:02: two ‹b›fight‹/b› --› and fall",
+        "▮▮▯ medium event since 00:00:02: two ‹b›fight‹/b› --› and ? fall",
     ]
     assert "unknown: timeout" in blocks[2] and "event" not in blocks[0] + blocks[3]
     assert srt([], []) == ""

@@ -127,6 +127,27 @@ def test_a_damaged_database_is_told(tmp_path: Path) -> None:
         Store.open(path)
 
 
+def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.db"
+    with sqlite3.connect(path) as raw:
+        raw.execute("CREATE TABLE songs (title TEXT)")
+    raw.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"something else .*'songs'"):
+        Store.open(path)
+    assert path.read_bytes() == before
+
+
+def test_text_that_no_database_takes_is_kept_as_far_as_it_goes(store: Store) -> None:
+    event = make_event(source="dir/\udcff.mp4", text="half \ud83d and \0 zero")
+    store.start_session(source=event.source)
+    store.save_event(event)
+    store.add_verdicts([make_judged(0, source=event.source, text="\udcff")])
+    (found,) = store.find_events(EventFilter(source=event.source, text="half \ud83d"))
+    assert (found.source, found.text) == ("dir/?.mp4", "half ? and   zero")
+    assert store.recover(event.source)[0].id == event.id
+
+
 def test_a_database_of_a_newer_version_is_left_alone(store: Store) -> None:
     with sqlite3.connect(store.name) as raw:
         raw.execute("INSERT INTO migrations VALUES (99, 'from the future', '9.9', '2030')")
