@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from vigil import __version__
-from vigil.cli import calibrate, dataset, events, export, parity, score, serve, synth, train, watch
+from vigil.cli import calibrate, dataset, events, export, join, parity, score, serve, synth, train, watch
 from vigil.errors import VigilError
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.add_typer(dataset.app, name="dataset")
 app.command("train")(train.train)
 app.command("export")(export.export)
 app.command("serve", context_settings=serve.PASS_THROUGH)(serve.serve)
+app.command("join")(join.join)
 app.command("parity")(parity.parity)
 app.command("score")(score.score)
 app.command("watch")(watch.watch)

@@ -191,6 +191,7 @@ class Movie:
     ) -> None:
         self.size_wh = (max(MIN_SIDE_PX, size_wh[0] // 2 * 2), max(MIN_SIDE_PX, size_wh[1] // 2 * 2))
         self.pictures = 0
+        self._path = path
         self._file = whole_file(path)
         self._fps = Fraction(fps).limit_denominator(1001)
         self._options = {"crf": str(crf), "preset": "veryfast", "threads": str(threads)}
@@ -237,6 +238,12 @@ class Movie:
 
     def add_frame(self, frame: Any, time_s: float) -> None:
         """Adds an `av.VideoFrame` of any format."""
+        try:
+            self._add(frame, time_s)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise SourceError(f"{self._path} cannot be written: {reason(error)}") from error
+
+    def _add(self, frame: Any, time_s: float) -> None:
         tick = max(0, round(time_s / TICK))
         if tick <= self._last_tick:
             return

@@ -1,0 +1,145 @@
+"""Words in pictures: fonts that are surely there, and text from outside made harmless.
+
+DejaVu Sans comes with matplotlib. For Chinese one of the usual fonts must be installed; where there is
+none, words that need it are left out, since a row of boxes helps nobody.
+"""
+
+import logging
+import unicodedata
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from pathlib import Path
+
+import matplotlib
+from matplotlib import font_manager
+from matplotlib.ft2font import FT2Font
+from PIL import ImageFont
+
+log = logging.getLogger(__name__)
+
+LONGEST = 400
+UNSHOWN_SHARE = 0.2
+CHINESE_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN", "Noto Sans CJK JP",
+    "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "Microsoft YaHei", "SimHei", "PingFang SC",
+    "Hiragino Sans GB", "Heiti SC", "Noto Serif CJK SC", "Noto Serif CJK JP", "AR PL UMing CN", "Arial Unicode MS",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Typeface:
+    """A font file, one of the faces in it, and the characters it can show."""
+
+    path: str
+    index: int
+    characters: frozenset[int] = field(repr=False)
+
+    def at(self, size_px: int) -> ImageFont.FreeTypeFont:
+        """The font at a size."""
+        return _font(self.path, self.index, size_px)
+
+
+@lru_cache(maxsize=32)
+def _font(path: str, index: int, size_px: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(path, size_px, index=index)
+
+
+@cache
+def latin(*, bold: bool = False) -> Typeface:
+    """DejaVu Sans, which is always there."""
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return _typeface(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), 0)
+
+
+@cache
+def chinese() -> Typeface | None:
+    """An installed font with Chinese characters; None where there is none."""
+    upright = (font for font in font_manager.fontManager.ttflist if font.style == "normal")
+    known = {font.name: font for font in sorted(upright, key=_boldness, reverse=True)}
+    for name in CHINESE_FONTS:
+        font = known.get(name)
+        if font is not None:
+            return _typeface(font.fname, int(getattr(font, "index", 0)))
+    log.info("no font with Chinese characters is installed (fonts-noto-cjk, for one): such words are left out")
+    return None
+
+
+def _boldness(font: font_manager.FontEntry) -> int:
+    """How far a face is from the regular weight."""
+    return (
+        abs(font.weight - 400) if isinstance(font.weight, int) else 0 if font.weight in ("normal", "regular") else 300
+    )
+
+
+def _typeface(path: str, index: int) -> Typeface:
+    return Typeface(path, index, frozenset(FT2Font(path).get_charmap()))
+
+
+def harmless(text: str, *, longest: int = LONGEST) -> str:
+    """Text from a model or a file name on one line: no control or combining characters, not too long."""
+    composed = unicodedata.normalize("NFC", text[: 4 * longest])
+    shown = "".join(" " if c.isspace() else c for c in composed if c.isspace() or _is_plain(c))
+    line = " ".join(shown.split())
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+
+
+def _is_plain(character: str) -> bool:
+    return not unicodedata.category(character).startswith(("C", "M"))
+
+
+def typeset(text: str, *, bold: bool = False) -> tuple[str, Typeface] | None:
+    """Harmless text and the face that can show it; None when too much of it could not be shown."""
+    line = harmless(text)
+    for face in (latin(bold=bold), chinese()):
+        if face is None:
+            continue
+        shown = "".join(c for c in line if ord(c) in face.characters)
+        if line and len(line) - len(shown) <= UNSHOWN_SHARE * len(line) and not _lost_words(line, face):
+            return shown, face
+    return None
+
+
+def _lost_words(line: str, face: Typeface) -> bool:
+    """Whether letters of a script would be lost, as against a stray sign."""
+    return any(c.isalpha() and ord(c) not in face.characters for c in line)
+
+
+def wrap(text: str, font: ImageFont.FreeTypeFont, *, width_px: float, lines: int) -> list[str]:
+    """Text broken into at most so many lines, at spaces where there are any; the rest becomes an ellipsis."""
+    broken: list[str] = []
+    rest = text
+    while rest and len(broken) < lines:
+        if len(broken) == lines - 1:
+            return [*broken, shorten(rest, font, width_px=width_px)]
+        line = _first_line(rest, font, width_px)
+        broken.append(line.strip())
+        rest = rest[len(line) :].lstrip()
+    return broken
+
+
+def shorten(text: str, font: ImageFont.FreeTypeFont, *, width_px: float) -> str:
+    """Text that is no wider than this, with an ellipsis where some is left out."""
+    if font.getlength(text) <= width_px:
+        return text
+    kept = _longest(text, font, width_px - font.getlength("…"))
+    return text[:kept].rstrip() + "…"
+
+
+def _first_line(text: str, font: ImageFont.FreeTypeFont, width_px: float) -> str:
+    fits = _longest(text, font, width_px)
+    if fits >= len(text):
+        return text
+    space = text.rfind(" ", 0, fits + 1)
+    return text[:space] if space > fits // 2 else text[: max(1, fits)]
+
+
+def _longest(text: str, font: ImageFont.FreeTypeFont, width_px: float) -> int:
+    """How many characters of a text fit into a width."""
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if font.getlength(text[:middle]) <= width_px:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -1,0 +1,156 @@
+"""The strip under a film: probability of alarm over time, thresholds, events, and what is not known.
+
+A strip shows one page of time and is drawn once for it; only the line of the present second moves.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from vigil.events.rules import Tiers
+from vigil.frames import RGB
+from vigil.report import colours
+from vigil.report.colours import Colour
+from vigil.report.course import Course, Stretch
+from vigil.report.lettering import latin
+
+HATCH_PX = 6
+GAP_PX = 3
+STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
+
+
+def draw_strip(
+    course: Course, *, from_s: float, to_s: float, size_wh: tuple[int, int], font_px: int, tiers: Tiers
+) -> RGB:
+    """One page of time as `(H, W, 3) uint8 RGB`: event bars on top, the probability below, the seconds last."""
+    width, height = size_wh
+    image = np.empty((height, width, 3), np.uint8)
+    image[:] = colours.GROUND
+    bar_px, axis_px = GAP_PX + max(4, font_px // 2), round(font_px * 1.15)
+    plot = image[bar_px + 2 : height - axis_px]
+    plot[:] = colours.PLOT
+    stretches = course.between(from_s, to_s)
+    _draw_probability(plot, stretches, from_s=from_s, to_s=to_s, tiers=tiers)
+    _draw_thresholds(plot, tiers)
+    _draw_events(image[GAP_PX:bar_px], course, from_s=from_s, to_s=to_s)
+    picture = Image.fromarray(image)
+    _write_causes(picture, stretches, top=bar_px + 2, bottom=height - axis_px, span=(from_s, to_s), font_px=font_px)
+    _write_seconds(picture, top=height - axis_px, from_s=from_s, to_s=to_s, font_px=font_px)
+    return np.array(picture)
+
+
+def column(time_s: float, *, from_s: float, to_s: float, width: int) -> int:
+    """The column of a second, held within the strip."""
+    return int(np.clip((time_s - from_s) / (to_s - from_s) * width, 0, width - 1))
+
+
+def _draw_probability(plot: RGB, stretches: Sequence[Stretch], *, from_s: float, to_s: float, tiers: Tiers) -> None:
+    """Columns as high as the highest probability of the windows that cover them; unknown ones are hatched."""
+    height, width = plot.shape[:2]
+    highest = np.full(width, np.nan)
+    unknown = np.zeros(width, np.bool_)
+    for stretch in stretches:
+        left = column(stretch.start_s, from_s=from_s, to_s=to_s, width=width)
+        right = max(left + 1, column(stretch.end_s, from_s=from_s, to_s=to_s, width=width))
+        p_alarm = stretch.judged.verdict.p_alarm
+        if p_alarm is None:
+            unknown[left:right] = True
+        else:
+            highest[left:right] = np.fmax(highest[left:right], p_alarm)
+    _hatch(plot, unknown & np.isnan(highest))
+    for x in np.flatnonzero(~np.isnan(highest)):
+        top = round((1 - float(highest[x])) * (height - 2))
+        colour = colours.of_probability(float(highest[x]), tiers)
+        plot[top:, x] = np.asarray(colour) * 0.62
+        plot[top : top + 2, x] = colour
+
+
+def _hatch(plot: RGB, columns: NDArray[np.bool_]) -> None:
+    rows, across = np.indices(plot.shape[:2])
+    stripes = (rows + across) % HATCH_PX < HATCH_PX / 3
+    plot[:, columns] = np.asarray(colours.UNKNOWN) * 0.42
+    plot[stripes & columns[None, :]] = np.asarray(colours.UNKNOWN) * 0.75
+
+
+def _draw_thresholds(plot: RGB, tiers: Tiers) -> None:
+    height, width = plot.shape[:2]
+    dashes = np.arange(width) % 8 < 4
+    for threshold in (tiers.low, tiers.medium, tiers.high):
+        row = round((1 - threshold) * (height - 2))
+        plot[row, dashes] = colours.of_probability(threshold, tiers)
+
+
+def _draw_events(row: RGB, course: Course, *, from_s: float, to_s: float) -> None:
+    height, width = row.shape[:2]
+    row[:] = np.asarray(colours.PLOT) * 0.8
+    for event in course.events:
+        end_s = to_s if event.end_s is None else event.end_s
+        if end_s < from_s or event.onset_s > to_s:
+            continue
+        left = column(event.onset_s, from_s=from_s, to_s=to_s, width=width)
+        right = max(left + 2, column(end_s, from_s=from_s, to_s=to_s, width=width))
+        colour: Colour = colours.TIER_COLOURS[event.tier]
+        cv2.rectangle(row, (left, 0), (right, height - 1), colour, -1)
+
+
+def _write_causes(
+    picture: Image.Image,
+    stretches: Sequence[Stretch],
+    *,
+    top: int,
+    bottom: int,
+    span: tuple[float, float],
+    font_px: int,
+) -> None:
+    """Names the cause of each run of unknown windows, where there is room for the word."""
+    font = latin().at(max(9, round(font_px * 0.72)))
+    pen = ImageDraw.Draw(picture)
+    for cause, start_s, end_s in _unknown_runs(stretches):
+        left = column(start_s, from_s=span[0], to_s=span[1], width=picture.width)
+        right = column(end_s, from_s=span[0], to_s=span[1], width=picture.width)
+        if font.getlength(cause) + 8 <= right - left:
+            middle = ((left + right) / 2, (top + bottom) / 2)
+            box = pen.textbbox(middle, cause, font=font, anchor="mm")
+            pen.rectangle((box[0] - 4, box[1] - 2, box[2] + 4, box[3] + 2), fill=colours.GROUND)
+            pen.text(middle, cause, font=font, anchor="mm", fill=colours.INK)
+
+
+def _unknown_runs(stretches: Sequence[Stretch]) -> list[tuple[str, float, float]]:
+    runs: list[tuple[str, float, float]] = []
+    for stretch in stretches:
+        cause = str(stretch.judged.verdict.cause or "")
+        if not cause:
+            continue
+        if runs and runs[-1][0] == cause and stretch.start_s <= runs[-1][2]:
+            runs[-1] = (cause, runs[-1][1], stretch.end_s)
+        else:
+            runs.append((cause, stretch.start_s, stretch.end_s))
+    return runs
+
+
+def _write_seconds(picture: Image.Image, *, top: int, from_s: float, to_s: float, font_px: int) -> None:
+    font = latin().at(max(9, round(font_px * 0.72)))
+    pen = ImageDraw.Draw(picture)
+    room = picture.width / (font.getlength("00:00:00") * 1.8)
+    step_s = next((step for step in STEPS_S if (to_s - from_s) / step <= room), STEPS_S[-1])
+    first = int(from_s // step_s) * step_s
+    for second in range(first, int(to_s) + 1, step_s):
+        if second < from_s:
+            continue
+        x = column(second, from_s=from_s, to_s=to_s, width=picture.width)
+        half = font.getlength(clock(second)) / 2
+        pen.line((x, top, x, top + 3), fill=colours.FAINT)
+        place = min(max(x, half + 4), picture.width - half - 4)
+        pen.text((place, top + 3), clock(second), font=font, anchor="mt", fill=colours.FAINT)
+
+
+def clock(seconds: float, *, tenths: bool = False) -> str:
+    """Seconds as people read them: `1:05`, `1:02:03`, with tenths `1:05.3`."""
+    total = max(0.0, seconds)
+    whole = int(total * 10) // 10 if tenths else int(total)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    tail = f".{int(total * 10) % 10}" if tenths else ""
+    return f"{hours}:{minutes:02}:{rest:02}{tail}" if hours else f"{minutes}:{rest:02}{tail}"
