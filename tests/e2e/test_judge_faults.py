@@ -1,0 +1,181 @@
+"""The judge and its breaker before a real vLLM that is killed, frozen, and started again."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vigil.frames import Sampling, encode_jpeg
+from vigil.judge import Breaker, Endpoint, Judge
+from vigil.serving import Server, running
+from vigil.serving.process import free_port
+from vigil.tasks import Task
+from vigil.tiny import BASE_FOLDER
+from vigil.verdict import Cause, Outcome, Verdict
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+CAMERAS = 8
+STRIDE_S = 0.5
+RETURN_S = 5.0
+DEADLINE_S = 2.0
+
+
+def _window(number: int) -> list[bytes]:
+    shades = [(number * 7 + frame * 31) % 256 for frame in range(6)]
+    return [encode_jpeg(np.full((96, 128, 3), shade, np.uint8), quality=90) for shade in shades]
+
+
+@dataclass(slots=True)
+class Load:
+    """Cameras that ask for a verdict every half second, whatever became of the one before."""
+
+    breaker: Breaker
+    asked: int = 0
+    answered: list[tuple[float, Verdict]] = field(default_factory=list)
+    _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+
+    async def run(self) -> None:
+        await asyncio.gather(*(self._camera(number) for number in range(CAMERAS)))
+
+    async def _camera(self, camera: int) -> None:
+        await asyncio.sleep(camera * STRIDE_S / CAMERAS)
+        while True:
+            self.asked += 1
+            task = asyncio.create_task(self._ask(_window(self.asked)))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            await asyncio.sleep(STRIDE_S)
+
+    async def _ask(self, window: Sequence[bytes]) -> None:
+        verdict = await self.breaker.verdict(window)
+        self.answered.append((time.monotonic(), verdict))
+
+    async def finish(self) -> None:
+        await asyncio.gather(*self._tasks)
+
+    def between(self, from_s: float, to_s: float) -> list[Verdict]:
+        return [verdict for at_s, verdict in self.answered if from_s <= at_s < to_s]
+
+    def first_good_after(self, from_s: float) -> float | None:
+        good = (at_s for at_s, verdict in self.answered if at_s > from_s and verdict.cause is None)
+        return min(good, default=None)
+
+    async def wait_for_good(self, from_s: float, *, within_s: float) -> float:
+        """Seconds from then to the first good verdict."""
+        async with asyncio.timeout(within_s):
+            while (good_s := self.first_good_after(from_s)) is None:
+                await asyncio.sleep(0.05)
+        return good_s - from_s
+
+
+async def _judge(endpoint: Endpoint, task: Task, sampling: Sampling) -> Judge:
+    return await Judge.connect(endpoint, task, sampling, deadline_s=DEADLINE_S, retries=0)
+
+
+def test_a_server_that_is_killed_and_restarted_is_used_again_within_seconds(
+    tmp_path: Path, task: Task, sampling: Sampling
+) -> None:
+    port = free_port()
+
+    @contextmanager
+    def serving(number: int) -> Iterator[Server]:
+        log, key = tmp_path / f"vllm-{number}.log", tmp_path / "key"
+        with running(BASE_FOLDER, port=port, name="tiny", task=task, sampling=sampling, log=log, key_file=key) as ready:
+            yield ready
+
+    async def scene(first: Server, servers: ExitStack) -> None:
+        async with await _judge(first.endpoint(), task, sampling) as judge:
+            breaker = Breaker(judge)
+            load = Load(breaker)
+            asking = asyncio.create_task(load.run())
+            await asyncio.sleep(3.0)
+            assert {verdict.outcome for _, verdict in load.answered} <= {Outcome.ALARM, Outcome.NORMAL}
+
+            os.killpg(first.pid, signal.SIGKILL)
+            killed_s = time.monotonic()
+            await asyncio.sleep(3.0)
+            assert breaker.state in {"open", "probing"} and breaker.opened == 1
+            from_files = [asyncio.create_task(breaker.verdict(_window(-n), wait_s=150.0)) for n in range(1, 21)]
+
+            await asyncio.to_thread(servers.enter_context, serving(2))
+            back_s = time.monotonic()
+            assert await load.wait_for_good(back_s - 0.5, within_s=30.0) < RETURN_S
+            judged = await asyncio.gather(*from_files)
+            await asyncio.sleep(2.0)
+            asking.cancel()
+            await load.finish()
+
+            assert len(load.answered) == load.asked
+            lost = load.between(killed_s + DEADLINE_S, back_s - 1.0)
+            assert len(lost) > 20 and {v.cause for v in lost} == {Cause.UNREACHABLE}
+            assert {verdict.cause for verdict in judged} == {None}
+            assert all(verdict.cause is None for verdict in load.between(back_s + RETURN_S, time.monotonic()))
+            assert (breaker.state, breaker.opened) == ("closed", 1)
+
+    with ExitStack() as servers:
+        first = servers.enter_context(serving(1))
+        asyncio.run(scene(first, servers))
+
+
+def test_a_server_that_is_frozen_times_out_and_is_used_again_when_it_goes_on(
+    server: Server, endpoint: Endpoint, task: Task, sampling: Sampling
+) -> None:
+    async def scene() -> None:
+        async with await _judge(endpoint, task, sampling) as judge:
+            breaker = Breaker(judge)
+            load = Load(breaker)
+            asking = asyncio.create_task(load.run())
+            await asyncio.sleep(1.0)
+            os.killpg(server.pid, signal.SIGSTOP)
+            try:
+                frozen_s = time.monotonic()
+                await asyncio.sleep(8.0)
+                assert breaker.opened == 1 and breaker.state == "probing"
+            finally:
+                os.killpg(server.pid, signal.SIGCONT)
+            back_s = time.monotonic()
+            assert await load.wait_for_good(back_s, within_s=30.0) < RETURN_S
+            asking.cancel()
+            await load.finish()
+            lost = load.between(frozen_s + DEADLINE_S, back_s)
+            assert len(lost) > 20 and {v.cause for v in lost} == {Cause.TIMEOUT}
+            assert len(load.answered) == load.asked
+
+    asyncio.run(scene())
+
+
+def test_damaged_pictures_are_rejected_and_do_not_open_the_breaker(
+    endpoint: Endpoint, task: Task, sampling: Sampling
+) -> None:
+    whole = _window(1)
+    damaged = ([b"no picture"] * 6, [jpeg[: len(jpeg) // 2] for jpeg in whole], [*whole[:5], b""], [b""] * 6, [])
+
+    async def scene() -> None:
+        async with await _judge(endpoint, task, sampling) as judge:
+            breaker = Breaker(judge)
+            for window in damaged * 2:
+                assert (await breaker.verdict(window)).cause is Cause.REJECTED
+                assert (await breaker.describe(window)).cause is Cause.REJECTED
+            assert breaker.state == "closed"
+            assert (await breaker.verdict(whole)).cause is None
+
+    asyncio.run(scene())
+
+
+def test_the_words_of_a_window_carry_its_verdict(endpoint: Endpoint, task: Task, sampling: Sampling) -> None:
+    async def scene() -> tuple[Verdict, Verdict]:
+        async with await _judge(endpoint, task, sampling) as judge:
+            first = await judge.verdict(_window(3))
+            return first, await judge.describe(_window(3), max_tokens=20, describe_normal=True)
+
+    first, described = asyncio.run(scene())
+    assert described.p_alarm == pytest.approx(first.p_alarm, abs=0.02)
+    assert described.text and described.tokens > first.tokens > 0
