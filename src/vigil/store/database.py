@@ -57,7 +57,8 @@ def make_engine(url: URL) -> Engine:
     """An engine that writes durably; raises StoreError when the database's driver is not installed."""
     try:
         if url.get_backend_name() != "sqlite":
-            return create_engine(url)
+            # A server that was restarted costs a new connection, not an event.
+            return create_engine(url, pool_pre_ping=True)
         engine = create_engine(url, connect_args={"timeout": BUSY_S})
     except (NoSuchModuleError, ImportError) as error:
         raise StoreError(f"{shown(url)} needs a driver that is not installed: {error}") from error

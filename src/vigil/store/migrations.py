@@ -63,6 +63,9 @@ MIGRATIONS = (
     ),
 )
 
+LOCK = 860_717_301
+"""Any number that is ours: two processes that open an empty PostgreSQL database migrate it one after the other."""
+
 NEWEST = MIGRATIONS[-1].number
 
 
@@ -86,6 +89,8 @@ def version_of(connection: Connection, *, where: str) -> int:
 
 def migrate(connection: Connection, *, where: str) -> list[Migration]:
     """Takes the steps that are missing, all in the caller's transaction; raises StoreError for a newer database."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
     version = version_of(connection, where=where)
     steps = [step for step in MIGRATIONS if step.number > version]
     if steps:
