@@ -120,7 +120,7 @@ class Breaker:
     async def verdict(
         self, jpegs: Sequence[bytes], *, start_s: float = 0.0, end_s: float = 0.0, wait_s: float = 0.0
     ) -> Verdict:
-        """`Judge.verdict`; within `wait_s`, asked again after faults of the endpoint that pass."""
+        """`Judge.verdict`; asked again after faults that pass, until the endpoint has been away for `wait_s`."""
 
         async def ask(_: asyncio.Timeout) -> Verdict:
             return await self._judge.verdict(jpegs, start_s=start_s, end_s=end_s)
@@ -139,7 +139,7 @@ class Breaker:
         on_text: Callable[[str], None] | None = None,
         wait_s: float = 0.0,
     ) -> Verdict:
-        """`Judge.describe`; within `wait_s`, asked again after faults of the endpoint that pass."""
+        """`Judge.describe`; asked again after faults that pass, until the endpoint has been away for `wait_s`."""
 
         async def ask(limit: asyncio.Timeout) -> Verdict:
             def told(verdict: Verdict) -> None:
@@ -166,7 +166,7 @@ class Breaker:
         left = self.failures
         while True:
             verdict = await self._once(ask)
-            over = time.monotonic() >= give_up_s
+            over = time.monotonic() >= give_up_s or self._is_hopeless(wait_s)
             if verdict is None and over:
                 self.refused += 1
                 return self._refusal()
@@ -177,13 +177,17 @@ class Breaker:
                     return verdict
             await self._pause(give_up_s)
 
+    def _is_hopeless(self, wait_s: float) -> bool:
+        """Whether the endpoint has been away for longer than a window waits: ten thousand need not wait one by one."""
+        return not self._answering.is_set() and (self.since_s >= wait_s or self.cause not in PASSING_CAUSES)
+
     async def _pause(self, give_up_s: float) -> None:
         """Until it closes or the next probe is due; while it is closed, as long as between two probes."""
         now_s = time.monotonic()
         if self._answering.is_set():
             await asyncio.sleep(max(0.0, min(self.probe_s, give_up_s - now_s)))
             return
-        due_s = max(self._next_probe_s - now_s, self.probe_s / 20)
+        due_s = max(self._next_probe_s - now_s, self.probe_s / 4)
         await self.wait_closed(max(0.0, min(due_s, give_up_s - now_s)))
 
     async def _once(self, ask: Question) -> Verdict | None:

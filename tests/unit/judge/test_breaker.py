@@ -216,6 +216,33 @@ def test_a_wrong_key_is_not_waited_for(server: ScriptedServer, jpegs: list[bytes
     assert (verdict.cause, len(server.chats)) == (Cause.UNAUTHORIZED, 1)
 
 
+def test_nobody_waits_while_the_key_is_wrong(server: ScriptedServer, jpegs: list[bytes]) -> None:
+    server.default = error(401, "key")
+
+    async def scene(breaker: Breaker) -> None:
+        await asyncio.gather(*(breaker.verdict(jpegs, wait_s=60.0) for _ in range(4)))
+        later = await asyncio.gather(*(breaker.verdict(jpegs, wait_s=60.0) for _ in range(4)))
+        assert {verdict.cause for verdict in later} == {Cause.UNAUTHORIZED}
+
+    began = time.monotonic()
+    run(server, scene, probe_s=60.0)
+    assert time.monotonic() - began < 5.0
+
+
+def test_windows_do_not_wait_one_after_another_for_a_server_that_is_gone(
+    server: ScriptedServer, jpegs: list[bytes]
+) -> None:
+    server.default = BROKEN
+
+    async def scene(breaker: Breaker) -> None:
+        for _ in range(20):
+            await breaker.verdict(jpegs, wait_s=0.5)
+
+    began = time.monotonic()
+    run(server, scene, probe_s=0.1)
+    assert time.monotonic() - began < 4.0
+
+
 def test_a_window_that_the_server_always_fails_at_does_not_wait_for_ever(
     server: ScriptedServer, jpegs: list[bytes]
 ) -> None:
@@ -330,7 +357,7 @@ def test_connections_to_the_server_that_is_gone_cost_no_verdict(jpegs: list[byte
     """Killed and back before anything is asked: every idle connection of the pool is stale."""
 
     async def scene(first: "subprocess.Popen[str]", url: str) -> set[Outcome]:
-        async with await Judge.connect(Endpoint(url=url), TASK, SAMPLING, media="video", retries=2) as judge:
+        async with await Judge.connect(Endpoint(url=url), TASK, SAMPLING, media="video", retries=0) as judge:
             await asyncio.gather(*(judge.verdict(jpegs) for _ in range(32)))
             first.kill()
             first.wait()
