@@ -56,8 +56,11 @@ def open_container(path: Path) -> Any:
         ) from error
 
 
-def pick_stream(container: Any, path: Path | str) -> Any:
-    """The moving pictures in a container, set to decode in one thread; raises SourceError."""
+def pick_stream(container: Any, path: Path | str, *, fast: bool = False) -> Any:
+    """The moving pictures in a container, set to decode in one thread; raises SourceError.
+
+    `fast` leaves out the smoothing of block edges, but for key pictures.
+    """
     moving = [s for s in container.streams.video if not is_cover(s)]
     if not moving:
         raise SourceError(f"{path} holds no moving pictures ({kinds(container) or 'nothing at all'})")
@@ -65,7 +68,8 @@ def pick_stream(container: Any, path: Path | str) -> Any:
     if stream is None:
         raise SourceError(f"{path} is compressed in a way that cannot be decoded here; convert it to H.264")
     stream.codec_context.thread_count = 1
-    stream.codec_context.options = {"max_pixels": str(MAX_PICTURE_PIXELS)}
+    smoothing = {"skip_loop_filter": "nokey"} if fast else {}
+    stream.codec_context.options = {"max_pixels": str(MAX_PICTURE_PIXELS), **smoothing}
     return stream
 
 

@@ -58,9 +58,9 @@ def read(path: Path, sampling: Sampling, *, reader: Reader = "pyav", fast: bool 
 def open_video(path: Path, sampling: Sampling, *, fast: bool = False) -> "VideoFile":
     """Opens a video file; raises SourceError that says why it cannot be read.
 
-    `fast` leaves out pictures that no other refers to: where a file has B-frames that is up to half of the
-    work, and a kept picture may be the next one or two instead of the first at its instant. For watching, not
-    for datasets or scores.
+    `fast` leaves out pictures that no other refers to, so that with B-frames a kept picture may be the next one
+    or two instead of the first at its instant, and the smoothing of block edges (half a grey level on average).
+    For watching, not for datasets or scores.
     """
     return VideoFile(Path(path), sampling, fast=fast)
 
@@ -78,7 +78,7 @@ class VideoFile:
         self._fast = fast
         self._container = containers.open_container(path)
         try:
-            self._stream = containers.pick_stream(self._container, path)
+            self._stream = containers.pick_stream(self._container, path, fast=fast)
             self._describe()
         except BaseException:
             self._container.close()

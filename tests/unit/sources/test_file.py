@@ -100,7 +100,7 @@ def test_what_is_left_undecoded_changes_no_pixel(film: Film, name: str, how: dic
     wanted = [frame for frame in decoded if sampler.take(frame.time - first)]
     assert len(frames) == len(wanted)
     for frame, plain in zip(frames, wanted, strict=True):
-        full = plain.reformat(width=320, height=256, format="rgb24", interpolation="BICUBIC", dst_color_range=2)
+        full = plain.reformat(width=320, height=256, format="gbrp", interpolation="BICUBIC", dst_color_range=2)
         assert np.array_equal(frame.image, full.to_ndarray())
 
 
@@ -296,3 +296,27 @@ def test_colours_survive(tmp_path: Path, sampling: Sampling) -> None:
 
 def test_a_numbered_picture_can_be_read_back() -> None:
     assert [number_in(picture(n, (320, 240))) for n in (0, 1, 341, 1023)] == [0, 1, 341, 1023]
+
+
+def test_scaled_colours_are_not_rounded_down(film: Film, sampling: Sampling) -> None:
+    frame = next(iter(read(film("a.mp4", size_wh=(640, 480), options={"crf": "1"}), sampling)))
+    middle = frame.image[frame.image.shape[0] // 2]
+    assert abs(float(middle.mean()) - 20) < 0.5
+
+
+def test_fast_keeps_as_many_pictures_each_at_most_a_tenth_of_a_second_later(film: Film, sampling: Sampling) -> None:
+    path = film("b.mp4", frames=200, options={"bf": "3"})
+    exact, fast = (times(list(read(path, sampling, fast=fast))) for fast in (False, True))
+    moved = [round(later - time_s, 2) for time_s, later in zip(exact, fast, strict=True)]
+    assert exact != fast
+    assert all(0 <= step <= 0.12 for step in moved)
+
+
+def test_fast_changes_no_time_where_every_picture_is_referred_to(film: Film, sampling: Sampling) -> None:
+    path = film("no-b.mp4", frames=200, options={"bf": "0"})
+    assert times(list(read(path, sampling))) == times(list(read(path, sampling, fast=True)))
+
+
+def test_only_our_own_reader_is_fast(film: Film, sampling: Sampling) -> None:
+    with pytest.raises(UsageError, match="pyav"):
+        list(read(film("a.mp4"), sampling, reader="decord", fast=True))
