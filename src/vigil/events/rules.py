@@ -1,5 +1,6 @@
 """The rules that make events of verdicts: all of them settings, the defaults explained in docs/events.md."""
 
+import math
 from dataclasses import dataclass, field
 
 from vigil.errors import UsageError
@@ -66,5 +67,5 @@ class EventRules:
         if verdict.outcome is Outcome.UNKNOWN:
             return None
         if verdict.p_alarm is not None:
-            return verdict.p_alarm
+            return None if math.isnan(verdict.p_alarm) else verdict.p_alarm
         return self.tiers.low if verdict.outcome is Outcome.ALARM else 0.0

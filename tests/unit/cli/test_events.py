@@ -15,6 +15,8 @@ from vigil.cli.event_table import strip
 from vigil.events import Evidence, Tier
 from vigil.store import Store
 
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+
 Told = pytest.CaptureFixture[str]
 
 
@@ -129,6 +131,13 @@ def test_old_media_are_pruned_after_a_look(db: Path, capsys: Told) -> None:
         assert "delete" in (told := capsys.readouterr().out) and "1 pictures and clips" in told
         assert (db.parent / "clips" / "20261120T110000000Z-aaaaaaaa.mp4").exists() == left
     assert main(["events", "prune", "--media-days", "soon"]) == 2
+
+
+def test_the_lines_in_the_docs_run(db: Path, capsys: Told, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    [code] = re.findall(r"```python\n(.*?)```", (DOCS / "events.md").read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(code.replace("outputs/watch/", ""), {"__name__": "example"})
+    assert "aaaaaaaa Tier.HIGH" not in (told := capsys.readouterr().out) and "aaaaaaaa high 2.0 6.5" in told
 
 
 def test_a_strip_draws_probabilities_and_marks_the_unknown() -> None:

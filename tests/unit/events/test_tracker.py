@@ -129,6 +129,10 @@ def test_an_alarm_without_probabilities_counts_as_low() -> None:
     assert kinds(changes) == ["opened"] and changes[0].event.tier is Tier.LOW
 
 
+def test_a_probability_that_is_no_number_is_unknown() -> None:
+    assert push_all(tracker(), [float("nan")] * 5) == []
+
+
 def test_the_words_of_the_surest_window_win_whenever_they_come() -> None:
     tracked = tracker()
     tracked.push(judged(0, 0.8, text="one"))
