@@ -10,7 +10,8 @@ from vigil.events.event import Event
 from vigil.store.media import MediaFile
 from vigil.store.moment import utc
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+"""Chinese and Japanese spreadsheets take the wide ones for the same."""
 
 COLUMNS = (
     "event",
@@ -97,4 +98,4 @@ def _rounded(seconds: float | None) -> float | None:
 
 def _cell(value: Any) -> Any:
     """Text from a model or a camera's name must stay text; a spreadsheet hides the quote."""
-    return f"'{value}" if isinstance(value, str) and value.lstrip(" ").startswith(FORMULA_STARTS) else value
+    return f"'{value}" if isinstance(value, str) and value.lstrip().startswith(FORMULA_STARTS) else value

@@ -13,6 +13,7 @@ from incidents import make_event, make_judged
 from vigil.cli import main
 from vigil.cli.event_table import strip
 from vigil.events import Evidence, Tier
+from vigil.report.event_export import as_csv
 from vigil.store import Store
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -107,6 +108,12 @@ def test_a_spreadsheet_runs_nothing_that_a_model_wrote(db: Path, capsys: Told, t
     assert str(out) in capsys.readouterr().err
     door, yard = csv.DictReader(io.StringIO(out.read_text(encoding="utf-8")))
     assert yard["text"] == '\'=HYPERLINK("x")' and yard["end_s"] == "" and door["windows"] == "2"
+
+
+@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", " =1", "\t=1", "\r\n=1", "＝1"])
+def test_a_cell_that_a_spreadsheet_would_run_becomes_text(text: str) -> None:
+    (row,) = csv.DictReader(io.StringIO(as_csv([make_event(text=text)], {}), newline=""))
+    assert row["text"] == f"'{text}"
 
 
 def test_a_watch_is_exported_as_subtitles_of_one_source(db: Path, capsys: Told) -> None:
