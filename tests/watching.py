@@ -49,15 +49,22 @@ def is_bright(request: Request) -> bool:
     return bool(last) and float(decode_jpeg(base64.b64decode(last)).mean()) > 128
 
 
-def film(path: Path, *, seconds: float, bright: Sequence[tuple[float, float]] = (), fps: int = 8) -> Path:
+def film(
+    path: Path,
+    *,
+    seconds: float,
+    bright: Sequence[tuple[float, float]] = (),
+    fps: int = 8,
+    size_wh: tuple[int, int] = (128, 96),
+) -> Path:
     """A small H.264 film, black but for the seconds named; a bar moves through it."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps)
-        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        (stream.width, stream.height), stream.pix_fmt = size_wh, "yuv420p"
         stream.options = {"g": str(fps), "preset": "ultrafast"}
         for number in range(round(seconds * fps)):
             lit = any(start <= number / fps < end for start, end in bright)
-            image = np.full((96, 128, 3), 230 if lit else 20, np.uint8)
+            image = np.full((size_wh[1], size_wh[0], 3), 230 if lit else 20, np.uint8)
             image[:, number % 120 : number % 120 + 8] = 128
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode(None))

@@ -5,12 +5,15 @@ opens, when its tier rises and when it ends; `end_s` is null while it goes on, `
 """
 
 import json
+import logging
 from typing import IO, Any
 
 from vigil.events.change import Change
 from vigil.events.judged import Judged
 from vigil.events.rules import Tiers
 from vigil.watch.observer import Observer
+
+log = logging.getLogger(__name__)
 
 
 class JsonLines(Observer):
@@ -19,6 +22,7 @@ class JsonLines(Observer):
     def __init__(self, file: IO[str], tiers: Tiers) -> None:
         self._file = file
         self._tiers = tiers
+        self._trouble = False
 
     def told(self, judged: Judged) -> None:
         verdict = judged.verdict
@@ -50,8 +54,16 @@ class JsonLines(Observer):
         )
 
     def _write(self, **line: Any) -> None:
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._file.flush()
+        """Writes a line; while the disk is full, lines wait in the file's buffer, and the watch goes on."""
+        try:
+            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            if not self._trouble:
+                log.error("JSON lines cannot be written: %s; watching goes on", error.strerror)
+            self._trouble = True
+            return
+        self._trouble = False
 
 
 def _rounded(seconds: float | None) -> float | None:

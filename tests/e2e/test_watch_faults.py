@@ -1,0 +1,277 @@
+"""What a watch survives: real processes, killed, frozen, replaced and run out of disk while it watches."""
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from judging import tokenized
+from rtsp_server import running as camera
+from scripted_server import ScriptedServer
+from vigil.events.judged import Judged
+from vigil.frames import Sampling
+from vigil.judge import Judge
+from vigil.judge.breaker import ENDPOINT_CAUSES
+from vigil.serving import Server, running
+from vigil.serving.process import free_port
+from vigil.sources.address import find_sources
+from vigil.sources.feed import FeedSettings
+from vigil.store import Store
+from vigil.tasks import Task
+from vigil.tiny import BASE_FOLDER
+from vigil.verdict import Cause
+from vigil.watch import Summary, Watch, WatchSettings
+from vigil.watch.state import Stage
+from watching import Notes, bright_server, film, watched
+
+pytestmark = pytest.mark.e2e
+
+QUICK = FeedSettings(open_timeout_s=1.0, read_timeout_s=1.0, first_retry_s=0.2, longest_retry_s=1.0)
+
+
+async def until(happens: Callable[[], Any], *, within_s: float) -> None:
+    """Waits until something is so; fails when it is not in time."""
+    give_up_s = time.monotonic() + within_s
+    while not happens():
+        assert time.monotonic() < give_up_s, "it did not happen in time"
+        await asyncio.sleep(0.05)
+
+
+@dataclass
+class Timed(Notes):
+    """Notes that also know when each verdict came."""
+
+    came_s: list[tuple[float, Judged]] = field(default_factory=list)
+
+    def judged(self, judged: Judged) -> None:
+        super().judged(judged)
+        self.came_s.append((time.monotonic(), judged))
+
+    def good(self, source: str, *, after_s: float = 0.0) -> list[float]:
+        """When the source got verdicts since a moment."""
+        return [at for at, j in self.came_s if at > after_s and j.source == source and j.verdict.cause is None]
+
+
+def free_again(process: "subprocess.Popen[str]") -> None:
+    """Kills a camera and waits until its port is free."""
+    process.kill()
+    process.wait(10)
+
+
+@pytest.mark.timeout(400)
+def test_a_server_killed_for_20_s_under_load_costs_only_unknowns(
+    tmp_path: Path, task: Task, sampling: Sampling
+) -> None:
+    yard = film(tmp_path / "yard.mp4", seconds=20, bright=[(6, 12)])
+    settings = WatchSettings(words="never")
+    log, key_file, port = tmp_path / "vllm.log", tmp_path / "key", free_port()
+    notes = Timed()
+    returned_s: list[float] = []
+
+    def serve() -> AbstractContextManager[Server]:
+        return running(BASE_FOLDER, port=port, name="tiny", task=task, sampling=sampling, log=log, key_file=key_file)
+
+    async def break_it(watch: Watch, first: Server, stack: ExitStack) -> None:
+        await until(lambda: len(notes.came_s) >= 12, within_s=60)
+        os.killpg(first.pid, signal.SIGKILL)
+        await asyncio.sleep(20)
+        await asyncio.to_thread(stack.enter_context, serve())
+        returned_s.append(time.monotonic())
+        await asyncio.sleep(8)
+        watch.stop()
+
+    async def run() -> Summary:
+        with ExitStack() as stack:
+            cameras = stack.enter_context(camera(yard))
+            first = stack.enter_context(serve())
+            addresses = find_sources([cameras.address(f"yard/{number}") for number in range(4)])
+            async with await Judge.connect(first.endpoint(), task, sampling, retries=0, deadline_s=10.0) as judge:
+                watch = Watch(addresses, judge=judge, settings=settings, observers=[notes])
+                breaking = asyncio.create_task(break_it(watch, first, stack))
+                summary = await watch.run()
+                await breaking
+                return summary
+
+    summary = asyncio.run(run())
+    causes = Counter(judged.verdict.cause for judged in notes.told_)
+    print(causes, [min(notes.good(s.name, after_s=returned_s[0])) - returned_s[0] for s in summary.sources])
+    assert summary.unaccounted == 0 and sum(causes.values()) == sum(state.cut for state in summary.sources)
+    assert causes[Cause.UNREACHABLE] > 4 and causes[None] > 12
+    assert causes.keys() <= {None, *ENDPOINT_CAUSES, Cause.DROPPED, Cause.CANCELLED}
+    for state in summary.sources:
+        assert min(notes.good(state.name, after_s=returned_s[0] - 5.0)) - returned_s[0] < 5.0
+
+
+@pytest.mark.timeout(200)
+def test_one_camera_in_trouble_leaves_the_other_alone_and_comes_back(tmp_path: Path) -> None:
+    small = film(tmp_path / "small.mp4", seconds=20)
+    large = film(tmp_path / "large.mp4", seconds=20, size_wh=(256, 192))
+    notes = Timed()
+    outages_s: dict[str, tuple[float, float, float]] = {}
+
+    async def run() -> Summary:
+        with ExitStack() as stack, bright_server() as server:
+            good, bad = (stack.enter_context(camera(small)) for _ in range(2))
+            names = [bad.address("bad"), good.address("good")]
+
+            async def break_it(watch: Watch) -> None:
+                mine = watch.states[names[0]]
+
+                async def lost_then_back(what: str, mend: Callable[[], object]) -> None:
+                    since_s = time.monotonic()
+                    await until(lambda: mine.stage is Stage.LOST, within_s=10)
+                    lost_s = time.monotonic()
+                    mend()
+                    mended_s = time.monotonic()
+                    await until(lambda: notes.good(names[0], after_s=mended_s), within_s=20)
+                    outages_s[what] = (lost_s - since_s, mended_s, time.monotonic() - mended_s)
+
+                await until(lambda: notes.good(names[0]), within_s=20)
+                os.kill(bad.process.pid, signal.SIGSTOP)
+                await lost_then_back("frozen", lambda: os.kill(bad.process.pid, signal.SIGCONT))
+                free_again(bad.process)
+                mute = stack.enter_context(camera(small, port=bad.port, options=["--mute"]))
+
+                def another_size() -> None:
+                    free_again(mute.process)
+                    stack.enter_context(camera(large, port=bad.port))
+
+                await lost_then_back("killed, then mute, then of another size", another_size)
+                watch.stop()
+
+            tasks: list[asyncio.Task[None]] = []
+            summary = await watched(
+                server,
+                names,
+                notes,
+                words="never",
+                feed=QUICK,
+                on_start=lambda watch: tasks.append(asyncio.create_task(_after_start(break_it, watch))),
+            )
+            await asyncio.gather(*tasks)
+            return summary
+
+    summary = asyncio.run(run())
+    print(outages_s)
+    bad, good = summary.sources
+    assert summary.unaccounted == 0 and bad.size_wh == (256, 192) and bad.connections >= 3
+    assert good.connections == 1 and set(good.unknown) <= {Cause.CANCELLED}
+    came = notes.good(good.name)
+    assert max(later - before for before, later in pairwise(came)) < 3.5
+
+
+async def _after_start(break_it: Callable[[Watch], Awaitable[None]], watch: Watch) -> None:
+    await until(lambda: watch.states, within_s=5)
+    await break_it(watch)
+
+
+@pytest.fixture
+def bright() -> Iterator[ScriptedServer]:
+    with bright_server() as server:
+        server.routes["/tokenize"] = tokenized({"是的": [7], "没有": [9]})
+        yield server
+
+
+@contextmanager
+def watcher(folder: Path, server: ScriptedServer, *words: str) -> Iterator["subprocess.Popen[str]"]:
+    """`vigil watch` in a process of its own, with its store and lines in `folder`."""
+    options = ["--url", server.url, "--store", str(folder / "events.db"), "--jsonl", str(folder / "lines.jsonl")]
+    command = [sys.executable, "-m", "vigil", "watch", *words, *options, "--max-pixels", "12288"]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.DEVNULL, stderr=log)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait(10)
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    """The JSON lines that are whole so far."""
+    path = folder / "lines.jsonl"
+    whole = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in whole]
+
+
+@pytest.mark.timeout(120)
+def test_a_watcher_killed_in_an_event_has_every_announced_event_and_closes_the_open_one(
+    tmp_path: Path, bright: ScriptedServer
+) -> None:
+    fight = film(tmp_path / "fight.mp4", seconds=60, bright=[(0, 6), (20, 60)])
+    with watcher(tmp_path, bright, str(fight), "--realtime") as first:
+        asyncio.run(
+            until(lambda: len({line["event"] for line in lines(tmp_path) if "event" in line}) == 2, within_s=50)
+        )
+        first.send_signal(signal.SIGKILL)
+        first.wait(10)
+    announced = {line["event"] for line in lines(tmp_path) if "event" in line}
+    with sqlite3.connect(tmp_path / "events.db") as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    with Store.open(tmp_path / "events.db") as store:
+        assert announced <= {event.id for event in store.find_events()} and len(store.open_events()) == 1
+    (tmp_path / "lines.jsonl").unlink()
+    with watcher(tmp_path, bright, str(fight), "--realtime") as second:
+        asyncio.run(until(lambda: lines(tmp_path), within_s=30))
+        second.send_signal(signal.SIGINT)
+        assert second.wait(20) == 0
+    with Store.open(tmp_path / "events.db") as store:
+        events = {event.id: event for event in store.find_events()}
+        assert announced <= events.keys() and not store.open_events()
+    assert "the watcher stopped" in {events[id].closed_because for id in announced}
+
+
+@pytest.mark.timeout(120)
+def test_a_full_disk_stops_no_watch_and_nothing_is_lost_when_there_is_room_again(
+    tmp_path: Path, bright: ScriptedServer
+) -> None:
+    fights = [(start, start + 4.0) for start in range(4, 60, 14)]
+    video = film(tmp_path / "fights.mp4", seconds=60, bright=fights)
+    with watcher(tmp_path, bright, str(video), "--realtime", "--set", "words=never") as process:
+        asyncio.run(until(lambda: [line for line in lines(tmp_path) if "event" not in line], within_s=30))
+        hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1000, hard))
+        log = tmp_path / "log"
+        asyncio.run(until(lambda: "announced but not stored" in log.read_text(), within_s=40))
+        asyncio.run(asyncio.sleep(5))
+        assert process.poll() is None
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        assert process.wait(60) == 0
+    assert "can be written to again" in log.read_text()
+    written = lines(tmp_path)
+    with Store.open(tmp_path / "events.db") as store:
+        stored = store.find_events()
+        verdicts, _ = store.session_log(store.sessions("fights.mp4")[0])
+    assert len(stored) == len(fights) == len({line["event"] for line in written if "event" in line})
+    assert len(verdicts) == sum("event" not in line for line in written)
+
+
+@pytest.mark.timeout(60)
+def test_ctrl_c_ends_a_watch_cleanly_and_everything_is_written(tmp_path: Path, bright: ScriptedServer) -> None:
+    fight = film(tmp_path / "fight.mp4", seconds=60, bright=[(0, 60)])
+    with watcher(tmp_path, bright, str(fight), "--realtime") as process:
+        asyncio.run(until(lambda: any("event" in line for line in lines(tmp_path)), within_s=30))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(15) == 0
+    assert "Traceback" not in (tmp_path / "log").read_text()
+    last = [line for line in lines(tmp_path) if "event" in line][-1]
+    assert last["end_s"] is not None
+    with Store.open(tmp_path / "events.db") as store:
+        [event] = store.find_events()
+        assert event.closed_because == "stopped" and {file.kind for file in store.media(event.id)} == {
+            "snapshots",
+            "clips",
+        }
