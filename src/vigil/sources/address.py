@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from vigil.errors import SourceError, UsageError
 from vigil.sources.videos import find_videos
@@ -25,11 +25,12 @@ CAMERA_FILE_BYTES = 64_000
 EXAMPLE = "rtsp://HOST/PATH"
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):(//)?")
-_ANY_ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S*")
+# Each of these reads a text once, however long: it may come from a stranger.
+_ANY_ADDRESS = re.compile(r"(?<![a-zA-Z0-9+.-])[a-zA-Z0-9+.-]+://\S*")
 _USERINFO = re.compile(r"://\S*@")
-_VALUE = r"[^&;/?#\s'\"]+"
-_SECRET = re.compile(rf"(?i)([\w.-]*(?:pass|pwd|secret|token|auth|cred|signature|apikey|api_key)[\w.-]*=){_VALUE}")
-_SHORT_SECRET = re.compile(rf"(?i)(?<=[/?&;])((?:[\w.-]*key|user\w*|usr|login|u|p|pw|sig|sid|session|ticket)=){_VALUE}")
+_SETTING = re.compile(r"(?<![\w.%-])([\w.%-]+)=[^&;/?#\s'\"]+")
+_TELLING = re.compile(r"(?i)pass|pwd|secret|token|auth|cred|signature|api_?key")
+_TELLING_IN_ADDRESS = re.compile(rf"(?i){_TELLING.pattern[4:]}|key$|^user|^(usr|login|u|p|pw|sig|sid|session|ticket)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,16 @@ class Address:
 
 def redact(text: str) -> str:
     """A text in which no address shows a user, a password, a token or a key."""
-    return _SECRET.sub(r"\1***", _ANY_ADDRESS.sub(_redact_address, text))
+    return _without(_TELLING, _ANY_ADDRESS.sub(_redact_address, text))
 
 
 def _redact_address(match: re.Match[str]) -> str:
-    return _SHORT_SECRET.sub(r"\1***", _USERINFO.sub("://", match[0]))
+    return _without(_TELLING_IN_ADDRESS, _USERINFO.sub("://", match[0]))
+
+
+def _without(telling: re.Pattern[str], text: str) -> str:
+    """A text in which values of settings such as `password=` are left out."""
+    return _SETTING.sub(lambda m: f"{m[1]}=***" if telling.search(unquote(m[1])) else m[0], text)
 
 
 def find_sources(words: Sequence[str]) -> list[Address]:

@@ -10,12 +10,18 @@ import time
 from collections import deque
 
 FAR_S = 2.0
-"""Stamps that are this far from the arrival of their pictures are believed anew from here on."""
+"""Stamps that stay this far from the arrival of their pictures are set anew."""
+
+PATIENCE_S = 1.0
+"""What a network held up comes late, but all at once; a clock that was set back goes on being late."""
+
+BURST_S = 5.0
+"""At the start of a connection a camera may send at once what it had gathered."""
 
 GIVE_S = 0.001
 """Seconds a second by which the stamps may be slower: real clocks differ by a tenth of this."""
 
-DOUBTS = 3
+DOUBTS = 2
 DOUBT_WITHIN_S = 60.0
 """A camera whose stamps were wrong this often within this time is timed by arrival alone."""
 
@@ -34,8 +40,10 @@ class ArrivalClock:
         self.repeats = 0
         self._shift_s: float | None = None
         self._last_s: float | None = None
+        self._first_s = 0.0
         self._seen_s = 0.0
-        self._pulled_s = 0.0
+        self._late_since_s: float | None = None
+        self._pulled_s, self._late_since_s = 0.0, None
         self._doubts: deque[float] = deque(maxlen=DOUBTS)
 
     def locate(self, stamp_s: float | None, *, arrived_s: float) -> float:
@@ -43,9 +51,10 @@ class ArrivalClock:
         if stamp_s is None or not self.trusted:
             return arrived_s
         if self._shift_s is None:
-            self._shift_s, self._seen_s = arrived_s - stamp_s, arrived_s
+            self._shift_s = arrived_s - stamp_s
+            self._first_s = self._seen_s = arrived_s
         late_s = arrived_s - stamp_s - self._shift_s
-        if abs(late_s) > FAR_S:
+        if self._is_wrong(late_s, arrived_s):
             self._correct(arrived_s)
             self._shift_s = arrived_s - stamp_s
             return arrived_s
@@ -63,20 +72,29 @@ class ArrivalClock:
         self._last_s = time_s
         return time_s
 
+    def _is_wrong(self, late_s: float, arrived_s: float) -> bool:
+        """Whether the stamps are beyond belief: far ahead of arrival, or far behind it for a while."""
+        if late_s <= FAR_S:
+            self._late_since_s = None
+            return late_s < -FAR_S
+        if self._late_since_s is None:
+            self._late_since_s = arrived_s
+        return arrived_s - self._late_since_s >= PATIENCE_S
+
     def _pull_s(self, late_s: float, arrived_s: float) -> float:
         """How far the stamps move: back at once when ahead of arrival, forward only little by little."""
         elapsed_s, self._seen_s = arrived_s - self._seen_s, arrived_s
         if late_s >= 0:
             return min(late_s, GIVE_S * elapsed_s)
-        # What has gathered in a buffer comes all at once at the start; a fast clock goes on and on.
-        self._pulled_s -= late_s
+        if arrived_s - self._first_s > BURST_S:
+            self._pulled_s -= late_s
         if self._pulled_s > FAR_S:
             self._correct(arrived_s)
         return late_s
 
     def _correct(self, now_s: float) -> None:
         self.corrections += 1
-        self._pulled_s = 0.0
+        self._pulled_s, self._late_since_s = 0.0, None
         self._doubts.append(now_s)
         if len(self._doubts) == DOUBTS and now_s - self._doubts[0] <= DOUBT_WITHIN_S:
             self.trusted = False

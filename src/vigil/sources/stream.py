@@ -29,6 +29,11 @@ HTTP_PROTOCOLS = "http,https,httpproxy,tcp,tls,crypto"
 BY_ARRIVAL = frozenset({"mpjpeg", "mjpeg"})
 """These carry no times of their own; FFmpeg makes some up, 25 a second."""
 
+HINTS = {
+    av.error.HTTPUnauthorizedError: "; check user and password",
+    av.error.InvalidDataError: "; it sends no video that can be read",
+}
+
 PROBE_S = 2.0
 MICROSECONDS = containers.MICROSECONDS
 
@@ -113,11 +118,13 @@ class StreamCamera:
 
     def _try_open(self) -> Any:
         limit_s, began_s = self._settings.open_timeout_s, time.monotonic()
+        # At its first timeout an RTSP connection still hands out what it had gathered, so it waits twice.
+        read_s = self._read_timeout_s / (2 if self._is_rtsp else 1)
         try:
             return av.open(
                 self._location,
                 container_options=dict(self._options()),
-                timeout=(limit_s, self._read_timeout_s),
+                timeout=(limit_s, read_s),
                 metadata_errors="replace",
             )
         except containers.UNREADABLE as error:
@@ -140,18 +147,15 @@ class StreamCamera:
                 "rw_timeout": patience_us,
                 "live_start_index": "-1",
             }
-        # At the first timeout of an RTSP connection FFmpeg still hands out what it had gathered, so it waits twice.
-        half_us = str(round(self._read_timeout_s / 2 * MICROSECONDS))
         return common | {
             "protocol_whitelist": RTSP_PROTOCOLS,
             "rtsp_transport": "tcp",
             "allowed_media_types": "video",
-            "timeout": half_us,
         }
 
     def _why(self, error: BaseException, *, waited_s: float, limit_s: float) -> str:
         """Why there are no pictures, in words that hold no password."""
         if waited_s >= 0.9 * limit_s or isinstance(error, TimeoutError | av.error.ExitError):
             return f"silent for {limit_s:g} s"
-        hint = "; check user and password" if isinstance(error, av.error.HTTPUnauthorizedError) else ""
-        return redact(containers.reason(error)) + hint
+        hints = (hint for kind, hint in HINTS.items() if isinstance(error, kind))
+        return redact(containers.reason(error)) + next(hints, "")

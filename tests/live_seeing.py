@@ -1,0 +1,89 @@
+"""Following a live feed in a thread of its own, as the watcher does, with what it told and when."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from vigil.frames import Frame, Sampling
+from vigil.sources.address import find_sources
+from vigil.sources.feed import Connected, Disconnected, Feed, FeedSettings, Signal, open_feed
+
+
+@dataclass
+class Seen:
+    """What a feed has told so far, each with the `time.monotonic()` at which it came."""
+
+    feed: Feed
+    stop: threading.Event
+    told: list[tuple[float, Signal]] = field(default_factory=list)
+    news: threading.Condition = field(default_factory=threading.Condition)
+    ended_s: float | None = None
+
+    def follow(self) -> None:
+        """Takes signals until there are no more."""
+        for signal in self.feed.signals():
+            with self.news:
+                self.told.append((time.monotonic(), signal))
+                self.news.notify_all()
+        with self.news:
+            self.ended_s = time.monotonic()
+            self.news.notify_all()
+
+    def wait(self, kind: type, *, number: int = 1, within_s: float = 20.0) -> float:
+        """When the signal number `number` of a kind came; waits for it."""
+        self._until(lambda: len(self.of(kind)) >= number or self.ended_s is not None, within_s)
+        times = self.of(kind)
+        assert len(times) >= number, f"{len(times)} of {number} {kind.__name__} within {within_s} s: {self.others}"
+        return times[number - 1]
+
+    def wait_after(self, kind: type, after_s: float, *, within_s: float = 20.0) -> float:
+        """Seconds from `after_s` (`time.monotonic()`) to the next signal of a kind."""
+        self._until(lambda: any(at > after_s for at in self.of(kind)), within_s)
+        later = [at for at in self.of(kind) if at > after_s]
+        assert later, f"no {kind.__name__} within {within_s} s: {self.others}"
+        return later[0] - after_s
+
+    def until_ended(self, *, within_s: float) -> None:
+        """Waits until the feed has ended."""
+        self._until(lambda: self.ended_s is not None, within_s)
+
+    def _until(self, there: Callable[[], bool], within_s: float) -> None:
+        with self.news:
+            self.news.wait_for(there, within_s)
+
+    def of(self, kind: type) -> list[float]:
+        """When signals of a kind came."""
+        return [at for at, signal in self.told if isinstance(signal, kind)]
+
+    @property
+    def frames(self) -> list[Frame]:
+        return [signal for _, signal in self.told if isinstance(signal, Frame)]
+
+    @property
+    def others(self) -> list[Connected | Disconnected]:
+        return [signal for _, signal in self.told if not isinstance(signal, Frame)]
+
+    @property
+    def reasons(self) -> list[str]:
+        return [signal.reason for signal in self.others if isinstance(signal, Disconnected)]
+
+
+@contextmanager
+def following(
+    location: str, *, settings: FeedSettings, sampling: Sampling | None = None, footage_s: float = 0.0
+) -> Iterator[Seen]:
+    """Follows a source until the end of the `with`; fails when it does not stop soon after it was told to."""
+    stop = threading.Event()
+    (address,) = find_sources([location])
+    feed = open_feed(address, sampling or Sampling(), stop=stop, settings=settings, footage_s=footage_s)
+    seen = Seen(feed, stop)
+    thread = threading.Thread(target=seen.follow, daemon=True)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        thread.join(2 * max(settings.read_timeout_s, settings.open_timeout_s, settings.hls_timeout_s) + 1)
+        assert not thread.is_alive(), "the feed does not stop"

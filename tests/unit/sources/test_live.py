@@ -1,0 +1,212 @@
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+import http_camera
+import rtsp_server
+from films import Film, number_in, shoot
+from live_seeing import following
+from vigil.errors import SourceError
+from vigil.frames import RGB, Frame, Sampling
+from vigil.sources.address import find_sources
+from vigil.sources.feed import Connected, Disconnected, FeedSettings, open_feed
+from vigil.sources.footage import FileFootage, Footage
+from vigil.sources.live import LiveFeed
+
+SOON = FeedSettings(
+    open_timeout_s=1.0, read_timeout_s=0.5, hls_timeout_s=2.5, first_retry_s=0.1, longest_retry_s=0.2, steady_s=5
+)
+BLACK: RGB = np.zeros((64, 64, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def yard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty seconds of H.264 that a server can play from its start."""
+    path = tmp_path_factory.mktemp("films") / "yard.mp4"
+    options = {"g": "25", "bf": "0", "preset": "ultrafast"}
+    shoot(path, frames=500, options=options, container_options={"movflags": "faststart"})
+    return path
+
+
+@pytest.fixture(scope="module")
+def rtsp(yard: Path) -> Iterator[rtsp_server.Running]:
+    with rtsp_server.running(yard, options=["--login", "admin:right"]) as camera:
+        yield camera
+
+
+@pytest.fixture
+def http(yard: Path) -> Iterator[http_camera.HttpCamera]:
+    with http_camera.serving(yard) as camera:
+        yield camera
+
+
+def test_an_rtsp_camera_gives_two_frames_a_second_and_clips_of_what_it_sent(
+    rtsp: rtsp_server.Running, tmp_path: Path
+) -> None:
+    with following(rtsp.address(login="admin:right"), settings=SOON, footage_s=30) as seen:
+        seen.wait(Frame, number=4)
+        clip = tmp_path / "clip.mp4"
+        seen.feed.footage.clip(clip, from_s=0.0, to_s=60.0)
+        seen.feed.footage.snapshot(tmp_path / "snapshot.jpg", at_s=seen.frames[-1].time_s)
+    connected = seen.others[0]
+    assert isinstance(connected, Connected)
+    assert (connected.size_wh, connected.codec) == ((320, 240), "h264")
+    assert all(0.45 < after.time_s - before.time_s < 0.75 for before, after in pairwise(seen.frames[1:]))
+    shown = [number_in(frame.image) for frame in seen.frames]
+    assert all(before < after for before, after in pairwise(shown))
+    epoch_s = seen.feed.epoch_s
+    assert epoch_s is not None
+    assert all(abs((f.captured_s or 0) - epoch_s - f.time_s) < 0.5 for f in seen.frames)
+    with av.open(str(clip)) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 20
+
+
+def test_no_password_reaches_a_reason_a_log_or_the_screen(
+    rtsp: rtsp_server.Running,
+    http: http_camera.HttpCamera,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    locations = [
+        rtsp.address(login="admin:hunter2"),
+        http.address("nowhere?password=hunter2").replace("//", "//admin:hunter2@"),
+        "http://admin:hunter2@127.0.0.1:9/x?token=hunter2",
+        "rtsp://admin:hunter2@127.0.0.1:9/x",
+        "https://admin:hunter2@nowhere.invalid/x",
+    ]
+    told = ""
+    with caplog.at_level(logging.DEBUG):
+        for location in locations:
+            with following(location, settings=SOON) as seen:
+                seen.wait(Disconnected)
+            told += f"{seen.others} {seen.feed.problems}\n"
+    captured = capfd.readouterr()
+    assert "hunter2" not in told + caplog.text + captured.out + captured.err
+    assert captured.err == ""
+    assert "401 Unauthorized" in told
+    assert "check user and password" in told
+    assert "404 Not Found" in told
+    assert "Connection refused" in told
+
+
+def test_an_mjpeg_camera_is_timed_by_arrival_as_its_clock_is_made_up(http: http_camera.HttpCamera) -> None:
+    with following(http.address("live.mjpg"), settings=SOON) as seen:
+        seen.wait(Frame, number=4)
+    assert seen.others == [Connected((320, 240), 25.0, "mjpeg", pytest.approx(0.2, abs=0.6))]
+    assert [number_in(frame.image) for frame in seen.frames[:4]] == pytest.approx([0, 5, 10, 15], abs=1)
+
+
+def test_a_stream_that_freezes_is_lost_and_comes_back(http: http_camera.HttpCamera) -> None:
+    with following(http.address("live.mjpg"), settings=SOON) as seen:
+        seen.wait(Frame)
+        http.frozen.set()
+        frozen_s = time.monotonic()
+        assert seen.wait(Disconnected) - frozen_s < 1.0
+        http.frozen.clear()
+        assert seen.wait_after(Connected, frozen_s) < 4
+    assert seen.reasons[0] == "silent for 0.5 s"
+    times = [frame.time_s for frame in seen.frames]
+    assert times == sorted(times)
+
+
+def test_a_live_playlist_starts_at_its_last_piece_and_goes_on_at_its_own_pace(http: http_camera.HttpCamera) -> None:
+    with following(http.address("live.m3u8"), settings=SOON) as seen:
+        seen.wait(Frame, number=5)
+    assert not seen.reasons
+    times = [frame.time_s for frame in seen.frames]
+    assert all(0.4 < after - before < 0.9 for before, after in pairwise(times))
+    assert number_in(seen.frames[0].image) == 50
+    came = seen.of(Frame)
+    assert 1.5 < came[4] - came[0] < 4
+
+
+def test_a_file_on_a_server_plays_at_its_own_pace(http: http_camera.HttpCamera) -> None:
+    with following(http.address("film.mp4"), settings=SOON) as seen:
+        seen.wait(Frame, number=3)
+    came = seen.of(Frame)
+    assert 0.9 < came[2] - came[0] < 2
+
+
+@pytest.mark.parametrize("path", ["mute", "mute?list.m3u8"])
+def test_a_server_that_never_answers_is_lost(http: http_camera.HttpCamera, path: str) -> None:
+    with following(http.address(path), settings=SOON) as seen:
+        seen.wait(Disconnected)
+    assert seen.reasons[0] == "silent for 1 s"
+
+
+def test_a_playlist_cannot_make_the_watcher_read_files(http: http_camera.HttpCamera) -> None:
+    with following(http.address("evil.m3u8"), settings=SOON) as seen:
+        seen.wait(Disconnected)
+    assert not seen.frames
+
+
+def test_something_else_than_video_is_lost_with_a_reason(http: http_camera.HttpCamera) -> None:
+    with following(http.address("page"), settings=SOON) as seen:
+        seen.wait(Disconnected, number=2)
+    assert seen.reasons[0] == "Invalid data found when processing input; it sends no video that can be read"
+
+
+def test_the_wait_for_the_next_attempt_ends_when_told_to_stop() -> None:
+    patient = FeedSettings(first_retry_s=60, longest_retry_s=60)
+    with following("rtsp://127.0.0.1:9/x", settings=patient) as seen:
+        seen.wait(Disconnected)
+        began_s = time.monotonic()
+    assert time.monotonic() - began_s < 1
+
+
+class Doors:
+    """A camera whose connections are scripted: so many frames each, then a reason."""
+
+    def __init__(self, *connections: int) -> None:
+        self.connections = list(connections)
+        self.footage: Footage = FileFootage(Path(os.devnull))
+        self.problems = ("a scratch on the lens",)
+
+    def session(self, *, started_s: float) -> Iterator[Connected | Frame]:
+        for _ in range(self.connections.pop(0)):
+            yield Frame(BLACK, time.monotonic() - started_s)
+        raise SourceError("the door fell shut")
+
+
+def test_every_end_of_a_connection_is_told_and_time_goes_on() -> None:
+    stop = threading.Event()
+    feed = LiveFeed(Doors(2, 0, 1, 0), stop=stop, settings=FeedSettings(first_retry_s=0.01, longest_retry_s=0.02))
+    seen = []
+    for signal in feed.signals():
+        seen.append(signal)
+        if feed.disconnects == 4:
+            stop.set()
+    kinds = [type(signal).__name__ for signal in seen]
+    assert kinds == ["Frame", "Frame", *["Disconnected"] * 2, "Frame", *["Disconnected"] * 2]
+    times = [signal.time_s for signal in seen if isinstance(signal, Frame)]
+    assert times == sorted(times)
+    assert feed.problems == ("a scratch on the lens", "connection lost or not made 4 times")
+
+
+def test_nothing_is_told_once_it_has_stopped() -> None:
+    stop = threading.Event()
+    stop.set()
+    assert list(LiveFeed(Doors(3), stop=stop, settings=FeedSettings()).signals()) == []
+
+
+def test_a_consumer_that_goes_away_closes_the_connection(http: http_camera.HttpCamera) -> None:
+    (address,) = find_sources([http.address("live.mjpg")])
+    signals = open_feed(address, Sampling(), stop=threading.Event(), settings=SOON, footage_s=5).signals()
+    next(signals)
+    signals.close()  # type: ignore[attr-defined]
+    assert list(signals) == []
+
+
+def test_a_stopped_file_gives_no_frame(film: Film) -> None:
+    (address,) = find_sources([str(film("a.mp4", frames=1))])
+    stop = threading.Event()
+    stop.set()
+    assert len(list(open_feed(address, Sampling(), stop=stop).signals())) == 1
