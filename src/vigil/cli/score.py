@@ -3,12 +3,13 @@
 vigil score --data data --model fight-lora --json score.json
 vigil score clips/ --url http://127.0.0.1:8000/v1 --model base --against fight-lora
 vigil score --combine fold-*.json
+vigil score --timeline long.csv long.mp4
 """
 
 import asyncio
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from vigil.cli.score_progress import ScoreProgress
+from vigil.cli.timeline import score_videos
 from vigil.errors import JobError, UsageError
 from vigil.judge import Endpoint, read_key
 from vigil.judge.endpoint import DEFAULT_URL
@@ -52,6 +54,8 @@ DeadlineS = Annotated[float, typer.Option(help="Seconds for one request, its wai
 RuleOption = Annotated[Rule, typer.Option(help="How the windows of a clip are combined (docs/scoring.md).")]
 Threshold = Annotated[float, typer.Option(help="Probability from which a clip is called an alarm.", min=0, max=1)]
 Limit = Annotated[int | None, typer.Option(help="Only so many clips, drawn by a fixed seed.", min=1)]
+Timeline = Annotated[Path | None, typer.Option(help="CSV of onsets: the paths are long videos (docs/timeline.md).")]
+WatchConfig = Annotated[str, typer.Option(help="For --timeline: how to watch, a name in configs/watch or a path.")]
 Strict = Annotated[bool, typer.Option("--strict", help="A contract that differs is an error.")]
 
 
@@ -77,6 +81,8 @@ def score(
     threshold: Threshold = 0.5,
     limit: Limit = None,
     strict: Strict = False,
+    timeline: Timeline = None,
+    watch_config: WatchConfig = "default",
 ) -> None:
     """Scores a served model on labelled clips: accuracy, ROC AUC, calibration, unknowns, speed.
 
@@ -84,6 +90,26 @@ def score(
     """
     if combine:
         combine_folds(paths or [], json_file=json_file)
+        return
+    if timeline is not None:
+        refuse_with_timeline({"--data": data, "--against": against, "--limit": limit})
+        named = {
+            "url": url,
+            "model": model,
+            "task": task,
+            "model_dir": model_dir,
+            "max_pixels": max_pixels,
+            "in_flight": None if in_flight == IN_FLIGHT else in_flight,
+        }
+        score_videos(
+            paths or [],
+            timeline,
+            named={key: value for key, value in named.items() if value is not None},
+            api_key=read_key(key_file),
+            config=watch_config,
+            out=out,
+            json_file=json_file,
+        )
         return
     endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file))
     ground = find_ground(
@@ -97,6 +123,13 @@ def score(
     scored = score_all(endpoints, ground, settings=settings, out=out)
     report(scored, ground, out=out, json_file=json_file)
     require_answers([one.score for one in scored])
+
+
+def refuse_with_timeline(options: Mapping[str, object]) -> None:
+    """Raises UsageError where an option is given that a score of long videos cannot heed."""
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise UsageError(f"{', '.join(given)} cannot go with --timeline, which watches the videos that are named")
 
 
 def score_all(endpoints: Sequence[Endpoint], ground: Ground, *, settings: Settings, out: Path) -> list[Scored]:

@@ -16,57 +16,61 @@ def score_table(scores: Sequence[Score]) -> str:
         rows += _window_rows(windows)
     if any(score.pace.requests for score in scores):
         rows += _pace_rows(scores)
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _rows(columns: Sequence[Figures]) -> list[tuple[str, ...]]:
     return [
         ("clips", *(str(f.n) for f in columns)),
-        ("accuracy", *(_with_interval(f.accuracy, f.accuracy_ci95) for f in columns)),
+        ("accuracy", *(with_interval(f.accuracy, f.accuracy_ci95) for f in columns)),
         ("always the commoner class", *(f"{f.baseline_majority:.3f}" for f in columns)),
-        ("ROC AUC", *(_with_interval(f.roc_auc, f.roc_auc_ci95) for f in columns)),
+        ("ROC AUC", *(with_interval(f.roc_auc, f.roc_auc_ci95) for f in columns)),
         ("precision", *(f"{f.precision:.3f}" for f in columns)),
         ("recall", *(f"{f.recall:.3f}" for f in columns)),
         ("F1", *(f"{f.f1:.3f}" for f in columns)),
-        ("calibration error", *(_plain(f.ece) for f in columns)),
+        ("calibration error", *(plain(f.ece) for f in columns)),
         ("tp fp fn tn", *(" ".join(str(count) for count in f.confusion.values()) for f in columns)),
-        ("unknown", *(_causes(f.unknown) for f in columns)),
+        ("unknown", *(causes_text(f.unknown) for f in columns)),
     ]
 
 
 def _window_rows(columns: Sequence[Figures]) -> list[tuple[str, ...]]:
     return [
         ("windows", *(str(f.n) for f in columns)),
-        ("windows: accuracy", *(_with_interval(f.accuracy, f.accuracy_ci95) for f in columns)),
-        ("windows: ROC AUC", *(_with_interval(f.roc_auc, f.roc_auc_ci95) for f in columns)),
-        ("windows: unknown", *(_causes(f.unknown) for f in columns)),
+        ("windows: accuracy", *(with_interval(f.accuracy, f.accuracy_ci95) for f in columns)),
+        ("windows: ROC AUC", *(with_interval(f.roc_auc, f.roc_auc_ci95) for f in columns)),
+        ("windows: unknown", *(causes_text(f.unknown) for f in columns)),
     ]
 
 
 def _pace_rows(scores: Sequence[Score]) -> list[tuple[str, ...]]:
     return [
-        ("latency p50 / p95", *(f"{_plain(s.pace.p50_ms, 0)} / {_plain(s.pace.p95_ms, 0)} ms" for s in scores)),
-        ("requests/s", *(_plain(score.pace.requests_per_s, 1) for score in scores)),
+        ("latency p50 / p95", *(f"{plain(s.pace.p50_ms, 0)} / {plain(s.pace.p95_ms, 0)} ms" for s in scores)),
+        ("requests/s", *(plain(score.pace.requests_per_s, 1) for score in scores)),
     ]
 
 
-def _plain(value: float | None, digits: int = 3) -> str:
+def plain(value: float | None, digits: int = 3) -> str:
+    """A figure, or a dash."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _with_interval(value: float | None, interval: Interval | None) -> str:
+def with_interval(value: float | None, interval: Interval | None) -> str:
+    """A figure with its interval, or a word on why there is none."""
     if value is None:
         return "- (one class only)"
     beside = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
     return f"{value:.3f}{beside}"
 
 
-def _causes(unknown: dict[str, int]) -> str:
+def causes_text(unknown: dict[str, int]) -> str:
+    """How many are unknown, and why."""
     causes = ", ".join(f"{cause} {count}" for cause, count in unknown.items())
     return f"{sum(unknown.values())} ({causes})" if unknown else "0"
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+def aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows of cells as lines of text, in columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     return "\n".join(line.rstrip() for line in lines)

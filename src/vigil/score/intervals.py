@@ -1,4 +1,4 @@
-"""How sure a figure is: Wilson's interval for shares, DeLong's and the bootstrap's for areas, McNemar's test.
+"""How sure a figure is: intervals of shares, counts and areas (Wilson, Poisson, DeLong, bootstrap); McNemar's test.
 
 Formulas and their sources are in `docs/scoring.md`. Everything here is deterministic: resampling is seeded.
 """
@@ -31,6 +31,12 @@ def wilson(successes: int, n: int) -> Interval:
     low = 0.0 if successes == 0 else centre - half
     high = 1.0 if successes == n else centre + half
     return low, high
+
+
+def poisson(count: int) -> Interval:
+    """The exact 95 % interval (Garwood's) of the mean of which `count` were seen."""
+    low = 0.0 if count == 0 else float(stats.chi2.ppf(0.025, 2 * count) / 2)
+    return low, float(stats.chi2.ppf(0.975, 2 * count + 2) / 2)
 
 
 def delong(p_alarm: Floats, is_alarm: Flags) -> Interval | None:

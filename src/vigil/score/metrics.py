@@ -75,6 +75,20 @@ def roc_auc(p_alarm: Floats, is_alarm: Flags) -> float | None:
     return float((ranks[is_alarm].sum() - alarms * (alarms + 1) / 2) / (alarms * normals))
 
 
+def average_precision(p_alarm: Floats, is_alarm: Flags) -> float | None:
+    """The precision at each alarm's probability, averaged over the alarms; None where there is none.
+
+    Guessing gives the share of alarms. As `sklearn.metrics.average_precision_score`, ties included.
+    """
+    alarms = int(is_alarm.sum())
+    if alarms == 0:
+        return None
+    order = np.argsort(-p_alarm, kind="stable")
+    last_of_ties = np.flatnonzero(np.diff(p_alarm[order], append=-1.0) != 0)
+    hits = np.cumsum(is_alarm[order])[last_of_ties]
+    return float(np.sum(np.diff(hits, prepend=0) * hits / (last_of_ties + 1)) / alarms)
+
+
 def roc_curve(p_alarm: Floats, is_alarm: Flags) -> tuple[Floats, Floats]:
     """The ROC curve as (false alarm rates, hit rates), one point for each distinct probability."""
     order = np.argsort(-p_alarm, kind="stable")

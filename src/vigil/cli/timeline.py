@@ -1,0 +1,174 @@
+"""`vigil score --timeline`: how well a watch of long videos finds incidents whose onsets are known.
+
+The videos are watched as `vigil watch` watches files (every window, nothing dropped), then scored against the truth.
+"""
+
+import asyncio
+import re
+import signal
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from vigil.cli.watch import settings_of
+from vigil.cli.watch_table import WatchTable
+from vigil.errors import JobError, SourceError, UsageError
+from vigil.events.change import Change
+from vigil.events.event import Event
+from vigil.events.judged import Judged
+from vigil.report.timeline_picture import write_timeline
+from vigil.report.timeline_table import timeline_table
+from vigil.score.timeline import Span, TimelineScore, Watched, read_truth, score_timeline
+from vigil.sources.address import Address, find_sources
+from vigil.sources.fullrate import shape_of
+from vigil.watch import Observer, Summary, Watch, WatchSettings
+from vigil.watch.job import run_job
+
+
+@dataclass
+class Notes(Observer):
+    """Everything that a watch said, by source; a verdict of the same window replaces the earlier one."""
+
+    verdicts: dict[str, dict[int, Judged]] = field(default_factory=dict)
+    incidents: dict[str, dict[str, Event]] = field(default_factory=dict)
+
+    def judged(self, judged: Judged) -> None:
+        self.verdicts.setdefault(judged.source, {})[judged.window] = judged
+
+    def told(self, judged: Judged) -> None:
+        self.judged(judged)
+
+    def changed(self, change: Change) -> None:
+        self.incidents.setdefault(change.event.source, {})[change.event.id] = change.event
+
+    def of(self, address: Address, spans: tuple[Span, ...]) -> Watched:
+        """What was said of one source, beside its truth."""
+        return Watched(
+            name=address.name,
+            spans=spans,
+            judged=tuple(self.verdicts.get(address.name, {}).values()),
+            events=tuple(self.incidents.get(address.name, {}).values()),
+            length_s=_length_s(Path(address.location)),
+        )
+
+
+def score_videos(
+    videos: Sequence[Path],
+    truth_file: Path,
+    *,
+    named: Mapping[str, Any],
+    api_key: str,
+    config: str,
+    out: Path,
+    json_file: Path | None,
+) -> TimelineScore:
+    """Watches the videos with the watch settings `config` and what is `named`, scores them, and reports.
+
+    Raises UsageError and ConfigError before anything is watched, JobError when nothing could be judged.
+    """
+    if not videos:
+        raise UsageError("name the videos that the truth is about: vigil score --timeline TRUTH.csv VIDEO...")
+    addresses = find_sources([str(video) for video in videos])
+    live = [address.name for address in addresses if address.is_live]
+    if live:
+        raise UsageError(f"--timeline scores video files, and {', '.join(live)} is none")
+    truth = read_truth(truth_file)
+    spans = truth.match([Path(address.location) for address in addresses])
+    for name in truth.left_out(list(spans)):
+        typer.echo(f"left out: {truth_file} also names {name}, which is not among the videos", err=True)
+    settings = _settings(addresses, config=config, named=named)
+    notes, model = _watch(settings, api_key)
+    watched = [notes.of(address, spans[Path(address.location)]) for address in addresses]
+    score = score_timeline(model, watched, truth=str(truth_file), watch=_told(settings))
+    report(score, settings, out=out, json_file=json_file)
+    _require_verdicts(score)
+    return score
+
+
+def _settings(addresses: Sequence[Address], *, config: str, named: Mapping[str, Any]) -> WatchSettings:
+    settings = settings_of(config, {"sources": tuple(a.location for a in addresses), **named}, [])
+    # Words, clips and a store would cost time and change nothing of the score.
+    return replace(settings, words="never", store="", keep_frames=False, clips=replace(settings.clips, most_s=0.0))
+
+
+def _watch(settings: WatchSettings, api_key: str) -> tuple[Notes, str]:
+    """What a watch of the files says, and the model's name; raises JobError when it was stopped."""
+    notes = Notes()
+    stopped: list[int] = []
+    watches: list[Watch] = []
+    with WatchTable() as table:
+
+        def on_start(watch: Watch) -> None:
+            watches.append(watch)
+            table.follow(watch)
+            _stop_on_signals(watch, stopped)
+
+        summary = asyncio.run(run_job(settings, api_key=api_key, observers=[table, notes], on_start=on_start))
+    if stopped:
+        raise JobError("stopped before the end, so nothing was scored; run the same command again")
+    _require_readable(summary)
+    return notes, watches[0].judge.model
+
+
+def _stop_on_signals(watch: Watch, stopped: list[int]) -> None:
+    loop = asyncio.get_running_loop()
+
+    def stop(number: int) -> None:
+        stopped.append(number)
+        watch.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(number, stop, number)
+
+
+def _require_readable(summary: Summary) -> None:
+    lost = [f"{state.name}: {state.detail}" for state in summary.sources if state.stage == "unreadable"]
+    if lost:
+        raise SourceError(f"a score over videos of which some could not be read would mislead: {'; '.join(lost)}")
+
+
+def _require_verdicts(score: TimelineScore) -> None:
+    if score.figures.hours == 0:
+        causes = ", ".join(score.figures.unknown) or "no windows"
+        raise JobError(f"not one of {score.figures.windows} windows could be judged: {causes}")
+
+
+def report(score: TimelineScore, settings: WatchSettings, *, out: Path, json_file: Path | None) -> None:
+    """Prints the table, draws a picture of each video, and writes the JSON file."""
+    typer.echo(timeline_table(score))
+    files = [
+        write_timeline(out / f"timeline-{number}-{_slug(video.watched.name)}.png", video, tiers=settings.events.tiers)
+        for number, video in enumerate(score.videos, start=1)
+    ]
+    if json_file is not None:
+        score.write(json_file)
+        files.append(json_file)
+    typer.echo("\n" + "\n".join(f"wrote {file}" for file in files), err=True)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80] or "video"
+
+
+def _told(settings: WatchSettings) -> dict[str, Any]:
+    """The settings that shape events, kept with the score."""
+    events = settings.events
+    return {
+        "k": events.k,
+        "n": events.n,
+        "quiet_s": events.quiet_s,
+        "stay": events.stay,
+        "tiers": [events.tiers.low, events.tiers.medium, events.tiers.high],
+    }
+
+
+def _length_s(path: Path) -> float | None:
+    try:
+        return shape_of(path).duration_s
+    except SourceError:
+        return None

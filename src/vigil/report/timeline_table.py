@@ -1,0 +1,91 @@
+"""The table of a timeline score for people: every figure with its interval, its baseline and n beside it."""
+
+from collections.abc import Sequence
+
+from vigil.report.strip import clock
+from vigil.report.table import aligned, causes_text, plain, with_interval
+from vigil.score.timeline import TimelineScore
+from vigil.score.timeline.scorecard import Figures
+
+MOST_COLUMNS = 6
+
+
+def timeline_table(score: TimelineScore) -> str:
+    """The figures of all videos and, where there are a few, of each one beside them."""
+    columns = [(score.model, score.figures)]
+    if 1 < len(score.videos) <= MOST_COLUMNS:
+        columns += [(video.watched.name, video.figures) for video in score.videos]
+    table = aligned([("", *(name for name, _ in columns)), *_rows([figures for _, figures in columns])])
+    return table if len(score.videos) <= MOST_COLUMNS else f"{table}\n\n{_brief(score)}"
+
+
+def _rows(columns: Sequence[Figures]) -> list[tuple[str, ...]]:
+    return [
+        ("hours with verdicts", *(f"{f.hours:.3f} of {f.length_h:.3f}" for f in columns)),
+        ("windows", *(f"{f.windows} ({f.window.positive} positive)" for f in columns)),
+        ("windows: ROC AUC", *(with_interval(f.window.roc_auc, f.window.roc_auc_ci95) for f in columns)),
+        ("  guessing", *("0.500" for _ in columns)),
+        ("windows: average precision", *(_precision(f) for f in columns)),
+        ("  guessing", *(plain(f.window.prevalence) for f in columns)),
+        ("windows: ambiguous", *(str(f.ambiguous) for f in columns)),
+        ("windows: unknown", *(causes_text(f.unknown) for f in columns)),
+        ("incidents", *(str(f.incidents) for f in columns)),
+        ("found", *(_found(f) for f in columns)),
+        ("  same alarms at random", *(plain(f.found_by_chance) for f in columns)),
+        ("missed", *(_missed(f) for f in columns)),
+        ("false alarms", *(_false(f) for f in columns)),
+        ("false alarms an hour", *(_per_hour(f) for f in columns)),
+        ("onset to alarm p50 / p95", *(_latency(f) for f in columns)),
+    ]
+
+
+def _precision(figures: Figures) -> str:
+    if figures.window.average_precision is None:
+        return "- (no positive window)"
+    return with_interval(figures.window.average_precision, figures.window.average_precision_ci95)
+
+
+def _found(figures: Figures) -> str:
+    if figures.found_share is None:
+        return "- (no incident)"
+    return f"{figures.found}: {with_interval(figures.found_share, figures.found_ci95)}"
+
+
+def _missed(figures: Figures) -> str:
+    return f"{figures.missed} ({figures.merged} under another's alarm)" if figures.merged else str(figures.missed)
+
+
+def _false(figures: Figures) -> str:
+    beside = f" ({figures.repeated} repeated ones not counted)" if figures.repeated else ""
+    return f"{figures.false_alarms} of {figures.events} events{beside}"
+
+
+def _per_hour(figures: Figures) -> str:
+    if figures.false_per_hour is None or figures.false_per_hour_ci95 is None:
+        return "- (nothing was watched)"
+    low, high = figures.false_per_hour_ci95
+    return f"{figures.false_per_hour:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _latency(figures: Figures) -> str:
+    if figures.latency_p50_s is None or figures.latency_p95_s is None:
+        return "-"
+    return f"{figures.latency_p50_s:.1f} / {figures.latency_p95_s:.1f} s (n={figures.found})"
+
+
+def _brief(score: TimelineScore) -> str:
+    """Many videos, a line each."""
+    header = ("video", "length", "incidents", "found", "false", "ROC AUC", "unknown")
+    rows = [
+        (
+            video.watched.name,
+            clock(video.watched.seconds),
+            str(video.figures.incidents),
+            str(video.figures.found),
+            str(video.figures.false_alarms),
+            plain(video.figures.window.roc_auc),
+            causes_text(video.figures.unknown),
+        )
+        for video in score.videos
+    ]
+    return aligned([header, *rows])

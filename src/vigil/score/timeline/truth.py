@@ -1,0 +1,174 @@
+"""The truth about long videos: a CSV that says when each incident begins and ends.
+
+    video,onset_s,end_s
+    long.mp4,28.36,30.36
+    quiet.mp4,,
+
+Times are seconds of the video. A video without incidents has one row without times, so that a
+forgotten video cannot pass for a quiet one. More columns (`label`, `clip`) may follow; a label
+`normal` says that a row is no incident. `vigil join` writes such a file.
+"""
+
+import csv
+import difflib
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+
+from vigil.errors import ConfigError
+
+COLUMNS = ("video", "onset_s", "end_s")
+MOST_PROBLEMS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One true incident, in seconds of its video; `line` is where the CSV tells of it."""
+
+    onset_s: float
+    end_s: float
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The incidents of each named video, by their onset."""
+
+    where: str
+    spans: Mapping[str, tuple[Span, ...]]
+    lines: Mapping[str, int]
+
+    def match(self, videos: Sequence[Path]) -> dict[Path, tuple[Span, ...]]:
+        """The incidents of each video; a name means the file that ends in it (`long.mp4`, `day1/long.mp4`).
+
+        Raises ConfigError where a video is not named, or a name means several videos.
+        """
+        problems: list[str] = []
+        matched: dict[Path, tuple[Span, ...]] = {}
+        for video in videos:
+            names = [name for name in self.spans if _means(name, video)]
+            if names:
+                matched[video] = self.spans[max(names, key=len)]
+            else:
+                problems.append(_not_named(video, self.spans))
+        for name, line in self.lines.items():
+            meant = [str(video) for video in videos if _means(name, video)]
+            if len(meant) > 1:
+                problems.append(f"line {line}: {name} means {' and '.join(meant)}; write more of the path")
+        _refuse(self.where, problems)
+        return matched
+
+    def left_out(self, videos: Sequence[Path]) -> list[str]:
+        """Names that none of the videos goes by, each with its line."""
+        return [
+            f"{name} (line {line})"
+            for name, line in self.lines.items()
+            if not any(_means(name, video) for video in videos)
+        ]
+
+
+def _means(name: str, video: Path) -> bool:
+    wanted = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in (".", "/")]
+    return bool(wanted) and list(video.absolute().parts[-len(wanted) :]) == wanted
+
+
+def _not_named(video: Path, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(video.name, list(names), n=1)
+    hint = f" (did you mean it by {near[0]!r}?)" if near else ""
+    return f"no row names {video.name}{hint}; where nothing happens in it, add the row `{video.name},,`"
+
+
+def read_truth(path: Path) -> Truth:
+    """The truth in a CSV file; raises ConfigError that lists what is wrong with it, line by line."""
+    rows = _rows(path)
+    problems: list[str] = []
+    spans: dict[str, list[Span]] = {}
+    lines: dict[str, int] = {}
+    for line, row in rows:
+        video = (row["video"] or "").strip()
+        if not video:
+            problems.append(f"line {line}: the column video is empty")
+            continue
+        lines.setdefault(video, line)
+        held = spans.setdefault(video, [])
+        try:
+            held += _span(row, line)
+        except ValueError as error:
+            problems.append(f"line {line}: {error}")
+    for held in spans.values():
+        held.sort(key=lambda span: span.onset_s)
+        problems += _overlaps(held)
+    if not rows:
+        problems.append("holds no rows; name each video, with the times of its incidents")
+    _refuse(str(path), problems)
+    return Truth(str(path), {video: tuple(held) for video, held in spans.items()}, lines)
+
+
+def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(path), ["is not UTF-8 text; save it as CSV in UTF-8"]) from error
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise ConfigError(str(path), [f"line {reader.line_num}: {error}"]) from error
+    rows = [(line, row) for line, row in rows if not row[0].lstrip().startswith("#")]
+    header = [cell.strip().lower() for cell in rows[0][1]] if rows else []
+    _require_header(path, header)
+    return [(line, dict(zip(header, [*row, *[""] * len(header)], strict=False))) for line, row in rows[1:]]
+
+
+def _require_header(path: Path, header: Sequence[str]) -> None:
+    missing = [column for column in COLUMNS if column not in header]
+    if not missing:
+        return
+    first = header[0] if len(header) == 1 else ""
+    if ";" in first or "\t" in first:
+        raise ConfigError(str(path), ["line 1: its columns are not separated by commas; save it with commas"])
+    raise ConfigError(
+        str(path), [f"line 1: must be the header {','.join(COLUMNS)}; there is no column {', '.join(missing)}"]
+    )
+
+
+def _span(row: Mapping[str, str], line: int) -> list[Span]:
+    """The incident of a row; none where it tells of normal footage or of a quiet video."""
+    onset, end = row["onset_s"].strip(), row["end_s"].strip()
+    if not onset and not end:
+        return []
+    onset_s, end_s = _seconds("onset_s", onset), _seconds("end_s", end)
+    if end_s <= onset_s:
+        raise ValueError(f"it ends at {end_s:g} s, which is not after its onset at {onset_s:g} s")
+    return [] if row.get("label", "").strip().lower() == "normal" else [Span(onset_s, end_s, line)]
+
+
+def _seconds(column: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{column} must be seconds, such as 61.5, not {text!r}") from None
+    if not math.isfinite(value) or value < 0:
+        raise ValueError(f"{column} must be seconds from 0 on, not {text}")
+    return value
+
+
+def _overlaps(spans: Sequence[Span]) -> list[str]:
+    return [
+        f"line {later.line}: begins at {later.onset_s:g} s, before the incident of line {earlier.line} ends; "
+        "join them into one row, or correct the times"
+        for earlier, later in pairwise(spans)
+        if later.onset_s < earlier.end_s
+    ]
+
+
+def _refuse(where: str, problems: Sequence[str]) -> None:
+    if not problems:
+        return
+    more = len(problems) - MOST_PROBLEMS
+    raise ConfigError(where, [*problems[:MOST_PROBLEMS], *([f"and {more} more like these"] if more > 0 else [])])
