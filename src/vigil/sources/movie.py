@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,8 +28,11 @@ from vigil.sources.picture import FULL, ITU709, LIMITED, ONE_THREAD
 TICK = Fraction(1, 90_000)
 FRONT_INDEX = {"movflags": "+faststart"}
 MIN_SIDE_PX = 16
-DRIFT_S = 10.0
-"""Stamps that stray further than this from the times of arrival are those of a broken clock."""
+STRAY_S = 5.0
+"""Stamps further than this from the times that the source gave its packets are those of a broken clock."""
+LOOSE_S = 0.5
+LOOSE_SHARE = 0.2
+"""So are those of which more than this share lies `LOOSE_S` off: a clock that runs at a wrong speed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,31 +72,39 @@ def place(pieces: Sequence[Piece], *, frame_s: float) -> list[Placed] | None:
 
 
 def _shown_s(pieces: Sequence[Piece], *, frame_s: float) -> list[float] | None:
-    """When each picture is shown, no two at once; None where stamps are missing or jump."""
-    known = [piece.pts_s for piece in pieces if piece.pts_s is not None]
+    """When each picture is shown, no two at once; None where stamps are missing, jump or run wrong."""
+    stamps = _without_repeats(piece.pts_s for piece in pieces)
+    known = [stamp for stamp in stamps if stamp is not None]
     reordered = any(later < earlier for earlier, later in pairwise(known))
-    if len(known) < len(pieces) and (reordered or 2 * len(known) < len(pieces)):
+    holes = len(stamps) - len(known)
+    if not known or (holes and reordered) or 2 * holes > len(stamps):
         return None
-    stamps = _filled([piece.pts_s for piece in pieces], frame_s=frame_s)
-    shift_s = pieces[0].time_s - stamps[0] if pieces else 0.0
-    shown_s = [stamp + shift_s for stamp in stamps]
-    strays = any(abs(shown - piece.time_s) > DRIFT_S for shown, piece in zip(shown_s, pieces, strict=True))
-    return None if strays else shown_s
+    filled = _filled(stamps, frame_s=frame_s)
+    offsets = [piece.time_s - stamp for piece, stamp in zip(pieces, filled, strict=True)]
+    shift_s = median(offsets)
+    strays = [abs(offset - shift_s) for offset in offsets]
+    loose = sum(stray > LOOSE_S for stray in strays)
+    if max(strays) > STRAY_S or loose > LOOSE_SHARE * len(strays):
+        return None
+    return [stamp + shift_s for stamp in filled]
+
+
+def _without_repeats(stamps: Iterable[float | None]) -> list[float | None]:
+    """A stamp that was there before says nothing."""
+    seen: set[float] = set()
+    kept: list[float | None] = []
+    for stamp in stamps:
+        kept.append(None if stamp is None or stamp in seen else stamp)
+        seen.update(() if stamp is None else (stamp,))
+    return kept
 
 
 def _filled(stamps: Sequence[float | None], *, frame_s: float) -> list[float]:
-    """Stamps without holes and repeats."""
-    after_s = next((stamp for stamp in stamps if stamp is not None), 0.0)
-    holes = next((number for number, stamp in enumerate(stamps) if stamp is not None), 0)
-    filled: list[float] = []
-    taken: set[float] = set()
-    for number, stamp in enumerate(stamps):
-        if stamp is None:
-            stamp = filled[-1] + frame_s if number > holes else after_s - (holes - number) * frame_s
-        while stamp in taken:
-            stamp += frame_s / 8
-        taken.add(stamp)
-        filled.append(stamp)
+    """Stamps without holes: a picture without one follows the last at a part of the usual distance."""
+    first, stamp_s = next((number, stamp) for number, stamp in enumerate(stamps) if stamp is not None)
+    filled = [stamp_s - (first - number) * frame_s for number in range(first)]
+    for stamp in stamps[first:]:
+        filled.append(filled[-1] + frame_s / 8 if stamp is None else stamp)
     return filled
 
 

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,8 @@ class PacketRing:
 def _from_key(pieces: Sequence[Piece], from_s: float, to_s: float) -> list[Piece]:
     keys = [number for number, piece in enumerate(pieces) if piece.is_key and piece.time_s <= from_s]
     first = keys[-1] if keys else 0
-    return [piece for piece in pieces[first:] if piece.time_s <= to_s]
+    # What follows a picture that is left out may need it, so nothing does.
+    return list(takewhile(lambda piece: piece.time_s <= to_s, pieces[first:]))
 
 
 def _head(stream: Any, packet: Any) -> bytes:
