@@ -19,7 +19,9 @@ FORMATS = (
     "3g2 3gp asf av1 avi dhav dv flv gif h261 h263 h264 hevc ivf m4v matroska mjpeg mov mp4 mpeg mpegts "
     "mpegtsraw mpegvideo mpjpeg mxf nut obu ogg rm vc1 vvc webm wtv xmv"
 )
-MAX_PICTURE_PIXELS = 8192 * 8192
+MAX_PICTURE_PIXELS = 8192 * 4352
+"""The most that H.264 and H.265 allow; a file that claims more is refused before memory is taken for it."""
+
 MAX_RATE = 240
 USUAL_RATE = 25.0
 MICROSECONDS = 1_000_000
