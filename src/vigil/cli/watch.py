@@ -41,7 +41,7 @@ ModelDir = Annotated[Path | None, typer.Option(help="The model's folder: contrac
 KeyFile = Annotated[Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY or .vigil/key).")]
 TaskOption = Annotated[str | None, typer.Option(help="Task name or YAML file.")]
 MaxPixels = Annotated[int | None, typer.Option(help="The cap on a frame's area, where no contract tells it.", min=4096)]
-StoreOption = Annotated[str | None, typer.Option(help="Where events are kept: a file, a database URL, or none.")]
+StoreOption = Annotated[str | None, typer.Option(help="Where events are kept: a file, a database URL, or none.", envvar="VIGIL_STORE")]
 Wait = Annotated[float, typer.Option(help="Seconds to wait for an endpoint that is not up yet.", min=0)]
 MetricsPort = Annotated[int | None, typer.Option(help="Prometheus metrics at 127.0.0.1:PORT/metrics.")]
 KeepFrames = Annotated[bool, typer.Option("--keep-frames", help="Keep the exact frames that made an event.")]

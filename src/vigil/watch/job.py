@@ -42,11 +42,17 @@ async def run_job(
     addresses = find_sources(settings.sources)
     endpoint = Endpoint(url=settings.url, model=settings.model, api_key=api_key)
     with ExitStack() as stack:
-        store = stack.enter_context(Store.open(settings.store)) if settings.store else None
+        store = _open_store(settings)
+        if store is not None:
+            stack.enter_context(store)
         async with await _connect(endpoint, settings, wait_s=wait_s) as judge:
             watch = Watch(addresses, judge=judge, settings=settings, store=store, observers=observers)
             on_start(watch)
             return await watch.run()
+
+
+def _open_store(settings: WatchSettings) -> Store | None:
+    return Store.open(settings.store, folder=settings.store_folder) if settings.store else None
 
 
 async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float) -> Judge:

@@ -67,7 +67,11 @@ class Keeper:
         """Deletes now and then what retention says is too old or too much, until cancelled."""
         while True:
             await asyncio.sleep(PRUNE_S)
-            await self._run(lambda: prune(self._store, retention))
+            try:
+                # Not in the keeper's own thread: no event should wait behind thousands of old files.
+                await asyncio.to_thread(prune, self._store, retention)
+            except StoreError as error:
+                log.warning("old media could not be deleted: %s", error)
 
     async def flush(self) -> bool:
         """Writes everything that waits; False when the store cannot be written to."""
@@ -94,7 +98,7 @@ class Keeper:
         """Writes that the watch of a source is over."""
         await self._run(lambda: self._store.end_session(source, because=because))
 
-    async def _run(self, write: Callable[[], object]) -> bool:
+    async def _run(self, write: Callable[[], None]) -> bool:
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, write)
         except StoreError as error:

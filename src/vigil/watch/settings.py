@@ -11,6 +11,7 @@ from vigil.errors import UsageError
 from vigil.events.rules import EventRules
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.sources.feed import FeedSettings
+from vigil.store import DEFAULT_STORE
 from vigil.store.retention import Retention
 
 WordsFor = Literal["alarms", "events", "never"]
@@ -49,7 +50,8 @@ class WatchSettings:
     task: str | None = None
     model_dir: Path | None = None
     max_pixels: int | None = None
-    store: str = "outputs/watch/events.db"
+    store: str = str(DEFAULT_STORE)
+    store_folder: Path | None = None
     realtime: bool = False
     fast: bool = False
     in_flight: int = 32

@@ -23,6 +23,9 @@ from vigil.windows import Cutter, Window
 
 log = logging.getLogger(__name__)
 
+UNKNOWN_BETWEEN = 8
+"""Windows held besides those that may open an event: the frames of an onset are kept even with unknowns in between."""
+
 Tell = Callable[[SourceState], None]
 """Told in the loop when a source is connected, lost, ended or unreadable."""
 
@@ -47,7 +50,7 @@ class WatchedSource:
         self.lane = lane
         self.tracker = tracker
         self.stop = stop
-        self.recent: deque[Window] = deque(maxlen=tracker.rules.n + 1)
+        self.recent: deque[Window] = deque(maxlen=tracker.rules.n + UNKNOWN_BETWEEN)
         self.error: SourceError | None = None
         self._cutter = cutter
         self._gate = gate

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from judging import SAMPLING
-from scripted_server import Reply, ScriptedServer, error
+from scripted_server import Reply, Request, ScriptedServer, error, stream
 from vigil.events.event import Tier
 from vigil.store import EventFilter, Store
 from vigil.verdict import Cause, Outcome
 from vigil.watch import Watch
 from vigil.watch.settings import Clips
-from watching import Notes, bright_server, film, look, watched
+from watching import SAYS_YES, Notes, bright_server, film, look, watched
 
 FIGHT = [(6.0, 14.0)]
 
@@ -135,3 +135,42 @@ def test_a_stopped_watch_marks_what_it_did_not_judge_and_closes_its_events(tmp_p
     assert summary.unaccounted == 0
     assert None in causes and Cause.CANCELLED in causes
     assert notes.kinds()[-1] == "closed" and notes.changes[-1].event.closed_because == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("reply", "cause"),
+    [
+        (error(400, "bad"), Cause.REJECTED),
+        (error(401, "key"), Cause.UNAUTHORIZED),
+        (error(429, "slow down"), Cause.RATE_LIMITED),
+        (error(500, "oops"), Cause.SERVER_ERROR),
+        (Reply(body=b"<html>garbage</html>"), Cause.UNPARSEABLE),
+        (Reply(body={"choices": []}), Cause.UNPARSEABLE),
+        (Reply(hang_up=True), Cause.UNREACHABLE),
+        (Reply(body={}, delay_s=5.0), Cause.TIMEOUT),
+    ],
+    ids=lambda value: value.name if isinstance(value, Cause) else "",
+)
+def test_whatever_the_server_answers_a_live_watch_goes_on_and_names_it(
+    server: ScriptedServer, tmp_path: Path, reply: Reply, cause: Cause
+) -> None:
+    notes = Notes()
+    server.default = reply
+    live = {"realtime": True, "deadline_s": 0.2, "judge": {"deadline_s": 0.2}}
+    sources = [film(tmp_path / "a.mp4", seconds=1.5)]
+    summary = asyncio.run(watched(server, sources, notes, sampling=replace(SAMPLING, fps=8.0), **live))
+    assert {judged.verdict.cause for judged in notes.told_} == {cause}
+    assert summary.sources[0].failed == summary.sources[0].cut > 0 and not notes.changes
+
+
+def test_words_that_break_off_leave_the_alarm_as_it_is(server: ScriptedServer, tmp_path: Path) -> None:
+    notes = Notes()
+
+    def half(request: Request) -> Reply:
+        broken = stream("Yes", ", two", logprobs=SAYS_YES, hang_up=True)
+        return broken if request.body.get("stream") else look(request)
+
+    server.default = half
+    asyncio.run(watched(server, [film(tmp_path / "a.mp4", seconds=24, bright=[(6, 12)])], notes))
+    alarms = [judged.verdict for judged in notes.told_ if judged.verdict.outcome is Outcome.ALARM]
+    assert notes.kinds() == ["opened", "closed"] and {verdict.text for verdict in alarms} == {"Yes, two"}
