@@ -129,7 +129,7 @@ def remux(path: Path, template: Any, pieces: Iterable[Placed], *, frame_s: float
         stream = container.add_stream_from_template(template)
         first_s = None
         for piece in pieces:
-            first_s = piece.dts_s if first_s is None else first_s
+            first_s = piece.pts_s if first_s is None else first_s
             packet = _packet(piece, first_s=first_s, frame_s=frame_s)
             packet.stream = stream
             container.mux(packet)
