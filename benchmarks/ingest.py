@@ -28,7 +28,6 @@ from typing import Any
 
 import av
 import cv2
-import numpy as np
 from footage import FOOTAGE, shoot
 
 from vigil.frames import Frame, Sampling, fit
@@ -43,25 +42,25 @@ def seed(path: Path) -> int:
     """Reads every frame at full size, keeps one in N and resizes it; gives the number kept."""
     capture = cv2.VideoCapture(str(path))
     stride = int(capture.get(cv2.CAP_PROP_FPS) / SAMPLING.fps)
-    kept: list[np.ndarray] = []
-    count = 0
+    number = kept = 0
     while True:
         ok, image = capture.read()
         if not ok:
-            return len(kept)
-        if count % stride == 0:
-            kept.append(cv2.resize(image, fit(image.shape[1], image.shape[0], max_pixels=SAMPLING.max_pixels)))
-        count += 1
+            return kept
+        if number % stride == 0:
+            cv2.resize(image, fit(image.shape[1], image.shape[0], max_pixels=SAMPLING.max_pixels))
+            kept += 1
+        number += 1
 
 
 def exact(path: Path) -> int:
     """A file, every kept frame the first at its instant."""
-    return len(list(read(path, SAMPLING)))
+    return sum(1 for _ in read(path, SAMPLING))
 
 
 def fast(path: Path) -> int:
     """A file, without the pictures that no other refers to."""
-    return len(list(read(path, SAMPLING, fast=True)))
+    return sum(1 for _ in read(path, SAMPLING, fast=True))
 
 
 def live(path: Path) -> int:
