@@ -15,6 +15,7 @@ from rich.logging import RichHandler
 
 from vigil import __version__
 from vigil.cli import calibrate, dataset, events, export, join, parity, score, serve, synth, train, watch
+from vigil.cli.console import stderr_console
 from vigil.errors import VigilError
 
 app = typer.Typer(
@@ -56,7 +57,7 @@ def _options(
 
 def _log_handler() -> logging.Handler:
     """Coloured levels on a terminal; whole lines in a file or a pipe, where nothing says how wide it is."""
-    console = Console(stderr=True)
+    console = stderr_console()
     if console.is_terminal:
         return RichHandler(console=console, show_time=False, show_path=False, markup=False)
     plain = logging.StreamHandler()

@@ -8,6 +8,7 @@ vigil watch long.mp4 --realtime --srt long.srt --video long-watched.mp4
 import asyncio
 import signal
 import sys
+from collections import Counter
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -20,6 +21,7 @@ from vigil.config import build, find_config, parse_overrides, read_yaml
 from vigil.errors import JobError, UsageError
 from vigil.judge import read_key
 from vigil.sources.address import Address, find_sources
+from vigil.verdict import CAUSE_MEANINGS, Cause
 from vigil.watch import Observer, Summary, Watch, WatchSettings
 from vigil.watch.job import run_job
 from vigil.watch.jsonl import JsonLines
@@ -41,7 +43,9 @@ ModelDir = Annotated[Path | None, typer.Option(help="The model's folder: contrac
 KeyFile = Annotated[Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY or .vigil/key).")]
 TaskOption = Annotated[str | None, typer.Option(help="Task name or YAML file.")]
 MaxPixels = Annotated[int | None, typer.Option(help="The cap on a frame's area, where no contract tells it.", min=4096)]
-StoreOption = Annotated[str | None, typer.Option(help="Where events are kept: a file, a database URL, or none.", envvar="VIGIL_STORE")]
+StoreOption = Annotated[
+    str | None, typer.Option(help="Where events are kept: a file, a database URL, or none.", envvar="VIGIL_STORE")
+]
 Wait = Annotated[float, typer.Option(help="Seconds to wait for an endpoint that is not up yet.", min=0)]
 MetricsPort = Annotated[int | None, typer.Option(help="Prometheus metrics at 127.0.0.1:PORT/metrics.")]
 KeepFrames = Annotated[bool, typer.Option("--keep-frames", help="Keep the exact frames that made an event.")]
@@ -114,10 +118,13 @@ def require_verdicts(summary: Summary) -> None:
     """Raises JobError when windows were cut and not a single one could be judged."""
     if summary.unaccounted:
         raise JobError(f"{summary.unaccounted} windows are unaccounted for; this is a fault in Vigil, please report it")
-    asked = [state for state in summary.sources if state.failed]
-    if asked and not any(state.judged or state.skipped for state in summary.sources):
-        causes = sorted({str(cause) for state in asked for cause in state.unknown})
-        raise JobError(f"not one of {sum(state.cut for state in asked)} windows could be judged: {', '.join(causes)}")
+    if any(state.judged or state.skipped for state in summary.sources):
+        return
+    failed = sum((state.unknown for state in summary.sources), Counter[Cause]())
+    del failed[Cause.CANCELLED]
+    if failed:
+        causes = ", ".join(f"{count} {cause} ({CAUSE_MEANINGS[cause]})" for cause, count in failed.items())
+        raise JobError(f"not one window could be judged: {causes}")
 
 
 def require_one_source(settings: WatchSettings, option: str) -> Address:

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from vigil.cli.console import wide_console
+from vigil.cli.console import stderr_console
 from vigil.events.change import Change
 from vigil.events.event import Tier
 from vigil.verdict import Cause
@@ -33,7 +33,7 @@ class WatchTable(Observer):
     """Follows a watch for the person in front of it."""
 
     def __init__(self, *, stderr: Console | None = None) -> None:
-        self._console = stderr or wide_console(stderr=True)
+        self._console = stderr or stderr_console()
         self._watch: Watch | None = None
         self._live = Live(console=self._console, refresh_per_second=REFRESHES_A_SECOND, get_renderable=self._render)
         self._reported_s = time.monotonic()
