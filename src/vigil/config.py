@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import yaml
 
 from vigil.errors import ConfigError, UsageError
+from vigil.redact import redact
 
 T = TypeVar("T")
 
@@ -52,7 +53,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), [f"is not valid YAML: {' '.join(str(error).split())}"]) from error
+        raise ConfigError(str(path), [f"is not valid YAML: {redact(' '.join(str(error).split()))}"]) from error
     if not isinstance(data, dict):
         raise ConfigError(str(path), ["must hold `key: value` lines at the top level"])
     return {str(key): value for key, value in data.items()}
@@ -64,7 +65,7 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key.strip():
-            raise UsageError(f"expected key=value, got {word!r}")
+            raise UsageError(f"expected key=value, got {redact(word)!r}")
         overrides[key.strip().lstrip("-")] = parse_value(value)
     return overrides
 
@@ -101,7 +102,7 @@ def build(cls: type[T], data: Mapping[str, Any], *, where: str) -> T:
         except ConfigError as error:
             problems += [f"{key}: {problem}" for problem in error.problems]
         except (TypeError, ValueError):
-            problems.append(f"{key} must be {_type_name(hints[key])}, not {value!r}")
+            problems.append(f"{key} must be {_type_name(hints[key])}, not {redact(repr(value))}")
     if problems:
         raise ConfigError(where, problems)
     return cls(**values)
@@ -111,7 +112,7 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
     """The complaint about a key nobody knows, with the nearest one that exists."""
     near = difflib.get_close_matches(key, list(known), n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"unknown key {key!r}{hint}"
+    return f"unknown key {redact(key)!r}{hint}"
 
 
 def _required(field: "dataclasses.Field[Any]") -> bool:

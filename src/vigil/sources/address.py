@@ -13,10 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from vigil.errors import SourceError, UsageError
+from vigil.redact import redact
 from vigil.sources.videos import find_videos
+
+__all__ = ["Address", "find_sources", "read_camera_file", "redact", "shown"]
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +27,7 @@ SCHEMES = ("rtsp", "rtsps", "http", "https")
 CAMERA_FILE_BYTES = 64_000
 EXAMPLE = "rtsp://HOST/PATH"
 
-_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):(//)?")
-# Each of these reads a text once, however long: it may come from a stranger.
-_ANY_ADDRESS = re.compile(r"(?<![a-zA-Z0-9+.-])[a-zA-Z0-9+.-]+://\S*")
-_USERINFO = re.compile(r"://\S*@")
-_SETTING = re.compile(r"(?<![\w.%-])([\w.%-]+)=[^&;/?#\s'\"]+")
-_TELLING = re.compile(r"(?i)pass|pwd|secret|token|auth|cred|signature|api_?key")
-_TELLING_IN_ADDRESS = re.compile(rf"(?i){_TELLING.pattern[4:]}|key$|^user|^(usr|login|u|p|pw|sig|sid|session|ticket)$")
+SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):(//)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +48,6 @@ class Address:
 
     def __str__(self) -> str:
         return self.name
-
-
-def redact(text: str) -> str:
-    """A text in which no address shows a user, a password, a token or a key."""
-    return _without(_TELLING, _ANY_ADDRESS.sub(_redact_address, text))
-
-
-def _redact_address(match: re.Match[str]) -> str:
-    return _without(_TELLING_IN_ADDRESS, _USERINFO.sub("://", match[0]))
-
-
-def _without(telling: re.Pattern[str], text: str) -> str:
-    """A text in which values of settings such as `password=` are left out."""
-    return _SETTING.sub(lambda m: f"{m[1]}=***" if telling.search(unquote(m[1])) else m[0], text)
 
 
 def find_sources(words: Sequence[str]) -> list[Address]:
@@ -106,7 +89,7 @@ def _camera(word: str) -> Address | None:
     """The webcam or stream that a word names; None when it may be a path."""
     if word.isascii() and word.isdecimal() and len(word) <= 4:
         return Address("webcam", f"webcam {int(word)}", str(int(word)))
-    match = _SCHEME.match(word)
+    match = SCHEME.match(word)
     if match is None or not match[2]:
         return None
     scheme = match[1].lower()

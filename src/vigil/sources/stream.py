@@ -155,7 +155,8 @@ class StreamCamera:
 
     def _why(self, error: BaseException, *, waited_s: float, limit_s: float) -> str:
         """Why there are no pictures, in words that hold no password."""
+        # A server that is silent from the start may show as nothing worse than invalid data.
         if waited_s >= 0.9 * limit_s or isinstance(error, TimeoutError | av.error.ExitError):
-            return f"silent for {limit_s:g} s"
+            return f"no pictures for {limit_s:g} s"
         hints = (hint for kind, hint in HINTS.items() if isinstance(error, kind))
         return redact(containers.reason(error)) + next(hints, "")

@@ -1,11 +1,10 @@
 import logging
-import time
 from pathlib import Path
 
 import pytest
 
 from vigil.errors import SourceError, UsageError, VigilError
-from vigil.sources.address import Address, find_sources, redact
+from vigil.sources.address import Address, find_sources
 
 SECRET = "hunter2"
 
@@ -171,15 +170,3 @@ def test_a_camera_file_that_says_anything_else_is_a_clear_error(tmp_path: Path, 
 def test_a_name_holds_no_character_that_moves_the_cursor(tmp_path: Path) -> None:
     touch(tmp_path / "a\x1b[2J.mp4")
     assert names(tmp_path) == ["a?[2J.mp4"]
-
-
-def test_redact_leaves_what_is_no_secret() -> None:
-    said = "cannot open 'rtsp://u:hunter2@h/x?a=1': p=0.93, key frames at 3; password=hunter2"
-    assert redact(said) == "cannot open 'rtsp://h/x?a=1': p=0.93, key frames at 3; password=***"
-
-
-def test_redacting_takes_no_longer_for_a_text_that_means_harm() -> None:
-    began_s = time.monotonic()
-    for harm in ("x" * 1_000_000, "pass" * 250_000, "a=" * 300_000, "://" * 300_000, "@" * 500_000):
-        redact(harm)
-    assert time.monotonic() - began_s < 3

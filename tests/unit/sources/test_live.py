@@ -112,7 +112,7 @@ def test_a_stream_that_freezes_is_lost_and_comes_back(http: http_camera.HttpCame
         assert seen.wait(Disconnected) - frozen_s < 1.0
         http.frozen.clear()
         assert seen.wait_after(Connected, frozen_s) < 4
-    assert seen.reasons[0] == "silent for 0.5 s"
+    assert seen.reasons[0] == "no pictures for 0.5 s"
     times = [frame.time_s for frame in seen.frames]
     assert times == sorted(times)
 
@@ -139,7 +139,7 @@ def test_a_file_on_a_server_plays_at_its_own_pace(http: http_camera.HttpCamera) 
 def test_a_server_that_never_answers_is_lost(http: http_camera.HttpCamera, path: str) -> None:
     with following(http.address(path), settings=SOON) as seen:
         seen.wait(Disconnected)
-    assert seen.reasons[0] == "silent for 1 s"
+    assert seen.reasons[0] == "no pictures for 1 s"
 
 
 def test_a_playlist_cannot_make_the_watcher_read_files(http: http_camera.HttpCamera) -> None:

@@ -1,0 +1,61 @@
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from vigil.config import load_config
+from vigil.errors import VigilError
+from vigil.redact import redact
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    sources: tuple[str, ...] = ()
+
+
+def test_what_is_no_secret_stays() -> None:
+    said = "cannot open 'rtsp://u:hunter2@h/x?a=1': p=0.93, key frames at 3; password=hunter2"
+    assert redact(said) == "cannot open 'rtsp://h/x?a=1': p=0.93, key frames at 3; password=***"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'rtsp://u:hunter2@h/x'",
+        "1rtsp://u:hunter2@h/x",
+        "a=rtsp://u:hun@ter2hunter2@h/x",
+        "rtsp://u:pa'hunter2@h/x",
+        "http://h/x?channel=1&p%61ss=hunter2",
+        "http://h/x;KEY=hunter2",
+        "client_secret=hunter2",
+    ],
+)
+def test_secrets_go(text: str) -> None:
+    assert "hunter2" not in redact(text)
+
+
+def test_a_text_that_means_harm_takes_no_longer() -> None:
+    began_s = time.monotonic()
+    for harm in ("x" * 1_000_000, "pass" * 250_000, "a=" * 300_000, "://" * 300_000, "@" * 500_000):
+        redact(harm)
+    assert time.monotonic() - began_s < 3
+
+
+@pytest.mark.parametrize(
+    ("yaml", "words"),
+    [
+        ("sources: rtsp://a:hunter2@h/x", []),
+        ("sources: [rtsp://a:hunter2@h/x", []),
+        ("rtsp://a:hunter2@h/x: 1", []),
+        ("sources: []", ["rtsp://a:hunter2@h/x"]),
+        ("sources: []", ["rtsp://a:hunter2@h/x?channel=1"]),
+        ("sources: []", ["sources=rtsp://a:hunter2@h/x"]),
+    ],
+)
+def test_a_configuration_that_is_refused_shows_no_password(tmp_path: Path, yaml: str, words: list[str]) -> None:
+    path = tmp_path / "watch.yaml"
+    path.write_text(yaml, encoding="utf-8")
+    with pytest.raises(VigilError) as refused:
+        load_config(Settings, path, words)
+    assert "hunter2" not in str(refused.value)
