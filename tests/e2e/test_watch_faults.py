@@ -12,26 +12,27 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from judging import tokenized
+from judging import SAMPLING, tokenized
 from rtsp_server import running as camera
 from scripted_server import ScriptedServer
 from vigil.events.judged import Judged
 from vigil.frames import Sampling
 from vigil.judge import Judge
 from vigil.judge.breaker import ENDPOINT_CAUSES
+from vigil.manifest import Contract
 from vigil.serving import Server, running
 from vigil.serving.process import free_port
 from vigil.sources.address import find_sources
 from vigil.sources.feed import FeedSettings
 from vigil.store import Store
-from vigil.tasks import Task
+from vigil.tasks import Task, load_task
 from vigil.tiny import BASE_FOLDER
 from vigil.verdict import Cause
 from vigil.watch import Summary, Watch, WatchSettings
@@ -183,6 +184,8 @@ async def _after_start(break_it: Callable[[Watch], Awaitable[None]], watch: Watc
 def bright() -> Iterator[ScriptedServer]:
     with bright_server() as server:
         server.routes["/tokenize"] = tokenized({"是的": [7], "没有": [9]})
+        # Four times the usual pace, so that an incident takes seconds.
+        server.models.append(Contract.of(load_task("fight"), replace(SAMPLING, fps=8.0)).alias)
         yield server
 
 
@@ -190,7 +193,7 @@ def bright() -> Iterator[ScriptedServer]:
 def watcher(folder: Path, server: ScriptedServer, *words: str) -> Iterator["subprocess.Popen[str]"]:
     """`vigil watch` in a process of its own, with its store and lines in `folder`."""
     options = ["--url", server.url, "--store", str(folder / "events.db"), "--jsonl", str(folder / "lines.jsonl")]
-    command = [sys.executable, "-m", "vigil", "watch", *words, *options, "--max-pixels", "12288"]
+    command = [sys.executable, "-m", "vigil", "watch", *words, *options, "--set", "events.quiet_s=1.5"]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.DEVNULL, stderr=log)
         try:
@@ -211,7 +214,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 def test_a_watcher_killed_in_an_event_has_every_announced_event_and_closes_the_open_one(
     tmp_path: Path, bright: ScriptedServer
 ) -> None:
-    fight = film(tmp_path / "fight.mp4", seconds=60, bright=[(0, 6), (20, 60)])
+    fight = film(tmp_path / "fight.mp4", seconds=60, bright=[(0, 2), (6, 60)])
     with watcher(tmp_path, bright, str(fight), "--realtime") as first:
         asyncio.run(
             until(lambda: len({line["event"] for line in lines(tmp_path) if "event" in line}) == 2, within_s=50)
@@ -238,15 +241,15 @@ def test_a_watcher_killed_in_an_event_has_every_announced_event_and_closes_the_o
 def test_a_full_disk_stops_no_watch_and_nothing_is_lost_when_there_is_room_again(
     tmp_path: Path, bright: ScriptedServer
 ) -> None:
-    fights = [(start, start + 4.0) for start in range(4, 60, 14)]
-    video = film(tmp_path / "fights.mp4", seconds=60, bright=fights)
+    fights = [(float(start), start + 1.5) for start in range(3, 30, 5)]
+    video = film(tmp_path / "fights.mp4", seconds=32, bright=fights)
     with watcher(tmp_path, bright, str(video), "--realtime", "--set", "words=never") as process:
         asyncio.run(until(lambda: [line for line in lines(tmp_path) if "event" not in line], within_s=30))
         hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)[1]
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1000, hard))
         log = tmp_path / "log"
         asyncio.run(until(lambda: "announced but not stored" in log.read_text(), within_s=40))
-        asyncio.run(asyncio.sleep(5))
+        asyncio.run(asyncio.sleep(2))
         assert process.poll() is None
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (hard, hard))
         assert process.wait(60) == 0
