@@ -25,6 +25,9 @@ def join(
     seed: Annotated[int, typer.Option(help="Another seed chooses other clips and gaps.", min=0)] = 0,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT; clips of another shape get black bars.")] = "640x360",
     fps: Annotated[float, typer.Option(help="Frames a second.", min=1, max=60)] = 25.0,
+    incident: Annotated[
+        float, typer.Option(help="An incident is one clip, or as many as make this many seconds.", min=0, max=600)
+    ] = 0.0,
     task: Annotated[str, typer.Option(help="Task name or YAML file: what the folders mean.")] = "fight",
 ) -> None:
     """Joins clips into one long video: mostly normal, incidents in between, each with its onset and end in a CSV.
@@ -48,7 +51,16 @@ def join(
                 console.print(f"joining: {written_s:.0f} of {wanted_s:.0f} s")
                 told_s = written_s
 
-        joined = join_clips(found.clips, out, seconds=seconds, seed=seed, size_wh=size_wh, fps=fps, progress=told)
+        joined = join_clips(
+            found.clips,
+            out,
+            seconds=seconds,
+            seed=seed,
+            size_wh=size_wh,
+            fps=fps,
+            incident_s=incident,
+            progress=told,
+        )
     typer.echo(summary(joined))
 
 

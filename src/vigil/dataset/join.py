@@ -2,8 +2,8 @@
 
     joined = join(find_clips(folder, task).clips, Path("long.mp4"), seconds=600)
 
-Most of it is normal; incidents lie in between, one clip each, with normal footage of varied length
-before and after, so that each is an event of its own. What is where is written beside the video, as
+Most of it is normal; incidents lie in between, one clip or a few each, with normal footage of varied
+length before and after, so that each is an event of its own. What is where is written beside the video, as
 `vigil score --timeline` reads it.
 """
 
@@ -12,6 +12,7 @@ import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from vigil.dataset.clips import Clip
@@ -32,11 +33,11 @@ Progress = Callable[[float, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """One incident of a joined video, in its seconds, and the clip that it is."""
+    """One incident of a joined video, in its seconds, and the clips that it is made of."""
 
     onset_s: float
     end_s: float
-    clip: str
+    clips: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +59,16 @@ def join(
     seed: int = 0,
     size_wh: tuple[int, int] = (640, 360),
     fps: float = 25.0,
+    incident_s: float = 0.0,
     progress: Progress = lambda written, wanted: None,
 ) -> Joined:
     """Joins clips of both classes into `out` and writes the truth beside it, `out` with the ending .csv.
 
-    The same clips, seed and settings give the same video. Clips come again when there are not enough; those
-    that cannot be read are left out. Raises DatasetError and SourceError.
+    An incident is one clip, or as many as make `incident_s`. The same clips, seed and settings give the same video.
+    Clips come again when there are not enough; those that cannot be read are left out. Raises DatasetError and
+    SourceError.
     """
-    joiner = _Joiner(clips, seed=seed, size_wh=size_wh, fps=fps)
+    joiner = _Joiner(clips, seed=seed, size_wh=size_wh, fps=fps, incident_s=incident_s)
     with Movie(out, size_wh=size_wh, fps=fps, threads=0) as movie:
         for number, picture in enumerate(joiner.pictures(seconds)):
             movie.add(picture, number / fps)
@@ -79,7 +82,8 @@ def join(
 
 def _write_truth(joined: Joined) -> None:
     rows = [
-        (joined.video.name, f"{one.onset_s:.3f}", f"{one.end_s:.3f}", "alarm", one.clip) for one in joined.incidents
+        (joined.video.name, f"{one.onset_s:.3f}", f"{one.end_s:.3f}", "alarm", " + ".join(one.clips))
+        for one in joined.incidents
     ]
     with whole_file(joined.truth) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -91,11 +95,14 @@ def _write_truth(joined: Joined) -> None:
 class _Joiner:
     """The pictures of a joined video one after the other, at an even rate."""
 
-    def __init__(self, clips: Sequence[Clip], *, seed: int, size_wh: tuple[int, int], fps: float) -> None:
+    def __init__(
+        self, clips: Sequence[Clip], *, seed: int, size_wh: tuple[int, int], fps: float, incident_s: float
+    ) -> None:
         self.incidents: list[Onset] = []
         self.unreadable: dict[str, str] = {}
         self._size_wh = size_wh
         self._fps = fps
+        self._incident_s = incident_s
         self._count = 0
         self._rng = random.Random(seed)
         self._alarms = _Deck([clip for clip in clips if clip.label == "alarm"], self._rng)
@@ -109,20 +116,20 @@ class _Joiner:
         """Normal clips, then an incident, and so on; the last seconds are normal ones."""
         while self.written_s < seconds:
             yield from self._gap(min(self._rng.uniform(*GAPS_S), seconds - self.written_s))
-            if self.written_s >= seconds - GAPS_S[0]:
-                continue
-            onset_s = self.written_s
-            for picture in self._clip(self._alarms):
-                self._count += 1
-                yield picture
-            self.incidents.append(Onset(onset_s, self.written_s, self._alarms.last))
+            if self.written_s < seconds - GAPS_S[0]:
+                yield from self._incident()
 
     def _gap(self, length_s: float) -> Iterator[RGB]:
         until_s = self.written_s + length_s
         while self.written_s < until_s:
-            for picture in self._clip(self._normals):
-                self._count += 1
-                yield picture
+            yield from self._clip(self._normals)
+
+    def _incident(self) -> Iterator[RGB]:
+        onset_s, clips = self.written_s, list[str]()
+        while not clips or self.written_s - onset_s < self._incident_s:
+            yield from self._clip(self._alarms)
+            clips.append(self._alarms.last)
+        self.incidents.append(Onset(onset_s, self.written_s, tuple(clips)))
 
     def _clip(self, deck: "_Deck") -> Iterator[RGB]:
         """The pictures of the deck's next readable clip."""
@@ -136,8 +143,9 @@ class _Joiner:
             else:
                 reason = "it gives no picture at all"
             if first is not None:
-                yield first
-                yield from pictures
+                for picture in chain([first], pictures):
+                    self._count += 1
+                    yield picture
                 return
             log.warning("left out: %s", reason)
             self.unreadable[clip.name] = reason

@@ -47,6 +47,12 @@ def test_incidents_lie_apart_in_normal_footage_and_are_written_down(clips: tuple
     assert all(r["video"] == "long.mp4" and r["label"] == "alarm" and r["clip"].startswith("fight/") for r in written)
 
 
+def test_an_incident_can_be_made_of_several_clips(clips: tuple[Clip, ...], tmp_path: Path) -> None:
+    joined = join(clips, tmp_path / "long.mp4", seconds=40, size_wh=(64, 64), fps=5, incident_s=5)
+    assert joined.incidents and all(one.end_s - one.onset_s >= 5 and len(one.clips) >= 3 for one in joined.incidents)
+    assert rows(joined.truth)[0]["clip"] == " + ".join(joined.incidents[0].clips)
+
+
 def test_the_same_seed_gives_the_same_video(clips: tuple[Clip, ...], tmp_path: Path) -> None:
     one, again, other = (
         join(clips, tmp_path / name, seconds=25, seed=seed, size_wh=(64, 64), fps=5)
