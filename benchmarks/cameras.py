@@ -8,7 +8,6 @@ trial each, so that whoever else is busy disturbs both.
 
     python benchmarks/cameras.py --clips ../shared/clips --json cameras.json
     python benchmarks/cameras.py --quick
-    python benchmarks/cameras.py --rtsp 20        # instead: 20 real RTSP connections to a server of our own
 """
 
 import argparse
@@ -17,186 +16,21 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import av
-import cv2
-import numpy as np
-from footage import FOOTAGE, RATE, Footage, shoot
+from camera_trial import WAYS, Trial
+from footage import FOOTAGE, Footage, shoot
 
-from vigil.frames import Frame, Sampling, fit
-from vigil.sources.address import Address
-from vigil.sources.container import pick_stream
-from vigil.sources.feed import Connected, open_feed
-from vigil.sources.reading import Health, Reading
-from vigil.windows import Cutter
-
-SAMPLING = Sampling()
-LATE_S = 0.5
-GROUP_S = 2.0
+TRIAL = Path(__file__).with_name("camera_trial.py")
 SIZES = {"1080p": "1080p_camera", "360p": "360p_camera"}
 FIRST_GUESS = {("ours", "1080p"): 18, ("seed", "1080p"): 10, ("ours", "360p"): 80, ("seed", "360p"): 50}
 
 
-@dataclass(slots=True)
-class Camera:
-    """What one camera has to show for itself: how late each kept frame was, and its windows."""
-
-    lateness_s: list[float] = field(default_factory=list)
-    windows: int = 0
-    frames: int = 0
-
-
-class Due:
-    """A container whose packets come when they are due, as from a camera."""
-
-    def __init__(self, container: Any, stream: Any, *, began_s: float) -> None:
-        self.due_s = began_s
-        self._container = container
-        self._stream = stream
-        self._began_s = began_s
-
-    def demux(self) -> Iterator[Any]:
-        for packet in self._container.demux(self._stream):
-            if packet.dts is None:
-                return
-            self.due_s = self._began_s + float(packet.dts * packet.time_base)
-            time.sleep(max(0.0, self.due_s - time.monotonic()))
-            yield packet
-
-
-def watch_ours(path: Path, camera: Camera, start: "Start") -> None:
-    """The code that reads streams, and the cutter."""
-    with av.open(str(path)) as container:
-        stream = pick_stream(container, path)
-        began_s = start.wait()
-        due = Due(container, stream, began_s=began_s)
-        reading = Reading(
-            due,
-            stream,
-            sampling=SAMPLING,
-            stop=start.stop,
-            started_s=began_s,
-            picture_timeout_s=20.0,
-            health=Health(),
-        )
-        cutter = Cutter(SAMPLING)
-        for signal in reading.signals():
-            if isinstance(signal, Frame):
-                camera.windows += sum(1 for _ in cutter.push(signal))
-                camera.lateness_s.append(time.monotonic() - due.due_s)
-
-
-def watch_seed(path: Path, camera: Camera, start: "Start") -> None:
-    """Every frame read at full size; one in N resized, compressed and put into windows."""
-    capture = cv2.VideoCapture(str(path))
-    stride = int(capture.get(cv2.CAP_PROP_FPS) / SAMPLING.fps)
-    window: list[bytes] = []
-    began_s = start.wait()
-    number = 0
-    while not start.stop.is_set():
-        due_s = began_s + number / RATE
-        time.sleep(max(0.0, due_s - time.monotonic()))
-        ok, image = capture.read()
-        if not ok:
-            return
-        if number % stride == 0:
-            size_wh = fit(image.shape[1], image.shape[0], max_pixels=SAMPLING.max_pixels)
-            quality = [cv2.IMWRITE_JPEG_QUALITY, SAMPLING.jpeg_quality]
-            window.append(cv2.imencode(".jpg", cv2.resize(image, size_wh), quality)[1].tobytes())
-            camera.lateness_s.append(time.monotonic() - due_s)
-        if len(window) == SAMPLING.frames:
-            camera.windows += 1
-            del window[: SAMPLING.stride]
-        number += 1
-
-
-WAYS: dict[str, Callable[[Path, Camera, "Start"], None]] = {"ours": watch_ours, "seed": watch_seed}
-
-
-class Start:
-    """Lets cameras begin when all are open, their key frames spread over a group of pictures."""
-
-    def __init__(self, cameras: int, stop: threading.Event) -> None:
-        self.stop = stop
-        self._cameras = cameras
-        self._waiting = 0
-        self._lock = threading.Lock()
-        self._ready = threading.Event()
-        self._began_s = 0.0
-
-    def wait(self) -> float:
-        """The `time.monotonic()` at which this camera begins."""
-        with self._lock:
-            place, self._waiting = self._waiting, self._waiting + 1
-            if self._waiting == self._cameras:
-                self._began_s = time.monotonic() + 0.2
-                self._ready.set()
-        self._ready.wait()
-        return self._began_s + GROUP_S * place / self._cameras
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """What one process with `cameras` cameras measured; `cpu_pct` is of one core, `camera_mb` what each one holds."""
-
-    cameras: int
-    frames: int
-    windows: int
-    p50_s: float
-    p99_s: float
-    last_s: float
-    cpu_pct: float
-    rss_mb: float
-    camera_mb: float
-
-    @property
-    def holds(self) -> bool:
-        """Whether it kept up."""
-        return self.p99_s < LATE_S and self.last_s < LATE_S
-
-
-def try_here(way: str, path: Path, cameras: int, seconds: float) -> Trial:
-    """One trial, in this process."""
-    cv2.setNumThreads(1)
-    stop, records = threading.Event(), [Camera() for _ in range(cameras)]
-    start, before_mb = Start(cameras, stop), rss_mb()
-    threads = [threading.Thread(target=WAYS[way], args=(path, record, start), daemon=True) for record in records]
-    for thread in threads:
-        thread.start()
-    start._ready.wait()
-    cpu_s = time.process_time()
-    time.sleep(seconds)
-    cpu_s, held_mb = time.process_time() - cpu_s, rss_mb()
-    stop.set()
-    late_s = np.array([late for record in records for late in record.lateness_s] or [seconds])
-    return Trial(
-        cameras=cameras,
-        frames=len(late_s),
-        windows=sum(record.windows for record in records),
-        p50_s=float(np.percentile(late_s, 50)),
-        p99_s=float(np.percentile(late_s, 99)),
-        last_s=max(record.lateness_s[-1] if record.lateness_s else seconds for record in records),
-        cpu_pct=100 * cpu_s / seconds,
-        rss_mb=held_mb,
-        camera_mb=(held_mb - before_mb) / cameras,
-    )
-
-
-def rss_mb() -> float:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
-
-
 def try_alone(way: str, path: Path, cameras: int, seconds: float) -> Trial:
     """One trial in a process of its own."""
-    command = [sys.executable, __file__, "--trial", way, str(path), str(cameras), str(seconds)]
+    command = [sys.executable, str(TRIAL), way, str(path), str(cameras), str(seconds)]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     return Trial(**json.loads(done.stdout.splitlines()[-1]))
@@ -267,61 +101,13 @@ def search(path: Path, size: str, *, seconds: float, tries: int) -> dict[str, Se
     return searches
 
 
-def over_rtsp(path: Path, cameras: int, seconds: float) -> int:
-    """Real connections to `tests/rtsp_server.py`, read by the feeds that `vigil watch` uses."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from rtsp_server import running
-
-    stop, counts, threads = threading.Event(), [0] * cameras, []
-    late_s: list[float] = []
-    connected: list[float] = []
-
-    def watch(number: int, url: str) -> None:
-        feed = open_feed(Address("stream", f"camera {number}", url), SAMPLING, stop=stop)
-        cutter = Cutter(SAMPLING)
-        for signal in feed.signals():
-            if isinstance(signal, Connected):
-                connected.append(time.monotonic())
-            if isinstance(signal, Frame):
-                list(cutter.push(signal))
-                counts[number] += 1
-                late_s.append(time.time() - (signal.captured_s or 0.0))
-
-    with running(path) as server:
-        before_mb, began_s = rss_mb(), time.monotonic()
-        for number in range(cameras):
-            threads.append(threading.Thread(target=watch, args=(number, server.url), daemon=True))
-            threads[-1].start()
-        while len(connected) < cameras and time.monotonic() - began_s < 60:
-            time.sleep(0.1)
-        opened_s, counted, cpu_s, from_s = time.monotonic() - began_s, sum(counts), time.process_time(), len(late_s)
-        time.sleep(seconds)
-        cpu_pct = 100 * (time.process_time() - cpu_s) / seconds
-        frames, held_mb = sum(counts) - counted, rss_mb()
-        stop.set()
-    print(
-        f"{cameras} RTSP cameras: all open after {opened_s:.1f} s, "
-        f"{frames / seconds / cameras:.2f} kept frames a second each, "
-        f"p99 {np.percentile(late_s[from_s:], 99):.3f} s from packet to JPEG, CPU {cpu_pct / cameras:.1f} % a camera, "
-        f"{(held_mb - before_mb) / cameras:.1f} MB a camera"
-    )
-    return 0
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
-    if options.trial:
-        way, path, cameras, seconds = options.trial
-        print(json.dumps(asdict(try_here(way, Path(path), int(cameras), float(seconds)))), flush=True)
-        # Threads that hang in a codec's queue must not keep a finished trial alive.
-        os._exit(0)
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.videos or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         files = {size: shoot(footage_named(name), folder, options.clips) for size, name in SIZES.items()}
         seconds = options.seconds or (8.0 if options.quick else 12.0)
-        if options.rtsp:
-            return over_rtsp(files["360p"], options.rtsp, seconds)
         found = {}
         for size in options.sizes:
             print(f"{size}:")
@@ -357,9 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sizes", nargs="+", choices=sorted(SIZES), default=list(SIZES))
     parser.add_argument("--seconds", type=float, help="length of a trial (default 12; 8 with --quick)")
     parser.add_argument("--quick", action="store_true", help="shorter trials, none repeated")
-    parser.add_argument("--rtsp", type=int, metavar="CAMERAS", help="one trial with real RTSP connections")
     parser.add_argument("--json", type=Path, help="write every trial here too")
-    parser.add_argument("--trial", nargs=4, metavar=("WAY", "FILE", "CAMERAS", "SECONDS"), help=argparse.SUPPRESS)
     return parser
 
 
