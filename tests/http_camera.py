@@ -2,8 +2,9 @@
 
     python tests/http_camera.py 8080 film.mp4
 
-`/live.mjpg` is MJPEG at 10 pictures a second, `/live.m3u8` HLS whose pieces appear as time goes by, `/film.mp4` the
-file; `/mute` never answers. While `frozen` is set, what is being sent stands still.
+`/live.mjpg` is MJPEG at 10 pictures a second, `/live.m3u8` HLS whose pieces appear as time goes by, `/master.m3u8`
+the same in two sizes, `/film.mp4` the file; `/mute` never answers. While `frozen` is set, what is being sent stands
+still.
 """
 
 import io
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +28,12 @@ from vigil.frames import encode_jpeg
 PIECE_S = 1
 SHOWN_PIECES = 3
 MJPEG_FPS = 10
+MASTER = b"""#EXTM3U
+#EXT-X-STREAM-INF:BANDWIDTH=1000000,RESOLUTION=320x240
+live.m3u8?size=1
+#EXT-X-STREAM-INF:BANDWIDTH=3000000,RESOLUTION=640x480
+live.m3u8?size=2
+"""
 
 
 def cut_pieces(film: Path, folder: Path) -> list[bytes]:
@@ -55,7 +63,7 @@ class HttpCamera(ThreadingHTTPServer):
         self.started_s = time.monotonic()
         self.frozen = threading.Event()
         self.closing = threading.Event()
-        self.login = ""
+        self.requests: Counter[str] = Counter()
         with TemporaryDirectory() as folder:
             self.pieces = cut_pieces(film, Path(folder))
 
@@ -87,6 +95,7 @@ class Answer(BaseHTTPRequestHandler):
         """Says nothing."""
 
     def do_GET(self) -> None:
+        self.server.requests[self.path] += 1
         name = self.path.partition("?")[0].lstrip("/")
         with suppress(ConnectionError):
             if name == "mute":
@@ -95,6 +104,8 @@ class Answer(BaseHTTPRequestHandler):
                 self._mjpeg()
             elif name == "live.m3u8":
                 self._send(self.server.playlist(), "application/vnd.apple.mpegurl")
+            elif name == "master.m3u8":
+                self._send(MASTER, "application/vnd.apple.mpegurl")
             elif name == "evil.m3u8":
                 self._send(
                     b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n", "application/x-mpegurl"
@@ -134,7 +145,7 @@ class Answer(BaseHTTPRequestHandler):
 def serving(film: Path, port: int = 0) -> Iterator[HttpCamera]:
     """A camera until the end of the `with`."""
     camera = HttpCamera(port, film)
-    thread = threading.Thread(target=camera.serve_forever, daemon=True)
+    thread = threading.Thread(target=camera.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield camera

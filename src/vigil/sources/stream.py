@@ -74,6 +74,7 @@ class StreamCamera:
         """One connection: `Connected` at its first picture, then sampled frames; raises SourceError at its end."""
         with closing(self._open()) as container:
             stream = containers.pick_stream(container, self.name)
+            leave_out_others(container, stream)
             reading = Reading(
                 container,
                 stream,
@@ -160,3 +161,10 @@ class StreamCamera:
             return f"no pictures for {limit_s:g} s"
         hints = (hint for kind, hint in HINTS.items() if isinstance(error, kind))
         return redact(containers.reason(error)) + next(hints, "")
+
+
+def leave_out_others(container: Any, stream: Any) -> None:
+    """Keeps FFmpeg from handing out other streams; of a playlist in several sizes it then fetches only one."""
+    for other in container.streams:
+        if other.index != stream.index and hasattr(other, "discard"):
+            other.discard = type(other.discard).all

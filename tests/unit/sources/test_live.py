@@ -52,7 +52,7 @@ def test_an_rtsp_camera_gives_two_frames_a_second_and_clips_of_what_it_sent(
     rtsp: rtsp_server.Running, tmp_path: Path
 ) -> None:
     with following(rtsp.address(login="admin:right"), settings=SOON, footage_s=30) as seen:
-        seen.wait(Frame, number=4)
+        seen.wait(Frame, number=3)
         clip = tmp_path / "clip.mp4"
         seen.feed.footage.clip(clip, from_s=0.0, to_s=60.0)
         seen.feed.footage.snapshot(tmp_path / "snapshot.jpg", at_s=seen.frames[-1].time_s)
@@ -66,7 +66,7 @@ def test_an_rtsp_camera_gives_two_frames_a_second_and_clips_of_what_it_sent(
     assert epoch_s is not None
     assert all(abs((f.captured_s or 0) - epoch_s - f.time_s) < 0.5 for f in seen.frames)
     with av.open(str(clip)) as container:
-        assert sum(1 for _ in container.decode(video=0)) > 20
+        assert sum(1 for _ in container.decode(video=0)) > 15
 
 
 def test_no_password_reaches_a_reason_a_log_or_the_screen(
@@ -98,10 +98,10 @@ def test_no_password_reaches_a_reason_a_log_or_the_screen(
 
 
 def test_an_mjpeg_camera_is_timed_by_arrival_as_its_clock_is_made_up(http: http_camera.HttpCamera) -> None:
-    with following(http.address("live.mjpg"), settings=SOON) as seen:
+    with following(http.address("live.mjpg"), settings=SOON, sampling=Sampling(fps=5)) as seen:
         seen.wait(Frame, number=4)
     assert seen.others == [Connected((320, 240), 25.0, "mjpeg", pytest.approx(0.2, abs=0.6))]
-    assert [number_in(frame.image) for frame in seen.frames[:4]] == pytest.approx([0, 5, 10, 15], abs=1)
+    assert [number_in(frame.image) for frame in seen.frames[:4]] == pytest.approx([0, 2, 4, 6], abs=1)
 
 
 def test_a_stream_that_freezes_is_lost_and_comes_back(http: http_camera.HttpCamera) -> None:
@@ -118,21 +118,28 @@ def test_a_stream_that_freezes_is_lost_and_comes_back(http: http_camera.HttpCame
 
 
 def test_a_live_playlist_starts_at_its_last_piece_and_goes_on_at_its_own_pace(http: http_camera.HttpCamera) -> None:
-    with following(http.address("live.m3u8"), settings=SOON) as seen:
-        seen.wait(Frame, number=5)
+    with following(http.address("live.m3u8"), settings=SOON, sampling=Sampling(fps=4)) as seen:
+        seen.wait(Frame, number=6)
     assert not seen.reasons
     times = [frame.time_s for frame in seen.frames]
-    assert all(0.4 < after - before < 0.9 for before, after in pairwise(times))
+    assert all(0.2 < after - before < 0.5 for before, after in pairwise(times[:6]))
     assert number_in(seen.frames[0].image) == 50
     came = seen.of(Frame)
-    assert 1.5 < came[4] - came[0] < 4
+    assert 1.0 < came[5] - came[0] < 3
+
+
+def test_of_a_playlist_in_several_sizes_only_one_is_fetched(http: http_camera.HttpCamera) -> None:
+    with following(http.address("master.m3u8"), settings=SOON, sampling=Sampling(fps=4)) as seen:
+        seen.wait(Frame, number=6)
+    assert http.requests["/live.m3u8?size=1"] > 1
+    assert http.requests["/live.m3u8?size=2"] == 1
 
 
 def test_a_file_on_a_server_plays_at_its_own_pace(http: http_camera.HttpCamera) -> None:
-    with following(http.address("film.mp4"), settings=SOON) as seen:
+    with following(http.address("film.mp4"), settings=SOON, sampling=Sampling(fps=4)) as seen:
         seen.wait(Frame, number=3)
     came = seen.of(Frame)
-    assert 0.9 < came[2] - came[0] < 2
+    assert 0.45 < came[2] - came[0] < 1.5
 
 
 @pytest.mark.parametrize("path", ["mute", "mute?list.m3u8"])
