@@ -27,6 +27,7 @@ class Course:
         self.version = 0
         self._judged: list[Judged] = []
         self._starts: list[float] = []
+        self._longest_s = 0.0
         self._events: dict[str, Event] = {}
         for one in judged:
             self.add(one)
@@ -36,6 +37,7 @@ class Course:
     def add(self, judged: Judged) -> None:
         """Adds a verdict, usually the latest; one of the same window replaces the earlier."""
         self.version += 1
+        self._longest_s = max(self._longest_s, judged.end_s - judged.start_s)
         at = bisect_right(self._starts, judged.start_s)
         if at and self._judged[at - 1].window == judged.window:
             self._judged[at - 1] = judged
@@ -81,8 +83,7 @@ class Course:
 
     def between(self, from_s: float, to_s: float) -> list[Stretch]:
         """The windows that stand for any of these seconds."""
-        longest = max((one.end_s - one.start_s for one in self._judged), default=0.0) + JOIN_S
-        first = bisect_right(self._starts, from_s - longest)
+        first = bisect_right(self._starts, from_s - self._longest_s - JOIN_S)
         last = bisect_right(self._starts, to_s)
         stretches = (self._stretch(number) for number in range(max(0, first - 1), last))
         return [stretch for stretch in stretches if stretch.end_s >= from_s]

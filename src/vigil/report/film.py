@@ -10,7 +10,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from vigil.errors import SourceError
@@ -47,7 +47,8 @@ def annotate_file(
 ) -> None:
     """Writes the film of a video file with what was said of it, at its full rate, without sound.
 
-    When `stop` is set the film ends there, and is whole up to there. Raises SourceError.
+    When `stop` is set, or at a KeyboardInterrupt, which is passed on, the film ends there and is whole up to there.
+    Raises SourceError.
     """
     course = Course(judged, events)
     shape = shape_of(path)
@@ -61,13 +62,20 @@ def annotate_file(
     overlay = Overlay(
         course, layout, tiers=tiers or Tiers(), title=path.name if title is None else title, end_s=length_s
     )
-    with Movie(out, size_wh=layout.size_wh, fps=shape.fps, threads=0) as movie:
+    with ExitStack() as late, Movie(out, size_wh=layout.size_wh, fps=shape.fps, threads=0) as movie:
         movie.add(overlay.draw(*first), first[1])
-        for picture, time_s in frames:
-            if stop is not None and stop.is_set():
-                return
-            movie.add(overlay.draw(picture, time_s), time_s)
-            progress(time_s, shape.duration_s)
+        try:
+            for picture, time_s in frames:
+                movie.add(overlay.draw(picture, time_s), time_s)
+                progress(time_s, shape.duration_s)
+                if stop is not None and stop.is_set():
+                    return
+        except KeyboardInterrupt as interrupt:
+            late.callback(_pass_on, interrupt)
+
+
+def _pass_on(interrupt: KeyboardInterrupt) -> None:
+    raise interrupt
 
 
 class LiveFilm:

@@ -186,6 +186,19 @@ def test_a_film_that_is_stopped_is_whole_up_to_there(tmp_path: Path) -> None:
     assert len(pictures(tmp_path / "film.mp4")) == 26
 
 
+def test_a_film_that_is_interrupted_is_whole_too(tmp_path: Path) -> None:
+    source = tmp_path / "yard.mp4"
+    shoot(source, frames=100)
+
+    def progress(second: float, length: float | None) -> None:
+        if second >= 1.0:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        annotate_file(source, [], [], tmp_path / "film.mp4", progress=progress)
+    assert len(pictures(tmp_path / "film.mp4")) == 26
+
+
 def test_a_file_that_is_no_video_gives_no_film(tmp_path: Path) -> None:
     source = tmp_path / "notes.mp4"
     source.write_text("nothing to see")
