@@ -7,26 +7,22 @@ vigil watch long.mp4 --realtime --srt long.srt --video long-watched.mp4
 
 import asyncio
 import signal
-import sys
 from collections import Counter
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from vigil.cli.console import wide_console
-from vigil.cli.watch_table import WatchTable, summary_table
+from vigil.cli.watch_outputs import Outputs
+from vigil.cli.watch_table import summary_table
 from vigil.config import build, find_config, parse_overrides, read_yaml
-from vigil.errors import JobError, UsageError
+from vigil.errors import JobError
 from vigil.judge import read_key
-from vigil.sources.address import Address, find_sources
 from vigil.verdict import CAUSE_MEANINGS, Cause
-from vigil.watch import Observer, Summary, Watch, WatchSettings
+from vigil.watch import Summary, Watch, WatchSettings
 from vigil.watch.job import run_job
-from vigil.watch.jsonl import JsonLines
-from vigil.watch.metrics import Metrics
-from vigil.watch.subtitles import Subtitles
 
 Sources = Annotated[
     list[str] | None,
@@ -127,14 +123,6 @@ def require_verdicts(summary: Summary) -> None:
         raise JobError(f"not one window could be judged: {causes}")
 
 
-def require_one_source(settings: WatchSettings, option: str) -> Address:
-    """The only source; raises UsageError where there are several, as the option's file is about one."""
-    addresses = find_sources(settings.sources)
-    if len(addresses) > 1:
-        raise UsageError(f"{option} is about one source and there are {len(addresses)}; watch them one by one for it")
-    return addresses[0]
-
-
 def _run(
     settings: WatchSettings,
     *,
@@ -145,36 +133,18 @@ def _run(
     wait_s: float,
 ) -> Summary:
     with ExitStack() as stack:
-        table = stack.enter_context(WatchTable())
-        observers: list[Observer] = [table]
-        if jsonl is not None:
-            file = sys.stdout if jsonl == "-" else stack.enter_context(_open(Path(jsonl)))
-            observers.append(JsonLines(file, settings.events.tiers))
-        metrics = Metrics() if settings.metrics_port is not None else None
-        if metrics is not None and settings.metrics_port is not None:
-            metrics.serve(settings.metrics_port)
-            observers.append(metrics)
-        if srt is not None:
-            require_one_source(settings, "--srt")
-            observers.append(Subtitles(srt))
+        outputs = Outputs(settings, stack, jsonl=jsonl, srt=srt, video=video)
 
         def on_start(watch: Watch) -> None:
-            table.follow(watch)
-            if metrics is not None:
-                metrics.follow(watch)
+            outputs.follow(watch)
             _stop_on_signals(watch)
 
-        return asyncio.run(
-            run_job(settings, api_key=read_key(key_file), observers=observers, wait_s=wait_s, on_start=on_start)
+        job = run_job(
+            settings, api_key=read_key(key_file), observers=outputs.observers, wait_s=wait_s, on_start=on_start
         )
-
-
-def _open(path: Path) -> IO[str]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("w", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}; name another file") from error
+        summary = asyncio.run(job)
+    outputs.finish()
+    return summary
 
 
 def _stop_on_signals(watch: Watch) -> None:

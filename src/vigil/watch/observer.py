@@ -2,11 +2,15 @@
 
 from vigil.events.change import Change
 from vigil.events.judged import Judged
+from vigil.frames import Frame
 from vigil.watch.state import SourceState
 
 
 class Observer:
-    """Follows a watch; every method is called in the loop, may be left out, and must return soon."""
+    """Follows a watch; every method but `seen` is called in the loop, may be left out, and must return soon."""
+
+    def seen(self, source: str, frame: Frame) -> None:
+        """A frame was sampled; called in the source's own thread, which it may hold up a little."""
 
     def state(self, state: SourceState) -> None:
         """A source was connected, lost, ended or could not be read."""

@@ -29,6 +29,9 @@ UNKNOWN_BETWEEN = 8
 Tell = Callable[[SourceState], None]
 """Told in the loop when a source is connected, lost, ended or unreadable."""
 
+Seen = Callable[[str, Frame], None]
+"""Given each sampled frame with its source's name, in the reader's thread."""
+
 
 class WatchedSource:
     """Reads a feed in a thread of its own into the lane, and keeps its state, its events and its last windows."""
@@ -44,6 +47,7 @@ class WatchedSource:
         gate: MotionGate,
         stop: threading.Event,
         tell: Tell,
+        seen: Seen,
     ) -> None:
         self.feed = feed
         self.state = state
@@ -55,6 +59,7 @@ class WatchedSource:
         self._cutter = cutter
         self._gate = gate
         self._tell = tell
+        self._seen = seen
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -101,6 +106,7 @@ class WatchedSource:
         for signal in self.feed.signals():
             if isinstance(signal, Frame):
                 self.state.saw(signal.time_s)
+                self._seen(self.name, signal)
                 self._pass_on(self._cutter.push(signal))
             elif isinstance(signal, Disconnected):
                 self._pass_on(self._cutter.finish())
@@ -134,7 +140,7 @@ class WatchedSource:
 
 
 def watched_source(
-    address: Address, state: SourceState, *, judge: Judge, settings: WatchSettings, tell: Tell
+    address: Address, state: SourceState, *, judge: Judge, settings: WatchSettings, tell: Tell, seen: Seen
 ) -> WatchedSource:
     """A source with all it needs to be watched; raises SourceError when a file cannot be opened."""
     stop = threading.Event()
@@ -162,4 +168,5 @@ def watched_source(
         gate=MotionGate(settings.motion_gate),
         stop=stop,
         tell=tell,
+        seen=seen,
     )

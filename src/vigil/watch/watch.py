@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from vigil.events.change import Change
 from vigil.events.judged import Judged
+from vigil.frames import Frame
 from vigil.judge import Judge
 from vigil.judge.breaker import Breaker
 from vigil.manifest import Contract
@@ -112,7 +113,14 @@ class Watch:
     async def _watch(self, address: Address, state: SourceState, *, starts_after_s: float) -> None:
         if self._stopping:
             return
-        source = watched_source(address, state, judge=self.judge, settings=self.settings, tell=self._state_changed)
+        source = watched_source(
+            address,
+            state,
+            judge=self.judge,
+            settings=self.settings,
+            tell=self._state_changed,
+            seen=self._frame_seen,
+        )
         self._sources.append(source)
         if self.keeper is not None:
             await self.keeper.begin(
@@ -251,6 +259,10 @@ class Watch:
     def _state_changed(self, state: SourceState) -> None:
         for observer in self._observers:
             observer.state(state)
+
+    def _frame_seen(self, source: str, frame: Frame) -> None:
+        for observer in self._observers:
+            observer.seen(source, frame)
 
     def _stop_reading(self) -> None:
         for source in self._sources:

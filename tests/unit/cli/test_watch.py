@@ -2,6 +2,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import pytest
 
 from scripted_server import ScriptedServer, error
@@ -34,11 +35,14 @@ def test_a_watch_prints_its_table_and_writes_its_lines(
 ) -> None:
     video = film(tmp_path / "a.mp4", seconds=24, bright=[(6, 12)])
     words = ["watch", str(video), "--url", server.url, "--task", task, "--max-pixels", "12288", "--jsonl", "v.jsonl"]
-    assert main(words) == 0
+    assert main([*words, "--srt", "v.srt", "--video", "seen.mp4"]) == 0
     lines = [json.loads(line) for line in Path("v.jsonl").read_text(encoding="utf-8").splitlines()]
     assert sum("event" in line for line in lines) == 2
     assert "a.mp4" in capsys.readouterr().out
     assert Path("outputs/watch/events.db").is_file()
+    assert "ALARM" in Path("v.srt").read_text(encoding="utf-8")
+    with av.open("seen.mp4") as seen:
+        assert sum(1 for _ in seen.decode(video=0)) == 24 * 8
 
 
 def test_lines_on_standard_output_are_alone_there(
@@ -58,6 +62,7 @@ def test_lines_on_standard_output_are_alone_there(
         (["0", "--set", "evnts.k=1"], 2, "did you mean 'events'"),
         (["0", "--set", "events.k=9"], 2, "k must be from 1 to n"),
         (["0", "--set", "deadline_s=-1"], 2, "deadline_s must be above 0"),
+        (["0", "1", "--srt", "x.srt"], 2, "--srt is about one source"),
         (["0", "--config", "nosuch"], 2, "no watch configuration"),
     ],
 )

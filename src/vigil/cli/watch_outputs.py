@@ -1,0 +1,68 @@
+"""Everything that `vigil watch` writes while it watches: the table, JSON lines, subtitles, a video, metrics."""
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+from vigil.cli.watch_table import WatchTable
+from vigil.cli.watch_video import video_of
+from vigil.errors import UsageError
+from vigil.sources.address import Address, find_sources
+from vigil.watch import Observer, Watch, WatchSettings
+from vigil.watch.jsonl import JsonLines
+from vigil.watch.metrics import Metrics
+from vigil.watch.subtitles import Subtitles
+
+
+class Outputs:
+    """The observers that the command line asks for; files are closed with `stack`."""
+
+    def __init__(
+        self, settings: WatchSettings, stack: ExitStack, *, jsonl: str | None, srt: Path | None, video: Path | None
+    ) -> None:
+        tiers = settings.events.tiers
+        self._table = WatchTable()
+        self._metrics = Metrics() if settings.metrics_port is not None else None
+        self._film = None if video is None else video_of(_one_source(settings, "--video"), video, tiers)
+        lines = None if jsonl is None else JsonLines(_opened(jsonl, stack), tiers)
+        subtitles = None if srt is None else Subtitles(_for_one_source(srt, settings))
+        asked = (self._table, self._metrics, self._film, lines, subtitles)
+        self.observers: list[Observer] = [observer for observer in asked if observer is not None]
+        if self._metrics is not None and settings.metrics_port is not None:
+            self._metrics.serve(settings.metrics_port)
+        stack.enter_context(self._table)
+
+    def follow(self, watch: Watch) -> None:
+        """Shows this watch."""
+        self._table.follow(watch)
+        if self._metrics is not None:
+            self._metrics.follow(watch)
+
+    def finish(self) -> None:
+        """Writes what can only be written at the end."""
+        if self._film is not None:
+            self._film.finish()
+
+
+def _for_one_source(path: Path, settings: WatchSettings) -> Path:
+    _one_source(settings, "--srt")
+    return path
+
+
+def _one_source(settings: WatchSettings, option: str) -> Address:
+    addresses = find_sources(settings.sources)
+    if len(addresses) > 1:
+        raise UsageError(f"{option} is about one source and there are {len(addresses)}; watch them one by one for it")
+    return addresses[0]
+
+
+def _opened(name: str, stack: ExitStack) -> IO[str]:
+    if name == "-":
+        return sys.stdout
+    path = Path(name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return stack.enter_context(path.open("w", encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}; name another file") from error
