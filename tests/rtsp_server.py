@@ -198,6 +198,8 @@ class RtspServer:
                 base_s = round_number * recording.length_s
                 await asyncio.sleep(max(0.0, started_s + base_s + sent_s - time.monotonic()))
                 await self._misbehave(sender, time.monotonic() - started_s)
+                if sender.writer.is_closing():
+                    return
                 sender.send(nals, self.conduct.stamp_s(base_s + shown_s))
                 await sender.writer.drain()
 
