@@ -77,6 +77,8 @@ class Reading:
         self._sampler = Sampler(sampling.fps)
         self._developer = Developer(max_pixels=sampling.max_pixels, pixel_aspect=containers.pixel_aspect(stream))
         self._packet_s = self._picture_s = time.monotonic()
+        if skip_unreferenced:
+            containers.hasten(self._codec)
         self._decoder = PatientDecoder(self._codec, self._sampler, fast=skip_unreferenced)
 
     @property

@@ -149,6 +149,7 @@ def watched_source(
         judge.sampling,
         stop=stop,
         realtime=settings.realtime,
+        fast=settings.fast,
         settings=settings.feed,
         footage_s=settings.clips.memory_s,
     )

@@ -25,12 +25,12 @@ def packets_of(path: Path) -> Iterator[tuple[Any, Any]]:
                 yield packet, stream
 
 
-def watched(path: Path, *, fps: float = 2.0, patient: bool = True) -> tuple[Kept, PatientDecoder]:
+def watched(path: Path, *, fps: float = 2.0, patient: bool = True, fast: bool = False) -> tuple[Kept, PatientDecoder]:
     """The kept pictures of a file whose packets come in as from a camera."""
     sampler, kept = Sampler(fps), []
     decoder: PatientDecoder | None = None
     for packet, stream in packets_of(path):
-        decoder = decoder or PatientDecoder(stream.codec_context, sampler)
+        decoder = decoder or PatientDecoder(stream.codec_context, sampler, fast=fast)
         pictures = (
             decoder.push(packet, float(packet.pts * packet.time_base)) if patient else decoder._codec.decode(packet)
         )
@@ -106,3 +106,12 @@ def test_a_rhythm_is_the_shorter_of_the_last_two_distances() -> None:
     assert rhythm.next_s == 4.0
     rhythm.lost()
     assert rhythm.next_s is None
+
+
+def test_fast_keeps_as_many_pictures_each_at_most_three_frames_later(film: Film) -> None:
+    path = film("b.mp4", frames=150, size_wh=(160, 128), options={"bf": "3", "g": "25", "x264-params": "scenecut=0"})
+    (fast, _), (exact, _) = watched(path, fast=True), watched(path)
+    moved = [later - time_s for (later, _), (time_s, _) in zip(fast, exact, strict=False)]
+    assert abs(len(fast) - len(exact)) <= 1
+    assert any(moved)
+    assert all(-0.001 < step < 0.13 for step in moved)
