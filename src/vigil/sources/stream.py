@@ -126,7 +126,7 @@ class StreamCamera:
                 self._location,
                 container_options=dict(self._options()),
                 timeout=(limit_s, read_s),
-                metadata_errors="replace",
+                **containers.LENIENT,
             )
         except containers.UNREADABLE as error:
             waited_s = time.monotonic() - began_s
