@@ -150,7 +150,6 @@ def watched_source(
         stop=stop,
         realtime=settings.realtime,
         fast=settings.fast,
-        fast=settings.fast,
         settings=settings.feed,
         footage_s=settings.clips.memory_s,
     )
