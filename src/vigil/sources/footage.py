@@ -16,8 +16,9 @@ from vigil.errors import SourceError
 from vigil.frames import RGB, encode_jpeg
 from vigil.sources import container as containers
 from vigil.sources.clock import Clock
-from vigil.sources.movie import Movie, Piece, decode, place, remux, whole_file
+from vigil.sources.movie import Movie, decode, remux, whole_file
 from vigil.sources.picture import Developer
+from vigil.sources.stamps import Piece, place
 
 log = logging.getLogger(__name__)
 

@@ -9,11 +9,8 @@ A file is written under another name and renamed at its end, so that nobody ever
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,88 +21,11 @@ from vigil.errors import SourceError
 from vigil.frames import RGB
 from vigil.sources.container import UNREADABLE, reason
 from vigil.sources.picture import FULL, ITU709, LIMITED, ONE_THREAD
+from vigil.sources.stamps import Piece, Placed, place, steady_s
 
 TICK = Fraction(1, 90_000)
 FRONT_INDEX = {"movflags": "+faststart"}
 MIN_SIDE_PX = 16
-STRAY_S = 5.0
-"""Stamps further than this from the times that the source gave its packets are those of a broken clock."""
-LOOSE_S = 0.5
-LOOSE_SHARE = 0.2
-"""So are those of which more than this share lies `LOOSE_S` off: a clock that runs at a wrong speed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One compressed picture: when it came or is shown, in seconds of the source, and its own stamp in seconds."""
-
-    data: bytes
-    time_s: float
-    pts_s: float | None
-    is_key: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A piece with stamps that can be relied on, in seconds of the source: `dts_s` only ever grows."""
-
-    data: bytes
-    pts_s: float
-    dts_s: float
-    is_key: bool
-
-
-def place(pieces: Sequence[Piece], *, frame_s: float) -> list[Placed] | None:
-    """Gives a run of packets, in the order of decoding, sound stamps; None where theirs cannot be trusted.
-
-    The times of decoding follow from those of showing: the same times in order, early enough for all.
-    """
-    shown_s = _shown_s(pieces, frame_s=frame_s)
-    if shown_s is None:
-        return None
-    in_order = sorted(shown_s)
-    early_s = max((due - shown for due, shown in zip(in_order, shown_s, strict=True)), default=0.0)
-    return [
-        Placed(piece.data, shown, due - early_s, piece.is_key)
-        for piece, shown, due in zip(pieces, shown_s, in_order, strict=True)
-    ]
-
-
-def _shown_s(pieces: Sequence[Piece], *, frame_s: float) -> list[float] | None:
-    """When each picture is shown, no two at once; None where stamps are missing, jump or run wrong."""
-    stamps = _without_repeats(piece.pts_s for piece in pieces)
-    known = [stamp for stamp in stamps if stamp is not None]
-    reordered = any(later < earlier for earlier, later in pairwise(known))
-    holes = len(stamps) - len(known)
-    if not known or (holes and reordered) or 2 * holes > len(stamps):
-        return None
-    filled = _filled(stamps, frame_s=frame_s)
-    offsets = [piece.time_s - stamp for piece, stamp in zip(pieces, filled, strict=True)]
-    shift_s = median(offsets)
-    strays = [abs(offset - shift_s) for offset in offsets]
-    loose = sum(stray > LOOSE_S for stray in strays)
-    if max(strays) > STRAY_S or loose > LOOSE_SHARE * len(strays):
-        return None
-    return [stamp + shift_s for stamp in filled]
-
-
-def _without_repeats(stamps: Iterable[float | None]) -> list[float | None]:
-    """A stamp that was there before says nothing."""
-    seen: set[float] = set()
-    kept: list[float | None] = []
-    for stamp in stamps:
-        kept.append(None if stamp is None or stamp in seen else stamp)
-        seen.update(() if stamp is None else (stamp,))
-    return kept
-
-
-def _filled(stamps: Sequence[float | None], *, frame_s: float) -> list[float]:
-    """Stamps without holes: a picture without one follows the last at a part of the usual distance."""
-    first, stamp_s = next((number, stamp) for number, stamp in enumerate(stamps) if stamp is not None)
-    filled = [stamp_s - (first - number) * frame_s for number in range(first)]
-    for stamp in stamps[first:]:
-        filled.append(filled[-1] + frame_s / 8 if stamp is None else stamp)
-    return filled
 
 
 @contextmanager
@@ -153,18 +73,10 @@ def decode(codec: Any, pieces: Sequence[Piece], *, frame_s: float) -> Iterator[t
     placed = place(pieces, frame_s=frame_s)
     if placed is None:
         # Without stamps the order in which a decoder gives its pictures is the only one to go by.
-        yield from zip(_decode(codec, (piece.data for piece in pieces)), _steady_s(pieces, frame_s), strict=False)
+        yield from zip(_decode(codec, (piece.data for piece in pieces)), steady_s(pieces, frame_s), strict=False)
         return
     for frame in _decode_placed(codec, placed):
         yield frame, float(frame.pts * TICK)
-
-
-def _steady_s(pieces: Sequence[Piece], frame_s: float) -> Iterator[float]:
-    """Times of arrival that grow from picture to picture."""
-    last_s = None
-    for time_s in sorted(piece.time_s for piece in pieces):
-        last_s = time_s if last_s is None or time_s > last_s else last_s + frame_s / 8
-        yield last_s
 
 
 def _decode_placed(codec: Any, pieces: Iterable[Placed]) -> Iterator[Any]:

@@ -23,7 +23,8 @@ from vigil.errors import SourceError
 from vigil.frames import RGB, decode_jpeg, encode_jpeg
 from vigil.sources import container as containers
 from vigil.sources.footage import NEAR_S, check_span, piece_of, write_clip, write_jpeg, write_snapshot
-from vigil.sources.movie import Movie, Piece
+from vigil.sources.movie import Movie
+from vigil.sources.stamps import Piece
 
 log = logging.getLogger(__name__)
 
