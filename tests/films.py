@@ -49,8 +49,13 @@ def shoot(
     container_options: dict[str, str] | None = None,
     sound: bool = False,
     rate: int = 25,
+    noise: int = 0,
 ) -> None:
-    """Encodes numbered pictures; `stamps_ms` are their times, evenly `rate` a second by default."""
+    """Encodes numbered pictures; `stamps_ms` are their times, evenly `rate` a second by default.
+
+    `noise` is how many grey levels a pixel is off at most, to give codecs something to do.
+    """
+    dice = np.random.default_rng(1)
     stamps, tick = (list(range(frames)), Fraction(1, rate)) if stamps_ms is None else (stamps_ms, MS)
     target = str(file) if isinstance(file, Path) else file
     with av.open(target, "w", format=format, container_options=container_options or {}) as container:
@@ -61,7 +66,10 @@ def shoot(
         stream.codec_context.time_base = tick
         audio = container.add_stream("aac", rate=16_000) if sound else None
         for number, stamp in enumerate(stamps):
-            frame = av.VideoFrame.from_ndarray(picture(number, size_wh), format="rgb24")
+            image = picture(number, size_wh)
+            if noise:
+                image = (image // 2 + dice.integers(0, 2 * noise, image.shape, np.uint8)).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts, frame.time_base = stamp, tick
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

@@ -15,9 +15,9 @@ from typing import Any
 
 from films import rotate_by_metadata, shoot
 
-SMALL: dict[str, Any] = {"frames": 50, "size_wh": (128, 96), "options": {"g": "10", "crf": "4"}}
+SMALL: dict[str, Any] = {"frames": 50, "size_wh": (128, 96), "options": {"g": "10"}, "noise": 20}
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}
-H265 = {"crf": "4", "x265-params": "log-level=none:keyint=10"}
+H265 = {"x265-params": "log-level=none:keyint=10"}
 VP = {"g": "10", "deadline": "good", "cpu-used": "5"}
 
 KINDS: dict[str, dict[str, Any]] = {
