@@ -1,0 +1,1 @@
+"""The doors that need a server of their own: the web pages."""
