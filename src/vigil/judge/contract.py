@@ -1,10 +1,8 @@
 """Under which contract pictures are shown: a manifest's, else the served model's own, else what was named."""
 
-import openai
-
 from vigil.errors import ConfigError, UsageError
 from vigil.frames import Sampling
-from vigil.judge.connection import ServedModel, find_model
+from vigil.judge.connection import ServedModel, find_model, open_client
 from vigil.judge.endpoint import Endpoint
 from vigil.manifest import Contract, sampling_from_alias
 from vigil.tasks import Task, load_task
@@ -38,7 +36,5 @@ async def served_sampling(endpoint: Endpoint) -> Sampling | None:
 
 async def served_model(endpoint: Endpoint) -> ServedModel:
     """The model that an endpoint means; raises EndpointError when it serves none of that name, or several."""
-    async with openai.AsyncOpenAI(
-        base_url=endpoint.url, api_key=endpoint.api_key or "none", timeout=TIMEOUT_S
-    ) as client:
+    async with open_client(endpoint, timeout_s=TIMEOUT_S, retries=2) as client:
         return await find_model(client, endpoint)

@@ -7,8 +7,8 @@ from judging import SAMPLING, TASK
 from scoring import brightness_server
 from vigil.errors import EndpointError
 from vigil.judge import Endpoint
-from vigil.manifest import Contract
 from vigil.judge.contract import served_sampling, task_of
+from vigil.manifest import Contract
 from vigil.tasks import load_task
 
 
