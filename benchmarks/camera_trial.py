@@ -45,12 +45,13 @@ class Due:
         self._container = container
         self._stream = stream
         self._began_s = began_s
+        self._tick_s = float(stream.time_base)
 
     def demux(self) -> Iterator[Any]:
         for packet in self._container.demux(self._stream):
             if packet.dts is None:
                 return
-            self.due_s = self._began_s + float(packet.dts * packet.time_base)
+            self.due_s = self._began_s + packet.dts * self._tick_s
             time.sleep(max(0.0, self.due_s - time.monotonic()))
             yield packet
 

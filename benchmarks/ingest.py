@@ -87,12 +87,13 @@ class Replay:
     def __init__(self, container: Any, stream: Any) -> None:
         self._container = container
         self._stream = stream
+        self._tick_s = float(stream.time_base)
         self._now_s = 0.0
 
     def demux(self) -> Iterator[Any]:
         for packet in self._container.demux(self._stream):
             if packet.size:
-                self._now_s = float(packet.dts * packet.time_base)
+                self._now_s = packet.dts * self._tick_s
             yield packet
 
     def monotonic(self) -> float:

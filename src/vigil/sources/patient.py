@@ -138,7 +138,7 @@ class Rhythm:
     @property
     def next_s(self) -> float | None:
         """The time of the next key picture, or None while there is no telling."""
-        if self._last_s is None or len(self._periods_s) < 2:
+        if self._last_s is None or not self._periods_s:
             return None
         return self._last_s + min(self._periods_s)
 
