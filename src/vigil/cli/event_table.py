@@ -1,7 +1,7 @@
 """Events on a terminal: the table of many, the page of one."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from rich.console import Console
@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vigil.events import Event, Evidence, Tier
-from vigil.store import MediaFile
+from vigil.store import Mark, MediaFile
 
 STYLES = {Tier.LOW: "yellow", Tier.MEDIUM: "dark_orange", Tier.HIGH: "bold red"}
 
@@ -18,10 +18,11 @@ STRIP_CELLS = 60
 WINDOWS_SHOWN = 30
 
 
-def list_table(events: Sequence[Event]) -> Table:
+def list_table(events: Sequence[Event], marks: Mapping[str, Mark]) -> Table:
     """One line an event; its id is shortened to the end that `vigil events show` takes."""
-    table = Table("event", "when", "source", "tier", "peak", "lasts", "alarm after", "description", box=None)
+    table = Table("event", "when", "source", "tier", "peak", "lasts", "alarm after", "mark", "description", box=None)
     for event in events:
+        mark = marks.get(event.id)
         table.add_row(
             event.id.rsplit("-", 1)[-1],
             _when(event),
@@ -30,12 +31,13 @@ def list_table(events: Sequence[Event]) -> Table:
             f"{event.peak:.2f}",
             _lasts(event),
             "-" if event.announced_s is None else f"{event.announced_s - event.onset_s:.1f} s",
-            plain(event.text),
+            "-" if mark is None else mark.mark.replace("_", " "),
+            plain(event.text if mark is None or not mark.note else f"{event.text} ({mark.who}: {mark.note})"),
         )
     return table
 
 
-def show_event(out: Console, event: Event, media: Sequence[MediaFile]) -> None:
+def show_event(out: Console, event: Event, media: Sequence[MediaFile], marks: Sequence[Mark]) -> None:
     """All about one event."""
     table = Table(box=None, show_header=False)
     rows = {
@@ -53,6 +55,8 @@ def show_event(out: Console, event: Event, media: Sequence[MediaFile]) -> None:
     }
     for name, value in rows.items():
         table.add_row(name, plain(value))
+    for mark in marks:
+        table.add_row("mark", plain(_said(mark)))
     out.print(table)
     for file in media:
         # Outside the table, which would break a long path in two.
@@ -60,6 +64,12 @@ def show_event(out: Console, event: Event, media: Sequence[MediaFile]) -> None:
     out.print(_window_table(event.windows[:WINDOWS_SHOWN]))
     if len(event.windows) > WINDOWS_SHOWN:
         out.print(f"and {len(event.windows) - WINDOWS_SHOWN} more; `vigil events export` tells all")
+
+
+def _said(mark: Mark) -> str:
+    when = f"{datetime.fromisoformat(mark.marked_utc).astimezone():%Y-%m-%d %H:%M:%S}"
+    word = mark.mark.replace("_", " ") or "taken back"
+    return f"{word}, by {mark.who}, {when}" + (f": {mark.note}" if mark.note else "")
 
 
 def _window_table(windows: Sequence[Evidence]) -> Table:

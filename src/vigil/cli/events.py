@@ -1,14 +1,16 @@
-"""`vigil events`: what a watch has found: listed, shown, exported, and pruned.
+"""`vigil events`: what a watch has found: listed, shown, marked, exported, and pruned.
 
 vigil events list --since 2h --tier medium
 vigil events show 9f3c21ab
+vigil events mark 9f3c21ab false-alarm --note "two boys play"
 vigil events export --format csv --out events.csv
 vigil events prune --media-days 7
 """
 
+import getpass
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, cast
 
 import typer
 
@@ -17,9 +19,9 @@ from vigil.cli.event_table import list_table, show_event
 from vigil.cli.moment import parse_moment
 from vigil.errors import JobError, UsageError
 from vigil.events import Event, Tier
-from vigil.report.event_export import as_csv, as_json
+from vigil.report.event_export import Marks, Media, as_csv, as_json
 from vigil.report.srt import srt
-from vigil.store import DEFAULT_STORE, EventFilter, Retention, Session, Store, prune
+from vigil.store import DEFAULT_STORE, EventFilter, MarkFilter, MarkWord, Retention, Session, Store, prune
 
 app = typer.Typer(help="What a watch has found.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -31,18 +33,22 @@ Since = Annotated[str, typer.Option(help="From this moment on: 2026-11-20T11:50 
 Until = Annotated[str, typer.Option(help="Up to this moment.")]
 Source = Annotated[str, typer.Option(help="Only of this source, by its shown name.")]
 TierOption = Annotated[Tier | None, typer.Option(help="At least this tier.")]
-Text = Annotated[str, typer.Option(help="Only those whose description holds these words.")]
+MarkOption = Annotated[
+    Literal["true", "false-alarm", "unsure", "unmarked"] | None, typer.Option(help="Only those marked so.")
+]
+Text = Annotated[str, typer.Option(help="Only those whose description or notes hold these words.")]
 Limit = Annotated[int | None, typer.Option(help="Only the newest so many.", min=1)]
 
 
 def _filter(
-    *, since: str, until: str, source: str, tier: Tier | None, text: str, limit: int | None = None
+    *, since: str, until: str, source: str, tier: Tier | None, mark: str | None, text: str, limit: int | None = None
 ) -> EventFilter:
     return EventFilter(
         since_utc=parse_moment(since, option="--since") if since else None,
         until_utc=parse_moment(until, option="--until") if until else None,
         source=source or None,
         tier=tier,
+        mark=cast("MarkFilter", mark.replace("-", "_")) if mark else None,
         text=text,
         limit=limit,
     )
@@ -56,6 +62,7 @@ def list_events(
     until: Until = "",
     source: Source = "",
     tier: TierOption = None,
+    mark: MarkOption = None,
     text: Text = "",
     limit: Limit = 50,
 ) -> None:
@@ -63,13 +70,14 @@ def list_events(
 
     Example: vigil events list --since 2h --tier medium --text 打架
     """
-    wanted = _filter(since=since, until=until, source=source, tier=tier, text=text, limit=limit)
+    wanted = _filter(since=since, until=until, source=source, tier=tier, mark=mark, text=text, limit=limit)
     with Store.open(store, folder=folder, create=False) as opened:
         found = opened.find_events(wanted)
         if not found:
             _nothing_found(opened, wanted)
             return
-    wide_console().print(list_table(found))
+        marks = opened.newest_marks([event.id for event in found])
+    wide_console().print(list_table(found, marks))
     if limit is not None and len(found) == limit:
         typer.echo(f"the newest {limit}; --limit shows more", err=True)
 
@@ -95,7 +103,36 @@ def show(
     """
     with Store.open(store, folder=folder, create=False) as opened:
         found = opened.event(event)
-        show_event(wide_console(), found, opened.media(found.id))
+        show_event(wide_console(), found, opened.media(found.id), opened.marks(found.id))
+
+
+@app.command()
+def mark(
+    event: Annotated[str, typer.Argument(help="An event's id, or the beginning or end of it.")],
+    as_: Annotated[
+        Literal["true", "false-alarm", "unsure", "none"],
+        typer.Argument(metavar="true|false-alarm|unsure|none", help="What it was; none takes a mark back."),
+    ],
+    note: Annotated[str, typer.Option(help="Why, in words of your own.")] = "",
+    who: Annotated[str, typer.Option(help="Who says so (default: the user of this machine).")] = "",
+    store: StoreOption = DEFAULT_STORE,
+    folder: Folder = None,
+) -> None:
+    """Marks an event as true, as a false alarm, or as unsure. Earlier marks stay in its history.
+
+    Example: vigil events mark 9f3c21ab false-alarm --note "two boys play"
+    """
+    word = cast("MarkWord", "" if as_ == "none" else as_.replace("-", "_"))
+    with Store.open(store, folder=folder, create=False) as opened:
+        marked = opened.mark(opened.event(event).id, word, who=who or _user(), note=note)
+    typer.echo(f"event {marked.event_id}: {as_}, says {marked.who}", err=True)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError) as error:
+        raise UsageError("this user has no name here; say who marks the event with --who NAME") from error
 
 
 @app.command()
@@ -110,6 +147,7 @@ def export(
     until: Until = "",
     source: Source = "",
     tier: TierOption = None,
+    mark: MarkOption = None,
     text: Text = "",
     limit: Limit = None,
 ) -> None:
@@ -117,7 +155,7 @@ def export(
 
     Example: vigil events export --since 7d --out events.csv
     """
-    wanted = _filter(since=since, until=until, source=source, tier=tier, text=text, limit=limit)
+    wanted = _filter(since=since, until=until, source=source, tier=tier, mark=mark, text=text, limit=limit)
     writers: dict[str, Callable[[Store, EventFilter], str]] = {"json": _json, "csv": _csv, "srt": _srt}
     with Store.open(store, folder=folder, create=False) as opened:
         written = writers[format or _format_of(out)](opened, wanted)
@@ -143,12 +181,17 @@ def _format_of(out: Path | None) -> str:
 
 def _json(store: Store, wanted: EventFilter) -> str:
     found = _found(store, wanted)
-    return as_json(found, {event.id: store.media(event.id) for event in found})
+    return as_json(found, *_belongings(store, found))
 
 
 def _csv(store: Store, wanted: EventFilter) -> str:
     found = _found(store, wanted)
-    return as_csv(found, {event.id: store.media(event.id) for event in found})
+    return as_csv(found, *_belongings(store, found))
+
+
+def _belongings(store: Store, found: list[Event]) -> tuple[Media, Marks]:
+    media = {event.id: store.media(event.id) for event in found}
+    return media, {event.id: store.marks(event.id) for event in found}
 
 
 def _found(store: Store, wanted: EventFilter) -> list[Event]:

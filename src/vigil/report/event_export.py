@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vigil.events.event import Event
+from vigil.events.mark import Mark
 from vigil.store.media import MediaFile
 from vigil.store.moment import utc
 
@@ -29,17 +30,26 @@ COLUMNS = (
     "task",
     "model",
     "text",
+    "mark",
+    "note",
+    "marked_by",
+    "marked_utc",
     "media",
 )
 
 Media = Mapping[str, Sequence[MediaFile]]
 """The files of each event, by its id."""
 
+Marks = Mapping[str, Sequence[Mark]]
+"""The marks of each event, by its id, the oldest first."""
 
-def as_json(events: Sequence[Event], media: Media) -> str:
-    """A list of events with their windows and the paths of their media."""
+
+def as_json(events: Sequence[Event], media: Media, marks: Marks) -> str:
+    """A list of events with their windows, all that was ever said of them, and the paths of their media."""
     listed = [
         _fields(event)
+        | _marked(marks.get(event.id, ()))
+        | {"marks": [_mark(mark) for mark in marks.get(event.id, ())]}
         | {"windows": [_window(event, i) for i in range(len(event.windows))]}
         | {"media": [str(file.path) for file in media.get(event.id, ())]}
         for event in events
@@ -47,14 +57,14 @@ def as_json(events: Sequence[Event], media: Media) -> str:
     return json.dumps(listed, ensure_ascii=False, indent=2) + "\n"
 
 
-def as_csv(events: Sequence[Event], media: Media) -> str:
-    """A table with a head; media paths are separated by spaces."""
+def as_csv(events: Sequence[Event], media: Media, marks: Marks) -> str:
+    """A table with a head and the mark that counts; media paths are separated by spaces."""
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for event in events:
         paths = " ".join(str(file.path) for file in media.get(event.id, ()))
-        row = _fields(event) | {"windows": len(event.windows), "media": paths}
+        row = _fields(event) | _marked(marks.get(event.id, ())) | {"windows": len(event.windows), "media": paths}
         writer.writerow({name: _cell(value) for name, value in row.items()})
     return out.getvalue()
 
@@ -76,6 +86,19 @@ def _fields(event: Event) -> dict[str, Any]:
         "model": event.model,
         "text": event.text,
     }
+
+
+def _marked(marks: Sequence[Mark]) -> dict[str, Any]:
+    """The mark that counts; empty where there is none."""
+    said = marks[-1] if marks and marks[-1].mark else None
+    fields = (
+        {"mark": said.mark, "note": said.note, "marked_by": said.who, "marked_utc": said.marked_utc} if said else {}
+    )
+    return dict.fromkeys(("mark", "note", "marked_by", "marked_utc"), "") | fields
+
+
+def _mark(mark: Mark) -> dict[str, Any]:
+    return {"mark": mark.mark, "note": mark.note, "who": mark.who, "marked_utc": mark.marked_utc}
 
 
 def _window(event: Event, index: int) -> dict[str, Any]:

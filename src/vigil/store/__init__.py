@@ -1,9 +1,23 @@
 """The store: verdicts, events and their media, durable before anything is announced; see docs/events.md."""
 
-from vigil.store.filter import EventFilter
+from vigil.events.mark import Mark, MarkWord
+from vigil.store.filter import EventFilter, MarkFilter
 from vigil.store.media import MediaFile, MediaKind
 from vigil.store.retention import Pruned, Retention, prune
 from vigil.store.session_table import Session
 from vigil.store.store import DEFAULT_STORE, Store
 
-__all__ = ["DEFAULT_STORE", "EventFilter", "MediaFile", "MediaKind", "Pruned", "Retention", "Session", "Store", "prune"]
+__all__ = [
+    "DEFAULT_STORE",
+    "EventFilter",
+    "Mark",
+    "MarkFilter",
+    "MarkWord",
+    "MediaFile",
+    "MediaKind",
+    "Pruned",
+    "Retention",
+    "Session",
+    "Store",
+    "prune",
+]

@@ -1,14 +1,19 @@
 """Which events are wanted."""
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, func
 
 from vigil.errors import UsageError
 from vigil.events.event import Tier
+from vigil.store import mark_table
 from vigil.store.schema import events
 
 TIERS = (Tier.LOW, Tier.MEDIUM, Tier.HIGH)
+
+MarkFilter: TypeAlias = Literal["true", "false_alarm", "unsure", "unmarked"]
+"""The mark that counts; `unmarked` also where it was taken back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,13 +21,15 @@ class EventFilter:
     """Conditions that all hold; what is left out does not matter.
 
     `since_utc` and `until_utc` are moments as the store writes them and include events that only reach into the span;
-    `tier` is the least; `text` is looked for anywhere in the description, in any letter case. `limit` keeps the newest.
+    `tier` is the least; `text` is looked for anywhere in the description and in notes, in any letter case. `limit`
+    keeps the newest.
     """
 
     since_utc: str | None = None
     until_utc: str | None = None
     source: str | None = None
     tier: Tier | None = None
+    mark: MarkFilter | None = None
     text: str = ""
     open_only: bool = False
     limit: int | None = None
@@ -30,6 +37,8 @@ class EventFilter:
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"limit must be at least 1, not {self.limit}")
+        if self.mark not in (None, *get_args(MarkFilter)):
+            raise UsageError(f"no event is marked {self.mark!r}; there are {', '.join(get_args(MarkFilter))}")
         if self.since_utc and self.until_utc and self.since_utc > self.until_utc:
             raise UsageError(f"nothing lies between {self.since_utc} and {self.until_utc}: the times are the wrong way")
 
@@ -37,12 +46,15 @@ class EventFilter:
         """The same as SQL."""
         at_least = TIERS[TIERS.index(self.tier) :] if self.tier else TIERS
         # LIKE rather than a full-text index: trigrams miss the two-character words that Chinese is made of.
+        has_text = events.c.text.icontains(self.text, autoescape=True) | mark_table.has_note(self.text)
+        word = "" if self.mark == "unmarked" else self.mark
         wanted: list[tuple[object, ColumnElement[bool]]] = [
             (self.since_utc, events.c.ended_utc >= (self.since_utc or "")),
             (self.until_utc, events.c.happened_utc <= (self.until_utc or "")),
             (self.source, events.c.source == self.source),
             (self.tier, events.c.tier.in_([tier.value for tier in at_least])),
-            (self.text, events.c.text.icontains(self.text, autoescape=True)),
+            (self.mark, func.coalesce(mark_table.newest_word(), "") == word),
+            (self.text, has_text),
             (self.open_only, events.c.end_s.is_(None)),
         ]
         return [condition for given, condition in wanted if given]

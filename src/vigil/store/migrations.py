@@ -61,6 +61,16 @@ MIGRATIONS = (
             "CREATE INDEX media_by_event ON media (event_id)",
         ),
     ),
+    Migration(
+        2,
+        "marks of events",
+        (
+            """CREATE TABLE marks (
+                event_id VARCHAR NOT NULL REFERENCES events (id) ON DELETE CASCADE, "number" INTEGER NOT NULL,
+                mark VARCHAR NOT NULL, who VARCHAR NOT NULL, note TEXT NOT NULL, marked_utc VARCHAR NOT NULL,
+                PRIMARY KEY (event_id, "number"))""",
+        ),
+    ),
 )
 
 LOCK = 860_717_301

@@ -98,6 +98,17 @@ media = Table(
     Column("created_utc", String, nullable=False),
 )
 
+marks = Table(
+    "marks",
+    metadata,
+    Column("event_id", ForeignKey("events.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("mark", String, nullable=False),
+    Column("who", Words, nullable=False),
+    Column("note", Words, nullable=False),
+    Column("marked_utc", String, nullable=False),
+)
+
 migrations = Table(
     "migrations",
     metadata,

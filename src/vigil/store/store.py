@@ -20,7 +20,8 @@ from sqlalchemy import Connection, Engine
 from vigil.errors import StoreError, UsageError
 from vigil.events.event import Event
 from vigil.events.judged import Judged
-from vigil.store import event_table, media_table, session_table, verdict_table
+from vigil.events.mark import Mark, MarkWord
+from vigil.store import event_table, mark_table, media_table, session_table, verdict_table
 from vigil.store.database import WRITES, make_engine, parse_url, shown, sqlite_path, told, use_write_ahead_log
 from vigil.store.filter import EventFilter
 from vigil.store.media import MediaFile, MediaKind, Write, place, remove, write_whole
@@ -165,6 +166,24 @@ class Store:
         if not found:
             raise UsageError(f"{self.name} has no event {part!r}; `vigil events list` shows those it has")
         raise UsageError(f"{part!r} may be any of {len(found)} events: {', '.join(event.id for event in found[:5])}")
+
+    def mark(self, event_id: str, mark: MarkWord, *, who: str, note: str = "") -> Mark:
+        """Adds what a person says of an event; `""` takes back what was said before, which stays in the history.
+
+        Raises UsageError for an event that is not there, an unknown mark, no name, or a note of over 4000 characters.
+        """
+        with self.writing(f"marking event {event_id}") as connection:
+            return mark_table.add(connection, event_id, mark, who=who, note=note)
+
+    def marks(self, event_id: str) -> list[Mark]:
+        """Every mark of an event, the oldest first; the last one counts."""
+        with self.reading("reading marks") as connection:
+            return mark_table.of_event(connection, event_id)
+
+    def newest_marks(self, event_ids: Sequence[str]) -> dict[str, Mark]:
+        """The mark that counts of each of these events, without those that have none or had it taken back."""
+        with self.reading("reading marks") as connection:
+            return mark_table.newest(connection, event_ids)
 
     def sessions(self, source: str) -> list[Session]:
         """The watches of a source, the newest first."""

@@ -112,7 +112,7 @@ def test_a_spreadsheet_runs_nothing_that_a_model_wrote(db: Path, capsys: Told, t
 
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", " =1", "\t=1", "\r\n=1", "＝1"])
 def test_a_cell_that_a_spreadsheet_would_run_becomes_text(text: str) -> None:
-    (row,) = csv.DictReader(io.StringIO(as_csv([make_event(text=text)], {}), newline=""))
+    (row,) = csv.DictReader(io.StringIO(as_csv([make_event(text=text)], {}, {}), newline=""))
     assert row["text"] == f"'{text}"
 
 
@@ -151,3 +151,33 @@ def test_a_strip_draws_probabilities_and_marks_the_unknown() -> None:
     windows = [Evidence(window=i, start_s=i, end_s=i + 1, p_alarm=p) for i, p in enumerate([0.0, 0.5, 1.0, None])]
     assert strip(windows) == "▁▅█?"
     assert len(strip(windows * 100)) <= 60
+
+
+def test_an_event_is_marked_then_listed_shown_exported_and_found_by_it(db: Path, capsys: Told) -> None:
+    note = "=cmd <img src=x onerror=alert(1)>\x1b[31m"
+    assert main(["events", "mark", "aaaa", "false-alarm", "--note", note, "--who", "lena"]) == 0
+    assert "false-alarm, says lena" in capsys.readouterr().err
+    assert main(["events", "list", "--mark", "false-alarm"]) == 0
+    listed = capsys.readouterr().out
+    assert "false alarm" in listed and "lena: =cmd" in listed and "bbbbbbbb" not in listed and "\x1b" not in listed
+    assert main(["events", "list", "--mark", "unmarked"]) == 0
+    assert "aaaaaaaa" not in capsys.readouterr().out
+    assert main(["events", "mark", "aaaa", "true", "--who", "omar"]) == 0
+    assert main(["events", "show", "aaaa"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.index("false alarm, by lena") < shown.index("true, by omar")
+    assert main(["events", "export", "--mark", "true"]) == 0
+    (exported,) = json.loads(capsys.readouterr().out)
+    assert (exported["mark"], exported["marked_by"], exported["note"]) == ("true", "omar", "")
+    assert [mark["who"] for mark in exported["marks"]] == ["lena", "omar"]
+
+
+def test_a_mark_is_taken_back_and_a_note_is_no_formula_in_csv(db: Path, capsys: Told) -> None:
+    assert main(["events", "mark", "aaaa", "unsure", "--note", "=1+1"]) == 0
+    assert main(["events", "export", "--format", "csv", "--source", "door"]) == 0
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))
+    assert (row["mark"], row["note"]) == ("unsure", "'=1+1") and row["marked_by"]
+    assert main(["events", "mark", "aaaa", "none"]) == 0
+    assert main(["events", "list", "--mark", "unsure"]) == 0
+    assert "no event" in capsys.readouterr().err
+    assert main(["events", "mark", "cccc", "true"]) == 2
