@@ -110,7 +110,7 @@ def window_figures(windows: Windows) -> WindowFigures:
     draws = 2000 if len(blocks) < FEWER_RESAMPLES_FROM else 400
 
     def interval(statistic: Callable[[Floats, Flags], float | None]) -> Interval | None:
-        if len(set(blocks)) < 2:
+        if len(set(blocks)) < 2 or positive in (0, len(blocks)):
             return None
         return bootstrap(lambda rows: statistic(p_alarm[rows], truth[rows]), blocks, resamples=draws)
 
