@@ -1,5 +1,6 @@
 """Everything that `vigil watch` writes while it watches: the table, JSON lines, subtitles, a video, metrics."""
 
+import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,7 +25,7 @@ class Outputs:
         tiers = settings.events.tiers
         self._table = WatchTable()
         self._metrics = Metrics() if settings.metrics_port is not None else None
-        self._film = None if video is None else video_of(_one_source(settings, "--video"), video, tiers)
+        self._film = None if video is None else video_of(_one_source(settings, "--video"), _writable(video), tiers)
         lines = None if jsonl is None else JsonLines(_opened(jsonl, stack), tiers)
         subtitles = None if srt is None else Subtitles(_for_one_source(srt, settings))
         asked = (self._table, self._metrics, self._film, lines, subtitles)
@@ -55,6 +56,17 @@ def _one_source(settings: WatchSettings, option: str) -> Address:
     if len(addresses) > 1:
         raise UsageError(f"{option} is about one source and there are {len(addresses)}; watch them one by one for it")
     return addresses[0]
+
+
+def _writable(path: Path) -> Path:
+    """Says now, and not after hours of watching, that a file cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}; name another file") from error
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UsageError(f"{path} cannot be written by this user; name another file")
+    return path
 
 
 def _opened(name: str, stack: ExitStack) -> IO[str]:

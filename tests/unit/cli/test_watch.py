@@ -63,6 +63,8 @@ def test_lines_on_standard_output_are_alone_there(
         (["0", "--set", "events.k=9"], 2, "k must be from 1 to n"),
         (["0", "--set", "deadline_s=-1"], 2, "deadline_s must be above 0"),
         (["0", "1", "--srt", "x.srt"], 2, "--srt is about one source"),
+        (["0", "--video", "/proc/x/y.mp4"], 2, "cannot be written"),
+        (["0", "--jsonl", "/proc/x/y"], 2, "cannot be written"),
         (["0", "--config", "nosuch"], 2, "no watch configuration"),
     ],
 )
