@@ -59,6 +59,16 @@ async def find_model(client: openai.AsyncOpenAI, endpoint: Endpoint) -> ServedMo
     )
 
 
+async def list_models(client: openai.AsyncOpenAI, endpoint: Endpoint) -> list[ServedModel]:
+    """Every model of the endpoint with its contract; raises EndpointError when it does not tell."""
+    cards = await _cards(client, endpoint)
+    return [
+        ServedModel(name=card.id, alias=_alias_beside(card, cards), max_model_len=getattr(card, "max_model_len", None))
+        for card in cards
+        if not card.id.startswith(ALIAS_PREFIX)
+    ]
+
+
 async def _cards(client: openai.AsyncOpenAI, endpoint: Endpoint) -> list[Any]:
     try:
         return list((await client.models.list()).data)

@@ -1,0 +1,121 @@
+"""Who may come in: this machine only, or whoever knows a password.
+
+The password comes from a file or from `$VIGIL_WEB_AUTH`, one `name:password` a line, never from the command line,
+which every user of the machine can read in `ps`. Without one the pages answer to names of this machine only, so
+that no other site can reach them through the browser (DNS rebinding).
+"""
+
+import asyncio
+import binascii
+import hmac
+import os
+from base64 import b64decode
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from vigil.errors import UsageError
+
+AUTH_VARIABLE = "VIGIL_WEB_AUTH"
+LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+SHORTEST_PASSWORD = 8
+WRONG_PASSWORD_S = 1.0
+"""What a wrong password costs the one who tries, so that trying many takes long."""
+
+
+def read_users(auth: str | None) -> dict[str, str]:
+    """Names and passwords from a file, or else from `$VIGIL_WEB_AUTH`; empty when neither is there."""
+    if auth is None:
+        return _users(os.environ.get(AUTH_VARIABLE, ""), f"${AUTH_VARIABLE}")
+    path = Path(auth)
+    if not path.is_file():
+        if ":" in auth:
+            raise UsageError(
+                "--auth takes the name of a file: a password on the command line is seen by everybody in `ps`; "
+                f"write name:password into a file (chmod 600) or into ${AUTH_VARIABLE}"
+            )
+        raise UsageError(f"--auth: there is no file {auth!r}; it must hold name:password, one a line")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--auth: {path} cannot be read: {error}") from error
+    users = _users(text, str(path))
+    if not users:
+        raise UsageError(f"--auth: {path} holds no name:password")
+    return users
+
+
+def _users(text: str, where: str) -> dict[str, str]:
+    users: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        name, colon, password = line.strip().partition(":")
+        if not colon or not name.strip() or len(password) < SHORTEST_PASSWORD:
+            raise UsageError(
+                f"{where}, line {number}: expected name:password, the password with at least "
+                f"{SHORTEST_PASSWORD} characters"
+            )
+        users[name.strip()] = password
+    return users
+
+
+def check_host(host: str, users: Mapping[str, str]) -> None:
+    """Raises UsageError for an address that others can reach while nobody has to know a password."""
+    if host not in LOCAL_HOSTS and not users:
+        raise UsageError(
+            f"--host {host} opens the pages to other machines, who could then see the cameras: name a file with "
+            f"name:password in --auth, or set ${AUTH_VARIABLE}; without a password only 127.0.0.1 is served"
+        )
+
+
+class Gate:
+    """ASGI middleware before everything else: the host's name without passwords, HTTP Basic with them."""
+
+    def __init__(self, app: ASGIApp, *, users: Mapping[str, str]) -> None:
+        self._app = app
+        self._users = dict(users)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        refusal = await self._refusal(scope)
+        await (refusal or self._app)(scope, receive, send)
+
+    async def _refusal(self, scope: Scope) -> PlainTextResponse | None:
+        headers = Headers(scope=scope)
+        if not self._users:
+            if _host(headers.get("host", "")) in LOCAL_HOSTS:
+                return None
+            return PlainTextResponse("these pages answer to 127.0.0.1 and localhost only\n", status_code=421)
+        user = user_of(headers.get("authorization", ""), self._users)
+        if user is not None:
+            scope["vigil_user"] = user
+            return None
+        if "authorization" in headers:
+            await asyncio.sleep(WRONG_PASSWORD_S)
+        ask = {"WWW-Authenticate": 'Basic realm="Vigil", charset="UTF-8"'}
+        return PlainTextResponse("a name and a password are needed\n", status_code=401, headers=ask)
+
+
+def user_of(authorization: str, users: Mapping[str, str]) -> str | None:
+    """The name in an HTTP Basic header whose password is right, else None; takes as long for every wrong one."""
+    kind, _, encoded = authorization.partition(" ")
+    try:
+        name, _, password = b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return None
+    right = users.get(name, "\0")
+    return name if kind.lower() == "basic" and hmac.compare_digest(right.encode(), password.encode()) else None
+
+
+def _host(header: str) -> str:
+    try:
+        return (urlsplit(f"//{header}").hostname or "").lower()
+    except ValueError:
+        return ""

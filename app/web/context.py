@@ -1,0 +1,64 @@
+"""What every panel is given: one frozen description of the site, once for each language.
+
+A panel is a function `panel(context: SiteContext) -> None` that lays out its components inside the tab that the
+site has opened. It keeps what belongs to one visitor in `gr.State`, never in a module.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from app.web.language import Language, Translator
+from app.web.status import StatusBoard
+from app.web.uploads import Uploads
+from vigil.judge import Endpoint
+from vigil.sources.address import Address
+from vigil.watch import WatchSettings
+
+if TYPE_CHECKING:
+    from vigil.watch.service import WatchService  # type: ignore[import-untyped, import-not-found, unused-ignore]
+
+MB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteOptions:
+    """What the operator asks for at the start; `users` maps names to passwords."""
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    users: dict[str, str] = field(default_factory=dict, repr=False)
+    upload_mb: int = 500
+    keep_uploads_s: float = 3600.0
+    folder: Path = Path("outputs/web")
+    allow_any_camera: bool = False
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the pages."""
+        return self.host in {"127.0.0.1", "localhost", "::1"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteContext:
+    """What the panels share: the endpoint, the settings of the watch, where things are kept, and the words `t(key)`."""
+
+    t: Translator
+    options: SiteOptions
+    settings: WatchSettings
+    endpoint: Endpoint
+    status: StatusBoard
+    uploads: Uploads
+    cameras: tuple[Address, ...] = ()
+    service: "WatchService | None" = None
+
+    @property
+    def language(self) -> Language:
+        """The language of this page."""
+        return self.t.language
+
+    def who(self, request: gr.Request) -> str:
+        """Who is asking: the name that was logged in with, or `local` where nobody has to."""
+        return request.username or "local"

@@ -1,0 +1,71 @@
+"""The words of the pages, in Chinese and English: `texts/<piece>.en.yaml` and `texts/<piece>.zh.yaml`, flat keys.
+
+t = translator("zh")
+t("chat.send")                     发送
+t("uploads.too_big", limit=500)    words in braces are filled in
+"""
+
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+from vigil.config import read_yaml
+
+Language: TypeAlias = Literal["en", "zh"]
+
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+LANGUAGE_COOKIE = "vigil_language"
+TEXTS = Path(__file__).resolve().parent / "texts"
+
+
+@dataclass(frozen=True, slots=True)
+class Translator:
+    """The texts of one language; calling it with a key gives the text."""
+
+    language: Language
+    texts: dict[str, str] = field(repr=False)
+
+    def __call__(self, key: str, **values: object) -> str:
+        """The text of a key with its words filled in; raises KeyError for a key that nobody has written."""
+        text = self.texts[key]
+        return text.format(**values) if values else text
+
+
+@cache
+def translator(language: Language) -> Translator:
+    """The texts of all pieces in one language."""
+    return Translator(language, load_texts(language))
+
+
+def load_texts(language: Language) -> dict[str, str]:
+    """Every text of a language; raises ConfigError for a file that cannot be read."""
+    texts: dict[str, str] = {}
+    for path in sorted(TEXTS.glob(f"*.{language}.yaml")):
+        texts |= {key: str(value) for key, value in read_yaml(path).items()}
+    return texts
+
+
+def choose_language(cookie: str | None, accept_language: str) -> Language:
+    """The language that was chosen before, else the browser's first that we have, else English."""
+    for known in LANGUAGES:
+        if cookie == known:
+            return known
+    for wish in _by_weight(accept_language):
+        for known in LANGUAGES:
+            if wish.split("-")[0] == known:
+                return known
+    return "en"
+
+
+def _by_weight(accept_language: str) -> list[str]:
+    """The languages of an Accept-Language header, the dearest first."""
+    wishes = [part.strip().partition(";") for part in accept_language.lower().split(",")]
+    return [name.strip() for name, _, rest in sorted(wishes, key=lambda wish: -_weight(wish[2]))]
+
+
+def _weight(parameter: str) -> float:
+    try:
+        return float(parameter.strip().removeprefix("q=")) if parameter else 1.0
+    except ValueError:
+        return 0.0

@@ -1,0 +1,151 @@
+"""The site: one page with its tabs for each language, the gate before them, and what runs behind them.
+
+`build_app(context)` is the whole of it as an ASGI application. A tab is there when its module is.
+"""
+
+import asyncio
+import contextlib
+import html
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+import gradio as gr
+from fastapi import FastAPI, Request
+from fastapi.responses import RedirectResponse, Response
+
+from app.web import theme
+from app.web.access import Gate
+from app.web.context import SiteContext
+from app.web.language import LANGUAGE_COOKIE, LANGUAGES, choose_language, translator
+from app.web.status import EVERY_S, status_line
+
+SWEEP_S = 60.0
+YEAR_S = 365 * 24 * 3600
+
+PANELS = (("chat", "chat"), ("analysis", "analysis"), ("room", "room"), ("review", "review"))
+"""Tab and module of each panel, in the order of the tabs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One tab: its name and the module that fills it with `panel(context)`; `CSS` and `HEAD` there are added."""
+
+    name: str
+    module: ModuleType
+
+    @property
+    def fill(self) -> Callable[[SiteContext], None]:
+        """Lays out the components of the tab."""
+        function: Callable[[SiteContext], None] = self.module.panel
+        return function
+
+
+def panels() -> list[Panel]:
+    """The tabs whose modules are there."""
+    found = ((name, f"app.web.{module}") for name, module in PANELS)
+    return [Panel(name, import_module(path)) for name, path in found if find_spec(path) is not None]
+
+
+def build(context: SiteContext) -> gr.Blocks:
+    """The page in the language of the context."""
+    t = context.t
+    keep_s = int(context.options.keep_uploads_s)
+    page = gr.Blocks(title=t("site.title"), delete_cache=(int(SWEEP_S), keep_s), fill_width=True)
+    with page:
+        _head(context)
+        with gr.Tabs():
+            for panel in panels():
+                with gr.Tab(t(f"site.tab_{panel.name}"), id=panel.name, elem_id=f"tab-{panel.name}"):
+                    panel.fill(context)
+    return page
+
+
+def _head(context: SiteContext) -> None:
+    t = context.t
+    with gr.Row(elem_classes="vigil-head"):
+        title, subtitle = html.escape(t("site.title")), html.escape(t("site.subtitle"))
+        gr.HTML(f'<h1>{title} <span class="vigil-subtitle">{subtitle}</span></h1>', scale=3)
+        gr.HTML(
+            f'<div class="vigil-tools"><button type="button" id="vigil-theme" onclick="{theme.SWITCH_THEME}">'
+            f'{html.escape(t("site.theme"))}</button><a id="vigil-language" '
+            f'href="../language/{t("site.other_language_code")}">{html.escape(t("site.other_language"))}</a></div>',
+            scale=1,
+        )
+
+    def line() -> str:
+        return status_line(context.status.now, context.endpoint, t)
+
+    shown = gr.HTML(line, elem_id="vigil-status")
+    gr.Timer(EVERY_S).tick(line, outputs=shown, show_progress="hidden", queue=False, api_visibility="private")
+
+
+def build_app(context: SiteContext) -> FastAPI:
+    """All pages behind the gate; the context's language is left aside, every language gets its page."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        jobs = [asyncio.create_task(context.status.follow()), asyncio.create_task(_sweep(context))]
+        try:
+            yield
+        finally:
+            for job in jobs:
+                job.cancel()
+            await asyncio.gather(*jobs, return_exceptions=True)
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    _add_routes(app)
+    modules = [panel.module for panel in panels()]
+    for language in LANGUAGES:
+        gr.mount_gradio_app(
+            app,
+            build(replace(context, t=translator(language))),
+            path=f"/{language}",
+            server_name=context.options.host,
+            server_port=context.options.port,
+            auth_dependency=(lambda request: request.scope.get("vigil_user")) if context.options.users else None,
+            allowed_paths=[str(context.uploads.folder), *_media(context)],
+            max_file_size=f"{context.options.upload_mb}mb",
+            footer_links=[],
+            run_history=False,
+            ssr_mode=False,
+            show_error=True,
+            pwa=False,
+            theme=theme.theme(),
+            css="\n".join([theme.CSS, *(getattr(module, "CSS", "") for module in modules)]),
+            head="\n".join([theme.HEAD, *(getattr(module, "HEAD", "") for module in modules)]),
+        )
+    app.add_middleware(Gate, users=context.options.users)
+    return app
+
+
+def _media(context: SiteContext) -> list[str]:
+    """Folders of pictures and clips that the pages show, besides what visitors sent."""
+    folder = context.settings.store_folder
+    return [] if folder is None else [str(folder.resolve())]
+
+
+def _add_routes(app: FastAPI) -> None:
+    @app.get("/")
+    def root(request: Request) -> Response:
+        wished = choose_language(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""))
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"/{wished}/{query}", status_code=307)
+
+    @app.get("/language/{language}")
+    def switch(language: str) -> Response:
+        chosen = choose_language(language, "")
+        answer = RedirectResponse(f"/{chosen}/", status_code=303)
+        answer.set_cookie(LANGUAGE_COOKIE, chosen, max_age=YEAR_S, httponly=True, samesite="lax")
+        return answer
+
+
+async def _sweep(context: SiteContext) -> None:
+    while True:
+        await asyncio.to_thread(context.uploads.sweep)
+        await asyncio.sleep(SWEEP_S)

@@ -1,0 +1,48 @@
+"""How the pages look: Gradio's own theme with the system's fonts (nothing is fetched from elsewhere), and our CSS."""
+
+import gradio as gr
+
+CSS = """
+.gradio-container { max-width: 1280px !important; }
+.vigil-head { align-items: center; gap: 12px; }
+.vigil-head h1 { margin: 0; font-size: 1.35rem; line-height: 1.2; }
+.vigil-head .vigil-subtitle { color: var(--body-text-color-subdued); font-size: .85rem; font-weight: 400; }
+.vigil-tools { display: flex; gap: 16px; justify-content: flex-end; align-items: center; font-size: .9rem; }
+.vigil-tools a, .vigil-tools button { color: var(--link-text-color); cursor: pointer; text-decoration: none; }
+.vigil-status { display: flex; flex-wrap: wrap; gap: 2px 18px; align-items: center; font-size: .85rem;
+  padding: 6px 12px; border: 1px solid var(--border-color-primary); border-radius: 8px; }
+.vigil-status.is-down { border-color: #c2410c; background: color-mix(in srgb, #c2410c 12%, transparent); }
+.vigil-status b { font-weight: 500; color: var(--body-text-color-subdued); }
+.vigil-status .bad { color: #c2410c; }
+.vigil-status .vigil-pair { overflow-wrap: anywhere; }
+.vigil-lamp::before { content: ""; display: inline-block; width: .65em; height: .65em; border-radius: 50%;
+  margin-right: .5em; background: #9ca3af; }
+.vigil-lamp.is-up::before { background: #16a34a; }
+.vigil-lamp.is-down::before { background: #dc2626; }
+.vigil-lamp { font-weight: 600; white-space: nowrap; }
+footer { display: none !important; }
+"""
+
+SWITCH_THEME = (
+    "const dark = document.body.classList.toggle('dark');localStorage.setItem('vigil-theme', dark ? 'dark' : 'light');"
+)
+
+HEAD = """
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<script>
+addEventListener('DOMContentLoaded', () => {
+  const chosen = localStorage.getItem('vigil-theme');
+  if (chosen) document.body.classList.toggle('dark', chosen === 'dark');
+});
+</script>
+"""
+
+
+def theme() -> gr.themes.Base:
+    """Calm colours, system fonts."""
+    return gr.themes.Default(
+        primary_hue=gr.themes.colors.teal,
+        neutral_hue=gr.themes.colors.slate,
+        font=["system-ui", "-apple-system", "Segoe UI", "Noto Sans SC", "PingFang SC", "Microsoft YaHei", "sans-serif"],
+        font_mono=["ui-monospace", "Consolas", "monospace"],
+    )
