@@ -93,3 +93,17 @@ class Course:
         next_s = self._starts[number + 1] if number + 1 < len(self._starts) else one.end_s
         follows = one.end_s < next_s <= one.end_s + JOIN_S
         return Stretch(one, one.start_s, next_s if follows else one.end_s)
+
+
+def unknown_runs(stretches: Iterable[Stretch]) -> list[tuple[str, float, float]]:
+    """Windows without a verdict that follow each other: their cause, from and to."""
+    runs: list[tuple[str, float, float]] = []
+    for stretch in stretches:
+        cause = str(stretch.judged.verdict.cause or "")
+        if not cause:
+            continue
+        if runs and runs[-1][0] == cause and stretch.start_s <= runs[-1][2]:
+            runs[-1] = (cause, runs[-1][1], stretch.end_s)
+        else:
+            runs.append((cause, stretch.start_s, stretch.end_s))
+    return runs

@@ -14,7 +14,7 @@ from vigil.events.rules import Tiers
 from vigil.frames import RGB
 from vigil.report import colours
 from vigil.report.colours import Colour
-from vigil.report.course import Course, Stretch
+from vigil.report.course import Course, Stretch, unknown_runs
 from vigil.report.lettering import latin
 
 HATCH_PX = 6
@@ -108,7 +108,7 @@ def _write_causes(
     """Names the cause of each run of unknown windows, where there is room for the word."""
     font = latin().at(max(9, round(font_px * 0.72)))
     pen = ImageDraw.Draw(picture)
-    for cause, start_s, end_s in _unknown_runs(stretches):
+    for cause, start_s, end_s in unknown_runs(stretches):
         left = column(start_s, from_s=span[0], to_s=span[1], width=picture.width)
         right = column(end_s, from_s=span[0], to_s=span[1], width=picture.width)
         if font.getlength(cause) + 8 <= right - left:
@@ -116,19 +116,6 @@ def _write_causes(
             box = pen.textbbox(middle, cause, font=font, anchor="mm")
             pen.rectangle((box[0] - 4, box[1] - 2, box[2] + 4, box[3] + 2), fill=colours.GROUND)
             pen.text(middle, cause, font=font, anchor="mm", fill=colours.INK)
-
-
-def _unknown_runs(stretches: Sequence[Stretch]) -> list[tuple[str, float, float]]:
-    runs: list[tuple[str, float, float]] = []
-    for stretch in stretches:
-        cause = str(stretch.judged.verdict.cause or "")
-        if not cause:
-            continue
-        if runs and runs[-1][0] == cause and stretch.start_s <= runs[-1][2]:
-            runs[-1] = (cause, runs[-1][1], stretch.end_s)
-        else:
-            runs.append((cause, stretch.start_s, stretch.end_s))
-    return runs
 
 
 def _write_seconds(picture: Image.Image, *, top: int, from_s: float, to_s: float, font_px: int) -> None:

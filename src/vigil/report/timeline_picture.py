@@ -19,7 +19,7 @@ from vigil.events.event import Event
 from vigil.events.rules import Tiers
 from vigil.report import colours
 from vigil.report.colours import Colour
-from vigil.report.course import Course, Stretch
+from vigil.report.course import Course, Stretch, unknown_runs
 from vigil.report.lettering import typeset
 from vigil.report.strip import clock
 from vigil.score.timeline import VideoScore
@@ -105,11 +105,8 @@ def _draw_probability(axes: Axes, stretches: Sequence[Stretch]) -> None:
 
 
 def _draw_unknown(axes: Axes, stretches: Sequence[Stretch]) -> None:
-    for stretch in stretches:
-        if stretch.judged.verdict.p_alarm is None:
-            axes.axvspan(
-                stretch.start_s, stretch.end_s, ymax=0.8, facecolor="0.93", edgecolor="0.6", hatch="////", linewidth=0
-            )
+    for _, from_s, to_s in unknown_runs(stretches):
+        axes.axvspan(from_s, to_s, ymax=0.8, facecolor="0.93", edgecolor="0.6", hatch="////", linewidth=0)
 
 
 def _draw_event(axes: Axes, event: Event, *, is_false: bool, length_s: float) -> None:
