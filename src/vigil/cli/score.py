@@ -93,23 +93,10 @@ def score(
         return
     if timeline is not None:
         refuse_with_timeline({"--data": data, "--against": against, "--limit": limit})
-        named = {
-            "url": url,
-            "model": model,
-            "task": task,
-            "model_dir": model_dir,
-            "max_pixels": max_pixels,
-            "in_flight": None if in_flight == IN_FLIGHT else in_flight,
-        }
-        score_videos(
-            paths or [],
-            timeline,
-            named={key: value for key, value in named.items() if value is not None},
-            api_key=read_key(key_file),
-            config=watch_config,
-            out=out,
-            json_file=json_file,
-        )
+        asked = {"url": url, "model": model, "task": task, "model_dir": model_dir, "max_pixels": max_pixels}
+        asked["in_flight"] = None if in_flight == IN_FLIGHT else in_flight
+        key = read_key(key_file)
+        score_videos(paths or [], timeline, asked=asked, api_key=key, config=watch_config, out=out, json_file=json_file)
         return
     endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file))
     ground = find_ground(

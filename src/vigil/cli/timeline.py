@@ -60,13 +60,13 @@ def score_videos(
     videos: Sequence[Path],
     truth_file: Path,
     *,
-    named: Mapping[str, Any],
+    asked: Mapping[str, Any],
     api_key: str,
     config: str,
     out: Path,
     json_file: Path | None,
 ) -> TimelineScore:
-    """Watches the videos with the watch settings `config` and what is `named`, scores them, and reports.
+    """Watches the videos with the watch settings `config` and what is `asked` besides, scores them, and reports.
 
     Raises UsageError and ConfigError before anything is watched, JobError when nothing could be judged.
     """
@@ -80,6 +80,7 @@ def score_videos(
     spans = truth.match([Path(address.location) for address in addresses])
     for name in truth.left_out(list(spans)):
         typer.echo(f"left out: {truth_file} also names {name}, which is not among the videos", err=True)
+    named = {key: value for key, value in asked.items() if value is not None}
     settings = _settings(addresses, config=config, named=named)
     notes, model = _watch(settings, api_key)
     watched = [notes.of(address, spans[Path(address.location)]) for address in addresses]
