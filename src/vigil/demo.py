@@ -30,6 +30,7 @@ from vigil.frames import Sampling
 from vigil.serving import Server, running
 from vigil.serving.process import check_port
 from vigil.tasks import load_task
+from vigil.tiny import TASK_FILE
 
 TINY_BASE = Path(__file__).resolve().parent / "tiny" / "base"
 TINY_SAMPLING = Sampling(max_pixels=12_288)
@@ -141,9 +142,8 @@ def _clips(settings: Settings, stages: Stages) -> Path:
 
 def _build_dataset(clips: Path, data: Path, settings: Settings) -> None:
     cut = ("--max-pixels", str(TINY_SAMPLING.max_pixels), "--seed", str(settings.seed))
-    # The tiny base has too little language for descriptions: they would drown the one token that counts.
     more = () if settings.clips is None else ("--also", str(settings.out / "drawn"))
-    _vigil("dataset", "build", str(clips), "--out", str(data), "--task", "fight", "--answers", "verdict", *cut, *more)
+    _vigil("dataset", "build", str(clips), "--out", str(data), "--task", str(TASK_FILE), *cut, *more)
     _vigil("dataset", "check", str(data))
     _vigil("dataset", "preview", str(data))
 

@@ -9,4 +9,7 @@ from typing import Final
 
 BASE_FOLDER: Final = Path(__file__).parent / "base"
 
-__all__ = ["BASE_FOLDER"]
+TASK_FILE: Final = Path(__file__).parent / "fight.yaml"
+"""The task `fight`, with sentences in the few words that the base can say."""
+
+__all__ = ["BASE_FOLDER", "TASK_FILE"]
