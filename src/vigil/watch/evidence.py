@@ -82,7 +82,8 @@ class Evidence:
     async def _until_over(self, source: WatchedSource, event_id: str) -> None:
         """Until the event is closed or, on live sources, as long as their last seconds are still held."""
         clips = self._settings.clips
-        enough_s = self._latest[event_id].onset_s + clips.most_s if source.state.live else math.inf
+        longest_s = self._latest[event_id].onset_s - clips.before_s + clips.most_s
+        enough_s = longest_s if source.state.live else math.inf
         await self._wait_for(self._over[event_id], until_s=enough_s, source=source)
         if source.state.live:
             await self._wait_for(asyncio.Event(), until_s=self._clip_ends_s(self._latest[event_id]), source=source)

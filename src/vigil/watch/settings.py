@@ -14,6 +14,9 @@ from vigil.sources.feed import FeedSettings
 from vigil.store import DEFAULT_STORE
 from vigil.store.retention import Retention
 
+CUT_WITHIN_S = 15.0
+"""How late a clip may be cut: on a busy machine it waits its turn."""
+
 WordsFor = Literal["alarms", "events", "never"]
 
 
@@ -31,8 +34,8 @@ class Clips:
 
     @property
     def memory_s(self) -> float:
-        """Seconds of a live stream that must be held to cut such a clip when its last second has passed."""
-        return self.before_s + self.most_s + self.after_s if self.most_s else 0.0
+        """Seconds of a live stream that must be held to cut the longest clip, a little after its last second."""
+        return self.most_s + CUT_WITHIN_S if self.most_s else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

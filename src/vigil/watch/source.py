@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 UNKNOWN_BETWEEN = 8
 """Windows held besides those that may open an event: the frames of an onset are kept even with unknowns in between."""
 
+PAUSED = "paused"
+
 Tell = Callable[[SourceState], None]
 """Told in the loop when a source is connected, lost, ended or unreadable."""
 
@@ -56,6 +58,7 @@ class WatchedSource:
         self.stop = stop
         self.recent: deque[Window] = deque(maxlen=tracker.rules.n + UNKNOWN_BETWEEN)
         self.error: SourceError | None = None
+        self.ends_because = "the source ended"
         self._cutter = cutter
         self._gate = gate
         self._tell = tell
@@ -75,6 +78,18 @@ class WatchedSource:
     def start(self, *, after_s: float) -> None:
         """Begins to read, `after_s` from now, so that many cameras do not ask in the same moment for ever after."""
         threading.Thread(target=self._read, args=(after_s,), name=f"read {self.name}", daemon=True).start()
+
+    @property
+    def is_left(self) -> bool:
+        """Whether somebody wants no more of it: it was paused or removed, or the watch is being stopped."""
+        return self.stop.is_set()
+
+    def leave(self, because: str) -> None:
+        """Ends the reading, within the time that a silent connection is waited for."""
+        self.ends_because = because
+        self.stop.set()
+        if because == PAUSED:
+            self._now(Stage.PAUSED)
 
     def settle(self, window: Window, judged: Judged) -> None:
         """Counts what became of a window, the next one in order."""
@@ -134,15 +149,16 @@ class WatchedSource:
         self._now(Stage.UNREADABLE, str(error))
 
     def _now(self, stage: Stage, detail: str = "") -> None:
-        self.state.stage = stage
-        self.state.detail = detail
+        paused = self.ends_because == PAUSED
+        self.state.stage = Stage.PAUSED if paused else stage
+        self.state.detail = "" if paused else detail
         self._loop.call_soon_threadsafe(self._tell, self.state)
 
 
 def watched_source(
     address: Address, state: SourceState, *, judge: Judge, settings: WatchSettings, tell: Tell, seen: Seen
 ) -> WatchedSource:
-    """A source with all it needs to be watched; raises SourceError when a file cannot be opened."""
+    """A source with all it needs to be watched."""
     stop = threading.Event()
     feed = open_feed(
         address,

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from vigil.events.judged import Judged
@@ -76,9 +76,14 @@ class SourceState:
     def fps(self) -> float:
         """Sampled frames a second over the last ten seconds."""
         now_s = time.monotonic()
-        recent = [at_s for at_s in self._arrivals if now_s - at_s <= RATE_OVER_S]
+        # The reader's thread adds to it; a copy is taken in one piece.
+        recent = [at_s for at_s in tuple(self._arrivals) if now_s - at_s <= RATE_OVER_S]
         span_s = now_s - recent[0] if recent else 0.0
         return len(recent) / span_s if span_s > 0 else 0.0
+
+    def copy(self) -> "SourceState":
+        """The state as it is now, for another thread."""
+        return replace(self, unknown=Counter(self.unknown), _arrivals=self._arrivals.copy())
 
     def saw(self, time_s: float) -> None:
         """Counts a frame."""
