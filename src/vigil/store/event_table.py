@@ -61,7 +61,18 @@ def _row(event: Event, session: str | None) -> dict[str, Any]:
 def find(connection: Connection, wanted: EventFilter) -> list[Event]:
     """The events that a filter lets through, the oldest first."""
     newest = select(events).where(*wanted.conditions()).order_by(events.c.happened_utc.desc(), events.c.id.desc())
-    return _with_windows(connection, connection.execute(newest.limit(wanted.limit)).all()[::-1])
+    page = newest.limit(wanted.limit).offset(wanted.offset or None)
+    return _with_windows(connection, connection.execute(page).all()[::-1])
+
+
+def count(connection: Connection, wanted: EventFilter) -> int:
+    """How many events a filter lets through, its limit and offset left aside."""
+    return connection.execute(select(func.count()).select_from(events).where(*wanted.conditions())).scalar_one()
+
+
+def sources(connection: Connection) -> list[str]:
+    """The sources that have events, by name."""
+    return list(connection.execute(select(events.c.source).distinct().order_by(events.c.source)).scalars())
 
 
 def by_id(connection: Connection, part: str) -> list[Event]:

@@ -22,7 +22,7 @@ class EventFilter:
 
     `since_utc` and `until_utc` are moments as the store writes them and include events that only reach into the span;
     `tier` is the least; `text` is looked for anywhere in the description and in notes, in any letter case. `limit`
-    keeps the newest.
+    keeps the newest, `offset` leaves out the newest of all: page after page of a long history.
     """
 
     since_utc: str | None = None
@@ -33,10 +33,13 @@ class EventFilter:
     text: str = ""
     open_only: bool = False
     limit: int | None = None
+    offset: int = 0
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"limit must be at least 1, not {self.limit}")
+        if self.offset < 0:
+            raise UsageError(f"offset must not be negative: {self.offset}")
         if self.mark not in (None, *get_args(MarkFilter)):
             raise UsageError(f"no event is marked {self.mark!r}; there are {', '.join(get_args(MarkFilter))}")
         if self.since_utc and self.until_utc and self.since_utc > self.until_utc:

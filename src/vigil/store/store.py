@@ -157,6 +157,16 @@ class Store:
         with self.reading("reading events") as connection:
             return event_table.find(connection, wanted or EventFilter())
 
+    def count_events(self, wanted: EventFilter | None = None) -> int:
+        """How many events a filter lets through, its limit and offset left aside."""
+        with self.reading("counting events") as connection:
+            return event_table.count(connection, wanted or EventFilter())
+
+    def event_sources(self) -> list[str]:
+        """The names of the sources that have events."""
+        with self.reading("reading sources") as connection:
+            return event_table.sources(connection)
+
     def event(self, part: str) -> Event:
         """The event of this id, or of the only id that begins or ends with it; raises UsageError when there is none."""
         with self.reading("reading an event") as connection:
@@ -200,6 +210,16 @@ class Store:
         with self.reading("reading verdicts") as connection:
             judged = verdict_table.of_session(connection, session.id, source=session.source)
             return judged, event_table.of_session(connection, session.id)
+
+    def verdicts_around(self, event: Event, *, margin_s: float) -> list[Judged]:
+        """The verdicts of an event and of the seconds before and after it; none when it was saved outside any watch."""
+        last_s = _last_s(event) if event.end_s is None else event.end_s
+        with self.reading("reading verdicts") as connection:
+            session = session_table.of_event(connection, event.id)
+            if session is None:
+                return []
+            span = {"from_s": event.onset_s - margin_s, "to_s": last_s + margin_s}
+            return verdict_table.of_session(connection, session.id, source=event.source, **span)
 
     def keep(self, event_id: str, kind: MediaKind, name: str, write: Write) -> Path:
         """Keeps a file of an event that is stored: `write` makes it, then it takes its place and is noted.

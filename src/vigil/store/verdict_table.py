@@ -38,9 +38,15 @@ def _row(session: str, judged: Judged, now: str) -> dict[str, Any]:
     }
 
 
-def of_session(connection: Connection, session: str, *, source: str) -> list[Judged]:
-    """The verdicts of one watch, in order."""
+def of_session(
+    connection: Connection, session: str, *, source: str, from_s: float | None = None, to_s: float | None = None
+) -> list[Judged]:
+    """The verdicts of one watch, in order; of a span, those that reach into it."""
     query = select(verdicts).where(verdicts.c.session_id == session).order_by(verdicts.c.start_s, verdicts.c.window)
+    if from_s is not None:
+        query = query.where(verdicts.c.end_s >= from_s)
+    if to_s is not None:
+        query = query.where(verdicts.c.start_s <= to_s)
     return [_judged(row, source) for row in connection.execute(query)]
 
 
