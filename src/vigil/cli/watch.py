@@ -45,7 +45,7 @@ StoreOption = Annotated[
 Wait = Annotated[float, typer.Option(help="Seconds to wait for an endpoint that is not up yet.", min=0)]
 MetricsPort = Annotated[int | None, typer.Option(help="Prometheus metrics at 127.0.0.1:PORT/metrics.")]
 KeepFrames = Annotated[bool, typer.Option("--keep-frames", help="Keep the exact frames that made an event.")]
-Fast = Annotated[bool, typer.Option("--fast", help="Files: skip pictures that no other depends on (docs/ingest.md).")]
+Fast = Annotated[bool, typer.Option("--fast", help="Decode less, a little less exactly (docs/ingest.md).")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Any other setting: --set words=never --set events.k=1")]
 
 
