@@ -25,16 +25,18 @@ class Clock:
     """Mended times of one run of frames, in seconds from `start_s`.
 
     A real pause of up to a minute stays a pause. A clock that is set back or leaps ahead is spliced:
-    the frame follows the one before it at the usual distance, and so do the times after it.
+    the frame follows the one before it at the usual distance, and so do the times after it. `first_s` is where about
+    the first frame lies when reading begins in the middle.
     """
 
-    def __init__(self, *, frame_s: float, start_s: float | None = None) -> None:
+    def __init__(self, *, frame_s: float, start_s: float | None = None, first_s: float = 0.0) -> None:
         self.frame_s = frame_s
         self.last_s: float | None = None
         self.jumps = 0
         self.repeats = 0
         self.missing = 0
         self._jump_s = max(JUMP_S, 10 * frame_s)
+        self._latest_first_s = first_s + self._jump_s
         self._stuck_after = max(2, round(1 / frame_s))
         self._stuck = 0
         self._shift_s = None if start_s is None else -start_s
@@ -70,7 +72,7 @@ class Clock:
         if stamp_s is None:
             self.missing += 1
             return 0.0
-        if self._shift_s is None or not 0 <= stamp_s + self._shift_s <= self._jump_s:
+        if self._shift_s is None or not 0 <= stamp_s + self._shift_s <= self._latest_first_s:
             self._shift_s = -stamp_s
         return stamp_s + self._shift_s
 
@@ -97,13 +99,13 @@ class Sampler:
 
     The instants are a fixed grid, so nothing drifts: 25 frames a second sampled at 2 give frames at
     0, 0.52, 1.0, 1.52 ... and 1,200 in ten minutes. Over a pause, and where the source is slower than
-    `fps`, no frame is kept twice.
+    `fps`, no frame is kept twice. With `from_s` the grid begins at second 0 and frames before `from_s` are not kept.
     """
 
-    def __init__(self, fps: float) -> None:
+    def __init__(self, fps: float, *, from_s: float = 0.0) -> None:
         self.fps = fps
-        self._start_s: float | None = None
-        self._next = 0
+        self._start_s: float | None = 0.0 if from_s else None
+        self._next = math.ceil(from_s * fps - ROUNDING_S)
 
     def take(self, time_s: float) -> bool:
         """Whether the frame at `time_s` is kept; times must grow from call to call."""

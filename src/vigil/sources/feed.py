@@ -63,14 +63,16 @@ def open_feed(
     fast: bool = False,
     settings: FeedSettings | None = None,
     footage_s: float = 0.0,
+    start_s: float = 0.0,
 ) -> Feed:
     """The feed of a source; nothing is opened before its signals are asked for.
 
     `fast` reads files and streams with less work and a little less exactly (see `open_video`). `realtime` plays a
-    file at its own pace, as a camera would. Of live sources the last `footage_s` seconds are held for clips.
+    file at its own pace, as a camera would; `start_s` begins it in the middle. Of live sources the last `footage_s`
+    seconds are held for clips.
     """
     if address.kind == "file":
-        return FileFeed(Path(address.location), sampling, stop=stop, realtime=realtime, fast=fast)
+        return FileFeed(Path(address.location), sampling, stop=stop, realtime=realtime, fast=fast, start_s=start_s)
     settings = settings or FeedSettings()
     if fast:
         settings = replace(settings, skip_unreferenced=True)
@@ -85,11 +87,19 @@ class FileFeed:
     """A video file, as fast as its frames are taken or, with `realtime`, at its own pace."""
 
     def __init__(
-        self, path: Path, sampling: Sampling, *, stop: threading.Event, realtime: bool = False, fast: bool = False
+        self,
+        path: Path,
+        sampling: Sampling,
+        *,
+        stop: threading.Event,
+        realtime: bool = False,
+        fast: bool = False,
+        start_s: float = 0.0,
     ) -> None:
         self._fast = fast
+        self._start_s = start_s
         self.is_live = realtime
-        self.epoch_s = time.time() if realtime else None
+        self.epoch_s = time.time() - start_s if realtime else None
         self.footage: Footage = FileFootage(path)
         self.problems: tuple[str, ...] = ()
         self._path = path
@@ -98,11 +108,11 @@ class FileFeed:
 
     def signals(self) -> Iterator[Signal]:
         """Its frames, after one `Connected`; raises SourceError when not a single picture can be had."""
-        with open_video(self._path, self._sampling, fast=self._fast) as video:
-            yield Connected(video.size_wh, video.source_fps, video.codec, at_s=0.0)
+        with open_video(self._path, self._sampling, fast=self._fast, start_s=self._start_s) as video:
+            yield Connected(video.size_wh, video.source_fps, video.codec, at_s=self._start_s)
             frames = video.frames()
             if self.is_live:
-                self.epoch_s = time.time()
+                self.epoch_s = time.time() - self._start_s
                 frames = pace(frames, stop=self._stop, epoch_s=self.epoch_s)
             try:
                 yield from self._until_stopped(frames)

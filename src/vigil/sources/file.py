@@ -55,14 +55,14 @@ def read(path: Path, sampling: Sampling, *, reader: Reader = "pyav", fast: bool 
             log.warning("%s: %s", path, problem)
 
 
-def open_video(path: Path, sampling: Sampling, *, fast: bool = False) -> "VideoFile":
+def open_video(path: Path, sampling: Sampling, *, fast: bool = False, start_s: float = 0.0) -> "VideoFile":
     """Opens a video file; raises SourceError that says why it cannot be read.
 
     `fast` leaves out pictures that no other refers to, so that with B-frames a kept picture may be the next one
     or two instead of the first at its instant, and the smoothing of block edges (half a grey level on average).
-    For watching, not for datasets or scores.
+    For watching, not for datasets or scores. `start_s` begins in the middle; times still count from the beginning.
     """
-    return VideoFile(Path(path), sampling, fast=fast)
+    return VideoFile(Path(path), sampling, fast=fast, start_s=start_s)
 
 
 class VideoFile:
@@ -72,14 +72,16 @@ class VideoFile:
     frame rate, `size_wh` the `(width, height)` as stored, `codec` its name.
     """
 
-    def __init__(self, path: Path, sampling: Sampling, *, fast: bool = False) -> None:
+    def __init__(self, path: Path, sampling: Sampling, *, fast: bool = False, start_s: float = 0.0) -> None:
         self.path = path
         self.sampling = sampling
+        self._from_s = start_s
         self._fast = fast
         self._container = containers.open_container(path)
         try:
             self._stream = containers.pick_stream(self._container, path, fast=fast)
             self._describe()
+            self._go_to_start()
         except BaseException:
             self._container.close()
             raise
@@ -111,12 +113,22 @@ class VideoFile:
         self.size_wh = (int(stream.codec_context.width), int(stream.codec_context.height))
         self.codec = str(stream.codec_context.codec.canonical_name)
         self.duration_s = containers.declared_s(self._container, stream)
-        self._clock = Clock(frame_s=1 / self.source_fps, start_s=start_s)
-        self._sampler = Sampler(self.sampling.fps)
+        self._clock = Clock(frame_s=1 / self.source_fps, start_s=start_s, first_s=self._from_s)
+        self._sampler = Sampler(self.sampling.fps, from_s=self._from_s)
         self._developer = Developer(max_pixels=self.sampling.max_pixels, pixel_aspect=containers.pixel_aspect(stream))
         self._decoder = Decoder(
             stream.codec_context, tick_s=self._tick_s, clock=self._clock, sampler=self._sampler, fast=self._fast
         )
+
+    def _go_to_start(self) -> None:
+        """To the last key picture before the start; where there is no way, what lies before is read and left out."""
+        if not self._from_s or self._by_arrival or not self._tick_s:
+            return
+        ticks = round(self._from_s / self._tick_s) + (self._stream.start_time or 0)
+        try:
+            self._container.seek(ticks, stream=self._stream)
+        except containers.UNREADABLE as error:
+            log.info("%s: no way to second %.1f but from the beginning: %s", self.path, self._from_s, error)
 
     @property
     def damage(self) -> Damage:
@@ -154,7 +166,7 @@ class VideoFile:
                 kept += 1
                 yield Frame(self._developer.develop(picture), time_s)
         self._finished = True
-        if not kept:
+        if not kept and not self._from_s:
             why = "; ".join(self.problems) or "it holds no picture data"
             raise SourceError(f"{self.path} gives no picture at all: {why}")
 

@@ -1,4 +1,5 @@
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,45 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, sampling: Sampli
 def test_clips_of_a_file_come_from_the_file(film: Film, sampling: Sampling, tmp_path: Path) -> None:
     feed_of(film("a.mp4"), sampling).footage.clip(tmp_path / "clip.mp4", from_s=1.0, to_s=2.0)
     assert (tmp_path / "clip.mp4").stat().st_size > 0
+
+
+@pytest.mark.parametrize(("start_s", "gop"), [(2.0, "10"), (2.0, "500"), (3.5, "25"), (0.5, "10")])
+def test_a_file_can_begin_in_its_middle_and_gives_the_frames_it_would_have(
+    film: Film, sampling: Sampling, start_s: float, gop: str
+) -> None:
+    path = film("a.mp4", options={"g": gop})
+    (address,) = find_sources([str(path)])
+    feed = open_feed(address, sampling, stop=threading.Event(), start_s=start_s)
+    connected, *frames = feed.signals()
+    assert isinstance(connected, Connected)
+    assert connected.at_s == start_s
+    expected = [frame for frame in read(path, sampling) if frame.time_s >= start_s]
+    assert len(frames) == len(expected) > 0
+    for frame, same in zip(frames, expected, strict=True):
+        assert isinstance(frame, Frame)
+        assert frame.time_s == same.time_s
+        assert (frame.image == same.image).all()
+
+
+def test_a_middle_more_than_a_minute_in_is_no_broken_clock(film: Film, sampling: Sampling) -> None:
+    path = film("long.mp4", frames=400, rate=4, options={"g": "20"})
+    (address,) = find_sources([str(path)])
+    _, *frames = open_feed(address, sampling, stop=threading.Event(), start_s=90.0).signals()
+    assert [frame.time_s for frame in frames if isinstance(frame, Frame)] == [90.0 + k / 2 for k in range(20)]
+
+
+def test_a_file_that_begins_behind_its_end_gives_nothing(film: Film, sampling: Sampling) -> None:
+    (address,) = find_sources([str(film("a.mp4"))])
+    assert len(list(open_feed(address, sampling, stop=threading.Event(), start_s=99.0).signals())) == 1
+
+
+def test_from_its_middle_a_file_at_its_own_pace_is_at_once_there(film: Film, sampling: Sampling) -> None:
+    (address,) = find_sources([str(film("a.mp4"))])
+    feed = open_feed(address, sampling, stop=threading.Event(), start_s=3.0, realtime=True)
+    began_s = time.time()
+    next(signals := feed.signals())
+    frame = next(signals)
+    assert isinstance(frame, Frame)
+    assert frame.time_s == 3.0
+    assert feed.epoch_s is not None
+    assert 0 <= frame.captured_s - began_s < 1 if frame.captured_s else False
