@@ -31,6 +31,9 @@ PAUSED = "paused"
 Tell = Callable[[SourceState], None]
 """Told in the loop when a source is connected, lost, ended or unreadable."""
 
+Opener = Callable[..., Feed]
+"""How a source is opened: called as `vigil.sources.feed.open_feed` is."""
+
 Seen = Callable[[str, Frame], None]
 """Given each sampled frame with its source's name, in the reader's thread."""
 
@@ -156,19 +159,31 @@ class WatchedSource:
 
 
 def watched_source(
-    address: Address, state: SourceState, *, judge: Judge, settings: WatchSettings, tell: Tell, seen: Seen
+    address: Address,
+    state: SourceState,
+    *,
+    judge: Judge,
+    settings: WatchSettings,
+    earlier: WatchedSource | None,
+    tell: Tell,
+    seen: Seen,
+    opener: Opener = open_feed,
 ) -> WatchedSource:
-    """A source with all it needs to be watched."""
+    """A source with all it needs to be watched; a camera that was paused keeps the clock of its `earlier` time."""
     stop = threading.Event()
-    feed = open_feed(
-        address,
-        judge.sampling,
-        stop=stop,
-        realtime=settings.realtime,
-        fast=settings.fast,
-        settings=settings.feed,
-        footage_s=settings.clips.memory_s,
-    )
+    if earlier is not None and address.is_live:
+        feed, stop = earlier.feed, earlier.stop
+        stop.clear()
+    else:
+        feed = opener(
+            address,
+            judge.sampling,
+            stop=stop,
+            realtime=settings.realtime,
+            fast=settings.fast,
+            settings=settings.feed,
+            footage_s=settings.clips.memory_s,
+        )
     tracker = Tracker(
         settings.events,
         source=address.name,

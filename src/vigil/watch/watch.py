@@ -4,33 +4,37 @@
 
 Each source is read and cut in a thread of its own (`vigil.watch.source`); all else happens in one
 event loop. Files wait for the judge and lose nothing; live sources never wait, and lose their oldest
-windows first. Every window that was cut ends as judged, unknown, dropped or skipped.
+windows first. Every window that was cut ends as judged, unknown, dropped or skipped, also when its
+source is paused or removed meanwhile.
 """
 
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
 from vigil.events.change import Change
 from vigil.events.judged import Judged
-from vigil.frames import Frame
 from vigil.judge import Judge
 from vigil.judge.breaker import Breaker
 from vigil.manifest import Contract
 from vigil.sources.address import Address
+from vigil.sources.feed import open_feed
 from vigil.store import Store
 from vigil.verdict import Cause, Verdict
+from vigil.watch.audience import Audience
 from vigil.watch.evidence import Evidence
 from vigil.watch.keeper import Keeper
 from vigil.watch.lane import Entry
 from vigil.watch.observer import Observer
+from vigil.watch.post import Post, Posts
 from vigil.watch.settings import WatchSettings
-from vigil.watch.source import WatchedSource, watched_source
+from vigil.watch.source import Opener, WatchedSource, watched_source
 from vigil.watch.state import SourceState, Stage, Summary
-from vigil.watch.words import Words
+from vigil.watch.words import Words, text_of
 from vigil.windows import Window
 
 log = logging.getLogger(__name__)
@@ -46,7 +50,8 @@ class Watch:
     """Watches sources until files end, or until `stop`; live sources never end by themselves.
 
     `judge` is asked through a breaker of the watch's own; `store` may be None, then nothing is kept. An observer must
-    not block. For one event loop.
+    not block. With `keep_running` it goes on without any source until `stop`. For one event loop: `add`, `remove`,
+    `pause` and `resume` belong there too.
     """
 
     def __init__(
@@ -57,71 +62,101 @@ class Watch:
         settings: WatchSettings,
         store: Store | None = None,
         observers: Sequence[Observer] = (),
+        keep_running: bool = False,
+        opener: Opener = open_feed,
     ) -> None:
         self.settings = settings
         self.judge = judge
         self.breaker = Breaker(judge)
-        self.states: dict[str, SourceState] = {}
+        self.audience = Audience(observers)
         self.keeper = None if store is None else Keeper(store)
-        self._addresses = tuple(addresses)
-        self._observers = tuple(observers)
+        self._posts = Posts(realtime=settings.realtime)
+        self._tasks: asyncio.TaskGroup | None = None
+        self._stopped = asyncio.Event()
+        self._keep_running = keep_running
+        self._opener = opener
         self._room = asyncio.Semaphore(settings.in_flight)
         self._files = asyncio.Semaphore(settings.files_at_once)
-        self._sources: list[WatchedSource] = []
         self._words = Words(self.breaker, settings)
         self._evidence = Evidence(store, settings)
         self._answers: set[asyncio.Task[Judged]] = set()
-        self._stopping = False
         self._aborted = False
+        for number, address in enumerate(addresses):
+            self._posts.add(address, starts_after_s=self._stagger_s(number / len(addresses)))
+
+    @property
+    def states(self) -> dict[str, SourceState]:
+        """What is known of each source, by its name."""
+        return self._posts.states
 
     async def run(self) -> Summary:
         """Watches all sources to their end; returns what became of every window."""
         chores = [asyncio.create_task(chore) for chore in self._chores()]
         try:
             async with asyncio.TaskGroup() as tasks:
-                for number, address in enumerate(self._addresses):
-                    tasks.create_task(self._watch_in_turn(address, starts_after_s=self._stagger_s(number)))
+                self._tasks = tasks
+                for post in self._posts:
+                    tasks.create_task(self._man(post))
+                if self._keep_running:
+                    tasks.create_task(self._until_stopped())
         finally:
-            self._stop_reading()
+            self._posts.close()
             for chore in chores:
                 chore.cancel()
             await self._evidence.close()
             if self.keeper is not None:
                 await self.keeper.close()
-            for observer in self._observers:
-                observer.close()
-        return Summary(tuple(self.states.values()), store_losses=0 if self.keeper is None else self.keeper.losses)
+            self.audience.close()
+        states = (*self._posts.removed, *self.states.values())
+        return Summary(states, store_losses=0 if self.keeper is None else self.keeper.losses)
 
     def stop(self) -> None:
         """Ends the watch in order: reading stops, what is under way is finished or marked, all is written."""
-        if self._stopping:
+        if self._stopped.is_set():
             self._abort()
             return
-        self._stopping = True
-        self._stop_reading()
+        self._stopped.set()
+        self._posts.close()
         asyncio.get_running_loop().call_later(GRACE_S, self._abort)
 
-    async def _watch_in_turn(self, address: Address, *, starts_after_s: float) -> None:
-        live = address.is_live or self.settings.realtime
-        state = self.states[address.name] = SourceState(name=address.name, live=live)
-        if live:
-            await self._watch(address, state, starts_after_s=starts_after_s)
-            return
-        async with self._files:
-            await self._watch(address, state, starts_after_s=0.0)
+    def add(self, address: Address) -> None:
+        """Watches one more source; raises UsageError when its name is taken or the watch is being stopped."""
+        post = self._posts.add(address)
+        if self._tasks is not None:
+            self._tasks.create_task(self._man(post))
 
-    async def _watch(self, address: Address, state: SourceState, *, starts_after_s: float) -> None:
-        if self._stopping:
-            return
-        source = watched_source(
-            address,
-            state,
+    def remove(self, name: str) -> None:
+        """Watches a source no more: what was cut is settled, its event closed, its connection let go of."""
+        self._posts.remove(name)
+
+    def pause(self, name: str) -> None:
+        """Lets go of a camera until `resume`; raises UsageError for a file that is read as fast as it goes."""
+        self._posts.pause(name)
+
+    def resume(self, name: str) -> None:
+        """Goes on with a camera that was paused; a file that plays as a camera begins anew."""
+        self._posts.resume(name)
+
+    async def _man(self, post: Post) -> None:
+        """Watches a source until it ends or is given up, with as many pauses as are asked for."""
+        room: AbstractAsyncContextManager[object] = nullcontext() if post.state.live else self._files
+        async with post.turn, room:
+            while await post.is_wanted():
+                await self._watch(post)
+                if not post.end():
+                    return
+
+    async def _watch(self, post: Post) -> None:
+        source = post.source = watched_source(
+            post.address,
+            post.state,
             judge=self.judge,
             settings=self.settings,
-            tell=self._state_changed,
-            seen=self._frame_seen,
+            earlier=post.earlier,
+            tell=self.audience.state,
+            seen=self.audience.seen,
+            opener=self._opener,
         )
-        self._sources.append(source)
         if self.keeper is not None:
             await self.keeper.begin(
                 source.name,
@@ -130,7 +165,7 @@ class Watch:
                 task=self.judge.task.name,
                 contract=Contract.of(self.judge.task, self.judge.sampling).alias,
             )
-        source.start(after_s=starts_after_s)
+        post.begin(source)
         asked: Asked = asyncio.Queue(4 * self.settings.in_flight)
         settled: Settled = asyncio.Queue()
         async with asyncio.TaskGroup() as tasks:
@@ -139,7 +174,6 @@ class Watch:
             tasks.create_task(self._tell_all(source, settled))
         if self.keeper is not None:
             await self.keeper.end(source.name, because=source.state.detail or str(source.state.stage))
-        self._sources.remove(source)
 
     async def _ask_all(self, source: WatchedSource, asked: Asked) -> None:
         """Takes windows from the lane as the judge has room for them, and asks about them side by side."""
@@ -183,7 +217,7 @@ class Watch:
             return Verdict.unknown(Cause.DROPPED)
         if entry.still:
             return Verdict.unknown(Cause.SKIPPED)
-        if self._stopping:
+        if source.is_left:
             return Verdict.unknown(Cause.CANCELLED)
         patience_s = 0.0 if source.state.live else self.settings.patience_s
         return await self.breaker.verdict(entry.window.jpegs, wait_s=patience_s)
@@ -194,26 +228,24 @@ class Watch:
             window, answer = next_asked
             judged = await answer
             source.settle(window, judged)
-            for observer in self._observers:
-                observer.judged(judged)
+            self.audience.judged(judged)
             changes = source.tracker.push(judged)
             await self._announce(source, changes)
             await settled.put((judged, await self._words.begin(window, judged, changes, source.state)))
-        await self._announce(source, source.tracker.finish("stopped" if self._stopping else "the source ended"))
+        await self._announce(source, source.tracker.finish(source.ends_because))
         await settled.put(None)
 
     async def _tell_all(self, source: WatchedSource, settled: Settled) -> None:
         """Adds the words to the verdicts as they come, still in order, and hands them on."""
         while (next_settled := await settled.get()) is not None:
             judged, words = next_settled
-            text = await _text_of(words)
+            text = await text_of(words)
             if text:
                 judged = replace(judged, verdict=replace(judged.verdict, text=text))
                 await self._announce(source, source.tracker.describe(judged.window, text))
             if self.keeper is not None:
                 self.keeper.verdict(judged)
-            for observer in self._observers:
-                observer.told(judged)
+            self.audience.told(judged)
         if source.error is not None:
             self._tell_unreadable(source)
 
@@ -224,8 +256,7 @@ class Watch:
                 log.error("event %s of %s is announced but not stored yet", change.event.id, source.name)
             source.note(change)
             self._evidence.collect(source, change)
-            for observer in self._observers:
-                observer.changed(change)
+            self.audience.changed(change)
 
     def _tell_unreadable(self, source: WatchedSource) -> None:
         verdict = Verdict.unknown(Cause.UNREADABLE, detail=str(source.error))
@@ -234,8 +265,7 @@ class Watch:
         source.state.count(judged)
         if self.keeper is not None:
             self.keeper.verdict(judged)
-        for observer in self._observers:
-            observer.told(judged)
+        self.audience.told(judged)
 
     def _chores(self) -> list[Coroutine[None, None, None]]:
         chores = [self._tick_for_ever()]
@@ -247,37 +277,19 @@ class Watch:
         """Lets events of live sources end although no window comes, as when the camera is away."""
         while True:
             await asyncio.sleep(1.0)
-            for source in list(self._sources):
+            for source in self._posts.sources:
                 if source.state.live and source.state.stage is Stage.LOST:
                     await self._announce(source, source.tracker.tick(source.now_s))
 
-    def _stagger_s(self, number: int) -> float:
+    async def _until_stopped(self) -> None:
+        await self._stopped.wait()
+
+    def _stagger_s(self, share: float) -> float:
         """Spreads the cameras over one stride, so that their windows do not all fall due in the same moment."""
-        sampling = self.judge.sampling
-        return (number / len(self._addresses)) * sampling.stride / sampling.fps
-
-    def _state_changed(self, state: SourceState) -> None:
-        for observer in self._observers:
-            observer.state(state)
-
-    def _frame_seen(self, source: str, frame: Frame) -> None:
-        for observer in self._observers:
-            observer.seen(source, frame)
-
-    def _stop_reading(self) -> None:
-        for source in self._sources:
-            source.stop.set()
+        return share * self.judge.sampling.stride / self.judge.sampling.fps
 
     def _abort(self) -> None:
         self._aborted = True
         self._words.give_up()
         for answer in self._answers:
             answer.cancel()
-
-
-async def _text_of(words: "asyncio.Task[str | None] | None") -> str | None:
-    if words is None:
-        return None
-    # Words are given up when the watch is being stopped; the verdict stands without them.
-    await asyncio.wait([words])
-    return None if words.cancelled() else words.result()

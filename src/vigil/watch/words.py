@@ -64,3 +64,12 @@ class Words:
                 describe_normal=True,
             )
         return verdict.text
+
+
+async def text_of(words: "asyncio.Task[str | None] | None") -> str | None:
+    """The words, when they are there; None where none were asked for, or none came."""
+    if words is None:
+        return None
+    # Words are given up when the watch is being stopped; the verdict stands without them.
+    await asyncio.wait([words])
+    return None if words.cancelled() else words.result()

@@ -1,0 +1,67 @@
+"""Everybody who follows a watch, as one observer; people come and go while it runs.
+
+    audience = Audience([table, metrics])
+    audience.join(page)
+    audience.judged(judged)     # each of them is told
+    audience.leave(page)
+
+One that fails is told of in the log and keeps nobody else, nor the watch, from going on.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from vigil.events.change import Change
+from vigil.events.judged import Judged
+from vigil.frames import Frame
+from vigil.watch.observer import Observer
+from vigil.watch.state import SourceState
+
+log = logging.getLogger(__name__)
+
+
+class Audience(Observer):
+    """Passes everything on to all who have joined; `join` and `leave` may be called from any thread."""
+
+    def __init__(self, observers: Sequence[Observer] = ()) -> None:
+        self._observers = tuple(observers)
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._observers)
+
+    def join(self, observer: Observer) -> None:
+        """Tells an observer of everything from now on; one that is there already is told once."""
+        with self._lock:
+            self._observers = (*(each for each in self._observers if each is not observer), observer)
+
+    def leave(self, observer: Observer) -> None:
+        """Tells an observer of nothing more."""
+        with self._lock:
+            self._observers = tuple(each for each in self._observers if each is not observer)
+
+    def seen(self, source: str, frame: Frame) -> None:
+        self._each(lambda observer: observer.seen(source, frame))
+
+    def state(self, state: SourceState) -> None:
+        self._each(lambda observer: observer.state(state))
+
+    def judged(self, judged: Judged) -> None:
+        self._each(lambda observer: observer.judged(judged))
+
+    def told(self, judged: Judged) -> None:
+        self._each(lambda observer: observer.told(judged))
+
+    def changed(self, change: Change) -> None:
+        self._each(lambda observer: observer.changed(change))
+
+    def close(self) -> None:
+        self._each(lambda observer: observer.close())
+
+    def _each(self, tell: Callable[[Observer], None]) -> None:
+        for observer in self._observers:
+            try:
+                tell(observer)
+            except Exception:
+                log.exception("%s failed to follow the watch, which goes on", type(observer).__name__)

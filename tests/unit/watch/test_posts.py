@@ -1,0 +1,218 @@
+"""Sources that are added, removed, paused and resumed while a watch runs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from judging import SAMPLING, TASK
+from scripted_server import ScriptedServer
+from vigil.errors import UsageError
+from vigil.judge import Endpoint, Judge
+from vigil.sources.address import Address, find_sources
+from vigil.store import Store
+from vigil.watch import Summary, Watch, WatchSettings
+from vigil.watch.settings import Clips
+from vigil.watch.state import Stage
+from watching import Notes, bright_server, film
+
+FAST = replace(SAMPLING, fps=8.0)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ScriptedServer]:
+    with bright_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def cameras(tmp_path_factory: pytest.TempPathFactory) -> list[Address]:
+    """Files that play as cameras: one bright throughout, two dark."""
+    folder = tmp_path_factory.mktemp("cameras")
+    film(folder / "a.mp4", seconds=60, bright=[(0, 60)], size_wh=(64, 64))
+    for name in ("b.mp4", "c.mp4"):
+        film(folder / name, seconds=60, size_wh=(64, 64))
+    return find_sources([str(folder)])
+
+
+@asynccontextmanager
+async def running(
+    server: ScriptedServer, addresses: Sequence[Address], notes: Notes, *, store: Store | None = None, **named: Any
+) -> AsyncIterator[tuple[Watch, "asyncio.Task[Summary]"]]:
+    """A watch that keeps running; stopped at the end."""
+    made = WatchSettings(**({"realtime": True, "words": "never", "clips": Clips(most_s=0)} | named))
+    async with await Judge.connect(Endpoint(url=server.url), TASK, FAST, media="video", alarm_from=0.75) as judge:
+        watch = Watch(addresses, judge=judge, settings=made, store=store, observers=[notes], keep_running=True)
+        task = asyncio.create_task(watch.run())
+        try:
+            yield watch, task
+        finally:
+            if not task.done():
+                watch.stop()
+                await task
+
+
+async def until(condition: Any, *, within_s: float = 10.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def test_a_watch_without_sources_goes_on_until_it_is_stopped_and_takes_new_ones(
+    server: ScriptedServer, cameras: list[Address]
+) -> None:
+    notes = Notes()
+
+    async def run() -> Summary:
+        async with running(server, [], notes) as (watch, task):
+            await asyncio.sleep(0.05)
+            assert not task.done() and watch.states == {}
+            watch.add(cameras[0])
+            with pytest.raises(UsageError, match="already"):
+                watch.add(cameras[0])
+            await until(lambda: watch.states["a.mp4"].judged)
+            watch.stop()
+            return await task
+
+    summary = asyncio.run(run())
+    assert summary.unaccounted == 0 and summary.sources[0].judged and notes.closed
+
+
+def test_a_paused_camera_closes_its_event_keeps_its_state_and_goes_on_when_resumed(
+    server: ScriptedServer, cameras: list[Address], tmp_path: Path
+) -> None:
+    notes = Notes()
+
+    async def run(store: Store) -> None:
+        async with running(server, cameras[:1], notes, store=store) as (watch, _):
+            state = watch.states["a.mp4"]
+            await until(lambda: state.open_event)
+            watch.pause("a.mp4")
+            await until(lambda: notes.kinds() == ["opened", "closed"])
+            assert state.stage is Stage.PAUSED and state.open_event == ""
+            await until(lambda: state.settled == state.cut)
+            counted = state.cut
+            await asyncio.sleep(0.3)
+            assert state.cut == counted > 0 and watch.states["a.mp4"] is state
+            watch.resume("a.mp4")
+            await until(lambda: state.events == 2)
+            assert state.stage is Stage.WATCHING and state.cut > counted
+
+    with Store.open(tmp_path / "events.db") as store:
+        asyncio.run(run(store))
+        found = store.find_events()
+        assert [event.closed_because for event in found] == ["paused", "stopped"]
+        watches = store.sessions("a.mp4")
+        assert [watch.ended_because for watch in watches] == ["ended", "paused"]
+        assert all(store.session_log(watch)[0] for watch in watches)
+
+
+def test_a_removed_camera_is_gone_its_event_closed_and_its_windows_counted(
+    server: ScriptedServer, cameras: list[Address]
+) -> None:
+    notes = Notes()
+
+    async def run() -> Summary:
+        async with running(server, cameras[:2], notes) as (watch, task):
+            await until(lambda: watch.states["a.mp4"].open_event)
+            watch.remove("a.mp4")
+            assert list(watch.states) == ["b.mp4"]
+            await until(lambda: notes.kinds() == ["opened", "closed"])
+            watch.add(cameras[0])
+            await until(lambda: watch.states["a.mp4"].open_event)
+            watch.stop()
+            return await task
+
+    summary = asyncio.run(run())
+    assert [change.event.closed_because for change in notes.changes if change.kind == "closed"] == [
+        "removed",
+        "stopped",
+    ]
+    assert [state.name for state in summary.sources] == ["a.mp4", "b.mp4", "a.mp4"] and summary.unaccounted == 0
+
+
+def test_what_cannot_be_paused_or_is_not_there_is_told(server: ScriptedServer, cameras: list[Address]) -> None:
+    async def run() -> None:
+        async with running(server, [], Notes(), realtime=False) as (watch, task):
+            watch.add(cameras[0])
+            with pytest.raises(UsageError, match="waits for nobody"):
+                watch.pause("a.mp4")
+            for act in (watch.pause, watch.resume, watch.remove):
+                with pytest.raises(UsageError, match="no source 'door'"):
+                    act("door")
+            watch.stop()
+            with pytest.raises(UsageError, match="over"):
+                watch.add(cameras[1])
+            await task
+
+    asyncio.run(run())
+
+
+def test_a_camera_that_is_over_cannot_be_paused_but_removed_and_added_again(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    (tmp_path / "x.mp4").write_bytes(b"no video at all")
+    addresses = find_sources([str(tmp_path / "x.mp4")])
+
+    async def run() -> Summary:
+        async with running(server, addresses, Notes()) as (watch, task):
+            await until(lambda: watch.states["x.mp4"].settled)
+            await asyncio.sleep(0.05)
+            with pytest.raises(UsageError, match="unreadable"):
+                watch.pause("x.mp4")
+            watch.remove("x.mp4")
+            film(tmp_path / "x.mp4", seconds=2)
+            watch.add(addresses[0])
+            await until(lambda: watch.states["x.mp4"].judged)
+            watch.stop()
+            return await task
+
+    assert asyncio.run(run()).unaccounted == 0
+
+
+Step = tuple[str, int, float]
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["add", "remove", "pause", "resume"]), st.integers(0, 2), st.sampled_from([0, 0, 0.01, 0.15])
+    ),
+    min_size=3,
+    max_size=14,
+)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(steps=STEPS)
+def test_whatever_is_done_to_cameras_every_window_is_accounted_for_and_every_event_closed(
+    server: ScriptedServer, cameras: list[Address], steps: list[Step]
+) -> None:
+    notes = Notes()
+    watched = {address.name for address in cameras}
+
+    async def run() -> Summary:
+        async with running(server, cameras, notes) as (watch, task):
+            for action, number, then_s in steps:
+                address = cameras[number]
+                there = address.name in watch.states
+                if action == "add" and not there:
+                    watch.add(address)
+                elif action != "add" and there:
+                    getattr(watch, action)(address.name)
+                await asyncio.sleep(then_s)
+            paused = {name for name, state in watch.states.items() if state.stage is Stage.PAUSED}
+            assert set(watch.states) <= watched
+            await asyncio.sleep(0.1)
+            assert all(watch.states[name].stage is Stage.PAUSED for name in paused)
+            watch.stop()
+            return await task
+
+    summary = asyncio.run(run())
+    assert summary.unaccounted == 0
+    assert sum(state.cut for state in summary.sources) == len(notes.told_) == len(notes.judged_)
+    opened = [change.event.id for change in notes.changes if change.kind == "opened"]
+    assert sorted(opened) == sorted(change.event.id for change in notes.changes if change.kind == "closed")
