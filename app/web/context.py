@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from app.web.allowed import AllowedCameras
 from app.web.language import Language, Translator
 from app.web.status import StatusBoard
 from app.web.uploads import Uploads
 from vigil.judge import Endpoint
-from vigil.sources.address import Address
 from vigil.watch import WatchSettings
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class SiteOptions:
     upload_mb: int = 500
     keep_uploads_s: float = 3600.0
     folder: Path = Path("outputs/web")
+    allow_cameras: tuple[str, ...] = ()
     allow_any_camera: bool = False
 
     @property
@@ -51,7 +52,7 @@ class SiteContext:
     endpoint: Endpoint
     status: StatusBoard
     uploads: Uploads
-    cameras: tuple[Address, ...] = ()
+    allowed: AllowedCameras = field(default_factory=AllowedCameras)
     service: "WatchService | None" = None
 
     @property

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.web.access import AUTH_VARIABLE, check_host, read_users
+from app.web.allowed import AllowedCameras
 from app.web.context import SiteContext, SiteOptions
 from app.web.language import translator
 from app.web.status import StatusBoard
@@ -17,6 +18,7 @@ from vigil.config import find_config, load_config
 from vigil.errors import VigilError
 from vigil.judge import Endpoint, read_key
 from vigil.serving.process import check_port
+from vigil.sources.address import find_sources
 from vigil.watch import WatchSettings
 
 EXAMPLES = f"""examples:
@@ -51,6 +53,7 @@ def run(given: argparse.Namespace) -> None:
         upload_mb=given.upload_mb,
         keep_uploads_s=given.keep_uploads_min * 60.0,
         folder=given.folder,
+        allow_cameras=tuple(given.allow_camera),
         allow_any_camera=given.allow_any_camera,
     )
     check_host(options.host, options.users)
@@ -64,9 +67,10 @@ def run(given: argparse.Namespace) -> None:
 def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> None:
     """Serves the pages until it is interrupted, and removes what visitors sent."""
     endpoint = Endpoint(url=settings.url, model=settings.model, api_key=api_key)
+    cameras = find_sources(settings.sources) if settings.sources else []
     uploads = Uploads.make(options.folder, keep_s=options.keep_uploads_s)
-    # Gradio keeps what it is sent here; it reads this when it is imported.
-    os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder / "gradio")
+    # Gradio keeps what it is sent here, and shows without another copy what lies here.
+    os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder)
     import uvicorn
 
     from app.web.site import build_app
@@ -78,6 +82,7 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
         endpoint=endpoint,
         status=StatusBoard(endpoint, settings),
         uploads=uploads,
+        allowed=AllowedCameras.of(cameras, options.allow_cameras, every=options.allow_any_camera),
     )
     try:
         app = build_app(context)
@@ -107,5 +112,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--upload-mb", type=int, default=500, help="the largest file that may be sent (500)")
     add("--keep-uploads-min", type=float, default=60.0, help="minutes after which sent files are removed (60)")
     add("--folder", type=Path, default=Path("outputs/web"), help="where sent files lie meanwhile (outputs/web)")
+    add(
+        "--allow-camera",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="a camera's host, host:port or webcam number",
+    )
     add("--allow-any-camera", action="store_true", help="let a camera.txt from a browser name any camera")
     return parser

@@ -55,8 +55,7 @@ def panels() -> list[Panel]:
 def build(context: SiteContext) -> gr.Blocks:
     """The page in the language of the context."""
     t = context.t
-    keep_s = int(context.options.keep_uploads_s)
-    page = gr.Blocks(title=t("site.title"), delete_cache=(int(SWEEP_S), keep_s), fill_width=True)
+    page = gr.Blocks(title=t("site.title"), fill_width=True)
     with page:
         _head(context)
         with gr.Tabs():

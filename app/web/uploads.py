@@ -3,18 +3,46 @@
 A file is what it holds, not what it is called, and the name it came with is only ever shown, never used as a path.
 """
 
+import os
 import secrets
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+from vigil.errors import SourceError, VigilError
+from vigil.frames import Sampling
+from vigil.sources.address import Address, read_camera_file
+from vigil.sources.file import open_video
+from vigil.sources.images import FORMATS, read_image
 
 PRIVATE = 0o700
+CAMERA_BYTES = 64_000
+ENOUGH_PIXELS = 4096
+PLAYED = {"h264": "mp4", "av1": "mp4", "vp8": "webm", "vp9": "webm"}
+"""What Chromium and Firefox play, and in which of their containers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A file that has been looked into: `name` is for people, `path` is ours.
+
+    `address` is the camera that a camera.txt names. `is_playable` tells whether a browser can show the video.
+    """
+
+    kind: Literal["picture", "video", "camera"]
+    name: str
+    path: Path
+    address: Address | None = None
+    is_playable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Uploads:
-    """The folder of one start of the pages; `keep_s` is how long a file stays after it was last written."""
+    """The folder of one start of the pages; `keep_s` is how long a file stays after it was last used."""
 
     folder: Path
     keep_s: float
@@ -29,8 +57,31 @@ class Uploads:
     def visitor_folder(self) -> Path:
         """A new folder for one visitor; keep it in a `gr.State`."""
         folder = self.folder / secrets.token_urlsafe(18)
-        folder.mkdir(mode=PRIVATE, exist_ok=True)
+        folder.mkdir(mode=PRIVATE)
         return folder
+
+    def take(self, sent: Path, folder: Path) -> Upload:
+        """Looks into a file that was sent and keeps it in a visitor's folder under a name of ours.
+
+        Raises SourceError for a file that is neither picture, video nor camera.txt, in words for the visitor.
+        """
+        folder.mkdir(mode=PRIVATE, exist_ok=True)
+        seen = look_into(sent)
+        path = folder / f"{secrets.token_hex(8)}{_ending(seen)}"
+        try:
+            os.link(sent, path)
+        except OSError:
+            shutil.copyfile(sent, path)
+        path.touch()
+        return replace(seen, path=path)
+
+    def is_there(self, upload: Upload) -> bool:
+        """Whether it is still kept; being asked for makes it stay on."""
+        try:
+            os.utime(upload.path)
+        except OSError:
+            return False
+        return True
 
     def sweep(self) -> int:
         """Removes the files that are older than `keep_s`, and folders that they leave empty; returns how many files."""
@@ -46,3 +97,68 @@ class Uploads:
     def remove(self) -> None:
         """Removes everything, at the end."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def look_into(path: Path) -> Upload:
+    """What a file is, by what it holds; raises SourceError when it is nothing that can be asked about."""
+    name = path.name
+    try:
+        if path.stat().st_size == 0:
+            raise SourceError(f"{name} is empty (0 bytes)")
+        if _is_picture(path):
+            read_image(path, max_pixels=ENOUGH_PIXELS)
+            return Upload(kind="picture", name=name, path=path)
+        if _is_text(path):
+            return Upload(kind="camera", name=name, path=path, address=read_camera_file(path))
+        return _video(path)
+    except VigilError as error:
+        raise SourceError(str(error).replace(str(path), name)) from error
+    except OSError as error:
+        raise SourceError(f"{name} cannot be read: {error.strerror or error}") from error
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether it opens as a still picture; one that moves is a video."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return getattr(image, "n_frames", 1) == 1
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+
+
+def _is_text(path: Path) -> bool:
+    if path.stat().st_size > CAMERA_BYTES:
+        return False
+    data = path.read_bytes()
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    try:
+        return all(character.isprintable() or character in "\t\r\n\ufeff" for character in data.decode(encoding))
+    except UnicodeDecodeError:
+        return False
+
+
+def _video(path: Path) -> Upload:
+    with open_video(path, Sampling(max_pixels=ENOUGH_PIXELS)) as video:
+        next(video.frames())
+        codec, container = video.codec, _container(path)
+    playable = container in {"mp4", "webm"} and codec in PLAYED
+    return Upload(kind="video", name=path.name, path=path, is_playable=playable)
+
+
+def _container(path: Path) -> str:
+    """The kind of file by its first bytes, as far as browsers care."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] == b"ftyp":
+        return "mp4"
+    return "webm" if head[:4] == b"\x1a\x45\xdf\xa3" else ""
+
+
+def _ending(upload: Upload) -> str:
+    """The ending that tells the browser what it gets; never the one that the file came with."""
+    if upload.kind == "camera":
+        return ".txt"
+    if upload.kind == "video":
+        return f".{_container(upload.path)}" if upload.is_playable else ".bin"
+    with Image.open(upload.path, formats=FORMATS) as image:
+        return f".{str(image.format).lower()}"

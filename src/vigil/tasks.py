@@ -1,6 +1,7 @@
 """A task: what is asked of a window, the two verdict words, and what folder names mean.
 
-Tasks live in `configs/tasks/*.yaml`; `load_task("fight")` finds one by name, a path by path.
+Tasks live in `configs/tasks/*.yaml`; `load_task("fight")` finds one by name, a path by path. Beside them lie
+questions without verdict words, for the chat; `load_questions()` gives both kinds as what may be asked.
 """
 
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from vigil.config import find_config, load_config
+from vigil.config import build, config_root, find_config, load_config, read_yaml
 from vigil.errors import ConfigError
 
 Label = Literal["alarm", "normal"]
@@ -72,3 +73,33 @@ def load_task(name: str | Path) -> Task:
     Raises ConfigError with every problem of the file at once.
     """
     return load_config(Task, find_config("tasks", name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What may be asked in words; `task` is there where the answer begins with a verdict."""
+
+    name: str
+    title: str
+    language: str
+    question: str
+    task: Task | None = None
+
+
+def load_questions() -> list[Question]:
+    """All questions of `configs/tasks`, those with a verdict first.
+
+    Raises ConfigError for the first file that cannot be used.
+    """
+    questions = [read_question(path) for path in sorted((config_root() / "tasks").glob("*.yaml"))]
+    return sorted(questions, key=lambda question: question.task is None)
+
+
+def read_question(path: Path) -> Question:
+    """The question in a YAML file, with or without verdict words; raises ConfigError."""
+    data = read_yaml(path)
+    if not {"alarm_word", "normal_word"} & data.keys():
+        return build(Question, data, where=str(path))
+    task = build(Task, data, where=str(path))
+    title = task.title or task.name
+    return Question(name=task.name, title=title, language=task.language, question=task.question, task=task)

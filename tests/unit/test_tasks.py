@@ -2,7 +2,7 @@ import pytest
 
 from vigil.config import config_root
 from vigil.errors import ConfigError
-from vigil.tasks import Task, load_task
+from vigil.tasks import Task, load_questions, load_task, read_question
 
 
 def task(**changes: object) -> Task:
@@ -14,7 +14,23 @@ def test_every_shipped_task_loads() -> None:
     paths = sorted((config_root() / "tasks").rglob("*.yaml"))
     assert len(paths) >= 2
     for path in paths:
-        assert load_task(path).name == path.stem
+        assert read_question(path).name == path.stem
+        if "alarm_word" in path.read_text(encoding="utf-8"):
+            assert load_task(path).name == path.stem
+
+
+def test_questions_with_a_verdict_come_first_and_each_has_a_twin() -> None:
+    questions = load_questions()
+    kinds = [question.task is not None for question in questions]
+    assert kinds == sorted(kinds, reverse=True)
+    names = {question.name: question.language for question in questions}
+    assert {"fight", "fall", "intrusion", "actions", "timeline", "describe"} <= names.keys()
+    assert all(names[f"{name}_en"] == "en" for name, language in names.items() if language == "zh")
+
+
+def test_a_question_without_a_verdict_is_no_task() -> None:
+    with pytest.raises(ConfigError, match="alarm_word is missing"):
+        load_task("timeline")
 
 
 def test_the_fight_task_asks_the_question_of_the_issue() -> None:

@@ -1,0 +1,286 @@
+"""The chat: one box, one upload button; ask about a text, a picture, a video or a camera, turn by turn."""
+
+import asyncio
+import html
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.web.context import SiteContext
+from app.web.presets import preset_choices, trained_question
+from app.web.status import EVERY_S
+from app.web.until import until
+from app.web.uploads import Upload
+from app.web.visit import Visit
+from vigil.chat import Limits, Look, Talker, Turn, look_at_camera, look_at_picture, look_at_video
+from vigil.chat.conversation import DEFAULT_CONTEXT
+from vigil.errors import UsageError, VigilError
+from vigil.frames import Sampling
+from vigil.judge.connection import ServedModel
+from vigil.judge.contract import served_model
+from vigil.manifest import sampling_from_alias
+from vigil.tasks import Question, load_questions
+
+AT_ONCE = 16
+"""Visitors whose questions are answered at the same time."""
+
+PAINT_S = 0.08
+"""Time between two pictures of a streamed answer: more often only costs."""
+
+LONGEST_ANSWER = 2048
+USUAL_ANSWER = 512
+LONGEST_QUESTION = 100_000
+"""Gradio makes a file of a longer paste, which is not what one expects of a question."""
+
+CSS = """
+#chat-notice .vigil-notice { border-left: 4px solid #d97706; padding: 6px 12px; font-size: .95rem;
+  background: color-mix(in srgb, #d97706 12%, transparent); border-radius: 4px; overflow-wrap: anywhere; }
+#chat-notice .vigil-notice.is-quiet { border-color: var(--border-color-primary); background: none; }
+#chat-notice small { display: block; color: var(--body-text-color-subdued); }
+#chat-hint { font-size: .8rem; color: var(--body-text-color-subdued); }
+#chat-log .message { white-space: pre-wrap; overflow-wrap: anywhere; }
+#chat-log video, #chat-log img { max-height: 40vh; }
+"""
+
+Update = tuple[Any, Any, Any, Any]
+"""New values of the log, the box, the notice and the visit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """What the chat's handlers share on one page; nothing of a visitor is in it."""
+
+    context: SiteContext
+    questions: tuple[Question, ...]
+
+    async def send(
+        self, sent: dict[str, Any] | None, model: str | None, tokens: float, visit: Visit | None
+    ) -> AsyncIterator[Update]:
+        """Answers one message of the box, streaming; a failure gives the question back."""
+        visit = visit or Visit(self.context.uploads.visitor_folder())
+        if visit.busy:
+            return
+        text, files = (sent or {}).get("text") or "", list((sent or {}).get("files") or [])
+        visit.busy, visit.stop = True, asyncio.Event()
+        marks = len(visit.shown)
+        try:
+            async with aclosing(self._answer(text, files, model or "", int(tokens), visit)) as updates:
+                async for update in updates:
+                    yield update
+        except _Refused as refused:
+            visit.take_back(marks)
+            box = {"text": text, "files": files if refused.keeps_files else []}
+            yield self._idle(visit, box=box, notice=_notice(str(refused), refused.detail))
+        finally:
+            visit.busy = False
+
+    async def _answer(
+        self, text: str, files: list[str], model: str, tokens: int, visit: Visit
+    ) -> AsyncGenerator[Update, None]:
+        t = self.context.t
+        if len(files) > 1:
+            raise _Refused(t("chat.one_file", count=len(files)))
+        if not text.strip():
+            raise _Refused(t("chat.no_question"), keeps_files=True)
+        if files:
+            yield self._busy(visit, t("chat.reading", name=Path(files[0]).name))
+            visit.upload = await self._take(Path(files[0]), visit)
+        served = await self._served(model)
+        limits = Limits(
+            context=served.max_model_len or DEFAULT_CONTEXT, answer=min(tokens, (served.max_model_len or tokens) // 2)
+        )
+        if visit.upload is not None and visit.upload.address is not None:
+            yield self._busy(visit, t("chat.looking", name=visit.upload.address.name))
+        look = await self._look(visit, text, served, limits, is_new=bool(files))
+        turn = visit.conversation.ask(text, look)
+        visit.show_question(turn.question, visit.upload, look, t)
+        yield self._busy(visit, t("chat.thinking"))
+        try:
+            messages = visit.conversation.messages(limits)
+            async with (
+                Talker(self.context.endpoint) as talker,
+                aclosing(talker.answer(served.name, messages, max_tokens=limits.answer)) as pieces,
+                aclosing(until(pieces, visit.stop)) as coming,
+            ):
+                async for said in _painted(coming):
+                    turn.answer += said
+                    visit.show_answer(turn.answer)
+                    yield self._busy(visit, "")
+        except VigilError as error:
+            visit.conversation.take_back()
+            raise _Refused(t("chat.not_answered"), detail=str(error), keeps_files=True) from error
+        except BaseException:
+            # The visitor has left; nobody will read the rest.
+            visit.conversation.take_back()
+            raise
+        yield self._idle(visit, box=None, notice=self._finish(turn, visit))
+
+    def _finish(self, turn: Turn, visit: Visit) -> str:
+        """Closes an answer that was stopped or is empty with a word; returns the notice below it."""
+        t = self.context.t
+        words = t("chat.stopped") if visit.stop.is_set() else "" if turn.answer else t("chat.nothing")
+        visit.show_answer("\n".join(filter(None, (turn.answer, words))))
+        if not turn.answer:
+            visit.conversation.take_back()
+        return ""
+
+    async def _take(self, sent: Path, visit: Visit) -> Upload:
+        """The file that was sent, looked into; a camera only where it is allowed."""
+        t = self.context.t
+        try:
+            upload = await asyncio.to_thread(self.context.uploads.take, sent, visit.folder)
+        except VigilError as error:
+            raise _Refused(t("chat.bad_file"), detail=str(error)) from error
+        try:
+            if upload.address is not None:
+                self.context.allowed.check(upload.address)
+        except UsageError as error:
+            raise _Refused(t("chat.bad_camera"), detail=str(error)) from error
+        return upload
+
+    async def _look(self, visit: Visit, text: str, served: ServedModel, limits: Limits, *, is_new: bool) -> Look | None:
+        """What a question shows: a new file once, a camera each time anew."""
+        t, upload = self.context.t, visit.upload
+        if upload is None or not (is_new or upload.kind == "camera"):
+            return None
+        sampling = sampling_from_alias(served.alias) if served.alias else Sampling()
+        try:
+            if upload.address is not None:
+                return await asyncio.to_thread(look_at_camera, upload.address, sampling)
+            if upload.kind == "picture":
+                return await asyncio.to_thread(look_at_picture, upload.path)
+            most = limits.most_frames(sampling, beside=text)
+            return await asyncio.to_thread(look_at_video, upload.path, sampling, most_frames=most)
+        except VigilError as error:
+            visit.upload = None
+            said = t("chat.camera_silent") if upload.address is not None else t("chat.bad_file")
+            raise _Refused(said, detail=str(error).replace(str(upload.path), upload.name)) from error
+
+    async def _served(self, model: str) -> ServedModel:
+        """The model that was chosen, as it is served now."""
+        known = {served.name: served for served in self.context.status.now.models}
+        if model in known:
+            return known[model]
+        try:
+            return await served_model(replace(self.context.endpoint, model=model or self.context.endpoint.model))
+        except VigilError as error:
+            raise _Refused(self.context.t("chat.not_answered"), detail=str(error), keeps_files=True) from error
+
+    async def stop(self, visit: Visit | None) -> None:
+        """Ends the answer that is being given."""
+        if visit is not None:
+            visit.stop.set()
+
+    def begin_anew(self, visit: Visit | None) -> Update:
+        """An empty conversation."""
+        if visit is not None:
+            visit.stop.set()
+        fresh = Visit(visit.folder if visit is not None else self.context.uploads.visitor_folder())
+        return self._idle(fresh, box=None, notice="")
+
+    def _busy(self, visit: Visit, notice: str) -> Update:
+        box = gr.MultimodalTextbox(value=None, submit_btn=False, stop_btn=self.context.t("chat.stop"))
+        return visit.shown, box, _notice(notice, quiet=True), visit
+
+    def _idle(self, visit: Visit, *, box: dict[str, Any] | None, notice: str) -> Update:
+        return visit.shown, gr.MultimodalTextbox(value=box, submit_btn=True, stop_btn=False), notice, visit
+
+    def preset(self, name: str, sent: dict[str, Any] | None) -> dict[str, Any]:
+        """The box with the words of a preset; what is attached stays."""
+        found = next((question.question for question in self.questions if question.name == name), "")
+        return {"text": found, "files": list((sent or {}).get("files") or [])}
+
+    def choices(self, model: str | None, seen: tuple[str, ...]) -> tuple[Any, Any, tuple[str, ...]]:
+        """The models and presets of now; nothing where they are as they were seen."""
+        models = self.context.status.now.models
+        names = tuple(served.name for served in models)
+        if names == seen:
+            return gr.skip(), gr.skip(), seen
+        wanted = next((name for name in (model, self.context.endpoint.model) if name in names), None)
+        chosen = wanted or (names[0] if names else None)
+        alias = next((served.alias for served in models if served.name == chosen), "")
+        presets = preset_choices(self.questions, self.context.t, trained=trained_question(self.questions, alias))
+        return gr.Dropdown(choices=list(names), value=chosen), gr.Dropdown(choices=presets), names
+
+
+class _Refused(Exception):
+    """A message that gets no answer: why, in words for the visitor, and whether its file is given back too."""
+
+    def __init__(self, words: str, *, detail: str = "", keeps_files: bool = False) -> None:
+        self.detail = detail
+        self.keeps_files = keeps_files
+        super().__init__(words)
+
+
+async def _painted(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
+    """The pieces put together so that none comes sooner than `PAINT_S` after the last."""
+    waiting, painted_s = "", 0.0
+    async for piece in pieces:
+        waiting += piece
+        if time.monotonic() - painted_s >= PAINT_S:
+            yield waiting
+            waiting, painted_s = "", time.monotonic()
+    if waiting:
+        yield waiting
+
+
+def _notice(words: str, detail: str = "", *, quiet: bool = False) -> str:
+    """A notice as HTML, all of it escaped; the details are the library's own words."""
+    if not words:
+        return ""
+    more = f"<small>{html.escape(detail)}</small>" if detail else ""
+    kind = ' is-quiet" role="status' if quiet else '" role="alert'
+    return f'<div class="vigil-notice{kind}">{html.escape(words)}{more}</div>'
+
+
+def panel(context: SiteContext) -> None:
+    """Lays out the chat in the tab that is open."""
+    t = context.t
+    chat = Chat(context, tuple(load_questions()))
+    visit, seen = gr.State(None), gr.State(())
+    with gr.Row(equal_height=False):
+        model = gr.Dropdown([], label=t("chat.model"), elem_id="chat-model", scale=1, info=None)
+        preset = gr.Dropdown(
+            preset_choices(chat.questions, t), value="", label=t("chat.preset"), elem_id="chat-preset", scale=2
+        )
+    log = gr.Chatbot(
+        label=t("chat.conversation"),
+        show_label=False,
+        elem_id="chat-log",
+        height="52vh",
+        placeholder=html.escape(t("chat.empty")).replace("\n", "<br>"),
+        render_markdown=False,
+        feedback_options=None,
+        buttons=["copy"],
+        allow_tags=False,
+    )
+    notice = gr.HTML("", elem_id="chat-notice")
+    box = gr.MultimodalTextbox(
+        placeholder=t("chat.placeholder"),
+        show_label=False,
+        file_count="multiple",
+        sources=["upload"],
+        max_plain_text_length=LONGEST_QUESTION,
+        elem_id="chat-box",
+        max_lines=8,
+    )
+    minutes = f"{context.options.keep_uploads_s / 60:g}"
+    limit = html.escape(t("chat.upload_limit", limit=context.options.upload_mb, minutes=minutes))
+    with gr.Row():
+        gr.HTML(f'<div id="chat-hint">{limit}</div>', scale=3)
+        fresh = gr.Button(t("chat.new"), size="sm", scale=1, elem_id="chat-new")
+    with gr.Accordion(t("chat.more"), open=False):
+        tokens = gr.Slider(1, LONGEST_ANSWER, USUAL_ANSWER, step=1, label=t("chat.tokens"), elem_id="chat-tokens")
+    outputs = [log, box, notice, visit]
+    private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    box.submit(chat.send, [box, model, tokens, visit], outputs, concurrency_limit=AT_ONCE, **private)
+    box.stop(chat.stop, visit, None, queue=False, **private)
+    fresh.click(chat.begin_anew, visit, outputs, queue=False, **private)
+    preset.input(chat.preset, [preset, box], box, queue=False, **private)
+    gr.on(None, chat.choices, [model, seen], [model, preset, seen], queue=False, **private)
+    gr.Timer(EVERY_S).tick(chat.choices, [model, seen], [model, preset, seen], queue=False, **private)

@@ -1,0 +1,35 @@
+"""A stream that ends at once when it is told to, even while the next piece is still awaited."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def until(pieces: AsyncIterator[T], stop: asyncio.Event) -> AsyncGenerator[T, None]:
+    """The pieces until `stop` is set; what is awaited then is cancelled, which closes its connection."""
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        while not stop.is_set():
+            coming = asyncio.ensure_future(_next(pieces))
+            try:
+                await asyncio.wait({coming, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                if not coming.done():
+                    await _end(coming)
+            piece = None if coming.cancelled() else coming.result()
+            if piece is None:
+                return
+            yield piece
+    finally:
+        stopped.cancel()
+
+
+async def _end(future: "asyncio.Future[T | None]") -> None:
+    future.cancel()
+    await asyncio.wait({future})
+
+
+async def _next(pieces: AsyncIterator[T]) -> T | None:
+    return await anext(pieces, None)

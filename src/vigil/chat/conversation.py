@@ -1,0 +1,158 @@
+"""The turns of a conversation, and the request they make: what was attached stays as far as the model can take it.
+
+The newest look is always shown. Older ones follow from new to old while they fit; one that no longer does is left
+out with a word in its place, so that the model is not asked about what it cannot see.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from vigil.chat.look import Look, frame_tokens, tokens_of
+from vigil.errors import UsageError
+from vigil.frames import Sampling
+from vigil.judge.prompt import Message, image_parts, video_part
+
+TURN_TOKENS = 16
+LEFT_OUT = "(What was shown here is left out now.)"
+MOST_FRAMES = 256
+"""Of one video, whatever the context: more costs seconds of decoding and tells little."""
+
+DEFAULT_CONTEXT = 4096
+"""Where the server does not tell its context."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one request may hold: tokens in all, tokens kept free for the answer, pictures and videos."""
+
+    context: int = DEFAULT_CONTEXT
+    answer: int = 512
+    pictures: int = 16
+    videos: int = 4
+
+    @property
+    def prompt(self) -> int:
+        """Tokens that the prompt may take."""
+        return self.context - self.answer
+
+    def most_frames(self, sampling: Sampling, *, beside: str = "") -> int:
+        """Frames of one video that fit beside a question, in three quarters of the room; even, at least two."""
+        room = (self.prompt - TURN_TOKENS - len(beside)) * 3 // 4
+        pairs = room // frame_tokens(sampling.max_pixels)
+        return min(MOST_FRAMES, max(2, 2 * pairs))
+
+
+@dataclass(slots=True, eq=False)
+class Turn:
+    """One question, what it shows, and its answer (empty while there is none)."""
+
+    question: str
+    look: Look | None = None
+    answer: str = ""
+
+
+@dataclass(slots=True)
+class Conversation:
+    """The turns so far, oldest first."""
+
+    turns: list[Turn] = field(default_factory=list)
+
+    def ask(self, question: str, look: Look | None = None) -> Turn:
+        """Adds a question; raises UsageError when it is empty."""
+        if not question.strip():
+            raise UsageError("the question is empty; write what you want to know")
+        self.turns.append(Turn(question.strip(), look))
+        return self.turns[-1]
+
+    def take_back(self) -> Turn | None:
+        """Removes the newest turn, as one that got no answer must not stay."""
+        return self.turns.pop() if self.turns else None
+
+    def messages(self, limits: Limits) -> list[Message]:
+        """The request's messages: the newest question and the newest look, then what else fits, from new to old.
+
+        Raises UsageError when those two alone do not fit.
+        """
+        room = _Room(limits)
+        order = self._by_importance()
+        must = 2 if len(order) > 1 and order[1].look is not None and order[0].look is None else 1
+        kept: dict[Turn, Look | None] = {}
+        for rank, turn in enumerate(order):
+            text_fits, look_fits = room.take(turn)
+            if rank < must and not (text_fits and look_fits):
+                raise UsageError(
+                    f"the question with what it shows does not fit the model's context ({limits.context} tokens, "
+                    f"{limits.answer} of them for the answer); shorten the question, or ask for a shorter answer"
+                )
+            if not text_fits:
+                break
+            kept[turn] = turn.look if look_fits else None
+        shown = [_messages_of(turn, kept[turn]) for turn in self.turns if turn in kept]
+        return [message for messages in shown for message in messages]
+
+    def _by_importance(self) -> list[Turn]:
+        """The newest turn, the one with the newest look, then the others from new to old."""
+        newest_first = self.turns[::-1]
+        looking = [turn for turn in newest_first if turn.look is not None]
+        first = dict.fromkeys([*newest_first[:1], *looking[:1]])
+        return [*first, *(turn for turn in newest_first if turn not in first)]
+
+
+@dataclass(slots=True)
+class _Room:
+    """What is left of the limits."""
+
+    limits: Limits
+    taken: int = 0
+    pictures: int = 0
+    videos: int = 0
+
+    def take(self, turn: Turn) -> tuple[bool, bool]:
+        """Takes what fits of a turn; whether its words did, and its look (or it has none)."""
+        if self.taken + _text_tokens(turn) > self.limits.prompt:
+            return False, False
+        self.taken += _text_tokens(turn)
+        look = turn.look
+        if look is None:
+            return True, True
+        moving = int(look.is_moving)
+        if (
+            self.taken + tokens_of(look) > self.limits.prompt
+            or self.videos + moving > self.limits.videos
+            or self.pictures + 1 - moving > self.limits.pictures
+        ):
+            return True, False
+        self.taken += tokens_of(look)
+        self.videos += moving
+        self.pictures += 1 - moving
+        return True, True
+
+
+def _text_tokens(turn: Turn) -> int:
+    """At most one token a character, as Chinese has it; never too few."""
+    return TURN_TOKENS + len(turn.question) + len(turn.answer)
+
+
+def _messages_of(turn: Turn, look: Look | None) -> list[Message]:
+    parts: list[dict[str, Any]] = [] if look is None else _parts(look)
+    lost = turn.look is not None and look is None
+    text = f"{LEFT_OUT}\n{turn.question}" if lost else _with_times(turn.question, look)
+    content: Any = [*parts, {"type": "text", "text": text}] if parts else text
+    asked: Message = {"role": "user", "content": content}
+    return [asked, {"role": "assistant", "content": turn.answer}] if turn.answer else [asked]
+
+
+def _parts(look: Look) -> list[dict[str, Any]]:
+    if look.is_moving:
+        return [video_part(look.jpegs)]
+    return image_parts(look.jpegs, fps=1.0)[1:]
+
+
+def _with_times(question: str, look: Look | None) -> str:
+    """The question; with the true times where the frames are not as far apart as the server believes."""
+    if look is None or not look.is_stretched:
+        return question
+    return (
+        f"{question}\n({len(look.jpegs)} frames, {look.spacing_s:.1f} s apart, "
+        f"from {look.start_s:.1f} s to {look.end_s:.1f} s of the video)"
+    )
