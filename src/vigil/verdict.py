@@ -28,6 +28,7 @@ class Cause(StrEnum):
     DROPPED = "dropped"
     SKIPPED = "skipped"
     CANCELLED = "cancelled"
+    WORDS_ONLY = "words_only"
 
 
 CAUSE_MEANINGS = {
@@ -44,6 +45,7 @@ CAUSE_MEANINGS = {
     Cause.DROPPED: "live: a newer window took its place",
     Cause.SKIPPED: "the motion gate found the window still",
     Cause.CANCELLED: "stopped before it was judged",
+    Cause.WORDS_ONLY: "the question asks for words, not for a verdict",
 }
 
 

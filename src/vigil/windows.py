@@ -7,6 +7,7 @@ frames is made even by repeating the last, because Qwen3-VL reads frames in pair
 servers pad an odd one differently.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -56,6 +57,12 @@ class Window:
     def captured_s(self) -> float | None:
         """When the last frame was captured (`time.time()`), on live sources."""
         return self.shots[-1].frame.captured_s
+
+
+def window_start_s(at_s: float, sampling: Sampling) -> float:
+    """Where the newest window begins that has begun at second `at_s` of a file."""
+    stride_s = sampling.stride / sampling.fps
+    return math.floor(at_s / stride_s + 1e-6) * stride_s
 
 
 def cut(frames: Iterable[Frame], sampling: Sampling) -> Iterator[Window]:

@@ -23,6 +23,7 @@ from vigil.sources.realtime import pace
 from vigil.sources.signals import Connected, Disconnected, FeedSettings, Signal
 from vigil.sources.stream import StreamCamera
 from vigil.sources.webcam import Webcam
+from vigil.windows import window_start_s
 
 __all__ = ["Connected", "Disconnected", "Feed", "FeedSettings", "FileFeed", "Signal", "open_feed"]
 
@@ -68,8 +69,8 @@ def open_feed(
     """The feed of a source; nothing is opened before its signals are asked for.
 
     `fast` reads files and streams with less work and a little less exactly (see `open_video`). `realtime` plays a
-    file at its own pace, as a camera would; `start_s` begins it in the middle. Of live sources the last `footage_s`
-    seconds are held for clips.
+    file at its own pace, as a camera would; `start_s` begins it in the middle, with the window that is under way
+    there. Of live sources the last `footage_s` seconds are held for clips.
     """
     if address.kind == "file":
         return FileFeed(Path(address.location), sampling, stop=stop, realtime=realtime, fast=fast, start_s=start_s)
@@ -98,6 +99,7 @@ class FileFeed:
     ) -> None:
         self._fast = fast
         self._start_s = start_s
+        self._from_s = window_start_s(start_s, sampling)
         self.is_live = realtime
         self.epoch_s = time.time() - start_s if realtime else None
         self.footage: Footage = FileFootage(path)
@@ -108,8 +110,8 @@ class FileFeed:
 
     def signals(self) -> Iterator[Signal]:
         """Its frames, after one `Connected`; raises SourceError when not a single picture can be had."""
-        with open_video(self._path, self._sampling, fast=self._fast, start_s=self._start_s) as video:
-            yield Connected(video.size_wh, video.source_fps, video.codec, at_s=self._start_s)
+        with open_video(self._path, self._sampling, fast=self._fast, start_s=self._from_s) as video:
+            yield Connected(video.size_wh, video.source_fps, video.codec, at_s=self._from_s)
             frames = video.frames()
             if self.is_live:
                 self.epoch_s = time.time() - self._start_s

@@ -1,0 +1,210 @@
+"""One analysis, in a thread of its own: from Start to Stop, with as many switches between the modes as are wanted."""
+
+import asyncio
+import logging
+import threading
+import time
+from contextlib import suppress
+
+from vigil.analysis.asking import asks_for_verdict, open_judge
+from vigil.analysis.findings import Findings
+from vigil.analysis.legs import Leg, Notes, Running
+from vigil.analysis.view import Phase, View
+from vigil.errors import VigilError
+from vigil.judge import Endpoint, Judge
+from vigil.sources.address import Address
+from vigil.sources.feed import open_feed
+from vigil.tasks import Question
+from vigil.verdict import Cause
+from vigil.watch import Watch, WatchSettings
+from vigil.watch.source import Opener
+from vigil.watch.state import Stage
+from vigil.windows import window_start_s
+
+log = logging.getLogger(__name__)
+
+STOPPED = "stopped"
+ENDED = "the source ended"
+
+
+class Analysis:
+    """Analyses one source for one question; every method may be called from any thread and returns at once.
+
+    Files are judged window by window unless `live`, cameras live unless `live` is False; `from_s` begins a file in
+    its middle. `opener` opens the source.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        question: Question,
+        endpoint: Endpoint,
+        settings: WatchSettings,
+        live: bool | None = None,
+        from_s: float = 0.0,
+        opener: Opener = open_feed,
+    ) -> None:
+        self.address = address
+        self.question = question
+        self.for_verdict = asks_for_verdict(question)
+        self.settings = settings
+        self._endpoint = endpoint
+        self._opener = opener
+        self._lock = threading.Lock()
+        self._findings = Findings(settings.events, source=address.name, task=question.name)
+        self._leg = Leg(address.is_live if live is None else live, from_s)
+        self._next: Leg | None = self._leg
+        self._running: Running | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._judge: Judge | None = None
+        self._began_s = time.monotonic()
+        self._stopped = threading.Event()
+        self._phase = Phase.ASKING
+        self._problem = ""
+        self._over = threading.Event()
+        self._over.set()
+
+    def start(self) -> None:
+        """Begins, in a thread of its own."""
+        self._began_s = time.monotonic()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._phase, self._problem, self._running = Phase.ASKING, "", None
+        self._stopped.clear()
+        self._over.clear()
+        threading.Thread(target=self._run, name=f"analysis of {self.address.name}", daemon=True).start()
+
+    def stop(self) -> None:
+        """Ends it now: nothing is read or asked any more, what the server works on is given up."""
+        self._stopped.set()
+        self._abandon()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Waits until it is over; False when it is not in time."""
+        return self._over.wait(timeout_s)
+
+    def go_live(self, at_s: float) -> None:
+        """Goes on live, also after the end; of a file from second `at_s` (where its player is) at its own pace."""
+        self._switch(live=True, from_s=at_s)
+
+    def judge_every(self) -> None:
+        """Goes on window by window; of a file from the first window that has no verdict yet."""
+        with self._lock:
+            gap_s = self._findings.first_gap_s()
+            judged = self._findings.judged
+            next_s = judged[-1].start_s + self._stride_s if judged else 0.0
+        self._switch(live=False, from_s=next_s if gap_s is None else gap_s)
+
+    def view(self) -> View:
+        """What there is to see now."""
+        with self._lock:
+            running, findings = self._running, self._findings
+            notes = running.notes if running else None
+            judged = tuple(findings.judged)
+            return View(
+                phase=self._phase_now(notes),
+                live=self._leg.live,
+                judged=judged,
+                events=tuple(findings.events.values()),
+                waiting_for_words=frozenset(notes.wordless.values()) if notes else frozenset(),
+                position_s=notes.position_s if notes else 0.0,
+                now_s=time.time() - notes.epoch_s if notes and notes.epoch_s and not self._over.is_set() else None,
+                lag_s=notes.lag_s if notes else None,
+                dropped=sum(each.verdict.cause is Cause.DROPPED for each in judged),
+                away=running.watch.breaker.reason if running and not self._over.is_set() else "",
+                detail=self._problem or (notes.detail if notes else ""),
+                picture=notes.picture if notes else None,
+                notes=self._notes(notes),
+            )
+
+    def _notes(self, notes: Notes | None) -> tuple[str, ...]:
+        differences = self._judge.contract_differences if self._judge else ()
+        return (*differences, *(notes.problems if notes else ()))
+
+    def _phase_now(self, notes: Notes | None) -> Phase:
+        if self._phase is Phase.WATCHING and notes is not None and notes.stage in {Stage.LOST, Stage.CONNECTING}:
+            return Phase.LOST
+        return self._phase
+
+    @property
+    def _stride_s(self) -> float:
+        return self._judge.sampling.stride / self._judge.sampling.fps if self._judge else 2.0
+
+    def _switch(self, *, live: bool, from_s: float) -> None:
+        with self._lock:
+            if live == self._leg.live:
+                return
+            self._leg = self._next = Leg(live, 0.0 if self.address.is_live else max(0.0, from_s))
+            was_over = self._over.is_set()
+        if was_over:
+            self._begin()
+        else:
+            self._abandon(silently=True)
+
+    def _abandon(self, *, silently: bool = False) -> None:
+        with self._lock:
+            loop, running = self._loop, self._running
+        if running is not None and silently:
+            running.notes.end()
+        if loop is not None and running is not None:
+            # The loop may end in this very moment, and then there is nothing left to end.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(running.abandon)
+
+    def _run(self) -> None:
+        phase = Phase.FAILED
+        try:
+            asyncio.run(self._work())
+            phase = Phase.STOPPED if self._stopped.is_set() else Phase.DONE
+        except VigilError as error:
+            self._problem = str(error)
+        except Exception:
+            log.exception("the analysis of %s failed; this is a fault in Vigil, please report it", self.address.name)
+            self._problem = "the analysis failed; the log of the server says why"
+        with self._lock:
+            self._findings.finish(STOPPED if self._stopped.is_set() else ENDED)
+            unreadable = self._running is not None and self._running.notes.stage is Stage.UNREADABLE
+            self._phase = Phase.FAILED if unreadable else phase
+            self._over.set()
+
+    async def _work(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        asking = asyncio.create_task(open_judge(self._endpoint, self.question, self.settings))
+        while not (await asyncio.wait([asking], timeout=0.1))[0]:
+            if self._stopped.is_set():
+                asking.cancel()
+                return
+        async with await asking as judge:
+            self._judge = judge
+            while (leg := self._take_leg()) is not None:
+                await self._go(leg, judge)
+
+    def _take_leg(self) -> Leg | None:
+        with self._lock:
+            leg, self._next = self._next, None
+            return None if self._stopped.is_set() else leg
+
+    async def _go(self, leg: Leg, judge: Judge) -> None:
+        """One leg, to its end or until it is abandoned."""
+        live_source = self.address.is_live
+        shift_s = time.monotonic() - self._began_s if live_source else 0.0
+        notes = Notes(self._findings, self._lock, shift_s=shift_s, words=self.for_verdict)
+        watch = Watch(
+            [self.address],
+            judge=judge,
+            settings=leg.settings(self.address, self.settings, words=self.for_verdict),
+            observers=[notes],
+            opener=leg.opener(self.address, self._opener),
+        )
+        with self._lock:
+            if not live_source:
+                self._findings.forget_from(window_start_s(leg.from_s, judge.sampling))
+            self._running = running = Running(watch, notes)
+            self._phase = Phase.WATCHING
+            superseded = self._next is not None or self._stopped.is_set()
+        if superseded:
+            running.abandon()
+        await watch.run()
+        notes.end()

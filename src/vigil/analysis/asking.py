@@ -1,0 +1,74 @@
+"""How an analysis asks: for a verdict where the question has verdict words, for words about each window otherwise."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from vigil.frames import Sampling
+from vigil.judge import Endpoint, Judge
+from vigil.judge.answer import Words
+from vigil.judge.contract import served_sampling
+from vigil.manifest import read_manifest
+from vigil.tasks import Question, Task
+from vigil.verdict import Cause, Verdict
+from vigil.watch.settings import WatchSettings
+
+WORDS_DEADLINE_S = 60.0
+NO_WORDS = ("是的", "没有")
+"""Stand in for the verdict words of a question that has none; nothing is read from them."""
+
+
+class WordsJudge(Judge):
+    """Puts every window into words; what it says is never a verdict, least of all `normal`."""
+
+    max_tokens: ClassVar[int] = 200
+
+    async def verdict(self, jpegs: Sequence[bytes], *, start_s: float = 0.0, end_s: float = 0.0) -> Verdict:
+        """The words of a window as an `unknown: words_only`; a fault of the endpoint keeps its own cause."""
+        said = await self.describe(
+            jpegs, start_s=start_s, end_s=end_s, max_tokens=self.max_tokens, describe_normal=True
+        )
+        if not said.text:
+            return said if said.cause else Verdict.unknown(Cause.UNPARSEABLE, detail="the answer is empty")
+        words = Verdict.unknown(Cause.WORDS_ONLY, start_s=start_s, end_s=end_s, detail=said.detail)
+        return replace(words, text=said.text, latency_ms=said.latency_ms, tokens=said.tokens)
+
+
+def asks_for_verdict(question: Question) -> bool:
+    """Whether the answer begins with a verdict: the question, as it may have been edited, names both its words."""
+    task = question.task
+    return task is not None and (
+        question.question == task.question
+        or all(word in question.question for word in (task.alarm_word, task.normal_word))
+    )
+
+
+def task_for(question: Question) -> Task:
+    """The question as a task for the judge."""
+    if question.task is not None and asks_for_verdict(question):
+        return replace(question.task, question=question.question)
+    alarm, normal = NO_WORDS
+    return Task(name=question.name, question=question.question, alarm_word=alarm, normal_word=normal)
+
+
+async def open_judge(endpoint: Endpoint, question: Question, settings: WatchSettings) -> Judge:
+    """A judge for one analysis, under the served model's own contract; raises EndpointError and UsageError."""
+    manifest = None if settings.model_dir is None else read_manifest(settings.model_dir)
+    sampling = manifest.contract.sampling if manifest else await served_sampling(endpoint) or Sampling()
+    for_verdict = asks_for_verdict(question)
+    kind = Judge if for_verdict else WordsJudge
+    judge = await kind.connect(
+        endpoint,
+        task_for(question),
+        sampling if settings.max_pixels is None else replace(sampling, max_pixels=settings.max_pixels),
+        calibration=None if manifest is None else manifest.calibration,
+        deadline_s=settings.deadline_s if for_verdict else WORDS_DEADLINE_S,
+        max_in_flight=settings.in_flight + settings.words_in_flight,
+        retries=0,
+        answer_tokens=settings.words_tokens if for_verdict else WordsJudge.max_tokens,
+        alarm_from=settings.events.tiers.low,
+    )
+    if not for_verdict:
+        # Probabilities of words that nobody asked for must cost no request of their own.
+        judge.words = Words(alarm=judge.task.alarm_word, normal=judge.task.normal_word)
+    return judge

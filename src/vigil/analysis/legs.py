@@ -1,0 +1,123 @@
+"""The legs of an analysis: each is one watch, in one mode; a switch of the mode ends one and begins the next."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from vigil.analysis.findings import Findings
+from vigil.events.judged import Judged
+from vigil.frames import Frame, encode_jpeg
+from vigil.sources.address import Address
+from vigil.verdict import Outcome
+from vigil.watch import Observer, SourceState, Watch, WatchSettings
+from vigil.watch.settings import Clips
+from vigil.watch.source import Opener
+from vigil.watch.state import Stage
+
+FILE_IN_FLIGHT = 8
+"""Windows of one visitor's file that are asked about at once: enough to keep the server busy, and others served."""
+
+PATIENT_WINDOWS = 600
+"""Windows of a camera that may wait when every one is to be judged: twenty minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """How to go on: live or window by window, and from which second of a file."""
+
+    live: bool
+    from_s: float = 0.0
+
+    def settings(self, address: Address, settings: WatchSettings, *, words: bool) -> WatchSettings:
+        """The settings of the leg's watch: nothing is kept, and a visitor asks no more than is theirs."""
+        waiting = settings.queue_windows if self.live else PATIENT_WINDOWS
+        return replace(
+            settings,
+            realtime=self.live and not address.is_live,
+            in_flight=min(settings.in_flight, FILE_IN_FLIGHT),
+            queue_windows=waiting,
+            words=settings.words if words else "never",
+            clips=Clips(most_s=0.0),
+            store="",
+            motion_gate=0.0,
+        )
+
+    def opener(self, address: Address, opener: Opener) -> Opener:
+        """Opens a file where the leg begins."""
+        return opener if address.is_live or not self.from_s else partial(opener, start_s=self.from_s)
+
+
+class Notes(Observer):
+    """Follows a leg's watch and keeps what it says, until the next leg begins; may be read under `lock`."""
+
+    def __init__(self, findings: Findings, lock: threading.Lock, *, shift_s: float, words: bool) -> None:
+        self.stage = Stage.WAITING
+        self.detail = ""
+        self.problems: tuple[str, ...] = ()
+        self.position_s = 0.0
+        self.epoch_s: float | None = None
+        self.lag_s: float | None = None
+        self.picture: bytes | None = None
+        self.wordless: dict[int, int] = {}
+        self._findings = findings
+        self._lock = lock
+        self._shift_s = shift_s
+        self._words = words
+        self._over = False
+
+    def end(self) -> None:
+        """Listens no more: what still comes belongs to nobody."""
+        with self._lock:
+            self._over = True
+
+    def seen(self, source: str, frame: Frame) -> None:
+        picture = encode_jpeg(frame.image, quality=85) if frame.captured_s is not None else None
+        with self._lock:
+            self.position_s = frame.time_s + self._shift_s
+            self.picture = picture
+            if frame.captured_s is not None:
+                self.epoch_s = frame.captured_s - self.position_s
+
+    def state(self, state: SourceState) -> None:
+        with self._lock:
+            self.stage, self.detail, self.problems = state.stage, state.detail, state.problems
+
+    def judged(self, judged: Judged) -> None:
+        self._unless_over(lambda: self._add(judged))
+
+    def told(self, judged: Judged) -> None:
+        self._unless_over(lambda: self._describe(judged))
+
+    def _unless_over(self, note: Callable[[], None]) -> None:
+        with self._lock:
+            if not self._over:
+                note()
+
+    def _add(self, judged: Judged) -> None:
+        shift_s, verdict = self._shift_s, judged.verdict
+        moved = replace(verdict, start_s=verdict.start_s + shift_s, end_s=verdict.end_s + shift_s)
+        number = self._findings.add(replace(judged, verdict=moved))
+        if self._words and verdict.outcome is Outcome.ALARM:
+            self.wordless[judged.window] = number
+        if judged.captured_s is not None and verdict.cause is None:
+            self.lag_s = time.time() - judged.captured_s
+
+    def _describe(self, judged: Judged) -> None:
+        number = self.wordless.pop(judged.window, None)
+        if number is not None and judged.verdict.text:
+            self._findings.describe(number, judged.verdict.text)
+
+
+class Running:
+    """A watch that is under way, with who follows it."""
+
+    def __init__(self, watch: Watch, notes: Notes) -> None:
+        self.watch = watch
+        self.notes = notes
+
+    def abandon(self) -> None:
+        """Ends it at once, with the requests that are under way; in the watch's loop."""
+        self.watch.stop()
+        self.watch.stop()

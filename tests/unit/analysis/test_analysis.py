@@ -1,0 +1,186 @@
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from scripted_server import Reply, ScriptedServer, stream
+from vigil.analysis import Analysis, View
+from vigil.analysis.view import Phase
+from vigil.judge import Endpoint
+from vigil.sources.address import Address
+from vigil.sources.pushed import PushedPictures
+from vigil.tasks import Question, Task
+from vigil.verdict import Cause, Outcome
+from vigil.watch import WatchSettings
+from watching import bright_server, film, look
+
+TASK = Task(name="t", question="Is there a fight? Yes or No.", alarm_word="Yes", normal_word="No")
+FIGHT = Question(name="t", title="fight", language="en", question=TASK.question, task=TASK)
+DESCRIBE = Question(name="d", title="describe", language="en", question="What happens?")
+
+MakeAnalysis = Callable[..., Analysis]
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with bright_server() as running:
+        yield running
+
+
+@pytest.fixture
+def analysis_of(server: ScriptedServer) -> Iterator[MakeAnalysis]:
+    made: list[Analysis] = []
+
+    def make(path: Path | Address, *, question: Question = FIGHT, url: str = "", **more: Any) -> Analysis:
+        address = path if isinstance(path, Address) else Address("file", path.name, str(path))
+        settings = WatchSettings(max_pixels=12_288, patience_s=more.pop("patience_s", 5.0))
+        endpoint = Endpoint(url=url or server.url)
+        made.append(Analysis(address, question=question, endpoint=endpoint, settings=settings, **more))
+        return made[-1]
+
+    yield make
+    for analysis in made:
+        analysis.stop()
+        assert analysis.wait(10)
+
+
+def until(analysis: Analysis, condition: Callable[[View], bool], *, limit_s: float = 15.0) -> View:
+    give_up_s = time.monotonic() + limit_s
+    while not condition(view := analysis.view()):
+        assert time.monotonic() < give_up_s, view
+        time.sleep(0.01)
+    return view
+
+
+def whole(analysis: Analysis) -> View:
+    analysis.start()
+    assert analysis.wait(20)
+    return analysis.view()
+
+
+def outcomes(view: View) -> list[str]:
+    return [str(judged.verdict.outcome) for judged in view.judged]
+
+
+def test_every_window_of_a_file_is_judged_and_makes_events(tmp_path: Path, analysis_of: MakeAnalysis) -> None:
+    view = whole(analysis_of(film(tmp_path / "a.mp4", seconds=14, bright=[(4, 9)])))
+    assert view.phase is Phase.DONE
+    assert [round(judged.start_s, 1) for judged in view.judged] == [0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 11.0]
+    assert [judged.window for judged in view.judged] == list(range(7))
+    assert outcomes(view) == ["normal", "alarm", "alarm", "alarm", "normal", "normal", "normal"]
+    (event,) = view.events
+    assert event.onset_s == 2.0
+    assert not event.is_open
+    assert view.judged[1].verdict.text == "Yes, two people push."
+    assert view.dropped == 0
+
+
+def test_a_question_for_words_gets_words_and_is_never_normal(
+    tmp_path: Path, server: ScriptedServer, analysis_of: MakeAnalysis
+) -> None:
+    server.default = stream("A bar ", "moves.")
+    server.routes["/tokenize"] = Reply(body={"tokens": [5, 6]})
+    view = whole(analysis_of(film(tmp_path / "a.mp4", seconds=6), question=DESCRIBE))
+    assert {judged.verdict.cause for judged in view.judged} == {Cause.WORDS_ONLY}
+    assert {judged.verdict.text for judged in view.judged} == {"A bar moves."}
+    assert all(judged.verdict.p_alarm is None for judged in view.judged)
+    assert view.events == ()
+
+
+def test_a_verdict_question_that_was_edited_into_another_asks_for_words(
+    tmp_path: Path, server: ScriptedServer, analysis_of: MakeAnalysis
+) -> None:
+    server.default = stream("Nothing.")
+    server.routes["/tokenize"] = Reply(body={"tokens": [5]})
+    edited = Question(name="t", title="t", language="en", question="Count the cars.", task=TASK)
+    view = whole(analysis_of(film(tmp_path / "a.mp4", seconds=3), question=edited))
+    assert {judged.verdict.cause for judged in view.judged} == {Cause.WORDS_ONLY}
+    kept = Question(name="t", title="t", language="en", question="Is there a fire? Yes or No.", task=TASK)
+    assert analysis_of(film(tmp_path / "b.mp4", seconds=3), question=kept).for_verdict
+
+
+def test_live_goes_on_from_where_the_player_is_at_its_own_pace(tmp_path: Path, analysis_of: MakeAnalysis) -> None:
+    analysis = analysis_of(film(tmp_path / "a.mp4", seconds=12, bright=[(0, 4)]))
+    assert len(whole(analysis).judged) == 6
+    began_s = time.monotonic()
+    analysis.go_live(at_s=7.2)
+    view = until(analysis, lambda view: view.judged[-1].captured_s is not None)
+    assert view.live
+    assert [round(judged.start_s, 1) for judged in view.judged] == [0.0, 2.0, 4.0, 6.0]
+    assert view.judged[-1].captured_s is not None
+    assert 1.0 < time.monotonic() - began_s < 4.0  # the window ends at 8.5 s
+    assert view.now_s is not None
+    assert 7.2 < view.now_s <= 7.3 + time.monotonic() - began_s
+    assert view.lag_s is not None and view.lag_s < 1.0
+
+
+def test_back_from_live_every_window_is_judged_that_was_dropped(tmp_path: Path) -> None:
+    with bright_server(delay_s=4.5) as slow:
+        settings = WatchSettings(max_pixels=12_288, queue_windows=1, live_in_flight=1)
+        address = Address("file", "a.mp4", str(film(tmp_path / "a.mp4", seconds=14)))
+        analysis = Analysis(
+            address, question=FIGHT, endpoint=Endpoint(url=slow.url), settings=settings, live=True, from_s=5.9
+        )
+        analysis.start()
+        until(analysis, lambda view: view.position_s > 10.0, limit_s=20)
+        slow.default = look
+        until(analysis, lambda view: view.dropped > 0, limit_s=20)
+        analysis.judge_every()
+        assert analysis.wait(20)
+        view = analysis.view()
+    assert view.dropped == 0
+    assert not view.live
+    assert [round(judged.start_s, 1) for judged in view.judged] == [4.0, 6.0, 8.0, 10.0, 11.0]
+
+
+def test_stop_ends_at_once_and_what_was_asked_is_marked(tmp_path: Path) -> None:
+    with bright_server(delay_s=30.0) as slow:
+        settings = WatchSettings(max_pixels=12_288, deadline_s=60)
+        address = Address("file", "a.mp4", str(film(tmp_path / "a.mp4", seconds=8)))
+        analysis = Analysis(address, question=FIGHT, endpoint=Endpoint(url=slow.url), settings=settings)
+        analysis.start()
+        until(analysis, lambda view: slow.max_in_flight > 0)
+        began_s = time.monotonic()
+        analysis.stop()
+        assert analysis.wait(5)
+        assert time.monotonic() - began_s < 1.0
+        view = analysis.view()
+    assert view.phase is Phase.STOPPED
+    assert {judged.verdict.cause for judged in view.judged} <= {Cause.CANCELLED}
+
+
+def test_an_endpoint_that_is_not_there_says_what_to_do(tmp_path: Path, analysis_of: MakeAnalysis) -> None:
+    view = whole(analysis_of(film(tmp_path / "a.mp4", seconds=3), url="http://127.0.0.1:9"))
+    assert view.phase is Phase.FAILED
+    assert "./vllm.sh" in view.detail
+
+
+def test_a_file_that_is_no_video_says_so(tmp_path: Path, analysis_of: MakeAnalysis) -> None:
+    (tmp_path / "a.mp4").write_text("no video")
+    view = whole(analysis_of(tmp_path / "a.mp4"))
+    assert view.phase is Phase.FAILED
+    assert "a.mp4 cannot be read" in view.detail
+
+
+def test_pictures_that_are_pushed_are_a_camera(analysis_of: MakeAnalysis) -> None:
+    pictures = PushedPictures(name="my webcam", silent_s=2.0)
+    analysis = analysis_of(Address("webcam", "my webcam", ""), opener=pictures.open)
+    analysis.start()
+
+    def judged(view: View) -> bool:
+        pictures.push(np.full((96, 128, 3), 230, np.uint8))
+        time.sleep(0.05)
+        return len(view.judged) > 0
+
+    view = until(analysis, judged)
+    assert view.live
+    assert view.judged[0].verdict.outcome is Outcome.ALARM
+    assert view.picture is not None
+    lost = until(analysis, lambda view: view.phase is Phase.LOST)
+    assert "has sent no picture" in lost.detail
+    analysis.stop()
+    assert analysis.wait(3)
+    assert analysis.view().phase is Phase.STOPPED
