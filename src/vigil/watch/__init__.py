@@ -8,8 +8,9 @@
 """
 
 from vigil.watch.observer import Observer
+from vigil.watch.service import WatchService
 from vigil.watch.settings import WatchSettings
 from vigil.watch.state import SourceState, Summary
 from vigil.watch.watch import Watch
 
-__all__ = ["Observer", "SourceState", "Summary", "Watch", "WatchSettings"]
+__all__ = ["Observer", "SourceState", "Summary", "Watch", "WatchService", "WatchSettings"]

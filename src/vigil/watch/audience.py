@@ -65,3 +65,14 @@ class Audience(Observer):
                 tell(observer)
             except Exception:
                 log.exception("%s failed to follow the watch, which goes on", type(observer).__name__)
+
+
+class LastingAudience(Audience):
+    """Stays from one watch to the next, as when a watch failed and is started again."""
+
+    def close(self) -> None:
+        return
+
+    def dismiss(self) -> None:
+        """Tells all that it is over for good."""
+        super().close()

@@ -14,7 +14,7 @@ from vigil.frames import Sampling
 from vigil.judge import Endpoint, Judge
 from vigil.judge.contract import served_sampling, task_of
 from vigil.manifest import Manifest, read_manifest
-from vigil.sources.address import find_sources
+from vigil.sources.address import Address, find_sources
 from vigil.store import Store
 from vigil.tasks import Task, load_task
 from vigil.watch.observer import Observer
@@ -34,19 +34,29 @@ async def run_job(
     observers: Sequence[Observer] = (),
     wait_s: float = 0.0,
     on_start: Callable[[Watch], None] = lambda watch: None,
+    addresses: Sequence[Address] | None = None,
+    keep_running: bool = False,
 ) -> Summary:
     """Watches what the settings name, to its end; waits up to `wait_s` for an endpoint that is not up yet.
 
+    `addresses` are watched instead of the sources in the settings; with `keep_running` there may be none.
     Raises UsageError, SourceError, StoreError and EndpointError before anything is watched.
     """
-    addresses = find_sources(settings.sources)
+    addresses = find_sources(settings.sources) if addresses is None else addresses
     endpoint = Endpoint(url=settings.url, model=settings.model, api_key=api_key)
     with ExitStack() as stack:
         store = _open_store(settings)
         if store is not None:
             stack.enter_context(store)
         async with await _connect(endpoint, settings, wait_s=wait_s) as judge:
-            watch = Watch(addresses, judge=judge, settings=settings, store=store, observers=observers)
+            watch = Watch(
+                addresses,
+                judge=judge,
+                settings=settings,
+                store=store,
+                observers=observers,
+                keep_running=keep_running,
+            )
             on_start(watch)
             return await watch.run()
 

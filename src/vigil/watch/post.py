@@ -30,6 +30,8 @@ class Post:
 
     def pause(self) -> None:
         """Ends the watching for now; what was cut is settled, what is open is closed."""
+        if not self._open.is_set():
+            return
         self._open.clear()
         if self.source is None:
             self.state.stage = Stage.PAUSED

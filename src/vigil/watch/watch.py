@@ -89,6 +89,11 @@ class Watch:
         """What is known of each source, by its name."""
         return self._posts.states
 
+    @property
+    def addresses(self) -> dict[str, Address]:
+        """What is being watched, by its name."""
+        return {post.address.name: post.address for post in self._posts}
+
     async def run(self) -> Summary:
         """Watches all sources to their end; returns what became of every window."""
         chores = [asyncio.create_task(chore) for chore in self._chores()]

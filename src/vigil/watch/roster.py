@@ -1,0 +1,224 @@
+"""The cameras of a watch room: those of its settings, those that were added since, and what was taken away.
+
+What people change is remembered in a YAML file that may hold passwords: only its owner can read it. It is
+written whole or not at all.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vigil.config import build, read_yaml
+from vigil.errors import StoreError, UsageError, VigilError
+from vigil.sources.address import Address, find_sources
+from vigil.store.database import parse_url, sqlite_path
+
+log = logging.getLogger(__name__)
+
+HEAD = """\
+# What was changed in the watch room: cameras that were added, and those of the configuration that were removed.
+# Written by Vigil; it may hold passwords, so keep it to yourself. Without it, the room starts as it is configured.
+"""
+
+LONGEST_NAME = 80
+ROOM = "room.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """A camera as it is remembered."""
+
+    name: str
+    location: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """What the file holds."""
+
+    added: tuple[Added, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+class Roster:
+    """Which cameras are wanted, by name, and which of them are paused. May be used from any thread.
+
+    `file` is where changes are remembered (None: nowhere); `warnings` are the sources that cannot be found.
+    """
+
+    def __init__(self, sources: Sequence[str], *, file: Path | None) -> None:
+        self.file = file
+        self.warnings: tuple[str, ...] = ()
+        self._sources = tuple(sources)
+        self._lock = threading.RLock()
+        self._loaded = False
+        self._configured: dict[str, Address] = {}
+        self._added: dict[str, Address] = {}
+        self._removed: set[str] = set()
+        self._paused: set[str] = set()
+
+    def load(self) -> None:
+        """Finds the sources and reads what is remembered, once; raises ConfigError for a file that is damaged."""
+        with self._lock:
+            if self._loaded:
+                return
+            warnings: list[str] = []
+            self._configured = {address.name: address for address in self._found(self._sources, warnings)}
+            kept = self._read()
+            self._removed = set(kept.removed)
+            for added in kept.added:
+                self._added |= {a.name: a for a in self._found([added.location], warnings, name=added.name)}
+            self.warnings = tuple(warnings)
+            self._loaded = True
+
+    @property
+    def addresses(self) -> list[Address]:
+        """The cameras that are wanted, those of the settings first."""
+        with self._lock:
+            self.load()
+            kept = [address for name, address in self._configured.items() if name not in self._removed]
+            return [*kept, *self._added.values()]
+
+    @property
+    def paused(self) -> frozenset[str]:
+        """The names of those that are paused; it is not remembered: a watch that starts anew watches."""
+        with self._lock:
+            return frozenset(self._paused)
+
+    def add(self, word: str, *, name: str = "") -> list[str]:
+        """Wants what a word means, and remembers it; returns the names.
+
+        Raises UsageError and SourceError for what cannot be a source, UsageError for what is there already.
+        """
+        with self._lock:
+            self.load()
+            names = [self._add(_settled(address), name=name) for address in find_sources([word])]
+            self._write()
+        return names
+
+    def remove(self, name: str) -> None:
+        """Wants a camera no more."""
+        with self._lock:
+            self.check(name)
+            self._paused.discard(name)
+            if self._added.pop(name, None) is None:
+                self._removed.add(name)
+            self._write()
+
+    def pause(self, name: str) -> None:
+        """Wants a camera later."""
+        with self._lock:
+            self.check(name)
+            self._paused.add(name)
+
+    def resume(self, name: str) -> None:
+        """Wants a camera again."""
+        with self._lock:
+            self.check(name)
+            self._paused.discard(name)
+
+    def check(self, name: str) -> Address:
+        """The camera of this name; raises UsageError when there is none."""
+        for address in self.addresses:
+            if address.name == name:
+                return address
+        raise UsageError(f"there is no camera {name!r}")
+
+    def _add(self, address: Address, *, name: str) -> str:
+        same = {_identity(known): known.name for known in (*self._configured.values(), *self.addresses)}
+        known = same.get(_identity(address))
+        if known in self._removed:
+            self._removed.discard(known)
+            return known
+        if known is not None:
+            raise UsageError(f"{known} is being watched already")
+        taken = {*self._configured, *self._added}
+        named = replace(address, name=_free(_checked(name) or address.name, taken))
+        self._added[named.name] = named
+        return named.name
+
+    def _found(self, words: Sequence[str], warnings: list[str], *, name: str = "") -> list[Address]:
+        """What can be found now: one file that is away must not keep the other cameras unwatched."""
+        there = [word for word in words if _can_be_found(word, warnings)]
+        found = find_sources(there) if there else []
+        return [replace(address, name=name) for address in found] if name else found
+
+    def _read(self) -> Remembered:
+        if self.file is None or not self.file.exists():
+            return Remembered()
+        return build(Remembered, read_yaml(self.file), where=str(self.file))
+
+    def _write(self) -> None:
+        if self.file is None:
+            return
+        added = [{"name": address.name, "location": address.location} for address in self._added.values()]
+        text = HEAD + _dump({"added": added, "removed": sorted(self._removed)})
+        partial = self.file.with_name(f"{self.file.name}.partial")
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            partial.unlink(missing_ok=True)
+            with open(partial, "x", encoding="utf-8", opener=_for_owner) as out:
+                out.write(text)
+                out.flush()
+                os.fsync(out.fileno())
+            partial.replace(self.file)
+        except OSError as error:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise StoreError(
+                f"the change holds until Vigil ends, but cannot be remembered: {self.file}: {error.strerror}"
+            ) from error
+
+
+def room_file(store: str, folder: Path | None) -> Path | None:
+    """Where the changes of a room are remembered: beside its store; None without one."""
+    path = sqlite_path(parse_url(store)) if store else None
+    beside = folder or (None if path is None else path.parent)
+    return beside / ROOM if store and beside is not None else None
+
+
+def _for_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _dump(data: dict[str, Any]) -> str:
+    text: str = yaml.safe_dump(data, allow_unicode=True, sort_keys=False, width=1000)
+    return text
+
+
+def _can_be_found(word: str, warnings: list[str]) -> bool:
+    try:
+        find_sources([word])
+    except VigilError as error:
+        log.error("not watched: %s", error)
+        warnings.append(str(error))
+        return False
+    return True
+
+
+def _settled(address: Address) -> Address:
+    """A file by its whole path, since another start may be from another folder."""
+    return replace(address, location=str(Path(address.location).resolve())) if address.kind == "file" else address
+
+
+def _identity(address: Address) -> tuple[str, str]:
+    return address.kind, _settled(address).location
+
+
+def _checked(name: str) -> str:
+    name = name.strip()
+    if not name.isprintable() or len(name) > LONGEST_NAME:
+        raise UsageError(f"a camera's name has at most {LONGEST_NAME} characters, all of them printable")
+    return name
+
+
+def _free(name: str, taken: set[str]) -> str:
+    candidates = (name if number == 1 else f"{name} ({number})" for number in range(1, len(taken) + 2))
+    return next(candidate for candidate in candidates if candidate not in taken)

@@ -1,0 +1,283 @@
+"""A watch that runs beside a program of another kind, such as a web page, and is steered from its threads.
+
+    service = WatchService(settings, api_key=read_key())
+    service.start()                     # returns at once
+    service.add("rtsp://10.0.0.7/1")    # remembered for the next start
+    print(service.problem or service.states())
+    service.stop()
+
+It is one `vigil.watch.Watch` in a thread with a loop of its own. While the endpoint is down, `problem` says so, and the
+watch comes up by itself. People say which cameras they want (`Roster`); the loop brings the watch in line with that.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+
+from vigil.errors import UsageError, VigilError
+from vigil.judge import Judge
+from vigil.judge.breaker import Breaker
+from vigil.sources.address import Address
+from vigil.watch.audience import LastingAudience
+from vigil.watch.history import History, Point
+from vigil.watch.job import ASK_AGAIN_S, run_job
+from vigil.watch.observer import Observer
+from vigil.watch.roster import Roster, room_file
+from vigil.watch.settings import WatchSettings
+from vigil.watch.state import SourceState, Stage
+from vigil.watch.watch import Watch
+
+log = logging.getLogger(__name__)
+
+STARTING = "the watch is starting"
+STOPPED = "the watch is stopped"
+
+ENDS_WITHIN_S = 45.0
+TAKES_EFFECT_WITHIN_S = 5.0
+
+
+class WatchService:
+    """One watch in a thread of its own; every method may be called from any thread.
+
+    `room` is the file that remembers which cameras were added and removed: `room.yaml` beside the store, unless
+    said otherwise; without a store nothing is remembered.
+    """
+
+    def __init__(
+        self,
+        settings: WatchSettings,
+        *,
+        api_key: str = "",
+        observers: Sequence[Observer] = (),
+        room: Path | None = None,
+    ) -> None:
+        self.settings = settings
+        self.problem = STOPPED
+        self._api_key = api_key
+        self._history = History()
+        self._audience = LastingAudience([self._history, *observers])
+        self._roster = Roster(settings.sources, file=room or room_file(settings.store, settings.store_folder))
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._watch: Watch | None = None
+        self._ending = threading.Event()
+        self._over: asyncio.Event | None = None
+
+    @property
+    def watch(self) -> Watch | None:
+        """The watch that runs now; to be read only, from other threads."""
+        return self._watch
+
+    @property
+    def judge(self) -> Judge | None:
+        """The judge of the watch that runs now."""
+        watch = self._watch
+        return None if watch is None else watch.judge
+
+    @property
+    def breaker(self) -> Breaker | None:
+        """The breaker of the watch that runs now."""
+        watch = self._watch
+        return None if watch is None else watch.breaker
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sources that are wanted and cannot be found, a sentence each."""
+        return self._roster.warnings
+
+    def start(self) -> None:
+        """Begins to watch, and returns at once; does nothing while it runs."""
+        with self._lock:
+            if self._thread is not None and self._thread.is_alive():
+                return
+            self._ending.clear()
+            self.problem = STARTING
+            self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="watch", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the watch in order and waits for it: what is under way is finished, events are closed, clips written."""
+        with self._lock:
+            thread = self._thread
+            self._ending.set()
+            if thread is None or not thread.is_alive():
+                return
+            self._soon(self._end)
+        if thread is threading.current_thread():
+            return
+        thread.join(ENDS_WITHIN_S)
+        if thread.is_alive():
+            log.error("the watch did not end within %.0f s", ENDS_WITHIN_S)
+
+    def add(self, word: str, *, name: str = "") -> list[str]:
+        """Watches what a word means (an address, a webcam's number, a file, a camera.txt); returns the names.
+
+        Raises UsageError and SourceError for what cannot be a source or is watched already.
+        """
+        try:
+            return self._roster.add(word, name=name)
+        finally:
+            self._apply()
+
+    def remove(self, name: str) -> None:
+        """Watches a camera no more; raises UsageError when there is none of this name."""
+        try:
+            self._roster.remove(name)
+        finally:
+            self._apply()
+            self._history.forget(name)
+
+    def pause(self, name: str) -> None:
+        """Lets go of a camera until `resume`; raises UsageError for what cannot be paused."""
+        address = self._roster.check(name)
+        if not self._is_live(address):
+            raise UsageError(f"{name} is a file and waits for nobody; only what is watched live can be paused")
+        if self._state(address).stage in (Stage.ENDED, Stage.UNREADABLE):
+            raise UsageError(f"{name} is over; remove it, and add it again to watch it again")
+        self._roster.pause(name)
+        self._apply()
+
+    def resume(self, name: str) -> None:
+        """Goes on with a camera that was paused."""
+        self._roster.resume(name)
+        self._apply()
+
+    def states(self) -> list[SourceState]:
+        """Every camera as it is now, as copies; before the watch runs they wait."""
+        try:
+            addresses = self._roster.addresses
+        except VigilError:
+            # `problem` tells.
+            return []
+        return [self._state(address) for address in addresses]
+
+    def history(self, name: str, seconds: float) -> list[Point]:
+        """`(end_s, p_alarm, cause)` of the windows judged within the last so many seconds, the oldest first."""
+        return self._history.of(name, seconds)
+
+    def subscribe(self, observer: Observer) -> None:
+        """Tells an observer of everything from now on, in the watch's own threads: it must return soon."""
+        self._audience.join(observer)
+
+    def unsubscribe(self, observer: Observer) -> None:
+        """Tells an observer of nothing more."""
+        self._audience.leave(observer)
+
+    async def _serve(self) -> None:
+        """Keeps a watch running until it is told to end."""
+        self._over = asyncio.Event()
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+            if self._ending.is_set():
+                self._over.set()
+        try:
+            while not self._over.is_set():
+                await self._until_over(self._attempt())
+                await self._until_over(asyncio.sleep(ASK_AGAIN_S))
+        finally:
+            with self._lock:
+                self._loop = None
+                self.problem = STOPPED
+            self._audience.dismiss()
+
+    async def _until_over(self, work: Coroutine[None, None, None]) -> None:
+        """Does something that is given up when the service is told to end, unless a watch runs, which ends itself."""
+        assert self._over is not None
+        doing, over = asyncio.create_task(work), asyncio.create_task(self._over.wait())
+        await asyncio.wait({doing, over}, return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        if self._watch is None:
+            doing.cancel()
+        with suppress(asyncio.CancelledError):
+            await doing
+
+    async def _attempt(self) -> None:
+        """One watch from its connection to its end."""
+        try:
+            await run_job(
+                self.settings,
+                addresses=self._roster.addresses,
+                api_key=self._api_key,
+                observers=[self._audience],
+                on_start=self._began,
+                keep_running=True,
+            )
+        except VigilError as error:
+            self._failed(str(error))
+        except Exception:
+            log.exception("the watch failed; this is a fault in Vigil, please report it")
+            self._failed("the watch failed and is started again; the log says why")
+        finally:
+            self._watch = None
+
+    def _began(self, watch: Watch) -> None:
+        self._watch = watch
+        self.problem = ""
+        log.info("watching with %s", watch.judge.model)
+        self._bring_in_line()
+        if self._ending.is_set():
+            self._end()
+
+    def _failed(self, why: str) -> None:
+        if why != self.problem:
+            log.warning("not watching: %s; trying again", why)
+        self.problem = why
+
+    def _end(self) -> None:
+        assert self._over is not None
+        if self._watch is not None and not self._over.is_set():
+            self._watch.stop()
+        self._over.set()
+
+    def _bring_in_line(self) -> None:
+        """Adds, removes, pauses and resumes until the watch is as it is wanted."""
+        watch, paused = self._watch, self._roster.paused
+        if watch is None or self._ending.is_set():
+            return
+        wanted = {address.name: address for address in self._roster.addresses}
+        for name, address in watch.addresses.items():
+            if wanted.get(name) != address:
+                watch.remove(name)
+        for name, address in wanted.items():
+            if name not in watch.addresses:
+                watch.add(address)
+            with suppress(UsageError):
+                # It may have ended by itself in this moment.
+                (watch.pause if name in paused else watch.resume)(name)
+
+    def _apply(self) -> None:
+        """Has the loop bring the watch in line, and waits until it has; while there is no watch, that is for later."""
+        done: Future[None] = Future()
+
+        def bring() -> None:
+            self._bring_in_line()
+            done.set_result(None)
+
+        with self._lock:
+            reached = self._soon(bring)
+        if reached and threading.current_thread() is not self._thread:
+            with suppress(TimeoutError):
+                done.result(TAKES_EFFECT_WITHIN_S)
+
+    def _soon(self, act: Callable[[], None]) -> bool:
+        """Has the loop do something; False when there is none."""
+        if self._loop is None:
+            return False
+        self._loop.call_soon_threadsafe(act)
+        return True
+
+    def _is_live(self, address: Address) -> bool:
+        return address.is_live or self.settings.realtime
+
+    def _state(self, address: Address) -> SourceState:
+        watch = self._watch
+        state = None if watch is None else watch.states.get(address.name)
+        if state is not None:
+            return state.copy()
+        stage = Stage.PAUSED if address.name in self._roster.paused else Stage.WAITING
+        return SourceState(name=address.name, live=self._is_live(address), stage=stage, detail=self.problem)

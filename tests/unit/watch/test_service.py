@@ -1,0 +1,284 @@
+import os
+import socket
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from judging import SAMPLING, TASK
+from scripted_server import ScriptedServer
+from vigil.errors import ConfigError, SourceError, UsageError, VigilError
+from vigil.events.change import Change
+from vigil.events.rules import EventRules
+from vigil.manifest import Contract, Manifest
+from vigil.store import Store
+from vigil.watch import WatchService, WatchSettings
+from vigil.watch.roster import Roster
+from vigil.watch.settings import Clips
+from vigil.watch.state import SourceState, Stage
+from watching import Notes, bright_server, film
+
+CAMERA = "rtsp://admin:s3cret@127.0.0.1:9/door"
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with bright_server() as running:
+        yield running
+
+
+@pytest.fixture
+def bright(tmp_path: Path) -> Path:
+    return film(tmp_path / "a.mp4", seconds=40, bright=[(0, 40)], size_wh=(64, 64))
+
+
+def settings_for(url: str, tmp_path: Path, *sources: Path | str, **named: Any) -> WatchSettings:
+    """A room whose files play as cameras and alarm at their first bright window."""
+    folder = tmp_path / "model"
+    folder.mkdir(exist_ok=True)
+    contract = Contract.of(TASK, replace(SAMPLING, fps=8.0))
+    Manifest(contract=contract, base_model="tiny", template="t").write(folder)
+    quick = {"realtime": True, "words": "never", "model_dir": folder, "clips": Clips(most_s=0)}
+    quick |= {"events": EventRules(k=1, n=1)}
+    store = str(tmp_path / "room" / "events.db")
+    return WatchSettings(**({"sources": tuple(map(str, sources)), "url": url, "store": store} | quick | named))
+
+
+@contextmanager
+def started(settings: WatchSettings, **named: Any) -> Iterator[WatchService]:
+    service = WatchService(settings, **named)
+    service.start()
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+def until(condition: Callable[[], Any], *, within_s: float = 15.0) -> None:
+    give_up_s = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < give_up_s, "it did not come about"
+        time.sleep(0.02)
+
+
+def state_of(service: WatchService, name: str = "a.mp4") -> SourceState:
+    return next(state for state in service.states() if state.name == name)
+
+
+def test_a_service_watches_beside_the_program_and_stops_in_order(
+    server: ScriptedServer, tmp_path: Path, bright: Path
+) -> None:
+    notes = Notes()
+    service = WatchService(settings_for(server.url, tmp_path, bright), observers=[notes])
+    assert service.problem and service.judge is None and service.breaker is None
+    began_s = time.monotonic()
+    service.start()
+    service.start()
+    assert time.monotonic() - began_s < 0.5
+    assert [state.name for state in service.states()] == ["a.mp4"]
+    until(lambda: state_of(service).open_event)
+    assert service.problem == "" and service.judge is not None and service.breaker is not None
+    assert service.judge.model == "tiny" and service.breaker.state == "closed"
+    points = service.history("a.mp4", 60)
+    assert points and all(point.cause is None and (point.p_alarm or 0) > 0.9 for point in points)
+    assert service.history("a.mp4", 0) == [] == service.history("other", 60)
+    began_s = time.monotonic()
+    service.stop()
+    service.stop()
+    assert time.monotonic() - began_s < 5 and notes.closed and service.problem
+    with Store.open(service.settings.store) as store:
+        assert [event.closed_because for event in store.find_events()] == ["stopped"]
+    service.start()
+    until(lambda: state_of(service).judged)
+    service.stop()
+
+
+def test_states_are_copies(server: ScriptedServer, tmp_path: Path, bright: Path) -> None:
+    with started(settings_for(server.url, tmp_path, bright)) as service:
+        until(lambda: state_of(service).judged)
+        mine = state_of(service)
+        mine.unknown["mine"] += 1  # type: ignore[index]
+        mine.judged = -1
+        assert state_of(service).judged > 0 and not state_of(service).unknown
+
+
+def test_it_waits_for_an_endpoint_that_is_down_and_comes_up_by_itself(tmp_path: Path, bright: Path) -> None:
+    port = free_port()
+    with started(settings_for(f"http://127.0.0.1:{port}/v1", tmp_path)) as service:
+        service.add(str(bright))
+        until(lambda: str(port) in service.problem)
+        assert state_of(service).stage is Stage.WAITING and str(port) in state_of(service).detail
+        service.pause("a.mp4")
+        assert state_of(service).stage is Stage.PAUSED
+        service.resume("a.mp4")
+        with bright_server(port=port):
+            until(lambda: service.problem == "" and state_of(service).judged)
+
+
+def test_it_stops_at_once_while_the_endpoint_is_down_or_never_answers(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for port in (free_port(), silent.getsockname()[1]):
+            service = WatchService(settings_for(f"http://127.0.0.1:{port}/v1", tmp_path))
+            service.start()
+            time.sleep(0.2)
+            began_s = time.monotonic()
+            service.stop()
+            assert time.monotonic() - began_s < 2
+
+
+def test_cameras_are_added_paused_resumed_and_removed_while_it_runs(
+    server: ScriptedServer, tmp_path: Path, bright: Path
+) -> None:
+    notes = Notes()
+    with started(settings_for(server.url, tmp_path)) as service:
+        until(lambda: service.problem == "")
+        service.subscribe(notes)
+        assert service.states() == []
+        assert service.add(str(bright)) == ["a.mp4"]
+        until(lambda: state_of(service).open_event)
+        service.pause("a.mp4")
+        assert state_of(service).stage is Stage.PAUSED
+        until(lambda: notes.kinds() == ["opened", "closed"])
+        assert notes.changes[-1].event.closed_because == "paused"
+        counted = state_of(service).cut
+        service.unsubscribe(notes)
+        service.resume("a.mp4")
+        until(lambda: state_of(service).cut > counted)
+        service.remove("a.mp4")
+        assert service.states() == [] and service.history("a.mp4", 60) == []
+        assert service.watch is not None and service.watch.states == {}
+    assert not notes.closed
+
+
+def test_what_makes_no_sense_is_told_to_the_one_who_asks(server: ScriptedServer, tmp_path: Path, bright: Path) -> None:
+    with started(settings_for(server.url, tmp_path, bright)) as service:
+        with pytest.raises(UsageError, match=r"a\.mp4 is being watched already"):
+            service.add(str(bright))
+        with pytest.raises(SourceError, match="there is no"):
+            service.add(str(tmp_path / "missing.mp4"))
+        with pytest.raises(UsageError, match="only"):
+            service.add("ftp://10.0.0.7/x")
+        with pytest.raises(UsageError, match="80 characters"):
+            service.add("rtsp://10.0.0.7/1", name="x" * 81)
+        for act in (service.remove, service.pause, service.resume):
+            with pytest.raises(UsageError, match="no camera 'door'"):
+                act("door")
+        assert [state.name for state in service.states()] == ["a.mp4"]
+
+
+def test_added_cameras_come_back_at_the_next_start_and_removed_ones_do_not(
+    server: ScriptedServer, tmp_path: Path, bright: Path
+) -> None:
+    settings = settings_for(server.url, tmp_path, bright)
+    with started(settings) as service:
+        assert service.add(CAMERA, name="门口") == ["门口"]
+        assert service.add(CAMERA.replace("door", "yard")) == ["rtsp://127.0.0.1:9/yard"]
+        service.remove("a.mp4")
+    with started(settings) as service:
+        assert [state.name for state in service.states()] == ["门口", "rtsp://127.0.0.1:9/yard"]
+        assert service.add(str(bright)) == ["a.mp4"]
+        service.remove("门口")
+    with started(settings) as service:
+        assert [state.name for state in service.states()] == ["a.mp4", "rtsp://127.0.0.1:9/yard"]
+
+
+def test_the_file_that_remembers_passwords_is_its_owners_alone_and_nothing_shows_them(
+    server: ScriptedServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = os.umask(0)
+    try:
+        with started(settings_for(server.url, tmp_path)) as service:
+            service.add(CAMERA)
+            until(lambda: "next try" in service.states()[0].detail)
+            shown = repr(service.states()) + repr(service.watch.addresses if service.watch else "") + caplog.text
+            with pytest.raises(UsageError) as refused:
+                service.add(CAMERA)
+    finally:
+        os.umask(old)
+    room = tmp_path / "room" / "room.yaml"
+    assert "s3cret" in room.read_text() and stat.S_IMODE(room.stat().st_mode) == 0o600
+    assert "s3cret" not in shown + str(refused.value)
+    assert [path.name for path in room.parent.glob("*.partial")] == []
+
+
+def test_a_damaged_memory_is_told_left_as_it_is_and_read_when_it_is_mended(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    room = tmp_path / "room.yaml"
+    room.write_text("added: [what is this")
+    with started(settings_for(server.url, tmp_path), room=room) as service:
+        until(lambda: "room.yaml" in service.problem)
+        assert service.states() == []
+        with pytest.raises(ConfigError):
+            service.add("rtsp://10.0.0.7/1")
+        assert room.read_text() == "added: [what is this"
+        room.write_text("added: [{name: door, location: 'rtsp://127.0.0.1:9/door'}]")
+        until(lambda: service.problem == "")
+        assert [state.name for state in service.states()] == ["door"]
+
+
+def test_a_source_that_is_away_is_told_and_keeps_no_other_from_being_watched(tmp_path: Path, bright: Path) -> None:
+    roster = Roster([str(tmp_path / "away.mp4"), str(bright)], file=None)
+    assert [address.name for address in roster.addresses] == ["a.mp4"]
+    assert "away.mp4" in roster.warnings[0]
+
+
+def test_an_observer_that_fails_or_stops_the_service_harms_nobody(
+    server: ScriptedServer, tmp_path: Path, bright: Path
+) -> None:
+    seen: list[str] = []
+
+    class Wild(Notes):
+        def changed(self, change: Change) -> None:
+            seen.append(change.kind)
+            service.stop()
+            raise RuntimeError("a page that is gone")
+
+    service = WatchService(settings_for(server.url, tmp_path, bright), observers=[Wild()])
+    service.start()
+    until(lambda: "closed" in seen)
+    service.stop()
+    assert seen[0] == "opened" and service.problem
+
+
+def test_many_threads_steer_at_once_and_the_watch_ends_as_the_last_one_wanted(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    films = [film(tmp_path / f"{i}.mp4", seconds=40, size_wh=(64, 64)) for i in range(4)]
+    wrong: list[VigilError] = []
+
+    def steer(path: Path) -> None:
+        try:
+            for _ in range(5):
+                service.add(str(path))
+                service.pause(path.name)
+                service.states()
+                service.resume(path.name)
+                service.remove(path.name)
+            service.add(str(path))
+        except VigilError as error:
+            wrong.append(error)
+
+    with started(settings_for(server.url, tmp_path)) as service:
+        threads = [threading.Thread(target=steer, args=(path,)) for path in films]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert wrong == []
+        until(lambda: len(service.states()) == 4 and all(state.judged for state in service.states()))
+        watch = service.watch
+        assert watch is not None
+    assert all(state.cut == state.settled for state in watch.states.values())
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
