@@ -22,6 +22,7 @@ from fastapi.responses import RedirectResponse, Response
 from app.web import theme
 from app.web.access import Gate
 from app.web.context import SiteContext
+from app.web.history import media_folders
 from app.web.language import LANGUAGE_COOKIE, LANGUAGES, choose_language, translator
 from app.web.status import EVERY_S, status_line
 
@@ -125,8 +126,7 @@ def build_app(context: SiteContext) -> FastAPI:
 
 def _media(context: SiteContext) -> list[str]:
     """Folders of pictures and clips that the pages show, besides what visitors sent."""
-    folder = context.settings.store_folder
-    return [] if folder is None else [str(folder.resolve())]
+    return [str(folder) for folder in media_folders(context)]
 
 
 def _add_routes(app: FastAPI) -> None:

@@ -1,0 +1,109 @@
+"""The board of the watch room: what its watch has told lately, kept once for everybody who looks.
+
+An observer of the watch writes, the pages read: verdicts and events of the last minutes by camera, the newest events,
+and how often an alarm was raised. `version` grows with every change, so that a page asks for what is new and no more.
+"""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vigil.events.change import Change
+from vigil.events.event import Event
+from vigil.events.judged import Judged
+from vigil.events.rules import Tiers
+from vigil.frames import RGB
+from vigil.report.course import Course
+from vigil.report.strip import draw_strip
+from vigil.watch import Observer, SourceState
+
+SHOWN_S = 180.0
+"""How much of the past a camera's strip shows."""
+
+NEWEST = 30
+"""Events in the list of the room; all others are in the review."""
+
+STRIP_WH = (480, 76)
+FONT_PX = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """The newest alarm: `number` grows by one with each, so that a page knows whether it has rung for it."""
+
+    number: int = 0
+    event: Event | None = None
+
+
+class Board(Observer):
+    """Follows a watch; its methods may be called from any thread."""
+
+    def __init__(self, tiers: Tiers, earlier: Iterable[Event] = ()) -> None:
+        self._tiers = tiers
+        self._lock = threading.Lock()
+        self._courses: dict[str, Course] = {}
+        self._events = {event.id: event for event in earlier}
+        self._alarm = Alarm()
+        self._version = 0
+        self._events_version = 0
+
+    @property
+    def version(self) -> int:
+        """Grows whenever anything was told."""
+        return self._version
+
+    @property
+    def events_version(self) -> int:
+        """Grows whenever the list of events changes."""
+        return self._events_version
+
+    @property
+    def alarm(self) -> Alarm:
+        """The newest alarm of this watch."""
+        return self._alarm
+
+    def state(self, state: SourceState) -> None:
+        self._version += 1
+
+    def judged(self, judged: Judged) -> None:
+        with self._lock:
+            course = self._courses.setdefault(judged.source, Course())
+            if judged.end_s < course.end_s - SHOWN_S:
+                # The camera was taken away and added again: its seconds begin anew.
+                course = self._courses[judged.source] = Course()
+            course.add(judged)
+            course.forget_before(judged.end_s - SHOWN_S)
+            self._version += 1
+
+    def changed(self, change: Change) -> None:
+        event = change.event
+        with self._lock:
+            self._courses.setdefault(event.source, Course()).note(event)
+            self._events[event.id] = event
+            for old in sorted(self._events)[:-NEWEST]:
+                del self._events[old]
+            if change.kind in {"opened", "raised"}:
+                self._alarm = Alarm(self._alarm.number + 1, event)
+            self._events_version += 1
+            self._version += 1
+
+    def newest(self) -> list[Event]:
+        """The newest events, the latest first."""
+        with self._lock:
+            return [self._events[key] for key in sorted(self._events, reverse=True)]
+
+    def last_known_s(self, source: str) -> float:
+        """The last second of a source that was judged."""
+        with self._lock:
+            course = self._courses.get(source)
+            return 0.0 if course is None else course.end_s
+
+    def strip(self, source: str) -> RGB | None:
+        """The probability of a source over the last minutes as a picture; None before its first verdict."""
+        with self._lock:
+            course = self._courses.get(source)
+            if course is None or not course.judged:
+                return None
+            shown = Course(course.judged, course.events)
+        to_s = max(shown.end_s, SHOWN_S)
+        return draw_strip(shown, from_s=to_s - SHOWN_S, to_s=to_s, size_wh=STRIP_WH, font_px=FONT_PX, tiers=self._tiers)

@@ -1,0 +1,121 @@
+"""The cameras of the watch room: how each is told of, and how they are added, paused and removed.
+
+An address is untrusted input: a name that the configuration knows, or a number or address that the operator allows
+(`app.web.allowed`); never a path. What is shown of a camera is its name, which holds no password.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.web.context import SiteContext
+from app.web.language import Translator
+from vigil.errors import UsageError, VigilError
+from vigil.sources.address import Address, find_sources, read_camera_file
+from vigil.verdict import Cause
+from vigil.watch import SourceState
+from vigil.watch.state import Stage
+
+if TYPE_CHECKING:
+    from vigil.watch.service import WatchService
+
+TONES: Mapping[Stage, str] = {
+    Stage.WAITING: "wait",
+    Stage.CONNECTING: "wait",
+    Stage.WATCHING: "good",
+    Stage.LOST: "bad",
+    Stage.UNREADABLE: "bad",
+    Stage.ENDED: "off",
+    Stage.PAUSED: "off",
+}
+LONGEST_WORD = 500
+
+
+class Cameras:
+    """What a page may do with the cameras of a watch; its errors are VigilErrors that say what to do."""
+
+    def __init__(self, context: SiteContext, service: "WatchService") -> None:
+        self._context = context
+        self._service = service
+        self._configured = _configured(context)
+
+    def add(self, word: str) -> str:
+        """Watches a camera from now on; returns its shown name."""
+        address = self._address(word.strip())
+        self._service.add(address.location)
+        return address.name
+
+    def add_file(self, path: Path) -> str:
+        """Watches the camera that an uploaded file names."""
+        address = read_camera_file(path)
+        self._context.allowed.check(address)
+        self._service.add(address.location)
+        return address.name
+
+    def act(self, what: str, name: str) -> None:
+        """Pauses, resumes or removes a camera."""
+        actions = {"pause": self._service.pause, "resume": self._service.resume, "remove": self._service.remove}
+        if what not in actions:
+            raise UsageError(f"a camera cannot be told to {what[:20]!r}")
+        actions[what](name)
+
+    def spare(self) -> list[str]:
+        """The names of configured cameras that are not watched now."""
+        watched = {state.name for state in self._service.states()}
+        return [name for name in self._configured if name not in watched]
+
+    def _address(self, word: str) -> Address:
+        if word in self._configured:
+            return self._configured[word]
+        if not word or len(word) > LONGEST_WORD:
+            raise UsageError(self._context.t("room.add_what"))
+        if not (word.isascii() and word.isdecimal()) and "://" not in word:
+            # A path would let a visitor open any file of this machine.
+            raise UsageError(self._context.t("room.no_paths"))
+        address = find_sources([word])[0]
+        self._context.allowed.check(address)
+        return address
+
+
+def _configured(context: SiteContext) -> dict[str, Address]:
+    """The sources of the configuration by their shown names; those that are not there are left out."""
+    found: dict[str, Address] = {}
+    for word in context.settings.sources:
+        with contextlib.suppress(VigilError):
+            found |= {address.name: address for address in find_sources([word])}
+    return found
+
+
+def card(state: SourceState, t: Translator) -> dict[str, object]:
+    """What the page tells of one camera, in words."""
+    return {
+        "name": state.name,
+        "stage": t(f"room.stage_{state.stage}"),
+        "tone": TONES.get(state.stage, "wait"),
+        "paused": state.stage is Stage.PAUSED,
+        "detail": state.detail if state.stage in (Stage.LOST, Stage.UNREADABLE) else "",
+        "open": t("room.event_open", tier=t(f"room.tier_{state.open_event}")) if state.open_event else "",
+        "tier": str(state.open_event),
+        "facts": facts(state, t),
+    }
+
+
+def facts(state: SourceState, t: Translator) -> list[tuple[str, str]]:
+    """Label and value of what is measured of a camera."""
+    size = "" if state.size_wh is None else f"{state.size_wh[0]}×{state.size_wh[1]}"
+    known = [
+        (t("room.p"), "–" if state.p_alarm is None else f"{state.p_alarm:.2f}"),
+        (t("room.lag"), "–" if state.lag_s is None else t("room.seconds", seconds=f"{state.lag_s:.1f}")),
+        (t("room.events"), str(state.events)),
+        (t("room.dropped"), _causes(state, t)),
+        (t("room.size"), size),
+    ]
+    return [(label, value) for label, value in known if value]
+
+
+def _causes(state: SourceState, t: Translator) -> str:
+    """Windows without a verdict, by cause, the most frequent first."""
+    if not state.unknown:
+        return "0"
+    return ", ".join(f"{t(f'room.cause_{Cause(cause)}')} {count}" for cause, count in state.unknown.most_common())

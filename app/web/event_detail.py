@@ -1,0 +1,109 @@
+"""One event opened: its facts, its marks, its files; everything that is not ours is escaped."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import plotly.graph_objects as go
+
+from app.web import moments, probability
+from app.web.context import SiteContext
+from app.web.events_found import lasts, tier_badge
+from app.web.history import is_servable
+from app.web.language import Translator
+from vigil.events.event import Event
+from vigil.events.mark import Mark
+from vigil.store import MediaFile, Store
+
+MARGIN_S = 30.0
+"""Seconds before and after an event whose probability is shown with it."""
+
+MOST_FRAMES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What the page shows of an event; a file that is not there (any more) is None."""
+
+    facts: str
+    marks: str
+    clip: str | None
+    snapshot: str | None
+    frames: list[tuple[str, str]]
+    figure: go.Figure
+    note: str
+
+
+def open_event(store: Store, event_id: str, context: SiteContext) -> Detail:
+    """Everything of one event; raises UsageError when it is gone."""
+    event = store.event(event_id)
+    files = [file for file in store.media(event.id) if file.path.exists() and is_servable(file.path, context)]
+    marks = store.marks(event.id)
+    judged = store.verdicts_around(event, margin_s=MARGIN_S)
+    return Detail(
+        facts=facts_html(event, context.t),
+        marks=marks_html(marks, context.t),
+        clip=_only(files, "clips"),
+        snapshot=_only(files, "snapshots"),
+        frames=_frames(files, event, context.t),
+        figure=probability.figure(event, judged, tiers=context.settings.events.tiers, t=context.t),
+        note=marks[-1].note if marks else "",
+    )
+
+
+def _only(files: Sequence[MediaFile], kind: str) -> str | None:
+    return next((str(file.path.resolve()) for file in files if file.kind == kind), None)
+
+
+def _frames(files: Sequence[MediaFile], event: Event, t: Translator) -> list[tuple[str, str]]:
+    """The kept frames of the event's windows, each with its window's time and probability."""
+    windows = {f"{evidence.window:06d}": evidence for evidence in event.windows}
+    shown: list[tuple[str, str]] = []
+    for folder in (file.path for file in files if file.kind == "frames"):
+        evidence = windows.get(folder.name)
+        known = evidence is not None and evidence.p_alarm is not None
+        caption = f"{evidence.start_s:.1f} s" if evidence else folder.name
+        caption += f", {t('room.p')} {evidence.p_alarm:.2f}" if evidence and known else ""
+        shown += [(str(path.resolve()), caption) for path in _in_order(folder)]
+    return shown[:MOST_FRAMES]
+
+
+def _in_order(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.jpg"), key=lambda path: (len(path.name), path.name))
+
+
+def facts_html(event: Event, t: Translator) -> str:
+    """What is known of an event, as HTML."""
+    after = "" if event.announced_s is None else t("room.seconds", seconds=f"{event.announced_s - event.onset_s:.1f}")
+    pairs = [
+        (t("review.when"), moments.happened(event)),
+        (t("review.lasts"), lasts(event, t)),
+        (t("review.alarm_after"), after),
+        (t("review.task"), event.task),
+        (t("review.model"), event.model),
+        (t("review.closed"), event.closed_because),
+        (t("review.id"), event.id),
+    ]
+    told = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs if value)
+    words = f'<p class="review-words">{escape(event.text)}</p>' if event.text else ""
+    return (
+        f'<h3 class="review-title">{tier_badge(event, t)} {escape(event.source)}</h3>{words}'
+        f'<dl class="room-facts">{told}</dl>'
+    )
+
+
+def marks_html(marks: Sequence[Mark], t: Translator) -> str:
+    """Every mark of an event, the newest first: what, who, when and why."""
+    if not marks:
+        return f'<p class="review-unmarked">{escape(t("review.unmarked"))}</p>'
+    return f'<ol class="review-marks">{"".join(_mark(mark, t) for mark in reversed(marks))}</ol>'
+
+
+def _mark(mark: Mark, t: Translator) -> str:
+    what = t(f"review.mark_{mark.mark or 'none'}")
+    note = f'<span class="review-note">{escape(mark.note)}</span>' if mark.note else ""
+    return (
+        f'<li><span class="mark-badge mark-{mark.mark or "none"}">{escape(what)}</span> '
+        f"<b>{escape(mark.who)}</b> <time>{moments.local(mark.marked_utc)}</time> {note}</li>"
+    )

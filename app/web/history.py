@@ -1,0 +1,40 @@
+"""The store behind the pages: the events of this watch and of all before it. Opened once, when first needed."""
+
+import logging
+from functools import lru_cache
+from pathlib import Path
+
+from app.web.context import SiteContext
+from vigil.errors import VigilError
+from vigil.store import Store
+from vigil.store.media import KINDS
+
+log = logging.getLogger(__name__)
+
+
+def store_of(context: SiteContext) -> Store | None:
+    """The store that the watch writes; None where nothing is kept or the store cannot be opened."""
+    settings = context.settings
+    if not settings.store:
+        return None
+    try:
+        return _opened(settings.store, settings.store_folder)
+    except VigilError as error:
+        log.warning("no events to show: %s", error)
+        return None
+
+
+@lru_cache(maxsize=8)
+def _opened(url: str, folder: Path | None) -> Store:
+    return Store.open(url, folder=folder)
+
+
+def media_folders(context: SiteContext) -> list[Path]:
+    """The folders of clips and pictures, which alone may be served: the database beside them may not."""
+    store = store_of(context)
+    return [] if store is None else [store.folder.resolve() / kind for kind in KINDS]
+
+
+def is_servable(path: Path, context: SiteContext) -> bool:
+    """Whether a file lies in the store's folders, links followed."""
+    return any(path.resolve().is_relative_to(folder) for folder in media_folders(context))

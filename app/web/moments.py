@@ -1,0 +1,19 @@
+"""Times and lengths as the pages write them."""
+
+from datetime import datetime
+
+from vigil.events.event import Event
+from vigil.report.strip import clock
+
+
+def happened(event: Event, *, with_day: bool = True) -> str:
+    """When an event began: the local time on live sources, the position in a file."""
+    if event.epoch_s is None:
+        return clock(event.onset_s, tenths=True)
+    moment = datetime.fromtimestamp(event.epoch_s + event.onset_s)
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if with_day else f"{moment:%H:%M:%S}"
+
+
+def local(utc: str) -> str:
+    """A moment as the store writes it, in local time."""
+    return f"{datetime.fromisoformat(utc).astimezone():%Y-%m-%d %H:%M:%S}"

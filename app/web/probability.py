@@ -1,0 +1,77 @@
+"""The probability of alarm over time as a Plotly figure: verdicts, thresholds, the event, and what is not known."""
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from app.web.language import Translator
+from vigil.events.event import Event
+from vigil.events.judged import Judged
+from vigil.events.rules import Tiers
+from vigil.report import colours
+from vigil.report.strip import clock
+
+HEIGHT_PX = 260
+INK = "#7c8794"
+TICKS = 7
+
+
+def figure(event: Event, judged: Sequence[Judged], *, tiers: Tiers, t: Translator) -> go.Figure:
+    """One event and the seconds around it; transparent, so that it suits light and dark pages."""
+    made = go.Figure()
+    known = _known(event, judged)
+    made.add_trace(
+        go.Scatter(
+            x=[second for second, _ in known],
+            y=[p for _, p in known],
+            mode="lines+markers",
+            line={"shape": "hv", "color": "#2a9d8f", "width": 2},
+            marker={"size": 5},
+            text=[clock(second, tenths=True) for second, _ in known],
+            hovertemplate="%{text}: %{y:.3f}<extra></extra>",
+            connectgaps=False,
+        )
+    )
+    _shade(made, event, known)
+    for tier, threshold in (("low", tiers.low), ("medium", tiers.medium), ("high", tiers.high)):
+        colour = _css(colours.of_probability(threshold, tiers))
+        made.add_hline(y=threshold, line={"color": colour, "width": 1, "dash": "dash"})
+        made.add_annotation(
+            x=1, xref="paper", xanchor="left", y=threshold, text=t(f"room.tier_{tier}"), showarrow=False,
+            font={"size": 10, "color": colour},
+        )  # fmt: skip
+    return _laid_out(made, known, t)
+
+
+def _known(event: Event, judged: Sequence[Judged]) -> list[tuple[float, float | None]]:
+    """Second and probability of each window; None where there is no verdict. The event's own where the log is gone."""
+    if judged:
+        return [(one.start_s, one.verdict.p_alarm) for one in judged]
+    return [(evidence.start_s, evidence.p_alarm) for evidence in event.windows]
+
+
+def _shade(made: go.Figure, event: Event, known: Sequence[tuple[float, float | None]]) -> None:
+    last_s = max((second for second, _ in known), default=event.onset_s)
+    end_s = last_s if event.end_s is None else event.end_s
+    colour = _css(colours.TIER_COLOURS[event.tier])
+    made.add_vrect(x0=event.onset_s, x1=end_s, fillcolor=colour, opacity=0.18, line_width=0)
+
+
+def _laid_out(made: go.Figure, known: Sequence[tuple[float, float | None]], t: Translator) -> go.Figure:
+    first_s, last_s = (known[0][0], known[-1][0]) if known else (0.0, 1.0)
+    seconds = [first_s + number * (last_s - first_s) / (TICKS - 1) for number in range(TICKS)]
+    made.update_layout(
+        height=HEIGHT_PX,
+        margin={"l": 44, "r": 56, "t": 12, "b": 34},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": INK},
+        showlegend=False,
+        xaxis={"tickvals": seconds, "ticktext": [clock(second) for second in seconds], "showgrid": False},
+        yaxis={"range": [0, 1.03], "title": t("review.probability"), "gridcolor": "rgba(124,135,148,.25)"},
+    )
+    return made
+
+
+def _css(colour: colours.Colour) -> str:
+    return f"rgb{colour}"

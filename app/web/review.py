@@ -1,0 +1,182 @@
+"""The review: what was found, searched, opened and marked.
+
+The newest events first, page by page; a click or `j`/`k` opens one; `t`, `f`, `u` mark it. A mark says who made it and
+when, and is itself something to search by.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.web import events_found
+from app.web.context import SiteContext
+from app.web.event_detail import marks_html, open_event
+from app.web.events_found import Asked
+from app.web.history import store_of
+from app.web.language import Translator
+from vigil.errors import VigilError
+from vigil.events.mark import MarkWord
+from vigil.store import Store
+
+SCRIPTS = Path(__file__).resolve().parent / "scripts"
+CSS = (SCRIPTS / "review.css").read_text(encoding="utf-8")
+MARKS: tuple[MarkWord, ...] = ("true", "false_alarm", "unsure", "")
+QUICK: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 8, "api_visibility": "private"}
+
+
+def panel(context: SiteContext) -> None:
+    """Lays out the review, or says that nothing is kept."""
+    store = store_of(context)
+    if store is None:
+        gr.Markdown(context.t("review.no_store"))
+        return
+    Review(context, store).lay_out()
+
+
+class Review:
+    """The components of the review and what happens when they are used; holds nothing of any visitor."""
+
+    def __init__(self, context: SiteContext, store: Store) -> None:
+        self._context = context
+        self._store = store
+        self._t = context.t
+
+    def lay_out(self) -> None:
+        """Lays out all of it and connects it."""
+        self._number, self._picked = gr.State(0), gr.State("")
+        self._fields = _fields(self._t)
+        with gr.Row(elem_id="review"):
+            with gr.Column(scale=2, min_width=320):
+                self._list = gr.HTML(js_on_load=_script(), apply_default_css=False, elem_id="review-list")
+                with gr.Row(elem_classes="review-pages"):
+                    newer = gr.Button(self._t("review.newer"), size="sm", scale=0, min_width=90, elem_id="review-newer")
+                    self._where = gr.HTML(elem_classes="review-where")
+                    older = gr.Button(self._t("review.older"), size="sm", scale=0, min_width=90, elem_id="review-older")
+            with gr.Column(scale=3, min_width=320, elem_id="review-detail"):
+                self._hint = gr.HTML(f'<div class="room-quiet">{self._t("review.pick")}</div>')
+                with gr.Column(visible=False) as self._detail:
+                    self._lay_out_detail()
+        self._connect(newer, older)
+
+    def _lay_out_detail(self) -> None:
+        t = self._t
+        self._facts = gr.HTML()
+        self._clip = gr.Video(
+            label=t("review.clip"), interactive=False, autoplay=True, buttons=["download"], elem_id="review-clip"
+        )
+        with gr.Row(elem_classes="review-marking"):
+            self._buttons = [
+                gr.Button(t(f"review.do_{word or 'none'}"), size="sm", min_width=90, elem_id=f"review-{word or 'none'}")
+                for word in MARKS
+            ]
+        self._note = gr.Textbox(label=t("review.note"), lines=1, max_lines=4, max_length=4000, elem_id="review-note")
+        self._marks = gr.HTML(elem_id="review-marks")
+        self._plot = gr.Plot(label=t("review.probability"), elem_id="review-plot")
+        self._snapshot = gr.Image(
+            label=t("review.snapshot"), interactive=False, buttons=["download", "fullscreen"], elem_id="review-snapshot"
+        )
+        self._frames = gr.Gallery(
+            label=t("review.frames"), columns=6, height="auto", buttons=["download"], elem_id="review-frames"
+        )
+
+    @property
+    def _shown(self) -> list[Any]:
+        return [self._list, self._where, self._number]
+
+    @property
+    def _opened(self) -> list[Any]:
+        parts = [self._hint, self._detail, self._facts, self._marks, self._note, self._clip]
+        return [self._picked, *parts, self._snapshot, self._frames, self._plot]
+
+    def _connect(self, newer: gr.Button, older: gr.Button) -> None:
+        asked = [self._number, *self._fields]
+        changes = [field.submit if isinstance(field, gr.Textbox) else field.change for field in self._fields]
+        # Hundreds of visitors may type: a search begins when they pause, not with every letter.
+        gr.on(
+            [*changes, self._fields[0].input], self._search, asked[1:], self._shown, trigger_mode="always_last", **QUICK
+        )
+        newer.click(self._turn(-1), asked, self._shown, **QUICK)
+        older.click(self._turn(+1), asked, self._shown, **QUICK)
+        self._list.again(self._turn(0), asked, self._shown, **QUICK)
+        self._list.again(self._sources, None, self._fields[1], **QUICK)
+        self._list.pick(self._open, None, self._opened, **QUICK)
+        for word, button in zip(MARKS, self._buttons, strict=True):
+            marking = button.click(self._mark(word), [self._picked, self._note], self._marks, **QUICK)
+            marking.success(self._turn(0), asked, self._shown, **QUICK)
+
+    def _search(self, *typed: str) -> list[Any]:
+        return self._page(0, typed)
+
+    def _turn(self, by: int) -> Callable[..., list[Any]]:
+        def turn(number: int, *typed: str) -> list[Any]:
+            return self._page(number + by, typed)
+
+        return turn
+
+    def _page(self, number: int, typed: Sequence[str | None]) -> list[Any]:
+        asked = Asked(*(text or "" for text in typed))
+        try:
+            page = events_found.look_up(self._store, asked, number=number)
+        except VigilError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        html = events_found.as_html(page, is_filtered=asked != Asked(), t=self._t)
+        where = self._t("review.where", found=f"{page.found:,}", page=page.number + 1, pages=page.pages)
+        return [html, where, page.number]
+
+    def _sources(self) -> Any:
+        return gr.update(choices=[(self._t("review.all"), ""), *((name, name) for name in self._store.event_sources())])
+
+    def _open(self, data: gr.EventData) -> list[Any]:
+        event_id = str(data.id)
+        try:
+            detail = open_event(self._store, event_id, self._context)
+        except VigilError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return [
+            event_id,
+            gr.update(visible=False),
+            gr.update(visible=True),
+            detail.facts,
+            detail.marks,
+            detail.note,
+            gr.update(value=detail.clip, visible=detail.clip is not None),
+            gr.update(value=detail.snapshot, visible=detail.snapshot is not None),
+            gr.update(value=detail.frames, visible=bool(detail.frames)),
+            detail.figure,
+        ]
+
+    def _mark(self, word: MarkWord) -> Callable[..., str]:
+        def mark(picked: str, note: str, request: gr.Request) -> str:
+            try:
+                self._store.mark(picked, word, who=self._context.who(request), note=(note or "").strip())
+            except VigilError as error:
+                raise gr.Error(str(error), print_exception=False) from error
+            return marks_html(self._store.marks(picked), self._t)
+
+        return mark
+
+
+def _fields(t: Translator) -> list[Any]:
+    """Text, camera, tier, mark, from, until: in the order of `Asked`."""
+    tiers = [(t("review.all"), ""), *((t(f"review.from_{tier}"), tier) for tier in ("low", "medium", "high"))]
+    words = ("unmarked", "true", "false_alarm", "unsure")
+    marks = [(t("review.all"), ""), *((t(f"review.mark_{word}"), word) for word in words)]
+    with gr.Row(elem_id="review-fields"):
+        return [
+            gr.Textbox(label=t("review.text"), placeholder=t("review.text_hint"), elem_id="review-text", min_width=150),
+            gr.Dropdown(
+                [(t("review.all"), "")], value="", label=t("review.camera"), min_width=120, elem_id="review-camera"
+            ),
+            gr.Dropdown(tiers, value="", label=t("review.tier"), min_width=110, elem_id="review-tier"),
+            gr.Dropdown(marks, value="", label=t("review.mark"), min_width=110, elem_id="review-mark"),
+            gr.Textbox(
+                label=t("review.since"), placeholder="2h, 3d, 2026-11-20", min_width=110, elem_id="review-since"
+            ),
+            gr.Textbox(label=t("review.until"), placeholder="2026-11-20T18:00", min_width=110, elem_id="review-until"),
+        ]
+
+
+def _script() -> str:
+    return (SCRIPTS / "review.js").read_text(encoding="utf-8")

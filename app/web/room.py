@@ -1,0 +1,151 @@
+"""The watch room: every camera of the running watch live, and its events as they happen.
+
+The wall is one component whose script asks `look` again and again; the answer waits until there is something new and
+holds only that (docs/web-live-pictures.md has the measurements behind it). Nothing goes through Gradio's queue, so
+nobody waits behind somebody else's pictures.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from app.web import notify
+from app.web.board import NEWEST, Board
+from app.web.cameras import Cameras
+from app.web.context import SiteContext
+from app.web.history import store_of
+from app.web.wall import Seen, Wall
+from vigil.errors import VigilError
+from vigil.events.event import Event
+from vigil.store import EventFilter
+
+if TYPE_CHECKING:
+    from vigil.watch.service import WatchService
+
+log = logging.getLogger(__name__)
+
+HOLD_S = 10.0
+"""How long an answer waits for news; then it says that there are none, and the page asks again."""
+
+LOOK_S = 0.06
+SCRIPTS = Path(__file__).resolve().parent / "scripts"
+CSS = (SCRIPTS / "room.css").read_text(encoding="utf-8")
+WORDS = ("picture", "no_picture", "strip", "remove", "pause", "resume", "sure", "away", "away_advice")
+
+SKELETON = """
+<div class="room">
+  <div class="room-problem" role="alert" hidden></div>
+  <div class="room-bar">
+    <button type="button" class="room-sound"></button><button type="button" class="room-notes"></button>
+    <span class="room-said" role="status"></span>
+  </div>
+  <div class="room-spare" hidden></div>
+  <div class="room-body">
+    <div><div class="room-cards"></div><div class="room-empty" hidden>{{empty}}</div></div>
+    <div class="room-list"><h3>{{newest}}</h3><ol class="room-events"></ol>
+      <div class="room-quiet" hidden>{{quiet}}</div></div>
+  </div>
+</div>
+"""
+
+
+def panel(context: SiteContext) -> None:
+    """Lays out the watch room, or says how to get one where no watch is running."""
+    if context.service is None:
+        gr.Markdown(context.t("room.no_watch"))
+        return
+    t = context.t
+    cameras = Cameras(context, context.service)
+    wall = Wall(context, context.service, cameras, _board(context, context.service))
+    with gr.Row(equal_height=True, elem_id="room-add"):
+        word = gr.Textbox(
+            placeholder=t("room.add_hint"), show_label=False, container=False, scale=6, elem_id="room-address"
+        )
+        add = gr.Button(t("room.add"), variant="primary", scale=1, min_width=90, elem_id="room-add-button")
+        file = gr.UploadButton(t("room.add_file"), file_types=[".txt"], scale=1, min_width=120)
+    gr.HTML(
+        html_template=SKELETON,
+        js_on_load=_script(context),
+        server_functions=[looker(wall), actor(cameras, context)],
+        apply_default_css=False,
+        empty=t("room.empty"),
+        newest=t("room.newest"),
+        quiet=t("room.quiet"),
+    )
+
+    def add_word(text: str) -> str:
+        _told(lambda: cameras.add(text), context)
+        return ""
+
+    def add_file(path: str) -> None:
+        _told(lambda: cameras.add_file(Path(path)), context)
+
+    quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+    gr.on([add.click, word.submit], add_word, word, word, **quick)
+    file.upload(add_file, file, None, **quick)
+
+
+def looker(wall: Wall) -> Callable[[dict[str, Any]], Any]:
+    """The function that the wall's script asks for news; it answers when there are some."""
+
+    async def look(asked: dict[str, Any]) -> dict[str, Any]:
+        seen = Seen.of(asked)
+        give_up_s = time.monotonic() + HOLD_S
+        while not wall.has_news(seen) and time.monotonic() < give_up_s:
+            await asyncio.sleep(LOOK_S)
+        return await asyncio.to_thread(wall.news, seen)
+
+    return look
+
+
+def actor(cameras: Cameras, context: SiteContext) -> Callable[[dict[str, Any]], Any]:
+    """The function that the buttons of a card call."""
+
+    def act(asked: dict[str, Any]) -> dict[str, Any]:
+        what, name = str(asked.get("what")), str(asked.get("name"))
+        try:
+            if what == "add":
+                cameras.add(name)
+            else:
+                cameras.act(what, name)
+        except VigilError as error:
+            return {"text": str(error), "problem": True}
+        return {"text": context.t(f"room.did_{what}", name=name), "problem": False}
+
+    return act
+
+
+def _told(action: Callable[[], str], context: SiteContext) -> None:
+    try:
+        name = action()
+    except VigilError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+    gr.Info(context.t("room.did_add", name=name))
+
+
+def _board(context: SiteContext, service: "WatchService") -> Board:
+    board = Board(context.settings.events.tiers, _earlier(context))
+    service.subscribe(board)
+    return board
+
+
+def _earlier(context: SiteContext) -> list[Event]:
+    """The newest events of earlier watches, so that the list is not empty after a start."""
+    store = store_of(context)
+    try:
+        return [] if store is None else store.find_events(EventFilter(limit=NEWEST))
+    except VigilError as error:
+        log.warning("the events of earlier watches cannot be read: %s", error)
+        return []
+
+
+def _script(context: SiteContext) -> str:
+    words = {word: context.t(f"room.{word}") for word in WORDS} | notify.words(context.t)
+    room = (SCRIPTS / "room.js").read_text(encoding="utf-8")
+    return f"const words = {json.dumps(words)};\n{notify.script()}\n{room}"

@@ -1,0 +1,81 @@
+// The list of events: a click or the keyboard picks one; marks are made by the page's own buttons.
+// j / down and k / up move, t f u mark, / searches, n and p turn the page. While something is typed, keys are letters.
+const rows = () => [...element.querySelectorAll(".review-row")];
+let picked = "";
+let place = 0;
+
+const show = () => {
+  for (const [number, row] of rows().entries()) {
+    const isPicked = row.dataset.event === picked;
+    row.setAttribute("aria-selected", isPicked);
+    if (!isPicked) continue;
+    place = number;
+    row.scrollIntoView({ block: "nearest" });
+  }
+};
+
+const open = (id) => {
+  picked = id;
+  show();
+  trigger("pick", { id });
+};
+
+const move = (by) => {
+  const all = rows();
+  const at = all.findIndex((row) => row.getAttribute("aria-selected") === "true");
+  // A row that was marked may have left the list; its neighbour has taken its place.
+  const next = at < 0 ? (by > 0 ? place : place - 1) : at + by;
+  const row = all[Math.min(Math.max(next, 0), all.length - 1)];
+  if (row) open(row.dataset.event);
+};
+
+const press = (id) => document.getElementById(id)?.click();
+const isTyped = (target) => target.closest?.("input, textarea, select, [contenteditable], [role=listbox] input");
+
+const keys = {
+  j: () => move(1),
+  ArrowDown: () => move(1),
+  k: () => move(-1),
+  ArrowUp: () => move(-1),
+  t: () => press("review-true"),
+  f: () => press("review-false_alarm"),
+  u: () => press("review-unsure"),
+  n: () => press("review-older"),
+  p: () => press("review-newer"),
+  "/": () => document.querySelector("#review-text textarea, #review-text input")?.focus(),
+};
+
+const onKey = (event) => {
+  if (!element.isConnected) {
+    document.removeEventListener("keydown", onKey);
+    return;
+  }
+  if (element.offsetParent === null || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape" && isTyped(event.target)) event.target.blur();
+  if (isTyped(event.target) || !keys[event.key]) return;
+  event.preventDefault();
+  keys[event.key]();
+};
+
+const openWanted = () => {
+  if (!window.vigilWantedEvent) return;
+  open(window.vigilWantedEvent);
+  window.vigilWantedEvent = "";
+};
+
+element.addEventListener("click", (event) => {
+  const row = event.target.closest(".review-row");
+  if (!row) return;
+  open(row.dataset.event);
+  if (innerWidth < 760) document.getElementById("review-detail")?.scrollIntoView({ behavior: "smooth" });
+});
+watch("value", show);
+document.addEventListener("keydown", onKey);
+document.addEventListener("vigil-open-event", openWanted);
+
+// Whenever the review comes into view it shows what is there now.
+new IntersectionObserver((seen) => {
+  if (seen.some((one) => one.isIntersecting)) trigger("again");
+}).observe(element);
+trigger("again");
+openWanted();

@@ -1,0 +1,204 @@
+// The wall of cameras. It asks the server for what is new since it last looked; the server answers when there is
+// something, so pictures come as they are made and nothing is drawn again that did not change.
+// Everything from a camera or a model goes in by textContent, never as HTML.
+const RETRY_MS = 2000;
+const root = element.querySelector(".room");
+const part = (name) => root.querySelector(`.room-${name}`);
+const cards = new Map();
+let asked = { state: "", strips: {}, seen: {}, events: -1, pictures: true };
+let lastAlarm = -1;
+
+const make = (tag, kind = "", text = "") => {
+  const made = document.createElement(tag);
+  made.className = kind;
+  made.textContent = text;
+  return made;
+};
+
+const button = (kind, text, pressed) => {
+  const made = make("button", kind, text);
+  made.type = "button";
+  made.addEventListener("click", pressed);
+  return made;
+};
+
+const say = (text, isProblem = false) => {
+  const line = part("said");
+  line.textContent = text;
+  line.classList.toggle("is-problem", isProblem);
+};
+
+const order = async (what, name) => {
+  const answer = await server.act({ what, name });
+  say(answer ? answer.text : words.away, !answer || answer.problem);
+};
+
+const openEvent = (id) => {
+  window.vigilWantedEvent = id;
+  document.querySelector("#tab-review-button, button[aria-controls='tab-review']")?.click();
+  document.dispatchEvent(new CustomEvent("vigil-open-event"));
+};
+
+const newCard = (name) => {
+  const card = make("article", "room-card");
+  card.dataset.camera = name;
+  const top = make("header");
+  const view = make("div", "room-view");
+  const picture = make("img", "room-picture");
+  picture.alt = `${words.picture} ${name}`;
+  view.append(picture, make("span", "room-nothing", words.no_picture), make("span", "room-event"));
+  top.append(make("b", "room-name", name), make("span", "room-stage"));
+  const tools = make("footer");
+  tools.append(
+    button("room-hold", "", () => order(card.dataset.paused ? "resume" : "pause", name)),
+    button("room-remove", words.remove, () => confirm(words.sure.replace("{name}", name)) && order("remove", name)),
+  );
+  const strip = make("img", "room-strip");
+  strip.alt = words.strip;
+  strip.hidden = picture.hidden = true;
+  card.append(top, view, strip, make("p", "room-detail"), make("dl", "room-facts"), tools);
+  return card;
+};
+
+const fillCard = (card, told) => {
+  const at = (name) => card.querySelector(`.room-${name}`);
+  const text = JSON.stringify(told);
+  if (card.told === text) return;
+  card.told = text;
+  card.dataset.paused = told.paused ? "yes" : "";
+  at("stage").textContent = told.stage;
+  at("stage").className = `room-stage is-${told.tone}`;
+  at("detail").textContent = told.detail;
+  at("event").textContent = told.open;
+  at("event").className = `room-event tier-${told.tier}`;
+  card.classList.toggle("has-event", Boolean(told.open));
+  at("hold").textContent = told.paused ? words.resume : words.pause;
+  at("facts").replaceChildren(
+    ...told.facts.map(([label, value]) => {
+      const fact = make("div");
+      fact.append(make("dt", "", label), make("dd", "", value));
+      return fact;
+    }),
+  );
+};
+
+const showCards = (told) => {
+  const names = told.map((one) => one.name);
+  for (const [name, card] of cards) {
+    if (names.includes(name)) continue;
+    card.remove();
+    cards.delete(name);
+    delete asked.strips[name];
+    delete asked.seen[name];
+  }
+  for (const one of told) {
+    if (!cards.has(one.name)) {
+      cards.set(one.name, newCard(one.name));
+      part("cards").append(cards.get(one.name));
+    }
+    fillCard(cards.get(one.name), one);
+  }
+  part("empty").hidden = told.length > 0;
+};
+
+const showPictures = (pictures, kind) => {
+  for (const [name, [key, url]] of Object.entries(pictures)) {
+    const card = cards.get(name);
+    if (!card) continue;
+    const image = card.querySelector(`.room-${kind}`);
+    image.src = url;
+    image.hidden = false;
+    if (kind === "picture") card.querySelector(".room-nothing").hidden = true;
+    asked[kind === "picture" ? "seen" : "strips"][name] = key;
+  }
+};
+
+const eventRow = (event) => {
+  const row = make("li");
+  const open = button(`room-row tier-${event.tier}`, "", () => openEvent(event.id));
+  open.dataset.event = event.id;
+  const image = make(event.snapshot ? "img" : "span", "room-snapshot");
+  if (event.snapshot) {
+    image.src = event.snapshot;
+    image.alt = "";
+  }
+  const lines = make("span", "room-lines");
+  const first = make("span", "room-first");
+  first.append(make("b", "room-tier", event.tier_text), make("span", "", event.source), make("time", "", event.when));
+  lines.append(first, make("span", "room-words", event.text), make("span", "room-lasts", event.lasts));
+  open.append(image, lines);
+  row.append(open);
+  return row;
+};
+
+const showEvents = (events) => {
+  part("events").replaceChildren(...events.map(eventRow));
+  part("quiet").hidden = events.length > 0;
+};
+
+const showProblem = (problem) => {
+  const box = part("problem");
+  box.hidden = !problem;
+  if (!problem) return;
+  const [before, after] = problem.advice.split("{command}");
+  const advice = make("span", "", before);
+  advice.append(make("code", "", problem.command), after || "");
+  box.replaceChildren(make("b", "", problem.title), advice, make("small", "", problem.why));
+};
+
+const showSpare = (names) => {
+  const line = part("spare");
+  line.replaceChildren(...names.map((name) => button("", `+ ${name}`, () => order("add", name))));
+  line.hidden = !names.length;
+};
+
+const hearAlarm = (alarm) => {
+  if (lastAlarm >= 0 && alarm.number > lastAlarm)
+    bell.tell(alarm.title, alarm.text, alarm.id, () => openEvent(alarm.id));
+  lastAlarm = alarm.number;
+};
+
+const showBell = () => {
+  part("sound").textContent = bell.wanted ? words.sound_on : words.sound_off;
+  part("sound").setAttribute("aria-pressed", bell.wanted);
+  const allowed = { granted: words.notes_on, denied: words.notes_denied, unavailable: words.notes_denied };
+  part("notes").textContent = allowed[bell.permission] || words.notes_ask;
+  part("notes").disabled = bell.permission !== "default";
+};
+
+const take = (news) => {
+  if (news.cards) showCards(news.cards);
+  if (news.events) showEvents(news.events);
+  if (news.spare) showSpare(news.spare);
+  if ("problem" in news) showProblem(news.problem);
+  showPictures(news.pictures, "picture");
+  showPictures(news.strips, "strip");
+  if (news.alarm) hearAlarm(news.alarm);
+  asked.state = news.state;
+  asked.events = news.events_version;
+};
+
+const follow = async () => {
+  while (element.isConnected) {
+    asked.pictures = !document.hidden && root.offsetParent !== null;
+    const news = await server.look(asked);
+    root.classList.toggle("is-away", !news);
+    if (news) take(news);
+    else {
+      showProblem({ title: words.away, advice: words.away_advice, command: "python web.py", why: "" });
+      asked.state = "";
+      await new Promise((done) => setTimeout(done, RETRY_MS));
+    }
+  }
+};
+
+part("sound").addEventListener("click", () => {
+  bell.switchSound();
+  showBell();
+});
+part("notes").addEventListener("click", async () => {
+  await bell.ask();
+  showBell();
+});
+showBell();
+follow();

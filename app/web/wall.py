@@ -1,0 +1,153 @@
+"""What is new on the wall of cameras since a page last looked.
+
+Drawn and encoded once for all visitors of a language; a page is sent only what differs from what it has.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from app.web import moments, notify
+from app.web.board import Board
+from app.web.cameras import Cameras, card
+from app.web.context import SiteContext
+from app.web.history import store_of
+from app.web.pictures import jpeg_url, png_url, thumbnail_url
+from app.web.status import START_COMMAND
+from vigil.errors import VigilError
+from vigil.events.event import Event
+
+if TYPE_CHECKING:
+    from vigil.watch.service import WatchService
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a page has: the state it shows, the second of each camera's strip and picture, the list of events."""
+
+    state: str = ""
+    strips: Mapping[str, float] = field(default_factory=dict)
+    pictures: Mapping[str, float] = field(default_factory=dict)
+    events: int = -1
+    wants_pictures: bool = True
+
+    @classmethod
+    def of(cls, asked: Mapping[str, Any]) -> "Seen":
+        """From what a browser sent, which may be anything."""
+        events = asked.get("events")
+        return cls(
+            state=str(asked.get("state", "")),
+            strips=_seconds(asked.get("strips")),
+            pictures=_seconds(asked.get("seen")),
+            events=events if isinstance(events, int) else -1,
+            wants_pictures=bool(asked.get("pictures", True)),
+        )
+
+
+def _seconds(asked: object) -> dict[str, float]:
+    if not isinstance(asked, dict):
+        return {}
+    return {str(name): float(second) for name, second in asked.items() if isinstance(second, int | float)}
+
+
+class Wall:
+    """Tells pages what is new; its methods may be called from any thread."""
+
+    def __init__(self, context: SiteContext, service: "WatchService", cameras: Cameras, board: Board) -> None:
+        self._context = context
+        self._service = service
+        self._cameras = cameras
+        self._board = board
+        self._lock = threading.Lock()
+        self._strips: dict[str, tuple[float, str]] = {}
+
+    def has_news(self, seen: Seen) -> bool:
+        """Whether a page that has seen this would be told something."""
+        if seen.state != self._state():
+            return True
+        return seen.wants_pictures and any(
+            shot is not None and shot[1] != seen.pictures.get(name) for name, shot in self._shots()
+        )
+
+    def news(self, seen: Seen) -> dict[str, Any]:
+        """What differs from what a page has seen."""
+        state, events_version = self._state(), self._board.events_version
+        told: dict[str, Any] = {"state": state, "events_version": events_version, "pictures": {}, "strips": {}}
+        if seen.wants_pictures:
+            told["pictures"] = {
+                name: (shot[1], jpeg_url(shot[0]))
+                for name, shot in self._shots()
+                if shot is not None and shot[1] != seen.pictures.get(name)
+            }
+        if state != seen.state:
+            told |= self._changes(seen, events_version)
+        return told
+
+    def _changes(self, seen: Seen, events_version: int) -> dict[str, Any]:
+        t = self._context.t
+        states = self._service.states()
+        told: dict[str, Any] = {
+            "cards": [card(state, t) for state in states],
+            "spare": self._cameras.spare(),
+            "problem": self._problem(),
+            "alarm": notify.told(self._board.alarm, t),
+        }
+        if seen.wants_pictures:
+            strips = {state.name: self._strip(state.name) for state in states}
+            told["strips"] = {n: s for n, s in strips.items() if s is not None and s[0] != seen.strips.get(n)}
+        if events_version != seen.events or not seen.state:
+            told["events"] = [self._row(event) for event in self._board.newest()]
+        return told
+
+    def _state(self) -> str:
+        """What pages show besides pictures, as a word that changes with it."""
+        stages = "|".join(f"{state.name}={state.stage}" for state in self._service.states())
+        problem = bool(self._problem())
+        return f"{self._board.version}/{self._board.events_version}/{problem}/{hash(stages)}"
+
+    def _shots(self) -> list[tuple[str, tuple[bytes, float] | None]]:
+        # Until the service gives previews.
+        preview = getattr(self._service, "preview", lambda name: None)
+        return [(state.name, preview(state.name)) for state in self._service.states()]
+
+    def _strip(self, name: str) -> tuple[float, str] | None:
+        known_s = self._board.last_known_s(name)
+        with self._lock:
+            drawn = self._strips.get(name)
+            if drawn is None or drawn[0] != known_s:
+                image = self._board.strip(name)
+                if image is None:
+                    return None
+                drawn = self._strips[name] = (known_s, png_url(image))
+        return drawn
+
+    def _row(self, event: Event) -> dict[str, Any]:
+        t = self._context.t
+        lasts = "" if event.end_s is None else f"{event.end_s - event.onset_s:.1f}"
+        return {
+            "id": event.id,
+            "source": event.source,
+            "tier": str(event.tier),
+            "tier_text": t(f"room.tier_{event.tier}"),
+            "when": moments.happened(event),
+            "lasts": t("room.lasts", seconds=lasts) if lasts else t("room.goes_on"),
+            "text": event.text,
+            "snapshot": self._snapshot(event.id),
+        }
+
+    def _snapshot(self, event_id: str) -> str:
+        store = store_of(self._context)
+        try:
+            media = [] if store is None else store.media(event_id)
+        except VigilError:
+            return ""
+        return next((thumbnail_url(file.path) for file in media if file.kind == "snapshots"), "")
+
+    def _problem(self) -> dict[str, str] | None:
+        """What keeps the cameras from being judged, and what to do; None when all is well."""
+        status, t = self._context.status.now, self._context.t
+        why = self._service.problem or (status.problem if status.asked else "") or ""
+        if not why:
+            return None
+        return {"title": t("room.down"), "advice": t("room.down_advice"), "command": START_COMMAND, "why": why}
