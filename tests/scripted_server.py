@@ -115,6 +115,7 @@ class ScriptedServer:
         self.routes: dict[str, Answer] = {}
         self.requests: list[Request] = []
         self.max_in_flight = 0
+        self.ended_early = 0
         self._queue: deque[Answer] = deque()
         self._lock = threading.Lock()
         self._in_flight = 0
@@ -226,6 +227,7 @@ class _ScriptedHandler(BaseHTTPRequestHandler):
         except OSError:
             # The client went away (a deadline, a cancelled stream): what a test of that case wants.
             self.close_connection = True
+            self.script.ended_early += 1
         finally:
             self.script.ended()
 

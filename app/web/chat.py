@@ -43,8 +43,12 @@ CSS = """
 #chat-notice .vigil-notice.is-quiet { border-color: var(--border-color-primary); background: none; }
 #chat-notice small { display: block; color: var(--body-text-color-subdued); }
 #chat-hint { font-size: .8rem; color: var(--body-text-color-subdued); }
-#chat-log .message { white-space: pre-wrap; overflow-wrap: anywhere; }
-#chat-log video, #chat-log img { max-height: 40vh; }
+#chat-log .message { overflow-wrap: anywhere; }
+#chat-log .message span.md.chatbot { white-space: pre-wrap; }
+#chat-log video, #chat-log img { max-height: 30vh; }
+/* Gradio's share button would send the file to a stranger. */
+#chat-log button[title="Share"] { display: none; }
+#chat-notice:not(:has(.vigil-notice)) { display: none; }
 """
 
 Update = tuple[Any, Any, Any, Any]
@@ -280,7 +284,7 @@ def panel(context: SiteContext) -> None:
     private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     box.submit(chat.send, [box, model, tokens, visit], outputs, concurrency_limit=AT_ONCE, **private)
     box.stop(chat.stop, visit, None, queue=False, **private)
-    fresh.click(chat.begin_anew, visit, outputs, queue=False, **private)
+    gr.on([fresh.click, log.clear], chat.begin_anew, visit, outputs, queue=False, **private)
     preset.input(chat.preset, [preset, box], box, queue=False, **private)
     gr.on(None, chat.choices, [model, seen], [model, preset, seen], queue=False, **private)
     gr.Timer(EVERY_S).tick(chat.choices, [model, seen], [model, preset, seen], queue=False, **private)

@@ -8,7 +8,8 @@ CSS = """
 .vigil-head h1 { margin: 0; font-size: 1.35rem; line-height: 1.2; }
 .vigil-head .vigil-subtitle { color: var(--body-text-color-subdued); font-size: .85rem; font-weight: 400; }
 .vigil-tools { display: flex; gap: 16px; justify-content: flex-end; align-items: center; font-size: .9rem; }
-.vigil-tools a, .vigil-tools button { color: var(--link-text-color); cursor: pointer; text-decoration: none; }
+.vigil-tools a, .vigil-tools button { color: var(--link-text-color); cursor: pointer; text-decoration: none;
+  background: none; border: 0; padding: 4px 0; font: inherit; min-width: 0; box-shadow: none; }
 .vigil-status { display: flex; flex-wrap: wrap; gap: 2px 18px; align-items: center; font-size: .85rem;
   padding: 6px 12px; border: 1px solid var(--border-color-primary); border-radius: 8px; }
 .vigil-status.is-down { border-color: #c2410c; background: color-mix(in srgb, #c2410c 12%, transparent); }

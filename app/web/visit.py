@@ -1,6 +1,7 @@
 """What belongs to one visitor of the chat: kept in a `gr.State`, gone with the browser's page."""
 
 import asyncio
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 from app.web.language import Translator
 from app.web.uploads import Upload
 from vigil.chat import Conversation, Look
+
+TAG = re.compile(r"<(?=[a-zA-Z/!?])")
+ENTITY = re.compile(r"&(?=#?\w+)")
 
 Shown = dict[str, Any]
 """One message of Gradio's chatbot."""
@@ -65,5 +69,15 @@ def caption(upload: Upload, look: Look, t: Translator) -> str:
 
 
 def _says(role: str, text: str, *, picture: Path | None = None) -> Shown:
-    content: Any = text if picture is None else [{"path": str(picture), "alt_text": text}, text]
+    """A message; as a typed part, so that Gradio leaves the white space of the text alone."""
+    said = {"type": "text", "text": plain(text)}
+    content = [said] if picture is None else [{"path": str(picture), "alt_text": text}, said]
     return {"role": role, "content": content}
+
+
+def plain(text: str) -> str:
+    """A text in which the chatbot, which reads HTML even without markdown, finds none.
+
+    Only what would open a tag or an entity is replaced, so that `5 < 6` is copied from the page as it was written.
+    """
+    return TAG.sub("&lt;", ENTITY.sub("&amp;", text))

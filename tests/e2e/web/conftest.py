@@ -1,0 +1,38 @@
+"""Fixtures of the web tests: the pages before a real vLLM or a scripted server, and a Chromium with its visitors.
+
+Screenshots go to `$VIGIL_SCREENSHOTS`, or to pytest's temporary folder. `browser` lasts for a module, as `asyncio.run`
+does not work in its thread while it is there.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from browsing import Site, Visitors, chromium, site_at
+from vigil.serving import Server
+
+
+@pytest.fixture(scope="session")
+def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where screenshots go."""
+    named = os.environ.get("VIGIL_SCREENSHOTS")
+    folder = Path(named) if named else tmp_path_factory.mktemp("screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def site(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The pages before the real vLLM with the tiny base."""
+    words = ("--model", server.model, "--allow-camera", "127.0.0.1")
+    with site_at(server.url, *words, folder=tmp_path_factory.mktemp("site"), key=server.key) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def visitors(shots: Path) -> Iterator[Visitors]:
+    """Chromium, and those who visit with it."""
+    with chromium() as browser:
+        yield Visitors(browser, shots)

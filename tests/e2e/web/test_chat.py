@@ -1,0 +1,287 @@
+"""The chat in a real Chromium, before a server that says what the test wants: every attachment, wrong files, Stop."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from browsing import PHONE, Site, Visitors, site_at
+from films import shoot
+from scripted_server import Reply, Request, ScriptedServer, error, stream
+from watching import film
+
+pytestmark = pytest.mark.e2e
+EVIL = "<img src=x onerror=\"document.title='broken in'\"><b>bold</b> ![](http://203.0.113.1/x.png)"
+
+
+@pytest.fixture(scope="module")
+def scripted() -> Iterator[ScriptedServer]:
+    """A server with two models."""
+    with ScriptedServer(models=["tiny", "other"]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chat(scripted: ScriptedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The pages before it, with one camera host allowed."""
+    words = ("--upload-mb", "2", "--allow-camera", "127.0.0.1")
+    with site_at(scripted.url, "--model", "tiny", *words, folder=tmp_path_factory.mktemp("chat")) as running:
+        yield running
+
+
+@pytest.fixture
+def page(chat: Site, scripted: ScriptedServer, visitors: Visitors) -> Iterator[Page]:
+    """A visitor whose browser has nothing to complain about in the end."""
+    scripted.default = stream("Two people ", "stand there.")
+    visitors.complaints.clear()
+    opened = visitors.visit(chat.url)
+    expect(opened.locator("#chat-model input")).to_have_value("tiny")
+    yield opened
+    opened.context.close()
+    assert visitors.complaints == []
+
+
+def attach(page: Page, *files: Path) -> None:
+    """Puts files into the box, as the button does."""
+    with page.expect_response(lambda response: "/upload" in response.url):
+        page.set_input_files("#chat-box input[type=file]", list(files))
+    expect(page.locator("#chat-box .thumbnail-item")).to_have_count(len(files))
+
+
+def ask(page: Page, question: str) -> None:
+    page.fill("#chat-box textarea", question)
+    page.keyboard.press("Enter")
+
+
+def answer(page: Page, text: str) -> None:
+    expect(page.locator("#chat-log .bot").last).to_have_text(text)
+
+
+def notice(page: Page) -> str:
+    page.locator("#chat-notice [role=alert]").wait_for()
+    return page.inner_text("#chat-notice")
+
+
+def picture(path: Path) -> Path:
+    slope = np.linspace(0, 255, 240, dtype=np.uint8)[:, None, None] * np.ones((1, 320, 3), np.uint8)
+    Image.fromarray(slope.astype(np.uint8)).save(path, format="PNG")
+    return path
+
+
+def test_a_text_is_answered_and_the_next_question_knows_what_was_said(
+    page: Page, scripted: ScriptedServer, visitors: Visitors
+) -> None:
+    ask(page, "Who are you?")
+    answer(page, "Two people stand there.")
+    ask(page, "And now?")
+    expect(page.locator("#chat-log .bot")).to_have_count(2)
+    answer(page, "Two people stand there.")
+    messages = scripted.chats[-1].body["messages"]
+    assert [message["role"] for message in messages] == ["user", "assistant", "user"]
+    assert messages[1]["content"] == "Two people stand there."
+    visitors.shoot(page, "chat-text")
+
+
+def test_a_picture_stays_attached_over_the_turns(
+    page: Page, scripted: ScriptedServer, visitors: Visitors, tmp_path: Path
+) -> None:
+    attach(page, picture(tmp_path / "scene.dat"))  # by content, not by name
+    ask(page, "What is this?")
+    answer(page, "Two people stand there.")
+    ask(page, "What colour?")
+    expect(page.locator("#chat-log .bot")).to_have_count(2)
+    kinds = [part["type"] for part in scripted.chats[-1].parts]
+    assert kinds == ["image_url", "text", "text", "text"]
+    expect(page.locator("#chat-log img").first).to_be_visible()
+    visitors.shoot(page, "chat-picture")
+
+
+def test_a_video_goes_as_one_list_of_frames(
+    page: Page, scripted: ScriptedServer, visitors: Visitors, tmp_path: Path
+) -> None:
+    attach(page, film(tmp_path / "yard.mp4", seconds=6, bright=[(2, 4)]))
+    ask(page, "What happens?")
+    answer(page, "Two people stand there.")
+    video = next(part for part in scripted.chats[-1].parts if part["type"] == "video_url")
+    assert video["video_url"]["url"].startswith("data:video/jpeg;base64,")
+    assert len(video["video_url"]["url"].split(",")) == 1 + 12
+    expect(page.locator("#chat-log video")).to_be_visible()
+    assert "12 frames, 0.0–5.5 s" in page.inner_text("#chat-log")
+    visitors.shoot(page, "chat-video")
+
+
+def test_a_video_that_no_browser_plays_shows_its_first_frame(page: Page, visitors: Visitors, tmp_path: Path) -> None:
+    shoot(tmp_path / "old.avi", format="avi", codec="mpeg4", frames=50)
+    attach(page, tmp_path / "old.avi")
+    ask(page, "What happens?")
+    answer(page, "Two people stand there.")
+    assert "cannot be played" in page.inner_text("#chat-log")
+    expect(page.locator("#chat-log img").first).to_be_visible()
+    visitors.shoot(page, "chat-video-not-playable")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("notes.mp4", b"\x00\x01" * 400, "cannot be used"),
+        ("empty.png", b"", "cannot be used"),
+        ("page.html", b"<script>alert(1)</script>", "cannot be used"),
+        ("camera.txt", b"rtsp://admin:secret@10.9.8.7/1", "not open to these pages"),
+        ("list.m3u8", b"#EXTM3U\nfile:///etc/passwd\n", "cannot be used"),
+    ],
+)
+def test_a_wrong_file_is_told_and_the_question_stays(
+    page: Page, scripted: ScriptedServer, visitors: Visitors, tmp_path: Path, name: str, data: bytes, said: str
+) -> None:
+    asked = len(scripted.chats)
+    (tmp_path / name).write_bytes(data)
+    attach(page, tmp_path / name)
+    ask(page, "What is this?")
+    words = notice(page)
+    assert said in words
+    assert "secret" not in words
+    assert str(tmp_path) not in words
+    expect(page.locator("#chat-box textarea")).to_have_value("What is this?")
+    assert len(scripted.chats) == asked
+    visitors.shoot(page, f"chat-wrong-{name}")
+
+
+def test_two_files_at_once_get_a_clear_message(page: Page, visitors: Visitors, tmp_path: Path) -> None:
+    attach(page, picture(tmp_path / "one.png"), picture(tmp_path / "two.png"))
+    ask(page, "Compare them")
+    assert "You attached 2 files" in notice(page)
+    visitors.shoot(page, "chat-two-files")
+
+
+def test_a_file_above_the_limit_is_told(page: Page, visitors: Visitors, tmp_path: Path) -> None:
+    (tmp_path / "long.mp4").write_bytes(b"\0" * 3 * 1024**2)
+    page.set_input_files("#chat-box input[type=file]", tmp_path / "long.mp4")
+    said = page.get_by_text("2.0 MB", exact=False).or_(page.get_by_text("exceeds", exact=False))
+    expect(said.first).to_be_visible()
+    visitors.shoot(page, "chat-too-big")
+    visitors.complaints.clear()
+
+
+def test_stop_works_at_once_and_closes_the_connection(page: Page, scripted: ScriptedServer, visitors: Visitors) -> None:
+    gone = threading.Event()
+    scripted.default = stream(*[f"word{number} " for number in range(400)], event_delay_s=0.05)
+    before = scripted.ended_early
+    ask(page, "Tell me much")
+    expect(page.locator("#chat-log .bot").last).to_contain_text("word3")
+    visitors.shoot(page, "chat-streaming")
+    page.locator("#chat-box .stop-button").click()
+    expect(page.locator("#chat-log .bot").last).to_contain_text("[stopped]", timeout=1000)
+    for _ in range(40):
+        if scripted.ended_early > before:
+            break
+        gone.wait(0.05)
+    assert scripted.ended_early == before + 1
+    expect(page.locator("#chat-box .submit-button")).to_be_visible()
+
+
+def test_closing_the_page_ends_the_work_too(chat: Site, scripted: ScriptedServer, visitors: Visitors) -> None:
+    scripted.default = stream(*[f"word{number} " for number in range(600)], event_delay_s=0.05)
+    before = scripted.ended_early
+    left = visitors.visit(chat.url)
+    ask(left, "Tell me much")
+    expect(left.locator("#chat-log .bot").last).to_contain_text("word3")
+    left.context.close()
+    for _ in range(100):
+        if scripted.ended_early > before:
+            break
+        threading.Event().wait(0.1)
+    assert scripted.ended_early == before + 1
+
+
+def test_a_fault_is_no_answer_and_gives_the_question_back(
+    page: Page, scripted: ScriptedServer, visitors: Visitors
+) -> None:
+    scripted.default = error(400, "the prompt is too long")
+    ask(page, "Who?")
+    assert "the prompt is too long" in notice(page)
+    expect(page.locator("#chat-box textarea")).to_have_value("Who?")
+    expect(page.locator("#chat-log .bot")).to_have_count(0)
+    visitors.shoot(page, "chat-fault")
+    scripted.default = stream("Here.")
+    page.locator("#chat-box .submit-button").click()
+    answer(page, "Here.")
+    assert [message["role"] for message in scripted.chats[-1].body["messages"]] == ["user"]
+
+
+def test_an_answer_that_breaks_off_is_no_answer(page: Page, scripted: ScriptedServer) -> None:
+    scripted.default = Reply(events=stream("half").events[:2], hang_up=True)  # type: ignore[index]
+    ask(page, "Who?")
+    assert "question is back" in notice(page)
+    expect(page.locator("#chat-log .bot")).to_have_count(0)
+
+
+def test_what_the_model_says_is_never_html(page: Page, scripted: ScriptedServer, visitors: Visitors) -> None:
+    scripted.default = stream(EVIL)
+    ask(page, EVIL)
+    answer(page, EVIL)
+    assert page.title() == "Vigil"
+    expect(page.locator("#chat-log .user").last).to_have_text(EVIL)
+    assert page.locator("#chat-log img, #chat-log b").count() == 0
+    visitors.shoot(page, "chat-evil")
+
+
+def test_a_preset_is_put_into_the_box_to_be_edited(page: Page, scripted: ScriptedServer, visitors: Visitors) -> None:
+    page.click("#chat-preset input")
+    page.get_by_role("option", name="Timeline of actions (seconds)").click()
+    page.wait_for_function("document.querySelector('#chat-box textarea').value.includes('List what happens')")
+    page.fill("#chat-box textarea", "List what happens, briefly")
+    page.keyboard.press("Enter")
+    answer(page, "Two people stand there.")
+    assert scripted.chats[-1].text == "List what happens, briefly"
+
+
+def test_the_other_model_can_be_asked(page: Page, scripted: ScriptedServer) -> None:
+    page.click("#chat-model input")
+    page.get_by_role("option", name="other").click()
+    ask(page, "Who?")
+    answer(page, "Two people stand there.")
+    assert scripted.chats[-1].body["model"] == "other"
+
+
+def test_two_visitors_do_not_see_each_other(
+    page: Page, chat: Site, scripted: ScriptedServer, visitors: Visitors, tmp_path: Path
+) -> None:
+    def echo(request: Request) -> Reply:
+        return stream("seen ", request.text.splitlines()[-1], event_delay_s=0.2)
+
+    scripted.default = echo
+    second = visitors.visit(chat.url, language="zh-CN")
+    attach(page, picture(tmp_path / "mine.png"))
+    ask(page, "first visitor")
+    ask(second, "second visitor")
+    answer(page, "seen first visitor")
+    answer(second, "seen second visitor")
+    assert "second" not in page.inner_text("#chat-log")
+    assert "mine" not in second.inner_text("#chat-log")
+    visitors.shoot(second, "chat-second-visitor")
+    second.context.close()
+
+
+def test_a_new_conversation_forgets_the_old_one(page: Page, scripted: ScriptedServer) -> None:
+    ask(page, "Who?")
+    answer(page, "Two people stand there.")
+    page.click("#chat-new")
+    expect(page.locator("#chat-log .bot")).to_have_count(0)
+    ask(page, "And who?")
+    answer(page, "Two people stand there.")
+    assert len(scripted.chats[-1].body["messages"]) == 1
+
+
+def test_the_chat_fits_a_phone(chat: Site, visitors: Visitors, scripted: ScriptedServer, tmp_path: Path) -> None:
+    scripted.default = stream("Two people ", "stand there.")
+    phone = visitors.visit(chat.url, language="zh-CN", size=PHONE, has_touch=True)
+    attach(phone, film(tmp_path / "yard.mp4", seconds=3))
+    ask(phone, "发生了什么？")
+    answer(phone, "Two people stand there.")
+    assert phone.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    visitors.shoot(phone, "chat-phone")
+    phone.context.close()
