@@ -68,7 +68,7 @@ class Board(Observer):
     def judged(self, judged: Judged) -> None:
         with self._lock:
             course = self._courses.setdefault(judged.source, Course())
-            if judged.end_s < course.end_s - SHOWN_S:
+            if judged.end_s < course.end_s:
                 # The camera was taken away and added again: its seconds begin anew.
                 course = self._courses[judged.source] = Course()
             course.add(judged)
@@ -98,7 +98,7 @@ class Board(Observer):
             course = self._courses.get(source)
             return 0.0 if course is None else course.end_s
 
-    def strip(self, source: str) -> RGB | None:
+    def strip_of(self, source: str) -> RGB | None:
         """The probability of a source over the last minutes as a picture; None before its first verdict."""
         with self._lock:
             course = self._courses.get(source)

@@ -43,15 +43,13 @@ class Cameras:
     def add(self, word: str) -> str:
         """Watches a camera from now on; returns its shown name."""
         address = self._address(word.strip())
-        self._service.add(address.location)
-        return address.name
+        return self._watch(address)
 
     def add_file(self, path: Path) -> str:
         """Watches the camera that an uploaded file names."""
         address = read_camera_file(path)
         self._context.allowed.check(address)
-        self._service.add(address.location)
-        return address.name
+        return self._watch(address)
 
     def act(self, what: str, name: str) -> None:
         """Pauses, resumes or removes a camera."""
@@ -64,6 +62,9 @@ class Cameras:
         """The names of configured cameras that are not watched now."""
         watched = {state.name for state in self._service.states()}
         return [name for name in self._configured if name not in watched]
+
+    def _watch(self, address: Address) -> str:
+        return ", ".join(self._service.add(address.location, name=address.name))
 
     def _address(self, word: str) -> Address:
         if word in self._configured:

@@ -41,6 +41,7 @@ WORDS = ("picture", "no_picture", "strip", "remove", "pause", "resume", "sure", 
 SKELETON = """
 <div class="room">
   <div class="room-problem" role="alert" hidden></div>
+  <ul class="room-warnings" hidden></ul>
   <div class="room-bar">
     <button type="button" class="room-sound"></button><button type="button" class="room-notes"></button>
     <span class="room-said" role="status"></span>

@@ -91,6 +91,7 @@ class Wall:
             "cards": [card(state, t) for state in states],
             "spare": self._cameras.spare(),
             "problem": self._problem(),
+            "warnings": list(self._service.warnings),
             "alarm": notify.told(self._board.alarm, t),
         }
         if seen.wants_pictures:
@@ -103,8 +104,8 @@ class Wall:
     def _state(self) -> str:
         """What pages show besides pictures, as a word that changes with it."""
         stages = "|".join(f"{state.name}={state.stage}" for state in self._service.states())
-        problem = bool(self._problem())
-        return f"{self._board.version}/{self._board.events_version}/{problem}/{hash(stages)}"
+        told = f"{stages}{self._problem()}{self._service.warnings}"
+        return f"{self._board.version}/{self._board.events_version}/{hash(told)}"
 
     def _shots(self) -> list[tuple[str, tuple[bytes, float] | None]]:
         # Until the service gives previews.
@@ -116,7 +117,7 @@ class Wall:
         with self._lock:
             drawn = self._strips.get(name)
             if drawn is None or drawn[0] != known_s:
-                image = self._board.strip(name)
+                image = self._board.strip_of(name)
                 if image is None:
                     return None
                 drawn = self._strips[name] = (known_s, png_url(image))
@@ -147,7 +148,12 @@ class Wall:
     def _problem(self) -> dict[str, str] | None:
         """What keeps the cameras from being judged, and what to do; None when all is well."""
         status, t = self._context.status.now, self._context.t
-        why = self._service.problem or (status.problem if status.asked else "") or ""
-        if not why:
-            return None
-        return {"title": t("room.down"), "advice": t("room.down_advice"), "command": START_COMMAND, "why": why}
+        breaker = self._service.breaker
+        if status.asked and not status.is_up:
+            why = status.problem or ""
+            return {"title": t("room.down"), "advice": t("room.down_advice"), "command": START_COMMAND, "why": why}
+        if self._service.problem:
+            return {"title": t("room.not_watching"), "advice": "", "command": "", "why": self._service.problem}
+        if breaker is not None and breaker.state == "open":
+            return {"title": t("room.not_judging"), "advice": "", "command": "", "why": breaker.reason}
+        return None

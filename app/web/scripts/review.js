@@ -77,5 +77,4 @@ document.addEventListener("vigil-open-event", openWanted);
 new IntersectionObserver((seen) => {
   if (seen.some((one) => one.isIntersecting)) trigger("again");
 }).observe(element);
-trigger("again");
 openWanted();

@@ -142,7 +142,7 @@ const showProblem = (problem) => {
   if (!problem) return;
   const [before, after] = problem.advice.split("{command}");
   const advice = make("span", "", before);
-  advice.append(make("code", "", problem.command), after || "");
+  if (problem.command) advice.append(make("code", "", problem.command), after || "");
   box.replaceChildren(make("b", "", problem.title), advice, make("small", "", problem.why));
 };
 
@@ -150,6 +150,11 @@ const showSpare = (names) => {
   const line = part("spare");
   line.replaceChildren(...names.map((name) => button("", `+ ${name}`, () => order("add", name))));
   line.hidden = !names.length;
+};
+
+const showWarnings = (warnings) => {
+  part("warnings").replaceChildren(...warnings.map((warning) => make("li", "", warning)));
+  part("warnings").hidden = !warnings.length;
 };
 
 const hearAlarm = (alarm) => {
@@ -170,6 +175,7 @@ const take = (news) => {
   if (news.cards) showCards(news.cards);
   if (news.events) showEvents(news.events);
   if (news.spare) showSpare(news.spare);
+  if (news.warnings) showWarnings(news.warnings);
   if ("problem" in news) showProblem(news.problem);
   showPictures(news.pictures, "picture");
   showPictures(news.strips, "strip");

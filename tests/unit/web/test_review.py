@@ -1,0 +1,135 @@
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from app.web.event_detail import facts_html, marks_html, open_event
+from app.web.events_found import PAGE, Asked, as_html, look_up
+from app.web.history import is_servable
+from app.web.language import LANGUAGES, translator
+from app.web.probability import figure
+
+from rooms import EVIL, context_of, event, with_events
+from vigil.errors import UsageError
+from vigil.events.event import Tier
+from vigil.events.judged import Judged
+from vigil.events.mark import Mark
+from vigil.events.rules import Tiers
+from vigil.store import Store
+from vigil.verdict import Cause, Outcome, Verdict
+
+
+def picture(path: Path) -> None:
+    cv2.imwrite(str(path), np.full((90, 160, 3), 120, np.uint8))
+
+
+def test_a_page_holds_the_newest_first_and_one_past_the_end_is_the_last(tmp_path: Path) -> None:
+    with with_events(tmp_path, *(event(number) for number in range(PAGE + 3))) as store:
+        first, beyond = look_up(store, Asked(), number=0), look_up(store, Asked(), number=7)
+    assert (first.found, first.pages, len(first.events)) == (PAGE + 3, 2, PAGE)
+    assert first.events[0].id == f"e{PAGE + 2:04d}"
+    assert beyond.number == 1 and [each.id for each in beyond.events] == ["e0002", "e0001", "e0000"]
+
+
+def test_an_event_is_found_by_its_mark_its_camera_its_tier_and_words_of_its_note(tmp_path: Path) -> None:
+    low = event(2, source="yard", tier=Tier.LOW)
+    with with_events(tmp_path, event(1), low) as store:
+        store.mark("e0001", "false_alarm", who="ann", note="两只猫")
+
+        def found(**asked: str) -> list[str]:
+            return [each.id for each in look_up(store, Asked(**asked), number=0).events]
+
+        assert found(mark="false_alarm") == found(text="两只猫") == found(source="door") == ["e0001"]
+        assert found(tier="medium") == ["e0001"] and found(mark="unmarked") == ["e0002"]
+        assert found(since="2025-10-01", until="2025-10-31") == ["e0002", "e0001"]
+        assert found(since="2h") == found(mark="unsure") == []
+
+
+def test_a_moment_that_cannot_be_read_says_how_to_write_one() -> None:
+    with pytest.raises(UsageError, match="2h"):
+        Asked(since="yesterday-ish").filter(page=0)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_words_of_models_cameras_and_people_are_never_html(tmp_path: Path, language: str) -> None:
+    t = translator(language)  # type: ignore[arg-type]
+    evil = replace(event(1, source=EVIL, text=EVIL), task=EVIL, model=EVIL, closed_because=EVIL)
+    with with_events(tmp_path, evil) as store:
+        mark = store.mark("e0001", "true", who=EVIL, note=EVIL)
+        rows = as_html(look_up(store, Asked(), number=0), is_filtered=False, t=t)
+    for html in (rows, facts_html(evil, t), marks_html([mark], t)):
+        assert "<img src=x" not in html and "&lt;img src=x onerror=alert(1)&gt;" in html
+
+
+def test_an_empty_list_says_what_to_do_and_a_filtered_one_something_else(tmp_path: Path) -> None:
+    with with_events(tmp_path) as store:
+        nothing = look_up(store, Asked(), number=0)
+    t = translator("en")
+    assert "vigil watch" in as_html(nothing, is_filtered=False, t=t)
+    assert "condition" in as_html(nothing, is_filtered=True, t=t)
+
+
+def test_an_opened_event_has_its_clip_snapshot_frames_and_probability(tmp_path: Path) -> None:
+    context = context_of(tmp_path)
+    with with_events(tmp_path, event(1)) as store:
+        clip = store.keep("e0001", "clips", ".mp4", lambda path: path.write_bytes(b"clip") and None)
+        snapshot = store.keep("e0001", "snapshots", ".jpg", picture)
+        store.keep_frames("e0001", 1, [b"a"] * 12)
+        detail = open_event(store, "e0001", context)
+        row = as_html(look_up(store, Asked(), number=0), is_filtered=False, t=context.t)
+    assert detail.clip == str(clip.resolve()) and detail.snapshot == str(snapshot.resolve())
+    names = [Path(path).name for path, _ in detail.frames]
+    assert names == [f"{number}.jpg" for number in range(12)]
+    assert "0.97" in detail.frames[0][1]
+    assert "data:image/jpeg;base64," in row
+
+
+def test_only_files_in_the_folders_of_media_are_served(tmp_path: Path) -> None:
+    context = context_of(tmp_path)
+    with with_events(tmp_path, event(1)) as store:
+        snapshot = store.keep("e0001", "snapshots", ".jpg", picture)
+        outside = tmp_path / "secret.jpg"
+        picture(outside)
+        assert is_servable(snapshot, context)
+        assert not is_servable(outside, context) and not is_servable(tmp_path / "events.db", context)
+        snapshot.unlink()
+        snapshot.symlink_to(outside)
+        assert open_event(store, "e0001", context).snapshot is None
+
+
+def test_an_event_whose_files_are_gone_still_opens(tmp_path: Path) -> None:
+    with with_events(tmp_path, event(1)) as store:
+        store.keep("e0001", "clips", ".mp4", lambda path: path.write_bytes(b"clip") and None).unlink()
+        detail = open_event(store, "e0001", context_of(tmp_path))
+    assert (detail.clip, detail.snapshot, detail.frames) == (None, None, [])
+
+
+def test_windows_without_a_verdict_are_gaps_in_the_figure() -> None:
+    known = Verdict(outcome=Outcome.ALARM, p_alarm=0.9, start_s=10, end_s=12)
+    windows = [
+        Judged(source="door", window=0, verdict=known),
+        Judged(source="door", window=1, verdict=Verdict.unknown(Cause.TIMEOUT, start_s=12, end_s=14)),
+    ]
+    made = figure(event(1), windows, tiers=Tiers(), t=translator("en"))
+    assert made.data[0].y == (0.9, None)
+    assert {shape.y0 for shape in made.layout.shapes} >= {0.75, 0.85, 0.92}
+
+
+def test_the_marks_of_an_event_tell_who_when_and_why_the_newest_first() -> None:
+    marks = [
+        Mark(event_id="e", number=1, mark="true", who="ann", marked_utc="2026-11-20T11:00:00.000Z"),
+        Mark(event_id="e", number=2, mark="", who="bob", note="no", marked_utc="2026-11-20T12:00:00.000Z"),
+    ]
+    html = marks_html(marks, translator("en"))
+    assert html.index("bob") < html.index("ann") and "taken back" in html and "2026-11-20" in html
+
+
+def test_the_store_of_the_pages_is_the_one_of_the_watch(tmp_path: Path) -> None:
+    from app.web.history import media_folders, store_of
+
+    context = context_of(tmp_path)
+    store = store_of(context)
+    assert isinstance(store, Store) and store.folder == tmp_path
+    assert [folder.name for folder in media_folders(context)] == ["snapshots", "clips", "frames"]
+    store.close()

@@ -1,0 +1,165 @@
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from app.web import notify, room
+from app.web.board import Board
+from app.web.cameras import Cameras, card
+from app.web.language import LANGUAGES, translator
+from app.web.room import actor, looker
+from app.web.wall import Seen, Wall
+
+from rooms import CAMERA, EVIL, context_of, event
+from vigil.errors import UsageError
+from vigil.events.change import Change
+from vigil.events.rules import Tiers
+from vigil.verdict import Cause
+from vigil.watch.service import WatchService
+from vigil.watch.state import SourceState, Stage
+
+
+def wall_of(folder: Path, **context: object) -> tuple[Wall, Board, Cameras, WatchService]:
+    made = context_of(folder, **context)  # type: ignore[arg-type]
+    assert made.service is not None
+    cameras, board = Cameras(made, made.service), Board(Tiers())
+    return Wall(made, made.service, cameras, board), board, cameras, made.service
+
+
+def test_a_page_that_has_seen_nothing_is_told_all_and_one_that_has_is_told_nothing_again(tmp_path: Path) -> None:
+    wall, _, _, _ = wall_of(tmp_path, sources=(CAMERA,))
+    assert wall.has_news(Seen())
+    news = wall.news(Seen())
+    assert [one["name"] for one in news["cards"]] == ["rtsp://10.0.0.7:554/door"] and news["events"] == []
+    seen = Seen(state=news["state"], events=news["events_version"])
+    assert not wall.has_news(seen) and "cards" not in wall.news(seen)
+
+
+def test_what_a_page_is_told_never_holds_a_password(tmp_path: Path) -> None:
+    wall, _, cameras, service = wall_of(tmp_path, sources=(CAMERA,))
+    assert "secret" not in str(wall.news(Seen()))
+    service.remove("rtsp://10.0.0.7:554/door")
+    assert cameras.spare() == ["rtsp://10.0.0.7:554/door"] and "secret" not in str(wall.news(Seen()))
+
+
+def test_an_event_is_news_with_its_words_and_an_alarm(tmp_path: Path) -> None:
+    wall, board, _, _ = wall_of(tmp_path)
+    before = wall.news(Seen())
+    board.changed(Change("opened", event(1, text=EVIL)))
+    seen = Seen(state=before["state"], events=before["events_version"])
+    assert wall.has_news(seen)
+    news = wall.news(seen)
+    assert news["events"][0]["text"] == EVIL and news["alarm"]["number"] == 1
+    assert "door" in news["alarm"]["title"]
+
+
+def test_a_look_waits_for_news_and_answers_as_soon_as_there_are_some(tmp_path: Path) -> None:
+    wall, board, _, _ = wall_of(tmp_path)
+    look = looker(wall)
+
+    async def run() -> float:
+        news = await look({})
+        started_s = time.monotonic()
+        waiting = asyncio.create_task(look({"state": news["state"], "events": news["events_version"]}))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        board.changed(Change("opened", event(1)))
+        assert (await waiting)["events"]
+        return time.monotonic() - started_s
+
+    assert asyncio.run(run()) < 5
+
+
+def test_a_look_without_news_ends_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "HOLD_S", 0.1)
+    wall, _, _, _ = wall_of(tmp_path)
+    state = wall.news(Seen())["state"]
+    assert asyncio.run(looker(wall)({"state": state, "events": 0}))["state"] == state
+
+
+@pytest.mark.parametrize("asked", [{}, {"strips": 3, "seen": [1], "events": "x"}, {"seen": {"a": "b"}, "state": None}])
+def test_whatever_a_browser_sends_is_borne(tmp_path: Path, asked: dict[str, object]) -> None:
+    wall, _, _, _ = wall_of(tmp_path)
+    assert "cards" in wall.news(Seen.of(asked))
+
+
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("", "number"),
+        ("/etc/passwd", "neither"),
+        ("../clips/a.mp4", "neither"),
+        ("file:///etc/passwd", "rtsp"),
+        ("rtsp://10.0.0.8/x", "--allow-camera"),
+        ("http://169.254.169.254/latest", "--allow-camera"),
+        ("7", "--allow-camera"),
+        ("x" * 2000, "number"),
+    ],
+)
+def test_only_cameras_that_were_allowed_are_added(tmp_path: Path, word: str, why: str) -> None:
+    _, _, cameras, service = wall_of(tmp_path, allow=("10.0.0.7",))
+    with pytest.raises(UsageError, match=why):
+        cameras.add(word)
+    assert service.states() == []
+
+
+def test_an_allowed_camera_is_added_paused_resumed_and_removed(tmp_path: Path) -> None:
+    _, _, cameras, service = wall_of(tmp_path, allow=("10.0.0.7",))
+    name = cameras.add("rtsp://admin:secret@10.0.0.7/yard")
+    assert name == "rtsp://10.0.0.7/yard"
+    cameras.act("pause", name)
+    assert service.states()[0].stage is Stage.PAUSED
+    cameras.act("resume", name)
+    assert service.states()[0].stage is Stage.WAITING
+    cameras.act("remove", name)
+    assert service.states() == []
+
+
+def test_a_configured_camera_comes_back_by_its_name_with_its_password(tmp_path: Path) -> None:
+    _, _, cameras, service = wall_of(tmp_path, sources=(CAMERA,))
+    name = "rtsp://10.0.0.7:554/door"
+    cameras.act("remove", name)
+    assert cameras.add(name) == name and [state.name for state in service.states()] == [name]
+
+
+def test_a_camera_file_is_held_to_the_same_rule(tmp_path: Path) -> None:
+    _, _, cameras, _ = wall_of(tmp_path, allow=("10.0.0.7",))
+    good, bad = tmp_path / "camera.txt", tmp_path / "other.txt"
+    good.write_text("rtsp://10.0.0.7/gate\n")
+    bad.write_text("rtsp://10.9.9.9/gate\n")
+    assert cameras.add_file(good) == "rtsp://10.0.0.7/gate"
+    with pytest.raises(UsageError, match="--allow-camera"):
+        cameras.add_file(bad)
+
+
+def test_a_button_that_cannot_do_its_work_says_why(tmp_path: Path) -> None:
+    context = context_of(tmp_path)
+    _, _, cameras, _ = wall_of(tmp_path)
+    act = actor(cameras, context)
+    assert act({"what": "pause", "name": "nobody"})["problem"]
+    assert act({"what": "explode", "name": "nobody"})["problem"]
+    assert act({})["problem"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_stage_and_cause_has_its_words(language: str) -> None:
+    t = translator(language)  # type: ignore[arg-type]
+    for stage in Stage:
+        state = SourceState(name="door", live=True, stage=stage, open_event="high")
+        state.unknown.update(Cause)
+        told = card(state, t)
+        assert told["stage"] and told["tone"] in {"good", "wait", "bad", "off"} and told["open"]
+
+
+def test_the_page_says_why_nothing_is_watched(tmp_path: Path) -> None:
+    wall, _, _, _ = wall_of(tmp_path)
+    problem = wall.news(Seen())["problem"]
+    assert problem["why"] == "the watch is stopped"
+
+
+def test_an_alarm_is_told_in_words_and_shortened(tmp_path: Path) -> None:
+    board = Board(Tiers())
+    assert notify.told(board.alarm, translator("en")) == {"number": 0}
+    board.changed(Change("opened", event(3, text="x" * 999)))
+    told = notify.told(board.alarm, translator("zh"))
+    assert "door" in str(told["title"]) and len(str(told["text"])) == notify.LONGEST
