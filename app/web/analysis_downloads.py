@@ -1,0 +1,65 @@
+"""What a visitor may take along from an analysis; the names of the files are ours, never the upload's."""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.web.analysis_desk import Desk
+from app.web.uploads import Upload
+from vigil.analysis import Analysis, View
+from vigil.analysis.outputs import write_film, write_jsonl, write_srt
+from vigil.events.rules import Tiers
+
+LOOK_S = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Downloads:
+    """The files that are there as soon as an analysis is over."""
+
+    jsonl: Path
+    srt: Path
+
+
+def write(desk: Desk, view: View, tiers: Tiers) -> Downloads:
+    """Writes the files of a run; raises StoreError."""
+    folder = desk.results()
+    downloads = Downloads(folder / "analysis.jsonl", folder / "analysis.srt")
+    write_jsonl(view, downloads.jsonl, tiers=tiers)
+    write_srt(view, downloads.srt)
+    film_of(desk).unlink(missing_ok=True)
+    return downloads
+
+
+def film_of(desk: Desk) -> Path:
+    """Where the annotated video of a run lies, once it is drawn."""
+    return desk.results() / "analysis.mp4"
+
+
+async def draw(desk: Desk, analysis: Analysis, upload: Upload) -> AsyncGenerator[int, None]:
+    """Draws the annotated video in a thread; yields how many percent are done. Raises SourceError."""
+    stop = desk.drawing = threading.Event()
+    reached: list[tuple[float, float | None]] = [(0.0, None)]
+    drawing = asyncio.create_task(
+        asyncio.to_thread(
+            write_film,
+            analysis.view(),
+            upload.path,
+            film_of(desk),
+            tiers=analysis.settings.events.tiers,
+            title=upload.name,
+            progress=lambda second, length: reached.append((second, length)),
+            stop=stop,
+        )
+    )
+    try:
+        while not drawing.done():
+            second, length = reached[-1]
+            yield min(99, round(100 * second / length)) if length else 0
+            await asyncio.wait([drawing], timeout=LOOK_S)
+        await drawing
+    finally:
+        stop.set()
+        desk.drawing = None

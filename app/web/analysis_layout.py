@@ -1,0 +1,138 @@
+"""Where everything of the analysis stands on the page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from app.web.analysis_stage import stage
+from app.web.context import SiteContext
+from app.web.language import Translator
+from app.web.presets import NONE
+from vigil.sources.address import Address
+from vigil.tasks import Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The components of one page."""
+
+    source: gr.Radio
+    file: gr.File
+    camera: gr.Dropdown
+    webcam: gr.Image
+    preset: gr.Dropdown
+    question: gr.Textbox
+    hint: gr.HTML
+    start: gr.Button
+    live: gr.Button
+    stop: gr.Button
+    notice: gr.HTML
+    stage: gr.HTML
+    results: gr.Column
+    plot: gr.Plot
+    events: gr.HTML
+    jsonl: gr.DownloadButton
+    srt: gr.DownloadButton
+    draw: gr.Button
+    film: gr.DownloadButton
+    second: gr.Number
+    desk: gr.State
+
+    @property
+    def followed(self) -> list[Any]:
+        """What changes while an analysis is followed."""
+        buttons = [self.live, self.stop]
+        results = [self.results, self.plot, self.events, self.jsonl, self.srt, self.draw, self.film]
+        return [self.notice, self.stage, *buttons, *results]
+
+
+def lay_out(context: SiteContext, questions: Sequence[Question], cameras: Sequence[Address]) -> Parts:
+    """Lays the components out in the tab that is open, with nothing happening yet."""
+    t = context.t
+    chosen = _chosen(context, questions, cameras)
+    with gr.Row(elem_id="analysis-buttons"):
+        buttons: dict[str, Any] = {
+            "start": gr.Button(t("analysis.start"), variant="primary", elem_id="analysis-start", min_width=90),
+            "live": gr.Button(t("analysis.live"), interactive=False, elem_id="analysis-live", min_width=90),
+            "stop": gr.Button(
+                t("analysis.stop"), variant="stop", interactive=False, elem_id="analysis-stop", min_width=90
+            ),
+        }
+    notice = gr.HTML("", elem_id="analysis-notice")
+    shown = stage(t)
+    results = _results(t)
+    return Parts(
+        **chosen,
+        **buttons,
+        notice=notice,
+        stage=shown,
+        **results,
+        second=gr.Number(0, visible=False),
+        desk=gr.State(None),
+    )
+
+
+def _chosen(context: SiteContext, questions: Sequence[Question], cameras: Sequence[Address]) -> dict[str, Any]:
+    """What is asked about, and what."""
+    t = context.t
+    kinds = ["file", *(["camera"] if cameras else []), "webcam"]
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=1, min_width=300):
+            source = gr.Radio(
+                [(t(f"analysis.source_{kind}"), kind) for kind in kinds],
+                value="file",
+                label=t("analysis.source"),
+                elem_id="analysis-source",
+            )
+            file = gr.File(label=t("analysis.file"), height=120, elem_id="analysis-file")
+            names = [camera.name for camera in cameras]
+            camera = gr.Dropdown(
+                names,
+                value=next(iter(names), None),
+                label=t("analysis.camera"),
+                visible=False,
+                elem_id="analysis-camera",
+            )
+            webcam = gr.Image(
+                sources=["webcam"],
+                streaming=True,
+                type="numpy",
+                label=t("analysis.webcam"),
+                visible=False,
+                height=280,
+                elem_id="analysis-webcam",
+            )
+        with gr.Column(scale=1, min_width=300):
+            ordered = sorted(questions, key=lambda question: question.language != t.language)
+            preset = gr.Dropdown(
+                [(t("analysis.own_words"), NONE), *((question.title, question.name) for question in ordered)],
+                value=NONE,
+                label=t("analysis.preset"),
+                elem_id="analysis-preset",
+            )
+            question = gr.Textbox(label=t("analysis.question"), lines=3, max_lines=6, elem_id="analysis-question")
+            hint = gr.HTML("", elem_id="analysis-hint")
+    return {
+        "source": source, "file": file, "camera": camera, "webcam": webcam,
+        "preset": preset, "question": question, "hint": hint,
+    }  # fmt: skip
+
+
+def _results(t: Translator) -> dict[str, Any]:
+    """What is there at the end."""
+    with gr.Column(visible=False, elem_id="analysis-results") as results:
+        plot = gr.Plot(label=t("analysis.timeline"), elem_id="analysis-plot")
+        gr.HTML(f"<h3>{escape(t('analysis.events'))}</h3>")
+        events = gr.HTML("", elem_id="analysis-events")
+        with gr.Row():
+            jsonl = gr.DownloadButton(t("analysis.jsonl"), elem_id="analysis-jsonl")
+            srt = gr.DownloadButton(t("analysis.srt"), elem_id="analysis-srt")
+            draw = gr.Button(t("analysis.draw"), elem_id="analysis-draw")
+            film = gr.DownloadButton(t("analysis.film"), variant="primary", visible=False, elem_id="analysis-film")
+    return {
+        "results": results, "plot": plot, "events": events,
+        "jsonl": jsonl, "srt": srt, "draw": draw, "film": film,
+    }  # fmt: skip

@@ -1,0 +1,114 @@
+"""The whole course of an analysis as a Plotly figure: probabilities, thresholds, events, windows without a verdict."""
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from app.web.language import Translator
+from vigil.analysis import View
+from vigil.analysis.outputs import covered_s
+from vigil.events.judged import Judged
+from vigil.events.rules import Tiers
+from vigil.report import colours
+from vigil.report.strip import clock
+
+HEIGHT_PX = 300
+INK = "#7c8794"
+TICKS = 9
+
+
+def figure(view: View, *, tiers: Tiers, t: Translator) -> go.Figure:
+    """Transparent, so that it suits light and dark pages; a window stands at its middle."""
+    made = go.Figure()
+    _shade_events(made, view)
+    _draw_known(made, view.judged, tiers, t)
+    _draw_unknown(made, view.judged, t)
+    for tier, threshold in (("low", tiers.low), ("medium", tiers.medium), ("high", tiers.high)):
+        colour = _css(colours.of_probability(threshold, tiers))
+        made.add_hline(y=threshold, line={"color": colour, "width": 1, "dash": "dash"})
+        made.add_annotation(
+            x=1, xref="paper", xanchor="left", y=threshold, text=t(f"analysis.tier_{tier}"), showarrow=False,
+            font={"size": 11, "color": colour},
+        )  # fmt: skip
+    return _laid_out(made, covered_s(view.judged), t)
+
+
+def _draw_known(made: go.Figure, judged: Sequence[Judged], tiers: Tiers, t: Translator) -> None:
+    """A line that breaks where a window has no probability."""
+    p = [each.verdict.p_alarm for each in judged]
+    made.add_trace(
+        go.Scatter(
+            x=[_middle_s(each) for each in judged],
+            y=p,
+            mode="lines+markers",
+            name=t("analysis.probability"),
+            line={"color": _css(colours.NORMAL), "width": 2},
+            marker={
+                "size": 9,
+                "color": [_css(colours.UNKNOWN if x is None else colours.of_probability(x, tiers)) for x in p],
+            },
+            customdata=[_hover(each) for each in judged],
+            hovertemplate="%{customdata}<br>p = %{y:.3f}<extra></extra>",
+            connectgaps=False,
+        )
+    )
+
+
+def _draw_unknown(made: go.Figure, judged: Sequence[Judged], t: Translator) -> None:
+    unknown = [each for each in judged if each.verdict.p_alarm is None]
+    if not unknown:
+        return
+    made.add_trace(
+        go.Scatter(
+            x=[_middle_s(each) for each in unknown],
+            y=[0.0] * len(unknown),
+            mode="markers",
+            name=t("analysis.unknown"),
+            marker={"symbol": "x", "size": 9, "color": _css(colours.UNKNOWN)},
+            customdata=[f"{_hover(each)}<br>{t(f'analysis.cause_{each.verdict.cause}')}" for each in unknown],
+            hovertemplate="%{customdata}<extra></extra>",
+            cliponaxis=False,
+        )
+    )
+
+
+def _shade_events(made: go.Figure, view: View) -> None:
+    for event in view.events:
+        end_s = covered_s(view.judged) if event.end_s is None else event.end_s
+        colour = _css(colours.TIER_COLOURS[event.tier])
+        made.add_vrect(x0=event.onset_s, x1=end_s, fillcolor=colour, opacity=0.2, line_width=0, layer="below")
+
+
+def _laid_out(made: go.Figure, end_s: float, t: Translator) -> go.Figure:
+    seconds = [number * max(end_s, 1.0) / (TICKS - 1) for number in range(TICKS)]
+    made.update_layout(
+        height=HEIGHT_PX,
+        margin={"l": 48, "r": 64, "t": 12, "b": 40},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": INK},
+        showlegend=False,
+        hovermode="closest",
+        xaxis={
+            "range": [0, max(end_s, 1.0)],
+            "tickvals": seconds,
+            "ticktext": [clock(second) for second in seconds],
+            "showgrid": False,
+            "zeroline": False,
+        },
+        yaxis={"range": [-0.03, 1.05], "title": t("analysis.probability"), "gridcolor": "rgba(124,135,148,.25)"},
+    )
+    return made
+
+
+def _middle_s(judged: Judged) -> float:
+    return (judged.start_s + judged.end_s) / 2
+
+
+def _hover(judged: Judged) -> str:
+    """The window's times; Plotly reads a little HTML, so nothing of a model goes in."""
+    return f"{clock(judged.start_s, tenths=True)} – {clock(judged.end_s, tenths=True)}"
+
+
+def _css(colour: colours.Colour) -> str:
+    return f"rgb{colour}"

@@ -1,0 +1,173 @@
+"""The stage of an analysis: the video, the strip below it and the windows beside it, drawn by `scripts/analysis.js`.
+
+What is shown goes to the browser as plain data and into the page by `textContent`, so that no text from a model, a
+file or a camera is ever HTML.
+"""
+
+import json
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import gradio as gr
+
+from app.web.analysis_desk import Desk
+from app.web.language import Translator
+from vigil.analysis import Analysis, View
+from vigil.analysis.view import Phase
+from vigil.events.judged import Judged
+from vigil.events.rules import Tiers
+from vigil.report import colours
+from vigil.report.strip import clock
+from vigil.verdict import Cause, Outcome
+
+SCRIPTS = Path(__file__).resolve().parent / "scripts"
+CSS = (SCRIPTS / "analysis.css").read_text(encoding="utf-8")
+SCRIPT = (SCRIPTS / "analysis.js").read_text(encoding="utf-8")
+MOST_ROWS = 400
+"""Windows of a camera that the page holds; the downloads hold them all."""
+
+WORDS = ("empty", "now", "none_yet", "seek", "list", "strip", "cannot_play", "waiting_words", "live_at", "behind")
+
+SKELETON = """
+<div class="va">
+  <div class="va-main">
+    <div class="va-screen">
+      <video class="va-video" controls muted playsinline preload="auto" hidden></video>
+      <img class="va-picture" alt="" hidden>
+      <p class="va-empty"></p>
+      <span class="va-live" hidden></span>
+    </div>
+    <div class="va-strip" role="slider" tabindex="0" aria-valuemin="0" hidden><i class="va-cursor"></i></div>
+    <div class="va-now" role="status"></div>
+    <p class="va-facts"></p>
+    <p class="va-detail" hidden></p>
+  </div>
+  <div class="va-side"><h3 class="va-head"></h3><ol class="va-rows"></ol></div>
+</div>
+"""
+
+
+def stage(t: Translator) -> gr.HTML:
+    """The component; its value is what `shown` gives."""
+    words = {name: t(f"analysis.{name}") for name in WORDS}
+    return gr.HTML(
+        None,
+        html_template=SKELETON,
+        js_on_load=f"const words = {json.dumps(words)};\n{SCRIPT}",
+        elem_id="analysis-stage",
+        apply_default_css=False,
+    )
+
+
+def shown(desk: Desk, analysis: Analysis, view: View, t: Translator) -> dict[str, Any]:
+    """Everything the stage shows of one moment."""
+    tiers = analysis.settings.events.tiers
+    upload = desk.upload
+    playable = upload is not None and upload.is_playable
+    judged = view.judged if not analysis.address.is_live else view.judged[-MOST_ROWS:]
+    return {
+        "run": desk.run,
+        "kind": "file" if not analysis.address.is_live else "webcam" if analysis.address.location == "" else "camera",
+        "video": file_url(upload.path) if upload is not None and playable else "",
+        "unplayable": not analysis.address.is_live and not playable,
+        "picture": _picture(view) if not playable else "",
+        "live": view.live,
+        "over": view.is_over,
+        "now_s": view.now_s if view.live else None,
+        "duration_s": desk.duration_s,
+        "rows": [row(each, tiers, t, waits=each.window in view.waiting_for_words) for each in judged],
+        "phase": phase_text(view, t),
+        "facts": facts(analysis, view, t),
+        "detail": detail(view, t),
+    }
+
+
+def row(judged: Judged, tiers: Tiers, t: Translator, *, waits: bool) -> dict[str, Any]:
+    """One window: its times, its verdict in a word, its probability, its colour and its words."""
+    verdict = judged.verdict
+    return {
+        "n": judged.window,
+        "s": round(judged.start_s, 3),
+        "e": round(judged.end_s, 3),
+        "time": f"{clock(judged.start_s, tenths=True)} – {clock(judged.end_s, tenths=True)}",
+        "kind": kind_of(judged, tiers),
+        "label": label(judged, tiers, t),
+        "p": verdict.p_alarm,
+        "colour": colour_of(judged, tiers),
+        "words": verdict.text or "",
+        "waits": waits,
+        "why": verdict.detail if verdict.cause not in {None, Cause.WORDS_ONLY} else "",
+    }
+
+
+def kind_of(judged: Judged, tiers: Tiers) -> str:
+    """`alarm`, `normal`, `unknown` or `words`."""
+    if judged.verdict.cause is Cause.WORDS_ONLY:
+        return "words"
+    return str(judged.verdict.outcome)
+
+
+def label(judged: Judged, tiers: Tiers, t: Translator) -> str:
+    """The verdict in a word or two: an alarm's tier, why there is none."""
+    verdict = judged.verdict
+    if verdict.cause is not None:
+        return t(f"analysis.cause_{verdict.cause}")
+    if verdict.outcome is Outcome.NORMAL:
+        return t("analysis.normal")
+    tier = tiers.of(verdict.p_alarm) if verdict.p_alarm is not None else "low"
+    return t(f"analysis.alarm_{tier}")
+
+
+def colour_of(judged: Judged, tiers: Tiers) -> str:
+    """The colour of a verdict, as films and pictures have it."""
+    verdict = judged.verdict
+    if verdict.p_alarm is not None:
+        return f"rgb{colours.of_probability(verdict.p_alarm, tiers)}"
+    if verdict.outcome is Outcome.ALARM:
+        return f"rgb{colours.of_probability(tiers.low, tiers)}"
+    return f"rgb{colours.NORMAL if verdict.outcome is Outcome.NORMAL else colours.UNKNOWN}"
+
+
+def phase_text(view: View, t: Translator) -> str:
+    """Where the analysis is, in a word or two."""
+    if view.away:
+        return t("analysis.phase_away")
+    return t(f"analysis.phase_{view.phase}")
+
+
+def facts(analysis: Analysis, view: View, t: Translator) -> str:
+    """The counts: windows, alarms, unknown ones, drops; live also how far behind."""
+    known = [each.verdict for each in view.judged]
+    words = sum(verdict.cause is Cause.WORDS_ONLY for verdict in known)
+    unknown = sum(verdict.cause is not None for verdict in known) - words - view.dropped
+    parts = [t("analysis.count_windows", count=len(known))]
+    if analysis.for_verdict:
+        parts.append(t("analysis.count_alarms", count=sum(v.outcome is Outcome.ALARM for v in known)))
+        parts.append(t("analysis.count_events", count=len(view.events)))
+    if unknown:
+        parts.append(t("analysis.count_unknown", count=unknown))
+    if view.live or view.dropped:
+        parts.append(t("analysis.count_dropped", count=view.dropped))
+    if view.live and view.lag_s is not None and not view.is_over:
+        parts.append(t("analysis.lag", seconds=f"{view.lag_s:.1f}"))
+    return " · ".join(parts)
+
+
+def detail(view: View, t: Translator) -> str:
+    """What is wrong at the moment, in the library's own words."""
+    if view.away:
+        return t("analysis.away", why=view.away)
+    if view.phase in {Phase.FAILED, Phase.LOST}:
+        return view.detail
+    return "; ".join(view.notes) if view.is_over else ""
+
+
+def file_url(path: Path) -> str:
+    """Where the browser gets a file of a visitor's folder, seen from the page."""
+    return f"gradio_api/file={quote(str(path))}"
+
+
+def _picture(view: View) -> str:
+    return "" if view.picture is None else f"data:image/jpeg;base64,{b64encode(view.picture).decode()}"
