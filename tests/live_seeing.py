@@ -5,6 +5,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
 
 from vigil.frames import Frame, Sampling
 from vigil.sources.address import find_sources
@@ -87,3 +91,23 @@ def following(
         stop.set()
         thread.join(2 * max(settings.read_timeout_s, settings.open_timeout_s, settings.hls_timeout_s) + 1)
         assert not thread.is_alive(), "the feed does not stop"
+
+
+class Plugged:
+    """OpenCV reading a file as if it were a camera: 50 pictures a second, and unplugged at its end."""
+
+    def __init__(self, path: Path, *, hangs_after: int | None = None) -> None:
+        self._capture = cv2.VideoCapture(str(path))
+        self._left = hangs_after
+        self.released = threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._capture, name)
+
+    def grab(self) -> bool:
+        if self._left is not None:
+            self._left -= 1
+            if self._left < 0:
+                self.released.wait(20)
+        time.sleep(0.02)
+        return bool(self._capture.grab())

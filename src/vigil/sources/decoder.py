@@ -5,7 +5,7 @@ pictures that no other picture refers to and that are not wanted themselves. Wha
 same bit for bit; where damage costs a wanted picture, the whole group is decoded again in full.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,15 +50,17 @@ class Decoder:
         self._fresh = False
         self._droppable = has_droppable_pictures(codec_context.codec.canonical_name, codec_context.extradata)
 
-    def frames(self, groups: Iterable[Group], *, skip: bool = True) -> Iterator[Any]:
-        """Decoded `av.VideoFrame`s in the order they are shown; without `skip`, all of them."""
+    def frames(
+        self, groups: Iterable[Group], *, skip: bool = True, all_wanted: Callable[[], bool] = lambda: False
+    ) -> Iterator[Any]:
+        """Decoded `av.VideoFrame`s in the order they are shown; all of them without `skip`, or while `all_wanted`."""
         held: Group | None = None
         for group in groups:
             if held is not None:
-                yield from self._decode(held, following=group, skip=skip)
+                yield from self._decode(held, following=group, skip=skip and not all_wanted())
             held = group
         if held is not None:
-            yield from self._decode(held, following=None, skip=skip)
+            yield from self._decode(held, following=None, skip=skip and not all_wanted())
         yield from self._send(None)
 
     def _decode(self, group: Group, *, following: Group | None, skip: bool) -> Iterator[Any]:

@@ -19,7 +19,8 @@ from vigil.sources.address import Address
 from vigil.sources.file import open_video
 from vigil.sources.footage import FileFootage, Footage
 from vigil.sources.live import LiveFeed
-from vigil.sources.realtime import pace
+from vigil.sources.preview import Previewer
+from vigil.sources.realtime import pace, waiter
 from vigil.sources.signals import Connected, Disconnected, FeedSettings, Signal
 from vigil.sources.stream import StreamCamera
 from vigil.sources.webcam import Webcam
@@ -65,22 +66,34 @@ def open_feed(
     settings: FeedSettings | None = None,
     footage_s: float = 0.0,
     start_s: float = 0.0,
+    previewer: Previewer | None = None,
 ) -> Feed:
     """The feed of a source; nothing is opened before its signals are asked for.
 
     `fast` reads files and streams with less work and a little less exactly (see `open_video`). `realtime` plays a
     file at its own pace, as a camera would; `start_s` begins it in the middle, with the window that is under way
-    there. Of live sources the last `footage_s` seconds are held for clips.
+    there. Of live sources the last `footage_s` seconds are held for clips, and `previewer` is offered every picture
+    of what is live.
     """
     if address.kind == "file":
-        return FileFeed(Path(address.location), sampling, stop=stop, realtime=realtime, fast=fast, start_s=start_s)
+        return FileFeed(
+            Path(address.location),
+            sampling,
+            stop=stop,
+            realtime=realtime,
+            fast=fast,
+            start_s=start_s,
+            previewer=previewer,
+        )
     settings = settings or FeedSettings()
     if fast:
         settings = replace(settings, skip_unreferenced=True)
     if address.kind == "webcam":
-        webcam = Webcam(int(address.location), sampling, stop=stop, settings=settings, footage_s=footage_s)
+        webcam = Webcam(
+            int(address.location), sampling, stop=stop, settings=settings, footage_s=footage_s, previewer=previewer
+        )
         return LiveFeed(webcam, stop=stop, settings=settings)
-    stream = StreamCamera(address, sampling, stop=stop, settings=settings, footage_s=footage_s)
+    stream = StreamCamera(address, sampling, stop=stop, settings=settings, footage_s=footage_s, previewer=previewer)
     return LiveFeed(stream, stop=stop, settings=settings)
 
 
@@ -96,8 +109,11 @@ class FileFeed:
         realtime: bool = False,
         fast: bool = False,
         start_s: float = 0.0,
+        previewer: Previewer | None = None,
     ) -> None:
         self._fast = fast
+        # What is read as fast as it goes shows no picture at its time.
+        self._previewer = previewer if realtime else None
         self._start_s = start_s
         self._from_s = window_start_s(start_s, sampling)
         self.is_live = realtime
@@ -112,10 +128,12 @@ class FileFeed:
         """Its frames, after one `Connected`; raises SourceError when not a single picture can be had."""
         with open_video(self._path, self._sampling, fast=self._fast, start_s=self._from_s) as video:
             yield Connected(video.size_wh, video.source_fps, video.codec, at_s=self._from_s)
-            frames = video.frames()
+            frames = video.frames(previewer=self._previewer)
             if self.is_live:
                 self.epoch_s = time.time() - self._start_s
                 frames = pace(frames, stop=self._stop, epoch_s=self.epoch_s)
+                if self._previewer is not None:
+                    self._previewer.wait = waiter(stop=self._stop, epoch_s=self.epoch_s)
             try:
                 yield from self._until_stopped(frames)
             finally:

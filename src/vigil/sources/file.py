@@ -24,6 +24,7 @@ from vigil.sources.damage import Damage
 from vigil.sources.decoder import Decoder
 from vigil.sources.group import groups
 from vigil.sources.picture import Developer
+from vigil.sources.preview import Previewer
 
 log = logging.getLogger(__name__)
 
@@ -149,31 +150,38 @@ class VideoFile:
         """The damage in words, a sentence each; empty for a sound file."""
         return self.damage.problems
 
-    def frames(self, *, skip: bool = True) -> Iterator[Frame]:
+    def frames(self, *, skip: bool = True, previewer: Previewer | None = None) -> Iterator[Frame]:
         """The sampled frames in order; raises SourceError when there is not a single one.
 
         `Frame.time_s` counts from the start of the stream, as a player shows it. With `skip`, pictures
-        that no wanted one depends on are not decoded; the frames are the same.
+        that no wanted one depends on are not decoded; the frames are the same. `previewer` is given every picture.
         """
         if self._started:
             raise SourceError(f"{self.path} has been read to its end; open it again")
         self._started = True
         kept = 0
-        for picture in self._pictures(skip=skip):
+        for picture in self._pictures(skip=skip, previewer=previewer):
             self._damaged_pictures += picture.is_corrupt
             time_s = self._clock.place(self._stamp_s(picture))
-            if time_s is not None and self._sampler.take(time_s):
+            if time_s is None:
+                continue
+            if self._sampler.take(time_s):
                 kept += 1
                 yield Frame(self._developer.develop(picture), time_s)
+            if previewer is not None:
+                previewer.show_frame(picture, time_s, pixel_aspect=self._developer.pixel_aspect)
         self._finished = True
         if not kept and not self._from_s:
             why = "; ".join(self.problems) or "it holds no picture data"
             raise SourceError(f"{self.path} gives no picture at all: {why}")
 
-    def _pictures(self, *, skip: bool) -> Iterator[Any]:
+    def _pictures(self, *, skip: bool, previewer: Previewer | None) -> Iterator[Any]:
         codec = self._stream.codec_context
         packets = groups(self._packets(), codec=codec.codec.canonical_name, extradata=codec.extradata)
-        return self._decoder.frames(packets, skip=skip and not self._by_arrival)
+        skip = skip and not self._by_arrival
+        if previewer is None:
+            return self._decoder.frames(packets, skip=skip)
+        return self._decoder.frames(packets, skip=skip, all_wanted=previewer.is_wanted)
 
     def _packets(self) -> Iterator[Any]:
         packets = self._container.demux(self._stream)

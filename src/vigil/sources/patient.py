@@ -15,6 +15,7 @@ from vigil.sources.clock import Sampler
 from vigil.sources.container import UNREADABLE
 from vigil.sources.decoder import SKIP_NONE, SKIP_UNREFERENCED
 from vigil.sources.group import HOLD_BYTES, HOLD_PACKETS, has_droppable_pictures, is_entry
+from vigil.sources.preview import Previewer
 
 CLOSE_S = 0.005
 """No two pictures are closer than this, so none lies between a due time and a key picture that follows so soon."""
@@ -25,14 +26,18 @@ HALF_A_FRAME_S = 0.02
 class PatientDecoder:
     """Decodes the packets of one live stream, in one thread, as they come.
 
-    `sampler` is the one that chooses among the pictures; `fast` skips every picture that no other refers to.
+    `sampler` is the one that chooses among the pictures; `previewer` may want more of them; `fast` skips every picture
+    that no other refers to.
     """
 
-    def __init__(self, codec_context: Any, sampler: Sampler, *, fast: bool = False) -> None:
+    def __init__(
+        self, codec_context: Any, sampler: Sampler, *, previewer: Previewer | None = None, fast: bool = False
+    ) -> None:
         self.bad_packets = 0
         self.left_out = 0
         self._codec = codec_context
         self._sampler = sampler
+        self._previewer = previewer
         self._name = codec_context.codec.canonical_name
         self._droppable = has_droppable_pictures(self._name, codec_context.extradata)
         self._fast = fast
@@ -47,6 +52,12 @@ class PatientDecoder:
     def is_holding(self) -> bool:
         """Whether packets wait undecoded because no picture is due."""
         return bool(self._held)
+
+    @property
+    def _due_s(self) -> float | None:
+        """The time of the next picture that anybody wants; None before the first."""
+        due_s, seen_s = self._sampler.next_s, self._previewer.next_s if self._previewer else None
+        return due_s if due_s is None or seen_s is None else min(due_s, seen_s)
 
     def push(self, packet: Any, time_s: float) -> list[Any]:
         """The pictures (`av.VideoFrame`) that come out with a packet whose picture belongs to `time_s`."""
@@ -86,12 +97,12 @@ class PatientDecoder:
 
     def _starts_clean(self, time_s: float) -> bool:
         """Whether nothing due can need what came before this key picture."""
-        due_s = self._sampler.next_s
+        due_s = self._due_s
         return self._name == "h264" or (due_s is not None and time_s - due_s < CLOSE_S)
 
     def _can_wait(self, packet: Any, time_s: float) -> bool:
         """Whether no picture up to the next key picture is due, this one included, nor still inside the decoder."""
-        due_s, key_s = self._sampler.next_s, self._rhythm.next_s
+        due_s, key_s = self._due_s, self._rhythm.next_s
         if due_s is None or key_s is None or packet.pts is None:
             return False
         if self._held_bytes > HOLD_BYTES or len(self._held) >= HOLD_PACKETS:

@@ -26,11 +26,12 @@ ONE_THREAD: dict[str, int] = {"threads": 1} if int(av.__version__.split(".")[0])
 class Developer:
     """Turns decoded frames of one stream into sized RGB pictures, upright as players show them.
 
-    Without `max_pixels` they keep the size at which players show them.
+    Without `max_pixels` they keep the size at which players show them, or are shrunk to a long side of `longest_px`.
     """
 
-    def __init__(self, *, max_pixels: int | None, pixel_aspect: float = 1.0) -> None:
+    def __init__(self, *, max_pixels: int | None, longest_px: int | None = None, pixel_aspect: float = 1.0) -> None:
         self.max_pixels = max_pixels
+        self.longest_px = longest_px
         self.pixel_aspect = pixel_aspect
         self.sizes: list[tuple[int, int]] = []
         self._scaler = VideoReformatter()
@@ -40,10 +41,15 @@ class Developer:
         self._note(frame)
         quarters = turns(frame.rotation)
         width, height = shown_size(frame.width, frame.height, quarters, self.pixel_aspect)
-        size_wh = (width, height) if self.max_pixels is None else fit(width, height, max_pixels=self.max_pixels)
+        size_wh = self._sized(width, height)
         smaller = size_wh[0] * size_wh[1] < width * height
         flat = self._scale(frame, size_wh[::-1] if quarters % 2 else size_wh, smaller=smaller)
         return np.ascontiguousarray(np.rot90(flat, quarters)) if quarters else flat
+
+    def _sized(self, width: int, height: int) -> tuple[int, int]:
+        if self.max_pixels is not None:
+            return fit(width, height, max_pixels=self.max_pixels)
+        return (width, height) if self.longest_px is None else within(width, height, longest_px=self.longest_px)
 
     def _note(self, frame: Any) -> None:
         size = (frame.width, frame.height)
@@ -80,6 +86,12 @@ def joined(frame: Any) -> RGB:
 def turns(rotation: float) -> int:
     """Quarter turns to the left that set a picture upright whose metadata say `rotation` degrees."""
     return round(rotation / 90) % 4 if rotation % 90 == 0 else 0
+
+
+def within(width: int, height: int, *, longest_px: int) -> tuple[int, int]:
+    """The `(width, height)` of the same shape whose long side is at most `longest_px`; never larger than it is."""
+    scale = min(1.0, longest_px / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def shown_size(width: int, height: int, quarters: int, pixel_aspect: float) -> tuple[int, int]:

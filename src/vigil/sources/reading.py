@@ -16,6 +16,7 @@ from vigil.sources.arrival import ArrivalClock, Pacer
 from vigil.sources.clock import Sampler
 from vigil.sources.patient import PatientDecoder
 from vigil.sources.picture import Developer
+from vigil.sources.preview import Previewer
 from vigil.sources.ring import PacketRing
 from vigil.sources.signals import Connected
 
@@ -45,7 +46,7 @@ class Reading:
     """Reads one open stream until it ends, fails or `stop` is set.
 
     `started_s` is the `time.monotonic()` of second 0. `paced` holds a stream that comes in pieces to its own pace,
-    `by_arrival` ignores its stamps. `ring` is given every packet.
+    `by_arrival` ignores its stamps. `ring` is given every packet, `previewer` every picture.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Reading:
         by_arrival: bool = False,
         paced: bool = False,
         ring: PacketRing | None = None,
+        previewer: Previewer | None = None,
     ) -> None:
         self._container = container
         self._stream = stream
@@ -72,6 +74,7 @@ class Reading:
         self._picture_timeout_s = picture_timeout_s
         self._health = health
         self._ring = ring
+        self._previewer = previewer
         self._pacer = Pacer(stop=stop) if paced else None
         self._clock = ArrivalClock(trusted=not by_arrival)
         self._sampler = Sampler(sampling.fps)
@@ -79,7 +82,7 @@ class Reading:
         self._packet_s = self._picture_s = time.monotonic()
         if skip_unreferenced:
             containers.hasten(self._codec)
-        self._decoder = PatientDecoder(self._codec, self._sampler, fast=skip_unreferenced)
+        self._decoder = PatientDecoder(self._codec, self._sampler, previewer=previewer, fast=skip_unreferenced)
 
     @property
     def silent_s(self) -> float:
@@ -108,9 +111,13 @@ class Reading:
                 if not connected:
                     connected = True
                     yield self._connected(picture, arrived_s)
-                frame = self._frame(picture, arrived_s=arrived_s, captured_s=captured_s)
-                if frame is not None:
-                    yield frame
+                time_s = self._clock.place(self._seconds(picture.pts), arrived_s=arrived_s)
+                if time_s is None:
+                    continue
+                if self._sampler.take(time_s):
+                    yield Frame(self._developer.develop(picture), time_s, captured_s)
+                if self._previewer is not None:
+                    self._previewer.show_frame(picture, time_s, pixel_aspect=self._developer.pixel_aspect)
 
     def _packets(self) -> Iterator[Any]:
         """The packets with pictures as they come, or as they are due."""
@@ -144,13 +151,6 @@ class Reading:
         if pictures or self._decoder.is_holding:
             self._picture_s = self._packet_s
         return pictures
-
-    def _frame(self, picture: Any, *, arrived_s: float, captured_s: float) -> Frame | None:
-        """The picture as a frame, when it is one of those to keep."""
-        time_s = self._clock.place(self._seconds(picture.pts), arrived_s=arrived_s)
-        if time_s is None or not self._sampler.take(time_s):
-            return None
-        return Frame(self._developer.develop(picture), time_s, captured_s)
 
     def _connected(self, picture: Any, at_s: float) -> Connected:
         size_wh = (picture.width, picture.height)

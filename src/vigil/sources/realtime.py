@@ -2,10 +2,16 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from vigil.frames import Frame
+
+
+def waiter(*, stop: threading.Event, epoch_s: float) -> Callable[[float], bool]:
+    """What waits until a second of the file has come; True when `stop` was set meanwhile."""
+    started_s = time.monotonic() - (time.time() - epoch_s)
+    return lambda time_s: stop.wait(max(0.0, started_s + time_s - time.monotonic()))
 
 
 def pace(frames: Iterable[Frame], *, stop: threading.Event, epoch_s: float) -> Iterator[Frame]:
@@ -14,8 +20,8 @@ def pace(frames: Iterable[Frame], *, stop: threading.Event, epoch_s: float) -> I
     `captured_s` is the second at which the frame was due (`epoch_s`, the `time.time()` of second 0, plus its time), so
     that a reader which cannot keep up shows as lag.
     """
-    started_s = time.monotonic() - (time.time() - epoch_s)
+    wait = waiter(stop=stop, epoch_s=epoch_s)
     for frame in frames:
-        if stop.wait(max(0.0, started_s + frame.time_s - time.monotonic())):
+        if wait(frame.time_s):
             return
         yield replace(frame, captured_s=epoch_s + frame.time_s)

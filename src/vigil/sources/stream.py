@@ -19,6 +19,7 @@ from vigil.frames import Frame, Sampling
 from vigil.sources import container as containers
 from vigil.sources.address import Address, redact
 from vigil.sources.footage import Footage
+from vigil.sources.preview import Previewer
 from vigil.sources.reading import Health, Reading
 from vigil.sources.ring import PacketRing
 from vigil.sources.signals import Connected, FeedSettings
@@ -49,6 +50,7 @@ class StreamCamera:
         stop: threading.Event,
         settings: FeedSettings,
         footage_s: float = 0.0,
+        previewer: Previewer | None = None,
     ) -> None:
         self.name = address.name
         self._location = address.location
@@ -57,6 +59,7 @@ class StreamCamera:
         self._settings = settings
         self._ring = PacketRing(footage_s, name=address.name)
         self._keeps = footage_s > 0
+        self._previewer = previewer
         self._health = Health()
         self._is_hls = urlsplit(address.location).path.lower().endswith(".m3u8")
 
@@ -87,6 +90,7 @@ class StreamCamera:
                 paced=self._comes_in_pieces(container),
                 health=self._health,
                 ring=self._ring if self._keeps else None,
+                previewer=self._previewer,
             )
             yield from self._until_lost(reading)
 

@@ -6,9 +6,9 @@ waits for the driver, and the session waits for that thread only as long as it l
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from vigil.errors import SourceError
 from vigil.frames import RGB, Frame, Sampling, fit, resize
 from vigil.sources.clock import Sampler
 from vigil.sources.footage import Footage
+from vigil.sources.preview import Previewer
 from vigil.sources.ring import PictureRing
 from vigil.sources.signals import Connected, FeedSettings
 
@@ -40,6 +41,7 @@ class Webcam:
         stop: threading.Event,
         settings: FeedSettings,
         footage_s: float = 0.0,
+        previewer: Previewer | None = None,
         opener: Opener = cv2.VideoCapture,
     ) -> None:
         self.number = number
@@ -50,6 +52,7 @@ class Webcam:
         self._opener = opener
         self._ring = PictureRing(footage_s, name=f"webcam {number}")
         self._keeps = footage_s > 0
+        self._previewer = previewer
 
     @property
     def footage(self) -> Footage:
@@ -58,8 +61,8 @@ class Webcam:
 
     def session(self, *, started_s: float) -> Iterator[Connected | Frame]:
         """`Connected` at the first picture, then sampled frames; raises SourceError when there are no more."""
-        wanted = [Sampler(self._sampling.fps), *([Sampler(FOOTAGE_FPS)] if self._keeps else [])]
-        grabber = Grabber(self.number, self._opener, wanted=wanted)
+        footage = Sampler(FOOTAGE_FPS) if self._keeps else None
+        grabber = Grabber(self.number, self._opener, wanted=(Sampler(self._sampling.fps), footage, self._previewer))
         connected = False
         try:
             for picture in self._pictures(grabber):
@@ -68,10 +71,13 @@ class Webcam:
                     connected = True
                     height, width = picture.image.shape[:2]
                     yield Connected((width, height), grabber.fps, "", time_s)
-                if self._keeps:
+                for_model, for_footage, for_people = picture.wanted_by
+                if self._keeps and (for_model or for_footage):
                     self._ring.add(picture.image, time_s)
-                if picture.wanted_by[0]:
+                if for_model:
                     yield self._frame(picture, time_s)
+                if for_people and self._previewer is not None:
+                    self._previewer.show_image(picture.image, time_s)
         finally:
             grabber.end()
 
@@ -91,9 +97,16 @@ class Webcam:
         return Frame(sized, time_s, picture.captured_s)
 
 
+class Chooses(Protocol):
+    """Chooses among pictures by their times: a sampler, or a previewer."""
+
+    def take(self, time_s: float) -> bool:
+        """Whether the picture at `time_s` is wanted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture of a webcam: when it came (`time.monotonic()`, `time.time()`) and which samplers want it."""
+    """A picture of a webcam: when it came (`time.monotonic()`, `time.time()`), and who wants it of those who choose."""
 
     image: RGB
     at_s: float
@@ -104,7 +117,7 @@ class Picture:
 class Grabber:
     """The thread that waits for the driver; it hands over the newest picture that is wanted."""
 
-    def __init__(self, number: int, opener: Opener, *, wanted: list[Sampler]) -> None:
+    def __init__(self, number: int, opener: Opener, *, wanted: Sequence["Chooses | None"]) -> None:
         self.fps = 0.0
         self._number = number
         self._opener = opener
@@ -160,13 +173,16 @@ class Grabber:
     def _look(self, camera: Any, began_s: float) -> None:
         """Fetches the picture that was grabbed, if anybody wants it."""
         at_s, captured_s = time.monotonic(), time.time()
-        wanted_by = tuple(sampler.take(at_s - began_s) for sampler in self._wanted)
+        wanted_by = tuple(chooser is not None and chooser.take(at_s - began_s) for chooser in self._wanted)
         if not any(wanted_by):
             return
         ok, bgr = camera.retrieve()
         if not ok:
             return
         with self._news:
+            if self._picture is not None and self._picture.wanted_by[0] and not wanted_by[0]:
+                # What waits is for the model; one for people only must not take its place.
+                return
             image = np.ascontiguousarray(bgr[:, :, ::-1])
             self._picture = Picture(image, at_s, captured_s, wanted_by)
             self._news.notify()

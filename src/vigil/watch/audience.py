@@ -44,6 +44,12 @@ class Audience(Observer):
     def seen(self, source: str, frame: Frame) -> None:
         self._each(lambda observer: observer.seen(source, frame))
 
+    def looks_at(self, source: str) -> bool:
+        return any(observer.looks_at(source) for observer in self._observers)
+
+    def preview(self, source: str, jpeg: bytes, time_s: float) -> None:
+        self._each(lambda observer: observer.preview(source, jpeg, time_s))
+
     def state(self, state: SourceState) -> None:
         self._each(lambda observer: observer.state(state))
 

@@ -7,10 +7,20 @@ from vigil.watch.state import SourceState
 
 
 class Observer:
-    """Follows a watch; every method but `seen` is called in the loop, may be left out, and must return soon."""
+    """Follows a watch; all but the first three methods are called in the loop. Any may be left out, all return soon."""
 
     def seen(self, source: str, frame: Frame) -> None:
         """A frame was sampled; called in the source's own thread, which it may hold up a little."""
+
+    def looks_at(self, source: str) -> bool:
+        """Whether it wants to be shown pictures of a source now; asked for each picture, in the source's threads."""
+        return False
+
+    def preview(self, source: str, jpeg: bytes, time_s: float) -> None:
+        """A picture for people, as `looks_at` asked for; called in the source's thread, which it must not hold up.
+
+        Which pictures there are is a matter of the settings `preview_fps` and `preview_px`.
+        """
 
     def state(self, state: SourceState) -> None:
         """A source was connected, lost, ended or could not be read."""

@@ -26,6 +26,7 @@ from vigil.watch.audience import LastingAudience
 from vigil.watch.history import History, Point
 from vigil.watch.job import ASK_AGAIN_S, run_job
 from vigil.watch.observer import Observer
+from vigil.watch.previews import Previews
 from vigil.watch.roster import Roster, room_file
 from vigil.watch.settings import WatchSettings
 from vigil.watch.state import SourceState, Stage
@@ -59,7 +60,8 @@ class WatchService:
         self.problem = STOPPED
         self._api_key = api_key
         self._history = History()
-        self._audience = LastingAudience([self._history, *observers])
+        self._previews = Previews()
+        self._audience = LastingAudience([self._history, self._previews, *observers])
         self._roster = Roster(settings.sources, file=room or room_file(settings.store, settings.store_folder))
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -131,6 +133,7 @@ class WatchService:
         finally:
             self._apply()
             self._history.forget(name)
+            self._previews.forget(name)
 
     def pause(self, name: str) -> None:
         """Lets go of a camera until `resume`; raises UsageError for what cannot be paused."""
@@ -159,6 +162,13 @@ class WatchService:
     def history(self, name: str, seconds: float) -> list[Point]:
         """`(end_s, p_alarm, cause)` of the windows judged within the last so many seconds, the oldest first."""
         return self._history.of(name, seconds)
+
+    def preview(self, name: str) -> tuple[bytes, float] | None:
+        """The newest picture of a camera as a JPEG, and its second; None until the first has come after a call.
+
+        Pictures are made (`preview_fps` of the settings) as long as this is called every few seconds.
+        """
+        return self._previews.of(name)
 
     def subscribe(self, observer: Observer) -> None:
         """Tells an observer of everything from now on, in the watch's own threads: it must return soon."""

@@ -44,7 +44,8 @@ class WatchSettings:
 
     `in_flight` bounds the requests of all sources, `live_in_flight` those of one live source, `queue_windows` the
     windows of one source that wait, `files_at_once` the files that are read side by side. `patience_s` is how long a
-    file waits for a server that is away.
+    file waits for a server that is away. `preview_fps` is how many pictures a second of what is live are
+    shown to people who look, 0 for none, and `preview_px` the most pixels of their long side.
     """
 
     sources: tuple[str, ...] = ()
@@ -69,6 +70,8 @@ class WatchSettings:
     motion_gate: float = 0.0
     keep_frames: bool = False
     metrics_port: int | None = None
+    preview_fps: float = 0.0
+    preview_px: int = 640
     clips: Clips = field(default_factory=Clips)
     events: EventRules = field(default_factory=EventRules)
     feed: FeedSettings = field(default_factory=FeedSettings)
@@ -79,7 +82,10 @@ class WatchSettings:
         problems = [f"{name} must be at least 1" for name in counts if getattr(self, name) < 1]
         problems += [f"{name} must be above 0" for name in ("deadline_s",) if getattr(self, name) <= 0]
         problems += [
-            f"{name} must not be negative" for name in ("patience_s", "motion_gate") if getattr(self, name) < 0
+            f"{name} must not be negative"
+            for name in ("patience_s", "motion_gate", "preview_fps")
+            if getattr(self, name) < 0
         ]
+        problems += [f"preview_px must be at least 32, not {self.preview_px}"] * (self.preview_px < 32)
         if problems:
             raise UsageError("; ".join(problems))

@@ -15,8 +15,10 @@ from vigil.frames import Frame
 from vigil.judge import Judge
 from vigil.sources.address import Address
 from vigil.sources.feed import Connected, Disconnected, Feed, open_feed
+from vigil.sources.preview import Previewer
 from vigil.watch.gate import MotionGate
 from vigil.watch.lane import Lane
+from vigil.watch.observer import Observer
 from vigil.watch.settings import WatchSettings
 from vigil.watch.state import SourceState, Stage
 from vigil.windows import Cutter, Window
@@ -28,14 +30,8 @@ UNKNOWN_BETWEEN = 8
 
 PAUSED = "paused"
 
-Tell = Callable[[SourceState], None]
-"""Told in the loop when a source is connected, lost, ended or unreadable."""
-
 Opener = Callable[..., Feed]
 """How a source is opened: called as `vigil.sources.feed.open_feed` is."""
-
-Seen = Callable[[str, Frame], None]
-"""Given each sampled frame with its source's name, in the reader's thread."""
 
 
 class WatchedSource:
@@ -51,8 +47,7 @@ class WatchedSource:
         tracker: Tracker,
         gate: MotionGate,
         stop: threading.Event,
-        tell: Tell,
-        seen: Seen,
+        audience: Observer,
     ) -> None:
         self.feed = feed
         self.state = state
@@ -64,8 +59,7 @@ class WatchedSource:
         self.ends_because = "the source ended"
         self._cutter = cutter
         self._gate = gate
-        self._tell = tell
-        self._seen = seen
+        self._audience = audience
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -124,7 +118,7 @@ class WatchedSource:
         for signal in self.feed.signals():
             if isinstance(signal, Frame):
                 self.state.saw(signal.time_s)
-                self._seen(self.name, signal)
+                self._audience.seen(self.name, signal)
                 self._pass_on(self._cutter.push(signal))
             elif isinstance(signal, Disconnected):
                 self._pass_on(self._cutter.finish())
@@ -155,7 +149,7 @@ class WatchedSource:
         paused = self.ends_because == PAUSED
         self.state.stage = Stage.PAUSED if paused else stage
         self.state.detail = "" if paused else detail
-        self._loop.call_soon_threadsafe(self._tell, self.state)
+        self._loop.call_soon_threadsafe(self._audience.state, self.state)
 
 
 def watched_source(
@@ -165,8 +159,7 @@ def watched_source(
     judge: Judge,
     settings: WatchSettings,
     earlier: WatchedSource | None,
-    tell: Tell,
-    seen: Seen,
+    audience: Observer,
     opener: Opener = open_feed,
 ) -> WatchedSource:
     """A source with all it needs to be watched; a camera that was paused keeps the clock of its `earlier` time."""
@@ -183,6 +176,7 @@ def watched_source(
             fast=settings.fast,
             settings=settings.feed,
             footage_s=settings.clips.memory_s,
+            previewer=_previewer(address.name, settings, audience),
         )
     tracker = Tracker(
         settings.events,
@@ -199,6 +193,16 @@ def watched_source(
         tracker=tracker,
         gate=MotionGate(settings.motion_gate),
         stop=stop,
-        tell=tell,
-        seen=seen,
+        audience=audience,
+    )
+
+
+def _previewer(source: str, settings: WatchSettings, audience: Observer) -> Previewer | None:
+    if not settings.preview_fps:
+        return None
+    return Previewer(
+        fps=settings.preview_fps,
+        longest_px=settings.preview_px,
+        is_wanted=lambda: audience.looks_at(source),
+        show=lambda jpeg, time_s: audience.preview(source, jpeg, time_s),
     )

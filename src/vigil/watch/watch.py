@@ -158,8 +158,7 @@ class Watch:
             judge=self.judge,
             settings=self.settings,
             earlier=post.earlier,
-            tell=self.audience.state,
-            seen=self.audience.seen,
+            audience=self.audience,
             opener=self._opener,
         )
         if self.keeper is not None:

@@ -1,12 +1,11 @@
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
-import cv2
 import pytest
 
 from films import Film, number_in
+from live_seeing import Plugged
 from vigil.errors import SourceError
 from vigil.frames import Frame, Sampling
 from vigil.sources.feed import Connected, Disconnected, FeedSettings
@@ -14,26 +13,6 @@ from vigil.sources.live import LiveFeed
 from vigil.sources.webcam import Webcam
 
 SOON = FeedSettings(open_timeout_s=0.3, read_timeout_s=0.3, first_retry_s=0.05, longest_retry_s=0.05)
-
-
-class Plugged:
-    """OpenCV reading a file as if it were a camera: 50 pictures a second, and unplugged at its end."""
-
-    def __init__(self, path: Path, *, hangs_after: int | None = None) -> None:
-        self._capture = cv2.VideoCapture(str(path))
-        self._left = hangs_after
-        self.released = threading.Event()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._capture, name)
-
-    def grab(self) -> bool:
-        if self._left is not None:
-            self._left -= 1
-            if self._left < 0:
-                self.released.wait(20)
-        time.sleep(0.02)
-        return bool(self._capture.grab())
 
 
 def test_a_camera_that_is_not_there_is_a_clear_error(sampling: Sampling, capfd: pytest.CaptureFixture[str]) -> None:

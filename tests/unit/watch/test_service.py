@@ -16,6 +16,7 @@ from scripted_server import ScriptedServer
 from vigil.errors import ConfigError, SourceError, UsageError, VigilError
 from vigil.events.change import Change
 from vigil.events.rules import EventRules
+from vigil.frames import decode_jpeg
 from vigil.manifest import Contract, Manifest
 from vigil.store import Store
 from vigil.watch import WatchService, WatchSettings
@@ -245,6 +246,28 @@ def test_an_observer_that_fails_or_stops_the_service_harms_nobody(
     until(lambda: "closed" in seen)
     service.stop()
     assert seen[0] == "opened" and service.problem
+
+
+def test_a_preview_is_made_for_who_looks_and_forgotten_with_its_camera(
+    server: ScriptedServer, tmp_path: Path, bright: Path
+) -> None:
+    with started(settings_for(server.url, tmp_path, bright, preview_fps=8, preview_px=48)) as service:
+        until(lambda: state_of(service).judged)
+        assert service.preview("a.mp4") is None
+        until(lambda: service.preview("a.mp4") is not None)
+        jpeg, first_s = service.preview("a.mp4") or (b"", 0.0)
+        assert decode_jpeg(jpeg).shape == (48, 48, 3)
+        until(lambda: (service.preview("a.mp4") or (b"", 0.0))[1] > first_s)
+        service.remove("a.mp4")
+        assert service.preview("a.mp4") is None and service.preview("other") is None
+
+
+def test_without_the_setting_there_are_no_previews(server: ScriptedServer, tmp_path: Path, bright: Path) -> None:
+    with started(settings_for(server.url, tmp_path, bright)) as service:
+        until(lambda: state_of(service).judged)
+        service.preview("a.mp4")
+        time.sleep(0.5)
+        assert service.preview("a.mp4") is None
 
 
 def test_many_threads_steer_at_once_and_the_watch_ends_as_the_last_one_wanted(

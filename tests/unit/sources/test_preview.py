@@ -1,0 +1,166 @@
+"""Pictures for people: at their rate and size, and only while somebody looks."""
+
+import threading
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+import rtsp_server
+from films import Film, number_in, shoot
+from live_seeing import Plugged
+from vigil.frames import Sampling, decode_jpeg
+from vigil.sources.address import find_sources
+from vigil.sources.clock import Sampler
+from vigil.sources.feed import FeedSettings, open_feed
+from vigil.sources.file import open_video
+from vigil.sources.live import LiveFeed
+from vigil.sources.patient import PatientDecoder
+from vigil.sources.preview import Previewer
+from vigil.sources.webcam import Webcam
+
+CAMERA = {"bf": "0", "g": "25", "x264-params": "scenecut=0"}
+SOON = FeedSettings(open_timeout_s=0.3, read_timeout_s=0.3, first_retry_s=0.05, longest_retry_s=0.05)
+
+
+class Looker:
+    """Somebody who looks, or does not."""
+
+    def __init__(self, *, fps: float = 5.0, longest_px: int = 160, looks: bool = True) -> None:
+        self.looks = looks
+        self.shown: list[tuple[bytes, float]] = []
+        self.previewer = Previewer(fps=fps, longest_px=longest_px, is_wanted=lambda: self.looks, show=self.show)
+
+    def show(self, jpeg: bytes, time_s: float) -> None:
+        self.shown.append((jpeg, time_s))
+
+    @property
+    def times(self) -> list[float]:
+        return [time_s for _, time_s in self.shown]
+
+    @property
+    def sizes(self) -> set[tuple[int, int]]:
+        return {decode_jpeg(jpeg).shape[1::-1] for jpeg, _ in self.shown}
+
+
+@pytest.mark.parametrize(("source_fps", "fps"), [(25, 5), (30, 5), (12, 5), (5, 5), (3, 5), (25, 25), (7, 2)])
+def test_pictures_are_taken_at_the_wanted_rate_or_as_they_come(source_fps: int, fps: int) -> None:
+    previewer = Looker(fps=fps).previewer
+    taken = sum(previewer.take(1000.0 + i / source_fps) for i in range(20 * source_fps))
+    assert taken == pytest.approx(20 * min(fps, source_fps), abs=2)
+
+
+def test_nothing_is_taken_while_nobody_looks_and_the_clock_may_begin_anew() -> None:
+    looker = Looker(looks=False)
+    previewer = looker.previewer
+    assert not previewer.take(1.0) and previewer.next_s is None
+    looker.looks = True
+    assert previewer.take(500.0) and not previewer.take(500.1) and previewer.next_s == pytest.approx(500.2)
+    assert previewer.take(0.0) and not previewer.take(0.1) and previewer.take(0.2)
+
+
+def test_a_file_that_plays_as_a_camera_shows_its_pictures_when_they_are_due(film: Film) -> None:
+    path = film("a.mp4", frames=50, size_wh=(320, 240))
+    looker = Looker()
+    began_s, came_s = time.monotonic(), []
+
+    def show(jpeg: bytes, time_s: float) -> None:
+        came_s.append(time.monotonic() - began_s)
+        looker.show(jpeg, time_s)
+
+    looker.previewer._show = show
+    stop = threading.Event()
+    (address,) = find_sources([str(path)])
+    feed = open_feed(address, Sampling(), stop=stop, realtime=True, previewer=looker.previewer)
+    assert len(list(feed.signals())) == 5
+    assert looker.times == pytest.approx([i / 5 for i in range(10)], abs=0.041)
+    assert all(-0.02 < came - due < 0.5 for came, due in zip(came_s, looker.times, strict=True))
+    assert looker.sizes == {(160, 120)}
+    assert [number_in(decode_jpeg(jpeg)) for jpeg, _ in looker.shown][:3] == [0, 5, 10]
+
+
+def test_a_file_at_full_speed_shows_nothing(film: Film) -> None:
+    looker = Looker()
+    (address,) = find_sources([str(film("a.mp4", frames=50))])
+    list(open_feed(address, Sampling(), stop=threading.Event(), previewer=looker.previewer).signals())
+    assert looker.shown == []
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_the_frames_that_the_model_sees_are_the_same_whoever_looks(film: Film, looks: bool) -> None:
+    path = film("a.mp4", frames=120, options={"g": "25", "bf": "2"})
+    looker = Looker(looks=looks)
+    with open_video(path, Sampling()) as alone, open_video(path, Sampling()) as looked_at:
+        pairs = zip(alone.frames(), looked_at.frames(previewer=looker.previewer), strict=True)
+        assert all(a.time_s == b.time_s and np.array_equal(a.image, b.image) for a, b in pairs)
+    assert len(looker.shown) == (24 if looks else 0)
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_a_camera_is_decoded_in_full_only_while_somebody_looks(film: Film, looks: bool) -> None:
+    path = film("a.mp4", frames=300, options=CAMERA)
+    sampler, looker = Sampler(2.0), Looker(looks=looks)
+    kept, shown = [], []
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        decoder = PatientDecoder(stream.codec_context, sampler, previewer=looker.previewer)
+        for packet in (packet for packet in container.demux(stream) if packet.size):
+            for picture in decoder.push(packet, float(packet.pts * packet.time_base)):
+                kept += [picture.time] * sampler.take(picture.time)
+                shown += [picture.time] * looker.previewer.take(picture.time)
+    assert len(kept) == 24
+    assert len(shown) == (60 if looks else 0)
+    # Between the last picture that is due and the next key picture nothing need be decoded, whoever looks.
+    assert decoder.left_out < 50 if looks else decoder.left_out > 90
+
+
+def test_an_rtsp_camera_is_shown_five_times_a_second_from_when_somebody_looks(tmp_path: Path) -> None:
+    path = tmp_path / "yard.mp4"
+    faststart = {"movflags": "faststart"}
+    shoot(
+        path,
+        frames=250,
+        size_wh=(640, 360),
+        options={"g": "25", "bf": "0", "preset": "ultrafast"},
+        container_options=faststart,
+    )
+    looker = Looker(looks=False, longest_px=320)
+    stop = threading.Event()
+    with rtsp_server.running(path) as camera:
+        (address,) = find_sources([camera.address()])
+        feed = open_feed(address, Sampling(), stop=stop, settings=FeedSettings(), previewer=looker.previewer)
+        reader = threading.Thread(target=lambda: list(feed.signals()), daemon=True)
+        reader.start()
+        time.sleep(1.5)
+        assert looker.shown == []
+        looker.looks = True
+        time.sleep(3.0)
+        looker.looks = False
+        time.sleep(0.1)
+        shown = len(looker.shown)
+        time.sleep(0.5)
+        stop.set()
+        reader.join(10)
+    assert len(looker.shown) == shown and 11 <= shown <= 16
+    assert all(0.1 < after - before < 0.4 for before, after in pairwise(looker.times))
+    assert looker.sizes == {(320, 180)}
+
+
+def test_a_webcam_is_shown_while_somebody_looks_and_its_frames_still_come(film: Film) -> None:
+    path = film("a.avi", frames=60, codec="mjpeg", pixels="yuvj420p")
+    for looks in (True, False):
+        stop, looker = threading.Event(), Looker(fps=10, looks=looks)
+        webcam = Webcam(
+            0, Sampling(fps=5), stop=stop, settings=SOON, opener=lambda _: Plugged(path), previewer=looker.previewer
+        )
+        frames = 0
+        for signal in LiveFeed(webcam, stop=stop, settings=SOON).signals():
+            frames += hasattr(signal, "image")
+            if type(signal).__name__ == "Disconnected":
+                stop.set()
+        assert frames >= 2
+        assert (7 <= len(looker.shown) <= 14 and looker.sizes == {(160, 120)}) if looks else not looker.shown
