@@ -42,8 +42,9 @@ def site_at(
     port, log = free_port(), folder / "web.log"
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "web.py", "--port", str(port), "--url", endpoint_url, *words]
-    if "--folder" not in words:
-        command += ["--folder", str(folder / "uploads")]
+    for option, name in (("--folder", "uploads"), ("--store", "events.db")):
+        if option not in words:
+            command += [option, str(folder / name)]
     variables = {**os.environ, "VIGIL_API_KEY": key or "none", "VIGIL_WEB_AUTH": "", **(env or {})}
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=output, stderr=subprocess.STDOUT)

@@ -47,7 +47,8 @@ CSS = """
 #chat-log .message span.md.chatbot { white-space: pre-wrap; }
 #chat-log video, #chat-log img { max-height: 30vh; }
 /* Gradio's share button would send the file to a stranger. */
-#chat-log button[title="Share"] { display: none; }
+#chat-log .message-buttons .download-link ~ button { display: none; }
+#chat-box .stop-button { width: auto; min-width: 4em; padding: 0 12px; color: #dc2626; font-weight: 600; }
 #chat-notice:not(:has(.vigil-notice)) { display: none; }
 """
 
@@ -256,7 +257,7 @@ def panel(context: SiteContext) -> None:
         label=t("chat.conversation"),
         show_label=False,
         elem_id="chat-log",
-        height="52vh",
+        height="max(240px, calc(100dvh - 450px))",
         placeholder=html.escape(t("chat.empty")).replace("\n", "<br>"),
         render_markdown=False,
         feedback_options=None,

@@ -18,7 +18,7 @@ from vigil.judge import Endpoint
 from vigil.watch import WatchSettings
 
 if TYPE_CHECKING:
-    from vigil.watch.service import WatchService  # type: ignore[import-untyped, import-not-found, unused-ignore]
+    from vigil.watch.service import WatchService
 
 MB = 1024 * 1024
 

@@ -1,11 +1,11 @@
 """The command line of the web pages; errors end on one line, as with `vigil`."""
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from app.web.access import AUTH_VARIABLE, check_host, read_users
@@ -14,17 +14,19 @@ from app.web.context import SiteContext, SiteOptions
 from app.web.language import translator
 from app.web.status import StatusBoard
 from app.web.uploads import Uploads
-from vigil.config import find_config, load_config
-from vigil.errors import VigilError
+from vigil.cli.watch import settings_of
+from vigil.errors import SourceError, VigilError
 from vigil.judge import Endpoint, read_key
 from vigil.serving.process import check_port
-from vigil.sources.address import find_sources
+from vigil.sources.address import Address, find_sources
 from vigil.watch import WatchSettings
+from vigil.watch.service import WatchService
 
 EXAMPLES = f"""examples:
   python web.py                                      http://127.0.0.1:7860, asking http://127.0.0.1:8000/v1
   python web.py --demo                               serves the tiny model too: nothing else is needed
   python web.py --url http://10.0.0.5:8000/v1 --key-file server.key
+  python web.py --config my-cameras                  the cameras of configs/watch/my-cameras.yaml
   python web.py --host 0.0.0.0 --auth users.txt      users.txt holds name:password, one a line (chmod 600)
   {AUTH_VARIABLE}=name:password python web.py --host 0.0.0.0
 """
@@ -58,16 +60,20 @@ def run(given: argparse.Namespace) -> None:
     )
     check_host(options.host, options.users)
     check_port(options.host, options.port)
-    settings = load_config(WatchSettings, find_config("watch", given.config))
-    named = {"url": given.url, "model": given.model, "model_dir": given.model_dir, "task": given.task}
-    settings = replace(settings, **{key: value for key, value in named.items() if value is not None})
-    serve(options, settings, api_key=read_key(given.key_file))
+    named = {name: getattr(given, name) for name in ("url", "model", "model_dir", "task", "store")}
+    settings = settings_of(given.config, {key: value for key, value in named.items() if value is not None}, given.set)
+    if not given.demo:
+        serve(options, settings, api_key=read_key(given.key_file))
+        return
+    from app.web.demo import demo
+
+    with demo(settings, folder=options.folder / "demo") as (served, key):
+        serve(options, served, api_key=key)
 
 
 def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> None:
     """Serves the pages until it is interrupted, and removes what visitors sent."""
     endpoint = Endpoint(url=settings.url, model=settings.model, api_key=api_key)
-    cameras = find_sources(settings.sources) if settings.sources else []
     uploads = Uploads.make(options.folder, keep_s=options.keep_uploads_s)
     # Gradio keeps what it is sent here, and shows without another copy what lies here.
     os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder)
@@ -82,7 +88,8 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
         endpoint=endpoint,
         status=StatusBoard(endpoint, settings),
         uploads=uploads,
-        allowed=AllowedCameras.of(cameras, options.allow_cameras, every=options.allow_any_camera),
+        allowed=AllowedCameras.of(_cameras(settings), options.allow_cameras, every=options.allow_any_camera),
+        service=WatchService(settings, api_key=api_key),
     )
     try:
         app = build_app(context)
@@ -90,6 +97,15 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
         uvicorn.run(app, host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=2)
     finally:
         uploads.remove()
+
+
+def _cameras(settings: WatchSettings) -> list[Address]:
+    """The sources of the configuration; one that is not there is for the watch room to tell."""
+    found: list[Address] = []
+    for word in settings.sources:
+        with contextlib.suppress(SourceError):
+            found += find_sources([word])
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -108,6 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--model-dir", type=Path, help="the model's folder: its contract and calibration")
     add("--key-file", type=Path, help="file with the endpoint's key (else $VIGIL_API_KEY or .vigil/key)")
     add("--task", help="task name or YAML file")
+    add("--store", help="where events are kept: a file or a database URL (as the configuration says)")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="any other setting of the watch")
+    add("--demo", action="store_true", help="serve the tiny model too, and watch a drawn film")
     add("--config", default="default", help="settings in configs/watch, by name or path (default)")
     add("--upload-mb", type=int, default=500, help="the largest file that may be sent (500)")
     add("--keep-uploads-min", type=float, default=60.0, help="minutes after which sent files are removed (60)")

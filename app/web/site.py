@@ -91,12 +91,16 @@ def build_app(context: SiteContext) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         jobs = [asyncio.create_task(context.status.follow()), asyncio.create_task(_sweep(context))]
+        if context.service is not None:
+            context.service.start()
         try:
             yield
         finally:
             for job in jobs:
                 job.cancel()
             await asyncio.gather(*jobs, return_exceptions=True)
+            if context.service is not None:
+                await asyncio.to_thread(context.service.stop)
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     _add_routes(app)
@@ -109,12 +113,12 @@ def build_app(context: SiteContext) -> FastAPI:
             server_name=context.options.host,
             server_port=context.options.port,
             auth_dependency=(lambda request: request.scope.get("vigil_user")) if context.options.users else None,
-            allowed_paths=[str(context.uploads.folder), *_media(context)],
+            allowed_paths=[str(context.uploads.folder), *map(str, media_folders(context))],
             max_file_size=f"{context.options.upload_mb}mb",
             footer_links=[],
             run_history=False,
             ssr_mode=False,
-            show_error=True,
+            show_error=False,
             pwa=False,
             theme=theme.theme(),
             css="\n".join([theme.CSS, *(getattr(module, "CSS", "") for module in modules)]),
@@ -122,11 +126,6 @@ def build_app(context: SiteContext) -> FastAPI:
         )
     app.add_middleware(Gate, users=context.options.users)
     return app
-
-
-def _media(context: SiteContext) -> list[str]:
-    """Folders of pictures and clips that the pages show, besides what visitors sent."""
-    return [str(folder) for folder in media_folders(context)]
 
 
 def _add_routes(app: FastAPI) -> None:

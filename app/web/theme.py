@@ -4,6 +4,8 @@ import gradio as gr
 
 CSS = """
 .gradio-container { max-width: 1280px !important; }
+.gradio-container > main, .gradio-container main.contain { padding-top: 8px !important; }
+.gradio-container .gap { gap: 10px; }
 .vigil-head { align-items: center; gap: 12px; }
 .vigil-head h1 { margin: 0; font-size: 1.35rem; line-height: 1.2; }
 .vigil-head .vigil-subtitle { color: var(--body-text-color-subdued); font-size: .85rem; font-weight: 400; }

@@ -1,0 +1,71 @@
+"""`python web.py --demo`: everything that the pages need, on a machine without a GPU.
+
+The newest model that `scripts/demo.sh` has made is served by vLLM, or else the shipped tiny base, which has not been
+taught what a fight is. A film of drawn people plays as a camera in the watch room.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from vigil.dataset.clips import find_clips
+from vigil.dataset.join import join
+from vigil.dataset.synth import write_dataset
+from vigil.frames import Sampling
+from vigil.manifest import MANIFEST_NAME
+from vigil.serving import Server, running
+from vigil.tasks import load_task
+from vigil.tiny import BASE_FOLDER
+from vigil.watch import WatchSettings
+
+BASE_SAMPLING = Sampling(max_pixels=12_288)
+"""128x96 frames: what the tiny base was made for."""
+
+FILM_S = 600.0
+FILM_CLIPS = 40
+FILM_WH = (320, 240)
+
+
+@contextmanager
+def demo(settings: WatchSettings, *, folder: Path, root: Path = Path()) -> Iterator[tuple[WatchSettings, str]]:
+    """Settings for a served model and a film as a camera, and the server's key, while the block lasts."""
+    model = newest_model(root)
+    film = demo_film(folder)
+    with _served(model) as server:
+        print(f"the tiny model is served at {server.url} after {server.ready_s:.0f} s", flush=True)  # noqa: T201
+        named = replace(settings, url=server.url, model=server.model, model_dir=model, realtime=True)
+        yield replace(named, sources=(*settings.sources, str(film)), store=str(folder / "events.db")), server.key
+
+
+def newest_model(root: Path) -> Path | None:
+    """The newest merged model of a demo; None, with a remark, where none was made yet."""
+    made = [path.parent for path in root.glob("demo-*/model/" + MANIFEST_NAME)]
+    if made:
+        return max(made, key=lambda path: path.stat().st_mtime)
+    print(  # noqa: T201
+        "no demo-*/model here: the shipped tiny base is served, which was never taught what a fight is, so "
+        "its verdicts mean nothing; `bash scripts/demo.sh` teaches it in four minutes",
+        file=sys.stderr,
+    )
+    return None
+
+
+def _served(model: Path | None) -> AbstractContextManager[Server]:
+    print("starting vLLM, about half a minute", flush=True)  # noqa: T201
+    if model is not None:
+        return running(model, name="tiny")
+    return running(BASE_FOLDER, name="tiny", task=load_task("fight"), sampling=BASE_SAMPLING)
+
+
+def demo_film(folder: Path) -> Path:
+    """Drawn people, mostly peaceful, as one film of ten minutes; made at the first start and kept."""
+    film = folder / "drawn-yard.mp4"
+    if film.is_file():
+        return film
+    clips = folder / "drawn"
+    print("drawing a film to watch, at the first start only", flush=True)  # noqa: T201
+    write_dataset(clips, clips=FILM_CLIPS, seed=7, fps=12.0, size_wh=FILM_WH)
+    join(find_clips(clips, load_task("fight")).clips, film, seconds=FILM_S, seed=7, size_wh=FILM_WH, fps=12.0)
+    return film
