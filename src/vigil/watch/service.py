@@ -265,8 +265,10 @@ class WatchService:
         done: Future[None] = Future()
 
         def bring() -> None:
-            self._bring_in_line()
-            done.set_result(None)
+            try:
+                self._bring_in_line()
+            finally:
+                done.set_result(None)
 
         with self._lock:
             reached = self._soon(bring)

@@ -6,11 +6,14 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import rtsp_server
+from films import shoot
 from judging import SAMPLING, TASK
 from scripted_server import ScriptedServer
 from vigil.errors import UsageError
@@ -111,6 +114,45 @@ def test_a_paused_camera_closes_its_event_keeps_its_state_and_goes_on_when_resum
         watches = store.sessions("a.mp4")
         assert [watch.ended_because for watch in watches] == ["ended", "paused"]
         assert all(store.session_log(watch)[0] for watch in watches)
+
+
+def test_a_paused_camera_is_let_go_of_and_keeps_its_clock(server: ScriptedServer, tmp_path: Path) -> None:
+    path = tmp_path / "door.mp4"
+    shoot(path, frames=250, options={"g": "25", "bf": "0"}, container_options={"movflags": "faststart"})
+    notes = Notes()
+
+    async def run(camera: rtsp_server.Running, store: Store) -> Summary:
+        address, port = camera.address(), urlsplit(camera.address()).port or 0
+        async with running(server, find_sources([address]), notes, store=store, realtime=False) as (watch, task):
+            (state,) = watch.states.values()
+            await until(lambda: state.judged >= 1)
+            assert connections(port) == 1
+            watch.pause(state.name)
+            await until(lambda: connections(port) == 0)
+            paused_s = state.position_s
+            await asyncio.sleep(1.0)
+            assert state.stage is Stage.PAUSED and state.position_s == paused_s
+            watch.resume(state.name)
+            judged = state.judged
+            await until(lambda: state.judged > judged)
+            assert connections(port) == 1 and state.connections == 2
+            assert state.position_s > paused_s + 1.0
+            watch.stop()
+            return await task
+
+    with rtsp_server.running(path) as camera, Store.open(tmp_path / "events.db") as store:
+        summary = asyncio.run(run(camera, store))
+        watches = store.sessions(summary.sources[0].name)
+        assert len({watch.epoch_s for watch in watches}) == 1 and len(watches) == 2
+    assert summary.unaccounted == 0
+    times = [judged.end_s for judged in notes.told_]
+    assert times == sorted(times)
+
+
+def connections(port: int) -> int:
+    """Connections of this process's machine to a port here."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(line[2].partition(":")[2], 16) == port and line[3] == "01" for line in lines)
 
 
 def test_a_removed_camera_is_gone_its_event_closed_and_its_windows_counted(
