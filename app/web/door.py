@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from app.web.access import AUTH_VARIABLE, check_host, read_users
@@ -30,6 +31,9 @@ EXAMPLES = f"""examples:
   python web.py --host 0.0.0.0 --auth users.txt      users.txt holds name:password, one a line (chmod 600)
   {AUTH_VARIABLE}=name:password python web.py --host 0.0.0.0
 """
+
+LIVE_FPS = 5.0
+"""Live pictures a second in the watch room, unless the settings say otherwise (docs/web-live-pictures.md)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,7 +93,7 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
         status=StatusBoard(endpoint, settings),
         uploads=uploads,
         allowed=AllowedCameras.of(_cameras(settings), options.allow_cameras, every=options.allow_any_camera),
-        service=WatchService(settings, api_key=api_key),
+        service=WatchService(replace(settings, preview_fps=settings.preview_fps or LIVE_FPS), api_key=api_key),
     )
     try:
         app = build_app(context)

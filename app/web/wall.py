@@ -108,9 +108,7 @@ class Wall:
         return f"{self._board.version}/{self._board.events_version}/{hash(told)}"
 
     def _shots(self) -> list[tuple[str, tuple[bytes, float] | None]]:
-        # Until the service gives previews.
-        preview = getattr(self._service, "preview", lambda name: None)
-        return [(state.name, preview(state.name)) for state in self._service.states()]
+        return [(state.name, self._service.preview(state.name)) for state in self._service.states()]
 
     def _strip(self, name: str) -> tuple[float, str] | None:
         known_s = self._board.last_known_s(name)

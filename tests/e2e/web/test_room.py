@@ -1,0 +1,252 @@
+"""The watch room and the review in a real Chromium: cameras that stream, events that happen, are opened and marked."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from browsing import PHONE, Site, Visitors, site_at
+from rtsp_server import Running, running
+from watching import bright_server, film
+
+pytestmark = pytest.mark.e2e
+SLOW_MS = 60_000
+"""A camera plays 24 s in a loop; its bright seconds come round once in it."""
+
+TWICE_MS = 30_000
+
+
+@pytest.fixture(scope="module")
+def cameras(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Two cameras, each bright for some seconds of every 20."""
+    folder = tmp_path_factory.mktemp("films")
+    size_wh = (640, 360)
+    door = film(folder / "door.mp4", seconds=20, bright=[(6, 11)], fps=10, size_wh=size_wh)
+    yard = film(folder / "yard.mp4", seconds=20, bright=[(9, 14)], fps=10, size_wh=size_wh)
+    with running(door, yard) as camera:
+        yield camera
+
+
+@pytest.fixture(scope="module")
+def room(cameras: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The pages, watching the door; the yard may be added."""
+    folder = tmp_path_factory.mktemp("room")
+    config = folder / "watch.yaml"
+    config.write_text(
+        f"sources: ['{cameras.address('door', login='')}']\nkeep_frames: true\nevents: {{quiet_s: 3.0}}\n"
+    )
+    words = ("--model", "tiny", "--task", "fight_en", "--config", str(config), "--allow-camera", "127.0.0.1")
+    with bright_server() as server, site_at(server.url, *words, folder=folder) as site:
+        yield site
+
+
+@pytest.fixture
+def page(room: Site, visitors: Visitors) -> Iterator[Page]:
+    """A visitor in the watch room whose browser has nothing to complain about in the end."""
+    visitors.complaints.clear()
+    opened = visitors.visit(room.url)
+    go(opened, "room")
+    yield opened
+    opened.context.close()
+    assert visitors.complaints == []
+
+
+def go(page: Page, tab: str) -> None:
+    page.click(f"#tab-{tab}-button")
+
+
+def card(page: Page, name: str) -> Locator:
+    return page.locator(f".room-card[data-camera$='/{name}']")
+
+
+def first_event(page: Page) -> Locator:
+    row = page.locator(".room-row").first
+    expect(row).to_be_visible(timeout=SLOW_MS)
+    return row
+
+
+def open_first(page: Page) -> None:
+    """Opens the newest event from the room, as a click on it does."""
+    first_event(page).click()
+    expect(page.locator("#review-detail .review-title")).to_contain_text("/door", timeout=TWICE_MS)
+
+
+def choose(page: Page, field: str, option: str) -> None:
+    page.click(f"#review-{field} input")
+    page.locator("[role=option]", has_text=option).filter(visible=True).last.click()
+
+
+def test_a_camera_is_seen_live_with_its_state_and_its_figures(page: Page, visitors: Visitors) -> None:
+    door = card(page, "door")
+    expect(door.locator(".room-stage")).to_have_text("watching", timeout=SLOW_MS)
+    picture = door.locator(".room-picture")
+    expect(picture).to_be_visible(timeout=TWICE_MS)
+    first = picture.get_attribute("src")
+    expect(picture).not_to_have_attribute("src", first or "")
+    expect(door.locator(".room-facts")).to_contain_text("lag", timeout=TWICE_MS)
+    expect(door.locator(".room-strip")).to_be_visible(timeout=TWICE_MS)
+    visitors.shoot(page, "room-live")
+
+
+def test_pictures_come_smoothly(page: Page) -> None:
+    picture = card(page, "door").locator(".room-picture")
+    expect(picture).to_be_visible(timeout=SLOW_MS)
+    shown = picture.evaluate(
+        """image => new Promise(done => {
+            let count = 0;
+            image.addEventListener('load', () => count++);
+            setTimeout(() => done(count), 4000);
+        })"""
+    )
+    assert shown >= 12, f"{shown} pictures in 4 s"
+
+
+def test_an_event_appears_rings_is_opened_marked_and_found_again(page: Page, visitors: Visitors) -> None:
+    rung = page.evaluate("window.vigilRung || 0")
+    row = first_event(page)
+    expect(row).to_contain_text("two people push", timeout=SLOW_MS)
+    page.wait_for_function(f"(window.vigilRung || 0) > {rung}", timeout=SLOW_MS)
+    expect(row.locator("img")).to_be_visible(timeout=SLOW_MS)
+    visitors.shoot(page, "room-event")
+    row.click()
+    detail = page.locator("#review-detail")
+    expect(detail.locator(".review-title")).to_contain_text("/door", timeout=TWICE_MS)
+    expect(detail.locator("#review-plot .js-plotly-plot, #review-plot .plot-container").first).to_be_visible()
+    page.fill("#review-note textarea, #review-note input", "只是光线")
+    page.click("#review-false_alarm")
+    expect(detail.locator(".mark-false_alarm")).to_be_visible()
+    expect(detail.locator("#review-marks")).to_contain_text("local")
+    picked = page.locator(".review-row[aria-selected=true]").get_attribute("data-event")
+    page.fill("#review-text textarea, #review-text input", "光线")
+    choose(page, "mark", "false alarm")
+    expect(page.locator(".review-row")).to_have_count(1)
+    assert page.locator(".review-row").get_attribute("data-event") == picked
+    visitors.shoot(page, "review-found-again")
+
+
+def test_the_clip_of_an_event_plays(page: Page, visitors: Visitors) -> None:
+    first_event(page)
+    go(page, "review")
+    page.locator(".review-row").last.click()
+    video = page.locator("#review-clip video")
+    expect(video).to_be_visible(timeout=SLOW_MS)
+    page.wait_for_function(
+        "() => { const v = document.querySelector('#review-clip video'); return v && v.currentTime > 0.5; }",
+        timeout=TWICE_MS,
+    )
+    expect(page.locator("#review-frames img").first).to_be_visible()
+    visitors.shoot(page, "review-clip")
+
+
+def test_the_keyboard_moves_and_marks(page: Page, visitors: Visitors) -> None:
+    first_event(page)
+    go(page, "review")
+    expect(page.locator(".review-row").first).to_be_visible()
+    page.keyboard.press("j")
+    expect(page.locator(".review-row[aria-selected=true]")).to_have_count(1)
+    expect(page.locator("#review-detail .review-title")).to_be_visible()
+    page.keyboard.press("u")
+    expect(page.locator("#review-marks .mark-unsure").first).to_be_visible()
+    page.keyboard.press("t")
+    expect(page.locator("#review-marks li .mark-badge").first).to_have_text("true")
+    page.keyboard.press("/")
+    page.keyboard.type("tfu")
+    assert page.locator("#review-text textarea, #review-text input").first.input_value() == "tfu"
+    expect(page.locator("#review-list .room-quiet")).to_contain_text("Nothing found")
+    visitors.shoot(page, "review-nothing-found")
+
+
+def test_a_camera_is_added_paused_resumed_and_removed(page: Page, cameras: Running, visitors: Visitors) -> None:
+    page.fill("#room-address textarea, #room-address input", cameras.address("yard"))
+    page.click("#room-add-button")
+    yard = card(page, "yard")
+    expect(yard.locator(".room-stage")).to_have_text("watching", timeout=SLOW_MS)
+    expect(yard.locator(".room-picture")).to_be_visible(timeout=TWICE_MS)
+    yard.get_by_text("Pause", exact=True).click()
+    expect(yard.locator(".room-stage")).to_have_text("paused")
+    visitors.shoot(page, "room-paused")
+    yard.get_by_text("Resume", exact=True).click()
+    expect(yard.locator(".room-stage")).to_have_text("watching", timeout=TWICE_MS)
+    page.once("dialog", lambda dialog: dialog.accept())
+    yard.get_by_text("Remove", exact=True).click()
+    expect(yard).to_have_count(0)
+
+
+@pytest.mark.parametrize("word", ["/etc/passwd", "rtsp://10.255.255.1/x"])
+def test_what_is_not_allowed_is_refused_with_a_reason(page: Page, visitors: Visitors, word: str) -> None:
+    page.fill("#room-address textarea, #room-address input", word)
+    page.click("#room-add-button")
+    expect(page.locator(".toast-body").first).to_contain_text("rtsp://" if word.startswith("rtsp") else "neither")
+    expect(page.locator(".room-card")).to_have_count(1)
+    visitors.shoot(page, "room-refused")
+
+
+def test_the_room_in_chinese(room: Site, visitors: Visitors) -> None:
+    page = visitors.visit(room.url, language="zh-CN")
+    go(page, "room")
+    expect(card(page, "door").locator(".room-stage")).to_have_text("值守中", timeout=SLOW_MS)
+    first_event(page)
+    visitors.shoot(page, "room-chinese")
+    open_first(page)
+    expect(page.locator("#review-detail")).to_contain_text("尚无人标记")
+    visitors.shoot(page, "review-chinese")
+    page.context.close()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_on_a_phone_nothing_is_wider_than_the_screen(room: Site, visitors: Visitors, dark: bool) -> None:
+    page = visitors.visit(room.url, size=PHONE, color_scheme="dark" if dark else "light")
+    if dark:
+        page.evaluate("document.body.classList.add('dark')")
+    open_room_on_phone(page)
+    expect(card(page, "door").locator(".room-picture")).to_be_visible(timeout=SLOW_MS)
+    first_event(page)
+    visitors.shoot(page, f"room-phone-{'dark' if dark else 'light'}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    first_event(page).click()
+    expect(page.locator("#review-detail .review-title")).to_be_visible(timeout=TWICE_MS)
+    page.wait_for_timeout(1500)
+    visitors.shoot(page, f"review-phone-{'dark' if dark else 'light'}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.context.close()
+
+
+def open_room_on_phone(page: Page) -> None:
+    """Narrow pages may keep tabs in a menu."""
+    tab = page.locator("#tab-room-button")
+    if not tab.is_visible():
+        page.locator(".overflow-menu button").first.click()
+        tab = page.get_by_role("button", name="Watch room").last
+    tab.click()
+
+
+def test_nobody_reaches_the_database_through_the_pages(room: Site, page: Page, tmp_path: Path) -> None:
+    database = room.log.parent / "events.db"
+    assert database.exists()
+    for path in (database, database.parent / "room.yaml", Path("/etc/passwd")):
+        answer = page.request.get(f"{room.url}en/gradio_api/file={path}")
+        assert answer.status in (403, 404)
+
+
+def test_the_page_says_when_the_endpoint_is_away_and_comes_back(
+    cameras: Running, visitors: Visitors, tmp_path: Path
+) -> None:
+    with bright_server() as server:
+        port = int(server.url.split(":")[2].split("/")[0])
+        words = ("--model", "tiny", "--task", "fight_en", "--allow-camera", "127.0.0.1")
+        url = server.url
+        site = site_at(url, *words, folder=tmp_path)
+        running_site = site.__enter__()
+    try:
+        page = visitors.visit(running_site.url)
+        go(page, "room")
+        expect(page.locator(".room-empty")).to_be_visible()
+        expect(page.locator(".room-problem")).to_contain_text("vllm.sh", timeout=TWICE_MS)
+        visitors.shoot(page, "room-endpoint-away")
+        with bright_server(port=port):
+            expect(page.locator(".room-problem")).to_be_hidden(timeout=SLOW_MS)
+            visitors.shoot(page, "room-empty")
+        page.context.close()
+    finally:
+        site.__exit__(None, None, None)
