@@ -110,8 +110,8 @@ def user_of(authorization: str, users: Mapping[str, str]) -> str | None:
         name, _, password = b64decode(encoded, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError, ValueError):
         return None
-    right = users.get(name, "\0")
-    return name if kind.lower() == "basic" and hmac.compare_digest(right.encode(), password.encode()) else None
+    is_right = hmac.compare_digest(users.get(name, "").encode(), password.encode())
+    return name if kind.lower() == "basic" and name in users and is_right else None
 
 
 def _host(header: str) -> str:

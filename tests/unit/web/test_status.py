@@ -1,0 +1,67 @@
+import asyncio
+from contextlib import suppress
+
+from app.web.language import translator
+from app.web.status import Status, StatusBoard, status_line
+
+from scripted_server import Reply, ScriptedServer
+from vigil.frames import Sampling
+from vigil.judge import Endpoint
+from vigil.judge.connection import ServedModel
+from vigil.manifest import Contract
+from vigil.tasks import load_task
+from vigil.watch import WatchSettings
+
+ALIAS = Contract.of(load_task("fight"), Sampling(max_pixels=12_288)).alias
+METRICS = b"""# HELP vllm:num_requests_running Number of requests
+vllm:num_requests_running{engine="0",model_name="tiny"} 3.0
+vllm:num_requests_waiting{engine="0",model_name="tiny"} 1.0
+vllm:num_requests_waiting_by_reason{engine="0"} 7.0
+"""
+
+
+def seen(server: ScriptedServer, **settings: str) -> Status:
+    async def ask() -> Status:
+        board = StatusBoard(Endpoint(url=server.url), WatchSettings(url=server.url, **settings))
+        job = asyncio.create_task(board.follow())
+        async with asyncio.timeout(5):
+            while not board.now.asked:
+                await asyncio.sleep(0.01)
+        job.cancel()
+        with suppress(asyncio.CancelledError):
+            await job
+        return board.now
+
+    return asyncio.run(ask())
+
+
+def test_a_server_that_is_up_tells_model_contract_and_load() -> None:
+    with ScriptedServer(models=["tiny", ALIAS]) as server:
+        server.routes["/metrics"] = Reply(body=METRICS)
+        status = seen(server)
+    assert status.is_up
+    assert [model.name for model in status.models] == ["tiny"]
+    assert status.load == (3, 1)
+
+
+def test_another_question_than_the_served_one_is_a_difference() -> None:
+    with ScriptedServer(models=["tiny", ALIAS]) as server:
+        assert seen(server, task="fall").differences is not None
+
+
+def test_a_server_that_is_gone_is_told_with_what_to_do() -> None:
+    with ScriptedServer() as server:
+        pass
+    status = seen(server)
+    assert not status.is_up
+    for language, words in (("en", "comes back by itself"), ("zh", "自动恢复")):
+        line = status_line(status, Endpoint(url=server.url), translator(language))  # type: ignore[arg-type]
+        assert "./vllm.sh MODEL_DIR" in line
+        assert words in line
+
+
+def test_what_a_server_says_is_never_html() -> None:
+    status = Status(models=(ServedModel(name="<b onclick=x>"),), asked=True, differences=('"><i>',))
+    line = status_line(status, Endpoint(), translator("en"))
+    assert "<b onclick" not in line
+    assert "<i>" not in line

@@ -1,0 +1,49 @@
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from app.web.until import until
+
+
+async def counting(closed: list[bool], *, pause_after: int = 10**9) -> AsyncIterator[int]:
+    try:
+        for number in range(1, 100):
+            if number > pause_after:
+                await asyncio.Event().wait()
+            yield number
+    finally:
+        closed.append(True)
+
+
+def test_everything_comes_when_nobody_stops() -> None:
+    async def run() -> list[int]:
+        return [piece async for piece in until(counting([]), asyncio.Event())]
+
+    assert asyncio.run(run()) == list(range(1, 100))
+
+
+def test_stop_ends_it_even_while_the_next_piece_is_awaited() -> None:
+    closed: list[bool] = []
+
+    async def run() -> list[int]:
+        stop, seen = asyncio.Event(), []
+        asyncio.get_running_loop().call_later(0.05, stop.set)
+        async for piece in until(counting(closed, pause_after=3), stop):
+            seen.append(piece)
+        return seen
+
+    assert asyncio.run(asyncio.wait_for(run(), 2)) == [1, 2, 3]
+    assert closed == [True]
+
+
+def test_an_error_of_the_stream_passes_through() -> None:
+    async def broken() -> AsyncIterator[int]:
+        yield 1
+        raise ValueError("gone")
+
+    async def run() -> None:
+        async for _ in until(broken(), asyncio.Event()):
+            pass
+
+    with pytest.raises(ValueError, match="gone"):
+        asyncio.run(run())

@@ -1,0 +1,94 @@
+import os
+import time
+from pathlib import Path
+
+import pytest
+from app.web.uploads import Uploads, look_into
+from PIL import Image
+
+from films import shoot
+from vigil.errors import SourceError
+from watching import film
+
+
+@pytest.fixture
+def uploads(tmp_path: Path) -> Uploads:
+    return Uploads.make(tmp_path / "kept", keep_s=60)
+
+
+def picture(path: Path, **options: object) -> Path:
+    Image.new("RGB", (64, 48), "red").save(path, format="PNG", **options)  # type: ignore[arg-type]
+    return path
+
+
+def test_a_file_is_what_it_holds(tmp_path: Path) -> None:
+    assert look_into(picture(tmp_path / "clip.mp4")).kind == "picture"
+    assert look_into(film(tmp_path / "film.mp4", seconds=1).rename(tmp_path / "photo.jpg")).kind == "video"
+    (tmp_path / "camera.png").write_text("rtsp://127.0.0.1/yard\n")
+    seen = look_into(tmp_path / "camera.png")
+    assert seen.kind == "camera"
+    assert seen.address is not None
+    assert seen.address.location == "rtsp://127.0.0.1/yard"
+
+
+def test_only_what_browsers_play_is_called_playable(tmp_path: Path) -> None:
+    assert look_into(film(tmp_path / "film.mp4", seconds=1)).is_playable
+    shoot(tmp_path / "old.avi", format="avi", codec="mpeg4", frames=30)
+    assert not look_into(tmp_path / "old.avi").is_playable
+
+
+def test_a_picture_that_moves_is_a_video(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "green", "blue", "white")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=500)
+    assert look_into(tmp_path / "a.gif").kind == "video"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("empty.png", b""),
+        ("noise.mp4", os.urandom(5000)),
+        ("page.html", b"<script>alert(1)</script>"),
+        ("list.m3u8", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n"),
+        ("picture.svg", b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"),
+        ("cut.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 40),
+        ("camera.txt", b"file:///etc/passwd"),
+    ],
+)
+def test_anything_else_is_refused_without_showing_our_paths(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(SourceError) as refused:
+        look_into(tmp_path / name)
+    assert str(tmp_path) not in str(refused.value)
+
+
+def test_a_name_is_never_a_path(uploads: Uploads, tmp_path: Path) -> None:
+    sent = picture(tmp_path / "<img src=x>.html")
+    mine = uploads.visitor_folder()
+    kept = uploads.take(sent, mine)
+    assert kept.name == "<img src=x>.html"
+    assert kept.path.parent == mine
+    assert kept.path.suffix == ".png"
+    assert "img" not in kept.path.name
+
+
+def test_folders_of_visitors_are_their_own(uploads: Uploads) -> None:
+    first, second = uploads.visitor_folder(), uploads.visitor_folder()
+    assert first != second
+    assert uploads.folder.stat().st_mode & 0o077 == 0
+    assert len(first.name) >= 20
+
+
+def test_old_files_go_and_what_is_used_stays(uploads: Uploads, tmp_path: Path) -> None:
+    first, second = uploads.visitor_folder(), uploads.visitor_folder()
+    old = uploads.take(picture(tmp_path / "a.png"), first)
+    used = uploads.take(picture(tmp_path / "b.png"), second)
+    long_ago = time.time() - 100
+    for path in (old.path, used.path, first):
+        os.utime(path, (long_ago, long_ago))
+    assert uploads.is_there(used)
+    assert uploads.sweep() == 1
+    assert not uploads.is_there(old)
+    assert used.path.exists()
+    uploads.remove()
+    assert not uploads.folder.exists()
