@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,10 +14,14 @@ from watching import bright_server, film
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
+def examples() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (DOCS / "watch.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
 def test_the_watch_of_a_dozen_lines_tells_of_an_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    [code] = re.findall(r"```python\n(.*?)```", (DOCS / "watch.md").read_text(encoding="utf-8"), re.DOTALL)
+    (code,) = (code for code in examples() if "asyncio.run" in code)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clips").mkdir()
     film(tmp_path / "clips" / "a.mp4", seconds=24, bright=[(6, 12)])
@@ -26,3 +31,19 @@ def test_the_watch_of_a_dozen_lines_tells_of_an_event(
         exec(code.replace("http://127.0.0.1:8000/v1", server.url), {"__name__": "example"})
     told = capsys.readouterr().out
     assert "opened a.mp4 high" in told and "1 events 0 windows unaccounted for" in told
+
+
+def test_the_watch_beside_a_program_is_steered_and_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,) = (code for code in examples() if "WatchService" in code)
+    monkeypatch.chdir(tmp_path)
+    with bright_server() as server:
+        code = code.replace('"preview_fps=5"', f'"preview_fps=5", "url={server.url}"').replace(
+            "10.0.0.7", "127.0.0.1:9"
+        )
+        names: dict[str, Any] = {"__name__": "example"}
+        exec(code, names)
+    told = capsys.readouterr().out
+    assert "door" in told and "secret" not in told
+    assert names["service"].watch is None and (tmp_path / "outputs" / "watch" / "room.yaml").exists()
