@@ -61,6 +61,7 @@ class Roster:
         self._loaded = False
         self._configured: dict[str, Address] = {}
         self._added: dict[str, Address] = {}
+        self._away: list[Added] = []
         self._removed: set[str] = set()
         self._paused: set[str] = set()
 
@@ -74,7 +75,9 @@ class Roster:
             kept = self._read()
             self._removed = set(kept.removed)
             for added in kept.added:
-                self._added |= {a.name: a for a in self._found([added.location], warnings, name=added.name)}
+                found = self._found([added.location], warnings)
+                self._away += [added] * (not found)
+                self._take_back(added, found)
             self.warnings = tuple(warnings)
             self._loaded = True
 
@@ -144,11 +147,18 @@ class Roster:
         self._added[named.name] = named
         return named.name
 
-    def _found(self, words: Sequence[str], warnings: list[str], *, name: str = "") -> list[Address]:
+    def _take_back(self, added: Added, found: Sequence[Address]) -> None:
+        """Wants a remembered camera, unless the configuration names it by now; its name may be taken by now, too."""
+        known = {_identity(address) for address in (*self._configured.values(), *self._added.values())}
+        for address in found[:1]:
+            if _identity(address) not in known:
+                name = _free(added.name, {*self._configured, *self._added})
+                self._added[name] = replace(address, name=name)
+
+    def _found(self, words: Sequence[str], warnings: list[str]) -> list[Address]:
         """What can be found now: one file that is away must not keep the other cameras unwatched."""
         there = [word for word in words if _can_be_found(word, warnings)]
-        found = find_sources(there) if there else []
-        return [replace(address, name=name) for address in found] if name else found
+        return find_sources(there) if there else []
 
     def _read(self) -> Remembered:
         if self.file is None or not self.file.exists():
@@ -158,7 +168,9 @@ class Roster:
     def _write(self) -> None:
         if self.file is None:
             return
-        added = [{"name": address.name, "location": address.location} for address in self._added.values()]
+        # What cannot be found today, as a file on a disk that is not mounted, is not forgotten for that.
+        kept: list[Address | Added] = [*self._added.values(), *self._away]
+        added = [{"name": each.name, "location": each.location} for each in kept]
         text = HEAD + _dump({"added": added, "removed": sorted(self._removed)})
         partial = self.file.with_name(f"{self.file.name}.partial")
         try:
