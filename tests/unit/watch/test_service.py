@@ -13,14 +13,13 @@ import pytest
 
 from judging import SAMPLING, TASK
 from scripted_server import ScriptedServer
-from vigil.errors import ConfigError, SourceError, StoreError, UsageError, VigilError
+from vigil.errors import ConfigError, SourceError, UsageError, VigilError
 from vigil.events.change import Change
 from vigil.events.rules import EventRules
 from vigil.frames import decode_jpeg
 from vigil.manifest import Contract, Manifest
 from vigil.store import Store
 from vigil.watch import WatchService, WatchSettings
-from vigil.watch.roster import Roster
 from vigil.watch.settings import Clips
 from vigil.watch.state import SourceState, Stage
 from watching import Notes, bright_server, film
@@ -222,46 +221,6 @@ def test_a_damaged_memory_is_told_left_as_it_is_and_read_when_it_is_mended(
         room.write_text("added: [{name: door, location: 'rtsp://127.0.0.1:9/door'}]")
         until(lambda: service.problem == "")
         assert [state.name for state in service.states()] == ["door"]
-
-
-def test_a_source_that_is_away_is_told_and_keeps_no_other_from_being_watched(tmp_path: Path, bright: Path) -> None:
-    roster = Roster([str(tmp_path / "away.mp4"), str(bright)], file=None)
-    assert [address.name for address in roster.addresses] == ["a.mp4"]
-    assert "away.mp4" in roster.warnings[0]
-
-
-def test_what_is_remembered_makes_way_for_a_configuration_that_names_it_by_now(tmp_path: Path) -> None:
-    file = tmp_path / "room.yaml"
-    first = Roster([], file=file)
-    first.add("rtsp://10.0.0.7/1")
-    first.add("rtsp://10.0.0.8/1", name="rtsp://10.0.0.9/1")
-    first.remove("rtsp://10.0.0.7/1")
-    first.add("rtsp://10.0.0.7/1")
-    again = Roster(["rtsp://10.0.0.7/1", "rtsp://10.0.0.9/1"], file=file)
-    assert {address.name: address.location for address in again.addresses} == {
-        "rtsp://10.0.0.7/1": "rtsp://10.0.0.7/1",
-        "rtsp://10.0.0.9/1": "rtsp://10.0.0.9/1",
-        "rtsp://10.0.0.9/1 (2)": "rtsp://10.0.0.8/1",
-    }
-
-
-def test_a_remembered_file_that_is_away_today_is_not_forgotten(tmp_path: Path, bright: Path) -> None:
-    file = tmp_path / "room.yaml"
-    Roster([], file=file).add(str(bright))
-    bright.rename(tmp_path / "elsewhere.mp4")
-    today = Roster([], file=file)
-    assert today.addresses == [] and "a.mp4" in today.warnings[0]
-    today.add("rtsp://10.0.0.7/1")
-    (tmp_path / "elsewhere.mp4").rename(bright)
-    assert [address.name for address in Roster([], file=file).addresses] == ["rtsp://10.0.0.7/1", "a.mp4"]
-
-
-def test_a_memory_that_cannot_be_written_is_told_and_the_camera_is_watched_anyway(tmp_path: Path) -> None:
-    (tmp_path / "room.yaml.partial").mkdir()
-    roster = Roster([], file=tmp_path / "room.yaml")
-    with pytest.raises(StoreError, match="cannot be remembered"):
-        roster.add("rtsp://10.0.0.7/1")
-    assert len(roster.addresses) == 1
 
 
 def test_an_observer_that_fails_or_stops_the_service_harms_nobody(

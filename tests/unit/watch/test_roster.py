@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from vigil.errors import StoreError
+from vigil.watch.roster import Roster
+from watching import film
+
+
+@pytest.fixture
+def bright(tmp_path: Path) -> Path:
+    return film(tmp_path / "a.mp4", seconds=1, size_wh=(64, 64))
+
+
+def test_a_source_that_is_away_is_told_and_keeps_no_other_from_being_watched(tmp_path: Path, bright: Path) -> None:
+    roster = Roster([str(tmp_path / "away.mp4"), str(bright)], file=None)
+    assert [address.name for address in roster.addresses] == ["a.mp4"]
+    assert "away.mp4" in roster.warnings[0]
+
+
+def test_what_is_remembered_makes_way_for_a_configuration_that_names_it_by_now(tmp_path: Path) -> None:
+    file = tmp_path / "room.yaml"
+    first = Roster([], file=file)
+    first.add("rtsp://10.0.0.7/1")
+    first.add("rtsp://10.0.0.8/1", name="rtsp://10.0.0.9/1")
+    first.remove("rtsp://10.0.0.7/1")
+    first.add("rtsp://10.0.0.7/1")
+    again = Roster(["rtsp://10.0.0.7/1", "rtsp://10.0.0.9/1"], file=file)
+    assert {address.name: address.location for address in again.addresses} == {
+        "rtsp://10.0.0.7/1": "rtsp://10.0.0.7/1",
+        "rtsp://10.0.0.9/1": "rtsp://10.0.0.9/1",
+        "rtsp://10.0.0.9/1 (2)": "rtsp://10.0.0.8/1",
+    }
+
+
+def test_a_remembered_file_that_is_away_today_is_not_forgotten(tmp_path: Path, bright: Path) -> None:
+    file = tmp_path / "room.yaml"
+    Roster([], file=file).add(str(bright))
+    bright.rename(tmp_path / "elsewhere.mp4")
+    today = Roster([], file=file)
+    assert today.addresses == [] and "a.mp4" in today.warnings[0]
+    today.add("rtsp://10.0.0.7/1")
+    (tmp_path / "elsewhere.mp4").rename(bright)
+    assert [address.name for address in Roster([], file=file).addresses] == ["rtsp://10.0.0.7/1", "a.mp4"]
+
+
+def test_a_memory_that_cannot_be_written_is_told_and_the_camera_is_watched_anyway(tmp_path: Path) -> None:
+    (tmp_path / "room.yaml.partial").mkdir()
+    roster = Roster([], file=tmp_path / "room.yaml")
+    with pytest.raises(StoreError, match="cannot be remembered"):
+        roster.add("rtsp://10.0.0.7/1")
+    assert len(roster.addresses) == 1
