@@ -20,6 +20,9 @@ from vigil.watch import Observer, SourceState
 SHOWN_S = 180.0
 """How much of the past a camera's strip shows."""
 
+LEAST_S = 30.0
+"""And how much at least, when the watch has just begun."""
+
 NEWEST = 30
 """Events in the list of the room; all others are in the review."""
 
@@ -105,5 +108,6 @@ class Board(Observer):
             if course is None or not course.judged:
                 return None
             shown = Course(course.judged, course.events)
-        to_s = max(shown.end_s, SHOWN_S)
-        return draw_strip(shown, from_s=to_s - SHOWN_S, to_s=to_s, size_wh=STRIP_WH, font_px=FONT_PX, tiers=self._tiers)
+        to_s = max(shown.end_s, LEAST_S)
+        from_s = max(0.0, to_s - SHOWN_S)
+        return draw_strip(shown, from_s=from_s, to_s=to_s, size_wh=STRIP_WH, font_px=FONT_PX, tiers=self._tiers)

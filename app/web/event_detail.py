@@ -1,5 +1,6 @@
 """One event opened: its facts, its marks, its files; everything that is not ours is escaped."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -18,6 +19,9 @@ from vigil.store import MediaFile, Store
 
 MARGIN_S = 30.0
 """Seconds before and after an event whose probability is shown with it."""
+
+CLIP_WITHIN_S = 60.0
+"""A clip is there so soon after the end of its event, or never."""
 
 MOST_FRAMES = 60
 
@@ -39,14 +43,14 @@ def open_event(store: Store, event_id: str, context: SiteContext) -> Detail:
     """Everything of one event; raises UsageError when it is gone."""
     event = store.event(event_id)
     files = [file for file in store.media(event.id) if file.path.exists() and is_servable(file.path, context)]
-    marks = store.marks(event.id)
+    marks, clip = store.marks(event.id), _only(files, "clips")
     judged = store.verdicts_around(event, margin_s=MARGIN_S)
     return Detail(
-        facts=facts_html(event, context.t),
+        facts=facts_html(event, context.t, is_growing=_is_growing(event, has_clip=clip is not None)),
         marks=marks_html(marks, context.t),
-        clip=_only(files, "clips"),
+        clip=clip,
         snapshot=_only(files, "snapshots"),
-        frames=_frames(files, event, context.t),
+        frames=_frames(files, event),
         figure=probability.figure(event, judged, tiers=context.settings.events.tiers, t=context.t),
         note=marks[-1].note if marks else "",
     )
@@ -56,7 +60,7 @@ def _only(files: Sequence[MediaFile], kind: str) -> str | None:
     return next((str(file.path.resolve()) for file in files if file.kind == kind), None)
 
 
-def _frames(files: Sequence[MediaFile], event: Event, t: Translator) -> list[tuple[str, str]]:
+def _frames(files: Sequence[MediaFile], event: Event) -> list[tuple[str, str]]:
     """The kept frames of the event's windows, each with its window's time and probability."""
     windows = {f"{evidence.window:06d}": evidence for evidence in event.windows}
     shown: list[tuple[str, str]] = []
@@ -64,7 +68,7 @@ def _frames(files: Sequence[MediaFile], event: Event, t: Translator) -> list[tup
         evidence = windows.get(folder.name)
         known = evidence is not None and evidence.p_alarm is not None
         caption = f"{evidence.start_s:.1f} s" if evidence else folder.name
-        caption += f", {t('room.p')} {evidence.p_alarm:.2f}" if evidence and known else ""
+        caption += f" · {evidence.p_alarm:.2f}" if evidence and known else ""
         shown += [(str(path.resolve()), caption) for path in _in_order(folder)]
     return shown[:MOST_FRAMES]
 
@@ -73,8 +77,15 @@ def _in_order(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.jpg"), key=lambda path: (len(path.name), path.name))
 
 
-def facts_html(event: Event, t: Translator) -> str:
-    """What is known of an event, as HTML."""
+def _is_growing(event: Event, *, has_clip: bool) -> bool:
+    """Whether there will soon be more to show: it goes on, or has just ended and its clip is being cut."""
+    if event.end_s is None:
+        return True
+    return not has_clip and event.epoch_s is not None and time.time() - event.epoch_s - event.end_s < CLIP_WITHIN_S
+
+
+def facts_html(event: Event, t: Translator, *, is_growing: bool = False) -> str:
+    """What is known of an event, as HTML; one that grows is marked, so that the page looks again."""
     after = "" if event.announced_s is None else t("room.seconds", seconds=f"{event.announced_s - event.onset_s:.1f}")
     pairs = [
         (t("review.when"), moments.happened(event)),
@@ -86,9 +97,10 @@ def facts_html(event: Event, t: Translator) -> str:
         (t("review.id"), event.id),
     ]
     told = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs if value)
+    growing = " data-growing" if is_growing else ""
     words = f'<p class="review-words">{escape(event.text)}</p>' if event.text else ""
     return (
-        f'<h3 class="review-title">{tier_badge(event, t)} {escape(event.source)}</h3>{words}'
+        f'<h3 class="review-title"{growing}>{tier_badge(event, t)} {escape(event.source)}</h3>{words}'
         f'<dl class="room-facts">{told}</dl>'
     )
 

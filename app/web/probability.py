@@ -68,7 +68,13 @@ def _laid_out(made: go.Figure, known: Sequence[tuple[float, float | None]], t: T
         font={"color": INK},
         showlegend=False,
         xaxis={"tickvals": seconds, "ticktext": [clock(second) for second in seconds], "showgrid": False},
-        yaxis={"range": [0, 1.03], "title": t("review.probability"), "gridcolor": "rgba(124,135,148,.25)"},
+        yaxis={
+            "range": [0, 1.03],
+            "title": t("review.probability"),
+            "gridcolor": "rgba(124,135,148,.25)",
+            "zeroline": False,
+            "dtick": 0.25,
+        },
     )
     return made
 

@@ -12,7 +12,7 @@ import gradio as gr
 
 from app.web import events_found
 from app.web.context import SiteContext
-from app.web.event_detail import marks_html, open_event
+from app.web.event_detail import Detail, marks_html, open_event
 from app.web.events_found import Asked
 from app.web.history import store_of
 from app.web.language import Translator
@@ -87,8 +87,11 @@ class Review:
 
     @property
     def _opened(self) -> list[Any]:
-        parts = [self._hint, self._detail, self._facts, self._marks, self._note, self._clip]
-        return [self._picked, *parts, self._snapshot, self._frames, self._plot]
+        return [self._picked, self._hint, self._detail, self._marks, self._note, *self._growing]
+
+    @property
+    def _growing(self) -> list[Any]:
+        return [self._facts, self._clip, self._snapshot, self._frames, self._plot]
 
     def _connect(self, newer: gr.Button, older: gr.Button) -> None:
         asked = [self._number, *self._fields]
@@ -102,6 +105,7 @@ class Review:
         self._list.again(self._turn(0), asked, self._shown, **QUICK)
         self._list.again(self._sources, None, self._fields[1], **QUICK)
         self._list.pick(self._open, None, self._opened, **QUICK)
+        self._list.grow(self._look_again, None, self._growing, **QUICK)
         for word, button in zip(MARKS, self._buttons, strict=True):
             marking = button.click(self._mark(word), [self._picked, self._note], self._marks, **QUICK)
             marking.success(self._turn(0), asked, self._shown, **QUICK)
@@ -130,22 +134,19 @@ class Review:
 
     def _open(self, data: gr.EventData) -> list[Any]:
         event_id = str(data.id)
+        detail = self._opened_event(event_id)
+        shown = [gr.update(visible=False), gr.update(visible=True)]
+        return [event_id, *shown, detail.marks, detail.note, *_grown(detail)]
+
+    def _look_again(self, data: gr.EventData) -> list[Any]:
+        """Only what may have grown: a note that is being written stays."""
+        return _grown(self._opened_event(str(data.id)))
+
+    def _opened_event(self, event_id: str) -> Detail:
         try:
-            detail = open_event(self._store, event_id, self._context)
+            return open_event(self._store, event_id, self._context)
         except VigilError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        return [
-            event_id,
-            gr.update(visible=False),
-            gr.update(visible=True),
-            detail.facts,
-            detail.marks,
-            detail.note,
-            gr.update(value=detail.clip, visible=detail.clip is not None),
-            gr.update(value=detail.snapshot, visible=detail.snapshot is not None),
-            gr.update(value=detail.frames, visible=bool(detail.frames)),
-            detail.figure,
-        ]
 
     def _mark(self, word: MarkWord) -> Callable[..., str]:
         def mark(picked: str, note: str, request: gr.Request) -> str:
@@ -156,6 +157,16 @@ class Review:
             return marks_html(self._store.marks(picked), self._t)
 
         return mark
+
+
+def _grown(detail: Detail) -> list[Any]:
+    return [
+        detail.facts,
+        gr.update(value=detail.clip, visible=detail.clip is not None),
+        gr.update(value=detail.snapshot, visible=detail.snapshot is not None),
+        gr.update(value=detail.frames, visible=bool(detail.frames)),
+        detail.figure,
+    ]
 
 
 def _fields(t: Translator) -> list[Any]:

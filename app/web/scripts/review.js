@@ -73,6 +73,13 @@ watch("value", show);
 document.addEventListener("keydown", onKey);
 document.addEventListener("vigil-open-event", openWanted);
 
+// An event that goes on, or whose clip is being cut, is looked at again until it is whole.
+const growing = setInterval(() => {
+  if (!element.isConnected) clearInterval(growing);
+  else if (picked && element.offsetParent !== null && document.querySelector("#review-detail [data-growing]"))
+    trigger("grow", { id: picked });
+}, 4000);
+
 // Whenever the review comes into view it shows what is there now.
 new IntersectionObserver((seen) => {
   if (seen.some((one) => one.isIntersecting)) trigger("again");

@@ -124,8 +124,10 @@ const eventRow = (event) => {
   }
   const lines = make("span", "room-lines");
   const first = make("span", "room-first");
-  first.append(make("b", "room-tier", event.tier_text), make("span", "", event.source), make("time", "", event.when));
-  lines.append(first, make("span", "room-words", event.text), make("span", "room-lasts", event.lasts));
+  first.append(make("span", `tier-badge tier-${event.tier}`, event.tier_text), make("b", "", event.source));
+  const second = make("span", "room-first");
+  second.append(make("time", "", event.when), make("span", "room-lasts", event.lasts));
+  lines.append(first, second, make("span", "room-words", event.text));
   open.append(image, lines);
   row.append(open);
   return row;
@@ -187,7 +189,10 @@ const take = (news) => {
 const follow = async () => {
   while (element.isConnected) {
     asked.pictures = !document.hidden && root.offsetParent !== null;
-    const news = await server.look(asked);
+    const ask = () => server.look(asked);
+    // A browser opens six connections to a site in all: of its hidden pages only one waits at a time.
+    const alone = navigator.locks && !asked.pictures;
+    const news = await (alone ? navigator.locks.request("vigil-room", ask) : ask());
     root.classList.toggle("is-away", !news);
     if (news) take(news);
     else {

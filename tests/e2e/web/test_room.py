@@ -112,7 +112,7 @@ def test_an_event_appears_rings_is_opened_marked_and_found_again(page: Page, vis
     row.click()
     detail = page.locator("#review-detail")
     expect(detail.locator(".review-title")).to_contain_text("/door", timeout=TWICE_MS)
-    expect(detail.locator("#review-plot .js-plotly-plot, #review-plot .plot-container").first).to_be_visible()
+    expect(detail.locator("#review-plot .js-plotly-plot")).to_be_visible(timeout=TWICE_MS)
     page.fill("#review-note textarea, #review-note input", "只是光线")
     page.click("#review-false_alarm")
     expect(detail.locator(".mark-false_alarm")).to_be_visible()
