@@ -1,0 +1,97 @@
+"""A watch beside another program, steered from its threads, against a real vLLM and cameras that are processes."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtsp_server import running as camera
+from vigil.events.rules import EventRules, Tiers
+from vigil.frames import decode_jpeg
+from vigil.judge import Endpoint
+from vigil.sources.feed import FeedSettings
+from vigil.store import EventFilter, Store
+from vigil.watch import WatchService, WatchSettings
+from vigil.watch.settings import Clips
+from vigil.watch.state import Stage
+from watching import Notes, film
+
+pytestmark = pytest.mark.e2e
+
+QUICK = FeedSettings(open_timeout_s=2.0, read_timeout_s=2.0, first_retry_s=0.2, longest_retry_s=1.0)
+EVERYTHING = EventRules(k=1, n=1, stay=1e-9, tiers=Tiers(low=1e-9, medium=0.85, high=0.92))
+"""Whatever the model says is an event: what is tried here is what comes of events."""
+
+
+def until(happens: Callable[[], Any], *, within_s: float = 60.0) -> None:
+    give_up_s = time.monotonic() + within_s
+    while not happens():
+        assert time.monotonic() < give_up_s, "it did not happen in time"
+        time.sleep(0.05)
+
+
+@pytest.mark.timeout(280)
+def test_cameras_come_go_and_come_back_and_what_is_marked_is_found_again(endpoint: Endpoint, tmp_path: Path) -> None:
+    yard = film(tmp_path / "yard.mp4", seconds=20, bright=[(2, 18)], fps=25, size_wh=(320, 240))
+    settings = WatchSettings(
+        url=endpoint.url,
+        model=endpoint.model,
+        max_pixels=12_288,
+        store=str(tmp_path / "room" / "events.db"),
+        words="never",
+        feed=QUICK,
+        clips=Clips(before_s=1, after_s=0, most_s=4),
+        events=EVERYTHING,
+        preview_fps=5,
+        preview_px=160,
+    )
+    notes = Notes()
+    with camera(yard) as rtsp:
+        service = WatchService(settings, api_key=endpoint.api_key, observers=[notes])
+        service.start()
+        for name in ("door", "yard"):
+            service.add(rtsp.address(name), name=name)
+        until(lambda: all(state.judged and state.open_event for state in service.states()))
+        seen = look_at(service, "door", seconds=3.0)
+        assert 9 <= len(seen) <= 16 and decode_jpeg(seen[-1]).shape == (120, 160, 3)
+        service.pause("door")
+        until(lambda: any(change.kind == "closed" for change in notes.changes))
+        door, other = service.states()
+        assert (door.stage, other.stage) == (Stage.PAUSED, Stage.WATCHING)
+        judged = other.judged
+        until(lambda: service.states()[1].judged > judged)
+        assert service.states()[0].cut == door.cut
+        service.resume("door")
+        until(lambda: service.states()[0].judged > door.judged)
+        service.remove("yard")
+        watch = service.watch
+        service.stop()
+        assert watch is not None and all(state.cut == state.settled for state in watch.states.values())
+        again = WatchService(settings, api_key=endpoint.api_key)
+        again.start()
+        until(lambda: [state.name for state in again.states() if state.judged] == ["door"])
+        again.stop()
+    with Store.open(settings.store) as store:
+        found = store.find_events()
+        closed = {event.closed_because for event in found}
+        assert {"paused", "removed", "stopped"} <= closed and not store.open_events()
+        paused = next(event for event in found if event.closed_because == "paused")
+        assert {file.kind for file in store.media(paused.id)} == {"snapshots", "clips"}
+        store.mark(paused.id, "false_alarm", who="lena", note="nobody there")
+        assert [event.id for event in store.find_events(EventFilter(mark="false_alarm", text="NOBODY"))] == [paused.id]
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith(("read ", "watch"))]
+
+
+def look_at(service: WatchService, name: str, *, seconds: float) -> list[bytes]:
+    """The pictures that somebody sees who looks at a camera for a while."""
+    seen: dict[float, bytes] = {}
+    give_up_s = time.monotonic() + seconds
+    while time.monotonic() < give_up_s:
+        picture = service.preview(name)
+        if picture is not None:
+            seen[picture[1]] = picture[0]
+        time.sleep(0.02)
+    return list(seen.values())
