@@ -23,6 +23,7 @@ from vigil.errors import UsageError
 AUTH_VARIABLE = "VIGIL_WEB_AUTH"
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 SHORTEST_PASSWORD = 8
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
 WRONG_PASSWORD_S = 1.0
 """What a wrong password costs the one who tries, so that trying many takes long."""
 
@@ -89,6 +90,8 @@ class Gate:
 
     async def _refusal(self, scope: Scope) -> PlainTextResponse | None:
         headers = Headers(scope=scope)
+        if scope.get("method") not in READING and _is_foreign(headers):
+            return PlainTextResponse("another site may not use these pages\n", status_code=403)
         if not self._users:
             if _host(headers.get("host", "")) in LOCAL_HOSTS:
                 return None
@@ -112,6 +115,15 @@ def user_of(authorization: str, users: Mapping[str, str]) -> str | None:
         return None
     is_right = hmac.compare_digest(users.get(name, "").encode(), password.encode())
     return name if kind.lower() == "basic" and name in users and is_right else None
+
+
+def _is_foreign(headers: Headers) -> bool:
+    """Whether a page of another site sends this: a browser adds the password of its visitor to that too."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in {"same-origin", "none"}
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != headers.get("host")
 
 
 def _host(header: str) -> str:
