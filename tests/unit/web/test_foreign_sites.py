@@ -2,11 +2,10 @@ import asyncio
 
 import httpx
 import pytest
+from app.web.access import Gate
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
-
-from app.web.access import Gate
 
 
 def status_of(method: str, headers: dict[str, str]) -> int:
