@@ -87,7 +87,7 @@ def _chosen(context: SiteContext, questions: Sequence[Question], cameras: Sequen
                 label=t("analysis.source"),
                 elem_id="analysis-source",
             )
-            file = gr.File(label=t("analysis.file"), height=120, elem_id="analysis-file")
+            file = gr.File(label=t("analysis.source_file"), height=150, elem_id="analysis-file")
             names = [camera.name for camera in cameras]
             camera = gr.Dropdown(
                 names,
@@ -114,19 +114,31 @@ def _chosen(context: SiteContext, questions: Sequence[Question], cameras: Sequen
                 elem_id="analysis-preset",
             )
             question = gr.Textbox(label=t("analysis.question"), lines=3, max_lines=6, elem_id="analysis-question")
-            hint = gr.HTML("", elem_id="analysis-hint")
+            hint = gr.HTML("", elem_id="analysis-hint", apply_default_css=False)
+            gr.HTML(f"<p class='va-quiet'>{escape(_limits(context))}</p>", apply_default_css=False)
     return {
         "source": source, "file": file, "camera": camera, "webcam": webcam,
         "preset": preset, "question": question, "hint": hint,
     }  # fmt: skip
 
 
+def _limits(context: SiteContext) -> str:
+    minutes = f"{context.options.keep_uploads_s / 60:g}"
+    return context.t("analysis.file_hint", limit=context.options.upload_mb, minutes=minutes)
+
+
+def _heading(words: str) -> str:
+    return f'<h3 class="va-heading">{escape(words)}</h3>'
+
+
 def _results(t: Translator) -> dict[str, Any]:
     """What is there at the end."""
     with gr.Column(visible=False, elem_id="analysis-results") as results:
-        plot = gr.Plot(label=t("analysis.timeline"), elem_id="analysis-plot")
-        gr.HTML(f"<h3>{escape(t('analysis.events'))}</h3>")
-        events = gr.HTML("", elem_id="analysis-events")
+        gr.HTML(_heading(t("analysis.timeline")), apply_default_css=False)
+        plot = gr.Plot(show_label=False, elem_id="analysis-plot")
+        gr.HTML(_heading(t("analysis.events")), apply_default_css=False)
+        events = gr.HTML("", elem_id="analysis-events", apply_default_css=False)
+        gr.HTML(_heading(t("analysis.downloads")), apply_default_css=False)
         with gr.Row():
             jsonl = gr.DownloadButton(t("analysis.jsonl"), elem_id="analysis-jsonl")
             srt = gr.DownloadButton(t("analysis.srt"), elem_id="analysis-srt")

@@ -14,7 +14,8 @@ from vigil.report.strip import clock
 
 HEIGHT_PX = 300
 INK = "#7c8794"
-TICKS = 9
+MOST_TICKS = 10
+STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
 def figure(view: View, *, tiers: Tiers, t: Translator) -> go.Figure:
@@ -80,7 +81,8 @@ def _shade_events(made: go.Figure, view: View) -> None:
 
 
 def _laid_out(made: go.Figure, end_s: float, t: Translator) -> go.Figure:
-    seconds = [number * max(end_s, 1.0) / (TICKS - 1) for number in range(TICKS)]
+    step_s = next((step for step in STEPS_S if end_s / step <= MOST_TICKS), STEPS_S[-1])
+    seconds = [number * step_s for number in range(int(end_s / step_s) + 1)]
     made.update_layout(
         height=HEIGHT_PX,
         margin={"l": 48, "r": 64, "t": 12, "b": 40},

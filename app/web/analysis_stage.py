@@ -28,7 +28,7 @@ SCRIPT = (SCRIPTS / "analysis.js").read_text(encoding="utf-8")
 MOST_ROWS = 400
 """Windows of a camera that the page holds; the downloads hold them all."""
 
-WORDS = ("empty", "now", "none_yet", "seek", "list", "strip", "cannot_play", "waiting_words", "live_at", "behind")
+WORDS = ("empty", "none_yet", "seek", "list", "strip", "cannot_play", "waiting_words", "live_at", "live_hint")
 
 SKELETON = """
 <div class="va">

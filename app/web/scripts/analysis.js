@@ -170,6 +170,8 @@ const follow = () => {
 
 const begin = () => {
   run = state.run;
+  const tools = document.getElementById("analysis-buttons");
+  if (tools) tools.scrollIntoView({ block: "start", behavior: "smooth" });
   drawn = new Map();
   marked = null;
   list.replaceChildren();
@@ -246,5 +248,8 @@ const beat = setInterval(() => {
     mark(shownSecond());
   }
 }, 250);
+const live = document.getElementById("analysis-live");
+if (live) live.title = words.live_hint;
+strip.setAttribute("aria-label", words.strip);
 watch("value", draw);
 draw();

@@ -1,0 +1,325 @@
+"""The analysis of videos and cameras in a real Chromium: every source, both modes, and what breaks."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+import rtsp_server
+from browsing import PHONE, Site, Visitors, chromium, site_at
+from scripted_server import Reply, Request, ScriptedServer, stream
+from vigil.serving.process import free_port
+from watching import SAYS_YES, bright_server, film, is_bright, look
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+STRIDE_S = 2.0
+LATE_S = 1.0
+NOT_HTML = '<img src=x onerror="window.broken = true"> <b>two</b> people push'
+
+
+@pytest.fixture(scope="module")
+def thirty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of 30 s, bright in its second third."""
+    return film(tmp_path_factory.mktemp("film") / "thirty.mp4", seconds=30, bright=[(10, 20)])
+
+
+@pytest.fixture(scope="module")
+def scripted() -> Iterator[ScriptedServer]:
+    """A server that calls bright windows an alarm, and puts them into words that look like HTML."""
+    with bright_server() as running:
+        running.routes["/tokenize"] = tokens
+        running.default = lambda request: (
+            stream("Yes", NOT_HTML, logprobs=SAYS_YES)
+            if request.body.get("stream") and is_bright(request)
+            else look(request)
+        )
+        yield running
+
+
+@pytest.fixture(scope="module")
+def scripted_site(scripted: ScriptedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The pages before the scripted server."""
+    with site_at(scripted.url, "--model", "tiny", folder=tmp_path_factory.mktemp("scripted")) as running:
+        yield running
+
+
+def tokens(request: Request) -> Reply:
+    """Each verdict word of `configs/tasks` is one token."""
+    return Reply(body={"tokens": [7 if request.body["prompt"] in {"是的", "Yes", "yes"} else 9]})
+
+
+def opened(visitors: Visitors, site: Site, **more: object) -> Page:
+    page = visitors.visit(site.url, **more)  # type: ignore[arg-type]
+    page.locator("[role=tab]").nth(1).click()
+    expect(page.locator("#analysis-question textarea")).not_to_have_value("")
+    return page
+
+
+def choose(page: Page, path: Path) -> None:
+    page.locator("#analysis-file input[type=file]").set_input_files(str(path))
+    expect(page.locator("#analysis-file")).to_contain_text(path.stem[:8])
+
+
+def start(page: Page) -> None:
+    page.locator("#analysis-start").click()
+
+
+def rows(page: Page) -> list[tuple[float, str]]:
+    """Start and kind of every window that is listed."""
+    found = page.eval_on_selector_all(".va-row", "all => all.map(row => [Number(row.dataset.second), row.className])")
+    return [(second, re.sub(r".*is-(\w+).*", r"\1", kind)) for second, kind in found]
+
+
+def until_done(page: Page, *, limit_s: float = 60) -> None:
+    expect(page.locator("#analysis-jsonl")).to_be_visible(timeout=limit_s * 1000)
+
+
+def position(page: Page) -> float:
+    return float(page.eval_on_selector(".va-video", "video => video.currentTime"))
+
+
+def test_a_video_is_judged_window_by_window_and_a_click_leads_there(
+    site: Site, visitors: Visitors, thirty: Path, tmp_path: Path
+) -> None:
+    page = opened(visitors, site)
+    choose(page, thirty)
+    began_s = time.monotonic()
+    start(page)
+    page.locator(".va-row").first.wait_for()
+    first_s = time.monotonic() - began_s
+    visitors.shoot(page, "analysis-first-verdicts")
+    until_done(page)
+    print(f"first verdict after {first_s:.2f} s, all after {time.monotonic() - began_s:.2f} s")
+    assert first_s < 3.0
+    assert [second for second, _ in rows(page)] == [*(2.0 * k for k in range(14)), 27.0]
+    assert page.eval_on_selector(".va-video", "video => video.error === null && video.duration > 29")
+    page.eval_on_selector(".va-video", "video => video.pause()")
+    page.locator(".va-window").nth(6).click()
+    expect(page.locator(".va-row").nth(6)).to_have_attribute("aria-current", "true")
+    assert position(page) == pytest.approx(12.0, abs=0.1)
+    expect(page.locator("#analysis-plot .js-plotly-plot")).to_be_visible()
+    visitors.shoot(page, "analysis-done")
+    page.locator("#analysis-results").scroll_into_view_if_needed()
+    visitors.shoot(page, "analysis-results")
+    downloads_open(page, tmp_path)
+    assert visitors.complaints == []
+
+
+def downloads_open(page: Page, folder: Path) -> None:
+    """Fetches the three files and looks into each."""
+    lines = [json.loads(line) for line in downloaded(page, "jsonl", folder).read_text().splitlines()]
+    assert len([line for line in lines if "outcome" in line]) == 15
+    assert downloaded(page, "srt", folder).read_text().startswith("1\n00:00:00,000 --> ")
+    page.locator("#analysis-draw").click()
+    expect(page.locator("#analysis-film")).to_be_visible(timeout=60_000)
+    with av.open(str(downloaded(page, "film", folder))) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 240
+
+
+def downloaded(page: Page, name: str, folder: Path) -> Path:
+    with page.expect_download() as waiting:
+        page.locator(f"#analysis-{name}").click()
+    path = folder / waiting.value.suggested_filename
+    waiting.value.save_as(path)
+    assert path.name.startswith("analysis.")
+    return path
+
+
+def test_live_goes_on_from_the_player_and_back_to_every_window(site: Site, visitors: Visitors, thirty: Path) -> None:
+    page = opened(visitors, site)
+    choose(page, thirty)
+    start(page)
+    until_done(page)
+    page.eval_on_selector(".va-video", "video => { video.currentTime = 9 }")
+    page.locator("#analysis-live").click()
+    expect(page.locator(".va-live")).to_be_visible()
+    page.wait_for_function(
+        "document.querySelectorAll('.va-row').length < 15 && document.querySelectorAll('.va-row').length > 5"
+    )
+    assert rows(page)[-1][0] <= 10.0
+    late_s = [lateness(page) for _ in range(40)]
+    print(f"live: newest verdict at most {max(late_s):.2f} s behind the picture")
+    visitors.shoot(page, "analysis-live")
+    assert max(late_s) <= STRIDE_S + LATE_S
+    assert "dropped" in page.locator(".va-facts").inner_text()
+    page.locator("#analysis-live").click()
+    until_done(page)
+    expect(page.locator(".va-live")).to_be_hidden()
+    assert [second for second, _ in rows(page)] == [*(2.0 * k for k in range(14)), 27.0]
+    visitors.shoot(page, "analysis-back-from-live")
+
+
+def lateness(page: Page) -> float:
+    """Seconds from the end of the newest window with a verdict to the picture that is shown; a look every 0.2 s."""
+    page.wait_for_timeout(200)
+    return float(
+        page.evaluate(
+            """() => {
+              const times = [...document.querySelectorAll('.va-time')];
+              const end = times[times.length - 1].textContent.split('–')[1];
+              const [minutes, seconds] = end.trim().split(':').map(Number);
+              return document.querySelector('.va-video').currentTime - (60 * minutes + seconds);
+            }"""
+        )
+    )
+
+
+def test_stop_ends_at_once(site: Site, visitors: Visitors, tmp_path: Path) -> None:
+    page = opened(visitors, site)
+    choose(page, film(tmp_path / "long.mp4", seconds=600))
+    start(page)
+    page.locator(".va-row").nth(2).wait_for()
+    began_s = time.monotonic()
+    page.locator("#analysis-stop").click()
+    expect(page.locator(".va-facts")).to_contain_text("stopped")
+    stopped_s = time.monotonic() - began_s
+    print(f"stopped after {stopped_s:.2f} s")
+    assert stopped_s < 2.5
+    visitors.shoot(page, "analysis-stopped")
+    assert len(rows(page)) < 300
+    expect(page.locator("#analysis-stop")).to_be_disabled()
+
+
+def test_a_camera_txt_opens_the_camera_live_and_only_allowed_ones(
+    site: Site, visitors: Visitors, thirty: Path, tmp_path: Path
+) -> None:
+    page = opened(visitors, site)
+    (tmp_path / "far.txt").write_text("rtsp://10.9.8.7/live\n")
+    choose(page, tmp_path / "far.txt")
+    start(page)
+    expect(page.locator("#analysis-notice")).to_contain_text("not open to these pages")
+    page.get_by_label("Remove").or_(page.get_by_label("Clear")).first.click()
+    with rtsp_server.running(thirty) as camera:
+        (tmp_path / "camera.txt").write_text(camera.address() + "\n")
+        choose(page, tmp_path / "camera.txt")
+        start(page)
+        page.locator(".va-row").nth(1).wait_for(timeout=30_000)
+        expect(page.locator(".va-picture")).to_be_visible()
+        expect(page.locator(".va-live")).to_be_visible()
+        visitors.shoot(page, "analysis-camera")
+        page.locator("#analysis-stop").click()
+        expect(page.locator(".va-facts")).to_contain_text("stopped")
+        until_done(page)
+
+
+def test_ones_own_webcam_is_watched(site: Site, shots: Path, tmp_path: Path) -> None:
+    clip = y4m(tmp_path / "webcam.y4m")
+    flags = (
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-video-capture={clip}",
+    )
+    with chromium(*flags) as browser:
+        visitors = Visitors(browser, shots)
+        page = opened(visitors, site, permissions=["camera"])
+        page.locator("#analysis-source").get_by_text("My webcam").click()
+        page.locator("#analysis-webcam").get_by_role("button").filter(has_text=re.compile("access", re.I)).first.click()
+        start(page)
+        page.locator("#analysis-webcam").get_by_role(
+            "button", name=re.compile("record|capture|start", re.I)
+        ).first.click()
+        page.locator(".va-row").nth(1).wait_for(timeout=40_000)
+        visitors.shoot(page, "analysis-webcam")
+        page.locator("#analysis-stop").click()
+        expect(page.locator(".va-facts")).to_contain_text("stopped")
+
+
+def y4m(path: Path) -> Path:
+    """A clip for Chromium's fake camera: grey, with a bright bar that moves."""
+    width, height = 320, 240
+    with path.open("wb") as file:
+        file.write(f"YUV4MPEG2 W{width} H{height} F10:1 Ip A1:1 C420mpeg2\n".encode())
+        for number in range(40):
+            luma = np.full((height, width), 60, np.uint8)
+            luma[:, number * 8 : number * 8 + 24] = 220
+            file.write(b"FRAME\n" + luma.tobytes() + bytes([128]) * (width * height // 2))
+    return path
+
+
+def test_alarms_stand_out_with_their_words_which_are_never_html(
+    scripted_site: Site, visitors: Visitors, thirty: Path
+) -> None:
+    page = opened(visitors, scripted_site)
+    choose(page, thirty)
+    start(page)
+    until_done(page)
+    kinds = [kind for _, kind in rows(page)]
+    assert kinds == ["normal"] * 4 + ["alarm"] * 5 + ["normal"] * 6
+    expect(page.locator(".va-row.is-alarm .va-words").first).to_contain_text("<img src=x")
+    expect(page.locator("#analysis-events")).to_contain_text("<img src=x")
+    assert page.locator(".va-words img, #analysis-events img").count() == 0
+    page.eval_on_selector(".va-video", "video => video.pause()")
+    page.locator("#analysis-events .va-jump").first.click()
+    assert position(page) == pytest.approx(8.0, abs=0.1)
+    assert page.evaluate("window.broken") is None
+    visitors.shoot(page, "analysis-alarms")
+    page.locator("#vigil-theme").click()
+    visitors.shoot(page, "analysis-alarms-dark")
+
+
+def test_a_question_for_words_gets_words_and_no_probability(
+    scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, thirty: Path
+) -> None:
+    page = opened(visitors, scripted_site)
+    scripted.queue(*[stream("A bar moves ", "to the right.")] * 15)
+    choose(page, thirty)
+    page.locator("#analysis-question textarea").fill("What happens?")
+    expect(page.locator("#analysis-hint")).to_contain_text("no probability")
+    start(page)
+    until_done(page)
+    assert {kind for _, kind in rows(page)} == {"words"}
+    expect(page.locator(".va-words").first).to_have_text("A bar moves to the right.")
+    expect(page.locator("#analysis-plot")).to_be_hidden()
+    visitors.shoot(page, "analysis-words")
+
+
+def test_wrong_files_are_refused_in_words(scripted_site: Site, visitors: Visitors, tmp_path: Path) -> None:
+    page = opened(visitors, scripted_site)
+    start(page)
+    expect(page.locator("#analysis-notice")).to_contain_text("Choose a video")
+    (tmp_path / "broken.mp4").write_bytes(bytes(range(256)) * 20)
+    choose(page, tmp_path / "broken.mp4")
+    start(page)
+    expect(page.locator("#analysis-notice")).to_contain_text("cannot be analysed")
+    visitors.shoot(page, "analysis-refused")
+
+
+def test_an_endpoint_that_goes_away_is_told_and_the_analysis_goes_on_when_it_is_back(
+    visitors: Visitors, tmp_path: Path
+) -> None:
+    port = free_port()
+    with bright_server(delay_s=0.3, port=port) as first, site_at(first.url, "--model", "tiny", folder=tmp_path) as site:
+        first.routes["/tokenize"] = tokens
+        page = opened(visitors, site)
+        choose(page, film(tmp_path / "a.mp4", seconds=120, bright=[(30, 40)]))
+        start(page)
+        page.locator(".va-row").nth(3).wait_for()
+        first.default = Reply(status=503, body={"error": {"message": "loading"}})
+        expect(page.locator(".va-facts")).to_contain_text("the endpoint is away", timeout=20_000)
+        visitors.shoot(page, "analysis-endpoint-away")
+        first.default = look
+        until_done(page)
+        assert "unknown" not in {kind for _, kind in rows(page)}
+        assert len(rows(page)) == 60
+    visitors.complaints.clear()
+
+
+def test_it_works_on_a_phone_and_in_chinese(scripted_site: Site, visitors: Visitors, thirty: Path) -> None:
+    page = opened(visitors, scripted_site, language="zh-CN", size=PHONE)
+    expect(page.locator("#analysis-start")).to_have_text("开始")
+    visitors.shoot(page, "analysis-phone-empty")
+    choose(page, thirty)
+    start(page)
+    until_done(page)
+    page.wait_for_timeout(800)
+    visitors.shoot(page, "analysis-phone")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.locator("#analysis-results").scroll_into_view_if_needed()
+    visitors.shoot(page, "analysis-phone-results")
