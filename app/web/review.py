@@ -183,9 +183,9 @@ def _fields(t: Translator) -> list[Any]:
             gr.Dropdown(tiers, value="", label=t("review.tier"), min_width=110, elem_id="review-tier"),
             gr.Dropdown(marks, value="", label=t("review.mark"), min_width=110, elem_id="review-mark"),
             gr.Textbox(
-                label=t("review.since"), placeholder="2h, 3d, 2026-11-20", min_width=110, elem_id="review-since"
+                label=t("review.since"), placeholder="2h, 3d", min_width=110, elem_id="review-since"
             ),
-            gr.Textbox(label=t("review.until"), placeholder="2026-11-20T18:00", min_width=110, elem_id="review-until"),
+            gr.Textbox(label=t("review.until"), placeholder="2026-11-20", min_width=110, elem_id="review-until"),
         ]
 
 

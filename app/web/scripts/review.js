@@ -1,6 +1,8 @@
 // The list of events: a click or the keyboard picks one; marks are made by the page's own buttons.
 // j / down and k / up move, t f u mark, / searches, n and p turn the page. While something is typed, keys are letters.
 const rows = () => [...element.querySelectorAll(".review-row")];
+const NARROW_PX = 760;
+const OPENS_MS = 700;
 let picked = "";
 let place = 0;
 
@@ -18,6 +20,9 @@ const open = (id) => {
   picked = id;
   show();
   trigger("pick", { id });
+  // Side by side there is nothing to scroll to; on a phone the event opens below the list.
+  if (innerWidth < NARROW_PX)
+    setTimeout(() => document.getElementById("review-detail")?.scrollIntoView({ behavior: "smooth" }), OPENS_MS);
 };
 
 const move = (by) => {
@@ -65,9 +70,7 @@ const openWanted = () => {
 
 element.addEventListener("click", (event) => {
   const row = event.target.closest(".review-row");
-  if (!row) return;
-  open(row.dataset.event);
-  if (innerWidth < 760) document.getElementById("review-detail")?.scrollIntoView({ behavior: "smooth" });
+  if (row) open(row.dataset.event);
 });
 watch("value", show);
 document.addEventListener("keydown", onKey);
