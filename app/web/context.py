@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import gradio as gr
-
 from app.web.allowed import AllowedCameras
 from app.web.language import Language, Translator
 from app.web.status import StatusBoard
@@ -18,6 +16,8 @@ from vigil.judge import Endpoint
 from vigil.watch import WatchSettings
 
 if TYPE_CHECKING:
+    import gradio as gr
+
     from vigil.watch.service import WatchService
 
 MB = 1024 * 1024
@@ -60,6 +60,6 @@ class SiteContext:
         """The language of this page."""
         return self.t.language
 
-    def who(self, request: gr.Request) -> str:
+    def who(self, request: "gr.Request") -> str:
         """Who is asking: the name that was logged in with, or `local` where nobody has to."""
         return request.username or "local"

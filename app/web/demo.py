@@ -30,13 +30,18 @@ FILM_WH = (320, 240)
 
 @contextmanager
 def demo(settings: WatchSettings, *, folder: Path, root: Path = Path()) -> Iterator[tuple[WatchSettings, str]]:
-    """Settings for a served model and a film as a camera, and the server's key, while the block lasts."""
+    """Settings for a served tiny model and a film as a camera, and the server's key, while the block lasts."""
     model = newest_model(root)
-    film = demo_film(folder)
+    playing = play_film(settings, folder=folder)
     with _served(model) as server:
         print(f"the tiny model is served at {server.url} after {server.ready_s:.0f} s", flush=True)  # noqa: T201
-        named = replace(settings, url=server.url, model=server.model, model_dir=model, realtime=True)
-        yield replace(named, sources=(*settings.sources, str(film)), store=str(folder / "events.db")), server.key
+        yield replace(playing, url=server.url, model=server.model, model_dir=model), server.key
+
+
+def play_film(settings: WatchSettings, *, folder: Path) -> WatchSettings:
+    """The settings with the drawn film as one more camera, and events of the demo's own."""
+    sources = (*settings.sources, str(demo_film(folder)))
+    return replace(settings, sources=sources, realtime=True, store=str(folder / "events.db"))
 
 
 def newest_model(root: Path) -> Path | None:

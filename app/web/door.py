@@ -12,6 +12,7 @@ from pathlib import Path
 from app.web.access import AUTH_VARIABLE, check_host, read_users
 from app.web.allowed import AllowedCameras
 from app.web.context import SiteContext, SiteOptions
+from app.web.demo import demo, play_film
 from app.web.language import translator
 from app.web.status import StatusBoard
 from app.web.uploads import Uploads
@@ -66,13 +67,13 @@ def run(given: argparse.Namespace) -> None:
     check_port(options.host, options.port)
     named = {name: getattr(given, name) for name in ("url", "model", "model_dir", "task", "store")}
     settings = settings_of(given.config, {key: value for key, value in named.items() if value is not None}, given.set)
-    if not given.demo:
-        serve(options, settings, api_key=read_key(given.key_file))
+    if given.demo and given.url is None:
+        with demo(settings, folder=options.folder / "demo") as (served, key):
+            serve(options, served, api_key=key)
         return
-    from app.web.demo import demo
-
-    with demo(settings, folder=options.folder / "demo") as (served, key):
-        serve(options, served, api_key=key)
+    if given.demo:
+        settings = play_film(settings, folder=options.folder / "demo")
+    serve(options, settings, api_key=read_key(given.key_file))
 
 
 def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> None:
@@ -130,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--task", help="task name or YAML file")
     add("--store", help="where events are kept: a file or a database URL (as the configuration says)")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="any other setting of the watch")
-    add("--demo", action="store_true", help="serve the tiny model too, and watch a drawn film")
+    add("--demo", action="store_true", help="serve the tiny model (not with --url), and watch a drawn film")
     add("--config", default="default", help="settings in configs/watch, by name or path (default)")
     add("--upload-mb", type=int, default=500, help="the largest file that may be sent (500)")
     add("--keep-uploads-min", type=float, default=60.0, help="minutes after which sent files are removed (60)")

@@ -27,15 +27,22 @@ footer { display: none !important; }
 """
 
 SWITCH_THEME = (
-    "const dark = document.body.classList.toggle('dark');localStorage.setItem('vigil-theme', dark ? 'dark' : 'light');"
+    "const dark = !document.body.classList.contains('dark');"
+    "localStorage.setItem('vigil-theme', dark ? 'dark' : 'light');"
+    "document.body.classList.toggle('dark', dark);"
 )
 
 HEAD = """
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <script>
 addEventListener('DOMContentLoaded', () => {
-  const chosen = localStorage.getItem('vigil-theme');
-  if (chosen) document.body.classList.toggle('dark', chosen === 'dark');
+  // Gradio sets the browser's own wish when it starts; what was chosen here comes before it.
+  const keep = () => {
+    const chosen = localStorage.getItem('vigil-theme');
+    if (chosen) document.body.classList.toggle('dark', chosen === 'dark');
+  };
+  new MutationObserver(keep).observe(document.body, { attributes: true, attributeFilter: ['class'] });
+  keep();
 });
 </script>
 """

@@ -49,7 +49,10 @@ class Uploads:
 
     @classmethod
     def make(cls, parent: Path, *, keep_s: float) -> "Uploads":
-        """A new folder below `parent` that nobody can guess and nobody else can read."""
+        """A new folder below `parent` that nobody can guess and nobody else can read; what a killed start left goes."""
+        for left in parent.glob("start-*"):
+            if all(path.stat().st_mtime < time.time() - keep_s for path in [left, *left.rglob("*")]):
+                shutil.rmtree(left, ignore_errors=True)
         folder = parent.resolve() / f"start-{secrets.token_hex(8)}"
         folder.mkdir(mode=PRIVATE, parents=True)
         return cls(folder, keep_s)
@@ -57,7 +60,7 @@ class Uploads:
     def visitor_folder(self) -> Path:
         """A new folder for one visitor; keep it in a `gr.State`."""
         folder = self.folder / secrets.token_urlsafe(18)
-        folder.mkdir(mode=PRIVATE)
+        folder.mkdir(mode=PRIVATE, parents=True)
         return folder
 
     def take(self, sent: Path, folder: Path) -> Upload:
@@ -65,7 +68,7 @@ class Uploads:
 
         Raises SourceError for a file that is neither picture, video nor camera.txt, in words for the visitor.
         """
-        folder.mkdir(mode=PRIVATE, exist_ok=True)
+        folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         seen = look_into(sent)
         path = folder / f"{secrets.token_hex(8)}{_ending(seen)}"
         try:

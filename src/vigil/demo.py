@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from vigil.serving.process import check_port
 from vigil.tasks import load_task
 from vigil.tiny import TASK_FILE
 
+WEB_PORT = 7860
 TINY_BASE = Path(__file__).resolve().parent / "tiny" / "base"
 TINY_SAMPLING = Sampling(max_pixels=12_288)
 """128x96 frames: what the tiny base was made for."""
@@ -99,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(settings: Settings, *, setup_s: float = 0.0) -> None:
     """Walks the road once and writes `summary.json` into the output folder."""
-    for port in (settings.port, settings.port + 1):
+    for port in (settings.port, settings.port + 1, *([WEB_PORT] if settings.web else [])):
         check_port("127.0.0.1", port)
     settings.out.mkdir(parents=True, exist_ok=True)
     stages = Stages(total=8, seconds={"environments": round(setup_s, 1)})
@@ -111,9 +112,9 @@ def run(settings: Settings, *, setup_s: float = 0.0) -> None:
         _train(data, adapter)
     with stages.stage("export", "the adapter merged into a complete model, and checked"):
         _vigil("export", str(adapter), "--out", str(model))
-    with ExitStack() as stack:
+    with ExitStack() as stack, ExitStack() as for_base:
         with stages.stage("serve", "vLLM twice: the base and the merged model"):
-            base, lora = _serve(stack, model, settings)
+            base, lora = _serve(stack, for_base, model, settings)
         with stages.stage("parity", "are the served prompts those that were trained on?"):
             parity = _parity(data, lora, settings.out)
         with stages.stage("score", "both models on the test split, clip by clip"):
@@ -123,7 +124,10 @@ def run(settings: Settings, *, setup_s: float = 0.0) -> None:
         summary = {**scores, "parity_differences": parity, "seconds": stages.seconds, "versions": versions()}
         _write_json(settings.out / "summary.json", summary)
         _tell(summary, settings, lora)
-        if settings.keep:
+        for_base.close()
+        if settings.web:
+            _browse(model, lora)
+        elif settings.keep:
             _keep(lora)
 
 
@@ -155,7 +159,7 @@ def _train(data: Path, adapter: Path) -> None:
     _vigil("train", "tiny_lora", f"dataset_dir={data}", f"output_dir={adapter}", f"num_train_epochs={epochs}")
 
 
-def _serve(stack: ExitStack, model: Path, settings: Settings) -> tuple[Server, Server]:
+def _serve(stack: ExitStack, for_base: ExitStack, model: Path, settings: Settings) -> tuple[Server, Server]:
     """Both servers at once: the base under the very contract that the LoRA was trained under."""
     logs = settings.out / "logs"
     task = load_task("fight")
@@ -163,7 +167,7 @@ def _serve(stack: ExitStack, model: Path, settings: Settings) -> tuple[Server, S
         TINY_BASE, port=settings.port + 1, name="base", log=logs / "vllm-base.log", task=task, sampling=TINY_SAMPLING
     )
     lora = running(model, port=settings.port, name="lora", log=logs / "vllm-lora.log")
-    return stack.enter_context(base), stack.enter_context(lora)
+    return for_base.enter_context(base), stack.enter_context(lora)
 
 
 def _parity(data: Path, server: Server, out: Path) -> int:
@@ -240,8 +244,6 @@ def _tell(summary: dict[str, Any], settings: Settings, server: Server) -> None:
         "           bash scripts/train.sh qwen3vl_2b_lora   the real model, on a GPU",
         soft_wrap=True,
     )
-    if settings.web:
-        stdout.print("The web pages are not part of this version yet; --no-web leaves this line out.")
 
 
 def score_table(summary: dict[str, Any]) -> Table:
@@ -280,6 +282,22 @@ def _time_table(seconds: dict[str, float]) -> Table:
     table.add_column("in all", justify="right")
     table.add_row(*(f"{value:.0f}" for value in seconds.values()), f"{sum(seconds.values()):.0f}")
     return table
+
+
+def _browse(model: Path, server: Server) -> None:
+    """The web pages before the merged model, until Ctrl-C."""
+    at = ("--url", server.url, "--model", server.model, "--model-dir", str(model))
+    words = ("--demo", *at, "--port", str(WEB_PORT))
+    console.print(f"[dim]$ python web.py {shlex.join(words)}[/]", soft_wrap=True)
+    console.print("Ctrl-C ends the pages and the server; --no-web leaves them out")
+    environment = dict(os.environ) | {"VIGIL_API_KEY": server.key}
+    child = subprocess.Popen([sys.executable, "web.py", *words], env=environment)
+    try:
+        child.wait()
+    except KeyboardInterrupt:
+        # The same Ctrl-C reached it; it puts things in order before it ends.
+        with suppress(KeyboardInterrupt):
+            child.wait()
 
 
 def _keep(server: Server) -> None:

@@ -1,0 +1,220 @@
+"""The pages around the panels: the door, the gate, languages, light and dark, a phone, a server that returns."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from browsing import PHONE, ROOT, Site, Visitors, site_at
+from films import shoot
+from scripted_server import ScriptedServer, stream
+from vigil.serving.process import free_port
+from watching import film
+
+pytestmark = pytest.mark.e2e
+FIRST_PAGE_S = 2.0
+
+
+@pytest.fixture(scope="module")
+def scripted() -> Iterator[ScriptedServer]:
+    """A server with one model."""
+    with ScriptedServer(models=["tiny"]) as running:
+        running.default = stream("Two people ", "stand there.")
+        yield running
+
+
+@pytest.fixture(scope="module")
+def pages(scripted: ScriptedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The pages before it."""
+    with site_at(scripted.url, folder=tmp_path_factory.mktemp("pages")) as running:
+        yield running
+
+
+def door(*words: str, env: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+    """What `python web.py` says when it does not start."""
+    variables = {**os.environ, "VIGIL_WEB_AUTH": "", **(env or {})}
+    command = [sys.executable, "web.py", *words]
+    return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_help_has_examples() -> None:
+    told = door("--help")
+    assert told.returncode == 0
+    assert "python web.py --demo" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--host", "0.0.0.0"), "other machines"),
+        (("--host", "0.0.0.0", "--auth", "ada:correct horse"), "seen by everybody"),
+        (("--auth", "nowhere.txt"), "there is no file"),
+        (("--config", "nowhere"), "no watch configuration"),
+        (("--set", "wrods=never"), "did you mean 'words'"),
+        (("--url", "localhost"), "no http address"),
+    ],
+)
+def test_a_wrong_start_is_refused_on_one_line(words: tuple[str, ...], said: str) -> None:
+    told = door(*words)
+    assert told.returncode == 2
+    assert said in told.stderr
+    assert "Traceback" not in told.stderr
+    assert "correct horse" not in told.stderr
+
+
+def test_the_first_page_is_there_in_two_seconds(pages: Site, visitors: Visitors) -> None:
+    visitors.visit(pages.url).context.close()  # the browser itself has to wake up once
+    took_s = []
+    for _ in range(3):
+        started = time.monotonic()
+        page = visitors.visit(pages.url)
+        expect(page.locator("#chat-box textarea")).to_be_visible()
+        took_s.append(time.monotonic() - started)
+        page.context.close()
+    print(f"first page: {', '.join(f'{s:.2f}' for s in took_s)} s")
+    assert min(took_s) < FIRST_PAGE_S
+
+
+def test_the_browsers_language_is_spoken_and_can_be_switched(pages: Site, visitors: Visitors) -> None:
+    page = visitors.visit(pages.url, language="zh-CN")
+    expect(page.get_by_role("tab", name="对话")).to_be_visible()
+    expect(page.locator("#vigil-status")).to_contain_text("就绪")
+    visitors.shoot(page, "site-chinese")
+    page.click("#vigil-language")
+    expect(page.get_by_role("tab", name="Chat")).to_be_visible()
+    page.goto(pages.url)
+    expect(page.get_by_role("tab", name="Chat")).to_be_visible()
+    visitors.shoot(page, "site-english")
+    page.context.close()
+
+
+def test_light_and_dark_follow_the_browser_and_can_be_switched(pages: Site, visitors: Visitors) -> None:
+    page = visitors.visit(pages.url, color_scheme="dark")
+    body = page.locator("body")
+    expect(body).to_contain_class("dark")
+    visitors.shoot(page, "site-dark")
+    page.click("#vigil-theme")
+    expect(body).not_to_contain_class("dark")
+    page.reload()
+    page.locator("#vigil-status .vigil-lamp").wait_for()
+    expect(body).not_to_contain_class("dark")
+    page.context.close()
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_every_tab_fits_a_phone(pages: Site, visitors: Visitors, language: str) -> None:
+    page = visitors.visit(pages.url, language=language, size=PHONE, has_touch=True, is_mobile=True)
+    for number in range(page.get_by_role("tab").count()):
+        tab = page.get_by_role("tab").nth(number)
+        if not tab.is_visible():
+            continue
+        tab.click()
+        page.wait_for_timeout(400)
+        visitors.shoot(page, f"site-phone-{language}-{number}")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), tab.inner_text()
+    page.context.close()
+
+
+def test_every_tab_fits_a_desk(pages: Site, visitors: Visitors) -> None:
+    visitors.complaints.clear()
+    page = visitors.visit(pages.url)
+    for number in range(page.get_by_role("tab").count()):
+        page.get_by_role("tab").nth(number).click()
+        page.wait_for_timeout(600)
+        visitors.shoot(page, f"site-desk-{number}")
+    page.context.close()
+    assert visitors.complaints == []
+
+
+def test_an_endpoint_that_goes_away_and_returns_is_told_by_itself(visitors: Visitors, tmp_path: Path) -> None:
+    port = free_port()
+    with site_at(f"http://127.0.0.1:{port}/v1", folder=tmp_path) as site:
+        page = visitors.visit(site.url)
+        status = page.locator("#vigil-status")
+        expect(status).to_contain_text("no answer")
+        expect(status).to_contain_text("./vllm.sh MODEL_DIR")
+        page.fill("#chat-box textarea", "Who?")
+        page.keyboard.press("Enter")
+        expect(page.locator("#chat-notice")).to_contain_text("question is back")
+        visitors.shoot(page, "site-endpoint-down")
+        with ScriptedServer(models=["tiny"], port=port) as server:
+            server.default = stream("Here.")
+            expect(status).to_contain_text("ready", timeout=10_000)
+            expect(page.locator("#chat-model input")).to_have_value("tiny", timeout=10_000)
+            expect(page.locator("#chat-box textarea")).to_have_value("Who?")
+            page.locator("#chat-box .submit-button").click()
+            expect(page.locator("#chat-log .bot").last).to_have_text("Here.")
+            visitors.shoot(page, "site-endpoint-back")
+        expect(status).to_contain_text("no answer", timeout=10_000)
+        page.context.close()
+
+
+def test_another_address_asks_for_the_password(scripted: ScriptedServer, visitors: Visitors, tmp_path: Path) -> None:
+    users = tmp_path / "users.txt"
+    users.write_text("ada:correct horse\n")
+    words = ("--host", "0.0.0.0", "--auth", str(users))
+    with site_at(scripted.url, *words, folder=tmp_path) as site:
+        assert httpx.get(site.url).status_code == 401
+        assert httpx.get(f"{site.url}en/gradio_api/info").status_code == 401
+        wrong = {"Authorization": "Basic " + b64encode(b"ada:wrong").decode()}
+        assert httpx.get(site.url, headers=wrong).status_code == 401
+        assert b"correct horse" not in Path(f"/proc/{site.process.pid}/cmdline").read_bytes()
+        page = visitors.visit(site.url, http_credentials={"username": "ada", "password": "correct horse"})
+        page.fill("#chat-box textarea", "Who?")
+        page.keyboard.press("Enter")
+        expect(page.locator("#chat-log .bot").last).to_have_text("Two people stand there.")
+        page.context.close()
+        assert "correct horse" not in site.log.read_text()
+
+
+def test_without_a_password_no_other_name_is_answered(pages: Site) -> None:
+    assert httpx.get(pages.url, headers={"Host": "evil.example"}).status_code == 421
+
+
+def test_files_of_the_machine_are_not_served(pages: Site, tmp_path: Path) -> None:
+    for path in ("/etc/passwd", str(ROOT / "pyproject.toml"), "../../etc/passwd", str(pages.log)):
+        answer = httpx.get(f"{pages.url}en/gradio_api/file={path}")
+        assert answer.status_code in {403, 404}, path
+
+
+def test_ctrl_c_removes_what_visitors_sent(scripted: ScriptedServer, visitors: Visitors, tmp_path: Path) -> None:
+    with site_at(scripted.url, folder=tmp_path) as site:
+        page = visitors.visit(site.url)
+        with page.expect_response(lambda response: "/upload" in response.url):
+            page.set_input_files("#chat-box input[type=file]", film(tmp_path / "a.mp4", seconds=3))
+        page.fill("#chat-box textarea", "Who?")
+        page.keyboard.press("Enter")
+        expect(page.locator("#chat-log .bot").last).to_have_text("Two people stand there.")
+        assert len(list((tmp_path / "uploads").rglob("*.mp4"))) >= 2
+        page.context.close()
+        site.process.send_signal(signal.SIGINT)
+        assert site.process.wait(30) == 0
+    assert list((tmp_path / "uploads").iterdir()) == []
+    assert "Traceback" not in site.log.read_text()
+
+
+def test_the_real_model_answers_about_a_text_a_picture_and_a_video(
+    site: Site, visitors: Visitors, tmp_path: Path
+) -> None:
+    page = visitors.visit(site.url)
+    expect(page.locator("#vigil-status")).to_contain_text("matches")
+    shoot(tmp_path / "long.mp4", frames=1500)  # 60 s: more than fits at two frames a second would be fine here
+    for name in ("", "long.mp4"):
+        if name:
+            with page.expect_response(lambda response: "/upload" in response.url):
+                page.set_input_files("#chat-box input[type=file]", tmp_path / name)
+        page.fill("#chat-box textarea", "请分析这个视频,是否有打架斗殴等异常行为。")
+        page.keyboard.press("Enter")
+        expect(page.locator("#chat-box .submit-button")).to_be_visible(timeout=30_000)
+        expect(page.locator("#chat-log .bot").last).not_to_be_empty(timeout=30_000)
+    assert page.locator("#chat-notice [role=alert]").count() == 0
+    visitors.shoot(page, "chat-real-model")
+    page.context.close()
