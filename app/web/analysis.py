@@ -196,7 +196,11 @@ class Workbench:
         parts = self.parts
         may_switch = analysis.address is not MY_WEBCAM
         return {
-            parts.live: gr.Button(variant="primary" if view.live else "secondary", interactive=may_switch),
+            parts.live: gr.Button(
+                f"{'● ' * view.live}{self.context.t('analysis.live')}",
+                variant="primary" if view.live else "secondary",
+                interactive=may_switch,
+            ),
             parts.stop: gr.Button(interactive=not view.is_over),
         }
 

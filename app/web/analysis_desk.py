@@ -1,13 +1,18 @@
 """What belongs to one visitor of the analysis: kept in a `gr.State`, gone with the browser's page."""
 
+import logging
 import secrets
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.web.uploads import Upload
-from vigil.analysis import Analysis, View
+from vigil.analysis import Analysis
+from vigil.analysis.outputs import write_playable
+from vigil.errors import SourceError
 from vigil.sources.pushed import PushedPictures
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -21,32 +26,44 @@ class Desk:
     webcam: PushedPictures = field(default_factory=lambda: PushedPictures(name="webcam", silent_s=20.0))
     duration_s: float | None = None
     drawing: threading.Event | None = None
-    shown: int = 0
+    playable: Path | None = None
+    _converting: threading.Event | None = None
 
     def begin(self, analysis: Analysis, upload: Upload | None, *, duration_s: float | None) -> None:
         """A new analysis takes the place of the one before, which ends."""
         self.stop()
         self.run, self.analysis, self.upload, self.duration_s = secrets.token_hex(4), analysis, upload, duration_s
+        self.playable = None if upload is None or not upload.is_playable else upload.path
+        if upload is not None and not upload.is_playable:
+            self._convert(upload)
 
     def stop(self) -> None:
         """Ends what is under way."""
         if self.analysis is not None:
             self.analysis.stop()
-        if self.drawing is not None:
-            self.drawing.set()
+        for work in (self.drawing, self._converting):
+            if work is not None:
+                work.set()
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether an analysis goes on."""
-        return self.analysis is not None and not self.analysis.view().is_over
+    def _convert(self, upload: Upload) -> None:
+        """Makes a copy that the browser plays, beside the analysis; without one the verdicts still come."""
+        stop, run = threading.Event(), self.run
+        self._converting = stop
+        path = self.results() / "playable.mp4"
+
+        def convert() -> None:
+            try:
+                write_playable(upload.path, path, stop=stop)
+            except SourceError as error:
+                log.info("%s cannot be made playable: %s", upload.name, error)
+                return
+            if self.run == run:
+                self.playable = path
+
+        threading.Thread(target=convert, name="playable copy", daemon=True).start()
 
     def results(self) -> Path:
         """A folder for the results of this run."""
         folder = self.folder / self.run
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
-
-    @property
-    def view(self) -> View | None:
-        """The state of the analysis, if there is one."""
-        return None if self.analysis is None else self.analysis.view()

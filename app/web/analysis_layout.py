@@ -88,6 +88,7 @@ def _chosen(context: SiteContext, questions: Sequence[Question], cameras: Sequen
                 elem_id="analysis-source",
             )
             file = gr.File(label=t("analysis.source_file"), height=150, elem_id="analysis-file")
+            gr.HTML(f'<p class="va-quiet">{escape(_limits(context))}</p>', apply_default_css=False)
             names = [camera.name for camera in cameras]
             camera = gr.Dropdown(
                 names,
@@ -115,7 +116,6 @@ def _chosen(context: SiteContext, questions: Sequence[Question], cameras: Sequen
             )
             question = gr.Textbox(label=t("analysis.question"), lines=3, max_lines=6, elem_id="analysis-question")
             hint = gr.HTML("", elem_id="analysis-hint", apply_default_css=False)
-            gr.HTML(f"<p class='va-quiet'>{escape(_limits(context))}</p>", apply_default_css=False)
     return {
         "source": source, "file": file, "camera": camera, "webcam": webcam,
         "preset": preset, "question": question, "hint": hint,

@@ -64,15 +64,15 @@ def stage(t: Translator) -> gr.HTML:
 def shown(desk: Desk, analysis: Analysis, view: View, t: Translator) -> dict[str, Any]:
     """Everything the stage shows of one moment."""
     tiers = analysis.settings.events.tiers
-    upload = desk.upload
-    playable = upload is not None and upload.is_playable
+    plays = desk.playable
+    kind = "file" if not analysis.address.is_live else "camera" if analysis.address.location else "webcam"
     judged = view.judged if not analysis.address.is_live else view.judged[-MOST_ROWS:]
     return {
         "run": desk.run,
-        "kind": "file" if not analysis.address.is_live else "webcam" if analysis.address.location == "" else "camera",
-        "video": file_url(upload.path) if upload is not None and playable else "",
-        "unplayable": not analysis.address.is_live and not playable,
-        "picture": _picture(view) if not playable else "",
+        "kind": kind,
+        "video": "" if plays is None else file_url(plays),
+        "unplayable": kind == "file" and plays is None,
+        "picture": _picture(view) if kind == "camera" or (kind == "file" and plays is None) else "",
         "live": view.live,
         "over": view.is_over,
         "now_s": view.now_s if view.live else None,

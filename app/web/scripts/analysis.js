@@ -176,18 +176,19 @@ const begin = () => {
   marked = null;
   list.replaceChildren();
   strip.replaceChildren(cursor);
+  load();
+  if (state.video) video.currentTime = 0;
+};
+
+const load = () => {
   video.hidden = !state.video;
-  if (state.video) {
-    if (!video.src.endsWith(state.video)) {
-      video.src = state.video;
-      video.addEventListener("error", () => (part("empty").textContent = words.cannot_play), { once: true });
-    }
-    video.currentTime = 0;
-    video.play().catch(() => {});
-  } else {
+  if (!state.video) {
     video.removeAttribute("src");
     video.load();
+    return;
   }
+  if (!video.src.endsWith(state.video)) video.src = state.video;
+  video.play().catch(() => {});
 };
 
 const draw = () => {
@@ -199,6 +200,7 @@ const draw = () => {
   }
   nowAt = performance.now();
   if (state.run !== run) begin();
+  else if (video.hidden === Boolean(state.video)) load();
   picture.hidden = !state.picture;
   if (state.picture) picture.src = state.picture;
   part("screen").hidden = state.kind === "webcam";
@@ -220,6 +222,9 @@ const seekInStrip = (event) => {
   jump(from + ((event.clientX - box.left) / box.width) * (to - from));
 };
 
+video.addEventListener("error", () => {
+  if (state && state.video) part("empty").textContent = words.cannot_play;
+});
 strip.addEventListener("click", seekInStrip);
 strip.addEventListener("keydown", (event) => {
   const step = { ArrowLeft: -2, ArrowRight: 2 }[event.key];

@@ -22,6 +22,9 @@ FILE_IN_FLIGHT = 8
 PATIENT_WINDOWS = 600
 """Windows of a camera that may wait when every one is to be judged: twenty minutes."""
 
+PREVIEW_FPS = 5.0
+"""Pictures a second of a camera for the person who looks at it; a file is played by its own player."""
+
 
 @dataclass(frozen=True, slots=True)
 class Leg:
@@ -42,6 +45,7 @@ class Leg:
             clips=Clips(most_s=0.0),
             store="",
             motion_gate=0.0,
+            preview_fps=PREVIEW_FPS if address.is_live else 0.0,
         )
 
     def opener(self, address: Address, opener: Opener) -> Opener:
@@ -61,6 +65,7 @@ class Notes(Observer):
         self.lag_s: float | None = None
         self.picture: bytes | None = None
         self.wordless: dict[int, int] = {}
+        self._has_previews = False
         self._findings = findings
         self._lock = lock
         self._shift_s = shift_s
@@ -73,12 +78,20 @@ class Notes(Observer):
             self._over = True
 
     def seen(self, source: str, frame: Frame) -> None:
-        picture = encode_jpeg(frame.image, quality=85) if frame.captured_s is not None else None
+        wanted = frame.captured_s is not None and not self._has_previews
+        picture = encode_jpeg(frame.image, quality=85) if wanted else self.picture
         with self._lock:
             self.position_s = frame.time_s + self._shift_s
             self.picture = picture
             if frame.captured_s is not None:
                 self.epoch_s = frame.captured_s - self.position_s
+
+    def looks_at(self, source: str) -> bool:
+        return not self._over
+
+    def preview(self, source: str, jpeg: bytes, time_s: float) -> None:
+        with self._lock:
+            self.picture, self._has_previews = jpeg, True
 
     def state(self, state: SourceState) -> None:
         with self._lock:

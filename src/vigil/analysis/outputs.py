@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from vigil.analysis.view import View
@@ -11,7 +12,12 @@ from vigil.events.judged import Judged
 from vigil.events.rules import Tiers
 from vigil.report.film import Progress, annotate_file
 from vigil.report.srt import srt
+from vigil.sources.fullrate import pictures, shape_of
+from vigil.sources.movie import Movie
+from vigil.sources.picture import within
 from vigil.watch.jsonl import JsonLines
+
+PLAYABLE_PX = 854
 
 
 def write_jsonl(view: View, path: Path, *, tiers: Tiers) -> None:
@@ -47,6 +53,20 @@ def write_film(
 ) -> None:
     """The video with verdicts, probabilities and events drawn into it; whole when stopped. Raises SourceError."""
     annotate_file(video, view.judged, view.events, path, tiers=tiers, title=title, progress=progress, stop=stop)
+
+
+def write_playable(video: Path, path: Path, *, stop: threading.Event) -> None:
+    """The video as every browser plays it, small; cut off when stopped. Raises SourceError."""
+    shape = shape_of(video)
+    movie: Movie | None = None
+    with ExitStack() as stack:
+        for picture, time_s in pictures(video):
+            if movie is None:
+                size_wh = within(picture.shape[1], picture.shape[0], longest_px=PLAYABLE_PX)
+                movie = stack.enter_context(Movie(path, size_wh=size_wh, fps=shape.fps, crf=28))
+            movie.add(picture, time_s)
+            if stop.is_set():
+                return
 
 
 def covered_s(judged: Sequence[Judged]) -> float:

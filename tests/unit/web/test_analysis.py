@@ -1,0 +1,138 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from app.web import analysis_stage
+from app.web.analysis import Workbench
+from app.web.analysis_desk import Desk
+from app.web.analysis_events import table
+from app.web.analysis_layout import Parts
+from app.web.analysis_plot import figure
+from app.web.language import LANGUAGES, translator
+
+from rooms import EVIL, context_of, event
+from vigil.analysis import Analysis, View
+from vigil.analysis.view import Phase
+from vigil.events.judged import Judged
+from vigil.events.rules import Tiers
+from vigil.judge import Endpoint
+from vigil.sources.address import Address
+from vigil.tasks import load_questions
+from vigil.verdict import Cause, Outcome, Verdict
+from vigil.watch import WatchSettings
+
+T = translator("en")
+
+
+def judged(number: int, p_alarm: float | None = None, *, cause: Cause | None = None, text: str | None = None) -> Judged:
+    outcome = Outcome.UNKNOWN if cause else Outcome.ALARM if (p_alarm or 0) >= 0.75 else Outcome.NORMAL
+    verdict = Verdict(
+        outcome=outcome, cause=cause, p_alarm=p_alarm, text=text, start_s=2.0 * number, end_s=2.0 * number + 2.5
+    )
+    return Judged(source="a", window=number, verdict=verdict)
+
+
+def view_of(*found: Judged, **more: Any) -> View:
+    return View(**{"phase": Phase.WATCHING, "live": False, "judged": found} | more)
+
+
+def shown(tmp_path: Path, view: View, *, address: Address | None = None) -> dict[str, Any]:
+    question = load_questions()[0]
+    made = Analysis(
+        address or Address("file", "a.mp4", "a.mp4"),
+        question=question,
+        endpoint=Endpoint(),
+        settings=WatchSettings(),
+    )
+    return analysis_stage.shown(Desk(tmp_path, run="r"), made, view, T)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_outcome_and_cause_and_phase_has_a_word(language: Any) -> None:
+    t = translator(language)
+    for cause in Cause:
+        assert analysis_stage.label(judged(0, cause=cause), Tiers(), t)
+    for p_alarm in (0.0, 0.8, 0.9, 0.99):
+        assert analysis_stage.label(judged(0, p_alarm), Tiers(), t)
+    for phase in Phase:
+        assert analysis_stage.phase_text(view_of(phase=phase), t)
+
+
+def test_what_has_no_verdict_is_never_called_normal() -> None:
+    for cause in Cause:
+        row = analysis_stage.row(judged(0, cause=cause), Tiers(), T, waits=False)
+        assert row["kind"] in {"unknown", "words"} and row["p"] is None
+        assert row["label"] != T("analysis.normal")
+
+
+def test_the_counts_keep_drops_unknowns_and_words_apart(tmp_path: Path) -> None:
+    windows = (judged(0, 0.9), judged(1, 0.1), judged(2, cause=Cause.DROPPED), judged(3, cause=Cause.TIMEOUT))
+    said = shown(tmp_path, view_of(*windows, live=True, dropped=1, lag_s=0.31))["facts"]
+    assert said == ("windows 4 · alarms 1 · events 0 · without a verdict 1 · dropped 1 · 0.3 s behind the picture")
+
+
+def test_a_camera_shows_its_newest_windows_and_its_picture(tmp_path: Path) -> None:
+    windows = [judged(number, 0.1) for number in range(analysis_stage.MOST_ROWS + 5)]
+    camera = Address("stream", "rtsp://cam/1", "rtsp://cam/1")
+    said = shown(tmp_path, view_of(*windows, live=True, picture=b"\xff\xd8"), address=camera)
+    assert [said["rows"][0]["n"], len(said["rows"])] == [5, analysis_stage.MOST_ROWS]
+    assert said["picture"].startswith("data:image/jpeg;base64,")
+    assert said["kind"] == "camera"
+
+
+def test_an_endpoint_that_is_away_is_told_before_all_else(tmp_path: Path) -> None:
+    said = shown(tmp_path, view_of(away="unreachable: refused"))
+    assert said["phase"] == T("analysis.phase_away")
+    assert "unreachable: refused" in said["detail"]
+
+
+def test_the_words_of_events_are_never_html() -> None:
+    assert "<img" not in table(view_of(events=(event(1, text=EVIL),)), T)
+    assert T("analysis.no_events") in table(view_of(), T)
+
+
+def test_the_timeline_holds_verdicts_thresholds_events_and_what_is_not_known() -> None:
+    view = view_of(judged(0, 0.1), judged(1, cause=Cause.TIMEOUT), judged(2, 0.99, text=EVIL), events=(event(1),))
+    made = figure(view, tiers=Tiers(), t=T)
+    known, unknown = made.data
+    assert tuple(known.y) == (0.1, None, 0.99)
+    assert tuple(unknown.x) == (3.25,)
+    assert len(made.layout.shapes) == 4  # one event, three thresholds
+    assert EVIL not in str(made.to_json())
+
+
+def bench(tmp_path: Path) -> Workbench:
+    return Workbench(context_of(tmp_path), tuple(load_questions()), (), cast(Parts, None))
+
+
+def test_the_hint_says_when_an_edited_question_asks_for_words(tmp_path: Path) -> None:
+    made = bench(tmp_path)
+    asked = made.words_of("fight_en")
+    assert made.hint("fight_en", asked) == T("analysis.asks_verdict")
+    assert made.hint("fight_en", "Count the people.") == T("analysis.asks_words").replace("'", "&#x27;")
+    assert made.hint("", "Is anything burning?") == T("analysis.asks_words").replace("'", "&#x27;")
+    assert made.hint("fight_en", " ") == ""
+
+
+def test_the_first_question_is_the_one_that_the_served_model_was_trained_on(tmp_path: Path) -> None:
+    made = bench(tmp_path)
+    assert made.first_preset()[0] == "fight_en"
+    chinese = replace(made, context=replace(made.context, t=translator("zh")))
+    assert chinese.first_preset()[0] == "fight"
+
+
+def test_a_desk_keeps_one_analysis_and_ends_the_one_before(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    question = load_questions()[0]
+    address = Address("file", "a.mp4", str(tmp_path / "a.mp4"))
+    first, second = (
+        Analysis(address, question=question, endpoint=Endpoint(url="http://127.0.0.1:9"), settings=WatchSettings())
+        for _ in range(2)
+    )
+    desk.begin(first, None, duration_s=None)
+    run = desk.run
+    first.start()
+    desk.begin(second, None, duration_s=None)
+    assert first.wait(5)
+    assert desk.run != run and desk.analysis is second
