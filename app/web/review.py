@@ -52,7 +52,7 @@ class Review:
                 self._list = gr.HTML(js_on_load=_script(), apply_default_css=False, elem_id="review-list")
                 with gr.Row(elem_classes="review-pages"):
                     newer = gr.Button(self._t("review.newer"), size="sm", scale=0, min_width=90, elem_id="review-newer")
-                    self._where = gr.HTML(elem_classes="review-where")
+                    self._where = gr.HTML(elem_id="review-where")
                     older = gr.Button(self._t("review.older"), size="sm", scale=0, min_width=90, elem_id="review-older")
             with gr.Column(scale=3, min_width=320, elem_id="review-detail"):
                 self._hint = gr.HTML(f'<div class="room-quiet">{self._t("review.pick")}</div>')

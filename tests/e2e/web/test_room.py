@@ -7,14 +7,17 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from browsing import PHONE, Site, Visitors, site_at
+from rooms import event, with_events
 from rtsp_server import Running, running
-from watching import bright_server, film
+from scripted_server import Reply, Request, stream
+from watching import SAYS_YES, bright_server, film, is_bright, look
 
 pytestmark = pytest.mark.e2e
 SLOW_MS = 60_000
 """A camera plays 24 s in a loop; its bright seconds come round once in it."""
 
 TWICE_MS = 30_000
+EVIL = "<img src=x onerror=\"document.title='broken in'\"> ${document.title='broken in'} {{this}}"
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +40,17 @@ def room(cameras: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         f"sources: ['{cameras.address('door', login='')}']\nkeep_frames: true\nevents: {{quiet_s: 3.0}}\n"
     )
     words = ("--model", "tiny", "--task", "fight_en", "--config", str(config), "--allow-camera", "127.0.0.1")
-    with bright_server() as server, site_at(server.url, *words, folder=folder) as site:
-        yield site
+    with bright_server() as server:
+        server.default = evil_words
+        with site_at(server.url, *words, folder=folder) as site:
+            yield site
+
+
+def evil_words(request: Request) -> Reply:
+    """What the bright server says, with HTML and JavaScript in its words."""
+    if request.body.get("stream") and is_bright(request):
+        return stream("Yes", ", two people push. ", EVIL, logprobs=SAYS_YES)
+    return look(request)
 
 
 @pytest.fixture
@@ -48,6 +60,7 @@ def page(room: Site, visitors: Visitors) -> Iterator[Page]:
     opened = visitors.visit(room.url)
     go(opened, "room")
     yield opened
+    assert opened.title() == "Vigil"
     opened.context.close()
     assert visitors.complaints == []
 
@@ -105,7 +118,7 @@ def test_pictures_come_smoothly(page: Page) -> None:
 def test_an_event_appears_rings_is_opened_marked_and_found_again(page: Page, visitors: Visitors) -> None:
     rung = page.evaluate("window.vigilRung || 0")
     row = first_event(page)
-    expect(row).to_contain_text("two people push", timeout=SLOW_MS)
+    expect(row).to_contain_text("two people push. <img src=x", timeout=SLOW_MS)
     page.wait_for_function(f"(window.vigilRung || 0) > {rung}", timeout=SLOW_MS)
     expect(row.locator("img")).to_be_visible(timeout=SLOW_MS)
     visitors.shoot(page, "room-event")
@@ -219,6 +232,41 @@ def open_room_on_phone(page: Page) -> None:
         page.locator(".overflow-menu button").first.click()
         tab = page.get_by_role("button", name="Watch room").last
     tab.click()
+
+
+def test_what_one_visitor_searches_is_not_what_another_sees(room: Site, visitors: Visitors) -> None:
+    one, other = visitors.visit(room.url), visitors.visit(room.url)
+    for page in (one, other):
+        go(page, "room")
+        first_event(page)
+        go(page, "review")
+        expect(page.locator(".review-row").first).to_be_visible(timeout=TWICE_MS)
+    one.locator("#review-text").locator("textarea, input").fill("no such words")
+    expect(one.locator("#review-list .room-quiet")).to_be_visible()
+    other.click("#review-newer")
+    expect(other.locator(".review-row").first).to_be_visible()
+    assert other.locator("#review-text").locator("textarea, input").input_value() == ""
+    for page in (one, other):
+        page.context.close()
+
+
+def test_many_events_are_paged_and_a_mark_bears_the_name_that_was_logged_in(visitors: Visitors, tmp_path: Path) -> None:
+    with_events(tmp_path, *(event(number, text=f"scene {number}") for number in range(120))).close()
+    env = {"VIGIL_WEB_AUTH": "ann:a long password"}
+    with site_at("http://127.0.0.1:9/v1", folder=tmp_path, env=env) as site:
+        login = {"username": "ann", "password": "a long password"}
+        page = visitors.visit(site.url, http_credentials=login)
+        go(page, "review")
+        expect(page.locator("#review-where")).to_contain_text("120 events · page 1 of 5", timeout=TWICE_MS)
+        page.keyboard.press("n")
+        expect(page.locator("#review-where")).to_contain_text("page 2 of 5")
+        expect(page.locator(".review-row").first).to_contain_text("scene 94")
+        page.keyboard.press("j")
+        expect(page.locator("#review-detail .review-words")).to_have_text("scene 94")
+        page.keyboard.press("t")
+        expect(page.locator("#review-marks")).to_contain_text("ann")
+        visitors.shoot(page, "review-page-2")
+        page.context.close()
 
 
 def test_nobody_reaches_the_database_through_the_pages(room: Site, page: Page, tmp_path: Path) -> None:
