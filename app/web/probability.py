@@ -11,7 +11,7 @@ from vigil.events.rules import Tiers
 from vigil.report import colours
 from vigil.report.strip import clock
 
-HEIGHT_PX = 260
+HEIGHT_PX = 280
 INK = "#7c8794"
 TICKS = 7
 
@@ -44,10 +44,14 @@ def figure(event: Event, judged: Sequence[Judged], *, tiers: Tiers, t: Translato
 
 
 def _known(event: Event, judged: Sequence[Judged]) -> list[tuple[float, float | None]]:
-    """Second and probability of each window; None where there is no verdict. The event's own where the log is gone."""
+    """Second and probability of each window's start, and of the last one's end; None where there is no verdict.
+
+    The event's own windows where the log of verdicts is gone.
+    """
     if judged:
-        return [(one.start_s, one.verdict.p_alarm) for one in judged]
-    return [(evidence.start_s, evidence.p_alarm) for evidence in event.windows]
+        return [*((one.start_s, one.verdict.p_alarm) for one in judged), (judged[-1].end_s, judged[-1].verdict.p_alarm)]
+    last = [(evidence.end_s, evidence.p_alarm) for evidence in event.windows[-1:]]
+    return [*((evidence.start_s, evidence.p_alarm) for evidence in event.windows), *last]
 
 
 def _shade(made: go.Figure, event: Event, known: Sequence[tuple[float, float | None]]) -> None:
@@ -62,7 +66,7 @@ def _laid_out(made: go.Figure, known: Sequence[tuple[float, float | None]], t: T
     seconds = [first_s + number * (last_s - first_s) / (TICKS - 1) for number in range(TICKS)]
     made.update_layout(
         height=HEIGHT_PX,
-        margin={"l": 44, "r": 56, "t": 12, "b": 34},
+        margin={"l": 44, "r": 56, "t": 34, "b": 34},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": INK},

@@ -112,7 +112,7 @@ def test_windows_without_a_verdict_are_gaps_in_the_figure() -> None:
         Judged(source="door", window=1, verdict=Verdict.unknown(Cause.TIMEOUT, start_s=12, end_s=14)),
     ]
     made = figure(event(1), windows, tiers=Tiers(), t=translator("en"))
-    assert made.data[0].y == (0.9, None)
+    assert made.data[0].x == (10, 12, 14) and made.data[0].y == (0.9, None, None)
     assert {shape.y0 for shape in made.layout.shapes} >= {0.75, 0.85, 0.92}
 
 
