@@ -16,6 +16,7 @@ from app.web.event_detail import Detail, marks_html, open_event
 from app.web.events_found import Asked
 from app.web.history import store_of
 from app.web.language import Translator
+from app.web.visit import plain
 from vigil.errors import VigilError
 from vigil.events.mark import MarkWord
 from vigil.store import Store
@@ -124,7 +125,7 @@ class Review:
         try:
             page = events_found.look_up(self._store, asked, number=number)
         except VigilError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(plain(str(error)), print_exception=False) from error
         html = events_found.as_html(page, is_filtered=asked != Asked(), t=self._t)
         where = self._t("review.where", found=f"{page.found:,}", page=page.number + 1, pages=page.pages)
         return [html, where, page.number]
@@ -146,14 +147,14 @@ class Review:
         try:
             return open_event(self._store, event_id, self._context)
         except VigilError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(plain(str(error)), print_exception=False) from error
 
     def _mark(self, word: MarkWord) -> Callable[..., str]:
         def mark(picked: str, note: str, request: gr.Request) -> str:
             try:
                 self._store.mark(picked, word, who=self._context.who(request), note=(note or "").strip())
             except VigilError as error:
-                raise gr.Error(str(error), print_exception=False) from error
+                raise gr.Error(plain(str(error)), print_exception=False) from error
             return marks_html(self._store.marks(picked), self._t)
 
         return mark
@@ -182,9 +183,7 @@ def _fields(t: Translator) -> list[Any]:
             ),
             gr.Dropdown(tiers, value="", label=t("review.tier"), min_width=110, elem_id="review-tier"),
             gr.Dropdown(marks, value="", label=t("review.mark"), min_width=110, elem_id="review-mark"),
-            gr.Textbox(
-                label=t("review.since"), placeholder="2h, 3d", min_width=110, elem_id="review-since"
-            ),
+            gr.Textbox(label=t("review.since"), placeholder="2h, 3d", min_width=110, elem_id="review-since"),
             gr.Textbox(label=t("review.until"), placeholder="2026-11-20", min_width=110, elem_id="review-until"),
         ]
 

@@ -20,6 +20,7 @@ from app.web.board import NEWEST, Board
 from app.web.cameras import Cameras
 from app.web.context import SiteContext
 from app.web.history import store_of
+from app.web.visit import plain
 from app.web.wall import Seen, Wall
 from vigil.errors import VigilError
 from vigil.events.event import Event
@@ -129,8 +130,8 @@ def _told(action: Callable[[], str], context: SiteContext) -> None:
     try:
         name = action()
     except VigilError as error:
-        raise gr.Error(str(error), print_exception=False) from error
-    gr.Info(context.t("room.did_add", name=name))
+        raise gr.Error(plain(str(error)), print_exception=False) from error
+    gr.Info(plain(context.t("room.did_add", name=name)))
 
 
 def _board(context: SiteContext, service: "WatchService") -> Board:

@@ -186,7 +186,41 @@ def test_a_camera_is_added_paused_resumed_and_removed(page: Page, cameras: Runni
     expect(yard).to_have_count(0)
 
 
-@pytest.mark.parametrize("word", ["/etc/passwd", "rtsp://10.255.255.1/x"])
+def test_a_camera_that_goes_away_is_seen_to_be_lost(page: Page, visitors: Visitors, tmp_path: Path) -> None:
+    gate = film(tmp_path / "gate.mp4", seconds=10, fps=10, size_wh=(320, 180))
+    with running(gate) as camera:
+        page.fill("#room-address textarea, #room-address input", camera.address("gate"))
+        page.keyboard.press("Enter")
+        shown = card(page, "gate")
+        expect(shown.locator(".room-stage")).to_have_text("watching", timeout=SLOW_MS)
+    expect(shown.locator(".room-stage")).to_have_text("connection lost", timeout=SLOW_MS)
+    expect(shown.locator(".room-detail")).to_contain_text("next try")
+    visitors.shoot(page, "room-lost")
+    page.once("dialog", lambda dialog: dialog.accept())
+    shown.get_by_text("Remove", exact=True).click()
+    expect(shown).to_have_count(0)
+
+
+def test_an_alarm_shows_as_a_notification_where_it_is_allowed(room: Site, visitors: Visitors) -> None:
+    page = visitors.visit(room.url, permissions=["notifications"])
+    page.evaluate("""() => {
+        window.told = [];
+        window.Notification = class {
+            static permission = "granted";
+            constructor(title, options) { window.told.push([title, options.body]); }
+        };
+    }""")
+    go(page, "room")
+    expect(page.locator(".room-notes")).to_have_text("Notifications allowed")
+    page.wait_for_function("window.told.length > 0", timeout=SLOW_MS)
+    title, _ = page.evaluate("window.told[0]")
+    assert title.startswith("Alarm (high): rtsp://") and title.endswith("/door")
+    page.click(".room-sound")
+    expect(page.locator(".room-sound")).to_have_text("Sound off")
+    page.context.close()
+
+
+@pytest.mark.parametrize("word", ["/etc/passwd", "rtsp://10.255.255.1/<img%20src=x%20onerror=document.title=1>"])
 def test_what_is_not_allowed_is_refused_with_a_reason(page: Page, visitors: Visitors, word: str) -> None:
     page.fill("#room-address textarea, #room-address input", word)
     page.click("#room-add-button")
