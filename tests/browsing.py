@@ -124,6 +124,7 @@ class Visitors:
         page.goto(url)
         if wait:
             page.locator("#vigil-status .vigil-lamp").wait_for()
+            page.locator("#chat-box textarea").wait_for()
         return page
 
     def shoot(self, page: Page, name: str) -> Path:

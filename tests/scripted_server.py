@@ -178,6 +178,11 @@ class ScriptedServer:
         with self._lock:
             self._in_flight -= 1
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether the block is being left."""
+        return self._closing.is_set()
+
     def wait(self, delay_s: float) -> None:
         """Lets time pass, unless the server is being closed."""
         if delay_s:
@@ -218,6 +223,10 @@ class _ScriptedHandler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path = self.path.partition("?")[0]
         headers = {name.lower(): value for name, value in self.headers.items()}
+        if self.script.is_closing:
+            # A kept connection must not outlive the server, or it would never seem to be gone.
+            self.close_connection = True
+            return
         request = Request(self.command, path, headers, json.loads(raw) if raw else None)
         self.script.began()
         try:

@@ -49,6 +49,7 @@ CSS = """
 /* Gradio's share button would send the file to a stranger. */
 #chat-log .message-buttons .download-link ~ button { display: none; }
 #chat-box .stop-button { width: auto; min-width: 4em; padding: 0 12px; color: #dc2626; font-weight: 600; }
+#chat-log .placeholder-content, #chat-log .placeholder { padding: 0 16px; }
 #chat-notice:not(:has(.vigil-notice)) { display: none; }
 """
 
@@ -249,9 +250,14 @@ def panel(context: SiteContext) -> None:
     chat = Chat(context, tuple(load_questions()))
     visit, seen = gr.State(None), gr.State(())
     with gr.Row(equal_height=False):
-        model = gr.Dropdown([], label=t("chat.model"), elem_id="chat-model", scale=1, info=None)
+        model = gr.Dropdown([], label=t("chat.model"), elem_id="chat-model", scale=1, min_width=240)
         preset = gr.Dropdown(
-            preset_choices(chat.questions, t), value="", label=t("chat.preset"), elem_id="chat-preset", scale=2
+            preset_choices(chat.questions, t),
+            value="",
+            label=t("chat.preset"),
+            elem_id="chat-preset",
+            scale=2,
+            min_width=240,
         )
     log = gr.Chatbot(
         label=t("chat.conversation"),

@@ -59,7 +59,7 @@ def build(context: SiteContext) -> gr.Blocks:
     page = gr.Blocks(title=t("site.title"), fill_width=True)
     with page:
         _head(context)
-        with gr.Tabs():
+        with gr.Tabs(overflow_behavior="wrap"):
             for panel in panels():
                 with gr.Tab(t(f"site.tab_{panel.name}"), id=panel.name, elem_id=f"tab-{panel.name}"):
                     panel.fill(context)

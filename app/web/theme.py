@@ -7,6 +7,9 @@ CSS = """
 .gradio-container > main, .gradio-container main.contain { padding-top: 8px !important; }
 .gradio-container .gap { gap: 10px; }
 .vigil-head { align-items: center; gap: 12px; }
+.vigil-head { flex-wrap: nowrap !important; }
+.vigil-head > * { min-width: 0 !important; }
+.gradio-container .block:has(> .vigil-status), #vigil-status { padding: 0; margin: 0; }
 .vigil-head h1 { margin: 0; font-size: 1.35rem; line-height: 1.2; }
 .vigil-head .vigil-subtitle { color: var(--body-text-color-subdued); font-size: .85rem; font-weight: 400; }
 .vigil-tools { display: flex; gap: 16px; justify-content: flex-end; align-items: center; font-size: .9rem; }
@@ -23,6 +26,10 @@ CSS = """
 .vigil-lamp.is-up::before { background: #16a34a; }
 .vigil-lamp.is-down::before { background: #dc2626; }
 .vigil-lamp { font-weight: 600; white-space: nowrap; }
+@media (max-width: 640px) {
+  .vigil-subtitle { display: none; }
+  .gradio-container main.contain { padding: 8px !important; }
+}
 footer { display: none !important; }
 """
 
@@ -35,15 +42,16 @@ SWITCH_THEME = (
 HEAD = """
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <script>
-addEventListener('DOMContentLoaded', () => {
+(() => {
   // Gradio sets the browser's own wish when it starts; what was chosen here comes before it.
   const keep = () => {
     const chosen = localStorage.getItem('vigil-theme');
-    if (chosen) document.body.classList.toggle('dark', chosen === 'dark');
+    if (chosen && document.body.classList.contains('dark') !== (chosen === 'dark'))
+      document.body.classList.toggle('dark', chosen === 'dark');
   };
   new MutationObserver(keep).observe(document.body, { attributes: true, attributeFilter: ['class'] });
   keep();
-});
+})();
 </script>
 """
 
