@@ -144,7 +144,8 @@ class Workbench:
                 analysis.stop()
             raise
         if desk.analysis is analysis:
-            yield await self._results(desk, analysis)
+            # The browser may put two updates into one, and then only what the last one holds is shown.
+            yield {parts.stage: now, **self._buttons(analysis, view), **await self._results(desk, analysis)}
 
     async def _results(self, desk: Desk, analysis: Analysis) -> Update:
         """The timeline, the events and the downloads; nothing where not one window was judged."""
@@ -272,7 +273,7 @@ class Workbench:
         return escape(self.context.t(f"analysis.asks_{kind}"))
 
 
-def panel(context: SiteContext) -> None:
+def panel(context: SiteContext) -> Parts:
     """Lays out the analysis in the tab that is open."""
     questions = tuple(load_questions())
     cameras = _cameras(context)
@@ -294,6 +295,7 @@ def panel(context: SiteContext) -> None:
     parts.preset.input(bench.words_of, parts.preset, parts.question, **at_once)
     parts.question.change(bench.hint, [parts.preset, parts.question], parts.hint, **at_once)
     gr.on(None, bench.first_preset, None, [parts.preset, parts.question], **at_once)
+    return parts
 
 
 def _cameras(context: SiteContext) -> tuple[Address, ...]:

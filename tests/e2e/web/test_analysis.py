@@ -79,6 +79,7 @@ def rows(page: Page) -> list[tuple[float, str]]:
 
 def until_done(page: Page, *, limit_s: float = 60) -> None:
     expect(page.locator("#analysis-jsonl")).to_be_visible(timeout=limit_s * 1000)
+    expect(page.locator(".va-facts")).to_contain_text(re.compile("^(done|stopped|完成)"))
 
 
 def position(page: Page) -> float:
