@@ -98,7 +98,12 @@ def _laid_out(made: go.Figure, end_s: float, t: Translator) -> go.Figure:
             "showgrid": False,
             "zeroline": False,
         },
-        yaxis={"range": [-0.03, 1.05], "title": t("analysis.probability"), "gridcolor": "rgba(124,135,148,.25)"},
+        yaxis={
+            "range": [-0.03, 1.05],
+            "title": t("analysis.probability"),
+            "gridcolor": "rgba(124,135,148,.25)",
+            "zeroline": False,
+        },
     )
     return made
 
