@@ -189,6 +189,11 @@ class Chat:
         fresh = Visit(visit.folder if visit is not None else self.context.uploads.visitor_folder())
         return self._idle(fresh, box=None, notice="")
 
+    def offer(self, visit: Visit | None) -> Any:
+        """The way to the analysis, where something that moves is attached."""
+        moves = visit is not None and visit.upload is not None and visit.upload.kind != "picture"
+        return gr.Button(visible=moves)
+
     def _busy(self, visit: Visit, notice: str) -> Update:
         box = gr.MultimodalTextbox(value=None, submit_btn=False, stop_btn=self.context.t("chat.stop"))
         return visit.shown, box, _notice(notice, quiet=True), visit
@@ -244,7 +249,15 @@ def _notice(words: str, detail: str = "", *, quiet: bool = False) -> str:
     return f'<div class="vigil-notice{kind}">{html.escape(words)}{more}</div>'
 
 
-def panel(context: SiteContext) -> None:
+@dataclass(frozen=True, slots=True)
+class ChatParts:
+    """What others may use: the visitor's state, and the button that leads to the analysis."""
+
+    visit: gr.State
+    analyse: gr.Button
+
+
+def panel(context: SiteContext) -> ChatParts:
     """Lays out the chat in the tab that is open."""
     t = context.t
     chat = Chat(context, tuple(load_questions()))
@@ -283,15 +296,27 @@ def panel(context: SiteContext) -> None:
     minutes = f"{context.options.keep_uploads_s / 60:g}"
     limit = html.escape(t("chat.upload_limit", limit=context.options.upload_mb, minutes=minutes))
     with gr.Row():
-        gr.HTML(f'<div id="chat-hint">{limit}</div>', scale=3)
-        fresh = gr.Button(t("chat.new"), size="sm", scale=1, elem_id="chat-new")
+        gr.HTML(f'<div id="chat-hint">{limit}</div>', scale=3, min_width=240)
+        analyse = gr.Button(
+            t("chat.analyse"),
+            size="sm",
+            variant="primary",
+            visible=False,
+            scale=1,
+            min_width=200,
+            elem_id="chat-analyse",
+        )
+        fresh = gr.Button(t("chat.new"), size="sm", scale=1, min_width=140, elem_id="chat-new")
     with gr.Accordion(t("chat.more"), open=False):
         tokens = gr.Slider(1, LONGEST_ANSWER, USUAL_ANSWER, step=1, label=t("chat.tokens"), elem_id="chat-tokens")
     outputs = [log, box, notice, visit]
     private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    box.submit(chat.send, [box, model, tokens, visit], outputs, concurrency_limit=AT_ONCE, **private)
+    asked = box.submit(chat.send, [box, model, tokens, visit], outputs, concurrency_limit=AT_ONCE, **private)
     box.stop(chat.stop, visit, None, queue=False, **private)
-    gr.on([fresh.click, log.clear], chat.begin_anew, visit, outputs, queue=False, **private)
+    begun = gr.on([fresh.click, log.clear], chat.begin_anew, visit, outputs, queue=False, **private)
+    for event in (asked, begun):
+        event.then(chat.offer, visit, analyse, queue=False, **private)
     preset.input(chat.preset, [preset, box], box, queue=False, **private)
     gr.on(None, chat.choices, [model, seen], [model, preset, seen], queue=False, **private)
     gr.Timer(EVERY_S).tick(chat.choices, [model, seen], [model, preset, seen], queue=False, **private)
+    return ChatParts(visit, analyse)

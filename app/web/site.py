@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
@@ -19,12 +20,12 @@ import gradio as gr
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 
-from app.web import theme
+from app.web import handover, theme
 from app.web.access import Gate
 from app.web.context import SiteContext
 from app.web.history import media_folders
 from app.web.language import LANGUAGE_COOKIE, LANGUAGES, choose_language, translator
-from app.web.status import EVERY_S, status_line
+from app.web.status import EVERY_S, Status, status_line
 
 SWEEP_S = 60.0
 YEAR_S = 365 * 24 * 3600
@@ -41,9 +42,9 @@ class Panel:
     module: ModuleType
 
     @property
-    def fill(self) -> Callable[[SiteContext], None]:
-        """Lays out the components of the tab."""
-        function: Callable[[SiteContext], None] = self.module.panel
+    def fill(self) -> Callable[[SiteContext], Any]:
+        """Lays out the components of the tab; what it returns others may connect to."""
+        function: Callable[[SiteContext], Any] = self.module.panel
         return function
 
 
@@ -57,12 +58,14 @@ def build(context: SiteContext) -> gr.Blocks:
     """The page in the language of the context."""
     t = context.t
     page = gr.Blocks(title=t("site.title"), fill_width=True)
+    filled: dict[str, Any] = {}
     with page:
         _head(context)
-        with gr.Tabs(overflow_behavior="wrap"):
+        with gr.Tabs(overflow_behavior="wrap") as tabs:
             for panel in panels():
                 with gr.Tab(t(f"site.tab_{panel.name}"), id=panel.name, elem_id=f"tab-{panel.name}"):
-                    panel.fill(context)
+                    filled[panel.name] = panel.fill(context)
+        handover.connect(context, filled["chat"], filled["analysis"], tabs)
     return page
 
 
@@ -81,8 +84,10 @@ def _head(context: SiteContext) -> None:
     def line() -> str:
         return status_line(context.status.now, context.endpoint, t)
 
-    shown = gr.HTML(line, elem_id="vigil-status")
-    gr.Timer(EVERY_S).tick(line, outputs=shown, show_progress="hidden", queue=False, api_visibility="private")
+    shown = gr.HTML(status_line(Status(), context.endpoint, t), elem_id="vigil-status")
+    # Without a trigger it runs when the page is opened.
+    for trigger in (None, gr.Timer(EVERY_S).tick):
+        gr.on(trigger, line, outputs=shown, show_progress="hidden", queue=False, api_visibility="private")
 
 
 def build_app(context: SiteContext) -> FastAPI:

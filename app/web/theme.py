@@ -13,6 +13,7 @@ CSS = """
 .vigil-head h1 { margin: 0; font-size: 1.35rem; line-height: 1.2; }
 .vigil-head .vigil-subtitle { color: var(--body-text-color-subdued); font-size: .85rem; font-weight: 400; }
 .vigil-tools { display: flex; gap: 16px; justify-content: flex-end; align-items: center; font-size: .9rem; }
+.vigil-tools > * { white-space: nowrap; }
 .vigil-tools a, .vigil-tools button { color: var(--link-text-color); cursor: pointer; text-decoration: none;
   background: none; border: 0; padding: 4px 0; font: inherit; min-width: 0; box-shadow: none; }
 .vigil-status { display: flex; flex-wrap: wrap; gap: 2px 18px; align-items: center; font-size: .85rem;

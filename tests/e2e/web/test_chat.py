@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+import rtsp_server
 from browsing import PHONE, Site, Visitors, site_at
 from films import shoot
 from scripted_server import Reply, Request, ScriptedServer, error, stream
@@ -112,6 +113,35 @@ def test_a_video_goes_as_one_list_of_frames(
     expect(page.locator("#chat-log video")).to_be_visible()
     assert "12 frames, 0.0–5.5 s" in page.inner_text("#chat-log")
     visitors.shoot(page, "chat-video")
+
+
+def test_a_camera_is_looked_at_anew_for_each_question(
+    page: Page, scripted: ScriptedServer, visitors: Visitors, tmp_path: Path
+) -> None:
+    with rtsp_server.running(
+        film(tmp_path / "yard.mp4", seconds=20, fps=10), options=["--login", "admin:right"]
+    ) as yard:
+        (tmp_path / "camera.txt").write_text(f"rtsp://admin:right@127.0.0.1:{yard.port}/yard  # the yard\n")
+        attach(page, tmp_path / "camera.txt")
+        ask(page, "What happens there?")
+        answer(page, "Two people stand there.")
+        ask(page, "And now?")
+        expect(page.locator("#chat-log .bot")).to_have_count(2, timeout=20_000)
+        answer(page, "Two people stand there.")
+    assert page.inner_text("#chat-log").count("6 frames") == 2
+    assert "right" not in page.inner_text("#chat-log")
+    kinds = [part["type"] for part in scripted.chats[-1].parts]
+    assert kinds.count("video_url") == 2
+    visitors.shoot(page, "chat-camera")
+
+
+def test_a_video_is_handed_over_to_the_analysis(page: Page, visitors: Visitors, tmp_path: Path) -> None:
+    attach(page, film(tmp_path / "yard.mp4", seconds=6))
+    ask(page, "Is there a dog?")
+    page.click("#chat-analyse")
+    expect(page.locator("#analysis-question textarea")).to_have_value("Is there a dog?")
+    expect(page.locator("#analysis-file")).to_contain_text(".mp4")
+    visitors.shoot(page, "chat-handed-over")
 
 
 def test_a_video_that_no_browser_plays_shows_its_first_frame(page: Page, visitors: Visitors, tmp_path: Path) -> None:
