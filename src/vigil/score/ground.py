@@ -13,8 +13,8 @@ from pathlib import Path
 from vigil.errors import UsageError
 from vigil.frames import Sampling
 from vigil.judge import Endpoint
-from vigil.manifest import Calibration, Manifest, read_manifest
 from vigil.judge.contract import served_sampling, task_of
+from vigil.manifest import Calibration, Manifest, read_manifest
 from vigil.score.items import Clip, Split, dataset_clips
 from vigil.score.videos import video_clips
 from vigil.tasks import Task, load_task
