@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
-import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
 import rtsp_server
-from browsing import PHONE, Site, Visitors, chromium, site_at
+from browsing import PHONE, Site, Visitors, site_at
 from scripted_server import Reply, Request, ScriptedServer, stream
 from vigil.serving.process import free_port
 from watching import SAYS_YES, bright_server, film, is_bright, look
@@ -208,40 +207,6 @@ def test_a_camera_txt_opens_the_camera_live_and_only_allowed_ones(
         page.locator("#analysis-stop").click()
         expect(page.locator(".va-facts")).to_contain_text("stopped")
         until_done(page)
-
-
-def test_ones_own_webcam_is_watched(site: Site, shots: Path, tmp_path: Path) -> None:
-    clip = y4m(tmp_path / "webcam.y4m")
-    flags = (
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-video-capture={clip}",
-    )
-    with chromium(*flags) as browser:
-        visitors = Visitors(browser, shots)
-        page = opened(visitors, site, permissions=["camera"])
-        page.locator("#analysis-source").get_by_text("My webcam").click()
-        page.locator("#analysis-webcam").get_by_role("button").filter(has_text=re.compile("access", re.I)).first.click()
-        start(page)
-        page.locator("#analysis-webcam").get_by_role(
-            "button", name=re.compile("record|capture|start", re.I)
-        ).first.click()
-        page.locator(".va-row").nth(1).wait_for(timeout=40_000)
-        visitors.shoot(page, "analysis-webcam")
-        page.locator("#analysis-stop").click()
-        expect(page.locator(".va-facts")).to_contain_text("stopped")
-
-
-def y4m(path: Path) -> Path:
-    """A clip for Chromium's fake camera: grey, with a bright bar that moves."""
-    width, height = 320, 240
-    with path.open("wb") as file:
-        file.write(f"YUV4MPEG2 W{width} H{height} F10:1 Ip A1:1 C420mpeg2\n".encode())
-        for number in range(40):
-            luma = np.full((height, width), 60, np.uint8)
-            luma[:, number * 8 : number * 8 + 24] = 220
-            file.write(b"FRAME\n" + luma.tobytes() + bytes([128]) * (width * height // 2))
-    return path
 
 
 def test_alarms_stand_out_with_their_words_which_are_never_html(
