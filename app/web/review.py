@@ -4,7 +4,8 @@ The newest events first, page by page; a click or `j`/`k` opens one; `t`, `f`, `
 when, and is itself something to search by.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from vigil.store import Store
 
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
 CSS = (SCRIPTS / "review.css").read_text(encoding="utf-8")
+AGAIN = "() => document.dispatchEvent(new CustomEvent('vigil-find-again'))"
 MARKS: tuple[MarkWord, ...] = ("true", "false_alarm", "unsure", "")
 QUICK: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 8, "api_visibility": "private"}
 
@@ -46,7 +48,7 @@ class Review:
 
     def lay_out(self) -> None:
         """Lays out all of it and connects it."""
-        self._number, self._picked = gr.State(0), gr.State("")
+        self._number, self._asked, self._picked = gr.State(0), gr.State(Asked()), gr.State("")
         self._fields = _fields(self._t)
         with gr.Row(elem_id="review"):
             with gr.Column(scale=2, min_width=320):
@@ -83,10 +85,6 @@ class Review:
         )
 
     @property
-    def _shown(self) -> list[Any]:
-        return [self._list, self._where, self._number]
-
-    @property
     def _opened(self) -> list[Any]:
         return [self._picked, self._hint, self._detail, self._marks, self._note, *self._growing]
 
@@ -95,40 +93,38 @@ class Review:
         return [self._facts, self._clip, self._snapshot, self._frames, self._plot]
 
     def _connect(self, newer: gr.Button, older: gr.Button) -> None:
-        asked = [self._number, *self._fields]
-        changes = [field.submit if isinstance(field, gr.Textbox) else field.change for field in self._fields]
-        # Hundreds of visitors may type: a search begins when they pause, not with every letter.
+        text, *chosen, since, until = self._fields
+        # A moment is read when it is whole; `input` of a text box would not see what is pasted.
+        moments = [since.submit, since.blur, until.submit, until.blur]
+        changes = [text.change, *(field.change for field in chosen), *moments]
+        # All that changes the list is one listener, so that a late answer never replaces that of a newer question.
         gr.on(
-            [*changes, self._fields[0].input], self._search, asked[1:], self._shown, trigger_mode="always_last", **QUICK
+            [*changes, self._list.submit],
+            self._find,
+            [self._number, self._asked, *self._fields],
+            [self._list, self._where, self._number, self._asked],
+            trigger_mode="always_last",
+            **QUICK,
         )
-        newer.click(self._turn(-1), asked, self._shown, **QUICK)
-        older.click(self._turn(+1), asked, self._shown, **QUICK)
-        self._list.again(self._turn(0), asked, self._shown, **QUICK)
-        self._list.again(self._sources, None, self._fields[1], **QUICK)
+        self._list.submit(self._sources, None, self._fields[1], **QUICK)
+        for button, by in ((newer, -1), (older, +1)):
+            button.click(partial(_turned, by), self._number, self._number, **QUICK).success(None, js=AGAIN)
         self._list.pick(self._open, None, self._opened, **QUICK)
         self._list.grow(self._look_again, None, self._growing, **QUICK)
         for word, button in zip(MARKS, self._buttons, strict=True):
             marking = button.click(self._mark(word), [self._picked, self._note], self._marks, **QUICK)
-            marking.success(self._turn(0), asked, self._shown, **QUICK)
+            marking.success(None, js=AGAIN)
 
-    def _search(self, *typed: str) -> list[Any]:
-        return self._page(0, typed)
-
-    def _turn(self, by: int) -> Callable[..., list[Any]]:
-        def turn(number: int, *typed: str) -> list[Any]:
-            return self._page(number + by, typed)
-
-        return turn
-
-    def _page(self, number: int, typed: Sequence[str | None]) -> list[Any]:
+    def _find(self, number: int, last: Asked, *typed: str | None) -> list[Any]:
+        """The page of the list that is asked for; the first one when something else is asked than last."""
         asked = Asked(*(text or "" for text in typed))
         try:
-            page = events_found.look_up(self._store, asked, number=number)
+            page = events_found.look_up(self._store, asked, number=number if asked == last else 0)
         except VigilError as error:
             raise gr.Error(plain(str(error)), print_exception=False) from error
         html = events_found.as_html(page, is_filtered=asked != Asked(), t=self._t)
         where = self._t("review.where", found=f"{page.found:,}", page=page.number + 1, pages=page.pages)
-        return [html, where, page.number]
+        return [html, where, page.number, asked]
 
     def _sources(self) -> Any:
         return gr.update(choices=[(self._t("review.all"), ""), *((name, name) for name in self._store.event_sources())])
@@ -158,6 +154,10 @@ class Review:
             return marks_html(self._store.marks(picked), self._t)
 
         return mark
+
+
+def _turned(by: int, number: int) -> int:
+    return number + by
 
 
 def _grown(detail: Detail) -> list[Any]:

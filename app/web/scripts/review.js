@@ -75,6 +75,7 @@ element.addEventListener("click", (event) => {
 watch("value", show);
 document.addEventListener("keydown", onKey);
 document.addEventListener("vigil-open-event", openWanted);
+document.addEventListener("vigil-find-again", () => trigger("submit"));
 
 // An event that goes on, or whose clip is being cut, is looked at again until it is whole.
 const growing = setInterval(() => {
@@ -85,6 +86,6 @@ const growing = setInterval(() => {
 
 // Whenever the review comes into view it shows what is there now.
 new IntersectionObserver((seen) => {
-  if (seen.some((one) => one.isIntersecting)) trigger("again");
+  if (seen.some((one) => one.isIntersecting)) trigger("submit");
 }).observe(element);
 openWanted();
