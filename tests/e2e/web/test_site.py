@@ -20,7 +20,8 @@ from vigil.serving.process import free_port
 from watching import film
 
 pytestmark = pytest.mark.e2e
-FIRST_PAGE_S = 2.0
+FIRST_PAGE_S = 4.0
+"""Twice what is aimed at: the machine may be shared. What it took is printed; docs/web.md has the quiet figure."""
 
 
 @pytest.fixture(scope="module")
