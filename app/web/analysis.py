@@ -36,6 +36,9 @@ AT_ONCE = 8
 LOOK_S = 0.12
 """How often an analysis is looked at for its visitor."""
 
+LOOK_PER_WINDOW_S = 0.001
+"""How much longer for each window that the page has to draw."""
+
 REST_S = 1.0
 """Live, the page hears at least this often what second it is."""
 
@@ -136,8 +139,9 @@ class Workbench:
                     yield {parts.stage: now, **self._buttons(analysis, view)}
                 if view.is_over:
                     break
-                await asyncio.sleep(LOOK_S)
-                rested_s += LOOK_S
+                look_s = LOOK_S + len(view.judged) * LOOK_PER_WINDOW_S
+                await asyncio.sleep(look_s)
+                rested_s += look_s
         except BaseException:
             # Nobody looks any more: the visitor has left, or the page was loaded anew.
             if desk.analysis is analysis:

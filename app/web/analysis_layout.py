@@ -87,8 +87,9 @@ def _chosen(context: SiteContext, questions: Sequence[Question], cameras: Sequen
                 label=t("analysis.source"),
                 elem_id="analysis-source",
             )
-            file = gr.File(label=t("analysis.source_file"), height=150, elem_id="analysis-file")
-            gr.HTML(f'<p class="va-quiet">{escape(_limits(context))}</p>', apply_default_css=False)
+            file = gr.File(
+                label=f"{t('analysis.source_file')} · {_limits(context)}", height=150, elem_id="analysis-file"
+            )
             names = [camera.name for camera in cameras]
             camera = gr.Dropdown(
                 names,

@@ -10,6 +10,7 @@ let run = "";
 let drawn = new Map(); // a window's number -> its row, its piece of the strip, and what they were drawn from
 let nowAt = 0; // when `state.now_s` came
 let marked = null;
+let markedPiece = null;
 let lastScroll = -1e9;
 
 const make = (tag, kind, text = "") => {
@@ -64,7 +65,7 @@ const newRow = (window) => {
   button.addEventListener("click", () => jump(Number(item.dataset.second)));
   item.append(button);
   const piece = document.createElement("b");
-  return { item, piece, from: "" };
+  return { item, piece, from: "", place: "" };
 };
 
 const fill = ({ item, piece }, window) => {
@@ -80,7 +81,6 @@ const fill = ({ item, piece }, window) => {
   const said = item.querySelector(".va-words");
   said.textContent = window.words || window.why || (window.waits ? words.waiting_words : "");
   said.hidden = !said.textContent;
-  piece.style.background = window.colour;
   piece.className = `is-${window.kind}`;
   piece.title = `${window.time} ${window.label}`;
 };
@@ -115,12 +115,13 @@ const drawStrip = () => {
   const [from, to] = range();
   strip.hidden = !state.rows.length && state.kind !== "file";
   state.rows.forEach((window, index) => {
-    const { piece } = drawn.get(window.n);
+    const known = drawn.get(window.n);
     const next = state.rows[index + 1];
     const end = next ? Math.min(window.e, next.s) : window.e;
-    piece.style.left = `${((window.s - from) / (to - from)) * 100}%`;
-    piece.style.width = `${((end - window.s) / (to - from)) * 100}%`;
-    piece.style.height = `${window.p === null ? 25 : 20 + window.p * 80}%`;
+    const left = ((window.s - from) / (to - from)) * 100;
+    const width = ((end - window.s) / (to - from)) * 100;
+    const place = `left:${left}%;width:${width}%;height:${window.p === null ? 25 : 20 + window.p * 80}%;background:${window.colour}`;
+    if (known.place !== place) known.piece.style.cssText = known.place = place;
   });
   strip.setAttribute("aria-valuemax", to.toFixed(1));
 };
@@ -139,8 +140,9 @@ const mark = (second) => {
   const item = entry && entry.item;
   if (item !== marked) {
     if (marked) marked.removeAttribute("aria-current");
-    for (const { piece } of drawn.values()) piece.classList.remove("is-now");
+    if (markedPiece) markedPiece.classList.remove("is-now");
     marked = item;
+    markedPiece = entry ? entry.piece : null;
     if (item) {
       item.setAttribute("aria-current", "true");
       entry.piece.classList.add("is-now");
@@ -173,7 +175,7 @@ const begin = () => {
   const tools = document.getElementById("analysis-buttons");
   if (tools) tools.scrollIntoView({ block: "start", behavior: "smooth" });
   drawn = new Map();
-  marked = null;
+  marked = markedPiece = null;
   list.replaceChildren();
   strip.replaceChildren(cursor);
   load();

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 import rtsp_server
 from browsing import PHONE, Site, Visitors, site_at
-from scripted_server import Reply, Request, ScriptedServer, stream
+from scripted_server import CHAT_PATH, Reply, Request, ScriptedServer, stream
 from vigil.serving.process import free_port
 from watching import SAYS_YES, bright_server, film, is_bright, look
 
@@ -52,6 +52,11 @@ def scripted_site(scripted: ScriptedServer, tmp_path_factory: pytest.TempPathFac
 def tokens(request: Request) -> Reply:
     """Each verdict word of `configs/tasks` is one token."""
     return Reply(body={"tokens": [7 if request.body["prompt"] in {"是的", "Yes", "yes"} else 9]})
+
+
+def chats(server: ScriptedServer) -> list[Request]:
+    """The questions that a server was asked, as the pages also look after its health."""
+    return [request for request in server.requests if request.path == CHAT_PATH]
 
 
 def opened(visitors: Visitors, site: Site, **more: object) -> Page:
@@ -171,9 +176,12 @@ def lateness(page: Page) -> float:
     )
 
 
-def test_stop_ends_at_once(site: Site, visitors: Visitors, tmp_path: Path) -> None:
-    page = opened(visitors, site)
-    choose(page, film(tmp_path / "long.mp4", seconds=600))
+def test_stop_ends_at_once_and_the_server_is_asked_no_more(
+    scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scripted, "default", lambda request: look(request, delay_s=0.5))
+    page = opened(visitors, scripted_site)
+    choose(page, film(tmp_path / "long.mp4", seconds=300))
     start(page)
     page.locator(".va-row").nth(2).wait_for()
     began_s = time.monotonic()
@@ -183,7 +191,10 @@ def test_stop_ends_at_once(site: Site, visitors: Visitors, tmp_path: Path) -> No
     print(f"stopped after {stopped_s:.2f} s")
     assert stopped_s < 2.5
     visitors.shoot(page, "analysis-stopped")
-    assert len(rows(page)) < 300
+    assert len(rows(page)) < 150
+    asked = len(chats(scripted))
+    page.wait_for_timeout(1500)
+    assert len(chats(scripted)) == asked
     expect(page.locator("#analysis-stop")).to_be_disabled()
 
 
