@@ -34,7 +34,7 @@ def test_print_shows_a_command_without_the_key_and_makes_none(
     [
         (["nowhere"], 2, "there is no model folder nowhere"),
         (["base"], 1, "--task fight"),
-        (["base", "--task", "figt"], 2, "there are: fight"),
+        (["base", "--task", "figt"], 2, "there are: actions"),
         (["base", "--task", "fight", "--frames", "5"], 2, "frames must be even"),
         (["base", "--task", "fight", "--port", "99999"], 2, "port must be from 1 to 65535"),
         (["base", "--task", "fight", "--config", "tpu"], 2, "no serve configuration 'tpu'"),
