@@ -59,7 +59,7 @@ def ask(page: Page, question: str) -> None:
 
 
 def answer(page: Page, text: str) -> None:
-    expect(page.locator("#chat-log .bot").last).to_have_text(text)
+    expect(page.locator("#chat-log .bot").last).to_have_text(text, timeout=20_000)
 
 
 def notice(page: Page) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from browsing import PHONE, ROOT, Site, Visitors, site_at
@@ -207,15 +208,19 @@ def test_the_real_model_answers_about_a_text_a_picture_and_a_video(
 ) -> None:
     page = visitors.visit(site.url)
     expect(page.locator("#vigil-status")).to_contain_text("matches")
-    shoot(tmp_path / "long.mp4", frames=1500)  # 60 s: more than fits at two frames a second would be fine here
-    for name in ("", "long.mp4"):
+    Image.new("RGB", (1600, 900), "green").save(tmp_path / "large.jpg")
+    shoot(tmp_path / "long.mp4", frames=5000)
+    for number, name in enumerate(("", "large.jpg", "long.mp4"), start=1):
         if name:
             with page.expect_response(lambda response: "/upload" in response.url):
                 page.set_input_files("#chat-box input[type=file]", tmp_path / name)
+            expect(page.locator("#chat-box .thumbnail-item")).to_have_count(1)
         page.fill("#chat-box textarea", "请分析这个视频,是否有打架斗殴等异常行为。")
         page.keyboard.press("Enter")
-        expect(page.locator("#chat-box .submit-button")).to_be_visible(timeout=30_000)
-        expect(page.locator("#chat-log .bot").last).not_to_be_empty(timeout=30_000)
-    assert page.locator("#chat-notice [role=alert]").count() == 0
+        expect(page.locator("#chat-log .bot")).to_have_count(number, timeout=60_000)
+        expect(page.locator("#chat-box .submit-button")).to_be_visible(timeout=60_000)
+        expect(page.locator("#chat-log .bot").last).not_to_be_empty()
+        assert page.locator("#chat-notice [role=alert]").count() == 0
+    assert "256 frames, one every 0.8 s" in page.inner_text("#chat-log")
     visitors.shoot(page, "chat-real-model")
     page.context.close()
