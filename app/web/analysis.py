@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,20 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.web import analysis_downloads, analysis_stage
+from app.web.analysis_choice import MY_WEBCAM, Choice, Refused, cameras_of, length_s
 from app.web.analysis_desk import Desk
 from app.web.analysis_events import table
 from app.web.analysis_layout import Parts, lay_out
 from app.web.analysis_plot import figure
 from app.web.context import SiteContext
-from app.web.presets import NONE, trained_question
-from app.web.uploads import Upload
 from vigil.analysis import Analysis, View
-from vigil.analysis.asking import asks_for_verdict
-from vigil.errors import SourceError, UsageError, VigilError
-from vigil.sources.address import Address, find_sources
+from vigil.errors import VigilError
 from vigil.sources.feed import open_feed
-from vigil.sources.fullrate import shape_of
-from vigil.tasks import Question, load_questions
+from vigil.tasks import load_questions
 
 CSS = analysis_stage.CSS
 
@@ -42,9 +37,6 @@ LOOK_PER_WINDOW_S = 0.001
 REST_S = 1.0
 """Live, the page hears at least this often what second it is."""
 
-MY_WEBCAM = Address("webcam", "webcam", "")
-USUAL = {"en": "fight_en", "zh": "fight"}
-
 SECOND_OF_PLAYER = """(second, desk) => {
   const video = document.querySelector("#analysis-stage video");
   return [video && !video.hidden ? video.currentTime : 0, desk];
@@ -54,21 +46,12 @@ Update = dict[Any, Any]
 """New values of some of the components."""
 
 
-class _Refused(Exception):
-    """An analysis that cannot begin: why, in words for the visitor."""
-
-    def __init__(self, words: str, detail: str = "") -> None:
-        self.detail = detail
-        super().__init__(words)
-
-
 @dataclass(frozen=True, slots=True)
 class Workbench:
     """What the handlers share on one page; nothing of a visitor is in it."""
 
     context: SiteContext
-    questions: tuple[Question, ...]
-    cameras: tuple[Address, ...]
+    choice: Choice
     parts: Parts
 
     async def start(
@@ -78,10 +61,10 @@ class Workbench:
         parts = self.parts
         desk = desk or Desk(self.context.uploads.visitor_folder())
         try:
-            question = self.question_of(preset, text)
-            upload, address = await self._opened(source, sent, camera, desk)
-            duration_s = await asyncio.to_thread(_length_s, upload)
-        except _Refused as refused:
+            question = self.choice.question_of(preset, text)
+            upload, address = await self.choice.opened(source, sent, camera, desk)
+            duration_s = await asyncio.to_thread(length_s, upload)
+        except Refused as refused:
             yield {parts.notice: _notice(str(refused), refused.detail), parts.desk: desk}
             return
         opener = desk.webcam.open if address is MY_WEBCAM else open_feed
@@ -100,7 +83,7 @@ class Workbench:
         analysis = desk.analysis if desk is not None else None
         if desk is None or analysis is None:
             return
-        if desk.upload is not None and not self.context.uploads.is_there(desk.upload):
+        if not self._keep(desk):
             yield {self.parts.notice: _notice(self._gone())}
             return
         view = analysis.view()
@@ -132,6 +115,7 @@ class Workbench:
         try:
             while desk.analysis is analysis:
                 view = analysis.view()
+                self._keep(desk)
                 now = analysis_stage.shown(desk, analysis, view, t)
                 changed = {**now, "now_s": None} != {**last, "now_s": None}
                 if changed or (view.live and rested_s >= REST_S):
@@ -154,8 +138,6 @@ class Workbench:
     async def _results(self, desk: Desk, analysis: Analysis) -> Update:
         """The timeline, the events and the downloads; nothing where not one window was judged."""
         parts, t, view = self.parts, self.context.t, analysis.view()
-        if desk.upload is not None:
-            self.context.uploads.is_there(desk.upload)
         if not view.judged:
             return {parts.results: gr.Column(visible=False)}
         tiers = analysis.settings.events.tiers
@@ -178,7 +160,7 @@ class Workbench:
         analysis = desk.analysis if desk is not None else None
         if desk is None or analysis is None or desk.upload is None:
             return
-        if not self.context.uploads.is_there(desk.upload):
+        if not self._keep(desk):
             yield {parts.notice: _notice(self._gone())}
             return
         try:
@@ -197,6 +179,10 @@ class Workbench:
             parts.film: gr.DownloadButton(value=str(film) if film.is_file() else None, visible=film.is_file()),
         }
 
+    def _keep(self, desk: Desk) -> bool:
+        """Whether the file is still there; what is looked at is not swept away."""
+        return desk.upload is None or self.context.uploads.is_there(desk.upload)
+
     def _buttons(self, analysis: Analysis, view: View) -> Update:
         parts = self.parts
         may_switch = analysis.address is not MY_WEBCAM
@@ -209,80 +195,15 @@ class Workbench:
             parts.stop: gr.Button(interactive=not view.is_over),
         }
 
-    def question_of(self, preset: str, text: str) -> Question:
-        """The preset with the words as they were edited."""
-        if not text.strip():
-            raise _Refused(self.context.t("analysis.no_question"))
-        known = next((question for question in self.questions if question.name == preset), None)
-        if known is None:
-            return Question(name="own", title="", language=self.context.language, question=text.strip())
-        return replace(known, question=text if text.strip() != known.question.strip() else known.question)
-
-    async def _opened(
-        self, source: str, sent: str | None, camera: str | None, desk: Desk
-    ) -> tuple[Upload | None, Address]:
-        t = self.context.t
-        if source == "webcam":
-            return None, MY_WEBCAM
-        if source == "camera":
-            found = next((address for address in self.cameras if address.name == camera), None)
-            if found is None:
-                raise _Refused(t("analysis.no_camera"))
-            return None, found
-        if not sent:
-            raise _Refused(t("analysis.no_file"))
-        return await self._file(Path(sent), desk)
-
-    async def _file(self, sent: Path, desk: Desk) -> tuple[Upload | None, Address]:
-        """The video that was sent, or the camera that a camera.txt names, where it is allowed."""
-        t = self.context.t
-        try:
-            upload = await asyncio.to_thread(self.context.uploads.take, sent, desk.folder)
-        except VigilError as error:
-            raise _Refused(t("analysis.bad_file"), str(error)) from error
-        if upload.kind == "picture":
-            raise _Refused(t("analysis.picture_file", name=upload.name))
-        if upload.address is None:
-            return upload, Address("file", upload.name, str(upload.path))
-        try:
-            self.context.allowed.check(upload.address)
-        except UsageError as error:
-            raise _Refused(t("analysis.bad_camera"), str(error)) from error
-        return None, upload.address
-
     def _gone(self) -> str:
         return self.context.t("analysis.gone", minutes=f"{self.context.options.keep_uploads_s / 60:g}")
-
-    def choose_source(self, source: str) -> tuple[Any, Any, Any]:
-        """Shows what belongs to the kind of source that was chosen."""
-        kinds = ("file", "camera", "webcam")
-        return tuple(gr.update(visible=kind == source) for kind in kinds)  # type: ignore[return-value]
-
-    def words_of(self, preset: str) -> Any:
-        """The words of a preset; one's own stay as they are."""
-        return next((question.question for question in self.questions if question.name == preset), gr.skip())
-
-    def first_preset(self) -> tuple[str, str]:
-        """What the served model was trained on, else the usual question of the page's language."""
-        aliases = [served.alias for served in self.context.status.now.models if served.alias]
-        trained = trained_question(self.questions, aliases[0]) if aliases else NONE
-        name = trained or USUAL[self.context.language]
-        return name, str(self.words_of(name))
-
-    def hint(self, preset: str, text: str) -> str:
-        """Whether the question as it stands gets verdicts or words."""
-        if not text.strip():
-            return ""
-        kind = "verdict" if asks_for_verdict(self.question_of(preset, text)) else "words"
-        return escape(self.context.t(f"analysis.asks_{kind}"))
 
 
 def panel(context: SiteContext) -> Parts:
     """Lays out the analysis in the tab that is open."""
-    questions = tuple(load_questions())
-    cameras = _cameras(context)
-    parts = lay_out(context, questions, cameras)
-    bench = Workbench(context, questions, cameras, parts)
+    choice = Choice(context, tuple(load_questions()), cameras_of(context))
+    parts = lay_out(context, choice.questions, choice.cameras)
+    bench = Workbench(context, choice, parts)
     private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     at_once = {**private, "queue": False}
     followed = {**private, "concurrency_limit": AT_ONCE, "concurrency_id": "analysis"}
@@ -295,24 +216,11 @@ def panel(context: SiteContext) -> Parts:
     parts.webcam.stream(
         bench.push, [parts.webcam, parts.desk], None, stream_every=0.2, concurrency_limit=None, **private
     )
-    parts.source.change(bench.choose_source, parts.source, [parts.file, parts.camera, parts.webcam], **at_once)
-    parts.preset.input(bench.words_of, parts.preset, parts.question, **at_once)
-    parts.question.change(bench.hint, [parts.preset, parts.question], parts.hint, **at_once)
-    gr.on(None, bench.first_preset, None, [parts.preset, parts.question], **at_once)
+    parts.source.change(choice.choose_source, parts.source, [parts.file, parts.camera, parts.webcam], **at_once)
+    parts.preset.input(choice.words_of, parts.preset, parts.question, **at_once)
+    parts.question.change(choice.hint, [parts.preset, parts.question], parts.hint, **at_once)
+    gr.on(None, choice.first_preset, None, [parts.preset, parts.question], **at_once)
     return parts
-
-
-def _cameras(context: SiteContext) -> tuple[Address, ...]:
-    """The cameras of the server's own configuration."""
-    sources = context.settings.sources
-    return tuple(address for address in find_sources(sources) if address.is_live) if sources else ()
-
-
-def _length_s(upload: Upload | None) -> float | None:
-    try:
-        return None if upload is None else shape_of(upload.path).duration_s
-    except SourceError:
-        return None
 
 
 def _notice(words: str, detail: str = "") -> str:

@@ -248,9 +248,24 @@ const onJump = (event) => {
   if (button) jump(Number(button.dataset.second));
 };
 document.addEventListener("click", onJump);
+// So does a click on a point of the timeline.
+const leadFromPlot = () => {
+  const plot = document.querySelector("#analysis-plot .js-plotly-plot");
+  if (!plot || !plot.on || plot.dataset.leads) return;
+  plot.dataset.leads = "here";
+  plot.on("plotly_click", (event) => {
+    const x = event.points[0].x;
+    const window = state.rows.find((one) => Math.abs((one.s + one.e) / 2 - x) < 0.01);
+    jump(window ? window.s : x);
+  });
+};
 const beat = setInterval(() => {
-  if (!element.isConnected) clearInterval(beat);
-  else if (state && state.live && !state.over) {
+  if (!element.isConnected) {
+    clearInterval(beat);
+    return;
+  }
+  leadFromPlot();
+  if (state && state.live && !state.over) {
     follow();
     mark(shownSecond());
   }

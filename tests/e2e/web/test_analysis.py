@@ -112,6 +112,8 @@ def test_a_video_is_judged_window_by_window_and_a_click_leads_there(
     expect(page.locator("#analysis-plot .js-plotly-plot")).to_be_visible()
     visitors.shoot(page, "analysis-done")
     page.locator("#analysis-results").scroll_into_view_if_needed()
+    page.locator("#analysis-plot .point").nth(3).click(force=True)
+    page.wait_for_function("document.querySelector('.va-video').currentTime === 6")
     visitors.shoot(page, "analysis-results")
     downloads_open(page, tmp_path)
     assert visitors.complaints == []
@@ -196,6 +198,22 @@ def test_stop_ends_at_once_and_the_server_is_asked_no_more(
     page.wait_for_timeout(1500)
     assert len(chats(scripted)) == asked
     expect(page.locator("#analysis-stop")).to_be_disabled()
+
+
+def test_an_analysis_ends_when_its_visitor_leaves(
+    scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scripted, "default", lambda request: look(request, delay_s=0.5))
+    page, other = (opened(visitors, scripted_site) for _ in range(2))
+    choose(page, film(tmp_path / "long.mp4", seconds=300))
+    start(page)
+    page.locator(".va-row").nth(2).wait_for()
+    assert rows(other) == []  # what one visitor does is not seen by another
+    page.close()
+    other.wait_for_timeout(3000)
+    asked = len(chats(scripted))
+    other.wait_for_timeout(1500)
+    assert len(chats(scripted)) == asked
 
 
 def test_a_camera_txt_opens_the_camera_live_and_only_allowed_ones(

@@ -182,6 +182,10 @@ def test_pictures_that_are_pushed_are_a_camera(analysis_of: MakeAnalysis) -> Non
     assert view.live
     assert view.judged[0].verdict.outcome is Outcome.ALARM
     assert view.picture is not None
+    analysis.judge_every()
+    more = until(analysis, lambda view: judged(view) and len(view.judged) > 1)
+    assert not more.live
+    assert more.judged[1].start_s > more.judged[0].start_s  # the clock goes on, though the camera was opened anew
     lost = until(analysis, lambda view: view.phase is Phase.LOST)
     assert "has sent no picture" in lost.detail
     analysis.stop()

@@ -1,13 +1,12 @@
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from app.web import analysis_stage
-from app.web.analysis import Workbench
+from app.web.analysis_choice import Choice
 from app.web.analysis_desk import Desk
 from app.web.analysis_events import table
-from app.web.analysis_layout import Parts
 from app.web.analysis_plot import figure
 from app.web.language import LANGUAGES, translator
 
@@ -102,12 +101,12 @@ def test_the_timeline_holds_verdicts_thresholds_events_and_what_is_not_known() -
     assert EVIL not in str(made.to_json())
 
 
-def bench(tmp_path: Path) -> Workbench:
-    return Workbench(context_of(tmp_path), tuple(load_questions()), (), cast(Parts, None))
+def choice(tmp_path: Path) -> Choice:
+    return Choice(context_of(tmp_path), tuple(load_questions()), ())
 
 
 def test_the_hint_says_when_an_edited_question_asks_for_words(tmp_path: Path) -> None:
-    made = bench(tmp_path)
+    made = choice(tmp_path)
     asked = made.words_of("fight_en")
     assert made.hint("fight_en", asked) == T("analysis.asks_verdict")
     assert made.hint("fight_en", "Count the people.") == T("analysis.asks_words").replace("'", "&#x27;")
@@ -116,7 +115,7 @@ def test_the_hint_says_when_an_edited_question_asks_for_words(tmp_path: Path) ->
 
 
 def test_the_first_question_is_the_one_that_the_served_model_was_trained_on(tmp_path: Path) -> None:
-    made = bench(tmp_path)
+    made = choice(tmp_path)
     assert made.first_preset()[0] == "fight_en"
     chinese = replace(made, context=replace(made.context, t=translator("zh")))
     assert chinese.first_preset()[0] == "fight"
