@@ -33,6 +33,8 @@ WORDS = ("empty", "none_yet", "seek", "list", "strip", "cannot_play", "waiting_w
 SKELETON = """
 <div class="va">
   <div class="va-main">
+    <p class="va-facts" role="status"></p>
+    <p class="va-detail" role="alert" hidden></p>
     <div class="va-screen">
       <video class="va-video" controls muted playsinline preload="auto" hidden></video>
       <img class="va-picture" alt="" hidden>
@@ -40,9 +42,7 @@ SKELETON = """
       <span class="va-live" hidden></span>
     </div>
     <div class="va-strip" role="slider" tabindex="0" aria-valuemin="0" hidden><i class="va-cursor"></i></div>
-    <div class="va-now" role="status"></div>
-    <p class="va-facts"></p>
-    <p class="va-detail" hidden></p>
+    <div class="va-now"></div>
   </div>
   <div class="va-side"><h3 class="va-head"></h3><ol class="va-rows"></ol></div>
 </div>
