@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import av
@@ -290,8 +291,9 @@ def test_an_endpoint_that_goes_away_is_told_and_the_analysis_goes_on_when_it_is_
     visitors: Visitors, tmp_path: Path
 ) -> None:
     port = free_port()
-    with bright_server(delay_s=0.3, port=port) as first, site_at(first.url, "--model", "tiny", folder=tmp_path) as site:
+    with bright_server(delay_s=0.3, port=port) as first, ExitStack() as stack:
         first.routes["/tokenize"] = tokens
+        site = stack.enter_context(site_at(first.url, "--model", "tiny", folder=tmp_path))
         page = opened(visitors, site)
         choose(page, film(tmp_path / "a.mp4", seconds=120, bright=[(30, 40)]))
         start(page)
