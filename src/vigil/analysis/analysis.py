@@ -164,10 +164,18 @@ class Analysis:
             log.exception("the analysis of %s failed; this is a fault in Vigil, please report it", self.address.name)
             self._problem = "the analysis failed; the log of the server says why"
         with self._lock:
-            self._findings.finish(STOPPED if self._stopped.is_set() else ENDED)
-            unreadable = self._running is not None and self._running.notes.stage is Stage.UNREADABLE
-            self._phase = Phase.FAILED if unreadable else phase
-            self._over.set()
+            again = phase is Phase.DONE and self._next is not None
+            if not again:
+                self._end(phase)
+        if again:
+            # It was switched in the very moment in which it ended.
+            self._begin()
+
+    def _end(self, phase: Phase) -> None:
+        self._findings.finish(STOPPED if self._stopped.is_set() else ENDED)
+        unreadable = self._running is not None and self._running.notes.stage is Stage.UNREADABLE
+        self._phase = Phase.FAILED if unreadable else phase
+        self._over.set()
 
     async def _work(self) -> None:
         self._loop = asyncio.get_running_loop()

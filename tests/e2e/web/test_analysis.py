@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 
 import rtsp_server
 from browsing import PHONE, Site, Visitors, site_at
+from films import shoot
 from scripted_server import CHAT_PATH, Reply, Request, ScriptedServer, stream
 from vigil.serving.process import free_port
 from watching import SAYS_YES, bright_server, film, is_bright, look
@@ -274,6 +275,21 @@ def test_a_question_for_words_gets_words_and_no_probability(
     expect(page.locator(".va-words").first).to_have_text("A bar moves to the right.")
     expect(page.locator("#analysis-plot")).to_be_hidden()
     visitors.shoot(page, "analysis-words")
+
+
+def test_a_video_that_no_browser_plays_is_shown_in_a_copy(
+    scripted_site: Site, visitors: Visitors, tmp_path: Path
+) -> None:
+    page = opened(visitors, scripted_site)
+    shoot(tmp_path / "old.avi", codec="mjpeg", pixels="yuvj420p", frames=150)
+    choose(page, tmp_path / "old.avi")
+    start(page)
+    until_done(page)
+    assert [second for second, _ in rows(page)] == [0.0, 2.0, 3.0]
+    page.wait_for_function("document.querySelector('.va-video').readyState > 1")
+    page.locator(".va-window").nth(1).click()
+    page.wait_for_function("document.querySelector('.va-video').currentTime >= 2")
+    visitors.shoot(page, "analysis-avi")
 
 
 def test_wrong_files_are_refused_in_words(scripted_site: Site, visitors: Visitors, tmp_path: Path) -> None:
