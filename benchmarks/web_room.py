@@ -53,13 +53,12 @@ def click_around(page: Page) -> dict[str, float]:
         page.locator(".review-row").first.wait_for()
 
     def open_event(number: int) -> None:
-        row = page.locator(".review-row").nth(number)
-        name = row.get_attribute("data-event") or ""
-        row.click()
+        page.locator(".review-row").nth(number).click()
+        # The list may have moved under the pointer: what was opened is what is marked as such.
+        name = page.locator(".review-row[aria-selected=true]").first.get_attribute("data-event") or ""
         page.locator("#review-detail", has_text=name).wait_for()
 
     def mark() -> None:
-        page.locator("#review-marks li").count()
         before = page.locator("#review-marks li").count()
         page.click("#review-unsure")
         page.wait_for_function("n => document.querySelectorAll('#review-marks li').length > n", arg=before)

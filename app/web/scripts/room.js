@@ -72,6 +72,7 @@ const fillCard = (card, told) => {
   at("event").textContent = told.open;
   at("event").className = `room-event tier-${told.tier}`;
   card.classList.toggle("has-event", Boolean(told.open));
+  card.classList.toggle("is-stale", told.tone !== "good");
   at("hold").textContent = told.paused ? words.resume : words.pause;
   at("facts").replaceChildren(
     ...told.facts.map(([label, value]) => {
