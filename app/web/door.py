@@ -86,6 +86,7 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
 
     from app.web.site import build_app
 
+    service = WatchService(replace(settings, preview_fps=settings.preview_fps or LIVE_FPS), api_key=api_key)
     context = SiteContext(
         t=translator("en"),
         options=options,
@@ -94,13 +95,16 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
         status=StatusBoard(endpoint, settings),
         uploads=uploads,
         allowed=AllowedCameras.of(_cameras(settings), options.allow_cameras, every=options.allow_any_camera),
-        service=WatchService(replace(settings, preview_fps=settings.preview_fps or LIVE_FPS), api_key=api_key),
+        service=service,
     )
+    # A second Ctrl-C ends uvicorn at once, which is no error to be shown.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "KeyboardInterrupt" not in record.getMessage())
     try:
         app = build_app(context)
         print(f"Vigil's pages are at http://{options.host}:{options.port} (Ctrl-C ends them)", flush=True)  # noqa: T201
         uvicorn.run(app, host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=2)
     finally:
+        service.stop()
         uploads.remove()
 
 
