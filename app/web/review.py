@@ -80,9 +80,11 @@ class Review:
         self._snapshot = gr.Image(
             label=t("review.snapshot"), interactive=False, buttons=["download", "fullscreen"], elem_id="review-snapshot"
         )
-        self._frames = gr.Gallery(
-            label=t("review.frames"), columns=6, height="auto", buttons=["download"], elem_id="review-frames"
-        )
+        # Closed at first: dozens of pictures would keep the next click waiting for one of the browser's connections.
+        with gr.Accordion(t("review.frames"), open=False, elem_id="review-frames-box") as self._frames_box:
+            self._frames = gr.Gallery(
+                show_label=False, columns=6, height="auto", buttons=["download"], elem_id="review-frames"
+            )
 
     @property
     def _opened(self) -> list[Any]:
@@ -90,7 +92,7 @@ class Review:
 
     @property
     def _growing(self) -> list[Any]:
-        return [self._facts, self._clip, self._snapshot, self._frames, self._plot]
+        return [self._facts, self._clip, self._snapshot, self._frames_box, self._frames, self._plot]
 
     def _connect(self, newer: gr.Button, older: gr.Button) -> None:
         text, *chosen, since, until = self._fields
@@ -165,7 +167,8 @@ def _grown(detail: Detail) -> list[Any]:
         detail.facts,
         gr.update(value=detail.clip, visible=detail.clip is not None),
         gr.update(value=detail.snapshot, visible=detail.snapshot is not None),
-        gr.update(value=detail.frames, visible=bool(detail.frames)),
+        gr.update(visible=bool(detail.frames)),
+        detail.frames,
         detail.figure,
     ]
 

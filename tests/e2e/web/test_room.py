@@ -149,6 +149,7 @@ def test_the_clip_of_an_event_plays(page: Page, visitors: Visitors) -> None:
         "() => { const v = document.querySelector('#review-clip video'); return v && v.currentTime > 0.5; }",
         timeout=TWICE_MS,
     )
+    page.click("#review-frames-box button")
     expect(page.locator("#review-frames img").first).to_be_visible()
     visitors.shoot(page, "review-clip")
 
