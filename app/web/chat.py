@@ -2,7 +2,6 @@
 
 import asyncio
 import html
-import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -13,8 +12,9 @@ import gradio as gr
 
 from app.web.context import SiteContext
 from app.web.presets import preset_choices, trained_question
+from app.web.refusal import Refused, notice_html
 from app.web.status import EVERY_S
-from app.web.until import until
+from app.web.until import painted, until
 from app.web.uploads import Upload
 from app.web.visit import Visit
 from vigil.chat import Limits, Look, Talker, Turn, look_at_camera, look_at_picture, look_at_video
@@ -78,10 +78,10 @@ class Chat:
             async with aclosing(self._answer(text, files, model or "", int(tokens), visit)) as updates:
                 async for update in updates:
                     yield update
-        except _Refused as refused:
+        except Refused as refused:
             visit.take_back(marks)
             box = {"text": text, "files": files if refused.keeps_files else []}
-            yield self._idle(visit, box=box, notice=_notice(str(refused), refused.detail))
+            yield self._idle(visit, box=box, notice=notice_html(str(refused), refused.detail))
         finally:
             visit.busy = False
 
@@ -90,9 +90,9 @@ class Chat:
     ) -> AsyncGenerator[Update, None]:
         t = self.context.t
         if len(files) > 1:
-            raise _Refused(t("chat.one_file", count=len(files)))
+            raise Refused(t("chat.one_file", count=len(files)))
         if not text.strip():
-            raise _Refused(t("chat.no_question"), keeps_files=True)
+            raise Refused(t("chat.no_question"), keeps_files=True)
         if files:
             yield self._busy(visit, t("chat.reading", name=Path(files[0]).name))
             visit.upload = await self._take(Path(files[0]), visit)
@@ -113,13 +113,13 @@ class Chat:
                 aclosing(talker.answer(served.name, messages, max_tokens=limits.answer)) as pieces,
                 aclosing(until(pieces, visit.stop)) as coming,
             ):
-                async for said in _painted(coming):
+                async for said in painted(coming, every_s=PAINT_S):
                     turn.answer += said
                     visit.show_answer(turn.answer)
                     yield self._busy(visit, "")
         except VigilError as error:
             visit.conversation.take_back()
-            raise _Refused(t("chat.not_answered"), detail=str(error), keeps_files=True) from error
+            raise Refused(t("chat.not_answered"), detail=str(error), keeps_files=True) from error
         except BaseException:
             # The visitor has left; nobody will read the rest.
             visit.conversation.take_back()
@@ -141,12 +141,12 @@ class Chat:
         try:
             upload = await asyncio.to_thread(self.context.uploads.take, sent, visit.folder)
         except VigilError as error:
-            raise _Refused(t("chat.bad_file"), detail=str(error)) from error
+            raise Refused(t("chat.bad_file"), detail=str(error)) from error
         try:
             if upload.address is not None:
                 self.context.allowed.check(upload.address)
         except UsageError as error:
-            raise _Refused(t("chat.bad_camera"), detail=str(error)) from error
+            raise Refused(t("chat.bad_camera"), detail=str(error)) from error
         return upload
 
     async def _look(self, visit: Visit, text: str, served: ServedModel, limits: Limits, *, is_new: bool) -> Look | None:
@@ -165,7 +165,7 @@ class Chat:
         except VigilError as error:
             visit.upload = None
             said = t("chat.camera_silent") if upload.address is not None else t("chat.bad_file")
-            raise _Refused(said, detail=str(error).replace(str(upload.path), upload.name)) from error
+            raise Refused(said, detail=str(error).replace(str(upload.path), upload.name)) from error
 
     async def _served(self, model: str) -> ServedModel:
         """The model that was chosen, as it is served now."""
@@ -175,7 +175,7 @@ class Chat:
         try:
             return await served_model(replace(self.context.endpoint, model=model or self.context.endpoint.model))
         except VigilError as error:
-            raise _Refused(self.context.t("chat.not_answered"), detail=str(error), keeps_files=True) from error
+            raise Refused(self.context.t("chat.not_answered"), detail=str(error), keeps_files=True) from error
 
     async def stop(self, visit: Visit | None) -> None:
         """Ends the answer that is being given."""
@@ -196,7 +196,7 @@ class Chat:
 
     def _busy(self, visit: Visit, notice: str) -> Update:
         box = gr.MultimodalTextbox(value=None, submit_btn=False, stop_btn=self.context.t("chat.stop"))
-        return visit.shown, box, _notice(notice, quiet=True), visit
+        return visit.shown, box, notice_html(notice, quiet=True), visit
 
     def _idle(self, visit: Visit, *, box: dict[str, Any] | None, notice: str) -> Update:
         return visit.shown, gr.MultimodalTextbox(value=box, submit_btn=True, stop_btn=False), notice, visit
@@ -217,36 +217,6 @@ class Chat:
         alias = next((served.alias for served in models if served.name == chosen), "")
         presets = preset_choices(self.questions, self.context.t, trained=trained_question(self.questions, alias))
         return gr.Dropdown(choices=list(names), value=chosen), gr.Dropdown(choices=presets), names
-
-
-class _Refused(Exception):
-    """A message that gets no answer: why, in words for the visitor, and whether its file is given back too."""
-
-    def __init__(self, words: str, *, detail: str = "", keeps_files: bool = False) -> None:
-        self.detail = detail
-        self.keeps_files = keeps_files
-        super().__init__(words)
-
-
-async def _painted(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
-    """The pieces put together so that none comes sooner than `PAINT_S` after the last."""
-    waiting, painted_s = "", 0.0
-    async for piece in pieces:
-        waiting += piece
-        if time.monotonic() - painted_s >= PAINT_S:
-            yield waiting
-            waiting, painted_s = "", time.monotonic()
-    if waiting:
-        yield waiting
-
-
-def _notice(words: str, detail: str = "", *, quiet: bool = False) -> str:
-    """A notice as HTML, all of it escaped; the details are the library's own words."""
-    if not words:
-        return ""
-    more = f"<small>{html.escape(detail)}</small>" if detail else ""
-    kind = ' is-quiet" role="status' if quiet else '" role="alert'
-    return f'<div class="vigil-notice{kind}">{html.escape(words)}{more}</div>'
 
 
 @dataclass(frozen=True, slots=True)

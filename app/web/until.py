@@ -1,6 +1,7 @@
 """A stream that ends at once when it is told to, even while the next piece is still awaited."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TypeVar
 
@@ -33,3 +34,15 @@ async def _end(future: "asyncio.Future[T | None]") -> None:
 
 async def _next(pieces: AsyncIterator[T]) -> T | None:
     return await anext(pieces, None)
+
+
+async def painted(pieces: AsyncIterator[str], *, every_s: float) -> AsyncIterator[str]:
+    """The pieces put together so that none comes sooner than `every_s` after the last."""
+    waiting, painted_s = "", 0.0
+    async for piece in pieces:
+        waiting += piece
+        if time.monotonic() - painted_s >= every_s:
+            yield waiting
+            waiting, painted_s = "", time.monotonic()
+    if waiting:
+        yield waiting

@@ -1,0 +1,21 @@
+"""A message of a visitor that gets no answer, and how that is told."""
+
+import html
+
+
+class Refused(Exception):
+    """A message that gets no answer: why, in words for the visitor, and whether its file is given back too."""
+
+    def __init__(self, words: str, *, detail: str = "", keeps_files: bool = False) -> None:
+        self.detail = detail
+        self.keeps_files = keeps_files
+        super().__init__(words)
+
+
+def notice_html(words: str, detail: str = "", *, quiet: bool = False) -> str:
+    """A notice as HTML, all of it escaped; the details are the library's own words."""
+    if not words:
+        return ""
+    more = f"<small>{html.escape(detail)}</small>" if detail else ""
+    kind = ' is-quiet" role="status' if quiet else '" role="alert'
+    return f'<div class="vigil-notice{kind}">{html.escape(words)}{more}</div>'
