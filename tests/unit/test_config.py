@@ -75,7 +75,7 @@ def test_yaml_that_is_no_mapping_is_a_config_error(tmp_path: Path, text: str) ->
 
 
 def test_a_name_that_is_not_there_lists_what_is() -> None:
-    with pytest.raises(UsageError, match="there are: .*fight, fight_en"):
+    with pytest.raises(UsageError, match=r"there are: .*fight, fight_en"):
         find_config("tasks", "figth")
 
 
