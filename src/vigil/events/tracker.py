@@ -212,4 +212,5 @@ class Tracker:
         known = [e for e in evidence if e.p_alarm is not None]
         if not known or not all(map(self._is_over, known)):
             return []
-        return [self._open(known, self._first[-1]), *self._close(because)]
+        between = evidence[evidence.index(known[0]) : evidence.index(known[-1]) + 1]
+        return [self._open(between, self._first[-1]), *self._close(because)]

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vigil.events import Change, EventRules, Judged, Tracker
@@ -66,6 +66,9 @@ def test_changes_come_in_order_and_never_two_events_are_open(
     assert open_id == ""
 
 
+@example(
+    run=[(0.75, 0.5), (None, 0.5), (0.75, 0.5)], ruled=EventRules(k=4, n=4, quiet_s=1.0, lost_s=6.0, max_event_s=60.0)
+)
 @given(RUNS, rules())
 def test_a_closed_event_rests_on_its_windows_and_no_window_on_two_events(
     run: list[tuple[float | None, float]], ruled: EventRules
