@@ -5,16 +5,14 @@ The videos are watched as `vigil watch` watches files (every window, nothing dro
 
 import asyncio
 import re
-import signal
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from vigil.cli.watch import settings_of
+from vigil.cli.watch import on_signals, settings_of
 from vigil.cli.watch_table import WatchTable
 from vigil.errors import JobError, SourceError, UsageError
 from vigil.events.change import Change
@@ -99,32 +97,25 @@ def _settings(addresses: Sequence[Address], *, config: str, named: Mapping[str, 
 def _watch(settings: WatchSettings, api_key: str) -> tuple[Notes, str]:
     """What a watch of the files says, and the model's name; raises JobError when it was stopped."""
     notes = Notes()
-    stopped: list[int] = []
+    stopped: list[bool] = []
     watches: list[Watch] = []
     with WatchTable() as table:
 
         def on_start(watch: Watch) -> None:
             watches.append(watch)
             table.follow(watch)
-            _stop_on_signals(watch, stopped)
+
+            def stop() -> None:
+                stopped.append(True)
+                watch.stop()
+
+            on_signals(stop)
 
         summary = asyncio.run(run_job(settings, api_key=api_key, observers=[table, notes], on_start=on_start))
     if stopped:
         raise JobError("stopped before the end, so nothing was scored; run the same command again")
     _require_readable(summary)
     return notes, watches[0].judge.model
-
-
-def _stop_on_signals(watch: Watch, stopped: list[int]) -> None:
-    loop = asyncio.get_running_loop()
-
-    def stop(number: int) -> None:
-        stopped.append(number)
-        watch.stop()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):
-            loop.add_signal_handler(number, stop, number)
 
 
 def _require_readable(summary: Summary) -> None:

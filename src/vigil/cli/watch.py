@@ -8,7 +8,8 @@ vigil watch long.mp4 --realtime --srt long.srt --video long-watched.mp4
 import asyncio
 import signal
 from collections import Counter
-from contextlib import ExitStack, suppress
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -137,7 +138,7 @@ def _run(
 
         def on_start(watch: Watch) -> None:
             outputs.follow(watch)
-            _stop_on_signals(watch)
+            on_signals(watch.stop)
 
         job = run_job(
             settings, api_key=read_key(key_file), observers=outputs.observers, wait_s=wait_s, on_start=on_start
@@ -147,9 +148,8 @@ def _run(
     return summary
 
 
-def _stop_on_signals(watch: Watch) -> None:
-    """Ctrl-C and SIGTERM end the watch in order; a second one ends it at once."""
+def on_signals(stop: Callable[[], None]) -> None:
+    """Has Ctrl-C and SIGTERM call `stop`, in the running loop; a watch that is stopped twice ends at once."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):
-            loop.add_signal_handler(number, watch.stop)
+        loop.add_signal_handler(number, stop)
