@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 CAMERA_FILE_BYTES = 64_000
 EXAMPLE = "rtsp://HOST/PATH"
+LONGEST = 160
+"""Characters of a word that a message shows; the end of a path tells more than its middle."""
 
 SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):(//)?")
 
@@ -125,10 +127,13 @@ def _stream_problem(location: str) -> str | None:
 
 
 def shown(word: str) -> str:
-    """A word as it may stand in a message: shortened, without what comes before an @."""
+    """A word as it may stand in a message: shortened in its middle, without what comes before an @."""
     text = redact(word)
     before, at, after = text.rpartition("@")
-    return repr(_printable(f"...{at}{after}" if before else text)[:80])
+    told = _printable(f"...{at}{after}" if before else text)
+    if len(told) > LONGEST:
+        told = f"{told[: LONGEST // 2]}...{told[-LONGEST // 2 :]}"
+    return repr(told)
 
 
 def _printable(text: str) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from vigil.errors import SourceError, UsageError, VigilError
-from vigil.sources.address import Address, find_sources
+from vigil.sources.address import Address, find_sources, shown
 
 SECRET = "hunter2"
 
@@ -42,7 +42,7 @@ def test_an_address_shows_neither_user_nor_password(scheme: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "shown"),
+    ("address", "name"),
     [
         ("http://h/v?user=admin&pwd=hunter2&channel=2", "http://h/v?user=***&pwd=***&channel=2"),
         ("http://h/v?token=hunter2#frag", "http://h/v?token=***"),
@@ -55,11 +55,11 @@ def test_an_address_shows_neither_user_nor_password(scheme: str) -> None:
         ("RTSP://a:hunter2@Host/X", "rtsp://Host/X"),
     ],
 )
-def test_what_may_be_a_secret_is_left_out_of_the_name(address: str, shown: str) -> None:
-    (name,) = names(address)
-    assert name.startswith(shown)
-    assert "hunter2" not in name
-    assert "ter2" not in name
+def test_what_may_be_a_secret_is_left_out_of_the_name(address: str, name: str) -> None:
+    (told,) = names(address)
+    assert told.startswith(name)
+    assert "hunter2" not in told
+    assert "ter2" not in told
 
 
 def test_names_are_unique(tmp_path: Path) -> None:
@@ -170,3 +170,9 @@ def test_a_camera_file_that_says_anything_else_is_a_clear_error(tmp_path: Path, 
 def test_a_name_holds_no_character_that_moves_the_cursor(tmp_path: Path) -> None:
     touch(tmp_path / "a\x1b[2J.mp4")
     assert names(tmp_path) == ["a?[2J.mp4"]
+
+
+def test_a_long_path_is_shown_with_its_end() -> None:
+    told = shown(f"/videos/{'deep/' * 100}away.mp4")
+    assert told.startswith("'/videos/") and told.endswith("away.mp4'")
+    assert len(told) < 180
