@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from app.web import curve
 from app.web.language import Translator
 from vigil.analysis import View
 from vigil.analysis.outputs import covered_s
@@ -13,25 +14,18 @@ from vigil.report import colours
 from vigil.report.strip import clock
 
 HEIGHT_PX = 300
-INK = "#7c8794"
 MOST_TICKS = 10
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
 def figure(view: View, *, tiers: Tiers, t: Translator) -> go.Figure:
-    """Transparent, so that it suits light and dark pages; a window stands at its middle."""
-    made = go.Figure()
+    """The figure; a window stands at its middle."""
+    made = _blank(covered_s(view.judged), t)
     _shade_events(made, view)
     _draw_known(made, view.judged, tiers, t)
     _draw_unknown(made, view.judged, t)
-    for tier, threshold in (("low", tiers.low), ("medium", tiers.medium), ("high", tiers.high)):
-        colour = _css(colours.of_probability(threshold, tiers))
-        made.add_hline(y=threshold, line={"color": colour, "width": 1, "dash": "dash"})
-        made.add_annotation(
-            x=1, xref="paper", xanchor="left", y=threshold, text=t(f"analysis.tier_{tier}"), showarrow=False,
-            font={"size": 11, "color": colour},
-        )  # fmt: skip
-    return _laid_out(made, covered_s(view.judged), t)
+    curve.add_thresholds(made, tiers, t)
+    return made
 
 
 def _draw_known(made: go.Figure, judged: Sequence[Judged], tiers: Tiers, t: Translator) -> None:
@@ -43,10 +37,10 @@ def _draw_known(made: go.Figure, judged: Sequence[Judged], tiers: Tiers, t: Tran
             y=p,
             mode="lines+markers",
             name=t("analysis.probability"),
-            line={"color": _css(colours.NORMAL), "width": 2},
+            line={"color": curve.css(colours.NORMAL), "width": 2},
             marker={
                 "size": 9,
-                "color": [_css(colours.UNKNOWN if x is None else colours.of_probability(x, tiers)) for x in p],
+                "color": [curve.css(colours.UNKNOWN if x is None else colours.of_probability(x, tiers)) for x in p],
             },
             customdata=[_hover(each) for each in judged],
             hovertemplate="%{customdata}<br>p = %{y:.3f}<extra></extra>",
@@ -65,7 +59,7 @@ def _draw_unknown(made: go.Figure, judged: Sequence[Judged], t: Translator) -> N
             y=[0.0] * len(unknown),
             mode="markers",
             name=t("analysis.unknown"),
-            marker={"symbol": "x", "size": 9, "color": _css(colours.UNKNOWN)},
+            marker={"symbol": "x", "size": 9, "color": curve.css(colours.UNKNOWN)},
             customdata=[f"{_hover(each)}<br>{t(f'analysis.cause_{each.verdict.cause}')}" for each in unknown],
             hovertemplate="%{customdata}<extra></extra>",
             cliponaxis=False,
@@ -76,35 +70,16 @@ def _draw_unknown(made: go.Figure, judged: Sequence[Judged], t: Translator) -> N
 def _shade_events(made: go.Figure, view: View) -> None:
     for event in view.events:
         end_s = covered_s(view.judged) if event.end_s is None else event.end_s
-        colour = _css(colours.TIER_COLOURS[event.tier])
+        colour = curve.css(colours.TIER_COLOURS[event.tier])
         made.add_vrect(x0=event.onset_s, x1=end_s, fillcolor=colour, opacity=0.2, line_width=0, layer="below")
 
 
-def _laid_out(made: go.Figure, end_s: float, t: Translator) -> go.Figure:
+def _blank(end_s: float, t: Translator) -> go.Figure:
     step_s = next((step for step in STEPS_S if end_s / step <= MOST_TICKS), STEPS_S[-1])
-    seconds = [number * step_s for number in range(int(end_s / step_s) + 1)]
-    made.update_layout(
-        height=HEIGHT_PX,
-        margin={"l": 48, "r": 64, "t": 12, "b": 40},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": INK},
-        showlegend=False,
-        hovermode="closest",
-        xaxis={
-            "range": [0, max(end_s, 1.0)],
-            "tickvals": seconds,
-            "ticktext": [clock(second) for second in seconds],
-            "showgrid": False,
-            "zeroline": False,
-        },
-        yaxis={
-            "range": [-0.03, 1.05],
-            "title": t("analysis.probability"),
-            "gridcolor": "rgba(124,135,148,.25)",
-            "zeroline": False,
-        },
-    )
+    seconds = [float(number * step_s) for number in range(int(end_s / step_s) + 1)]
+    words = [clock(second) for second in seconds]
+    made = curve.blank(height_px=HEIGHT_PX, title=t("analysis.probability"), seconds=seconds, words=words)
+    made.update_xaxes(range=[0, max(end_s, 1.0)])
     return made
 
 
@@ -115,7 +90,3 @@ def _middle_s(judged: Judged) -> float:
 def _hover(judged: Judged) -> str:
     """The window's times; Plotly reads a little HTML, so nothing of a model goes in."""
     return f"{clock(judged.start_s, tenths=True)} – {clock(judged.end_s, tenths=True)}"
-
-
-def _css(colour: colours.Colour) -> str:
-    return f"rgb{colour}"

@@ -11,10 +11,10 @@ from html import escape
 from app.web import moments
 from app.web.language import Translator
 from app.web.pictures import thumbnail_url
-from vigil.cli.moment import parse_moment
 from vigil.events.event import Event, Tier
 from vigil.events.mark import Mark
 from vigil.store import EventFilter, Store
+from vigil.store.moment import parse_moment
 
 PAGE = 25
 

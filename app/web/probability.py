@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from app.web import curve
 from app.web.language import Translator
 from vigil.events.event import Event
 from vigil.events.judged import Judged
@@ -12,14 +13,13 @@ from vigil.report import colours
 from vigil.report.strip import clock
 
 HEIGHT_PX = 280
-INK = "#7c8794"
 TICKS = 7
 
 
 def figure(event: Event, judged: Sequence[Judged], *, tiers: Tiers, t: Translator) -> go.Figure:
-    """One event and the seconds around it; transparent, so that it suits light and dark pages."""
-    made = go.Figure()
+    """One event and the seconds around it."""
     known = _known(event, judged)
+    made = _blank(known, t)
     made.add_trace(
         go.Scatter(
             x=[second for second, _ in known],
@@ -33,14 +33,8 @@ def figure(event: Event, judged: Sequence[Judged], *, tiers: Tiers, t: Translato
         )
     )
     _shade(made, event, known)
-    for tier, threshold in (("low", tiers.low), ("medium", tiers.medium), ("high", tiers.high)):
-        colour = _css(colours.of_probability(threshold, tiers))
-        made.add_hline(y=threshold, line={"color": colour, "width": 1, "dash": "dash"})
-        made.add_annotation(
-            x=1, xref="paper", xanchor="left", y=threshold, text=t(f"room.tier_{tier}"), showarrow=False,
-            font={"size": 10, "color": colour},
-        )  # fmt: skip
-    return _laid_out(made, known, t)
+    curve.add_thresholds(made, tiers, t)
+    return made
 
 
 def _known(event: Event, judged: Sequence[Judged]) -> list[tuple[float, float | None]]:
@@ -57,31 +51,13 @@ def _known(event: Event, judged: Sequence[Judged]) -> list[tuple[float, float | 
 def _shade(made: go.Figure, event: Event, known: Sequence[tuple[float, float | None]]) -> None:
     last_s = max((second for second, _ in known), default=event.onset_s)
     end_s = last_s if event.end_s is None else event.end_s
-    colour = _css(colours.TIER_COLOURS[event.tier])
+    colour = curve.css(colours.TIER_COLOURS[event.tier])
     made.add_vrect(x0=event.onset_s, x1=end_s, fillcolor=colour, opacity=0.18, line_width=0)
 
 
-def _laid_out(made: go.Figure, known: Sequence[tuple[float, float | None]], t: Translator) -> go.Figure:
+def _blank(known: Sequence[tuple[float, float | None]], t: Translator) -> go.Figure:
     first_s, last_s = (known[0][0], known[-1][0]) if known else (0.0, 1.0)
     seconds = [first_s + number * (last_s - first_s) / (TICKS - 1) for number in range(TICKS)]
-    made.update_layout(
-        height=HEIGHT_PX,
-        margin={"l": 44, "r": 56, "t": 34, "b": 34},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": INK},
-        showlegend=False,
-        xaxis={"tickvals": seconds, "ticktext": [clock(second) for second in seconds], "showgrid": False},
-        yaxis={
-            "range": [0, 1.03],
-            "title": t("review.probability"),
-            "gridcolor": "rgba(124,135,148,.25)",
-            "zeroline": False,
-            "dtick": 0.25,
-        },
-    )
-    return made
-
-
-def _css(colour: colours.Colour) -> str:
-    return f"rgb{colour}"
+    words = [clock(second) for second in seconds]
+    # The label of the plot lies over its upper edge.
+    return curve.blank(height_px=HEIGHT_PX, title=t("review.probability"), seconds=seconds, words=words, top_px=34)

@@ -20,7 +20,7 @@ import gradio as gr
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 
-from app.web import handover, theme
+from app.web import curve, handover, theme
 from app.web.access import Gate
 from app.web.context import SiteContext
 from app.web.history import media_folders
@@ -127,7 +127,7 @@ def build_app(context: SiteContext) -> FastAPI:
             pwa=False,
             theme=theme.theme(),
             css="\n".join([theme.CSS, *(getattr(module, "CSS", "") for module in modules)]),
-            head="\n".join([theme.HEAD, *(getattr(module, "HEAD", "") for module in modules)]),
+            head="\n".join([theme.HEAD, curve.HEAD, *(getattr(module, "HEAD", "") for module in modules)]),
         )
     app.add_middleware(Gate, users=context.options.users)
     return app

@@ -16,12 +16,12 @@ import typer
 
 from vigil.cli.console import wide_console
 from vigil.cli.event_table import list_table, show_event
-from vigil.cli.moment import parse_moment
 from vigil.errors import JobError, UsageError
 from vigil.events import Event, Tier
 from vigil.report.event_export import Marks, Media, as_csv, as_json
 from vigil.report.srt import srt
 from vigil.store import DEFAULT_STORE, EventFilter, MarkFilter, MarkWord, Retention, Session, Store, prune
+from vigil.store.moment import parse_moment
 
 app = typer.Typer(help="What a watch has found.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -1,0 +1,69 @@
+"""What the plots of probability over time have in common, and how a browser gets them on the screen at once.
+
+Gradio fetches Plotly (4.6 MB) when the first plot is shown, which holds up the click that opened it by seconds.
+`HEAD` has the browser fetch and run it while nobody does anything.
+"""
+
+from pathlib import Path
+
+import gradio
+import plotly.graph_objects as go
+
+from app.web.language import Translator
+from vigil.events.rules import Tiers
+from vigil.report import colours
+
+INK = "#7c8794"
+GRID = "rgba(124,135,148,.25)"
+ASSETS = Path(gradio.__file__).parent / "templates" / "frontend" / "assets"
+
+
+def preload(assets: Path) -> str:
+    """The script that loads Gradio's Plotly early; nothing where Gradio keeps it elsewhere."""
+    found = sorted(path.name for path in assets.glob("PlotlyPlot-*.js"))
+    if not found:
+        return ""
+    return f"""
+<script>
+addEventListener("load", () => {{
+  const idle = window.requestIdleCallback || ((run) => setTimeout(run, 1000));
+  setTimeout(() => idle(() => import(new URL("assets/{found[0]}", document.baseURI)).catch(() => {{}})), 1500);
+}});
+</script>
+"""
+
+
+HEAD = preload(ASSETS)
+
+
+def blank(*, height_px: int, title: str, seconds: list[float], words: list[str], top_px: int = 12) -> go.Figure:
+    """A figure with its axes, `words` under `seconds`; transparent, so that it suits light and dark pages."""
+    made = go.Figure()
+    made.update_layout(
+        height=height_px,
+        margin={"l": 48, "r": 64, "t": top_px, "b": 40},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": INK},
+        showlegend=False,
+        hovermode="closest",
+        xaxis={"tickvals": seconds, "ticktext": words, "showgrid": False, "zeroline": False},
+        yaxis={"range": [-0.03, 1.05], "title": title, "gridcolor": GRID, "zeroline": False},
+    )
+    return made
+
+
+def add_thresholds(made: go.Figure, tiers: Tiers, t: Translator) -> None:
+    """A dashed line for each tier, named at its right end."""
+    for tier, threshold in (("low", tiers.low), ("medium", tiers.medium), ("high", tiers.high)):
+        colour = css(colours.of_probability(threshold, tiers))
+        made.add_hline(y=threshold, line={"color": colour, "width": 1, "dash": "dash"})
+        made.add_annotation(
+            x=1, xref="paper", xanchor="left", y=threshold, text=t(f"room.tier_{tier}"), showarrow=False,
+            font={"size": 11, "color": colour},
+        )  # fmt: skip
+
+
+def css(colour: colours.Colour) -> str:
+    """A colour as CSS writes it."""
+    return f"rgb{colour}"
