@@ -84,7 +84,7 @@ class Workbench:
         if desk is None or analysis is None:
             return
         if not self._keep(desk):
-            yield {self.parts.notice: _notice(self._gone())}
+            yield {self.parts.notice: _notice(self._gone(desk))}
             return
         view = analysis.view()
         if view.live:
@@ -161,7 +161,7 @@ class Workbench:
         if desk is None or analysis is None or desk.upload is None:
             return
         if not self._keep(desk):
-            yield {parts.notice: _notice(self._gone())}
+            yield {parts.notice: _notice(self._gone(desk))}
             return
         try:
             async with aclosing(analysis_downloads.draw(desk, analysis, desk.upload)) as progress:
@@ -169,7 +169,7 @@ class Workbench:
                     yield {parts.draw: gr.Button(t("analysis.drawing", percent=percent), interactive=False)}
         except VigilError as error:
             yield {
-                parts.notice: _notice(t("analysis.phase_failed"), str(error)),
+                parts.notice: _notice(t("analysis.phase_failed"), analysis_stage.named(str(error), analysis.address)),
                 parts.draw: gr.Button(t("analysis.draw"), interactive=True),
             }
             return
@@ -195,8 +195,10 @@ class Workbench:
             parts.stop: gr.Button(interactive=not view.is_over),
         }
 
-    def _gone(self) -> str:
-        return self.context.t("analysis.gone", minutes=f"{self.context.options.keep_uploads_s / 60:g}")
+    def _gone(self, desk: Desk) -> str:
+        minutes = f"{self.context.options.keep_uploads_s / 60:g}"
+        name = desk.upload.name if desk.upload is not None else ""
+        return self.context.t("analysis.gone", name=name, minutes=minutes)
 
 
 def panel(context: SiteContext) -> Parts:

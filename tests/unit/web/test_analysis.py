@@ -86,6 +86,14 @@ def test_an_endpoint_that_is_away_is_told_before_all_else(tmp_path: Path) -> Non
     assert "unreachable: refused" in said["detail"]
 
 
+def test_a_file_is_told_by_its_name_and_never_by_our_path(tmp_path: Path) -> None:
+    ours = str(tmp_path / "a1b2.mp4")
+    yard = Address("file", "yard.mp4", ours)
+    said = shown(tmp_path, view_of(phase=Phase.FAILED, detail=f"{ours} gives no picture at all"), address=yard)
+    assert said["name"] == "yard.mp4"
+    assert said["detail"] == "yard.mp4 gives no picture at all"
+
+
 def test_the_words_of_events_are_never_html() -> None:
     assert "<img" not in table(view_of(events=(event(1, text=EVIL),)), T)
     assert T("analysis.no_events") in table(view_of(), T)
