@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.web import analysis_downloads, analysis_stage
-from app.web.analysis_choice import MY_WEBCAM, Choice, Refused, cameras_of, length_s
+from app.web.analysis_choice import MY_WEBCAM, Choice, Refused, choice_of, length_s
 from app.web.analysis_desk import Desk
 from app.web.analysis_events import table
 from app.web.analysis_layout import Parts, lay_out
@@ -21,7 +21,6 @@ from app.web.context import SiteContext
 from vigil.analysis import Analysis, View
 from vigil.errors import VigilError
 from vigil.sources.feed import open_feed
-from vigil.tasks import load_questions
 
 CSS = analysis_stage.CSS
 
@@ -84,7 +83,7 @@ class Workbench:
         if desk is None or analysis is None:
             return
         if not self._keep(desk):
-            yield {self.parts.notice: _notice(self._gone())}
+            yield {self.parts.notice: _notice(self._gone(desk))}
             return
         view = analysis.view()
         if view.live:
@@ -161,7 +160,7 @@ class Workbench:
         if desk is None or analysis is None or desk.upload is None:
             return
         if not self._keep(desk):
-            yield {parts.notice: _notice(self._gone())}
+            yield {parts.notice: _notice(self._gone(desk))}
             return
         try:
             async with aclosing(analysis_downloads.draw(desk, analysis, desk.upload)) as progress:
@@ -169,7 +168,7 @@ class Workbench:
                     yield {parts.draw: gr.Button(t("analysis.drawing", percent=percent), interactive=False)}
         except VigilError as error:
             yield {
-                parts.notice: _notice(t("analysis.phase_failed"), str(error)),
+                parts.notice: _notice(t("analysis.phase_failed"), analysis_stage.named(str(error), analysis.address)),
                 parts.draw: gr.Button(t("analysis.draw"), interactive=True),
             }
             return
@@ -195,14 +194,16 @@ class Workbench:
             parts.stop: gr.Button(interactive=not view.is_over),
         }
 
-    def _gone(self) -> str:
-        return self.context.t("analysis.gone", minutes=f"{self.context.options.keep_uploads_s / 60:g}")
+    def _gone(self, desk: Desk) -> str:
+        minutes = f"{self.context.options.keep_uploads_s / 60:g}"
+        name = desk.upload.name if desk.upload is not None else ""
+        return self.context.t("analysis.gone", name=name, minutes=minutes)
 
 
 def panel(context: SiteContext) -> Parts:
     """Lays out the analysis in the tab that is open."""
-    choice = Choice(context, tuple(load_questions()), cameras_of(context))
-    parts = lay_out(context, choice.questions, choice.cameras)
+    choice = choice_of(context)
+    parts = lay_out(context, choice.questions, choice.cameras, choice.problems)
     bench = Workbench(context, choice, parts)
     private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     at_once = {**private, "queue": False}
@@ -216,7 +217,7 @@ def panel(context: SiteContext) -> Parts:
     parts.webcam.stream(
         bench.push, [parts.webcam, parts.desk], None, stream_every=0.2, concurrency_limit=None, **private
     )
-    parts.source.change(choice.choose_source, parts.source, [parts.file, parts.camera, parts.webcam], **at_once)
+    parts.source.change(choice.choose_source, parts.source, [parts.file, parts.cameras, parts.webcam], **at_once)
     parts.preset.input(choice.words_of, parts.preset, parts.question, **at_once)
     parts.question.change(choice.hint, [parts.preset, parts.question], parts.hint, **at_once)
     gr.on(None, choice.first_preset, None, [parts.preset, parts.question], **at_once)

@@ -14,9 +14,9 @@ from app.web.presets import NONE, trained_question
 from app.web.uploads import Upload
 from vigil.analysis.asking import asks_for_verdict
 from vigil.errors import SourceError, UsageError, VigilError
-from vigil.sources.address import Address, find_sources
+from vigil.sources.address import Address, find_those_there
 from vigil.sources.fullrate import shape_of
-from vigil.tasks import Question
+from vigil.tasks import Question, load_questions
 
 MY_WEBCAM = Address("webcam", "webcam", "")
 USUAL = {"en": "fight_en", "zh": "fight"}
@@ -32,11 +32,12 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The questions and cameras there are; nothing of a visitor is in it."""
+    """The questions and cameras there are, and why cameras are missing; nothing of a visitor is in it."""
 
     context: SiteContext
     questions: tuple[Question, ...]
     cameras: tuple[Address, ...]
+    problems: tuple[str, ...] = ()
 
     def question_of(self, preset: str, text: str) -> Question:
         """The preset with the words as they were edited; raises Refused where there are none."""
@@ -104,10 +105,11 @@ class Choice:
         return escape(self.context.t(f"analysis.asks_{kind}"))
 
 
-def cameras_of(context: SiteContext) -> tuple[Address, ...]:
-    """The cameras of the server's own configuration."""
-    sources = context.settings.sources
-    return tuple(address for address in find_sources(sources) if address.is_live) if sources else ()
+def choice_of(context: SiteContext) -> Choice:
+    """What the pages offer: every question, and the cameras of the server's own configuration that can be found."""
+    found, problems = find_those_there(context.settings.sources)
+    cameras = tuple(address for address in found if address.is_live)
+    return Choice(context, tuple(load_questions()), cameras, tuple(problems))
 
 
 def length_s(upload: Upload | None) -> float | None:

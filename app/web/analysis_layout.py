@@ -21,6 +21,7 @@ class Parts:
 
     source: gr.Radio
     file: gr.File
+    cameras: gr.Column
     camera: gr.Dropdown
     webcam: gr.Image
     preset: gr.Dropdown
@@ -49,10 +50,12 @@ class Parts:
         return [self.notice, self.stage, *buttons, *results]
 
 
-def lay_out(context: SiteContext, questions: Sequence[Question], cameras: Sequence[Address]) -> Parts:
-    """Lays the components out in the tab that is open, with nothing happening yet."""
+def lay_out(
+    context: SiteContext, questions: Sequence[Question], cameras: Sequence[Address], problems: Sequence[str] = ()
+) -> Parts:
+    """Lays the components out in the tab that is open, with nothing happening yet; `problems` tells missing cameras."""
     t = context.t
-    chosen = _chosen(context, questions, cameras)
+    chosen = _chosen(context, questions, cameras, problems)
     with gr.Row(elem_id="analysis-buttons"):
         buttons: dict[str, Any] = {
             "start": gr.Button(t("analysis.start"), variant="primary", elem_id="analysis-start", min_width=90),
@@ -75,10 +78,12 @@ def lay_out(context: SiteContext, questions: Sequence[Question], cameras: Sequen
     )
 
 
-def _chosen(context: SiteContext, questions: Sequence[Question], cameras: Sequence[Address]) -> dict[str, Any]:
+def _chosen(
+    context: SiteContext, questions: Sequence[Question], cameras: Sequence[Address], problems: Sequence[str]
+) -> dict[str, Any]:
     """What is asked about, and what."""
     t = context.t
-    kinds = ["file", *(["camera"] if cameras else []), "webcam"]
+    kinds = ["file", *(["camera"] if cameras or problems else []), "webcam"]
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=300):
             source = gr.Radio(
@@ -90,14 +95,16 @@ def _chosen(context: SiteContext, questions: Sequence[Question], cameras: Sequen
             file = gr.File(
                 label=f"{t('analysis.source_file')} · {_limits(context)}", height=150, elem_id="analysis-file"
             )
-            names = [camera.name for camera in cameras]
-            camera = gr.Dropdown(
-                names,
-                value=next(iter(names), None),
-                label=t("analysis.camera"),
-                visible=False,
-                elem_id="analysis-camera",
-            )
+            with gr.Column(visible=False) as where:
+                names = [camera.name for camera in cameras]
+                camera = gr.Dropdown(
+                    names,
+                    value=next(iter(names), None),
+                    label=t("analysis.camera"),
+                    visible=bool(names),
+                    elem_id="analysis-camera",
+                )
+                gr.HTML(missing(problems, t), elem_id="analysis-missing", apply_default_css=False)
             webcam = gr.Image(
                 sources=["webcam"],
                 streaming=True,
@@ -118,7 +125,7 @@ def _chosen(context: SiteContext, questions: Sequence[Question], cameras: Sequen
             question = gr.Textbox(label=t("analysis.question"), lines=3, max_lines=6, elem_id="analysis-question")
             hint = gr.HTML("", elem_id="analysis-hint", apply_default_css=False)
     return {
-        "source": source, "file": file, "camera": camera, "webcam": webcam,
+        "source": source, "file": file, "cameras": where, "camera": camera, "webcam": webcam,
         "preset": preset, "question": question, "hint": hint,
     }  # fmt: skip
 
@@ -126,6 +133,14 @@ def _chosen(context: SiteContext, questions: Sequence[Question], cameras: Sequen
 def _limits(context: SiteContext) -> str:
     minutes = f"{context.options.keep_uploads_s / 60:g}"
     return context.t("analysis.file_hint", limit=context.options.upload_mb, minutes=minutes)
+
+
+def missing(problems: Sequence[str], t: Translator) -> str:
+    """The sources of the configuration that cannot be found, in the library's own words."""
+    if not problems:
+        return ""
+    lines = "".join(f"<li>{escape(problem)}</li>" for problem in problems)
+    return f'<div class="va-missing" role="status">{escape(t("analysis.missing"))}<ul>{lines}</ul></div>'
 
 
 def _heading(words: str) -> str:

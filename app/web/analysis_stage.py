@@ -20,6 +20,7 @@ from vigil.events.judged import Judged
 from vigil.events.rules import Tiers
 from vigil.report import colours
 from vigil.report.strip import clock
+from vigil.sources.address import Address
 from vigil.verdict import Cause, Outcome
 
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
@@ -33,7 +34,7 @@ WORDS = ("empty", "none_yet", "seek", "list", "strip", "cannot_play", "waiting_w
 SKELETON = """
 <div class="va">
   <div class="va-main">
-    <p class="va-facts" role="status"></p>
+    <p class="va-told" role="status"><b class="va-name"></b><span class="va-facts"></span></p>
     <p class="va-detail" role="alert" hidden></p>
     <div class="va-screen">
       <video class="va-video" controls muted playsinline preload="auto" hidden></video>
@@ -69,6 +70,7 @@ def shown(desk: Desk, analysis: Analysis, view: View, t: Translator) -> dict[str
     judged = view.judged if not analysis.address.is_live else view.judged[-MOST_ROWS:]
     return {
         "run": desk.run,
+        "name": analysis.address.name if kind != "webcam" else "",
         "kind": kind,
         "video": "" if plays is None else file_url(plays),
         "unplayable": kind == "file" and plays is None,
@@ -80,7 +82,7 @@ def shown(desk: Desk, analysis: Analysis, view: View, t: Translator) -> dict[str
         "rows": [row(each, tiers, t, waits=each.window in view.waiting_for_words) for each in judged],
         "phase": phase_text(view, t),
         "facts": facts(analysis, view, t),
-        "detail": detail(view, t),
+        "detail": named(detail(view, t), analysis.address),
     }
 
 
@@ -162,6 +164,11 @@ def detail(view: View, t: Translator) -> str:
     if view.phase in {Phase.FAILED, Phase.LOST}:
         return view.detail
     return "; ".join(view.notes) if view.is_over else ""
+
+
+def named(text: str, address: Address) -> str:
+    """A message of the library, with a file's name where it tells our path."""
+    return text.replace(address.location, address.name) if address.kind == "file" else text
 
 
 def file_url(path: Path) -> str:

@@ -221,10 +221,11 @@ class Chat:
 
 @dataclass(frozen=True, slots=True)
 class ChatParts:
-    """What others may use: the visitor's state, and the button that leads to the analysis."""
+    """What others may use: the visitor's state, the button that leads to the analysis, and where notices stand."""
 
     visit: gr.State
     analyse: gr.Button
+    notice: gr.HTML
 
 
 def panel(context: SiteContext) -> ChatParts:
@@ -289,4 +290,4 @@ def panel(context: SiteContext) -> ChatParts:
     preset.input(chat.preset, [preset, box], box, queue=False, **private)
     gr.on(None, chat.choices, [model, seen], [model, preset, seen], queue=False, **private)
     gr.Timer(EVERY_S).tick(chat.choices, [model, seen], [model, preset, seen], queue=False, **private)
-    return ChatParts(visit, analyse)
+    return ChatParts(visit, analyse, notice)

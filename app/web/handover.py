@@ -1,5 +1,6 @@
 """From the chat to the analysis: the same file and the same question, for a verdict on every moment."""
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -8,6 +9,8 @@ from app.web.analysis_layout import Parts
 from app.web.chat import ChatParts
 from app.web.context import SiteContext
 from app.web.presets import NONE
+from app.web.refusal import notice_html
+from app.web.uploads import Upload
 from app.web.visit import Visit
 from vigil.tasks import load_questions
 
@@ -15,14 +18,29 @@ from vigil.tasks import load_questions
 def connect(context: SiteContext, chat: ChatParts, analysis: Parts, tabs: gr.Tabs) -> None:
     """Lets the chat's button open the other tab with what was attached and asked."""
     names = {question.question: question.name for question in load_questions()}
+    minutes = f"{context.options.keep_uploads_s / 60:g}"
 
-    def take_over(visit: Visit | None) -> tuple[Any, Any, Any, Any, Any]:
-        if visit is None or visit.upload is None or not context.uploads.is_there(visit.upload):
-            return (gr.skip(),) * 5
+    def take_over(visit: Visit | None) -> dict[Any, Any]:
+        if visit is None or visit.upload is None:
+            return {chat.notice: ""}
+        if not context.uploads.is_there(visit.upload):
+            gone = context.t("chat.gone", name=visit.upload.name, minutes=minutes)
+            return {chat.notice: notice_html(gone)}
         turns = visit.conversation.turns
         question = turns[-1].question if turns else ""
-        chosen = names.get(question, NONE)
-        return gr.Tabs(selected="analysis"), "file", str(visit.upload.path), chosen, question or gr.skip()
+        return {
+            chat.notice: "",
+            tabs: gr.Tabs(selected="analysis"),
+            analysis.source: "file",
+            analysis.file: str(_named(visit.upload)),
+            analysis.preset: names.get(question, NONE),
+            analysis.question: question or gr.skip(),
+        }
 
-    outputs = [tabs, analysis.source, analysis.file, analysis.preset, analysis.question]
+    outputs = [chat.notice, tabs, analysis.source, analysis.file, analysis.preset, analysis.question]
     chat.analyse.click(take_over, chat.visit, outputs, queue=False, show_progress="hidden", api_visibility="private")
+
+
+def _named(upload: Upload) -> Path:
+    """The file under the name that its visitor knows; ours where only that is left."""
+    return upload.sent if upload.sent.is_file() else upload.path

@@ -1,12 +1,14 @@
 """What visitors send: a folder of its own for each start, below it one for each visitor; all of it goes again.
 
 A file is what it holds, not what it is called, and the name it came with is only ever shown, never used as a path.
+Gradio keeps what is sent under that name, in a folder of its own; other pages are handed that file (`sent`).
 """
 
 import os
 import secrets
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -28,7 +30,7 @@ PLAYED = {"h264": "mp4", "av1": "mp4", "vp8": "webm", "vp9": "webm"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """A file that has been looked into: `name` is for people, `path` is ours.
+    """A file that has been looked into: `name` is for people, `path` is ours, `sent` is where Gradio put it.
 
     `address` is the camera that a camera.txt names. `is_playable` tells whether a browser can show the video.
     """
@@ -36,6 +38,7 @@ class Upload:
     kind: Literal["picture", "video", "camera"]
     name: str
     path: Path
+    sent: Path
     address: Address | None = None
     is_playable: bool = False
 
@@ -84,6 +87,8 @@ class Uploads:
             os.utime(upload.path)
         except OSError:
             return False
+        with suppress(OSError):
+            os.utime(upload.sent)
         return True
 
     def sweep(self) -> int:
@@ -102,17 +107,22 @@ class Uploads:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def printable(name: str) -> str:
+    """A name without what cannot be seen, such as a mark that turns the text behind it around."""
+    return "".join(character if character.isprintable() else "?" for character in name)
+
+
 def look_into(path: Path) -> Upload:
     """What a file is, by what it holds; raises SourceError when it is nothing that can be asked about."""
-    name = path.name
+    name = printable(path.name)
     try:
         if path.stat().st_size == 0:
             raise SourceError(f"{name} is empty (0 bytes)")
         if _is_picture(path):
             read_image(path, max_pixels=ENOUGH_PIXELS)
-            return Upload(kind="picture", name=name, path=path)
+            return Upload(kind="picture", name=name, path=path, sent=path)
         if _is_text(path):
-            return Upload(kind="camera", name=name, path=path, address=read_camera_file(path))
+            return Upload(kind="camera", name=name, path=path, sent=path, address=read_camera_file(path))
         return _video(path)
     except VigilError as error:
         raise SourceError(str(error).replace(str(path), name)) from error
@@ -145,7 +155,7 @@ def _video(path: Path) -> Upload:
         next(video.frames())
         codec, container = video.codec, _container(path)
     playable = container in {"mp4", "webm"} and codec in PLAYED
-    return Upload(kind="video", name=path.name, path=path, is_playable=playable)
+    return Upload(kind="video", name=printable(path.name), path=path, sent=path, is_playable=playable)
 
 
 def _container(path: Path) -> str:

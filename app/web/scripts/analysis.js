@@ -209,6 +209,7 @@ const draw = () => {
   part("empty").textContent = state.unplayable ? words.cannot_play : "";
   part("live").hidden = !state.live || state.over;
   part("live").textContent = words.live_at;
+  part("name").textContent = part("name").title = state.name;
   part("facts").textContent = `${state.phase} · ${state.facts}`;
   part("detail").textContent = state.detail;
   part("detail").hidden = !state.detail;

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from vigil.errors import SourceError, UsageError
+from vigil.errors import SourceError, UsageError, VigilError
 from vigil.redact import redact
 from vigil.sources.videos import find_videos
 
-__all__ = ["Address", "find_sources", "read_camera_file", "redact", "shown"]
+__all__ = ["Address", "find_sources", "find_those_there", "read_camera_file", "redact", "shown"]
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +67,19 @@ def find_sources(words: Sequence[str]) -> list[Address]:
             log.warning("%s is named twice; it is watched once", address.name)
         found.setdefault(key, address)
     return _unique(list(found.values()))
+
+
+def find_those_there(words: Sequence[str]) -> tuple[list[Address], list[str]]:
+    """The sources that can be found now, and why the others cannot: one that is away must not hide the rest."""
+    there, problems = [], []
+    for word in words:
+        try:
+            find_sources([word])
+        except VigilError as error:
+            problems.append(str(error))
+            continue
+        there.append(word)
+    return (find_sources(there) if there else []), problems
 
 
 def _identity(address: Address) -> str:

@@ -16,8 +16,8 @@ from typing import Any
 import yaml
 
 from vigil.config import build, read_yaml
-from vigil.errors import StoreError, UsageError, VigilError
-from vigil.sources.address import Address, find_sources
+from vigil.errors import StoreError, UsageError
+from vigil.sources.address import Address, find_sources, find_those_there
 from vigil.store.database import parse_url, sqlite_path
 
 log = logging.getLogger(__name__)
@@ -157,8 +157,11 @@ class Roster:
 
     def _found(self, words: Sequence[str], warnings: list[str]) -> list[Address]:
         """What can be found now: one file that is away must not keep the other cameras unwatched."""
-        there = [word for word in words if _can_be_found(word, warnings)]
-        return find_sources(there) if there else []
+        found, problems = find_those_there(words)
+        for problem in problems:
+            log.error("not watched: %s", problem)
+        warnings += problems
+        return found
 
     def _read(self) -> Remembered:
         if self.file is None or not self.file.exists():
@@ -203,16 +206,6 @@ def _for_owner(path: str, flags: int) -> int:
 def _dump(data: dict[str, Any]) -> str:
     text: str = yaml.safe_dump(data, allow_unicode=True, sort_keys=False, width=1000)
     return text
-
-
-def _can_be_found(word: str, warnings: list[str]) -> bool:
-    try:
-        find_sources([word])
-    except VigilError as error:
-        log.error("not watched: %s", error)
-        warnings.append(str(error))
-        return False
-    return True
 
 
 def _settled(address: Address) -> Address:

@@ -240,6 +240,44 @@ def test_a_camera_txt_opens_the_camera_live_and_only_allowed_ones(
         until_done(page)
 
 
+def test_a_camera_of_the_server_is_chosen_from_the_list_and_another_that_is_away_is_told(
+    scripted: ScriptedServer, visitors: Visitors, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        yard = film(tmp_path / "yard.mp4", seconds=8, bright=[(3, 8)])
+        camera = stack.enter_context(rtsp_server.running(yard))
+        configured = tmp_path / "cameras.yaml"
+        configured.write_text(f"sources: [{camera.address('yard')}, {tmp_path / 'away.txt'}]\n")
+        words = ("--model", "tiny", "--config", str(configured))
+        site = stack.enter_context(site_at(scripted.url, *words, folder=tmp_path / "site"))
+        page = opened(visitors, site)
+        page.locator("#analysis-source").get_by_text("Camera of this server").click()
+        expect(page.locator("#analysis-camera input")).to_have_value(camera.address("yard"))
+        expect(page.locator("#analysis-missing")).to_contain_text("away.txt")
+        visitors.shoot(page, "analysis-server-camera-chosen")
+        start(page)
+        page.locator(".va-row.is-alarm").first.wait_for(timeout=40_000)
+        expect(page.locator(".va-name")).to_have_text(camera.address("yard"))
+        expect(page.locator(".va-live")).to_be_visible()
+        expect(page.locator(".va-facts")).to_contain_text("behind the picture")
+        assert page.eval_on_selector(".va-picture", "image => image.naturalWidth") == 128
+        moves(page)
+        visitors.shoot(page, "analysis-server-camera")
+        page.locator("#analysis-stop").click()
+        expect(page.locator(".va-facts")).to_contain_text("stopped", timeout=3000)
+        until_done(page)
+        listed = rows(page)
+        page.wait_for_timeout(3 * 1000)
+        assert rows(page) == listed
+        visitors.shoot(page, "analysis-server-camera-stopped")
+
+
+def moves(page: Page) -> None:
+    """Waits until another picture of the camera is shown."""
+    page.evaluate("window.seen = document.querySelector('.va-picture').src")
+    page.wait_for_function("document.querySelector('.va-picture').src !== window.seen")
+
+
 def test_alarms_stand_out_with_their_words_which_are_never_html(
     scripted_site: Site, visitors: Visitors, thirty: Path
 ) -> None:

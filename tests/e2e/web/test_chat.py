@@ -1,5 +1,7 @@
 """The chat in a real Chromium, before a server that says what the test wants: every attachment, wrong files, Stop."""
 
+import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,13 +137,38 @@ def test_a_camera_is_looked_at_anew_for_each_question(
     visitors.shoot(page, "chat-camera")
 
 
-def test_a_video_is_handed_over_to_the_analysis(page: Page, visitors: Visitors, tmp_path: Path) -> None:
-    attach(page, film(tmp_path / "yard.mp4", seconds=6))
+def test_a_video_is_handed_over_to_the_analysis_under_its_own_name(
+    page: Page, visitors: Visitors, tmp_path: Path
+) -> None:
+    attach(page, film(tmp_path / "后院 <b>yard (1).mp4", seconds=6))
     ask(page, "Is there a dog?")
     page.click("#chat-analyse")
     expect(page.locator("#analysis-question textarea")).to_have_value("Is there a dog?")
-    expect(page.locator("#analysis-file")).to_contain_text(".mp4")
+    expect(page.locator("#analysis-file")).to_contain_text("后院")
     visitors.shoot(page, "chat-handed-over")
+    page.click("#analysis-start")
+    expect(page.locator(".va-name")).to_have_text(re.compile(r"^后院 .*yard.* \(1\)\.mp4$"))
+    expect(page.locator("#analysis-jsonl")).to_be_visible(timeout=30_000)
+    with page.expect_download() as waiting:
+        page.click("#analysis-jsonl")
+    lines = [json.loads(line) for line in Path(waiting.value.path()).read_text().splitlines()]
+    assert {line["source"] for line in lines} == {page.inner_text(".va-name")}
+    assert page.locator(".va-name b, #analysis-file b").count() == 0
+    visitors.shoot(page, "chat-handed-over-analysed")
+
+
+def test_a_file_that_is_gone_cannot_be_handed_over_and_that_is_told(
+    chat: Site, page: Page, visitors: Visitors, tmp_path: Path
+) -> None:
+    attach(page, film(tmp_path / "yard.mp4", seconds=3))
+    ask(page, "Is there a dog?")
+    answer(page, "Two people stand there.")
+    for kept in (chat.log.parent / "uploads").rglob("*.mp4"):
+        kept.unlink()
+    page.click("#chat-analyse")
+    assert "yard.mp4 has been removed after 60 minutes" in notice(page)
+    expect(page.locator("#chat-box textarea")).to_be_visible()
+    visitors.complaints.clear()
 
 
 def test_a_video_that_no_browser_plays_shows_its_first_frame(page: Page, visitors: Visitors, tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 from app.web import analysis_stage
-from app.web.analysis_choice import Choice
+from app.web.analysis_choice import Choice, choice_of
 from app.web.analysis_desk import Desk
 from app.web.analysis_events import table
+from app.web.analysis_layout import missing
 from app.web.analysis_plot import figure
 from app.web.language import LANGUAGES, translator
 
@@ -86,6 +87,14 @@ def test_an_endpoint_that_is_away_is_told_before_all_else(tmp_path: Path) -> Non
     assert "unreachable: refused" in said["detail"]
 
 
+def test_a_file_is_told_by_its_name_and_never_by_our_path(tmp_path: Path) -> None:
+    ours = str(tmp_path / "a1b2.mp4")
+    yard = Address("file", "yard.mp4", ours)
+    said = shown(tmp_path, view_of(phase=Phase.FAILED, detail=f"{ours} gives no picture at all"), address=yard)
+    assert said["name"] == "yard.mp4"
+    assert said["detail"] == "yard.mp4 gives no picture at all"
+
+
 def test_the_words_of_events_are_never_html() -> None:
     assert "<img" not in table(view_of(events=(event(1, text=EVIL),)), T)
     assert T("analysis.no_events") in table(view_of(), T)
@@ -99,6 +108,16 @@ def test_the_timeline_holds_verdicts_thresholds_events_and_what_is_not_known() -
     assert tuple(unknown.x) == (3.25,)
     assert len(made.layout.shapes) == 4  # one event, three thresholds
     assert EVIL not in str(made.to_json())
+
+
+def test_a_source_that_is_away_hides_no_camera_and_is_told(tmp_path: Path) -> None:
+    away = str(tmp_path / "<away>.txt")
+    made = choice_of(context_of(tmp_path, sources=("rtsp://10.0.0.7/1", away, "0")))
+    assert [camera.name for camera in made.cameras] == ["rtsp://10.0.0.7/1", "webcam 0"]
+    (problem,) = made.problems
+    assert "<away>.txt" in problem
+    assert "&lt;away&gt;.txt" in missing(made.problems, T)
+    assert missing((), T) == ""
 
 
 def choice(tmp_path: Path) -> Choice:

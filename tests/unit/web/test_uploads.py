@@ -72,6 +72,18 @@ def test_a_name_is_never_a_path(uploads: Uploads, tmp_path: Path) -> None:
     assert "img" not in kept.path.name
 
 
+def test_what_is_sent_can_be_handed_on_under_its_own_name(uploads: Uploads, tmp_path: Path) -> None:
+    sent = film(tmp_path / "后院 (1).mp4", seconds=1)
+    kept = uploads.take(sent, uploads.visitor_folder())
+    again = uploads.take(kept.sent, uploads.visitor_folder())
+    assert (kept.name, again.name) == ("后院 (1).mp4", "后院 (1).mp4")
+
+
+def test_what_cannot_be_seen_in_a_name_is_told_as_a_question_mark(tmp_path: Path) -> None:
+    turned = picture(tmp_path / "harmless\u202egpj.exe")
+    assert look_into(turned).name == "harmless?gpj.exe"
+
+
 def test_folders_of_visitors_are_their_own(uploads: Uploads) -> None:
     first, second = uploads.visitor_folder(), uploads.visitor_folder()
     assert first != second
