@@ -324,7 +324,7 @@ def test_a_video_that_no_browser_plays_is_shown_in_a_copy(
     start(page)
     until_done(page)
     assert [second for second, _ in rows(page)] == [0.0, 2.0, 3.0]
-    page.wait_for_function("document.querySelector('.va-video').readyState > 1")
+    page.wait_for_function("document.querySelector('.va-video').readyState > 1", timeout=60_000)
     page.locator(".va-window").nth(1).click()
     page.wait_for_function("document.querySelector('.va-video').currentTime >= 2")
     visitors.shoot(page, "analysis-avi")

@@ -20,7 +20,7 @@ def test_frames_come_when_they_are_due_and_say_so() -> None:
         seen.append(time.time() - epoch_s - frame.time_s)
     assert len(seen) == 3
     assert min(seen) > -0.01
-    assert max(seen) < 0.2
+    assert max(seen) < 1.0
 
 
 def test_waiting_for_a_frame_ends_when_told_to_stop() -> None:
