@@ -1,12 +1,11 @@
 """The board of the watch room: what its watch has told lately, kept once for everybody who looks.
 
-An observer of the watch writes, the pages read: verdicts and events of the last minutes by camera, the newest events,
-and how often an alarm was raised. `version` grows with every change, so that a page asks for what is new and no more.
+An observer of the watch writes, the pages read: verdicts and events of the last minutes by camera, and the newest
+events. `version` grows with every change, so that a page asks for what is new and no more.
 """
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from vigil.events.change import Change
 from vigil.events.event import Event
@@ -30,14 +29,6 @@ STRIP_WH = (480, 76)
 FONT_PX = 14
 
 
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """The newest alarm: `number` grows by one with each, so that a page knows whether it has rung for it."""
-
-    number: int = 0
-    event: Event | None = None
-
-
 class Board(Observer):
     """Follows a watch; its methods may be called from any thread."""
 
@@ -46,7 +37,6 @@ class Board(Observer):
         self._lock = threading.Lock()
         self._courses: dict[str, Course] = {}
         self._events = {event.id: event for event in earlier}
-        self._alarm = Alarm()
         self._version = 0
         self._events_version = 0
 
@@ -59,11 +49,6 @@ class Board(Observer):
     def events_version(self) -> int:
         """Grows whenever the list of events changes."""
         return self._events_version
-
-    @property
-    def alarm(self) -> Alarm:
-        """The newest alarm of this watch."""
-        return self._alarm
 
     def state(self, state: SourceState) -> None:
         self._version += 1
@@ -85,8 +70,6 @@ class Board(Observer):
             self._events[event.id] = event
             for old in sorted(self._events)[:-NEWEST]:
                 del self._events[old]
-            if change.kind in {"opened", "raised"}:
-                self._alarm = Alarm(self._alarm.number + 1, event)
             self._events_version += 1
             self._version += 1
 

@@ -1,6 +1,7 @@
 """The command line of the web pages; errors end on one line, as with `vigil`."""
 
 import argparse
+import asyncio
 import contextlib
 import logging
 import os
@@ -97,8 +98,7 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
         allowed=AllowedCameras.of(_cameras(settings), options.allow_cameras, every=options.allow_any_camera),
         service=service,
     )
-    # A second Ctrl-C ends uvicorn at once, which is no error to be shown.
-    logging.getLogger("uvicorn.error").addFilter(lambda record: "KeyboardInterrupt" not in record.getMessage())
+    logging.getLogger("uvicorn.error").addFilter(_is_worth_showing)
     try:
         app = build_app(context)
         print(f"Vigil's pages are at http://{options.host}:{options.port} (Ctrl-C ends them)", flush=True)  # noqa: T201
@@ -106,6 +106,14 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
     finally:
         service.stop()
         uploads.remove()
+
+
+def _is_worth_showing(record: logging.LogRecord) -> bool:
+    """A second Ctrl-C, and pages that still listen when it ends: neither is an error for people."""
+    text = record.getMessage()
+    if "KeyboardInterrupt" in text or "timeout graceful shutdown exceeded" in text:
+        return False
+    return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
 
 
 def _cameras(settings: WatchSettings) -> list[Address]:

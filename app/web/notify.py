@@ -1,22 +1,22 @@
 """Alarms that are heard and seen outside the page: a sound that the browser makes, and its notifications.
 
 What is rung and shown is decided in the browser (`scripts/notify.js`): whether it may sound is a choice of this visitor
-on this machine, kept there. The words come from here.
+on this machine, kept there. The words come from here; when to ring comes from `app.web.bell`.
 """
 
 from pathlib import Path
 
-from app.web.board import Alarm
-from app.web.language import Translator
+from app.web.language import Language, Translator
+from vigil.events.event import Event
 
-SCRIPTS = Path(__file__).resolve().parent / "scripts"
+SCRIPT = (Path(__file__).resolve().parent / "scripts" / "notify.js").read_text(encoding="utf-8")
 WORDS = ("sound_on", "sound_off", "notes_on", "notes_ask", "notes_denied")
 LONGEST = 160
 
 
-def script() -> str:
-    """The script that makes `bell`; it goes before the script of a component that rings."""
-    return (SCRIPTS / "notify.js").read_text(encoding="utf-8")
+def head(language: Language) -> str:
+    """What makes a page listen from its beginning on, for its head."""
+    return f'<script>\n{SCRIPT}\nvigilBell.listen("{language}");\n</script>'
 
 
 def words(t: Translator) -> dict[str, str]:
@@ -24,10 +24,7 @@ def words(t: Translator) -> dict[str, str]:
     return {word: t(f"room.{word}") for word in WORDS}
 
 
-def told(alarm: Alarm, t: Translator) -> dict[str, object]:
+def told(event: Event, t: Translator, *, key: str) -> dict[str, str]:
     """An alarm as the browser is told of it; notifications show text only, never HTML."""
-    event = alarm.event
-    if event is None:
-        return {"number": alarm.number}
     title = t("room.alarm_title", source=event.source, tier=t(f"room.tier_{event.tier}"))
-    return {"number": alarm.number, "id": event.id, "title": title, "text": event.text[:LONGEST]}
+    return {"key": key, "id": event.id, "title": title, "text": event.text[:LONGEST]}

@@ -34,9 +34,6 @@ log = logging.getLogger(__name__)
 HOLD_S = 10.0
 """How long an answer waits for news; then it says that there are none, and the page asks again."""
 
-HIDDEN_HOLD_S = 1.5
-"""The same for a page that nobody sees, so that its pictures are soon there when it is looked at again."""
-
 LOOK_S = 0.06
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
 CSS = (SCRIPTS / "room.css").read_text(encoding="utf-8")
@@ -101,7 +98,7 @@ def looker(wall: Wall) -> Callable[[dict[str, Any]], Any]:
 
     async def look(asked: dict[str, Any]) -> dict[str, Any]:
         seen = Seen.of(asked)
-        give_up_s = time.monotonic() + (HOLD_S if seen.wants_pictures else HIDDEN_HOLD_S)
+        give_up_s = time.monotonic() + HOLD_S
         while not wall.has_news(seen) and time.monotonic() < give_up_s:
             await asyncio.sleep(LOOK_S)
         return await asyncio.to_thread(wall.news, seen)
@@ -153,4 +150,4 @@ def _earlier(context: SiteContext) -> list[Event]:
 def _script(context: SiteContext) -> str:
     words = {word: context.t(f"room.{word}") for word in WORDS} | notify.words(context.t)
     room = (SCRIPTS / "room.js").read_text(encoding="utf-8")
-    return f"const words = {json.dumps(words)};\n{notify.script()}\n{room}"
+    return f"const words = {json.dumps(words)};\n{room}"

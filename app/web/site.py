@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
@@ -20,12 +20,16 @@ import gradio as gr
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 
-from app.web import curve, handover, theme
+from app.web import bell, curve, handover, notify, theme
 from app.web.access import Gate
+from app.web.bell import Bell
 from app.web.context import SiteContext
 from app.web.history import media_folders
-from app.web.language import LANGUAGE_COOKIE, LANGUAGES, choose_language, translator
+from app.web.language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
 from app.web.status import EVERY_S, Status, status_line
+
+if TYPE_CHECKING:
+    from vigil.watch.service import WatchService
 
 SWEEP_S = 60.0
 YEAR_S = 365 * 24 * 3600
@@ -109,6 +113,8 @@ def build_app(context: SiteContext) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     _add_routes(app)
+    if context.service is not None:
+        _hang_bell(app, context.service)
     modules = [panel.module for panel in panels()]
     for language in LANGUAGES:
         gr.mount_gradio_app(
@@ -127,10 +133,21 @@ def build_app(context: SiteContext) -> FastAPI:
             pwa=False,
             theme=theme.theme(),
             css="\n".join([theme.CSS, *(getattr(module, "CSS", "") for module in modules)]),
-            head="\n".join([theme.HEAD, curve.HEAD, *(getattr(module, "HEAD", "") for module in modules)]),
+            head="\n".join([*heads(context, language), *(getattr(module, "HEAD", "") for module in modules)]),
         )
     app.add_middleware(Gate, users=context.options.users)
     return app
+
+
+def heads(context: SiteContext, language: Language) -> list[str]:
+    """What the head of every page holds; where nothing is watched there is nothing to ring for."""
+    return [theme.HEAD, curve.HEAD, *([] if context.service is None else [notify.head(language)])]
+
+
+def _hang_bell(app: FastAPI, service: "WatchService") -> None:
+    hung = Bell()
+    service.subscribe(hung)
+    bell.add_route(app, hung)
 
 
 def _add_routes(app: FastAPI) -> None:

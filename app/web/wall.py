@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from app.web import moments, notify
+from app.web import moments
 from app.web.board import Board
 from app.web.cameras import Cameras, card
 from app.web.context import SiteContext
@@ -30,7 +30,6 @@ class Seen:
     strips: Mapping[str, float] = field(default_factory=dict)
     pictures: Mapping[str, float] = field(default_factory=dict)
     events: int = -1
-    wants_pictures: bool = True
 
     @classmethod
     def of(cls, asked: Mapping[str, Any]) -> "Seen":
@@ -41,7 +40,6 @@ class Seen:
             strips=_seconds(asked.get("strips")),
             pictures=_seconds(asked.get("seen")),
             events=events if isinstance(events, int) else -1,
-            wants_pictures=bool(asked.get("pictures", True)),
         )
 
 
@@ -66,20 +64,17 @@ class Wall:
         """Whether a page that has seen this would be told something."""
         if seen.state != self._state():
             return True
-        return seen.wants_pictures and any(
-            shot is not None and shot[1] != seen.pictures.get(name) for name, shot in self._shots()
-        )
+        return any(shot is not None and shot[1] != seen.pictures.get(name) for name, shot in self._shots())
 
     def news(self, seen: Seen) -> dict[str, Any]:
         """What differs from what a page has seen."""
         state, events_version = self._state(), self._board.events_version
-        told: dict[str, Any] = {"state": state, "events_version": events_version, "pictures": {}, "strips": {}}
-        if seen.wants_pictures:
-            told["pictures"] = {
-                name: (shot[1], jpeg_url(shot[0]))
-                for name, shot in self._shots()
-                if shot is not None and shot[1] != seen.pictures.get(name)
-            }
+        told: dict[str, Any] = {"state": state, "events_version": events_version, "strips": {}}
+        told["pictures"] = {
+            name: (shot[1], jpeg_url(shot[0]))
+            for name, shot in self._shots()
+            if shot is not None and shot[1] != seen.pictures.get(name)
+        }
         if state != seen.state:
             told |= self._changes(seen, events_version)
         return told
@@ -92,11 +87,9 @@ class Wall:
             "spare": self._cameras.spare(),
             "problem": self._problem(),
             "warnings": list(self._service.warnings),
-            "alarm": notify.told(self._board.alarm, t),
         }
-        if seen.wants_pictures:
-            strips = {state.name: self._strip(state.name) for state in states}
-            told["strips"] = {n: s for n, s in strips.items() if s is not None and s[0] != seen.strips.get(n)}
+        strips = {state.name: self._strip(state.name) for state in states}
+        told["strips"] = {n: s for n, s in strips.items() if s is not None and s[0] != seen.strips.get(n)}
         if events_version != seen.events or not seen.state:
             told["events"] = [self._row(event) for event in self._board.newest()]
         return told

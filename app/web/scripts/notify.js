@@ -1,7 +1,13 @@
 // Alarms: a short sound made here (no file), and a notification of the browser where the visitor allowed it.
 // Both are settings of this browser. Browsers let pages sound only after a click: the first one anywhere will do.
-const bell = (() => {
+// Every page listens from its beginning on. A browser opens six connections to a site in all, so of its pages one asks
+// (Web Locks; not on a plain address of the network) and tells the others; the one that asks rings for all.
+window.vigilBell = window.vigilBell || (() => {
+  const RETRY_MS = 3000;
+  const RING_S = 0.8;
   let audio = null;
+  let free = 0;
+  let seen = "";
   const wake = () => {
     audio = audio || new AudioContext();
     audio.resume();
@@ -19,34 +25,87 @@ const bell = (() => {
     tone.start(at);
     tone.stop(at + 0.3);
   };
+
+  const wanted = () => localStorage.getItem("vigil-sound") !== "off";
+  const permission = () => (window.Notification ? Notification.permission : "unavailable");
+
+  // Alarms that come together sound one after the other.
+  const ring = () => {
+    if (!audio || audio.state !== "running") return false;
+    window.vigilRung = (window.vigilRung || 0) + 1;
+    free = Math.max(free, audio.currentTime);
+    beep(free, 880);
+    beep(free + 0.32, 660);
+    free += RING_S;
+    return true;
+  };
+
+  const open = (id) => {
+    window.vigilWantedEvent = id;
+    document.querySelector("#tab-review-button, button[aria-controls='tab-review']")?.click();
+    document.dispatchEvent(new CustomEvent("vigil-open-event"));
+  };
+
+  const show = ({ id, title, text }) => {
+    if (permission() !== "granted") return;
+    const shown = new Notification(title, { body: text, tag: id });
+    shown.onclick = () => {
+      window.focus();
+      open(id);
+    };
+  };
+
+  const parts = (key) => [key.split(".")[0], Number(key.split(".")[1])];
+  const isNew = (alarm) => {
+    const [[start, number], [heardStart, heard]] = [parts(alarm.key), parts(seen)];
+    return start !== heardStart || number > heard;
+  };
+
+  // What was heard already, from the server or from another page, is not heard again.
+  const hear = (news, told) => {
+    const alarms = news.alarms.filter(isNew);
+    seen = news.seen;
+    if (!told) alarms.forEach(show);
+    if (!wanted() || news.rung) return Boolean(news.rung);
+    return alarms.map(ring).every(Boolean);
+  };
+
+  const listen = async (language) => {
+    const name = `vigil-bell-${language}`;
+    const pages = new BroadcastChannel(name);
+    pages.onmessage = ({ data }) => hear(data, true);
+    const ask = async () => {
+      const address = new URL(`../alarms/${language}`, location.href);
+      address.searchParams.set("seen", seen);
+      const answer = await fetch(address);
+      if (!answer.ok) throw new Error(`${address.pathname} answered ${answer.status}`);
+      const news = await answer.json();
+      pages.postMessage({ ...news, rung: hear(news, false) });
+    };
+    for (;;) {
+      try {
+        await (navigator.locks ? navigator.locks.request(name, ask) : ask());
+      } catch {
+        await new Promise((done) => setTimeout(done, RETRY_MS));
+      }
+    }
+  };
+
   return {
     get wanted() {
-      return localStorage.getItem("vigil-sound") !== "off";
+      return wanted();
     },
     get permission() {
-      return window.Notification ? Notification.permission : "unavailable";
+      return permission();
     },
     switchSound() {
-      localStorage.setItem("vigil-sound", this.wanted ? "off" : "on");
-      if (this.wanted) this.ring();
-    },
-    ring() {
-      window.vigilRung = (window.vigilRung || 0) + 1;
-      if (!audio || audio.state !== "running") return;
-      beep(audio.currentTime, 880);
-      beep(audio.currentTime + 0.32, 660);
+      localStorage.setItem("vigil-sound", wanted() ? "off" : "on");
+      if (wanted()) ring();
     },
     async ask() {
       if (window.Notification) await Notification.requestPermission();
     },
-    tell(title, body, tag, opened) {
-      if (this.wanted) this.ring();
-      if (this.permission !== "granted") return;
-      const shown = new Notification(title, { body, tag });
-      shown.onclick = () => {
-        window.focus();
-        opened();
-      };
-    },
+    open,
+    listen,
   };
 })();

@@ -2,11 +2,11 @@
 // something, so pictures come as they are made and nothing is drawn again that did not change.
 // Everything from a camera or a model goes in by textContent, never as HTML.
 const RETRY_MS = 2000;
+const LOOK_MS = 250;
 const root = element.querySelector(".room");
 const part = (name) => root.querySelector(`.room-${name}`);
 const cards = new Map();
-let asked = { state: "", strips: {}, seen: {}, events: -1, pictures: true };
-let lastAlarm = -1;
+let asked = { state: "", strips: {}, seen: {}, events: -1 };
 
 const make = (tag, kind = "", text = "") => {
   const made = document.createElement(tag);
@@ -31,12 +31,6 @@ const say = (text, isProblem = false) => {
 const order = async (what, name) => {
   const answer = await server.act({ what, name });
   say(answer ? answer.text : words.away, !answer || answer.problem);
-};
-
-const openEvent = (id) => {
-  window.vigilWantedEvent = id;
-  document.querySelector("#tab-review-button, button[aria-controls='tab-review']")?.click();
-  document.dispatchEvent(new CustomEvent("vigil-open-event"));
 };
 
 const newCard = (name) => {
@@ -116,7 +110,7 @@ const showPictures = (pictures, kind) => {
 
 const eventRow = (event) => {
   const row = make("li");
-  const open = button(`room-row tier-${event.tier}`, "", () => openEvent(event.id));
+  const open = button(`room-row tier-${event.tier}`, "", () => vigilBell.open(event.id));
   open.dataset.event = event.id;
   const image = make(event.snapshot ? "img" : "span", "room-snapshot");
   if (event.snapshot) {
@@ -160,18 +154,12 @@ const showWarnings = (warnings) => {
   part("warnings").hidden = !warnings.length;
 };
 
-const hearAlarm = (alarm) => {
-  if (lastAlarm >= 0 && alarm.number > lastAlarm)
-    bell.tell(alarm.title, alarm.text, alarm.id, () => openEvent(alarm.id));
-  lastAlarm = alarm.number;
-};
-
 const showBell = () => {
-  part("sound").textContent = bell.wanted ? words.sound_on : words.sound_off;
-  part("sound").setAttribute("aria-pressed", bell.wanted);
+  part("sound").textContent = vigilBell.wanted ? words.sound_on : words.sound_off;
+  part("sound").setAttribute("aria-pressed", vigilBell.wanted);
   const allowed = { granted: words.notes_on, denied: words.notes_denied, unavailable: words.notes_denied };
-  part("notes").textContent = allowed[bell.permission] || words.notes_ask;
-  part("notes").disabled = bell.permission !== "default";
+  part("notes").textContent = allowed[vigilBell.permission] || words.notes_ask;
+  part("notes").disabled = vigilBell.permission !== "default";
 };
 
 const take = (news) => {
@@ -182,34 +170,36 @@ const take = (news) => {
   if ("problem" in news) showProblem(news.problem);
   showPictures(news.pictures, "picture");
   showPictures(news.strips, "strip");
-  if (news.alarm) hearAlarm(news.alarm);
   asked.state = news.state;
   asked.events = news.events_version;
 };
 
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+// A room that nobody sees asks for nothing: alarms come another way (notify.js).
 const follow = async () => {
   while (element.isConnected) {
-    asked.pictures = !document.hidden && root.offsetParent !== null;
-    const ask = () => server.look(asked);
-    // A browser opens six connections to a site in all: of its hidden pages only one waits at a time.
-    const alone = navigator.locks && !asked.pictures;
-    const news = await (alone ? navigator.locks.request("vigil-room", ask) : ask());
+    if (document.hidden || root.offsetParent === null) {
+      await pause(LOOK_MS);
+      continue;
+    }
+    const news = await server.look(asked);
     root.classList.toggle("is-away", !news);
     if (news) take(news);
     else {
       showProblem({ title: words.away, advice: words.away_advice, command: "python web.py", why: "" });
       asked.state = "";
-      await new Promise((done) => setTimeout(done, RETRY_MS));
+      await pause(RETRY_MS);
     }
   }
 };
 
 part("sound").addEventListener("click", () => {
-  bell.switchSound();
+  vigilBell.switchSound();
   showBell();
 });
 part("notes").addEventListener("click", async () => {
-  await bell.ask();
+  await vigilBell.ask();
   showBell();
 });
 showBell();

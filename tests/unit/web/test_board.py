@@ -28,15 +28,6 @@ def told(board: Board, kind: ChangeKind, number: int) -> None:
     board.changed(Change(kind, event(number)))
 
 
-def test_alarms_are_counted_when_events_open_or_rise_and_not_when_they_grow_or_close() -> None:
-    board = Board(Tiers())
-    assert (board.alarm.number, board.alarm.event) == (0, None)
-    for kind in ("opened", "grew", "raised", "closed"):
-        told(board, kind, 1)  # type: ignore[arg-type]
-    assert board.alarm.number == 2
-    assert board.alarm.event is not None and board.alarm.event.id == "e001"
-
-
 def test_the_newest_events_come_first_and_older_ones_give_way() -> None:
     board = Board(Tiers(), earlier=[event(0), event(1)])
     for number in range(2, NEWEST + 3):

@@ -3,7 +3,7 @@ import time
 from pathlib import Path
 
 import pytest
-from app.web import notify, room
+from app.web import room
 from app.web.board import Board
 from app.web.cameras import Cameras, card
 from app.web.language import LANGUAGES, translator
@@ -42,15 +42,14 @@ def test_what_a_page_is_told_never_holds_a_password(tmp_path: Path) -> None:
     assert cameras.spare() == ["rtsp://10.0.0.7:554/door"] and "secret" not in str(wall.news(Seen()))
 
 
-def test_an_event_is_news_with_its_words_and_an_alarm(tmp_path: Path) -> None:
+def test_an_event_is_news_with_its_words(tmp_path: Path) -> None:
     wall, board, _, _ = wall_of(tmp_path)
     before = wall.news(Seen())
     board.changed(Change("opened", event(1, text=EVIL)))
     seen = Seen(state=before["state"], events=before["events_version"])
     assert wall.has_news(seen)
     news = wall.news(seen)
-    assert news["events"][0]["text"] == EVIL and news["alarm"]["number"] == 1
-    assert "door" in news["alarm"]["title"]
+    assert news["events"][0]["text"] == EVIL
 
 
 def test_a_look_waits_for_news_and_answers_as_soon_as_there_are_some(tmp_path: Path) -> None:
@@ -155,11 +154,3 @@ def test_the_page_says_why_nothing_is_watched(tmp_path: Path) -> None:
     wall, _, _, _ = wall_of(tmp_path)
     problem = wall.news(Seen())["problem"]
     assert problem["why"] == "the watch is stopped"
-
-
-def test_an_alarm_is_told_in_words_and_shortened(tmp_path: Path) -> None:
-    board = Board(Tiers())
-    assert notify.told(board.alarm, translator("en")) == {"number": 0}
-    board.changed(Change("opened", event(3, text="x" * 999)))
-    told = notify.told(board.alarm, translator("zh"))
-    assert "door" in str(told["title"]) and len(str(told["text"])) == notify.LONGEST

@@ -1,0 +1,147 @@
+"""Alarms in a real Chromium: heard by every page, whatever tab it shows, once."""
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from browsing import Site, Visitors, site_at
+from rtsp_server import running
+from watching import bright_server, film
+
+pytestmark = pytest.mark.e2e
+SLOW_MS = 60_000
+"""The camera's bright seconds come round once in 20."""
+
+QUIET_MS = 6_000
+LISTENS = """() => {
+    window.told = [];
+    window.Notification = class {
+        static permission = "granted";
+        constructor(title, options) { window.told.push({ title, tag: options.tag, note: this }); }
+    };
+}"""
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The pages, watching a camera that is bright for some seconds of every 20."""
+    folder = tmp_path_factory.mktemp("bell")
+    door = film(folder / "door.mp4", seconds=20, bright=[(8, 12)], fps=10, size_wh=(320, 180))
+    config = folder / "watch.yaml"
+    with running(door) as camera, bright_server() as server:
+        config.write_text(f"sources: ['{camera.address('door', login='')}']\nevents: {{quiet_s: 3.0}}\n")
+        words = ("--model", "tiny", "--task", "fight_en", "--config", str(config))
+        with site_at(server.url, *words, folder=folder) as site:
+            yield site
+
+
+@pytest.fixture
+def page(room: Site, visitors: Visitors) -> Iterator[Page]:
+    """A page that stays on the chat, whose visitor has touched it and allowed notifications."""
+    visitors.complaints.clear()
+    opened = visitors.visit(room.url)
+    listen(opened)
+    yield opened
+    opened.context.close()
+    assert visitors.complaints == []
+
+
+def listen(page: Page) -> None:
+    page.evaluate(LISTENS)
+    page.click("#chat-box textarea")
+
+
+def rung(page: Page) -> int:
+    return int(page.evaluate("window.vigilRung || 0"))
+
+
+def told(page: Page) -> list[str]:
+    return list(page.evaluate("window.told.map(one => one.tag)"))
+
+
+def wait_for_alarm(page: Page) -> None:
+    page.wait_for_function(f"window.told.length > {len(told(page))}", timeout=SLOW_MS)
+
+
+def another(context: BrowserContext, room: Site) -> Page:
+    page = context.new_page()
+    page.goto(room.url)
+    page.locator("#chat-box textarea").wait_for()
+    listen(page)
+    return page
+
+
+def test_a_page_that_stays_on_the_chat_rings_and_its_notification_opens_the_event(
+    page: Page, visitors: Visitors
+) -> None:
+    wait_for_alarm(page)
+    assert rung(page) == len(told(page)) == 1
+    title = page.evaluate("window.told[0].title")
+    assert title.startswith("Alarm (high): rtsp://") and title.endswith("/door")
+    assert page.locator(".room-card").count() == 0
+    visitors.shoot(page, "bell-chat")
+    page.evaluate("window.told[0].note.onclick()")
+    expect(page.locator("#review-detail .review-title")).to_contain_text("/door", timeout=SLOW_MS)
+    assert page.locator(".review-row[aria-selected=true]").get_attribute("data-event") == told(page)[0]
+
+
+def test_with_the_room_open_an_alarm_still_rings_once(page: Page) -> None:
+    page.click("#tab-room-button")
+    expect(page.locator(".room-picture")).to_be_visible(timeout=SLOW_MS)
+    wait_for_alarm(page)
+    page.wait_for_timeout(QUIET_MS)
+    assert rung(page) == len(told(page)) == len(set(told(page))) == 1
+
+
+def test_a_page_that_is_opened_after_an_alarm_hears_the_next_one_only(
+    page: Page, room: Site, visitors: Visitors
+) -> None:
+    wait_for_alarm(page)
+    late = visitors.visit(room.url)
+    listen(late)
+    late.wait_for_timeout(QUIET_MS)
+    assert (rung(late), told(late)) == (0, [])
+    wait_for_alarm(late)
+    assert rung(late) == 1 and not set(told(late)) & set(told(page)[:1])
+    late.context.close()
+
+
+def test_of_the_pages_of_one_browser_one_rings(page: Page, room: Site) -> None:
+    other = another(page.context, room)
+    until_s = time.monotonic() + SLOW_MS / 1000
+    while not told(page) + told(other) and time.monotonic() < until_s:
+        other.wait_for_timeout(200)
+    other.wait_for_timeout(1_000)
+    assert rung(page) + rung(other) == len(told(page) + told(other)) == 1
+    page.close()
+    wait_for_alarm(other)
+    assert rung(other) == len(told(other))
+
+
+def test_ctrl_c_ends_the_pages_quietly_while_one_listens(visitors: Visitors, tmp_path: Path) -> None:
+    with site_at("http://127.0.0.1:9/v1", folder=tmp_path) as site:
+        page = visitors.visit(site.url)
+        page.wait_for_function("performance.getEntriesByType('resource').some(one => one.name.includes('/alarms/'))")
+        page.wait_for_timeout(500)
+        site.process.send_signal(signal.SIGINT)
+        assert site.process.wait(20) == 0
+        page.context.close()
+        log = site.log.read_text()
+    assert "Traceback" not in log and "ERROR" not in log, log
+
+
+def test_a_page_that_nobody_rings_asks_hardly_ever_and_is_sent_no_pictures(page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.click("#tab-room-button")
+    expect(page.locator(".room-picture")).to_be_visible(timeout=SLOW_MS)
+    page.click("#tab-chat-button")
+    page.wait_for_timeout(1_000)
+    asked.clear()
+    page.wait_for_timeout(QUIET_MS)
+    assert sum("/alarms/" in url for url in asked) <= 2
+    assert [url for url in asked if "component_server" in url] == []
