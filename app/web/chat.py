@@ -37,21 +37,7 @@ USUAL_ANSWER = 512
 LONGEST_QUESTION = 100_000
 """Gradio makes a file of a longer paste, which is not what one expects of a question."""
 
-CSS = """
-#chat-notice .vigil-notice { border-left: 4px solid #d97706; padding: 6px 12px; font-size: .95rem;
-  background: color-mix(in srgb, #d97706 12%, transparent); border-radius: 4px; overflow-wrap: anywhere; }
-#chat-notice .vigil-notice.is-quiet { border-color: var(--border-color-primary); background: none; }
-#chat-notice small { display: block; color: var(--body-text-color-subdued); }
-#chat-hint { font-size: .8rem; color: var(--body-text-color-subdued); }
-#chat-log .message { overflow-wrap: anywhere; }
-#chat-log .message span.md.chatbot { white-space: pre-wrap; }
-#chat-log video, #chat-log img { max-height: 30vh; }
-/* Gradio's share button would send the file to a stranger. */
-#chat-log .message-buttons .download-link ~ button { display: none; }
-#chat-box .stop-button { width: auto; min-width: 4em; padding: 0 12px; color: #dc2626; font-weight: 600; }
-#chat-log .placeholder-content, #chat-log .placeholder { padding: 0 16px; }
-#chat-notice:not(:has(.vigil-notice)) { display: none; }
-"""
+CSS = (Path(__file__).resolve().parent / "scripts" / "chat.css").read_text(encoding="utf-8")
 
 Update = tuple[Any, Any, Any, Any]
 """New values of the log, the box, the notice and the visit."""
@@ -207,13 +193,13 @@ class Chat:
         return {"text": found, "files": list((sent or {}).get("files") or [])}
 
     def choices(self, model: str | None, seen: tuple[str, ...]) -> tuple[Any, Any, tuple[str, ...]]:
-        """The models and presets of now; nothing where they are as they were seen."""
+        """The models and presets of now; nothing where they are as they were seen, or the endpoint is away."""
         models = self.context.status.now.models
         names = tuple(served.name for served in models)
-        if names == seen:
+        if names == seen or not names:
             return gr.skip(), gr.skip(), seen
         wanted = next((name for name in (model, self.context.endpoint.model) if name in names), None)
-        chosen = wanted or (names[0] if names else None)
+        chosen = wanted or names[0]
         alias = next((served.alias for served in models if served.name == chosen), "")
         presets = preset_choices(self.questions, self.context.t, trained=trained_question(self.questions, alias))
         return gr.Dropdown(choices=list(names), value=chosen), gr.Dropdown(choices=presets), names
@@ -233,40 +219,44 @@ def panel(context: SiteContext) -> ChatParts:
     t = context.t
     chat = Chat(context, tuple(load_questions()))
     visit, seen = gr.State(None), gr.State(())
-    with gr.Row(equal_height=False):
-        model = gr.Dropdown([], label=t("chat.model"), elem_id="chat-model", scale=1, min_width=240)
+    with gr.Row(equal_height=False, elem_id="chat-choices"):
+        model = gr.Dropdown(
+            [(t("chat.no_model"), "")], value="", label=t("chat.model"), elem_id="chat-model", scale=1, min_width=140
+        )
         preset = gr.Dropdown(
             preset_choices(chat.questions, t),
             value="",
             label=t("chat.preset"),
             elem_id="chat-preset",
             scale=2,
-            min_width=240,
+            min_width=140,
         )
-    log = gr.Chatbot(
-        label=t("chat.conversation"),
-        show_label=False,
-        elem_id="chat-log",
-        height="max(240px, calc(100dvh - 450px))",
-        placeholder=html.escape(t("chat.empty")).replace("\n", "<br>"),
-        render_markdown=False,
-        feedback_options=None,
-        buttons=["copy"],
-        allow_tags=False,
-    )
-    notice = gr.HTML("", elem_id="chat-notice")
-    box = gr.MultimodalTextbox(
-        placeholder=t("chat.placeholder"),
-        show_label=False,
-        file_count="multiple",
-        sources=["upload"],
-        max_plain_text_length=LONGEST_QUESTION,
-        elem_id="chat-box",
-        max_lines=8,
-    )
+    with gr.Column(elem_id="chat-talk"):
+        log = gr.Chatbot(
+            label=t("chat.conversation"),
+            show_label=False,
+            elem_id="chat-log",
+            height="100%",
+            placeholder=html.escape(t("chat.empty")).replace("\n", "<br>"),
+            render_markdown=False,
+            feedback_options=None,
+            buttons=["copy"],
+            allow_tags=False,
+        )
+        with gr.Column(elem_id="chat-ask"):
+            notice = gr.HTML("", elem_id="chat-notice")
+            box = gr.MultimodalTextbox(
+                placeholder=t("chat.placeholder"),
+                show_label=False,
+                file_count="multiple",
+                sources=["upload"],
+                max_plain_text_length=LONGEST_QUESTION,
+                elem_id="chat-box",
+                max_lines=8,
+            )
     minutes = f"{context.options.keep_uploads_s / 60:g}"
     limit = html.escape(t("chat.upload_limit", limit=context.options.upload_mb, minutes=minutes))
-    with gr.Row():
+    with gr.Row(elem_id="chat-below"):
         gr.HTML(f'<div id="chat-hint">{limit}</div>', scale=3, min_width=240)
         analyse = gr.Button(
             t("chat.analyse"),

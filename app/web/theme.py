@@ -3,12 +3,15 @@
 import gradio as gr
 
 CSS = """
-.gradio-container { max-width: 1280px !important; }
+/* Clipped, not hidden: what is hidden would be a window of its own, and nothing in it could stick to the browser's. */
+.gradio-container { max-width: 1280px !important; overflow: clip !important; }
+.gradio-container .main.fillable { padding: 8px clamp(12px, 2.5vw, 32px) 16px !important; }
 .gradio-container > main, .gradio-container main.contain { padding-top: 8px !important; }
 .gradio-container .gap { gap: 10px; }
 .vigil-head { align-items: center; gap: 12px; }
 .vigil-head { flex-wrap: nowrap !important; }
 .vigil-head > * { min-width: 0 !important; }
+.vigil-head .html-container, #vigil-status .html-container { padding: 0 !important; }
 .gradio-container .block:has(> .vigil-status), #vigil-status { padding: 0; margin: 0; }
 .vigil-head h1 { margin: 0; font-size: 1.35rem; line-height: 1.2; }
 .vigil-head .vigil-subtitle { color: var(--body-text-color-subdued); font-size: .85rem; font-weight: 400; }
@@ -29,7 +32,7 @@ CSS = """
 .vigil-lamp { font-weight: 600; white-space: nowrap; }
 @media (max-width: 640px) {
   .vigil-subtitle { display: none; }
-  .gradio-container main.contain { padding: 8px !important; }
+  .tab-container button { padding-left: 8px; padding-right: 8px; }
 }
 footer { display: none !important; }
 """

@@ -12,12 +12,14 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 import rtsp_server
-from browsing import PHONE, Site, Visitors, site_at
+from browsing import DESK, PHONE, Site, Visitors, site_at
 from films import shoot
 from scripted_server import Reply, Request, ScriptedServer, error, stream
+from vigil.serving.process import free_port
 from watching import film
 
 pytestmark = pytest.mark.e2e
+LOW = {"width": 1280, "height": 720}
 EVIL = "<img src=x onerror=\"document.title='broken in'\"><b>bold</b> ![](http://203.0.113.1/x.png)"
 
 
@@ -169,6 +171,58 @@ def test_a_file_that_is_gone_cannot_be_handed_over_and_that_is_told(
     assert "yard.mp4 has been removed after 60 minutes" in notice(page)
     expect(page.locator("#chat-box textarea")).to_be_visible()
     visitors.complaints.clear()
+
+
+def in_the_window(page: Page) -> None:
+    """Asserts that the box, and a notice above it, are seen without scrolling and do not cover each other."""
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_timeout(300)
+    found = [page.locator(name).bounding_box() for name in ("#chat-log", "#chat-notice", "#chat-box")]
+    parts = [(part["y"], part["y"] + part["height"]) for part in found if part is not None]
+    edges = [edge for part in parts for edge in part]
+    assert edges == sorted(edges)
+    assert edges[-1] <= page.evaluate("innerHeight")
+    assert parts[0][1] - parts[0][0] >= 100  # the log is still one
+
+
+@pytest.mark.parametrize("size", [DESK, LOW, PHONE], ids=["desk", "low", "phone"])
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_the_box_is_in_the_window_with_a_notice_and_a_video(
+    chat: Site, scripted: ScriptedServer, visitors: Visitors, tmp_path: Path, size: dict[str, int], language: str
+) -> None:
+    scripted.default = stream(*["Two people stand there. "] * 60)
+    page = visitors.visit(chat.url, language=language, size=size)
+    name = f"chat-window-{size['height']}-{language}"
+    in_the_window(page)
+    attach(page, film(tmp_path / "yard.mp4", seconds=3))
+    page.locator("#chat-box .submit-button").click()
+    notice(page)
+    in_the_window(page)
+    visitors.shoot(page, f"{name}-notice")
+    ask(page, "What happens?")
+    expect(page.locator("#chat-analyse")).to_be_visible()
+    in_the_window(page)
+    visitors.shoot(page, f"{name}-answered")
+    (tmp_path / "notes.mp4").write_bytes(bytes(range(256)) * 20)
+    attach(page, tmp_path / "notes.mp4")
+    ask(page, "And\nnow,\nwhat\nis\nit?")
+    notice(page)
+    in_the_window(page)
+    visitors.shoot(page, f"{name}-wrong-file")
+    page.context.close()
+
+
+def test_the_box_is_in_the_window_while_the_endpoint_is_away(visitors: Visitors, tmp_path: Path) -> None:
+    with site_at(f"http://127.0.0.1:{free_port()}/v1", folder=tmp_path) as away:
+        for size in (DESK, LOW, PHONE):
+            page = visitors.visit(away.url, size=size)
+            expect(page.locator("#vigil-status .vigil-lamp.is-down")).to_be_visible()
+            attach(page, film(tmp_path / f"{size['height']}.mp4", seconds=3))
+            ask(page, "Who?")
+            notice(page)
+            in_the_window(page)
+            visitors.shoot(page, f"chat-window-{size['height']}-endpoint-away")
+            page.context.close()
 
 
 def test_a_video_that_no_browser_plays_shows_its_first_frame(page: Page, visitors: Visitors, tmp_path: Path) -> None:
