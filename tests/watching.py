@@ -20,6 +20,7 @@ from vigil.sources.address import Address, find_sources
 from vigil.store import Store
 from vigil.watch import Observer, SourceState, Summary, Watch, WatchSettings
 
+EXTRA = {"libx265": {"x265-params": "log-level=none"}}
 SAYS_YES = {"token_id:7": -0.02, "token_id:9": -4.0}
 SAYS_NO = {"token_id:9": -0.02, "token_id:7": -4.0}
 
@@ -56,12 +57,13 @@ def film(
     bright: Sequence[tuple[float, float]] = (),
     fps: int = 8,
     size_wh: tuple[int, int] = (128, 96),
+    codec: str = "libx264",
 ) -> Path:
-    """A small H.264 film, black but for the seconds named; a bar moves through it."""
+    """A small film, H.264 unless another encoder is named, black but for the seconds named; a bar moves through it."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps)
+        stream = container.add_stream(codec, rate=fps)
         (stream.width, stream.height), stream.pix_fmt = size_wh, "yuv420p"
-        stream.options = {"g": str(fps), "preset": "ultrafast"}
+        stream.options = {"g": str(fps), "preset": "ultrafast"} | EXTRA.get(codec, {})
         for number in range(round(seconds * fps)):
             lit = any(start <= number / fps < end for start, end in bright)
             image = np.full((size_wh[1], size_wh[0], 3), 230 if lit else 20, np.uint8)

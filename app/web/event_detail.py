@@ -13,6 +13,7 @@ from app.web.context import SiteContext
 from app.web.events_found import lasts, tier_badge
 from app.web.history import is_servable
 from app.web.language import Translator
+from app.web.playable import Look, copies_of
 from vigil.events.event import Event
 from vigil.events.mark import Mark
 from vigil.store import MediaFile, Store
@@ -28,11 +29,16 @@ MOST_FRAMES = 60
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """What the page shows of an event; a file that is not there (any more) is None."""
+    """What the page shows of an event; a file that is not there (any more) is None.
+
+    `clip` is what the page plays; where that is not the camera's own, `clip_line` says so and `original` is that one.
+    """
 
     facts: str
     marks: str
     clip: str | None
+    clip_line: str
+    original: str | None
     snapshot: str | None
     frames: list[tuple[str, str]]
     figure: go.Figure
@@ -44,11 +50,15 @@ def open_event(store: Store, event_id: str, context: SiteContext) -> Detail:
     event = store.event(event_id)
     files = [file for file in store.media(event.id) if file.path.exists() and is_servable(file.path, context)]
     marks, clip = store.marks(event.id), _only(files, "clips")
+    look = Look(kind="original") if clip is None else copies_of(context).look(Path(clip))
+    is_growing = look.kind == "coming" or _is_growing(event, has_clip=clip is not None)
     judged = store.verdicts_around(event, margin_s=MARGIN_S)
     return Detail(
-        facts=facts_html(event, context.t, is_growing=_is_growing(event, has_clip=clip is not None)),
+        facts=facts_html(event, context.t, is_growing=is_growing),
         marks=marks_html(marks, context.t),
-        clip=clip,
+        clip=None if look.path is None else str(look.path),
+        clip_line=clip_html(look, context.t),
+        original=None if look.kind == "original" else clip,
         snapshot=_only(files, "snapshots"),
         frames=_frames(files, event),
         figure=probability.figure(event, judged, tiers=context.settings.events.tiers, t=context.t),
@@ -103,6 +113,14 @@ def facts_html(event: Event, t: Translator, *, is_growing: bool = False) -> str:
         f'<h3 class="review-title"{growing}>{tier_badge(event, t)} {escape(event.source)}</h3>{words}'
         f'<dl class="room-facts">{told}</dl>'
     )
+
+
+def clip_html(look: Look, t: Translator) -> str:
+    """A line that says what of a clip is shown, as HTML; empty where it is the camera's own."""
+    if look.kind == "original":
+        return ""
+    told = t(f"review.clip_{look.kind}", codec=look.codec, why=look.why)
+    return f'<p class="review-copy is-{look.kind}">{escape(told)}</p>'
 
 
 def marks_html(marks: Sequence[Mark], t: Translator) -> str:

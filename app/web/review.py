@@ -66,6 +66,11 @@ class Review:
     def _lay_out_detail(self) -> None:
         t = self._t
         self._facts = gr.HTML()
+        with gr.Row(elem_id="review-copy", visible=False) as self._copy:
+            self._copy_line = gr.HTML(scale=1)
+            self._original = gr.DownloadButton(
+                t("review.original"), size="sm", scale=0, min_width=180, elem_id="review-original"
+            )
         self._clip = gr.Video(
             label=t("review.clip"), interactive=False, autoplay=True, buttons=["download"], elem_id="review-clip"
         )
@@ -92,7 +97,8 @@ class Review:
 
     @property
     def _growing(self) -> list[Any]:
-        return [self._facts, self._clip, self._snapshot, self._frames_box, self._frames, self._plot]
+        clip = [self._clip, self._copy, self._copy_line, self._original]
+        return [self._facts, *clip, self._snapshot, self._frames_box, self._frames, self._plot]
 
     def _connect(self, newer: gr.Button, older: gr.Button) -> None:
         text, *chosen, since, until = self._fields
@@ -166,6 +172,9 @@ def _grown(detail: Detail) -> list[Any]:
     return [
         detail.facts,
         gr.update(value=detail.clip, visible=detail.clip is not None),
+        gr.update(visible=detail.original is not None),
+        detail.clip_line,
+        detail.original,
         gr.update(value=detail.snapshot, visible=detail.snapshot is not None),
         gr.update(visible=bool(detail.frames)),
         detail.frames,

@@ -26,6 +26,7 @@ from app.web.bell import Bell
 from app.web.context import SiteContext
 from app.web.history import media_folders
 from app.web.language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
+from app.web.playable import copies_of
 from app.web.status import EVERY_S, Status, status_line
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def build_app(context: SiteContext) -> FastAPI:
             for job in jobs:
                 job.cancel()
             await asyncio.gather(*jobs, return_exceptions=True)
+            await asyncio.to_thread(copies_of(context).stop)
             if context.service is not None:
                 await asyncio.to_thread(context.service.stop)
 
