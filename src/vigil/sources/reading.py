@@ -80,6 +80,7 @@ class Reading:
         self._sampler = Sampler(sampling.fps)
         self._developer = Developer(max_pixels=sampling.max_pixels, pixel_aspect=containers.pixel_aspect(stream))
         self._packet_s = self._picture_s = time.monotonic()
+        self._has_begun = False
         if skip_unreferenced:
             containers.hasten(self._codec)
         self._decoder = PatientDecoder(self._codec, self._sampler, previewer=previewer, fast=skip_unreferenced)
@@ -104,20 +105,23 @@ class Reading:
                 self._ring.disconnected()
 
     def _signals(self) -> Iterator[Connected | Frame]:
-        connected = False
         for packet in self._packets():
             captured_s, arrived_s = time.time(), self._packet_s - self._started_s
-            for picture in self._decode(packet, time_s=self._keep(packet, arrived_s)):
-                if not connected:
-                    connected = True
-                    yield self._connected(picture, arrived_s)
-                time_s = self._clock.place(self._seconds(picture.pts), arrived_s=arrived_s)
-                if time_s is None:
-                    continue
-                if self._sampler.take(time_s):
-                    yield Frame(self._developer.develop(picture), time_s, captured_s)
-                if self._previewer is not None:
-                    self._previewer.show_frame(picture, time_s, pixel_aspect=self._developer.pixel_aspect)
+            # No picture stays in a name here: it would cost each camera the memory of one more.
+            yield from self._shown(self._decode(packet, time_s=self._keep(packet, arrived_s)), captured_s, arrived_s)
+
+    def _shown(self, pictures: list[Any], captured_s: float, arrived_s: float) -> Iterator[Connected | Frame]:
+        for picture in pictures:
+            if not self._has_begun:
+                self._has_begun = True
+                yield self._connected(picture, arrived_s)
+            time_s = self._clock.place(self._seconds(picture.pts), arrived_s=arrived_s)
+            if time_s is None:
+                continue
+            if self._sampler.take(time_s):
+                yield Frame(self._developer.develop(picture), time_s, captured_s)
+            if self._previewer is not None:
+                self._previewer.show_frame(picture, time_s, pixel_aspect=self._developer.pixel_aspect)
 
     def _packets(self) -> Iterator[Any]:
         """The packets with pictures as they come, or as they are due."""

@@ -82,6 +82,23 @@ def test_at_every_rate_of_sampling(film: Film, fps: float) -> None:
     assert_same(film("a.mp4", frames=150, size_wh=(160, 128), options=CAMERA), fps=fps)
 
 
+@pytest.mark.parametrize("crowding", [1.0, 9.0])
+def test_only_a_crowded_machine_lets_a_picture_wait_for_those_before_it(film: Film, crowding: float) -> None:
+    path = film("a.mp4", frames=60, size_wh=(160, 128), options={**CAMERA, "g": "250"})
+    sampler, holding = Sampler(2.0), []
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        decoder = PatientDecoder(stream.codec_context, sampler)
+        for packet in container.demux(stream):
+            if packet.size:
+                decoder._crowding = crowding
+                kept = [sampler.take(picture.time) for picture in decoder.push(packet, float(packet.pts) / 12_800)]
+                holding.append("kept" if any(kept) else "held" if decoder.is_holding else "sent")
+    before = [holding[number - 1] for number, what in enumerate(holding) if what == "kept"][1:]
+    assert len(before) >= 3
+    assert set(before) == {"sent" if crowding < 2 else "held"}
+
+
 def test_almost_half_is_left_out_at_a_key_picture_a_second(film: Film) -> None:
     decoder = assert_same(film("a.mp4", frames=250, size_wh=(160, 128), options=CAMERA))
     # A second is needed to learn the rhythm, and what the last one holds is not told; then 11 of 25 are left out.
