@@ -2,31 +2,52 @@
 
 python benchmarks/web_room.py                          4 cameras, 3 visitors
 python benchmarks/web_room.py --cameras 1 --visitors 1 --rounds 5
+python benchmarks/web_room.py --vllm                   the shipped tiny base behind the real vLLM judges
 
 `web.py` is a process of its own, the cameras are RTSP streams of 640x360 at 10 fps, the endpoint is scripted (it
 answers in 50 ms), and each visitor is a browser context. Every visitor looks at the room; one of them clicks.
+The store holds events of an earlier watch, with clip, snapshot, frames and verdicts, so that there is something to
+click on also where the model raises no alarm (the tiny base was never taught what one is).
 """
 
 import argparse
 import json
+import shutil
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from playwright.sync_api import Page
 from web_pictures import cpu_of
 
 from browsing import Site, Visitors, chromium, site_at
+from rooms import event, with_events
 from rtsp_server import running
+from vigil import serving
+from vigil.events.judged import Judged
+from vigil.frames import Sampling, encode_jpeg
+from vigil.judge import Endpoint
+from vigil.sources.fullrate import pictures
+from vigil.tasks import load_task
+from vigil.tiny import BASE_FOLDER
+from vigil.verdict import Outcome, Verdict
 from watching import bright_server, film
 
 FILM_S = 20
 LOOK_S = 8.0
+EARLIER = 30
+STRIDE_S = 2.0
+FRAMES = 6
+TINY = Sampling(max_pixels=12_288)
+"""What the tiny base was made for."""
+
 COUNT = """
 () => {
   window.shown = 0;
@@ -35,6 +56,40 @@ COUNT = """
   }, true);
 }
 """
+
+
+@contextmanager
+def endpoint(*, is_real: bool, folder: Path) -> Iterator[Endpoint]:
+    """Who judges: a scripted server to whom bright pictures are an alarm, or the tiny base behind the real vLLM."""
+    if not is_real:
+        with bright_server(delay_s=0.05) as scripted:
+            yield Endpoint(url=scripted.url, model="tiny")
+        return
+    options = {"name": "tiny", "task": load_task("fight_en"), "sampling": TINY}
+    with serving.running(BASE_FOLDER, log=folder / "vllm.log", key_file=folder / "key", **options) as server:
+        yield server.endpoint()
+
+
+def fill_store(folder: Path, clip: Path) -> None:
+    """Puts events of an earlier watch into the store, each with everything that a watch keeps of one."""
+    jpeg = encode_jpeg(next(pictures(clip))[0], quality=85)
+    events = [event(number) for number in range(EARLIER)]
+    windows = [window(number) for number in range(round(events[-1].onset_s / STRIDE_S) + 10)]
+    with with_events(folder) as store:
+        store.start_session(source=events[0].source, model="tiny", task="fight_en")
+        store.add_verdicts(windows)
+        for each in events:
+            store.save_event(each)
+            store.keep(each.id, "clips", ".mp4", lambda path: shutil.copyfile(clip, path) and None)
+            store.keep(each.id, "snapshots", ".jpg", lambda path: path.write_bytes(jpeg) and None)
+            for evidence in each.windows:
+                store.keep_frames(each.id, evidence.window, [jpeg] * FRAMES)
+
+
+def window(number: int) -> Judged:
+    start_s = number * STRIDE_S
+    verdict = Verdict(outcome=Outcome.NORMAL, p_alarm=0.1 + 0.08 * (number % 10), start_s=start_s, end_s=start_s + 2.5)
+    return Judged(source=event(0).source, window=number, verdict=verdict)
 
 
 def in_ms(act: Callable[[], object]) -> float:
@@ -92,6 +147,8 @@ def measure(site: Site, visitors: Visitors, *, cameras: int, people: int, rounds
         page.click("#tab-room-button")
         page.locator(".room-picture").nth(cameras - 1).wait_for(timeout=60_000)
     pages[0].locator(".room-row").nth(1).wait_for(timeout=60_000)
+    # A strip is drawn from verdicts: now every camera is judged.
+    pages[0].locator(".room-strip:not([hidden])").nth(cameras - 1).wait_for(timeout=60_000)
     for page in pages:
         page.evaluate(COUNT)
     cpu_s = cpu_of(site.process.pid)
@@ -113,6 +170,7 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, default=4)
     parser.add_argument("--visitors", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--vllm", action="store_true", help="judge with the shipped tiny base behind the real vLLM")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -121,16 +179,19 @@ def main() -> None:
             film(folder / f"c{i}.mp4", seconds=FILM_S, bright=[(4 + i, 9 + i)], fps=10, size_wh=(640, 360))
             for i in range(given.cameras)
         ]
-        with running(*films) as camera, bright_server(delay_s=0.05) as server, chromium() as browser:
+        fill_store(folder / "site", films[0])
+        judge = endpoint(is_real=given.vllm, folder=folder)
+        with judge as asked, running(*films) as camera, chromium() as browser:
             config = folder / "watch.yaml"
             sources = json.dumps([camera.address(path.stem) for path in films])
             config.write_text(f"sources: {sources}\nevents: {{quiet_s: 3.0}}\nkeep_frames: true\n")
-            words = ("--model", "tiny", "--task", "fight_en", "--config", str(config))
-            with site_at(server.url, *words, folder=folder / "site") as site:
+            words = ("--model", asked.model, "--task", "fight_en", "--config", str(config))
+            with site_at(asked.url, *words, folder=folder / "site", key=asked.api_key) as site:
                 people = Visitors(browser, folder)
                 figures = measure(site, people, cameras=given.cameras, people=given.visitors, rounds=given.rounds)
+    measured = "web_room_vllm" if given.vllm else "web_room"
     for key, value in figures.items():
-        print(f"ratio web_room_{key} {value:.2f}")
+        print(f"ratio {measured}_{key} {value:.2f}")
     if given.json:
         given.json.write_text(json.dumps(figures, indent=1))
 
