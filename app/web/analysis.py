@@ -145,8 +145,9 @@ class Workbench:
         film = desk.upload is not None and analysis.address.kind == "file"
         return {
             parts.results: gr.Column(visible=True),
-            parts.plot: gr.Plot(figure(view, tiers=tiers, t=t) if shown else None, visible=shown),
-            parts.events: gr.HTML(table(view, t), visible=shown),
+            parts.verdicts: gr.Column(visible=shown),
+            parts.plot: figure(view, tiers=tiers, t=t) if shown else None,
+            parts.events: table(view, t),
             parts.jsonl: gr.DownloadButton(value=str(downloads.jsonl)),
             parts.srt: gr.DownloadButton(value=str(downloads.srt)),
             parts.draw: gr.Button(t("analysis.draw"), visible=film, interactive=True),

@@ -33,6 +33,7 @@ class Parts:
     notice: gr.HTML
     stage: gr.HTML
     results: gr.Column
+    verdicts: gr.Column
     plot: gr.Plot
     events: gr.HTML
     jsonl: gr.DownloadButton
@@ -46,7 +47,7 @@ class Parts:
     def followed(self) -> list[Any]:
         """What changes while an analysis is followed."""
         buttons = [self.live, self.stop]
-        results = [self.results, self.plot, self.events, self.jsonl, self.srt, self.draw, self.film]
+        results = [self.results, self.verdicts, self.plot, self.events, self.jsonl, self.srt, self.draw, self.film]
         return [self.notice, self.stage, *buttons, *results]
 
 
@@ -150,10 +151,11 @@ def _heading(words: str) -> str:
 def _results(t: Translator) -> dict[str, Any]:
     """What is there at the end."""
     with gr.Column(visible=False, elem_id="analysis-results") as results:
-        gr.HTML(_heading(t("analysis.timeline")), apply_default_css=False)
-        plot = gr.Plot(show_label=False, elem_id="analysis-plot")
-        gr.HTML(_heading(t("analysis.events")), apply_default_css=False)
-        events = gr.HTML("", elem_id="analysis-events", apply_default_css=False)
+        with gr.Column() as verdicts:
+            gr.HTML(_heading(t("analysis.timeline")), apply_default_css=False)
+            plot = gr.Plot(show_label=False, elem_id="analysis-plot")
+            gr.HTML(_heading(t("analysis.events")), apply_default_css=False)
+            events = gr.HTML("", elem_id="analysis-events", apply_default_css=False)
         gr.HTML(_heading(t("analysis.downloads")), apply_default_css=False)
         with gr.Row():
             jsonl = gr.DownloadButton(t("analysis.jsonl"), elem_id="analysis-jsonl")
@@ -161,6 +163,6 @@ def _results(t: Translator) -> dict[str, Any]:
             draw = gr.Button(t("analysis.draw"), elem_id="analysis-draw")
             film = gr.DownloadButton(t("analysis.film"), variant="primary", visible=False, elem_id="analysis-film")
     return {
-        "results": results, "plot": plot, "events": events,
+        "results": results, "verdicts": verdicts, "plot": plot, "events": events,
         "jsonl": jsonl, "srt": srt, "draw": draw, "film": film,
     }  # fmt: skip

@@ -312,6 +312,8 @@ def test_a_question_for_words_gets_words_and_no_probability(
     assert {kind for _, kind in rows(page)} == {"words"}
     expect(page.locator(".va-words").first).to_have_text("A bar moves to the right.")
     expect(page.locator("#analysis-plot")).to_be_hidden()
+    expect(page.locator("#analysis-results")).not_to_contain_text("Events")
+    expect(page.locator("#analysis-results")).not_to_contain_text("Probability")
     visitors.shoot(page, "analysis-words")
 
 
