@@ -20,7 +20,7 @@ import gradio as gr
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 
-from app.web import bell, curve, handover, notify, theme
+from app.web import bell, curve, handover, notify, size, theme
 from app.web.access import Gate
 from app.web.bell import Bell
 from app.web.context import SiteContext
@@ -143,7 +143,8 @@ def build_app(context: SiteContext) -> FastAPI:
 
 def heads(context: SiteContext, language: Language) -> list[str]:
     """What the head of every page holds; where nothing is watched there is nothing to ring for."""
-    return [theme.HEAD, curve.HEAD, *([] if context.service is None else [notify.head(language)])]
+    limit = size.head(language, upload_mb=context.options.upload_mb)
+    return [theme.HEAD, curve.HEAD, limit, *([] if context.service is None else [notify.head(language)])]
 
 
 def _hang_bell(app: FastAPI, service: "WatchService") -> None:

@@ -268,13 +268,38 @@ def test_two_files_at_once_get_a_clear_message(page: Page, visitors: Visitors, t
     visitors.shoot(page, "chat-two-files")
 
 
-def test_a_file_above_the_limit_is_told(page: Page, visitors: Visitors, tmp_path: Path) -> None:
-    (tmp_path / "long.mp4").write_bytes(b"\0" * 3 * 1024**2)
-    page.set_input_files("#chat-box input[type=file]", tmp_path / "long.mp4")
-    said = page.get_by_text("2.0 MB", exact=False).or_(page.get_by_text("exceeds", exact=False))
-    expect(said.first).to_be_visible()
-    visitors.shoot(page, "chat-too-big")
-    visitors.complaints.clear()
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "a file may have up to 2 MB. Send a shorter"), ("zh-CN", "不能超过 2 MB。请剪短")]
+)
+def test_a_file_above_the_limit_is_told_in_the_pages_language_and_its_name_is_no_html(
+    chat: Site, visitors: Visitors, tmp_path: Path, language: str, said: str
+) -> None:
+    page = visitors.visit(chat.url, language=language)
+    (tmp_path / "<b>long<img src=x>.mp4").write_bytes(b"\0" * 3 * 1024**2)
+    for number, attached in enumerate(("#chat-box", "#analysis-file")):
+        page.get_by_role("tab").nth(number).click()
+        page.set_input_files(f"{attached} input[type=file]", tmp_path / "<b>long<img src=x>.mp4")
+        told = page.locator(".vigil-too-big")
+        expect(told).to_contain_text("<b>long<img src=x>.mp4")
+        expect(told).to_contain_text(said)
+        visitors.shoot(page, f"chat-too-big-{language}-{number}")
+        assert page.locator(".vigil-too-big b, .vigil-too-big img, .toast-body").count() == 0
+        told.click()
+        expect(told).to_have_count(0)
+    page.context.close()
+
+
+def test_a_file_above_the_limit_that_is_dropped_is_told_too(page: Page, tmp_path: Path) -> None:
+    page.evaluate(
+        """() => {
+          const dropped = new DataTransfer();
+          dropped.items.add(new File([new Uint8Array(3 * 1024 ** 2)], "long.mp4"));
+          const box = document.querySelector("#chat-box textarea");
+          box.dispatchEvent(new DragEvent("drop", { dataTransfer: dropped, bubbles: true, cancelable: true }));
+        }"""
+    )
+    expect(page.locator(".vigil-too-big")).to_contain_text("long.mp4")
+    expect(page.locator("#chat-box .thumbnail-item")).to_have_count(0)
 
 
 def test_stop_works_at_once_and_closes_the_connection(page: Page, scripted: ScriptedServer, visitors: Visitors) -> None:
