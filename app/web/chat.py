@@ -2,6 +2,7 @@
 
 import asyncio
 import html
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from app.web.context import SiteContext
 from app.web.presets import preset_choices, trained_question
 from app.web.refusal import Refused, notice_html
 from app.web.status import EVERY_S
-from app.web.until import painted, until
+from app.web.until import painted, unless, until
 from app.web.uploads import Upload
 from app.web.visit import Visit
 from vigil.chat import Limits, Look, Talker, Turn, look_at_camera, look_at_picture, look_at_video
@@ -141,17 +142,18 @@ class Chat:
         if upload is None or not (is_new or upload.kind == "camera"):
             return None
         sampling = sampling_from_alias(served.alias) if served.alias else Sampling()
+        most, given_up = limits.most_frames(sampling, beside=text), threading.Event()
         try:
-            if upload.address is not None:
-                return await asyncio.to_thread(look_at_camera, upload.address, sampling)
-            if upload.kind == "picture":
-                return await asyncio.to_thread(look_at_picture, upload.path)
-            most = limits.most_frames(sampling, beside=text)
-            return await asyncio.to_thread(look_at_video, upload.path, sampling, most_frames=most)
+            look = await unless(asyncio.to_thread(_look_at, upload, sampling, most, given_up), visit.stop)
         except VigilError as error:
             visit.upload = None
             said = t("chat.camera_silent") if upload.address is not None else t("chat.bad_file")
             raise Refused(said, detail=str(error).replace(str(upload.path), upload.name)) from error
+        finally:
+            given_up.set()
+        if look is None:
+            raise Refused(t("chat.stopped_early"), keeps_files=True)
+        return look
 
     async def _served(self, model: str) -> ServedModel:
         """The model that was chosen, as it is served now."""
@@ -203,6 +205,14 @@ class Chat:
         alias = next((served.alias for served in models if served.name == chosen), "")
         presets = preset_choices(self.questions, self.context.t, trained=trained_question(self.questions, alias))
         return gr.Dropdown(choices=list(names), value=chosen), gr.Dropdown(choices=presets), names
+
+
+def _look_at(upload: Upload, sampling: Sampling, most_frames: int, stop: threading.Event) -> Look:
+    if upload.address is not None:
+        return look_at_camera(upload.address, sampling, stop=stop)
+    if upload.kind == "picture":
+        return look_at_picture(upload.path)
+    return look_at_video(upload.path, sampling, most_frames=most_frames, stop=stop)
 
 
 @dataclass(frozen=True, slots=True)

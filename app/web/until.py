@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -25,6 +25,17 @@ async def until(pieces: AsyncIterator[T], stop: asyncio.Event) -> AsyncGenerator
             yield piece
     finally:
         stopped.cancel()
+
+
+async def unless(work: Awaitable[T], stop: asyncio.Event) -> T | None:
+    """What the work gives, or None as soon as `stop` is set; the work is cancelled then, which no thread hears."""
+    working, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        return None if stop.is_set() else await working
+    finally:
+        for future in (working, stopped):
+            future.cancel()
 
 
 async def _end(future: "asyncio.Future[T | None]") -> None:

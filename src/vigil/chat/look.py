@@ -7,7 +7,7 @@ A camera is looked at anew for each question, for as long as one window takes.
 import math
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,12 +58,15 @@ def look_at_picture(path: Path, *, quality: int = 90, max_pixels: int = PICTURE_
     return Look(kind="picture", jpegs=(encode_jpeg(image, quality=quality),), size_wh=(width, height))
 
 
-def look_at_video(path: Path, sampling: Sampling, *, most_frames: int) -> Look:
-    """At most `most_frames` frames (even) from the whole video, evenly spaced; raises SourceError."""
+def look_at_video(path: Path, sampling: Sampling, *, most_frames: int, stop: threading.Event | None = None) -> Look:
+    """At most `most_frames` frames (even) from the whole video, evenly spaced.
+
+    Raises SourceError, also where `stop` was set before its end.
+    """
     with open_video(path, sampling) as video:
         fps = _pace(video.duration_s, sampling, most_frames=most_frames)
     with open_video(path, replace(sampling, fps=fps)) as video:
-        frames, step = _evenly(video.frames(), most=most_frames)
+        frames, step = _evenly(_until(video.frames(), stop or threading.Event(), path), most=most_frames)
     return _look("video", frames, sampling, spacing_s=step / fps)
 
 
@@ -98,6 +101,13 @@ def _pace(duration_s: float | None, sampling: Sampling, *, most_frames: int) -> 
     if not duration_s or duration_s * sampling.fps <= most_frames:
         return sampling.fps
     return max(most_frames / (duration_s + 1 / sampling.fps), 1 / 3600)
+
+
+def _until(frames: Iterable[Frame], stop: threading.Event, path: Path) -> Iterator[Frame]:
+    for frame in frames:
+        if stop.is_set():
+            raise SourceError(f"{path} was not looked at to its end, as it was stopped")
+        yield frame
 
 
 def _evenly(frames: Iterable[Frame], *, most: int) -> tuple[list[Frame], int]:

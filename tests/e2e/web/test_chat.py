@@ -319,6 +319,22 @@ def test_stop_works_at_once_and_closes_the_connection(page: Page, scripted: Scri
     expect(page.locator("#chat-box .submit-button")).to_be_visible()
 
 
+def test_stop_works_at_once_while_a_camera_is_waited_for(
+    page: Page, scripted: ScriptedServer, visitors: Visitors, tmp_path: Path
+) -> None:
+    asked = len(scripted.chats)
+    with rtsp_server.running(film(tmp_path / "yard.mp4", seconds=2), options=["--mute"]) as silent:
+        (tmp_path / "camera.txt").write_text(silent.address() + "\n")
+        attach(page, tmp_path / "camera.txt")
+        ask(page, "What happens there?")
+        expect(page.locator("#chat-notice")).to_contain_text("Looking at")
+        page.locator("#chat-box .stop-button").click()
+        expect(page.locator("#chat-notice [role=alert]")).to_contain_text("Stopped", timeout=1500)
+    expect(page.locator("#chat-box textarea")).to_have_value("What happens there?")
+    expect(page.locator("#chat-box .submit-button")).to_be_visible()
+    assert len(scripted.chats) == asked
+
+
 def test_closing_the_page_ends_the_work_too(chat: Site, scripted: ScriptedServer, visitors: Visitors) -> None:
     scripted.default = stream(*[f"word{number} " for number in range(600)], event_delay_s=0.05)
     before = scripted.ended_early

@@ -1,3 +1,4 @@
+import threading
 from itertools import pairwise
 from pathlib import Path
 
@@ -56,3 +57,10 @@ def test_what_is_no_picture_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("hello")
     with pytest.raises(SourceError):
         look_at_picture(tmp_path / "a.jpg")
+
+
+def test_a_look_at_a_video_ends_when_it_is_stopped(tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(SourceError, match="it was stopped"):
+        look_at_video(film(tmp_path / "a.mp4", seconds=4), SAMPLING, most_frames=64, stop=stop)

@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from app.web.until import until
+from app.web.until import unless, until
 
 
 async def counting(closed: list[bool], *, pause_after: int = 10**9) -> AsyncIterator[int]:
@@ -47,3 +47,13 @@ def test_an_error_of_the_stream_passes_through() -> None:
 
     with pytest.raises(ValueError, match="gone"):
         asyncio.run(run())
+
+
+def test_work_is_not_waited_for_any_longer_than_until_it_is_stopped() -> None:
+    async def run(*, takes_s: float) -> str | None:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.1, stop.set)
+        return await unless(asyncio.sleep(takes_s, "done"), stop)
+
+    assert asyncio.run(asyncio.wait_for(run(takes_s=0.01), 2)) == "done"
+    assert asyncio.run(asyncio.wait_for(run(takes_s=60.0), 2)) is None
