@@ -13,6 +13,7 @@ from urllib.parse import quote
 import gradio as gr
 
 from app.web.analysis_desk import Desk
+from app.web.json_answer import laid_out
 from app.web.language import Translator
 from vigil.analysis import Analysis, View
 from vigil.analysis.view import Phase
@@ -98,7 +99,7 @@ def row(judged: Judged, tiers: Tiers, t: Translator, *, waits: bool) -> dict[str
         "label": label(judged, tiers, t),
         "p": verdict.p_alarm,
         "colour": colour_of(judged, tiers),
-        "words": verdict.text or "",
+        "words": laid_out(verdict.text or ""),
         "waits": waits,
         "why": verdict.detail if verdict.cause not in {None, Cause.WORDS_ONLY} else "",
     }

@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 from app.web.context import SiteContext
+from app.web.json_answer import laid_out
 from app.web.presets import preset_choices, trained_question
 from app.web.refusal import Refused, notice_html
 from app.web.status import EVERY_S
@@ -117,7 +118,7 @@ class Chat:
         """Closes an answer that was stopped or is empty with a word; returns the notice below it."""
         t = self.context.t
         words = t("chat.stopped") if visit.stop.is_set() else "" if turn.answer else t("chat.nothing")
-        visit.show_answer("\n".join(filter(None, (turn.answer, words))))
+        visit.show_answer("\n".join(filter(None, (laid_out(turn.answer), words))))
         if not turn.answer:
             visit.conversation.take_back()
         return ""

@@ -391,6 +391,22 @@ def test_a_preset_is_put_into_the_box_to_be_edited(page: Page, scripted: Scripte
     assert scripted.chats[-1].text == "List what happens, briefly"
 
 
+def test_a_json_answer_is_laid_out_for_people_and_stays_as_it_was_for_the_model(
+    page: Page, scripted: ScriptedServer, visitors: Visitors
+) -> None:
+    told = '{"actions": [{"person": "<b>red</b>", "action": "walks", "category": "normal", "confidence": 0.9}]}'
+    scripted.default = stream("```json\n", told[:20], told[20:], "\n```")
+    page.click("#chat-preset input")
+    page.get_by_role("option", name="Actions as JSON").click()
+    page.wait_for_function("document.querySelector('#chat-box textarea').value.includes('Recognise')")
+    page.locator("#chat-box .submit-button").click()
+    expect(page.locator("#chat-log .bot").last).to_contain_text('      "person": "<b>red</b>",', use_inner_text=True)
+    visitors.shoot(page, "chat-json")
+    ask(page, "And now?")
+    expect(page.locator("#chat-log .bot")).to_have_count(2)
+    assert scripted.chats[-1].body["messages"][1]["content"] == f"```json\n{told}\n```"
+
+
 def test_the_other_model_can_be_asked(page: Page, scripted: ScriptedServer) -> None:
     page.click("#chat-model input")
     page.get_by_role("option", name="other").click()
