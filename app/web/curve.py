@@ -15,6 +15,7 @@ from vigil.report import colours
 
 INK = "#7c8794"
 GRID = "rgba(124,135,148,.25)"
+IDLE_AFTER_MS = 2500
 ASSETS = Path(gradio.__file__).parent / "templates" / "frontend" / "assets"
 
 
@@ -25,10 +26,11 @@ def preload(assets: Path) -> str:
         return ""
     return f"""
 <script>
-addEventListener("load", () => {{
-  const idle = window.requestIdleCallback || ((run) => setTimeout(run, 1000));
-  setTimeout(() => idle(() => import(new URL("assets/{found[0]}", document.baseURI)).catch(() => {{}})), 1500);
-}});
+(() => {{
+  const idle = window.requestIdleCallback || ((run) => run());
+  const load = () => import(new URL("assets/{found[0]}", document.baseURI)).catch(() => {{}});
+  setTimeout(() => idle(load), {IDLE_AFTER_MS});
+}})();
 </script>
 """
 

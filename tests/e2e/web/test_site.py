@@ -224,3 +224,11 @@ def test_the_real_model_answers_about_a_text_a_picture_and_a_video(
     assert "256 frames, one every 0.8 s" in page.inner_text("#chat-log")
     visitors.shoot(page, "chat-real-model")
     page.context.close()
+
+
+def test_the_plotting_library_is_there_before_the_first_plot(pages: Site, visitors: Visitors) -> None:
+    page = visitors.visit(pages.url)
+    page.wait_for_function(
+        "performance.getEntriesByType('resource').some(entry => entry.name.includes('PlotlyPlot'))", timeout=30_000
+    )
+    page.context.close()
