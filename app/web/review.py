@@ -66,6 +66,11 @@ class Review:
     def _lay_out_detail(self) -> None:
         t = self._t
         self._facts = gr.HTML()
+        with gr.Row(elem_classes="review-marking"):
+            self._buttons = [
+                gr.Button(t(f"review.do_{word or 'none'}"), size="sm", min_width=90, elem_id=f"review-{word or 'none'}")
+                for word in MARKS
+            ]
         with gr.Row(elem_id="review-copy", visible=False) as self._copy:
             self._copy_line = gr.HTML(scale=1)
             self._original = gr.DownloadButton(
@@ -74,11 +79,6 @@ class Review:
         self._clip = gr.Video(
             label=t("review.clip"), interactive=False, autoplay=True, buttons=["download"], elem_id="review-clip"
         )
-        with gr.Row(elem_classes="review-marking"):
-            self._buttons = [
-                gr.Button(t(f"review.do_{word or 'none'}"), size="sm", min_width=90, elem_id=f"review-{word or 'none'}")
-                for word in MARKS
-            ]
         self._note = gr.Textbox(label=t("review.note"), lines=1, max_lines=4, max_length=4000, elem_id="review-note")
         self._marks = gr.HTML(elem_id="review-marks")
         self._plot = gr.Plot(label=t("review.probability"), elem_id="review-plot")

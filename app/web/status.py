@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import httpx
 
 from app.web.language import Translator
-from vigil.errors import EndpointError, VigilError
+from vigil.errors import EndpointAway, EndpointError, VigilError
 from vigil.judge import Endpoint
 from vigil.judge.connection import ServedModel, list_models, open_client
 from vigil.manifest import Contract, read_manifest, sampling_from_alias
@@ -31,6 +31,7 @@ START_COMMAND = "./vllm.sh MODEL_DIR"
 class Status:
     """What is known of the endpoint; `problem` says why it cannot be used, None before it was asked.
 
+    `is_away` when nothing answers there; what answers may still refuse the key, or serve nothing.
     `differences` is None where the server tells no contract, `load` (running, waiting) where it tells no load.
     """
 
@@ -39,6 +40,7 @@ class Status:
     differences: tuple[str, ...] | None = None
     load: tuple[int, int] | None = None
     asked: bool = False
+    is_away: bool = False
 
     @property
     def is_up(self) -> bool:
@@ -66,7 +68,8 @@ class StatusBoard:
                     models = tuple(await list_models(client, self.endpoint))
                     self.now = self._seen(models, load=await self._load(http))
                 except EndpointError as error:
-                    self.now = Status(problem=redact(str(error)), asked=True)
+                    away = isinstance(error, EndpointAway)
+                    self.now = Status(problem=redact(str(error)), asked=True, is_away=away)
                 await asyncio.sleep(EVERY_S)
 
     def _seen(self, models: Sequence[ServedModel], *, load: tuple[int, int] | None) -> Status:
@@ -122,10 +125,13 @@ def status_line(status: Status, endpoint: Endpoint, t: Translator) -> str:
 
 
 def _down(status: Status, endpoint: Endpoint, t: Translator) -> str:
+    why = html.escape(status.problem or "", quote=True)
+    if not status.is_away:
+        cell = _cell("down", html.escape(t("status.unusable")))
+        return f'<div class="vigil-status is-down" role="alert">{cell}<span>{why}</span></div>'
     command = f"<code>{html.escape(START_COMMAND)}</code>"
     advice = html.escape(t("status.what_to_do")).replace("{command}", command)
     cells = _cell("down", html.escape(t("status.down"))) + _pair(t("status.endpoint"), endpoint.url)
-    why = html.escape(status.problem or "", quote=True)
     return f'<div class="vigil-status is-down" role="alert" title="{why}">{cells}<span>{advice}</span></div>'
 
 

@@ -140,7 +140,9 @@ class Wall:
         """What keeps the cameras from being judged, and what to do; None when all is well."""
         status, t = self._context.status.now, self._context.t
         breaker = self._service.breaker
-        if status.asked and not status.is_up:
+        if status.problem and not status.is_away:
+            return {"title": t("room.not_judging"), "advice": "", "command": "", "why": status.problem}
+        if status.is_away:
             why = status.problem or ""
             return {"title": t("room.down"), "advice": t("room.down_advice"), "command": START_COMMAND, "why": why}
         if self._service.problem:

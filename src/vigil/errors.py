@@ -8,6 +8,7 @@ VigilError
 |-- ManifestError       a model's contract is missing or contradicts the request
 |-- EnvironmentMissing  an environment, a program or a file of weights is missing
 |-- EndpointError       the server cannot be used at all (gone, wrong key, wrong model)
+|   `-- EndpointAway    nothing answers there
 |-- StoreError          events or their media cannot be kept or read
 `-- JobError            a training, an export or a server stopped before it was done
 
@@ -59,6 +60,10 @@ class EnvironmentMissing(VigilError):
 
 class EndpointError(VigilError):
     """The endpoint cannot be used at all: it is gone, refuses the key, or lacks the model."""
+
+
+class EndpointAway(EndpointError):
+    """Nothing answers at the endpoint."""
 
 
 class StoreError(VigilError):

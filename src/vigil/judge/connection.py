@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import openai
 
-from vigil.errors import EndpointError
+from vigil.errors import EndpointAway, EndpointError
 from vigil.frames import Sampling
 from vigil.judge.answer import Words
 from vigil.judge.endpoint import Endpoint
@@ -77,7 +77,7 @@ async def _cards(client: openai.AsyncOpenAI, endpoint: Endpoint) -> list[Any]:
             f"{endpoint.url} refused the key; put the server's key into $VIGIL_API_KEY or name it with --key-file"
         ) from error
     except openai.APIConnectionError as error:
-        raise EndpointError(
+        raise EndpointAway(
             f"nothing answers at {endpoint.url} ({detail_of(error)}); start a server with `./vllm.sh MODEL_DIR`, "
             "or name another with --url"
         ) from error

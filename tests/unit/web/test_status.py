@@ -60,6 +60,16 @@ def test_a_server_that_is_gone_is_told_with_what_to_do() -> None:
         assert words in line
 
 
+def test_a_server_that_refuses_the_key_is_told_as_that() -> None:
+    with ScriptedServer() as server:
+        server.routes["/v1/models"] = Reply(status=401, body=b'{"error": {"message": "Unauthorized"}}')
+        status = seen(server)
+    assert (status.is_up, status.is_away) == (False, False)
+    line = status_line(status, Endpoint(url=server.url), translator("en"))
+    assert "refused the key" in line
+    assert "./vllm.sh" not in line
+
+
 def test_what_a_server_says_is_never_html() -> None:
     status = Status(models=(ServedModel(name="<b onclick=x>"),), asked=True, differences=('"><i>',))
     line = status_line(status, Endpoint(), translator("en"))
