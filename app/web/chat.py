@@ -44,6 +44,8 @@ CSS = (Path(__file__).resolve().parent / "scripts" / "chat.css").read_text(encod
 Update = tuple[Any, Any, Any, Any]
 """New values of the log, the box, the notice and the visit."""
 
+NOTHING_NEW: Update = (gr.skip(),) * 4
+
 
 @dataclass(frozen=True, slots=True)
 class Chat:
@@ -58,6 +60,8 @@ class Chat:
         """Answers one message of the box, streaming; a failure gives the question back."""
         visit = visit or Visit(self.context.uploads.visitor_folder())
         if visit.busy:
+            # An event that gives nothing at all empties what it could have given.
+            yield NOTHING_NEW
             return
         text, files = (sent or {}).get("text") or "", list((sent or {}).get("files") or [])
         visit.busy, visit.stop = True, asyncio.Event()
@@ -65,11 +69,12 @@ class Chat:
         try:
             async with aclosing(self._answer(text, files, model or "", int(tokens), visit)) as updates:
                 async for update in updates:
-                    yield update
+                    yield NOTHING_NEW if visit.left else update
         except Refused as refused:
             visit.take_back(marks)
             box = {"text": text, "files": files if refused.keeps_files else []}
-            yield self._idle(visit, box=box, notice=notice_html(str(refused), refused.detail))
+            told = self._idle(visit, box=box, notice=notice_html(str(refused), refused.detail))
+            yield NOTHING_NEW if visit.left else told
         finally:
             visit.busy = False
 
@@ -174,6 +179,7 @@ class Chat:
     def begin_anew(self, visit: Visit | None) -> Update:
         """An empty conversation."""
         if visit is not None:
+            visit.left = True
             visit.stop.set()
         fresh = Visit(visit.folder if visit is not None else self.context.uploads.visitor_folder())
         return self._idle(fresh, box=None, notice="")

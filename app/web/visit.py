@@ -20,7 +20,10 @@ Shown = dict[str, Any]
 
 @dataclass(slots=True)
 class Visit:
-    """One visitor's conversation: `folder` holds the files, `shown` what the page shows, `stop` ends the answer."""
+    """One visitor's conversation: `folder` holds the files, `shown` what the page shows, `stop` ends the answer.
+
+    `left` once a new conversation has taken its place: what is still said in it is not shown any more.
+    """
 
     folder: Path
     conversation: Conversation = field(default_factory=Conversation)
@@ -28,6 +31,7 @@ class Visit:
     upload: Upload | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     busy: bool = False
+    left: bool = False
 
     def show_question(self, question: str, upload: Upload | None, look: Look | None, t: Translator) -> None:
         """Adds the question with what it shows to the page."""

@@ -444,6 +444,25 @@ def test_a_new_conversation_forgets_the_old_one(page: Page, scripted: ScriptedSe
     assert len(scripted.chats[-1].body["messages"]) == 1
 
 
+@pytest.mark.parametrize("button", ["#chat-new", "#chat-log [aria-label='Clear']"])
+def test_a_conversation_that_is_left_while_it_is_answered_does_not_come_back(
+    page: Page, scripted: ScriptedServer, button: str
+) -> None:
+    scripted.default = stream(*[f"word{number} " for number in range(400)], event_delay_s=0.05)
+    before = scripted.ended_early
+    ask(page, "Tell me much")
+    expect(page.locator("#chat-log .bot").last).to_contain_text("word3")
+    page.locator(button).first.click()
+    expect(page.locator("#chat-log .bot")).to_have_count(0)
+    page.wait_for_timeout(1500)
+    expect(page.locator("#chat-log .bot")).to_have_count(0)
+    assert scripted.ended_early == before + 1
+    scripted.default = stream("Here.")
+    ask(page, "And who?")
+    answer(page, "Here.")
+    assert len(scripted.chats[-1].body["messages"]) == 1
+
+
 def test_the_chat_fits_a_phone(chat: Site, visitors: Visitors, scripted: ScriptedServer, tmp_path: Path) -> None:
     scripted.default = stream("Two people ", "stand there.")
     phone = visitors.visit(chat.url, language="zh-CN", size=PHONE, has_touch=True)
