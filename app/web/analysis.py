@@ -80,6 +80,8 @@ class Workbench:
     async def switch(self, second: float | None, desk: Desk | None) -> AsyncIterator[Update]:
         """Live, or every window; an analysis that is over goes on."""
         analysis = desk.analysis if desk is not None else None
+        # An event that gives nothing at all empties what it could have given: the words on the buttons, too.
+        yield {self.parts.notice: ""}
         if desk is None or analysis is None:
             return
         if not self._keep(desk):
@@ -158,25 +160,26 @@ class Workbench:
         """The annotated video, with how far it is."""
         parts, t = self.parts, self.context.t
         analysis = desk.analysis if desk is not None else None
+        yield {parts.notice: ""}
         if desk is None or analysis is None or desk.upload is None:
             return
         if not self._keep(desk):
             yield {parts.notice: _notice(self._gone(desk))}
             return
+        notice = ""
         try:
             async with aclosing(analysis_downloads.draw(desk, analysis, desk.upload)) as progress:
                 async for percent in progress:
-                    yield {parts.draw: gr.Button(t("analysis.drawing", percent=percent), interactive=False)}
+                    drawing = gr.Button(t("analysis.drawing", percent=percent), interactive=False)
+                    yield {parts.draw: drawing, parts.stop: gr.Button(t("analysis.stop"), interactive=True)}
         except VigilError as error:
-            yield {
-                parts.notice: _notice(t("analysis.phase_failed"), analysis_stage.named(str(error), analysis.address)),
-                parts.draw: gr.Button(t("analysis.draw"), interactive=True),
-            }
-            return
+            notice = _notice(t("analysis.phase_failed"), analysis_stage.named(str(error), analysis.address))
         film = analysis_downloads.film_of(desk)
         yield {
+            parts.notice: notice,
             parts.draw: gr.Button(t("analysis.draw"), interactive=True, visible=not film.is_file()),
             parts.film: gr.DownloadButton(value=str(film) if film.is_file() else None, visible=film.is_file()),
+            **({parts.stop: gr.Button(t("analysis.stop"), interactive=False)} if desk.analysis is analysis else {}),
         }
 
     def _keep(self, desk: Desk) -> bool:
@@ -192,7 +195,7 @@ class Workbench:
                 variant="primary" if view.live else "secondary",
                 interactive=may_switch,
             ),
-            parts.stop: gr.Button(interactive=not view.is_over),
+            parts.stop: gr.Button(self.context.t("analysis.stop"), interactive=not view.is_over),
         }
 
     def _gone(self, desk: Desk) -> str:
@@ -214,7 +217,9 @@ def panel(context: SiteContext) -> Parts:
     parts.start.click(bench.start, asked, outputs, **followed)
     parts.live.click(bench.switch, [parts.second, parts.desk], outputs, js=SECOND_OF_PLAYER, **followed)
     parts.stop.click(bench.stop, parts.desk, None, **at_once)
-    parts.draw.click(bench.draw, parts.desk, [parts.draw, parts.film, parts.notice], **private, concurrency_limit=2)
+    parts.draw.click(
+        bench.draw, parts.desk, [parts.draw, parts.film, parts.stop, parts.notice], **private, concurrency_limit=2
+    )
     parts.webcam.stream(
         bench.push, [parts.webcam, parts.desk], None, stream_every=0.2, concurrency_limit=None, **private
     )

@@ -39,15 +39,19 @@ def film_of(desk: Desk) -> Path:
 
 
 async def draw(desk: Desk, analysis: Analysis, upload: Upload) -> AsyncGenerator[int, None]:
-    """Draws the annotated video in a thread; yields how many percent are done. Raises SourceError."""
-    stop = desk.drawing = threading.Event()
+    """Draws the annotated video in a thread; yields how many percent are done. Raises SourceError.
+
+    One that is stopped goes again: what is called the annotated video is all of it.
+    """
+    stop, film = threading.Event(), film_of(desk)
+    desk.drawing = stop
     reached: list[tuple[float, float | None]] = [(0.0, None)]
     drawing = asyncio.create_task(
         asyncio.to_thread(
             write_film,
             analysis.view(),
             upload.path,
-            film_of(desk),
+            film,
             tiers=analysis.settings.events.tiers,
             title=upload.name,
             progress=lambda second, length: reached.append((second, length)),
@@ -60,6 +64,8 @@ async def draw(desk: Desk, analysis: Analysis, upload: Upload) -> AsyncGenerator
             yield min(99, round(100 * second / length)) if length else 0
             await asyncio.wait([drawing], timeout=LOOK_S)
         await drawing
+        if stop.is_set():
+            film.unlink(missing_ok=True)
     finally:
         stop.set()
         desk.drawing = None

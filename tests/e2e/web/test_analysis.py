@@ -202,6 +202,28 @@ def test_stop_ends_at_once_and_the_server_is_asked_no_more(
     expect(page.locator("#analysis-stop")).to_be_disabled()
 
 
+def test_the_buttons_keep_their_words_over_a_switch_and_stop_ends_the_drawing_too(
+    scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scripted, "default", lambda request: look(request, delay_s=0.2))
+    page = opened(visitors, scripted_site)
+    choose(page, film(tmp_path / "long.mp4", seconds=400))
+    start(page)
+    page.locator(".va-row").nth(2).wait_for()
+    page.locator("#analysis-live").click()
+    expect(page.locator("#analysis-live")).to_have_text("● Live")
+    expect(page.locator("#analysis-stop")).to_have_text("Stop")
+    page.locator("#analysis-stop").click()
+    until_done(page)
+    page.locator("#analysis-draw").click()
+    expect(page.locator("#analysis-draw")).to_contain_text("Drawing")
+    visitors.shoot(page, "analysis-drawing")
+    page.locator("#analysis-stop").click()
+    expect(page.locator("#analysis-draw")).to_have_text("Draw the annotated video")
+    expect(page.locator("#analysis-film")).to_be_hidden()
+    expect(page.locator("#analysis-stop")).to_be_disabled()
+
+
 def test_an_analysis_ends_when_its_visitor_leaves(
     scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
