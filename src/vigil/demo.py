@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -81,8 +81,13 @@ class Stages:
         console.print(f"[green]{name}: {self.seconds[name]:.0f} s[/]")
 
 
+class Terminated(KeyboardInterrupt):
+    """A SIGTERM, which only this process was sent."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the demo; returns its exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
     settings, setup_s = _parse(argv)
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
@@ -294,10 +299,16 @@ def _browse(model: Path, server: Server) -> None:
     child = subprocess.Popen([sys.executable, "web.py", *words], env=environment)
     try:
         child.wait()
-    except KeyboardInterrupt:
-        # The same Ctrl-C reached it; it puts things in order before it ends.
+    except KeyboardInterrupt as stopped:
+        # Ctrl-C has reached it too; it puts things in order before it ends.
+        if isinstance(stopped, Terminated):
+            child.send_signal(signal.SIGINT)
         with suppress(KeyboardInterrupt):
             child.wait()
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    raise Terminated
 
 
 def _keep(server: Server) -> None:
