@@ -78,12 +78,13 @@ def shown(desk: Desk, analysis: Analysis, view: View, t: Translator) -> dict[str
         "picture": _picture(view) if kind == "camera" or (kind == "file" and plays is None) else "",
         "live": view.live,
         "over": view.is_over,
+        "lost": view.phase is Phase.LOST,
         "now_s": view.now_s if view.live else None,
         "duration_s": desk.duration_s,
         "rows": [row(each, tiers, t, waits=each.window in view.waiting_for_words) for each in judged],
         "phase": phase_text(view, t),
         "facts": facts(analysis, view, t),
-        "detail": named(detail(view, t), analysis.address),
+        "detail": named(detail(view, t, kind=kind), analysis.address),
     }
 
 
@@ -158,10 +159,12 @@ def facts(analysis: Analysis, view: View, t: Translator) -> str:
     return " · ".join(parts)
 
 
-def detail(view: View, t: Translator) -> str:
-    """What is wrong at the moment, in the library's own words."""
+def detail(view: View, t: Translator, *, kind: str) -> str:
+    """What is wrong at the moment, in the library's own words; for a webcam that sends nothing yet, how it would."""
     if view.away:
         return t("analysis.away", why=view.away)
+    if kind == "webcam" and view.phase is Phase.LOST and not view.judged:
+        return t("analysis.webcam_waits")
     if view.phase in {Phase.FAILED, Phase.LOST}:
         return view.detail
     return "; ".join(view.notes) if view.is_over else ""

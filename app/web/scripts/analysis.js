@@ -130,7 +130,7 @@ const windowAt = (second) => {
   let found = null;
   for (const window of state.rows) if (window.s <= second + 0.05) found = window;
   // Behind the newest window there is no verdict yet; live, the newest one is the one to look at.
-  return found && (second <= found.e + 0.6 || state.live) ? found : null;
+  return found && (second <= found.e + 0.6 || (state.live && !state.over)) ? found : null;
 };
 
 const mark = (second) => {
@@ -172,8 +172,8 @@ const follow = () => {
 
 const begin = () => {
   run = state.run;
-  const tools = document.getElementById("analysis-buttons");
-  if (tools) tools.scrollIntoView({ block: "start", behavior: "smooth" });
+  // As soon as the stage has its height; before, there is nowhere to scroll to.
+  setTimeout(() => document.getElementById("analysis-buttons")?.scrollIntoView({ block: "start", behavior: "smooth" }), 200);
   drawn = new Map();
   marked = markedPiece = null;
   list.replaceChildren();
@@ -207,7 +207,8 @@ const draw = () => {
   if (state.picture) picture.src = state.picture;
   part("screen").hidden = state.kind === "webcam";
   part("empty").textContent = state.unplayable ? words.cannot_play : "";
-  part("live").hidden = !state.live || state.over;
+  part("live").hidden = !state.live || state.over || state.lost;
+  picture.classList.toggle("is-old", state.lost || (state.over && state.kind === "camera"));
   part("live").textContent = words.live_at;
   part("name").textContent = part("name").title = state.name;
   part("facts").textContent = `${state.phase} · ${state.facts}`;
