@@ -53,12 +53,16 @@ class Workbench:
     choice: Choice
     parts: Parts
 
+    def arrive(self) -> Desk:
+        """A desk for a visitor who has just come, so that two clicks in one moment are at the same one."""
+        return Desk(self.context.uploads.visitor_folder())
+
     async def start(
         self, source: str, sent: str | None, camera: str | None, preset: str, text: str, desk: Desk | None
     ) -> AsyncIterator[Update]:
         """A new analysis, followed to its end."""
         parts = self.parts
-        desk = desk or Desk(self.context.uploads.visitor_folder())
+        desk = desk or self.arrive()
         try:
             question = self.choice.question_of(preset, text)
             upload, address = await self.choice.opened(source, sent, camera, desk)
@@ -211,7 +215,8 @@ def panel(context: SiteContext) -> Parts:
     bench = Workbench(context, choice, parts)
     private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     at_once = {**private, "queue": False}
-    followed = {**private, "concurrency_limit": AT_ONCE, "concurrency_id": "analysis"}
+    # By default Gradio drops a click while the one before is still followed.
+    followed = {**private, "concurrency_limit": AT_ONCE, "concurrency_id": "analysis", "trigger_mode": "multiple"}
     outputs = [*parts.followed, parts.desk]
     asked = [parts.source, parts.file, parts.camera, parts.preset, parts.question, parts.desk]
     parts.start.click(bench.start, asked, outputs, **followed)
@@ -226,6 +231,7 @@ def panel(context: SiteContext) -> Parts:
     parts.source.change(choice.choose_source, parts.source, [parts.file, parts.cameras, parts.webcam], **at_once)
     parts.preset.input(choice.words_of, parts.preset, parts.question, **at_once)
     parts.question.change(choice.hint, [parts.preset, parts.question], parts.hint, **at_once)
+    gr.on(None, bench.arrive, None, parts.desk, **at_once)
     gr.on(None, choice.first_preset, None, [parts.preset, parts.question], **at_once)
     return parts
 

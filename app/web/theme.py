@@ -30,7 +30,7 @@ CSS = """
 .vigil-lamp.is-up::before { background: #16a34a; }
 .vigil-lamp.is-down::before { background: #dc2626; }
 .vigil-too-big { position: fixed; z-index: 1000; top: 12px; left: 50%; transform: translateX(-50%);
-  width: min(640px, 94vw); padding: 12px 16px; border: 0; border-left: 5px solid #dc2626; border-radius: 8px;
+  width: min(640px, 94vw); padding: 12px 16px !important; border: 0; border-left: 5px solid #dc2626; border-radius: 8px;
   cursor: pointer; font: inherit; text-align: left; overflow-wrap: anywhere; color: var(--body-text-color);
   background: var(--background-fill-secondary); box-shadow: 0 4px 24px #0006; }
 .vigil-lamp { font-weight: 600; white-space: nowrap; }

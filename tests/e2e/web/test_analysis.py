@@ -224,6 +224,26 @@ def test_the_buttons_keep_their_words_over_a_switch_and_stop_ends_the_drawing_to
     expect(page.locator("#analysis-stop")).to_be_disabled()
 
 
+def test_another_start_takes_the_place_of_what_is_under_way(
+    scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scripted, "default", lambda request: look(request, delay_s=0.5))
+    page = opened(visitors, scripted_site)
+    choose(page, film(tmp_path / "first.mp4", seconds=300))
+    start(page)
+    page.locator(".va-row").nth(2).wait_for()
+    page.locator("#analysis-file [aria-label='Clear']").click()
+    choose(page, film(tmp_path / "second.mp4", seconds=40))
+    page.locator("#analysis-start").dblclick()
+    expect(page.locator(".va-name")).to_have_text("second.mp4")
+    until_done(page)
+    assert len(rows(page)) == 20
+    asked = len(chats(scripted))
+    page.wait_for_timeout(1500)
+    assert len(chats(scripted)) == asked
+    expect(page.locator(".va-name")).to_have_text("second.mp4")
+
+
 def test_an_analysis_ends_when_its_visitor_leaves(
     scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,6 +305,11 @@ def test_a_camera_of_the_server_is_chosen_from_the_list_and_another_that_is_away
         assert page.eval_on_selector(".va-picture", "image => image.naturalWidth") == 128
         moves(page)
         visitors.shoot(page, "analysis-server-camera")
+        camera.process.kill()
+        expect(page.locator(".va-picture.is-old")).to_be_visible(timeout=15_000)
+        expect(page.locator(".va-facts")).to_contain_text("waiting for the camera")
+        expect(page.locator(".va-live")).to_be_hidden()
+        visitors.shoot(page, "analysis-server-camera-lost")
         page.locator("#analysis-stop").click()
         expect(page.locator(".va-facts")).to_contain_text("stopped", timeout=3000)
         until_done(page)
