@@ -3,6 +3,7 @@
 import asyncio
 import html
 import threading
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -33,6 +34,9 @@ AT_ONCE = 16
 
 PAINT_S = 0.08
 """Time between two pictures of a streamed answer: more often only costs."""
+
+EMPTIED_S = 1.0
+"""How long the box is emptied with each picture, as a busy browser may miss one; then the next question is typed."""
 
 LONGEST_ANSWER = 2048
 USUAL_ANSWER = 512
@@ -99,6 +103,7 @@ class Chat:
         turn = visit.conversation.ask(text, look)
         visit.show_question(turn.question, visit.upload, look, t)
         yield self._busy(visit, t("chat.thinking"))
+        typed_from_s = time.monotonic() + EMPTIED_S
         try:
             messages = visit.conversation.messages(limits)
             async with (
@@ -109,7 +114,7 @@ class Chat:
                 async for said in painted(coming, every_s=PAINT_S):
                     turn.answer += said
                     visit.show_answer(turn.answer)
-                    yield self._busy(visit, "")
+                    yield self._busy(visit, "", empties=time.monotonic() < typed_from_s)
         except VigilError as error:
             visit.conversation.take_back()
             raise Refused(t("chat.not_answered"), detail=str(error), keeps_files=True) from error
@@ -117,7 +122,8 @@ class Chat:
             # The visitor has left; nobody will read the rest.
             visit.conversation.take_back()
             raise
-        yield self._idle(visit, box=None, notice=self._finish(turn, visit))
+        notice = self._finish(turn, visit)
+        yield self._idle(visit, box=None, notice=notice, empties=time.monotonic() < typed_from_s)
 
     def _finish(self, turn: Turn, visit: Visit) -> str:
         """Closes an answer that was stopped or is empty with a word; returns the notice below it."""
@@ -189,12 +195,14 @@ class Chat:
         moves = visit is not None and visit.upload is not None and visit.upload.kind != "picture"
         return gr.Button(visible=moves)
 
-    def _busy(self, visit: Visit, notice: str) -> Update:
-        box = gr.MultimodalTextbox(value=None, submit_btn=False, stop_btn=self.context.t("chat.stop"))
+    def _busy(self, visit: Visit, notice: str, *, empties: bool = True) -> Update:
+        value: dict[str, Any] = {"value": None} if empties else {}
+        box = gr.MultimodalTextbox(**value, submit_btn=False, stop_btn=self.context.t("chat.stop"))
         return visit.shown, box, notice_html(notice, quiet=True), visit
 
-    def _idle(self, visit: Visit, *, box: dict[str, Any] | None, notice: str) -> Update:
-        return visit.shown, gr.MultimodalTextbox(value=box, submit_btn=True, stop_btn=False), notice, visit
+    def _idle(self, visit: Visit, *, box: dict[str, Any] | None, notice: str, empties: bool = True) -> Update:
+        value: dict[str, Any] = {"value": box} if empties else {}
+        return visit.shown, gr.MultimodalTextbox(**value, submit_btn=True, stop_btn=False), notice, visit
 
     def preset(self, name: str, sent: dict[str, Any] | None) -> dict[str, Any]:
         """The box with the words of a preset; what is attached stays."""

@@ -335,6 +335,20 @@ def test_stop_works_at_once_while_a_camera_is_waited_for(
     assert len(scripted.chats) == asked
 
 
+def test_the_next_question_can_be_typed_while_an_answer_comes(page: Page, scripted: ScriptedServer) -> None:
+    scripted.default = stream(*[f"word{number} " for number in range(80)], event_delay_s=0.05)
+    ask(page, "Tell me much")
+    expect(page.locator("#chat-log .bot").last).to_contain_text("word30")
+    page.locator("#chat-box textarea").press_sequentially("And then?", delay=60)
+    expect(page.locator("#chat-log .bot").last).to_contain_text("word79", timeout=10_000)
+    expect(page.locator("#chat-box .submit-button")).to_be_visible()
+    expect(page.locator("#chat-box textarea")).to_have_value("And then?")
+    scripted.default = stream("Here.")
+    page.keyboard.press("Enter")
+    answer(page, "Here.")
+    expect(page.locator("#chat-box textarea")).to_have_value("")
+
+
 def test_closing_the_page_ends_the_work_too(chat: Site, scripted: ScriptedServer, visitors: Visitors) -> None:
     scripted.default = stream(*[f"word{number} " for number in range(600)], event_delay_s=0.05)
     before = scripted.ended_early
