@@ -245,9 +245,7 @@ def panel(context: SiteContext) -> ChatParts:
     chat = Chat(context, tuple(load_questions()))
     visit, seen = gr.State(None), gr.State(())
     with gr.Row(equal_height=False, elem_id="chat-choices"):
-        model = gr.Dropdown(
-            [(t("chat.no_model"), "")], value="", label=t("chat.model"), elem_id="chat-model", scale=1, min_width=140
-        )
+        model = gr.Dropdown([], label=t("chat.model"), elem_id="chat-model", scale=1, min_width=140)
         preset = gr.Dropdown(
             preset_choices(chat.questions, t),
             value="",
