@@ -58,6 +58,6 @@ def _shade(made: go.Figure, event: Event, known: Sequence[tuple[float, float | N
 def _blank(known: Sequence[tuple[float, float | None]], t: Translator) -> go.Figure:
     first_s, last_s = (known[0][0], known[-1][0]) if known else (0.0, 1.0)
     seconds = [first_s + number * (last_s - first_s) / (TICKS - 1) for number in range(TICKS)]
-    words = [clock(second) for second in seconds]
+    words = [clock(second, tenths=last_s - first_s < TICKS) for second in seconds]
     # The label of the plot lies over its upper edge.
     return curve.blank(height_px=HEIGHT_PX, title=t("review.probability"), seconds=seconds, words=words, top_px=34)

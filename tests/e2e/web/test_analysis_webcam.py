@@ -1,13 +1,15 @@
 """The analysis of a visitor's own webcam: Chromium's fake device, fed from a clip."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
+import av
 import pytest
 from playwright.sync_api import Browser, expect
 
+import people
 from browsing import Site, Visitors, chromium
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -16,7 +18,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A Chromium with a camera that shows a clip."""
-    clip = y4m(tmp_path_factory.mktemp("webcam") / "webcam.y4m")
+    folder = tmp_path_factory.mktemp("webcam")
+    (shown,) = people.clips("fight", 1, folder=folder)
+    clip = y4m(shown, folder / "webcam.y4m")
     flags = (
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
@@ -26,15 +30,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield running
 
 
-def y4m(path: Path) -> Path:
-    """A clip for Chromium's fake camera: grey, with a bright bar that moves."""
-    width, height = 320, 240
-    with path.open("wb") as file:
-        file.write(f"YUV4MPEG2 W{width} H{height} F10:1 Ip A1:1 C420mpeg2\n".encode())
-        for number in range(40):
-            luma = np.full((height, width), 60, np.uint8)
-            luma[:, number * 7 : number * 7 + 24] = 220
-            file.write(b"FRAME\n" + luma.tobytes() + bytes([128]) * (width * height // 2))
+def y4m(clip: Path, path: Path) -> Path:
+    """The first frames of a clip as Chromium's fake camera reads them."""
+    with av.open(str(clip)) as film, path.open("wb") as file:
+        file.write(b"YUV4MPEG2 W320 H240 F10:1 Ip A1:1 C420mpeg2\n")
+        for frame in itertools.islice(film.decode(video=0), 60):
+            planes = frame.reformat(320, 240, "yuv420p").to_ndarray()
+            file.write(b"FRAME\n" + planes.tobytes())
     return path
 
 

@@ -293,7 +293,7 @@ def test_many_events_are_paged_and_a_mark_bears_the_name_that_was_logged_in(visi
         login = {"username": "ann", "password": "a long password"}
         page = visitors.visit(site.url, http_credentials=login)
         go(page, "review")
-        expect(page.locator("#review-where")).to_contain_text("120 events · page 1 of 5", timeout=TWICE_MS)
+        expect(page.locator("#review-where")).to_contain_text("120 found · page 1 of 5", timeout=TWICE_MS)
         page.keyboard.press("n")
         expect(page.locator("#review-where")).to_contain_text("page 2 of 5")
         expect(page.locator(".review-row").first).to_contain_text("scene 94")

@@ -1,0 +1,155 @@
+"""The pages before the real vLLM with the tiny base: a camera in the chat, two visitors, stop, the room, a restart."""
+
+import os
+import re
+import signal
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+import people
+import rtsp_server
+from browsing import Site, Visitors, site_at
+from vigil.frames import Sampling
+from vigil.serving import Server, running
+from vigil.serving.process import free_port
+from vigil.tasks import Task
+from vigil.tiny import BASE_FOLDER
+from watching import film
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+SOON_MS = 60_000
+QUESTION = "请分析这个视频,是否有打架斗殴等异常行为。"
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return people.clips("fight", 1, folder=tmp_path_factory.mktemp("clips"))[0]
+
+
+@pytest.fixture(scope="module")
+def camera(clip: Path) -> Iterator[rtsp_server.Running]:
+    """A camera that shows the clip again and again."""
+    with rtsp_server.running(clip) as camera:
+        yield camera
+
+
+def ask(page: Page, question: str, *, number: int = 1, attached: Path | None = None) -> None:
+    """Asks in the chat and waits for the whole of the answer with this number."""
+    if attached is not None:
+        with page.expect_response(lambda response: "/upload" in response.url):
+            page.set_input_files("#chat-box input[type=file]", attached)
+        expect(page.locator("#chat-box .thumbnail-item")).to_have_count(1)
+    page.fill("#chat-box textarea", question)
+    page.keyboard.press("Enter")
+    expect(page.locator("#chat-log .bot")).to_have_count(number, timeout=SOON_MS)
+    expect(page.locator("#chat-box .submit-button")).to_be_visible(timeout=SOON_MS)
+    expect(page.locator("#chat-log .bot").last).not_to_be_empty()
+    assert page.locator("#chat-notice [role=alert]").count() == 0
+
+
+def answered(server: Server) -> int:
+    """How many requests vLLM has answered, or left off."""
+    address = f"{server.url.removesuffix('/v1')}/metrics"
+    asked = urllib.request.Request(address, headers={"Authorization": f"Bearer {server.key}"})
+    with urllib.request.urlopen(asked, timeout=10) as answer:
+        counts = re.findall(r"^vllm:request_success_total\{[^}]*\} ([0-9.e+]+)$", answer.read().decode(), re.MULTILINE)
+    return round(sum(map(float, counts)))
+
+
+def test_two_visitors_ask_at_once_about_a_camera_and_a_clip(
+    site: Site, visitors: Visitors, camera: rtsp_server.Running, clip: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "camera.txt").write_text(f"{camera.address(login='')}\n")
+    one, two = visitors.visit(site.url), visitors.visit(site.url, language="zh-CN")
+    ask(one, QUESTION, attached=tmp_path / "camera.txt")
+    ask(two, QUESTION, attached=clip)
+    ask(one, "现在呢?", number=2)
+    assert one.inner_text("#chat-log").count("6 frames") == 2
+    assert clip.name in two.inner_text("#chat-log")
+    assert clip.name not in one.inner_text("#chat-log")
+    visitors.shoot(one, "real-chat-camera")
+    visitors.shoot(two, "real-chat-clip")
+    for page in (one, two):
+        page.context.close()
+
+
+def test_stop_ends_the_work_of_the_server(site: Site, server: Server, visitors: Visitors, tmp_path: Path) -> None:
+    page = visitors.visit(site.url)
+    page.click("#tab-analysis-button")
+    expect(page.locator("#analysis-question textarea")).not_to_have_value("")
+    page.locator("#analysis-file input[type=file]").set_input_files(film(tmp_path / "long.mp4", seconds=3600, fps=4))
+    expect(page.locator("#analysis-file")).to_contain_text("long")
+    page.click("#analysis-start")
+    page.locator(".va-row").nth(3).wait_for(timeout=SOON_MS)
+    working = answered(server)
+    page.locator(".va-row").nth(40).wait_for(timeout=SOON_MS)
+    assert answered(server) > working
+    page.click("#analysis-stop")
+    expect(page.locator(".va-facts")).to_contain_text("stopped")
+    time.sleep(2)
+    stopped = answered(server)
+    time.sleep(3)
+    assert answered(server) == stopped
+    assert page.locator(".va-row").count() < 1700
+    visitors.shoot(page, "real-analysis-stopped")
+    page.context.close()
+
+
+def test_an_event_of_the_real_model_is_opened_marked_and_found_again(
+    server: Server, visitors: Visitors, camera: rtsp_server.Running, tmp_path: Path
+) -> None:
+    config = tmp_path / "watch.yaml"
+    # The base was never taught what a fight is: any probability makes its events.
+    tiers = "{low: 0.001, medium: 0.002, high: 0.003}"
+    config.write_text(
+        f"sources: ['{camera.address(login='')}']\nkeep_frames: true\nevents: {{stay: 0.001, tiers: {tiers}}}\n"
+    )
+    with site_at(server.url, "--model", server.model, "--config", str(config), folder=tmp_path, key=server.key) as site:
+        page = visitors.visit(site.url)
+        page.click("#tab-room-button")
+        row = page.locator(".room-row").first
+        expect(row).to_be_visible(timeout=SOON_MS)
+        visitors.shoot(page, "real-room")
+        row.click()
+        expect(page.locator("#review-detail .review-title")).to_be_visible(timeout=SOON_MS)
+        page.fill("#review-note textarea, #review-note input", "rehearsal")
+        page.click("#review-unsure")
+        expect(page.locator("#review-detail .mark-unsure")).to_be_visible(timeout=SOON_MS)
+        picked = page.locator(".review-row[aria-selected=true]").get_attribute("data-event")
+        page.fill("#review-text textarea, #review-text input", "rehearsal")
+        expect(page.locator(".review-row")).to_have_count(1)
+        assert page.locator(".review-row").get_attribute("data-event") == picked
+        visitors.shoot(page, "real-found-again")
+        page.context.close()
+
+
+def test_a_server_killed_and_started_again_answers_again(
+    visitors: Visitors, task: Task, sampling: Sampling, clip: Path, tmp_path: Path
+) -> None:
+    port = free_port()
+
+    def serve() -> AbstractContextManager[Server]:
+        log, key_file = tmp_path / "vllm.log", tmp_path / "key"
+        return running(BASE_FOLDER, port=port, name="tiny", task=task, sampling=sampling, log=log, key_file=key_file)
+
+    with ExitStack() as stack:
+        first = stack.enter_context(serve())
+        site = stack.enter_context(site_at(first.url, "--model", "tiny", folder=tmp_path / "site", key=first.key))
+        page = visitors.visit(site.url)
+        ask(page, QUESTION, attached=clip)
+        os.killpg(first.pid, signal.SIGKILL)
+        status = page.locator("#vigil-status")
+        expect(status).to_contain_text("no answer")
+        expect(status).to_contain_text("./vllm.sh")
+        visitors.shoot(page, "real-server-gone")
+        stack.enter_context(serve())
+        expect(status).to_contain_text("ready", timeout=15_000)
+        ask(page, "现在呢?", number=2)
+        visitors.shoot(page, "real-server-back")
+        page.context.close()
