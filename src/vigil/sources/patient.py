@@ -11,6 +11,8 @@ still in the processor's cache takes a seventh less (docs/ingest.md). A machine 
 of the picture that is due, so that it waits for no others; a crowded one saves its time for more cameras.
 """
 
+import os
+import threading
 import time
 from typing import Any
 
@@ -32,6 +34,9 @@ BATCH_PACKETS = 16
 
 HEAD_START_S = 0.1
 """From this long before a picture is due packets are decoded as they come, where the machine is not crowded."""
+
+TURNS = threading.BoundedSemaphore((os.cpu_count() or 1) + 1)
+"""So many cameras of a process decode at the same time: more would only push one another out of the cache."""
 
 CROWDED = 1.25
 """A machine is crowded when decoding takes so much longer than the processor time that it needs."""
@@ -87,10 +92,11 @@ class PatientDecoder:
             self._held.append(packet)
             self._held_bytes += packet.size
             return []
-        if self._held:
-            self._decode_held()
-        self._sent_s = max(self._sent_s, time_s)
-        return self._send(packet, wanted=self._is_first(time_s))
+        with TURNS:
+            if self._held:
+                self._decode_held()
+            self._sent_s = max(self._sent_s, time_s)
+            return self._send(packet, wanted=self._is_first(time_s))
 
     def _enter(self, key: Any, time_s: float) -> None:
         """Notes a point where decoding can start, and lets go of what nothing due can need any more."""
