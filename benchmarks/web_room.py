@@ -142,7 +142,7 @@ def click_around(page: Page) -> dict[str, float]:
 
 def measure(site: Site, visitors: Visitors, *, cameras: int, people: int, rounds: int) -> dict[str, float]:
     """The worst of each click, the pictures a second that each visitor sees of a camera, and the CPU of the pages."""
-    pages = [visitors.visit(site.url) for _ in range(people)]
+    pages = [visitors.visit(site.url, saves_data=False) for _ in range(people)]
     for page in pages:
         page.click("#tab-room-button")
         page.locator(".room-picture").nth(cameras - 1).wait_for(timeout=60_000)

@@ -1,7 +1,7 @@
 """What the plots of probability over time have in common, and how a browser gets them on the screen at once.
 
 Gradio fetches Plotly (4.6 MB) when the first plot is shown, which holds up the click that opened it by seconds.
-`HEAD` has the browser fetch and run it while nobody does anything.
+`HEAD` has the browser fetch and run it while nobody does anything, unless its owner saves data.
 """
 
 from pathlib import Path
@@ -29,7 +29,7 @@ def preload(assets: Path) -> str:
 (() => {{
   const idle = window.requestIdleCallback || ((run) => run());
   const load = () => import(new URL("assets/{found[0]}", document.baseURI)).catch(() => {{}});
-  setTimeout(() => idle(load), {IDLE_AFTER_MS});
+  if (!navigator.connection?.saveData) setTimeout(() => idle(load), {IDLE_AFTER_MS});
 }})();
 </script>
 """

@@ -150,7 +150,7 @@ def test_a_merge_of_the_wrong_weights_is_found_out(adapter: Path, tmp_path: Path
 
 def test_ctrl_c_leaves_a_checkpoint_and_the_same_command_goes_on(data: Path, tmp_path: Path) -> None:
     output = tmp_path / "saves"
-    command = [sys.executable, "-m", "vigil", "train", "tiny_lora", *words(data, output, "num_train_epochs=40")]
+    command = [sys.executable, "-m", "vigil", "train", "tiny_lora", *words(data, output, "num_train_epochs=16")]
     first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert _wait_for(output / "trainer_log.jsonl", seconds=120)
     first.send_signal(signal.SIGINT)
@@ -159,9 +159,9 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_same_command_goes_on(data: Path, tmp
     assert "goes on from checkpoint-" in told.replace("\n", " ")
     assert not (output / "vigil.json").exists()
     steps = json.loads((output / "trainer_log.jsonl").read_text().splitlines()[-1])["current_steps"]
-    outcome = train("tiny_lora", words(data, output, "num_train_epochs=40"))
+    outcome = train("tiny_lora", words(data, output, "num_train_epochs=16"))
     assert outcome.figures["resumed"]
-    assert steps < outcome.figures["steps"] == 80
+    assert steps < outcome.figures["steps"] == 32
 
 
 def _wait_for(path: Path, *, seconds: float) -> bool:

@@ -1,0 +1,30 @@
+import pytest
+from app.web.door import main
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--host", "0.0.0.0"), "other machines"),
+        (("--host", "0.0.0.0", "--auth", "ada:correct horse"), "seen by everybody"),
+        (("--auth", "nowhere.txt"), "there is no file"),
+        (("--config", "nowhere"), "no watch configuration"),
+        (("--set", "wrods=never"), "did you mean 'words'"),
+        (("--url", "localhost"), "no http address"),
+    ],
+)
+def test_a_wrong_start_is_refused_on_one_line(
+    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--port", "0", *words]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
+    assert "correct horse" not in told
+
+
+def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    assert "python web.py --demo" in capsys.readouterr().out
