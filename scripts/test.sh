@@ -14,15 +14,18 @@ if [ "${1:-}" = "--fast" ]; then
 fi
 
 bash scripts/setup.sh core
-bash scripts/check.sh
 if "$fast"; then
+  bash scripts/check.sh
   exec .venv/bin/python -m pytest -n "${VIGIL_TEST_WORKERS:-2}" --dist loadfile "$@"
 fi
 bash scripts/setup.sh train
 bash scripts/setup.sh serve
 bash scripts/setup.sh browser
+bash scripts/check.sh &
+checks=$!
 # Without tests/conftest.py: it speaks to servers, for which the training environment has no packages.
 .venv-train/bin/python -m pytest -q -m "train_env and not gpu" --confcutdir tests/unit/tiny tests/unit/tiny
+wait "$checks"
 # Most of the time is waiting: three at once on two cores, the long files first. Each may have a vLLM of its own (1.5 GiB).
 exec .venv/bin/python -m pytest -m "not gpu and not train_env" \
   -n "${VIGIL_TEST_WORKERS:-3}" --dist loadfile --no-loadscope-reorder "$@"

@@ -17,13 +17,13 @@ from app.web.demo import demo, play_film
 from app.web.language import translator
 from app.web.status import StatusBoard
 from app.web.uploads import Uploads
-from vigil.cli.watch import settings_of
 from vigil.errors import SourceError, VigilError
 from vigil.judge import Endpoint, read_key
 from vigil.serving.process import check_port
 from vigil.sources.address import Address, find_sources
 from vigil.watch import WatchSettings
 from vigil.watch.service import WatchService
+from vigil.watch.settings import settings_of
 
 EXAMPLES = f"""examples:
   python web.py                                      http://127.0.0.1:7860, asking http://127.0.0.1:8000/v1

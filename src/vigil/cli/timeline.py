@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from vigil.cli.watch import on_signals, settings_of
+from vigil.cli.watch import on_signals
 from vigil.cli.watch_table import WatchTable
 from vigil.errors import JobError, SourceError, UsageError
 from vigil.events.change import Change
@@ -25,6 +25,7 @@ from vigil.sources.address import Address, find_sources
 from vigil.sources.fullrate import shape_of
 from vigil.watch import Observer, Summary, Watch, WatchSettings
 from vigil.watch.job import run_job
+from vigil.watch.settings import settings_of
 
 
 @dataclass

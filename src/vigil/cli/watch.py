@@ -11,19 +11,19 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from vigil.cli.console import wide_console
 from vigil.cli.watch_outputs import Outputs
 from vigil.cli.watch_table import summary_table
-from vigil.config import build, find_config, parse_overrides, read_yaml
 from vigil.errors import JobError
 from vigil.judge import read_key
 from vigil.verdict import CAUSE_MEANINGS, Cause
 from vigil.watch import Summary, Watch, WatchSettings
 from vigil.watch.job import run_job
+from vigil.watch.settings import settings_of
 
 Sources = Annotated[
     list[str] | None,
@@ -92,23 +92,6 @@ def watch(
     console = wide_console(stderr=True) if jsonl == "-" else wide_console()
     console.print(summary_table(summary))
     require_verdicts(summary)
-
-
-def settings_of(config: str, named: dict[str, Any], words: list[str]) -> WatchSettings:
-    """The settings of a file, then of the options, then of `--set key=value` words."""
-    path = find_config("watch", config)
-    data = read_yaml(path) | named
-    for key, value in parse_overrides(words).items():
-        _put(data, key.split("."), value)
-    return build(WatchSettings, data, where=str(path))
-
-
-def _put(data: dict[str, Any], keys: list[str], value: Any) -> None:
-    *groups, last = keys
-    for group in groups:
-        data[group] = dict(data.get(group) or {})
-        data = data[group]
-    data[last] = value
 
 
 def require_verdicts(summary: Summary) -> None:

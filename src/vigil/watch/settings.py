@@ -5,8 +5,9 @@ They come from `configs/watch/*.yaml`, then from the command line; the last one 
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from vigil.config import build, find_config, parse_overrides, read_yaml
 from vigil.errors import UsageError
 from vigil.events.rules import EventRules
 from vigil.judge.endpoint import DEFAULT_URL
@@ -89,3 +90,20 @@ class WatchSettings:
         problems += [f"preview_px must be at least 32, not {self.preview_px}"] * (self.preview_px < 32)
         if problems:
             raise UsageError("; ".join(problems))
+
+
+def settings_of(config: str, named: dict[str, Any], words: list[str]) -> WatchSettings:
+    """The settings of a file, then of the options, then of `--set key=value` words."""
+    path = find_config("watch", config)
+    data = read_yaml(path) | named
+    for key, value in parse_overrides(words).items():
+        _put(data, key.split("."), value)
+    return build(WatchSettings, data, where=str(path))
+
+
+def _put(data: dict[str, Any], keys: list[str], value: Any) -> None:
+    *groups, last = keys
+    for group in groups:
+        data[group] = dict(data.get(group) or {})
+        data = data[group]
+    data[last] = value

@@ -7,8 +7,8 @@ import pytest
 
 from scripted_server import ScriptedServer, error
 from vigil.cli import main
-from vigil.cli.watch import settings_of
 from vigil.errors import ConfigError
+from vigil.watch.settings import settings_of
 from watching import bright_server, film
 
 
