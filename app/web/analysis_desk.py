@@ -27,6 +27,7 @@ class Desk:
     duration_s: float | None = None
     drawing: threading.Event | None = None
     playable: Path | None = None
+    is_converting: bool = False
     _converting: threading.Event | None = None
 
     def begin(self, analysis: Analysis, upload: Upload | None, *, duration_s: float | None) -> None:
@@ -34,6 +35,7 @@ class Desk:
         self.stop()
         self.run, self.analysis, self.upload, self.duration_s = secrets.token_hex(4), analysis, upload, duration_s
         self.playable = None if upload is None or not upload.is_playable else upload.path
+        self.is_converting = False
         if upload is not None and not upload.is_playable:
             self._convert(upload)
 
@@ -49,18 +51,26 @@ class Desk:
         """Makes a copy that the browser plays, beside the analysis; without one the verdicts still come."""
         stop, run = threading.Event(), self.run
         self._converting = stop
+        self.is_converting = True
         path = self.results() / "playable.mp4"
 
         def convert() -> None:
+            made = False
             try:
-                write_playable(upload.path, path, stop=stop)
-            except SourceError as error:
-                log.info("%s cannot be made playable: %s", upload.name, error)
-                return
-            if self.run == run:
-                self.playable = path
+                made = self._made_playable(upload, path, stop)
+            finally:
+                if self.run == run:
+                    self.playable, self.is_converting = path if made else None, False
 
         threading.Thread(target=convert, name="playable copy", daemon=True).start()
+
+    def _made_playable(self, upload: Upload, path: Path, stop: threading.Event) -> bool:
+        try:
+            write_playable(upload.path, path, stop=stop)
+        except SourceError as error:
+            log.info("%s cannot be made playable: %s", upload.name, error)
+            return False
+        return path.exists()
 
     def results(self) -> Path:
         """A folder for the results of this run."""
