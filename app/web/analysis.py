@@ -139,11 +139,14 @@ class Workbench:
         if desk.analysis is analysis:
             # The browser may put two updates into one, and then only what the last one holds is shown.
             yield {parts.stage: now, **self._buttons(analysis, view), **await self._results(desk, analysis)}
+            await self._until_copied(desk, analysis)
+        if desk.analysis is analysis and desk.playable is not None and not now["video"]:
+            yield {parts.stage: analysis_stage.shown(desk, analysis, view, t)}
+
+    async def _until_copied(self, desk: Desk, analysis: Analysis) -> None:
+        """Waits for a copy for the browser that is still being made."""
         while desk.analysis is analysis and desk.is_converting:
             await asyncio.sleep(LOOK_S)
-        late = analysis_stage.shown(desk, analysis, view, t)
-        if desk.analysis is analysis and late != now:
-            yield {parts.stage: late}
 
     async def _results(self, desk: Desk, analysis: Analysis) -> Update:
         """The timeline, the events and the downloads; nothing where not one window was judged."""

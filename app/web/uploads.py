@@ -17,7 +17,7 @@ from PIL import Image
 
 from vigil.errors import SourceError, VigilError
 from vigil.frames import Sampling
-from vigil.sources.address import Address, read_camera_file
+from vigil.sources.address import Address, printable, read_camera_file
 from vigil.sources.file import open_video
 from vigil.sources.images import FORMATS, read_image
 
@@ -105,11 +105,6 @@ class Uploads:
     def remove(self) -> None:
         """Removes everything, at the end."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def printable(name: str) -> str:
-    """A name without what cannot be seen, such as a mark that turns the text behind it around."""
-    return "".join(character if character.isprintable() else "?" for character in name)
 
 
 def look_into(path: Path) -> Upload:

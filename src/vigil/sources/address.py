@@ -97,7 +97,7 @@ def _expand(word: str) -> Iterator[Address]:
     elif path.suffix.lower() == ".txt":
         yield read_camera_file(path)
     else:
-        yield Address("file", _printable(path.name), str(path))
+        yield Address("file", printable(path.name), str(path))
 
 
 def _camera(word: str) -> Address | None:
@@ -143,13 +143,14 @@ def shown(word: str) -> str:
     """A word as it may stand in a message: shortened in its middle, without what comes before an @."""
     text = redact(word)
     before, at, after = text.rpartition("@")
-    told = _printable(f"...{at}{after}" if before else text)
+    told = printable(f"...{at}{after}" if before else text)
     if len(told) > LONGEST:
         told = f"{told[: LONGEST // 2]}...{told[-LONGEST // 2 :]}"
     return repr(told)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """A text without what cannot be seen, such as a mark that turns the text behind it around."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
@@ -166,7 +167,7 @@ def _folder(folder: Path) -> list[Address]:
     videos = find_videos(folder)
     if not videos:
         raise SourceError(f"{folder} holds no video files; name a folder that does, or the files")
-    return [Address("file", _printable(path.relative_to(folder).as_posix()), str(path)) for path in videos]
+    return [Address("file", printable(path.relative_to(folder).as_posix()), str(path)) for path in videos]
 
 
 def read_camera_file(path: Path) -> Address:
@@ -229,7 +230,7 @@ def _lengthened(addresses: list[Address]) -> list[Address]:
 def _longer(address: Address) -> Address:
     if address.kind != "file":
         return address
-    parts = Path(_printable(address.location)).parts
+    parts = Path(printable(address.location)).parts
     depth = len(Path(address.name).parts) + 1
     return replace(address, name=Path(*parts[-depth:]).as_posix())
 

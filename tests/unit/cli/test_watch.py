@@ -7,8 +7,6 @@ import pytest
 
 from scripted_server import ScriptedServer, error
 from vigil.cli import main
-from vigil.errors import ConfigError
-from vigil.watch.settings import settings_of
 from watching import bright_server, film
 
 
@@ -88,13 +86,3 @@ def test_a_watch_without_one_verdict_is_a_failed_job(
     video = film(tmp_path / "a.mp4", seconds=4)
     assert main(["watch", str(video), "--url", server.url, "--task", task, "--set", "patience_s=0"]) == 1
     assert "takes neither" in capsys.readouterr().err
-
-
-def test_options_beat_the_file_and_set_beats_options() -> None:
-    settings = settings_of("default", {"words": "events", "realtime": True}, ["words=never", "events.k=1"])
-    assert (settings.words, settings.realtime, settings.events.k, settings.events.n) == ("never", True, 1, 3)
-
-
-def test_a_key_that_no_setting_has_is_refused() -> None:
-    with pytest.raises(ConfigError, match="did you mean 'in_flight'"):
-        settings_of("default", {"in_fligt": 3}, [])
