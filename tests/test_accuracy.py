@@ -18,7 +18,7 @@ from exchange import endpoint_of, parser
 from vigil.dataset.synth import write_dataset
 from vigil.errors import VigilError
 from vigil.judge import Endpoint
-from vigil.report import score_table
+from vigil.report.table import score_table
 from vigil.score.ground import Ground, find_ground
 from vigil.score.journal import Record
 from vigil.score.session import Scored, score_model

@@ -21,7 +21,8 @@ from vigil.cli.timeline import score_videos
 from vigil.errors import JobError, UsageError
 from vigil.judge import Endpoint, read_key
 from vigil.judge.endpoint import DEFAULT_URL
-from vigil.report import comparison_text, score_table, write_mistakes, write_pictures
+from vigil.report.mistakes import write_mistakes
+from vigil.report.table import comparison_text, score_table
 from vigil.score.combine import Rule
 from vigil.score.compare import Comparison, compare
 from vigil.score.folds import pool, read_fold
@@ -144,6 +145,8 @@ def _score_one(endpoint: Endpoint, ground: Ground, *, settings: Settings, out: P
 
 def report(scored: Sequence[Scored], ground: Ground, *, out: Path, json_file: Path | None) -> None:
     """Prints the table, draws the pictures, and writes the page of mistakes and the JSON file."""
+    from vigil.report.pictures import write_pictures  # matplotlib takes long to import
+
     scores = [one.score for one in scored]
     first, *others = scores
     for other in others:

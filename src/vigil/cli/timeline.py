@@ -18,7 +18,6 @@ from vigil.errors import JobError, SourceError, UsageError
 from vigil.events.change import Change
 from vigil.events.event import Event
 from vigil.events.judged import Judged
-from vigil.report.timeline_picture import write_timeline
 from vigil.report.timeline_table import timeline_table
 from vigil.score.timeline import Span, TimelineScore, Watched, read_truth, score_timeline
 from vigil.sources.address import Address, find_sources
@@ -133,6 +132,8 @@ def _require_verdicts(score: TimelineScore) -> None:
 
 def report(score: TimelineScore, settings: WatchSettings, *, out: Path, json_file: Path | None) -> None:
     """Prints the table, draws a picture of each video, and writes the JSON file."""
+    from vigil.report.timeline_picture import write_timeline  # matplotlib takes long to import
+
     typer.echo(timeline_table(score))
     files = [
         write_timeline(out / f"timeline-{number}-{_slug(video.watched.name)}.png", video, tiers=settings.events.tiers)

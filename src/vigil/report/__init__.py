@@ -1,7 +1,4 @@
-"""What a score looks like to people: a table, pictures, and a page of the worst mistakes."""
+"""What verdicts, events and scores look like to people: tables, pictures, subtitles, films, pages.
 
-from vigil.report.mistakes import write_mistakes
-from vigil.report.pictures import write_pictures
-from vigil.report.table import comparison_text, score_table
-
-__all__ = ["comparison_text", "score_table", "write_mistakes", "write_pictures"]
+Each is imported by its own name: the web pages draw strips and need none of the plots of a score.
+"""

@@ -9,11 +9,12 @@ import unicodedata
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
-from matplotlib import font_manager
-from matplotlib.ft2font import FT2Font
 from PIL import ImageFont
+
+if TYPE_CHECKING:
+    from matplotlib.font_manager import FontEntry
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,8 @@ def _font(path: str, index: int, size_px: int) -> ImageFont.FreeTypeFont:
 @cache
 def latin(*, bold: bool = False) -> Typeface:
     """DejaVu Sans, which is always there."""
+    import matplotlib  # takes long to import: only where words are drawn
+
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return _typeface(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), 0)
 
@@ -54,6 +57,8 @@ def latin(*, bold: bool = False) -> Typeface:
 @cache
 def chinese() -> Typeface | None:
     """An installed font with Chinese characters; None where there is none."""
+    from matplotlib import font_manager
+
     upright = (font for font in font_manager.fontManager.ttflist if font.style == "normal")
     known = {font.name: font for font in sorted(upright, key=_boldness, reverse=True)}
     for name in CHINESE_FONTS:
@@ -64,7 +69,7 @@ def chinese() -> Typeface | None:
     return None
 
 
-def _boldness(font: font_manager.FontEntry) -> int:
+def _boldness(font: "FontEntry") -> int:
     """How far a face is from the regular weight."""
     return (
         abs(font.weight - 400) if isinstance(font.weight, int) else 0 if font.weight in ("normal", "regular") else 300
@@ -72,6 +77,8 @@ def _boldness(font: font_manager.FontEntry) -> int:
 
 
 def _typeface(path: str, index: int) -> Typeface:
+    from matplotlib.ft2font import FT2Font
+
     return Typeface(path, index, frozenset(FT2Font(path).get_charmap()))
 
 

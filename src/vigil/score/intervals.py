@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 Interval: TypeAlias = tuple[float, float]
 """Lower and upper end of a 95 % interval."""
@@ -35,6 +34,8 @@ def wilson(successes: int, n: int) -> Interval:
 
 def poisson(count: int) -> Interval:
     """The exact 95 % interval (Garwood's) of the mean of which `count` were seen."""
+    from scipy import stats  # a second to import, and only some figures need it
+
     low = 0.0 if count == 0 else float(stats.chi2.ppf(0.025, 2 * count) / 2)
     return low, float(stats.chi2.ppf(0.975, 2 * count + 2) / 2)
 
@@ -87,4 +88,6 @@ def mcnemar(only_first_right: int, only_second_right: int) -> float:
     differing = only_first_right + only_second_right
     if differing == 0:
         return 1.0
+    from scipy import stats
+
     return float(stats.binomtest(only_first_right, differing, 0.5).pvalue)

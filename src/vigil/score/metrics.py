@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from vigil.score.intervals import Flags, Floats
 
@@ -71,6 +70,8 @@ def roc_auc(p_alarm: Floats, is_alarm: Flags) -> float | None:
     normals = len(is_alarm) - alarms
     if alarms == 0 or normals == 0:
         return None
+    from scipy import stats  # a second to import
+
     ranks = stats.rankdata(p_alarm)
     return float((ranks[is_alarm].sum() - alarms * (alarms + 1) / 2) / (alarms * normals))
 

@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from scoring import answer, write_dataset
-from vigil.report import comparison_text, score_table, write_mistakes, write_pictures
-from vigil.report.mistakes import worst_first
+from vigil.report.mistakes import worst_first, write_mistakes
+from vigil.report.pictures import write_pictures
+from vigil.report.table import comparison_text, score_table
 from vigil.score import Clip, Score, compare, dataset_clips, figures
 from vigil.score.journal import Record
 from vigil.score.pace import Pace

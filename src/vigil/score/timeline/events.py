@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from vigil.events.event import Event
 from vigil.score.timeline.truth import Span
@@ -85,6 +84,8 @@ def _pairs(spans: Sequence[Span], events: Sequence[Event], tolerance_s: float) -
     fits = np.array([[_finds(event, span, tolerance_s) for event in events] for span in spans])
     overlap_s = np.array([[max(0.0, _overlap_s(event, span)) for event in events] for span in spans])
     worth = fits * (1.0 + overlap_s / (1.0 + overlap_s.sum()))
+    from scipy.optimize import linear_sum_assignment  # a second to import
+
     rows, columns = linear_sum_assignment(worth, maximize=True)
     return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True) if fits[row, column]]
 
