@@ -30,6 +30,7 @@ from vigil.training.settings import complete, known_keys, load_settings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
+WITHOUT_GPUS = Path(__file__).with_name("without_gpus")
 CONFIGS = sorted((CHECKOUT / "configs" / "train").rglob("*.yaml"))
 ON_TINY = [
     f"model_name_or_path={BASE_FOLDER}",
@@ -182,6 +183,8 @@ def test_two_processes_train_together_under_deepspeed(
 ) -> None:
     monkeypatch.setenv("NPROC_PER_NODE", "2")
     monkeypatch.chdir(CHECKOUT)
+    monkeypatch.setattr("vigil.environments.DROPPED", ())
+    monkeypatch.setenv("PYTHONPATH", str(WITHOUT_GPUS))
     output = tmp_path / "multi"
     outcome = train("qwen3vl_2b_lora_multigpu", [*ON_TINY, f"dataset_dir={data}", f"output_dir={output}"])
     assert outcome.figures["steps"] == 3
@@ -195,7 +198,7 @@ def test_two_ray_workers_train_together(data: Path, tmp_path: Path) -> None:
     settings = for_machine(plan_training("qwen3vl_2b_lora_ray", chosen).settings, gpus=0, environ={})
     config = tmp_path / "train.yaml"
     config.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    shim = {"PYTHONPATH": str(Path(__file__).with_name("ray_without_gpus")), "RAY_USAGE_STATS_ENABLED": "0"}
+    shim = {"PYTHONPATH": str(WITHOUT_GPUS), "RAY_USAGE_STATS_ENABLED": "0"}
     job = Job(
         environment=environment("train"),
         words=("train", str(config)),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from browsing import Site, Visitors, chromium, site_at
 from vigil.serving import Server
@@ -32,7 +33,16 @@ def site(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 @pytest.fixture(scope="module")
-def visitors(shots: Path) -> Iterator[Visitors]:
-    """Chromium, and those who visit with it."""
-    with chromium() as browser:
-        yield Visitors(browser, shots)
+def browser() -> Iterator[Browser]:
+    """Chromium."""
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def visitors(browser: Browser, shots: Path) -> Iterator[Visitors]:
+    """Those who visit with it, and leave with the test: a page left open plays, asks and draws on beside the others."""
+    came = Visitors(browser, shots)
+    yield came
+    for context in browser.contexts:
+        context.close()

@@ -40,8 +40,7 @@ def y4m(clip: Path, path: Path) -> Path:
     return path
 
 
-def test_ones_own_webcam_is_watched_live(site: Site, browser: Browser, shots: Path) -> None:
-    visitors = Visitors(browser, shots)
+def test_ones_own_webcam_is_watched_live(site: Site, visitors: Visitors) -> None:
     page = visitors.visit(site.url, permissions=["camera"])
     page.locator("[role=tab]").nth(1).click()
     expect(page.locator("#analysis-question textarea")).not_to_have_value("")

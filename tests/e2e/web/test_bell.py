@@ -107,7 +107,6 @@ def test_a_page_that_is_opened_after_an_alarm_hears_the_next_one_only(
     assert (rung(late), told(late)) == (0, [])
     wait_for_alarm(late)
     assert rung(late) == 1 and not set(told(late)) & set(told(page)[:1])
-    late.context.close()
 
 
 def test_of_the_pages_of_one_browser_one_rings(page: Page, room: Site) -> None:

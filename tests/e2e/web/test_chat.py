@@ -209,7 +209,6 @@ def test_the_box_is_in_the_window_with_a_notice_and_a_video(
     notice(page)
     in_the_window(page)
     visitors.shoot(page, f"{name}-wrong-file")
-    page.context.close()
 
 
 def test_the_box_is_in_the_window_while_the_endpoint_is_away(visitors: Visitors, tmp_path: Path) -> None:
@@ -286,7 +285,6 @@ def test_a_file_above_the_limit_is_told_in_the_pages_language_and_its_name_is_no
         assert page.locator(".vigil-too-big b, .vigil-too-big img, .toast-body").count() == 0
         told.click()
         expect(told).to_have_count(0)
-    page.context.close()
 
 
 def test_a_file_above_the_limit_that_is_dropped_is_told_too(page: Page, tmp_path: Path) -> None:
@@ -445,7 +443,6 @@ def test_two_visitors_do_not_see_each_other(
     assert "second" not in page.inner_text("#chat-log")
     assert "mine" not in second.inner_text("#chat-log")
     visitors.shoot(second, "chat-second-visitor")
-    second.context.close()
 
 
 def test_a_new_conversation_forgets_the_old_one(page: Page, scripted: ScriptedServer) -> None:
@@ -485,4 +482,3 @@ def test_the_chat_fits_a_phone(chat: Site, visitors: Visitors, scripted: Scripte
     answer(phone, "Two people stand there.")
     assert phone.evaluate("document.documentElement.scrollWidth <= innerWidth")
     visitors.shoot(phone, "chat-phone")
-    phone.context.close()

@@ -98,7 +98,6 @@ def test_stop_ends_the_work_of_the_server(site: Site, server: Server, visitors: 
     assert answered(server) == stopped
     assert page.locator(".va-row").count() < 1700
     visitors.shoot(page, "real-analysis-stopped")
-    page.context.close()
 
 
 def test_an_event_of_the_real_model_is_opened_marked_and_found_again(

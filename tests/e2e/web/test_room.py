@@ -220,7 +220,6 @@ def test_an_alarm_shows_as_a_notification_where_it_is_allowed(room: Site, visito
     assert title.startswith("Alarm (high): rtsp://") and title.endswith("/door")
     page.click(".room-sound")
     expect(page.locator(".room-sound")).to_have_text("Sound off")
-    page.context.close()
 
 
 @pytest.mark.parametrize("word", ["/etc/passwd", "rtsp://10.255.255.1/<img%20src=x%20onerror=document.title=1>"])
@@ -241,7 +240,6 @@ def test_the_room_in_chinese(room: Site, visitors: Visitors) -> None:
     open_first(page)
     expect(page.locator("#review-detail")).to_contain_text("尚无人标记")
     visitors.shoot(page, "review-chinese")
-    page.context.close()
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -259,7 +257,6 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(room: Site, visitors: Visit
     page.wait_for_timeout(1500)
     visitors.shoot(page, f"review-phone-{'dark' if dark else 'light'}")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    page.context.close()
 
 
 def open_room_on_phone(page: Page) -> None:

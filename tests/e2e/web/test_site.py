@@ -76,7 +76,6 @@ def test_the_browsers_language_is_spoken_and_can_be_switched(pages: Site, visito
     page.goto(pages.url)
     expect(page.get_by_role("tab", name="Chat")).to_be_visible()
     visitors.shoot(page, "site-english")
-    page.context.close()
 
 
 def test_light_and_dark_follow_the_browser_and_can_be_switched(pages: Site, visitors: Visitors) -> None:
@@ -89,7 +88,6 @@ def test_light_and_dark_follow_the_browser_and_can_be_switched(pages: Site, visi
     page.reload()
     page.locator("#vigil-status .vigil-lamp").wait_for()
     expect(body).not_to_contain_class("dark")
-    page.context.close()
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
@@ -103,7 +101,6 @@ def test_every_tab_fits_a_phone(pages: Site, visitors: Visitors, language: str) 
         page.wait_for_timeout(400)
         visitors.shoot(page, f"site-phone-{language}-{number}")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), tab.inner_text()
-    page.context.close()
 
 
 def test_every_tab_fits_a_desk(pages: Site, visitors: Visitors) -> None:
@@ -181,7 +178,6 @@ def test_the_real_model_answers_about_a_text_a_picture_and_a_video(
         assert page.locator("#chat-notice [role=alert]").count() == 0
     assert "256 frames, one every 0.8 s" in page.inner_text("#chat-log")
     visitors.shoot(page, "chat-real-model")
-    page.context.close()
 
 
 def test_the_plotting_library_is_there_before_the_first_plot(pages: Site, visitors: Visitors) -> None:
@@ -189,4 +185,3 @@ def test_the_plotting_library_is_there_before_the_first_plot(pages: Site, visito
     page.wait_for_function(
         "performance.getEntriesByType('resource').some(entry => entry.name.includes('PlotlyPlot'))", timeout=30_000
     )
-    page.context.close()

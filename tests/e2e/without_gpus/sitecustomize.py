@@ -1,29 +1,32 @@
-"""Lets LLaMA-Factory's Ray trainer run on a machine without GPUs; put this folder on PYTHONPATH.
+"""Lets LLaMA-Factory train with several processes on a machine without GPUs; put this folder on PYTHONPATH.
 
-Without a GPU it takes every CPU for a device, and asks ten CPUs for each of them, which no machine can give.
-Here every worker is content with one. Nothing else of LLaMA-Factory is touched.
+Without a GPU LLaMA-Factory takes every CPU for a device and asks Ray for ten CPUs for each, which no machine can give:
+here every worker is content with one. DeepSpeed compiles an exchange through shared memory for CPUs, in every process
+anew: here the processes exchange over gloo. Nothing else of either is touched.
 """
 
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-TUNER = "llamafactory.train.tuner"
 
-
-class OneCpuAWorker(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Loads LLaMA-Factory's tuner and then changes how much it asks Ray for."""
+class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Loads a module and then changes it."""
 
     spec: importlib.machinery.ModuleSpec
+
+    def __init__(self, name: str, change: Callable[[Any], None]) -> None:
+        self.name = name
+        self.change = change
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != TUNER:
+        if fullname != self.name:
             return None
         sys.meta_path.remove(self)
         found = importlib.util.find_spec(fullname)
@@ -34,7 +37,7 @@ class OneCpuAWorker(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         assert self.spec.loader is not None
         self.spec.loader.exec_module(module)
-        _ask_for_less(module)
+        self.change(module)
 
 
 def _ask_for_less(tuner: Any) -> None:
@@ -45,4 +48,9 @@ def _ask_for_less(tuner: Any) -> None:
     tuner.get_ray_remote_config_for_worker = lambda **words: ask(**words) | {"num_cpus": 1}
 
 
-sys.meta_path.insert(0, OneCpuAWorker())
+def _compile_nothing(comm: Any) -> None:
+    comm.build_shm_op = lambda: None
+
+
+sys.meta_path.insert(0, Changed("llamafactory.train.tuner", _ask_for_less))
+sys.meta_path.insert(0, Changed("deepspeed.comm.torch", _compile_nothing))
