@@ -25,6 +25,7 @@ from rich.table import Table
 
 from vigil import __version__
 from vigil.cli.console import wide_console
+from vigil.dataset.clips import find_clips
 from vigil.errors import JobError, UsageError, VigilError
 from vigil.frames import Sampling
 from vigil.serving import Server, running
@@ -141,6 +142,7 @@ def _clips(settings: Settings, stages: Stages) -> Path:
         with stages.stage("clips", f"your own, from {settings.clips}, and {MORE_CLIPS} drawn ones to train with"):
             if not settings.clips.is_dir():
                 raise UsageError(f"--clips {settings.clips} is no folder; it must hold fight/ and normal/")
+            find_clips(settings.clips, load_task(TASK_FILE))  # what cannot be learnt from is told before any work
             _vigil("synth", str(settings.out / "drawn"), "--clips", str(MORE_CLIPS), "--seed", str(settings.seed))
         return settings.clips
     folder = settings.out / "clips"
