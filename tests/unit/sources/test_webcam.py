@@ -37,9 +37,10 @@ def test_a_webcam_gives_frames_and_when_it_is_unplugged_it_is_opened_again(film:
     assert seen[0].size_wh == (320, 240)
     frames = [s for s in seen if isinstance(s, Frame)]
     assert number_in(frames[0].image) == 0
-    assert number_in(frames[1].image) >= 4
     times = [frame.time_s for frame in frames]
     assert times == sorted(times)
+    # Of 50 pictures a second one for each tenth that has begun, in both sessions.
+    assert 4 <= len(frames) <= 10 * (times[-1] - times[0]) + 4
     assert all(abs(time.time() - (frame.captured_s or 0)) < 10 for frame in frames)
     feed.footage.clip(tmp_path / "clip.mp4", from_s=0, to_s=5)
     assert (tmp_path / "clip.mp4").stat().st_size > 1000
