@@ -379,22 +379,6 @@ def test_a_video_that_no_browser_plays_is_shown_in_a_copy(
     visitors.shoot(page, "analysis-avi")
 
 
-def test_a_copy_that_is_ready_after_the_analysis_is_over_is_shown_too(
-    scripted_site: Site, visitors: Visitors, tmp_path: Path
-) -> None:
-    page = opened(visitors, scripted_site)
-    # The analysis takes 8 of these frames, the copy all.
-    shoot(tmp_path / "slow.avi", codec="mjpeg", pixels="yuvj420p", size_wh=(640, 480), frames=1600, rate=400)
-    choose(page, tmp_path / "slow.avi")
-    start(page)
-    until_done(page)
-    expect(page.locator(".va-video")).to_be_hidden()
-    page.wait_for_function("document.querySelector('.va-video').readyState > 1", timeout=60_000)
-    expect(page.locator(".va-video")).to_be_visible()
-    assert [second for second, _ in rows(page)] == [0.0, 1.0]
-    visitors.shoot(page, "analysis-late-copy")
-
-
 def test_wrong_files_are_refused_in_words(scripted_site: Site, visitors: Visitors, tmp_path: Path) -> None:
     page = opened(visitors, scripted_site)
     start(page)

@@ -1,13 +1,17 @@
-from dataclasses import replace
+import asyncio
+from contextlib import aclosing
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 from app.web import analysis_stage
+from app.web.analysis import Workbench
 from app.web.analysis_choice import Choice, choice_of
 from app.web.analysis_desk import Desk
 from app.web.analysis_events import table
-from app.web.analysis_layout import missing
+from app.web.analysis_layout import Parts, missing
 from app.web.analysis_plot import figure
 from app.web.language import LANGUAGES, translator
 
@@ -154,3 +158,28 @@ def test_a_desk_keeps_one_analysis_and_ends_the_one_before(tmp_path: Path) -> No
     desk.begin(second, None, duration_s=None)
     assert first.wait(5)
     assert desk.run != run and desk.analysis is second
+
+
+def test_a_copy_for_the_browser_that_is_ready_after_the_analysis_is_over_is_shown(tmp_path: Path) -> None:
+    parts = Parts(**{part.name: gr.HTML() for part in fields(Parts)})
+    bench = Workbench(context_of(tmp_path), choice(tmp_path), parts)
+    desk = bench.arrive()
+    lost = Address("file", "a.avi", str(tmp_path / "a.avi"))
+    analysis = Analysis(lost, question=load_questions()[0], endpoint=Endpoint(), settings=WatchSettings())
+    desk.begin(analysis, None, duration_s=None)
+    analysis.start()
+    assert analysis.wait(10)
+    desk.is_converting = True
+
+    async def videos() -> list[str]:
+        seen = []
+        async with aclosing(bench._follow(desk, analysis)) as updates:
+            async for update in updates:
+                seen.append(update[parts.stage]["video"])
+                if len(seen) == 2:  # the analysis is over, and all but the video is shown
+                    desk.playable, desk.is_converting = tmp_path / "copy.mp4", False
+        return seen
+
+    *before, last = asyncio.run(videos())
+    assert before == ["", ""]
+    assert last.endswith("copy.mp4")
