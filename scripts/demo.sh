@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What:  the whole road on a machine without a GPU: drawn clips -> dataset -> LoRA on the tiny base -> export ->
 #        vLLM -> score of base and LoRA side by side, with a table and a summary.json at the end.
-# Needs: Python 3.11+ and git; 10 GiB of disk. On two cores 4 minutes, and a few more where the packages have to be fetched.
+# Needs: Python 3.11+ and git; 10 GiB of disk. On two cores 4 minutes, with the packages in a cache.
 # Usage: bash scripts/demo.sh [--out DIR] [--clips DIR] [--port N] [--seed N] [--keep] [--no-web]
 #        Run it again with the same --out and it goes on from what is done.
 set -euo pipefail

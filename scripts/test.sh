@@ -26,6 +26,6 @@ checks=$!
 # Without tests/conftest.py: it speaks to servers, for which the training environment has no packages.
 .venv-train/bin/python -m pytest -q -m "train_env and not gpu" --confcutdir tests/unit/tiny tests/unit/tiny
 wait "$checks"
-# Most of the time is waiting: three at once on two cores, the long files first. Each may have a vLLM of its own (1.5 GiB).
+# Three files at once keep two cores busy, the long ones first. Each worker may have a vLLM of its own (1.7 GiB).
 exec .venv/bin/python -m pytest -m "not gpu and not train_env" \
   -n "${VIGIL_TEST_WORKERS:-3}" --dist loadfile --no-loadscope-reorder "$@"

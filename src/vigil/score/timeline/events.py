@@ -81,11 +81,11 @@ def _pairs(spans: Sequence[Span], events: Sequence[Event], tolerance_s: float) -
     """Numbers of incidents and events that belong together: most pairs first, then the longest overlap."""
     if not spans or not events:
         return []
+    from scipy.optimize import linear_sum_assignment  # a second to import
+
     fits = np.array([[_finds(event, span, tolerance_s) for event in events] for span in spans])
     overlap_s = np.array([[max(0.0, _overlap_s(event, span)) for event in events] for span in spans])
     worth = fits * (1.0 + overlap_s / (1.0 + overlap_s.sum()))
-    from scipy.optimize import linear_sum_assignment  # a second to import
-
     rows, columns = linear_sum_assignment(worth, maximize=True)
     return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True) if fits[row, column]]
 
