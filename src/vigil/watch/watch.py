@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 GRACE_S = 5.0
 """How long a stopped watch waits for the answers that are under way."""
 
-Asked: TypeAlias = "asyncio.Queue[tuple[Window, asyncio.Task[Judged]] | None]"
+Asked: TypeAlias = "asyncio.Queue[tuple[Window, asyncio.Task[Verdict]] | None]"
 Settled: TypeAlias = "asyncio.Queue[tuple[Judged, asyncio.Task[str | None] | None] | None]"
 
 
@@ -79,8 +79,7 @@ class Watch:
         self._files = asyncio.Semaphore(settings.files_at_once)
         self._words = Words(self.breaker, settings)
         self._evidence = Evidence(store, settings)
-        self._answers: set[asyncio.Task[Judged]] = set()
-        self._aborted = False
+        self._answers: set[asyncio.Task[Verdict]] = set()
         for number, address in enumerate(addresses):
             self._posts.add(address, starts_after_s=self._stagger_s(number / len(addresses)))
 
@@ -190,31 +189,16 @@ class Watch:
                 own_room.release()
                 self._room.release()
                 continue
-            answer = asyncio.create_task(self._answer(source, entry))
+            answer = asyncio.create_task(self._verdict(source, entry))
             self._answers.add(answer)
             answer.add_done_callback(partial(self._make_room, own_room))
             await asked.put((entry.window, answer))
         await asked.put(None)
 
-    def _make_room(self, own_room: asyncio.Semaphore, answer: asyncio.Task[Judged]) -> None:
+    def _make_room(self, own_room: asyncio.Semaphore, answer: asyncio.Task[Verdict]) -> None:
         self._answers.discard(answer)
         own_room.release()
         self._room.release()
-
-    async def _answer(self, source: WatchedSource, entry: Entry) -> Judged:
-        try:
-            verdict = await self._verdict(source, entry)
-        except asyncio.CancelledError:
-            if not self._aborted:
-                raise
-            verdict = Verdict.unknown(Cause.CANCELLED)
-        window = entry.window
-        return Judged(
-            source=source.name,
-            window=window.index,
-            verdict=replace(verdict, start_s=window.start_s, end_s=window.end_s),
-            captured_s=window.captured_s,
-        )
 
     async def _verdict(self, source: WatchedSource, entry: Entry) -> Verdict:
         if entry.dropped:
@@ -230,7 +214,7 @@ class Watch:
         """Takes the verdicts in the order of the windows, and makes events of them."""
         while (next_asked := await asked.get()) is not None:
             window, answer = next_asked
-            judged = await answer
+            judged = await self._outcome(source, window, answer)
             source.settle(window, judged)
             self.audience.judged(judged)
             changes = source.tracker.push(judged)
@@ -238,6 +222,17 @@ class Watch:
             await settled.put((judged, await self._words.begin(window, judged, changes, source.state)))
         await self._announce(source, source.tracker.finish(source.ends_because))
         await settled.put(None)
+
+    async def _outcome(self, source: WatchedSource, window: Window, answer: "asyncio.Task[Verdict]") -> Judged:
+        # Not `await answer`: the end of the watch cancels answers, some before they have begun, and never this task.
+        await asyncio.wait([answer])
+        verdict = Verdict.unknown(Cause.CANCELLED) if answer.cancelled() else answer.result()
+        return Judged(
+            source=source.name,
+            window=window.index,
+            verdict=replace(verdict, start_s=window.start_s, end_s=window.end_s),
+            captured_s=window.captured_s,
+        )
 
     async def _tell_all(self, source: WatchedSource, settled: Settled) -> None:
         """Adds the words to the verdicts as they come, still in order, and hands them on."""
@@ -293,7 +288,6 @@ class Watch:
         return share * self.judge.sampling.stride / self.judge.sampling.fps
 
     def _abort(self) -> None:
-        self._aborted = True
         self._words.give_up()
         for answer in self._answers:
             answer.cancel()

@@ -27,6 +27,7 @@ class Words:
         self._settings = settings
         self._room = asyncio.Semaphore(settings.words_in_flight)
         self._asked: set[asyncio.Task[str | None]] = set()
+        self._given_up = False
 
     async def begin(
         self, window: Window, judged: Judged, changes: Sequence[Change], state: SourceState
@@ -45,12 +46,13 @@ class Words:
         return asking
 
     def give_up(self) -> None:
-        """Ends what is under way: the watch is being stopped."""
+        """Ends what is under way and asks for no more: the watch is being stopped."""
+        self._given_up = True
         for asking in self._asked:
             asking.cancel()
 
     def _wanted(self, judged: Judged, changes: Sequence[Change]) -> bool:
-        if self._settings.words == "never" or judged.verdict.outcome is not Outcome.ALARM:
+        if self._given_up or self._settings.words == "never" or judged.verdict.outcome is not Outcome.ALARM:
             return False
         return self._settings.words == "alarms" or any(change.kind in {"opened", "raised"} for change in changes)
 

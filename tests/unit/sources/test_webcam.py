@@ -13,6 +13,7 @@ from vigil.sources.live import LiveFeed
 from vigil.sources.webcam import Webcam
 
 SOON = FeedSettings(open_timeout_s=0.3, read_timeout_s=0.3, first_retry_s=0.05, longest_retry_s=0.05)
+PATIENT = FeedSettings(open_timeout_s=20, read_timeout_s=20, first_retry_s=0.05, longest_retry_s=0.05)
 
 
 def test_a_camera_that_is_not_there_is_a_clear_error(sampling: Sampling, capfd: pytest.CaptureFixture[str]) -> None:
@@ -25,8 +26,8 @@ def test_a_camera_that_is_not_there_is_a_clear_error(sampling: Sampling, capfd: 
 def test_a_webcam_gives_frames_and_when_it_is_unplugged_it_is_opened_again(film: Film, tmp_path: Path) -> None:
     path = film("a.avi", frames=20, codec="mjpeg", pixels="yuvj420p")
     stop = threading.Event()
-    webcam = Webcam(0, Sampling(fps=10), stop=stop, settings=SOON, footage_s=10, opener=lambda _: Plugged(path))
-    feed = LiveFeed(webcam, stop=stop, settings=SOON)
+    webcam = Webcam(0, Sampling(fps=10), stop=stop, settings=PATIENT, footage_s=10, opener=lambda _: Plugged(path))
+    feed = LiveFeed(webcam, stop=stop, settings=PATIENT)
     seen = []
     for signal in feed.signals():
         seen.append(signal)

@@ -1,4 +1,5 @@
 import asyncio
+import inspect
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,9 +10,10 @@ import pytest
 from judging import SAMPLING
 from scripted_server import Reply, Request, ScriptedServer, error, stream
 from vigil.events.event import Tier
+from vigil.events.judged import Judged
 from vigil.store import EventFilter, Store
 from vigil.verdict import Cause, Outcome
-from vigil.watch import Watch
+from vigil.watch import Summary, Watch
 from vigil.watch.settings import Clips
 from watching import SAYS_YES, Notes, bright_server, film, look, watched
 
@@ -137,6 +139,44 @@ def test_a_stopped_watch_marks_what_it_did_not_judge_and_closes_its_events(tmp_p
     assert notes.kinds()[-1] == "closed" and notes.changes[-1].event.closed_because == "stopped"
 
 
+def test_a_watch_that_is_aborted_while_a_question_is_just_begun_ends_and_accounts_for_it(tmp_path: Path) -> None:
+    notes = Notes()
+
+    async def run() -> Summary:
+        with bright_server() as server:
+            watching = asyncio.create_task(watched(server, [long], notes, in_flight=4, on_start=abort_soon))
+            async with asyncio.timeout(10):
+                return await watching
+
+    def abort_soon(watch: Watch) -> None:
+        aborting.append(asyncio.create_task(abort(watch)))
+
+    async def abort(watch: Watch) -> None:
+        while not any(_is_unbegun(task) for task in asyncio.all_tasks()):
+            await asyncio.sleep(0)
+        watch.stop()
+        watch.stop()
+
+    long, aborting = film(tmp_path / "a.mp4", seconds=60), list[asyncio.Task[None]]()
+    summary = asyncio.run(run())
+    assert summary.unaccounted == 0 and len(notes.told_) == summary.sources[0].cut
+    assert Cause.CANCELLED in {judged.verdict.cause for judged in notes.told_}
+
+
+def test_no_words_are_asked_for_once_a_watch_is_aborted(server: ScriptedServer, tmp_path: Path) -> None:
+    class Aborting(Notes):
+        def judged(self, judged: Judged) -> None:
+            super().judged(judged)
+            for _ in range(2):
+                watches[0].stop()
+
+    watches, notes = list[Watch](), Aborting()
+    lit = film(tmp_path / "a.mp4", seconds=30, bright=[(0.0, 30.0)])
+    asyncio.run(watched(server, [lit], notes, in_flight=8, on_start=watches.append))
+    assert notes.judged_[0].verdict.outcome is Outcome.ALARM
+    assert not any(request.body.get("stream") for request in server.chats)
+
+
 @pytest.mark.parametrize(
     ("reply", "cause"),
     [
@@ -174,3 +214,10 @@ def test_words_that_break_off_leave_the_alarm_as_it_is(server: ScriptedServer, t
     asyncio.run(watched(server, [film(tmp_path / "a.mp4", seconds=24, bright=[(6, 12)])], notes))
     alarms = [judged.verdict for judged in notes.told_ if judged.verdict.outcome is Outcome.ALARM]
     assert notes.kinds() == ["opened", "closed"] and {verdict.text for verdict in alarms} == {"Yes, two"}
+
+
+def _is_unbegun(task: "asyncio.Task[object]") -> bool:
+    """Whether it is a question that was begun a moment ago and has not run yet."""
+    asked = task.get_coro()
+    assert inspect.iscoroutine(asked)
+    return asked.__name__ == "_verdict" and inspect.getcoroutinestate(asked) == inspect.CORO_CREATED
