@@ -73,12 +73,12 @@ serve_kind() {
     esac
 }
 
-chromium() { # the tests drive what is called chromium or google-chrome, or $VIGIL_CHROMIUM
-    [[ -n ${VIGIL_CHROMIUM:-} ]] || command -v chromium || command -v google-chrome
+has_browser() { # the tests drive what is called chromium or google-chrome, or $VIGIL_CHROMIUM
+    [[ -n ${VIGIL_CHROMIUM:-} ]] || type -P chromium || type -P google-chrome
 }
 
 install_browser() {
-    if chromium >/dev/null; then
+    if has_browser >/dev/null; then
         echo "browser: it is there" >&2
         return
     fi
