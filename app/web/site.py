@@ -26,6 +26,7 @@ from app.web.bell import Bell
 from app.web.context import SiteContext
 from app.web.history import media_folders
 from app.web.language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
+from app.web.page import Page
 from app.web.playable import copies_of
 from app.web.status import EVERY_S, Status, status_line
 
@@ -62,7 +63,7 @@ def panels() -> list[Panel]:
 def build(context: SiteContext) -> gr.Blocks:
     """The page in the language of the context."""
     t = context.t
-    page = gr.Blocks(title=t("site.title"), fill_width=True)
+    page = Page(title=t("site.title"), fill_width=True)
     filled: dict[str, Any] = {}
     with page:
         _head(context)

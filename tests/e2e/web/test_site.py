@@ -8,6 +8,8 @@ import time
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import token_hex
+from typing import Any
 
 import httpx
 import pytest
@@ -37,6 +39,39 @@ def pages(scripted: ScriptedServer, tmp_path_factory: pytest.TempPathFactory) ->
     """The pages before it."""
     with site_at(scripted.url, folder=tmp_path_factory.mktemp("pages")) as running:
         yield running
+
+
+class Gradio:
+    """Asks the pages as a program does that writes its requests itself."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._config = httpx.get(f"{url}/config").json()
+        self._kinds = {component["id"]: component["type"] for component in self._config["components"]}
+
+    def events_with_files(self) -> list[dict[str, Any]]:
+        """The events that are handed a file."""
+        takes = {"file", "multimodaltextbox", "uploadbutton"}
+        return [event for event in self._config["dependencies"] if takes & {self._kinds[i] for i in event["inputs"]}]
+
+    def ask(self, event: dict[str, Any], *, file: dict[str, Any]) -> str:
+        """Everything that the pages answer to an event with this file in every place that takes one."""
+        values = {"file": file, "uploadbutton": file, "multimodaltextbox": {"text": "", "files": [file]}}
+        data = [values.get(self._kinds[component]) for component in event["inputs"]]
+        session = token_hex(5)
+        asked = {"data": data, "fn_index": event["id"], "session_hash": session, "trigger_id": event["targets"][0][0]}
+        httpx.post(f"{self._url}/gradio_api/queue/join", json=asked).raise_for_status()
+        told = ""
+        with httpx.stream("GET", f"{self._url}/gradio_api/queue/data", params={"session_hash": session}) as answer:
+            for line in answer.iter_lines():
+                told += line + "\n"
+                if "process_completed" in line or "close_stream" in line:
+                    break
+        return told
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def door(*words: str, env: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
@@ -140,6 +175,23 @@ def test_files_of_the_machine_are_not_served(pages: Site, tmp_path: Path) -> Non
     for path in ("/etc/passwd", str(ROOT / "pyproject.toml"), "../../etc/passwd", str(pages.log)):
         answer = httpx.get(f"{pages.url}en/gradio_api/file={path}")
         assert answer.status_code in {403, 404}, path
+
+
+@pytest.mark.parametrize("where", ["machine", "network"])
+def test_a_request_names_no_file_that_was_not_sent(
+    pages: Site, scripted: ScriptedServer, tmp_path: Path, where: str
+) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("sk-secret-of-the-operator")
+    path = str(secret) if where == "machine" else f"{scripted.url}/secret.txt"
+    page = Gradio(f"{pages.url}en")
+    asked = page.events_with_files()
+    assert len(asked) >= 3, "chat, analysis and room take files"
+    for event in asked:
+        told = page.ask(event, file={"path": path, "meta": {"_type": "gradio.FileData"}})
+        assert '"success":false' in told and "sk-secret" not in told
+    assert not any(request.path.endswith("secret.txt") for request in scripted.requests)
+    assert not any(b"sk-secret" in kept.read_bytes() for kept in _files(pages.log.parent / "uploads"))
 
 
 def test_ctrl_c_removes_what_visitors_sent(scripted: ScriptedServer, visitors: Visitors, tmp_path: Path) -> None:
