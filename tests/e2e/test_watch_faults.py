@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +121,7 @@ def test_one_camera_in_trouble_leaves_the_other_alone_and_comes_back(tmp_path: P
     small = film(tmp_path / "small.mp4", seconds=20)
     large = film(tmp_path / "large.mp4", seconds=20, size_wh=(256, 192))
     notes = Timed()
-    outages_s: dict[str, tuple[float, float, float]] = {}
+    outages_s: dict[str, tuple[float, float]] = {}
 
     async def run() -> Summary:
         with ExitStack() as stack, bright_server() as server:
@@ -135,11 +134,10 @@ def test_one_camera_in_trouble_leaves_the_other_alone_and_comes_back(tmp_path: P
                 async def lost_then_back(what: str, mend: Callable[[], object]) -> None:
                     since_s = time.monotonic()
                     await until(lambda: mine.stage is Stage.LOST, within_s=10)
-                    lost_s = time.monotonic()
                     mend()
                     mended_s = time.monotonic()
                     await until(lambda: notes.good(names[0], after_s=mended_s), within_s=20)
-                    outages_s[what] = (lost_s - since_s, mended_s, time.monotonic() - mended_s)
+                    outages_s[what] = (since_s, time.monotonic())
 
                 await until(lambda: notes.good(names[0]), within_s=20)
                 os.kill(bad.process.pid, signal.SIGSTOP)
@@ -167,12 +165,13 @@ def test_one_camera_in_trouble_leaves_the_other_alone_and_comes_back(tmp_path: P
             return summary
 
     summary = asyncio.run(run())
-    print(outages_s)
     bad, good = summary.sources
     assert summary.unaccounted == 0 and bad.size_wh == (256, 192) and bad.connections >= 3
     assert good.connections == 1 and set(good.unknown) <= {Cause.CANCELLED}
-    came = notes.good(good.name)
-    assert max(later - before for before, later in pairwise(came)) < 3.5
+    for what, (since_s, back_s) in outages_s.items():
+        # A window is due every two seconds; one may fall to the edge, one to a busy machine.
+        judged = sum(since_s < came_s < back_s for came_s in notes.good(good.name))
+        assert judged >= max(1, (back_s - since_s) / 2 - 2), (what, judged, back_s - since_s)
 
 
 async def _after_start(break_it: Callable[[Watch], Awaitable[None]], watch: Watch) -> None:
