@@ -26,11 +26,24 @@ class Session:
 
 
 def start(
-    connection: Connection, *, source: str, epoch_s: float | None, model: str, task: str, contract: str
+    connection: Connection,
+    *,
+    source: str,
+    session_id: str = "",
+    epoch_s: float | None = None,
+    model: str = "",
+    task: str = "",
+    contract: str = "",
 ) -> Session:
     """Writes that a watch began."""
     session = Session(
-        id=new_id(), source=source, epoch_s=epoch_s, model=model, task=task, contract=contract, started_utc=utc_now()
+        id=session_id or new_id(),
+        source=source,
+        epoch_s=epoch_s,
+        model=model,
+        task=task,
+        contract=contract,
+        started_utc=utc_now(),
     )
     values = {field: getattr(session, field) for field in Session.__slots__}
     connection.execute(sessions.insert().values(values))

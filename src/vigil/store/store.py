@@ -22,6 +22,7 @@ from vigil.events.event import Event
 from vigil.events.judged import Judged
 from vigil.events.mark import Mark, MarkWord
 from vigil.store import event_table, mark_table, media_table, session_table, verdict_table
+from vigil.store.claims import Claims
 from vigil.store.database import WRITES, make_engine, parse_url, shown, sqlite_path, told, use_write_ahead_log
 from vigil.store.filter import EventFilter
 from vigil.store.media import MediaFile, MediaKind, Write, place, remove, write_whole
@@ -42,6 +43,7 @@ class Store:
         self.folder = folder
         self.engine = engine
         self._current: dict[str, str] = {}
+        self._claims = Claims(folder)
 
     @classmethod
     def open(cls, url: str | Path, *, folder: Path | None = None, create: bool = True) -> Self:
@@ -99,41 +101,65 @@ class Store:
         with told(action, self.name), engine.begin() as connection:
             yield connection
 
+    def claim(self, source: str) -> bool:
+        """Whether nobody else watches this source into this store; from now until `end_session` nobody else can."""
+        with told("claiming a source", self.name):
+            return self._claims.take(source)
+
     def start_session(
-        self, *, source: str, epoch_s: float | None = None, model: str = "", task: str = "", contract: str = ""
+        self,
+        *,
+        source: str,
+        session_id: str = "",
+        epoch_s: float | None = None,
+        model: str = "",
+        task: str = "",
+        contract: str = "",
     ) -> Session:
         """Writes that a watch of a source begins; verdicts and events of the source belong to it from now on."""
         with self.writing("starting a watch") as connection:
             session = session_table.start(
-                connection, source=source, epoch_s=epoch_s, model=model, task=task, contract=contract
+                connection,
+                source=source,
+                session_id=session_id,
+                epoch_s=epoch_s,
+                model=model,
+                task=task,
+                contract=contract,
             )
         self._current[source] = session.id
         return session
 
     def end_session(self, source: str, *, because: str) -> None:
-        """Writes that the watch of a source ended."""
+        """Writes that the watch of a source ended, and gives up the claim to it."""
+        self._claims.release(source)
         if source in self._current:
             with self.writing("ending a watch") as connection:
                 session_table.end(connection, self._current[source], because=because)
 
-    def add_verdicts(self, judged: Sequence[Judged]) -> None:
-        """Writes verdicts to the log, each to its source's session; one that is there already is updated."""
+    def add_verdicts(self, judged: Sequence[Judged], *, sessions: Sequence[str] = ()) -> None:
+        """Writes verdicts to the log; one that is there already is updated.
+
+        Each belongs to its source's session, unless `sessions` names one for each of them.
+        """
         if not judged:
             return
         started: dict[str, str] = {}
         with self.writing("writing verdicts") as connection:
-            for source in {each.source for each in judged} - self._current.keys():
-                started[source] = session_table.start(
-                    connection, source=source, epoch_s=None, model="", task="", contract=""
-                ).id
-            current = self._current | started
-            verdict_table.add(connection, [(current[each.source], each) for each in judged])
+            if not sessions:
+                for source in {each.source for each in judged} - self._current.keys():
+                    started[source] = session_table.start(connection, source=source).id
+                sessions = [(self._current | started)[each.source] for each in judged]
+            verdict_table.add(connection, list(zip(sessions, judged, strict=True)))
         self._current |= started
 
-    def save_event(self, event: Event) -> None:
-        """Writes an event; it is on disk when this returns. Saving it again updates it."""
+    def save_event(self, event: Event, *, session: str = "") -> None:
+        """Writes an event, of its source's session unless one is named; it is on disk when this returns.
+
+        Saving it again updates it.
+        """
         with self.writing(f"saving event {event.id}") as connection:
-            event_table.save(connection, event, session=self._current.get(event.source))
+            event_table.save(connection, event, session=session or self._current.get(event.source))
 
     def open_events(self, source: str | None = None) -> list[Event]:
         """The events that go on, or that a watcher which was killed left open."""

@@ -1,6 +1,8 @@
 """What is kept to show of an event: a snapshot at once, a clip when it is over, the judged frames if wanted.
 
-All of it is made beside the watch, by threads. What cannot be made is a warning, never the end of a watch.
+The clip of a live source is cut as soon as its longest length is over, as the source's last seconds are all that is
+held; pictures are kept until the event is closed. All of it is made beside the watch, by threads. What cannot be made
+is a warning, never the end of a watch.
 """
 
 import asyncio
@@ -8,6 +10,7 @@ import logging
 import math
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +28,17 @@ LAST_S = 30.0
 """How long the end of a watch waits for clips that are being written."""
 
 
+@dataclass(slots=True)
+class Exhibit:
+    """What is being kept of one event: its latest state, the judged picture of its peak, and what was made so far."""
+
+    event: Event
+    peak_jpeg: bytes | None
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    shown_s: float | None = None
+    kept: set[int] = field(default_factory=set)
+
+
 class Evidence:
     """Collects the pictures of events into the store."""
 
@@ -33,10 +47,9 @@ class Evidence:
         self._settings = settings
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="evidence")
         self._under_way: set[asyncio.Task[None]] = set()
-        self._latest: dict[str, Event] = {}
-        self._over: dict[str, asyncio.Event] = {}
-        self._kept: dict[str, set[int]] = {}
+        self._exhibits: dict[str, Exhibit] = {}
         self._hurry = asyncio.Event()
+        self._last_s = LAST_S
 
     def collect(self, source: WatchedSource, change: Change) -> None:
         """Takes note of a change of an event, and starts what there is to make of it."""
@@ -44,49 +57,54 @@ class Evidence:
             return
         event = change.event
         if change.kind == "opened":
-            self._over[event.id] = asyncio.Event()
-            self._begin(self._show(source, event.id))
-        if event.id not in self._over:
+            self._exhibits[event.id] = Exhibit(event, _judged_picture(source, event))
+            self._begin(self._show(source, self._exhibits[event.id]))
+        exhibit = self._exhibits.get(event.id)
+        if exhibit is None:
             return
-        self._latest[event.id] = event
+        if event.peak_s != exhibit.event.peak_s:
+            exhibit.peak_jpeg = _judged_picture(source, event)
+        exhibit.event = event
         if self._settings.keep_frames:
-            self._begin(self._keep_frames(source, event))
+            self._begin(self._keep_frames(source, exhibit))
         if change.kind == "closed":
-            self._over[event.id].set()
+            del self._exhibits[event.id]
+            exhibit.over.set()
 
     async def close(self) -> None:
         """Finishes what is under way, without waiting for pictures that are still to come."""
         self._hurry.set()
         if self._under_way:
-            await asyncio.wait(self._under_way, timeout=LAST_S)
+            await asyncio.wait(self._under_way, timeout=self._last_s)
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def give_up(self) -> None:
+        """Has `close` wait for nothing: the watch is to end at once."""
+        self._last_s = 0.0
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def _show(self, source: WatchedSource, event_id: str) -> None:
-        """The snapshot now, so that an alarm has a picture; the clip, and the picture of the peak, at the end."""
-        first = self._latest[event_id]
-        await self._snapshot(source, first)
-        await self._until_over(source, event_id)
-        last = self._latest.pop(event_id)
-        if last.peak_s != first.peak_s:
-            await self._snapshot(source, last)
+    async def _show(self, source: WatchedSource, exhibit: Exhibit) -> None:
+        """The snapshot now, so that an alarm has a picture; clip and picture of the peak when they are there."""
+        await self._snapshot(source, exhibit)
+        await self._until_held(source, exhibit)
+        await self._snapshot(source, exhibit)
         if self._settings.clips.most_s:
-            await self._clip(source, last)
-        self._over.pop(event_id, None)
-        self._kept.pop(event_id, None)
+            await self._clip(source, exhibit.event)
+        await self._wait_for(exhibit.over, until_s=math.inf, source=source)
+        await self._snapshot(source, exhibit)
 
-    async def _until_over(self, source: WatchedSource, event_id: str) -> None:
+    async def _until_held(self, source: WatchedSource, exhibit: Exhibit) -> None:
         """Until the event is closed or, on live sources, as long as their last seconds are still held."""
         clips = self._settings.clips
-        longest_s = self._latest[event_id].onset_s - clips.before_s + clips.most_s
+        longest_s = exhibit.event.onset_s - clips.before_s + clips.most_s
         enough_s = longest_s if source.state.live else math.inf
-        await self._wait_for(self._over[event_id], until_s=enough_s, source=source)
+        await self._wait_for(exhibit.over, until_s=enough_s, source=source)
         if source.state.live:
-            await self._wait_for(asyncio.Event(), until_s=self._clip_ends_s(self._latest[event_id]), source=source)
+            await self._wait_for(asyncio.Event(), until_s=self._clip_ends_s(exhibit.event), source=source)
 
     async def _wait_for(self, happened: asyncio.Event, *, until_s: float, source: WatchedSource) -> None:
         waits = [asyncio.create_task(event.wait()) for event in (happened, self._hurry)]
@@ -105,31 +123,33 @@ class Evidence:
         to_s = self._clip_ends_s(event)
         await self._keep(event, "clips", ".mp4", lambda path: source.feed.footage.clip(path, from_s=from_s, to_s=to_s))
 
-    async def _snapshot(self, source: WatchedSource, event: Event) -> None:
-        """At full size, or where the source cannot give it, the frame that was judged."""
-        judged = _judged_picture(source, event)
+    async def _snapshot(self, source: WatchedSource, exhibit: Exhibit) -> None:
+        """The peak at full size, or where the source cannot give it any more, the frame that was judged."""
+        at_s, judged = exhibit.event.peak_s, exhibit.peak_jpeg
+        if at_s == exhibit.shown_s:
+            return
+        exhibit.shown_s = at_s
 
         def write(path: Path) -> None:
             try:
-                source.feed.footage.snapshot(path, at_s=event.peak_s)
+                source.feed.footage.snapshot(path, at_s=at_s)
             except VigilError:
                 if judged is None:
                     raise
                 path.write_bytes(judged)
 
-        await self._keep(event, "snapshots", ".jpg", write)
+        await self._keep(exhibit.event, "snapshots", ".jpg", write)
 
     async def _keep(self, event: Event, kind: MediaKind, name: str, write: Callable[[Path], None]) -> None:
         store = self._store
         if store is not None:
             await self._in_thread(event, kind, lambda: store.keep(event.id, kind, name, write))
 
-    async def _keep_frames(self, source: WatchedSource, event: Event) -> None:
-        store = self._store
-        kept = self._kept.setdefault(event.id, set())
-        members = {evidence.window for evidence in event.windows} - kept
+    async def _keep_frames(self, source: WatchedSource, exhibit: Exhibit) -> None:
+        store, event = self._store, exhibit.event
+        members = {evidence.window for evidence in event.windows} - exhibit.kept
         windows = [window for window in source.recent if window.index in members]
-        kept |= {window.index for window in windows}
+        exhibit.kept |= {window.index for window in windows}
         if store is not None:
             for window in windows:
                 await self._in_thread(event, "frames", partial(store.keep_frames, event.id, window.index, window.jpegs))

@@ -7,6 +7,8 @@ a camera wait: the oldest window gives way, and is handed back as dropped, in it
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from vigil.windows import Window
@@ -22,10 +24,15 @@ class Entry:
 
 
 class Lane:
-    """Windows of one source, in order; `put` and `end` are called in the reader's thread, the rest in the loop."""
+    """Windows of one source, in order; `put` and `end` are called in the reader's thread, the rest in the loop.
 
-    def __init__(self, *, size: int, live: bool) -> None:
+    `on_cut` is called in the loop for every window that is taken up.
+    """
+
+    def __init__(self, *, size: int, live: bool, on_cut: Callable[[], None] = lambda: None) -> None:
+        self.is_closed = False
         self._live = live
+        self._on_cut = on_cut
         self._size = size
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Entry] = deque()
@@ -41,11 +48,18 @@ class Lane:
         """Adds a window; waits for space in a file's lane."""
         if not self._live:
             self._space.acquire()
-        self._loop.call_soon_threadsafe(self._append, Entry(window, still))
+        self._soon(self._append, Entry(window, still))
 
     def end(self) -> None:
         """Says that no window will follow."""
-        self._loop.call_soon_threadsafe(self._end)
+        self._soon(self._end)
+
+    def close(self) -> None:
+        """Takes up no more windows, whatever the reader still does; those that wait can be taken."""
+        self.is_closed = True
+        self._end()
+        # The reader may be waiting for space.
+        self._space.release()
 
     async def ready(self) -> bool:
         """Waits until a window is there; False when there will be none."""
@@ -64,7 +78,15 @@ class Lane:
             self._something.clear()
         return entry
 
+    def _soon(self, act: Callable[..., None], *words: Entry) -> None:
+        # A reader that hangs may come back when the watch, and its loop, are over.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(act, *words)
+
     def _append(self, entry: Entry) -> None:
+        if self.is_closed:
+            return
+        self._on_cut()
         self._waiting.append(entry)
         if self._live and len(self._waiting) > self._size:
             oldest = self._waiting.popleft()

@@ -4,6 +4,7 @@ Everything is counted by source name, which never holds a password.
 """
 
 import time
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
@@ -28,6 +29,9 @@ class Metrics(Observer):
         self._windows = Counter("vigil_windows", "Windows by outcome and cause", kinds, registry=own)
         self._events = Counter("vigil_events", "Events opened", source, registry=own)
         self._tokens = Counter("vigil_tokens", "Tokens read and written by the endpoint", source, registry=own)
+        self._wordless = Gauge(
+            "vigil_words_skipped", "Alarms that were not put into words, too many waited", source, registry=own
+        )
         self._connections = Gauge("vigil_connections", "Times a source was connected", source, registry=own)
         self._connected = Gauge("vigil_connected", "1 while a source gives pictures", source, registry=own)
         self._p_alarm = Gauge("vigil_p_alarm", "The last probability of alarm", source, registry=own)
@@ -40,9 +44,11 @@ class Metrics(Observer):
         self._breaker = Gauge("vigil_breaker", "0 closed, 1 probing, 2 open", registry=own)
         self._losses = Gauge("vigil_store_losses", "Verdicts and events that could not be stored", registry=own)
         self._waiting = Gauge("vigil_store_waiting", "Events that wait for the store", registry=own)
+        self._states: Callable[[], Mapping[str, SourceState]] = dict
 
     def follow(self, watch: Watch) -> None:
         """Reads the breaker and the store whenever the metrics are asked for."""
+        self._states = lambda: watch.states
         self._breaker.set_function(lambda: BREAKER[watch.breaker.state])
         if (keeper := watch.keeper) is not None:
             self._losses.set_function(lambda: keeper.losses)
@@ -64,13 +70,18 @@ class Metrics(Observer):
     def judged(self, judged: Judged) -> None:
         verdict = judged.verdict
         self._windows.labels(judged.source, verdict.outcome, verdict.cause or "").inc()
-        self._tokens.labels(judged.source).inc(verdict.tokens)
         if verdict.cause is None and judged.captured_s is not None:
             self._lag.labels(judged.source).observe(time.time() - judged.captured_s)
         if verdict.cause is None:
             self._latency.labels(judged.source).observe(verdict.latency_ms / 1000.0)
         if verdict.p_alarm is not None:
             self._p_alarm.labels(judged.source).set(verdict.p_alarm)
+
+    def told(self, judged: Judged) -> None:
+        # Only now are the tokens of the words among them.
+        self._tokens.labels(judged.source).inc(judged.verdict.tokens)
+        if (state := self._states().get(judged.source)) is not None:
+            self._wordless.labels(judged.source).set(state.words_skipped)
 
     def changed(self, change: Change) -> None:
         if change.kind == "opened":

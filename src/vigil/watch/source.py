@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from vigil.errors import SourceError
 from vigil.events.change import Change
@@ -57,6 +58,7 @@ class WatchedSource:
         self.recent: deque[Window] = deque(maxlen=tracker.rules.n + UNKNOWN_BETWEEN)
         self.error: SourceError | None = None
         self.ends_because = "the source ended"
+        self.changing = asyncio.Lock()
         self._cutter = cutter
         self._gate = gate
         self._audience = audience
@@ -116,6 +118,8 @@ class WatchedSource:
     def _follow(self) -> None:
         self._now(Stage.CONNECTING if self.feed.is_live else Stage.WATCHING)
         for signal in self.feed.signals():
+            if self.lane.is_closed:
+                return
             if isinstance(signal, Frame):
                 self.state.saw(signal.time_s)
                 self._audience.seen(self.name, signal)
@@ -137,7 +141,6 @@ class WatchedSource:
 
     def _pass_on(self, windows: Iterable[Window]) -> None:
         for window in windows:
-            self.state.cut += 1
             self.lane.put(window, still=self._gate.is_still(window))
 
     def _fail(self, error: SourceError) -> None:
@@ -149,7 +152,9 @@ class WatchedSource:
         paused = self.ends_because == PAUSED
         self.state.stage = Stage.PAUSED if paused else stage
         self.state.detail = "" if paused else detail
-        self._loop.call_soon_threadsafe(self._audience.state, self.state)
+        # A reader that hangs may come back when the watch, and its loop, are over.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._audience.state, self.state)
 
 
 def watched_source(
@@ -188,7 +193,9 @@ def watched_source(
     return WatchedSource(
         feed,
         state,
-        lane=Lane(size=settings.queue_windows if state.live else settings.in_flight, live=state.live),
+        lane=Lane(
+            size=settings.queue_windows if state.live else settings.in_flight, live=state.live, on_cut=state.count_cut
+        ),
         cutter=Cutter(judge.sampling),
         tracker=tracker,
         gate=MotionGate(settings.motion_gate),

@@ -91,6 +91,10 @@ class SourceState:
         self.position_s = time_s
         self._arrivals.append(time.monotonic())
 
+    def count_cut(self) -> None:
+        """Counts a window that was cut."""
+        self.cut += 1
+
     def count(self, judged: Judged) -> None:
         """Counts a window's outcome."""
         verdict = judged.verdict

@@ -10,7 +10,7 @@ source is paused or removed meanwhile.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -34,7 +34,7 @@ from vigil.watch.post import Post, Posts
 from vigil.watch.settings import WatchSettings
 from vigil.watch.source import Opener, WatchedSource, watched_source
 from vigil.watch.state import SourceState, Stage, Summary
-from vigil.watch.words import Words, text_of
+from vigil.watch.words import Words, answer_of
 from vigil.windows import Window
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ GRACE_S = 5.0
 """How long a stopped watch waits for the answers that are under way."""
 
 Asked: TypeAlias = "asyncio.Queue[tuple[Window, asyncio.Task[Verdict]] | None]"
-Settled: TypeAlias = "asyncio.Queue[tuple[Judged, asyncio.Task[str | None] | None] | None]"
+Settled: TypeAlias = "asyncio.Queue[tuple[Judged, asyncio.Task[Verdict] | None] | None]"
 
 
 class Watch:
@@ -115,8 +115,12 @@ class Watch:
         return Summary(states, store_losses=0 if self.keeper is None else self.keeper.losses)
 
     def stop(self) -> None:
-        """Ends the watch in order: reading stops, what is under way is finished or marked, all is written."""
+        """Ends the watch in order: reading stops, what is under way is finished or marked, all is written.
+
+        A second call ends it at once: what is under way is marked, clips that are being cut are left.
+        """
         if self._stopped.is_set():
+            self._evidence.give_up()
             self._abort()
             return
         self._stopped.set()
@@ -217,10 +221,9 @@ class Watch:
             judged = await self._outcome(source, window, answer)
             source.settle(window, judged)
             self.audience.judged(judged)
-            changes = source.tracker.push(judged)
-            await self._announce(source, changes)
+            changes = await self._change(source, partial(source.tracker.push, judged))
             await settled.put((judged, await self._words.begin(window, judged, changes, source.state)))
-        await self._announce(source, source.tracker.finish(source.ends_because))
+        await self._change(source, partial(source.tracker.finish, source.ends_because))
         await settled.put(None)
 
     async def _outcome(self, source: WatchedSource, window: Window, answer: "asyncio.Task[Verdict]") -> Judged:
@@ -238,30 +241,42 @@ class Watch:
         """Adds the words to the verdicts as they come, still in order, and hands them on."""
         while (next_settled := await settled.get()) is not None:
             judged, words = next_settled
-            text = await text_of(words)
-            if text:
-                judged = replace(judged, verdict=replace(judged.verdict, text=text))
-                await self._announce(source, source.tracker.describe(judged.window, text))
+            said = await answer_of(words)
+            if said is not None:
+                source.state.tokens += said.tokens
+                judged = replace(judged, verdict=_with_words(judged.verdict, said))
+            if said is not None and said.text:
+                await self._change(source, partial(source.tracker.describe, judged.window, said.text))
             if self.keeper is not None:
                 self.keeper.verdict(judged)
             self.audience.told(judged)
         if source.error is not None:
             self._tell_unreadable(source)
 
-    async def _announce(self, source: WatchedSource, changes: Sequence[Change]) -> None:
-        """Stores each change, then tells of it: an alarm that was heard is an alarm that is on disk."""
-        for change in changes:
-            if self.keeper is not None and not await self.keeper.event(change.event):
-                log.error("event %s of %s is announced but not stored yet", change.event.id, source.name)
-            source.note(change)
-            self._evidence.collect(source, change)
-            self.audience.changed(change)
+    async def _change(self, source: WatchedSource, act: Callable[[], Sequence[Change]]) -> Sequence[Change]:
+        """Has the tracker act, and tells of what changed before it acts again: a later state never comes first."""
+        async with source.changing:
+            changes = act()
+            for change in changes:
+                await self._announce(source, change)
+        return changes
+
+    async def _announce(self, source: WatchedSource, change: Change) -> None:
+        """Stores a change, then tells of it: an alarm that was heard is an alarm that is on disk."""
+        if self.keeper is not None and change.kind == "grew":
+            self.keeper.event_soon(change.event)
+        elif self.keeper is not None and not await self.keeper.event(change.event):
+            log.error("event %s of %s is announced but not stored yet", change.event.id, source.name)
+        source.note(change)
+        self._evidence.collect(source, change)
+        self.audience.changed(change)
 
     def _tell_unreadable(self, source: WatchedSource) -> None:
         verdict = Verdict.unknown(Cause.UNREADABLE, detail=str(source.error))
         judged = Judged(source=source.name, window=source.state.cut, verdict=verdict)
         source.state.cut += 1
         source.state.count(judged)
+        self.audience.judged(judged)
         if self.keeper is not None:
             self.keeper.verdict(judged)
         self.audience.told(judged)
@@ -278,7 +293,7 @@ class Watch:
             await asyncio.sleep(1.0)
             for source in self._posts.sources:
                 if source.state.live and source.state.stage is Stage.LOST:
-                    await self._announce(source, source.tracker.tick(source.now_s))
+                    await self._change(source, partial(source.tracker.tick, source.now_s))
 
     async def _until_stopped(self) -> None:
         await self._stopped.wait()
@@ -288,6 +303,13 @@ class Watch:
         return share * self.judge.sampling.stride / self.judge.sampling.fps
 
     def _abort(self) -> None:
+        """Waits for nobody any more: not for answers, nor for readers that hang in a camera."""
         self._words.give_up()
+        for source in self._posts.sources:
+            source.lane.close()
         for answer in self._answers:
             answer.cancel()
+
+
+def _with_words(verdict: Verdict, said: Verdict) -> Verdict:
+    return replace(verdict, text=said.text or verdict.text, tokens=verdict.tokens + said.tokens)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from vigil.events.change import Change
 from vigil.events.judged import Judged
 from vigil.judge.breaker import Asks
-from vigil.verdict import Outcome
+from vigil.verdict import Outcome, Verdict
 from vigil.watch.settings import WatchSettings
 from vigil.watch.state import SourceState
 from vigil.windows import Window
@@ -26,12 +26,12 @@ class Words:
         self._judge = judge
         self._settings = settings
         self._room = asyncio.Semaphore(settings.words_in_flight)
-        self._asked: set[asyncio.Task[str | None]] = set()
+        self._asked: set[asyncio.Task[Verdict]] = set()
         self._given_up = False
 
     async def begin(
         self, window: Window, judged: Judged, changes: Sequence[Change], state: SourceState
-    ) -> asyncio.Task[str | None] | None:
+    ) -> asyncio.Task[Verdict] | None:
         """Starts to ask for a window's words, if it is to have any. Files wait for their turn, live sources do not."""
         if not self._wanted(judged, changes):
             return None
@@ -40,6 +40,8 @@ class Words:
                 state.words_skipped += 1
                 return None
             await asyncio.wait(self._asked, return_when=asyncio.FIRST_COMPLETED)
+        if self._given_up:
+            return None
         asking = asyncio.create_task(self._ask(window))
         self._asked.add(asking)
         asking.add_done_callback(self._asked.discard)
@@ -56,20 +58,19 @@ class Words:
             return False
         return self._settings.words == "alarms" or any(change.kind in {"opened", "raised"} for change in changes)
 
-    async def _ask(self, window: Window) -> str | None:
+    async def _ask(self, window: Window) -> Verdict:
         async with self._room:
-            verdict = await self._judge.describe(
+            return await self._judge.describe(
                 window.jpegs,
                 start_s=window.start_s,
                 end_s=window.end_s,
                 max_tokens=self._settings.words_tokens,
                 describe_normal=True,
             )
-        return verdict.text
 
 
-async def text_of(words: "asyncio.Task[str | None] | None") -> str | None:
-    """The words, when they are there; None where none were asked for, or none came."""
+async def answer_of(words: "asyncio.Task[Verdict] | None") -> Verdict | None:
+    """The answer with the words, when it is there; None where none was asked for, or it was given up."""
     if words is None:
         return None
     # Words are given up when the watch is being stopped; the verdict stands without them.

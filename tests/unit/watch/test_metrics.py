@@ -18,6 +18,7 @@ class Measured(Notes):
         super().__init__()
         self.state = metrics.state  # type: ignore[method-assign]
         self.judged = metrics.judged  # type: ignore[method-assign]
+        self.told = metrics.told  # type: ignore[method-assign]
         self.changed = metrics.changed  # type: ignore[method-assign]
 
 
@@ -36,13 +37,18 @@ def test_the_metrics_tell_windows_events_latency_and_the_breaker(tmp_path: Path)
 
     with bright_server() as server:
         file = film(tmp_path / "a.mp4", seconds=24, bright=[(6, 12)])
-        summary = asyncio.run(watched(server, [file], Measured(metrics), on_start=follow))
+        (tmp_path / "b.mp4").write_bytes(b"no video")
+        sources = [file, tmp_path / "b.mp4"]
+        summary = asyncio.run(watched(server, sources, Measured(metrics), on_start=follow))
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
             text = answer.read().decode()
     state = summary.sources[0]
     assert f'vigil_windows_total{{cause="",outcome="alarm",source="a.mp4"}} {float(state.alarms)}' in text
     assert 'vigil_events_total{source="a.mp4"} 1.0' in text
     assert f'vigil_verdict_seconds_count{{source="a.mp4"}} {float(state.judged)}' in text
+    assert 'vigil_windows_total{cause="unreadable",outcome="unknown",source="b.mp4"} 1.0' in text
+    assert f'vigil_tokens_total{{source="a.mp4"}} {float(state.tokens)}' in text
+    assert 'vigil_words_skipped{source="a.mp4"} 0.0' in text
     assert "vigil_breaker 0.0" in text
 
 

@@ -1,5 +1,7 @@
 import asyncio
 import inspect
+import os
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,13 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from judging import SAMPLING
+from judging import SAMPLING, TASK
 from scripted_server import Reply, Request, ScriptedServer, error, stream
-from vigil.events.event import Tier
+from vigil.events.event import Event, Tier
 from vigil.events.judged import Judged
+from vigil.judge import Endpoint, Judge
+from vigil.sources.address import find_sources
+from vigil.sources.feed import Signal
+from vigil.sources.footage import FileFootage, Footage
 from vigil.store import EventFilter, Store
 from vigil.verdict import Cause, Outcome
-from vigil.watch import Summary, Watch
+from vigil.watch import Summary, Watch, WatchSettings
 from vigil.watch.settings import Clips
 from watching import SAYS_YES, Notes, bright_server, film, look, watched
 
@@ -214,6 +220,65 @@ def test_words_that_break_off_leave_the_alarm_as_it_is(server: ScriptedServer, t
     asyncio.run(watched(server, [film(tmp_path / "a.mp4", seconds=24, bright=[(6, 12)])], notes))
     alarms = [judged.verdict for judged in notes.told_ if judged.verdict.outcome is Outcome.ALARM]
     assert notes.kinds() == ["opened", "closed"] and {verdict.text for verdict in alarms} == {"Yes, two"}
+
+
+def test_a_watch_that_is_told_twice_to_stop_waits_for_no_camera_that_hangs(server: ScriptedServer) -> None:
+    class Hanging:
+        is_live, epoch_s, problems = True, None, ()
+        footage: Footage = FileFootage(Path(os.devnull))
+
+        def signals(self) -> Iterator[Signal]:
+            released.wait(30)
+            yield from ()
+
+    def stop_twice(watch: Watch) -> None:
+        loop = asyncio.get_running_loop()
+        for after_s in (0.2, 0.3):
+            loop.call_later(after_s, watch.stop)
+
+    async def run() -> Summary:
+        async with await Judge.connect(Endpoint(url=server.url), TASK, SAMPLING, media="video") as judge:
+            address = find_sources(["rtsp://127.0.0.1:9/x"])
+            watch = Watch(address, judge=judge, settings=WatchSettings(), opener=lambda *_, **__: Hanging())
+            stop_twice(watch)
+            return await watch.run()
+
+    released, began_s = threading.Event(), time.monotonic()
+    try:
+        assert asyncio.run(run()).unaccounted == 0
+        assert time.monotonic() - began_s < 5
+    finally:
+        released.set()
+
+
+def test_the_words_of_a_short_clip_are_in_the_store(server: ScriptedServer, tmp_path: Path) -> None:
+    clip = film(tmp_path / "a.mp4", seconds=3, bright=[(0.0, 3.0)])
+    with Store.open(tmp_path / "events.db") as store:
+        save = store.save_event
+
+        def slowly(event: Event, *, session: str = "") -> None:
+            time.sleep(0.2)
+            save(event, session=session)
+
+        store.save_event = slowly  # type: ignore[method-assign]
+        notes = Notes()
+        asyncio.run(watched(server, [clip], notes, store=store))
+        [event] = store.find_events()
+    assert event.text == "Yes, two people push." and not event.is_open
+    assert notes.kinds() == ["opened", "closed"]
+
+
+def test_the_frames_of_a_long_live_event_are_kept_to_its_end(server: ScriptedServer, tmp_path: Path) -> None:
+    notes = Notes()
+    clips = Clips(before_s=0.5, after_s=0.5, most_s=2.0)
+    with Store.open(tmp_path / "events.db") as store:
+        fight = film(tmp_path / "a.mp4", seconds=8, bright=[(0.0, 8.0)])
+        live = {"realtime": True, "words": "never", "keep_frames": True, "clips": clips}
+        asyncio.run(watched(server, [fight], notes, store=store, sampling=replace(SAMPLING, fps=8.0), **live))
+        [event] = store.find_events()
+        kept = {int(file.path.name) for file in store.media(event.id) if file.kind == "frames"}
+    assert event.end_s is not None and event.end_s > 6
+    assert kept == {evidence.window for evidence in event.windows}
 
 
 def _is_unbegun(task: "asyncio.Task[object]") -> bool:

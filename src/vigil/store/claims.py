@@ -1,0 +1,43 @@
+"""Claims: which sources of a store are being watched now, and by whom.
+
+A watch that begins closes what an earlier one left open. A lock on a file tells a watch that was killed, whose lock is
+gone with it, from one that goes on.
+"""
+
+import fcntl
+import hashlib
+import os
+from pathlib import Path
+
+FOLDER = ".watched"
+
+
+class Claims:
+    """The sources that this store's user watches; locks lie in a folder beside the media."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / FOLDER
+        self._held: dict[str, int] = {}
+
+    def take(self, source: str) -> bool:
+        """Claims a source until `release`; False while somebody else watches it. Raises OSError without room.
+
+        On a file system that has no locks every claim is granted.
+        """
+        if source in self._held:
+            return True
+        self._folder.mkdir(parents=True, exist_ok=True)
+        name = hashlib.sha256(source.encode(errors="surrogateescape")).hexdigest()[:24]
+        lock = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(lock)
+            return not isinstance(error, BlockingIOError)
+        self._held[source] = lock
+        return True
+
+    def release(self, source: str) -> None:
+        """Gives a source up."""
+        if (lock := self._held.pop(source, None)) is not None:
+            os.close(lock)
