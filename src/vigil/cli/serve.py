@@ -1,5 +1,6 @@
 """`vigil serve`, which `./vllm.sh` calls: a model folder behind vLLM, as it was trained."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +9,7 @@ import typer
 from rich.console import Console
 
 from vigil.environments import environment
+from vigil.manifest import MANIFEST_NAME
 from vigil.serving import (
     RUN_FOLDER,
     Plan,
@@ -99,7 +101,13 @@ def _ready_words(plan: Plan, key: ServerKey, seconds: float) -> str:
         f"  ask       curl {url}/chat/completions -H 'Content-Type: application/json' \\",
         f'              -H "Authorization: Bearer {key.shell}" \\',
         f"""              -d '{{"model": "{models[-1]}", "messages": [{{"role": "user", "content": "hello"}}]}}'""",
-        f"  score     vigil score --data data --url {url} --model {models[-1]}",
+        f"  score     vigil score --data data --url {url} --model {models[-1]}{_calibration_words(plan)}",
         "  stop      Ctrl-C",
     ]
     return "\n".join(lines)
+
+
+def _calibration_words(plan: Plan) -> str:
+    """The folder that tells a client how the model is calibrated: a server does not."""
+    folder = plan.adapters[-1].path if plan.adapters else plan.model.path
+    return f" --model-dir {shlex.quote(str(folder))}" if (folder / MANIFEST_NAME).is_file() else ""
