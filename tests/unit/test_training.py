@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -263,10 +265,11 @@ def test_a_missing_program_says_which_environment_to_make(tmp_path: Path) -> Non
         job.run()
 
 
-def test_ctrl_c_asks_the_child_to_stop_and_waits_for_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_whoever_stops_it_the_child_is_asked_to_stop_and_waited_for(tmp_path: Path, sign: signal.Signals) -> None:
     script = "trap 'echo saved; exit 0' TERM\necho ready\nwhile :; do sleep 0.05; done"
     job = make_job(tmp_path, script)
-    timer = threading.Thread(target=_interrupt_when_ready, args=(tmp_path / "log",))
+    timer = threading.Thread(target=_interrupt_when_ready, args=(tmp_path / "log", sign))
     timer.start()
     with pytest.raises(Stopped):
         job.run()
@@ -274,8 +277,56 @@ def test_ctrl_c_asks_the_child_to_stop_and_waits_for_it(tmp_path: Path) -> None:
     assert "saved" in (tmp_path / "log").read_text()
 
 
-def _interrupt_when_ready(log: Path) -> None:
+def test_a_lost_connection_does_not_end_what_nohup_protects(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        make_job(tmp_path, f"kill -HUP {os.getpid()}; sleep 0.3; echo done").run()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (tmp_path / "log").read_text() == "done\n"
+
+
+def test_what_a_child_leaves_behind_is_ended(tmp_path: Path) -> None:
+    make_job(tmp_path, "sleep 600 & echo $!").run()
+    assert is_gone(int((tmp_path / "log").read_text()))
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, within a few seconds; one that nobody has reaped counts as ended."""
+    deadline_s = time.monotonic() + 5
+    while time.monotonic() < deadline_s:
+        status = Path(f"/proc/{pid}/stat")
+        if not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z":
+            return True
+        threading.Event().wait(0.02)
+    return False
+
+
+def test_a_trainer_that_outlives_its_command_keeps_its_folder(tmp_path: Path) -> None:
+    make_trainer(tmp_path / "env", 'echo $$ >"$(dirname "$2")/pid"; exec sleep 600')
+    data, folder = make_dataset(tmp_path / "data"), tmp_path / "out"
+    words = ["train", "tiny_lora", f"dataset_dir={data}", f"output_dir={folder}"]
+    environ = os.environ | {"VIGIL_TRAIN_PYTHON": str(tmp_path / "env/bin/python")}
+    command = subprocess.Popen([sys.executable, "-m", "vigil", *words], env=environ)
+    deadline_s = time.monotonic() + 60
+    while not (written := (folder / "pid")).exists() or not written.read_text():
+        assert time.monotonic() < deadline_s and command.poll() is None
+        time.sleep(0.05)
+    command.kill()
+    command.wait()
+    orphan = int(written.read_text())
+    try:
+        with pytest.raises(JobError, match=f"process {orphan}; `kill {orphan}` ends it"), claim(folder):
+            pass
+    finally:
+        os.kill(orphan, signal.SIGKILL)
+    assert is_gone(orphan)
+    with claim(folder):
+        pass
+
+
+def _interrupt_when_ready(log: Path, sign: signal.Signals) -> None:
     deadline_s = time.monotonic() + 20
     while time.monotonic() < deadline_s and not (log.exists() and "ready" in log.read_text()):
         threading.Event().wait(0.02)
-    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), sign)
