@@ -32,6 +32,7 @@ from vigil.serving import Server, running
 from vigil.serving.process import check_port
 from vigil.tasks import load_task
 from vigil.tiny import TASK_FILE
+from vigil.training.llamafactory import CHECKPOINT_GRACE_S, END_GRACE_S
 
 WEB_PORT = 7860
 TINY_BASE = Path(__file__).resolve().parent / "tiny" / "base"
@@ -44,6 +45,12 @@ MORE_CLIPS = 400
 
 SAMPLES = 4200
 """Windows shown in training, over all epochs: about a minute and a half on two cores."""
+
+STOPPED = 130
+"""The exit code of a command that was interrupted."""
+
+TIDY_S = CHECKPOINT_GRACE_S + 3 * END_GRACE_S
+"""As long as an interrupted command may take: a training writes a checkpoint, then ends its trainer."""
 
 CHILD_VERSIONS = {
     ".venv-train": ("llamafactory", "torch", "transformers", "peft"),
@@ -83,12 +90,12 @@ class Stages:
 
 
 class Terminated(KeyboardInterrupt):
-    """A SIGTERM, which only this process was sent."""
+    """A SIGTERM or SIGHUP, which perhaps only this process was sent."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the demo; returns its exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    _heed_signals()
     settings, setup_s = _parse(argv)
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
@@ -100,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         console.print("\ndemo: stopped; what is done is kept, and the same command goes on from there")
-        return 130
+        return STOPPED
     return 0
 
 
@@ -197,14 +204,33 @@ def _vigil(*words: str, server: Server | None = None) -> None:
         words = (*words, "--url", server.url, "--model", server.model)
         environment["VIGIL_API_KEY"] = server.key
     console.print(f"[dim]$ vigil {shlex.join(words)}[/]", soft_wrap=True)
-    done = subprocess.run([sys.executable, "-m", "vigil", *words], env=environment, check=False)
-    if done.returncode == 130:
+    code = _ended(subprocess.Popen([sys.executable, "-m", "vigil", *words], env=environment))
+    if code == STOPPED:
         raise KeyboardInterrupt
-    if done.returncode != 0:
+    if code != 0:
         raise JobError(
-            f"`vigil {words[0]}` ended with exit code {done.returncode}, see above; mend it and run the same demo "
+            f"`vigil {words[0]}` ended with exit code {code}, see above; mend it and run the same demo "
             "command again: it goes on from what is done"
         )
+
+
+def _ended(child: "subprocess.Popen[bytes]") -> int:
+    """The exit code of a command; one that is interrupted puts things in order first, and is waited for."""
+    try:
+        return child.wait()
+    except KeyboardInterrupt as stopped:
+        if isinstance(stopped, Terminated):
+            child.send_signal(signal.SIGINT)  # Ctrl-C has reached it by itself
+        _let_end(child)
+        raise
+
+
+def _let_end(child: "subprocess.Popen[bytes]") -> None:
+    deadline_s = time.monotonic() + TIDY_S
+    while child.poll() is None and time.monotonic() < deadline_s:
+        with suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+            child.wait(1.0)
+    child.kill()
 
 
 def versions() -> dict[str, str]:
@@ -298,15 +324,14 @@ def _browse(model: Path, server: Server) -> None:
     console.print(f"[dim]$ python web.py {shlex.join(words)}[/]", soft_wrap=True)
     console.print("Ctrl-C ends the pages and the server; --no-web leaves them out")
     environment = dict(os.environ) | {"VIGIL_API_KEY": server.key}
-    child = subprocess.Popen([sys.executable, "web.py", *words], env=environment)
-    try:
-        child.wait()
-    except KeyboardInterrupt as stopped:
-        # Ctrl-C has reached it too; it puts things in order before it ends.
-        if isinstance(stopped, Terminated):
-            child.send_signal(signal.SIGINT)
-        with suppress(KeyboardInterrupt):
-            child.wait()
+    with suppress(KeyboardInterrupt):
+        _ended(subprocess.Popen([sys.executable, "web.py", *words], env=environment))
+
+
+def _heed_signals() -> None:
+    signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+        signal.signal(signal.SIGHUP, _terminate)
 
 
 def _terminate(number: int, frame: object) -> NoReturn:

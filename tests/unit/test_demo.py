@@ -1,9 +1,13 @@
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from made_dataset import make_dataset
 from vigil.serving.process import free_port
 
 
@@ -21,3 +25,30 @@ def test_clips_that_nothing_can_be_learnt_from_are_refused_before_any_work(
     )
     assert (told.returncode, why in " ".join(told.stderr.split())) == (1, True)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+TRAINER = """#!/bin/sh
+trap 'sleep 1; echo saved; exit 0' TERM
+echo ready
+while :; do sleep 0.05; done
+"""
+TRAIN = "from vigil import demo; from pathlib import Path; demo._heed_signals(); demo._train(Path('data'), Path('out'))"
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stopped_demo_waits_until_its_training_has_ended_in_order(tmp_path: Path, sign: signal.Signals) -> None:
+    make_dataset(tmp_path / "data")
+    trainer, log = tmp_path / "env/bin/llamafactory-cli", tmp_path / "out/train.log"
+    trainer.parent.mkdir(parents=True)
+    trainer.write_text(TRAINER)
+    trainer.chmod(0o755)
+    environ = os.environ | {"VIGIL_TRAIN_PYTHON": str(trainer.with_name("python"))}
+    demo = subprocess.Popen([sys.executable, "-c", TRAIN], cwd=tmp_path, env=environ, start_new_session=True)
+    deadline_s = time.monotonic() + 60
+    while not log.exists() or "ready" not in log.read_text():
+        assert time.monotonic() < deadline_s and demo.poll() is None
+        time.sleep(0.05)
+    # Ctrl-C reaches the whole group; the others are sent to one process.
+    (os.killpg if sign == signal.SIGINT else os.kill)(demo.pid, sign)
+    assert demo.wait(timeout=60) != 0
+    assert "saved" in log.read_text()
