@@ -27,6 +27,7 @@ from vigil import __version__
 from vigil.cli.console import wide_console
 from vigil.dataset.clips import find_clips
 from vigil.errors import JobError, UsageError, VigilError
+from vigil.files import check_folder, problem
 from vigil.frames import Sampling
 from vigil.serving import Server, running
 from vigil.serving.process import check_port
@@ -102,9 +103,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     try:
         run(settings, setup_s=setup_s)
-    except VigilError as error:
-        console.print(f"demo: {error}", style="red", markup=False, soft_wrap=True)
-        return error.exit_code
+    except (VigilError, OSError) as error:
+        told = problem(error) if isinstance(error, OSError) else error
+        console.print(f"demo: {told}", style="red", markup=False, soft_wrap=True)
+        return getattr(error, "exit_code", JobError.exit_code)
     except KeyboardInterrupt:
         console.print("\ndemo: stopped; what is done is kept, and the same command goes on from there")
         return STOPPED
@@ -113,6 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(settings: Settings, *, setup_s: float = 0.0) -> None:
     """Walks the road once and writes `summary.json` into the output folder."""
+    check_folder(settings.out, "--out")
     for port in (settings.port, settings.port + 1, *([WEB_PORT] if settings.web else [])):
         check_port("127.0.0.1", port)
     settings.out.mkdir(parents=True, exist_ok=True)

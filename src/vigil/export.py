@@ -19,6 +19,7 @@ import yaml
 
 from vigil.environments import CHECKOUT, Environment, environment
 from vigil.errors import JobError, ManifestError, UsageError
+from vigil.files import check_folder
 from vigil.manifest import MANIFEST_NAME, Manifest, read_manifest
 from vigil.training.base import base_digest, check_base
 from vigil.training.llamafactory import Job, Stopped
@@ -180,6 +181,7 @@ def adapter_digest(adapter: Path) -> str:
 
 
 def _check_out(plan: Export, *, force: bool) -> None:
+    check_folder(plan.out, "--out")
     if plan.out.exists() and not force and any(plan.out.iterdir()):
         raise UsageError(f"{plan.out} exists; --force replaces it, --out names another folder")
     if plan.out.exists() and force and not (plan.out / "config.json").exists() and any(plan.out.iterdir()):

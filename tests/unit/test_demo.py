@@ -27,6 +27,21 @@ def test_clips_that_nothing_can_be_learnt_from_are_refused_before_any_work(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--out", "taken"), "--out taken is a file"),
+        (("--port", "70000"), "there is no port 70000"),
+        (("--port", "65535"), "there is no port 65536"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_sentence(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    (tmp_path / "taken").touch()
+    command = [sys.executable, "-m", "vigil.demo", "--no-web", *words]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told.returncode == 2 and said in told.stderr and len(told.stderr.splitlines()) == 1
+
+
 TRAINER = """#!/bin/sh
 trap 'sleep 1; echo saved; exit 0' TERM
 echo ready

@@ -105,6 +105,13 @@ def test_a_model_is_replaced_only_when_told(tmp_path: Path) -> None:
     assert plan_export(adapter, out=out, force=True).out == out
 
 
+def test_a_file_is_no_place_for_a_model(tmp_path: Path) -> None:
+    adapter = make_adapter(tmp_path / "first", make_base(tmp_path / "base"))
+    (tmp_path / "out").touch()
+    with pytest.raises(UsageError, match=r"out is a file; name a folder"):
+        plan_export(adapter, out=tmp_path / "out")
+
+
 def test_a_folder_that_holds_no_model_is_never_replaced(tmp_path: Path) -> None:
     adapter = make_adapter(tmp_path / "first", make_base(tmp_path / "base"))
     (tmp_path / "home").mkdir()

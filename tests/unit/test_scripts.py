@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,10 @@ def test_help_for_building_the_base_runs_nothing(python: Path, tmp_path: Path, w
     done = run_script(ROOT, "scripts/build_tiny_base.sh", word, PYTHON=str(python), OUT=str(tmp_path / "base"))
     assert done.returncode == 0 and "goes on from the last checkpoint" in done.stdout
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(("words", "said"), [(("--url", "foo"), "no http address"), (("--key-file", "/nope"), "/nope")])
+def test_a_question_to_no_endpoint_is_told_on_one_line(words: tuple[str, ...], said: str) -> None:
+    command = [sys.executable, str(ROOT / "tests/test_texts.py"), *words]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert told.returncode == 2 and said in told.stderr and len(told.stderr.splitlines()) == 1

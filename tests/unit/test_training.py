@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from made_dataset import make_dataset
+from vigil.cli import main
 from vigil.environments import Environment
 from vigil.errors import ConfigError, DatasetError, EnvironmentMissing, JobError, UsageError
 from vigil.training.base import base_digest, check_base
@@ -46,6 +47,44 @@ def test_unknown_keys_are_all_named_with_the_nearest_that_exist() -> None:
     message = str(caught.value)
     assert "learning_rat" in message and "'learning_rate'" in message and "'lora_rank'" in message
     assert len(caught.value.problems) == 3
+
+
+@pytest.mark.parametrize("text", ["@x", "2026-11-25", "1", "a: b", "null x", "{a"])
+def test_a_path_stays_as_it_was_written(text: str) -> None:
+    assert load_settings("tiny_lora", [f"output_dir={text}"])["output_dir"] == text
+
+
+def test_paths_in_a_config_are_text_whatever_yaml_makes_of_them(tmp_path: Path) -> None:
+    config = tmp_path / "own.yaml"
+    config.write_text('model_name_or_path: 7\ndataset: a\noutput_dir: 2026-11-25\nlearning_rate: "1e-4"\n')
+    settings = load_settings(config)
+    assert (settings["model_name_or_path"], settings["output_dir"]) == ("7", "2026-11-25")
+    assert settings["learning_rate"] == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("lora_target={a", "the value of lora_target cannot be read as YAML"),
+        ("cutoff_len=abc", "cutoff_len must be a number, not 'abc'"),
+        ("video_maxlen=null", "video_maxlen must be a number, not None"),
+        ("output_dir=[a]", "output_dir must be a path"),
+        ("model_name_or_path=7", "there is no model at 7"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_told_on_one_line(
+    capsys: pytest.CaptureFixture[str], word: str, said: str
+) -> None:
+    assert main(["train", "tiny_lora", word, "--dry-run"]) in {1, 2}
+    told = capsys.readouterr().err
+    assert said in told and len(told.splitlines()) == 1
+
+
+def test_an_output_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UsageError, match="name another"), claim(folder):
+            pass
 
 
 def test_a_config_that_reads_tokens_from_a_cache_is_refused() -> None:

@@ -78,6 +78,12 @@ def test_a_busy_port_is_told_before_anything_starts() -> None:
     check_port("127.0.0.1", port)
 
 
+@pytest.mark.parametrize("port", [-1, 0, 65_536])
+def test_a_number_that_is_no_port_is_told(port: int) -> None:
+    with pytest.raises(UsageError, match=f"there is no port {port}"):
+        check_port("127.0.0.1", port)
+
+
 def test_a_log_is_read_line_by_line(tmp_path: Path) -> None:
     follower = LogFollower(tmp_path / "log")
     (tmp_path / "log").write_text("one\ntwo\nthr")
