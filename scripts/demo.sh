@@ -3,7 +3,8 @@
 #        vLLM -> score of base and LoRA side by side, with a table and a summary.json at the end.
 # Needs: Python 3.11+ and git; 10 GiB of disk. On two cores 4 minutes, with the packages in a cache.
 # Usage: bash scripts/demo.sh [--out DIR] [--clips DIR] [--port N] [--seed N] [--keep] [--no-web]
-#        Run it again with the same --out and it goes on from what is done.
+#        Run it again with the same words and it goes on from what is done. Without --out it all goes to demo-out,
+#        with --clips DIR to demo-of-DIR, with --seed N to a folder of that seed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
