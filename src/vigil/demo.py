@@ -116,12 +116,14 @@ class Terminated(KeyboardInterrupt):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the demo; returns its exit code."""
     _heed_signals()
-    settings, setup_s = _parse(argv)
+    settings, setup_s, only_look = _parse(argv)
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
     )
     try:
-        run(settings, setup_s=setup_s)
+        look(settings)
+        if not only_look:
+            run(settings, setup_s=setup_s)
     except (VigilError, OSError) as error:
         told = problem(error) if isinstance(error, OSError) else error
         console.print(f"demo: {told}", style="red", markup=False, soft_wrap=True)
@@ -132,12 +134,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(settings: Settings, *, setup_s: float = 0.0) -> None:
-    """Walks the road once and writes `summary.json` into the output folder."""
+def look(settings: Settings) -> None:
+    """Raises UsageError or DatasetError for all that can be known to be wrong before any work."""
     check_folder(settings.out, "--out")
     refuse_other_clips(settings)
     for port in (settings.port, settings.port + 1, *([WEB_PORT] if settings.web else [])):
         check_port("127.0.0.1", port)
+    if settings.clips is None:
+        return
+    if not settings.clips.is_dir():
+        raise UsageError(f"--clips {settings.clips} is no folder; it must hold fight/ and normal/")
+    find_clips(settings.clips, load_task(TASK_FILE))
+
+
+def run(settings: Settings, *, setup_s: float = 0.0) -> None:
+    """Walks the road once and writes `summary.json` into the output folder."""
     settings.out.mkdir(parents=True, exist_ok=True)
     stages = Stages(total=8, seconds={"environments": round(setup_s, 1)})
     clips = _clips(settings, stages)
@@ -171,9 +182,6 @@ def run(settings: Settings, *, setup_s: float = 0.0) -> None:
 def _clips(settings: Settings, stages: Stages) -> Path:
     if settings.clips is not None:
         with stages.stage("clips", f"your own, from {settings.clips}, and {MORE_CLIPS} drawn ones to train with"):
-            if not settings.clips.is_dir():
-                raise UsageError(f"--clips {settings.clips} is no folder; it must hold fight/ and normal/")
-            find_clips(settings.clips, load_task(TASK_FILE))  # what cannot be learnt from is told before any work
             _draw(settings.out / "drawn", MORE_CLIPS, settings)
         return settings.clips
     folder = settings.out / "clips"
@@ -401,7 +409,7 @@ def _keep(server: Server) -> None:
         console.print("stopping")
 
 
-def _parse(argv: Sequence[str] | None) -> tuple[Settings, float]:
+def _parse(argv: Sequence[str] | None) -> tuple[Settings, float, bool]:
     parser = argparse.ArgumentParser(prog="scripts/demo.sh", description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument(
         "--out",
@@ -418,9 +426,10 @@ def _parse(argv: Sequence[str] | None) -> tuple[Settings, float]:
     parser.add_argument("--keep", action="store_true", help="leave the LoRA model served until Ctrl-C")
     parser.add_argument("--no-web", dest="web", action="store_false", help="do not open the web pages at the end")
     parser.add_argument("--setup-seconds", type=float, default=0.0, help=argparse.SUPPRESS)
+    parser.add_argument("--only-look", action="store_true", help=argparse.SUPPRESS)
     given = vars(parser.parse_args(argv))
-    setup_s = given.pop("setup_seconds")
-    return Settings(**given), setup_s
+    setup_s, only_look = given.pop("setup_seconds"), given.pop("only_look")
+    return Settings(**given), setup_s, only_look
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ def export(
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Load the merged model and compare its logits.")
     ] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look whether it can be done, merge nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a model that is there.")] = False,
 ) -> None:
     """Merges an adapter into its base, in bfloat16, and checks that the result says the same.
@@ -30,6 +31,9 @@ def export(
     Example: vigil export saves/tiny_lora --out models/tiny
     """
     plan = plan_export(adapter, out=out, base=base, force=force, check=check)
+    if dry_run:
+        typer.echo(plan.out)
+        return
     if plan.done:
         log.info("%s is %s merged already; --force merges again", plan.out, plan.adapter)
     else:
