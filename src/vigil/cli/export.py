@@ -34,10 +34,11 @@ def export(
     if dry_run:
         typer.echo(plan.out)
         return
-    if plan.done:
+    if plan.done and (plan.checked or not check):
         log.info("%s is %s merged already; --force merges again", plan.out, plan.adapter)
     else:
-        log.info("merging %s into %s", plan.adapter, plan.base)
+        did = "%s is merged into %s already, but was not checked" if plan.done else "merging %s into %s"
+        log.info(did, plan.adapter, plan.base)
         agreement = run_export(plan, check=check)
         log.info("checked: %s", agreement or "no, --no-check")
     typer.echo(plan.out)
