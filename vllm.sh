@@ -10,6 +10,9 @@ set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 vigil="$root/.venv/bin/vigil"
 if [ ! -x "$vigil" ]; then
+    case " $* " in
+        *" --help "* | *" -h "*) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"; exit 0 ;;
+    esac
     echo "vllm.sh: Vigil's environment is missing; make it with: scripts/setup.sh core serve" >&2
     exit 1
 fi

@@ -1,15 +1,20 @@
 #!/usr/bin/env bash
 # Teach the tiny base to see, from nothing, and put it into the package.
 # Needs: the training environment (bash scripts/setup.sh train). Two cores, no GPU. Time: about MINUTES.
-# Usage: bash scripts/build_tiny_base.sh            Stopped? The same command goes on from the last checkpoint.
+# Usage: bash scripts/build_tiny_base.sh [--batch N] [--learning-rate R] [--seed N] [--workers N] [--threads N]
+#        Stopped? The same command goes on from the last checkpoint; the package's base stays until it is done.
+#        In the environment: WORK (checkpoints), OUT (the package's base), MINUTES, PYTHON.
 set -euo pipefail
+case " $* " in
+    *" --help "* | *" -h "*) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"; exit 0 ;;
+esac
+cd "$(dirname "$0")/.."
 
 WORK="${WORK:-models/tiny}"
 OUT="${OUT:-src/vigil/tiny/base}"
 MINUTES="${MINUTES:-95}"
 PYTHON="${PYTHON:-.venv-train/bin/python}"
 
-cd "$(dirname "$0")/.."
 [[ -x "$PYTHON" ]] || { echo "no $PYTHON: run bash scripts/setup.sh train first" >&2; exit 2; }
 export PYTHONPATH=src HF_HUB_OFFLINE=1 OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 

@@ -3,6 +3,11 @@
 # Needs: scripts/setup.sh core
 # Usage: bash scripts/check.sh [--fix]
 set -euo pipefail
+case "$*" in
+  "" | --fix) ;;
+  --help | -h) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"; exit 0 ;;
+  *) echo "check.sh: there is only --fix, not '$*'" >&2; exit 2 ;;
+esac
 cd "$(dirname "$0")/.."
 bin=.venv/bin
 

@@ -3,14 +3,19 @@
 #        vLLM -> score of base and LoRA side by side, with a table and a summary.json at the end.
 # Needs: Python 3.11+ and git; 10 GiB of disk. On two cores 4 minutes, with the packages in a cache.
 # Usage: bash scripts/demo.sh [--out DIR] [--clips DIR] [--port N] [--seed N] [--keep] [--no-web]
-#        Run it again with the same --out and it goes on from what is done.
+#        Run it again with the same words and it goes on from what is done. Without --out it all goes to demo-out,
+#        with --clips DIR to demo-of-DIR, with --seed N to a folder of that seed.
 set -euo pipefail
-cd "$(dirname "$0")/.."
 
-started=$SECONDS
 case " $* " in
-  *" --help "* | *" -h "*) ;;
-  *) bash scripts/setup.sh all ;;
+  *" --help "* | *" -h "*) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"; exit 0 ;;
 esac
-[ -x .venv/bin/python ] || bash scripts/setup.sh core
+cd "$(dirname "$0")/.."
+started=$SECONDS
+if [ ! -x .venv-train/bin/python ] || [ ! -x .venv-serve/bin/python ]; then
+  bash scripts/setup.sh core
+  # Wrong words are told before gigabytes are fetched.
+  .venv/bin/python -m vigil.demo --only-look "$@"
+fi
+bash scripts/setup.sh all
 exec .venv/bin/python -m vigil.demo --setup-seconds "$((SECONDS - started))" "$@"

@@ -8,7 +8,6 @@
 #
 # Needs the training environment (scripts/setup.sh train) and the network. A mirror of Hugging Face: HF_ENDPOINT=URL.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 wrong() { echo "download_model.sh: $1; see --help" >&2; exit 2; }
 
@@ -22,6 +21,8 @@ while [[ $# -gt 0 ]]; do
         *) model=$1; shift ;;
     esac
 done
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+[[ $source == modelscope || $source == huggingface ]] || wrong "--from takes modelscope or huggingface, not '$source'"
 [[ $model == */* ]] || wrong "a model is named OWNER/NAME, like Qwen/Qwen3-VL-2B-Instruct, not '$model'"
 folder=${folder:-models/${model##*/}}
 env=.venv-train
@@ -31,7 +32,6 @@ env=.venv-train
 case $source in
     modelscope) fetch=("$env/bin/modelscope" download --model "$model" --local_dir "$folder") other=huggingface ;;
     huggingface) fetch=("$env/bin/hf" download "$model" --local-dir "$folder") other=modelscope ;;
-    *) wrong "--from takes modelscope or huggingface, not '$source'" ;;
 esac
 if [[ -f $folder/.complete ]]; then
     echo "$folder is there already; remove it to fetch it again" >&2

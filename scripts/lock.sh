@@ -7,6 +7,9 @@
 #
 # Needs the package index, no GPU. Commit what it wrote; scripts/setup.sh then brings the environments up to it.
 set -euo pipefail
+case " $* " in
+    *" --help "* | *" -h "*) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"; exit 0 ;;
+esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/uv.sh
 find_uv

@@ -5,8 +5,11 @@
 # Usage: bash scripts/test.sh [--fast] [pytest arguments]      --fast: the unit tests only
 #        VIGIL_TEST_WORKERS=N runs N files at a time.
 set -euo pipefail
-cd "$(dirname "$0")/.."
 
+case " $* " in
+  *" --help "* | *" -h "*) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"; exit 0 ;;
+esac
+cd "$(dirname "$0")/.."
 fast=false
 if [ "${1:-}" = "--fast" ]; then
   fast=true

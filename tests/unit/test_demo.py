@@ -1,10 +1,18 @@
+import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from made_dataset import make_dataset
+from vigil.demo import Settings, forget_stale, refuse_other_clips
+from vigil.manifest import read_manifest
 from vigil.serving.process import free_port
+from vigil.training.output import Run, write_run
 
 
 @pytest.mark.parametrize(("inside", "why"), [((), "holds no videos"), (("fight/a.mp4",), "one class only")])
@@ -20,4 +28,76 @@ def test_clips_that_nothing_can_be_learnt_from_are_refused_before_any_work(
         [sys.executable, "-m", "vigil.demo", *words], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert (told.returncode, why in " ".join(told.stderr.split())) == (1, True)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--out", "taken"), "--out taken is a file"),
+        (("--port", "70000"), "there is no port 70000"),
+        (("--port", "65535"), "there is no port 65536"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_sentence(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    (tmp_path / "taken").touch()
+    command = [sys.executable, "-m", "vigil.demo", "--no-web", *words]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told.returncode == 2 and said in told.stderr and len(told.stderr.splitlines()) == 1
+
+
+def test_other_clips_and_seeds_have_a_folder_of_their_own() -> None:
+    assert Settings().out == Path("demo-out")
+    assert Settings(clips=Path("../shared/clips")).out == Path("demo-of-clips")
+    assert Settings(clips=Path("out"), seed=5).out == Path("demo-of-out-seed-5")
+    assert Settings(named_out=Path("mine"), clips=Path("a"), seed=5).out == Path("mine")
+
+
+def test_a_folder_is_not_shared_by_two_seeds(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "made-from.json").write_text(json.dumps(Settings().made_from))
+    refuse_other_clips(Settings(named_out=tmp_path / "out"))
+    command = [sys.executable, "-m", "vigil.demo", "--no-web", "--out", "out", "--seed", "5"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told.returncode == 2
+    assert "out holds the demo of drawn clips with seed 0; name another folder with --out" in told.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["made-from.json"]
+
+
+def test_what_was_made_from_another_dataset_is_thrown_away(tmp_path: Path) -> None:
+    data, adapter = make_dataset(tmp_path / "data"), tmp_path / "adapter"
+    digest = read_manifest(data).data_digest
+    write_run(adapter, Run(settings={}, data_digest=digest, base_digest="b"))
+    (tmp_path / "model").mkdir()
+    forget_stale(data, tmp_path)
+    assert adapter.exists() and (tmp_path / "model").exists()
+    write_run(adapter, Run(settings={}, data_digest="of fewer clips", base_digest="b"))
+    forget_stale(data, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+
+
+TRAINER = """#!/bin/sh
+trap 'sleep 1; echo saved; exit 0' TERM
+echo ready
+while :; do sleep 0.05; done
+"""
+TRAIN = "from vigil import demo; from pathlib import Path; demo._heed_signals(); demo._train(Path('data'), Path('out'))"
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stopped_demo_waits_until_its_training_has_ended_in_order(tmp_path: Path, sign: signal.Signals) -> None:
+    make_dataset(tmp_path / "data")
+    trainer, log = tmp_path / "env/bin/llamafactory-cli", tmp_path / "out/train.log"
+    trainer.parent.mkdir(parents=True)
+    trainer.write_text(TRAINER)
+    trainer.chmod(0o755)
+    environ = os.environ | {"VIGIL_TRAIN_PYTHON": str(trainer.with_name("python"))}
+    demo = subprocess.Popen([sys.executable, "-c", TRAIN], cwd=tmp_path, env=environ, start_new_session=True)
+    deadline_s = time.monotonic() + 60
+    while not log.exists() or "ready" not in log.read_text():
+        assert time.monotonic() < deadline_s and demo.poll() is None
+        time.sleep(0.05)
+    # Ctrl-C reaches the whole group; the others are sent to one process.
+    (os.killpg if sign == signal.SIGINT else os.kill)(demo.pid, sign)
+    assert demo.wait(timeout=60) != 0
+    assert "saved" in log.read_text()

@@ -2,14 +2,16 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from made_dataset import SAMPLING
+from vigil.cli import main
 from vigil.errors import EnvironmentMissing, JobError, ManifestError, UsageError
 from vigil.export import adapter_digest, newest_adapter, plan_export
-from vigil.manifest import Contract, Manifest, read_manifest
+from vigil.manifest import Calibration, Contract, Manifest, read_manifest
 from vigil.tasks import load_task
 from vigil.training.base import base_digest
 
@@ -105,6 +107,13 @@ def test_a_model_is_replaced_only_when_told(tmp_path: Path) -> None:
     assert plan_export(adapter, out=out, force=True).out == out
 
 
+def test_a_file_is_no_place_for_a_model(tmp_path: Path) -> None:
+    adapter = make_adapter(tmp_path / "first", make_base(tmp_path / "base"))
+    (tmp_path / "out").touch()
+    with pytest.raises(UsageError, match=r"out is a file; name a folder"):
+        plan_export(adapter, out=tmp_path / "out")
+
+
 def test_a_folder_that_holds_no_model_is_never_replaced(tmp_path: Path) -> None:
     adapter = make_adapter(tmp_path / "first", make_base(tmp_path / "base"))
     (tmp_path / "home").mkdir()
@@ -118,9 +127,34 @@ def test_the_same_adapter_is_not_merged_twice(tmp_path: Path) -> None:
     adapter = make_adapter(tmp_path / "first", base)
     out = make_base(tmp_path / "out")
     manifest = read_manifest(adapter)
-    manifest.training["merged"] = {"adapter_digest": adapter_digest(adapter)}
+    manifest.training["merged"] = {"adapter_digest": adapter_digest(adapter), "checked": True}
     manifest.write(out)
     assert plan_export(adapter, out=out).done
     (adapter / "adapter_model.safetensors").write_bytes(b"trained again")
     with pytest.raises(UsageError, match="--force"):
         plan_export(adapter, out=out)
+
+
+CHECK = {"tolerance": 0.08, "rounding": 0.02, "adapter_effect": 3.0, "kl": 0.0, "same_top_token": True}
+CHECK |= {"p_alarm_adapter": 0.5, "p_alarm_merged": 0.5}
+
+
+@pytest.mark.parametrize(("difference", "code"), [(0.01, 0), (0.5, 1)])
+def test_what_was_merged_unchecked_is_checked_when_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, difference: float, code: int
+) -> None:
+    adapter = make_adapter(tmp_path / "first", make_base(tmp_path / "base"))
+    out = make_base(tmp_path / "out")
+    manifest = read_manifest(adapter)
+    manifest.training["merged"] = {"adapter_digest": adapter_digest(adapter), "checked": False}
+    replace(manifest, calibration=Calibration(temperature=2.0, bias=0.5)).write(out)
+    python = tmp_path / "env" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\necho '{json.dumps(CHECK | {'max_logit_difference': difference})}'\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("VIGIL_TRAIN_PYTHON", str(python))
+    assert main(["export", str(adapter), "--out", str(out), "--no-check"]) == 0
+    assert not plan_export(adapter, out=out).checked
+    assert main(["export", str(adapter), "--out", str(out)]) == code
+    assert plan_export(adapter, out=out).checked == (code == 0)
+    assert read_manifest(out).calibration == Calibration(temperature=2.0, bias=0.5)

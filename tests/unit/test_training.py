@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from made_dataset import make_dataset
+from vigil.cli import main
 from vigil.environments import Environment
 from vigil.errors import ConfigError, DatasetError, EnvironmentMissing, JobError, UsageError
 from vigil.training.base import base_digest, check_base
@@ -44,6 +47,44 @@ def test_unknown_keys_are_all_named_with_the_nearest_that_exist() -> None:
     message = str(caught.value)
     assert "learning_rat" in message and "'learning_rate'" in message and "'lora_rank'" in message
     assert len(caught.value.problems) == 3
+
+
+@pytest.mark.parametrize("text", ["@x", "2026-11-25", "1", "a: b", "null x", "{a"])
+def test_a_path_stays_as_it_was_written(text: str) -> None:
+    assert load_settings("tiny_lora", [f"output_dir={text}"])["output_dir"] == text
+
+
+def test_paths_in_a_config_are_text_whatever_yaml_makes_of_them(tmp_path: Path) -> None:
+    config = tmp_path / "own.yaml"
+    config.write_text('model_name_or_path: 7\ndataset: a\noutput_dir: 2026-11-25\nlearning_rate: "1e-4"\n')
+    settings = load_settings(config)
+    assert (settings["model_name_or_path"], settings["output_dir"]) == ("7", "2026-11-25")
+    assert settings["learning_rate"] == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("lora_target={a", "the value of lora_target cannot be read as YAML"),
+        ("cutoff_len=abc", "cutoff_len must be a number, not 'abc'"),
+        ("video_maxlen=null", "video_maxlen must be a number, not None"),
+        ("output_dir=[a]", "output_dir must be a path"),
+        ("model_name_or_path=7", "there is no model at 7"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_told_on_one_line(
+    capsys: pytest.CaptureFixture[str], word: str, said: str
+) -> None:
+    assert main(["train", "tiny_lora", word, "--dry-run"]) in {1, 2}
+    told = capsys.readouterr().err
+    assert said in told and len(told.splitlines()) == 1
+
+
+def test_an_output_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UsageError, match="name another"), claim(folder):
+            pass
 
 
 def test_a_config_that_reads_tokens_from_a_cache_is_refused() -> None:
@@ -263,10 +304,11 @@ def test_a_missing_program_says_which_environment_to_make(tmp_path: Path) -> Non
         job.run()
 
 
-def test_ctrl_c_asks_the_child_to_stop_and_waits_for_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_whoever_stops_it_the_child_is_asked_to_stop_and_waited_for(tmp_path: Path, sign: signal.Signals) -> None:
     script = "trap 'echo saved; exit 0' TERM\necho ready\nwhile :; do sleep 0.05; done"
     job = make_job(tmp_path, script)
-    timer = threading.Thread(target=_interrupt_when_ready, args=(tmp_path / "log",))
+    timer = threading.Thread(target=_interrupt_when_ready, args=(tmp_path / "log", sign))
     timer.start()
     with pytest.raises(Stopped):
         job.run()
@@ -274,8 +316,56 @@ def test_ctrl_c_asks_the_child_to_stop_and_waits_for_it(tmp_path: Path) -> None:
     assert "saved" in (tmp_path / "log").read_text()
 
 
-def _interrupt_when_ready(log: Path) -> None:
+def test_a_lost_connection_does_not_end_what_nohup_protects(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        make_job(tmp_path, f"kill -HUP {os.getpid()}; sleep 0.3; echo done").run()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (tmp_path / "log").read_text() == "done\n"
+
+
+def test_what_a_child_leaves_behind_is_ended(tmp_path: Path) -> None:
+    make_job(tmp_path, "sleep 600 & echo $!").run()
+    assert is_gone(int((tmp_path / "log").read_text()))
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, within a few seconds; one that nobody has reaped counts as ended."""
+    deadline_s = time.monotonic() + 5
+    while time.monotonic() < deadline_s:
+        status = Path(f"/proc/{pid}/stat")
+        if not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z":
+            return True
+        threading.Event().wait(0.02)
+    return False
+
+
+def test_a_trainer_that_outlives_its_command_keeps_its_folder(tmp_path: Path) -> None:
+    make_trainer(tmp_path / "env", 'echo $$ >"$(dirname "$2")/pid"; exec sleep 600')
+    data, folder = make_dataset(tmp_path / "data"), tmp_path / "out"
+    words = ["train", "tiny_lora", f"dataset_dir={data}", f"output_dir={folder}"]
+    environ = os.environ | {"VIGIL_TRAIN_PYTHON": str(tmp_path / "env/bin/python")}
+    command = subprocess.Popen([sys.executable, "-m", "vigil", *words], env=environ)
+    deadline_s = time.monotonic() + 60
+    while not (written := (folder / "pid")).exists() or not written.read_text():
+        assert time.monotonic() < deadline_s and command.poll() is None
+        time.sleep(0.05)
+    command.kill()
+    command.wait()
+    orphan = int(written.read_text())
+    try:
+        with pytest.raises(JobError, match=f"process {orphan}; `kill {orphan}` ends it"), claim(folder):
+            pass
+    finally:
+        os.kill(orphan, signal.SIGKILL)
+    assert is_gone(orphan)
+    with claim(folder):
+        pass
+
+
+def _interrupt_when_ready(log: Path, sign: signal.Signals) -> None:
     deadline_s = time.monotonic() + 20
     while time.monotonic() < deadline_s and not (log.exists() and "ready" in log.read_text()):
         threading.Event().wait(0.02)
-    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), sign)

@@ -16,7 +16,8 @@ from rich.logging import RichHandler
 from vigil import __version__
 from vigil.cli import calibrate, dataset, events, export, join, parity, score, serve, synth, train, watch
 from vigil.cli.console import stderr_console
-from vigil.errors import VigilError
+from vigil.errors import JobError, VigilError
+from vigil.files import problem
 
 app = typer.Typer(
     name="vigil",
@@ -70,11 +71,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         app(args=list(argv) if argv is not None else None)
     except VigilError as error:
-        Console(stderr=True).print(f"vigil: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        _tell(str(error))
         return error.exit_code
+    except OSError as error:
+        logging.getLogger("vigil").debug("what the system refused:", exc_info=error)
+        _tell(problem(error))
+        return JobError.exit_code
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     return 0
+
+
+def _tell(what: str) -> None:
+    Console(stderr=True).print(f"vigil: {what}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

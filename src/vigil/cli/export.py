@@ -23,6 +23,7 @@ def export(
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Load the merged model and compare its logits.")
     ] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look whether it can be done, merge nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a model that is there.")] = False,
 ) -> None:
     """Merges an adapter into its base, in bfloat16, and checks that the result says the same.
@@ -30,10 +31,14 @@ def export(
     Example: vigil export saves/tiny_lora --out models/tiny
     """
     plan = plan_export(adapter, out=out, base=base, force=force, check=check)
-    if plan.done:
+    if dry_run:
+        typer.echo(plan.out)
+        return
+    if plan.done and (plan.checked or not check):
         log.info("%s is %s merged already; --force merges again", plan.out, plan.adapter)
     else:
-        log.info("merging %s into %s", plan.adapter, plan.base)
+        did = "%s is merged into %s already, but was not checked" if plan.done else "merging %s into %s"
+        log.info(did, plan.adapter, plan.base)
         agreement = run_export(plan, check=check)
         log.info("checked: %s", agreement or "no, --no-check")
     typer.echo(plan.out)

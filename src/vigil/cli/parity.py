@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from vigil.files import check_file
 from vigil.judge import Endpoint, read_key
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.parity import ParityReport, compare_dataset
@@ -33,6 +34,7 @@ def parity(
 
     Exit code 1 when any example differs. Needs scripts/setup.sh train; serve as well for the pixels.
     """
+    check_file(json_file, "--json")
     console = Console(stderr=True, highlight=False)
     endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file))
     with Progress(TextColumn("{task.completed} asked"), TimeElapsedColumn(), console=console, transient=True) as bar:

@@ -19,6 +19,7 @@ import typer
 from vigil.cli.score_progress import ScoreProgress
 from vigil.cli.timeline import score_videos
 from vigil.errors import JobError, UsageError
+from vigil.files import check_file, check_folder
 from vigil.judge import Endpoint, read_key
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.report.mistakes import write_mistakes
@@ -89,9 +90,11 @@ def score(
 
     Example: vigil score --data data --model fight-lora --json score.json
     """
+    check_file(json_file, "--json")
     if combine:
         combine_folds(paths or [], json_file=json_file)
         return
+    check_folder(out, "--out")
     if timeline is not None:
         refuse_with_timeline({"--data": data, "--against": against, "--limit": limit})
         asked = {"url": url, "model": model, "task": task, "model_dir": model_dir, "max_pixels": max_pixels}

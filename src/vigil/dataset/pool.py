@@ -2,7 +2,6 @@
 
 import contextlib
 import multiprocessing
-import signal
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -14,6 +13,7 @@ from typing import TypeAlias
 from vigil.dataset.clips import Clip
 from vigil.dataset.cutting import Recipe, cut_clip
 from vigil.dataset.stored import StoredClip
+from vigil.dataset.worker import begin_worker
 from vigil.errors import JobError, SourceError, VigilError
 
 Progress: TypeAlias = Callable[[int, int, str], None]
@@ -101,10 +101,10 @@ _stop: Event | None = None
 
 
 def _begin(stop: Event, started: Event) -> None:
-    """A worker's start: Ctrl-C is the parent's to handle, who tells us through the event."""
+    """A worker's start: the parent tells it through the event that the work is to end."""
     global _stop
     _stop = stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    begin_worker()
     started.set()
 
 

@@ -5,6 +5,7 @@ asked it is closed with a last line; the next run of the same command then start
 model behind a name may have changed. A half line at the end, as `kill -9` leaves it, is dropped.
 """
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -12,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from vigil.errors import JobError
+from vigil.files import problem
 from vigil.verdict import Cause, Outcome, Verdict
 
 
@@ -74,6 +77,12 @@ class Journal:
         self._file: IO[str] | None = None
 
     def __enter__(self) -> "Journal":
+        with self._explained():
+            self._begin()
+            self._file = self.path.open("a", encoding="utf-8")
+        return self
+
+    def _begin(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_suffix(".partial")
         with partial.open("w", encoding="utf-8") as file:
@@ -81,26 +90,38 @@ class Journal:
             for record in self.known.values():
                 _write(file, asdict(record))
         partial.replace(self.path)
-        self._file = self.path.open("a", encoding="utf-8")
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
+        # What could not be written has been told by then; closing tries once more.
+        with contextlib.suppress(OSError):
+            if self._file is not None:
+                self._file.close()
 
     def add(self, record: Record) -> None:
-        """Appends a record; it is with the operating system when this returns."""
-        assert self._file is not None, "the journal is not open"
-        _write(self._file, asdict(record))
-        self._file.flush()
+        """Appends a record; it is with the operating system when this returns.
+
+        Raises JobError when it cannot be written.
+        """
+        self._append(asdict(record))
 
     def close_run(self) -> None:
         """Marks the run as complete, so that the next one starts over."""
+        self._append({"complete": True})
+
+    def _append(self, data: dict[str, Any]) -> None:
         assert self._file is not None, "the journal is not open"
-        _write(self._file, {"complete": True})
-        self._file.flush()
+        with self._explained():
+            _write(self._file, data)
+            self._file.flush()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise JobError(f"the verdicts cannot be kept: {problem(error, self.path)}") from error
 
 
 def _write(file: IO[str], data: dict[str, Any]) -> None:

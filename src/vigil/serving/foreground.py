@@ -33,7 +33,7 @@ TROUBLE_LINES = 3
 TROUBLE = re.compile(r"\b(?:ERROR|CRITICAL) ")
 
 
-class _Stopped(Exception):
+class Stopped(Exception):
     """Somebody asked the server to end."""
 
 
@@ -71,7 +71,7 @@ def serve(
     command = serve_command(plan, runtime, key)
     check_port(settings.host, settings.port)
     follower = LogFollower(log)
-    with _ending_on_signals():
+    with ending_on_signals():
         on_stage(f"starting vLLM on {plan.model.path}; its log is {log}")
         process = start(command, log=log, variables=runtime.variables())
         try:
@@ -83,7 +83,7 @@ def serve(
                 )
             )
             _watch(process, follower)
-        except (_Stopped, KeyboardInterrupt):
+        except (Stopped, KeyboardInterrupt):
             on_stage("stopping")
         finally:
             process.stop()
@@ -119,11 +119,16 @@ def _tell_stages(follower: LogFollower, on_stage: Callable[[str], None]) -> None
 
 
 @contextlib.contextmanager
-def _ending_on_signals() -> Iterator[None]:
-    def end(_number: int, _frame: FrameType | None) -> None:
-        raise _Stopped
+def ending_on_signals() -> Iterator[None]:
+    """Raises Stopped in the block at a SIGTERM or a lost connection."""
 
-    before = {sign: signal.signal(sign, end) for sign in (signal.SIGTERM, signal.SIGHUP)}
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise Stopped
+
+    signs = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+        signs.append(signal.SIGHUP)
+    before = {sign: signal.signal(sign, end) for sign in signs}
     try:
         yield
     finally:

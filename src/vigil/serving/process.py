@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 0.1
 GRACE_S = 15.0
+LAST_PORT = 65_535
 PARENT_PIPE = "VIGIL_PARENT_PIPE"
 # Compiled modules may stay in vLLM's environment: it starts in 17 s with them and in 35 s without.
 DROPPED = ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME")
@@ -98,6 +99,8 @@ def start(command: Command, *, log: Path, variables: Mapping[str, str]) -> Proce
 
 def check_port(host: str, port: int) -> None:
     """Raises UsageError when something listens at this address already: better now than after vLLM's long start."""
+    if not 0 < port <= LAST_PORT:
+        raise UsageError(f"there is no port {port}; choose one between 1024 and {LAST_PORT} with --port")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
 
+from vigil.__main__ import INTERRUPTED
 from vigil.tiny.architecture import save_model, untrained_model
 from vigil.tiny.examination import Examination, examine, held_out_windows
 from vigil.tiny.learner import Learner, Losses
@@ -253,7 +254,9 @@ def ship(work: Path, out: Path) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m vigil.tiny.recipe", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m vigil.tiny.recipe", description=__doc__.splitlines()[0], allow_abbrev=False
+    )
     parser.add_argument("verb", choices=["train", "ship"])
     parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints")
     parser.add_argument("--out", type=Path, help="ship: where the base goes")
@@ -271,7 +274,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         train(work, Settings(**given), report=_log.info)
     except KeyboardInterrupt:
-        _log.info("stopped; the same command goes on from step %s", work / "last.pt")
+        _log.info("stopped; the same command goes on from %s", work / "last.pt")
+        return INTERRUPTED
     return 0
 
 

@@ -31,23 +31,27 @@ HINTS = (
 
 
 class Stopped(Exception):
-    """Somebody asked the job to stop (Ctrl-C or SIGTERM), and it has stopped."""
+    """Somebody asked the job to stop (Ctrl-C, SIGTERM, a lost connection), and it has stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One call of `llamafactory-cli`; `forks` says that the trainers are its grandchildren (torchrun)."""
+    """One call of `llamafactory-cli`; `forks` says that the trainers are its grandchildren (torchrun).
+
+    `lock` is the descriptor of a lock that the child holds too, as it may outlive this process.
+    """
 
     environment: Environment
     words: tuple[str, ...]
     log: Path
     variables: Mapping[str, str]
     forks: bool = False
+    lock: int | None = None
 
     def run(self, *, tick: Callable[[], None] = lambda: None) -> None:
         """Runs it to its end, calling `tick` twice a second.
 
-        Raises JobError with the last error of the log, or Stopped after Ctrl-C or SIGTERM.
+        Raises JobError with the last error of the log, or Stopped after Ctrl-C, SIGTERM or SIGHUP.
         """
         program = self.environment.program("llamafactory-cli")
         with self.log.open("ab") as log, _stop_requests() as stop:
@@ -58,6 +62,7 @@ class Job:
                 stdin=subprocess.DEVNULL,
                 env=self.environment.variables() | dict(self.variables),
                 start_new_session=True,
+                pass_fds=() if self.lock is None else (self.lock,),
             )
             try:
                 self._wait(child, stop, tick)
@@ -74,7 +79,8 @@ class Job:
         while child.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(POLL_S)
-            tick()
+            if not stop:
+                tick()  # and not after: where the terminal is gone, nothing can be written to it
             if stop and asked_s is None:
                 asked_s, asked = time.monotonic(), len(stop)
                 self._ask_to_stop(child)
@@ -108,25 +114,29 @@ def _children(pid: int) -> list[int]:
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:
-    """Makes sure that nothing of the child's session is left."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        if child.poll() is not None:
-            return
+    """Makes sure that nothing of the child's group is left, also where the child itself has ended."""
+    if child.poll() is None:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, sign)
+            os.killpg(child.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(END_GRACE_S)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
 
 
 @contextlib.contextmanager
 def _stop_requests() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM while the block runs, in place of dying of them."""
+    """Collects SIGINT, SIGTERM and SIGHUP while the block runs, in place of dying of them."""
     received: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
         received.append(number)
 
-    before = {sign: signal.signal(sign, note) for sign in (signal.SIGINT, signal.SIGTERM)}
+    signs = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+        signs.append(signal.SIGHUP)
+    before = {sign: signal.signal(sign, note) for sign in signs}
     try:
         yield received
     finally:

@@ -71,17 +71,53 @@ def prepare(folder: Path, run: Run, *, fresh: bool) -> Start:
 
 
 @contextlib.contextmanager
-def claim(folder: Path) -> Iterator[None]:
-    """Holds the output folder while a training writes into it; raises JobError when another one does."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
+def claim(folder: Path) -> Iterator[int]:
+    """Holds the output folder while a training writes into it; raises JobError when another one does.
+
+    Gives the lock's descriptor: a trainer that inherits it holds the folder also when it outlives us.
+    """
+    handle = _opened(folder)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise JobError(f"another training is writing into {folder}; wait for it, or name another output_dir") from error
+        _lock(handle, folder)
+        yield handle
     finally:
         os.close(handle)
+
+
+def _opened(folder: Path) -> int:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise UsageError(
+            f"output_dir {folder} cannot be a training's folder ({error.strerror}); name another"
+        ) from error
+
+
+def _lock(handle: int, folder: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise JobError(_claimed(folder)) from error
+
+
+def _claimed(folder: Path) -> str:
+    holders = _holders(folder)
+    which = f" (process {holders[0]}; `kill {holders[0]}` ends it)" if holders else ""
+    return f"another training is writing into {folder}{which}; wait for it, or name another output_dir"
+
+
+def _holders(folder: Path) -> list[int]:
+    """The other processes of this user that have the folder open, the oldest first, where /proc tells."""
+    found = (_open_in(process, folder.resolve()) for process in Path("/proc").glob("[0-9]*"))
+    return sorted(pid for pid in found if pid is not None and pid != os.getpid())
+
+
+def _open_in(process: Path, folder: Path) -> int | None:
+    with contextlib.suppress(OSError):
+        if any(file.readlink() == folder for file in (process / "fd").iterdir()):
+            return int(process.name)
+    return None
 
 
 def empty(folder: Path) -> None:

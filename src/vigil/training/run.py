@@ -58,14 +58,14 @@ def train(
         data_digest=plan.dataset.manifest.data_digest,
         base_digest=base_digest(Path(plan.settings["model_name_or_path"])),
     )
-    with claim(plan.output):
+    with claim(plan.output) as lock:
         start = prepare(plan.output, run, fresh=fresh)
         if start.finished:
             log.info("%s is trained already, with these very settings; --fresh trains it anew", plan.output)
             return Outcome(output=plan.output, figures=read_manifest(plan.output).training, already=True)
         write_run(plan.output, run)
         _announce(plan, start)
-        seconds = _run(plan, start, trainer, on_progress)
+        seconds = _run(plan, start, trainer, on_progress, lock=lock)
         figures = _figures(plan, run, trainer, seconds) | {"resumed": start.checkpoint is not None}
         _write_manifest(plan, figures)
     return Outcome(output=plan.output, figures=figures)
@@ -86,7 +86,9 @@ def _announce(plan: Plan, start: Start) -> None:
         log.info("going on from %s", start.checkpoint)
 
 
-def _run(plan: Plan, start: Start, trainer: Environment, on_progress: Callable[[Progress], None]) -> float:
+def _run(
+    plan: Plan, start: Start, trainer: Environment, on_progress: Callable[[Progress], None], *, lock: int
+) -> float:
     settings = for_machine(plan.settings, gpus=plan.gpus, environ=os.environ)
     settings |= (
         {"resume_from_checkpoint": str(start.checkpoint)} if start.checkpoint else {"overwrite_output_dir": True}
@@ -99,6 +101,7 @@ def _run(plan: Plan, start: Start, trainer: Environment, on_progress: Callable[[
         log=plan.output / OUTPUT_NAME,
         variables=launch_variables(settings, gpus=plan.gpus, environ=os.environ),
         forks=is_distributed(settings) or plan.gpus > 1,
+        lock=lock,
     )
     if start.checkpoint is None:
         (plan.output / LOG_NAME).unlink(missing_ok=True)

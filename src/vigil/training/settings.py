@@ -6,12 +6,13 @@ and refused where the YAML says otherwise, because LLaMA-Factory would train som
 
 import math
 from collections.abc import Sequence
+from datetime import date
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from vigil.config import find_config, parse_overrides, parse_value, read_yaml, unknown_key
+from vigil.config import as_number, find_config, parse_overrides, read_yaml, unknown_key
 from vigil.environments import CHECKOUT
 from vigil.errors import ConfigError
 from vigil.training.dataset import TrainingSet
@@ -22,6 +23,10 @@ TEMPLATE = "qwen3_vl_nothink"
 CUTOFF_STEP = 256
 REQUIRED = ("model_name_or_path", "dataset", "output_dir")
 PATHS = ("model_name_or_path", "adapter_name_or_path", "dataset_dir", "media_dir", "output_dir", "deepspeed")
+TEXTS = frozenset({*PATHS, "dataset", "eval_dataset", "template", "run_name", "resume_from_checkpoint"})
+NUMBERS = frozenset(
+    {"video_fps", "video_maxlen", "video_max_pixels", "video_min_pixels", "cutoff_len", "ray_num_workers"}
+)
 SHIPPED = ("model_name_or_path", "deepspeed")
 
 # What people say, and what LLaMA-Factory calls it.
@@ -48,8 +53,10 @@ def load_settings(config: str | Path, overrides: Sequence[str] = ()) -> Settings
     Raises ConfigError that names every unknown or missing key at once.
     """
     path = find_config("train", config)
-    settings = {key: _number(value) for key, value in read_yaml(path).items()} | parse_overrides(overrides)
+    settings = {key: _plain(key, value) for key, value in read_yaml(path).items()}
+    settings |= parse_overrides(overrides, texts=TEXTS)
     problems = [_unknown(key) for key in settings if key not in known_keys()]
+    problems += [problem for key, value in settings.items() if (problem := _wrong_kind(key, value))]
     problems += [f"{key} is missing" for key in REQUIRED if not settings.get(key)]
     if settings.get("tokenized_path"):
         problems.append("tokenized_path makes LLaMA-Factory ignore the other data settings in silence; leave it out")
@@ -71,8 +78,19 @@ def _unknown(key: str) -> str:
     return unknown_key(key, known_keys())
 
 
-def _number(value: Any) -> Any:
-    return parse_value(value) if isinstance(value, str) and value else value
+def _plain(key: str, value: Any) -> Any:
+    """A value of a YAML file: paths and names as text, also `2026-11-25`, and `1e-4` as a number."""
+    if key in TEXTS:
+        return str(value) if isinstance(value, int | float | date) else value
+    return as_number(value) if isinstance(value, str) else value
+
+
+def _wrong_kind(key: str, value: Any) -> str:
+    if key in PATHS and key != "deepspeed" and not isinstance(value, str | None):
+        return f"{key} must be a path, not {value!r}"
+    if key in NUMBERS and (isinstance(value, bool) or not isinstance(value, int | float)):
+        return f"{key} must be a number, not {value!r}"
+    return ""
 
 
 def dataset_names(settings: Settings) -> list[str]:

@@ -91,31 +91,35 @@ def test_mistakes_end_on_one_line_with_the_right_code(clips, capsys, words, code
     assert len(told.splitlines()) == 1
 
 
-def test_ctrl_c_ends_a_build_at_once_and_leaves_whole_clips(tmp_path: Path) -> None:
-    write_clip(tmp_path / "long.mp4", seed=0, seconds=25, size=(320, 240))
+def begin_long_build(folder: Path) -> "tuple[subprocess.Popen[str], Path]":
+    """A build of long clips in two processes, in a session of its own, that has cut the first of them; and its out."""
+    write_clip(folder / "long.mp4", seed=0, seconds=25, size=(320, 240))
     for number in range(8):
-        for folder in ("fight", "normal"):
-            (tmp_path / "clips" / folder).mkdir(parents=True, exist_ok=True)
-            shutil.copy(tmp_path / "long.mp4", tmp_path / f"clips/{folder}/{number}.mp4")
-    out = tmp_path / "data"
-    command = [
-        sys.executable,
-        "-m",
-        "vigil",
-        "dataset",
-        "build",
-        str(tmp_path / "clips"),
-        "--out",
-        str(out),
-        "--jobs",
-        "2",
-    ]
-    # A session of its own, so that the signal reaches the whole group, as a terminal sends it.
+        for label in ("fight", "normal"):
+            (folder / "clips" / label).mkdir(parents=True, exist_ok=True)
+            shutil.copy(folder / "long.mp4", folder / f"clips/{label}/{number}.mp4")
+    out = folder / "data"
+    words = ["dataset", "build", str(folder / "clips"), "--out", str(out), "--jobs", "2"]
+    command = [sys.executable, "-m", "vigil", *words]
     job = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
     deadline_s = time.monotonic() + 60
     while not list(out.glob("frames/*/*/clip.json")) and time.monotonic() < deadline_s:
         with contextlib.suppress(subprocess.TimeoutExpired):
             job.wait(timeout=0.02)
+    return job, out
+
+
+def test_the_workers_of_a_build_that_is_killed_end_too(tmp_path: Path) -> None:
+    job, out = begin_long_build(tmp_path)
+    job.kill()
+    # The workers hold the other end of its stderr.
+    job.communicate(timeout=5)
+    assert len(list(out.glob("frames/*/*/clip.json"))) < 16
+
+
+def test_ctrl_c_ends_a_build_at_once_and_leaves_whole_clips(tmp_path: Path) -> None:
+    job, out = begin_long_build(tmp_path)
+    # To the whole group, as a terminal sends it.
     os.killpg(job.pid, signal.SIGINT)
     _, told = job.communicate(timeout=60)
     assert job.returncode != 0

@@ -104,6 +104,26 @@ def test_wrong_use_is_told_in_one_line(
     assert said in " ".join(told.split()) and "Traceback" not in told
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--out", "taken"], "--out taken is a file; name a folder"),
+        (["--out", "taken/below"], "is no folder; name another place"),
+        (["--json", "folder"], "--json folder is a folder; name a file"),
+        (["--json", "taken/s.json"], "is no folder; name another place"),
+    ],
+)
+def test_a_place_that_cannot_be_written_to_is_told_before_anything_is_asked(
+    server: ScriptedServer, data: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    Path("taken").touch()
+    Path("folder").mkdir()
+    before = sorted(Path().iterdir())
+    assert main(["score", "--data", str(data), "--url", server.url, "--model", "lora", *words]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert server.requests == [] and sorted(Path().iterdir()) == before
+
+
 def test_a_wrong_key_is_an_error_and_not_a_score(
     server: ScriptedServer, data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

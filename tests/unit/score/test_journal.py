@@ -1,7 +1,9 @@
+import resource
 from pathlib import Path
 
 import pytest
 
+from vigil.errors import JobError
 from vigil.score.journal import Journal, Record, read_records
 from vigil.verdict import Cause, Outcome
 
@@ -52,6 +54,20 @@ def test_a_complete_run_is_not_continued(tmp_path: Path) -> None:
 def test_another_model_or_a_fresh_start_takes_nothing_over(tmp_path: Path, change: dict) -> None:
     interrupted(tmp_path / "j.jsonl", record("a"))
     assert Journal(tmp_path / "j.jsonl", **change).known == {}
+
+
+def test_a_journal_that_cannot_be_written_says_so_and_what_is_in_it_stays(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Journal(path, header=HEADER) as journal:
+        journal.add(record("a"))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, limits[1]))
+        try:
+            with pytest.raises(JobError, match=r"j\.jsonl: File too large.*the same command"):
+                journal.add(record("b"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "a" in Journal(path, header=HEADER).known
 
 
 def test_rubbish_in_the_file_is_no_crash(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A server process is watched, and ended with everything that it started. Small real servers stand in for vLLM."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from vigil.errors import JobError, UsageError
 from vigil.serving.command import Command
-from vigil.serving.foreground import LogFollower, root_url
+from vigil.serving.foreground import LogFollower, Stopped, ending_on_signals, root_url
 from vigil.serving.process import check_port, free_port, start
 
 FAMILY = """
@@ -76,6 +77,27 @@ def test_a_busy_port_is_told_before_anything_starts() -> None:
         with pytest.raises(UsageError, match=rf"cannot listen on 127.0.0.1:{port} .*--port"):
             check_port("127.0.0.1", port)
     check_port("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65_536])
+def test_a_number_that_is_no_port_is_told(port: int) -> None:
+    with pytest.raises(UsageError, match=f"there is no port {port}"):
+        check_port("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP])
+def test_a_server_is_ended_by_what_ends_its_starter(sign: signal.Signals) -> None:
+    with pytest.raises(Stopped), ending_on_signals():
+        os.kill(os.getpid(), sign)
+
+
+def test_a_server_under_nohup_outlives_the_connection() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ending_on_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_log_is_read_line_by_line(tmp_path: Path) -> None:

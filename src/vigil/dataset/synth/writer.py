@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import multiprocessing
 import os
-import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import numpy as np
 from vigil.dataset.synth.cast import choose_activity
 from vigil.dataset.synth.clip import DEFAULT_DIFFICULTY, draw_clip
 from vigil.dataset.synth.figure import Image
+from vigil.dataset.worker import begin_worker
 
 Progress = Callable[[int, int], None]
 
@@ -74,7 +74,7 @@ def write_dataset(
 def _write_clips(plans: list[ClipPlan], out: Path, *, workers: int | None, report: Callable[[int], None]) -> None:
     """Write clips in processes and report how many are done after each one; Ctrl-C ends it after those begun."""
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(max_workers=workers, mp_context=context, initializer=_leave_interrupts_to_the_parent)
+    executor = ProcessPoolExecutor(max_workers=workers, mp_context=context, initializer=begin_worker)
     try:
         futures = [executor.submit(write_clip, plan, out) for plan in plans]
         for number, future in enumerate(as_completed(futures), start=1):
@@ -83,10 +83,6 @@ def _write_clips(plans: list[ClipPlan], out: Path, *, workers: int | None, repor
     finally:
         # here and not in a generator, which would be closed too late: at exit the workers would be waited for for ever
         executor.shutdown(cancel_futures=True)
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def plan_dataset(

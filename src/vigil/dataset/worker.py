@@ -1,0 +1,22 @@
+"""A worker process of ours: Ctrl-C is its parent's to handle, and it ends where its parent is gone."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from multiprocessing.connection import wait
+
+
+def begin_worker() -> None:
+    """Called first in every worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed can tell its workers nothing: they would finish all that is queued, or wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    wait([parent.sentinel])
+    os._exit(1)

@@ -1,0 +1,26 @@
+"""The recipe of the tiny base under the training environment's Python (`-m train_env`)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.train_env, pytest.mark.filterwarnings("ignore")]
+
+
+def test_a_stopped_training_is_told_from_a_finished_one(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs the training environment (scripts/setup.sh train)")
+    from vigil.tiny.recipe import main
+
+    before = signal.getsignal(signal.SIGTERM)
+    timer = threading.Timer(3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        assert main(["train", "--work", str(tmp_path), "--minutes", "5"]) == 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        timer.cancel()
