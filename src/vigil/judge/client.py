@@ -203,7 +203,7 @@ class Judge:
         return replace(verdict, start_s=start_s, end_s=end_s, latency_ms=_since_ms(started))
 
     async def _bounded(self, ask: Callable[[], Awaitable[None]]) -> Fault | None:
-        """Asks within the deadline, when there is room; any fault is returned, not raised; one that nobody thought of is logged once."""
+        """Asks within the deadline, when there is room; a fault is returned and not raised."""
         async with self._room:
             try:
                 async with asyncio.timeout(self.deadline_s):
