@@ -116,6 +116,7 @@ class WatchedSource:
     def _follow(self) -> None:
         self._now(Stage.CONNECTING if self.feed.is_live else Stage.WATCHING)
         for signal in self.feed.signals():
+            self.tracker.epoch_s = self.feed.epoch_s
             if isinstance(signal, Frame):
                 self.state.saw(signal.time_s)
                 self._audience.seen(self.name, signal)
@@ -132,7 +133,6 @@ class WatchedSource:
     def _connected(self, signal: Connected) -> None:
         self.state.size_wh = signal.size_wh
         self.state.connections += 1
-        self.tracker.epoch_s = self.feed.epoch_s
         self._now(Stage.WATCHING)
 
     def _pass_on(self, windows: Iterable[Window]) -> None:
