@@ -46,13 +46,14 @@ def test_long_videos_are_watched_and_scored_against_their_onsets(
 def test_a_folder_of_folders_is_scored_by_the_names_that_the_watch_gives(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for day in ("day1", "day2"):
-        (tmp_path / "tl" / day).mkdir(parents=True)
-        film(tmp_path / "tl" / day / "a.mp4", seconds=12, bright=[(4, 8)])
-    Path("truth.csv").write_text("video,onset_s,end_s\nday1/a.mp4,4,8\nday2/a.mp4,4,8\n")
+    for name in ("day1/a.mp4", "day2/b.mp4"):
+        path = tmp_path / "tl" / name
+        path.parent.mkdir(parents=True)
+        film(path, seconds=12, bright=[(4, 8)])
+    Path("truth.csv").write_text("video,onset_s,end_s\nday1/a.mp4,4,8\nday2/b.mp4,4,8\n")
     assert main(["score", "--timeline", "truth.csv", "tl", *words, "--json", "score.json"]) == 0
     score = json.loads(Path("score.json").read_text())
-    assert [video["video"] for video in score["per_video"]] == ["day1/a.mp4", "day2/a.mp4"]
+    assert [video["video"] for video in score["per_video"]] == ["day1/a.mp4", "day2/b.mp4"]
     assert all(video["windows"] for video in score["per_video"])
 
 
