@@ -142,7 +142,9 @@ def _row(state: SourceState) -> tuple[RenderableType, ...]:
 
 def _causes(state: SourceState) -> str:
     beside = {Cause.DROPPED, Cause.SKIPPED}
-    return ", ".join(f"{count} {cause}" for cause, count in state.unknown.items() if cause not in beside) or "0"
+    # The loop adds to it while a thread draws; a copy is taken in one piece.
+    counts = tuple(state.unknown.items())
+    return ", ".join(f"{count} {cause}" for cause, count in counts if cause not in beside) or "0"
 
 
 def _footer(watch: Watch, states: list[SourceState], *, hidden: int) -> Text:
