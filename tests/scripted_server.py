@@ -26,7 +26,7 @@ class Reply:
     """One answer: a status and a body, or server-sent events; `hang_up` closes the connection instead.
 
     `delay_s` passes before the first byte and `event_delay_s` before each event. A hang-up with events
-    breaks off after the last of them, without `[DONE]`.
+    breaks off after the last of them, without `[DONE]`; one with a `body` breaks off in its middle.
     """
 
     status: int = 200
@@ -245,7 +245,7 @@ class _ScriptedHandler(BaseHTTPRequestHandler):
             self.close_connection = True
         if reply.events is not None:
             self._send_events(reply)
-        elif not reply.hang_up:
+        elif reply.body is not None or not reply.hang_up:
             self._send_body(reply)
 
     def _send_body(self, reply: Reply) -> None:
@@ -255,7 +255,7 @@ class _ScriptedHandler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(body[: len(body) // 2] if reply.hang_up else body)
 
     def _send_events(self, reply: Reply) -> None:
         self.close_connection = True

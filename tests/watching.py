@@ -58,9 +58,10 @@ def film(
     fps: int = 8,
     size_wh: tuple[int, int] = (128, 96),
     codec: str = "libx264",
+    movflags: str = "",
 ) -> Path:
     """A small film, H.264 unless another encoder is named, black but for the seconds named; a bar moves through it."""
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options={"movflags": movflags} if movflags else {}) as container:
         stream = container.add_stream(codec, rate=fps)
         (stream.width, stream.height), stream.pix_fmt = size_wh, "yuv420p"
         stream.options = {"g": str(fps), "preset": "ultrafast"} | EXTRA.get(codec, {})

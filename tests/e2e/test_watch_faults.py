@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from judging import SAMPLING, tokenized
+from judging import SAMPLING, tokenized, yes
 from rtsp_server import running as camera
-from scripted_server import ScriptedServer
+from scripted_server import Reply, Request, ScriptedServer, error, stream
 from vigil.events.judged import Judged
 from vigil.frames import Sampling
 from vigil.judge import Judge
@@ -36,7 +36,7 @@ from vigil.tiny import BASE_FOLDER
 from vigil.verdict import Cause
 from vigil.watch import Summary, Watch, WatchSettings
 from vigil.watch.state import Stage
-from watching import Notes, bright_server, film, watched
+from watching import SAYS_YES, Notes, bright_server, film, look, watched
 
 pytestmark = pytest.mark.e2e
 
@@ -277,3 +277,97 @@ def test_ctrl_c_ends_a_watch_cleanly_and_everything_is_written(tmp_path: Path, b
             "snapshots",
             "clips",
         }
+
+
+ANSWERS = {
+    "slow": (Reply(body=yes().body, delay_s=4.0), Cause.TIMEOUT),
+    "garbage": (Reply(body=b"<html>garbage</html>"), Cause.UNPARSEABLE),
+    "impossible": (yes(1000.0), Cause.UNPARSEABLE),
+    "400": (error(400, "no such picture"), Cause.REJECTED),
+    "401": (error(401, "no such key"), Cause.UNAUTHORIZED),
+    "429": (error(429, "slow down"), Cause.RATE_LIMITED),
+    "500": (error(500, "out of memory"), Cause.SERVER_ERROR),
+    "half an answer": (Reply(body=yes().body, hang_up=True), Cause.CUT_OFF),
+}
+"""Answers to the question for a verdict, and the cause that each must be told by."""
+
+HALF_A_STREAM = Reply(events=(stream("Yes", ", two push", logprobs=SAYS_YES).events or ())[:3], hang_up=True)
+
+
+@dataclass
+class Wrong:
+    """Answers every second question about a window as `ANSWERS` has it, and breaks off all words."""
+
+    asked: int = 0
+
+    def __call__(self, request: Request) -> Reply:
+        if request.body.get("stream"):
+            return HALF_A_STREAM
+        if load_task("fight").question not in request.text:
+            return look(request)
+        number, is_wrong = divmod(self.asked, 2)
+        self.asked += 1
+        return list(ANSWERS.values())[number][0] if is_wrong and number < len(ANSWERS) else look(request)
+
+
+@pytest.mark.timeout(120)
+def test_answers_of_every_wrong_kind_cost_their_windows_and_are_told_by_their_causes(
+    tmp_path: Path, bright: ScriptedServer
+) -> None:
+    bright.default = Wrong()
+    video = film(tmp_path / "yard.mp4", seconds=16, bright=[(10, 13)])
+    # One question at a time, so that the third window gets the third answer; and none is asked again.
+    options = ("in_flight=1", "deadline_s=1.5", "patience_s=0")
+    with watcher(tmp_path, bright, str(video), *(word for option in options for word in ("--set", option))) as process:
+        assert process.wait(90) == 0
+    told = [line for line in lines(tmp_path) if "event" not in line]
+    with Store.open(tmp_path / "events.db") as store:
+        stored, events = store.session_log(store.sessions("yard.mp4")[0])
+    # The last window ends with the film, whenever the next one would begin.
+    assert [line["start_s"] for line in told[:-1]] == [0.5 * number for number in range(len(told) - 1)]
+    assert told[-1]["end_s"] > 15 and len(told) == len(stored)
+    causes = [line["cause"] for line in told]
+    assert causes[1 : 2 * len(ANSWERS) : 2] == [cause for _, cause in ANSWERS.values()]
+    assert Counter(causes)[None] == len(told) - len(ANSWERS)
+    assert all(line["p_alarm"] is None for line in told if line["outcome"] == "unknown")
+    alarms = [line for line in told if line["outcome"] == "alarm"]
+    assert len(events) == 1 and alarms and all(line["text"] == "Yes, two push" for line in alarms)
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+LIES = {"fast": ["--clock", "2"], "still": ["--clock", "0"], "leaps": ["--clock-jump", "5", "7200"]}
+
+
+@pytest.mark.timeout(120)
+def test_cameras_that_lie_about_their_clocks_are_watched_by_the_true_one(
+    tmp_path: Path, bright: ScriptedServer
+) -> None:
+    fight = film(tmp_path / "fight.mp4", seconds=60, bright=[(0, 60)], fps=16)
+    with ExitStack() as stack:
+        cameras = {stack.enter_context(camera(fight, options=lie)).address(name): name for name, lie in LIES.items()}
+        began_s = time.time()
+        process = stack.enter_context(watcher(tmp_path, bright, *cameras))
+        asyncio.run(until(lambda: all(verdicts(tmp_path, name) for name in cameras), within_s=40))
+        asyncio.run(asyncio.sleep(15))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        took_s = time.time() - began_s
+    log = (tmp_path / "log").read_text()
+    for address, name in cameras.items():
+        told = verdicts(tmp_path, address)
+        starts = [line["start_s"] for line in told]
+        spans = [line["end_s"] - line["start_s"] for line in told if line["cause"] is None]
+        # A window is due every half second and six pictures long; a leap costs the one that it falls into.
+        assert 20 <= len(told) <= 2 * took_s and starts == sorted(starts) and starts[-1] < took_s, (name, starts)
+        assert sum(0.4 < span < 1.0 for span in spans) >= 0.9 * len(spans) > 15, (name, spans)
+        assert f"{address}: " in log and "clock" in log
+    with Store.open(tmp_path / "events.db") as store:
+        found = store.find_events()
+    assert {event.source for event in found} == set(cameras)
+    for event in found:
+        assert event.epoch_s is not None and began_s - 1 < event.epoch_s + event.onset_s < began_s + took_s
+
+
+def verdicts(folder: Path, source: str) -> list[dict[str, Any]]:
+    """The verdicts of a source so far."""
+    return [line for line in lines(folder) if "event" not in line and line["source"] == source]

@@ -34,6 +34,13 @@ def test_a_stream_arrives_piece_by_piece_and_can_break_off() -> None:
         assert [chunk.choices[0].delta.content for chunk in ask(api, stream=True)][1] == "是的"
 
 
+def test_an_answer_can_break_off_in_its_middle() -> None:
+    with ScriptedServer() as server, client(server) as api:
+        server.default = chat("one", hang_up=True)
+        with pytest.raises(openai.APIConnectionError):
+            ask(api)
+
+
 def test_models_routes_and_keys_are_served() -> None:
     with ScriptedServer(models=["a", "b"], api_key="secret") as server, client(server, "secret") as api:
         assert [model.id for model in api.models.list()] == ["a", "b"]

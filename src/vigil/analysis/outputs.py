@@ -23,14 +23,17 @@ PLAYABLE_PX = 854
 def write_jsonl(view: View, path: Path, *, tiers: Tiers) -> None:
     """A line a window in order, then a line an event, as `vigil watch --jsonl` writes them; raises StoreError."""
     try:
-        with path.open("w", encoding="utf-8") as file:
+        with path.open("wb", buffering=0) as file:
             lines = JsonLines(file, tiers)
             for judged in view.judged:
                 lines.told(judged)
             for event in view.events:
                 lines.changed(Change("closed", event))
+            lines.close()
     except OSError as error:
         raise _not_written(path, error) from error
+    if lines.lost:
+        raise StoreError(f"{path.name} cannot be written: {lines.trouble}")
 
 
 def write_srt(view: View, path: Path) -> None:

@@ -86,7 +86,7 @@ def _nothing_found(store: Store, wanted: EventFilter) -> None:
     if wanted == EventFilter(limit=wanted.limit):
         typer.echo(f"{store.name} holds no events yet; `vigil watch SOURCE --store {store.name}` finds some", err=True)
         return
-    known = sorted({event.source for event in store.find_events()})
+    known = store.event_sources()
     has = f"it has events of: {', '.join(known)}" if known else "it holds no events at all"
     typer.echo(f"no event in {store.name} is like that; {has}. Fewer conditions find more", err=True)
 

@@ -79,8 +79,8 @@ def score_videos(
     for name in truth.left_out(list(spans)):
         typer.echo(f"left out: {truth_file} also names {name}, which is not among the videos", err=True)
     named = {key: value for key, value in asked.items() if value is not None}
-    settings = _settings(addresses, config=config, named=named)
-    notes, model = _watch(settings, api_key)
+    settings = _settings(config=config, named=named)
+    notes, model = _watch(addresses, settings, api_key)
     watched = [notes.of(address, spans[Path(address.location)]) for address in addresses]
     score = score_timeline(model, watched, truth=str(truth_file), watch=_told(settings))
     report(score, settings, out=out, json_file=json_file)
@@ -88,13 +88,13 @@ def score_videos(
     return score
 
 
-def _settings(addresses: Sequence[Address], *, config: str, named: Mapping[str, Any]) -> WatchSettings:
-    settings = settings_of(config, {"sources": tuple(a.location for a in addresses), **named}, [])
+def _settings(*, config: str, named: Mapping[str, Any]) -> WatchSettings:
+    settings = settings_of(config, dict(named), [])
     # Words, clips and a store would cost time and change nothing of the score.
     return replace(settings, words="never", store="", keep_frames=False, clips=replace(settings.clips, most_s=0.0))
 
 
-def _watch(settings: WatchSettings, api_key: str) -> tuple[Notes, str]:
+def _watch(addresses: Sequence[Address], settings: WatchSettings, api_key: str) -> tuple[Notes, str]:
     """What a watch of the files says, and the model's name; raises JobError when it was stopped."""
     notes = Notes()
     stopped: list[bool] = []
@@ -111,7 +111,8 @@ def _watch(settings: WatchSettings, api_key: str) -> tuple[Notes, str]:
 
             on_signals(stop)
 
-        summary = asyncio.run(run_job(settings, api_key=api_key, observers=[table, notes], on_start=on_start))
+        job = run_job(settings, api_key=api_key, observers=[table, notes], on_start=on_start, addresses=addresses)
+        summary = asyncio.run(job)
     if stopped:
         raise JobError("stopped before the end, so nothing was scored; run the same command again")
     _require_readable(summary)
@@ -131,17 +132,18 @@ def _require_verdicts(score: TimelineScore) -> None:
 
 
 def report(score: TimelineScore, settings: WatchSettings, *, out: Path, json_file: Path | None) -> None:
-    """Prints the table, draws a picture of each video, and writes the JSON file."""
+    """Prints the table, writes the JSON file, and draws a picture of each video."""
     from vigil.report.timeline_picture import write_timeline  # matplotlib takes long to import
 
     typer.echo(timeline_table(score))
-    files = [
-        write_timeline(out / f"timeline-{number}-{_slug(video.watched.name)}.png", video, tiers=settings.events.tiers)
-        for number, video in enumerate(score.videos, start=1)
-    ]
+    files: list[Path] = []
     if json_file is not None:
         score.write(json_file)
         files.append(json_file)
+    files += [
+        write_timeline(out / f"timeline-{number}-{_slug(video.watched.name)}.png", video, tiers=settings.events.tiers)
+        for number, video in enumerate(score.videos, start=1)
+    ]
     typer.echo("\n" + "\n".join(f"wrote {file}" for file in files), err=True)
 
 

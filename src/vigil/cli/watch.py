@@ -88,10 +88,14 @@ def watch(
         "fast": fast or None,
     }
     settings = settings_of(config, {key: value for key, value in named.items() if value is not None}, set_ or [])
-    summary = _run(settings, jsonl=jsonl, srt=srt, video=video, key_file=key_file, wait_s=wait)
+    summary, missing = _run(settings, jsonl=jsonl, srt=srt, video=video, key_file=key_file, wait_s=wait)
     console = wide_console(stderr=True) if jsonl == "-" else wide_console()
     console.print(summary_table(summary))
+    if missing:
+        console.print(f"not kept: {'; '.join(missing)}", markup=False, highlight=False)
     require_verdicts(summary)
+    if missing:
+        raise JobError("not all that was asked for could be kept (the last line of the table, the log says why)")
 
 
 def require_verdicts(summary: Summary) -> None:
@@ -115,7 +119,8 @@ def _run(
     video: Path | None,
     key_file: Path | None,
     wait_s: float,
-) -> Summary:
+) -> tuple[Summary, list[str]]:
+    """How the watch ended, and what of its results could not be kept."""
     with ExitStack() as stack:
         outputs = Outputs(settings, stack, jsonl=jsonl, srt=srt, video=video)
 
@@ -128,7 +133,12 @@ def _run(
         )
         summary = asyncio.run(job)
     outputs.finish()
-    return summary
+    return summary, [*_store_losses(summary), *outputs.missing]
+
+
+def _store_losses(summary: Summary) -> list[str]:
+    losses = summary.store_losses
+    return [f"{losses} events and verdicts in the store"] if losses else []
 
 
 def on_signals(stop: Callable[[], None]) -> None:

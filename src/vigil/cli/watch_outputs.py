@@ -4,11 +4,11 @@ import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from vigil.cli.watch_table import WatchTable
 from vigil.cli.watch_video import video_of
-from vigil.errors import UsageError
+from vigil.errors import UsageError, VigilError
 from vigil.sources.address import Address, find_sources
 from vigil.watch import Observer, Watch, WatchSettings
 from vigil.watch.jsonl import JsonLines
@@ -26,9 +26,10 @@ class Outputs:
         self._table = WatchTable()
         self._metrics = Metrics() if settings.metrics_port is not None else None
         self._film = None if video is None else video_of(_one_source(settings, "--video"), _writable(video), tiers)
-        lines = None if jsonl is None else JsonLines(_opened(jsonl, stack), tiers)
-        subtitles = None if srt is None else Subtitles(_for_one_source(srt, settings))
-        asked = (self._table, self._metrics, self._film, lines, subtitles)
+        self._film_problem = ""
+        self._lines = None if jsonl is None else JsonLines(_opened(jsonl, stack), tiers)
+        self._subtitles = None if srt is None else Subtitles(_for_one_source(srt, settings))
+        asked = (self._table, self._metrics, self._film, self._lines, self._subtitles)
         self.observers: list[Observer] = [observer for observer in asked if observer is not None]
         if self._metrics is not None and settings.metrics_port is not None:
             self._metrics.serve(settings.metrics_port)
@@ -41,9 +42,20 @@ class Outputs:
             self._metrics.follow(watch)
 
     def finish(self) -> None:
-        """Writes what can only be written at the end."""
-        if self._film is not None:
-            self._film.finish()
+        """Writes what can only be written at the end; `missing` tells of what could not be."""
+        try:
+            if self._film is not None:
+                self._film.finish()
+        except VigilError as error:
+            self._film_problem = str(error)
+
+    @property
+    def missing(self) -> list[str]:
+        """What was asked for and could not be kept."""
+        lines = 0 if self._lines is None else self._lines.lost
+        cues = 0 if self._subtitles is None else self._subtitles.lost
+        told = (f"{lines} JSON lines" if lines else "", f"{cues} subtitles" if cues else "", self._film_problem)
+        return [each for each in told if each]
 
 
 def _for_one_source(path: Path, settings: WatchSettings) -> Path:
@@ -69,12 +81,19 @@ def _writable(path: Path) -> Path:
     return path
 
 
-def _opened(name: str, stack: ExitStack) -> IO[str]:
+def _opened(name: str, stack: ExitStack) -> BinaryIO:
     if name == "-":
-        return sys.stdout
+        return _raw_stdout()
     path = Path(name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return stack.enter_context(path.open("w", encoding="utf-8"))
+        return stack.enter_context(path.open("wb", buffering=0))
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}; name another file") from error
+
+
+def _raw_stdout() -> BinaryIO:
+    """Standard output without its buffer, which would keep lines that nobody takes, and fail at the very end."""
+    sys.stdout.flush()
+    raw: BinaryIO = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
+    return raw

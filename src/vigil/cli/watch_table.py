@@ -1,7 +1,7 @@
 """What a person sees of a running watch, on stderr: a table that lives on a terminal, lines in a log elsewhere."""
 
 import logging
-import time
+import threading
 from types import TracebackType
 from typing import Self
 
@@ -26,6 +26,7 @@ LINES = 24
 REPORT_EVERY_S = 30.0
 TIER_STYLES = {Tier.LOW: "yellow", Tier.MEDIUM: "dark_orange", Tier.HIGH: "bold red"}
 STAGE_STYLES = {Stage.LOST: "red", Stage.UNREADABLE: "red", Stage.ENDED: "dim", Stage.WATCHING: "green"}
+TROUBLED = {Stage.LOST, Stage.UNREADABLE}
 RESTING = {Stage.ENDED, Stage.WAITING}
 
 
@@ -36,7 +37,8 @@ class WatchTable(Observer):
         self._console = stderr or stderr_console()
         self._watch: Watch | None = None
         self._live = Live(console=self._console, refresh_per_second=REFRESHES_A_SECOND, get_renderable=self._render)
-        self._reported_s = time.monotonic()
+        self._lost: set[str] = set()
+        self._over = threading.Event()
 
     def follow(self, watch: Watch) -> None:
         """Shows this watch."""
@@ -45,16 +47,23 @@ class WatchTable(Observer):
     def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._live.start()
+        else:
+            threading.Thread(target=self._report_for_ever, name="table", daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._over.set()
         if self._console.is_terminal:
             self._live.stop()
 
     def state(self, state: SourceState) -> None:
-        if state.stage in {Stage.LOST, Stage.UNREADABLE}:
+        if state.stage is Stage.LOST and state.name in self._lost:
+            return
+        self._lost.discard(state.name)
+        if state.stage in TROUBLED:
+            self._lost.add(state.name)
             log.warning("%s: %s: %s", state.name, state.stage, state.detail)
         elif state.stage is Stage.WATCHING and state.live:
             size = f" ({state.size_wh[0]}x{state.size_wh[1]})" if state.size_wh else ""
@@ -73,10 +82,11 @@ class WatchTable(Observer):
         )
         log.info("%s", line)
 
-    def told(self, judged: object) -> None:
-        if not self._console.is_terminal and time.monotonic() - self._reported_s >= REPORT_EVERY_S:
-            self._reported_s = time.monotonic()
-            self._console.print(self._render())
+    def _report_for_ever(self) -> None:
+        # In a thread and not with the verdicts: when none come, the table says why.
+        while not self._over.wait(REPORT_EVERY_S):
+            if self._watch is not None:
+                self._console.print(self._render())
 
     def _render(self) -> RenderableType:
         watch = self._watch
@@ -97,8 +107,8 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
 
 
-def _rank(state: SourceState) -> tuple[bool, bool, str]:
-    return not state.open_event, state.stage in RESTING, state.name
+def _rank(state: SourceState) -> tuple[bool, bool, bool, str]:
+    return not state.open_event, state.stage not in TROUBLED, state.stage in RESTING, state.name
 
 
 def _table() -> Table:
@@ -132,7 +142,9 @@ def _row(state: SourceState) -> tuple[RenderableType, ...]:
 
 def _causes(state: SourceState) -> str:
     beside = {Cause.DROPPED, Cause.SKIPPED}
-    return ", ".join(f"{count} {cause}" for cause, count in state.unknown.items() if cause not in beside) or "0"
+    # The loop adds to it while a thread draws; a copy is taken in one piece.
+    counts = tuple(state.unknown.items())
+    return ", ".join(f"{count} {cause}" for cause, count in counts if cause not in beside) or "0"
 
 
 def _footer(watch: Watch, states: list[SourceState], *, hidden: int) -> Text:

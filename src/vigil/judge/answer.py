@@ -27,6 +27,9 @@ TOP_LOGPROBS = 20
 LEAST_LOGPROB = -30.0
 """Stands for a word that a server left out of its likeliest tokens, or reported as minus infinity."""
 
+ROUNDING = 1e-3
+"""How far above 0 a log probability may lie by a server's rounding."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
@@ -76,19 +79,27 @@ def request_options(words: Words) -> dict[str, Any]:
     return {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
 
 
+def read_logprob(value: Any) -> float:
+    """A log probability as a server reported it, at least LEAST_LOGPROB; raises ValueError for what cannot be one."""
+    logprob = float(value)
+    if math.isnan(logprob) or logprob > ROUNDING:
+        raise ValueError(f"the answer's log probability {value!r} is none")
+    return min(0.0, max(logprob, LEAST_LOGPROB))
+
+
 def read_mass(logprobs: Mapping[str, Any] | None, words: Words) -> Mass | None:
     """The two words' mass in a choice's `logprobs`; None when the server reported nothing of either."""
     content = (logprobs or {}).get("content")
     if not content:
         return None
-    reported = {entry["token"]: entry["logprob"] for entry in content[0].get("top_logprobs") or []}
+    reported = {entry["token"]: read_logprob(entry["logprob"]) for entry in content[0].get("top_logprobs") or []}
     if words.way == "ids":
         found = [reported.get(f"token_id:{word[0]}") for word in (words.alarm_ids, words.normal_ids)]
     else:
         found = [_begins(reported, words.alarm), _begins(reported, words.normal)]
     if found == [None, None]:
         return None
-    alarm, normal = (LEAST_LOGPROB if value is None else max(value, LEAST_LOGPROB) for value in found)
+    alarm, normal = (LEAST_LOGPROB if value is None else value for value in found)
     return Mass(alarm, normal)
 
 

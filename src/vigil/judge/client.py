@@ -9,6 +9,7 @@ that is an `unknown` with its cause.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ from vigil.judge.transport import Transport
 from vigil.manifest import Calibration, Contract
 from vigil.tasks import Task
 from vigil.verdict import Cause, Outcome, Verdict
+
+log = logging.getLogger(__name__)
 
 OnVerdict: TypeAlias = Callable[[Verdict], None]
 """Told the verdict of `describe` at its first token, long before the words are complete."""
@@ -93,6 +96,7 @@ class Judge:
         self._client = client
         self._transport = transport
         self._room = asyncio.Semaphore(max_in_flight)
+        self._unforeseen: set[type[Exception]] = set()
 
     @classmethod
     async def connect(
@@ -199,13 +203,18 @@ class Judge:
         return replace(verdict, start_s=start_s, end_s=end_s, latency_ms=_since_ms(started))
 
     async def _bounded(self, ask: Callable[[], Awaitable[None]]) -> Fault | None:
-        """Asks within the deadline, when there is room; a fault of the endpoint is returned, not raised."""
+        """Asks within the deadline, when there is room; a fault is returned and not raised."""
         async with self._room:
             try:
                 async with asyncio.timeout(self.deadline_s):
                     await ask()
             except REPLY_FAULTS as error:
                 return Fault(cause_of(error), detail_of(error) if str(error) else f"nothing in {self.deadline_s:g} s")
+            except Exception as error:
+                if type(error) not in self._unforeseen:
+                    log.exception("an answer could not be read; this is a fault in Vigil, please report it")
+                self._unforeseen.add(type(error))
+                return Fault(Cause.UNPARSEABLE, detail_of(error))
         return None
 
     async def _read(self, jpegs: Sequence[bytes]) -> Reading:

@@ -11,9 +11,9 @@ from vigil.verdict import Cause, Verdict
 
 REPLY_FAULTS = (
     *(openai.OpenAIError, RefusedError, aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError),
-    *(ValueError, LookupError, AttributeError, TypeError),
+    *(ValueError, LookupError, AttributeError, TypeError, ArithmeticError),
 )
-"""All that a reply can raise: the last four where it is no chat completion."""
+"""All that a reply can raise: the last five where it is no chat completion."""
 
 
 @dataclass(frozen=True, slots=True)

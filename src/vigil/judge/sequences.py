@@ -6,7 +6,7 @@ from typing import Any
 
 import openai
 
-from vigil.judge.answer import LEAST_LOGPROB, Mass, Words
+from vigil.judge.answer import Mass, Words, read_logprob
 from vigil.judge.prompt import Message
 
 
@@ -34,7 +34,5 @@ async def _word_logprob(
         return None
     tail = reported[len(reported) - len(ids) :]
     found = [(entry or {}).get(str(token), {}).get("logprob") for entry, token in zip(tail, ids, strict=True)]
-    logprobs = [float(value) for value in found if value is not None]
-    if len(logprobs) < len(ids):
-        return None
-    return max(LEAST_LOGPROB * len(ids), sum(logprobs))
+    logprobs = [read_logprob(value) for value in found if value is not None]
+    return sum(logprobs) if len(logprobs) == len(ids) else None

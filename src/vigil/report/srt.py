@@ -4,6 +4,7 @@ One cue a window, from its start until the next one's; `SrtWriter` keeps the fil
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
@@ -52,7 +53,7 @@ class SrtWriter:
     """Subtitles as they come: after every `add` the file is whole, whatever happens next.
 
     The cue of the newest window ends with it, until the next one tells when it really ends. Raises StoreError when
-    the file cannot be written.
+    the file cannot be written; what is in it stays whole.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,29 +79,38 @@ class SrtWriter:
         """Adds the next window, with the event it lies in."""
         cue, before = _cue(judged, event), self._last
         if before is None or cue.start_s <= before.start_s:
-            self._number = max(1, self._number)
-            self._write(self._last_at, cue.format(self._number), cut=True)
+            number, ended = max(1, self._number), b""
         else:
-            ended = _until(before, cue.start_s).format(self._number)
-            self._number += 1
             # The times have a fixed width, so the cue that ends lies exactly over itself.
-            self._write(self._last_at, ended + cue.format(self._number), cut=False)
-            self._last_at += len(ended.encode())
-        self._last = cue
+            number, ended = self._number + 1, _until(before, cue.start_s).format(self._number).encode()
+        self._write(ended + cue.format(number).encode())
+        self._last, self._number, self._last_at = cue, number, self._last_at + len(ended)
 
     def close(self) -> None:
         """Closes the file; what is in it is complete."""
         self._file.close()
 
-    def _write(self, at: int, text: str, *, cut: bool) -> None:
-        data = text.encode()
+    def _write(self, data: bytes) -> None:
+        """Lets the file end in `data`, from its last cue on; raises StoreError, and then it is as it was."""
         try:
-            self._file.seek(at)
-            self._file.write(data)
-            if cut:
-                self._file.truncate(at + len(data))
+            self._end_in(data)
         except OSError as error:
+            self._take_back()
             raise StoreError(f"subtitles cannot be written to {self.path}: {error.strerror}") from error
+
+    def _end_in(self, data: bytes) -> None:
+        self._file.seek(self._last_at)
+        rest = memoryview(data)
+        while rest:
+            # A disk that fills up takes a part, and only the next part is refused.
+            rest = rest[self._file.write(rest) :]
+        self._file.truncate(self._last_at + len(data))
+
+    def _take_back(self) -> None:
+        last = b"" if self._last is None else self._last.format(self._number).encode()
+        with suppress(OSError):
+            self._file.truncate(self._last_at + len(last))
+            self._end_in(last)
 
 
 def _cue(judged: Judged, event: Event | None) -> Cue:

@@ -89,6 +89,8 @@ def _row(axes: Axes, video: VideoScore, course: Course, *, from_s: float, to_s: 
 
 def _draw_probability(axes: Axes, stretches: Sequence[Stretch]) -> None:
     """Each window as a level from its start until the next one begins; a hole where nothing is known."""
+    if not stretches:
+        return
     seconds: list[float] = []
     levels: list[float] = []
     for stretch, following in zip(stretches, [*stretches[1:], None], strict=True):

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from vigil.report.strip import clock
 from vigil.report.table import aligned, causes_text, plain, with_interval
+from vigil.score.intervals import Interval
 from vigil.score.timeline import TimelineScore
 from vigil.score.timeline.scorecard import Figures
+from vigil.score.timeline.windows import WindowFigures
 
 MOST_COLUMNS = 6
 
@@ -23,7 +25,7 @@ def _rows(columns: Sequence[Figures]) -> list[tuple[str, ...]]:
     return [
         ("hours with verdicts", *(f"{f.hours:.3f} of {f.length_h:.3f}" for f in columns)),
         ("windows", *(f"{f.windows} ({f.window.positive} positive)" for f in columns)),
-        ("windows: ROC AUC", *(with_interval(f.window.roc_auc, f.window.roc_auc_ci95) for f in columns)),
+        ("windows: ROC AUC", *(_of_windows(f.window.roc_auc, f.window.roc_auc_ci95, f.window) for f in columns)),
         ("  guessing", *("0.500" for _ in columns)),
         ("windows: average precision", *(_precision(f) for f in columns)),
         ("  guessing", *(plain(f.window.prevalence) for f in columns)),
@@ -42,7 +44,13 @@ def _rows(columns: Sequence[Figures]) -> list[tuple[str, ...]]:
 def _precision(figures: Figures) -> str:
     if figures.window.average_precision is None:
         return "- (no positive window)"
-    return with_interval(figures.window.average_precision, figures.window.average_precision_ci95)
+    return _of_windows(figures.window.average_precision, figures.window.average_precision_ci95, figures.window)
+
+
+def _of_windows(value: float | None, interval: Interval | None, window: WindowFigures) -> str:
+    if value is None or interval is not None:
+        return with_interval(value, interval)
+    return f"{value:.3f} [-] (stretches: {window.positive_blocks} positive, {window.negative_blocks} negative)"
 
 
 def _found(figures: Figures) -> str:

@@ -43,7 +43,7 @@ class ArrivalClock:
         self._first_s = 0.0
         self._seen_s = 0.0
         self._late_since_s: float | None = None
-        self._pulled_s, self._late_since_s = 0.0, None
+        self._pulled_s = 0.0
         self._doubts: deque[float] = deque(maxlen=DOUBTS)
 
     def locate(self, stamp_s: float | None, *, arrived_s: float) -> float:

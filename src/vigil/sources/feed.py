@@ -127,13 +127,14 @@ class FileFeed:
     def signals(self) -> Iterator[Signal]:
         """Its frames, after one `Connected`; raises SourceError when not a single picture can be had."""
         with open_video(self._path, self._sampling, fast=self._fast, start_s=self._from_s) as video:
-            yield Connected(video.size_wh, video.source_fps, video.codec, at_s=self._from_s)
             frames = video.frames(previewer=self._previewer)
             if self.is_live:
+                # It is on the way since now, not since the feed was made: cameras start one after the other.
                 self.epoch_s = time.time() - self._start_s
                 frames = pace(frames, stop=self._stop, epoch_s=self.epoch_s)
                 if self._previewer is not None:
                     self._previewer.wait = waiter(stop=self._stop, epoch_s=self.epoch_s)
+            yield Connected(video.size_wh, video.source_fps, video.codec, at_s=self._from_s)
             try:
                 yield from self._until_stopped(frames)
             finally:

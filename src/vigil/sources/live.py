@@ -14,6 +14,9 @@ from vigil.sources.signals import Connected, Disconnected, FeedSettings, Signal
 
 log = logging.getLogger(__name__)
 
+STEP_S = 1.0
+"""How far the wall clock may part from the watch's own before it counts as set anew."""
+
 
 class Camera(Protocol):
     """Something live that can be connected to again and again."""
@@ -34,18 +37,26 @@ class Camera(Protocol):
 
 
 class LiveFeed:
-    """The feed of a camera; `epoch_s` is when the watch of it began."""
+    """The feed of a camera; its clock goes on evenly, whatever becomes of the clock on the wall."""
 
     is_live = True
 
     def __init__(self, camera: Camera, *, stop: threading.Event, settings: FeedSettings) -> None:
-        self.epoch_s: float | None = time.time()
         self.disconnects = 0
+        self._began_s = time.time()
         self._started_s = time.monotonic()
         self._camera = camera
         self._stop = stop
         self._backoff = Backoff(settings)
         self._pictures_since_s: float | None = None
+
+    @property
+    def epoch_s(self) -> float | None:
+        """The `time.time()` of second 0; another one after the wall clock was set, or the machine has slept."""
+        began_s = time.time() - (time.monotonic() - self._started_s)
+        if abs(began_s - self._began_s) > STEP_S:
+            self._began_s = began_s
+        return self._began_s
 
     @property
     def footage(self) -> Footage:

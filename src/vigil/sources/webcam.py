@@ -53,6 +53,7 @@ class Webcam:
         self._ring = PictureRing(footage_s, name=f"webcam {number}")
         self._keeps = footage_s > 0
         self._previewer = previewer
+        self._grabber: Grabber | None = None
 
     @property
     def footage(self) -> Footage:
@@ -61,8 +62,7 @@ class Webcam:
 
     def session(self, *, started_s: float) -> Iterator[Connected | Frame]:
         """`Connected` at the first picture, then sampled frames; raises SourceError when there are no more."""
-        footage = Sampler(FOOTAGE_FPS) if self._keeps else None
-        grabber = Grabber(self.number, self._opener, wanted=(Sampler(self._sampling.fps), footage, self._previewer))
+        grabber = self._grabber = self._new_grabber()
         connected = False
         try:
             for picture in self._pictures(grabber):
@@ -80,6 +80,13 @@ class Webcam:
                     self._previewer.show_image(picture.image, time_s)
         finally:
             grabber.end()
+
+    def _new_grabber(self) -> "Grabber":
+        """A thread for the driver, if the last one is out of it: each attempt would leave one more in it."""
+        if self._grabber is not None and not self._grabber.wait_gone(LOOK_S):
+            raise SourceError(f"webcam {self.number} is still held by its driver; unplug it and plug it in again")
+        footage = Sampler(FOOTAGE_FPS) if self._keeps else None
+        return Grabber(self.number, self._opener, wanted=(Sampler(self._sampling.fps), footage, self._previewer))
 
     def _pictures(self, grabber: "Grabber") -> Iterator["Picture"]:
         last_s, limit_s = time.monotonic(), self._settings.open_timeout_s
@@ -127,7 +134,8 @@ class Grabber:
         self._failure: str | None = None
         self._ended = threading.Event()
         # A daemon, as a driver that hangs for ever must not keep the program from ending.
-        threading.Thread(target=self._run, name=f"webcam {number}", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name=f"webcam {number}", daemon=True)
+        self._thread.start()
 
     def take(self, *, wait_s: float) -> Picture | None:
         """The newest picture, once; None when none came in time. Raises SourceError when there will be none."""
@@ -141,6 +149,11 @@ class Grabber:
     def end(self) -> None:
         """Lets go of the camera as soon as the driver allows it."""
         self._ended.set()
+
+    def wait_gone(self, wait_s: float) -> bool:
+        """Whether the driver has let go within this time."""
+        self._thread.join(wait_s)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         failure = f"webcam {self._number} failed"

@@ -2,11 +2,15 @@
 
 A verdict's line comes when its words are there, in the order of its source. An event has a line when it
 opens, when its tier rises and when it ends; `end_s` is null while it goes on, `event` its id.
+
+While the disk is full, lines wait in memory; they are written, in order, as soon as there is room again.
 """
 
+import errno
 import json
 import logging
-from typing import IO, Any
+from collections import deque
+from typing import Any, BinaryIO
 
 from vigil.events.change import Change
 from vigil.events.judged import Judged
@@ -15,14 +19,20 @@ from vigil.watch.observer import Observer
 
 log = logging.getLogger(__name__)
 
+MOST_WAITING = 20_000
+"""Lines held while they cannot be written, about three hours of one camera; older ones are counted as lost."""
+
 
 class JsonLines(Observer):
-    """Writes to an open text file, and flushes after every line."""
+    """Writes each line at once to an open file without a buffer; `trouble` is why it cannot now, else empty."""
 
-    def __init__(self, file: IO[str], tiers: Tiers) -> None:
+    def __init__(self, file: BinaryIO, tiers: Tiers) -> None:
+        self.lost = 0
+        self.trouble = ""
         self._file = file
         self._tiers = tiers
-        self._trouble = False
+        self._waiting: deque[bytes] = deque()
+        self._is_torn = False
 
     def told(self, judged: Judged) -> None:
         verdict = judged.verdict
@@ -53,17 +63,47 @@ class JsonLines(Observer):
             announced_s=_rounded(event.announced_s),
         )
 
+    def close(self) -> None:
+        """Writes what waits, or counts it as lost."""
+        self._flush()
+        self.lost += len(self._waiting)
+        self._waiting.clear()
+        if self.lost:
+            log.error("%d JSON lines could not be written and are lost", self.lost)
+
     def _write(self, **line: Any) -> None:
-        """Writes a line; while the disk is full, lines wait in the file's buffer, and the watch goes on."""
+        # A model's broken character becomes an escape, which JSON knows too.
+        self._waiting.append((json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
+        self._flush()
+        if len(self._waiting) > MOST_WAITING:
+            # A line whose beginning is in the file must be the next one there.
+            del self._waiting[1 if self._is_torn else 0]
+            self.lost += 1
+
+    def _flush(self) -> None:
+        """Writes all that waits, as far as there is room; the watch goes on in any case."""
         try:
-            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            self._file.flush()
+            while self._waiting:
+                self._write_next()
         except OSError as error:
-            if not self._trouble:
-                log.error("JSON lines cannot be written: %s; watching goes on", error.strerror)
-            self._trouble = True
+            if not self.trouble:
+                log.error("JSON lines cannot be written: %s; watching goes on, they wait in memory", error.strerror)
+            self.trouble = error.strerror or str(error)
             return
-        self._trouble = False
+        if self.trouble:
+            log.warning("JSON lines can be written again")
+        self.trouble = ""
+
+    def _write_next(self) -> None:
+        line = self._waiting[0]
+        written = self._file.write(line)
+        if not written:
+            raise BlockingIOError(errno.EAGAIN, "nothing was taken")
+        self._is_torn = written < len(line)
+        if self._is_torn:
+            self._waiting[0] = line[written:]
+        else:
+            self._waiting.popleft()
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -120,6 +120,7 @@ class WatchedSource:
         for signal in self.feed.signals():
             if self.lane.is_closed:
                 return
+            self.tracker.epoch_s = self.feed.epoch_s
             if isinstance(signal, Frame):
                 self.state.saw(signal.time_s)
                 self._audience.seen(self.name, signal)
@@ -136,7 +137,6 @@ class WatchedSource:
     def _connected(self, signal: Connected) -> None:
         self.state.size_wh = signal.size_wh
         self.state.connections += 1
-        self.tracker.epoch_s = self.feed.epoch_s
         self._now(Stage.WATCHING)
 
     def _pass_on(self, windows: Iterable[Window]) -> None:

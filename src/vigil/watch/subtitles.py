@@ -17,9 +17,10 @@ RECENT_EVENTS = 4
 
 
 class Subtitles(Observer):
-    """Writes a cue a window; raises StoreError when the file cannot be made. A disk that fills up later costs cues."""
+    """Writes a cue a window; raises StoreError when the file cannot be made. A full disk costs cues (`lost`)."""
 
     def __init__(self, path: Path) -> None:
+        self.lost = 0
         self._writer = SrtWriter(path)
         self._events: deque[Event] = deque(maxlen=RECENT_EVENTS)
         self._failed = False
@@ -35,6 +36,9 @@ class Subtitles(Observer):
             if not self._failed:
                 log.error("%s; watching goes on", error)
             self._failed = True
+            self.lost += 1
+            return
+        self._failed = False
 
     def close(self) -> None:
         self._writer.close()

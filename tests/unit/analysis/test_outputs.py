@@ -3,11 +3,13 @@ import threading
 from pathlib import Path
 
 import av
+import pytest
 
 from films import shoot
 from vigil.analysis import View
 from vigil.analysis.outputs import write_film, write_jsonl, write_playable, write_srt
 from vigil.analysis.view import Phase
+from vigil.errors import StoreError
 from vigil.events.judged import Judged
 from vigil.events.rules import Tiers
 from vigil.verdict import Cause, Outcome, Verdict
@@ -31,6 +33,11 @@ def test_the_lines_and_subtitles_hold_every_window(tmp_path: Path) -> None:
     ]
     write_srt(VIEW, tmp_path / "a.srt")
     assert "unknown: timeout" in (tmp_path / "a.srt").read_text()
+
+
+def test_a_full_disk_is_told() -> None:
+    with pytest.raises(StoreError, match="full cannot be written: No space left"):
+        write_jsonl(VIEW, Path("/dev/full"), tiers=Tiers())
 
 
 def test_the_annotated_video_opens(tmp_path: Path) -> None:

@@ -37,9 +37,35 @@ def test_long_videos_are_watched_and_scored_against_their_onsets(
     assert (score["model"], score["incidents"], score["found"], score["missed"]) == ("tiny", 1, 1, 0)
     assert score["false_alarms"] >= 1 and score["per_video"][1]["found_share"] is None
     assert 0 < score["latency_p50_s"] < 8
-    assert score["window"]["roc_auc"] > 0.7 and score["window"]["roc_auc_ci95"]
+    assert score["window"]["roc_auc"] > 0.7 and score["window"]["roc_auc_ci95"] is None
+    assert "[-] (stretches: 1 positive, " in told.out
     assert sorted(path.name for path in Path("out").iterdir()) == ["timeline-1-a.mp4.png", "timeline-2-b.mp4.png"]
     assert not Path("outputs").exists()
+
+
+def test_a_folder_of_folders_is_scored_by_the_names_that_the_watch_gives(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("day1/a.mp4", "day2/b.mp4"):
+        path = tmp_path / "tl" / name
+        path.parent.mkdir(parents=True)
+        film(path, seconds=12, bright=[(4, 8)])
+    Path("truth.csv").write_text("video,onset_s,end_s\nday1/a.mp4,4,8\nday2/b.mp4,4,8\n")
+    assert main(["score", "--timeline", "truth.csv", "tl", *words, "--json", "score.json"]) == 0
+    score = json.loads(Path("score.json").read_text())
+    assert [video["video"] for video in score["per_video"]] == ["day1/a.mp4", "day2/b.mp4"]
+    assert all(video["windows"] for video in score["per_video"])
+
+
+def test_a_video_that_breaks_off_is_scored_as_far_as_it_goes(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = film(tmp_path / "whole.mp4", seconds=400, bright=[(20, 30)], movflags="+faststart").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) * 35 // 100])
+    Path("truth.csv").write_text("video,onset_s,end_s\ncut.mp4,20,30\n")
+    assert main(["score", "--timeline", "truth.csv", "cut.mp4", *words, "--json", "score.json"]) == 0
+    assert json.loads(Path("score.json").read_text())["found"] == 1
+    assert Path("out/timeline-1-cut.mp4.png").is_file()
 
 
 @pytest.mark.parametrize(

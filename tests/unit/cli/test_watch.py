@@ -1,13 +1,15 @@
 import json
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import pytest
 
-from scripted_server import ScriptedServer, error
+from full_disk import full_disk
+from scripted_server import Reply, Request, ScriptedServer, error
 from vigil.cli import main
-from watching import bright_server, film
+from watching import bright_server, film, look
 
 
 @pytest.fixture
@@ -86,3 +88,30 @@ def test_a_watch_without_one_verdict_is_a_failed_job(
     video = film(tmp_path / "a.mp4", seconds=4)
     assert main(["watch", str(video), "--url", server.url, "--task", task, "--set", "patience_s=0"]) == 1
     assert "takes neither" in capsys.readouterr().err
+
+
+def test_lines_that_cannot_be_written_cost_neither_the_table_nor_the_video(
+    server: ScriptedServer, task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = film(tmp_path / "a.mp4", seconds=4)
+    words = ["watch", str(video), "--url", server.url, "--task", task, "--store", "none", "--jsonl", "/dev/full"]
+    assert main([*words, "--video", "seen.mp4"]) == 1
+    told = capsys.readouterr()
+    assert "a.mp4" in told.out and "not kept: 2 JSON lines" in told.out and Path("seen.mp4").is_file()
+    assert "not all that was asked for could be kept" in told.err.replace("\n", " ") and "Traceback" not in told.err
+
+
+def test_a_watch_whose_findings_could_not_be_stored_is_a_failed_job(
+    server: ScriptedServer, task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = film(tmp_path / "a.mp4", seconds=24, bright=[(6, 12)])
+
+    def fill_up(request: Request) -> Reply:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+        return look(request)
+
+    server.default = fill_up
+    with full_disk(resource.getrlimit(resource.RLIMIT_FSIZE)[0]):
+        code = main(["watch", str(video), "--url", server.url, "--task", task, "--store", "s.db"])
+    assert code == 1
+    assert "events and verdicts in the store" in capsys.readouterr().out

@@ -3,7 +3,8 @@
 import asyncio
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import openai
 import orjson
@@ -71,11 +72,13 @@ def endless(first: bytes, piece: bytes) -> Send:
     return send
 
 
-def judge_of(url: str, *, retries: int = 0, deadline_s: float = DEADLINE_S) -> Judge:
+def judge_of(
+    url: str, *, retries: int = 0, deadline_s: float = DEADLINE_S, transport: Transport | None = None
+) -> Judge:
     """A judge that has asked this server nothing yet."""
     client = openai.AsyncOpenAI(base_url=url, api_key="k", max_retries=0)
     words = Words(alarm="Yes", normal="No", alarm_ids=(7,), normal_ids=(9,))
-    transport = Transport(Endpoint(url=url), retries=retries)
+    transport = transport or Transport(Endpoint(url=url), retries=retries)
     return Judge(client, transport, model="m", words=words, task=TASK, sampling=SAMPLING, deadline_s=deadline_s)
 
 
@@ -170,6 +173,26 @@ def test_the_deadline_holds_while_connecting(ask: Ask, jpegs: list[bytes]) -> No
 def test_what_is_no_answer_is_unknown(send: Send, cause: Cause, ask: Ask, jpegs: list[bytes]) -> None:
     verdict = judged_by(send, ask, jpegs)
     assert (verdict.cause, len(verdict.detail) <= 300, "\n" in verdict.detail) == (cause, True, False)
+
+
+class Unforeseen(Transport):
+    """Fails as nobody thought it would."""
+
+    async def chat(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        raise RuntimeError("never thought of")
+
+
+def test_an_answer_that_fails_as_nobody_thought_is_unparseable_and_logged_once(
+    jpegs: list[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> list[Verdict]:
+        transport = Unforeseen(Endpoint(url="http://127.0.0.1:9/v1"), retries=0)
+        async with judge_of("http://127.0.0.1:9/v1", transport=transport) as judge:
+            return [await judge.verdict(jpegs) for _ in range(3)]
+
+    assert [(each.cause, each.detail) for each in asyncio.run(run())] == [(Cause.UNPARSEABLE, "never thought of")] * 3
+    [record] = caplog.records
+    assert record.exc_info is not None and "report it" in record.message
 
 
 def test_an_answer_that_breaks_off_is_asked_for_again(jpegs: list[bytes]) -> None:

@@ -69,6 +69,8 @@ def test_a_temperature_moves_the_probability_not_the_reading(server: ScriptedSer
         (Reply(body={"unexpected": 1}), Cause.UNPARSEABLE),
         (Reply(hang_up=True), Cause.UNREACHABLE),
         (chat("Perhaps."), Cause.UNPARSEABLE),
+        (yes(1000.0), Cause.UNPARSEABLE),
+        (Reply(body=yes().body | {"usage": {"total_tokens": "many"}}), Cause.UNPARSEABLE),
         (Reply(body=yes().body, delay_s=5.0), Cause.TIMEOUT),
     ],
     ids=lambda value: value.name if isinstance(value, Cause) else "",
@@ -79,6 +81,16 @@ def test_a_fault_is_unknown_with_its_cause_and_never_normal(
     server.default = reply
     verdict = ask(server, lambda judge: judge.verdict(jpegs), deadline_s=0.5)
     assert (verdict.outcome, verdict.cause, verdict.p_alarm) == (Outcome.UNKNOWN, cause, None)
+
+
+def test_a_log_probability_above_0_is_none_also_among_the_likeliest_tokens(
+    server: ScriptedServer, jpegs: list[bytes]
+) -> None:
+    del server.routes["/tokenize"]
+    server.default = chat("Yes", logprobs={"Yes": 1000.0, "No": -1.0})
+    assert ask(server, lambda judge: judge.verdict(jpegs)).cause is Cause.UNPARSEABLE
+    server.default = chat("Yes", logprobs={"Yes": 1e-6, "No": -9999.0})
+    assert ask(server, lambda judge: judge.verdict(jpegs)).p_alarm == pytest.approx(1.0)
 
 
 def test_a_refusal_that_passes_is_asked_again(server: ScriptedServer, jpegs: list[bytes]) -> None:

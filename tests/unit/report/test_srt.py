@@ -3,10 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from full_disk import full_disk
 from incidents import make_event, make_judged
 from vigil.errors import StoreError
 from vigil.events import Judged
 from vigil.report.srt import SrtWriter, srt
+from vigil.watch.subtitles import Subtitles
 
 TIMES = re.compile(r"(\d+):(\d+):(\d+),(\d+) --> (\d+):(\d+):(\d+),(\d+)")
 
@@ -63,6 +65,23 @@ def test_a_window_that_starts_where_the_last_one_did_takes_its_place(tmp_path: P
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be written"):
         SrtWriter(tmp_path)
+
+
+def test_a_full_disk_costs_cues_and_the_file_stays_whole(tmp_path: Path) -> None:
+    judged = [make_judged(number, 0.1) for number in range(26)]
+    subtitles = Subtitles(tmp_path / "watch.srt")
+    for each in judged[:8]:
+        subtitles.told(each)
+    before = (tmp_path / "watch.srt").read_bytes()
+    with full_disk(len(before) + 30):
+        for each in judged[8:20]:
+            subtitles.told(each)
+        assert (tmp_path / "watch.srt").read_bytes() == before
+    for each in judged[20:]:
+        subtitles.told(each)
+    subtitles.close()
+    assert subtitles.lost == 12
+    assert (tmp_path / "watch.srt").read_text() == srt([*judged[:8], *judged[20:]], [])
 
 
 def test_long_days_are_told_in_hours() -> None:

@@ -221,3 +221,33 @@ def test_a_stopped_file_gives_no_frame(film: Film) -> None:
     stop = threading.Event()
     stop.set()
     assert len(list(open_feed(address, Sampling(), stop=stop).signals())) == 1
+
+
+class Steady:
+    """A camera that gives a picture whenever it is asked, and was set to another time meanwhile."""
+
+    footage: Footage = FileFootage(Path("none"))
+    problems: tuple[str, ...] = ()
+
+    def session(self, *, started_s: float) -> Iterator[Connected | Frame]:
+        yield Connected((64, 64), 10.0, "h264", 0.0)
+        while True:
+            yield Frame(BLACK, time.monotonic() - started_s, time.time())
+
+
+@pytest.mark.parametrize("step_s", [3600.0, -3600.0, 5.0])
+def test_times_of_day_are_right_again_when_the_clock_was_set(monkeypatch: pytest.MonkeyPatch, step_s: float) -> None:
+    feed = LiveFeed(Steady(), stop=threading.Event(), settings=SOON)
+    first_s, true_time = feed.epoch_s, time.time
+    monkeypatch.setattr(time, "time", lambda: true_time() + step_s)
+    frames = [signal for signal, _ in zip(feed.signals(), range(3), strict=False) if isinstance(signal, Frame)]
+    assert feed.epoch_s is not None and first_s is not None
+    assert feed.epoch_s - first_s == pytest.approx(step_s, abs=0.1)
+    assert all(abs((f.captured_s or 0) - feed.epoch_s - f.time_s) < 0.1 for f in frames)
+
+
+def test_a_clock_that_is_only_nudged_leaves_the_beginning_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = LiveFeed(Steady(), stop=threading.Event(), settings=SOON)
+    first_s, true_time = feed.epoch_s, time.time
+    monkeypatch.setattr(time, "time", lambda: true_time() + 0.5)
+    assert feed.epoch_s == first_s

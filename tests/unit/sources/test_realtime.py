@@ -42,3 +42,15 @@ def test_a_file_in_real_time_is_live_and_ends(film: Film, sampling: Sampling) ->
     assert feed.epoch_s is not None
     assert [f.captured_s for f in frames if isinstance(f, Frame)] == [feed.epoch_s + t for t in (0.0, 0.52, 1.0)]
     assert 1.0 <= time.monotonic() - began_s < 2.5
+
+
+def test_a_file_that_plays_knows_when_it_began_as_soon_as_it_is_there(film: Film, sampling: Sampling) -> None:
+    (address,) = find_sources([str(film("a.mp4", frames=26))])
+    feed = open_feed(address, sampling, stop=threading.Event(), realtime=True)
+    time.sleep(0.3)
+    began_s, signals = time.time(), feed.signals()
+    next(signals)
+    assert feed.epoch_s is not None and began_s <= feed.epoch_s <= time.time()
+    epoch_s = feed.epoch_s
+    next(signals)
+    assert feed.epoch_s == epoch_s

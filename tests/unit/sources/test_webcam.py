@@ -57,3 +57,25 @@ def test_a_camera_that_hangs_is_lost_and_stops_nobody(film: Film) -> None:
     camera.released.set()
     assert lost.reason == "webcam 0 has given no picture for 0.3 s"
     assert time.monotonic() - began_s < 2
+
+
+def test_a_driver_that_hangs_keeps_one_thread_and_the_camera_comes_back_when_it_lets_go(film: Film) -> None:
+    path = film("a.avi", frames=20, codec="mjpeg", pixels="yuvj420p")
+    let_go, stop, asked = threading.Event(), threading.Event(), []
+
+    def hangs(number: int) -> Plugged:
+        asked.append(number)
+        let_go.wait(20)
+        return Plugged(path)
+
+    feed = LiveFeed(Webcam(96, Sampling(fps=10), stop=stop, settings=SOON, opener=hangs), stop=stop, settings=SOON)
+    reasons: list[str] = []
+    for signal in feed.signals():
+        if isinstance(signal, Connected):
+            stop.set()
+        elif isinstance(signal, Disconnected):
+            reasons.append(signal.reason)
+        if len(reasons) == 5 and not let_go.is_set():
+            assert sum(thread.name == "webcam 96" for thread in threading.enumerate()) == len(asked) == 1
+            let_go.set()
+    assert "given no picture" in reasons[0] and "still held by its driver" in reasons[4] and len(asked) == 2

@@ -17,11 +17,14 @@ from films import shoot
 from judging import SAMPLING, TASK
 from scripted_server import ScriptedServer
 from vigil.errors import UsageError
+from vigil.events.rules import EventRules
 from vigil.judge import Endpoint, Judge
 from vigil.sources.address import Address, find_sources
+from vigil.sources.feed import FileFeed, open_feed
 from vigil.store import Store
 from vigil.watch import Summary, Watch, WatchSettings
 from vigil.watch.settings import Clips
+from vigil.watch.source import Opener
 from vigil.watch.state import Stage
 from watching import Notes, bright_server, film
 
@@ -46,12 +49,20 @@ def cameras(tmp_path_factory: pytest.TempPathFactory) -> list[Address]:
 
 @asynccontextmanager
 async def running(
-    server: ScriptedServer, addresses: Sequence[Address], notes: Notes, *, store: Store | None = None, **named: Any
+    server: ScriptedServer,
+    addresses: Sequence[Address],
+    notes: Notes,
+    *,
+    store: Store | None = None,
+    opener: Opener = open_feed,
+    **named: Any,
 ) -> AsyncIterator[tuple[Watch, "asyncio.Task[Summary]"]]:
     """A watch that keeps running; stopped at the end."""
     made = WatchSettings(**({"realtime": True, "words": "never", "clips": Clips(most_s=0)} | named))
     async with await Judge.connect(Endpoint(url=server.url), TASK, FAST, media="video", alarm_from=0.75) as judge:
-        watch = Watch(addresses, judge=judge, settings=made, store=store, observers=[notes], keep_running=True)
+        watch = Watch(
+            addresses, judge=judge, settings=made, store=store, observers=[notes], keep_running=True, opener=opener
+        )
         task = asyncio.create_task(watch.run())
         try:
             yield watch, task
@@ -147,6 +158,27 @@ def test_a_paused_camera_is_let_go_of_and_keeps_its_clock(server: ScriptedServer
     assert summary.unaccounted == 0
     times = [judged.end_s for judged in notes.told_]
     assert times == sorted(times)
+
+
+def test_an_event_after_a_step_of_the_clock_is_told_by_the_new_one(server: ScriptedServer, tmp_path: Path) -> None:
+    film(tmp_path / "a.mp4", seconds=6, bright=[(0.5, 2), (4, 5.5)], size_wh=(64, 64))
+    feeds: list[FileFeed] = []
+    notes = Notes()
+
+    def opener(*words: Any, **named: Any) -> FileFeed:
+        feeds.append(FileFeed(tmp_path / "a.mp4", FAST, stop=named["stop"], realtime=True))
+        return feeds[0]
+
+    async def run() -> None:
+        rules = EventRules(quiet_s=0.5)
+        async with running(server, find_sources([str(tmp_path)]), notes, opener=opener, events=rules):
+            await until(lambda: notes.kinds() == ["opened", "closed"])
+            feeds[0].epoch_s = (feeds[0].epoch_s or 0.0) + 3600.0
+            await until(lambda: notes.kinds()[2:] == ["opened", "closed"])
+
+    asyncio.run(run())
+    first, second = (change.event.epoch_s or 0.0 for change in notes.changes if change.kind == "closed")
+    assert second - first == 3600.0
 
 
 def connections(port: int) -> int:

@@ -1,7 +1,11 @@
+from dataclasses import fields, is_dataclass
+from typing import Any
+
 import pytest
 
+from vigil.config import find_config, read_yaml
 from vigil.errors import ConfigError
-from vigil.watch.settings import settings_of
+from vigil.watch.settings import WatchSettings, settings_of
 
 
 def test_options_beat_the_file_and_set_beats_options() -> None:
@@ -12,3 +16,24 @@ def test_options_beat_the_file_and_set_beats_options() -> None:
 def test_a_key_that_no_setting_has_is_refused() -> None:
     with pytest.raises(ConfigError, match="did you mean 'in_flight'"):
         settings_of("default", {"in_fligt": 3}, [])
+
+
+def names_of(settings: Any, above: str = "") -> set[str]:
+    """The names of all settings, nested ones with dots."""
+    names: set[str] = set()
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        names |= names_of(value, f"{above}{field.name}.") if is_dataclass(value) else {above + field.name}
+    return names
+
+
+def keys_of(data: dict[str, Any], above: str = "") -> set[str]:
+    keys: set[str] = set()
+    for key, value in data.items():
+        keys |= keys_of(value, f"{above}{key}.") if isinstance(value, dict) else {above + key}
+    return keys
+
+
+def test_the_default_file_lists_every_setting_with_its_default() -> None:
+    assert keys_of(read_yaml(find_config("watch", "default"))) == names_of(WatchSettings())
+    assert settings_of("default", {}, []) == WatchSettings()

@@ -18,6 +18,8 @@ from vigil.score.timeline.truth import Span
 SHARE = 0.5
 BLOCK_S = 60.0
 FEWER_RESAMPLES_FROM = 3000
+LEAST_BLOCKS = 5
+"""Of each class, for an interval: draws of fewer hardly differ, and would claim a certainty that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,15 @@ def _block(name: str, one: Judged, spans: Sequence[Span]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowFigures:
-    """What the probabilities of windows are worth; `prevalence` is the average precision of guessing."""
+    """What the probabilities of windows are worth; `prevalence` is the average precision of guessing.
+
+    Blocks are stretches of footage that are drawn as one; there is no interval with fewer than five of either class.
+    """
 
     positive: int
     negative: int
+    positive_blocks: int
+    negative_blocks: int
     prevalence: float | None
     roc_auc: float | None
     roc_auc_ci95: Interval | None
@@ -107,16 +114,19 @@ def window_figures(windows: Windows) -> WindowFigures:
     truth = np.array([one.is_positive for one in windows.rated], dtype=np.bool_)
     blocks = [one.block for one in windows.rated]
     positive = int(truth.sum())
+    blocks_of = {kind: len({one.block for one in windows.rated if one.is_positive == kind}) for kind in (True, False)}
     draws = 2000 if len(blocks) < FEWER_RESAMPLES_FROM else 400
 
     def interval(statistic: Callable[[Floats, Flags], float | None]) -> Interval | None:
-        if len(set(blocks)) < 2 or positive in (0, len(blocks)):
+        if min(blocks_of.values()) < LEAST_BLOCKS:
             return None
         return bootstrap(lambda rows: statistic(p_alarm[rows], truth[rows]), blocks, resamples=draws)
 
     return WindowFigures(
         positive=positive,
         negative=len(truth) - positive,
+        positive_blocks=blocks_of[True],
+        negative_blocks=blocks_of[False],
         prevalence=positive / len(truth) if len(truth) else None,
         roc_auc=roc_auc(p_alarm, truth),
         roc_auc_ci95=interval(roc_auc),

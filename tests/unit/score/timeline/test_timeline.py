@@ -15,7 +15,7 @@ from vigil.report.timeline_table import timeline_table
 from vigil.score.intervals import poisson
 from vigil.score.metrics import average_precision
 from vigil.score.timeline import Span, Watched, match, score_timeline
-from vigil.score.timeline.windows import is_positive
+from vigil.score.timeline.windows import WindowFigures, is_positive
 from vigil.verdict import Cause, Outcome, Verdict
 
 SPANS = (Span(20, 26), Span(60, 64))
@@ -127,6 +127,21 @@ def test_a_watch_without_any_verdict_has_no_figures_and_no_crash() -> None:
     assert score.figures.false_per_hour is None and score.figures.found == 0
     assert "nothing was watched" in timeline_table(score)
     assert score_timeline("tiny", [Watched(name="v", spans=(), judged=(), events=())]).figures.windows == 0
+
+
+def test_few_incidents_give_an_area_without_an_interval() -> None:
+    def areas(incidents: int) -> WindowFigures:
+        spans = tuple(Span(10 + 100.0 * number, 20 + 100.0 * number) for number in range(incidents))
+        shown = [0.7 if any(s.onset_s <= 2 * n < s.end_s for s in spans) else 0.1 + n % 7 / 10 for n in range(300)]
+        one = Watched(name="v.mp4", spans=spans, judged=judged(shown), events=())
+        score = score_timeline("tiny", [one])
+        assert ("[-] (stretches" in timeline_table(score)) is (incidents < 5)
+        return score.figures.window
+
+    few, enough = areas(4), areas(5)
+    assert few.roc_auc is not None and few.positive_blocks == 4 and enough.positive_blocks == 5
+    assert few.roc_auc_ci95 is None and few.average_precision_ci95 is None
+    assert enough.roc_auc_ci95 is not None and enough.roc_auc_ci95[0] < enough.roc_auc_ci95[1]
 
 
 def test_the_interval_of_a_count_is_exact() -> None:

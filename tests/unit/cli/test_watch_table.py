@@ -1,0 +1,67 @@
+import asyncio
+import io
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from judging import no
+from scripted_server import Reply
+from vigil.cli import watch_table as module
+from vigil.cli.watch_table import LINES, WatchTable
+from vigil.watch import SourceState, Watch
+from vigil.watch.state import Stage
+from watching import Notes, bright_server, film, watched
+
+
+def state(name: str, stage: Stage, detail: str = "") -> SourceState:
+    return SourceState(name=name, live=True, stage=stage, detail=detail)
+
+
+def test_a_lost_camera_is_told_once_until_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    table = WatchTable()
+    lost = state("yard", Stage.LOST, "Connection refused; next try in 0.5 s")
+    back = replace(lost, stage=Stage.WATCHING, connections=2)
+    for told in (lost, lost, state("door", Stage.LOST, "no answer"), lost, back, lost, lost):
+        table.state(told)
+    names = [f"{record.levelname} {record.message.split(';')[0]}" for record in caplog.records]
+    assert names == [
+        "WARNING yard: lost: Connection refused",
+        "WARNING door: lost: no answer",
+        "INFO yard: back again",
+        "WARNING yard: lost: Connection refused",
+    ]
+
+
+def test_those_in_trouble_are_shown_before_those_that_are_well() -> None:
+    well = [state(f"camera {number:02d}", Stage.WATCHING) for number in range(LINES)]
+    rest = [state("a file", Stage.ENDED), state("yard", Stage.LOST), state("zoo", Stage.UNREADABLE)]
+    event = state("window", Stage.WATCHING)
+    event.open_event = "high"
+    shown = sorted([*well, *rest, event], key=module._rank)
+    assert [each.name for each in shown[:4]] == ["window", "yard", "zoo", "camera 00"]
+    assert shown[-1].name == "a file"
+
+
+def test_the_table_is_printed_now_and_then_also_while_no_verdict_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REPORT_EVERY_S", 0.1)
+    written = io.StringIO()
+    table = WatchTable(stderr=Console(file=written, width=200))
+    before_the_verdict: list[str] = []
+
+    def follow(watch: Watch) -> None:
+        table.follow(watch)
+
+    class Told(Notes):
+        def judged(self, judged: object) -> None:
+            before_the_verdict.append(written.getvalue())
+
+    with bright_server() as server, table:
+        server.default = Reply(body=no().body, delay_s=1.0)
+        asyncio.run(watched(server, [film(tmp_path / "a.mp4", seconds=3)], Told(), on_start=follow))
+    assert before_the_verdict[0].count("a.mp4") > 2
