@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 
 from vigil.calibration import fit
-from vigil.cli.score import Data, KeyFile, Model, Paths, TaskOption, Url, score_all
+from vigil.cli.score import Data, KeyFile, Model, Paths, TaskOption, Url, lost_windows, score_all
+from vigil.errors import JobError
 from vigil.judge import Endpoint, read_key
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.manifest import read_manifest
@@ -73,6 +74,8 @@ def ask(
     ground = replace(found, calibration=None)
     with tempfile.TemporaryDirectory(prefix="vigil-calibrate-") as folder:
         scored = score_all([endpoint], ground, settings=Settings(fresh=True), out=Path(folder))
+    if lost := lost_windows(scored[0].score):
+        raise JobError(f"{scored[0].score.model}: {lost}; repeat the command when the server answers")
     return list(scored[0].score.answers)
 
 

@@ -110,6 +110,7 @@ def score(
     endpoints = [endpoint] if other is None else [endpoint, other]
     scored = score_all(endpoints, ground, settings=settings, out=out)
     report(scored, ground, out=out, json_file=json_file)
+    require_complete([one.score for one in scored])
     require_answers([one.score for one in scored])
 
 
@@ -165,6 +166,26 @@ def report(scored: Sequence[Scored], ground: Ground, *, out: Path, json_file: Pa
 
 def _against(other: dict[str, Any], comparison: Comparison) -> dict[str, Any]:
     return {"against": other, "comparison": comparison.to_json()}
+
+
+def require_complete(scores: Sequence[Score]) -> None:
+    """Raises JobError where the endpoint failed some windows: the figures are not those of the model."""
+    lost = [f"{score.model}: {what}" for score in scores if (what := lost_windows(score))]
+    if lost:
+        raise JobError(
+            f"{'; '.join(lost)}. The figures above count them as errors: repeat the command (without --fresh), which "
+            "asks only for those that are missing"
+        )
+
+
+def lost_windows(score: Score) -> str:
+    """How many windows the endpoint failed, and why; empty when it answered about all."""
+    causes = score.notes["unanswered"]
+    if not causes:
+        return ""
+    asked = score.figures.n if score.windows is None else score.windows.n
+    meant = ", ".join(f"{cause} {count}: {CAUSE_MEANINGS[Cause(cause)]}" for cause, count in causes.items())
+    return f"{sum(causes.values())} of {asked} windows had no answer ({meant})"
 
 
 def require_answers(scores: Sequence[Score]) -> None:

@@ -24,7 +24,7 @@ def _rows(columns: Sequence[Figures]) -> list[tuple[str, ...]]:
         ("clips", *(str(f.n) for f in columns)),
         ("accuracy", *(with_interval(f.accuracy, f.accuracy_ci95) for f in columns)),
         ("always the commoner class", *(f"{f.baseline_majority:.3f}" for f in columns)),
-        ("ROC AUC", *(with_interval(f.roc_auc, f.roc_auc_ci95) for f in columns)),
+        ("ROC AUC", *map(_area, columns)),
         ("precision", *(f"{f.precision:.3f}" for f in columns)),
         ("recall", *(f"{f.recall:.3f}" for f in columns)),
         ("F1", *(f"{f.f1:.3f}" for f in columns)),
@@ -38,7 +38,7 @@ def _window_rows(columns: Sequence[Figures]) -> list[tuple[str, ...]]:
     return [
         ("windows", *(str(f.n) for f in columns)),
         ("windows: accuracy", *(with_interval(f.accuracy, f.accuracy_ci95) for f in columns)),
-        ("windows: ROC AUC", *(with_interval(f.roc_auc, f.roc_auc_ci95) for f in columns)),
+        ("windows: ROC AUC", *map(_area, columns)),
         ("windows: unknown", *(causes_text(f.unknown) for f in columns)),
     ]
 
@@ -53,6 +53,12 @@ def _pace_rows(scores: Sequence[Score]) -> list[tuple[str, ...]]:
 def plain(value: float | None, digits: int = 3) -> str:
     """A figure, or a dash."""
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _area(figures: Figures) -> str:
+    if figures.roc_auc is not None or not figures.unknown:
+        return with_interval(figures.roc_auc, figures.roc_auc_ci95)
+    return "- (nothing answered)" if sum(figures.unknown.values()) == figures.n else "- (one class answered)"
 
 
 def with_interval(value: float | None, interval: Interval | None) -> str:

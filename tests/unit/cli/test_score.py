@@ -124,6 +124,22 @@ def test_a_server_that_only_fails_is_a_failed_job_with_its_causes_on_file(
     assert (score["accuracy"], score["unknown"], score["roc_auc"]) == (0.0, {"rejected": 6}, None)
 
 
+def test_a_server_lost_on_the_way_is_told_and_only_what_is_missing_is_asked_again(
+    server: ScriptedServer, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.default = Reply(hang_up=True)
+    server.queue(*[by_brightness] * 2)  # the form of pictures, and one window
+    words = ["score", "--data", str(data), "--url", server.url, "--model", "lora", "--json", "s.json"]
+    assert main(words) == 1
+    told = capsys.readouterr()
+    assert "6 of 7 windows had no answer (unreachable 6: no connection to the endpoint)" in told.err
+    assert "repeat the command" in told.err and "one class only" not in told.out
+    assert main(["score", "--combine", "s.json", "s.json"]) == 2 and "not complete" in capsys.readouterr().err
+    server.default, before = by_brightness, len(server.chats)
+    assert main(words) == 0
+    assert len(server.chats) - before == 6 + 1
+
+
 def overconfident(request: Request) -> Reply:
     """Log-odds four times too large: sure of itself also where it is wrong."""
     reply = by_brightness(request)
