@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from vigil.calibration import fit
-from vigil.cli.score import Data, KeyFile, Model, Paths, TaskOption, Url, lost_windows, score_all
+from vigil.cli.score import Data, KeyFile, Model, Paths, TaskOption, Url, lost_windows, score_one
 from vigil.errors import JobError
 from vigil.judge import Endpoint, read_key
 from vigil.judge.endpoint import DEFAULT_URL
@@ -73,10 +73,10 @@ def ask(
     found = find_ground(paths, endpoint=endpoint, data=data, split=split, task=task, model_dir=model_dir)
     ground = replace(found, calibration=None)
     with tempfile.TemporaryDirectory(prefix="vigil-calibrate-") as folder:
-        scored = score_all([endpoint], ground, settings=Settings(fresh=True), out=Path(folder))
-    if lost := lost_windows(scored[0].score):
-        raise JobError(f"{scored[0].score.model}: {lost}; repeat the command when the server answers")
-    return list(scored[0].score.answers)
+        scored = score_one(endpoint, ground, settings=Settings(fresh=True), out=Path(folder))
+    if lost := lost_windows(scored.score):
+        raise JobError(f"{scored.score.model}: {lost}; repeat the command when the server answers")
+    return list(scored.score.answers)
 
 
 def describe(found: CalibrationCheck) -> str:

@@ -26,7 +26,7 @@ from vigil.report.table import comparison_text, score_table
 from vigil.score.combine import Rule
 from vigil.score.compare import Comparison, compare
 from vigil.score.folds import pool, read_fold
-from vigil.score.ground import Ground, find_ground
+from vigil.score.ground import Ground, calibration_in, find_ground
 from vigil.score.items import Split
 from vigil.score.run import IN_FLIGHT
 from vigil.score.scorecard import Score
@@ -45,6 +45,9 @@ ModelDir = Annotated[
 ]
 MaxPixels = Annotated[int | None, typer.Option(help="For video files: the cap on a frame's area.", min=4096)]
 Against = Annotated[str | None, typer.Option(help="Another model, scored on the same clips and compared.")]
+AgainstModelDir = Annotated[
+    Path | None, typer.Option(help="That model's folder: its vigil.json gives its calibration.")
+]
 AgainstUrl = Annotated[str | None, typer.Option(help="Where that model is served, if elsewhere.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")]
 Out = Annotated[Path, typer.Option(help="Folder for verdicts, pictures and the page of mistakes.")]
@@ -72,6 +75,7 @@ def score(
     max_pixels: MaxPixels = None,
     against: Against = None,
     against_url: AgainstUrl = None,
+    against_model_dir: AgainstModelDir = None,
     json_file: Json = None,
     out: Out = Path("outputs/score"),
     fresh: Fresh = False,
@@ -93,7 +97,9 @@ def score(
         combine_folds(paths or [], json_file=json_file)
         return
     if timeline is not None:
-        refuse_with_timeline({"--data": data, "--against": against, "--limit": limit})
+        refuse_with_timeline(
+            {"--data": data, "--against": against, "--against-model-dir": against_model_dir, "--limit": limit}
+        )
         asked = {"url": url, "model": model, "task": task, "model_dir": model_dir, "max_pixels": max_pixels}
         asked["in_flight"] = None if in_flight == IN_FLIGHT else in_flight
         key = read_key(key_file)
@@ -103,12 +109,17 @@ def score(
     ground = find_ground(
         paths or [], endpoint=endpoint, data=data, split=split, task=task, model_dir=model_dir, max_pixels=max_pixels
     ).drawn(limit)
-    other = None if against is None else replace(endpoint, model=against, url=against_url or endpoint.url)
+    if against is None and against_model_dir is not None:
+        raise UsageError("--against-model-dir goes with --against MODEL")
+    # Each model has a calibration of its own: the first one's would distort the other.
+    other_ground = replace(ground, calibration=calibration_in(against_model_dir))
     settings = Settings(
         in_flight=in_flight, deadline_s=deadline_s, rule=rule, threshold=threshold, fresh=fresh, strict=strict
     )
-    endpoints = [endpoint] if other is None else [endpoint, other]
-    scored = score_all(endpoints, ground, settings=settings, out=out)
+    scored = [score_one(endpoint, ground, settings=settings, out=out)]
+    if against is not None:
+        other = replace(endpoint, model=against, url=against_url or endpoint.url)
+        scored.append(score_one(other, other_ground, settings=settings, out=out))
     report(scored, ground, out=out, json_file=json_file)
     require_complete([one.score for one in scored])
     require_answers([one.score for one in scored])
@@ -121,12 +132,8 @@ def refuse_with_timeline(options: Mapping[str, object]) -> None:
         raise UsageError(f"{', '.join(given)} cannot go with --timeline, which watches the videos that are named")
 
 
-def score_all(endpoints: Sequence[Endpoint], ground: Ground, *, settings: Settings, out: Path) -> list[Scored]:
-    """Scores each endpoint's model on the same clips, one after the other."""
-    return [_score_one(endpoint, ground, settings=settings, out=out) for endpoint in endpoints]
-
-
-def _score_one(endpoint: Endpoint, ground: Ground, *, settings: Settings, out: Path) -> Scored:
+def score_one(endpoint: Endpoint, ground: Ground, *, settings: Settings, out: Path) -> Scored:
+    """Scores an endpoint's model, with its progress shown; the verdicts go to a journal in `out`."""
     slug = re.sub(r"[^\w.-]+", "-", endpoint.model or "model").strip("-") or "model"
     journal = out / f"verdicts-{slug}.jsonl"
     with ScoreProgress(endpoint.model or "the served model", clips=len(ground.clips), journal=journal) as progress:

@@ -10,6 +10,8 @@ from vigil.score.scorecard import Figures, Score
 def score_table(scores: Sequence[Score]) -> str:
     """One or more scores as columns of text, per clip first, then per window and pace."""
     rows = [("", *(score.model for score in scores))]
+    if any(score.notes.get("calibration") for score in scores):
+        rows.append(("probabilities", *map(_calibrated, scores)))
     rows += _rows([score.figures for score in scores])
     windows = [score.windows for score in scores if score.windows is not None]
     if len(windows) == len(scores) and any(w.n != s.figures.n for w, s in zip(windows, scores, strict=True)):
@@ -32,6 +34,10 @@ def _rows(columns: Sequence[Figures]) -> list[tuple[str, ...]]:
         ("tp fp fn tn", *(" ".join(str(count) for count in f.confusion.values()) for f in columns)),
         ("unknown", *(causes_text(f.unknown) for f in columns)),
     ]
+
+
+def _calibrated(score: Score) -> str:
+    return "calibrated" if score.notes.get("calibration") else "as the model gives them"
 
 
 def _window_rows(columns: Sequence[Figures]) -> list[tuple[str, ...]]:
