@@ -1,7 +1,8 @@
 """Builds a dataset: clips in, `anomaly-train.json`, `anomaly-test.json`, frames and a manifest out.
 
 Every clip goes through the cutter that live windows go through. What was cut before is kept, what people or
-models have written is kept, and the manifest is written last: a folder without `vigil.json` is not finished.
+models have written is kept, and the manifest is written last: a folder without `vigil.json` is not finished. A build
+that fails before it has changed anything leaves the finished dataset of an earlier one as it was.
 """
 
 import random
@@ -146,7 +147,6 @@ def _prepare(out: Path) -> None:
         raise UsageError(f"--out {out} is a file; name a folder")
     with explained(out):
         out.mkdir(parents=True, exist_ok=True)
-        (out / MANIFEST_NAME).unlink(missing_ok=True)
         for partial in out.glob(f"*{PARTIAL}"):
             partial.unlink()
         for partial in out.glob(f"frames/*/*{PARTIAL}"):
@@ -253,6 +253,8 @@ def _example(clip: Clip, window: StoredWindow, group: str, task: Task) -> Exampl
 
 
 def _write(plan: BuildPlan, examples: Mapping[Split, Sequence[Example]], grouped_by: str) -> Manifest:
+    with explained(plan.out):
+        (plan.out / MANIFEST_NAME).unlink(missing_ok=True)
     present = [split for split in SPLITS if examples[split]]
     for split in SPLITS:
         if split in present:

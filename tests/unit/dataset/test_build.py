@@ -68,6 +68,21 @@ def test_a_second_build_cuts_nothing_and_gives_the_same_data(clips: Path, tmp_pa
     assert again.manifest.data_digest == first.manifest.data_digest
 
 
+def test_a_build_that_fails_leaves_the_finished_dataset_as_it_was(clips: Path, tmp_path: Path) -> None:
+    manifest = build_dataset(plan(clips, tmp_path)).manifest
+    with pytest.raises(DatasetError, match="would hold no"):
+        build_dataset(plan(clips, tmp_path, split=SplitPlan(folds=20, fold=19)))
+    assert read_manifest(tmp_path) == manifest
+
+
+def test_a_build_that_stops_after_it_cut_frames_anew_leaves_no_finished_dataset(clips: Path, tmp_path: Path) -> None:
+    build_dataset(plan(clips, tmp_path))
+    with pytest.raises(DatasetError, match="would hold no"):
+        other = Recipe(sampling=Sampling(max_pixels=8192))
+        build_dataset(plan(clips, tmp_path, recipe=other, split=SplitPlan(folds=20, fold=19)))
+    assert not (tmp_path / "vigil.json").exists()
+
+
 def test_only_what_changed_or_was_left_unfinished_is_cut_again(clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "data"
     build_dataset(plan(clips, out))
@@ -97,7 +112,7 @@ def test_unreadable_clips_are_named_and_the_rest_is_built(clips: Path, tmp_path:
     assert len({example.clip for example in examples_of(report)}) == 16
     with pytest.raises(DatasetError, match="2 clips cannot be read"):
         build_dataset(plan(broken, tmp_path / "data", strict=True))
-    assert not (tmp_path / "data/vigil.json").exists()
+    assert (tmp_path / "data/vigil.json").exists()
 
 
 def test_a_class_of_unreadable_clips_only_is_an_error(tmp_path: Path, draw_clip) -> None:
