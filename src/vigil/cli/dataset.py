@@ -56,7 +56,10 @@ def build(
         ShortPolicy, typer.Option(help="Clips shorter than a window: as-is, crop, stretch or both.")
     ] = "as-is",
     sources: Annotated[Path | None, typer.Option(help="CSV clip,label,source. Default: CLIPS/sources.csv.")] = None,
-    also: Annotated[Path | None, typer.Option(help="More clips, for training only: drawn ones, another set.")] = None,
+    also: Annotated[
+        Path | None,
+        typer.Option(help="More clips, for training only; left out where they show recordings of the test."),
+    ] = None,
     answers: Annotated[
         Answers, typer.Option(help="words: verdict and description; verdict: the verdict word alone.")
     ] = "words",

@@ -44,8 +44,42 @@ def test_every_window_becomes_an_example_with_its_place_and_frames(clips: Path, 
 def test_added_clips_are_for_training_only(clips: Path, tmp_path: Path) -> None:
     report = build_dataset(plan(clips, tmp_path, also=clips))
     added = {example.clip for example in report.examples["train"] if example.clip.startswith("also/")}
-    assert len(added) == 16
-    assert not any(example.clip.startswith("also/") for example in report.examples["test"])
+    tested = {example.clip for example in report.examples["test"]}
+    assert len(added) == 16 - len(tested) and added.isdisjoint(f"also/{clip}" for clip in tested)
+    assert not any(clip.startswith("also/") for clip in tested)
+    note = next(note for note in report.notes if "--also" in note)
+    assert note.startswith(f"{len(tested)} of 16 clips") and all(f"also/{clip}" in note for clip in tested)
+
+
+def test_an_added_clip_that_looks_like_one_of_the_test_is_left_out(clips: Path, tmp_path: Path, draw_clip) -> None:
+    more = tmp_path / "more"
+    for number in range(8):
+        draw_clip(more / f"fight/x{number}.mp4", scene=number, seed=200 + number)
+    draw_clip(more / "normal/y.mp4", scene=60, seed=210)
+    report = build_dataset(plan(clips, tmp_path / "data", also=more))
+    scenes = {e.clip[-5] for e in report.examples["test"] if e.label == "alarm"}
+    added = {e.clip for e in report.examples["train"] if e.clip.startswith("also/fight/")}
+    assert added == {f"also/fight/x{number}.mp4" for number in range(8) if str(number) not in scenes}
+
+
+def test_added_clips_of_one_told_recording_are_left_out_together(clips: Path, tmp_path: Path, draw_clip) -> None:
+    more = tmp_path / "more"
+    for number in range(8):
+        draw_clip(more / f"fight/x{number}.mp4", scene=number, seed=200 + number)
+    draw_clip(more / "normal/y.mp4", scene=60, seed=210)
+    rows = [f"x{number},fight,one" for number in range(8)] + ["y,normal,other"]
+    (more / "sources.csv").write_text("\n".join(["clip,label,source", *rows]))
+    report = build_dataset(plan(clips, tmp_path / "data", also=more))
+    assert {e.clip for e in report.examples["train"] if e.clip.startswith("also/")} == {"also/normal/y.mp4"}
+
+
+def test_a_clip_that_the_csv_leaves_out_stays_with_its_look_alike(tmp_path: Path, clips: Path, draw_clip) -> None:
+    named = shutil.copytree(clips, tmp_path / "clips")
+    rows = [f"{kind}{n},{label},s{n}" for label, kind in (("fight", "fi"), ("normal", "no")) for n in range(8)]
+    (named / "sources.csv").write_text("\n".join(["clip,label,source", *rows]))
+    draw_clip(named / "fight/late.mp4", scene=1, seed=300)
+    group = {e.clip: e.group for e in examples_of(build_dataset(plan(named, tmp_path / "data")))}
+    assert group["fight/late.mp4"] == group["fight/fi1.mp4"] != group["fight/fi2.mp4"]
 
 
 def test_the_manifest_and_the_registry_tell_what_training_needs(clips: Path, tmp_path: Path) -> None:
