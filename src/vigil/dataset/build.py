@@ -232,7 +232,7 @@ def _groups(
     notes = [] if named else [GUESSED]
     if named:
         notes.append(
-            f"{len(rest)} clips are not in {path.name} ({rest[0].name}, ...): grouped by name and looks, with those in it too"
+            f"{len(rest)} clips are not in {path.name} ({rest[0].name}, ...): grouped by name and looks, with those too"
         )
     if largest_share(groups) > LARGE_GROUP_SHARE:
         notes.append(

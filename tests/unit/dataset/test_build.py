@@ -8,6 +8,7 @@ import pytest
 from vigil.dataset.answers import verdict_of
 from vigil.dataset.build import BuildPlan, BuildReport, build_dataset
 from vigil.dataset.cutting import Recipe
+from vigil.dataset.digest import digest_on_disk
 from vigil.dataset.examples import Example, read_splits, split_path
 from vigil.dataset.split import SplitPlan
 from vigil.dataset.stored import MARKER_NAME
@@ -99,7 +100,7 @@ def test_a_second_build_cuts_nothing_and_gives_the_same_data(clips: Path, tmp_pa
     again = build_dataset(plan(clips, tmp_path))
     assert (first.num_cut, again.num_cut, again.num_kept) == (16, 0, 16)
     assert split_path(tmp_path, "train").read_bytes() == before
-    assert again.manifest.data_digest == first.manifest.data_digest
+    assert again.manifest.data_digest == first.manifest.data_digest == digest_on_disk(tmp_path)
 
 
 def test_a_build_that_fails_leaves_the_finished_dataset_as_it_was(clips: Path, tmp_path: Path) -> None:
