@@ -29,6 +29,8 @@ ModelDir = Annotated[Path, typer.Option(help="The model's folder; its vigil.json
 SplitOption = Annotated[Split, typer.Option(help="Which part of --data; never the test split.")]
 Scores = Annotated[list[Path] | None, typer.Option(help="Score files of folds instead: their answers are out of fold.")]
 
+NEEDED = "the calibration is kept there: name a folder that `vigil train` or `vigil export` wrote"
+
 
 def calibrate(
     model_dir: ModelDir,
@@ -45,7 +47,7 @@ def calibrate(
 
     Example: vigil calibrate held_out_clips/ --model-dir models/fight
     """
-    manifest = read_manifest(model_dir)
+    manifest = read_manifest(model_dir, advice=NEEDED)
     if scores:
         answers = [answer for file in scores for answer in read_fold(file).uncalibrated_answers()]
     else:

@@ -40,7 +40,7 @@ async def compare_dataset(
 
     Raises EndpointError, DatasetError or JobError when one of the sides cannot be asked at all.
     """
-    contract = read_manifest(data).contract
+    contract = read_manifest(data, advice=f"make it with: vigil dataset build CLIPS --out {data}").contract
     examples = draw(read_examples(data), limit=limit)
     async with Asker(endpoint) as asker:
         served = await asker.find_model()
