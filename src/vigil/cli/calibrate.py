@@ -51,7 +51,7 @@ def calibrate(
     if scores:
         answers = [answer for file in scores for answer in read_fold(file).uncalibrated_answers()]
     else:
-        endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file))
+        endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url))
         answers = ask(paths or [], endpoint=endpoint, model_dir=model_dir, data=data, split=split, task=task)
     known = [answer for answer in answers if answer.p_alarm is not None]
     calibration = fit([answer.p_alarm or 0.0 for answer in known], [answer.is_alarm for answer in known])

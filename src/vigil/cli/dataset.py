@@ -201,7 +201,7 @@ def annotate(
 
     Example: vigil dataset annotate data --url http://127.0.0.1:8000/v1 --model Qwen3-VL-8B-Instruct
     """
-    key = read_key(key_file) if key_file or key_env == KEY_VARIABLE else os.environ.get(key_env, "")
+    key = read_key(key_file, url=url) if key_file or key_env == KEY_VARIABLE else os.environ.get(key_env, "")
     if key_env != KEY_VARIABLE and not key:
         raise UsageError(f"--key-env: the environment variable {key_env} is empty or not set")
     endpoint = Endpoint(url=url, model=model, api_key=key)

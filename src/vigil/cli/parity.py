@@ -22,7 +22,7 @@ def parity(
     url: Annotated[str, typer.Option(help="The OpenAI-compatible endpoint.", envvar="VIGIL_URL")] = DEFAULT_URL,
     model: Annotated[str, typer.Option(help="The served model; may be left out where there is only one.")] = "",
     key_file: Annotated[
-        Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY or .vigil/key).")
+        Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY; .vigil/key on this machine).")
     ] = None,
     model_dir: Annotated[Path | None, typer.Option(help="The model's folder, when the server is elsewhere.")] = None,
     limit: Annotated[int, typer.Option(help="Examples compared, drawn by a fixed seed.", min=1)] = 64,
@@ -36,7 +36,7 @@ def parity(
     Example: vigil parity --data data --url http://127.0.0.1:8000/v1
     """
     console = Console(stderr=True, highlight=False)
-    endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file))
+    endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url))
     with Progress(TextColumn("{task.completed} asked"), TimeElapsedColumn(), console=console, transient=True) as bar:
         asked = bar.add_task("asked", total=None)
         report = asyncio.run(

@@ -38,7 +38,9 @@ Data = Annotated[Path | None, typer.Option(help="A built dataset: its stored fra
 SplitOption = Annotated[Split, typer.Option(help="Which part of --data.")]
 Url = Annotated[str, typer.Option(help="The OpenAI-compatible endpoint.", envvar="VIGIL_URL")]
 Model = Annotated[str, typer.Option(help="The served model; may be left out where there is only one.")]
-KeyFile = Annotated[Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY or .vigil/key).")]
+KeyFile = Annotated[
+    Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY; .vigil/key on this machine).")
+]
 TaskOption = Annotated[str | None, typer.Option(help="Task name or YAML file (default: the dataset's, or fight).")]
 ModelDir = Annotated[
     Path | None, typer.Option(help="The model's folder: its vigil.json gives contract and calibration.")
@@ -102,10 +104,10 @@ def score(
         )
         asked = {"url": url, "model": model, "task": task, "model_dir": model_dir, "max_pixels": max_pixels}
         asked["in_flight"] = None if in_flight == IN_FLIGHT else in_flight
-        key = read_key(key_file)
+        key = read_key(key_file, url=url)
         score_videos(paths or [], timeline, asked=asked, api_key=key, config=watch_config, out=out, json_file=json_file)
         return
-    endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file))
+    endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url))
     ground = find_ground(
         paths or [], endpoint=endpoint, data=data, split=split, task=task, model_dir=model_dir, max_pixels=max_pixels
     ).drawn(limit)
@@ -118,7 +120,8 @@ def score(
     )
     scored = [score_one(endpoint, ground, settings=settings, out=out)]
     if against is not None:
-        other = replace(endpoint, model=against, url=against_url or endpoint.url)
+        other_url = against_url or url
+        other = Endpoint(url=other_url, model=against, api_key=read_key(key_file, url=other_url))
         scored.append(score_one(other, other_ground, settings=settings, out=out))
     report(scored, ground, out=out, json_file=json_file)
     require_complete([one.score for one in scored])
