@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 def server(options: argparse.Namespace) -> Iterator[tuple[Endpoint, Sampling]]:
     sampling = Sampling(max_pixels=options.max_pixels)
     if options.url:
-        yield Endpoint(url=options.url, model=options.model, api_key=read_key()), sampling
+        yield Endpoint(url=options.url, model=options.model, api_key=read_key(url=options.url)), sampling
         return
     from vigil.serving import running
 

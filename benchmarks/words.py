@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 @contextmanager
 def server(options: argparse.Namespace) -> Iterator[tuple[Endpoint, int, Sampling]]:
     if options.url:
-        endpoint = Endpoint(url=options.url, model=options.model, api_key=read_key())
+        endpoint = Endpoint(url=options.url, model=options.model, api_key=read_key(url=options.url))
         yield endpoint, options.pid, Sampling(max_pixels=options.max_pixels)
         return
     from vigil.serving import running

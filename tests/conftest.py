@@ -60,6 +60,6 @@ def endpoint(request: pytest.FixtureRequest) -> Endpoint:
     """The endpoint that the scripts ask: the session's server, unless another is named."""
     url = os.environ.get("VIGIL_TEST_URL")
     if url:
-        return Endpoint(url=url, model=os.environ.get("VIGIL_TEST_MODEL", ""), api_key=read_key())
+        return Endpoint(url=url, model=os.environ.get("VIGIL_TEST_MODEL", ""), api_key=read_key(url=url))
     server: Server = request.getfixturevalue("server")
     return server.endpoint()

@@ -53,7 +53,8 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 def endpoint_of(options: argparse.Namespace) -> Endpoint:
     """The endpoint that the options name."""
-    return Endpoint(url=options.url, model=options.model, api_key=options.key or read_key(options.key_file))
+    key = options.key or read_key(options.key_file, url=options.url)
+    return Endpoint(url=options.url, model=options.model, api_key=key)
 
 
 def run(ask: Callable[[], Awaitable[Sequence[Exchange]]]) -> int:

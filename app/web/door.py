@@ -74,7 +74,7 @@ def run(given: argparse.Namespace) -> None:
         return
     if given.demo:
         settings = play_film(settings, folder=options.folder / "demo")
-    serve(options, settings, api_key=read_key(given.key_file))
+    serve(options, settings, api_key=read_key(given.key_file, url=settings.url))
 
 
 def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> None:
@@ -139,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--url", help="the OpenAI-compatible endpoint (as the configuration says)")
     add("--model", help="the served model; may be left out where there is only one")
     add("--model-dir", type=Path, help="the model's folder: its contract and calibration")
-    add("--key-file", type=Path, help="file with the endpoint's key (else $VIGIL_API_KEY or .vigil/key)")
+    add("--key-file", type=Path, help="file with the endpoint's key (else $VIGIL_API_KEY; .vigil/key on this machine)")
     add("--task", help="task name or YAML file")
     add("--store", help="where events are kept: a file or a database URL (as the configuration says)")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="any other setting of the watch")

@@ -16,7 +16,7 @@ from app.web.language import Translator
 from vigil.errors import EndpointAway, EndpointError, VigilError
 from vigil.judge import Endpoint
 from vigil.judge.connection import ServedModel, list_models, open_client
-from vigil.manifest import Contract, read_manifest, sampling_from_alias
+from vigil.manifest import MODEL_DIR_ADVICE, Contract, read_manifest, sampling_from_alias
 from vigil.redact import redact
 from vigil.tasks import load_task
 from vigil.watch import WatchSettings
@@ -91,7 +91,7 @@ class StatusBoard:
 
     def _contract(self, alias: str) -> Contract:
         if self._settings.model_dir is not None:
-            return read_manifest(self._settings.model_dir).contract
+            return read_manifest(self._settings.model_dir, advice=MODEL_DIR_ADVICE).contract
         return Contract.of(load_task(self._settings.task or "fight"), sampling_from_alias(alias))
 
     async def _load(self, http: httpx.AsyncClient) -> tuple[int, int] | None:

@@ -145,7 +145,7 @@ def export(plan: Export, *, check: bool = True) -> Agreement | None:
 
 def _manifest_of(adapter: Path) -> Manifest:
     try:
-        return read_manifest(adapter)
+        return read_manifest(adapter, advice="name the folder of an adapter that `vigil train` has finished")
     except ManifestError:
         if (adapter / MANIFEST_NAME).exists() or not adapter.name.startswith("checkpoint-"):
             raise

@@ -19,6 +19,11 @@ from vigil.tasks import Task
 
 MANIFEST_NAME = "vigil.json"
 ALIAS_PREFIX = "vigil-contract"
+MODEL_DIR_ADVICE = (
+    "name a folder that `vigil train` or `vigil export` wrote, or leave the model's folder out: then the contract is "
+    "the dataset's or the served model's, and the probabilities are as the model gives them"
+)
+"""For commands that can do without the model's folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,16 +134,17 @@ class Manifest:
         return path
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a model or dataset folder; raises ManifestError when there is none or it is damaged."""
+def read_manifest(folder: Path, *, advice: str = "") -> Manifest:
+    """The manifest of a model or dataset folder; raises ManifestError when there is none or it is damaged.
+
+    `advice` is what the command that needs it can say of a folder without one.
+    """
     path = folder / MANIFEST_NAME
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ManifestError(
-            f"{folder} has no {MANIFEST_NAME}, so nobody knows how its pictures were cut; train it with "
-            "scripts/train.sh, or name the settings yourself (--task, --fps, --frames, --max-pixels)"
-        ) from error
+        missing = f"{folder} has no {MANIFEST_NAME}, so nobody knows how its pictures were cut"
+        raise ManifestError(f"{missing}; {advice}" if advice else missing) from error
     except (OSError, ValueError) as error:
         raise ManifestError(f"{path} cannot be read: {error}") from error
     if not isinstance(data, dict):

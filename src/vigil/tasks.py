@@ -4,6 +4,7 @@ Tasks live in `configs/tasks/*.yaml`; `load_task("fight")` finds one by name, a 
 questions without verdict words, for the chat; `load_questions()` gives both kinds as what may be asked.
 """
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +62,17 @@ class Task:
         labels: dict[str, Label] = {_plain(name): "alarm" for name in self.alarm_folders}
         labels.update({_plain(name): "normal" for name in self.normal_folders})
         return labels
+
+
+def begins_with_word(text: str, word: str) -> bool:
+    """Whether a text begins with a whole word: `Nobody` and `Now` do not begin with `No`.
+
+    Words of scripts that write no spaces (是的) end where they end.
+    """
+    if not text.startswith(word):
+        return False
+    follows = text[len(word) : len(word) + 1]
+    return unicodedata.east_asian_width(word[-1]) in "WF" or not follows.isalnum()
 
 
 def _plain(folder: str) -> str:

@@ -28,7 +28,9 @@ def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_manifest_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match=r"has no vigil\.json.*--max-pixels"):
+    with pytest.raises(ManifestError, match=r"has no vigil\.json.*; name another folder$"):
+        read_manifest(tmp_path, advice="name another folder")
+    with pytest.raises(ManifestError, match=r"were cut$"):
         read_manifest(tmp_path)
 
 

@@ -106,6 +106,22 @@ def test_the_contract_fills_what_the_config_leaves_out(tmp_path: Path) -> None:
     assert full["media_dir"] == "data"
 
 
+@pytest.mark.parametrize("edited", ["anomaly-train.json", "frames/alarm/clip001/000-0.jpg"])
+def test_an_edited_dataset_is_another_one_to_train_on(tmp_path: Path, edited: str) -> None:
+    data = make_dataset(tmp_path)
+    before = read_training_set(data, ["anomaly-train"]).manifest.data_digest
+    assert read_training_set(data, ["anomaly-train"]).manifest.data_digest == before
+    (data / edited).write_bytes((data / edited).read_bytes() + b" ")
+    assert read_training_set(data, ["anomaly-train"]).manifest.data_digest != before
+
+
+def test_a_dataset_file_of_ones_own_counts_in_the_digest(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path, name="mine")
+    before = read_training_set(data, ["mine"]).manifest.data_digest
+    (data / "mine.json").write_text((data / "mine.json").read_text() + " ")
+    assert read_training_set(data, ["mine"]).manifest.data_digest != before
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -235,7 +251,7 @@ def test_an_output_folder_goes_from_new_to_resumable_to_finished(tmp_path: Path)
 def test_other_settings_do_not_go_on_in_the_same_folder(tmp_path: Path) -> None:
     write_run(tmp_path, RUN)
     other = Run(settings={"learning_rate": 1e-4, "save_steps": 10}, data_digest="e", base_digest="b")
-    with pytest.raises(UsageError, match=r"learning_rate was 0\.001, is 0\.0001; the dataset was built anew"):
+    with pytest.raises(UsageError, match=r"learning_rate was 0\.001, is 0\.0001; the dataset has changed"):
         prepare(tmp_path, other, fresh=False)
     harmless = Run(settings={"learning_rate": 1e-3, "save_steps": 10}, data_digest="d", base_digest="b")
     assert not prepare(tmp_path, harmless, fresh=False).finished

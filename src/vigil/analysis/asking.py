@@ -8,7 +8,7 @@ from vigil.frames import Sampling
 from vigil.judge import Endpoint, Judge
 from vigil.judge.answer import Words
 from vigil.judge.contract import served_sampling
-from vigil.manifest import read_manifest
+from vigil.manifest import MODEL_DIR_ADVICE, read_manifest
 from vigil.tasks import Question, Task
 from vigil.verdict import Cause, Verdict
 from vigil.watch.settings import WatchSettings
@@ -53,7 +53,7 @@ def task_for(question: Question) -> Task:
 
 async def open_judge(endpoint: Endpoint, question: Question, settings: WatchSettings) -> Judge:
     """A judge for one analysis, under the served model's own contract; raises EndpointError and UsageError."""
-    manifest = None if settings.model_dir is None else read_manifest(settings.model_dir)
+    manifest = None if settings.model_dir is None else read_manifest(settings.model_dir, advice=MODEL_DIR_ADVICE)
     sampling = manifest.contract.sampling if manifest else await served_sampling(endpoint) or Sampling()
     for_verdict = asks_for_verdict(question)
     kind = Judge if for_verdict else WordsJudge

@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 
 from vigil.calibration import fit
-from vigil.cli.score import Data, KeyFile, Model, Paths, TaskOption, Url, score_all
+from vigil.cli.score import Data, KeyFile, Model, Paths, TaskOption, Url, lost_windows, score_one
+from vigil.errors import JobError
 from vigil.judge import Endpoint, read_key
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.manifest import read_manifest
@@ -27,6 +28,8 @@ from vigil.score.session import Settings
 ModelDir = Annotated[Path, typer.Option(help="The model's folder; its vigil.json gets the calibration.")]
 SplitOption = Annotated[Split, typer.Option(help="Which part of --data; never the test split.")]
 Scores = Annotated[list[Path] | None, typer.Option(help="Score files of folds instead: their answers are out of fold.")]
+
+NEEDED = "the calibration is kept there: name a folder that `vigil train` or `vigil export` wrote"
 
 
 def calibrate(
@@ -44,11 +47,11 @@ def calibrate(
 
     Example: vigil calibrate held_out_clips/ --model-dir models/fight
     """
-    manifest = read_manifest(model_dir)
+    manifest = read_manifest(model_dir, advice=NEEDED)
     if scores:
         answers = [answer for file in scores for answer in read_fold(file).uncalibrated_answers()]
     else:
-        endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file))
+        endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url))
         answers = ask(paths or [], endpoint=endpoint, model_dir=model_dir, data=data, split=split, task=task)
     known = [answer for answer in answers if answer.p_alarm is not None]
     calibration = fit([answer.p_alarm or 0.0 for answer in known], [answer.is_alarm for answer in known])
@@ -72,8 +75,10 @@ def ask(
     found = find_ground(paths, endpoint=endpoint, data=data, split=split, task=task, model_dir=model_dir)
     ground = replace(found, calibration=None)
     with tempfile.TemporaryDirectory(prefix="vigil-calibrate-") as folder:
-        scored = score_all([endpoint], ground, settings=Settings(fresh=True), out=Path(folder))
-    return list(scored[0].score.answers)
+        scored = score_one(endpoint, ground, settings=Settings(fresh=True), out=Path(folder))
+    if lost := lost_windows(scored.score):
+        raise JobError(f"{scored.score.model}: {lost}; repeat the command when the server answers")
+    return list(scored.score.answers)
 
 
 def describe(found: CalibrationCheck) -> str:

@@ -56,7 +56,10 @@ def build(
         ShortPolicy, typer.Option(help="Clips shorter than a window: as-is, crop, stretch or both.")
     ] = "as-is",
     sources: Annotated[Path | None, typer.Option(help="CSV clip,label,source. Default: CLIPS/sources.csv.")] = None,
-    also: Annotated[Path | None, typer.Option(help="More clips, for training only: drawn ones, another set.")] = None,
+    also: Annotated[
+        Path | None,
+        typer.Option(help="More clips, for training only; left out where they show recordings of the test."),
+    ] = None,
     answers: Annotated[
         Answers, typer.Option(help="words: verdict and description; verdict: the verdict word alone.")
     ] = "words",
@@ -198,7 +201,7 @@ def annotate(
 
     Example: vigil dataset annotate data --url http://127.0.0.1:8000/v1 --model Qwen3-VL-8B-Instruct
     """
-    key = read_key(key_file) if key_file or key_env == KEY_VARIABLE else os.environ.get(key_env, "")
+    key = read_key(key_file, url=url) if key_file or key_env == KEY_VARIABLE else os.environ.get(key_env, "")
     if key_env != KEY_VARIABLE and not key:
         raise UsageError(f"--key-env: the environment variable {key_env} is empty or not set")
     endpoint = Endpoint(url=url, model=model, api_key=key)

@@ -23,7 +23,11 @@ from vigil.report.srt import srt
 from vigil.store import DEFAULT_STORE, EventFilter, MarkFilter, MarkWord, Retention, Session, Store, prune
 from vigil.store.moment import parse_moment
 
-app = typer.Typer(help="What a watch has found.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="What a watch has found. Example: vigil events list --since 2h --tier medium",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 Format: TypeAlias = Literal["json", "csv", "srt"]
 

@@ -21,9 +21,9 @@ SHOWN = 20
 def parity(
     data: Annotated[Path, typer.Option(help="A built dataset.")] = Path("data"),
     url: Annotated[str, typer.Option(help="The OpenAI-compatible endpoint.", envvar="VIGIL_URL")] = DEFAULT_URL,
-    model: Annotated[str, typer.Option(help="The served model; the base unless named.")] = "",
+    model: Annotated[str, typer.Option(help="The served model; may be left out where there is only one.")] = "",
     key_file: Annotated[
-        Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY or .vigil/key).")
+        Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY; .vigil/key on this machine).")
     ] = None,
     model_dir: Annotated[Path | None, typer.Option(help="The model's folder, when the server is elsewhere.")] = None,
     limit: Annotated[int, typer.Option(help="Examples compared, drawn by a fixed seed.", min=1)] = 64,
@@ -33,10 +33,12 @@ def parity(
     """Compare the prompts that a server makes with those LLaMA-Factory trains on: tokens, sizes, pixels.
 
     Exit code 1 when any example differs. Needs scripts/setup.sh train; serve as well for the pixels.
+
+    Example: vigil parity --data data --url http://127.0.0.1:8000/v1
     """
     check_file(json_file, "--json")
     console = Console(stderr=True, highlight=False)
-    endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file))
+    endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url))
     with Progress(TextColumn("{task.completed} asked"), TimeElapsedColumn(), console=console, transient=True) as bar:
         asked = bar.add_task("asked", total=None)
         report = asyncio.run(

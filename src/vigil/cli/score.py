@@ -27,7 +27,7 @@ from vigil.report.table import comparison_text, score_table
 from vigil.score.combine import Rule
 from vigil.score.compare import Comparison, compare
 from vigil.score.folds import pool, read_fold
-from vigil.score.ground import Ground, find_ground
+from vigil.score.ground import Ground, calibration_in, find_ground
 from vigil.score.items import Split
 from vigil.score.run import IN_FLIGHT
 from vigil.score.scorecard import Score
@@ -39,13 +39,18 @@ Data = Annotated[Path | None, typer.Option(help="A built dataset: its stored fra
 SplitOption = Annotated[Split, typer.Option(help="Which part of --data.")]
 Url = Annotated[str, typer.Option(help="The OpenAI-compatible endpoint.", envvar="VIGIL_URL")]
 Model = Annotated[str, typer.Option(help="The served model; may be left out where there is only one.")]
-KeyFile = Annotated[Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY or .vigil/key).")]
+KeyFile = Annotated[
+    Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY; .vigil/key on this machine).")
+]
 TaskOption = Annotated[str | None, typer.Option(help="Task name or YAML file (default: the dataset's, or fight).")]
 ModelDir = Annotated[
     Path | None, typer.Option(help="The model's folder: its vigil.json gives contract and calibration.")
 ]
 MaxPixels = Annotated[int | None, typer.Option(help="For video files: the cap on a frame's area.", min=4096)]
 Against = Annotated[str | None, typer.Option(help="Another model, scored on the same clips and compared.")]
+AgainstModelDir = Annotated[
+    Path | None, typer.Option(help="That model's folder: its vigil.json gives its calibration.")
+]
 AgainstUrl = Annotated[str | None, typer.Option(help="Where that model is served, if elsewhere.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")]
 Out = Annotated[Path, typer.Option(help="Folder for verdicts, pictures and the page of mistakes.")]
@@ -73,6 +78,7 @@ def score(
     max_pixels: MaxPixels = None,
     against: Against = None,
     against_url: AgainstUrl = None,
+    against_model_dir: AgainstModelDir = None,
     json_file: Json = None,
     out: Out = Path("outputs/score"),
     fresh: Fresh = False,
@@ -96,23 +102,32 @@ def score(
         return
     check_folder(out, "--out")
     if timeline is not None:
-        refuse_with_timeline({"--data": data, "--against": against, "--limit": limit})
+        refuse_with_timeline(
+            {"--data": data, "--against": against, "--against-model-dir": against_model_dir, "--limit": limit}
+        )
         asked = {"url": url, "model": model, "task": task, "model_dir": model_dir, "max_pixels": max_pixels}
         asked["in_flight"] = None if in_flight == IN_FLIGHT else in_flight
-        key = read_key(key_file)
+        key = read_key(key_file, url=url)
         score_videos(paths or [], timeline, asked=asked, api_key=key, config=watch_config, out=out, json_file=json_file)
         return
-    endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file))
+    endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url))
     ground = find_ground(
         paths or [], endpoint=endpoint, data=data, split=split, task=task, model_dir=model_dir, max_pixels=max_pixels
     ).drawn(limit)
-    other = None if against is None else replace(endpoint, model=against, url=against_url or endpoint.url)
+    if against is None and against_model_dir is not None:
+        raise UsageError("--against-model-dir goes with --against MODEL")
+    # Each model has a calibration of its own: the first one's would distort the other.
+    other_ground = replace(ground, calibration=calibration_in(against_model_dir))
     settings = Settings(
         in_flight=in_flight, deadline_s=deadline_s, rule=rule, threshold=threshold, fresh=fresh, strict=strict
     )
-    endpoints = [endpoint] if other is None else [endpoint, other]
-    scored = score_all(endpoints, ground, settings=settings, out=out)
+    scored = [score_one(endpoint, ground, settings=settings, out=out)]
+    if against is not None:
+        other_url = against_url or url
+        other = Endpoint(url=other_url, model=against, api_key=read_key(key_file, url=other_url))
+        scored.append(score_one(other, other_ground, settings=settings, out=out))
     report(scored, ground, out=out, json_file=json_file)
+    require_complete([one.score for one in scored])
     require_answers([one.score for one in scored])
 
 
@@ -123,12 +138,8 @@ def refuse_with_timeline(options: Mapping[str, object]) -> None:
         raise UsageError(f"{', '.join(given)} cannot go with --timeline, which watches the videos that are named")
 
 
-def score_all(endpoints: Sequence[Endpoint], ground: Ground, *, settings: Settings, out: Path) -> list[Scored]:
-    """Scores each endpoint's model on the same clips, one after the other."""
-    return [_score_one(endpoint, ground, settings=settings, out=out) for endpoint in endpoints]
-
-
-def _score_one(endpoint: Endpoint, ground: Ground, *, settings: Settings, out: Path) -> Scored:
+def score_one(endpoint: Endpoint, ground: Ground, *, settings: Settings, out: Path) -> Scored:
+    """Scores an endpoint's model, with its progress shown; the verdicts go to a journal in `out`."""
     slug = re.sub(r"[^\w.-]+", "-", endpoint.model or "model").strip("-") or "model"
     journal = out / f"verdicts-{slug}.jsonl"
     with ScoreProgress(endpoint.model or "the served model", clips=len(ground.clips), journal=journal) as progress:
@@ -168,6 +179,26 @@ def report(scored: Sequence[Scored], ground: Ground, *, out: Path, json_file: Pa
 
 def _against(other: dict[str, Any], comparison: Comparison) -> dict[str, Any]:
     return {"against": other, "comparison": comparison.to_json()}
+
+
+def require_complete(scores: Sequence[Score]) -> None:
+    """Raises JobError where the endpoint failed some windows: the figures are not those of the model."""
+    lost = [f"{score.model}: {what}" for score in scores if (what := lost_windows(score))]
+    if lost:
+        raise JobError(
+            f"{'; '.join(lost)}. The figures above count them as errors: repeat the command (without --fresh), which "
+            "asks only for those that are missing"
+        )
+
+
+def lost_windows(score: Score) -> str:
+    """How many windows the endpoint failed, and why; empty when it answered about all."""
+    causes = score.notes["unanswered"]
+    if not causes:
+        return ""
+    asked = score.figures.n if score.windows is None else score.windows.n
+    meant = ", ".join(f"{cause} {count}: {CAUSE_MEANINGS[Cause(cause)]}" for cause, count in causes.items())
+    return f"{sum(causes.values())} of {asked} windows had no answer ({meant})"
 
 
 def require_answers(scores: Sequence[Score]) -> None:

@@ -25,6 +25,7 @@ def synth(
         float, typer.Option(help="0: large figures on plain ground; 1: small, dark, noisy.", min=0, max=1)
     ] = DEFAULT_DIFFICULTY,
     jobs: Annotated[int | None, typer.Option(help="Processes (default: one a core).", min=1)] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what was drawn there before.")] = False,
 ) -> None:
     """Draws surveillance-like clips of fights and of everyday life, reproducible from a seed.
 
@@ -33,13 +34,16 @@ def synth(
     if width % 2 or height % 2:
         raise UsageError(f"width and height must be even for H.264, not {width}x{height}")
     try:
-        _draw(out, clips=clips, seed=seed, fps=fps, size_wh=(width, height), difficulty=difficulty, workers=jobs)
+        size_wh = (width, height)
+        there = _draw(
+            out, clips=clips, seed=seed, fps=fps, size_wh=size_wh, difficulty=difficulty, workers=jobs, fresh=fresh
+        )
     except OSError as error:
         raise SourceError(
             f"the clips cannot be written to {out}: {error.strerror or error}; what is written is whole, so free "
             "some space or choose another folder and run the same command again"
         ) from error
-    typer.echo(f"{out}: {clips} clips in fight/ and normal/, recordings in sources.csv")
+    typer.echo(f"{out}: {there} clips in fight/ and normal/, recordings in sources.csv")
 
 
 def _draw(
@@ -51,7 +55,8 @@ def _draw(
     size_wh: tuple[int, int],
     difficulty: float,
     workers: int | None,
-) -> None:
+    fresh: bool,
+) -> int:
     console = Console(stderr=True)
     columns = (TextColumn("drawing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
@@ -62,7 +67,7 @@ def _draw(
             if not console.is_terminal and (done % PLAIN_EVERY == 0 or done == total):
                 console.print(f"drawing: {done} of {total} clips")
 
-        write_dataset(
+        return write_dataset(
             out,
             clips=clips,
             seed=seed,
@@ -70,5 +75,6 @@ def _draw(
             size_wh=size_wh,
             difficulty=difficulty,
             workers=workers,
+            fresh=fresh,
             progress=told,
         )

@@ -37,7 +37,9 @@ Video = Annotated[Path | None, typer.Option(help="A video to look at: verdicts, 
 Url = Annotated[str | None, typer.Option(help="The OpenAI-compatible endpoint.", envvar="VIGIL_URL")]
 Model = Annotated[str | None, typer.Option(help="The served model; may be left out where there is only one.")]
 ModelDir = Annotated[Path | None, typer.Option(help="The model's folder: contract and calibration.")]
-KeyFile = Annotated[Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY or .vigil/key).")]
+KeyFile = Annotated[
+    Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY; .vigil/key on this machine).")
+]
 TaskOption = Annotated[str | None, typer.Option(help="Task name or YAML file.")]
 MaxPixels = Annotated[int | None, typer.Option(help="The cap on a frame's area, where no contract tells it.", min=4096)]
 StoreOption = Annotated[
@@ -128,9 +130,8 @@ def _run(
             outputs.follow(watch)
             on_signals(watch.stop)
 
-        job = run_job(
-            settings, api_key=read_key(key_file), observers=outputs.observers, wait_s=wait_s, on_start=on_start
-        )
+        key = read_key(key_file, url=settings.url)
+        job = run_job(settings, api_key=key, observers=outputs.observers, wait_s=wait_s, on_start=on_start)
         summary = asyncio.run(job)
     outputs.finish()
     return summary, [*_store_losses(summary), *outputs.missing]

@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
-import openai
-
 from vigil.dataset.annotations import Annotation, AnnotationLog, read_log
 from vigil.dataset.contract import read_contract
 from vigil.dataset.describer import Describer, NoReply, answer_text
@@ -26,7 +24,7 @@ from vigil.dataset.examples import HUMAN, SPLITS, TEMPLATE, Example, read_splits
 from vigil.dataset.pictures import read_frame
 from vigil.dataset.pool import Progress, silent
 from vigil.errors import EndpointError, UsageError
-from vigil.judge.connection import find_model
+from vigil.judge.connection import find_model, open_client
 from vigil.judge.endpoint import Endpoint
 from vigil.manifest import read_manifest
 from vigil.tasks import Task
@@ -91,9 +89,7 @@ def annotate_dataset(plan: AnnotatePlan, *, progress: Progress = silent) -> Anno
 
 async def _run(plan: AnnotatePlan, task: Task, report: AnnotateReport, progress: Progress) -> None:
     endpoint = plan.endpoint
-    async with openai.AsyncOpenAI(
-        base_url=endpoint.url, api_key=endpoint.api_key or "none", timeout=plan.timeout_s, max_retries=plan.retries
-    ) as client:
+    async with open_client(endpoint, timeout_s=plan.timeout_s, retries=plan.retries) as client:
         report.model = endpoint.model or (await find_model(client, endpoint)).name
         todo = _todo(plan, task, report)[: plan.limit]
         fps = read_manifest(plan.folder).contract.sampling.fps

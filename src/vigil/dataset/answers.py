@@ -6,7 +6,7 @@ The comma keeps the word a token of its own, which is what the judge reads.
 import hashlib
 from dataclasses import dataclass
 
-from vigil.tasks import Label, Task
+from vigil.tasks import Label, Task, begins_with_word
 
 CLOSING = "。.!?！？"
 
@@ -40,9 +40,7 @@ def verdict_of(text: str, task: Task) -> Label | None:
     """The label whose verdict word the text begins with; `Nobody` does not begin with `No`."""
     words: tuple[Label, Label] = ("alarm", "normal")
     for label in sorted(words, key=lambda each: -len(task.word(each))):
-        word = task.word(label)
-        follows = text[len(word) : len(word) + 1]
-        if text.startswith(word) and not (word.isascii() and follows.isalnum()):
+        if begins_with_word(text, task.word(label)):
             return label
     return None
 

@@ -1,7 +1,8 @@
 """Builds a dataset: clips in, `anomaly-train.json`, `anomaly-test.json`, frames and a manifest out.
 
 Every clip goes through the cutter that live windows go through. What was cut before is kept, what people or
-models have written is kept, and the manifest is written last: a folder without `vigil.json` is not finished.
+models have written is kept, and the manifest is written last: a folder without `vigil.json` is not finished. A build
+that fails before it has changed anything leaves the finished dataset of an earlier one as it was.
 """
 
 import random
@@ -21,7 +22,14 @@ from vigil.dataset.digest import data_digest
 from vigil.dataset.disk import PARTIAL, explained
 from vigil.dataset.earlier import EarlierAnswers
 from vigil.dataset.examples import SPLITS, Example, split_path, write_examples
-from vigil.dataset.groups import SOURCES_NAME, group_by_csv, group_by_looks, join_copies, largest_share
+from vigil.dataset.groups import (
+    SOURCES_NAME,
+    group_by_csv,
+    group_by_looks,
+    join_copies,
+    join_look_alikes,
+    largest_share,
+)
 from vigil.dataset.pool import Progress, cut_all, silent
 from vigil.dataset.registry import REGISTRY_NAME, read_registry, register
 from vigil.dataset.split import LABELS, SplitPlan, assign_splits
@@ -32,6 +40,7 @@ from vigil.tasks import Label, Task
 
 MODEL_TEMPLATE = "qwen3_vl_nothink"
 LARGE_GROUP_SHARE = 0.4
+MOST_NAMED = 20
 TRAIN: Split = "train"
 GUESSED = (
     f"no {SOURCES_NAME}: recordings were guessed from names, pictures and formats; if you know them, write them down "
@@ -44,7 +53,8 @@ class BuildPlan:
     """All that a build is told.
 
     `sources` defaults to CLIPS/sources.csv where there is one; `limit` counts clips; the clips of `also` (drawn
-    ones, another public set) are for training only, whatever the split.
+    ones, another public set) are for training only, whatever the split, and left out where they show a recording that
+    is held out.
     """
 
     clips: Path
@@ -86,7 +96,7 @@ def build_dataset(plan: BuildPlan, *, progress: Progress = silent) -> BuildRepor
     named = _named_sources(clips, plan)
     _prepare(plan.out)
     earlier = EarlierAnswers.of(plan.out, plan.task)
-    more = _training_only(plan)
+    more, more_named = _training_only(plan)
     results = cut_all([*clips, *more], plan.out, plan.recipe, jobs=plan.jobs, progress=progress)
     stored = {result.name: result.stored for result in results if result.stored}
     unreadable = {result.name: result.failure for result in results if result.failure}
@@ -95,10 +105,14 @@ def build_dataset(plan: BuildPlan, *, progress: Progress = silent) -> BuildRepor
     _refuse_failures(readable, unreadable, plan)
     _refuse_contradictions([*readable, *added], stored)
     groups, grouped_by, group_notes = _groups(readable, stored, named, plan)
-    splits = assign_splits(readable, groups, plan.split) | {clip.name: TRAIN for clip in added}
-    groups |= {clip.name: clip.name for clip in added}
+    splits = assign_splits(readable, groups, plan.split)
+    added_groups = _grouped(added, stored, more_named)
+    shown = _shown_elsewhere(added_groups, stored, {n: groups[n] for n, split in splits.items() if split != TRAIN})
+    added = [clip for clip in added if clip.name not in shown]
+    splits |= {clip.name: TRAIN for clip in added}
+    groups |= {clip.name: added_groups[clip.name] for clip in added}
     examples = _examples([*readable, *added], stored, groups, splits, plan.task, earlier)
-    notes += group_notes + _leaks(groups, splits) + earlier.set_aside(plan.out)
+    notes += group_notes + _leaks(groups, splits) + _left_out(shown, more) + earlier.set_aside(plan.out)
     return BuildReport(
         out=plan.out,
         examples=examples,
@@ -112,12 +126,37 @@ def build_dataset(plan: BuildPlan, *, progress: Progress = silent) -> BuildRepor
     )
 
 
-def _training_only(plan: BuildPlan) -> list[Clip]:
-    """The clips of `also`, under names of their own."""
+def _training_only(plan: BuildPlan) -> tuple[list[Clip], dict[str, str]]:
+    """The clips of `also` and what the CSV beside them says of their recordings, under names of their own."""
     if plan.also is None:
+        return [], {}
+    clips = find_clips(plan.also, plan.task, meanings=plan.meanings).clips
+    path = plan.also / SOURCES_NAME
+    named = group_by_csv(clips, path, plan.task) if path.is_file() else {}
+    added = [replace(clip, name=f"also/{clip.name}", slug=f"also-{clip.slug}", split=TRAIN) for clip in clips]
+    return added, {f"also/{name}": f"also/{source}" for name, source in named.items()}
+
+
+def _shown_elsewhere(
+    added: Mapping[str, str], stored: Mapping[str, StoredClip], held_out: Mapping[str, str]
+) -> list[str]:
+    """The added clips (by their groups) that show a recording of clips that are held out from training."""
+    # Recordings of the training side are left out of it: they would tie unlike clips to the held-out ones.
+    groups = dict(added) | dict(held_out)
+    joined = join_copies(groups, {name: stored[name].video_digest for name in groups})
+    joined = join_look_alikes(joined, {name: stored[name].fingerprint for name in groups}, told=held_out)
+    taken = {joined[name] for name in held_out}
+    return [name for name in added if joined[name] in taken]
+
+
+def _left_out(shown: Sequence[str], more: Sequence[Clip]) -> list[str]:
+    if not shown:
         return []
-    found = find_clips(plan.also, plan.task, meanings=plan.meanings)
-    return [replace(clip, name=f"also/{clip.name}", slug=f"also-{clip.slug}", split=TRAIN) for clip in found.clips]
+    named = ", ".join(shown[:MOST_NAMED]) + (", ..." if len(shown) > MOST_NAMED else "")
+    return [
+        f"{len(shown)} of {len(more)} clips of --also were left out, as they show recordings of clips that are held "
+        f"out for test or calibration: {named}"
+    ]
 
 
 def _passed_over(ignored: Mapping[str, int]) -> list[str]:
@@ -146,7 +185,6 @@ def _prepare(out: Path) -> None:
         raise UsageError(f"--out {out} is a file; name a folder")
     with explained(out):
         out.mkdir(parents=True, exist_ok=True)
-        (out / MANIFEST_NAME).unlink(missing_ok=True)
         for partial in out.glob(f"*{PARTIAL}"):
             partial.unlink()
         for partial in out.glob(f"frames/*/*{PARTIAL}"):
@@ -188,20 +226,30 @@ def _groups(
     path = plan.sources or plan.clips / SOURCES_NAME
     named = {clip.name: csv_groups[clip.name] for clip in clips if clip.name in csv_groups}
     rest = [clip for clip in clips if clip.name not in named]
-    prints = {clip.name: stored[clip.name].fingerprint for clip in rest}
-    looks = group_by_looks(rest, prints, {clip.name: stored[clip.name].format for clip in rest})
-    groups = join_copies(named | looks, {clip.name: stored[clip.name].video_digest for clip in clips})
+    groups = _grouped(clips, stored, named)
     if not rest:
         return groups, path.name, []
     notes = [] if named else [GUESSED]
     if named:
-        notes.append(f"{len(rest)} clips are not in {path.name} ({rest[0].name}, ...): grouped by name and looks")
+        notes.append(
+            f"{len(rest)} clips are not in {path.name} ({rest[0].name}, ...): grouped by name and looks, with those too"
+        )
     if largest_share(groups) > LARGE_GROUP_SHARE:
         notes.append(
             f"one group holds {largest_share(groups):.0%} of all clips: they look alike, or share a name; a CSV "
             "(clip,label,source) given as --sources says better which recordings there are"
         )
     return groups, f"{path.name}, then name and looks" if named else "name and looks", notes
+
+
+def _grouped(clips: Sequence[Clip], stored: Mapping[str, StoredClip], named: Mapping[str, str]) -> dict[str, str]:
+    """The group of each clip: the one that a CSV names, else by name and looks, also by those of named clips."""
+    rest = [clip for clip in clips if clip.name not in named]
+    prints = {clip.name: stored[clip.name].fingerprint for clip in clips}
+    looks = group_by_looks(rest, prints, {clip.name: stored[clip.name].format for clip in rest})
+    told = {clip.name: named[clip.name] for clip in clips if clip.name in named}
+    groups = join_copies(told | looks, {clip.name: stored[clip.name].video_digest for clip in clips})
+    return join_look_alikes(groups, prints, told=told) if told and rest else groups
 
 
 def _leaks(groups: Mapping[str, str], splits: Mapping[str, Split]) -> list[str]:
@@ -253,6 +301,8 @@ def _example(clip: Clip, window: StoredWindow, group: str, task: Task) -> Exampl
 
 
 def _write(plan: BuildPlan, examples: Mapping[Split, Sequence[Example]], grouped_by: str) -> Manifest:
+    with explained(plan.out):
+        (plan.out / MANIFEST_NAME).unlink(missing_ok=True)
     present = [split for split in SPLITS if examples[split]]
     for split in SPLITS:
         if split in present:

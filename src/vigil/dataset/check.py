@@ -194,7 +194,9 @@ def _of_digest(folder: Path, splits: Splits, pictures: Pictures, manifest: Manif
     broken = any(picture.problem for picture in pictures.values())
     if not broken and data_digest(folder, splits) != manifest.data_digest:
         yield Finding(
-            "warning", "the dataset has changed since vigil.json was written; the same build brings it up to date"
+            "warning",
+            "the dataset was edited after vigil.json was written; training takes it as it is, the same build brings "
+            "vigil.json up to date",
         )
 
 

@@ -7,22 +7,20 @@ A folder with videos that means nothing to the task is an error, not something t
 """
 
 import hashlib
-import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from vigil.errors import DatasetError, UsageError
+from vigil.sources.videos import EXTENSIONS, is_video, walk_files
 from vigil.tasks import Label, Task
 
 Split = Literal["train", "test", "calibration"]
 Meaning = Label | Literal["skip"]
 
-_ENDINGS = "mp4 avi mkv mov m4v webm mpg mpeg wmv flv ts mts m2ts 3gp ogv h264 264 h265 265"
-VIDEO_SUFFIXES = frozenset(f".{ending}" for ending in _ENDINGS.split(" "))
 SPLIT_FOLDERS: Mapping[str, Split] = {
     "train": "train",
     "training": "train",
@@ -61,13 +59,14 @@ def find_clips(folder: Path, task: Task, *, meanings: Mapping[str, Meaning] | No
     """
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; give the folder that holds one folder of clips per class")
-    files = sorted(_files(folder))
-    videos = [file for file in files if Path(file).suffix.lower() in VIDEO_SUFFIXES]
+    files = sorted(path.relative_to(folder).as_posix() for path in walk_files(folder))
+    videos = [file for file in files if is_video(Path(file))]
     ignored = Counter(Path(file).suffix.lower() or "no ending" for file in files) - Counter(
         Path(video).suffix.lower() for video in videos
     )
     if not videos:
-        raise DatasetError(f"{folder} holds no videos ({_seen(ignored)}); known endings: {_ENDINGS}")
+        known = " ".join(sorted(ending.removeprefix(".") for ending in EXTENSIONS))
+        raise DatasetError(f"{folder} holds no videos ({_seen(ignored)}); known endings: {known}")
     placed = {video: _meaning(video, task, meanings or {}) for video in videos}
     _refuse_unknown([video for video, meaning in placed.items() if meaning is None], folder, task)
     labels = {video: meaning for video, meaning in placed.items() if meaning in ("alarm", "normal")}
@@ -78,18 +77,6 @@ def find_clips(folder: Path, task: Task, *, meanings: Mapping[str, Meaning] | No
         for video, label in labels.items()
     ]
     return Found(tuple(clips), dict(ignored))
-
-
-def _files(folder: Path) -> Iterator[str]:
-    """Paths below the folder; links are followed, each real folder once, hidden names left out."""
-    entered: set[Path] = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        real = Path(root).resolve()
-        folders[:] = [] if real in entered else [name for name in folders if not name.startswith(".")]
-        if real not in entered:
-            below = Path(root).relative_to(folder)
-            yield from ((below / name).as_posix() for name in names if not name.startswith("."))
-        entered.add(real)
 
 
 def _meaning(video: str, task: Task, meanings: Mapping[str, Meaning]) -> Meaning | None:

@@ -16,6 +16,7 @@ from vigil.dataset.short import ShortPolicy, StoredKind, crop, stretched_fps
 from vigil.dataset.stored import FrameWriter, StoredClip, is_complete, read_stored
 from vigil.errors import SourceError
 from vigil.frames import Frame, Sampling
+from vigil.manifest import MANIFEST_NAME
 from vigil.sources.container import check_file, frame_rate, open_container, pick_stream
 from vigil.sources.file import Reader, open_video, read
 from vigil.windows import Window, cut
@@ -71,6 +72,9 @@ def cut_clip(clip: Clip, out: Path, recipe: Recipe, *, stopped: Callable[[], boo
                 raise SourceError(f"{clip.path} was not finished")
             writer.put(window, kind)
         format_ = format_of(clip.path)
+        if folder.exists():
+            # Examples of a finished dataset name these frames: from here on it is none, until the build is through.
+            (out / MANIFEST_NAME).unlink(missing_ok=True)
         return writer.finish(digest=digest, video_digest=video_digest, problems=list(problems), format_=format_), True
 
 

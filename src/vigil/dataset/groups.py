@@ -12,7 +12,7 @@ import csv
 import itertools
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from vigil.dataset.clips import Clip
@@ -145,6 +145,17 @@ def join_copies(groups: Mapping[str, str], digests: Mapping[str, str]) -> dict[s
     first: dict[str, str] = {}
     for name, digest in digests.items():
         joined.join(groups[first.setdefault(digest, name)], groups[name])
+    return {name: joined.root(group) for name, group in groups.items()}
+
+
+def join_look_alikes(
+    groups: Mapping[str, str], fingerprints: Mapping[str, Fingerprint], *, told: Container[str]
+) -> dict[str, str]:
+    """The groups by clip name, those of look-alikes made one, unless the recordings of both clips were told."""
+    joined = Joined(groups.values())
+    for one, other in look_alikes({name: fingerprints[name] for name in groups}):
+        if one not in told or other not in told:
+            joined.join(groups[one], groups[other])
     return {name: joined.root(group) for name, group in groups.items()}
 
 

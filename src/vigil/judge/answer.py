@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 
 from vigil.calibration import calibrate, sigmoid
 from vigil.manifest import Calibration
+from vigil.tasks import begins_with_word
 
 Way: TypeAlias = Literal["ids", "sequences", "top"]
 
@@ -104,19 +105,19 @@ def read_mass(logprobs: Mapping[str, Any] | None, words: Words) -> Mass | None:
 
 
 def _begins(reported: dict[str, float], word: str) -> float | None:
-    """The log probability of the tokens that a word begins with, or that begin with the word."""
+    """The log probability of the tokens that a word begins with, or that begin with the whole word."""
     matching = [
         logprob
         for token, logprob in reported.items()
-        if (plain := token.strip()) and (word.startswith(plain) or plain.startswith(word))
+        if (plain := token.strip()) and (word.startswith(plain) or begins_with_word(plain, word))
     ]
     return math.log(sum(map(math.exp, matching))) if matching else None
 
 
 def word_at_start(text: str, words: Words) -> Literal["alarm", "normal"] | None:
-    """Which verdict word an answer begins with, ignoring quotes, spaces and case; None for neither."""
+    """Which verdict word an answer begins with as a whole word, ignoring quotes, spaces and case; None for neither."""
     plain = text.lstrip(" \t\r\n\"'“”‘’「」*#").casefold()
     for name, word in (("alarm", words.alarm), ("normal", words.normal)):
-        if plain.startswith(word.casefold()):
+        if begins_with_word(plain, word.casefold()):
             return "alarm" if name == "alarm" else "normal"
     return None

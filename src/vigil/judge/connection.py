@@ -4,7 +4,7 @@ Everything that would make every later verdict wrong or unknown is said here, on
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,13 +90,17 @@ def _choose(cards: Sequence[Any], endpoint: Endpoint) -> Any:
     if not cards:
         raise EndpointError(f"{endpoint.url} serves no model")
     if not endpoint.model:
-        bases = [card for card in cards if not getattr(card, "parent", None)]
-        if len(bases) == 1:
-            return bases[0]
-        raise EndpointError(f"{endpoint.url} serves several models; name one with --model: {', '.join(names)}")
+        require_one_model({card.id: getattr(card, "root", None) for card in cards}, endpoint)
+        return cards[0]
     if endpoint.model not in names:
         raise EndpointError(f"{endpoint.url} has no model {endpoint.model!r}; it serves {', '.join(names)}")
     return cards[names.index(endpoint.model)]
+
+
+def require_one_model(roots: Mapping[str, str | None], endpoint: Endpoint) -> None:
+    """Raises EndpointError where the names, each with its weights, are of several models, as base and LoRA are."""
+    if len({root or name for name, root in roots.items()}) > 1:
+        raise EndpointError(f"{endpoint.url} serves several models; name one with --model: {', '.join(roots)}")
 
 
 def _alias_beside(card: Any, cards: Sequence[Any]) -> str:

@@ -1,12 +1,14 @@
 """Where the judge asks: an OpenAI-compatible address, a model, and a key that is never shown.
 
 The key comes from a file, from `$VIGIL_API_KEY` or `$VLLM_API_KEY`, or from `.vigil/key`, which `vllm.sh` makes at its
-first start. Nobody else's endpoint is ever fallen back to.
+first start and which is for this machine's own server only. Nobody else's endpoint is ever fallen back to.
 """
 
 import os
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from vigil.errors import UsageError
@@ -45,14 +47,36 @@ def _with_version(url: str) -> str:
     return url if urlsplit(url).path else f"{url}/v1"
 
 
-def read_key(key_file: Path | None = None) -> str:
-    """The key for the endpoint: a named file, then the environment, then `.vigil/key`; empty when there is none."""
+def read_key(key_file: Path | None = None, *, url: str = DEFAULT_URL) -> str:
+    """The key for the endpoint at `url`: a named file, then the environment, then `.vigil/key`; empty for none.
+
+    `.vigil/key` is that of this machine's own server, and goes to no other machine.
+    """
     if key_file is not None:
         return _key_in(key_file)
     from_environment = next(filter(None, map(os.environ.get, KEY_VARIABLES)), "")
     if from_environment:
         return from_environment
-    return _key_in(KEY_FILE) if KEY_FILE.is_file() else ""
+    return _key_in(KEY_FILE) if KEY_FILE.is_file() and is_this_machine(url) else ""
+
+
+def is_this_machine(url: str) -> bool:
+    """Whether every address that the host of a URL stands for is one of this machine's."""
+    try:
+        found = socket.getaddrinfo(urlsplit(url).hostname, None, type=socket.SOCK_STREAM)
+    except (OSError, ValueError):
+        return False
+    return all(_is_own(family, address) for family, _, _, _, address in found)
+
+
+def _is_own(family: int, address: tuple[Any, ...]) -> bool:
+    """Only an address of its own can a machine listen at."""
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((address[0], 0, *address[2:]))
+    except OSError:
+        return False
+    return True
 
 
 def _key_in(path: Path) -> str:

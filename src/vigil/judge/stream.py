@@ -67,6 +67,6 @@ def _take(event: Mapping[str, Any], answer: StreamedAnswer, words: Words) -> str
 
 
 def _can_decide(answer: StreamedAnswer, words: Words) -> bool:
-    """With probabilities at once; without them as soon as the text is longer than either word."""
+    """With probabilities at once; without them as soon as no further letter can make another word of it."""
     enough = len(answer.text.strip()) >= max(len(words.alarm), len(words.normal)) + 2
-    return answer.mass is not None or enough or word_at_start(answer.text, words) is not None
+    return answer.mass is not None or enough or word_at_start(answer.text + "x", words) is not None

@@ -15,7 +15,14 @@ from tempfile import TemporaryDirectory
 
 from vigil.judge.endpoint import Endpoint
 from vigil.manifest import Contract, read_manifest
-from vigil.parity.report import TOLERANCE, Difference, ParityReport, count, first_difference, pixel_difference
+from vigil.parity.report import (
+    Difference,
+    ParityReport,
+    count,
+    first_difference,
+    picture_difference,
+    pixel_difference,
+)
 from vigil.parity.sample import Example, draw, read_examples
 from vigil.parity.served import Asker, Served, folder_of, served_pictures
 from vigil.parity.trained import Pictures, Prompt, trained_prompts
@@ -40,7 +47,7 @@ async def compare_dataset(
 
     Raises EndpointError, DatasetError or JobError when one of the sides cannot be asked at all.
     """
-    contract = read_manifest(data).contract
+    contract = read_manifest(data, advice=f"make it with: vigil dataset build CLIPS --out {data}").contract
     examples = draw(read_examples(data), limit=limit)
     async with Asker(endpoint) as asker:
         served = await asker.find_model()
@@ -112,13 +119,13 @@ def _picture_differences(
     found = []
     for example, prompt, theirs in zip(examples, prompts, pictures, strict=False):
         ours = prompt.pictures
-        difference = pixel_difference(ours, theirs)
-        if difference > TOLERANCE:
+        what = picture_difference(ours, theirs)
+        if what:
             found.append(
                 Difference(
                     example=example.name,
                     frames=len(example.frames),
-                    what="size" if ours.grid_thw != theirs.grid_thw else f"pixels (by up to {difference:.4f})",
+                    what=what,
                     at=0,
                     trained=str(ours.grid_thw),
                     served=str(theirs.grid_thw),

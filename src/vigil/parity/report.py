@@ -6,8 +6,6 @@ from typing import Any
 
 from vigil.parity.trained import Pictures
 
-TOLERANCE = 1e-3
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
@@ -59,12 +57,22 @@ def first_difference(trained: Sequence[int], served: Sequence[int]) -> int | Non
 
 
 def pixel_difference(trained: Pictures, served: Pictures) -> float:
-    """The largest difference of pixel values: 0 when the digests agree, else that of the few values that are known."""
+    """How far pixel values are known to be apart: 0 when the digests agree, else as far as the probes tell."""
     if trained.digest == served.digest:
         return 0.0
     if trained.grid_thw != served.grid_thw:
         return float("inf")
     return max(abs(ours - theirs) for ours, theirs in zip(trained.probes, served.probes, strict=True))
+
+
+def picture_difference(trained: Pictures, served: Pictures) -> str:
+    """What is not the same of the pictures, by all of their values; empty when nothing is."""
+    if trained.grid_thw != served.grid_thw:
+        return "size"
+    if trained.digest == served.digest:
+        return ""
+    apart = pixel_difference(trained, served)
+    return f"pixels (by up to {apart:.4f} or more)" if apart else "pixels (none of the few that are told one by one)"
 
 
 def count(numbers: Iterable[int]) -> dict[int, int]:

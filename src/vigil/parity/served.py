@@ -12,6 +12,7 @@ import httpx
 from vigil.environments import environment
 from vigil.errors import EndpointError, EnvironmentMissing, UsageError
 from vigil.frames import Sampling
+from vigil.judge.connection import require_one_model
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.prompt import messages
 from vigil.manifest import ALIAS_PREFIX
@@ -51,7 +52,9 @@ class Asker:
         cards = (await self._json("GET", f"{self.endpoint.url}/models")).get("data", [])
         plain = [card for card in cards if not card["id"].startswith(ALIAS_PREFIX)]
         names = [card["id"] for card in plain]
-        wanted = self.endpoint.model or next((c["id"] for c in plain if not c.get("parent")), "")
+        if not self.endpoint.model:
+            require_one_model({card["id"]: card.get("root") for card in plain}, self.endpoint)
+        wanted = self.endpoint.model or next(iter(names), "")
         if wanted not in names:
             raise EndpointError(f"{self.endpoint.url} has no model {wanted!r}; it serves {', '.join(names) or 'none'}")
         card = plain[names.index(wanted)]

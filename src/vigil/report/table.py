@@ -10,6 +10,8 @@ from vigil.score.scorecard import Figures, Score
 def score_table(scores: Sequence[Score]) -> str:
     """One or more scores as columns of text, per clip first, then per window and pace."""
     rows = [("", *(score.model for score in scores))]
+    if any(score.notes.get("calibration") for score in scores):
+        rows.append(("probabilities", *map(_calibrated, scores)))
     rows += _rows([score.figures for score in scores])
     windows = [score.windows for score in scores if score.windows is not None]
     if len(windows) == len(scores) and any(w.n != s.figures.n for w, s in zip(windows, scores, strict=True)):
@@ -24,7 +26,7 @@ def _rows(columns: Sequence[Figures]) -> list[tuple[str, ...]]:
         ("clips", *(str(f.n) for f in columns)),
         ("accuracy", *(with_interval(f.accuracy, f.accuracy_ci95) for f in columns)),
         ("always the commoner class", *(f"{f.baseline_majority:.3f}" for f in columns)),
-        ("ROC AUC", *(with_interval(f.roc_auc, f.roc_auc_ci95) for f in columns)),
+        ("ROC AUC", *map(_area, columns)),
         ("precision", *(f"{f.precision:.3f}" for f in columns)),
         ("recall", *(f"{f.recall:.3f}" for f in columns)),
         ("F1", *(f"{f.f1:.3f}" for f in columns)),
@@ -34,11 +36,15 @@ def _rows(columns: Sequence[Figures]) -> list[tuple[str, ...]]:
     ]
 
 
+def _calibrated(score: Score) -> str:
+    return "calibrated" if score.notes.get("calibration") else "as the model gives them"
+
+
 def _window_rows(columns: Sequence[Figures]) -> list[tuple[str, ...]]:
     return [
         ("windows", *(str(f.n) for f in columns)),
         ("windows: accuracy", *(with_interval(f.accuracy, f.accuracy_ci95) for f in columns)),
-        ("windows: ROC AUC", *(with_interval(f.roc_auc, f.roc_auc_ci95) for f in columns)),
+        ("windows: ROC AUC", *map(_area, columns)),
         ("windows: unknown", *(causes_text(f.unknown) for f in columns)),
     ]
 
@@ -53,6 +59,12 @@ def _pace_rows(scores: Sequence[Score]) -> list[tuple[str, ...]]:
 def plain(value: float | None, digits: int = 3) -> str:
     """A figure, or a dash."""
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _area(figures: Figures) -> str:
+    if figures.roc_auc is not None or not figures.unknown:
+        return with_interval(figures.roc_auc, figures.roc_auc_ci95)
+    return "- (nothing answered)" if sum(figures.unknown.values()) == figures.n else "- (one class answered)"
 
 
 def with_interval(value: float | None, interval: Interval | None) -> str:

@@ -44,7 +44,8 @@ def read_fold(path: Path) -> Fold:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         answers = tuple(_answer(clip) for clip in data["clips"])
-        return Fold(
+        lost = sum((data.get("unanswered") or {}).values())
+        fold = Fold(
             name=path.name,
             model=str(data["model"]),
             threshold=float(data["threshold"]),
@@ -53,8 +54,11 @@ def read_fold(path: Path) -> Fold:
             answers=answers,
             is_calibrated=bool(data.get("calibration")),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path} is no score file; `vigil score --json FILE` writes one ({error})") from error
+    if lost:
+        raise UsageError(f"{path} is not complete: {lost} windows had no answer; repeat the score that wrote it")
+    return fold
 
 
 def _answer(clip: dict[str, Any]) -> Answer:

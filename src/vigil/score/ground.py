@@ -14,7 +14,7 @@ from vigil.errors import UsageError
 from vigil.frames import Sampling
 from vigil.judge import Endpoint
 from vigil.judge.contract import served_sampling, task_of
-from vigil.manifest import Calibration, Manifest, read_manifest
+from vigil.manifest import MODEL_DIR_ADVICE, Calibration, Manifest, read_manifest
 from vigil.score.items import Clip, Split, dataset_clips
 from vigil.score.videos import video_clips
 from vigil.tasks import Task, load_task
@@ -53,18 +53,23 @@ def find_ground(
     """
     if (data is None) == (not paths):
         raise UsageError("name clips to score, or a dataset with --data DIR, and not both")
-    manifest = None if model_dir is None else read_manifest(model_dir)
+    manifest = None if model_dir is None else read_manifest(model_dir, advice=MODEL_DIR_ADVICE)
     calibration = None if manifest is None else manifest.calibration
     named = None if task is None else load_task(task)
     if data is not None:
         clips = dataset_clips(data, split)
-        contract = read_manifest(data).contract
+        contract = read_manifest(data, advice=f"make it with: vigil dataset build CLIPS --out {data}").contract
         asked, sampling = named or task_of(contract), contract.sampling
     else:
         asked = named or (load_task("fight") if manifest is None else task_of(manifest.contract))
         sampling = _sampling(manifest, max_pixels, endpoint)
         clips = video_clips(paths, asked, sampling)
     return Ground(clips=clips, task=asked, sampling=sampling, calibration=calibration)
+
+
+def calibration_in(model_dir: Path | None) -> Calibration | None:
+    """The calibration that a model's folder holds; None without a folder, or where nobody has calibrated it."""
+    return None if model_dir is None else read_manifest(model_dir, advice=MODEL_DIR_ADVICE).calibration
 
 
 def _sampling(manifest: Manifest | None, max_pixels: int | None, endpoint: Endpoint) -> Sampling:

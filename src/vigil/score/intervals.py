@@ -1,4 +1,4 @@
-"""How sure a figure is: intervals of shares, counts and areas (Wilson, Poisson, DeLong, bootstrap); McNemar's test.
+"""How sure a figure is: intervals of shares, counts and areas (Wilson, Poisson, DeLong, Newcombe, bootstrap), McNemar.
 
 Formulas and their sources are in `docs/scoring.md`. Everything here is deterministic: resampling is seeded.
 """
@@ -41,15 +41,41 @@ def poisson(count: int) -> Interval:
 
 
 def delong(p_alarm: Floats, is_alarm: Flags) -> Interval | None:
-    """DeLong's 95 % interval of the ROC AUC; None where a class has fewer than two members."""
+    """DeLong's 95 % interval of the ROC AUC; None where a class has fewer than two members.
+
+    Where the classes are separated perfectly its variance is 0, which claims certainty: Newcombe's interval instead.
+    """
     alarms, normals = p_alarm[is_alarm], p_alarm[~is_alarm]
     if min(len(alarms), len(normals)) < 2:
         return None
     wins = (alarms[:, None] > normals[None, :]) + 0.5 * (alarms[:, None] == normals[None, :])
     auc = float(wins.mean())
+    if auc in (0.0, 1.0):
+        return newcombe(auc, len(alarms), len(normals))
     variance = wins.mean(axis=1).var(ddof=1) / len(alarms) + wins.mean(axis=0).var(ddof=1) / len(normals)
     half = Z_95 * math.sqrt(float(variance))
     return max(0.0, auc - half), min(1.0, auc + half)
+
+
+def newcombe(auc: float, alarms: int, normals: int) -> Interval:
+    """Newcombe's 95 % score interval of a ROC AUC (his method 5), which does not shrink to a point at 0 and 1."""
+
+    def is_far(theta: float) -> bool:
+        extra = (alarms + normals) / 2 - 1
+        spread = 1 + extra * (1 - theta) / (2 - theta) + extra * theta / (1 + theta)
+        return (auc - theta) ** 2 > Z_95**2 * theta * (1 - theta) * spread / (alarms * normals)
+
+    return _edge(is_far, 0.0, auc), _edge(is_far, 1.0, auc)
+
+
+def _edge(is_far: Callable[[float], bool], far: float, near: float) -> float:
+    """Where a figure stops to be too far from the one that was measured, by bisection."""
+    if far == near:
+        return near
+    for _ in range(60):
+        middle = (far + near) / 2
+        far, near = (middle, near) if is_far(middle) else (far, middle)
+    return near
 
 
 def bootstrap(

@@ -6,16 +6,17 @@ in threads, into a bounded queue. Each verdict goes to the journal as it comes.
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from vigil.errors import EndpointError, SourceError
+from vigil.judge.breaker import ENDPOINT_CAUSES
 from vigil.score.items import Clip, Sample
 from vigil.score.journal import Journal, Record
-from vigil.verdict import Cause, Verdict
+from vigil.verdict import Cause, Outcome, Verdict
 
 IN_FLIGHT = 48
 """Half as many again as vLLM works on at once (`--max-num-seqs 32`), so that one waits whenever a place falls free."""
@@ -24,8 +25,6 @@ READERS = 2
 READ_AHEAD_CLIPS = 8
 Waiting: TypeAlias = "asyncio.Queue[tuple[Sample, str] | None]"
 """Windows that are read and not yet asked, each with its digest; None ends a worker."""
-
-GONE = frozenset({Cause.UNREACHABLE, Cause.UNAUTHORIZED})
 
 
 class Judging(Protocol):
@@ -72,7 +71,8 @@ class Run:
     async def ask_all(self, clips: Sequence[Clip]) -> list[Record]:
         """The records of all windows, in the order of clips and windows.
 
-        Raises EndpointError when the server is gone for good; what was answered is in the journal.
+        Raises EndpointError when the server is gone for good; what was answered is in the journal. A run in which
+        the endpoint failed some windows stays open there, so that the next one asks only those.
         """
         queue: Waiting = asyncio.Queue(maxsize=2 * self.in_flight)
         tasks = [asyncio.create_task(self._feed(clips, queue))]
@@ -83,7 +83,8 @@ class Run:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        self.journal.close_run()
+        if not unanswered(self.records):
+            self.journal.close_run()
         place = {clip.name: number for number, clip in enumerate(clips)}
         return sorted(self.records, key=lambda record: (place[record.clip], record.window))
 
@@ -130,14 +131,19 @@ class Run:
         self.observer.answered(record)
 
     def _stop_if_gone(self, verdict: Verdict) -> None:
-        self._gone = self._gone + 1 if verdict.cause in GONE else 0
+        self._gone = self._gone + 1 if verdict.cause in ENDPOINT_CAUSES else 0
         if self._gone < 2 * self.in_flight:
             return
-        kept = sum(record.cause not in GONE for record in self.records)
+        kept = sum(record.outcome is not Outcome.UNKNOWN for record in self.records)
         raise EndpointError(
             f"the server stopped answering ({verdict.cause}: {verdict.detail or 'no detail'}); {kept} verdicts "
             "are kept: start it again and repeat the command to go on from there"
         )
+
+
+def unanswered(records: Sequence[Record]) -> dict[str, int]:
+    """How many windows the endpoint, and not their own fault, left without an answer, by cause."""
+    return dict(Counter(str(record.cause) for record in records if record.cause in ENDPOINT_CAUSES).most_common())
 
 
 def _unreadable(clip: Clip, error: SourceError) -> Record:

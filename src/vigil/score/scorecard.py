@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil.score.combine import Answer, Rule
-from vigil.score.intervals import Flags, Floats, Interval, bootstrap, delong, wilson
+from vigil.score.intervals import Flags, Floats, Interval, bootstrap, delong, newcombe, wilson
 from vigil.score.metrics import Confusion, brier, expected_calibration_error, roc_auc
 from vigil.score.pace import Pace
 
@@ -127,7 +127,10 @@ def answered(answers: Sequence[Answer]) -> tuple[Floats, Flags]:
 
 
 def auc_interval(answers: Sequence[Answer]) -> Interval | None:
-    """The AUC's interval: the bootstrap over recordings where clips share them, else DeLong's."""
+    """The AUC's interval: the bootstrap over recordings where clips share them, else DeLong's.
+
+    Where the classes are separated perfectly no draw differs: Newcombe's then, of as many as there are recordings.
+    """
     p_alarm, is_alarm = answered(answers)
     groups = [answer.group for answer in answers if answer.p_alarm is not None]
     if len(set(groups)) == len(groups):
@@ -136,4 +139,12 @@ def auc_interval(answers: Sequence[Answer]) -> Interval | None:
     def drawn_auc(rows: NDArray[np.intp]) -> float | None:
         return roc_auc(p_alarm[rows], is_alarm[rows])
 
-    return bootstrap(drawn_auc, groups) if len(set(groups)) > 1 else None
+    if len(set(groups)) < 2:
+        return None
+    area = roc_auc(p_alarm, is_alarm)
+    if area in (0.0, 1.0):
+        alarms, normals = (
+            {g for g, alarm in zip(groups, is_alarm, strict=True) if alarm == each} for each in (True, False)
+        )
+        return newcombe(area, len(alarms), len(normals))
+    return bootstrap(drawn_auc, groups)

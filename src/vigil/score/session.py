@@ -17,7 +17,7 @@ from vigil.score.items import Clip
 from vigil.score.journal import Journal, Record
 from vigil.score.metrics import expected_calibration_error
 from vigil.score.pace import pace
-from vigil.score.run import IN_FLIGHT, Observer, Run, Unobserved
+from vigil.score.run import IN_FLIGHT, Observer, Run, Unobserved, unanswered
 from vigil.score.scorecard import THRESHOLD, Score, answered, figures
 from vigil.tasks import Task
 
@@ -97,6 +97,7 @@ def weigh(
     """The score that verdicts make."""
     answers = per_clip(clips, records, rule=settings.rule)
     beside: dict[str, Any] = dict(notes or {})
+    beside["unanswered"] = unanswered(records)
     beside["calibration"] = None if calibration is None else asdict(calibration)
     if calibration is not None:
         raw = per_clip(clips, [record.uncalibrated() for record in records], rule=settings.rule)

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vigil.dataset.clips import VIDEO_SUFFIXES
 from vigil.dataset.clips import Clip as FoundClip
 from vigil.dataset.groups import SOURCES_NAME, group_by_csv
 from vigil.errors import UsageError
 from vigil.frames import Sampling
 from vigil.score.items import Clip, Sample
 from vigil.sources.file import read
+from vigil.sources.videos import find_videos
 from vigil.tasks import Label, Task
 from vigil.windows import cut
 
@@ -43,9 +43,8 @@ def _videos(path: Path, task: Task) -> Iterator[Video]:
         return
     if not path.is_dir():
         raise UsageError(f"{path} is neither a folder nor a file")
-    for file in sorted(path.rglob("*")):
-        if file.suffix.lower() in VIDEO_SUFFIXES and not file.name.startswith("."):
-            yield Video(file, file.relative_to(path).as_posix(), _label(file, path, task))
+    for file in find_videos(path):
+        yield Video(file, file.relative_to(path).as_posix(), _label(file, path, task))
 
 
 def _label(file: Path, top: Path, task: Task) -> Label | None:

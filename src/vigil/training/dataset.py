@@ -7,12 +7,13 @@ byte-level tokenizer makes more tokens than that.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from vigil.dataset.digest import digest_on_disk
 from vigil.errors import DatasetError, ManifestError
 from vigil.frames import GRID_PX
 from vigil.manifest import MANIFEST_NAME, Manifest, read_manifest
@@ -27,7 +28,7 @@ TURN_TOKENS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSet:
-    """A dataset that can be trained on; token counts are of the longest example."""
+    """A dataset that can be trained on; token counts are of the longest example, the manifest's digest of the files."""
 
     folder: Path
     manifest: Manifest
@@ -49,7 +50,8 @@ def read_training_set(folder: Path, names: Sequence[str]) -> TrainingSet:
         raise DatasetError(
             f"{folder} is no dataset to train on ({problem}); build one: vigil dataset build CLIPS --out {folder}"
         ) from error
-    examples = [example for name in names for example in _examples(folder, name)]
+    files = [_file_of(folder, name) for name in names]
+    examples = [example for file in files for example in _examples(file)]
     if not examples:
         raise DatasetError(f"{', '.join(names)} in {folder} holds no example; {REBUILD}")
     videos = [_frames(example) for example in examples]
@@ -59,7 +61,8 @@ def read_training_set(folder: Path, names: Sequence[str]) -> TrainingSet:
     longest, visual = max(counts)
     return TrainingSet(
         folder=folder,
-        manifest=manifest,
+        # What is trained on is what lies there: a person may have edited it since it was built.
+        manifest=replace(manifest, data_digest=digest_on_disk(folder, files)),
         examples=len(examples),
         sizes_wh=frozenset(sizes),
         longest_tokens=longest,
@@ -67,12 +70,15 @@ def read_training_set(folder: Path, names: Sequence[str]) -> TrainingSet:
     )
 
 
-def _examples(folder: Path, name: str) -> list[Mapping[str, Any]]:
+def _file_of(folder: Path, name: str) -> Path:
     entries = _json(folder / "dataset_info.json")
     if not isinstance(entries, dict) or not isinstance(entries.get(name), dict):
         known = ", ".join(entries) if isinstance(entries, dict) else "nothing"
         raise DatasetError(f"{folder / 'dataset_info.json'} has no entry {name!r}; it has {known or 'none'}")
-    path = folder / str(entries[name].get("file_name", f"{name}.json"))
+    return folder / str(entries[name].get("file_name", f"{name}.json"))
+
+
+def _examples(path: Path) -> list[Mapping[str, Any]]:
     examples = _json(path)
     if not isinstance(examples, list):
         raise DatasetError(f"{path} must hold a list of examples; {REBUILD}")

@@ -174,7 +174,7 @@ def _differences(before: Run, now: Run) -> list[str]:
     keys = sorted((before.settings.keys() | now.settings.keys()) - HARMLESS)
     differences = list(_changed(before.settings, now.settings, keys))
     if before.data_digest != now.data_digest:
-        differences.append("the dataset was built anew")
+        differences.append("the dataset has changed")
     if before.base_digest != now.base_digest:
         differences.append("the base model has changed")
     return differences

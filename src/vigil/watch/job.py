@@ -13,7 +13,7 @@ from vigil.errors import EndpointError
 from vigil.frames import Sampling
 from vigil.judge import Endpoint, Judge
 from vigil.judge.contract import served_sampling, task_of
-from vigil.manifest import Manifest, read_manifest
+from vigil.manifest import MODEL_DIR_ADVICE, Manifest, read_manifest
 from vigil.sources.address import Address, find_sources
 from vigil.store import Store
 from vigil.tasks import Task, load_task
@@ -67,7 +67,7 @@ def _open_store(settings: WatchSettings) -> Store | None:
 
 async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float) -> Judge:
     """The judge under the model's own contract, asked for until it is there or `wait_s` is over."""
-    manifest = None if settings.model_dir is None else read_manifest(settings.model_dir)
+    manifest = None if settings.model_dir is None else read_manifest(settings.model_dir, advice=MODEL_DIR_ADVICE)
     give_up_s = asyncio.get_running_loop().time() + wait_s
     while True:
         try:

@@ -1,6 +1,6 @@
 """A watch that runs beside a program of another kind, such as a web page, and is steered from its threads.
 
-    service = WatchService(settings, api_key=read_key())
+    service = WatchService(settings, api_key=read_key(url=settings.url))
     service.start()                     # returns at once
     service.add("rtsp://10.0.0.7/1")    # remembered for the next start
     print(service.problem or service.states())

@@ -87,6 +87,7 @@ def test_a_limit_draws_the_same_clips_each_time(server: ScriptedServer, data: Pa
     ("words", "code", "said"),
     [
         ([], 2, "name clips to score"),
+        (["--data", "data", "--model", "lora", "--against-model-dir", "data"], 2, "goes with --against"),
         (["clips", "--data", "data"], 2, "not both"),
         (["--data", "nowhere"], 1, "vigil dataset build"),
         (["--data", "data", "--model", "third"], 1, "it serves base, lora"),
@@ -144,6 +145,22 @@ def test_a_server_that_only_fails_is_a_failed_job_with_its_causes_on_file(
     assert (score["accuracy"], score["unknown"], score["roc_auc"]) == (0.0, {"rejected": 6}, None)
 
 
+def test_a_server_lost_on_the_way_is_told_and_only_what_is_missing_is_asked_again(
+    server: ScriptedServer, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.default = Reply(hang_up=True)
+    server.queue(*[by_brightness] * 2)  # the form of pictures, and one window
+    words = ["score", "--data", str(data), "--url", server.url, "--model", "lora", "--json", "s.json"]
+    assert main(words) == 1
+    told = capsys.readouterr()
+    assert "6 of 7 windows had no answer (unreachable 6: no connection to the endpoint)" in told.err
+    assert "repeat the command" in told.err and "one class only" not in told.out
+    assert main(["score", "--combine", "s.json", "s.json"]) == 2 and "not complete" in capsys.readouterr().err
+    server.default, before = by_brightness, len(server.chats)
+    assert main(words) == 0
+    assert len(server.chats) - before == 6 + 1
+
+
 def overconfident(request: Request) -> Reply:
     """Log-odds four times too large: sure of itself also where it is wrong."""
     reply = by_brightness(request)
@@ -175,6 +192,24 @@ def test_calibration_is_fitted_stored_and_used(
     assert main(["score", "--data", str(data), *where, "--json", "s.json"]) == 0
     score = json.loads(Path("s.json").read_text())
     assert score["calibration"]["temperature"] == calibration.temperature and "ece_uncalibrated" in score
+
+
+def test_the_calibration_of_one_model_leaves_the_other_alone(
+    server: ScriptedServer, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, temperature in (("first", 9.0), ("second", 4.0)):
+        (tmp_path / name).mkdir()
+        replace(manifest(), calibration=Calibration(temperature=temperature)).write(tmp_path / name)
+    words = ["score", "--data", str(data), "--url", server.url, "--model", "lora", "--json", "s.json"]
+    words += ["--model-dir", "first", "--against", "base"]
+    assert main([*words, "--fresh"]) == 0
+    score = json.loads(Path("s.json").read_text())
+    assert score["calibration"]["temperature"] == 9.0 and score["against"]["calibration"] is None
+    assert score["clips"][0]["p_alarm"] < 0.8 < 0.99 < score["against"]["clips"][0]["p_alarm"]
+    told = capsys.readouterr().out
+    assert "calibrated" in told and "as the model gives them" in told
+    assert main([*words, "--against-model-dir", "second"]) == 0
+    assert json.loads(Path("s.json").read_text())["against"]["calibration"]["temperature"] == 4.0
 
 
 def test_a_second_calibration_does_not_build_on_the_first(

@@ -52,6 +52,16 @@ def examples(data: Path) -> list[Example]:
     return [example for each in read_splits(data, FIGHT).values() for example in each]
 
 
+def test_pictures_go_nowhere_else(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ScriptedServer() as server, ScriptedServer() as other:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, other.url)
+        server.default = Reply(status=307, headers={"Location": f"{other.url}/chat/completions"})
+        other.default = agree
+        assert run(data, server, limit=1).accepted == 0
+        assert server.chats and other.requests == []
+
+
 def test_descriptions_follow_the_verdict_word_and_the_pictures_are_sent(data: Path) -> None:
     with ScriptedServer() as server:
         server.default = agree

@@ -8,6 +8,7 @@ import pytest
 from vigil.dataset.answers import verdict_of
 from vigil.dataset.build import BuildPlan, BuildReport, build_dataset
 from vigil.dataset.cutting import Recipe
+from vigil.dataset.digest import digest_on_disk
 from vigil.dataset.examples import Example, read_splits, split_path
 from vigil.dataset.split import SplitPlan
 from vigil.dataset.stored import MARKER_NAME
@@ -44,8 +45,42 @@ def test_every_window_becomes_an_example_with_its_place_and_frames(clips: Path, 
 def test_added_clips_are_for_training_only(clips: Path, tmp_path: Path) -> None:
     report = build_dataset(plan(clips, tmp_path, also=clips))
     added = {example.clip for example in report.examples["train"] if example.clip.startswith("also/")}
-    assert len(added) == 16
-    assert not any(example.clip.startswith("also/") for example in report.examples["test"])
+    tested = {example.clip for example in report.examples["test"]}
+    assert len(added) == 16 - len(tested) and added.isdisjoint(f"also/{clip}" for clip in tested)
+    assert not any(clip.startswith("also/") for clip in tested)
+    note = next(note for note in report.notes if "--also" in note)
+    assert note.startswith(f"{len(tested)} of 16 clips") and all(f"also/{clip}" in note for clip in tested)
+
+
+def test_an_added_clip_that_looks_like_one_of_the_test_is_left_out(clips: Path, tmp_path: Path, draw_clip) -> None:
+    more = tmp_path / "more"
+    for number in range(8):
+        draw_clip(more / f"fight/x{number}.mp4", scene=number, seed=200 + number)
+    draw_clip(more / "normal/y.mp4", scene=60, seed=210)
+    report = build_dataset(plan(clips, tmp_path / "data", also=more))
+    scenes = {e.clip[-5] for e in report.examples["test"] if e.label == "alarm"}
+    added = {e.clip for e in report.examples["train"] if e.clip.startswith("also/fight/")}
+    assert added == {f"also/fight/x{number}.mp4" for number in range(8) if str(number) not in scenes}
+
+
+def test_added_clips_of_one_told_recording_are_left_out_together(clips: Path, tmp_path: Path, draw_clip) -> None:
+    more = tmp_path / "more"
+    for number in range(8):
+        draw_clip(more / f"fight/x{number}.mp4", scene=number, seed=200 + number)
+    draw_clip(more / "normal/y.mp4", scene=60, seed=210)
+    rows = [f"x{number},fight,one" for number in range(8)] + ["y,normal,other"]
+    (more / "sources.csv").write_text("\n".join(["clip,label,source", *rows]))
+    report = build_dataset(plan(clips, tmp_path / "data", also=more))
+    assert {e.clip for e in report.examples["train"] if e.clip.startswith("also/")} == {"also/normal/y.mp4"}
+
+
+def test_a_clip_that_the_csv_leaves_out_stays_with_its_look_alike(tmp_path: Path, clips: Path, draw_clip) -> None:
+    named = shutil.copytree(clips, tmp_path / "clips")
+    rows = [f"{kind}{n},{label},s{n}" for label, kind in (("fight", "fi"), ("normal", "no")) for n in range(8)]
+    (named / "sources.csv").write_text("\n".join(["clip,label,source", *rows]))
+    draw_clip(named / "fight/late.mp4", scene=1, seed=300)
+    group = {e.clip: e.group for e in examples_of(build_dataset(plan(named, tmp_path / "data")))}
+    assert group["fight/late.mp4"] == group["fight/fi1.mp4"] != group["fight/fi2.mp4"]
 
 
 def test_the_manifest_and_the_registry_tell_what_training_needs(clips: Path, tmp_path: Path) -> None:
@@ -65,7 +100,22 @@ def test_a_second_build_cuts_nothing_and_gives_the_same_data(clips: Path, tmp_pa
     again = build_dataset(plan(clips, tmp_path))
     assert (first.num_cut, again.num_cut, again.num_kept) == (16, 0, 16)
     assert split_path(tmp_path, "train").read_bytes() == before
-    assert again.manifest.data_digest == first.manifest.data_digest
+    assert again.manifest.data_digest == first.manifest.data_digest == digest_on_disk(tmp_path)
+
+
+def test_a_build_that_fails_leaves_the_finished_dataset_as_it_was(clips: Path, tmp_path: Path) -> None:
+    manifest = build_dataset(plan(clips, tmp_path)).manifest
+    with pytest.raises(DatasetError, match="would hold no"):
+        build_dataset(plan(clips, tmp_path, split=SplitPlan(folds=20, fold=19)))
+    assert read_manifest(tmp_path) == manifest
+
+
+def test_a_build_that_stops_after_it_cut_frames_anew_leaves_no_finished_dataset(clips: Path, tmp_path: Path) -> None:
+    build_dataset(plan(clips, tmp_path))
+    with pytest.raises(DatasetError, match="would hold no"):
+        other = Recipe(sampling=Sampling(max_pixels=8192))
+        build_dataset(plan(clips, tmp_path, recipe=other, split=SplitPlan(folds=20, fold=19)))
+    assert not (tmp_path / "vigil.json").exists()
 
 
 def test_only_what_changed_or_was_left_unfinished_is_cut_again(clips: Path, tmp_path: Path) -> None:
@@ -97,7 +147,7 @@ def test_unreadable_clips_are_named_and_the_rest_is_built(clips: Path, tmp_path:
     assert len({example.clip for example in examples_of(report)}) == 16
     with pytest.raises(DatasetError, match="2 clips cannot be read"):
         build_dataset(plan(broken, tmp_path / "data", strict=True))
-    assert not (tmp_path / "data/vigil.json").exists()
+    assert (tmp_path / "data/vigil.json").exists()
 
 
 def test_a_class_of_unreadable_clips_only_is_an_error(tmp_path: Path, draw_clip) -> None:

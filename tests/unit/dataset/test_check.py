@@ -142,4 +142,4 @@ def test_an_entry_that_somebody_took_out_of_the_registry_is_missed(data: Path) -
 
 def test_an_edited_text_makes_the_digest_old(data: Path) -> None:
     change(data, answer(json.loads(split_path(data, "train").read_text())[0]["messages"][1]["content"] + "后来停下。"))
-    assert "changed since vigil.json was written" in warnings(data)
+    assert "edited after vigil.json was written" in warnings(data)

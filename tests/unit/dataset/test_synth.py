@@ -12,6 +12,7 @@ import pytest
 
 from vigil.dataset.synth import FIGHT_ACTIVITIES, NORMAL_ACTIVITIES, draw_clip, write_dataset
 from vigil.dataset.synth.writer import plan_dataset
+from vigil.errors import UsageError
 
 SMALL = (128, 96)
 
@@ -85,6 +86,29 @@ def test_a_second_run_writes_only_what_is_missing(tmp_path: Path) -> None:
     write_dataset(tmp_path, clips=4, seed=3, size_wh=SMALL, workers=1)
     assert clips[0].exists()
     assert clips[1].stat().st_mtime_ns == before
+
+
+def sources(folder: Path) -> set[str]:
+    rows = csv.DictReader((folder / "sources.csv").read_text(encoding="utf-8").splitlines())
+    return {f"{row['label']}/{row['clip']}.mp4" for row in rows}
+
+
+def test_other_settings_are_refused_and_drawn_anew_when_told(tmp_path: Path) -> None:
+    write_dataset(tmp_path, clips=4, seed=3, size_wh=SMALL, workers=1)
+    before = (tmp_path / "fight/fi0001.mp4").read_bytes()
+    with pytest.raises(UsageError, match=r"seed 3, not 4; difficulty .*--fresh"):
+        write_dataset(tmp_path, clips=4, seed=4, size_wh=SMALL, difficulty=1.0, workers=1)
+    (tmp_path / "fight/mine.mp4").touch()
+    assert write_dataset(tmp_path, clips=2, seed=4, size_wh=SMALL, workers=1, fresh=True) == 2
+    assert (tmp_path / "fight/fi0001.mp4").read_bytes() != before
+    assert {path.name for path in tmp_path.rglob("*.mp4")} == {"fi0001.mp4", "no0001.mp4", "mine.mp4"}
+
+
+def test_fewer_clips_leave_the_rows_of_those_that_remain(tmp_path: Path) -> None:
+    write_dataset(tmp_path, clips=6, seed=3, size_wh=SMALL, workers=1)
+    before = sources(tmp_path)
+    assert write_dataset(tmp_path, clips=2, seed=3, size_wh=SMALL, workers=1) == 6
+    assert sources(tmp_path) == before == {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.mp4")}
 
 
 def test_an_interrupt_ends_the_writing_and_leaves_only_whole_clips(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from judging import connect, no, tokenized, yes
 from scripted_server import Reply, ScriptedServer, chat, error, stream
 from vigil.judge import Judge
+from vigil.judge.answer import Words, word_at_start
 from vigil.manifest import Calibration
 from vigil.verdict import Cause, Outcome, Verdict
 
@@ -143,6 +144,32 @@ def test_a_server_without_probabilities_decides_by_the_word_and_claims_no_p(
     server.default = chat("**Yes**, two people fight.")
     verdict = ask(server, lambda judge: judge.verdict(jpegs))
     assert (verdict.outcome, verdict.p_alarm) == (Outcome.ALARM, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Now a man punches another.", "Not sure, it is dark.", "Nobody can tell.", "Nothing is visible.", "Yesterday"],
+)
+def test_a_word_that_only_begins_like_a_verdict_is_none(server: ScriptedServer, jpegs: list[bytes], text: str) -> None:
+    del server.routes["/tokenize"]
+    server.default = chat(text)
+    assert ask(server, lambda judge: judge.verdict(jpegs)).cause is Cause.UNPARSEABLE
+    server.default = stream(text[:2], text[2:4], text[4:])
+    assert ask(server, lambda judge: judge.describe(jpegs)).cause is Cause.UNPARSEABLE
+    server.default = chat(text, logprobs={text.split()[0]: -0.1, "Hm": -3.0})
+    assert ask(server, lambda judge: judge.verdict(jpegs)).cause is Cause.UNPARSEABLE
+
+
+def test_tokens_that_go_on_after_the_verdict_word_still_count(server: ScriptedServer, jpegs: list[bytes]) -> None:
+    del server.routes["/tokenize"]
+    server.default = chat("No, calm", logprobs={"No,": -0.2, "Now": -1.0, "Yes": -2.2})
+    verdict = ask(server, lambda judge: judge.verdict(jpegs))
+    assert verdict.p_alarm == pytest.approx(1 / (1 + math.exp(2.0)))
+
+
+def test_a_chinese_verdict_needs_no_space_behind_it() -> None:
+    words = Words(alarm="是的", normal="没有")
+    assert [word_at_start(text, words) for text in ("是的有人打架", "没有人打架", "是")] == ["alarm", "normal", None]
 
 
 def test_an_alarm_is_told_at_the_first_token_and_then_described(server: ScriptedServer, jpegs: list[bytes]) -> None:

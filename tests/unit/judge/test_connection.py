@@ -59,6 +59,17 @@ def test_several_models_need_a_name(server: ScriptedServer) -> None:
     assert "name one with --model: a, b" in failure(server)
 
 
+def test_a_base_and_its_lora_are_two_models_and_need_a_name(server: ScriptedServer) -> None:
+    alias = Contract.of(TASK, SAMPLING).alias
+    serve_cards(server, card("base"), card("fight", root="saves/fight", parent="base"), card(alias, root="saves/fight"))
+    assert "name one with --model: base, fight" in failure(server)
+
+
+def test_two_names_of_one_model_need_none(server: ScriptedServer) -> None:
+    serve_cards(server, card("m"), card("also-m"), card(Contract.of(TASK, SAMPLING).alias))
+    assert connected(server).model == "m"
+
+
 def test_an_answer_that_is_no_list_of_models_is_told(server: ScriptedServer) -> None:
     server.routes["/v1/models"] = Reply(body=b"<html>a router's login page</html>")
     assert "does not list its models" in failure(server)

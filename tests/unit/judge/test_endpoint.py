@@ -44,9 +44,10 @@ def test_a_key_file_beats_the_environment_which_beats_the_default(
     assert read_key() == ""
     (tmp_path / ".vigil").mkdir()
     (tmp_path / ".vigil" / "key").write_text("default\n", encoding="utf-8")
-    assert read_key() == "default"
+    assert read_key() == read_key(url="http://localhost:1/v1") == "default"
+    assert read_key(url="http://192.0.2.7:8000/v1") == read_key(url="http://nowhere.invalid/v1") == ""
     monkeypatch.setenv("VIGIL_API_KEY", "environment")
-    assert read_key() == "environment"
+    assert read_key() == read_key(url="http://192.0.2.7:8000/v1") == "environment"
     (tmp_path / "mine").write_text("file", encoding="utf-8")
     assert read_key(tmp_path / "mine") == "file"
 

@@ -2,7 +2,7 @@
 
 import math
 
-from vigil.parity.report import Difference, ParityReport, count, first_difference, pixel_difference
+from vigil.parity.report import Difference, ParityReport, count, first_difference, picture_difference, pixel_difference
 from vigil.parity.trained import Pictures
 
 
@@ -21,6 +21,13 @@ def test_equal_digests_are_no_difference_and_unequal_ones_are_measured() -> None
     assert pixel_difference(_pictures("a", 0.1), _pictures("a", 0.1)) == 0.0
     assert math.isclose(pixel_difference(_pictures("a", 0.1, 0.5), _pictures("b", 0.1, 0.2)), 0.3)
     assert pixel_difference(_pictures("a", 0.1), _pictures("b", 0.1, grid_thw=(3, 4, 4))) == math.inf
+
+
+def test_pixels_that_differ_elsewhere_than_at_the_probes_are_a_difference() -> None:
+    assert picture_difference(_pictures("a", 0.1), _pictures("a", 0.1)) == ""
+    assert "pixels" in picture_difference(_pictures("a", 0.1), _pictures("b", 0.1))
+    assert "0.3000" in picture_difference(_pictures("a", 0.1, 0.5), _pictures("b", 0.1, 0.2))
+    assert picture_difference(_pictures("a", 0.1), _pictures("b", 0.1, grid_thw=(3, 4, 4))) == "size"
 
 
 def test_an_example_that_differs_twice_is_one_difference() -> None:

@@ -71,8 +71,10 @@ def test_the_model_is_found_with_its_contract_and_the_folder_of_its_base(tmp_pat
     ]
     with ScriptedServer() as server:
         server.routes["/v1/models"] = Reply(body={"data": cards})
-        assert _find(server) == Served(model="base", alias="", folder=base)
+        assert _find(server, "base") == Served(model="base", alias="", folder=base)
         assert _find(server, "fight") == Served(model="fight", alias="vigil-contract:fps=2", folder=base)
+        with pytest.raises(EndpointError, match="several models; name one with --model: base, fight"):
+            _find(server)
         with pytest.raises(EndpointError, match="has no model 'other'; it serves base, fight"):
             _find(server, "other")
 

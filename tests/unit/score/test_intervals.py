@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vigil.score.intervals import bootstrap, delong, mcnemar, wilson
+from vigil.score.intervals import bootstrap, delong, mcnemar, newcombe, wilson
 from vigil.score.metrics import roc_auc
 
 
@@ -38,6 +38,22 @@ def test_delong_agrees_with_the_variance_worked_out_by_hand() -> None:
 
 def test_delong_needs_two_of_each_class() -> None:
     assert delong(np.array([0.9, 0.1]), np.array([True, False])) is None
+
+
+@pytest.mark.parametrize("n", [2, 5, 20, 200])
+def test_perfectly_separated_clips_are_not_certain(n: int) -> None:
+    truth = np.arange(2 * n) < n
+    low, high = delong(np.where(truth, 0.9, 0.1), truth) or (1.0, 1.0)
+    assert high == 1.0 and 1 - 2.5 / n**0.5 < low < 1 - 1 / n
+    assert delong(np.where(truth, 0.1, 0.9), truth) == (0.0, pytest.approx(1 - low))
+
+
+def test_newcombes_ends_lie_where_his_variance_says() -> None:
+    low, high = newcombe(0.8, 10, 15)
+    for theta in (low, high):
+        spread = 1 + 11.5 * (1 - theta) / (2 - theta) + 11.5 * theta / (1 + theta)
+        assert (0.8 - theta) ** 2 == pytest.approx(1.959964**2 * theta * (1 - theta) * spread / 150, rel=1e-5)
+    assert low < 0.8 < high
 
 
 def test_the_bootstrap_draws_whole_groups() -> None:

@@ -115,6 +115,25 @@ def test_a_server_that_goes_away_ends_the_run_and_the_next_goes_on(tmp_path: Pat
     assert found.figures.unknown == {} and found.windows is not None and found.windows.n == TOTAL_WINDOWS
 
 
+def test_a_score_with_windows_that_the_endpoint_failed_is_not_closed(tmp_path: Path, clips: list[Clip]) -> None:
+    with brightness_server() as server:
+        server.queue(*[by_brightness] * 3)
+        server.default = Reply(hang_up=True)
+        lost = scored(server, clips, tmp_path, in_flight=40).score
+        assert lost.notes["unanswered"] == {"unreachable": TOTAL_WINDOWS - 3}
+        server.default = by_brightness
+        before = len(server.chats)
+        found = scored(server, clips, tmp_path, in_flight=40).score
+        assert len(server.chats) - before == TOTAL_WINDOWS - 3
+    assert found.figures.unknown == {} and found.notes["unanswered"] == {}
+
+
+def test_a_server_that_only_fails_inside_is_gone_too(tmp_path: Path, clips: list[Clip]) -> None:
+    with brightness_server() as server, pytest.raises(EndpointError, match=r"server_error.*; 0 verdicts are kept"):
+        server.default = error(500, "the engine is dead", headers={"x-should-retry": "false"})
+        scored(server, clips, tmp_path, in_flight=1)
+
+
 def test_a_complete_score_is_made_anew(tmp_path: Path, clips: list[Clip]) -> None:
     with brightness_server() as server:
         for _ in range(2):

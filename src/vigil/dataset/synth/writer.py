@@ -7,26 +7,44 @@ scenes. A clip is written under another name and then renamed: what is there is 
 from __future__ import annotations
 
 import csv
+import io
+import json
 import multiprocessing
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 
+from vigil.dataset.groups import SOURCES_NAME
 from vigil.dataset.synth.cast import choose_activity
 from vigil.dataset.synth.clip import DEFAULT_DIFFICULTY, draw_clip
 from vigil.dataset.synth.figure import Image
 from vigil.dataset.worker import begin_worker
+from vigil.errors import UsageError
 
 Progress = Callable[[int, int], None]
 
+LABELS = ("fight", "normal")
+RECORD_NAME = "synth.json"
 _CLIPS_PER_SOURCE = 4
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """All that decides what the clips show; it is kept beside them, so that no other ones are mixed in."""
+
+    seed: int
+    fps: float
+    width: int
+    height: int
+    difficulty: float
 
 
 @dataclass(frozen=True)
@@ -58,17 +76,65 @@ def write_dataset(
     size_wh: tuple[int, int] = (192, 144),
     difficulty: float = DEFAULT_DIFFICULTY,
     workers: int | None = None,
+    fresh: bool = False,
     progress: Progress | None = None,
-) -> None:
-    """Write clips (half of them fights) and sources.csv; progress is told (done, all) after every clip."""
-    plans = plan_dataset(clips=clips, seed=seed, fps=fps, size_wh=size_wh, difficulty=difficulty)
-    for label in ("fight", "normal"):
+) -> int:
+    """Write clips (half of them fights) and sources.csv; progress is told (done, all) after every clip.
+
+    Returns how many clips there are: more than were asked for where an earlier run drew more. Raises UsageError when
+    the folder holds clips that were drawn with other settings, unless they are thrown away (`fresh`).
+    """
+    drawing = Drawing(seed=seed, fps=fps, width=size_wh[0], height=size_wh[1], difficulty=difficulty)
+    if fresh:
+        _throw_away(out)
+    earlier = _require_same(out, drawing)
+    for label in LABELS:
         (out / label).mkdir(parents=True, exist_ok=True)
-    _write_sources(out, plans)
+    plans = plan_dataset(clips=clips, seed=seed, fps=fps, size_wh=size_wh, difficulty=difficulty)
+    longer = plan_dataset(clips=max(clips, earlier), seed=seed, fps=fps, size_wh=size_wh, difficulty=difficulty)
+    remaining = [plan for plan in longer[clips:] if plan.path(out).exists()]
+    _write_whole(out / RECORD_NAME, json.dumps({"clips": len(longer), **asdict(drawing)}) + "\n")
+    _write_sources(out, plans + remaining)
     missing = [plan for plan in plans if not plan.path(out).exists()]
     done = len(plans) - len(missing)
     told = progress or (lambda _number, _all: None)
     _write_clips(missing, out, workers=workers or os.cpu_count(), report=lambda number: told(done + number, len(plans)))
+    return len(plans) + len(remaining)
+
+
+def _throw_away(out: Path) -> None:
+    """Delete what was drawn, known by its name, and nothing else."""
+    for path in _drawn(out):
+        path.unlink()
+    for name in (SOURCES_NAME, RECORD_NAME):
+        (out / name).unlink(missing_ok=True)
+
+
+def _drawn(out: Path) -> list[Path]:
+    return [path for label in LABELS for path in (out / label).glob(f"{label[:2]}[0-9][0-9][0-9][0-9]*.mp4")]
+
+
+def _require_same(out: Path, drawing: Drawing) -> int:
+    """How many clips an earlier run was asked for; raises UsageError when it drew with other settings."""
+    if not _drawn(out):
+        return 0
+    record = _read_record(out / RECORD_NAME)
+    now = asdict(drawing)
+    differences = [f"{key} {record.get(key, 'not told')}, not {now[key]}" for key in now if record.get(key) != now[key]]
+    if differences:
+        raise UsageError(
+            f"{out} holds clips that were drawn with other settings ({'; '.join(differences)}); take these to go on, "
+            "name another folder, or --fresh to draw all anew"
+        )
+    return int(record["clips"])
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) and isinstance(record.get("clips"), int) else {}
 
 
 def _write_clips(plans: list[ClipPlan], out: Path, *, workers: int | None, report: Callable[[int], None]) -> None:
@@ -137,9 +203,14 @@ def encode_video(path: Path, frames: Image, *, fps: float) -> None:
 
 
 def _write_sources(out: Path, plans: list[ClipPlan]) -> None:
-    part = out / "sources.csv.part"
-    with part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["clip", "label", "source"])
-        writer.writerows([plan.name, plan.label, plan.source] for plan in plans)
-    part.rename(out / "sources.csv")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["clip", "label", "source"])
+    writer.writerows([plan.name, plan.label, plan.source] for plan in plans)
+    _write_whole(out / SOURCES_NAME, text.getvalue())
+
+
+def _write_whole(path: Path, text: str) -> None:
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.rename(path)
