@@ -107,10 +107,10 @@ def facts_html(event: Event, t: Translator, *, is_growing: bool = False) -> str:
         (t("review.id"), event.id),
     ]
     told = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs if value)
-    growing = " data-growing" if is_growing else ""
+    told_of = f' data-event="{escape(event.id, quote=True)}"{" data-growing" if is_growing else ""}'
     words = f'<p class="review-words">{escape(event.text)}</p>' if event.text else ""
     return (
-        f'<h3 class="review-title"{growing}>{tier_badge(event, t)} {escape(event.source)}</h3>{words}'
+        f'<h3 class="review-title"{told_of}>{tier_badge(event, t)} {escape(event.source)}</h3>{words}'
         f'<dl class="room-facts">{told}</dl>'
     )
 
