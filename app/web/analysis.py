@@ -138,7 +138,7 @@ class Workbench:
             raise
         if desk.analysis is analysis:
             # The browser may put two updates into one, and then only what the last one holds is shown.
-            yield {parts.stage: now, **self._buttons(analysis, view), **await self._results(desk, analysis)}
+            yield {parts.stage: now, **self._buttons(analysis, view), **await self._results_or_why(desk, analysis)}
             await self._until_copied(desk, analysis)
         if desk.analysis is analysis and desk.playable is not None and not now["video"]:
             yield {parts.stage: analysis_stage.shown(desk, analysis, view, t)}
@@ -147,6 +147,12 @@ class Workbench:
         """Waits for a copy for the browser that is still being made."""
         while desk.analysis is analysis and desk.is_converting:
             await asyncio.sleep(LOOK_S)
+
+    async def _results_or_why(self, desk: Desk, analysis: Analysis) -> Update:
+        try:
+            return await self._results(desk, analysis)
+        except (VigilError, OSError) as error:
+            return {self.parts.notice: _notice(self.context.t("analysis.no_results"), str(error))}
 
     async def _results(self, desk: Desk, analysis: Analysis) -> Update:
         """The timeline, the events and the downloads; nothing where not one window was judged."""
@@ -196,6 +202,7 @@ class Workbench:
 
     def _keep(self, desk: Desk) -> bool:
         """Whether the file is still there; what is looked at is not swept away."""
+        self.context.uploads.keep(desk.folder)
         return desk.upload is None or self.context.uploads.is_there(desk.upload)
 
     def _buttons(self, analysis: Analysis, view: View) -> Update:

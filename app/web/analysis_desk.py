@@ -75,5 +75,5 @@ class Desk:
     def results(self) -> Path:
         """A folder for the results of this run."""
         folder = self.folder / self.run
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder

@@ -91,6 +91,11 @@ class Uploads:
             os.utime(upload.sent)
         return True
 
+    def keep(self, folder: Path) -> None:
+        """Makes a visitor's folder stay on, also while nothing lies in it."""
+        with suppress(OSError):
+            os.utime(folder)
+
     def sweep(self) -> int:
         """Removes the files that are older than `keep_s`, and folders that they leave empty; returns how many files."""
         oldest_s = time.time() - self.keep_s

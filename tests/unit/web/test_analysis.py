@@ -1,4 +1,5 @@
 import asyncio
+import os
 from contextlib import aclosing
 from dataclasses import fields, replace
 from pathlib import Path
@@ -158,6 +159,62 @@ def test_a_desk_keeps_one_analysis_and_ends_the_one_before(tmp_path: Path) -> No
     desk.begin(second, None, duration_s=None)
     assert first.wait(5)
     assert desk.run != run and desk.analysis is second
+
+
+def bench_of(tmp_path: Path) -> Workbench:
+    parts = Parts(**{part.name: gr.HTML() for part in fields(Parts)})
+    return Workbench(context_of(tmp_path), choice(tmp_path), parts)
+
+
+def analysis_of(address: Address) -> Analysis:
+    return Analysis(
+        address, question=load_questions()[0], endpoint=Endpoint(url="http://127.0.0.1:9"), settings=WatchSettings()
+    )
+
+
+async def followed(bench: Workbench, desk: Desk, analysis: Analysis) -> list[dict[Any, Any]]:
+    async with aclosing(bench._follow(desk, analysis)) as updates:
+        return [update async for update in updates]
+
+
+def over(desk: Desk, address: Address) -> Analysis:
+    """An analysis that is over, as it failed, and has one window all the same."""
+    analysis = analysis_of(address)
+    desk.begin(analysis, None, duration_s=None)
+    analysis.start()
+    assert analysis.wait(10)
+    analysis._findings.add(judged(0, 0.9))
+    return analysis
+
+
+def test_results_are_there_although_the_visitors_folder_was_swept(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path)
+    desk = bench.arrive()
+    analysis = over(desk, Address("file", "a.mp4", str(tmp_path / "a.mp4")))
+    desk.folder.rmdir()
+    *_, last = asyncio.run(followed(bench, desk, analysis))
+    assert bench.parts.notice not in last
+    assert {path.name for path in desk.results().iterdir()} == {"analysis.jsonl", "analysis.srt"}
+
+
+def test_results_that_cannot_be_written_are_told_and_the_stage_is_shown_to_the_end(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path)
+    desk = bench.arrive()
+    analysis = over(desk, Address("file", "a.mp4", str(tmp_path / "a.mp4")))
+    (desk.folder / desk.run).write_bytes(b"in the way")
+    *_, last = asyncio.run(followed(bench, desk, analysis))
+    assert "cannot be made" in last[bench.parts.notice]
+    assert last[bench.parts.stage]["over"]
+
+
+def test_the_folder_of_an_analysis_that_is_followed_is_not_swept(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path)
+    desk = bench.arrive()
+    analysis = over(desk, Address("file", "a.mp4", str(tmp_path / "a.mp4")))
+    os.utime(desk.folder, (0, 0))
+    asyncio.run(followed(bench, desk, analysis))
+    bench.context.uploads.sweep()
+    assert desk.folder.exists()
 
 
 def test_a_copy_for_the_browser_that_is_ready_after_the_analysis_is_over_is_shown(tmp_path: Path) -> None:
