@@ -152,7 +152,7 @@ class Workbench:
         try:
             return await self._results(desk, analysis)
         except (VigilError, OSError) as error:
-            return {self.parts.notice: _notice(self.context.t("analysis.no_results"), str(error))}
+            return {self.parts.notice: _notice(self.context.t("analysis.no_results"), _why(error))}
 
     async def _results(self, desk: Desk, analysis: Analysis) -> Update:
         """The timeline, the events and the downloads; nothing where not one window was judged."""
@@ -249,6 +249,11 @@ def panel(context: SiteContext) -> Parts:
     gr.on(None, bench.arrive, None, parts.desk, **at_once)
     gr.on(None, choice.first_preset, None, [parts.preset, parts.question], **at_once)
     return parts
+
+
+def _why(error: VigilError | OSError) -> str:
+    """What went wrong, without our paths."""
+    return str(error) if isinstance(error, VigilError) else error.strerror or type(error).__name__
 
 
 def _notice(words: str, detail: str = "") -> str:

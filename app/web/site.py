@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 import html
+import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -32,6 +33,8 @@ from app.web.status import EVERY_S, Status, status_line
 
 if TYPE_CHECKING:
     from vigil.watch.service import WatchService
+
+log = logging.getLogger(__name__)
 
 SWEEP_S = 60.0
 YEAR_S = 365 * 24 * 3600
@@ -171,5 +174,8 @@ def _add_routes(app: FastAPI) -> None:
 
 async def _sweep(context: SiteContext) -> None:
     while True:
-        await asyncio.to_thread(context.uploads.sweep)
+        try:
+            await asyncio.to_thread(context.uploads.sweep)
+        except Exception:
+            log.exception("what visitors sent could not be swept; it is tried again")
         await asyncio.sleep(SWEEP_S)
