@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
@@ -25,7 +25,7 @@ from vigil.sources.feed import open_feed
 CSS = analysis_stage.CSS
 
 AT_ONCE = 8
-"""Analyses that run at the same time; a ninth visitor waits."""
+"""Analyses that run at the same time on one page; a ninth visitor is told so."""
 
 LOOK_S = 0.12
 """How often an analysis is looked at for its visitor."""
@@ -45,13 +45,30 @@ Update = dict[Any, Any]
 """New values of some of the components."""
 
 
+class Places:
+    """Who is being analysed for; used by the page's event loop only, so that it needs no lock."""
+
+    def __init__(self) -> None:
+        self._taken: list[Analysis] = []
+
+    def is_full(self, *, leaving: Analysis | None = None) -> bool:
+        """Whether there is no place for one more, once `leaving` has ended."""
+        self._taken = [analysis for analysis in self._taken if not analysis.wait(0)]
+        return sum(analysis is not leaving for analysis in self._taken) >= AT_ONCE
+
+    def take(self, analysis: Analysis) -> None:
+        """Gives an analysis that runs a place until it is over."""
+        self._taken.append(analysis)
+
+
 @dataclass(frozen=True, slots=True)
 class Workbench:
-    """What the handlers share on one page; nothing of a visitor is in it."""
+    """What the handlers share on one page; of a visitor it knows only that somebody is analysed for."""
 
     context: SiteContext
     choice: Choice
     parts: Parts
+    places: Places = field(default_factory=Places)
 
     def arrive(self) -> Desk:
         """A desk for a visitor who has just come, so that two clicks in one moment are at the same one."""
@@ -67,6 +84,7 @@ class Workbench:
             question = self.choice.question_of(preset, text)
             upload, address = await self.choice.opened(source, sent, camera, desk)
             duration_s = await asyncio.to_thread(length_s, upload)
+            self._check_place(desk)
         except Refused as refused:
             yield {parts.notice: _notice(str(refused), refused.detail), parts.desk: desk}
             return
@@ -76,6 +94,7 @@ class Workbench:
         )
         desk.begin(analysis, upload, duration_s=duration_s)
         analysis.start()
+        self.places.take(analysis)
         yield {parts.notice: "", parts.results: gr.Column(visible=False), parts.desk: desk}
         async with aclosing(self._follow(desk, analysis)) as updates:
             async for update in updates:
@@ -92,11 +111,15 @@ class Workbench:
             yield {self.parts.notice: _notice(self._gone(desk))}
             return
         view = analysis.view()
+        if view.is_over and self.places.is_full():
+            yield {self.parts.notice: _notice(self._full)}
+            return
         if view.live:
             analysis.judge_every()
         else:
             analysis.go_live(at_s=second or 0.0)
         if view.is_over:
+            self.places.take(analysis)
             yield {self.parts.results: gr.Column(visible=False)}
             async with aclosing(self._follow(desk, analysis)) as updates:
                 async for update in updates:
@@ -200,6 +223,14 @@ class Workbench:
             **({parts.stop: gr.Button(t("analysis.stop"), interactive=False)} if desk.analysis is analysis else {}),
         }
 
+    def _check_place(self, desk: Desk) -> None:
+        if self.places.is_full(leaving=desk.analysis):
+            raise Refused(self._full)
+
+    @property
+    def _full(self) -> str:
+        return self.context.t("analysis.full", count=AT_ONCE)
+
     def _keep(self, desk: Desk) -> bool:
         """Whether the file is still there; what is looked at is not swept away."""
         self.context.uploads.keep(desk.folder)
@@ -230,8 +261,8 @@ def panel(context: SiteContext) -> Parts:
     bench = Workbench(context, choice, parts)
     private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     at_once = {**private, "queue": False}
-    # By default Gradio drops a click while the one before is still followed.
-    followed = {**private, "concurrency_limit": AT_ONCE, "concurrency_id": "analysis", "trigger_mode": "multiple"}
+    # By default Gradio drops a click while the one before is still followed; and nobody waits in silence.
+    followed = {**private, "concurrency_limit": None, "trigger_mode": "multiple"}
     outputs = [*parts.followed, parts.desk]
     asked = [parts.source, parts.file, parts.camera, parts.preset, parts.question, parts.desk]
     parts.start.click(bench.start, asked, outputs, **followed)

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 import pytest
 from app.web import analysis_stage
-from app.web.analysis import Workbench
+from app.web.analysis import AT_ONCE, Workbench, panel
 from app.web.analysis_choice import Choice, choice_of
 from app.web.analysis_desk import Desk
 from app.web.analysis_events import table
@@ -215,6 +215,77 @@ def test_the_folder_of_an_analysis_that_is_followed_is_not_swept(tmp_path: Path)
     asyncio.run(followed(bench, desk, analysis))
     bench.context.uploads.sweep()
     assert desk.folder.exists()
+
+
+class Unending(Analysis):
+    """One that runs until it is stopped, and asks nobody."""
+
+    def _run(self) -> None:
+        self._stopped.wait()
+        self._end(Phase.STOPPED)
+
+
+def running(tmp_path: Path) -> Analysis:
+    made = Unending(
+        Address("file", "a.mp4", str(tmp_path / "a.mp4")),
+        question=load_questions()[0],
+        endpoint=Endpoint(),
+        settings=WatchSettings(),
+    )
+    made.start()
+    return made
+
+
+def test_a_visitor_for_whom_there_is_no_place_is_told_at_once(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path)
+    words = bench.choice.words_of("fight_en")
+    taken = [running(tmp_path) for _ in range(AT_ONCE)]
+    for each in taken:
+        bench.places.take(each)
+    desk = bench.arrive()
+
+    async def start(at: Desk) -> list[dict[Any, Any]]:
+        async with aclosing(bench.start("webcam", None, None, "fight_en", words, at)) as updates:
+            return [update async for update in updates]
+
+    (told,) = asyncio.run(asyncio.wait_for(start(desk), 5))
+    assert f"{AT_ONCE} analyses run already" in told[bench.parts.notice]
+    assert desk.analysis is None
+    assert not bench.places.is_full(leaving=taken[0])
+    taken[0].stop()
+    assert taken[0].wait(5) and not bench.places.is_full()
+    for each in taken:
+        each.stop()
+
+
+def test_an_analysis_that_is_over_goes_on_only_where_there_is_a_place(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path)
+    desk = bench.arrive()
+    analysis = over(desk, Address("file", "a.mp4", str(tmp_path / "a.mp4")))
+    taken = [running(tmp_path) for _ in range(AT_ONCE)]
+    for each in taken:
+        bench.places.take(each)
+
+    async def switch() -> list[dict[Any, Any]]:
+        async with aclosing(bench.switch(0.0, desk)) as updates:
+            return [update async for update in updates]
+
+    assert "analyses run already" in asyncio.run(switch())[-1][bench.parts.notice]
+    assert not analysis.view().live
+    for each in taken:
+        each.stop()
+
+
+def test_no_button_of_the_analysis_waits_behind_analyses_that_run(tmp_path: Path) -> None:
+    async def laid_out() -> tuple[gr.Blocks, Parts]:
+        with gr.Blocks() as page:
+            return page, panel(context_of(tmp_path))
+
+    page, parts = asyncio.run(laid_out())
+    limits = {
+        target: function.concurrency_limit for function in page.fns.values() for target, _ in function.targets if target
+    }
+    assert limits[parts.start._id] is None and limits[parts.live._id] is None
 
 
 def test_a_copy_for_the_browser_that_is_ready_after_the_analysis_is_over_is_shown(tmp_path: Path) -> None:
