@@ -120,6 +120,7 @@ class Workbench:
             analysis.go_live(at_s=second or 0.0)
         if view.is_over:
             self.places.take(analysis)
+            desk.go_on()
             yield {self.parts.results: gr.Column(visible=False)}
             async with aclosing(self._follow(desk, analysis)) as updates:
                 async for update in updates:
@@ -163,8 +164,8 @@ class Workbench:
             # The browser may put two updates into one, and then only what the last one holds is shown.
             yield {parts.stage: now, **self._buttons(analysis, view), **await self._results_or_why(desk, analysis)}
             await self._until_copied(desk, analysis)
-        if desk.analysis is analysis and desk.playable is not None and not now["video"]:
-            yield {parts.stage: analysis_stage.shown(desk, analysis, view, t)}
+        if desk.analysis is analysis and (last := analysis_stage.shown(desk, analysis, view, t)) != now:
+            yield {parts.stage: last}
 
     async def _until_copied(self, desk: Desk, analysis: Analysis) -> None:
         """Waits for a copy for the browser that is still being made."""

@@ -30,7 +30,18 @@ SCRIPT = (SCRIPTS / "analysis.js").read_text(encoding="utf-8")
 MOST_ROWS = 400
 """Windows of a camera that the page holds; the downloads hold them all."""
 
-WORDS = ("empty", "none_yet", "seek", "list", "strip", "cannot_play", "waiting_words", "live_at", "live_hint")
+WORDS = (
+    "empty",
+    "none_yet",
+    "seek",
+    "list",
+    "strip",
+    "cannot_play",
+    "no_copy",
+    "waiting_words",
+    "live_at",
+    "live_hint",
+)
 
 SKELETON = """
 <div class="va">
@@ -75,6 +86,7 @@ def shown(desk: Desk, analysis: Analysis, view: View, t: Translator) -> dict[str
         "kind": kind,
         "video": "" if plays is None else file_url(plays),
         "unplayable": kind == "file" and plays is None,
+        "converting": desk.is_converting,
         "picture": _picture(view) if kind == "camera" or (kind == "file" and plays is None) else "",
         "live": view.live,
         "over": view.is_over,

@@ -1,5 +1,7 @@
 import asyncio
 import os
+import time
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import fields, replace
 from pathlib import Path
@@ -15,7 +17,9 @@ from app.web.analysis_events import table
 from app.web.analysis_layout import Parts, missing
 from app.web.analysis_plot import figure
 from app.web.language import LANGUAGES, translator
+from app.web.uploads import look_into
 
+from films import shoot
 from rooms import EVIL, context_of, event
 from vigil.analysis import Analysis, View
 from vigil.analysis.view import Phase
@@ -286,6 +290,45 @@ def test_no_button_of_the_analysis_waits_behind_analyses_that_run(tmp_path: Path
         target: function.concurrency_limit for function in page.fns.values() for target, _ in function.targets if target
     }
     assert limits[parts.start._id] is None and limits[parts.live._id] is None
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < until_s
+        time.sleep(0.02)
+
+
+def test_a_copy_that_is_stopped_is_none_and_is_begun_again_when_the_analysis_goes_on(tmp_path: Path) -> None:
+    shoot(tmp_path / "old.avi", format="avi", codec="mpeg4", frames=300)
+    desk = Desk(tmp_path / "desk")
+    seen = look_into(tmp_path / "old.avi")
+    desk.begin(analysis_of(Address("file", "old.avi", str(seen.path))), seen, duration_s=None)
+    until(lambda: any(desk.results().iterdir()))
+    desk.stop()
+    until(lambda: not desk.is_converting)
+    assert desk.playable is None and not any(desk.results().iterdir())
+    desk.go_on()
+    assert desk.is_converting
+    until(lambda: not desk.is_converting)
+    assert desk.playable is not None and look_into(desk.playable).is_playable
+    desk.go_on()
+    assert not desk.is_converting
+
+
+def test_a_video_without_a_copy_is_not_said_to_get_one(tmp_path: Path) -> None:
+    shoot(tmp_path / "old.avi", format="avi", codec="mpeg4", frames=30)
+    seen = look_into(tmp_path / "old.avi")
+    (tmp_path / "old.avi").unlink()
+    bench = bench_of(tmp_path)
+    desk = bench.arrive()
+    analysis = analysis_of(Address("file", "old.avi", str(seen.path)))
+    desk.begin(analysis, seen, duration_s=None)
+    desk.is_converting = True
+    analysis.start()
+    until(lambda: not desk.is_converting)
+    *_, last = asyncio.run(followed(bench, desk, analysis))
+    assert last[bench.parts.stage]["unplayable"] and not last[bench.parts.stage]["converting"]
 
 
 def test_a_copy_for_the_browser_that_is_ready_after_the_analysis_is_over_is_shown(tmp_path: Path) -> None:
