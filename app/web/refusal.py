@@ -2,6 +2,11 @@
 
 import html
 
+import gradio as gr
+
+from app.web.language import Translator
+from app.web.visit import plain
+
 
 class Refused(Exception):
     """A message that gets no answer: why, in words for the visitor, and whether its file is given back too."""
@@ -10,6 +15,11 @@ class Refused(Exception):
         self.detail = detail
         self.keeps_files = keeps_files
         super().__init__(words)
+
+
+def failed(t: Translator, key: str, error: Exception) -> gr.Error:
+    """An error of the library as a toast: what did not work in the page's words, then the library's own."""
+    return gr.Error(plain(f"{t(key)} {error}"), title=t("site.problem"), print_exception=False)
 
 
 def notice_html(words: str, detail: str = "", *, quiet: bool = False) -> str:

@@ -17,7 +17,7 @@ from app.web.event_detail import Detail, marks_html, open_event
 from app.web.events_found import Asked
 from app.web.history import store_of
 from app.web.language import Translator
-from app.web.visit import plain
+from app.web.refusal import failed
 from vigil.errors import VigilError
 from vigil.events.mark import MarkWord
 from vigil.store import Store
@@ -141,7 +141,7 @@ class Review:
         try:
             page = events_found.look_up(self._store, asked, number=number if asked == last else 0)
         except VigilError as error:
-            raise gr.Error(plain(str(error)), print_exception=False) from error
+            raise failed(self._t, "review.not_searched", error) from error
         html = events_found.as_html(page, is_filtered=asked != Asked(), t=self._t)
         where = self._t("review.where", found=f"{page.found:,}", page=page.number + 1, pages=page.pages)
         return [html, where, page.number, asked]
@@ -161,7 +161,7 @@ class Review:
         try:
             return open_event(self._store, event_id, self._context)
         except VigilError as error:
-            raise gr.Error(plain(str(error)), print_exception=False) from error
+            raise failed(self._t, "review.not_opened", error) from error
 
     def _mark(self, word: MarkWord) -> Callable[..., Any]:
         def mark(event_id: str, note: str, request: gr.Request) -> Any:
@@ -171,7 +171,7 @@ class Review:
             try:
                 self._store.mark(event_id, word, who=self._context.who(request), note=(note or "").strip())
             except VigilError as error:
-                raise gr.Error(plain(str(error)), print_exception=False) from error
+                raise failed(self._t, "review.not_marked", error) from error
             return marks_html(self._store.marks(event_id), self._t)
 
         return mark
