@@ -182,7 +182,7 @@ class Chat:
         if visit is not None:
             visit.stop.set()
 
-    def begin_anew(self, visit: Visit | None) -> Update:
+    async def begin_anew(self, visit: Visit | None) -> Update:
         """An empty conversation."""
         if visit is not None:
             visit.left = True
