@@ -29,6 +29,7 @@ from app.web.history import media_folders
 from app.web.language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
 from app.web.page import Page
 from app.web.playable import copies_of
+from app.web.spoken import Spoken
 from app.web.status import EVERY_S, Status, status_line
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ def build_app(context: SiteContext) -> FastAPI:
             css="\n".join([theme.CSS, *(getattr(module, "CSS", "") for module in modules)]),
             head="\n".join([*heads(context, language), *(getattr(module, "HEAD", "") for module in modules)]),
         )
+    app.add_middleware(Spoken)
     app.add_middleware(Gate, users=context.options.users)
     return app
 
