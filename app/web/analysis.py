@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any
 
@@ -75,7 +75,14 @@ class Workbench:
         return Desk(self.context.uploads.visitor_folder())
 
     async def start(
-        self, source: str, sent: str | None, camera: str | None, preset: str, text: str, desk: Desk | None
+        self,
+        source: str,
+        sent: str | None,
+        camera: str | None,
+        preset: str,
+        text: str,
+        desk: Desk | None,
+        model: str = "",
     ) -> AsyncIterator[Update]:
         """A new analysis, followed to its end."""
         parts = self.parts
@@ -88,9 +95,10 @@ class Workbench:
         except Refused as refused:
             yield {parts.notice: _notice(str(refused), refused.detail), parts.desk: desk}
             return
+        endpoint = replace(self.context.endpoint, model=model or self.context.endpoint.model)
         opener = desk.webcam.open if address is MY_WEBCAM else open_feed
         analysis = Analysis(
-            address, question=question, endpoint=self.context.endpoint, settings=self.context.settings, opener=opener
+            address, question=question, endpoint=endpoint, settings=self.context.settings, opener=opener
         )
         desk.begin(analysis, upload, duration_s=duration_s)
         analysis.start()
@@ -265,7 +273,7 @@ def panel(context: SiteContext) -> Parts:
     # By default Gradio drops a click while the one before is still followed; and nobody waits in silence.
     followed = {**private, "concurrency_limit": None, "trigger_mode": "multiple"}
     outputs = [*parts.followed, parts.desk]
-    asked = [parts.source, parts.file, parts.camera, parts.preset, parts.question, parts.desk]
+    asked = [parts.source, parts.file, parts.camera, parts.preset, parts.question, parts.desk, parts.model]
     parts.start.click(bench.start, asked, outputs, **followed)
     parts.live.click(bench.switch, [parts.second, parts.desk], outputs, js=SECOND_OF_PLAYER, **followed)
     parts.stop.click(bench.stop, parts.desk, None, **at_once)

@@ -165,6 +165,25 @@ def test_a_desk_keeps_one_analysis_and_ends_the_one_before(tmp_path: Path) -> No
     assert desk.run != run and desk.analysis is second
 
 
+def test_the_model_and_the_windows_that_were_let_go_of_are_told(tmp_path: Path) -> None:
+    told = shown(tmp_path, view_of(judged(0, 0.9), model="tiny", forgotten=1234))["facts"]
+    assert told.startswith("tiny · ") and "1234 older ones" in told
+
+
+def test_the_analysis_asks_the_model_that_the_chat_handed_over(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path)
+    desk = bench.arrive()
+    words = bench.choice.words_of("fight_en")
+
+    async def start() -> None:
+        async with aclosing(bench.start("webcam", None, None, "fight_en", words, desk, "other")) as updates:
+            await anext(updates)
+
+    asyncio.run(start())
+    assert desk.analysis is not None and desk.analysis._endpoint.model == "other"
+    desk.stop()
+
+
 def bench_of(tmp_path: Path) -> Workbench:
     parts = Parts(**{part.name: gr.HTML() for part in fields(Parts)})
     return Workbench(context_of(tmp_path), choice(tmp_path), parts)
