@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from html import escape
 from typing import Any
 
 import gradio as gr
@@ -12,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.web import analysis_downloads, analysis_stage
-from app.web.analysis_choice import MY_WEBCAM, Choice, Refused, choice_of, length_s
+from app.web.analysis_choice import MY_WEBCAM, Choice, choice_of, length_s
 from app.web.analysis_desk import Desk
 from app.web.analysis_events import table
 from app.web.analysis_layout import Parts, lay_out
 from app.web.analysis_plot import figure
 from app.web.context import SiteContext
+from app.web.refusal import Refused, notice_html
 from vigil.analysis import Analysis, View
 from vigil.errors import VigilError
 from vigil.sources.feed import open_feed
@@ -93,7 +93,7 @@ class Workbench:
             duration_s = await asyncio.to_thread(length_s, upload)
             self._check_place(desk)
         except Refused as refused:
-            yield {parts.notice: _notice(str(refused), refused.detail), parts.desk: desk}
+            yield {parts.notice: notice_html(str(refused), refused.detail), parts.desk: desk}
             return
         endpoint = replace(self.context.endpoint, model=model or self.context.endpoint.model)
         opener = desk.webcam.open if address is MY_WEBCAM else open_feed
@@ -116,11 +116,11 @@ class Workbench:
         if desk is None or analysis is None:
             return
         if not self._keep(desk):
-            yield {self.parts.notice: _notice(self._gone(desk))}
+            yield {self.parts.notice: notice_html(self._gone(desk))}
             return
         view = analysis.view()
         if view.is_over and self.places.is_full():
-            yield {self.parts.notice: _notice(self._full)}
+            yield {self.parts.notice: notice_html(self._full)}
             return
         if view.live:
             analysis.judge_every()
@@ -184,7 +184,7 @@ class Workbench:
         try:
             return await self._results(desk, analysis)
         except (VigilError, OSError) as error:
-            return {self.parts.notice: _notice(self.context.t("analysis.no_results"), _why(error))}
+            return {self.parts.notice: notice_html(self.context.t("analysis.no_results"), _why(error))}
 
     async def _results(self, desk: Desk, analysis: Analysis) -> Update:
         """The timeline, the events and the downloads; nothing where not one window was judged."""
@@ -214,7 +214,7 @@ class Workbench:
         if desk is None or analysis is None or desk.upload is None:
             return
         if not self._keep(desk):
-            yield {parts.notice: _notice(self._gone(desk))}
+            yield {parts.notice: notice_html(self._gone(desk))}
             return
         notice = ""
         try:
@@ -223,7 +223,7 @@ class Workbench:
                     drawing = gr.Button(t("analysis.drawing", percent=percent), interactive=False)
                     yield {parts.draw: drawing, parts.stop: gr.Button(t("analysis.stop"), interactive=True)}
         except VigilError as error:
-            notice = _notice(t("analysis.phase_failed"), analysis_stage.named(str(error), analysis.address))
+            notice = notice_html(t("analysis.phase_failed"), analysis_stage.named(str(error), analysis.address))
         film = analysis_downloads.film_of(desk)
         yield {
             parts.notice: notice,
@@ -294,9 +294,3 @@ def panel(context: SiteContext) -> Parts:
 def _why(error: VigilError | OSError) -> str:
     """What went wrong, without our paths."""
     return str(error) if isinstance(error, VigilError) else error.strerror or type(error).__name__
-
-
-def _notice(words: str, detail: str = "") -> str:
-    """A notice as HTML, all of it escaped; the details are the library's own words."""
-    more = f"<small>{escape(detail)}</small>" if detail else ""
-    return f'<div class="vigil-notice" role="alert">{escape(words)}{more}</div>'

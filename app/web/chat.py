@@ -232,7 +232,7 @@ def _look_at(upload: Upload, sampling: Sampling, most_frames: int, stop: threadi
 
 @dataclass(frozen=True, slots=True)
 class ChatParts:
-    """What others may use: the visitor's state, the model that is asked, the button that leads to the analysis, and where notices stand."""
+    """What others may use: the visitor's state, the model, the button to the analysis, where notices stand."""
 
     visit: gr.State
     model: gr.Dropdown

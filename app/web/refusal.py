@@ -1,4 +1,4 @@
-"""A message of a visitor that gets no answer, and how that is told."""
+"""What a visitor asks for and does not get, and how that is told."""
 
 import html
 
@@ -9,7 +9,7 @@ from app.web.visit import plain
 
 
 class Refused(Exception):
-    """A message that gets no answer: why, in words for the visitor, and whether its file is given back too."""
+    """What cannot be done: why, in words for the visitor, and whether the file of a message is given back too."""
 
     def __init__(self, words: str, *, detail: str = "", keeps_files: bool = False) -> None:
         self.detail = detail

@@ -23,8 +23,8 @@ class View:
     """One moment; `waiting_for_words` are the numbers of windows whose words may still come.
 
     `position_s` is the newest second that was read, `now_s` the present second of what is watched live, `lag_s` how
-    far the newest verdict was behind its picture. `away` says why the endpoint is not asked at the moment. `model` is the
-    one that answers, `forgotten` how many of the oldest windows are let go of.
+    far the newest verdict was behind its picture. `away` says why the endpoint is not asked at the moment. `model` is
+    the one that answers, `forgotten` how many of the oldest windows are let go of.
     """
 
     phase: Phase
