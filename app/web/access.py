@@ -9,23 +9,42 @@ import asyncio
 import binascii
 import hmac
 import os
+import time
 from base64 import b64decode
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vigil.errors import UsageError
 
 AUTH_VARIABLE = "VIGIL_WEB_AUTH"
+K = TypeVar("K")
+V = TypeVar("V")
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 SHORTEST_PASSWORD = 8
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 WRONG_PASSWORD_S = 1.0
 """What a wrong password costs the one who tries, so that trying many takes long."""
+
+LONGEST_WAIT_S = 60.0
+"""Who would have to wait longer is sent away at once, whatever the password."""
+
+MOST_ADDRESSES = 10_000
+"""So many addresses and visitors are remembered, the latest."""
+
+HEADERS = {
+    "Content-Security-Policy": "frame-ancestors 'self'",
+    "X-Frame-Options": "SAMEORIGIN",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+"""With every answer: no other site shows these pages in a frame of its own, and none is told their addresses."""
 
 
 def read_users(auth: str | None) -> dict[str, str]:
@@ -74,19 +93,53 @@ def check_host(host: str, users: Mapping[str, str]) -> None:
         )
 
 
+class Tries:
+    """Passwords that are tried, one after the other for each address, so that trying many at once gains nothing.
+
+    A right one waits behind the wrong ones of its address too: an answer at once would tell it from them. Who was let
+    in before from there does not wait.
+    """
+
+    def __init__(self) -> None:
+        self._free_s: OrderedDict[str, float] = OrderedDict()
+        self._let_in: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def wait_s(self, address: str, user: str | None, now_s: float) -> float:
+        """How long the answer to one more try is kept back; `user` is None for a wrong one."""
+        waits_s = max(0.0, self._free_s.get(address, 0.0) - now_s)
+        if user is not None:
+            return 0.0 if (address, user) in self._let_in else waits_s
+        if waits_s < LONGEST_WAIT_S:
+            waits_s += WRONG_PASSWORD_S
+            _remember(self._free_s, address, now_s + waits_s)
+        return waits_s
+
+    def let_in(self, address: str, user: str) -> None:
+        """From now on this visitor does not wait here."""
+        _remember(self._let_in, (address, user), None)
+
+
+def _remember(known: OrderedDict[K, V], key: K, value: V) -> None:
+    known[key] = value
+    known.move_to_end(key)
+    if len(known) > MOST_ADDRESSES:
+        known.popitem(last=False)
+
+
 class Gate:
     """ASGI middleware before everything else: the host's name without passwords, HTTP Basic with them."""
 
     def __init__(self, app: ASGIApp, *, users: Mapping[str, str]) -> None:
         self._app = app
         self._users = dict(users)
+        self._tries = Tries()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
         refusal = await self._refusal(scope)
-        await (refusal or self._app)(scope, receive, send)
+        await (refusal or self._app)(scope, receive, _with_headers(send))
 
     async def _refusal(self, scope: Scope) -> PlainTextResponse | None:
         headers = Headers(scope=scope)
@@ -96,14 +149,36 @@ class Gate:
             if _host(headers.get("host", "")) in LOCAL_HOSTS:
                 return None
             return PlainTextResponse("these pages answer to 127.0.0.1 and localhost only\n", status_code=421)
-        user = user_of(headers.get("authorization", ""), self._users)
+        return await self._checked(scope, headers.get("authorization", ""))
+
+    async def _checked(self, scope: Scope, authorization: str) -> PlainTextResponse | None:
+        user, address = user_of(authorization, self._users), _client(scope)
+        if authorization:
+            wait_s = self._tries.wait_s(address, user, time.monotonic())
+            if wait_s > LONGEST_WAIT_S:
+                return PlainTextResponse("too many wrong passwords; try again in a minute\n", status_code=429)
+            await asyncio.sleep(wait_s)
         if user is not None:
+            self._tries.let_in(address, user)
             scope["vigil_user"] = user
             return None
-        if "authorization" in headers:
-            await asyncio.sleep(WRONG_PASSWORD_S)
         ask = {"WWW-Authenticate": 'Basic realm="Vigil", charset="UTF-8"'}
         return PlainTextResponse("a name and a password are needed\n", status_code=401, headers=ask)
+
+
+def _with_headers(send: Send) -> Send:
+    async def add(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(HEADERS)
+        await send(message)
+
+    return add
+
+
+def _client(scope: Scope) -> str:
+    """The address that a request comes from."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def user_of(authorization: str, users: Mapping[str, str]) -> str | None:

@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
-from html import escape
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gradio as gr
@@ -12,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.web import analysis_downloads, analysis_stage
-from app.web.analysis_choice import MY_WEBCAM, Choice, Refused, choice_of, length_s
+from app.web.analysis_choice import MY_WEBCAM, Choice, choice_of, length_s
 from app.web.analysis_desk import Desk
 from app.web.analysis_events import table
 from app.web.analysis_layout import Parts, lay_out
 from app.web.analysis_plot import figure
 from app.web.context import SiteContext
+from app.web.refusal import Refused, notice_html
 from vigil.analysis import Analysis, View
 from vigil.errors import VigilError
 from vigil.sources.feed import open_feed
@@ -25,7 +25,7 @@ from vigil.sources.feed import open_feed
 CSS = analysis_stage.CSS
 
 AT_ONCE = 8
-"""Analyses that run at the same time; a ninth visitor waits."""
+"""Analyses that run at the same time on one page; a ninth visitor is told so."""
 
 LOOK_S = 0.12
 """How often an analysis is looked at for its visitor."""
@@ -45,20 +45,44 @@ Update = dict[Any, Any]
 """New values of some of the components."""
 
 
+class Places:
+    """Who is being analysed for; used by the page's event loop only, so that it needs no lock."""
+
+    def __init__(self) -> None:
+        self._taken: list[Analysis] = []
+
+    def is_full(self, *, leaving: Analysis | None = None) -> bool:
+        """Whether there is no place for one more, once `leaving` has ended."""
+        self._taken = [analysis for analysis in self._taken if not analysis.wait(0)]
+        return sum(analysis is not leaving for analysis in self._taken) >= AT_ONCE
+
+    def take(self, analysis: Analysis) -> None:
+        """Gives an analysis that runs a place until it is over."""
+        self._taken.append(analysis)
+
+
 @dataclass(frozen=True, slots=True)
 class Workbench:
-    """What the handlers share on one page; nothing of a visitor is in it."""
+    """What the handlers share on one page; of a visitor it knows only that somebody is analysed for."""
 
     context: SiteContext
     choice: Choice
     parts: Parts
+    places: Places = field(default_factory=Places)
 
     def arrive(self) -> Desk:
         """A desk for a visitor who has just come, so that two clicks in one moment are at the same one."""
         return Desk(self.context.uploads.visitor_folder())
 
     async def start(
-        self, source: str, sent: str | None, camera: str | None, preset: str, text: str, desk: Desk | None
+        self,
+        source: str,
+        sent: str | None,
+        camera: str | None,
+        preset: str,
+        text: str,
+        desk: Desk | None,
+        model: str = "",
     ) -> AsyncIterator[Update]:
         """A new analysis, followed to its end."""
         parts = self.parts
@@ -67,15 +91,18 @@ class Workbench:
             question = self.choice.question_of(preset, text)
             upload, address = await self.choice.opened(source, sent, camera, desk)
             duration_s = await asyncio.to_thread(length_s, upload)
+            self._check_place(desk)
         except Refused as refused:
-            yield {parts.notice: _notice(str(refused), refused.detail), parts.desk: desk}
+            yield {parts.notice: notice_html(str(refused), refused.detail), parts.desk: desk}
             return
+        endpoint = replace(self.context.endpoint, model=model or self.context.endpoint.model)
         opener = desk.webcam.open if address is MY_WEBCAM else open_feed
         analysis = Analysis(
-            address, question=question, endpoint=self.context.endpoint, settings=self.context.settings, opener=opener
+            address, question=question, endpoint=endpoint, settings=self.context.settings, opener=opener
         )
         desk.begin(analysis, upload, duration_s=duration_s)
         analysis.start()
+        self.places.take(analysis)
         yield {parts.notice: "", parts.results: gr.Column(visible=False), parts.desk: desk}
         async with aclosing(self._follow(desk, analysis)) as updates:
             async for update in updates:
@@ -89,14 +116,19 @@ class Workbench:
         if desk is None or analysis is None:
             return
         if not self._keep(desk):
-            yield {self.parts.notice: _notice(self._gone(desk))}
+            yield {self.parts.notice: notice_html(self._gone(desk))}
             return
         view = analysis.view()
+        if view.is_over and self.places.is_full():
+            yield {self.parts.notice: notice_html(self._full)}
+            return
         if view.live:
             analysis.judge_every()
         else:
             analysis.go_live(at_s=second or 0.0)
         if view.is_over:
+            self.places.take(analysis)
+            desk.go_on()
             yield {self.parts.results: gr.Column(visible=False)}
             async with aclosing(self._follow(desk, analysis)) as updates:
                 async for update in updates:
@@ -138,15 +170,21 @@ class Workbench:
             raise
         if desk.analysis is analysis:
             # The browser may put two updates into one, and then only what the last one holds is shown.
-            yield {parts.stage: now, **self._buttons(analysis, view), **await self._results(desk, analysis)}
+            yield {parts.stage: now, **self._buttons(analysis, view), **await self._results_or_why(desk, analysis)}
             await self._until_copied(desk, analysis)
-        if desk.analysis is analysis and desk.playable is not None and not now["video"]:
-            yield {parts.stage: analysis_stage.shown(desk, analysis, view, t)}
+        if desk.analysis is analysis and (last := analysis_stage.shown(desk, analysis, view, t)) != now:
+            yield {parts.stage: last}
 
     async def _until_copied(self, desk: Desk, analysis: Analysis) -> None:
         """Waits for a copy for the browser that is still being made."""
         while desk.analysis is analysis and desk.is_converting:
             await asyncio.sleep(LOOK_S)
+
+    async def _results_or_why(self, desk: Desk, analysis: Analysis) -> Update:
+        try:
+            return await self._results(desk, analysis)
+        except (VigilError, OSError) as error:
+            return {self.parts.notice: notice_html(self.context.t("analysis.no_results"), _why(error))}
 
     async def _results(self, desk: Desk, analysis: Analysis) -> Update:
         """The timeline, the events and the downloads; nothing where not one window was judged."""
@@ -176,7 +214,7 @@ class Workbench:
         if desk is None or analysis is None or desk.upload is None:
             return
         if not self._keep(desk):
-            yield {parts.notice: _notice(self._gone(desk))}
+            yield {parts.notice: notice_html(self._gone(desk))}
             return
         notice = ""
         try:
@@ -185,7 +223,7 @@ class Workbench:
                     drawing = gr.Button(t("analysis.drawing", percent=percent), interactive=False)
                     yield {parts.draw: drawing, parts.stop: gr.Button(t("analysis.stop"), interactive=True)}
         except VigilError as error:
-            notice = _notice(t("analysis.phase_failed"), analysis_stage.named(str(error), analysis.address))
+            notice = notice_html(t("analysis.phase_failed"), analysis_stage.named(str(error), analysis.address))
         film = analysis_downloads.film_of(desk)
         yield {
             parts.notice: notice,
@@ -194,8 +232,17 @@ class Workbench:
             **({parts.stop: gr.Button(t("analysis.stop"), interactive=False)} if desk.analysis is analysis else {}),
         }
 
+    def _check_place(self, desk: Desk) -> None:
+        if self.places.is_full(leaving=desk.analysis):
+            raise Refused(self._full)
+
+    @property
+    def _full(self) -> str:
+        return self.context.t("analysis.full", count=AT_ONCE)
+
     def _keep(self, desk: Desk) -> bool:
         """Whether the file is still there; what is looked at is not swept away."""
+        self.context.uploads.keep(desk.folder)
         return desk.upload is None or self.context.uploads.is_there(desk.upload)
 
     def _buttons(self, analysis: Analysis, view: View) -> Update:
@@ -223,10 +270,10 @@ def panel(context: SiteContext) -> Parts:
     bench = Workbench(context, choice, parts)
     private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     at_once = {**private, "queue": False}
-    # By default Gradio drops a click while the one before is still followed.
-    followed = {**private, "concurrency_limit": AT_ONCE, "concurrency_id": "analysis", "trigger_mode": "multiple"}
+    # By default Gradio drops a click while the one before is still followed; and nobody waits in silence.
+    followed = {**private, "concurrency_limit": None, "trigger_mode": "multiple"}
     outputs = [*parts.followed, parts.desk]
-    asked = [parts.source, parts.file, parts.camera, parts.preset, parts.question, parts.desk]
+    asked = [parts.source, parts.file, parts.camera, parts.preset, parts.question, parts.desk, parts.model]
     parts.start.click(bench.start, asked, outputs, **followed)
     parts.live.click(bench.switch, [parts.second, parts.desk], outputs, js=SECOND_OF_PLAYER, **followed)
     parts.stop.click(bench.stop, parts.desk, None, **at_once)
@@ -244,7 +291,6 @@ def panel(context: SiteContext) -> Parts:
     return parts
 
 
-def _notice(words: str, detail: str = "") -> str:
-    """A notice as HTML, all of it escaped; the details are the library's own words."""
-    more = f"<small>{escape(detail)}</small>" if detail else ""
-    return f'<div class="vigil-notice" role="alert">{escape(words)}{more}</div>'
+def _why(error: VigilError | OSError) -> str:
+    """What went wrong, without our paths."""
+    return str(error) if isinstance(error, VigilError) else error.strerror or type(error).__name__

@@ -11,6 +11,7 @@ import gradio as gr
 from app.web.analysis_desk import Desk
 from app.web.context import SiteContext
 from app.web.presets import NONE, trained_question
+from app.web.refusal import Refused
 from app.web.uploads import Upload
 from vigil.analysis.asking import asks_for_verdict
 from vigil.errors import SourceError, UsageError, VigilError
@@ -20,14 +21,6 @@ from vigil.tasks import Question, load_questions
 
 MY_WEBCAM = Address("webcam", "webcam", "")
 USUAL = {"en": "fight_en", "zh": "fight"}
-
-
-class Refused(Exception):
-    """An analysis that cannot begin: why, in words for the visitor."""
-
-    def __init__(self, words: str, detail: str = "") -> None:
-        self.detail = detail
-        super().__init__(words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +63,7 @@ class Choice:
         try:
             upload = await asyncio.to_thread(self.context.uploads.take, sent, desk.folder)
         except VigilError as error:
-            raise Refused(t("analysis.bad_file"), str(error)) from error
+            raise Refused(t("analysis.bad_file"), detail=str(error)) from error
         if upload.kind == "picture":
             raise Refused(t("analysis.picture_file", name=upload.name))
         if upload.address is None:
@@ -78,7 +71,7 @@ class Choice:
         try:
             self.context.allowed.check(upload.address)
         except UsageError as error:
-            raise Refused(t("analysis.bad_camera"), str(error)) from error
+            raise Refused(t("analysis.bad_camera"), detail=str(error)) from error
         return None, upload.address
 
     def choose_source(self, source: str) -> tuple[Any, Any, Any]:

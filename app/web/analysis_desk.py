@@ -9,7 +9,7 @@ from pathlib import Path
 from app.web.uploads import Upload
 from vigil.analysis import Analysis
 from vigil.analysis.outputs import write_playable
-from vigil.errors import SourceError
+from vigil.errors import VigilError
 from vigil.sources.pushed import PushedPictures
 
 log = logging.getLogger(__name__)
@@ -47,19 +47,26 @@ class Desk:
             if work is not None:
                 work.set()
 
+    def go_on(self) -> None:
+        """The analysis goes on: a copy that was stopped with it is begun again."""
+        was_stopped = self._converting is not None and self._converting.is_set()
+        if self.upload is not None and self.playable is None and was_stopped:
+            self._convert(self.upload)
+
     def _convert(self, upload: Upload) -> None:
         """Makes a copy that the browser plays, beside the analysis; without one the verdicts still come."""
-        stop, run = threading.Event(), self.run
+        stop = threading.Event()
         self._converting = stop
         self.is_converting = True
-        path = self.results() / "playable.mp4"
+        # One that was stopped may still be at work on its own.
+        path = self.results() / f"playable-{secrets.token_hex(4)}.mp4"
 
         def convert() -> None:
             made = False
             try:
                 made = self._made_playable(upload, path, stop)
             finally:
-                if self.run == run:
+                if self._converting is stop:
                     self.playable, self.is_converting = path if made else None, False
 
         threading.Thread(target=convert, name="playable copy", daemon=True).start()
@@ -67,13 +74,15 @@ class Desk:
     def _made_playable(self, upload: Upload, path: Path, stop: threading.Event) -> bool:
         try:
             write_playable(upload.path, path, stop=stop)
-        except SourceError as error:
+        except (VigilError, OSError) as error:
             log.info("%s cannot be made playable: %s", upload.name, error)
-            return False
+            stop.set()
+        if stop.is_set():
+            path.unlink(missing_ok=True)
         return path.exists()
 
     def results(self) -> Path:
         """A folder for the results of this run."""
         folder = self.folder / self.run
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder

@@ -42,6 +42,7 @@ class Parts:
     film: gr.DownloadButton
     second: gr.Number
     desk: gr.State
+    model: gr.State
 
     @property
     def followed(self) -> list[Any]:
@@ -76,6 +77,7 @@ def lay_out(
         **results,
         second=gr.Number(0, visible=False),
         desk=gr.State(None),
+        model=gr.State(""),
     )
 
 

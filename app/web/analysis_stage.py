@@ -28,9 +28,20 @@ SCRIPTS = Path(__file__).resolve().parent / "scripts"
 CSS = (SCRIPTS / "analysis.css").read_text(encoding="utf-8")
 SCRIPT = (SCRIPTS / "analysis.js").read_text(encoding="utf-8")
 MOST_ROWS = 400
-"""Windows of a camera that the page holds; the downloads hold them all."""
+"""Windows of a camera that the page holds; the downloads hold the newest 10,000 (`vigil.analysis.findings`)."""
 
-WORDS = ("empty", "none_yet", "seek", "list", "strip", "cannot_play", "waiting_words", "live_at", "live_hint")
+WORDS = (
+    "empty",
+    "none_yet",
+    "seek",
+    "list",
+    "strip",
+    "cannot_play",
+    "no_copy",
+    "waiting_words",
+    "live_at",
+    "live_hint",
+)
 
 SKELETON = """
 <div class="va">
@@ -75,6 +86,7 @@ def shown(desk: Desk, analysis: Analysis, view: View, t: Translator) -> dict[str
         "kind": kind,
         "video": "" if plays is None else file_url(plays),
         "unplayable": kind == "file" and plays is None,
+        "converting": desk.is_converting,
         "picture": _picture(view) if kind == "camera" or (kind == "file" and plays is None) else "",
         "live": view.live,
         "over": view.is_over,
@@ -146,7 +158,9 @@ def facts(analysis: Analysis, view: View, t: Translator) -> str:
     known = [each.verdict for each in view.judged]
     words = sum(verdict.cause is Cause.WORDS_ONLY for verdict in known)
     unknown = sum(verdict.cause is not None for verdict in known) - words - view.dropped
-    parts = [t("analysis.count_windows", count=len(known))]
+    parts = [*([view.model] if view.model else []), t("analysis.count_windows", count=len(known))]
+    if view.forgotten:
+        parts.append(t("analysis.count_forgotten", count=view.forgotten))
     if analysis.for_verdict:
         parts.append(t("analysis.count_alarms", count=sum(v.outcome is Outcome.ALARM for v in known)))
         parts.append(t("analysis.count_events", count=len(view.events)))

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from app.web.context import SiteContext
 from app.web.language import Translator
+from app.web.uploads import look_into
 from vigil.errors import UsageError, VigilError
-from vigil.sources.address import Address, find_sources, read_camera_file
+from vigil.sources.address import Address, find_sources
 from vigil.verdict import Cause
 from vigil.watch import SourceState
 from vigil.watch.state import Stage
@@ -46,10 +47,12 @@ class Cameras:
         return self._watch(address)
 
     def add_file(self, path: Path) -> str:
-        """Watches the camera that an uploaded file names."""
-        address = read_camera_file(path)
-        self._context.allowed.check(address)
-        return self._watch(address)
+        """Watches the camera that an uploaded file names; what kind of file it is tells its content."""
+        seen = look_into(path)
+        if seen.address is None:
+            raise UsageError(self._context.t("room.no_camera_file", name=seen.name))
+        self._context.allowed.check(seen.address)
+        return self._watch(seen.address)
 
     def act(self, what: str, name: str) -> None:
         """Pauses, resumes or removes a camera."""

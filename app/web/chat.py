@@ -182,7 +182,7 @@ class Chat:
         if visit is not None:
             visit.stop.set()
 
-    def begin_anew(self, visit: Visit | None) -> Update:
+    async def begin_anew(self, visit: Visit | None) -> Update:
         """An empty conversation."""
         if visit is not None:
             visit.left = True
@@ -232,9 +232,10 @@ def _look_at(upload: Upload, sampling: Sampling, most_frames: int, stop: threadi
 
 @dataclass(frozen=True, slots=True)
 class ChatParts:
-    """What others may use: the visitor's state, the button that leads to the analysis, and where notices stand."""
+    """What others may use: the visitor's state, the model, the button to the analysis, where notices stand."""
 
     visit: gr.State
+    model: gr.Dropdown
     analyse: gr.Button
     notice: gr.HTML
 
@@ -303,4 +304,4 @@ def panel(context: SiteContext) -> ChatParts:
     preset.input(chat.preset, [preset, box], box, queue=False, **private)
     gr.on(None, chat.choices, [model, seen], [model, preset, seen], queue=False, **private)
     gr.Timer(EVERY_S).tick(chat.choices, [model, seen], [model, preset, seen], queue=False, **private)
-    return ChatParts(visit, analyse, notice)
+    return ChatParts(visit, model, analyse, notice)

@@ -36,11 +36,6 @@ class SiteOptions:
     allow_cameras: tuple[str, ...] = ()
     allow_any_camera: bool = False
 
-    @property
-    def is_local(self) -> bool:
-        """Whether only this machine can reach the pages."""
-        return self.host in {"127.0.0.1", "localhost", "::1"}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteContext:

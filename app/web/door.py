@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from app.web.demo import demo, play_film
 from app.web.language import translator
 from app.web.status import StatusBoard
 from app.web.uploads import Uploads
-from vigil.errors import SourceError, VigilError
+from vigil.errors import SourceError, UsageError, VigilError
 from vigil.judge import Endpoint, read_key
 from vigil.serving.process import check_port
 from vigil.sources.address import Address, find_sources
@@ -54,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(given: argparse.Namespace) -> None:
     """Checks everything that can be wrong before anything is opened, then serves."""
+    _check_positive("--upload-mb", given.upload_mb)
+    _check_positive("--keep-uploads-min", given.keep_uploads_min)
     options = SiteOptions(
         host=given.host,
         port=given.port,
@@ -75,6 +78,11 @@ def run(given: argparse.Namespace) -> None:
     if given.demo:
         settings = play_film(settings, folder=options.folder / "demo")
     serve(options, settings, api_key=read_key(given.key_file, url=settings.url))
+
+
+def _check_positive(option: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise UsageError(f"{option} {value:g}: give a number above 0")
 
 
 def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> None:

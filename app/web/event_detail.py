@@ -1,7 +1,7 @@
 """One event opened: its facts, its marks, its files; everything that is not ours is escaped."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -16,7 +16,10 @@ from app.web.language import Translator
 from app.web.playable import Look, copies_of
 from vigil.events.event import Event
 from vigil.events.mark import Mark
+from vigil.events.tracker import QUIET
 from vigil.store import MediaFile, Store
+from vigil.store.store import STOPPED as WATCHER_STOPPED
+from vigil.watch.source import PAUSED
 
 MARGIN_S = 30.0
 """Seconds before and after an event whose probability is shown with it."""
@@ -25,6 +28,16 @@ CLIP_WITHIN_S = 60.0
 """A clip is there so soon after the end of its event, or never."""
 
 MOST_FRAMES = 60
+
+CLOSED: Mapping[str, str] = {
+    QUIET: "quiet",
+    PAUSED: "paused",
+    "removed": "removed",
+    "stopped": "stopped",
+    WATCHER_STOPPED: "watcher_stopped",
+    "the source ended": "source_ended",
+}
+"""Why events end, as watches and stores write it, and how the texts call that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +116,22 @@ def facts_html(event: Event, t: Translator, *, is_growing: bool = False) -> str:
         (t("review.alarm_after"), after),
         (t("review.task"), event.task),
         (t("review.model"), event.model),
-        (t("review.closed"), event.closed_because),
+        (t("review.closed"), why_closed(event.closed_because, t)),
         (t("review.id"), event.id),
     ]
     told = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs if value)
-    growing = " data-growing" if is_growing else ""
+    told_of = f' data-event="{escape(event.id, quote=True)}"{" data-growing" if is_growing else ""}'
     words = f'<p class="review-words">{escape(event.text)}</p>' if event.text else ""
     return (
-        f'<h3 class="review-title"{growing}>{tier_badge(event, t)} {escape(event.source)}</h3>{words}'
+        f'<h3 class="review-title"{told_of}>{tier_badge(event, t)} {escape(event.source)}</h3>{words}'
         f'<dl class="room-facts">{told}</dl>'
     )
+
+
+def why_closed(because: str, t: Translator) -> str:
+    """Why an event ended, in the page's words where the library has a word of its own for it."""
+    key = CLOSED.get(because)
+    return because if key is None else t(f"review.closed_{key}")
 
 
 def clip_html(look: Look, t: Translator) -> str:

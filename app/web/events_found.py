@@ -66,10 +66,11 @@ def look_up(store: Store, asked: Asked, *, number: int) -> Page:
     number = min(max(0, number), max(0, math.ceil(found / PAGE) - 1))
     events = tuple(reversed(store.find_events(asked.filter(page=number))))
     marks = store.newest_marks([event.id for event in events])
-    return Page(events, marks, {event.id: _snapshot(store, event.id) for event in events}, number, found)
+    return Page(events, marks, {event.id: snapshot_url(store, event.id) for event in events}, number, found)
 
 
-def _snapshot(store: Store, event_id: str) -> str:
+def snapshot_url(store: Store, event_id: str) -> str:
+    """The snapshot of an event, small, as a data URL; empty where there is none. Raises StoreError."""
     return next((thumbnail_url(file.path) for file in store.media(event_id) if file.kind == "snapshots"), "")
 
 

@@ -20,7 +20,7 @@ def connect(context: SiteContext, chat: ChatParts, analysis: Parts, tabs: gr.Tab
     names = {question.question: question.name for question in load_questions()}
     minutes = f"{context.options.keep_uploads_s / 60:g}"
 
-    def take_over(visit: Visit | None) -> dict[Any, Any]:
+    def take_over(visit: Visit | None, model: str | None) -> dict[Any, Any]:
         if visit is None or visit.upload is None:
             return {chat.notice: ""}
         if not context.uploads.is_there(visit.upload):
@@ -32,13 +32,16 @@ def connect(context: SiteContext, chat: ChatParts, analysis: Parts, tabs: gr.Tab
             chat.notice: "",
             tabs: gr.Tabs(selected="analysis"),
             analysis.source: "file",
+            analysis.model: model or "",
             analysis.file: str(_named(visit.upload)),
             analysis.preset: names.get(question, NONE),
             analysis.question: question or gr.skip(),
         }
 
-    outputs = [chat.notice, tabs, analysis.source, analysis.file, analysis.preset, analysis.question]
-    chat.analyse.click(take_over, chat.visit, outputs, queue=False, show_progress="hidden", api_visibility="private")
+    outputs = [chat.notice, tabs, analysis.source, analysis.file, analysis.preset, analysis.question, analysis.model]
+    chat.analyse.click(
+        take_over, [chat.visit, chat.model], outputs, queue=False, show_progress="hidden", api_visibility="private"
+    )
 
 
 def _named(upload: Upload) -> Path:

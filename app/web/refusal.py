@@ -1,15 +1,25 @@
-"""A message of a visitor that gets no answer, and how that is told."""
+"""What a visitor asks for and does not get, and how that is told."""
 
 import html
 
+import gradio as gr
+
+from app.web.language import Translator
+from app.web.visit import plain
+
 
 class Refused(Exception):
-    """A message that gets no answer: why, in words for the visitor, and whether its file is given back too."""
+    """What cannot be done: why, in words for the visitor, and whether the file of a message is given back too."""
 
     def __init__(self, words: str, *, detail: str = "", keeps_files: bool = False) -> None:
         self.detail = detail
         self.keeps_files = keeps_files
         super().__init__(words)
+
+
+def failed(t: Translator, key: str, error: Exception) -> gr.Error:
+    """An error of the library as a toast: what did not work in the page's words, then the library's own."""
+    return gr.Error(plain(f"{t(key)} {error}"), title=t("site.problem"), print_exception=False)
 
 
 def notice_html(words: str, detail: str = "", *, quiet: bool = False) -> str:

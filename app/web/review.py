@@ -17,7 +17,7 @@ from app.web.event_detail import Detail, marks_html, open_event
 from app.web.events_found import Asked
 from app.web.history import store_of
 from app.web.language import Translator
-from app.web.visit import plain
+from app.web.refusal import failed
 from vigil.errors import VigilError
 from vigil.events.mark import MarkWord
 from vigil.store import Store
@@ -25,6 +25,10 @@ from vigil.store import Store
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
 CSS = (SCRIPTS / "review.css").read_text(encoding="utf-8")
 AGAIN = "() => document.dispatchEvent(new CustomEvent('vigil-find-again'))"
+PICKED_NOW = "(_, opened) => [document.getElementById('review-detail').dataset.picked || '', opened]"
+OPEN_NOW = "(_, note) => [document.getElementById('review-detail').dataset.open || '', note]"
+"""The event that was picked last, and the one that is also shown: the browser knows them (`scripts/review.js`)."""
+
 MARKS: tuple[MarkWord, ...] = ("true", "false_alarm", "unsure", "")
 QUICK: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 8, "api_visibility": "private"}
 
@@ -48,7 +52,8 @@ class Review:
 
     def lay_out(self) -> None:
         """Lays out all of it and connects it."""
-        self._number, self._asked, self._picked = gr.State(0), gr.State(Asked()), gr.State("")
+        self._number, self._asked, self._opened_id = gr.State(0), gr.State(Asked()), gr.State("")
+        self._meant = gr.Textbox(visible=False)
         self._fields = _fields(self._t)
         with gr.Row(elem_id="review"):
             with gr.Column(scale=2, min_width=320):
@@ -93,7 +98,7 @@ class Review:
 
     @property
     def _opened(self) -> list[Any]:
-        return [self._picked, self._hint, self._detail, self._marks, self._note, *self._growing]
+        return [self._opened_id, self._hint, self._detail, self._marks, self._note, *self._growing]
 
     @property
     def _growing(self) -> list[Any]:
@@ -117,10 +122,17 @@ class Review:
         self._list.submit(self._sources, None, self._fields[1], **QUICK)
         for button, by in ((newer, -1), (older, +1)):
             button.click(partial(_turned, by), self._number, self._number, **QUICK).success(None, js=AGAIN)
-        self._list.pick(self._open, None, self._opened, **QUICK)
-        self._list.grow(self._look_again, None, self._growing, **QUICK)
+        # For the same reason here: what is shown is the event that was picked last.
+        # Gradio forgets the data of an event that it puts off, so the browser is asked once more what was picked.
+        picking: dict[str, Any] = {
+            "inputs": [self._meant, self._opened_id],
+            "js": PICKED_NOW,
+            "trigger_mode": "always_last",
+        }
+        self._list.pick(self._open, outputs=self._opened, **picking, **QUICK)
         for word, button in zip(MARKS, self._buttons, strict=True):
-            marking = button.click(self._mark(word), [self._picked, self._note], self._marks, **QUICK)
+            asked: dict[str, Any] = {"inputs": [self._meant, self._note], "js": OPEN_NOW, "trigger_mode": "multiple"}
+            marking = button.click(self._mark(word), outputs=self._marks, **asked, **QUICK)
             marking.success(None, js=AGAIN)
 
     def _find(self, number: int, last: Asked, *typed: str | None) -> list[Any]:
@@ -129,7 +141,7 @@ class Review:
         try:
             page = events_found.look_up(self._store, asked, number=number if asked == last else 0)
         except VigilError as error:
-            raise gr.Error(plain(str(error)), print_exception=False) from error
+            raise failed(self._t, "review.not_searched", error) from error
         html = events_found.as_html(page, is_filtered=asked != Asked(), t=self._t)
         where = self._t("review.where", found=f"{page.found:,}", page=page.number + 1, pages=page.pages)
         return [html, where, page.number, asked]
@@ -137,29 +149,30 @@ class Review:
     def _sources(self) -> Any:
         return gr.update(choices=[(self._t("review.all"), ""), *((name, name) for name in self._store.event_sources())])
 
-    def _open(self, data: gr.EventData) -> list[Any]:
-        event_id = str(data.id)
+    def _open(self, event_id: str, opened: str) -> list[Any]:
+        """An event; of the one that is open already only what may have grown: a note that is being written stays."""
         detail = self._opened_event(event_id)
+        if event_id == opened:
+            return [*(gr.skip() for _ in range(3)), detail.marks, gr.skip(), *_grown(detail)]
         shown = [gr.update(visible=False), gr.update(visible=True)]
         return [event_id, *shown, detail.marks, detail.note, *_grown(detail)]
-
-    def _look_again(self, data: gr.EventData) -> list[Any]:
-        """Only what may have grown: a note that is being written stays."""
-        return _grown(self._opened_event(str(data.id)))
 
     def _opened_event(self, event_id: str) -> Detail:
         try:
             return open_event(self._store, event_id, self._context)
         except VigilError as error:
-            raise gr.Error(plain(str(error)), print_exception=False) from error
+            raise failed(self._t, "review.not_opened", error) from error
 
-    def _mark(self, word: MarkWord) -> Callable[..., str]:
-        def mark(picked: str, note: str, request: gr.Request) -> str:
+    def _mark(self, word: MarkWord) -> Callable[..., Any]:
+        def mark(event_id: str, note: str, request: gr.Request) -> Any:
+            if not event_id:
+                # Another one was picked and is not open yet: nobody has seen what would be marked.
+                return gr.skip()
             try:
-                self._store.mark(picked, word, who=self._context.who(request), note=(note or "").strip())
+                self._store.mark(event_id, word, who=self._context.who(request), note=(note or "").strip())
             except VigilError as error:
-                raise gr.Error(plain(str(error)), print_exception=False) from error
-            return marks_html(self._store.marks(picked), self._t)
+                raise failed(self._t, "review.not_marked", error) from error
+            return marks_html(self._store.marks(event_id), self._t)
 
         return mark
 

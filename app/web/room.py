@@ -20,6 +20,7 @@ from app.web.board import NEWEST, Board
 from app.web.cameras import Cameras
 from app.web.context import SiteContext
 from app.web.history import store_of
+from app.web.refusal import failed
 from app.web.visit import plain
 from app.web.wall import Seen, Wall
 from vigil.errors import VigilError
@@ -117,7 +118,7 @@ def actor(cameras: Cameras, context: SiteContext) -> Callable[[dict[str, Any]], 
             else:
                 cameras.act(what, name)
         except VigilError as error:
-            return {"text": str(error), "problem": True}
+            return {"text": f"{context.t('room.not_done')} {error}", "problem": True}
         return {"text": context.t(f"room.did_{what}", name=name), "problem": False}
 
     return act
@@ -127,8 +128,8 @@ def _told(action: Callable[[], str], context: SiteContext) -> None:
     try:
         name = action()
     except VigilError as error:
-        raise gr.Error(plain(str(error)), print_exception=False) from error
-    gr.Info(plain(context.t("room.did_add", name=name)))
+        raise failed(context.t, "room.not_added", error) from error
+    gr.Info(plain(context.t("room.did_add", name=name)), title=context.t("site.done"))
 
 
 def _board(context: SiteContext, service: "WatchService") -> Board:

@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 import html
+import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -28,10 +29,13 @@ from app.web.history import media_folders
 from app.web.language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
 from app.web.page import Page
 from app.web.playable import copies_of
+from app.web.spoken import Spoken
 from app.web.status import EVERY_S, Status, status_line
 
 if TYPE_CHECKING:
     from vigil.watch.service import WatchService
+
+log = logging.getLogger(__name__)
 
 SWEEP_S = 60.0
 YEAR_S = 365 * 24 * 3600
@@ -138,6 +142,7 @@ def build_app(context: SiteContext) -> FastAPI:
             css="\n".join([theme.CSS, *(getattr(module, "CSS", "") for module in modules)]),
             head="\n".join([*heads(context, language), *(getattr(module, "HEAD", "") for module in modules)]),
         )
+    app.add_middleware(Spoken)
     app.add_middleware(Gate, users=context.options.users)
     return app
 
@@ -171,5 +176,8 @@ def _add_routes(app: FastAPI) -> None:
 
 async def _sweep(context: SiteContext) -> None:
     while True:
-        await asyncio.to_thread(context.uploads.sweep)
+        try:
+            await asyncio.to_thread(context.uploads.sweep)
+        except Exception:
+            log.exception("what visitors sent could not be swept; it is tried again")
         await asyncio.sleep(SWEEP_S)

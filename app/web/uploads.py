@@ -4,12 +4,13 @@ A file is what it holds, not what it is called, and the name it came with is onl
 Gradio keeps what is sent under that name, in a folder of its own; other pages are handed that file (`sent`).
 """
 
+import fcntl
 import os
 import secrets
 import shutil
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -45,20 +46,26 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Uploads:
-    """The folder of one start of the pages; `keep_s` is how long a file stays after it was last used."""
+    """The folder of one start of the pages; `keep_s` is how long a file stays after it was last used.
+
+    `lock` is an open file, held as long as that start runs, so that another one beside it leaves the folder alone.
+    """
 
     folder: Path
     keep_s: float
+    lock: int | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def make(cls, parent: Path, *, keep_s: float) -> "Uploads":
         """A new folder below `parent` that nobody can guess and nobody else can read; what a killed start left goes."""
-        for left in parent.glob("start-*"):
-            if all(path.stat().st_mtime < time.time() - keep_s for path in [left, *left.rglob("*")]):
-                shutil.rmtree(left, ignore_errors=True)
+        for left in [path for path in parent.glob("start-*") if path.is_dir()]:
+            _remove_left(left, keep_s)
         folder = parent.resolve() / f"start-{secrets.token_hex(8)}"
-        folder.mkdir(mode=PRIVATE, parents=True)
-        return cls(folder, keep_s)
+        folder.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        lock = os.open(_lock_of(folder), os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder.mkdir(mode=PRIVATE)
+        return cls(folder, keep_s, lock)
 
     def visitor_folder(self) -> Path:
         """A new folder for one visitor; keep it in a `gr.State`."""
@@ -91,20 +98,61 @@ class Uploads:
             os.utime(upload.sent)
         return True
 
+    def keep(self, folder: Path) -> None:
+        """Makes a visitor's folder stay on, also while nothing lies in it."""
+        with suppress(OSError):
+            os.utime(folder)
+
     def sweep(self) -> int:
         """Removes the files that are older than `keep_s`, and folders that they leave empty; returns how many files."""
         oldest_s = time.time() - self.keep_s
-        old = [path for path in self.folder.rglob("*") if path.is_file() and path.stat().st_mtime < oldest_s]
-        for path in old:
-            path.unlink(missing_ok=True)
-        for folder in sorted(self.folder.rglob("*"), reverse=True):
-            if folder.is_dir() and folder.stat().st_mtime < oldest_s and not any(folder.iterdir()):
-                folder.rmdir()
-        return len(old)
+        removed = 0
+        for name, folders, files in os.walk(self.folder, topdown=False):
+            removed += sum(_unlinked(Path(name, file), oldest_s) for file in files)
+            for folder in folders:
+                _remove_empty(Path(name, folder), oldest_s)
+        return removed
 
     def remove(self) -> None:
         """Removes everything, at the end."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        _lock_of(self.folder).unlink(missing_ok=True)
+        if self.lock is not None:
+            os.close(self.lock)
+
+
+def _lock_of(folder: Path) -> Path:
+    """Beside the folder, which is swept."""
+    return folder.with_name(f"{folder.name}.lock")
+
+
+def _remove_left(folder: Path, keep_s: float) -> None:
+    """Removes the folder of a start that does not run any more; one without a lock counts as such when it is old."""
+    lock = _lock_of(folder)
+    with suppress(OSError):
+        if not lock.exists():
+            if all(path.stat().st_mtime < time.time() - keep_s for path in [folder, *folder.rglob("*")]):
+                shutil.rmtree(folder, ignore_errors=True)
+            return
+        with lock.open("ab") as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.unlink(missing_ok=True)
+
+
+def _unlinked(path: Path, oldest_s: float) -> bool:
+    """Removes a file that is older; it may have gone by itself meanwhile."""
+    with suppress(OSError):
+        if path.stat().st_mtime < oldest_s:
+            path.unlink()
+            return True
+    return False
+
+
+def _remove_empty(folder: Path, oldest_s: float) -> None:
+    with suppress(OSError):
+        if folder.stat().st_mtime < oldest_s:
+            folder.rmdir()
 
 
 def look_into(path: Path) -> Upload:

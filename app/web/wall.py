@@ -12,8 +12,9 @@ from app.web import moments
 from app.web.board import Board
 from app.web.cameras import Cameras, card
 from app.web.context import SiteContext
+from app.web.events_found import lasts, snapshot_url
 from app.web.history import store_of
-from app.web.pictures import jpeg_url, png_url, thumbnail_url
+from app.web.pictures import jpeg_url, png_url
 from app.web.status import START_COMMAND
 from vigil.errors import VigilError
 from vigil.events.event import Event
@@ -116,14 +117,13 @@ class Wall:
 
     def _row(self, event: Event) -> dict[str, Any]:
         t = self._context.t
-        lasts = "" if event.end_s is None else f"{event.end_s - event.onset_s:.1f}"
         return {
             "id": event.id,
             "source": event.source,
             "tier": str(event.tier),
             "tier_text": t(f"room.tier_{event.tier}"),
             "when": moments.happened(event),
-            "lasts": t("room.lasts", seconds=lasts) if lasts else t("room.goes_on"),
+            "lasts": lasts(event, t),
             "text": event.text,
             "snapshot": self._snapshot(event.id),
         }
@@ -131,10 +131,9 @@ class Wall:
     def _snapshot(self, event_id: str) -> str:
         store = store_of(self._context)
         try:
-            media = [] if store is None else store.media(event_id)
+            return "" if store is None else snapshot_url(store, event_id)
         except VigilError:
             return ""
-        return next((thumbnail_url(file.path) for file in media if file.kind == "snapshots"), "")
 
     def _problem(self) -> dict[str, str] | None:
         """What keeps the cameras from being judged, and what to do; None when all is well."""

@@ -206,7 +206,7 @@ const draw = () => {
   picture.hidden = !state.picture;
   if (state.picture) picture.src = state.picture;
   part("screen").hidden = state.kind === "webcam";
-  part("empty").textContent = state.unplayable ? words.cannot_play : "";
+  part("empty").textContent = state.unplayable ? (state.converting ? words.cannot_play : words.no_copy) : "";
   part("live").hidden = !state.live || state.over || state.lost;
   picture.classList.toggle("is-old", state.lost || (state.over && state.kind === "camera"));
   part("live").textContent = words.live_at;
@@ -227,7 +227,7 @@ const seekInStrip = (event) => {
 };
 
 video.addEventListener("error", () => {
-  if (state && state.video) part("empty").textContent = words.cannot_play;
+  if (state && state.video) part("empty").textContent = words.no_copy;
 });
 strip.addEventListener("click", seekInStrip);
 strip.addEventListener("keydown", (event) => {

@@ -48,11 +48,16 @@ window.vigilBell = window.vigilBell || (() => {
 
   const show = ({ id, title, text }) => {
     if (permission() !== "granted") return;
-    const shown = new Notification(title, { body: text, tag: id });
-    shown.onclick = () => {
-      window.focus();
-      open(id);
-    };
+    try {
+      const shown = new Notification(title, { body: text, tag: id });
+      shown.onclick = () => {
+        window.focus();
+        open(id);
+      };
+    } catch (problem) {
+      // Chrome on Android shows none of a page's own, and throws.
+      console.info(`no notification: ${problem.message}`);
+    }
   };
 
   const parts = (key) => [key.split(".")[0], Number(key.split(".")[1])];
@@ -65,9 +70,10 @@ window.vigilBell = window.vigilBell || (() => {
   const hear = (news, told) => {
     const alarms = news.alarms.filter(isNew);
     seen = news.seen;
+    const rings = wanted() && !news.rung;
+    const rung = rings ? alarms.map(ring).every(Boolean) : Boolean(news.rung);
     if (!told) alarms.forEach(show);
-    if (!wanted() || news.rung) return Boolean(news.rung);
-    return alarms.map(ring).every(Boolean);
+    return rung;
   };
 
   const listen = async (language) => {

@@ -1,10 +1,12 @@
 // The list of events: a click or the keyboard picks one; marks are made by the page's own buttons.
+// A mark is for the event that is shown and picked, never for the one before that is still to be seen.
 // j / down and k / up move, t f u mark, / searches, n and p turn the page. While something is typed, keys are letters.
 const rows = () => [...element.querySelectorAll(".review-row")];
 const NARROW_PX = 760;
 const OPENS_MS = 700;
 let picked = "";
 let place = 0;
+let held = "";
 
 const show = () => {
   for (const [number, row] of rows().entries()) {
@@ -16,13 +18,36 @@ const show = () => {
   }
 };
 
+const detail = () => document.getElementById("review-detail");
+const press = (id) => document.getElementById(id)?.click();
+
+// Says which event can be marked: none while another one is being opened. What was pressed meanwhile follows.
+const settle = () => {
+  const shown = detail()?.querySelector(".review-title")?.dataset.event;
+  const isOpen = picked !== "" && shown === picked;
+  if (detail()) Object.assign(detail().dataset, { picked, open: isOpen ? picked : "" });
+  if (!isOpen || !held) return;
+  press(held);
+  held = "";
+};
+
+const mark = (button) => {
+  held = button;
+  settle();
+};
+
+const opened = new MutationObserver(settle);
+
 const open = (id) => {
   picked = id;
+  held = "";
   show();
-  trigger("pick", { id });
+  settle();
+  if (detail()) opened.observe(detail(), { childList: true, subtree: true });
+  trigger("pick");
   // Side by side there is nothing to scroll to; on a phone the event opens below the list.
   if (innerWidth < NARROW_PX)
-    setTimeout(() => document.getElementById("review-detail")?.scrollIntoView({ behavior: "smooth" }), OPENS_MS);
+    setTimeout(() => detail()?.scrollIntoView({ behavior: "smooth" }), OPENS_MS);
 };
 
 const move = (by) => {
@@ -34,7 +59,6 @@ const move = (by) => {
   if (row) open(row.dataset.event);
 };
 
-const press = (id) => document.getElementById(id)?.click();
 const isTyped = (target) => target.closest?.("input, textarea, select, [contenteditable], [role=listbox] input");
 
 const keys = {
@@ -42,9 +66,9 @@ const keys = {
   ArrowDown: () => move(1),
   k: () => move(-1),
   ArrowUp: () => move(-1),
-  t: () => press("review-true"),
-  f: () => press("review-false_alarm"),
-  u: () => press("review-unsure"),
+  t: () => mark("review-true"),
+  f: () => mark("review-false_alarm"),
+  u: () => mark("review-unsure"),
   n: () => press("review-older"),
   p: () => press("review-newer"),
   "/": () => document.querySelector("#review-text textarea, #review-text input")?.focus(),
@@ -81,7 +105,7 @@ document.addEventListener("vigil-find-again", () => trigger("submit"));
 const growing = setInterval(() => {
   if (!element.isConnected) clearInterval(growing);
   else if (picked && element.offsetParent !== null && document.querySelector("#review-detail [data-growing]"))
-    trigger("grow", { id: picked });
+    trigger("pick");
 }, 4000);
 
 // Whenever the review comes into view it shows what is there now.

@@ -117,6 +117,8 @@ class Analysis:
                 detail=self._problem or (notes.detail if notes else ""),
                 picture=notes.picture if notes else None,
                 notes=self._notes(notes),
+                model=self._judge.model if self._judge else "",
+                forgotten=findings.forgotten,
             )
 
     def _notes(self, notes: Notes | None) -> tuple[str, ...]:
@@ -196,6 +198,7 @@ class Analysis:
 
     async def _go(self, leg: Leg, judge: Judge) -> None:
         """One leg, to its end or until it is abandoned."""
+        leg = leg.on_the_grid(self.address, judge.sampling)
         live_source = self.address.is_live
         shift_s = time.monotonic() - self._began_s if live_source else 0.0
         notes = Notes(self._findings, self._lock, shift_s=shift_s, words=self.for_verdict)

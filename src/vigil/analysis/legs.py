@@ -3,13 +3,17 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from vigil.analysis.findings import Findings
+from vigil.errors import SourceError
 from vigil.events.judged import Judged
-from vigil.frames import Frame, encode_jpeg
+from vigil.frames import Frame, Sampling, encode_jpeg
 from vigil.sources.address import Address
+from vigil.sources.fullrate import shape_of
 from vigil.verdict import Outcome
 from vigil.watch import Observer, SourceState, Watch, WatchSettings
 from vigil.watch.settings import Clips
@@ -26,12 +30,23 @@ PREVIEW_FPS = 5.0
 """Pictures a second of a camera for the person who looks at it; a file is played by its own player."""
 
 
+EPSILON_S = 1e-3
+
+
 @dataclass(frozen=True, slots=True)
 class Leg:
     """How to go on: live or window by window, and from which second of a file."""
 
     live: bool
     from_s: float = 0.0
+
+    def on_the_grid(self, address: Address, sampling: Sampling) -> "Leg":
+        """One that begins no later than the last whole window of its file, as a shorter one would be off the grid."""
+        length_s = None if address.kind != "file" else _length_s(address)
+        if length_s is None:
+            return self
+        whole_s = (sampling.frames - 1) / sampling.fps
+        return replace(self, from_s=max(0.0, min(self.from_s, length_s - whole_s - EPSILON_S)))
 
     def settings(self, address: Address, settings: WatchSettings, *, words: bool) -> WatchSettings:
         """The settings of the leg's watch: nothing is kept, and a visitor asks no more than is theirs."""
@@ -51,6 +66,13 @@ class Leg:
     def opener(self, address: Address, opener: Opener) -> Opener:
         """Opens a file where the leg begins."""
         return opener if address.is_live or not self.from_s else partial(opener, start_s=self.from_s)
+
+
+def _length_s(address: Address) -> float | None:
+    """How long a file is, where its header tells it."""
+    with suppress(SourceError):
+        return shape_of(Path(address.location)).duration_s
+    return None
 
 
 class Notes(Observer):

@@ -23,7 +23,8 @@ class View:
     """One moment; `waiting_for_words` are the numbers of windows whose words may still come.
 
     `position_s` is the newest second that was read, `now_s` the present second of what is watched live, `lag_s` how
-    far the newest verdict was behind its picture. `away` says why the endpoint is not asked at the moment.
+    far the newest verdict was behind its picture. `away` says why the endpoint is not asked at the moment. `model` is
+    the one that answers, `forgotten` how many of the oldest windows are let go of.
     """
 
     phase: Phase
@@ -39,6 +40,8 @@ class View:
     detail: str = ""
     picture: bytes | None = None
     notes: tuple[str, ...] = ()
+    model: str = ""
+    forgotten: int = 0
 
     @property
     def is_over(self) -> bool:

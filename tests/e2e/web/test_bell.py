@@ -121,6 +121,24 @@ def test_of_the_pages_of_one_browser_one_rings(page: Page, room: Site) -> None:
     assert rung(other) == len(told(other))
 
 
+def test_an_alarm_rings_where_the_browser_throws_at_a_notification(visitors: Visitors, tmp_path: Path) -> None:
+    alarm = {"key": "s.1", "id": "e1", "title": "Alarm", "text": ""}
+    answers = [{"seen": "s.0", "alarms": []}, {"seen": "s.1", "alarms": [alarm]}]
+    with site_at("http://127.0.0.1:9/v1", folder=tmp_path) as site:
+        page = visitors.visit(site.url)
+        page.evaluate("""() => {
+            window.Notification = class {
+                static permission = "granted";
+                constructor() { throw new TypeError("Illegal constructor."); }
+            };
+        }""")
+        page.click("#chat-box textarea")
+        page.route("**/alarms/*", lambda route: route.fulfill(json=answers.pop(0)) if answers else None)
+        page.evaluate("() => { vigilBell.listen('zh'); }")
+        page.wait_for_function("window.vigilRung === 1")
+        page.context.close()
+
+
 def test_ctrl_c_ends_the_pages_quietly_while_one_listens(visitors: Visitors, tmp_path: Path) -> None:
     with site_at("http://127.0.0.1:9/v1", folder=tmp_path) as site:
         page = visitors.visit(site.url)

@@ -237,3 +237,17 @@ def test_the_plotting_library_is_there_before_the_first_plot(pages: Site, visito
     page.wait_for_function(
         "performance.getEntriesByType('resource').some(entry => entry.name.includes('PlotlyPlot'))", timeout=30_000
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "browser_speaks", "lang", "word"), [("zh/", "en-US", "zh-CN", "拖放"), ("en/", "zh-CN", "en", "Drop")]
+)
+def test_gradios_own_words_are_in_the_language_of_the_page(
+    visitors: Visitors, tmp_path: Path, path: str, browser_speaks: str, lang: str, word: str
+) -> None:
+    with site_at("http://127.0.0.1:9/v1", folder=tmp_path) as site:
+        page = visitors.visit(site.url + path, language=browser_speaks)
+        assert page.evaluate("document.documentElement.lang") == lang
+        page.click("#tab-analysis-button")
+        expect(page.get_by_text(word).first).to_be_visible()
+        page.context.close()

@@ -120,6 +120,24 @@ def test_live_goes_on_from_where_the_player_is_at_its_own_pace(tmp_path: Path, a
     assert view.lag_s is not None and view.lag_s < 1.0
 
 
+@pytest.mark.parametrize("at_s", [11.9, 12.0, 12.5, 60.0])
+def test_live_at_the_end_of_a_file_keeps_its_windows_on_the_grid(
+    tmp_path: Path, analysis_of: MakeAnalysis, at_s: float
+) -> None:
+    analysis = analysis_of(film(tmp_path / "a.mp4", seconds=12))
+    times = [(judged.start_s, judged.end_s) for judged in whole(analysis).judged]
+    analysis.go_live(at_s=at_s)
+    assert analysis.wait(15)
+    assert [(judged.start_s, judged.end_s) for judged in analysis.view().judged] == times
+    analysis.judge_every()
+    assert analysis.wait(15)
+    assert [(judged.start_s, judged.end_s) for judged in analysis.view().judged] == times
+
+
+def test_the_model_that_answers_is_known(tmp_path: Path, analysis_of: MakeAnalysis) -> None:
+    assert whole(analysis_of(film(tmp_path / "a.mp4", seconds=3))).model == "tiny"
+
+
 def test_back_from_live_every_window_is_judged_that_was_dropped(tmp_path: Path) -> None:
     with bright_server(delay_s=1.2) as slow:
         slow.models = ["tiny", FOUR_TIMES_AS_FAST]

@@ -1,4 +1,7 @@
 import asyncio
+import os
+import time
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import fields, replace
 from pathlib import Path
@@ -7,14 +10,16 @@ from typing import Any
 import gradio as gr
 import pytest
 from app.web import analysis_stage
-from app.web.analysis import Workbench
+from app.web.analysis import AT_ONCE, Workbench, panel
 from app.web.analysis_choice import Choice, choice_of
 from app.web.analysis_desk import Desk
 from app.web.analysis_events import table
 from app.web.analysis_layout import Parts, missing
 from app.web.analysis_plot import figure
 from app.web.language import LANGUAGES, translator
+from app.web.uploads import look_into
 
+from films import shoot
 from rooms import EVIL, context_of, event
 from vigil.analysis import Analysis, View
 from vigil.analysis.view import Phase
@@ -158,6 +163,191 @@ def test_a_desk_keeps_one_analysis_and_ends_the_one_before(tmp_path: Path) -> No
     desk.begin(second, None, duration_s=None)
     assert first.wait(5)
     assert desk.run != run and desk.analysis is second
+
+
+def test_the_model_and_the_windows_that_were_let_go_of_are_told(tmp_path: Path) -> None:
+    told = shown(tmp_path, view_of(judged(0, 0.9), model="tiny", forgotten=1234))["facts"]
+    assert told.startswith("tiny · ") and "1234 older ones" in told
+
+
+def test_the_analysis_asks_the_model_that_the_chat_handed_over(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path)
+    desk = bench.arrive()
+    words = bench.choice.words_of("fight_en")
+
+    async def start() -> None:
+        async with aclosing(bench.start("webcam", None, None, "fight_en", words, desk, "other")) as updates:
+            await anext(updates)
+
+    asyncio.run(start())
+    assert desk.analysis is not None and desk.analysis._endpoint.model == "other"
+    desk.stop()
+
+
+def bench_of(tmp_path: Path) -> Workbench:
+    parts = Parts(**{part.name: gr.HTML() for part in fields(Parts)})
+    return Workbench(context_of(tmp_path), choice(tmp_path), parts)
+
+
+def analysis_of(address: Address) -> Analysis:
+    return Analysis(
+        address, question=load_questions()[0], endpoint=Endpoint(url="http://127.0.0.1:9"), settings=WatchSettings()
+    )
+
+
+async def followed(bench: Workbench, desk: Desk, analysis: Analysis) -> list[dict[Any, Any]]:
+    async with aclosing(bench._follow(desk, analysis)) as updates:
+        return [update async for update in updates]
+
+
+def over(desk: Desk, address: Address) -> Analysis:
+    """An analysis that is over, as it failed, and has one window all the same."""
+    analysis = analysis_of(address)
+    desk.begin(analysis, None, duration_s=None)
+    analysis.start()
+    assert analysis.wait(10)
+    analysis._findings.add(judged(0, 0.9))
+    return analysis
+
+
+def test_results_are_there_although_the_visitors_folder_was_swept(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path)
+    desk = bench.arrive()
+    analysis = over(desk, Address("file", "a.mp4", str(tmp_path / "a.mp4")))
+    desk.folder.rmdir()
+    *_, last = asyncio.run(followed(bench, desk, analysis))
+    assert bench.parts.notice not in last
+    assert {path.name for path in desk.results().iterdir()} == {"analysis.jsonl", "analysis.srt"}
+
+
+def test_results_that_cannot_be_written_are_told_and_the_stage_is_shown_to_the_end(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path)
+    desk = bench.arrive()
+    analysis = over(desk, Address("file", "a.mp4", str(tmp_path / "a.mp4")))
+    (desk.folder / desk.run).write_bytes(b"in the way")
+    *_, last = asyncio.run(followed(bench, desk, analysis))
+    assert "cannot be made" in last[bench.parts.notice]
+    assert last[bench.parts.stage]["over"]
+
+
+def test_the_folder_of_an_analysis_that_is_followed_is_not_swept(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path)
+    desk = bench.arrive()
+    analysis = over(desk, Address("file", "a.mp4", str(tmp_path / "a.mp4")))
+    os.utime(desk.folder, (0, 0))
+    asyncio.run(followed(bench, desk, analysis))
+    bench.context.uploads.sweep()
+    assert desk.folder.exists()
+
+
+class Unending(Analysis):
+    """One that runs until it is stopped, and asks nobody."""
+
+    def _run(self) -> None:
+        self._stopped.wait()
+        self._end(Phase.STOPPED)
+
+
+def running(tmp_path: Path) -> Analysis:
+    made = Unending(
+        Address("file", "a.mp4", str(tmp_path / "a.mp4")),
+        question=load_questions()[0],
+        endpoint=Endpoint(),
+        settings=WatchSettings(),
+    )
+    made.start()
+    return made
+
+
+def test_a_visitor_for_whom_there_is_no_place_is_told_at_once(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path)
+    words = bench.choice.words_of("fight_en")
+    taken = [running(tmp_path) for _ in range(AT_ONCE)]
+    for each in taken:
+        bench.places.take(each)
+    desk = bench.arrive()
+
+    async def start(at: Desk) -> list[dict[Any, Any]]:
+        async with aclosing(bench.start("webcam", None, None, "fight_en", words, at)) as updates:
+            return [update async for update in updates]
+
+    (told,) = asyncio.run(asyncio.wait_for(start(desk), 5))
+    assert f"{AT_ONCE} analyses run already" in told[bench.parts.notice]
+    assert desk.analysis is None
+    assert not bench.places.is_full(leaving=taken[0])
+    taken[0].stop()
+    assert taken[0].wait(5) and not bench.places.is_full()
+    for each in taken:
+        each.stop()
+
+
+def test_an_analysis_that_is_over_goes_on_only_where_there_is_a_place(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path)
+    desk = bench.arrive()
+    analysis = over(desk, Address("file", "a.mp4", str(tmp_path / "a.mp4")))
+    taken = [running(tmp_path) for _ in range(AT_ONCE)]
+    for each in taken:
+        bench.places.take(each)
+
+    async def switch() -> list[dict[Any, Any]]:
+        async with aclosing(bench.switch(0.0, desk)) as updates:
+            return [update async for update in updates]
+
+    assert "analyses run already" in asyncio.run(switch())[-1][bench.parts.notice]
+    assert not analysis.view().live
+    for each in taken:
+        each.stop()
+
+
+def test_no_button_of_the_analysis_waits_behind_analyses_that_run(tmp_path: Path) -> None:
+    async def laid_out() -> tuple[gr.Blocks, Parts]:
+        with gr.Blocks() as page:
+            return page, panel(context_of(tmp_path))
+
+    page, parts = asyncio.run(laid_out())
+    limits = {
+        target: function.concurrency_limit for function in page.fns.values() for target, _ in function.targets if target
+    }
+    assert limits[parts.start._id] is None and limits[parts.live._id] is None
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < until_s
+        time.sleep(0.02)
+
+
+def test_a_copy_that_is_stopped_is_none_and_is_begun_again_when_the_analysis_goes_on(tmp_path: Path) -> None:
+    shoot(tmp_path / "old.avi", format="avi", codec="mpeg4", frames=300)
+    desk = Desk(tmp_path / "desk")
+    seen = look_into(tmp_path / "old.avi")
+    desk.begin(analysis_of(Address("file", "old.avi", str(seen.path))), seen, duration_s=None)
+    until(lambda: any(desk.results().iterdir()))
+    desk.stop()
+    until(lambda: not desk.is_converting)
+    assert desk.playable is None and not any(desk.results().iterdir())
+    desk.go_on()
+    assert desk.is_converting
+    until(lambda: not desk.is_converting)
+    assert desk.playable is not None and look_into(desk.playable).is_playable
+    desk.go_on()
+    assert not desk.is_converting
+
+
+def test_a_video_without_a_copy_is_not_said_to_get_one(tmp_path: Path) -> None:
+    shoot(tmp_path / "old.avi", format="avi", codec="mpeg4", frames=30)
+    seen = look_into(tmp_path / "old.avi")
+    (tmp_path / "old.avi").unlink()
+    bench = bench_of(tmp_path)
+    desk = bench.arrive()
+    analysis = analysis_of(Address("file", "old.avi", str(seen.path)))
+    desk.begin(analysis, seen, duration_s=None)
+    desk.is_converting = True
+    analysis.start()
+    until(lambda: not desk.is_converting)
+    *_, last = asyncio.run(followed(bench, desk, analysis))
+    assert last[bench.parts.stage]["unplayable"] and not last[bench.parts.stage]["converting"]
 
 
 def test_a_copy_for_the_browser_that_is_ready_after_the_analysis_is_over_is_shown(tmp_path: Path) -> None:

@@ -11,6 +11,10 @@ from app.web.door import main
         (("--config", "nowhere"), "no watch configuration"),
         (("--set", "wrods=never"), "did you mean 'words'"),
         (("--url", "localhost"), "no http address"),
+        (("--upload-mb", "0"), "--upload-mb 0: give a number above 0"),
+        (("--keep-uploads-min", "-1"), "--keep-uploads-min -1: give a number above 0"),
+        (("--keep-uploads-min", "nan"), "--keep-uploads-min nan: give a number above 0"),
+        (("--keep-uploads-min", "inf"), "--keep-uploads-min inf: give a number above 0"),
     ],
 )
 def test_a_wrong_start_is_refused_on_one_line(

@@ -4,11 +4,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from app.web.event_detail import facts_html, marks_html, open_event
+from app.web.event_detail import CLOSED, facts_html, marks_html, open_event
 from app.web.events_found import PAGE, Asked, as_html, look_up
 from app.web.history import is_servable
 from app.web.language import LANGUAGES, translator
 from app.web.probability import figure
+from app.web.refusal import failed
 
 from rooms import EVIL, context_of, event, with_events
 from vigil.errors import UsageError
@@ -60,6 +61,19 @@ def test_words_of_models_cameras_and_people_are_never_html(tmp_path: Path, langu
         rows = as_html(look_up(store, Asked(), number=0), is_filtered=False, t=t)
     for html in (rows, facts_html(evil, t), marks_html([mark], t)):
         assert "<img src=x" not in html and "&lt;img src=x onerror=alert(1)&gt;" in html
+
+
+def test_why_an_event_ended_is_told_in_the_language_of_the_page() -> None:
+    for because in CLOSED:
+        assert because not in facts_html(replace(event(1), closed_because=because), translator("zh"))
+    assert "画面恢复平静" in facts_html(event(1), translator("zh"))
+    assert "of its own" in facts_html(replace(event(1), closed_because="of its own"), translator("zh"))
+
+
+def test_an_error_of_the_library_is_told_in_the_language_of_the_page_with_its_own_words_behind() -> None:
+    told = failed(translator("zh"), "review.not_marked", UsageError("there is no event <b>e1</b>"))
+    assert told.title == "未完成"
+    assert told.message == "标记没有保存。 there is no event &lt;b>e1&lt;/b>"
 
 
 def test_an_empty_list_says_what_to_do_and_a_filtered_one_something_else(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from app.web.cameras import Cameras, card
 from app.web.language import LANGUAGES, translator
 from app.web.room import actor, looker
 from app.web.wall import Seen, Wall
+from PIL import Image
 
 from rooms import CAMERA, EVIL, context_of, event
-from vigil.errors import UsageError
+from vigil.errors import UsageError, VigilError
 from vigil.events.change import Change
 from vigil.events.rules import Tiers
 from vigil.verdict import Cause
@@ -129,6 +130,23 @@ def test_a_camera_file_is_held_to_the_same_rule(tmp_path: Path) -> None:
     assert cameras.add_file(good) == "rtsp://10.0.0.7/gate"
     with pytest.raises(UsageError, match="--allow-camera"):
         cameras.add_file(bad)
+
+
+@pytest.mark.parametrize("data", [b"", b"no camera\n", b"file:///etc/passwd\n", b"\0" * 5000])
+def test_a_file_that_names_no_camera_is_refused_without_telling_where_it_lies(tmp_path: Path, data: bytes) -> None:
+    _, _, cameras, _ = wall_of(tmp_path, allow=("10.0.0.7",))
+    sent = tmp_path / "camera.txt"
+    sent.write_bytes(data)
+    with pytest.raises(VigilError, match=r"camera\.txt") as refused:
+        cameras.add_file(sent)
+    assert str(tmp_path) not in str(refused.value)
+
+
+def test_a_picture_that_is_called_camera_txt_is_told_as_what_it_is(tmp_path: Path) -> None:
+    _, _, cameras, _ = wall_of(tmp_path)
+    Image.new("RGB", (64, 48)).save(tmp_path / "camera.txt", format="PNG")
+    with pytest.raises(UsageError, match=r"camera\.txt names no camera"):
+        cameras.add_file(tmp_path / "camera.txt")
 
 
 def test_a_button_that_cannot_do_its_work_says_why(tmp_path: Path) -> None:

@@ -104,3 +104,35 @@ def test_old_files_go_and_what_is_used_stays(uploads: Uploads, tmp_path: Path) -
     assert used.path.exists()
     uploads.remove()
     assert not uploads.folder.exists()
+
+
+def test_a_file_that_goes_by_itself_does_not_keep_the_others_from_being_swept(
+    uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = uploads.visitor_folder()
+    names = ("a.png", "b.png", "c.png")
+    kept = [uploads.take(picture(tmp_path / name), folder).path for name in names]
+    for path in kept:
+        os.utime(path, (0, 0))
+    stat = Path.stat
+
+    def gone_meanwhile(path: Path, **more: bool) -> os.stat_result:
+        if path == kept[1] and os.path.lexists(path):
+            path.unlink()
+        return stat(path, **more)
+
+    monkeypatch.setattr(Path, "stat", gone_meanwhile)
+    assert uploads.sweep() == 2
+    assert not any(os.path.lexists(path) for path in kept)
+
+
+def test_a_start_removes_what_a_killed_one_left_and_nothing_of_one_that_runs(uploads: Uploads, tmp_path: Path) -> None:
+    dead = Uploads.make(tmp_path / "kept", keep_s=60)
+    for each in (uploads, dead):
+        os.utime(each.folder, (0, 0))
+    assert dead.lock is not None
+    os.close(dead.lock)
+    Uploads.make(tmp_path / "kept", keep_s=60)
+    assert uploads.folder.exists() and not dead.folder.exists()
+    uploads.remove()
+    assert len(list((tmp_path / "kept").iterdir())) == 2

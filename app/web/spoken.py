@@ -1,0 +1,70 @@
+"""The language of Gradio's own words ("drop the file here"), which it takes from the browser: here from the page.
+
+Gradio asks the browser before it runs anything of ours, so the page is told in its first lines, on its way out.
+"""
+
+import gzip
+import json
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.web.language import LANGUAGES, Language
+
+TAGS: dict[Language, str] = {"en": "en", "zh": "zh-CN"}
+HEAD = b"<head>"
+SCRIPT = """<head><script>
+for (const [name, value] of Object.entries({ language: %(tag)s, languages: [%(tag)s] }))
+  Object.defineProperty(navigator, name, { get: () => value, configurable: true });
+document.documentElement.lang = %(tag)s;
+</script>"""
+
+
+class Spoken:
+    """ASGI middleware before Gradio's pages; everything but the pages themselves passes as it is."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        language = _language_of(scope)
+        if language is None:
+            await self._app(scope, receive, send)
+            return
+        page = _Page(language, send, is_zipped="gzip" in Headers(scope=scope).get("accept-encoding", ""))
+        plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+        await self._app({**scope, "headers": plain}, receive, page.send)
+
+
+class _Page:
+    """Holds an answer back until all of it is there, and sends it with its language."""
+
+    def __init__(self, language: Language, send: Send, *, is_zipped: bool) -> None:
+        self._script = (SCRIPT % {"tag": json.dumps(TAGS[language])}).encode()
+        self._send = send
+        self._is_zipped = is_zipped
+        self._start: Message = {}
+        self._body = b""
+
+    async def send(self, message: Message) -> None:
+        """Takes one message of the answer."""
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        self._body += message.get("body", b"")
+        if message.get("more_body"):
+            return
+        body, headers = self._body.replace(HEAD, self._script, 1), MutableHeaders(scope=self._start)
+        if self._is_zipped:
+            body = gzip.compress(body, 5)
+            headers["content-encoding"] = "gzip"
+        headers["content-length"] = str(len(body))
+        await self._send(self._start)
+        await self._send({"type": "http.response.body", "body": body})
+
+
+def _language_of(scope: Scope) -> Language | None:
+    """The language whose page is asked for."""
+    if scope["type"] != "http" or scope["method"] != "GET":
+        return None
+    return next((language for language in LANGUAGES if scope["path"] in {f"/{language}", f"/{language}/"}), None)
