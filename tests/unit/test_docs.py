@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from judging import SAMPLING, tokenized
+from vigil.cli import main
 from vigil.manifest import Contract
 from vigil.tasks import load_task
 from watching import bright_server, film
@@ -47,3 +48,9 @@ def test_the_watch_beside_a_program_is_steered_and_ends(
     told = capsys.readouterr().out
     assert "door" in told and "secret" not in told
     assert names["service"].watch is None and (tmp_path / "outputs" / "watch" / "room.yaml").exists()
+
+
+@pytest.mark.parametrize("words", [["parity"], ["events"], ["score"], ["dataset", "build"]])
+def test_the_help_of_a_command_shows_an_example(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*words, "--help"]) == 0
+    assert f"Example: vigil {' '.join(words)}" in capsys.readouterr().out
