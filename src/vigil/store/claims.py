@@ -6,8 +6,11 @@ gone with it, from one that goes on.
 
 import fcntl
 import hashlib
+import logging
 import os
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 FOLDER = ".watched"
 
@@ -20,22 +23,30 @@ class Claims:
         self._held: dict[str, int] = {}
 
     def take(self, source: str) -> bool:
-        """Claims a source until `release`; False while somebody else watches it. Raises OSError without room.
+        """Claims a source until `release`; False while somebody else watches it.
 
-        On a file system that has no locks every claim is granted.
+        Where no lock can be had (a file system without, no room, no right) every claim is granted.
         """
         if source in self._held:
             return True
+        try:
+            self._held[source] = self._locked(source)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            log.info("%s: whether another watch has it cannot be known: %s", source, error)
+        return True
+
+    def _locked(self, source: str) -> int:
         self._folder.mkdir(parents=True, exist_ok=True)
         name = hashlib.sha256(source.encode(errors="surrogateescape")).hexdigest()[:24]
         lock = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except OSError:
             os.close(lock)
-            return not isinstance(error, BlockingIOError)
-        self._held[source] = lock
-        return True
+            raise
+        return lock
 
     def release(self, source: str) -> None:
         """Gives a source up."""

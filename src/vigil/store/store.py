@@ -103,8 +103,7 @@ class Store:
 
     def claim(self, source: str) -> bool:
         """Whether nobody else watches this source into this store; from now until `end_session` nobody else can."""
-        with told("claiming a source", self.name):
-            return self._claims.take(source)
+        return self._claims.take(source)
 
     def start_session(
         self,
