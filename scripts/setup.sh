@@ -86,8 +86,8 @@ install_browser() {
         fail "there is no Chromium here, and this user cannot install it" \
             "install it (Debian, Ubuntu: sudo apt-get install chromium) or name another: VIGIL_CHROMIUM=/path/to/chrome"
     fi
-    echo "browser: installing the system's chromium" >&2
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; } >&2 ||
+    echo "browser: installing the system's chromium, and a font that can show Chinese pages" >&2
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-wqy-zenhei; } >&2 ||
         fail "installing chromium with apt-get" "read the message above; VIGIL_CHROMIUM=/path/to/chrome names another"
 }
 

@@ -42,7 +42,7 @@ def test_a_browser_that_is_missing_is_installed(programs: Path, tmp_path: Path) 
     done = run(programs)
     assert done.returncode == 0, done.stderr
     assert "installing the system's chromium" in done.stderr
-    assert (tmp_path / "asked").read_text().split()[-1] == "chromium"
+    assert "chromium" in (tmp_path / "asked").read_text().split()
 
 
 @pytest.mark.parametrize("browser", ["chromium", "google-chrome"])
