@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
+from pace import PACE
 from vigil.environments import CHECKOUT
 from vigil.errors import JobError
 from vigil.frames import encode_jpeg
@@ -139,7 +140,7 @@ def test_vllm_sh_says_how_to_call_it_and_ends_with_everything_on_a_signal(tmp_pa
         assert (second.returncode, f"cannot listen on 127.0.0.1:{port}" in told) == (2, True)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
-    assert _wait_until_gone(group, within_s=5) == []
+    assert _wait_until_gone(group, within_s=5 * PACE) == []
 
 
 def test_a_starter_that_is_killed_takes_vllm_with_it(tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def test_a_starter_that_is_killed_takes_vllm_with_it(tmp_path: Path) -> None:
         assert len(_group(group)) >= 3
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    assert _wait_until_gone(group, within_s=20) == []
+    assert _wait_until_gone(group, within_s=20 * PACE) == []
 
 
 def test_an_unknown_flag_is_told_in_one_message(tmp_path: Path) -> None:

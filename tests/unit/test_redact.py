@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pace import PACE
 from vigil.config import load_config
 from vigil.errors import VigilError
 from vigil.redact import redact
@@ -39,7 +40,7 @@ def test_a_text_that_means_harm_takes_no_longer() -> None:
     began_s = time.monotonic()
     for harm in ("x" * 1_000_000, "pass" * 250_000, "a=" * 300_000, "://" * 300_000, "@" * 500_000):
         redact(harm)
-    assert time.monotonic() - began_s < 3
+    assert time.monotonic() - began_s < 3 * PACE
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 import rtsp_server
 from browsing import DESK, PHONE, Site, Visitors, site_at
 from films import shoot
+from pace import PACE
 from scripted_server import Reply, Request, ScriptedServer, error, stream
 from vigil.serving.process import free_port
 from watching import film
@@ -308,7 +309,7 @@ def test_stop_works_at_once_and_closes_the_connection(page: Page, scripted: Scri
     expect(page.locator("#chat-log .bot").last).to_contain_text("word3")
     visitors.shoot(page, "chat-streaming")
     page.locator("#chat-box .stop-button").click()
-    expect(page.locator("#chat-log .bot").last).to_contain_text("[stopped]", timeout=1000)
+    expect(page.locator("#chat-log .bot").last).to_contain_text("[stopped]", timeout=1000 * PACE)
     for _ in range(40):
         if scripted.ended_early > before:
             break
@@ -327,7 +328,7 @@ def test_stop_works_at_once_while_a_camera_is_waited_for(
         ask(page, "What happens there?")
         expect(page.locator("#chat-notice")).to_contain_text("Looking at")
         page.locator("#chat-box .stop-button").click()
-        expect(page.locator("#chat-notice [role=alert]")).to_contain_text("Stopped", timeout=1500)
+        expect(page.locator("#chat-notice [role=alert]")).to_contain_text("Stopped", timeout=1500 * PACE)
     expect(page.locator("#chat-box textarea")).to_have_value("What happens there?")
     expect(page.locator("#chat-box .submit-button")).to_be_visible()
     assert len(scripted.chats) == asked

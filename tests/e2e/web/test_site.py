@@ -18,6 +18,7 @@ from playwright.sync_api import expect
 
 from browsing import PHONE, ROOT, Site, Visitors, site_at
 from films import shoot
+from pace import PACE
 from scripted_server import ScriptedServer, stream
 from watching import film
 
@@ -98,7 +99,7 @@ def test_the_first_page_is_there_in_two_seconds(pages: Site, visitors: Visitors)
         took_s.append(time.monotonic() - started)
         page.context.close()
     print(f"first page: {', '.join(f'{s:.2f}' for s in took_s)} s")
-    assert min(took_s) < FIRST_PAGE_S
+    assert min(took_s) < FIRST_PAGE_S * PACE
 
 
 def test_the_browsers_language_is_spoken_and_can_be_switched(pages: Site, visitors: Visitors) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from films import Film, number_in
 from live_seeing import Plugged
+from pace import PACE
 from vigil.errors import SourceError
 from vigil.frames import Frame, Sampling
 from vigil.sources.feed import Connected, Disconnected, FeedSettings
@@ -56,7 +57,7 @@ def test_a_camera_that_hangs_is_lost_and_stops_nobody(film: Film) -> None:
     lost = next(s for s in LiveFeed(webcam, stop=stop, settings=SOON).signals() if isinstance(s, Disconnected))
     camera.released.set()
     assert lost.reason == "webcam 0 has given no picture for 0.3 s"
-    assert time.monotonic() - began_s < 2
+    assert time.monotonic() - began_s < 2 * PACE
 
 
 def test_a_driver_that_hangs_keeps_one_thread_and_the_camera_comes_back_when_it_lets_go(film: Film) -> None:

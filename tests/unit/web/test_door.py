@@ -1,6 +1,8 @@
 import pytest
 from app.web.door import main
 
+from vigil.serving.process import free_port
+
 
 @pytest.mark.parametrize(
     ("words", "said"),
@@ -20,7 +22,7 @@ from app.web.door import main
 def test_a_wrong_start_is_refused_on_one_line(
     words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--port", "0", *words]) == 2
+    assert main(["--port", str(free_port()), *words]) == 2
     told = capsys.readouterr().err
     assert said in told
     assert told.count("\n") == 1
