@@ -43,4 +43,5 @@ checks=$!
 wait "$checks"
 # Three files at once keep two cores busy, the long ones first. Each worker may have a vLLM of its own (1.7 GiB).
 exec .venv/bin/python -m pytest -m "not gpu and not train_env" \
-  -n "${VIGIL_TEST_WORKERS:-$files_at_once}" --dist loadfile --no-loadscope-reorder "$@"
+  -n "${VIGIL_TEST_WORKERS:-$files_at_once}" --dist loadfile --no-loadscope-reorder \
+  -o timeout="$(awk -v p="$VIGIL_TEST_PACE" 'BEGIN { print 120 * p }')" "$@"

@@ -16,12 +16,13 @@ from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, sync_playwright
 
+from pace import PACE
 from vigil.serving.process import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
-START_S = 90.0
+START_S = 90.0 * PACE
 CHROMIUM_FLAGS = ("--no-sandbox", "--autoplay-policy=no-user-gesture-required")
 
 
@@ -120,7 +121,7 @@ class Visitors:
         if saves_data:
             made.add_init_script("Object.defineProperty(navigator, 'connection', {value: {saveData: true}});")
         page = made.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(20_000 * PACE)
         page.on("console", self._listen)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self._check_address(request.url, url))

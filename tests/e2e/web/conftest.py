@@ -9,10 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from browsing import Site, Visitors, chromium, site_at
+from pace import PACE
 from vigil.serving import Server
+
+USUAL_MS = 5000
+expect.set_options(timeout=USUAL_MS * PACE)
 
 
 @pytest.fixture(scope="session")

@@ -214,6 +214,9 @@ def test_the_buttons_keep_their_words_over_a_switch_and_stop_ends_the_drawing_to
     page.locator("#analysis-live").click()
     expect(page.locator("#analysis-live")).to_have_text("● Live")
     expect(page.locator("#analysis-stop")).to_have_text("Stop")
+    # Live begins where the player is: what came of later seconds goes, and the first window takes its time.
+    page.wait_for_timeout(3000)
+    page.locator(".va-row").first.wait_for()
     page.locator("#analysis-stop").click()
     until_done(page)
     page.locator("#analysis-draw").click()
