@@ -51,6 +51,9 @@ Update = tuple[Any, Any, Any, Any]
 NOTHING_NEW: Update = (gr.skip(),) * 4
 
 
+ON_ITS_WAY_S = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class Chat:
     """What the chat's handlers share on one page; nothing of a visitor is in it."""
@@ -187,6 +190,8 @@ class Chat:
         if visit is not None:
             visit.left = True
             visit.stop.set()
+            # What the answer had sent already goes another way to the browser, and must not come after this.
+            await asyncio.sleep(ON_ITS_WAY_S)
         fresh = Visit(visit.folder if visit is not None else self.context.uploads.visitor_folder())
         return self._idle(fresh, box=None, notice="")
 
