@@ -16,11 +16,11 @@ if [ "${1:-}" = "--fast" ]; then
   shift
 fi
 
-# Tests with clocks need their share of a core. The help takes 2.5 s of CPU where the figures in docs/ were taken; where
-# it takes twice or three times that (a crowded host), fewer files run at once, and clocks are asked more gently.
+# Tests with clocks need their share of a core. `vigil watch --help` takes 2.5 s of CPU where the figures in docs/ were
+# taken; where it takes twice or three times that (a crowded host), fewer files run at once, and clocks are asked more gently.
 measure_pace() {
   local TIMEFORMAT=%U cpu_s
-  cpu_s=$({ time .venv/bin/vigil --help >/dev/null; } 2>&1)
+  cpu_s=$({ time .venv/bin/vigil watch --help >/dev/null; } 2>&1)
   VIGIL_TEST_PACE=$(awk -v s="$cpu_s" 'BEGIN { printf "%.1f", (s > 2.5 ? s / 2.5 : 1) }')
   files_at_once=$(awk -v p="$VIGIL_TEST_PACE" 'BEGIN { print (p < 1.6 ? 3 : p < 2.2 ? 2 : 1) }')
   export VIGIL_TEST_PACE

@@ -14,13 +14,14 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from vigil import __version__
-from vigil.cli import calibrate, dataset, events, export, join, parity, score, serve, synth, train, watch
 from vigil.cli.console import stderr_console
+from vigil.cli.road import Road
 from vigil.errors import JobError, VigilError
 from vigil.files import problem
 
 app = typer.Typer(
     name="vigil",
+    cls=Road,
     help="Teach a small vision-language model what an incident looks like, and keep watch with it.",
     epilog="The road: vigil synth, dataset build, train, export, serve, score. Each has --help with an example.",
     no_args_is_help=True,
@@ -28,17 +29,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
 )
-app.command("synth")(synth.synth)
-app.add_typer(dataset.app, name="dataset")
-app.command("train")(train.train)
-app.command("export")(export.export)
-app.command("serve", context_settings=serve.PASS_THROUGH)(serve.serve)
-app.command("join")(join.join)
-app.command("parity")(parity.parity)
-app.command("score")(score.score)
-app.command("watch")(watch.watch)
-app.command("calibrate")(calibrate.calibrate)
-app.add_typer(events.app, name="events")
 
 
 def _version(wanted: bool) -> None:

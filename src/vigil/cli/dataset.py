@@ -31,7 +31,10 @@ from vigil.sources.file import Reader
 from vigil.tasks import Task, load_task
 
 app = typer.Typer(
-    help="Build, check, look at and describe a dataset for LLaMA-Factory.", no_args_is_help=True, rich_markup_mode=None
+    help="Build, check, look at and describe a dataset for LLaMA-Factory.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
 )
 
 Answers: TypeAlias = Literal["words", "verdict"]
@@ -77,9 +80,10 @@ def build(
     limit: Annotated[int | None, typer.Option(help="At most so many clips, both labels alike.")] = None,
     strict: Annotated[bool, typer.Option(help="An unreadable clip stops the build.")] = False,
 ) -> None:
-    """Cuts clips into windows, splits them by recording, and writes the JSON that LLaMA-Factory reads.
+    """Makes a dataset for LLaMA-Factory of folders of clips.
 
-    Run again it goes on where it stopped, and keeps what people have written.
+    Cuts clips into windows and splits them by recording. Run again it goes on where it stopped, and keeps what
+    people have written.
 
     Example: vigil dataset build clips --out data --task fight --max-pixels 131072
     """  # fmt: skip
@@ -122,7 +126,7 @@ def check(
     cutoff_len: Annotated[int, typer.Option(help="LLaMA-Factory's cutoff_len.")] = CUTOFF_LEN,
     show: Annotated[int, typer.Option(help="How many places of each finding are listed.")] = 5,
 ) -> None:
-    """Finds what would train or score wrongly; exits 1 when there is such a thing.
+    """Finds what would train or score wrongly. Exits 1 when there is such a thing.
 
     Example: vigil dataset check data --tokenizer models/Qwen3-VL-2B-Instruct
     """
@@ -195,9 +199,9 @@ def annotate(
     limit: Annotated[int | None, typer.Option(help="Ask about at most so many windows.")] = None,
     redo: Annotated[bool, typer.Option(help="Also replace what another model wrote.")] = False,
 ) -> None:
-    """Lets a vision model write the words after the verdict word, held to the label; people's texts are kept.
+    """Lets a vision model write what each clip shows.
 
-    Run again it goes on where it stopped.
+    The words after the verdict word, held to the label; people's texts are kept. Run again it goes on where it stopped.
 
     Example: vigil dataset annotate data --url http://127.0.0.1:8000/v1 --model Qwen3-VL-8B-Instruct
     """

@@ -26,6 +26,7 @@ from vigil.store.moment import parse_moment
 app = typer.Typer(
     help="What a watch has found. Example: vigil events list --since 2h --tier medium",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode=None,
 )
 
@@ -101,7 +102,7 @@ def show(
     store: StoreOption = DEFAULT_STORE,
     folder: Folder = None,
 ) -> None:
-    """Tells all about one event: its times, its windows and their probabilities, its files.
+    """Tells all about one event. Its times, its windows and their probabilities, its files.
 
     Example: vigil events show 9f3c21ab
     """
@@ -155,7 +156,7 @@ def export(
     text: Text = "",
     limit: Limit = None,
 ) -> None:
-    """Writes events as JSON or CSV, or one watch of one source as subtitles (SRT).
+    """Writes events as JSON, CSV or subtitles (SRT). Subtitles are of one watch of one source.
 
     Example: vigil events export --since 7d --out events.csv
     """
