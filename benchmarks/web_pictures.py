@@ -10,7 +10,6 @@ counts once, and its age is known. The page under test is a process of its own (
 import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -18,7 +17,11 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from playwright.sync_api import Browser, Error, Page
+
+from browsing import chromium
 
 PAGE = Path(__file__).with_name("web_pictures_page.py")
 WAYS = ("image_timer", "image_generator", "html_timer", "html_generator", "server_function")
@@ -124,9 +127,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     rows: list[Row] = []
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as browser:
         print("| way | cameras | visitors | fps | worst | age ms | p95 ms | server CPU % |")
         print("|---|--:|--:|--:|--:|--:|--:|--:|")
         trials = [(w, c, v) for c in given.cameras for v in given.visitors if (c, v) != (1, 3) for w in given.ways]
@@ -134,7 +135,6 @@ def main() -> None:
             row = trial(browser, way, cameras, visitors, port=given.port + number, seconds=given.seconds)
             rows.append(row)
             print("| " + " | ".join(str(value) for value in asdict(row).values()) + " |", flush=True)
-        browser.close()
     ratios = {f"web_pictures_{row.way}_{row.cameras}_{row.visitors}_fps": row.fps for row in rows}
     for name, value in ratios.items():
         print(f"ratio {name} {value}")

@@ -73,8 +73,8 @@ serve_kind() {
     esac
 }
 
-has_browser() { # the tests drive what is called chromium or google-chrome, or $VIGIL_CHROMIUM
-    [[ -n ${VIGIL_CHROMIUM:-} ]] || type -P chromium || type -P google-chrome
+has_browser() { # what tests/browsing.py looks for
+    [[ -n ${VIGIL_CHROMIUM:-} ]] || type -P chromium-headless-shell || type -P chromium || type -P google-chrome
 }
 
 install_browser() {
@@ -84,11 +84,11 @@ install_browser() {
     fi
     if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
         fail "there is no Chromium here, and this user cannot install it" \
-            "install it (Debian, Ubuntu: sudo apt-get install chromium) or name another: VIGIL_CHROMIUM=/path/to/chrome"
+            "install it (Debian, Ubuntu: sudo apt-get install chromium-headless-shell) or name another: VIGIL_CHROMIUM=/path/to/chrome"
     fi
-    echo "browser: installing the system's chromium, and a font that can show Chinese pages" >&2
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-wqy-zenhei; } >&2 ||
-        fail "installing chromium with apt-get" "read the message above; VIGIL_CHROMIUM=/path/to/chrome names another"
+    echo "browser: installing the system's chromium-headless-shell, and a font that can show Chinese pages" >&2
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium-headless-shell fonts-wqy-zenhei; } >&2 ||
+        fail "installing chromium-headless-shell with apt-get" "read the message above; VIGIL_CHROMIUM=/path/to/chrome names another"
 }
 
 make() {

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 SETUP = Path(__file__).parents[2] / "scripts" / "setup.sh"
-BROWSERS = {"chromium", "google-chrome"}
+BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
 
 
 @pytest.fixture
@@ -41,11 +41,11 @@ def run(programs: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
 def test_a_browser_that_is_missing_is_installed(programs: Path, tmp_path: Path) -> None:
     done = run(programs)
     assert done.returncode == 0, done.stderr
-    assert "installing the system's chromium" in done.stderr
-    assert "chromium" in (tmp_path / "asked").read_text().split()
+    assert "installing the system's chromium-headless-shell" in done.stderr
+    assert "chromium-headless-shell" in (tmp_path / "asked").read_text().split()
 
 
-@pytest.mark.parametrize("browser", ["chromium", "google-chrome"])
+@pytest.mark.parametrize("browser", BROWSERS)
 def test_a_browser_that_is_there_is_left_alone(programs: Path, tmp_path: Path, browser: str) -> None:
     (programs / browser).symlink_to("/bin/true")
     assert run(programs).stderr == "browser: it is there\n"
@@ -56,5 +56,5 @@ def test_who_may_not_install_a_browser_is_told_what_to_do(programs: Path) -> Non
     (programs / "id").write_text("#!/bin/sh\necho 1000\n")
     done = run(programs)
     assert done.returncode == 1
-    assert "sudo apt-get install chromium" in done.stderr and "VIGIL_CHROMIUM" in done.stderr
+    assert "sudo apt-get install chromium-headless-shell" in done.stderr and "VIGIL_CHROMIUM" in done.stderr
     assert run(programs, VIGIL_CHROMIUM="/opt/chrome").returncode == 0

@@ -138,8 +138,12 @@ def _run(
 
 
 def _store_losses(summary: Summary) -> list[str]:
-    losses = summary.store_losses
-    return [f"{losses} events and verdicts in the store"] if losses else []
+    records, media = summary.store_losses, summary.media_losses
+    told = (
+        f"{records} events and verdicts in the store" if records else "",
+        f"{media} pictures and clips of events" if media else "",
+    )
+    return [each for each in told if each]
 
 
 def on_signals(stop: Callable[[], None]) -> None:

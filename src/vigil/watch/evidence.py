@@ -1,20 +1,22 @@
 """What is kept to show of an event: a snapshot at once, a clip when it is over, the judged frames if wanted.
 
 The clip of a live source is cut as soon as its longest length is over, as the source's last seconds are all that is
-held; pictures are kept until the event is closed. All of it is made beside the watch, by threads. What cannot be made
-is a warning, never the end of a watch.
+held; pictures are kept until the event is closed. All of it is made beside the watch, by threads. What the store cannot
+take is tried again for some minutes; what cannot be made is a warning and is counted, never the end of a watch.
 """
 
 import asyncio
 import logging
 import math
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from vigil.errors import VigilError
+from vigil.errors import StoreError, VigilError
 from vigil.events.change import Change
 from vigil.events.event import Event
 from vigil.store import MediaKind, Store
@@ -24,6 +26,9 @@ from vigil.watch.source import WatchedSource
 log = logging.getLogger(__name__)
 
 THREADS = 2
+AGAIN_AFTER_S = (5.0, 15.0, 60.0, 240.0)
+"""When it is tried again, from the failure before: a full disk is often noticed, and helped, within minutes."""
+
 LAST_S = 30.0
 """How long the end of a watch waits for clips that are being written."""
 
@@ -43,6 +48,7 @@ class Evidence:
     """Collects the pictures of events into the store."""
 
     def __init__(self, store: Store | None, settings: WatchSettings) -> None:
+        self.losses = 0
         self._store = store
         self._settings = settings
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="evidence")
@@ -74,8 +80,10 @@ class Evidence:
     async def close(self) -> None:
         """Finishes what is under way, without waiting for pictures that are still to come."""
         self._hurry.set()
-        if self._under_way:
-            await asyncio.wait(self._under_way, timeout=self._last_s)
+        until_s = time.monotonic() + self._last_s
+        # What fails now begins its last try.
+        while self._under_way and (left_s := until_s - time.monotonic()) > 0:
+            await asyncio.wait(self._under_way, timeout=left_s)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def give_up(self) -> None:
@@ -157,8 +165,31 @@ class Evidence:
     async def _in_thread(self, event: Event, what: str, make: Callable[[], object]) -> None:
         try:
             await asyncio.get_running_loop().run_in_executor(self._threads, make)
+        except StoreError as error:
+            log.warning("%s: no %s of event %s yet: %s", event.source, what, event.id, error)
+            self._begin(self._again(event, what, make))
         except VigilError as error:
-            log.warning("%s: no %s of event %s: %s", event.source, what, event.id, error)
+            self._lose(event, what, error)
+
+    async def _again(self, event: Event, what: str, make: Callable[[], object]) -> None:
+        """Beside the rest: the seconds that a camera's clip is cut from do not wait for a picture."""
+        problem: VigilError | None = None
+        for wait_s in AGAIN_AFTER_S:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), wait_s)
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._threads, make)
+            except VigilError as error:
+                problem = error
+            else:
+                return
+            if self._hurry.is_set():
+                break
+        self._lose(event, what, problem)
+
+    def _lose(self, event: Event, what: str, why: VigilError | None) -> None:
+        self.losses += 1
+        log.warning("%s: no %s of event %s: %s", event.source, what, event.id, why)
 
 
 def _judged_picture(source: WatchedSource, event: Event) -> bytes | None:

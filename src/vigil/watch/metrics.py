@@ -43,6 +43,7 @@ class Metrics(Observer):
         )
         self._breaker = Gauge("vigil_breaker", "0 closed, 1 probing, 2 open", registry=own)
         self._losses = Gauge("vigil_store_losses", "Verdicts and events that could not be stored", registry=own)
+        self._media_losses = Gauge("vigil_media_losses", "Pictures and clips that could not be kept", registry=own)
         self._waiting = Gauge("vigil_store_waiting", "Events that wait for the store", registry=own)
         self._states: Callable[[], Mapping[str, SourceState]] = dict
 
@@ -50,6 +51,7 @@ class Metrics(Observer):
         """Reads the breaker and the store whenever the metrics are asked for."""
         self._states = lambda: watch.states
         self._breaker.set_function(lambda: BREAKER[watch.breaker.state])
+        self._media_losses.set_function(lambda: watch.media_losses)
         if (keeper := watch.keeper) is not None:
             self._losses.set_function(lambda: keeper.losses)
             self._waiting.set_function(lambda: keeper.waiting)

@@ -116,6 +116,7 @@ class Summary:
 
     sources: tuple[SourceState, ...]
     store_losses: int = 0
+    media_losses: int = 0
 
     @property
     def events(self) -> int:

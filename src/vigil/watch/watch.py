@@ -93,6 +93,11 @@ class Watch:
         """What is being watched, by its name."""
         return {post.address.name: post.address for post in self._posts}
 
+    @property
+    def media_losses(self) -> int:
+        """Pictures and clips of events that could not be kept so far."""
+        return self._evidence.losses
+
     async def run(self) -> Summary:
         """Watches all sources to their end; returns what became of every window."""
         chores = [asyncio.create_task(chore) for chore in self._chores()]
@@ -112,7 +117,11 @@ class Watch:
                 await self.keeper.close()
             self.audience.close()
         states = (*self._posts.removed, *self.states.values())
-        return Summary(states, store_losses=0 if self.keeper is None else self.keeper.losses)
+        return Summary(
+            states,
+            store_losses=0 if self.keeper is None else self.keeper.losses,
+            media_losses=self.media_losses,
+        )
 
     def stop(self) -> None:
         """Ends the watch in order: reading stops, what is under way is finished or marked, all is written.
