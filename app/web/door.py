@@ -91,6 +91,8 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
     uploads = Uploads.make(options.folder, keep_s=options.keep_uploads_s)
     # Gradio keeps what it is sent here, and shows without another copy what lies here.
     os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder)
+    # Gradio asks matplotlib for its backend at every event; untold, it looks for windows first, at the first click.
+    os.environ.setdefault("MPLBACKEND", "agg")
     import uvicorn
 
     from app.web.site import build_app

@@ -61,7 +61,9 @@ class StatusBoard:
         headers = {"Authorization": f"Bearer {self.endpoint.api_key}"} if self.endpoint.api_key else {}
         async with (
             open_client(self.endpoint, timeout_s=TIMEOUT_S, retries=0) as client,
-            httpx.AsyncClient(timeout=TIMEOUT_S, headers=headers, trust_env=False) as http,
+            httpx.AsyncClient(
+                timeout=TIMEOUT_S, headers=headers, verify=self.endpoint.is_encrypted, trust_env=False
+            ) as http,
         ):
             while True:
                 try:

@@ -45,7 +45,9 @@ def open_client(endpoint: Endpoint, *, timeout_s: float, retries: int) -> openai
         api_key=endpoint.api_key or "none",
         timeout=timeout_s,
         max_retries=retries,
-        http_client=openai.DefaultAioHttpClient(timeout=timeout_s, trust_env=False, follow_redirects=False),
+        http_client=openai.DefaultAioHttpClient(
+            timeout=timeout_s, verify=endpoint.is_encrypted, trust_env=False, follow_redirects=False
+        ),
     )
 
 
@@ -126,7 +128,8 @@ def check_contract(model: ServedModel, contract: Contract, *, strict: bool) -> l
 async def ask_words(endpoint: Endpoint, task: Task, model: ServedModel) -> Words:
     """How the server's tokenizer splits the two verdict words; unsplit where it has no `/tokenize`."""
     headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
-    async with httpx.AsyncClient(timeout=10.0, headers=headers, trust_env=False) as http:
+    encrypted = endpoint.is_encrypted
+    async with httpx.AsyncClient(timeout=10.0, headers=headers, verify=encrypted, trust_env=False) as http:
         alarm_ids = await _tokenize(http, endpoint, model, task.alarm_word)
         normal_ids = await _tokenize(http, endpoint, model, task.normal_word)
     words = Words(alarm=task.alarm_word, normal=task.normal_word, alarm_ids=alarm_ids, normal_ids=normal_ids)

@@ -39,7 +39,9 @@ class Asker:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
-        self._http = httpx.AsyncClient(timeout=TIMEOUT_S, headers=headers, trust_env=False)
+        self._http = httpx.AsyncClient(
+            timeout=TIMEOUT_S, headers=headers, verify=endpoint.is_encrypted, trust_env=False
+        )
 
     async def __aenter__(self) -> "Asker":
         return self

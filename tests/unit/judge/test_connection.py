@@ -1,6 +1,12 @@
 import asyncio
 import logging
+import shutil
 import socket
+import ssl
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -120,6 +126,31 @@ def test_a_proxy_of_the_environment_is_passed_by(server: ScriptedServer, monkeyp
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert connected(server).model == "tiny"
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_a_server_whose_certificate_nobody_vouches_for_is_not_given_the_key(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Impostor(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.headers.get("Authorization", ""))
+
+        def log_message(self, *_: object) -> None: ...
+
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1"]
+    files = {"-keyout": tmp_path / "key.pem", "-out": tmp_path / "cert.pem"}
+    subprocess.run([*make, *(str(word) for pair in files.items() for word in pair)], check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(files["-out"], files["-keyout"])
+    with ThreadingHTTPServer(("127.0.0.1", 0), Impostor) as server:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = Endpoint(url=f"https://127.0.0.1:{server.server_port}/v1", api_key="secret")
+        with pytest.raises(EndpointError):
+            asyncio.run(Judge.connect(endpoint, TASK, SAMPLING, retries=0))
+        server.shutdown()
+    assert asked == []
 
 
 def test_a_redirect_of_the_list_of_models_is_not_followed(server: ScriptedServer) -> None:

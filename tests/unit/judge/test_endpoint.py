@@ -17,6 +17,7 @@ from vigil.judge import Endpoint, read_key
 def test_an_address_is_completed(given: str, url: str, root: str) -> None:
     endpoint = Endpoint(url=given)
     assert (endpoint.url, endpoint.root) == (url, root)
+    assert endpoint.is_encrypted == given.startswith("https")
 
 
 @pytest.mark.parametrize("address", ["", "localhost:8000", "ftp://host/v1", "file:///etc/passwd"])
