@@ -8,7 +8,8 @@ Three ways to get them, the best that the server offers (`Words.ways`):
 - `ids`: both words are single tokens: `logprob_token_ids` asks for exactly these two.
 - `sequences`: a word is several tokens: each word is put behind the prompt and its tokens' log
   probabilities are summed (`prompt_logprobs`), one request a word. P(word), not P(its first token).
-- `top`: a server without `/tokenize`: the words are looked for among the 20 likeliest first tokens.
+- `top`: a server without `/tokenize`: the words are looked for among the 20 likeliest first tokens. One that is not
+  among them is taken to be as likely as it can be: like the last of them, or what they leave of 1.
 """
 
 import math
@@ -100,7 +101,8 @@ def read_mass(logprobs: Mapping[str, Any] | None, words: Words) -> Mass | None:
         found = [_begins(reported, words.alarm), _begins(reported, words.normal)]
     if found == [None, None]:
         return None
-    alarm, normal = (LEAST_LOGPROB if value is None else value for value in found)
+    missing = LEAST_LOGPROB if words.way == "ids" else _most_of_another(reported)
+    alarm, normal = (missing if value is None else value for value in found)
     return Mass(alarm, normal)
 
 
@@ -112,6 +114,12 @@ def _begins(reported: dict[str, float], word: str) -> float | None:
         if (plain := token.strip()) and (word.startswith(plain) or begins_with_word(plain, word))
     ]
     return math.log(sum(map(math.exp, matching))) if matching else None
+
+
+def _most_of_another(reported: Mapping[str, float]) -> float:
+    """The highest log probability that a token may have which was not reported among the likeliest."""
+    left = 1.0 - sum(map(math.exp, reported.values()))
+    return max(LEAST_LOGPROB, min(*reported.values(), math.log(left) if left > 0 else LEAST_LOGPROB, 0.0))
 
 
 def word_at_start(text: str, words: Words) -> Literal["alarm", "normal"] | None:

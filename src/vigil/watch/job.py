@@ -77,6 +77,7 @@ async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float
                 await _sampling(endpoint, settings, manifest),
                 calibration=None if manifest is None else manifest.calibration,
                 deadline_s=settings.deadline_s,
+                min_mass=settings.min_mass,
                 # The watch bounds its own requests, fairly among the sources, and the words on top.
                 max_in_flight=settings.in_flight + settings.words_in_flight,
                 retries=0,

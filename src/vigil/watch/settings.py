@@ -45,7 +45,8 @@ class WatchSettings:
 
     `in_flight` bounds the requests of all sources, `live_in_flight` those of one live source, `queue_windows` the
     windows of one source that wait, `files_at_once` the files that are read side by side. `patience_s` is how long a
-    file waits for a server that is away. `preview_fps` is how many pictures a second of what is live are
+    file waits for a server that is away, `min_mass` what the two verdict words must have of the first token's
+    probability for a window to be known. `preview_fps` is how many pictures a second of what is live are
     shown to people who look, 0 for none, and `preview_px` the most pixels of their long side.
     """
 
@@ -64,6 +65,7 @@ class WatchSettings:
     queue_windows: int = 2
     files_at_once: int = 2
     deadline_s: float = 10.0
+    min_mass: float = 0.0
     patience_s: float = 120.0
     words: WordsFor = "alarms"
     words_tokens: int = 120
@@ -87,6 +89,7 @@ class WatchSettings:
             for name in ("patience_s", "motion_gate", "preview_fps")
             if getattr(self, name) < 0
         ]
+        problems += [f"min_mass is a share, from 0 to 1, not {self.min_mass:g}"] * (not 0 <= self.min_mass <= 1)
         problems += [f"preview_px must be at least 32, not {self.preview_px}"] * (self.preview_px < 32)
         if problems:
             raise UsageError("; ".join(problems))

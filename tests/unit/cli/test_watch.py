@@ -53,6 +53,15 @@ def test_lines_on_standard_output_are_alone_there(
     assert all(json.loads(line) for line in capsys.readouterr().out.splitlines())
 
 
+def test_windows_whose_answer_is_hardly_a_verdict_are_unknown_when_asked_for(
+    server: ScriptedServer, task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = film(tmp_path / "a.mp4", seconds=4)
+    words = ["watch", str(video), "--url", server.url, "--task", task, "--set", "min_mass=0.9999"]
+    assert main(words) == 1
+    assert "not one window could be judged" in (told := capsys.readouterr()).err and "outside" in told.err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "complaint"),
     [

@@ -137,6 +137,23 @@ def test_a_server_without_tokenize_is_read_by_its_likeliest_words(server: Script
     assert verdict.p_alarm == pytest.approx(odds / (1 + odds))
 
 
+@pytest.mark.parametrize(
+    ("logprobs", "p_alarm"),
+    [
+        ({"Yes": math.log(0.3), "The": math.log(0.4), "A": math.log(0.1)}, 0.75),
+        ({"Yes": math.log(0.97), "The": math.log(0.02)}, 0.97 / 0.98),
+        ({"Yes": math.log(0.4)}, 0.5),
+        ({"No": math.log(0.9)}, 0.1),
+    ],
+)
+def test_a_word_that_is_not_among_the_likeliest_counts_as_much_as_it_can_be(
+    server: ScriptedServer, jpegs: list[bytes], logprobs: dict[str, float], p_alarm: float
+) -> None:
+    del server.routes["/tokenize"]
+    server.default = chat("The", logprobs=logprobs)
+    assert ask(server, lambda judge: judge.verdict(jpegs)).p_alarm == pytest.approx(p_alarm)
+
+
 def test_a_server_without_probabilities_decides_by_the_word_and_claims_no_p(
     server: ScriptedServer, jpegs: list[bytes]
 ) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from vigil.config import find_config, read_yaml
-from vigil.errors import ConfigError
+from vigil.errors import ConfigError, UsageError
 from vigil.watch.settings import WatchSettings, settings_of
 
 
@@ -32,6 +32,12 @@ def keys_of(data: dict[str, Any], above: str = "") -> set[str]:
     for key, value in data.items():
         keys |= keys_of(value, f"{above}{key}.") if isinstance(value, dict) else {above + key}
     return keys
+
+
+@pytest.mark.parametrize("share", ["-0.1", "1.5"])
+def test_a_share_that_is_none_is_refused(share: str) -> None:
+    with pytest.raises(UsageError, match="min_mass is a share, from 0 to 1"):
+        settings_of("default", {}, [f"min_mass={share}"])
 
 
 def test_the_default_file_lists_every_setting_with_its_default() -> None:
