@@ -27,8 +27,8 @@ TOO_LONG = "split after max_event_s"
 EARLY_WORDS = 64
 """Descriptions kept for windows that belong to no event (yet)."""
 
-LATE_EVENTS = 4
-"""Closed events that may still get their words."""
+LATE_EVENTS = 256
+"""Closed events that may still get their words: in a file the verdicts run far ahead of the words."""
 
 EPSILON_S = 1e-6
 

@@ -269,6 +269,21 @@ def test_the_words_of_a_short_clip_are_in_the_store(server: ScriptedServer, tmp_
     assert notes.kinds() == ["opened", "closed"]
 
 
+def test_every_event_of_a_file_has_its_words_however_far_behind_they_are(tmp_path: Path) -> None:
+    fights = [(start, start + 5.0) for start in range(4, 160, 16)]
+    long = film(tmp_path / "a.mp4", seconds=164, bright=fights, fps=4)
+
+    def reply(request: Request) -> Reply:
+        return replace(look(request), delay_s=0.3 if request.body.get("stream") else 0.0)
+
+    with bright_server() as server, Store.open(tmp_path / "events.db") as store:
+        server.default = reply
+        asyncio.run(watched(server, [long], Notes(), store=store, words_in_flight=1, deadline_s=60.0))
+        events = store.find_events()
+    assert len(events) == len(fights)
+    assert {event.text for event in events} == {"Yes, two people push."}
+
+
 def test_the_frames_of_a_long_live_event_are_kept_to_its_end(server: ScriptedServer, tmp_path: Path) -> None:
     notes = Notes()
     clips = Clips(before_s=0.5, after_s=0.5, most_s=2.0)
