@@ -49,6 +49,10 @@ VERDICT_TOKENS = {"ids": 1, "top": 8}
 """Tokens asked for a verdict: a server that reports no probabilities must at least spell the word."""
 
 
+WORDS_DEADLINES = 3
+"""Words that flow may take so many deadlines in all; silence for one of them ends them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What an answer told: the words' probabilities, or else the word that it begins with."""
@@ -159,8 +163,9 @@ class Judge:
     ) -> Verdict:
         """The verdict and, for alarms (or always, with `describe_normal`), the words, streamed in one request.
 
-        `latency_ms` is the time to the verdict. Words that break off after the verdict do not undo it: the
-        verdict keeps what text there is and says so in `detail`.
+        `latency_ms` is the time to the verdict. The deadline holds for the first token, then for each silence, and
+        `WORDS_DEADLINES` of them for all. Words that break off after the verdict do not undo it: the verdict keeps
+        what text there is and says so in `detail`.
         """
         started = time.perf_counter()
         answer = StreamedAnswer()
@@ -174,12 +179,19 @@ class Judge:
                 on_verdict(verdict)
             return describe_normal or verdict.outcome is Outcome.ALARM
 
-        async def ask() -> None:
+        async def ask(limit: asyncio.Timeout) -> None:
             asked = self._messages(jpegs)
+            last_s = asyncio.get_running_loop().time() + WORDS_DEADLINES * self.deadline_s
+
+            def heard(piece: str) -> None:
+                limit.reschedule(min(last_s, asyncio.get_running_loop().time() + self.deadline_s))
+                if on_text is not None:
+                    on_text(piece)
+
             if self.words.way == "sequences":
                 answer.mass = await sequence_mass(self._client, self.model, asked, self.words)
             body = self._body(asked, max_tokens=max_tokens)
-            await stream_answer(self._transport, answer, body=body, words=self.words, go_on=go_on, on_text=on_text)
+            await stream_answer(self._transport, answer, body=body, words=self.words, go_on=go_on, on_text=heard)
 
         fault = await self._bounded(ask)
         if not told:
@@ -195,19 +207,19 @@ class Judge:
         started = time.perf_counter()
         read: list[Reading] = []
 
-        async def ask() -> None:
+        async def ask(limit: asyncio.Timeout) -> None:
             read.append(await self._read(jpegs))
 
         fault = await self._bounded(ask)
         verdict = self._weigh(read[0]) if fault is None else fault.verdict()
         return replace(verdict, start_s=start_s, end_s=end_s, latency_ms=_since_ms(started))
 
-    async def _bounded(self, ask: Callable[[], Awaitable[None]]) -> Fault | None:
-        """Asks within the deadline, when there is room; a fault is returned and not raised."""
+    async def _bounded(self, ask: Callable[[asyncio.Timeout], Awaitable[None]]) -> Fault | None:
+        """Asks within the deadline, which `ask` may move, when there is room; a fault is returned and not raised."""
         async with self._room:
             try:
-                async with asyncio.timeout(self.deadline_s):
-                    await ask()
+                async with asyncio.timeout(self.deadline_s) as limit:
+                    await ask(limit)
             except REPLY_FAULTS as error:
                 return Fault(cause_of(error), detail_of(error) if str(error) else f"nothing in {self.deadline_s:g} s")
             except Exception as error:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from judging import connect, no, tokenized, yes
+from pace import PACE
 from scripted_server import Reply, ScriptedServer, chat, error, stream
 from vigil.judge import Judge
 from vigil.judge.answer import Words, word_at_start
@@ -220,6 +221,16 @@ def test_words_that_break_off_do_not_undo_the_alarm(server: ScriptedServer, jpeg
     verdict = ask(server, lambda judge: judge.describe(jpegs))
     assert (verdict.outcome, verdict.text) == (Outcome.ALARM, "Yes, two")
     assert "broke off" in verdict.detail
+
+
+@pytest.mark.parametrize(("pieces", "whole"), [(5, True), (40, False)])
+def test_words_that_flow_may_take_longer_than_a_verdict_but_not_for_ever(
+    server: ScriptedServer, jpegs: list[bytes], pieces: int, whole: bool
+) -> None:
+    server.default = stream("Yes", *[" word"] * pieces, logprobs=ALARM_LOGPROBS, event_delay_s=0.3 * PACE)
+    verdict = ask(server, lambda judge: judge.describe(jpegs), deadline_s=1.0 * PACE)
+    assert verdict.outcome is Outcome.ALARM and (verdict.text or "").startswith("Yes word word word")
+    assert ("broke off" not in verdict.detail) == ((verdict.text or "").count(" word") == pieces) == whole
 
 
 def test_a_stream_that_ends_before_its_first_token_is_unknown(server: ScriptedServer, jpegs: list[bytes]) -> None:
