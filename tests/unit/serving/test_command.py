@@ -52,7 +52,30 @@ def test_a_gpu_gets_the_numbers_that_people_know(tmp_path: Path) -> None:
     assert "--enforce-eager" not in argv
 
 
-def test_the_cpu_build_gets_a_cache_of_the_size_it_needs_and_compiles_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("features", "dtype", "value_bytes"),
+    [
+        ("fma avx f16c avx2", "float32", 4),
+        ("avx2 avx512f avx512dq avx512bw avx512vl", "bfloat16", 2),
+        ("asimd bf16 i8mm", "bfloat16", 2),
+    ],
+)
+def test_the_cpu_build_computes_in_what_the_processor_is_quick_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, features: str, dtype: str, value_bytes: int
+) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"processor : 0\nflags : {features}\n")
+    monkeypatch.setattr("vigil.serving.settings.CPUINFO", cpuinfo)
+    runtime = _runtime(tmp_path, "vllm-cpu")
+    argv = serve_command(_plan(tmp_path, runtime), runtime, KEY).argv
+    assert _values(argv, "--dtype") == [dtype]
+    assert int(_values(argv, "--kv-cache-memory-bytes")[0]) == 32_768 * 28 * 2 * 8 * 128 * value_bytes
+
+
+def test_the_cpu_build_gets_a_cache_of_the_size_it_needs_and_compiles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vigil.serving.settings.cpu_dtype", lambda: "bfloat16")
     runtime = _runtime(tmp_path, "vllm-cpu")
     command = serve_command(_plan(tmp_path, runtime), runtime, KEY)
     per_token = 28 * 2 * 8 * 128 * 2
