@@ -15,7 +15,7 @@ import httpx
 from app.web.language import Translator
 from vigil.errors import EndpointAway, EndpointError, VigilError
 from vigil.judge import Endpoint
-from vigil.judge.connection import ServedModel, list_models, open_client
+from vigil.judge.connection import ServedModel, list_models, open_client, open_http
 from vigil.manifest import MODEL_DIR_ADVICE, Contract, read_manifest, sampling_from_alias
 from vigil.redact import redact
 from vigil.tasks import load_task
@@ -58,12 +58,9 @@ class StatusBoard:
 
     async def follow(self) -> None:
         """Asks every few seconds until it is cancelled."""
-        headers = {"Authorization": f"Bearer {self.endpoint.api_key}"} if self.endpoint.api_key else {}
         async with (
             open_client(self.endpoint, timeout_s=TIMEOUT_S, retries=0) as client,
-            httpx.AsyncClient(
-                timeout=TIMEOUT_S, headers=headers, verify=self.endpoint.is_encrypted, trust_env=False
-            ) as http,
+            open_http(self.endpoint, timeout_s=TIMEOUT_S) as http,
         ):
             while True:
                 try:

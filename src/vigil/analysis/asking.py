@@ -63,6 +63,7 @@ async def open_judge(endpoint: Endpoint, question: Question, settings: WatchSett
         sampling if settings.max_pixels is None else replace(sampling, max_pixels=settings.max_pixels),
         calibration=None if manifest is None else manifest.calibration,
         deadline_s=settings.deadline_s if for_verdict else WORDS_DEADLINE_S,
+        min_mass=settings.min_mass if for_verdict else 0.0,
         max_in_flight=settings.in_flight + settings.words_in_flight,
         retries=0,
         answer_tokens=settings.words_tokens if for_verdict else WordsJudge.max_tokens,

@@ -51,6 +51,12 @@ def open_client(endpoint: Endpoint, *, timeout_s: float, retries: int) -> openai
     )
 
 
+def open_http(endpoint: Endpoint, *, timeout_s: float) -> httpx.AsyncClient:
+    """A plain HTTP client that shows the endpoint's key, for what lies beside its OpenAI interface."""
+    headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+    return httpx.AsyncClient(timeout=timeout_s, headers=headers, verify=endpoint.is_encrypted, trust_env=False)
+
+
 async def find_model(client: openai.AsyncOpenAI, endpoint: Endpoint) -> ServedModel:
     """The model to ask: the named one, or the only one there is. Raises EndpointError otherwise."""
     cards = await _cards(client, endpoint)
@@ -127,9 +133,7 @@ def check_contract(model: ServedModel, contract: Contract, *, strict: bool) -> l
 
 async def ask_words(endpoint: Endpoint, task: Task, model: ServedModel) -> Words:
     """How the server's tokenizer splits the two verdict words; unsplit where it has no `/tokenize`."""
-    headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
-    encrypted = endpoint.is_encrypted
-    async with httpx.AsyncClient(timeout=10.0, headers=headers, verify=encrypted, trust_env=False) as http:
+    async with open_http(endpoint, timeout_s=10.0) as http:
         alarm_ids = await _tokenize(http, endpoint, model, task.alarm_word)
         normal_ids = await _tokenize(http, endpoint, model, task.normal_word)
     words = Words(alarm=task.alarm_word, normal=task.normal_word, alarm_ids=alarm_ids, normal_ids=normal_ids)

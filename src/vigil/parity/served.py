@@ -12,7 +12,7 @@ import httpx
 from vigil.environments import environment
 from vigil.errors import EndpointError, EnvironmentMissing, UsageError
 from vigil.frames import Sampling
-from vigil.judge.connection import require_one_model
+from vigil.judge.connection import open_http, require_one_model
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.prompt import messages
 from vigil.manifest import ALIAS_PREFIX
@@ -38,10 +38,7 @@ class Asker:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
-        self._http = httpx.AsyncClient(
-            timeout=TIMEOUT_S, headers=headers, verify=endpoint.is_encrypted, trust_env=False
-        )
+        self._http = open_http(endpoint, timeout_s=TIMEOUT_S)
 
     async def __aenter__(self) -> "Asker":
         return self
