@@ -84,6 +84,10 @@ class Evidence:
         # What fails now begins its last try.
         while self._under_way and (left_s := until_s - time.monotonic()) > 0:
             await asyncio.wait(self._under_way, timeout=left_s)
+        # What is left would ask threads that are gone.
+        self.losses += len(self._under_way)
+        for task in self._under_way:
+            task.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def give_up(self) -> None:
