@@ -179,8 +179,10 @@ class Evidence:
         """Beside the rest: the seconds that a camera's clip is cut from do not wait for a picture."""
         problem: VigilError | None = None
         for wait_s in AGAIN_AFTER_S:
+            # Not `wait_for`, which forgets in Python 3.11 that it was cancelled.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._hurry.wait()
             try:
                 await asyncio.get_running_loop().run_in_executor(self._threads, make)
             except VigilError as error:
