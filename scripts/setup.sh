@@ -55,6 +55,9 @@ make_env() { # make_env NAME ENV PINS [editable]
             fail "making $env with $PYTHON" "remove $env and run this again; VIGIL_PYTHON names another Python"
     fi
     rm -f "$stamp"
+    # Where Python may not keep compiled modules (as in many containers), every `vigil` would start twice as slowly.
+    # The other two environments' programs may keep theirs: `vigil` starts them, and sees to it.
+    if [[ $name == core && ${PYTHONDONTWRITEBYTECODE:-} ]]; then local -x UV_COMPILE_BYTECODE=1; fi
     install_pins "$env" "$pins" || install_pins "$env" "$pins" || fail "installing $pins into $env" \
         "check network and free disk space ($(df -h . | awk 'NR==2 {print $4}') left); what was fetched is kept, run this again"
     if [[ $editable ]]; then

@@ -32,6 +32,11 @@ class Clips:
     def __post_init__(self) -> None:
         if min(self.before_s, self.after_s, self.most_s) < 0:
             raise UsageError("before_s, after_s and most_s of clips must not be negative")
+        if 0 < self.most_s <= self.before_s:
+            raise UsageError(
+                f"clips of {self.most_s:g} s (most_s) would end before the incident, as {self.before_s:g} s before it "
+                "(before_s) are kept; raise most_s, or set it to 0 to keep no clips"
+            )
 
     @property
     def memory_s(self) -> float:

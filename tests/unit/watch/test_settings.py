@@ -40,6 +40,11 @@ def test_a_share_that_is_none_is_refused(share: str) -> None:
         settings_of("default", {}, [f"min_mass={share}"])
 
 
+def test_clips_that_would_end_before_their_incident_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"clips of 2 s \(most_s\) would end before the incident"):
+        settings_of("default", {}, ["clips.most_s=2"])
+
+
 def test_the_default_file_lists_every_setting_with_its_default() -> None:
     assert keys_of(read_yaml(find_config("watch", "default"))) == names_of(WatchSettings())
     assert settings_of("default", {}, []) == WatchSettings()
