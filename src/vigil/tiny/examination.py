@@ -16,7 +16,7 @@ from torch import Tensor
 from vigil.tiny.measures import PAIR_DIGITS, WINDOW_DIGITS
 from vigil.tiny.prompts import Encode, PromptBatch, build_batch
 from vigil.tiny.questions import CODE_QUESTIONS, code_answer
-from vigil.tiny.sight import see, think, visual_hidden
+from vigil.tiny.sight import quick_arithmetic, see, think, visual_hidden
 from vigil.tiny.windows import Image, TrainingWindow, draw_window, patches_of
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _code_prompt(encode: Encode, windows: list[TrainingWindow], pad_id: int) -> 
 
 
 def _hidden(model: Qwen3VLForConditionalGeneration, frames: Image, prompt: PromptBatch) -> Tensor:
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with quick_arithmetic():
         return think(model, see(model.model.visual, patches_of(frames)), prompt)
 
 

@@ -39,6 +39,7 @@ from vigil.tiny.questions import (
     image_question,
     yes_no_question,
 )
+from vigil.tiny.sight import quick_arithmetic
 from vigil.tiny.windows import Image, TrainingWindow, patches_of
 
 _LENGTHS = (3,) * 14 + (2,) * 4 + (1, 0)  # pairs of frames in a batch; most clips' windows are full or a pair short
@@ -115,7 +116,7 @@ class Training:
         targets = np.stack([window.targets[: max(1, pairs)] for window in windows])
         if pairs == 0:
             targets[..., 1] = 0.0  # nothing moves in a single image
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with quick_arithmetic():
             losses = self.learner.losses(patches_of(frames), prompt, targets)
         weight = 1.0 if self.share < 0.5 else 0.4
         total = losses.answers + weight * (losses.patches + losses.tokens + losses.memory)

@@ -28,7 +28,7 @@ from vigil.dataset.synth import draw_clip
 from vigil.tiny.examination import auc
 from vigil.tiny.lora import add_lora
 from vigil.tiny.prompts import Encode, build_batch
-from vigil.tiny.sight import Seen, see, think
+from vigil.tiny.sight import Seen, quick_arithmetic, see, think
 from vigil.tiny.windows import FPS, WINDOW_FRAMES, Image, fitted, patches_of
 
 _log = logging.getLogger("vigil.tiny.trial")
@@ -78,7 +78,7 @@ def seen_windows(
     """See windows once."""
     parts = []
     for start in range(0, len(frames), 64):
-        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.no_grad(), quick_arithmetic():
             parts.append(see(model.model.visual, patches_of(np.stack(frames[start : start + 64]))))
     deepstack = tuple(torch.cat([part.deepstack[k] for part in parts]) for k in range(len(parts[0].deepstack)))
     return Windows(torch.cat([part.tokens for part in parts]), deepstack, torch.tensor(truth), tuple(sources))
@@ -149,7 +149,7 @@ class Trial:
         asked = [(QUESTION, "")] * len(seen.tokens)
         prompt = build_batch(self.encode, asked, num_pairs=pairs, pad_id=self.pad_id)
         last = int((prompt.labels[0] >= 0).argmax()) - 1
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with quick_arithmetic():
             hidden = think(self.model, seen, prompt)[:, last]
         return (hidden.float() @ self.model.lm_head.weight.T)[:, self.words]
 

