@@ -59,6 +59,8 @@ def attach(page: Page, *files: Path) -> None:
 
 
 def ask(page: Page, question: str) -> None:
+    # Where an answer is not quite over, Enter leaves the question in the box.
+    expect(page.locator("#chat-box .submit-button")).to_be_visible()
     page.fill("#chat-box textarea", question)
     page.keyboard.press("Enter")
 
