@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What:  makes the environments where they are missing, then runs the checks and the whole suite,
 #        unit and end to end, on the real LLaMA-Factory and the real vLLM with the tiny base.
-# Needs: Python 3.11+ and git; 10 GiB of disk; about 12 minutes on two cores, no GPU.
+# Needs: Python 3.11+ and git; 10 GiB of disk; 15 minutes on two cores, 30 where Python runs at half the pace; no GPU.
 # Usage: bash scripts/test.sh [--fast] [pytest arguments]      --fast: the unit tests only
 #        VIGIL_TEST_WORKERS=N runs N files at a time; without it 3, on a machine that is slow just now 2 or 1.
 set -euo pipefail
