@@ -125,17 +125,29 @@ class Chat:
             # The visitor has left; nobody will read the rest.
             visit.conversation.take_back()
             raise
-        notice = self._finish(turn, visit)
+        self._finish(turn, visit)
+        notice = self._longer_than_trained(turn, look, served)
         yield self._idle(visit, box=None, notice=notice, empties=time.monotonic() < typed_from_s)
 
-    def _finish(self, turn: Turn, visit: Visit) -> str:
-        """Closes an answer that was stopped or is empty with a word; returns the notice below it."""
+    def _finish(self, turn: Turn, visit: Visit) -> None:
+        """Closes an answer that was stopped or is empty with a word."""
         t = self.context.t
         words = t("chat.stopped") if visit.stop.is_set() else "" if turn.answer else t("chat.nothing")
         visit.show_answer("\n".join(filter(None, (laid_out(turn.answer), words))))
         if not turn.answer:
             visit.conversation.take_back()
-        return ""
+
+    def _longer_than_trained(self, turn: Turn, look: Look | None, served: ServedModel) -> str:
+        """A notice where the model is asked its trained question about more frames at once than it was trained on."""
+        trained = trained_question(self.questions, served.alias)
+        is_trained = any(one.name == trained and one.question == turn.question for one in self.questions)
+        if look is None or not is_trained:
+            return ""
+        most = sampling_from_alias(served.alias).frames
+        if len(look.jpegs) <= most:
+            return ""
+        words = self.context.t("chat.longer_than_trained", frames=len(look.jpegs), trained=most)
+        return notice_html(words, quiet=True)
 
     async def _take(self, sent: Path, visit: Visit) -> Upload:
         """The file that was sent, looked into; a camera only where it is allowed."""

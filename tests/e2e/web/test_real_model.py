@@ -18,7 +18,7 @@ from browsing import Site, Visitors, site_at
 from vigil.frames import Sampling
 from vigil.serving import Server, running
 from vigil.serving.process import free_port
-from vigil.tasks import Task
+from vigil.tasks import Task, load_task
 from vigil.tiny import BASE_FOLDER
 from watching import film
 
@@ -60,6 +60,17 @@ def answered(server: Server) -> int:
     with urllib.request.urlopen(asked, timeout=10) as answer:
         counts = re.findall(r"^vllm:request_success_total\{[^}]*\} ([0-9.e+]+)$", answer.read().decode(), re.MULTILINE)
     return round(sum(map(float, counts)))
+
+
+def test_the_trained_question_about_a_longer_video_says_what_was_trained(
+    site: Site, visitors: Visitors, tmp_path: Path
+) -> None:
+    page = visitors.visit(site.url)
+    ask(page, load_task("fight").question, attached=film(tmp_path / "short.mp4", seconds=3))
+    assert page.locator("#chat-notice [role=status]").count() == 0
+    ask(page, load_task("fight").question, number=2, attached=film(tmp_path / "long.mp4", seconds=6))
+    expect(page.locator("#chat-notice [role=status]")).to_contain_text("12 frames at once; the model was trained on 6")
+    visitors.shoot(page, "real-chat-longer")
 
 
 def test_two_visitors_ask_at_once_about_a_camera_and_a_clip(
