@@ -18,8 +18,8 @@ if [ "${1:-}" = "--fast" ]; then
   shift
 fi
 
-# Tests with clocks need their share of a core. `vigil watch --help` takes 1.3 s of CPU where the figures in docs/ were
-# taken; where it takes twice or three times that (a crowded host), fewer files run at once, and clocks are asked more gently.
+# Tests with clocks need their share of a core. `vigil watch --help` takes about 1.3 s of CPU where the figures in docs/ were
+# taken (2.5 s without compiled modules, which was measured, halved as elsewhere); where it takes twice or three times that (a crowded host), fewer files run at once, and clocks are asked more gently.
 measure_pace() {
   local TIMEFORMAT=%U cpu_s
   .venv/bin/vigil watch --help >/dev/null

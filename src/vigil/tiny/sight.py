@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def quick_arithmetic() -> torch.autocast:
-    """Computes in half the precision where this processor is quick in it; elsewhere a step would take minutes."""
+    """Computes in half the precision where this processor is quick in it; elsewhere float32 is the faster one."""
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=quick_dtype() == "bfloat16")
 
 
