@@ -73,15 +73,15 @@ class Load:
         return good_s - from_s
 
 
-async def _judge(endpoint: Endpoint, task: Task, sampling: Sampling) -> Judge:
-    return await Judge.connect(endpoint, task, sampling, deadline_s=DEADLINE_S, retries=0)
+async def _judge(endpoint: Endpoint, task: Task, sampling: Sampling, *, deadline_s: float = 30.0) -> Judge:
+    return await Judge.connect(endpoint, task, sampling, deadline_s=deadline_s, retries=0)
 
 
 def test_a_server_that_is_frozen_times_out_and_is_used_again_when_it_goes_on(
     server: Server, endpoint: Endpoint, task: Task, sampling: Sampling
 ) -> None:
     async def scene() -> None:
-        async with await _judge(endpoint, task, sampling) as judge:
+        async with await _judge(endpoint, task, sampling, deadline_s=DEADLINE_S) as judge:
             breaker = Breaker(judge)
             load = Load(breaker)
             asking = asyncio.create_task(load.run())
@@ -129,5 +129,6 @@ def test_the_words_of_a_window_carry_its_verdict(endpoint: Endpoint, task: Task,
             return first, await judge.describe(_window(3), max_tokens=20, describe_normal=True)
 
     first, described = asyncio.run(scene())
+    assert (first.cause, described.cause) == (None, None)
     assert described.p_alarm == pytest.approx(first.p_alarm, abs=0.02)
     assert described.text and described.tokens > first.tokens > 0
