@@ -154,7 +154,8 @@ class Review:
         detail = self._opened_event(event_id)
         if event_id == opened:
             return [*(gr.skip() for _ in range(3)), detail.marks, gr.skip(), *_grown(detail)]
-        shown = [gr.update(visible=False), gr.update(visible=True)]
+        # Taken off the page instead, its loading line would ask for a picture 60 times a second for ever.
+        shown = [gr.update(visible="hidden"), gr.update(visible=True)]
         return [event_id, *shown, detail.marks, detail.note, *_grown(detail)]
 
     def _opened_event(self, event_id: str) -> Detail:
