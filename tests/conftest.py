@@ -20,8 +20,10 @@ from vigil.tiny import BASE_FOLDER
 TINY_SAMPLING = Sampling(max_pixels=12_288)
 """128x96 frames: what the tiny base was made for."""
 
-# A suite that was started in the background inherits a Ctrl-C that is ignored, and so would every program it starts.
+# A suite that was started in the background or with nohup inherits a Ctrl-C or a hangup that is ignored, and so would
+# every program it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
