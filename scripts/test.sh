@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What:  makes the environments where they are missing, then runs the checks and the whole suite,
 #        unit and end to end, on the real LLaMA-Factory and the real vLLM with the tiny base.
-# Needs: Python 3.11+ and git; 10 GiB of disk; 15 minutes on two cores, 20 to 25 where Python runs at half the pace; no GPU.
+# Needs: Python 3.11+ and git; 10 GiB of disk; 24 minutes on two slow cores (docs take a host of twice the pace); no GPU.
 # Usage: bash scripts/test.sh [--fast] [pytest arguments]      --fast: the unit tests only
 #        VIGIL_TEST_WORKERS=N runs N files at a time; without it 3, on a machine that is slow just now 2 or 1.
 set -euo pipefail
@@ -18,8 +18,9 @@ if [ "${1:-}" = "--fast" ]; then
   shift
 fi
 
-# Tests with clocks need their share of a core. `vigil watch --help` takes about 1.3 s of CPU where the figures in docs/ were
-# taken (2.5 s without compiled modules, which was measured, halved as elsewhere); where it takes twice or three times that (a crowded host), fewer files run at once, and clocks are asked more gently.
+# Tests with clocks need their share of a core. `vigil watch --help` takes about 1.3 s of CPU where the figures in docs/
+# were taken (2.5 s without compiled modules, which was measured, halved as elsewhere); on a host that takes much longer
+# fewer files run at once, and clocks are asked more gently.
 measure_pace() {
   local TIMEFORMAT=%U cpu_s
   .venv/bin/vigil watch --help >/dev/null
