@@ -7,6 +7,10 @@ from vigil.frames import Sampling
 from vigil.manifest import Contract, Manifest
 from vigil.tasks import load_task
 
+_HEADER = b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+WEIGHTS = len(_HEADER).to_bytes(8, "little") + _HEADER + bytes(8)
+"""A safetensors file with one tensor of two numbers."""
+
 STOCK_TEMPLATE = """\
 {%- for message in messages %}
     {{- '<|im_start|>' + message.role + '\\n' }}
@@ -47,7 +51,7 @@ def make_model(folder: Path, *, held: Contract | None = None, max_positions: int
         "head_dim": 128,
     }
     (folder / "config.json").write_text(json.dumps({"text_config": text}))
-    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "model.safetensors").write_bytes(WEIGHTS)
     (folder / "chat_template.jinja").write_text(STOCK_TEMPLATE)
     return _with_manifest(folder, held)
 

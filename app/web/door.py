@@ -17,6 +17,7 @@ from app.web.context import SiteContext, SiteOptions
 from app.web.demo import demo, play_film
 from app.web.language import translator
 from app.web.status import StatusBoard
+from app.web.stubs import without_stubs
 from app.web.uploads import Uploads
 from vigil.errors import SourceError, UsageError, VigilError
 from vigil.judge import Endpoint, read_key
@@ -95,7 +96,8 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
     os.environ.setdefault("MPLBACKEND", "agg")
     import uvicorn
 
-    from app.web.site import build_app
+    with without_stubs():
+        from app.web.site import build_app
 
     service = WatchService(replace(settings, preview_fps=settings.preview_fps or LIVE_FPS), api_key=api_key)
     context = SiteContext(

@@ -21,15 +21,15 @@ import gradio as gr
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 
-from app.web import bell, curve, handover, notify, size, theme
+from app.web import bell, curve, handover, idle, notify, size, theme
 from app.web.access import Gate
 from app.web.bell import Bell
 from app.web.context import SiteContext
+from app.web.first_lines import FirstLines
 from app.web.history import media_folders
 from app.web.language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
 from app.web.page import Page
 from app.web.playable import copies_of
-from app.web.spoken import Spoken
 from app.web.status import EVERY_S, Status, status_line
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def build(context: SiteContext) -> gr.Blocks:
     """The page in the language of the context."""
     t = context.t
     page = Page(title=t("site.title"), fill_width=True)
+    idle.poll_less(page)
     filled: dict[str, Any] = {}
     with page:
         _head(context)
@@ -142,7 +143,7 @@ def build_app(context: SiteContext) -> FastAPI:
             css="\n".join([theme.CSS, *(getattr(module, "CSS", "") for module in modules)]),
             head="\n".join([*heads(context, language), *(getattr(module, "HEAD", "") for module in modules)]),
         )
-    app.add_middleware(Spoken)
+    app.add_middleware(FirstLines)
     app.add_middleware(Gate, users=context.options.users)
     return app
 

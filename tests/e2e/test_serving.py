@@ -15,7 +15,6 @@ import pytest
 
 from pace import PACE
 from vigil.environments import CHECKOUT
-from vigil.errors import JobError
 from vigil.frames import encode_jpeg
 from vigil.judge.prompt import messages
 from vigil.serving import Server, running
@@ -161,19 +160,6 @@ def test_an_unknown_flag_is_told_in_one_message(tmp_path: Path) -> None:
     assert process.returncode == 1
     assert "vLLM knows no flag --no-such-flag" in said
     assert "Traceback" not in said
-
-
-def test_damaged_weights_are_told_in_one_message(tmp_path: Path, task: Task) -> None:
-    model = tmp_path / "model"
-    model.mkdir()
-    for file in BASE_FOLDER.iterdir():
-        data = file.read_bytes()
-        (model / file.name).write_bytes(data[: len(data) // 2] if file.suffix == ".safetensors" else data)
-    with (
-        pytest.raises(JobError, match="weights are damaged"),
-        running(model, task=task, log=tmp_path / "vllm.log", key_file=tmp_path / "key"),
-    ):
-        pass
 
 
 def test_an_adapter_is_served_beside_its_base(tmp_path: Path, task: Task, tiny_adapter: Path) -> None:

@@ -152,7 +152,7 @@ def test_a_merge_of_the_wrong_weights_is_found_out(adapter: Path, tmp_path: Path
 
 def test_ctrl_c_leaves_a_checkpoint_and_the_same_command_goes_on(data: Path, tmp_path: Path) -> None:
     output = tmp_path / "saves"
-    command = [sys.executable, "-m", "vigil", "train", "tiny_lora", *words(data, output, "num_train_epochs=16")]
+    command = [sys.executable, "-m", "vigil", "train", "tiny_lora", *words(data, output, "num_train_epochs=6")]
     first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert _wait_for(output / "trainer_log.jsonl", seconds=120)
     first.send_signal(signal.SIGINT)
@@ -161,9 +161,9 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_same_command_goes_on(data: Path, tmp
     assert "goes on from checkpoint-" in told.replace("\n", " ")
     assert not (output / "vigil.json").exists()
     steps = json.loads((output / "trainer_log.jsonl").read_text().splitlines()[-1])["current_steps"]
-    outcome = train("tiny_lora", words(data, output, "num_train_epochs=16"))
+    outcome = train("tiny_lora", words(data, output, "num_train_epochs=6"))
     assert outcome.figures["resumed"]
-    assert steps < outcome.figures["steps"] == 32
+    assert steps < outcome.figures["steps"] == 12
 
 
 def _wait_for(path: Path, *, seconds: float) -> bool:

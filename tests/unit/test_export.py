@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from made_dataset import SAMPLING
+from model_folder import WEIGHTS
 from vigil.cli import main
 from vigil.errors import EnvironmentMissing, JobError, ManifestError, UsageError
 from vigil.export import adapter_digest, newest_adapter, plan_export
@@ -16,10 +17,10 @@ from vigil.tasks import load_task
 from vigil.training.base import base_digest
 
 
-def make_base(folder: Path, *, weights: bytes = b"w") -> Path:
+def make_base(folder: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(weights)
+    (folder / "model.safetensors").write_bytes(WEIGHTS)
     return folder
 
 
@@ -86,7 +87,7 @@ def test_a_folder_that_is_no_adapter_is_refused(tmp_path: Path) -> None:
 def test_a_base_that_has_changed_is_refused(tmp_path: Path) -> None:
     base = make_base(tmp_path / "base")
     adapter = make_adapter(tmp_path / "first", base)
-    (base / "model.safetensors").write_bytes(b"other weights")
+    (base / "model.safetensors").write_bytes(WEIGHTS.replace(b"F32", b"I32"))
     with pytest.raises(JobError, match="not the one this adapter was trained on"):
         plan_export(adapter, out=tmp_path / "out")
 

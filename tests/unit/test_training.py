@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from made_dataset import make_dataset
+from model_folder import WEIGHTS
 from vigil.cli import main
 from vigil.environments import Environment
 from vigil.errors import ConfigError, DatasetError, EnvironmentMissing, JobError, UsageError
@@ -197,6 +198,13 @@ def test_a_half_fetched_model_names_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     (tmp_path / "model-1.safetensors").write_bytes(b"1")
     with pytest.raises(EnvironmentMissing, match=r"model-2\.safetensors is missing"):
+        check_base(tmp_path)
+
+
+def test_a_model_cut_short_is_told_before_anything_is_started(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(WEIGHTS[:-1])
+    with pytest.raises(EnvironmentMissing, match=r"damaged: model\.safetensors ends after .*download_model\.sh"):
         check_base(tmp_path)
 
 

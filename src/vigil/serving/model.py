@@ -9,6 +9,7 @@ from typing import Any
 
 from vigil.errors import ManifestError, UsageError
 from vigil.manifest import MANIFEST_NAME, Contract, read_manifest
+from vigil.weights import damage
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """The ranks that vLLM makes room for."""
@@ -51,6 +52,7 @@ def read_model(path: Path) -> ModelFolder:
     text = _text_config(_read_json(path / "config.json", where=path))
     if not any(path.glob("*.safetensors")) and not any(path.glob("*.bin")):
         raise UsageError(f"{path} holds no weights (*.safetensors); was the download or the export complete?")
+    _check_weights(path)
     return ModelFolder(
         path=path,
         contract=contract_in(path),
@@ -69,6 +71,7 @@ def read_adapter(word: str) -> Adapter:
     config = path / "adapter_config.json"
     if not config.is_file():
         raise UsageError(f"{path} is no LoRA adapter: it has no adapter_config.json")
+    _check_weights(path)
     rank = int(_read_json(config, where=path).get("r", LORA_RANKS[0]))
     return Adapter(name=name, path=path, rank=rank, contract=contract_in(path))
 
@@ -104,6 +107,13 @@ def lora_rank(adapters: Sequence[Adapter]) -> int:
             f"an adapter of rank {needed} is more than vLLM serves ({LORA_RANKS[-1]}); merge it by export.sh"
         )
     return fitting
+
+
+def _check_weights(path: Path) -> None:
+    for file in sorted(path.glob("*.safetensors")):
+        damaged = damage(file)
+        if damaged is not None:
+            raise UsageError(f"the weights are damaged: {file} {damaged}; download or export them again")
 
 
 def _read_json(path: Path, *, where: Path) -> dict[str, Any]:

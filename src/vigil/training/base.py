@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from vigil.errors import EnvironmentMissing
+from vigil.weights import damage
 
 CHUNK_BYTES = 1 << 20
 INDEX_NAME = "model.safetensors.index.json"
@@ -17,12 +18,19 @@ def check_base(folder: Path) -> None:
             f"there is no model at {folder}; fetch it with scripts/download_model.sh Qwen/{folder.name}, "
             "or name another folder: model_name_or_path=FOLDER"
         )
+    again = f"run scripts/download_model.sh Qwen/{folder.name} again"
     missing = [name for name in _weights(folder) if not (folder / name).is_file()]
     if missing:
         raise EnvironmentMissing(
-            f"the model at {folder} is not complete, {', '.join(missing[:3])} is missing; "
-            f"run scripts/download_model.sh Qwen/{folder.name} again, it goes on where it stopped"
+            f"the model at {folder} is not complete, {', '.join(missing[:3])} is missing; {again}, it goes on where it "
+            "stopped"
         )
+    for name in _weights(folder):
+        damaged = damage(folder / name)
+        if damaged is not None:
+            raise EnvironmentMissing(
+                f"the model at {folder} is damaged: {name} {damaged}; remove that file and {again}"
+            )
 
 
 def base_digest(folder: Path) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from browsing import Site, Visitors, chromium, site_at
+from browsing import Profiles, Site, Visitors, chromium, site_at
 from pace import PACE
 from vigil.serving import Server
 
@@ -43,10 +43,14 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def profiles(browser: Browser) -> Profiles:
+    """Its profiles."""
+    return Profiles(browser)
+
+
 @pytest.fixture
-def visitors(browser: Browser, shots: Path) -> Iterator[Visitors]:
+def visitors(profiles: Profiles, shots: Path) -> Iterator[Visitors]:
     """Those who visit with it, and leave with the test: a page left open plays, asks and draws on beside the others."""
-    came = Visitors(browser, shots)
-    yield came
-    for context in browser.contexts:
-        context.close()
+    yield Visitors(profiles, shots)
+    profiles.take_back()

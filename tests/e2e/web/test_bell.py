@@ -46,7 +46,6 @@ def page(room: Site, visitors: Visitors) -> Iterator[Page]:
     opened = visitors.visit(room.url)
     listen(opened)
     yield opened
-    opened.context.close()
     assert visitors.complaints == []
 
 

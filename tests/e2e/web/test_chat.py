@@ -47,7 +47,6 @@ def page(chat: Site, scripted: ScriptedServer, visitors: Visitors) -> Iterator[P
     opened = visitors.visit(chat.url)
     expect(opened.locator("#chat-model input")).to_have_value("tiny")
     yield opened
-    opened.context.close()
     assert visitors.complaints == []
 
 

@@ -62,7 +62,6 @@ def page(room: Site, visitors: Visitors) -> Iterator[Page]:
     go(opened, "room")
     yield opened
     assert opened.title() == "Vigil"
-    opened.context.close()
     assert visitors.complaints == []
 
 

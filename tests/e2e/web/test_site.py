@@ -26,6 +26,12 @@ pytestmark = pytest.mark.e2e
 FIRST_PAGE_S = 4.0
 """Twice what is aimed at: the machine may be shared. What it took is printed; docs/web.md has the quiet figure."""
 
+COUNT_FRAMES = """
+window.framesAsked = 0;
+const next = window.requestAnimationFrame.bind(window);
+window.requestAnimationFrame = (callback) => { window.framesAsked += 1; return next(callback); };
+"""
+
 
 @pytest.fixture(scope="module")
 def scripted() -> Iterator[ScriptedServer]:
@@ -90,16 +96,28 @@ def test_a_wrong_start_is_refused_on_one_line() -> None:
 
 
 def test_the_first_page_is_there_in_two_seconds(pages: Site, visitors: Visitors) -> None:
-    visitors.visit(pages.url).context.close()  # the browser itself has to wake up once
+    visitors.visit(pages.url, first=True).context.close()  # the browser itself has to wake up once
     took_s = []
     for _ in range(3):
         started = time.monotonic()
-        page = visitors.visit(pages.url)
+        page = visitors.visit(pages.url, first=True)
         expect(page.locator("#chat-box textarea")).to_be_visible()
         took_s.append(time.monotonic() - started)
         page.context.close()
     print(f"first page: {', '.join(f'{s:.2f}' for s in took_s)} s")
     assert min(took_s) < FIRST_PAGE_S * PACE
+
+
+def test_a_page_that_nobody_touches_draws_nothing(pages: Site, visitors: Visitors) -> None:
+    page = visitors.visit(pages.url)
+    page.add_init_script(COUNT_FRAMES)
+    page.reload()
+    page.locator("#vigil-status .vigil-lamp").wait_for()
+    page.wait_for_timeout(4000)
+    before = page.evaluate("framesAsked")
+    page.wait_for_timeout(2000)
+    assert before > 0
+    assert page.evaluate("framesAsked") - before < 20
 
 
 def test_the_browsers_language_is_spoken_and_can_be_switched(pages: Site, visitors: Visitors) -> None:

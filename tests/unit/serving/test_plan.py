@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from model_folder import contract, make_adapter, make_model
+from model_folder import WEIGHTS, contract, make_adapter, make_model
 from vigil.errors import ManifestError, UsageError
 from vigil.frames import Sampling
 from vigil.serving import Plan, ServeSettings, Wanted, make_plan
@@ -73,6 +73,16 @@ def test_folders_that_are_no_models_are_told_apart(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=words):
             _plan(folder)
+
+
+def test_weights_cut_short_are_told_before_vllm_is_started(tmp_path: Path) -> None:
+    model, adapter = make_model(tmp_path / "fight", held=contract()), make_adapter(tmp_path / "adapter")
+    (adapter / "adapter_model.safetensors").write_bytes(WEIGHTS[:-1])
+    with pytest.raises(UsageError, match=r"damaged: .*adapter_model\.safetensors ends after"):
+        _plan(model, adapters=(str(adapter),))
+    (model / "model.safetensors").write_bytes(WEIGHTS[:20])
+    with pytest.raises(UsageError, match=r"damaged: .*model\.safetensors .*download or export them again"):
+        _plan(model)
 
 
 def test_a_damaged_manifest_is_told(tmp_path: Path) -> None:

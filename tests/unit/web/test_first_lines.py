@@ -2,7 +2,7 @@ import asyncio
 
 import httpx
 import pytest
-from app.web.spoken import Spoken
+from app.web.first_lines import FirstLines
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -16,7 +16,7 @@ def answer_to(path: str, **headers: str) -> httpx.Response:
         return HTMLResponse(HTML)
 
     async def ask() -> httpx.Response:
-        app = Spoken(Starlette(routes=[Route("/{path:path}", page)]))
+        app = FirstLines(Starlette(routes=[Route("/{path:path}", page)]))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
             return await client.get(path, headers=headers)
 
@@ -28,6 +28,7 @@ def test_a_page_tells_gradio_its_language_before_anything_else(encoding: str) ->
     answer = answer_to("/zh/", **{"accept-encoding": encoding})
     assert answer.text.split("<head>", 1)[1].startswith("<script>")
     assert answer.text.count('documentElement.lang = "zh-CN"') == 1
+    assert answer.text.count("requestAnimationFrame") > 0
     assert answer.text.endswith("</body></html>")
     assert answer.headers.get("content-encoding", "identity") == encoding.split(",")[0]
 

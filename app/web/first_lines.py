@@ -1,6 +1,7 @@
-"""The language of Gradio's own words ("drop the file here"), which it takes from the browser: here from the page.
+"""What a page is told before Gradio runs in it, written into its first lines on its way out.
 
-Gradio asks the browser before it runs anything of ours, so the page is told in its first lines, on its way out.
+That is the language of Gradio's own words ("drop the file here"), which it takes from the browser: here from the page;
+and how often its sign of loading counts (`app.web.idle`). What Gradio calls a page's head comes too late for both.
 """
 
 import gzip
@@ -9,6 +10,7 @@ import json
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.web import idle
 from app.web.language import LANGUAGES, Language
 
 TAGS: dict[Language, str] = {"en": "en", "zh": "zh-CN"}
@@ -17,10 +19,10 @@ SCRIPT = """<head><script>
 for (const [name, value] of Object.entries({ language: %(tag)s, languages: [%(tag)s] }))
   Object.defineProperty(navigator, name, { get: () => value, configurable: true });
 document.documentElement.lang = %(tag)s;
-</script>"""
+%(idle)s</script>"""
 
 
-class Spoken:
+class FirstLines:
     """ASGI middleware before Gradio's pages; everything but the pages themselves passes as it is."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -37,10 +39,10 @@ class Spoken:
 
 
 class _Page:
-    """Holds an answer back until all of it is there, and sends it with its language."""
+    """Holds an answer back until all of it is there, and sends it with its first lines."""
 
     def __init__(self, language: Language, send: Send, *, is_zipped: bool) -> None:
-        self._script = (SCRIPT % {"tag": json.dumps(TAGS[language])}).encode()
+        self._script = (SCRIPT % {"tag": json.dumps(TAGS[language]), "idle": idle.SCRIPT}).encode()
         self._send = send
         self._is_zipped = is_zipped
         self._start: Message = {}
