@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # What:  makes the environments where they are missing, then runs the checks and the whole suite,
 #        unit and end to end, on the real LLaMA-Factory and the real vLLM with the tiny base.
-# Needs: Python 3.11+ and git; 10 GiB of disk; 24 minutes on two slow cores (docs take a host of twice the pace); no GPU.
+# Needs: Python 3.11+ and git; 10 GiB of disk; 21 minutes on two slow cores (docs take a host of twice the pace); no GPU.
 # Usage: bash scripts/test.sh [--fast] [pytest arguments]      --fast: the unit tests only
-#        VIGIL_TEST_WORKERS=N runs N files at a time; without it 4, on a machine that is slow just now 3 or 2.
+#        VIGIL_TEST_WORKERS=N runs N files at a time; without it 4, on a machine that is slow just now 3 to 1.
 set -euo pipefail
 
 case " $* " in
@@ -26,7 +26,7 @@ measure_pace() {
   .venv/bin/vigil watch --help >/dev/null
   cpu_s=$({ time .venv/bin/vigil watch --help >/dev/null; } 2>&1)
   VIGIL_TEST_PACE=$(awk -v s="$cpu_s" 'BEGIN { printf "%.1f", (s > 1.3 ? s / 1.3 : 1) }')
-  files_at_once=$(awk -v p="$VIGIL_TEST_PACE" 'BEGIN { print (p < 2.5 ? 4 : p < 3.5 ? 3 : 2) }')
+  files_at_once=$(awk -v p="$VIGIL_TEST_PACE" 'BEGIN { print (p < 1.7 ? 4 : p < 2.5 ? 3 : p < 3.5 ? 2 : 1) }')
   export VIGIL_TEST_PACE
   echo "this machine takes $VIGIL_TEST_PACE times as long as usual; ${VIGIL_TEST_WORKERS:-$files_at_once} files at once" >&2
 }

@@ -129,7 +129,7 @@ class Review:
             "js": PICKED_NOW,
             "trigger_mode": "always_last",
         }
-        self._list.pick(self._open, outputs=self._opened, **picking, **QUICK)
+        self._list.pick(self.pick, outputs=self._opened, **picking, **QUICK)
         for word, button in zip(MARKS, self._buttons, strict=True):
             asked: dict[str, Any] = {"inputs": [self._meant, self._note], "js": OPEN_NOW, "trigger_mode": "multiple"}
             marking = button.click(self._mark(word), outputs=self._marks, **asked, **QUICK)
@@ -149,11 +149,14 @@ class Review:
     def _sources(self) -> Any:
         return gr.update(choices=[(self._t("review.all"), ""), *((name, name) for name in self._store.event_sources())])
 
-    def _open(self, event_id: str, opened: str) -> list[Any]:
-        """An event; of the one that is open already only what may have grown: a note that is being written stays."""
+    def pick(self, event_id: str, opened: str) -> list[Any]:
+        """What shows an event; of the one that is open already only what may have grown.
+
+        A note that is being written stays, and so do the marks: one may have been made since these were read.
+        """
         detail = self._opened_event(event_id)
         if event_id == opened:
-            return [*(gr.skip() for _ in range(3)), detail.marks, gr.skip(), *_grown(detail)]
+            return [*(gr.skip() for _ in range(5)), *_grown(detail)]
         # Taken off the page instead, its loading line would ask for a picture 60 times a second for ever.
         shown = [gr.update(visible="hidden"), gr.update(visible=True)]
         return [event_id, *shown, detail.marks, detail.note, *_grown(detail)]

@@ -2,6 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import gradio as gr
 import numpy as np
 import pytest
 from app.web.event_detail import CLOSED, facts_html, marks_html, open_event
@@ -10,6 +11,7 @@ from app.web.history import is_servable
 from app.web.language import LANGUAGES, translator
 from app.web.probability import figure
 from app.web.refusal import failed
+from app.web.review import Review
 
 from rooms import EVIL, context_of, event, with_events
 from vigil.errors import UsageError
@@ -45,6 +47,15 @@ def test_an_event_is_found_by_its_mark_its_camera_its_tier_and_words_of_its_note
         assert found(tier="medium") == ["e0001"] and found(mark="unmarked") == ["e0002"]
         assert found(since="2025-10-01", until="2025-10-31") == ["e0002", "e0001"]
         assert found(since="2h") == found(mark="unsure") == []
+
+
+def test_an_event_that_is_open_is_looked_at_again_without_taking_back_a_mark_made_meanwhile(tmp_path: Path) -> None:
+    with with_events(tmp_path, event(1), event(2)) as store:
+        review = Review(context_of(tmp_path), store)
+        other = review.pick("e0001", "e0002")
+        again = review.pick("e0001", "e0001")
+    assert other[0] == "e0001" and "Nobody has marked" in other[3]
+    assert again[:5] == [gr.skip()] * 5 and len(again) == len(other)
 
 
 def test_a_moment_that_cannot_be_read_says_how_to_write_one() -> None:
