@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,12 +40,17 @@ class Site:
 
 @contextmanager
 def site_at(
-    endpoint_url: str, *words: str, folder: Path, key: str = "", env: Mapping[str, str] | None = None
+    endpoint_url: str,
+    *words: str,
+    folder: Path,
+    key: str = "",
+    env: Mapping[str, str] | None = None,
+    program: Sequence[str] = ("web.py",),
 ) -> Iterator[Site]:
     """`web.py` as its own process at a free port while the block lasts; ended with Ctrl-C, as people do."""
     port, log = free_port(), folder / "web.log"
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "web.py", "--port", str(port), "--url", endpoint_url, *words]
+    command = [sys.executable, *program, "--port", str(port), "--url", endpoint_url, *words]
     for option, name in (("--folder", "uploads"), ("--store", "events.db")):
         if option not in words:
             command += [option, str(folder / name)]
