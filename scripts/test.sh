@@ -45,7 +45,7 @@ checks=$!
 # Without tests/conftest.py: it speaks to servers, for which the training environment has no packages.
 .venv-train/bin/python -m pytest -q -m "train_env and not gpu" --confcutdir tests/unit/tiny tests/unit/tiny
 wait "$checks"
-# Four files at once keep two cores busy, the long ones first. Each worker may have a vLLM of its own (1.7 GiB).
+# The long files come first. Each worker may have a vLLM of its own (1.7 GiB).
 exec .venv/bin/python -m pytest -m "not gpu and not train_env" \
   -n "${VIGIL_TEST_WORKERS:-$files_at_once}" --dist loadfile --no-loadscope-reorder \
   -o timeout="$(awk -v p="$VIGIL_TEST_PACE" 'BEGIN { print 120 * p }')" "$@"

@@ -1,6 +1,6 @@
 """Gradio imported without the stub files (`.pyi`) that it writes beside its modules for editors, at every start.
 
-They take two thirds of its import, and a folder that it may write to. Seen in gradio 6.31, `component_meta.py`: a class
+They take nearly half of its import, and a folder that it may write to. Seen in gradio 6.31, `component_meta.py`: a class
 whose file cannot be told gets none.
 """
 

@@ -19,13 +19,14 @@ def check_base(folder: Path) -> None:
             "or name another folder: model_name_or_path=FOLDER"
         )
     again = f"run scripts/download_model.sh Qwen/{folder.name} again"
-    missing = [name for name in _weights(folder) if not (folder / name).is_file()]
+    weights = _weights(folder)
+    missing = [name for name in weights if not (folder / name).is_file()]
     if missing:
         raise EnvironmentMissing(
             f"the model at {folder} is not complete, {', '.join(missing[:3])} is missing; {again}, it goes on where it "
             "stopped"
         )
-    for name in _weights(folder):
+    for name in weights:
         damaged = damage(folder / name)
         if damaged is not None:
             raise EnvironmentMissing(
