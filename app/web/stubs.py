@@ -1,7 +1,7 @@
 """Gradio imported without the stub files (`.pyi`) that it writes beside its modules for editors, at every start.
 
-They take nearly half of its import, and a folder that it may write to. Seen in gradio 6.31, `component_meta.py`: a class
-whose file cannot be told gets none.
+They take nearly half of its import, and a folder that it may write to. Seen in gradio 6.31, `component_meta.py`: a
+class whose file cannot be told gets none.
 """
 
 import inspect
