@@ -20,7 +20,10 @@ def main() -> int:
             print("web.py: the packages are not there; make them with: bash scripts/setup.sh core", file=sys.stderr)  # noqa: T201
             return 1
         os.execv(PYTHON, [str(PYTHON), __file__, *sys.argv[1:]])
-    from app.web.door import main as open_door
+    from vigil.loading import loading
+
+    with loading():
+        from app.web.door import main as open_door
 
     return open_door()
 

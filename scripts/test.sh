@@ -37,11 +37,11 @@ if "$fast"; then
   bash scripts/check.sh
   exec .venv/bin/python -m pytest -n "${VIGIL_TEST_WORKERS:-2}" --dist loadfile "$@"
 fi
+bash scripts/check.sh &
+checks=$!
 bash scripts/setup.sh train
 bash scripts/setup.sh serve
 bash scripts/setup.sh browser
-bash scripts/check.sh &
-checks=$!
 # Without tests/conftest.py: it speaks to servers, for which the training environment has no packages.
 .venv-train/bin/python -m pytest -q -m "train_env and not gpu" --confcutdir tests/unit/tiny tests/unit/tiny
 wait "$checks"

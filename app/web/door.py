@@ -21,6 +21,7 @@ from app.web.stubs import without_stubs
 from app.web.uploads import Uploads
 from vigil.errors import SourceError, UsageError, VigilError
 from vigil.judge import Endpoint, read_key
+from vigil.loading import loading
 from vigil.serving.process import check_port
 from vigil.sources.address import Address, find_sources
 from vigil.watch import WatchSettings
@@ -96,7 +97,7 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
     os.environ.setdefault("MPLBACKEND", "agg")
     import uvicorn
 
-    with without_stubs():
+    with loading(), without_stubs():
         from app.web.site import build_app
 
     service = WatchService(replace(settings, preview_fps=settings.preview_fps or LIVE_FPS), api_key=api_key)
@@ -112,7 +113,8 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
     )
     logging.getLogger("uvicorn.error").addFilter(_is_worth_showing)
     try:
-        app = build_app(context)
+        with loading():
+            app = build_app(context)
         print(f"Vigil's pages are at http://{options.host}:{options.port} (Ctrl-C ends them)", flush=True)  # noqa: T201
         uvicorn.run(app, host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=2)
     finally:

@@ -52,18 +52,14 @@ def test_large_frames_are_served_as_they_are_trained(task: Task, tmp_path: Path)
     assert report.largest_pixel_difference == 0.0
 
 
-def test_frames_above_the_contract_of_the_server_are_told_by_their_first_token(
+def test_larger_frames_and_another_rate_are_told_by_their_first_token(
     server: Server, task: Task, tmp_path: Path
 ) -> None:
-    write_dataset(tmp_path, task, Sampling(max_pixels=131_072), sizes_wh=((480, 256),), lengths=(6,))
-    code, output = _run(tmp_path, server)
-    assert code == 1
-    assert output.splitlines()[-1] == "parity: 1 examples, 1 differences"
-    assert "tokens" in output
-
-
-def test_another_rate_shows_in_the_time_marks(server: Server, task: Task, tmp_path: Path) -> None:
-    write_dataset(tmp_path, task, Sampling(fps=4, max_pixels=12_288), sizes_wh=((128, 96),), lengths=(6,))
-    code, output = _run(tmp_path, server)
-    assert code == 1
-    assert "1 differences" in output
+    sampling = Sampling(fps=4, max_pixels=131_072)
+    write_dataset(tmp_path, task, sampling, sizes_wh=((480, 256), (128, 96)), lengths=(6,))
+    code, output = _run(tmp_path, server, "--json", str(tmp_path / "parity.json"))
+    assert (code, output.splitlines()[-1]) == (1, "parity: 2 examples, 2 differences")
+    large, fast = json.loads((tmp_path / "parity.json").read_text())["differing"]
+    assert large["what"] == "tokens (424 trained, 88 served)"
+    assert (fast["what"], fast["at"]) == ("tokens (100 trained, 100 served)", 6)
+    assert fast["trained"].startswith("1 seconds>") and fast["served"].startswith("2 seconds>")

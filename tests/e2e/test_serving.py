@@ -148,7 +148,7 @@ def test_a_starter_that_is_killed_takes_vllm_with_it(tmp_path: Path) -> None:
         while "loading the weights" not in process.stdout.readline():
             assert process.poll() is None
         group = _server_pid(process.pid)
-        assert len(_group(group)) >= 3
+        assert len(_group(group)) >= 2
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     assert _wait_until_gone(group, within_s=20 * PACE) == []
@@ -162,7 +162,9 @@ def test_an_unknown_flag_is_told_in_one_message(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
-def test_an_adapter_is_served_beside_its_base(tmp_path: Path, task: Task, tiny_adapter: Path) -> None:
+def test_an_adapter_is_served_beside_its_base_and_a_killed_server_takes_its_engine_with_it(
+    tmp_path: Path, task: Task, tiny_adapter: Path
+) -> None:
     log, key = tmp_path / "vllm.log", tmp_path / "key"
     with running(BASE_FOLDER, name="base", adapters=[f"fight={tiny_adapter}"], log=log, key_file=key) as both:
         cards = httpx.get(
@@ -171,6 +173,9 @@ def test_an_adapter_is_served_beside_its_base(tmp_path: Path, task: Task, tiny_a
         assert {card["id"] for card in cards} >= {"base", "fight"}
         assert [c["root"] for c in cards if c["id"].startswith("vigil-contract")].count(str(tiny_adapter)) == 1
         answers = [_first_logprob(both, name) for name in ("base", "fight")]
+        assert any("EngineCore" in args for args in _group(both.pid))
+        os.kill(both.pid, signal.SIGKILL)
+        assert _wait_until_gone(both.pid, within_s=5 * PACE) == []
     assert answers[0] != answers[1]
 
 

@@ -7,6 +7,8 @@ import typer
 import typer.core
 import typer.main
 
+from vigil.loading import loading
+
 SUMMARIES = {
     "synth": "Draw clips of fights and of everyday scenes to try the road with.",
     "dataset": "Build, check, look at and describe a dataset.",
@@ -43,7 +45,8 @@ class Road(typer.core.TyperGroup):
 
 
 def _load(name: str) -> Any:
-    module = import_module(f"vigil.cli.{name}")
+    with loading():
+        module = import_module(f"vigil.cli.{name}")
     if hasattr(module, "app"):
         return _named(typer.main.get_command(module.app), name)
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)

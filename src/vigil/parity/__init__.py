@@ -7,12 +7,14 @@ pixels of the pictures), and the server says what it makes of the judge's reques
 rebuilt from rules here: both sides are the programs themselves.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from vigil.frames import Sampling
 from vigil.judge.endpoint import Endpoint
 from vigil.manifest import Contract, read_manifest
 from vigil.parity.report import (
@@ -53,13 +55,10 @@ async def compare_dataset(
         served = await asker.find_model()
         _warn_of_contract(contract, served)
         folder = folder_of(served, model_dir)
-        on_stage(f"asking {served.model} for the tokens of {len(examples)} examples")
-        ids = await asker.prompt_ids(examples, model=served.model, fps=contract.sampling.fps, on_done=on_done)
-        on_stage("asking LLaMA-Factory what it trains on")
-        with TemporaryDirectory(prefix="vigil-parity-") as work:
-            prompts = trained_prompts(examples, data=data, model_dir=folder, work=Path(work))
-            on_stage("comparing the pictures")
-            pictures = served_pictures(examples, model_dir=folder, sampling=contract.sampling, work=Path(work))
+        on_stage(f"asking {served.model}, its processor and LLaMA-Factory what they make of {len(examples)} examples")
+        ids, prompts, pictures = await _both_sides(
+            asker, served, examples, data=data, folder=folder, sampling=contract.sampling, on_done=on_done
+        )
         if pictures is None:
             logger.warning("no serving environment here: tokens and sizes are compared, pixels are not")
         differing = [
@@ -72,6 +71,34 @@ async def compare_dataset(
             *_picture_differences(examples, prompts, pictures or ()),
         ]
     return _report(served, examples, prompts, pictures, differing)
+
+
+async def _both_sides(
+    asker: Asker,
+    served: Served,
+    examples: Sequence[Example],
+    *,
+    data: Path,
+    folder: Path,
+    sampling: Sampling,
+    on_done: Callable[[], None],
+) -> tuple[list[tuple[int, ...]], list[Prompt], list[Pictures] | None]:
+    """The server's tokens, what was trained on, and the server's pictures.
+
+    All at once, as each loads for seconds on a core of its own; where one fails, the others are ended.
+    """
+    try:
+        with TemporaryDirectory(prefix="vigil-parity-") as name:
+            work = Path(name)
+            async with asyncio.TaskGroup() as group:
+                asking = group.create_task(
+                    asker.prompt_ids(examples, model=served.model, fps=sampling.fps, on_done=on_done)
+                )
+                training = group.create_task(trained_prompts(examples, data=data, model_dir=folder, work=work))
+                showing = group.create_task(served_pictures(examples, model_dir=folder, sampling=sampling, work=work))
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from several
+    return asking.result(), training.result(), showing.result()
 
 
 def _warn_of_contract(contract: Contract, served: Served) -> None:

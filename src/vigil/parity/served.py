@@ -125,7 +125,7 @@ class Asker:
         return data
 
 
-def served_pictures(
+async def served_pictures(
     examples: Sequence[Example], *, model_dir: Path, sampling: Sampling, work: Path
 ) -> list[Pictures] | None:
     """The pictures as vLLM's processor makes them with the sizes of `vllm.sh`; None without its environment."""
@@ -142,7 +142,7 @@ def served_pictures(
     }
     asked.write_text(json.dumps(question), encoding="utf-8")
     script = INSIDE / "vigil_pixels.py"
-    run_script(runtime.program("python"), script, asked, answer, variables=runtime.variables())
+    await run_script(runtime.program("python"), script, asked, answer, variables=runtime.variables())
     return [Pictures.told(entry) for entry in json.loads(answer.read_text(encoding="utf-8"))]
 
 

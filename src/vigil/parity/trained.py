@@ -1,7 +1,7 @@
 """The training side: LLaMA-Factory itself, run on the examples with the very settings that a training would get."""
 
+import asyncio
 import json
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ class Prompt:
     pictures: Pictures
 
 
-def trained_prompts(examples: Sequence[Example], *, data: Path, model_dir: Path, work: Path) -> list[Prompt]:
+async def trained_prompts(examples: Sequence[Example], *, data: Path, model_dir: Path, work: Path) -> list[Prompt]:
     """Runs LLaMA-Factory's loader and collator on the examples.
 
     `data` is the whole dataset's folder, whose contract makes the settings; `work` is for files on the way.
@@ -60,24 +60,30 @@ def trained_prompts(examples: Sequence[Example], *, data: Path, model_dir: Path,
     _write_json(work / "dataset_info.json", {ENTRY: entry})
     asked, answer = work / "settings.json", work / "trained.json"
     _write_json(asked, settings)
-    run_script(runtime.program("python"), SCRIPT, asked, answer, variables=runtime.variables())
+    await run_script(runtime.program("python"), SCRIPT, asked, answer, variables=runtime.variables())
     told = json.loads(answer.read_text(encoding="utf-8"))
     _check_order(examples, told)
     return [Prompt(ids=tuple(entry["ids"]), pictures=Pictures.told(entry)) for entry in told]
 
 
-def run_script(python: Path, script: Path, asked: Path, answer: Path, *, variables: Mapping[str, str]) -> None:
+async def run_script(python: Path, script: Path, asked: Path, answer: Path, *, variables: Mapping[str, str]) -> None:
     """Runs a script of another environment; raises JobError with the last line of what it said."""
-    done = subprocess.run(
-        [str(python), str(script), str(asked), str(answer)],
+    child = await asyncio.create_subprocess_exec(
+        *map(str, (python, script, asked, answer)),
         env=dict(variables) | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
     )
-    if done.returncode != 0:
-        last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it said nothing")
+    try:
+        _, errors = await child.communicate()
+    except asyncio.CancelledError:
+        child.kill()
+        await child.wait()
+        raise
+    if child.returncode != 0:
+        lines = errors.decode(errors="replace").splitlines()
+        last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
         raise JobError(f"{script.name} failed in {python.parent.parent.name}: {last.strip()[:400]}")
 
 

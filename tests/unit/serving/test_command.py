@@ -93,14 +93,18 @@ def test_on_two_cores_the_cpu_build_is_one_engine_process_with_one_thread(
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     runtime = _runtime(tmp_path, "vllm-cpu")
     variables = serve_command(_plan(tmp_path, runtime), runtime, KEY).variables
-    assert ("VLLM_ENABLE_V1_MULTIPROCESSING" in variables, "OMP_NUM_THREADS" in variables) == (in_one, in_one)
+    names = {"VLLM_ENABLE_V1_MULTIPROCESSING", "OMP_NUM_THREADS", "VIGIL_FORK_ENGINE"}
+    assert names & variables.keys() == (names if in_one else set())
 
 
-def test_threads_that_the_user_asked_for_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_that_the_user_asked_for_stay_and_are_not_forked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     runtime = _runtime(tmp_path, "vllm-cpu")
-    assert serve_command(_plan(tmp_path, runtime), runtime, KEY).variables["OMP_NUM_THREADS"] == "2"
+    variables = serve_command(_plan(tmp_path, runtime), runtime, KEY).variables
+    assert (variables["OMP_NUM_THREADS"], "VIGIL_FORK_ENGINE" in variables) == ("2", False)
 
 
 def test_the_key_is_handed_over_in_the_environment_only(tmp_path: Path) -> None:

@@ -2,12 +2,16 @@
 
     python vigil_server.py --model DIR [any flag of `vllm serve`]
 
-Two things differ from `vllm serve`. The main module imports nothing, so the engine and its worker, which import it
-again, do not load the whole web server each (17 s instead of 22 s to be ready on two cores). And where
-`VIGIL_PARENT_PIPE` names an inherited pipe, its end means that the starter is gone, however it went: then this process
-stops its whole group. vLLM has three processes, and none may be left behind.
+Three things differ from `vllm serve`. The main module imports nothing, so the engine and its worker, which import it
+again, do not load the whole web server each (17 s instead of 22 s to be ready on two cores). Where `VIGIL_FORK_ENGINE`
+is set, the engine is a fork of the web server, and imports nothing again. And where `VIGIL_PARENT_PIPE` names an
+inherited pipe, its end means that the starter is gone, however it went: then this process stops its whole group. vLLM
+has up to three processes, and none may be left behind: the engine also ends when the web server is killed.
 """
 
+import ctypes
+import gc
+import multiprocessing
 import os
 import signal
 import sys
@@ -15,22 +19,44 @@ import threading
 import time
 
 PARENT_PIPE = "VIGIL_PARENT_PIPE"
+FORK_ENGINE = "VIGIL_FORK_ENGINE"
 GRACE_S = 10.0
+PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
     """Serves until it is told to stop."""
     if pipe := os.environ.pop(PARENT_PIPE, ""):
         threading.Thread(target=_end_with_parent, args=(int(pipe),), daemon=True).start()
+    gc.disable()  # what is loaded stays: without looking for garbage in it, it is there in four fifths of the time
     from vllm.entrypoints.cli.serve import ServeSubcommand
     from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
     from vllm.entrypoints.serve.utils.api_utils import cli_env_setup
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
     cli_env_setup()
+    if os.environ.get(FORK_ENGINE):
+        _fork_engine()
     args = make_arg_parser(FlexibleArgumentParser(prog="vllm serve")).parse_args(sys.argv[1:])
     validate_parsed_serve_args(args)
+    gc.freeze()
+    gc.enable()
     ServeSubcommand.cmd(args)
+
+
+def _fork_engine() -> None:
+    """Has vLLM fork its engine, as it does before a GPU; its CPU platform spawns it, for the sake of OpenMP's threads.
+
+    So only for a server that computes with one thread: there OpenMP has none that a fork could lose.
+    """
+    from vllm.v1.engine import utils
+
+    utils.get_mp_context = lambda: multiprocessing.get_context("fork")
+    os.register_at_fork(after_in_child=_end_when_server_is_killed)
+
+
+def _end_when_server_is_killed() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end_with_parent(pipe: int) -> None:
@@ -42,5 +68,7 @@ def _end_with_parent(pipe: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+if __name__ == "__mp_main__":
+    _end_when_server_is_killed()
 if __name__ == "__main__":
     main()
