@@ -39,11 +39,19 @@ if "$fast"; then
 fi
 bash scripts/check.sh &
 checks=$!
+# What was loaded once is compiled; otherwise several workers compile the same modules side by side. What cannot be
+# loaded is told by its tests.
+load() { "$@" >/dev/null 2>&1 & loading+=("$!"); }
+loading=()
+load .venv/bin/python -m pytest --collect-only -m "not gpu and not train_env"
 bash scripts/setup.sh train
+load .venv-train/bin/python -c "import llamafactory.train.tuner"
 bash scripts/setup.sh serve
+load .venv-serve/bin/python -c "import vllm.entrypoints.cli.serve, vllm.v1.engine.core"
 bash scripts/setup.sh browser
 # Without tests/conftest.py: it speaks to servers, for which the training environment has no packages.
 .venv-train/bin/python -m pytest -q -m "train_env and not gpu" --confcutdir tests/unit/tiny tests/unit/tiny
+wait "${loading[@]}" || true
 wait "$checks"
 # The long files come first. Each worker may have a vLLM of its own (1.7 GiB).
 exec .venv/bin/python -m pytest -m "not gpu and not train_env" \

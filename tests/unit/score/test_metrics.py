@@ -1,14 +1,26 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
 
 from vigil.score.metrics import Confusion, brier, expected_calibration_error, reliability, roc_auc, roc_curve
 
 
-@given(st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]), st.booleans()), min_size=2, max_size=40))
-def test_the_area_is_scikit_learns_with_ties(rows: list[tuple[float, bool]]) -> None:
+@pytest.fixture(scope="module")
+def roc_auc_score() -> Callable[..., float]:
+    """scikit-learn's own area; loaded here, so that not every worker of the suite waits for it."""
+    from sklearn import metrics
+
+    score: Callable[..., float] = metrics.roc_auc_score
+    return score
+
+
+@given(rows=st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]), st.booleans()), min_size=2, max_size=40))
+def test_the_area_is_scikit_learns_with_ties(
+    roc_auc_score: Callable[..., float], rows: list[tuple[float, bool]]
+) -> None:
     p, truth = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
     area = roc_auc(p, truth)
     if truth.all() or not truth.any():

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy import stats
-from sklearn.metrics import average_precision_score
 
 from vigil.events.event import Event, Tier
 from vigil.events.judged import Judged
@@ -152,6 +151,8 @@ def test_the_interval_of_a_count_is_exact() -> None:
 
 
 def test_average_precision_is_that_of_scikit_learn_ties_included() -> None:
+    from sklearn.metrics import average_precision_score  # here, so that not every worker waits for it
+
     rng = np.random.default_rng(1)
     for _ in range(20):
         p_alarm, truth = rng.integers(0, 6, 40) / 5, rng.random(40) < 0.3
