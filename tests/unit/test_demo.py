@@ -89,8 +89,9 @@ def test_a_stopped_demo_waits_until_its_training_has_ended_in_order(tmp_path: Pa
     make_dataset(tmp_path / "data")
     trainer, log = tmp_path / "env/bin/llamafactory-cli", tmp_path / "out/train.log"
     trainer.parent.mkdir(parents=True)
-    trainer.write_text(TRAINER)
-    trainer.chmod(0o755)
+    for program in (trainer, trainer.with_name("python")):
+        program.write_text(TRAINER)
+        program.chmod(0o755)
     environ = os.environ | {"VIGIL_TRAIN_PYTHON": str(trainer.with_name("python"))}
     demo = subprocess.Popen([sys.executable, "-c", TRAIN], cwd=tmp_path, env=environ, start_new_session=True)
     deadline_s = time.monotonic() + 60

@@ -292,11 +292,12 @@ def test_progress_reads_whole_lines_only(tmp_path: Path) -> None:
 
 
 def make_trainer(folder: Path, script: str) -> Environment:
-    """An environment whose llamafactory-cli is this shell script."""
-    program = folder / "bin" / "llamafactory-cli"
-    program.parent.mkdir(parents=True)
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
+    """An environment whose llamafactory-cli is this shell script, also where Python starts it."""
+    (folder / "bin").mkdir(parents=True)
+    for name, started in (("llamafactory-cli", ""), ("python", "shift\n")):
+        program = folder / "bin" / name
+        program.write_text(f"#!/bin/sh\n{started}{script}\n")
+        program.chmod(0o755)
     return Environment("train", folder)
 
 

@@ -14,6 +14,7 @@ from types import FrameType
 from vigil.environments import Environment
 from vigil.errors import JobError
 
+IN_ONE_PROCESS = Path(__file__).resolve().parents[1] / "training_env" / "llamafactory_cli.py"
 POLL_S = 0.5
 CHECKPOINT_GRACE_S = 90.0
 END_GRACE_S = 10.0
@@ -53,10 +54,9 @@ class Job:
 
         Raises JobError with the last error of the log, or Stopped after Ctrl-C, SIGTERM or SIGHUP.
         """
-        program = self.environment.program("llamafactory-cli")
         with self.log.open("ab") as log, _stop_requests() as stop:
             child = subprocess.Popen(
-                [str(program), *self.words],
+                [*self._program(), *self.words],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -72,6 +72,10 @@ class Job:
             raise Stopped
         if child.returncode != 0:
             raise JobError(self._failure(child.returncode))
+
+    def _program(self) -> list[str]:
+        whole = str(self.environment.program("llamafactory-cli"))
+        return [whole] if self.forks else [str(self.environment.python), str(IN_ONE_PROCESS)]
 
     def _wait(self, child: "subprocess.Popen[bytes]", stop: list[int], tick: Callable[[], None]) -> None:
         asked_s: float | None = None

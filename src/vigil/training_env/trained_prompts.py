@@ -5,6 +5,8 @@ Runs in the training environment. The pictures are told by a digest and by a few
     .venv-train/bin/python src/vigil/training_env/trained_prompts.py SETTINGS.json OUT.json
 """
 
+import atexit
+import gc
 import hashlib
 import json
 import sys
@@ -55,6 +57,7 @@ def told_pixels(pixels: np.ndarray) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    atexit.register(gc.freeze)  # what was loaded needs no tidying: it takes seconds
     asked, answer = map(Path, sys.argv[1:3])
     told = trained_prompts(json.loads(asked.read_text(encoding="utf-8")))
     answer.write_text(json.dumps(told), encoding="utf-8")

@@ -343,7 +343,6 @@ def test_a_video_without_a_copy_is_not_said_to_get_one(tmp_path: Path) -> None:
     desk = bench.arrive()
     analysis = analysis_of(Address("file", "old.avi", str(seen.path)))
     desk.begin(analysis, seen, duration_s=None)
-    desk.is_converting = True
     analysis.start()
     until(lambda: not desk.is_converting)
     *_, last = asyncio.run(followed(bench, desk, analysis))
