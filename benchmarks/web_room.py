@@ -5,7 +5,8 @@ python benchmarks/web_room.py --cameras 1 --visitors 1 --rounds 5
 python benchmarks/web_room.py --vllm                   the shipped tiny base behind the real vLLM judges
 
 `web.py` is a process of its own, the cameras are RTSP streams of 640x360 at 10 fps, the endpoint is scripted (it
-answers in 50 ms), and each visitor is a browser context. Every visitor looks at the room; one of them clicks.
+answers in 50 ms), and each visitor is a browser context. Every visitor looks at the room; one of them clicks, and looks
+for half a second at what a click showed before the next one.
 The store holds events of an earlier watch, with clip, snapshot, frames and verdicts, so that there is something to
 click on also where the model raises no alarm (the tiny base was never taught what one is).
 """
@@ -42,6 +43,7 @@ from watching import bright_server, film
 
 FILM_S = 20
 LOOK_S = 8.0
+BETWEEN_CLICKS_S = 0.5
 EARLIER = 30
 STRIDE_S = 2.0
 FRAMES = 6
@@ -93,7 +95,8 @@ def window(number: int) -> Judged:
 
 
 def in_ms(act: Callable[[], object]) -> float:
-    """How long something takes."""
+    """How long something takes, done after a look."""
+    time.sleep(BETWEEN_CLICKS_S)
     started_s = time.monotonic()
     act()
     return 1000 * (time.monotonic() - started_s)

@@ -5,6 +5,7 @@ Gradio fetches Plotly (4.6 MB) when the first plot is shown, which holds up the 
 """
 
 from pathlib import Path
+from typing import Any
 
 import gradio
 import plotly.graph_objects as go
@@ -56,14 +57,23 @@ def blank(*, height_px: int, title: str, seconds: list[float], words: list[str],
 
 
 def add_thresholds(made: go.Figure, tiers: Tiers, t: Translator) -> None:
-    """A dashed line for each tier, named at its right end."""
-    for tier, threshold in (("low", tiers.low), ("medium", tiers.medium), ("high", tiers.high)):
-        colour = css(colours.of_probability(threshold, tiers))
-        made.add_hline(y=threshold, line={"color": colour, "width": 1, "dash": "dash"})
-        made.add_annotation(
-            x=1, xref="paper", xanchor="left", y=threshold, text=t(f"room.tier_{tier}"), showarrow=False,
-            font={"size": 11, "color": colour},
-        )  # fmt: skip
+    """A dashed line for each tier, named at its right end; all at once, as Plotly checks the whole at each call."""
+    levels = (("low", tiers.low), ("medium", tiers.medium), ("high", tiers.high))
+    named = [(t(f"room.tier_{tier}"), level, css(colours.of_probability(level, tiers))) for tier, level in levels]
+    made.update_layout(
+        shapes=[*made.layout.shapes, *(_line(level, colour) for _, level, colour in named)],
+        annotations=[*made.layout.annotations, *(_name(*one) for one in named)],
+    )
+
+
+def _line(level: float, colour: str) -> dict[str, Any]:
+    line = {"color": colour, "width": 1, "dash": "dash"}
+    return {"type": "line", "xref": "x domain", "yref": "y", "x0": 0, "x1": 1, "y0": level, "y1": level, "line": line}
+
+
+def _name(name: str, level: float, colour: str) -> dict[str, Any]:
+    font = {"size": 11, "color": colour}
+    return {"text": name, "xref": "paper", "x": 1, "xanchor": "left", "y": level, "showarrow": False, "font": font}
 
 
 def css(colour: colours.Colour) -> str:

@@ -41,42 +41,64 @@ CLOSED: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Detail:
+class Told:
+    """What the page tells of an event, which is there at once."""
+
+    facts: str
+    marks: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
     """What the page shows of an event; a file that is not there (any more) is None.
 
     `clip` is what the page plays; where that is not the camera's own, `clip_line` says so and `original` is that one.
     """
 
-    facts: str
-    marks: str
     clip: str | None
     clip_line: str
     original: str | None
     snapshot: str | None
     frames: list[tuple[str, str]]
-    figure: go.Figure
-    note: str
+    curve: go.Figure
 
 
-def open_event(store: Store, event_id: str, context: SiteContext) -> Detail:
-    """Everything of one event; raises UsageError when it is gone."""
+def tell_event(store: Store, event_id: str, context: SiteContext) -> Told:
+    """What is known of one event; raises UsageError when it is gone."""
     event = store.event(event_id)
-    files = [file for file in store.media(event.id) if file.path.exists() and is_servable(file.path, context)]
-    marks, clip = store.marks(event.id), _only(files, "clips")
-    look = Look(kind="original") if clip is None else copies_of(context).look(Path(clip))
-    is_growing = look.kind == "coming" or _is_growing(event, has_clip=clip is not None)
-    judged = store.verdicts_around(event, margin_s=MARGIN_S)
-    return Detail(
+    marks, clip = store.marks(event.id), _only(_servable(store, event, context), "clips")
+    is_growing = _look(clip, context).kind == "coming" or _is_growing(event, has_clip=clip is not None)
+    return Told(
         facts=facts_html(event, context.t, is_growing=is_growing),
         marks=marks_html(marks, context.t),
+        note=marks[-1].note if marks else "",
+    )
+
+
+def show_event(store: Store, event_id: str, context: SiteContext) -> Seen:
+    """The clip, pictures and curve of one event; raises UsageError when it is gone."""
+    event = store.event(event_id)
+    files = _servable(store, event, context)
+    clip = _only(files, "clips")
+    look = _look(clip, context)
+    judged = store.verdicts_around(event, margin_s=MARGIN_S)
+    return Seen(
         clip=None if look.path is None else str(look.path),
         clip_line=clip_html(look, context.t),
         original=None if look.kind == "original" else clip,
         snapshot=_only(files, "snapshots"),
         frames=_frames(files, event),
-        figure=probability.figure(event, judged, tiers=context.settings.events.tiers, t=context.t),
-        note=marks[-1].note if marks else "",
+        curve=probability.figure(event, judged, tiers=context.settings.events.tiers, t=context.t),
     )
+
+
+def _servable(store: Store, event: Event, context: SiteContext) -> list[MediaFile]:
+    return [file for file in store.media(event.id) if file.path.exists() and is_servable(file.path, context)]
+
+
+def _look(clip: str | None, context: SiteContext) -> Look:
+    return Look(kind="original") if clip is None else copies_of(context).look(Path(clip))
 
 
 def _only(files: Sequence[MediaFile], kind: str) -> str | None:

@@ -6,14 +6,15 @@ when, and is itself something to search by.
 
 from collections.abc import Callable
 from functools import partial
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 
 from app.web import events_found
 from app.web.context import SiteContext
-from app.web.event_detail import Detail, marks_html, open_event
+from app.web.event_detail import marks_html, show_event, tell_event
 from app.web.events_found import Asked
 from app.web.history import store_of
 from app.web.language import Translator
@@ -29,6 +30,7 @@ PICKED_NOW = "(_, opened) => [document.getElementById('review-detail').dataset.p
 OPEN_NOW = "(_, note) => [document.getElementById('review-detail').dataset.open || '', note]"
 """The event that was picked last, and the one that is also shown: the browser knows them (`scripts/review.js`)."""
 
+Read = TypeVar("Read")
 MARKS: tuple[MarkWord, ...] = ("true", "false_alarm", "unsure", "")
 QUICK: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 8, "api_visibility": "private"}
 
@@ -71,6 +73,7 @@ class Review:
     def _lay_out_detail(self) -> None:
         t = self._t
         self._facts = gr.HTML()
+        self._seen_of = gr.HTML(apply_default_css=False, elem_id="review-seen")
         with gr.Row(elem_classes="review-marking"):
             self._buttons = [
                 gr.Button(t(f"review.do_{word or 'none'}"), size="sm", min_width=90, elem_id=f"review-{word or 'none'}")
@@ -97,13 +100,13 @@ class Review:
             )
 
     @property
-    def _opened(self) -> list[Any]:
-        return [self._opened_id, self._hint, self._detail, self._marks, self._note, *self._growing]
+    def _told(self) -> list[Any]:
+        return [self._opened_id, self._hint, self._detail, self._marks, self._note, self._facts]
 
     @property
-    def _growing(self) -> list[Any]:
+    def _seen(self) -> list[Any]:
         clip = [self._clip, self._copy, self._copy_line, self._original]
-        return [self._facts, *clip, self._snapshot, self._frames_box, self._frames, self._plot]
+        return [self._seen_of, *clip, self._snapshot, self._frames_box, self._frames, self._plot]
 
     def _connect(self, newer: gr.Button, older: gr.Button) -> None:
         text, *chosen, since, until = self._fields
@@ -129,7 +132,9 @@ class Review:
             "js": PICKED_NOW,
             "trigger_mode": "always_last",
         }
-        self._list.pick(self.pick, outputs=self._opened, **picking, **QUICK)
+        telling = self._list.pick(self.tell, outputs=self._told, **picking, **QUICK)
+        # On its own, so that the next pick need not wait until a slow browser shows the rest of this one.
+        telling.success(self.show, self._opened_id, self._seen, trigger_mode="always_last", **QUICK)
         for word, button in zip(MARKS, self._buttons, strict=True):
             asked: dict[str, Any] = {"inputs": [self._meant, self._note], "js": OPEN_NOW, "trigger_mode": "multiple"}
             marking = button.click(self._mark(word), outputs=self._marks, **asked, **QUICK)
@@ -149,21 +154,36 @@ class Review:
     def _sources(self) -> Any:
         return gr.update(choices=[(self._t("review.all"), ""), *((name, name) for name in self._store.event_sources())])
 
-    def pick(self, event_id: str, opened: str) -> list[Any]:
-        """What shows an event; of the one that is open already only what may have grown.
+    def tell(self, event_id: str, opened: str) -> list[Any]:
+        """What is told of an event; of the one that is open already only what may have grown.
 
         A note that is being written stays, and so do the marks: one may have been made since these were read.
         """
-        detail = self._opened_event(event_id)
+        told = self._read(tell_event, event_id)
         if event_id == opened:
-            return [*(gr.skip() for _ in range(5)), *_grown(detail)]
+            return [*(gr.skip() for _ in range(5)), told.facts]
         # Taken off the page instead, its loading line would ask for a picture 60 times a second for ever.
         shown = [gr.update(visible="hidden"), gr.update(visible=True)]
-        return [event_id, *shown, detail.marks, detail.note, *_grown(detail)]
+        return [event_id, *shown, told.marks, told.note, told.facts]
 
-    def _opened_event(self, event_id: str) -> Detail:
+    def show(self, event_id: str) -> list[Any]:
+        """The clip, pictures and curve of the event that is told of."""
+        seen = self._read(show_event, event_id)
+        return [
+            f'<i data-event="{escape(event_id, quote=True)}"></i>',
+            gr.update(value=seen.clip, visible=seen.clip is not None),
+            gr.update(visible=seen.original is not None),
+            seen.clip_line,
+            seen.original,
+            gr.update(value=seen.snapshot, visible=seen.snapshot is not None),
+            gr.update(visible=bool(seen.frames)),
+            seen.frames,
+            seen.curve,
+        ]
+
+    def _read(self, what: Callable[[Store, str, SiteContext], Read], event_id: str) -> Read:
         try:
-            return open_event(self._store, event_id, self._context)
+            return what(self._store, event_id, self._context)
         except VigilError as error:
             raise failed(self._t, "review.not_opened", error) from error
 
@@ -183,20 +203,6 @@ class Review:
 
 def _turned(by: int, number: int) -> int:
     return number + by
-
-
-def _grown(detail: Detail) -> list[Any]:
-    return [
-        detail.facts,
-        gr.update(value=detail.clip, visible=detail.clip is not None),
-        gr.update(visible=detail.original is not None),
-        detail.clip_line,
-        detail.original,
-        gr.update(value=detail.snapshot, visible=detail.snapshot is not None),
-        gr.update(visible=bool(detail.frames)),
-        detail.frames,
-        detail.figure,
-    ]
 
 
 def _fields(t: Translator) -> list[Any]:

@@ -26,6 +26,9 @@ const settle = () => {
   const shown = detail()?.querySelector(".review-title")?.dataset.event;
   const isOpen = picked !== "" && shown === picked;
   if (detail()) Object.assign(detail().dataset, { picked, open: isOpen ? picked : "" });
+  // What is told comes first: until it follows, the clip, pictures and curve are those of the event before.
+  const seen = detail()?.querySelector("#review-seen [data-event]")?.dataset.event;
+  detail()?.toggleAttribute("data-late", seen !== shown);
   if (!isOpen || !held) return;
   press(held);
   held = "";

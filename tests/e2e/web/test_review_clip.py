@@ -21,7 +21,7 @@ def open_event(page: Page, number: int) -> None:
     page.locator(".review-row").nth(number).click()
 
 
-def test_a_copy_plays_the_original_is_downloaded_and_another_clip_is_shown_as_it_is(
+def test_a_copy_plays_the_original_is_downloaded_and_of_several_picked_at_once_the_last_is_shown(
     visitors: Visitors, tmp_path: Path
 ) -> None:
     with with_events(tmp_path, event(1), event(2), event(3)) as store:
@@ -49,5 +49,11 @@ def test_a_copy_plays_the_original_is_downloaded_and_another_clip_is_shown_as_it
         page.wait_for_function(PLAYS, timeout=20_000)
         open_event(page, 2)
         expect(page.locator("#review-clip")).to_be_hidden()
+        for number in (1, 0, 2, 1):
+            page.locator(".review-row").nth(number).click(no_wait_after=True)
+        expect(page.locator("#review-seen [data-event=e0002]")).to_be_attached()
+        assert page.locator("#review-detail .review-title").get_attribute("data-event") == "e0002"
+        assert page.locator("#review-detail").get_attribute("data-late") is None
+        page.wait_for_function(PLAYS, timeout=20_000)
         page.context.close()
     assert visitors.complaints == []

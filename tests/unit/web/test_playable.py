@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import pytest
 from app.web import playable
-from app.web.event_detail import clip_html, open_event
+from app.web.event_detail import clip_html, show_event, tell_event
 from app.web.language import LANGUAGES, translator
 from app.web.playable import WAITING, Copies, Look
 
@@ -154,8 +154,8 @@ def test_an_event_whose_copy_is_being_made_is_looked_at_again_until_it_is_there(
     context = context_of(tmp_path)
     with with_events(tmp_path, event(1)) as store:
         clip = store.keep("e0001", "clips", ".mp4", lambda path: h265(path) and None)
-        first = open_event(store, "e0001", context)
+        told, first = tell_event(store, "e0001", context), show_event(store, "e0001", context)
         look = wait_until_made(playable.copies_of(context), clip.resolve())
-        then = open_event(store, "e0001", context)
-    assert "data-growing" in first.facts and first.clip is None and first.original == str(clip.resolve())
-    assert "data-growing" not in then.facts and then.clip == str(look.path) and then.original == first.original
+        later, then = tell_event(store, "e0001", context), show_event(store, "e0001", context)
+    assert "data-growing" in told.facts and first.clip is None and first.original == str(clip.resolve())
+    assert "data-growing" not in later.facts and then.clip == str(look.path) and then.original == first.original

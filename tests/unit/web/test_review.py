@@ -5,7 +5,7 @@ import cv2
 import gradio as gr
 import numpy as np
 import pytest
-from app.web.event_detail import CLOSED, facts_html, marks_html, open_event
+from app.web.event_detail import CLOSED, facts_html, marks_html, show_event
 from app.web.events_found import PAGE, Asked, as_html, look_up
 from app.web.history import is_servable
 from app.web.language import LANGUAGES, translator
@@ -52,10 +52,16 @@ def test_an_event_is_found_by_its_mark_its_camera_its_tier_and_words_of_its_note
 def test_an_event_that_is_open_is_looked_at_again_without_taking_back_a_mark_made_meanwhile(tmp_path: Path) -> None:
     with with_events(tmp_path, event(1), event(2)) as store:
         review = Review(context_of(tmp_path), store)
-        other = review.pick("e0001", "e0002")
-        again = review.pick("e0001", "e0001")
+        other = review.tell("e0001", "e0002")
+        again = review.tell("e0001", "e0001")
     assert other[0] == "e0001" and "Nobody has marked" in other[3]
-    assert again[:5] == [gr.skip()] * 5 and len(again) == len(other)
+    assert again[:5] == [gr.skip()] * 5 and again[5] == other[5]
+
+
+def test_the_page_knows_whose_clip_and_curve_it_shows(tmp_path: Path) -> None:
+    with with_events(tmp_path, event(1)) as store:
+        seen = Review(context_of(tmp_path), store).show("e0001")
+    assert 'data-event="e0001"' in seen[0] and len(seen[-1].data) == 1
 
 
 def test_a_moment_that_cannot_be_read_says_how_to_write_one() -> None:
@@ -101,7 +107,7 @@ def test_an_opened_event_has_its_clip_snapshot_frames_and_probability(tmp_path: 
         clip = store.keep("e0001", "clips", ".mp4", lambda path: path.write_bytes(b"clip") and None)
         snapshot = store.keep("e0001", "snapshots", ".jpg", picture)
         store.keep_frames("e0001", 1, [b"a"] * 12)
-        detail = open_event(store, "e0001", context)
+        detail = show_event(store, "e0001", context)
         row = as_html(look_up(store, Asked(), number=0), is_filtered=False, t=context.t)
     assert detail.clip == str(clip.resolve()) and detail.snapshot == str(snapshot.resolve())
     names = [Path(path).name for path, _ in detail.frames]
@@ -120,13 +126,13 @@ def test_only_files_in_the_folders_of_media_are_served(tmp_path: Path) -> None:
         assert not is_servable(outside, context) and not is_servable(tmp_path / "events.db", context)
         snapshot.unlink()
         snapshot.symlink_to(outside)
-        assert open_event(store, "e0001", context).snapshot is None
+        assert show_event(store, "e0001", context).snapshot is None
 
 
 def test_an_event_whose_files_are_gone_still_opens(tmp_path: Path) -> None:
     with with_events(tmp_path, event(1)) as store:
         store.keep("e0001", "clips", ".mp4", lambda path: path.write_bytes(b"clip") and None).unlink()
-        detail = open_event(store, "e0001", context_of(tmp_path))
+        detail = show_event(store, "e0001", context_of(tmp_path))
     assert (detail.clip, detail.snapshot, detail.frames) == (None, None, [])
 
 
