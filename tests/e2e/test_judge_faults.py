@@ -25,9 +25,9 @@ RETURN_S = 5.0
 DEADLINE_S = 4.0
 
 
-def _window(number: int) -> list[bytes]:
+def _window(number: int, *, height: int = 96) -> list[bytes]:
     shades = [(number * 7 + frame * 31) % 256 for frame in range(6)]
-    return [encode_jpeg(np.full((96, 128, 3), shade, np.uint8), quality=90) for shade in shades]
+    return [encode_jpeg(np.full((height, 128, 3), shade, np.uint8), quality=90) for shade in shades]
 
 
 @dataclass(slots=True)
@@ -123,10 +123,13 @@ def test_damaged_pictures_are_rejected_and_do_not_open_the_breaker(
 
 
 def test_the_words_of_a_window_carry_its_verdict(endpoint: Endpoint, task: Task, sampling: Sampling) -> None:
+    # Not a window of the frozen server's: vLLM may take one that was given up for known, and answers 500 once.
+    window = _window(3, height=64)
+
     async def scene() -> tuple[Verdict, Verdict]:
         async with await _judge(endpoint, task, sampling) as judge:
-            first = await judge.verdict(_window(3))
-            return first, await judge.describe(_window(3), max_tokens=20, describe_normal=True)
+            first = await judge.verdict(window)
+            return first, await judge.describe(window, max_tokens=20, describe_normal=True)
 
     first, described = asyncio.run(scene())
     assert (first.cause, described.cause) == (None, None)

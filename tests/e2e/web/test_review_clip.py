@@ -49,11 +49,10 @@ def test_a_copy_plays_the_original_is_downloaded_and_of_several_picked_at_once_t
         page.wait_for_function(PLAYS, timeout=20_000)
         open_event(page, 2)
         expect(page.locator("#review-clip")).to_be_hidden()
-        for number in (1, 0, 2, 1):
+        for number in (0, 2, 1):
             page.locator(".review-row").nth(number).click(no_wait_after=True)
         expect(page.locator("#review-seen [data-event=e0002]")).to_be_attached()
-        assert page.locator("#review-detail .review-title").get_attribute("data-event") == "e0002"
-        assert page.locator("#review-detail").get_attribute("data-late") is None
+        expect(page.locator("#review-detail:not([data-late]) .review-title")).to_have_attribute("data-event", "e0002")
         page.wait_for_function(PLAYS, timeout=20_000)
         page.context.close()
     assert visitors.complaints == []
