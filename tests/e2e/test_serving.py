@@ -96,6 +96,12 @@ def test_it_needs_little_memory(server: Server) -> None:
     assert sum(resident_kib) < 6 * 1024**2
 
 
+def test_an_engine_that_is_forked_imports_nothing_again(server: Server) -> None:
+    if b"VIGIL_FORK_ENGINE" not in Path(f"/proc/{server.pid}/environ").read_bytes():
+        pytest.skip("forked only where one thread computes")
+    assert len(_group(server.pid)) == 2, "a spawned engine comes with a tracker of resources"
+
+
 @contextmanager
 def _vllm_sh(*words: str, folder: Path) -> Iterator["subprocess.Popen[str]"]:
     with subprocess.Popen(
