@@ -6,7 +6,7 @@ Three things differ from `vllm serve`. The main module imports nothing, so the e
 again, do not load the whole web server each (17 s instead of 22 s to be ready on two cores). Where `VIGIL_FORK_ENGINE`
 is set, the engine is a fork of the web server, and imports nothing again. And where `VIGIL_PARENT_PIPE` names an
 inherited pipe, its end means that the starter is gone, however it went: then this process stops its whole group. vLLM
-has up to three processes, and none may be left behind: the engine also ends when the web server is killed.
+has up to three processes, and none may be left behind: a forked engine also ends when the web server is killed.
 """
 
 import ctypes
@@ -56,7 +56,8 @@ def _fork_engine() -> None:
 
 
 def _end_when_server_is_killed() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end_with_parent(pipe: int) -> None:
@@ -68,7 +69,5 @@ def _end_with_parent(pipe: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-if __name__ == "__mp_main__":
-    _end_when_server_is_killed()
 if __name__ == "__main__":
     main()
