@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from web_pictures import cpu_of
 
-from browsing import ROOT, Profiles, Site, Visitors, chromium, site_at
+from browsing import ROOT, Site, Tabs, Visitors, chromium, site_at
 from scripted_server import ScriptedServer
 
 AS_GRADIO_IS = """
@@ -70,7 +70,7 @@ def main() -> None:
             )
             for number, (way, program) in enumerate(WAYS.items())
         }
-        visitors = Visitors(Profiles(stack.enter_context(chromium())), folder)
+        visitors = Visitors(Tabs(stack.enter_context(chromium())), folder)
         for _ in range(given.rounds):
             for way, site in sites.items():
                 found[way].append(look(site, visitors))

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from playwright.sync_api import Page
 from web_pictures import cpu_of
 
-from browsing import Profiles, Site, Visitors, chromium, site_at
+from browsing import Site, Tabs, Visitors, chromium, site_at
 from rooms import event, with_events
 from rtsp_server import running
 from vigil import serving
@@ -190,7 +190,7 @@ def main() -> None:
             config.write_text(f"sources: {sources}\nevents: {{quiet_s: 3.0}}\nkeep_frames: true\n")
             words = ("--model", asked.model, "--task", "fight_en", "--config", str(config))
             with site_at(asked.url, *words, folder=folder / "site", key=asked.api_key) as site:
-                people = Visitors(Profiles(browser), folder)
+                people = Visitors(Tabs(browser), folder)
                 figures = measure(site, people, cameras=given.cameras, people=given.visitors, rounds=given.rounds)
     measured = "web_room_vllm" if given.vllm else "web_room"
     for key, value in figures.items():

@@ -8,13 +8,13 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 from pace import PACE
@@ -103,54 +103,57 @@ def _launch(playwright: Playwright, path: str, flags: tuple[str, ...]) -> Browse
 
 
 @dataclass
-class Profiles:
-    """A browser's profiles, emptied of what a visitor left and lent to the next.
+class Tabs:
+    """A browser's tabs, each in a profile of its own, emptied of what a visitor left and lent to the next.
 
-    What stays is what the browser made of the pages' scripts: the page of a profile used before costs half the CPU.
+    What stays is what the browser made of the pages' scripts: a page costs half the CPU in a tab that had it before.
     """
 
     browser: Browser
-    free: dict[str, list[BrowserContext]] = field(default_factory=dict)
-    lent: list[tuple[str, BrowserContext]] = field(default_factory=list)
+    free: dict[str, list[Page]] = field(default_factory=dict)
+    lent: dict[Page, str] = field(default_factory=dict)
 
-    def lend(self, *, saves_data: bool, language: str, size: Mapping[str, int]) -> BrowserContext:
-        """A profile that nobody uses."""
-        kind = repr((saves_data, language, sorted(size.items())))
+    def lend(self, *, saves_data: bool, language: str, size: Mapping[str, int]) -> Page:
+        """A tab that nobody uses."""
+        kind = f"{language}, saves data: {saves_data}"
         free = self.free.setdefault(kind, [])
-        profile = free.pop() if free else self.make(saves_data=saves_data, language=language, size=size)
-        self.lent.append((kind, profile))
-        return profile
+        page = free.pop() if free else self.make(saves_data=saves_data, language=language, size=size)
+        page.set_viewport_size({**size})  # type: ignore[typeddict-item]
+        self.lent[page] = kind
+        return page
 
-    def make(self, *, saves_data: bool, language: str, size: Mapping[str, int], **more: Any) -> BrowserContext:
-        """A profile that is used once."""
+    def make(self, *, saves_data: bool, language: str, size: Mapping[str, int], **more: Any) -> Page:
+        """A tab that is used once."""
         made = self.browser.new_context(locale=language, viewport={**size}, **more)  # type: ignore[typeddict-item]
         if saves_data:
             made.add_init_script("Object.defineProperty(navigator, 'connection', {value: {saveData: true}});")
-        return made
+        return made.new_page()
 
-    def take_back(self) -> None:
-        """Empties all that were lent, and closes the others; one whose pages are closed is lent no more."""
-        for kind, profile in self.lent:
-            if profile in self.browser.contexts and profile.pages and _empty(profile):
-                self.free[kind].append(profile)
-        self.lent.clear()
-        kept = [profile for free in self.free.values() for profile in free]
-        for profile in self.browser.contexts:
-            if profile not in kept:
-                profile.close()
+    def take_back(self, page: Page) -> None:
+        """Empties a tab that was lent; one that is used once, is closed, or hangs is closed with its profile."""
+        kind = self.lent.pop(page, None)
+        if kind and not page.is_closed() and _empty(page):
+            self.free[kind].append(page)
+        else:
+            page.context.close()
 
 
-def _empty(profile: BrowserContext) -> bool:
-    """Removes cookies, permissions and what pages stored; False where a page does not answer."""
+def _empty(page: Page) -> bool:
+    """Removes cookies, permissions and what pages stored; False where the page does not answer."""
+    profile = page.context
+    origin = "/".join(page.url.split("/")[:3])
     try:
-        origins = {"/".join(page.url.split("/")[:3]) for page in profile.pages}
-        session = profile.new_cdp_session(profile.pages[0])
-        for origin in origins:
-            session.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "local_storage,indexeddb"})
+        page.unroute_all()
+        page.evaluate("sessionStorage.clear()")
+        session = profile.new_cdp_session(page)
+        session.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "local_storage,indexeddb"})
+        session.detach()
+        for other in profile.pages:
+            if other is not page:
+                other.close()
+        page.goto("about:blank")
         profile.clear_cookies()
         profile.clear_permissions()
-        for page in profile.pages:
-            page.close()
     except PlaywrightError:
         return False
     return True
@@ -160,9 +163,10 @@ def _empty(profile: BrowserContext) -> bool:
 class Visitors:
     """Opens pages as visitors do, each with cookies of its own, and keeps what their browsers complained about."""
 
-    profiles: Profiles
+    tabs: Tabs
     shots: Path
     complaints: list[str] = field(default_factory=list)
+    here: dict[Page, dict[Any, Callable[..., None]]] = field(default_factory=dict)
 
     def visit(
         self,
@@ -181,17 +185,21 @@ class Visitors:
         """
         options: dict[str, Any] = {"saves_data": saves_data, "language": language, "size": size or DESK}
         is_new = first or bool(context)
-        profile = self.profiles.make(**options, **context) if is_new else self.profiles.lend(**options)
-        page = profile.new_page()
+        page = self.tabs.make(**options, **context) if is_new else self.tabs.lend(**options)
         page.set_default_timeout(20_000 * PACE)
-        page.on("console", self._listen)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("request", lambda request: self._check_address(request.url, url))
+        self.here[page] = self._listen(page, url)
         page.goto(url)
         if wait:
             page.locator("#vigil-status .vigil-lamp").wait_for()
             page.locator("#chat-box textarea").wait_for()
         return page
+
+    def leave(self, *pages: Page) -> None:
+        """Those of these pages, or else all who are here, go, and nothing of theirs is left."""
+        for page in pages or tuple(self.here):
+            for event, heard in self.here.pop(page).items():
+                page.remove_listener(event, heard)
+            self.tabs.take_back(page)
 
     def shoot(self, page: Page, name: str) -> Path:
         """A screenshot of what is seen now."""
@@ -199,12 +207,23 @@ class Visitors:
         page.screenshot(path=path)
         return path
 
-    def _listen(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and "404" not in message.text:
-            self.complaints.append(message.text)
+    def _listen(self, page: Page, url: str) -> dict[Any, Callable[..., None]]:
+        """What is asked of others than the site is complained about too: nothing is fetched from anywhere else."""
+        its_own = (f"http://{url.split('/')[2]}/", "data:", "blob:")
 
-    def _check_address(self, asked: str, site: str) -> None:
-        """Nothing is fetched from anywhere else."""
-        host = site.split("/")[2]
-        if not asked.startswith((f"http://{host}/", "data:", "blob:")):
-            self.complaints.append(f"asked {asked}")
+        def hear(message: ConsoleMessage) -> None:
+            if message.type == "error" and "404" not in message.text:
+                self.complaints.append(message.text)
+
+        def check_address(request: Request) -> None:
+            if not request.url.startswith(its_own):
+                self.complaints.append(f"asked {request.url}")
+
+        listeners = {
+            "console": hear,
+            "pageerror": lambda error: self.complaints.append(str(error)),
+            "request": check_address,
+        }
+        for event, heard in listeners.items():
+            page.on(event, heard)  # type: ignore[call-overload]
+        return listeners

@@ -1,18 +1,21 @@
-"""One real vLLM for all tests that are marked e2e: the tiny base, served as `vllm.sh` serves it.
+"""One real vLLM for all tests of a worker that ask for it: the tiny base, served as `vllm.sh` serves it.
 
 With `$VIGIL_TEST_URL` the scripts `tests/test_*.py` are run against that endpoint instead (key: `$VIGIL_API_KEY`).
 """
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 from vigil.errors import EnvironmentMissing
 from vigil.frames import Sampling
 from vigil.judge import Endpoint, read_key
+from vigil.loading import loading
 from vigil.serving import Server, running
 from vigil.tasks import Task, load_task
 from vigil.tiny import BASE_FOLDER
@@ -20,10 +23,54 @@ from vigil.tiny import BASE_FOLDER
 TINY_SAMPLING = Sampling(max_pixels=12_288)
 """128x96 frames: what the tiny base was made for."""
 
+TOGETHER = {
+    **dict.fromkeys(
+        (
+            "tests/e2e/test_judge_faults.py",
+            "tests/e2e/test_serving.py",
+            "tests/e2e/test_watch_service.py",
+            "tests/test_accuracy.py",
+            "tests/test_images.py",
+            "tests/test_texts.py",
+            "tests/test_videos.py",
+        ),
+        "vLLM",
+    ),
+    **dict.fromkeys(
+        (
+            "tests/e2e/web/test_analysis.py",
+            "tests/e2e/web/test_analysis_webcam.py",
+            "tests/e2e/web/test_real_model.py",
+        ),
+        "vLLM and the pages",
+    ),
+}
+"""Files that one worker runs, since each worker that runs one of them starts a vLLM: 15 s of CPU, and 1.4 GiB."""
+
 # A suite that was started in the background or with nohup inherits a Ctrl-C or a hangup that is ignored, and so would
 # every program it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Loads the tests and what they need, half of Vigil, without the collector."""
+    with loading():
+        return (yield)
+
+
+class ByServer(LoadFileScheduling):
+    """A file, or the files that belong together, at a time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return TOGETHER.get(file, file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """What hands the files to the workers."""
+    return ByServer(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from vigil.errors import EnvironmentMissing, JobError
 from vigil.export import export, plan_export
 from vigil.manifest import read_manifest
 from vigil.tiny import BASE_FOLDER
-from vigil.training import plan_training, train
+from vigil.training import Outcome, plan_training, train
 from vigil.training.dataset import read_training_set
 from vigil.training.hardware import for_machine, launch_variables
 from vigil.training.llamafactory import Job
@@ -58,17 +59,52 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_dataset(tmp_path_factory.mktemp("data"), examples=32)
 
 
-@pytest.fixture(scope="module")
-def adapter(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An adapter trained by tiny_lora on 32 examples, twice over."""
-    output = tmp_path_factory.mktemp("saves") / "tiny"
-    train("tiny_lora", words(data, output))
-    return output
-
-
 def words(data: Path, output: Path, *more: str) -> list[str]:
     base = f"model_name_or_path={BASE_FOLDER}"
-    return [base, f"dataset_dir={data}", f"output_dir={output}", "logging_steps=1", "num_train_epochs=2", *more]
+    return [base, f"dataset_dir={data}", f"output_dir={output}", "logging_steps=1", "num_train_epochs=6", *more]
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A training that Ctrl-C ended: what it left, and what it said."""
+
+    output: Path
+    code: int
+    told: str
+    steps: int
+    is_finished: bool
+
+
+@pytest.fixture(scope="module")
+def interrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
+    """tiny_lora on 32 examples, six times over, ended after its first step."""
+    output = tmp_path_factory.mktemp("saves") / "tiny"
+    command = [sys.executable, "-m", "vigil", "train", "tiny_lora", *words(data, output)]
+    training = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert _wait_for(output / "trainer_log.jsonl", seconds=120)
+    training.send_signal(signal.SIGINT)
+    told = training.communicate(timeout=120)[1]
+    steps = json.loads((output / "trainer_log.jsonl").read_text().splitlines()[-1])["current_steps"]
+    return Interrupted(output, training.returncode, told, steps, (output / "vigil.json").exists())
+
+
+def _wait_for(path: Path, *, seconds: float) -> bool:
+    deadline_s = time.monotonic() + seconds
+    while time.monotonic() < deadline_s and not path.exists():
+        threading.Event().wait(0.1)
+    return path.exists()
+
+
+@pytest.fixture(scope="module")
+def trained(interrupted: Interrupted, data: Path) -> Outcome:
+    """The same training, asked for once more."""
+    return train("tiny_lora", words(data, interrupted.output))
+
+
+@pytest.fixture(scope="module")
+def adapter(trained: Outcome, interrupted: Interrupted) -> Path:
+    """The adapter that came of it."""
+    return interrupted.output
 
 
 @pytest.fixture(scope="module")
@@ -109,12 +145,23 @@ def test_the_list_of_keys_is_that_of_the_installed_llamafactory(parsed: dict[str
     assert set(parsed["keys"]) == known_keys()
 
 
+def test_ctrl_c_leaves_a_checkpoint(interrupted: Interrupted) -> None:
+    assert interrupted.code == 1
+    assert "goes on from checkpoint-" in interrupted.told.replace("\n", " ")
+    assert not interrupted.is_finished
+
+
+def test_the_same_command_goes_on(interrupted: Interrupted, trained: Outcome) -> None:
+    assert trained.figures["resumed"]
+    assert interrupted.steps < trained.figures["steps"] == 12
+
+
 def test_a_training_leaves_an_adapter_a_manifest_and_a_curve(adapter: Path, data: Path) -> None:
     manifest = read_manifest(adapter)
     assert manifest.contract == read_manifest(data).contract
     assert manifest.template == "qwen3_vl_nothink"
     assert manifest.examples == 32
-    assert manifest.training["steps"] == 4
+    assert manifest.training["steps"] == 12
     assert manifest.training["final_loss"] > 0
     assert manifest.training["versions"]["llamafactory"]
     assert (adapter / "adapter_model.safetensors").stat().st_size > 0
@@ -148,29 +195,6 @@ def test_a_merge_of_the_wrong_weights_is_found_out(adapter: Path, tmp_path: Path
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["max_logit_difference"] > found["tolerance"]
-
-
-def test_ctrl_c_leaves_a_checkpoint_and_the_same_command_goes_on(data: Path, tmp_path: Path) -> None:
-    output = tmp_path / "saves"
-    command = [sys.executable, "-m", "vigil", "train", "tiny_lora", *words(data, output, "num_train_epochs=6")]
-    first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert _wait_for(output / "trainer_log.jsonl", seconds=120)
-    first.send_signal(signal.SIGINT)
-    told = first.communicate(timeout=120)[1]
-    assert first.returncode == 1
-    assert "goes on from checkpoint-" in told.replace("\n", " ")
-    assert not (output / "vigil.json").exists()
-    steps = json.loads((output / "trainer_log.jsonl").read_text().splitlines()[-1])["current_steps"]
-    outcome = train("tiny_lora", words(data, output, "num_train_epochs=6"))
-    assert outcome.figures["resumed"]
-    assert steps < outcome.figures["steps"] == 12
-
-
-def _wait_for(path: Path, *, seconds: float) -> bool:
-    deadline_s = time.monotonic() + seconds
-    while time.monotonic() < deadline_s and not path.exists():
-        threading.Event().wait(0.1)
-    return path.exists()
 
 
 def test_a_failing_training_tells_why_in_one_line(data: Path, tmp_path: Path) -> None:

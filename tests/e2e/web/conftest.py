@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from browsing import Profiles, Site, Visitors, chromium, site_at
+from browsing import Site, Tabs, Visitors, chromium, site_at
 from pace import PACE
 from vigil.serving import Server
 
@@ -44,13 +44,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def profiles(browser: Browser) -> Profiles:
-    """Its profiles."""
-    return Profiles(browser)
+def tabs(browser: Browser) -> Tabs:
+    """Its tabs."""
+    return Tabs(browser)
 
 
 @pytest.fixture
-def visitors(profiles: Profiles, shots: Path) -> Iterator[Visitors]:
+def visitors(tabs: Tabs, shots: Path) -> Iterator[Visitors]:
     """Those who visit with it, and leave with the test: a page left open plays, asks and draws on beside the others."""
-    yield Visitors(profiles, shots)
-    profiles.take_back()
+    made = Visitors(tabs, shots)
+    yield made
+    made.leave()

@@ -135,7 +135,7 @@ def test_an_alarm_rings_where_the_browser_throws_at_a_notification(visitors: Vis
         page.route("**/alarms/*", lambda route: route.fulfill(json=answers.pop(0)) if answers else None)
         page.evaluate("() => { vigilBell.listen('zh'); }")
         page.wait_for_function("window.vigilRung === 1")
-        page.context.close()
+        visitors.leave(page)
 
 
 def test_ctrl_c_ends_the_pages_quietly_while_one_listens(visitors: Visitors, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_ctrl_c_ends_the_pages_quietly_while_one_listens(visitors: Visitors, tmp
         page.wait_for_timeout(500)
         site.process.send_signal(signal.SIGINT)
         assert site.process.wait(20) == 0
-        page.context.close()
+        visitors.leave(page)
         log = site.log.read_text()
     assert "Traceback" not in log and "ERROR" not in log, log
 

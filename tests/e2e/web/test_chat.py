@@ -101,6 +101,7 @@ def test_a_picture_stays_attached_over_the_turns(
     answer(page, "Two people stand there.")
     ask(page, "What colour?")
     expect(page.locator("#chat-log .bot")).to_have_count(2)
+    answer(page, "Two people stand there.")
     kinds = [part["type"] for part in scripted.chats[-1].parts]
     assert kinds == ["image_url", "text", "text", "text"]
     expect(page.locator("#chat-log img").first).to_be_visible()
@@ -187,43 +188,43 @@ def in_the_window(page: Page) -> None:
     assert parts[0][1] - parts[0][0] >= 100  # the log is still one
 
 
-@pytest.mark.parametrize("size", [DESK, LOW, PHONE], ids=["desk", "low", "phone"])
-@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def in_every_window(page: Page, visitors: Visitors, name: str) -> None:
+    for size in (DESK, LOW, PHONE):
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        in_the_window(page)
+        visitors.shoot(page, f"chat-window-{size['height']}-{name}")
+
+
+@pytest.mark.parametrize(("language", "size"), [("en", DESK), ("zh-CN", PHONE)], ids=["en", "zh-CN"])
 def test_the_box_is_in_the_window_with_a_notice_and_a_video(
     chat: Site, scripted: ScriptedServer, visitors: Visitors, tmp_path: Path, size: dict[str, int], language: str
 ) -> None:
     scripted.default = stream(*["Two people stand there. "] * 60)
     page = visitors.visit(chat.url, language=language, size=size)
-    name = f"chat-window-{size['height']}-{language}"
     in_the_window(page)
     attach(page, film(tmp_path / "yard.mp4", seconds=3))
     page.locator("#chat-box .submit-button").click()
     notice(page)
-    in_the_window(page)
-    visitors.shoot(page, f"{name}-notice")
+    in_every_window(page, visitors, f"{language}-notice")
     ask(page, "What happens?")
     expect(page.locator("#chat-analyse")).to_be_visible()
-    in_the_window(page)
-    visitors.shoot(page, f"{name}-answered")
+    in_every_window(page, visitors, f"{language}-answered")
     (tmp_path / "notes.mp4").write_bytes(bytes(range(256)) * 20)
     attach(page, tmp_path / "notes.mp4")
     ask(page, "And\nnow,\nwhat\nis\nit?")
     notice(page)
-    in_the_window(page)
-    visitors.shoot(page, f"{name}-wrong-file")
+    in_every_window(page, visitors, f"{language}-wrong-file")
 
 
 def test_the_box_is_in_the_window_while_the_endpoint_is_away(visitors: Visitors, tmp_path: Path) -> None:
     with site_at(f"http://127.0.0.1:{free_port()}/v1", folder=tmp_path) as away:
-        for size in (DESK, LOW, PHONE):
-            page = visitors.visit(away.url, size=size)
-            expect(page.locator("#vigil-status .vigil-lamp.is-down")).to_be_visible()
-            attach(page, film(tmp_path / f"{size['height']}.mp4", seconds=3))
-            ask(page, "Who?")
-            notice(page)
-            in_the_window(page)
-            visitors.shoot(page, f"chat-window-{size['height']}-endpoint-away")
-            page.context.close()
+        page = visitors.visit(away.url, size=PHONE)
+        expect(page.locator("#vigil-status .vigil-lamp.is-down")).to_be_visible()
+        attach(page, film(tmp_path / "yard.mp4", seconds=3))
+        ask(page, "Who?")
+        notice(page)
+        in_every_window(page, visitors, "endpoint-away")
+        visitors.leave(page)
 
 
 def test_a_video_that_no_browser_plays_shows_its_first_frame(page: Page, visitors: Visitors, tmp_path: Path) -> None:

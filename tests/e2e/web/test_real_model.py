@@ -1,4 +1,4 @@
-"""The pages before the real vLLM with the tiny base: a camera in the chat, two visitors, stop, the room, a restart."""
+"""The pages before the real vLLM: every kind of question, a camera, two visitors, stop, the room, a restart."""
 
 import os
 import re
@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 import people
@@ -62,6 +63,17 @@ def answered(server: Server) -> int:
     return round(sum(map(float, counts)))
 
 
+def test_a_text_a_picture_and_a_video_are_answered(site: Site, visitors: Visitors, tmp_path: Path) -> None:
+    page = visitors.visit(site.url)
+    expect(page.locator("#vigil-status")).to_contain_text("matches")
+    Image.new("RGB", (1600, 900), "green").save(tmp_path / "large.jpg")
+    film(tmp_path / "long.mp4", seconds=200, fps=4)
+    for number, name in enumerate((None, "large.jpg", "long.mp4"), start=1):
+        ask(page, QUESTION, number=number, attached=tmp_path / name if name else None)
+    assert "256 frames, one every 0.8 s" in page.inner_text("#chat-log")
+    visitors.shoot(page, "real-chat")
+
+
 def test_the_trained_question_about_a_longer_video_says_what_was_trained(
     site: Site, visitors: Visitors, tmp_path: Path
 ) -> None:
@@ -87,7 +99,7 @@ def test_two_visitors_ask_at_once_about_a_camera_and_a_clip(
     visitors.shoot(one, "real-chat-camera")
     visitors.shoot(two, "real-chat-clip")
     for page in (one, two):
-        page.context.close()
+        visitors.leave(page)
 
 
 def test_stop_ends_the_work_of_the_server(site: Site, server: Server, visitors: Visitors, tmp_path: Path) -> None:
@@ -136,7 +148,7 @@ def test_an_event_of_the_real_model_is_opened_marked_and_found_again(
         expect(page.locator(".review-row")).to_have_count(1)
         assert page.locator(".review-row").get_attribute("data-event") == picked
         visitors.shoot(page, "real-found-again")
-        page.context.close()
+        visitors.leave(page)
 
 
 def test_a_server_killed_and_started_again_answers_again(
@@ -168,4 +180,4 @@ def test_a_server_killed_and_started_again_answers_again(
         expect(page.locator("#chat-log .bot")).to_have_count(2, timeout=SOON_MS)
         expect(page.locator("#chat-log .bot").last).not_to_be_empty(timeout=SOON_MS)
         visitors.shoot(page, "real-server-back")
-        page.context.close()
+        visitors.leave(page)

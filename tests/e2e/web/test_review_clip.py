@@ -54,5 +54,5 @@ def test_a_copy_plays_the_original_is_downloaded_and_of_several_picked_at_once_t
         expect(page.locator("#review-seen [data-event=e0002]")).to_be_attached()
         expect(page.locator("#review-detail:not([data-late]) .review-title")).to_have_attribute("data-event", "e0002")
         page.wait_for_function(PLAYS, timeout=20_000)
-        page.context.close()
+        visitors.leave(page)
     assert visitors.complaints == []

@@ -280,7 +280,7 @@ def test_what_one_visitor_searches_is_not_what_another_sees(room: Site, visitors
     expect(other.locator(".review-row").first).to_be_visible()
     assert other.locator("#review-text").locator("textarea, input").input_value() == ""
     for page in (one, other):
-        page.context.close()
+        visitors.leave(page)
 
 
 def test_many_events_are_paged_and_a_mark_bears_the_name_that_was_logged_in(visitors: Visitors, tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_many_events_are_paged_and_a_mark_bears_the_name_that_was_logged_in(visi
         page.keyboard.press("t")
         expect(page.locator("#review-marks")).to_contain_text("ann")
         visitors.shoot(page, "review-page-2")
-        page.context.close()
+        visitors.leave(page)
 
 
 def test_a_mark_is_for_the_row_that_is_picked_however_fast_the_keys_are(visitors: Visitors, tmp_path: Path) -> None:
@@ -323,7 +323,7 @@ def test_a_mark_is_for_the_row_that_is_picked_however_fast_the_keys_are(visitors
             expect(page.locator("#review-detail .review-words")).to_have_text("scene 4")
             page.keyboard.press("u")
             expect(page.locator(".review-row[aria-selected=true] .mark-unsure")).to_be_visible()
-            page.context.close()
+            visitors.leave(page)
         marks = {f"e{number:04d}": [(m.mark, m.note) for m in store.marks(f"e{number:04d}")] for number in range(6)}
     assert {name: made for name, made in marks.items() if made} == {"e0003": [("true", "")], "e0004": [("unsure", "")]}
 
@@ -354,6 +354,6 @@ def test_the_page_says_when_the_endpoint_is_away_and_comes_back(
         with bright_server(port=port):
             expect(page.locator(".room-problem")).to_be_hidden(timeout=SLOW_MS)
             visitors.shoot(page, "room-empty")
-        page.context.close()
+        visitors.leave(page)
     finally:
         site.__exit__(None, None, None)

@@ -13,11 +13,9 @@ from typing import Any
 
 import httpx
 import pytest
-from PIL import Image
 from playwright.sync_api import expect
 
 from browsing import PHONE, ROOT, Site, Visitors, site_at
-from films import shoot
 from pace import PACE
 from scripted_server import ScriptedServer, stream
 from watching import film
@@ -96,20 +94,20 @@ def test_a_wrong_start_is_refused_on_one_line() -> None:
 
 
 def test_the_first_page_is_there_in_two_seconds(pages: Site, visitors: Visitors) -> None:
-    visitors.visit(pages.url, first=True).context.close()  # the browser itself has to wake up once
+    visitors.leave(visitors.visit(pages.url, first=True))  # the browser itself has to wake up once
     took_s = []
     for _ in range(3):
         started = time.monotonic()
         page = visitors.visit(pages.url, first=True)
         expect(page.locator("#chat-box textarea")).to_be_visible()
         took_s.append(time.monotonic() - started)
-        page.context.close()
+        visitors.leave(page)
     print(f"first page: {', '.join(f'{s:.2f}' for s in took_s)} s")
     assert min(took_s) < FIRST_PAGE_S * PACE
 
 
 def test_a_page_that_nobody_touches_draws_nothing(pages: Site, visitors: Visitors) -> None:
-    page = visitors.visit(pages.url)
+    page = visitors.visit(pages.url, first=True)
     page.add_init_script(COUNT_FRAMES)
     page.reload()
     page.locator("#vigil-status .vigil-lamp").wait_for()
@@ -164,7 +162,7 @@ def test_every_tab_fits_a_desk(pages: Site, visitors: Visitors) -> None:
         page.get_by_role("tab").nth(number).click()
         page.wait_for_timeout(600)
         visitors.shoot(page, f"site-desk-{number}")
-    page.context.close()
+    visitors.leave(page)
     assert visitors.complaints == []
 
 
@@ -182,7 +180,7 @@ def test_another_address_asks_for_the_password(scripted: ScriptedServer, visitor
         page.fill("#chat-box textarea", "Who?")
         page.keyboard.press("Enter")
         expect(page.locator("#chat-log .bot").last).to_have_text("Two people stand there.")
-        page.context.close()
+        visitors.leave(page)
         assert "correct horse" not in site.log.read_text()
 
 
@@ -222,33 +220,11 @@ def test_ctrl_c_removes_what_visitors_sent(scripted: ScriptedServer, visitors: V
         page.keyboard.press("Enter")
         expect(page.locator("#chat-log .bot").last).to_have_text("Two people stand there.")
         assert len(list((tmp_path / "uploads").rglob("*.mp4"))) >= 2
-        page.context.close()
+        visitors.leave(page)
         site.process.send_signal(signal.SIGINT)
         assert site.process.wait(30) == 0
     assert list((tmp_path / "uploads").iterdir()) == []
     assert "Traceback" not in site.log.read_text()
-
-
-def test_the_real_model_answers_about_a_text_a_picture_and_a_video(
-    site: Site, visitors: Visitors, tmp_path: Path
-) -> None:
-    page = visitors.visit(site.url)
-    expect(page.locator("#vigil-status")).to_contain_text("matches")
-    Image.new("RGB", (1600, 900), "green").save(tmp_path / "large.jpg")
-    shoot(tmp_path / "long.mp4", frames=5000)
-    for number, name in enumerate(("", "large.jpg", "long.mp4"), start=1):
-        if name:
-            with page.expect_response(lambda response: "/upload" in response.url):
-                page.set_input_files("#chat-box input[type=file]", tmp_path / name)
-            expect(page.locator("#chat-box .thumbnail-item")).to_have_count(1)
-        page.fill("#chat-box textarea", "请分析这个视频,是否有打架斗殴等异常行为。")
-        page.keyboard.press("Enter")
-        expect(page.locator("#chat-log .bot")).to_have_count(number, timeout=60_000)
-        expect(page.locator("#chat-box .submit-button")).to_be_visible(timeout=60_000)
-        expect(page.locator("#chat-log .bot").last).not_to_be_empty()
-        assert page.locator("#chat-notice [role=alert]").count() == 0
-    assert "256 frames, one every 0.8 s" in page.inner_text("#chat-log")
-    visitors.shoot(page, "chat-real-model")
 
 
 def test_the_plotting_library_is_there_before_the_first_plot(pages: Site, visitors: Visitors) -> None:
@@ -262,11 +238,9 @@ def test_the_plotting_library_is_there_before_the_first_plot(pages: Site, visito
     ("path", "browser_speaks", "lang", "word"), [("zh/", "en-US", "zh-CN", "拖放"), ("en/", "zh-CN", "en", "Drop")]
 )
 def test_gradios_own_words_are_in_the_language_of_the_page(
-    visitors: Visitors, tmp_path: Path, path: str, browser_speaks: str, lang: str, word: str
+    pages: Site, visitors: Visitors, path: str, browser_speaks: str, lang: str, word: str
 ) -> None:
-    with site_at("http://127.0.0.1:9/v1", folder=tmp_path) as site:
-        page = visitors.visit(site.url + path, language=browser_speaks)
-        assert page.evaluate("document.documentElement.lang") == lang
-        page.click("#tab-analysis-button")
-        expect(page.get_by_text(word).first).to_be_visible()
-        page.context.close()
+    page = visitors.visit(pages.url + path, language=browser_speaks)
+    assert page.evaluate("document.documentElement.lang") == lang
+    page.click("#tab-analysis-button")
+    expect(page.get_by_text(word).first).to_be_visible()
