@@ -31,28 +31,31 @@ measure_pace() {
   echo "this machine takes $VIGIL_TEST_PACE times as long as usual; ${VIGIL_TEST_WORKERS:-$files_at_once} files at once" >&2
 }
 
-bash scripts/setup.sh core
-measure_pace
 if "$fast"; then
+  bash scripts/setup.sh core
   bash scripts/check.sh
+  measure_pace
   exec .venv/bin/python -m pytest -n "${VIGIL_TEST_WORKERS:-2}" --dist loadfile "$@"
 fi
-bash scripts/check.sh &
-checks=$!
-# What was loaded once is compiled; otherwise several workers compile the same modules side by side. What cannot be
-# loaded is told by its tests.
+
+# What was loaded once is compiled; otherwise several workers compile the same modules side by side. It takes a core while
+# the next environment is installed. What cannot be loaded is told by its tests.
 load() { "$@" >/dev/null 2>&1 & loading+=("$!"); }
 loading=()
-load .venv/bin/python -m pytest --collect-only -m "not gpu and not train_env"
 bash scripts/setup.sh train
-load .venv-train/bin/python -c "import llamafactory.train.tuner"
+load .venv-train/bin/python -c "import gc; gc.disable(); import llamafactory.train.tuner"
 bash scripts/setup.sh serve
-load .venv-serve/bin/python -c "import vllm.entrypoints.cli.serve, vllm.v1.engine.core"
-bash scripts/setup.sh browser
+load .venv-serve/bin/python -c "import gc; gc.disable(); import vllm.entrypoints.cli.serve, vllm.v1.engine.core"
+bash scripts/setup.sh core browser
+bash scripts/check.sh &
+checks=$!
+load .venv/bin/python -m pytest --collect-only -m "not gpu and not train_env"
+wait "${loading[0]}" || true
 # Without tests/conftest.py: it speaks to servers, for which the training environment has no packages.
 .venv-train/bin/python -m pytest -q -m "train_env and not gpu" --confcutdir tests/unit/tiny tests/unit/tiny
 wait "${loading[@]}" || true
 wait "$checks"
+measure_pace
 # The long files come first. Each worker may have a vLLM of its own (1.7 GiB).
 exec .venv/bin/python -m pytest -m "not gpu and not train_env" \
   -n "${VIGIL_TEST_WORKERS:-$files_at_once}" --dist loadfile --no-loadscope-reorder \

@@ -17,7 +17,7 @@ from vigil.analysis.asking import asks_for_verdict
 from vigil.errors import SourceError, UsageError, VigilError
 from vigil.sources.address import Address, find_those_there
 from vigil.sources.fullrate import shape_of
-from vigil.tasks import Question, load_questions
+from vigil.tasks import Question
 
 MY_WEBCAM = Address("webcam", "webcam", "")
 USUAL = {"en": "fight_en", "zh": "fight"}
@@ -102,7 +102,7 @@ def choice_of(context: SiteContext) -> Choice:
     """What the pages offer: every question, and the cameras of the server's own configuration that can be found."""
     found, problems = find_those_there(context.settings.sources)
     cameras = tuple(address for address in found if address.is_live)
-    return Choice(context, tuple(load_questions()), cameras, tuple(problems))
+    return Choice(context, context.questions, cameras, tuple(problems))
 
 
 def length_s(upload: Upload | None) -> float | None:

@@ -27,7 +27,7 @@ from vigil.frames import Sampling
 from vigil.judge.connection import ServedModel
 from vigil.judge.contract import served_model
 from vigil.manifest import sampling_from_alias
-from vigil.tasks import Question, load_questions
+from vigil.tasks import Question
 
 AT_ONCE = 16
 """Visitors whose questions are answered at the same time."""
@@ -260,7 +260,7 @@ class ChatParts:
 def panel(context: SiteContext) -> ChatParts:
     """Lays out the chat in the tab that is open."""
     t = context.t
-    chat = Chat(context, tuple(load_questions()))
+    chat = Chat(context, context.questions)
     visit, seen = gr.State(None), gr.State(())
     with gr.Row(equal_height=False, elem_id="chat-choices"):
         model = gr.Dropdown([], label=t("chat.model"), elem_id="chat-model", scale=1, min_width=140)

@@ -13,6 +13,7 @@ from app.web.language import Language, Translator
 from app.web.status import StatusBoard
 from app.web.uploads import Uploads
 from vigil.judge import Endpoint
+from vigil.tasks import Question, load_questions
 from vigil.watch import WatchSettings
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class SiteOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteContext:
-    """What the panels share: the endpoint, the settings of the watch, where things are kept, and the words `t(key)`."""
+    """What the panels share: endpoint, settings, what may be asked, where things are kept, and the words `t(key)`."""
 
     t: Translator
     options: SiteOptions
@@ -47,6 +48,7 @@ class SiteContext:
     endpoint: Endpoint
     status: StatusBoard
     uploads: Uploads
+    questions: tuple[Question, ...] = field(default_factory=lambda: tuple(load_questions()))
     allowed: AllowedCameras = field(default_factory=AllowedCameras)
     service: "WatchService | None" = None
 

@@ -12,12 +12,11 @@ from app.web.presets import NONE
 from app.web.refusal import notice_html
 from app.web.uploads import Upload
 from app.web.visit import Visit
-from vigil.tasks import load_questions
 
 
 def connect(context: SiteContext, chat: ChatParts, analysis: Parts, tabs: gr.Tabs) -> None:
     """Lets the chat's button open the other tab with what was attached and asked."""
-    names = {question.question: question.name for question in load_questions()}
+    names = {question.question: question.name for question in context.questions}
     minutes = f"{context.options.keep_uploads_s / 60:g}"
 
     def take_over(visit: Visit | None, model: str | None) -> dict[Any, Any]:

@@ -1,10 +1,8 @@
 """`vllm.sh` on the real vLLM: what it lets in, what it says, and that nothing of it is left behind."""
 
-import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +12,11 @@ import numpy as np
 import pytest
 
 from pace import PACE
+from process_group import living, wait_until_gone
 from vigil.environments import CHECKOUT
 from vigil.frames import encode_jpeg
 from vigil.judge.prompt import messages
-from vigil.serving import Server, running
+from vigil.serving import Server
 from vigil.serving.process import free_port
 from vigil.tasks import Task
 from vigil.tiny import BASE_FOLDER
@@ -39,20 +38,6 @@ def _post(server: Server, path: str, body: object, *, key: str | None = None) ->
 def _ask(server: Server, media: str, count: int) -> httpx.Response:
     asked = messages(_jpegs(count), "?", media="video" if media == "video" else "images", fps=2.0)
     return _post(server, "/v1/chat/completions", {"model": server.model, "messages": asked, "max_tokens": 1})
-
-
-def _group(pid: int) -> list[str]:
-    """The living processes of a group."""
-    listed = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
-    rows = [line.split(maxsplit=2) for line in listed.splitlines()]
-    return [row[2] for row in rows if int(row[0]) == pid and not row[1].startswith("Z")]
-
-
-def _wait_until_gone(pid: int, *, within_s: float) -> list[str]:
-    deadline = time.monotonic() + within_s
-    while (left := _group(pid)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return left
 
 
 def test_a_window_six_images_and_plain_words_are_all_answered(server: Server) -> None:
@@ -126,20 +111,45 @@ def _read_until_ready(process: "subprocess.Popen[str]") -> str:
     return "".join(said)
 
 
-def test_vllm_sh_says_how_to_call_it_and_ends_with_everything_on_a_signal(tmp_path: Path) -> None:
+def test_vllm_sh_says_how_to_call_it_and_ends_with_everything_on_a_signal(tmp_path: Path, tiny_adapter: Path) -> None:
     port = free_port()
-    with _vllm_sh("--port", str(port), "--max-num-seqs", "4", folder=tmp_path) as process:
+    words = ("--lora", f"fight={tiny_adapter}", "--max-num-seqs", "4")
+    with _vllm_sh("--port", str(port), *words, folder=tmp_path) as process:
         said = _read_until_ready(process)
         assert "ready after" in said
         assert "cat .vigil/key" in said
         assert oct((tmp_path / ".vigil" / "key").stat().st_mode & 0o777) == "0o600"
+        _check_adapter(f"http://127.0.0.1:{port}", (tmp_path / ".vigil" / "key").read_text().strip(), tiny_adapter)
         group = _server_pid(process.pid)
         with _vllm_sh("--port", str(port), folder=tmp_path) as second:
             told, _ = second.communicate(timeout=60)
         assert (second.returncode, f"cannot listen on 127.0.0.1:{port}" in told) == (2, True)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
-    assert _wait_until_gone(group, within_s=5 * PACE) == []
+    assert wait_until_gone(group, within_s=5 * PACE) == []
+
+
+def _check_adapter(root: str, key: str, adapter: Path) -> None:
+    """Asserts that the adapter is served beside its base, under its own name and contract, and answers otherwise."""
+    headers = {"Authorization": f"Bearer {key}"}
+    with httpx.Client(base_url=root, headers=headers, timeout=60, trust_env=False) as client:
+        cards = client.get("/v1/models").json()["data"]
+        answers = [_first_logprob(client, name) for name in (BASE_FOLDER.name, "fight")]
+    assert {card["id"] for card in cards} >= {BASE_FOLDER.name, "fight"}
+    assert [c["root"] for c in cards if c["id"].startswith("vigil-contract")].count(str(adapter)) == 1
+    assert answers[0] != answers[1]
+
+
+def _first_logprob(client: httpx.Client, model: str) -> float:
+    body = {
+        "model": model,
+        "messages": messages(_jpegs(6), "?", media="video", fps=2.0),
+        "max_tokens": 1,
+        "temperature": 0,
+        "logprobs": True,
+    }
+    answer = client.post("/v1/chat/completions", json=body).raise_for_status()
+    return float(answer.json()["choices"][0]["logprobs"]["content"][0]["logprob"])
 
 
 def test_a_starter_that_is_killed_takes_vllm_with_it(tmp_path: Path) -> None:
@@ -148,10 +158,10 @@ def test_a_starter_that_is_killed_takes_vllm_with_it(tmp_path: Path) -> None:
         while "loading the weights" not in process.stdout.readline():
             assert process.poll() is None
         group = _server_pid(process.pid)
-        assert len(_group(group)) >= 2
+        assert len(living(group)) >= 2
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    assert _wait_until_gone(group, within_s=20 * PACE) == []
+    assert wait_until_gone(group, within_s=20 * PACE) == []
 
 
 def test_an_unknown_flag_is_told_in_one_message(tmp_path: Path) -> None:
@@ -160,35 +170,3 @@ def test_an_unknown_flag_is_told_in_one_message(tmp_path: Path) -> None:
     assert process.returncode == 1
     assert "vLLM knows no flag --no-such-flag" in said
     assert "Traceback" not in said
-
-
-def test_an_adapter_is_served_beside_its_base_and_a_killed_server_takes_its_engine_with_it(
-    tmp_path: Path, tiny_adapter: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # As on two cores, where the engine is a fork of the server and comes without a tracker of resources.
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    log, key = tmp_path / "vllm.log", tmp_path / "key"
-    with running(BASE_FOLDER, name="base", adapters=[f"fight={tiny_adapter}"], log=log, key_file=key) as both:
-        cards = httpx.get(
-            f"{both.url}/models", headers={"Authorization": f"Bearer {both.key}"}, trust_env=False
-        ).json()["data"]
-        assert {card["id"] for card in cards} >= {"base", "fight"}
-        assert [c["root"] for c in cards if c["id"].startswith("vigil-contract")].count(str(tiny_adapter)) == 1
-        answers = [_first_logprob(both, name) for name in ("base", "fight")]
-        assert ["EngineCore" in args for args in _group(both.pid)] == [False, True]
-        os.kill(both.pid, signal.SIGKILL)
-        assert _wait_until_gone(both.pid, within_s=5 * PACE) == []
-    assert answers[0] != answers[1]
-
-
-def _first_logprob(server: Server, model: str) -> float:
-    body = {
-        "model": model,
-        "messages": messages(_jpegs(6), "?", media="video", fps=2.0),
-        "max_tokens": 1,
-        "temperature": 0,
-        "logprobs": True,
-    }
-    answer = _post(server, "/v1/chat/completions", body)
-    return float(json.loads(answer.text)["choices"][0]["logprobs"]["content"][0]["logprob"])

@@ -7,8 +7,11 @@ grows with the model and with the adapter in a way no fixed number does.
     .venv-train/bin/python src/vigil/training_env/merge_check.py BASE ADAPTER MERGED '{"question": ..., "words": [...]}'
 """
 
-import atexit
 import gc
+
+gc.disable()  # while what stays is loaded: a fifth of the start would go to looking for garbage in it
+
+import atexit
 import json
 import sys
 from typing import Any
@@ -90,6 +93,8 @@ def compare(base: str, adapter: str, merged: str, asked: dict[str, Any]) -> dict
 
 
 if __name__ == "__main__":
+    gc.freeze()
+    gc.enable()
     atexit.register(gc.freeze)  # what was loaded needs no tidying: it takes seconds
     base_folder, adapter_folder, merged_folder, asked_json = sys.argv[1:]
     print(json.dumps(compare(base_folder, adapter_folder, merged_folder, json.loads(asked_json))))  # noqa: T201

@@ -16,6 +16,8 @@ from playwright.sync_api import Page, expect
 import people
 import rtsp_server
 from browsing import Site, Visitors, site_at
+from pace import PACE
+from process_group import living, wait_until_gone
 from vigil.frames import Sampling
 from vigil.serving import Server, running
 from vigil.serving.process import free_port
@@ -151,9 +153,12 @@ def test_an_event_of_the_real_model_is_opened_marked_and_found_again(
         visitors.leave(page)
 
 
-def test_a_server_killed_and_started_again_answers_again(
-    visitors: Visitors, task: Task, sampling: Sampling, clip: Path, tmp_path: Path
+def test_a_server_killed_takes_its_engine_with_it_and_started_again_answers_again(
+    visitors: Visitors, task: Task, sampling: Sampling, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # As on two cores, where the engine is a fork of the server and comes without a tracker of resources.
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     port = free_port()
 
     def serve() -> AbstractContextManager[Server]:
@@ -165,7 +170,9 @@ def test_a_server_killed_and_started_again_answers_again(
         site = stack.enter_context(site_at(first.url, "--model", "tiny", folder=tmp_path / "site", key=first.key))
         page = visitors.visit(site.url)
         ask(page, QUESTION, attached=clip)
-        os.killpg(first.pid, signal.SIGKILL)
+        assert ["EngineCore" in args for args in living(first.pid)] == [False, True]
+        os.kill(first.pid, signal.SIGKILL)
+        assert wait_until_gone(first.pid, within_s=5 * PACE) == []
         status = page.locator("#vigil-status")
         expect(status).to_contain_text("no answer")
         expect(status).to_contain_text("./vllm.sh")
