@@ -17,6 +17,7 @@ from app.web.analysis_events import table
 from app.web.analysis_layout import Parts, lay_out
 from app.web.analysis_plot import figure
 from app.web.context import SiteContext
+from app.web.idle import SILENT
 from app.web.refusal import Refused, notice_html
 from vigil.analysis import Analysis, View
 from vigil.errors import VigilError
@@ -268,20 +269,19 @@ def panel(context: SiteContext) -> Parts:
     choice = choice_of(context)
     parts = lay_out(context, choice.questions, choice.cameras, choice.problems)
     bench = Workbench(context, choice, parts)
-    private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    at_once = {**private, "queue": False}
+    at_once = {**SILENT, "queue": False}
     # By default Gradio drops a click while the one before is still followed; and nobody waits in silence.
-    followed = {**private, "concurrency_limit": None, "trigger_mode": "multiple"}
+    followed = {**SILENT, "concurrency_limit": None, "trigger_mode": "multiple"}
     outputs = [*parts.followed, parts.desk]
     asked = [parts.source, parts.file, parts.camera, parts.preset, parts.question, parts.desk, parts.model]
     parts.start.click(bench.start, asked, outputs, **followed)
     parts.live.click(bench.switch, [parts.second, parts.desk], outputs, js=SECOND_OF_PLAYER, **followed)
     parts.stop.click(bench.stop, parts.desk, None, **at_once)
     parts.draw.click(
-        bench.draw, parts.desk, [parts.draw, parts.film, parts.stop, parts.notice], **private, concurrency_limit=2
+        bench.draw, parts.desk, [parts.draw, parts.film, parts.stop, parts.notice], **SILENT, concurrency_limit=2
     )
     parts.webcam.stream(
-        bench.push, [parts.webcam, parts.desk], None, stream_every=0.2, concurrency_limit=None, **private
+        bench.push, [parts.webcam, parts.desk], None, stream_every=0.2, concurrency_limit=None, **SILENT
     )
     parts.source.change(choice.choose_source, parts.source, [parts.file, parts.cameras, parts.webcam], **at_once)
     parts.preset.input(choice.words_of, parts.preset, parts.question, **at_once)

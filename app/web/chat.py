@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from app.web.context import SiteContext
+from app.web.idle import SILENT
 from app.web.json_answer import laid_out
 from app.web.presets import preset_choices, trained_question
 from app.web.refusal import Refused, notice_html
@@ -312,13 +313,14 @@ def panel(context: SiteContext) -> ChatParts:
     with gr.Accordion(t("chat.more"), open=False):
         tokens = gr.Slider(1, LONGEST_ANSWER, USUAL_ANSWER, step=1, label=t("chat.tokens"), elem_id="chat-tokens")
     outputs = [log, box, notice, visit]
-    private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    asked = box.submit(chat.send, [box, model, tokens, visit], outputs, concurrency_limit=AT_ONCE, **private)
-    box.stop(chat.stop, visit, None, queue=False, **private)
-    begun = gr.on([fresh.click, log.clear], chat.begin_anew, visit, outputs, queue=False, **private)
+    # The log alone shows that an answer is waited for.
+    waited = {**SILENT, "show_progress_on": [log], "concurrency_limit": AT_ONCE}
+    asked = box.submit(chat.send, [box, model, tokens, visit], outputs, **waited)
+    box.stop(chat.stop, visit, None, queue=False, **SILENT)
+    begun = gr.on([fresh.click, log.clear], chat.begin_anew, visit, outputs, queue=False, **SILENT)
     for event in (asked, begun):
-        event.then(chat.offer, visit, analyse, queue=False, **private)
-    preset.input(chat.preset, [preset, box], box, queue=False, **private)
-    gr.on(None, chat.choices, [model, seen], [model, preset, seen], queue=False, **private)
-    gr.Timer(EVERY_S).tick(chat.choices, [model, seen], [model, preset, seen], queue=False, **private)
+        event.then(chat.offer, visit, analyse, queue=False, **SILENT)
+    preset.input(chat.preset, [preset, box], box, queue=False, **SILENT)
+    gr.on(None, chat.choices, [model, seen], [model, preset, seen], queue=False, **SILENT)
+    gr.Timer(EVERY_S).tick(chat.choices, [model, seen], [model, preset, seen], queue=False, **SILENT)
     return ChatParts(visit, model, analyse, notice)

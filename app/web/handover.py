@@ -8,6 +8,7 @@ import gradio as gr
 from app.web.analysis_layout import Parts
 from app.web.chat import ChatParts
 from app.web.context import SiteContext
+from app.web.idle import SILENT
 from app.web.presets import NONE
 from app.web.refusal import notice_html
 from app.web.uploads import Upload
@@ -38,9 +39,7 @@ def connect(context: SiteContext, chat: ChatParts, analysis: Parts, tabs: gr.Tab
         }
 
     outputs = [chat.notice, tabs, analysis.source, analysis.file, analysis.preset, analysis.question, analysis.model]
-    chat.analyse.click(
-        take_over, [chat.visit, chat.model], outputs, queue=False, show_progress="hidden", api_visibility="private"
-    )
+    chat.analyse.click(take_over, [chat.visit, chat.model], outputs, queue=False, **SILENT)
 
 
 def _named(upload: Upload) -> Path:

@@ -17,6 +17,7 @@ from app.web.context import SiteContext
 from app.web.event_detail import marks_html, show_event, tell_event
 from app.web.events_found import Asked
 from app.web.history import store_of
+from app.web.idle import SILENT
 from app.web.language import Translator
 from app.web.refusal import failed
 from vigil.errors import VigilError
@@ -32,7 +33,7 @@ OPEN_NOW = "(_, note) => [document.getElementById('review-detail').dataset.open 
 
 Read = TypeVar("Read")
 MARKS: tuple[MarkWord, ...] = ("true", "false_alarm", "unsure", "")
-QUICK: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 8, "api_visibility": "private"}
+QUICK: dict[str, Any] = {**SILENT, "concurrency_limit": 8}
 
 
 def panel(context: SiteContext) -> None:

@@ -20,6 +20,7 @@ from app.web.board import NEWEST, Board
 from app.web.cameras import Cameras
 from app.web.context import SiteContext
 from app.web.history import store_of
+from app.web.idle import SILENT
 from app.web.refusal import failed
 from app.web.visit import plain
 from app.web.wall import Seen, Wall
@@ -89,7 +90,7 @@ def panel(context: SiteContext) -> None:
     def add_file(path: str) -> None:
         _told(lambda: cameras.add_file(Path(path)), context)
 
-    quick: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+    quick: dict[str, Any] = {**SILENT, "concurrency_limit": None}
     gr.on([add.click, word.submit], add_word, word, word, **quick)
     file.upload(add_file, file, None, **quick)
 

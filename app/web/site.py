@@ -98,7 +98,7 @@ def _head(context: SiteContext) -> None:
     shown = gr.HTML(status_line(Status(), context.endpoint, t), elem_id="vigil-status")
     # Without a trigger it runs when the page is opened.
     for trigger in (None, gr.Timer(EVERY_S).tick):
-        gr.on(trigger, line, outputs=shown, show_progress="hidden", queue=False, api_visibility="private")
+        gr.on(trigger, line, outputs=shown, queue=False, **idle.SILENT)
 
 
 def build_app(context: SiteContext) -> FastAPI:
