@@ -49,6 +49,11 @@ class Seen:
         assert later, f"no {kind.__name__} within {within_s} s: {self.others}"
         return later[0] - after_s
 
+    def wait_for_reason(self, reason: str, *, within_s: float) -> None:
+        """Waits until the source was lost for a reason, be it after others."""
+        self._until(lambda: reason in self.reasons, within_s)
+        assert reason in self.reasons, f"{reason!r} is not among {self.reasons} within {within_s} s"
+
     def until_ended(self, *, within_s: float) -> None:
         """Waits until the feed has ended."""
         self._until(lambda: self.ended_s is not None, within_s)
