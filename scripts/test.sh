@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What:  makes the environments where they are missing, then runs the checks and the whole suite,
 #        unit and end to end, on the real LLaMA-Factory and the real vLLM with the tiny base.
-# Needs: Python 3.11+ and git; 10 GiB of disk; 20 minutes on two slow cores (docs take a host of twice the pace); no GPU.
+# Needs: Python 3.11+ and git; 10 GiB of disk; 15 minutes on two slow cores (docs take a host of twice the pace); no GPU.
 # Usage: bash scripts/test.sh [--fast] [pytest arguments]      --fast: the unit tests only
 #        VIGIL_TEST_WORKERS=N runs N files at a time; without it 4, on a machine that is slow just now 3 to 1.
 set -euo pipefail

@@ -66,16 +66,20 @@ def view_offsets(camera: Camera, times_s: FloatArray) -> FloatArray:
 
 def finish(camera: Camera, image: Image, time_s: float, *, seed: int) -> Image:
     """Turn a drawn picture into what such a camera would have recorded."""
-    picture = image.astype(np.float32) * camera.gain.astype(np.float32)
+    # Whole rows at a time: over the three colours of one pixel after the other NumPy takes three times as long.
+    height, width = image.shape[:2]
+    gain = np.tile(camera.gain.astype(np.float32), width)
+    picture: FloatArray = np.multiply(image.reshape(height, -1), gain, dtype=np.float32).reshape(height, width, 3)
     if camera.grey:
-        picture = np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2)
+        picture[:] = ((picture[..., 0] + picture[..., 1] + picture[..., 2]) / 3)[..., None]
     if camera.flicker_size:
         picture *= 1.0 + camera.flicker_size * float(camera.flicker.at(np.array([time_s]))[0, 0])
     if camera.noise > 0.5:
-        picture += camera.noise * _grain(picture.shape[:2], seed)
+        grain = camera.noise * _grain((height, width), seed)
+        picture += np.repeat(grain, 3, axis=1).reshape(height, width, 3)
     if camera.blur:
         picture = np.asarray(cv2.GaussianBlur(picture, (3, 3), 0))
-    result: Image = np.clip(picture, 0, 255).astype(np.uint8)
+    result: Image = np.clip(picture, 0, 255, out=picture).astype(np.uint8)
     if camera.border:
         rows = int(camera.border * result.shape[0])
         result[:rows], result[-rows:] = 8, 8

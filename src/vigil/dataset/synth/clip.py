@@ -6,6 +6,7 @@ A clip is a function of its seed and of continuous time, so `draw_clip` gives th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -82,6 +83,12 @@ class _Stage:
     things: list[Thing]
     size_wh: tuple[int, int]
 
+    @cached_property
+    def is_covered(self) -> NDArray[np.bool_]:
+        """Where the foreground hides all else: (H, W, 1)."""
+        assert self.scene.foreground is not None
+        return np.asarray(self.scene.foreground.max(axis=2, keepdims=True) > 0)
+
     @property
     def aspect(self) -> float:
         return self.size_wh[0] / self.size_wh[1]
@@ -133,7 +140,7 @@ def _picture(stage: _Stage, joints: FloatArray, view: FloatArray, time_s: float)
         height_px = _height(stage.scene, stage.actors[number]) * stage.size_wh[1]
         draw_figure(image, stage.figures[number], joints[number] * stage.size_wh, height_px=height_px)
     if stage.scene.foreground is not None:
-        np.copyto(image, stage.scene.foreground, where=stage.scene.foreground.max(axis=2, keepdims=True) > 0)
+        np.copyto(image, stage.scene.foreground, where=stage.is_covered)
     return image
 
 
