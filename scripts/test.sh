@@ -26,7 +26,7 @@ measure_pace() {
   .venv/bin/vigil watch --help >/dev/null
   cpu_s=$({ time .venv/bin/vigil watch --help >/dev/null; } 2>&1)
   VIGIL_TEST_PACE=$(awk -v s="$cpu_s" 'BEGIN { printf "%.1f", (s > 1.1 ? s / 1.1 : 1) }')
-  files_at_once=$(awk -v p="$VIGIL_TEST_PACE" 'BEGIN { print (p < 1.7 ? 4 : p < 2.5 ? 3 : p < 3.5 ? 2 : 1) }')
+  files_at_once=$(awk -v p="$VIGIL_TEST_PACE" 'BEGIN { print (p < 2.4 ? 4 : p < 3.2 ? 3 : p < 4 ? 2 : 1) }')
   export VIGIL_TEST_PACE
   echo "this machine takes $VIGIL_TEST_PACE times as long as usual; ${VIGIL_TEST_WORKERS:-$files_at_once} files at once" >&2
 }
