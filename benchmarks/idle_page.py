@@ -52,7 +52,7 @@ def look(site: Site, visitors: Visitors) -> tuple[float, float]:
     before = cpu_of(site.process.pid), browser_s()
     time.sleep(LOOK_S)
     after = cpu_of(site.process.pid), browser_s()
-    page.context.close()
+    visitors.leave(page)
     return (after[0] - before[0]) / LOOK_S * 100, (after[1] - before[1]) / LOOK_S * 100
 
 

@@ -24,25 +24,19 @@ TINY_SAMPLING = Sampling(max_pixels=12_288)
 """128x96 frames: what the tiny base was made for."""
 
 TOGETHER = {
-    **dict.fromkeys(
-        (
-            "tests/e2e/test_judge_faults.py",
-            "tests/e2e/test_serving.py",
-            "tests/e2e/test_watch_service.py",
-            "tests/test_accuracy.py",
-            "tests/test_images.py",
-            "tests/test_texts.py",
-            "tests/test_videos.py",
-        ),
-        "vLLM",
+    "vLLM": (
+        "tests/e2e/test_judge_faults.py",
+        "tests/e2e/test_serving.py",
+        "tests/e2e/test_watch_service.py",
+        "tests/test_accuracy.py",
+        "tests/test_images.py",
+        "tests/test_texts.py",
+        "tests/test_videos.py",
     ),
-    **dict.fromkeys(
-        (
-            "tests/e2e/web/test_analysis.py",
-            "tests/e2e/web/test_analysis_webcam.py",
-            "tests/e2e/web/test_real_model.py",
-        ),
-        "vLLM and the pages",
+    "vLLM and the pages": (
+        "tests/e2e/web/test_analysis.py",
+        "tests/e2e/web/test_analysis_webcam.py",
+        "tests/e2e/web/test_real_model.py",
     ),
 }
 """Files that one worker runs, since each worker that runs one of them starts a vLLM: 15 s of CPU, and 1.4 GiB."""
@@ -65,7 +59,7 @@ class ByServer(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        return TOGETHER.get(file, file)
+        return next((name for name, files in TOGETHER.items() if file in files), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:

@@ -3,13 +3,12 @@
 import os
 import signal
 import socket
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from process_group import living, wait_until_gone
 from vigil.errors import JobError, UsageError
 from vigil.serving.command import Command
 from vigil.serving.foreground import LogFollower, Stopped, ending_on_signals, root_url
@@ -30,23 +29,15 @@ def _command(script: str, *words: str) -> Command:
     return Command(argv=(sys.executable, "-c", script, *words), variables={})
 
 
-def _living(group: int) -> list[str]:
-    listed = subprocess.run(["ps", "-eo", "pgid=,stat="], capture_output=True, text=True, check=True).stdout
-    return [row for row in listed.splitlines() if row.split()[0] == str(group) and "Z" not in row.split()[1]]
-
-
 def test_it_is_ready_when_it_answers_and_leaves_no_child_behind(tmp_path: Path) -> None:
     port = free_port()
     process = start(_command(FAMILY, str(port)), log=tmp_path / "log", variables=dict(os.environ))
     try:
         assert process.wait_until_ready(f"http://127.0.0.1:{port}", timeout_s=30) > 0
-        assert len(_living(process.child.pid)) == 2
+        assert len(living(process.child.pid)) == 2
     finally:
         process.stop()
-    deadline = time.monotonic() + 5
-    while _living(process.child.pid) and time.monotonic() < deadline:
-        pass
-    assert _living(process.child.pid) == []
+    assert wait_until_gone(process.child.pid, within_s=5) == []
 
 
 def test_a_server_that_dies_is_told_at_once(tmp_path: Path) -> None:
