@@ -15,6 +15,10 @@ FAR_S = 2.0
 PATIENCE_S = 1.0
 """What a network held up comes late, but all at once; a clock that was set back goes on being late."""
 
+STILL_S = 1.0
+STILL_PACKETS = 4
+"""One stamp on this many packets over this long is a clock that stands still, not a picture in several packets."""
+
 BURST_S = 5.0
 """At the start of a connection a camera may send at once what it had gathered."""
 
@@ -44,11 +48,16 @@ class ArrivalClock:
         self._seen_s = 0.0
         self._late_since_s: float | None = None
         self._pulled_s = 0.0
+        self._still = StillClock()
         self._doubts: deque[float] = deque(maxlen=DOUBTS)
 
     def locate(self, stamp_s: float | None, *, arrived_s: float) -> float:
         """The time of a packet that arrives now; every packet of the connection must come by, in order."""
         if stamp_s is None or not self.trusted:
+            return arrived_s
+        if self._still.lasts(stamp_s, arrived_s=arrived_s):
+            self.corrections += 1
+            self.trusted = False
             return arrived_s
         if self._shift_s is None:
             self._shift_s = arrived_s - stamp_s
@@ -98,6 +107,22 @@ class ArrivalClock:
         self._doubts.append(now_s)
         if len(self._doubts) == DOUBTS and now_s - self._doubts[0] <= DOUBT_WITHIN_S:
             self.trusted = False
+
+
+class StillClock:
+    """How long one stamp has come again and again: a clock that stands still never catches up, so one try is enough."""
+
+    def __init__(self) -> None:
+        self._stamp_s: float | None = None
+        self._since_s = 0.0
+        self._packets = 0
+
+    def lasts(self, stamp_s: float, *, arrived_s: float) -> bool:
+        """Whether the clock is known to stand still with the packet that arrives now."""
+        if stamp_s != self._stamp_s:
+            self._stamp_s, self._since_s, self._packets = stamp_s, arrived_s, 0
+        self._packets += 1
+        return self._packets >= STILL_PACKETS and arrived_s - self._since_s >= STILL_S
 
 
 class Pacer:

@@ -82,6 +82,20 @@ def test_two_frames_a_second_whatever_the_camera_claims(stamp: Callable[[float],
     assert max(after - before for before, after in pairwise(late)) <= 1.0
 
 
+def test_a_clock_that_stands_still_blinds_for_a_second_only() -> None:
+    times = kept(lambda _: 7.0, seconds=10)
+    assert times[1] == pytest.approx(1.0, abs=0.05)
+    apart = [after - before for before, after in pairwise(times[1:])]
+    assert len(apart) >= 17 and all(0.4 < gap < 0.6 for gap in apart)
+
+
+def test_two_packets_of_one_picture_on_both_sides_of_a_pause_are_no_still_clock() -> None:
+    clock = ArrivalClock()
+    for stamp_s, arrived_s in [(0.0, 0.0), (0.1, 0.1), (0.1, 1.9), (0.2, 1.9), (0.3, 1.9)]:
+        clock.locate(stamp_s, arrived_s=arrived_s)
+    assert clock.trusted and clock.corrections == 0
+
+
 def test_stamps_give_exact_spacing_where_arrival_trembles() -> None:
     dice = random.Random(7)
     times = kept(lambda t: t + 5, seconds=60, late=lambda: dice.expovariate(20))
