@@ -39,7 +39,7 @@ if [[ -f $folder/.complete ]]; then
 fi
 mkdir -p "$folder"
 echo "fetching $model from $source into $folder" >&2
-trap 'echo "stopped; the same command goes on where it was" >&2; exit 130' INT TERM
+trap 'echo "stopped; the same command goes on where it was" >&2; exit 1' INT TERM
 if ! "${fetch[@]}" >&2; then
     rmdir "$folder" 2>/dev/null || true
     {

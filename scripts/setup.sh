@@ -123,7 +123,7 @@ if command -v flock >/dev/null; then
     exec 9>.venv-uv/lock
     flock --nonblock 9 || { echo "another setup.sh is at work here; waiting for it" >&2; flock 9; }
 fi
-trap 'echo "stopped; run the same command again to go on" >&2; exit 130' INT TERM
+trap 'echo "stopped; run the same command again to go on" >&2; exit 1' INT TERM
 for word in "$@"; do
     if [[ $word == all ]]; then make core; make train; make serve; else make "$word"; fi
 done

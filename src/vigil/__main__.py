@@ -2,8 +2,8 @@
 
 import sys
 
-INTERRUPTED = 130
-"""What shells call the end by Ctrl-C."""
+INTERRUPTED = 1
+"""The exit code of a job that Ctrl-C ended, as of any that was not done."""
 
 
 def run() -> int:
@@ -13,6 +13,7 @@ def run() -> int:
 
         return main()
     except KeyboardInterrupt:
+        sys.stderr.write("vigil: stopped\n")
         return INTERRUPTED
 
 

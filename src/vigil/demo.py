@@ -50,9 +50,6 @@ MORE_CLIPS = 400
 SAMPLES = 4200
 """Windows shown in training, over all epochs: about a minute and a half on two cores."""
 
-STOPPED = 130
-"""The exit code of a command that was interrupted."""
-
 TIDY_S = CHECKPOINT_GRACE_S + 3 * END_GRACE_S
 """As long as an interrupted command may take: a training writes a checkpoint, then ends its trainer."""
 
@@ -130,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return getattr(error, "exit_code", JobError.exit_code)
     except KeyboardInterrupt:
         console.print("\ndemo: stopped; what is done is kept, and the same command goes on from there")
-        return STOPPED
+        return JobError.exit_code
     return 0
 
 
@@ -268,8 +265,6 @@ def _vigil(*words: str, server: Server | None = None) -> None:
         environment["VIGIL_API_KEY"] = server.key
     console.print(f"[dim]$ vigil {shlex.join(words)}[/]", soft_wrap=True)
     code = _ended(subprocess.Popen([sys.executable, "-m", "vigil", *words], env=environment))
-    if code == STOPPED:
-        raise KeyboardInterrupt
     if code != 0:
         raise JobError(
             f"`vigil {words[0]}` ended with exit code {code}, see above; mend it and run the same demo "

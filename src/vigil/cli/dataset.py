@@ -130,7 +130,7 @@ def check(
 
     Example: vigil dataset check data --tokenizer models/Qwen3-VL-2B-Instruct
     """
-    with bar("reading frames") as told:
+    with bar("reading frames", resumes=False) as told:
         report = check_dataset(folder, tokenizer=tokenizer, cutoff_len=cutoff_len, progress=told)
     _show_check(report, show=show)
     if report.errors:
@@ -183,7 +183,7 @@ def preview(
 
     Example: vigil dataset preview data --limit 0
     """
-    with bar("drawing sheets") as told:
+    with bar("drawing sheets", resumes=False) as told:
         path = write_preview(folder, out or folder / "preview.html", limit=limit or None, progress=told)
     typer.echo(str(path))
 

@@ -8,22 +8,23 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vigil.dataset.pool import Progress as Told
+from vigil.errors import JobError
 
 PLAIN_EVERY_S = 10.0
 
 
 @contextmanager
-def bar(what: str) -> Iterator[Told]:
-    """Shows progress from its first report on; a stopped job says that it can go on."""
+def bar(what: str, *, resumes: bool = True) -> Iterator[Told]:
+    """Shows progress from its first report on; when Ctrl-C ends a job that `resumes`, the JobError says how."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     progress = Progress(*columns, console=console)
     try:
         yield _on_terminal(progress, what) if console.is_terminal else _in_log(console, what)
-    except KeyboardInterrupt:
-        _stop(progress)
-        console.print("stopped; what is complete was kept, and the same command goes on from there")
-        raise
+    except KeyboardInterrupt as interrupt:
+        if not resumes:
+            raise
+        raise JobError("stopped; what is complete was kept, and the same command goes on from there") from interrupt
     finally:
         _stop(progress)
 

@@ -7,6 +7,7 @@ import typer
 import typer.core
 import typer.main
 
+from vigil.errors import JobError
 from vigil.loading import loading
 
 SUMMARIES = {
@@ -37,6 +38,13 @@ class Road(typer.core.TyperGroup):
         if cmd_name in SUMMARIES and self.commands[cmd_name] is None:
             self.commands[cmd_name] = _load(cmd_name)
         return self.commands.get(cmd_name)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command that is named; raises JobError when Ctrl-C ends one that has nothing to say of it."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise JobError("stopped") from interrupt
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Writes the list of commands without loading them."""

@@ -8,12 +8,13 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vigil.errors import JobError
 from vigil.score.journal import Record
 from vigil.verdict import Outcome
 
 
 class ScoreProgress:
-    """A progress bar that observes a run; on Ctrl-C it says what was kept."""
+    """A progress bar that observes a run; Ctrl-C becomes a JobError that says what was kept."""
 
     def __init__(self, model: str, *, clips: int, journal: Path) -> None:
         self._console = Console(stderr=True)
@@ -40,9 +41,9 @@ class ScoreProgress:
     ) -> None:
         self._progress.stop()
         if kind is not None and issubclass(kind, KeyboardInterrupt):
-            self._console.print(
+            raise JobError(
                 f"stopped; {self._windows} verdicts are kept in {self._journal}: the same command goes on from there"
-            )
+            ) from error
 
     def clip_read(self, name: str, windows: int) -> None:
         """Remembers how many answers make the clip complete."""

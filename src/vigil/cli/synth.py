@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from vigil.dataset.synth import DEFAULT_DIFFICULTY
 from vigil.dataset.synth.writer import write_dataset
-from vigil.errors import SourceError, UsageError
+from vigil.errors import JobError, SourceError, UsageError
 
 PLAIN_EVERY = 100
 
@@ -43,6 +43,8 @@ def synth(
             f"the clips cannot be written to {out}: {error.strerror or error}; what is written is whole, so free "
             "some space or choose another folder and run the same command again"
         ) from error
+    except KeyboardInterrupt as interrupt:
+        raise JobError("stopped; what is drawn is whole, and the same command goes on from there") from interrupt
     typer.echo(f"{out}: {there} clips in fight/ and normal/, recordings in sources.csv")
 
 

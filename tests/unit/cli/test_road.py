@@ -1,11 +1,16 @@
 """Help and wrong words are answered before anything heavy is loaded."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
-from vigil.cli import main
+from pace import PACE
+from vigil.cli import main, road
 from vigil.cli.road import SUMMARIES
 
 HEAVY = ("numpy", "cv2", "av", "openai", "aiohttp", "sqlalchemy")
@@ -34,3 +39,27 @@ def test_every_command_of_the_list_has_a_help_of_its_own(name: str, capsys: pyte
 def test_a_command_that_is_misspelled_is_told_with_the_right_word(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["wach"]) == 2
     assert "No such command 'wach'. Did you mean 'watch'?" in capsys.readouterr().err
+
+
+def test_ctrl_c_in_a_command_that_has_nothing_to_say_of_it_is_told_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(road, "_load", interrupted)
+    assert main(["parity"]) == 1
+    assert capsys.readouterr().err == "vigil: stopped\n"
+
+
+def test_ctrl_c_while_clips_are_drawn_says_how_to_go_on(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "vigil", "synth", str(tmp_path / "clips"), "--clips", "2000"]
+    job = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline_s = time.monotonic() + 30 * PACE
+    while not list(tmp_path.glob("clips/*/*.mp4")) and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    os.killpg(job.pid, signal.SIGINT)
+    _, told = job.communicate(timeout=30 * PACE)
+    assert job.returncode == 1
+    assert told.endswith("vigil: stopped; what is drawn is whole, and the same command goes on from there\n")
+    assert "Traceback" not in told

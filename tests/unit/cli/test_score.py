@@ -1,4 +1,8 @@
 import json
+import os
+import re
+import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +50,28 @@ def test_a_dataset_is_scored_into_a_table_a_file_and_pictures(
     assert score["windows"]["n"] == 7 and score["roc_auc"] == pytest.approx(7 / 9)
     written = {path.name for path in Path("out").iterdir()}
     assert written == {"confusion.png", "roc.png", "reliability.png", "mistakes.html", "verdicts-lora.jsonl"}
+
+
+def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(
+    server: ScriptedServer, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def strike_at_the_fourth(request: Request) -> Reply:
+        if len(server.chats) == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+        return by_brightness(request)
+
+    server.default = strike_at_the_fourth
+    words = ["score", "--data", str(data), "--url", server.url, "--model", "lora", "--out", "out", "--in-flight", "1"]
+    assert main(words) == 1
+    told = capsys.readouterr().err
+    kept = re.search(r"vigil: stopped; (\d) verdicts are kept in out/verdicts-lora.jsonl: the same command goes", told)
+    assert kept is not None and 1 <= int(kept[1]) <= 3
+    server.default = by_brightness
+    asked = len(server.chats)
+    assert main(words) == 0
+    # Each run begins with a question of its own: which form of video the server takes.
+    assert len(server.chats) - asked == 1 + 7 - int(kept[1])
 
 
 def test_two_models_are_put_side_by_side(

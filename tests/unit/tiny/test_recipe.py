@@ -22,7 +22,7 @@ def test_a_stopped_training_is_told_from_a_finished_one(tmp_path: Path) -> None:
     timer = threading.Timer(3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     try:
-        assert main(["train", "--work", str(tmp_path), "--minutes", "5"]) == 130
+        assert main(["train", "--work", str(tmp_path), "--minutes", "5"]) == 1
     finally:
         timer.cancel()
         for number, handler in before.items():
