@@ -26,13 +26,16 @@ find_uv() { # sets UV; VIGIL_UV names one that is there already
         "$UV" --version >/dev/null 2>&1 || fail "VIGIL_UV=$UV is not a uv that runs" "unset it, or name one that does"
         return
     fi
-    local wanted
+    local wanted told
     wanted=$(sed -n 's/^uv==//p' requirements/uv.txt)
     [[ $("$UV" --version 2>/dev/null) == "uv $wanted"* ]] && return
     find_python
     echo "installing uv $wanted into .venv-uv" >&2
-    "$PYTHON" -m venv --clear .venv-uv/env >&2 ||
+    # Kept back unless it fails: when it is stopped, Python shows where in its own code it was.
+    told=$("$PYTHON" -m venv --clear .venv-uv/env 2>&1) || {
+        printf '%s\n' "$told" >&2
         fail "making a small environment for uv with $PYTHON" "install its venv module (Debian, Ubuntu: apt install python3-venv)"
+    }
     .venv-uv/env/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/uv.txt >&2 ||
         fail "installing uv $wanted" "check the network and pip's index (pip config list), then run this again"
     mkdir -p .venv-uv/bin && ln -sfn ../env/bin/uv .venv-uv/bin/uv
