@@ -2,8 +2,7 @@
 
 import sys
 
-INTERRUPTED = 1
-"""The exit code of a job that Ctrl-C ended, as of any that was not done."""
+from vigil.errors import JobError
 
 
 def run() -> int:
@@ -14,7 +13,7 @@ def run() -> int:
         return main()
     except KeyboardInterrupt:
         sys.stderr.write("vigil: stopped\n")
-        return INTERRUPTED
+        return JobError.exit_code
 
 
 if __name__ == "__main__":

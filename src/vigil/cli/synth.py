@@ -4,14 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vigil.cli.dataset_progress import bar
 from vigil.dataset.synth import DEFAULT_DIFFICULTY
 from vigil.dataset.synth.writer import write_dataset
-from vigil.errors import JobError, SourceError, UsageError
-
-PLAIN_EVERY = 100
+from vigil.errors import SourceError, UsageError
 
 
 def synth(
@@ -34,49 +31,21 @@ def synth(
     if width % 2 or height % 2:
         raise UsageError(f"width and height must be even for H.264, not {width}x{height}")
     try:
-        size_wh = (width, height)
-        there = _draw(
-            out, clips=clips, seed=seed, fps=fps, size_wh=size_wh, difficulty=difficulty, workers=jobs, fresh=fresh
-        )
+        with bar("drawing clips") as told:
+            there = write_dataset(
+                out,
+                clips=clips,
+                seed=seed,
+                fps=fps,
+                size_wh=(width, height),
+                difficulty=difficulty,
+                workers=jobs,
+                fresh=fresh,
+                progress=lambda done, total: told(done, total, ""),
+            )
     except OSError as error:
         raise SourceError(
             f"the clips cannot be written to {out}: {error.strerror or error}; what is written is whole, so free "
             "some space or choose another folder and run the same command again"
         ) from error
-    except KeyboardInterrupt as interrupt:
-        raise JobError("stopped; what is drawn is whole, and the same command goes on from there") from interrupt
     typer.echo(f"{out}: {there} clips in fight/ and normal/, recordings in sources.csv")
-
-
-def _draw(
-    out: Path,
-    *,
-    clips: int,
-    seed: int,
-    fps: float,
-    size_wh: tuple[int, int],
-    difficulty: float,
-    workers: int | None,
-    fresh: bool,
-) -> int:
-    console = Console(stderr=True)
-    columns = (TextColumn("drawing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        bar_task = bar.add_task("drawing", total=clips)
-
-        def told(done: int, total: int) -> None:
-            bar.update(bar_task, completed=done, total=total)
-            if not console.is_terminal and (done % PLAIN_EVERY == 0 or done == total):
-                console.print(f"drawing: {done} of {total} clips")
-
-        return write_dataset(
-            out,
-            clips=clips,
-            seed=seed,
-            fps=fps,
-            size_wh=size_wh,
-            difficulty=difficulty,
-            workers=workers,
-            fresh=fresh,
-            progress=told,
-        )

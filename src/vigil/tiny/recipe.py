@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
 
-from vigil.__main__ import INTERRUPTED
+from vigil.errors import JobError
 from vigil.tiny.architecture import save_model, untrained_model
 from vigil.tiny.examination import Examination, examine, held_out_windows
 from vigil.tiny.learner import Learner, Losses
@@ -276,7 +276,7 @@ def main(argv: list[str] | None = None) -> int:
         train(work, Settings(**given), report=_log.info)
     except KeyboardInterrupt:
         _log.info("stopped; the same command goes on from %s", work / "last.pt")
-        return INTERRUPTED
+        return JobError.exit_code
     return 0
 
 
