@@ -84,4 +84,4 @@ def _reliability(axes: Axes, scores: Sequence[Score]) -> None:
     axes.set_xlabel("probability of alarm")
     axes.set_ylabel("share of clips that are alarms")
     axes.set_title("Reliability by clip", fontsize=10)
-    axes.legend(loc="upper left", fontsize=8)
+    axes.legend(fontsize=8)

@@ -50,7 +50,7 @@ class Clip:
 def dataset_clips(folder: Path, split: Split) -> list[Clip]:
     """The clips of a built dataset, in its order; raises DatasetError when it is not one."""
     splits = _splits_of(folder) if split == "all" else [split]
-    examples = [example for name in splits for example in _read_examples(folder / f"anomaly-{name}.json")]
+    examples = [example for name in splits for example in _read_examples(folder, name)]
     if not examples:
         raise DatasetError(f"the {split} split of {folder} is empty; build it again with more clips")
     by_clip: dict[str, list[dict[str, Any]]] = {}
@@ -66,11 +66,13 @@ def _splits_of(folder: Path) -> list[str]:
     return found
 
 
-def _read_examples(path: Path) -> list[dict[str, Any]]:
+def _read_examples(folder: Path, split: str) -> list[dict[str, Any]]:
+    path = folder / f"anomaly-{split}.json"
     try:
         examples = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise DatasetError(f"{path} is not there; make it with: vigil dataset build CLIPS") from error
+        share = " --calibration-share 0.2, and train on that" if split == "calibration" else ""
+        raise DatasetError(f"{path} is not there; make it with: vigil dataset build CLIPS{share}") from error
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path} cannot be read: {error}") from error
     needed = {"clip", "label", "videos"}

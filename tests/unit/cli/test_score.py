@@ -220,6 +220,15 @@ def test_calibration_is_fitted_stored_and_used(
     assert score["calibration"]["temperature"] == calibration.temperature and "ece_uncalibrated" in score
 
 
+def test_a_dataset_without_clips_for_calibration_says_how_to_keep_some(
+    server: ScriptedServer, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest(digest="d").write(tmp_path)
+    words = ["--data", str(data), "--model-dir", str(tmp_path), "--url", server.url, "--model", "lora"]
+    assert main(["calibrate", *words]) == 1
+    assert "dataset build CLIPS --calibration-share 0.2, and train on that" in capsys.readouterr().err
+
+
 def test_the_calibration_of_one_model_leaves_the_other_alone(
     server: ScriptedServer, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
