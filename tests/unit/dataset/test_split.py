@@ -94,7 +94,7 @@ def test_plans_that_make_no_sense_are_wrong_usage(wrong: dict[str, float]) -> No
         SplitPlan(**wrong)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 12), min_size=8, max_size=30), st.integers(0, 5))
 def test_the_test_share_is_met_within_the_largest_group(sizes: list[int], seed: int) -> None:
     clips = [

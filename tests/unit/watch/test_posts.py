@@ -260,7 +260,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=8, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(steps=STEPS)
 def test_whatever_is_done_to_cameras_every_window_is_accounted_for_and_every_event_closed(
     server: ScriptedServer, cameras: list[Address], steps: list[Step]
