@@ -51,6 +51,10 @@ Update = tuple[Any, Any, Any, Any]
 
 NOTHING_NEW: Update = (gr.skip(),) * 4
 
+Box = dict[str, Any]
+"""What changes of the box; its value is the question with its files."""
+
+EMPTY: Box = {"value": None}
 
 ON_ITS_WAY_S = 0.5
 
@@ -81,7 +85,7 @@ class Chat:
         except Refused as refused:
             visit.take_back(marks)
             box = {"text": text, "files": files if refused.keeps_files else []}
-            told = self._idle(visit, box=box, notice=notice_html(str(refused), refused.detail))
+            told = self._said(visit, box={"value": box}, notice=notice_html(str(refused), refused.detail))
             yield NOTHING_NEW if visit.left else told
         finally:
             visit.busy = False
@@ -118,7 +122,7 @@ class Chat:
                 async for said in painted(coming, every_s=PAINT_S):
                     turn.answer += said
                     visit.show_answer(turn.answer)
-                    yield self._busy(visit, "", empties=time.monotonic() < typed_from_s)
+                    yield self._busy(visit, "", box=_emptied(until_s=typed_from_s))
         except VigilError as error:
             visit.conversation.take_back()
             raise Refused(t("chat.not_answered"), detail=str(error), keeps_files=True) from error
@@ -128,7 +132,7 @@ class Chat:
             raise
         self._finish(turn, visit)
         notice = self._longer_than_trained(turn, look, served)
-        yield self._idle(visit, box=None, notice=notice, empties=time.monotonic() < typed_from_s)
+        yield self._said(visit, box=_emptied(until_s=typed_from_s), notice=notice)
 
     def _finish(self, turn: Turn, visit: Visit) -> None:
         """Closes an answer that was stopped or is empty with a word."""
@@ -206,21 +210,23 @@ class Chat:
             # What the answer had sent already goes another way to the browser, and must not come after this.
             await asyncio.sleep(ON_ITS_WAY_S)
         fresh = Visit(visit.folder if visit is not None else self.context.uploads.visitor_folder())
-        return self._idle(fresh, box=None, notice="")
+        return self._said(fresh, box=EMPTY, notice="")
 
     def offer(self, visit: Visit | None) -> Any:
         """The way to the analysis, where something that moves is attached."""
         moves = visit is not None and visit.upload is not None and visit.upload.kind != "picture"
         return gr.Button(visible=moves)
 
-    def _busy(self, visit: Visit, notice: str, *, empties: bool = True) -> Update:
-        value: dict[str, Any] = {"value": None} if empties else {}
-        box = gr.MultimodalTextbox(**value, submit_btn=False, stop_btn=self.context.t("chat.stop"))
-        return visit.shown, box, notice_html(notice, quiet=True), visit
+    def rest(self) -> Any:
+        """The box as it takes a question."""
+        return gr.MultimodalTextbox(submit_btn=True, stop_btn=False)
 
-    def _idle(self, visit: Visit, *, box: dict[str, Any] | None, notice: str, empties: bool = True) -> Update:
-        value: dict[str, Any] = {"value": box} if empties else {}
-        return visit.shown, gr.MultimodalTextbox(**value, submit_btn=True, stop_btn=False), notice, visit
+    def _busy(self, visit: Visit, notice: str, *, box: Box = EMPTY) -> Update:
+        buttons = {"submit_btn": False, "stop_btn": self.context.t("chat.stop")}
+        return self._said(visit, box={**box, **buttons}, notice=notice_html(notice, quiet=True))
+
+    def _said(self, visit: Visit, *, box: Box, notice: str) -> Update:
+        return visit.shown, gr.MultimodalTextbox(**box), notice, visit
 
     def preset(self, name: str, sent: dict[str, Any] | None) -> dict[str, Any]:
         """The box with the words of a preset; what is attached stays."""
@@ -238,6 +244,10 @@ class Chat:
         alias = next((served.alias for served in models if served.name == chosen), "")
         presets = preset_choices(self.questions, self.context.t, trained=trained_question(self.questions, alias))
         return gr.Dropdown(choices=list(names), value=chosen), gr.Dropdown(choices=presets), names
+
+
+def _emptied(*, until_s: float) -> Box:
+    return EMPTY if time.monotonic() < until_s else {}
 
 
 def _look_at(upload: Upload, sampling: Sampling, most_frames: int, stop: threading.Event) -> Look:
@@ -318,6 +328,8 @@ def panel(context: SiteContext) -> ChatParts:
     asked = box.submit(chat.send, [box, model, tokens, visit], outputs, **waited)
     box.stop(chat.stop, visit, None, queue=False, **SILENT)
     begun = gr.on([fresh.click, log.clear], chat.begin_anew, visit, outputs, queue=False, **SILENT)
+    # Until a page has heard that an answer is over, Gradio drops a question without a word.
+    asked.then(chat.rest, None, box, queue=False, **SILENT)
     for event in (asked, begun):
         event.then(chat.offer, visit, analyse, queue=False, **SILENT)
     preset.input(chat.preset, [preset, box], box, queue=False, **SILENT)

@@ -21,6 +21,22 @@ from watching import film
 
 pytestmark = pytest.mark.e2e
 LOW = {"width": 1280, "height": 720}
+HEARS_LATE = """() => {
+  const fetched = window.fetch;
+  const later = async (chunk, heard) => {
+    for (const message of new TextDecoder().decode(chunk).split(/(?<=\\n\\n)/)) {
+      if (message.includes("process_completed")) await new Promise((wake) => setTimeout(wake, 1500));
+      heard.enqueue(new TextEncoder().encode(message));
+    }
+  };
+  window.fetch = async (asked, ...how) => {
+    const got = await fetched(asked, ...how);
+    if (!String(asked.url ?? asked).includes("/queue/data")) return got;
+    return new Response(got.body.pipeThrough(new TransformStream({ transform: later })), got);
+  };
+}"""
+"""A page that hears one and a half seconds late that an answer is over, as on a busy machine."""
+
 EVIL = "<img src=x onerror=\"document.title='broken in'\"><b>bold</b> ![](http://203.0.113.1/x.png)"
 
 
@@ -348,6 +364,14 @@ def test_the_next_question_can_be_typed_while_an_answer_comes(page: Page, script
     page.keyboard.press("Enter")
     answer(page, "Here.")
     expect(page.locator("#chat-box textarea")).to_have_value("")
+
+
+def test_a_page_that_hears_late_of_the_end_of_an_answer_offers_to_send_no_sooner(page: Page) -> None:
+    page.evaluate(HEARS_LATE)
+    ask(page, "Who are you?")
+    answer(page, "Two people stand there.")
+    ask(page, "And now?")
+    expect(page.locator("#chat-log .bot")).to_have_count(2)
 
 
 def test_closing_the_page_ends_the_work_too(chat: Site, scripted: ScriptedServer, visitors: Visitors) -> None:
