@@ -118,6 +118,7 @@ class ScriptedServer:
         self.ended_early = 0
         self._queue: deque[Answer] = deque()
         self._lock = threading.Lock()
+        self._left = threading.Condition()
         self._in_flight = 0
         self._closing = threading.Event()
         self._http = ThreadingHTTPServer(("127.0.0.1", port), _handler_for(self))
@@ -178,6 +179,18 @@ class ScriptedServer:
         with self._lock:
             self._in_flight -= 1
 
+    def left(self) -> None:
+        """Counts a request that its client did not wait for."""
+        with self._left:
+            self.ended_early += 1
+            self._left.notify_all()
+
+    def wait_until_left(self, count: int, *, within_s: float = 20.0) -> int:
+        """How many requests ended early, once there are `count`: that a client has left is felt at the next write."""
+        with self._left:
+            self._left.wait_for(lambda: self.ended_early >= count, within_s)
+            return self.ended_early
+
     @property
     def is_closing(self) -> bool:
         """Whether the block is being left."""
@@ -236,7 +249,7 @@ class _ScriptedHandler(BaseHTTPRequestHandler):
         except OSError:
             # The client went away (a deadline, a cancelled stream): what a test of that case wants.
             self.close_connection = True
-            self.script.ended_early += 1
+            self.script.left()
         finally:
             self.script.ended()
 

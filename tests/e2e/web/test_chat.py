@@ -2,7 +2,6 @@
 
 import json
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -320,7 +319,6 @@ def test_a_file_above_the_limit_that_is_dropped_is_told_too(page: Page, tmp_path
 
 
 def test_stop_works_at_once_and_closes_the_connection(page: Page, scripted: ScriptedServer, visitors: Visitors) -> None:
-    gone = threading.Event()
     scripted.default = stream(*[f"word{number} " for number in range(400)], event_delay_s=0.05)
     before = scripted.ended_early
     ask(page, "Tell me much")
@@ -328,11 +326,7 @@ def test_stop_works_at_once_and_closes_the_connection(page: Page, scripted: Scri
     visitors.shoot(page, "chat-streaming")
     page.locator("#chat-box .stop-button").click()
     expect(page.locator("#chat-log .bot").last).to_contain_text("[stopped]", timeout=1000 * PACE)
-    for _ in range(40):
-        if scripted.ended_early > before:
-            break
-        gone.wait(0.05)
-    assert scripted.ended_early == before + 1
+    assert scripted.wait_until_left(before + 1) == before + 1
     expect(page.locator("#chat-box .submit-button")).to_be_visible()
 
 
@@ -381,11 +375,7 @@ def test_closing_the_page_ends_the_work_too(chat: Site, scripted: ScriptedServer
     ask(left, "Tell me much")
     expect(left.locator("#chat-log .bot").last).to_contain_text("word3")
     left.context.close()
-    for _ in range(100):
-        if scripted.ended_early > before:
-            break
-        threading.Event().wait(0.1)
-    assert scripted.ended_early == before + 1
+    assert scripted.wait_until_left(before + 1) == before + 1
 
 
 def test_a_fault_is_no_answer_and_gives_the_question_back(
@@ -494,7 +484,7 @@ def test_a_conversation_that_is_left_while_it_is_answered_does_not_come_back(
     expect(page.locator("#chat-log .bot")).to_have_count(0)
     page.wait_for_timeout(1500)
     expect(page.locator("#chat-log .bot")).to_have_count(0)
-    assert scripted.ended_early == before + 1
+    assert scripted.wait_until_left(before + 1) == before + 1
     scripted.default = stream("Here.")
     ask(page, "And who?")
     answer(page, "Here.")
