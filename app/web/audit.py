@@ -1,0 +1,81 @@
+"""The log of acts: who signed in, was refused, or changed what others see, when and from where.
+
+Lines go to the logger `vigil.audit`; `keep_in(folder)` also keeps them in `audit.log` there, which only its owner can
+read and which never takes more than `FILES` files of `FILE_BYTES`.
+"""
+
+import io
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from vigil.errors import UsageError
+from vigil.files import problem
+
+log = logging.getLogger("vigil.audit")
+
+FILE_NAME = "audit.log"
+FILE_BYTES = 5_000_000
+FILES = 5
+LONGEST = 160
+QUIET_S = 60.0
+"""Too many tries are told of once in this time: whoever makes them must not fill the log."""
+
+
+class _PrivateFile(RotatingFileHandler):
+    """A rotating file that only its owner can read, whatever the umask."""
+
+    def _open(self) -> io.TextIOWrapper:
+        handle = os.open(self.baseFilename, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
+        return io.TextIOWrapper(os.fdopen(handle, "ab"), encoding="utf-8", write_through=True)
+
+
+def keep_in(folder: Path) -> Path:
+    """Keeps the acts from now on in a file of this folder; returns it. Raises UsageError."""
+    path = folder / FILE_NAME
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handler = _PrivateFile(path, maxBytes=FILE_BYTES, backupCount=FILES - 1)
+    except OSError as error:
+        raise UsageError(f"the log of acts cannot be kept: {problem(error, path)}") from error
+    formatter = logging.Formatter("%(asctime)sZ %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    return path
+
+
+def record(act: str, **details: str) -> None:
+    """Notes an act; details come from visitors, so each is shown as one quoted word, cut short."""
+    log.info("%s %s", act, " ".join(f"{name}={_quoted(value)}" for name, value in details.items()))
+
+
+def _quoted(value: str) -> str:
+    shown = value if len(value) <= LONGEST else f"{value[:LONGEST]}..."
+    return ascii(shown) if not shown.isprintable() or '"' in shown else f'"{shown}"'
+
+
+class RareWarning:
+    """Says a thing at once, and then only every `QUIET_S`, with how often it came meanwhile."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._next_s = -float("inf")
+        self._kept_back = 0
+        self._lock = threading.Lock()
+
+    def say(self, act: str, **details: str) -> None:
+        """Notes an act, unless one was noted just now."""
+        with self._lock:
+            now_s = self._clock()
+            if now_s < self._next_s:
+                self._kept_back += 1
+                return
+            more = {"before_that": str(self._kept_back)} if self._kept_back else {}
+            self._next_s, self._kept_back = now_s + QUIET_S, 0
+        record(act, **details, **more)

@@ -1,0 +1,89 @@
+"""Whose word counts for where a request comes from: only that of the proxies that the operator has named.
+
+Anybody can write `X-Forwarded-For`. From a named proxy it moves a visitor's address, for the limits on sign-ins and
+connections; from all others it is taken off, so that nothing behind this reads it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from vigil.errors import UsageError
+
+FORWARDING_HEADERS = frozenset(
+    {b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip", b"cf-connecting-ip"}
+)
+FORWARDING_PREFIX = b"x-forwarded"
+IPV6_SITE_BITS = 64
+"""Whoever has one IPv6 address has the 2^64 of its network."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedProxies:
+    """The addresses and networks of proxies whose forwarding headers are believed."""
+
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> "TrustedProxies":
+        """From what `--trusted-proxy` names; raises UsageError."""
+        try:
+            return cls(tuple(ip_network(word.strip()) for word in words))
+        except ValueError as error:
+            raise UsageError(f"--trusted-proxy: {error}; give an address such as 10.0.0.2, or 10.0.0.0/24") from error
+
+    def __contains__(self, address: str) -> bool:
+        try:
+            told = ip_address(address)
+        except ValueError:
+            return False
+        return any(told in network for network in self.networks)
+
+
+class ForwardedHeaders:
+    """ASGI middleware in front of everything: the client's address as a trusted proxy tells it.
+
+    Sets `scope["vigil_forwarded"]` where a request came through any proxy, trusted or not.
+    """
+
+    def __init__(self, app: ASGIApp, *, trusted: TrustedProxies) -> None:
+        self._app = app
+        self._trusted = trusted
+        self._believing = ProxyHeadersMiddleware(app, [str(network) for network in trusted.networks])  # type: ignore[arg-type]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        kept = [(name, value) for name, value in scope["headers"] if not _is_forwarding(name)]
+        seen = {**scope, "vigil_forwarded": len(kept) < len(scope["headers"])}
+        if _peer(scope) in self._trusted:
+            await self._believing(seen, receive, send)  # type: ignore[arg-type]
+        else:
+            await self._app({**seen, "headers": kept}, receive, send)
+
+
+def _is_forwarding(name: bytes) -> bool:
+    return name in FORWARDING_HEADERS or name.startswith(FORWARDING_PREFIX)
+
+
+def _peer(scope: Scope) -> str:
+    """The address at the other end of the connection."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def address_group(address: str) -> str:
+    """What counts as one address: an IPv4 address, also one written as IPv6; the /64 of an IPv6 address."""
+    try:
+        told = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(told, IPv6Address):
+        return str(told)
+    if told.ipv4_mapped is not None:
+        return str(told.ipv4_mapped)
+    return str(ip_network((int(told), IPV6_SITE_BITS), strict=False))
