@@ -1,175 +1,177 @@
-"""Who may come in: this machine only, or whoever knows a password.
+"""The gate before the pages: where a request may go, from which site, and who it comes from.
 
-The password comes from a file or from `$VIGIL_WEB_AUTH`, one `name:password` a line, never from the command line,
-which every user of the machine can read in `ps`. Without one the pages answer to names of this machine only, so
-that no other site can reach them through the browser (DNS rebinding).
+In this order: names of this machine only, where there are no users (other names would let in a site that a browser
+visits, by DNS rebinding); nothing that another site's page sends, but links to the start pages; only routes on the
+list; and, where there are users, a session or a password.
 """
 
-import asyncio
 import binascii
-import hmac
-import os
-import time
 from base64 import b64decode
-from collections import OrderedDict
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TypeVar
-from urllib.parse import urlsplit
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlsplit
 
+from starlette.authentication import SimpleUser, UnauthenticatedUser
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.web.passwords import AUTH_VARIABLE, PasswordCheck, Users
+from app.web.proxies import TrustedProxies, address_group
+from app.web.routes import is_open, is_start_page
+from app.web.sessions import Sessions
+from app.web.sign_in import Passwords, SignIn, Try
 from vigil.errors import UsageError
 
-AUTH_VARIABLE = "VIGIL_WEB_AUTH"
-K = TypeVar("K")
-V = TypeVar("V")
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
-SHORTEST_PASSWORD = 8
-READING = frozenset({"GET", "HEAD", "OPTIONS"})
-WRONG_PASSWORD_S = 1.0
-"""What a wrong password costs the one who tries, so that trying many takes long."""
-
-LONGEST_WAIT_S = 60.0
-"""Who would have to wait longer is sent away at once, whatever the password."""
-
-MOST_ADDRESSES = 10_000
-"""So many addresses and visitors are remembered, the latest."""
+SIGN_IN_PAGES = frozenset({"/sign-in", "/sign-out"})
+SESSION_S = 12 * 3600.0
 
 HEADERS = {
-    "Content-Security-Policy": "frame-ancestors 'self'",
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; "
+        "connect-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; "
+        "base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "X-Frame-Options": "SAMEORIGIN",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
 }
-"""With every answer: no other site shows these pages in a frame of its own, and none is told their addresses."""
+"""With every answer that does not say otherwise: no other site shows the pages in a frame, reads or embeds them, and
+they load nothing from elsewhere. Gradio's scripts are inline and built from strings, so these are not forbidden."""
+
+UNWANTED_HEADERS = ("access-control-allow-origin", "access-control-allow-credentials")
 
 
-def read_users(auth: str | None) -> dict[str, str]:
-    """Names and passwords from a file, or else from `$VIGIL_WEB_AUTH`; empty when neither is there."""
-    if auth is None:
-        return _users(os.environ.get(AUTH_VARIABLE, ""), f"${AUTH_VARIABLE}")
-    path = Path(auth)
-    if not path.is_file():
-        if ":" in auth:
-            raise UsageError(
-                "--auth takes the name of a file: a password on the command line is seen by everybody in `ps`; "
-                f"write name:password into a file (chmod 600) or into ${AUTH_VARIABLE}"
-            )
-        raise UsageError(f"--auth: there is no file {auth!r}; it must hold name:password, one a line")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--auth: {path} cannot be read: {error}") from error
-    users = _users(text, str(path))
-    if not users:
-        raise UsageError(f"--auth: {path} holds no name:password")
-    return users
-
-
-def _users(text: str, where: str) -> dict[str, str]:
-    users: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        name, colon, password = line.strip().partition(":")
-        if not colon or not name.strip() or len(password) < SHORTEST_PASSWORD:
-            raise UsageError(
-                f"{where}, line {number}: expected name:password, the password with at least "
-                f"{SHORTEST_PASSWORD} characters"
-            )
-        users[name.strip()] = password
-    return users
-
-
-def check_host(host: str, users: Mapping[str, str]) -> None:
-    """Raises UsageError for an address that others can reach while nobody has to know a password."""
-    if host not in LOCAL_HOSTS and not users:
+def check_host(host: str, users: Users, trusted: TrustedProxies | None = None) -> None:
+    """Raises UsageError for an address or a proxy that lets others in while nobody has to know a password."""
+    if users:
+        return
+    if host not in LOCAL_HOSTS:
         raise UsageError(
             f"--host {host} opens the pages to other machines, who could then see the cameras: name a file with "
             f"name:password in --auth, or set ${AUTH_VARIABLE}; without a password only 127.0.0.1 is served"
         )
+    if trusted is not None and trusted.networks:
+        raise UsageError(
+            "--trusted-proxy opens the pages to whoever the proxy lets through: name a file with name:password in "
+            f"--auth, or set ${AUTH_VARIABLE}"
+        )
 
 
-class Tries:
-    """Passwords that are tried, one after the other for each address, so that trying many at once gains nothing.
+@dataclass(frozen=True, slots=True)
+class AccessOptions:
+    """Who may come in; `port` names the cookie, as a browser keeps the cookies of all ports of a host together."""
 
-    A right one waits behind the wrong ones of its address too: an answer at once would tell it from them. Who was let
-    in before from there does not wait.
-    """
-
-    def __init__(self) -> None:
-        self._free_s: OrderedDict[str, float] = OrderedDict()
-        self._let_in: OrderedDict[tuple[str, str], None] = OrderedDict()
-
-    def wait_s(self, address: str, user: str | None, now_s: float) -> float:
-        """How long the answer to one more try is kept back; `user` is None for a wrong one."""
-        waits_s = max(0.0, self._free_s.get(address, 0.0) - now_s)
-        if user is not None:
-            return 0.0 if (address, user) in self._let_in else waits_s
-        if waits_s < LONGEST_WAIT_S:
-            waits_s += WRONG_PASSWORD_S
-            _remember(self._free_s, address, now_s + waits_s)
-        return waits_s
-
-    def let_in(self, address: str, user: str) -> None:
-        """From now on this visitor does not wait here."""
-        _remember(self._let_in, (address, user), None)
-
-
-def _remember(known: OrderedDict[K, V], key: K, value: V) -> None:
-    known[key] = value
-    known.move_to_end(key)
-    if len(known) > MOST_ADDRESSES:
-        known.popitem(last=False)
+    users: Users = field(default_factory=Users)
+    session_s: float = SESSION_S
+    port: int = 7860
 
 
 class Gate:
-    """ASGI middleware before everything else: the host's name without passwords, HTTP Basic with them."""
+    """ASGI middleware before everything else; sets `scope["user"]` and `scope["vigil_visitor"]`."""
 
-    def __init__(self, app: ASGIApp, *, users: Mapping[str, str]) -> None:
+    def __init__(self, app: ASGIApp, *, options: AccessOptions, passwords: Passwords | None = None) -> None:
         self._app = app
-        self._users = dict(users)
-        self._tries = Tries()
+        self._users = options.users
+        self._passwords = passwords or Passwords(options.users, PasswordCheck(options.users))
+        self._sessions = Sessions(lifetime_s=options.session_s)
+        self._cookie_name = f"vigil_session_{options.port}"
+        self._sign_in = SignIn(self._passwords, self._sessions, cookie_name=self._cookie_name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in {"http", "websocket"}:
+        if scope["type"] == "websocket":
+            # The pages use none, and Gradio's would pass every check made for requests.
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = await self._refusal(scope)
-        await (refusal or self._app)(scope, receive, _with_headers(send))
+        answer = await self._answer(scope, receive)
+        await (answer or self._app)(scope, receive, _with_headers(send, is_page=is_start_page("GET", scope["path"])))
 
-    async def _refusal(self, scope: Scope) -> PlainTextResponse | None:
-        headers = Headers(scope=scope)
-        if scope.get("method") not in READING and _is_foreign(headers):
-            return PlainTextResponse("another site may not use these pages\n", status_code=403)
+    async def _answer(self, scope: Scope, receive: Receive) -> Response | None:
+        """What is answered instead of the pages; None where the request may go on to them."""
+        headers, method, path = Headers(scope=scope), scope["method"], scope["path"]
         if not self._users:
-            if _host(headers.get("host", "")) in LOCAL_HOSTS:
-                return None
-            return PlainTextResponse("these pages answer to 127.0.0.1 and localhost only\n", status_code=421)
-        return await self._checked(scope, headers.get("authorization", ""))
+            refused = _not_local(scope, headers)
+            if refused is not None:
+                return refused
+        if _is_foreign(headers) and not (_is_link(headers) and is_start_page(method, path)):
+            return PlainTextResponse("another site may not use these pages\n", status_code=403)
+        if not is_open(method, path):
+            return PlainTextResponse("there is nothing here\n", status_code=404)
+        if path in SIGN_IN_PAGES:
+            return await self._sign_in.answer(Request(scope, receive)) if self._users else RedirectResponse("/", 303)
+        return await self._let_in(scope, headers)
 
-    async def _checked(self, scope: Scope, authorization: str) -> PlainTextResponse | None:
-        user, address = user_of(authorization, self._users), _client(scope)
-        if authorization:
-            wait_s = self._tries.wait_s(address, user, time.monotonic())
-            if wait_s > LONGEST_WAIT_S:
-                return PlainTextResponse("too many wrong passwords; try again in a minute\n", status_code=429)
-            await asyncio.sleep(wait_s)
-        if user is not None:
-            self._tries.let_in(address, user)
-            scope["vigil_user"] = user
+    async def _let_in(self, scope: Scope, headers: Headers) -> Response | None:
+        address = _client(scope)
+        if not self._users:
+            scope["user"], scope["vigil_visitor"] = UnauthenticatedUser(), f"address {address_group(address)}"
             return None
-        ask = {"WWW-Authenticate": 'Basic realm="Vigil", charset="UTF-8"'}
-        return PlainTextResponse("a name and a password are needed\n", status_code=401, headers=ask)
+        user = self._sessions.user(Request(scope).cookies.get(self._cookie_name, ""))
+        if user is None:
+            user, refused = await self._by_password(headers.get("authorization", ""), address)
+            if user is None:
+                return refused or _ask(scope, headers)
+        scope["user"], scope["vigil_visitor"] = SimpleUser(user), f"user {user}"
+        return None
+
+    async def _by_password(self, authorization: str, address: str) -> tuple[str | None, Response | None]:
+        """The user of an HTTP Basic header, as programs send it, or what is answered to a wrong one."""
+        given = basic_credentials(authorization)
+        if given is None:
+            return None, None
+        name, password = given
+        came, wait_s = await self._passwords.attempt(name, password, address=address)
+        if came is Try.TOO_MANY:
+            retry = {"Retry-After": str(max(1, round(wait_s)))}
+            return None, PlainTextResponse("too many tries; try again later\n", status_code=429, headers=retry)
+        return (name if came is Try.RIGHT else None), None
 
 
-def _with_headers(send: Send) -> Send:
+def _not_local(scope: Scope, headers: Headers) -> Response | None:
+    """Refuses what may come from another machine, where nobody has to know a password."""
+    if scope.get("vigil_forwarded"):
+        return PlainTextResponse(
+            "these pages have no users, so no proxy may bring visitors here; start them with --auth FILE and "
+            "--trusted-proxy ADDRESS\n",
+            status_code=403,
+        )
+    if _host(headers.get("host", "")) in LOCAL_HOSTS:
+        return None
+    return PlainTextResponse("these pages answer to 127.0.0.1 and localhost only\n", status_code=421)
+
+
+def _ask(scope: Scope, headers: Headers) -> Response:
+    """Leads a browser to the page to sign in; asks a program for a password.
+
+    A browser is never asked for HTTP Basic: it would send that password along with whatever another site asks of us.
+    """
+    is_browser = "sec-fetch-mode" in headers or headers.get("user-agent", "").startswith("Mozilla/")
+    if is_browser and scope["method"] in {"GET", "HEAD"} and is_start_page("GET", scope["path"]):
+        query = scope["query_string"].decode("latin-1")
+        place = f"{scope['path']}?{query}" if query else scope["path"]
+        return RedirectResponse(f"/sign-in?next={quote(place, safe='/')}", status_code=303)
+    challenge = {} if is_browser else {"WWW-Authenticate": 'Basic realm="Vigil", charset="UTF-8"'}
+    return PlainTextResponse("a name and a password are needed: /sign-in\n", status_code=401, headers=challenge)
+
+
+def _with_headers(send: Send, *, is_page: bool) -> Send:
     async def add(message: Message) -> None:
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message).update(HEADERS)
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+            for name in UNWANTED_HEADERS:
+                del headers[name]
+            if is_page:
+                headers["Cache-Control"] = "no-store"
         await send(message)
 
     return add
@@ -181,24 +183,45 @@ def _client(scope: Scope) -> str:
     return str(client[0]) if client else ""
 
 
-def user_of(authorization: str, users: Mapping[str, str]) -> str | None:
-    """The name in an HTTP Basic header whose password is right, else None; takes as long for every wrong one."""
+def basic_credentials(authorization: str) -> tuple[str, str] | None:
+    """Name and password of an HTTP Basic header; None for any other."""
     kind, _, encoded = authorization.partition(" ")
+    if kind.lower() != "basic":
+        return None
     try:
-        name, _, password = b64decode(encoded, validate=True).decode().partition(":")
+        name, colon, password = b64decode(encoded, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError, ValueError):
         return None
-    is_right = hmac.compare_digest(users.get(name, "").encode(), password.encode())
-    return name if kind.lower() == "basic" and name in users and is_right else None
+    return (name, password) if colon else None
 
 
-def _is_foreign(headers: Headers) -> bool:
-    """Whether a page of another site sends this: a browser adds the password of its visitor to that too."""
+def _is_foreign(headers: Mapping[str, str]) -> bool:
+    """Whether a page of another site sends this, or leads here: a browser adds the visitor's cookies to that too.
+
+    Another port of this machine is another site. Browsers that do not say where a request comes from have an Origin in
+    what could change something, and a Referer in most of the rest.
+    """
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site not in {"same-origin", "none"}
-    origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+    told = headers.get("origin") or headers.get("referer")
+    return told is not None and _netloc(told) != headers.get("host")
+
+
+def _netloc(address: str) -> str:
+    try:
+        return urlsplit(address).netloc
+    except ValueError:
+        return ""
+
+
+def _is_link(headers: Mapping[str, str]) -> bool:
+    """Whether a request is somebody following a link in a tab of their own: no script, picture or frame."""
+    if "origin" in headers:
+        return False
+    if "sec-fetch-site" not in headers:
+        return True
+    return headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
 
 
 def _host(header: str) -> str:

@@ -19,6 +19,8 @@ from vigil.watch import SourceState
 from vigil.watch.state import Stage
 
 if TYPE_CHECKING:
+    import gradio as gr
+
     from vigil.watch.service import WatchService
 
 TONES: Mapping[Stage, str] = {
@@ -41,24 +43,25 @@ class Cameras:
         self._service = service
         self._configured = _configured(context)
 
-    def add(self, word: str) -> str:
+    def add(self, word: str, request: "gr.Request | None" = None) -> str:
         """Watches a camera from now on; returns its shown name."""
         address = self._address(word.strip())
-        return self._watch(address)
+        return self._watch(address, request)
 
-    def add_file(self, path: Path) -> str:
+    def add_file(self, path: Path, request: "gr.Request | None" = None) -> str:
         """Watches the camera that an uploaded file names; what kind of file it is tells its content."""
         seen = look_into(path)
         if seen.address is None:
             raise UsageError(self._context.t("room.no_camera_file", name=seen.name))
         self._context.allowed.check(seen.address)
-        return self._watch(seen.address)
+        return self._watch(seen.address, request)
 
-    def act(self, what: str, name: str) -> None:
+    def act(self, what: str, name: str, request: "gr.Request | None" = None) -> None:
         """Pauses, resumes or removes a camera."""
         actions = {"pause": self._service.pause, "resume": self._service.resume, "remove": self._service.remove}
         if what not in actions:
             raise UsageError(f"a camera cannot be told to {what[:20]!r}")
+        self._context.allow_change(f"{what} a camera", request, camera=name)
         actions[what](name)
 
     def spare(self) -> list[str]:
@@ -66,7 +69,8 @@ class Cameras:
         watched = {state.name for state in self._service.states()}
         return [name for name in self._configured if name not in watched]
 
-    def _watch(self, address: Address) -> str:
+    def _watch(self, address: Address, request: "gr.Request | None") -> str:
+        self._context.allow_change("add a camera", request, camera=address.name)
         return ", ".join(self._service.add(address.location, name=address.name))
 
     def _address(self, word: str) -> Address:

@@ -8,10 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.web import audit
+from app.web.access import SESSION_S
 from app.web.allowed import AllowedCameras
 from app.web.language import Language, Translator
+from app.web.passwords import Users
+from app.web.proxies import TrustedProxies
 from app.web.status import StatusBoard
+from app.web.tls import Certificate
 from app.web.uploads import Uploads
+from vigil.errors import UsageError
 from vigil.judge import Endpoint
 from vigil.tasks import Question, load_questions
 from vigil.watch import WatchSettings
@@ -26,11 +32,14 @@ MB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteOptions:
-    """What the operator asks for at the start; `users` maps names to passwords."""
+    """What the operator asks for at the start; without `users` nobody has to sign in."""
 
     host: str = "127.0.0.1"
     port: int = 7860
-    users: dict[str, str] = field(default_factory=dict, repr=False)
+    users: Users = field(default_factory=Users)
+    session_s: float = SESSION_S
+    trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)
+    tls: Certificate | None = None
     upload_mb: int = 500
     keep_uploads_s: float = 3600.0
     folder: Path = Path("outputs/web")
@@ -57,6 +66,15 @@ class SiteContext:
         """The language of this page."""
         return self.t.language
 
-    def who(self, request: "gr.Request") -> str:
-        """Who is asking: the name that was logged in with, or `local` where nobody has to."""
-        return request.username or "local"
+    def who(self, request: "gr.Request | None") -> str:
+        """Who is asking: the name that was signed in with, or `local` where nobody has to."""
+        return (request.user.display_name if request is not None else "") or "local"
+
+    def allow_change(self, act: str, request: "gr.Request | None", **details: str) -> None:
+        """Notes that somebody changes what others see; raises UsageError for one who may only look."""
+        who = self.who(request)
+        address = str(request.client.host) if request is not None and request.client else ""
+        if not self.options.users.may_change(who):
+            audit.record(f"refused to {act}", user=who, address=address, **details)
+            raise UsageError(self.t("site.viewers_look"))
+        audit.record(act, user=who, address=address, **details)

@@ -11,11 +11,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from app.web.access import AUTH_VARIABLE, check_host, read_users
+from app.web import audit, tls
+from app.web.access import LOCAL_HOSTS, SESSION_S, check_host
 from app.web.allowed import AllowedCameras
 from app.web.context import SiteContext, SiteOptions
 from app.web.demo import demo, play_film
 from app.web.language import translator
+from app.web.passwords import AUTH_VARIABLE, hash_passwords, read_users
+from app.web.proxies import TrustedProxies
 from app.web.status import StatusBoard
 from app.web.stubs import without_stubs
 from app.web.uploads import Uploads
@@ -33,9 +36,12 @@ EXAMPLES = f"""examples:
   python web.py --demo                               serves the tiny model too: nothing else is needed
   python web.py --url http://10.0.0.5:8000/v1 --key-file server.key
   python web.py --config my-cameras                  the cameras of configs/watch/my-cameras.yaml
-  python web.py --host 0.0.0.0 --auth users.txt      users.txt holds name:password, one a line (chmod 600)
+  python web.py --auth users.txt --hash-passwords    users.txt holds name:password, one a line: hashed from now on
+  python web.py --host 0.0.0.0 --auth users.txt --tls-cert cert.pem --tls-key key.pem
   {AUTH_VARIABLE}=name:password python web.py --host 0.0.0.0
 """
+
+log = logging.getLogger(__name__)
 
 LIVE_FPS = 5.0
 """Live pictures a second in the watch room, unless the settings say otherwise (docs/web-live-pictures.md)."""
@@ -59,17 +65,27 @@ def run(given: argparse.Namespace) -> None:
     """Checks everything that can be wrong before anything is opened, then serves."""
     _check_positive("--upload-mb", given.upload_mb)
     _check_positive("--keep-uploads-min", given.keep_uploads_min)
+    _check_positive("--session-hours", given.session_hours)
+    if given.hash_passwords:
+        _hash_passwords(given.auth)
+        return
+    viewers = frozenset(name.strip() for word in given.viewers for name in word.split(",") if name.strip())
     options = SiteOptions(
         host=given.host,
         port=given.port,
-        users=read_users(given.auth),
+        users=read_users(given.auth, viewers=viewers),
+        session_s=given.session_hours * 3600.0,
+        trusted_proxies=TrustedProxies.of(given.trusted_proxy),
+        tls=tls.certificate(given.tls_cert, given.tls_key),
         upload_mb=given.upload_mb,
         keep_uploads_s=given.keep_uploads_min * 60.0,
         folder=given.folder,
         allow_cameras=tuple(given.allow_camera),
         allow_any_camera=given.allow_any_camera,
     )
-    check_host(options.host, options.users)
+    check_host(options.host, options.users, options.trusted_proxies)
+    if options.host not in LOCAL_HOSTS and options.tls is None and not options.trusted_proxies.networks:
+        log.warning("without TLS everybody on the network can read passwords and pictures: --tls-cert and --tls-key")
     check_port(options.host, options.port)
     named = {name: getattr(given, name) for name in ("url", "model", "model_dir", "task", "store")}
     settings = settings_of(given.config, {key: value for key, value in named.items() if value is not None}, given.set)
@@ -82,6 +98,13 @@ def run(given: argparse.Namespace) -> None:
     serve(options, settings, api_key=read_key(given.key_file, url=settings.url))
 
 
+def _hash_passwords(auth: str | None) -> None:
+    if auth is None:
+        raise UsageError("--hash-passwords: name the file with --auth FILE")
+    count = hash_passwords(auth)
+    print(f"{auth}: {count} hashed; only you can read the file")  # noqa: T201
+
+
 def _check_positive(option: str, value: float) -> None:
     if not (math.isfinite(value) and value > 0):
         raise UsageError(f"{option} {value:g}: give a number above 0")
@@ -90,6 +113,7 @@ def _check_positive(option: str, value: float) -> None:
 def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> None:
     """Serves the pages until it is interrupted, and removes what visitors sent."""
     endpoint = Endpoint(url=settings.url, model=settings.model, api_key=api_key)
+    audit.keep_in(options.folder)
     uploads = Uploads.make(options.folder, keep_s=options.keep_uploads_s)
     # Gradio keeps what it is sent here, and shows without another copy what lies here.
     os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder)
@@ -115,8 +139,21 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
     try:
         with loading():
             app = build_app(context)
-        print(f"Vigil's pages are at http://{options.host}:{options.port} (Ctrl-C ends them)", flush=True)  # noqa: T201
-        uvicorn.run(app, host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=2)
+        scheme = "http" if options.tls is None else "https"
+        print(f"Vigil's pages are at {scheme}://{options.host}:{options.port} (Ctrl-C ends them)", flush=True)  # noqa: T201
+        uvicorn.run(
+            app,
+            host=options.host,
+            port=options.port,
+            log_level="warning",
+            timeout_graceful_shutdown=2,
+            # Who a request comes from is told by app.web.proxies: uvicorn believes every program on this machine.
+            proxy_headers=False,
+            ws="none",
+            server_header=False,
+            ssl_certfile=None if options.tls is None else options.tls.certificate,
+            ssl_keyfile=None if options.tls is None else options.tls.key,
+        )
     finally:
         service.stop()
         uploads.remove()
@@ -150,6 +187,22 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1); any other needs --auth")
     add("--port", type=int, default=7860, help="port to listen on (7860)")
     add("--auth", metavar="FILE", help=f"a file with name:password, one a line (else ${AUTH_VARIABLE})")
+    add(
+        "--hash-passwords",
+        action="store_true",
+        help="put argon2 hashes into the file of --auth, and end",
+    )
+    add("--viewers", action="append", default=[], metavar="NAMES", help="users who may only look and ask")
+    add("--session-hours", type=float, default=SESSION_S / 3600, help="hours after which to sign in again (12)")
+    add("--tls-cert", type=Path, metavar="FILE", help="serve https: the certificate, and those above it, as PEM")
+    add("--tls-key", type=Path, metavar="FILE", help="its private key, as PEM without a password")
+    add(
+        "--trusted-proxy",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="a reverse proxy (address or network) that is believed where visitors come from; needs --auth",
+    )
     add("--url", help="the OpenAI-compatible endpoint (as the configuration says)")
     add("--model", help="the served model; may be left out where there is only one")
     add("--model-dir", type=Path, help="the model's folder: its contract and calibration")

@@ -194,6 +194,7 @@ class Review:
                 # Another one was picked and is not open yet: nobody has seen what would be marked.
                 return gr.skip()
             try:
+                self._context.allow_change("mark an event", request, event=event_id, mark=word)
                 self._store.mark(event_id, word, who=self._context.who(request), note=(note or "").strip())
             except VigilError as error:
                 raise failed(self._t, "review.not_marked", error) from error

@@ -83,12 +83,12 @@ def panel(context: SiteContext) -> None:
         quiet=t("room.quiet"),
     )
 
-    def add_word(text: str) -> str:
-        _told(lambda: cameras.add(text), context)
+    def add_word(text: str, request: gr.Request) -> str:
+        _told(lambda: cameras.add(text, request), context)
         return ""
 
-    def add_file(path: str) -> None:
-        _told(lambda: cameras.add_file(Path(path)), context)
+    def add_file(path: str, request: gr.Request) -> None:
+        _told(lambda: cameras.add_file(Path(path), request), context)
 
     quick: dict[str, Any] = {**SILENT, "concurrency_limit": None}
     gr.on([add.click, word.submit], add_word, word, word, **quick)
@@ -108,16 +108,16 @@ def looker(wall: Wall) -> Callable[[dict[str, Any]], Any]:
     return look
 
 
-def actor(cameras: Cameras, context: SiteContext) -> Callable[[dict[str, Any]], Any]:
+def actor(cameras: Cameras, context: SiteContext) -> Callable[[dict[str, Any], gr.Request], Any]:
     """The function that the buttons of a card call."""
 
-    def act(asked: dict[str, Any]) -> dict[str, Any]:
+    def act(asked: dict[str, Any], request: gr.Request) -> dict[str, Any]:
         what, name = str(asked.get("what")), str(asked.get("name"))
         try:
             if what == "add":
-                cameras.add(name)
+                cameras.add(name, request)
             else:
-                cameras.act(what, name)
+                cameras.act(what, name, request)
         except VigilError as error:
             return {"text": f"{context.t('room.not_done')} {error}", "problem": True}
         return {"text": context.t(f"room.did_{what}", name=name), "problem": False}

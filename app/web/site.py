@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,10 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import gradio as gr
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
+from starlette.middleware.cors import CORSMiddleware
 
 from app.web import bell, curve, handover, idle, notify, size, theme
-from app.web.access import Gate
+from app.web.access import AccessOptions, Gate
 from app.web.bell import Bell
 from app.web.context import SiteContext
 from app.web.first_lines import FirstLines
@@ -30,6 +32,8 @@ from app.web.history import media_folders
 from app.web.language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
 from app.web.page import Page
 from app.web.playable import copies_of
+from app.web.proxies import ForwardedHeaders
+from app.web.served_files import add_file_route
 from app.web.status import EVERY_S, Status, status_line
 
 if TYPE_CHECKING:
@@ -39,6 +43,8 @@ log = logging.getLogger(__name__)
 
 SWEEP_S = 60.0
 YEAR_S = 365 * 24 * 3600
+
+SESSION_SCRIPT = (Path(__file__).resolve().parent / "scripts" / "session.js").read_text(encoding="utf-8")
 
 PANELS = (("chat", "chat"), ("analysis", "analysis"), ("room", "room"), ("review", "review"))
 """Tab and module of each panel, in the order of the tabs."""
@@ -88,7 +94,8 @@ def _head(context: SiteContext) -> None:
         gr.HTML(
             f'<div class="vigil-tools"><button type="button" id="vigil-theme" onclick="{theme.SWITCH_THEME}">'
             f'{html.escape(t("site.theme"))}</button><a id="vigil-language" '
-            f'href="../language/{t("site.other_language_code")}">{html.escape(t("site.other_language"))}</a></div>',
+            f'href="../language/{t("site.other_language_code")}">{html.escape(t("site.other_language"))}</a>'
+            f"{_sign_out(context)}</div>",
             scale=1,
         )
 
@@ -99,6 +106,13 @@ def _head(context: SiteContext) -> None:
     # Without a trigger it runs when the page is opened.
     for trigger in (None, gr.Timer(EVERY_S).tick):
         gr.on(trigger, line, outputs=shown, queue=False, **idle.SILENT)
+
+
+def _sign_out(context: SiteContext) -> str:
+    if not context.options.users:
+        return ""
+    label = html.escape(context.t("site.sign_out"))
+    return f'<form method="post" action="../sign-out"><button id="vigil-sign-out">{label}</button></form>'
 
 
 def build_app(context: SiteContext) -> FastAPI:
@@ -121,6 +135,7 @@ def build_app(context: SiteContext) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     _add_routes(app)
+    add_file_route(app, lambda: [context.uploads.folder, *media_folders(context)])
     if context.service is not None:
         _hang_bell(app, context.service)
     modules = [panel.module for panel in panels()]
@@ -131,8 +146,8 @@ def build_app(context: SiteContext) -> FastAPI:
             path=f"/{language}",
             server_name=context.options.host,
             server_port=context.options.port,
-            auth_dependency=(lambda request: request.scope.get("vigil_user")) if context.options.users else None,
-            allowed_paths=[str(context.uploads.folder), *map(str, media_folders(context))],
+            auth_dependency=(lambda request: request.user.display_name) if context.options.users else None,
+            allowed_paths=[str(folder) for folder in media_folders(context)],
             max_file_size=f"{context.options.upload_mb}mb",
             footer_links=[],
             run_history=False,
@@ -143,15 +158,22 @@ def build_app(context: SiteContext) -> FastAPI:
             css="\n".join([theme.CSS, *(getattr(module, "CSS", "") for module in modules)]),
             head="\n".join([*heads(context, language), *(getattr(module, "HEAD", "") for module in modules)]),
         )
+    options = context.options
+    # Gradio tells every site that it may read the pages, unless the application has rules of its own: none may.
+    app.add_middleware(CORSMiddleware, allow_origins=())
     app.add_middleware(FirstLines)
-    app.add_middleware(Gate, users=context.options.users)
+    access = AccessOptions(users=options.users, session_s=options.session_s, port=options.port)
+    app.add_middleware(Gate, options=access)
+    app.add_middleware(ForwardedHeaders, trusted=options.trusted_proxies)
     return app
 
 
 def heads(context: SiteContext, language: Language) -> list[str]:
     """What the head of every page holds; where nothing is watched there is nothing to ring for."""
     limit = size.head(language, upload_mb=context.options.upload_mb)
-    return [theme.HEAD, curve.HEAD, limit, *([] if context.service is None else [notify.head(language)])]
+    signed_in = [f"<script>\n{SESSION_SCRIPT}</script>"] if context.options.users else []
+    bell_head = [] if context.service is None else [notify.head(language)]
+    return [theme.HEAD, curve.HEAD, limit, *signed_in, *bell_head]
 
 
 def _hang_bell(app: FastAPI, service: "WatchService") -> None:

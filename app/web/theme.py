@@ -11,6 +11,7 @@ CSS = """
 .vigil-head { align-items: center; gap: 12px; }
 .vigil-head { flex-wrap: nowrap !important; }
 .vigil-head > * { min-width: 0 !important; }
+.vigil-head > :last-child { flex: 0 0 auto !important; width: auto !important; }
 .vigil-head .html-container, #vigil-status .html-container { padding: 0 !important; }
 .gradio-container .block:has(> .vigil-status), #vigil-status { padding: 0; margin: 0; }
 .vigil-head h1 { margin: 0; font-size: 1.35rem; line-height: 1.2; }
@@ -39,6 +40,7 @@ CSS = """
 }
 @media (max-width: 640px) {
   .vigil-subtitle { display: none; }
+  .vigil-tools { gap: 12px; font-size: .85rem; }
   .tab-container button { padding-left: 8px; padding-right: 8px; }
 }
 footer { display: none !important; }

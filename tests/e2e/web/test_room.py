@@ -301,10 +301,10 @@ def test_what_one_visitor_searches_is_not_what_another_sees(room: Site, visitors
 
 def test_many_events_are_paged_and_a_mark_bears_the_name_that_was_logged_in(visitors: Visitors, tmp_path: Path) -> None:
     with_events(tmp_path, *(event(number, text=f"scene {number}") for number in range(120))).close()
-    env = {"VIGIL_WEB_AUTH": "ann:a long password"}
-    with site_at("http://127.0.0.1:9/v1", folder=tmp_path, env=env) as site:
-        login = {"username": "ann", "password": "a long password"}
-        page = visitors.visit(site.url, http_credentials=login)
+    env = {"VIGIL_WEB_AUTH": "ann:a long password\nbob:another password"}
+    with site_at("http://127.0.0.1:9/v1", "--viewers", "bob", folder=tmp_path, env=env) as site:
+        page = visitors.visit(site.url, wait=False)
+        visitors.sign_in(page, "ann", "a long password")
         go(page, "review")
         expect(page.locator("#review-where")).to_contain_text("120 found · page 1 of 5", timeout=TWICE_MS)
         page.keyboard.press("n")
@@ -315,7 +315,17 @@ def test_many_events_are_paged_and_a_mark_bears_the_name_that_was_logged_in(visi
         page.keyboard.press("t")
         expect(page.locator("#review-marks")).to_contain_text("ann")
         visitors.shoot(page, "review-page-2")
+        page.click("#vigil-sign-out")
+        visitors.sign_in(page, "bob", "another password")
+        go(page, "review")
+        page.keyboard.press("j")
+        expect(page.locator("#review-detail .review-words")).to_have_text("scene 119")
+        page.keyboard.press("f")
+        expect(page.get_by_text("made you a viewer")).to_be_visible()
+        expect(page.locator("#review-marks")).not_to_contain_text("bob")
+        visitors.shoot(page, "review-viewer")
         visitors.leave(page)
+        assert 'refused to mark an event user="bob"' in (tmp_path / "uploads" / "audit.log").read_text()
 
 
 def test_a_mark_is_for_the_row_that_is_picked_however_fast_the_keys_are(visitors: Visitors, tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """The pages around the panels: the door, the gate, languages, light and dark, a phone, a server that returns."""
 
+import json
 import os
+import re
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -23,6 +26,9 @@ from watching import film
 pytestmark = pytest.mark.e2e
 FIRST_PAGE_S = 4.0
 """Twice what is aimed at: the machine may be shared. What it took is printed; docs/web.md has the quiet figure."""
+
+CONFIG = re.compile(r"window\.gradio_config = (\{.*?\});?</script>", re.DOTALL)
+"""What Gradio writes into its page about its components."""
 
 COUNT_FRAMES = """
 window.framesAsked = 0;
@@ -51,7 +57,7 @@ class Gradio:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._config = httpx.get(f"{url}/config").json()
+        self._config = json.loads(CONFIG.search(httpx.get(f"{url}/").text)[1])  # type: ignore[index]
         self._kinds = {component["id"]: component["type"] for component in self._config["components"]}
 
     def events_with_files(self) -> list[dict[str, Any]]:
@@ -172,16 +178,64 @@ def test_another_address_asks_for_the_password(scripted: ScriptedServer, visitor
     words = ("--host", "0.0.0.0", "--auth", str(users))
     with site_at(scripted.url, *words, folder=tmp_path) as site:
         assert httpx.get(site.url).status_code == 401
-        assert httpx.get(f"{site.url}en/gradio_api/info").status_code == 401
+        assert httpx.get(f"{site.url}alarms/en").status_code == 401
         wrong = {"Authorization": "Basic " + b64encode(b"ada:wrong").decode()}
         assert httpx.get(site.url, headers=wrong).status_code == 401
         assert b"correct horse" not in Path(f"/proc/{site.process.pid}/cmdline").read_bytes()
-        page = visitors.visit(site.url, http_credentials={"username": "ada", "password": "correct horse"})
+        page = visitors.visit(site.url, wait=False)
+        visitors.shoot(page, "site-sign-in")
+        visitors.sign_in(page, "ada", "wrong horse")
+        expect(page.get_by_role("alert")).to_contain_text("do not go together")
+        visitors.sign_in(page, "ada", "correct horse")
         page.fill("#chat-box textarea", "Who?")
         page.keyboard.press("Enter")
         expect(page.locator("#chat-log .bot").last).to_have_text("Two people stand there.")
+        other = page.context.new_page()
+        other.goto(site.url)
+        other.locator("#vigil-status .vigil-lamp").wait_for()
+        page.click("#vigil-sign-out")
+        expect(page.locator("input[name=password]")).to_be_visible()
+        expect(other.locator("input[name=password]")).to_be_visible(timeout=30_000)
+        page.goto(site.url)
+        expect(page.locator("input[name=password]")).to_be_visible()
         visitors.leave(page)
         assert "correct horse" not in site.log.read_text()
+        acts = (tmp_path / "uploads" / "audit.log").read_text()
+        assert [line.split(" ", 1)[1].partition(" user=")[0] for line in acts.splitlines()] == [
+            "sign-in refused",
+            "sign-in refused",
+            "signed in",
+            "signed out",
+        ]
+
+
+def test_the_pages_are_served_over_https_with_a_certificate(scripted: ScriptedServer, tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    words = f"req -x509 -newkey rsa:2048 -nodes -keyout {key} -out {cert} -days 1 -subj /CN=localhost".split()
+    subprocess.run(["openssl", *words, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    env = {"VIGIL_WEB_AUTH": "ada:correct horse"}
+    options = ("--tls-cert", str(cert), "--tls-key", str(key), "--session-hours", "0.5")
+    with site_at(scripted.url, *options, folder=tmp_path, env=env, scheme="https") as site:
+        assert site.url.startswith("https://")
+        with httpx.Client(base_url=site.url, verify=ssl.create_default_context(cafile=cert)) as client:
+            came = client.post("/sign-in", data={"name": "ada", "password": "correct horse"})
+            assert "Secure" in came.headers["set-cookie"] and "Max-Age=1800" in came.headers["set-cookie"]
+            assert client.get("/en/").status_code == 200
+
+
+def test_passwords_in_a_file_are_hashed_by_a_command(tmp_path: Path) -> None:
+    users = tmp_path / "users.txt"
+    users.write_text("ada:correct horse\n")
+    told = door("--auth", str(users), "--hash-passwords")
+    assert (told.returncode, told.stdout) == (0, f"{users}: 1 hashed; only you can read the file\n")
+    assert users.read_text().startswith("ada:$argon2id$") and users.stat().st_mode & 0o777 == 0o600
+    for words in (
+        ("--hash-passwords",),
+        ("--auth", "a:b", "--hash-passwords"),
+        ("--auth", str(users), "--viewers", "x"),
+    ):
+        refused = door(*words)
+        assert refused.returncode == 2 and "Traceback" not in refused.stderr
 
 
 def test_without_a_password_no_other_name_is_answered(pages: Site) -> None:
@@ -227,7 +281,7 @@ def test_ctrl_c_ends_the_pages_quietly_while_one_listens_and_removes_what_was_se
         assert site.process.wait(30) == 0
         visitors.leave(page)
         log = site.log.read_text()
-    assert list((tmp_path / "uploads").iterdir()) == []
+    assert [path.name for path in (tmp_path / "uploads").iterdir()] == ["audit.log"]
     assert "Traceback" not in log and "ERROR" not in log, log
 
 

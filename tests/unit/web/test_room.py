@@ -1,15 +1,21 @@
 import asyncio
+import logging
 import time
 from pathlib import Path
 
+import gradio as gr
 import pytest
 from app.web import room
 from app.web.board import Board
 from app.web.cameras import Cameras, card
+from app.web.context import SiteOptions
 from app.web.language import LANGUAGES, translator
+from app.web.passwords import Users
 from app.web.room import actor, looker
 from app.web.wall import Seen, Wall
 from PIL import Image
+from starlette.authentication import SimpleUser
+from starlette.datastructures import Address
 
 from rooms import CAMERA, EVIL, context_of, event
 from vigil.errors import UsageError, VigilError
@@ -18,6 +24,11 @@ from vigil.events.rules import Tiers
 from vigil.verdict import Cause
 from vigil.watch.service import WatchService
 from vigil.watch.state import SourceState, Stage
+
+
+def asked_by(name: str) -> gr.Request:
+    """A request of one who has signed in."""
+    return gr.Request(user=SimpleUser(name), client=Address("10.0.0.9", 4000))
 
 
 def wall_of(folder: Path, **context: object) -> tuple[Wall, Board, Cameras, WatchService]:
@@ -153,9 +164,29 @@ def test_a_button_that_cannot_do_its_work_says_why(tmp_path: Path) -> None:
     context = context_of(tmp_path)
     _, _, cameras, _ = wall_of(tmp_path)
     act = actor(cameras, context)
-    assert act({"what": "pause", "name": "nobody"})["problem"]
-    assert act({"what": "explode", "name": "nobody"})["problem"]
-    assert act({})["problem"]
+    for asked in ({"what": "pause", "name": "nobody"}, {"what": "explode", "name": "nobody"}, {}):
+        assert act(asked, asked_by("ada"))["problem"]
+
+
+def test_a_viewer_changes_nothing_and_it_is_noted_who_did(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    users = Users.of({"ada": "correct horse", "bob": "battery staple"}, frozenset({"bob"}))
+    context = context_of(tmp_path, sources=(CAMERA,), options=SiteOptions(users=users))
+    assert context.service is not None
+    cameras = Cameras(context, context.service)
+    act = actor(cameras, context)
+    name = context.service.states()[0].name
+    with caplog.at_level(logging.INFO, logger="vigil.audit"):
+        for what in ("pause", "resume", "remove"):
+            assert act({"what": what, "name": name}, asked_by("bob"))["problem"]
+        with pytest.raises(UsageError, match="viewer"):
+            cameras.add(name, asked_by("bob"))
+        assert not act({"what": "pause", "name": name}, asked_by("ada"))["problem"]
+    assert [state.name for state in context.service.states()] == [name]
+    assert [line.partition(" user=")[0] for line in caplog.messages] == [
+        *(f"refused to {what} a camera" for what in ("pause", "resume", "remove", "add")),
+        "pause a camera",
+    ]
+    assert 'user="ada" address="10.0.0.9"' in caplog.messages[-1] and "secret" not in caplog.text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
