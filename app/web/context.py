@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.web.allowed import AllowedCameras
+from app.web.descriptors import ConnectionLimits
 from app.web.language import Language, Translator
+from app.web.quota import UploadLimits
 from app.web.status import StatusBoard
 from app.web.uploads import Uploads
 from vigil.judge import Endpoint
@@ -32,6 +34,8 @@ class SiteOptions:
     port: int = 7860
     users: dict[str, str] = field(default_factory=dict, repr=False)
     upload_mb: int = 500
+    uploads: UploadLimits = field(default_factory=UploadLimits)
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     keep_uploads_s: float = 3600.0
     folder: Path = Path("outputs/web")
     allow_cameras: tuple[str, ...] = ()

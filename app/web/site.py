@@ -24,13 +24,16 @@ from fastapi.responses import RedirectResponse, Response
 from app.web import bell, curve, handover, idle, notify, size, theme
 from app.web.access import Gate
 from app.web.bell import Bell
+from app.web.body_limits import BodyLimits
 from app.web.context import SiteContext
 from app.web.first_lines import FirstLines
 from app.web.history import media_folders
 from app.web.language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
 from app.web.page import Page
 from app.web.playable import copies_of
+from app.web.quota import Quota
 from app.web.status import EVERY_S, Status, status_line
+from app.web.upload_gate import UploadGate
 
 if TYPE_CHECKING:
     from vigil.watch.service import WatchService
@@ -38,6 +41,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SWEEP_S = 60.0
+FORM_BYTES = 64 * 1024
+"""What stands around the files of an upload."""
+
+MOST_WAITING = 200
+"""Events that wait in Gradio's queue, for each language; who comes then is told that it is full."""
+
 YEAR_S = 365 * 24 * 3600
 
 PANELS = (("chat", "chat"), ("analysis", "analysis"), ("room", "room"), ("review", "review"))
@@ -68,6 +77,7 @@ def build(context: SiteContext) -> gr.Blocks:
     """The page in the language of the context."""
     t = context.t
     page = Page(title=t("site.title"), fill_width=True)
+    page.queue(max_size=MOST_WAITING)
     idle.poll_less(page)
     filled: dict[str, Any] = {}
     with page:
@@ -144,7 +154,10 @@ def build_app(context: SiteContext) -> FastAPI:
             head="\n".join([*heads(context, language), *(getattr(module, "HEAD", "") for module in modules)]),
         )
     app.add_middleware(FirstLines)
+    uploads = context.options.uploads
+    app.add_middleware(UploadGate, quota=Quota(context.uploads.folder, uploads, keep_s=context.options.keep_uploads_s))
     app.add_middleware(Gate, users=context.options.users)
+    app.add_middleware(BodyLimits, upload_bytes=uploads.visitor_bytes + FORM_BYTES)
     return app
 
 
