@@ -96,7 +96,7 @@ class _Kept:
         """Whether it still takes room; what came after the look at the disk does."""
         if self.file is None:
             return measured.at_s < self.kept_s + keep_s
-        return self.kept_s >= measured.at_s or self.file in measured.files
+        return self.kept_s > measured.at_s or self.file in measured.files
 
 
 class Quota:

@@ -29,7 +29,8 @@ class RateLimited(logging.Filter):
             return False
         self._seen[kind] += 1
         if self._left_out:
-            record.msg, record.args = f"{record.getMessage()} ({self._left_out} such lines were left out before)", ()
+            told = f"{record.getMessage()} ({self._left_out} such lines were left out)"
+            record.msg, record.args = told, ()
             self._left_out = 0
         return True
 

@@ -130,9 +130,7 @@ def ask_from(source: str, site: Site) -> int:
 
 
 @pytest.mark.parametrize("descriptors", [256, 1024])
-def test_a_lost_camera_comes_back_and_the_pages_answer_in_a_flood(
-    door: Path, tmp_path: Path, descriptors: int
-) -> None:
+def test_a_lost_camera_comes_back_and_the_pages_answer_in_a_flood(door: Path, tmp_path: Path, descriptors: int) -> None:
     with ExitStack() as stack:
         server = stack.enter_context(bright_server())
         camera = stack.enter_context(running(door))
@@ -148,9 +146,7 @@ def test_a_lost_camera_comes_back_and_the_pages_answer_in_a_flood(
         assert site.log.stat().st_size < LOG_BYTES, site.log.read_text(errors="replace")[-3000:]
 
 
-def test_the_pages_answer_again_where_the_flood_comes_from_once_it_is_over(
-    door: Path, tmp_path: Path
-) -> None:
+def test_the_pages_answer_again_where_the_flood_comes_from_once_it_is_over(door: Path, tmp_path: Path) -> None:
     with bright_server() as server, running(door) as camera, watching(camera, server, tmp_path, 256) as site:
         with Flood(urlsplit(site.url).port or 0).rising():
             assert ask_from("127.0.0.2", site) == 200
