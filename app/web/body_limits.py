@@ -12,8 +12,12 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 UPLOAD_ROUTE = re.compile(r"/(?P<language>\w+)/gradio_api/upload/?")
+STREAM_ROUTE = re.compile(r"/\w+/gradio_api/stream/\w+/?")
 USUAL_BYTES = 1024 * 1024
-"""What a page sends when something is clicked or asked is below 40 kB."""
+"""What a page sends when something is clicked or asked is about a thousand bytes, and a question's length beside."""
+
+PICTURE_BYTES = 4 * USUAL_BYTES
+"""A picture of a visitor's webcam: 20 kB at 320x240, so 0.7 MB at the 1920x1440 that Gradio asks a browser for."""
 
 TOO_LARGE = "what was sent is larger than this address takes; nothing of it was kept\n"
 
@@ -26,25 +30,42 @@ class TooLarge(MultiPartException):
 
 
 class BodyLimits:
-    """ASGI middleware in front of everything: 413 for what is larger than `usual_bytes`, or `upload_bytes` for files.
+    """ASGI middleware in front of everything: 413 for what is larger than `usual_bytes`.
+
+    It is `upload_bytes` where files are sent, and `picture_bytes` where a webcam's pictures are.
 
     A size that is announced is judged by that, any other by what has come so far.
     """
 
-    def __init__(self, app: ASGIApp, *, upload_bytes: int, usual_bytes: int = USUAL_BYTES) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        upload_bytes: int,
+        usual_bytes: int = USUAL_BYTES,
+        picture_bytes: int = PICTURE_BYTES,
+    ) -> None:
         self._app = app
         self._upload_bytes = upload_bytes
         self._usual_bytes = usual_bytes
+        self._picture_bytes = picture_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most_bytes = self._upload_bytes if is_upload(scope) else self._usual_bytes
+        most_bytes = self._most_bytes(scope)
         if (announced_bytes(scope) or 0) > most_bytes:
             await PlainTextResponse(TOO_LARGE, status_code=413)(scope, receive, send)
             return
         await _Limited(most_bytes, receive, send).run(self._app, scope)
+
+    def _most_bytes(self, scope: Scope) -> int:
+        if is_upload(scope):
+            return self._upload_bytes
+        if scope["method"] == "POST" and STREAM_ROUTE.fullmatch(scope["path"]):
+            return self._picture_bytes
+        return self._usual_bytes
 
 
 class _Limited:

@@ -22,7 +22,12 @@ def site() -> Iterator[Limited]:
     async def upload(request: Request) -> int:
         return sum([len(piece) async for piece in request.stream()])
 
-    with limited(BodyLimits(app, usual_bytes=1000, upload_bytes=5000), deadlines=Deadlines()) as running:
+    @app.post("/zh/gradio_api/stream/{event}")
+    async def stream(event: str, request: Request) -> int:
+        return len(await request.body())
+
+    limits = BodyLimits(app, usual_bytes=1000, picture_bytes=3000, upload_bytes=5000)
+    with limited(limits, deadlines=Deadlines()) as running:
         yield running
 
 
@@ -40,6 +45,8 @@ def in_pieces(body: bytes) -> Iterator[bytes]:
         ("/run", 1100, 413),
         ("/en/gradio_api/upload", 4900, 200),
         ("/en/gradio_api/upload", 5100, 413),
+        ("/zh/gradio_api/stream/a1b2", 2900, 200),
+        ("/zh/gradio_api/stream/a1b2", 3100, 413),
     ],
 )
 def test_a_body_is_taken_up_to_the_limit_of_its_route(
