@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from app.web.connections import Connections, Deadlines
 from app.web.descriptors import ConnectionLimits
@@ -40,11 +41,13 @@ class Limited:
 
 
 @contextmanager
-def limited(app: ASGIApp, limits: ConnectionLimits | None = None, deadlines: Deadlines = SHORT) -> Iterator[Limited]:
-    """Serves an application while the block lasts."""
+def limited(
+    app: ASGIApp, limits: ConnectionLimits | None = None, deadlines: Deadlines = SHORT, **options: Any
+) -> Iterator[Limited]:
+    """Serves an application while the block lasts; `options` are uvicorn's."""
     connections = Connections(limits or ConnectionLimits(), deadlines)
     (listener,) = listen("127.0.0.1", 0, connections, backlog=BACKLOG)
-    running = server(app, connections=connections, lifespan="off", timeout_graceful_shutdown=1)
+    running = server(app, connections=connections, lifespan="off", timeout_graceful_shutdown=1, **options)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

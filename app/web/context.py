@@ -34,8 +34,8 @@ class SiteOptions:
     port: int = 7860
     users: dict[str, str] = field(default_factory=dict, repr=False)
     upload_mb: int = 500
-    uploads: UploadLimits = field(default_factory=UploadLimits)
-    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
+    upload_limits: UploadLimits = field(default_factory=UploadLimits)
+    connection_limits: ConnectionLimits = field(default_factory=ConnectionLimits)
     keep_uploads_s: float = 3600.0
     folder: Path = Path("outputs/web")
     allow_cameras: tuple[str, ...] = ()

@@ -66,13 +66,13 @@ def run(given: argparse.Namespace) -> None:
         port=given.port,
         users=read_users(given.auth),
         upload_mb=given.upload_mb,
-        uploads=UploadLimits.of_mb(
+        upload_limits=UploadLimits.of_mb(
             upload=given.upload_mb,
             visitor=given.uploads_visitor_mb,
             total=given.uploads_total_mb,
             free=given.keep_free_mb,
         ),
-        connections=connection_limits(
+        connection_limits=connection_limits(
             raise_limit(), in_all=given.connections, per_address=given.connections_per_address
         ),
         keep_uploads_s=given.keep_uploads_min * 60.0,
@@ -126,7 +126,7 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
         with loading():
             app = build_app(context)
         print(f"Vigil's pages are at http://{options.host}:{options.port} (Ctrl-C ends them)", flush=True)  # noqa: T201
-        serve_pages(app, host=options.host, port=options.port, limits=options.connections)
+        serve_pages(app, host=options.host, port=options.port, limits=options.connection_limits)
     finally:
         service.stop()
         uploads.remove()

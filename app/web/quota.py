@@ -30,7 +30,7 @@ class UploadLimits:
     visitor_bytes: int = 2000 * MB
     total_bytes: int = 10_000 * MB
     free_bytes: int = 500 * MB
-    at_once: int = 8
+    at_once: int = 16
     visitor_at_once: int = 3
 
     @classmethod

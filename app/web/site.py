@@ -44,7 +44,7 @@ SWEEP_S = 60.0
 FORM_BYTES = 64 * 1024
 """What stands around the files of an upload."""
 
-MOST_WAITING = 200
+MOST_WAITING = 100
 """Events that wait in Gradio's queue, for each language; who comes then is told that it is full."""
 
 YEAR_S = 365 * 24 * 3600
@@ -154,10 +154,10 @@ def build_app(context: SiteContext) -> FastAPI:
             head="\n".join([*heads(context, language), *(getattr(module, "HEAD", "") for module in modules)]),
         )
     app.add_middleware(FirstLines)
-    uploads = context.options.uploads
-    app.add_middleware(UploadGate, quota=Quota(context.uploads.folder, uploads, keep_s=context.options.keep_uploads_s))
+    limits = context.options.upload_limits
+    app.add_middleware(UploadGate, quota=Quota(context.uploads.folder, limits, keep_s=context.options.keep_uploads_s))
     app.add_middleware(Gate, users=context.options.users)
-    app.add_middleware(BodyLimits, upload_bytes=uploads.visitor_bytes + FORM_BYTES)
+    app.add_middleware(BodyLimits, upload_bytes=limits.visitor_bytes + FORM_BYTES)
     return app
 
 

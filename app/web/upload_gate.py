@@ -20,7 +20,7 @@ from app.web.body_limits import UPLOAD_ROUTE, announced_bytes, is_upload
 from app.web.language import Language, choose_language, translator
 from app.web.quota import MB, Booking, OverQuota, Quota, Reason, UploadLimits
 
-MOST_FILES = 8
+MOST_FILES = 4
 """Files of one request: each is an open file as long as the request lasts."""
 
 ANSWER_BYTES = 64 * 1024

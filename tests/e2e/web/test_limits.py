@@ -100,11 +100,11 @@ def test_all_visitors_together_have_so_much_room(pages: Site) -> None:
 
 
 def test_many_files_at_once_are_refused_and_nothing_is_left_of_them(pages: Site) -> None:
-    refused = send(pages, 10, files=9)
-    assert refused.status_code == 413 and "at most 8" in refused.text
+    refused = send(pages, 10, files=5)
+    assert refused.status_code == 413 and "at most 4" in refused.text
     left = [path for path in (pages.log.parent / "uploads").rglob("*") if path.is_file() and path.suffix != ".lock"]
     assert left == []
-    assert send(pages, 10, files=8).status_code == 200
+    assert send(pages, 10, files=4).status_code == 200
 
 
 def test_the_file_limit_holds_without_an_announced_length(pages: Site) -> None:
@@ -139,6 +139,47 @@ def test_the_page_tells_a_visitor_who_is_above_the_quota(
     page.fill("#chat-box textarea", "Who?")
     page.keyboard.press("Enter")
     expect(page.locator("#chat-log .bot").last).to_have_text("Two people stand there.")
+
+
+def test_the_analysis_tells_it_too(pages: Site, visitors: Visitors, tmp_path: Path) -> None:
+    for _ in range(3):
+        assert send(pages, 2 * MB + MB // 2).status_code == 200
+    page = visitors.visit(pages.url)
+    page.click("#tab-analysis-button")
+    large = film(tmp_path / "large.mp4", seconds=3)
+    with large.open("ab") as file:
+        file.write(b"\0" * MB)
+    page.set_input_files("#analysis-file input[type=file]", large)
+    expect(page.get_by_text("There is no room for this file")).to_be_visible()
+
+
+def test_gradios_queue_ends_somewhere(pages: Site, scripted: ScriptedServer) -> None:
+    scripted.default = stream("Two people ", "stand there.", delay_s=120.0)
+    try:
+        statuses = join_often(f"{pages.url}en", 140)
+        assert statuses[:100] == [200] * 100 and statuses[-1] == 503
+    finally:
+        scripted.default = stream("Two people ", "stand there.")
+
+
+def join_often(url: str, times: int) -> list[int]:
+    """The statuses of so many questions, each from a page of its own that has heard which models there are."""
+    with httpx.Client(timeout=SETTLED_S) as client:
+        config = client.get(f"{url}/config").json()
+        (box,) = [each["id"] for each in config["components"] if each["type"] == "multimodaltextbox"]
+        events = config["dependencies"]
+        asked = next(each for each in events if [box, "submit"] in each["targets"])
+        model = asked["inputs"][1]
+        offered = next(each for each in events if each["inputs"][:1] == [model] and model in each["outputs"])
+        statuses = []
+        for number in range(times):
+            page = {"session_hash": f"session{number}"}
+            offer = {**page, "data": [None, None], "fn_index": offered["id"]}
+            client.post(f"{url}/gradio_api/run/predict", json=offer).raise_for_status()
+            data = [{"text": "Who?", "files": []}, "tiny", 64, None]
+            join = {**page, "data": data, "fn_index": asked["id"], "trigger_id": box}
+            statuses.append(client.post(f"{url}/gradio_api/queue/join", json=join).status_code)
+        return statuses
 
 
 def attach(page: Page, path: Path) -> None:

@@ -2,6 +2,8 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from typing import Any
@@ -168,6 +170,43 @@ def test_a_request_that_upgrades_to_something_else_is_counted_like_others() -> N
         client.sendall(asks)
         assert answer(client).endswith(b"hello")
         site.wait_until_held(0)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What uvicorn is told of a certificate that was made for this test."""
+    folder = tmp_path_factory.mktemp("certificate")
+    key, made = str(folder / "key.pem"), str(folder / "cert.pem")
+    words = ("-newkey", "rsa:2048", "-nodes", "-subj", "/CN=a", "-keyout", key, "-out", made)
+    subprocess.run(["openssl", "req", "-x509", *words], check=True, capture_output=True)
+    return {"ssl_keyfile": key, "ssl_certfile": made}
+
+
+def encrypted(client: socket.socket) -> ssl.SSLSocket:
+    """The client's side of TLS, whoever the server is."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context.wrap_socket(client)
+
+
+def test_with_tls_the_same_holds(certificate: dict[str, str]) -> None:
+    with limited(APP, **certificate) as site:
+        with site.dial() as never_greets:
+            assert is_closed(never_greets)
+        with site.dial() as client, encrypted(client) as says_nothing:
+            assert is_closed(says_nothing)
+        with site.dial() as client, encrypted(client) as never_reads:
+            never_reads.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+            site.wait_until_held(0)
+        with site.dial() as client, encrypted(client) as asks:
+            assert get(asks).endswith(b"hello")
+
+
+def test_with_tls_what_is_above_the_limit_is_closed_before_a_word_of_it(certificate: dict[str, str]) -> None:
+    with limited(APP, FEW, Deadlines(), **certificate) as site, dialled(site, 20) as held:
+        assert all(is_closed(each) for each in held[3:])
+        with site.dial(source="127.0.0.2") as client, encrypted(client) as asks:
+            assert get(asks).endswith(b"hello")
 
 
 def test_connections_are_released_when_clients_leave() -> None:
