@@ -129,7 +129,7 @@ class Quota:
         """Room for an upload; raises OverQuota."""
         size_bytes = max(size_bytes, FEWEST_BYTES)
         self._kept = [each for each in self._kept if each.is_there(measured, self._keep_s)]
-        self._check_running(visitor)
+        self.check_running(visitor)
         self._check_room(visitor, size_bytes, measured)
         booking = Booking(visitor, size_bytes)
         self._running.append(booking)
@@ -148,7 +148,8 @@ class Quota:
     def _of_ours(self, files: Iterable[Path]) -> set[Path]:
         return {path for path in (file.resolve() for file in files) if path.is_relative_to(self.folder)}
 
-    def _check_running(self, visitor: str) -> None:
+    def check_running(self, visitor: str) -> None:
+        """Raises OverQuota where as many uploads run as may."""
         of_visitor = sum(each.visitor == visitor for each in self._running)
         if len(self._running) >= self.limits.at_once or of_visitor >= self.limits.visitor_at_once:
             raise OverQuota("busy")

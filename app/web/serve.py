@@ -16,7 +16,8 @@ from vigil.errors import JobError
 BACKLOG = 128
 """Connections that wait to be accepted; asyncio also accepts so many in one go."""
 
-LIMITED_LOGS = ("asyncio", "uvicorn.error")
+LIMITED_LOGS = ("asyncio", "uvicorn.error", "app.web.page", "python_multipart.multipart")
+"""Who writes what a request of any kind brings about; what the watch has to say is not among it."""
 
 
 def server(
@@ -48,9 +49,8 @@ def serve_pages(
     **options: Any,
 ) -> None:
     """Serves until it is interrupted; raises UsageError where nothing can listen, JobError where nothing starts."""
-    limited = RateLimited()
     for name in LIMITED_LOGS:
-        logging.getLogger(name).addFilter(limited)
+        logging.getLogger(name).addFilter(RateLimited())
     connections = Connections(limits, deadlines)
     listeners = listen(host, port, connections, backlog=BACKLOG)
     running = server(app, connections=connections, host=host, port=port, **options)

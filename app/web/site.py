@@ -76,7 +76,7 @@ def panels() -> list[Panel]:
 def build(context: SiteContext) -> gr.Blocks:
     """The page in the language of the context."""
     t = context.t
-    page = Page(title=t("site.title"), fill_width=True)
+    page = Page(title=t("site.title"), fill_width=True, trouble=t("site.trouble"))
     page.queue(max_size=MOST_WAITING)
     idle.poll_less(page)
     filled: dict[str, Any] = {}

@@ -33,20 +33,28 @@ class UploadGate:
     def __init__(self, app: ASGIApp, *, quota: Quota) -> None:
         self._app = app
         self._quota = quota
+        # One look at the disk at a time, which also keeps what it saw true until room is booked.
+        self._looking = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not is_upload(scope):
             await self._app(scope, receive, send)
             return
-        told_bytes = announced_bytes(scope)
-        measured = await asyncio.to_thread(self._quota.measure)
         try:
-            size_bytes = self._quota.limits.file_bytes if told_bytes is None else told_bytes
-            booking = self._quota.book(visitor_of(scope), size_bytes, measured)
+            booking = await self._book(scope)
         except OverQuota as refused:
             await _refusal(scope, refused.reason, self._quota.limits)(scope, receive, send)
             return
         await self._take(booking, scope, receive, send)
+
+    async def _book(self, scope: Scope) -> Booking:
+        """Room for what comes; raises OverQuota. What does not say its size is as large as a file may be."""
+        visitor, told_bytes = visitor_of(scope), announced_bytes(scope)
+        size_bytes = self._quota.limits.file_bytes if told_bytes is None else told_bytes
+        self._quota.check_running(visitor)
+        async with self._looking:
+            measured = await asyncio.to_thread(self._quota.measure)
+            return self._quota.book(visitor, size_bytes, measured)
 
     async def _take(self, booking: Booking, scope: Scope, receive: Receive, send: Send) -> None:
         upload = _Upload(booking, _delimiter(scope), receive, send)

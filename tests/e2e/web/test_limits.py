@@ -19,6 +19,7 @@ pytestmark = pytest.mark.e2e
 MB = 1024 * 1024
 LARGE_MB = 300
 GROWTH_KB = 30 * 1024
+LOG_BYTES = 100_000
 SETTLED_S = 60 * PACE
 LIMITS = ("--upload-mb", "3", "--uploads-visitor-mb", "8", "--uploads-total-mb", "12")
 
@@ -160,6 +161,19 @@ def test_gradios_queue_ends_somewhere(pages: Site, scripted: ScriptedServer) -> 
         assert statuses[:100] == [200] * 100 and statuses[-1] == 503
     finally:
         scripted.default = stream("Two people ", "stand there.")
+
+
+def test_requests_that_make_no_sense_do_not_fill_the_log(pages: Site) -> None:
+    asked = {"session_hash": "a", "fn_index": 2, "data": ["x"]}
+    form = {"Content-Type": "multipart/form-data; boundary=b"}
+    once = {"Connection": "close"}  # uvicorn hangs up after an error
+    with httpx.Client(base_url=f"{pages.url}en/gradio_api/", headers=once, timeout=SETTLED_S) as client:
+        for number in range(200):
+            client.post("queue/join", json={**asked, "session_hash": f"{number}"})
+            client.post("queue/join", json={**asked, "fn_index": 100_000 + number})
+            assert client.post("run/predict", json=asked).status_code == 500
+            client.post("upload", content=b"no form", headers=form)
+    assert pages.log.stat().st_size < LOG_BYTES, pages.log.read_text()[-3000:]
 
 
 def join_often(url: str, times: int) -> list[int]:

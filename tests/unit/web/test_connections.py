@@ -75,7 +75,9 @@ def test_a_head_that_never_ends_is_closed_however_much_comes() -> None:
 def test_a_second_head_that_never_ends_is_closed_too() -> None:
     with limited(APP) as site, site.dial() as client:
         client.sendall(START_LINE + b"\r\n")
-        assert client.recv(65536).endswith(b"hello")
+        told = b""
+        while not told.endswith(b"hello"):
+            told += client.recv(65536)
         client.sendall(START_LINE)
         assert is_closed(client)
         site.wait_until_held(0)
