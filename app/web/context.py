@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from app.web import audit
 from app.web.access import SESSION_S
 from app.web.allowed import AllowedCameras
+from app.web.descriptors import ConnectionLimits
 from app.web.language import Language, Translator
 from app.web.passwords import Users
 from app.web.proxies import TrustedProxies
+from app.web.quota import UploadLimits
 from app.web.status import StatusBoard
 from app.web.tls import Certificate
 from app.web.uploads import Uploads
@@ -41,6 +43,8 @@ class SiteOptions:
     trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)
     tls: Certificate | None = None
     upload_mb: int = 500
+    upload_limits: UploadLimits = field(default_factory=UploadLimits)
+    connection_limits: ConnectionLimits = field(default_factory=ConnectionLimits)
     keep_uploads_s: float = 3600.0
     folder: Path = Path("outputs/web")
     allow_cameras: tuple[str, ...] = ()
