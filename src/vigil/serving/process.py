@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from vigil.errors import JobError, UsageError
 from vigil.serving.command import Command
@@ -126,6 +126,8 @@ def free_port(host: str = "127.0.0.1") -> int:
 def _answers(root: str) -> bool:
     try:
         # Without a certificate to check: it is asked several times a second while the server starts on these cores.
-        return httpx.get(f"{root}/health", timeout=2.0, verify=False, trust_env=False).is_success
-    except httpx.HTTPError:
+        # What it says beside its status is not read: another program may listen there, and say no end of things.
+        with httpx2.stream("GET", f"{root}/health", timeout=2.0, verify=False, trust_env=False) as answer:
+            return answer.is_success
+    except httpx2.HTTPError:
         return False
