@@ -51,8 +51,7 @@ class Cameras:
         seen = look_into(path)
         if seen.address is None:
             raise UsageError(self._context.t("room.no_camera_file", name=seen.name))
-        self._context.allowed.check(seen.address)
-        return self._watch(seen.address)
+        return self._watch(self._context.allowed.admit(seen.address))
 
     def act(self, what: str, name: str) -> None:
         """Pauses, resumes or removes a camera."""
@@ -67,7 +66,7 @@ class Cameras:
         return [name for name in self._configured if name not in watched]
 
     def _watch(self, address: Address) -> str:
-        return ", ".join(self._service.add(address.location, name=address.name))
+        return ", ".join(self._service.add(address.location, name=address.name, confined=address.confined))
 
     def _address(self, word: str) -> Address:
         if word in self._configured:
@@ -77,9 +76,7 @@ class Cameras:
         if not (word.isascii() and word.isdecimal()) and "://" not in word:
             # A path would let a visitor open any file of this machine.
             raise UsageError(self._context.t("room.no_paths"))
-        address = find_sources([word])[0]
-        self._context.allowed.check(address)
-        return address
+        return self._context.allowed.admit(find_sources([word])[0])
 
 
 def _configured(context: SiteContext) -> dict[str, Address]:

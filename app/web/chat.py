@@ -163,7 +163,7 @@ class Chat:
             raise Refused(t("chat.bad_file"), detail=str(error)) from error
         try:
             if upload.address is not None:
-                self.context.allowed.check(upload.address)
+                upload = replace(upload, address=self.context.allowed.admit(upload.address))
         except UsageError as error:
             raise Refused(t("chat.bad_camera"), detail=str(error)) from error
         return upload

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.web.allowed import AllowedCameras
+from app.web.allowed import AllowedCameras, parse_allowed
 from app.web.language import Language, Translator
 from app.web.status import StatusBoard
 from app.web.uploads import Uploads
@@ -26,7 +26,7 @@ MB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteOptions:
-    """What the operator asks for at the start; `users` maps names to passwords."""
+    """What the operator asks for at the start; `users` maps names to passwords. Raises UsageError."""
 
     host: str = "127.0.0.1"
     port: int = 7860
@@ -36,6 +36,10 @@ class SiteOptions:
     folder: Path = Path("outputs/web")
     allow_cameras: tuple[str, ...] = ()
     allow_any_camera: bool = False
+
+    def __post_init__(self) -> None:
+        for word in self.allow_cameras:
+            parse_allowed(word)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
