@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from vigil.errors import SourceError
 from vigil.frames import RGB
 from vigil.sources.content import look_into
@@ -52,7 +54,7 @@ def _answer(asked: dict[str, Any]) -> tuple[dict[str, Any], RGB | None]:
 def _tell(answers: BinaryIO, head: dict[str, Any], image: RGB | None) -> None:
     answers.write(json.dumps(head).encode() + b"\n")
     if image is not None:
-        answers.write(memoryview(image).cast("B"))
+        answers.write(np.ascontiguousarray(image).data)
     answers.flush()
 
 
