@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx2
 
 from vigil.errors import JobError, UsageError
+from vigil.files import close_to_others, for_owner
 from vigil.serving.command import Command
 from vigil.serving.diagnosis import why_it_died
 
@@ -79,7 +80,8 @@ def start(command: Command, *, log: Path, variables: Mapping[str, str]) -> Proce
     kept = {key: value for key, value in variables.items() if key not in DROPPED}
     read_end, write_end = os.pipe()
     try:
-        with log.open("wb") as output:
+        with open(log, "wb", opener=for_owner) as output:
+            close_to_others(log)
             child = subprocess.Popen(
                 command.argv,
                 env=kept | dict(command.variables) | {PARENT_PIPE: str(read_end)},

@@ -17,6 +17,7 @@ import yaml
 
 from vigil.config import build, read_yaml
 from vigil.errors import StoreError, UsageError
+from vigil.files import for_owner, make_private_folder
 from vigil.sources.address import Address, find_sources, find_those_there
 from vigil.store.database import parse_url, sqlite_path
 
@@ -192,9 +193,9 @@ class Roster:
         text = HEAD + _dump({"added": added, "removed": sorted(self._removed)})
         partial = self.file.with_name(f"{self.file.name}.partial")
         try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self.file.parent)
             partial.unlink(missing_ok=True)
-            with open(partial, "x", encoding="utf-8", opener=_for_owner) as out:
+            with open(partial, "x", encoding="utf-8", opener=for_owner) as out:
                 out.write(text)
                 out.flush()
                 os.fsync(out.fileno())
@@ -212,10 +213,6 @@ def room_file(store: str, folder: Path | None) -> Path | None:
     path = sqlite_path(parse_url(store)) if store else None
     beside = folder or (None if path is None else path.parent)
     return beside / ROOM if store and beside is not None else None
-
-
-def _for_owner(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _dump(data: dict[str, Any]) -> str:
