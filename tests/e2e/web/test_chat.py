@@ -137,6 +137,17 @@ def test_a_video_goes_as_one_list_of_frames(
     visitors.shoot(page, "chat-video")
 
 
+def test_what_visitors_send_is_for_the_operator_only(page: Page, chat: Site, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48), "red").save(tmp_path / "red.png")
+    attach(page, tmp_path / "red.png")
+    ask(page, "What is it?")
+    answer(page, "Two people stand there.")
+    folder = chat.log.parent / "uploads"
+    kept = [folder, *folder.rglob("*")]
+    assert any(path.suffix == ".png" for path in kept)
+    assert [path for path in kept if path.stat().st_mode & 0o077] == []
+
+
 def test_a_camera_is_looked_at_anew_for_each_question(
     page: Page, scripted: ScriptedServer, visitors: Visitors, camera_port: int, tmp_path: Path
 ) -> None:
