@@ -135,6 +135,7 @@ class StreamCamera:
                 container_options=dict(self._options()),
                 timeout=(limit_s, read_s),
                 **self._ways(stack),
+                **containers.FIRST_LOOK,
                 **containers.LENIENT,
             )
         except containers.UNREADABLE as error:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -269,3 +270,23 @@ def test_a_process_that_says_what_no_such_process_says_is_not_believed(said: byt
     parts = iter([said])
     with pytest.raises((ValueError, AttributeError, TypeError)):
         picture_worker.read_answer(lambda _: next(parts))
+
+
+@pytest.mark.parametrize("ending", ["mkv", "ts", "mp4"])
+def test_a_video_of_more_pixels_than_any_codec_allows_is_not_decoded_to_be_looked_at(
+    worker: PictureWorker, tmp_path: Path, ending: str
+) -> None:
+    side, path = 9000, tmp_path / f"huge.{ending}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=1)
+        stream.width, stream.height, stream.pix_fmt = side, side, "yuv420p"
+        stream.options = {"preset": "ultrafast", "threads": "1"}
+        frame = av.VideoFrame(side, side, "yuv420p")
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        frame.pts = 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with pytest.raises(SourceError):
+        worker.look_into(path)
+    assert peak_mb(worker) < PROGRAM_MB + 60
