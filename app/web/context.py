@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from app.web import audit
 from app.web.access import SESSION_S
-from app.web.allowed import AllowedCameras
+from app.web.allowed import AllowedCameras, parse_allowed
 from app.web.descriptors import ConnectionLimits
 from app.web.language import Language, Translator
 from app.web.passwords import Users
@@ -34,7 +34,7 @@ MB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteOptions:
-    """What the operator asks for at the start; without `users` nobody has to sign in."""
+    """What the operator asks for at the start; without `users` nobody has to sign in. Raises UsageError."""
 
     host: str = "127.0.0.1"
     port: int = 7860
@@ -49,6 +49,10 @@ class SiteOptions:
     folder: Path = Path("outputs/web")
     allow_cameras: tuple[str, ...] = ()
     allow_any_camera: bool = False
+
+    def __post_init__(self) -> None:
+        for word in self.allow_cameras:
+            parse_allowed(word)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

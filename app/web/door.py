@@ -233,8 +233,8 @@ def _parser() -> argparse.ArgumentParser:
         "--allow-camera",
         action="append",
         default=[],
-        metavar="HOST",
-        help="a camera's host, host:port or webcam number",
+        metavar="HOST:PORT",
+        help="a camera that visitors may name: its host and port (10.0.0.7:554, [::1]:80), or a webcam's number",
     )
     add("--allow-any-camera", action="store_true", help="let a camera.txt from a browser name any camera")
     return parser

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+import httpx2
 import openai
 
 from vigil.errors import EndpointAway, EndpointError
 from vigil.frames import Sampling
 from vigil.judge.answer import Words
+from vigil.judge.bounded import BoundedClient, UnusableAnswerError
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import detail_of
 from vigil.manifest import ALIAS_PREFIX, Contract
@@ -38,23 +39,21 @@ class ServedModel:
 
 
 def open_client(endpoint: Endpoint, *, timeout_s: float, retries: int) -> openai.AsyncOpenAI:
-    """A client that asks this endpoint and nobody else: past `$HTTP_PROXY`, and not where it redirects to."""
+    """A client of the openai package that asks this endpoint and nobody else, and bears its every answer."""
     return openai.AsyncOpenAI(
         base_url=endpoint.url,
         # The package insists on a key; servers that want none ignore it.
         api_key=endpoint.api_key or "none",
         timeout=timeout_s,
         max_retries=retries,
-        http_client=openai.DefaultAioHttpClient(
-            timeout=timeout_s, verify=endpoint.is_encrypted, trust_env=False, follow_redirects=False
-        ),
+        http_client=BoundedClient(endpoint, deadline_s=timeout_s),
     )
 
 
-def open_http(endpoint: Endpoint, *, timeout_s: float) -> httpx.AsyncClient:
+def open_http(endpoint: Endpoint, *, timeout_s: float) -> BoundedClient:
     """A plain HTTP client that shows the endpoint's key, for what lies beside its OpenAI interface."""
     headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
-    return httpx.AsyncClient(timeout=timeout_s, headers=headers, verify=endpoint.is_encrypted, trust_env=False)
+    return BoundedClient(endpoint, deadline_s=timeout_s, headers=headers)
 
 
 async def find_model(client: openai.AsyncOpenAI, endpoint: Endpoint) -> ServedModel:
@@ -85,6 +84,8 @@ async def _cards(client: openai.AsyncOpenAI, endpoint: Endpoint) -> list[Any]:
             f"{endpoint.url} refused the key; put the server's key into $VIGIL_API_KEY or name it with --key-file"
         ) from error
     except openai.APIConnectionError as error:
+        if isinstance(error.__cause__, UnusableAnswerError):
+            raise EndpointError(f"{endpoint.url} does not list its models: {detail_of(error.__cause__)}") from error
         raise EndpointAway(
             f"nothing answers at {endpoint.url} ({detail_of(error)}); start a server with `./vllm.sh MODEL_DIR`, "
             "or name another with --url"
@@ -147,12 +148,12 @@ async def ask_words(endpoint: Endpoint, task: Task, model: ServedModel) -> Words
     return words
 
 
-async def _tokenize(http: httpx.AsyncClient, endpoint: Endpoint, model: ServedModel, text: str) -> tuple[int, ...]:
+async def _tokenize(http: BoundedClient, endpoint: Endpoint, model: ServedModel, text: str) -> tuple[int, ...]:
     body = {"model": model.name, "prompt": text, "add_special_tokens": False}
     try:
         answer = await http.post(f"{endpoint.root}/tokenize", json=body)
         tokens = answer.json()["tokens"] if answer.is_success else []
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+    except (httpx2.HTTPError, ValueError, KeyError, TypeError):
         return ()
     return tuple(int(token) for token in tokens) if isinstance(tokens, list) else ()
 

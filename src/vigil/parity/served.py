@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 
 from vigil.environments import environment
 from vigil.errors import EndpointError, EnvironmentMissing, UsageError
@@ -110,11 +110,11 @@ class Asker:
     async def _json(self, method: str, url: str, body: Any = None) -> dict[str, Any]:
         try:
             answer = await self._http.request(method, url, json=body)
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise EndpointError(
                 f"nothing answers at {url} ({error}); start a server with ./vllm.sh MODEL_DIR"
             ) from error
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
+        if answer.status_code == httpx2.codes.UNAUTHORIZED:
             raise EndpointError(f"{url} refused the key; see $VIGIL_API_KEY or --key-file")
         if not answer.is_success:
             raise EndpointError(f"{url} answered {answer.status_code}: {answer.text[:300]}")
