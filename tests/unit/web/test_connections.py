@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from limited_server import SHORT, START_LINE, WAIT_S, answer, dialled, get, is_closed, limited
+from pace import PACE
 
 FEW = ConnectionLimits(in_all=6, per_address=3)
 
@@ -101,7 +103,8 @@ def test_a_body_that_drips_is_closed() -> None:
 
 
 def test_a_slow_body_that_keeps_its_pace_arrives() -> None:
-    with limited(APP) as site, site.dial() as client:
+    patient = replace(SHORT, body_s=5.0 * PACE, body_bytes_per_s=int(1000 / PACE))
+    with limited(APP, deadlines=patient) as site, site.dial() as client:
         client.sendall(post(20_000))
         for _ in range(20):
             client.sendall(b"x" * 1000)
@@ -117,12 +120,13 @@ def test_a_client_that_never_reads_is_closed() -> None:
 
 
 def test_a_client_that_reads_slowly_gets_all_of_it() -> None:
-    with limited(APP) as site, socket.socket() as client:
+    patient = replace(SHORT, read_s=1.5 * PACE)
+    with limited(APP, deadlines=patient) as site, socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         client.connect(("127.0.0.1", site.port))
         client.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
         began_s = time.monotonic()
-        while time.monotonic() - began_s < 4 * SHORT.read_s:
+        while time.monotonic() - began_s < 2 * patient.read_s:
             assert client.recv(16384)
             time.sleep(SHORT.look_every_s)
 
