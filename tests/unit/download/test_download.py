@@ -79,6 +79,7 @@ def test_a_revision_is_fetched_recorded_and_verified(hub: FakeHub, tmp_path: Pat
         ("modeling.py", b"import os", "modeling.py did not come with it"),
         ("deep/extra.safetensors", WEIGHTS, "deep/extra.safetensors did not come with it"),
     ],
+    ids=["weights", "configuration", "code", "more weights"],
 )
 def test_a_file_that_is_not_what_came_is_refused(
     hub: FakeHub, tmp_path: Path, name: str, content: bytes, said: str
