@@ -55,10 +55,12 @@ class Index:
         with zipfile.ZipFile(wheel, "w") as archive:
             for file, text in (files | {f"{info}/RECORD": record}).items():
                 archive.writestr(zipfile.ZipInfo(file, (2020, 1, 1, 0, 0, 0)), text)
-        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-        mark = f"#sha256={digest}" if self.advertises else ""
-        (folder / "index.html").write_text(f'<a href="{wheel.name}{mark}">{wheel.name}</a>')
-        return f"{name}=={version} \\\n    --hash=sha256:{digest}\n"
+        (folder / "index.html").write_text("\n".join(self._link(path) for path in sorted(folder.glob("*.whl"))))
+        return f"{name}=={version} \\\n    --hash=sha256:{_sha256(wheel)}\n"
+
+    def _link(self, wheel: Path) -> str:
+        mark = f"#sha256={_sha256(wheel)}" if self.advertises else ""
+        return f'<a href="{wheel.name}{mark}">{wheel.name}</a>'
 
     def alter(self, name: str) -> None:
         """Changes one byte of a module in the wheel that is there: what a bad mirror would send."""
@@ -67,6 +69,10 @@ class Index:
         with zipfile.ZipFile(wheel) as archive:
             code = archive.read(f"{name.replace('-', '_')}.py").decode()
         self.add(name, version, f"{code}#")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @contextmanager

@@ -57,7 +57,8 @@ def lock(checkout: Path, name: str, *pins: str) -> None:
 def setup(
     checkout: Path, index: Index, uv: str, word: str = "serve", **said: str
 ) -> "subprocess.CompletedProcess[str]":
-    """Runs setup.sh with nothing but that index to fetch from, and a cache that this checkout alone has."""
+    """Runs setup.sh, or lock.sh, with nothing but that index to fetch from and a cache of this checkout alone."""
+    script = ["lock.sh"] if word == "lock" else ["setup.sh", word]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_", "VIGIL_"))}
     own = {
         "VIGIL_UV": uv,
@@ -68,7 +69,7 @@ def setup(
         "UV_NO_CONFIG": "1",
     }
     return subprocess.run(
-        ["bash", str(checkout / "scripts" / "setup.sh"), word],
+        ["bash", str(checkout / "scripts" / script[0]), *script[1:]],
         env={name: value for name, value in (kept | own | said).items() if value},
         capture_output=True,
         text=True,
@@ -102,6 +103,31 @@ def test_every_pin_has_a_hash_and_no_index_is_named(path: Path) -> None:
 
 def test_the_files_that_are_locked_are_the_ones_that_setup_installs() -> None:
     assert {path.stem for path in LOCKS} == {"build", "core", "dev", "serve-cpu", "serve-gpu", "train", "uv"}
+
+
+def make_lockable(checkout: Path) -> None:
+    """Gives a checkout all that lock.sh reads: everything asks for one small package."""
+    (checkout / "pyproject.toml").write_text(
+        '[project]\nname = "vigil"\nversion = "0.1.0"\nrequires-python = ">=3.11"\ndependencies = ["tiny-thing"]\n'
+        '[project.optional-dependencies]\ndev = ["tiny-thing"]\n'
+    )
+    for name in ("uv.in", "build.in", "train.in", "serve-cpu.in", "serve-cpu.override.txt", "serve-gpu.in"):
+        (checkout / "requirements" / name).write_text("tiny-thing\n")
+
+
+@pytest.mark.parametrize("advertises", [False, True])
+def test_locking_writes_hashes_keeps_pins_and_names_no_index(
+    tmp_path: Path, checkout: Path, uv: str, advertises: bool
+) -> None:
+    make_lockable(checkout)
+    with serving_index(tmp_path / "index", advertises=advertises) as index:
+        pin = index.add("tiny-thing", "1.0")
+        assert setup(checkout, index, uv, "lock").returncode == 0
+        locked = {path.name: (checkout / "requirements" / path.name).read_text() for path in LOCKS}
+        assert all(text.endswith(f"\n{pin}") and index.url not in text for text in locked.values())
+        index.add("tiny-thing", "1.1")
+        assert setup(checkout, index, uv, "lock").returncode == 0
+        assert (checkout / "requirements" / "dev.txt").read_text() == locked["dev.txt"]
 
 
 def test_the_locked_wheel_is_installed(checkout: Path, index: Index, uv: str) -> None:
