@@ -63,14 +63,14 @@ def make_adapter(folder: Path, *, held: Contract | None = None, rank: int = 8) -
     return _with_manifest(folder, held)
 
 
-def make_environment(folder: Path, *, distribution: str) -> Path:
+def make_environment(folder: Path, *, distribution: str, version: str = "0.32.0") -> Path:
     """An environment with a Python and one installed distribution; returns its Python."""
     python = folder / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.write_text("#!/bin/sh\n")
-    info = folder / "lib" / "python3.11" / "site-packages" / f"{distribution.replace('-', '_')}-0.32.0.dist-info"
+    info = folder / "lib" / "python3.11" / "site-packages" / f"{distribution.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 0.32.0\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
     return python
 
 

@@ -111,6 +111,19 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """The model that was trained on: `sha256` is of its config.json and weights, `revision` empty where unknown."""
+
+    name: str
+    source: str = ""
+    revision: str = ""
+    sha256: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.revision} from {self.source}" if self.revision else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """A model's contract and where it came from."""
 
@@ -124,12 +137,16 @@ class Manifest:
     calibration: Calibration | None = None
     training: dict[str, Any] = field(default_factory=dict)
     format: int = 1
+    base: Base | None = None
 
     def write(self, folder: Path) -> Path:
         """Writes `vigil.json` into a model folder, whole or not at all."""
         path = folder / MANIFEST_NAME
         partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        data = asdict(self)
+        if self.base is None:
+            del data["base"]  # as manifests were before they told of it
+        partial.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
         partial.replace(path)
         return path
 

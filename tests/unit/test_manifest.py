@@ -1,10 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from vigil.errors import ManifestError
 from vigil.frames import Sampling
-from vigil.manifest import Calibration, Contract, Manifest, read_manifest, sampling_from_alias
+from vigil.manifest import Base, Calibration, Contract, Manifest, read_manifest, sampling_from_alias
 from vigil.tasks import load_task
 
 
@@ -25,6 +26,22 @@ def manifest() -> Manifest:
 def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
     manifest().write(tmp_path)
     assert read_manifest(tmp_path) == manifest()
+
+
+def test_a_manifest_from_before_it_told_of_the_base_is_read_and_written_as_it_was(tmp_path: Path) -> None:
+    old = manifest().write(tmp_path).read_bytes()
+    assert b'"base"' not in old and old.endswith(b'"format": 1\n}\n')
+    held = read_manifest(tmp_path)
+    assert held.base is None
+    held.write(tmp_path)
+    assert (tmp_path / "vigil.json").read_bytes() == old
+
+
+def test_a_manifest_tells_the_base_with_its_revision_and_digest(tmp_path: Path) -> None:
+    base = Base(name="Qwen/Qwen3-VL-2B-Instruct", source="huggingface", revision="c0ffee", sha256="ab" * 32)
+    replace(manifest(), base=base).write(tmp_path)
+    assert read_manifest(tmp_path).base == base
+    assert str(base) == "Qwen/Qwen3-VL-2B-Instruct at c0ffee from huggingface"
 
 
 def test_a_folder_without_a_manifest_says_what_to_do(tmp_path: Path) -> None:

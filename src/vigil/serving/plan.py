@@ -1,5 +1,6 @@
 """What is to be served: the contract from the manifest, or the one that the user names in its place."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,10 +9,12 @@ from vigil.errors import ManifestError, UsageError
 from vigil.frames import Sampling
 from vigil.manifest import ALIAS_PREFIX, MANIFEST_NAME, Contract
 from vigil.serving.command import Plan, given_flags
-from vigil.serving.model import NAME, agreed_contract, read_adapter, read_model
+from vigil.serving.model import NAME, agreed_contract, base_warnings, read_adapter, read_model
 from vigil.serving.settings import ServeSettings
 from vigil.serving.template import write_bare_template
 from vigil.tasks import Task
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,8 @@ def make_plan(
     read = tuple(read_adapter(word) for word in adapters)
     name = name or model_dir.resolve().name
     _check_names([name, *(adapter.name for adapter in read)])
+    for warning in base_warnings(model, read):
+        log.warning(warning)
     contract = _contract(agreed_contract(model, read), wanted, model_dir)
     return Plan(
         model=model,

