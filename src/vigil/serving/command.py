@@ -7,7 +7,7 @@ decides: memory, lengths, how many at once. What the user writes wins over both.
 import itertools
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,6 +17,7 @@ from vigil.errors import UsageError
 from vigil.frames import GRID_PX, MIN_SIDE_PX, Sampling
 from vigil.manifest import Contract
 from vigil.serving.key import VLLM_KEY_VARIABLE, ServerKey
+from vigil.serving.media import DOMAINS_FLAG, OPENING_FLAGS, allowed_domains, media_variables, warn_of_openings
 from vigil.serving.model import Adapter, ModelFolder, lora_rank
 from vigil.serving.settings import ServeSettings, is_cpu_build
 
@@ -33,6 +34,11 @@ IN_ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": "1"}
 """Engine and worker in one process: 13 s instead of 19 s to be ready, a third more windows a second, 1.7 GiB instead
 of 2.2. vLLM's CPU build takes two processes to give each thread its core; with one thread there is nothing to give."""
 FORK_ENGINE = "VIGIL_FORK_ENGINE"
+FRONT = ("--middleware", "vigil_front.Front")
+"""The key guard: beside any middleware of the user's, and around it, as the last is the outermost."""
+
+UNGUARDED = ("--grpc", "--grpc-port")
+"""Doors of vLLM that no middleware stands before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +70,30 @@ class Command:
 
 def serve_command(plan: Plan, server: Environment, key: ServerKey) -> Command:
     """The command that serves a plan; raises UsageError when a window cannot fit the context asked for."""
-    if any(word.split("=")[0].replace("_", "-") == "--api-key" for word in plan.extra):
-        raise UsageError("a key on the command line is seen by everybody who runs ps; use $VIGIL_API_KEY or --key-file")
+    others = _others(plan.settings.vllm)
+    given = given_flags(plan.extra)
+    check_doors({*given, *others})
     check_context(plan)
+    warn_of_openings(plan.settings.media_domains, [flag for flag in OPENING_FLAGS if means(flag, {*given, *others})])
     cpu = is_cpu_build(server)
-    flags = _place(plan) | _limits(plan, cpu=cpu) | _pictures(plan) | _adapters(plan) | _others(plan.settings.vllm)
-    kept = {flag: values for flag, values in flags.items() if flag not in given_flags(plan.extra)}
+    flags = _place(plan) | _limits(plan, cpu=cpu) | _pictures(plan) | _adapters(plan) | others
+    kept = {flag: values for flag, values in flags.items() if flag not in given}
     words = [word for flag, values in kept.items() for word in (flag, *values)]
-    argv = (str(server.program("python")), str(INSIDE / "vigil_server.py"), *words, *plan.extra)
+    argv = (str(server.program("python")), str(INSIDE / "vigil_server.py"), *words, *plan.extra, *FRONT)
     return Command(argv=argv, variables=_variables(plan, key, cpu=cpu))
+
+
+def means(flag: str, given: Collection[str]) -> bool:
+    """Whether one of the flags that were given is this one, or the beginning of it, which vLLM takes too."""
+    return any(len(word) > 2 and flag.startswith(word) for word in given)
+
+
+def check_doors(given: Collection[str]) -> None:
+    """Raises UsageError for a flag that shows the key, or opens a door where nobody asks for it."""
+    if means("--api-key", given):
+        raise UsageError("a key on the command line is seen by everybody who runs ps; use $VIGIL_API_KEY or --key-file")
+    if unguarded := [flag for flag in UNGUARDED if means(flag, given)]:
+        raise UsageError(f"{unguarded[0]} answers without asking for the key; leave it out, and serve over HTTP")
 
 
 def given_flags(extra: Sequence[str]) -> set[str]:
@@ -124,7 +145,7 @@ def _place(plan: Plan) -> Flags:
         "--served-model-name": plan.names,
         "--host": (plan.settings.host,),
         "--port": (str(plan.settings.port),),
-        "--middleware": ("vigil_guard.KeyGuard",),
+        DOMAINS_FLAG: allowed_domains(plan.settings.media_domains),
         "--disable-uvicorn-access-log": (),
     }
 
@@ -209,6 +230,8 @@ def _variables(plan: Plan, key: ServerKey, *, cpu: bool) -> dict[str, str]:
         "PYTHONPATH": str(INSIDE),
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
+        "VLLM_USE_RUST_FRONTEND": "0",  # it has no middleware, so no guard
+        **media_variables(),
     }
     if cpu and plan.settings.enforce_eager:
         # Otherwise the first question for probabilities compiles one small function, for six seconds and with a C++

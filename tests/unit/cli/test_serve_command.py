@@ -25,7 +25,7 @@ def test_print_shows_a_command_without_the_key_and_makes_none(
     shown = capsys.readouterr().out
     assert 'VLLM_API_KEY="$(cat .vigil/key)"' in shown
     assert "--port 8123" in shown
-    assert shown.rstrip().endswith("--max-num-seqs 4 --trust-remote-code")
+    assert shown.rstrip().endswith("--max-num-seqs 4 --trust-remote-code --middleware vigil_front.Front")
     assert not Path(".vigil/key").exists()
 
 
@@ -39,6 +39,7 @@ def test_print_shows_a_command_without_the_key_and_makes_none(
         (["base", "--task", "fight", "--port", "99999"], 2, "port must be from 1 to 65535"),
         (["base", "--task", "fight", "--config", "tpu"], 2, "no serve configuration 'tpu'"),
         (["base", "--task", "fight", "--api-key", "x"], 2, "seen by everybody who runs ps"),
+        (["base", "--task", "fight", "--grpc"], 2, "--grpc answers without asking for the key"),
         (["base", "--task", "fight", "--max-model-len", "64"], 2, "a window needs about"),
         (["base", "--task", "fight", "--lora", "x=nowhere"], 2, "is no LoRA adapter"),
     ],

@@ -128,8 +128,9 @@ def test_the_key_is_handed_over_in_the_environment_only(tmp_path: Path) -> None:
 def test_what_the_user_writes_wins(tmp_path: Path, words: tuple[str, ...], flag: str, ours: str) -> None:
     runtime = _runtime(tmp_path)
     argv = serve_command(_plan(tmp_path, runtime, *words), runtime, KEY).argv
-    assert argv[-len(words) :] == words
-    assert flag not in argv[: -len(words)]
+    theirs = argv.index(words[0])
+    assert argv[theirs : theirs + len(words)] == words
+    assert flag not in argv[:theirs]
 
 
 def test_a_switch_is_taken_back_by_its_opposite(tmp_path: Path) -> None:
@@ -144,6 +145,24 @@ def test_a_key_on_the_command_line_is_refused(tmp_path: Path) -> None:
         plan = replace(_plan(tmp_path / words[0], runtime), extra=words)
         with pytest.raises(UsageError, match="seen by everybody who runs ps"):
             serve_command(plan, runtime, KEY)
+
+
+def test_a_beginning_of_a_refused_flag_is_refused_too(tmp_path: Path) -> None:
+    runtime = _runtime(tmp_path)
+    plan = _plan(tmp_path, runtime)
+    for words in (("--api-k", "x"), ("--grpc",), ("--grpc-port", "9"), ("--grpc_p=9",)):
+        with pytest.raises(UsageError, match=r"seen by everybody|without asking for the key"):
+            serve_command(replace(plan, extra=words), runtime, KEY)
+    with pytest.raises(UsageError, match="without asking for the key"):
+        serve_command(replace(plan, settings=replace(plan.settings, vllm={"grpc": True})), runtime, KEY)
+
+
+def test_the_guard_stays_around_any_middleware_of_the_users(tmp_path: Path) -> None:
+    runtime = _runtime(tmp_path)
+    plan = _plan(tmp_path, runtime, "--middleware", "theirs.Counter")
+    plan = replace(plan, settings=replace(plan.settings, vllm={"middleware": "other.Counter"}))
+    argv = serve_command(plan, runtime, KEY).argv
+    assert argv[-4:] == ("--middleware", "theirs.Counter", "--middleware", "vigil_front.Front")
 
 
 def test_a_context_shorter_than_a_window_is_told_before_vllm_starts(tmp_path: Path) -> None:
