@@ -1,12 +1,13 @@
 """From a model folder and its contract to the command that serves it as it was trained.
 
-What the contract decides: frames a second, the picture sizes, the template, the second name. What `configs/serve`
+What the contract decides: frames a second, the picture sizes, the template, what clients are told. What `configs/serve`
 decides: memory, lengths, how many at once. What the user writes wins over both.
 """
 
 import itertools
 import json
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,19 @@ from vigil.serving.key import VLLM_KEY_VARIABLE, ServerKey
 from vigil.serving.media import DOMAINS_FLAG, OPENING_FLAGS, allowed_domains, media_variables, warn_of_openings
 from vigil.serving.model import Adapter, ModelFolder, lora_rank
 from vigil.serving.settings import ServeSettings, is_cpu_build
+from vigil.serving.told import CONTRACTS_VARIABLE, served_contracts
 
 Flags: TypeAlias = dict[str, tuple[str, ...]]
 """Flags of vLLM by name with `--`, each with its values; a switch has none."""
 
 INSIDE = Path(__file__).parent / "inside"
 MIN_PIXELS = MIN_SIDE_PX**2
+PIXELS_PER_TOKEN = 2 * GRID_PX**2
+"""Of a video, in frames x height x width: a token is 32x32 pixels of a pair of frames."""
+
+HUMAN = re.compile(r"(\d+(?:\.\d+)?)([kmg]?)", re.IGNORECASE)
+POWERS = ("", "k", "m", "g")
+AUTO = ("auto", "-1")
 MIB = 1024 * 1024
 TOKENS_PER_PAIR = 8
 TURN_TOKENS = 16
@@ -43,7 +51,10 @@ UNGUARDED = ("--grpc", "--grpc-port")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is to be served, and how; `extra` are words for vLLM as the user wrote them."""
+    """What is to be served, and how; `extra` are words for vLLM as the user wrote them.
+
+    `contracts` is the file of what clients are told of them; with `alias` the list of models tells it too.
+    """
 
     model: ModelFolder
     name: str
@@ -52,12 +63,14 @@ class Plan:
     settings: ServeSettings
     adapters: tuple[Adapter, ...] = ()
     template: Path | None = None
+    contracts: Path | None = None
+    alias: bool = False
     extra: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that the model answers to: its own, then its contract spelt out."""
-        return (self.name,) if self.contract is None else (self.name, self.contract.alias)
+        """The names that the model answers to: its own and, with `alias`, its contract spelt out."""
+        return (self.name, self.contract.alias) if self.alias and self.contract else (self.name,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,18 +115,25 @@ def given_flags(extra: Sequence[str]) -> set[str]:
     return {"--" + flag[2:].replace("_", "-").removeprefix("no-") for flag in flags}
 
 
-def given_number(extra: Sequence[str], flag: str) -> int | None:
-    """The whole number that the user gave a flag; None when there is none, or no plain one (`8k`, `auto`)."""
+def given_value(extra: Sequence[str], flag: str) -> str:
+    """The value that the user gave a flag, the last one as in vLLM; empty when there is none."""
     words = [part for word in extra for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    for name, value in itertools.pairwise(words):
-        if name.replace("_", "-") == flag and value.isdecimal():
-            return int(value)
-    return None
+    values = [value for name, value in itertools.pairwise(words) if name.replace("_", "-") == flag]
+    return values[-1] if values else ""
+
+
+def as_tokens(value: str) -> int | None:
+    """The number that vLLM reads in a value, also in `8k` (8000) and `8K` (8192); None when it is no number."""
+    found = HUMAN.fullmatch(value.strip())
+    if found is None:
+        return None
+    unit = 1024 if found[2].isupper() else 1000
+    return int(float(found[1]) * unit ** POWERS.index(found[2].lower()))
 
 
 def check_context(plan: Plan) -> None:
     """Raises UsageError when the context is shorter than a window and its question, or longer than the model's."""
-    length = given_number(plan.extra, "--max-model-len") or _context(plan)
+    length = context_tokens(plan)
     needed = window_tokens(plan)
     if needed > length:
         raise UsageError(
@@ -134,9 +154,19 @@ def window_tokens(plan: Plan) -> int:
     return plan.sampling.frames // 2 * visual + question + TURN_TOKENS
 
 
-def video_size(sampling: Sampling) -> dict[str, int]:
-    """The processor's bounds for a video, on frames x height x width: pictures that we sized stay as they are."""
-    return _edges(sampling.frames * sampling.max_pixels)
+def context_tokens(plan: Plan) -> int:
+    """The longest question with its answer: the user's, else the settings', as far as the model reads."""
+    given = given_value(plan.extra, "--max-model-len")
+    all_that_it_reads = plan.model.max_positions if given in AUTO else None
+    return as_tokens(given) or all_that_it_reads or _context(plan)
+
+
+def video_size(tokens: int) -> dict[str, int]:
+    """The processor's bounds for a video, on frames x height x width: what takes no more tokens stays as it was sent.
+
+    A bound of one window would shrink every longer look in silence: 30 frames of 480x256 would arrive as 192x96.
+    """
+    return _edges(tokens * PIXELS_PER_TOKEN)
 
 
 def _place(plan: Plan) -> Flags:
@@ -157,6 +187,8 @@ def _limits(plan: Plan, *, cpu: bool) -> Flags:
         "--max-num-seqs": (str(settings.max_num_seqs),),
         "--dtype": (settings.dtype,),
         "--mm-processor-cache-gb": (f"{settings.mm_processor_cache_gb:g}",),
+        # A model's generation_config.json may sample, punish repetition or end answers early; a judge does not.
+        "--generation-config": ("vllm",),
     }
     if settings.enforce_eager:
         flags["--enforce-eager"] = ()
@@ -178,7 +210,7 @@ def _pictures(plan: Plan) -> Flags:
     """How pictures are read: as in training, and small enough that start-up does not rehearse a 16-megapixel image."""
     sampling, settings = plan.sampling, plan.settings
     sizes = {
-        "videos_kwargs": {"size": video_size(sampling)},
+        "videos_kwargs": {"size": video_size(context_tokens(plan))},
         "images_kwargs": {"size": _edges(max(settings.image_max_pixels, sampling.max_pixels))},
     }
     # -1: every frame that is sent is read. The default of 32 drops the rest without a word.
@@ -201,11 +233,15 @@ def _adapters(plan: Plan) -> Flags:
     if not plan.adapters:
         return {}
     named = [(adapter.name, adapter.path) for adapter in plan.adapters]
-    named += [(a.contract.alias_for(a.name), a.path) for a in plan.adapters if a.contract is not None]
+    if plan.alias:
+        contracts = served_contracts(plan.name, plan.contract, plan.sampling, plan.adapters)
+        told = [(adapter, contracts[adapter.name]) for adapter in plan.adapters]
+        named += [(contract.alias_for(adapter.name), adapter.path) for adapter, contract in told if contract]
     # As JSON, because the contract's name holds equals signs.
     modules = [json.dumps({"name": name, "path": str(path)}) for name, path in dict.fromkeys(named)]
     return {
         "--enable-lora": (),
+        "--max-loras": (str(len(plan.adapters)),),
         "--max-lora-rank": (str(lora_rank(plan.adapters)),),
         "--lora-modules": tuple(modules),
     }
@@ -232,6 +268,7 @@ def _variables(plan: Plan, key: ServerKey, *, cpu: bool) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "VLLM_USE_RUST_FRONTEND": "0",  # it has no middleware, so no guard
         **media_variables(),
+        **({} if plan.contracts is None else {CONTRACTS_VARIABLE: str(plan.contracts)}),
     }
     if cpu and plan.settings.enforce_eager:
         # Otherwise the first question for probabilities compiles one small function, for six seconds and with a C++

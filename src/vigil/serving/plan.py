@@ -11,6 +11,7 @@ from vigil.serving.command import Plan, given_flags
 from vigil.serving.model import NAME, agreed_contract, read_adapter, read_model
 from vigil.serving.settings import ServeSettings
 from vigil.serving.template import write_bare_template
+from vigil.serving.told import served_contracts, write_contracts
 from vigil.tasks import Task
 
 
@@ -59,9 +60,12 @@ def make_plan(
     name: str = "",
     adapters: Sequence[str] = (),
     templates: Path,
+    alias: bool = False,
     extra: Sequence[str] = (),
 ) -> Plan:
     """Looks at the folders and decides what is served; `templates` is where the chat template is written.
+
+    With `alias` each contract is listed as a model too, for clients that know no other way to it.
 
     Raises ManifestError when nobody knows how the pictures were cut, or two contracts contradict each other.
     """
@@ -71,14 +75,18 @@ def make_plan(
     name = name or model_dir.resolve().name
     _check_names([name, *(adapter.name for adapter in read)])
     contract = _contract(agreed_contract(model, read), wanted, model_dir)
+    sampling = contract.sampling if contract else wanted.over(Sampling())
+    contracts = served_contracts(name, contract, sampling, read)
     return Plan(
         model=model,
         name=name,
         contract=contract,
-        sampling=contract.sampling if contract else wanted.over(Sampling()),
+        sampling=sampling,
         settings=settings,
         adapters=read,
         template=None if "--chat-template" in given_flags(extra) else write_bare_template(model_dir, templates),
+        contracts=write_contracts(contracts, sampling, templates),
+        alias=alias,
         extra=tuple(extra),
     )
 

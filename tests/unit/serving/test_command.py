@@ -10,7 +10,7 @@ from model_folder import contract, make_adapter, make_environment, make_model
 from vigil.environments import Environment
 from vigil.errors import UsageError
 from vigil.serving import Plan, ServerKey, load_settings, make_plan, serve_command
-from vigil.serving.command import given_flags, given_number
+from vigil.serving.command import as_tokens, context_tokens, given_flags, given_value
 from vigil.serving.foreground import printable
 
 KEY = ServerKey(value="very-secret", origin=".vigil/key")
@@ -38,9 +38,38 @@ def test_the_contract_decides_how_pictures_are_read(tmp_path: Path) -> None:
     argv = serve_command(_plan(tmp_path, runtime), runtime, KEY).argv
     assert json.loads(_values(argv, "--media-io-kwargs")[0]) == {"video": {"fps": 4.0, "num_frames": -1}}
     sizes = json.loads(_values(argv, "--mm-processor-kwargs")[0])
-    assert sizes["videos_kwargs"]["size"] == {"shortest_edge": 4096, "longest_edge": 8 * 65_536}
-    assert _values(argv, "--served-model-name") == ["fight-2b", contract(fps=4, frames=8, max_pixels=65_536).alias]
+    assert sizes["videos_kwargs"]["size"] == {"shortest_edge": 4096, "longest_edge": 7680 * 2 * 32 * 32}
+    assert _values(argv, "--served-model-name") == ["fight-2b"]
     assert Path(_values(argv, "--chat-template")[0]).read_text().count("<|vision_start|><|video_pad|>") == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "tokens"),
+    [((), 7680), (("--max-model-len", "2048"), 2048), (("--max_model_len=16K",), 16_384)]
+    + [(("--max-model-len", word), 32_768) for word in ("auto", "-1")],
+)
+def test_a_video_is_bounded_by_what_the_context_holds(tmp_path: Path, words: tuple[str, ...], tokens: int) -> None:
+    runtime = _runtime(tmp_path)
+    plan = _plan(tmp_path, runtime, *words)
+    sizes = json.loads(_values(serve_command(plan, runtime, KEY).argv, "--mm-processor-kwargs")[0])
+    assert context_tokens(plan) == tokens
+    assert sizes["videos_kwargs"]["size"]["longest_edge"] == tokens * 2 * 32 * 32
+
+
+def test_a_models_own_ways_of_answering_are_left_out(tmp_path: Path) -> None:
+    runtime = _runtime(tmp_path)
+    assert _values(serve_command(_plan(tmp_path, runtime), runtime, KEY).argv, "--generation-config") == ["vllm"]
+    theirs = serve_command(_plan(tmp_path / "own", runtime, "--generation-config", "auto"), runtime, KEY).argv
+    assert theirs.count("--generation-config") == 1 and _values(theirs, "--generation-config") == ["auto"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_there_is_room_for_every_adapter_at_once(tmp_path: Path, count: int) -> None:
+    runtime = _runtime(tmp_path)
+    held = contract(fps=4, frames=8, max_pixels=65_536)
+    adapters = tuple(f"a{index}={make_adapter(tmp_path / f'a{index}', held=held)}" for index in range(count))
+    argv = serve_command(_plan(tmp_path, runtime, adapters=adapters), runtime, KEY).argv
+    assert _values(argv, "--max-loras") == [str(count)]
 
 
 def test_a_gpu_gets_the_numbers_that_people_know(tmp_path: Path) -> None:
@@ -182,21 +211,27 @@ def test_a_context_longer_than_the_model_reads_is_refused_and_ours_is_shortened(
         serve_command(longer, runtime, KEY)
 
 
-def test_an_adapter_is_served_under_its_name_and_its_contract(tmp_path: Path) -> None:
+def test_an_adapter_is_served_under_its_name_and_for_older_clients_its_contract(tmp_path: Path) -> None:
     runtime = _runtime(tmp_path)
     held = contract(fps=4, frames=8, max_pixels=65_536)
     adapter = make_adapter(tmp_path / "adapter", held=held, rank=24)
-    argv = serve_command(_plan(tmp_path, runtime, adapters=(f"fight={adapter}",)), runtime, KEY).argv
+    plan = _plan(tmp_path, runtime, adapters=(f"fight={adapter}",))
+    argv = serve_command(plan, runtime, KEY).argv
+    assert [json.loads(word) for word in _values(argv, "--lora-modules")] == [{"name": "fight", "path": str(adapter)}]
+    assert _values(argv, "--max-lora-rank") == ["32"]
+    argv = serve_command(replace(plan, alias=True), runtime, KEY).argv
     modules = [json.loads(word) for word in _values(argv, "--lora-modules")]
     assert modules == [{"name": "fight", "path": str(adapter)}, {"name": held.alias_for("fight"), "path": str(adapter)}]
-    assert _values(argv, "--max-lora-rank") == ["32"]
+    assert _values(argv, "--served-model-name") == ["fight-2b", held.alias]
 
 
 def test_flags_and_numbers_are_found_in_every_spelling() -> None:
     assert given_flags(["--a-b", "1", "--c_d=2", "--e.f", "3", "--no-g", "-h"]) == {"--a-b", "--c-d", "--e", "--g"}
-    assert given_number(["--a_b=12"], "--a-b") == 12
-    assert given_number(["--a-b", "12"], "--a-b") == 12
-    assert given_number(["--a-b", "8k"], "--a-b") is None
+    assert given_value(["--a_b=12"], "--a-b") == "12"
+    assert given_value(["--a-b", "12", "--a-b", "13"], "--a-b") == "13"
+    assert given_value(["--a-c", "12"], "--a-b") == ""
+    assert [as_tokens(word) for word in ("12", "8k", "8K", "1.5k", "1m")] == [12, 8000, 8192, 1500, 1_000_000]
+    assert [as_tokens(word) for word in ("", "auto", "-1", "8kB")] == [None] * 4
 
 
 def test_every_shipped_settings_file_is_read(tmp_path: Path) -> None:

@@ -6,14 +6,15 @@ vLLM loads it by name, `--middleware vigil_front.Front`, after any middleware of
 from typing import Any
 
 import vigil_media  # type: ignore[import-not-found]  # noqa: F401 - registers the connector, in this process too
+from vigil_contracts import ContractPage  # type: ignore[import-not-found]
 from vigil_guard import App, KeyGuard  # type: ignore[import-not-found]
 
 
 class Front:
-    """ASGI middleware: the key first, then whatever vLLM serves."""
+    """ASGI middleware: the key first, then the page of contracts, then whatever vLLM serves."""
 
     def __init__(self, app: App) -> None:
-        self._app = KeyGuard(app)
+        self._app = KeyGuard(ContractPage(app))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self._app(scope, receive, send)
