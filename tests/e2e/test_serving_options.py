@@ -18,6 +18,7 @@ from vigil.judge.told import read_contracts
 from vigil.manifest import Contract, Manifest
 from vigil.serving import Server, running
 from vigil.tasks import Task, load_task
+from vigil.tiny import BASE_FOLDER
 from vigil.verdict import Verdict
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -145,8 +146,33 @@ async def _judged(one: Server, task: Task, sampling: Sampling) -> tuple[list[Ver
     return verdicts, described
 
 
-def _spelt(one: Server) -> str:
-    body = {"model": "tiny", "messages": [{"role": "user", "content": "?"}], "max_tokens": 30, "temperature": 0}
+@pytest.mark.timeout(900)
+def test_every_web_process_of_several_is_guarded_and_serves_the_same(
+    tmp_path: Path, task: Task, sampling: Sampling, tiny_adapter: Path
+) -> None:
+    with running(
+        BASE_FOLDER,
+        name="tiny",
+        task=task,
+        sampling=sampling,
+        adapters=[f"fight={tiny_adapter}"],
+        log=tmp_path / "vllm.log",
+        key_file=tmp_path / "key",
+        extra=("--api-server-count", "2"),
+        timeout_s=800,
+    ) as both:
+        # A connection each, which the two processes share out among them.
+        refused = {httpx.get(f"{both.root}/v1/models").status_code for _ in range(16)}
+        told = [_contracts(both) for _ in range(16)]
+        read = {_status(both, "file:///etc/passwd") for _ in range(16)}
+        spelt = {(name, _spelt(both, name)) for name in ("tiny", "fight") for _ in range(8)}
+    assert (refused, read) == ({401}, {400})
+    assert told == [dict.fromkeys(("tiny", "fight"), Contract.of(task, sampling))] * 16
+    assert len(spelt) == 2 and len({words for _, words in spelt}) == 2
+
+
+def _spelt(one: Server, model: str = "tiny") -> str:
+    body = {"model": model, "messages": [{"role": "user", "content": "?"}], "max_tokens": 30, "temperature": 0}
     body |= {"ignore_eos": True}  # the tiny base has little to say to a bare question
     with _client(one) as client:
         answer = client.post("/v1/chat/completions", json=body).raise_for_status().json()

