@@ -112,8 +112,8 @@ def check_processes(plan: Plan) -> None:
     if count > 1 and os.environ.get(RUNTIME_LORA, "0").strip().lower() in {"1", "true"}:
         raise UsageError(
             f"${RUNTIME_LORA} and {count} web processes exclude each other in vLLM: an adapter would be loaded into "
-            "one of them only; serve with --api-server-count 1 (--renderer-num-workers 4 reads pictures in threads), or "
-            "unset the variable and name adapters with --lora"
+            "one of them only; serve with --api-server-count 1 (and --renderer-num-workers 4, threads that read "
+            "pictures), or unset the variable and name adapters with --lora"
         )
 
 

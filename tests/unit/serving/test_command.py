@@ -243,7 +243,7 @@ def test_several_web_processes_cannot_have_adapters_loaded_while_they_serve(
     plan = _plan(tmp_path, runtime, *words, adapters=(f"fight={adapter}",))
     assert "--lora-modules" in serve_command(plan, runtime, KEY).argv
     monkeypatch.setenv(RUNTIME_LORA, "1")
-    with pytest.raises(UsageError, match=r"web processes exclude each other .* --api-server-count 1 .*or unset"):
+    with pytest.raises(UsageError, match=r"web processes exclude each other .* --api-server-count 1 .*unset the"):
         serve_command(plan, runtime, KEY)
     monkeypatch.setenv(RUNTIME_LORA, "0")
     serve_command(plan, runtime, KEY)
