@@ -1,4 +1,4 @@
-"""Model and adapter folders that look real to Vigil; vLLM never sees them."""
+"""Model and adapter folders that look real to Vigil, which vLLM never sees; and the tiny base with other settings."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from vigil.frames import Sampling
 from vigil.manifest import Contract, Manifest
 from vigil.tasks import load_task
+from vigil.tiny import BASE_FOLDER
 
 _HEADER = b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
 WEIGHTS = len(_HEADER).to_bytes(8, "little") + _HEADER + bytes(8)
@@ -54,6 +55,26 @@ def make_model(folder: Path, *, held: Contract | None = None, max_positions: int
     (folder / "model.safetensors").write_bytes(WEIGHTS)
     (folder / "chat_template.jinja").write_text(STOCK_TEMPLATE)
     return _with_manifest(folder, held)
+
+
+def altered_base(folder: Path, *, max_positions: int = 0, generation: dict[str, object] | None = None) -> Path:
+    """The tiny base, its weights linked, with another longest context or more in its `generation_config.json`."""
+    folder.mkdir(parents=True)
+    for file in BASE_FOLDER.iterdir():
+        (folder / file.name).symlink_to(file)
+    if max_positions:
+        config = json.loads((BASE_FOLDER / "config.json").read_text())
+        config["text_config"]["max_position_embeddings"] = max_positions
+        _replace(folder / "config.json", config)
+    if generation:
+        held = json.loads((BASE_FOLDER / "generation_config.json").read_text())
+        _replace(folder / "generation_config.json", held | generation)
+    return folder
+
+
+def _replace(link: Path, content: object) -> None:
+    link.unlink()
+    link.write_text(json.dumps(content))
 
 
 def make_adapter(folder: Path, *, held: Contract | None = None, rank: int = 8) -> Path:

@@ -65,7 +65,7 @@ class StatusBoard:
         ):
             while True:
                 try:
-                    models = tuple(await list_models(client, self.endpoint))
+                    models = tuple(await list_models(client, self.endpoint, http))
                     self.now = self._seen(models, load=await self.load(http))
                 except EndpointError as error:
                     away = isinstance(error, EndpointAway)

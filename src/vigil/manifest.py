@@ -2,7 +2,8 @@
 
 Training writes it into the adapter, export carries it into the merged model, serving reads it, and
 every client checks it. A server that is only known by its address still tells its contract: `vllm.sh`
-serves the model under a second name which spells it (`Contract.alias`).
+answers `GET /vigil.json`, and with `--alias` lists a second name which spells it (`Contract.alias`), as servers
+before it always did.
 """
 
 import hashlib

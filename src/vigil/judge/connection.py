@@ -5,6 +5,7 @@ Everything that would make every later verdict wrong or unknown is said here, on
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import openai
 
 from vigil.errors import EndpointAway, EndpointError
 from vigil.frames import Sampling
+from vigil.judge import told
 from vigil.judge.answer import Words
 from vigil.judge.bounded import BoundedClient, UnusableAnswerError
 from vigil.judge.endpoint import Endpoint
@@ -31,7 +33,7 @@ TURN_TOKENS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedModel:
-    """One model of the endpoint; `alias` spells its contract where `vllm.sh` serves it."""
+    """One model of the endpoint; `alias` spells its contract where the server tells it, as `vllm.sh` does."""
 
     name: str
     alias: str = ""
@@ -61,19 +63,31 @@ async def find_model(client: openai.AsyncOpenAI, endpoint: Endpoint) -> ServedMo
     cards = await _cards(client, endpoint)
     plain = [card for card in cards if not card.id.startswith(ALIAS_PREFIX)]
     card = _choose(plain, endpoint)
-    return ServedModel(
-        name=card.id, alias=_alias_beside(card, cards), max_model_len=getattr(card, "max_model_len", None)
-    )
+    return _served(card, cards, await _told(endpoint, None))
 
 
-async def list_models(client: openai.AsyncOpenAI, endpoint: Endpoint) -> list[ServedModel]:
-    """Every model of the endpoint with its contract; raises EndpointError when it does not tell."""
+async def list_models(
+    client: openai.AsyncOpenAI, endpoint: Endpoint, http: BoundedClient | None = None
+) -> list[ServedModel]:
+    """Every model of the endpoint with its contract; raises EndpointError when it does not tell.
+
+    `http` is a client that shows the key, where there is one already.
+    """
     cards = await _cards(client, endpoint)
-    return [
-        ServedModel(name=card.id, alias=_alias_beside(card, cards), max_model_len=getattr(card, "max_model_len", None))
-        for card in cards
-        if not card.id.startswith(ALIAS_PREFIX)
-    ]
+    contracts = await _told(endpoint, http)
+    return [_served(card, cards, contracts) for card in cards if not card.id.startswith(ALIAS_PREFIX)]
+
+
+async def _told(endpoint: Endpoint, http: BoundedClient | None) -> dict[str, Contract]:
+    async with nullcontext(http) if http else open_http(endpoint, timeout_s=told.TIMEOUT_S) as client:
+        return await told.told_contracts(endpoint, client)
+
+
+def _served(card: Any, cards: Sequence[Any], contracts: Mapping[str, Contract]) -> ServedModel:
+    """A model with the contract that its server tells of it, else with the one that an older server lists beside it."""
+    contract = contracts.get(card.id)
+    alias = contract.alias if contract is not None else _alias_beside(card, cards)
+    return ServedModel(name=card.id, alias=alias, max_model_len=getattr(card, "max_model_len", None))
 
 
 async def _cards(client: openai.AsyncOpenAI, endpoint: Endpoint) -> list[Any]:

@@ -83,7 +83,7 @@ def contract_in(path: Path) -> Contract | None:
 
 
 def agreed_contract(model: ModelFolder, adapters: Sequence[Adapter]) -> Contract | None:
-    """The one contract of a model and its adapters; raises ManifestError when they contradict each other.
+    """A model's own contract, else that of its last adapter; raises ManifestError when two contradict each other.
 
     A server has one set of settings for pictures, so it cannot serve two samplings at once.
     """
@@ -96,7 +96,7 @@ def agreed_contract(model: ModelFolder, adapters: Sequence[Adapter]) -> Contract
                 f"{told[0][0]} and {name} were trained on pictures cut differently ({differences}, taking the first "
                 "for the server); serve them by two servers"
             )
-    return told[-1][1] if told else None
+    return model.contract or (told[-1][1] if told else None)
 
 
 def base_warnings(model: ModelFolder, adapters: Sequence[Adapter]) -> list[str]:

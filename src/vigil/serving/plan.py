@@ -8,10 +8,12 @@ from pathlib import Path
 from vigil.errors import ManifestError, UsageError
 from vigil.frames import Sampling
 from vigil.manifest import ALIAS_PREFIX, MANIFEST_NAME, Contract
-from vigil.serving.command import Plan, given_flags
+from vigil.serving.command import Plan
+from vigil.serving.flags import given_flags
 from vigil.serving.model import NAME, agreed_contract, base_warnings, read_adapter, read_model
 from vigil.serving.settings import ServeSettings
 from vigil.serving.template import write_bare_template
+from vigil.serving.told import served_contracts, write_contracts
 from vigil.tasks import Task
 
 log = logging.getLogger(__name__)
@@ -62,9 +64,12 @@ def make_plan(
     name: str = "",
     adapters: Sequence[str] = (),
     templates: Path,
+    alias: bool = False,
     extra: Sequence[str] = (),
 ) -> Plan:
     """Looks at the folders and decides what is served; `templates` is where the chat template is written.
+
+    With `alias` each contract is listed as a model too, for clients that know no other way to it.
 
     Raises ManifestError when nobody knows how the pictures were cut, or two contracts contradict each other.
     """
@@ -76,14 +81,18 @@ def make_plan(
     for warning in base_warnings(model, read):
         log.warning(warning)
     contract = _contract(agreed_contract(model, read), wanted, model_dir)
+    sampling = contract.sampling if contract else wanted.over(Sampling())
+    contracts = served_contracts(name, contract, sampling, read)
     return Plan(
         model=model,
         name=name,
         contract=contract,
-        sampling=contract.sampling if contract else wanted.over(Sampling()),
+        sampling=sampling,
         settings=settings,
         adapters=read,
         template=None if "--chat-template" in given_flags(extra) else write_bare_template(model_dir, templates),
+        contracts=write_contracts(contracts, sampling, templates),
+        alias=alias,
         extra=tuple(extra),
     )
 

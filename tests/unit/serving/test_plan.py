@@ -34,7 +34,7 @@ def test_without_a_manifest_the_message_says_how_to_go_on(tmp_path: Path) -> Non
 def test_a_base_is_served_under_a_task_and_what_differs_from_the_defaults(tmp_path: Path) -> None:
     plan = _plan(make_model(tmp_path / "base"), Wanted(task=load_task("fight"), max_pixels=12_288))
     assert plan.contract == contract(max_pixels=12_288)
-    assert len(plan.names) == 2
+    assert plan.names == ("base",)
 
 
 def test_no_manifest_serves_without_a_contract(tmp_path: Path) -> None:
