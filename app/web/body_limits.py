@@ -30,7 +30,7 @@ class TooLarge(MultiPartException):
 
 
 class BodyLimits:
-    """ASGI middleware in front of everything: 413 for what is larger than `usual_bytes`.
+    """ASGI middleware behind the gate, before anything that reads: 413 for what is larger than `usual_bytes`.
 
     It is `upload_bytes` where files are sent, and `picture_bytes` where a webcam's pictures are.
 

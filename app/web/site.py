@@ -174,10 +174,10 @@ def build_app(context: SiteContext) -> FastAPI:
     app.add_middleware(FirstLines)
     limits = options.upload_limits
     app.add_middleware(UploadGate, quota=Quota(context.uploads.folder, limits, keep_s=options.keep_uploads_s))
+    app.add_middleware(BodyLimits, upload_bytes=limits.visitor_bytes + FORM_BYTES)
     access = AccessOptions(users=options.users, session_s=options.session_s, port=options.port)
     app.add_middleware(Gate, options=access)
     app.add_middleware(ForwardedHeaders, trusted=options.trusted_proxies)
-    app.add_middleware(BodyLimits, upload_bytes=limits.visitor_bytes + FORM_BYTES)
     return app
 
 
