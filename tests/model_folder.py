@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from tensors import random_values, write_adapter
 from vigil.frames import Sampling
 from vigil.manifest import Contract, Manifest
 from vigil.tasks import load_task
@@ -52,14 +53,19 @@ def make_model(folder: Path, *, held: Contract | None = None, max_positions: int
     }
     (folder / "config.json").write_text(json.dumps({"text_config": text}))
     (folder / "model.safetensors").write_bytes(WEIGHTS)
+    (folder / "tokenizer.json").write_text("{}")
     (folder / "chat_template.jinja").write_text(STOCK_TEMPLATE)
     return _with_manifest(folder, held)
 
 
 def make_adapter(folder: Path, *, held: Contract | None = None, rank: int = 8) -> Path:
     """An adapter folder of a rank, with a manifest where a contract is given."""
-    folder.mkdir(parents=True)
-    (folder / "adapter_config.json").write_text(json.dumps({"r": rank}))
+    module = "model.language_model.layers.0.self_attn.q_proj"
+    tensors = {
+        f"{module}.lora_A.weight": random_values(1, rank, 8),
+        f"{module}.lora_B.weight": random_values(2, 8, rank),
+    }
+    write_adapter(folder, tensors, r=rank)
     return _with_manifest(folder, held)
 
 

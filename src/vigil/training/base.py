@@ -1,23 +1,23 @@
 """The model a training starts from: is it all there, and which one is it?"""
 
 import hashlib
-import json
 from pathlib import Path
 
 from vigil.errors import EnvironmentMissing
-from vigil.weights import damage
+from vigil.model_files import incomplete, untrusted
+from vigil.weights import INDEX_NAME, damage, weight_files
 
 CHUNK_BYTES = 1 << 20
-INDEX_NAME = "model.safetensors.index.json"
 
 
 def check_base(folder: Path) -> None:
-    """Raises EnvironmentMissing when the folder holds no complete model."""
+    """Raises EnvironmentMissing when the folder holds no complete model, or one that cannot be trained."""
     if not (folder / "config.json").is_file():
         raise EnvironmentMissing(
             f"there is no model at {folder}; fetch it with scripts/download_model.sh Qwen/{folder.name}, "
             "or name another folder: model_name_or_path=FOLDER"
         )
+    _refuse(folder, untrusted(folder))
     again = f"run scripts/download_model.sh Qwen/{folder.name} again"
     weights = _weights(folder)
     missing = [name for name in weights if not (folder / name).is_file()]
@@ -32,6 +32,12 @@ def check_base(folder: Path) -> None:
             raise EnvironmentMissing(
                 f"the model at {folder} is damaged: {name} {damaged}; remove that file and {again}"
             )
+    _refuse(folder, incomplete(folder))
+
+
+def _refuse(folder: Path, why: str) -> None:
+    if why:
+        raise EnvironmentMissing(f"the model at {folder} {why}")
 
 
 def base_digest(folder: Path) -> str:
@@ -48,9 +54,6 @@ def base_digest(folder: Path) -> str:
 
 def _weights(folder: Path) -> list[str]:
     try:
-        index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
-        return sorted(set(index["weight_map"].values()))
-    except FileNotFoundError:
-        return ["model.safetensors"]
-    except (OSError, ValueError, KeyError) as error:
+        return weight_files(folder)
+    except (OSError, ValueError) as error:
         raise EnvironmentMissing(f"{folder / INDEX_NAME} is damaged ({error}); fetch the model again") from error

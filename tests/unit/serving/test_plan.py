@@ -1,10 +1,13 @@
 """What is served comes from the manifest, or from what the user says in its place."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from model_folder import WEIGHTS, contract, make_adapter, make_model
+from tensors import random_values, write_adapter
 from vigil.errors import ManifestError, UsageError
 from vigil.frames import Sampling
 from vigil.serving import Plan, ServeSettings, Wanted, make_plan
@@ -106,8 +109,59 @@ def test_names_must_differ_and_may_not_look_like_a_contract(tmp_path: Path) -> N
         _plan(model, adapters=(f"fight={adapter}",))
     with pytest.raises(UsageError, match="cannot be a model's name"):
         _plan(model, name="vigil-contract:fps=2")
-    with pytest.raises(UsageError, match="more than vLLM serves"):
-        big = make_adapter(tmp_path / "big", rank=1024)
-        from vigil.serving.model import lora_rank, read_adapter
 
-        lora_rank([read_adapter(str(big))])
+
+def test_a_rank_above_vllms_is_told_before_it_is_started(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "fight", held=contract())
+    big = make_adapter(tmp_path / "big", rank=1024)
+    with pytest.raises(UsageError, match=rf"vLLM does not serve {big} as it is: rank 1024.*\./export\.sh {big}"):
+        _plan(model, adapters=(str(big),))
+
+
+def _vision_adapter(folder: Path) -> Path:
+    adapter = make_adapter(folder)
+    module = "model.visual.blocks.0.attn.qkv"
+    tensors = {f"{module}.lora_A.weight": random_values(1, 2, 8), f"{module}.lora_B.weight": random_values(2, 8, 2)}
+    return write_adapter(adapter, tensors)
+
+
+def test_a_trained_vision_tower_is_not_left_out_in_silence(tmp_path: Path) -> None:
+    model, adapter = make_model(tmp_path / "fight", held=contract()), _vision_adapter(tmp_path / "seeing")
+    with pytest.raises(UsageError, match=r"a trained vision tower \(1 modules.*Merge it with \./export\.sh"):
+        _plan(model, adapters=(str(adapter),))
+
+
+def test_a_trained_vision_tower_is_served_where_the_user_asks_vllm_for_it(tmp_path: Path) -> None:
+    model, adapter = make_model(tmp_path / "fight", held=contract()), _vision_adapter(tmp_path / "seeing")
+    run = tmp_path / "run"
+    flagged = {"settings": ServeSettings(), "extra": ("--enable-tower-connector-lora",)}
+    set_so: dict[str, Any] = {"settings": ServeSettings(vllm={"enable_tower_connector_lora": True})}
+    for words in (flagged, set_so):
+        assert make_plan(model, adapters=(str(adapter),), templates=run, **words).adapters[0].rank == 2
+
+
+def test_what_lies_in_a_folder_that_is_not_to_be_loaded_is_told(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "fight", held=contract())
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "modeling_x.X"}}))
+    with pytest.raises(UsageError, match=r"program code of its own \(config\.json.*runs no code"):
+        _plan(model)
+    own = make_plan(model, settings=ServeSettings(), templates=tmp_path / "run", extra=("--trust-remote-code",))
+    assert own.name == "fight"
+
+
+def test_a_model_without_a_tokenizer_is_told_unless_it_lies_elsewhere(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "fight", held=contract())
+    (model / "tokenizer.json").unlink()
+    with pytest.raises(UsageError, match=r"has no tokenizer \(tokenizer\.json, or vocab\.json and merges\.txt"):
+        _plan(model)
+    other = make_plan(model, settings=ServeSettings(), templates=tmp_path / "run", extra=("--tokenizer", "elsewhere"))
+    assert other.name == "fight"
+
+
+def test_weights_that_can_run_code_are_refused(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "fight", held=contract())
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+    with pytest.raises(UsageError, match=r"only as pytorch_model\.bin, which can run code"):
+        _plan(model)
+    assert not (tmp_path / "run").exists()
