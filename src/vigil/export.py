@@ -7,7 +7,6 @@ only then is the folder renamed to OUT, and run once where there is room. The co
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -22,9 +21,9 @@ from vigil.files import check_folder
 from vigil.lora.adapter import Adapter, read_adapter
 from vigil.lora.limits import unmergeable, unprovable, unservable
 from vigil.lora.merge import MergeReport, compare, ties_embeddings, untie
+from vigil.lora.room import check_disk, check_memory, gigabytes, weights_bytes
 from vigil.lora.smoke import SmokeTest, smoke_test
 from vigil.manifest import MANIFEST_NAME, Manifest, read_manifest
-from vigil.memory import free_memory_bytes
 from vigil.training.base import base_digest, check_base
 from vigil.training.llamafactory import Job, Stopped
 
@@ -35,9 +34,6 @@ ADAPTER_ROOTS = ("saves", "outputs")
 SHARD_GB = 5
 QUIET = {"HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 """For LLaMA-Factory: it asks no hub, and its threads do not spin while they wait."""
-
-MERGE_MEMORY_FACTOR = 1.1
-"""The merge holds the whole model in bfloat16, and one weight of it in float32; the check takes a few MB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +111,8 @@ def plan_export(
     plan = replace(plan, done=bool(merged), checked=_was_checked(merged))
     if not plan.done:
         _check_out(plan, force=force)
-        _check_room(plan)
-        _check_memory(plan)
+        check_disk(plan.base, plan.out)
+        check_memory(plan.base)
     return plan
 
 
@@ -135,7 +131,7 @@ def export(plan: Export, *, check: bool = True) -> Checked | None:
     try:
         _merge(plan, trainer)
         untie(plan.partial)
-        weights = compare(plan.base, read_adapter(plan.adapter), plan.partial) if check else None
+        weights = _compare(plan, plan.partial) if check else None
         _carry_manifest(plan, weights)
         _put_in_place(plan)
     except Stopped as stopped:
@@ -217,35 +213,6 @@ def _check_out(plan: Export, *, force: bool) -> None:
         raise UsageError(f"{plan.out} holds no model, so it is not replaced; --out names another folder")
 
 
-def _weights_bytes(plan: Export) -> int:
-    return sum(path.stat().st_size for path in plan.base.glob("*.safetensors"))
-
-
-def _check_room(plan: Export) -> None:
-    weights_bytes = _weights_bytes(plan)
-    parent = next(folder for folder in plan.out.absolute().parents if folder.exists())
-    free_bytes = shutil.disk_usage(parent).free
-    if free_bytes < weights_bytes * 1.1:
-        raise JobError(f"the merged model takes {_gb(weights_bytes)}, but {parent} has {_gb(free_bytes)} free")
-
-
-def _check_memory(plan: Export) -> None:
-    needed_bytes = _weights_bytes(plan) * MERGE_MEMORY_FACTOR
-    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if memory_bytes < needed_bytes:
-        raise JobError(
-            f"merging takes {_gb(needed_bytes)} of memory, and this machine has {_gb(memory_bytes)}; merge on a larger "
-            "one, or serve the adapter beside its base: ./vllm.sh BASE_DIR --lora NAME=ADAPTER"
-        )
-    free_bytes = free_memory_bytes()
-    if free_bytes is not None and free_bytes < needed_bytes:
-        log.warning("merging takes %s of memory, and %s are free: it may be slow", _gb(needed_bytes), _gb(free_bytes))
-
-
-def _gb(size_bytes: float) -> str:
-    return f"{size_bytes / 1e9:.1f} GB"
-
-
 def _merge(plan: Export, trainer: Environment) -> None:
     settings = {
         "model_name_or_path": str(plan.base.absolute()),
@@ -269,9 +236,14 @@ def _merge(plan: Export, trainer: Environment) -> None:
         raise JobError(f"LLaMA-Factory ended without an error but wrote no model; its output is in {plan.log}")
 
 
+def _compare(plan: Export, model: Path) -> MergeReport:
+    log.info("comparing every weight with base plus adapter (%s)", gigabytes(weights_bytes(plan.base)))
+    return compare(plan.base, read_adapter(plan.adapter), model)
+
+
 def _check_late(plan: Export) -> Checked:
     """Checks a model that --no-check gave its name; it keeps what was written into its manifest since."""
-    weights = compare(plan.base, read_adapter(plan.adapter), plan.out)
+    weights = _compare(plan, plan.out)
     _note(plan, _merge_note(plan, weights))
     return _run_once(plan, weights, environment("train"))
 

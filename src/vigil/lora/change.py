@@ -75,9 +75,9 @@ def deviation(expected: Expected, found: Bits) -> tuple[int, str]:
     if not is_finite(found):
         return 0, "holds values that are no numbers"
     nearest = rounded(expected.values)
-    rows, columns = np.nonzero(nearest != found)
-    if not rows.size:
+    if np.array_equal(nearest, found):
         return 0, ""
+    rows, columns = np.nonzero(nearest != found)
     steps = ulps_between(nearest[rows, columns], found[rows, columns])
     either = 0
     for block in range(0, rows.size, BLOCK_VALUES):

@@ -69,11 +69,13 @@ def run(folder: str, asked: dict[str, Any]) -> dict[str, str]:
     if not device:
         return {"outcome": "skipped", "words": "there is not enough memory free for it, on a GPU or beside it"}
     processor = AutoProcessor.from_pretrained(folder)
-    model, loaded = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, output_loading_info=True)
+    model, loaded = AutoModelForImageTextToText.from_pretrained(
+        folder, dtype=dtype, device_map=device, output_loading_info=True
+    )
     absent = [*loaded["missing_keys"], *loaded["mismatched_keys"]]
     if absent:
         return {"outcome": "failed", "words": f"{absent[0]} and {len(absent) - 1} more are not as the class wants them"}
-    model = model.eval().to(device)
+    model = model.eval()
     inputs = prompt_inputs(processor, asked["question"], model.config)
     started_s = time.monotonic()
     logits = logits_of(model, inputs)
