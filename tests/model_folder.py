@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tensors import random_values, write_adapter
+from tensors import random_bits, random_values, write_adapter, write_tensors
 from vigil.frames import Sampling
 from vigil.manifest import Contract, Manifest
 from vigil.tasks import load_task
@@ -11,6 +11,9 @@ from vigil.tasks import load_task
 _HEADER = b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
 WEIGHTS = len(_HEADER).to_bytes(8, "little") + _HEADER + bytes(8)
 """A safetensors file with one tensor of two numbers."""
+
+LORA_MODULE = "model.language_model.layers.0.self_attn.q_proj"
+"""What the adapters of these folders were trained on."""
 
 STOCK_TEMPLATE = """\
 {%- for message in messages %}
@@ -52,7 +55,10 @@ def make_model(folder: Path, *, held: Contract | None = None, max_positions: int
         "head_dim": 128,
     }
     (folder / "config.json").write_text(json.dumps({"text_config": text}))
-    (folder / "model.safetensors").write_bytes(WEIGHTS)
+    tower = "model.visual.blocks.0.attn.qkv.weight"
+    write_tensors(
+        folder / "model.safetensors", {f"{LORA_MODULE}.weight": random_bits(3, 8, 8), tower: random_bits(4, 8, 8)}
+    )
     (folder / "tokenizer.json").write_text("{}")
     (folder / "chat_template.jinja").write_text(STOCK_TEMPLATE)
     return _with_manifest(folder, held)
@@ -60,10 +66,9 @@ def make_model(folder: Path, *, held: Contract | None = None, max_positions: int
 
 def make_adapter(folder: Path, *, held: Contract | None = None, rank: int = 8) -> Path:
     """An adapter folder of a rank, with a manifest where a contract is given."""
-    module = "model.language_model.layers.0.self_attn.q_proj"
     tensors = {
-        f"{module}.lora_A.weight": random_values(1, rank, 8),
-        f"{module}.lora_B.weight": random_values(2, 8, rank),
+        f"{LORA_MODULE}.lora_A.weight": random_values(1, rank, 8),
+        f"{LORA_MODULE}.lora_B.weight": random_values(2, 8, rank),
     }
     write_adapter(folder, tensors, r=rank)
     return _with_manifest(folder, held)

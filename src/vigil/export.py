@@ -19,8 +19,8 @@ from vigil.environments import CHECKOUT, Environment, environment
 from vigil.errors import JobError, ManifestError, UsageError
 from vigil.files import check_folder
 from vigil.lora.adapter import Adapter, read_adapter
-from vigil.lora.limits import unmergeable, unprovable, unservable
-from vigil.lora.merge import MergeReport, compare, ties_embeddings, untie
+from vigil.lora.limits import misfit, unmergeable, unprovable, unservable
+from vigil.lora.merge import MergeReport, compare, read_tensors, ties_embeddings, untie
 from vigil.lora.room import check_disk, check_memory, gigabytes, weights_bytes
 from vigil.lora.smoke import SmokeTest, smoke_test
 from vigil.manifest import MANIFEST_NAME, Manifest, read_manifest
@@ -143,7 +143,11 @@ def export(plan: Export, *, check: bool = True) -> Checked | None:
 
 
 def _check_adapter(adapter: Adapter, base: Path, *, check: bool) -> None:
-    reasons = unmergeable(adapter, tied=ties_embeddings(base))
+    tied = ties_embeddings(base)
+    wrong = misfit(adapter, read_tensors(base), tied=tied)
+    if wrong:
+        raise UsageError(f"{adapter.path} does not fit {base}: it {wrong}; name the right base with --base")
+    reasons = unmergeable(adapter, tied=tied)
     if reasons:
         raise UsageError(f"{adapter.path} cannot be merged: {'; '.join(reasons)}; train it without that")
     reasons = unprovable(adapter) if check else []

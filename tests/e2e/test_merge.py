@@ -49,6 +49,12 @@ ADAPTERS: dict[str, dict[str, Any]] = {
     "dora": {"r": 8, "lora_alpha": 16, "target_modules": LANGUAGE, "use_dora": True},
     "module": {"r": 8, "target_modules": LANGUAGE, "modules_to_save": ["merger"]},
     "table": {"r": 8, "target_modules": LANGUAGE, "modules_to_save": ["embed_tokens"]},
+    "one_table": {
+        "r": 8,
+        "target_modules": LANGUAGE,
+        "modules_to_save": ["embed_tokens"],
+        "ensure_weight_tying": True,
+    },
     "biased": {"r": 8, "target_modules": r".*visual.*\.qkv", "lora_bias": True},
     "everything": {
         "r": 128,
@@ -149,10 +155,10 @@ def test_a_merge_of_another_adapter_is_named(made: Made, name: str, other: str) 
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_what_vllm_would_refuse_or_leave_out_is_told_before_it_is_started(made: Made, name: str) -> None:
     if name in SERVED_AS_THEY_ARE:
-        assert read_served(str(made.adapter(name))).rank == (128 if name == "patterned" else 8)
+        assert read_served(str(made.adapter(name)), BASE_FOLDER).rank == (128 if name == "patterned" else 8)
         return
     with pytest.raises(UsageError, match=r"vLLM does not serve .* as it is: .*Merge it with \./export\.sh"):
-        read_served(str(made.adapter(name)))
+        read_served(str(made.adapter(name)), BASE_FOLDER)
 
 
 def test_a_merged_model_is_served_with_the_probabilities_of_base_and_adapter(

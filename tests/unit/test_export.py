@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from made_dataset import SAMPLING
-from model_folder import WEIGHTS
 from tensors import Array, merged_bits, random_bits, random_values, write_adapter, write_model, write_tensors
 from vigil.cli import main
 from vigil.errors import EnvironmentMissing, JobError, ManifestError, UsageError
@@ -26,7 +25,9 @@ LORA = {f"{MODULE}.lora_A.weight": random_values(1, 2, 8), f"{MODULE}.lora_B.wei
 def make_base(folder: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(WEIGHTS)
+    table = "model.language_model.embed_tokens.weight"
+    tensors = {f"{MODULE}.weight": random_bits(3, 8, 8), table: random_bits(4, 9, 8)}
+    write_tensors(folder / "model.safetensors", tensors)
     (folder / "tokenizer.json").write_text("{}")
     return folder
 
@@ -92,7 +93,7 @@ def test_a_folder_that_is_no_adapter_is_refused(tmp_path: Path) -> None:
 def test_a_base_that_has_changed_is_refused(tmp_path: Path) -> None:
     base = make_base(tmp_path / "base")
     adapter = make_adapter(tmp_path / "first", base)
-    (base / "model.safetensors").write_bytes(WEIGHTS.replace(b"F32", b"I32"))
+    write_tensors(base / "model.safetensors", {f"{MODULE}.weight": random_bits(5, 8, 8)})
     with pytest.raises(JobError, match="not the one this adapter was trained on"):
         plan_export(adapter, out=tmp_path / "out")
 
@@ -218,6 +219,17 @@ def test_a_smoke_test_that_is_skipped_or_fails_never_takes_a_right_merge_away(
     noted = read_manifest(merged / "out").training["merged"]
     assert (noted["checked"], noted["smoke"]["outcome"]) == (True, outcome)
     assert plan_export(merged / "adapter", out=merged / "out").checked == (code == 0)
+
+
+def test_an_adapter_of_another_base_is_told_before_peft_passes_it_over(tmp_path: Path) -> None:
+    base = make_base(tmp_path / "base")
+    adapter = make_adapter(tmp_path / "first", base)
+    other = {name.replace("layers.0", "layers.9"): values for name, values in LORA.items()}
+    write_adapter(adapter, other, base_model_name_or_path=str(base))
+    with pytest.raises(
+        UsageError, match=r"does not fit .*trained layers\.9\.self_attn\.q_proj\.weight, which .*--base"
+    ):
+        plan_export(adapter, out=tmp_path / "out")
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,12 @@ vLLM refuses some adapters half a minute after it was started, and leaves a trai
 few cannot be merged rightly, and of some nobody can say whether they were.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 
 from vigil.lora.adapter import Adapter, is_embedding
+from vigil.lora.merge import HEAD
+from vigil.weights import Tensor
 
 LANGUAGE = frozenset({"layers", "embed_tokens", "lm_head", "norm"})
 """How the names of a language model's modules begin, once what wraps them is taken off."""
@@ -49,6 +52,29 @@ def unprovable(adapter: Adapter) -> list[str]:
     if adapter.unknown:
         reasons.append(f"tensors of another kind ({adapter.unknown[0]})")
     return reasons
+
+
+def misfit(adapter: Adapter, base: Mapping[str, Tensor], *, tied: bool) -> str:
+    """What an adapter trained that its base does not have, as "trained ..."; "" where all of it fits.
+
+    `base` holds tensors by plain name. peft passes over such modules without a word, and so does vLLM.
+    """
+    shapes = {f"{module}.weight": _shape(tensors) for module, tensors in adapter.modules.items()}
+    shapes |= {name: _flat(tensor.shape) for name, tensor in adapter.saved.items()}
+    for name, shape in shapes.items():
+        if name not in base and not (tied and name == HEAD) and ".experts" not in name:
+            return f"trained {name}, which the base does not have"
+        if name in base and shape not in (_flat(base[name].shape), _flat(base[name].shape)[::-1]):
+            return f"trained {name} of {shape[0]} x {shape[1]}, and the base's is {base[name].shape}"
+    return ""
+
+
+def _shape(tensors: Mapping[str, Tensor]) -> tuple[int, int]:
+    return tensors["b"].shape[0], _flat(tensors["a"].shape)[1]
+
+
+def _flat(shape: tuple[int, ...]) -> tuple[int, int]:
+    return shape[0] if shape else 1, math.prod(shape[1:])
 
 
 def _other_kinds(adapter: Adapter) -> Iterator[str]:

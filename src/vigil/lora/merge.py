@@ -173,7 +173,8 @@ class _Merge:
     def of(cls, base: Path, adapter: Adapter, merged: Path) -> Self:
         theirs, found = read_tensors(base), read_tensors(merged)
         base_ties, merged_ties = ties_embeddings(base), ties_embeddings(merged)
-        if base_ties and EMBEDDING in theirs and (HEAD in found or not merged_ties):
+        has_head = HEAD in found or HEAD in adapter.saved or not merged_ties
+        if base_ties and EMBEDDING in theirs and has_head:
             theirs = {HEAD: theirs[EMBEDDING]} | theirs
         if merged_ties and EMBEDDING in found and HEAD in theirs:
             found = {HEAD: found[EMBEDDING]} | found
@@ -212,7 +213,7 @@ class _Merge:
         return _look(base, merged, self._change(name, base), stop)
 
     def _change(self, name: str, base: Tensor) -> Change | None:
-        trained = EMBEDDING if name == HEAD and self.shared else name
+        trained = EMBEDDING if name == HEAD and self.shared and HEAD not in self.adapter.saved else name
         module, _, kind = trained.rpartition(".")
         saved = self.adapter.saved.get(trained)
         low_rank, bias = None, None

@@ -10,7 +10,8 @@ from typing import Any
 from vigil.errors import ManifestError, UsageError
 from vigil.lora.adapter import CONFIG_NAME
 from vigil.lora.adapter import read_adapter as read_lora
-from vigil.lora.limits import unservable
+from vigil.lora.limits import misfit, unservable
+from vigil.lora.merge import read_tensors, ties_embeddings
 from vigil.manifest import MANIFEST_NAME, Contract, read_manifest
 from vigil.model_files import incomplete, untrusted
 from vigil.weights import damage
@@ -70,8 +71,8 @@ def read_model(path: Path, *, tokenizer: bool = True, own_code: bool = False) ->
     )
 
 
-def read_adapter(word: str, *, with_tower: bool = False) -> Adapter:
-    """The adapter that `NAME=PATH` (or a path alone, named by its folder) means.
+def read_adapter(word: str, base: Path, *, with_tower: bool = False) -> Adapter:
+    """The adapter that `NAME=PATH` (or a path alone, named by its folder) means, to be served beside a base.
 
     `with_tower` says that vLLM was told to serve trained vision towers. Raises UsageError where it would refuse the
     adapter, or leave a part of it out.
@@ -88,6 +89,9 @@ def read_adapter(word: str, *, with_tower: bool = False) -> Adapter:
             f"vLLM does not serve {path} as it is: {'; '.join(reasons)}. Merge it with ./export.sh {path} and serve "
             "the model that comes of it"
         )
+    wrong = misfit(adapter, read_tensors(base), tied=ties_embeddings(base))
+    if wrong:
+        raise UsageError(f"{path} does not fit {base}: it {wrong}; serve the base that it was trained on")
     return Adapter(name=name, path=path, rank=adapter.rank, contract=contract_in(path))
 
 

@@ -72,7 +72,7 @@ def make_plan(
     given = given_flags(extra)
     model = read_model(model_dir, tokenizer="--tokenizer" not in given, own_code="--trust-remote-code" in given)
     with_tower = TOWER_FLAG in given or bool(settings.vllm.get(TOWER_FLAG[2:].replace("-", "_")))
-    read = tuple(read_adapter(word, with_tower=with_tower) for word in adapters)
+    read = tuple(read_adapter(word, model_dir, with_tower=with_tower) for word in adapters)
     name = name or model_dir.resolve().name
     _check_names([name, *(adapter.name for adapter in read)])
     contract = _contract(agreed_contract(model, read), wanted, model_dir)

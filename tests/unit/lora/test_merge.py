@@ -187,6 +187,19 @@ def test_a_head_trained_whole_leaves_the_table_that_it_shared(case: Case) -> Non
     assert compare(base, adapter, case.folder / "merged").adapted == 3
 
 
+@pytest.mark.parametrize("head_too", [False, True])
+def test_a_table_trained_whole_together_with_its_head_stays_one(case: Case, head_too: bool) -> None:
+    case.tied, case.settings = True, {"ensure_weight_tying": True}
+    case.adapter[EMBED] = random_values(52, 40, 64)
+    case.merged[EMBED] = rounded(case.adapter[EMBED])
+    if head_too:
+        case.adapter[HEAD] = case.adapter[EMBED]
+    assert case.compare().adapted == (4 if head_too else 3)
+    case.merged[EMBED] = case.base[EMBED]
+    with pytest.raises(JobError, match=rf"{EMBED} differs in .*holds 0\.00 times"):
+        case.compare()
+
+
 def test_a_head_that_is_the_table_in_both_needs_no_tensor_of_its_own(case: Case) -> None:
     case.tied = True
     case.base[HEAD] = case.base[EMBED]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from model_folder import WEIGHTS, contract, make_adapter, make_model
+from model_folder import LORA_MODULE, WEIGHTS, contract, make_adapter, make_model
 from tensors import random_values, write_adapter
 from vigil.errors import ManifestError, UsageError
 from vigil.frames import Sampling
@@ -138,6 +138,24 @@ def test_a_trained_vision_tower_is_served_where_the_user_asks_vllm_for_it(tmp_pa
     set_so: dict[str, Any] = {"settings": ServeSettings(vllm={"enable_tower_connector_lora": True})}
     for words in (flagged, set_so):
         assert make_plan(model, adapters=(str(adapter),), templates=run, **words).adapters[0].rank == 2
+
+
+def test_an_adapter_of_another_model_is_told_before_vllm_leaves_it_out(tmp_path: Path) -> None:
+    model, adapter = make_model(tmp_path / "fight", held=contract()), make_adapter(tmp_path / "other")
+    module = "model.language_model.layers.7.self_attn.q_proj"
+    tensors = {f"{module}.lora_A.weight": random_values(1, 2, 8), f"{module}.lora_B.weight": random_values(2, 8, 2)}
+    write_adapter(adapter, tensors)
+    with pytest.raises(
+        UsageError, match=r"does not fit .*trained layers\.7\.self_attn\.q_proj\.weight, which the base"
+    ):
+        _plan(model, adapters=(str(adapter),))
+    wide = {
+        f"{LORA_MODULE}.lora_A.weight": random_values(1, 2, 9),
+        f"{LORA_MODULE}.lora_B.weight": random_values(2, 8, 2),
+    }
+    write_adapter(adapter, wide)
+    with pytest.raises(UsageError, match=r"of 8 x 9, and the base's is \(8, 8\)"):
+        _plan(model, adapters=(str(adapter),))
 
 
 def test_what_lies_in_a_folder_that_is_not_to_be_loaded_is_told(tmp_path: Path) -> None:
