@@ -209,6 +209,33 @@ def test_a_model_cut_short_is_told_before_anything_is_started(tmp_path: Path) ->
         check_base(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("tokenizer.json", None, "has no tokenizer"),
+        ("model.safetensors", None, "only as pytorch_model"),
+        ("config.json", '{"auto_map": {"AutoModel": "x.X"}}', "code of its own"),
+        ("tokenizer_config.json", '{"auto_map": {"AutoTokenizer": ["x.X", null]}}', "code of its own"),
+        ("config.json", "{", "cannot be read"),
+        ("config.json", '{"vision_config": {}}', "nothing says how they are prepared"),
+    ],
+)
+def test_a_base_that_cannot_be_loaded_is_told_before_anything_is_started(
+    tmp_path: Path, file: str, content: str | None, words: str
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(WEIGHTS)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"pickle")
+    check_base(tmp_path)
+    if content is None:
+        (tmp_path / file).unlink()
+    else:
+        (tmp_path / file).write_text(content)
+    with pytest.raises(EnvironmentMissing, match=words):
+        check_base(tmp_path)
+
+
 def test_the_digest_of_a_base_changes_with_its_weights(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(b"one")

@@ -18,6 +18,9 @@ from vigil.tasks import Task
 
 log = logging.getLogger(__name__)
 
+TOWER_FLAG = "--enable-tower-connector-lora"
+"""vLLM's own word for serving trained vision towers, experimental in 0.32."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
@@ -74,8 +77,10 @@ def make_plan(
     Raises ManifestError when nobody knows how the pictures were cut, or two contracts contradict each other.
     """
     wanted = wanted or Wanted()
-    model = read_model(model_dir)
-    read = tuple(read_adapter(word) for word in adapters)
+    given = given_flags(extra)
+    model = read_model(model_dir, tokenizer="--tokenizer" not in given, own_code="--trust-remote-code" in given)
+    with_tower = TOWER_FLAG in given or bool(settings.vllm.get(TOWER_FLAG[2:].replace("-", "_")))
+    read = tuple(read_adapter(word, model_dir, with_tower=with_tower) for word in adapters)
     name = name or model_dir.resolve().name
     _check_names([name, *(adapter.name for adapter in read)])
     for warning in base_warnings(model, read):
@@ -90,7 +95,7 @@ def make_plan(
         sampling=sampling,
         settings=settings,
         adapters=read,
-        template=None if "--chat-template" in given_flags(extra) else write_bare_template(model_dir, templates),
+        template=None if "--chat-template" in given else write_bare_template(model_dir, templates),
         contracts=write_contracts(contracts, sampling, templates),
         alias=alias,
         extra=tuple(extra),

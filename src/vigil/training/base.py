@@ -2,18 +2,19 @@
 
 from pathlib import Path
 
-from vigil.base_model import weight_files
 from vigil.errors import EnvironmentMissing
-from vigil.weights import damage
+from vigil.model_files import incomplete, untrusted
+from vigil.weights import damage, weight_files
 
 
 def check_base(folder: Path) -> None:
-    """Raises EnvironmentMissing when the folder holds no complete model."""
+    """Raises EnvironmentMissing when the folder holds no complete model, or one that cannot be trained."""
     if not (folder / "config.json").is_file():
         raise EnvironmentMissing(
             f"there is no model at {folder}; fetch it with scripts/download_model.sh Qwen/{folder.name}, "
             "or name another folder: model_name_or_path=FOLDER"
         )
+    _refuse(folder, untrusted(folder))
     again = f"run scripts/download_model.sh Qwen/{folder.name} again"
     weights = weight_files(folder)
     missing = [name for name in weights if not (folder / name).is_file()]
@@ -28,3 +29,9 @@ def check_base(folder: Path) -> None:
             raise EnvironmentMissing(
                 f"the model at {folder} is damaged: {name} {damaged}; remove that file and {again}"
             )
+    _refuse(folder, incomplete(folder))
+
+
+def _refuse(folder: Path, why: str) -> None:
+    if why:
+        raise EnvironmentMissing(f"the model at {folder} {why}")
