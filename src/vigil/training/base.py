@@ -1,8 +1,11 @@
-"""The model a training starts from: is it all there?"""
+"""The model a training starts from, and the adapter that it goes on from: are they all there?"""
 
 from pathlib import Path
 
-from vigil.errors import EnvironmentMissing
+from vigil.errors import EnvironmentMissing, UsageError
+from vigil.lora.adapter import read_adapter
+from vigil.lora.limits import misfit
+from vigil.lora.merge import read_tensors, ties_embeddings
 from vigil.model_files import incomplete, untrusted
 from vigil.weights import damage, weight_files
 
@@ -30,6 +33,13 @@ def check_base(folder: Path) -> None:
                 f"the model at {folder} is damaged: {name} {damaged}; remove that file and {again}"
             )
     _refuse(folder, incomplete(folder))
+
+
+def check_adapter(folder: Path, base: Path) -> None:
+    """Raises UsageError when the folder holds no adapter of this base, or its weights only as a .bin."""
+    wrong = misfit(read_adapter(folder), read_tensors(base), tied=ties_embeddings(base))
+    if wrong:
+        raise UsageError(f"{folder} does not fit {base}: it {wrong}; name another adapter_name_or_path, or none")
 
 
 def _refuse(folder: Path, why: str) -> None:

@@ -145,6 +145,37 @@ def test_a_trained_vision_tower_is_served_where_the_user_asks_vllm_for_it(tmp_pa
         assert make_plan(model, adapters=(str(adapter),), templates=run, **words).adapters[0].rank == 2
 
 
+def test_a_switch_that_is_turned_off_again_leaves_no_tower_out_and_runs_no_code(tmp_path: Path) -> None:
+    model, adapter = make_model(tmp_path / "fight", held=contract()), _vision_adapter(tmp_path / "seeing")
+    settings = ServeSettings(vllm={"enable_tower_connector_lora": True})
+    off = ("--no-enable-tower-connector-lora",)
+    with pytest.raises(UsageError, match=r"a trained vision tower"):
+        make_plan(model, settings=settings, adapters=(str(adapter),), templates=tmp_path / "run", extra=off)
+    (model / "config.json").write_text('{"auto_map": {"AutoModel": "modeling_x.X"}}')
+    with pytest.raises(UsageError, match="code of its own"):
+        make_plan(model, settings=settings, templates=tmp_path / "run", extra=("--no-trust-remote-code",))
+
+
+@pytest.mark.parametrize(
+    ("settings", "extra"),
+    [
+        ({}, ("--load-format", "npcache")),
+        ({}, ("--load_format=pt",)),
+        ({}, ("--load-form", "pt")),
+        ({"load_format": "pt"}, ()),
+    ],
+)
+def test_weights_that_can_run_code_are_not_loaded_beside_others_either(
+    tmp_path: Path, settings: dict[str, Any], extra: tuple[str, ...]
+) -> None:
+    model, run = make_model(tmp_path / "fight", held=contract()), tmp_path / "run"
+    (model / "pytorch_model.bin").write_bytes(b"pickle")
+    with pytest.raises(UsageError, match=r"--load-format (pt|npcache) .*\.bin .*leave it out"):
+        make_plan(model, settings=ServeSettings(vllm=settings), templates=run, extra=extra)
+    safe = ("--load-format", "safetensors")
+    assert make_plan(model, settings=ServeSettings(vllm=settings), templates=run, extra=safe).name == "fight"
+
+
 def test_an_adapter_of_another_model_is_told_before_vllm_leaves_it_out(tmp_path: Path) -> None:
     model, adapter = make_model(tmp_path / "fight", held=contract()), make_adapter(tmp_path / "other")
     module = "model.language_model.layers.7.self_attn.q_proj"
