@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Merges an adapter into its base model: a complete model in bfloat16, checked, ready for vllm.sh.
+# Merges an adapter into its base model: a complete model in bfloat16, proven right, ready for vllm.sh.
 #
 #   ./export.sh                                     the newest adapter under saves/ or outputs/, into models/
 #   ./export.sh saves/tiny_lora --out models/tiny
-#   ./export.sh saves/tiny_lora --no-check          without loading the result and comparing its logits
+#   ./export.sh saves/tiny_lora --no-check          without comparing its weights and running it once
 #   ./export.sh saves/tiny_lora --dry-run           looks whether it can be done, merges nothing
 #   ./export.sh saves/tiny_lora --force             replace a model of that name
 #

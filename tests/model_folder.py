@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from tensors import random_bits, random_values, write_adapter, write_tensors
 from vigil.frames import Sampling
 from vigil.manifest import Contract, Manifest
 from vigil.tasks import load_task
@@ -11,6 +12,9 @@ from vigil.tiny import BASE_FOLDER
 _HEADER = b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
 WEIGHTS = len(_HEADER).to_bytes(8, "little") + _HEADER + bytes(8)
 """A safetensors file with one tensor of two numbers."""
+
+LORA_MODULE = "model.language_model.layers.0.self_attn.q_proj"
+"""What the adapters of these folders were trained on."""
 
 STOCK_TEMPLATE = """\
 {%- for message in messages %}
@@ -41,8 +45,11 @@ def contract(**sampling: object) -> Contract:
     return Contract.of(load_task("fight"), Sampling(**sampling))  # type: ignore[arg-type]
 
 
-def make_model(folder: Path, *, held: Contract | None = None, max_positions: int = 32_768) -> Path:
-    """A model folder of Qwen3-VL-2B's dimensions, with a manifest where a contract is given."""
+def make_model(folder: Path, *, held: Contract | None = None, max_positions: int = 32_768, table_rows: int = 9) -> Path:
+    """A model folder that claims Qwen3-VL-2B's dimensions, with a manifest where a contract is given.
+
+    A row of its table of tokens takes 16 bytes.
+    """
     folder.mkdir(parents=True)
     text = {
         "max_position_embeddings": max_positions,
@@ -52,7 +59,13 @@ def make_model(folder: Path, *, held: Contract | None = None, max_positions: int
         "head_dim": 128,
     }
     (folder / "config.json").write_text(json.dumps({"text_config": text}))
-    (folder / "model.safetensors").write_bytes(WEIGHTS)
+    tensors = {
+        f"{LORA_MODULE}.weight": random_bits(3, 8, 8),
+        "model.language_model.embed_tokens.weight": random_bits(5, table_rows, 8),
+        "model.visual.blocks.0.attn.qkv.weight": random_bits(4, 8, 8),
+    }
+    write_tensors(folder / "model.safetensors", tensors)
+    (folder / "tokenizer.json").write_text("{}")
     (folder / "chat_template.jinja").write_text(STOCK_TEMPLATE)
     return _with_manifest(folder, held)
 
@@ -79,8 +92,11 @@ def _replace(link: Path, content: object) -> None:
 
 def make_adapter(folder: Path, *, held: Contract | None = None, rank: int = 8) -> Path:
     """An adapter folder of a rank, with a manifest where a contract is given."""
-    folder.mkdir(parents=True)
-    (folder / "adapter_config.json").write_text(json.dumps({"r": rank}))
+    tensors = {
+        f"{LORA_MODULE}.lora_A.weight": random_values(1, rank, 8),
+        f"{LORA_MODULE}.lora_B.weight": random_values(2, 8, rank),
+    }
+    write_adapter(folder, tensors, r=rank)
     return _with_manifest(folder, held)
 
 

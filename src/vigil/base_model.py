@@ -6,16 +6,15 @@ known_sha256(folder)     that SHA-256 where nothing must be read for it
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from vigil.download.record import Record, read_record, sha256_of
 from vigil.errors import EnvironmentMissing
 from vigil.manifest import Base
+from vigil.weights import weight_files
 
 CHUNK_BYTES = 1 << 20
-INDEX_NAME = "model.safetensors.index.json"
 
 
 def base_digest(folder: Path) -> str:
@@ -74,14 +73,3 @@ def _of_all(digests: Mapping[str, str]) -> str:
 
 def _model_files(folder: Path) -> tuple[str, ...]:
     return ("config.json", *weight_files(folder))
-
-
-def weight_files(folder: Path) -> list[str]:
-    """The names of a model's files of weights, from its index; raises EnvironmentMissing when that is damaged."""
-    try:
-        index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
-        return sorted(set(index["weight_map"].values()))
-    except FileNotFoundError:
-        return ["model.safetensors"]
-    except (OSError, ValueError, KeyError) as error:
-        raise EnvironmentMissing(f"{folder / INDEX_NAME} is damaged ({error}); fetch the model again") from error

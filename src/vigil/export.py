@@ -1,17 +1,15 @@
 """Export: an adapter and its base become one complete model, checked before it gets its name.
 
-LLaMA-Factory merges into `OUT.partial`; the manifest is carried along; the merged model is loaded and its logits
-are held against base plus adapter; only then is the folder renamed to OUT. The command is `export.sh [ADAPTER]`.
+LLaMA-Factory merges into `OUT.partial`; the manifest is carried along; every weight is held against base plus adapter;
+only then is the folder renamed to OUT, and run once where there is room. The command is `export.sh [ADAPTER]`.
 """
 
 import hashlib
 import json
 import logging
-import os
 import shutil
-import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,11 @@ from vigil.base_model import base_digest, describe_base
 from vigil.environments import CHECKOUT, Environment, environment
 from vigil.errors import JobError, ManifestError, UsageError
 from vigil.files import check_folder
+from vigil.lora.adapter import Adapter, read_adapter
+from vigil.lora.limits import misfit, unmergeable, unprovable, unservable
+from vigil.lora.merge import MergeReport, compare, read_tensors, ties_embeddings, untie
+from vigil.lora.room import check_disk, check_memory, gigabytes, weights_bytes
+from vigil.lora.smoke import SmokeTest, smoke_test
 from vigil.manifest import MANIFEST_NAME, Manifest, read_manifest
 from vigil.training.base import check_base
 from vigil.training.llamafactory import Job, Stopped
@@ -30,15 +33,16 @@ log = logging.getLogger(__name__)
 ADAPTER_NAME = "adapter_config.json"
 ADAPTER_ROOTS = ("saves", "outputs")
 SHARD_GB = 5
-CHECK_MEMORY_FACTOR = 2.3
-"""The check holds one model at a time in float32: twice the bfloat16 file, and some room."""
+QUIET = {"HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+"""For LLaMA-Factory: it asks no hub, and its threads do not spin while they wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
     """What is merged with what, and where to.
 
-    `done` says that it has been merged already, from these very weights, and `checked` that it was checked then.
+    `done` says that it has been merged already, from these very weights, and `checked` that it was found right then.
+    `unservable` says why vLLM would not serve the adapter without a merge.
     """
 
     adapter: Path
@@ -47,6 +51,7 @@ class Export:
     manifest: Manifest
     done: bool = False
     checked: bool = False
+    unservable: tuple[str, ...] = ()
 
     @property
     def partial(self) -> Path:
@@ -60,26 +65,11 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
-    """How far the merged model is from base plus adapter on a fixed window, in float32 (logits, nats)."""
+class Checked:
+    """What was found of a merged model: its weights against base plus adapter, and whether it runs here."""
 
-    max_logit_difference: float
-    tolerance: float
-    rounding: float
-    adapter_effect: float
-    kl: float
-    same_top_token: bool
-    p_alarm_adapter: float
-    p_alarm_merged: float
-
-    def __str__(self) -> str:
-        top = "the same" if self.same_top_token else "another"
-        return (
-            f"logits differ by at most {self.max_logit_difference:.4g} (tolerance {self.tolerance:.4g}: four times "
-            f"what rounding to bfloat16 costs at best, {self.rounding:.4g}; the adapter itself moves them by up to "
-            f"{self.adapter_effect:.4g}), KL {self.kl:.2e} nats, {top} top token, "
-            f"p(alarm) {self.p_alarm_adapter:.4f} with the adapter and {self.p_alarm_merged:.4f} merged"
-        )
+    weights: MergeReport
+    smoke: SmokeTest
 
 
 def newest_adapter(roots: Iterable[Path]) -> Path:
@@ -109,22 +99,30 @@ def plan_export(
     folder = base or _base_of(chosen, manifest)
     check_base(folder)
     _check_same_base(folder, manifest)
-    plan = Export(adapter=chosen, base=folder, out=out or Path("models") / chosen.absolute().name, manifest=manifest)
+    lora = read_adapter(chosen)
+    _check_adapter(lora, folder, check=check)
+    plan = Export(
+        adapter=chosen,
+        base=folder,
+        out=out or Path("models") / chosen.absolute().name,
+        manifest=manifest,
+        unservable=tuple(unservable(lora)),
+    )
     merged = {} if force else _merged_already(plan)
-    plan = replace(plan, done=bool(merged), checked=bool(merged.get("checked")))
+    plan = replace(plan, done=bool(merged), checked=_was_checked(merged))
     if not plan.done:
         _check_out(plan, force=force)
-        _check_room(plan)
-    if check and not plan.checked:
-        _check_memory(plan)
+        check_disk(plan.base, plan.out)
+        check_memory(plan.base)
     return plan
 
 
-def export(plan: Export, *, check: bool = True) -> Agreement | None:
-    """Merges, checks and names the model; returns how far it is from base plus adapter (None: unchecked or done).
+def export(plan: Export, *, check: bool = True) -> Checked | None:
+    """Merges, checks and names the model; returns what the check found (None: not asked for, or done before).
 
-    Raises JobError when the merge or the check fails, or is stopped; then nothing is left under the model's name,
-    unless it was there before.
+    Raises JobError when the merge or the check of its weights fails, or is stopped; then nothing is left under the
+    model's name, unless it was there before. A model whose weights are right keeps its name also where it raises
+    JobError because it does not run.
     """
     if plan.done:
         return _check_late(plan) if check and not plan.checked else None
@@ -134,15 +132,32 @@ def export(plan: Export, *, check: bool = True) -> Agreement | None:
     shutil.rmtree(plan.partial, ignore_errors=True)
     try:
         _merge(plan, trainer)
-        agreement = _check_merged(plan, plan.partial, trainer) if check else None
-        _carry_manifest(plan, agreement)
+        untie(plan.partial)
+        weights = _compare(plan, plan.partial) if check else None
+        _carry_manifest(plan, weights)
         _put_in_place(plan)
     except Stopped as stopped:
         raise JobError(f"the export was stopped; nothing was written to {plan.out}, run it again") from stopped
     finally:
         shutil.rmtree(plan.partial, ignore_errors=True)
     plan.log.unlink(missing_ok=True)
-    return agreement
+    return None if weights is None else _run_once(plan, weights, trainer)
+
+
+def _check_adapter(adapter: Adapter, base: Path, *, check: bool) -> None:
+    tied = ties_embeddings(base)
+    wrong = misfit(adapter, read_tensors(base), tied=tied)
+    if wrong:
+        raise UsageError(f"{adapter.path} does not fit {base}: it {wrong}; name the right base with --base")
+    reasons = unmergeable(adapter, tied=tied)
+    if reasons:
+        raise UsageError(f"{adapter.path} cannot be merged: {'; '.join(reasons)}; train it without that")
+    reasons = unprovable(adapter) if check else []
+    if reasons:
+        raise UsageError(
+            f"nobody could say whether a merge of {adapter.path} is right: {'; '.join(reasons)}; train it without "
+            "that, or merge it unchecked with --no-check"
+        )
 
 
 def _manifest_of(adapter: Path) -> Manifest:
@@ -194,6 +209,11 @@ def _merged_already(plan: Export) -> dict[str, Any]:
     return merged if merged.get("adapter_digest") == adapter_digest(plan.adapter) else {}
 
 
+def _was_checked(merged: dict[str, Any]) -> bool:
+    """Whether every weight was compared, which older versions did not do, and the model did not fail to run."""
+    return bool(merged.get("checked")) and "tensors" in merged and merged.get("smoke", {}).get("outcome") != "failed"
+
+
 def adapter_digest(adapter: Path) -> str:
     """Sixteen hex digits that change with the adapter's weights or settings."""
     digest = hashlib.sha256()
@@ -208,32 +228,6 @@ def _check_out(plan: Export, *, force: bool) -> None:
         raise UsageError(f"{plan.out} exists; --force replaces it, --out names another folder")
     if plan.out.exists() and force and not (plan.out / "config.json").exists() and any(plan.out.iterdir()):
         raise UsageError(f"{plan.out} holds no model, so it is not replaced; --out names another folder")
-
-
-def _weights_bytes(plan: Export) -> int:
-    return sum(path.stat().st_size for path in plan.base.glob("*.safetensors"))
-
-
-def _check_room(plan: Export) -> None:
-    weights_bytes = _weights_bytes(plan)
-    parent = next(folder for folder in plan.out.absolute().parents if folder.exists())
-    free_bytes = shutil.disk_usage(parent).free
-    if free_bytes < weights_bytes * 1.1:
-        raise JobError(f"the merged model takes {_gb(weights_bytes)}, but {parent} has {_gb(free_bytes)} free")
-
-
-def _check_memory(plan: Export) -> None:
-    needed_bytes = _weights_bytes(plan) * CHECK_MEMORY_FACTOR
-    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if memory_bytes < needed_bytes:
-        raise JobError(
-            f"checking the merged model takes {_gb(needed_bytes)} of memory, this machine has {_gb(memory_bytes)}; "
-            "--no-check merges without it"
-        )
-
-
-def _gb(size_bytes: float) -> str:
-    return f"{size_bytes / 1e9:.1f} GB"
 
 
 def _merge(plan: Export, trainer: Environment) -> None:
@@ -252,58 +246,54 @@ def _merge(plan: Export, trainer: Environment) -> None:
     config = plan.partial / "export.yaml"
     config.write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
     plan.log.unlink(missing_ok=True)
-    job = Job(environment=trainer, words=("export", str(config)), log=plan.log, variables={"HF_HUB_OFFLINE": "1"})
+    job = Job(environment=trainer, words=("export", str(config)), log=plan.log, variables=QUIET)
     job.run()
     config.unlink()
     if not (plan.partial / "config.json").exists():
         raise JobError(f"LLaMA-Factory ended without an error but wrote no model; its output is in {plan.log}")
 
 
-def _check_late(plan: Export) -> Agreement:
+def _compare(plan: Export, model: Path) -> MergeReport:
+    log.info("comparing every weight with base plus adapter (%s)", gigabytes(weights_bytes(plan.base)))
+    return compare(plan.base, read_adapter(plan.adapter), model)
+
+
+def _check_late(plan: Export) -> Checked:
     """Checks a model that --no-check gave its name; it keeps what was written into its manifest since."""
-    agreement = _check_merged(plan, plan.out, environment("train"))
+    weights = _compare(plan, plan.out)
+    _note(plan, _merge_note(plan, weights))
+    return _run_once(plan, weights, environment("train"))
+
+
+def _run_once(plan: Export, weights: MergeReport, trainer: Environment) -> Checked:
+    """Runs a model that is right and has its name; whatever comes of it, the model stays."""
+    smoke = smoke_test(plan.out, plan.manifest.contract, trainer)
+    _note(plan, _merge_note(plan, weights) | {"smoke": asdict(smoke)})
+    if smoke.outcome == "failed":
+        raise JobError(
+            f"{plan.out} is base plus adapter ({weights.tensors} tensors compared) and stays, but it does not run: "
+            f"{smoke.words}; look at the base's files and its training"
+        )
+    return Checked(weights=weights, smoke=smoke)
+
+
+def _note(plan: Export, merged: dict[str, Any]) -> None:
     manifest = read_manifest(plan.out)
-    replace(manifest, training=manifest.training | {"merged": _merge_note(plan, agreement)}).write(plan.out)
-    return agreement
+    replace(manifest, training=manifest.training | {"merged": merged}).write(plan.out)
 
 
-def _check_merged(plan: Export, model: Path, trainer: Environment) -> Agreement:
-    script = Path(__file__).parent / "training_env" / "merge_check.py"
-    folders = [str(folder.absolute()) for folder in (plan.base, plan.adapter, model)]
-    words = json.dumps(
-        {"question": plan.manifest.contract.question}
-        | {"words": [plan.manifest.contract.alarm_word, plan.manifest.contract.normal_word]}
-    )
-    answer = subprocess.run(
-        [str(trainer.python), str(script), *folders, words],
-        capture_output=True,
-        text=True,
-        env=trainer.variables() | {"HF_HUB_OFFLINE": "1"},
-        check=False,
-    )
-    if answer.returncode != 0:
-        last = (answer.stderr.strip().splitlines() or ["no message"])[-1]
-        raise JobError(f"the merged model cannot be loaded and run: {last}")
-    agreement = Agreement(**json.loads(answer.stdout.splitlines()[-1]))
-    if agreement.max_logit_difference > agreement.tolerance:
-        raise JobError(f"the merged model is not base plus adapter: {agreement}")
-    return agreement
-
-
-def _carry_manifest(plan: Export, agreement: Agreement | None) -> None:
-    merged = _merge_note(plan, agreement)
+def _carry_manifest(plan: Export, weights: MergeReport | None) -> None:
+    merged = _merge_note(plan, weights)
     replace(plan.manifest, training=plan.manifest.training | {"merged": merged}).write(plan.partial)
 
 
-def _merge_note(plan: Export, agreement: Agreement | None) -> dict[str, Any]:
+def _merge_note(plan: Export, weights: MergeReport | None) -> dict[str, Any]:
     merged: dict[str, Any] = {
         "adapter": plan.adapter.absolute().name,
         "adapter_digest": adapter_digest(plan.adapter),
-        "checked": agreement is not None,
+        "checked": weights is not None,
     }
-    if agreement is not None:
-        merged |= {"max_logit_difference": agreement.max_logit_difference, "tolerance": agreement.tolerance}
-    return merged
+    return merged if weights is None else merged | asdict(weights)
 
 
 def _put_in_place(plan: Export) -> None:

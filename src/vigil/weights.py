@@ -1,16 +1,75 @@
-"""Is a file of weights whole? Asked before a program that takes half a minute to find out is started on it.
+"""Files of weights: are they whole, what tensors do they hold, and a few rows of one, without loading the rest.
 
 A safetensors file is eight bytes of length, a JSON header of that length, and the tensors where the header says:
-https://huggingface.co/docs/safetensors (format).
+https://huggingface.co/docs/safetensors (format). Whether a file is whole is asked before a program that takes half a
+minute to find out is started on it.
 """
 
 import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vigil.bfloat16 import to_float32
+from vigil.errors import EnvironmentMissing, JobError
 
 LENGTH_BYTES = 8
 MOST_HEADER_BYTES = 100_000_000
 """The limit of the safetensors library itself."""
+
+INDEX_NAME = "model.safetensors.index.json"
+ONE_FILE = "model.safetensors"
+TYPES = {
+    "BF16": "<u2", "F16": "<f2", "F32": "<f4", "F64": "<f8", "BOOL": "?", "U8": "u1",
+    "I8": "i1", "I16": "<i2", "I32": "<i4", "I64": "<i8",
+}  # fmt: skip
+"""How numpy reads the types of a safetensors file; bfloat16 as its bits."""
+
+FLOATS = frozenset({"BF16", "F16", "F32", "F64"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tensor:
+    """A tensor where it lies in its file; `start` counts bytes from the beginning of the file."""
+
+    name: str
+    file: Path
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+
+    @property
+    def rows(self) -> int:
+        """The length of the first dimension."""
+        return self.shape[0] if self.shape else 1
+
+    @property
+    def row_values(self) -> int:
+        """How many values each row holds."""
+        return math.prod(self.shape[1:])
+
+    def read(self, first: int = 0, last: int | None = None) -> NDArray[Any]:
+        """Rows `first` to `last` as `(rows, row_values)`, bfloat16 as its bits; raises JobError."""
+        if self.dtype not in TYPES:
+            raise JobError(f"{self.name} in {self.file} holds values of type {self.dtype}, which cannot be compared")
+        kind = np.dtype(TYPES[self.dtype])
+        rows = (self.rows if last is None else min(last, self.rows)) - first
+        offset = self.start + first * self.row_values * kind.itemsize
+        try:
+            values = np.fromfile(self.file, dtype=kind, count=rows * self.row_values, offset=offset)
+            return values.reshape(rows, self.row_values)
+        except (OSError, ValueError) as error:
+            raise JobError(f"{self.name} cannot be read from {self.file}: {error}") from error
+
+    def read_float32(self, first: int = 0, last: int | None = None) -> NDArray[np.float32]:
+        """The same rows in float32."""
+        values = self.read(first, last)
+        return to_float32(values) if self.dtype == "BF16" else values.astype(np.float32)
 
 
 def damage(file: Path) -> str | None:
@@ -20,9 +79,7 @@ def damage(file: Path) -> str | None:
     """
     try:
         size = file.stat().st_size
-        with file.open("rb") as weights:
-            length = int.from_bytes(weights.read(LENGTH_BYTES), "little")
-            header = weights.read(min(length, MOST_HEADER_BYTES))
+        length, header = _header(file)
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     tensors = _tensor_bytes(header)
@@ -30,6 +87,58 @@ def damage(file: Path) -> str | None:
         return f"has no header of safetensors in its {size} bytes"
     needed = LENGTH_BYTES + length + tensors
     return f"ends after {size} of {needed} bytes" if size < needed else None
+
+
+def weight_files(folder: Path) -> list[str]:
+    """The names of a model's weight files, as its index lists them; they need not be there.
+
+    Raises EnvironmentMissing when there is an index that cannot be read.
+    """
+    try:
+        index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
+        return sorted({str(name) for name in index["weight_map"].values()})
+    except FileNotFoundError:
+        return [ONE_FILE]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _bad_index(folder, "it holds no weight_map") from error
+    except (OSError, ValueError) as error:
+        raise _bad_index(folder, error) from error
+
+
+def tensors_in(files: Iterable[Path]) -> dict[str, Tensor]:
+    """Every tensor of some safetensors files, by name; raises JobError when a file is not whole."""
+    found: dict[str, Tensor] = {}
+    for file in files:
+        damaged = damage(file)
+        if damaged is not None:
+            raise JobError(f"{file} {damaged}; download or export it again")
+        length, header = _header(file)
+        found |= _tensors(file, json.loads(header), LENGTH_BYTES + length)
+    return found
+
+
+def _bad_index(folder: Path, why: object) -> EnvironmentMissing:
+    return EnvironmentMissing(f"{folder / INDEX_NAME} is damaged ({why}); download or export the model again")
+
+
+def _tensors(file: Path, header: dict[str, Any], data_start: int) -> dict[str, Tensor]:
+    return {
+        name: Tensor(
+            name=name,
+            file=file,
+            dtype=str(entry["dtype"]),
+            shape=tuple(map(int, entry["shape"])),
+            start=data_start + int(entry["data_offsets"][0]),
+        )
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
+
+
+def _header(file: Path) -> tuple[int, bytes]:
+    with file.open("rb") as weights:
+        length = int.from_bytes(weights.read(LENGTH_BYTES), "little")
+        return length, weights.read(min(length, MOST_HEADER_BYTES))
 
 
 def _tensor_bytes(header: bytes) -> int | None:

@@ -23,6 +23,8 @@ from vigil.base_model import describe_base
 from vigil.environments import CHECKOUT, environment
 from vigil.errors import EnvironmentMissing, JobError
 from vigil.export import export, plan_export
+from vigil.lora.adapter import WEIGHTS_NAME, read_adapter
+from vigil.lora.merge import compare
 from vigil.manifest import read_manifest
 from vigil.tiny import BASE_FOLDER
 from vigil.training import Outcome, plan_training, train
@@ -30,6 +32,7 @@ from vigil.training.dataset import read_training_set
 from vigil.training.hardware import for_machine, launch_variables
 from vigil.training.llamafactory import Job
 from vigil.training.settings import complete, known_keys, load_settings
+from vigil.weights import tensors_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -176,28 +179,25 @@ def test_a_finished_training_is_not_done_again(adapter: Path, data: Path) -> Non
     assert time.monotonic() - started_s < 5 * PACE
 
 
-def test_a_merged_model_says_what_base_and_adapter_say(adapter: Path, tmp_path: Path) -> None:
-    agreement = export(plan_export(adapter, out=tmp_path / "model"))
-    assert agreement is not None
-    assert agreement.max_logit_difference <= agreement.tolerance < agreement.adapter_effect
-    assert read_manifest(tmp_path / "model").base == describe_base(BASE_FOLDER)
-    assert agreement.same_top_token
+def test_a_trained_adapter_is_merged_and_proven(adapter: Path, tmp_path: Path) -> None:
+    checked = export(plan_export(adapter, out=tmp_path / "model"))
+    assert checked is not None
+    assert checked.weights.adapted == sum("lora_A" in name for name in tensors_in([adapter / WEIGHTS_NAME]))
+    assert checked.weights.largest_ulp <= 1
+    assert checked.weights.moved > 0
+    assert checked.smoke.outcome == "passed"
     manifest = read_manifest(tmp_path / "model")
     assert manifest.contract == read_manifest(adapter).contract
+    assert manifest.base == describe_base(BASE_FOLDER)
     assert manifest.training["merged"]["checked"]
     assert json.loads((tmp_path / "model" / "config.json").read_text())["dtype"] == "bfloat16"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
-    assert plan_export(adapter, out=tmp_path / "model").done
+    assert plan_export(adapter, out=tmp_path / "model").checked
 
 
-def test_a_merge_of_the_wrong_weights_is_found_out(adapter: Path, tmp_path: Path) -> None:
-    """The check must fail when the adapter is not in the model: here its folder is swapped for the base itself."""
-    script = CHECKOUT / "src" / "vigil" / "training_env" / "merge_check.py"
-    asked = json.dumps({"question": "?", "words": ["是的", "没有"]})
-    command = [str(environment("train").python), str(script), str(BASE_FOLDER), str(adapter), str(BASE_FOLDER), asked]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["max_logit_difference"] > found["tolerance"]
+def test_a_merge_that_dropped_a_trained_adapter_is_found_out(adapter: Path) -> None:
+    with pytest.raises(JobError, match=r"_proj\.weight differs in .*it holds 0\.00 times what the adapter adds"):
+        compare(BASE_FOLDER, read_adapter(adapter), BASE_FOLDER)
 
 
 def test_a_failing_training_tells_why_in_one_line(data: Path, tmp_path: Path) -> None:

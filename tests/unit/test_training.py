@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 
 from made_dataset import make_dataset
-from model_folder import WEIGHTS
+from model_folder import LORA_MODULE, WEIGHTS, make_adapter
+from tensors import random_values, write_adapter
 from vigil.base_model import base_digest
 from vigil.cli import main
 from vigil.environments import Environment
 from vigil.errors import ConfigError, DatasetError, EnvironmentMissing, JobError, UsageError
+from vigil.tiny import BASE_FOLDER
+from vigil.training import Plan, plan_training
 from vigil.training.base import check_base
 from vigil.training.dataset import read_training_set
 from vigil.training.hardware import check_hardware, for_machine, launch_variables
@@ -24,6 +27,7 @@ from vigil.training.llamafactory import Job, Stopped
 from vigil.training.output import Run, claim, last_checkpoint, prepare, write_run
 from vigil.training.progress import ProgressLog
 from vigil.training.settings import absolute, complete, dataset_names, known_keys, load_settings
+from vigil.weights import tensors_in
 
 RUN = Run(settings={"learning_rate": 1e-3, "save_steps": 50}, data_digest="d", base_digest="b")
 
@@ -207,6 +211,58 @@ def test_a_model_cut_short_is_told_before_anything_is_started(tmp_path: Path) ->
     (tmp_path / "model.safetensors").write_bytes(WEIGHTS[:-1])
     with pytest.raises(EnvironmentMissing, match=r"damaged: model\.safetensors ends after .*download_model\.sh"):
         check_base(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("tokenizer.json", None, "has no tokenizer"),
+        ("model.safetensors", None, "only as pytorch_model"),
+        ("config.json", '{"auto_map": {"AutoModel": "x.X"}}', "code of its own"),
+        ("tokenizer_config.json", '{"auto_map": {"AutoTokenizer": ["x.X", null]}}', "code of its own"),
+        ("config.json", "{", "cannot be read"),
+        ("config.json", '{"vision_config": {}}', "nothing says how they are prepared"),
+    ],
+)
+def test_a_base_that_cannot_be_loaded_is_told_before_anything_is_started(
+    tmp_path: Path, file: str, content: str | None, words: str
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(WEIGHTS)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"pickle")
+    check_base(tmp_path)
+    if content is None:
+        (tmp_path / file).unlink()
+    else:
+        (tmp_path / file).write_text(content)
+    with pytest.raises(EnvironmentMissing, match=words):
+        check_base(tmp_path)
+
+
+def _goes_on_from(adapter: Path, data: Path) -> Plan:
+    words = [f"model_name_or_path={BASE_FOLDER}", "use_cpu=true", "bf16=false", f"dataset_dir={make_dataset(data)}"]
+    return plan_training("tiny_lora", [*words, f"output_dir={data / 'out'}", f"adapter_name_or_path={adapter}"])
+
+
+def test_an_adapter_to_go_on_from_is_looked_at_before_anything_is_started(tmp_path: Path) -> None:
+    adapter, data = make_adapter(tmp_path / "adapter"), tmp_path / "data"
+    with pytest.raises(UsageError, match=r"does not fit .*trained layers\.0\.self_attn\.q_proj.*adapter_name_or_path"):
+        _goes_on_from(adapter, data)
+    (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
+    with pytest.raises(UsageError, match=r"weights there: adapter_model\.bin"):
+        _goes_on_from(adapter, data)
+    with pytest.raises(UsageError, match="no LoRA adapter"):
+        _goes_on_from(tmp_path / "nowhere", data)
+
+
+def test_an_adapter_that_fits_is_gone_on_from(tmp_path: Path) -> None:
+    rows, values = tensors_in([BASE_FOLDER / "model.safetensors"])[f"{LORA_MODULE}.weight"].shape
+    parts = {"A": random_values(1, 2, values), "B": random_values(2, rows, 2)}
+    tensors = {f"{LORA_MODULE}.lora_{part}.weight": matrix for part, matrix in parts.items()}
+    adapter = write_adapter(tmp_path / "adapter", tensors)
+    plan = _goes_on_from(adapter, tmp_path / "data")
+    assert plan.settings["adapter_name_or_path"] == str(adapter)
 
 
 def test_the_digest_of_a_base_changes_with_its_weights(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from model_folder import WEIGHTS
+from vigil.errors import EnvironmentMissing
 from vigil.tiny import BASE_FOLDER
-from vigil.weights import damage
+from vigil.weights import INDEX_NAME, damage, weight_files
 
 
 def test_whole_files_are_found_whole(tmp_path: Path) -> None:
@@ -43,3 +44,18 @@ def test_what_is_no_safetensors_file_is_told(tmp_path: Path, content: bytes) -> 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert damage(tmp_path / "nowhere") == "cannot be read (No such file or directory)"
+
+
+def test_the_files_of_a_model_are_those_of_its_index(tmp_path: Path) -> None:
+    assert weight_files(tmp_path) == ["model.safetensors"]
+    (tmp_path / INDEX_NAME).write_text(
+        '{"weight_map": {"b": "2.safetensors", "a": "1.safetensors", "c": "1.safetensors"}}'
+    )
+    assert weight_files(tmp_path) == ["1.safetensors", "2.safetensors"]
+
+
+@pytest.mark.parametrize("index", ["{", "[]", "{}", '{"weight_map": ["a"]}'])
+def test_an_index_that_cannot_be_read_is_named_with_what_to_do(tmp_path: Path, index: str) -> None:
+    (tmp_path / INDEX_NAME).write_text(index)
+    with pytest.raises(EnvironmentMissing, match=rf"{INDEX_NAME} is damaged .*export the model again"):
+        weight_files(tmp_path)

@@ -21,16 +21,21 @@ def export(
         Path | None, typer.Option("--base", help="The base model, where it is not where training found it.")
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check/--no-check", help="Load the merged model and compare its logits.")
+        bool,
+        typer.Option(
+            "--check/--no-check", help="Compare every weight with base plus adapter, then run the model once."
+        ),
     ] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Look whether it can be done, merge nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a model that is there.")] = False,
 ) -> None:
-    """Merges an adapter into its base, in bfloat16, and checks that the result says the same.
+    """Merges an adapter into its base, in bfloat16, and proves that the result is base plus adapter.
 
     Example: vigil export saves/tiny_lora --out models/tiny
     """
     plan = plan_export(adapter, out=out, base=base, force=force, check=check)
+    if plan.unservable:
+        log.info("vLLM does not serve %s as it is (%s); merged it does", plan.adapter, "; ".join(plan.unservable))
     if dry_run:
         typer.echo(plan.out)
         return
@@ -39,6 +44,12 @@ def export(
     else:
         did = "%s is merged into %s already, but was not checked" if plan.done else "merging %s into %s"
         log.info(did, plan.adapter, plan.base)
-        agreement = run_export(plan, check=check)
-        log.info("checked: %s", agreement or "no, --no-check")
+        checked = run_export(plan, check=check)
+        if checked is None:
+            log.info("checked: no, --no-check")
+        else:
+            log.info("checked: %s", checked.weights)
+            log.log(
+                logging.INFO if checked.smoke.outcome == "passed" else logging.WARNING, "smoke test %s", checked.smoke
+            )
     typer.echo(plan.out)

@@ -47,6 +47,13 @@ def given_value(extra: Sequence[str], flag: str) -> str:
     return values[-1] if values else ""
 
 
+def switched_on(flag: str, extra: Sequence[str], vllm: Mapping[str, Any]) -> bool:
+    """Whether a switch is on: the last `--x` or `--no-x` of the user's words counts, without one the settings."""
+    words = ("--" + word[2:].replace("_", "-") for word in extra if word.startswith("--"))
+    said = [word for word in words if word in (flag, f"--no-{flag[2:]}")]
+    return said[-1] == flag if said else flag in flags_of(vllm)
+
+
 def as_tokens(value: str) -> int | None:
     """The number that vLLM reads in a value, also in `8k` (8000) and `8K` (8192); None when it is no number."""
     found = HUMAN.fullmatch(value.strip())

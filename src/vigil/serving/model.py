@@ -9,7 +9,12 @@ from typing import Any
 
 from vigil.base_model import base_digest, known_sha256
 from vigil.errors import EnvironmentMissing, ManifestError, UsageError
+from vigil.lora.adapter import CONFIG_NAME
+from vigil.lora.adapter import read_adapter as read_lora
+from vigil.lora.limits import misfit, unservable
+from vigil.lora.merge import read_tensors, ties_embeddings
 from vigil.manifest import MANIFEST_NAME, Contract, Manifest, read_manifest
+from vigil.model_files import incomplete, untrusted
 from vigil.weights import damage
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
@@ -38,22 +43,27 @@ class ModelFolder:
     kv_bytes_per_token: int
 
 
-def read_model(path: Path) -> ModelFolder:
-    """Looks at a model folder; raises UsageError or ManifestError when it cannot be served."""
+def read_model(path: Path, *, tokenizer: bool = True, own_code: bool = False) -> ModelFolder:
+    """Looks at a model folder; raises UsageError or ManifestError when it cannot be served.
+
+    `tokenizer` says that the folder must hold one, `own_code` that the user asked for code out of it to be run.
+    """
     if not path.is_dir():
         raise UsageError(
             f"there is no model folder {path}; name the folder first, then the flags "
             "(scripts/download_model.sh fetches one, export.sh makes one)"
         )
-    if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
+    if (path / CONFIG_NAME).is_file() and not (path / "config.json").is_file():
         raise UsageError(
             f"{path} is a LoRA adapter, not a model: merge it with ./export.sh {path}, or serve its base with "
             f"./vllm.sh BASE_DIR --lora {path.name}={path}"
         )
     text = _text_config(_read_json(path / "config.json", where=path))
-    if not any(path.glob("*.safetensors")) and not any(path.glob("*.bin")):
+    _refuse(path, untrusted(path, own_code=own_code))
+    if not any(path.glob("*.safetensors")):
         raise UsageError(f"{path} holds no weights (*.safetensors); was the download or the export complete?")
     _check_weights(path)
+    _refuse(path, incomplete(path, tokenizer=tokenizer))
     return ModelFolder(
         path=path,
         contract=contract_in(path),
@@ -62,19 +72,28 @@ def read_model(path: Path) -> ModelFolder:
     )
 
 
-def read_adapter(word: str) -> Adapter:
-    """The adapter that `NAME=PATH` (or a path alone, named by its folder) means; raises UsageError."""
+def read_adapter(word: str, base: Path, *, with_tower: bool = False) -> Adapter:
+    """The adapter that `NAME=PATH` (or a path alone, named by its folder) means, to be served beside a base.
+
+    `with_tower` says that vLLM was told to serve trained vision towers. Raises UsageError where it would refuse the
+    adapter, or leave a part of it out.
+    """
     name, equals, place = word.partition("=")
     path = Path(place if equals else word)
     name = name if equals else path.resolve().name
     if not NAME.fullmatch(name):
         raise UsageError(f"--lora takes NAME=PATH, not {word!r}")
-    config = path / "adapter_config.json"
-    if not config.is_file():
-        raise UsageError(f"{path} is no LoRA adapter: it has no adapter_config.json")
-    _check_weights(path)
-    rank = int(_read_json(config, where=path).get("r", LORA_RANKS[0]))
-    return Adapter(name=name, path=path, rank=rank, contract=contract_in(path))
+    adapter = read_lora(path)
+    reasons = unservable(adapter, with_tower=with_tower)
+    if reasons:
+        raise UsageError(
+            f"vLLM does not serve {path} as it is: {'; '.join(reasons)}. Merge it with ./export.sh {path} and serve "
+            "the model that comes of it"
+        )
+    wrong = misfit(adapter, read_tensors(base), tied=ties_embeddings(base))
+    if wrong:
+        raise UsageError(f"{path} does not fit {base}: it {wrong}; serve the base that it was trained on")
+    return Adapter(name=name, path=path, rank=adapter.rank, contract=contract_in(path))
 
 
 def contract_in(path: Path) -> Contract | None:
@@ -130,6 +149,11 @@ def lora_rank(adapters: Sequence[Adapter]) -> int:
             f"an adapter of rank {needed} is more than vLLM serves ({LORA_RANKS[-1]}); merge it by export.sh"
         )
     return fitting
+
+
+def _refuse(path: Path, why: str) -> None:
+    if why:
+        raise UsageError(f"{path} {why}")
 
 
 def _check_weights(path: Path) -> None:

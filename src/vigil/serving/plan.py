@@ -9,7 +9,7 @@ from vigil.errors import ManifestError, UsageError
 from vigil.frames import Sampling
 from vigil.manifest import ALIAS_PREFIX, MANIFEST_NAME, Contract
 from vigil.serving.command import Plan
-from vigil.serving.flags import given_flags
+from vigil.serving.flags import flags_of, given_flags, given_value, means, switched_on
 from vigil.serving.model import NAME, agreed_contract, base_warnings, read_adapter, read_model
 from vigil.serving.settings import ServeSettings
 from vigil.serving.template import write_bare_template
@@ -17,6 +17,14 @@ from vigil.serving.told import served_contracts, write_contracts
 from vigil.tasks import Task
 
 log = logging.getLogger(__name__)
+
+TOWER_FLAG = "--enable-tower-connector-lora"
+"""vLLM's own word for serving trained vision towers, experimental in 0.32."""
+
+OWN_CODE_FLAG = "--trust-remote-code"
+FORMAT_FLAG = "--load-format"
+PICKLED_FORMATS = ("pt", "npcache")
+"""vLLM's words for weights in *.pt and *.bin, whatever lies beside them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +82,12 @@ def make_plan(
     Raises ManifestError when nobody knows how the pictures were cut, or two contracts contradict each other.
     """
     wanted = wanted or Wanted()
-    model = read_model(model_dir)
-    read = tuple(read_adapter(word) for word in adapters)
+    given = given_flags(extra)
+    _check_format(extra, settings)
+    own_code = switched_on(OWN_CODE_FLAG, extra, {})
+    model = read_model(model_dir, tokenizer="--tokenizer" not in given, own_code=own_code)
+    with_tower = switched_on(TOWER_FLAG, extra, settings.vllm)
+    read = tuple(read_adapter(word, model_dir, with_tower=with_tower) for word in adapters)
     name = name or model_dir.resolve().name
     _check_names([name, *(adapter.name for adapter in read)])
     for warning in base_warnings(model, read):
@@ -90,11 +102,22 @@ def make_plan(
         sampling=sampling,
         settings=settings,
         adapters=read,
-        template=None if "--chat-template" in given_flags(extra) else write_bare_template(model_dir, templates),
+        template=None if "--chat-template" in given else write_bare_template(model_dir, templates),
         contracts=write_contracts(contracts, sampling, templates),
         alias=alias,
         extra=tuple(extra),
     )
+
+
+def _check_format(extra: Sequence[str], settings: ServeSettings) -> None:
+    flags = [flag for flag in given_flags(extra) if means(FORMAT_FLAG, [flag])]
+    asked = [given_value(extra, flag) for flag in flags] or flags_of(settings.vllm).get(FORMAT_FLAG, ())
+    pickled = next((value for value in asked if value.lower() in PICKLED_FORMATS), None)
+    if pickled is not None:
+        raise UsageError(
+            f"{FORMAT_FLAG} {pickled} loads *.bin or *.pt, which can run code when they are loaded; leave it out, and "
+            "*.safetensors are taken"
+        )
 
 
 def _contract(held: Contract | None, wanted: Wanted, model_dir: Path) -> Contract | None:

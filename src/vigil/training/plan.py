@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vigil.training.base import check_base
+from vigil.training.base import check_adapter, check_base
 from vigil.training.dataset import TrainingSet, read_training_set
 from vigil.training.hardware import check_hardware, gpu_count
 from vigil.training.settings import Settings, absolute, complete, dataset_names, load_settings
@@ -29,12 +29,15 @@ class Plan:
 def plan_training(config: str | Path, overrides: Sequence[str] = ()) -> Plan:
     """Everything about a training that can be known before it starts.
 
-    Raises ConfigError, DatasetError or EnvironmentMissing, each saying what to do.
+    Raises ConfigError, DatasetError, UsageError or EnvironmentMissing, each saying what to do.
     """
     settings = load_settings(config, overrides)
     gpus = gpu_count()
     check_hardware(settings, gpus=gpus)
-    check_base(Path(settings["model_name_or_path"]))
+    base = Path(settings["model_name_or_path"])
+    check_base(base)
+    if settings.get("adapter_name_or_path"):
+        check_adapter(Path(settings["adapter_name_or_path"]), base)
     dataset = read_training_set(Path(settings["dataset_dir"]), dataset_names(settings))
     full = complete(settings, dataset)
     return Plan(

@@ -1,6 +1,8 @@
 """Flags are found in every spelling that vLLM takes."""
 
-from vigil.serving.flags import as_tokens, flags_of, given_flags, given_value, means, words_of
+import pytest
+
+from vigil.serving.flags import as_tokens, flags_of, given_flags, given_value, means, switched_on, words_of
 
 
 def test_flags_and_numbers_are_found_in_every_spelling() -> None:
@@ -20,3 +22,21 @@ def test_the_beginning_of_a_flag_means_it() -> None:
 def test_settings_become_flags() -> None:
     flags = flags_of({"a_b": True, "c": False, "d": [1, 2], "e": {"f": 3}, "g": "h"})
     assert words_of(flags) == ("--a-b", "--no-c", "--d", "1", "2", "--e", '{"f": 3}', "--g", "h")
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "on"),
+    [
+        (["--a-b"], {}, True),
+        (["--a_b"], {}, True),
+        (["--a-b", "--no-a-b"], {}, False),
+        (["--no-a-b", "--a-b"], {"a_b": False}, True),
+        ([], {"a_b": True}, True),
+        ([], {"a-b": False}, False),
+        (["--no-a-b"], {"a_b": True}, False),
+        (["--no-a_b"], {"a_b": True}, False),
+        (["--a-b-c", "a-b"], {}, False),
+    ],
+)
+def test_the_last_word_on_a_switch_counts(words: list[str], settings: dict[str, object], on: bool) -> None:
+    assert switched_on("--a-b", words, settings) is on

@@ -1,12 +1,15 @@
 """What is served comes from the manifest, or from what the user says in its place."""
 
+import json
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from model_folder import WEIGHTS, contract, make_adapter, make_model
+from model_folder import LORA_MODULE, WEIGHTS, contract, make_adapter, make_model
+from tensors import flip_byte, random_values, write_adapter
 from vigil.base_model import base_digest, describe_base
 from vigil.download.record import record_of
 from vigil.errors import ManifestError, UsageError
@@ -111,11 +114,111 @@ def test_names_must_differ_and_may_not_look_like_a_contract(tmp_path: Path) -> N
         _plan(model, adapters=(f"fight={adapter}",))
     with pytest.raises(UsageError, match="cannot be a model's name"):
         _plan(model, name="vigil-contract:fps=2")
-    with pytest.raises(UsageError, match="more than vLLM serves"):
-        big = make_adapter(tmp_path / "big", rank=1024)
-        from vigil.serving.model import lora_rank, read_adapter
 
-        lora_rank([read_adapter(str(big))])
+
+def test_a_rank_above_vllms_is_told_before_it_is_started(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "fight", held=contract())
+    big = make_adapter(tmp_path / "big", rank=1024)
+    with pytest.raises(UsageError, match=rf"vLLM does not serve {big} as it is: rank 1024.*\./export\.sh {big}"):
+        _plan(model, adapters=(str(big),))
+
+
+def _vision_adapter(folder: Path) -> Path:
+    adapter = make_adapter(folder)
+    module = "model.visual.blocks.0.attn.qkv"
+    tensors = {f"{module}.lora_A.weight": random_values(1, 2, 8), f"{module}.lora_B.weight": random_values(2, 8, 2)}
+    return write_adapter(adapter, tensors)
+
+
+def test_a_trained_vision_tower_is_not_left_out_in_silence(tmp_path: Path) -> None:
+    model, adapter = make_model(tmp_path / "fight", held=contract()), _vision_adapter(tmp_path / "seeing")
+    with pytest.raises(UsageError, match=r"a trained vision tower \(1 modules.*Merge it with \./export\.sh"):
+        _plan(model, adapters=(str(adapter),))
+
+
+def test_a_trained_vision_tower_is_served_where_the_user_asks_vllm_for_it(tmp_path: Path) -> None:
+    model, adapter = make_model(tmp_path / "fight", held=contract()), _vision_adapter(tmp_path / "seeing")
+    run = tmp_path / "run"
+    flagged = {"settings": ServeSettings(), "extra": ("--enable-tower-connector-lora",)}
+    set_so: dict[str, Any] = {"settings": ServeSettings(vllm={"enable_tower_connector_lora": True})}
+    for words in (flagged, set_so):
+        assert make_plan(model, adapters=(str(adapter),), templates=run, **words).adapters[0].rank == 2
+
+
+def test_a_switch_that_is_turned_off_again_leaves_no_tower_out_and_runs_no_code(tmp_path: Path) -> None:
+    model, adapter = make_model(tmp_path / "fight", held=contract()), _vision_adapter(tmp_path / "seeing")
+    settings = ServeSettings(vllm={"enable_tower_connector_lora": True})
+    off = ("--no-enable-tower-connector-lora",)
+    with pytest.raises(UsageError, match=r"a trained vision tower"):
+        make_plan(model, settings=settings, adapters=(str(adapter),), templates=tmp_path / "run", extra=off)
+    (model / "config.json").write_text('{"auto_map": {"AutoModel": "modeling_x.X"}}')
+    with pytest.raises(UsageError, match="code of its own"):
+        make_plan(model, settings=settings, templates=tmp_path / "run", extra=("--no-trust-remote-code",))
+
+
+@pytest.mark.parametrize(
+    ("settings", "extra"),
+    [
+        ({}, ("--load-format", "npcache")),
+        ({}, ("--load_format=pt",)),
+        ({}, ("--load-form", "pt")),
+        ({"load_format": "pt"}, ()),
+    ],
+)
+def test_weights_that_can_run_code_are_not_loaded_beside_others_either(
+    tmp_path: Path, settings: dict[str, Any], extra: tuple[str, ...]
+) -> None:
+    model, run = make_model(tmp_path / "fight", held=contract()), tmp_path / "run"
+    (model / "pytorch_model.bin").write_bytes(b"pickle")
+    with pytest.raises(UsageError, match=r"--load-format (pt|npcache) .*\.bin .*leave it out"):
+        make_plan(model, settings=ServeSettings(vllm=settings), templates=run, extra=extra)
+    safe = ("--load-format", "safetensors")
+    assert make_plan(model, settings=ServeSettings(vllm=settings), templates=run, extra=safe).name == "fight"
+
+
+def test_an_adapter_of_another_model_is_told_before_vllm_leaves_it_out(tmp_path: Path) -> None:
+    model, adapter = make_model(tmp_path / "fight", held=contract()), make_adapter(tmp_path / "other")
+    module = "model.language_model.layers.7.self_attn.q_proj"
+    tensors = {f"{module}.lora_A.weight": random_values(1, 2, 8), f"{module}.lora_B.weight": random_values(2, 8, 2)}
+    write_adapter(adapter, tensors)
+    with pytest.raises(
+        UsageError, match=r"does not fit .*trained layers\.7\.self_attn\.q_proj\.weight, which the base"
+    ):
+        _plan(model, adapters=(str(adapter),))
+    wide = {
+        f"{LORA_MODULE}.lora_A.weight": random_values(1, 2, 9),
+        f"{LORA_MODULE}.lora_B.weight": random_values(2, 8, 2),
+    }
+    write_adapter(adapter, wide)
+    with pytest.raises(UsageError, match=r"of 8 x 9, and the base's is \(8, 8\)"):
+        _plan(model, adapters=(str(adapter),))
+
+
+def test_what_lies_in_a_folder_that_is_not_to_be_loaded_is_told(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "fight", held=contract())
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "modeling_x.X"}}))
+    with pytest.raises(UsageError, match=r"program code of its own \(config\.json.*runs no code"):
+        _plan(model)
+    own = make_plan(model, settings=ServeSettings(), templates=tmp_path / "run", extra=("--trust-remote-code",))
+    assert own.name == "fight"
+
+
+def test_a_model_without_a_tokenizer_is_told_unless_it_lies_elsewhere(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "fight", held=contract())
+    (model / "tokenizer.json").unlink()
+    with pytest.raises(UsageError, match=r"has no tokenizer \(tokenizer\.json, or vocab\.json and merges\.txt"):
+        _plan(model)
+    other = make_plan(model, settings=ServeSettings(), templates=tmp_path / "run", extra=("--tokenizer", "elsewhere"))
+    assert other.name == "fight"
+
+
+def test_weights_that_can_run_code_are_refused(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "fight", held=contract())
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+    with pytest.raises(UsageError, match=r"only as pytorch_model\.bin, which can run code"):
+        _plan(model)
+    assert not (tmp_path / "run").exists()
 
 
 def trained_on(base: Path, adapter: Path) -> Path:
@@ -141,7 +244,7 @@ def test_an_adapter_on_another_base_is_served_with_a_warning(tmp_path: Path, cap
     base, other = make_model(tmp_path / "base"), make_model(tmp_path / "other")
     keep_record(base)
     adapter = trained_on(base, tmp_path / "adapter")
-    (other / "model.safetensors").write_bytes(WEIGHTS[:-1] + b"\x01")
+    flip_byte(other / "model.safetensors", -1)
     with caplog.at_level(logging.WARNING):
         assert _plan(other, adapters=(str(adapter),)).adapters[0].name == "adapter"
     (message,) = caplog.messages
@@ -151,10 +254,8 @@ def test_an_adapter_on_another_base_is_served_with_a_warning(tmp_path: Path, cap
 def test_a_base_whose_download_tells_other_weights_gets_the_warning_without_being_read(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    base, other = make_model(tmp_path / "base"), make_model(tmp_path / "other")
-    long = WEIGHTS + bytes(3 << 20)
-    (base / "model.safetensors").write_bytes(long)
-    (other / "model.safetensors").write_bytes(long[: 1 << 21] + b"\x01" + long[(1 << 21) + 1 :])
+    base, other = (make_model(tmp_path / name, table_rows=3 << 16) for name in ("base", "other"))
+    flip_byte(other / "model.safetensors", 3 << 19)
     keep_record(other)
     adapter = trained_on(base, tmp_path / "adapter")
     assert base_digest(base) == base_digest(other)

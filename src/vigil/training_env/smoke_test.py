@@ -1,0 +1,105 @@
+"""Runs a model once on one fixed window; prints how it went as JSON: `{"outcome": "passed", "words": "..."}`.
+
+On a GPU with `gpu_bytes` free in bfloat16, else on the CPU in `cpu_dtype`; where that is empty it is skipped.
+
+    .venv-train/bin/python src/vigil/training_env/smoke_test.py MODEL '{"question": ..., "words": [...], ...}'
+"""
+
+import gc
+
+gc.disable()  # while what stays is loaded: a fifth of the start would go to looking for garbage in it
+
+import atexit
+import json
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers.video_utils import VideoMetadata
+
+FRAMES, HEIGHT, WIDTH, FPS = 6, 96, 128, 2.0
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def fixed_window() -> np.ndarray:
+    """A light square that crosses a grey ramp: `(6, 96, 128, 3) uint8`."""
+    ramp = np.linspace(40, 160, WIDTH, dtype=np.uint8)
+    frames = np.broadcast_to(ramp[None, None, :, None], (FRAMES, HEIGHT, WIDTH, 3)).copy()
+    for index in range(FRAMES):
+        frames[index, 30:62, 8 + 18 * index : 40 + 18 * index] = 230
+    return frames
+
+
+def prompt_inputs(processor: Any, question: str, config: Any) -> dict[str, torch.Tensor]:
+    """The window and the question as the model is trained on them."""
+    text = f"<|im_start|>user\n<|vision_start|><|video_pad|><|vision_end|>{question}<|im_end|>\n<|im_start|>assistant\n"
+    metadata = VideoMetadata(
+        total_num_frames=FRAMES, fps=FPS, frames_indices=list(range(FRAMES)), duration=FRAMES / FPS
+    )
+    inputs = processor(
+        text=[text],
+        videos=[torch.from_numpy(fixed_window()).permute(0, 3, 1, 2)],
+        video_metadata=[metadata],
+        do_sample_frames=False,
+        return_tensors="pt",
+    )
+    inputs["mm_token_type_ids"] = (inputs["input_ids"] == config.video_token_id).long() * 2
+    return dict(inputs)
+
+
+def logits_of(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Logits of every position, `(length, vocabulary)`."""
+    with torch.inference_mode():
+        return model(**{key: value.to(model.device) for key, value in inputs.items()}).logits[0].float().cpu()
+
+
+def place(asked: dict[str, Any]) -> tuple[str, str]:
+    """A device with room, and the type of the numbers there; two empty words where there is none."""
+    if torch.cuda.is_available() and torch.cuda.mem_get_info()[0] >= asked["gpu_bytes"]:
+        return "cuda", "bfloat16"
+    return ("cpu", asked["cpu_dtype"]) if asked["cpu_dtype"] else ("", "")
+
+
+def run(folder: str, asked: dict[str, Any]) -> dict[str, str]:
+    """Loads the model, asks it once, and says whether numbers came out."""
+    device, dtype = place(asked)
+    if not device:
+        return {"outcome": "skipped", "words": "there is not enough memory free for it, on a GPU or beside it"}
+    processor = AutoProcessor.from_pretrained(folder)
+    model, loaded = AutoModelForImageTextToText.from_pretrained(
+        folder, dtype=dtype, device_map=device, output_loading_info=True
+    )
+    absent = [*loaded["missing_keys"], *loaded["mismatched_keys"]]
+    if absent:
+        return {"outcome": "failed", "words": f"{absent[0]} and {len(absent) - 1} more are not as the class wants them"}
+    model = model.eval()
+    inputs = prompt_inputs(processor, asked["question"], model.config)
+    started_s = time.monotonic()
+    logits = logits_of(model, inputs)
+    seconds = time.monotonic() - started_s
+    if not torch.isfinite(logits).all():
+        return {"outcome": "failed", "words": "its answer holds values that are no numbers"}
+    words = [processor.tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in asked["words"]]
+    p_alarm = float(logits[-1][words].softmax(-1)[0])
+    where = f"{device}, {dtype}, {logits.shape[0]} tokens in {seconds:.1f} s"
+    return {"outcome": "passed", "words": f"one window ran ({where}), p(alarm) {p_alarm:.4f}"}
+
+
+def main(folder: str, asked: dict[str, Any]) -> dict[str, str]:
+    """The same, where too little memory is no fault of the model."""
+    try:
+        return run(folder, asked)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in NO_MEMORY):
+            raise
+        return {"outcome": "skipped", "words": "the memory that was free did not do"}
+
+
+if __name__ == "__main__":
+    gc.freeze()
+    gc.enable()
+    atexit.register(gc.freeze)  # what was loaded needs no tidying: it takes seconds
+    print(json.dumps(main(sys.argv[1], json.loads(sys.argv[2]))))  # noqa: T201
