@@ -112,7 +112,8 @@ def check_processes(plan: Plan) -> None:
     if count > 1 and os.environ.get(RUNTIME_LORA, "0").strip().lower() in {"1", "true"}:
         raise UsageError(
             f"${RUNTIME_LORA} and {count} web processes exclude each other in vLLM: an adapter would be loaded into "
-            "one of them only; serve with --api-server-count 1, or unset the variable and name adapters with --lora"
+            "one of them only; serve with --api-server-count 1 (and --renderer-num-workers 4, threads that read "
+            "pictures), or unset the variable and name adapters with --lora"
         )
 
 
@@ -177,6 +178,9 @@ def _limits(plan: Plan, *, cpu: bool) -> Flags:
     }
     if settings.enforce_eager:
         flags["--enforce-eager"] = ()
+    if cpu:
+        # Nothing is measured out there; where it compiles, it would rehearse a video as long as the context.
+        flags["--skip-mm-profiling"] = ()
     if settings.gpu_memory_utilization is not None and not cpu:
         flags["--gpu-memory-utilization"] = (f"{settings.gpu_memory_utilization:g}",)
     if settings.kv_cache_tokens is not None and plan.model.kv_bytes_per_token:

@@ -1,5 +1,6 @@
 """`vigil serve`: what it shows and refuses before vLLM is ever started."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,20 @@ def test_print_shows_a_command_without_the_key_and_makes_none(
     assert "--port 8123" in shown
     assert shown.rstrip().endswith("--max-num-seqs 4 --trust-remote-code --middleware vigil_front.Front")
     assert not Path(".vigil/key").exists()
+
+
+def test_the_contract_is_listed_as_a_model_where_that_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = make_model(tmp_path / "fight", held=contract())
+    shown = {}
+    for words in ((), ("--alias",)):
+        assert main(["serve", str(model), "--print", *words]) == 0
+        shown[words] = capsys.readouterr().out
+    assert f"--served-model-name fight {contract().alias} --host" in shown[("--alias",)]
+    assert "--served-model-name fight --host" in shown[()]
+    file = shown[()].split("VIGIL_CONTRACTS=")[1].split()[0]
+    assert json.loads(Path(file).read_text())["models"].keys() == {"fight"}
 
 
 @pytest.mark.parametrize(
