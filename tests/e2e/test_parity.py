@@ -43,6 +43,7 @@ def _run(data: Path, server: Server, *words: str) -> tuple[int, str, dict[str, A
     (data / "key").write_text(server.key)
     arguments = ["parity", "--data", str(data), "--url", server.url, "--key-file", str(data / "key"), *words]
     done = CliRunner().invoke(app, [*arguments, "--json", str(data / "parity.json")])
+    assert (data / "parity.json").is_file(), (done.output, done.exception)
     return done.exit_code, done.output.splitlines()[-1], json.loads((data / "parity.json").read_text())
 
 

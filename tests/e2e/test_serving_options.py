@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,21 +47,23 @@ def opened(
     folder: Path = tmp_path_factory.mktemp("opened")
     config = folder / "opened.yaml"
     config.write_text("media_domains: [localhost]\nkv_cache_tokens: 8192\nenforce_eager: true\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "1")
-        with running(
-            altered_base(folder / "base", generation=ODD),
-            name="tiny",
-            task=task,
-            sampling=sampling,
-            adapters=[f"fight={tiny_adapter}"],
-            alias=True,
-            config=config,
-            log=folder / "vllm.log",
-            key_file=folder / "key",
-            extra=("--max-loras", "2"),
-        ) as ready:
-            yield ready
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "1")
+            serving = running(
+                altered_base(folder / "base", generation=ODD),
+                name="tiny",
+                task=task,
+                sampling=sampling,
+                adapters=[f"fight={tiny_adapter}"],
+                alias=True,
+                config=config,
+                log=folder / "vllm.log",
+                key_file=folder / "key",
+                extra=("--max-loras", "2"),
+            )
+            ready = stack.enter_context(serving)
+        yield ready
 
 
 def _status(server: Server, url: str) -> int:
