@@ -9,7 +9,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 from urllib.parse import quote, unquote
 
 from vigil.config import build
@@ -19,6 +19,12 @@ from vigil.tasks import Task
 
 MANIFEST_NAME = "vigil.json"
 ALIAS_PREFIX = "vigil-contract"
+ANSWERS_KEY = "answers"
+"""Where a manifest keeps `Contract.answers`: in `training`, as earlier versions refuse a contract with a key more."""
+
+Answers: TypeAlias = Literal["words", "verdict"]
+"""What a model was trained to answer to an alarm: the verdict and a description, or the verdict alone."""
+
 MODEL_DIR_ADVICE = (
     "name a folder that `vigil train` or `vigil export` wrote, or leave the model's folder out: then the contract is "
     "the dataset's or the served model's, and the probabilities are as the model gives them"
@@ -28,13 +34,17 @@ MODEL_DIR_ADVICE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """What must be the same at training, scoring and watching."""
+    """What must be the same at training, scoring and watching.
+
+    `answers` tells besides what the model answers with; it is no condition, so contracts that differ in it are equal.
+    """
 
     sampling: Sampling
     task: str
     question: str
     alarm_word: str
     normal_word: str
+    answers: Answers = field(default="words", compare=False)
 
     @classmethod
     def of(cls, task: Task, sampling: Sampling) -> "Contract":
@@ -66,6 +76,8 @@ class Contract:
             "task": quote(self.task),
             "question": self.question_digest,
         }
+        if self.answers != "words":
+            parts[ANSWERS_KEY] = self.answers
         return ":".join([ALIAS_PREFIX, *(f"{key}={value}" for key, value in parts.items())])
 
     def alias_for(self, adapter: str) -> str:
@@ -78,7 +90,7 @@ class Contract:
         return [
             f"{key} is {unquote(ours[key])} here and {unquote(theirs.get(key, 'not told'))} at the server"
             for key in ours
-            if key != "task" and theirs.get(key) != ours[key]
+            if key not in {"task", ANSWERS_KEY} and theirs.get(key) != ours[key]
         ]
 
 
@@ -95,6 +107,11 @@ def sampling_from_alias(alias: str) -> Sampling:
         )
     except (KeyError, ValueError) as error:
         raise ManifestError(f"the server's contract {alias!r} cannot be read: {error}") from error
+
+
+def answers_from_alias(alias: str) -> Answers:
+    """What a served model answers with, as its alias tells; words, as all did once, where it says nothing."""
+    return "verdict" if _alias_parts(alias).get(ANSWERS_KEY) == "verdict" else "words"
 
 
 def _alias_parts(alias: str) -> dict[str, str]:
@@ -129,9 +146,26 @@ class Manifest:
         """Writes `vigil.json` into a model folder, whole or not at all."""
         path = folder / MANIFEST_NAME
         partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(_to_json(self), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
         partial.replace(path)
         return path
+
+
+def _to_json(manifest: Manifest) -> dict[str, Any]:
+    data = asdict(manifest)
+    answers = data["contract"].pop(ANSWERS_KEY)
+    data["training"].pop(ANSWERS_KEY, None)
+    if answers != "words":
+        data["training"][ANSWERS_KEY] = answers
+    return data
+
+
+def _from_json(data: dict[str, Any]) -> dict[str, Any]:
+    training, contract = data.get("training"), data.get("contract")
+    if not isinstance(training, dict) or not isinstance(contract, dict) or training.get(ANSWERS_KEY) != "verdict":
+        return data
+    rest = {key: value for key, value in training.items() if key != ANSWERS_KEY}
+    return data | {"training": rest, "contract": contract | {ANSWERS_KEY: "verdict"}}
 
 
 def read_manifest(folder: Path, *, advice: str = "") -> Manifest:
@@ -150,6 +184,6 @@ def read_manifest(folder: Path, *, advice: str = "") -> Manifest:
     if not isinstance(data, dict):
         raise ManifestError(f"{path} is damaged: it holds no object")
     try:
-        return build(Manifest, data, where=str(path))
+        return build(Manifest, _from_json(data), where=str(path))
     except ConfigError as error:
         raise ManifestError(f"{path} is damaged or of another version: {'; '.join(error.problems)}") from error

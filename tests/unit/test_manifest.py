@@ -1,10 +1,12 @@
+import json
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from vigil.errors import ManifestError
 from vigil.frames import Sampling
-from vigil.manifest import Calibration, Contract, Manifest, read_manifest, sampling_from_alias
+from vigil.manifest import Calibration, Contract, Manifest, answers_from_alias, read_manifest, sampling_from_alias
 from vigil.tasks import load_task
 
 
@@ -25,6 +27,36 @@ def manifest() -> Manifest:
 def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
     manifest().write(tmp_path)
     assert read_manifest(tmp_path) == manifest()
+
+
+def test_the_alias_of_a_model_that_answers_with_words_is_what_it_always_was() -> None:
+    assert contract(max_pixels=12_288).alias == (
+        "vigil-contract:fps=2:frames=6:overlap=0.4:max_pixels=12288:jpeg_quality=90:task=fight:question=QUESTION"
+    ).replace("QUESTION", contract().question_digest)
+
+
+def test_a_model_of_verdicts_alone_says_so_in_its_manifest_and_alias(tmp_path: Path) -> None:
+    silent = replace(manifest(), contract=replace(contract(max_pixels=12_288), answers="verdict"))
+    silent.write(tmp_path)
+    assert read_manifest(tmp_path).contract.answers == "verdict"
+    assert answers_from_alias(read_manifest(tmp_path).contract.alias_for("night")) == "verdict"
+    assert answers_from_alias(contract().alias) == "words"
+    assert contract(max_pixels=12_288).differences(silent.contract.alias) == []
+    assert silent.contract.differences(contract(max_pixels=12_288).alias) == []
+
+
+def test_earlier_versions_can_read_the_manifest_of_a_model_of_verdicts_alone(tmp_path: Path) -> None:
+    replace(manifest(), contract=replace(contract(), answers="verdict")).write(tmp_path)
+    data = json.loads((tmp_path / "vigil.json").read_text(encoding="utf-8"))
+    # They refuse any key that they do not know, but for those in `training`.
+    assert set(data["contract"]) == {"sampling", "task", "question", "alarm_word", "normal_word"}
+    assert set(data) == {field.name for field in fields(Manifest)}
+    assert data["training"] == {"steps": 12, "loss": 0.4, "answers": "verdict"}
+
+
+def test_a_model_that_was_trained_on_words_again_says_nothing_of_it(tmp_path: Path) -> None:
+    replace(manifest(), training={"answers": "verdict"}).write(tmp_path)
+    assert read_manifest(tmp_path).contract.answers == "words"
 
 
 def test_a_folder_without_a_manifest_says_what_to_do(tmp_path: Path) -> None:

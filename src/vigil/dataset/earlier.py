@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from vigil.dataset.answers import verdict_of
-from vigil.dataset.examples import HUMAN, SPLITS, TEMPLATE, Example, read_examples, split_path, write_examples
+from vigil.dataset.examples import HUMAN, SPLITS, Example, read_examples, split_path, write_examples
 from vigil.errors import DatasetError
 from vigil.tasks import Task
 
@@ -16,7 +16,7 @@ ASIDE_NAME = "answers-set-aside.json"
 
 
 class EarlierAnswers:
-    """The answers of the earlier dataset that are not the task's own sentences, by window."""
+    """The answers of the earlier dataset that somebody wrote, by window; what was set aside before is among them."""
 
     def __init__(self, examples: dict[tuple[str, str, int, float, float], Example]) -> None:
         self._waiting = examples
@@ -25,7 +25,7 @@ class EarlierAnswers:
     def of(cls, out: Path, task: Task) -> Self:
         """Reads them; a JSON file that is damaged is moved aside, since it may hold somebody's work."""
         kept: dict[tuple[str, str, int, float, float], Example] = {}
-        for path in (split_path(out, split) for split in SPLITS):
+        for path in (out / ASIDE_NAME, *(split_path(out, split) for split in SPLITS)):
             if not path.exists():
                 continue
             try:
@@ -35,26 +35,32 @@ class EarlierAnswers:
                 path.replace(aside)
                 log.warning("%s; it was moved to %s and no answers were taken over from it", error, aside)
                 continue
-            kept.update({example.key: example for example in examples if example.described_by != TEMPLATE})
+            kept.update({example.key: example for example in examples if not example.is_free})
         return cls(kept)
 
     def take(self, example: Example, task: Task) -> Example:
         """The example with the answer that its window had, if it had one.
 
-        A human's answer is kept even against the label (`check` will say so), a model's only with it.
+        A human's answer is kept even against the label (`check` will say so), a model's only with it. An answer that
+        is being imported gives way only to one that was edited in the dataset itself.
         """
         before = self._waiting.get(example.key)
         if before is None:
             return example
-        if before.described_by != HUMAN and verdict_of(before.answer, task) != example.label:
+        if before.described_by != HUMAN and (
+            example.author == HUMAN or verdict_of(before.answer, task) != example.label
+        ):
             return example
         del self._waiting[example.key]
         return replace(example, answer=before.answer, described_by=before.described_by)
 
     def set_aside(self, out: Path) -> list[str]:
-        """Keeps what people wrote about windows that are no more; says so."""
+        """Keeps what people wrote that this dataset does not take over; says so."""
         lost = [example for example in self._waiting.values() if example.described_by == HUMAN]
         if not lost:
             return []
         write_examples(out / ASIDE_NAME, lost)
-        return [f"{len(lost)} answers written by hand belong to windows that are no more; kept in {ASIDE_NAME}"]
+        return [
+            f"{len(lost)} answers written by hand are not in this dataset (their windows are no more, or --answers "
+            f"verdict leaves words out); kept in {ASIDE_NAME}, and taken back by a build that has room for them"
+        ]

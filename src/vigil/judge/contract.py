@@ -23,6 +23,8 @@ def task_of(contract: Contract) -> Task:
         question=contract.question,
         alarm_word=contract.alarm_word,
         normal_word=contract.normal_word,
+        describe=task.describe if task else "",
+        language="en" if contract.alarm_word.isascii() else "zh",
         alarm_folders=task.alarm_folders if task else ("alarm",),
         normal_folders=task.normal_folders if task else ("normal",),
     )
