@@ -16,7 +16,7 @@ from vigil.frames import Sampling
 from vigil.judge.answer import Words
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import detail_of
-from vigil.manifest import ALIAS_PREFIX, Contract
+from vigil.manifest import ALIAS_PREFIX, Answers, Contract, answers_from_alias
 from vigil.tasks import Task
 
 logger = logging.getLogger(__name__)
@@ -30,11 +30,24 @@ TURN_TOKENS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedModel:
-    """One model of the endpoint; `alias` spells its contract where `vllm.sh` serves it."""
+    """One model of the endpoint; `alias` spells its contract where `vllm.sh` serves it.
+
+    `base` is the name of the model that it is an adapter of, where that one is served beside it.
+    """
 
     name: str
     alias: str = ""
+    base: str = ""
     max_model_len: int | None = None
+
+    def describer(self, answers: Answers = "words") -> str:
+        """The name of the model that descriptions are asked of; empty where this one's answers hold them.
+
+        `answers` is what a manifest tells, for servers that tell no contract. An adapter of verdicts alone leaves
+        words to its base; a model without a base says them itself.
+        """
+        told = answers_from_alias(self.alias) if self.alias else answers
+        return (self.base or self.name) if told == "verdict" else ""
 
 
 def open_client(endpoint: Endpoint, *, timeout_s: float, retries: int) -> openai.AsyncOpenAI:
@@ -62,19 +75,28 @@ async def find_model(client: openai.AsyncOpenAI, endpoint: Endpoint) -> ServedMo
     cards = await _cards(client, endpoint)
     plain = [card for card in cards if not card.id.startswith(ALIAS_PREFIX)]
     card = _choose(plain, endpoint)
-    return ServedModel(
-        name=card.id, alias=_alias_beside(card, cards), max_model_len=getattr(card, "max_model_len", None)
-    )
+    return _served(card, cards)
 
 
 async def list_models(client: openai.AsyncOpenAI, endpoint: Endpoint) -> list[ServedModel]:
     """Every model of the endpoint with its contract; raises EndpointError when it does not tell."""
     cards = await _cards(client, endpoint)
-    return [
-        ServedModel(name=card.id, alias=_alias_beside(card, cards), max_model_len=getattr(card, "max_model_len", None))
-        for card in cards
-        if not card.id.startswith(ALIAS_PREFIX)
-    ]
+    return [_served(card, cards) for card in cards if not card.id.startswith(ALIAS_PREFIX)]
+
+
+def _served(card: Any, cards: Sequence[Any]) -> ServedModel:
+    return ServedModel(
+        name=card.id,
+        alias=_alias_beside(card, cards),
+        base=_base_beside(card, cards),
+        max_model_len=getattr(card, "max_model_len", None),
+    )
+
+
+def _base_beside(card: Any, cards: Sequence[Any]) -> str:
+    """The model that this one is an adapter of, as vLLM names it; empty where it is none, or its base is not served."""
+    parent = getattr(card, "parent", None)
+    return str(parent) if parent and parent in {other.id for other in cards if other is not card} else ""
 
 
 async def _cards(client: openai.AsyncOpenAI, endpoint: Endpoint) -> list[Any]:
