@@ -105,14 +105,14 @@ def build(
         ),
         sources=sources,
         also=also,
-        meanings=dict(_meaning(word) for word in label or ()),
+        meanings=dict(meaning_of(word) for word in label or ()),
         limit=limit,
         jobs=jobs or len(os.sched_getaffinity(0)),
         strict=strict,
     )
     with bar("cutting clips") as told:
         report = build_dataset(plan, progress=told)
-    _show_build(report)
+    show_build(report)
 
 
 @app.command()
@@ -218,7 +218,8 @@ def annotate(
         raise typer.Exit(code=1)
 
 
-def _meaning(word: str) -> tuple[str, Meaning]:
+def meaning_of(word: str) -> tuple[str, Meaning]:
+    """What a --label word says of a folder; raises UsageError."""
     meanings: dict[str, Meaning] = {"alarm": "alarm", "normal": "normal", "skip": "skip"}
     name, _, meaning = word.partition("=")
     if not name or meaning not in meanings:
@@ -226,7 +227,8 @@ def _meaning(word: str) -> tuple[str, Meaning]:
     return name, meanings[meaning]
 
 
-def _show_build(report: BuildReport) -> None:
+def show_build(report: BuildReport) -> None:
+    """Tells what a build made, and what is worth a look."""
     for name, problems in report.damaged.items():
         _tell(f"damaged, used as far as it goes: {name}: {'; '.join(problems)}")
     for reason in report.unreadable.values():
@@ -251,3 +253,7 @@ def _show_build(report: BuildReport) -> None:
 
 def _tell(line: str) -> None:
     typer.echo(line, err=True)
+
+
+# `import` is a command of this group in a module of its own, which needs what stands above.
+from vigil.cli import dataset_import  # noqa: E402, F401

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from vigil.dataset.answers import verdict_of
+from vigil.dataset.disk import read_json
 from vigil.dataset.examples import HUMAN, SPLITS, Example, read_examples, split_path, write_examples
 from vigil.errors import DatasetError
 from vigil.tasks import Task
@@ -13,6 +14,20 @@ from vigil.tasks import Task
 log = logging.getLogger(__name__)
 
 ASIDE_NAME = "answers-set-aside.json"
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raises DatasetError for a file of somebody's own that names whole videos: it must not be displaced."""
+    try:
+        rows = read_json(path)
+    except DatasetError:
+        return
+    videos = [row.get("videos") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    if any(isinstance(named, str) for each in videos for named in (each if isinstance(each, list) else [each])):
+        raise DatasetError(
+            f"{path} names whole videos, so Vigil did not write it, and it stays as it is; name another folder with "
+            f"--out, and bring it in with: vigil dataset import {path} --out FOLDER"
+        )
 
 
 class EarlierAnswers:
@@ -31,6 +46,7 @@ class EarlierAnswers:
             try:
                 examples = read_examples(path, task)
             except DatasetError as error:
+                _refuse_foreign(path)
                 aside = path.with_suffix(".damaged")
                 path.replace(aside)
                 log.warning("%s; it was moved to %s and no answers were taken over from it", error, aside)
