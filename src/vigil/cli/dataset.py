@@ -32,7 +32,7 @@ from vigil.sources.file import Reader
 from vigil.tasks import load_task
 
 app = typer.Typer(
-    help="Build, check, look at and describe a dataset for LLaMA-Factory.",
+    help="Build, import, check, look at and describe a dataset for LLaMA-Factory.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
