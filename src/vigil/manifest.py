@@ -7,6 +7,7 @@ serves the model under a second name which spells it (`Contract.alias`).
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -20,7 +21,8 @@ from vigil.tasks import Task
 MANIFEST_NAME = "vigil.json"
 ALIAS_PREFIX = "vigil-contract"
 ANSWERS_KEY = "answers"
-"""Where a manifest keeps `Contract.answers`: in `training`, as earlier versions refuse a contract with a key more."""
+BESIDE: Mapping[str, str] = {ANSWERS_KEY: "words", "describe": ""}
+"""What a manifest keeps of its contract in `training` where it is not as usual: earlier versions refuse other keys."""
 
 Answers: TypeAlias = Literal["words", "verdict"]
 """What a model was trained to answer to an alarm: the verdict and a description, or the verdict alone."""
@@ -36,7 +38,8 @@ MODEL_DIR_ADVICE = (
 class Contract:
     """What must be the same at training, scoring and watching.
 
-    `answers` tells besides what the model answers with; it is no condition, so contracts that differ in it are equal.
+    `answers` tells besides what the model answers with, and `describe` the task's question for a description. They are
+    no conditions, so contracts that differ in them are equal.
     """
 
     sampling: Sampling
@@ -45,6 +48,7 @@ class Contract:
     alarm_word: str
     normal_word: str
     answers: Answers = field(default="words", compare=False)
+    describe: str = field(default="", compare=False)
 
     @classmethod
     def of(cls, task: Task, sampling: Sampling) -> "Contract":
@@ -55,6 +59,7 @@ class Contract:
             question=task.question,
             alarm_word=task.alarm_word,
             normal_word=task.normal_word,
+            describe=task.describe,
         )
 
     @property
@@ -153,19 +158,18 @@ class Manifest:
 
 def _to_json(manifest: Manifest) -> dict[str, Any]:
     data = asdict(manifest)
-    answers = data["contract"].pop(ANSWERS_KEY)
-    data["training"].pop(ANSWERS_KEY, None)
-    if answers != "words":
-        data["training"][ANSWERS_KEY] = answers
-    return data
+    told = {key: data["contract"].pop(key) for key in BESIDE}
+    kept = {key: value for key, value in data["training"].items() if key not in BESIDE}
+    return data | {"training": kept | {key: value for key, value in told.items() if value != BESIDE[key]}}
 
 
 def _from_json(data: dict[str, Any]) -> dict[str, Any]:
     training, contract = data.get("training"), data.get("contract")
-    if not isinstance(training, dict) or not isinstance(contract, dict) or training.get(ANSWERS_KEY) != "verdict":
+    if not isinstance(training, dict) or not isinstance(contract, dict):
         return data
-    rest = {key: value for key, value in training.items() if key != ANSWERS_KEY}
-    return data | {"training": rest, "contract": contract | {ANSWERS_KEY: "verdict"}}
+    told = {key: training[key] for key in BESIDE if key in training}
+    rest = {key: value for key, value in training.items() if key not in BESIDE}
+    return data | {"training": rest, "contract": contract | told}
 
 
 def read_manifest(folder: Path, *, advice: str = "") -> Manifest:

@@ -34,6 +34,9 @@ def both(tiny_adapter: Path, task: Task, tmp_path_factory: pytest.TempPathFactor
     """The tiny base and, beside it, an adapter whose manifest says that it was trained on verdicts alone."""
     folder = tmp_path_factory.mktemp("both")
     adapter = shutil.copytree(tiny_adapter, folder / "adapter")
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    # Its weights are random: four times as much of them is sure to say something else than the base.
+    (adapter / "adapter_config.json").write_text(json.dumps(config | {"lora_alpha": 4 * config["lora_alpha"]}))
     told = read_manifest(adapter)
     replace(told, contract=replace(told.contract, answers="verdict")).write(adapter)
     log, key_file = folder / "vllm.log", folder / "key"
@@ -70,8 +73,7 @@ def test_the_lora_judges_and_the_base_describes(both: Server, task: Task, sampli
     assert (judge.model, judge.describer, judge.contract_differences) == (LORA, BASE, ())
     assert verdict.text == _said(both, "描述画面。", model=BASE) != _said(both, "描述画面。", model=LORA)
     _, of_base = _judged(both, asks, sampling, model=BASE)
-    assert verdict.p_alarm is not None and of_base.p_alarm is not None
-    assert abs(verdict.p_alarm - of_base.p_alarm) > 1e-3
+    assert (verdict.p_raw, verdict.p_outside) != (of_base.p_raw, of_base.p_outside)
 
 
 def test_an_imported_dataset_is_sound_and_served_as_it_is_trained(

@@ -6,6 +6,7 @@ import pytest
 
 from vigil.errors import ManifestError
 from vigil.frames import Sampling
+from vigil.judge.contract import task_of
 from vigil.manifest import Calibration, Contract, Manifest, answers_from_alias, read_manifest, sampling_from_alias
 from vigil.tasks import load_task
 
@@ -51,12 +52,29 @@ def test_earlier_versions_can_read_the_manifest_of_a_model_of_verdicts_alone(tmp
     # They refuse any key that they do not know, but for those in `training`.
     assert set(data["contract"]) == {"sampling", "task", "question", "alarm_word", "normal_word"}
     assert set(data) == {field.name for field in fields(Manifest)}
-    assert data["training"] == {"steps": 12, "loss": 0.4, "answers": "verdict"}
+    assert data["training"] == {"steps": 12, "loss": 0.4, "answers": "verdict", "describe": load_task("fight").describe}
+
+
+def test_the_question_for_a_description_travels_with_the_model(tmp_path: Path) -> None:
+    mine = replace(load_task("fight"), name="mine", describe="Who is there?")
+    replace(manifest(), contract=Contract.of(mine, Sampling())).write(tmp_path)
+    held = read_manifest(tmp_path).contract
+    assert (held.describe, held) == ("Who is there?", Contract.of(replace(mine, describe=""), Sampling()))
+    assert task_of(held).description_question == "Who is there?"
+    assert held.alias == Contract.of(replace(mine, describe=""), Sampling()).alias
 
 
 def test_a_model_that_was_trained_on_words_again_says_nothing_of_it(tmp_path: Path) -> None:
     replace(manifest(), training={"answers": "verdict"}).write(tmp_path)
     assert read_manifest(tmp_path).contract.answers == "words"
+
+
+def test_a_manifest_of_an_earlier_version_reads_as_it_always_did(tmp_path: Path) -> None:
+    data = json.loads(manifest().write(tmp_path).read_text(encoding="utf-8"))
+    del data["training"]["describe"]
+    (tmp_path / "vigil.json").write_text(json.dumps(data), encoding="utf-8")
+    held = read_manifest(tmp_path)
+    assert (held.contract.answers, held.contract.describe, held) == ("words", "", manifest())
 
 
 def test_a_folder_without_a_manifest_says_what_to_do(tmp_path: Path) -> None:

@@ -63,9 +63,12 @@ async def open_judge(endpoint: Endpoint, question: Question, settings: WatchSett
     sampling = manifest.contract.sampling if manifest else await served_sampling(endpoint) or Sampling()
     for_verdict = asks_for_verdict(question)
     kind = Judge if for_verdict else WordsJudge
+    task = task_for(question)
+    if manifest is not None and manifest.contract.task == task.name:
+        task = replace(task, describe=manifest.contract.describe or task.describe)
     judge = await kind.connect(
         endpoint,
-        task_for(question),
+        task,
         sampling if settings.max_pixels is None else replace(sampling, max_pixels=settings.max_pixels),
         calibration=None if manifest is None else manifest.calibration,
         answers="words" if manifest is None else manifest.contract.answers,
