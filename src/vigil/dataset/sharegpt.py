@@ -8,6 +8,7 @@ rows themselves. A row that cannot be used is told with its number and the reaso
 """
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,7 +82,8 @@ def find_layout(file: Path, registry: Path | None) -> Layout:
 
 def _entry_of(file: Path, registry: Path) -> Mapping[str, Any] | None:
     named = [entry for entry in read_registry(registry).values() if isinstance(entry, dict)]
-    return next((entry for entry in named if str(entry.get("file_name")).replace("\\", "/") == file.name), None)
+    names = {file.name, os.path.relpath(file.absolute(), registry.absolute().parent)}
+    return next((entry for entry in named if str(entry.get("file_name")).replace("\\", "/") in names), None)
 
 
 def _texts(told: Any) -> dict[str, str]:

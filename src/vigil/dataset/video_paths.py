@@ -52,7 +52,7 @@ class VideoPaths:
         if _is_absolute(written) and not self.foreign:
             return f"{shown(written)} is not there; --media-dir DIR looks for it by its end below another folder"
         below = " or ".join(str(root) for root in self.roots)
-        return f"{shown(written)} is not there (looked for below {below})"
+        return f"{shown(written)} is not there (looked for below {below}; --media-dir says where names begin)"
 
     def name_of(self, path: Path) -> str:
         """The clip's name: its path below the first root that holds it, else its whole path."""

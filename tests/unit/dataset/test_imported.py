@@ -393,6 +393,15 @@ def test_the_files_of_other_people_are_never_written_over(blog: Path, tmp_path: 
     assert digests(blog) == before
 
 
+def test_a_registry_may_name_the_file_below_its_folder(blog: Path, tmp_path: Path) -> None:
+    (blog / "json").mkdir()
+    file = put(blog / "json", map(as_named, rows_of(blog)), name="mine.json")
+    told = {"x": {"file_name": "json/mine.json", "formatting": "sharegpt", **NAMED}}
+    (blog / "dataset_info.json").write_text(json.dumps(told))
+    imported(file, tmp_path / "data", registry=blog / "dataset_info.json")
+    assert {example.clip.split("/")[0] for example in examples_in(tmp_path / "data")} == {"fight", "normal"}
+
+
 @pytest.mark.parametrize(
     ("entry", "why"),
     [
