@@ -21,15 +21,15 @@ from app.web.status import EVERY_S
 from app.web.until import painted, unless, until
 from app.web.uploads import Upload
 from app.web.visit import Visit
-from vigil.chat import Limits, Look, Talker, Turn, look_at_camera, look_at_picture, look_at_video
+from vigil.chat import Conversation, Limits, Look, Talker, Turn, look_at_camera, look_at_picture, look_at_video
 from vigil.chat.conversation import DEFAULT_CONTEXT
-from vigil.errors import UsageError, VigilError
+from vigil.errors import EndpointError, UsageError, VigilError
 from vigil.frames import Sampling
 from vigil.judge.connection import ServedModel
 from vigil.judge.contract import served_model
 from vigil.manifest import sampling_from_alias
 from vigil.sources.picture_worker import worker
-from vigil.tasks import Question
+from vigil.tasks import Question, Task
 
 AT_ONCE = 16
 """Visitors whose questions are answered at the same time."""
@@ -114,10 +114,9 @@ class Chat:
         yield self._busy(visit, t("chat.thinking"))
         typed_from_s = time.monotonic() + EMPTIED_S
         try:
-            messages = visit.conversation.messages(limits)
             async with (
                 Talker(self.context.endpoint) as talker,
-                aclosing(talker.answer(served.name, messages, max_tokens=limits.answer)) as pieces,
+                aclosing(self._spoken(talker, visit.conversation, served, limits)) as pieces,
                 aclosing(until(pieces, visit.stop)) as coming,
             ):
                 async for said in painted(coming, every_s=PAINT_S):
@@ -135,6 +134,34 @@ class Chat:
         notice = self._longer_than_trained(turn, look, served)
         yield self._said(visit, box=_emptied(until_s=typed_from_s), notice=notice)
 
+    async def _spoken(
+        self, talker: Talker, conversation: Conversation, served: ServedModel, limits: Limits
+    ) -> AsyncGenerator[str, None]:
+        """The pieces of the answer. A model of verdicts alone gives the verdict, and its describer the words."""
+        describer, turn = served.describer(), conversation.turns[-1]
+        task = self._trained_task(turn, served)
+        first = served.name if task is not None or not describer else describer
+        async with aclosing(talker.answer(first, conversation.messages(limits), max_tokens=limits.answer)) as pieces:
+            async for piece in pieces:
+                yield piece
+        if task is None or not describer or not any(earlier.look for earlier in conversation.turns):
+            return
+        messages = conversation.rephrased(task.description_question).messages(limits)
+        yield "\n"
+        try:
+            async with aclosing(talker.answer(describer, messages, max_tokens=limits.answer)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except EndpointError as error:
+            # The verdict stands without its words.
+            yield self.context.t("chat.not_described", detail=str(error))
+
+    def _trained_task(self, turn: Turn, served: ServedModel) -> Task | None:
+        """The task of the question that a turn asks, where it is the one that the model was trained on."""
+        trained = trained_question(self.questions, served.alias)
+        asked = (one for one in self.questions if one.name == trained and one.question == turn.question)
+        return next((one.task for one in asked), None)
+
     def _finish(self, turn: Turn, visit: Visit) -> None:
         """Closes an answer that was stopped or is empty with a word."""
         t = self.context.t
@@ -145,9 +172,7 @@ class Chat:
 
     def _longer_than_trained(self, turn: Turn, look: Look | None, served: ServedModel) -> str:
         """A notice where the model is asked its trained question about more frames at once than it was trained on."""
-        trained = trained_question(self.questions, served.alias)
-        is_trained = any(one.name == trained and one.question == turn.question for one in self.questions)
-        if look is None or not is_trained:
+        if look is None or self._trained_task(turn, served) is None:
             return ""
         most = sampling_from_alias(served.alias).frames
         if len(look.jpegs) <= most:

@@ -8,9 +8,10 @@ before it always did.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 from urllib.parse import quote, unquote
 
 from vigil.config import build
@@ -20,6 +21,13 @@ from vigil.tasks import Task
 
 MANIFEST_NAME = "vigil.json"
 ALIAS_PREFIX = "vigil-contract"
+ANSWERS_KEY = "answers"
+BESIDE: Mapping[str, str] = {ANSWERS_KEY: "words", "describe": ""}
+"""What a manifest keeps of its contract in `training` where it is not as usual: earlier versions refuse other keys."""
+
+Answers: TypeAlias = Literal["words", "verdict"]
+"""What a model was trained to answer to an alarm: the verdict and a description, or the verdict alone."""
+
 MODEL_DIR_ADVICE = (
     "name a folder that `vigil train` or `vigil export` wrote, or leave the model's folder out: then the contract is "
     "the dataset's or the served model's, and the probabilities are as the model gives them"
@@ -29,13 +37,19 @@ MODEL_DIR_ADVICE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """What must be the same at training, scoring and watching."""
+    """What must be the same at training, scoring and watching.
+
+    `answers` tells besides what the model answers with, and `describe` the task's question for a description. They are
+    no conditions, so contracts that differ in them are equal.
+    """
 
     sampling: Sampling
     task: str
     question: str
     alarm_word: str
     normal_word: str
+    answers: Answers = field(default="words", compare=False)
+    describe: str = field(default="", compare=False)
 
     @classmethod
     def of(cls, task: Task, sampling: Sampling) -> "Contract":
@@ -46,6 +60,7 @@ class Contract:
             question=task.question,
             alarm_word=task.alarm_word,
             normal_word=task.normal_word,
+            describe=task.describe,
         )
 
     @property
@@ -67,6 +82,8 @@ class Contract:
             "task": quote(self.task),
             "question": self.question_digest,
         }
+        if self.answers != "words":
+            parts[ANSWERS_KEY] = self.answers
         return ":".join([ALIAS_PREFIX, *(f"{key}={value}" for key, value in parts.items())])
 
     def alias_for(self, adapter: str) -> str:
@@ -79,7 +96,7 @@ class Contract:
         return [
             f"{key} is {unquote(ours[key])} here and {unquote(theirs.get(key, 'not told'))} at the server"
             for key in ours
-            if key != "task" and theirs.get(key) != ours[key]
+            if key not in {"task", ANSWERS_KEY} and theirs.get(key) != ours[key]
         ]
 
 
@@ -96,6 +113,11 @@ def sampling_from_alias(alias: str) -> Sampling:
         )
     except (KeyError, ValueError) as error:
         raise ManifestError(f"the server's contract {alias!r} cannot be read: {error}") from error
+
+
+def answers_from_alias(alias: str) -> Answers:
+    """What a served model answers with, as its alias tells; words, as all did once, where it says nothing."""
+    return "verdict" if _alias_parts(alias).get(ANSWERS_KEY) == "verdict" else "words"
 
 
 def _alias_parts(alias: str) -> dict[str, str]:
@@ -144,12 +166,27 @@ class Manifest:
         """Writes `vigil.json` into a model folder, whole or not at all."""
         path = folder / MANIFEST_NAME
         partial = path.with_suffix(".partial")
-        data = asdict(self)
-        if self.base is None:
-            del data["base"]  # as manifests were before they told of it
-        partial.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(_to_json(self), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
         partial.replace(path)
         return path
+
+
+def _to_json(manifest: Manifest) -> dict[str, Any]:
+    data = asdict(manifest)
+    if manifest.base is None:
+        del data["base"]  # as manifests were before they told of it
+    told = {key: data["contract"].pop(key) for key in BESIDE}
+    kept = {key: value for key, value in data["training"].items() if key not in BESIDE}
+    return data | {"training": kept | {key: value for key, value in told.items() if value != BESIDE[key]}}
+
+
+def _from_json(data: dict[str, Any]) -> dict[str, Any]:
+    training, contract = data.get("training"), data.get("contract")
+    if not isinstance(training, dict) or not isinstance(contract, dict):
+        return data
+    told = {key: training[key] for key in BESIDE if key in training}
+    rest = {key: value for key, value in training.items() if key not in BESIDE}
+    return data | {"training": rest, "contract": contract | told}
 
 
 def read_manifest(folder: Path, *, advice: str = "") -> Manifest:
@@ -168,6 +205,6 @@ def read_manifest(folder: Path, *, advice: str = "") -> Manifest:
     if not isinstance(data, dict):
         raise ManifestError(f"{path} is damaged: it holds no object")
     try:
-        return build(Manifest, data, where=str(path))
+        return build(Manifest, _from_json(data), where=str(path))
     except ConfigError as error:
         raise ManifestError(f"{path} is damaged or of another version: {'; '.join(error.problems)}") from error

@@ -16,14 +16,23 @@ from vigil.errors import ConfigError
 Label = Literal["alarm", "normal"]
 
 
+DESCRIBE_ZH = "请详细描述画面中的场景、人物和发生的事情。"
+DESCRIBE_EN = "Describe the scene, the people and what happens, in detail."
+"""For tasks that have no `describe` of their own; the presets describe.yaml and describe_en.yaml ask the same."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """The question put to a window and the words that answer it."""
+    """The question put to a window and the words that answer it.
+
+    `describe` is asked for a description where the model was trained to answer with the verdict alone.
+    """
 
     name: str
     question: str
     alarm_word: str
     normal_word: str
+    describe: str = ""
     title: str = ""
     language: str = "zh"
     alarm_folders: tuple[str, ...] = ("alarm",)
@@ -53,6 +62,11 @@ class Task:
     def word(self, label: Label) -> str:
         """The verdict word that an answer with this label begins with."""
         return self.alarm_word if label == "alarm" else self.normal_word
+
+    @property
+    def description_question(self) -> str:
+        """The question whose answer is a description and nothing else."""
+        return self.describe.strip() or (DESCRIBE_ZH if self.language.startswith("zh") else DESCRIBE_EN)
 
     def label_of(self, folder: str) -> Label | None:
         """What a folder's name means, ignoring case and `-_ `; None when it means nothing to this task."""

@@ -1,11 +1,21 @@
-from dataclasses import replace
+import json
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from vigil.errors import ManifestError
 from vigil.frames import Sampling
-from vigil.manifest import Base, Calibration, Contract, Manifest, read_manifest, sampling_from_alias
+from vigil.judge.contract import task_of
+from vigil.manifest import (
+    Base,
+    Calibration,
+    Contract,
+    Manifest,
+    answers_from_alias,
+    read_manifest,
+    sampling_from_alias,
+)
 from vigil.tasks import load_task
 
 
@@ -42,6 +52,53 @@ def test_a_manifest_tells_the_base_with_its_revision_and_digest(tmp_path: Path) 
     replace(manifest(), base=base).write(tmp_path)
     assert read_manifest(tmp_path).base == base
     assert str(base) == "Qwen/Qwen3-VL-2B-Instruct at c0ffee from huggingface"
+
+
+def test_the_alias_of_a_model_that_answers_with_words_is_what_it_always_was() -> None:
+    assert contract(max_pixels=12_288).alias == (
+        "vigil-contract:fps=2:frames=6:overlap=0.4:max_pixels=12288:jpeg_quality=90:task=fight:question=QUESTION"
+    ).replace("QUESTION", contract().question_digest)
+
+
+def test_a_model_of_verdicts_alone_says_so_in_its_manifest_and_alias(tmp_path: Path) -> None:
+    silent = replace(manifest(), contract=replace(contract(max_pixels=12_288), answers="verdict"))
+    silent.write(tmp_path)
+    assert read_manifest(tmp_path).contract.answers == "verdict"
+    assert answers_from_alias(read_manifest(tmp_path).contract.alias_for("night")) == "verdict"
+    assert answers_from_alias(contract().alias) == "words"
+    assert contract(max_pixels=12_288).differences(silent.contract.alias) == []
+    assert silent.contract.differences(contract(max_pixels=12_288).alias) == []
+
+
+def test_earlier_versions_can_read_the_manifest_of_a_model_of_verdicts_alone(tmp_path: Path) -> None:
+    replace(manifest(), contract=replace(contract(), answers="verdict")).write(tmp_path)
+    data = json.loads((tmp_path / "vigil.json").read_text(encoding="utf-8"))
+    # They refuse any key that they do not know, but for those in `training`.
+    assert set(data["contract"]) == {"sampling", "task", "question", "alarm_word", "normal_word"}
+    assert set(data) == {field.name for field in fields(Manifest)} - {"base"}
+    assert data["training"] == {"steps": 12, "loss": 0.4, "answers": "verdict", "describe": load_task("fight").describe}
+
+
+def test_the_question_for_a_description_travels_with_the_model(tmp_path: Path) -> None:
+    mine = replace(load_task("fight"), name="mine", describe="Who is there?")
+    replace(manifest(), contract=Contract.of(mine, Sampling())).write(tmp_path)
+    held = read_manifest(tmp_path).contract
+    assert (held.describe, held) == ("Who is there?", Contract.of(replace(mine, describe=""), Sampling()))
+    assert task_of(held).description_question == "Who is there?"
+    assert held.alias == Contract.of(replace(mine, describe=""), Sampling()).alias
+
+
+def test_a_model_that_was_trained_on_words_again_says_nothing_of_it(tmp_path: Path) -> None:
+    replace(manifest(), training={"answers": "verdict"}).write(tmp_path)
+    assert read_manifest(tmp_path).contract.answers == "words"
+
+
+def test_a_manifest_of_an_earlier_version_reads_as_it_always_did(tmp_path: Path) -> None:
+    data = json.loads(manifest().write(tmp_path).read_text(encoding="utf-8"))
+    del data["training"]["describe"]
+    (tmp_path / "vigil.json").write_text(json.dumps(data), encoding="utf-8")
+    held = read_manifest(tmp_path)
+    assert (held.contract.answers, held.contract.describe, held) == ("words", "", manifest())
 
 
 def test_a_folder_without_a_manifest_says_what_to_do(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from vigil.config import config_root
@@ -26,6 +28,26 @@ def test_questions_with_a_verdict_come_first_and_each_has_a_twin() -> None:
     names = {question.name: question.language for question in questions}
     assert {"fight", "fall", "intrusion", "actions", "timeline", "describe"} <= names.keys()
     assert all(names[f"{name}_en"] == "en" for name, language in names.items() if language == "zh")
+
+
+def test_each_task_asks_for_a_description_by_a_question_of_its_own_in_its_language() -> None:
+    for question in load_questions():
+        if question.task is not None:
+            asked = question.task.description_question
+            assert asked == question.task.describe and asked.isascii() == (question.language == "en")
+            assert not any(word in asked for word in (question.task.alarm_word, question.task.normal_word))
+
+
+def test_a_task_without_that_question_asks_the_usual_one() -> None:
+    assert task(language="en", describe=" ").description_question.startswith("Describe the scene")
+    assert task(language="zh").description_question == load_task("fight").describe
+
+
+def test_a_misspelt_key_names_the_nearest_one(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: t\nquestion: Is it?\nalarm_word: 'Yes'\nnormal_word: 'No'\ndescibe: What?\n")
+    with pytest.raises(ConfigError, match="did you mean 'describe'"):
+        load_task(path)
 
 
 def test_a_question_without_a_verdict_is_no_task() -> None:

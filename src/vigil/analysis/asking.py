@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from vigil.frames import Sampling
 from vigil.judge import Endpoint, Judge
@@ -19,9 +19,15 @@ NO_WORDS = ("是的", "没有")
 
 
 class WordsJudge(Judge):
-    """Puts every window into words; what it says is never a verdict, least of all `normal`."""
+    """Puts every window into words; what it says is never a verdict, least of all `normal`.
+
+    Of an adapter that was trained on verdicts alone, the base is asked.
+    """
 
     max_tokens: ClassVar[int] = 200
+
+    def __init__(self, *args: Any, model: str, describer: str = "", **settings: Any) -> None:
+        super().__init__(*args, model=describer or model, **settings)
 
     async def verdict(self, jpegs: Sequence[bytes], *, start_s: float = 0.0, end_s: float = 0.0) -> Verdict:
         """The words of a window as an `unknown: words_only`; a fault of the endpoint keeps its own cause."""
@@ -57,11 +63,15 @@ async def open_judge(endpoint: Endpoint, question: Question, settings: WatchSett
     sampling = manifest.contract.sampling if manifest else await served_sampling(endpoint) or Sampling()
     for_verdict = asks_for_verdict(question)
     kind = Judge if for_verdict else WordsJudge
+    task = task_for(question)
+    if manifest is not None and manifest.contract.task == task.name:
+        task = replace(task, describe=manifest.contract.describe or task.describe)
     judge = await kind.connect(
         endpoint,
-        task_for(question),
+        task,
         sampling if settings.max_pixels is None else replace(sampling, max_pixels=settings.max_pixels),
         calibration=None if manifest is None else manifest.calibration,
+        answers="words" if manifest is None else manifest.contract.answers,
         deadline_s=settings.deadline_s if for_verdict else WORDS_DEADLINE_S,
         min_mass=settings.min_mass if for_verdict else 0.0,
         max_in_flight=settings.in_flight + settings.words_in_flight,

@@ -64,6 +64,10 @@ class Conversation:
         self.turns.append(Turn(question.strip(), look))
         return self.turns[-1]
 
+    def rephrased(self, question: str) -> "Conversation":
+        """The same conversation with its newest question put otherwise, and not answered yet."""
+        return Conversation([*self.turns[:-1], Turn(question, self.turns[-1].look)])
+
     def take_back(self) -> Turn | None:
         """Removes the newest turn, as one that got no answer must not stay."""
         return self.turns.pop() if self.turns else None

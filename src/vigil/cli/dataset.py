@@ -6,9 +6,8 @@ vigil dataset check data && vigil dataset preview data
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -16,6 +15,7 @@ from rich.table import Table
 from vigil.cli.console import wide_console
 from vigil.cli.dataset_progress import bar
 from vigil.dataset.annotate import AnnotatePlan, annotate_dataset
+from vigil.dataset.answers import AnswerPolicy
 from vigil.dataset.build import BuildPlan, BuildReport, build_dataset
 from vigil.dataset.check import CUTOFF_LEN, CheckReport, SplitFacts, check_dataset
 from vigil.dataset.clips import Meaning
@@ -24,20 +24,20 @@ from vigil.dataset.examples import SPLITS, split_name
 from vigil.dataset.preview import write_preview
 from vigil.dataset.short import ShortPolicy
 from vigil.dataset.split import SplitPlan
+from vigil.dataset.wording import authors, authors_text
 from vigil.errors import UsageError
 from vigil.frames import Sampling
 from vigil.judge.endpoint import DEFAULT_URL, KEY_VARIABLE, Endpoint, read_key
 from vigil.sources.file import Reader
-from vigil.tasks import Task, load_task
+from vigil.tasks import load_task
 
 app = typer.Typer(
-    help="Build, check, look at and describe a dataset for LLaMA-Factory.",
+    help="Build, import, check, look at and describe a dataset for LLaMA-Factory.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
 )
 
-Answers: TypeAlias = Literal["words", "verdict"]
 Folder = Annotated[Path, typer.Argument(help="The dataset's folder.")]
 
 
@@ -64,8 +64,9 @@ def build(
         typer.Option(help="More clips, for training only; left out where they show recordings of the test."),
     ] = None,
     answers: Annotated[
-        Answers, typer.Option(help="words: verdict and description; verdict: the verdict word alone.")
-    ] = "words",
+        AnswerPolicy,
+        typer.Option(help="auto: words where a human or model wrote some; words: else stock ones; verdict: no words."),
+    ] = "auto",
     test_share: Annotated[float, typer.Option(help="Share of the clips that is kept for the score.")] = 0.3,
     calibration_share: Annotated[float, typer.Option(help="Share of the rest that is kept for vigil calibrate.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Another seed, another split.")] = 0,
@@ -91,7 +92,8 @@ def build(
     plan = BuildPlan(
         clips=clips,
         out=out,
-        task=_asked(task, answers),
+        task=load_task(task),
+        answers=answers,
         recipe=Recipe(sampling=sampling, short=short, reader=reader),
         split=SplitPlan(
             test_share=test_share,
@@ -103,20 +105,14 @@ def build(
         ),
         sources=sources,
         also=also,
-        meanings=dict(_meaning(word) for word in label or ()),
+        meanings=dict(meaning_of(word) for word in label or ()),
         limit=limit,
         jobs=jobs or len(os.sched_getaffinity(0)),
         strict=strict,
     )
     with bar("cutting clips") as told:
         report = build_dataset(plan, progress=told)
-    _show_build(report)
-
-
-def _asked(name: str, answers: Answers) -> Task:
-    """The task; without its sentences where the answers are to be the verdict alone."""
-    task = load_task(name)
-    return task if answers == "words" else replace(task, alarm_descriptions=(), normal_descriptions=())
+    show_build(report)
 
 
 @app.command()
@@ -168,7 +164,7 @@ FACTS: Mapping[str, Callable[[SplitFacts], str]] = {
     "groups": lambda facts: str(facts.groups),
     "frames a window": lambda facts: _counts(facts.frames),
     "picture sizes": lambda facts: _counts({f"{w}x{h}": count for (w, h), count in facts.sizes_wh.items()}),
-    "described by": lambda facts: _counts(facts.described),
+    "words from": lambda facts: authors_text(facts.words),
     "longest, tokens": lambda facts: str(facts.tokens),
 }
 
@@ -213,7 +209,7 @@ def annotate(
         plan = AnnotatePlan(folder=folder, endpoint=endpoint, jobs=jobs, limit=limit, redo=redo)
         report = annotate_dataset(plan, progress=told)
     for reason, count in report.reasons.most_common():
-        _tell(f"rejected: {count} descriptions, because {reason}; the task's own sentence stays")
+        _tell(f"rejected: {count} descriptions, because {reason}; the answer stays as it was")
     typer.echo(
         f"{folder}: {report.written} answers written by {report.model} ({report.kept_from_before} were there before); "
         f"{report.rejected} rejected, {report.failed} without reply, {report.human} by people left alone"
@@ -222,7 +218,8 @@ def annotate(
         raise typer.Exit(code=1)
 
 
-def _meaning(word: str) -> tuple[str, Meaning]:
+def meaning_of(word: str) -> tuple[str, Meaning]:
+    """What a --label word says of a folder; raises UsageError."""
     meanings: dict[str, Meaning] = {"alarm": "alarm", "normal": "normal", "skip": "skip"}
     name, _, meaning = word.partition("=")
     if not name or meaning not in meanings:
@@ -230,7 +227,8 @@ def _meaning(word: str) -> tuple[str, Meaning]:
     return name, meanings[meaning]
 
 
-def _show_build(report: BuildReport) -> None:
+def show_build(report: BuildReport) -> None:
+    """Tells what a build made, and what is worth a look."""
     for name, problems in report.damaged.items():
         _tell(f"damaged, used as far as it goes: {name}: {'; '.join(problems)}")
     for reason in report.unreadable.values():
@@ -244,7 +242,7 @@ def _show_build(report: BuildReport) -> None:
             clips, groups = ({getattr(each, key) for each in examples} for key in ("clip", "group"))
             typer.echo(
                 f"{split_name(split)}: {len(examples)} windows ({alarms} alarm, {len(examples) - alarms} normal) "
-                f"of {len(clips)} clips in {len(groups)} groups"
+                f"of {len(clips)} clips in {len(groups)} groups; words from: {authors_text(authors(examples))}"
             )
     left_out = f", {len(report.unreadable)} LEFT OUT as unreadable" if report.unreadable else ""
     typer.echo(
@@ -255,3 +253,7 @@ def _show_build(report: BuildReport) -> None:
 
 def _tell(line: str) -> None:
     typer.echo(line, err=True)
+
+
+# `import` is a command of this group in a module of its own, which needs what stands above.
+from vigil.cli import dataset_import  # noqa: E402, F401

@@ -20,9 +20,10 @@ from vigil.dataset.contract import read_contract
 from vigil.dataset.describer import Describer, NoReply, answer_text
 from vigil.dataset.digest import data_digest
 from vigil.dataset.disk import explained
-from vigil.dataset.examples import HUMAN, SPLITS, TEMPLATE, Example, read_splits, split_path, write_examples
+from vigil.dataset.examples import HUMAN, SPLITS, Example, read_splits, split_path, write_examples
 from vigil.dataset.pictures import read_frame
 from vigil.dataset.pool import Progress, silent
+from vigil.dataset.wording import worded
 from vigil.errors import EndpointError, UsageError
 from vigil.judge.connection import find_model, open_client
 from vigil.judge.endpoint import Endpoint
@@ -68,13 +69,13 @@ class AnnotatePlan:
 
     def may_write(self, example: Example, model: str) -> bool:
         """Whether the answer of this window is free to be replaced; a human's never is."""
-        if example.described_by == TEMPLATE:
+        if example.is_free:
             return True
-        return self.redo and example.described_by.startswith("model:") and example.described_by != f"model:{model}"
+        return self.redo and example.author == "model" and example.described_by != f"model:{model}"
 
 
 def annotate_dataset(plan: AnnotatePlan, *, progress: Progress = silent) -> AnnotateReport:
-    """Describes every window that only a template describes.
+    """Describes every window that nobody has described.
 
     Raises EndpointError when the endpoint cannot be used; what was written until then is in the dataset.
     """
@@ -112,7 +113,7 @@ async def _all(job: "_Job", waiting: Iterator[Example], *, jobs: int) -> None:
 def _todo(plan: AnnotatePlan, task: Task, report: AnnotateReport) -> list[Example]:
     examples = [example for each in read_splits(plan.folder, task).values() for example in each]
     before = {entry.key: entry for entry in read_log(plan.folder) if entry.model == report.model}
-    report.human = sum(example.described_by == HUMAN for example in examples)
+    report.human = sum(example.author == HUMAN for example in examples)
     report.kept_from_before = sum(example.described_by == f"model:{report.model}" for example in examples)
     return [
         example
@@ -207,7 +208,7 @@ def apply_annotations(plan: AnnotatePlan, task: Task, model: str) -> int:
             write_examples(split_path(folder, split), examples)
             changed += fresh
     if changed:
-        _renew_digest(folder, task)
+        _renew_manifest(folder, task)
     return changed
 
 
@@ -218,7 +219,8 @@ def _with_annotation(example: Example, accepted: Mapping[Key, Annotation], model
     return replace(example, answer=entry.answer, described_by=f"model:{model}")
 
 
-def _renew_digest(folder: Path, task: Task) -> None:
+def _renew_manifest(folder: Path, task: Task) -> None:
+    splits = read_splits(folder, task)
     with explained(folder):
-        digest = data_digest(folder, read_splits(folder, task))
-        replace(read_manifest(folder), data_digest=digest).write(folder)
+        manifest = replace(read_manifest(folder), data_digest=data_digest(folder, splits))
+        worded(manifest, splits).write(folder)

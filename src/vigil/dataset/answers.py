@@ -4,11 +4,20 @@ The comma keeps the word a token of its own, which is what the judge reads.
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
+from vigil.manifest import Answers
 from vigil.tasks import Label, Task, begins_with_word
 
 CLOSING = "。.!?！？"
+AFTER_WORD = "，,：:、。.！!？?；; \t\r\n\u3000"
+"""What may stand between a verdict word and the description."""
+
+AnswerPolicy: TypeAlias = Literal["auto", "words", "verdict"]
+"""auto: words only where a human or a model described the clip. words: else one of the task's own sentences.
+verdict: the verdict word alone, for every clip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,23 @@ def parse_answer(text: str, task: Task) -> Answer | None:
     if label is None:
         return None
     rest = text[len(task.word(label)) :]
-    return Answer(label, rest.lstrip("，,：:、。.！! \t\n"))
+    return Answer(label, rest.lstrip(AFTER_WORD))
+
+
+def has_words(text: str, task: Task) -> bool:
+    """Whether an answer says more than its verdict word."""
+    answer = parse_answer(text, task)
+    return bool(text.strip() if answer is None else answer.description)
+
+
+def taught(answers: Iterable[str], alarm_word: str) -> Answers:
+    """What a model learns to answer to an alarm: words, where more than half of the alarms have some.
+
+    Which comes more often after the alarm word, the description or the end, is what it will say.
+    """
+    rests = [text[len(alarm_word) :] for text in answers if begins_with_word(text, alarm_word)]
+    worded = sum(bool(rest.strip(AFTER_WORD)) for rest in rests)
+    return "verdict" if rests and 2 * worded <= len(rests) else "words"
 
 
 def verdict_of(text: str, task: Task) -> Label | None:

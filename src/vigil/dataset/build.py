@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import vigil
-from vigil.dataset.answers import template_answer
+from vigil.dataset.answers import Answer, AnswerPolicy, has_words, template_answer
 from vigil.dataset.clips import Clip, Meaning, Split, find_clips
 from vigil.dataset.cutting import Recipe, frames_folder
 from vigil.dataset.digest import data_digest
 from vigil.dataset.disk import PARTIAL, explained
 from vigil.dataset.earlier import EarlierAnswers
-from vigil.dataset.examples import SPLITS, Example, split_path, write_examples
+from vigil.dataset.examples import NONE, SPLITS, TEMPLATE, Example, split_path, write_examples
 from vigil.dataset.groups import (
     SOURCES_NAME,
     group_by_csv,
@@ -34,6 +34,7 @@ from vigil.dataset.pool import Progress, cut_all, silent
 from vigil.dataset.registry import REGISTRY_NAME, read_registry, register
 from vigil.dataset.split import LABELS, SplitPlan, assign_splits
 from vigil.dataset.stored import StoredClip, StoredWindow
+from vigil.dataset.wording import worded
 from vigil.errors import DatasetError, UsageError
 from vigil.manifest import MANIFEST_NAME, Contract, Manifest
 from vigil.tasks import Label, Task
@@ -61,6 +62,7 @@ class BuildPlan:
     out: Path
     task: Task
     recipe: Recipe
+    answers: AnswerPolicy = "auto"
     split: SplitPlan = field(default_factory=SplitPlan)
     sources: Path | None = None
     also: Path | None = None
@@ -68,6 +70,19 @@ class BuildPlan:
     limit: int | None = None
     jobs: int = 1
     strict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """The clips that a dataset is built of; `answers` are what people wrote about some, by the clip's name.
+
+    `author` is the `described_by` of those answers.
+    """
+
+    clips: Sequence[Clip]
+    notes: Sequence[str] = ()
+    answers: Mapping[str, str] = field(default_factory=dict)
+    author: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +106,12 @@ def build_dataset(plan: BuildPlan, *, progress: Progress = silent) -> BuildRepor
     Raises UsageError or DatasetError with what to do; a build that was stopped is resumed by building again.
     """
     found = find_clips(plan.clips, plan.task, meanings=plan.meanings)
-    clips = _limited(found.clips, plan)
-    notes = _passed_over(found.ignored)
+    return build_of(Material(clips=found.clips, notes=_passed_over(found.ignored)), plan, progress=progress)
+
+
+def build_of(material: Material, plan: BuildPlan, *, progress: Progress = silent) -> BuildReport:
+    """Builds the dataset of clips that were found already; raises as `build_dataset` does."""
+    clips = _limited(material.clips, plan)
     named = _named_sources(clips, plan)
     _prepare(plan.out)
     earlier = EarlierAnswers.of(plan.out, plan.task)
@@ -111,8 +130,9 @@ def build_dataset(plan: BuildPlan, *, progress: Progress = silent) -> BuildRepor
     added = [clip for clip in added if clip.name not in shown]
     splits |= {clip.name: TRAIN for clip in added}
     groups |= {clip.name: added_groups[clip.name] for clip in added}
-    examples = _examples([*readable, *added], stored, groups, splits, plan.task, earlier)
-    notes += group_notes + _leaks(groups, splits) + _left_out(shown, more) + earlier.set_aside(plan.out)
+    examples = _examples([*readable, *added], stored, groups, splits, _Answering(plan, material, earlier))
+    notes = [*material.notes, *group_notes, *_leaks(groups, splits), *_left_out(shown, more)]
+    notes += earlier.set_aside(plan.out)
     return BuildReport(
         out=plan.out,
         examples=examples,
@@ -270,8 +290,7 @@ def _examples(
     stored: Mapping[str, StoredClip],
     groups: Mapping[str, str],
     splits: Mapping[str, Split],
-    task: Task,
-    earlier: EarlierAnswers,
+    answering: "_Answering",
 ) -> dict[Split, list[Example]]:
     examples: dict[Split, list[Example]] = {split: [] for split in SPLITS}
     for clip in clips:
@@ -279,16 +298,43 @@ def _examples(
         for window in stored[clip.name].windows:
             # What the policy for short clips adds is for learning; the test sees what a camera sees.
             if split == "train" or window.kind == "window":
-                example = _example(clip, window, groups[clip.name], task)
-                examples[split].append(earlier.take(example, task))
+                examples[split].append(answering.answered(_example(clip, window, groups[clip.name], answering.task)))
     return examples
 
 
+@dataclass(frozen=True, slots=True)
+class _Answering:
+    """What a window is answered with: what was written about it, now or earlier, else what the policy says."""
+
+    plan: BuildPlan
+    material: Material
+    earlier: EarlierAnswers
+
+    @property
+    def task(self) -> Task:
+        return self.plan.task
+
+    def answered(self, example: Example) -> Example:
+        """The example with its answer, and whose words they are."""
+        if self.plan.answers == "verdict":
+            return example
+        written = self.material.answers.get(example.clip, "")
+        if has_words(written, self.task):
+            example = replace(example, answer=written, described_by=self.material.author)
+        elif self.plan.answers == "words":
+            stock = template_answer(self.task, example.label, example.clip)
+            example = replace(
+                example, answer=stock.text(self.task), described_by=TEMPLATE if stock.description else NONE
+            )
+        return self.earlier.take(example, self.task)
+
+
 def _example(clip: Clip, window: StoredWindow, group: str, task: Task) -> Example:
+    """The window with the verdict alone."""
     folder = frames_folder(Path(), clip).as_posix()
     return Example(
         question=task.question,
-        answer=template_answer(task, clip.label, clip.name).text(task),
+        answer=Answer(clip.label, "").text(task),
         frames=tuple(f"{folder}/{file}" for file in window.files),
         clip=clip.name,
         label=clip.label,
@@ -310,7 +356,7 @@ def _write(plan: BuildPlan, examples: Mapping[Split, Sequence[Example]], grouped
         else:
             split_path(plan.out, split).unlink(missing_ok=True)
     register(plan.out, present)
-    manifest = Manifest(
+    built = Manifest(
         contract=Contract.of(plan.task, plan.recipe.sampling),
         base_model="",
         template=MODEL_TEMPLATE,
@@ -320,6 +366,7 @@ def _write(plan: BuildPlan, examples: Mapping[Split, Sequence[Example]], grouped
         vigil_version=vigil.__version__,
         training={"dataset": _provenance(plan, examples, grouped_by)},
     )
+    manifest = worded(built, examples)
     with explained(plan.out / MANIFEST_NAME):
         manifest.write(plan.out)
     return manifest
@@ -327,6 +374,7 @@ def _write(plan: BuildPlan, examples: Mapping[Split, Sequence[Example]], grouped
 
 def _provenance(plan: BuildPlan, examples: Mapping[Split, Sequence[Example]], grouped_by: str) -> dict[str, Any]:
     return {
+        "answers": plan.answers,
         "also": plan.also is not None,
         "short": plan.recipe.short,
         "reader": plan.recipe.reader,

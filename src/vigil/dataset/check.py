@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from vigil.dataset.answers import verdict_of
+from vigil.dataset.answers import has_words, taught, verdict_of
 from vigil.dataset.clips import Split
 from vigil.dataset.contract import read_contract
 from vigil.dataset.digest import data_digest
@@ -30,6 +30,7 @@ from vigil.dataset.tokens import (
     split_words,
     visual_tokens,
 )
+from vigil.dataset.wording import authors
 from vigil.frames import GRID_PX
 from vigil.manifest import Manifest
 from vigil.tasks import Task
@@ -56,7 +57,7 @@ class SplitFacts:
     normal: int
     frames: Mapping[int, int]
     sizes_wh: Mapping[tuple[int, int], int]
-    described: Mapping[str, int]
+    words: Mapping[str, int]
     tokens: int
 
 
@@ -89,6 +90,7 @@ def check_dataset(
         *_of_registry(folder, splits),
         *_of_pictures(splits, pictures, manifest),
         *_of_answers(splits, task),
+        *_of_words(splits, task),
         *_of_balance(splits),
         *find_leaks(folder, splits, pictures),
         *telling_traits(splits, pictures),
@@ -154,6 +156,17 @@ def _of_answers(splits: Splits, task: Task) -> Iterator[Finding]:
     yield from several("error", "questions are not the one of the manifest, which serving will ask", asked)
 
 
+def _of_words(splits: Splits, task: Task) -> Iterator[Finding]:
+    alarms = [example.answer for example in splits["train"] if example.label == "alarm"]
+    described = sum(has_words(answer, task) for answer in alarms)
+    if described and taught(alarms, task.alarm_word) == "verdict":
+        yield Finding(
+            "warning",
+            f"only {described} of {len(alarms)} alarm windows of training are described, so the model will answer with "
+            "the verdict alone; vigil dataset annotate describes the rest",
+        )
+
+
 def _of_balance(splits: Splits) -> Iterator[Finding]:
     for split in (split for split in SPLITS if splits[split]):
         counts = Counter(example.label for example in splits[split])
@@ -211,6 +224,6 @@ def _facts(examples: Sequence[Example], pictures: Pictures, manifest: Manifest, 
         normal=sum(example.label == "normal" for example in examples),
         frames=Counter(len(example.frames) for example in examples),
         sizes_wh=Counter(sizes),
-        described=Counter(example.described_by for example in examples),
+        words=authors(examples),
         tokens=max(example_tokens(e, size, fps=fps, text=text) for e, size in zip(examples, sizes, strict=True)),
     )

@@ -67,11 +67,11 @@ def find_clips(folder: Path, task: Task, *, meanings: Mapping[str, Meaning] | No
     if not videos:
         known = " ".join(sorted(ending.removeprefix(".") for ending in EXTENSIONS))
         raise DatasetError(f"{folder} holds no videos ({_seen(ignored)}); known endings: {known}")
-    placed = {video: _meaning(video, task, meanings or {}) for video in videos}
+    placed = {video: meaning_of(video, task, meanings or {}) for video in videos}
     _refuse_unknown([video for video, meaning in placed.items() if meaning is None], folder, task)
     labels = {video: meaning for video, meaning in placed.items() if meaning in ("alarm", "normal")}
     _refuse_one_class(set(labels.values()), folder, task)
-    slugs = _slugs(labels)
+    slugs = slugs_of(labels)
     clips = [
         Clip(path=folder / video, name=video, label=_label(label), slug=slugs[video], split=_split(video))
         for video, label in labels.items()
@@ -79,7 +79,7 @@ def find_clips(folder: Path, task: Task, *, meanings: Mapping[str, Meaning] | No
     return Found(tuple(clips), dict(ignored))
 
 
-def _meaning(video: str, task: Task, meanings: Mapping[str, Meaning]) -> Meaning | None:
+def meaning_of(video: str, task: Task, meanings: Mapping[str, Meaning]) -> Meaning | None:
     """What the nearest folder above a clip says, from the inside out."""
     own = {_plain(name): meaning for name, meaning in meanings.items()}
     for part in reversed(PurePosixPath(video).parts[:-1]):
@@ -102,7 +102,7 @@ def _split(video: str) -> Split | None:
     return next((SPLIT_FOLDERS[part.lower()] for part in parts if part.lower() in SPLIT_FOLDERS), None)
 
 
-def _slugs(labels: Mapping[str, Meaning]) -> dict[str, str]:
+def slugs_of(labels: Mapping[str, Meaning] | Mapping[str, Label]) -> dict[str, str]:
     """Names for the folders of frames: the clip's own, with a digest where two of a label would meet."""
     plain = {video: re.sub(r"[^\w.-]+", "_", PurePosixPath(video).stem).lstrip(".") for video in labels}
     taken = Counter((labels[video], slug.casefold()) for video, slug in plain.items())

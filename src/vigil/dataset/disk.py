@@ -31,10 +31,14 @@ def write_whole(path: Path, text: str) -> None:
 def read_json(path: Path) -> Any:
     """What a JSON file holds; raises DatasetError when it cannot be read or is not JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"{path} is not in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from error
+    except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path} is not valid JSON: {error}") from error
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Self
 
 from vigil.dataset.answers import verdict_of
-from vigil.dataset.examples import HUMAN, SPLITS, TEMPLATE, Example, read_examples, split_path, write_examples
+from vigil.dataset.disk import read_json
+from vigil.dataset.examples import HUMAN, SPLITS, Example, read_examples, split_path, write_examples
 from vigil.errors import DatasetError
 from vigil.tasks import Task
 
@@ -15,8 +16,22 @@ log = logging.getLogger(__name__)
 ASIDE_NAME = "answers-set-aside.json"
 
 
+def _refuse_foreign(path: Path) -> None:
+    """Raises DatasetError for a file of somebody's own that names whole videos: it must not be displaced."""
+    try:
+        rows = read_json(path)
+    except DatasetError:
+        return
+    videos = [row.get("videos") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    if any(isinstance(named, str) for each in videos for named in (each if isinstance(each, list) else [each])):
+        raise DatasetError(
+            f"{path} names whole videos, so Vigil did not write it, and it stays as it is; name another folder with "
+            f"--out, and bring it in with: vigil dataset import {path} --out FOLDER"
+        )
+
+
 class EarlierAnswers:
-    """The answers of the earlier dataset that are not the task's own sentences, by window."""
+    """The answers of the earlier dataset that somebody wrote, by window; what was set aside before is among them."""
 
     def __init__(self, examples: dict[tuple[str, str, int, float, float], Example]) -> None:
         self._waiting = examples
@@ -25,36 +40,43 @@ class EarlierAnswers:
     def of(cls, out: Path, task: Task) -> Self:
         """Reads them; a JSON file that is damaged is moved aside, since it may hold somebody's work."""
         kept: dict[tuple[str, str, int, float, float], Example] = {}
-        for path in (split_path(out, split) for split in SPLITS):
+        for path in (out / ASIDE_NAME, *(split_path(out, split) for split in SPLITS)):
             if not path.exists():
                 continue
             try:
                 examples = read_examples(path, task)
             except DatasetError as error:
+                _refuse_foreign(path)
                 aside = path.with_suffix(".damaged")
                 path.replace(aside)
                 log.warning("%s; it was moved to %s and no answers were taken over from it", error, aside)
                 continue
-            kept.update({example.key: example for example in examples if example.described_by != TEMPLATE})
+            kept.update({example.key: example for example in examples if not example.is_free})
         return cls(kept)
 
     def take(self, example: Example, task: Task) -> Example:
         """The example with the answer that its window had, if it had one.
 
-        A human's answer is kept even against the label (`check` will say so), a model's only with it.
+        A human's answer is kept even against the label (`check` will say so), a model's only with it. An answer that
+        is being imported gives way only to one that was edited in the dataset itself.
         """
         before = self._waiting.get(example.key)
         if before is None:
             return example
-        if before.described_by != HUMAN and verdict_of(before.answer, task) != example.label:
+        if before.described_by != HUMAN and (
+            example.author == HUMAN or verdict_of(before.answer, task) != example.label
+        ):
             return example
         del self._waiting[example.key]
         return replace(example, answer=before.answer, described_by=before.described_by)
 
     def set_aside(self, out: Path) -> list[str]:
-        """Keeps what people wrote about windows that are no more; says so."""
+        """Keeps what people wrote that this dataset does not take over; says so."""
         lost = [example for example in self._waiting.values() if example.described_by == HUMAN]
         if not lost:
             return []
         write_examples(out / ASIDE_NAME, lost)
-        return [f"{len(lost)} answers written by hand belong to windows that are no more; kept in {ASIDE_NAME}"]
+        return [
+            f"{len(lost)} answers written by hand are not in this dataset (their windows are no more, or --answers "
+            f"verdict leaves words out); kept in {ASIDE_NAME}, and taken back by a build that has room for them"
+        ]

@@ -3,7 +3,7 @@
     {"messages": [{"role": "user", "content": "<video>QUESTION"}, {"role": "assistant", "content": "是的，..."}],
      "videos": [["frames/alarm/fi001/000-0.jpg", ...]],
      "clip": "fight/fi001.mp4", "label": "alarm", "group": "s03", "window": 0, "start_s": 0.0, "end_s": 2.5,
-     "kind": "window", "described_by": "template", "answer_digest": "1f0c2a9b"}
+     "kind": "window", "described_by": "human", "answer_digest": "1f0c2a9b"}
 
 Paths of frames are relative to the dataset's folder (LLaMA-Factory's `media_dir`). An answer that no longer has
 its digest was edited by hand, whatever `described_by` says, and is a human's from then on.
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vigil.dataset.answers import is_template, verdict_of
+from vigil.dataset.answers import has_words, is_template, verdict_of
 from vigil.dataset.clips import Split
 from vigil.dataset.disk import read_json, write_whole
 from vigil.errors import DatasetError
@@ -24,14 +24,16 @@ from vigil.tasks import Label, Task
 
 VIDEO_MARK = "<video>"
 SPLITS: tuple[Split, ...] = ("train", "calibration", "test")
-TEMPLATE, HUMAN = "template", "human"
+TEMPLATE, HUMAN, NONE = "template", "human", "none"
+KINDS = (HUMAN, "model", TEMPLATE, NONE)
+"""From whom the words of an answer are, in the order in which they are told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
     """One window, the question about it and the answer to learn.
 
-    `kind` is window, crop or stretch; `described_by` is template, human or model:NAME.
+    `kind` is window, crop or stretch; `described_by` is none, human, human:FILE (imported), model:NAME or template.
     """
 
     question: str
@@ -44,12 +46,22 @@ class Example:
     start_s: float = 0.0
     end_s: float = 0.0
     kind: str = "window"
-    described_by: str = TEMPLATE
+    described_by: str = NONE
 
     @property
     def key(self) -> tuple[str, str, int, float, float]:
         """What names the window for good: its clip, its kind and its place in time."""
         return (self.clip, self.kind, self.window, round(self.start_s, 3), round(self.end_s, 3))
+
+    @property
+    def author(self) -> str:
+        """From whom its words are: one of KINDS."""
+        return self.described_by.partition(":")[0]
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody has described the window, so that its answer may be replaced."""
+        return self.author in (TEMPLATE, NONE)
 
     def to_json(self) -> dict[str, Any]:
         """The example as LLaMA-Factory reads it."""
@@ -151,6 +163,9 @@ def _from_json(row: Mapping[str, Any], task: Task) -> Example:
 
 
 def _author(row: Mapping[str, Any], answer: str, label: Label, task: Task) -> str:
+    is_bare = not has_words(answer, task)
     if row.get("answer_digest") == answer_digest(answer):
-        return str(row.get("described_by", TEMPLATE))
+        return NONE if is_bare else str(row.get("described_by", TEMPLATE))
+    if is_bare and verdict_of(answer, task) == label:
+        return NONE
     return TEMPLATE if is_template(answer, task, label) else HUMAN

@@ -19,6 +19,7 @@ from vigil.dataset.disk import write_whole
 from vigil.dataset.examples import SPLITS, Example, read_splits
 from vigil.dataset.pictures import read_frame
 from vigil.dataset.pool import Progress, silent
+from vigil.dataset.wording import authors, authors_text
 from vigil.errors import DatasetError, UsageError
 from vigil.frames import RGB, decode_jpeg, encode_jpeg, resize
 
@@ -55,6 +56,7 @@ def write_preview(folder: Path, path: Path, *, limit: int | None, progress: Prog
         question=task.question,
         sheets=sheets,
         total=len(rows),
+        words=authors_text(authors(example for _, example in rows)),
         splits=[split for split in SPLITS if splits[split]],
     )
     write_whole(path, page)

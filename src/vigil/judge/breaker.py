@@ -58,10 +58,11 @@ class Asks(Protocol):
         end_s: float = 0.0,
         max_tokens: int = 200,
         describe_normal: bool = False,
+        known: Verdict | None = None,
         on_verdict: Callable[[Verdict], None] | None = None,
         on_text: Callable[[str], None] | None = None,
     ) -> Verdict:
-        """The verdict and the words."""
+        """The verdict, which may be known, and the words."""
 
 
 Question: TypeAlias = Callable[[asyncio.Timeout], Awaitable[Verdict]]
@@ -135,6 +136,7 @@ class Breaker:
         end_s: float = 0.0,
         max_tokens: int = 200,
         describe_normal: bool = False,
+        known: Verdict | None = None,
         on_verdict: Callable[[Verdict], None] | None = None,
         on_text: Callable[[str], None] | None = None,
         wait_s: float = 0.0,
@@ -154,6 +156,7 @@ class Breaker:
                 end_s=end_s,
                 max_tokens=max_tokens,
                 describe_normal=describe_normal,
+                known=known,
                 on_verdict=told,
                 on_text=on_text,
             )

@@ -4,8 +4,9 @@
         verdict = await judge.verdict(window.jpegs, start_s=window.start_s, end_s=window.end_s)
 
 `verdict` costs one token. `describe` streams: the verdict is told at the first token, a normal answer
-is cut off there, and only an alarm is put into words. Neither ever raises for a fault of the endpoint:
-that is an `unknown` with its cause.
+is cut off there, and only an alarm is put into words. A model that was trained on verdicts alone has none behind its
+verdict: then the task's `describe` is asked, of the base where the model is an adapter beside it. Neither ever raises
+for a fault of the endpoint: that is an `unknown` with its cause.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ from vigil.judge.prompt import Media, Message, messages
 from vigil.judge.sequences import sequence_mass
 from vigil.judge.stream import StreamedAnswer, stream_answer
 from vigil.judge.transport import Transport
-from vigil.manifest import Calibration, Contract
+from vigil.manifest import Answers, Calibration, Contract
 from vigil.tasks import Task
 from vigil.verdict import Cause, Outcome, Verdict
 
@@ -67,7 +68,8 @@ class Judge:
 
     `max_in_flight` bounds the requests at once, `deadline_s` each request with its retries, of which
     there are `retries`, only for refusals that a repetition can cure (429, 5xx, no connection).
-    `min_mass` is the least probability that the two verdict words must have together.
+    `min_mass` is the least probability that the two verdict words must have together. `describer` is the model that
+    puts windows into words by a question of its own; empty where the answers themselves hold words.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Judge:
         transport: Transport,
         *,
         model: str,
+        describer: str = "",
         words: Words,
         task: Task,
         sampling: Sampling,
@@ -88,6 +91,7 @@ class Judge:
         alarm_from: float = ALARM_FROM,
     ) -> None:
         self.model = model
+        self.describer = describer
         self.task = task
         self.sampling = sampling
         self.media = media
@@ -111,6 +115,7 @@ class Judge:
         *,
         media: Media | None = None,
         strict: bool = False,
+        answers: Answers = "words",
         retries: int = 2,
         answer_tokens: int = 1,
         deadline_s: float = 30.0,
@@ -118,13 +123,17 @@ class Judge:
     ) -> Self:
         """Finds the model, checks its contract, words, context and media, and returns a judge ready to ask.
 
+        `answers` is what the model's manifest tells, for servers that tell no contract.
         Raises EndpointError when no verdict could ever come of it.
         """
         client = connection.open_client(endpoint, timeout_s=max(deadline_s, CONNECT_S), retries=retries)
         try:
             model = await connection.find_model(client, endpoint)
             differences = connection.check_contract(model, Contract.of(task, sampling), strict=strict)
-            connection.check_context(model, task, sampling, answer_tokens=answer_tokens)
+            describer = model.describer(answers)
+            longest = max(task.question, task.description_question if describer else "", key=len)
+            asked = replace(task, question=longest)
+            connection.check_context(model, asked, sampling, answer_tokens=answer_tokens)
             words = await connection.ask_words(endpoint, task, model)
             media = media or await supported_media(client, model.name)
         except BaseException:
@@ -134,6 +143,7 @@ class Judge:
             client,
             Transport(endpoint, retries=retries),
             model=model.name,
+            describer=describer,
             words=words,
             task=task,
             sampling=sampling,
@@ -158,6 +168,7 @@ class Judge:
         end_s: float = 0.0,
         max_tokens: int = 200,
         describe_normal: bool = False,
+        known: Verdict | None = None,
         on_verdict: OnVerdict | None = None,
         on_text: OnText | None = None,
     ) -> Verdict:
@@ -165,8 +176,14 @@ class Judge:
 
         `latency_ms` is the time to the verdict. The deadline holds for the first token, then for each silence, and
         `WORDS_DEADLINES` of them for all. Words that break off after the verdict do not undo it: the verdict keeps
-        what text there is and says so in `detail`.
+        what text there is and says so in `detail`. Where a describer is asked, a verdict that is `known` already is
+        not asked for again.
         """
+        if self.describer:
+            verdict = known or await self.verdict(jpegs, start_s=start_s, end_s=end_s)
+            wanted = describe_normal or verdict.outcome is Outcome.ALARM
+            asked = _Asked(max_tokens if wanted else 0, known is not None, on_verdict, on_text)
+            return await self._describe_apart(jpegs, verdict, asked)
         started = time.perf_counter()
         answer = StreamedAnswer()
         told: list[Verdict] = []
@@ -201,6 +218,41 @@ class Judge:
         if fault is None and not answer.complete and not answer.stopped:
             broken = "the words broke off: the stream ended early"
         return replace(told[0], text=answer.text or None, tokens=answer.tokens, detail=told[0].detail or broken)
+
+    async def _describe_apart(self, jpegs: Sequence[bytes], verdict: Verdict, asked: "_Asked") -> Verdict:
+        """The verdict with the describer's words. Where the verdict was known and no word comes, the fault is told."""
+        if verdict.cause not in {None, Cause.OUTSIDE}:
+            return verdict
+        if not asked.is_known:
+            asked.tell(verdict)
+        if not asked.max_tokens:
+            return verdict
+        answer = StreamedAnswer()
+
+        def go_on(_: StreamedAnswer) -> bool:
+            if asked.is_known:
+                asked.tell(verdict)
+            return True
+
+        async def ask(limit: asyncio.Timeout) -> None:
+            last_s = asyncio.get_running_loop().time() + WORDS_DEADLINES * self.deadline_s
+
+            def heard(piece: str) -> None:
+                limit.reschedule(min(last_s, asyncio.get_running_loop().time() + self.deadline_s))
+                if asked.on_text is not None:
+                    asked.on_text(piece)
+
+            shown = messages(jpegs, self.task.description_question, media=self.media, fps=self.sampling.fps)
+            body = {"model": self.describer, "messages": shown, "max_tokens": asked.max_tokens, "temperature": 0.0}
+            await stream_answer(self._transport, answer, body=body, words=self.words, go_on=go_on, on_text=heard)
+
+        fault = await self._bounded(ask)
+        if fault is not None and asked.is_known and not answer.pieces:
+            return replace(fault.verdict(), start_s=verdict.start_s, end_s=verdict.end_s)
+        broken = "the stream ended early" if fault is None and not answer.complete else fault.detail if fault else ""
+        detail = verdict.detail or (f"the words broke off: {broken}" if broken else "")
+        tokens = answer.tokens + (0 if asked.is_known else verdict.tokens)
+        return replace(verdict, text=answer.text.strip() or None, tokens=tokens, detail=detail)
 
     async def verdict(self, jpegs: Sequence[bytes], *, start_s: float = 0.0, end_s: float = 0.0) -> Verdict:
         """Whether the window alarms, by one token. The JPEGs are of one size and even in number."""
@@ -264,6 +316,20 @@ class Judge:
 
     def _messages(self, jpegs: Sequence[bytes]) -> list[Message]:
         return messages(jpegs, self.task.question, media=self.media, fps=self.sampling.fps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is wanted of a description: at most so many tokens (0 for none), and who is told what of it."""
+
+    max_tokens: int
+    is_known: bool
+    on_verdict: OnVerdict | None
+    on_text: OnText | None
+
+    def tell(self, verdict: Verdict) -> None:
+        if self.on_verdict is not None:
+            self.on_verdict(verdict)
 
 
 def _by_word(said: Literal["alarm", "normal"] | None) -> Verdict:

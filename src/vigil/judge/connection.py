@@ -19,7 +19,7 @@ from vigil.judge.answer import Words
 from vigil.judge.bounded import BoundedClient, UnusableAnswerError
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import detail_of
-from vigil.manifest import ALIAS_PREFIX, Contract
+from vigil.manifest import ALIAS_PREFIX, Answers, Contract, answers_from_alias
 from vigil.tasks import Task
 
 logger = logging.getLogger(__name__)
@@ -33,11 +33,24 @@ TURN_TOKENS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedModel:
-    """One model of the endpoint; `alias` spells its contract where the server tells it, as `vllm.sh` does."""
+    """One model of the endpoint; `alias` spells its contract where the server tells it, as `vllm.sh` does.
+
+    `base` is the name of the model that it is an adapter of, where that one is served beside it.
+    """
 
     name: str
     alias: str = ""
+    base: str = ""
     max_model_len: int | None = None
+
+    def describer(self, answers: Answers = "words") -> str:
+        """The name of the model that descriptions are asked of; empty where this one's answers hold them.
+
+        `answers` is what a manifest tells, for servers that tell no contract. An adapter of verdicts alone leaves
+        words to its base; a model without a base says them itself.
+        """
+        trained_on = answers_from_alias(self.alias) if self.alias else answers
+        return (self.base or self.name) if trained_on == "verdict" else ""
 
 
 def open_client(endpoint: Endpoint, *, timeout_s: float, retries: int) -> openai.AsyncOpenAI:
@@ -87,7 +100,18 @@ def _served(card: Any, cards: Sequence[Any], contracts: Mapping[str, Contract]) 
     """A model with the contract that its server tells of it, else with the one that an older server lists beside it."""
     contract = contracts.get(card.id)
     alias = contract.alias if contract is not None else _alias_beside(card, cards)
-    return ServedModel(name=card.id, alias=alias, max_model_len=getattr(card, "max_model_len", None))
+    return ServedModel(
+        name=card.id,
+        alias=alias,
+        base=_base_beside(card, cards),
+        max_model_len=getattr(card, "max_model_len", None),
+    )
+
+
+def _base_beside(card: Any, cards: Sequence[Any]) -> str:
+    """The model that this one is an adapter of, as vLLM names it; empty where it is none, or its base is not served."""
+    parent = getattr(card, "parent", None)
+    return str(parent) if parent and parent in {other.id for other in cards if other is not card} else ""
 
 
 async def _cards(client: openai.AsyncOpenAI, endpoint: Endpoint) -> list[Any]:

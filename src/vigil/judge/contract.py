@@ -1,5 +1,7 @@
 """Under which contract pictures are shown: a manifest's, else the served model's own, else what was named."""
 
+from dataclasses import replace
+
 from vigil.errors import ConfigError, UsageError
 from vigil.frames import Sampling
 from vigil.judge.connection import ServedModel, find_model, open_client
@@ -17,12 +19,14 @@ def task_of(contract: Contract) -> Task:
     except (ConfigError, UsageError):
         task = None
     if task is not None and Contract.of(task, contract.sampling) == contract:
-        return task
+        return replace(task, describe=contract.describe or task.describe)
     return Task(
         name=contract.task,
         question=contract.question,
         alarm_word=contract.alarm_word,
         normal_word=contract.normal_word,
+        describe=contract.describe or (task.describe if task else ""),
+        language="en" if contract.alarm_word.isascii() else "zh",
         alarm_folders=task.alarm_folders if task else ("alarm",),
         normal_folders=task.normal_folders if task else ("normal",),
     )

@@ -10,6 +10,6 @@ from typing import Final
 BASE_FOLDER: Final = Path(__file__).parent / "base"
 
 TASK_FILE: Final = Path(__file__).parent / "fight.yaml"
-"""The task `fight`, with sentences in the few words that the base can say."""
+"""The task `fight`, with a question for a description and stock sentences that the base was taught."""
 
 __all__ = ["BASE_FOLDER", "TASK_FILE"]

@@ -13,10 +13,11 @@ from typing import Any
 
 from PIL import Image
 
+from vigil.dataset.answers import taught
 from vigil.dataset.digest import digest_on_disk
 from vigil.errors import DatasetError, ManifestError
 from vigil.frames import GRID_PX
-from vigil.manifest import MANIFEST_NAME, Manifest, read_manifest
+from vigil.manifest import MANIFEST_NAME, Contract, Manifest, read_manifest
 
 REBUILD = "build it again with vigil dataset build"
 PAIR_MARK_TOKENS = 2 + len("<1000.0 seconds>")
@@ -62,12 +63,20 @@ def read_training_set(folder: Path, names: Sequence[str]) -> TrainingSet:
     return TrainingSet(
         folder=folder,
         # What is trained on is what lies there: a person may have edited it since it was built.
-        manifest=replace(manifest, data_digest=digest_on_disk(folder, files)),
+        manifest=replace(
+            manifest, contract=_taught(manifest.contract, examples), data_digest=digest_on_disk(folder, files)
+        ),
         examples=len(examples),
         sizes_wh=frozenset(sizes),
         longest_tokens=longest,
         visual_tokens=visual,
     )
+
+
+def _taught(contract: Contract, examples: Sequence[Mapping[str, Any]]) -> Contract:
+    """The contract with what these examples teach a model to answer with."""
+    texts = [str(example["messages"][-1].get("content", "")) for example in examples if example.get("messages")]
+    return replace(contract, answers=taught(texts, contract.alarm_word))
 
 
 def _file_of(folder: Path, name: str) -> Path:

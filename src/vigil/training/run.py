@@ -139,6 +139,7 @@ def _figures(plan: Plan, run: Run, trainer: Environment, seconds: float) -> dict
         "final_loss": losses[-1] if losses else None,
         "gpus": plan.gpus,
         "base_digest": run.base_digest,
+        "words": plan.dataset.manifest.training.get("dataset", {}).get("words", {}),
         "versions": trainer.versions(VERSIONED),
         "settings": {key: value for key, value in plan.settings.items() if not str(value).startswith("/")},
     }

@@ -76,6 +76,7 @@ async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float
                 _task(settings, manifest),
                 await _sampling(endpoint, settings, manifest),
                 calibration=None if manifest is None else manifest.calibration,
+                answers="words" if manifest is None else manifest.contract.answers,
                 deadline_s=settings.deadline_s,
                 min_mass=settings.min_mass,
                 # The watch bounds its own requests, fairly among the sources, and the words on top.

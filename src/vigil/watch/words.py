@@ -1,7 +1,8 @@
 """Words for alarms: asked for in the background, so that no verdict and no announcement ever waits for them.
 
 Most windows of most cameras are normal and cost one token. A window that alarms is asked about once more, now
-for words; the server still has its pictures and its prompt in its caches (measured in docs/judge.md).
+for words; the server still has its pictures and its prompt in its caches (measured in docs/judge.md). A model that was
+trained on verdicts alone is asked the task's question for a description instead, or its base is (`Judge.describer`).
 """
 
 import asyncio
@@ -42,7 +43,7 @@ class Words:
             await asyncio.wait(self._asked, return_when=asyncio.FIRST_COMPLETED)
         if self._given_up:
             return None
-        asking = asyncio.create_task(self._ask(window))
+        asking = asyncio.create_task(self._ask(window, judged.verdict))
         self._asked.add(asking)
         asking.add_done_callback(self._asked.discard)
         return asking
@@ -58,7 +59,7 @@ class Words:
             return False
         return self._settings.words == "alarms" or any(change.kind in {"opened", "raised"} for change in changes)
 
-    async def _ask(self, window: Window) -> Verdict:
+    async def _ask(self, window: Window, verdict: Verdict) -> Verdict:
         async with self._room:
             return await self._judge.describe(
                 window.jpegs,
@@ -66,6 +67,7 @@ class Words:
                 end_s=window.end_s,
                 max_tokens=self._settings.words_tokens,
                 describe_normal=True,
+                known=verdict,
             )
 
 

@@ -65,6 +65,16 @@ def test_answers_can_be_the_verdict_word_alone(clips, tmp_path) -> None:
     assert {example["messages"][1]["content"] for example in examples} == {"是的。", "没有。"}
 
 
+def test_the_default_build_teaches_no_stock_sentences(clips, tmp_path, capsys) -> None:
+    out = tmp_path / "data"
+    assert main(["dataset", "build", str(clips), "--out", str(out), "--max-pixels", "12288"]) == 0
+    assert "words from: none 8" in capsys.readouterr().out
+    examples = json.loads((out / "anomaly-train.json").read_text(encoding="utf-8"))
+    assert {example["messages"][1]["content"] for example in examples} == {"是的。", "没有。"}
+    assert main(["dataset", "check", str(out)]) == 0
+    assert "words from" in capsys.readouterr().out
+
+
 def test_a_check_that_finds_errors_exits_with_1(clips, tmp_path, capsys) -> None:
     out = tmp_path / "data"
     assert main(["dataset", "build", str(clips), "--out", str(out), "--max-pixels", "12288"]) == 0
@@ -81,6 +91,10 @@ def test_a_check_that_finds_errors_exits_with_1(clips, tmp_path, capsys) -> None
         (["build", "{clips}", "--label", "x=y"], 2, "write FOLDER=alarm"),
         (["build", "{clips}", "--fold", "1"], 2, "belong together"),
         (["check", "nowhere"], 1, "no finished dataset"),
+        (["import", "nowhere.json"], 2, "there is no file nowhere.json"),
+        (["import", "{clips}", "--media-dir", "nowhere"], 2, "--media-dir: there is no folder nowhere"),
+        (["import", "x.json", "--out", "."], 2, "holds x.json, which stays as it is"),
+        (["import", "x.json", "--dataset-info", "no.json"], 2, "--dataset-info: there is no file no.json"),
         (["annotate", "nowhere", "--key-env", "NOT_SET_ANYWHERE"], 2, "NOT_SET_ANYWHERE is empty"),
     ],
 )
@@ -91,7 +105,18 @@ def test_mistakes_end_on_one_line_with_the_right_code(clips, capsys, words, code
     assert len(told.splitlines()) == 1
 
 
-def begin_long_build(folder: Path) -> "tuple[subprocess.Popen[str], Path]":
+def _described(folder: Path) -> Path:
+    """A sharegpt file in which somebody has described the clips."""
+    rows = []
+    for path in sorted((folder / "clips").rglob("*.mp4")):
+        answer = f"{'是的' if path.parent.name == 'fight' else '没有'}，第{path.stem}段。"
+        said = [{"role": "user", "content": "<video>有人打架吗?"}, {"role": "assistant", "content": answer}]
+        rows.append({"messages": said, "videos": [path.relative_to(folder).as_posix()]})
+    (folder / "mine.json").write_text(json.dumps(rows), encoding="utf-8")
+    return folder / "mine.json"
+
+
+def begin_long_build(folder: Path, command: str = "build") -> "tuple[subprocess.Popen[str], Path]":
     """A build of long clips in two processes, in a session of its own, that has cut the first of them; and its out."""
     write_clip(folder / "long.mp4", seed=0, seconds=25, size=(320, 240))
     for number in range(8):
@@ -99,9 +124,10 @@ def begin_long_build(folder: Path) -> "tuple[subprocess.Popen[str], Path]":
             (folder / "clips" / label).mkdir(parents=True, exist_ok=True)
             shutil.copy(folder / "long.mp4", folder / f"clips/{label}/{number}.mp4")
     out = folder / "data"
-    words = ["dataset", "build", str(folder / "clips"), "--out", str(out), "--jobs", "2"]
-    command = [sys.executable, "-m", "vigil", *words]
-    job = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    given = _described(folder) if command == "import" else folder / "clips"
+    words = ["dataset", command, str(given), "--out", str(out), "--jobs", "2"]
+    run = [sys.executable, "-m", "vigil", *words]
+    job = subprocess.Popen(run, start_new_session=True, stderr=subprocess.PIPE, text=True)
     deadline_s = time.monotonic() + 60
     while not list(out.glob("frames/*/*/clip.json")) and time.monotonic() < deadline_s:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -117,8 +143,9 @@ def test_the_workers_of_a_build_that_is_killed_end_too(tmp_path: Path) -> None:
     assert len(list(out.glob("frames/*/*/clip.json"))) < 16
 
 
-def test_ctrl_c_ends_a_build_at_once_and_leaves_whole_clips(tmp_path: Path) -> None:
-    job, out = begin_long_build(tmp_path)
+@pytest.mark.parametrize("command", ["build", "import"])
+def test_ctrl_c_ends_a_build_at_once_and_leaves_whole_clips(tmp_path: Path, command: str) -> None:
+    job, out = begin_long_build(tmp_path, command)
     # To the whole group, as a terminal sends it.
     os.killpg(job.pid, signal.SIGINT)
     _, told = job.communicate(timeout=60)

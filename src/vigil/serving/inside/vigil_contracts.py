@@ -18,6 +18,8 @@ App: TypeAlias = Callable[..., Awaitable[None]]
 PAGE = "/vigil.json"
 FORMAT = 1
 ALIAS_PREFIX = "vigil-contract"
+BESIDE = ("answers", "describe")
+"""What a manifest keeps of its contract in `training`."""
 
 
 class ContractPage:
@@ -50,8 +52,9 @@ class ContractPage:
         if not card.get("parent") or card["id"].startswith(ALIAS_PREFIX):
             return None
         try:
-            held = json.loads((Path(str(card["root"])) / "vigil.json").read_text(encoding="utf-8"))["contract"]
-            return {**held, "sampling": self._told["sampling"]}
+            held = json.loads((Path(str(card["root"])) / "vigil.json").read_text(encoding="utf-8"))
+            beside = {key: held["training"][key] for key in BESIDE if key in held["training"]}
+            return {**held["contract"], **beside, "sampling": self._told["sampling"]}
         except (OSError, ValueError, LookupError, TypeError):
             return None
 

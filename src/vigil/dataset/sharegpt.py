@@ -1,0 +1,262 @@
+"""Other people's sharegpt files: one question about one video and its answer, as LLaMA-Factory reads it.
+
+    [{"messages": [{"role": "user", "content": "<video>..."}, {"role": "assistant", "content": "是的，..."}],
+      "videos": ["clips/fight/a.mp4"]}]
+
+A list, or one row a line. What the columns and tags are called says the file's entry in `dataset_info.json`, else the
+rows themselves. A row that cannot be used is told with its number and the reason, and harms no other.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from vigil.dataset.disk import read_json
+from vigil.dataset.registry import REGISTRY_NAME, read_registry
+from vigil.errors import DatasetError, UsageError
+
+LIST_BYTES_MAX = 256 * 1024**2
+"""A JSON list is read at once, at about ten times its size in memory; lines are read one by one."""
+
+LINE_BYTES_MAX = 4 * 1024**2
+MARK = "<video>"
+OTHER_MARKS = ("<image>", "<audio>")
+SHOWN_CHARS = 80
+COLUMN_NAMES = {"messages": ("messages", "conversations"), "videos": ("videos",), "images": ("images",)}
+TAG_NAMES = {"role_tag": ("role", "from"), "content_tag": ("content", "value")}
+ROLES = {"user_tag": ("user", "human"), "assistant_tag": ("assistant", "gpt"), "system_tag": ("system",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What an entry of `dataset_info.json` calls columns and tags; what it leaves out is found in the rows."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    media_dir: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One question about one video, with its answer; `has_system` where a system prompt stood before it."""
+
+    number: int
+    video: str
+    question: str
+    answer: str
+    has_system: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A row that cannot be used, by its number from 1, and why."""
+
+    number: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"row {self.number}: {self.why}"
+
+
+def find_layout(file: Path, registry: Path | None) -> Layout:
+    """The layout that `dataset_info.json` tells of a file; by default the one beside it.
+
+    Raises UsageError for a registry that is named and does not know the file, or says that it is no sharegpt.
+    """
+    path = registry or file.parent / REGISTRY_NAME
+    if registry is not None and not registry.is_file():
+        raise UsageError(f"--dataset-info: there is no file {registry}")
+    entry = _entry_of(file, path)
+    if entry is None:
+        if registry is not None:
+            raise UsageError(f"{registry} has no entry whose file_name is {file.name}")
+        return Layout()
+    formatting = entry.get("formatting", "alpaca")
+    if formatting not in {"sharegpt", "openai"}:
+        raise UsageError(f"{path} says that {file.name} is {shown(formatting)}; only sharegpt can be imported")
+    return Layout(_texts(entry.get("columns")), _texts(entry.get("tags")), str(entry.get("media_dir") or ""))
+
+
+def _entry_of(file: Path, registry: Path) -> Mapping[str, Any] | None:
+    named = [entry for entry in read_registry(registry).values() if isinstance(entry, dict)]
+    names = {file.name, os.path.relpath(file.absolute(), registry.absolute().parent)}
+    return next((entry for entry in named if str(entry.get("file_name")).replace("\\", "/") in names), None)
+
+
+def _texts(told: Any) -> dict[str, str]:
+    return {str(key): str(value) for key, value in told.items()} if isinstance(told, dict) else {}
+
+
+def read_rows(file: Path, layout: Layout) -> Iterator[Row | Refused]:
+    """The rows of a file, in order; raises DatasetError when it is no list of rows and no rows line by line."""
+    for number, row in enumerate(_raw_rows(file), start=1):
+        try:
+            yield row if isinstance(row, Refused) else _Reader(layout).read(number, row)
+        except Unusable as reason:
+            yield Refused(number, str(reason))
+
+
+def _raw_rows(file: Path) -> Iterator[Any]:
+    if not file.is_file():
+        raise UsageError(f"there is no file {file}; name a JSON file in sharegpt form")
+    with file.open("rb") as opened:
+        head = opened.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not head.startswith(b"["):
+        yield from _lines(file)
+        return
+    if file.stat().st_size > LIST_BYTES_MAX:
+        raise DatasetError(
+            f"{file} is a list of more than {LIST_BYTES_MAX // 1024**2} MiB, which takes too much memory; write it as "
+            "JSON lines, one row a line, which are read one by one"
+        )
+    yield from _list(file)
+
+
+def _list(file: Path) -> list[Any]:
+    rows = read_json(file)
+    if not isinstance(rows, list):
+        raise DatasetError(f"{file} must hold a list of rows")
+    return rows
+
+
+def _lines(file: Path) -> Iterator[Any]:
+    with file.open("rb") as opened:
+        for number, line in enumerate(_bounded_lines(opened), start=1):
+            if not line:
+                yield Refused(number, f"is a line of more than {LINE_BYTES_MAX // 1024**2} MiB")
+                continue
+            try:
+                row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except (ValueError, RecursionError) as error:
+                if number == 1:
+                    raise DatasetError(f"{file} is neither a JSON list nor JSON lines in UTF-8: {error}") from error
+                row = Refused(number, f"is no JSON: {error}")
+            yield row
+
+
+def _bounded_lines(opened: IO[bytes]) -> Iterator[bytes]:
+    """The lines that hold something; an empty one stands for a line that is too long."""
+    while line := opened.readline(LINE_BYTES_MAX):
+        is_whole = line.endswith(b"\n") or len(line) < LINE_BYTES_MAX
+        while not is_whole and (more := opened.readline(LINE_BYTES_MAX)):
+            is_whole, line = more.endswith(b"\n"), b""
+        if line.strip() or not line:
+            yield line
+
+
+class Unusable(Exception):
+    """Why a row cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads one row by its layout."""
+
+    layout: Layout
+
+    def read(self, number: int, row: Any) -> Row:
+        if not isinstance(row, dict):
+            raise Unusable(f"is {_kind(row)} and not an object with messages and videos")
+        turns, has_system = self._turns(row)
+        video = self._video(row)
+        question, answer = self._question(turns[0][1]), self._answer(turns[1][1])
+        return Row(number=number, video=video, question=question, answer=answer, has_system=has_system)
+
+    def _turns(self, row: Mapping[str, Any]) -> tuple[list[tuple[str, str]], bool]:
+        """Who says what, system prompts left out, and whether there was one."""
+        messages = self._column(row, "messages")
+        if not isinstance(messages, list) or not messages:
+            raise Unusable(f"has no list of messages (its columns: {shown(', '.join(map(str, row)))})")
+        said = [self._turn(message) for message in messages]
+        turns = [turn for turn in said if turn[0] != "system_tag"]
+        roles = [role for role, _ in turns]
+        if roles == ["assistant_tag", "user_tag"]:
+            raise Unusable("the answer comes before the question: are user_tag and assistant_tag exchanged?")
+        if roles != ["user_tag", "assistant_tag"]:
+            raise Unusable(f"has {len(turns)} messages; one question and one answer are wanted")
+        has_system = len(turns) < len(said) or bool(row.get(self.layout.columns.get("system", "system")))
+        return turns, has_system
+
+    def _turn(self, message: Any) -> tuple[str, str]:
+        if not isinstance(message, dict):
+            raise Unusable(f"a message is {_kind(message)} and not an object")
+        role, text = (self._tag(message, tag) for tag in TAG_NAMES)
+        if not isinstance(text, str):
+            raise Unusable(f"what is said is {_kind(text)} and not a text")
+        meant = {tag: (self.layout.tags[tag],) if tag in self.layout.tags else known for tag, known in ROLES.items()}
+        found = next((tag for tag, names in meant.items() if role in names), None)
+        if found is None:
+            raise Unusable(
+                f"a message is by {shown(role)}; known are {', '.join(n for ns in meant.values() for n in ns)}"
+            )
+        return found, _sound(text).strip()
+
+    def _column(self, row: Mapping[str, Any], name: str) -> Any:
+        return _first(row, self.layout.columns.get(name), COLUMN_NAMES[name])
+
+    def _tag(self, message: Mapping[str, Any], name: str) -> Any:
+        return _first(message, self.layout.tags.get(name), TAG_NAMES[name])
+
+    def _video(self, row: Mapping[str, Any]) -> str:
+        if self._column(row, "images"):
+            raise Unusable("shows images; each row must show one video and nothing else")
+        videos = self._column(row, "videos")
+        if videos is None or videos == []:
+            raise Unusable("names no video")
+        if isinstance(videos, list) and len(videos) > 1:
+            raise Unusable(f"names {len(videos)} videos; one row must show one video")
+        video = videos[0] if isinstance(videos, list) else videos
+        if isinstance(video, list):
+            raise Unusable("its video is a list of frames, cut already; the video's own file is wanted")
+        if not isinstance(video, str) or not video.strip():
+            raise Unusable(f"its video is {_kind(video)} and not the name of a file")
+        return _sound(video).strip()
+
+    def _question(self, text: str) -> str:
+        if text.count(MARK) != 1:
+            raise Unusable(
+                f"the question holds {MARK} {text.count(MARK)} times; once is wanted, where the video stands"
+            )
+        question = text.replace(MARK, "").strip()
+        other = next((mark for mark in OTHER_MARKS if mark in question), None)
+        if other:
+            raise Unusable(f"the question holds {other}; each row must show one video and nothing else")
+        if not question:
+            raise Unusable("the question is empty")
+        return question
+
+    def _answer(self, text: str) -> str:
+        mark = next((mark for mark in (MARK, *OTHER_MARKS) if mark in text), None)
+        if mark:
+            raise Unusable(f"the answer holds {mark}, which belongs into the question")
+        if not text:
+            raise Unusable("the answer is empty")
+        return text
+
+
+def _first(held: Mapping[str, Any], named: str | None, known: Iterable[str]) -> Any:
+    return next((held[name] for name in ((named,) if named else known) if name in held), None)
+
+
+def _sound(text: str) -> str:
+    """The text, where it can be written down again."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Unusable("holds half a character (a lone surrogate)") from error
+    return text
+
+
+def _kind(value: Any) -> str:
+    kinds = {"dict": "an object", "list": "a list", "str": "an empty text", "NoneType": "nothing", "bool": "yes or no"}
+    return kinds.get(type(value).__name__, "a number")
+
+
+def shown(value: Any) -> str:
+    """A text of a stranger on one line, cut short, without what a terminal would obey."""
+    line = " ".join(str(value).split())
+    short = line if len(line) <= SHOWN_CHARS else f"{line[:SHOWN_CHARS]}..."
+    return short if short.isprintable() else ascii(short)

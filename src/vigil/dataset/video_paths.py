@@ -1,0 +1,81 @@
+"""Finds the video that somebody else's file names: relative, absolute, or as another machine spells it."""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from vigil.dataset.sharegpt import Unusable, shown
+from vigil.sources.videos import EXTENSIONS
+
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif"})
+
+
+@dataclass(frozen=True, slots=True)
+class VideoPaths:
+    """Looks for videos below the folders in `roots`, in order.
+
+    With `foreign`, an absolute path that is not there is looked for by its end: `D:\\clips\\fight\\a.mp4` is found as
+    `fight/a.mp4`.
+    """
+
+    roots: tuple[Path, ...]
+    foreign: bool = False
+
+    def find(self, written: str) -> Path:
+        """The file that is meant, links not followed, as their folders may say the label; raises Unusable."""
+        if "://" in written:
+            raise Unusable(f"{shown(written)} is an address and not a file")
+        ending = PureWindowsPath(written).suffix.lower()
+        if ending in PICTURES:
+            raise Unusable(f"{shown(written)} is a picture and no video")
+        if ending not in EXTENSIONS:
+            raise Unusable(f"{shown(written)} has no ending of a video")
+        found = next((path for path in self._candidates(written) if _is_file(path)), None)
+        if found is None:
+            raise Unusable(self._missing(written))
+        whole = _whole(found)
+        return whole if _is_file(whole) else found.resolve()
+
+    def _candidates(self, written: str) -> list[Path]:
+        plain = _with_slashes(written)
+        if _is_absolute(written):
+            return [Path(written), *(self._by_its_end(plain) if self.foreign else [])]
+        spellings = dict.fromkeys((written, plain))
+        return [root / spelling for root in self.roots for spelling in spellings]
+
+    def _by_its_end(self, plain: str) -> list[Path]:
+        parts = [part for part in PurePosixPath(plain).parts if part not in {"/", ".."} and not part.endswith(":")]
+        return [root.joinpath(*parts[start:]) for start in range(len(parts)) for root in self.roots]
+
+    def _missing(self, written: str) -> str:
+        if _is_absolute(written) and not self.foreign:
+            return f"{shown(written)} is not there; --media-dir DIR looks for it by its end below another folder"
+        below = " or ".join(str(root) for root in self.roots)
+        return f"{shown(written)} is not there (looked for below {below}; --media-dir says where names begin)"
+
+    def name_of(self, path: Path) -> str:
+        """The clip's name: its path below the first root that holds it, else its whole path."""
+        whole = [_whole(root) for root in self.roots]
+        root = next((root for root in whole if path.is_relative_to(root)), Path(path.anchor))
+        return path.relative_to(root).as_posix()
+
+
+def _is_absolute(written: str) -> bool:
+    return PurePosixPath(written).is_absolute() or bool(PureWindowsPath(written).anchor)
+
+
+def _with_slashes(written: str) -> str:
+    return written.replace("\\", "/")
+
+
+def _whole(path: Path) -> Path:
+    """The absolute path, without `..`, and with its links."""
+    return Path(os.path.normpath(path.absolute()))
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there; a name that cannot be one, or must not be looked at, is none."""
+    with suppress(OSError, ValueError):
+        return path.is_file()
+    return False

@@ -1,0 +1,81 @@
+"""The chat before a model of verdicts alone: the verdict is the model's, the words are its base's."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from app.web.chat import Chat
+from app.web.visit import Visit
+
+from rooms import context_of
+from scripted_server import Reply, Request, ScriptedServer, error, stream
+from vigil.frames import Sampling
+from vigil.judge import Endpoint
+from vigil.manifest import Contract
+from vigil.tasks import load_task
+from watching import film
+
+FIGHT = load_task("fight")
+SILENT = replace(Contract.of(FIGHT, Sampling(max_pixels=12_288)), answers="verdict")
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as running:
+        cards = [
+            {"id": "base", "object": "model", "created": 1, "owned_by": "vllm", "root": "m", "max_model_len": 4096},
+            {"id": "fight", "object": "model", "created": 1, "owned_by": "vllm", "root": "f", "parent": "base"},
+            {"id": SILENT.alias_for("fight"), "object": "model", "created": 1, "owned_by": "vllm", "root": "f"},
+        ]
+        running.routes["/v1/models"] = Reply(body={"object": "list", "data": cards})
+        running.default = _answer
+        yield running
+
+
+def _answer(request: Request) -> Reply:
+    return stream("是的。") if request.text == FIGHT.question else stream("两个人", "推搡。")
+
+
+def answered(server: ScriptedServer, folder: Path, question: str, *files: Path) -> Visit:
+    endpoint = Endpoint(url=server.url, model="fight")
+    context = context_of(folder, endpoint=endpoint)
+    chat = Chat(context, context.questions)
+    visit = Visit(context.uploads.visitor_folder())
+
+    async def run() -> None:
+        sent: dict[str, Any] = {"text": question, "files": [str(file) for file in files]}
+        async for _ in chat.send(sent, "fight", 64, visit):
+            pass
+
+    asyncio.run(run())
+    return visit
+
+
+def test_the_trained_question_gets_a_verdict_and_then_the_words_of_the_base(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    visit = answered(server, tmp_path, FIGHT.question, film(tmp_path / "a.mp4", seconds=3))
+    assert visit.conversation.turns[-1].answer == "是的。\n两个人推搡。"
+    judged, described = server.chats
+    assert (judged.body["model"], described.body["model"]) == ("fight", "base")
+    assert described.text == FIGHT.description_question and described.parts[0] == judged.parts[0]
+
+
+def test_a_verdict_stands_where_its_words_do_not_come(server: ScriptedServer, tmp_path: Path) -> None:
+    server.queue(stream("是的。"), error(503, "away"))
+    visit = answered(server, tmp_path, FIGHT.question, film(tmp_path / "a.mp4", seconds=3))
+    assert visit.conversation.turns[-1].answer.startswith("是的。\n[no description: ")
+
+
+def test_any_other_question_is_answered_by_the_base(server: ScriptedServer, tmp_path: Path) -> None:
+    visit = answered(server, tmp_path, "几个人?", film(tmp_path / "a.mp4", seconds=3))
+    assert visit.conversation.turns[-1].answer == "两个人推搡。"
+    assert [chat.body["model"] for chat in server.chats] == ["base"]
+
+
+def test_the_trained_question_about_nothing_is_not_described(server: ScriptedServer, tmp_path: Path) -> None:
+    visit = answered(server, tmp_path, FIGHT.question)
+    assert visit.conversation.turns[-1].answer == "是的。" and len(server.chats) == 1
