@@ -26,8 +26,8 @@ from vigil.chat.conversation import DEFAULT_CONTEXT
 from vigil.errors import EndpointError, UsageError, VigilError
 from vigil.frames import Sampling
 from vigil.judge.connection import ServedModel
-from vigil.judge.contract import served_model
-from vigil.manifest import sampling_from_alias
+from vigil.judge.contract import served_model, with_description
+from vigil.manifest import read_manifest, sampling_from_alias
 from vigil.sources.picture_worker import worker
 from vigil.tasks import Question, Task
 
@@ -160,7 +160,11 @@ class Chat:
         """The task of the question that a turn asks, where it is the one that the model was trained on."""
         trained = trained_question(self.questions, served.alias)
         asked = (one for one in self.questions if one.name == trained and one.question == turn.question)
-        return next((one.task for one in asked), None)
+        task = next((one.task for one in asked), None)
+        folder = self.context.settings.model_dir
+        if task is None or folder is None:
+            return task
+        return with_description(task, read_manifest(folder).contract)
 
     def _finish(self, turn: Turn, visit: Visit) -> None:
         """Closes an answer that was stopped or is empty with a word."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from vigil.frames import Sampling
 from vigil.judge import Endpoint, Judge
 from vigil.judge.answer import Words
-from vigil.judge.contract import served_sampling
+from vigil.judge.contract import served_sampling, with_description
 from vigil.manifest import MODEL_DIR_ADVICE, read_manifest
 from vigil.tasks import Question, Task
 from vigil.verdict import Cause, Verdict
@@ -64,8 +64,8 @@ async def open_judge(endpoint: Endpoint, question: Question, settings: WatchSett
     for_verdict = asks_for_verdict(question)
     kind = Judge if for_verdict else WordsJudge
     task = task_for(question)
-    if manifest is not None and manifest.contract.task == task.name:
-        task = replace(task, describe=manifest.contract.describe or task.describe)
+    if manifest is not None:
+        task = with_description(task, manifest.contract)
     judge = await kind.connect(
         endpoint,
         task,

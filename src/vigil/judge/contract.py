@@ -19,7 +19,7 @@ def task_of(contract: Contract) -> Task:
     except (ConfigError, UsageError):
         task = None
     if task is not None and Contract.of(task, contract.sampling) == contract:
-        return replace(task, describe=contract.describe or task.describe)
+        return with_description(task, contract)
     return Task(
         name=contract.task,
         question=contract.question,
@@ -30,6 +30,11 @@ def task_of(contract: Contract) -> Task:
         alarm_folders=task.alarm_folders if task else ("alarm",),
         normal_folders=task.normal_folders if task else ("normal",),
     )
+
+
+def with_description(task: Task, contract: Contract) -> Task:
+    """The task with the question for a description that its model brings along, where it is that model's task."""
+    return replace(task, describe=contract.describe or task.describe) if contract.task == task.name else task
 
 
 async def served_sampling(endpoint: Endpoint) -> Sampling | None:

@@ -14,8 +14,9 @@ from rooms import context_of
 from scripted_server import Reply, Request, ScriptedServer, error, stream
 from vigil.frames import Sampling
 from vigil.judge import Endpoint
-from vigil.manifest import Contract
+from vigil.manifest import Contract, Manifest
 from vigil.tasks import load_task
+from vigil.watch import WatchSettings
 from watching import film
 
 FIGHT = load_task("fight")
@@ -39,9 +40,9 @@ def _answer(request: Request) -> Reply:
     return stream("是的。") if request.text == FIGHT.question else stream("两个人", "推搡。")
 
 
-def answered(server: ScriptedServer, folder: Path, question: str, *files: Path) -> Visit:
+def answered(server: ScriptedServer, folder: Path, question: str, *files: Path, model_dir: Path | None = None) -> Visit:
     endpoint = Endpoint(url=server.url, model="fight")
-    context = context_of(folder, endpoint=endpoint)
+    context = context_of(folder, endpoint=endpoint, settings=WatchSettings(url=server.url, model_dir=model_dir))
     chat = Chat(context, context.questions)
     visit = Visit(context.uploads.visitor_folder())
 
@@ -62,6 +63,12 @@ def test_the_trained_question_gets_a_verdict_and_then_the_words_of_the_base(
     judged, described = server.chats
     assert (judged.body["model"], described.body["model"]) == ("fight", "base")
     assert described.text == FIGHT.description_question and described.parts[0] == judged.parts[0]
+
+
+def test_the_model_brings_its_question_for_a_description_along(server: ScriptedServer, tmp_path: Path) -> None:
+    Manifest(contract=replace(SILENT, describe="谁在那里?"), base_model="", template="").write(tmp_path)
+    answered(server, tmp_path, FIGHT.question, film(tmp_path / "a.mp4", seconds=3), model_dir=tmp_path)
+    assert [chat.text for chat in server.chats] == [FIGHT.question, "谁在那里?"]
 
 
 def test_a_verdict_stands_where_its_words_do_not_come(server: ScriptedServer, tmp_path: Path) -> None:
