@@ -1,5 +1,6 @@
 """What the tests of the web pages share: the pages as a process of their own, and a Chromium that looks at them."""
 
+import json
 import os
 import re
 import shutil
@@ -87,6 +88,15 @@ def _wait_until_up(site: Site) -> None:
         except OSError:
             time.sleep(0.1)
     raise AssertionError(f"web.py is not up after {START_S:g} s:\n{site.log.read_text(errors='replace')}")
+
+
+def gradio_config(url: str) -> dict[str, Any]:
+    """What Gradio writes into a page about its components."""
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        found = re.search(r"window\.gradio_config = (\{.*?\});?</script>", answer.read().decode(), re.DOTALL)
+    assert found is not None
+    config: dict[str, Any] = json.loads(found[1])
+    return config
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from browsing import Site, Visitors, site_at
+from browsing import Site, Visitors, gradio_config, site_at
 from pace import PACE
 from scripted_server import ScriptedServer, stream
 from watching import film
@@ -184,7 +184,7 @@ def test_requests_that_make_no_sense_do_not_fill_the_log(pages: Site) -> None:
 def join_often(url: str, times: int) -> list[int]:
     """The statuses of so many questions, each from a page of its own that has heard which models there are."""
     with httpx.Client(timeout=SETTLED_S) as client:
-        config = client.get(f"{url}/config").json()
+        config = gradio_config(f"{url}/")
         (box,) = [each["id"] for each in config["components"] if each["type"] == "multimodaltextbox"]
         events = config["dependencies"]
         asked = next(each for each in events if [box, "submit"] in each["targets"])

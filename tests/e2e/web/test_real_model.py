@@ -36,9 +36,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def camera(clip: Path) -> Iterator[rtsp_server.Running]:
-    """A camera that shows the clip again and again."""
-    with rtsp_server.running(clip) as camera:
+def camera(clip: Path, camera_port: int) -> Iterator[rtsp_server.Running]:
+    """A camera that shows the clip again and again, where visitors may name one."""
+    with rtsp_server.running(clip, port=camera_port) as camera:
         yield camera
 
 

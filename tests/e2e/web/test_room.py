@@ -33,15 +33,15 @@ def cameras(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def room(cameras: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The pages, watching the door; the yard may be added."""
+def room(cameras: Running, camera_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The pages, watching the door; the yard may be added, and a camera at `camera_port`."""
     folder = tmp_path_factory.mktemp("room")
     config = folder / "watch.yaml"
     config.write_text(
         f"sources: ['{cameras.address('door', login='')}']\nkeep_frames: true\nevents: {{quiet_s: 3.0}}\n"
     )
-    allowed = f"127.0.0.1:{cameras.port}"
-    words = ("--model", "tiny", "--task", "fight_en", "--config", str(config), "--allow-camera", allowed)
+    allowed = [word for port in (cameras.port, camera_port) for word in ("--allow-camera", f"127.0.0.1:{port}")]
+    words = ("--model", "tiny", "--task", "fight_en", "--config", str(config), *allowed)
     with bright_server() as server:
         server.default = evil_words
         with site_at(server.url, *words, folder=folder) as site:
@@ -205,9 +205,11 @@ def test_a_camera_is_added_paused_resumed_and_removed(page: Page, cameras: Runni
     expect(yard).to_have_count(0)
 
 
-def test_a_camera_that_goes_away_is_seen_to_be_lost(page: Page, visitors: Visitors, tmp_path: Path) -> None:
+def test_a_camera_that_goes_away_is_seen_to_be_lost(
+    page: Page, visitors: Visitors, camera_port: int, tmp_path: Path
+) -> None:
     gate = film(tmp_path / "gate.mp4", seconds=10, fps=10, size_wh=(320, 180))
-    with running(gate) as camera:
+    with running(gate, port=camera_port) as camera:
         page.fill("#room-address textarea, #room-address input", camera.address("gate"))
         page.keyboard.press("Enter")
         shown = card(page, "gate")
@@ -319,6 +321,7 @@ def test_many_events_are_paged_and_a_mark_bears_the_name_that_was_logged_in(visi
         page.click("#vigil-sign-out")
         visitors.sign_in(page, "bob", "another password")
         go(page, "review")
+        expect(page.locator(".review-row").first).to_contain_text("scene 119", timeout=TWICE_MS)
         page.keyboard.press("j")
         expect(page.locator("#review-detail .review-words")).to_have_text("scene 119")
         page.keyboard.press("f")

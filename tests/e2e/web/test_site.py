@@ -1,8 +1,6 @@
 """The pages around the panels: the door, the gate, languages, light and dark, a phone, a server that returns."""
 
-import json
 import os
-import re
 import signal
 import ssl
 import subprocess
@@ -18,7 +16,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from browsing import PHONE, ROOT, Site, Visitors, site_at
+from browsing import PHONE, ROOT, Site, Visitors, gradio_config, site_at
 from pace import PACE
 from scripted_server import ScriptedServer, stream
 from watching import film
@@ -26,9 +24,6 @@ from watching import film
 pytestmark = pytest.mark.e2e
 FIRST_PAGE_S = 4.0
 """Twice what is aimed at: the machine may be shared. What it took is printed; docs/web.md has the quiet figure."""
-
-CONFIG = re.compile(r"window\.gradio_config = (\{.*?\});?</script>", re.DOTALL)
-"""What Gradio writes into its page about its components."""
 
 COUNT_FRAMES = """
 window.framesAsked = 0;
@@ -57,7 +52,7 @@ class Gradio:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._config = json.loads(CONFIG.search(httpx.get(f"{url}/").text)[1])  # type: ignore[index]
+        self._config = gradio_config(f"{url}/")
         self._kinds = {component["id"]: component["type"] for component in self._config["components"]}
 
     def events_with_files(self) -> list[dict[str, Any]]:
