@@ -54,6 +54,10 @@ class Task:
         """The verdict word that an answer with this label begins with."""
         return self.alarm_word if label == "alarm" else self.normal_word
 
+    def words(self) -> dict[str, str]:
+        """The word of each label."""
+        return {"alarm": self.alarm_word, "normal": self.normal_word}
+
     def label_of(self, folder: str) -> Label | None:
         """What a folder's name means, ignoring case and `-_ `; None when it means nothing to this task."""
         return self._labels().get(_plain(folder))

@@ -7,6 +7,7 @@ from typing import ClassVar
 from vigil.frames import Sampling
 from vigil.judge import Endpoint, Judge
 from vigil.judge.answer import Words
+from vigil.judge.connection import ServedModel
 from vigil.judge.contract import served_sampling
 from vigil.manifest import MODEL_DIR_ADVICE, read_manifest
 from vigil.tasks import Question, Task
@@ -22,6 +23,11 @@ class WordsJudge(Judge):
     """Puts every window into words; what it says is never a verdict, least of all `normal`."""
 
     max_tokens: ClassVar[int] = 200
+
+    @classmethod
+    async def find_words(cls, endpoint: Endpoint, task: Task, model: ServedModel) -> Words:
+        """No word is looked for: probabilities that nobody asked for must cost no request of their own."""
+        return Words(texts=task.words())
 
     async def verdict(self, jpegs: Sequence[bytes], *, start_s: float = 0.0, end_s: float = 0.0) -> Verdict:
         """The words of a window as an `unknown: words_only`; a fault of the endpoint keeps its own cause."""
@@ -57,7 +63,7 @@ async def open_judge(endpoint: Endpoint, question: Question, settings: WatchSett
     sampling = manifest.contract.sampling if manifest else await served_sampling(endpoint) or Sampling()
     for_verdict = asks_for_verdict(question)
     kind = Judge if for_verdict else WordsJudge
-    judge = await kind.connect(
+    return await kind.connect(
         endpoint,
         task_for(question),
         sampling if settings.max_pixels is None else replace(sampling, max_pixels=settings.max_pixels),
@@ -69,7 +75,3 @@ async def open_judge(endpoint: Endpoint, question: Question, settings: WatchSett
         answer_tokens=settings.words_tokens if for_verdict else WordsJudge.max_tokens,
         alarm_from=settings.events.tiers.low,
     )
-    if not for_verdict:
-        # Probabilities of words that nobody asked for must cost no request of their own.
-        judge.words = Words(alarm=judge.task.alarm_word, normal=judge.task.normal_word)
-    return judge

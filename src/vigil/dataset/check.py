@@ -26,8 +26,9 @@ from vigil.dataset.tokens import (
     FromTokenizer,
     TextTokens,
     example_tokens,
+    indistinct_words,
     load_tokenizer,
-    split_words,
+    misread_answers,
     visual_tokens,
 )
 from vigil.frames import GRID_PX
@@ -95,8 +96,7 @@ def check_dataset(
         *_of_length(splits, pictures, manifest, text, cutoff_len),
     ]
     if isinstance(text, FromTokenizer):
-        broken = split_words([example for each in splits.values() for example in each], task, text)
-        findings += several("error", "answers do not begin with the verdict word as one token", broken)
+        findings += _of_words(splits, task, text)
     findings += _of_digest(folder, splits, pictures, manifest)
     return CheckReport(
         findings=tuple(findings),
@@ -152,6 +152,13 @@ def _of_answers(splits: Splits, task: Task) -> Iterator[Finding]:
     yield from several("error", f"answers do not begin with a verdict word ({words})", none)
     yield from several("error", "answers say the opposite of the label", other)
     yield from several("error", "questions are not the one of the manifest, which serving will ask", asked)
+
+
+def _of_words(splits: Splits, task: Task, tokenizer: FromTokenizer) -> Iterator[Finding]:
+    yield from (Finding("error", message) for message in indistinct_words(task, tokenizer))
+    misread = misread_answers([example for each in splits.values() for example in each], task, tokenizer)
+    what = "answers begin with other tokens than the verdict word that is read; put a comma or a stop behind the word"
+    yield from several("warning", what, misread)
 
 
 def _of_balance(splits: Splits) -> Iterator[Finding]:
