@@ -67,7 +67,7 @@ class Judge:
 
     `max_in_flight` bounds the requests at once, `deadline_s` each request with its retries, of which
     there are `retries`, only for refusals that a repetition can cure (429, 5xx, no connection).
-    `min_mass` is the least probability that the two verdict words must have together.
+    `min_mass` is the least probability that the words of the labels must have together.
     """
 
     def __init__(
