@@ -214,7 +214,7 @@ class Bench:
                 "messages": asked,
                 "max_tokens": 1,
                 "temperature": 0.0,
-                **request_options(judge.words),
+                **request_options(judge.words.place),
             }
         ).encode()
         address = urlsplit(self.endpoint.url)

@@ -27,6 +27,7 @@ TOGETHER = {
     "vLLM": (
         "tests/e2e/test_judge_faults.py",
         "tests/e2e/test_serving.py",
+        "tests/e2e/test_verdict_words.py",
         "tests/e2e/test_watch_service.py",
         "tests/test_accuracy.py",
         "tests/test_images.py",

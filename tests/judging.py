@@ -1,19 +1,45 @@
 """What the judge's tests share: a small task and the replies of a server that splits its words so."""
 
+from collections.abc import Callable
 from typing import Any
 
-from scripted_server import Reply, ScriptedServer, chat
+from scripted_server import Reply, Request, ScriptedServer, chat
 from vigil.frames import Sampling
 from vigil.judge import Endpoint, Judge
+from vigil.judge.answer import Place, Words
+from vigil.label_tokens import Branch
 from vigil.tasks import Task
 
 TASK = Task(name="t", question="Is there a fight?", alarm_word="Yes", normal_word="No")
 SAMPLING = Sampling(max_pixels=12_288)
 IDS = {"Yes": [7], "No": [9]}
+WORDS = Words(
+    texts={"alarm": "Yes", "normal": "No"},
+    ids={"alarm": (7,), "normal": (9,)},
+    places=(Place("", Branch((), {"alarm": 7, "normal": 9})),),
+)
+"""The task's words as such a server splits them."""
+
+TURN = [1, 2, 3]
 
 
-def tokenized(ids: dict[str, list[int]]) -> Any:
-    return lambda request: Reply(body={"tokens": ids[request.body["prompt"]]})
+def tokenized(ids: dict[str, list[int]]) -> Callable[[Request], Reply]:
+    """`/tokenize` of a text, or of a conversation whose answer begins with one."""
+
+    def reply(request: Request) -> Reply:
+        messages = request.body.get("messages")
+        if messages is None:
+            return Reply(body={"tokens": ids[request.body["prompt"]]})
+        begun = [message["content"] for message in messages if message["role"] == "assistant"]
+        return Reply(body={"tokens": TURN + [token for text in begun for token in ids[text]]})
+
+    return reply
+
+
+def detokenized(ids: dict[str, list[int]]) -> Callable[[Request], Reply]:
+    """`/detokenize` of the same server; what is no text of its own gives a stand-in for broken characters."""
+    texts = {tuple(split): text for text, split in ids.items()}
+    return lambda request: Reply(body={"prompt": texts.get(tuple(request.body["tokens"]), "\ufffd")})
 
 
 def yes(p_alarm_logprob: float = -0.1, normal_logprob: float = -3.0, text: str = "Yes") -> Reply:
@@ -24,6 +50,6 @@ def no() -> Reply:
     return chat("No", logprobs={"token_id:9": -0.1, "token_id:7": -3.0})
 
 
-async def connect(server: ScriptedServer, **settings: Any) -> Judge:
+async def connect(server: ScriptedServer, *, task: Task = TASK, **settings: Any) -> Judge:
     settings = {"media": "video", "retries": 0} | settings
-    return await Judge.connect(Endpoint(url=server.url), TASK, SAMPLING, **settings)
+    return await Judge.connect(Endpoint(url=server.url), task, SAMPLING, **settings)

@@ -68,6 +68,10 @@ class Task:
         """The question whose answer is a description and nothing else."""
         return self.describe.strip() or (DESCRIBE_ZH if self.language.startswith("zh") else DESCRIBE_EN)
 
+    def words(self) -> dict[str, str]:
+        """The word of each label."""
+        return {"alarm": self.alarm_word, "normal": self.normal_word}
+
     def label_of(self, folder: str) -> Label | None:
         """What a folder's name means, ignoring case and `-_ `; None when it means nothing to this task."""
         return self._labels().get(_plain(folder))

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from vigil.frames import Sampling
 from vigil.judge import Endpoint, Judge
 from vigil.judge.answer import Words
+from vigil.judge.connection import ServedModel
 from vigil.judge.contract import served_sampling, with_description
 from vigil.manifest import MODEL_DIR_ADVICE, read_manifest
 from vigil.tasks import Question, Task
@@ -25,6 +26,11 @@ class WordsJudge(Judge):
     """
 
     max_tokens: ClassVar[int] = 200
+
+    @classmethod
+    async def find_words(cls, endpoint: Endpoint, task: Task, model: ServedModel) -> Words:
+        """No word is looked for: probabilities that nobody asked for must cost no request of their own."""
+        return Words(texts=task.words())
 
     def __init__(self, *args: Any, model: str, describer: str = "", **settings: Any) -> None:
         super().__init__(*args, model=describer or model, **settings)
@@ -66,7 +72,7 @@ async def open_judge(endpoint: Endpoint, question: Question, settings: WatchSett
     task = task_for(question)
     if manifest is not None:
         task = with_description(task, manifest.contract)
-    judge = await kind.connect(
+    return await kind.connect(
         endpoint,
         task,
         sampling if settings.max_pixels is None else replace(sampling, max_pixels=settings.max_pixels),
@@ -79,7 +85,3 @@ async def open_judge(endpoint: Endpoint, question: Question, settings: WatchSett
         answer_tokens=settings.words_tokens if for_verdict else WordsJudge.max_tokens,
         alarm_from=settings.events.tiers.low,
     )
-    if not for_verdict:
-        # Probabilities of words that nobody asked for must cost no request of their own.
-        judge.words = Words(alarm=judge.task.alarm_word, normal=judge.task.normal_word)
-    return judge

@@ -118,7 +118,12 @@ def build(
 @app.command()
 def check(
     folder: Folder = Path("data"),
-    tokenizer: Annotated[Path | None, typer.Option(help="Folder of the base model: counts tokens exactly.")] = None,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the base model: counts its tokens exactly, and looks whether they tell the labels apart."
+        ),
+    ] = None,
     cutoff_len: Annotated[int, typer.Option(help="LLaMA-Factory's cutoff_len.")] = CUTOFF_LEN,
     show: Annotated[int, typer.Option(help="How many places of each finding are listed.")] = 5,
 ) -> None:

@@ -1,6 +1,6 @@
 """An answer is a verdict word and a description: `是的，画面里……`, `Yes, people ...`; the word always comes first.
 
-The comma keeps the word a token of its own, which is what the judge reads.
+The comma keeps the word apart from what follows (没有人 would be one token), so that the judge reads what was taught.
 """
 
 import hashlib

@@ -26,8 +26,9 @@ from vigil.dataset.tokens import (
     FromTokenizer,
     TextTokens,
     example_tokens,
+    indistinct_words,
     load_tokenizer,
-    split_words,
+    misread_answers,
     visual_tokens,
 )
 from vigil.dataset.wording import authors
@@ -97,8 +98,7 @@ def check_dataset(
         *_of_length(splits, pictures, manifest, text, cutoff_len),
     ]
     if isinstance(text, FromTokenizer):
-        broken = split_words([example for each in splits.values() for example in each], task, text)
-        findings += several("error", "answers do not begin with the verdict word as one token", broken)
+        findings += _of_tokens(splits, task, text)
     findings += _of_digest(folder, splits, pictures, manifest)
     return CheckReport(
         findings=tuple(findings),
@@ -165,6 +165,13 @@ def _of_words(splits: Splits, task: Task) -> Iterator[Finding]:
             f"only {described} of {len(alarms)} alarm windows of training are described, so the model will answer with "
             "the verdict alone; vigil dataset annotate describes the rest",
         )
+
+
+def _of_tokens(splits: Splits, task: Task, tokenizer: FromTokenizer) -> Iterator[Finding]:
+    yield from (Finding("error", message) for message in indistinct_words(task, tokenizer))
+    misread = misread_answers([example for each in splits.values() for example in each], task, tokenizer)
+    what = "answers begin with other tokens than the verdict word that is read; put a comma or a stop behind the word"
+    yield from several("warning", what, misread)
 
 
 def _of_balance(splits: Splits) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from vigil.dataset.answers import verdict_of
 from vigil.dataset.examples import Example
 from vigil.errors import DatasetError, EnvironmentMissing
 from vigil.frames import GRID_PX
+from vigil.label_tokens import deciding_ids, indistinct_labels, indistinct_message
 from vigil.tasks import Task
 
 
@@ -52,10 +53,14 @@ class FromTokenizer:
         """The tokens of the text."""
         return len(self.encode(text).ids)
 
-    def first(self, text: str) -> str:
-        """The part of the text that its first token covers."""
-        start, end = self.encode(text).offsets[0]
-        return text[start:end]
+    def ids(self, text: str) -> tuple[int, ...]:
+        """The tokens of the text by number."""
+        return tuple(self.encode(text).ids)
+
+    def begins(self, text: str, count: int) -> str:
+        """The part of the text that its first tokens cover."""
+        offsets = self.encode(text).offsets[:count]
+        return text[: offsets[-1][1]] if offsets else ""
 
 
 def load_tokenizer(folder: Path) -> FromTokenizer:
@@ -90,11 +95,25 @@ def example_tokens(example: Example, size_wh: tuple[int, int], *, fps: float, te
     return visual_tokens(len(example.frames), size_wh) + text.count(spelled)
 
 
-def split_words(examples: Sequence[Example], task: Task, tokenizer: FromTokenizer) -> list[str]:
-    """Answers whose first token is not their whole verdict word, so that no probability could be read from it."""
+def indistinct_words(task: Task, tokenizer: FromTokenizer) -> list[str]:
+    """Words of labels that no token tells apart, so that no probability could be read."""
+    words = task.words()
+    ids = {label: tokenizer.ids(word) for label, word in words.items()}
+    return [indistinct_message(words[one], words[other]) for one, other in indistinct_labels(ids)]
+
+
+def misread_answers(examples: Sequence[Example], task: Task, tokenizer: FromTokenizer) -> list[str]:
+    """Answers that teach other tokens than the ones that are read for their word, as 没有人 without a comma does.
+
+    Empty also where the words themselves cannot be told apart.
+    """
+    ids = {label: tokenizer.ids(word) for label, word in task.words().items()}
+    if any(indistinct_labels(ids)):
+        return []
+    read = {label: deciding_ids(ids, label) for label in ids}
     heads = {example.answer: verdict_of(example.answer, task) for example in examples}
     return [
-        f"{answer[:20]!r} begins with the token {tokenizer.first(answer)!r}"
+        f"{answer[:20]!r} begins with {tokenizer.begins(answer, len(read[label]))!r}"
         for answer, label in heads.items()
-        if label is not None and tokenizer.first(answer) != task.word(label)
+        if label is not None and tokenizer.ids(answer)[: len(read[label])] != read[label]
     ]

@@ -1,27 +1,32 @@
-"""From the first token's log probabilities to the probability of alarm.
+"""From log probabilities of one token to the probability of alarm.
 
-p = P(alarm) / (P(alarm) + P(normal)) = sigmoid(logprob(alarm) - logprob(normal)). vLLM reports raw log
-probabilities, before any grammar or sampling, so the mass outside the two words stays visible.
+p = P(alarm) / P(all labels), where a label's probability is read at the token at which its word parts from the
+others' (`vigil.label_tokens`). vLLM reports raw log probabilities, before any grammar or sampling, so the mass
+outside the words stays visible.
 
-Three ways to get them, the best that the server offers (`Words.ways`):
+Three ways to get them, the best that the server offers (`Words.way`):
 
-- `ids`: both words are single tokens: `logprob_token_ids` asks for exactly these two.
-- `sequences`: a word is several tokens: each word is put behind the prompt and its tokens' log
-  probabilities are summed (`prompt_logprobs`), one request a word. P(word), not P(its first token).
+- `ids`: `logprob_token_ids` asks for exactly the deciding tokens, one request of one token; behind a beginning that
+  all words share, which is put in front of the answer. Only where some words of several share one: a request more each.
+- `sequences`: a shared beginning is no text of its own (it ends within a character): each word is put behind the prompt
+  and its tokens' log probabilities are summed (`prompt_logprobs`), one request a word.
 - `top`: a server without `/tokenize`: the words are looked for among the 20 likeliest first tokens. One that is not
   among them is taken to be as likely as it can be: like the last of them, or what they leave of 1.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from vigil.calibration import calibrate, sigmoid
+from vigil.label_tokens import Branch
 from vigil.manifest import Calibration
 from vigil.tasks import begins_with_word
 
 Way: TypeAlias = Literal["ids", "sequences", "top"]
+
+ALARM = "alarm"
 
 TOP_LOGPROBS = 20
 """The most that the OpenAI interface allows."""
@@ -33,52 +38,75 @@ ROUNDING = 1e-3
 """How far above 0 a log probability may lie by a server's rounding."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A branch that one request can read: the text to put in front of the answer, empty where words part at once."""
+
+    beginning: str
+    branch: Branch
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """The two verdict words as this server's tokenizer splits them (empty where it cannot be asked)."""
+    """The words of the labels, and how this server's tokenizer splits them.
 
-    alarm: str
-    normal: str
-    alarm_ids: tuple[int, ...] = ()
-    normal_ids: tuple[int, ...] = ()
+    `ids` is empty where the server has no `/tokenize`, `places` where a shared beginning cannot be put in front.
+    """
+
+    texts: Mapping[str, str]
+    ids: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    places: tuple[Place, ...] = ()
 
     @property
     def way(self) -> Way:
         """How the probabilities are read from this server."""
-        if not self.alarm_ids or not self.normal_ids:
+        if not self.ids:
             return "top"
-        return "ids" if len(self.alarm_ids) == len(self.normal_ids) == 1 else "sequences"
+        return "ids" if self.places else "sequences"
+
+    @property
+    def place(self) -> Place | None:
+        """The one place that tells all labels apart, if there is one: nearly always."""
+        return self.places[0] if len(self.places) == 1 else None
+
+    @property
+    def is_told_at_once(self) -> bool:
+        """Whether one answer holds all that the verdict is read from."""
+        return self.way == "top" or self.place is not None
+
+    @property
+    def beginning(self) -> str:
+        """What is put in front of an answer that tells all labels apart; nearly always empty."""
+        return self.place.beginning if self.place else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Mass:
-    """The log probabilities of the two words."""
+    """The log probability of each label."""
 
-    alarm_logprob: float
-    normal_logprob: float
+    logprobs: Mapping[str, float]
 
     @property
     def logit(self) -> float:
-        """log(P(alarm) / P(normal)), uncalibrated."""
-        return self.alarm_logprob - self.normal_logprob
+        """log(P(alarm) / P(every other label)), uncalibrated."""
+        others = [logprob for label, logprob in self.logprobs.items() if label != ALARM]
+        return self.logprobs[ALARM] - _log_sum(others)
 
     @property
     def outside(self) -> float:
-        """The probability of everything but the two words."""
-        inside = math.exp(min(0.0, self.alarm_logprob)) + math.exp(min(0.0, self.normal_logprob))
-        return max(0.0, 1.0 - inside)
+        """The probability of everything but the labels' words."""
+        return max(0.0, 1.0 - sum(math.exp(min(0.0, logprob)) for logprob in self.logprobs.values()))
 
     def p_alarm(self, calibration: Calibration | None = None) -> float:
         """The probability of alarm, calibrated when a calibration is given."""
         return calibrate(sigmoid(self.logit), calibration)
 
 
-def request_options(words: Words) -> dict[str, Any]:
-    """The request's fields that make the server report what `read_mass` needs."""
-    if words.way == "ids":
-        ids = [words.alarm_ids[0], words.normal_ids[0]]
-        return {"logprobs": True, "logprob_token_ids": ids, "return_tokens_as_token_ids": True}
-    return {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
+def request_options(place: Place | None) -> dict[str, Any]:
+    """The request's fields that make the server report what is read at a place; without one, the likeliest tokens."""
+    if place is None:
+        return {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
+    return {"logprobs": True, "logprob_token_ids": place.branch.token_ids, "return_tokens_as_token_ids": True}
 
 
 def read_logprob(value: Any) -> float:
@@ -90,30 +118,54 @@ def read_logprob(value: Any) -> float:
 
 
 def read_mass(logprobs: Mapping[str, Any] | None, words: Words) -> Mass | None:
-    """The two words' mass in a choice's `logprobs`; None when the server reported nothing of either."""
+    """The labels' mass in one answer's `logprobs`; None when the server reported none of it."""
+    if words.place is None:
+        return _read_top(_reported(logprobs), words)
+    return joined_mass([read_place(logprobs, words.place)], words)
+
+
+def read_place(logprobs: Mapping[str, Any] | None, place: Place) -> dict[str, float] | None:
+    """The log probability of each label's next token at a place; None when the server reported none of them."""
+    reported = _reported(logprobs)
+    found = {label: reported.get(f"token_id:{token}") for label, token in place.branch.next_id.items()}
+    if all(value is None for value in found.values()):
+        return None
+    return {label: LEAST_LOGPROB if value is None else value for label, value in found.items()}
+
+
+def joined_mass(read: Sequence[Mapping[str, float] | None], words: Words) -> Mass | None:
+    """The mass of labels from what was read at each place on their words' ways; None when a place told nothing."""
+    places = [place for place in read if place is not None]
+    if not places or len(places) < len(read):
+        return None
+    return Mass({label: sum(place.get(label, 0.0) for place in places) for label in words.texts})
+
+
+def _reported(logprobs: Mapping[str, Any] | None) -> dict[str, float]:
     content = (logprobs or {}).get("content")
-    if not content:
-        return None
-    reported = {entry["token"]: read_logprob(entry["logprob"]) for entry in content[0].get("top_logprobs") or []}
-    if words.way == "ids":
-        found = [reported.get(f"token_id:{word[0]}") for word in (words.alarm_ids, words.normal_ids)]
-    else:
-        found = [_begins(reported, words.alarm), _begins(reported, words.normal)]
-    if found == [None, None]:
-        return None
-    missing = LEAST_LOGPROB if words.way == "ids" else _most_of_another(reported)
-    alarm, normal = (missing if value is None else value for value in found)
-    return Mass(alarm, normal)
+    entries = content[0].get("top_logprobs") if content else None
+    return {entry["token"]: read_logprob(entry["logprob"]) for entry in entries or []}
 
 
-def _begins(reported: dict[str, float], word: str) -> float | None:
-    """The log probability of the tokens that a word begins with, or that begin with the whole word."""
-    matching = [
-        logprob
-        for token, logprob in reported.items()
-        if (plain := token.strip()) and (word.startswith(plain) or begins_with_word(plain, word))
-    ]
-    return math.log(sum(map(math.exp, matching))) if matching else None
+def _read_top(reported: Mapping[str, float], words: Words) -> Mass | None:
+    matching: dict[str, list[float]] = {label: [] for label in words.texts}
+    for token, logprob in reported.items():
+        labels = [label for label, word in words.texts.items() if _may_begin(token.strip(), word)]
+        if len(labels) == 1:  # the beginning of several words tells nothing of any
+            matching[labels[0]].append(logprob)
+    if not any(matching.values()):
+        return None
+    missing = _most_of_another(reported)
+    return Mass({label: _log_sum(found) if found else missing for label, found in matching.items()})
+
+
+def _may_begin(token: str, word: str) -> bool:
+    """Whether a word may begin with a token, or the token with the whole word."""
+    return bool(token) and (word.startswith(token) or begins_with_word(token, word))
+
+
+def _log_sum(logprobs: Iterable[float]) -> float:
+    return math.log(sum(map(math.exp, logprobs)))
 
 
 def _most_of_another(reported: Mapping[str, float]) -> float:
@@ -122,10 +174,8 @@ def _most_of_another(reported: Mapping[str, float]) -> float:
     return max(LEAST_LOGPROB, min(*reported.values(), math.log(left) if left > 0 else LEAST_LOGPROB, 0.0))
 
 
-def word_at_start(text: str, words: Words) -> Literal["alarm", "normal"] | None:
-    """Which verdict word an answer begins with as a whole word, ignoring quotes, spaces and case; None for neither."""
+def word_at_start(text: str, words: Words) -> str | None:
+    """The label whose word an answer begins with as a whole word, ignoring quotes, spaces and case; None for none."""
     plain = text.lstrip(" \t\r\n\"'“”‘’「」*#").casefold()
-    for name, word in (("alarm", words.alarm), ("normal", words.normal)):
-        if begins_with_word(plain, word.casefold()):
-            return "alarm" if name == "alarm" else "normal"
-    return None
+    longest_first = sorted(words.texts.items(), key=lambda item: -len(item[1]))
+    return next((label for label, word in longest_first if begins_with_word(plain, word.casefold())), None)

@@ -14,20 +14,21 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import openai
 
 from vigil.frames import Sampling
 from vigil.judge import connection
-from vigil.judge.answer import Mass, Words, read_mass, request_options, word_at_start
+from vigil.judge.answer import Mass, Place, Words, joined_mass, read_mass, read_place, request_options, word_at_start
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import REPLY_FAULTS, Fault, cause_of, detail_of
 from vigil.judge.probe import supported_media
-from vigil.judge.prompt import Media, Message, messages
+from vigil.judge.prompt import CONTINUED, Media, Message, answer_begun, messages
 from vigil.judge.sequences import sequence_mass
 from vigil.judge.stream import StreamedAnswer, stream_answer
 from vigil.judge.transport import Transport
+from vigil.judge.words import find_words
 from vigil.manifest import Answers, Calibration, Contract
 from vigil.tasks import Task
 from vigil.verdict import Cause, Outcome, Verdict
@@ -46,9 +47,8 @@ ALARM_FROM = 0.5
 CONNECT_S = 10.0
 """The least patience for the questions before the first window; each window's own deadline is `deadline_s`."""
 
-VERDICT_TOKENS = {"ids": 1, "top": 8}
-"""Tokens asked for a verdict: a server that reports no probabilities must at least spell the word."""
-
+SPELLED_TOKENS = 8
+"""Tokens asked for a verdict where the deciding ones cannot be named: such a server must at least spell the word."""
 
 WORDS_DEADLINES = 3
 """Words that flow may take so many deadlines in all; silence for one of them ends them."""
@@ -59,7 +59,7 @@ class Reading:
     """What an answer told: the words' probabilities, or else the word that it begins with."""
 
     mass: Mass | None
-    said: Literal["alarm", "normal"] | None = None
+    said: str | None = None
     tokens: int = 0
 
 
@@ -68,7 +68,7 @@ class Judge:
 
     `max_in_flight` bounds the requests at once, `deadline_s` each request with its retries, of which
     there are `retries`, only for refusals that a repetition can cure (429, 5xx, no connection).
-    `min_mass` is the least probability that the two verdict words must have together. `describer` is the model that
+    `min_mass` is the least probability that the words of the labels must have together. `describer` is the model that
     puts windows into words by a question of its own; empty where the answers themselves hold words.
     """
 
@@ -134,7 +134,7 @@ class Judge:
             longest = max(task.question, task.description_question if describer else "", key=len)
             asked = replace(task, question=longest)
             connection.check_context(model, asked, sampling, answer_tokens=answer_tokens)
-            words = await connection.ask_words(endpoint, task, model)
+            words = await cls.find_words(endpoint, task, model)
             media = media or await supported_media(client, model.name)
         except BaseException:
             await client.close()
@@ -152,6 +152,11 @@ class Judge:
             deadline_s=deadline_s,
             **settings,
         )
+
+    @classmethod
+    async def find_words(cls, endpoint: Endpoint, task: Task, model: connection.ServedModel) -> Words:
+        """How this kind of judge reads the words of a task from a model; raises EndpointError when it cannot."""
+        return await find_words(endpoint, task.words(), model)
 
     async def __aenter__(self) -> Self:
         return self
@@ -185,7 +190,7 @@ class Judge:
             asked = _Asked(max_tokens if wanted else 0, known is not None, on_verdict, on_text)
             return await self._describe_apart(jpegs, verdict, asked)
         started = time.perf_counter()
-        answer = StreamedAnswer()
+        answer = StreamedAnswer(self.words.beginning)
         told: list[Verdict] = []
 
         def go_on(answer: StreamedAnswer) -> bool:
@@ -205,9 +210,9 @@ class Judge:
                 if on_text is not None:
                     on_text(piece)
 
-            if self.words.way == "sequences":
-                answer.mass = await sequence_mass(self._client, self.model, asked, self.words)
-            body = self._body(asked, max_tokens=max_tokens)
+            if not self.words.is_told_at_once:
+                answer.mass = await self._read_mass(asked)
+            body = self._body(asked, max_tokens=max_tokens, place=self.words.place)
             await stream_answer(self._transport, answer, body=body, words=self.words, go_on=go_on, on_text=heard)
 
         fault = await self._bounded(ask)
@@ -283,15 +288,34 @@ class Judge:
 
     async def _read(self, jpegs: Sequence[bytes]) -> Reading:
         asked = self._messages(jpegs)
-        if self.words.way == "sequences":
-            return Reading(await sequence_mass(self._client, self.model, asked, self.words))
-        answer = await self._transport.chat(self._body(asked, max_tokens=VERDICT_TOKENS[self.words.way]))
+        if not self.words.is_told_at_once:
+            return Reading(await self._read_mass(asked))
+        reading = await self._read_once(asked, self.words)
+        if reading.mass or reading.said or self.words.place is None:
+            return reading
+        # A server that does not report the tokens it is asked for may still report the likeliest, or spell the word.
+        return await self._read_once(asked, Words(texts=self.words.texts))
+
+    async def _read_once(self, asked: Sequence[Message], words: Words) -> Reading:
+        max_tokens = 1 if words.place else SPELLED_TOKENS
+        answer = await self._transport.chat(self._body(asked, max_tokens=max_tokens, place=words.place))
         if not answer["choices"]:
             return Reading(None)
         choice = answer["choices"][0]
-        said = word_at_start(choice["message"].get("content") or "", self.words)
+        said = word_at_start(words.beginning + (choice["message"].get("content") or ""), words)
         tokens = int((answer.get("usage") or {}).get("total_tokens") or 0)
-        return Reading(read_mass(choice.get("logprobs"), self.words), said, tokens)
+        return Reading(read_mass(choice.get("logprobs"), words), said, tokens)
+
+    async def _read_mass(self, asked: Sequence[Message]) -> Mass | None:
+        """The labels' probabilities by several requests, where one does not tell them."""
+        if self.words.way == "sequences":
+            return await sequence_mass(self._client, self.model, asked, self.words)
+        read = await asyncio.gather(*(self._read_place(asked, place) for place in self.words.places))
+        return joined_mass(read, self.words)
+
+    async def _read_place(self, asked: Sequence[Message], place: Place) -> dict[str, float] | None:
+        answer = await self._transport.chat(self._body(asked, max_tokens=1, place=place))
+        return read_place(answer["choices"][0].get("logprobs"), place) if answer["choices"] else None
 
     def _weigh(self, reading: Reading) -> Verdict:
         """The verdict that a reading makes; without probabilities the word itself decides, without a p."""
@@ -310,9 +334,11 @@ class Judge:
             tokens=reading.tokens,
         )
 
-    def _body(self, asked: Sequence[Message], *, max_tokens: int) -> dict[str, Any]:
+    def _body(self, asked: Sequence[Message], *, max_tokens: int, place: Place | None) -> dict[str, Any]:
         head = {"model": self.model, "messages": asked, "max_tokens": max_tokens, "temperature": 0.0}
-        return head | request_options(self.words)
+        if place is not None and place.beginning:
+            head |= {"messages": answer_begun(asked, place.beginning)} | CONTINUED
+        return head | request_options(place)
 
     def _messages(self, jpegs: Sequence[bytes]) -> list[Message]:
         return messages(jpegs, self.task.question, media=self.media, fps=self.sampling.fps)
@@ -332,7 +358,7 @@ class _Asked:
             self.on_verdict(verdict)
 
 
-def _by_word(said: Literal["alarm", "normal"] | None) -> Verdict:
+def _by_word(said: str | None) -> Verdict:
     if said is None:
         detail = "the answer shows neither verdict word nor their probabilities"
         return Verdict.unknown(Cause.UNPARSEABLE, detail=detail)

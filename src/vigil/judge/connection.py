@@ -9,13 +9,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import httpx2
 import openai
 
 from vigil.errors import EndpointAway, EndpointError
 from vigil.frames import Sampling
 from vigil.judge import told
-from vigil.judge.answer import Words
 from vigil.judge.bounded import BoundedClient, UnusableAnswerError
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import detail_of
@@ -168,32 +166,6 @@ def check_contract(model: ServedModel, contract: Contract, *, strict: bool) -> l
     if strict and differences:
         raise EndpointError(f"model {model.name} was trained otherwise: {'; '.join(differences)}")
     return differences
-
-
-async def ask_words(endpoint: Endpoint, task: Task, model: ServedModel) -> Words:
-    """How the server's tokenizer splits the two verdict words; unsplit where it has no `/tokenize`."""
-    async with open_http(endpoint, timeout_s=10.0) as http:
-        alarm_ids = await _tokenize(http, endpoint, model, task.alarm_word)
-        normal_ids = await _tokenize(http, endpoint, model, task.normal_word)
-    words = Words(alarm=task.alarm_word, normal=task.normal_word, alarm_ids=alarm_ids, normal_ids=normal_ids)
-    if words.way != "ids":
-        logger.warning(
-            "model %s: the verdict words are %s; probabilities are read by the slower way %r (docs/judge.md)",
-            model.name,
-            "not single tokens" if words.way == "sequences" else "not checked, as the server has no /tokenize",
-            words.way,
-        )
-    return words
-
-
-async def _tokenize(http: BoundedClient, endpoint: Endpoint, model: ServedModel, text: str) -> tuple[int, ...]:
-    body = {"model": model.name, "prompt": text, "add_special_tokens": False}
-    try:
-        answer = await http.post(f"{endpoint.root}/tokenize", json=body)
-        tokens = answer.json()["tokens"] if answer.is_success else []
-    except (httpx2.HTTPError, ValueError, KeyError, TypeError):
-        return ()
-    return tuple(int(token) for token in tokens) if isinstance(tokens, list) else ()
 
 
 def check_context(model: ServedModel, task: Task, sampling: Sampling, *, answer_tokens: int) -> None:

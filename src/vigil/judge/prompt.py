@@ -10,11 +10,19 @@ Media: TypeAlias = Literal["video", "images"]
 
 Message: TypeAlias = dict[str, Any]
 
+CONTINUED: dict[str, Any] = {"continue_final_message": True, "add_generation_prompt": False}
+"""The request's fields that make the server go on with an answer that has begun (vLLM)."""
+
 
 def messages(jpegs: Sequence[bytes], question: str, *, media: Media, fps: float) -> list[Message]:
     """One user turn that shows the JPEGs, `1/fps` seconds apart, and asks the question."""
     parts = [video_part(jpegs)] if media == "video" else image_parts(jpegs, fps=fps)
     return [{"role": "user", "content": [*parts, {"type": "text", "text": question}]}]
+
+
+def answer_begun(asked: Sequence[Message], beginning: str) -> list[Message]:
+    """The messages with an answer that begins so; send it with `CONTINUED`."""
+    return [*asked, {"role": "assistant", "content": beginning}]
 
 
 def video_part(jpegs: Sequence[bytes]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Probabilities of verdict words that are several tokens: each word's tokens are scored behind the prompt."""
+"""Probabilities of whole words, where no single token tells them: each word's tokens are scored behind the prompt."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,16 +7,15 @@ from typing import Any
 import openai
 
 from vigil.judge.answer import Mass, Words, read_logprob
-from vigil.judge.prompt import Message
+from vigil.judge.prompt import CONTINUED, Message, answer_begun
 
 
 async def sequence_mass(client: openai.AsyncOpenAI, model: str, asked: Sequence[Message], words: Words) -> Mass | None:
-    """The two words' log probabilities, by one request a word; None when the server reports none."""
-    alarm, normal = await asyncio.gather(
-        _word_logprob(client, model, asked, words.alarm, words.alarm_ids),
-        _word_logprob(client, model, asked, words.normal, words.normal_ids),
-    )
-    return None if alarm is None or normal is None else Mass(alarm, normal)
+    """The log probabilities of all words, by one request a word; None when the server reports none."""
+    asking = (_word_logprob(client, model, asked, word, words.ids[label]) for label, word in words.texts.items())
+    logprobs = dict(zip(words.texts, await asyncio.gather(*asking), strict=True))
+    found = {label: logprob for label, logprob in logprobs.items() if logprob is not None}
+    return Mass(found) if len(found) == len(logprobs) else None
 
 
 async def _word_logprob(
@@ -24,10 +23,10 @@ async def _word_logprob(
 ) -> float | None:
     answer = await client.chat.completions.create(
         model=model,
-        messages=[*asked, {"role": "assistant", "content": word}],  # type: ignore[list-item]
+        messages=answer_begun(asked, word),  # type: ignore[arg-type]
         max_tokens=1,
         temperature=0.0,
-        extra_body={"prompt_logprobs": 0, "continue_final_message": True, "add_generation_prompt": False},
+        extra_body={"prompt_logprobs": 0} | CONTINUED,
     )
     reported: list[dict[str, Any] | None] | None = getattr(answer, "prompt_logprobs", None)
     if not reported or len(reported) < len(ids):

@@ -13,8 +13,12 @@ STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": 
 
 @dataclass(slots=True)
 class StreamedAnswer:
-    """What has arrived of an answer; `complete` once the server said that it was the end."""
+    """What has arrived of an answer; `complete` once the server said that it was the end.
 
+    `beginning` was put in front of it, and belongs to its text.
+    """
+
+    beginning: str = ""
     mass: Mass | None = None
     pieces: list[str] = field(default_factory=list)
     tokens: int = 0
@@ -24,7 +28,7 @@ class StreamedAnswer:
     @property
     def text(self) -> str:
         """The answer's text so far."""
-        return "".join(self.pieces)
+        return self.beginning + "".join(self.pieces)
 
 
 async def stream_answer(
@@ -40,9 +44,10 @@ async def stream_answer(
     decided = False
     async with aclosing(transport.events({**body, **STREAMED})) as events:
         async for event in events:
+            is_first = not answer.pieces
             piece = _take(event, answer, words)
             if piece and on_text is not None:
-                on_text(piece)
+                on_text(answer.beginning + piece if is_first else piece)
             if not decided and _can_decide(answer, words):
                 decided = True
                 answer.stopped = not go_on(answer)
@@ -57,7 +62,7 @@ def _take(event: Mapping[str, Any], answer: StreamedAnswer, words: Words) -> str
     if not event.get("choices"):
         return ""
     choice = event["choices"][0]
-    if answer.mass is None and not answer.pieces:
+    if answer.mass is None and not answer.pieces and words.is_told_at_once:
         answer.mass = read_mass(choice.get("logprobs"), words)
     piece: str = choice["delta"].get("content") or ""
     if piece:
@@ -68,5 +73,5 @@ def _take(event: Mapping[str, Any], answer: StreamedAnswer, words: Words) -> str
 
 def _can_decide(answer: StreamedAnswer, words: Words) -> bool:
     """With probabilities at once; without them as soon as no further letter can make another word of it."""
-    enough = len(answer.text.strip()) >= max(len(words.alarm), len(words.normal)) + 2
+    enough = len(answer.text.strip()) >= max(map(len, words.texts.values())) + 2
     return answer.mass is not None or enough or word_at_start(answer.text + "x", words) is not None

@@ -50,8 +50,8 @@ class WatchSettings:
 
     `in_flight` bounds the requests of all sources, `live_in_flight` those of one live source, `queue_windows` the
     windows of one source that wait, `files_at_once` the files that are read side by side. `patience_s` is how long a
-    file waits for a server that is away, `min_mass` what the two verdict words must have of the first token's
-    probability for a window to be known. `preview_fps` is how many pictures a second of what is live are
+    file waits for a server that is away, `min_mass` what the words of the labels must have of the probability
+    of the token that is read for a window to be known. `preview_fps` is how many pictures a second of what is live are
     shown to people who look, 0 for none, and `preview_px` the most pixels of their long side.
     No camera is added to a watch that has `most_cameras`; those of `sources` are watched, however many they are.
     """

@@ -1,6 +1,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from vigil.dataset.examples import split_path
 from vigil.errors import DatasetError
 from vigil.frames import Sampling, decode_jpeg, encode_jpeg
 from vigil.tasks import load_task
+from vigil.tiny.vocabulary import QWEN3_VL
+from vocabularies import NAMES, save_tokenizer
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -143,3 +146,24 @@ def test_an_entry_that_somebody_took_out_of_the_registry_is_missed(data: Path) -
 def test_an_edited_text_makes_the_digest_old(data: Path) -> None:
     change(data, answer(json.loads(split_path(data, "train").read_text())[0]["messages"][1]["content"] + "后来停下。"))
     assert "edited after vigil.json was written" in warnings(data)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_true_vocabularies_find_no_fault_in_the_words(data: Path, tmp_path: Path, name: str) -> None:
+    report = check_dataset(data, tokenizer=save_tokenizer(name, tmp_path / "model"))
+    assert report.exact_tokens and report.errors == ()
+    assert "begin with other tokens" not in "".join(finding.what for finding in report.findings)
+
+
+def test_answers_that_teach_another_token_than_the_one_that_is_read_are_a_warning(data: Path, tmp_path: Path) -> None:
+    change(data, answer("没有人打架。"), split="test")
+    found = check_dataset(data, tokenizer=save_tokenizer(QWEN3_VL, tmp_path / "model")).findings
+    assert [f.level for f in found if "begin with other tokens than the verdict word" in f.what] == ["warning"]
+
+
+def test_words_that_no_token_tells_apart_are_an_error(clips: Path, tmp_path: Path) -> None:
+    task = replace(load_task("fight"), alarm_word="没有异样")
+    recipe = Recipe(sampling=Sampling(max_pixels=12288))
+    build_dataset(BuildPlan(clips=clips, out=tmp_path / "data", task=task, recipe=recipe))
+    found = check_dataset(tmp_path / "data", tokenizer=save_tokenizer(QWEN3_VL, tmp_path / "model")).errors
+    assert [f.what.split(",")[0] for f in found] == ["the words '没有异样' and '没有' cannot be told apart"]

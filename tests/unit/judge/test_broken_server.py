@@ -10,10 +10,9 @@ import openai
 import orjson
 import pytest
 
-from judging import SAMPLING, TASK, yes
+from judging import SAMPLING, TASK, WORDS, yes
 from scripted_server import Reply, ScriptedServer, stream
 from vigil.judge import Endpoint, Judge
-from vigil.judge.answer import Words
 from vigil.judge.transport import MAX_BYTES, Transport
 from vigil.verdict import Cause, Verdict
 
@@ -77,9 +76,8 @@ def judge_of(
 ) -> Judge:
     """A judge that has asked this server nothing yet."""
     client = openai.AsyncOpenAI(base_url=url, api_key="k", max_retries=0)
-    words = Words(alarm="Yes", normal="No", alarm_ids=(7,), normal_ids=(9,))
     transport = transport or Transport(Endpoint(url=url), retries=retries)
-    return Judge(client, transport, model="m", words=words, task=TASK, sampling=SAMPLING, deadline_s=deadline_s)
+    return Judge(client, transport, model="m", words=WORDS, task=TASK, sampling=SAMPLING, deadline_s=deadline_s)
 
 
 def judged_by(send: Send, ask: Ask, jpegs: list[bytes], *, retries: int = 0, deadline_s: float = DEADLINE_S) -> Verdict:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from judging import connect, no, tokenized, yes
+from judging import connect, no, yes
 from pace import PACE
 from scripted_server import Reply, ScriptedServer, chat, error, stream
 from vigil.judge import Judge
@@ -117,19 +117,6 @@ def test_no_more_requests_are_in_flight_than_allowed(server: ScriptedServer, jpe
     assert server.max_in_flight == 3
 
 
-def test_words_of_several_tokens_are_scored_whole(server: ScriptedServer, jpegs: list[bytes]) -> None:
-    server.routes["/tokenize"] = tokenized({"Yes": [1, 2], "No": [1, 3]})
-
-    def reply(request: Any) -> Reply:
-        second = 2 if request.body["messages"][-1]["content"] == "Yes" else 3
-        logprobs = [None, {"1": {"logprob": -0.5}}, {str(second): {"logprob": -0.25 * second}}]
-        return Reply(body=chat("x").body | {"prompt_logprobs": logprobs})
-
-    server.default = reply
-    verdict = ask(server, lambda judge: judge.verdict(jpegs))
-    assert verdict.p_alarm == pytest.approx(1 / (1 + math.exp(-0.25)))
-
-
 def test_a_server_without_tokenize_is_read_by_its_likeliest_words(server: ScriptedServer, jpegs: list[bytes]) -> None:
     del server.routes["/tokenize"]
     server.default = chat("No", logprobs={"No": -0.2, " Yes": -2.2, "Ye": -4.2, "Hm": -5.0})
@@ -186,7 +173,7 @@ def test_tokens_that_go_on_after_the_verdict_word_still_count(server: ScriptedSe
 
 
 def test_a_chinese_verdict_needs_no_space_behind_it() -> None:
-    words = Words(alarm="是的", normal="没有")
+    words = Words(texts={"alarm": "是的", "normal": "没有"})
     assert [word_at_start(text, words) for text in ("是的有人打架", "没有人打架", "是")] == ["alarm", "normal", None]
 
 

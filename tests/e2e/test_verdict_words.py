@@ -1,0 +1,201 @@
+"""Verdict words on the real vLLM: read from the first token at which they differ, in one request of one token.
+
+What is read is held against the log probabilities of whole words behind the prompt (`prompt_logprobs`).
+"""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
+
+import httpx
+import numpy as np
+import pytest
+
+from vigil.errors import EndpointError
+from vigil.frames import Sampling, encode_jpeg
+from vigil.judge import Judge
+from vigil.judge.connection import open_http
+from vigil.judge.contract import served_model
+from vigil.judge.prompt import CONTINUED, answer_begun, messages
+from vigil.judge.words import find_words
+from vigil.serving import Server
+from vigil.tasks import Task
+from vigil.verdict import Verdict
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+Found = TypeVar("Found")
+
+QUESTION = "请分析这个视频。"
+TWO_TOKENS = {"alarm": "跌倒在地", "normal": "站着不动"}
+SHARED = {"alarm": "有人打架", "normal": "有人走路"}
+LETTERS = tuple("ABCDEFGHIJ")
+WITHIN_CHARACTERS = {"alarm": "齁", "normal": "齂"}
+"""Two characters that share their first bytes, and stand in no text from which the vocabulary was made."""
+
+NEARLY = 0.02
+"""How far apart the log probabilities of one token may be when it is prompt and when it is answer."""
+
+
+def window() -> list[bytes]:
+    """Six pictures, other ones each time, so that no cache answers."""
+    rng = np.random.default_rng()
+    return [encode_jpeg(rng.integers(0, 255, (96, 128, 3), np.uint8), quality=90) for _ in range(6)]
+
+
+def task_of(words: Mapping[str, str]) -> Task:
+    return Task(name="t", question=QUESTION, alarm_word=words["alarm"], normal_word=words["normal"])
+
+
+def judged(
+    server: Server, sampling: Sampling, words: Mapping[str, str], ask: Callable[[Judge], Awaitable[Found]]
+) -> tuple[Judge, Found]:
+    """A judge of these labels, and what asking it gave."""
+
+    async def run() -> tuple[Judge, Found]:
+        endpoint = server.endpoint()
+        async with await Judge.connect(endpoint, task_of(words), sampling, media="video") as judge:
+            judge.words = await find_words(endpoint, words, await served_model(endpoint))
+            return judge, await ask(judge)
+
+    return asyncio.run(run())
+
+
+def token_logprobs(server: Server, jpegs: list[bytes], word: str, count: int) -> list[float]:
+    """The log probability of each token of a word behind the prompt."""
+    asked = messages(jpegs, QUESTION, media="video", fps=2.0)
+    body = {"model": server.model, "messages": answer_begun(asked, word), "max_tokens": 1, "prompt_logprobs": 0}
+    headers = {"Authorization": f"Bearer {server.key}"}
+    answer = httpx.post(
+        f"{server.url}/chat/completions", json=body | CONTINUED, headers=headers, timeout=60, trust_env=False
+    )
+    tail = answer.raise_for_status().json()["prompt_logprobs"][-count:]
+    return [next(iter(entry.values()))["logprob"] for entry in tail]
+
+
+def answered(server: Server) -> float:
+    """How many requests the server has answered."""
+    headers = {"Authorization": f"Bearer {server.key}"}
+    lines = httpx.get(f"{server.root}/metrics", headers=headers, trust_env=False).text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("vllm:request_success_total"))
+
+
+def assert_read(verdict: Verdict, logprobs: Mapping[str, float]) -> None:
+    """That a verdict is what these log probabilities of the labels make."""
+    inside = {label: math.exp(logprob) for label, logprob in logprobs.items()}
+    assert verdict.p_alarm is not None and verdict.p_outside is not None
+    assert _logit(verdict.p_alarm) == pytest.approx(_logit(inside["alarm"] / sum(inside.values())), abs=2 * NEARLY)
+    assert math.log1p(-verdict.p_outside) == pytest.approx(math.log(sum(inside.values())), abs=NEARLY)
+
+
+def _logit(p: float) -> float:
+    return math.log(p / (1 - p))
+
+
+def test_words_of_several_tokens_are_read_from_their_first_one(server: Server, sampling: Sampling) -> None:
+    jpegs = window()
+    judge, verdict = judged(server, sampling, TWO_TOKENS, lambda judge: judge.verdict(jpegs))
+    assert min(map(len, judge.words.ids.values())) > 1 and judge.words.beginning == ""
+    scored = {
+        label: token_logprobs(server, jpegs, word, len(judge.words.ids[label]))[0] for label, word in TWO_TOKENS.items()
+    }
+    assert_read(verdict, scored)
+
+
+def test_words_that_share_a_beginning_are_read_behind_it(server: Server, sampling: Sampling) -> None:
+    jpegs = window()
+    judge, verdict = judged(server, sampling, SHARED, lambda judge: judge.verdict(jpegs))
+    place = judge.words.place
+    assert place is not None and judge.words.beginning == "有人"
+    depth = len(place.branch.shared_ids)
+    scored = {
+        label: token_logprobs(server, jpegs, word, len(judge.words.ids[label]))[depth] for label, word in SHARED.items()
+    }
+    assert_read(verdict, scored)
+
+
+def test_the_words_behind_a_shared_beginning_are_streamed_with_it(server: Server, sampling: Sampling) -> None:
+    _, verdict = judged(
+        server, sampling, SHARED, lambda judge: judge.describe(window(), max_tokens=4, describe_normal=True)
+    )
+    assert (verdict.text or "").startswith("有人") and verdict.p_alarm is not None
+
+
+@pytest.mark.parametrize("ten", [LETTERS], ids=["letters"])
+def test_ten_words_are_read_from_one_token(server: Server, sampling: Sampling, ten: tuple[str, ...]) -> None:
+    words = {"alarm": ten[0], "normal": ten[1]} | {word: word for word in ten[2:]}
+    jpegs = window()
+    judge, verdict = judged(server, sampling, words, lambda judge: judge.verdict(jpegs))
+    assert judge.words.place is not None and len(judge.words.place.branch.token_ids) == 10
+    scored = {
+        label: token_logprobs(server, jpegs, word, len(judge.words.ids[label]))[0] for label, word in words.items()
+    }
+    assert_read(verdict, scored)
+
+
+def test_words_that_part_within_a_character_are_scored_whole(server: Server, sampling: Sampling) -> None:
+    jpegs = window()
+    judge, verdict = judged(server, sampling, WITHIN_CHARACTERS, lambda judge: judge.verdict(jpegs))
+    assert judge.words.way == "sequences"
+    scored = {
+        label: sum(token_logprobs(server, jpegs, word, len(judge.words.ids[label])))
+        for label, word in WITHIN_CHARACTERS.items()
+    }
+    assert verdict.p_alarm is not None
+    assert _logit(verdict.p_alarm) == pytest.approx(scored["alarm"] - scored["normal"], abs=NEARLY)
+
+
+def test_words_of_which_some_share_a_beginning_are_read_at_each_place(server: Server, sampling: Sampling) -> None:
+    words = SHARED | {"other": "跌倒"}
+    jpegs = window()
+    judge, verdict = judged(server, sampling, words, lambda judge: judge.verdict(jpegs))
+    assert judge.words.way == "ids" and len(judge.words.places) == 2
+    root, behind = judge.words.places
+    scored = {}
+    for label, word in words.items():
+        each = token_logprobs(server, jpegs, word, len(judge.words.ids[label]))
+        scored[label] = each[0] + (each[len(behind.branch.shared_ids)] if label in behind.branch.next_id else 0.0)
+    assert root.beginning == "" and behind.beginning == "有人"
+    assert_read(verdict, scored)
+
+
+@pytest.mark.parametrize("words", [TWO_TOKENS, SHARED], ids=["two tokens", "a shared beginning"])
+def test_a_window_is_one_request_of_one_token(server: Server, sampling: Sampling, words: dict[str, str]) -> None:
+    windows = [window() for _ in range(5)]
+    before: list[float] = []
+
+    async def ask(judge: Judge) -> list[Verdict]:
+        before.append(answered(server))
+        return [await judge.verdict(jpegs) for jpegs in windows]
+
+    _, verdicts = judged(server, sampling, words, ask)
+    assert all(verdict.p_alarm is not None for verdict in verdicts)
+    assert answered(server) - before[0] == len(windows)
+
+
+def test_words_that_cannot_be_told_apart_end_before_the_first_window(server: Server, sampling: Sampling) -> None:
+    task = Task(name="t", question=QUESTION, alarm_word="没有，有", normal_word="没有")
+
+    async def run() -> None:
+        async with await Judge.connect(server.endpoint(), task, sampling):
+            raise AssertionError
+
+    with pytest.raises(EndpointError, match="'没有，有' and '没有' cannot be told apart"):
+        asyncio.run(run())
+
+
+def test_the_server_splits_words_behind_the_prompt_as_alone(server: Server) -> None:
+    async def run() -> tuple[object, object]:
+        async with open_http(server.endpoint(), timeout_s=20) as http:
+            alone = await http.post(f"{server.root}/tokenize", json={"model": server.model, "prompt": "是的"})
+            asked = [{"role": "user", "content": "?"}]
+            before = await http.post(f"{server.root}/tokenize", json={"model": server.model, "messages": asked})
+            body = {"model": server.model, "messages": answer_begun(asked, "是的，")} | CONTINUED
+            whole = await http.post(f"{server.root}/tokenize", json=body)
+            ids = alone.json()["tokens"]
+            start = len(before.json()["tokens"])
+            return ids, whole.json()["tokens"][start : start + len(ids)]
+
+    alone, behind = asyncio.run(run())
+    assert alone == behind
