@@ -18,8 +18,9 @@ from judging import TASK
 from vigil.errors import EndpointError
 from vigil.judge import Endpoint
 from vigil.judge.bounded import BoundedClient
-from vigil.judge.connection import ServedModel, ask_words, find_model, list_models, open_client, open_http
+from vigil.judge.connection import ServedModel, find_model, list_models, open_client, open_http
 from vigil.judge.probe import supported_media
+from vigil.judge.words import find_words
 from vigil.parity.served import Asker
 from vigil.serving.command import Command
 from vigil.serving.process import start
@@ -107,7 +108,7 @@ async def probe(url: str) -> None:
 
 
 async def tokens(url: str) -> None:
-    words = await ask_words(Endpoint(url=url), TASK, ServedModel(name="m"))
+    words = await find_words(Endpoint(url=url), TASK.words(), ServedModel(name="m"))
     assert words.alarm_ids == ()
 
 
