@@ -1,23 +1,20 @@
-import errno
 import os
-import resource
 import socket
-from collections.abc import Iterator
+import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from app.web.connections import Connections, Deadlines
+from app.web.connections import Connections
 from app.web.descriptors import ConnectionLimits
 from app.web.listener import Listener, listen
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
 
-from limited_server import get, limited
+from limited_server import get, is_closed
 from vigil.errors import UsageError
 from vigil.serving.process import free_port
+
+TESTS = Path(__file__).resolve().parents[2]
 
 
 def open_now() -> set[int]:
@@ -25,46 +22,30 @@ def open_now() -> set[int]:
     return {int(path.name) for path in Path("/proc/self/fd").iterdir()}
 
 
-@pytest.fixture
-def few_descriptors() -> Iterator[list[int]]:
-    """A list of descriptors that a test holds; this process may hold hardly more than now."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    held: list[int] = []
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(open_now()) + 60, hard))
-    yield held
-    for number in held:
-        os.close(number)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-def hold_all(held: list[int]) -> None:
-    while True:
-        try:
-            held.append(os.open(os.devnull, os.O_RDONLY))
-        except OSError as error:
-            assert error.errno == errno.EMFILE
-            return
-
-
-def test_without_a_descriptor_left_who_comes_is_closed_and_later_ones_are_served(
-    few_descriptors: list[int], caplog: pytest.LogCaptureFixture
-) -> None:
-    async def hello(_: Request) -> PlainTextResponse:
-        return PlainTextResponse("hello")
-
-    with limited(Starlette(routes=[Route("/", hello)]), deadlines=Deadlines()) as site, ExitStack() as stack:
-        clients = [stack.enter_context(socket.socket()) for _ in range(20)]
-        hold_all(few_descriptors)
-        for client in clients:
-            client.settimeout(20)
-            client.connect(("127.0.0.1", site.port))
-        assert all(client.recv(1) == b"" for client in clients)
-        while few_descriptors:
-            os.close(few_descriptors.pop())
-        with site.dial() as again:
+def test_without_a_descriptor_left_who_comes_is_closed_and_later_ones_are_served() -> None:
+    command = [sys.executable, str(TESTS / "exhausted_server.py")]
+    path = os.pathsep.join(map(str, (TESTS.parent, TESTS.parent / "src", TESTS)))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, text=True, **pipes) as process:  # type: ignore[call-overload]
+        port = int(process.stdout.readline())
+        assert tell(process) == "held"
+        with ExitStack() as stack:
+            clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 20)) for _ in range(20)]
+            assert all(is_closed(client) for client in clients)
+        assert tell(process) == "free"
+        with socket.create_connection(("127.0.0.1", port), 20) as again:
             assert get(again).endswith(b"hello")
-    told = [record.getMessage() for record in caplog.records]
-    assert len(told) == 1 and "files and sockets that it may" in told[0]
+        _, told = process.communicate()
+    assert process.returncode == 0
+    assert len(told.splitlines()) == 1 and "files and sockets that it may" in told
+
+
+def tell(process: "subprocess.Popen[str]") -> str:
+    """Has the server take all descriptors or give them back, and hears which."""
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return process.stdout.readline().strip()
 
 
 def test_every_address_of_a_name_is_listened_at() -> None:
