@@ -13,18 +13,19 @@ import typer
 from rich.table import Table
 
 from vigil.cli.console import wide_console
+from vigil.cli.dataset_import import import_file
 from vigil.cli.dataset_progress import bar
+from vigil.cli.dataset_report import meaning_of, show_build, tell
 from vigil.dataset.annotate import AnnotatePlan, annotate_dataset
 from vigil.dataset.answers import AnswerPolicy
-from vigil.dataset.build import BuildPlan, BuildReport, build_dataset
+from vigil.dataset.build import BuildPlan, build_dataset
 from vigil.dataset.check import CUTOFF_LEN, CheckReport, SplitFacts, check_dataset
-from vigil.dataset.clips import Meaning
 from vigil.dataset.cutting import Recipe
-from vigil.dataset.examples import SPLITS, split_name
+from vigil.dataset.examples import split_name
 from vigil.dataset.preview import write_preview
 from vigil.dataset.short import ShortPolicy
 from vigil.dataset.split import SplitPlan
-from vigil.dataset.wording import authors, authors_text
+from vigil.dataset.wording import authors_text
 from vigil.errors import UsageError
 from vigil.frames import Sampling
 from vigil.judge.endpoint import DEFAULT_URL, KEY_VARIABLE, Endpoint, read_key
@@ -115,6 +116,9 @@ def build(
     show_build(report)
 
 
+app.command("import")(import_file)
+
+
 @app.command()
 def check(
     folder: Folder = Path("data"),
@@ -141,8 +145,8 @@ def check(
 def _show_check(report: CheckReport, *, show: int) -> None:
     out = wide_console()
     table = Table("", *map(split_name, report.splits), box=None)
-    for name, tell in FACTS.items():
-        table.add_row(name, *(tell(facts) for facts in report.splits.values()))
+    for name, fact in FACTS.items():
+        table.add_row(name, *(fact(facts) for facts in report.splits.values()))
     out.print(table)
     if not report.exact_tokens:
         out.print(f"tokens are an upper bound; cutoff_len is {report.cutoff_len}; --tokenizer counts exactly")
@@ -214,51 +218,10 @@ def annotate(
         plan = AnnotatePlan(folder=folder, endpoint=endpoint, jobs=jobs, limit=limit, redo=redo)
         report = annotate_dataset(plan, progress=told)
     for reason, count in report.reasons.most_common():
-        _tell(f"rejected: {count} descriptions, because {reason}; the answer stays as it was")
+        tell(f"rejected: {count} descriptions, because {reason}; the answer stays as it was")
     typer.echo(
         f"{folder}: {report.written} answers written by {report.model} ({report.kept_from_before} were there before); "
         f"{report.rejected} rejected, {report.failed} without reply, {report.human} by people left alone"
     )
     if report.failed:
         raise typer.Exit(code=1)
-
-
-def meaning_of(word: str) -> tuple[str, Meaning]:
-    """What a --label word says of a folder; raises UsageError."""
-    meanings: dict[str, Meaning] = {"alarm": "alarm", "normal": "normal", "skip": "skip"}
-    name, _, meaning = word.partition("=")
-    if not name or meaning not in meanings:
-        raise UsageError(f"--label {word!r}: write FOLDER=alarm, FOLDER=normal or FOLDER=skip")
-    return name, meanings[meaning]
-
-
-def show_build(report: BuildReport) -> None:
-    """Tells what a build made, and what is worth a look."""
-    for name, problems in report.damaged.items():
-        _tell(f"damaged, used as far as it goes: {name}: {'; '.join(problems)}")
-    for reason in report.unreadable.values():
-        _tell(f"left out: {reason}")
-    for note in report.notes:
-        _tell(f"note: {note}")
-    for split in SPLITS:
-        examples = report.examples[split]
-        if examples:
-            alarms = sum(example.label == "alarm" for example in examples)
-            clips, groups = ({getattr(each, key) for each in examples} for key in ("clip", "group"))
-            typer.echo(
-                f"{split_name(split)}: {len(examples)} windows ({alarms} alarm, {len(examples) - alarms} normal) "
-                f"of {len(clips)} clips in {len(groups)} groups; words from: {authors_text(authors(examples))}"
-            )
-    left_out = f", {len(report.unreadable)} LEFT OUT as unreadable" if report.unreadable else ""
-    typer.echo(
-        f"{report.out}: {report.num_cut} clips cut, {report.num_kept} kept from before{left_out}; "
-        f"grouped by {report.grouped_by}. Next: vigil dataset check {report.out}"
-    )
-
-
-def _tell(line: str) -> None:
-    typer.echo(line, err=True)
-
-
-# `import` is a command of this group in a module of its own, which needs what stands above.
-from vigil.cli import dataset_import  # noqa: E402, F401

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from vigil.cli.dataset import app, meaning_of, show_build
 from vigil.cli.dataset_progress import bar
+from vigil.cli.dataset_report import meaning_of, show_build
 from vigil.dataset.answers import AnswerPolicy
 from vigil.dataset.build import BuildPlan
 from vigil.dataset.cutting import Recipe
@@ -22,8 +22,7 @@ from vigil.tasks import load_task
 MOST_SHOWN = 10
 
 
-@app.command("import")
-def import_(
+def import_file(
     file: Annotated[Path, typer.Argument(help="A sharegpt file: a JSON list or JSON lines, a video file a row.")],
     out: Annotated[Path, typer.Option(help="Where the dataset goes; not the file's own folder.")] = Path("data"),
     task: Annotated[str, typer.Option(help="A task of configs/tasks, or a YAML file.")] = "fight",

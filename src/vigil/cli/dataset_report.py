@@ -1,0 +1,47 @@
+"""What `vigil dataset build` and `import` have in common: folders' meanings, and the report of what was made."""
+
+import typer
+
+from vigil.dataset.build import BuildReport
+from vigil.dataset.clips import Meaning
+from vigil.dataset.examples import SPLITS, split_name
+from vigil.dataset.wording import authors, authors_text
+from vigil.errors import UsageError
+
+
+def meaning_of(word: str) -> tuple[str, Meaning]:
+    """What a --label word says of a folder; raises UsageError."""
+    meanings: dict[str, Meaning] = {"alarm": "alarm", "normal": "normal", "skip": "skip"}
+    name, _, meaning = word.partition("=")
+    if not name or meaning not in meanings:
+        raise UsageError(f"--label {word!r}: write FOLDER=alarm, FOLDER=normal or FOLDER=skip")
+    return name, meanings[meaning]
+
+
+def show_build(report: BuildReport) -> None:
+    """Tells what a build made, and what is worth a look."""
+    for name, problems in report.damaged.items():
+        tell(f"damaged, used as far as it goes: {name}: {'; '.join(problems)}")
+    for reason in report.unreadable.values():
+        tell(f"left out: {reason}")
+    for note in report.notes:
+        tell(f"note: {note}")
+    for split in SPLITS:
+        examples = report.examples[split]
+        if examples:
+            alarms = sum(example.label == "alarm" for example in examples)
+            clips, groups = ({getattr(each, key) for each in examples} for key in ("clip", "group"))
+            typer.echo(
+                f"{split_name(split)}: {len(examples)} windows ({alarms} alarm, {len(examples) - alarms} normal) "
+                f"of {len(clips)} clips in {len(groups)} groups; words from: {authors_text(authors(examples))}"
+            )
+    left_out = f", {len(report.unreadable)} LEFT OUT as unreadable" if report.unreadable else ""
+    typer.echo(
+        f"{report.out}: {report.num_cut} clips cut, {report.num_kept} kept from before{left_out}; "
+        f"grouped by {report.grouped_by}. Next: vigil dataset check {report.out}"
+    )
+
+
+def tell(line: str) -> None:
+    """A line for people, beside what a program reads."""
+    typer.echo(line, err=True)
