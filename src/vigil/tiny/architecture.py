@@ -126,6 +126,14 @@ def _write_processor(folder: Path) -> None:
     processor = Qwen3VLProcessor(images, tokenizer, videos, chat_template=CHAT_TEMPLATE)
     processor.save_pretrained(str(folder))
     _write_classic_files(folder)
+    _forget_how_it_was_loaded(folder / "tokenizer_config.json")
+
+
+def _forget_how_it_was_loaded(config: Path) -> None:
+    """transformers notes on saving how this process happened to load the tokenizer."""
+    noted = json.loads(config.read_text(encoding="utf-8"))
+    kept = {key: value for key, value in noted.items() if key not in {"is_local", "local_files_only"}}
+    config.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _write_classic_files(folder: Path) -> None:

@@ -4,7 +4,8 @@
     python -m vigil.tiny.recipe ship --work FOLDER --out src/vigil/tiny/base
     python -m vigil.tiny.recipe widen --out src/vigil/tiny/base       (tokens for the texts of a task that was added)
 
-Resumes from FOLDER/last.pt; Ctrl-C stops it cleanly. The learning rate follows the share of the minutes that is gone.
+Resumes from FOLDER/last.pt; Ctrl-C stops it cleanly. The learning rate follows the share of the minutes that is
+gone. They are minutes of this process's own work, so a shared machine or a pause makes the base later and not worse.
 """
 
 from __future__ import annotations
@@ -205,7 +206,7 @@ def difficulty_at(share: float) -> float:
 
 
 def train(work: Path, settings: Settings, *, report: Callable[[str], None]) -> None:
-    """Train until the minutes are over."""
+    """Train until the minutes are over, as a core that is free has them."""
     work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(settings.threads)
     held_out = held_out_windows(settings.held_out, difficulty=settings.held_out_difficulty)
@@ -227,12 +228,12 @@ def _run(run: Training, pool: WindowPool, held_out: list[TrainingWindow], report
     next_examination = progress.seconds + 60 * settings.examine_minutes
     drawn_before = progress.drawn
     while run.share < 1.0:
-        started = time.monotonic()
+        started = time.process_time()
         rng = np.random.default_rng((19, settings.seed, progress.step))
         pool.refill()
         losses = run.step(pool.sample(rng, settings.batch), rng)
         progress.step += 1
-        progress.seconds += time.monotonic() - started
+        progress.seconds += (time.process_time() - started) / settings.threads
         progress.drawn = drawn_before + pool.drawn
         if progress.step % 50 == 0:
             pool.set_difficulty(difficulty_at(run.share))
