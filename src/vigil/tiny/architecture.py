@@ -1,4 +1,4 @@
-"""The tiny base: a Qwen3-VL of the true architecture with about 3.5 million parameters, and its processor files.
+"""The tiny base: a Qwen3-VL of the true architecture with about 3.9 million parameters, and its processor files.
 
 `python -m vigil.tiny.architecture FOLDER` writes an untrained one (needs the training environment).
 """
@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from vigil.tiny.tokenizer import save_tokenizer
+from vigil.tiny.tokenizer import save_tokenizer, tiny_vocabulary
+from vigil.tiny.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
@@ -78,13 +79,17 @@ def tiny_config(tokenizer: Any) -> Qwen3VLConfig:
     )  # fmt: skip
 
 
+def save_processor(folder: Path, vocabulary: Vocabulary) -> None:
+    """Write the tokenizer and processor files to a folder."""
+    save_tokenizer(folder, vocabulary)
+    _write_processor(folder)
+
+
 def untrained_model(folder: Path) -> Qwen3VLForConditionalGeneration:
-    """Write tokenizer and processor files to a folder and make the model that belongs to them, float32."""
+    """The model that belongs to the tokenizer in a folder, float32, with random weights."""
     import torch
     from transformers import Qwen2Tokenizer, Qwen3VLForConditionalGeneration
 
-    save_tokenizer(folder)
-    _write_processor(folder)
     torch.manual_seed(SEED)
     config = tiny_config(Qwen2Tokenizer.from_pretrained(str(folder)))
     return Qwen3VLForConditionalGeneration(config)
@@ -121,6 +126,14 @@ def _write_processor(folder: Path) -> None:
     processor = Qwen3VLProcessor(images, tokenizer, videos, chat_template=CHAT_TEMPLATE)
     processor.save_pretrained(str(folder))
     _write_classic_files(folder)
+    _forget_how_it_was_loaded(folder / "tokenizer_config.json")
+
+
+def _forget_how_it_was_loaded(config: Path) -> None:
+    """transformers notes on saving how this process happened to load the tokenizer."""
+    noted = json.loads(config.read_text(encoding="utf-8"))
+    kept = {key: value for key, value in noted.items() if key not in {"is_local", "local_files_only"}}
+    config.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _write_classic_files(folder: Path) -> None:
@@ -135,4 +148,5 @@ def _write_classic_files(folder: Path) -> None:
 
 if __name__ == "__main__":
     target = Path(sys.argv[1])
+    save_processor(target, tiny_vocabulary())
     save_model(untrained_model(target), target)
