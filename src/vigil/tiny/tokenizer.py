@@ -13,8 +13,9 @@ from typing import Any, Final
 from vigil.tiny.texts import exact_texts
 from vigil.tiny.vocabulary import SPECIAL_TOKENS, Vocabulary, load_vocabulary
 
+CONTEXT_TOKENS: Final = 4096
 _CONFIGURATION: Final[dict[str, Any]] = {
-    "tokenizer_class": "Qwen2Tokenizer", "model_max_length": 4096, "bos_token": None, "eos_token": "<|im_end|>",
+    "tokenizer_class": "Qwen2Tokenizer", "bos_token": None, "eos_token": "<|im_end|>",
     "pad_token": "<|endoftext|>", "unk_token": None, "extra_special_tokens": list(SPECIAL_TOKENS),
 }  # fmt: skip
 
@@ -27,9 +28,9 @@ def tiny_vocabulary() -> Vocabulary:
     return load_vocabulary().needed_for(exact_texts())
 
 
-def save_tokenizer(folder: Path, vocabulary: Vocabulary) -> None:
+def save_tokenizer(folder: Path, vocabulary: Vocabulary, *, context_tokens: int = CONTEXT_TOKENS) -> None:
     """Write tokenizer.json and its configuration as Qwen3-VL ships them."""
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary.tokenizer().save(str(folder / "tokenizer.json"), pretty=False)
-    config = json.dumps(_CONFIGURATION, indent=2)
+    config = json.dumps(_CONFIGURATION | {"model_max_length": context_tokens}, indent=2)
     (folder / "tokenizer_config.json").write_text(config + "\n", encoding="utf-8")
