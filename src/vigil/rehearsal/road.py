@@ -6,9 +6,9 @@ import asyncio
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,7 +51,7 @@ CPU_TRAINING: Final = {
 DISK_FACTOR: Final = 2.3
 """Room for the model, the merged one, and what is beside them, in sizes of the weights."""
 
-MEMORY_FACTOR: Final = 2.0
+MEMORY_FACTOR: Final = 2.9
 """The most that a stage holds, in sizes of the weights: vLLM with its cache, or a training in float32."""
 
 
@@ -75,6 +75,11 @@ class RehearsalSettings:
         return self.out / "data"
 
     @property
+    def clips(self) -> Path:
+        """The drawn clips."""
+        return self.out / "clips"
+
+    @property
     def adapter(self) -> Path:
         """The trained adapter."""
         return self.out / "saves" / self.shape.train_config
@@ -85,13 +90,106 @@ class RehearsalSettings:
         return self.out / "models" / self.shape.train_config
 
 
-@dataclass(slots=True)
 class Rehearsal:
-    """One walk: its settings, its stages, and the figures so far."""
+    """One walk: each step runs a command of the README and notes what came of it in `figures`."""
 
-    settings: RehearsalSettings
-    stages: Stages
-    figures: dict[str, Any] = field(default_factory=dict)
+    def __init__(self, settings: RehearsalSettings) -> None:
+        self.settings = settings
+        self.stages = Stages(total=9)
+        self.figures: dict[str, Any] = {"parameters": settings.shape.parameters}
+        settings.out.mkdir(parents=True, exist_ok=True)
+
+    def make_model(self) -> None:
+        """The model with random weights, unless it is there; raises JobError."""
+        settings = self.settings
+        with self.stages.stage("model", f"{settings.shape.name} with random weights and the true vocabulary"):
+            if not settings.model.is_dir():
+                _write_model(settings)
+
+    def make_dataset(self) -> None:
+        """Drawn clips of a camera's size, cut into windows, their words held against the true vocabulary."""
+        settings = self.settings
+        width, height = map(str, CLIP_WH)
+        with self.stages.stage("dataset", "windows of 6 frames at 2 fps, held against the true vocabulary"):
+            run_vigil("synth", str(settings.clips), "--clips", str(CLIPS), "--width", width, "--height", height)
+            run_vigil("dataset", "build", str(settings.clips), "--out", str(settings.data))
+            run_vigil("dataset", "check", str(settings.data), "--tokenizer", str(settings.model))
+
+    def train(self, overrides: Mapping[str, str]) -> None:
+        """A LoRA by the README's configuration; `overrides` says why, too."""
+        settings = self.settings
+        places = {"model_name_or_path": settings.model, "dataset_dir": settings.data, "output_dir": settings.adapter}
+        with self.stages.stage("train", f"configs/train/{settings.shape.train_config}.yaml, but for"):
+            for override, why in overrides.items():
+                console.print(f"  {override:<32} {why}", highlight=False)
+            words = (*(f"{name}={path}" for name, path in places.items()), *overrides)
+            run_vigil("train", settings.shape.train_config, *words)
+        self.figures["train_seconds"] = read_manifest(settings.adapter).training["train_seconds"]
+
+    def export(self) -> None:
+        """The adapter merged into its base, and every weight compared."""
+        settings = self.settings
+        with self.stages.stage("export", "the adapter merged, and every weight compared"):
+            run_vigil("export", str(settings.adapter), "--out", str(settings.merged))
+        self.figures["merge"] = read_manifest(settings.merged).training["merged"]
+
+    @contextmanager
+    def served(self, config: str | None = None) -> Iterator[Server]:
+        """The merged model behind vLLM, by a configuration of configs/serve."""
+        settings = self.settings
+        with ExitStack() as stack:
+            with self.stages.stage("serve", "the merged model behind vLLM"):
+                log = settings.out / "logs" / "vllm.log"
+                serving = running(settings.merged, port=settings.port, log=log, config=config, timeout_s=READY_S)
+                server = stack.enter_context(serving)
+            self.figures["serve_ready_s"] = round(server.ready_s, 1)
+            yield server
+
+    def compare(self, server: Server) -> None:
+        """Parity: the served prompts against those that were trained on."""
+        path = self.settings.out / "parity.json"
+        with self.stages.stage("parity", "are the served prompts those that were trained on?"):
+            limit = ("--limit", str(PARITY_EXAMPLES))
+            run_vigil("parity", "--data", str(self.settings.data), "--json", str(path), *limit, server=server)
+        found = _read_json(path)
+        self.figures |= {"parity_examples": found["examples"], "parity_differences": found["differences"]}
+
+    def score(self, server: Server) -> None:
+        """Clips of the test split, one request at a time, so that its milliseconds are those of one verdict."""
+        out = self.settings.out
+        words = ("--limit", str(SCORED_CLIPS), "--in-flight", "1", "--json", str(out / "score.json"), "--fresh")
+        with self.stages.stage("score", f"{SCORED_CLIPS} clips of the test split; random weights know nothing"):
+            run_vigil("score", "--data", str(self.settings.data), *words, "--out", str(out / "score"), server=server)
+        score = _read_json(out / "score.json")
+        if sum(score["unknown"].values()):
+            raise JobError(
+                f"windows without a verdict: {score['unknown']}; {out / 'score'} says which, {server.log} why"
+            )
+        self.figures["verdict_ms"] = score["latency_ms"]["p50"]
+
+    def describe(self, server: Server) -> None:
+        """One window in words, and how its verdict is read."""
+        with self.stages.stage("description", f"{DESCRIPTION_TOKENS} tokens about one window"):
+            self.figures |= asyncio.run(_ask(self.settings, server))
+
+    def watch(self, server: Server) -> None:
+        """One clip, as a camera's recording."""
+        out = self.settings.out
+        clip = next((self.settings.clips / "fight").glob("*.mp4"))
+        words = ("--jsonl", str(out / "watch.jsonl"), "--store", str(out / "events.db"), "--set", "min_mass=0")
+        with self.stages.stage("watch", f"{clip.name}, as a camera's recording; words where it alarms"):
+            run_vigil("watch", str(clip), *words, "--set", f"words_tokens={DESCRIPTION_TOKENS}", server=server)
+
+    def write(self) -> None:
+        """Writes and shows what came of it; raises JobError where prompts differ."""
+        path = self.settings.out / "rehearsal.json"
+        write_json(path, self.figures | {"seconds": self.stages.seconds, "versions": versions()})
+        wide_console().print(path.read_text(encoding="utf-8"), end="", markup=False, highlight=False, soft_wrap=True)
+        took_s = sum(self.stages.seconds.values())
+        console.print(f"[green]rehearsed {self.settings.shape.name} in {took_s:.0f} s[/]: {path}", soft_wrap=True)
+        differences = self.figures["parity_differences"]
+        if differences:
+            raise JobError(f"{differences} served prompts are not those that were trained on; {path} has the figures")
 
 
 def look(settings: RehearsalSettings) -> None:
@@ -105,24 +203,29 @@ def look(settings: RehearsalSettings) -> None:
 def rehearse(settings: RehearsalSettings) -> None:
     """Walks the road once and writes `rehearsal.json` into the output folder; raises JobError where it ends."""
     look(settings)
-    settings.out.mkdir(parents=True, exist_ok=True)
-    walk = Rehearsal(settings, Stages(total=9))
-    _model(walk)
-    _dataset(walk)
-    _train(walk)
-    _export(walk)
-    with _served(walk) as server:
-        _parity(walk, server)
-        _score(walk, server)
-        _describe(walk, server)
-        _watch(walk, server)
-    _write(walk)
+    walk = Rehearsal(settings)
+    walk.make_model()
+    walk.make_dataset()
+    walk.train(CPU_TRAINING)
+    walk.export()
+    with walk.served() as server:
+        walk.compare(server)
+        walk.score(server)
+        walk.describe(server)
+        walk.watch(server)
+    walk.write()
     if not settings.keep:
         _forget(settings)
 
 
 def _check_room(settings: RehearsalSettings) -> None:
     weights_bytes = settings.shape.weights_bytes
+    memory_bytes = free_memory_bytes()
+    if memory_bytes is not None and memory_bytes < MEMORY_FACTOR * weights_bytes:
+        raise JobError(
+            f"the rehearsal takes {MEMORY_FACTOR * weights_bytes / 1e9:.1f} GB of memory, and "
+            f"{memory_bytes / 1e9:.1f} GB are free; end other programs, or leave it out: scripts/test.sh --no-rehearsal"
+        )
     there_bytes = sum(path.stat().st_size for path in settings.out.rglob("*.safetensors"))
     parent = next(folder for folder in (settings.out.absolute(), *settings.out.absolute().parents) if folder.exists())
     needed_bytes, free_bytes = DISK_FACTOR * weights_bytes - there_bytes, shutil.disk_usage(parent).free
@@ -131,20 +234,6 @@ def _check_room(settings: RehearsalSettings) -> None:
             f"the rehearsal writes {needed_bytes / 1e9:.1f} GB, and {parent} has {free_bytes / 1e9:.1f} GB free; make "
             "room, or name another place with --out"
         )
-    memory_bytes = free_memory_bytes()
-    if memory_bytes is not None and memory_bytes < MEMORY_FACTOR * weights_bytes:
-        raise JobError(
-            f"the rehearsal takes {MEMORY_FACTOR * weights_bytes / 1e9:.1f} GB of memory, and "
-            f"{memory_bytes / 1e9:.1f} GB are free; end other programs, or leave it out: scripts/test.sh --no-rehearsal"
-        )
-
-
-def _model(walk: Rehearsal) -> None:
-    settings = walk.settings
-    with walk.stages.stage("model", f"{settings.shape.name} with random weights and the true vocabulary"):
-        if not settings.model.is_dir():
-            _write_model(settings)
-    walk.figures["parameters"] = settings.shape.parameters
 
 
 def _write_model(settings: RehearsalSettings) -> None:
@@ -154,70 +243,6 @@ def _write_model(settings: RehearsalSettings) -> None:
     variables = trainer.variables() | {"PYTHONPATH": str(Path(__file__).parents[2]), "HF_HUB_OFFLINE": "1"}
     if wait_for(subprocess.Popen(words, env=variables)) != 0:
         raise JobError("the model could not be written, see above; mend that and run the same command again")
-
-
-def _dataset(walk: Rehearsal) -> None:
-    settings = walk.settings
-    width, height = map(str, CLIP_WH)
-    clips = settings.out / "clips"
-    with walk.stages.stage("dataset", "windows of 6 frames at 2 fps, held against the true vocabulary"):
-        run_vigil("synth", str(clips), "--clips", str(CLIPS), "--width", width, "--height", height)
-        run_vigil("dataset", "build", str(clips), "--out", str(settings.data))
-        run_vigil("dataset", "check", str(settings.data), "--tokenizer", str(settings.model))
-
-
-def _train(walk: Rehearsal) -> None:
-    settings = walk.settings
-    places = {"model_name_or_path": settings.model, "dataset_dir": settings.data, "output_dir": settings.adapter}
-    with walk.stages.stage("train", f"{settings.shape.train_config}, {STEPS} steps; otherwise than in that file:"):
-        for override, why in CPU_TRAINING.items():
-            console.print(f"  {override:<32} {why}", highlight=False)
-        words = (*(f"{name}={path}" for name, path in places.items()), *CPU_TRAINING)
-        run_vigil("train", settings.shape.train_config, *words)
-    walk.figures["train_seconds"] = read_manifest(settings.adapter).training["train_seconds"]
-
-
-def _export(walk: Rehearsal) -> None:
-    settings = walk.settings
-    with walk.stages.stage("export", "the adapter merged, and every weight compared"):
-        run_vigil("export", str(settings.adapter), "--out", str(settings.merged))
-    walk.figures["merge"] = read_manifest(settings.merged).training["merged"]
-
-
-@contextmanager
-def _served(walk: Rehearsal) -> Iterator[Server]:
-    settings = walk.settings
-    log = settings.out / "logs" / "vllm.log"
-    with running(settings.merged, port=settings.port, log=log, timeout_s=READY_S) as server:
-        walk.stages.seconds["serve"] = walk.figures["serve_ready_s"] = round(server.ready_s, 1)
-        console.print(f"[green]serve: ready after {server.ready_s:.0f} s[/]")
-        yield server
-
-
-def _parity(walk: Rehearsal, server: Server) -> None:
-    path = walk.settings.out / "parity.json"
-    with walk.stages.stage("parity", "are the served prompts those that were trained on?"):
-        limit = ("--limit", str(PARITY_EXAMPLES))
-        run_vigil("parity", "--data", str(walk.settings.data), "--json", str(path), *limit, server=server)
-    found = _read_json(path)
-    walk.figures |= {"parity_examples": found["examples"], "parity_differences": found["differences"]}
-
-
-def _score(walk: Rehearsal, server: Server) -> None:
-    """One request at a time, so that its milliseconds are those of one verdict."""
-    out = walk.settings.out
-    words = ("--limit", str(SCORED_CLIPS), "--in-flight", "1", "--json", str(out / "score.json"), "--fresh")
-    with walk.stages.stage("score", f"{SCORED_CLIPS} clips of the test split; random weights know nothing"):
-        run_vigil("score", "--data", str(walk.settings.data), *words, "--out", str(out / "score"), server=server)
-    score = _read_json(out / "score.json")
-    if sum(score["unknown"].values()):
-        raise JobError(f"{score['unknown']} windows had no verdict; {out / 'score'} says which, {server.log} why")
-    walk.figures["verdict_ms"] = score["latency_ms"]["p50"]
-
-
-def _describe(walk: Rehearsal, server: Server) -> None:
-    with walk.stages.stage("description", f"{DESCRIPTION_TOKENS} tokens about one window"):
-        walk.figures |= asyncio.run(_ask(walk.settings, server))
 
 
 async def _ask(settings: RehearsalSettings, server: Server) -> dict[str, Any]:
@@ -239,28 +264,8 @@ def _window(data: Path, *, frames: int) -> tuple[bytes, ...]:
     return next(example.jpegs for example in read_examples(data) if len(example.frames) == frames)
 
 
-def _watch(walk: Rehearsal, server: Server) -> None:
-    out = walk.settings.out
-    clip = next((out / "clips" / "fight").glob("*.mp4"))
-    words = ("--jsonl", str(out / "watch.jsonl"), "--store", str(out / "events.db"), "--set", "min_mass=0")
-    with walk.stages.stage("watch", f"{clip.name}, as a camera's recording; words where it alarms"):
-        run_vigil("watch", str(clip), *words, "--set", f"words_tokens={DESCRIPTION_TOKENS}", server=server)
-
-
-def _write(walk: Rehearsal) -> None:
-    path = walk.settings.out / "rehearsal.json"
-    write_json(path, walk.figures | {"seconds": walk.stages.seconds, "versions": versions()})
-    wide_console().print(path.read_text(encoding="utf-8"), end="", markup=False, highlight=False, soft_wrap=True)
-    took_s = sum(walk.stages.seconds.values())
-    console.print(f"[green]rehearsed {walk.settings.shape.name} in {took_s:.0f} s[/]: {path}", soft_wrap=True)
-    if walk.figures["parity_differences"]:
-        raise JobError(
-            f"{walk.figures['parity_differences']} served prompts are not those that were trained on: {path}"
-        )
-
-
 def _forget(settings: RehearsalSettings) -> None:
-    for folder in (settings.out / "models", settings.out / "saves", settings.data, settings.out / "clips"):
+    for folder in (settings.out / "models", settings.out / "saves", settings.data, settings.clips):
         shutil.rmtree(folder, ignore_errors=True)
 
 
