@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from vigil.training import Progress, plan_training
+from vigil.training import Plan, Progress, plan_training
 from vigil.training import train as run_training
 
 PLAIN_EVERY_S = 10.0
@@ -30,13 +30,21 @@ def train(
     """
     words = overrides or []
     if dry_run:
-        typer.echo(yaml.safe_dump(plan_training(config, words).settings, allow_unicode=True, sort_keys=False), nl=False)
+        _show(plan_training(config, words))
         return
     console = Console(stderr=True)
     follower = _BarFollower(console) if console.is_terminal else _PlainFollower(console)
     with follower:
         outcome = run_training(config, words, fresh=fresh, on_progress=follower.show)
     typer.echo(_summary(outcome.output, outcome.figures))
+
+
+def _show(plan: Plan) -> None:
+    """The settings as YAML, which may go into a file; what they amount to stands above as a comment."""
+    typer.echo(f"# {plan.schedule}")
+    typer.echo(yaml.safe_dump(plan.settings, allow_unicode=True, sort_keys=False), nl=False)
+    for warning in plan.schedule.warnings():
+        typer.echo(f"warning: {warning}", err=True)
 
 
 def _summary(output: Path, figures: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
-from vigil.errors import EnvironmentMissing
+from vigil.errors import EnvironmentMissing, UsageError
 from vigil.training.settings import Settings, is_distributed, is_ray
 
 RAY_CPUS_PER_WORKER = 10
@@ -24,6 +24,22 @@ def gpu_count() -> int:
         return 0
     answer = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
     return sum(line.startswith("GPU ") for line in answer.stdout.splitlines()) if answer.returncode == 0 else 0
+
+
+def process_count(settings: Settings, *, gpus: int, environ: Mapping[str, str]) -> int:
+    """How many trainers LLaMA-Factory starts, one a GPU, over all machines."""
+    if is_ray(settings):
+        return int(settings["ray_num_workers"])
+    if gpus <= 1 and not is_distributed(settings) and environ.get("FORCE_TORCHRUN", "").lower() not in {"1", "true"}:
+        return 1
+    return max(1, _number(environ, "NPROC_PER_NODE", gpus)) * max(1, _number(environ, "NNODES", 1))
+
+
+def _number(environ: Mapping[str, str], name: str, default: int) -> int:
+    value = environ.get(name, str(default))
+    if not value.isdigit():
+        raise UsageError(f"the environment variable {name} must be a whole number, not {value!r}")
+    return int(value)
 
 
 def check_hardware(settings: Settings, *, gpus: int) -> None:

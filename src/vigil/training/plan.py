@@ -1,5 +1,6 @@
 """The plan of a training: every check that can be made before it starts, and the settings it will get."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from vigil.training.base import check_base
 from vigil.training.dataset import TrainingSet, read_training_set
 from vigil.training.hardware import check_hardware, gpu_count
+from vigil.training.schedule import Schedule, schedule_of
 from vigil.training.settings import Settings, absolute, complete, dataset_names, load_settings
 
 
@@ -19,6 +21,7 @@ class Plan:
     base_model: str
     dataset: TrainingSet
     gpus: int
+    schedule: Schedule
 
     @property
     def output(self) -> Path:
@@ -43,4 +46,5 @@ def plan_training(config: str | Path, overrides: Sequence[str] = ()) -> Plan:
         base_model=str(settings["model_name_or_path"]),
         dataset=dataset,
         gpus=gpus,
+        schedule=schedule_of(full, examples=dataset.examples, gpus=gpus, environ=os.environ),
     )

@@ -83,6 +83,9 @@ def _announce(plan: Plan, start: Start) -> None:
         ", ".join(f"{w}x{h}" for w, h in sorted(plan.dataset.sizes_wh)[:4]),
         f"{plan.gpus} GPU(s)" if plan.gpus else "no GPU",
     )
+    log.info("%s", plan.schedule)
+    for warning in plan.schedule.warnings():
+        log.warning("%s", warning)
     if start.checkpoint is not None:
         log.info("going on from %s", start.checkpoint)
 
@@ -138,6 +141,7 @@ def _figures(plan: Plan, run: Run, trainer: Environment, seconds: float) -> dict
         "samples_per_second": results.get("train_samples_per_second"),
         "final_loss": losses[-1] if losses else None,
         "gpus": plan.gpus,
+        "effective_batch": plan.schedule.effective_batch,
         "base_digest": run.base_digest,
         "versions": trainer.versions(VERSIONED),
         "settings": {key: value for key, value in plan.settings.items() if not str(value).startswith("/")},

@@ -27,6 +27,8 @@ TEXTS = frozenset({*PATHS, "dataset", "eval_dataset", "template", "run_name", "r
 NUMBERS = frozenset(
     {"video_fps", "video_maxlen", "video_max_pixels", "video_min_pixels", "cutoff_len", "ray_num_workers"}
 )
+COUNTS = ("per_device_train_batch_size", "gradient_accumulation_steps")
+AMOUNTS = frozenset({*COUNTS, "num_train_epochs", "max_steps", "max_samples", "val_size"})
 SHIPPED = ("model_name_or_path", "deepspeed")
 
 # What people say, and what LLaMA-Factory calls it.
@@ -90,6 +92,10 @@ def _wrong_kind(key: str, value: Any) -> str:
         return f"{key} must be a path, not {value!r}"
     if key in NUMBERS and (isinstance(value, bool) or not isinstance(value, int | float)):
         return f"{key} must be a number, not {value!r}"
+    if key in AMOUNTS and value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        return f"{key} must be a number, not {value!r}"
+    if key in COUNTS and value is not None and (value < 1 or value != int(value)):
+        return f"{key} must be a whole number of at least 1, not {value!r}"
     return ""
 
 
