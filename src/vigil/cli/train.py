@@ -12,6 +12,7 @@ from rich.progress import Progress as Bar
 
 from vigil.training import Plan, Progress, plan_training
 from vigil.training import train as run_training
+from vigil.training.curve import CURVE_NAME
 
 PLAIN_EVERY_S = 10.0
 
@@ -48,10 +49,13 @@ def _show(plan: Plan) -> None:
 
 
 def _summary(output: Path, figures: dict[str, Any]) -> str:
-    loss, speed = figures.get("final_loss"), figures.get("samples_per_second")
+    loss, speed, best = figures.get("final_loss"), figures.get("samples_per_second"), figures.get("best_val_loss")
     shown = f", loss {loss:.4f}" if loss is not None else ""
     rate = f", {speed:g} samples/s" if speed else ""
-    return f"{output}: {figures.get('steps')} steps in {figures.get('seconds')} s{rate}{shown}"
+    held_out = f", best of step {figures.get('best_step')}: val loss {best:.4f}" if best is not None else ""
+    picture = output / CURVE_NAME
+    curve = f"\nloss curve: {picture}" if picture.is_file() else ""
+    return f"{output}: {figures.get('steps')} steps in {figures.get('seconds')} s{rate}{shown}{held_out}{curve}"
 
 
 class _PlainFollower:

@@ -6,11 +6,23 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
+from vigil.environments import Environment
 from vigil.errors import EnvironmentMissing, UsageError
 from vigil.training.settings import Settings, is_distributed, is_ray
 
 RAY_CPUS_PER_WORKER = 10
 """LLaMA-Factory asks Ray for ten CPUs beside every GPU, and waits without end where there are fewer."""
+
+LOGGERS: Mapping[str, str] = {
+    "tensorboard": "tensorboard",
+    "wandb": "wandb",
+    "swanlab": "swanlab",
+    "mlflow": "mlflow",
+    "comet_ml": "comet-ml",
+    "clearml": "clearml",
+    "trackio": "trackio",
+}
+"""The packages that `report_to` needs; LLaMA-Factory misses them only after it has loaded the model."""
 
 LOCAL_RAY = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
 
@@ -53,6 +65,20 @@ def check_hardware(settings: Settings, *, gpus: int) -> None:
         raise EnvironmentMissing(
             f"these settings (bf16: true) need a GPU and nvidia-smi finds none; {small} (or set use_cpu=true, "
             "which takes days for a model of 2B)"
+        )
+
+
+def check_loggers(settings: Settings, trainer: Environment) -> None:
+    """Raises EnvironmentMissing when the curves are to go where no package brings them."""
+    reports = settings.get("report_to") or ()
+    asked = {reports} if isinstance(reports, str) else set(reports)
+    asked |= {"swanlab"} if settings.get("use_swanlab") else set()
+    needed = {LOGGERS[name] for name in asked if name in LOGGERS}
+    missing = sorted(needed - trainer.versions(needed).keys())
+    if missing:
+        raise EnvironmentMissing(
+            f"{' and '.join(missing)} is not installed in {trainer.folder}, so the curves cannot go there: "
+            f".venv-uv/bin/uv pip install --python {trainer.python} {' '.join(missing)}, or report_to=none"
         )
 
 

@@ -25,8 +25,10 @@ CHECKPOINT_BROKEN = "checkpoint-is-incomplete.txt"
 OWN_FILES = (RUN_NAME, "trainer_log.jsonl", "trainer_state.json", "all_results.json", "training_args.bin")
 # These change how a run goes, not what comes out of it.
 HARMLESS = frozenset(
-    {"logging_steps", "plot_loss", "save_steps", "save_total_limit", "dataloader_num_workers", "report_to",
-     "preprocessing_num_workers", "overwrite_cache", "output_dir", "enable_jit_checkpoint", "disable_tqdm"}
+    {"logging_steps", "logging_dir", "run_name", "project", "report_to", "plot_loss", "disable_tqdm", "output_dir",
+     "use_swanlab", "swanlab_project", "swanlab_workspace", "swanlab_run_name", "swanlab_mode", "swanlab_logdir",
+     "swanlab_api_key", "trackio_space_id", "save_steps", "save_total_limit", "enable_jit_checkpoint",
+     "dataloader_num_workers", "preprocessing_num_workers", "overwrite_cache"}
 )  # fmt: skip
 
 

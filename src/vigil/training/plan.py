@@ -9,7 +9,7 @@ from vigil.training.base import check_base
 from vigil.training.dataset import TrainingSet, read_training_set
 from vigil.training.hardware import check_hardware, gpu_count
 from vigil.training.schedule import Schedule, schedule_of
-from vigil.training.settings import Settings, absolute, complete, dataset_names, load_settings
+from vigil.training.settings import Settings, absolute, complete, dataset_names, evaluated_names, load_settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,8 @@ def plan_training(config: str | Path, overrides: Sequence[str] = ()) -> Plan:
     gpus = gpu_count()
     check_hardware(settings, gpus=gpus)
     check_base(Path(settings["model_name_or_path"]))
-    dataset = read_training_set(Path(settings["dataset_dir"]), dataset_names(settings))
+    folder = Path(settings["dataset_dir"])
+    dataset = read_training_set(folder, dataset_names(settings), evaluated=evaluated_names(settings))
     full = complete(settings, dataset)
     return Plan(
         config=str(config),

@@ -17,7 +17,8 @@ from vigil.base_model import base_digest, describe_base
 from vigil.environments import Environment, environment
 from vigil.errors import JobError
 from vigil.manifest import Base, read_manifest
-from vigil.training.hardware import for_machine, launch_variables
+from vigil.training.curve import Curve
+from vigil.training.hardware import check_loggers, for_machine, launch_variables
 from vigil.training.llamafactory import Job, Stopped
 from vigil.training.output import Run, Start, claim, last_checkpoint, prepare, write_run
 from vigil.training.plan import Plan, plan_training
@@ -53,6 +54,7 @@ def train(
     """
     trainer = environment("train")
     plan = plan_training(config, overrides)
+    check_loggers(plan.settings, trainer)
     run = Run(
         settings=plan.settings,
         data_digest=plan.dataset.manifest.data_digest,
@@ -140,12 +142,20 @@ def _figures(plan: Plan, run: Run, trainer: Environment, seconds: float) -> dict
         "train_seconds": round(float(results.get("train_runtime", 0.0)), 1),
         "samples_per_second": results.get("train_samples_per_second"),
         "final_loss": losses[-1] if losses else None,
+        **_curve(plan).figures(),
         "gpus": plan.gpus,
         "effective_batch": plan.schedule.effective_batch,
         "base_digest": run.base_digest,
         "versions": trainer.versions(VERSIONED),
         "settings": {key: value for key, value in plan.settings.items() if not str(value).startswith("/")},
     }
+
+
+def _curve(plan: Plan) -> Curve:
+    curve = Curve.of(plan.output)
+    if plan.settings.get("plot_loss"):
+        curve.replace_pictures(plan.output)
+    return curve
 
 
 def _write_manifest(plan: Plan, base: Base, figures: dict[str, Any]) -> None:
