@@ -1,5 +1,6 @@
 """A training with a held-out split, through the real LLaMA-Factory: the best epoch is what is kept."""
 
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from PIL import Image
 from made_dataset import make_dataset
 from vigil.manifest import read_manifest
 from vigil.tiny import BASE_FOLDER
+from vigil.training import train
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -76,3 +78,18 @@ def test_both_losses_are_in_one_picture_whose_path_is_told(trained: Trained) -> 
 def test_tensorboard_gets_both_losses(trained: Trained) -> None:
     written = b"".join(path.read_bytes() for path in trained.output.rglob("events.out.tfevents.*"))
     assert b"train/loss" in written and b"eval/loss" in written
+
+
+def test_a_training_goes_on_where_its_folder_was_moved_to_and_still_keeps_the_best(
+    trained: Trained, tmp_path: Path
+) -> None:
+    """As if it had been stopped after its first epoch, which is the best: data, checkpoints and all lie elsewhere."""
+    home = tmp_path / "elsewhere"
+    shutil.move(trained.output.parent, home)
+    assert train("tiny_lora", words(home)).already
+    (home / "out" / "vigil.json").unlink()
+    shutil.rmtree(home / "out" / f"checkpoint-{2 * EPOCHS}")
+    outcome = train("tiny_lora", words(home))
+    assert outcome.figures["resumed"]
+    assert outcome.figures["best_step"] == 2 and outcome.figures["steps"] == 2 * EPOCHS
+    assert (home / "out" / ADAPTER).read_bytes() == (home / "out" / "checkpoint-2" / ADAPTER).read_bytes()

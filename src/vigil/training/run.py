@@ -18,6 +18,7 @@ from vigil.environments import Environment, environment
 from vigil.errors import JobError
 from vigil.manifest import Base, read_manifest
 from vigil.training.curve import Curve
+from vigil.training.digests import named_digests
 from vigil.training.hardware import check_loggers, for_machine, launch_variables
 from vigil.training.llamafactory import Job, Stopped
 from vigil.training.output import Run, Start, claim, last_checkpoint, prepare, write_run
@@ -56,6 +57,7 @@ def train(
     plan = plan_training(config, overrides)
     check_loggers(plan.settings, trainer)
     run = Run(
+        digests=named_digests(plan.settings),
         settings=plan.settings,
         data_digest=plan.dataset.manifest.data_digest,
         base_digest=base_digest(Path(plan.settings["model_name_or_path"])),
