@@ -219,7 +219,8 @@ def forget_stale(data: Path, out: Path) -> None:
 
 
 def _build_dataset(clips: Path, data: Path, settings: Settings) -> None:
-    cut = ("--max-pixels", str(TINY_SAMPLING.max_pixels), "--seed", str(settings.seed))
+    # No val split: the drawn clips are few, and an evaluation after every epoch takes seconds that show nothing new.
+    cut = ("--max-pixels", str(TINY_SAMPLING.max_pixels), "--seed", str(settings.seed), "--val-share", "0")
     more = () if settings.clips is None else ("--also", str(settings.out / "drawn"))
     _vigil("dataset", "build", str(clips), "--out", str(data), "--task", str(TASK_FILE), *cut, *more)
     _vigil("dataset", "check", str(data))

@@ -1,5 +1,6 @@
 """The plan of a training: every check that can be made before it starts, and the settings it will get."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 from vigil.training.base import check_adapter, check_base
 from vigil.training.dataset import TrainingSet, read_training_set
 from vigil.training.hardware import check_hardware, gpu_count
-from vigil.training.settings import Settings, absolute, complete, dataset_names, load_settings
+from vigil.training.schedule import Schedule, schedule_of
+from vigil.training.settings import Settings, absolute, complete, dataset_names, evaluated_names, load_settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +21,7 @@ class Plan:
     base_model: str
     dataset: TrainingSet
     gpus: int
+    schedule: Schedule
 
     @property
     def output(self) -> Path:
@@ -38,7 +41,8 @@ def plan_training(config: str | Path, overrides: Sequence[str] = ()) -> Plan:
     check_base(base)
     if settings.get("adapter_name_or_path"):
         check_adapter(Path(settings["adapter_name_or_path"]), base)
-    dataset = read_training_set(Path(settings["dataset_dir"]), dataset_names(settings))
+    folder = Path(settings["dataset_dir"])
+    dataset = read_training_set(folder, dataset_names(settings), evaluated=evaluated_names(settings))
     full = complete(settings, dataset)
     return Plan(
         config=str(config),
@@ -46,4 +50,5 @@ def plan_training(config: str | Path, overrides: Sequence[str] = ()) -> Plan:
         base_model=str(settings["model_name_or_path"]),
         dataset=dataset,
         gpus=gpus,
+        schedule=schedule_of(full, examples=dataset.examples, gpus=gpus, environ=os.environ),
     )
