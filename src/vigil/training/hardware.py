@@ -1,8 +1,6 @@
 """What a training asks of the machine, held against what is there before minutes are spent on finding out."""
 
 import os
-import shutil
-import subprocess
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,17 +23,6 @@ LOGGERS: Mapping[str, str] = {
 """The packages that `report_to` needs; LLaMA-Factory misses them only after it has loaded the model."""
 
 LOCAL_RAY = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-
-
-def gpu_count() -> int:
-    """How many NVIDIA GPUs a child process will see."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return len([device for device in visible.split(",") if device.strip() not in {"", "-1"}])
-    if shutil.which("nvidia-smi") is None:
-        return 0
-    answer = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
-    return sum(line.startswith("GPU ") for line in answer.stdout.splitlines()) if answer.returncode == 0 else 0
 
 
 def process_count(settings: Settings, *, gpus: int, environ: Mapping[str, str]) -> int:

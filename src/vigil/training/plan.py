@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vigil.gpus import gpu_count
 from vigil.training.base import check_adapter, check_base
 from vigil.training.dataset import TrainingSet, read_training_set
-from vigil.training.hardware import check_hardware, gpu_count
+from vigil.training.hardware import check_hardware
 from vigil.training.schedule import Schedule, schedule_of
 from vigil.training.settings import Settings, absolute, complete, dataset_names, evaluated_names, load_settings
 

@@ -16,6 +16,7 @@ from vigil import __version__
 from vigil.base_model import base_digest, describe_base
 from vigil.environments import Environment, environment
 from vigil.errors import JobError
+from vigil.gpus import CUDA_PACKAGES, check_driver
 from vigil.manifest import Base, read_manifest
 from vigil.training.curve import Curve
 from vigil.training.digests import named_digests
@@ -56,6 +57,8 @@ def train(
     trainer = environment("train")
     plan = plan_training(config, overrides)
     check_loggers(plan.settings, trainer)
+    if not plan.settings.get("use_cpu"):
+        check_driver(trainer.versions(CUDA_PACKAGES))
     run = Run(
         digests=named_digests(plan.settings),
         settings=plan.settings,
