@@ -8,11 +8,13 @@ import yaml
 
 from made_dataset import make_dataset
 from vigil.cli import main
+from vigil.dataset.split import VAL_SHARE
 from vigil.errors import ConfigError, UsageError
 from vigil.training import plan_training
 from vigil.training.schedule import Schedule, schedule_of
-from vigil.training.settings import load_settings
+from vigil.training.settings import is_distributed, is_ray, load_settings
 
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "train"
 ONE_CARD = {"dataset": "anomaly-train", "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
 
 
@@ -79,6 +81,15 @@ def test_several_cards_that_multiply_a_config_for_one_are_warned_of() -> None:
     assert "per_device_train_batch_size to 2" in warning
     for several in ({"deepspeed": "z2.json"}, {"ray_num_workers": 2}):
         assert not list(told({"num_train_epochs": 9} | several, gpus=2).warnings())
+
+
+@pytest.mark.parametrize("config", sorted(path.stem for path in CONFIGS.glob("*.yaml")))
+def test_two_hundred_clips_are_enough_for_every_shipped_config_as_it_is(config: str) -> None:
+    settings = load_settings(config)
+    cards = 2 if is_distributed(settings) or is_ray(settings) else 1
+    # A window a clip, the test split and val held out.
+    schedule = schedule_of(settings, examples=round(200 * 0.7 * (1 - VAL_SHARE)), gpus=cards, environ={})
+    assert not list(schedule.warnings()), schedule
 
 
 @pytest.mark.parametrize("word", ["per_device_train_batch_size=0", "gradient_accumulation_steps=1.5", "max_steps=many"])
