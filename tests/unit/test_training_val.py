@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -106,6 +107,14 @@ def test_both_losses_are_in_one_picture_in_place_of_two(tmp_path: Path) -> None:
     with Image.open(tmp_path / CURVE_NAME) as picture:
         colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 20) or ()}
     assert {(0x1F, 0x77, 0xB4), (0xD6, 0x27, 0x28)} <= colours
+
+
+def test_a_val_loss_that_rises_again_is_seen_under_a_first_loss_many_times_as_high(tmp_path: Path) -> None:
+    curve = Curve(train=((1, 4.0), (2, 0.3), (3, 0.02), (4, 0.0)), val=((2, 0.06), (3, 0.02), (4, 0.04)))
+    with Image.open(curve.draw(tmp_path / "curve.png")) as picture:
+        is_red = (np.asarray(picture.convert("RGB")) == (0xD6, 0x27, 0x28)).all(axis=2)
+    second, third, last = (np.flatnonzero(is_red[:, x - 5 : x + 5].any(axis=1)).mean() for x in (335, 567, 800))
+    assert third > second + 40 and third > last + 20
 
 
 def test_a_training_without_val_has_a_curve_of_one_line(tmp_path: Path) -> None:

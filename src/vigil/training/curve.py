@@ -11,6 +11,7 @@ CURVE_NAME = "training_loss.png"
 VAL_CURVE_NAME = "training_eval_loss.png"
 SIZE_IN = (7.0, 4.6)
 DPI = 120
+STEEP = 20
 
 Points: TypeAlias = tuple[tuple[int, float], ...]
 """Steps and losses, in order."""
@@ -67,10 +68,20 @@ class Curve:
             axes.axvline(self.best_step, color="#555555", linestyle=":", label=f"best: step {self.best_step}")
         axes.set_xlabel("step")
         axes.set_ylabel("loss")
+        if self._is_steep():
+            axes.set_yscale("log", nonpositive="clip")
+            # Powers of ten are set as formulas, in fonts that few machines have, and their absence fills the terminal.
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter("")
         axes.grid(visible=True, alpha=0.3)
         axes.legend()
         figure.savefig(path, dpi=DPI)
         return path
+
+    def _is_steep(self) -> bool:
+        """Whether the first losses would press all that follows, val's too, flat upon the axis."""
+        losses = [loss for _, loss in (*self.train, *self.val) if loss > 0]
+        return bool(losses) and max(losses) > STEEP * min(losses)
 
 
 def _points(history: list[dict[str, Any]], key: str) -> Points:
