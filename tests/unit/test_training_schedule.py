@@ -11,6 +11,7 @@ from vigil.cli import main
 from vigil.dataset.split import VAL_SHARE
 from vigil.errors import ConfigError, UsageError
 from vigil.training import plan_training
+from vigil.training.hardware import tower_warnings
 from vigil.training.schedule import Schedule, schedule_of
 from vigil.training.settings import is_distributed, is_ray, load_settings
 
@@ -90,6 +91,24 @@ def test_two_hundred_clips_are_enough_for_every_shipped_config_as_it_is(config: 
     # A window a clip, the test split and val held out.
     schedule = schedule_of(settings, examples=round(200 * 0.7 * (1 - VAL_SHARE)), gpus=cards, environ={})
     assert not list(schedule.warnings()), schedule
+
+
+@pytest.mark.parametrize(
+    ("settings", "gpus", "environ", "is_warned"),
+    [
+        ({"quantization_bit": 4}, 1, {}, False),
+        ({"quantization_bit": 4}, 2, {}, True),
+        ({"quantization_bit": 4, "deepspeed": "z2.json"}, 1, {}, True),
+        ({"quantization_bit": 4, "ray_num_workers": 1}, 1, {}, True),
+        ({"quantization_bit": 4}, 1, {"FORCE_TORCHRUN": "1"}, True),
+        ({}, 2, {}, False),
+    ],
+)
+def test_where_others_start_the_trainers_a_quantised_tower_is_warned_of(
+    settings: dict[str, object], gpus: int, environ: dict[str, str], is_warned: bool
+) -> None:
+    warned = list(tower_warnings(ONE_CARD | settings, gpus=gpus, environ=environ))
+    assert bool(warned) == is_warned and all("CUDA_VISIBLE_DEVICES=0" in warning for warning in warned)
 
 
 @pytest.mark.parametrize("word", ["per_device_train_batch_size=0", "gradient_accumulation_steps=1.5", "max_steps=many"])

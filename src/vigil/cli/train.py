@@ -44,7 +44,7 @@ def _show(plan: Plan) -> None:
     """The settings as YAML, which may go into a file; what they amount to stands above as a comment."""
     typer.echo(f"# {plan.schedule}")
     typer.echo(yaml.safe_dump(plan.settings, allow_unicode=True, sort_keys=False), nl=False)
-    for warning in plan.schedule.warnings():
+    for warning in plan.warnings:
         typer.echo(f"warning: {warning}", err=True)
 
 

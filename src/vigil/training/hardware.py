@@ -1,7 +1,7 @@
 """What a training asks of the machine, held against what is there before minutes are spent on finding out."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vigil.environments import Environment
@@ -29,9 +29,25 @@ def process_count(settings: Settings, *, gpus: int, environ: Mapping[str, str]) 
     """How many trainers LLaMA-Factory starts, one a GPU, over all machines."""
     if is_ray(settings):
         return int(settings["ray_num_workers"])
-    if gpus <= 1 and not is_distributed(settings) and environ.get("FORCE_TORCHRUN", "").lower() not in {"1", "true"}:
+    if is_one_process(settings, gpus=gpus, environ=environ):
         return 1
     return max(1, _number(environ, "NPROC_PER_NODE", gpus)) * max(1, _number(environ, "NNODES", 1))
+
+
+def is_one_process(settings: Settings, *, gpus: int, environ: Mapping[str, str]) -> bool:
+    """Whether the trainer is our own child, not one that LLaMA-Factory has torchrun or Ray start."""
+    is_forced = environ.get("FORCE_TORCHRUN", "").lower() in {"1", "true"}
+    return gpus <= 1 and not (is_distributed(settings) or is_ray(settings) or is_forced)
+
+
+def tower_warnings(settings: Settings, *, gpus: int, environ: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with few bits where the trainers are not ours: nothing keeps the vision tower whole in them."""
+    if settings.get("quantization_bit") and not is_one_process(settings, gpus=gpus, environ=environ):
+        yield (
+            f"torchrun and Ray quantise the vision tower to {settings['quantization_bit']} bits too, which serving has "
+            "whole, so the adapter learns from other features than it will see: use one card (CUDA_VISIBLE_DEVICES=0, "
+            "no deepspeed, no Ray), or weights of full precision"
+        )
 
 
 def _number(environ: Mapping[str, str], name: str, default: int) -> int:

@@ -8,14 +8,17 @@ from pathlib import Path
 from vigil.gpus import gpu_count
 from vigil.training.base import check_adapter, check_base
 from vigil.training.dataset import TrainingSet, read_training_set
-from vigil.training.hardware import check_hardware
+from vigil.training.hardware import check_hardware, tower_warnings
 from vigil.training.schedule import Schedule, schedule_of
 from vigil.training.settings import Settings, absolute, complete, dataset_names, evaluated_names, load_settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A training that has passed every check: `settings` are what LLaMA-Factory gets, paths made absolute."""
+    """A training that has passed every check: `settings` are what LLaMA-Factory gets, paths made absolute.
+
+    `warnings` are what a person should look at before time is spent, each in one line with what to do.
+    """
 
     config: str
     settings: Settings
@@ -23,6 +26,7 @@ class Plan:
     dataset: TrainingSet
     gpus: int
     schedule: Schedule
+    warnings: tuple[str, ...] = ()
 
     @property
     def output(self) -> Path:
@@ -45,11 +49,13 @@ def plan_training(config: str | Path, overrides: Sequence[str] = ()) -> Plan:
     folder = Path(settings["dataset_dir"])
     dataset = read_training_set(folder, dataset_names(settings), evaluated=evaluated_names(settings))
     full = complete(settings, dataset)
+    schedule = schedule_of(full, examples=dataset.examples, gpus=gpus, environ=os.environ)
     return Plan(
         config=str(config),
         settings=absolute(full),
         base_model=str(settings["model_name_or_path"]),
         dataset=dataset,
         gpus=gpus,
-        schedule=schedule_of(full, examples=dataset.examples, gpus=gpus, environ=os.environ),
+        schedule=schedule,
+        warnings=(*schedule.warnings(), *tower_warnings(full, gpus=gpus, environ=os.environ)),
     )

@@ -91,7 +91,7 @@ def _announce(plan: Plan, start: Start) -> None:
         f"{plan.gpus} GPU(s)" if plan.gpus else "no GPU",
     )
     log.info("%s", plan.schedule)
-    for warning in plan.schedule.warnings():
+    for warning in plan.warnings:
         log.warning("%s", warning)
     if start.checkpoint is not None:
         log.info("going on from %s", start.checkpoint)
