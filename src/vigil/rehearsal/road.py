@@ -121,7 +121,7 @@ class Rehearsal:
         places = {"model_name_or_path": settings.model, "dataset_dir": settings.data, "output_dir": settings.adapter}
         with self.stages.stage("train", f"configs/train/{settings.shape.train_config}.yaml, but for"):
             for override, why in overrides.items():
-                console.print(f"  {override:<32} {why}", highlight=False)
+                console.print(f"  {override:<32} {why}", soft_wrap=True)
             words = (*(f"{name}={path}" for name, path in places.items()), *overrides)
             run_vigil("train", settings.shape.train_config, *words)
         self.figures["train_seconds"] = read_manifest(settings.adapter).training["train_seconds"]
