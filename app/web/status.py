@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import httpx
 
 from app.web.language import Translator
-from vigil.errors import EndpointAway, EndpointError, VigilError
+from vigil.errors import EndpointAway, EndpointBusy, EndpointError, VigilError
 from vigil.judge import Endpoint
 from vigil.judge.connection import ServedModel, list_models, open_client, open_http
 from vigil.manifest import MODEL_DIR_ADVICE, Contract, read_manifest, sampling_from_alias
@@ -67,7 +67,7 @@ class StatusBoard:
                     models = tuple(await list_models(client, self.endpoint))
                     self.now = self._seen(models, load=await self._load(http))
                 except EndpointError as error:
-                    away = isinstance(error, EndpointAway)
+                    away = isinstance(error, EndpointAway) and not isinstance(error, EndpointBusy)
                     self.now = Status(problem=redact(str(error)), asked=True, is_away=away)
                 await asyncio.sleep(EVERY_S)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 from vigil.frames import Sampling
@@ -9,7 +10,7 @@ from vigil.judge import Endpoint, Judge
 from vigil.judge.answer import Words
 from vigil.judge.connection import ServedModel
 from vigil.judge.contract import served_sampling
-from vigil.manifest import MODEL_DIR_ADVICE, read_manifest
+from vigil.manifest import MODEL_DIR_ADVICE, calibration_in, read_manifest
 from vigil.tasks import Question, Task
 from vigil.verdict import Cause, Verdict
 from vigil.watch.settings import WatchSettings
@@ -23,9 +24,12 @@ class WordsJudge(Judge):
     """Puts every window into words; what it says is never a verdict, least of all `normal`."""
 
     max_tokens: ClassVar[int] = 200
+    reads_words: ClassVar[bool] = False
 
     @classmethod
-    async def find_words(cls, endpoint: Endpoint, task: Task, model: ServedModel) -> Words:
+    async def find_words(
+        cls, endpoint: Endpoint, task: Task, model: ServedModel, *, before: Words | None = None
+    ) -> Words:
         """No word is looked for: probabilities that nobody asked for must cost no request of their own."""
         return Words(texts=task.words())
 
@@ -67,7 +71,7 @@ async def open_judge(endpoint: Endpoint, question: Question, settings: WatchSett
         endpoint,
         task_for(question),
         sampling if settings.max_pixels is None else replace(sampling, max_pixels=settings.max_pixels),
-        calibration=None if manifest is None else manifest.calibration,
+        read_calibration=partial(calibration_in, settings.model_dir),
         deadline_s=settings.deadline_s if for_verdict else WORDS_DEADLINE_S,
         min_mass=settings.min_mass if for_verdict else 0.0,
         max_in_flight=settings.in_flight + settings.words_in_flight,

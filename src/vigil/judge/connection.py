@@ -3,7 +3,6 @@
 Everything that would make every later verdict wrong or unknown is said here, once and in full.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +10,12 @@ from typing import Any
 import httpx
 import openai
 
-from vigil.errors import EndpointAway, EndpointError
+from vigil.errors import EndpointError
 from vigil.frames import Sampling
 from vigil.judge.endpoint import Endpoint
-from vigil.judge.faults import detail_of
+from vigil.judge.faults import REPLY_FAULTS, detail_of, endpoint_error, is_answer
 from vigil.manifest import ALIAS_PREFIX, Contract
 from vigil.tasks import Task
-
-logger = logging.getLogger(__name__)
 
 TOKENS_PER_PAIR = 8
 """Timestamp (6 tokens in Qwen3-VL's tokenizer) and the two vision markers of a pair of frames."""
@@ -34,6 +31,7 @@ class ServedModel:
     name: str
     alias: str = ""
     max_model_len: int | None = None
+    root: str | None = None
 
 
 def open_client(endpoint: Endpoint, *, timeout_s: float, retries: int) -> openai.AsyncOpenAI:
@@ -45,7 +43,7 @@ def open_client(endpoint: Endpoint, *, timeout_s: float, retries: int) -> openai
         timeout=timeout_s,
         max_retries=retries,
         http_client=openai.DefaultAioHttpClient(
-            timeout=timeout_s, verify=endpoint.is_encrypted, trust_env=False, follow_redirects=False
+            timeout=timeout_s, verify=endpoint.tls(), trust_env=False, follow_redirects=False
         ),
     )
 
@@ -53,43 +51,45 @@ def open_client(endpoint: Endpoint, *, timeout_s: float, retries: int) -> openai
 def open_http(endpoint: Endpoint, *, timeout_s: float) -> httpx.AsyncClient:
     """A plain HTTP client that shows the endpoint's key, for what lies beside its OpenAI interface."""
     headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
-    return httpx.AsyncClient(timeout=timeout_s, headers=headers, verify=endpoint.is_encrypted, trust_env=False)
+    return httpx.AsyncClient(timeout=timeout_s, headers=headers, verify=endpoint.tls(), trust_env=False)
 
 
 async def find_model(client: openai.AsyncOpenAI, endpoint: Endpoint) -> ServedModel:
     """The model to ask: the named one, or the only one there is. Raises EndpointError otherwise."""
     cards = await _cards(client, endpoint)
     plain = [card for card in cards if not card.id.startswith(ALIAS_PREFIX)]
-    card = _choose(plain, endpoint)
-    return ServedModel(
-        name=card.id, alias=_alias_beside(card, cards), max_model_len=getattr(card, "max_model_len", None)
-    )
+    return _served(_choose(plain, endpoint), cards)
 
 
 async def list_models(client: openai.AsyncOpenAI, endpoint: Endpoint) -> list[ServedModel]:
     """Every model of the endpoint with its contract; raises EndpointError when it does not tell."""
     cards = await _cards(client, endpoint)
-    return [
-        ServedModel(name=card.id, alias=_alias_beside(card, cards), max_model_len=getattr(card, "max_model_len", None))
-        for card in cards
-        if not card.id.startswith(ALIAS_PREFIX)
-    ]
+    return [_served(card, cards) for card in cards if not card.id.startswith(ALIAS_PREFIX)]
+
+
+def _served(card: Any, cards: Sequence[Any]) -> ServedModel:
+    return ServedModel(
+        name=card.id,
+        alias=_alias_beside(card, cards),
+        max_model_len=getattr(card, "max_model_len", None),
+        root=getattr(card, "root", None),
+    )
 
 
 async def _cards(client: openai.AsyncOpenAI, endpoint: Endpoint) -> list[Any]:
     try:
         return list((await client.models.list()).data)
-    except openai.AuthenticationError as error:
-        raise EndpointError(
-            f"{endpoint.url} refused the key; put the server's key into $VIGIL_API_KEY or name it with --key-file"
-        ) from error
-    except openai.APIConnectionError as error:
-        raise EndpointAway(
-            f"nothing answers at {endpoint.url} ({detail_of(error)}); start a server with `./vllm.sh MODEL_DIR`, "
-            "or name another with --url"
-        ) from error
-    except (openai.OpenAIError, ValueError, AttributeError, TypeError) as error:
-        raise EndpointError(f"{endpoint.url} does not list its models: {detail_of(error)}") from error
+    except REPLY_FAULTS as error:
+        raise _no_list(error, endpoint) from error
+
+
+def _no_list(error: BaseException, endpoint: Endpoint) -> EndpointError:
+    if is_answer(error) or isinstance(
+        error, ValueError | AttributeError | TypeError | openai.APIResponseValidationError
+    ):
+        said = "it sent no list" if isinstance(error, AttributeError | TypeError) else detail_of(error)
+        return EndpointError(f"{endpoint.url} does not list its models ({said}); is it an OpenAI-compatible address?")
+    return endpoint_error(error, endpoint)
 
 
 def _choose(cards: Sequence[Any], endpoint: Endpoint) -> Any:
@@ -117,14 +117,12 @@ def _alias_beside(card: Any, cards: Sequence[Any]) -> str:
     return str(same[0]) if same else ""
 
 
-def check_contract(model: ServedModel, contract: Contract, *, strict: bool) -> list[str]:
-    """What the server's contract says otherwise than ours, logged; raises EndpointError when `strict`."""
+def contract_differences(model: ServedModel, contract: Contract, *, strict: bool) -> list[str]:
+    """What the server's contract says otherwise than ours; raises EndpointError when `strict`."""
     if model.alias:
         differences = contract.differences(model.alias)
     else:
         differences = ["the server does not tell its contract (vllm.sh would); it cannot be checked"]
-    for difference in differences:
-        logger.warning("model %s: %s", model.name, difference)
     if strict and differences:
         raise EndpointError(f"model {model.name} was trained otherwise: {'; '.join(differences)}")
     return differences

@@ -4,17 +4,21 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from vigil.environments import environment
-from vigil.errors import EndpointError, EnvironmentMissing, UsageError
+from vigil.errors import EndpointAway, EndpointError, EnvironmentMissing, UsageError
 from vigil.frames import Sampling
 from vigil.judge.connection import open_http, require_one_model
 from vigil.judge.endpoint import Endpoint
+from vigil.judge.faults import asking_while_busy, endpoint_error
+from vigil.judge.pages import not_json, refusal
 from vigil.judge.prompt import messages
+from vigil.judge.transport import RefusedError
 from vigil.manifest import ALIAS_PREFIX
 from vigil.parity.sample import Example
 from vigil.parity.trained import Pictures, run_script
@@ -87,6 +91,8 @@ class Asker:
         try:
             answer = await self._json("POST", f"{self.endpoint.root}/detokenize", {"model": model, "tokens": list(ids)})
             return str(answer["prompt"])
+        except EndpointAway:
+            raise
         except (EndpointError, KeyError):
             return " ".join(map(str, ids))
 
@@ -108,20 +114,21 @@ class Asker:
         return tuple(int(token) for token in ids)
 
     async def _json(self, method: str, url: str, body: Any = None) -> dict[str, Any]:
+        """What the server answers, asked again for a while where it fails for now; raises EndpointError."""
+        return await asking_while_busy(partial(self._answer, method, url, body))
+
+    async def _answer(self, method: str, url: str, body: Any) -> dict[str, Any]:
         try:
             answer = await self._http.request(method, url, json=body)
         except httpx.HTTPError as error:
-            raise EndpointError(
-                f"nothing answers at {url} ({error}); start a server with ./vllm.sh MODEL_DIR"
-            ) from error
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
-            raise EndpointError(f"{url} refused the key; see $VIGIL_API_KEY or --key-file")
+            raise endpoint_error(error, self.endpoint) from error
         if not answer.is_success:
-            raise EndpointError(f"{url} answered {answer.status_code}: {answer.text[:300]}")
+            refused = RefusedError(answer.status_code, refusal(answer.status_code, answer.content))
+            raise endpoint_error(refused, self.endpoint) from refused
         try:
             data: dict[str, Any] = answer.json()
         except ValueError as error:
-            raise EndpointError(f"{url} answered no JSON; is it an OpenAI-compatible endpoint?") from error
+            raise EndpointError(f"{url}: {not_json(answer.text)}; is it an OpenAI-compatible endpoint?") from error
         return data
 
 

@@ -31,7 +31,7 @@ def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def site(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The pages before the real vLLM with the tiny base."""
-    words = ("--model", server.model, "--allow-camera", "127.0.0.1")
+    words = ("--model", server.model, "--allow-camera", "127.0.0.1", "--set", "min_mass=0")
     with site_at(server.url, *words, folder=tmp_path_factory.mktemp("site"), key=server.key) as running:
         yield running
 
