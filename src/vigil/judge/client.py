@@ -97,21 +97,21 @@ class Judge:
 
     @property
     def words(self) -> Words:
-        """How its tokenizer splits the words of the labels."""
+        """How its tokenizer splits the words of the labels; what is set stays, and nothing is read again."""
         return self.facts.now.words
 
     @words.setter
     def words(self, words: Words) -> None:
-        self.facts.now = replace(self.facts.now, words=words)
+        self.facts.fix(words=words)
 
     @property
     def media(self) -> Media:
-        """Which form of the pictures it is shown."""
+        """Which form of the pictures it is shown; what is set stays, and nothing is read again."""
         return self.facts.now.media
 
     @media.setter
     def media(self, media: Media) -> None:
-        self.facts.now = replace(self.facts.now, media=media)
+        self.facts.fix(media=media)
 
     @property
     def calibration(self) -> Calibration | None:

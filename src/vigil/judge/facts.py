@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from vigil.errors import EndpointError
 from vigil.frames import Sampling
@@ -139,6 +139,11 @@ class KeptFacts:
         self._known = (0, breaks())
         self._read_s = time.monotonic()
         self._reading: asyncio.Task[None] | None = None
+
+    def fix(self, **facts: Any) -> None:
+        """Sets some by hand; from then on they stay, and are read no more."""
+        self.now = replace(self.now, **facts)
+        self._read = None
 
     def doubt(self) -> None:
         """Has them read again before the next answer counts: the server failed."""

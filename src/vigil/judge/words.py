@@ -78,7 +78,8 @@ async def _other_spellings(
     also = {
         label: await _spellings(tokenizer, text, taken)
         for label, text in texts.items()
-        if len(ids[label]) == 1 and text.upper() != text.lower()
+        # A letter alone is another word in another case: the option A, and the article a.
+        if len(ids[label]) == 1 and len(text) > 1 and text.upper() != text.lower()
     }
     others = Counter(token for tokens in also.values() for token in tokens)
     found = {label: tuple(sorted(token for token in tokens if others[token] == 1)) for label, tokens in also.items()}
