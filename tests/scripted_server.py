@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -128,6 +129,7 @@ class ScriptedServer:
         self.ended_early = 0
         self._queue: deque[Answer] = deque()
         self._lock = threading.Lock()
+        self._heard = threading.Condition(self._lock)
         self._left = threading.Condition()
         self._in_flight = 0
         self._closing = threading.Event()
@@ -149,6 +151,32 @@ class ScriptedServer:
         """The chat requests so far."""
         return [request for request in self.requests if request.path == CHAT_PATH]
 
+    def wait_for_chats(self, count: int, *, within_s: float = 60.0) -> list[Request]:
+        """The chat requests, once there are `count`: a page may show what is asked before the server hears it."""
+        with self._heard:
+            if not self._heard.wait_for(lambda: len(self.chats) >= count, within_s):
+                raise AssertionError(f"{len(self.chats)} chats came in {within_s:.0f} s, {count} were expected")
+            return self.chats
+
+    def wait_until_quiet(self, *, quiet_s: float = 2.0, within_s: float = 120.0) -> int:
+        """How many chats came, once none has come for `quiet_s`: whoever asks on and on is found out."""
+        until_s, heard = time.monotonic() + within_s, -1
+        with self._heard:
+            while heard != len(self.chats):
+                heard = len(self.chats)
+                if time.monotonic() > until_s:
+                    raise AssertionError(f"the server is still asked after {within_s:.0f} s, {heard} chats so far")
+                self._heard.wait_for(partial(self._was_asked_since, heard), quiet_s)
+        return heard
+
+    def _was_asked_since(self, heard: int) -> bool:
+        return len(self.chats) > heard
+
+    def forget(self) -> None:
+        """Forgets what was asked so far."""
+        with self._lock:
+            self.requests.clear()
+
     def queue(self, *answers: Answer) -> None:
         """Appends answers to the script."""
         with self._lock:
@@ -168,6 +196,7 @@ class ScriptedServer:
         """Records a request and gives its reply."""
         with self._lock:
             self.requests.append(request)
+            self._heard.notify_all()
             chosen = self._choose(request)
         return chosen if isinstance(chosen, Reply) else chosen(request)
 

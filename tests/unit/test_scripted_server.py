@@ -1,3 +1,6 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
 import openai
 import pytest
@@ -65,3 +68,35 @@ def test_parts_of_a_request_are_listed_whatever_form_the_content_has() -> None:
     request = Request("POST", "/v1/chat/completions", {}, body)
     assert request.text == "a\nb"
     assert len(request.parts) == 3
+
+
+def test_a_chat_that_comes_later_is_waited_for_and_one_that_does_not_is_named() -> None:
+    with ScriptedServer() as server, client(server) as api:
+        server.default = chat("one")
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(ask, api)
+            assert [request.text for request in server.wait_for_chats(1)] == ["hi"]
+            asked.result()
+        with pytest.raises(AssertionError, match="1 chats came in 0 s, 2 were expected"):
+            server.wait_for_chats(2, within_s=0.05)
+        assert server.wait_until_quiet(quiet_s=0.05) == 1
+        server.forget()
+        assert server.chats == []
+
+
+def test_a_server_that_is_asked_on_and_on_is_never_quiet() -> None:
+    with ScriptedServer() as server, client(server) as api, ThreadPoolExecutor(1) as pool:
+        server.default = chat("one")
+        over = threading.Event()
+
+        def ask_on() -> None:
+            while not over.is_set():
+                ask(api)
+
+        asking = pool.submit(ask_on)
+        try:
+            with pytest.raises(AssertionError, match="still asked"):
+                server.wait_until_quiet(quiet_s=5.0, within_s=0.2)
+        finally:
+            over.set()
+        asking.result()

@@ -16,7 +16,6 @@ from playwright.sync_api import Page, expect
 import people
 import rtsp_server
 from browsing import Site, Visitors, site_at
-from pace import PACE
 from process_group import living, wait_until_gone
 from vigil.frames import Sampling
 from vigil.serving import Server, running
@@ -63,6 +62,15 @@ def answered(server: Server) -> int:
     with urllib.request.urlopen(asked, timeout=10) as answer:
         counts = re.findall(r"^vllm:request_success_total\{[^}]*\} ([0-9.e+]+)$", answer.read().decode(), re.MULTILINE)
     return round(sum(map(float, counts)))
+
+
+def answered_when_quiet(server: Server) -> int:
+    """The same, once vLLM has had nothing to do for three seconds; a server that works on has all windows answered."""
+    count, before = answered(server), -1
+    while count != before:
+        time.sleep(3)
+        count, before = answered(server), count
+    return count
 
 
 def test_a_text_a_picture_and_a_video_are_answered(site: Site, visitors: Visitors, tmp_path: Path) -> None:
@@ -117,10 +125,7 @@ def test_stop_ends_the_work_of_the_server(site: Site, server: Server, visitors: 
     assert answered(server) > working
     page.click("#analysis-stop")
     expect(page.locator(".va-facts")).to_contain_text("stopped")
-    time.sleep(2)
-    stopped = answered(server)
-    time.sleep(3)
-    assert answered(server) == stopped
+    assert answered_when_quiet(server) < 1700
     assert page.locator(".va-row").count() < 1700
     visitors.shoot(page, "real-analysis-stopped")
 
@@ -175,7 +180,7 @@ def test_a_server_killed_takes_its_engine_with_it_and_started_again_answers_agai
         ask(page, QUESTION, attached=clip)
         assert ["EngineCore" in args for args in living(first.pid)] == [False, True]
         os.kill(first.pid, signal.SIGKILL)
-        assert wait_until_gone(first.pid, within_s=5 * PACE) == []
+        assert wait_until_gone(first.pid, within_s=SOON_MS / 1000) == []
         status = page.locator("#vigil-status")
         expect(status).to_contain_text("no answer")
         expect(status).to_contain_text("./vllm.sh")
