@@ -10,10 +10,12 @@ from app.web.status import Status, StatusBoard
 from judging import IDS, SAMPLING, TASK, tokenized, yes
 from scripted_server import Reply, ScriptedServer, stream
 from tls import Authority
+from vigil.analysis.asking import open_judge
 from vigil.chat.talker import Talker
 from vigil.errors import EndpointError, UsageError
 from vigil.judge import Endpoint, Judge
 from vigil.parity.served import Asker
+from vigil.tasks import Question, Task
 from vigil.verdict import Cause, Outcome, Verdict
 from vigil.watch import WatchSettings
 
@@ -91,6 +93,30 @@ def test_the_status_line_the_chat_and_parity_trust_the_same(secure: ScriptedServ
     assert (asyncio.run(said()), asyncio.run(served())) == ("Yes, a fight", "tiny")
 
 
+def test_an_analysis_trusts_the_same(secure: ScriptedServer, authority: Authority, jpegs: list[bytes]) -> None:
+    endpoint = Endpoint(url=secure.url, ca_file=authority.file)
+    settings = WatchSettings(url=secure.url, ca_file=authority.file)
+
+    async def said(task: Task | None) -> Verdict:
+        asked = "Who?" if task is None else task.question
+        question = Question(name="q", title="Q", language="en", question=asked, task=task)
+        async with await open_judge(endpoint, question, settings) as judge:
+            return await judge.verdict(jpegs)
+
+    assert asyncio.run(said(None)).text == "Yes, a fight"
+    assert asyncio.run(said(TASK)).outcome is Outcome.ALARM
+
+
+def test_the_chat_speaks_of_the_certificate_and_of_no_server_to_start(secure: ScriptedServer) -> None:
+    async def said() -> str:
+        async with Talker(Endpoint(url=secure.url)) as talker:
+            return "".join([piece async for piece in talker.answer("tiny", [], max_tokens=8)])
+
+    with pytest.raises(EndpointError, match="certificate is not trusted") as caught:
+        asyncio.run(said())
+    assert "--ca-file" in str(caught.value) and "vllm.sh" not in str(caught.value)
+
+
 def test_a_certificate_that_nobody_vouches_for_is_told_with_what_to_do(secure: ScriptedServer) -> None:
     message = refusal(Endpoint(url=secure.url))
     assert "certificate is not trusted" in message and "--ca-file" in message and "vllm.sh" not in message
@@ -132,7 +158,19 @@ def test_a_file_without_a_certificate_is_refused_at_once(tmp_path: Path, content
         Endpoint(url="https://127.0.0.1:1/v1", ca_file=file)
 
 
-def test_a_variable_that_names_no_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
-    with pytest.raises(UsageError, match=r"SSL_CERT_FILE names .*no file"):
+@pytest.mark.parametrize(
+    ("variable", "name", "told"),
+    [
+        ("SSL_CERT_FILE", "gone.pem", r"SSL_CERT_FILE names .*no file"),
+        ("SSL_CERT_FILE", "other.pem", r"SSL_CERT_FILE names .*no PEM certificate"),
+        ("SSL_CERT_DIR", "gone", r"SSL_CERT_DIR names .*no folder"),
+    ],
+)
+def test_a_variable_that_names_no_certificates_is_told(
+    variable: str, name: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other.pem").write_text("something else")
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv(variable, str(tmp_path / name))
+    with pytest.raises(UsageError, match=told):
         Endpoint(url="https://127.0.0.1:1/v1")
