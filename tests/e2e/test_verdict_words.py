@@ -56,7 +56,7 @@ def judged(
 
     async def run() -> tuple[Judge, Found]:
         endpoint = server.endpoint()
-        async with await Judge.connect(endpoint, task_of(words), sampling, media="video") as judge:
+        async with await Judge.connect(endpoint, task_of(words), sampling, media="video", min_mass=0.0) as judge:
             judge.words = await find_words(endpoint, words, await served_model(endpoint))
             return judge, await ask(judge)
 

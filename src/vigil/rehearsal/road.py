@@ -155,11 +155,15 @@ class Rehearsal:
         self.figures |= {"parity_examples": found["examples"], "parity_differences": found["differences"]}
 
     def score(self, server: Server) -> None:
-        """Clips of the test split, one request at a time, so that its milliseconds are those of one verdict."""
+        """Clips of the test split, one request at a time, so that its milliseconds are those of one verdict.
+
+        Random weights give the verdict words next to no probability, which counts here all the same.
+        """
         out = self.settings.out
-        words = ("--limit", str(SCORED_CLIPS), "--in-flight", "1", "--json", str(out / "score.json"), "--fresh")
+        words = ("--limit", str(SCORED_CLIPS), "--in-flight", "1", "--min-mass", "0", "--fresh")
         with self.stages.stage("score", f"{SCORED_CLIPS} clips of the test split; random weights know nothing"):
-            run_vigil("score", "--data", str(self.settings.data), *words, "--out", str(out / "score"), server=server)
+            files = ("--out", str(out / "score"), "--json", str(out / "score.json"))
+            run_vigil("score", "--data", str(self.settings.data), *words, *files, server=server)
         score = _read_json(out / "score.json")
         if sum(score["unknown"].values()):
             raise JobError(
@@ -251,7 +255,7 @@ async def _ask(settings: RehearsalSettings, server: Server) -> dict[str, Any]:
     endpoint = Endpoint(url=server.url, model=server.model, api_key=server.key)
     jpegs = _window(settings.data, frames=contract.sampling.frames)
     task = load_task(contract.task)
-    async with await Judge.connect(endpoint, task, contract.sampling, deadline_s=DEADLINE_S) as judge:
+    async with await Judge.connect(endpoint, task, contract.sampling, deadline_s=DEADLINE_S, min_mass=0.0) as judge:
         verdict = await judge.verdict(jpegs)
         told = await judge.describe(jpegs, max_tokens=DESCRIPTION_TOKENS, describe_normal=True, known=verdict)
     if not told.text:

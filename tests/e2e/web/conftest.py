@@ -38,7 +38,8 @@ def camera_port() -> int:
 @pytest.fixture(scope="session")
 def site(server: Server, camera_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The pages before the real vLLM with the tiny base."""
-    words = ("--model", server.model, "--allow-camera", f"127.0.0.1:{camera_port}")
+    cameras = ("--allow-camera", f"127.0.0.1:{camera_port}")
+    words = ("--model", server.model, *cameras, "--set", "min_mass=0")
     with site_at(server.url, *words, folder=tmp_path_factory.mktemp("site"), key=server.key) as running:
         yield running
 
