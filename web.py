@@ -20,6 +20,8 @@ def main() -> int:
             print("web.py: the packages are not there; make them with: bash scripts/setup.sh core", file=sys.stderr)  # noqa: T201
             return 1
         os.execv(PYTHON, [str(PYTHON), __file__, *sys.argv[1:]])
+    # What visitors send and what is made of it, by whatever library, is for this user only.
+    os.umask(0o077)
     from vigil.loading import loading
 
     with loading():

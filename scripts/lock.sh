@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Writes requirements/*.txt anew: exact pins for Python 3.11 to 3.13, from pyproject.toml and requirements/*.in.
+# Writes requirements/*.txt anew, from pyproject.toml and requirements/*.in: exact pins for Python 3.11 to 3.13, and of each
+# the SHA-256 of every file that the package index holds of it. scripts/setup.sh installs no file that is not among them.
 #
 #   scripts/lock.sh                   keep the pins that still fit, add what is new
 #   scripts/lock.sh --upgrade         take the newest of everything that is not fixed in the .in files
@@ -18,11 +19,15 @@ compile() { # compile OUTPUT INPUT [uv option ...]
     local output=$1 input=$2
     shift 2
     echo "locking requirements/$output" >&2
+    # Which index they came from is nobody's business: any that holds the same files will do.
     "$UV" pip compile --quiet --universal --python-version 3.11 --no-annotate \
+        --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-index-annotation \
         --custom-compile-command "scripts/lock.sh" "$input" --output-file "requirements/$output" "$@" ||
         fail "locking requirements/$output" "read the conflict above; the limits are in $input"
 }
 
+compile uv.txt requirements/uv.in "$@"
+compile build.txt requirements/build.in "$@"
 compile core.txt pyproject.toml "$@"
 compile dev.txt pyproject.toml --extra dev "$@"
 compile train.txt requirements/train.in "$@"

@@ -11,58 +11,100 @@
 #   VIGIL_PYTHON=/usr/bin/python3.12   the Python to build on
 #   VIGIL_SERVE=cpu|gpu                which vLLM, whatever nvidia-smi says
 #   VIGIL_TORCH_INDEX=URL              take torch, torchvision and torchaudio from this index (a CPU-only one, say) and leave the CUDA packages out
+#   VIGIL_TORCH_HASHES=FILE            what that index may send: pins with hashes, as requirements/*.txt has them
 #   PIP_INDEX_URL or UV_DEFAULT_INDEX  a mirror of the package index
+#
+# Every file that is installed, and every one that builds another, must have a SHA-256 that requirements/*.txt holds; any
+# mirror that has the same files will do. What VIGIL_TORCH_INDEX sends is held to VIGIL_TORCH_HASHES, or else to what it
+# sent the first time, which requirements/local/ keeps. An environment made before that was so is made anew, once.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/uv.sh
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"; }
 
+# What builds a package from its source is fetched too, and held to hashes as well.
+BUILD=(--build-constraints requirements/build.txt --require-build-hashes --preview-features build-dependency-hashes)
+CHECKED=sha256 # the first word of a stamp: the environment holds nothing that was not checked
+TORCH='^(torch|torchvision|torchaudio)=='
+CUDA='^(triton|nvidia-[a-z0-9-]*|cuda-[a-z0-9-]*)=='
+
 digest_of() { # what an environment was made of; another checkout path means another environment
-    { cat "$@"; echo "${VIGIL_TORCH_INDEX:-}"; } | "${SHA[@]}" | cut -d' ' -f1
+    { cat "$@" ${VIGIL_TORCH_INDEX:+${VIGIL_TORCH_HASHES:+"$VIGIL_TORCH_HASHES"}}; echo "${VIGIL_TORCH_INDEX:-}"; } | hexdigest
 }
 
-torch_from_index() { # torch_from_index ENV PINS: installs the torch family from VIGIL_TORCH_INDEX, prints the pins that are left
-    local pins=$2
-    grep -E '^(torch|torchvision|torchaudio)==' "$pins" | sed 's/ *;.*//' >"$1/torch-pins.txt"
-    "$UV" pip install "${QUIET[@]}" --python "$1" --no-deps --default-index "$VIGIL_TORCH_INDEX" -r "$1/torch-pins.txt" >&2 ||
-        fail "installing torch into $1 from VIGIL_TORCH_INDEX" "the index must hold: $(tr '\n' ' ' <"$1/torch-pins.txt")"
-    grep -vE '^(torch|torchvision|torchaudio|triton|nvidia-[a-z0-9-]*|cuda-[a-z0-9-]*)==' "$pins" >"$1/other-pins.txt"
+without_hashes() { sed -nE '/^[^ #]/{s/ *(;.*)?(\\)?$//;p}'; }
+
+torch_hashes() { # torch_hashes ENV PINS: sets HASHES, a file that says what VIGIL_TORCH_INDEX may send
+    local env=$1 pins=$2 pin
+    grep -E "$TORCH" "$pins" | without_hashes >"$env/torch-pins.txt"
+    HASHES=${VIGIL_TORCH_HASHES:-requirements/local/torch-$({ echo "$VIGIL_TORCH_INDEX"; cat "$env/torch-pins.txt"; } | hexdigest | cut -c-12).txt}
+    if [[ ! -f $HASHES ]]; then
+        mkdir -p requirements/local
+        run_installer "asking VIGIL_TORCH_INDEX for torch" "$pins" "the index must hold: $(tr '\n' ' ' <"$env/torch-pins.txt")" \
+            "$UV" pip compile --quiet --python "$env" --no-deps --no-header --no-annotate --generate-hashes --no-emit-index-url \
+            --default-index "$VIGIL_TORCH_INDEX" "$env/torch-pins.txt" --output-file "$HASHES.partial"
+        grep -q -- --hash= "$HASHES.partial" || fail "VIGIL_TORCH_INDEX tells no SHA-256 of its files, and nothing is installed unchecked" \
+            "name a file that does: VIGIL_TORCH_HASHES=FILE with lines like torch==2.13.0+cpu --hash=sha256:... (pip hash WHEEL prints them)"
+        mv "$HASHES.partial" "$HASHES"
+        echo "torch: what VIGIL_TORCH_INDEX holds is trusted this first time; its hashes are in $HASHES, and it must send the same from now on" >&2
+    fi
+    while read -r pin; do
+        grep -qE "^${pin//./\\.}(\+[a-z0-9.]+)?( |$)" "$HASHES" ||
+            fail "$HASHES does not say which $pin may be installed" "add it with its --hash=sha256:..., or leave VIGIL_TORCH_HASHES out"
+    done <"$env/torch-pins.txt"
+}
+
+torch_from_index() { # torch_from_index ENV PINS: installs the torch family from VIGIL_TORCH_INDEX, writes ENV/other-pins.txt
+    local env=$1 pins=$2 HASHES
+    torch_hashes "$env" "$pins"
+    run_installer "installing torch into $env from VIGIL_TORCH_INDEX" "$HASHES" "the index must hold: $(tr '\n' ' ' <"$env/torch-pins.txt")" \
+        "$UV" pip install "${QUIET[@]}" --python "$env" --no-deps --only-binary :all: --require-hashes --default-index "$VIGIL_TORCH_INDEX" -r "$HASHES"
+    awk -v left_out="$TORCH|$CUDA" '/^[^ ]/ { out = $0 ~ left_out } !out' "$pins" >"$env/other-pins.txt"
 }
 
 install_pins() { # install_pins ENV PINS: exactly those packages; the pins are complete, so nothing is resolved again
-    local env=$1 pins=$2
+    local env=$1 pins=$2 advice how=(sync)
+    advice="check network and free disk space ($(df -h . | awk 'NR==2 {print $4}') left); what was fetched is kept, run this again"
+    local held=$pins
     if [[ -n ${VIGIL_TORCH_INDEX:-} ]] && grep -q '^torch==' "$pins"; then
         torch_from_index "$env" "$pins"
-        "$UV" pip install "${QUIET[@]}" --python "$env" --no-deps -r "$env/other-pins.txt" >&2
-    else
-        "$UV" pip sync "${QUIET[@]}" --python "$env" "$pins" >&2
+        pins=$env/other-pins.txt how=(install --no-deps --requirements)
     fi
+    run_installer "installing $held into $env" "$held" "$advice" \
+        "$UV" pip "${how[@]}" "$pins" "${QUIET[@]}" --python "$env" --require-hashes "${BUILD[@]}"
+}
+
+fresh_env() { # fresh_env NAME ENV: an empty one, unless what is there was made here and checked
+    local name=$1 env=$2 mark path
+    read -r mark _ path 2>/dev/null <"$env/vigil-stamp" || true
+    if [[ ${mark:-} == "$CHECKED" && ${path:-} == "$PWD" ]] && "$env/bin/python" -c '' 2>/dev/null; then return; fi
+    if [[ -n ${mark:-} && $mark != "$CHECKED" ]]; then
+        echo "$name: $env was made before packages were checked against hashes; it is made anew, once" >&2
+    fi
+    find_python
+    "$UV" venv --quiet --clear --python "$PYTHON" "$env" >&2 ||
+        fail "making $env with $PYTHON" "remove $env and run this again; VIGIL_PYTHON names another Python"
 }
 
 make_env() { # make_env NAME ENV PINS [editable]
     local name=$1 env=$2 pins=$3 editable=${4:-} stamp="$2/vigil-stamp" started=$SECONDS wanted
-    wanted="$(digest_of "$pins" requirements/uv.txt ${editable:+pyproject.toml}) $PWD"
+    wanted="$CHECKED $(digest_of "$pins" requirements/uv.txt requirements/build.txt ${editable:+pyproject.toml}) $PWD"
     if [[ -x $env/bin/python && $(cat "$stamp" 2>/dev/null) == "$wanted" ]]; then
         echo "$name: $env is up to date" >&2
         return
     fi
     find_uv
     echo "$name: making $env from $pins ($(grep -c '==' "$pins") packages; the first time they are fetched)" >&2
-    if [[ -f $stamp && $(cut -d' ' -f2- "$stamp") != "$PWD" ]] || ! "$env/bin/python" -c '' 2>/dev/null; then
-        find_python
-        "$UV" venv --quiet --clear --python "$PYTHON" "$env" >&2 ||
-            fail "making $env with $PYTHON" "remove $env and run this again; VIGIL_PYTHON names another Python"
-    fi
-    rm -f "$stamp"
+    fresh_env "$name" "$env"
+    echo "$CHECKED unfinished $PWD" >"$stamp"
     # Where Python may not keep compiled modules (as in many containers), every `vigil` would start twice as slowly.
     # The other two environments' programs may keep theirs: `vigil` starts them, and sees to it.
     if [[ $name == core && ${PYTHONDONTWRITEBYTECODE:-} ]]; then local -x UV_COMPILE_BYTECODE=1; fi
-    install_pins "$env" "$pins" || install_pins "$env" "$pins" || fail "installing $pins into $env" \
-        "check network and free disk space ($(df -h . | awk 'NR==2 {print $4}') left); what was fetched is kept, run this again"
+    install_pins "$env" "$pins"
     if [[ $editable ]]; then
-        "$UV" pip install --quiet --python "$env" --no-deps --editable . >&2 ||
-            fail "installing vigil itself into $env" "read the message above, then run this again"
+        run_installer "installing vigil itself into $env" requirements/build.txt "read the message above, then run this again" \
+            "$UV" pip install --quiet --python "$env" --no-deps --editable . "${BUILD[@]}"
     fi
     echo "$wanted" >"$stamp"
     echo "$name: $env is ready ($((SECONDS - started)) s)" >&2
@@ -109,7 +151,7 @@ make() {
 
 # A list of 150 packages helps nobody in a log; on a terminal uv draws its bars.
 if [[ -t 2 ]]; then QUIET=(); else QUIET=(--quiet); fi
-if command -v sha256sum >/dev/null; then SHA=(sha256sum); else SHA=(shasum -a 256); fi
+[[ -z ${VIGIL_TORCH_HASHES:-} || -f $VIGIL_TORCH_HASHES ]] || { echo "setup.sh: VIGIL_TORCH_HASHES=$VIGIL_TORCH_HASHES is no file" >&2; exit 2; }
 [[ $# -gt 0 ]] || { usage >&2; exit 2; }
 for word in "$@"; do
     case $word in

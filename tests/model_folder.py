@@ -1,4 +1,4 @@
-"""Model and adapter folders that look real to Vigil; vLLM never sees them."""
+"""Model and adapter folders that look real to Vigil, which vLLM never sees; and the tiny base with other settings."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from vigil.frames import Sampling
 from vigil.manifest import Contract, Manifest
 from vigil.tasks import load_task
+from vigil.tiny import BASE_FOLDER
 
 _HEADER = b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
 WEIGHTS = len(_HEADER).to_bytes(8, "little") + _HEADER + bytes(8)
@@ -56,6 +57,26 @@ def make_model(folder: Path, *, held: Contract | None = None, max_positions: int
     return _with_manifest(folder, held)
 
 
+def altered_base(folder: Path, *, max_positions: int = 0, generation: dict[str, object] | None = None) -> Path:
+    """The tiny base, its weights linked, with another longest context or more in its `generation_config.json`."""
+    folder.mkdir(parents=True)
+    for file in BASE_FOLDER.iterdir():
+        (folder / file.name).symlink_to(file)
+    if max_positions:
+        config = json.loads((BASE_FOLDER / "config.json").read_text())
+        config["text_config"]["max_position_embeddings"] = max_positions
+        _replace(folder / "config.json", config)
+    if generation:
+        held = json.loads((BASE_FOLDER / "generation_config.json").read_text())
+        _replace(folder / "generation_config.json", held | generation)
+    return folder
+
+
+def _replace(link: Path, content: object) -> None:
+    link.unlink()
+    link.write_text(json.dumps(content))
+
+
 def make_adapter(folder: Path, *, held: Contract | None = None, rank: int = 8) -> Path:
     """An adapter folder of a rank, with a manifest where a contract is given."""
     folder.mkdir(parents=True)
@@ -63,14 +84,14 @@ def make_adapter(folder: Path, *, held: Contract | None = None, rank: int = 8) -
     return _with_manifest(folder, held)
 
 
-def make_environment(folder: Path, *, distribution: str) -> Path:
+def make_environment(folder: Path, *, distribution: str, version: str = "0.32.0") -> Path:
     """An environment with a Python and one installed distribution; returns its Python."""
     python = folder / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.write_text("#!/bin/sh\n")
-    info = folder / "lib" / "python3.11" / "site-packages" / f"{distribution.replace('-', '_')}-0.32.0.dist-info"
+    info = folder / "lib" / "python3.11" / "site-packages" / f"{distribution.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 0.32.0\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
     return python
 
 

@@ -1,50 +1,63 @@
-"""Which cameras a visitor's camera.txt may name: it would be a way into the network otherwise.
+"""Which cameras a visitor may name: it would be a way into the network otherwise.
 
 Allowed are the cameras of the watch's configuration (their host and port) and what the operator names with
-`--allow-camera HOST`, `HOST:PORT` or a webcam number. `--allow-any-camera` allows every one.
+`--allow-camera HOST:PORT` or a webcam number. `--allow-any-camera` allows every one. What is compared is what is
+dialled (`vigil.hosts`), and a camera that a visitor named is asked there and nowhere else (`Address.confined`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+from dataclasses import dataclass, replace
 
 from vigil.errors import UsageError
-from vigil.sources.address import Address
-
-PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+from vigil.hosts import HostPort, parse_host, parse_host_port
+from vigil.sources.address import PORTS, Address
 
 
 @dataclass(frozen=True, slots=True)
 class AllowedCameras:
-    """Hosts, `host:port` and webcam numbers that may be opened; `every` opens them all."""
+    """Hosts with their ports, and numbers of webcams, that may be opened; `every` opens them all."""
 
-    words: frozenset[str] = frozenset()
+    places: frozenset[HostPort | str] = frozenset()
     every: bool = False
 
     @classmethod
     def of(cls, addresses: Sequence[Address], words: Sequence[str] = (), *, every: bool = False) -> "AllowedCameras":
-        """Those of the configuration's sources, and those named besides."""
-        named = {_exactly(address) for address in addresses if address.is_live}
-        return cls(frozenset(named | {word.strip().lower() for word in words}), every)
+        """Those of the configuration's sources, and those named besides; raises UsageError for other words."""
+        places = [*map(parse_allowed, words), *(a.host_port or a.location for a in addresses if a.is_live)]
+        return cls(frozenset(places), every)
 
-    def check(self, address: Address) -> None:
-        """Raises UsageError for a camera that nobody allowed."""
+    def admit(self, address: Address) -> Address:
+        """The camera as it may be opened; raises UsageError for one that nobody allowed."""
         if self.every and address.is_live:
-            return
-        if not address.is_live or not {_exactly(address), _host(address)} & self.words:
-            raise UsageError(
-                f"the camera {address.name} is not one that these pages may open; the operator allows it with "
-                "--allow-camera and its host or number, or all of them with --allow-any-camera"
-            )
+            return address
+        place = address.host_port or address.location
+        if address.is_live and place in self.places:
+            return replace(address, confined=address.kind == "stream")
+        raise UsageError(
+            f"the camera {address.name} is not one that these pages may open; the operator allows it with "
+            f"--allow-camera {place}, or all of them with --allow-any-camera"
+        )
 
 
-def _exactly(address: Address) -> str:
-    """`host:port` of a stream, the number of a webcam."""
-    if address.kind != "stream":
-        return address.location
-    parts = urlsplit(address.location)
-    return f"{_host(address)}:{parts.port or PORTS.get(parts.scheme, 0)}"
+def parse_allowed(word: str) -> HostPort | str:
+    """What `--allow-camera` names: a host with its port, or the number of a webcam; raises UsageError."""
+    word = word.strip()
+    if word.isascii() and word.isdecimal() and len(word) <= 4:
+        return str(int(word))
+    if _is_host(word):
+        raise UsageError(
+            f"--allow-camera {word} would open every port of that host; name the camera's: "
+            f"{word}:{PORTS['rtsp']} (RTSP), {word}:{PORTS['http']} (HTTP)"
+        )
+    try:
+        return parse_host_port(word)
+    except ValueError as error:
+        raise UsageError(f"--allow-camera {word!r} {error}; write HOST:PORT or the number of a webcam") from error
 
 
-def _host(address: Address) -> str:
-    return (urlsplit(address.location).hostname or "").lower() if address.kind == "stream" else address.location
+def _is_host(word: str) -> bool:
+    try:
+        parse_host(word)
+    except ValueError:
+        return False
+    return True

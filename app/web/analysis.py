@@ -1,14 +1,14 @@
 """The analysis of a video or a camera: it plays while the verdicts come, window by window or live."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
-from numpy.typing import NDArray
 
 from app.web import analysis_downloads, analysis_stage
 from app.web.analysis_choice import MY_WEBCAM, Choice, choice_of, length_s
@@ -20,13 +20,18 @@ from app.web.context import SiteContext
 from app.web.idle import SILENT
 from app.web.refusal import Refused, notice_html
 from vigil.analysis import Analysis, View
-from vigil.errors import VigilError
+from vigil.errors import SourceError, VigilError
 from vigil.sources.feed import open_feed
+from vigil.sources.picture_worker import worker
+
+log = logging.getLogger(__name__)
 
 CSS = analysis_stage.CSS
 
 AT_ONCE = 8
 """Analyses that run at the same time on one page; a ninth visitor is told so."""
+
+MOST_WEBCAM_PIXELS = 3840 * 2160
 
 LOOK_S = 0.12
 """How often an analysis is looked at for its visitor."""
@@ -140,10 +145,17 @@ class Workbench:
         if desk is not None:
             desk.stop()
 
-    def push(self, picture: NDArray[np.uint8] | None, desk: Desk | None) -> None:
-        """Takes a picture of the visitor's webcam."""
-        if desk is not None and picture is not None:
-            desk.webcam.push(picture)
+    def push(self, picture: str | None, desk: Desk | None) -> None:
+        """Takes a picture of the visitor's webcam, a file that goes at once; what is no such picture is left out."""
+        if desk is None or picture is None:
+            return
+        path = Path(picture)
+        try:
+            desk.webcam.push(worker().read_image(path, max_pixels=None, most_pixels=MOST_WEBCAM_PIXELS))
+        except SourceError as error:
+            log.info("a picture of a visitor's webcam is left out: %s", error)
+        finally:
+            path.unlink(missing_ok=True)
 
     async def _follow(self, desk: Desk, analysis: Analysis) -> AsyncGenerator[Update, None]:
         """Shows an analysis until it is over or another takes its place; ends it when the visitor is gone."""

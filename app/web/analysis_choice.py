@@ -69,10 +69,9 @@ class Choice:
         if upload.address is None:
             return upload, Address("file", upload.name, str(upload.path))
         try:
-            self.context.allowed.check(upload.address)
+            return None, self.context.allowed.admit(upload.address)
         except UsageError as error:
             raise Refused(t("analysis.bad_camera"), detail=str(error)) from error
-        return None, upload.address
 
     def choose_source(self, source: str) -> tuple[Any, Any, Any]:
         """Shows what belongs to the kind of source that was chosen."""

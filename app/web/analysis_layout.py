@@ -111,7 +111,9 @@ def _chosen(
             webcam = gr.Image(
                 sources=["webcam"],
                 streaming=True,
-                type="numpy",
+                # As a file, and as it came: Gradio would decode whatever is sent.
+                type="filepath",
+                image_mode=None,
                 label=t("analysis.webcam"),
                 visible=False,
                 height=280,

@@ -53,8 +53,7 @@ class Cameras:
         seen = look_into(path)
         if seen.address is None:
             raise UsageError(self._context.t("room.no_camera_file", name=seen.name))
-        self._context.allowed.check(seen.address)
-        return self._watch(seen.address, request)
+        return self._watch(self._context.allowed.admit(seen.address), request)
 
     def act(self, what: str, name: str, request: "gr.Request | None" = None) -> None:
         """Pauses, resumes or removes a camera."""
@@ -71,7 +70,7 @@ class Cameras:
 
     def _watch(self, address: Address, request: "gr.Request | None") -> str:
         self._context.allow_change("add a camera", request, camera=address.name)
-        return ", ".join(self._service.add(address.location, name=address.name))
+        return ", ".join(self._service.add(address.location, name=address.name, confined=address.confined))
 
     def _address(self, word: str) -> Address:
         if word in self._configured:
@@ -81,9 +80,7 @@ class Cameras:
         if not (word.isascii() and word.isdecimal()) and "://" not in word:
             # A path would let a visitor open any file of this machine.
             raise UsageError(self._context.t("room.no_paths"))
-        address = find_sources([word])[0]
-        self._context.allowed.check(address)
-        return address
+        return self._context.allowed.admit(find_sources([word])[0])
 
 
 def _configured(context: SiteContext) -> dict[str, Address]:

@@ -28,6 +28,7 @@ from vigil.frames import Sampling
 from vigil.judge.connection import ServedModel
 from vigil.judge.contract import served_model
 from vigil.manifest import sampling_from_alias
+from vigil.sources.picture_worker import worker
 from vigil.tasks import Question, Task
 
 AT_ONCE = 16
@@ -188,7 +189,7 @@ class Chat:
             raise Refused(t("chat.bad_file"), detail=str(error)) from error
         try:
             if upload.address is not None:
-                self.context.allowed.check(upload.address)
+                upload = replace(upload, address=self.context.allowed.admit(upload.address))
         except UsageError as error:
             raise Refused(t("chat.bad_camera"), detail=str(error)) from error
         return upload
@@ -279,7 +280,7 @@ def _look_at(upload: Upload, sampling: Sampling, most_frames: int, stop: threadi
     if upload.address is not None:
         return look_at_camera(upload.address, sampling, stop=stop)
     if upload.kind == "picture":
-        return look_at_picture(upload.path)
+        return look_at_picture(upload.path, read=worker().read_image)
     return look_at_video(upload.path, sampling, most_frames=most_frames, stop=stop)
 
 

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from app.web import audit
 from app.web.access import SESSION_S
-from app.web.allowed import AllowedCameras
+from app.web.allowed import AllowedCameras, parse_allowed
+from app.web.descriptors import ConnectionLimits
 from app.web.language import Language, Translator
 from app.web.passwords import Users
 from app.web.proxies import TrustedProxies
+from app.web.quota import UploadLimits
 from app.web.status import StatusBoard
 from app.web.tls import Certificate
 from app.web.uploads import Uploads
@@ -32,7 +34,7 @@ MB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteOptions:
-    """What the operator asks for at the start; without `users` nobody has to sign in."""
+    """What the operator asks for at the start; without `users` nobody has to sign in. Raises UsageError."""
 
     host: str = "127.0.0.1"
     port: int = 7860
@@ -41,10 +43,16 @@ class SiteOptions:
     trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)
     tls: Certificate | None = None
     upload_mb: int = 500
+    upload_limits: UploadLimits = field(default_factory=UploadLimits)
+    connection_limits: ConnectionLimits = field(default_factory=ConnectionLimits)
     keep_uploads_s: float = 3600.0
     folder: Path = Path("outputs/web")
     allow_cameras: tuple[str, ...] = ()
     allow_any_camera: bool = False
+
+    def __post_init__(self) -> None:
+        for word in self.allow_cameras:
+            parse_allowed(word)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,11 @@ from app.web.access import LOCAL_HOSTS, SESSION_S, check_host
 from app.web.allowed import AllowedCameras
 from app.web.context import SiteContext, SiteOptions
 from app.web.demo import demo, play_film
+from app.web.descriptors import connection_limits, raise_limit
 from app.web.language import translator
 from app.web.passwords import AUTH_VARIABLE, hash_passwords, read_users
 from app.web.proxies import TrustedProxies
+from app.web.quota import UploadLimits
 from app.web.status import StatusBoard
 from app.web.stubs import without_stubs
 from app.web.uploads import Uploads
@@ -70,14 +72,24 @@ def run(given: argparse.Namespace) -> None:
         _hash_passwords(given.auth)
         return
     viewers = frozenset(name.strip() for word in given.viewers for name in word.split(",") if name.strip())
+    trusted = TrustedProxies.of(given.trusted_proxy)
     options = SiteOptions(
         host=given.host,
         port=given.port,
         users=read_users(given.auth, viewers=viewers),
         session_s=given.session_hours * 3600.0,
-        trusted_proxies=TrustedProxies.of(given.trusted_proxy),
+        trusted_proxies=trusted,
         tls=tls.certificate(given.tls_cert, given.tls_key),
         upload_mb=given.upload_mb,
+        upload_limits=UploadLimits.of_mb(
+            upload=given.upload_mb,
+            visitor=given.uploads_visitor_mb,
+            total=given.uploads_total_mb,
+            free=given.keep_free_mb,
+        ),
+        connection_limits=connection_limits(
+            raise_limit(), in_all=given.connections, per_address=given.connections_per_address, trusted=trusted
+        ),
         keep_uploads_s=given.keep_uploads_min * 60.0,
         folder=given.folder,
         allow_cameras=tuple(given.allow_camera),
@@ -119,9 +131,8 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
     os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder)
     # Gradio asks matplotlib for its backend at every event; untold, it looks for windows first, at the first click.
     os.environ.setdefault("MPLBACKEND", "agg")
-    import uvicorn
-
     with loading(), without_stubs():
+        from app.web.serve import serve_pages
         from app.web.site import build_app
 
     service = WatchService(replace(settings, preview_fps=settings.preview_fps or LIVE_FPS), api_key=api_key)
@@ -141,15 +152,13 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
             app = build_app(context)
         scheme = "http" if options.tls is None else "https"
         print(f"Vigil's pages are at {scheme}://{options.host}:{options.port} (Ctrl-C ends them)", flush=True)  # noqa: T201
-        uvicorn.run(
+        serve_pages(
             app,
             host=options.host,
             port=options.port,
-            log_level="warning",
-            timeout_graceful_shutdown=2,
+            limits=options.connection_limits,
             # Who a request comes from is told by app.web.proxies: uvicorn believes every program on this machine.
             proxy_headers=False,
-            ws="none",
             server_header=False,
             ssl_certfile=None if options.tls is None else options.tls.certificate,
             ssl_keyfile=None if options.tls is None else options.tls.key,
@@ -213,14 +222,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--demo", action="store_true", help="serve the tiny model (not with --url), and watch a drawn film")
     add("--config", default="default", help="settings in configs/watch, by name or path (default)")
     add("--upload-mb", type=int, default=500, help="the largest file that may be sent (500)")
+    add("--uploads-visitor-mb", type=int, help="what one visitor may have lying here (2000, or four such files)")
+    add("--uploads-total-mb", type=int, help="what all visitors may have lying here (10000, or five visitors' share)")
+    add("--keep-free-mb", type=int, default=500, help="what sent files leave free on the disk (500)")
+    add("--connections", type=int, help="connections in all (512, or a quarter of the open files of `ulimit -n`)")
+    add("--connections-per-address", type=int, help="connections from one address (a quarter of those in all)")
     add("--keep-uploads-min", type=float, default=60.0, help="minutes after which sent files are removed (60)")
     add("--folder", type=Path, default=Path("outputs/web"), help="where sent files lie meanwhile (outputs/web)")
     add(
         "--allow-camera",
         action="append",
         default=[],
-        metavar="HOST",
-        help="a camera's host, host:port or webcam number",
+        metavar="HOST:PORT",
+        help="a camera that visitors may name: its host and port (10.0.0.7:554, [::1]:80), or a webcam's number",
     )
     add("--allow-any-camera", action="store_true", help="let a camera.txt from a browser name any camera")
     return parser

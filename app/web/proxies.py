@@ -6,7 +6,7 @@ connections; from all others it is taken off, so that nothing behind this reads 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -36,11 +36,8 @@ class TrustedProxies:
             raise UsageError(f"--trusted-proxy: {error}; give an address such as 10.0.0.2, or 10.0.0.0/24") from error
 
     def __contains__(self, address: str) -> bool:
-        try:
-            told = ip_address(address)
-        except ValueError:
-            return False
-        return any(told in network for network in self.networks)
+        told = _parsed(address)
+        return told is not None and any(told in network for network in self.networks)
 
 
 class ForwardedHeaders:
@@ -77,13 +74,17 @@ def _peer(scope: Scope) -> str:
 
 
 def address_group(address: str) -> str:
-    """What counts as one address: an IPv4 address, also one written as IPv6; the /64 of an IPv6 address."""
+    """What limits count as one address: an IPv4 address, the /64 of an IPv6 address, other words as they are."""
+    told = _parsed(address)
+    if isinstance(told, IPv6Address):
+        return str(ip_network((int(told), IPV6_SITE_BITS), strict=False))
+    return address if told is None else str(told)
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+    """An address without its zone, and an IPv4 address that is written as IPv6 as what it is; None for none."""
     try:
-        told = ip_address(address)
+        told = ip_address(address.partition("%")[0])
     except ValueError:
-        return address
-    if not isinstance(told, IPv6Address):
-        return str(told)
-    if told.ipv4_mapped is not None:
-        return str(told.ipv4_mapped)
-    return str(ip_network((int(told), IPV6_SITE_BITS), strict=False))
+        return None
+    return (told.ipv4_mapped or told) if isinstance(told, IPv6Address) else told

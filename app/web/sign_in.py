@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+import anyio
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
@@ -48,6 +49,8 @@ class Passwords:
     check: PasswordCheck
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     too_many: audit.RareWarning = field(default_factory=audit.RareWarning)
+    one_at_a_time: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
+    """A check takes 64 MiB and some 50 ms, and must take no thread from the pages."""
 
     async def attempt(self, name: str, password: str, *, address: str) -> tuple[Try, float]:
         """What came of a try from an address, and the seconds after which there may be another one."""
@@ -56,7 +59,7 @@ class Passwords:
         if wait_s > 0:
             self.too_many.say("too many sign-ins", user=name, address=address)
             return Try.TOO_MANY, wait_s
-        if not await anyio.to_thread.run_sync(self.check.is_right, name, password):
+        if not await anyio.to_thread.run_sync(self.check.is_right, name, password, limiter=self.one_at_a_time):
             audit.record("sign-in refused", user=name, address=address)
             return Try.WRONG, 0.0
         self.throttle.give_back(group, name)

@@ -26,6 +26,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app.web import bell, curve, handover, idle, notify, size, theme
 from app.web.access import AccessOptions, Gate
 from app.web.bell import Bell
+from app.web.body_limits import BodyLimits
 from app.web.context import SiteContext
 from app.web.first_lines import FirstLines
 from app.web.history import media_folders
@@ -33,8 +34,10 @@ from app.web.language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_langua
 from app.web.page import Page
 from app.web.playable import copies_of
 from app.web.proxies import ForwardedHeaders
+from app.web.quota import Quota
 from app.web.served_files import add_file_route
 from app.web.status import EVERY_S, Status, status_line
+from app.web.upload_gate import UploadGate
 
 if TYPE_CHECKING:
     from vigil.watch.service import WatchService
@@ -42,6 +45,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SWEEP_S = 60.0
+FORM_BYTES = 64 * 1024
+"""What stands around the files of an upload."""
+
+MOST_WAITING = 100
+"""Events that wait in Gradio's queue, for each language; who comes then is told that it is full."""
+
 YEAR_S = 365 * 24 * 3600
 
 SESSION_SCRIPT = (Path(__file__).resolve().parent / "scripts" / "session.js").read_text(encoding="utf-8")
@@ -73,7 +82,8 @@ def panels() -> list[Panel]:
 def build(context: SiteContext) -> gr.Blocks:
     """The page in the language of the context."""
     t = context.t
-    page = Page(title=t("site.title"), fill_width=True)
+    page = Page(title=t("site.title"), fill_width=True, trouble=t("site.trouble"))
+    page.queue(max_size=MOST_WAITING)
     idle.poll_less(page)
     filled: dict[str, Any] = {}
     with page:
@@ -162,6 +172,9 @@ def build_app(context: SiteContext) -> FastAPI:
     # Gradio tells every site that it may read the pages, unless the application has rules of its own: none may.
     app.add_middleware(CORSMiddleware, allow_origins=())
     app.add_middleware(FirstLines)
+    limits = options.upload_limits
+    app.add_middleware(UploadGate, quota=Quota(context.uploads.folder, limits, keep_s=options.keep_uploads_s))
+    app.add_middleware(BodyLimits, upload_bytes=limits.visitor_bytes + FORM_BYTES)
     access = AccessOptions(users=options.users, session_s=options.session_s, port=options.port)
     app.add_middleware(Gate, options=access)
     app.add_middleware(ForwardedHeaders, trusted=options.trusted_proxies)

@@ -10,11 +10,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import httpx
+import httpx2
 
 from app.web.language import Translator
 from vigil.errors import EndpointAway, EndpointError, VigilError
 from vigil.judge import Endpoint
+from vigil.judge.bounded import BoundedClient
 from vigil.judge.connection import ServedModel, list_models, open_client, open_http
 from vigil.manifest import MODEL_DIR_ADVICE, Contract, read_manifest, sampling_from_alias
 from vigil.redact import redact
@@ -64,8 +65,8 @@ class StatusBoard:
         ):
             while True:
                 try:
-                    models = tuple(await list_models(client, self.endpoint))
-                    self.now = self._seen(models, load=await self._load(http))
+                    models = tuple(await list_models(client, self.endpoint, http))
+                    self.now = self._seen(models, load=await self.load(http))
                 except EndpointError as error:
                     away = isinstance(error, EndpointAway)
                     self.now = Status(problem=redact(str(error)), asked=True, is_away=away)
@@ -93,9 +94,9 @@ class StatusBoard:
             return read_manifest(self._settings.model_dir, advice=MODEL_DIR_ADVICE).contract
         return Contract.of(load_task(self._settings.task or "fight"), sampling_from_alias(alias))
 
-    async def _load(self, http: httpx.AsyncClient) -> tuple[int, int] | None:
+    async def load(self, http: BoundedClient) -> tuple[int, int] | None:
         """Requests under way and requests that wait, as vLLM counts them over all its models."""
-        with contextlib.suppress(httpx.HTTPError, ValueError):
+        with contextlib.suppress(httpx2.HTTPError, ValueError):
             answer = await http.get(f"{self.endpoint.root}/metrics")
             found = METRIC.findall(answer.text) if answer.is_success else []
             if found:

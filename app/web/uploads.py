@@ -14,17 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from PIL import Image
-
 from vigil.errors import SourceError, VigilError
-from vigil.frames import Sampling
 from vigil.sources.address import Address, printable, read_camera_file
-from vigil.sources.file import open_video
-from vigil.sources.images import FORMATS, read_image
+from vigil.sources.picture_worker import worker
 
 PRIVATE = 0o700
 CAMERA_BYTES = 64_000
-ENOUGH_PIXELS = 4096
 PLAYED = {"h264": "mp4", "av1": "mp4", "vp8": "webm", "vp9": "webm"}
 """What Chromium and Firefox play, and in which of their containers."""
 
@@ -33,13 +28,15 @@ PLAYED = {"h264": "mp4", "av1": "mp4", "vp8": "webm", "vp9": "webm"}
 class Upload:
     """A file that has been looked into: `name` is for people, `path` is ours, `sent` is where Gradio put it.
 
-    `address` is the camera that a camera.txt names. `is_playable` tells whether a browser can show the video.
+    `format` is that of a picture. `address` is the camera that a camera.txt names. `is_playable` tells whether a
+    browser can show the video.
     """
 
     kind: Literal["picture", "video", "camera"]
     name: str
     path: Path
     sent: Path
+    format: str = ""
     address: Address | None = None
     is_playable: bool = False
 
@@ -156,30 +153,25 @@ def _remove_empty(folder: Path, oldest_s: float) -> None:
 
 
 def look_into(path: Path) -> Upload:
-    """What a file is, by what it holds; raises SourceError when it is nothing that can be asked about."""
+    """What a file is, by what it holds; raises SourceError when it is nothing that can be asked about.
+
+    Pictures and videos are decoded in a process of their own, one at a time: what a stranger sends may be made to harm.
+    """
     name = printable(path.name)
     try:
         if path.stat().st_size == 0:
             raise SourceError(f"{name} is empty (0 bytes)")
-        if _is_picture(path):
-            read_image(path, max_pixels=ENOUGH_PIXELS)
-            return Upload(kind="picture", name=name, path=path, sent=path)
         if _is_text(path):
             return Upload(kind="camera", name=name, path=path, sent=path, address=read_camera_file(path))
-        return _video(path)
+        content = worker().look_into(path)
     except VigilError as error:
         raise SourceError(str(error).replace(str(path), name)) from error
     except OSError as error:
         raise SourceError(f"{name} cannot be read: {error.strerror or error}") from error
-
-
-def _is_picture(path: Path) -> bool:
-    """Whether it opens as a still picture; one that moves is a video."""
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            return getattr(image, "n_frames", 1) == 1
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False
+    if content.kind == "picture":
+        return Upload(kind="picture", name=name, path=path, sent=path, format=content.format)
+    playable = _container(path) in {"mp4", "webm"} and content.codec in PLAYED
+    return Upload(kind="video", name=name, path=path, sent=path, is_playable=playable)
 
 
 def _is_text(path: Path) -> bool:
@@ -191,14 +183,6 @@ def _is_text(path: Path) -> bool:
         return all(character.isprintable() or character in "\t\r\n\ufeff" for character in data.decode(encoding))
     except UnicodeDecodeError:
         return False
-
-
-def _video(path: Path) -> Upload:
-    with open_video(path, Sampling(max_pixels=ENOUGH_PIXELS)) as video:
-        next(video.frames())
-        codec, container = video.codec, _container(path)
-    playable = container in {"mp4", "webm"} and codec in PLAYED
-    return Upload(kind="video", name=printable(path.name), path=path, sent=path, is_playable=playable)
 
 
 def _container(path: Path) -> str:
@@ -216,5 +200,4 @@ def _ending(upload: Upload) -> str:
         return ".txt"
     if upload.kind == "video":
         return f".{_container(upload.path)}" if upload.is_playable else ".bin"
-    with Image.open(upload.path, formats=FORMATS) as image:
-        return f".{str(image.format).lower()}"
+    return f".{upload.format.lower()}"

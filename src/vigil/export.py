@@ -17,11 +17,12 @@ from typing import Any
 
 import yaml
 
+from vigil.base_model import base_digest, describe_base
 from vigil.environments import CHECKOUT, Environment, environment
 from vigil.errors import JobError, ManifestError, UsageError
 from vigil.files import check_folder
 from vigil.manifest import MANIFEST_NAME, Manifest, read_manifest
-from vigil.training.base import base_digest, check_base
+from vigil.training.base import check_base
 from vigil.training.llamafactory import Job, Stopped
 
 log = logging.getLogger(__name__)
@@ -128,6 +129,7 @@ def export(plan: Export, *, check: bool = True) -> Agreement | None:
     if plan.done:
         return _check_late(plan) if check and not plan.checked else None
     trainer = environment("train")
+    _check_whole_base(plan)
     plan.out.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(plan.partial, ignore_errors=True)
     try:
@@ -166,10 +168,21 @@ def _base_of(adapter: Path, manifest: Manifest) -> Path:
 def _check_same_base(base: Path, manifest: Manifest) -> None:
     trained_on = manifest.training.get("base_digest")
     if trained_on and trained_on != base_digest(base):
-        raise JobError(
-            f"the model at {base} is not the one this adapter was trained on (its weights have changed since); "
-            "train again, or name the right one with --base"
-        )
+        raise _another_base(base, manifest)
+
+
+def _check_whole_base(plan: Export) -> None:
+    """The quick look of the plan reads the ends of the weights; this reads them whole, unless that is known."""
+    trained_on = plan.manifest.base
+    if trained_on and trained_on.sha256 and trained_on.sha256 != describe_base(plan.base).sha256:
+        raise _another_base(plan.base, plan.manifest)
+
+
+def _another_base(base: Path, manifest: Manifest) -> JobError:
+    return JobError(
+        f"the model at {base} is not the one this adapter was trained on ({manifest.base or manifest.base_model}; its "
+        "weights have changed since); train again, or name the right one with --base"
+    )
 
 
 def _merged_already(plan: Export) -> dict[str, Any]:

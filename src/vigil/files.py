@@ -2,14 +2,22 @@
 
 check_file(path, "--json")      raises UsageError where no file can be written
 check_folder(path, "--out")     raises UsageError where no folder can be made or filled
+
+What shows people or holds secrets is made for its owner only, whatever the umask (`make_private_folder`, `for_owner`),
+and what an earlier version left open to everybody is closed (`close_to_others`).
 """
 
 import errno
 import os
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from vigil.errors import UsageError
+
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
 
 ADVICE: Mapping[int, str] = {
     errno.ENOSPC: "make room on the disk, then run the same command again",
@@ -56,3 +64,34 @@ def _check_writable(folder: Path, what: str) -> None:
         raise UsageError(f"{what}: {folder} is no folder; name another place")
     if not os.access(folder, os.W_OK):
         raise UsageError(f"{what}: you may not write into {folder}; name another place")
+
+
+def make_private_folder(path: Path) -> None:
+    """Makes a folder that only its owner can enter, and what is missing above it as usual; raises OSError."""
+    path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+
+
+def for_owner(path: str, flags: int) -> int:
+    """Opens a file as `open(..., opener=for_owner)` does, made so that only its owner can read it."""
+    return os.open(path, flags, PRIVATE_FILE)
+
+
+def is_open_to_others(path: Path) -> bool:
+    """Whether it is this user's, and everybody may look into it; what somebody set for a group is theirs to set."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return found.st_uid == os.geteuid() and bool(found.st_mode & stat.S_IRWXO)
+
+
+def keep_private(path: Path) -> None:
+    """Leaves a file or folder that was just made to its owner; on a disk without rights nothing can be done."""
+    with suppress(OSError):
+        path.chmod(PRIVATE_FOLDER if path.is_dir() else PRIVATE_FILE)
+
+
+def close_to_others(path: Path) -> None:
+    """Leaves a file or folder of this user's to its owner, where everybody could look into it."""
+    if is_open_to_others(path):
+        keep_private(path)

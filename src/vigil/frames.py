@@ -20,6 +20,9 @@ from vigil.errors import UsageError
 RGB: TypeAlias = NDArray[np.uint8]
 """One picture: `(H, W, 3) uint8 RGB`."""
 
+MAX_JPEG_PIXELS = 8192 * 4352
+"""The most that a video's picture has; a JPEG that claims more is refused before memory is taken for it."""
+
 GRID_PX = 32
 """Qwen3-VL merges 2x2 patches of 16 px, so a side must be a multiple of 32."""
 
@@ -135,6 +138,9 @@ def encode_jpeg(image: RGB, *, quality: int) -> bytes:
 
 
 def decode_jpeg(data: bytes) -> RGB:
-    """The picture in JPEG bytes; raises ValueError when they are damaged."""
+    """The picture in JPEG bytes; raises ValueError when they are damaged, or claim more than `MAX_JPEG_PIXELS`."""
+    height, width, *_ = simplejpeg.decode_jpeg_header(data)
+    if height * width > MAX_JPEG_PIXELS:
+        raise ValueError(f"it has {width}x{height} pixels; {MAX_JPEG_PIXELS:,} are the most")
     picture: RGB = simplejpeg.decode_jpeg(data, colorspace="RGB")
     return picture

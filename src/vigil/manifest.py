@@ -2,7 +2,8 @@
 
 Training writes it into the adapter, export carries it into the merged model, serving reads it, and
 every client checks it. A server that is only known by its address still tells its contract: `vllm.sh`
-serves the model under a second name which spells it (`Contract.alias`).
+answers `GET /vigil.json`, and with `--alias` lists a second name which spells it (`Contract.alias`), as servers
+before it always did.
 """
 
 import hashlib
@@ -128,6 +129,19 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """The model that was trained on: `sha256` is of its config.json and weights, `revision` empty where unknown."""
+
+    name: str
+    source: str = ""
+    revision: str = ""
+    sha256: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.revision} from {self.source}" if self.revision else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """A model's contract and where it came from."""
 
@@ -141,6 +155,7 @@ class Manifest:
     calibration: Calibration | None = None
     training: dict[str, Any] = field(default_factory=dict)
     format: int = 1
+    base: Base | None = None
 
     def write(self, folder: Path) -> Path:
         """Writes `vigil.json` into a model folder, whole or not at all."""
@@ -153,6 +168,8 @@ class Manifest:
 
 def _to_json(manifest: Manifest) -> dict[str, Any]:
     data = asdict(manifest)
+    if manifest.base is None:
+        del data["base"]  # as manifests were before they told of it
     answers = data["contract"].pop(ANSWERS_KEY)
     data["training"].pop(ANSWERS_KEY, None)
     if answers != "words":

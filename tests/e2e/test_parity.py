@@ -1,19 +1,25 @@
 """What the real vLLM makes of a window is what the real LLaMA-Factory trains on."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from model_folder import altered_base
 from parity_dataset import write_dataset
 from vigil.cli import app
-from vigil.frames import Sampling
-from vigil.serving import Server, running
+from vigil.environments import environment
+from vigil.frames import Sampling, encode_jpeg
+from vigil.judge.prompt import messages
+from vigil.serving import Server, ServerKey, running, serve_command
+from vigil.serving.command import INSIDE
 from vigil.tasks import Task
-from vigil.tiny import BASE_FOLDER
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -25,10 +31,11 @@ LARGE = Sampling(max_pixels=131_072)
 
 @pytest.fixture(scope="module")
 def large_server(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The tiny base behind a vLLM that is told of frames ten times as large."""
+    """The tiny base behind a vLLM that is told of frames ten times as large, with the context of a real model."""
     folder = tmp_path_factory.mktemp("large")
     log, key_file = folder / "vllm.log", folder / "key"
-    with running(BASE_FOLDER, task=task, sampling=LARGE, log=log, key_file=key_file) as ready:
+    base = altered_base(folder / "base", max_positions=16_384)
+    with running(base, task=task, sampling=LARGE, log=log, key_file=key_file) as ready:
         yield ready
 
 
@@ -50,14 +57,53 @@ def test_windows_of_every_length_and_size_are_served_as_they_are_trained(
     assert len(found["grids"]) == len(sizes_wh) * len(LENGTHS)
 
 
-def test_larger_frames_and_another_rate_are_told_by_their_first_token(
+def test_larger_frames_arrive_as_they_are_trained_and_another_rate_is_told_by_its_first_token(
     large_server: Server, task: Task, tmp_path: Path
 ) -> None:
     sampling = Sampling(fps=4, max_pixels=4 * LARGE.max_pixels)
     write_dataset(tmp_path, task, sampling, sizes_wh=((960, 512), (128, 96)), lengths=(6,))
     code, said, found = _run(tmp_path, large_server)
     assert (code, said) == (1, "parity: 2 examples, 2 differences")
-    large, fast = found["differing"]
-    assert large["what"] == "tokens (1504 trained, 424 served)"
-    assert (fast["what"], fast["at"]) == ("tokens (100 trained, 100 served)", 6)
-    assert fast["trained"].startswith("1 seconds>") and fast["served"].startswith("2 seconds>")
+    for differing, tokens in zip(found["differing"], (1504, 100), strict=True):
+        assert (differing["what"], differing["at"]) == (f"tokens ({tokens} trained, {tokens} served)", 6)
+        assert differing["trained"].startswith("1 seconds>") and differing["served"].startswith("2 seconds>")
+
+
+@pytest.mark.parametrize("frames", [6, 30, 78])
+def test_a_longer_look_than_a_window_is_not_shrunk(large_server: Server, tmp_path: Path, frames: int) -> None:
+    """By vLLM's own processor as it is started, and by the tokens that the server itself counts."""
+    rng = np.random.default_rng(frames)
+    image = rng.integers(0, 255, (LARGE_WH[0][1], LARGE_WH[0][0], 3), np.uint8)
+    jpegs = [encode_jpeg(image, quality=90)] * frames
+    tokens = frames // 2 * (480 // 32) * (256 // 32)
+    assert _grid(jpegs, large_server, tmp_path) == [frames // 2, 256 // 16, 480 // 16]
+    shown, text_alone = _used(large_server, jpegs), _used(large_server, [])
+    assert tokens + 8 * frames // 2 <= shown - text_alone <= tokens + 12 * frames // 2
+
+
+def _grid(jpegs: list[bytes], server: Server, folder: Path) -> list[int]:
+    """`video_grid_thw` of frames, from the processor with the sizes of the server's own command line."""
+    runtime = environment("serve")
+    argv = serve_command(server.plan, runtime, ServerKey(value="k", origin="k")).argv
+    kwargs = json.loads(argv[argv.index("--mm-processor-kwargs") + 1])["videos_kwargs"]
+    names = [folder / f"{index}.jpg" for index in range(len(jpegs))]
+    for name, jpeg in zip(names, jpegs, strict=True):
+        name.write_bytes(jpeg)
+    asked, told = folder / "asked.json", folder / "told.json"
+    asked.write_text(
+        json.dumps(
+            {"model": str(server.plan.model.path), "videos_kwargs": kwargs, "videos": [[str(name) for name in names]]}
+        )
+    )
+    subprocess.run([runtime.python, INSIDE / "vigil_pixels.py", asked, told], check=True, env=runtime.variables())
+    grid: list[int] = json.loads(told.read_text())[0]["grid_thw"]
+    return grid
+
+
+def _used(server: Server, jpegs: list[bytes]) -> int:
+    asked = messages(jpegs, "?", media="video", fps=2.0) if jpegs else [{"role": "user", "content": "?"}]
+    body = {"model": server.model, "messages": asked, "max_tokens": 1}
+    headers = {"Authorization": f"Bearer {server.key}"}
+    answer = httpx.post(f"{server.url}/chat/completions", json=body, headers=headers, timeout=120, trust_env=False)
+    used: int = answer.raise_for_status().json()["usage"]["prompt_tokens"]
+    return used

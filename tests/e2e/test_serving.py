@@ -1,5 +1,6 @@
 """`vllm.sh` on the real vLLM: what it lets in, what it says, and that nothing of it is left behind."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -14,8 +15,11 @@ import pytest
 from pace import PACE
 from process_group import living, wait_until_gone
 from vigil.environments import CHECKOUT
-from vigil.frames import encode_jpeg
+from vigil.frames import Sampling, encode_jpeg
+from vigil.judge import Judge
+from vigil.judge.contract import served_sampling
 from vigil.judge.prompt import messages
+from vigil.judge.told import read_contracts
 from vigil.serving import Server
 from vigil.serving.process import free_port
 from vigil.tasks import Task
@@ -66,12 +70,26 @@ def test_the_key_is_in_no_command_line_and_not_in_the_log(server: Server) -> Non
     assert server.key not in server.log.read_text(errors="replace")
 
 
-def test_the_contract_is_a_second_name(server: Server, task: Task) -> None:
-    answer = httpx.get(
-        f"{server.url}/models", headers={"Authorization": f"Bearer {server.key}"}, trust_env=False
-    ).json()
-    assert server.plan.contract is not None
-    assert {card["id"] for card in answer["data"]} == {"tiny", server.plan.contract.alias}
+def test_the_list_shows_one_entry_a_model_and_the_contract_is_told_beside_it(server: Server, task: Task) -> None:
+    assert _get(server, "/v1/models").json()["data"][0]["id"] == "tiny"
+    assert len(_get(server, "/v1/models").json()["data"]) == 1
+    assert httpx.get(f"{server.root}/vigil.json", trust_env=False).status_code == 401
+    assert read_contracts(_get(server, "/vigil.json").content) == {"tiny": server.plan.contract}
+
+
+def test_clients_read_the_contract_of_a_server_that_lists_none(server: Server, task: Task, sampling: Sampling) -> None:
+    assert asyncio.run(served_sampling(server.endpoint())) == sampling
+
+    async def connect() -> tuple[str, ...]:
+        async with await Judge.connect(server.endpoint(), task, sampling, strict=True) as judge:
+            return judge.contract_differences
+
+    assert asyncio.run(connect()) == ()
+
+
+def _get(server: Server, path: str) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {server.key}"}
+    return httpx.get(f"{server.root}{path}", headers=headers, trust_env=False).raise_for_status()
 
 
 def test_it_needs_little_memory(server: Server) -> None:
@@ -135,8 +153,7 @@ def _check_adapter(root: str, key: str, adapter: Path) -> None:
     with httpx.Client(base_url=root, headers=headers, timeout=60, trust_env=False) as client:
         cards = client.get("/v1/models").json()["data"]
         answers = [_first_logprob(client, name) for name in (BASE_FOLDER.name, "fight")]
-    assert {card["id"] for card in cards} >= {BASE_FOLDER.name, "fight"}
-    assert [c["root"] for c in cards if c["id"].startswith("vigil-contract")].count(str(adapter)) == 1
+    assert {card["id"]: card["root"] for card in cards} == {BASE_FOLDER.name: str(BASE_FOLDER), "fight": str(adapter)}
     assert answers[0] != answers[1]
 
 

@@ -19,6 +19,7 @@ import yaml
 
 from made_dataset import make_dataset
 from pace import PACE
+from vigil.base_model import describe_base
 from vigil.environments import CHECKOUT, environment
 from vigil.errors import EnvironmentMissing, JobError
 from vigil.export import export, plan_export
@@ -164,6 +165,7 @@ def test_a_training_leaves_an_adapter_a_manifest_and_a_curve(adapter: Path, data
     assert manifest.training["steps"] == 12
     assert manifest.training["final_loss"] > 0
     assert manifest.training["versions"]["llamafactory"]
+    assert manifest.base == describe_base(BASE_FOLDER)
     assert (adapter / "adapter_model.safetensors").stat().st_size > 0
     assert (adapter / "training_loss.png").read_bytes().startswith(b"\x89PNG")
 
@@ -178,6 +180,7 @@ def test_a_merged_model_says_what_base_and_adapter_say(adapter: Path, tmp_path: 
     agreement = export(plan_export(adapter, out=tmp_path / "model"))
     assert agreement is not None
     assert agreement.max_logit_difference <= agreement.tolerance < agreement.adapter_effect
+    assert read_manifest(tmp_path / "model").base == describe_base(BASE_FOLDER)
     assert agreement.same_top_token
     manifest = read_manifest(tmp_path / "model")
     assert manifest.contract == read_manifest(adapter).contract

@@ -9,12 +9,12 @@ import pytest
 
 from made_dataset import SAMPLING
 from model_folder import WEIGHTS
+from vigil.base_model import base_digest, describe_base
 from vigil.cli import main
 from vigil.errors import EnvironmentMissing, JobError, ManifestError, UsageError
-from vigil.export import adapter_digest, newest_adapter, plan_export
+from vigil.export import adapter_digest, export, newest_adapter, plan_export
 from vigil.manifest import Calibration, Contract, Manifest, read_manifest
 from vigil.tasks import load_task
-from vigil.training.base import base_digest
 
 
 def make_base(folder: Path) -> Path:
@@ -159,3 +159,19 @@ def test_what_was_merged_unchecked_is_checked_when_asked_for(
     assert main(["export", str(adapter), "--out", str(out)]) == code
     assert plan_export(adapter, out=out).checked == (code == 0)
     assert read_manifest(out).calibration == Calibration(temperature=2.0, bias=0.5)
+
+
+def test_a_base_that_changed_in_its_middle_is_refused_before_the_merge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = make_base(tmp_path / "base")
+    long = WEIGHTS + bytes(3 << 20)
+    (base / "model.safetensors").write_bytes(long)
+    adapter = make_adapter(tmp_path / "saves" / "first", base)
+    replace(read_manifest(adapter), base=describe_base(base)).write(adapter)
+    (base / "model.safetensors").write_bytes(long[: 1 << 21] + b"\x01" + long[(1 << 21) + 1 :])
+    monkeypatch.setenv("VIGIL_TRAIN_PYTHON", "/bin/false")
+    plan = plan_export(adapter, out=tmp_path / "out")
+    with pytest.raises(JobError, match=r"is not the one this adapter was trained on \(base; its weights have changed"):
+        export(plan)
+    assert not (tmp_path / "out").exists()

@@ -6,7 +6,15 @@ import pytest
 
 from vigil.errors import ManifestError
 from vigil.frames import Sampling
-from vigil.manifest import Calibration, Contract, Manifest, answers_from_alias, read_manifest, sampling_from_alias
+from vigil.manifest import (
+    Base,
+    Calibration,
+    Contract,
+    Manifest,
+    answers_from_alias,
+    read_manifest,
+    sampling_from_alias,
+)
 from vigil.tasks import load_task
 
 
@@ -50,13 +58,29 @@ def test_earlier_versions_can_read_the_manifest_of_a_model_of_verdicts_alone(tmp
     data = json.loads((tmp_path / "vigil.json").read_text(encoding="utf-8"))
     # They refuse any key that they do not know, but for those in `training`.
     assert set(data["contract"]) == {"sampling", "task", "question", "alarm_word", "normal_word"}
-    assert set(data) == {field.name for field in fields(Manifest)}
+    assert set(data) == {field.name for field in fields(Manifest)} - {"base"}
     assert data["training"] == {"steps": 12, "loss": 0.4, "answers": "verdict"}
 
 
 def test_a_model_that_was_trained_on_words_again_says_nothing_of_it(tmp_path: Path) -> None:
     replace(manifest(), training={"answers": "verdict"}).write(tmp_path)
     assert read_manifest(tmp_path).contract.answers == "words"
+
+
+def test_a_manifest_from_before_it_told_of_the_base_is_read_and_written_as_it_was(tmp_path: Path) -> None:
+    old = manifest().write(tmp_path).read_bytes()
+    assert b'"base"' not in old and old.endswith(b'"format": 1\n}\n')
+    held = read_manifest(tmp_path)
+    assert held.base is None
+    held.write(tmp_path)
+    assert (tmp_path / "vigil.json").read_bytes() == old
+
+
+def test_a_manifest_tells_the_base_with_its_revision_and_digest(tmp_path: Path) -> None:
+    base = Base(name="Qwen/Qwen3-VL-2B-Instruct", source="huggingface", revision="c0ffee", sha256="ab" * 32)
+    replace(manifest(), base=base).write(tmp_path)
+    assert read_manifest(tmp_path).base == base
+    assert str(base) == "Qwen/Qwen3-VL-2B-Instruct at c0ffee from huggingface"
 
 
 def test_a_folder_without_a_manifest_says_what_to_do(tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ import pytest
 
 from made_dataset import make_dataset
 from model_folder import WEIGHTS
+from vigil.base_model import base_digest
 from vigil.cli import main
 from vigil.environments import Environment
 from vigil.errors import ConfigError, DatasetError, EnvironmentMissing, JobError, UsageError
-from vigil.training.base import base_digest, check_base
+from vigil.training.base import check_base
 from vigil.training.dataset import read_training_set
 from vigil.training.hardware import check_hardware, for_machine, launch_variables
 from vigil.training.llamafactory import Job, Stopped

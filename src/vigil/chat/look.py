@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from vigil.errors import SourceError
-from vigil.frames import Frame, Sampling, encode_jpeg
+from vigil.frames import RGB, Frame, Sampling, encode_jpeg
 from vigil.sources.address import Address
 from vigil.sources.feed import open_feed
 from vigil.sources.file import open_video
@@ -51,9 +51,18 @@ class Look:
         return self.kind != "picture"
 
 
-def look_at_picture(path: Path, *, quality: int = 90, max_pixels: int = PICTURE_PIXELS) -> Look:
-    """One picture, upright, at most `max_pixels`; raises SourceError."""
-    image = read_image(path, max_pixels=max_pixels)
+class ReadsImages(Protocol):
+    """Decodes a picture file: `vigil.sources.images.read_image`, or a worker's."""
+
+    def __call__(self, path: Path, /, *, max_pixels: int) -> RGB:
+        """The picture, upright, at most `max_pixels`; raises SourceError."""
+
+
+def look_at_picture(
+    path: Path, *, quality: int = 90, max_pixels: int = PICTURE_PIXELS, read: ReadsImages = read_image
+) -> Look:
+    """One picture, upright, at most `max_pixels`; raises SourceError. What a stranger sent, a worker should `read`."""
+    image = read(path, max_pixels=max_pixels)
     height, width = image.shape[:2]
     return Look(kind="picture", jpegs=(encode_jpeg(image, quality=quality),), size_wh=(width, height))
 

@@ -13,6 +13,7 @@ from vigil.loading import loading
 SUMMARIES = {
     "synth": "Draw clips of fights and of everyday scenes to try the road with.",
     "dataset": "Build, check, look at and describe a dataset.",
+    "download": "Fetch a base model from a hub, at a revision, and record it.",
     "train": "Train an adapter with LLaMA-Factory, or go on with one.",
     "export": "Merge an adapter into its base, and check the folder.",
     "serve": "Serve a model folder over an OpenAI-compatible endpoint.",

@@ -44,6 +44,7 @@ def serve(
     max_pixels: Annotated[int | None, typer.Option(help="Without a manifest: a frame's largest area.")] = None,
     jpeg_quality: Annotated[int | None, typer.Option(help="Without a manifest: quality of the frames.")] = None,
     no_manifest: Annotated[bool, typer.Option("--no-manifest", help="Serve without, or against, a contract.")] = False,
+    alias: Annotated[bool, typer.Option("--alias", help="List contracts as models too, for older clients.")] = False,
     log: Annotated[Path | None, typer.Option(help="Where vLLM's own output goes.")] = None,
     print_only: Annotated[bool, typer.Option("--print", help="Show the command; do not run it.")] = False,
 ) -> None:
@@ -68,6 +69,7 @@ def serve(
         name=served_model_name,
         adapters=lora or (),
         templates=RUN_FOLDER,
+        alias=alias,
         extra=context.args,
     )
     key = server_key(key_file, make=not print_only)

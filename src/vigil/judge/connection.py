@@ -5,15 +5,18 @@ Everything that would make every later verdict wrong or unknown is said here, on
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+import httpx2
 import openai
 
 from vigil.errors import EndpointAway, EndpointError
 from vigil.frames import Sampling
+from vigil.judge import told
 from vigil.judge.answer import Words
+from vigil.judge.bounded import BoundedClient, UnusableAnswerError
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import detail_of
 from vigil.manifest import ALIAS_PREFIX, Answers, Contract, answers_from_alias
@@ -30,7 +33,7 @@ TURN_TOKENS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedModel:
-    """One model of the endpoint; `alias` spells its contract where `vllm.sh` serves it.
+    """One model of the endpoint; `alias` spells its contract where the server tells it, as `vllm.sh` does.
 
     `base` is the name of the model that it is an adapter of, where that one is served beside it.
     """
@@ -51,23 +54,21 @@ class ServedModel:
 
 
 def open_client(endpoint: Endpoint, *, timeout_s: float, retries: int) -> openai.AsyncOpenAI:
-    """A client that asks this endpoint and nobody else: past `$HTTP_PROXY`, and not where it redirects to."""
+    """A client of the openai package that asks this endpoint and nobody else, and bears its every answer."""
     return openai.AsyncOpenAI(
         base_url=endpoint.url,
         # The package insists on a key; servers that want none ignore it.
         api_key=endpoint.api_key or "none",
         timeout=timeout_s,
         max_retries=retries,
-        http_client=openai.DefaultAioHttpClient(
-            timeout=timeout_s, verify=endpoint.is_encrypted, trust_env=False, follow_redirects=False
-        ),
+        http_client=BoundedClient(endpoint, deadline_s=timeout_s),
     )
 
 
-def open_http(endpoint: Endpoint, *, timeout_s: float) -> httpx.AsyncClient:
+def open_http(endpoint: Endpoint, *, timeout_s: float) -> BoundedClient:
     """A plain HTTP client that shows the endpoint's key, for what lies beside its OpenAI interface."""
     headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
-    return httpx.AsyncClient(timeout=timeout_s, headers=headers, verify=endpoint.is_encrypted, trust_env=False)
+    return BoundedClient(endpoint, deadline_s=timeout_s, headers=headers)
 
 
 async def find_model(client: openai.AsyncOpenAI, endpoint: Endpoint) -> ServedModel:
@@ -75,19 +76,32 @@ async def find_model(client: openai.AsyncOpenAI, endpoint: Endpoint) -> ServedMo
     cards = await _cards(client, endpoint)
     plain = [card for card in cards if not card.id.startswith(ALIAS_PREFIX)]
     card = _choose(plain, endpoint)
-    return _served(card, cards)
+    return _served(card, cards, await _told(endpoint, None))
 
 
-async def list_models(client: openai.AsyncOpenAI, endpoint: Endpoint) -> list[ServedModel]:
-    """Every model of the endpoint with its contract; raises EndpointError when it does not tell."""
+async def list_models(
+    client: openai.AsyncOpenAI, endpoint: Endpoint, http: BoundedClient | None = None
+) -> list[ServedModel]:
+    """Every model of the endpoint with its contract; raises EndpointError when it does not tell.
+
+    `http` is a client that shows the key, where there is one already.
+    """
     cards = await _cards(client, endpoint)
-    return [_served(card, cards) for card in cards if not card.id.startswith(ALIAS_PREFIX)]
+    contracts = await _told(endpoint, http)
+    return [_served(card, cards, contracts) for card in cards if not card.id.startswith(ALIAS_PREFIX)]
 
 
-def _served(card: Any, cards: Sequence[Any]) -> ServedModel:
+async def _told(endpoint: Endpoint, http: BoundedClient | None) -> dict[str, Contract]:
+    async with nullcontext(http) if http else open_http(endpoint, timeout_s=told.TIMEOUT_S) as client:
+        return await told.told_contracts(endpoint, client)
+
+
+def _served(card: Any, cards: Sequence[Any], contracts: Mapping[str, Contract]) -> ServedModel:
+    """A model with the contract that its server tells of it, else with the one that an older server lists beside it."""
+    contract = contracts.get(card.id)
     return ServedModel(
         name=card.id,
-        alias=_alias_beside(card, cards),
+        alias=contract.alias if contract is not None else _alias_beside(card, cards),
         base=_base_beside(card, cards),
         max_model_len=getattr(card, "max_model_len", None),
     )
@@ -107,6 +121,8 @@ async def _cards(client: openai.AsyncOpenAI, endpoint: Endpoint) -> list[Any]:
             f"{endpoint.url} refused the key; put the server's key into $VIGIL_API_KEY or name it with --key-file"
         ) from error
     except openai.APIConnectionError as error:
+        if isinstance(error.__cause__, UnusableAnswerError):
+            raise EndpointError(f"{endpoint.url} does not list its models: {detail_of(error.__cause__)}") from error
         raise EndpointAway(
             f"nothing answers at {endpoint.url} ({detail_of(error)}); start a server with `./vllm.sh MODEL_DIR`, "
             "or name another with --url"
@@ -169,12 +185,12 @@ async def ask_words(endpoint: Endpoint, task: Task, model: ServedModel) -> Words
     return words
 
 
-async def _tokenize(http: httpx.AsyncClient, endpoint: Endpoint, model: ServedModel, text: str) -> tuple[int, ...]:
+async def _tokenize(http: BoundedClient, endpoint: Endpoint, model: ServedModel, text: str) -> tuple[int, ...]:
     body = {"model": model.name, "prompt": text, "add_special_tokens": False}
     try:
         answer = await http.post(f"{endpoint.root}/tokenize", json=body)
         tokens = answer.json()["tokens"] if answer.is_success else []
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+    except (httpx2.HTTPError, ValueError, KeyError, TypeError):
         return ()
     return tuple(int(token) for token in tokens) if isinstance(tokens, list) else ()
 

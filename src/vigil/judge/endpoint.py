@@ -4,14 +4,18 @@ The key comes from a file, from `$VIGIL_API_KEY` or `$VLLM_API_KEY`, or from `.v
 first start and which is for this machine's own server only. Nobody else's endpoint is ever fallen back to.
 """
 
+import logging
 import os
 import socket
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from vigil.errors import UsageError
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_URL = "http://127.0.0.1:8000/v1"
 KEY_VARIABLE = "VIGIL_API_KEY"
@@ -87,6 +91,8 @@ def _is_own(family: int, address: tuple[Any, ...]) -> bool:
 def _key_in(path: Path) -> str:
     try:
         key = path.read_text(encoding="utf-8").strip()
+        if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+            logger.warning("others can read the key file %s; close it with: chmod 600 %s", path, path)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the key file {path} cannot be read: {error}") from error
     if not key or not key.isprintable() or " " in key:

@@ -28,6 +28,7 @@ from vigil.parity.report import (
 from vigil.parity.sample import Example, draw, read_examples
 from vigil.parity.served import Asker, Served, folder_of, served_pictures
 from vigil.parity.trained import Pictures, Prompt, trained_prompts
+from vigil.serving.settings import ServeSettings
 
 __all__ = ["Difference", "ParityReport", "compare_dataset"]
 
@@ -95,7 +96,8 @@ async def _both_sides(
                     asker.prompt_ids(examples, model=served.model, fps=sampling.fps, on_done=on_done)
                 )
                 training = group.create_task(trained_prompts(examples, data=data, model_dir=folder, work=work))
-                showing = group.create_task(served_pictures(examples, model_dir=folder, sampling=sampling, work=work))
+                context = served.context or ServeSettings().max_model_len
+                showing = group.create_task(served_pictures(examples, model_dir=folder, context=context, work=work))
     except ExceptionGroup as several:
         raise several.exceptions[0] from several
     return asking.result(), training.result(), showing.result()

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 
 from vigil.environments import environment
 from vigil.errors import EndpointError, EnvironmentMissing, UsageError
-from vigil.frames import Sampling
 from vigil.judge.connection import open_http, require_one_model
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.prompt import messages
+from vigil.judge.told import told_contracts
 from vigil.manifest import ALIAS_PREFIX
 from vigil.parity.sample import Example
 from vigil.parity.trained import Pictures, run_script
@@ -26,11 +26,15 @@ TIMEOUT_S = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """The model that is asked, and the folder of the complete model behind it (None when it is elsewhere)."""
+    """The model that is asked, and the folder of the complete model behind it (None when it is elsewhere).
+
+    `context` is the most tokens that it is served with, where the server tells it.
+    """
 
     model: str
     alias: str
     folder: Path | None
+    context: int | None = None
 
 
 class Asker:
@@ -61,7 +65,10 @@ class Asker:
         whole = Path(str(roots.get(card.get("parent") or wanted) or ""))
         same = [c["id"] for c in cards if c["id"].startswith(ALIAS_PREFIX) and c.get("root") == card.get("root")]
         folder = whole if (whole / "config.json").is_file() else None
-        return Served(model=wanted, alias=same[0] if same else "", folder=folder)
+        contract = (await told_contracts(self.endpoint, self._http)).get(wanted)
+        alias = contract.alias if contract is not None else next(iter(same), "")
+        context = card.get("max_model_len")
+        return Served(model=wanted, alias=alias, folder=folder, context=context)
 
     async def prompt_ids(
         self, examples: Sequence[Example], *, model: str, fps: float, on_done: Callable[[], None]
@@ -110,11 +117,11 @@ class Asker:
     async def _json(self, method: str, url: str, body: Any = None) -> dict[str, Any]:
         try:
             answer = await self._http.request(method, url, json=body)
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise EndpointError(
                 f"nothing answers at {url} ({error}); start a server with ./vllm.sh MODEL_DIR"
             ) from error
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
+        if answer.status_code == httpx2.codes.UNAUTHORIZED:
             raise EndpointError(f"{url} refused the key; see $VIGIL_API_KEY or --key-file")
         if not answer.is_success:
             raise EndpointError(f"{url} answered {answer.status_code}: {answer.text[:300]}")
@@ -126,9 +133,12 @@ class Asker:
 
 
 async def served_pictures(
-    examples: Sequence[Example], *, model_dir: Path, sampling: Sampling, work: Path
+    examples: Sequence[Example], *, model_dir: Path, context: int, work: Path
 ) -> list[Pictures] | None:
-    """The pictures as vLLM's processor makes them with the sizes of `vllm.sh`; None without its environment."""
+    """The pictures as vLLM's processor makes them with the sizes of `vllm.sh`; None without its environment.
+
+    `context` is the tokens that the model is served with.
+    """
     try:
         runtime = environment("serve")
     except EnvironmentMissing:
@@ -137,7 +147,7 @@ async def served_pictures(
     videos = [[str(frame.absolute()) for frame in example.frames] for example in examples]
     question = {
         "model": str(model_dir.absolute()),
-        "videos_kwargs": {"size": video_size(sampling)},
+        "videos_kwargs": {"size": video_size(context)},
         "videos": videos,
     }
     asked.write_text(json.dumps(question), encoding="utf-8")

@@ -39,7 +39,7 @@ RUN_FOLDER = Path(".vigil")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A server that is ready: `models` are the names it answers to, the contract's among them."""
+    """A server that is ready: `models` are the names it answers to."""
 
     url: str
     model: str
@@ -72,6 +72,7 @@ def running(
     log: Path | None = None,
     config: str | Path | None = None,
     key_file: Path | None = None,
+    alias: bool = False,
     extra: Sequence[str] = (),
     timeout_s: float = 300.0,
 ) -> Iterator[Server]:
@@ -90,6 +91,7 @@ def running(
         name=name,
         adapters=adapters,
         templates=log.parent if log else RUN_FOLDER,
+        alias=alias,
         extra=extra,
     )
     key = server_key(key_file)

@@ -1,30 +1,31 @@
 """From a model folder and its contract to the command that serves it as it was trained.
 
-What the contract decides: frames a second, the picture sizes, the template, the second name. What `configs/serve`
+What the contract decides: frames a second, the picture sizes, the template, what clients are told. What `configs/serve`
 decides: memory, lengths, how many at once. What the user writes wins over both.
 """
 
-import itertools
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
 
 from vigil.environments import Environment
 from vigil.errors import UsageError
 from vigil.frames import GRID_PX, MIN_SIDE_PX, Sampling
 from vigil.manifest import Contract
+from vigil.serving.flags import AUTO, Flags, as_tokens, flags_of, given_flags, given_value, means, words_of
 from vigil.serving.key import VLLM_KEY_VARIABLE, ServerKey
+from vigil.serving.media import DOMAINS_FLAG, OPENING_FLAGS, allowed_domains, media_variables, warn_of_openings
 from vigil.serving.model import Adapter, ModelFolder, lora_rank
 from vigil.serving.settings import ServeSettings, is_cpu_build
-
-Flags: TypeAlias = dict[str, tuple[str, ...]]
-"""Flags of vLLM by name with `--`, each with its values; a switch has none."""
+from vigil.serving.told import CONTRACTS_VARIABLE, served_contracts
 
 INSIDE = Path(__file__).parent / "inside"
 MIN_PIXELS = MIN_SIDE_PX**2
+PIXELS_PER_TOKEN = 2 * GRID_PX**2
+"""Of a video, in frames x height x width: a token is 32x32 pixels of a pair of frames."""
+
 MIB = 1024 * 1024
 TOKENS_PER_PAIR = 8
 TURN_TOKENS = 16
@@ -33,11 +34,20 @@ IN_ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": "1"}
 """Engine and worker in one process: 13 s instead of 19 s to be ready, a third more windows a second, 1.7 GiB instead
 of 2.2. vLLM's CPU build takes two processes to give each thread its core; with one thread there is nothing to give."""
 FORK_ENGINE = "VIGIL_FORK_ENGINE"
+RUNTIME_LORA = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
+FRONT = ("--middleware", "vigil_front.Front")
+"""The key guard: beside any middleware of the user's, and around it, as the last is the outermost."""
+
+UNGUARDED = ("--grpc", "--grpc-port")
+"""Doors of vLLM that no middleware stands before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is to be served, and how; `extra` are words for vLLM as the user wrote them."""
+    """What is to be served, and how; `extra` are words for vLLM as the user wrote them.
+
+    `contracts` is the file of what clients are told of them; with `alias` the list of models tells it too.
+    """
 
     model: ModelFolder
     name: str
@@ -46,12 +56,14 @@ class Plan:
     settings: ServeSettings
     adapters: tuple[Adapter, ...] = ()
     template: Path | None = None
+    contracts: Path | None = None
+    alias: bool = False
     extra: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that the model answers to: its own, then its contract spelt out."""
-        return (self.name,) if self.contract is None else (self.name, self.contract.alias)
+        """The names that the model answers to: its own and, with `alias`, its contract spelt out."""
+        return (self.name, self.contract.alias) if self.alias and self.contract else (self.name,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,35 +76,50 @@ class Command:
 
 def serve_command(plan: Plan, server: Environment, key: ServerKey) -> Command:
     """The command that serves a plan; raises UsageError when a window cannot fit the context asked for."""
-    if any(word.split("=")[0].replace("_", "-") == "--api-key" for word in plan.extra):
-        raise UsageError("a key on the command line is seen by everybody who runs ps; use $VIGIL_API_KEY or --key-file")
+    others = flags_of(plan.settings.vllm)
+    given = given_flags(plan.extra)
+    check_doors({*given, *others})
+    check_processes(plan)
     check_context(plan)
+    warn_of_openings(plan.settings.media_domains, [flag for flag in OPENING_FLAGS if means(flag, {*given, *others})])
     cpu = is_cpu_build(server)
-    flags = _place(plan) | _limits(plan, cpu=cpu) | _pictures(plan) | _adapters(plan) | _others(plan.settings.vllm)
-    kept = {flag: values for flag, values in flags.items() if flag not in given_flags(plan.extra)}
-    words = [word for flag, values in kept.items() for word in (flag, *values)]
-    argv = (str(server.program("python")), str(INSIDE / "vigil_server.py"), *words, *plan.extra)
+    flags = _place(plan) | _limits(plan, cpu=cpu) | _pictures(plan) | _adapters(plan) | others
+    kept = {flag: values for flag, values in flags.items() if flag not in given}
+    argv = (str(server.program("python")), str(INSIDE / "vigil_server.py"), *words_of(kept), *plan.extra, *FRONT)
     return Command(argv=argv, variables=_variables(plan, key, cpu=cpu))
 
 
-def given_flags(extra: Sequence[str]) -> set[str]:
-    """The flags among words for vLLM, as `--max-model-len`; `--no-x` and `--x.part` count as `--x`."""
-    flags = (word.partition("=")[0].partition(".")[0] for word in extra if word.startswith("--"))
-    return {"--" + flag[2:].replace("_", "-").removeprefix("no-") for flag in flags}
+def check_doors(given: Collection[str]) -> None:
+    """Raises UsageError for a flag that shows the key, or opens a door where nobody asks for it."""
+    if means("--api-key", given):
+        raise UsageError("a key on the command line is seen by everybody who runs ps; use $VIGIL_API_KEY or --key-file")
+    if unguarded := [flag for flag in UNGUARDED if means(flag, given)]:
+        raise UsageError(f"{unguarded[0]} answers without asking for the key; leave it out, and serve over HTTP")
 
 
-def given_number(extra: Sequence[str], flag: str) -> int | None:
-    """The whole number that the user gave a flag; None when there is none, or no plain one (`8k`, `auto`)."""
-    words = [part for word in extra for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    for name, value in itertools.pairwise(words):
-        if name.replace("_", "-") == flag and value.isdecimal():
-            return int(value)
-    return None
+def web_processes(plan: Plan) -> int:
+    """How many processes of vLLM answer requests: as many as asked for, else one for each replica."""
+    flags = ("--api-server-count", "--data-parallel-size")
+    asked = [
+        given_value(plan.extra, flag) or given_value(words_of(flags_of(plan.settings.vllm)), flag) for flag in flags
+    ]
+    return next((count for count in map(as_tokens, asked) if count), 1)
+
+
+def check_processes(plan: Plan) -> None:
+    """Raises UsageError for several web processes where adapters may be loaded into one of them."""
+    count = web_processes(plan)
+    if count > 1 and os.environ.get(RUNTIME_LORA, "0").strip().lower() in {"1", "true"}:
+        raise UsageError(
+            f"${RUNTIME_LORA} and {count} web processes exclude each other in vLLM: an adapter would be loaded into "
+            "one of them only; serve with --api-server-count 1 (and --renderer-num-workers 4, threads that read "
+            "pictures), or unset the variable and name adapters with --lora"
+        )
 
 
 def check_context(plan: Plan) -> None:
     """Raises UsageError when the context is shorter than a window and its question, or longer than the model's."""
-    length = given_number(plan.extra, "--max-model-len") or _context(plan)
+    length = context_tokens(plan)
     needed = window_tokens(plan)
     if needed > length:
         raise UsageError(
@@ -113,9 +140,19 @@ def window_tokens(plan: Plan) -> int:
     return plan.sampling.frames // 2 * visual + question + TURN_TOKENS
 
 
-def video_size(sampling: Sampling) -> dict[str, int]:
-    """The processor's bounds for a video, on frames x height x width: pictures that we sized stay as they are."""
-    return _edges(sampling.frames * sampling.max_pixels)
+def context_tokens(plan: Plan) -> int:
+    """The longest question with its answer: the user's, else the settings', as far as the model reads."""
+    given = given_value(plan.extra, "--max-model-len")
+    all_that_it_reads = plan.model.max_positions if given in AUTO else None
+    return as_tokens(given) or all_that_it_reads or _context(plan)
+
+
+def video_size(tokens: int) -> dict[str, int]:
+    """The processor's bounds for a video, on frames x height x width: what takes no more tokens stays as it was sent.
+
+    A bound of one window would shrink every longer look in silence: 30 frames of 480x256 would arrive as 192x96.
+    """
+    return _edges(tokens * PIXELS_PER_TOKEN)
 
 
 def _place(plan: Plan) -> Flags:
@@ -124,7 +161,7 @@ def _place(plan: Plan) -> Flags:
         "--served-model-name": plan.names,
         "--host": (plan.settings.host,),
         "--port": (str(plan.settings.port),),
-        "--middleware": ("vigil_guard.KeyGuard",),
+        DOMAINS_FLAG: allowed_domains(plan.settings.media_domains),
         "--disable-uvicorn-access-log": (),
     }
 
@@ -136,9 +173,14 @@ def _limits(plan: Plan, *, cpu: bool) -> Flags:
         "--max-num-seqs": (str(settings.max_num_seqs),),
         "--dtype": (settings.dtype,),
         "--mm-processor-cache-gb": (f"{settings.mm_processor_cache_gb:g}",),
+        # A model's generation_config.json may sample, punish repetition or end answers early; a judge does not.
+        "--generation-config": ("vllm",),
     }
     if settings.enforce_eager:
         flags["--enforce-eager"] = ()
+    if cpu:
+        # Nothing is measured out there; where it compiles, it would rehearse a video as long as the context.
+        flags["--skip-mm-profiling"] = ()
     if settings.gpu_memory_utilization is not None and not cpu:
         flags["--gpu-memory-utilization"] = (f"{settings.gpu_memory_utilization:g}",)
     if settings.kv_cache_tokens is not None and plan.model.kv_bytes_per_token:
@@ -157,7 +199,7 @@ def _pictures(plan: Plan) -> Flags:
     """How pictures are read: as in training, and small enough that start-up does not rehearse a 16-megapixel image."""
     sampling, settings = plan.sampling, plan.settings
     sizes = {
-        "videos_kwargs": {"size": video_size(sampling)},
+        "videos_kwargs": {"size": video_size(context_tokens(plan))},
         "images_kwargs": {"size": _edges(max(settings.image_max_pixels, sampling.max_pixels))},
     }
     # -1: every frame that is sent is read. The default of 32 drops the rest without a word.
@@ -180,27 +222,18 @@ def _adapters(plan: Plan) -> Flags:
     if not plan.adapters:
         return {}
     named = [(adapter.name, adapter.path) for adapter in plan.adapters]
-    named += [(a.contract.alias_for(a.name), a.path) for a in plan.adapters if a.contract is not None]
+    if plan.alias:
+        contracts = served_contracts(plan.name, plan.contract, plan.sampling, plan.adapters)
+        told = [(adapter, contracts[adapter.name]) for adapter in plan.adapters]
+        named += [(contract.alias_for(adapter.name), adapter.path) for adapter, contract in told if contract]
     # As JSON, because the contract's name holds equals signs.
     modules = [json.dumps({"name": name, "path": str(path)}) for name, path in dict.fromkeys(named)]
     return {
         "--enable-lora": (),
+        "--max-loras": (str(len(plan.adapters)),),
         "--max-lora-rank": (str(lora_rank(plan.adapters)),),
         "--lora-modules": tuple(modules),
     }
-
-
-def _others(vllm: Mapping[str, Any]) -> Flags:
-    flags: Flags = {}
-    for key, value in vllm.items():
-        name = f"--{key.lstrip('-').replace('_', '-')}"
-        if isinstance(value, bool):
-            flags[name if value else f"--no-{name[2:]}"] = ()
-        elif isinstance(value, list):
-            flags[name] = tuple(map(str, value))
-        else:
-            flags[name] = (json.dumps(value) if isinstance(value, dict) else str(value),)
-    return flags
 
 
 def _variables(plan: Plan, key: ServerKey, *, cpu: bool) -> dict[str, str]:
@@ -209,13 +242,16 @@ def _variables(plan: Plan, key: ServerKey, *, cpu: bool) -> dict[str, str]:
         "PYTHONPATH": str(INSIDE),
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
+        "VLLM_USE_RUST_FRONTEND": "0",  # it has no middleware, so no guard
+        **media_variables(),
+        **({} if plan.contracts is None else {CONTRACTS_VARIABLE: str(plan.contracts)}),
     }
     if cpu and plan.settings.enforce_eager:
         # Otherwise the first question for probabilities compiles one small function, for six seconds and with a C++
         # compiler that the machine may not have.
         variables["TORCHDYNAMO_DISABLE"] = "1"
     # Of two cores vLLM keeps one for itself, and computes with one thread.
-    if cpu and (os.cpu_count() or 1) <= FEW_CORES:
+    if cpu and (os.cpu_count() or 1) <= FEW_CORES and web_processes(plan) == 1:
         variables |= {name: os.environ.get(name, value) for name, value in IN_ONE_PROCESS.items()}
         if IN_ONE_PROCESS.items() <= variables.items():
             variables[FORK_ENGINE] = "1"

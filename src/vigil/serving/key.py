@@ -6,7 +6,6 @@ It reaches vLLM through the environment, so no `ps` shows it, and nothing here l
 import logging
 import os
 import secrets
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,8 +44,6 @@ def server_key(key_file: Path | None = None, *, make: bool = True) -> ServerKey:
         if not make:
             return ServerKey(value="", origin=str(path))
         _make(path)
-    elif path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        logger.warning("others can read the key file %s; close it with: chmod 600 %s", path, path)
     return ServerKey(value=read_key(path), origin=str(path))
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vigil.errors import ManifestError, UsageError
-from vigil.manifest import MANIFEST_NAME, Contract, read_manifest
+from vigil.base_model import base_digest, known_sha256
+from vigil.errors import EnvironmentMissing, ManifestError, UsageError
+from vigil.manifest import MANIFEST_NAME, Contract, Manifest, read_manifest
 from vigil.weights import damage
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
@@ -82,7 +83,7 @@ def contract_in(path: Path) -> Contract | None:
 
 
 def agreed_contract(model: ModelFolder, adapters: Sequence[Adapter]) -> Contract | None:
-    """The one contract of a model and its adapters; raises ManifestError when they contradict each other.
+    """A model's own contract, else that of its last adapter; raises ManifestError when two contradict each other.
 
     A server has one set of settings for pictures, so it cannot serve two samplings at once.
     """
@@ -95,7 +96,29 @@ def agreed_contract(model: ModelFolder, adapters: Sequence[Adapter]) -> Contract
                 f"{told[0][0]} and {name} were trained on pictures cut differently ({differences}, taking the first "
                 "for the server); serve them by two servers"
             )
-    return told[-1][1] if told else None
+    return model.contract or (told[-1][1] if told else None)
+
+
+def base_warnings(model: ModelFolder, adapters: Sequence[Adapter]) -> list[str]:
+    """One sentence for each adapter that was trained on another base than the one it is to be served on."""
+    held = [(a, read_manifest(a.path)) for a in adapters if (a.path / MANIFEST_NAME).is_file()]
+    return [
+        f"{adapter.name} was trained on {manifest.base or manifest.base_model}, and {model.path} is another model or "
+        "has changed since: its answers may not be what was scored; serve it on its own base, or train again"
+        for adapter, manifest in held
+        if _is_another(model.path, manifest)
+    ]
+
+
+def _is_another(base: Path, manifest: Manifest) -> bool:
+    ends, whole = manifest.training.get("base_digest"), manifest.base.sha256 if manifest.base else ""
+    try:
+        if ends and ends != base_digest(base):
+            return True
+        known = known_sha256(base)
+    except (OSError, EnvironmentMissing):
+        return True  # a base that is not what training accepts as one
+    return bool(whole and known and whole != known)
 
 
 def lora_rank(adapters: Sequence[Adapter]) -> int:

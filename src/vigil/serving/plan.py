@@ -1,5 +1,6 @@
 """What is to be served: the contract from the manifest, or the one that the user names in its place."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,11 +8,15 @@ from pathlib import Path
 from vigil.errors import ManifestError, UsageError
 from vigil.frames import Sampling
 from vigil.manifest import ALIAS_PREFIX, MANIFEST_NAME, Contract
-from vigil.serving.command import Plan, given_flags
-from vigil.serving.model import NAME, agreed_contract, read_adapter, read_model
+from vigil.serving.command import Plan
+from vigil.serving.flags import given_flags
+from vigil.serving.model import NAME, agreed_contract, base_warnings, read_adapter, read_model
 from vigil.serving.settings import ServeSettings
 from vigil.serving.template import write_bare_template
+from vigil.serving.told import served_contracts, write_contracts
 from vigil.tasks import Task
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +64,12 @@ def make_plan(
     name: str = "",
     adapters: Sequence[str] = (),
     templates: Path,
+    alias: bool = False,
     extra: Sequence[str] = (),
 ) -> Plan:
     """Looks at the folders and decides what is served; `templates` is where the chat template is written.
+
+    With `alias` each contract is listed as a model too, for clients that know no other way to it.
 
     Raises ManifestError when nobody knows how the pictures were cut, or two contracts contradict each other.
     """
@@ -70,15 +78,21 @@ def make_plan(
     read = tuple(read_adapter(word) for word in adapters)
     name = name or model_dir.resolve().name
     _check_names([name, *(adapter.name for adapter in read)])
+    for warning in base_warnings(model, read):
+        log.warning(warning)
     contract = _contract(agreed_contract(model, read), wanted, model_dir)
+    sampling = contract.sampling if contract else wanted.over(Sampling())
+    contracts = served_contracts(name, contract, sampling, read)
     return Plan(
         model=model,
         name=name,
         contract=contract,
-        sampling=contract.sampling if contract else wanted.over(Sampling()),
+        sampling=sampling,
         settings=settings,
         adapters=read,
         template=None if "--chat-template" in given_flags(extra) else write_bare_template(model_dir, templates),
+        contracts=write_contracts(contracts, sampling, templates),
+        alias=alias,
         extra=tuple(extra),
     )
 

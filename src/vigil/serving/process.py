@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from vigil.errors import JobError, UsageError
+from vigil.files import close_to_others, for_owner
 from vigil.serving.command import Command
 from vigil.serving.diagnosis import why_it_died
 
@@ -79,7 +80,8 @@ def start(command: Command, *, log: Path, variables: Mapping[str, str]) -> Proce
     kept = {key: value for key, value in variables.items() if key not in DROPPED}
     read_end, write_end = os.pipe()
     try:
-        with log.open("wb") as output:
+        with open(log, "wb", opener=for_owner) as output:
+            close_to_others(log)
             child = subprocess.Popen(
                 command.argv,
                 env=kept | dict(command.variables) | {PARENT_PIPE: str(read_end)},
@@ -126,6 +128,8 @@ def free_port(host: str = "127.0.0.1") -> int:
 def _answers(root: str) -> bool:
     try:
         # Without a certificate to check: it is asked several times a second while the server starts on these cores.
-        return httpx.get(f"{root}/health", timeout=2.0, verify=False, trust_env=False).is_success
-    except httpx.HTTPError:
+        # What it says beside its status is not read: another program may listen there, and say no end of things.
+        with httpx2.stream("GET", f"{root}/health", timeout=2.0, verify=False, trust_env=False) as answer:
+            return answer.is_success
+    except httpx2.HTTPError:
         return False

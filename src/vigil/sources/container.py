@@ -24,6 +24,12 @@ LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"m
 MAX_PICTURE_PIXELS = 8192 * 4352
 """The most that H.264 and H.265 allow; a file that claims more is refused before memory is taken for it."""
 
+# FFmpeg decodes a picture to find out what a stream is, before anybody can tell that stream's decoder of the limit. It
+# is told here; streams that turn up late are left out, and before 18 PyAV crashed on them.
+FIRST_LOOK: dict[str, Any] = (
+    {"options": {"max_pixels": str(MAX_PICTURE_PIXELS)}} if int(av.__version__.split(".")[0]) >= 18 else {}
+)
+
 MAX_RATE = 240
 USUAL_RATE = 25.0
 MICROSECONDS = 1_000_000
@@ -52,8 +58,7 @@ def open_container(path: Path) -> Any:
     check_file(path)
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS.replace(" ", ",")}
     try:
-        # As `options` they would also go to the streams, and PyAV 16 crashes on streams that turn up late.
-        return av.open(f"file:{path}", container_options=options, **LENIENT)
+        return av.open(f"file:{path}", container_options=options, **FIRST_LOOK, **LENIENT)
     except UNREADABLE as error:
         raise SourceError(
             f"{path} cannot be read as a video ({reason(error)}); it is damaged, unfinished or no video at all"

@@ -1,8 +1,14 @@
-"""Pictures as frames: image files, or the bytes of them, for asking about stills."""
+"""Pictures as frames: image files, or the bytes of them, for asking about stills.
+
+A picture is untrusted: a few kilobytes can stand for gigabytes of pixels. Its size is read from its header, and only
+then is it decoded, and turned into RGB in bands of rows, so that 25 megapixels cost a few hundred megabytes at most.
+What a visitor's browser sends is decoded in a process of its own (`vigil.sources.picture_worker`).
+"""
 
 import io
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +18,16 @@ from vigil.errors import SourceError
 from vigil.frames import RGB, Frame, Sampling, fit, resize
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 25_000_000
+"""More than cameras and phones take as a rule, and four times what the largest prompt shows."""
+
+MAX_FILE_BYTES = 128 * 1024**2
+"""A 32-bit BMP of `MAX_PIXELS` fits."""
+
+BAND_PIXELS = 1_000_000
+WHITE_8_BIT = 255.0
+UNREADABLE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError)
+"""What Pillow raises about damaged pictures."""
 
 
 def read_images(pictures: Iterable[Path | str | bytes], sampling: Sampling) -> list[Frame]:
@@ -27,44 +42,82 @@ def read_images(pictures: Iterable[Path | str | bytes], sampling: Sampling) -> l
     ]
 
 
-def read_image(picture: Path | str | bytes, *, max_pixels: int, name: str = "the picture") -> RGB:
-    """One picture, upright and sized: `(H, W, 3) uint8 RGB`; `name` stands for bytes in messages."""
+def read_image(
+    picture: Path | str | bytes, *, max_pixels: int | None, most_pixels: int = MAX_PIXELS, name: str = "the picture"
+) -> RGB:
+    """One picture, upright and sized: `(H, W, 3) uint8 RGB`; `name` stands for bytes in messages.
+
+    Without `max_pixels` it keeps its size. Raises SourceError, also for one of more than `most_pixels`.
+    """
+    with opened(picture, most_pixels=most_pixels, name=name) as image:
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        full = _rgb(image)
+    height, width = full.shape[:2]
+    return full if max_pixels is None else resize(full, fit(width, height, max_pixels=max_pixels))
+
+
+@contextmanager
+def opened(
+    picture: Path | str | bytes, *, most_pixels: int = MAX_PIXELS, name: str = "the picture"
+) -> Iterator[Image.Image]:
+    """A picture of which only the header was read; raises SourceError, also for what fails while it is open."""
     where = name if isinstance(picture, bytes) else str(picture)
-    data = picture if isinstance(picture, bytes) else _bytes(Path(picture))
+    _check_length(picture, where)
     try:
+        # Pillow's own warning is about more pixels than are let through here.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            full = _decode(data, where)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+            image = Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=FORMATS)
+        with image:
+            _check_size(image, most_pixels, where)
+            yield image
+    except UNREADABLE as error:
         raise SourceError(f"{where} cannot be read as a picture ({error}); JPEG, PNG or WebP can") from error
-    height, width = full.shape[:2]
-    return resize(full, fit(width, height, max_pixels=max_pixels))
+    except MemoryError as error:
+        raise SourceError(f"{where} needs more memory than a picture may take; make it smaller") from error
 
 
-def _bytes(path: Path) -> bytes:
+def _check_length(picture: Path | str | bytes, where: str) -> None:
     try:
-        return path.read_bytes()
+        size_bytes = len(picture) if isinstance(picture, bytes) else Path(picture).stat().st_size
     except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise SourceError(f"{where} cannot be read: {error.strerror or error}") from error
+    if size_bytes > MAX_FILE_BYTES:
+        raise SourceError(f"{where} has {size_bytes:,} bytes; {MAX_FILE_BYTES:,} are the most for a picture")
 
 
-def _decode(data: bytes, where: str) -> RGB:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise SourceError(f"{where} has {image.width}x{image.height} pixels; {MAX_PIXELS:,} are the most")
-        image.load()
-        upright = ImageOps.exif_transpose(image)
-        return np.asarray(_flatten(upright), dtype=np.uint8)
+def _check_size(image: Image.Image, most_pixels: int, where: str) -> None:
+    if image.width * image.height > most_pixels:
+        raise SourceError(f"{where} has {image.width}x{image.height} pixels; {most_pixels:,} are the most")
 
 
-def _flatten(image: Image.Image) -> Image.Image:
-    """Eight bits a colour, without transparency."""
-    if image.mode.startswith(("I", "F")):
-        # 16-bit greys would be cut off at 255 instead of scaled.
-        grey = np.asarray(image, dtype=np.float64)
-        return Image.fromarray((grey / max(255.0, grey.max()) * 255).astype(np.uint8)).convert("RGB")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    layered = image.convert("RGBA")
+def _rgb(image: Image.Image) -> RGB:
+    """Eight bits a colour, without transparency; band by band, so that no second picture of this size is made."""
+    picture: RGB = np.empty((image.height, image.width, 3), np.uint8)
+    rows = max(1, BAND_PIXELS // image.width)
+    # 16-bit greys would be cut off at 255 instead of scaled.
+    white = _white(image) if image.mode.startswith(("I", "F")) else None
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        picture[top : top + rows] = np.asarray(_flat(band)) if white is None else _scaled(band, white)
+    return picture
+
+
+def _white(image: Image.Image) -> float:
+    _, lightest = image.getextrema()
+    assert isinstance(lightest, int | float)
+    return max(WHITE_8_BIT, float(lightest))
+
+
+def _scaled(band: Image.Image, white: float) -> RGB:
+    grey = (np.asarray(band) / white * WHITE_8_BIT).astype(np.uint8)
+    return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
+
+
+def _flat(band: Image.Image) -> Image.Image:
+    if not band.has_transparency_data:
+        return band.convert("RGB")
+    layered = band.convert("RGBA")
     white = Image.new("RGBA", layered.size, "white")
     return Image.alpha_composite(white, layered).convert("RGB")

@@ -8,14 +8,15 @@ their own pictures, never a file of this machine.
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
-from urllib.parse import urlsplit
 
 import av
 
 from vigil.errors import SourceError
 from vigil.frames import Frame, Sampling
+from vigil.hosts import parse_address
+from vigil.sources import confined
 from vigil.sources import container as containers
 from vigil.sources.address import Address, redact
 from vigil.sources.footage import Footage
@@ -53,7 +54,10 @@ class StreamCamera:
         previewer: Previewer | None = None,
     ) -> None:
         self.name = address.name
-        self._location = address.location
+        # Built anew from what was checked: FFmpeg would read some addresses otherwise.
+        self._address = parse_address(address.location)
+        self._location = self._address.location
+        self._confined = address.confined
         self._sampling = sampling
         self._stop = stop
         self._settings = settings
@@ -61,7 +65,7 @@ class StreamCamera:
         self._keeps = footage_s > 0
         self._previewer = previewer
         self._health = Health()
-        self._is_hls = urlsplit(address.location).path.lower().endswith(".m3u8")
+        self._is_hls = self._address.path.lower().endswith(".m3u8")
 
     @property
     def footage(self) -> Footage:
@@ -75,7 +79,7 @@ class StreamCamera:
 
     def session(self, *, started_s: float) -> Iterator[Connected | Frame]:
         """One connection: `Connected` at its first picture, then sampled frames; raises SourceError at its end."""
-        with closing(self._open()) as container:
+        with ExitStack() as stack, closing(self._open(stack)) as container:
             stream = containers.pick_stream(container, self.name)
             leave_out_others(container, stream)
             reading = Reading(
@@ -112,16 +116,16 @@ class StreamCamera:
         finite = not self._is_rtsp and bool(container.duration and container.duration > 0)
         return finite or container.format.name == "hls"
 
-    def _open(self) -> Any:
-        container = self._try_open()
+    def _open(self, stack: ExitStack) -> Any:
+        container = self._try_open(stack)
         if container.format.name == "hls" and not self._is_hls:
             # Its pictures come in pieces of seconds, so it needs more patience than it was opened with.
             container.close()
             self._is_hls = True
-            container = self._try_open()
+            container = self._try_open(stack)
         return container
 
-    def _try_open(self) -> Any:
+    def _try_open(self, stack: ExitStack) -> Any:
         limit_s, began_s = self._settings.open_timeout_s, time.monotonic()
         # At its first timeout an RTSP connection still hands out what it had gathered, so it waits twice.
         read_s = self._read_timeout_s / (2 if self._is_rtsp else 1)
@@ -130,6 +134,8 @@ class StreamCamera:
                 self._location,
                 container_options=dict(self._options()),
                 timeout=(limit_s, read_s),
+                **self._ways(stack),
+                **containers.FIRST_LOOK,
                 **containers.LENIENT,
             )
         except containers.UNREADABLE as error:
@@ -137,9 +143,18 @@ class StreamCamera:
             # FFmpeg's own error holds the address with its password: it must not travel along as a cause.
             raise SourceError(self._why(error, waited_s=waited_s, limit_s=limit_s)) from None
 
+    def _ways(self, stack: ExitStack) -> dict[str, Any]:
+        """How FFmpeg gets at what it reads: by itself, or of a confined camera through us."""
+        if not self._confined or self._is_rtsp:
+            return {}
+        http = confined.ConfinedHttp(
+            self._address, open_s=self._settings.open_timeout_s, patience_s=self._read_timeout_s
+        )
+        return {"io_open": stack.enter_context(closing(http)).open}
+
     @property
     def _is_rtsp(self) -> bool:
-        return self._location.startswith("rtsp")
+        return self._address.scheme.startswith("rtsp")
 
     def _options(self) -> Mapping[str, str]:
         probe_s = min(PROBE_S, self._settings.open_timeout_s / 2)
@@ -147,11 +162,15 @@ class StreamCamera:
         if not self._is_rtsp:
             patience_us = str(round(self._read_timeout_s * MICROSECONDS))
             # A live playlist starts at its last piece: what is older is of no use to an alarm.
-            return common | {
-                "protocol_whitelist": HTTP_PROTOCOLS,
-                "rw_timeout": patience_us,
-                "live_start_index": "-1",
-            }
+            return (
+                common
+                | (confined.OPTIONS if self._confined else {})
+                | {
+                    "protocol_whitelist": HTTP_PROTOCOLS,
+                    "rw_timeout": patience_us,
+                    "live_start_index": "-1",
+                }
+            )
         return common | {
             "protocol_whitelist": RTSP_PROTOCOLS,
             "rtsp_transport": "tcp",

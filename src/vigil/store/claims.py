@@ -10,6 +10,8 @@ import logging
 import os
 from pathlib import Path
 
+from vigil.files import make_private_folder
+
 log = logging.getLogger(__name__)
 
 FOLDER = ".watched"
@@ -38,7 +40,7 @@ class Claims:
         return True
 
     def _locked(self, source: str) -> int:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._folder)
         name = hashlib.sha256(source.encode(errors="surrogateescape")).hexdigest()[:24]
         lock = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

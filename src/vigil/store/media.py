@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from vigil.files import keep_private, make_private_folder
+
 MediaKind: TypeAlias = Literal["snapshots", "clips", "frames"]
 KINDS: tuple[MediaKind, ...] = ("snapshots", "clips", "frames")
 
@@ -39,12 +41,15 @@ def place(root: Path, kind: MediaKind, event_id: str, name: str) -> Path:
 
 def write_whole(path: Path, write: Write) -> int:
     """Lets `write` make a file or folder, which takes its name only when it is whole and on disk; returns its bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    for folder in reversed(path.parents[:3]):
+        make_private_folder(folder)
     partial = path.with_name(f"{path.stem}{PARTIAL}{path.suffix}")
     _erase(partial)
     try:
         write(partial)
-        size_bytes = sum(_sync(file) for file in files_of(partial))
+        if partial.is_dir():
+            keep_private(partial)
+        size_bytes = sum(_settle(file) for file in files_of(partial))
         _erase(path)
         partial.rename(path)
         _sync(path.parent)
@@ -78,6 +83,12 @@ def _erase(path: Path) -> None:
 def partials(root: Path) -> list[Path]:
     """What writers that were killed left behind (or are writing now)."""
     return [path for kind in KINDS for path in sorted((root / kind).rglob(f"*{PARTIAL}*"))]
+
+
+def _settle(path: Path) -> int:
+    """Brings a file to the disk, for its owner only; returns its bytes."""
+    keep_private(path)
+    return _sync(path)
 
 
 def _sync(path: Path) -> int:

@@ -9,8 +9,9 @@ Every call is one transaction; a call that fails raises StoreError, has changed 
 Calls may come from several threads, and several processes may share a database.
 """
 
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -21,12 +22,14 @@ from vigil.errors import StoreError, UsageError
 from vigil.events.event import Event
 from vigil.events.judged import Judged
 from vigil.events.mark import Mark, MarkWord
+from vigil.files import PRIVATE_FILE, make_private_folder
 from vigil.store import event_table, mark_table, media_table, session_table, verdict_table
 from vigil.store.claims import Claims
 from vigil.store.database import WRITES, make_engine, parse_url, shown, sqlite_path, told, use_write_ahead_log
 from vigil.store.filter import EventFilter
 from vigil.store.media import MediaFile, MediaKind, Write, place, remove, write_whole
 from vigil.store.migrations import NEWEST, migrate, version_of
+from vigil.store.privacy import close_store
 from vigil.store.session_table import Session
 
 DEFAULT_STORE = "outputs/watch/events.db"
@@ -60,6 +63,7 @@ class Store:
             _make_room(path, create=create)
         engine = make_engine(parsed)
         store = cls(engine, name=name, folder=folder or (path or Path()).parent)
+        close_store(store.folder, path)
         try:
             store._bring_up_to_date(is_sqlite=path is not None)
         except BaseException:
@@ -293,6 +297,10 @@ def _make_room(path: Path, *, create: bool) -> None:
             f"there is no store at {path}; `vigil watch SOURCE --store {path}` makes one, --store names another"
         )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
     except OSError as error:
         raise StoreError(f"the folder of {path} cannot be made: {error.strerror}; name another store") from error
+    # SQLite gives its log and its journal the rights of the database; another process may make it in this moment. What
+    # else keeps it from being made is told when it is opened.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE))

@@ -1,14 +1,10 @@
-"""The model a training starts from: is it all there, and which one is it?"""
+"""The model a training starts from: is it all there?"""
 
-import hashlib
-import json
 from pathlib import Path
 
+from vigil.base_model import weight_files
 from vigil.errors import EnvironmentMissing
 from vigil.weights import damage
-
-CHUNK_BYTES = 1 << 20
-INDEX_NAME = "model.safetensors.index.json"
 
 
 def check_base(folder: Path) -> None:
@@ -19,7 +15,7 @@ def check_base(folder: Path) -> None:
             "or name another folder: model_name_or_path=FOLDER"
         )
     again = f"run scripts/download_model.sh Qwen/{folder.name} again"
-    weights = _weights(folder)
+    weights = weight_files(folder)
     missing = [name for name in weights if not (folder / name).is_file()]
     if missing:
         raise EnvironmentMissing(
@@ -32,25 +28,3 @@ def check_base(folder: Path) -> None:
             raise EnvironmentMissing(
                 f"the model at {folder} is damaged: {name} {damaged}; remove that file and {again}"
             )
-
-
-def base_digest(folder: Path) -> str:
-    """Sixteen hex digits that change with the weights: of each file its name, size, first and last MiB."""
-    digest = hashlib.sha256()
-    for name in ("config.json", *_weights(folder)):
-        digest.update(f"{name} {(folder / name).stat().st_size}\n".encode())
-        with (folder / name).open("rb") as file:
-            digest.update(file.read(CHUNK_BYTES))
-            file.seek(-min(CHUNK_BYTES, (folder / name).stat().st_size), 2)
-            digest.update(file.read(CHUNK_BYTES))
-    return digest.hexdigest()[:16]
-
-
-def _weights(folder: Path) -> list[str]:
-    try:
-        index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
-        return sorted(set(index["weight_map"].values()))
-    except FileNotFoundError:
-        return ["model.safetensors"]
-    except (OSError, ValueError, KeyError) as error:
-        raise EnvironmentMissing(f"{folder / INDEX_NAME} is damaged ({error}); fetch the model again") from error

@@ -13,10 +13,10 @@ from typing import Any
 import yaml
 
 from vigil import __version__
+from vigil.base_model import base_digest, describe_base
 from vigil.environments import Environment, environment
 from vigil.errors import JobError
-from vigil.manifest import read_manifest
-from vigil.training.base import base_digest
+from vigil.manifest import Base, read_manifest
 from vigil.training.hardware import for_machine, launch_variables
 from vigil.training.llamafactory import Job, Stopped
 from vigil.training.output import Run, Start, claim, last_checkpoint, prepare, write_run
@@ -63,11 +63,12 @@ def train(
         if start.finished:
             log.info("%s is trained already, with these very settings; --fresh trains it anew", plan.output)
             return Outcome(output=plan.output, figures=read_manifest(plan.output).training, already=True)
+        base = describe_base(Path(plan.settings["model_name_or_path"]))
         write_run(plan.output, run)
         _announce(plan, start)
         seconds = _run(plan, start, trainer, on_progress, lock=lock)
         figures = _figures(plan, run, trainer, seconds) | {"resumed": start.checkpoint is not None}
-        _write_manifest(plan, figures)
+        _write_manifest(plan, base, figures)
     return Outcome(output=plan.output, figures=figures)
 
 
@@ -144,7 +145,7 @@ def _figures(plan: Plan, run: Run, trainer: Environment, seconds: float) -> dict
     }
 
 
-def _write_manifest(plan: Plan, figures: dict[str, Any]) -> None:
+def _write_manifest(plan: Plan, base: Base, figures: dict[str, Any]) -> None:
     manifest = replace(
         plan.dataset.manifest,
         base_model=plan.base_model,
@@ -154,6 +155,7 @@ def _write_manifest(plan: Plan, figures: dict[str, Any]) -> None:
         vigil_version=__version__,
         calibration=None,
         training=figures,
+        base=base,
     )
     manifest.write(plan.output)
 

@@ -6,11 +6,12 @@ Everything is counted by source name, which never holds a password.
 import time
 from collections.abc import Callable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from vigil.errors import UsageError
 from vigil.events.change import Change
 from vigil.events.judged import Judged
+from vigil.watch.metrics_server import MetricsServer
 from vigil.watch.observer import Observer
 from vigil.watch.state import SourceState, Stage
 from vigil.watch.watch import Watch
@@ -59,7 +60,7 @@ class Metrics(Observer):
     def serve(self, port: int, *, host: str = "127.0.0.1") -> None:
         """Shows the metrics over HTTP; raises UsageError when the port is taken."""
         try:
-            start_http_server(port, addr=host, registry=self.registry)
+            MetricsServer(self.registry).start(port, host=host)
         except OSError as error:
             raise UsageError(
                 f"metrics cannot be shown at {host}:{port} ({error.strerror}); choose another port"

@@ -17,6 +17,7 @@ import yaml
 
 from vigil.config import build, read_yaml
 from vigil.errors import StoreError, UsageError
+from vigil.files import for_owner, make_private_folder
 from vigil.sources.address import Address, find_sources, find_those_there
 from vigil.store.database import parse_url, sqlite_path
 
@@ -37,6 +38,7 @@ class Added:
 
     name: str
     location: str = field(repr=False)
+    confined: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +52,13 @@ class Remembered:
 class Roster:
     """Which cameras are wanted, by name, and which of them are paused. May be used from any thread.
 
-    `file` is where changes are remembered (None: nowhere); `warnings` are the sources that cannot be found.
+    `file` is where changes are remembered (None: nowhere); `warnings` are the sources that cannot be found. To
+    `most_cameras` none is added.
     """
 
-    def __init__(self, sources: Sequence[str], *, file: Path | None) -> None:
+    def __init__(self, sources: Sequence[str], *, file: Path | None, most_cameras: int = 64) -> None:
         self.file = file
+        self.most_cameras = most_cameras
         self.warnings: tuple[str, ...] = ()
         self._sources = tuple(sources)
         self._lock = threading.RLock()
@@ -77,7 +81,7 @@ class Roster:
             for added in kept.added:
                 found = self._found([added.location], warnings)
                 self._away += [added] * (not found)
-                self._take_back(added, found)
+                self._take_back(added, [replace(address, confined=added.confined) for address in found])
             self.warnings = tuple(warnings)
             self._loaded = True
 
@@ -95,14 +99,17 @@ class Roster:
         with self._lock:
             return frozenset(self._paused)
 
-    def add(self, word: str, *, name: str = "") -> list[str]:
+    def add(self, word: str, *, name: str = "", confined: bool = False) -> list[str]:
         """Wants what a word means, and remembers it; returns the names.
 
-        Raises UsageError and SourceError for what cannot be a source, UsageError for what is there already.
+        Raises UsageError and SourceError for what cannot be a source, UsageError for what is there already, and for a
+        camera too many.
         """
         with self._lock:
             self.load()
-            names = [self._add(_settled(address), name=name) for address in find_sources([word])]
+            found = [replace(_settled(address), confined=confined) for address in find_sources([word])]
+            self._check_room(sum(address.is_live for address in found))
+            names = [self._add(address, name=name) for address in found]
             self._write()
         return names
 
@@ -133,6 +140,15 @@ class Roster:
             if address.name == name:
                 return address
         raise UsageError(f"there is no camera {name!r}")
+
+    def _check_room(self, more: int) -> None:
+        """Every address counts, since one camera answers under as many as somebody likes to write."""
+        there = sum(address.is_live for address in self.addresses) + len(self._away)
+        if more and there + more > self.most_cameras:
+            raise UsageError(
+                f"{there} cameras are watched, and {self.most_cameras} are the most; remove one first, or raise "
+                f"most_cameras in the settings of the watch (--set most_cameras={there + more})"
+            )
 
     def _add(self, address: Address, *, name: str) -> str:
         same = {_identity(known): known.name for known in (*self._configured.values(), *self.addresses)}
@@ -173,13 +189,13 @@ class Roster:
             return
         # What cannot be found today, as a file on a disk that is not mounted, is not forgotten for that.
         kept: list[Address | Added] = [*self._added.values(), *self._away]
-        added = [{"name": each.name, "location": each.location} for each in kept]
+        added = [{"name": each.name, "location": each.location, "confined": each.confined} for each in kept]
         text = HEAD + _dump({"added": added, "removed": sorted(self._removed)})
         partial = self.file.with_name(f"{self.file.name}.partial")
         try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self.file.parent)
             partial.unlink(missing_ok=True)
-            with open(partial, "x", encoding="utf-8", opener=_for_owner) as out:
+            with open(partial, "x", encoding="utf-8", opener=for_owner) as out:
                 out.write(text)
                 out.flush()
                 os.fsync(out.fileno())
@@ -197,10 +213,6 @@ def room_file(store: str, folder: Path | None) -> Path | None:
     path = sqlite_path(parse_url(store)) if store else None
     beside = folder or (None if path is None else path.parent)
     return beside / ROOM if store and beside is not None else None
-
-
-def _for_owner(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _dump(data: dict[str, Any]) -> str:

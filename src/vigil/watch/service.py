@@ -62,7 +62,11 @@ class WatchService:
         self._history = History()
         self._previews = Previews()
         self._audience = LastingAudience([self._history, self._previews, *observers])
-        self._roster = Roster(settings.sources, file=room or room_file(settings.store, settings.store_folder))
+        self._roster = Roster(
+            settings.sources,
+            file=room or room_file(settings.store, settings.store_folder),
+            most_cameras=settings.most_cameras,
+        )
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -116,13 +120,14 @@ class WatchService:
         if thread.is_alive():
             log.error("the watch did not end within %.0f s", ENDS_WITHIN_S)
 
-    def add(self, word: str, *, name: str = "") -> list[str]:
+    def add(self, word: str, *, name: str = "", confined: bool = False) -> list[str]:
         """Watches what a word means (an address, a webcam's number, a file, a camera.txt); returns the names.
 
-        Raises UsageError and SourceError for what cannot be a source or is watched already.
+        A `confined` stream may lead nowhere else (`vigil.sources.address.Address`). Raises UsageError and SourceError
+        for what cannot be a source, is watched already or is one camera too many (`most_cameras` of the settings).
         """
         try:
-            return self._roster.add(word, name=name)
+            return self._roster.add(word, name=name, confined=confined)
         finally:
             self._apply()
 

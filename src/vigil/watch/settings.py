@@ -53,6 +53,7 @@ class WatchSettings:
     file waits for a server that is away, `min_mass` what the two verdict words must have of the first token's
     probability for a window to be known. `preview_fps` is how many pictures a second of what is live are
     shown to people who look, 0 for none, and `preview_px` the most pixels of their long side.
+    No camera is added to a watch that has `most_cameras`; those of `sources` are watched, however many they are.
     """
 
     sources: tuple[str, ...] = ()
@@ -80,13 +81,15 @@ class WatchSettings:
     metrics_port: int | None = None
     preview_fps: float = 0.0
     preview_px: int = 640
+    most_cameras: int = 64
     clips: Clips = field(default_factory=Clips)
     events: EventRules = field(default_factory=EventRules)
     feed: FeedSettings = field(default_factory=FeedSettings)
     retention: Retention = field(default_factory=Retention)
 
     def __post_init__(self) -> None:
-        counts = ("in_flight", "live_in_flight", "queue_windows", "files_at_once", "words_tokens", "words_in_flight")
+        counts = ["in_flight", "live_in_flight", "queue_windows", "files_at_once", "words_tokens", "words_in_flight"]
+        counts += ["most_cameras"]
         problems = [f"{name} must be at least 1" for name in counts if getattr(self, name) < 1]
         problems += [f"{name} must be above 0" for name in ("deadline_s",) if getattr(self, name) <= 0]
         problems += [

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, expect
 from browsing import Site, Tabs, Visitors, chromium, site_at
 from pace import PACE
 from vigil.serving import Server
+from vigil.serving.process import free_port
 
 USUAL_MS = 5000
 expect.set_options(timeout=USUAL_MS * PACE)
@@ -29,9 +30,15 @@ def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def site(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def camera_port() -> int:
+    """The port of this machine at which visitors may name a camera."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def site(server: Server, camera_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The pages before the real vLLM with the tiny base."""
-    words = ("--model", server.model, "--allow-camera", "127.0.0.1")
+    words = ("--model", server.model, "--allow-camera", f"127.0.0.1:{camera_port}")
     with site_at(server.url, *words, folder=tmp_path_factory.mktemp("site"), key=server.key) as running:
         yield running
 

@@ -265,7 +265,7 @@ def test_an_analysis_ends_when_its_visitor_leaves(
 
 
 def test_a_camera_txt_opens_the_camera_live_and_only_allowed_ones(
-    site: Site, visitors: Visitors, thirty: Path, tmp_path: Path
+    site: Site, visitors: Visitors, camera_port: int, thirty: Path, tmp_path: Path
 ) -> None:
     page = opened(visitors, site)
     (tmp_path / "far.txt").write_text("rtsp://10.9.8.7/live\n")
@@ -273,7 +273,7 @@ def test_a_camera_txt_opens_the_camera_live_and_only_allowed_ones(
     start(page)
     expect(page.locator("#analysis-notice")).to_contain_text("not open to these pages")
     page.get_by_label("Remove").or_(page.get_by_label("Clear")).first.click()
-    with rtsp_server.running(thirty) as camera:
+    with rtsp_server.running(thirty, port=camera_port) as camera:
         (tmp_path / "camera.txt").write_text(camera.address() + "\n")
         choose(page, tmp_path / "camera.txt")
         start(page)

@@ -47,9 +47,9 @@ def scripted() -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture(scope="module")
-def chat(scripted: ScriptedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The pages before it, with one camera host allowed."""
-    words = ("--upload-mb", "2", "--allow-camera", "127.0.0.1")
+def chat(scripted: ScriptedServer, camera_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The pages before it, with one camera allowed."""
+    words = ("--upload-mb", "2", "--allow-camera", f"127.0.0.1:{camera_port}")
     with site_at(scripted.url, "--model", "tiny", *words, folder=tmp_path_factory.mktemp("chat")) as running:
         yield running
 
@@ -137,11 +137,22 @@ def test_a_video_goes_as_one_list_of_frames(
     visitors.shoot(page, "chat-video")
 
 
+def test_what_visitors_send_is_for_the_operator_only(page: Page, chat: Site, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48), "red").save(tmp_path / "red.png")
+    attach(page, tmp_path / "red.png")
+    ask(page, "What is it?")
+    answer(page, "Two people stand there.")
+    folder = chat.log.parent / "uploads"
+    kept = [folder, *folder.rglob("*")]
+    assert any(path.suffix == ".png" for path in kept)
+    assert [path for path in kept if path.stat().st_mode & 0o077] == []
+
+
 def test_a_camera_is_looked_at_anew_for_each_question(
-    page: Page, scripted: ScriptedServer, visitors: Visitors, tmp_path: Path
+    page: Page, scripted: ScriptedServer, visitors: Visitors, camera_port: int, tmp_path: Path
 ) -> None:
     with rtsp_server.running(
-        film(tmp_path / "yard.mp4", seconds=20, fps=10), options=["--login", "admin:right"]
+        film(tmp_path / "yard.mp4", seconds=20, fps=10), port=camera_port, options=["--login", "admin:right"]
     ) as yard:
         (tmp_path / "camera.txt").write_text(f"rtsp://admin:right@127.0.0.1:{yard.port}/yard  # the yard\n")
         attach(page, tmp_path / "camera.txt")
@@ -331,10 +342,11 @@ def test_stop_works_at_once_and_closes_the_connection(page: Page, scripted: Scri
 
 
 def test_stop_works_at_once_while_a_camera_is_waited_for(
-    page: Page, scripted: ScriptedServer, visitors: Visitors, tmp_path: Path
+    page: Page, scripted: ScriptedServer, visitors: Visitors, camera_port: int, tmp_path: Path
 ) -> None:
     asked = len(scripted.chats)
-    with rtsp_server.running(film(tmp_path / "yard.mp4", seconds=2), options=["--mute"]) as silent:
+    yard = film(tmp_path / "yard.mp4", seconds=2)
+    with rtsp_server.running(yard, port=camera_port, options=["--mute"]) as silent:
         (tmp_path / "camera.txt").write_text(silent.address() + "\n")
         attach(page, tmp_path / "camera.txt")
         ask(page, "What happens there?")

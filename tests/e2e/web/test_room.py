@@ -40,7 +40,8 @@ def room(cameras: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     config.write_text(
         f"sources: ['{cameras.address('door', login='')}']\nkeep_frames: true\nevents: {{quiet_s: 3.0}}\n"
     )
-    words = ("--model", "tiny", "--task", "fight_en", "--config", str(config), "--allow-camera", "127.0.0.1")
+    allowed = f"127.0.0.1:{cameras.port}"
+    words = ("--model", "tiny", "--task", "fight_en", "--config", str(config), "--allow-camera", allowed)
     with bright_server() as server:
         server.default = evil_words
         with site_at(server.url, *words, folder=folder) as site:
@@ -367,7 +368,7 @@ def test_the_page_says_when_the_endpoint_is_away_and_comes_back(
 ) -> None:
     with bright_server() as server:
         port = int(server.url.split(":")[2].split("/")[0])
-        words = ("--model", "tiny", "--task", "fight_en", "--allow-camera", "127.0.0.1")
+        words = ("--model", "tiny", "--task", "fight_en", "--allow-camera", f"127.0.0.1:{cameras.port}")
         url = server.url
         site = site_at(url, *words, folder=tmp_path)
         running_site = site.__enter__()

@@ -1,5 +1,6 @@
 """`vigil serve`: what it shows and refuses before vLLM is ever started."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,22 @@ def test_print_shows_a_command_without_the_key_and_makes_none(
     shown = capsys.readouterr().out
     assert 'VLLM_API_KEY="$(cat .vigil/key)"' in shown
     assert "--port 8123" in shown
-    assert shown.rstrip().endswith("--max-num-seqs 4 --trust-remote-code")
+    assert shown.rstrip().endswith("--max-num-seqs 4 --trust-remote-code --middleware vigil_front.Front")
     assert not Path(".vigil/key").exists()
+
+
+def test_the_contract_is_listed_as_a_model_where_that_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = make_model(tmp_path / "fight", held=contract())
+    shown = {}
+    for words in ((), ("--alias",)):
+        assert main(["serve", str(model), "--print", *words]) == 0
+        shown[words] = capsys.readouterr().out
+    assert f"--served-model-name fight {contract().alias} --host" in shown[("--alias",)]
+    assert "--served-model-name fight --host" in shown[()]
+    file = shown[()].split("VIGIL_CONTRACTS=")[1].split()[0]
+    assert json.loads(Path(file).read_text())["models"].keys() == {"fight"}
 
 
 @pytest.mark.parametrize(
@@ -39,6 +54,7 @@ def test_print_shows_a_command_without_the_key_and_makes_none(
         (["base", "--task", "fight", "--port", "99999"], 2, "port must be from 1 to 65535"),
         (["base", "--task", "fight", "--config", "tpu"], 2, "no serve configuration 'tpu'"),
         (["base", "--task", "fight", "--api-key", "x"], 2, "seen by everybody who runs ps"),
+        (["base", "--task", "fight", "--grpc"], 2, "--grpc answers without asking for the key"),
         (["base", "--task", "fight", "--max-model-len", "64"], 2, "a window needs about"),
         (["base", "--task", "fight", "--lora", "x=nowhere"], 2, "is no LoRA adapter"),
     ],

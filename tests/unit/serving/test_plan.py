@@ -1,12 +1,17 @@
 """What is served comes from the manifest, or from what the user says in its place."""
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from model_folder import WEIGHTS, contract, make_adapter, make_model
+from vigil.base_model import base_digest, describe_base
+from vigil.download.record import record_of
 from vigil.errors import ManifestError, UsageError
 from vigil.frames import Sampling
+from vigil.manifest import read_manifest
 from vigil.serving import Plan, ServeSettings, Wanted, make_plan
 from vigil.tasks import load_task
 
@@ -29,7 +34,7 @@ def test_without_a_manifest_the_message_says_how_to_go_on(tmp_path: Path) -> Non
 def test_a_base_is_served_under_a_task_and_what_differs_from_the_defaults(tmp_path: Path) -> None:
     plan = _plan(make_model(tmp_path / "base"), Wanted(task=load_task("fight"), max_pixels=12_288))
     assert plan.contract == contract(max_pixels=12_288)
-    assert len(plan.names) == 2
+    assert plan.names == ("base",)
 
 
 def test_no_manifest_serves_without_a_contract(tmp_path: Path) -> None:
@@ -111,3 +116,47 @@ def test_names_must_differ_and_may_not_look_like_a_contract(tmp_path: Path) -> N
         from vigil.serving.model import lora_rank, read_adapter
 
         lora_rank([read_adapter(str(big))])
+
+
+def trained_on(base: Path, adapter: Path) -> Path:
+    """An adapter whose manifest tells that base."""
+    make_adapter(adapter, held=contract())
+    held = read_manifest(adapter)
+    replace(held, base=describe_base(base), training={"base_digest": base_digest(base)}).write(adapter)
+    return adapter
+
+
+def keep_record(folder: Path) -> None:
+    record_of(folder, model="Owner/m", source="modelscope", revision="v1", commit="", utc="2026").write(folder)
+
+
+def test_an_adapter_on_its_own_base_is_served_without_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    base = make_model(tmp_path / "base")
+    keep_record(base)
+    _plan(base, adapters=(str(trained_on(base, tmp_path / "adapter")), str(make_adapter(tmp_path / "untold"))))
+    assert caplog.messages == []
+
+
+def test_an_adapter_on_another_base_is_served_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    base, other = make_model(tmp_path / "base"), make_model(tmp_path / "other")
+    keep_record(base)
+    adapter = trained_on(base, tmp_path / "adapter")
+    (other / "model.safetensors").write_bytes(WEIGHTS[:-1] + b"\x01")
+    with caplog.at_level(logging.WARNING):
+        assert _plan(other, adapters=(str(adapter),)).adapters[0].name == "adapter"
+    (message,) = caplog.messages
+    assert message.startswith("adapter was trained on Owner/m at v1 from modelscope, and ") and "\n" not in message
+
+
+def test_a_base_whose_download_tells_other_weights_gets_the_warning_without_being_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    base, other = make_model(tmp_path / "base"), make_model(tmp_path / "other")
+    long = WEIGHTS + bytes(3 << 20)
+    (base / "model.safetensors").write_bytes(long)
+    (other / "model.safetensors").write_bytes(long[: 1 << 21] + b"\x01" + long[(1 << 21) + 1 :])
+    keep_record(other)
+    adapter = trained_on(base, tmp_path / "adapter")
+    assert base_digest(base) == base_digest(other)
+    _plan(other, adapters=(str(adapter),))
+    assert len(caplog.messages) == 1 and "is another model or has changed since" in caplog.messages[0]

@@ -1,4 +1,5 @@
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ from PIL import Image
 
 from vigil.errors import SourceError
 from vigil.frames import Sampling, fit
+from vigil.sources import images
 from vigil.sources.images import read_images
 
 
@@ -71,8 +73,26 @@ def test_broken_bytes_are_refused_by_their_place(sampling: Sampling, broken: byt
 
 
 def test_a_picture_too_large_to_be_meant_is_refused(sampling: Sampling) -> None:
-    with pytest.raises(SourceError, match="12000x10000"):
-        read_images([data(Image.new("1", (12_000, 10_000)), "PNG")], sampling)
+    with pytest.raises(SourceError, match=r"5001x5000 pixels; 25,000,000 are the most"):
+        read_images([data(Image.new("1", (5001, 5000)), "PNG")], sampling)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "I;16"])
+def test_a_picture_is_the_same_in_bands_as_in_one_piece(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (97, 131, 3), np.uint8)
+    raw = data(Image.fromarray(noise).convert("L" if mode.startswith("I") else mode).convert(mode), "PNG")
+    whole = images.read_image(raw, max_pixels=None)
+    monkeypatch.setattr(images, "BAND_PIXELS", 500)
+    assert np.array_equal(images.read_image(raw, max_pixels=None), whole)
+    assert whole.shape == (97, 131, 3)
+
+
+def test_a_file_too_long_for_a_picture_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "long.png"
+    path.write_bytes(data(sketch(), "PNG"))
+    os.truncate(path, images.MAX_FILE_BYTES + 1)
+    with pytest.raises(SourceError, match="bytes; 134,217,728 are the most"):
+        images.read_image(path, max_pixels=4096)
 
 
 def test_a_missing_file_is_named(tmp_path: Path, sampling: Sampling) -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from vigil.errors import StoreError
+from vigil.errors import StoreError, UsageError
 from vigil.watch.roster import Roster
 from watching import film
 
@@ -50,3 +50,27 @@ def test_a_memory_that_cannot_be_written_is_told_and_the_camera_is_watched_anywa
     with pytest.raises(StoreError, match="cannot be remembered"):
         roster.add("rtsp://10.0.0.7/1")
     assert len(roster.addresses) == 1
+
+
+def test_a_camera_too_many_is_refused_also_under_another_query(tmp_path: Path, bright: Path) -> None:
+    roster = Roster(["rtsp://10.0.0.7/1"], file=tmp_path / "room.yaml", most_cameras=3)
+    roster.add("rtsp://10.0.0.8/1?a=1")
+    roster.add("rtsp://10.0.0.8/1?a=2")
+    with pytest.raises(UsageError, match=r"3 cameras are watched, and 3 are the most.*most_cameras"):
+        roster.add("rtsp://10.0.0.8/1?a=3")
+    roster.add(str(bright))
+    roster.remove("rtsp://10.0.0.7/1")
+    roster.add("rtsp://10.0.0.8/1?a=3")
+
+
+def test_those_of_the_configuration_are_watched_however_many_they_are() -> None:
+    roster = Roster([f"rtsp://10.0.0.{number}/1" for number in range(1, 6)], file=None, most_cameras=3)
+    assert len(roster.addresses) == 5
+    with pytest.raises(UsageError, match="5 cameras are watched"):
+        roster.add("rtsp://10.0.0.9/1")
+
+
+def test_a_camera_that_may_lead_nowhere_else_stays_so_over_a_start(tmp_path: Path) -> None:
+    file = tmp_path / "room.yaml"
+    Roster([], file=file).add("http://10.0.0.7/1", confined=True)
+    assert [address.confined for address in Roster([], file=file).addresses] == [True]

@@ -15,6 +15,7 @@ from vigil.errors import UsageError
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
         ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
         ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
         ("no address", "no address"),
         ("", ""),
     ],
@@ -26,6 +27,7 @@ def test_what_counts_as_one_address(address: str, group: str) -> None:
 def test_a_proxy_is_named_by_an_address_or_a_network() -> None:
     trusted = TrustedProxies.of(["10.0.0.2", "192.168.7.0/24", "::1"])
     assert "10.0.0.2" in trusted and "192.168.7.200" in trusted and "::1" in trusted
+    assert "::ffff:10.0.0.2" in trusted and "0:0:0:0:0:0:0:1" in trusted
     assert "10.0.0.3" not in trusted and "" not in trusted and "testclient" not in trusted
     with pytest.raises(UsageError, match="--trusted-proxy"):
         TrustedProxies.of(["proxy.example"])

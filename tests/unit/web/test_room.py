@@ -108,14 +108,14 @@ def test_whatever_a_browser_sends_is_borne(tmp_path: Path, asked: dict[str, obje
     ],
 )
 def test_only_cameras_that_were_allowed_are_added(tmp_path: Path, word: str, why: str) -> None:
-    _, _, cameras, service = wall_of(tmp_path, allow=("10.0.0.7",))
+    _, _, cameras, service = wall_of(tmp_path, allow=("10.0.0.7:554",))
     with pytest.raises(UsageError, match=why):
         cameras.add(word)
     assert service.states() == []
 
 
 def test_an_allowed_camera_is_added_paused_resumed_and_removed(tmp_path: Path) -> None:
-    _, _, cameras, service = wall_of(tmp_path, allow=("10.0.0.7",))
+    _, _, cameras, service = wall_of(tmp_path, allow=("10.0.0.7:554",))
     name = cameras.add("rtsp://admin:secret@10.0.0.7/yard")
     assert name == "rtsp://10.0.0.7/yard"
     cameras.act("pause", name)
@@ -134,7 +134,7 @@ def test_a_configured_camera_comes_back_by_its_name_with_its_password(tmp_path: 
 
 
 def test_a_camera_file_is_held_to_the_same_rule(tmp_path: Path) -> None:
-    _, _, cameras, _ = wall_of(tmp_path, allow=("10.0.0.7",))
+    _, _, cameras, _ = wall_of(tmp_path, allow=("10.0.0.7:554",))
     good, bad = tmp_path / "camera.txt", tmp_path / "other.txt"
     good.write_text("rtsp://10.0.0.7/gate\n")
     bad.write_text("rtsp://10.9.9.9/gate\n")
@@ -145,7 +145,7 @@ def test_a_camera_file_is_held_to_the_same_rule(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"no camera\n", b"file:///etc/passwd\n", b"\0" * 5000])
 def test_a_file_that_names_no_camera_is_refused_without_telling_where_it_lies(tmp_path: Path, data: bytes) -> None:
-    _, _, cameras, _ = wall_of(tmp_path, allow=("10.0.0.7",))
+    _, _, cameras, _ = wall_of(tmp_path, allow=("10.0.0.7:554",))
     sent = tmp_path / "camera.txt"
     sent.write_bytes(data)
     with pytest.raises(VigilError, match=r"camera\.txt") as refused:

@@ -1,5 +1,6 @@
 import asyncio
 from contextlib import suppress
+from dataclasses import asdict
 
 from app.web.language import translator
 from app.web.status import Status, StatusBoard, status_line
@@ -42,6 +43,14 @@ def test_a_server_that_is_up_tells_model_contract_and_load() -> None:
     assert status.is_up
     assert [model.name for model in status.models] == ["tiny"]
     assert status.load == (3, 1)
+
+
+def test_a_contract_beside_the_list_of_models_is_seen_too() -> None:
+    held = Contract.of(load_task("fight"), Sampling(max_pixels=12_288))
+    with ScriptedServer(models=["tiny"]) as server:
+        server.routes["/vigil.json"] = Reply(body={"models": {"tiny": {"contract": asdict(held)}}})
+        assert seen(server).differences == ()
+        assert seen(server, task="fall").differences
 
 
 def test_another_question_than_the_served_one_is_a_difference() -> None:

@@ -1,0 +1,196 @@
+"""The connections that visitors hold: counted as they are accepted, and closed when they owe something for too long.
+
+A connection is in one of three states: its client owes the head of a request, a request runs, or it rests between two.
+"""
+
+import asyncio
+import logging
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from app.web.descriptors import ConnectionLimits
+from app.web.proxies import address_group
+
+log = logging.getLogger(__name__)
+
+TELL_EVERY_S = 60.0
+ENOUGH_FOR_A_HEAD_S = 1.0
+"""Where there is no room, who has owed the head of a request for longer makes way for who comes."""
+
+ACKED_BYTES = slice(120, 128)
+"""Where Linux tells in TCP_INFO how many bytes the other side has acknowledged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """How long a client may owe: the whole head of a request, more of a body, a byte of an answer read.
+
+    A body has `body_s` between two pieces, and as a whole `body_grace_s` plus a second for each `body_bytes_per_s`.
+    """
+
+    head_s: float = 10.0
+    body_s: float = 30.0
+    body_grace_s: float = 60.0
+    body_bytes_per_s: int = 1024
+    read_s: float = 60.0
+    look_every_s: float = 1.0
+
+
+@dataclass(eq=False, slots=True)
+class Connection:
+    """One connection; `close` ends it at once. `owes_head_s` is since when the head of a request is owed."""
+
+    group: str
+    close: Callable[[], None]
+    owes_head_s: float | None
+    requests: int = 0
+    transport: asyncio.Transport | None = None
+    unread_s: float | None = None
+    taken_bytes: int = field(default=-1)
+
+    def open(self, transport: asyncio.Transport) -> None:
+        """From now on it is closed through asyncio's transport."""
+        self.transport, self.close = transport, transport.abort
+
+    def begin_request(self) -> None:
+        """The head of a request is complete."""
+        self.requests += 1
+        self.owes_head_s = None
+
+    def end_request(self) -> None:
+        """An answer is complete."""
+        self.requests -= 1
+
+    def receive(self, now_s: float) -> None:
+        """Something came: the beginning of the next head, unless a request runs."""
+        if self.requests == 0 and self.owes_head_s is None:
+            self.owes_head_s = now_s
+
+    def is_overdue(self, deadlines: Deadlines, now_s: float) -> bool:
+        """Whether the client has owed a head, or has read nothing of an answer, for too long."""
+        if self.owes_head_s is not None and now_s - self.owes_head_s > deadlines.head_s:
+            return True
+        return self._unread_for_s(now_s) > deadlines.read_s
+
+    def _unread_for_s(self, now_s: float) -> float:
+        if self.transport is None or self.transport.get_write_buffer_size() == 0:
+            self.unread_s = None
+            return 0.0
+        taken_bytes = _taken_bytes(self.transport)
+        if self.unread_s is None or taken_bytes != self.taken_bytes:
+            self.unread_s, self.taken_bytes = now_s, taken_bytes
+        return now_s - self.unread_s
+
+
+def _taken_bytes(transport: asyncio.Transport) -> int:
+    """A number that changes when the other side takes more of an answer."""
+    held: socket.socket = transport.get_extra_info("socket")
+    try:
+        info = held.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, ACKED_BYTES.stop)
+    except (AttributeError, OSError):
+        info = b""
+    if len(info) < ACKED_BYTES.stop:
+        return transport.get_write_buffer_size()
+    return int.from_bytes(info[ACKED_BYTES], sys.byteorder)
+
+
+class Connections:
+    """All that are held. Used in the thread of the event loop only, in which it looks for those that are overdue."""
+
+    def __init__(
+        self,
+        limits: ConnectionLimits,
+        deadlines: Deadlines | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limits = limits
+        self.deadlines = deadlines or Deadlines()
+        self._clock = clock
+        self._held: dict[int, Connection] = {}
+        self._by_group: Counter[str] = Counter()
+        self._looking: asyncio.TimerHandle | None = None
+        self._refused = 0
+        self._told_s = float("-inf")
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def admit(self, address: str, fileno: int, close: Callable[[], None]) -> bool:
+        """Counts a connection that was accepted; False when there are enough, and it must be closed at once."""
+        group = address_group(address)
+        if not self._has_room(address, group):
+            return False
+        self._held[fileno] = Connection(group, close, owes_head_s=self._clock())
+        self._by_group[group] += 1
+        self._look_later()
+        return True
+
+    def _has_room(self, address: str, group: str) -> bool:
+        is_trusted = address in self.limits.trusted
+        if not is_trusted and self._by_group[group] >= self.limits.per_address:
+            self.refuse(f"{group} holds the {self.limits.per_address} that one address may")
+            return False
+        if len(self._held) >= self.limits.in_all and not self._make_room():
+            self.refuse(f"visitors hold the {self.limits.in_all} that there may be in all")
+            return False
+        return True
+
+    def _make_room(self) -> bool:
+        """Closes the connection whose client has owed the head of a request the longest; False where none does."""
+        oldest_s = self._clock() - ENOUGH_FOR_A_HEAD_S
+        owing = [(each.owes_head_s, fileno) for fileno, each in self._held.items() if each.owes_head_s is not None]
+        since_s, fileno = min(owing, default=(oldest_s, -1))
+        if since_s >= oldest_s:
+            return False
+        self._held[fileno].close()
+        self.release(fileno)
+        return True
+
+    def refuse(self, why: str) -> None:
+        """Counts one that was closed at once; the log tells of them once a minute."""
+        self._refused += 1
+        now_s = self._clock()
+        if now_s - self._told_s < TELL_EVERY_S:
+            return
+        log.warning("connections closed as soon as they came: %d; %s", self._refused, why)
+        self._told_s, self._refused = now_s, 0
+
+    def release(self, fileno: int) -> None:
+        """A connection that was counted is closed."""
+        gone = self._held.pop(fileno, None)
+        if gone is None:
+            return
+        self._by_group[gone.group] -= 1
+        if self._by_group[gone.group] <= 0:
+            del self._by_group[gone.group]
+
+    def of(self, transport: asyncio.Transport) -> Connection | None:
+        """What is held through a transport."""
+        return self._held.get(transport.get_extra_info("socket").fileno())
+
+    def receive(self, connection: Connection) -> None:
+        """Something came from this client."""
+        connection.receive(self._clock())
+
+    def close_overdue(self) -> int:
+        """Closes every connection whose client owes something for too long; returns how many."""
+        now_s = self._clock()
+        overdue = [each for each in self._held.values() if each.is_overdue(self.deadlines, now_s)]
+        for each in overdue:
+            each.close()
+        return len(overdue)
+
+    def _look_later(self) -> None:
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(self.deadlines.look_every_s, self._look)
+
+    def _look(self) -> None:
+        self._looking = None
+        self.close_overdue()
+        if self._held:
+            self._look_later()

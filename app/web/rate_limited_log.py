@@ -1,0 +1,47 @@
+"""A log that a visitor cannot fill: of what is said again and again only the first lines of each minute are kept."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+
+EACH = 5
+IN_ALL = 60
+EVERY_S = 60.0
+
+
+class RateLimited(logging.Filter):
+    """Lets `EACH` records of a kind through each minute, and `IN_ALL` of every kind; tells how many were left out."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._began_s = clock()
+        self._seen: Counter[str] = Counter()
+        self._left_out = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is kept."""
+        self._turn_over()
+        kind = _kind(record)
+        if self._seen[kind] >= EACH or self._seen.total() >= IN_ALL:
+            self._left_out += 1
+            return False
+        self._seen[kind] += 1
+        if self._left_out:
+            told = f"{record.getMessage()} ({self._left_out} such lines were left out)"
+            record.msg, record.args = told, ()
+            self._left_out = 0
+        return True
+
+    def _turn_over(self) -> None:
+        now_s = self._clock()
+        if now_s - self._began_s >= EVERY_S:
+            self._began_s = now_s
+            self._seen.clear()
+
+
+def _kind(record: logging.LogRecord) -> str:
+    """What records that say the same have in common."""
+    raised = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
+    return f"{record.levelno} {record.msg} {raised}"

@@ -1,0 +1,142 @@
+"""The gate before the route that files are sent to: room is booked before the first byte is read.
+
+It stands behind `app.web.access.Gate`, which says who a visitor is. What is refused is told in the page's language, in
+words of ours alone, as Gradio shows them as they are.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers
+from starlette.formparsers import MultiPartException
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.web.body_limits import UPLOAD_ROUTE, announced_bytes, is_upload
+from app.web.language import Language, choose_language, translator
+from app.web.proxies import address_group
+from app.web.quota import MB, Booking, OverQuota, Quota, Reason, UploadLimits
+
+MOST_FILES = 4
+"""Files of one request: each is an open file as long as the request lasts."""
+
+ANSWER_BYTES = 64 * 1024
+STATUS: dict[Reason, int] = {"visitor": 413, "all": 507, "disk": 507, "busy": 429}
+
+
+class UploadGate:
+    """ASGI middleware: only what there is room for reaches Gradio's upload."""
+
+    def __init__(self, app: ASGIApp, *, quota: Quota) -> None:
+        self._app = app
+        self._quota = quota
+        # One look at the disk at a time, which also keeps what it saw true until room is booked.
+        self._looking = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not is_upload(scope):
+            await self._app(scope, receive, send)
+            return
+        try:
+            booking = await self._book(scope)
+        except OverQuota as refused:
+            await _refusal(scope, refused.reason, self._quota.limits)(scope, receive, send)
+            return
+        await self._take(booking, scope, receive, send)
+
+    async def _book(self, scope: Scope) -> Booking:
+        """Room for what comes; raises OverQuota. What does not say its size is as large as a file may be."""
+        visitor, told_bytes = visitor_of(scope), announced_bytes(scope)
+        size_bytes = self._quota.limits.file_bytes if told_bytes is None else told_bytes
+        self._quota.check_running(visitor)
+        async with self._looking:
+            measured = await asyncio.to_thread(self._quota.measure)
+            return self._quota.book(visitor, size_bytes, measured)
+
+    async def _take(self, booking: Booking, scope: Scope, receive: Receive, send: Send) -> None:
+        upload = _Upload(booking, _delimiter(scope), receive, send)
+        # An answer that is packed could not be read here.
+        plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+        is_broken = True
+        try:
+            await self._app({**scope, "headers": plain}, upload.receive, upload.send)
+            is_broken = False
+        finally:
+            self._quota.keep(booking, upload.files(), is_broken=is_broken)
+        if upload.is_too_much:
+            words = translator(_language(scope))("site.too_many_files", most=MOST_FILES)
+            await PlainTextResponse(words, status_code=413)(scope, receive, send)
+
+
+class _Upload:
+    """One upload that runs: counts what comes, and notes which files Gradio made of it."""
+
+    def __init__(self, booking: Booking, delimiter: bytes, receive: Receive, send: Send) -> None:
+        self.is_too_much = False
+        self._booking = booking
+        self._delimiter = delimiter
+        self._receive = receive
+        self._send = send
+        self._end = b""
+        self._parts = 0
+        self._answer = b""
+
+    async def receive(self) -> Message:
+        """The next piece. What breaks off is raised as what makes Gradio remove its part of a file."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise MultiPartException("the visitor left")
+        body = message.get("body", b"")
+        self._booking.came_bytes += len(body)
+        self._count(body)
+        # The last delimiter ends the last part.
+        self.is_too_much = self._parts > MOST_FILES + 1 or self._booking.came_bytes > self._booking.bytes
+        if self.is_too_much:
+            raise MultiPartException("too much for one upload")
+        return message
+
+    def _count(self, body: bytes) -> None:
+        seen = self._end + body
+        self._parts += seen.count(self._delimiter)
+        self._end = seen[-(len(self._delimiter) - 1) :]
+
+    async def send(self, message: Message) -> None:
+        """A piece of Gradio's answer, which lists the files; what it says of too much is left to us."""
+        if self.is_too_much:
+            return
+        if len(self._answer) < ANSWER_BYTES:
+            self._answer += message.get("body", b"")
+        await self._send(message)
+
+    def files(self) -> list[Path]:
+        """Where Gradio put what came; empty where it kept nothing."""
+        try:
+            told: Any = json.loads(self._answer)
+        except ValueError:
+            return []
+        return [Path(each) for each in told if isinstance(each, str)] if isinstance(told, list) else []
+
+
+def visitor_of(scope: Scope) -> str:
+    """Whose quota a request falls under: who the gate says it is, or else its address."""
+    client = scope.get("client")
+    return str(scope.get("vigil_visitor") or address_group(str(client[0]) if client else ""))
+
+
+def _delimiter(scope: Scope) -> bytes:
+    """What stands before every file of a request, and at its end."""
+    _, options = parse_options_header(Headers(scope=scope).get("content-type", ""))
+    return b"--" + options.get(b"boundary", b"\r\n")
+
+
+def _language(scope: Scope) -> Language:
+    found = UPLOAD_ROUTE.fullmatch(scope["path"])
+    return choose_language(found["language"] if found else None, "")
+
+
+def _refusal(scope: Scope, reason: Reason, limits: UploadLimits) -> PlainTextResponse:
+    words = translator(_language(scope))(f"site.no_room_{reason}", limit=limits.visitor_bytes // MB)
+    return PlainTextResponse(words, status_code=STATUS[reason])

@@ -1,0 +1,61 @@
+"""`vigil download`: a base model from a hub, at a revision, recorded with its digests."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vigil.download import Wanted, fetch_model, read_record
+from vigil.download.fetch import check_unchanged
+from vigil.download.hubs import HUBS, SHORT_NAMES
+from vigil.errors import JobError, UsageError
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "Qwen/Qwen3-VL-2B-Instruct"
+
+
+def download(
+    model: Annotated[str, typer.Argument(help="OWNER/NAME of the model.")] = DEFAULT_MODEL,
+    source: Annotated[str, typer.Option("--from", help="The hub: modelscope or huggingface (hf).")] = "modelscope",
+    revision: Annotated[
+        str, typer.Option(help="A branch, a tag or a commit; the hub's newest if left out. A commit stays the same.")
+    ] = "",
+    folder: Annotated[Path | None, typer.Option("--to", help="The folder; models/NAME if left out.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Fetch nothing: is it still what came?")] = False,
+) -> None:
+    """Fetch a model, and record where it came from and the SHA-256 of each file (vigil-download.json beside it).
+
+    Stopped or broken off, the same command goes on where it was. A folder whose files have changed since is refused.
+    A hub of your own, or a mirror: HF_ENDPOINT or MODELSCOPE_ENDPOINT.
+
+    Example: vigil download Qwen/Qwen3-VL-2B-Instruct --from hf --revision main
+    """
+    source = SHORT_NAMES.get(source, source)
+    if source not in HUBS:
+        raise UsageError(f"--from takes modelscope or huggingface (hf), not {source!r}")
+    owner, slash, name = model.partition("/")
+    if not (owner and slash and name) or "/" in name or name in (".", ".."):
+        raise UsageError(f"a model is named OWNER/NAME, like {DEFAULT_MODEL}, not {model!r}")
+    place = folder or Path("models") / name
+    if verify:
+        _verify(place)
+    else:
+        _fetch(Wanted(model=model, source=source, revision=revision, folder=place))
+    typer.echo(place)
+
+
+def _verify(folder: Path) -> None:
+    record = read_record(folder)
+    if record is None:
+        raise UsageError(f"{folder} has no record of a download; the command without --verify fetches and records it")
+    check_unchanged(record, folder)
+    log.info("%s is what came from %s: %d files", folder, record.source, len(record.files))
+
+
+def _fetch(wanted: Wanted) -> None:
+    try:
+        fetch_model(wanted)
+    except KeyboardInterrupt as interrupt:
+        raise JobError("stopped; the same command goes on where it was") from interrupt

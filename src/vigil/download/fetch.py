@@ -1,0 +1,103 @@
+"""One model folder, fetched or found there: what came is held against what the hub tells, and recorded."""
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from vigil.download.hubs import HUBS, Hub, Listing, asking
+from vigil.download.record import Record, read_record, record_of
+from vigil.errors import JobError, UsageError
+from vigil.files import check_folder
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which model, from which hub, at which revision (empty: the hub's newest), and where to."""
+
+    model: str
+    source: str
+    revision: str
+    folder: Path
+
+
+def fetch_model(wanted: Wanted) -> Record:
+    """Fetches a model, or what is missing of it, and writes its record; what is there unchanged is left alone.
+
+    Raises UsageError where the folder holds another model, JobError when the hub fails or a file is not what it was.
+    """
+    check_folder(wanted.folder, "--to")
+    held = read_record(wanted.folder)
+    if held is not None:
+        _check_same(held, wanted)
+        if not held.missing(wanted.folder):
+            check_unchanged(held, wanted.folder)
+            log.info("%s is there already: %s", wanted.folder, _origin(held))
+            return held
+        wanted = replace(wanted, revision=held.commit or held.revision)
+    hub = HUBS[wanted.source]
+    revision = wanted.revision or hub.default_revision
+    listing = _fetch(hub, wanted, revision)
+    if not (wanted.folder / "config.json").is_file():
+        raise JobError(f"{hub.name} sent no config.json for {wanted.model}; is that the name of a model?")
+    record = record_of(
+        wanted.folder,
+        model=wanted.model,
+        source=hub.name,
+        revision=held.revision if held else revision,
+        commit=listing.commit,
+        utc=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    _check_against_hub(record, listing, wanted)
+    if held is not None:
+        check_unchanged(held, wanted.folder)
+    record.write(wanted.folder)
+    log.info("%s is whole: %s, %d files", wanted.folder, _origin(record), len(record.files))
+    return record
+
+
+def check_unchanged(record: Record, folder: Path) -> None:
+    """Raises JobError when a folder does not hold what was fetched into it."""
+    problems = record.problems(folder)
+    if problems:
+        raise JobError(
+            f"{folder} is not what came from {record.source}: {', '.join(problems[:3])}"
+            f"{f' and {len(problems) - 3} more' if len(problems) > 3 else ''}; find out who changed it, then remove "
+            "the folder and fetch the model again"
+        )
+
+
+def _fetch(hub: Hub, wanted: Wanted, revision: str) -> Listing:
+    what = f"{wanted.model} at {revision}"
+    log.info("fetching %s from %s into %s", what, hub.name, wanted.folder)
+    with asking(hub, what, wanted.folder):
+        listing = hub.listing(wanted.model, revision)
+        wanted.folder.mkdir(parents=True, exist_ok=True)
+        hub.fetch(wanted.model, listing.commit or revision, wanted.folder)
+    return listing
+
+
+def _check_same(held: Record, wanted: Wanted) -> None:
+    same = held.model == wanted.model and held.source == wanted.source
+    if same and wanted.revision in ("", held.revision, held.commit):
+        return
+    raise UsageError(
+        f"{wanted.folder} holds another model or revision ({_origin(held)}); name another folder with --to, or "
+        "remove it"
+    )
+
+
+def _check_against_hub(record: Record, listing: Listing, wanted: Wanted) -> None:
+    for name, sha256 in listing.sha256.items():
+        file = record.files.get(name)
+        if file is not None and file.sha256 != sha256.lower():
+            raise JobError(
+                f"{wanted.folder / name} is not the file that {record.source} names (its SHA-256 differs); remove it, "
+                "then run the same command"
+            )
+
+
+def _origin(record: Record) -> str:
+    return f"{record.model} at {record.commit or record.revision} from {record.source}"

@@ -1,0 +1,61 @@
+"""Flags of vLLM: ours by name, and the user's as they stand on the command line."""
+
+import itertools
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeAlias
+
+Flags: TypeAlias = dict[str, tuple[str, ...]]
+"""Flags by name with `--`, each with its values; a switch has none."""
+
+HUMAN = re.compile(r"(\d+(?:\.\d+)?)([kmg]?)", re.IGNORECASE)
+POWERS = ("", "k", "m", "g")
+AUTO = ("auto", "-1")
+"""How vLLM is told to find a number out itself."""
+
+
+def flags_of(vllm: Mapping[str, Any]) -> Flags:
+    """The `vllm` part of settings as flags: `true` and `false` are a switch and its opposite."""
+    flags: Flags = {}
+    for key, value in vllm.items():
+        name = f"--{key.lstrip('-').replace('_', '-')}"
+        if isinstance(value, bool):
+            flags[name if value else f"--no-{name[2:]}"] = ()
+        elif isinstance(value, list):
+            flags[name] = tuple(map(str, value))
+        else:
+            flags[name] = (json.dumps(value) if isinstance(value, dict) else str(value),)
+    return flags
+
+
+def words_of(flags: Flags) -> tuple[str, ...]:
+    """Flags as they stand on a command line."""
+    return tuple(word for flag, values in flags.items() for word in (flag, *values))
+
+
+def given_flags(extra: Sequence[str]) -> set[str]:
+    """The flags among words for vLLM, as `--max-model-len`; `--no-x` and `--x.part` count as `--x`."""
+    flags = (word.partition("=")[0].partition(".")[0] for word in extra if word.startswith("--"))
+    return {"--" + flag[2:].replace("_", "-").removeprefix("no-") for flag in flags}
+
+
+def given_value(extra: Sequence[str], flag: str) -> str:
+    """The value that the user gave a flag, the last one as in vLLM; empty when there is none."""
+    words = [part for word in extra for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    values = [value for name, value in itertools.pairwise(words) if name.replace("_", "-") == flag]
+    return values[-1] if values else ""
+
+
+def as_tokens(value: str) -> int | None:
+    """The number that vLLM reads in a value, also in `8k` (8000) and `8K` (8192); None when it is no number."""
+    found = HUMAN.fullmatch(value.strip())
+    if found is None:
+        return None
+    unit = 1024 if found[2].isupper() else 1000
+    return int(float(found[1]) * unit ** POWERS.index(found[2].lower()))
+
+
+def means(flag: str, given: Collection[str]) -> bool:
+    """Whether one of the flags that were given is this one, or the beginning of it, which vLLM takes too."""
+    return any(len(word) > 2 and flag.startswith(word) for word in given)

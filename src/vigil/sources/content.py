@@ -1,0 +1,50 @@
+"""What a file holds, told by its content and never by its name: a still picture, or a video."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from vigil.errors import SourceError
+from vigil.frames import Sampling
+from vigil.sources.file import open_video
+from vigil.sources.images import opened, read_image
+
+ENOUGH_PIXELS = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """A file that was decoded: all of a picture, the first frame of a video.
+
+    `format` is Pillow's name of a picture's (`PNG`), `codec` FFmpeg's of a video's (`h264`).
+    """
+
+    kind: Literal["picture", "video"]
+    format: str = ""
+    codec: str = ""
+
+
+def look_into(path: Path) -> Content:
+    """What a file is; raises SourceError when it is neither a picture nor a video that can be decoded."""
+    still = _still_format(path)
+    if still:
+        read_image(path, max_pixels=ENOUGH_PIXELS)
+        return Content(kind="picture", format=still)
+    with open_video(path, Sampling(max_pixels=ENOUGH_PIXELS)) as video:
+        next(video.frames())
+        return Content(kind="video", codec=video.codec)
+
+
+def _still_format(path: Path) -> str:
+    """The format of a still picture, empty for anything else; a picture that moves is a video.
+
+    Raises SourceError for a picture that is too large.
+    """
+    try:
+        with opened(path) as image:
+            return "" if getattr(image, "is_animated", False) else str(image.format)
+    except SourceError as error:
+        # Raised without a cause it is about the size, and it is a picture.
+        if error.__cause__ is None or isinstance(error.__cause__, MemoryError):
+            raise
+        return ""

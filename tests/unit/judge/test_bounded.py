@@ -1,0 +1,177 @@
+"""Answers without an end, from a real server, to each of the requests that are not questions about windows."""
+
+import asyncio
+import contextlib
+import gzip
+import os
+import resource
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from app.web.status import StatusBoard
+
+from judging import TASK
+from vigil.errors import EndpointError
+from vigil.judge import Endpoint
+from vigil.judge.bounded import BoundedClient
+from vigil.judge.connection import ServedModel, ask_words, find_model, list_models, open_client, open_http
+from vigil.judge.probe import supported_media
+from vigil.parity.served import Asker
+from vigil.serving.command import Command
+from vigil.serving.process import start
+from vigil.watch import WatchSettings
+
+SPACES = b" " * 65_536
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+BOMB = gzip.compress(b" " * 200_000_000, 9)
+ALLOWED_KB = 100_000
+SOON_S = 1.5
+
+How = Callable[[socket.socket], None]
+
+
+def endless(client: socket.socket) -> None:
+    """Sends a body for ever."""
+    client.sendall(OK)
+    while True:
+        client.sendall(SPACES)
+
+
+def endless_head(client: socket.socket) -> None:
+    """Sends headers for ever."""
+    client.sendall(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        client.sendall(b"X-More: " + b"x" * 1000 + b"\r\n")
+
+
+def dripping(client: socket.socket) -> None:
+    """Sends a byte now and then, faster than any wait for the next one ends."""
+    client.sendall(OK)
+    while not threading.Event().wait(0.1):
+        client.sendall(b" ")
+
+
+def failing(client: socket.socket) -> None:
+    """Sends an error for ever."""
+    client.sendall(b"HTTP/1.1 500 Oh\r\n\r\n")
+    while True:
+        client.sendall(SPACES)
+
+
+def bomb(client: socket.socket) -> None:
+    """Sends a little that stands for a lot."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+    client.sendall(head % len(BOMB) + BOMB)
+
+
+@contextmanager
+def serving(how: How) -> Iterator[str]:
+    """A server that answers everything so; gives its URL."""
+
+    def answer(client: socket.socket) -> None:
+        with contextlib.suppress(OSError), client:
+            client.recv(65_536)
+            how(client)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                threading.Thread(target=answer, args=(client,), daemon=True).start()
+
+    with contextlib.closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(64)
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+async def models(url: str) -> None:
+    endpoint = Endpoint(url=url)
+    async with open_client(endpoint, timeout_s=SOON_S, retries=0) as client:
+        with pytest.raises(EndpointError):
+            await list_models(client, endpoint)
+        with pytest.raises(EndpointError):
+            await find_model(client, endpoint)
+
+
+async def probe(url: str) -> None:
+    async with open_client(Endpoint(url=url), timeout_s=SOON_S, retries=0) as client:
+        with contextlib.suppress(EndpointError):
+            await supported_media(client, "m")
+
+
+async def tokens(url: str) -> None:
+    words = await ask_words(Endpoint(url=url), TASK, ServedModel(name="m"))
+    assert words.alarm_ids == ()
+
+
+async def parity(url: str) -> None:
+    async with Asker(Endpoint(url=url)) as asker:
+        with pytest.raises(EndpointError):
+            await asker.find_model()
+
+
+async def metrics(url: str) -> None:
+    async with open_http(Endpoint(url=url), timeout_s=SOON_S) as http:
+        assert await StatusBoard(Endpoint(url=url), WatchSettings(url=url)).load(http) is None
+
+
+@pytest.mark.parametrize("how", [endless, endless_head, failing, bomb])
+@pytest.mark.parametrize("ask", [models, probe, tokens, parity, metrics])
+def test_an_endless_answer_neither_fills_the_memory_nor_holds_anybody(
+    ask: Callable[[str], Awaitable[None]], how: How
+) -> None:
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with serving(how) as url:
+        asyncio.run(asyncio.wait_for(ask(url), 30))  # type: ignore[arg-type]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < ALLOWED_KB
+
+
+@pytest.mark.parametrize("ask", [models, probe, metrics])
+def test_an_answer_that_drips_is_given_up_at_its_deadline(ask: Callable[[str], Awaitable[None]]) -> None:
+    with serving(dripping) as url:
+        asyncio.run(asyncio.wait_for(ask(url), 20))  # type: ignore[arg-type]
+
+
+def test_the_status_line_goes_on_and_says_what_is_wrong() -> None:
+    async def watch(url: str) -> str:
+        board = StatusBoard(Endpoint(url=url), WatchSettings(url=url))
+        following = asyncio.create_task(board.follow())
+        while not board.now.asked:
+            await asyncio.sleep(0.01)
+        following.cancel()
+        return board.now.problem or ""
+
+    with serving(endless) as url:
+        assert "longer than 4194304 bytes" in asyncio.run(asyncio.wait_for(watch(url), 20))
+
+
+def test_an_error_is_told_by_its_status_and_a_sound_answer_comes_whole() -> None:
+    def sound(client: socket.socket) -> None:
+        client.sendall(b'HTTP/1.1 404 No\r\nContent-Length: 12\r\n\r\n{"detail":1}')
+
+    async def ask(url: str) -> tuple[int, bytes]:
+        async with BoundedClient(Endpoint(url=url), deadline_s=SOON_S) as http:
+            answer = await http.get(url)
+            return answer.status_code, answer.content
+
+    with serving(sound) as url:
+        assert asyncio.run(ask(url)) == (404, b'{"detail":1}')
+
+
+def test_a_server_that_starts_is_asked_for_its_status_only(tmp_path: Path) -> None:
+    command = Command(argv=("sleep", "60"), variables={})
+    server = start(command, log=tmp_path / "log", variables=dict(os.environ))
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        with serving(endless) as url:
+            server.wait_until_ready(url.removesuffix("/v1"), timeout_s=20)
+    finally:
+        server.stop()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < ALLOWED_KB

@@ -1,0 +1,22 @@
+"""Flags are found in every spelling that vLLM takes."""
+
+from vigil.serving.flags import as_tokens, flags_of, given_flags, given_value, means, words_of
+
+
+def test_flags_and_numbers_are_found_in_every_spelling() -> None:
+    assert given_flags(["--a-b", "1", "--c_d=2", "--e.f", "3", "--no-g", "-h"]) == {"--a-b", "--c-d", "--e", "--g"}
+    assert given_value(["--a_b=12"], "--a-b") == "12"
+    assert given_value(["--a-b", "12", "--a-b", "13"], "--a-b") == "13"
+    assert given_value(["--a-c", "12"], "--a-b") == ""
+    assert [as_tokens(word) for word in ("12", "8k", "8K", "1.5k", "1m")] == [12, 8000, 8192, 1500, 1_000_000]
+    assert [as_tokens(word) for word in ("", "auto", "-1", "8kB")] == [None] * 4
+
+
+def test_the_beginning_of_a_flag_means_it() -> None:
+    assert means("--api-key", ["--api-k"]) and means("--api-key", ["--api-key"])
+    assert not means("--api-key", ["--api-key-file", "--", "-a"])
+
+
+def test_settings_become_flags() -> None:
+    flags = flags_of({"a_b": True, "c": False, "d": [1, 2], "e": {"f": 3}, "g": "h"})
+    assert words_of(flags) == ("--a-b", "--no-c", "--d", "1", "2", "--e", '{"f": 3}', "--g", "h")

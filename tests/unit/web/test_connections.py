@@ -1,0 +1,264 @@
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from app.web.connections import Connection, Connections, Deadlines
+from app.web.descriptors import ConnectionLimits
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.routing import Route
+
+from limited_server import SHORT, START_LINE, WAIT_S, answer, dialled, get, is_closed, limited
+from pace import PACE
+
+FEW = ConnectionLimits(in_all=6, per_address=3)
+
+
+async def hello(_: Request) -> PlainTextResponse:
+    return PlainTextResponse("hello")
+
+
+async def size(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(f"{len(await request.body())} bytes")
+
+
+async def slow(_: Request) -> PlainTextResponse:
+    await asyncio.sleep(4 * SHORT.head_s)
+    return PlainTextResponse("at last")
+
+
+async def large(_: Request) -> StreamingResponse:
+    async def pieces() -> Any:
+        for _ in range(2000):
+            yield b"x" * 65536
+
+    return StreamingResponse(pieces())
+
+
+APP = Starlette(
+    routes=[
+        Route("/", hello),
+        Route("/size", size, methods=["POST"]),
+        Route("/slow", slow),
+        Route("/large", large),
+    ]
+)
+
+
+def post(length: int, body: bytes = b"") -> bytes:
+    return f"POST /size HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n".encode() + body
+
+
+def test_a_client_that_says_nothing_is_closed() -> None:
+    with limited(APP) as site, site.dial() as client:
+        assert is_closed(client)
+        site.wait_until_held(0)
+
+
+def test_a_head_that_never_ends_is_closed_however_much_comes() -> None:
+    with limited(APP) as site, site.dial() as client:
+        client.sendall(START_LINE)
+        with contextlib.suppress(ConnectionError):
+            for number in range(10_000):
+                client.sendall(f"X-{number}: y\r\n".encode())
+                time.sleep(SHORT.look_every_s)
+        site.wait_until_held(0)
+
+
+def test_a_second_head_that_never_ends_is_closed_too() -> None:
+    with limited(APP) as site, site.dial() as client:
+        client.sendall(START_LINE + b"\r\n")
+        told = b""
+        while not told.endswith(b"hello"):
+            told += client.recv(65536)
+        client.sendall(START_LINE)
+        assert is_closed(client)
+        site.wait_until_held(0)
+
+
+def test_a_body_that_stalls_is_closed() -> None:
+    with limited(APP) as site, site.dial() as client:
+        client.sendall(post(100, b"half"))
+        assert answer(client) == b""
+        site.wait_until_held(0)
+
+
+def test_a_body_that_drips_is_closed() -> None:
+    with limited(APP) as site, site.dial() as client:
+        client.sendall(post(1_000_000))
+        with contextlib.suppress(ConnectionError):
+            for _ in range(10_000):
+                client.sendall(b"x")
+                time.sleep(SHORT.look_every_s)
+        site.wait_until_held(0)
+
+
+def test_a_slow_body_that_keeps_its_pace_arrives() -> None:
+    patient = replace(SHORT, body_s=5.0 * PACE, body_bytes_per_s=int(1000 / PACE))
+    with limited(APP, deadlines=patient) as site, site.dial() as client:
+        client.sendall(post(20_000))
+        for _ in range(20):
+            client.sendall(b"x" * 1000)
+            time.sleep(SHORT.look_every_s)
+        assert answer(client).endswith(b"20000 bytes")
+
+
+def test_a_client_that_never_reads_is_closed() -> None:
+    with limited(APP) as site, site.dial() as client:
+        client.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        site.wait_until_held(1)
+        site.wait_until_held(0)
+
+
+def test_a_client_that_reads_slowly_gets_all_of_it() -> None:
+    patient = replace(SHORT, read_s=1.5 * PACE)
+    with limited(APP, deadlines=patient) as site, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        client.connect(("127.0.0.1", site.port))
+        client.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        began_s = time.monotonic()
+        while time.monotonic() - began_s < 2 * patient.read_s:
+            assert client.recv(16384)
+            time.sleep(SHORT.look_every_s)
+
+
+def test_an_answer_that_takes_long_is_waited_for() -> None:
+    with limited(APP) as site, site.dial() as client:
+        assert get(client, "/slow").endswith(b"at last")
+
+
+def test_one_address_takes_its_share_and_another_is_served() -> None:
+    with limited(APP, FEW, Deadlines()) as site, dialled(site, 5) as held:
+        assert is_closed(held[3]) and is_closed(held[4])
+        with site.dial(source="127.0.0.2") as other:
+            assert get(other).endswith(b"hello")
+        site.wait_until_held(3)
+        held[0].close()
+        site.wait_until_held(2)
+        with site.dial() as again:
+            assert get(again).endswith(b"hello")
+
+
+def test_a_trusted_proxy_is_held_to_the_limit_in_all_alone() -> None:
+    trusting = ConnectionLimits(in_all=6, per_address=3, trusted=frozenset({"127.0.0.1"}))
+    with limited(APP, trusting, Deadlines()) as site, dialled(site, 7) as held:
+        assert is_closed(held[6])
+        site.wait_until_held(6)
+
+
+def test_where_all_is_taken_who_owes_a_head_the_longest_makes_way() -> None:
+    with limited(APP, FEW, Deadlines()) as site, dialled(site, 3), dialled(site, 3, source="127.0.0.2"):
+        site.wait_until_held(6)
+        time.sleep(1.2)
+        with site.dial(source="127.0.0.3") as other:
+            assert get(other).endswith(b"hello")
+
+
+def test_a_flood_is_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING), limited(APP, FEW, Deadlines()) as site, dialled(site, 60) as held:
+        assert all(is_closed(each) for each in held[3:])
+    told = [record for record in caplog.records if "closed as soon as they came" in record.getMessage()]
+    assert len(told) == 1
+
+
+def test_a_request_that_upgrades_to_something_else_is_counted_like_others() -> None:
+    asks = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n"
+    with limited(APP) as site, site.dial() as client:
+        client.sendall(asks)
+        assert answer(client).endswith(b"hello")
+        site.wait_until_held(0)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What uvicorn is told of a certificate that was made for this test."""
+    folder = tmp_path_factory.mktemp("certificate")
+    key, made = str(folder / "key.pem"), str(folder / "cert.pem")
+    words = ("-newkey", "rsa:2048", "-nodes", "-subj", "/CN=a", "-keyout", key, "-out", made)
+    subprocess.run(["openssl", "req", "-x509", *words], check=True, capture_output=True)
+    return {"ssl_keyfile": key, "ssl_certfile": made}
+
+
+def encrypted(client: socket.socket) -> ssl.SSLSocket:
+    """The client's side of TLS, whoever the server is."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context.wrap_socket(client)
+
+
+def test_with_tls_the_same_holds(certificate: dict[str, str]) -> None:
+    with limited(APP, **certificate) as site:
+        with site.dial() as never_greets:
+            assert is_closed(never_greets)
+        with site.dial() as client, encrypted(client) as says_nothing:
+            assert is_closed(says_nothing)
+        with site.dial() as client, encrypted(client) as never_reads:
+            never_reads.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+            site.wait_until_held(0)
+        with site.dial() as client, encrypted(client) as asks:
+            assert get(asks).endswith(b"hello")
+
+
+def test_with_tls_what_is_above_the_limit_is_closed_before_a_word_of_it(certificate: dict[str, str]) -> None:
+    with limited(APP, FEW, Deadlines(), **certificate) as site, dialled(site, 20) as held:
+        assert all(is_closed(each) for each in held[3:])
+        with site.dial(source="127.0.0.2") as client, encrypted(client) as asks:
+            assert get(asks).endswith(b"hello")
+
+
+def test_connections_are_released_when_clients_leave() -> None:
+    with limited(APP, ConnectionLimits(in_all=400, per_address=400), Deadlines()) as site:
+        with dialled(site, 200):
+            site.wait_until_held(200)
+        site.wait_until_held(0)
+
+
+def test_what_is_owed_is_counted_by_the_clock() -> None:
+    now_s = [0.0]
+    held = Connections(ConnectionLimits(), Deadlines(head_s=10), clock=lambda: now_s[0])
+    closed: list[str] = []
+
+    async def admit() -> None:
+        assert held.admit("127.0.0.1", 7, lambda: closed.append("7"))
+
+    asyncio.run(admit())
+    now_s[0] = 9.0
+    assert held.close_overdue() == 0
+    now_s[0] = 11.0
+    assert held.close_overdue() == 1 and closed == ["7"]
+
+
+def test_a_connection_that_rests_owes_nothing_until_something_comes() -> None:
+    connection = Connection("a", lambda: None, owes_head_s=0.0)
+    connection.begin_request()
+    connection.receive(5.0)
+    connection.end_request()
+    assert not connection.is_overdue(Deadlines(head_s=10), 1000.0)
+    connection.receive(1000.0)
+    assert not connection.is_overdue(Deadlines(head_s=10), 1009.0)
+    assert connection.is_overdue(Deadlines(head_s=10), 1011.0)
+
+
+def test_many_at_once_are_served() -> None:
+    told: list[bytes] = []
+
+    def ask() -> None:
+        with site.dial() as client:
+            told.append(get(client))
+
+    with limited(APP) as site:
+        threads = [threading.Thread(target=ask) for _ in range(50)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(WAIT_S)
+    assert len(told) == 50 and all(each.endswith(b"hello") for each in told)
