@@ -62,14 +62,14 @@ SKELETON = """
 """
 
 
-def stage(t: Translator) -> gr.HTML:
-    """The component; its value is what `shown` gives."""
-    words = {name: t(f"analysis.{name}") for name in WORDS}
+def stage(t: Translator, *, where: str = "analysis") -> gr.HTML:
+    """The component in the tab `where`; its value is what `shown` gives."""
+    words = {name: t(f"analysis.{name}") for name in WORDS} | {"where": where}
     return gr.HTML(
         None,
         html_template=SKELETON,
         js_on_load=f"const words = {json.dumps(words)};\n{SCRIPT}",
-        elem_id="analysis-stage",
+        elem_id=f"{where}-stage",
         apply_default_css=False,
     )
 

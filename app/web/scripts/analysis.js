@@ -13,6 +13,8 @@ let marked = null;
 let markedPiece = null;
 let lastScroll = -1e9;
 
+const tab = () => document.getElementById(`tab-${words.where}`);
+
 const make = (tag, kind, text = "") => {
   const made = document.createElement(tag);
   made.className = kind;
@@ -173,7 +175,7 @@ const follow = () => {
 const begin = () => {
   run = state.run;
   // As soon as the stage has its height; before, there is nowhere to scroll to.
-  setTimeout(() => document.getElementById("analysis-buttons")?.scrollIntoView({ block: "start", behavior: "smooth" }), 200);
+  setTimeout(() => document.getElementById(`${words.where}-buttons`)?.scrollIntoView({ block: "start", behavior: "smooth" }), 200);
   drawn = new Map();
   marked = markedPiece = null;
   list.replaceChildren();
@@ -247,12 +249,12 @@ const onJump = (event) => {
     return;
   }
   const button = event.target.closest ? event.target.closest(".va-jump") : null;
-  if (button) jump(Number(button.dataset.second));
+  if (button && tab().contains(button)) jump(Number(button.dataset.second));
 };
 document.addEventListener("click", onJump);
 // So does a click on a point of the timeline.
 const leadFromPlot = () => {
-  const plot = document.querySelector("#analysis-plot .js-plotly-plot");
+  const plot = document.querySelector(`#${words.where}-plot .js-plotly-plot`);
   if (!plot || !plot.on || plot.dataset.leads) return;
   plot.dataset.leads = "here";
   plot.on("plotly_click", (event) => {
@@ -272,7 +274,7 @@ const beat = setInterval(() => {
     mark(shownSecond());
   }
 }, 250);
-const live = document.getElementById("analysis-live");
+const live = document.getElementById(`${words.where}-live`);
 if (live) live.title = words.live_hint;
 strip.setAttribute("aria-label", words.strip);
 watch("value", draw);
