@@ -9,8 +9,8 @@ import gradio as gr
 
 from app.web import analysis_stage
 from app.web.analysis_bench import Bench, Update
-from app.web.analysis_choice import MY_WEBCAM, Choice, choice_of, length_s
-from app.web.analysis_desk import Desk
+from app.web.analysis_choice import Choice, choice_of, length_s
+from app.web.analysis_desk import MY_WEBCAM, Desk
 from app.web.analysis_layout import Parts, lay_out, second_of_player
 from app.web.context import SiteContext
 from app.web.idle import SILENT

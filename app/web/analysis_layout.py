@@ -14,9 +14,9 @@ from app.web.presets import NONE
 from vigil.sources.address import Address
 from vigil.tasks import Question
 
-SECOND_OF_PLAYER = """(second, visitor) => {
+SECOND_OF_PLAYER = """(second, ...others) => {
   const video = document.querySelector("#%s-stage video");
-  return [video && !video.hidden ? video.currentTime : 0, visitor];
+  return [video && !video.hidden ? video.currentTime : 0, ...others];
 }"""
 
 

@@ -11,6 +11,7 @@ let drawn = new Map(); // a window's number -> its row, its piece of the strip, 
 let nowAt = 0; // when `state.now_s` came
 let marked = null;
 let markedPiece = null;
+const marked_ = []; // who else is told which window is the current one
 let lastScroll = -1e9;
 
 const tab = () => document.getElementById(`tab-${words.where}`);
@@ -161,6 +162,7 @@ const mark = (second) => {
   const said = window ? `${window.label}${window.p === null ? "" : ` ${window.p.toFixed(2)}`}` : words.none_yet;
   const text = state.rows.length || !state.over ? `${clock(second)}   ${said}` : "";
   if (now.textContent !== text) now.textContent = text;
+  for (const told of marked_) told(window);
 };
 
 const follow = () => {
