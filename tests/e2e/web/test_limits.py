@@ -195,7 +195,7 @@ def join_often(url: str, times: int) -> list[int]:
             page = {"session_hash": f"session{number}"}
             offer = {**page, "data": [None, None], "fn_index": offered["id"]}
             client.post(f"{url}/gradio_api/run/predict", json=offer).raise_for_status()
-            data = [{"text": "Who?", "files": []}, "tiny", 64, None]
+            data = [{"text": "Who?", "files": []}, "tiny", 64, None, "whole", ""]
             join = {**page, "data": data, "fn_index": asked["id"], "trigger_id": box}
             statuses.append(client.post(f"{url}/gradio_api/queue/join", json=join).status_code)
         return statuses
