@@ -30,7 +30,7 @@ def window_html(row: Row, run: str, t: Translator) -> str:
 
 def sum_html(state: dict[str, Any], run: str, events: Sequence[Event], t: Translator, *, for_verdict: bool) -> str:
     """How an analysis ended: its counts, its events, which lead to their seconds, and where the rest stands."""
-    lines = [f"<b>{escape(state['phase'])}</b> {escape(state['facts'])}"]
+    lines = [f"<b>{escape(state['phase'])}</b> · {escape(state['facts'])}"]
     if state["detail"]:
         lines.append(escape(state["detail"]))
     if for_verdict and state["rows"]:

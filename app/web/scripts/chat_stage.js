@@ -114,12 +114,14 @@ marked_.push((window) => {
   if (!found) return;
   const isNew = !found.hasAttribute("aria-current");
   found.setAttribute("aria-current", "true");
-  // While windows still come, the conversation stays at its end; nor is it moved under somebody who reads in it.
+  // While windows still come, the conversation stays at its end; nor is it moved under somebody who reads in it, as at
+  // its end, where the sum and later answers are.
   if (isNew && state.over && !video.paused && performance.now() - read > 4000) showInLog(found);
 });
+const questionsIn = (log) => log.querySelectorAll('[data-testid="user"]');
 const showInLog = (button) => {
   const box = button.closest(".bubble-wrap");
-  if (!box) return;
+  if (!box || box.scrollHeight - box.scrollTop - box.clientHeight < 60) return;
   const [inside, outside] = [button.getBoundingClientRect(), box.getBoundingClientRect()];
   if (inside.top < outside.top || inside.bottom > outside.bottom) box.scrollTop += inside.top - outside.top - outside.height / 3;
 };
@@ -128,11 +130,41 @@ for (const name of ["wheel", "touchmove", "pointerdown"]) {
     if (event.target.closest && event.target.closest("#chat-log")) read = performance.now();
   }, { passive: true });
 }
+const PHONE = matchMedia("(max-width: 800px)");
+let shownRun = "";
 watch("value", () => {
   if (!state || state.run !== aboutRun) setAbout(null);
+  if (!state || state.run === shownRun) return;
+  shownRun = state.run;
+  // As soon as the stage has its height: picture, conversation and box fill a phone's screen.
+  const toDesk = () => document.getElementById("chat-desk")?.scrollIntoView({ block: "start", behavior: "smooth" });
+  if (PHONE.matches) setTimeout(toDesk, 200);
 });
+// A question that was just sent is seen, wherever somebody had been reading.
+let watchedLog = null;
+let questions = 0;
+const asked = new MutationObserver(() => {
+  const now = questionsIn(watchedLog).length;
+  if (now > questions) requestAnimationFrame(() => toEnd(watchedLog.querySelector(".bubble-wrap")));
+  questions = now;
+});
+const toEnd = (box) => {
+  if (box) box.scrollTop = box.scrollHeight;
+};
+const watchLog = () => {
+  if (watchedLog === chatLog()) return;
+  asked.disconnect();
+  watchedLog = chatLog();
+  if (watchedLog) asked.observe(watchedLog, { childList: true, subtree: true });
+};
+watchLog();
 // The chatbot tells a message's source to screen readers; of windows that would be our tags.
 const tidy = setInterval(() => {
-  if (!element.isConnected) clearInterval(tidy);
+  if (!element.isConnected) {
+    clearInterval(tidy);
+    asked.disconnect();
+    return;
+  }
+  watchLog();
   for (const told of document.querySelectorAll('#chat-log [aria-label*="vc-"]')) told.setAttribute("aria-label", told.textContent);
 }, 1000);

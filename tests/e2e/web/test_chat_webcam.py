@@ -5,11 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
-from test_analysis_webcam import y4m
 
-import people
-from browsing import Site, Visitors, chromium
+from browsing import PHONE, Site, Visitors
 from pace import PACE
+from webcams import chromium_with_webcam
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -17,14 +16,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A Chromium with a camera that shows a clip."""
-    folder = tmp_path_factory.mktemp("webcam")
-    (shown,) = people.clips("fight", 1, folder=folder)
-    flags = (
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-video-capture={y4m(shown, folder / 'webcam.y4m')}",
-    )
-    with chromium(*flags) as running:
+    with chromium_with_webcam(tmp_path_factory.mktemp("webcam")) as running:
         yield running
 
 
@@ -42,4 +34,7 @@ def test_ones_own_webcam_is_judged_in_the_conversation_until_stop(site: Site, vi
     visitors.shoot(page, "chat-windows-webcam")
     page.locator("#chat-stop").click()
     expect(page.locator("#chat-log .vc-sum")).to_contain_text("stopped")
+    expect(page.locator("#chat-stop")).to_be_disabled()
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    visitors.shoot(page, "chat-windows-webcam-phone")
     assert visitors.complaints == []

@@ -135,6 +135,9 @@ def test_a_video_is_judged_by_windows_in_the_conversation(
     assert page.locator("#chat-log img, #chat-log .vc-words b").count() == 0
     expect(page.locator("#chat-stage video")).to_be_visible()
     expect(page.locator("#chat-log .vc-sum")).to_contain_text("alarms 5")
+    # The player is elsewhere by now: what is read at the end of the conversation stays.
+    page.wait_for_function("document.querySelector('#chat-stage video').currentTime > 2.2")
+    expect(page.locator("#chat-log .vc-results")).to_be_in_viewport()
     visitors.shoot(page, "chat-windows-1440")
     page.locator("#vigil-theme").click()
     visitors.shoot(page, "chat-windows-1440-dark")
@@ -285,6 +288,7 @@ def sent(page: Page, scripted: ScriptedServer, question: str, times: str) -> Non
     ask(page, question)
     assert times in scripted.wait_for_chats(asked + 1)[-1].text
     expect(answers).to_have_count(answered + 1)
+    expect(answers.last).to_be_in_viewport()
     expect(page.locator("#chat-box .submit-button")).to_be_visible()
 
 
@@ -296,8 +300,9 @@ def test_the_whole_film_is_a_choice_and_tells_what_was_sent(
     attach(page, thirty)
     ask(page, "What happens?")
     expect(page.locator("#chat-log .bot").last).to_have_text("A bar moves to the right.")
-    expect(page.locator("#chat-log")).to_contain_text("60 frames of 128×96, 0.0–29.5 s")
-    assert frames(scripted.wait_for_chats(1)[-1]) == 60
+    # 4096 tokens less the answer and a quarter hold 38 frames of the largest size that may come.
+    expect(page.locator("#chat-log")).to_contain_text("38 frames of 128×96, one every 0.8 s, 0.0–29.")
+    assert frames(scripted.wait_for_chats(1)[-1]) == 38
     mode(page, 0)
     ask(page, TRAINED)
     until_summed(page)
@@ -314,16 +319,30 @@ def test_it_fits_a_phone_in_both_languages(
     until_summed(page)
     expect(page.locator("#chat-mode label").first).to_have_text("逐段" if language == "zh-CN" else "Every window")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    for name in ("#chat-stage video", "#chat-log", "#chat-box", "#chat-stop"):
-        seen = page.locator(name).bounding_box()
-        assert seen is not None and seen["y"] >= 0 and seen["y"] + seen["height"] <= PHONE["height"], name
-    log = page.locator("#chat-log").bounding_box()
-    assert log is not None and log["height"] >= 160
+    page.wait_for_function("document.querySelector('#chat-desk').getBoundingClientRect().top < 10")
+    parts = [
+        ("#chat-stage video", 150),
+        ("#chat-stage .va-strip", 24),
+        ("#chat-log", 160),
+        ("#chat-box", 40),
+        ("#chat-stop", 30),
+    ]
+    edges = [edge for name, least_px in parts for edge in edges_of(page, name, least_px)]
+    assert edges == sorted(edges) and edges[0] >= 0 and edges[-1] <= PHONE["height"]
+    labels = page.locator("#chat-mode label").evaluate_all("all => all.map(one => one.getBoundingClientRect().right)")
+    assert max(labels) < page.locator("#chat-stop").bounding_box()["x"]  # type: ignore[index]
     visitors.shoot(page, f"chat-windows-phone-{language}")
     page.locator("#vigil-theme").click()
     visitors.shoot(page, f"chat-windows-phone-{language}-dark")
     page.set_viewport_size(DESK)  # type: ignore[arg-type]
     visitors.shoot(page, f"chat-windows-desk-{language}")
+
+
+def edges_of(page: Page, name: str, least_px: float) -> tuple[float, float]:
+    """Where something begins and ends in the window; it is at least so high."""
+    seen = page.locator(name).bounding_box()
+    assert seen is not None and seen["height"] >= least_px, name
+    return seen["y"], seen["y"] + seen["height"]
 
 
 def test_a_new_conversation_ends_the_analysis(
