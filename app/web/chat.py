@@ -70,6 +70,9 @@ Update = tuple[Any, Any, Any, Any]
 
 NOTHING_NEW: Update = (gr.skip(),) * 4
 
+Sent = tuple[Any, Any, Any, Any, Any]
+"""The same, and which analysis has begun."""
+
 Box = dict[str, Any]
 """What changes of the box; its value is the question with its files."""
 
@@ -94,7 +97,7 @@ class Chat:
         visit: Visit | None,
         mode: str = "whole",
         about: str = "",
-    ) -> AsyncIterator[Update]:
+    ) -> AsyncIterator[Sent]:
         """Answers one message of the box, streaming, or begins to ask every window; a failure gives it back.
 
         `about` holds the seconds that were clicked or marked, as `from-to`.
@@ -102,7 +105,7 @@ class Chat:
         visit = visit or Visit(self.context.uploads.visitor_folder())
         if visit.busy:
             # An event that gives nothing at all empties what it could have given.
-            yield NOTHING_NEW
+            yield *NOTHING_NEW, gr.skip()
             return
         text, files = (sent or {}).get("text") or "", list((sent or {}).get("files") or [])
         visit.busy, visit.stop, visit.asked = True, asyncio.Event(), []
@@ -110,12 +113,12 @@ class Chat:
         try:
             async with aclosing(self._answer(wish, visit)) as updates:
                 async for update in updates:
-                    yield NOTHING_NEW if visit.left else update
+                    yield *(NOTHING_NEW if visit.left else update), self.bench.begun(visit)
         except Refused as refused:
             visit.take_back()
             box = {"text": text, "files": files if refused.keeps_files else []}
             told = self._said(visit, box={"value": box}, notice=notice_html(str(refused), refused.detail))
-            yield NOTHING_NEW if visit.left else told
+            yield *(NOTHING_NEW if visit.left else told), gr.skip()
         finally:
             visit.busy = False
 
@@ -401,7 +404,7 @@ def panel(context: SiteContext) -> ChatParts:
     asked = parts.box.submit(
         chat.send,
         [parts.box, parts.model, parts.tokens, parts.visit, parts.mode, parts.about],
-        outputs,
+        [*outputs, parts.begun],
         js=WITH_ABOUT,
         **waited,
     )
@@ -410,7 +413,8 @@ def panel(context: SiteContext) -> ChatParts:
     begun = gr.on([parts.fresh.click, parts.log.clear], chat.begin_anew, parts.visit, fresh, **at_once)
     # Until a page has heard that an answer is over, Gradio drops a question without a word.
     asked.then(chat.rest, None, parts.box, **at_once)
-    asked.then(bench.follow_visit, parts.visit, [*parts.shown, parts.log], **followed)
+    # Not after every answer: a page that hears late of the end of an event in the queue loses the next question.
+    parts.begun.change(bench.follow_visit, parts.visit, [*parts.shown, parts.log], **followed)
     for event in (asked, begun):
         event.then(chat.offer, parts.visit, [parts.analyse, parts.webcam], **at_once)
     parts.mode.input(

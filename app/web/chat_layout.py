@@ -25,7 +25,7 @@ MODES = ("every", "live", "whole")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatParts(ShownParts):
-    """The components of the tab *Chat*; `about` is the part of the video that was clicked or marked."""
+    """The components of the tab *Chat*; `about` is the part that was clicked or marked, `begun` names an analysis."""
 
     model: gr.Dropdown
     preset: gr.Dropdown
@@ -39,6 +39,7 @@ class ChatParts(ShownParts):
     tokens: gr.Slider
     visit: gr.State
     seen: gr.State
+    begun: gr.State
     about: gr.Textbox
 
 
@@ -87,6 +88,7 @@ def lay_out(context: SiteContext, questions: Sequence[Question]) -> ChatParts:
         tokens=tokens,
         visit=visit,
         seen=seen,
+        begun=gr.State(""),
         second=gr.Number(0, visible=False),
         about=gr.Textbox("", visible=False),
     )

@@ -50,6 +50,10 @@ class ChatBench(Bench):
         visit.show_analysis(text.strip(), self._source(address, served))
         visit.is_begun = True
 
+    def begun(self, visit: Visit) -> Any:
+        """The name of an analysis that nobody follows yet; whoever hears of a new one calls `follow_visit`."""
+        return visit.desk.run if visit.is_begun else gr.skip()
+
     def question_of(self, text: str, served: ServedModel) -> Question:
         """The question as one of `configs/tasks`, where it is one or names the verdict words of one; else in words."""
         t, text = self.context.t, text.strip()

@@ -187,13 +187,13 @@ def test_a_video_is_handed_over_to_the_analysis_under_its_own_name(
     expect(page.locator("#analysis-file")).to_contain_text("后院")
     visitors.shoot(page, "chat-handed-over")
     page.click("#analysis-start")
-    expect(page.locator(".va-name")).to_have_text(re.compile(r"^后院 .*yard.* \(1\)\.mp4$"))
+    expect(page.locator("#analysis-stage .va-name")).to_have_text(re.compile(r"^后院 .*yard.* \(1\)\.mp4$"))
     expect(page.locator("#analysis-jsonl")).to_be_visible(timeout=30_000)
     with page.expect_download() as waiting:
         page.click("#analysis-jsonl")
     lines = [json.loads(line) for line in Path(waiting.value.path()).read_text().splitlines()]
-    assert {line["source"] for line in lines} == {page.inner_text(".va-name")}
-    assert page.locator(".va-name b, #analysis-file b").count() == 0
+    assert {line["source"] for line in lines} == {page.inner_text("#analysis-stage .va-name")}
+    assert page.locator("#analysis-stage .va-name b, #analysis-file b").count() == 0
     visitors.shoot(page, "chat-handed-over-analysed")
 
 
@@ -518,6 +518,7 @@ def test_a_conversation_that_is_left_while_it_is_answered_does_not_come_back(
 def test_the_chat_fits_a_phone(chat: Site, visitors: Visitors, scripted: ScriptedServer, tmp_path: Path) -> None:
     scripted.default = stream("Two people ", "stand there.")
     phone = visitors.visit(chat.url, language="zh-CN", size=PHONE, has_touch=True)
+    whole(phone)
     attach(phone, film(tmp_path / "yard.mp4", seconds=3))
     ask(phone, "发生了什么？")
     answer(phone, "Two people stand there.")

@@ -120,14 +120,14 @@ def test_stop_ends_the_work_of_the_server(site: Site, server: Server, visitors: 
     page.locator("#analysis-file input[type=file]").set_input_files(film(tmp_path / "long.mp4", seconds=3600, fps=4))
     expect(page.locator("#analysis-file")).to_contain_text("long")
     page.click("#analysis-start")
-    page.locator(".va-row").nth(3).wait_for(timeout=SOON_MS)
+    page.locator("#analysis-stage .va-row").nth(3).wait_for(timeout=SOON_MS)
     working = answered(server)
-    page.locator(".va-row").nth(40).wait_for(timeout=SOON_MS)
+    page.locator("#analysis-stage .va-row").nth(40).wait_for(timeout=SOON_MS)
     assert answered(server) > working
     page.click("#analysis-stop")
-    expect(page.locator(".va-facts")).to_contain_text("stopped")
+    expect(page.locator("#analysis-stage .va-facts")).to_contain_text("stopped")
     assert answered_when_quiet(server) < 1700
-    assert page.locator(".va-row").count() < 1700
+    assert page.locator("#analysis-stage .va-row").count() < 1700
     visitors.shoot(page, "real-analysis-stopped")
 
 
