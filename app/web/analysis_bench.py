@@ -15,10 +15,8 @@ from app.web.analysis_desk import Desk
 from app.web.analysis_events import table
 from app.web.analysis_layout import ShownParts
 from app.web.analysis_plot import figure
-from app.web.context import SiteContext
-from app.web.places import AT_ONCE
-from app.web.refusal import Refused, notice_html
-from app.web.uploads import Upload
+from app.web.analysis_start import Starter
+from app.web.refusal import notice_html
 from vigil.analysis import Analysis, View
 from vigil.errors import SourceError, VigilError
 from vigil.sources.picture_worker import worker
@@ -41,17 +39,10 @@ Update = dict[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class Bench(Starter):
     """What the handlers of one page share; of a visitor it knows only that somebody is analysed for."""
 
-    context: SiteContext
     parts: ShownParts
-
-    def begin(self, desk: Desk, analysis: Analysis, upload: Upload | None, *, duration_s: float | None) -> None:
-        """Starts an analysis, which takes the place of the visitor's one before; `check_place` comes first."""
-        desk.begin(analysis, upload, duration_s=duration_s)
-        analysis.start()
-        self.context.places.take(analysis)
 
     def stop(self, desk: Desk | None) -> None:
         """Ends the analysis, and a video that is being drawn."""
@@ -158,30 +149,9 @@ class Bench:
             **({parts.stop: gr.Button(t("analysis.stop"), interactive=False)} if desk.analysis is analysis else {}),
         }
 
-    def check_place(self, desk: Desk) -> None:
-        """Raises Refused where as many are analysed for as can be."""
-        if self.context.places.is_full(leaving=desk.analysis):
-            raise Refused(self.full)
-
-    @property
-    def full(self) -> str:
-        """That there is no place."""
-        return self.context.t("analysis.full", count=AT_ONCE)
-
-    def keep(self, desk: Desk) -> bool:
-        """Whether the file is still there; what is looked at is not swept away."""
-        self.context.uploads.keep(desk.folder)
-        return desk.upload is None or self.context.uploads.is_there(desk.upload)
-
     def buttons(self, analysis: Analysis, view: View) -> Update:
         """The buttons as they stand beside an analysis."""
         return {self.parts.stop: gr.Button(self.context.t("analysis.stop"), interactive=not view.is_over)}
-
-    def gone(self, desk: Desk) -> str:
-        """That the file of an analysis is there no longer."""
-        minutes = f"{self.context.options.keep_uploads_s / 60:g}"
-        name = desk.upload.name if desk.upload is not None else ""
-        return self.context.t("analysis.gone", name=name, minutes=minutes)
 
 
 def _why(error: VigilError | OSError) -> str:

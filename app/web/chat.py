@@ -14,6 +14,7 @@ import gradio as gr
 
 from app.web.analysis_layout import second_of_player
 from app.web.chat_layout import ChatParts, lay_out
+from app.web.chat_questions import WindowQuestions
 from app.web.chat_windows import ChatBench
 from app.web.context import SiteContext
 from app.web.idle import SILENT
@@ -78,8 +79,6 @@ Box = dict[str, Any]
 
 EMPTY: Box = {"value": None}
 
-ON_ITS_WAY_S = 0.5
-
 
 @dataclass(frozen=True, slots=True)
 class Chat:
@@ -87,7 +86,11 @@ class Chat:
 
     context: SiteContext
     questions: tuple[Question, ...]
-    bench: ChatBench
+
+    @property
+    def windows(self) -> WindowQuestions:
+        """What asks every window."""
+        return WindowQuestions(self.context)
 
     async def send(
         self,
@@ -113,7 +116,7 @@ class Chat:
         try:
             async with aclosing(self._answer(wish, visit)) as updates:
                 async for update in updates:
-                    yield *(NOTHING_NEW if visit.left else update), self.bench.begun(visit)
+                    yield *(NOTHING_NEW if visit.left else update), self.windows.begun(visit)
         except Refused as refused:
             visit.take_back()
             box = {"text": text, "files": files if refused.keeps_files else []}
@@ -135,7 +138,7 @@ class Chat:
         moves = self._moving(visit)
         span = (span_in(text) or wish.about) if moves is not None else None
         if moves is not None and span is None and (wish.mode != "whole" or visit.uses_webcam):
-            await self.bench.ask_windows(text, served, visit, moves, live=wish.mode == "live")
+            await self.windows.ask_windows(text, served, visit, moves, live=wish.mode == "live")
             yield self._said(visit, box=EMPTY, notice="")
             return
         async for update in self._in_words(wish, visit, served, span):
@@ -276,7 +279,7 @@ class Chat:
             raise Refused(t("chat.stopped_early"), keeps_files=True)
         visit.looked = wanted
         # The question of verdicts is asked as it was trained, without a word about times.
-        asks_verdict = asks_for_verdict(self.bench.question_of(text, served))
+        asks_verdict = asks_for_verdict(self.windows.question_of(text, served))
         return replace(look, is_part=False) if asks_verdict else look
 
     async def _served(self, model: str) -> ServedModel:
@@ -293,26 +296,6 @@ class Chat:
         """Ends the answer that is being given."""
         if visit is not None:
             visit.stop.set()
-
-    async def begin_anew(self, visit: Visit | None) -> dict[Any, Any]:
-        """An empty conversation, with nothing beside it."""
-        parts = self.bench.parts
-        if visit is not None:
-            visit.left = True
-            self.bench.stop_visit(visit)
-            # What the answer had sent already goes another way to the browser, and must not come after this.
-            await asyncio.sleep(ON_ITS_WAY_S)
-        fresh = Visit(visit.folder if visit is not None else self.context.uploads.visitor_folder())
-        log, box, notice, state = self._said(fresh, box=EMPTY, notice="")
-        return {
-            parts.log: log,
-            parts.box: box,
-            parts.notice: notice,
-            parts.visit: state,
-            parts.stage: None,
-            parts.results: gr.Column(visible=False),
-            parts.stop: gr.Button(interactive=False),
-        }
 
     def offer(self, visit: Visit | None) -> tuple[Any, Any]:
         """The way to the analysis, where something that moves is attached; the webcam, while it is asked about."""
@@ -395,7 +378,7 @@ def panel(context: SiteContext) -> ChatParts:
     """Lays out the chat in the tab that is open."""
     parts = lay_out(context, context.questions)
     bench = ChatBench(context, parts)
-    chat = Chat(context, context.questions, bench)
+    chat = Chat(context, context.questions)
     at_once = {**SILENT, "queue": False}
     # The log alone shows that an answer is waited for.
     waited = {**SILENT, "show_progress_on": [parts.log], "concurrency_limit": AT_ONCE}
@@ -410,7 +393,7 @@ def panel(context: SiteContext) -> ChatParts:
     )
     parts.box.stop(chat.stop, parts.visit, None, **at_once)
     fresh = [*outputs, *parts.shown]
-    begun = gr.on([parts.fresh.click, parts.log.clear], chat.begin_anew, parts.visit, fresh, **at_once)
+    begun = gr.on([parts.fresh.click, parts.log.clear], bench.begin_anew, parts.visit, fresh, **at_once)
     # Until a page has heard that an answer is over, Gradio drops a question without a word.
     asked.then(chat.rest, None, parts.box, **at_once)
     # Not after every answer: a page that hears late of the end of an event in the queue loses the next question.

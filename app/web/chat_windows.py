@@ -3,27 +3,20 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from app.web.analysis_bench import Bench, Update
-from app.web.analysis_choice import length_s
 from app.web.analysis_desk import MY_WEBCAM
 from app.web.chat_layout import ChatParts
-from app.web.presets import trained_question
 from app.web.uploads import Upload
 from app.web.visit import Visit
 from app.web.window_messages import sum_html
 from vigil.analysis import Analysis
-from vigil.analysis.asking import asks_for_verdict
-from vigil.frames import Sampling
-from vigil.judge.connection import ServedModel
-from vigil.manifest import sampling_from_alias
-from vigil.sources.address import Address
-from vigil.sources.feed import open_feed
-from vigil.tasks import Question
+
+ON_ITS_WAY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,45 +24,6 @@ class ChatBench(Bench):
     """The bench of the chat: the same analysis as in the other tab, told in the conversation."""
 
     parts: ChatParts
-
-    async def ask_windows(self, text: str, served: ServedModel, visit: Visit, address: Address, *, live: bool) -> None:
-        """Begins to ask every window of what is attached; `follow_visit` shows it. Raises Refused."""
-        self.check_place(visit.desk)
-        question = self.question_of(text, served)
-        upload = visit.upload if address.kind == "file" else None
-        duration_s = await asyncio.to_thread(length_s, upload)
-        analysis = Analysis(
-            address,
-            question=question,
-            endpoint=replace(self.context.endpoint, model=served.name),
-            settings=self.context.settings,
-            live=live or address is MY_WEBCAM,
-            opener=visit.desk.webcam.open if address is MY_WEBCAM else open_feed,
-        )
-        self.begin(visit.desk, analysis, upload, duration_s=duration_s)
-        visit.show_analysis(text.strip(), self._source(address, served))
-        visit.is_begun = True
-
-    def begun(self, visit: Visit) -> Any:
-        """The name of an analysis that nobody follows yet; whoever hears of a new one calls `follow_visit`."""
-        return visit.desk.run if visit.is_begun else gr.skip()
-
-    def question_of(self, text: str, served: ServedModel) -> Question:
-        """The question as one of `configs/tasks`, where it is one or names the verdict words of one; else in words."""
-        t, text = self.context.t, text.strip()
-        trained = trained_question(self.context.questions, served.alias)
-        first = sorted(self.context.questions, key=lambda one: (one.name != trained, one.language != t.language))
-        for question in first:
-            if question.question.strip() == text:
-                return question
-        edited = (replace(question, question=text) for question in first if question.task is not None)
-        own = Question(name="own", title="", language=t.language, question=text)
-        return next((question for question in edited if asks_for_verdict(question)), own)
-
-    def _source(self, address: Address, served: ServedModel) -> str:
-        sampling = sampling_from_alias(served.alias) if served.alias else Sampling()
-        name = self.context.t("chat.webcam") if address is MY_WEBCAM else address.name
-        return self.context.t("chat.by_windows", name=name, frames=sampling.frames, fps=f"{sampling.fps:g}")
 
     async def follow_visit(self, visit: Visit | None) -> AsyncIterator[Update]:
         """Follows an analysis that was just begun: the stage, and the windows in the conversation, to its end."""
@@ -133,6 +87,25 @@ class ChatBench(Bench):
         if visit is not None:
             visit.stop.set()
             visit.desk.stop()
+
+    async def begin_anew(self, visit: Visit | None) -> Update:
+        """An empty conversation, with nothing beside it."""
+        parts = self.parts
+        if visit is not None:
+            visit.left = True
+            self.stop_visit(visit)
+            # What the answer had sent already goes another way to the browser, and must not come after this.
+            await asyncio.sleep(ON_ITS_WAY_S)
+        fresh = Visit(visit.folder if visit is not None else self.context.uploads.visitor_folder())
+        return {
+            parts.log: fresh.shown,
+            parts.box: gr.MultimodalTextbox(value=None),
+            parts.notice: "",
+            parts.visit: fresh,
+            parts.stage: None,
+            parts.results: gr.Column(visible=False),
+            parts.stop: gr.Button(interactive=False),
+        }
 
     async def draw_visit(self, visit: Visit | None) -> AsyncIterator[Update]:
         """The annotated video, with how far it is."""

@@ -6,11 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import pytest
 from app.web.chat import Chat
-from app.web.chat_layout import lay_out
-from app.web.chat_windows import ChatBench
 from app.web.visit import Visit
 
 from rooms import context_of
@@ -46,8 +43,7 @@ def _answer(request: Request) -> Reply:
 def answered(server: ScriptedServer, folder: Path, question: str, *files: Path, model_dir: Path | None = None) -> Visit:
     endpoint = Endpoint(url=server.url, model="fight")
     context = context_of(folder, endpoint=endpoint, settings=WatchSettings(url=server.url, model_dir=model_dir))
-    with gr.Blocks():
-        chat = Chat(context, context.questions, ChatBench(context, lay_out(context, context.questions)))
+    chat = Chat(context, context.questions)
     visit = Visit(context.uploads.visitor_folder())
 
     async def run() -> None:
