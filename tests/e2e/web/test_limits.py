@@ -132,6 +132,7 @@ def test_the_page_tells_a_visitor_who_is_above_the_quota(
     for _ in range(3):
         assert send(pages, 2 * MB + MB // 2).status_code == 200
     page = visitors.visit(pages.url, language=language)
+    page.locator("#chat-mode label").nth(2).click()  # one answer about all of it
     large = film(tmp_path / "large.mp4", seconds=3)
     with large.open("ab") as file:
         file.write(b"\0" * MB)
