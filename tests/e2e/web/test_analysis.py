@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 import rtsp_server
 from browsing import PHONE, Site, Visitors, site_at
 from films import shoot
+from judging import yes
 from scripted_server import Reply, Request, ScriptedServer, stream
 from vigil.analysis.legs import FILE_IN_FLIGHT
 from vigil.serving.process import free_port
@@ -22,6 +23,7 @@ from watching import SAYS_YES, bright_server, film, is_bright, look
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 SLOW_MS = 60_000
+LONG_WINDOWS = 600
 FOLLOWS_TO = """second => {
   const times = [...document.querySelectorAll("#analysis-stage .va-row:not(.is-unknown) .va-time")];
   const [minutes, seconds] = times.at(-1)?.textContent.split("–")[1].trim().split(":").map(Number) ?? [0, 0];
@@ -36,6 +38,12 @@ NOT_HTML = '<img src=x onerror="window.broken = true"> <b>two</b> people push'
 def thirty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video of 30 s, bright in its second third."""
     return film(tmp_path_factory.mktemp("film") / "thirty.mp4", seconds=30, bright=[(10, 20)])
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video that is never over while a test looks at it."""
+    return film(tmp_path_factory.mktemp("film") / "long.mp4", seconds=2 * LONG_WINDOWS, fps=4)
 
 
 @pytest.fixture(scope="module")
@@ -226,19 +234,26 @@ def test_live_leaves_out_what_the_server_was_too_slow_for(
 
 
 def test_stop_ends_at_once_and_the_server_is_asked_no_more(
-    scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, long: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scripted, "default", lambda request: look(request, delay_s=0.5))
     page = opened(visitors, scripted_site)
-    choose(page, film(tmp_path / "long.mp4", seconds=300))
+    choose(page, long)
     start(page)
     page.locator("#analysis-stage .va-row").nth(2).wait_for()
     page.locator("#analysis-stop").click()
     expect(page.locator("#analysis-stage .va-facts")).to_contain_text("stopped", timeout=SLOW_MS)
     visitors.shoot(page, "analysis-stopped")
-    assert len(rows(page)) < 150
-    assert scripted.wait_until_quiet() < 150
+    assert len(rows(page)) < LONG_WINDOWS
+    assert scripted.wait_until_quiet() < LONG_WINDOWS
     expect(page.locator("#analysis-stop")).to_be_disabled()
+
+
+def says_yes(request: Request) -> Reply:
+    """An alarm, whatever is seen."""
+    if request.body.get("stream"):
+        return stream("Yes", ", a bar.", logprobs=SAYS_YES)
+    return Reply(body=yes(-0.02, -4.0).body, delay_s=0.2)
 
 
 def test_the_buttons_keep_their_words_over_a_switch_and_stop_ends_the_drawing_too(
@@ -253,7 +268,9 @@ def test_the_buttons_keep_their_words_over_a_switch_and_stop_ends_the_drawing_to
     expect(page.locator("#analysis-live")).to_have_text("● Live")
     expect(page.locator("#analysis-stop")).to_have_text("Stop")
     expect(page.locator("#analysis-stage .va-live")).to_be_visible()
-    page.locator("#analysis-stage .va-row").first.wait_for()
+    # What came of later seconds goes, so Stop waits for a window that was asked about since.
+    monkeypatch.setattr(scripted, "default", says_yes)
+    page.locator("#analysis-stage .va-row.is-alarm").first.wait_for(timeout=SLOW_MS)
     page.locator("#analysis-stop").click()
     until_done(page)
     page.locator("#analysis-draw").click()
@@ -266,11 +283,16 @@ def test_the_buttons_keep_their_words_over_a_switch_and_stop_ends_the_drawing_to
 
 
 def test_another_start_takes_the_place_of_what_is_under_way(
-    scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scripted: ScriptedServer,
+    scripted_site: Site,
+    visitors: Visitors,
+    long: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(scripted, "default", lambda request: look(request, delay_s=0.5))
     page = opened(visitors, scripted_site)
-    choose(page, film(tmp_path / "first.mp4", seconds=300))
+    choose(page, long)
     start(page)
     page.locator("#analysis-stage .va-row").nth(2).wait_for()
     page.locator("#analysis-file [aria-label='Clear']").click()
@@ -279,21 +301,21 @@ def test_another_start_takes_the_place_of_what_is_under_way(
     expect(page.locator("#analysis-stage .va-name")).to_have_text("second.mp4")
     until_done(page)
     assert len(rows(page)) == 20
-    assert scripted.wait_until_quiet() < 150 + 20
+    assert scripted.wait_until_quiet() < LONG_WINDOWS
     expect(page.locator("#analysis-stage .va-name")).to_have_text("second.mp4")
 
 
 def test_an_analysis_ends_when_its_visitor_leaves(
-    scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, long: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scripted, "default", lambda request: look(request, delay_s=0.5))
     page, other = (opened(visitors, scripted_site) for _ in range(2))
-    choose(page, film(tmp_path / "long.mp4", seconds=300))
+    choose(page, long)
     start(page)
     page.locator("#analysis-stage .va-row").nth(2).wait_for()
     assert rows(other) == []  # what one visitor does is not seen by another
     page.close()
-    assert scripted.wait_until_quiet() < 150
+    assert scripted.wait_until_quiet() < LONG_WINDOWS
 
 
 def test_a_camera_txt_opens_the_camera_live_and_only_allowed_ones(
