@@ -157,9 +157,9 @@ class Rehearsal:
     def score(self, server: Server) -> None:
         """Clips of the test split, one request at a time, so that its milliseconds are those of one verdict."""
         out = self.settings.out
-        words = ("--limit", str(SCORED_CLIPS), "--in-flight", "1", "--json", str(out / "score.json"), "--fresh")
+        clips = ("--limit", str(SCORED_CLIPS), "--in-flight", "1", "--fresh")
         # Random weights give the verdict words next to none of their probability.
-        words += ("--min-mass", "0")
+        words = (*clips, "--min-mass", "0", "--json", str(out / "score.json"))
         with self.stages.stage("score", f"{SCORED_CLIPS} clips of the test split; random weights know nothing"):
             run_vigil("score", "--data", str(self.settings.data), *words, "--out", str(out / "score"), server=server)
         score = _read_json(out / "score.json")
