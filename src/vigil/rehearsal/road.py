@@ -155,15 +155,13 @@ class Rehearsal:
         self.figures |= {"parity_examples": found["examples"], "parity_differences": found["differences"]}
 
     def score(self, server: Server) -> None:
-        """Clips of the test split, one request at a time, so that its milliseconds are those of one verdict.
-
-        Random weights give the verdict words next to no probability, which counts here all the same.
-        """
+        """Clips of the test split, one request at a time, so that its milliseconds are those of one verdict."""
         out = self.settings.out
-        words = ("--limit", str(SCORED_CLIPS), "--in-flight", "1", "--min-mass", "0", "--fresh")
+        clips = ("--limit", str(SCORED_CLIPS), "--in-flight", "1", "--fresh")
+        # Random weights give the verdict words next to none of their probability.
+        words = (*clips, "--min-mass", "0", "--json", str(out / "score.json"))
         with self.stages.stage("score", f"{SCORED_CLIPS} clips of the test split; random weights know nothing"):
-            files = ("--out", str(out / "score"), "--json", str(out / "score.json"))
-            run_vigil("score", "--data", str(self.settings.data), *words, *files, server=server)
+            run_vigil("score", "--data", str(self.settings.data), *words, "--out", str(out / "score"), server=server)
         score = _read_json(out / "score.json")
         if sum(score["unknown"].values()):
             raise JobError(
