@@ -10,6 +10,7 @@ VigilError
 |-- EndpointError       the server cannot be used at all (gone, wrong key, wrong model)
 |   `-- EndpointAway    nothing answers there
 |-- StoreError          events or their media cannot be kept or read
+|   `-- RowRefused      the database does not take this row, now or later
 `-- JobError            a training, an export or a server stopped before it was done
 
 A message says what happened, to what, and what to do next. `main` prints it on one
@@ -68,6 +69,10 @@ class EndpointAway(EndpointError):
 
 class StoreError(VigilError):
     """Events or their media cannot be kept or read: the disk is full, the database locked, damaged or too new."""
+
+
+class RowRefused(StoreError):
+    """The database takes other rows, but not this one, however often it is tried."""
 
 
 class JobError(VigilError):

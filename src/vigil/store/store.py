@@ -23,13 +23,14 @@ from vigil.events.event import Event
 from vigil.events.judged import Judged
 from vigil.events.mark import Mark, MarkWord
 from vigil.files import PRIVATE_FILE, make_private_folder
-from vigil.store import event_table, mark_table, media_table, session_table, verdict_table
+from vigil.store import event_table, mark_table, media_table, refused, session_table, verdict_table
 from vigil.store.claims import Claims
 from vigil.store.database import WRITES, make_engine, parse_url, shown, sqlite_path, told, use_write_ahead_log
 from vigil.store.filter import EventFilter
 from vigil.store.media import MediaFile, MediaKind, Write, place, remove, write_whole
 from vigil.store.migrations import NEWEST, migrate, version_of
 from vigil.store.privacy import close_store
+from vigil.store.refused import REFUSED
 from vigil.store.session_table import Session
 
 DEFAULT_STORE = "outputs/watch/events.db"
@@ -133,12 +134,13 @@ class Store:
         self._current[source] = session.id
         return session
 
-    def end_session(self, source: str, *, because: str) -> None:
-        """Writes that the watch of a source ended, and gives up the claim to it."""
+    def end_session(self, source: str, *, because: str, session: str = "") -> None:
+        """Writes that the watch of a source (the newest, unless one is named) ended, and gives up the claim to it."""
         self._claims.release(source)
-        if source in self._current:
+        ended = session or self._current.get(source)
+        if ended:
             with self.writing("ending a watch") as connection:
-                session_table.end(connection, self._current[source], because=because)
+                session_table.end(connection, ended, because=because)
 
     def add_verdicts(self, judged: Sequence[Judged], *, sessions: Sequence[str] = ()) -> None:
         """Writes verdicts to the log; one that is there already is updated.
@@ -156,13 +158,19 @@ class Store:
             verdict_table.add(connection, list(zip(sessions, judged, strict=True)))
         self._current |= started
 
-    def save_event(self, event: Event, *, session: str = "") -> None:
+    def save_event(self, event: Event, *, session: str | None = "") -> None:
         """Writes an event, of its source's session unless one is named; it is on disk when this returns.
 
-        Saving it again updates it.
+        Saving it again updates it. With None it belongs to no session.
         """
+        if session == "":
+            session = self._current.get(event.source)
         with self.writing(f"saving event {event.id}") as connection:
-            event_table.save(connection, event, session=session or self._current.get(event.source))
+            event_table.save(connection, event, session=session)
+
+    def set_aside(self, row: object, *, what: str, why: str) -> None:
+        """Keeps what the database refuses as a JSON line of `refused.jsonl`, as long as that is small; never raises."""
+        refused.append(self.folder / REFUSED, row, what=what, why=why)
 
     def open_events(self, source: str | None = None) -> list[Event]:
         """The events that go on, or that a watcher which was killed left open."""

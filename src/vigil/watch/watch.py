@@ -174,7 +174,8 @@ class Watch:
             opener=self._opener,
         )
         if self.keeper is not None:
-            await self.keeper.begin(
+            # Not waited for: a store that another program holds must keep no camera from being read.
+            self.keeper.begin(
                 source.name,
                 epoch_s=source.feed.epoch_s,
                 model=self.judge.model,
@@ -189,7 +190,7 @@ class Watch:
             tasks.create_task(self._settle_all(source, asked, settled))
             tasks.create_task(self._tell_all(source, settled))
         if self.keeper is not None:
-            await self.keeper.end(source.name, because=source.state.detail or str(source.state.stage))
+            self.keeper.end(source.name, because=source.state.detail or str(source.state.stage))
 
     async def _ask_all(self, source: WatchedSource, asked: Asked) -> None:
         """Takes windows from the lane as the judge has room for them, and asks about them side by side."""

@@ -1,9 +1,11 @@
 import asyncio
 import inspect
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +16,12 @@ from pace import PACE
 from scripted_server import Reply, Request, ScriptedServer, error, stream
 from vigil.events.event import Event, Tier
 from vigil.events.judged import Judged
+from vigil.frames import Frame
 from vigil.judge import Endpoint, Judge
 from vigil.sources.address import find_sources
 from vigil.sources.feed import Signal
 from vigil.sources.footage import FileFootage, Footage
-from vigil.store import EventFilter, Store
+from vigil.store import EventFilter, Store, database
 from vigil.verdict import Cause, Outcome
 from vigil.watch import Summary, Watch, WatchSettings
 from vigil.watch.settings import Clips
@@ -302,3 +305,39 @@ def _is_unbegun(task: "asyncio.Task[object]") -> bool:
     asked = task.get_coro()
     assert inspect.iscoroutine(asked)
     return asked.__name__ == "_verdict" and inspect.getcoroutinestate(asked) == inspect.CORO_CREATED
+
+
+def test_cameras_are_read_while_another_program_holds_the_store(
+    server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So long that a watch which waits for the store is one that does not read.
+    monkeypatch.setattr(database, "BUSY_S", 600.0)
+    films = [film(tmp_path / f"{name}.mp4", seconds=3) for name in "abcd"]
+    seen, all_seen = set[str](), threading.Event()
+
+    class Eyes(Notes):
+        def seen(self, source: str, frame: Frame) -> None:
+            seen.add(source)
+            if len(seen) == len(films):
+                all_seen.set()
+
+    async def run() -> Summary:
+        watching = asyncio.create_task(watched(server, films, Eyes(), store=store, realtime=True, words="never"))
+        try:
+            assert await asyncio.to_thread(all_seen.wait, 20), f"only {sorted(seen)} were read"
+        finally:
+            other.execute("ROLLBACK")
+        return await watching
+
+    with Store.open(tmp_path / "events.db") as store, closing(_held(tmp_path / "events.db")) as other:
+        summary = asyncio.run(run())
+        assert summary.unaccounted == 0 and summary.store_losses == 0
+        assert all(len(store.sessions(path.name)) == 1 for path in films)
+        assert all(store.sessions(path.name)[0].ended_because == "ended" for path in films)
+
+
+def _held(path: Path) -> sqlite3.Connection:
+    """A connection that keeps all others from writing, until it rolls back."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    return other
