@@ -228,7 +228,8 @@ class Watch:
             for window in source.abandon():
                 judged = _judged(source, window, Verdict.unknown(Cause.FAULT))
                 source.settle(window, judged)
-                self._tell_verdict(judged)
+                self._log(judged)
+                self.audience.told(judged)
             with self.supervisor.survives(source.name, "closing what was open"):
                 await self._change(source, partial(source.tracker.finish, FAILED))
         if self.keeper is not None:
@@ -279,6 +280,8 @@ class Watch:
 
     async def _settle(self, source: WatchedSource, window: Window, judged: Judged) -> "asyncio.Task[Verdict] | None":
         source.settle(window, judged)
+        # In the log before its words are there: they may take minutes, and the watch may be killed before.
+        self._log(judged)
         self.audience.judged(judged)
         changes = await self._change(source, partial(source.tracker.push, judged))
         return await self._words.begin(window, judged, changes, source.state)
@@ -299,7 +302,7 @@ class Watch:
             judged, words = next_settled
             with self.supervisor.survives(source.name, f"the words of window {judged.window}"):
                 judged = await self._with_words(source, judged, await answer_of(words))
-            self._tell_verdict(judged)
+            self.audience.told(judged)
         if source.error is not None:
             self._tell_unreadable(source.state, str(source.error))
 
@@ -309,12 +312,13 @@ class Watch:
         source.state.tokens += said.tokens
         if said.text:
             await self._change(source, partial(source.tracker.describe, judged.window, said.text))
-        return replace(judged, verdict=_worded(judged.verdict, said))
+        judged = replace(judged, verdict=_worded(judged.verdict, said))
+        self._log(judged)
+        return judged
 
-    def _tell_verdict(self, judged: Judged) -> None:
+    def _log(self, judged: Judged) -> None:
         if self.keeper is not None:
             self.keeper.verdict(judged)
-        self.audience.told(judged)
 
     async def _change(self, source: WatchedSource, act: Callable[[], Sequence[Change]]) -> Sequence[Change]:
         """Has the tracker act, and tells of what changed before it acts again: a later state never comes first."""
@@ -344,8 +348,9 @@ class Watch:
         judged = Judged(source=state.name, window=state.cut, verdict=verdict)
         state.cut += 1
         state.count(judged)
+        self._log(judged)
         self.audience.judged(judged)
-        self._tell_verdict(judged)
+        self.audience.told(judged)
 
     async def _put_away(self) -> None:
         """Finishes the pictures, then the store; neither keeps the other, nor the watch, from ending."""

@@ -341,3 +341,14 @@ def _held(path: Path) -> sqlite3.Connection:
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     return other
+
+
+def test_words_join_their_verdicts_in_the_log_when_they_come(
+    server: ScriptedServer, long_film: Path, tmp_path: Path
+) -> None:
+    notes = Notes()
+    with Store.open(tmp_path / "events.db") as store:
+        asyncio.run(watched(server, [long_film], notes, store=store))
+        [session] = store.sessions("long.mp4")
+        texts = [judged.verdict.text for judged in store.session_log(session)[0]]
+    assert texts == [judged.verdict.text for judged in notes.told_] and any(texts)
