@@ -50,6 +50,11 @@ class Claims:
             raise
         return lock
 
+    def release_all(self) -> None:
+        """Gives all of them up."""
+        for source in list(self._held):
+            self.release(source)
+
     def release(self, source: str) -> None:
         """Gives a source up."""
         if (lock := self._held.pop(source, None)) is not None:

@@ -71,6 +71,11 @@ MIGRATIONS = (
                 PRIMARY KEY (event_id, "number"))""",
         ),
     ),
+    Migration(
+        3,
+        "what was stored and not told yet",
+        ("ALTER TABLE events ADD COLUMN untold VARCHAR NOT NULL DEFAULT ''",),
+    ),
 )
 
 LOCK = 860_717_301

@@ -14,11 +14,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from sqlalchemy import Connection, Engine
 
 from vigil.errors import StoreError, UsageError
+from vigil.events.change import ChangeKind
 from vigil.events.event import Event
 from vigil.events.judged import Judged
 from vigil.events.mark import Mark, MarkWord
@@ -90,7 +91,8 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Closes the database; a later call opens it again."""
+        """Closes the database and gives up all claims; a later call opens it again."""
+        self._claims.release_all()
         self.engine.dispose()
 
     @contextmanager
@@ -109,6 +111,10 @@ class Store:
     def claim(self, source: str) -> bool:
         """Whether nobody else watches this source into this store; from now until `end_session` nobody else can."""
         return self._claims.take(source)
+
+    def release(self, source: str) -> None:
+        """Gives up a claim."""
+        self._claims.release(source)
 
     def start_session(
         self,
@@ -158,15 +164,26 @@ class Store:
             verdict_table.add(connection, list(zip(sessions, judged, strict=True)))
         self._current |= started
 
-    def save_event(self, event: Event, *, session: str | None = "") -> None:
+    def save_event(self, event: Event, *, session: str | None = "", untold: ChangeKind | Literal[""] = "") -> None:
         """Writes an event, of its source's session unless one is named; it is on disk when this returns.
 
-        Saving it again updates it. With None it belongs to no session.
+        Saving it again updates it. With None it belongs to no session. `untold` is the change that people have yet to
+        be told of: it stays with the event until `note_told`, so that a watch which is killed in between owes it.
         """
         if session == "":
             session = self._current.get(event.source)
         with self.writing(f"saving event {event.id}") as connection:
-            event_table.save(connection, event, session=session)
+            event_table.save(connection, event, session=session, untold=untold)
+
+    def untold(self, source: str | None = None) -> list[tuple[Event, ChangeKind]]:
+        """The events with a change that nobody was told of, the oldest first, and which change that is."""
+        with self.reading("looking for what was not told") as connection:
+            return event_table.untold(connection, source)
+
+    def note_told(self, event_ids: Sequence[str]) -> None:
+        """Writes that people were told of these events as they are in the store."""
+        with self.writing("noting what was told") as connection:
+            event_table.note_told(connection, event_ids)
 
     def set_aside(self, row: object, *, what: str, why: str) -> None:
         """Keeps what the database refuses as a JSON line of `refused.jsonl`, as long as that is small; never raises."""
@@ -179,13 +196,14 @@ class Store:
     def recover(self, source: str | None = None, *, because: str = STOPPED) -> list[Event]:
         """Closes what a watcher of this source (or of any) that was killed left open, each at its last window.
 
-        Call it before watching a source; returns the events as they are now.
+        Call it before watching a source; returns the events as they are now. That they are closed is still to be told.
         """
         with self.writing("recovering") as connection:
             left = event_table.find(connection, EventFilter(source=source, open_only=True))
             closed = [replace(event, end_s=_last_s(event), closed_because=because) for event in left]
+            owed = {event.id: kind for event, kind in event_table.untold(connection, source)}
             for event in closed:
-                event_table.save(connection, event, session=None)
+                event_table.save(connection, event, session=None, untold=owed.get(event.id, "closed"))
             session_table.end_all(connection, source, because=because)
         return closed
 

@@ -10,19 +10,20 @@ The loop alone owns what waits; the thread is given copies of it, one batch at a
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from vigil.errors import RowRefused, StoreError
+from vigil.events.change import Change, ChangeKind, late_changes
 from vigil.events.event import Event
 from vigil.events.identifier import new_id
 from vigil.events.judged import Judged
 from vigil.store import REFUSED, Store
 from vigil.store.retention import Retention, prune
-from vigil.watch.writing import Waiting, Write, Written, write_all
+from vigil.watch.writing import Key, State, Waiting, Write, Written, write_all
 
 log = logging.getLogger(__name__)
 
@@ -35,25 +36,42 @@ PATIENCE_S = 2.0
 MOST_WAITING = 20_000
 """Verdicts held while the store is away: about three hours of one camera; older ones are counted as lost."""
 
+Untold: TypeAlias = ChangeKind | Literal[""]
+Late: TypeAlias = tuple[Event, ChangeKind]
+"""An event with the change of it that nobody was told of."""
+
 VerdictRow: TypeAlias = tuple[tuple[str, str, int], Judged]
 """A verdict with its session, its source and its window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """An event that is to be written, the session it belongs to, and its change that nobody was told of."""
+
+    session: str
+    event: Event
+    untold: Untold
 
 
 class Keeper:
     """Writes events at once and verdicts in batches, in a thread of its own.
 
+    `on_late` is called, in the loop, for each change that an earlier watch had stored and not told of.
     `losses` counts events and verdicts that are not in the store and never will be, `refused` those of them that the
     database would not take.
     """
 
     def __init__(self, store: Store) -> None:
         self.trouble = ""
+        self.on_late: Callable[[Change], None] = lambda change: None
         self._store = store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._sessions: dict[str, str] = {}
         self._watches: Waiting[str, Write] = Waiting()
-        self._events: Waiting[str, tuple[str, Event]] = Waiting()
+        self._events: Waiting[str, Saving] = Waiting()
+        self._told: Waiting[str, object] = Waiting()
         self._verdicts: Waiting[tuple[str, str, int], Judged] = Waiting()
+        self._heard: set[tuple[str, ChangeKind]] = set()
         self._refused: set[str] = set()
         self._lost = 0
         self._writing = asyncio.Lock()
@@ -75,9 +93,12 @@ class Keeper:
         """Events and verdicts that will not be in the store."""
         return self._lost + self.refused
 
-    async def event(self, event: Event) -> bool:
-        """Writes an event; False when it has to wait in memory, which is known within `PATIENCE_S`, or is refused."""
-        saving = self.event_soon(event)
+    async def event(self, event: Event, *, untold: Untold = "") -> bool:
+        """Writes an event; False when it has to wait in memory, which is known within `PATIENCE_S`, or is refused.
+
+        `untold` is the change that is to be told next; call `told` when it was.
+        """
+        saving = self.event_soon(event, untold=untold)
         if saving is None:
             return False
         done, _ = await asyncio.wait([saving], timeout=PATIENCE_S)
@@ -86,10 +107,22 @@ class Keeper:
             return False
         return saving.result() and _event_name(event) not in self._refused
 
-    def event_soon(self, event: Event) -> "asyncio.Task[bool] | None":
+    def event_soon(self, event: Event, *, untold: Untold = "") -> "asyncio.Task[bool] | None":
         """Begins to write an event; None while the store is in trouble, where it waits for `flush_for_ever`."""
-        self._events.put(event.id, (self._sessions.get(event.source, ""), event))
+        # What was told of its earlier states is written with this one.
+        self._told.forget(event.id)
+        self._events.put(event.id, Saving(self._sessions.get(event.source, ""), event, untold))
         return None if self.trouble else self._soon(self._write_events)
+
+    def told(self, change: Change) -> None:
+        """Remembers that people were told of a change."""
+        event_id = change.event.id
+        self._heard.add((event_id, change.kind))
+        saving = self._events.of(event_id)
+        if saving is None:
+            self._told.put(event_id, object())
+        elif saving.untold:
+            self._events.put(event_id, replace(saving, untold=""))
 
     def verdict(self, judged: Judged) -> None:
         """Remembers a verdict for the next batch; it may come again when its words are there."""
@@ -141,7 +174,7 @@ class Keeper:
                 source=source, session_id=session, epoch_s=epoch_s, model=model, task=task, contract=contract
             )
 
-        self._watch_write(f"what was left open of {source}", partial(self._recover, source))
+        self._late_write(f"what was left of {source} before watch {session}", partial(self._left_by_earlier, source))
         self._watch_write(f"the beginning of watch {session} of {source}", start)
         return self._soon(self._write_events)
 
@@ -151,12 +184,38 @@ class Keeper:
         self._watch_write(f"the end of watch {self._sessions.get(source, '')} of {source}", end)
         return self._soon(self._write_events)
 
-    def _recover(self, source: str) -> None:
+    def look_for_untold(self, *, besides: Collection[str]) -> "asyncio.Task[bool]":
+        """Has the late changes told of all sources that nobody watches; those `besides` are told when they begin."""
+        self._late_write("what was not told", partial(self._untold_of_others, besides))
+        return self._soon(self._write_events)
+
+    def _untold_of_others(self, besides: Collection[str]) -> list[Late]:
+        untold = [late for late in self._store.untold() if late[0].source not in besides]
+        free = {source for source in {event.source for event, _ in untold} if self._store.claim(source)}
+        for source in free:
+            self._store.release(source)
+        return [late for late in untold if late[0].source in free]
+
+    def _left_by_earlier(self, source: str) -> list[Late]:
+        """Closes what an earlier watch of a source left open; returns what it did not tell."""
         if not self._store.claim(source):
             log.warning("%s is being watched into this store already; its open events are left alone", source)
-            return
+            return []
         for event in self._store.recover(source):
             log.warning("%s: closed event %s, which was open when the watcher stopped", source, event.id)
+        return self._store.untold(source)
+
+    def _late_write(self, what: str, find: Callable[[], list[Late]]) -> None:
+        found: list[Late] = []
+        tell = partial(self._tell_late, found)
+        self._watches.put(what, Write(what=what, act=lambda: found.extend(find()), settled=tell))
+
+    def _tell_late(self, found: Sequence[Late]) -> None:
+        for event, untold in found:
+            for change in late_changes(event, untold):
+                if (event.id, change.kind) not in self._heard:
+                    self.on_late(change)
+                self.told(change)
 
     def _watch_write(self, what: str, act: Callable[[], None]) -> None:
         # Waits in order: what an earlier watch left open is closed before the first event of this one is written.
@@ -174,40 +233,56 @@ class Keeper:
     async def _write_events(self) -> bool:
         async with self._writing:
             # Many may have waited for their turn while the store was asked in vain.
-            return self._is_worth_trying() and await self._run(self._watch_writes() + self._event_writes())
+            return self._is_worth_trying() and await self._run(self._first_writes())
 
     async def _write_everything(self) -> bool:
         async with self._writing:
-            return await self._run([*self._watch_writes(), *self._event_writes(), *self._verdict_writes()])
+            return await self._run(self._first_writes() + self._verdict_writes())
+
+    def _first_writes(self) -> list[Write]:
+        # In this order: what was told is not told late when its source begins again, and what an earlier watch left is
+        # closed before the first event of this one.
+        return [*self._told_writes(), *self._watch_writes(), *self._event_writes()]
+
+    def _told_writes(self) -> list[Write]:
+        told = self._told.states()
+        act = partial(self._store.note_told, [event_id for event_id, _ in told])
+        return [Write(what="what was told", act=act, settled=partial(_cross_off, self._told, told))] if told else []
 
     def _watch_writes(self) -> list[Write]:
-        crossed_off = self._watches.cross_off
-        return [replace(write, settled=partial(crossed_off, what, write)) for what, write in self._watches.states()]
+        return [
+            replace(write, settled=partial(self._settle_watch, what, write)) for what, write in self._watches.states()
+        ]
+
+    def _settle_watch(self, what: str, write: Write) -> None:
+        self._watches.cross_off(what, write)
+        write.settled()
 
     def _event_writes(self) -> list[Write]:
         return [
             Write(
-                what=_event_name(event),
-                act=partial(self._save, event, session=session),
-                settled=partial(self._events.cross_off, key, state),
-                row=event,
+                what=_event_name(saving.event),
+                act=partial(self._save, saving),
+                settled=partial(self._events.cross_off, event_id, saving),
+                row=saving.event,
             )
-            for key, state in self._events.states()
-            for session, event in [state]
+            for event_id, saving in self._events.states()
         ]
 
-    def _save(self, event: Event, *, session: str) -> None:
+    def _save(self, saving: Saving) -> None:
         try:
-            self._store.save_event(event, session=session)
+            self._store.save_event(saving.event, session=saving.session, untold=saving.untold)
         except RowRefused:
-            if not session:
+            if not saving.session:
                 raise
             # Its watch may not be in the store, as when its beginning was refused.
-            self._store.save_event(event, session=None)
+            self._store.save_event(saving.event, session=None, untold=saving.untold)
 
     def _verdict_writes(self) -> list[Write]:
         rows = self._verdicts.states()
-        return [self._verdict_write(rows)] if rows else []
+        # Those of a watch that was not begun go to the newest watch of their source.
+        parts = [row for row in rows if row[0][0]], [row for row in rows if not row[0][0]]
+        return [self._verdict_write(part) for part in parts if part]
 
     def _verdict_write(self, rows: Sequence[VerdictRow]) -> Write:
         half = len(rows) // 2
@@ -215,14 +290,10 @@ class Keeper:
         return Write(
             what=f"window {window} of {source} in watch {session}",
             act=partial(self._save_verdicts, rows),
-            settled=partial(self._cross_off, rows),
+            settled=partial(_cross_off, self._verdicts, rows),
             row=judged,
             parts=lambda: [self._verdict_write(part) for part in (rows[:half], rows[half:]) if half],
         )
-
-    def _cross_off(self, rows: Sequence[VerdictRow]) -> None:
-        for key, judged in rows:
-            self._verdicts.cross_off(key, judged)
 
     def _save_verdicts(self, rows: Sequence[VerdictRow]) -> None:
         sessions = [session for (session, _, _), _ in rows]
@@ -266,6 +337,11 @@ class Keeper:
         if self.trouble:
             log.warning("the store can be written to again")
         self.trouble = ""
+
+
+def _cross_off(waiting: Waiting[Key, State], written: Sequence[tuple[Key, State]]) -> None:
+    for key, state in written:
+        waiting.cross_off(key, state)
 
 
 def _event_name(event: Event) -> str:

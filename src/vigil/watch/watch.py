@@ -106,6 +106,7 @@ class Watch:
         async with AsyncExitStack() as ending:
             ending.callback(self.audience.close)
             ending.push_async_callback(self._put_away)
+            self._look_for_untold()
             for name, chore in self._chores().items():
                 ending.callback(asyncio.create_task(self.supervisor.keep(name, chore)).cancel)
             ending.callback(self._posts.close)
@@ -335,13 +336,24 @@ class Watch:
         source.note(change)
         with self.supervisor.survives(source.name, f"pictures of event {change.event.id}"):
             self._evidence.collect(source, change)
-        self.audience.changed(change)
+        self._tell(change)
 
     async def _keep(self, source: WatchedSource, change: Change) -> None:
         if self.keeper is not None and change.kind == "grew":
             self.keeper.event_soon(change.event)
-        elif self.keeper is not None and not await self.keeper.event(change.event):
+        elif self.keeper is not None and not await self.keeper.event(change.event, untold=change.kind):
             log.error("event %s of %s is announced but not stored", change.event.id, source.name)
+
+    def _tell(self, change: Change) -> None:
+        self.audience.changed(change)
+        if self.keeper is not None and change.kind != "grew":
+            self.keeper.told(change)
+
+    def _look_for_untold(self) -> None:
+        """Has told what an earlier watch stored and was killed before telling, also of sources that nobody watches."""
+        if self.keeper is not None:
+            self.keeper.on_late = self.audience.changed
+            self.keeper.look_for_untold(besides=self.states.keys())
 
     def _tell_unreadable(self, state: SourceState, detail: str) -> None:
         verdict = Verdict.unknown(Cause.UNREADABLE, detail=detail)

@@ -34,14 +34,18 @@ class Waiting(Generic[Key, State]):
         """Everything that waits now."""
         return list(self._states.items())
 
-    def holds(self, key: Key) -> bool:
-        """Whether a thing still waits."""
-        return key in self._states
+    def of(self, key: Key) -> State | None:
+        """The state of a thing that waits, None for one that does not."""
+        return self._states.get(key)
 
     def cross_off(self, key: Key, state: State) -> None:
         """Waits no more for a state that was written, unless another one of the same thing has come since."""
         if self._states.get(key) is state:
             del self._states[key]
+
+    def forget(self, key: Key) -> None:
+        """Has a thing written no more."""
+        self._states.pop(key, None)
 
     def drop_oldest(self) -> None:
         """Forgets the thing that has waited longest."""
