@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import ColumnElement
 
 from vigil.errors import UsageError
 from vigil.events.event import Tier
@@ -50,13 +50,13 @@ class EventFilter:
         at_least = TIERS[TIERS.index(self.tier) :] if self.tier else TIERS
         # LIKE rather than a full-text index: trigrams miss the two-character words that Chinese is made of.
         has_text = events.c.text.icontains(self.text, autoescape=True) | mark_table.has_note(self.text)
-        word = "" if self.mark == "unmarked" else self.mark
+        marked_so = mark_table.is_unmarked() if self.mark == "unmarked" else mark_table.newest_word() == self.mark
         wanted: list[tuple[object, ColumnElement[bool]]] = [
             (self.since_utc, events.c.ended_utc >= (self.since_utc or "")),
             (self.until_utc, events.c.happened_utc <= (self.until_utc or "")),
             (self.source, events.c.source == self.source),
             (self.tier, events.c.tier.in_([tier.value for tier in at_least])),
-            (self.mark, func.coalesce(mark_table.newest_word(), "") == word),
+            (self.mark, marked_so),
             (self.text, has_text),
             (self.open_only, events.c.end_s.is_(None)),
         ]
