@@ -32,11 +32,16 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Consecutive shots that are judged together; `repeated` of the last ones repeat the final picture."""
+    """Consecutive shots that are judged together; `repeated` of the last ones repeat the final picture.
+
+    A `rest` ends a run with frames that no full window covers: the window before it shows more of its shots than it
+    does of any other's.
+    """
 
     index: int
     shots: tuple[Shot, ...]
     repeated: int = 0
+    rest: bool = False
 
     @property
     def start_s(self) -> float:
@@ -88,6 +93,7 @@ class Cutter:
         self._until_due = sampling.frames
         self._uncovered = 0
         self._next_index = 0
+        self._run_has_windows = False
 
     def push(self, frame: Frame) -> Iterator[Window]:
         """Adds a frame; yields the window it completes, and before it the rest of a run it ends."""
@@ -104,17 +110,19 @@ class Cutter:
     def finish(self) -> Iterator[Window]:
         """Ends the run: yields the last window when frames are left that none has covered."""
         if self._uncovered:
-            yield self._emit()
+            yield self._emit(rest=self._run_has_windows)
         self._shots.clear()
+        self._run_has_windows = False
         self._until_due = self.sampling.frames
 
     def _breaks_off(self, last: Frame, frame: Frame) -> bool:
         paused = frame.time_s - last.time_s > self.sampling.window_s
         return paused or last.image.shape != frame.image.shape
 
-    def _emit(self) -> Window:
+    def _emit(self, *, rest: bool = False) -> Window:
         odd = len(self._shots) % 2
-        window = Window(self._next_index, (*self._shots, *self._shots[-1:] * odd), repeated=odd)
+        window = Window(self._next_index, (*self._shots, *self._shots[-1:] * odd), repeated=odd, rest=rest)
+        self._run_has_windows = True
         self._next_index += 1
         self._uncovered = 0
         return window

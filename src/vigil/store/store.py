@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from sqlalchemy import Connection, Engine
 
@@ -164,12 +164,18 @@ class Store:
             verdict_table.add(connection, list(zip(sessions, judged, strict=True)))
         self._current |= started
 
-    def save_event(self, event: Event, *, session: str | None = "", untold: ChangeKind | Literal[""] = "") -> None:
+    def save_event(self, event: Event, *, session: str | None = "") -> None:
         """Writes an event, of its source's session unless one is named; it is on disk when this returns.
 
-        Saving it again updates it. With None it belongs to no session. `untold` is the change that people have yet to
-        be told of: it stays with the event until `note_told`, so that a watch which is killed in between owes it.
+        Saving it again updates it. With None it belongs to no session.
         """
+        self._save(event, session=session, untold="")
+
+    def save_untold(self, event: Event, change: ChangeKind, *, session: str | None = "") -> None:
+        """As `save_event`, before people are told of a change: the store owes them that until `note_told`."""
+        self._save(event, session=session, untold=change)
+
+    def _save(self, event: Event, *, session: str | None, untold: str) -> None:
         if session == "":
             session = self._current.get(event.source)
         with self.writing(f"saving event {event.id}") as connection:

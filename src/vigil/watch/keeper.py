@@ -271,12 +271,18 @@ class Keeper:
 
     def _save(self, saving: Saving) -> None:
         try:
-            self._store.save_event(saving.event, session=saving.session, untold=saving.untold)
+            self._save_as(saving, saving.session)
         except RowRefused:
             if not saving.session:
                 raise
             # Its watch may not be in the store, as when its beginning was refused.
-            self._store.save_event(saving.event, session=None, untold=saving.untold)
+            self._save_as(saving, None)
+
+    def _save_as(self, saving: Saving, session: str | None) -> None:
+        if saving.untold:
+            self._store.save_untold(saving.event, saving.untold, session=session)
+        else:
+            self._store.save_event(saving.event, session=session)
 
     def _verdict_writes(self) -> list[Write]:
         rows = self._verdicts.states()

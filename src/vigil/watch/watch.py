@@ -411,6 +411,7 @@ def _judged(source: WatchedSource, window: Window, verdict: Verdict) -> Judged:
         window=window.index,
         verdict=replace(verdict, start_s=window.start_s, end_s=window.end_s),
         captured_s=window.captured_s,
+        rest=window.rest,
     )
 
 

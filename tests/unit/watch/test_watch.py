@@ -352,3 +352,15 @@ def test_words_join_their_verdicts_in_the_log_when_they_come(
         [session] = store.sessions("long.mp4")
         texts = [judged.verdict.text for judged in store.session_log(session)[0]]
     assert texts == [judged.verdict.text for judged in notes.told_] and any(texts)
+
+
+@pytest.mark.parametrize(("seconds", "found"), [(8.0, []), (10.0, ["opened", "closed"])])
+def test_the_rest_at_the_end_of_a_film_is_no_second_vote(
+    server: ScriptedServer, tmp_path: Path, seconds: float, found: list[str]
+) -> None:
+    notes = Notes()
+    late = film(tmp_path / "a.mp4", seconds=seconds, bright=[(6.4, seconds)])
+    asyncio.run(watched(server, [late], notes))
+    alarms = [judged.verdict.outcome is Outcome.ALARM for judged in notes.told_]
+    assert alarms[:3] == [False, False, True] and all(alarms[2:]) and notes.told_[-1].rest
+    assert notes.kinds() == found
