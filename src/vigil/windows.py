@@ -9,9 +9,13 @@ servers pad an odd one differently.
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from vigil.frames import RGB, Frame, Sampling, encode_jpeg
+
+NO_PICTURE: RGB = np.empty((0, 0, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,10 @@ class Shot:
     @property
     def image(self) -> RGB:
         return self.frame.image
+
+    def without_picture(self) -> "Shot":
+        """The same with its JPEG alone; its `image` has no pixels."""
+        return Shot(replace(self.frame, image=NO_PICTURE), self.jpeg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,10 @@ class Window:
     def captured_s(self) -> float | None:
         """When the last frame was captured (`time.time()`), on live sources."""
         return self.shots[-1].frame.captured_s
+
+    def without_pictures(self) -> "Window":
+        """The same with its JPEGs alone: what waits to be judged would hold a camera's raw pictures by the megabyte."""
+        return replace(self, shots=tuple(shot.without_picture() for shot in self.shots))
 
 
 def window_start_s(at_s: float, sampling: Sampling) -> float:

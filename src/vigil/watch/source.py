@@ -169,7 +169,8 @@ class WatchedSource:
 
     def _pass_on(self, windows: Iterable[Window]) -> None:
         for window in windows:
-            self.lane.put(window, still=self._gate.is_still(window))
+            # The gate is the last that looks at raw pictures.
+            self.lane.put(window.without_pictures(), still=self._gate.is_still(window))
 
     def _fail(self, error: SourceError) -> None:
         self._pass_on(self._cutter.finish())

@@ -4,10 +4,12 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +21,7 @@ from vigil.events.judged import Judged
 from vigil.frames import Frame
 from vigil.judge import Endpoint, Judge
 from vigil.sources.address import find_sources
-from vigil.sources.feed import Signal
+from vigil.sources.feed import Feed, Signal, open_feed
 from vigil.sources.footage import FileFootage, Footage
 from vigil.store import EventFilter, Store, database
 from vigil.verdict import Cause, Outcome
@@ -364,3 +366,41 @@ def test_the_rest_at_the_end_of_a_film_is_no_second_vote(
     alarms = [judged.verdict.outcome is Outcome.ALARM for judged in notes.told_]
     assert alarms[:3] == [False, False, True] and all(alarms[2:]) and notes.told_[-1].rest
     assert notes.kinds() == found
+
+
+@pytest.mark.parametrize("gate", [0.0, 0.001], ids=["without a gate", "with one"])
+def test_windows_that_wait_hold_no_raw_pictures(tmp_path: Path, gate: float) -> None:
+    alive: list[int] = []
+
+    class Counted:
+        """A feed that counts the pictures it gave and that are still held."""
+
+        def __init__(self, feed: Feed) -> None:
+            self._feed = feed
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._feed, name)
+
+        def signals(self) -> Iterator[Signal]:
+            given: list[weakref.ref[Any]] = []
+            for signal in self._feed.signals():
+                if isinstance(signal, Frame):
+                    given.append(weakref.ref(signal.image))
+                    alive.append(sum(picture() is not None for picture in given))
+                yield signal
+
+    async def run() -> Summary:
+        with bright_server(delay_s=0.3) as slow:
+            async with await Judge.connect(Endpoint(url=slow.url), TASK, SAMPLING, media="video") as judge:
+                addresses = find_sources([str(film(tmp_path / "a.mp4", seconds=60))])
+                settings = WatchSettings(words="never", motion_gate=gate)
+                watch = Watch(
+                    addresses,
+                    judge=judge,
+                    settings=settings,
+                    opener=lambda *words, **named: Counted(open_feed(*words, **named)),
+                )
+                return await watch.run()
+
+    assert asyncio.run(run()).unaccounted == 0
+    assert len(alive) == 120 and max(alive) <= SAMPLING.frames + 2
