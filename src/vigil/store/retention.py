@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, Table, and_, delete, exists, false, func, select, true, tuple_
 
 from vigil.errors import UsageError
-from vigil.store import mark_table
+from vigil.store import mark_table, strays
 from vigil.store.database import give_back_free_pages, told
 from vigil.store.media import MediaFile, partials, remove
 from vigil.store.media_table import read
@@ -79,6 +79,8 @@ def prune(
     mark was taken back loses its media only.
     """
     now_s = clock()
+    if not dry_run:
+        strays.take_in(store, before_s=now_s - PARTIAL_S)
     media_may_go = true() if also_marked else mark_table.is_unmarked()
     events_may_go = true() if also_marked else mark_table.has_no_history()
     files = _too_old(store, retention, media_may_go, now_s=now_s)

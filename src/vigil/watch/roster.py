@@ -109,9 +109,18 @@ class Roster:
             self.load()
             found = [replace(_settled(address), confined=confined) for address in find_sources([word])]
             self._check_room(sum(address.is_live for address in found))
-            names = [self._add(address, name=name) for address in found]
+            names = self._add_all(found, name=name)
             self._write()
         return names
+
+    def _add_all(self, found: Sequence[Address], *, name: str) -> list[str]:
+        """All of them or none: half a folder would be watched today, and forgotten tomorrow."""
+        before = dict(self._added), set(self._removed)
+        try:
+            return [self._add(address, name=name) for address in found]
+        except Exception:
+            self._added, self._removed = before
+            raise
 
     def remove(self, name: str) -> None:
         """Wants a camera no more."""
