@@ -25,7 +25,7 @@ class Claims:
         self._held: dict[str, int] = {}
 
     def take(self, source: str) -> bool:
-        """Claims a source until `release`; False while somebody else watches it.
+        """Claims a source, by its identity or its name, until `release`; False while somebody else watches it.
 
         Where no lock can be had (a file system without, no room, no right) every claim is granted.
         """

@@ -71,10 +71,10 @@ def find(connection: Connection, wanted: EventFilter) -> list[Event]:
     return _with_windows(connection, connection.execute(page).all()[::-1])
 
 
-def untold(connection: Connection, source: str | None = None) -> list[tuple[Event, ChangeKind]]:
+def untold(connection: Connection, source: str | None = None, *, identity: str = "") -> list[tuple[Event, ChangeKind]]:
     """The events (of one source, or of any) with a change that nobody was told of, the oldest first."""
-    query = select(events).where(events.c.untold != "").order_by(events.c.id)
-    rows = connection.execute(query if source is None else query.where(events.c.source == source)).all()
+    wanted = EventFilter(source=source, identity=identity).conditions()
+    rows = connection.execute(select(events).where(events.c.untold != "", *wanted).order_by(events.c.id)).all()
     return list(zip(_with_windows(connection, rows), (row.untold for row in rows), strict=True))
 
 

@@ -108,13 +108,16 @@ class Store:
         with told(action, self.name), engine.begin() as connection:
             yield connection
 
-    def claim(self, source: str) -> bool:
-        """Whether nobody else watches this source into this store; from now until `end_session` nobody else can."""
-        return self._claims.take(source)
+    def claim(self, source: str, *, identity: str = "") -> bool:
+        """Whether nobody else watches this source into this store; from now until `release` nobody else can.
 
-    def release(self, source: str) -> None:
+        A source is told by its identity, where it has one, and by its name else.
+        """
+        return self._claims.take(identity or source)
+
+    def release(self, source: str, *, identity: str = "") -> None:
         """Gives up a claim."""
-        self._claims.release(source)
+        self._claims.release(identity or source)
 
     def start_session(
         self,
@@ -125,6 +128,7 @@ class Store:
         model: str = "",
         task: str = "",
         contract: str = "",
+        identity: str = "",
     ) -> Session:
         """Writes that a watch of a source begins; verdicts and events of the source belong to it from now on."""
         with self.writing("starting a watch") as connection:
@@ -136,13 +140,14 @@ class Store:
                 model=model,
                 task=task,
                 contract=contract,
+                identity=identity,
             )
         self._current[source] = session.id
         return session
 
-    def end_session(self, source: str, *, because: str, session: str = "") -> None:
+    def end_session(self, source: str, *, because: str, session: str = "", identity: str = "") -> None:
         """Writes that the watch of a source (the newest, unless one is named) ended, and gives up the claim to it."""
-        self._claims.release(source)
+        self.release(source, identity=identity)
         ended = session or self._current.get(source)
         if ended:
             with self.writing("ending a watch") as connection:
@@ -181,10 +186,20 @@ class Store:
         with self.writing(f"saving event {event.id}") as connection:
             event_table.save(connection, event, session=session, untold=untold)
 
-    def untold(self, source: str | None = None) -> list[tuple[Event, ChangeKind]]:
+    def untold(self, source: str | None = None, *, identity: str = "") -> list[tuple[Event, ChangeKind]]:
         """The events with a change that nobody was told of, the oldest first, and which change that is."""
         with self.reading("looking for what was not told") as connection:
-            return event_table.untold(connection, source)
+            return event_table.untold(connection, source, identity=identity)
+
+    def names(self) -> dict[str, set[str]]:
+        """The identities of the sources that were watched under each name, where they are known."""
+        with self.reading("reading names") as connection:
+            return session_table.names(connection)
+
+    def identities(self, event_ids: Sequence[str]) -> dict[str, str]:
+        """The identity of the source of each of these events, where it is known."""
+        with self.reading("reading watches") as connection:
+            return session_table.identities(connection, event_ids)
 
     def note_told(self, event_ids: Sequence[str]) -> None:
         """Writes that people were told of these events as they are in the store."""
@@ -199,18 +214,19 @@ class Store:
         """The events that go on, or that a watcher which was killed left open."""
         return self.find_events(EventFilter(source=source, open_only=True))
 
-    def recover(self, source: str | None = None, *, because: str = STOPPED) -> list[Event]:
+    def recover(self, source: str | None = None, *, identity: str = "", because: str = STOPPED) -> list[Event]:
         """Closes what a watcher of this source (or of any) that was killed left open, each at its last window.
 
-        Call it before watching a source; returns the events as they are now. That they are closed is still to be told.
+        Call it before watching a source; what is known to be of another `identity` is left alone. Returns the events as
+        they are now. That they are closed is still to be told.
         """
         with self.writing("recovering") as connection:
-            left = event_table.find(connection, EventFilter(source=source, open_only=True))
+            left = event_table.find(connection, EventFilter(source=source, identity=identity, open_only=True))
             closed = [replace(event, end_s=_last_s(event), closed_because=because) for event in left]
             owed = {event.id: kind for event, kind in event_table.untold(connection, source)}
             for event in closed:
                 event_table.save(connection, event, session=None, untold=owed.get(event.id, "closed"))
-            session_table.end_all(connection, source, because=because)
+            session_table.end_all(connection, source, identity=identity, because=because)
         return closed
 
     def find_events(self, wanted: EventFilter | None = None) -> list[Event]:

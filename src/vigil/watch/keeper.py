@@ -36,6 +36,9 @@ PATIENCE_S = 2.0
 MOST_WAITING = 20_000
 """Verdicts held while the store is away: about three hours of one camera; older ones are counted as lost."""
 
+Identify: TypeAlias = Callable[[], str]
+"""Tells the identity of a source, which may take a moment; empty where it has none."""
+
 Untold: TypeAlias = ChangeKind | Literal[""]
 Late: TypeAlias = tuple[Event, ChangeKind]
 """An event with the change of it that nobody was told of."""
@@ -161,49 +164,77 @@ class Keeper:
         self._thread.shutdown()
 
     def begin(
-        self, source: str, *, epoch_s: float | None, model: str, task: str, contract: str
+        self,
+        source: str,
+        *,
+        epoch_s: float | None,
+        model: str,
+        task: str,
+        contract: str,
+        identity: Identify = str,
     ) -> "asyncio.Task[bool]":
         """Has it written that a watch of a source begins, and closed what an earlier one that was killed left open.
 
-        What comes of the source from now on belongs to this watch; nobody needs to wait for the write.
+        What comes of the source from now on belongs to this watch; nobody needs to wait for the write. `identity` tells
+        sources of one name apart; it is asked in the store's thread.
         """
         session = self._sessions[source] = new_id()
 
         def start() -> None:
             self._store.start_session(
-                source=source, session_id=session, epoch_s=epoch_s, model=model, task=task, contract=contract
+                source=source,
+                session_id=session,
+                epoch_s=epoch_s,
+                model=model,
+                task=task,
+                contract=contract,
+                identity=identity(),
             )
 
-        self._late_write(f"what was left of {source} before watch {session}", partial(self._left_by_earlier, source))
+        left = partial(self._left_by_earlier, source, identity)
+        self._late_write(f"what was left of {source} before watch {session}", left)
         self._watch_write(f"the beginning of watch {session} of {source}", start)
         return self._soon(self._write_events)
 
-    def end(self, source: str, *, because: str) -> "asyncio.Task[bool]":
+    def end(self, source: str, *, because: str, identity: Identify = str) -> "asyncio.Task[bool]":
         """Has it written that the watch of a source is over."""
-        end = partial(self._store.end_session, source, because=because, session=self._sessions.get(source, ""))
-        self._watch_write(f"the end of watch {self._sessions.get(source, '')} of {source}", end)
+        session = self._sessions.get(source, "")
+
+        def end() -> None:
+            self._store.end_session(source, because=because, session=session, identity=identity())
+
+        self._watch_write(f"the end of watch {session} of {source}", end)
         return self._soon(self._write_events)
 
-    def look_for_untold(self, *, besides: Collection[str]) -> "asyncio.Task[bool]":
-        """Has the late changes told of all sources that nobody watches; those `besides` are told when they begin."""
+    def look_for_untold(self, *, besides: Callable[[], Collection[str]]) -> "asyncio.Task[bool]":
+        """Has the late changes told of all sources that nobody watches.
+
+        Those `besides` (identities, and names of what has none) are told when they begin; it is asked in the store's
+        thread.
+        """
         self._late_write("what was not told", partial(self._untold_of_others, besides))
         return self._soon(self._write_events)
 
-    def _untold_of_others(self, besides: Collection[str]) -> list[Late]:
-        untold = [late for late in self._store.untold() if late[0].source not in besides]
-        free = {source for source in {event.source for event, _ in untold} if self._store.claim(source)}
-        for source in free:
-            self._store.release(source)
-        return [late for late in untold if late[0].source in free]
+    def _untold_of_others(self, besides: Callable[[], Collection[str]]) -> list[Late]:
+        untold = self._store.untold()
+        if not untold:
+            return []
+        identities = self._store.identities([event.id for event, _ in untold])
+        keys = {event.id: identities.get(event.id) or event.source for event, _ in untold}
+        free = {key for key in {*keys.values()} - {*besides()} if self._store.claim(key)}
+        for key in free:
+            self._store.release(key)
+        return [(event, kind) for event, kind in untold if keys[event.id] in free]
 
-    def _left_by_earlier(self, source: str) -> list[Late]:
+    def _left_by_earlier(self, source: str, identify: Identify) -> list[Late]:
         """Closes what an earlier watch of a source left open; returns what it did not tell."""
-        if not self._store.claim(source):
+        identity = identify()
+        if not self._store.claim(source, identity=identity):
             log.warning("%s is being watched into this store already; its open events are left alone", source)
             return []
-        for event in self._store.recover(source):
+        for event in self._store.recover(source, identity=identity):
             log.warning("%s: closed event %s, which was open when the watcher stopped", source, event.id)
-        return self._store.untold(source)
+        return self._store.untold(source, identity=identity)
 
     def _late_write(self, what: str, find: Callable[[], list[Late]]) -> None:
         found: list[Late] = []

@@ -23,6 +23,7 @@ from vigil.judge.breaker import Breaker
 from vigil.manifest import Contract
 from vigil.sources.address import Address
 from vigil.sources.feed import open_feed
+from vigil.sources.identity import identity_of
 from vigil.store import Store
 from vigil.verdict import Cause, Verdict
 from vigil.watch.audience import Audience
@@ -191,17 +192,17 @@ class Watch:
             opener=self._opener,
         )
         try:
-            self._note_beginning(source)
+            self._note_beginning(source, post.address)
             post.begin(source)
             await self._follow(source)
         except Exception:
-            await self._account(source)
+            await self._account(source, post.address)
             raise
-        await self._account(source)
+        await self._account(source, post.address)
         if source.failure is not None:
             raise source.failure
 
-    def _note_beginning(self, source: WatchedSource) -> None:
+    def _note_beginning(self, source: WatchedSource, address: Address) -> None:
         if self.keeper is None:
             return
         # Not waited for: a store that another program holds must keep no camera from being read.
@@ -211,6 +212,7 @@ class Watch:
             model=self.judge.model,
             task=self.judge.task.name,
             contract=Contract.of(self.judge.task, self.judge.sampling).alias,
+            identity=partial(identity_of, address),
         )
 
     async def _follow(self, source: WatchedSource) -> None:
@@ -223,7 +225,7 @@ class Watch:
             telling = tasks.create_task(self._tell_all(source, settled))
             telling.add_done_callback(lambda _: ticking.cancel())
 
-    async def _account(self, source: WatchedSource) -> None:
+    async def _account(self, source: WatchedSource, address: Address) -> None:
         """Settles what a failure left, so that every window has an outcome and no event stays open."""
         if not source.lane.is_over or source.under_way:
             for window in source.abandon():
@@ -234,7 +236,8 @@ class Watch:
             with self.supervisor.survives(source.name, "closing what was open"):
                 await self._change(source, partial(source.tracker.finish, FAILED))
         if self.keeper is not None:
-            self.keeper.end(source.name, because=source.state.detail or str(source.state.stage))
+            because = source.state.detail or str(source.state.stage)
+            self.keeper.end(source.name, because=because, identity=partial(identity_of, address))
 
     async def _ask_all(self, source: WatchedSource, asked: Asked) -> None:
         """Takes windows from the lane as the judge has room for them, and asks about them side by side."""
@@ -353,7 +356,10 @@ class Watch:
         """Has told what an earlier watch stored and was killed before telling, also of sources that nobody watches."""
         if self.keeper is not None:
             self.keeper.on_late = self.audience.changed
-            self.keeper.look_for_untold(besides=self.states.keys())
+            addresses = list(self.addresses.values())
+            self.keeper.look_for_untold(
+                besides=lambda: {key for each in addresses for key in (each.name, identity_of(each))}
+            )
 
     def _tell_unreadable(self, state: SourceState, detail: str) -> None:
         verdict = Verdict.unknown(Cause.UNREADABLE, detail=detail)

@@ -21,6 +21,8 @@ from judging import SAMPLING
 from scripted_server import Reply, Request, ScriptedServer
 from vigil.events.change import Change
 from vigil.events.rules import Tiers
+from vigil.sources.address import find_sources
+from vigil.sources.identity import identity_of
 from vigil.store import Store
 from vigil.watch import Watch
 from vigil.watch.jsonl import JsonLines
@@ -32,6 +34,8 @@ WATCH = """
 import asyncio, sys
 from pathlib import Path
 from types import SimpleNamespace
+from vigil.sources.address import find_sources
+from vigil.sources.identity import identity_of
 from vigil.store import Store
 from watching import Notes, watched
 {before}
@@ -169,7 +173,7 @@ def test_nothing_is_told_late_of_a_source_that_another_watch_has(
     db = tmp_path / "e.db"
     kill_before_telling(server, db, fight, "opened")
     with Store.open(db) as running:
-        assert running.claim("fight.mp4")
+        assert running.claim("fight.mp4", identity=identity_of(find_sources([str(fight)])[0]))
         assert kinds(watch_once(server, db, fight), late=True) == []
     assert kinds(watch_once(server, db, fight), late=True) == ["opened", "closed"]
 
