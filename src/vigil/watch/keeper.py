@@ -56,6 +56,11 @@ class Saving:
     untold: Untold
 
 
+def unknown() -> str:
+    """The identity of a source that has none: it is told by its name."""
+    return ""
+
+
 class Keeper:
     """Writes events at once and verdicts in batches, in a thread of its own.
 
@@ -171,7 +176,7 @@ class Keeper:
         model: str,
         task: str,
         contract: str,
-        identity: Identify = str,
+        identity: Identify = unknown,
     ) -> "asyncio.Task[bool]":
         """Has it written that a watch of a source begins, and closed what an earlier one that was killed left open.
 
@@ -196,7 +201,7 @@ class Keeper:
         self._watch_write(f"the beginning of watch {session} of {source}", start)
         return self._soon(self._write_events)
 
-    def end(self, source: str, *, because: str, identity: Identify = str) -> "asyncio.Task[bool]":
+    def end(self, source: str, *, because: str, identity: Identify = unknown) -> "asyncio.Task[bool]":
         """Has it written that the watch of a source is over."""
         session = self._sessions.get(source, "")
 

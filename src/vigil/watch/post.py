@@ -71,6 +71,7 @@ class Post:
         self.earlier = self.source = None
         self.state.open_event = ""
         if self.left.is_set():
+            self.state.stage, self.state.detail = Stage.ENDED, ""
             return False
         self.is_over = not self.state.live and (self.state.cut > 0 or retry_s > FILE_PATIENCE_S)
         if self.is_over:
