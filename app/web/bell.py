@@ -30,10 +30,14 @@ KEPT = 8
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """An event that was raised: `number` grows by one with each alarm of this start of the pages."""
+    """An event that was raised: `number` grows by one with each alarm of this start of the pages.
+
+    It is `late` when an earlier watch was killed before it told of it.
+    """
 
     number: int
     event: Event
+    late: bool
 
 
 class Bell(Observer):
@@ -61,7 +65,7 @@ class Bell(Observer):
             return
         with self._lock:
             self._number += 1
-            self._alarms.append(Alarm(self._number, change.event))
+            self._alarms.append(Alarm(self._number, change.event, change.late))
             waiting = list(self._waiting)
         for wake in waiting:
             wake()
@@ -104,5 +108,6 @@ def add_route(app: FastAPI, bell: Bell) -> None:
         await bell.wait(seen, hold_s=HOLD_S)
         now, news = bell.since(seen)
         t = translator(choose_language(language, ""))
-        told = [notify.told(alarm.event, t, key=f"{now.partition('.')[0]}.{alarm.number}") for alarm in news]
+        start = now.partition(".")[0]
+        told = [notify.told(each.event, t, key=f"{start}.{each.number}", late=each.late) for each in news]
         return JSONResponse({"seen": now, "alarms": told}, headers={"Cache-Control": "no-store"})

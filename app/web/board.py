@@ -66,7 +66,9 @@ class Board(Observer):
     def changed(self, change: Change) -> None:
         event = change.event
         with self._lock:
-            self._courses.setdefault(event.source, Course()).note(event)
+            if not change.late:
+                # The seconds of a late one are those of an earlier watch.
+                self._courses.setdefault(event.source, Course()).note(event)
             self._events[event.id] = event
             for old in sorted(self._events)[:-NEWEST]:
                 del self._events[old]

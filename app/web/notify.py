@@ -24,7 +24,8 @@ def words(t: Translator) -> dict[str, str]:
     return {word: t(f"room.{word}") for word in WORDS}
 
 
-def told(event: Event, t: Translator, *, key: str) -> dict[str, str]:
+def told(event: Event, t: Translator, *, key: str, late: bool = False) -> dict[str, str]:
     """An alarm as the browser is told of it; notifications show text only, never HTML."""
-    title = t("room.alarm_title", source=event.source, tier=t(f"room.tier_{event.tier}"))
+    said = "room.alarm_late" if late else "room.alarm_title"
+    title = t(said, source=event.source, tier=t(f"room.tier_{event.tier}"))
     return {"key": key, "id": event.id, "title": title, "text": event.text[:LONGEST]}

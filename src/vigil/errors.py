@@ -11,6 +11,7 @@ VigilError
 |   `-- EndpointAway    nothing answers there
 |       `-- EndpointBusy  it is there, and fails for now
 |-- StoreError          events or their media cannot be kept or read
+|   `-- RowRefused      the database does not take this row, now or later
 `-- JobError            a training, an export or a server stopped before it was done
 
 A message says what happened, to what, and what to do next. `main` prints it on one
@@ -73,6 +74,10 @@ class EndpointBusy(EndpointAway):
 
 class StoreError(VigilError):
     """Events or their media cannot be kept or read: the disk is full, the database locked, damaged or too new."""
+
+
+class RowRefused(StoreError):
+    """The database takes other rows, but not this one, however often it is tried."""
 
 
 class JobError(VigilError):

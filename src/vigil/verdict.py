@@ -31,6 +31,7 @@ class Cause(StrEnum):
     SKIPPED = "skipped"
     CANCELLED = "cancelled"
     WORDS_ONLY = "words_only"
+    FAULT = "fault"
 
 
 CAUSE_MEANINGS = {
@@ -50,6 +51,7 @@ CAUSE_MEANINGS = {
     Cause.SKIPPED: "the motion gate found the window still",
     Cause.CANCELLED: "stopped before it was judged",
     Cause.WORDS_ONLY: "the question asks for words, not for a verdict",
+    Cause.FAULT: "Vigil itself failed at it; the log says why",
 }
 
 

@@ -9,9 +9,13 @@ servers pad an odd one differently.
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from vigil.frames import RGB, Frame, Sampling, encode_jpeg
+
+NO_PICTURE: RGB = np.empty((0, 0, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +33,23 @@ class Shot:
     def image(self) -> RGB:
         return self.frame.image
 
+    def without_picture(self) -> "Shot":
+        """The same with its JPEG alone; its `image` has no pixels."""
+        return Shot(replace(self.frame, image=NO_PICTURE), self.jpeg)
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Consecutive shots that are judged together; `repeated` of the last ones repeat the final picture."""
+    """Consecutive shots that are judged together; `repeated` of the last ones repeat the final picture.
+
+    A `rest` ends a run with frames that no full window covers: the window before it shows more of its shots than it
+    does of any other's.
+    """
 
     index: int
     shots: tuple[Shot, ...]
     repeated: int = 0
+    rest: bool = False
 
     @property
     def start_s(self) -> float:
@@ -57,6 +70,10 @@ class Window:
     def captured_s(self) -> float | None:
         """When the last frame was captured (`time.time()`), on live sources."""
         return self.shots[-1].frame.captured_s
+
+    def without_pictures(self) -> "Window":
+        """The same with its JPEGs alone: what waits to be judged would hold a camera's raw pictures by the megabyte."""
+        return replace(self, shots=tuple(shot.without_picture() for shot in self.shots))
 
 
 def window_start_s(at_s: float, sampling: Sampling) -> float:
@@ -88,6 +105,7 @@ class Cutter:
         self._until_due = sampling.frames
         self._uncovered = 0
         self._next_index = 0
+        self._run_has_windows = False
 
     def push(self, frame: Frame) -> Iterator[Window]:
         """Adds a frame; yields the window it completes, and before it the rest of a run it ends."""
@@ -104,17 +122,19 @@ class Cutter:
     def finish(self) -> Iterator[Window]:
         """Ends the run: yields the last window when frames are left that none has covered."""
         if self._uncovered:
-            yield self._emit()
+            yield self._emit(rest=self._run_has_windows)
         self._shots.clear()
+        self._run_has_windows = False
         self._until_due = self.sampling.frames
 
     def _breaks_off(self, last: Frame, frame: Frame) -> bool:
         paused = frame.time_s - last.time_s > self.sampling.window_s
         return paused or last.image.shape != frame.image.shape
 
-    def _emit(self) -> Window:
+    def _emit(self, *, rest: bool = False) -> Window:
         odd = len(self._shots) % 2
-        window = Window(self._next_index, (*self._shots, *self._shots[-1:] * odd), repeated=odd)
+        window = Window(self._next_index, (*self._shots, *self._shots[-1:] * odd), repeated=odd, rest=rest)
+        self._run_has_windows = True
         self._next_index += 1
         self._uncovered = 0
         return window

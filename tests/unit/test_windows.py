@@ -123,3 +123,16 @@ def test_a_live_window_knows_when_it_was_captured() -> None:
     frames = [Frame(np.zeros((64, 64, 3), np.uint8), i / 2, captured_s=1000.0 + i) for i in range(6)]
     (window,) = cut(frames, SMALL)
     assert window.captured_s == 1005.0
+
+
+@given(counts, samplings)
+def test_a_window_is_a_rest_where_the_one_before_it_shows_more_of_its_frames_than_the_overlap(
+    count: int, sampling: Sampling
+) -> None:
+    frames = run_of(count)
+    resumed = [Frame(frame.image, frame.time_s + 1000.0) for frame in frames]
+    windows = list(cut([*frames, *resumed], sampling))
+    for before, window in itertools.pairwise(windows):
+        shared = {shot.time_s for shot in before.shots} & {shot.time_s for shot in window.shots}
+        assert window.rest == (len(shared) > sampling.frames - sampling.stride)
+    assert not windows[0].rest

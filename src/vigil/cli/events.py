@@ -238,9 +238,12 @@ def prune_store(
     media_mb: Annotated[str, typer.Option(help="Megabytes that they may take; the oldest go first.")] = "10000",
     verdict_days: Annotated[str, typer.Option(help="Days that the log of verdicts is kept.")] = "30",
     event_days: Annotated[str, typer.Option(help="Days that events themselves are kept.")] = "never",
+    also_marked: Annotated[
+        bool, typer.Option("--also-marked", help="Also what people have marked, which is kept otherwise.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be deleted.")] = False,
 ) -> None:
-    """Deletes what is too old or too much; `never` keeps it. Nothing of an event that goes on is touched.
+    """Deletes what is too old or too much; `never` keeps it. Events that go on or are marked are not touched.
 
     Example: vigil events prune --media-days 7 --media-mb 2000
     """
@@ -251,7 +254,7 @@ def prune_store(
         event_days=_bound(event_days, "--event-days"),
     )
     with Store.open(store, folder=folder, create=False) as opened:
-        pruned = prune(opened, retention, dry_run=dry_run)
+        pruned = prune(opened, retention, dry_run=dry_run, also_marked=also_marked)
     typer.echo(
         f"{'would delete' if dry_run else 'deleted'} {pruned.files} pictures and clips "
         f"({pruned.freed_bytes / 1e6:.1f} MB), {pruned.verdicts} verdicts, {pruned.events} events"

@@ -41,7 +41,8 @@ class Notes(Observer):
         self.judged(judged)
 
     def changed(self, change: Change) -> None:
-        self.incidents.setdefault(change.event.source, {})[change.event.id] = change.event
+        if not change.late:
+            self.incidents.setdefault(change.event.source, {})[change.event.id] = change.event
 
     def of(self, address: Address, spans: tuple[Span, ...]) -> Watched:
         """What was said of one source, beside its truth."""

@@ -99,6 +99,8 @@ def watch(
     summary, missing = _run(settings, jsonl=jsonl, srt=srt, video=video, key_file=key_file, wait_s=wait)
     console = wide_console(stderr=True) if jsonl == "-" else wide_console()
     console.print(summary_table(summary))
+    if summary.failures:
+        console.print(f"{summary.failures} faults in Vigil itself, which went on; the log tells them, please report")
     if missing:
         console.print(f"not kept: {'; '.join(missing)}", markup=False, highlight=False)
     require_verdicts(summary)

@@ -77,10 +77,9 @@ class WatchTable(Observer):
             return
         until = "" if event.end_s is None else f" to {clock(event.end_s)} ({event.closed_because})"
         words = f": {event.text[:120]}" if event.text else ""
-        line = (
-            f"{event.source}: event {change.kind}, {event.tier} {event.peak:.2f}, {clock(event.onset_s)}{until}{words}"
-        )
-        log.info("%s", line)
+        late = ", told late" * change.late
+        what = f"event {change.kind}{late}, {event.tier} {event.peak:.2f}, {clock(event.onset_s)}{until}{words}"
+        log.info("%s: %s", event.source, what)
 
     def _report_for_ever(self) -> None:
         # In a thread and not with the verdicts: when none come, the table says why.

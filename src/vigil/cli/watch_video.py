@@ -30,7 +30,8 @@ class FileVideo(Observer):
         self._judged.append(judged)
 
     def changed(self, change: Change) -> None:
-        self._events[change.event.id] = change.event
+        if not change.late:
+            self._events[change.event.id] = change.event
 
     def finish(self) -> None:
         """Writes the film, with a progress bar; Ctrl-C ends it early, and whole."""
@@ -60,7 +61,8 @@ class CameraVideo(Observer):
         self._film.judged(judged)
 
     def changed(self, change: Change) -> None:
-        self._film.changed(change.event)
+        if not change.late:
+            self._film.changed(change.event)
 
     def finish(self) -> None:
         """Ends the film with the frames that still wait; raises SourceError when it could not be written."""

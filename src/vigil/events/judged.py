@@ -10,13 +10,15 @@ class Judged:
     """One window of one source and what was said of it.
 
     `source` is the source's shown name, never with a password; `window` its number there; `captured_s` the
-    `time.time()` of its last frame on live sources.
+    `time.time()` of its last frame on live sources. A `rest` shows mostly what the window before it has shown
+    (`vigil.windows.Window`).
     """
 
     source: str
     window: int
     verdict: Verdict
     captured_s: float | None = None
+    rest: bool = False
 
     @property
     def start_s(self) -> float:

@@ -6,6 +6,7 @@
     ...
     tracker.finish("stopped")
 
+A rest at the end of a run may extend an event, never open one.
 Unknown verdicts count neither way: they neither open nor close anything, until nothing has been known for `lost_s`.
 """
 
@@ -89,7 +90,8 @@ class Tracker:
             self._known_until_s = evidence.end_s
         changes += self._split(evidence)
         if self._incident is None:
-            return changes + self._try_to_open(evidence, judged)
+            # A rest shows the frames of the window before it once more: that is no second vote.
+            return changes if judged.rest else changes + self._try_to_open(evidence, judged)
         return changes + self._go_on(self._incident, evidence, new_footage_s=max(0.0, new_footage_s))
 
     def describe(self, window: int, text: str) -> list[Change]:
@@ -109,8 +111,8 @@ class Tracker:
     def finish(self, because: str) -> list[Change]:
         """Ends the source: closes what is open; a second call changes nothing.
 
-        A source of fewer than `k` windows in all (a short clip) makes an event when every known one is over the
-        threshold.
+        A source of fewer than `k` windows in all (a short clip; a rest does not count) makes an event when every known
+        one is over the threshold.
         """
         changes = self._close(because) if self._incident else self._judge_short_source(because)
         self._since_over.clear()
@@ -120,7 +122,7 @@ class Tracker:
         return changes
 
     def _remember(self, judged: Judged) -> None:
-        self._pushed += 1
+        self._pushed += not judged.rest
         if self._pushed < self.rules.k:
             self._first.append(judged)
         else:

@@ -8,6 +8,7 @@ else is encoded anew as H.264, so that every browser shows it. Clips have no sou
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from vigil.errors import SourceError
 from vigil.frames import RGB, encode_jpeg
 from vigil.sources import container as containers
 from vigil.sources.clock import Clock
+from vigil.sources.landmarks import RESUMABLE, Landmark, LandmarkGone, Landmarks, copy_of, resume
 from vigil.sources.movie import Movie, decode, remux, whole_file
 from vigil.sources.picture import Developer
 from vigil.sources.stamps import Piece, place
@@ -46,21 +48,35 @@ class FileFootage:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
+        self._landmarks = Landmarks()
 
     def clip(self, path: Path, *, from_s: float, to_s: float) -> None:
         """Writes an mp4 of these seconds, from the key picture at or before them; raises SourceError."""
         check_span(from_s, to_s)
-        with containers.open_container(self.path) as container:
-            stream = containers.pick_stream(container, self.path)
-            pieces = _pieces(container, stream, from_s=from_s, to_s=to_s)
+        with self._opened(from_s=from_s, to_s=to_s) as (stream, pieces):
             write_clip(path, stream, pieces, from_s=from_s, where=str(self.path))
 
     def snapshot(self, path: Path, *, at_s: float) -> None:
         """Writes the picture nearest to a second as a JPEG of full size; raises SourceError."""
-        with containers.open_container(self.path) as container:
-            stream = containers.pick_stream(container, self.path)
-            pieces = _pieces(container, stream, from_s=at_s, to_s=at_s + NEAR_S)
+        with self._opened(from_s=at_s, to_s=at_s + NEAR_S) as (stream, pieces):
             write_snapshot(path, stream, pieces, at_s=at_s, where=str(self.path))
+
+    @contextmanager
+    def _opened(self, *, from_s: float, to_s: float) -> Iterator[tuple[Any, list[Piece]]]:
+        """The stream and its packets of these seconds."""
+        with ExitStack() as stack:
+            try:
+                found = self._found(stack, from_s=from_s, to_s=to_s)
+            except LandmarkGone as error:
+                log.debug("%s is read from its beginning: %s", self.path, error)
+                self._landmarks = Landmarks()
+                found = self._found(stack, from_s=from_s, to_s=to_s)
+            yield found
+
+    def _found(self, stack: ExitStack, *, from_s: float, to_s: float) -> tuple[Any, list[Piece]]:
+        container = stack.enter_context(containers.open_container(self.path))
+        stream = containers.pick_stream(container, self.path)
+        return stream, _pieces(container, stream, from_s=from_s, to_s=to_s, landmarks=self._landmarks)
 
 
 def check_span(from_s: float, to_s: float) -> None:
@@ -137,10 +153,10 @@ def _pictures(stream: Any, pieces: Sequence[Piece]) -> Iterator[tuple[RGB, float
         yield developer.develop(frame), time_s
 
 
-def _pieces(container: Any, stream: Any, *, from_s: float, to_s: float) -> list[Piece]:
+def _pieces(container: Any, stream: Any, *, from_s: float, to_s: float, landmarks: Landmarks) -> list[Piece]:
     """The packets from the key picture at or before `from_s` to `to_s`."""
     if container.format.name not in SEEKABLE or stream.start_time is None:
-        return _gather(_by_clock(container, stream), from_s=from_s, to_s=to_s)
+        return _gather(_by_clock(container, stream, landmarks, from_s=from_s), from_s=from_s, to_s=to_s)
     for start_s in (from_s, from_s - LOOK_BACK_S, 0.0):
         offset = stream.start_time + round(max(0.0, start_s) / float(stream.time_base))
         container.seek(offset, stream=stream, backward=True)
@@ -166,24 +182,32 @@ def _gather(pieces: Iterable[Piece], *, from_s: float, to_s: float) -> list[Piec
 def _by_stamp(container: Any, stream: Any) -> Iterator[Piece]:
     """Packets placed by the file's own stamps."""
     tick_s = float(stream.time_base)
-    for packet in _packets(container, stream):
+    for packet in read_packets(container, stream):
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is not None:
             yield piece_of(packet, (stamp - stream.start_time) * tick_s)
 
 
-def _by_clock(container: Any, stream: Any) -> Iterator[Piece]:
-    """Packets from the start of a file whose stamps may jump or be missing, placed as its frames are."""
+def _by_clock(container: Any, stream: Any, landmarks: Landmarks, *, from_s: float) -> Iterator[Piece]:
+    """Packets of a file whose stamps may jump or be missing, placed as its frames are.
+
+    From the last landmark before `from_s`, or from the start of the file; raises LandmarkGone.
+    """
     tick_s = float(stream.time_base or 0)
-    clock = Clock(frame_s=1 / containers.frame_rate(stream))
-    for packet in _packets(container, stream):
+    mark = landmarks.before(from_s) if container.format.name in RESUMABLE else None
+    clock = Clock(frame_s=1 / containers.frame_rate(stream)) if mark is None else copy_of(mark.clock)
+    for packet in read_packets(container, stream, mark):
+        before = copy_of(clock) if packet.is_keyframe else clock
         placed_s = clock.place(None if packet.dts is None else packet.dts * tick_s)
-        yield piece_of(packet, placed_s if placed_s is not None else clock.last_s or 0.0)
+        time_s = placed_s if placed_s is not None else clock.last_s or 0.0
+        landmarks.note(packet, before, time_s)
+        yield piece_of(packet, time_s)
 
 
-def _packets(container: Any, stream: Any) -> Iterator[Any]:
+def read_packets(container: Any, stream: Any, mark: Landmark | None = None) -> Iterator[Any]:
+    """The packets of a stream as far as they can be read, from a landmark on; raises LandmarkGone."""
     try:
-        for packet in container.demux(stream):
+        for packet in container.demux(stream) if mark is None else resume(container, stream, mark):
             if packet.size:
                 yield packet
     except (IndexError, *containers.UNREADABLE) as error:

@@ -3,12 +3,14 @@
 from vigil.events.mark import Mark, MarkWord
 from vigil.store.filter import EventFilter, MarkFilter
 from vigil.store.media import MediaFile, MediaKind
+from vigil.store.refused import REFUSED
 from vigil.store.retention import Pruned, Retention, prune
 from vigil.store.session_table import Session
 from vigil.store.store import DEFAULT_STORE, Store
 
 __all__ = [
     "DEFAULT_STORE",
+    "REFUSED",
     "EventFilter",
     "Mark",
     "MarkFilter",

@@ -25,7 +25,7 @@ class Claims:
         self._held: dict[str, int] = {}
 
     def take(self, source: str) -> bool:
-        """Claims a source until `release`; False while somebody else watches it.
+        """Claims a source, by its identity or its name, until `release`; False while somebody else watches it.
 
         Where no lock can be had (a file system without, no room, no right) every claim is granted.
         """
@@ -49,6 +49,11 @@ class Claims:
             os.close(lock)
             raise
         return lock
+
+    def release_all(self) -> None:
+        """Gives all of them up."""
+        for source in list(self._held):
+            self.release(source)
 
     def release(self, source: str) -> None:
         """Gives a source up."""

@@ -9,9 +9,19 @@ from typing import Any
 
 import tenacity
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    NoSuchModuleError,
+    ProgrammingError,
+    SQLAlchemyError,
+    StatementError,
+)
 
-from vigil.errors import StoreError, UsageError
+from vigil.errors import RowRefused, StoreError, UsageError
 
 _log = logging.getLogger(__name__)
 
@@ -119,12 +129,22 @@ def give_back_free_pages(engine: Engine) -> None:
 
 @contextmanager
 def told(action: str, where: str) -> Iterator[None]:
-    """Turns what the database raises into a StoreError that says what to do."""
+    """Turns what the database raises into a StoreError that says what to do: RowRefused where only the row is wrong."""
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-        raise StoreError(f"{where}: {action} failed: {_explain(cause, where)}") from error
+        kind = RowRefused if _is_about_the_row(error, cause) else StoreError
+        raise kind(f"{where}: {action} failed: {_explain(cause, where)}") from error
+
+
+def _is_about_the_row(error: BaseException, cause: BaseException) -> bool:
+    """Whether what was to be written is at fault, and not the database, its disk or its connection."""
+    if isinstance(error, IntegrityError | DataError):
+        return True
+    # What the driver cannot bind is refused before the database hears of it; its errors have no class of their own.
+    unbound = isinstance(error, ProgrammingError | InterfaceError) and "binding parameter" in str(cause)
+    return unbound or (isinstance(error, StatementError) and not isinstance(error, DBAPIError))
 
 
 _REMEDIES = {

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
+from vigil.events.change import ChangeKind
 from vigil.events.event import Event, Evidence, Tier
 from vigil.store.filter import EventFilter
 from vigil.store.moment import utc, utc_now
@@ -18,9 +19,14 @@ GOING_ON = "9999-12-31T23:59:59.999Z"
 IDS_AT_ONCE = 500
 
 
-def save(connection: Connection, event: Event, *, session: str | None) -> None:
-    """Inserts or updates an event and adds the windows that are new."""
-    upsert(connection, events, [_row(event, session)], keep=("session_id", "created_utc", "happened_utc"))
+def save(connection: Connection, event: Event, *, session: str | None, untold: str = "") -> None:
+    """Inserts or updates an event and adds the windows that are new; `untold` is the change nobody heard of yet."""
+    upsert(
+        connection,
+        events,
+        [_row(event, session) | {"untold": untold}],
+        keep=("session_id", "created_utc", "happened_utc"),
+    )
     stored = connection.execute(
         select(func.max(event_windows.c.window)).where(event_windows.c.event_id == event.id)
     ).scalar()
@@ -63,6 +69,20 @@ def find(connection: Connection, wanted: EventFilter) -> list[Event]:
     newest = select(events).where(*wanted.conditions()).order_by(events.c.happened_utc.desc(), events.c.id.desc())
     page = newest.limit(wanted.limit).offset(wanted.offset or None)
     return _with_windows(connection, connection.execute(page).all()[::-1])
+
+
+def untold(connection: Connection, source: str | None = None, *, identity: str = "") -> list[tuple[Event, ChangeKind]]:
+    """The events (of one source, or of any) with a change that nobody was told of, the oldest first."""
+    wanted = EventFilter(source=source, identity=identity).conditions()
+    rows = connection.execute(select(events).where(events.c.untold != "", *wanted).order_by(events.c.id)).all()
+    return list(zip(_with_windows(connection, rows), (row.untold for row in rows), strict=True))
+
+
+def note_told(connection: Connection, event_ids: Sequence[str]) -> None:
+    """Notes that people were told of all that is stored of these events."""
+    for i in range(0, len(event_ids), IDS_AT_ONCE):
+        some = events.c.id.in_(event_ids[i : i + IDS_AT_ONCE])
+        connection.execute(events.update().where(some).values(untold=""))
 
 
 def count(connection: Connection, wanted: EventFilter) -> int:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import ColumnElement
 
 from vigil.errors import UsageError
 from vigil.events.event import Tier
-from vigil.store import mark_table
+from vigil.store import mark_table, session_table
 from vigil.store.schema import events
 
 TIERS = (Tier.LOW, Tier.MEDIUM, Tier.HIGH)
@@ -21,13 +21,15 @@ class EventFilter:
     """Conditions that all hold; what is left out does not matter.
 
     `since_utc` and `until_utc` are moments as the store writes them and include events that only reach into the span;
-    `tier` is the least; `text` is looked for anywhere in the description and in notes, in any letter case. `limit`
-    keeps the newest, `offset` leaves out the newest of all: page after page of a long history.
+    `tier` is the least; `text` is looked for anywhere in the description and in notes, in any letter case. `identity`
+    leaves out what is known to be of another source of the same name. `limit` keeps the newest, `offset` leaves out the
+    newest of all: page after page of a long history.
     """
 
     since_utc: str | None = None
     until_utc: str | None = None
     source: str | None = None
+    identity: str = ""
     tier: Tier | None = None
     mark: MarkFilter | None = None
     text: str = ""
@@ -50,13 +52,14 @@ class EventFilter:
         at_least = TIERS[TIERS.index(self.tier) :] if self.tier else TIERS
         # LIKE rather than a full-text index: trigrams miss the two-character words that Chinese is made of.
         has_text = events.c.text.icontains(self.text, autoescape=True) | mark_table.has_note(self.text)
-        word = "" if self.mark == "unmarked" else self.mark
+        marked_so = mark_table.is_unmarked() if self.mark == "unmarked" else mark_table.newest_word() == self.mark
         wanted: list[tuple[object, ColumnElement[bool]]] = [
             (self.since_utc, events.c.ended_utc >= (self.since_utc or "")),
             (self.until_utc, events.c.happened_utc <= (self.until_utc or "")),
             (self.source, events.c.source == self.source),
+            (self.identity, session_table.may_be_of(self.identity)),
             (self.tier, events.c.tier.in_([tier.value for tier in at_least])),
-            (self.mark, func.coalesce(mark_table.newest_word(), "") == word),
+            (self.mark, marked_so),
             (self.text, has_text),
             (self.open_only, events.c.end_s.is_(None)),
         ]

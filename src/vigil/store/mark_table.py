@@ -61,6 +61,16 @@ def newest_word() -> ScalarSelect[str]:
     return own.order_by(marks.c.number.desc()).limit(1).correlate(events).scalar_subquery()
 
 
+def is_unmarked() -> ColumnElement[bool]:
+    """Whether nothing that counts is said of the event in the query around it: never, or it was taken back."""
+    return func.coalesce(newest_word(), "") == ""
+
+
+def has_no_history() -> ColumnElement[bool]:
+    """Whether nobody ever said anything of the event in the query around it."""
+    return ~exists().where(marks.c.event_id == events.c.id).correlate(events)
+
+
 def has_note(text: str) -> ColumnElement[bool]:
     """Whether any note of the event in the query around it holds a text."""
     inside = marks.c.note.icontains(text, autoescape=True)

@@ -71,6 +71,16 @@ MIGRATIONS = (
                 PRIMARY KEY (event_id, "number"))""",
         ),
     ),
+    Migration(
+        3,
+        "what was stored and not told yet",
+        ("ALTER TABLE events ADD COLUMN untold VARCHAR NOT NULL DEFAULT ''",),
+    ),
+    Migration(
+        4,
+        "which source a watch is of, whatever it is called",
+        ("ALTER TABLE sessions ADD COLUMN identity VARCHAR NOT NULL DEFAULT ''",),
+    ),
 )
 
 LOCK = 860_717_301

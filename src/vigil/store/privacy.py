@@ -8,11 +8,12 @@ from pathlib import Path
 from vigil.files import close_to_others, is_open_to_others
 from vigil.store.claims import FOLDER
 from vigil.store.media import KINDS
+from vigil.store.refused import REFUSED
 
 BESIDE = ("", "-wal", "-shm", "-journal")
 """What SQLite keeps beside a database, behind its name."""
 
-OURS = frozenset({*KINDS, FOLDER, "room.yaml", "room.yaml.partial"})
+OURS = frozenset({*KINDS, FOLDER, REFUSED, "room.yaml", "room.yaml.partial"})
 
 
 def close_store(folder: Path, database: Path | None) -> None:

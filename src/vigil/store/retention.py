@@ -1,6 +1,7 @@
 """What is deleted when: media by age and by size, the verdict log by age, events only when asked to.
 
-The watcher calls `prune` now and then; people call `vigil events prune`. Nothing of an event that goes on is touched.
+The watcher calls `prune` now and then; people call `vigil events prune`. Nothing of an event that goes on is touched,
+nor, unless somebody says so, of one that people have marked.
 """
 
 import logging
@@ -9,9 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Table, and_, delete, exists, false, func, select, tuple_
+from sqlalchemy import ColumnElement, Table, and_, delete, exists, false, func, select, true, tuple_
 
 from vigil.errors import UsageError
+from vigil.store import mark_table, strays
 from vigil.store.database import give_back_free_pages, told
 from vigil.store.media import MediaFile, partials, remove
 from vigil.store.media_table import read
@@ -37,6 +39,7 @@ class Retention:
 
     `media_days` and `verdict_days` count from an event's end and a verdict's making; `media_mb` bounds all media
     together (10^6 bytes each), the oldest events' going first; `event_days` deletes whole events, rows and media.
+    None of it concerns marked events: their media come on top of `media_mb`.
     """
 
     media_days: float | None = 30.0
@@ -62,18 +65,28 @@ class Pruned:
 
 
 def prune(
-    store: Store, retention: Retention, *, dry_run: bool = False, clock: Callable[[], float] = time.time
+    store: Store,
+    retention: Retention,
+    *,
+    dry_run: bool = False,
+    also_marked: bool = False,
+    clock: Callable[[], float] = time.time,
 ) -> Pruned:
     """Deletes what retention says is too old or too much; raises StoreError, and may be called again.
 
     Files go before the rows that tell of them, so that a full disk gets room first and a kill leaves no file unknown.
-    With `dry_run` nothing is deleted, only counted.
+    With `dry_run` nothing is deleted, only counted. What people have marked stays, unless `also_marked`; an event whose
+    mark was taken back loses its media only.
     """
     now_s = clock()
-    files = _too_old(store, retention, now_s=now_s)
-    files += _too_much(store, retention, spared={file.path for file in files})
+    if not dry_run:
+        strays.take_in(store, before_s=now_s - PARTIAL_S)
+    media_may_go = true() if also_marked else mark_table.is_unmarked()
+    events_may_go = true() if also_marked else mark_table.has_no_history()
+    files = _too_old(store, retention, media_may_go, now_s=now_s)
+    files += _too_much(store, retention, media_may_go, spared={file.path for file in files})
     old_verdicts = _old_verdicts(retention.verdict_days, now_s=now_s)
-    old_events = _old_events(retention.event_days, now_s=now_s)
+    old_events = and_(_old_events(retention.event_days, now_s=now_s), events_may_go)
     pruned = Pruned(
         files=len(files),
         freed_bytes=sum(file.size_bytes for file in files),
@@ -82,7 +95,7 @@ def prune(
     )
     if dry_run:
         return pruned
-    _delete_files(store, files)
+    _delete_files(store, files, media_may_go)
     _delete_partials(store, now_s=now_s)
     _delete_verdicts(store, old_verdicts)
     _delete_events(store, old_events)
@@ -106,18 +119,20 @@ def _closed_media(store: Store, *conditions: ColumnElement[bool]) -> list[MediaF
         return [read(row, root=store.folder) for row in rows]
 
 
-def _too_old(store: Store, retention: Retention, *, now_s: float) -> list[MediaFile]:
+def _too_old(store: Store, retention: Retention, may_go: ColumnElement[bool], *, now_s: float) -> list[MediaFile]:
     days = [days for days in (retention.media_days, retention.event_days) if days is not None]
-    return _closed_media(store, events.c.ended_utc < _before(min(days), now_s)) if days else []
+    return _closed_media(store, events.c.ended_utc < _before(min(days), now_s), may_go) if days else []
 
 
-def _too_much(store: Store, retention: Retention, *, spared: set[Path]) -> list[MediaFile]:
+def _too_much(store: Store, retention: Retention, may_go: ColumnElement[bool], *, spared: set[Path]) -> list[MediaFile]:
     """The oldest media, until what stays fits; `spared` are deleted anyway."""
     if retention.media_mb is None:
         return []
+    # Marked media do not count: with many of them, new events would lose theirs at once.
+    summed = select(func.coalesce(func.sum(media.c.size_bytes), 0)).join(events, events.c.id == media.c.event_id)
     with store.reading("adding up media") as connection:
-        total_bytes = int(connection.execute(select(func.coalesce(func.sum(media.c.size_bytes), 0))).scalar() or 0)
-    candidates = _closed_media(store)
+        total_bytes = int(connection.execute(summed.where(may_go)).scalar() or 0)
+    candidates = _closed_media(store, may_go)
     over_bytes = total_bytes - retention.media_mb * MB - sum(f.size_bytes for f in candidates if f.path in spared)
     chosen: list[MediaFile] = []
     for file in candidates:
@@ -129,15 +144,23 @@ def _too_much(store: Store, retention: Retention, *, spared: set[Path]) -> list[
     return chosen
 
 
-def _delete_files(store: Store, files: Sequence[MediaFile]) -> None:
+def _delete_files(store: Store, files: Sequence[MediaFile], may_go: ColumnElement[bool]) -> None:
     for i in range(0, len(files), ROWS_AT_ONCE):
-        some = files[i : i + ROWS_AT_ONCE]
+        some = _still_to_go(store, files[i : i + ROWS_AT_ONCE], may_go)
         with told("deleting old media", store.name):
             for file in some:
                 remove(file.path)
         paths = [file.path.relative_to(store.folder).as_posix() for file in some]
         with store.writing("forgetting old media") as connection:
             connection.execute(delete(media).where(media.c.path.in_(paths)))
+
+
+def _still_to_go(store: Store, files: Sequence[MediaFile], may_go: ColumnElement[bool]) -> list[MediaFile]:
+    """Without those that were marked meanwhile: deleting thousands of files takes a while."""
+    ids = {file.event_id for file in files}
+    with store.reading("looking for marks") as connection:
+        unmarked = set(connection.execute(select(events.c.id).where(events.c.id.in_(ids), may_go)).scalars())
+    return [file for file in files if file.event_id in unmarked]
 
 
 def _delete_partials(store: Store, *, now_s: float) -> None:

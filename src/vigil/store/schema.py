@@ -2,7 +2,9 @@
 
 Times: `*_s` are seconds of the source, `*_utc` are `2026-11-20T11:50:33.123Z`, which sorts as text.
 `happened_utc` is an event's onset on live sources; for files, which have no clock, when it was found.
-`ended_utc` is the same of its end, and the end of time while it goes on.
+`ended_utc` is the same of its end, and the end of time while it goes on. `identity` tells sources of one
+name apart (`vigil.sources.identity`), empty in watches of before. `untold` is the kind of an event's change that
+nobody has been told of yet, empty for most.
 """
 
 from typing import Any
@@ -34,6 +36,7 @@ sessions = Table(
     Column("started_utc", String, nullable=False),
     Column("ended_utc", String),
     Column("ended_because", Words, nullable=False),
+    Column("identity", String, nullable=False),
 )
 
 verdicts = Table(
@@ -76,6 +79,7 @@ events = Table(
     Column("ended_utc", String, nullable=False),
     Column("created_utc", String, nullable=False),
     Column("updated_utc", String, nullable=False),
+    Column("untold", String, nullable=False),
 )
 
 event_windows = Table(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, select
 
 from vigil.events.identifier import new_id
 from vigil.store.moment import utc_now
@@ -12,7 +12,10 @@ from vigil.store.schema import events, sessions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What was watched and with what; `epoch_s` is the `time.time()` of second 0 on live sources."""
+    """What was watched and with what; `epoch_s` is the `time.time()` of second 0 on live sources.
+
+    `identity` tells sources of one name apart, empty where it is not known.
+    """
 
     id: str
     source: str
@@ -23,6 +26,7 @@ class Session:
     started_utc: str = ""
     ended_utc: str | None = None
     ended_because: str = ""
+    identity: str = ""
 
 
 def start(
@@ -34,6 +38,7 @@ def start(
     model: str = "",
     task: str = "",
     contract: str = "",
+    identity: str = "",
 ) -> Session:
     """Writes that a watch began."""
     session = Session(
@@ -44,6 +49,7 @@ def start(
         task=task,
         contract=contract,
         started_utc=utc_now(),
+        identity=identity,
     )
     values = {field: getattr(session, field) for field in Session.__slots__}
     connection.execute(sessions.insert().values(values))
@@ -67,12 +73,35 @@ def of_event(connection: Connection, event_id: str) -> Session | None:
     return next(iter(_read(connection, query)), None)
 
 
-def end_all(connection: Connection, source: str | None, *, because: str) -> None:
-    """Writes that every unfinished watch of a source (or of all) ended."""
+def end_all(connection: Connection, source: str | None, *, identity: str, because: str) -> None:
+    """Writes that every unfinished watch of a source (or of all) ended; with an `identity`, none of another's."""
     unfinished = sessions.update().where(sessions.c.ended_utc.is_(None))
     if source is not None:
         unfinished = unfinished.where(sessions.c.source == source)
+    if identity:
+        unfinished = unfinished.where(sessions.c.identity.in_(["", identity]))
     connection.execute(unfinished.values(ended_utc=utc_now(), ended_because=because))
+
+
+def names(connection: Connection) -> dict[str, set[str]]:
+    """The identities that were watched under each name."""
+    found: dict[str, set[str]] = {}
+    query = select(sessions.c.source, sessions.c.identity).where(sessions.c.identity != "").distinct()
+    for source, identity in connection.execute(query):
+        found.setdefault(source, set()).add(identity)
+    return found
+
+
+def identities(connection: Connection, event_ids: Sequence[str]) -> dict[str, str]:
+    """The identity of the source of each of these events, where it is known."""
+    query = select(events.c.id, sessions.c.identity).join(sessions, events.c.session_id == sessions.c.id)
+    return {row.id: row.identity for row in connection.execute(query.where(events.c.id.in_(event_ids)))}
+
+
+def may_be_of(identity: str) -> ColumnElement[bool]:
+    """Whether the event in the query around it is of a source, as far as that is known."""
+    others = select(sessions.c.id).where(sessions.c.identity.not_in(["", identity]))
+    return events.c.session_id.is_(None) | events.c.session_id.not_in(others)
 
 
 def _read(connection: Connection, query: "Select[*tuple[object, ...]]") -> list[Session]:

@@ -19,17 +19,19 @@ from typing import Self
 from sqlalchemy import Connection, Engine
 
 from vigil.errors import StoreError, UsageError
+from vigil.events.change import ChangeKind
 from vigil.events.event import Event
 from vigil.events.judged import Judged
 from vigil.events.mark import Mark, MarkWord
 from vigil.files import PRIVATE_FILE, make_private_folder
-from vigil.store import event_table, mark_table, media_table, session_table, verdict_table
+from vigil.store import event_table, mark_table, media_table, refused, session_table, verdict_table
 from vigil.store.claims import Claims
 from vigil.store.database import WRITES, make_engine, parse_url, shown, sqlite_path, told, use_write_ahead_log
 from vigil.store.filter import EventFilter
 from vigil.store.media import MediaFile, MediaKind, Write, place, remove, write_whole
 from vigil.store.migrations import NEWEST, migrate, version_of
 from vigil.store.privacy import close_store
+from vigil.store.refused import REFUSED
 from vigil.store.session_table import Session
 
 DEFAULT_STORE = "outputs/watch/events.db"
@@ -89,7 +91,8 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Closes the database; a later call opens it again."""
+        """Closes the database and gives up all claims; a later call opens it again."""
+        self._claims.release_all()
         self.engine.dispose()
 
     @contextmanager
@@ -105,9 +108,16 @@ class Store:
         with told(action, self.name), engine.begin() as connection:
             yield connection
 
-    def claim(self, source: str) -> bool:
-        """Whether nobody else watches this source into this store; from now until `end_session` nobody else can."""
-        return self._claims.take(source)
+    def claim(self, source: str, *, identity: str = "") -> bool:
+        """Whether nobody else watches this source into this store; from now until `release` nobody else can.
+
+        A source is told by its identity, where it has one, and by its name else.
+        """
+        return self._claims.take(identity or source)
+
+    def release(self, source: str, *, identity: str = "") -> None:
+        """Gives up a claim."""
+        self._claims.release(identity or source)
 
     def start_session(
         self,
@@ -118,6 +128,7 @@ class Store:
         model: str = "",
         task: str = "",
         contract: str = "",
+        identity: str = "",
     ) -> Session:
         """Writes that a watch of a source begins; verdicts and events of the source belong to it from now on."""
         with self.writing("starting a watch") as connection:
@@ -129,16 +140,18 @@ class Store:
                 model=model,
                 task=task,
                 contract=contract,
+                identity=identity,
             )
         self._current[source] = session.id
         return session
 
-    def end_session(self, source: str, *, because: str) -> None:
-        """Writes that the watch of a source ended, and gives up the claim to it."""
-        self._claims.release(source)
-        if source in self._current:
+    def end_session(self, source: str, *, because: str, session: str = "", identity: str = "") -> None:
+        """Writes that the watch of a source (the newest, unless one is named) ended, and gives up the claim to it."""
+        self.release(source, identity=identity)
+        ended = session or self._current.get(source)
+        if ended:
             with self.writing("ending a watch") as connection:
-                session_table.end(connection, self._current[source], because=because)
+                session_table.end(connection, ended, because=because)
 
     def add_verdicts(self, judged: Sequence[Judged], *, sessions: Sequence[str] = ()) -> None:
         """Writes verdicts to the log; one that is there already is updated.
@@ -156,29 +169,64 @@ class Store:
             verdict_table.add(connection, list(zip(sessions, judged, strict=True)))
         self._current |= started
 
-    def save_event(self, event: Event, *, session: str = "") -> None:
+    def save_event(self, event: Event, *, session: str | None = "") -> None:
         """Writes an event, of its source's session unless one is named; it is on disk when this returns.
 
-        Saving it again updates it.
+        Saving it again updates it. With None it belongs to no session.
         """
+        self._save(event, session=session, untold="")
+
+    def save_untold(self, event: Event, change: ChangeKind, *, session: str | None = "") -> None:
+        """As `save_event`, before people are told of a change: the store owes them that until `note_told`."""
+        self._save(event, session=session, untold=change)
+
+    def _save(self, event: Event, *, session: str | None, untold: str) -> None:
+        if session == "":
+            session = self._current.get(event.source)
         with self.writing(f"saving event {event.id}") as connection:
-            event_table.save(connection, event, session=session or self._current.get(event.source))
+            event_table.save(connection, event, session=session, untold=untold)
+
+    def untold(self, source: str | None = None, *, identity: str = "") -> list[tuple[Event, ChangeKind]]:
+        """The events with a change that nobody was told of, the oldest first, and which change that is."""
+        with self.reading("looking for what was not told") as connection:
+            return event_table.untold(connection, source, identity=identity)
+
+    def names(self) -> dict[str, set[str]]:
+        """The identities of the sources that were watched under each name, where they are known."""
+        with self.reading("reading names") as connection:
+            return session_table.names(connection)
+
+    def identities(self, event_ids: Sequence[str]) -> dict[str, str]:
+        """The identity of the source of each of these events, where it is known."""
+        with self.reading("reading watches") as connection:
+            return session_table.identities(connection, event_ids)
+
+    def note_told(self, event_ids: Sequence[str]) -> None:
+        """Writes that people were told of these events as they are in the store."""
+        with self.writing("noting what was told") as connection:
+            event_table.note_told(connection, event_ids)
+
+    def set_aside(self, row: object, *, what: str, why: str) -> None:
+        """Keeps what the database refuses as a JSON line of `refused.jsonl`, as long as that is small; never raises."""
+        refused.append(self.folder / REFUSED, row, what=what, why=why)
 
     def open_events(self, source: str | None = None) -> list[Event]:
         """The events that go on, or that a watcher which was killed left open."""
         return self.find_events(EventFilter(source=source, open_only=True))
 
-    def recover(self, source: str | None = None, *, because: str = STOPPED) -> list[Event]:
+    def recover(self, source: str | None = None, *, identity: str = "", because: str = STOPPED) -> list[Event]:
         """Closes what a watcher of this source (or of any) that was killed left open, each at its last window.
 
-        Call it before watching a source; returns the events as they are now.
+        Call it before watching a source; what is known to be of another `identity` is left alone. Returns the events as
+        they are now. That they are closed is still to be told.
         """
         with self.writing("recovering") as connection:
-            left = event_table.find(connection, EventFilter(source=source, open_only=True))
+            left = event_table.find(connection, EventFilter(source=source, identity=identity, open_only=True))
             closed = [replace(event, end_s=_last_s(event), closed_because=because) for event in left]
+            owed = {event.id: kind for event, kind in event_table.untold(connection, source)}
             for event in closed:
-                event_table.save(connection, event, session=None)
-            session_table.end_all(connection, source, because=because)
+                event_table.save(connection, event, session=None, untold=owed.get(event.id, "closed"))
+            session_table.end_all(connection, source, identity=identity, because=because)
         return closed
 
     def find_events(self, wanted: EventFilter | None = None) -> list[Event]:

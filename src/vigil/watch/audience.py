@@ -10,7 +10,9 @@ One that fails is told of in the log and keeps nobody else, nor the watch, from 
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from vigil.events.change import Change
 from vigil.events.judged import Judged
@@ -20,6 +22,8 @@ from vigil.watch.state import SourceState
 
 log = logging.getLogger(__name__)
 
+Answer = TypeVar("Answer")
+
 
 class Audience(Observer):
     """Passes everything on to all who have joined; `join` and `leave` may be called from any thread."""
@@ -27,6 +31,7 @@ class Audience(Observer):
     def __init__(self, observers: Sequence[Observer] = ()) -> None:
         self._observers = tuple(observers)
         self._lock = threading.Lock()
+        self._failures: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._observers)
@@ -45,7 +50,7 @@ class Audience(Observer):
         self._each(lambda observer: observer.seen(source, frame))
 
     def looks_at(self, source: str) -> bool:
-        return any(observer.looks_at(source) for observer in self._observers)
+        return any(self._guarded(observer, lambda each: each.looks_at(source)) for observer in self._observers)
 
     def preview(self, source: str, jpeg: bytes, time_s: float) -> None:
         self._each(lambda observer: observer.preview(source, jpeg, time_s))
@@ -67,10 +72,19 @@ class Audience(Observer):
 
     def _each(self, tell: Callable[[Observer], None]) -> None:
         for observer in self._observers:
-            try:
-                tell(observer)
-            except Exception:
-                log.exception("%s failed to follow the watch, which goes on", type(observer).__name__)
+            self._guarded(observer, tell)
+
+    def _guarded(self, observer: Observer, ask: Callable[[Observer], Answer]) -> Answer | None:
+        """What an observer says; None, and a word in the log, where it fails."""
+        try:
+            return ask(observer)
+        except Exception:
+            name = type(observer).__name__
+            self._failures[name] += 1
+            # Some are asked for every picture of every camera: the 1st, 2nd, 4th, 8th ... failure is told.
+            if self._failures[name].bit_count() == 1:
+                log.exception("%s failed to follow the watch, which goes on (%d so far)", name, self._failures[name])
+            return None
 
 
 class LastingAudience(Audience):

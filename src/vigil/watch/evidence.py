@@ -64,7 +64,7 @@ class Evidence:
         event = change.event
         if change.kind == "opened":
             self._exhibits[event.id] = Exhibit(event, _judged_picture(source, event))
-            self._begin(self._show(source, self._exhibits[event.id]))
+            self._begin(event, self._show(source, self._exhibits[event.id]))
         exhibit = self._exhibits.get(event.id)
         if exhibit is None:
             return
@@ -72,7 +72,7 @@ class Evidence:
             exhibit.peak_jpeg = _judged_picture(source, event)
         exhibit.event = event
         if self._settings.keep_frames:
-            self._begin(self._keep_frames(source, exhibit))
+            self._begin(event, self._keep_frames(source, exhibit))
         if change.kind == "closed":
             del self._exhibits[event.id]
             exhibit.over.set()
@@ -94,10 +94,17 @@ class Evidence:
         """Has `close` wait for nothing: the watch is to end at once."""
         self._last_s = 0.0
 
-    def _begin(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
+    def _begin(self, event: Event, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(self._see_through(event, work))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
+
+    async def _see_through(self, event: Event, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except Exception as error:
+            log.exception("pictures of event %s were given up; this is a fault in Vigil, please report it", event.id)
+            self._lose(event, "more pictures", error)
 
     async def _show(self, source: WatchedSource, exhibit: Exhibit) -> None:
         """The snapshot now, so that an alarm has a picture; clip and picture of the peak when they are there."""
@@ -145,9 +152,11 @@ class Evidence:
         def write(path: Path) -> None:
             try:
                 source.feed.footage.snapshot(path, at_s=at_s)
-            except VigilError:
+            except Exception as error:
                 if judged is None:
                     raise
+                if not isinstance(error, VigilError):
+                    log.exception("%s: a snapshot failed; this is a fault in Vigil, please report it", source.name)
                 path.write_bytes(judged)
 
         await self._keep(exhibit.event, "snapshots", ".jpg", write)
@@ -171,13 +180,16 @@ class Evidence:
             await asyncio.get_running_loop().run_in_executor(self._threads, make)
         except StoreError as error:
             log.warning("%s: no %s of event %s yet: %s", event.source, what, event.id, error)
-            self._begin(self._again(event, what, make))
+            self._begin(event, self._again(event, what, make))
         except VigilError as error:
+            self._lose(event, what, error)
+        except Exception as error:
+            log.exception("%s of event %s failed; this is a fault in Vigil, please report it", what, event.id)
             self._lose(event, what, error)
 
     async def _again(self, event: Event, what: str, make: Callable[[], object]) -> None:
         """Beside the rest: the seconds that a camera's clip is cut from do not wait for a picture."""
-        problem: VigilError | None = None
+        problem: Exception | None = None
         for wait_s in AGAIN_AFTER_S:
             # Not `wait_for`, which forgets in Python 3.11 that it was cancelled.
             with suppress(TimeoutError):
@@ -193,7 +205,7 @@ class Evidence:
                 break
         self._lose(event, what, problem)
 
-    def _lose(self, event: Event, what: str, why: VigilError | None) -> None:
+    def _lose(self, event: Event, what: str, why: Exception | None) -> None:
         self.losses += 1
         log.warning("%s: no %s of event %s: %s", event.source, what, event.id, why)
 

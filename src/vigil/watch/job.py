@@ -16,6 +16,7 @@ from vigil.judge import Endpoint, Judge
 from vigil.judge.contract import served_sampling, task_of
 from vigil.manifest import MODEL_DIR_ADVICE, Manifest, calibration_in, read_manifest
 from vigil.sources.address import Address, find_sources
+from vigil.sources.identity import named_apart
 from vigil.store import Store
 from vigil.tasks import Task, load_task
 from vigil.watch.observer import Observer
@@ -40,15 +41,18 @@ async def run_job(
 ) -> Summary:
     """Watches what the settings name, to its end; waits up to `wait_s` for an endpoint that is not up yet.
 
-    `addresses` are watched instead of the sources in the settings; with `keep_running` there may be none.
+    The sources in the settings get names that no other source of the store has. `addresses` are watched instead, as
+    they are named; with `keep_running` there may be none.
     Raises UsageError, SourceError, StoreError and EndpointError before anything is watched.
     """
-    addresses = find_sources(settings.sources) if addresses is None else addresses
+    found = find_sources(settings.sources) if addresses is None else []
     endpoint = endpoint_of(settings, api_key=api_key)
     with ExitStack() as stack:
         store = _open_store(settings)
         if store is not None:
             stack.enter_context(store)
+        if addresses is None:
+            addresses = found if store is None else named_apart(found, store.names())
         async with await _connect(endpoint, settings, wait_s=wait_s) as judge:
             watch = Watch(
                 addresses,

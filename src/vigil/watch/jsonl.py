@@ -1,7 +1,8 @@
 """One JSON line for every verdict and for every event, for whoever reads along.
 
 A verdict's line comes when its words are there, in the order of its source. An event has a line when it
-opens, when its tier rises and when it ends; `end_s` is null while it goes on, `event` its id.
+opens, when its tier rises and when it ends; `end_s` is null while it goes on, `event` its id. `late` is there, and
+true, where an earlier watch was killed before it told of that.
 
 While the disk is full, lines wait in memory; they are written, in order, as soon as there is room again.
 """
@@ -61,6 +62,7 @@ class JsonLines(Observer):
             peak=event.peak,
             tier=event.tier,
             announced_s=_rounded(event.announced_s),
+            **({"late": True} if change.late else {}),
         )
 
     def close(self) -> None:

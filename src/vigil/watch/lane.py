@@ -41,6 +41,11 @@ class Lane:
         self._space = threading.Semaphore(size)
         self._ended = False
 
+    @property
+    def is_over(self) -> bool:
+        """Whether everything was taken and nothing will follow."""
+        return self._ended and not (self._waiting or self._dropped)
+
     def __len__(self) -> int:
         return len(self._waiting)
 

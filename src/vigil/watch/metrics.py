@@ -44,7 +44,9 @@ class Metrics(Observer):
         )
         self._breaker = Gauge("vigil_breaker", "0 closed, 1 probing, 2 open", registry=own)
         self._losses = Gauge("vigil_store_losses", "Verdicts and events that could not be stored", registry=own)
+        self._refused = Gauge("vigil_store_refused", "Those of them that the database refused", registry=own)
         self._media_losses = Gauge("vigil_media_losses", "Pictures and clips that could not be kept", registry=own)
+        self._faults = Gauge("vigil_faults", "What failed in Vigil itself and was done again or left", registry=own)
         self._waiting = Gauge("vigil_store_waiting", "Events that wait for the store", registry=own)
         self._states: Callable[[], Mapping[str, SourceState]] = dict
 
@@ -52,9 +54,11 @@ class Metrics(Observer):
         """Reads the breaker and the store whenever the metrics are asked for."""
         self._states = lambda: watch.states
         self._breaker.set_function(lambda: BREAKER[watch.breaker.state])
+        self._faults.set_function(lambda: watch.supervisor.failures.total())
         self._media_losses.set_function(lambda: watch.media_losses)
         if (keeper := watch.keeper) is not None:
             self._losses.set_function(lambda: keeper.losses)
+            self._refused.set_function(lambda: keeper.refused)
             self._waiting.set_function(lambda: keeper.waiting)
 
     def serve(self, port: int, *, host: str = "127.0.0.1") -> None:

@@ -32,7 +32,10 @@ class Observer:
         """A window is done with: its words, if any, are there. In the order of the source."""
 
     def changed(self, change: Change) -> None:
-        """An event opened, rose, grew or closed, and is in the store."""
+        """An event opened, rose, grew or closed, and is in the store.
+
+        It may be `late`: an event of an earlier watch, whose seconds are that watch's.
+        """
 
     def close(self) -> None:
         """The watch is over."""

@@ -8,12 +8,15 @@ from vigil.sources.address import Address
 from vigil.watch.source import PAUSED, WatchedSource
 from vigil.watch.state import SourceState, Stage
 
+FILE_PATIENCE_S = 8.0
+"""A file that cannot be begun is given up where the next wait would be longer."""
+
 
 class Post:
     """Knows whether its source is wanted now. For the loop alone.
 
     `source` is there while it is being watched, `earlier` is what it was before it was paused; `turn` is shared with
-    a source of the same name that was removed and may still have windows under way.
+    a source of the same name that was removed and may still have windows under way. `left` is set once it was given up.
     """
 
     def __init__(self, address: Address, *, live: bool, turn: asyncio.Lock, starts_after_s: float) -> None:
@@ -24,7 +27,7 @@ class Post:
         self.source: WatchedSource | None = None
         self.earlier: WatchedSource | None = None
         self.is_over = False
-        self._given_up = False
+        self.left = asyncio.Event()
         self._open = asyncio.Event()
         self._open.set()
 
@@ -44,7 +47,7 @@ class Post:
 
     def give_up(self, because: str) -> None:
         """Ends the watching for good."""
-        self._given_up = True
+        self.left.set()
         self._open.set()
         if self.source is not None:
             self.source.leave(because)
@@ -53,12 +56,30 @@ class Post:
         """Waits while it is paused; False when it was given up."""
         while not self._open.is_set():
             await self._open.wait()
-        return not self._given_up
+        return not self.left.is_set()
 
     def begin(self, source: WatchedSource) -> None:
         """Starts to read; only the first time does it wait for its turn among the cameras."""
         source.start(after_s=self.starts_after_s)
         self.starts_after_s = 0.0
+
+    def fail(self, *, retry_s: float) -> bool:
+        """Notes that the watching failed unexpectedly; True when it is to be tried again.
+
+        A camera always is. A file that was begun is not: every window of it would be judged a second time.
+        """
+        self.earlier = self.source = None
+        self.state.open_event = ""
+        if self.left.is_set():
+            self.state.stage, self.state.detail = Stage.ENDED, ""
+            return False
+        self.is_over = not self.state.live and (self.state.cut > 0 or retry_s > FILE_PATIENCE_S)
+        if self.is_over:
+            return False
+        paused = not self._open.is_set()
+        self.state.stage = Stage.PAUSED if paused else Stage.LOST
+        self.state.detail = "" if paused else f"the watch of it failed; next try in {retry_s:.1f} s"
+        return True
 
     def end(self) -> bool:
         """Notes that it is watched no more; True when it was only paused."""

@@ -7,7 +7,7 @@ written whole or not at all.
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +19,8 @@ from vigil.config import build, read_yaml
 from vigil.errors import StoreError, UsageError
 from vigil.files import for_owner, make_private_folder
 from vigil.sources.address import Address, find_sources, find_those_there
+from vigil.sources.identity import Known, named_apart, names_of_others
+from vigil.store import Store
 from vigil.store.database import parse_url, sqlite_path
 
 log = logging.getLogger(__name__)
@@ -53,12 +55,21 @@ class Roster:
     """Which cameras are wanted, by name, and which of them are paused. May be used from any thread.
 
     `file` is where changes are remembered (None: nowhere); `warnings` are the sources that cannot be found. To
-    `most_cameras` none is added.
+    `most_cameras` none is added. `known` are the names that sources have had in the store; no other gets one of them,
+    unless somebody says so.
     """
 
-    def __init__(self, sources: Sequence[str], *, file: Path | None, most_cameras: int = 64) -> None:
+    def __init__(
+        self,
+        sources: Sequence[str],
+        *,
+        file: Path | None,
+        most_cameras: int = 64,
+        known: Callable[[], Known] = dict,
+    ) -> None:
         self.file = file
         self.most_cameras = most_cameras
+        self._known = known
         self.warnings: tuple[str, ...] = ()
         self._sources = tuple(sources)
         self._lock = threading.RLock()
@@ -75,7 +86,8 @@ class Roster:
             if self._loaded:
                 return
             warnings: list[str] = []
-            self._configured = {address.name: address for address in self._found(self._sources, warnings)}
+            configured = named_apart(self._found(self._sources, warnings), self._known())
+            self._configured = {address.name: address for address in configured}
             kept = self._read()
             self._removed = set(kept.removed)
             for added in kept.added:
@@ -108,10 +120,20 @@ class Roster:
         with self._lock:
             self.load()
             found = [replace(_settled(address), confined=confined) for address in find_sources([word])]
+            found = found if name else named_apart(found, self._known())
             self._check_room(sum(address.is_live for address in found))
-            names = [self._add(address, name=name) for address in found]
+            names = self._add_all(found, name=name)
             self._write()
         return names
+
+    def _add_all(self, found: Sequence[Address], *, name: str) -> list[str]:
+        """All of them or none: half a folder would be watched today, and forgotten tomorrow."""
+        before = dict(self._added), set(self._removed)
+        try:
+            return [self._add(address, name=name) for address in found]
+        except Exception:
+            self._added, self._removed = before
+            raise
 
     def remove(self, name: str) -> None:
         """Wants a camera no more."""
@@ -159,6 +181,8 @@ class Roster:
         if known is not None:
             raise UsageError(f"{known} is being watched already")
         taken = {*self._configured, *self._added}
+        if not name:
+            taken |= names_of_others(address, self._known())
         named = replace(address, name=_free(_checked(name) or address.name, taken))
         self._added[named.name] = named
         return named.name
@@ -213,6 +237,19 @@ def room_file(store: str, folder: Path | None) -> Path | None:
     path = sqlite_path(parse_url(store)) if store else None
     beside = folder or (None if path is None else path.parent)
     return beside / ROOM if store and beside is not None else None
+
+
+def names_in(store: str, folder: Path | None) -> Known:
+    """The names that sources have had in a store; none where there is no store, or it cannot be read now."""
+    path = sqlite_path(parse_url(store)) if store else None
+    if not store or (path is not None and not path.exists()):
+        return {}
+    try:
+        with Store.open(store, folder=folder, create=False) as opened:
+            return opened.names()
+    except StoreError as error:
+        log.warning("the names in the store cannot be read: %s", error)
+        return {}
 
 
 def _dump(data: dict[str, Any]) -> str:

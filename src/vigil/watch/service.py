@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from vigil.errors import UsageError, VigilError
@@ -28,7 +29,7 @@ from vigil.watch.history import History, Point
 from vigil.watch.job import ASK_AGAIN_S, run_job
 from vigil.watch.observer import Observer
 from vigil.watch.previews import Previews
-from vigil.watch.roster import Roster, room_file
+from vigil.watch.roster import Roster, names_in, room_file
 from vigil.watch.settings import WatchSettings
 from vigil.watch.state import SourceState, Stage
 from vigil.watch.watch import Watch
@@ -68,6 +69,7 @@ class WatchService:
             settings.sources,
             file=room or room_file(settings.store, settings.store_folder),
             most_cameras=settings.most_cameras,
+            known=partial(names_in, settings.store, settings.store_folder),
         )
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -139,8 +141,11 @@ class WatchService:
             self._roster.remove(name)
         finally:
             self._apply()
-            self._history.forget(name)
-            self._previews.forget(name)
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        self._history.forget(name)
+        self._previews.forget(name)
 
     def pause(self, name: str) -> None:
         """Lets go of a camera until `resume`; raises UsageError for what cannot be paused."""
@@ -274,6 +279,8 @@ class WatchService:
         for name, address in watch.addresses.items():
             if wanted.get(name) != address:
                 watch.remove(name)
+                # Another camera may have its name from now on.
+                self._forget(name)
         for name, address in wanted.items():
             if name not in watch.addresses:
                 watch.add(address)

@@ -18,7 +18,7 @@ from vigil.sources.address import Address
 from vigil.sources.feed import Connected, Disconnected, Feed, open_feed
 from vigil.sources.preview import Previewer
 from vigil.watch.gate import MotionGate
-from vigil.watch.lane import Lane
+from vigil.watch.lane import Entry, Lane
 from vigil.watch.observer import Observer
 from vigil.watch.settings import WatchSettings
 from vigil.watch.state import SourceState, Stage
@@ -30,13 +30,18 @@ UNKNOWN_BETWEEN = 8
 """Windows held besides those that may open an event: the frames of an onset are kept even with unknowns in between."""
 
 PAUSED = "paused"
+FAILED = "the watch of it failed"
 
 Opener = Callable[..., Feed]
 """How a source is opened: called as `vigil.sources.feed.open_feed` is."""
 
 
 class WatchedSource:
-    """Reads a feed in a thread of its own into the lane, and keeps its state, its events and its last windows."""
+    """Reads a feed in a thread of its own into the lane, and keeps its state, its events and its last windows.
+
+    `under_way` are the windows that were taken from the lane and have no outcome yet. `error` says why the source
+    cannot be read, `failure` is what its reader failed of unexpectedly.
+    """
 
     def __init__(
         self,
@@ -56,7 +61,9 @@ class WatchedSource:
         self.tracker = tracker
         self.stop = stop
         self.recent: deque[Window] = deque(maxlen=tracker.rules.n + UNKNOWN_BETWEEN)
+        self.under_way: dict[int, Window] = {}
         self.error: SourceError | None = None
+        self.failure: Exception | None = None
         self.ends_because = "the source ended"
         self.changing = asyncio.Lock()
         self._cutter = cutter
@@ -90,10 +97,26 @@ class WatchedSource:
         if because == PAUSED:
             self._now(Stage.PAUSED)
 
+    def take(self) -> Entry | None:
+        """The next entry of the lane, which is under way from now on; None when there is none."""
+        entry = self.lane.take()
+        if entry is not None:
+            self.under_way[entry.window.index] = entry.window
+        return entry
+
     def settle(self, window: Window, judged: Judged) -> None:
         """Counts what became of a window, the next one in order."""
         self.recent.append(window)
         self.state.count(judged)
+        self.under_way.pop(window.index, None)
+
+    def abandon(self) -> list[Window]:
+        """Ends it where it is; returns the windows that were cut and will have no outcome of their own."""
+        self.leave(FAILED)
+        self.lane.close()
+        while self.take() is not None:
+            pass
+        return list(self.under_way.values())
 
     def note(self, change: Change) -> None:
         """Remembers which event is open."""
@@ -106,14 +129,19 @@ class WatchedSource:
     def _read(self, after_s: float) -> None:
         try:
             if not self.stop.wait(after_s):
-                self._follow()
-        except SourceError as error:
-            self._fail(error)
-        except Exception:
+                self._try_to_follow()
+        except Exception as error:
             log.exception("%s: the reader failed; this is a fault in Vigil, please report it", self.name)
-            self._fail(SourceError(f"{self.name} could not be read on; the log says why"))
+            self.failure = error
+            self.ends_because = self.ends_because if self.is_left else FAILED
         finally:
             self.lane.end()
+
+    def _try_to_follow(self) -> None:
+        try:
+            self._follow()
+        except SourceError as error:
+            self._fail(error)
 
     def _follow(self) -> None:
         self._now(Stage.CONNECTING if self.feed.is_live else Stage.WATCHING)
@@ -141,7 +169,8 @@ class WatchedSource:
 
     def _pass_on(self, windows: Iterable[Window]) -> None:
         for window in windows:
-            self.lane.put(window, still=self._gate.is_still(window))
+            # The gate is the last that looks at raw pictures.
+            self.lane.put(window.without_pictures(), still=self._gate.is_still(window))
 
     def _fail(self, error: SourceError) -> None:
         self._pass_on(self._cutter.finish())

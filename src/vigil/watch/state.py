@@ -112,11 +112,12 @@ class SourceState:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How a watch ended, source by source."""
+    """How a watch ended, source by source; `failures` counts what failed in Vigil itself."""
 
     sources: tuple[SourceState, ...]
     store_losses: int = 0
     media_losses: int = 0
+    failures: int = 0
 
     @property
     def events(self) -> int:

@@ -26,6 +26,9 @@ class Subtitles(Observer):
         self._failed = False
 
     def changed(self, change: Change) -> None:
+        if change.late:
+            # Its seconds are those of an earlier watch.
+            return
         known = [event for event in self._events if event.id != change.event.id]
         self._events = deque([*known, change.event], maxlen=RECENT_EVENTS)
 

@@ -5,13 +5,13 @@
 Each source is read and cut in a thread of its own (`vigil.watch.source`); all else happens in one
 event loop. Files wait for the judge and lose nothing; live sources never wait, and lose their oldest
 windows first. Every window that was cut ends as judged, unknown, dropped or skipped, also when its
-source is paused or removed meanwhile.
+source is paused or removed meanwhile. What fails unexpectedly ends nothing else (`vigil.watch.supervisor`).
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
@@ -23,6 +23,7 @@ from vigil.judge.breaker import Breaker
 from vigil.manifest import Contract
 from vigil.sources.address import Address
 from vigil.sources.feed import open_feed
+from vigil.sources.identity import identity_of
 from vigil.store import Store
 from vigil.verdict import Cause, Verdict
 from vigil.watch.audience import Audience
@@ -32,8 +33,9 @@ from vigil.watch.lane import Entry
 from vigil.watch.observer import Observer
 from vigil.watch.post import Post, Posts
 from vigil.watch.settings import WatchSettings
-from vigil.watch.source import Opener, WatchedSource, watched_source
+from vigil.watch.source import FAILED, Opener, WatchedSource, watched_source
 from vigil.watch.state import SourceState, Stage, Summary
+from vigil.watch.supervisor import Supervisor
 from vigil.watch.words import Words, answer_of
 from vigil.windows import Window
 
@@ -64,8 +66,10 @@ class Watch:
         observers: Sequence[Observer] = (),
         keep_running: bool = False,
         opener: Opener = open_feed,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self.settings = settings
+        self.supervisor = supervisor or Supervisor()
         self.judge = judge
         self.breaker = Breaker(judge)
         self.audience = Audience(observers)
@@ -100,27 +104,25 @@ class Watch:
 
     async def run(self) -> Summary:
         """Watches all sources to their end; returns what became of every window."""
-        chores = [asyncio.create_task(chore) for chore in self._chores()]
-        try:
+        async with AsyncExitStack() as ending:
+            ending.callback(self.audience.close)
+            ending.push_async_callback(self._put_away)
+            self._look_for_untold()
+            for name, chore in self._chores().items():
+                ending.callback(asyncio.create_task(self.supervisor.keep(name, chore)).cancel)
+            ending.callback(self._posts.close)
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 for post in self._posts:
                     tasks.create_task(self._man(post))
                 if self._keep_running:
                     tasks.create_task(self._until_stopped())
-        finally:
-            self._posts.close()
-            for chore in chores:
-                chore.cancel()
-            await self._evidence.close()
-            if self.keeper is not None:
-                await self.keeper.close()
-            self.audience.close()
         states = (*self._posts.removed, *self.states.values())
         return Summary(
             states,
             store_losses=0 if self.keeper is None else self.keeper.losses,
             media_losses=self.media_losses,
+            failures=self.supervisor.failures.total(),
         )
 
     def stop(self) -> None:
@@ -155,13 +157,29 @@ class Watch:
         self._posts.resume(name)
 
     async def _man(self, post: Post) -> None:
-        """Watches a source until it ends or is given up, with as many pauses as are asked for."""
+        """Watches a source until it ends or is given up, with as many pauses, and failures, as there may be."""
         room: AbstractAsyncContextManager[object] = nullcontext() if post.state.live else self._files
         async with post.turn, room:
-            while await post.is_wanted():
-                await self._watch(post)
-                if not post.end():
-                    return
+            await self.supervisor.keep(
+                post.address.name,
+                partial(self._serve, post),
+                is_tried_again=partial(self._is_tried_again, post),
+                left=post.left,
+            )
+
+    async def _serve(self, post: Post) -> None:
+        while await post.is_wanted():
+            await self._watch(post)
+            if not post.end():
+                return
+
+    def _is_tried_again(self, post: Post, error: Exception, retry_s: float) -> bool:
+        again = post.fail(retry_s=retry_s)
+        if post.is_over:
+            post.state.stage, post.state.detail = Stage.UNREADABLE, f"{post.address.name} failed; the log says why"
+            self._tell_unreadable(post.state, post.state.detail)
+        self.audience.state(post.state)
+        return again
 
     async def _watch(self, post: Post) -> None:
         source = post.source = watched_source(
@@ -173,23 +191,53 @@ class Watch:
             audience=self.audience,
             opener=self._opener,
         )
-        if self.keeper is not None:
-            await self.keeper.begin(
-                source.name,
-                epoch_s=source.feed.epoch_s,
-                model=self.judge.model,
-                task=self.judge.task.name,
-                contract=Contract.of(self.judge.task, self.judge.sampling).alias,
-            )
-        post.begin(source)
+        try:
+            self._note_beginning(source, post.address)
+            post.begin(source)
+            await self._follow(source)
+        except Exception:
+            await self._account(source, post.address)
+            raise
+        await self._account(source, post.address)
+        if source.failure is not None:
+            raise source.failure
+
+    def _note_beginning(self, source: WatchedSource, address: Address) -> None:
+        if self.keeper is None:
+            return
+        # Not waited for: a store that another program holds must keep no camera from being read.
+        self.keeper.begin(
+            source.name,
+            epoch_s=source.feed.epoch_s,
+            model=self.judge.model,
+            task=self.judge.task.name,
+            contract=Contract.of(self.judge.task, self.judge.sampling).alias,
+            identity=partial(identity_of, address),
+        )
+
+    async def _follow(self, source: WatchedSource) -> None:
         asked: Asked = asyncio.Queue(4 * self.settings.in_flight)
         settled: Settled = asyncio.Queue()
         async with asyncio.TaskGroup() as tasks:
+            ticking = tasks.create_task(self._tick_for_ever(source))
             tasks.create_task(self._ask_all(source, asked))
             tasks.create_task(self._settle_all(source, asked, settled))
-            tasks.create_task(self._tell_all(source, settled))
+            telling = tasks.create_task(self._tell_all(source, settled))
+            telling.add_done_callback(lambda _: ticking.cancel())
+
+    async def _account(self, source: WatchedSource, address: Address) -> None:
+        """Settles what a failure left, so that every window has an outcome and no event stays open."""
+        if not source.lane.is_over or source.under_way:
+            for window in source.abandon():
+                judged = _judged(source, window, Verdict.unknown(Cause.FAULT))
+                source.settle(window, judged)
+                self._log(judged)
+                self.audience.told(judged)
+            with self.supervisor.survives(source.name, "closing what was open"):
+                await self._change(source, partial(source.tracker.finish, FAILED))
         if self.keeper is not None:
-            await self.keeper.end(source.name, because=source.state.detail or str(source.state.stage))
+            because = source.state.detail or str(source.state.stage)
+            self.keeper.end(source.name, because=because, identity=partial(identity_of, address))
 
     async def _ask_all(self, source: WatchedSource, asked: Asked) -> None:
         """Takes windows from the lane as the judge has room for them, and asks about them side by side."""
@@ -197,7 +245,7 @@ class Watch:
         while await source.lane.ready():
             await own_room.acquire()
             await self._room.acquire()
-            entry = source.lane.take()
+            entry = source.take()
             if entry is None:
                 own_room.release()
                 self._room.release()
@@ -227,40 +275,54 @@ class Watch:
         """Takes the verdicts in the order of the windows, and makes events of them."""
         while (next_asked := await asked.get()) is not None:
             window, answer = next_asked
-            judged = await self._outcome(source, window, answer)
-            source.settle(window, judged)
-            self.audience.judged(judged)
-            changes = await self._change(source, partial(source.tracker.push, judged))
-            await settled.put((judged, await self._words.begin(window, judged, changes, source.state)))
-        await self._change(source, partial(source.tracker.finish, source.ends_because))
+            judged = _judged(source, window, await self._outcome(source, answer))
+            with self.supervisor.survives(source.name, f"settling window {window.index}"):
+                await settled.put((judged, await self._settle(source, window, judged)))
+        with self.supervisor.survives(source.name, "closing what is open"):
+            await self._change(source, partial(source.tracker.finish, source.ends_because))
         await settled.put(None)
 
-    async def _outcome(self, source: WatchedSource, window: Window, answer: "asyncio.Task[Verdict]") -> Judged:
+    async def _settle(self, source: WatchedSource, window: Window, judged: Judged) -> "asyncio.Task[Verdict] | None":
+        source.settle(window, judged)
+        # In the log before its words are there: they may take minutes, and the watch may be killed before.
+        self._log(judged)
+        self.audience.judged(judged)
+        changes = await self._change(source, partial(source.tracker.push, judged))
+        return await self._words.begin(window, judged, changes, source.state)
+
+    async def _outcome(self, source: WatchedSource, answer: "asyncio.Task[Verdict]") -> Verdict:
         # Not `await answer`: the end of the watch cancels answers, some before they have begun, and never this task.
         await asyncio.wait([answer])
-        verdict = Verdict.unknown(Cause.CANCELLED) if answer.cancelled() else answer.result()
-        return Judged(
-            source=source.name,
-            window=window.index,
-            verdict=replace(verdict, start_s=window.start_s, end_s=window.end_s),
-            captured_s=window.captured_s,
-        )
+        if answer.cancelled():
+            return Verdict.unknown(Cause.CANCELLED)
+        if (error := answer.exception()) is None:
+            return answer.result()
+        self.supervisor.note(source.name, "judging a window", error)
+        return Verdict.unknown(Cause.FAULT)
 
     async def _tell_all(self, source: WatchedSource, settled: Settled) -> None:
         """Adds the words to the verdicts as they come, still in order, and hands them on."""
         while (next_settled := await settled.get()) is not None:
             judged, words = next_settled
-            said = await answer_of(words)
-            if said is not None:
-                source.state.tokens += said.tokens
-                judged = replace(judged, verdict=_with_words(judged.verdict, said))
-            if said is not None and said.text:
-                await self._change(source, partial(source.tracker.describe, judged.window, said.text))
-            if self.keeper is not None:
-                self.keeper.verdict(judged)
+            with self.supervisor.survives(source.name, f"the words of window {judged.window}"):
+                judged = await self._with_words(source, judged, await answer_of(words))
             self.audience.told(judged)
         if source.error is not None:
-            self._tell_unreadable(source)
+            self._tell_unreadable(source.state, str(source.error))
+
+    async def _with_words(self, source: WatchedSource, judged: Judged, said: Verdict | None) -> Judged:
+        if said is None:
+            return judged
+        source.state.tokens += said.tokens
+        if said.text:
+            await self._change(source, partial(source.tracker.describe, judged.window, said.text))
+        judged = replace(judged, verdict=_worded(judged.verdict, said))
+        self._log(judged)
+        return judged
+
+    def _log(self, judged: Judged) -> None:
+        if self.keeper is not None:
+            self.keeper.verdict(judged)
 
     async def _change(self, source: WatchedSource, act: Callable[[], Sequence[Change]]) -> Sequence[Change]:
         """Has the tracker act, and tells of what changed before it acts again: a later state never comes first."""
@@ -272,36 +334,65 @@ class Watch:
 
     async def _announce(self, source: WatchedSource, change: Change) -> None:
         """Stores a change, then tells of it: an alarm that was heard is an alarm that is on disk."""
+        with self.supervisor.survives(source.name, f"keeping event {change.event.id}"):
+            await self._keep(source, change)
+        source.note(change)
+        with self.supervisor.survives(source.name, f"pictures of event {change.event.id}"):
+            self._evidence.collect(source, change)
+        self._tell(change)
+
+    async def _keep(self, source: WatchedSource, change: Change) -> None:
         if self.keeper is not None and change.kind == "grew":
             self.keeper.event_soon(change.event)
-        elif self.keeper is not None and not await self.keeper.event(change.event):
-            log.error("event %s of %s is announced but not stored yet", change.event.id, source.name)
-        source.note(change)
-        self._evidence.collect(source, change)
-        self.audience.changed(change)
+        elif self.keeper is not None and not await self.keeper.event(change.event, untold=change.kind):
+            log.error("event %s of %s is announced but not stored", change.event.id, source.name)
 
-    def _tell_unreadable(self, source: WatchedSource) -> None:
-        verdict = Verdict.unknown(Cause.UNREADABLE, detail=str(source.error))
-        judged = Judged(source=source.name, window=source.state.cut, verdict=verdict)
-        source.state.cut += 1
-        source.state.count(judged)
-        self.audience.judged(judged)
+    def _tell(self, change: Change) -> None:
+        self.audience.changed(change)
+        if self.keeper is not None and change.kind != "grew":
+            self.keeper.told(change)
+
+    def _look_for_untold(self) -> None:
+        """Has told what an earlier watch stored and was killed before telling, also of sources that nobody watches."""
         if self.keeper is not None:
-            self.keeper.verdict(judged)
+            self.keeper.on_late = self.audience.changed
+            addresses = list(self.addresses.values())
+            self.keeper.look_for_untold(
+                besides=lambda: {key for each in addresses for key in (each.name, identity_of(each))}
+            )
+
+    def _tell_unreadable(self, state: SourceState, detail: str) -> None:
+        verdict = Verdict.unknown(Cause.UNREADABLE, detail=detail)
+        judged = Judged(source=state.name, window=state.cut, verdict=verdict)
+        state.cut += 1
+        state.count(judged)
+        self._log(judged)
+        self.audience.judged(judged)
         self.audience.told(judged)
 
-    def _chores(self) -> list[Coroutine[None, None, None]]:
-        chores = [self._tick_for_ever()]
+    async def _put_away(self) -> None:
+        """Finishes the pictures, then the store; neither keeps the other, nor the watch, from ending."""
+        with self.supervisor.survives("the end", "finishing pictures"):
+            await self._evidence.close()
         if self.keeper is not None:
-            chores += [self.keeper.flush_for_ever(), self.keeper.prune_for_ever(self.settings.retention)]
-        return chores
+            with self.supervisor.survives("the end", "closing the store"):
+                await self.keeper.close()
 
-    async def _tick_for_ever(self) -> None:
-        """Lets events of live sources end although no window comes, as when the camera is away."""
+    def _chores(self) -> dict[str, Callable[[], Coroutine[None, None, None]]]:
+        keeper = self.keeper
+        if keeper is None:
+            return {}
+        return {
+            "writing into the store": keeper.flush_for_ever,
+            "deleting what is old": partial(keeper.prune_for_ever, self.settings.retention),
+        }
+
+    async def _tick_for_ever(self, source: WatchedSource) -> None:
+        """Lets the event of a live source end although no window comes, as when the camera is away."""
         while True:
             await asyncio.sleep(1.0)
-            for source in self._posts.sources:
-                if source.state.live and source.state.stage is Stage.LOST:
+            if source.state.live and source.state.stage is Stage.LOST:
+                with self.supervisor.survives(source.name, "closing what is lost from sight"):
                     await self._change(source, partial(source.tracker.tick, source.now_s))
 
     async def _until_stopped(self) -> None:
@@ -320,5 +411,15 @@ class Watch:
             answer.cancel()
 
 
-def _with_words(verdict: Verdict, said: Verdict) -> Verdict:
+def _judged(source: WatchedSource, window: Window, verdict: Verdict) -> Judged:
+    return Judged(
+        source=source.name,
+        window=window.index,
+        verdict=replace(verdict, start_s=window.start_s, end_s=window.end_s),
+        captured_s=window.captured_s,
+        rest=window.rest,
+    )
+
+
+def _worded(verdict: Verdict, said: Verdict) -> Verdict:
     return replace(verdict, text=said.text or verdict.text, tokens=verdict.tokens + said.tokens)

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,13 @@ def judged(window: int, p: float | None, *, text: str | None = None, captured_s:
         outcome = Outcome.ALARM if p >= 0.5 else Outcome.NORMAL
         verdict = Verdict(outcome=outcome, p_alarm=p, text=text, start_s=start_s, end_s=end_s, latency_ms=300.0)
     return Judged(source="door", window=window, verdict=verdict, captured_s=captured_s)
+
+
+def rest(window: int, p: float | None) -> Judged:
+    """A window at the end of a run, most of whose frames the one before it has shown too."""
+    full = judged(window, p)
+    times = {"start_s": full.start_s - 1.5, "end_s": full.end_s - 1.5}
+    return replace(full, verdict=replace(full.verdict, **times), rest=True)
 
 
 def tracker(rules: EventRules = RULES, *, clock: Callable[[], float] = lambda: 0.0) -> Tracker:
@@ -169,3 +177,32 @@ def test_rules_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
         EventRules(**wrong)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="tiers must rise"):
         Tiers(low=0.9, medium=0.8)
+
+
+def test_a_rest_window_opens_no_event_and_may_extend_one() -> None:
+    tracked = tracker()
+    assert push_all(tracked, [0.1, 0.1, 0.9]) == []
+    assert tracked.push(rest(3, 0.95)) == [] and tracked.finish("the source ended") == []
+    tracked = tracker()
+    assert kinds(push_all(tracked, [0.1, 0.9, 0.9])) == ["opened"]
+    [grown] = tracked.push(rest(3, 0.91))
+    assert grown.event.windows[-1].window == 3 and grown.event.peak == 0.91
+
+
+def test_a_rest_window_is_no_vote_in_the_next_run_either() -> None:
+    tracked = tracker()
+    assert push_all(tracked, [0.1, 0.1]) == [] and tracked.push(rest(2, 0.9)) == []
+    assert tracked.push(judged(3, 0.9)) == []
+    assert kinds(tracked.push(judged(4, 0.9))) == ["opened"]
+
+
+def test_with_one_vote_of_one_a_rest_window_opens_nothing_either() -> None:
+    tracked = tracker(EventRules(k=1, n=1))
+    assert push_all(tracked, [0.1, 0.1]) == [] and tracked.push(rest(2, 0.99)) == []
+
+
+@pytest.mark.parametrize(("last", "found"), [(0.9, ["opened", "closed"]), (0.1, [])])
+def test_a_clip_of_one_window_and_a_rest_is_a_short_clip(last: float, found: list[str]) -> None:
+    tracked = tracker()
+    assert tracked.push(judged(0, 0.9)) == [] and tracked.push(rest(1, last)) == []
+    assert kinds(tracked.finish("the source ended")) == found

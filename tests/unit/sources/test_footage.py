@@ -1,4 +1,6 @@
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -8,6 +10,7 @@ import simplejpeg
 from films import Film, number_in, rotate_by_metadata
 from vigil.errors import SourceError
 from vigil.frames import RGB
+from vigil.sources import footage
 from vigil.sources.footage import FileFootage
 
 
@@ -133,3 +136,39 @@ def test_a_damaged_file_gives_what_is_left_of_it(film: Film, tmp_path: Path) -> 
     source.write_bytes(data[: len(data) * 3 // 4])
     FileFootage(source).clip(tmp_path / "clip.mp4", from_s=2.0, to_s=60.0)
     assert len(numbers(tmp_path / "clip.mp4")) > 50
+
+
+@pytest.mark.parametrize(("name", "is_read_once"), [("a.ts", True), ("b.avi", True), ("c.mpg", False)])
+def test_clips_of_a_long_recording_read_it_once_and_are_those_of_one_that_begins_anew(
+    film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, is_read_once: bool
+) -> None:
+    codec = "mpeg2video" if name == "c.mpg" else "libx264"
+    source = film(name, frames=1000, size_wh=(160, 128), codec=codec, options={"g": "50"})
+    read, packets = list[int](), footage.read_packets
+
+    def counting(container: Any, stream: Any, *rest: Any) -> Iterator[Any]:
+        for packet in packets(container, stream, *rest):
+            read.append(1)
+            yield packet
+
+    def cut(kept: FileFootage, at_s: float, out: Path) -> list[int]:
+        kept.clip(out, from_s=at_s, to_s=at_s + 2.0)
+        return numbers(out)
+
+    monkeypatch.setattr(footage, "read_packets", counting)
+    kept = FileFootage(source)
+    starts_s = [12.0, 30.0, 31.0, 14.0, 25.0, 36.0]
+    ours = [cut(kept, at_s, tmp_path / "ours.mp4") for at_s in starts_s]
+    assert len(read) < 2000 or not is_read_once
+    read.clear()
+    theirs = [cut(FileFootage(source), at_s, tmp_path / "theirs.mp4") for at_s in starts_s]
+    assert len(read) > 3000 and ours == theirs
+
+
+def test_a_recording_that_was_exchanged_is_read_anew(film: Film, tmp_path: Path) -> None:
+    source = film("a.ts", frames=1000, options={"g": "50"})
+    kept = FileFootage(source)
+    kept.clip(tmp_path / "first.mp4", from_s=30.0, to_s=32.0)
+    film("other.ts", frames=1000, options={"g": "25", "crf": "35"}).replace(source)
+    kept.clip(tmp_path / "second.mp4", from_s=30.0, to_s=32.0)
+    assert 745 <= numbers(tmp_path / "second.mp4")[0] <= 750

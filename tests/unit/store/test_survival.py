@@ -7,7 +7,10 @@ import sys
 import textwrap
 from pathlib import Path
 
-from vigil.store import Store
+import pytest
+
+from vigil.events.identifier import new_id
+from vigil.store import Pruned, Retention, Store, prune
 from vigil.store.database import told
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -99,3 +102,46 @@ def assert_sound(store: Store) -> None:
     with told("checking", store.name), store.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
         assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+
+
+@pytest.mark.parametrize("kind", ["clips", "frames"])
+def test_a_file_whose_writer_was_killed_before_it_was_noted_is_known_again(tmp_path: Path, kind: str) -> None:
+    writer = start(
+        """
+        import os, signal, sys
+        from incidents import make_event
+        from vigil.store import Store, media_table
+        store = Store.open(sys.argv[1])
+        store.save_event(make_event(id="e1", epoch_s=1000.0, end_s=5.0))
+        media_table.add = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+        if sys.argv[2] == "clips":
+            store.keep("e1", "clips", ".mp4", lambda path: path.write_bytes(bytes(1000)))
+        store.keep_frames("e1", 7, [bytes(500), bytes(500)])
+        """,
+        tmp_path / "events.db",
+        kind,
+    )
+    assert writer.stdout is not None
+    writer.stdout.close()
+    assert writer.wait(timeout=20) == -signal.SIGKILL
+    with Store.open(tmp_path / "events.db") as store:
+        assert store.media("e1") == []
+        assert prune(store, Retention(media_days=None), dry_run=True) == Pruned() and store.media("e1") == []
+        assert prune(store, Retention(media_days=None)) == Pruned()
+        assert [(file.kind, file.size_bytes) for file in store.media("e1")] == [(kind, 1000)]
+        assert prune(store, Retention(media_days=1)) == Pruned(files=1, freed_bytes=1000)
+    assert [path for path in tmp_path.rglob("*") if path.suffix in {".mp4", ".jpg"}] == []
+
+
+def test_a_file_of_an_event_that_is_gone_goes_and_what_vigil_did_not_write_stays(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "events.db") as store:
+        folder = tmp_path / "clips"
+        folder.mkdir()
+        ours, young = folder / f"{new_id()}.mp4", folder / f"{new_id()}.mp4"
+        theirs = [folder / "holiday.mp4", folder / f"{new_id()}.txt", folder / "notes"]
+        for path in (ours, young, *theirs):
+            path.write_bytes(b"x")
+        for path in (ours, *theirs):
+            os.utime(path, (1000.0, 1000.0))
+        prune(store, Retention())
+        assert not ours.exists() and young.exists() and all(path.exists() for path in theirs)

@@ -6,14 +6,19 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from judging import SAMPLING
+from judging import SAMPLING, TASK
 from scripted_server import ScriptedServer
 from vigil.events.change import Change
+from vigil.frames import decode_jpeg
+from vigil.judge import Endpoint, Judge
+from vigil.sources.address import find_sources
+from vigil.sources.feed import open_feed
 from vigil.store import Store
-from vigil.watch import Summary, Watch, evidence
+from vigil.watch import Summary, Watch, WatchSettings, evidence
 from vigil.watch.settings import Clips
 from watching import Notes, bright_server, film, watched
 
@@ -101,3 +106,55 @@ def test_a_watch_that_is_ended_at_once_counts_what_it_leaves_and_fails_nowhere(
     summary, kept = watch_without_room(server, notes, tmp_path, on_start)
     assert kept == [] and summary.media_losses > 0
     assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+class BrokenFootage:
+    """Footage that fails as no error of Vigil's does."""
+
+    def clip(self, path: Path, *, from_s: float, to_s: float) -> None:
+        path.write_bytes(b"half a clip")
+        raise ZeroDivisionError("never seen before")
+
+    def snapshot(self, path: Path, *, at_s: float) -> None:
+        raise IndexError("never seen before")
+
+
+async def watch_broken(server: ScriptedServer, source: Path, store: Store, notes: Notes) -> Summary:
+    def opener(*words: Any, **named: Any) -> Any:
+        feed = open_feed(*words, **named)
+        feed.footage = BrokenFootage()  # type: ignore[misc]
+        return feed
+
+    made = WatchSettings(words="never")
+    async with await Judge.connect(Endpoint(url=server.url), TASK, SAMPLING, media="video", alarm_from=0.75) as judge:
+        addresses = find_sources([str(source)])
+        return await Watch(addresses, judge=judge, settings=made, store=store, observers=[notes], opener=opener).run()
+
+
+def test_pictures_that_fail_in_any_way_are_counted_and_the_judged_frame_stands_in(
+    server: ScriptedServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    notes = Notes()
+    fight = film(tmp_path / "a.mp4", seconds=24, bright=[(6.0, 12.0)])
+    with Store.open(tmp_path / "events.db") as store:
+        summary = asyncio.run(watch_broken(server, fight, store, notes))
+        [event] = store.find_events()
+        [kept] = store.media(event.id)
+        assert kept.kind == "snapshots" and decode_jpeg(kept.path.read_bytes()).shape == (96, 128, 3)
+    assert summary.media_losses == 1 and notes.kinds() == ["opened", "closed"]
+    assert [record for record in caplog.records if record.exc_info and "clips of event" in record.getMessage()]
+    assert list(tmp_path.rglob("*.partial*")) == []
+
+
+def test_an_exhibit_that_fails_as_a_whole_is_counted_and_the_alarm_is_told(
+    server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("never seen before")
+
+    notes = Notes()
+    fight = film(tmp_path / "a.mp4", seconds=24, bright=[(6.0, 12.0)])
+    monkeypatch.setattr(evidence.Evidence, "_clip_ends_s", fail)
+    with Store.open(tmp_path / "events.db") as store:
+        summary = asyncio.run(watched(server, [fight], notes, store=store, words="never"))
+    assert summary.media_losses == 1 and notes.kinds() == ["opened", "closed"]

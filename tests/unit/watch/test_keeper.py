@@ -1,10 +1,15 @@
 import asyncio
+import itertools
+import json
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -15,6 +20,8 @@ from vigil.store import Retention, Store
 from vigil.verdict import Outcome, Verdict
 from vigil.watch import keeper
 from vigil.watch.keeper import Keeper
+
+KEEPING = ("watch/keeper.py", "watch/writing.py")
 
 
 def event(number: int) -> Event:
@@ -191,3 +198,108 @@ def test_old_media_go_at_the_start_of_a_watch_too(tmp_path: Path) -> None:
 
 async def _begin(keeping: Keeper, model: str = "m") -> None:
     await keeping.begin("door", epoch_s=1000.0, model=model, task="fight", contract="c")
+
+
+def put_at_step(folder: Path, step: int) -> tuple[Event, bool]:
+    """Saves an event while its last state comes just before the `step`-th line that the store's thread runs in keeping.
+
+    Returns the event as the store has it at the end, and whether there was such a line.
+    """
+    folder.mkdir()
+    opened = event(1)
+    closed = replace(opened, end_s=3.5, closed_because="quiet")
+    lines, put = itertools.count(1), threading.Event()
+
+    async def run() -> Event:
+        loop = asyncio.get_running_loop()
+        with Store.open(folder / "e.db") as store:
+            keeping = Keeper(store)
+
+            def come() -> None:
+                keeping.event_soon(closed)
+                put.set()
+
+            def trace(frame: FrameType, what: str, _: object) -> Any:
+                if not frame.f_code.co_filename.endswith(KEEPING):
+                    return None
+                if what == "line" and next(lines) == step:
+                    loop.call_soon_threadsafe(come)
+                    assert put.wait(10)
+                return trace
+
+            threading.settrace(trace)
+            try:
+                assert await keeping.event(opened)
+            finally:
+                threading.settrace(None)  # type: ignore[arg-type]
+            await keeping.close()
+            assert keeping.losses == 0
+            return store.event("e1")
+
+    return asyncio.run(run()), put.is_set()
+
+
+def test_a_state_that_comes_at_any_moment_of_a_write_is_written_too(tmp_path: Path) -> None:
+    for step in itertools.count(1):
+        stored, came = put_at_step(tmp_path / str(step), step)
+        if not came:
+            break
+        assert stored.closed_because == "quiet", f"lost before line {step} of the store's thread"
+    assert step > 2
+
+
+REFUSAL = "CREATE TRIGGER refuse BEFORE INSERT ON {table} WHEN {condition} BEGIN SELECT RAISE(ABORT, 'never'); END"
+
+
+def refuse(store: Store, table: str, condition: str) -> None:
+    """Has the database refuse rows, whatever is done about it."""
+    with store.writing("a test's trigger") as connection:
+        connection.exec_driver_sql(REFUSAL.format(table=table, condition=condition))
+
+
+def test_an_event_that_the_database_refuses_is_set_aside_and_the_later_ones_are_stored(tmp_path: Path) -> None:
+    async def run() -> None:
+        with Store.open(tmp_path / "e.db") as store:
+            refuse(store, "events", "NEW.id = 'e1'")
+            keeping = Keeper(store)
+            poison = replace(event(2), onset_s=10**400)
+            told = [await keeping.event(each) for each in (event(0), event(1), poison, event(3))]
+            assert told == [True, False, False, True] and keeping.trouble == ""
+            assert not await keeping.event(replace(event(1), end_s=3.5)), "its later states are no new loss"
+            await keeping.close()
+            assert [found.id for found in store.find_events()] == ["e0", "e3"]
+            assert keeping.losses == keeping.refused == 2 and keeping.waiting == 0
+            kept = [json.loads(line) for line in (tmp_path / "refused.jsonl").read_text().splitlines()]
+            assert [line["row"]["id"] for line in kept] == ["e1", "e2", "e1"] and "never" in kept[0]["why"]
+            assert (tmp_path / "refused.jsonl").stat().st_mode & 0o077 == 0
+
+    asyncio.run(run())
+
+
+def test_a_verdict_that_the_database_refuses_costs_none_of_its_batch(tmp_path: Path) -> None:
+    async def run() -> None:
+        with Store.open(tmp_path / "e.db") as store:
+            refuse(store, "verdicts", 'NEW."window" IN (3, 40)')
+            keeping = Keeper(store)
+            keeping.begin("door", epoch_s=None, model="m", task="fight", contract="c")
+            for number in range(60):
+                keeping.verdict(verdict(number))
+            assert await keeping.flush() and keeping.trouble == "" and keeping.refused == 2
+            [session] = store.sessions("door")
+            assert {each.window for each in store.session_log(session)[0]} == {*range(60)} - {3, 40}
+            await keeping.close()
+
+    asyncio.run(run())
+
+
+def test_a_watch_whose_beginning_is_refused_keeps_its_events_outside_any_watch(tmp_path: Path) -> None:
+    async def run() -> None:
+        with Store.open(tmp_path / "e.db") as store:
+            keeping = Keeper(store)
+            refuse(store, "sessions", "1")
+            keeping.begin("door", epoch_s=None, model="m", task="fight", contract="c")
+            assert await keeping.event(event(1))
+            assert store.session_of("e1") is None and keeping.refused == 1
+            await keeping.close()
+
+    asyncio.run(run())

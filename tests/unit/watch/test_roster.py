@@ -74,3 +74,26 @@ def test_a_camera_that_may_lead_nowhere_else_stays_so_over_a_start(tmp_path: Pat
     file = tmp_path / "room.yaml"
     Roster([], file=file).add("http://10.0.0.7/1", confined=True)
     assert [address.confined for address in Roster([], file=file).addresses] == [True]
+
+
+def test_a_folder_that_cannot_be_added_whole_is_not_added_at_all(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        (tmp_path / "films").mkdir(exist_ok=True)
+        film(tmp_path / "films" / name, seconds=1, size_wh=(64, 64))
+    roster = Roster([], file=tmp_path / "room.yaml")
+    roster.add(str(tmp_path / "films" / "b.mp4"))
+    with pytest.raises(UsageError, match="being watched already"):
+        roster.add(str(tmp_path / "films"))
+    assert [address.name for address in roster.addresses] == ["b.mp4"]
+    assert [address.name for address in Roster([], file=tmp_path / "room.yaml").addresses] == ["b.mp4"]
+
+
+def test_a_folder_that_fails_midway_takes_nothing_back_that_was_removed(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / "films").mkdir(exist_ok=True)
+        film(tmp_path / "films" / name, seconds=1, size_wh=(64, 64))
+    roster = Roster([str(tmp_path / "films")], file=tmp_path / "room.yaml")
+    roster.remove("a.mp4")
+    with pytest.raises(UsageError, match="being watched already"):
+        roster.add(str(tmp_path / "films"))
+    assert [address.name for address in roster.addresses] == ["b.mp4"]

@@ -1,11 +1,15 @@
 import asyncio
 import inspect
 import os
+import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,11 +18,12 @@ from pace import PACE
 from scripted_server import Reply, Request, ScriptedServer, error, stream
 from vigil.events.event import Event, Tier
 from vigil.events.judged import Judged
+from vigil.frames import Frame
 from vigil.judge import Endpoint, Judge
 from vigil.sources.address import find_sources
-from vigil.sources.feed import Signal
+from vigil.sources.feed import Feed, Signal, open_feed
 from vigil.sources.footage import FileFootage, Footage
-from vigil.store import EventFilter, Store
+from vigil.store import EventFilter, Store, database
 from vigil.verdict import Cause, Outcome
 from vigil.watch import Summary, Watch, WatchSettings
 from vigil.watch.settings import Clips
@@ -318,3 +323,100 @@ def _is_unbegun(task: "asyncio.Task[object]") -> bool:
     asked = task.get_coro()
     assert inspect.iscoroutine(asked)
     return asked.__name__ == "_verdict" and inspect.getcoroutinestate(asked) == inspect.CORO_CREATED
+
+
+def test_cameras_are_read_while_another_program_holds_the_store(
+    server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So long that a watch which waits for the store is one that does not read.
+    monkeypatch.setattr(database, "BUSY_S", 600.0)
+    films = [film(tmp_path / f"{name}.mp4", seconds=3) for name in "abcd"]
+    seen, all_seen = set[str](), threading.Event()
+
+    class Eyes(Notes):
+        def seen(self, source: str, frame: Frame) -> None:
+            seen.add(source)
+            if len(seen) == len(films):
+                all_seen.set()
+
+    async def run() -> Summary:
+        watching = asyncio.create_task(watched(server, films, Eyes(), store=store, realtime=True, words="never"))
+        try:
+            assert await asyncio.to_thread(all_seen.wait, 20), f"only {sorted(seen)} were read"
+        finally:
+            other.execute("ROLLBACK")
+        return await watching
+
+    with Store.open(tmp_path / "events.db") as store, closing(_held(tmp_path / "events.db")) as other:
+        summary = asyncio.run(run())
+        assert summary.unaccounted == 0 and summary.store_losses == 0
+        assert all(len(store.sessions(path.name)) == 1 for path in films)
+        assert all(store.sessions(path.name)[0].ended_because == "ended" for path in films)
+
+
+def _held(path: Path) -> sqlite3.Connection:
+    """A connection that keeps all others from writing, until it rolls back."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    return other
+
+
+def test_words_join_their_verdicts_in_the_log_when_they_come(
+    server: ScriptedServer, long_film: Path, tmp_path: Path
+) -> None:
+    notes = Notes()
+    with Store.open(tmp_path / "events.db") as store:
+        asyncio.run(watched(server, [long_film], notes, store=store))
+        [session] = store.sessions("long.mp4")
+        texts = [judged.verdict.text for judged in store.session_log(session)[0]]
+    assert texts == [judged.verdict.text for judged in notes.told_] and any(texts)
+
+
+@pytest.mark.parametrize(("seconds", "found"), [(8.0, []), (10.0, ["opened", "closed"])])
+def test_the_rest_at_the_end_of_a_film_is_no_second_vote(
+    server: ScriptedServer, tmp_path: Path, seconds: float, found: list[str]
+) -> None:
+    notes = Notes()
+    late = film(tmp_path / "a.mp4", seconds=seconds, bright=[(6.4, seconds)])
+    asyncio.run(watched(server, [late], notes))
+    alarms = [judged.verdict.outcome is Outcome.ALARM for judged in notes.told_]
+    assert alarms[:3] == [False, False, True] and all(alarms[2:]) and notes.told_[-1].rest
+    assert notes.kinds() == found
+
+
+@pytest.mark.parametrize("gate", [0.0, 0.001], ids=["without a gate", "with one"])
+def test_windows_that_wait_hold_no_raw_pictures(tmp_path: Path, gate: float) -> None:
+    alive: list[int] = []
+
+    class Counted:
+        """A feed that counts the pictures it gave and that are still held."""
+
+        def __init__(self, feed: Feed) -> None:
+            self._feed = feed
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._feed, name)
+
+        def signals(self) -> Iterator[Signal]:
+            given: list[weakref.ref[Any]] = []
+            for signal in self._feed.signals():
+                if isinstance(signal, Frame):
+                    given.append(weakref.ref(signal.image))
+                    alive.append(sum(picture() is not None for picture in given))
+                yield signal
+
+    async def run() -> Summary:
+        with bright_server(delay_s=0.3) as slow:
+            async with await Judge.connect(Endpoint(url=slow.url), TASK, SAMPLING, media="video") as judge:
+                addresses = find_sources([str(film(tmp_path / "a.mp4", seconds=60))])
+                settings = WatchSettings(words="never", motion_gate=gate)
+                watch = Watch(
+                    addresses,
+                    judge=judge,
+                    settings=settings,
+                    opener=lambda *words, **named: Counted(open_feed(*words, **named)),
+                )
+                return await watch.run()
+
+    assert asyncio.run(run()).unaccounted == 0
+    assert len(alive) == 120 and max(alive) <= SAMPLING.frames + 2

@@ -1,0 +1,113 @@
+"""Two sources of one name share nothing in a store: no claim, no recovery, no watch, no history."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from incidents import make_event
+from scripted_server import ScriptedServer
+from vigil.sources.address import find_sources
+from vigil.sources.identity import identity_of
+from vigil.store import Store
+from vigil.watch import WatchSettings
+from vigil.watch.job import run_job
+from vigil.watch.keeper import Keeper
+from vigil.watch.roster import Roster, names_in
+from watching import Notes, bright_server, film, watched
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ScriptedServer]:
+    with bright_server() as running:
+        yield running
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> list[Path]:
+    """Two files of one name."""
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+    return [film(tmp_path / folder / "clip.mp4", seconds=24, bright=[(6, 14)]) for folder in "ab"]
+
+
+def begin(keeping: Keeper, path: Path) -> "asyncio.Task[bool]":
+    identity = identity_of(find_sources([str(path)])[0])
+    return keeping.begin("clip.mp4", epoch_s=None, model="m", task="fight", contract="c", identity=lambda: identity)
+
+
+def test_what_is_open_of_one_is_not_closed_by_the_watch_of_another(
+    server: ScriptedServer, tmp_path: Path, clips: list[Path]
+) -> None:
+    async def leave_open(store: Store) -> None:
+        keeping = Keeper(store)
+        await begin(keeping, clips[0])
+        assert await keeping.event(make_event(id="left", source="clip.mp4"), untold="opened")
+        await keeping.close()
+
+    notes = Notes()
+    with Store.open(tmp_path / "e.db") as store:
+        asyncio.run(leave_open(store))
+    with Store.open(tmp_path / "e.db") as store:
+        asyncio.run(watched(server, [clips[1]], Notes(), store=store, words="never"))
+        assert [event.id for event in store.open_events()] == ["left"], "it is of another file"
+        asyncio.run(watched(server, [clips[0]], notes, store=store, words="never"))
+        assert store.open_events() == [] and store.event("left").closed_because == "the watcher stopped"
+
+
+def test_both_can_be_watched_at_once(tmp_path: Path, clips: list[Path], caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        with Store.open(tmp_path / "e.db") as one, Store.open(tmp_path / "e.db") as other:
+            for store, path in ((one, clips[0]), (other, clips[1])):
+                keeping = Keeper(store)
+                await begin(keeping, path)
+                assert await keeping.event(make_event(id=path.parent.name, source="clip.mp4"))
+                await keeping.close()
+            assert len(one.open_events()) == 2
+
+    asyncio.run(run())
+    assert "watched into this store already" not in caplog.text
+
+
+def test_each_has_a_name_and_a_history_of_its_own(server: ScriptedServer, tmp_path: Path, clips: list[Path]) -> None:
+    made = WatchSettings(url=server.url, store=str(tmp_path / "e.db"), words="never")
+    for _ in range(2):
+        for path in clips:
+            asyncio.run(run_job(replace(made, sources=(str(path),))))
+    one, other = (identity_of(find_sources([str(path)])[0]) for path in clips)
+    with Store.open(tmp_path / "e.db") as store:
+        assert store.names() == {"clip.mp4": {one}, "b/clip.mp4": {other}}
+        assert [len(store.sessions(name)) for name in store.names()] == [2, 2]
+
+
+def test_a_room_gives_no_camera_the_name_of_another(tmp_path: Path) -> None:
+    db = tmp_path / "e.db"
+    one, other = (find_sources([f"rtsp://10.0.0.7/live?token={token}"])[0] for token in ("aaaa", "bbbb"))
+    assert one.name == other.name
+    with Store.open(db) as store:
+        store.start_session(source=one.name, identity=identity_of(one))
+    for configured in (True, False):
+        roster = Roster([other.location] * configured, file=None, known=lambda: names_in(str(db), None))
+        if not configured:
+            roster.add(other.location)
+        assert [address.name for address in roster.addresses] == [f"{one.name} (2)"]
+        roster.add(one.location)
+        assert roster.addresses[1].name == one.name
+    named = Roster([], file=None, known=lambda: names_in(str(db), None))
+    assert named.add(other.location, name=one.name) == [one.name], "who says so knows"
+
+
+def test_a_store_of_before_is_read_by_names(tmp_path: Path, clips: list[Path]) -> None:
+    async def run(store: Store) -> None:
+        keeping = Keeper(store)
+        await begin(keeping, clips[0])
+        await keeping.close()
+
+    with Store.open(tmp_path / "e.db") as store:
+        store.start_session(source="clip.mp4")
+        store.save_event(make_event(id="old", source="clip.mp4"))
+        assert store.names() == {}
+        asyncio.run(run(store))
+        assert store.open_events() == []
