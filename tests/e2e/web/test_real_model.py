@@ -136,10 +136,10 @@ def test_an_event_of_the_real_model_is_opened_marked_and_found_again(
 ) -> None:
     config = tmp_path / "watch.yaml"
     # The base was never taught what a fight is: any probability makes its events.
-    tiers = "{low: 0.001, medium: 0.002, high: 0.003}"
+    tiers = "{low: 1.0e-9, medium: 2.0e-9, high: 3.0e-9}"
     config.write_text(
         f"sources: ['{camera.address(login='')}']\nkeep_frames: true\nmin_mass: 0\n"
-        f"events: {{stay: 0.001, tiers: {tiers}}}\n"
+        f"events: {{stay: 1.0e-9, tiers: {tiers}}}\n"
     )
     with site_at(server.url, "--model", server.model, "--config", str(config), folder=tmp_path, key=server.key) as site:
         page = visitors.visit(site.url)
