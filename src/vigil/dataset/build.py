@@ -132,6 +132,7 @@ def build_of(material: Material, plan: BuildPlan, *, progress: Progress = silent
     groups |= {clip.name: added_groups[clip.name] for clip in added}
     examples = _examples([*readable, *added], stored, groups, splits, _Answering(plan, material, earlier))
     notes = [*material.notes, *group_notes, *_leaks(groups, splits), *_left_out(shown, more)]
+    notes += [f"{name}: {note}" for name, clip in stored.items() for note in clip.notes]
     notes += earlier.set_aside(plan.out)
     return BuildReport(
         out=plan.out,

@@ -39,7 +39,7 @@ class StoredWindow:
 class StoredClip:
     """What `clip.json` says; `digest` names video and recipe, `problems` what was wrong with the video.
 
-    `format` is the video's own size and rate, as in `1280x720@29.97`.
+    `notes` is what should be known of a sound one, `format` its own size and rate, as in `1280x720@29.97`.
     """
 
     digest: str
@@ -48,6 +48,7 @@ class StoredClip:
     fingerprint: Fingerprint
     windows: tuple[StoredWindow, ...]
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     format: str = ""
 
 
@@ -110,7 +111,9 @@ class FrameWriter:
             self._digest.update(jpeg)
         return self._names[key]
 
-    def finish(self, *, digest: str, video_digest: str, problems: Sequence[str], format_: str) -> StoredClip:
+    def finish(
+        self, *, digest: str, video_digest: str, problems: Sequence[str], notes: Sequence[str], format_: str
+    ) -> StoredClip:
         """Writes `clip.json` and puts the folder in its place."""
         stored = StoredClip(
             digest=digest,
@@ -119,6 +122,7 @@ class FrameWriter:
             fingerprint=self._fingerprint(),
             windows=tuple(self._windows),
             problems=tuple(problems),
+            notes=tuple(notes),
             format=format_,
         )
         marker = json.dumps(asdict(stored), ensure_ascii=False)

@@ -30,6 +30,9 @@ FIRST_LOOK: dict[str, Any] = (
     {"options": {"max_pixels": str(MAX_PICTURE_PIXELS)}} if int(av.__version__.split(".")[0]) >= 18 else {}
 )
 
+RAW = frozenset({"h261", "h263", "h264", "hevc", "m4v", "mjpeg", "mpegvideo", "mpjpeg", "obu", "vc1", "vvc"})
+"""Formats of bare pictures. Their packets have no times, and the rate that FFmpeg names is one it supposes."""
+
 MAX_RATE = 240
 USUAL_RATE = 25.0
 MICROSECONDS = 1_000_000
@@ -96,10 +99,22 @@ def kinds(container: Any) -> str:
 
 
 def frame_rate(stream: Any) -> float:
-    """Frames a second as the container says, or 25 where it says nothing sensible."""
+    """Frames a second as the file says, or 25 where it says nothing sensible."""
+    return told_rate(stream) or USUAL_RATE
+
+
+def told_rate(stream: Any) -> float | None:
+    """Frames a second as the container says, or of a raw stream its codec; None where neither does."""
     rates: list[Fraction | None] = [stream.average_rate, stream.guessed_rate]
+    if is_raw(stream.container):
+        rates = [stream.codec_context.framerate]
     sound = (float(rate) for rate in rates if rate and 0 < rate <= MAX_RATE)
-    return next(sound, USUAL_RATE)
+    return next(sound, None)
+
+
+def is_raw(container: Any) -> bool:
+    """Whether a file is nothing but compressed pictures, one after the other, without times."""
+    return container.format.name in RAW
 
 
 def pixel_aspect(stream: Any) -> float:

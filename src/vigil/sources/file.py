@@ -52,8 +52,8 @@ def read(path: Path, sampling: Sampling, *, reader: Reader = "pyav", fast: bool 
         raise UsageError(f"no reader {reader!r}; there are pyav and decord")
     with open_video(path, sampling, fast=fast) as video:
         yield from video.frames()
-        for problem in video.problems:
-            log.warning("%s: %s", path, problem)
+        for remark in (*video.problems, *video.notes):
+            log.warning("%s: %s", path, remark)
 
 
 def open_video(path: Path, sampling: Sampling, *, fast: bool = False, start_s: float = 0.0) -> "VideoFile":
@@ -108,8 +108,10 @@ class VideoFile:
         stream = self._stream
         # An AVI stores no time of showing, so the order of arrival has to serve.
         self._by_arrival = self._container.format.name == "avi"
+        self._is_raw = containers.is_raw(self._container)
         self._tick_s = float(stream.time_base or 0)
         start_s = None if self._by_arrival or stream.start_time is None else stream.start_time * self._tick_s
+        self._is_rate_guessed = self._is_raw and containers.told_rate(stream) is None
         self.source_fps = containers.frame_rate(stream)
         self.size_wh = (int(stream.codec_context.width), int(stream.codec_context.height))
         self.codec = str(stream.codec_context.codec.canonical_name)
@@ -139,7 +141,7 @@ class VideoFile:
             damaged_pictures=self._damaged_pictures,
             spliced_jumps=self._clock.jumps,
             repeated_stamps=self._clock.repeats,
-            missing_stamps=0 if self._by_arrival else self._clock.missing,
+            missing_stamps=0 if self._by_arrival or self._is_raw else self._clock.missing,
             size_changes=max(0, len(self._developer.sizes) - 1),
             missing_s=self._missing_s() if self._finished else 0.0,
             ended_by=self._ended_by,
@@ -149,6 +151,12 @@ class VideoFile:
     def problems(self) -> tuple[str, ...]:
         """The damage in words, a sentence each; empty for a sound file."""
         return self.damage.problems
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What should be known of it though nothing is damaged, a sentence each."""
+        rate = f"nothing in it tells its frame rate; {containers.USUAL_RATE:g} a second is a guess"
+        return (rate,) * self._is_rate_guessed
 
     def frames(self, *, skip: bool = True, previewer: Previewer | None = None) -> Iterator[Frame]:
         """The sampled frames in order; raises SourceError when there is not a single one.
