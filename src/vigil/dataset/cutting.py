@@ -16,8 +16,9 @@ from vigil.dataset.stored import FrameWriter, StoredClip, is_complete, read_stor
 from vigil.errors import SourceError
 from vigil.frames import Frame, Sampling
 from vigil.manifest import MANIFEST_NAME
-from vigil.sources.container import check_file, frame_rate, open_container, pick_stream
+from vigil.sources.container import check_file, frame_rate, open_container
 from vigil.sources.file import Reader, VideoFile, open_video, read
+from vigil.sources.tracks import film_stream
 from vigil.windows import Window, cut
 
 CUTTER_VERSION = 2
@@ -107,7 +108,7 @@ def format_of(path: Path) -> str:
     """A video's own size and rate, as in `1280x720@29.97`; empty when only another decoder can open it."""
     try:
         with open_container(path) as container:
-            stream = pick_stream(container, path)
+            stream = film_stream(container, path)
             return f"{stream.width}x{stream.height}@{frame_rate(stream):.2f}"
     except SourceError:
         return ""

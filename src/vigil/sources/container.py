@@ -69,13 +69,23 @@ def open_container(path: Path) -> Any:
 
 
 def pick_stream(container: Any, path: Path | str, *, fast: bool = False) -> Any:
-    """The moving pictures in a container, set to decode in one thread (`fast`: see `hasten`); raises SourceError."""
+    """The first moving pictures of a container, prepared; raises SourceError. Of a file: see `tracks.film_track`."""
+    return prepared(moving_streams(container, path)[0], fast=fast)
+
+
+def moving_streams(container: Any, path: Path | str) -> list[Any]:
+    """The streams of a container whose pictures can be decoded, but for covers; raises SourceError without any."""
     moving = [s for s in container.streams.video if not is_cover(s)]
     if not moving:
         raise SourceError(f"{path} holds no moving pictures ({kinds(container) or 'nothing at all'})")
-    stream = next((s for s in moving if s.codec_context is not None), None)
-    if stream is None:
+    known = [s for s in moving if s.codec_context is not None]
+    if not known:
         raise SourceError(f"{path} is compressed in a way that cannot be decoded here; convert it to H.264")
+    return known
+
+
+def prepared(stream: Any, *, fast: bool = False) -> Any:
+    """A stream that is set to decode in one thread (`fast`: see `hasten`)."""
     stream.codec_context.thread_count = 1
     stream.codec_context.options = {"max_pixels": str(MAX_PICTURE_PIXELS)}
     if fast:

@@ -15,6 +15,7 @@ from vigil.errors import EnvironmentMissing, SourceError
 from vigil.frames import RGB, Frame, Sampling, fit, resize
 from vigil.sources import container as containers
 from vigil.sources.clock import Clock, Sampler
+from vigil.sources.tracks import film_stream
 
 BATCH = 16
 """Full-size pictures held at a time: 100 MB at 1080p."""
@@ -63,7 +64,7 @@ def _wanted(reader: Any, sampling: Sampling) -> list[tuple[int, float]]:
 def _pixel_aspect(path: Path) -> float:
     """decord does not tell the shape of a pixel (nor check what it opens), so PyAV looks first."""
     with containers.open_container(path) as container:
-        stream: av.VideoStream = containers.pick_stream(container, path)
+        stream: av.VideoStream = film_stream(container, path)
         return containers.pixel_aspect(stream)
 
 

@@ -25,6 +25,7 @@ from vigil.sources.decoder import Decoder
 from vigil.sources.group import groups
 from vigil.sources.picture import Developer
 from vigil.sources.preview import Previewer
+from vigil.sources.tracks import film_track
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,9 @@ class VideoFile:
         self._fast = fast
         self._container = containers.open_container(path)
         try:
-            self._stream = containers.pick_stream(self._container, path, fast=fast)
+            track = film_track(self._container, path, fast=fast)
+            self._stream = track.stream
+            self._track_note = track.note
             self._describe()
             self._go_to_start()
         except BaseException:
@@ -156,7 +159,8 @@ class VideoFile:
     def notes(self) -> tuple[str, ...]:
         """What should be known of it though nothing is damaged, a sentence each."""
         rate = f"nothing in it tells its frame rate; {containers.USUAL_RATE:g} a second is a guess"
-        return (rate,) * self._is_rate_guessed
+        told = ((self._track_note, self._track_note), (self._is_rate_guessed, rate))
+        return tuple(sentence for happened, sentence in told if happened)
 
     def frames(self, *, skip: bool = True, previewer: Previewer | None = None) -> Iterator[Frame]:
         """The sampled frames in order; raises SourceError when there is not a single one.

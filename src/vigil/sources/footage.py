@@ -19,6 +19,7 @@ from vigil.sources.clock import Clock
 from vigil.sources.movie import Movie, decode, remux, whole_file
 from vigil.sources.picture import Developer
 from vigil.sources.stamps import Piece, place
+from vigil.sources.tracks import film_stream
 
 log = logging.getLogger(__name__)
 
@@ -51,14 +52,14 @@ class FileFootage:
         """Writes an mp4 of these seconds, from the key picture at or before them; raises SourceError."""
         check_span(from_s, to_s)
         with containers.open_container(self.path) as container:
-            stream = containers.pick_stream(container, self.path)
+            stream = film_stream(container, self.path)
             pieces = _pieces(container, stream, from_s=from_s, to_s=to_s)
             write_clip(path, stream, pieces, from_s=from_s, where=str(self.path))
 
     def snapshot(self, path: Path, *, at_s: float) -> None:
         """Writes the picture nearest to a second as a JPEG of full size; raises SourceError."""
         with containers.open_container(self.path) as container:
-            stream = containers.pick_stream(container, self.path)
+            stream = film_stream(container, self.path)
             pieces = _pieces(container, stream, from_s=at_s, to_s=at_s + NEAR_S)
             write_snapshot(path, stream, pieces, at_s=at_s, where=str(self.path))
 

@@ -11,6 +11,7 @@ from vigil.frames import RGB, resize
 from vigil.sources import container as containers
 from vigil.sources.clock import Clock
 from vigil.sources.picture import Developer, shown_size
+from vigil.sources.tracks import film_stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,7 @@ class Shape:
 def shape_of(path: Path) -> Shape:
     """The coded size (before any turning), rate and length of a video file; raises SourceError."""
     with containers.open_container(path) as container:
-        stream = containers.pick_stream(container, path)
+        stream = film_stream(container, path)
         codec = stream.codec_context
         return Shape(
             size_wh=shown_size(codec.width, codec.height, 0, containers.pixel_aspect(stream)),
@@ -37,7 +38,7 @@ def shape_of(path: Path) -> Shape:
 def pictures(path: Path) -> Iterator[tuple[RGB, float]]:
     """Every picture that can be decoded, upright, with its second as the cutter counts them; raises SourceError."""
     with containers.open_container(path) as container:
-        stream = containers.pick_stream(container, path)
+        stream = film_stream(container, path)
         tick_s = float(stream.time_base or 0)
         by_arrival = container.format.name == "avi"
         start_s = None if by_arrival or stream.start_time is None else stream.start_time * tick_s
