@@ -87,9 +87,14 @@ def hum(samples: int) -> av.AudioFrame:
 
 def rotate_by_metadata(path: Path) -> None:
     """Writes a quarter turn to the right into an mp4's track header, as phones do."""
+    write_matrix(path, (0, 1, -1, 0))
+
+
+def write_matrix(path: Path, abcd: tuple[float, float, float, float]) -> None:
+    """Writes a display matrix into an mp4's track header: x is shown at `a x + c y`, y at `b x + d y`."""
     data = bytearray(path.read_bytes())
     start = data.index(b"tkhd") + 4 + 40
-    one, minus_one, last = 0x10000, 0xFFFF0000, 0x40000000
-    matrix = (0, one, 0, minus_one, 0, 0, 0, 0, last)
-    data[start : start + 36] = b"".join(value.to_bytes(4, "big") for value in matrix)
+    a, b, c, d = (round(value * 0x10000) for value in abcd)
+    matrix = (a, b, 0, c, d, 0, 0, 0, 0x40000000)
+    data[start : start + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in matrix)
     path.write_bytes(data)

@@ -29,7 +29,7 @@ def shape_of(path: Path) -> Shape:
         stream = film_stream(container, path)
         codec = stream.codec_context
         return Shape(
-            size_wh=shown_size(codec.width, codec.height, 0, containers.pixel_aspect(stream)),
+            size_wh=shown_size(codec.width, codec.height, containers.pixel_aspect(stream)),
             fps=containers.frame_rate(stream),
             duration_s=containers.declared_s(container, stream),
         )
