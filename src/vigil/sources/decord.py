@@ -15,6 +15,7 @@ from vigil.errors import EnvironmentMissing, SourceError
 from vigil.frames import RGB, Frame, Sampling, fit, resize
 from vigil.sources import container as containers
 from vigil.sources.clock import Clock, Sampler
+from vigil.sources.orientation import AS_STORED, Orientation, orientation_of
 from vigil.sources.tracks import film_stream
 
 BATCH = 16
@@ -27,7 +28,7 @@ def read(path: Path, sampling: Sampling) -> Iterator[Frame]:
     Raises EnvironmentMissing without the package, SourceError where decord cannot read the file.
     """
     decord = load()
-    aspect = _pixel_aspect(path)
+    aspect, orientation = _looks(path)
     try:
         reader = decord.VideoReader(str(path), num_threads=1)
         wanted = _wanted(reader, sampling)
@@ -35,7 +36,7 @@ def read(path: Path, sampling: Sampling) -> Iterator[Frame]:
             batch = wanted[start : start + BATCH]
             pictures = reader.get_batch([index for index, _ in batch]).asnumpy()
             for picture, (_, time_s) in zip(pictures, batch, strict=True):
-                yield Frame(_sized(picture, aspect, max_pixels=sampling.max_pixels), time_s)
+                yield Frame(_sized(orientation.unmirrored(picture), aspect, max_pixels=sampling.max_pixels), time_s)
     except (decord.DECORDError, RuntimeError) as error:
         raise SourceError(
             f"{path} cannot be read by decord ({_first_line(error)}); the reader pyav reads more kinds of files"
@@ -61,11 +62,14 @@ def _wanted(reader: Any, sampling: Sampling) -> list[tuple[int, float]]:
     return [(index, time_s) for index, time_s in placed if time_s is not None and sampler.take(time_s)]
 
 
-def _pixel_aspect(path: Path) -> float:
-    """decord does not tell the shape of a pixel (nor check what it opens), so PyAV looks first."""
+def _looks(path: Path) -> tuple[float, Orientation]:
+    """decord tells neither the shape of a pixel nor of mirrors (nor checks what it opens), so PyAV looks first."""
     with containers.open_container(path) as container:
         stream: av.VideoStream = film_stream(container, path)
-        return containers.pixel_aspect(stream)
+        try:
+            return containers.pixel_aspect(stream), orientation_of(next(container.decode(stream)))
+        except (StopIteration, IndexError, *containers.UNREADABLE):
+            return containers.pixel_aspect(stream), AS_STORED
 
 
 def _sized(picture: RGB, aspect: float, *, max_pixels: int) -> RGB:

@@ -29,6 +29,12 @@ class Orientation:
         way = -1 if self.mirrors_x and self.mirrors_y else int(self.mirrors_x)
         return np.asarray(cv2.flip(swapped, way), np.uint8)
 
+    def unmirrored(self, image: RGB) -> RGB:
+        """The shown picture, of one that was only turned, by the angle that a reader takes the matrix for."""
+        if self.swaps_sides ^ self.mirrors_x ^ self.mirrors_y:
+            return np.asarray(cv2.flip(image, int(self.swaps_sides)), np.uint8)
+        return image
+
 
 AS_STORED = Orientation()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from films import Film, number_in, rotate_by_metadata
+from films import Film, number_in, rotate_by_metadata, write_matrix
 from vigil.errors import EnvironmentMissing, SourceError
 from vigil.frames import Sampling
 from vigil.sources.file import read
@@ -59,3 +59,14 @@ def test_a_missing_package_says_how_to_get_it(film: Film, sampling: Sampling, mo
     monkeypatch.setitem(sys.modules, "decord", None)
     with pytest.raises(EnvironmentMissing, match=r"vigil\[decord\]"):
         list(read(film("a.mp4"), sampling, reader="decord"))
+
+
+@pytest.mark.parametrize("matrix", [(-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0), (0, 1, -1, 0)])
+def test_mirrors_are_shown_as_the_other_reader_shows_them(
+    film: Film, sampling: Sampling, matrix: tuple[int, int, int, int]
+) -> None:
+    path = film("a.mp4", size_wh=(320, 256), frames=20)
+    write_matrix(path, matrix)
+    ours, theirs = (next(iter(read(path, sampling, reader=reader))).image for reader in ("pyav", "decord"))
+    assert ours.shape == theirs.shape
+    assert np.abs(ours.astype(int) - theirs).mean() < 4
