@@ -1,7 +1,9 @@
 """Films for tests: small real video files whose every picture carries its own number."""
 
 import io
+import struct
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 
@@ -98,3 +100,26 @@ def write_matrix(path: Path, abcd: tuple[float, float, float, float]) -> None:
     matrix = (a, b, 0, c, d, 0, 0, 0, 0x40000000)
     data[start : start + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in matrix)
     path.write_bytes(data)
+
+
+def shoot_dav(path: Path, seconds: Sequence[float], **how: object) -> None:
+    """A recording as Dahua's cameras write it: numbered pictures, each with the date and milliseconds of its second."""
+    raw = io.BytesIO()
+    shoot(raw, format="h264", frames=len(seconds), **{"options": {"g": "25", "bf": "0"}, **how})  # type: ignore[arg-type]
+    raw.seek(0)
+    with av.open(raw, format="h264") as container, path.open("wb") as file:
+        packets = [packet for packet in container.demux() if packet.size]
+        for number, (packet, second) in enumerate(zip(packets, seconds, strict=True)):
+            file.write(_dav_chunk(number, bytes(packet), second, is_key=packet.is_keyframe))
+
+
+def _dav_chunk(number: int, data: bytes, second: float, *, is_key: bool) -> bytes:
+    moment = datetime(2026, 10, 25, 0, 59, tzinfo=UTC) + timedelta(seconds=second)
+    date = (moment.year - 2000) << 26 | moment.month << 22 | moment.day << 17
+    date |= moment.hour << 12 | moment.minute << 6 | moment.second
+    extras = bytes((0x81, 0, 2, 25))
+    length = 24 + len(extras) + len(data) + 8
+    kind = bytes((0xFD if is_key else 0xFC, 0, 0, 0))
+    milliseconds = round(second * 1000) % 65_536
+    clock = struct.pack("<IIIHBB", number, length, date, milliseconds, len(extras), 0)
+    return b"DHAV" + kind + clock + extras + data + b"dhav" + struct.pack("<I", length)

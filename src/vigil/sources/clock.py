@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 JUMP_S = 60.0
-"""A step forward beyond this is a broken clock, not a pause in the recording."""
+"""A step forward beyond this is a broken clock, not a pause in the recording, unless the file vouches for it."""
 
 STEP_BACK_S = 1.0
 """A step back up to this is a frame out of order or repeated; beyond it the clock was set back."""
@@ -26,17 +26,21 @@ class Clock:
 
     A real pause of up to a minute stays a pause. A clock that is set back or leaps ahead is spliced:
     the frame follows the one before it at the usual distance, and so do the times after it. `first_s` is where about
-    the first frame lies when reading begins in the middle.
+    the first frame lies when reading begins in the middle. Up to `vouched_s`, the length that a file's own index
+    promises, a step forward is a pause however long it is.
     """
 
-    def __init__(self, *, frame_s: float, start_s: float | None = None, first_s: float = 0.0) -> None:
+    def __init__(
+        self, *, frame_s: float, start_s: float | None = None, first_s: float = 0.0, vouched_s: float = 0.0
+    ) -> None:
         self.frame_s = frame_s
         self.last_s: float | None = None
         self.jumps = 0
         self.repeats = 0
         self.missing = 0
         self._jump_s = max(JUMP_S, 10 * frame_s)
-        self._latest_first_s = first_s + self._jump_s
+        self._vouched_s = vouched_s
+        self._latest_first_s = max(first_s + self._jump_s, vouched_s)
         self._stuck_after = max(2, round(1 / frame_s))
         self._stuck = 0
         self._shift_s = None if start_s is None else -start_s
@@ -55,7 +59,7 @@ class Clock:
         if self._repeats(ahead_s):
             self.repeats += 1
             return None
-        if not SAME_S < ahead_s <= self._jump_s:
+        if not self._is_step(self.last_s, stamp_s + self._shift_s):
             return self._advance(self._splice(stamp_s, after_s=self.last_s))
         return self._advance(stamp_s + self._shift_s)
 
@@ -65,8 +69,17 @@ class Clock:
             return None
         times = [stamp_s + self._shift_s for stamp_s in stamps_s]
         run = [-self.frame_s if self.last_s is None else self.last_s, *times]
-        steady = all(SAME_S < after - before <= self._jump_s for before, after in pairwise(run))
+        steady = all(self._is_step(before, after) for before, after in pairwise(run))
         return times if steady else None
+
+    def pass_over(self, time_s: float) -> None:
+        """Notes the time of a frame that is left out, so that a jump after it is spliced to the right place."""
+        self.last_s = time_s if self.last_s is None else max(self.last_s, time_s)
+
+    def _is_step(self, before_s: float, after_s: float) -> bool:
+        """Whether a frame can follow another at these times."""
+        ahead_s = after_s - before_s
+        return ahead_s > SAME_S and (ahead_s <= self._jump_s or after_s <= self._vouched_s)
 
     def _first(self, stamp_s: float | None) -> float:
         if stamp_s is None:

@@ -19,6 +19,7 @@ from vigil.sources.clock import Clock
 from vigil.sources.movie import Movie, decode, remux, whole_file
 from vigil.sources.picture import Developer
 from vigil.sources.stamps import Piece, place
+from vigil.sources.timeline import Timeline
 from vigil.sources.tracks import film_stream
 
 log = logging.getLogger(__name__)
@@ -140,8 +141,11 @@ def _pictures(stream: Any, pieces: Sequence[Piece]) -> Iterator[tuple[RGB, float
 
 def _pieces(container: Any, stream: Any, *, from_s: float, to_s: float) -> list[Piece]:
     """The packets from the key picture at or before `from_s` to `to_s`."""
-    if container.format.name not in SEEKABLE or stream.start_time is None:
+    timeline = Timeline(container, stream)
+    if not timeline.can_seek:
         return _gather(_by_clock(container, stream), from_s=from_s, to_s=to_s)
+    if container.format.name not in SEEKABLE:
+        return _gather(_by_stamp(container, stream), from_s=from_s, to_s=to_s)
     for start_s in (from_s, from_s - LOOK_BACK_S, 0.0):
         offset = stream.start_time + round(max(0.0, start_s) / float(stream.time_base))
         container.seek(offset, stream=stream, backward=True)

@@ -9,8 +9,8 @@ import numpy as np
 
 from vigil.frames import RGB, resize
 from vigil.sources import container as containers
-from vigil.sources.clock import Clock
 from vigil.sources.picture import Developer, shown_size
+from vigil.sources.timeline import Timeline
 from vigil.sources.tracks import film_stream
 
 
@@ -39,14 +39,10 @@ def pictures(path: Path) -> Iterator[tuple[RGB, float]]:
     """Every picture that can be decoded, upright, with its second as the cutter counts them; raises SourceError."""
     with containers.open_container(path) as container:
         stream = film_stream(container, path)
-        tick_s = float(stream.time_base or 0)
-        by_arrival = container.format.name == "avi"
-        start_s = None if by_arrival or stream.start_time is None else stream.start_time * tick_s
-        clock = Clock(frame_s=1 / containers.frame_rate(stream), start_s=start_s)
+        timeline = Timeline(container, stream)
         developer = Developer(max_pixels=None, pixel_aspect=containers.pixel_aspect(stream))
         for frame in _frames(container, stream):
-            stamp = frame.dts if by_arrival else frame.pts
-            time_s = clock.place(None if stamp is None else stamp * tick_s)
+            time_s = timeline.place(frame)
             if time_s is not None:
                 yield developer.develop(frame), time_s
 

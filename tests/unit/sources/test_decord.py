@@ -18,6 +18,7 @@ from vigil.sources.file import read
         ("odd.mp4", {"size_wh": (302, 238)}),
         ("large.mp4", {"size_wh": (640, 480)}),
         ("a.mkv", {}),
+        ("pause.mp4", {"stamps_ms": [i * 40 for i in range(50)] + [302_000 + i * 40 for i in range(50)]}),
         ("slow.mp4", {"rate": 5, "frames": 20}),
         ("variable.mp4", {"stamps_ms": [i * 40 for i in range(50)] + [2000 + i * 200 for i in range(10)]}),
     ],

@@ -163,8 +163,9 @@ def test_a_pause_of_seven_seconds_stays_a_pause(film: Film, sampling: Sampling) 
 
 def test_a_leap_of_the_clock_is_spliced_and_reported(film: Film, sampling: Sampling) -> None:
     stamps = [i * 40 for i in range(50)] + [900_000 + i * 40 for i in range(50)]
-    frames, problems = frames_and_problems(film("a.mkv", stamps_ms=stamps), sampling)
+    frames, problems = frames_and_problems(film("a.ts", stamps_ms=stamps), sampling)
     assert times(frames) == [0.0, 0.52, 1.0, 1.52, 2.0, 2.52, 3.0, 3.52]
+    assert numbers(frames) == EVERY_HALF_SECOND
     assert any("jumps of its clock" in problem for problem in problems)
 
 
