@@ -33,6 +33,9 @@ FIRST_LOOK: dict[str, Any] = (
 RAW = frozenset({"h261", "h263", "h264", "hevc", "m4v", "mjpeg", "mpegvideo", "mpjpeg", "obu", "vc1", "vvc"})
 """Formats of bare pictures. Their packets have no times, and the rate that FFmpeg names is one it supposes."""
 
+WHOLE_ONLY = frozenset({"asf"})
+"""Formats that give each stream the length of the whole file."""
+
 MAX_RATE = 240
 USUAL_RATE = 25.0
 MICROSECONDS = 1_000_000
@@ -135,11 +138,30 @@ def pixel_aspect(stream: Any) -> float:
 
 def declared_s(container: Any, stream: Any) -> float | None:
     """The length that the file's header promises, in seconds, if it promises one."""
+    own_s = own_length_s(container, stream)
+    if own_s is not None:
+        return own_s
+    return float(container.duration / MICROSECONDS) if container.duration and container.duration > 0 else None
+
+
+def own_length_s(container: Any, stream: Any) -> float | None:
+    """The length that the header promises of one stream; None where it speaks of the whole file at most."""
+    whole_s = float((container.duration or 0) / MICROSECONDS)
     if stream.duration and stream.time_base and stream.duration > 0:
-        return float(stream.duration * stream.time_base)
-    if container.duration and container.duration > 0:
-        return float(container.duration / MICROSECONDS)
-    return None
+        length_s = float(stream.duration * stream.time_base)
+        return None if container.format.name in WHOLE_ONLY and length_s == whole_s else length_s
+    tagged_s = _clock_seconds(stream.metadata.get("DURATION", ""))
+    # A tag may be older than the file it is in.
+    return tagged_s if tagged_s is not None and 0 < tagged_s <= whole_s + 1 else None
+
+
+def _clock_seconds(text: str) -> float | None:
+    """Seconds of a time as Matroska's tags write it, `00:00:04.040000000`."""
+    try:
+        hours, minutes, seconds = (float(part) for part in text.split(":"))
+    except ValueError:
+        return None
+    return hours * 3600 + minutes * 60 + seconds
 
 
 def reason(error: BaseException) -> str:

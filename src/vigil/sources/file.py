@@ -96,6 +96,7 @@ class VideoFile:
         self._damaged_pictures = 0
         self._kept = 0
         self._reached: int | None = None
+        self._heard_s = 0.0
 
     def __enter__(self) -> "VideoFile":
         return self
@@ -117,6 +118,7 @@ class VideoFile:
         self.size_wh = (int(stream.codec_context.width), int(stream.codec_context.height))
         self.codec = str(stream.codec_context.codec.canonical_name)
         self.duration_s = containers.declared_s(self._container, stream)
+        self._others = self._vouching_streams()
         self._timeline = Timeline(self._container, stream, from_s=self._from_s)
         self._sampler = Sampler(self.sampling.fps, from_s=self._from_s)
         self._developer = Developer(max_pixels=self.sampling.max_pixels, pixel_aspect=containers.pixel_aspect(stream))
@@ -127,6 +129,11 @@ class VideoFile:
             sampler=self._sampler,
             fast=self._fast,
         )
+
+    def _vouching_streams(self) -> list[Any]:
+        """The sound, where the promised length is that of the whole file: it may go on after the last picture."""
+        own_s = containers.own_length_s(self._container, self._stream)
+        return list(self._container.streams.audio) if own_s is None else []
 
     def _go_to_start(self) -> None:
         """To the last key picture before the start; where there is no way, what lies before is read and left out."""
@@ -201,10 +208,12 @@ class VideoFile:
         return self._decoder.frames(packets, skip=skip, all_wanted=previewer.is_wanted)
 
     def _packets(self) -> Iterator[Any]:
-        packets = self._container.demux(self._stream)
+        packets = self._container.demux([self._stream, *self._others])
         try:
             for packet in packets:
-                if packet.size:
+                if packet.stream_index != self._stream.index:
+                    self._heard_s = max(self._heard_s, float((packet.pts or 0) * (packet.time_base or 0)))
+                elif packet.size:
                     self._reached = max(packet.pts or 0, self._reached or 0)
                     yield packet
         except IndexError:
@@ -219,5 +228,5 @@ class VideoFile:
             return 0.0
         # Matroska counts its length from zero even where the first picture comes later.
         reached_s = max(self._reached, self._reached - (self._stream.start_time or 0)) * self._timeline.tick_s
-        missing_s = self.duration_s - reached_s - 1 / self.source_fps
+        missing_s = self.duration_s - max(reached_s, self._heard_s) - 1 / self.source_fps
         return missing_s if missing_s > SLACK_S else 0.0
