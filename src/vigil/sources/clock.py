@@ -17,6 +17,9 @@ STEP_BACK_S = 1.0
 
 SAME_S = 1e-6
 
+FRAMES_OFF = 1.5
+"""A stamp so near to where its frame was expected agrees with it."""
+
 ROUNDING_S = 0.002
 """Containers such as Matroska round stamps to whole milliseconds."""
 
@@ -27,7 +30,8 @@ class Clock:
     A real pause of up to a minute stays a pause. A clock that is set back or leaps ahead is spliced:
     the frame follows the one before it at the usual distance, and so do the times after it. `first_s` is where about
     the first frame lies when reading begins in the middle. Up to `vouched_s`, the length that a file's own index
-    promises, a step forward is a pause however long it is.
+    promises, a step forward is a pause however long it is. Frames without a stamp follow at the usual distance, as in
+    MPEG streams, which stamp one frame in many; where the next stamp does not agree with that they are `missing` one.
     """
 
     def __init__(
@@ -37,7 +41,9 @@ class Clock:
         self.last_s: float | None = None
         self.jumps = 0
         self.repeats = 0
-        self.missing = 0
+        self._misplaced = 0
+        self._unstamped = 0
+        self._has_stamps = False
         self._jump_s = max(JUMP_S, 10 * frame_s)
         self._vouched_s = vouched_s
         self._latest_first_s = max(first_s + self._jump_s, vouched_s)
@@ -51,10 +57,12 @@ class Clock:
             self.last_s = self._first(stamp_s)
             return self.last_s
         if stamp_s is None:
-            self.missing += 1
+            self._unstamped += 1
             return self._advance(self.last_s + self.frame_s)
         if self._shift_s is None:
             self._shift_s = self.last_s + self.frame_s - stamp_s
+        if self._unstamped and self._is_neighbours(stamp_s + self._shift_s - self.last_s):
+            return self._advance(self.last_s + self.frame_s)
         ahead_s = stamp_s + self._shift_s - self.last_s
         if self._repeats(ahead_s):
             self.repeats += 1
@@ -72,6 +80,20 @@ class Clock:
         steady = all(self._is_step(before, after) for before, after in pairwise(run))
         return times if steady else None
 
+    @property
+    def missing(self) -> int:
+        """Frames without a stamp whose place is only a guess."""
+        return self._misplaced if self._has_stamps else self._unstamped
+
+    def _is_neighbours(self, ahead_s: float) -> bool:
+        """Whether the first stamp after frames without one is that of the next frame or the last, as of two that share
+        a packet. Frames that were placed where it does not agree were misplaced.
+        """
+        off_frames = abs(ahead_s / self.frame_s - 1)
+        self._misplaced += self._unstamped if off_frames > FRAMES_OFF else 0
+        self._has_stamps, self._unstamped = True, 0
+        return FRAMES_OFF / 3 < off_frames <= FRAMES_OFF
+
     def pass_over(self, time_s: float) -> None:
         """Notes the time of a frame that is left out, so that a jump after it is spliced to the right place."""
         self.last_s = time_s if self.last_s is None else max(self.last_s, time_s)
@@ -83,8 +105,9 @@ class Clock:
 
     def _first(self, stamp_s: float | None) -> float:
         if stamp_s is None:
-            self.missing += 1
+            self._unstamped += 1
             return 0.0
+        self._has_stamps = True
         if self._shift_s is None or not 0 <= stamp_s + self._shift_s <= self._latest_first_s:
             self._shift_s = -stamp_s
         return stamp_s + self._shift_s
