@@ -12,12 +12,14 @@ from pathlib import Path
 from vigil.dataset.clips import Clip
 from vigil.dataset.disk import explained
 from vigil.dataset.short import ShortPolicy, StoredKind, crop, stretched_fps
-from vigil.dataset.stored import FrameWriter, StoredClip, is_complete, read_stored
+from vigil.dataset.stored import HDR, INTERLACED, FrameWriter, StoredClip, is_complete, read_stored
 from vigil.errors import SourceError
 from vigil.frames import Frame, Sampling
 from vigil.manifest import MANIFEST_NAME
 from vigil.sources.container import check_file, frame_rate, open_container
+from vigil.sources.fields import is_interlaced
 from vigil.sources.file import Reader, VideoFile, open_video, read
+from vigil.sources.tone import is_high_range
 from vigil.sources.tracks import film_stream
 from vigil.windows import Window, cut
 
@@ -81,7 +83,7 @@ def cut_clip(clip: Clip, out: Path, recipe: Recipe, *, stopped: Callable[[], boo
             if stopped():
                 raise SourceError(f"{clip.path} was not finished")
             writer.put(window, kind)
-        format_ = format_of(clip.path)
+        format_, traits = format_of(clip.path)
         if folder.exists():
             # Examples of a finished dataset name these frames: from here on it is none, until the build is through.
             (out / MANIFEST_NAME).unlink(missing_ok=True)
@@ -91,6 +93,7 @@ def cut_clip(clip: Clip, out: Path, recipe: Recipe, *, stopped: Callable[[], boo
             problems=list(remarks.problems),
             notes=list(remarks.notes),
             format_=format_,
+            traits=traits,
         )
         return stored, True
 
@@ -104,14 +107,16 @@ def digest_of_file(path: Path) -> str:
         raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def format_of(path: Path) -> str:
-    """A video's own size and rate, as in `1280x720@29.97`; empty when only another decoder can open it."""
+def format_of(path: Path) -> tuple[str, tuple[str, ...]]:
+    """A video's own size and rate, as in `1280x720@29.97`, and its traits; empty when only another decoder opens it."""
     try:
         with open_container(path) as container:
             stream = film_stream(container, path)
-            return f"{stream.width}x{stream.height}@{frame_rate(stream):.2f}"
+            told = ((HDR, is_high_range(stream.codec_context)), (INTERLACED, is_interlaced(stream.codec_context)))
+            traits = tuple(trait for trait, is_so in told if is_so)
+            return f"{stream.width}x{stream.height}@{frame_rate(stream):.2f}", traits
     except SourceError:
-        return ""
+        return "", ()
 
 
 def windows_of(path: Path, recipe: Recipe, remarks: Remarks) -> Iterator[tuple[StoredKind, Window]]:

@@ -22,6 +22,7 @@ from vigil.frames import decode_jpeg
 from vigil.windows import Window
 
 MARKER_NAME = "clip.json"
+HDR, INTERLACED = "HDR", "interlaced"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,8 @@ class StoredWindow:
 class StoredClip:
     """What `clip.json` says; `digest` names video and recipe, `problems` what was wrong with the video.
 
-    `notes` is what should be known of a sound one, `format` its own size and rate, as in `1280x720@29.97`.
+    `notes` is what should be known of a sound one, `format` its own size and rate, as in `1280x720@29.97`, `traits`
+    what was put right in every picture: `HDR`, `interlaced`.
     """
 
     digest: str
@@ -50,6 +52,7 @@ class StoredClip:
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     format: str = ""
+    traits: tuple[str, ...] = ()
 
 
 def read_stored(folder: Path) -> StoredClip | None:
@@ -112,7 +115,14 @@ class FrameWriter:
         return self._names[key]
 
     def finish(
-        self, *, digest: str, video_digest: str, problems: Sequence[str], notes: Sequence[str], format_: str
+        self,
+        *,
+        digest: str,
+        video_digest: str,
+        problems: Sequence[str],
+        notes: Sequence[str],
+        format_: str,
+        traits: Sequence[str],
     ) -> StoredClip:
         """Writes `clip.json` and puts the folder in its place."""
         stored = StoredClip(
@@ -124,6 +134,7 @@ class FrameWriter:
             problems=tuple(problems),
             notes=tuple(notes),
             format=format_,
+            traits=tuple(traits),
         )
         marker = json.dumps(asdict(stored), ensure_ascii=False)
         (self._partial / MARKER_NAME).write_text(marker, encoding="utf-8")

@@ -16,10 +16,12 @@ from vigil.errors import SourceError
 from vigil.frames import RGB, encode_jpeg
 from vigil.sources import container as containers
 from vigil.sources.clock import Clock
+from vigil.sources.fields import is_interlaced
 from vigil.sources.movie import Movie, decode, remux, whole_file
 from vigil.sources.picture import Developer
 from vigil.sources.stamps import Piece, place
 from vigil.sources.timeline import Timeline
+from vigil.sources.tone import is_high_range
 from vigil.sources.tracks import film_stream
 
 log = logging.getLogger(__name__)
@@ -88,9 +90,10 @@ def write_clip(path: Path, stream: Any, pieces: Sequence[Piece], *, from_s: floa
 
 
 def plays_everywhere(stream: Any) -> bool:
-    """Whether browsers show this stream as it is: H.264 with 8 bits and the usual colours."""
+    """Whether browsers show this stream as it is: progressive H.264 with 8 bits and the usual colours."""
     codec = stream.codec_context
-    return codec.codec.canonical_name == "h264" and codec.pix_fmt in PLAYED
+    is_usual = codec.codec.canonical_name == "h264" and codec.pix_fmt in PLAYED
+    return is_usual and not is_high_range(codec) and not is_interlaced(codec)
 
 
 def _encode(path: Path, stream: Any, pieces: Sequence[Piece], *, from_s: float) -> None:

@@ -15,7 +15,9 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from vigil.frames import RGB, fit
+from vigil.sources.fields import progressive
 from vigil.sources.orientation import orientation_of
+from vigil.sources.tone import BT2020_MATRIX, PLANES, curve_of, toned
 
 ITU601, ITU709 = 5, 1
 LIMITED, FULL = 1, 2
@@ -58,9 +60,13 @@ class Developer:
             self.sizes.append(size)
 
     def _scale(self, frame: Any, size_wh: tuple[int, int], *, smaller: bool) -> RGB:
+        curve = curve_of(frame)
+        whole = progressive(frame) if frame.interlaced_frame else frame
+        if curve is not None:
+            return self._tone(whole, curve, size_wh, smaller=smaller)
         as_it_is = size_wh == (frame.width, frame.height)
         scaled: Any = self._scaler.reformat(
-            frame,
+            whole,
             width=size_wh[0],
             height=size_wh[1],
             format="rgb24" if as_it_is else "gbrp",
@@ -72,6 +78,20 @@ class Developer:
         )
         picture: RGB = scaled.to_ndarray() if as_it_is else joined(scaled)
         return picture
+
+    def _tone(self, frame: Any, curve: int, size_wh: tuple[int, int], *, smaller: bool) -> RGB:
+        planes = self._scaler.reformat(
+            frame,
+            width=size_wh[0],
+            height=size_wh[1],
+            format=PLANES,
+            interpolation="AREA" if smaller else "BICUBIC",
+            src_colorspace=BT2020_MATRIX,
+            src_color_range=FULL if frame.color_range == FULL else LIMITED,
+            dst_color_range=FULL,
+            **ONE_THREAD,
+        )
+        return toned(planes, curve)
 
 
 def joined(frame: Any) -> RGB:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from films import shoot
 from vigil.dataset.clips import Clip
 from vigil.dataset.cutting import Recipe, cut_clip
@@ -31,3 +33,17 @@ def test_a_guessed_rate_is_a_note_and_no_damage(tmp_path: Path) -> None:
     stored = cut_film(tmp_path, "raw.mjpeg", format="mjpeg", codec="mjpeg", pixels="yuvj420p", frames=50)
     assert stored.problems == ()
     assert any("is a guess" in note for note in stored.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "traits"),
+    [
+        ("plain.mp4", {}, ()),
+        ("fields.mp4", {"x264-params": "tff=1"}, ("interlaced",)),
+        ("phone.mp4", {"x264-params": "colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc"}, ("HDR",)),
+    ],
+)
+def test_what_is_put_right_in_every_picture_is_kept_for_the_check(
+    tmp_path: Path, name: str, options: dict[str, str], traits: tuple[str, ...]
+) -> None:
+    assert cut_film(tmp_path, name, frames=50, options=options).traits == traits
