@@ -14,9 +14,10 @@ import av
 from av.stream import Disposition
 
 from vigil.errors import SourceError
+from vigil.sources.picture_kind import picture_kind
 
 FORMATS = (
-    "3g2 3gp asf av1 avi dhav dv flv gif h261 h263 h264 hevc ivf m4v matroska mjpeg mov mp4 mpeg mpegts "
+    "3g2 3gp apng asf av1 avi dhav dv flv gif h261 h263 h264 hevc ivf m4v matroska mjpeg mov mp4 mpeg mpegts "
     "mpegtsraw mpegvideo mpjpeg mxf nut obu ogg rm vc1 vvc webm wtv xmv"
 )
 # Titles in an unknown encoding must not keep a video from being opened; from 19 on PyAV sees to that itself.
@@ -62,6 +63,11 @@ def check_file(path: Path) -> None:
 def open_container(path: Path) -> Any:
     """The open `av` container of a video file; raises SourceError."""
     check_file(path)
+    picture = picture_kind(path)
+    if picture:
+        raise SourceError(
+            f"{path} is a picture ({picture}) and no video; where a picture is asked for, send it as JPEG"
+        )
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS.replace(" ", ",")}
     try:
         return av.open(f"file:{path}", container_options=options, **FIRST_LOOK, **LENIENT)
