@@ -17,8 +17,12 @@ STEP_BACK_S = 1.0
 
 SAME_S = 1e-6
 
-FRAMES_OFF = 1.5
-"""A stamp so near to where its frame was expected agrees with it."""
+FRAMES_OFF = 4.5
+"""Among frames without stamps, a stamp so near to where its frame was expected agrees with it."""
+
+HALF_A_FRAME = 0.5
+SPARSE_FRAMES = 50
+"""So long after a frame without a stamp the stamps count as sparse."""
 
 ROUNDING_S = 0.002
 """Containers such as Matroska round stamps to whole milliseconds."""
@@ -44,6 +48,8 @@ class Clock:
         self._misplaced = 0
         self._unstamped = 0
         self._has_stamps = False
+        self._sparse_left = 0
+        self._off_frames = 0.0
         self._jump_s = max(JUMP_S, 10 * frame_s)
         self._vouched_s = vouched_s
         self._latest_first_s = max(first_s + self._jump_s, vouched_s)
@@ -57,11 +63,11 @@ class Clock:
             self.last_s = self._first(stamp_s)
             return self.last_s
         if stamp_s is None:
-            self._unstamped += 1
-            return self._advance(self.last_s + self.frame_s)
+            return self._advance(self.last_s + self._unstamped_step_s())
         if self._shift_s is None:
             self._shift_s = self.last_s + self.frame_s - stamp_s
-        if self._unstamped and self._is_neighbours(stamp_s + self._shift_s - self.last_s):
+        self._has_stamps = True
+        if self._sparse_left and self._is_neighbours(stamp_s + self._shift_s - self.last_s):
             return self._advance(self.last_s + self.frame_s)
         ahead_s = stamp_s + self._shift_s - self.last_s
         if self._repeats(ahead_s):
@@ -85,14 +91,22 @@ class Clock:
         """Frames without a stamp whose place is only a guess."""
         return self._misplaced if self._has_stamps else self._unstamped
 
+    def _unstamped_step_s(self) -> float:
+        self._unstamped += 1
+        self._sparse_left = SPARSE_FRAMES
+        return self.frame_s
+
     def _is_neighbours(self, ahead_s: float) -> bool:
-        """Whether the first stamp after frames without one is that of the next frame or the last, as of two that share
-        a packet. Frames that were placed where it does not agree were misplaced.
+        """Whether a stamp among frames that have none is that of a frame near by.
+
+        A packet's stamp may come out with the frame before or after its own, in the order of decoding. One that is off
+        just as the last one was is right. Frames that were placed far from where a stamp says were misplaced.
         """
-        off_frames = abs(ahead_s / self.frame_s - 1)
-        self._misplaced += self._unstamped if off_frames > FRAMES_OFF else 0
-        self._has_stamps, self._unstamped = True, 0
-        return FRAMES_OFF / 3 < off_frames <= FRAMES_OFF
+        off_frames, before = ahead_s / self.frame_s - 1, self._off_frames
+        self._misplaced += self._unstamped if abs(off_frames) > FRAMES_OFF else 0
+        self._off_frames, self._unstamped = off_frames, 0
+        self._sparse_left -= 1
+        return HALF_A_FRAME < abs(off_frames) <= FRAMES_OFF and abs(off_frames - before) > HALF_A_FRAME
 
     def pass_over(self, time_s: float) -> None:
         """Notes the time of a frame that is left out, so that a jump after it is spliced to the right place."""
@@ -105,7 +119,7 @@ class Clock:
 
     def _first(self, stamp_s: float | None) -> float:
         if stamp_s is None:
-            self._unstamped += 1
+            self._unstamped_step_s()
             return 0.0
         self._has_stamps = True
         if self._shift_s is None or not 0 <= stamp_s + self._shift_s <= self._latest_first_s:
