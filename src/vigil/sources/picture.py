@@ -16,7 +16,7 @@ from av.video.reformatter import VideoReformatter
 
 from vigil.frames import RGB, fit
 from vigil.sources.fields import progressive
-from vigil.sources.orientation import orientation_of
+from vigil.sources.orientation import AS_STORED, Orientation, orientation_of
 from vigil.sources.tone import BT2020_MATRIX, PLANES, curve_of, toned
 
 ITU601, ITU709 = 5, 1
@@ -38,16 +38,25 @@ class Developer:
         self.pixel_aspect = pixel_aspect
         self.sizes: list[tuple[int, int]] = []
         self._scaler = VideoReformatter()
+        self._looked_at: tuple[int, int, float] | None = None
+        self._turn = AS_STORED
 
     def develop(self, frame: Any) -> RGB:
         """The picture of an `av.VideoFrame`, sized by `fit`: `(H, W, 3) uint8 RGB`."""
         self._note(frame)
-        orientation = orientation_of(frame)
+        orientation = self._orientation(frame)
         width, height = shown_size(frame.width, frame.height, self.pixel_aspect, sideways=orientation.swaps_sides)
         size_wh = self._sized(width, height)
         smaller = size_wh[0] * size_wh[1] < width * height
         flat = self._scale(frame, size_wh[::-1] if orientation.swaps_sides else size_wh, smaller=smaller)
         return orientation.set_upright(flat)
+
+    def _orientation(self, frame: Any) -> Orientation:
+        """Read once, and where size or angle change: PyAV's side data keeps a picture alive until the next sweep."""
+        seen = (frame.width, frame.height, frame.rotation)
+        if seen != self._looked_at:
+            self._looked_at, self._turn = seen, orientation_of(frame)
+        return self._turn
 
     def _sized(self, width: int, height: int) -> tuple[int, int]:
         if self.max_pixels is not None:
