@@ -149,12 +149,13 @@ class Sampler:
 
     The instants are a fixed grid, so nothing drifts: 25 frames a second sampled at 2 give frames at
     0, 0.52, 1.0, 1.52 ... and 1,200 in ten minutes. Over a pause, and where the source is slower than
-    `fps`, no frame is kept twice. With `from_s` the grid begins at second 0 and frames before `from_s` are not kept.
+    `fps`, no frame is kept twice. With `origin_s` the grid begins there, with `from_s` at second 0 and frames before
+    `from_s` are not kept.
     """
 
-    def __init__(self, fps: float, *, from_s: float = 0.0) -> None:
+    def __init__(self, fps: float, *, from_s: float = 0.0, origin_s: float | None = None) -> None:
         self.fps = fps
-        self._start_s: float | None = 0.0 if from_s else None
+        self._start_s: float | None = 0.0 if from_s else origin_s
         self._next = math.ceil(from_s * fps - ROUNDING_S)
 
     def take(self, time_s: float) -> bool:

@@ -34,8 +34,8 @@ FIRST_LOOK: dict[str, Any] = (
 RAW = frozenset({"h261", "h263", "h264", "hevc", "m4v", "mjpeg", "mpegvideo", "mpjpeg", "obu", "vc1", "vvc"})
 """Formats of bare pictures. Their packets have no times, and the rate that FFmpeg names is one it supposes."""
 
-WHOLE_ONLY = frozenset({"asf"})
-"""Formats that give each stream the length of the whole file."""
+WHOLE_ONLY = frozenset({"asf", "matroska,webm"})
+"""Formats whose streams are given the length of the whole file."""
 
 MAX_RATE = 240
 USUAL_RATE = 25.0
@@ -153,12 +153,14 @@ def declared_s(container: Any, stream: Any) -> float | None:
 def own_length_s(container: Any, stream: Any) -> float | None:
     """The length that the header promises of one stream; None where it speaks of the whole file at most."""
     whole_s = float((container.duration or 0) / MICROSECONDS)
+    tagged_s = _clock_seconds(stream.metadata.get("DURATION", ""))
+    # A tag may be older than the file it is in.
+    if tagged_s is not None and 0 < tagged_s <= whole_s + 1:
+        return tagged_s
     if stream.duration and stream.time_base and stream.duration > 0:
         length_s = float(stream.duration * stream.time_base)
         return None if container.format.name in WHOLE_ONLY and length_s == whole_s else length_s
-    tagged_s = _clock_seconds(stream.metadata.get("DURATION", ""))
-    # A tag may be older than the file it is in.
-    return tagged_s if tagged_s is not None and 0 < tagged_s <= whole_s + 1 else None
+    return None
 
 
 def _clock_seconds(text: str) -> float | None:

@@ -146,13 +146,12 @@ def _pieces(container: Any, stream: Any, *, from_s: float, to_s: float) -> list[
     """The packets from the key picture at or before `from_s` to `to_s`."""
     timeline = Timeline(container, stream)
     if not timeline.can_seek:
-        return _gather(_by_clock(container, stream), from_s=from_s, to_s=to_s)
+        return _gather(_by_clock(container, stream, timeline), from_s=from_s, to_s=to_s)
     if container.format.name not in SEEKABLE:
-        return _gather(_by_stamp(container, stream), from_s=from_s, to_s=to_s)
+        return _gather(_by_stamp(container, stream, timeline), from_s=from_s, to_s=to_s)
     for start_s in (from_s, from_s - LOOK_BACK_S, 0.0):
-        offset = stream.start_time + round(max(0.0, start_s) / float(stream.time_base))
-        container.seek(offset, stream=stream, backward=True)
-        found = _gather(_by_stamp(container, stream), from_s=from_s, to_s=to_s)
+        container.seek(timeline.ticks(max(0.0, start_s)), stream=stream, backward=True)
+        found = _gather(_by_stamp(container, stream, timeline), from_s=from_s, to_s=to_s)
         if found and (found[0].time_s <= from_s or start_s <= 0):
             break
     return found
@@ -171,21 +170,19 @@ def _gather(pieces: Iterable[Piece], *, from_s: float, to_s: float) -> list[Piec
     return held if held and held[0].time_s <= to_s else []
 
 
-def _by_stamp(container: Any, stream: Any) -> Iterator[Piece]:
+def _by_stamp(container: Any, stream: Any, timeline: Timeline) -> Iterator[Piece]:
     """Packets placed by the file's own stamps."""
-    tick_s = float(stream.time_base)
     for packet in _packets(container, stream):
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is not None:
-            yield piece_of(packet, (stamp - stream.start_time) * tick_s)
+            yield piece_of(packet, timeline.seconds(stamp))
 
 
-def _by_clock(container: Any, stream: Any) -> Iterator[Piece]:
+def _by_clock(container: Any, stream: Any, timeline: Timeline) -> Iterator[Piece]:
     """Packets from the start of a file whose stamps may jump or be missing, placed as its frames are."""
-    tick_s = float(stream.time_base or 0)
-    clock = Clock(frame_s=1 / containers.frame_rate(stream))
+    clock = Clock(frame_s=1 / containers.frame_rate(stream), start_s=timeline.start_s)
     for packet in _packets(container, stream):
-        placed_s = clock.place(None if packet.dts is None else packet.dts * tick_s)
+        placed_s = clock.place(None if packet.dts is None else packet.dts * timeline.tick_s)
         yield piece_of(packet, placed_s if placed_s is not None else clock.last_s or 0.0)
 
 

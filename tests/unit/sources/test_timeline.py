@@ -1,11 +1,13 @@
 """The times that players show, the same for whole reads, starts in the middle, films, clips and snapshots."""
 
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import pytest
 
-from films import Film, number_in, shoot_dav
+from films import Film, hum, number_in, picture, shoot_dav
 from vigil.frames import Sampling
 from vigil.sources.file import open_video
 from vigil.sources.footage import FileFootage
@@ -106,3 +108,35 @@ def test_a_start_behind_the_end_is_said(film: Film, sampling: Sampling) -> None:
     with open_video(film("a.mp4"), sampling, start_s=60.0) as video:
         assert list(video.frames()) == []
     assert video.notes == ("it has no picture from second 60.0 on",)
+
+
+def late_film(path: Path, *, begins_s: float) -> Path:
+    """Eleven seconds of sound, and a hundred pictures that begin in the middle of it."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.options = 320, 240, "yuv420p", {"g": "25"}
+        stream.codec_context.time_base = Fraction(1, 1000)
+        audio = container.add_stream("aac", rate=16_000)
+        container.mux(audio.encode(hum(16_000 * 11)))
+        for number in range(100):
+            frame = av.VideoFrame.from_ndarray(picture(number, (320, 240)), format="rgb24")
+            frame.pts, frame.time_base = round(begins_s * 1000) + number * 40, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux([*stream.encode(), *audio.encode()])
+    return path
+
+
+@pytest.mark.parametrize("name", ["late.mp4", "late.mkv", "late.mov", "late.flv", "late.ts"])
+def test_pictures_that_begin_after_the_sound_begin_when_players_show_them(
+    sampling: Sampling, tmp_path: Path, name: str
+) -> None:
+    path = late_film(tmp_path / name, begins_s=5.3)
+    whole = read_from(path, 0.0, sampling)
+    assert all(abs(5.3 + number / 25 - time_s) < 0.08 for time_s, number in whole)
+    assert read_from(path, 7.0, sampling) == [row for row in whole if row[0] >= 7]
+    assert abs(next(pictures(path))[1] - 5.3) < 0.08
+    FileFootage(path).snapshot(tmp_path / "snapshot.jpg", at_s=7.3)
+    assert abs(number_in(read_image(tmp_path / "snapshot.jpg", max_pixels=None)) - 50) <= 2
+    with open_video(path, sampling) as video:
+        list(video.frames())
+    assert video.problems == ()
