@@ -132,7 +132,6 @@ def build_of(material: Material, plan: BuildPlan, *, progress: Progress = silent
     groups |= {clip.name: added_groups[clip.name] for clip in added}
     examples = _examples([*readable, *added], stored, groups, splits, _Answering(plan, material, earlier))
     notes = [*material.notes, *group_notes, *_leaks(groups, splits), *_left_out(shown, more)]
-    notes += [f"{name}: {note}" for name, clip in stored.items() for note in clip.notes]
     notes += earlier.set_aside(plan.out)
     return BuildReport(
         out=plan.out,
@@ -140,7 +139,7 @@ def build_of(material: Material, plan: BuildPlan, *, progress: Progress = silent
         grouped_by=grouped_by,
         unreadable=unreadable,
         damaged={name: clip.problems for name, clip in stored.items() if clip.problems},
-        notes=notes,
+        notes=[*notes, *(f"{name}: {note}" for name, clip in stored.items() for note in clip.notes)],
         num_cut=sum(result.fresh for result in results),
         num_kept=sum(bool(result.stored) and not result.fresh for result in results),
         manifest=_write(plan, examples, grouped_by),
