@@ -1,7 +1,9 @@
 """Films for tests: small real video files whose every picture carries its own number."""
 
 import io
+import struct
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 
@@ -87,9 +89,37 @@ def hum(samples: int) -> av.AudioFrame:
 
 def rotate_by_metadata(path: Path) -> None:
     """Writes a quarter turn to the right into an mp4's track header, as phones do."""
+    write_matrix(path, (0, 1, -1, 0))
+
+
+def write_matrix(path: Path, abcd: tuple[float, float, float, float]) -> None:
+    """Writes a display matrix into an mp4's track header: x is shown at `a x + c y`, y at `b x + d y`."""
     data = bytearray(path.read_bytes())
     start = data.index(b"tkhd") + 4 + 40
-    one, minus_one, last = 0x10000, 0xFFFF0000, 0x40000000
-    matrix = (0, one, 0, minus_one, 0, 0, 0, 0, last)
-    data[start : start + 36] = b"".join(value.to_bytes(4, "big") for value in matrix)
+    a, b, c, d = (round(value * 0x10000) for value in abcd)
+    matrix = (a, b, 0, c, d, 0, 0, 0, 0x40000000)
+    data[start : start + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in matrix)
     path.write_bytes(data)
+
+
+def shoot_dav(path: Path, seconds: Sequence[float], **how: object) -> None:
+    """A recording as Dahua's cameras write it: numbered pictures, each with the date and milliseconds of its second."""
+    raw = io.BytesIO()
+    shoot(raw, format="h264", frames=len(seconds), **{"options": {"g": "25", "bf": "0"}, **how})  # type: ignore[arg-type]
+    raw.seek(0)
+    with av.open(raw, format="h264") as container, path.open("wb") as file:
+        packets = [packet for packet in container.demux() if packet.size]
+        for number, (packet, second) in enumerate(zip(packets, seconds, strict=True)):
+            file.write(_dav_chunk(number, bytes(packet), second, is_key=packet.is_keyframe))
+
+
+def _dav_chunk(number: int, data: bytes, second: float, *, is_key: bool) -> bytes:
+    moment = datetime(2026, 10, 25, 0, 59, tzinfo=UTC) + timedelta(seconds=second)
+    date = (moment.year - 2000) << 26 | moment.month << 22 | moment.day << 17
+    date |= moment.hour << 12 | moment.minute << 6 | moment.second
+    extras = bytes((0x81, 0, 2, 25))
+    length = 24 + len(extras) + len(data) + 8
+    kind = bytes((0xFD if is_key else 0xFC, 0, 0, 0))
+    milliseconds = round(second * 1000) % 65_536
+    clock = struct.pack("<IIIHBB", number, length, date, milliseconds, len(extras), 0)
+    return b"DHAV" + kind + clock + extras + data + b"dhav" + struct.pack("<I", length)

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
 SHOWN = {
+    ".avif": "image/avif",
     ".bmp": "image/bmp",
     ".gif": "image/gif",
     ".jpeg": "image/jpeg",

@@ -94,7 +94,7 @@ def check_dataset(
         *_of_words(splits, task),
         *_of_balance(splits),
         *find_leaks(folder, splits, pictures),
-        *telling_traits(splits, pictures),
+        *telling_traits(folder, splits, pictures),
         *_of_length(splits, pictures, manifest, text, cutoff_len),
     ]
     if isinstance(text, FromTokenizer):

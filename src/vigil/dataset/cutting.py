@@ -6,26 +6,38 @@ A clip is cut again only when its bytes, the sampling, the reader or the policy 
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
 
 from vigil.dataset.clips import Clip
 from vigil.dataset.disk import explained
 from vigil.dataset.short import ShortPolicy, StoredKind, crop, stretched_fps
-from vigil.dataset.stored import FrameWriter, StoredClip, is_complete, read_stored
+from vigil.dataset.stored import HDR, INTERLACED, FrameWriter, StoredClip, is_complete, read_stored
 from vigil.errors import SourceError
 from vigil.frames import Frame, Sampling
 from vigil.manifest import MANIFEST_NAME
-from vigil.sources.container import check_file, frame_rate, open_container, pick_stream
-from vigil.sources.file import Reader, open_video, read
+from vigil.sources.container import check_file, frame_rate, open_container
+from vigil.sources.fields import is_interlaced
+from vigil.sources.file import Reader, VideoFile, open_video, read
+from vigil.sources.tone import is_high_range
+from vigil.sources.tracks import film_stream
 from vigil.windows import Window, cut
 
-CUTTER_VERSION = 1
+CUTTER_VERSION = 2
 """Raised when the same video and settings give other frames than before."""
 
-Problems: TypeAlias = dict[str, None]
-"""What was wrong with a video, in order, each once."""
+
+@dataclass(slots=True)
+class Remarks:
+    """What was wrong with a video, and what should be known of a sound one: in order, each once."""
+
+    problems: dict[str, None] = field(default_factory=dict)
+    notes: dict[str, None] = field(default_factory=dict)
+
+    def add(self, video: VideoFile) -> None:
+        """Takes in what a video that was read says of itself."""
+        self.problems.update(dict.fromkeys(video.problems))
+        self.notes.update(dict.fromkeys(video.notes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,17 +77,25 @@ def cut_clip(clip: Clip, out: Path, recipe: Recipe, *, stopped: Callable[[], boo
     stored = read_stored(folder)
     if stored is not None and stored.digest == digest and is_complete(folder, stored):
         return stored, False
-    problems: Problems = {}
+    remarks = Remarks()
     with explained(folder), FrameWriter(folder) as writer:
-        for kind, window in windows_of(clip.path, recipe, problems):
+        for kind, window in windows_of(clip.path, recipe, remarks):
             if stopped():
                 raise SourceError(f"{clip.path} was not finished")
             writer.put(window, kind)
-        format_ = format_of(clip.path)
+        format_, traits = format_of(clip.path)
         if folder.exists():
             # Examples of a finished dataset name these frames: from here on it is none, until the build is through.
             (out / MANIFEST_NAME).unlink(missing_ok=True)
-        return writer.finish(digest=digest, video_digest=video_digest, problems=list(problems), format_=format_), True
+        stored = writer.finish(
+            digest=digest,
+            video_digest=video_digest,
+            problems=list(remarks.problems),
+            notes=list(remarks.notes),
+            format_=format_,
+            traits=traits,
+        )
+        return stored, True
 
 
 def digest_of_file(path: Path) -> str:
@@ -87,21 +107,23 @@ def digest_of_file(path: Path) -> str:
         raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def format_of(path: Path) -> str:
-    """A video's own size and rate, as in `1280x720@29.97`; empty when only another decoder can open it."""
+def format_of(path: Path) -> tuple[str, tuple[str, ...]]:
+    """A video's own size and rate, as in `1280x720@29.97`, and its traits; empty when only another decoder opens it."""
     try:
         with open_container(path) as container:
-            stream = pick_stream(container, path)
-            return f"{stream.width}x{stream.height}@{frame_rate(stream):.2f}"
+            stream = film_stream(container, path)
+            told = ((HDR, is_high_range(stream.codec_context)), (INTERLACED, is_interlaced(stream.codec_context)))
+            traits = tuple(trait for trait, is_so in told if is_so)
+            return f"{stream.width}x{stream.height}@{frame_rate(stream):.2f}", traits
     except SourceError:
-        return ""
+        return "", ()
 
 
-def windows_of(path: Path, recipe: Recipe, problems: Problems) -> Iterator[tuple[StoredKind, Window]]:
+def windows_of(path: Path, recipe: Recipe, remarks: Remarks) -> Iterator[tuple[StoredKind, Window]]:
     """The windows of a clip just as live ones are cut, and what the policy for short clips adds to them."""
     sampling = recipe.sampling
     stretchable: Window | None = None
-    for window in cut(_frames(path, sampling, recipe.reader, problems), sampling):
+    for window in cut(_frames(path, sampling, recipe.reader, remarks), sampling):
         yield "window", window
         stretchable = window if window.index == 0 else None
         shorter = crop(window, sampling) if recipe.short in ("crop", "both") else None
@@ -110,14 +132,14 @@ def windows_of(path: Path, recipe: Recipe, problems: Problems) -> Iterator[tuple
     fps = stretched_fps(stretchable, sampling) if stretchable and recipe.short in ("stretch", "both") else None
     if fps is not None:
         denser = replace(sampling, fps=fps)
-        windows = cut(_frames(path, denser, recipe.reader, problems), denser)
+        windows = cut(_frames(path, denser, recipe.reader, remarks), denser)
         yield "stretch", next(windows)
 
 
-def _frames(path: Path, sampling: Sampling, reader: Reader, problems: Problems) -> Iterator[Frame]:
+def _frames(path: Path, sampling: Sampling, reader: Reader, remarks: Remarks) -> Iterator[Frame]:
     if reader != "pyav":
         yield from read(path, sampling, reader=reader)
         return
     with open_video(path, sampling) as video:
         yield from video.frames()
-        problems.update(dict.fromkeys(video.problems))
+        remarks.add(video)

@@ -10,6 +10,7 @@ from vigil.dataset.examples import SPLITS, Example
 from vigil.dataset.findings import Finding, several
 from vigil.dataset.fingerprints import look_alikes
 from vigil.dataset.pictures import Picture, fingerprints
+from vigil.dataset.stored import HDR, INTERLACED, read_stored
 
 Splits: TypeAlias = Mapping[Split, Sequence[Example]]
 Pictures: TypeAlias = Mapping[str, Picture]
@@ -83,15 +84,18 @@ def _alike(folder: Path, splits: Splits, pictures: Pictures) -> list[str]:
     ]
 
 
-def telling_traits(splits: Splits, pictures: Pictures) -> Iterator[Finding]:
+def telling_traits(folder: Path, splits: Splits, pictures: Pictures) -> Iterator[Finding]:
     """Traits that give the label away without a look at the pictures: a model would learn them instead."""
     clips = {example.clip: example for example in splits["train"] if example.kind == "window"}
+    if len(clips) < TELLING_MIN_CLIPS:
+        return
+    stored = {clip: _stored_traits(folder, example) for clip, example in clips.items()}
     traits: dict[str, Callable[[Example], object]] = {
         "number of frames": lambda example: len(example.frames),
         "size of the pictures": lambda example: pictures[example.frames[0]].size_wh,
+        "dynamic range of the videos (HDR or not)": lambda example: HDR in stored[example.clip],
+        "scanning of the videos (interlaced or not)": lambda example: INTERLACED in stored[example.clip],
     }
-    if len(clips) < TELLING_MIN_CLIPS:
-        return
     majority = max(Counter(example.label for example in clips.values()).values()) / len(clips)
     for name, trait in traits.items():
         right = _guessed(list(clips.values()), trait)
@@ -101,6 +105,11 @@ def telling_traits(splits: Splits, pictures: Pictures) -> Iterator[Finding]:
                 f"the {name} alone tells the label for {right:.0%} of the training clips ({majority:.0%} by always "
                 "guessing the larger class): the model may learn that instead",
             )
+
+
+def _stored_traits(folder: Path, example: Example) -> tuple[str, ...]:
+    stored = read_stored((folder / example.frames[0]).parent)
+    return stored.traits if stored else ()
 
 
 def _guessed(examples: Sequence[Example], trait: Callable[[Example], object]) -> float:

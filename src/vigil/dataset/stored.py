@@ -22,6 +22,7 @@ from vigil.frames import decode_jpeg
 from vigil.windows import Window
 
 MARKER_NAME = "clip.json"
+HDR, INTERLACED = "HDR", "interlaced"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,8 @@ class StoredWindow:
 class StoredClip:
     """What `clip.json` says; `digest` names video and recipe, `problems` what was wrong with the video.
 
-    `format` is the video's own size and rate, as in `1280x720@29.97`.
+    `notes` is what should be known of a sound one, `format` its own size and rate, as in `1280x720@29.97`, `traits`
+    what was put right in every picture: `HDR`, `interlaced`.
     """
 
     digest: str
@@ -48,7 +50,9 @@ class StoredClip:
     fingerprint: Fingerprint
     windows: tuple[StoredWindow, ...]
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     format: str = ""
+    traits: tuple[str, ...] = ()
 
 
 def read_stored(folder: Path) -> StoredClip | None:
@@ -110,7 +114,16 @@ class FrameWriter:
             self._digest.update(jpeg)
         return self._names[key]
 
-    def finish(self, *, digest: str, video_digest: str, problems: Sequence[str], format_: str) -> StoredClip:
+    def finish(
+        self,
+        *,
+        digest: str,
+        video_digest: str,
+        problems: Sequence[str],
+        notes: Sequence[str],
+        format_: str,
+        traits: Sequence[str],
+    ) -> StoredClip:
         """Writes `clip.json` and puts the folder in its place."""
         stored = StoredClip(
             digest=digest,
@@ -119,7 +132,9 @@ class FrameWriter:
             fingerprint=self._fingerprint(),
             windows=tuple(self._windows),
             problems=tuple(problems),
+            notes=tuple(notes),
             format=format_,
+            traits=tuple(traits),
         )
         marker = json.dumps(asdict(stored), ensure_ascii=False)
         (self._partial / MARKER_NAME).write_text(marker, encoding="utf-8")

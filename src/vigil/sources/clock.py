@@ -10,12 +10,19 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 JUMP_S = 60.0
-"""A step forward beyond this is a broken clock, not a pause in the recording."""
+"""A step forward beyond this is a broken clock, not a pause in the recording, unless the file vouches for it."""
 
 STEP_BACK_S = 1.0
 """A step back up to this is a frame out of order or repeated; beyond it the clock was set back."""
 
 SAME_S = 1e-6
+
+FRAMES_OFF = 4.5
+"""Among frames without stamps, a stamp so near to where its frame was expected agrees with it."""
+
+HALF_A_FRAME = 0.5
+SPARSE_FRAMES = 50
+"""So long after a frame without a stamp the stamps count as sparse."""
 
 ROUNDING_S = 0.002
 """Containers such as Matroska round stamps to whole milliseconds."""
@@ -26,17 +33,26 @@ class Clock:
 
     A real pause of up to a minute stays a pause. A clock that is set back or leaps ahead is spliced:
     the frame follows the one before it at the usual distance, and so do the times after it. `first_s` is where about
-    the first frame lies when reading begins in the middle.
+    the first frame lies when reading begins in the middle. Up to `vouched_s`, the length that a file's own index
+    promises, a step forward is a pause however long it is. Frames without a stamp follow at the usual distance, as in
+    MPEG streams, which stamp one frame in many; where the next stamp does not agree with that they are `missing` one.
     """
 
-    def __init__(self, *, frame_s: float, start_s: float | None = None, first_s: float = 0.0) -> None:
+    def __init__(
+        self, *, frame_s: float, start_s: float | None = None, first_s: float = 0.0, vouched_s: float = 0.0
+    ) -> None:
         self.frame_s = frame_s
         self.last_s: float | None = None
         self.jumps = 0
         self.repeats = 0
-        self.missing = 0
+        self._misplaced = 0
+        self._unstamped = 0
+        self._has_stamps = False
+        self._sparse_left = 0
+        self._off_frames = 0.0
         self._jump_s = max(JUMP_S, 10 * frame_s)
-        self._latest_first_s = first_s + self._jump_s
+        self._vouched_s = vouched_s
+        self._latest_first_s = max(first_s + self._jump_s, vouched_s)
         self._stuck_after = max(2, round(1 / frame_s))
         self._stuck = 0
         self._shift_s = None if start_s is None else -start_s
@@ -47,15 +63,17 @@ class Clock:
             self.last_s = self._first(stamp_s)
             return self.last_s
         if stamp_s is None:
-            self.missing += 1
-            return self._advance(self.last_s + self.frame_s)
+            return self._advance(self.last_s + self._unstamped_step_s())
         if self._shift_s is None:
             self._shift_s = self.last_s + self.frame_s - stamp_s
+        self._has_stamps = True
+        if self._sparse_left and self._is_neighbours(stamp_s + self._shift_s - self.last_s):
+            return self._advance(self.last_s + self.frame_s)
         ahead_s = stamp_s + self._shift_s - self.last_s
         if self._repeats(ahead_s):
             self.repeats += 1
             return None
-        if not SAME_S < ahead_s <= self._jump_s:
+        if not self._is_step(self.last_s, stamp_s + self._shift_s):
             return self._advance(self._splice(stamp_s, after_s=self.last_s))
         return self._advance(stamp_s + self._shift_s)
 
@@ -65,13 +83,45 @@ class Clock:
             return None
         times = [stamp_s + self._shift_s for stamp_s in stamps_s]
         run = [-self.frame_s if self.last_s is None else self.last_s, *times]
-        steady = all(SAME_S < after - before <= self._jump_s for before, after in pairwise(run))
+        steady = all(self._is_step(before, after) for before, after in pairwise(run))
         return times if steady else None
+
+    @property
+    def missing(self) -> int:
+        """Frames without a stamp whose place is only a guess."""
+        return self._misplaced if self._has_stamps else self._unstamped
+
+    def _unstamped_step_s(self) -> float:
+        self._unstamped += 1
+        self._sparse_left = SPARSE_FRAMES
+        return self.frame_s
+
+    def _is_neighbours(self, ahead_s: float) -> bool:
+        """Whether a stamp among frames that have none is that of a frame near by.
+
+        A packet's stamp may come out with the frame before or after its own, in the order of decoding. One that is off
+        just as the last one was is right. Frames that were placed far from where a stamp says were misplaced.
+        """
+        off_frames, before = ahead_s / self.frame_s - 1, self._off_frames
+        self._misplaced += self._unstamped if abs(off_frames) > FRAMES_OFF else 0
+        self._off_frames, self._unstamped = off_frames, 0
+        self._sparse_left -= 1
+        return HALF_A_FRAME < abs(off_frames) <= FRAMES_OFF and abs(off_frames - before) > HALF_A_FRAME
+
+    def pass_over(self, time_s: float) -> None:
+        """Notes the time of a frame that is left out, so that a jump after it is spliced to the right place."""
+        self.last_s = time_s if self.last_s is None else max(self.last_s, time_s)
+
+    def _is_step(self, before_s: float, after_s: float) -> bool:
+        """Whether a frame can follow another at these times."""
+        ahead_s = after_s - before_s
+        return ahead_s > SAME_S and (ahead_s <= self._jump_s or after_s <= self._vouched_s)
 
     def _first(self, stamp_s: float | None) -> float:
         if stamp_s is None:
-            self.missing += 1
+            self._unstamped_step_s()
             return 0.0
+        self._has_stamps = True
         if self._shift_s is None or not 0 <= stamp_s + self._shift_s <= self._latest_first_s:
             self._shift_s = -stamp_s
         return stamp_s + self._shift_s
@@ -99,12 +149,13 @@ class Sampler:
 
     The instants are a fixed grid, so nothing drifts: 25 frames a second sampled at 2 give frames at
     0, 0.52, 1.0, 1.52 ... and 1,200 in ten minutes. Over a pause, and where the source is slower than
-    `fps`, no frame is kept twice. With `from_s` the grid begins at second 0 and frames before `from_s` are not kept.
+    `fps`, no frame is kept twice. With `origin_s` the grid begins there, with `from_s` at second 0 and frames before
+    `from_s` are not kept.
     """
 
-    def __init__(self, fps: float, *, from_s: float = 0.0) -> None:
+    def __init__(self, fps: float, *, from_s: float = 0.0, origin_s: float | None = None) -> None:
         self.fps = fps
-        self._start_s: float | None = 0.0 if from_s else None
+        self._start_s: float | None = 0.0 if from_s else origin_s
         self._next = math.ceil(from_s * fps - ROUNDING_S)
 
     def take(self, time_s: float) -> bool:

@@ -14,9 +14,10 @@ import av
 from av.stream import Disposition
 
 from vigil.errors import SourceError
+from vigil.sources.picture_kind import picture_kind
 
 FORMATS = (
-    "3g2 3gp asf av1 avi dhav dv flv gif h261 h263 h264 hevc ivf m4v matroska mjpeg mov mp4 mpeg mpegts "
+    "3g2 3gp apng asf av1 avi dhav dv flv gif h261 h263 h264 hevc ivf m4v matroska mjpeg mov mp4 mpeg mpegts "
     "mpegtsraw mpegvideo mpjpeg mxf nut obu ogg rm vc1 vvc webm wtv xmv"
 )
 # Titles in an unknown encoding must not keep a video from being opened; from 19 on PyAV sees to that itself.
@@ -29,6 +30,12 @@ MAX_PICTURE_PIXELS = 8192 * 4352
 FIRST_LOOK: dict[str, Any] = (
     {"options": {"max_pixels": str(MAX_PICTURE_PIXELS)}} if int(av.__version__.split(".")[0]) >= 18 else {}
 )
+
+RAW = frozenset({"h261", "h263", "h264", "hevc", "m4v", "mjpeg", "mpegvideo", "mpjpeg", "obu", "vc1", "vvc"})
+"""Formats of bare pictures. Their packets have no times, and the rate that FFmpeg names is one it supposes."""
+
+WHOLE_ONLY = frozenset({"asf", "matroska,webm"})
+"""Formats whose streams are given the length of the whole file."""
 
 MAX_RATE = 240
 USUAL_RATE = 25.0
@@ -56,6 +63,11 @@ def check_file(path: Path) -> None:
 def open_container(path: Path) -> Any:
     """The open `av` container of a video file; raises SourceError."""
     check_file(path)
+    picture = picture_kind(path)
+    if picture:
+        raise SourceError(
+            f"{path} is a picture ({picture}) and no video; where a picture is asked for, send it as JPEG"
+        )
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS.replace(" ", ",")}
     try:
         return av.open(f"file:{path}", container_options=options, **FIRST_LOOK, **LENIENT)
@@ -66,13 +78,23 @@ def open_container(path: Path) -> Any:
 
 
 def pick_stream(container: Any, path: Path | str, *, fast: bool = False) -> Any:
-    """The moving pictures in a container, set to decode in one thread (`fast`: see `hasten`); raises SourceError."""
+    """The first moving pictures of a container, prepared; raises SourceError. Of a file: see `tracks.film_track`."""
+    return prepared(moving_streams(container, path)[0], fast=fast)
+
+
+def moving_streams(container: Any, path: Path | str) -> list[Any]:
+    """The streams of a container whose pictures can be decoded, but for covers; raises SourceError without any."""
     moving = [s for s in container.streams.video if not is_cover(s)]
     if not moving:
         raise SourceError(f"{path} holds no moving pictures ({kinds(container) or 'nothing at all'})")
-    stream = next((s for s in moving if s.codec_context is not None), None)
-    if stream is None:
+    known = [s for s in moving if s.codec_context is not None]
+    if not known:
         raise SourceError(f"{path} is compressed in a way that cannot be decoded here; convert it to H.264")
+    return known
+
+
+def prepared(stream: Any, *, fast: bool = False) -> Any:
+    """A stream that is set to decode in one thread (`fast`: see `hasten`)."""
     stream.codec_context.thread_count = 1
     stream.codec_context.options = {"max_pixels": str(MAX_PICTURE_PIXELS)}
     if fast:
@@ -96,10 +118,22 @@ def kinds(container: Any) -> str:
 
 
 def frame_rate(stream: Any) -> float:
-    """Frames a second as the container says, or 25 where it says nothing sensible."""
+    """Frames a second as the file says, or 25 where it says nothing sensible."""
+    return told_rate(stream) or USUAL_RATE
+
+
+def told_rate(stream: Any) -> float | None:
+    """Frames a second as the container says, or of a raw stream its codec; None where neither does."""
     rates: list[Fraction | None] = [stream.average_rate, stream.guessed_rate]
+    if is_raw(stream.container):
+        rates = [stream.codec_context.framerate]
     sound = (float(rate) for rate in rates if rate and 0 < rate <= MAX_RATE)
-    return next(sound, USUAL_RATE)
+    return next(sound, None)
+
+
+def is_raw(container: Any) -> bool:
+    """Whether a file is nothing but compressed pictures, one after the other, without times."""
+    return container.format.name in RAW
 
 
 def pixel_aspect(stream: Any) -> float:
@@ -110,11 +144,32 @@ def pixel_aspect(stream: Any) -> float:
 
 def declared_s(container: Any, stream: Any) -> float | None:
     """The length that the file's header promises, in seconds, if it promises one."""
+    own_s = own_length_s(container, stream)
+    if own_s is not None:
+        return own_s
+    return float(container.duration / MICROSECONDS) if container.duration and container.duration > 0 else None
+
+
+def own_length_s(container: Any, stream: Any) -> float | None:
+    """The length that the header promises of one stream; None where it speaks of the whole file at most."""
+    whole_s = float((container.duration or 0) / MICROSECONDS)
+    tagged_s = _clock_seconds(stream.metadata.get("DURATION", ""))
+    # A tag may be older than the file it is in.
+    if tagged_s is not None and 0 < tagged_s <= whole_s + 1:
+        return tagged_s
     if stream.duration and stream.time_base and stream.duration > 0:
-        return float(stream.duration * stream.time_base)
-    if container.duration and container.duration > 0:
-        return float(container.duration / MICROSECONDS)
+        length_s = float(stream.duration * stream.time_base)
+        return None if container.format.name in WHOLE_ONLY and length_s == whole_s else length_s
     return None
+
+
+def _clock_seconds(text: str) -> float | None:
+    """Seconds of a time as Matroska's tags write it, `00:00:04.040000000`."""
+    try:
+        hours, minutes, seconds = (float(part) for part in text.split(":"))
+    except ValueError:
+        return None
+    return hours * 3600 + minutes * 60 + seconds
 
 
 def reason(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from vigil.sources.file import open_video
 from vigil.sources.images import opened, read_image
 
 ENOUGH_PIXELS = 4096
+ANIMATED_WEBP = "animated WebP"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class Content:
 def look_into(path: Path) -> Content:
     """What a file is; raises SourceError when it is neither a picture nor a video that can be decoded."""
     still = _still_format(path)
+    if still == ANIMATED_WEBP:
+        raise SourceError(f"{path} is an {ANIMATED_WEBP}, which cannot be read; save it as mp4 or GIF")
     if still:
         read_image(path, max_pixels=ENOUGH_PIXELS)
         return Content(kind="picture", format=still)
@@ -36,13 +39,18 @@ def look_into(path: Path) -> Content:
 
 
 def _still_format(path: Path) -> str:
-    """The format of a still picture, empty for anything else; a picture that moves is a video.
+    """The format of a still picture, empty for anything else; a picture that moves is a video, if FFmpeg plays it.
 
     Raises SourceError for a picture that is too large.
     """
     try:
         with opened(path) as image:
-            return "" if getattr(image, "is_animated", False) else str(image.format)
+            # A phone's photo with a second picture (depth, a preview) in it is no film.
+            if image.format == "MPO":
+                return "JPEG"
+            if not getattr(image, "is_animated", False):
+                return str(image.format)
+            return ANIMATED_WEBP if image.format == "WEBP" else ""
     except SourceError as error:
         # Raised without a cause it is about the size, and it is a picture.
         if error.__cause__ is None or isinstance(error.__cause__, MemoryError):

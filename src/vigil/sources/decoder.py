@@ -22,12 +22,13 @@ SKIP_NONE, SKIP_UNREFERENCED = "DEFAULT", "NONREF"
 class Plan:
     """What of a group is decoded: its first `needed` packets, to get the pictures stamped `wanted`.
 
-    `alone` when nothing after the group needs it.
+    `alone` when nothing after the group needs it; `last_s` is the time of its last picture.
     """
 
     needed: int
     wanted: frozenset[int]
     alone: bool
+    last_s: float
 
 
 class Decoder:
@@ -69,6 +70,7 @@ class Decoder:
         plan = self._plan(group, following) if skip else None
         if plan is not None and plan.alone:
             yield from self._decode_alone(group.packets, plan)
+            self._clock.pass_over(plan.last_s)
             return
         self._fresh = False
         for packet in group.packets:
@@ -98,18 +100,15 @@ class Decoder:
             return None
         order = {packet.pts: index + 1 for index, packet in enumerate(group.packets)}
         beyond = {packet.pts for packet in following.leading} if following else set()
-        wanted = self._wanted(sorted(order.keys() | beyond))
-        if wanted is None:
-            return None
-        needed = max((order[stamp] for stamp in wanted if stamp in order), default=0)
-        return Plan(needed, frozenset(wanted) - beyond, alone=beyond.isdisjoint(wanted))
-
-    def _wanted(self, stamps: list[int]) -> list[int] | None:
+        stamps = sorted(order.keys() | beyond)
         times = self._clock.preview([stamp * self._tick_s for stamp in stamps])
         if times is None:
             return None
         ahead = self._sampler.fork()
-        return [stamp for stamp, time_s in zip(stamps, times, strict=True) if ahead.take(time_s)]
+        wanted = [stamp for stamp, time_s in zip(stamps, times, strict=True) if ahead.take(time_s)]
+        needed = max((order[stamp] for stamp in wanted if stamp in order), default=0)
+        last_s = max(time_s for stamp, time_s in zip(stamps, times, strict=True) if stamp in order)
+        return Plan(needed, frozenset(wanted) - beyond, alone=beyond.isdisjoint(wanted), last_s=last_s)
 
     def _send_all(self, packets: list[Any], *, wanted: frozenset[int] | None = None) -> Iterator[Any]:
         """Decodes packets to the last picture and leaves the decoder as new."""

@@ -6,6 +6,7 @@ inside, cut off in fragments or raw, and it misses pauses in the clock; PyAV is 
 
 import importlib
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from vigil.errors import EnvironmentMissing, SourceError
 from vigil.frames import RGB, Frame, Sampling, fit, resize
 from vigil.sources import container as containers
 from vigil.sources.clock import Clock, Sampler
+from vigil.sources.orientation import AS_STORED, Orientation, orientation_of
+from vigil.sources.timeline import vouched_s
+from vigil.sources.tracks import film_stream
 
 BATCH = 16
 """Full-size pictures held at a time: 100 MB at 1080p."""
@@ -26,15 +30,15 @@ def read(path: Path, sampling: Sampling) -> Iterator[Frame]:
     Raises EnvironmentMissing without the package, SourceError where decord cannot read the file.
     """
     decord = load()
-    aspect = _pixel_aspect(path)
+    looks = _looks(path)
     try:
         reader = decord.VideoReader(str(path), num_threads=1)
-        wanted = _wanted(reader, sampling)
+        wanted = _wanted(reader, sampling, vouched_s=looks.vouched_s)
         for start in range(0, len(wanted), BATCH):
             batch = wanted[start : start + BATCH]
             pictures = reader.get_batch([index for index, _ in batch]).asnumpy()
             for picture, (_, time_s) in zip(pictures, batch, strict=True):
-                yield Frame(_sized(picture, aspect, max_pixels=sampling.max_pixels), time_s)
+                yield Frame(_sized(picture, looks, max_pixels=sampling.max_pixels), time_s)
     except (decord.DECORDError, RuntimeError) as error:
         raise SourceError(
             f"{path} cannot be read by decord ({_first_line(error)}); the reader pyav reads more kinds of files"
@@ -51,25 +55,37 @@ def load() -> Any:
         ) from error
 
 
-def _wanted(reader: Any, sampling: Sampling) -> list[tuple[int, float]]:
+def _wanted(reader: Any, sampling: Sampling, *, vouched_s: float) -> list[tuple[int, float]]:
     """Index and time in seconds of each frame to keep."""
     fps = float(reader.get_avg_fps() or containers.USUAL_RATE)
-    clock, sampler = Clock(frame_s=1 / fps), Sampler(sampling.fps)
+    clock, sampler = Clock(frame_s=1 / fps, vouched_s=vouched_s), Sampler(sampling.fps)
     stamps = reader.get_frame_timestamp(list(range(len(reader))))[:, 0]
     placed = ((index, clock.place(float(stamp))) for index, stamp in enumerate(stamps))
     return [(index, time_s) for index, time_s in placed if time_s is not None and sampler.take(time_s)]
 
 
-def _pixel_aspect(path: Path) -> float:
-    """decord does not tell the shape of a pixel (nor check what it opens), so PyAV looks first."""
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    pixel_aspect: float
+    vouched_s: float
+    orientation: Orientation = AS_STORED
+
+
+def _looks(path: Path) -> _Looks:
+    """What decord does not tell (nor does it check what it opens): shape of a pixel, mirrors, length of pauses."""
     with containers.open_container(path) as container:
-        stream: av.VideoStream = containers.pick_stream(container, path)
-        return containers.pixel_aspect(stream)
+        stream: av.VideoStream = film_stream(container, path)
+        looks = _Looks(containers.pixel_aspect(stream), vouched_s(container, stream))
+        try:
+            return replace(looks, orientation=orientation_of(next(container.decode(stream))))
+        except (StopIteration, IndexError, *containers.UNREADABLE):
+            return looks
 
 
-def _sized(picture: RGB, aspect: float, *, max_pixels: int) -> RGB:
-    height, width = picture.shape[:2]
-    return resize(picture, fit(max(1, round(width * aspect)), height, max_pixels=max_pixels))
+def _sized(picture: RGB, looks: _Looks, *, max_pixels: int) -> RGB:
+    upright = looks.orientation.unmirrored(picture)
+    height, width = upright.shape[:2]
+    return resize(upright, fit(max(1, round(width * looks.pixel_aspect)), height, max_pixels=max_pixels))
 
 
 def _first_line(error: BaseException) -> str:

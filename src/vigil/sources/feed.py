@@ -138,7 +138,7 @@ class FileFeed:
             try:
                 yield from self._until_stopped(frames)
             finally:
-                self.problems = video.problems
+                self.problems = (*video.problems, *video.notes)
 
     def _until_stopped(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         for frame in frames:

@@ -19,12 +19,14 @@ from typing import Any, Literal
 from vigil.errors import SourceError, UsageError
 from vigil.frames import Frame, Sampling
 from vigil.sources import container as containers
-from vigil.sources.clock import Clock, Sampler
+from vigil.sources.clock import Sampler
 from vigil.sources.damage import Damage
 from vigil.sources.decoder import Decoder
 from vigil.sources.group import groups
 from vigil.sources.picture import Developer
 from vigil.sources.preview import Previewer
+from vigil.sources.timeline import Timeline
+from vigil.sources.tracks import film_track
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +54,8 @@ def read(path: Path, sampling: Sampling, *, reader: Reader = "pyav", fast: bool 
         raise UsageError(f"no reader {reader!r}; there are pyav and decord")
     with open_video(path, sampling, fast=fast) as video:
         yield from video.frames()
-        for problem in video.problems:
-            log.warning("%s: %s", path, problem)
+        for remark in (*video.problems, *video.notes):
+            log.warning("%s: %s", path, remark)
 
 
 def open_video(path: Path, sampling: Sampling, *, fast: bool = False, start_s: float = 0.0) -> "VideoFile":
@@ -80,7 +82,9 @@ class VideoFile:
         self._fast = fast
         self._container = containers.open_container(path)
         try:
-            self._stream = containers.pick_stream(self._container, path, fast=fast)
+            track = film_track(self._container, path, fast=fast)
+            self._stream = track.stream
+            self._track_note = track.note
             self._describe()
             self._go_to_start()
         except BaseException:
@@ -90,7 +94,9 @@ class VideoFile:
         self._finished = False
         self._ended_by = ""
         self._damaged_pictures = 0
+        self._kept = 0
         self._reached: int | None = None
+        self._heard_s = 0.0
 
     def __enter__(self) -> "VideoFile":
         return self
@@ -106,28 +112,35 @@ class VideoFile:
 
     def _describe(self) -> None:
         stream = self._stream
-        # An AVI stores no time of showing, so the order of arrival has to serve.
-        self._by_arrival = self._container.format.name == "avi"
-        self._tick_s = float(stream.time_base or 0)
-        start_s = None if self._by_arrival or stream.start_time is None else stream.start_time * self._tick_s
+        self._is_raw = containers.is_raw(self._container)
+        self._is_rate_guessed = self._is_raw and containers.told_rate(stream) is None
         self.source_fps = containers.frame_rate(stream)
         self.size_wh = (int(stream.codec_context.width), int(stream.codec_context.height))
         self.codec = str(stream.codec_context.codec.canonical_name)
         self.duration_s = containers.declared_s(self._container, stream)
-        self._clock = Clock(frame_s=1 / self.source_fps, start_s=start_s, first_s=self._from_s)
-        self._sampler = Sampler(self.sampling.fps, from_s=self._from_s)
+        self._others = self._vouching_streams()
+        self._timeline = Timeline(self._container, stream, from_s=self._from_s)
+        self._sampler = Sampler(self.sampling.fps, from_s=self._from_s, origin_s=0.0)
         self._developer = Developer(max_pixels=self.sampling.max_pixels, pixel_aspect=containers.pixel_aspect(stream))
         self._decoder = Decoder(
-            stream.codec_context, tick_s=self._tick_s, clock=self._clock, sampler=self._sampler, fast=self._fast
+            stream.codec_context,
+            tick_s=self._timeline.tick_s,
+            clock=self._timeline.clock,
+            sampler=self._sampler,
+            fast=self._fast,
         )
+
+    def _vouching_streams(self) -> list[Any]:
+        """The sound, where the promised length is that of the whole file: it may go on after the last picture."""
+        own_s = containers.own_length_s(self._container, self._stream)
+        return list(self._container.streams.audio) if own_s is None else []
 
     def _go_to_start(self) -> None:
         """To the last key picture before the start; where there is no way, what lies before is read and left out."""
-        if not self._from_s or self._by_arrival or not self._tick_s:
+        if not self._from_s or not self._timeline.can_seek:
             return
-        ticks = round(self._from_s / self._tick_s) + (self._stream.start_time or 0)
         try:
-            self._container.seek(ticks, stream=self._stream)
+            self._container.seek(self._timeline.ticks(self._from_s), stream=self._stream)
         except containers.UNREADABLE as error:
             log.info("%s: no way to second %.1f but from the beginning: %s", self.path, self._from_s, error)
 
@@ -137,9 +150,9 @@ class VideoFile:
         return Damage(
             bad_packets=self._decoder.bad_packets,
             damaged_pictures=self._damaged_pictures,
-            spliced_jumps=self._clock.jumps,
-            repeated_stamps=self._clock.repeats,
-            missing_stamps=0 if self._by_arrival else self._clock.missing,
+            spliced_jumps=self._timeline.clock.jumps,
+            repeated_stamps=self._timeline.clock.repeats,
+            missing_stamps=0 if self._timeline.by_arrival or self._is_raw else self._timeline.clock.missing,
             size_changes=max(0, len(self._developer.sizes) - 1),
             missing_s=self._missing_s() if self._finished else 0.0,
             ended_by=self._ended_by,
@@ -150,6 +163,18 @@ class VideoFile:
         """The damage in words, a sentence each; empty for a sound file."""
         return self.damage.problems
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What should be known of it though nothing is damaged, a sentence each."""
+        rate = f"nothing in it tells its frame rate; {containers.USUAL_RATE:g} a second is a guess"
+        none = self._finished and not self._kept
+        told = (
+            (self._track_note, self._track_note),
+            (self._is_rate_guessed, rate),
+            (none, f"it has no picture from second {self._from_s:.1f} on"),
+        )
+        return tuple(sentence for happened, sentence in told if happened)
+
     def frames(self, *, skip: bool = True, previewer: Previewer | None = None) -> Iterator[Frame]:
         """The sampled frames in order; raises SourceError when there is not a single one.
 
@@ -159,35 +184,36 @@ class VideoFile:
         if self._started:
             raise SourceError(f"{self.path} has been read to its end; open it again")
         self._started = True
-        kept = 0
         for picture in self._pictures(skip=skip, previewer=previewer):
             self._damaged_pictures += picture.is_corrupt
-            time_s = self._clock.place(self._stamp_s(picture))
+            time_s = self._timeline.place(picture)
             if time_s is None:
                 continue
             if self._sampler.take(time_s):
-                kept += 1
+                self._kept += 1
                 yield Frame(self._developer.develop(picture), time_s)
             if previewer is not None:
                 previewer.show_frame(picture, time_s, pixel_aspect=self._developer.pixel_aspect)
         self._finished = True
-        if not kept and not self._from_s:
+        if not self._kept and not self._from_s:
             why = "; ".join(self.problems) or "it holds no picture data"
             raise SourceError(f"{self.path} gives no picture at all: {why}")
 
     def _pictures(self, *, skip: bool, previewer: Previewer | None) -> Iterator[Any]:
         codec = self._stream.codec_context
         packets = groups(self._packets(), codec=codec.codec.canonical_name, extradata=codec.extradata)
-        skip = skip and not self._by_arrival
+        skip = skip and not self._timeline.by_arrival
         if previewer is None:
             return self._decoder.frames(packets, skip=skip)
         return self._decoder.frames(packets, skip=skip, all_wanted=previewer.is_wanted)
 
     def _packets(self) -> Iterator[Any]:
-        packets = self._container.demux(self._stream)
+        packets = self._container.demux([self._stream, *self._others])
         try:
             for packet in packets:
-                if packet.size:
+                if packet.stream_index != self._stream.index:
+                    self._heard_s = max(self._heard_s, float((packet.pts or 0) * (packet.time_base or 0)))
+                elif packet.size:
                     self._reached = max(packet.pts or 0, self._reached or 0)
                     yield packet
         except IndexError:
@@ -198,13 +224,9 @@ class VideoFile:
 
     def _missing_s(self) -> float:
         """How much shorter the packets are than the header says, beyond what is usual."""
-        if self._reached is None or self.duration_s is None or self._clock.jumps:
+        if self._reached is None or self.duration_s is None or self._timeline.clock.jumps:
             return 0.0
         # Matroska counts its length from zero even where the first picture comes later.
-        reached_s = max(self._reached, self._reached - (self._stream.start_time or 0)) * self._tick_s
-        missing_s = self.duration_s - reached_s - self._clock.frame_s
+        reached_s = max(self._reached, self._reached - (self._stream.start_time or 0)) * self._timeline.tick_s
+        missing_s = self.duration_s - max(reached_s, self._heard_s) - 1 / self.source_fps
         return missing_s if missing_s > SLACK_S else 0.0
-
-    def _stamp_s(self, picture: Any) -> float | None:
-        ticks = picture.dts if self._by_arrival else picture.pts
-        return None if ticks is None else ticks * self._tick_s

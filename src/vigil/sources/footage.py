@@ -17,10 +17,14 @@ from vigil.errors import SourceError
 from vigil.frames import RGB, encode_jpeg
 from vigil.sources import container as containers
 from vigil.sources.clock import Clock
+from vigil.sources.fields import is_interlaced
 from vigil.sources.landmarks import RESUMABLE, Landmark, LandmarkGone, Landmarks, copy_of, resume
 from vigil.sources.movie import Movie, decode, remux, whole_file
 from vigil.sources.picture import Developer
 from vigil.sources.stamps import Piece, place
+from vigil.sources.timeline import Timeline
+from vigil.sources.tone import is_high_range
+from vigil.sources.tracks import film_stream
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +79,7 @@ class FileFootage:
 
     def _found(self, stack: ExitStack, *, from_s: float, to_s: float) -> tuple[Any, list[Piece]]:
         container = stack.enter_context(containers.open_container(self.path))
-        stream = containers.pick_stream(container, self.path)
+        stream = film_stream(container, self.path)
         return stream, _pieces(container, stream, from_s=from_s, to_s=to_s, landmarks=self._landmarks)
 
 
@@ -102,9 +106,10 @@ def write_clip(path: Path, stream: Any, pieces: Sequence[Piece], *, from_s: floa
 
 
 def plays_everywhere(stream: Any) -> bool:
-    """Whether browsers show this stream as it is: H.264 with 8 bits and the usual colours."""
+    """Whether browsers show this stream as it is: progressive H.264 with 8 bits and the usual colours."""
     codec = stream.codec_context
-    return codec.codec.canonical_name == "h264" and codec.pix_fmt in PLAYED
+    is_usual = codec.codec.canonical_name == "h264" and codec.pix_fmt in PLAYED
+    return is_usual and not is_high_range(codec) and not is_interlaced(codec)
 
 
 def _encode(path: Path, stream: Any, pieces: Sequence[Piece], *, from_s: float) -> None:
@@ -155,12 +160,14 @@ def _pictures(stream: Any, pieces: Sequence[Piece]) -> Iterator[tuple[RGB, float
 
 def _pieces(container: Any, stream: Any, *, from_s: float, to_s: float, landmarks: Landmarks) -> list[Piece]:
     """The packets from the key picture at or before `from_s` to `to_s`."""
-    if container.format.name not in SEEKABLE or stream.start_time is None:
-        return _gather(_by_clock(container, stream, landmarks, from_s=from_s), from_s=from_s, to_s=to_s)
+    timeline = Timeline(container, stream)
+    if not timeline.can_seek:
+        return _gather(_by_clock(container, stream, timeline, landmarks, from_s=from_s), from_s=from_s, to_s=to_s)
+    if container.format.name not in SEEKABLE:
+        return _gather(_by_stamp(container, stream, timeline), from_s=from_s, to_s=to_s)
     for start_s in (from_s, from_s - LOOK_BACK_S, 0.0):
-        offset = stream.start_time + round(max(0.0, start_s) / float(stream.time_base))
-        container.seek(offset, stream=stream, backward=True)
-        found = _gather(_by_stamp(container, stream), from_s=from_s, to_s=to_s)
+        container.seek(timeline.ticks(max(0.0, start_s)), stream=stream, backward=True)
+        found = _gather(_by_stamp(container, stream, timeline), from_s=from_s, to_s=to_s)
         if found and (found[0].time_s <= from_s or start_s <= 0):
             break
     return found
@@ -179,26 +186,27 @@ def _gather(pieces: Iterable[Piece], *, from_s: float, to_s: float) -> list[Piec
     return held if held and held[0].time_s <= to_s else []
 
 
-def _by_stamp(container: Any, stream: Any) -> Iterator[Piece]:
+def _by_stamp(container: Any, stream: Any, timeline: Timeline) -> Iterator[Piece]:
     """Packets placed by the file's own stamps."""
-    tick_s = float(stream.time_base)
     for packet in read_packets(container, stream):
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is not None:
-            yield piece_of(packet, (stamp - stream.start_time) * tick_s)
+            yield piece_of(packet, timeline.seconds(stamp))
 
 
-def _by_clock(container: Any, stream: Any, landmarks: Landmarks, *, from_s: float) -> Iterator[Piece]:
+def _by_clock(
+    container: Any, stream: Any, timeline: Timeline, landmarks: Landmarks, *, from_s: float
+) -> Iterator[Piece]:
     """Packets of a file whose stamps may jump or be missing, placed as its frames are.
 
     From the last landmark before `from_s`, or from the start of the file; raises LandmarkGone.
     """
-    tick_s = float(stream.time_base or 0)
     mark = landmarks.before(from_s) if container.format.name in RESUMABLE else None
-    clock = Clock(frame_s=1 / containers.frame_rate(stream)) if mark is None else copy_of(mark.clock)
+    began = Clock(frame_s=1 / containers.frame_rate(stream), start_s=timeline.start_s)
+    clock = began if mark is None else copy_of(mark.clock)
     for packet in read_packets(container, stream, mark):
         before = copy_of(clock) if packet.is_keyframe else clock
-        placed_s = clock.place(None if packet.dts is None else packet.dts * tick_s)
+        placed_s = clock.place(None if packet.dts is None else packet.dts * timeline.tick_s)
         time_s = placed_s if placed_s is not None else clock.last_s or 0.0
         landmarks.note(packet, before, time_s)
         yield piece_of(packet, time_s)

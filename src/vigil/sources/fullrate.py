@@ -9,8 +9,9 @@ import numpy as np
 
 from vigil.frames import RGB, resize
 from vigil.sources import container as containers
-from vigil.sources.clock import Clock
 from vigil.sources.picture import Developer, shown_size
+from vigil.sources.timeline import Timeline
+from vigil.sources.tracks import film_stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +26,10 @@ class Shape:
 def shape_of(path: Path) -> Shape:
     """The coded size (before any turning), rate and length of a video file; raises SourceError."""
     with containers.open_container(path) as container:
-        stream = containers.pick_stream(container, path)
+        stream = film_stream(container, path)
         codec = stream.codec_context
         return Shape(
-            size_wh=shown_size(codec.width, codec.height, 0, containers.pixel_aspect(stream)),
+            size_wh=shown_size(codec.width, codec.height, containers.pixel_aspect(stream)),
             fps=containers.frame_rate(stream),
             duration_s=containers.declared_s(container, stream),
         )
@@ -37,15 +38,11 @@ def shape_of(path: Path) -> Shape:
 def pictures(path: Path) -> Iterator[tuple[RGB, float]]:
     """Every picture that can be decoded, upright, with its second as the cutter counts them; raises SourceError."""
     with containers.open_container(path) as container:
-        stream = containers.pick_stream(container, path)
-        tick_s = float(stream.time_base or 0)
-        by_arrival = container.format.name == "avi"
-        start_s = None if by_arrival or stream.start_time is None else stream.start_time * tick_s
-        clock = Clock(frame_s=1 / containers.frame_rate(stream), start_s=start_s)
+        stream = film_stream(container, path)
+        timeline = Timeline(container, stream)
         developer = Developer(max_pixels=None, pixel_aspect=containers.pixel_aspect(stream))
         for frame in _frames(container, stream):
-            stamp = frame.dts if by_arrival else frame.pts
-            time_s = clock.place(None if stamp is None else stamp * tick_s)
+            time_s = timeline.place(frame)
             if time_s is not None:
                 yield developer.develop(frame), time_s
 

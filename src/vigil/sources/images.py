@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from vigil.errors import SourceError
 from vigil.frames import RGB, Frame, Sampling, fit, resize
+from vigil.sources.picture_kind import kind_of, picture_kind
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", *(("AVIF",) if features.check("avif") else ()))
 MAX_PIXELS = 25_000_000
 """More than cameras and phones take as a rule, and four times what the largest prompt shows."""
 
@@ -73,6 +74,9 @@ def opened(
             _check_size(image, most_pixels, where)
             yield image
     except UNREADABLE as error:
+        kind = kind_of(picture) if isinstance(picture, bytes) else picture_kind(Path(picture))
+        if kind and isinstance(error, UnidentifiedImageError):
+            raise SourceError(f"{where} is a {kind} picture, which cannot be read; save it as JPEG or PNG") from error
         raise SourceError(f"{where} cannot be read as a picture ({error}); JPEG, PNG or WebP can") from error
     except MemoryError as error:
         raise SourceError(f"{where} needs more memory than a picture may take; make it smaller") from error

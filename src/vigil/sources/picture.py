@@ -1,4 +1,4 @@
-"""From a decoded frame to the picture that the model sees: one pass of swscale, then a turn.
+"""From a decoded frame to the picture that the model sees: one pass of swscale, then a turn or a mirror.
 
 Area averaging was chosen for shrinking: on real clips it is the nearest of swscale's ways to
 `cv2.INTER_AREA` (39 to 47 dB), which sizes what comes from webcams, pictures and decord, so that a
@@ -15,6 +15,9 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from vigil.frames import RGB, fit
+from vigil.sources.fields import progressive
+from vigil.sources.orientation import AS_STORED, Orientation, orientation_of
+from vigil.sources.tone import BT2020_MATRIX, PLANES, curve_of, toned
 
 ITU601, ITU709 = 5, 1
 LIMITED, FULL = 1, 2
@@ -35,16 +38,25 @@ class Developer:
         self.pixel_aspect = pixel_aspect
         self.sizes: list[tuple[int, int]] = []
         self._scaler = VideoReformatter()
+        self._looked_at: tuple[int, int, float] | None = None
+        self._turn = AS_STORED
 
     def develop(self, frame: Any) -> RGB:
         """The picture of an `av.VideoFrame`, sized by `fit`: `(H, W, 3) uint8 RGB`."""
         self._note(frame)
-        quarters = turns(frame.rotation)
-        width, height = shown_size(frame.width, frame.height, quarters, self.pixel_aspect)
+        orientation = self._orientation(frame)
+        width, height = shown_size(frame.width, frame.height, self.pixel_aspect, sideways=orientation.swaps_sides)
         size_wh = self._sized(width, height)
         smaller = size_wh[0] * size_wh[1] < width * height
-        flat = self._scale(frame, size_wh[::-1] if quarters % 2 else size_wh, smaller=smaller)
-        return np.ascontiguousarray(np.rot90(flat, quarters)) if quarters else flat
+        flat = self._scale(frame, size_wh[::-1] if orientation.swaps_sides else size_wh, smaller=smaller)
+        return orientation.set_upright(flat)
+
+    def _orientation(self, frame: Any) -> Orientation:
+        """Read once, and where size or angle change: PyAV's side data keeps a picture alive until the next sweep."""
+        seen = (frame.width, frame.height, frame.rotation)
+        if seen != self._looked_at:
+            self._looked_at, self._turn = seen, orientation_of(frame)
+        return self._turn
 
     def _sized(self, width: int, height: int) -> tuple[int, int]:
         if self.max_pixels is not None:
@@ -57,9 +69,13 @@ class Developer:
             self.sizes.append(size)
 
     def _scale(self, frame: Any, size_wh: tuple[int, int], *, smaller: bool) -> RGB:
+        curve = curve_of(frame)
+        whole = progressive(frame) if frame.interlaced_frame else frame
+        if curve is not None:
+            return self._tone(whole, curve, size_wh, smaller=smaller)
         as_it_is = size_wh == (frame.width, frame.height)
         scaled: Any = self._scaler.reformat(
-            frame,
+            whole,
             width=size_wh[0],
             height=size_wh[1],
             format="rgb24" if as_it_is else "gbrp",
@@ -72,6 +88,20 @@ class Developer:
         picture: RGB = scaled.to_ndarray() if as_it_is else joined(scaled)
         return picture
 
+    def _tone(self, frame: Any, curve: int, size_wh: tuple[int, int], *, smaller: bool) -> RGB:
+        planes = self._scaler.reformat(
+            frame,
+            width=size_wh[0],
+            height=size_wh[1],
+            format=PLANES,
+            interpolation="AREA" if smaller else "BICUBIC",
+            src_colorspace=BT2020_MATRIX,
+            src_color_range=FULL if frame.color_range == FULL else LIMITED,
+            dst_color_range=FULL,
+            **ONE_THREAD,
+        )
+        return toned(planes, curve)
+
 
 def joined(frame: Any) -> RGB:
     """The picture of a `gbrp` frame; `to_ndarray` would take three times as long."""
@@ -83,18 +113,13 @@ def joined(frame: Any) -> RGB:
     return picture
 
 
-def turns(rotation: float) -> int:
-    """Quarter turns to the left that set a picture upright whose metadata say `rotation` degrees."""
-    return round(rotation / 90) % 4 if rotation % 90 == 0 else 0
-
-
 def within(width: int, height: int, *, longest_px: int) -> tuple[int, int]:
     """The `(width, height)` of the same shape whose long side is at most `longest_px`; never larger than it is."""
     scale = min(1.0, longest_px / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def shown_size(width: int, height: int, quarters: int, pixel_aspect: float) -> tuple[int, int]:
+def shown_size(width: int, height: int, pixel_aspect: float, *, sideways: bool = False) -> tuple[int, int]:
     """The `(width, height)` at which a player shows a picture: square pixels, upright."""
     shown = max(1, round(width * pixel_aspect)), height
-    return shown[::-1] if quarters % 2 else shown
+    return shown[::-1] if sideways else shown

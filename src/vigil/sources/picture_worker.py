@@ -72,7 +72,7 @@ class PictureWorker:
         """As `vigil.sources.content.look_into`; raises SourceError."""
         head, _ = self._ask({"do": "look", "path": str(path)}, Path(path))
         kind, format = head.get("kind"), head.get("format")
-        if kind == "picture" and format in FORMATS:
+        if kind == "picture" and isinstance(format, str) and format in FORMATS:
             return Content(kind="picture", format=format)
         return Content(kind="video", codec=str(head.get("codec")))
 

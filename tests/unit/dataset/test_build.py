@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from films import shoot
 from vigil.dataset.answers import verdict_of
 from vigil.dataset.build import BuildPlan, BuildReport, build_dataset
 from vigil.dataset.cutting import Recipe
@@ -40,6 +41,14 @@ def test_every_window_becomes_an_example_with_its_place_and_frames(clips: Path, 
     assert len(short.frames) == 4
     assert all((tmp_path / frame).is_file() for example in examples_of(report) for frame in example.frames)
     assert all(verdict_of(example.answer, FIGHT) == example.label for example in examples_of(report))
+
+
+def test_what_should_be_known_of_a_healthy_clip_is_a_note_of_the_build(clips: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(clips, tmp_path / "clips")
+    shoot(folder / "fight/raw.mjpeg", format="mjpeg", codec="mjpeg", pixels="yuvj420p", frames=50)
+    report = build_dataset(plan(folder, tmp_path / "data"))
+    assert any(note.startswith("fight/raw.mjpeg: ") and "is a guess" in note for note in report.notes)
+    assert not report.damaged
 
 
 def test_added_clips_are_for_training_only(clips: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from vigil.dataset.build import BuildPlan, build_dataset
 from vigil.dataset.check import check_dataset
 from vigil.dataset.cutting import Recipe
 from vigil.dataset.examples import split_path
+from vigil.dataset.stored import MARKER_NAME
 from vigil.errors import DatasetError
 from vigil.frames import Sampling, decode_jpeg, encode_jpeg
 from vigil.tasks import load_task
@@ -125,6 +126,22 @@ def test_a_window_length_that_tells_the_label_is_a_warning(data: Path) -> None:
         row["videos"] = [(row["videos"][0] * 2)[: 6 if row["label"] == "alarm" else 4]]
     path.write_text(json.dumps(more))
     assert "the number of frames alone tells the label for 100%" in warnings(data)
+
+
+@pytest.mark.parametrize(
+    ("trait", "told"), [("HDR", "the dynamic range of the videos"), ("interlaced", "the scanning of the videos")]
+)
+def test_a_property_of_the_videos_that_tells_the_label_is_a_warning(data: Path, trait: str, told: str) -> None:
+    path = split_path(data, "train")
+    rows = [row for row in json.loads(path.read_text()) if row["kind"] == "window"]
+    path.write_text(json.dumps([{**row, "clip": f"{row['clip']}{n}"} for n in range(6) for row in rows]))
+    assert told not in warnings(data)
+    for row in rows:
+        marker = (data / row["videos"][0][0]).parent / MARKER_NAME
+        traits = [trait] if row["label"] == "alarm" else []
+        marker.write_text(json.dumps({**json.loads(marker.read_text()), "traits": traits}))
+    assert f"{told}" in warnings(data)
+    assert "alone tells the label for 100%" in warnings(data)
 
 
 def test_a_dataset_without_manifest_or_json_says_what_to_run(data: Path, tmp_path: Path) -> None:

@@ -29,6 +29,24 @@ def test_a_missing_stamp_follows_at_the_frame_rate() -> None:
     assert placed([None, None, 5.0, 5.04, None, 5.12]) == [0.0, 0.04, 0.08, 0.12, 0.16, 0.2]
 
 
+def test_frames_without_a_stamp_are_missing_one_only_where_the_next_does_not_agree() -> None:
+    sparse, lost, bare = (Clock(frame_s=0.04) for _ in range(3))
+    for stamp in (1.0, None, None, 1.12, None, 1.2, None):
+        sparse.place(stamp)
+    for stamp in (1.0, None, None, 9.0, None, 9.08):
+        lost.place(stamp)
+    for _ in range(5):
+        bare.place(None)
+    assert (sparse.missing, lost.missing, bare.missing) == (0, 2, 5)
+
+
+def test_a_stamp_of_a_frame_near_by_moves_nothing_and_one_that_comes_again_does() -> None:
+    stray = [0.0, None, None, 0.2, 0.16, None, None, 0.2, 0.32]
+    assert placed(stray) == [0.0, 0.04, 0.08, 0.12, 0.16, 0.2, 0.24, 0.28, 0.32]
+    skipped = [0.0, None, None, 0.2, None, 0.28, None, 0.36]
+    assert placed(skipped) == [0.0, 0.04, 0.08, 0.12, 0.16, 0.28, 0.32, 0.36]
+
+
 def test_a_repeated_stamp_is_a_repeated_frame() -> None:
     clock = Clock(frame_s=0.04)
     assert [clock.place(s) for s in (0.0, 0.04, 0.04, 0.02, 0.08)] == [0.0, 0.04, None, None, 0.08]

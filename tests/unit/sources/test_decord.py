@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from films import Film, number_in, rotate_by_metadata
+from films import Film, number_in, rotate_by_metadata, write_matrix
 from vigil.errors import EnvironmentMissing, SourceError
 from vigil.frames import Sampling
 from vigil.sources.file import read
@@ -18,6 +18,7 @@ from vigil.sources.file import read
         ("odd.mp4", {"size_wh": (302, 238)}),
         ("large.mp4", {"size_wh": (640, 480)}),
         ("a.mkv", {}),
+        ("pause.mp4", {"stamps_ms": [i * 40 for i in range(50)] + [302_000 + i * 40 for i in range(50)]}),
         ("slow.mp4", {"rate": 5, "frames": 20}),
         ("variable.mp4", {"stamps_ms": [i * 40 for i in range(50)] + [2000 + i * 200 for i in range(10)]}),
     ],
@@ -59,3 +60,14 @@ def test_a_missing_package_says_how_to_get_it(film: Film, sampling: Sampling, mo
     monkeypatch.setitem(sys.modules, "decord", None)
     with pytest.raises(EnvironmentMissing, match=r"vigil\[decord\]"):
         list(read(film("a.mp4"), sampling, reader="decord"))
+
+
+@pytest.mark.parametrize("matrix", [(-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0), (0, 1, -1, 0)])
+def test_mirrors_are_shown_as_the_other_reader_shows_them(
+    film: Film, sampling: Sampling, matrix: tuple[int, int, int, int]
+) -> None:
+    path = film("a.mp4", size_wh=(320, 256), frames=20)
+    write_matrix(path, matrix)
+    ours, theirs = (next(iter(read(path, sampling, reader=reader))).image for reader in ("pyav", "decord"))
+    assert ours.shape == theirs.shape
+    assert np.abs(ours.astype(int) - theirs).mean() < 4

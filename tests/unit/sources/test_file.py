@@ -163,9 +163,37 @@ def test_a_pause_of_seven_seconds_stays_a_pause(film: Film, sampling: Sampling) 
 
 def test_a_leap_of_the_clock_is_spliced_and_reported(film: Film, sampling: Sampling) -> None:
     stamps = [i * 40 for i in range(50)] + [900_000 + i * 40 for i in range(50)]
-    frames, problems = frames_and_problems(film("a.mkv", stamps_ms=stamps), sampling)
+    frames, problems = frames_and_problems(film("a.ts", stamps_ms=stamps), sampling)
     assert times(frames) == [0.0, 0.52, 1.0, 1.52, 2.0, 2.52, 3.0, 3.52]
+    assert numbers(frames) == EVERY_HALF_SECOND
     assert any("jumps of its clock" in problem for problem in problems)
+
+
+@pytest.mark.parametrize("vendor_header", [b"", b"IMKH\x01\x01\x00\x00" + bytes(32)])
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("camera.mpg", {"format": "mpeg", "options": {"bf": "0"}}),
+        ("camera.mp4", {"format": "mpeg", "options": {"bf": "0", "g": "15"}}),
+        ("b-frames.vob", {"format": "vob", "options": {"bf": "2"}}),
+        ("slow.mpg", {"format": "mpeg", "options": {"bf": "0"}, "rate": 10, "frames": 40}),
+        ("h265.mpg", {"format": "mpeg", "codec": "libx265", "options": {"x265-params": "log-level=none:bframes=0"}}),
+        ("mpeg2.mpg", {"format": "mpeg", "codec": "mpeg2video", "options": {"bf": "2", "g": "15"}}),
+        ("disc.vob", {"format": "dvd", "codec": "mpeg2video", "options": {"g": "15"}}),
+    ],
+)
+def test_a_program_stream_that_stamps_one_picture_in_many_is_sound(
+    film: Film, sampling: Sampling, name: str, how: dict[str, object], vendor_header: bytes
+) -> None:
+    path = film(name, **how)
+    path.write_bytes(vendor_header + path.read_bytes())
+    frames, problems = frames_and_problems(path, sampling)
+    rate = int(how.get("rate", 25))  # type: ignore[call-overload]
+    assert numbers(frames) == [-(-k * rate // 2) for k in range(8)]
+    assert all(abs(frame.time_s - k / 2) < 0.06 for k, frame in enumerate(frames))
+    assert problems == ()
+    with open_video(path, sampling, start_s=1.8) as video:
+        assert numbers(list(video.frames())) == numbers(frames)[4:]
 
 
 def test_a_quarter_turn_in_the_metadata_is_applied_as_opencv_does(film: Film, sampling: Sampling) -> None:

@@ -1,0 +1,43 @@
+"""Interlaced pictures: two halves of a picture, taken one after the other, of which one is made whole.
+
+FFmpeg's `estdif` needs no neighbours in time, so that pictures in between need not be decoded for it.
+"""
+
+import logging
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.filter import Graph
+
+log = logging.getLogger(__name__)
+
+TICK = Fraction(1, 90_000)
+INTERLACED_ORDERS = frozenset({2, 3, 4, 5})
+"""FFmpeg's `AV_FIELD_TT`, `BB`, `TB` and `BT`."""
+
+
+def is_interlaced(codec_context: Any) -> bool:
+    """Whether a stream says that its pictures are interlaced."""
+    return getattr(codec_context, "field_order", 0) in INTERLACED_ORDERS
+
+
+def progressive(frame: Any) -> Any:
+    """An interlaced `av.VideoFrame` without combs, of the same size; as it is where FFmpeg cannot do that."""
+    try:
+        return _whole(frame)
+    except (av.FFmpegError, ValueError) as error:
+        log.debug("a picture stays interlaced: %s", error)
+        return frame
+
+
+def _whole(frame: Any) -> Any:
+    graph = Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=TICK)
+    filtered, sink = graph.add("estdif", "mode=frame:deint=all"), graph.add("buffersink")
+    source.link_to(filtered)
+    filtered.link_to(sink)
+    graph.configure()
+    graph.push(frame)
+    graph.push(None)
+    return graph.pull()

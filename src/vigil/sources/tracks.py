@@ -1,0 +1,78 @@
+"""Which of a file's video tracks is the film: not a preview of one picture, not the smaller of two cameras."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from av.stream import Disposition
+
+from vigil.sources import container as containers
+
+LOOK_PACKETS = 4000
+LOOK_BYTES = 64 * 2**20
+"""So far into a file is looked for the second picture of a track."""
+
+BESIDE_THE_FILM = Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A prepared `av` video stream: number `number`, from 1 on, of the `count` that hold pictures."""
+
+    stream: Any
+    number: int
+    count: int
+
+    @property
+    def note(self) -> str:
+        """What a person should know of the choice; empty where there was none."""
+        if self.count == 1:
+            return ""
+        codec = self.stream.codec_context
+        what = f"{codec.codec.canonical_name}, {codec.width}x{codec.height}"
+        return f"it holds several tracks of pictures ({self.count}); number {self.number} is read ({what})"
+
+
+def film_track(container: Any, path: Path, *, fast: bool = False) -> Track:
+    """The track of an open file that a player shows; raises SourceError where there is none.
+
+    More than one picture comes first, then what the file calls its default, then area.
+    """
+    streams = containers.moving_streams(container, path)
+    best = streams[0]
+    if len(streams) > 1:
+        counts = _pictures(path, [stream.index for stream in streams])
+        best = max(streams, key=lambda stream: _worth(stream, counts[stream.index]))
+    return Track(containers.prepared(best, fast=fast), 1 + streams.index(best), len(streams))
+
+
+def film_stream(container: Any, path: Path) -> Any:
+    """The `av` stream of `film_track`; raises SourceError."""
+    return film_track(container, path).stream
+
+
+def _worth(stream: Any, pictures: int) -> tuple[int, bool, bool, int]:
+    area = int(stream.codec_context.width) * int(stream.codec_context.height)
+    beside, default = stream.disposition & BESIDE_THE_FILM, stream.disposition & Disposition.default
+    return min(pictures, 2), not beside, bool(default), area
+
+
+def _pictures(path: Path, indices: list[int]) -> Counter[int]:
+    """How many pictures each track has, two standing for more; the file is opened anew for that."""
+    counts: Counter[int] = Counter()
+    read_bytes = 0
+    with containers.open_container(path) as container:
+        for number, packet in enumerate(_packets(container, indices)):
+            counts[packet.stream_index] += packet.size > 0
+            read_bytes += packet.size
+            if all(counts[index] > 1 for index in indices) or number > LOOK_PACKETS or read_bytes > LOOK_BYTES:
+                break
+    return counts
+
+
+def _packets(container: Any, indices: list[int]) -> Any:
+    try:
+        yield from container.demux([stream for stream in container.streams if stream.index in indices])
+    except (IndexError, *containers.UNREADABLE):
+        return
