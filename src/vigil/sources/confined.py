@@ -4,6 +4,7 @@ FFmpeg follows redirects and whatever a playlist names, and cannot be told a hos
 gets everything (pictures, playlists and their pieces) through `ConfinedHttp`, which dials one host and port only.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import unquote
@@ -12,12 +13,22 @@ import httpx2
 
 from vigil.errors import SourceError
 from vigil.hosts import HostPort, NetworkAddress, parse_address
+from vigil.redact import redact
 from vigil.sources.address import PORTS
 
 OPTIONS = {"http_persistent": "0", "http_multiple": "0"}
 """FFmpeg must not look for connections of its own beneath what it is handed."""
 
 UNAUTHORIZED = 401
+
+
+def _without_secrets(record: logging.LogRecord) -> bool:
+    record.msg, record.args = redact(record.getMessage()), ()
+    return True
+
+
+# It logs every address that it asks, with what that hides.
+logging.getLogger("httpx2").addFilter(_without_secrets)
 
 
 class Body:

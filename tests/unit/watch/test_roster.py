@@ -74,3 +74,15 @@ def test_a_camera_that_may_lead_nowhere_else_stays_so_over_a_start(tmp_path: Pat
     file = tmp_path / "room.yaml"
     Roster([], file=file).add("http://10.0.0.7/1", confined=True)
     assert [address.confined for address in Roster([], file=file).addresses] == [True]
+
+
+def test_the_names_an_older_version_remembered_show_no_secret(tmp_path: Path) -> None:
+    file = tmp_path / "room.yaml"
+    file.write_text(
+        "added: [{name: 'http://10.0.0.7/v?psw=hunter2 (2)', location: 'http://10.0.0.7/v?psw=hunter2'}]\n"
+        "removed: ['rtsp://10.0.0.8/passwd/hunter2/']\n",
+        encoding="utf-8",
+    )
+    file.chmod(0o600)
+    roster = Roster(["rtsp://10.0.0.8/passwd/hunter2/", "rtsp://10.0.0.9/1"], file=file)
+    assert [address.name for address in roster.addresses] == ["rtsp://10.0.0.9/1", "http://10.0.0.7/v?*** (2)"]
