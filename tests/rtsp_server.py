@@ -32,13 +32,15 @@ START_CODES = re.compile(b"\x00\x00\x00\x01|\x00\x00\x01")
 class Conduct:
     """How the camera behaves: seconds after which it goes silent or hangs up, the password it asks for, its clock.
 
-    `mute` accepts connections and never says a word. `clock` is how fast the stamps run (1 is true, 0 stands still);
+    `mute` accepts connections and never says a word. `join_s` is the second of the film that whoever asks first gets to
+    see, be it a key picture or not. `clock` is how fast the stamps run (1 is true, 0 stands still);
     `clock_jump` is (after seconds, by seconds).
     """
 
     silent_after_s: float | None = None
     drop_after_s: float | None = None
     mute: bool = False
+    join_s: float = 0.0
     login: str = ""
     clock: float = 1.0
     clock_jump: tuple[float, float] | None = None
@@ -192,12 +194,14 @@ class RtspServer:
         return not self.conduct.login or request.method == "OPTIONS" or given == f"Basic {wanted}"
 
     async def _play(self, sender: Sender, recording: Recording) -> None:
-        started_s = time.monotonic()
+        started_s = time.monotonic() - self.conduct.join_s
         for round_number in range(1_000_000):
             for sent_s, shown_s, nals in recording.units:
                 base_s = round_number * recording.length_s
+                if base_s + sent_s < self.conduct.join_s:
+                    continue
                 await asyncio.sleep(max(0.0, started_s + base_s + sent_s - time.monotonic()))
-                await self._misbehave(sender, time.monotonic() - started_s)
+                await self._misbehave(sender, time.monotonic() - started_s - self.conduct.join_s)
                 if sender.writer.is_closing():
                     return
                 sender.send(nals, self.conduct.stamp_s(base_s + shown_s))
@@ -264,6 +268,7 @@ def main() -> None:
     parser.add_argument("--silent-after", type=float, help="go silent after so many seconds, but hold the connection")
     parser.add_argument("--drop-after", type=float, help="hang up after so many seconds")
     parser.add_argument("--mute", action="store_true", help="accept connections and never answer")
+    parser.add_argument("--join", type=float, default=0.0, help="begin at this second of the film, key picture or not")
     parser.add_argument("--login", default="", help="USER:PASSWORD to ask for")
     parser.add_argument("--clock", type=float, default=1.0, help="how fast the stamps run; 0 stands still")
     parser.add_argument("--clock-jump", type=float, nargs=2, metavar=("AFTER_S", "BY_S"))
@@ -272,6 +277,7 @@ def main() -> None:
         silent_after_s=words.silent_after,
         drop_after_s=words.drop_after,
         mute=words.mute,
+        join_s=words.join,
         login=words.login,
         clock=words.clock,
         clock_jump=None if words.clock_jump is None else (words.clock_jump[0], words.clock_jump[1]),

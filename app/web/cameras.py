@@ -94,7 +94,7 @@ def card(state: SourceState, t: Translator) -> dict[str, object]:
         "stage": t(f"room.stage_{state.stage}"),
         "tone": TONES.get(state.stage, "wait"),
         "paused": state.stage is Stage.PAUSED,
-        "detail": state.detail if state.stage in (Stage.LOST, Stage.UNREADABLE) else "",
+        "detail": state.detail if state.stage in (Stage.CONNECTING, Stage.LOST, Stage.UNREADABLE) else "",
         "open": t("room.event_open", tier=t(f"room.tier_{state.open_event}")) if state.open_event else "",
         "tier": str(state.open_event),
         "facts": facts(state, t),

@@ -10,7 +10,7 @@ from vigil.errors import SourceError
 from vigil.frames import Frame
 from vigil.sources.footage import Footage
 from vigil.sources.reconnect import Backoff
-from vigil.sources.signals import Connected, Disconnected, FeedSettings, Signal
+from vigil.sources.signals import Connected, Disconnected, FeedSettings, Signal, Waiting
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +29,10 @@ class Camera(Protocol):
     def problems(self) -> tuple[str, ...]:
         """What was wrong with its pictures so far."""
 
-    def session(self, *, started_s: float) -> Iterator[Connected | Frame]:
-        """One connection: `Connected`, then frames whose time is `time.monotonic() - started_s`.
+    def session(self, *, started_s: float) -> Iterator[Connected | Frame | Waiting]:
+        """One connection: `Connected` (`Waiting` before it, where that takes long), then frames.
 
+        Their time is `time.monotonic() - started_s`.
         Raises SourceError, without a password in it, when there are no more; ends only when it is told to stop.
         """
 
@@ -70,7 +71,7 @@ class LiveFeed:
         return (*self._camera.problems, *([lost] if self.disconnects else []))
 
     def signals(self) -> Iterator[Signal]:
-        """Frames, `Connected` and `Disconnected` in turn, until `stop` is set."""
+        """Frames, `Waiting`, `Connected` and `Disconnected` in turn, until `stop` is set."""
         while not self._stop.is_set():
             reason = yield from self._session()
             if self._stop.is_set():

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 KEEP_S = 60.0
 MAX_BYTES = 64 * 2**20
+RAW_FORMATS = {"h264": "h264", "hevc": "hevc", "mpeg2video": "mpegvideo", "mpeg4": "m4v"}
+"""FFmpeg's formats of bare pictures, by codec."""
 PICTURE_QUALITY = 90
 
 
@@ -179,15 +181,26 @@ def _head(stream: Any, packet: Any) -> bytes:
     """A NUT file of one packet: all that a decoder or an mp4 must know of a stream, once it is gone."""
     file = io.BytesIO()
     try:
-        with av.open(file, "w", format="nut") as container:
+        with _described(stream, packet) as template, av.open(file, "w", format="nut") as container:
             first = av.Packet(bytes(packet))
-            first.stream = container.add_stream_from_template(stream)
+            first.stream = container.add_stream_from_template(template)
             first.time_base, first.pts, first.dts, first.is_keyframe = stream.time_base, 0, 0, True
             container.mux(first)
     except containers.UNREADABLE as error:
         log.debug("a stream cannot be described: %s", error)
         return b""
     return file.getvalue()
+
+
+@contextmanager
+def _described(stream: Any, packet: Any) -> Iterator[Any]:
+    """The stream, or what its key picture tells of it: whoever joined between two knew no size when it was opened."""
+    codec = stream.codec_context.codec.canonical_name
+    if codec not in RAW_FORMATS or stream.codec_context.width:
+        yield stream
+        return
+    with av.open(io.BytesIO(bytes(packet)), format=RAW_FORMATS[codec], **containers.FIRST_LOOK) as container:
+        yield container.streams.video[0]
 
 
 @contextmanager

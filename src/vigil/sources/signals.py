@@ -25,7 +25,14 @@ class Disconnected:
     retry_s: float
 
 
-Signal: TypeAlias = Frame | Connected | Disconnected
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The source sends data, but no picture can be shown yet, for a reason; what comes next is `Connected`."""
+
+    reason: str
+
+
+Signal: TypeAlias = Frame | Connected | Disconnected | Waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +41,9 @@ class FeedSettings:
 
     `open_timeout_s` and `read_timeout_s` bound how long a source may be silent before it counts as lost; HLS, whose
     pictures come in pieces of several seconds, gets `hls_timeout_s`. Data without a picture that can be decoded counts
-    as lost after `picture_timeout_s`. Retries start `first_retry_s` apart and double up
-    to `longest_retry_s`; a connection that lasted `steady_s` starts them anew. `skip_unreferenced` leaves out pictures
+    as lost after `picture_timeout_s`; but one that has sent no key picture yet is waited for during `key_timeout_s`,
+    since cameras with smart codecs send one a minute or less. Retries start `first_retry_s` apart and double up to
+    `longest_retry_s`; a connection that lasted `steady_s` starts them anew. `skip_unreferenced` leaves out pictures
     that no other depends on and the smoothing of block edges: less work, at the price of a kept picture that is a frame
     or two late where a stream has B-frames, and of half a grey level.
     """
@@ -44,6 +52,7 @@ class FeedSettings:
     read_timeout_s: float = 5.0
     hls_timeout_s: float = 20.0
     picture_timeout_s: float = 20.0
+    key_timeout_s: float = 300.0
     first_retry_s: float = 0.5
     longest_retry_s: float = 15.0
     steady_s: float = 10.0
@@ -55,6 +64,7 @@ class FeedSettings:
             "read_timeout_s",
             "hls_timeout_s",
             "picture_timeout_s",
+            "key_timeout_s",
             "first_retry_s",
             "longest_retry_s",
         )

@@ -23,7 +23,7 @@ from vigil.sources.footage import Footage
 from vigil.sources.preview import Previewer
 from vigil.sources.reading import Health, Reading
 from vigil.sources.ring import PacketRing
-from vigil.sources.signals import Connected, FeedSettings
+from vigil.sources.signals import Connected, FeedSettings, Waiting
 
 FORMATS = f"rtsp rtp sdp hls aac ac3 eac3 mp3 webvtt {containers.FORMATS}".replace(" ", ",")
 RTSP_PROTOCOLS = "rtsp,rtp,srtp,tcp,tls"
@@ -77,7 +77,7 @@ class StreamCamera:
         """What was wrong with the stream so far, a sentence each."""
         return self._health.problems
 
-    def session(self, *, started_s: float) -> Iterator[Connected | Frame]:
+    def session(self, *, started_s: float) -> Iterator[Connected | Frame | Waiting]:
         """One connection: `Connected` at its first picture, then sampled frames; raises SourceError at its end."""
         with ExitStack() as stack, closing(self._open(stack)) as container:
             stream = containers.pick_stream(container, self.name)
@@ -89,6 +89,7 @@ class StreamCamera:
                 stop=self._stop,
                 started_s=started_s,
                 picture_timeout_s=self._settings.picture_timeout_s,
+                key_timeout_s=self._settings.key_timeout_s,
                 skip_unreferenced=self._settings.skip_unreferenced,
                 by_arrival=container.format.name in BY_ARRIVAL,
                 paced=self._comes_in_pieces(container),
@@ -98,7 +99,7 @@ class StreamCamera:
             )
             yield from self._until_lost(reading)
 
-    def _until_lost(self, reading: Reading) -> Iterator[Connected | Frame]:
+    def _until_lost(self, reading: Reading) -> Iterator[Connected | Frame | Waiting]:
         try:
             yield from reading.signals()
         except IndexError as error:

@@ -16,12 +16,13 @@ from vigil.events.event import Event, Tier
 from vigil.events.judged import Judged
 from vigil.judge import Endpoint, Judge
 from vigil.sources.address import find_sources
-from vigil.sources.feed import Signal
+from vigil.sources.feed import Connected, Signal, Waiting
 from vigil.sources.footage import FileFootage, Footage
 from vigil.store import EventFilter, Store
 from vigil.verdict import Cause, Outcome
-from vigil.watch import Summary, Watch, WatchSettings
+from vigil.watch import SourceState, Summary, Watch, WatchSettings
 from vigil.watch.settings import Clips
+from vigil.watch.state import Stage
 from watching import SAYS_YES, Notes, bright_server, film, look, watched
 
 FIGHT = [(6.0, 14.0)]
@@ -250,6 +251,40 @@ def test_a_watch_that_is_told_twice_to_stop_waits_for_no_camera_that_hangs(serve
         assert time.monotonic() - began_s < 5 * PACE
     finally:
         released.set()
+
+
+def test_a_camera_whose_key_picture_is_waited_for_is_not_called_watched(server: ScriptedServer) -> None:
+    class Joined:
+        is_live, epoch_s, problems = True, None, ()
+        footage: Footage = FileFootage(Path(os.devnull))
+
+        def signals(self) -> Iterator[Signal]:
+            yield Waiting("its next key picture is waited for")
+            assert heard.wait(20)
+            yield Connected((64, 64), 25.0, "h264", 30.0)
+
+    class Listening(Notes):
+        def state(self, state: SourceState) -> None:
+            if state.detail:
+                told.append((state.stage, state.detail))
+                heard.set()
+
+    async def run() -> Summary:
+        async with await Judge.connect(Endpoint(url=server.url), TASK, SAMPLING, media="video") as judge:
+            address = find_sources(["rtsp://127.0.0.1:9/x"])
+            watch = Watch(
+                address,
+                judge=judge,
+                settings=WatchSettings(),
+                observers=[Listening()],
+                opener=lambda *_, **__: Joined(),
+            )
+            return await watch.run()
+
+    told: list[tuple[Stage, str]] = []
+    heard = threading.Event()
+    asyncio.run(run())
+    assert set(told) == {(Stage.CONNECTING, "its next key picture is waited for")}
 
 
 def test_the_words_of_a_short_clip_are_in_the_store(server: ScriptedServer, tmp_path: Path) -> None:
