@@ -36,6 +36,7 @@ class Body:
 
     def __init__(self, response: httpx2.Response, *, name: str, patience_s: float) -> None:
         self.name = name
+        self.kind = str(response.headers.get("Content-Type", "")).lower()
         self._response = response
         self._patience_s = patience_s
         self._pieces: Iterator[bytes] = response.iter_raw()
@@ -70,6 +71,7 @@ class ConfinedHttp:
     def __init__(self, camera: NetworkAddress, *, open_s: float, patience_s: float) -> None:
         self._camera = camera
         self._patience_s = patience_s
+        self._ahead: dict[str, Body] = {}
         # As FFmpeg does, it takes the certificates that cameras make for themselves.
         self._client = httpx2.Client(
             timeout=httpx2.Timeout(patience_s, connect=open_s),
@@ -79,8 +81,15 @@ class ConfinedHttp:
             headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "Vigil"},
         )
 
+    def ask(self, url: str) -> str:
+        """The Content-Type behind an address, which FFmpeg is not told; `open` hands out its body, and raises alike."""
+        self._ahead[url] = self.open(url, 0, {})
+        return self._ahead[url].kind
+
     def open(self, url: str, flags: int, options: Mapping[str, str]) -> Body:
         """The body behind an address; raises SourceError for another host, port or scheme, and for a redirect."""
+        if url in self._ahead:
+            return self._ahead.pop(url)
         asked = self._inside(url)
         try:
             response = self._fetch(asked)

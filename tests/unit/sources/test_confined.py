@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import http_camera
+import odd_camera
+import odd_mjpeg
 from films import shoot
 from vigil.errors import SourceError
 from vigil.frames import Frame, Sampling
@@ -126,6 +128,11 @@ def test_what_stays_at_its_own_host_is_watched(tmp_path: Path, path: str) -> Non
     shoot(tmp_path / "yard.mp4", frames=250, options={"g": "25", "bf": "0", "preset": "ultrafast"})
     with http_camera.serving(tmp_path / "yard.mp4") as camera:
         assert len(read(camera.address(path), confined=True, frames=3)) == 3
+
+
+def test_pictures_that_only_browsers_accept_are_watched_there_too() -> None:
+    with odd_camera.serving({"/video": odd_mjpeg.sending(odd_mjpeg.STYLES["image/jpg"])}) as camera:
+        assert len(read(camera.address("video"), confined=True, frames=3)) == 3
 
 
 def test_what_is_asked_of_a_camera_with_a_secret_stands_in_no_log(

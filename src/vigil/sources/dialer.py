@@ -1,0 +1,173 @@
+"""Opening a camera's address with FFmpeg: what it may use, how long it may take, and how its refusals are put.
+
+A playlist comes from a stranger, so FFmpeg is held to network protocols and to formats that hold their own pictures,
+never a file of this machine. Its errors hold the address with its password: only their reason leaves here.
+"""
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from typing import Any
+
+import av
+
+from vigil.errors import SourceError
+from vigil.hosts import parse_address
+from vigil.redact import redact
+from vigil.sources import confined
+from vigil.sources import container as containers
+from vigil.sources.address import Address
+from vigil.sources.signals import FeedSettings
+
+FORMATS = f"rtsp rtp sdp hls aac ac3 eac3 mp3 webvtt {containers.FORMATS}".replace(" ", ",")
+RTSP_PROTOCOLS = "rtsp,rtp,srtp,tcp,tls"
+HTTP_PROTOCOLS = "http,https,httpproxy,tcp,tls,crypto"
+
+HINTS = {
+    av.error.HTTPUnauthorizedError: "; check user and password",
+    av.error.InvalidDataError: "; it sends no video that can be read",
+}
+
+PROBE_S = 2.0
+MICROSECONDS = containers.MICROSECONDS
+
+MIXED = "mpjpeg"
+"""FFmpeg's reader of JPEGs in a multipart answer; it refuses parts that browsers show."""
+BARE = "mjpeg"
+BARE_OPTIONS = {"analyzeduration": "1", "fpsprobesize": "0", "probesize": "32"}
+"""JPEGs are told by their own marks, whatever stands between them; the first one says all that there is to know."""
+REFUSALS = (av.error.InvalidDataError, av.error.ArgumentError)
+
+
+class Dialer:
+    """Opens one address again and again, and remembers what kind of stream answered there."""
+
+    def __init__(self, address: Address, *, settings: FeedSettings) -> None:
+        # Built anew from what was checked: FFmpeg would read some addresses otherwise.
+        self._address = parse_address(address.location)
+        self._location = self._address.location
+        self._confined = address.confined
+        self._settings = settings
+        self._is_hls = self._address.path.lower().endswith(".m3u8")
+        self._is_bare = False
+
+    @property
+    def is_rtsp(self) -> bool:
+        """Whether the camera is asked by RTSP."""
+        return self._address.scheme.startswith("rtsp")
+
+    @property
+    def read_timeout_s(self) -> float:
+        """How long an open stream may be silent."""
+        return self._settings.hls_timeout_s if self._is_hls else self._settings.read_timeout_s
+
+    def open(self, stack: ExitStack) -> Any:
+        """The open `av` container; `stack` closes what it reads from. Raises SourceError."""
+        if self._is_bare:
+            return self._open_bare(stack)
+        container = self._open(stack)
+        if container.format.name == "hls" and not self._is_hls:
+            # Its pictures come in pieces of seconds, so it needs more patience than it was opened with.
+            container.close()
+            self._is_hls = True
+            container = self._open(stack)
+        if container.format.name == MIXED and not _knows_size(container):
+            container.close()
+            return self._open_bare(stack)
+        return container
+
+    def broke_off(self, container: Any, error: BaseException) -> None:
+        """Learns from the error that ended a stream how it has to be opened next time."""
+        if container.format.name == MIXED and isinstance(error, REFUSALS):
+            self._is_bare = True
+
+    def why(self, error: BaseException, *, waited_s: float, limit_s: float) -> str:
+        """Why there are no pictures, in words that hold no password."""
+        # A server that is silent from the start may show as nothing worse than invalid data.
+        if waited_s >= 0.9 * limit_s or isinstance(error, TimeoutError | av.error.ExitError):
+            return f"no pictures for {limit_s:g} s"
+        hints = (hint for kind, hint in HINTS.items() if isinstance(error, kind))
+        return redact(containers.reason(error)) + next(hints, "")
+
+    def _open(self, stack: ExitStack) -> Any:
+        limit_s, began_s = self._settings.open_timeout_s, time.monotonic()
+        ways = self._ways(stack)
+        try:
+            return self._av_open(self._options(), ways)
+        except containers.UNREADABLE as error:
+            waited_s = time.monotonic() - began_s
+            # FFmpeg's own error holds the address with its password: it must not travel along as a cause.
+            refused = SourceError(self.why(error, waited_s=waited_s, limit_s=limit_s))
+            may_be_bare = not self.is_rtsp and not self._is_hls and isinstance(error, REFUSALS)
+        if not may_be_bare:
+            raise refused
+        try:
+            return self._open_bare(stack)
+        except SourceError:
+            raise refused from None
+
+    def _open_bare(self, stack: ExitStack) -> Any:
+        """JPEGs one after the other, whatever divides them; raises SourceError where there are none."""
+        self._is_bare = False
+        try:
+            ways = {**self._ways(stack), "format": BARE}
+            container = self._av_open({**self._options(), **BARE_OPTIONS}, ways)
+        except containers.UNREADABLE as error:
+            limit_s = self._settings.open_timeout_s
+            raise SourceError(self.why(error, waited_s=0.0, limit_s=limit_s)) from None
+        if not _knows_size(container):
+            container.close()
+            raise SourceError("it sends no video that can be read")
+        self._is_bare = True
+        return container
+
+    def _av_open(self, options: Mapping[str, str], ways: Mapping[str, Any]) -> Any:
+        # At its first timeout an RTSP connection still hands out what it had gathered, so it waits twice.
+        read_s = self.read_timeout_s / (2 if self.is_rtsp else 1)
+        return av.open(
+            self._location,
+            container_options=dict(options),
+            timeout=(self._settings.open_timeout_s, read_s),
+            **ways,
+            **containers.FIRST_LOOK,
+            **containers.LENIENT,
+        )
+
+    def _ways(self, stack: ExitStack) -> dict[str, Any]:
+        """How FFmpeg gets at what it reads: by itself, or of a confined camera through us."""
+        if not self._confined or self.is_rtsp:
+            return {}
+        http = stack.enter_context(
+            closing(
+                confined.ConfinedHttp(
+                    self._address, open_s=self._settings.open_timeout_s, patience_s=self.read_timeout_s
+                )
+            )
+        )
+        mixed = {"format": MIXED} if http.ask(self._location).startswith("multipart/") else {}
+        return {"io_open": http.open, **mixed}
+
+    def _options(self) -> dict[str, str]:
+        probe_s = min(PROBE_S, self._settings.open_timeout_s / 2)
+        common = {"format_whitelist": FORMATS, "analyzeduration": str(round(probe_s * MICROSECONDS))}
+        if self.is_rtsp:
+            return common | {
+                "protocol_whitelist": RTSP_PROTOCOLS,
+                "rtsp_transport": "tcp",
+                "allowed_media_types": "video",
+            }
+        # A live playlist starts at its last piece: what is older is of no use to an alarm.
+        return (
+            common
+            | (confined.OPTIONS if self._confined else {})
+            | {
+                "protocol_whitelist": HTTP_PROTOCOLS,
+                "rw_timeout": str(round(self.read_timeout_s * MICROSECONDS)),
+                "live_start_index": "-1",
+            }
+        )
+
+
+def _knows_size(container: Any) -> bool:
+    """Whether a picture was among what was read so far."""
+    return any(stream.codec_context.width for stream in container.streams.video)
