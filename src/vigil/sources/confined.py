@@ -49,6 +49,11 @@ class Body:
         piece, self._left = self._left[:most_bytes], self._left[most_bytes:]
         return piece
 
+    def begins_with(self, start: bytes) -> bool:
+        """Whether the first piece of what has not been read yet begins so."""
+        self._left = self._left or self._next()
+        return self._left.startswith(start)
+
     def _next(self) -> bytes:
         try:
             return next(self._pieces, b"")
@@ -81,10 +86,10 @@ class ConfinedHttp:
             headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "Vigil"},
         )
 
-    def ask(self, url: str) -> str:
-        """The Content-Type behind an address, which FFmpeg is not told; `open` hands out its body, and raises alike."""
+    def ask(self, url: str) -> Body:
+        """What an address answers, for a look at it before `open` hands it to FFmpeg; raises as that does."""
         self._ahead[url] = self.open(url, 0, {})
-        return self._ahead[url].kind
+        return self._ahead[url]
 
     def open(self, url: str, flags: int, options: Mapping[str, str]) -> Body:
         """The body behind an address; raises SourceError for another host, port or scheme, and for a redirect."""

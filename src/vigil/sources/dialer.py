@@ -31,12 +31,20 @@ HINTS = {
 PROBE_S = 2.0
 MICROSECONDS = containers.MICROSECONDS
 
-MIXED = "mpjpeg"
-"""FFmpeg's reader of JPEGs in a multipart answer; it refuses parts that browsers show."""
-BARE = "mjpeg"
+USUAL, PLAYLIST, MIXED, BARE = "", "hls", "mpjpeg", "mjpeg"
+"""FFmpeg's formats. It tells a playlist by the name and type that it goes by, and wants each JPEG of a multipart answer
+to have the right type; what it refuses is tried as a playlist, and as JPEGs whatever stands between them."""
+FIRST_LINE = b"#EXTM3U"
+
+ANY_NAME = {"extension_picky": "0"}
+"""A piece of a playlist is told by what it holds: servers call it .jpg, .php or nothing. Its protocol is looked at."""
 BARE_OPTIONS = {"analyzeduration": "1", "fpsprobesize": "0", "probesize": "32"}
-"""JPEGs are told by their own marks, whatever stands between them; the first one says all that there is to know."""
+"""The first JPEG says all that there is to know."""
 REFUSALS = (av.error.InvalidDataError, av.error.ArgumentError)
+
+
+class _Refused(SourceError):
+    """FFmpeg was answered, and could make nothing of it."""
 
 
 class Dialer:
@@ -49,7 +57,7 @@ class Dialer:
         self._confined = address.confined
         self._settings = settings
         self._is_hls = self._address.path.lower().endswith(".m3u8")
-        self._is_bare = False
+        self._format = USUAL
 
     @property
     def is_rtsp(self) -> bool:
@@ -63,23 +71,23 @@ class Dialer:
 
     def open(self, stack: ExitStack) -> Any:
         """The open `av` container; `stack` closes what it reads from. Raises SourceError."""
-        if self._is_bare:
-            return self._open_bare(stack)
-        container = self._open(stack)
-        if container.format.name == "hls" and not self._is_hls:
-            # Its pictures come in pieces of seconds, so it needs more patience than it was opened with.
-            container.close()
-            self._is_hls = True
-            container = self._open(stack)
-        if container.format.name == MIXED and not _knows_size(container):
-            container.close()
-            return self._open_bare(stack)
-        return container
+        tried, self._format = self._format, USUAL
+        formats = (tried,) if tried or self.is_rtsp else (USUAL, PLAYLIST, BARE)
+        refused: list[SourceError] = []
+        for name in formats:
+            try:
+                container = self._open(name, stack)
+            except _Refused as error:
+                refused.append(error)
+                continue
+            self._format = name
+            return container
+        raise refused[0]
 
     def broke_off(self, container: Any, error: BaseException) -> None:
         """Learns from the error that ended a stream how it has to be opened next time."""
         if container.format.name == MIXED and isinstance(error, REFUSALS):
-            self._is_bare = True
+            self._format = BARE
 
     def why(self, error: BaseException, *, waited_s: float, limit_s: float) -> str:
         """Why there are no pictures, in words that hold no password."""
@@ -89,36 +97,23 @@ class Dialer:
         hints = (hint for kind, hint in HINTS.items() if isinstance(error, kind))
         return redact(containers.reason(error)) + next(hints, "")
 
-    def _open(self, stack: ExitStack) -> Any:
+    def _open(self, format: str, stack: ExitStack) -> Any:
         limit_s, began_s = self._settings.open_timeout_s, time.monotonic()
-        ways = self._ways(stack)
+        ways = self._ways(format, stack)
         try:
-            return self._av_open(self._options(), ways)
+            container = self._av_open(self._options(format), ways)
         except containers.UNREADABLE as error:
-            waited_s = time.monotonic() - began_s
+            told = self.why(error, waited_s=time.monotonic() - began_s, limit_s=limit_s)
             # FFmpeg's own error holds the address with its password: it must not travel along as a cause.
-            refused = SourceError(self.why(error, waited_s=waited_s, limit_s=limit_s))
-            may_be_bare = not self.is_rtsp and not self._is_hls and isinstance(error, REFUSALS)
-        if not may_be_bare:
-            raise refused
-        try:
-            return self._open_bare(stack)
-        except SourceError:
-            raise refused from None
-
-    def _open_bare(self, stack: ExitStack) -> Any:
-        """JPEGs one after the other, whatever divides them; raises SourceError where there are none."""
-        self._is_bare = False
-        try:
-            ways = {**self._ways(stack), "format": BARE}
-            container = self._av_open({**self._options(), **BARE_OPTIONS}, ways)
-        except containers.UNREADABLE as error:
-            limit_s = self._settings.open_timeout_s
-            raise SourceError(self.why(error, waited_s=0.0, limit_s=limit_s)) from None
-        if not _knows_size(container):
+            raise (_Refused if isinstance(error, REFUSALS) else SourceError)(told) from None
+        if container.format.name in (MIXED, BARE) and not _knows_size(container):
             container.close()
-            raise SourceError("it sends no video that can be read")
-        self._is_bare = True
+            raise _Refused(f"not one JPEG can be found in it{HINTS[av.error.InvalidDataError]}")
+        if container.format.name == PLAYLIST and not self._is_hls:
+            # Its pictures come in pieces of seconds, so it needs more patience than it was opened with.
+            container.close()
+            self._is_hls = True
+            return self._open(format, stack)
         return container
 
     def _av_open(self, options: Mapping[str, str], ways: Mapping[str, Any]) -> Any:
@@ -133,21 +128,17 @@ class Dialer:
             **containers.LENIENT,
         )
 
-    def _ways(self, stack: ExitStack) -> dict[str, Any]:
+    def _ways(self, format: str, stack: ExitStack) -> dict[str, Any]:
         """How FFmpeg gets at what it reads: by itself, or of a confined camera through us."""
         if not self._confined or self.is_rtsp:
-            return {}
-        http = stack.enter_context(
-            closing(
-                confined.ConfinedHttp(
-                    self._address, open_s=self._settings.open_timeout_s, patience_s=self.read_timeout_s
-                )
-            )
+            return {"format": format or None}
+        http = confined.ConfinedHttp(
+            self._address, open_s=self._settings.open_timeout_s, patience_s=self.read_timeout_s
         )
-        mixed = {"format": MIXED} if http.ask(self._location).startswith("multipart/") else {}
-        return {"io_open": http.open, **mixed}
+        stack.enter_context(closing(http))
+        return {"io_open": http.open, "format": format or _told_format(http.ask(self._location))}
 
-    def _options(self) -> dict[str, str]:
+    def _options(self, format: str) -> dict[str, str]:
         probe_s = min(PROBE_S, self._settings.open_timeout_s / 2)
         common = {"format_whitelist": FORMATS, "analyzeduration": str(round(probe_s * MICROSECONDS))}
         if self.is_rtsp:
@@ -165,7 +156,16 @@ class Dialer:
                 "rw_timeout": str(round(self.read_timeout_s * MICROSECONDS)),
                 "live_start_index": "-1",
             }
+            | ANY_NAME
+            | (BARE_OPTIONS if format == BARE else {})
         )
+
+
+def _told_format(body: confined.Body) -> str | None:
+    """The format of an answer whose type FFmpeg cannot see, where that matters."""
+    if body.kind.startswith("multipart/"):
+        return MIXED
+    return PLAYLIST if body.begins_with(FIRST_LINE) else None
 
 
 def _knows_size(container: Any) -> bool:
