@@ -37,6 +37,8 @@ class Body:
     def __init__(self, response: httpx2.Response, *, name: str, patience_s: float) -> None:
         self.name = name
         self.kind = str(response.headers.get("Content-Type", "")).lower()
+        length = str(response.headers.get("Content-Length", ""))
+        self.told_bytes = int(length) if length.isascii() and length.isdecimal() else 0
         self._response = response
         self._patience_s = patience_s
         self._pieces: Iterator[bytes] = response.iter_raw()

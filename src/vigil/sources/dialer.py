@@ -58,6 +58,7 @@ class Dialer:
         self._settings = settings
         self._is_hls = self._address.path.lower().endswith(".m3u8")
         self._format = USUAL
+        self._told_bytes = 0
 
     @property
     def is_rtsp(self) -> bool:
@@ -83,6 +84,14 @@ class Dialer:
             self._format = name
             return container
         raise refused[0]
+
+    def is_finite(self, container: Any) -> bool:
+        """Whether what was opened is a film, or a finished playlist, and no camera: it has a length."""
+        if self.is_rtsp or container.format.name in (MIXED, BARE):
+            return False
+        if container.duration and container.duration > 0:
+            return True
+        return container.format.name != PLAYLIST and max(container.size or 0, self._told_bytes) > 0
 
     def broke_off(self, container: Any, error: BaseException) -> None:
         """Learns from the error that ended a stream how it has to be opened next time."""
@@ -136,7 +145,9 @@ class Dialer:
             self._address, open_s=self._settings.open_timeout_s, patience_s=self.read_timeout_s
         )
         stack.enter_context(closing(http))
-        return {"io_open": http.open, "format": format or _told_format(http.ask(self._location))}
+        body = http.ask(self._location)
+        self._told_bytes = body.told_bytes
+        return {"io_open": http.open, "format": format or _told_format(body)}
 
     def _options(self, format: str) -> dict[str, str]:
         probe_s = min(PROBE_S, self._settings.open_timeout_s / 2)

@@ -33,7 +33,8 @@ class Camera(Protocol):
         """One connection: `Connected` (`Waiting` before it, where that takes long), then frames.
 
         Their time is `time.monotonic() - started_s`.
-        Raises SourceError, without a password in it, when there are no more; ends only when it is told to stop.
+        Raises SourceError, without a password in it, when there are no more; ends when it is told to stop, and where it
+        is known that nothing more will ever come.
         """
 
 
@@ -71,17 +72,17 @@ class LiveFeed:
         return (*self._camera.problems, *([lost] if self.disconnects else []))
 
     def signals(self) -> Iterator[Signal]:
-        """Frames, `Waiting`, `Connected` and `Disconnected` in turn, until `stop` is set."""
+        """Frames, `Waiting`, `Connected` and `Disconnected` in turn, until `stop` is set or a film is over."""
         while not self._stop.is_set():
             reason = yield from self._session()
-            if self._stop.is_set():
+            if self._stop.is_set() or reason is None:
                 return
             lost = self._lost(reason)
             yield lost
             self._stop.wait(lost.retry_s)
 
-    def _session(self) -> Generator[Signal, None, str]:
-        """One connection to its end; returns why it ended."""
+    def _session(self) -> Generator[Signal, None, str | None]:
+        """One connection to its end; returns why it ended, None where nothing more will come."""
         self._pictures_since_s = None
         try:
             for signal in self._camera.session(started_s=self._started_s):
@@ -90,7 +91,7 @@ class LiveFeed:
                 yield signal
         except SourceError as error:
             return str(error)
-        return "it ended"
+        return None
 
     def _lost(self, reason: str) -> Disconnected:
         self.disconnects += 1

@@ -13,7 +13,7 @@ from vigil.errors import SourceError
 from vigil.frames import Frame, Sampling
 from vigil.sources import container as containers
 from vigil.sources.address import Address
-from vigil.sources.dialer import Dialer
+from vigil.sources.dialer import PLAYLIST, Dialer
 from vigil.sources.footage import Footage
 from vigil.sources.preview import Previewer
 from vigil.sources.reading import Health, Reading
@@ -46,6 +46,7 @@ class StreamCamera:
         self._keeps = footage_s > 0
         self._previewer = previewer
         self._health = Health()
+        self._was_live = False
 
     @property
     def footage(self) -> Footage:
@@ -58,8 +59,13 @@ class StreamCamera:
         return self._health.problems
 
     def session(self, *, started_s: float) -> Iterator[Connected | Frame | Waiting]:
-        """One connection: `Connected` at its first picture, then sampled frames; raises SourceError at its end."""
+        """One connection: `Connected` at its first picture, then sampled frames.
+
+        Raises SourceError when there are no more, but for a film on a server, which is over then.
+        """
         with ExitStack() as stack, closing(self._dialer.open(stack)) as container:
+            finite = self._dialer.is_finite(container)
+            self._check_is_new(finite)
             stream = containers.pick_stream(container, self.name)
             leave_out_others(container, stream)
             reading = Reading(
@@ -72,28 +78,32 @@ class StreamCamera:
                 key_timeout_s=self._settings.key_timeout_s,
                 skip_unreferenced=self._settings.skip_unreferenced,
                 by_arrival=container.format.name in BY_ARRIVAL,
-                paced=self._comes_in_pieces(container),
+                paced=finite or container.format.name == PLAYLIST,
                 health=self._health,
                 ring=self._ring if self._keeps else None,
                 previewer=self._previewer,
             )
-            yield from self._until_lost(container, reading)
+            yield from self._until_lost(container, reading, finite=finite)
 
-    def _until_lost(self, container: Any, reading: Reading) -> Iterator[Connected | Frame | Waiting]:
+    def _check_is_new(self, finite: bool) -> None:
+        """Raises SourceError where a live playlist was finished: read again, it would begin with what was seen."""
+        if finite and self._was_live:
+            raise SourceError("its playlist is finished, and what it holds was seen")
+        self._was_live = self._was_live or not finite
+
+    def _until_lost(self, container: Any, reading: Reading, *, finite: bool) -> Iterator[Connected | Frame | Waiting]:
         try:
             yield from reading.signals()
         except IndexError as error:
-            raise SourceError("the stream broke off") from error
+            # PyAV stumbles at the very end over streams that turned up late.
+            if not finite:
+                raise SourceError("the stream broke off") from error
         except containers.UNREADABLE as error:
             self._dialer.broke_off(container, error)
             limit_s = self._dialer.read_timeout_s
             raise SourceError(self._dialer.why(error, waited_s=reading.silent_s, limit_s=limit_s)) from None
-        if not self._stop.is_set():
+        if not self._stop.is_set() and not finite:
             raise SourceError("the stream ended")
-
-    def _comes_in_pieces(self, container: Any) -> bool:
-        finite = not self._dialer.is_rtsp and bool(container.duration and container.duration > 0)
-        return finite or container.format.name == "hls"
 
 
 def leave_out_others(container: Any, stream: Any) -> None:

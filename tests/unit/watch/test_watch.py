@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import odd_camera
 from judging import SAMPLING, TASK
 from pace import PACE
 from scripted_server import Reply, Request, ScriptedServer, error, stream
@@ -251,6 +252,18 @@ def test_a_watch_that_is_told_twice_to_stop_waits_for_no_camera_that_hangs(serve
         assert time.monotonic() - began_s < 5 * PACE
     finally:
         released.set()
+
+
+def test_the_incident_of_a_film_behind_http_is_announced_once_and_then_the_watch_is_over(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    clip = film(tmp_path / "a.mp4", seconds=8, bright=[(1.0, 6.0)], movflags="faststart")
+    notes = Notes()
+    with odd_camera.serving({"/film.mp4": odd_camera.told(clip.read_bytes(), "video/mp4")}) as camera:
+        summary = asyncio.run(asyncio.wait_for(watched(server, [camera.address("film.mp4")], notes), 40))
+        assert notes.kinds() == ["opened", "closed"]
+        assert summary.unaccounted == 0 and [state.stage for state in summary.sources] == [Stage.ENDED]
+        assert camera.requests["/film.mp4"] == 1
 
 
 def test_a_camera_whose_key_picture_is_waited_for_is_not_called_watched(server: ScriptedServer) -> None:
