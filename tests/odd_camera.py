@@ -93,12 +93,12 @@ def told(body: bytes, kind: str = "") -> Answer:
     return answer
 
 
-def playing(ts: Path, *, from_s: float) -> Answer:
-    """An MPEG-TS file sent at its own pace from a second on, be it a key picture or not."""
-    packets, data = packets_of(ts), ts.read_bytes()
+def playing(film: Path, *, from_s: float) -> Answer:
+    """An MPEG-TS or FLV file sent at its own pace from a second on, be it a key picture or not."""
+    packets, data = packets_of(film), film.read_bytes()
 
     def answer(asked: Asked) -> None:
-        asked.say("video/mp2t")
+        asked.say("")
         asked.wfile.write(data[: packets[0][1]])
         started_s = time.monotonic() - from_s
         for (time_s, start), (_, end) in itertools.pairwise(packets):
@@ -108,9 +108,9 @@ def playing(ts: Path, *, from_s: float) -> Answer:
     return answer
 
 
-def packets_of(ts: Path) -> Sequence[tuple[float, int]]:
-    """When each picture of an MPEG-TS file is shown, and where in the file it begins."""
-    with av.open(str(ts)) as container:
+def packets_of(film: Path) -> Sequence[tuple[float, int]]:
+    """When each picture of a file is shown, and where in the file it begins."""
+    with av.open(str(film)) as container:
         stream = container.streams.video[0]
         packets = [(p.pts, p.pos) for p in container.demux(stream) if p.size and p.pts is not None]
         return [(float((pts - packets[0][0]) * (stream.time_base or 0)), pos or 0) for pts, pos in packets]
