@@ -11,6 +11,7 @@ import asyncio
 import base64
 import random
 import re
+import ssl
 import struct
 import subprocess
 import sys
@@ -134,13 +135,14 @@ def fragments(nal: bytes) -> Iterator[bytes]:
 class RtspServer:
     """Plays recordings to whoever asks; the first one on paths that name no other."""
 
-    def __init__(self, files: Sequence[Path], conduct: Conduct) -> None:
+    def __init__(self, files: Sequence[Path], conduct: Conduct, *, tls: ssl.SSLContext | None = None) -> None:
         self.conduct = conduct
+        self.tls = tls
         self.recordings = {path.stem: load(path) for path in files}
 
     async def serve(self, port: int) -> None:
         """Serves until cancelled; prints `ready PORT` first."""
-        server = await asyncio.start_server(self._client, "127.0.0.1", port)
+        server = await asyncio.start_server(self._client, "127.0.0.1", port, ssl=self.tls)
         print("ready", server.sockets[0].getsockname()[1], flush=True)
         await server.serve_forever()
 
@@ -267,6 +269,7 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="+", help="H.264 videos; the path of an address names one")
     parser.add_argument("--silent-after", type=float, help="go silent after so many seconds, but hold the connection")
     parser.add_argument("--drop-after", type=float, help="hang up after so many seconds")
+    parser.add_argument("--tls", type=Path, help="a file with a certificate and its key: serve rtsps")
     parser.add_argument("--mute", action="store_true", help="accept connections and never answer")
     parser.add_argument("--join", type=float, default=0.0, help="begin at this second of the film, key picture or not")
     parser.add_argument("--login", default="", help="USER:PASSWORD to ask for")
@@ -282,7 +285,10 @@ def main() -> None:
         clock=words.clock,
         clock_jump=None if words.clock_jump is None else (words.clock_jump[0], words.clock_jump[1]),
     )
-    asyncio.run(RtspServer(words.files, conduct).serve(words.port))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if words.tls else None
+    if tls is not None:
+        tls.load_cert_chain(words.tls)
+    asyncio.run(RtspServer(words.files, conduct, tls=tls).serve(words.port))
 
 
 if __name__ == "__main__":

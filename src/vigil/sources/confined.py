@@ -1,10 +1,11 @@
-"""HTTP for a camera that a visitor named: it is asked where it was allowed, and nowhere else.
+"""HTTP for a camera that is asked where it was allowed, and nowhere else: one that a visitor named, or a checked one.
 
 FFmpeg follows redirects and whatever a playlist names, and cannot be told a host to stay at. So of such a camera it
 gets everything (pictures, playlists and their pieces) through `ConfinedHttp`, which dials one host and port only.
 """
 
 import logging
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import unquote
@@ -72,17 +73,17 @@ class Body:
 class ConfinedHttp:
     """Opens addresses for FFmpeg (`io_open` of `av.open`), those of one camera's host and port only.
 
-    `open_s` bounds connecting, `patience_s` each wait for bytes.
+    `open_s` bounds connecting, `patience_s` each wait for bytes. Certificates are checked by those in `ca_file` (PEM);
+    without it those are taken that cameras make for themselves.
     """
 
-    def __init__(self, camera: NetworkAddress, *, open_s: float, patience_s: float) -> None:
+    def __init__(self, camera: NetworkAddress, *, open_s: float, patience_s: float, ca_file: str = "") -> None:
         self._camera = camera
         self._patience_s = patience_s
         self._ahead: dict[str, Body] = {}
-        # As FFmpeg does, it takes the certificates that cameras make for themselves.
         self._client = httpx2.Client(
             timeout=httpx2.Timeout(patience_s, connect=open_s),
-            verify=False,
+            verify=ssl.create_default_context(cafile=ca_file) if ca_file else False,
             trust_env=False,
             follow_redirects=False,
             headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "Vigil"},
@@ -120,8 +121,8 @@ class ConfinedHttp:
             raise SourceError(f"it leads to an address that {error}") from error
         if asked.scheme != self._camera.scheme or _place(asked) != _place(self._camera):
             raise SourceError(
-                f"it leads elsewhere, to {asked.scheme}://{_place(asked)}; a camera that a visitor names is asked "
-                "where it was allowed only, the operator's own configuration may name one that leads on"
+                f"it leads elsewhere, to {asked.scheme}://{_place(asked)}; a camera that a visitor names, or whose "
+                "certificate is checked, is asked at its own place only"
             )
         return asked
 
@@ -146,7 +147,9 @@ def _place(address: NetworkAddress) -> HostPort:
 
 def _refusal(response: httpx2.Response) -> str:
     if response.is_redirect:
-        return "it leads elsewhere (a redirect), which is not followed for a camera that a visitor names"
+        return (
+            "it leads elsewhere (a redirect): not followed for a visitor's camera or one whose certificate is checked"
+        )
     if response.status_code == UNAUTHORIZED:
         return "it asks for a login; check user and password"
     return f"it answered {response.status_code} {response.reason_phrase}".rstrip()

@@ -4,6 +4,7 @@ A playlist comes from a stranger, so FFmpeg is held to network protocols and to 
 never a file of this machine. Its errors hold the address with its password: only their reason leaves here.
 """
 
+import logging
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
@@ -40,7 +41,12 @@ ANY_NAME = {"extension_picky": "0"}
 """A piece of a playlist is told by what it holds: servers call it .jpg, .php or nothing. Its protocol is looked at."""
 BARE_OPTIONS = {"analyzeduration": "1", "fpsprobesize": "0", "probesize": "32"}
 """The first JPEG says all that there is to know."""
+UNCHECKED = "its certificate is not checked; name those that count with ca_file in the feed's settings"
+UNTRUSTED = "; its certificate may be none that ca_file vouches for"
 REFUSALS = (av.error.InvalidDataError, av.error.ArgumentError)
+
+
+log = logging.getLogger(__name__)
 
 
 class _Refused(SourceError):
@@ -55,15 +61,32 @@ class Dialer:
         self._address = parse_address(address.location)
         self._location = self._address.location
         self._confined = address.confined
+        self._name = address.name
         self._settings = settings
         self._is_hls = self._address.path.lower().endswith(".m3u8")
         self._format = USUAL
         self._told_bytes = 0
+        self._warned = False
 
     @property
     def is_rtsp(self) -> bool:
         """Whether the camera is asked by RTSP."""
         return self._address.scheme.startswith("rtsp")
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with how the camera is asked."""
+        return (UNCHECKED,) if self._is_tls and not self._settings.ca_file else ()
+
+    @property
+    def _is_tls(self) -> bool:
+        return self._address.scheme in ("https", "rtsps")
+
+    @property
+    def _is_ours(self) -> bool:
+        """Whether FFmpeg gets all through us: of a playlist it would check the certificate, of its pieces not."""
+        checked = self._is_tls and bool(self._settings.ca_file)
+        return not self.is_rtsp and (self._confined or checked)
 
     @property
     def read_timeout_s(self) -> float:
@@ -72,6 +95,9 @@ class Dialer:
 
     def open(self, stack: ExitStack) -> Any:
         """The open `av` container; `stack` closes what it reads from. Raises SourceError."""
+        if self.problems and not self._warned:
+            self._warned = True
+            log.warning("%s: %s", self._name, UNCHECKED)
         tried, self._format = self._format, USUAL
         formats = (tried,) if tried or self.is_rtsp else (USUAL, PLAYLIST, BARE)
         refused: list[SourceError] = []
@@ -104,7 +130,8 @@ class Dialer:
         if waited_s >= 0.9 * limit_s or isinstance(error, TimeoutError | av.error.ExitError):
             return f"no pictures for {limit_s:g} s"
         hints = (hint for kind, hint in HINTS.items() if isinstance(error, kind))
-        return redact(containers.reason(error)) + next(hints, "")
+        refused = self._address.scheme == "rtsps" and self._settings.ca_file and isinstance(error, OSError)
+        return redact(containers.reason(error)) + next(hints, UNTRUSTED if refused else "")
 
     def _open(self, format: str, stack: ExitStack) -> Any:
         limit_s, began_s = self._settings.open_timeout_s, time.monotonic()
@@ -139,10 +166,13 @@ class Dialer:
 
     def _ways(self, format: str, stack: ExitStack) -> dict[str, Any]:
         """How FFmpeg gets at what it reads: by itself, or of a confined camera through us."""
-        if not self._confined or self.is_rtsp:
+        if not self._is_ours:
             return {"format": format or None}
         http = confined.ConfinedHttp(
-            self._address, open_s=self._settings.open_timeout_s, patience_s=self.read_timeout_s
+            self._address,
+            open_s=self._settings.open_timeout_s,
+            patience_s=self.read_timeout_s,
+            ca_file=self._settings.ca_file,
         )
         stack.enter_context(closing(http))
         body = http.ask(self._location)
@@ -157,11 +187,12 @@ class Dialer:
                 "protocol_whitelist": RTSP_PROTOCOLS,
                 "rtsp_transport": "tcp",
                 "allowed_media_types": "video",
+                **({"tls_verify": "1", "ca_file": self._settings.ca_file} if self._settings.ca_file else {}),
             }
         # A live playlist starts at its last piece: what is older is of no use to an alarm.
         return (
             common
-            | (confined.OPTIONS if self._confined else {})
+            | (confined.OPTIONS if self._is_ours else {})
             | {
                 "protocol_whitelist": HTTP_PROTOCOLS,
                 "rw_timeout": str(round(self.read_timeout_s * MICROSECONDS)),

@@ -1,5 +1,6 @@
 """What a feed tells besides its frames, and the settings that live feeds share."""
 
+import ssl
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -45,7 +46,8 @@ class FeedSettings:
     since cameras with smart codecs send one a minute or less. Retries start `first_retry_s` apart and double up to
     `longest_retry_s`; a connection that lasted `steady_s` starts them anew. `skip_unreferenced` leaves out pictures
     that no other depends on and the smoothing of block edges: less work, at the price of a kept picture that is a frame
-    or two late where a stream has B-frames, and of half a grey level.
+    or two late where a stream has B-frames, and of half a grey level. `ca_file` (PEM) holds the certificates by which
+    those of https and rtsps cameras are checked; without it they are not, and the cameras say so.
     """
 
     open_timeout_s: float = 5.0
@@ -56,6 +58,7 @@ class FeedSettings:
     first_retry_s: float = 0.5
     longest_retry_s: float = 15.0
     steady_s: float = 10.0
+    ca_file: str = ""
     skip_unreferenced: bool = False
 
     def __post_init__(self) -> None:
@@ -73,5 +76,14 @@ class FeedSettings:
         ]
         problems += ["steady_s must not be negative"] * (not self.steady_s >= 0)
         problems += ["longest_retry_s must not be below first_retry_s"] * (self.longest_retry_s < self.first_retry_s)
+        problems += _problems_of_certificates(self.ca_file)
         if problems:
             raise UsageError("; ".join(problems))
+
+
+def _problems_of_certificates(path: str) -> list[str]:
+    try:
+        ssl.create_default_context(cafile=path or None)
+    except OSError as error:
+        return [f"ca_file cannot be read as certificates (PEM): {path}: {error.strerror or error}"]
+    return []

@@ -56,7 +56,7 @@ class StreamCamera:
     @property
     def problems(self) -> tuple[str, ...]:
         """What was wrong with the stream so far, a sentence each."""
-        return self._health.problems
+        return (*self._dialer.problems, *self._health.problems)
 
     def session(self, *, started_s: float) -> Iterator[Connected | Frame | Waiting]:
         """One connection: `Connected` at its first picture, then sampled frames.
