@@ -2,10 +2,11 @@
 
 import io
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -15,6 +16,8 @@ from vigil.frames import RGB
 
 BARS = 10
 MS = Fraction(1, 1000)
+FLV_HEAD = 13
+FLV_VIDEO = 9
 
 Film = Callable[..., Path]
 
@@ -52,10 +55,12 @@ def shoot(
     sound: bool = False,
     rate: int = 25,
     noise: int = 0,
+    first: int = 0,
 ) -> None:
     """Encodes numbered pictures; `stamps_ms` are their times, evenly `rate` a second by default.
 
-    `noise` is how many grey levels a pixel is off at most, to give codecs something to do.
+    The first carries the number `first`. `noise` is how many grey levels a pixel is off at most, to give codecs
+    something to do.
     """
     dice = np.random.default_rng(1)
     stamps, tick = (list(range(frames)), Fraction(1, rate)) if stamps_ms is None else (stamps_ms, MS)
@@ -68,7 +73,7 @@ def shoot(
         stream.codec_context.time_base = tick
         audio = container.add_stream("aac", rate=16_000) if sound else None
         for number, stamp in enumerate(stamps):
-            image = picture(number, size_wh)
+            image = picture(first + number, size_wh)
             if noise:
                 image = (image // 2 + dice.integers(0, 2 * noise, image.shape, np.uint8)).astype(np.uint8)
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
@@ -77,6 +82,61 @@ def shoot(
         container.mux(stream.encode())
         if audio is not None:
             container.mux([*audio.encode(hum(16_000)), *audio.encode()])
+
+
+def shoot_sizes(path: Path, sizes_wh: Sequence[tuple[int, int]], *, frames: int = 50) -> None:
+    """One stream of numbered H.264 pictures, `frames` (25 a second) of each size, as of a camera set anew.
+
+    `.ts` describes each size within its pictures, `.flv` beside them.
+    """
+    if path.suffix == ".flv":
+        path.write_bytes(_flv_of_sizes(sizes_wh, frames=frames))
+        return
+    with av.open(str(path), "w", format="mpegts") as container:
+        stream = container.add_stream("libx264", rate=25)
+        (stream.width, stream.height), stream.pix_fmt = sizes_wh[0], "yuv420p"
+        number = 0
+        for width, height in sizes_wh:
+            encoder = av.CodecContext.create("libx264", "w")
+            (encoder.width, encoder.height), encoder.pix_fmt = (width, height), "yuv420p"
+            encoder.time_base = Fraction(1, 25)
+            encoder.options = {"g": "25", "bf": "0", "preset": "ultrafast", "tune": "zerolatency"}
+            for _ in range(frames):
+                frame = av.VideoFrame.from_ndarray(picture(number, (width, height)), format="rgb24")
+                frame.pts, frame.time_base = number, Fraction(1, 25)
+                container.mux(_of(stream, encoder.encode(frame)))
+                number += 1
+            container.mux(_of(stream, encoder.encode(None)))
+
+
+def _flv_of_sizes(sizes_wh: Sequence[tuple[int, int]], *, frames: int) -> bytes:
+    """FLV films put together to one; their marks of the end (a video tag of kind 2) left out."""
+    joined = bytearray()
+    for place, size_wh in enumerate(sizes_wh):
+        file = io.BytesIO()
+        options = {"g": "25", "bf": "0", "preset": "ultrafast"}
+        shoot(file, format="flv", frames=frames, size_wh=size_wh, options=options, first=place * frames)
+        data = file.getvalue()
+        joined += b"" if joined else data[:FLV_HEAD]
+        for tag in _flv_tags(data):
+            stamp_ms = int.from_bytes(tag[4:7], "big") + place * frames * 40
+            tag[4:7] = stamp_ms.to_bytes(3, "big")
+            joined += b"" if tag[0] == FLV_VIDEO and tag[12] == 2 else tag
+    return bytes(joined)
+
+
+def _flv_tags(data: bytes) -> Iterator[bytearray]:
+    start = FLV_HEAD
+    while start < len(data):
+        end = start + 11 + int.from_bytes(data[start + 1 : start + 4], "big") + 4
+        yield bytearray(data[start:end])
+        start = end
+
+
+def _of(stream: Any, packets: Sequence[Any]) -> list[Any]:
+    for packet in packets:
+        packet.stream = stream
+    return list(packets)
 
 
 def hum(samples: int) -> av.AudioFrame:

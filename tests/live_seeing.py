@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +81,16 @@ class Seen:
 
 @contextmanager
 def following(
-    location: str, *, settings: FeedSettings, sampling: Sampling | None = None, footage_s: float = 0.0
+    location: str,
+    *,
+    settings: FeedSettings,
+    sampling: Sampling | None = None,
+    footage_s: float = 0.0,
+    confined: bool = False,
 ) -> Iterator[Seen]:
     """Follows a source until the end of the `with`; fails when it does not stop soon after it was told to."""
     stop = threading.Event()
-    (address,) = find_sources([location])
+    address = replace(find_sources([location])[0], confined=confined)
     feed = open_feed(address, sampling or Sampling(), stop=stop, settings=settings, footage_s=footage_s)
     seen = Seen(feed, stop)
     thread = threading.Thread(target=seen.follow, daemon=True)

@@ -11,6 +11,7 @@ import asyncio
 import base64
 import random
 import re
+import ssl
 import struct
 import subprocess
 import sys
@@ -32,13 +33,15 @@ START_CODES = re.compile(b"\x00\x00\x00\x01|\x00\x00\x01")
 class Conduct:
     """How the camera behaves: seconds after which it goes silent or hangs up, the password it asks for, its clock.
 
-    `mute` accepts connections and never says a word. `clock` is how fast the stamps run (1 is true, 0 stands still);
+    `mute` accepts connections and never says a word. `join_s` is the second of the film that whoever asks first gets to
+    see, be it a key picture or not. `clock` is how fast the stamps run (1 is true, 0 stands still);
     `clock_jump` is (after seconds, by seconds).
     """
 
     silent_after_s: float | None = None
     drop_after_s: float | None = None
     mute: bool = False
+    join_s: float = 0.0
     login: str = ""
     clock: float = 1.0
     clock_jump: tuple[float, float] | None = None
@@ -132,13 +135,14 @@ def fragments(nal: bytes) -> Iterator[bytes]:
 class RtspServer:
     """Plays recordings to whoever asks; the first one on paths that name no other."""
 
-    def __init__(self, files: Sequence[Path], conduct: Conduct) -> None:
+    def __init__(self, files: Sequence[Path], conduct: Conduct, *, tls: ssl.SSLContext | None = None) -> None:
         self.conduct = conduct
+        self.tls = tls
         self.recordings = {path.stem: load(path) for path in files}
 
     async def serve(self, port: int) -> None:
         """Serves until cancelled; prints `ready PORT` first."""
-        server = await asyncio.start_server(self._client, "127.0.0.1", port)
+        server = await asyncio.start_server(self._client, "127.0.0.1", port, ssl=self.tls)
         print("ready", server.sockets[0].getsockname()[1], flush=True)
         await server.serve_forever()
 
@@ -192,12 +196,14 @@ class RtspServer:
         return not self.conduct.login or request.method == "OPTIONS" or given == f"Basic {wanted}"
 
     async def _play(self, sender: Sender, recording: Recording) -> None:
-        started_s = time.monotonic()
+        started_s = time.monotonic() - self.conduct.join_s
         for round_number in range(1_000_000):
             for sent_s, shown_s, nals in recording.units:
                 base_s = round_number * recording.length_s
+                if base_s + sent_s < self.conduct.join_s:
+                    continue
                 await asyncio.sleep(max(0.0, started_s + base_s + sent_s - time.monotonic()))
-                await self._misbehave(sender, time.monotonic() - started_s)
+                await self._misbehave(sender, time.monotonic() - started_s - self.conduct.join_s)
                 if sender.writer.is_closing():
                     return
                 sender.send(nals, self.conduct.stamp_s(base_s + shown_s))
@@ -263,7 +269,9 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="+", help="H.264 videos; the path of an address names one")
     parser.add_argument("--silent-after", type=float, help="go silent after so many seconds, but hold the connection")
     parser.add_argument("--drop-after", type=float, help="hang up after so many seconds")
+    parser.add_argument("--tls", type=Path, help="a file with a certificate and its key: serve rtsps")
     parser.add_argument("--mute", action="store_true", help="accept connections and never answer")
+    parser.add_argument("--join", type=float, default=0.0, help="begin at this second of the film, key picture or not")
     parser.add_argument("--login", default="", help="USER:PASSWORD to ask for")
     parser.add_argument("--clock", type=float, default=1.0, help="how fast the stamps run; 0 stands still")
     parser.add_argument("--clock-jump", type=float, nargs=2, metavar=("AFTER_S", "BY_S"))
@@ -272,11 +280,15 @@ def main() -> None:
         silent_after_s=words.silent_after,
         drop_after_s=words.drop_after,
         mute=words.mute,
+        join_s=words.join,
         login=words.login,
         clock=words.clock,
         clock_jump=None if words.clock_jump is None else (words.clock_jump[0], words.clock_jump[1]),
     )
-    asyncio.run(RtspServer(words.files, conduct).serve(words.port))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if words.tls else None
+    if tls is not None:
+        tls.load_cert_chain(words.tls)
+    asyncio.run(RtspServer(words.files, conduct, tls=tls).serve(words.port))
 
 
 if __name__ == "__main__":

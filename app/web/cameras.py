@@ -4,7 +4,6 @@ An address is untrusted input: a name that the configuration knows, or a number 
 (`app.web.allowed`); never a path. What is shown of a camera is its name, which holds no password.
 """
 
-import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING
 from app.web.context import SiteContext
 from app.web.language import Translator
 from app.web.uploads import look_into
-from vigil.errors import UsageError, VigilError
-from vigil.sources.address import Address, find_sources
+from vigil.errors import UsageError
+from vigil.sources.address import Address, find_sources, find_those_there
 from vigil.verdict import Cause
 from vigil.watch import SourceState
 from vigil.watch.state import Stage
@@ -85,11 +84,7 @@ class Cameras:
 
 def _configured(context: SiteContext) -> dict[str, Address]:
     """The sources of the configuration by their shown names; those that are not there are left out."""
-    found: dict[str, Address] = {}
-    for word in context.settings.sources:
-        with contextlib.suppress(VigilError):
-            found |= {address.name: address for address in find_sources([word])}
-    return found
+    return {address.name: address for address in find_those_there(context.settings.sources)[0]}
 
 
 def card(state: SourceState, t: Translator) -> dict[str, object]:
@@ -99,7 +94,7 @@ def card(state: SourceState, t: Translator) -> dict[str, object]:
         "stage": t(f"room.stage_{state.stage}"),
         "tone": TONES.get(state.stage, "wait"),
         "paused": state.stage is Stage.PAUSED,
-        "detail": state.detail if state.stage in (Stage.LOST, Stage.UNREADABLE) else "",
+        "detail": state.detail if state.stage in (Stage.CONNECTING, Stage.LOST, Stage.UNREADABLE) else "",
         "open": t("room.event_open", tier=t(f"room.tier_{state.open_event}")) if state.open_event else "",
         "tier": str(state.open_event),
         "facts": facts(state, t),

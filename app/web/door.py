@@ -179,11 +179,12 @@ def _is_worth_showing(record: logging.LogRecord) -> bool:
 
 def _cameras(settings: WatchSettings) -> list[Address]:
     """The sources of the configuration; one that is not there is for the watch room to tell."""
-    found: list[Address] = []
+    there: list[str] = []
     for word in settings.sources:
         with contextlib.suppress(SourceError):
-            found += find_sources([word])
-    return found
+            find_sources([word])
+            there.append(word)
+    return find_sources(there) if there else []
 
 
 def _parser() -> argparse.ArgumentParser:

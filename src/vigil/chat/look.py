@@ -22,7 +22,7 @@ from vigil.sources.address import Address
 from vigil.sources.feed import open_feed
 from vigil.sources.file import open_video
 from vigil.sources.images import read_image
-from vigil.sources.signals import Connected, Disconnected
+from vigil.sources.signals import Disconnected, Waiting
 
 PICTURE_PIXELS = 589_824
 """The most that the server takes of a single picture (`image_max_pixels` in configs/serve)."""
@@ -147,7 +147,9 @@ def look_at_camera(address: Address, sampling: Sampling, *, stop: threading.Even
                 if isinstance(signal, Disconnected):
                     reason = signal.reason
                     break
-                if not isinstance(signal, Connected):
+                if isinstance(signal, Waiting):
+                    reason = f"{signal.reason} ({CAMERA_WAIT_S:g} s were not enough)"
+                if isinstance(signal, Frame):
                     frames.append(signal)
                 if len(frames) == sampling.frames:
                     break

@@ -68,6 +68,8 @@ class WatchTable(Observer):
         elif state.stage is Stage.WATCHING and state.live:
             size = f" ({state.size_wh[0]}x{state.size_wh[1]})" if state.size_wh else ""
             log.info("%s: %s%s", state.name, "connected" if state.connections < 2 else "back again", size)
+        elif state.stage is Stage.CONNECTING and state.detail:
+            log.info("%s: %s", state.name, state.detail)
         elif state.problems:
             log.warning("%s: %s", state.name, "; ".join(state.problems))
 

@@ -3,7 +3,7 @@
     find_sources(["clips/", "0", "rtsp://admin:secret@10.0.0.7/1", "camera.txt"])
 
 An address is untrusted input and its password a secret: only known schemes are let in, `location` stays out
-of `repr`, and everything that is shown or logged goes by `name` or through `redact`.
+of `repr`, and everything that is shown or logged goes by `name` or through `vigil.redact`.
 """
 
 import logging
@@ -16,7 +16,7 @@ from typing import Literal
 
 from vigil.errors import SourceError, UsageError, VigilError
 from vigil.hosts import HostPort, parse_address
-from vigil.redact import redact
+from vigil.redact import redact, without_secrets
 from vigil.sources.videos import find_videos
 
 __all__ = ["Address", "find_sources", "find_those_there", "read_camera_file", "redact", "shown"]
@@ -31,13 +31,18 @@ LONGEST = 160
 """Characters of a word that a message shows; the end of a path tells more than its middle."""
 
 SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):(//)?")
+WHOLE_SCHEME = re.compile(r"(?<![a-zA-Z0-9+.-])[a-zA-Z0-9+.-]+://")
+NAMED = re.compile(r"(?P<name>[^@=:/]+?)\s+(?P<address>[a-zA-Z][a-zA-Z0-9+.-]*://.*)")
+"""A line of a camera file: what its owner calls a camera, and its address."""
+LONGEST_NAME = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
     """One source: `name` is how it is shown, unique among those found together; `location` may hold a password.
 
-    A file's `location` is its path, a webcam's its number, a stream's its address, built anew from its checked parts.
+    A stream is named by what cannot hold a secret (`vigil.redact`), or by what its owner calls it. A file's
+    `location` is its path, a webcam's its number, a stream's its address, built anew from its checked parts.
     A `confined` stream may lead nowhere else: no redirect to, and no playlist of, another host or port.
     """
 
@@ -126,14 +131,20 @@ def _camera(word: str) -> Address | None:
         location = parse_address(word).location
     except ValueError as error:
         raise UsageError(f"the address {shown(word)} {error}") from error
-    return Address("stream", redact(location), location)
+    return Address("stream", without_secrets(location), location)
 
 
 def shown(word: str) -> str:
     """A word as it may stand in a message: shortened in its middle, without what comes before an @."""
-    text = redact(word)
-    before, at, after = text.rpartition("@")
-    told = printable(f"...{at}{after}" if before else text)
+    scheme = WHOLE_SCHEME.search(word)
+    before, at, after = word.rpartition("@")
+    if scheme is not None:
+        told = f"{'...' if scheme.start() else ''}{without_secrets(word[scheme.start() :])}"
+    elif before:
+        told = f"...{at}{without_secrets(f'://{after}').removeprefix('://')}"
+    else:
+        told = redact(word)
+    told = printable(told)
     if len(told) > LONGEST:
         told = f"{told[: LONGEST // 2]}...{told[-LONGEST // 2 :]}"
     return repr(told)
@@ -163,14 +174,15 @@ def _folder(folder: Path) -> list[Address]:
 def read_camera_file(path: Path) -> Address:
     """The camera that a text file such as `camera.txt` names: one number or one address; `#` opens a comment.
 
-    Raises UsageError that names the line, SourceError when the file cannot be read.
+    Before an address may stand what its owner calls it (`the yard  rtsp://10.0.0.7/1`), which is its name then. Raises
+    UsageError that names the line, SourceError when the file cannot be read.
     """
     named = [(number, line) for number, line in enumerate(_lines(path), start=1) if line]
     if not named:
         raise UsageError(f"{path} names no camera; write a webcam number or an address on a line of its own")
     number, line = named[0]
     try:
-        camera = _camera(line)
+        camera = _named_camera(line)
     except UsageError as error:
         raise UsageError(f"{path}, line {number}: {error}") from error
     if camera is None:
@@ -180,6 +192,17 @@ def read_camera_file(path: Path) -> Address:
     if len(named) > 1:
         raise UsageError(f"{path}, line {named[1][0]}: a second camera; name one a file, and give several files")
     return camera
+
+
+def _named_camera(line: str) -> Address | None:
+    named = NAMED.fullmatch(line)
+    if named is None:
+        return _camera(line)
+    camera = _camera(named["address"])
+    name = named["name"].strip()
+    if len(name) > LONGEST_NAME:
+        raise UsageError(f"the name before the address is longer than {LONGEST_NAME} characters")
+    return None if camera is None else replace(camera, name=printable(name))
 
 
 def _lines(path: Path) -> list[str]:

@@ -2,7 +2,7 @@
 
     feed = open_feed(address, sampling, stop=stop)
     for signal in feed.signals():       # in a thread of its own
-        ...                             # Frame, Connected or Disconnected
+        ...                             # Frame, Waiting, Connected or Disconnected
 
 A file ends. A live source never does: lost, it says so (`Disconnected`) and is asked again until `stop` is set.
 """
@@ -21,12 +21,12 @@ from vigil.sources.footage import FileFootage, Footage
 from vigil.sources.live import LiveFeed
 from vigil.sources.preview import Previewer
 from vigil.sources.realtime import pace, waiter
-from vigil.sources.signals import Connected, Disconnected, FeedSettings, Signal
+from vigil.sources.signals import Connected, Disconnected, FeedSettings, Signal, Waiting
 from vigil.sources.stream import StreamCamera
 from vigil.sources.webcam import Webcam
 from vigil.windows import window_start_s
 
-__all__ = ["Connected", "Disconnected", "Feed", "FeedSettings", "FileFeed", "Signal", "open_feed"]
+__all__ = ["Connected", "Disconnected", "Feed", "FeedSettings", "FileFeed", "Signal", "Waiting", "open_feed"]
 
 
 class Feed(Protocol):

@@ -21,6 +21,7 @@ from vigil.sources.fields import is_interlaced
 from vigil.sources.landmarks import RESUMABLE, Landmark, LandmarkGone, Landmarks, copy_of, resume
 from vigil.sources.movie import Movie, decode, remux, whole_file
 from vigil.sources.picture import Developer
+from vigil.sources.sizes import keep_one_size
 from vigil.sources.stamps import Piece, place
 from vigil.sources.timeline import Timeline
 from vigil.sources.tone import is_high_range
@@ -94,7 +95,9 @@ def write_clip(path: Path, stream: Any, pieces: Sequence[Piece], *, from_s: floa
     if not pieces:
         raise SourceError(f"{where} holds no pictures from {from_s:.2f} s on; no clip was written")
     frame_s = 1 / containers.frame_rate(stream)
-    placed = place(pieces, frame_s=frame_s) if plays_everywhere(stream) else None
+    # An mp4 describes its pictures once, at its beginning: what changes later breaks players off.
+    copied = plays_everywhere(stream) and keep_one_size(stream, pieces)
+    placed = place(pieces, frame_s=frame_s) if copied else None
     if placed is not None:
         try:
             remux(path, stream, placed, frame_s=frame_s)
@@ -222,8 +225,8 @@ def read_packets(container: Any, stream: Any, mark: Landmark | None = None) -> I
         log.debug("%s breaks off: %s", container.name, error)
 
 
-def piece_of(packet: Any, time_s: float) -> Piece:
-    """What is kept of an `av.Packet` that is shown, or came in, at a second of the source."""
+def piece_of(packet: Any, time_s: float, *, setup: Any | None = None) -> Piece:
+    """What is kept of an `av.Packet` that is shown, or came in, at a second of the source (`setup`: see `Piece`)."""
     tick_s = float(packet.time_base or 0)
     pts_s = None if packet.pts is None or not tick_s else packet.pts * tick_s
-    return Piece(bytes(packet), time_s, pts_s, bool(packet.is_keyframe))
+    return Piece(bytes(packet), time_s, pts_s, bool(packet.is_keyframe), setup)

@@ -10,7 +10,7 @@ from vigil.errors import SourceError
 from vigil.frames import Frame
 from vigil.sources.footage import Footage
 from vigil.sources.reconnect import Backoff
-from vigil.sources.signals import Connected, Disconnected, FeedSettings, Signal
+from vigil.sources.signals import Connected, Disconnected, FeedSettings, Signal, Waiting
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +29,12 @@ class Camera(Protocol):
     def problems(self) -> tuple[str, ...]:
         """What was wrong with its pictures so far."""
 
-    def session(self, *, started_s: float) -> Iterator[Connected | Frame]:
-        """One connection: `Connected`, then frames whose time is `time.monotonic() - started_s`.
+    def session(self, *, started_s: float) -> Iterator[Connected | Frame | Waiting]:
+        """One connection: `Connected` (`Waiting` before it, where that takes long), then frames.
 
-        Raises SourceError, without a password in it, when there are no more; ends only when it is told to stop.
+        Their time is `time.monotonic() - started_s`.
+        Raises SourceError, without a password in it, when there are no more; ends when it is told to stop, and where it
+        is known that nothing more will ever come.
         """
 
 
@@ -70,17 +72,17 @@ class LiveFeed:
         return (*self._camera.problems, *([lost] if self.disconnects else []))
 
     def signals(self) -> Iterator[Signal]:
-        """Frames, `Connected` and `Disconnected` in turn, until `stop` is set."""
+        """Frames, `Waiting`, `Connected` and `Disconnected` in turn, until `stop` is set or a film is over."""
         while not self._stop.is_set():
             reason = yield from self._session()
-            if self._stop.is_set():
+            if self._stop.is_set() or reason is None:
                 return
             lost = self._lost(reason)
             yield lost
             self._stop.wait(lost.retry_s)
 
-    def _session(self) -> Generator[Signal, None, str]:
-        """One connection to its end; returns why it ended."""
+    def _session(self) -> Generator[Signal, None, str | None]:
+        """One connection to its end; returns why it ended, None where nothing more will come."""
         self._pictures_since_s = None
         try:
             for signal in self._camera.session(started_s=self._started_s):
@@ -89,7 +91,7 @@ class LiveFeed:
                 yield signal
         except SourceError as error:
             return str(error)
-        return "it ended"
+        return None
 
     def _lost(self, reason: str) -> Disconnected:
         self.disconnects += 1

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import av
 from av.video.reformatter import VideoReformatter
@@ -26,6 +26,8 @@ from vigil.sources.stamps import Piece, Placed, place, steady_s
 TICK = Fraction(1, 90_000)
 FRONT_INDEX = {"movflags": "+faststart"}
 MIN_SIDE_PX = 16
+
+P = TypeVar("P", Piece, Placed)
 
 
 @contextmanager
@@ -73,25 +75,35 @@ def decode(codec: Any, pieces: Sequence[Piece], *, frame_s: float) -> Iterator[t
     placed = place(pieces, frame_s=frame_s)
     if placed is None:
         # Without stamps the order in which a decoder gives its pictures is the only one to go by.
-        yield from zip(_decode(codec, (piece.data for piece in pieces)), steady_s(pieces, frame_s), strict=False)
+        yield from zip(_decode(codec, pieces), steady_s(pieces, frame_s), strict=False)
         return
     for frame in _decode_placed(codec, placed):
         yield frame, float(frame.pts * TICK)
 
 
 def _decode_placed(codec: Any, pieces: Iterable[Placed]) -> Iterator[Any]:
-    for piece in pieces:
-        packet = av.Packet(piece.data)
+    for piece, packet in _set_up(pieces):
         packet.time_base = TICK
         packet.pts, packet.dts = round(piece.pts_s / TICK), round(piece.dts_s / TICK)
         yield from _decoded(codec, packet)
     yield from _decoded(codec, None)
 
 
-def _decode(codec: Any, packets: Iterable[bytes]) -> Iterator[Any]:
-    for data in packets:
-        yield from _decoded(codec, av.Packet(data))
+def _decode(codec: Any, pieces: Iterable[Piece]) -> Iterator[Any]:
+    for _, packet in _set_up(pieces):
+        yield from _decoded(codec, packet)
     yield from _decoded(codec, None)
+
+
+def _set_up(pieces: Iterable[P]) -> Iterator[tuple[P, Any]]:
+    """Each piece as an `av.Packet`, which tells the decoder where the stream is described anew."""
+    setup = None
+    for piece in pieces:
+        packet = av.Packet(piece.data)
+        if piece.setup is not setup:
+            setup = piece.setup
+            packet.set_sidedata(setup)
+        yield piece, packet
 
 
 def _decoded(codec: Any, packet: Any | None) -> list[Any]:

@@ -14,11 +14,18 @@ from vigil.frames import Frame, Sampling
 from vigil.sources import container as containers
 from vigil.sources.arrival import ArrivalClock, Pacer
 from vigil.sources.clock import Sampler
+from vigil.sources.group import STARTS_AFRESH
 from vigil.sources.patient import PatientDecoder
 from vigil.sources.picture import Developer
 from vigil.sources.preview import Previewer
 from vigil.sources.ring import PacketRing
-from vigil.sources.signals import Connected
+from vigil.sources.signals import Connected, Waiting
+
+KEY_SOON_S = 5.0
+"""A camera whose key picture has not come by then is said to be waited for."""
+
+
+GOP_ADVICE = "set a shorter interval of key pictures in the camera"
 
 
 @dataclass(slots=True)
@@ -29,6 +36,7 @@ class Health:
     clock_corrections: int = 0
     clock_distrusted: int = 0
     size_changes: int = 0
+    waits_for_key: int = 0
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -38,6 +46,7 @@ class Health:
             (self.clock_corrections, f"the camera's clock was put right {self.clock_corrections} times"),
             (self.clock_distrusted, "the camera's clock runs wrong; pictures are timed by their arrival"),
             (self.size_changes, f"the picture changed its size {self.size_changes} times"),
+            (self.waits_for_key, f"its first key picture came late {self.waits_for_key} times; {GOP_ADVICE}"),
         )
         return tuple(sentence for count, sentence in told if count)
 
@@ -58,6 +67,7 @@ class Reading:
         stop: threading.Event,
         started_s: float,
         picture_timeout_s: float,
+        key_timeout_s: float,
         health: Health,
         skip_unreferenced: bool = False,
         by_arrival: bool = False,
@@ -72,6 +82,7 @@ class Reading:
         self._stop = stop
         self._started_s = started_s
         self._picture_timeout_s = picture_timeout_s
+        self._key_timeout_s = key_timeout_s
         self._health = health
         self._ring = ring
         self._previewer = previewer
@@ -81,6 +92,9 @@ class Reading:
         self._developer = Developer(max_pixels=sampling.max_pixels, pixel_aspect=containers.pixel_aspect(stream))
         self._packet_s = self._picture_s = time.monotonic()
         self._has_begun = False
+        # What refers to pictures that were never sent is decoded as grey at best.
+        self._awaits_key = self._codec.codec.canonical_name in STARTS_AFRESH
+        self._has_told = False
         if skip_unreferenced:
             containers.hasten(self._codec)
         self._decoder = PatientDecoder(self._codec, self._sampler, previewer=previewer, fast=skip_unreferenced)
@@ -90,8 +104,8 @@ class Reading:
         """Seconds since anything came."""
         return time.monotonic() - self._packet_s
 
-    def signals(self) -> Iterator[Connected | Frame]:
-        """`Connected` with the first picture, then the sampled frames.
+    def signals(self) -> Iterator[Connected | Frame | Waiting]:
+        """`Connected` with the first picture, then the sampled frames; `Waiting` before, where that takes long.
 
         Raises SourceError when data comes but no pictures, and whatever PyAV raises when the connection fails.
         """
@@ -104,8 +118,11 @@ class Reading:
             if self._ring is not None:
                 self._ring.disconnected()
 
-    def _signals(self) -> Iterator[Connected | Frame]:
+    def _signals(self) -> Iterator[Connected | Frame | Waiting]:
         for packet in self._packets():
+            if self._awaits_key and not self._enter(packet):
+                yield from self._waiting()
+                continue
             captured_s, arrived_s = time.time(), self._packet_s - self._started_s
             # No picture stays in a name here: it would cost each camera the memory of one more.
             yield from self._shown(self._decode(packet, time_s=self._keep(packet, arrived_s)), captured_s, arrived_s)
@@ -129,10 +146,30 @@ class Reading:
             if self._stop.is_set():
                 return
             self._packet_s = time.monotonic()
-            if self._packet_s - self._picture_s > self._picture_timeout_s:
-                raise SourceError(f"data but no picture for {self._picture_timeout_s:g} s")
+            self._check_patience(self._packet_s - self._picture_s)
             if packet.size and packet.stream_index == self._stream.index:
                 yield self._paced(packet)
+
+    def _check_patience(self, waited_s: float) -> None:
+        if self._awaits_key and waited_s > self._key_timeout_s:
+            raise SourceError(f"data but no key picture for {self._key_timeout_s:g} s; {GOP_ADVICE}")
+        if not self._awaits_key and waited_s > self._picture_timeout_s:
+            raise SourceError(f"data but no picture for {self._picture_timeout_s:g} s")
+
+    def _enter(self, packet: Any) -> bool:
+        """Whether decoding can start with a packet; its picture is waited for from now on."""
+        if not packet.is_keyframe:
+            return False
+        self._awaits_key = False
+        self._picture_s = self._packet_s
+        return True
+
+    def _waiting(self) -> Iterator[Waiting]:
+        """Says once that a key picture is waited for, where it does not come soon."""
+        if not self._has_told and self._packet_s - self._picture_s > min(KEY_SOON_S, self._picture_timeout_s):
+            self._has_told = True
+            self._health.waits_for_key += 1
+            yield Waiting("it is connected, and its next key picture is waited for")
 
     def _paced(self, packet: Any) -> Any:
         if self._pacer is not None:

@@ -30,21 +30,35 @@ log = logging.getLogger(__name__)
 
 KEEP_S = 60.0
 MAX_BYTES = 64 * 2**20
+RAW_FORMATS = {"h264": "h264", "hevc": "hevc", "mpeg2video": "mpegvideo", "mpeg4": "m4v"}
+"""FFmpeg's formats of bare pictures, by codec."""
 PICTURE_QUALITY = 90
+NEW_EXTRADATA = "new_extradata"
 
 
 @dataclass(slots=True)
 class Run:
-    """The packets of one connection, from a key picture on; `head` is a file that describes their stream."""
+    """The packets of one connection, from a key picture on; `head` is a file that describes their stream.
+
+    `setup` is how it was described anew since, if it was (see `Piece`).
+    """
 
     stream: Any
     head: bytes = b""
+    setup: Any | None = None
     pieces: deque[Piece] = field(default_factory=deque)
     held_bytes: int = 0
 
     def covers_s(self, from_s: float, to_s: float) -> float:
         """How many of these seconds the run has; below 0 where it has none."""
         return min(to_s, self.pieces[-1].time_s) - max(from_s, self.pieces[0].time_s) if self.pieces else -1.0
+
+    def note_setup(self, packet: Any) -> None:
+        """Takes notice of a packet that describes the stream anew, as FLV does when a camera changes its size."""
+        if packet.has_sidedata(NEW_EXTRADATA):
+            setup = packet.get_sidedata(NEW_EXTRADATA)
+            known = self.stream.codec_context.extradata if self.setup is None else self.setup
+            self.setup = self.setup if known is not None and bytes(setup) == bytes(known) else setup
 
     def drop_group(self) -> None:
         """Lets go of the oldest key picture and what follows it up to the next one."""
@@ -93,11 +107,12 @@ class PacketRing:
             if not self._open or not packet.size:
                 return
             run = self._runs[-1]
+            run.note_setup(packet)
             if not run.pieces and not packet.is_keyframe:
                 return
             if not run.head:
                 run.head = _head(run.stream, packet)
-            piece = piece_of(packet, time_s)
+            piece = piece_of(packet, time_s, setup=run.setup)
             run.pieces.append(piece)
             run.held_bytes += len(piece.data)
             self._trim(time_s)
@@ -179,15 +194,26 @@ def _head(stream: Any, packet: Any) -> bytes:
     """A NUT file of one packet: all that a decoder or an mp4 must know of a stream, once it is gone."""
     file = io.BytesIO()
     try:
-        with av.open(file, "w", format="nut") as container:
+        with _described(stream, packet) as template, av.open(file, "w", format="nut") as container:
             first = av.Packet(bytes(packet))
-            first.stream = container.add_stream_from_template(stream)
+            first.stream = container.add_stream_from_template(template)
             first.time_base, first.pts, first.dts, first.is_keyframe = stream.time_base, 0, 0, True
             container.mux(first)
     except containers.UNREADABLE as error:
         log.debug("a stream cannot be described: %s", error)
         return b""
     return file.getvalue()
+
+
+@contextmanager
+def _described(stream: Any, packet: Any) -> Iterator[Any]:
+    """The stream, or what its key picture tells of it: whoever joined between two knew no size when it was opened."""
+    codec = stream.codec_context.codec.canonical_name
+    if codec not in RAW_FORMATS or stream.codec_context.width:
+        yield stream
+        return
+    with av.open(io.BytesIO(bytes(packet)), format=RAW_FORMATS[codec], **containers.FIRST_LOOK) as container:
+        yield container.streams.video[0]
 
 
 @contextmanager

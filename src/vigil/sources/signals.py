@@ -1,5 +1,6 @@
 """What a feed tells besides its frames, and the settings that live feeds share."""
 
+import ssl
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -25,7 +26,14 @@ class Disconnected:
     retry_s: float
 
 
-Signal: TypeAlias = Frame | Connected | Disconnected
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The source sends data, but no picture can be shown yet, for a reason; what comes next is `Connected`."""
+
+    reason: str
+
+
+Signal: TypeAlias = Frame | Connected | Disconnected | Waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,19 +42,23 @@ class FeedSettings:
 
     `open_timeout_s` and `read_timeout_s` bound how long a source may be silent before it counts as lost; HLS, whose
     pictures come in pieces of several seconds, gets `hls_timeout_s`. Data without a picture that can be decoded counts
-    as lost after `picture_timeout_s`. Retries start `first_retry_s` apart and double up
-    to `longest_retry_s`; a connection that lasted `steady_s` starts them anew. `skip_unreferenced` leaves out pictures
+    as lost after `picture_timeout_s`; but one that has sent no key picture yet is waited for during `key_timeout_s`,
+    since cameras with smart codecs send one a minute or less. Retries start `first_retry_s` apart and double up to
+    `longest_retry_s`; a connection that lasted `steady_s` starts them anew. `skip_unreferenced` leaves out pictures
     that no other depends on and the smoothing of block edges: less work, at the price of a kept picture that is a frame
-    or two late where a stream has B-frames, and of half a grey level.
+    or two late where a stream has B-frames, and of half a grey level. `ca_file` (PEM) holds the certificates by which
+    those of https and rtsps cameras are checked; without it they are not, and the cameras say so.
     """
 
     open_timeout_s: float = 5.0
     read_timeout_s: float = 5.0
     hls_timeout_s: float = 20.0
     picture_timeout_s: float = 20.0
+    key_timeout_s: float = 300.0
     first_retry_s: float = 0.5
     longest_retry_s: float = 15.0
     steady_s: float = 10.0
+    ca_file: str = ""
     skip_unreferenced: bool = False
 
     def __post_init__(self) -> None:
@@ -55,6 +67,7 @@ class FeedSettings:
             "read_timeout_s",
             "hls_timeout_s",
             "picture_timeout_s",
+            "key_timeout_s",
             "first_retry_s",
             "longest_retry_s",
         )
@@ -63,5 +76,14 @@ class FeedSettings:
         ]
         problems += ["steady_s must not be negative"] * (not self.steady_s >= 0)
         problems += ["longest_retry_s must not be below first_retry_s"] * (self.longest_retry_s < self.first_retry_s)
+        problems += _problems_of_certificates(self.ca_file)
         if problems:
             raise UsageError("; ".join(problems))
+
+
+def _problems_of_certificates(path: str) -> list[str]:
+    try:
+        ssl.create_default_context(cafile=path or None)
+    except OSError as error:
+        return [f"ca_file cannot be read as certificates (PEM): {path}: {error.strerror or error}"]
+    return []

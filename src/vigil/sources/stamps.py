@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
+from typing import Any
 
 STRAY_S = 5.0
 """Stamps further than this from the times that the source gave its packets are those of a broken clock."""
@@ -18,12 +19,16 @@ LOOSE_SHARE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One compressed picture: when it came or is shown, in seconds of the source, and its own stamp in seconds."""
+    """One compressed picture: when it came or is shown, in seconds of the source, and its own stamp in seconds.
+
+    `setup` is FFmpeg's new description of the stream (side data of a packet), where it has changed since it was opened.
+    """
 
     data: bytes
     time_s: float
     pts_s: float | None
     is_key: bool
+    setup: Any | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Placed:
     pts_s: float
     dts_s: float
     is_key: bool
+    setup: Any | None = None
 
 
 def place(pieces: Sequence[Piece], *, frame_s: float) -> list[Placed] | None:
@@ -47,7 +53,7 @@ def place(pieces: Sequence[Piece], *, frame_s: float) -> list[Placed] | None:
     in_order = sorted(shown_s)
     early_s = max((due - shown for due, shown in zip(in_order, shown_s, strict=True)), default=0.0)
     return [
-        Placed(piece.data, shown, due - early_s, piece.is_key)
+        Placed(piece.data, shown, due - early_s, piece.is_key, piece.setup)
         for piece, shown, due in zip(pieces, shown_s, in_order, strict=True)
     ]
 

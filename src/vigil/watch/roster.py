@@ -18,6 +18,7 @@ import yaml
 from vigil.config import build, read_yaml
 from vigil.errors import StoreError, UsageError
 from vigil.files import for_owner, make_private_folder
+from vigil.redact import redact
 from vigil.sources.address import Address, find_sources, find_those_there
 from vigil.sources.identity import Known, named_apart, names_of_others
 from vigil.store import Store
@@ -89,7 +90,7 @@ class Roster:
             configured = named_apart(self._found(self._sources, warnings), self._known())
             self._configured = {address.name: address for address in configured}
             kept = self._read()
-            self._removed = set(kept.removed)
+            self._removed = {_shown_now(name) for name in kept.removed}
             for added in kept.added:
                 found = self._found([added.location], warnings)
                 self._away += [added] * (not found)
@@ -192,7 +193,7 @@ class Roster:
         known = {_identity(address) for address in (*self._configured.values(), *self._added.values())}
         for address in found[:1]:
             if _identity(address) not in known:
-                name = _free(added.name, {*self._configured, *self._added})
+                name = _free(_shown_now(added.name), {*self._configured, *self._added})
                 self._added[name] = replace(address, name=name)
 
     def _found(self, words: Sequence[str], warnings: list[str]) -> list[Address]:
@@ -271,6 +272,11 @@ def _checked(name: str) -> str:
     if not name.isprintable() or len(name) > LONGEST_NAME:
         raise UsageError(f"a camera's name has at most {LONGEST_NAME} characters, all of them printable")
     return name
+
+
+def _shown_now(name: str) -> str:
+    """A remembered name; one that an older Vigil made of an address may hold a secret."""
+    return redact(name) if "://" in name else name
 
 
 def _free(name: str, taken: set[str]) -> str:

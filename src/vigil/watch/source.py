@@ -15,7 +15,7 @@ from vigil.events.tracker import Tracker
 from vigil.frames import Frame
 from vigil.judge import Judge
 from vigil.sources.address import Address
-from vigil.sources.feed import Connected, Disconnected, Feed, open_feed
+from vigil.sources.feed import Connected, Disconnected, Feed, Waiting, open_feed
 from vigil.sources.preview import Previewer
 from vigil.watch.gate import MotionGate
 from vigil.watch.lane import Entry, Lane
@@ -156,6 +156,8 @@ class WatchedSource:
             elif isinstance(signal, Disconnected):
                 self._pass_on(self._cutter.finish())
                 self._now(Stage.LOST, f"{signal.reason}; next try in {signal.retry_s:.1f} s")
+            elif isinstance(signal, Waiting):
+                self._now(Stage.CONNECTING, signal.reason)
             else:
                 self._connected(signal)
         self._pass_on(self._cutter.finish())

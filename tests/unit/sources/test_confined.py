@@ -1,5 +1,6 @@
 """A camera that a visitor named is asked where it was allowed, and nowhere else: real servers, read by FFmpeg."""
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import http_camera
+import odd_camera
+import odd_mjpeg
 from films import shoot
 from vigil.errors import SourceError
 from vigil.frames import Frame, Sampling
@@ -125,6 +128,24 @@ def test_what_stays_at_its_own_host_is_watched(tmp_path: Path, path: str) -> Non
     shoot(tmp_path / "yard.mp4", frames=250, options={"g": "25", "bf": "0", "preset": "ultrafast"})
     with http_camera.serving(tmp_path / "yard.mp4") as camera:
         assert len(read(camera.address(path), confined=True, frames=3)) == 3
+
+
+def test_pictures_that_only_browsers_accept_are_watched_there_too() -> None:
+    with odd_camera.serving({"/video": odd_mjpeg.sending(odd_mjpeg.STYLES["image/jpg"])}) as camera:
+        assert len(read(camera.address("video"), confined=True, frames=3)) == 3
+
+
+def test_what_is_asked_of_a_camera_with_a_secret_stands_in_no_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shoot(tmp_path / "yard.mp4", frames=100, options={"g": "25", "bf": "0", "preset": "ultrafast"})
+    with http_camera.serving(tmp_path / "yard.mp4") as camera, caplog.at_level(logging.DEBUG):
+        address = camera.address("live.m3u8?jwt=hunter2").replace("//", "//admin:hunter2@")
+        assert read(address, confined=True)
+        with pytest.raises(SourceError) as refused:
+            read(camera.address("hunter2/nowhere?s=hunter2"), confined=True)
+    said = capfd.readouterr()
+    assert "hunter2" not in caplog.text + str(refused.value) + said.out + said.err
 
 
 @pytest.mark.parametrize("kind", ["basic", "digest"])

@@ -86,13 +86,16 @@ def test_no_password_reaches_a_reason_a_log_or_the_screen(
         "http://admin:hunter2@127.0.0.1:9/x?token=hunter2",
         "rtsp://admin:hunter2@127.0.0.1:9/x",
         "https://admin:hunter2@nowhere.invalid/x",
+        http.address("passwd/hunter2/live.m3u8?psw=hunter2"),
+        http.address("page?jwt=hunter2"),
+        rtsp.address("hunter2/live?loginpas=hunter2"),
     ]
     told = ""
     with caplog.at_level(logging.DEBUG):
         for location in locations:
             with following(location, settings=SOON) as seen:
                 seen.wait(Disconnected)
-            told += f"{seen.others} {seen.feed.problems}\n"
+            told += f"{find_sources([location])} {seen.others} {seen.feed.problems}\n"
     captured = capfd.readouterr()
     assert "hunter2" not in told + caplog.text + captured.out + captured.err
     assert captured.err == ""

@@ -8,7 +8,7 @@ import av
 import pytest
 import simplejpeg
 
-from films import Film, number_in, picture
+from films import Film, number_in, picture, shoot_sizes
 from vigil.errors import SourceError
 from vigil.sources.ring import PacketRing, PictureRing
 
@@ -43,6 +43,34 @@ def test_a_clip_is_written_when_the_connection_is_long_gone(film: Film, tmp_path
     assert shown == list(range(shown[0], shown[-1] + 1))
     with av.open(str(tmp_path / "clip.mp4")) as container:
         assert container.streams.video[0].codec_context.codec.canonical_name == "h264"
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.flv"])
+@pytest.mark.parametrize("sizes_wh", [[(320, 240), (640, 360)], [(640, 360), (320, 240), (640, 480)]])
+def test_a_clip_across_a_change_of_size_shows_every_picture_in_one_size(
+    tmp_path: Path, name: str, sizes_wh: list[tuple[int, int]]
+) -> None:
+    shoot_sizes(tmp_path / name, sizes_wh, frames=50)
+    ring = PacketRing()
+    stream_into(ring, tmp_path / name)
+    ring.clip(tmp_path / "clip.mp4", from_s=1.0, to_s=60.0)
+    assert numbers(tmp_path / "clip.mp4") == list(range(25, 50 * len(sizes_wh)))
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        assert {(frame.width, frame.height) for frame in container.decode(video=0)} == {sizes_wh[0]}
+    ring.clip(tmp_path / "later.mp4", from_s=3.0, to_s=3.9)
+    assert numbers(tmp_path / "later.mp4") == list(range(75, 98))
+    ring.snapshot(tmp_path / "at.jpg", at_s=3.2)
+    shown = simplejpeg.decode_jpeg((tmp_path / "at.jpg").read_bytes(), colorspace="RGB")
+    assert shown.shape[1::-1] == sizes_wh[1] and number_in(shown) == 80
+
+
+def test_a_clip_in_one_size_is_still_copied_and_not_encoded_anew(tmp_path: Path) -> None:
+    shoot_sizes(tmp_path / "a.ts", [(320, 240), (320, 240)], frames=50)
+    ring = PacketRing()
+    stream_into(ring, tmp_path / "a.ts")
+    ring.clip(tmp_path / "clip.mp4", from_s=1.5, to_s=60.0)
+    # A copy begins at the key picture before the wanted second.
+    assert numbers(tmp_path / "clip.mp4") == list(range(25, 100))
 
 
 def test_a_snapshot_comes_from_the_kept_packets(film: Film, tmp_path: Path) -> None:
@@ -109,6 +137,7 @@ class Unstamped:
     def __init__(self, packet: Any) -> None:
         self.packet, self.pts, self.dts, self.time_base = packet, None, None, packet.time_base
         self.size, self.is_keyframe = packet.size, packet.is_keyframe
+        self.has_sidedata = packet.has_sidedata
 
     def __bytes__(self) -> bytes:
         return bytes(self.packet)

@@ -97,3 +97,15 @@ def test_a_folder_that_fails_midway_takes_nothing_back_that_was_removed(tmp_path
     with pytest.raises(UsageError, match="being watched already"):
         roster.add(str(tmp_path / "films"))
     assert [address.name for address in roster.addresses] == ["b.mp4"]
+
+
+def test_the_names_an_older_version_remembered_show_no_secret(tmp_path: Path) -> None:
+    file = tmp_path / "room.yaml"
+    file.write_text(
+        "added: [{name: 'http://10.0.0.7/v?psw=hunter2 (2)', location: 'http://10.0.0.7/v?psw=hunter2'}]\n"
+        "removed: ['rtsp://10.0.0.8/passwd/hunter2/']\n",
+        encoding="utf-8",
+    )
+    file.chmod(0o600)
+    roster = Roster(["rtsp://10.0.0.8/passwd/hunter2/", "rtsp://10.0.0.9/1"], file=file)
+    assert [address.name for address in roster.addresses] == ["rtsp://10.0.0.9/1", "http://10.0.0.7/v?*** (2)"]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import odd_camera
 from judging import SAMPLING, TASK
 from pace import PACE
 from scripted_server import Reply, Request, ScriptedServer, error, stream
@@ -21,12 +22,13 @@ from vigil.events.judged import Judged
 from vigil.frames import Frame
 from vigil.judge import Endpoint, Judge
 from vigil.sources.address import find_sources
-from vigil.sources.feed import Feed, Signal, open_feed
+from vigil.sources.feed import Connected, Feed, Signal, Waiting, open_feed
 from vigil.sources.footage import FileFootage, Footage
 from vigil.store import EventFilter, Store, database
 from vigil.verdict import Cause, Outcome
-from vigil.watch import Summary, Watch, WatchSettings
+from vigil.watch import SourceState, Summary, Watch, WatchSettings
 from vigil.watch.settings import Clips
+from vigil.watch.state import Stage
 from watching import SAYS_YES, Notes, bright_server, film, look, watched
 
 FIGHT = [(6.0, 14.0)]
@@ -271,6 +273,52 @@ def test_a_watch_that_is_told_twice_to_stop_waits_for_no_camera_that_hangs(serve
         assert time.monotonic() - began_s < 5 * PACE
     finally:
         released.set()
+
+
+def test_the_incident_of_a_film_behind_http_is_announced_once_and_then_the_watch_is_over(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    clip = film(tmp_path / "a.mp4", seconds=8, bright=[(1.0, 6.0)], movflags="faststart")
+    notes = Notes()
+    with odd_camera.serving({"/film.mp4": odd_camera.told(clip.read_bytes(), "video/mp4")}) as camera:
+        summary = asyncio.run(asyncio.wait_for(watched(server, [camera.address("film.mp4")], notes), 40))
+        assert notes.kinds() == ["opened", "closed"]
+        assert summary.unaccounted == 0 and [state.stage for state in summary.sources] == [Stage.ENDED]
+        assert camera.requests["/film.mp4"] == 1
+
+
+def test_a_camera_whose_key_picture_is_waited_for_is_not_called_watched(server: ScriptedServer) -> None:
+    class Joined:
+        is_live, epoch_s, problems = True, None, ()
+        footage: Footage = FileFootage(Path(os.devnull))
+
+        def signals(self) -> Iterator[Signal]:
+            yield Waiting("its next key picture is waited for")
+            assert heard.wait(20)
+            yield Connected((64, 64), 25.0, "h264", 30.0)
+
+    class Listening(Notes):
+        def state(self, state: SourceState) -> None:
+            if state.detail:
+                told.append((state.stage, state.detail))
+                heard.set()
+
+    async def run() -> Summary:
+        async with await Judge.connect(Endpoint(url=server.url), TASK, SAMPLING, media="video") as judge:
+            address = find_sources(["rtsp://127.0.0.1:9/x"])
+            watch = Watch(
+                address,
+                judge=judge,
+                settings=WatchSettings(),
+                observers=[Listening()],
+                opener=lambda *_, **__: Joined(),
+            )
+            return await watch.run()
+
+    told: list[tuple[Stage, str]] = []
+    heard = threading.Event()
+    asyncio.run(run())
+    assert set(told) == {(Stage.CONNECTING, "its next key picture is waited for")}
 
 
 def test_the_words_of_a_short_clip_are_in_the_store(server: ScriptedServer, tmp_path: Path) -> None:
