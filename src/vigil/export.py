@@ -26,7 +26,7 @@ from vigil.lora.room import check_disk, check_memory, gigabytes, weights_bytes
 from vigil.lora.smoke import SmokeTest, smoke_test
 from vigil.manifest import MANIFEST_NAME, Manifest, read_manifest
 from vigil.training.base import check_base
-from vigil.training.llamafactory import Job, Stopped
+from vigil.training.llamafactory import Job, Stopped, plain_adapter
 
 log = logging.getLogger(__name__)
 
@@ -244,10 +244,11 @@ def _merge(plan: Export, trainer: Environment) -> None:
     }
     plan.partial.mkdir()
     config = plan.partial / "export.yaml"
-    config.write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
     plan.log.unlink(missing_ok=True)
     job = Job(environment=trainer, words=("export", str(config)), log=plan.log, variables=QUIET)
-    job.run()
+    with plain_adapter(settings) as plain:
+        config.write_text(yaml.safe_dump(plain, allow_unicode=True), encoding="utf-8")
+        job.run()
     config.unlink()
     if not (plan.partial / "config.json").exists():
         raise JobError(f"LLaMA-Factory ended without an error but wrote no model; its output is in {plan.log}")

@@ -18,7 +18,7 @@ from vigil.environments import Environment, environment
 from vigil.errors import JobError
 from vigil.manifest import Base, read_manifest
 from vigil.training.hardware import for_machine, launch_variables
-from vigil.training.llamafactory import Job, Stopped
+from vigil.training.llamafactory import Job, Stopped, plain_adapter
 from vigil.training.output import Run, Start, claim, last_checkpoint, prepare, write_run
 from vigil.training.plan import Plan, plan_training
 from vigil.training.progress import LOG_NAME, Progress, ProgressLog
@@ -95,7 +95,6 @@ def _run(
         {"resume_from_checkpoint": str(start.checkpoint)} if start.checkpoint else {"overwrite_output_dir": True}
     )
     config = plan.output / CONFIG_NAME
-    config.write_text(yaml.safe_dump(settings, allow_unicode=True, sort_keys=False), encoding="utf-8")
     job = Job(
         environment=trainer,
         words=("train", str(config)),
@@ -109,7 +108,9 @@ def _run(
     follow = ProgressLog(plan.output / LOG_NAME)
     started_s = time.monotonic()
     try:
-        job.run(tick=lambda: _tell(follow, on_progress))
+        with plain_adapter(settings) as plain:
+            config.write_text(yaml.safe_dump(plain, allow_unicode=True, sort_keys=False), encoding="utf-8")
+            job.run(tick=lambda: _tell(follow, on_progress))
     except Stopped as stopped:
         raise JobError(_stopped_message(plan)) from stopped
     return time.monotonic() - started_s
