@@ -316,7 +316,9 @@ def _versions_in(environment: str, packages: Sequence[str]) -> dict[str, str]:
 
 def _write_json(path: Path, data: Any) -> None:
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    partial.write_text(
+        json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8", errors="backslashreplace"
+    )
     partial.replace(path)
 
 

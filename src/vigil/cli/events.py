@@ -169,7 +169,7 @@ def export(
         return
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(written, encoding="utf-8")
+        out.write_text(written, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise JobError(f"{out} cannot be written: {error.strerror}") from error
     typer.echo(f"wrote {out}", err=True)

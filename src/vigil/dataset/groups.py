@@ -79,7 +79,7 @@ def _read_sources(path: Path, task: Task) -> dict[tuple[str, str], str]:
         if not clip or not source:
             raise DatasetError(f"{path}, line {number}: clip and source must both be given")
         label = task.label_of((row.get("label") or "").strip()) or ""
-        sources[label, clip.replace("\\", "/")] = source
+        sources[label, clip] = sources[label, clip.replace("\\", "/")] = source
     return sources
 
 

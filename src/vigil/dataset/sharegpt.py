@@ -9,7 +9,7 @@ rows themselves. A row that cannot be used is told with its number and the reaso
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -213,7 +213,7 @@ class _Reader:
             raise Unusable("its video is a list of frames, cut already; the video's own file is wanted")
         if not isinstance(video, str) or not video.strip():
             raise Unusable(f"its video is {_kind(video)} and not the name of a file")
-        return _sound(video).strip()
+        return _sound(video, encode=os.fsencode).strip()
 
     def _question(self, text: str) -> str:
         if text.count(MARK) != 1:
@@ -241,10 +241,10 @@ def _first(held: Mapping[str, Any], named: str | None, known: Iterable[str]) -> 
     return next((held[name] for name in ((named,) if named else known) if name in held), None)
 
 
-def _sound(text: str) -> str:
-    """The text, where it can be written down again."""
+def _sound(text: str, *, encode: Callable[[str], bytes] = str.encode) -> str:
+    """The text, where it can be written down again; a name on disk may also be what is no UTF-8."""
     try:
-        text.encode()
+        encode(text)
     except UnicodeEncodeError as error:
         raise Unusable("holds half a character (a lone surrogate)") from error
     return text

@@ -135,7 +135,9 @@ def write_run(folder: Path, run: Run) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     data = {"settings": dict(run.settings), "data_digest": run.data_digest, "base_digest": run.base_digest}
     partial = folder / f"{RUN_NAME}.partial"
-    partial.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    partial.write_text(
+        json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8", errors="backslashreplace"
+    )
     partial.replace(folder / RUN_NAME)
 
 

@@ -109,7 +109,9 @@ def _run(
     started_s = time.monotonic()
     try:
         with plain_adapter(settings) as plain:
-            config.write_text(yaml.safe_dump(plain, allow_unicode=True, sort_keys=False), encoding="utf-8")
+            config.write_text(
+                yaml.safe_dump(plain, allow_unicode=True, sort_keys=False), encoding="utf-8", errors="backslashreplace"
+            )
             job.run(tick=lambda: _tell(follow, on_progress))
     except Stopped as stopped:
         raise JobError(_stopped_message(plan)) from stopped

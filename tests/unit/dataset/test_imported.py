@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -227,6 +228,18 @@ def test_a_clip_is_found_however_its_path_is_spelt(blog: Path, tmp_path: Path, s
     examples = examples_in(tmp_path / "data")
     assert len({example.clip for example in examples}) == 16
     assert all(example.clip.endswith((".mp4",)) and example.answer.startswith(("是的", "没有")) for example in examples)
+
+
+@pytest.mark.parametrize("told", ["打架视频", os.fsdecode("打架视频".encode("gb18030"))])
+def test_a_clip_is_found_whose_name_an_archive_kept_in_gbk(blog: Path, tmp_path: Path, told: str) -> None:
+    rows = rows_of(blog)
+    named = rows[0]["videos"][0]
+    kept = os.fsdecode("打架视频".encode("gb18030"))
+    (blog / named).rename((blog / named).with_name(f"{kept}.mp4"))
+    rows[0]["videos"][0] = str(Path(named).with_name(f"{told}.mp4"))
+    (blog / "anomaly-train.json").write_text(json.dumps(rows), encoding="utf-8")
+    imported(blog / "anomaly-train.json", tmp_path / "out")
+    assert any(example.clip.endswith("/打架视频.mp4") for example in examples_in(tmp_path / "out"))
 
 
 def test_a_foreign_path_is_not_guessed_at_unasked(blog: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from vigil.errors import ConfigError
+from vigil.file_names import readable
 
 COLUMNS = ("video", "onset_s", "end_s")
 MOST_PROBLEMS = 20
@@ -72,13 +73,14 @@ class Truth:
 
 def _means(name: str, video: Path) -> bool:
     wanted = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in (".", "/")]
-    return bool(wanted) and list(video.absolute().parts[-len(wanted) :]) == wanted
+    return bool(wanted) and [readable(part) for part in video.absolute().parts[-len(wanted) :]] == wanted
 
 
 def _not_named(video: Path, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(video.name, list(names), n=1)
+    name = readable(video.name)
+    near = difflib.get_close_matches(name, list(names), n=1)
     hint = f" (did you mean it by {near[0]!r}?)" if near else ""
-    return f"no row names {video.name}{hint}; where nothing happens in it, add the row `{video.name},,`"
+    return f"no row names {name}{hint}; where nothing happens in it, add the row `{name},,`"
 
 
 def read_truth(path: Path) -> Truth:
