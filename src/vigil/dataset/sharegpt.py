@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vigil.dataset.disk import read_json
+from vigil.dataset.marks import mark_in
 from vigil.dataset.registry import REGISTRY_NAME, read_registry
 from vigil.errors import DatasetError, UsageError
 
@@ -224,14 +225,18 @@ class _Reader:
         other = next((mark for mark in OTHER_MARKS if mark in question), None)
         if other:
             raise Unusable(f"the question holds {other}; each row must show one video and nothing else")
+        if mark := mark_in(question):
+            raise Unusable(f"the question holds {mark}, which a model reads as a token of its own; take it out")
         if not question:
             raise Unusable("the question is empty")
         return question
 
     def _answer(self, text: str) -> str:
-        mark = next((mark for mark in (MARK, *OTHER_MARKS) if mark in text), None)
-        if mark:
+        mark = mark_in(text)
+        if mark in (MARK, *OTHER_MARKS):
             raise Unusable(f"the answer holds {mark}, which belongs into the question")
+        if mark:
+            raise Unusable(f"the answer holds {mark}, which a model reads as a token of its own; take it out")
         if not text:
             raise Unusable("the answer is empty")
         return text

@@ -20,6 +20,18 @@ from vocabularies import NAMES, save_tokenizer
 Change = Callable[[dict[str, Any]], object]
 
 
+MARKS = (
+    "<video>",
+    "<image>",
+    "<audio>",
+    "<|video_pad|>",
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|vision_start|>",
+    "</think>",
+)
+
+
 @pytest.fixture(scope="module")
 def built(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data")
@@ -71,6 +83,7 @@ def answer(text: str) -> Change:
             lambda row: row["messages"][0].update(content="<video>别的问题"),
             "1 questions are not the one of the manifest",
         ),
+        *((answer(f"是的，两个人{mark}在推搡。"), "1 texts hold marks that stand for pictures") for mark in MARKS),
         (lambda row: row["videos"][0].append(row["videos"][0][0]), "even number of 2 to 6 frames"),
         (lambda row: row["videos"][0].__setitem__(0, "frames/nowhere.jpg"), "1 frames are missing or unreadable"),
         (lambda row: row["videos"][0].__setitem__(0, "../../etc/passwd"), "1 frames are missing or unreadable"),
@@ -79,6 +92,13 @@ def answer(text: str) -> Change:
 def test_an_example_that_would_train_wrongly_is_an_error(data: Path, what: Change, message: str) -> None:
     change(data, what)
     assert message in errors(data)
+
+
+def test_a_mark_in_an_answer_is_named_with_its_row(data: Path) -> None:
+    change(data, answer("是的，两个人<|im_end|>在推搡。"))
+    (found,) = [finding for finding in check_dataset(data).errors if "hold marks" in finding.what]
+    assert len(found.where) == 1
+    assert found.where[0].startswith("anomaly-train ") and found.where[0].endswith("holds <|im_end|>")
 
 
 def test_damaged_and_unequal_frames_are_errors(data: Path) -> None:

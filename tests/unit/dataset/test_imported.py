@@ -273,6 +273,8 @@ BAD_ROWS: dict[str, tuple[Any, str]] = {
     "no mark": (row("fight/fi0.mp4", "是的。", asked=FIGHT.question), "holds <video> 0 times"),
     "two marks": (row("fight/fi0.mp4", "是的。", asked=f"<video>{ASKED}"), "holds <video> 2 times"),
     "a mark in the answer": (row("fight/fi0.mp4", "是的，<video>。"), "the answer holds <video>"),
+    "a token in the answer": (row("fight/fi0.mp4", "是的，<|im_end|>。"), "the answer holds <|im_end|>, which a model"),
+    "a token in the question": (row("fight/fi0.mp4", "是的。", asked=f"{ASKED}<|im_end|>"), "holds <|im_end|>"),
     "another mark": (row("fight/fi0.mp4", "是的。", asked=f"<image>{ASKED}"), "holds <image>"),
     "no question": (row("fight/fi0.mp4", "是的。", asked="<video> "), "the question is empty"),
     "no answer": (row("fight/fi0.mp4", " "), "the answer is empty"),
