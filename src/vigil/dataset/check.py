@@ -22,6 +22,7 @@ from vigil.dataset.marks import mark_in
 from vigil.dataset.pictures import Picture, look_at
 from vigil.dataset.pool import Progress, silent
 from vigil.dataset.registry import REGISTRY_NAME, read_registry
+from vigil.dataset.stages import Stages
 from vigil.dataset.tokens import (
     FromAbove,
     FromTokenizer,
@@ -87,14 +88,16 @@ def check_dataset(
     splits = read_splits(folder, task)
     text = load_tokenizer(tokenizer) if tokenizer else FromAbove()
     frames = [frame for examples in splits.values() for example in examples for frame in example.frames]
-    pictures = look_at(folder, frames, progress=progress)
+    clips = len({example.clip for examples in splits.values() for example in examples})
+    stages = Stages(progress, [len(set(frames)), clips, clips])
+    pictures = look_at(folder, frames, progress=stages.next())
     findings = [
         *_of_registry(folder, splits),
         *_of_pictures(splits, pictures, manifest),
         *_of_answers(splits, task),
         *_of_words(splits, task),
         *_of_balance(splits),
-        *find_leaks(folder, splits, pictures),
+        *find_leaks(folder, splits, pictures, stages),
         *telling_traits(splits, pictures),
         *_of_length(splits, pictures, manifest, text, cutoff_len),
     ]

@@ -16,7 +16,8 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from vigil.dataset.clips import Clip
-from vigil.dataset.fingerprints import Fingerprint, look_alikes
+from vigil.dataset.fingerprints import Fingerprint
+from vigil.dataset.look_alikes import look_alikes
 from vigil.errors import DatasetError
 from vigil.tasks import Task
 

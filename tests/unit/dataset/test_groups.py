@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from vigil.dataset.clips import Clip
-from vigil.dataset.fingerprints import fingerprint, look_alikes
+from vigil.dataset.fingerprints import fingerprint
 from vigil.dataset.groups import group_by_csv, group_by_looks, join_copies, recording_prefix
+from vigil.dataset.look_alikes import look_alikes
 from vigil.errors import DatasetError
 from vigil.tasks import load_task
 
