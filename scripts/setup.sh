@@ -10,6 +10,7 @@
 # Needs Python 3.11 to 3.13 and the package index. What can be set:
 #   VIGIL_PYTHON=/usr/bin/python3.12   the Python to build on
 #   VIGIL_SERVE=cpu|gpu                which vLLM, whatever nvidia-smi says
+#   CUDA_VISIBLE_DEVICES=              leave the GPU alone, as one does whose driver is too old (docs/setup.md)
 #   VIGIL_TORCH_INDEX=URL              take torch, torchvision and torchaudio from this index (a CPU-only one, say) and leave the CUDA packages out
 #   VIGIL_TORCH_HASHES=FILE            what that index may send: pins with hashes, as requirements/*.txt has them
 #   PIP_INDEX_URL or UV_DEFAULT_INDEX  a mirror of the package index
@@ -87,6 +88,19 @@ fresh_env() { # fresh_env NAME ENV: an empty one, unless what is there was made 
         fail "making $env with $PYTHON" "remove $env and run this again; VIGIL_PYTHON names another Python"
 }
 
+uses_gpu() { # whether there is one that is not hidden
+    if [[ ${CUDA_VISIBLE_DEVICES-unset} =~ ^[[:space:]]*(-1)?$ ]]; then return 1; fi
+    nvidia-smi -L 2>/dev/null | grep -q '^GPU'
+}
+
+check_driver() { # check_driver ENV PINS: ends here, before anything is fetched, where the NVIDIA driver is too old for the pins
+    local instead="do without the GPU: CUDA_VISIBLE_DEVICES= scripts/setup.sh ${1#.venv-}"
+    # What comes from VIGIL_TORCH_INDEX may be for another CUDA, or none; training and serving look again when they start.
+    if [[ -n ${VIGIL_TORCH_INDEX:-} || $2 == */serve-cpu.txt ]] || ! uses_gpu; then return; fi
+    find_python
+    PYTHONPATH=src "$PYTHON" -m vigil.gpus "$2" "$instead" || exit 1
+}
+
 make_env() { # make_env NAME ENV PINS [editable]
     local name=$1 env=$2 pins=$3 editable=${4:-} stamp="$2/vigil-stamp" started=$SECONDS wanted
     wanted="$CHECKED $(digest_of "$pins" requirements/uv.txt requirements/build.txt ${editable:+pyproject.toml}) $PWD"
@@ -94,6 +108,7 @@ make_env() { # make_env NAME ENV PINS [editable]
         echo "$name: $env is up to date" >&2
         return
     fi
+    check_driver "$env" "$pins"
     find_uv
     echo "$name: making $env from $pins ($(grep -c '==' "$pins") packages; the first time they are fetched)" >&2
     fresh_env "$name" "$env"
@@ -113,7 +128,7 @@ make_env() { # make_env NAME ENV PINS [editable]
 serve_kind() {
     case ${VIGIL_SERVE:-} in
         cpu | gpu) echo "$VIGIL_SERVE" ;;
-        '') if nvidia-smi -L 2>/dev/null | grep -q '^GPU'; then echo gpu; else echo cpu; fi ;;
+        '') if uses_gpu; then echo gpu; else echo cpu; fi ;;
         *) fail "VIGIL_SERVE=$VIGIL_SERVE means nothing" "set it to cpu or gpu, or leave it out" ;;
     esac
 }

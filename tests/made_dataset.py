@@ -14,13 +14,20 @@ SAMPLING = Sampling(max_pixels=12_288)
 SIZE_WH = (128, 96)
 
 
-def make_dataset(folder: Path, *, examples: int = 16, frames: int = 6, name: str = "anomaly-train") -> Path:
-    """Writes `examples` windows, half of them alarms (a square that jumps), and everything around them."""
+def make_dataset(
+    folder: Path, *, examples: int = 16, frames: int = 6, name: str = "anomaly-train", val: int = 0
+) -> Path:
+    """Writes `examples` windows, half of them alarms (a square that jumps), `val` held-out ones, and what is around."""
     task = load_task("fight")
     folder.mkdir(parents=True, exist_ok=True)
     rows = [_example(folder, index, frames=frames) for index in range(examples)]
     (folder / f"{name}.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
-    (folder / "dataset_info.json").write_text(json.dumps({name: _entry(name)}), encoding="utf-8")
+    entries = {name: _entry(name)}
+    if val:
+        held_out = [_example(folder, index, frames=frames) for index in range(examples, examples + val)]
+        (folder / "anomaly-val.json").write_text(json.dumps(held_out, ensure_ascii=False), encoding="utf-8")
+        entries["anomaly-val"] = _entry("anomaly-val")
+    (folder / "dataset_info.json").write_text(json.dumps(entries), encoding="utf-8")
     manifest = Manifest(
         contract=Contract.of(task, SAMPLING),
         base_model="",

@@ -70,6 +70,12 @@ def build(
     ] = "auto",
     test_share: Annotated[float, typer.Option(help="Share of the clips that is kept for the score.")] = 0.3,
     calibration_share: Annotated[float, typer.Option(help="Share of the rest that is kept for vigil calibrate.")] = 0.0,
+    val_share: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the rest that chooses the best epoch; 0: none. Default: 0.15, where clips are enough."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another split.")] = 0,
     folds: Annotated[int | None, typer.Option(help="Grouped k-fold: how many folds.")] = None,
     fold: Annotated[int | None, typer.Option(help="Grouped k-fold: which fold is the test, from 0.")] = None,
@@ -99,6 +105,7 @@ def build(
         split=SplitPlan(
             test_share=test_share,
             calibration_share=calibration_share,
+            val_share=val_share,
             seed=seed,
             folds=folds,
             fold=fold,

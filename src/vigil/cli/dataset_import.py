@@ -55,6 +55,12 @@ def import_file(
     ] = "auto",
     test_share: Annotated[float, typer.Option(help="Share of the clips that is kept for the score.")] = 0.3,
     calibration_share: Annotated[float, typer.Option(help="Share of the rest that is kept for vigil calibrate.")] = 0.0,
+    val_share: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the rest that chooses the best epoch; 0: none. Default: 0.15, where clips are enough."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another split.")] = 0,
     label: Annotated[
         list[str] | None, typer.Option(help="What a folder means: NAME=alarm, =normal or =skip. Again for more.")
@@ -78,7 +84,7 @@ def import_file(
         task=load_task(task),
         recipe=Recipe(sampling=sampling, short=short, reader=reader),
         answers=answers,
-        split=SplitPlan(test_share=test_share, calibration_share=calibration_share, seed=seed),
+        split=SplitPlan(test_share=test_share, calibration_share=calibration_share, val_share=val_share, seed=seed),
         sources=sources,
         meanings=dict(meaning_of(word) for word in label or ()),
         limit=limit,

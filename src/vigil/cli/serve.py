@@ -21,6 +21,7 @@ from vigil.serving import (
     serve_command,
     server_key,
 )
+from vigil.serving.command import check_gpus
 from vigil.serving.foreground import printable, root_url
 from vigil.serving.foreground import serve as serve_in_foreground
 from vigil.tasks import load_task
@@ -53,6 +54,8 @@ def serve(
     Every flag of `vllm serve` may follow and wins over ours: vigil serve models/my-model --max-num-seqs 64
     """
     runtime = environment("serve")
+    if not print_only:
+        check_gpus(runtime)
     wanted = Wanted(
         task=load_task(task) if task else None,
         fps=fps,

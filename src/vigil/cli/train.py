@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from vigil.training import Progress, plan_training
+from vigil.training import Plan, Progress, plan_training
 from vigil.training import train as run_training
+from vigil.training.curve import CURVE_NAME
 
 PLAIN_EVERY_S = 10.0
 
@@ -30,7 +31,7 @@ def train(
     """
     words = overrides or []
     if dry_run:
-        typer.echo(yaml.safe_dump(plan_training(config, words).settings, allow_unicode=True, sort_keys=False), nl=False)
+        _show(plan_training(config, words))
         return
     console = Console(stderr=True)
     follower = _BarFollower(console) if console.is_terminal else _PlainFollower(console)
@@ -39,11 +40,22 @@ def train(
     typer.echo(_summary(outcome.output, outcome.figures))
 
 
+def _show(plan: Plan) -> None:
+    """The settings as YAML, which may go into a file; what they amount to stands above as a comment."""
+    typer.echo(f"# {plan.schedule}")
+    typer.echo(yaml.safe_dump(plan.settings, allow_unicode=True, sort_keys=False), nl=False)
+    for warning in plan.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+
+
 def _summary(output: Path, figures: dict[str, Any]) -> str:
-    loss, speed = figures.get("final_loss"), figures.get("samples_per_second")
+    loss, speed, best = figures.get("final_loss"), figures.get("samples_per_second"), figures.get("best_val_loss")
     shown = f", loss {loss:.4f}" if loss is not None else ""
     rate = f", {speed:g} samples/s" if speed else ""
-    return f"{output}: {figures.get('steps')} steps in {figures.get('seconds')} s{rate}{shown}"
+    held_out = f", best of step {figures.get('best_step')}: val loss {best:.4f}" if best is not None else ""
+    picture = output / CURVE_NAME
+    curve = f"\nloss curve: {picture}" if picture.is_file() else ""
+    return f"{output}: {figures.get('steps')} steps in {figures.get('seconds')} s{rate}{shown}{held_out}{curve}"
 
 
 class _PlainFollower:

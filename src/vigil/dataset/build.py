@@ -1,4 +1,4 @@
-"""Builds a dataset: clips in, `anomaly-train.json`, `anomaly-test.json`, frames and a manifest out.
+"""Builds a dataset: clips in, `anomaly-train.json`, `-val`, `-test`, frames and a manifest out.
 
 Every clip goes through the cutter that live windows go through. What was cut before is kept, what people or
 models have written is kept, and the manifest is written last: a folder without `vigil.json` is not finished. A build
@@ -131,8 +131,8 @@ def build_of(material: Material, plan: BuildPlan, *, progress: Progress = silent
     splits |= {clip.name: TRAIN for clip in added}
     groups |= {clip.name: added_groups[clip.name] for clip in added}
     examples = _examples([*readable, *added], stored, groups, splits, _Answering(plan, material, earlier))
-    notes = [*material.notes, *group_notes, *_leaks(groups, splits), *_left_out(shown, more)]
-    notes += earlier.set_aside(plan.out)
+    notes = [*material.notes, *group_notes, *_leaks(groups, splits), *_without_val(splits, plan.split)]
+    notes += [*_left_out(shown, more), *earlier.set_aside(plan.out)]
     return BuildReport(
         out=plan.out,
         examples=examples,
@@ -175,7 +175,7 @@ def _left_out(shown: Sequence[str], more: Sequence[Clip]) -> list[str]:
     named = ", ".join(shown[:MOST_NAMED]) + (", ..." if len(shown) > MOST_NAMED else "")
     return [
         f"{len(shown)} of {len(more)} clips of --also were left out, as they show recordings of clips that are held "
-        f"out for test or calibration: {named}"
+        f"out for val, test or calibration: {named}"
     ]
 
 
@@ -285,6 +285,15 @@ def _leaks(groups: Mapping[str, str], splits: Mapping[str, Split]) -> list[str]:
     ]
 
 
+def _without_val(splits: Mapping[str, Split], plan: SplitPlan) -> list[str]:
+    if plan.val_share is not None or "val" in splits.values() or TRAIN not in splits.values():
+        return []
+    return [
+        "no val split: too few clips, or recordings too large, to hold some out of training; the last epoch will be "
+        "taken, not the best (--val-share 0.15 holds some out all the same)"
+    ]
+
+
 def _examples(
     clips: Sequence[Clip],
     stored: Mapping[str, StoredClip],
@@ -381,6 +390,7 @@ def _provenance(plan: BuildPlan, examples: Mapping[Split, Sequence[Example]], gr
         "seed": plan.split.seed,
         "test_share": plan.split.test_share,
         "calibration_share": plan.split.calibration_share,
+        "val_share": plan.split.val_share,
         "folds": plan.split.folds,
         "fold": plan.split.fold,
         "grouped_by": grouped_by,

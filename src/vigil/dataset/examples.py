@@ -23,7 +23,7 @@ from vigil.errors import DatasetError
 from vigil.tasks import Label, Task
 
 VIDEO_MARK = "<video>"
-SPLITS: tuple[Split, ...] = ("train", "calibration", "test")
+SPLITS: tuple[Split, ...] = ("train", "val", "calibration", "test")
 TEMPLATE, HUMAN, NONE = "template", "human", "none"
 KINDS = (HUMAN, "model", TEMPLATE, NONE)
 """From whom the words of an answer are, in the order in which they are told."""

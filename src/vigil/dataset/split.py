@@ -1,4 +1,4 @@
-"""Train, test and, if wanted, calibration: whole groups go to one side, and both labels keep their share on each.
+"""Train, val, test and, if wanted, calibration: whole groups go to one side, both labels keep their share on each.
 
 Groups are dealt out, the largest first, to the side that is furthest from its share of both labels.
 The seed shuffles groups of one size, so the same seed and clips give the same split.
@@ -14,18 +14,28 @@ from vigil.errors import DatasetError, UsageError
 from vigil.tasks import Label
 
 LABELS: tuple[Label, Label] = ("alarm", "normal")
+VAL_SHARE = 0.15
+"""Of 200 clips 60 are the test's, and 21 of the other 140 choose the best epoch."""
+
+VAL_CLIPS = 5
+"""Fewer clips of a label than this choose an epoch by chance; they are worth more in training."""
+
+VAL_MOST = 2 * VAL_SHARE
+"""Where recordings are so large that val would take more than this, training keeps them, unless val was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitPlan:
     """How clips become train and test: by a share, or as fold number `fold` of `folds`.
 
-    `calibration_share` is taken out of what would be trained on. `resplit` ignores train/ and test/
-    folders; otherwise they are kept as they are.
+    `calibration_share`, and then `val_share`, are taken out of what would be trained on. Without a `val_share` it is
+    VAL_SHARE where clips and recordings allow it, and none where not. `resplit` ignores train/ and test/ folders;
+    otherwise they are kept as they are.
     """
 
     test_share: float = 0.3
     calibration_share: float = 0.0
+    val_share: float | None = None
     seed: int = 0
     folds: int | None = None
     fold: int | None = None
@@ -36,6 +46,8 @@ class SplitPlan:
             raise UsageError(f"--test-share must be from 0 to 1, not {self.test_share}")
         if not 0 <= self.calibration_share < 1:
             raise UsageError(f"--calibration-share must be from 0 to below 1, not {self.calibration_share}")
+        if self.val_share is not None and not 0 <= self.val_share < 1:
+            raise UsageError(f"--val-share must be from 0 to below 1, not {self.val_share}")
         if (self.folds is None) != (self.fold is None):
             raise UsageError("--folds K and --fold I belong together; folds are numbered from 0 to K-1")
         if self.folds is not None and (self.folds < 2 or not 0 <= (self.fold or 0) < self.folds):
@@ -52,18 +64,43 @@ def assign_splits(clips: Sequence[Clip], groups: Mapping[str, str], plan: SplitP
     else:
         splits = _by_groups(clips, groups, plan)
     if plan.calibration_share:
-        splits = _with_calibration(clips, groups, splits, plan)
+        splits = _holding_out("calibration", plan.calibration_share, clips, groups, splits, plan)
+    if "val" not in splits.values():
+        splits = _with_val(clips, groups, splits, plan)
     _refuse_one_sided(clips, splits, plan)
     return splits
 
 
-def _with_calibration(
-    clips: Sequence[Clip], groups: Mapping[str, str], splits: Mapping[str, Split], plan: SplitPlan
+def _holding_out(
+    side: Split,
+    share: float,
+    clips: Sequence[Clip],
+    groups: Mapping[str, str],
+    splits: Mapping[str, Split],
+    plan: SplitPlan,
 ) -> dict[str, Split]:
+    """The splits with a share of what would be trained on moved to another side, whole groups at a time."""
     learning = [clip for clip in clips if splits[clip.name] == "train"]
-    shares = [1 - plan.calibration_share, plan.calibration_share]
-    sides = deal(learning, groups, shares=shares, seed=plan.seed)
-    return {name: "calibration" if sides.get(name) == 1 else split for name, split in splits.items()}
+    dealt = deal(learning, groups, shares=[1 - share, share], seed=plan.seed)
+    return {name: side if dealt.get(name) == 1 else split for name, split in splits.items()}
+
+
+def _with_val(
+    clips: Sequence[Clip], groups: Mapping[str, str], splits: dict[str, Split], plan: SplitPlan
+) -> dict[str, Split]:
+    share = VAL_SHARE if plan.val_share is None else plan.val_share
+    if not share:
+        return splits
+    taken = _holding_out("val", share, clips, groups, splits, plan)
+    return taken if plan.val_share is not None or _is_fair(clips, taken) else splits
+
+
+def _is_fair(clips: Sequence[Clip], splits: Mapping[str, Split]) -> bool:
+    """Whether a val split that nobody asked for says something, and leaves training what it needs."""
+    held = Counter((splits[clip.name], clip.label) for clip in clips)
+    val, train = (sum(held[side, label] for label in LABELS) for side in ("val", "train"))
+    enough = all(held["val", label] >= VAL_CLIPS and held["train", label] for label in LABELS)
+    return enough and val <= VAL_MOST * (val + train)
 
 
 def _by_folders(clips: Sequence[Clip]) -> dict[str, Split]:
@@ -133,5 +170,6 @@ def _wanted(plan: SplitPlan) -> list[Split]:
         "train": plan.folds is not None or plan.test_share < 1,
         "test": plan.folds is not None or plan.test_share > 0,
         "calibration": plan.calibration_share > 0,
+        "val": bool(plan.val_share),
     }
     return [split for split, wanted in asked.items() if wanted]

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 from vigil.environments import Environment
+from vigil.gpus import gpu_count
 from vigil.manifest import Contract
 from vigil.memory import free_memory_bytes
 from vigil.processor import quick_dtype
-from vigil.training.hardware import gpu_count
 
 SCRIPT = Path(__file__).parents[1] / "training_env" / "smoke_test.py"
 LOADED_FACTOR = {"bfloat16": 1.2, "float32": 2.3}

@@ -98,7 +98,7 @@ def _settings(data: Path, model_dir: Path) -> dict[str, Any]:
         "overwrite_cache": True,
         "report_to": "none",
     }
-    full = complete(basic | _trained_settings(model_dir), read_training_set(data, entries_in(data)))
+    full = complete(basic | _trained_settings(model_dir), read_training_set(data, entries_in(data), evaluated=()))
     return full | {"media_dir": str(data.absolute())}
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from vigil.errors import DatasetError
 from vigil.tasks import Label
 
-Split = Literal["train", "test", "calibration", "all"]
+Split = Literal["train", "val", "test", "calibration", "all"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

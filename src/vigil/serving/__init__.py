@@ -12,7 +12,7 @@ from pathlib import Path
 from vigil.environments import environment
 from vigil.frames import Sampling
 from vigil.judge.endpoint import Endpoint
-from vigil.serving.command import Command, Plan, serve_command
+from vigil.serving.command import Command, Plan, check_gpus, serve_command
 from vigil.serving.key import ServerKey, server_key
 from vigil.serving.plan import Wanted, make_plan
 from vigil.serving.process import check_port, free_port, start
@@ -82,6 +82,7 @@ def running(
     vLLM. Whatever ends the block ends vLLM's processes. Raises JobError when it does not become ready.
     """
     runtime = environment("serve")
+    check_gpus(runtime)
     settings = replace(load_settings(config, runtime), host="127.0.0.1", port=port or free_port())
     check_port(settings.host, settings.port)
     plan = make_plan(

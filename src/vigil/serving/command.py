@@ -13,6 +13,7 @@ from pathlib import Path
 from vigil.environments import Environment
 from vigil.errors import UsageError
 from vigil.frames import GRID_PX, MIN_SIDE_PX, Sampling
+from vigil.gpus import CUDA_PACKAGES, check_driver
 from vigil.manifest import Contract
 from vigil.serving.flags import AUTO, Flags, as_tokens, flags_of, given_flags, given_value, means, words_of
 from vigil.serving.key import VLLM_KEY_VARIABLE, ServerKey
@@ -87,6 +88,13 @@ def serve_command(plan: Plan, server: Environment, key: ServerKey) -> Command:
     kept = {flag: values for flag, values in flags.items() if flag not in given}
     argv = (str(server.program("python")), str(INSIDE / "vigil_server.py"), *words_of(kept), *plan.extra, *FRONT)
     return Command(argv=argv, variables=_variables(plan, key, cpu=cpu))
+
+
+def check_gpus(server: Environment) -> None:
+    """Raises EnvironmentMissing where vLLM's CUDA build would find a driver that is too old for it."""
+    if not is_cpu_build(server):
+        without = "serve without the GPU: VIGIL_SERVE=cpu scripts/setup.sh serve"
+        check_driver(server.versions(CUDA_PACKAGES), instead=without)
 
 
 def check_doors(given: Collection[str]) -> None:

@@ -23,13 +23,19 @@ REBUILD = "build it again with vigil dataset build"
 PAIR_MARK_TOKENS = 2 + len("<1000.0 seconds>")
 """Around the pictures of a frame pair: vision start and end, and the time mark, a token a byte at most."""
 
+VAL = "anomaly-val"
+"""The entry that `vigil dataset build` makes of the clips that choose the best epoch."""
+
 TURN_TOKENS = 16
 """Template around a question and its answer: `<|im_start|>user` and so on, rounded up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSet:
-    """A dataset that can be trained on; token counts are of the longest example, the manifest's digest of the files."""
+    """A dataset that can be trained on; token counts are of the longest example, the manifest's digest of the files.
+
+    `evaluated` names the entries that are looked at after each epoch, `evaluated_examples` counts what they hold.
+    """
 
     folder: Path
     manifest: Manifest
@@ -37,10 +43,12 @@ class TrainingSet:
     sizes_wh: frozenset[tuple[int, int]]
     longest_tokens: int
     visual_tokens: int
+    evaluated: tuple[str, ...] = ()
+    evaluated_examples: int = 0
 
 
-def read_training_set(folder: Path, names: Sequence[str]) -> TrainingSet:
-    """Reads the named datasets of a folder.
+def read_training_set(folder: Path, names: Sequence[str], *, evaluated: Sequence[str] | None = None) -> TrainingSet:
+    """Reads the named datasets of a folder, and those to evaluate on: without a word its val split, where it has one.
 
     Raises DatasetError when one is missing, empty or damaged, or names frames that are not there.
     """
@@ -52,9 +60,15 @@ def read_training_set(folder: Path, names: Sequence[str]) -> TrainingSet:
             f"{folder} is no dataset to train on ({problem}); build one: vigil dataset build CLIPS --out {folder}"
         ) from error
     files = [_file_of(folder, name) for name in names]
-    examples = [example for file in files for example in _examples(file)]
-    if not examples:
+    trained_on = [example for file in files for example in _examples(file)]
+    if not trained_on:
         raise DatasetError(f"{', '.join(names)} in {folder} holds no example; {REBUILD}")
+    if evaluated is None:
+        evaluated = [VAL] if VAL in _entries(folder) and VAL not in names else []
+    held_out = [_file_of(folder, name) for name in evaluated]
+    examples = trained_on + [example for file in held_out for example in _examples(file)]
+    if evaluated and len(examples) == len(trained_on):
+        raise DatasetError(f"{', '.join(evaluated)} in {folder} holds no example; {REBUILD}")
     videos = [_frames(example) for example in examples]
     _check_frames(folder, videos)
     sizes = [_size_wh(folder / frames[0]) for frames in videos]
@@ -64,12 +78,16 @@ def read_training_set(folder: Path, names: Sequence[str]) -> TrainingSet:
         folder=folder,
         # What is trained on is what lies there: a person may have edited it since it was built.
         manifest=replace(
-            manifest, contract=_taught(manifest.contract, examples), data_digest=digest_on_disk(folder, files)
+            manifest,
+            contract=_taught(manifest.contract, trained_on),
+            data_digest=digest_on_disk(folder, [*files, *held_out]),
         ),
-        examples=len(examples),
+        examples=len(trained_on),
         sizes_wh=frozenset(sizes),
         longest_tokens=longest,
         visual_tokens=visual,
+        evaluated=tuple(evaluated),
+        evaluated_examples=len(examples) - len(trained_on),
     )
 
 
@@ -79,10 +97,15 @@ def _taught(contract: Contract, examples: Sequence[Mapping[str, Any]]) -> Contra
     return replace(contract, answers=taught(texts, contract.alarm_word))
 
 
-def _file_of(folder: Path, name: str) -> Path:
+def _entries(folder: Path) -> Mapping[str, Any]:
     entries = _json(folder / "dataset_info.json")
-    if not isinstance(entries, dict) or not isinstance(entries.get(name), dict):
-        known = ", ".join(entries) if isinstance(entries, dict) else "nothing"
+    return entries if isinstance(entries, dict) else {}
+
+
+def _file_of(folder: Path, name: str) -> Path:
+    entries = _entries(folder)
+    if not isinstance(entries.get(name), dict):
+        known = ", ".join(entries)
         raise DatasetError(f"{folder / 'dataset_info.json'} has no entry {name!r}; it has {known or 'none'}")
     return folder / str(entries[name].get("file_name", f"{name}.json"))
 

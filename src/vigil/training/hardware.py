@@ -1,29 +1,60 @@
 """What a training asks of the machine, held against what is there before minutes are spent on finding out."""
 
 import os
-import shutil
-import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vigil.errors import EnvironmentMissing
+from vigil.environments import Environment
+from vigil.errors import EnvironmentMissing, UsageError
 from vigil.training.settings import Settings, is_distributed, is_ray
 
 RAY_CPUS_PER_WORKER = 10
 """LLaMA-Factory asks Ray for ten CPUs beside every GPU, and waits without end where there are fewer."""
 
+LOGGERS: Mapping[str, str] = {
+    "tensorboard": "tensorboard",
+    "wandb": "wandb",
+    "swanlab": "swanlab",
+    "mlflow": "mlflow",
+    "comet_ml": "comet-ml",
+    "clearml": "clearml",
+    "trackio": "trackio",
+}
+"""The packages that `report_to` needs; LLaMA-Factory misses them only after it has loaded the model."""
+
 LOCAL_RAY = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
 
 
-def gpu_count() -> int:
-    """How many NVIDIA GPUs a child process will see."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return len([device for device in visible.split(",") if device.strip() not in {"", "-1"}])
-    if shutil.which("nvidia-smi") is None:
-        return 0
-    answer = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
-    return sum(line.startswith("GPU ") for line in answer.stdout.splitlines()) if answer.returncode == 0 else 0
+def process_count(settings: Settings, *, gpus: int, environ: Mapping[str, str]) -> int:
+    """How many trainers LLaMA-Factory starts, one a GPU, over all machines."""
+    if is_ray(settings):
+        return int(settings["ray_num_workers"])
+    if is_one_process(settings, gpus=gpus, environ=environ):
+        return 1
+    return max(1, _number(environ, "NPROC_PER_NODE", gpus)) * max(1, _number(environ, "NNODES", 1))
+
+
+def is_one_process(settings: Settings, *, gpus: int, environ: Mapping[str, str]) -> bool:
+    """Whether the trainer is our own child, not one that LLaMA-Factory has torchrun or Ray start."""
+    is_forced = environ.get("FORCE_TORCHRUN", "").lower() in {"1", "true"}
+    return gpus <= 1 and not (is_distributed(settings) or is_ray(settings) or is_forced)
+
+
+def tower_warnings(settings: Settings, *, gpus: int, environ: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with few bits where the trainers are not ours: nothing keeps the vision tower whole in them."""
+    if settings.get("quantization_bit") and not is_one_process(settings, gpus=gpus, environ=environ):
+        yield (
+            f"torchrun and Ray quantise the vision tower to {settings['quantization_bit']} bits too, which serving has "
+            "whole, so the adapter learns from other features than it will see: use one card (CUDA_VISIBLE_DEVICES=0, "
+            "no deepspeed, no Ray), or weights of full precision"
+        )
+
+
+def _number(environ: Mapping[str, str], name: str, default: int) -> int:
+    value = environ.get(name, str(default))
+    if not value.isdigit():
+        raise UsageError(f"the environment variable {name} must be a whole number, not {value!r}")
+    return int(value)
 
 
 def check_hardware(settings: Settings, *, gpus: int) -> None:
@@ -37,6 +68,20 @@ def check_hardware(settings: Settings, *, gpus: int) -> None:
         raise EnvironmentMissing(
             f"these settings (bf16: true) need a GPU and nvidia-smi finds none; {small} (or set use_cpu=true, "
             "which takes days for a model of 2B)"
+        )
+
+
+def check_loggers(settings: Settings, trainer: Environment) -> None:
+    """Raises EnvironmentMissing when the curves are to go where no package brings them."""
+    reports = settings.get("report_to") or ()
+    asked = {reports} if isinstance(reports, str) else set(reports)
+    asked |= {"swanlab"} if settings.get("use_swanlab") else set()
+    needed = {LOGGERS[name] for name in asked if name in LOGGERS}
+    missing = sorted(needed - trainer.versions(needed).keys())
+    if missing:
+        raise EnvironmentMissing(
+            f"{' and '.join(missing)} is not installed in {trainer.folder}, so the curves cannot go there: "
+            f".venv-uv/bin/uv pip install --python {trainer.python} {' '.join(missing)}, or report_to=none"
         )
 
 

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +25,25 @@ CHECKPOINT_BROKEN = "checkpoint-is-incomplete.txt"
 OWN_FILES = (RUN_NAME, "trainer_log.jsonl", "trainer_state.json", "all_results.json", "training_args.bin")
 # These change how a run goes, not what comes out of it.
 HARMLESS = frozenset(
-    {"logging_steps", "plot_loss", "save_steps", "save_total_limit", "dataloader_num_workers", "report_to",
-     "preprocessing_num_workers", "overwrite_cache", "output_dir", "enable_jit_checkpoint", "disable_tqdm"}
+    {"logging_steps", "logging_dir", "run_name", "project", "report_to", "plot_loss", "disable_tqdm", "output_dir",
+     "use_swanlab", "swanlab_project", "swanlab_workspace", "swanlab_run_name", "swanlab_mode", "swanlab_logdir",
+     "swanlab_api_key", "trackio_space_id", "save_steps", "save_total_limit", "enable_jit_checkpoint",
+     "dataloader_num_workers", "preprocessing_num_workers", "overwrite_cache"}
 )  # fmt: skip
+
+
+# What these name is compared by its digest: a checkout or a mount may have moved since.
+BY_DIGEST = frozenset({"model_name_or_path", "dataset_dir"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What a training was started with."""
+    """What a training was started with; `digests` are of other things that its settings name, by their keys."""
 
     settings: Mapping[str, Any]
     data_digest: str
     base_digest: str
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,10 @@ def prepare(folder: Path, run: Run, *, fresh: bool) -> Start:
         )
     if (folder / MANIFEST_NAME).exists():
         return Start(finished=True)
-    return Start(checkpoint=last_checkpoint(folder))
+    checkpoint = last_checkpoint(folder)
+    if checkpoint is not None:
+        _bring_home(checkpoint)
+    return Start(checkpoint=checkpoint)
 
 
 @contextlib.contextmanager
@@ -133,7 +143,12 @@ def empty(folder: Path) -> None:
 def write_run(folder: Path, run: Run) -> None:
     """Writes down what the training is started with."""
     folder.mkdir(parents=True, exist_ok=True)
-    data = {"settings": dict(run.settings), "data_digest": run.data_digest, "base_digest": run.base_digest}
+    data = {
+        "settings": dict(run.settings),
+        "data_digest": run.data_digest,
+        "base_digest": run.base_digest,
+        "digests": dict(run.digests),
+    }
     partial = folder / f"{RUN_NAME}.partial"
     partial.write_text(
         json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8", errors="backslashreplace"
@@ -144,6 +159,27 @@ def write_run(folder: Path, run: Run) -> None:
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint; ones that broke off while they were written are passed over."""
     return max(_checkpoints(folder), key=_step, default=None)
+
+
+def _bring_home(checkpoint: Path) -> None:
+    """Names the best checkpoint so far by where it is now: the trainer would miss it in silence, and keep the last."""
+    path = checkpoint / CHECKPOINT_DONE
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        named = state.get("best_model_checkpoint")
+    except (OSError, ValueError, AttributeError) as error:
+        raise JobError(
+            f"{path} is damaged ({error}); remove {checkpoint} to go on from the one before, or --fresh to start anew"
+        ) from error
+    if not isinstance(named, str):
+        return
+    here = str(checkpoint.parent / Path(named).name)
+    if here == named:
+        return
+    state["best_model_checkpoint"] = here
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
 
 
 def _checkpoints(folder: Path) -> list[Path]:
@@ -164,7 +200,12 @@ def _step(checkpoint: Path) -> int:
 def _read_run(folder: Path) -> Run:
     try:
         data = json.loads((folder / RUN_NAME).read_text(encoding="utf-8"))
-        return Run(settings=data["settings"], data_digest=data["data_digest"], base_digest=data["base_digest"])
+        return Run(
+            settings=data["settings"],
+            data_digest=data["data_digest"],
+            base_digest=data["base_digest"],
+            digests=data.get("digests", {}),
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise JobError(
             f"{folder} holds a training, but its {RUN_NAME} cannot be read ({error}), so nobody knows what it was "
@@ -173,13 +214,23 @@ def _read_run(folder: Path) -> Run:
 
 
 def _differences(before: Run, now: Run) -> list[str]:
-    keys = sorted((before.settings.keys() | now.settings.keys()) - HARMLESS)
-    differences = list(_changed(before.settings, now.settings, keys))
+    digested = before.digests.keys() & now.digests.keys()
+    keys = sorted((before.settings.keys() | now.settings.keys()) - HARMLESS - BY_DIGEST - digested)
+    differences = list(_changed(_comparable(before.settings), _comparable(now.settings), keys))
+    differences += [
+        f"what {key} names has changed" for key in sorted(digested) if before.digests[key] != now.digests[key]
+    ]
     if before.data_digest != now.data_digest:
         differences.append("the dataset has changed")
     if before.base_digest != now.base_digest:
         differences.append("the base model has changed")
     return differences
+
+
+def _comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with the folder of pictures told as seen from the dataset, whose digest holds what they show."""
+    media, data = settings.get("media_dir"), settings.get("dataset_dir")
+    return dict(settings) | ({"media_dir": os.path.relpath(media, data)} if media and data else {})
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any], keys: list[str]) -> Iterator[str]:

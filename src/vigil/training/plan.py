@@ -1,24 +1,32 @@
 """The plan of a training: every check that can be made before it starts, and the settings it will get."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vigil.gpus import gpu_count
 from vigil.training.base import check_adapter, check_base
 from vigil.training.dataset import TrainingSet, read_training_set
-from vigil.training.hardware import check_hardware, gpu_count
-from vigil.training.settings import Settings, absolute, complete, dataset_names, load_settings
+from vigil.training.hardware import check_hardware, tower_warnings
+from vigil.training.schedule import Schedule, schedule_of
+from vigil.training.settings import Settings, absolute, complete, dataset_names, evaluated_names, load_settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A training that has passed every check: `settings` are what LLaMA-Factory gets, paths made absolute."""
+    """A training that has passed every check: `settings` are what LLaMA-Factory gets, paths made absolute.
+
+    `warnings` are what a person should look at before time is spent, each in one line with what to do.
+    """
 
     config: str
     settings: Settings
     base_model: str
     dataset: TrainingSet
     gpus: int
+    schedule: Schedule
+    warnings: tuple[str, ...] = ()
 
     @property
     def output(self) -> Path:
@@ -38,12 +46,16 @@ def plan_training(config: str | Path, overrides: Sequence[str] = ()) -> Plan:
     check_base(base)
     if settings.get("adapter_name_or_path"):
         check_adapter(Path(settings["adapter_name_or_path"]), base)
-    dataset = read_training_set(Path(settings["dataset_dir"]), dataset_names(settings))
+    folder = Path(settings["dataset_dir"])
+    dataset = read_training_set(folder, dataset_names(settings), evaluated=evaluated_names(settings))
     full = complete(settings, dataset)
+    schedule = schedule_of(full, examples=dataset.examples, gpus=gpus, environ=os.environ)
     return Plan(
         config=str(config),
         settings=absolute(full),
         base_model=str(settings["model_name_or_path"]),
         dataset=dataset,
         gpus=gpus,
+        schedule=schedule,
+        warnings=(*schedule.warnings(), *tower_warnings(full, gpus=gpus, environ=os.environ)),
     )

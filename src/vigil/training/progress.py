@@ -18,12 +18,13 @@ class Progress:
     epoch: float
     elapsed: str
     remaining: str
+    val_loss: float | None = None
 
     def __str__(self) -> str:
         loss = f"  loss {self.loss:.4f}" if self.loss is not None else ""
-        return (
-            f"step {self.step}/{self.steps}{loss}  epoch {self.epoch:.2f}  {self.elapsed} gone, {self.remaining} left"
-        )
+        val = f"  val loss {self.val_loss:.4f}" if self.val_loss is not None else ""
+        time = f"{self.elapsed} gone, {self.remaining} left"
+        return f"step {self.step}/{self.steps}{loss}{val}  epoch {self.epoch:.2f}  {time}"
 
 
 class ProgressLog:
@@ -57,10 +58,15 @@ def _parse(line: bytes) -> Progress | None:
         return Progress(
             step=int(data["current_steps"]),
             steps=int(data["total_steps"]),
-            loss=float(data["loss"]) if data.get("loss") is not None else None,
+            loss=_loss(data.get("loss")),
+            val_loss=_loss(data.get("eval_loss")),
             epoch=float(data.get("epoch", 0.0)),
             elapsed=str(data.get("elapsed_time", "")),
             remaining=str(data.get("remaining_time", "")),
         )
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _loss(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

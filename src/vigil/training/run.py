@@ -16,8 +16,11 @@ from vigil import __version__
 from vigil.base_model import base_digest, describe_base
 from vigil.environments import Environment, environment
 from vigil.errors import JobError
+from vigil.gpus import CUDA_PACKAGES, check_driver
 from vigil.manifest import Base, read_manifest
-from vigil.training.hardware import for_machine, launch_variables
+from vigil.training.curve import Curve
+from vigil.training.digests import named_digests
+from vigil.training.hardware import check_loggers, for_machine, launch_variables
 from vigil.training.llamafactory import Job, Stopped, plain_adapter
 from vigil.training.output import Run, Start, claim, last_checkpoint, prepare, write_run
 from vigil.training.plan import Plan, plan_training
@@ -53,7 +56,11 @@ def train(
     """
     trainer = environment("train")
     plan = plan_training(config, overrides)
+    check_loggers(plan.settings, trainer)
+    if not plan.settings.get("use_cpu"):
+        check_driver(trainer.versions(CUDA_PACKAGES))
     run = Run(
+        digests=named_digests(plan.settings),
         settings=plan.settings,
         data_digest=plan.dataset.manifest.data_digest,
         base_digest=base_digest(Path(plan.settings["model_name_or_path"])),
@@ -83,6 +90,9 @@ def _announce(plan: Plan, start: Start) -> None:
         ", ".join(f"{w}x{h}" for w, h in sorted(plan.dataset.sizes_wh)[:4]),
         f"{plan.gpus} GPU(s)" if plan.gpus else "no GPU",
     )
+    log.info("%s", plan.schedule)
+    for warning in plan.warnings:
+        log.warning("%s", warning)
     if start.checkpoint is not None:
         log.info("going on from %s", start.checkpoint)
 
@@ -140,12 +150,21 @@ def _figures(plan: Plan, run: Run, trainer: Environment, seconds: float) -> dict
         "train_seconds": round(float(results.get("train_runtime", 0.0)), 1),
         "samples_per_second": results.get("train_samples_per_second"),
         "final_loss": losses[-1] if losses else None,
+        **_curve(plan).figures(),
         "gpus": plan.gpus,
+        "effective_batch": plan.schedule.effective_batch,
         "base_digest": run.base_digest,
         "words": plan.dataset.manifest.training.get("dataset", {}).get("words", {}),
         "versions": trainer.versions(VERSIONED),
         "settings": {key: value for key, value in plan.settings.items() if not str(value).startswith("/")},
     }
+
+
+def _curve(plan: Plan) -> Curve:
+    curve = Curve.of(plan.output)
+    if plan.settings.get("plot_loss"):
+        curve.replace_pictures(plan.output)
+    return curve
 
 
 def _write_manifest(plan: Plan, base: Base, figures: dict[str, Any]) -> None:

@@ -28,6 +28,9 @@ TEXTS = frozenset({*PATHS, *LISTS, "template", "run_name", "resume_from_checkpoi
 NUMBERS = frozenset(
     {"video_fps", "video_maxlen", "video_max_pixels", "video_min_pixels", "cutoff_len", "ray_num_workers"}
 )
+COUNTS = ("per_device_train_batch_size", "gradient_accumulation_steps")
+AMOUNTS = frozenset({*COUNTS, "num_train_epochs", "max_steps", "max_samples", "val_size"})
+STRATEGIES = frozenset({"eval_strategy", "save_strategy", "logging_strategy"})
 SHIPPED = ("model_name_or_path", "deepspeed")
 
 # What people say, and what LLaMA-Factory calls it.
@@ -56,6 +59,8 @@ def load_settings(config: str | Path, overrides: Sequence[str] = ()) -> Settings
     path = find_config("train", config)
     settings = {key: _plain(key, value) for key, value in read_yaml(path).items()}
     settings |= parse_overrides(overrides, texts=TEXTS, lists=LISTS)
+    # YAML reads a bare `no` as false.
+    settings |= {key: "no" for key in STRATEGIES if settings.get(key) is False}
     problems = [_unknown(key) for key in settings if key not in known_keys()]
     problems += [problem for key, value in settings.items() if (problem := _wrong_kind(key, value))]
     problems += [f"{key} is missing" for key in REQUIRED if not settings.get(key)]
@@ -91,6 +96,10 @@ def _wrong_kind(key: str, value: Any) -> str:
         return f"{key} must be a path, not {value!r}"
     if key in NUMBERS and (isinstance(value, bool) or not isinstance(value, int | float)):
         return f"{key} must be a number, not {value!r}"
+    if key in AMOUNTS and value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        return f"{key} must be a number, not {value!r}"
+    if key in COUNTS and value is not None and (value < 1 or value != int(value)):
+        return f"{key} must be a whole number of at least 1, not {value!r}"
     return _commented(key, value)
 
 
@@ -104,7 +113,18 @@ def _commented(key: str, value: Any) -> str:
 
 def dataset_names(settings: Settings) -> list[str]:
     """The entries of dataset_info.json that the settings train on."""
-    names = settings["dataset"]
+    return _listed(settings["dataset"])
+
+
+def evaluated_names(settings: Settings) -> list[str] | None:
+    """The entries that the settings evaluate on; None where they leave that to the dataset."""
+    if settings.get("eval_dataset"):
+        return _listed(settings["eval_dataset"])
+    is_unwanted = settings.get("eval_strategy") == "no" or settings.get("val_size")
+    return [] if is_unwanted else None
+
+
+def _listed(names: Any) -> list[str]:
     listed = names if isinstance(names, list) else str(names).split(",")
     return [str(name).strip() for name in listed]
 
@@ -124,11 +144,41 @@ def complete(settings: Settings, dataset: TrainingSet) -> Settings:
         "video_min_pixels": min(256, *areas),
         "cutoff_len": math.ceil(dataset.longest_tokens / CUTOFF_STEP) * CUTOFF_STEP,
     }
-    full = needed | {"media_dir": settings["dataset_dir"]} | settings
-    problems = [*_contradictions(full, needed, areas), *_too_short(full, dataset)]
+    full = needed | {"media_dir": settings["dataset_dir"]} | evaluation(settings, dataset) | settings
+    problems = [*_contradictions(full, needed, areas), *_too_short(full, dataset), *_not_evaluable(full, dataset)]
     if problems:
         raise ConfigError(f"training on {dataset.folder}", problems)
     return full
+
+
+def evaluation(settings: Settings, dataset: TrainingSet) -> Settings:
+    """What makes LLaMA-Factory evaluate on the held-out split as often as it saves, and keep the best in the end."""
+    if not dataset.evaluated or settings.get("eval_strategy") == "no":
+        return {}
+    saves = settings.get("save_strategy", settings.get("eval_strategy", "epoch"))
+    evaluates = settings.get("eval_strategy", "epoch" if saves == "no" else saves)
+    added: Settings = {
+        "eval_dataset": ",".join(dataset.evaluated),
+        "eval_strategy": evaluates,
+        "save_strategy": saves,
+        "per_device_eval_batch_size": settings.get("per_device_train_batch_size", 8),
+    }
+    if evaluates == "steps" and settings.get("save_steps"):
+        added["eval_steps"] = settings["save_steps"]
+    if saves == evaluates:
+        added |= {"load_best_model_at_end": True, "metric_for_best_model": "eval_loss", "greater_is_better": False}
+    return added
+
+
+def _not_evaluable(full: Settings, dataset: TrainingSet) -> list[str]:
+    """LLaMA-Factory says it of another key, and after the model was loaded."""
+    if dataset.evaluated or full.get("val_size"):
+        return []
+    asked = [key for key in ("eval_strategy", "load_best_model_at_end") if full.get(key) not in (None, False, "no")]
+    return [
+        f"{key} is {full[key]}, but this dataset has no val split; build it with --val-share 0.15, or leave it out"
+        for key in asked
+    ]
 
 
 def _contradictions(full: Settings, needed: Settings, areas: Sequence[int]) -> list[str]:

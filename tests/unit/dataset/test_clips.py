@@ -32,7 +32,13 @@ def test_folders_say_the_label_in_any_common_spelling(tmp_path: Path) -> None:
 def test_train_and_test_folders_say_the_split_wherever_they_are(tmp_path: Path) -> None:
     touch(tmp_path, "rwf/train/Fight/a.avi", "rwf/val/NonFight/b.avi", "normal/test/c.mp4", "fight/d.mp4")
     found = {clip.path.name: clip.split for clip in find_clips(tmp_path, FIGHT).clips}
-    assert found == {"a.avi": "train", "b.avi": "test", "c.mp4": "test", "d.mp4": None}
+    assert found == {"a.avi": "train", "b.avi": "val", "c.mp4": "test", "d.mp4": None}
+
+
+def test_a_val_folder_is_the_test_where_there_is_no_test_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "train/Fight/a.avi", "val/NonFight/b.avi")
+    found = {clip.path.name: clip.split for clip in find_clips(tmp_path, FIGHT).clips}
+    assert found == {"a.avi": "train", "b.avi": "test"}
 
 
 def test_a_folder_that_means_nothing_is_an_error_that_names_the_known_ones(tmp_path: Path) -> None:

@@ -104,6 +104,29 @@ def test_the_recordings_that_a_csv_beside_the_clips_names_stay_whole(blog: Path,
     assert report.built.grouped_by == "sources.csv"
 
 
+def test_an_import_of_enough_clips_holds_out_a_val_split_of_other_recordings(
+    draw_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    names = [f"{folder}/{n}.mp4" for folder in ("fight", "normal") for n in range(50)]
+    for number, name in enumerate(names):
+        draw_clip(tmp_path / "blog" / name, scene=number, seed=number)
+    told = ["clip,label,source", *(f"{name},{name.split('/')[0]},{name}" for name in names)]
+    (tmp_path / "blog/sources.csv").write_text("\n".join(told))
+    report = imported(put(tmp_path / "blog", rows_of(tmp_path / "blog")), tmp_path / "data")
+    groups = {split: {e.group for e in found} for split, found in read_splits(tmp_path / "data", FIGHT).items()}
+    assert [len(groups[split]) for split in ("train", "val", "test")] == [60, 10, 30]
+    assert len(set.union(*groups.values())) == 100
+    assert {e.described_by for e in report.built.examples["val"]} == {"human:anomaly-train.json"}
+    assert "anomaly-val" in json.loads((tmp_path / "data/dataset_info.json").read_text())
+
+
+def test_the_val_share_of_an_import_can_be_said(blog: Path, tmp_path: Path) -> None:
+    words = ["dataset", "import", str(put(blog, rows_of(blog))), "--out", str(tmp_path / "data"), "--jobs", "1"]
+    assert main([*words, "--max-pixels", "12288", "--val-share", "0.3"]) == 0
+    held = {split: {e.label for e in found} for split, found in read_splits(tmp_path / "data", FIGHT).items() if found}
+    assert held == {split: {"alarm", "normal"} for split in ("train", "val", "test")}
+
+
 def test_what_is_built_again_keeps_edits_of_the_dataset_and_takes_new_words_of_the_file(
     blog: Path, tmp_path: Path
 ) -> None:

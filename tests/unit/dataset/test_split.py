@@ -54,6 +54,54 @@ def test_calibration_is_taken_out_of_what_is_trained_on() -> None:
     assert not {groups[name] for name in moved} & {groups[n] for n, s in with_calibration.items() if s != "calibration"}
 
 
+def test_val_is_taken_out_of_what_is_trained_on_and_shares_no_recording() -> None:
+    clips, groups = many(100)
+    plain = assign_splits(clips, groups, SplitPlan(calibration_share=0.2, val_share=0))
+    splits = assign_splits(clips, groups, SplitPlan(calibration_share=0.2))
+    moved = {name for name in plain if plain[name] != splits[name]}
+    assert {(plain[name], splits[name]) for name in moved} == {("train", "val")}
+    assert not {groups[name] for name in moved} & {groups[n] for n, side in splits.items() if side != "val"}
+    held = Counter((splits[each.name], each.label) for each in clips)
+    assert held["val", "alarm"] == held["val", "normal"] == 8
+
+
+def test_200_clips_have_a_val_split_of_about_20_without_a_word() -> None:
+    clips, groups = many(100)
+    assert 16 <= Counter(assign_splits(clips, groups, SplitPlan()).values())["val"] <= 24
+
+
+def test_few_clips_are_trained_on_unless_val_is_asked_for() -> None:
+    clips, groups = many(20)
+    assert "val" not in assign_splits(clips, groups, SplitPlan()).values()
+    assert "val" in assign_splits(clips, groups, SplitPlan(val_share=0.3)).values()
+
+
+def test_a_val_split_that_would_take_most_of_training_is_left_out_unless_asked_for() -> None:
+    clips, _ = many(100)
+    groups = {each.name: f"s{int(each.name.partition('-')[2]) // 34}" for each in clips}
+    assert "val" not in assign_splits(clips, groups, SplitPlan(test_share=0)).values()
+
+
+def test_a_val_split_that_is_asked_for_must_hold_both_labels() -> None:
+    clips = [clip(f"{label}{n}", label) for label in ("alarm", "normal") for n in range(12)]
+    groups = {each.name: each.name if each.label == "alarm" else f"n{int(each.name[6:]) // 6}" for each in clips}
+    with pytest.raises(DatasetError, match="would hold no normal clips"):
+        assign_splits(clips, groups, SplitPlan(val_share=0.2))
+
+
+def test_val_is_taken_out_of_a_fold_too() -> None:
+    clips, groups = many(100)
+    assert set(assign_splits(clips, groups, SplitPlan(folds=5, fold=1)).values()) == {"train", "val", "test"}
+
+
+def test_a_val_folder_is_kept_as_it_is() -> None:
+    sides = ["train"] * 30 + ["val"] * 3 + ["test"] * 7
+    clips = [clip(f"{label}{n}", label, side) for label in ("alarm", "normal") for n, side in enumerate(sides)]
+    assert assign_splits(clips, {each.name: each.name for each in clips}, SplitPlan(val_share=0.5)) == {
+        each.name: each.split for each in clips
+    }
+
+
 def test_folders_of_train_and_test_are_kept_unless_told_otherwise() -> None:
     clips = [
         clip(f"{label}{n}", label, "test" if n < 2 else "train") for label in ("alarm", "normal") for n in range(9)
@@ -87,6 +135,8 @@ def test_one_recording_cannot_be_split() -> None:
         {"folds": 1, "fold": 0},
         {"folds": 5, "fold": 5},
         {"calibration_share": 1},
+        {"val_share": 1},
+        {"val_share": -0.1},
     ],
 )
 def test_plans_that_make_no_sense_are_wrong_usage(wrong: dict[str, float]) -> None:

@@ -1,0 +1,116 @@
+"""How much learning a training is: the batch of one step, the steps of an epoch, all of them; and what looks wrong."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from vigil.training.hardware import process_count
+from vigil.training.settings import Settings, dataset_names, is_distributed, is_ray
+
+FEW_STEPS = 40
+"""Below so many steps a LoRA has hardly left its base, whatever the loss says."""
+
+DEFAULTS: Mapping[str, float] = {
+    "per_device_train_batch_size": 8,
+    "gradient_accumulation_steps": 1,
+    "num_train_epochs": 3.0,
+    "max_steps": -1,
+}
+"""What LLaMA-Factory takes where a config says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """The steps of a training; `cards` counts processes, one a GPU, and `by_steps` says that max_steps ends it."""
+
+    examples: int
+    cards: int
+    batch: int
+    accumulation: int
+    epochs: float
+    steps: int
+    by_steps: bool = False
+    for_one_card: bool = True
+    is_packed: bool = False
+
+    @property
+    def effective_batch(self) -> int:
+        """Examples that one step learns from."""
+        return self.cards * self.batch * self.accumulation
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in which every example comes once."""
+        return _steps_per_epoch(self.examples, self.cards, self.batch, self.accumulation)
+
+    def __str__(self) -> str:
+        most = "at most " if self.is_packed else ""
+        factors = f"{_counted(self.cards, 'card')} x batch {self.batch} x accumulation {self.accumulation}"
+        an_epoch, in_all = _counted(self.steps_per_epoch, "step"), _counted(self.steps, "step")
+        return (
+            f"effective batch {self.effective_batch} ({factors}), {self.examples} examples, {most}{an_epoch} an epoch, "
+            f"{most}{in_all} in {_counted(self.epochs, 'epoch')}"
+        )
+
+    def warnings(self) -> Iterator[str]:
+        """What a person should look at before time is spent, each in one line with what to do."""
+        if self.cards > 1 and self.for_one_card:
+            yield (
+                f"{self.cards} cards make the effective batch {self.effective_batch}, {self.cards} times that of this "
+                f"config, which is for one card: {self._smaller()}, use one card (CUDA_VISIBLE_DEVICES=0), or take "
+                "qwen3vl_2b_lora_multigpu"
+            )
+        if self.steps < FEW_STEPS:
+            yield (
+                f"{_counted(self.steps, 'step')} are few, a LoRA wants {FEW_STEPS} or more: {self._longer()}, or "
+                "gather more clips"
+            )
+
+    def _smaller(self) -> str:
+        fits = next(n for n in range(self.cards, 0, -1) if self.accumulation % n == 0)
+        if fits > 1:
+            return f"lower gradient_accumulation_steps to {self.accumulation // fits}"
+        return f"lower per_device_train_batch_size to {max(1, self.batch // self.cards)}"
+
+    def _longer(self) -> str:
+        if self.by_steps:
+            return f"raise max_steps (now {self.steps})"
+        return f"num_train_epochs={math.ceil(FEW_STEPS / self.steps_per_epoch)} makes that many"
+
+
+def schedule_of(settings: Settings, *, examples: int, gpus: int, environ: Mapping[str, str]) -> Schedule:
+    """The steps that LLaMA-Factory will make of the settings, counted as its trainer counts them."""
+    given = dict(DEFAULTS) | {key: settings[key] for key in DEFAULTS if settings.get(key) is not None}
+    batch, accumulation = int(given["per_device_train_batch_size"]), int(given["gradient_accumulation_steps"])
+    cards = process_count(settings, gpus=gpus, environ=environ)
+    shown = _shown(settings, examples)
+    per_epoch = _steps_per_epoch(shown, cards, batch, accumulation)
+    limit = int(given["max_steps"])
+    steps = limit if limit > 0 else math.ceil(given["num_train_epochs"] * per_epoch)
+    return Schedule(
+        examples=shown,
+        cards=cards,
+        batch=batch,
+        accumulation=accumulation,
+        epochs=steps / per_epoch if limit > 0 else given["num_train_epochs"],
+        steps=steps,
+        by_steps=limit > 0,
+        for_one_card=not (is_distributed(settings) or is_ray(settings) or settings.get("fsdp")),
+        is_packed=bool(settings.get("packing") or settings.get("neat_packing")),
+    )
+
+
+def _shown(settings: Settings, examples: int) -> int:
+    """The examples that are learnt from: `max_samples` leaves some out, `val_size` takes some away."""
+    if settings.get("max_samples"):
+        examples = min(examples, int(settings["max_samples"]) * len(dataset_names(settings)))
+    held_out = settings.get("val_size") or 0
+    return max(1, examples - (int(held_out) if held_out > 1 else math.ceil(examples * held_out)))
+
+
+def _steps_per_epoch(examples: int, cards: int, batch: int, accumulation: int) -> int:
+    return math.ceil(math.ceil(math.ceil(examples / batch) / cards) / accumulation)
+
+
+def _counted(number: float, noun: str) -> str:
+    return f"{round(number, 2):g} {noun}{'' if number == 1 else 's'}"
