@@ -63,6 +63,9 @@ def test_a_training_writes_where_it_was_told_and_goes_on_from_the_adapter_it_was
     assert "Loaded adapter(s)" in (adapter / "train.log").read_text(encoding="utf-8", errors="replace")
     kept = json.loads((adapter / "vigil-run.json").read_text(encoding="utf-8"))["settings"]
     assert kept["adapter_name_or_path"] == str(home / "first #1")
+    told = read_manifest(adapter).training
+    assert told["began_from"]["adapter"] == "first #1"
+    assert [each["folder"] for each in told["datasets"]] == ["data", "data"]
 
 
 def test_an_adapter_is_merged_served_scored_and_watched_with(home: Path, adapter: Path, model: Path) -> None:

@@ -21,6 +21,7 @@ from vigil.manifest import Base, read_manifest
 from vigil.training.curve import Curve
 from vigil.training.digests import named_digests
 from vigil.training.hardware import check_loggers, for_machine, launch_variables
+from vigil.training.lineage import lineage
 from vigil.training.llamafactory import Job, Stopped, plain_adapter
 from vigil.training.output import Run, Start, claim, last_checkpoint, prepare, write_run
 from vigil.training.plan import Plan, plan_training
@@ -154,6 +155,7 @@ def _figures(plan: Plan, run: Run, trainer: Environment, seconds: float) -> dict
         "gpus": plan.gpus,
         "effective_batch": plan.schedule.effective_batch,
         "base_digest": run.base_digest,
+        **lineage(plan.settings, plan.dataset),
         "words": plan.dataset.manifest.training.get("dataset", {}).get("words", {}),
         "versions": trainer.versions(VERSIONED),
         "settings": {key: value for key, value in plan.settings.items() if not str(value).startswith("/")},
