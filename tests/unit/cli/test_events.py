@@ -106,7 +106,8 @@ def test_a_spreadsheet_runs_nothing_that_a_model_wrote(db: Path, capsys: Told, t
     out = tmp_path / "deep" / "events.csv"
     assert main(["events", "export", "--out", str(out)]) == 0
     assert str(out) in capsys.readouterr().err
-    door, yard = csv.DictReader(io.StringIO(out.read_text(encoding="utf-8")))
+    assert out.read_bytes().startswith(b"\xef\xbb\xbfevent,source,")
+    door, yard = csv.DictReader(io.StringIO(out.read_text(encoding="utf-8-sig")))
     assert yard["text"] == '\'=HYPERLINK("x")' and yard["end_s"] == "" and door["windows"] == "2"
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
+from vigil.csv_text import csv_text
 from vigil.errors import ConfigError
 from vigil.file_names import readable
 
@@ -111,10 +112,10 @@ def read_truth(path: Path) -> Truth:
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = csv_text(path.read_bytes())
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise ConfigError(str(path), ["is not UTF-8 text; save it as CSV in UTF-8"]) from error
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
