@@ -3,13 +3,13 @@
 import asyncio
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from app.web.language import Translator
 from app.web.uploads import Upload
 from vigil.chat import Conversation, Look
+from vigil.store.moment import local
 
 TAG = re.compile(r"<(?=[a-zA-Z/!?])")
 ENTITY = re.compile(r"&(?=#?\w+)")
@@ -61,7 +61,7 @@ def caption(upload: Upload, look: Look, t: Translator) -> str:
     if look.kind == "picture":
         return t("chat.picture", name=upload.name)
     if look.kind == "camera":
-        time = datetime.fromtimestamp(look.at_s or 0.0).strftime("%H:%M:%S")
+        time = local(look.at_s or 0.0)
         name = upload.address.name if upload.address else upload.name
         return t("chat.camera", name=name, frames=len(look.jpegs), time=time)
     times = {"frames": len(look.jpegs), "start": f"{look.start_s:.1f}", "end": f"{look.end_s:.1f}"}
