@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from vigil.dataset.build import BuildPlan, build_dataset
 from vigil.dataset.check import check_dataset
 from vigil.dataset.cutting import Recipe
-from vigil.dataset.examples import split_path
+from vigil.dataset.examples import read_splits, split_path
 from vigil.errors import DatasetError
 from vigil.frames import Sampling, decode_jpeg, encode_jpeg
 from vigil.tasks import load_task
@@ -122,6 +123,33 @@ def test_a_recording_in_both_splits_is_a_warning(data: Path) -> None:
     change(data, lambda row: row.update(group="s9"))
     change(data, lambda row: row.update(group="s9"), split="test")
     assert "1 groups (recordings) are in more than one split" in warnings(data)
+
+
+def test_pairs_that_look_alike_are_counted_where_there_are_too_many_to_name(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every window of training shows the first window of the test, shifted by a pixel so that no bytes are the same."""
+    shown = json.loads(split_path(data, "test").read_text())[0]["videos"][0]
+    for row in json.loads(split_path(data, "train").read_text()):
+        for name, frame in zip(row["videos"][0], shown, strict=False):
+            picture = np.roll(decode_jpeg((data / frame).read_bytes()), 1, axis=1)
+            (data / name).write_bytes(encode_jpeg(picture, quality=90))
+    (alike,) = [finding for finding in check_dataset(data).findings if "look alike" in finding.what]
+    assert alike.what.startswith(f"{len(alike.where)} pairs of clips in different splits look alike")
+    monkeypatch.setattr("vigil.dataset.leaks.MOST_PLACES", 3)
+    (few,) = [finding for finding in check_dataset(data).findings if "look alike" in finding.what]
+    assert (few.what, few.where) == (alike.what, alike.where[:3])
+    assert len(few.where) + few.more == len(alike.where) > 3
+
+
+def test_the_progress_of_a_check_counts_up_to_all_that_there_is_to_do(data: Path) -> None:
+    told: list[tuple[int, int]] = []
+    check_dataset(data, progress=lambda done, total, _: told.append((done, total)))
+    splits = read_splits(data, load_task("fight"))
+    clips = {example.clip for examples in splits.values() for example in examples}
+    frames = {frame for examples in splits.values() for example in examples for frame in example.frames}
+    total = len(frames) + 2 * len(clips)
+    assert told == [(done, total) for done in range(1, total + 1)]
 
 
 def test_one_label_only_is_an_error(data: Path) -> None:
