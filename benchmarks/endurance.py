@@ -111,6 +111,7 @@ async def watch(options: argparse.Namespace, measures: Measures) -> Summary:
             url=served.url,
             model=served.model,
             store=str(folder / "events.db"),
+            min_mass=0.0,
         )
 
         def on_start(watch: Watch) -> None:

@@ -139,7 +139,9 @@ async def measure(endpoint: Endpoint, sampling: Sampling, options: argparse.Name
     task = load_task("fight")
     result = Result()
     async with (
-        await Judge.connect(endpoint, task, sampling, max_in_flight=options.in_flight, deadline_s=300.0) as judge,
+        await Judge.connect(
+            endpoint, task, sampling, max_in_flight=options.in_flight, deadline_s=300.0, min_mass=0.0
+        ) as judge,
         openai.AsyncOpenAI(base_url=endpoint.url, api_key=endpoint.api_key or "none", timeout=300.0) as client,
     ):
 

@@ -29,6 +29,7 @@ from score import TINY_BASE, TINY_SAMPLING, fresh_windows
 from vigil.errors import VigilError
 from vigil.frames import Sampling
 from vigil.judge import Endpoint, Judge, read_key
+from vigil.judge.questions import Questions
 from vigil.tasks import load_task
 from vigil.verdict import Verdict
 
@@ -86,12 +87,18 @@ def server(options: argparse.Namespace) -> Iterator[tuple[Endpoint, int, Samplin
         yield served.endpoint(), served.pid, TINY_SAMPLING
 
 
-class TalkingJudge(Judge):
-    """A judge whose model does not end its words early: the tiny one has few of its own."""
+class TalkingQuestions(Questions):
+    """Does not let the model end its words early: the tiny one has few of its own."""
 
-    def _body(self, *args: Any, max_tokens: int, **options: Any) -> dict[str, Any]:
-        body = super()._body(*args, max_tokens=max_tokens, **options)
+    def body(self, *args: Any, max_tokens: int, **options: Any) -> dict[str, Any]:
+        body = super().body(*args, max_tokens=max_tokens, **options)
         return body if max_tokens == 1 else body | {"ignore_eos": True}
+
+
+class TalkingJudge(Judge):
+    """A judge that asks so."""
+
+    questions = TalkingQuestions
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +182,7 @@ class Bench:
                     max_in_flight=in_flight,
                     deadline_s=300.0,
                     alarm_from=threshold,
+                    min_mass=0.0,
                 )
                 made[alarms] = await stack.enter_async_context(judge)
             yield made

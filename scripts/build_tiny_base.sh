@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Teach the tiny base to see, from nothing, and put it into the package.
-# Needs: the training environment (bash scripts/setup.sh train). Two cores, no GPU. Time: about MINUTES.
-# Usage: bash scripts/build_tiny_base.sh [--batch N] [--learning-rate R] [--seed N] [--workers N] [--threads N]
+# Needs: the training environment (bash scripts/setup.sh train). Two cores, no GPU. Time: about MINUTES of a core that is free.
+# Usage: bash scripts/build_tiny_base.sh [--batch N] [--learning-rate R] [--seed N] [--workers N] [--threads N] [--start BASE]
+#        --start goes on from an earlier base, whatever its vocabulary.
 #        Stopped? The same command goes on from the last checkpoint; the package's base stays until it is done.
 #        In the environment: WORK (checkpoints), OUT (the package's base), MINUTES, PYTHON.
 set -euo pipefail

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # What:  makes the environments where they are missing, then runs the checks and the whole suite,
-#        unit and end to end, on the real LLaMA-Factory and the real vLLM with the tiny base.
-# Needs: Python 3.11+ and git; 10 GiB of disk; 15 minutes on two slow cores (docs take a host of twice the pace); no GPU.
-# Usage: bash scripts/test.sh [--fast] [pytest arguments]      --fast: the unit tests only
+#        unit and end to end, on the real LLaMA-Factory and the real vLLM with the tiny base; last of all the rehearsal
+#        with a model of Qwen3-VL-2B's true shape (scripts/rehearse.sh), alone.
+# Needs: Python 3.11+ and git; 20 GiB of disk, 14 GiB of memory; no GPU. On two slow cores (docs take a host of twice the
+#        pace) 18 minutes and 8 for the rehearsal.
+# Usage: bash scripts/test.sh [--fast] [--no-rehearsal] [pytest arguments]
+#        --fast: the unit tests only. --no-rehearsal leaves the rehearsal out, and so do arguments for pytest.
 #        VIGIL_TEST_WORKERS=N runs N files at a time; without it 4, on a machine that is slow just now 3 to 1.
 set -euo pipefail
 
@@ -13,10 +16,16 @@ cd "$(dirname "$0")/.."
 # Compiled modules may stay here: the suite starts Python some hundred times, twice as slowly without them.
 unset PYTHONDONTWRITEBYTECODE
 fast=false
-if [ "${1:-}" = "--fast" ]; then
-  fast=true
+rehearsal=true
+while :; do
+  case "${1:-}" in
+    --fast) fast=true ;;
+    --no-rehearsal) rehearsal=false ;;
+    *) break ;;
+  esac
   shift
-fi
+done
+[ $# -eq 0 ] || rehearsal=false
 
 # Tests with clocks need their share of a core. `vigil watch --help` takes about 1.1 s of CPU where the figures in docs/
 # were taken (reckoned from 2.5 s without compiled modules and before it was loaded without the collector); on a host that
@@ -52,11 +61,16 @@ checks=$!
 load .venv/bin/python -m pytest --collect-only -m "not gpu and not train_env"
 wait "${loading[0]}" || true
 # Without tests/conftest.py: it speaks to servers, for which the training environment has no packages.
-.venv-train/bin/python -m pytest -q -m "train_env and not gpu" --confcutdir tests/unit/tiny tests/unit/tiny
+.venv-train/bin/python -m pytest -q -m "train_env and not gpu" --confcutdir tests/unit/tiny tests/unit/tiny \
+  tests/unit/rehearsal/test_checkpoint.py
 wait "${loading[@]}" || true
 wait "$checks"
 measure_pace
 # The long files come first. Each worker may have a vLLM of its own (1.7 GiB).
-exec .venv/bin/python -m pytest -m "not gpu and not train_env" \
+.venv/bin/python -m pytest -m "not gpu and not train_env" \
   -n "${VIGIL_TEST_WORKERS:-$files_at_once}" --dist loadfile --no-loadscope-reorder \
   -o timeout="$(awk -v p="$VIGIL_TEST_PACE" 'BEGIN { print 120 * p }')" "$@"
+if "$rehearsal"; then
+  rm -rf outputs/rehearsal
+  bash scripts/rehearse.sh --out outputs/rehearsal
+fi

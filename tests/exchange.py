@@ -17,6 +17,7 @@ import openai
 
 from vigil.errors import VigilError
 from vigil.judge import Endpoint, read_key
+from vigil.judge.connection import open_client
 from vigil.judge.endpoint import DEFAULT_URL
 
 DEADLINE_S = 120.0
@@ -47,6 +48,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     made.add_argument("--url", default=DEFAULT_URL, help="the OpenAI-compatible endpoint (%(default)s)")
     made.add_argument("--key", help="its key; better in $VIGIL_API_KEY or a --key-file, as ps shows this one")
     made.add_argument("--key-file", type=Path, help="a file that holds the key")
+    made.add_argument("--ca-file", type=Path, help="certificates of your own authority, for https")
     made.add_argument("--model", default="", help="the model; may be left out where only one is served")
     return made
 
@@ -54,7 +56,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 def endpoint_of(options: argparse.Namespace) -> Endpoint:
     """The endpoint that the options name."""
     key = options.key or read_key(options.key_file, url=options.url)
-    return Endpoint(url=options.url, model=options.model, api_key=key)
+    return Endpoint(url=options.url, model=options.model, api_key=key, ca_file=options.ca_file)
 
 
 def run(ask: Callable[[], Awaitable[Sequence[Exchange]]]) -> int:
@@ -77,9 +79,7 @@ async def _to_the_end(ask: Callable[[], Awaitable[Sequence[Exchange]]]) -> Seque
 
 def client_of(endpoint: Endpoint) -> openai.AsyncOpenAI:
     """The openai package's client of an endpoint."""
-    return openai.AsyncOpenAI(
-        base_url=endpoint.url, api_key=endpoint.api_key or "none", timeout=DEADLINE_S, max_retries=0
-    )
+    return open_client(endpoint, timeout_s=DEADLINE_S, retries=0)
 
 
 async def exchange(asked: str, ask: Callable[[], Awaitable[tuple[str, str]]]) -> Exchange:

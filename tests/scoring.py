@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from judging import SAMPLING, TASK, tokenized
-from scripted_server import Reply, Request, ScriptedServer, chat
+from judging import SAMPLING, TASK, tokenized, yes
+from scripted_server import Reply, Request, ScriptedServer
 from vigil.calibration import sigmoid
 from vigil.frames import decode_jpeg, encode_jpeg
 from vigil.manifest import Contract, Manifest
@@ -56,7 +56,7 @@ def by_brightness(request: Request) -> Reply:
     url = next(part["video_url"]["url"] for part in request.parts if part["type"] == "video_url")
     grey = float(decode_jpeg(base64.b64decode(url.split(",")[1])).mean())
     p = sigmoid((grey - 128) / 16)
-    return chat("Yes", logprobs={"token_id:7": math.log(p), "token_id:9": math.log(1 - p)})
+    return yes(math.log(p), math.log(1 - p))
 
 
 def brightness_server(**settings: Any) -> ScriptedServer:

@@ -10,6 +10,7 @@ Request). `/v1/models` lists the models; any other path is looked up in `server.
 """
 
 import json
+import ssl
 import threading
 import time
 from collections import deque
@@ -26,7 +27,8 @@ CHAT_PATH = "/v1/chat/completions"
 class Reply:
     """One answer: a status and a body, or server-sent events; `hang_up` closes the connection instead.
 
-    `delay_s` passes before the first byte and `event_delay_s` before each event. A hang-up with events
+    `delay_s` passes before the first byte and `event_delay_s` before each event; `held_back` sends all events at their
+    end, as a proxy that buffers does. A hang-up with events
     breaks off after the last of them, without `[DONE]`; one with a `body` breaks off in its middle.
     """
 
@@ -37,6 +39,7 @@ class Reply:
     delay_s: float = 0.0
     event_delay_s: float = 0.0
     hang_up: bool = False
+    held_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,14 @@ def _chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
 class ScriptedServer:
     """Serves scripted answers on a free port (or the one named) of 127.0.0.1 while its `with` block lasts."""
 
-    def __init__(self, *, models: Iterable[str] = ("scripted",), api_key: str | None = None, port: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        models: Iterable[str] = ("scripted",),
+        api_key: str | None = None,
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.models = list(models)
         self.api_key = api_key
         self.default: Answer = error(500, "the script has no more answers")
@@ -125,12 +135,16 @@ class ScriptedServer:
         self._closing = threading.Event()
         self._http = ThreadingHTTPServer(("127.0.0.1", port), _handler_for(self))
         self._http.daemon_threads = True
+        self._scheme = "http" if tls is None else "https"
+        if tls is not None:
+            # The handshake is for the thread of the connection: one that fails there leaves the server running.
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
 
     @property
     def url(self) -> str:
         """The address that clients are given, `/v1` included."""
-        return f"http://127.0.0.1:{self._http.server_port}/v1"
+        return f"{self._scheme}://127.0.0.1:{self._http.server_port}/v1"
 
     @property
     def chats(self) -> list[Request]:
@@ -301,12 +315,14 @@ class _ScriptedHandler(BaseHTTPRequestHandler):
 
     def _send_events(self, reply: Reply) -> None:
         self.close_connection = True
+        if reply.held_back:
+            self.script.wait(reply.event_delay_s * len(reply.events or ()))
         self.send_response(reply.status)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
         self.end_headers()
         for event in reply.events or ():
-            self.script.wait(reply.event_delay_s)
+            self.script.wait(0.0 if reply.held_back else reply.event_delay_s)
             self._send_event(json.dumps(event))
         if not reply.hang_up:
             self._send_event("[DONE]")

@@ -1,6 +1,7 @@
 """What the watcher's tests share: a server that calls bright pictures an alarm, and films that are bright at times."""
 
 import base64
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,9 +27,11 @@ SAYS_NO = {"token_id:9": -0.02, "token_id:7": -4.0}
 
 
 @contextmanager
-def bright_server(*, delay_s: float = 0.0, port: int = 0) -> Iterator[ScriptedServer]:
+def bright_server(
+    *, delay_s: float = 0.0, port: int = 0, tls: ssl.SSLContext | None = None
+) -> Iterator[ScriptedServer]:
     """A real server that says Yes to windows whose last picture is bright, after `delay_s`."""
-    with ScriptedServer(models=["tiny"], port=port) as running:
+    with ScriptedServer(models=["tiny"], port=port, tls=tls) as running:
         running.routes["/tokenize"] = tokenized(IDS)
         running.default = lambda request: look(request, delay_s=delay_s)
         yield running

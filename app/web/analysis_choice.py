@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.web.analysis_desk import Desk
+from app.web.analysis_desk import MY_WEBCAM, Desk
 from app.web.context import SiteContext
 from app.web.presets import NONE, trained_question
 from app.web.refusal import Refused
@@ -19,7 +19,6 @@ from vigil.sources.address import Address, find_those_there
 from vigil.sources.fullrate import shape_of
 from vigil.tasks import Question
 
-MY_WEBCAM = Address("webcam", "webcam", "")
 USUAL = {"en": "fight_en", "zh": "fight"}
 
 

@@ -10,9 +10,13 @@ from app.web.uploads import Upload
 from vigil.analysis import Analysis
 from vigil.analysis.outputs import write_playable
 from vigil.errors import VigilError
+from vigil.sources.address import Address
 from vigil.sources.pushed import PushedPictures
 
 log = logging.getLogger(__name__)
+
+MY_WEBCAM = Address("webcam", "webcam", "")
+"""The visitor's own webcam, whose pictures the page sends."""
 
 
 @dataclass(slots=True)

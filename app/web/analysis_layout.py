@@ -14,21 +14,21 @@ from app.web.presets import NONE
 from vigil.sources.address import Address
 from vigil.tasks import Question
 
+SECOND_OF_PLAYER = """(second, ...others) => {
+  const video = document.querySelector("#%s-stage video");
+  return [video && !video.hidden ? video.currentTime : 0, ...others];
+}"""
+
+
+def second_of_player(where: str) -> str:
+    """The script that puts the player's second in the place of a click's first input, in the tab `where`."""
+    return SECOND_OF_PLAYER % where
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """The components of one page."""
+class ShownParts:
+    """The components that an analysis is shown in."""
 
-    source: gr.Radio
-    file: gr.File
-    cameras: gr.Column
-    camera: gr.Dropdown
-    webcam: gr.Image
-    preset: gr.Dropdown
-    question: gr.Textbox
-    hint: gr.HTML
-    start: gr.Button
-    live: gr.Button
     stop: gr.Button
     notice: gr.HTML
     stage: gr.HTML
@@ -41,15 +41,35 @@ class Parts:
     draw: gr.Button
     film: gr.DownloadButton
     second: gr.Number
+
+    @property
+    def shown(self) -> list[Any]:
+        """What changes while an analysis is followed, in every tab."""
+        results = [self.results, self.verdicts, self.plot, self.events, self.jsonl, self.srt, self.draw, self.film]
+        return [self.notice, self.stage, self.stop, *results]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts(ShownParts):
+    """The components of the tab *Video & camera*."""
+
+    source: gr.Radio
+    file: gr.File
+    cameras: gr.Column
+    camera: gr.Dropdown
+    webcam: gr.Image
+    preset: gr.Dropdown
+    question: gr.Textbox
+    hint: gr.HTML
+    start: gr.Button
+    live: gr.Button
     desk: gr.State
     model: gr.State
 
     @property
     def followed(self) -> list[Any]:
         """What changes while an analysis is followed."""
-        buttons = [self.live, self.stop]
-        results = [self.results, self.verdicts, self.plot, self.events, self.jsonl, self.srt, self.draw, self.film]
-        return [self.notice, self.stage, *buttons, *results]
+        return [*self.shown, self.live]
 
 
 def lay_out(
@@ -68,7 +88,7 @@ def lay_out(
         }
     notice = gr.HTML("", elem_id="analysis-notice")
     shown = stage(t)
-    results = _results(t)
+    results = lay_out_results(t)
     return Parts(
         **chosen,
         **buttons,
@@ -152,20 +172,20 @@ def _heading(words: str) -> str:
     return f'<h3 class="va-heading">{escape(words)}</h3>'
 
 
-def _results(t: Translator) -> dict[str, Any]:
-    """What is there at the end."""
-    with gr.Column(visible=False, elem_id="analysis-results") as results:
+def lay_out_results(t: Translator, *, where: str = "analysis") -> dict[str, Any]:
+    """What is there at the end, in the tab `where`."""
+    with gr.Column(visible=False, elem_id=f"{where}-results") as results:
         with gr.Column() as verdicts:
             gr.HTML(_heading(t("analysis.timeline")), apply_default_css=False)
-            plot = gr.Plot(show_label=False, elem_id="analysis-plot")
+            plot = gr.Plot(show_label=False, elem_id=f"{where}-plot")
             gr.HTML(_heading(t("analysis.events")), apply_default_css=False)
-            events = gr.HTML("", elem_id="analysis-events", apply_default_css=False)
+            events = gr.HTML("", elem_id=f"{where}-events", apply_default_css=False)
         gr.HTML(_heading(t("analysis.downloads")), apply_default_css=False)
         with gr.Row():
-            jsonl = gr.DownloadButton(t("analysis.jsonl"), elem_id="analysis-jsonl")
-            srt = gr.DownloadButton(t("analysis.srt"), elem_id="analysis-srt")
-            draw = gr.Button(t("analysis.draw"), elem_id="analysis-draw")
-            film = gr.DownloadButton(t("analysis.film"), variant="primary", visible=False, elem_id="analysis-film")
+            jsonl = gr.DownloadButton(t("analysis.jsonl"), elem_id=f"{where}-jsonl")
+            srt = gr.DownloadButton(t("analysis.srt"), elem_id=f"{where}-srt")
+            draw = gr.Button(t("analysis.draw"), elem_id=f"{where}-draw")
+            film = gr.DownloadButton(t("analysis.film"), variant="primary", visible=False, elem_id=f"{where}-film")
     return {
         "results": results, "verdicts": verdicts, "plot": plot, "events": events,
         "jsonl": jsonl, "srt": srt, "draw": draw, "film": film,

@@ -27,6 +27,7 @@ from vigil.verdict import Cause, Outcome
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
 CSS = (SCRIPTS / "analysis.css").read_text(encoding="utf-8")
 SCRIPT = (SCRIPTS / "analysis.js").read_text(encoding="utf-8")
+CHAT_SCRIPT = (SCRIPTS / "chat_stage.js").read_text(encoding="utf-8")
 MOST_ROWS = 400
 """Windows of a camera that the page holds; the downloads hold the newest 10,000 (`vigil.analysis.findings`)."""
 
@@ -62,14 +63,18 @@ SKELETON = """
 """
 
 
-def stage(t: Translator) -> gr.HTML:
-    """The component; its value is what `shown` gives."""
-    words = {name: t(f"analysis.{name}") for name in WORDS}
+def stage(t: Translator, *, where: str = "analysis") -> gr.HTML:
+    """The component in the tab `where`; its value is what `shown` gives."""
+    words = {name: t(f"analysis.{name}") for name in WORDS} | {"where": where}
+    script = SCRIPT
+    if where == "chat":
+        words |= {"about": t("chat.about", time="{time}"), "about_none": t("chat.about_none")}
+        script = f"{SCRIPT}\n{CHAT_SCRIPT}"
     return gr.HTML(
         None,
         html_template=SKELETON,
-        js_on_load=f"const words = {json.dumps(words)};\n{SCRIPT}",
-        elem_id="analysis-stage",
+        js_on_load=f"const words = {json.dumps(words)};\n{script}",
+        elem_id=f"{where}-stage",
         apply_default_css=False,
     )
 

@@ -1,17 +1,21 @@
 """The chat: one box, one upload button; ask about a text, a picture, a video or a camera, turn by turn."""
 
 import asyncio
-import html
+import re
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
+from app.web.analysis_layout import second_of_player
+from app.web.chat_layout import ChatParts, lay_out
+from app.web.chat_questions import WindowQuestions
+from app.web.chat_windows import ChatBench
 from app.web.context import SiteContext
 from app.web.idle import SILENT
 from app.web.json_answer import laid_out
@@ -21,13 +25,28 @@ from app.web.status import EVERY_S
 from app.web.until import painted, unless, until
 from app.web.uploads import Upload
 from app.web.visit import Visit
-from vigil.chat import Conversation, Limits, Look, Talker, Turn, look_at_camera, look_at_picture, look_at_video
+from vigil.analysis import Analysis
+from vigil.analysis.asking import asks_for_verdict
+from vigil.chat import (
+    Conversation,
+    Limits,
+    Look,
+    Span,
+    Talker,
+    Turn,
+    look_at_camera,
+    look_at_picture,
+    look_at_pictures,
+    look_at_video,
+    span_in,
+)
 from vigil.chat.conversation import DEFAULT_CONTEXT
 from vigil.errors import EndpointError, UsageError, VigilError
 from vigil.frames import Sampling
 from vigil.judge.connection import ServedModel
 from vigil.judge.contract import served_model, with_description
 from vigil.manifest import read_manifest, sampling_from_alias
+from vigil.sources.address import Address
 from vigil.sources.picture_worker import worker
 from vigil.tasks import Question, Task
 
@@ -40,10 +59,10 @@ PAINT_S = 0.08
 EMPTIED_S = 1.0
 """How long the box is emptied with each picture, as a busy browser may miss one; then the next question is typed."""
 
-LONGEST_ANSWER = 2048
-USUAL_ANSWER = 512
-LONGEST_QUESTION = 100_000
-"""Gradio makes a file of a longer paste, which is not what one expects of a question."""
+WITH_ABOUT = """(box, model, tokens, visit, mode) => [
+  box, model, tokens, visit, mode, document.querySelector("#chat-stage .va")?.dataset.about ?? "",
+]"""
+ABOUT = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)-(\d{1,7}(?:\.\d{1,3})?)")
 
 CSS = (Path(__file__).resolve().parent / "scripts" / "chat.css").read_text(encoding="utf-8")
 
@@ -52,12 +71,13 @@ Update = tuple[Any, Any, Any, Any]
 
 NOTHING_NEW: Update = (gr.skip(),) * 4
 
+Sent = tuple[Any, Any, Any, Any, Any]
+"""The same, and which analysis has begun."""
+
 Box = dict[str, Any]
 """What changes of the box; its value is the question with its files."""
 
 EMPTY: Box = {"value": None}
-
-ON_ITS_WAY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,48 +87,83 @@ class Chat:
     context: SiteContext
     questions: tuple[Question, ...]
 
+    @property
+    def windows(self) -> WindowQuestions:
+        """What asks every window."""
+        return WindowQuestions(self.context)
+
     async def send(
-        self, sent: dict[str, Any] | None, model: str | None, tokens: float, visit: Visit | None
-    ) -> AsyncIterator[Update]:
-        """Answers one message of the box, streaming; a failure gives the question back."""
+        self,
+        sent: dict[str, Any] | None,
+        model: str | None,
+        tokens: float,
+        visit: Visit | None,
+        mode: str = "whole",
+        about: str = "",
+    ) -> AsyncIterator[Sent]:
+        """Answers one message of the box, streaming, or begins to ask every window; a failure gives it back.
+
+        `about` holds the seconds that were clicked or marked, as `from-to`.
+        """
         visit = visit or Visit(self.context.uploads.visitor_folder())
         if visit.busy:
             # An event that gives nothing at all empties what it could have given.
-            yield NOTHING_NEW
+            yield *NOTHING_NEW, gr.skip()
             return
         text, files = (sent or {}).get("text") or "", list((sent or {}).get("files") or [])
-        visit.busy, visit.stop = True, asyncio.Event()
-        marks = len(visit.shown)
+        visit.busy, visit.stop, visit.asked = True, asyncio.Event(), []
+        wish = Wish(text, files, model or "", int(tokens), mode, None if files else span_of(about))
         try:
-            async with aclosing(self._answer(text, files, model or "", int(tokens), visit)) as updates:
+            async with aclosing(self._answer(wish, visit)) as updates:
                 async for update in updates:
-                    yield NOTHING_NEW if visit.left else update
+                    yield *(NOTHING_NEW if visit.left else update), self.windows.begun(visit)
         except Refused as refused:
-            visit.take_back(marks)
+            visit.take_back()
             box = {"text": text, "files": files if refused.keeps_files else []}
             told = self._said(visit, box={"value": box}, notice=notice_html(str(refused), refused.detail))
-            yield NOTHING_NEW if visit.left else told
+            yield *(NOTHING_NEW if visit.left else told), gr.skip()
         finally:
             visit.busy = False
 
-    async def _answer(
-        self, text: str, files: list[str], model: str, tokens: int, visit: Visit
-    ) -> AsyncGenerator[Update, None]:
-        t = self.context.t
+    async def _answer(self, wish: "Wish", visit: Visit) -> AsyncGenerator[Update, None]:
+        t, text, files = self.context.t, wish.text, wish.files
         if len(files) > 1:
             raise Refused(t("chat.one_file", count=len(files)))
         if not text.strip():
             raise Refused(t("chat.no_question"), keeps_files=True)
         if files:
             yield self._busy(visit, t("chat.reading", name=Path(files[0]).name))
-            visit.upload = await self._take(Path(files[0]), visit)
-        served = await self._served(model)
-        limits = Limits(
-            context=served.max_model_len or DEFAULT_CONTEXT, answer=min(tokens, (served.max_model_len or tokens) // 2)
-        )
-        if visit.upload is not None and visit.upload.address is not None:
+            visit.attach(await self._take(Path(files[0]), visit))
+        served = await self._served(wish.model)
+        moves = self._moving(visit)
+        span = (span_in(text) or wish.about) if moves is not None else None
+        if moves is not None and span is None and (wish.mode != "whole" or visit.uses_webcam):
+            await self.windows.ask_windows(text, served, visit, moves, live=wish.mode == "live")
+            yield self._said(visit, box=EMPTY, notice="")
+            return
+        async for update in self._in_words(wish, visit, served, span):
+            yield update
+
+    def _moving(self, visit: Visit) -> Address | None:
+        """What is attached, where it moves; raises Refused where its file is there no longer."""
+        upload = visit.upload
+        if upload is None or upload.kind == "picture":
+            return None
+        if not self.context.uploads.is_there(upload):
+            minutes = f"{self.context.options.keep_uploads_s / 60:g}"
+            raise Refused(self.context.t("chat.gone", name=upload.name, minutes=minutes))
+        return upload.address or Address("file", upload.name, str(upload.path))
+
+    async def _in_words(
+        self, wish: "Wish", visit: Visit, served: ServedModel, span: Span | None
+    ) -> AsyncGenerator[Update, None]:
+        """One answer, of a text, a picture, a part of what moves, or the whole of it at once."""
+        t, text = self.context.t, wish.text
+        most_tokens = min(wish.tokens, (served.max_model_len or wish.tokens) // 2)
+        limits = Limits(context=served.max_model_len or DEFAULT_CONTEXT, answer=most_tokens)
+        if visit.upload is not None and visit.upload.address is not None and span is None:
             yield self._busy(visit, t("chat.looking", name=visit.upload.address.name))
-        look = await self._look(visit, text, served, limits, is_new=bool(files))
+        look = await self._look(visit, text, served, limits, span, is_new=bool(wish.files))
         turn = visit.conversation.ask(text, look)
         visit.show_question(turn.question, visit.upload, look, t)
         yield self._busy(visit, t("chat.thinking"))
@@ -198,24 +253,34 @@ class Chat:
             raise Refused(t("chat.bad_camera"), detail=str(error)) from error
         return upload
 
-    async def _look(self, visit: Visit, text: str, served: ServedModel, limits: Limits, *, is_new: bool) -> Look | None:
-        """What a question shows: a new file once, a camera each time anew."""
+    async def _look(
+        self, visit: Visit, text: str, served: ServedModel, limits: Limits, span: Span | None, *, is_new: bool
+    ) -> Look | None:
+        """What a question shows: a picture once, a video or its part until another is asked about, a camera anew."""
         t, upload = self.context.t, visit.upload
-        if upload is None or not (is_new or upload.kind == "camera"):
+        wanted: Span | Literal["whole"] = span or "whole"
+        is_shown = visit.looked == wanted and (span is not None or upload is None or upload.kind != "camera")
+        if upload is None or (is_shown and not is_new):
             return None
         sampling = sampling_from_alias(served.alias) if served.alias else Sampling()
         most, given_up = limits.most_frames(sampling, beside=text), threading.Event()
         try:
-            look = await unless(asyncio.to_thread(_look_at, upload, sampling, most, given_up), visit.stop)
+            work = asyncio.to_thread(_look_at, upload, sampling, most, given_up, span, visit.desk.analysis)
+            look = await unless(work, visit.stop)
         except VigilError as error:
-            visit.upload = None
+            if span is None:
+                visit.upload = None
             said = t("chat.camera_silent") if upload.address is not None else t("chat.bad_file")
-            raise Refused(said, detail=str(error).replace(str(upload.path), upload.name)) from error
+            detail = str(error).replace(str(upload.path), upload.name)
+            raise Refused(t("chat.no_part") if span is not None else said, detail=detail) from error
         finally:
             given_up.set()
         if look is None:
             raise Refused(t("chat.stopped_early"), keeps_files=True)
-        return look
+        visit.looked = wanted
+        # The question of verdicts is asked as it was trained, without a word about times.
+        asks_verdict = asks_for_verdict(self.windows.question_of(text, served))
+        return replace(look, is_part=False) if asks_verdict else look
 
     async def _served(self, model: str) -> ServedModel:
         """The model that was chosen, as it is served now."""
@@ -232,20 +297,11 @@ class Chat:
         if visit is not None:
             visit.stop.set()
 
-    async def begin_anew(self, visit: Visit | None) -> Update:
-        """An empty conversation."""
-        if visit is not None:
-            visit.left = True
-            visit.stop.set()
-            # What the answer had sent already goes another way to the browser, and must not come after this.
-            await asyncio.sleep(ON_ITS_WAY_S)
-        fresh = Visit(visit.folder if visit is not None else self.context.uploads.visitor_folder())
-        return self._said(fresh, box=EMPTY, notice="")
-
-    def offer(self, visit: Visit | None) -> Any:
-        """The way to the analysis, where something that moves is attached."""
+    def offer(self, visit: Visit | None) -> tuple[Any, Any]:
+        """The way to the analysis, where something that moves is attached; the webcam, while it is asked about."""
         moves = visit is not None and visit.upload is not None and visit.upload.kind != "picture"
-        return gr.Button(visible=moves)
+        is_whole = moves and visit is not None and visit.desk.analysis is None and not visit.uses_webcam
+        return gr.Button(visible=is_whole), gr.Image(visible=visit is not None and visit.uses_webcam)
 
     def rest(self) -> Any:
         """The box as it takes a question."""
@@ -280,89 +336,87 @@ def _emptied(*, until_s: float) -> Box:
     return EMPTY if time.monotonic() < until_s else {}
 
 
-def _look_at(upload: Upload, sampling: Sampling, most_frames: int, stop: threading.Event) -> Look:
+def _look_at(
+    upload: Upload,
+    sampling: Sampling,
+    most_frames: int,
+    stop: threading.Event,
+    span: Span | None,
+    analysis: Analysis | None,
+) -> Look:
+    if upload.address is not None and span is not None:
+        part = span.within(None, moment_s=(sampling.frames - 1) / sampling.fps)
+        is_seen = analysis is not None and analysis.address == upload.address
+        kept = analysis.recent.between(part.start_s, part.end_s) if analysis is not None and is_seen else []
+        return look_at_pictures(kept, sampling, most_frames=most_frames)
     if upload.address is not None:
         return look_at_camera(upload.address, sampling, stop=stop)
     if upload.kind == "picture":
         return look_at_picture(upload.path, read=worker().read_image)
-    return look_at_video(upload.path, sampling, most_frames=most_frames, stop=stop)
+    return look_at_video(upload.path, sampling, most_frames=most_frames, span=span, stop=stop)
 
 
 @dataclass(frozen=True, slots=True)
-class ChatParts:
-    """What others may use: the visitor's state, the model, the button to the analysis, where notices stand."""
+class Wish:
+    """What was sent: the words, the files, and how it is to be asked; `about` is what was clicked or marked."""
 
-    visit: gr.State
-    model: gr.Dropdown
-    analyse: gr.Button
-    notice: gr.HTML
+    text: str
+    files: list[str]
+    model: str
+    tokens: int
+    mode: str
+    about: Span | None
+
+
+def span_of(about: str) -> Span | None:
+    """The seconds that the page says were clicked or marked; None for what is no such thing."""
+    found = ABOUT.fullmatch(about or "")
+    return Span(start_s=float(found[1]), end_s=max(float(found[1]), float(found[2]))) if found else None
 
 
 def panel(context: SiteContext) -> ChatParts:
     """Lays out the chat in the tab that is open."""
-    t = context.t
+    parts = lay_out(context, context.questions)
+    bench = ChatBench(context, parts)
     chat = Chat(context, context.questions)
-    visit, seen = gr.State(None), gr.State(())
-    with gr.Row(equal_height=False, elem_id="chat-choices"):
-        model = gr.Dropdown([], label=t("chat.model"), elem_id="chat-model", scale=1, min_width=140)
-        preset = gr.Dropdown(
-            preset_choices(chat.questions, t),
-            value="",
-            label=t("chat.preset"),
-            elem_id="chat-preset",
-            scale=2,
-            min_width=140,
-        )
-    with gr.Column(elem_id="chat-talk"):
-        log = gr.Chatbot(
-            label=t("chat.conversation"),
-            show_label=False,
-            elem_id="chat-log",
-            height="100%",
-            placeholder=html.escape(t("chat.empty")).replace("\n", "<br>"),
-            render_markdown=False,
-            feedback_options=None,
-            buttons=["copy"],
-            allow_tags=False,
-        )
-        with gr.Column(elem_id="chat-ask"):
-            notice = gr.HTML("", elem_id="chat-notice")
-            box = gr.MultimodalTextbox(
-                placeholder=t("chat.placeholder"),
-                show_label=False,
-                file_count="multiple",
-                sources=["upload"],
-                max_plain_text_length=LONGEST_QUESTION,
-                elem_id="chat-box",
-                max_lines=8,
-            )
-    minutes = f"{context.options.keep_uploads_s / 60:g}"
-    limit = html.escape(t("chat.upload_limit", limit=context.options.upload_mb, minutes=minutes))
-    with gr.Row(elem_id="chat-below"):
-        gr.HTML(f'<div id="chat-hint">{limit}</div>', scale=3, min_width=240)
-        analyse = gr.Button(
-            t("chat.analyse"),
-            size="sm",
-            variant="primary",
-            visible=False,
-            scale=1,
-            min_width=200,
-            elem_id="chat-analyse",
-        )
-        fresh = gr.Button(t("chat.new"), size="sm", scale=1, min_width=140, elem_id="chat-new")
-    with gr.Accordion(t("chat.more"), open=False):
-        tokens = gr.Slider(1, LONGEST_ANSWER, USUAL_ANSWER, step=1, label=t("chat.tokens"), elem_id="chat-tokens")
-    outputs = [log, box, notice, visit]
+    at_once = {**SILENT, "queue": False}
     # The log alone shows that an answer is waited for.
-    waited = {**SILENT, "show_progress_on": [log], "concurrency_limit": AT_ONCE}
-    asked = box.submit(chat.send, [box, model, tokens, visit], outputs, **waited)
-    box.stop(chat.stop, visit, None, queue=False, **SILENT)
-    begun = gr.on([fresh.click, log.clear], chat.begin_anew, visit, outputs, queue=False, **SILENT)
+    waited = {**SILENT, "show_progress_on": [parts.log], "concurrency_limit": AT_ONCE}
+    followed = {**SILENT, "concurrency_limit": None, "trigger_mode": "multiple"}
+    outputs = [parts.log, parts.box, parts.notice, parts.visit]
+    asked = parts.box.submit(
+        chat.send,
+        [parts.box, parts.model, parts.tokens, parts.visit, parts.mode, parts.about],
+        [*outputs, parts.begun],
+        js=WITH_ABOUT,
+        **waited,
+    )
+    parts.box.stop(chat.stop, parts.visit, None, **at_once)
+    fresh = [*outputs, *parts.shown]
+    begun = gr.on([parts.fresh.click, parts.log.clear], bench.begin_anew, parts.visit, fresh, **at_once)
     # Until a page has heard that an answer is over, Gradio drops a question without a word.
-    asked.then(chat.rest, None, box, queue=False, **SILENT)
+    asked.then(chat.rest, None, parts.box, **at_once)
+    # Not after every answer: a page that hears late of the end of an event in the queue loses the next question.
+    parts.begun.change(bench.follow_visit, parts.visit, [*parts.shown, parts.log], **followed)
     for event in (asked, begun):
-        event.then(chat.offer, visit, analyse, queue=False, **SILENT)
-    preset.input(chat.preset, [preset, box], box, queue=False, **SILENT)
-    gr.on(None, chat.choices, [model, seen], [model, preset, seen], queue=False, **SILENT)
-    gr.Timer(EVERY_S).tick(chat.choices, [model, seen], [model, preset, seen], queue=False, **SILENT)
-    return ChatParts(visit, model, analyse, notice)
+        event.then(chat.offer, parts.visit, [parts.analyse, parts.webcam], **at_once)
+    parts.mode.input(
+        bench.switch_visit, [parts.second, parts.visit, parts.mode], None, js=second_of_player("chat"), **at_once
+    )
+    parts.use_webcam.click(bench.toggle_webcam, parts.visit, [parts.webcam, parts.visit], **at_once)
+    parts.webcam.stream(
+        bench.push_visit, [parts.webcam, parts.visit], None, stream_every=0.2, concurrency_limit=None, **SILENT
+    )
+    parts.stop.click(bench.stop_visit, parts.visit, None, **at_once)
+    parts.draw.click(
+        bench.draw_visit,
+        parts.visit,
+        [parts.draw, parts.film, parts.stop, parts.notice],
+        **SILENT,
+        concurrency_limit=2,
+    )
+    parts.preset.input(chat.preset, [parts.preset, parts.box], parts.box, **at_once)
+    choices = [parts.model, parts.preset, parts.seen]
+    for trigger in (None, gr.Timer(EVERY_S).tick):
+        gr.on(trigger, chat.choices, [parts.model, parts.seen], choices, **at_once)
+    return parts

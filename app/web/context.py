@@ -14,6 +14,7 @@ from app.web.allowed import AllowedCameras, parse_allowed
 from app.web.descriptors import ConnectionLimits
 from app.web.language import Language, Translator
 from app.web.passwords import Users
+from app.web.places import Places
 from app.web.proxies import TrustedProxies
 from app.web.quota import UploadLimits
 from app.web.status import StatusBoard
@@ -67,6 +68,7 @@ class SiteContext:
     uploads: Uploads
     questions: tuple[Question, ...] = field(default_factory=lambda: tuple(load_questions()))
     allowed: AllowedCameras = field(default_factory=AllowedCameras)
+    places: Places = field(default_factory=Places)
     service: "WatchService | None" = None
 
     @property

@@ -25,11 +25,12 @@ from app.web.status import StatusBoard
 from app.web.stubs import without_stubs
 from app.web.uploads import Uploads
 from vigil.errors import SourceError, UsageError, VigilError
-from vigil.judge import Endpoint, read_key
+from vigil.judge import read_key
 from vigil.loading import loading
 from vigil.serving.process import check_port
 from vigil.sources.address import Address, find_sources
 from vigil.watch import WatchSettings
+from vigil.watch.job import endpoint_of
 from vigil.watch.service import WatchService
 from vigil.watch.settings import settings_of
 
@@ -99,7 +100,7 @@ def run(given: argparse.Namespace) -> None:
     if options.host not in LOCAL_HOSTS and options.tls is None and not options.trusted_proxies.networks:
         log.warning("without TLS everybody on the network can read passwords and pictures: --tls-cert and --tls-key")
     check_port(options.host, options.port)
-    named = {name: getattr(given, name) for name in ("url", "model", "model_dir", "task", "store")}
+    named = {name: getattr(given, name) for name in ("url", "model", "model_dir", "ca_file", "task", "store")}
     settings = settings_of(given.config, {key: value for key, value in named.items() if value is not None}, given.set)
     if given.demo and given.url is None:
         with demo(settings, folder=options.folder / "demo") as (served, key):
@@ -124,7 +125,7 @@ def _check_positive(option: str, value: float) -> None:
 
 def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> None:
     """Serves the pages until it is interrupted, and removes what visitors sent."""
-    endpoint = Endpoint(url=settings.url, model=settings.model, api_key=api_key)
+    endpoint = endpoint_of(settings, api_key=api_key)
     audit.keep_in(options.folder)
     uploads = Uploads.make(options.folder, keep_s=options.keep_uploads_s)
     # Gradio keeps what it is sent here, and shows without another copy what lies here.
@@ -216,6 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--model", help="the served model; may be left out where there is only one")
     add("--model-dir", type=Path, help="the model's folder: its contract and calibration")
     add("--key-file", type=Path, help="file with the endpoint's key (else $VIGIL_API_KEY; .vigil/key on this machine)")
+    add("--ca-file", type=Path, help="certificates of your own authority, for https (else $SSL_CERT_FILE)")
     add("--task", help="task name or YAML file")
     add("--store", help="where events are kept: a file or a database URL (as the configuration says)")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="any other setting of the watch")

@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from app.web.analysis_layout import Parts
-from app.web.chat import ChatParts
+from app.web.chat_layout import ChatParts
 from app.web.context import SiteContext
 from app.web.idle import SILENT
 from app.web.presets import NONE

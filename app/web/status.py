@@ -15,8 +15,9 @@ import httpx2
 from app.web.language import Translator
 from vigil.errors import EndpointAway, EndpointError, VigilError
 from vigil.judge import Endpoint
-from vigil.judge.bounded import BoundedClient
+from vigil.judge.bounded import BoundedClient, UnusableAnswerError
 from vigil.judge.connection import ServedModel, list_models, open_client, open_http
+from vigil.judge.transport import may_pass
 from vigil.manifest import MODEL_DIR_ADVICE, Contract, read_manifest, sampling_from_alias
 from vigil.redact import redact
 from vigil.tasks import load_task
@@ -32,7 +33,7 @@ START_COMMAND = "./vllm.sh MODEL_DIR"
 class Status:
     """What is known of the endpoint; `problem` says why it cannot be used, None before it was asked.
 
-    `is_away` when nothing answers there; what answers may still refuse the key, or serve nothing.
+    `is_away` when nothing answers there, or it fails for now; what answers may still refuse the key, or serve nothing.
     `differences` is None where the server tells no contract, `load` (running, waiting) where it tells no load.
     """
 
@@ -95,16 +96,29 @@ class StatusBoard:
         return Contract.of(load_task(self._settings.task or "fight"), sampling_from_alias(alias))
 
     async def load(self, http: BoundedClient) -> tuple[int, int] | None:
-        """Requests under way and requests that wait, as vLLM counts them over all its models."""
-        with contextlib.suppress(httpx2.HTTPError, ValueError):
+        """Requests under way and requests that wait, as vLLM counts them over all its models.
+
+        None where the server tells none; a fault tells nothing, and leaves what was told before.
+        """
+        try:
             answer = await http.get(f"{self.endpoint.root}/metrics")
-            found = METRIC.findall(answer.text) if answer.is_success else []
-            if found:
-                counts = {"running": 0.0, "waiting": 0.0}
-                for kind, value in found:
-                    counts[kind] += float(value)
-                return int(counts["running"]), int(counts["waiting"])
-        return None
+        except UnusableAnswerError:
+            return None
+        except httpx2.HTTPError:
+            return self.now.load
+        if may_pass(answer.status_code):
+            return self.now.load
+        return _counted(answer.text) if answer.is_success else None
+
+
+def _counted(metrics: str) -> tuple[int, int] | None:
+    counts = {"running": 0.0, "waiting": 0.0}
+    found = METRIC.findall(metrics)
+    with contextlib.suppress(ValueError):
+        for kind, value in found:
+            counts[kind] += float(value)
+        return (int(counts["running"]), int(counts["waiting"])) if found else None
+    return None
 
 
 def status_line(status: Status, endpoint: Endpoint, t: Translator) -> str:

@@ -4,7 +4,7 @@ import gradio as gr
 
 CSS = """
 /* Clipped, not hidden: what is hidden would be a window of its own, and nothing in it could stick to the browser's. */
-.gradio-container { max-width: 1280px !important; overflow: clip !important; }
+.gradio-container { width: 100%; max-width: 1600px !important; margin: 0 auto !important; overflow: clip !important; }
 .gradio-container .main.fillable { padding: 8px clamp(12px, 2.5vw, 32px) 16px !important; }
 .gradio-container > main, .gradio-container main.contain { padding-top: 8px !important; }
 .gradio-container .gap { gap: 10px; }
@@ -70,10 +70,16 @@ HEAD = """
 
 
 def theme() -> gr.themes.Base:
-    """Calm colours, system fonts."""
-    return gr.themes.Default(
+    """Calm colours, system fonts; small grey words that can be read on white and on black (4.5:1 and more)."""
+    made = gr.themes.Default(
         primary_hue=gr.themes.colors.teal,
         neutral_hue=gr.themes.colors.slate,
         font=["system-ui", "-apple-system", "Segoe UI", "Noto Sans SC", "PingFang SC", "Microsoft YaHei", "sans-serif"],
         font_mono=["ui-monospace", "Consolas", "monospace"],
+    )
+    return made.set(
+        body_text_color_subdued="*neutral_500",
+        body_text_color_subdued_dark="*neutral_400",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
     )

@@ -2,13 +2,17 @@
 
 import asyncio
 import re
+import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from app.web.analysis_desk import MY_WEBCAM, Desk
 from app.web.language import Translator
 from app.web.uploads import Upload
-from vigil.chat import Conversation, Look
+from app.web.window_messages import Row, window_html
+from vigil.chat import Conversation, Look, Span
 from vigil.store.moment import local
 
 TAG = re.compile(r"<(?=[a-zA-Z/!?])")
@@ -18,58 +22,160 @@ Shown = dict[str, Any]
 """One message of Gradio's chatbot."""
 
 
+MOST_WINDOWS = 200
+"""Windows of an analysis in the conversation; old ones make way, alarms last. The downloads hold all of them."""
+
+
+@dataclass(slots=True)
+class Told:
+    """What the conversation holds of one analysis: each window by its number, as it was drawn from, and its message."""
+
+    run: str
+    windows: dict[int, tuple[Row, Shown]] = field(default_factory=dict)
+    left_out: set[int] = field(default_factory=set)
+
+
 @dataclass(slots=True)
 class Visit:
     """One visitor's conversation: `folder` holds the files, `shown` what the page shows, `stop` ends the answer.
 
-    `left` once a new conversation has taken its place: what is still said in it is not shown any more.
+    `desk` holds the analysis of what moves, `asked` the messages of the question that is being answered. `looked` is
+    the part of a video that the model was shown last. `left` once a new conversation has taken its place: what is
+    still said in it is not shown any more.
     """
 
     folder: Path
     conversation: Conversation = field(default_factory=Conversation)
     shown: list[Shown] = field(default_factory=list)
+    asked: list[Shown] = field(default_factory=list)
     upload: Upload | None = None
+    looked: Span | Literal["whole"] | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     busy: bool = False
     left: bool = False
+    is_begun: bool = False
+    desk: Desk = field(init=False)
+    told: Told = field(default_factory=lambda: Told(""))
+
+    def __post_init__(self) -> None:
+        self.desk = Desk(self.folder)
+
+    def attach(self, upload: Upload) -> None:
+        """A new file takes the place of the one before."""
+        self.desk.stop()
+        self.upload, self.looked = upload, None
+
+    def detach(self) -> None:
+        """Nothing is attached any more."""
+        self.desk.stop()
+        self.upload = None
+
+    @property
+    def uses_webcam(self) -> bool:
+        """Whether the visitor's own webcam is what is asked about."""
+        return self.upload is not None and self.upload.address is MY_WEBCAM
 
     def show_question(self, question: str, upload: Upload | None, look: Look | None, t: Translator) -> None:
         """Adds the question with what it shows to the page."""
         if upload is not None and look is not None:
-            self.shown.append(_says("user", caption(upload, look, t), picture=self._picture(upload, look)))
-        self.shown += [_says("user", question), _says("assistant", "")]
+            self._add(_says("user", caption(upload, look, t), picture=self._picture(upload, look)))
+        self._add(_says("user", question))
+        self._add(_says("assistant", ""))
+
+    def show_analysis(self, question: str, source: str) -> None:
+        """Adds a question that is asked of every window of a source; the windows follow."""
+        for words in (source, question):
+            self._add(_says("user", words))
+        self.told = Told(self.desk.run)
 
     def show_answer(self, text: str) -> None:
-        """Puts the answer so far in its place."""
-        self.shown[-1] = _says("assistant", text)
+        """Puts the answer so far in its place, wherever the windows of an analysis have come meanwhile."""
+        self.asked[-1].update(_says("assistant", text))
 
-    def take_back(self, marks: int) -> None:
-        """Removes what was shown from a message on, as after a question without an answer."""
-        del self.shown[marks:]
+    def show_windows(self, rows: Sequence[Row], t: Translator) -> None:
+        """The windows as they are judged now: new ones at the end, changed ones in place, forgotten ones gone."""
+        self._forget(rows)
+        told = self.told
+        for row in rows:
+            number = row["n"]
+            if number in told.left_out:
+                continue
+            drawn_from, message = told.windows.get(number, (None, None))
+            if message is None:
+                message = _html(window_html(row, told.run, t))
+                self.shown.append(message)
+            elif drawn_from != row:
+                message.update(_html(window_html(row, told.run, t)))
+            told.windows[number] = (row, message)
+        self._make_room()
+
+    def show_sum(self, html: str) -> None:
+        """How the analysis ended."""
+        self.shown.append(_html(html))
+
+    def take_back(self) -> None:
+        """Removes the question that was asked last, as one without an answer must not stay."""
+        self._remove(self.asked)
+        self.asked = []
+
+    def _add(self, message: Shown) -> None:
+        self.shown.append(message)
+        self.asked.append(message)
+
+    def _forget(self, rows: Sequence[Row]) -> None:
+        """Windows that are judged anew go; those that are only old go when they are no alarm."""
+        told, now = self.told, {row["n"] for row in rows}
+        oldest = rows[0]["n"] if rows else 0
+        gone = [
+            number
+            for number, (row, _) in told.windows.items()
+            if number not in now and (number >= oldest or row["kind"] != "alarm")
+        ]
+        self._remove([told.windows.pop(number)[1] for number in gone])
+
+    def _make_room(self) -> None:
+        told = self.told
+        too_many = max(0, len(told.windows) - MOST_WINDOWS)
+        calm_first = sorted(told.windows, key=lambda number: (told.windows[number][0]["kind"] == "alarm", number))
+        told.left_out.update(calm_first[:too_many])
+        self._remove([told.windows.pop(number)[1] for number in calm_first[:too_many]])
+
+    def _remove(self, messages: Sequence[Shown]) -> None:
+        if messages:
+            gone = {id(message) for message in messages}
+            self.shown = [message for message in self.shown if id(message) not in gone]
 
     def _picture(self, upload: Upload, look: Look) -> Path:
         """What stands for an upload: itself where a browser can show it, else a picture of the look."""
-        if upload.kind == "picture" or upload.is_playable:
+        if upload.kind == "picture" or (upload.is_playable and not look.is_part):
             return upload.path
-        path = self.folder / f"look-{len(self.shown)}.jpg"
+        path = self.folder / f"look-{secrets.token_hex(4)}.jpg"
         path.write_bytes(look.jpegs[-1 if look.kind == "camera" else 0])
         return path
 
 
 def caption(upload: Upload, look: Look, t: Translator) -> str:
-    """What was attached and how much of it the model sees."""
+    """What was attached and how much of it the model sees: how many frames, of which size, of which seconds."""
     if look.kind == "picture":
         return t("chat.picture", name=upload.name)
+    size = f"{look.size_wh[0]}×{look.size_wh[1]}"
+    name = upload.address.name if upload.address else upload.name
+    times = {"frames": len(look.jpegs), "size": size, "start": f"{look.start_s:.1f}", "end": f"{look.end_s:.1f}"}
+    if look.is_part:
+        return t("chat.part", name=name, **times)
     if look.kind == "camera":
         time = local(look.at_s or 0.0)
-        name = upload.address.name if upload.address else upload.name
-        return t("chat.camera", name=name, frames=len(look.jpegs), time=time)
-    times = {"frames": len(look.jpegs), "start": f"{look.start_s:.1f}", "end": f"{look.end_s:.1f}"}
+        return t("chat.camera", name=name, frames=len(look.jpegs), size=size, time=time)
     if look.is_stretched:
-        text = t("chat.video_spaced", name=upload.name, spacing=f"{look.spacing_s:.1f}", **times)
+        text = t("chat.video_spaced", name=name, spacing=f"{look.spacing_s:.1f}", **times)
     else:
-        text = t("chat.video", name=upload.name, **times)
-    return text if upload.is_playable else f"{text}\n{t('chat.not_playable', name=upload.name)}"
+        text = t("chat.video", name=name, **times)
+    return text if upload.is_playable else f"{text}\n{t('chat.not_playable', name=name)}"
+
+
+def _html(words: str) -> Shown:
+    """A message of ours, escaped where it was made."""
+    return {"role": "assistant", "content": [{"type": "text", "text": words}]}
 
 
 def _says(role: str, text: str, *, picture: Path | None = None) -> Shown:

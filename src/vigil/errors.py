@@ -9,6 +9,7 @@ VigilError
 |-- EnvironmentMissing  an environment, a program or a file of weights is missing
 |-- EndpointError       the server cannot be used at all (gone, wrong key, wrong model)
 |   `-- EndpointAway    nothing answers there
+|       `-- EndpointBusy  it is there, and fails for now
 |-- StoreError          events or their media cannot be kept or read
 `-- JobError            a training, an export or a server stopped before it was done
 
@@ -63,7 +64,11 @@ class EndpointError(VigilError):
 
 
 class EndpointAway(EndpointError):
-    """Nothing answers at the endpoint."""
+    """Nothing answers at the endpoint, which tells nothing of what it can do: it is asked again later."""
+
+
+class EndpointBusy(EndpointAway):
+    """The endpoint is there and fails for now: an error of its own (5xx), or a connection that broke."""
 
 
 class StoreError(VigilError):

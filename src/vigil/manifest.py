@@ -210,3 +210,8 @@ def read_manifest(folder: Path, *, advice: str = "") -> Manifest:
         return build(Manifest, _from_json(data), where=str(path))
     except ConfigError as error:
         raise ManifestError(f"{path} is damaged or of another version: {'; '.join(error.problems)}") from error
+
+
+def calibration_in(model_dir: Path | None) -> Calibration | None:
+    """The calibration that a model's folder holds; None without a folder, or where nobody has calibrated it."""
+    return None if model_dir is None else read_manifest(model_dir, advice=MODEL_DIR_ADVICE).calibration

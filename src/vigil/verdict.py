@@ -24,6 +24,8 @@ class Cause(StrEnum):
     CUT_OFF = "cut_off"
     UNPARSEABLE = "unparseable"
     OUTSIDE = "outside"
+    CONTRADICTORY = "contradictory"
+    EXCHANGED = "exchanged"
     UNREADABLE = "unreadable"
     DROPPED = "dropped"
     SKIPPED = "skipped"
@@ -40,7 +42,9 @@ CAUSE_MEANINGS = {
     Cause.SERVER_ERROR: "the endpoint failed inside",
     Cause.CUT_OFF: "the answer broke off",
     Cause.UNPARSEABLE: "the answer begins with neither verdict word",
-    Cause.OUTSIDE: "almost all probability lies on other words than the two",
+    Cause.OUTSIDE: "too much of the probability lies on other words than the verdict words",
+    Cause.CONTRADICTORY: "the answer spells another verdict word than the one that its probabilities favour",
+    Cause.EXCHANGED: "the server came back with another model or contract than it had at the start",
     Cause.UNREADABLE: "the source gave no picture",
     Cause.DROPPED: "live: a newer window took its place",
     Cause.SKIPPED: "the motion gate found the window still",

@@ -143,7 +143,7 @@ async def _judged(one: Server, task: Task, sampling: Sampling) -> tuple[list[Ver
     rng = np.random.default_rng(7)
     images = rng.integers(0, 255, (3, 6, 96, 128, 3), np.uint8)
     windows = [[encode_jpeg(image, quality=90) for image in window] for window in images]
-    async with await Judge.connect(one.endpoint("tiny"), task, sampling) as judge:
+    async with await Judge.connect(one.endpoint("tiny"), task, sampling, min_mass=0.0) as judge:
         verdicts = [await judge.verdict(window) for window in windows]
         described = [await judge.describe(window, describe_normal=True, max_tokens=40) for window in windows]
     return verdicts, described

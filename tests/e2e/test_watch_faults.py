@@ -100,7 +100,9 @@ def test_a_server_killed_for_20_s_under_load_costs_only_unknowns(
             cameras = stack.enter_context(camera(yard))
             first = stack.enter_context(serve())
             addresses = find_sources([cameras.address(f"yard/{number}") for number in range(4)])
-            async with await Judge.connect(first.endpoint(), task, sampling, retries=0, deadline_s=10.0) as judge:
+            async with await Judge.connect(
+                first.endpoint(), task, sampling, retries=0, deadline_s=10.0, min_mass=0.0
+            ) as judge:
                 watch = Watch(addresses, judge=judge, settings=settings, observers=[notes])
                 breaking = asyncio.create_task(break_it(watch, first, stack))
                 summary = await watch.run()

@@ -42,6 +42,7 @@ def test_cameras_come_go_and_come_back_and_what_is_marked_is_found_again(endpoin
         max_pixels=12_288,
         store=str(tmp_path / "room" / "events.db"),
         words="never",
+        min_mass=0.0,
         feed=QUICK,
         clips=Clips(before_s=1, after_s=0, most_s=4),
         events=EVERYTHING,

@@ -81,7 +81,12 @@ trap 'sleep 1; echo saved; exit 0' TERM
 echo ready
 while :; do sleep 0.05; done
 """
-TRAIN = "from vigil import demo; from pathlib import Path; demo._heed_signals(); demo._train(Path('data'), Path('out'))"
+TRAIN = """
+import sys
+from pathlib import Path
+from vigil import demo, stages
+sys.exit(stages.exit_code_of("demo", lambda: demo._train(Path("data"), Path("out"))))
+"""
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -11,7 +11,10 @@ let drawn = new Map(); // a window's number -> its row, its piece of the strip, 
 let nowAt = 0; // when `state.now_s` came
 let marked = null;
 let markedPiece = null;
+const marked_ = []; // who else is told which window is the current one
 let lastScroll = -1e9;
+
+const tab = () => document.getElementById(`tab-${words.where}`);
 
 const make = (tag, kind, text = "") => {
   const made = document.createElement(tag);
@@ -159,6 +162,7 @@ const mark = (second) => {
   const said = window ? `${window.label}${window.p === null ? "" : ` ${window.p.toFixed(2)}`}` : words.none_yet;
   const text = state.rows.length || !state.over ? `${clock(second)}   ${said}` : "";
   if (now.textContent !== text) now.textContent = text;
+  for (const told of marked_) told(window);
 };
 
 const follow = () => {
@@ -173,7 +177,7 @@ const follow = () => {
 const begin = () => {
   run = state.run;
   // As soon as the stage has its height; before, there is nowhere to scroll to.
-  setTimeout(() => document.getElementById("analysis-buttons")?.scrollIntoView({ block: "start", behavior: "smooth" }), 200);
+  setTimeout(() => document.getElementById(`${words.where}-buttons`)?.scrollIntoView({ block: "start", behavior: "smooth" }), 200);
   drawn = new Map();
   marked = markedPiece = null;
   list.replaceChildren();
@@ -247,12 +251,12 @@ const onJump = (event) => {
     return;
   }
   const button = event.target.closest ? event.target.closest(".va-jump") : null;
-  if (button) jump(Number(button.dataset.second));
+  if (button && tab().contains(button)) jump(Number(button.dataset.second));
 };
 document.addEventListener("click", onJump);
 // So does a click on a point of the timeline.
 const leadFromPlot = () => {
-  const plot = document.querySelector("#analysis-plot .js-plotly-plot");
+  const plot = document.querySelector(`#${words.where}-plot .js-plotly-plot`);
   if (!plot || !plot.on || plot.dataset.leads) return;
   plot.dataset.leads = "here";
   plot.on("plotly_click", (event) => {
@@ -272,7 +276,7 @@ const beat = setInterval(() => {
     mark(shownSecond());
   }
 }, 250);
-const live = document.getElementById("analysis-live");
+const live = document.getElementById(`${words.where}-live`);
 if (live) live.title = words.live_hint;
 strip.setAttribute("aria-label", words.strip);
 watch("value", draw);

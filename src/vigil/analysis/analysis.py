@@ -9,6 +9,7 @@ from contextlib import suppress
 from vigil.analysis.asking import asks_for_verdict, open_judge
 from vigil.analysis.findings import Findings
 from vigil.analysis.legs import Leg, Notes, Running
+from vigil.analysis.recent import RecentPictures
 from vigil.analysis.view import Phase, View
 from vigil.errors import VigilError
 from vigil.judge import Endpoint, Judge
@@ -31,7 +32,7 @@ class Analysis:
     """Analyses one source for one question; every method may be called from any thread and returns at once.
 
     Files are judged window by window unless `live`, cameras live unless `live` is False; `from_s` begins a file in
-    its middle. `opener` opens the source.
+    its middle. `opener` opens the source. Of a live one `recent` holds the newest pictures.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Analysis:
         self.question = question
         self.for_verdict = asks_for_verdict(question)
         self.settings = settings
+        self.recent = RecentPictures()
         self._endpoint = endpoint
         self._opener = opener
         self._lock = threading.Lock()
@@ -201,7 +203,14 @@ class Analysis:
         leg = leg.on_the_grid(self.address, judge.sampling)
         live_source = self.address.is_live
         shift_s = time.monotonic() - self._began_s if live_source else 0.0
-        notes = Notes(self._findings, self._lock, shift_s=shift_s, words=self.for_verdict)
+        notes = Notes(
+            self._findings,
+            self._lock,
+            shift_s=shift_s,
+            words=self.for_verdict,
+            recent=self.recent if live_source else None,
+            quality=judge.sampling.jpeg_quality,
+        )
         watch = Watch(
             [self.address],
             judge=judge,

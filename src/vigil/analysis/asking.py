@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from functools import partial
+from typing import ClassVar
 
 from vigil.frames import Sampling
 from vigil.judge import Endpoint, Judge
 from vigil.judge.answer import Words
 from vigil.judge.connection import ServedModel
 from vigil.judge.contract import served_sampling, with_description
-from vigil.manifest import MODEL_DIR_ADVICE, read_manifest
+from vigil.manifest import MODEL_DIR_ADVICE, Answers, calibration_in, read_manifest
 from vigil.tasks import Question, Task
 from vigil.verdict import Cause, Verdict
 from vigil.watch.settings import WatchSettings
@@ -26,14 +27,19 @@ class WordsJudge(Judge):
     """
 
     max_tokens: ClassVar[int] = 200
+    reads_words: ClassVar[bool] = False
 
     @classmethod
-    async def find_words(cls, endpoint: Endpoint, task: Task, model: ServedModel) -> Words:
+    async def find_words(
+        cls, endpoint: Endpoint, task: Task, model: ServedModel, *, before: Words | None = None
+    ) -> Words:
         """No word is looked for: probabilities that nobody asked for must cost no request of their own."""
         return Words(texts=task.words())
 
-    def __init__(self, *args: Any, model: str, describer: str = "", **settings: Any) -> None:
-        super().__init__(*args, model=describer or model, **settings)
+    @classmethod
+    def roles(cls, model: ServedModel, answers: Answers) -> tuple[str, str]:
+        """The describer is asked at once, where there is one: there is no verdict to ask for."""
+        return model.describer(answers) or model.name, ""
 
     async def verdict(self, jpegs: Sequence[bytes], *, start_s: float = 0.0, end_s: float = 0.0) -> Verdict:
         """The words of a window as an `unknown: words_only`; a fault of the endpoint keeps its own cause."""
@@ -76,7 +82,7 @@ async def open_judge(endpoint: Endpoint, question: Question, settings: WatchSett
         endpoint,
         task,
         sampling if settings.max_pixels is None else replace(sampling, max_pixels=settings.max_pixels),
-        calibration=None if manifest is None else manifest.calibration,
+        read_calibration=partial(calibration_in, settings.model_dir),
         answers="words" if manifest is None else manifest.contract.answers,
         deadline_s=settings.deadline_s if for_verdict else WORDS_DEADLINE_S,
         min_mass=settings.min_mass if for_verdict else 0.0,

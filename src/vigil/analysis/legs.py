@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from vigil.analysis.findings import Findings
+from vigil.analysis.recent import RecentPictures
 from vigil.errors import SourceError
 from vigil.events.judged import Judged
 from vigil.frames import Frame, Sampling, encode_jpeg
@@ -78,7 +79,16 @@ def _length_s(address: Address) -> float | None:
 class Notes(Observer):
     """Follows a leg's watch and keeps what it says, until the next leg begins; may be read under `lock`."""
 
-    def __init__(self, findings: Findings, lock: threading.Lock, *, shift_s: float, words: bool) -> None:
+    def __init__(
+        self,
+        findings: Findings,
+        lock: threading.Lock,
+        *,
+        shift_s: float,
+        words: bool,
+        recent: RecentPictures | None = None,
+        quality: int = 90,
+    ) -> None:
         self.stage = Stage.WAITING
         self.detail = ""
         self.problems: tuple[str, ...] = ()
@@ -92,6 +102,7 @@ class Notes(Observer):
         self._lock = lock
         self._shift_s = shift_s
         self._words = words
+        self._recent, self._quality = recent, quality
         self._over = False
 
     def end(self) -> None:
@@ -102,6 +113,8 @@ class Notes(Observer):
     def seen(self, source: str, frame: Frame) -> None:
         wanted = frame.captured_s is not None and not self._has_previews
         picture = encode_jpeg(frame.image, quality=85) if wanted else self.picture
+        if self._recent is not None and not self._over:
+            self._recent.add(frame, time_s=frame.time_s + self._shift_s, quality=self._quality)
         with self._lock:
             self.position_s = frame.time_s + self._shift_s
             self.picture = picture

@@ -153,8 +153,8 @@ def _parts(look: Look) -> list[dict[str, Any]]:
 
 
 def _with_times(question: str, look: Look | None) -> str:
-    """The question; with the true times where the frames are not as far apart as the server believes."""
-    if look is None or not look.is_stretched:
+    """The question; with the true times where the frames are not those that the server believes them to be."""
+    if look is None or not (look.is_stretched or look.is_part):
         return question
     return (
         f"{question}\n({len(look.jpegs)} frames, {look.spacing_s:.1f} s apart, "

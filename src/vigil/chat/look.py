@@ -1,18 +1,21 @@
 """A look at what is attached: a picture, a video or a camera as JPEGs, cut as the served model was trained on.
 
-A video is looked at from end to end: at the contract's own pace where all of it fits, else at evenly spaced moments.
-A camera is looked at anew for each question, for as long as one window takes.
+A video is looked at from end to end, or in the part that is asked about: at the contract's own pace where all of it
+fits, else at evenly spaced moments. A camera is looked at anew for each question, for as long as one window takes;
+of what was seen of it before, pictures are given as they were kept.
 """
 
 import math
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal, Protocol
 
+from vigil.chat.span import Span
 from vigil.errors import SourceError
 from vigil.frames import RGB, Frame, Sampling, encode_jpeg
 from vigil.sources.address import Address
@@ -29,11 +32,21 @@ CAMERA_WAIT_S = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeptPicture:
+    """One picture of a camera as it was judged: its second, as a JPEG of `size_wh`."""
+
+    time_s: float
+    jpeg: bytes
+    size_wh: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What one question shows: JPEGs of one size, `spacing_s` apart, from `start_s` to `end_s` of the source.
 
     `at_s` is the `time.time()` of the first picture of a camera. `size_wh` is the size of the JPEGs. `is_stretched`
-    where the frames are further apart than those of the contract, which is what the server believes.
+    where the frames are further apart than those of the contract, which is what the server believes; `is_part` where
+    they are not from the beginning, which it believes too.
     """
 
     kind: Literal["picture", "video", "camera"]
@@ -43,6 +56,7 @@ class Look:
     end_s: float = 0.0
     spacing_s: float = 0.0
     is_stretched: bool = False
+    is_part: bool = False
     at_s: float | None = None
 
     @property
@@ -67,16 +81,56 @@ def look_at_picture(
     return Look(kind="picture", jpegs=(encode_jpeg(image, quality=quality),), size_wh=(width, height))
 
 
-def look_at_video(path: Path, sampling: Sampling, *, most_frames: int, stop: threading.Event | None = None) -> Look:
-    """At most `most_frames` frames (even) from the whole video, evenly spaced.
+def look_at_video(
+    path: Path, sampling: Sampling, *, most_frames: int, span: Span | None = None, stop: threading.Event | None = None
+) -> Look:
+    """At most `most_frames` frames (even) from the whole video or from the seconds of `span`, evenly spaced.
 
-    Raises SourceError, also where `stop` was set before its end.
+    Raises SourceError, also where `stop` was set before its end, and for a span that is not in the video.
     """
     with open_video(path, sampling) as video:
-        fps = _pace(video.duration_s, sampling, most_frames=most_frames)
-    with open_video(path, replace(sampling, fps=fps)) as video:
-        frames, step = _evenly(_until(video.frames(), stop or threading.Event(), path), most=most_frames)
-    return _look("video", frames, sampling, spacing_s=step / fps)
+        length_s = video.duration_s
+    part = None if span is None else _part(span, length_s, sampling, path)
+    shown_s = length_s if part is None else part.end_s - part.start_s + 1 / sampling.fps
+    fps = _pace(shown_s, sampling, most_frames=most_frames)
+    with open_video(path, replace(sampling, fps=fps), start_s=part.start_s if part else 0.0) as video:
+        frames = _until(video.frames(), stop or threading.Event(), path)
+        wanted = frames if part is None else _to(part.end_s + 0.4 / fps, frames)
+        kept, step = _evenly(wanted, most=most_frames)
+    if not kept:
+        raise SourceError(f"{path} has no picture there; name other seconds")
+    return replace(_look("video", kept, sampling, spacing_s=step / fps), is_part=part is not None)
+
+
+def look_at_pictures(pictures: Sequence[KeptPicture], sampling: Sampling, *, most_frames: int) -> Look:
+    """Pictures of a camera that were kept as they were seen, oldest first; raises SourceError where there are none."""
+    same = [one for one in pictures if one.size_wh == pictures[-1].size_wh]
+    if not same:
+        raise SourceError("the pictures of those seconds are not kept any more; ask about newer ones")
+    step = math.ceil(len(same) / most_frames)
+    kept = same[::step]
+    jpegs = tuple(one.jpeg for one in kept)
+    return Look(
+        kind="camera",
+        jpegs=(*jpegs, *jpegs[-1:] * (len(jpegs) % 2)),
+        size_wh=kept[-1].size_wh,
+        start_s=kept[0].time_s,
+        end_s=kept[-1].time_s,
+        spacing_s=step / sampling.fps,
+        is_stretched=step > 1,
+        is_part=True,
+    )
+
+
+def _part(span: Span, length_s: float | None, sampling: Sampling, path: Path) -> Span:
+    """The span as it lies in the video; a moment is one window, which ends with the video at the latest."""
+    window_s = (sampling.frames - 1) / sampling.fps
+    part = span.within(length_s, moment_s=window_s)
+    if length_s is not None and part.start_s >= length_s:
+        raise SourceError(f"{path} is {length_s:.1f} s long; nothing of it is at {part.start_s:g} s")
+    if span.is_moment and length_s is not None:
+        part = replace(part, start_s=max(0.0, min(part.start_s, length_s - window_s - 1 / sampling.fps)))
+    return part
 
 
 def look_at_camera(address: Address, sampling: Sampling, *, stop: threading.Event | None = None) -> Look:
@@ -117,6 +171,10 @@ def _until(frames: Iterable[Frame], stop: threading.Event, path: Path) -> Iterat
         if stop.is_set():
             raise SourceError(f"{path} was not looked at to its end, as it was stopped")
         yield frame
+
+
+def _to(end_s: float, frames: Iterable[Frame]) -> Iterator[Frame]:
+    return takewhile(lambda frame: frame.time_s < end_s, frames)
 
 
 def _evenly(frames: Iterable[Frame], *, most: int) -> tuple[list[Frame], int]:

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from typing import Any, Self
 
 from vigil.errors import EndpointError
+from vigil.judge.certificates import tls_fault
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import REPLY_FAULTS, cause_of, detail_of
 from vigil.judge.prompt import Message
@@ -58,4 +59,7 @@ class Talker:
 
     def _refused(self, error: BaseException) -> EndpointError:
         said = detail_of(error)
+        if tls_fault(error):
+            # What is to be done about a certificate is said with it; the server is there.
+            return EndpointError(f"{self._endpoint.url}: {said}")
         return EndpointError(f"{self._endpoint.url}: {said}; {ADVICE.get(cause_of(error), ASK_AGAIN)}")

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from vigil.calibration import fit
-from vigil.cli.score import Data, KeyFile, Model, Paths, TaskOption, Url, lost_windows, score_one
+from vigil.cli.score import CaFile, Data, KeyFile, Model, Paths, TaskOption, Url, lost_windows, score_one
 from vigil.errors import JobError
 from vigil.judge import Endpoint, read_key
 from vigil.judge.endpoint import DEFAULT_URL
@@ -41,6 +41,7 @@ def calibrate(
     url: Url = DEFAULT_URL,
     model: Model = "",
     key_file: KeyFile = None,
+    ca_file: CaFile = None,
     task: TaskOption = None,
 ) -> None:
     """Fits temperature and bias on clips the model has not seen, and stores them in its vigil.json.
@@ -51,7 +52,7 @@ def calibrate(
     if scores:
         answers = [answer for file in scores for answer in read_fold(file).uncalibrated_answers()]
     else:
-        endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url))
+        endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url), ca_file=ca_file)
         answers = ask(paths or [], endpoint=endpoint, model_dir=model_dir, data=data, split=split, task=task)
     known = [answer for answer in answers if answer.p_alarm is not None]
     calibration = fit([answer.p_alarm or 0.0 for answer in known], [answer.is_alarm for answer in known])

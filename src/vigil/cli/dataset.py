@@ -207,6 +207,10 @@ def annotate(
     model: Annotated[str, typer.Option(help="The model; may be left out when only one is served.")] = "",
     key_env: Annotated[str, typer.Option(help="Environment variable that holds the key.")] = KEY_VARIABLE,
     key_file: Annotated[Path | None, typer.Option(help="File that holds the key.")] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(help="Certificates of your own authority, for https (else $SSL_CERT_FILE, or the system's)."),
+    ] = None,
     jobs: Annotated[int, typer.Option(help="Requests in flight.")] = 4,
     limit: Annotated[int | None, typer.Option(help="Ask about at most so many windows.")] = None,
     redo: Annotated[bool, typer.Option(help="Also replace what another model wrote.")] = False,
@@ -220,7 +224,7 @@ def annotate(
     key = read_key(key_file, url=url) if key_file or key_env == KEY_VARIABLE else os.environ.get(key_env, "")
     if key_env != KEY_VARIABLE and not key:
         raise UsageError(f"--key-env: the environment variable {key_env} is empty or not set")
-    endpoint = Endpoint(url=url, model=model, api_key=key)
+    endpoint = Endpoint(url=url, model=model, api_key=key, ca_file=ca_file)
     with bar("describing windows") as told:
         plan = AnnotatePlan(folder=folder, endpoint=endpoint, jobs=jobs, limit=limit, redo=redo)
         report = annotate_dataset(plan, progress=told)

@@ -25,6 +25,10 @@ def parity(
     key_file: Annotated[
         Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY; .vigil/key on this machine).")
     ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(help="Certificates of your own authority, for https (else $SSL_CERT_FILE, or the system's)."),
+    ] = None,
     model_dir: Annotated[Path | None, typer.Option(help="The model's folder, when the server is elsewhere.")] = None,
     limit: Annotated[int, typer.Option(help="Examples compared, drawn by a fixed seed.", min=1)] = 64,
     all_examples: Annotated[bool, typer.Option("--all", help="Compare every example.")] = False,
@@ -38,7 +42,7 @@ def parity(
     """
     check_file(json_file, "--json")
     console = Console(stderr=True, highlight=False)
-    endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url))
+    endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url), ca_file=ca_file)
     with Progress(TextColumn("{task.completed} asked"), TimeElapsedColumn(), console=console, transient=True) as bar:
         asked = bar.add_task("asked", total=None)
         report = asyncio.run(

@@ -22,12 +22,14 @@ from vigil.file_names import file_name
 from vigil.files import check_file, check_folder
 from vigil.judge import Endpoint, read_key
 from vigil.judge.endpoint import DEFAULT_URL
+from vigil.judge.reading import MIN_MASS
+from vigil.manifest import calibration_in
 from vigil.report.mistakes import write_mistakes
 from vigil.report.table import comparison_text, score_table
 from vigil.score.combine import Rule
 from vigil.score.compare import Comparison, compare
 from vigil.score.folds import pool, read_fold
-from vigil.score.ground import Ground, calibration_in, find_ground
+from vigil.score.ground import Ground, find_ground
 from vigil.score.items import Split
 from vigil.score.run import IN_FLIGHT
 from vigil.score.scorecard import Score
@@ -41,6 +43,14 @@ Url = Annotated[str, typer.Option(help="The OpenAI-compatible endpoint.", envvar
 Model = Annotated[str, typer.Option(help="The served model; may be left out where there is only one.")]
 KeyFile = Annotated[
     Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY; .vigil/key on this machine).")
+]
+CaFile = Annotated[
+    Path | None,
+    typer.Option(help="Certificates of your own authority, for https (else $SSL_CERT_FILE, or the system's)."),
+]
+MinMass = Annotated[
+    float,
+    typer.Option(help="A window is unknown where the verdict words have less of the probability.", min=0, max=1),
 ]
 TaskOption = Annotated[str | None, typer.Option(help="Task name or YAML file (default: the dataset's, or fight).")]
 ModelDir = Annotated[
@@ -73,6 +83,7 @@ def score(
     url: Url = DEFAULT_URL,
     model: Model = "",
     key_file: KeyFile = None,
+    ca_file: CaFile = None,
     task: TaskOption = None,
     model_dir: ModelDir = None,
     max_pixels: MaxPixels = None,
@@ -87,6 +98,7 @@ def score(
     deadline_s: DeadlineS = 300.0,
     rule: RuleOption = "top2",
     threshold: Threshold = 0.5,
+    min_mass: MinMass = MIN_MASS,
     limit: Limit = None,
     strict: Strict = False,
     timeline: Timeline = None,
@@ -105,12 +117,19 @@ def score(
         refuse_with_timeline(
             {"--data": data, "--against": against, "--against-model-dir": against_model_dir, "--limit": limit}
         )
-        asked = {"url": url, "model": model, "task": task, "model_dir": model_dir, "max_pixels": max_pixels}
+        asked: dict[str, Any] = {
+            "url": url,
+            "model": model,
+            "task": task,
+            "model_dir": model_dir,
+            "max_pixels": max_pixels,
+        }
+        asked |= {"ca_file": ca_file, "min_mass": None if min_mass == MIN_MASS else min_mass}
         asked["in_flight"] = None if in_flight == IN_FLIGHT else in_flight
         key = read_key(key_file, url=url)
         score_videos(paths or [], timeline, asked=asked, api_key=key, config=watch_config, out=out, json_file=json_file)
         return
-    endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url))
+    endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url), ca_file=ca_file)
     ground = find_ground(
         paths or [], endpoint=endpoint, data=data, split=split, task=task, model_dir=model_dir, max_pixels=max_pixels
     ).drawn(limit)
@@ -119,12 +138,19 @@ def score(
     # Each model has a calibration of its own: the first one's would distort the other.
     other_ground = replace(ground, calibration=calibration_in(against_model_dir))
     settings = Settings(
-        in_flight=in_flight, deadline_s=deadline_s, rule=rule, threshold=threshold, fresh=fresh, strict=strict
+        in_flight=in_flight,
+        deadline_s=deadline_s,
+        rule=rule,
+        threshold=threshold,
+        min_mass=min_mass,
+        fresh=fresh,
+        strict=strict,
     )
     scored = [score_one(endpoint, ground, settings=settings, out=out)]
     if against is not None:
         other_url = against_url or url
-        other = Endpoint(url=other_url, model=against, api_key=read_key(key_file, url=other_url))
+        key = read_key(key_file, url=other_url)
+        other = Endpoint(url=other_url, model=against, api_key=key, ca_file=ca_file)
         scored.append(score_one(other, other_ground, settings=settings, out=out))
     report(scored, ground, out=out, json_file=json_file)
     require_complete([one.score for one in scored])

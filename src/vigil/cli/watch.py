@@ -40,6 +40,10 @@ ModelDir = Annotated[Path | None, typer.Option(help="The model's folder: contrac
 KeyFile = Annotated[
     Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY; .vigil/key on this machine).")
 ]
+CaFile = Annotated[
+    Path | None,
+    typer.Option(help="Certificates of your own authority, for https (else $SSL_CERT_FILE, or the system's)."),
+]
 TaskOption = Annotated[str | None, typer.Option(help="Task name or YAML file.")]
 MaxPixels = Annotated[int | None, typer.Option(help="The cap on a frame's area, where no contract tells it.", min=4096)]
 StoreOption = Annotated[
@@ -63,6 +67,7 @@ def watch(
     model: Model = None,
     model_dir: ModelDir = None,
     key_file: KeyFile = None,
+    ca_file: CaFile = None,
     task: TaskOption = None,
     max_pixels: MaxPixels = None,
     store: StoreOption = None,
@@ -82,6 +87,7 @@ def watch(
         "url": url,
         "model": model,
         "model_dir": model_dir,
+        "ca_file": ca_file,
         "task": task,
         "max_pixels": max_pixels,
         "store": "" if store == "none" else store,

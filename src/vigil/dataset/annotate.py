@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -28,6 +29,7 @@ from vigil.dataset.wording import worded
 from vigil.errors import EndpointError, UsageError
 from vigil.judge.connection import find_model, open_client
 from vigil.judge.endpoint import Endpoint
+from vigil.judge.faults import asking_while_busy
 from vigil.manifest import read_manifest
 from vigil.tasks import Task
 
@@ -92,7 +94,7 @@ def annotate_dataset(plan: AnnotatePlan, *, progress: Progress = silent) -> Anno
 async def _run(plan: AnnotatePlan, task: Task, report: AnnotateReport, progress: Progress) -> None:
     endpoint = plan.endpoint
     async with open_client(endpoint, timeout_s=plan.timeout_s, retries=plan.retries) as client:
-        report.model = endpoint.model or (await find_model(client, endpoint)).name
+        report.model = endpoint.model or (await asking_while_busy(partial(find_model, client, endpoint))).name
         todo = _todo(plan, task, report)[: plan.limit]
         fps = read_manifest(plan.folder).contract.sampling.fps
         describer = Describer(client, endpoint, report.model, task, fps=fps)

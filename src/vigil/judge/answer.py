@@ -16,7 +16,7 @@ Three ways to get them, the best that the server offers (`Words.way`):
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from vigil.calibration import calibrate, sigmoid
@@ -38,12 +38,33 @@ ROUNDING = 1e-3
 """How far above 0 a log probability may lie by a server's rounding."""
 
 
+LIKE = 0.05
+"""How much less likely a token may be than the likeliest and still have been chosen, by a server's rounding."""
+
+MOST_TOKEN_IDS = 128
+"""As many tokens can be named in one request to vLLM."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A branch that one request can read: the text to put in front of the answer, empty where words part at once."""
+    """A branch that one request can read: the text to put in front of the answer, empty where words part at once.
+
+    `also` are tokens that spell a label's word in other letters (yes, YES, with a space before it), and count for it.
+    """
 
     beginning: str
     branch: Branch
+    also: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> dict[str, tuple[int, ...]]:
+        """The tokens of each label."""
+        return {label: (token, *self.also.get(label, ())) for label, token in self.branch.next_id.items()}
+
+    @property
+    def token_ids(self) -> list[int]:
+        """The tokens to ask for, each once."""
+        return list(dict.fromkeys([*self.branch.token_ids, *(token for ids in self.also.values() for token in ids)]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +96,11 @@ class Words:
         return self.way == "top" or self.place is not None
 
     @property
+    def fold(self) -> bool:
+        """Whether case tells nothing: no two words are the same but for it."""
+        return len({text.casefold() for text in self.texts.values()}) == len(self.texts)
+
+    @property
     def beginning(self) -> str:
         """What is put in front of an answer that tells all labels apart; nearly always empty."""
         return self.place.beginning if self.place else ""
@@ -82,9 +108,17 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Mass:
-    """The log probability of each label."""
+    """The log probability of each label.
+
+    `favoured` are the labels that the likeliest of all their tokens spells; empty where several tokens decide.
+    """
 
     logprobs: Mapping[str, float]
+    favoured: frozenset[str] = frozenset()
+
+    def contradicts(self, said: str) -> bool:
+        """Whether an answer that spells this label cannot be the one that the probabilities are of."""
+        return bool(self.favoured) and said not in self.favoured
 
     @property
     def logit(self) -> float:
@@ -106,7 +140,7 @@ def request_options(place: Place | None) -> dict[str, Any]:
     """The request's fields that make the server report what is read at a place; without one, the likeliest tokens."""
     if place is None:
         return {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
-    return {"logprobs": True, "logprob_token_ids": place.branch.token_ids, "return_tokens_as_token_ids": True}
+    return {"logprobs": True, "logprob_token_ids": place.token_ids, "return_tokens_as_token_ids": True}
 
 
 def read_logprob(value: Any) -> float:
@@ -121,16 +155,29 @@ def read_mass(logprobs: Mapping[str, Any] | None, words: Words) -> Mass | None:
     """The labels' mass in one answer's `logprobs`; None when the server reported none of it."""
     if words.place is None:
         return _read_top(_reported(logprobs), words)
-    return joined_mass([read_place(logprobs, words.place)], words)
+    read = read_place(logprobs, words.place)
+    mass = joined_mass([read], words)
+    return None if mass is None else replace(mass, favoured=_favoured(_found(logprobs, words.place)))
+
+
+def _found(logprobs: Mapping[str, Any] | None, place: Place) -> dict[str, list[float]]:
+    reported = _reported(logprobs)
+    tokens = {label: [f"token_id:{token}" for token in ids] for label, ids in place.ids.items()}
+    return {label: [reported[name] for name in names if name in reported] for label, names in tokens.items()}
+
+
+def _favoured(found: Mapping[str, Sequence[float]]) -> frozenset[str]:
+    likeliest = {label: max(logprobs) for label, logprobs in found.items() if logprobs}
+    most = max(likeliest.values(), default=0.0)
+    return frozenset(label for label, logprob in likeliest.items() if logprob >= most - LIKE)
 
 
 def read_place(logprobs: Mapping[str, Any] | None, place: Place) -> dict[str, float] | None:
     """The log probability of each label's next token at a place; None when the server reported none of them."""
-    reported = _reported(logprobs)
-    found = {label: reported.get(f"token_id:{token}") for label, token in place.branch.next_id.items()}
-    if all(value is None for value in found.values()):
+    found = _found(logprobs, place)
+    if not any(found.values()):
         return None
-    return {label: LEAST_LOGPROB if value is None else value for label, value in found.items()}
+    return {label: _log_sum(values) if values else LEAST_LOGPROB for label, values in found.items()}
 
 
 def joined_mass(read: Sequence[Mapping[str, float] | None], words: Words) -> Mass | None:
@@ -150,17 +197,20 @@ def _reported(logprobs: Mapping[str, Any] | None) -> dict[str, float]:
 def _read_top(reported: Mapping[str, float], words: Words) -> Mass | None:
     matching: dict[str, list[float]] = {label: [] for label in words.texts}
     for token, logprob in reported.items():
-        labels = [label for label, word in words.texts.items() if _may_begin(token.strip(), word)]
+        labels = [label for label, word in words.texts.items() if _may_begin(token.strip(), word, fold=words.fold)]
         if len(labels) == 1:  # the beginning of several words tells nothing of any
             matching[labels[0]].append(logprob)
     if not any(matching.values()):
         return None
     missing = _most_of_another(reported)
-    return Mass({label: _log_sum(found) if found else missing for label, found in matching.items()})
+    logprobs = {label: _log_sum(found) if found else missing for label, found in matching.items()}
+    return Mass(logprobs, _favoured(matching))
 
 
-def _may_begin(token: str, word: str) -> bool:
+def _may_begin(token: str, word: str, *, fold: bool) -> bool:
     """Whether a word may begin with a token, or the token with the whole word."""
+    if fold:
+        token, word = token.casefold(), word.casefold()
     return bool(token) and (word.startswith(token) or begins_with_word(token, word))
 
 
@@ -176,6 +226,21 @@ def _most_of_another(reported: Mapping[str, float]) -> float:
 
 def word_at_start(text: str, words: Words) -> str | None:
     """The label whose word an answer begins with as a whole word, ignoring quotes, spaces and case; None for none."""
-    plain = text.lstrip(" \t\r\n\"'“”‘’「」*#").casefold()
+    plain = _plain(text, words)
     longest_first = sorted(words.texts.items(), key=lambda item: -len(item[1]))
-    return next((label for label, word in longest_first if begins_with_word(plain, word.casefold())), None)
+    return next((label for label, word in longest_first if begins_with_word(plain, _cased(word, words))), None)
+
+
+def spelled(text: str, words: Words) -> str | None:
+    """The label whose word a first token spells, or is the beginning of; None where it is none, or of several."""
+    plain = _plain(text, words)
+    begun = [label for label, word in words.texts.items() if plain and _cased(word, words).startswith(plain)]
+    return word_at_start(text, words) or (begun[0] if len(begun) == 1 else None)
+
+
+def _plain(text: str, words: Words) -> str:
+    return _cased(text.lstrip(" \t\r\n\"'“”‘’「」*#"), words)
+
+
+def _cased(text: str, words: Words) -> str:
+    return text.casefold() if words.fold else text

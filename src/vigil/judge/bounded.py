@@ -12,7 +12,8 @@ import httpx2
 import openai
 
 from vigil.judge.endpoint import Endpoint
-from vigil.judge.transport import MAX_BYTES
+from vigil.judge.pages import refusal
+from vigil.judge.transport import MAX_BYTES, RefusedError
 
 if TYPE_CHECKING:
     Base = httpx2.AsyncClient
@@ -27,13 +28,14 @@ class UnusableAnswerError(httpx2.RemoteProtocolError):
 class BoundedClient(Base):
     """An `httpx2.AsyncClient` whose answers are whole, at most `MAX_BYTES` long, and there within `deadline_s`.
 
-    It asks this endpoint and nobody else: past `$HTTP_PROXY`, and not where it redirects to.
+    An error whose body is longer, or compressed, is still told by its status: its body is cut off, or empty. It asks
+    this endpoint and nobody else: past `$HTTP_PROXY`, and not where it redirects to.
     """
 
     def __init__(self, endpoint: Endpoint, *, deadline_s: float, **options: Any) -> None:
         super().__init__(
             timeout=deadline_s,
-            verify=endpoint.is_encrypted,
+            verify=endpoint.tls(),
             trust_env=False,
             follow_redirects=False,
             # A few compressed bytes can stand for any number of others.
@@ -65,6 +67,12 @@ class BoundedClient(Base):
         )
 
 
+def refused(answer: httpx2.Response) -> RefusedError:
+    """An answer of an error as what the server said in it."""
+    said = refusal(answer.status_code, answer.content).strip()
+    return RefusedError(answer.status_code, said or answer.reason_phrase)
+
+
 async def _content(answer: httpx2.Response, request: httpx2.Request) -> bytes:
     parts: list[bytes] = []
     read = 0
@@ -73,15 +81,20 @@ async def _content(answer: httpx2.Response, request: httpx2.Request) -> bytes:
             parts.append(part)
             read += len(part)
             if read > MAX_BYTES:
-                raise UnusableAnswerError(f"the answer is longer than {MAX_BYTES} bytes", request=request)
+                break
     finally:
         await answer.aclose()
-    if answer.headers.get("Content-Encoding", "identity") != "identity":
+    is_compressed = answer.headers.get("Content-Encoding", "identity") != "identity"
+    if answer.is_error:
+        return b"" if is_compressed else b"".join(parts)[:MAX_BYTES]
+    if read > MAX_BYTES:
+        raise UnusableAnswerError(f"the answer is longer than {MAX_BYTES} bytes", request=request)
+    if is_compressed:
         raise UnusableAnswerError("the answer is compressed, which nobody asked for", request=request)
     return b"".join(parts)
 
 
 def _plain_headers(answer: httpx2.Response) -> list[tuple[str, str]]:
     """Those of the answer without what told how it was sent."""
-    sent = {"transfer-encoding", "content-length"}
+    sent = {"transfer-encoding", "content-length", "content-encoding"}
     return [(name, value) for name, value in answer.headers.multi_items() if name.lower() not in sent]

@@ -18,6 +18,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal, Protocol, TypeAlias
 
+from vigil.judge.faults import SLOWNESS
 from vigil.verdict import Cause, Verdict
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ OnState: TypeAlias = Callable[[State], None]
 ENDPOINT_CAUSES = frozenset(
     {
         *(Cause.UNREACHABLE, Cause.TIMEOUT, Cause.SERVER_ERROR),
-        *(Cause.CUT_OFF, Cause.RATE_LIMITED, Cause.UNAUTHORIZED),
+        *(Cause.CUT_OFF, Cause.RATE_LIMITED, Cause.UNAUTHORIZED, Cause.EXCHANGED),
     }
 )
 """Faults of the endpoint, which the next window will meet too. The others are about one window and its answer."""
@@ -65,6 +66,9 @@ class Asks(Protocol):
     ) -> Verdict:
         """The verdict, which may be known, and the words."""
 
+
+Harmless: TypeAlias = frozenset[Cause]
+"""Causes that say nothing of the endpoint after a question of one kind."""
 
 Question: TypeAlias = Callable[[asyncio.Timeout], Awaitable[Verdict]]
 """Asks the judge about one window; may move the limit that it is asked under."""
@@ -162,14 +166,15 @@ class Breaker:
                 on_text=on_text,
             )
 
-        return replace(await self._insist(ask, wait_s=wait_s), start_s=start_s, end_s=end_s)
+        said = await self._insist(ask, wait_s=wait_s, harmless=SLOWNESS)
+        return replace(said, start_s=start_s, end_s=end_s)
 
-    async def _insist(self, ask: Question, *, wait_s: float) -> Verdict:
+    async def _insist(self, ask: Question, *, wait_s: float, harmless: Harmless = frozenset()) -> Verdict:
         """Asks until there is an answer, the time is over, or it is the window that the endpoint fails at."""
         give_up_s = time.monotonic() + wait_s
         left = self.failures
         while True:
-            verdict = await self._once(ask)
+            verdict = await self._once(ask, harmless)
             over = time.monotonic() >= give_up_s or self._is_hopeless(wait_s)
             if verdict is None and over:
                 self.refused += 1
@@ -194,10 +199,10 @@ class Breaker:
         due_s = max(self._next_probe_s - now_s, self.probe_s / 4)
         await self.wait_closed(max(0.0, min(due_s, give_up_s - now_s)))
 
-    async def _once(self, ask: Question) -> Verdict | None:
+    async def _once(self, ask: Question, harmless: Harmless) -> Verdict | None:
         """The answer, or None when the window may not be asked about now."""
         if self._answering.is_set():
-            return await self._let_through(ask, limit_s=None)
+            return await self._let_through(ask, limit_s=None, harmless=harmless)
         if self._probes >= PROBES_AT_ONCE or time.monotonic() < self._next_probe_s:
             return None
         return await self._probe(ask)
@@ -214,7 +219,7 @@ class Breaker:
             if not self._probes and not self._answering.is_set():
                 self._on_state("open")
 
-    async def _let_through(self, ask: Question, *, limit_s: float | None) -> Verdict:
+    async def _let_through(self, ask: Question, *, limit_s: float | None, harmless: Harmless = frozenset()) -> Verdict:
         began_s = time.monotonic()
         try:
             async with asyncio.timeout(limit_s) as limit:
@@ -223,9 +228,9 @@ class Breaker:
             self._patience_s = min(2 * self._patience_s, self.deadline_s)
             detail = f"the endpoint did not answer a probe within {limit_s:.1f} s"
             verdict = replace(Verdict.unknown(Cause.TIMEOUT, detail=detail), latency_ms=_since_ms(began_s))
-        if verdict.cause in ENDPOINT_CAUSES:
+        if verdict.cause in ENDPOINT_CAUSES - harmless:
             self._failed_with(verdict, began_s)
-        else:
+        elif verdict.cause not in harmless:
             self._answered()
         return verdict
 

@@ -13,54 +13,47 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self, TypeAlias
+from dataclasses import replace
+from typing import Any, ClassVar, Self, TypeAlias
 
 import openai
 
+from vigil.errors import EndpointError, VigilError
 from vigil.frames import Sampling
 from vigil.judge import connection
-from vigil.judge.answer import Mass, Place, Words, joined_mass, read_mass, read_place, request_options, word_at_start
+from vigil.judge.answer import Words
 from vigil.judge.endpoint import Endpoint
-from vigil.judge.faults import REPLY_FAULTS, Fault, cause_of, detail_of
-from vigil.judge.probe import supported_media
-from vigil.judge.prompt import CONTINUED, Media, Message, answer_begun, messages
-from vigil.judge.sequences import sequence_mass
-from vigil.judge.stream import StreamedAnswer, stream_answer
+from vigil.judge.facts import CONNECT_S, Facts, KeptFacts, ReadCalibration, Reader
+from vigil.judge.faults import NOT_FOUND, REPLY_FAULTS, SLOWNESS, Fault
+from vigil.judge.prompt import Media
+from vigil.judge.questions import OnText, Questions, Wanted
+from vigil.judge.reading import ALARM_FROM, MIN_MASS, Reading, reading_of, weigh
+from vigil.judge.stream import StreamedAnswer
+from vigil.judge.telling import OnVerdict, Telling, since_ms
 from vigil.judge.transport import Transport
-from vigil.judge.words import find_words
-from vigil.manifest import Answers, Calibration, Contract
+from vigil.judge.words import find_words, warn_of_way
+from vigil.manifest import Answers, Calibration
 from vigil.tasks import Task
-from vigil.verdict import Cause, Outcome, Verdict
+from vigil.verdict import Cause, Verdict
 
 log = logging.getLogger(__name__)
 
-OnVerdict: TypeAlias = Callable[[Verdict], None]
-"""Told the verdict of `describe` at its first token, long before the words are complete."""
+Ask: TypeAlias = Callable[[asyncio.Timeout], Awaitable[None]]
+"""Puts one question; may move the limit that it is asked under."""
 
-OnText: TypeAlias = Callable[[str], None]
-"""Told each piece of text as it arrives."""
+DOUBTFUL = frozenset({Cause.UNREACHABLE, Cause.TIMEOUT, Cause.SERVER_ERROR, Cause.CUT_OFF, Cause.UNAUTHORIZED})
+"""Faults after which another server may be there."""
 
-ALARM_FROM = 0.5
-"""The probability from which a verdict is an alarm; events have their own, higher tiers."""
+ODD = frozenset({Cause.OUTSIDE, Cause.CONTRADICTORY, Cause.UNPARSEABLE})
+"""What another server may answer by its own words."""
 
-CONNECT_S = 10.0
-"""The least patience for the questions before the first window; each window's own deadline is `deadline_s`."""
+DESCRIBED = frozenset({None, Cause.OUTSIDE, Cause.CONTRADICTORY})
+"""Causes of verdicts to which a describer may still find words: the server has answered."""
 
-SPELLED_TOKENS = 8
-"""Tokens asked for a verdict where the deciding ones cannot be named: such a server must at least spell the word."""
+EXCHANGED = "the server was exchanged while it was asked"
 
 WORDS_DEADLINES = 3
-"""Words that flow may take so many deadlines in all; silence for one of them ends them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What an answer told: the words' probabilities, or else the word that it begins with."""
-
-    mass: Mass | None
-    said: str | None = None
-    tokens: int = 0
+"""An answer in words may take so many deadlines in all, flowing or held back by a proxy until its end."""
 
 
 class Judge:
@@ -68,9 +61,12 @@ class Judge:
 
     `max_in_flight` bounds the requests at once, `deadline_s` each request with its retries, of which
     there are `retries`, only for refusals that a repetition can cure (429, 5xx, no connection).
-    `min_mass` is the least probability that the words of the labels must have together. `describer` is the model that
-    puts windows into words by a question of its own; empty where the answers themselves hold words.
+    `min_mass` is the least probability that the words of the labels must have together. What is known of the
+    server (`facts`) is read again wherever it may be another one.
     """
+
+    reads_words: ClassVar[bool] = True
+    questions: ClassVar[type[Questions]] = Questions
 
     def __init__(
         self,
@@ -84,27 +80,62 @@ class Judge:
         sampling: Sampling,
         media: Media = "video",
         calibration: Calibration | None = None,
-        contract_differences: Sequence[str] = (),
+        facts: KeptFacts | None = None,
         max_in_flight: int = 32,
         deadline_s: float = 30.0,
-        min_mass: float = 0.0,
+        min_mass: float = MIN_MASS,
         alarm_from: float = ALARM_FROM,
     ) -> None:
-        self.model = model
-        self.describer = describer
         self.task = task
         self.sampling = sampling
-        self.media = media
-        self.words = words
-        self.calibration = calibration
-        self.contract_differences = tuple(contract_differences)
+        self.facts = facts or KeptFacts(
+            Facts(model=model, describer=describer, words=words, media=media, calibration=calibration)
+        )
         self.deadline_s = deadline_s
         self.min_mass = min_mass
         self.alarm_from = alarm_from
-        self._client = client
-        self._transport = transport
+        self._questions = self.questions(client, transport, task=task, sampling=sampling)
         self._room = asyncio.Semaphore(max_in_flight)
         self._unforeseen: set[type[Exception]] = set()
+        self._refused: set[int | None] = set()
+
+    @property
+    def model(self) -> str:
+        """The name of the model that is asked."""
+        return self.facts.now.model
+
+    @property
+    def describer(self) -> str:
+        """The model that puts windows into words by a question of its own; empty where the answers hold words."""
+        return self.facts.now.describer
+
+    @property
+    def words(self) -> Words:
+        """How its tokenizer splits the words of the labels; what is set stays, and nothing is read again."""
+        return self.facts.now.words
+
+    @words.setter
+    def words(self, words: Words) -> None:
+        self.facts.fix(words=words)
+
+    @property
+    def media(self) -> Media:
+        """Which form of the pictures it is shown; what is set stays, and nothing is read again."""
+        return self.facts.now.media
+
+    @media.setter
+    def media(self, media: Media) -> None:
+        self.facts.fix(media=media)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What makes its probabilities mean what they say."""
+        return self.facts.now.calibration
+
+    @property
+    def contract_differences(self) -> tuple[str, ...]:
+        """What its contract says otherwise than ours."""
+        return self.facts.now.differences
 
     @classmethod
     async def connect(
@@ -115,55 +146,75 @@ class Judge:
         *,
         media: Media | None = None,
         strict: bool = False,
+        pinned: bool = False,
         answers: Answers = "words",
         retries: int = 2,
         answer_tokens: int = 1,
         deadline_s: float = 30.0,
+        calibration: Calibration | None = None,
+        read_calibration: ReadCalibration | None = None,
         **settings: Any,
     ) -> Self:
         """Finds the model, checks its contract, words, context and media, and returns a judge ready to ask.
 
-        `answers` is what the model's manifest tells, for servers that tell no contract.
-        Raises EndpointError when no verdict could ever come of it.
+        `answers` is what the model's manifest tells, for servers that tell no contract. `read_calibration` reads the
+        calibration whenever the model is read, else `calibration` stays. A `pinned` judge takes no other model than
+        the one that it found. Raises EndpointError when no verdict could ever come of it,
+        EndpointAway while the server does not tell what it can do.
         """
-        client = connection.open_client(endpoint, timeout_s=max(deadline_s, CONNECT_S), retries=retries)
-        try:
-            model = await connection.find_model(client, endpoint)
-            differences = connection.check_contract(model, Contract.of(task, sampling), strict=strict)
-            describer = model.describer(answers)
-            longest = max(task.question, task.description_question if describer else "", key=len)
-            asked = replace(task, question=longest)
-            connection.check_context(model, asked, sampling, answer_tokens=answer_tokens)
-            words = await cls.find_words(endpoint, task, model)
-            media = media or await supported_media(client, model.name)
-        except BaseException:
-            await client.close()
-            raise
-        return cls(
-            client,
-            Transport(endpoint, retries=retries),
-            model=model.name,
-            describer=describer,
-            words=words,
+        reader = Reader(
+            endpoint=endpoint,
             task=task,
             sampling=sampling,
+            kind=cls,
             media=media,
-            contract_differences=differences,
+            answers=answers,
+            strict=strict,
+            retries=retries,
+            answer_tokens=answer_tokens,
+            timeout_s=max(deadline_s, CONNECT_S),
+            read_calibration=read_calibration or (lambda: calibration),
+        )
+        facts = await reader.first()
+        if cls.reads_words:
+            warn_of_way(facts.words, facts.model)
+        transport = Transport(endpoint, retries=retries)
+        return cls(
+            connection.open_client(endpoint, timeout_s=reader.timeout_s, retries=retries),
+            transport,
+            model=facts.model,
+            words=facts.words,
+            task=task,
+            sampling=sampling,
+            facts=KeptFacts(
+                facts,
+                read=replace(reader, retries=0).read,
+                breaks=lambda: transport.breaks,
+                pinned=pinned,
+                deadline_s=deadline_s,
+            ),
             deadline_s=deadline_s,
             **settings,
         )
 
     @classmethod
-    async def find_words(cls, endpoint: Endpoint, task: Task, model: connection.ServedModel) -> Words:
+    async def find_words(
+        cls, endpoint: Endpoint, task: Task, model: connection.ServedModel, *, before: Words | None = None
+    ) -> Words:
         """How this kind of judge reads the words of a task from a model; raises EndpointError when it cannot."""
-        return await find_words(endpoint, task.words(), model)
+        return await find_words(endpoint, task.words(), model, before=before)
+
+    @classmethod
+    def roles(cls, model: connection.ServedModel, answers: Answers) -> tuple[str, str]:
+        """The name of the model that is asked, and of the one that describes; empty where the answers do."""
+        return model.name, model.describer(answers)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._transport.close()
-        await self._client.close()
+        await self.facts.close()
+        await self._questions.close()
 
     async def describe(
         self,
@@ -179,191 +230,144 @@ class Judge:
     ) -> Verdict:
         """The verdict and, for alarms (or always, with `describe_normal`), the words, streamed in one request.
 
-        `latency_ms` is the time to the verdict. The deadline holds for the first token, then for each silence, and
-        `WORDS_DEADLINES` of them for all. Words that break off after the verdict do not undo it: the verdict keeps
-        what text there is and says so in `detail`. Where a describer is asked, a verdict that is `known` already is
-        not asked for again.
+        `latency_ms` is the time to the verdict, for which the deadline holds; with `describe_normal` it holds for no
+        part. All may take `WORDS_DEADLINES` deadlines, however it arrives: a proxy may hold a stream back to its end.
+        Words that break off after the verdict do not undo it: it keeps what text there is and says so in `detail`.
+        Where a describer is asked, the words are a request of their own, and a verdict that is `known` already is not
+        asked for again.
         """
+        telling = Telling(start_s=start_s, end_s=end_s, describe_normal=describe_normal, on_verdict=on_verdict)
+        wanted = Wanted(max_tokens, on_text)
         if self.describer:
-            verdict = known or await self.verdict(jpegs, start_s=start_s, end_s=end_s)
-            wanted = describe_normal or verdict.outcome is Outcome.ALARM
-            asked = _Asked(max_tokens if wanted else 0, known is not None, on_verdict, on_text)
-            return await self._describe_apart(jpegs, verdict, asked)
-        started = time.perf_counter()
-        answer = StreamedAnswer(self.words.beginning)
-        told: list[Verdict] = []
+            return await self._describe_apart(jpegs, replace(telling, known=known), wanted)
+        return await self._describe_at_once(jpegs, telling, wanted)
 
-        def go_on(answer: StreamedAnswer) -> bool:
-            reading = Reading(answer.mass, word_at_start(answer.text, self.words))
-            verdict = replace(self._weigh(reading), start_s=start_s, end_s=end_s, latency_ms=_since_ms(started))
-            told.append(verdict)
-            if on_verdict is not None:
-                on_verdict(verdict)
-            return describe_normal or verdict.outcome is Outcome.ALARM
+    async def _describe_at_once(self, jpegs: Sequence[bytes], telling: Telling, wanted: Wanted) -> Verdict:
+        """The verdict and the words behind it, of one answer."""
+        answer = StreamedAnswer()
 
         async def ask(limit: asyncio.Timeout) -> None:
-            asked = self._messages(jpegs)
-            last_s = asyncio.get_running_loop().time() + WORDS_DEADLINES * self.deadline_s
+            last_s = self._last_s()
+            telling.when_told = lambda: limit.reschedule(last_s)
+            if telling.describe_normal:
+                limit.reschedule(last_s)
+            facts = await self.facts.current()
 
-            def heard(piece: str) -> None:
-                limit.reschedule(min(last_s, asyncio.get_running_loop().time() + self.deadline_s))
-                if on_text is not None:
-                    on_text(piece)
+            async def go_on(answer: StreamedAnswer) -> bool:
+                telling.tell(await self._known(facts, reading_of(answer.mass, answer.text, facts.words)))
+                return not telling.is_enough
 
-            if not self.words.is_told_at_once:
-                answer.mass = await self._read_mass(asked)
-            body = self._body(asked, max_tokens=max_tokens, place=self.words.place)
-            await stream_answer(self._transport, answer, body=body, words=self.words, go_on=go_on, on_text=heard)
+            beside = asyncio.create_task(self._tell_beside(jpegs, facts, telling))
+            streaming = asyncio.create_task(self._questions.stream(jpegs, facts, answer, wanted, go_on))
+            try:
+                await asyncio.wait([beside, streaming], return_when=asyncio.FIRST_COMPLETED)
+                if not telling.is_enough:
+                    await streaming
+            finally:
+                await _end(beside, streaming)
 
-        fault = await self._bounded(ask)
-        if not told:
+        fault = await self._bounded(ask, harmless=SLOWNESS)
+        if telling.told is None:
             fault = fault or Fault(Cause.CUT_OFF, "the answer ended before its first token")
-            return replace(fault.verdict(), start_s=start_s, end_s=end_s, latency_ms=_since_ms(started))
-        broken = "" if fault is None else f"the words broke off: {fault.detail}"
-        if fault is None and not answer.complete and not answer.stopped:
-            broken = "the words broke off: the stream ended early"
-        return replace(told[0], text=answer.text or None, tokens=answer.tokens, detail=told[0].detail or broken)
+            return telling.stamped(fault.verdict())
+        return telling.worded(telling.told, answer, fault)
 
-    async def _describe_apart(self, jpegs: Sequence[bytes], verdict: Verdict, asked: "_Asked") -> Verdict:
+    async def _describe_apart(self, jpegs: Sequence[bytes], telling: Telling, wanted: Wanted) -> Verdict:
         """The verdict with the describer's words. Where the verdict was known and no word comes, the fault is told."""
-        if verdict.cause not in {None, Cause.OUTSIDE}:
+        verdict = telling.known or await self.verdict(jpegs, start_s=telling.start_s, end_s=telling.end_s)
+        if verdict.cause not in DESCRIBED:
             return verdict
-        if not asked.is_known:
-            asked.tell(verdict)
-        if not asked.max_tokens:
+        if telling.known is None:
+            telling.tell(verdict)
+        if telling.is_enough:
             return verdict
         answer = StreamedAnswer()
 
-        def go_on(_: StreamedAnswer) -> bool:
-            if asked.is_known:
-                asked.tell(verdict)
-            return True
-
         async def ask(limit: asyncio.Timeout) -> None:
-            last_s = asyncio.get_running_loop().time() + WORDS_DEADLINES * self.deadline_s
+            limit.reschedule(self._last_s())
+            facts = await self.facts.current()
 
-            def heard(piece: str) -> None:
-                limit.reschedule(min(last_s, asyncio.get_running_loop().time() + self.deadline_s))
-                if asked.on_text is not None:
-                    asked.on_text(piece)
+            async def go_on(_: StreamedAnswer) -> bool:
+                if await self.facts.current() != facts:
+                    raise EndpointError(EXCHANGED)
+                telling.tell(verdict)
+                return True
 
-            shown = messages(jpegs, self.task.description_question, media=self.media, fps=self.sampling.fps)
-            body = {"model": self.describer, "messages": shown, "max_tokens": asked.max_tokens, "temperature": 0.0}
-            await stream_answer(self._transport, answer, body=body, words=self.words, go_on=go_on, on_text=heard)
+            await self._questions.stream_words(jpegs, facts, answer, wanted, go_on)
 
-        fault = await self._bounded(ask)
-        if fault is not None and asked.is_known and not answer.pieces:
-            return replace(fault.verdict(), start_s=verdict.start_s, end_s=verdict.end_s)
-        broken = "the stream ended early" if fault is None and not answer.complete else fault.detail if fault else ""
-        detail = verdict.detail or (f"the words broke off: {broken}" if broken else "")
-        tokens = answer.tokens + (0 if asked.is_known else verdict.tokens)
-        return replace(verdict, text=answer.text.strip() or None, tokens=tokens, detail=detail)
+        fault = await self._bounded(ask, harmless=SLOWNESS)
+        if fault is not None and telling.known is not None and not answer.pieces:
+            return replace(fault.verdict(), start_s=telling.start_s, end_s=telling.end_s)
+        return telling.worded(verdict, answer, fault)
+
+    def _last_s(self) -> float:
+        """The event loop's time at which an answer in words must be whole, if it is asked for now."""
+        return asyncio.get_running_loop().time() + WORDS_DEADLINES * self.deadline_s
+
+    async def _tell_beside(self, jpegs: Sequence[bytes], facts: Facts, telling: Telling) -> None:
+        """Asks for the verdict alone where its stream is held back, and is quiet where that fails, too."""
+        if telling.describe_normal:
+            return
+        await asyncio.sleep(self.deadline_s / 2)
+        if telling.told is None:
+            telling.tell(await self._known(facts, await self._questions.verdict(jpegs, facts)))
 
     async def verdict(self, jpegs: Sequence[bytes], *, start_s: float = 0.0, end_s: float = 0.0) -> Verdict:
         """Whether the window alarms, by one token. The JPEGs are of one size and even in number."""
         started = time.perf_counter()
-        read: list[Reading] = []
+        found: list[Verdict] = []
 
-        async def ask(limit: asyncio.Timeout) -> None:
-            read.append(await self._read(jpegs))
+        async def ask(_: asyncio.Timeout) -> None:
+            facts = await self.facts.current()
+            weighed = await self._known(facts, await self._questions.verdict(jpegs, facts))
+            if weighed.cause is Cause.EXCHANGED:
+                # The server that answers now was not there when the question was put: it is asked itself.
+                facts = await self.facts.current()
+                weighed = await self._known(facts, await self._questions.verdict(jpegs, facts))
+            found.append(weighed)
 
         fault = await self._bounded(ask)
-        verdict = self._weigh(read[0]) if fault is None else fault.verdict()
-        return replace(verdict, start_s=start_s, end_s=end_s, latency_ms=_since_ms(started))
+        verdict = found[0] if fault is None else fault.verdict()
+        return replace(verdict, start_s=start_s, end_s=end_s, latency_ms=since_ms(started))
 
-    async def _bounded(self, ask: Callable[[asyncio.Timeout], Awaitable[None]]) -> Fault | None:
+    async def _known(self, facts: Facts, reading: Reading) -> Verdict:
+        """The verdict of a reading, if the server is still the one that the facts are about, or the same again."""
+        weighed = weigh(reading, facts, min_mass=self.min_mass, alarm_from=self.alarm_from)
+        if self.reads_words and weighed.cause in ODD:
+            self.facts.wonder()
+        if await self.facts.current() == facts:
+            return weighed
+        return Verdict.unknown(Cause.EXCHANGED, detail=EXCHANGED)
+
+    async def _bounded(self, ask: Ask, *, harmless: frozenset[Cause] = frozenset()) -> Fault | None:
         """Asks within the deadline, which `ask` may move, when there is room; a fault is returned and not raised."""
         async with self._room:
+            began_s = asyncio.get_running_loop().time()
             try:
                 async with asyncio.timeout(self.deadline_s) as limit:
                     await ask(limit)
-            except REPLY_FAULTS as error:
-                return Fault(cause_of(error), detail_of(error) if str(error) else f"nothing in {self.deadline_s:g} s")
+            except (*REPLY_FAULTS, VigilError) as error:
+                fault = Fault.of(error)
+                self._note(fault, harmless)
+                waited_s = (limit.when() or began_s) - began_s
+                return fault if str(error) else replace(fault, detail=f"nothing in {round(waited_s, 3):g} s")
             except Exception as error:
                 if type(error) not in self._unforeseen:
                     log.exception("an answer could not be read; this is a fault in Vigil, please report it")
                 self._unforeseen.add(type(error))
-                return Fault(Cause.UNPARSEABLE, detail_of(error))
+                return Fault(Cause.UNPARSEABLE, Fault.of(error).detail)
         return None
 
-    async def _read(self, jpegs: Sequence[bytes]) -> Reading:
-        asked = self._messages(jpegs)
-        if not self.words.is_told_at_once:
-            return Reading(await self._read_mass(asked))
-        reading = await self._read_once(asked, self.words)
-        if reading.mass or reading.said or self.words.place is None:
-            return reading
-        # A server that does not report the tokens it is asked for may still report the likeliest, or spell the word.
-        return await self._read_once(asked, Words(texts=self.words.texts))
-
-    async def _read_once(self, asked: Sequence[Message], words: Words) -> Reading:
-        max_tokens = 1 if words.place else SPELLED_TOKENS
-        answer = await self._transport.chat(self._body(asked, max_tokens=max_tokens, place=words.place))
-        if not answer["choices"]:
-            return Reading(None)
-        choice = answer["choices"][0]
-        said = word_at_start(words.beginning + (choice["message"].get("content") or ""), words)
-        tokens = int((answer.get("usage") or {}).get("total_tokens") or 0)
-        return Reading(read_mass(choice.get("logprobs"), words), said, tokens)
-
-    async def _read_mass(self, asked: Sequence[Message]) -> Mass | None:
-        """The labels' probabilities by several requests, where one does not tell them."""
-        if self.words.way == "sequences":
-            return await sequence_mass(self._client, self.model, asked, self.words)
-        read = await asyncio.gather(*(self._read_place(asked, place) for place in self.words.places))
-        return joined_mass(read, self.words)
-
-    async def _read_place(self, asked: Sequence[Message], place: Place) -> dict[str, float] | None:
-        answer = await self._transport.chat(self._body(asked, max_tokens=1, place=place))
-        return read_place(answer["choices"][0].get("logprobs"), place) if answer["choices"] else None
-
-    def _weigh(self, reading: Reading) -> Verdict:
-        """The verdict that a reading makes; without probabilities the word itself decides, without a p."""
-        mass = reading.mass
-        if mass is None:
-            return replace(_by_word(reading.said), tokens=reading.tokens)
-        if 1.0 - mass.outside < self.min_mass:
-            detail = f"{mass.outside:.1%} of the probability lies outside the two verdict words"
-            return Verdict.unknown(Cause.OUTSIDE, detail=detail)
-        p_alarm = mass.p_alarm(self.calibration)
-        return Verdict(
-            outcome=Outcome.ALARM if p_alarm >= self.alarm_from else Outcome.NORMAL,
-            p_alarm=p_alarm,
-            p_raw=mass.p_alarm(),
-            p_outside=mass.outside,
-            tokens=reading.tokens,
-        )
-
-    def _body(self, asked: Sequence[Message], *, max_tokens: int, place: Place | None) -> dict[str, Any]:
-        head = {"model": self.model, "messages": asked, "max_tokens": max_tokens, "temperature": 0.0}
-        if place is not None and place.beginning:
-            head |= {"messages": answer_begun(asked, place.beginning)} | CONTINUED
-        return head | request_options(place)
-
-    def _messages(self, jpegs: Sequence[bytes]) -> list[Message]:
-        return messages(jpegs, self.task.question, media=self.media, fps=self.sampling.fps)
+    def _note(self, fault: Fault, harmless: frozenset[Cause]) -> None:
+        """After some faults the server may be another; a refusal that every window will meet is said once."""
+        if fault.cause in DOUBTFUL - harmless or fault.status == NOT_FOUND:
+            self.facts.doubt()
+        if fault.cause is Cause.REJECTED and fault.status not in self._refused:
+            self._refused.add(fault.status)
+            log.warning("model %s: a window was refused: %s (said once for each kind)", self.model, fault.detail)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What is wanted of a description: at most so many tokens (0 for none), and who is told what of it."""
-
-    max_tokens: int
-    is_known: bool
-    on_verdict: OnVerdict | None
-    on_text: OnText | None
-
-    def tell(self, verdict: Verdict) -> None:
-        if self.on_verdict is not None:
-            self.on_verdict(verdict)
-
-
-def _by_word(said: str | None) -> Verdict:
-    if said is None:
-        detail = "the answer shows neither verdict word nor their probabilities"
-        return Verdict.unknown(Cause.UNPARSEABLE, detail=detail)
-    return Verdict(outcome=Outcome(said))
-
-
-def _since_ms(started: float) -> float:
-    return (time.perf_counter() - started) * 1000.0
+async def _end(*tasks: "asyncio.Task[None]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

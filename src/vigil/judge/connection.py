@@ -3,7 +3,6 @@
 Everything that would make every later verdict wrong or unknown is said here, once and in full.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -11,16 +10,14 @@ from typing import Any
 
 import openai
 
-from vigil.errors import EndpointAway, EndpointError
+from vigil.errors import EndpointError
 from vigil.frames import Sampling
 from vigil.judge import told
-from vigil.judge.bounded import BoundedClient, UnusableAnswerError
+from vigil.judge.bounded import BoundedClient
 from vigil.judge.endpoint import Endpoint
-from vigil.judge.faults import detail_of
+from vigil.judge.faults import REPLY_FAULTS, detail_of, endpoint_error, is_answer, unusable_answer
 from vigil.manifest import ALIAS_PREFIX, Answers, Contract, answers_from_alias
 from vigil.tasks import Task
-
-logger = logging.getLogger(__name__)
 
 TOKENS_PER_PAIR = 8
 """Timestamp (6 tokens in Qwen3-VL's tokenizer) and the two vision markers of a pair of frames."""
@@ -40,6 +37,7 @@ class ServedModel:
     alias: str = ""
     base: str = ""
     max_model_len: int | None = None
+    root: str | None = None
 
     def describer(self, answers: Answers = "words") -> str:
         """The name of the model that descriptions are asked of; empty where this one's answers hold them.
@@ -103,6 +101,7 @@ def _served(card: Any, cards: Sequence[Any], contracts: Mapping[str, Contract]) 
         alias=alias,
         base=_base_beside(card, cards),
         max_model_len=getattr(card, "max_model_len", None),
+        root=getattr(card, "root", None),
     )
 
 
@@ -115,19 +114,18 @@ def _base_beside(card: Any, cards: Sequence[Any]) -> str:
 async def _cards(client: openai.AsyncOpenAI, endpoint: Endpoint) -> list[Any]:
     try:
         return list((await client.models.list()).data)
-    except openai.AuthenticationError as error:
-        raise EndpointError(
-            f"{endpoint.url} refused the key; put the server's key into $VIGIL_API_KEY or name it with --key-file"
-        ) from error
-    except openai.APIConnectionError as error:
-        if isinstance(error.__cause__, UnusableAnswerError):
-            raise EndpointError(f"{endpoint.url} does not list its models: {detail_of(error.__cause__)}") from error
-        raise EndpointAway(
-            f"nothing answers at {endpoint.url} ({detail_of(error)}); start a server with `./vllm.sh MODEL_DIR`, "
-            "or name another with --url"
-        ) from error
-    except (openai.OpenAIError, ValueError, AttributeError, TypeError) as error:
-        raise EndpointError(f"{endpoint.url} does not list its models: {detail_of(error)}") from error
+    except REPLY_FAULTS as error:
+        raise _no_list(error, endpoint) from error
+
+
+NO_LIST = (ValueError, AttributeError, TypeError, openai.APIResponseValidationError)
+
+
+def _no_list(error: BaseException, endpoint: Endpoint) -> EndpointError:
+    if not (is_answer(error) or unusable_answer(error) or isinstance(error, NO_LIST)):
+        return endpoint_error(error, endpoint.url)
+    said = "it sent no list" if isinstance(error, AttributeError | TypeError) else detail_of(error)
+    return EndpointError(f"{endpoint.url} does not list its models ({said}); is it an OpenAI-compatible address?")
 
 
 def _choose(cards: Sequence[Any], endpoint: Endpoint) -> Any:
@@ -155,14 +153,12 @@ def _alias_beside(card: Any, cards: Sequence[Any]) -> str:
     return str(same[0]) if same else ""
 
 
-def check_contract(model: ServedModel, contract: Contract, *, strict: bool) -> list[str]:
-    """What the server's contract says otherwise than ours, logged; raises EndpointError when `strict`."""
+def contract_differences(model: ServedModel, contract: Contract, *, strict: bool) -> list[str]:
+    """What the server's contract says otherwise than ours; raises EndpointError when `strict`."""
     if model.alias:
         differences = contract.differences(model.alias)
     else:
         differences = ["the server does not tell its contract (vllm.sh would); it cannot be checked"]
-    for difference in differences:
-        logger.warning("model %s: %s", model.name, difference)
     if strict and differences:
         raise EndpointError(f"model {model.name} was trained otherwise: {'; '.join(differences)}")
     return differences

@@ -1,11 +1,13 @@
 """Under which contract pictures are shown: a manifest's, else the served model's own, else what was named."""
 
 from dataclasses import replace
+from functools import partial
 
 from vigil.errors import ConfigError, UsageError
 from vigil.frames import Sampling
 from vigil.judge.connection import ServedModel, find_model, open_client
 from vigil.judge.endpoint import Endpoint
+from vigil.judge.faults import asking_while_busy
 from vigil.manifest import Contract, sampling_from_alias
 from vigil.tasks import Task, load_task
 
@@ -46,4 +48,4 @@ async def served_sampling(endpoint: Endpoint) -> Sampling | None:
 async def served_model(endpoint: Endpoint) -> ServedModel:
     """The model that an endpoint means; raises EndpointError when it serves none of that name, or several."""
     async with open_client(endpoint, timeout_s=TIMEOUT_S, retries=2) as client:
-        return await find_model(client, endpoint)
+        return await asking_while_busy(partial(find_model, client, endpoint))

@@ -7,13 +7,15 @@ first start and which is for this machine's own server only. Nobody else's endpo
 import logging
 import os
 import socket
+import ssl
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from vigil.errors import UsageError
+from vigil.judge.certificates import tls_context
 
 logger = logging.getLogger(__name__)
 
@@ -25,11 +27,15 @@ KEY_FILE = Path(".vigil/key")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """An OpenAI-compatible server; `model` may stay empty when it serves only one."""
+    """An OpenAI-compatible server; `model` may stay empty when it serves only one.
+
+    `ca_file` holds certificates of authorities that are trusted besides the usual ones (docs/judge.md).
+    """
 
     url: str = DEFAULT_URL
     model: str = ""
     api_key: str = field(default="", repr=False)
+    ca_file: Path | None = None
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
@@ -38,6 +44,8 @@ class Endpoint:
         if parts.username or parts.password:
             raise UsageError("keep the key out of the address: put it into $VIGIL_API_KEY or a --key-file")
         object.__setattr__(self, "url", _with_version(self.url))
+        if self.is_encrypted:
+            self.tls()
 
     @property
     def root(self) -> str:
@@ -46,8 +54,12 @@ class Endpoint:
 
     @property
     def is_encrypted(self) -> bool:
-        """Whether there is a certificate to check; to get ready for it costs a client 40 ms of CPU."""
+        """Whether there is a certificate to check."""
         return urlsplit(self.url).scheme == "https"
+
+    def tls(self) -> ssl.SSLContext | Literal[False]:
+        """How every client checks its certificate; False where there is none to check. Raises UsageError."""
+        return tls_context(self.ca_file) if self.is_encrypted else False
 
 
 def _with_version(url: str) -> str:

@@ -1,27 +1,53 @@
-"""Every fault of the endpoint by its name: the one place where errors of openai and aiohttp end."""
+"""Every fault of the endpoint by its name: the one place where errors of openai, aiohttp and httpx2 end."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import aiohttp
+import httpx2
 import openai
 from aiohttp.http_exceptions import HttpProcessingError
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
-from vigil.judge.transport import RefusedError
+from vigil.errors import EndpointAway, EndpointBusy, EndpointError, VigilError
+from vigil.judge.bounded import UnusableAnswerError
+from vigil.judge.certificates import tls_fault
+from vigil.judge.pages import is_page, refusal
+from vigil.judge.transport import RefusedError, may_pass
 from vigil.verdict import Cause, Verdict
 
 REPLY_FAULTS = (
-    *(openai.OpenAIError, RefusedError, aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError),
-    *(ValueError, LookupError, AttributeError, TypeError, ArithmeticError),
+    *(openai.OpenAIError, RefusedError, aiohttp.ClientError, HttpProcessingError, httpx2.HTTPError),
+    *(TimeoutError, OSError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError),
 )
 """All that a reply can raise: the last five where it is no chat completion."""
+
+NO_CONNECTION = (openai.APIConnectionError, aiohttp.ClientConnectionError, httpx2.TransportError, OSError)
+
+SLOWNESS = frozenset({Cause.TIMEOUT, Cause.CUT_OFF})
+"""What an answer in words may meet where verdicts come in time: it is long, and proxies hold streams back."""
+
+NOT_FOUND = 404
+
+BUSY_S = 8.0
+"""How long a server that is there and fails for now is asked again before anything depends on it."""
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a question got no verdict."""
+    """Why a question got no verdict; `status` is the HTTP status of a refusal."""
 
     cause: Cause
     detail: str
+    status: int | None = None
+
+    @classmethod
+    def of(cls, error: BaseException) -> "Fault":
+        """The fault that an error is."""
+        return cls(cause_of(error), detail_of(error), status_of(error))
 
     def verdict(self) -> Verdict:
         """The unknown verdict that this fault makes."""
@@ -30,21 +56,30 @@ class Fault:
 
 def cause_of(error: BaseException) -> Cause:
     """The cause that a verdict carries when a request ended in this error."""
-    if isinstance(error, openai.APITimeoutError | TimeoutError):
+    if isinstance(error, EndpointError) and isinstance(error.__cause__, REPLY_FAULTS):
+        return cause_of(error.__cause__)
+    if isinstance(error, VigilError):
+        return Cause.EXCHANGED
+    if isinstance(error, openai.APITimeoutError | TimeoutError | httpx2.TimeoutException):
         return Cause.UNREACHABLE if _broken_connection(error) else Cause.TIMEOUT
-    if isinstance(error, openai.APIResponseValidationError):
+    if isinstance(error, openai.APIResponseValidationError) or unusable_answer(error):
         return Cause.UNPARSEABLE
-    if isinstance(error, openai.APIStatusError):
-        return _cause_of_status(error.status_code)
-    if isinstance(error, RefusedError):
-        return _cause_of_status(error.status)
+    if (status := status_of(error)) is not None:
+        return _cause_of_status(status)
     if isinstance(error, aiohttp.ClientPayloadError):
         return Cause.CUT_OFF
-    if isinstance(error, openai.APIConnectionError | aiohttp.ClientError):
+    if isinstance(error, openai.APIConnectionError | aiohttp.ClientError | httpx2.HTTPError):
         return Cause.UNREACHABLE
     if isinstance(error, openai.APIError):
         return Cause.SERVER_ERROR
     return Cause.CUT_OFF if isinstance(error, OSError) else Cause.UNPARSEABLE
+
+
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status that the endpoint refused a request with; None when it is another fault."""
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code
+    return error.status if isinstance(error, RefusedError) else None
 
 
 def _broken_connection(error: BaseException | None) -> aiohttp.ClientConnectionError | None:
@@ -54,6 +89,13 @@ def _broken_connection(error: BaseException | None) -> aiohttp.ClientConnectionE
             return None if isinstance(error, TimeoutError) else error
         error = error.__cause__
     return None
+
+
+def unusable_answer(error: BaseException | None) -> UnusableAnswerError | None:
+    """The error behind this one which says that something answered, and nothing that can be used."""
+    while error is not None and not isinstance(error, UnusableAnswerError):
+        error = error.__cause__
+    return error
 
 
 def _cause_of_status(status: int) -> Cause:
@@ -67,7 +109,62 @@ def _cause_of_status(status: int) -> Cause:
 
 
 def detail_of(error: BaseException) -> str:
-    """What the endpoint said, on one line of at most 300 characters."""
-    spoken = _broken_connection(error) or error
-    text = " ".join(str(spoken).split()) or type(spoken).__name__
+    """What the endpoint said, on one line of at most 300 characters; never the HTML of a proxy's page."""
+    text = " ".join(_spoken(error).split()) or type(error).__name__
     return text if len(text) <= 300 else text[:297] + "..."
+
+
+def _spoken(error: BaseException) -> str:
+    if told := tls_fault(error):
+        return told
+    if isinstance(error, openai.APIStatusError):
+        return _spoken_refusal(error)
+    spoken = unusable_answer(error) or _broken_connection(error) or error
+    return str(spoken) or type(spoken).__name__
+
+
+def _spoken_refusal(error: openai.APIStatusError) -> str:
+    body = error.body if isinstance(error.body, str) else ""
+    if error.status_code != 413 and not is_page(body):
+        return str(error)
+    return f"Error code: {error.status_code} - {refusal(error.status_code, body.encode())}"
+
+
+async def asking_while_busy(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Asks a question of the start again while the server is there and fails for now; raises the last EndpointBusy."""
+    asking = AsyncRetrying(
+        retry=retry_if_exception_type(EndpointBusy),
+        stop=stop_after_delay(BUSY_S),
+        wait=wait_exponential(multiplier=0.25, max=2.0),
+        reraise=True,
+    )
+    return await asking(ask)
+
+
+def is_answer(error: BaseException) -> bool:
+    """Whether a refusal tells what the server cannot do (400, 404, 422 ...), and not that it is away or busy."""
+    status = status_of(error)
+    return status is not None and not may_pass(status) and status not in {401, 403, 413}
+
+
+def endpoint_error(error: BaseException, url: str, *, is_there: bool = False) -> EndpointError:
+    """What a fault of a question means for the endpoint at `url` as a whole; raise it `from` the fault.
+
+    `is_there` where it has just answered: then a connection that fails is one that broke.
+    """
+    said, status = detail_of(error), status_of(error)
+    if tls_fault(error) or unusable_answer(error):
+        return EndpointError(f"{url}: {said}")
+    if status in {401, 403}:
+        return EndpointError(
+            f"{url} refused the key; put the server's key into $VIGIL_API_KEY or name it with --key-file"
+        )
+    if status is not None and may_pass(status):
+        return EndpointBusy(f"{url} cannot answer now ({said}); try again when it has started or recovered")
+    if isinstance(error, NO_CONNECTION) and is_there:
+        return EndpointBusy(f"{url} broke off, and cannot be read ({said}); the server's log may say why")
+    if isinstance(error, NO_CONNECTION):
+        return EndpointAway(
+            f"nothing answers at {url} ({said}); start a server with `./vllm.sh MODEL_DIR`, or name another with --url"
+        )
+    return EndpointError(f"{url}: {said}")

@@ -6,9 +6,10 @@ from functools import cache
 import numpy as np
 import openai
 
-from vigil.errors import EndpointError
+from vigil.errors import EndpointBusy, EndpointError
 from vigil.frames import encode_jpeg
-from vigil.judge.faults import detail_of
+from vigil.judge.faults import REPLY_FAULTS, detail_of, endpoint_error, is_answer
+from vigil.judge.pages import is_page, not_json
 from vigil.judge.prompt import Media, messages
 
 logger = logging.getLogger(__name__)
@@ -21,13 +22,17 @@ def _grey_jpeg() -> bytes:
     return encode_jpeg(np.full((PROBE_SIDE_PX, PROBE_SIDE_PX, 3), 128, np.uint8), quality=80)
 
 
-async def supported_media(client: openai.AsyncOpenAI, model: str) -> Media:
-    """`video` where the server reads a frame list, else `images`; raises EndpointError when it takes neither."""
+async def supported_media(client: openai.AsyncOpenAI, model: str, *, quiet: bool = False) -> Media:
+    """`video` where the server reads a frame list, else `images`.
+
+    Raises EndpointError when it takes neither, EndpointAway when it did not tell: a fault says nothing of the form.
+    """
     complaint = await _refusal(client, model, "video")
     if complaint is None:
         return "video"
     if await _refusal(client, model, "images") is None:
-        logger.warning(
+        logger.log(
+            logging.DEBUG if quiet else logging.WARNING,
             "model %s takes no frame lists (%s); frames are sent as single images with time marks, which is not "
             "what Vigil's models are trained on",
             model,
@@ -38,17 +43,15 @@ async def supported_media(client: openai.AsyncOpenAI, model: str) -> Media:
 
 
 async def _refusal(client: openai.AsyncOpenAI, model: str, media: Media) -> str | None:
-    """Why the server refuses this form of pictures; None when it takes it.
-
-    Only a refusal of the request speaks of the form: any other fault passes through to the first window.
-    """
+    """Why the server refuses this form of pictures; None when it takes it."""
+    url = str(client.base_url).rstrip("/")
     asked = messages([_grey_jpeg()] * 2, "?", media=media, fps=2.0)
     try:
-        await client.chat.completions.create(model=model, messages=asked, max_tokens=1)  # type: ignore[arg-type]
-    except (openai.BadRequestError, openai.UnprocessableEntityError, openai.InternalServerError) as error:
-        return detail_of(error)
-    except openai.AuthenticationError as error:
-        raise EndpointError("the endpoint refused the key; see $VIGIL_API_KEY or --key-file") from error
-    except openai.OpenAIError as error:
-        logger.warning("model %s did not answer the first question (%s)", model, detail_of(error))
+        told: object = await client.chat.completions.create(model=model, messages=asked, max_tokens=1)  # type: ignore[arg-type]
+    except REPLY_FAULTS as error:
+        if is_answer(error):
+            return detail_of(error)
+        raise endpoint_error(error, url, is_there=True) from error
+    if isinstance(told, str) and is_page(told):
+        raise EndpointBusy(f"{url}: {not_json(told)}")
     return None

@@ -1,6 +1,6 @@
 """One streamed answer: the verdict at its first token, then the words."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,7 +37,7 @@ async def stream_answer(
     *,
     body: Mapping[str, Any],
     words: Words,
-    go_on: Callable[[StreamedAnswer], bool],
+    go_on: Callable[[StreamedAnswer], Awaitable[bool]],
     on_text: Callable[[str], None] | None = None,
 ) -> None:
     """Fills `answer` as it arrives; stops asking as soon as `go_on`, called once at the verdict, says no."""
@@ -50,11 +50,11 @@ async def stream_answer(
                 on_text(answer.beginning + piece if is_first else piece)
             if not decided and _can_decide(answer, words):
                 decided = True
-                answer.stopped = not go_on(answer)
+                answer.stopped = not await go_on(answer)
             if answer.stopped:
                 return
-    if not decided:
-        answer.stopped = not go_on(answer)
+    if not decided and (answer.pieces or answer.complete):
+        answer.stopped = not await go_on(answer)
 
 
 def _take(event: Mapping[str, Any], answer: StreamedAnswer, words: Words) -> str:

@@ -9,31 +9,38 @@ import orjson
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from vigil.config import build
-from vigil.errors import ConfigError, EndpointAway, UsageError
-from vigil.judge.bounded import BoundedClient, UnusableAnswerError
+from vigil.errors import ConfigError, EndpointBusy, UsageError
+from vigil.judge.bounded import BoundedClient, UnusableAnswerError, refused
 from vigil.judge.endpoint import Endpoint
+from vigil.judge.faults import endpoint_error, status_of
+from vigil.judge.transport import may_pass
 from vigil.manifest import MANIFEST_NAME, Contract
 
 logger = logging.getLogger(__name__)
 
 TIMEOUT_S = 10.0
 ATTEMPTS = 3
-AWAY = frozenset({httpx2.codes.BAD_GATEWAY, httpx2.codes.SERVICE_UNAVAILABLE, httpx2.codes.GATEWAY_TIMEOUT})
-"""What a proxy says of a server that is being started; any other refusal says that the server tells no contract."""
+WHATEVER_THE_PAGE = httpx2.codes.INTERNAL_SERVER_ERROR
+"""What a server of another kind may say of a page that it does not know, however often it is asked."""
 
 
 async def told_contracts(endpoint: Endpoint, http: BoundedClient) -> dict[str, Contract]:
     """The contract of each model that tells one, by the model's name; empty where the server has no such page.
 
-    `http` is a client that shows the key. Raises EndpointAway.
+    `http` is a client that shows the key. Raises EndpointBusy where the server fails for now.
     """
     retrying = AsyncRetrying(
         stop=stop_after_attempt(ATTEMPTS),
-        retry=retry_if_exception_type(EndpointAway),
+        retry=retry_if_exception_type(EndpointBusy),
         wait=wait_exponential_jitter(multiplier=0.2, max=2.0, jitter=0.1),
         reraise=True,
     )
-    return read_contracts(await retrying(_page, http, f"{endpoint.root}/{MANIFEST_NAME}"))
+    try:
+        return read_contracts(await retrying(_page, http, f"{endpoint.root}/{MANIFEST_NAME}"))
+    except EndpointBusy as error:
+        if error.__cause__ is not None and status_of(error.__cause__) == WHATEVER_THE_PAGE:
+            return {}
+        raise
 
 
 def read_contracts(page: bytes) -> dict[str, Contract]:
@@ -63,7 +70,7 @@ async def _page(http: BoundedClient, url: str) -> bytes:
     except UnusableAnswerError:
         return b""
     except httpx2.HTTPError as error:
-        raise EndpointAway(f"{url} cannot be read: {error or type(error).__name__}") from error
-    if answer.status_code in AWAY:
-        raise EndpointAway(f"{url} answers {answer.status_code}: the server behind it is not up")
+        raise endpoint_error(error, url, is_there=True) from error
+    if may_pass(answer.status_code):
+        raise EndpointBusy(f"{url} answers {answer.status_code}: the server behind it is not up") from refused(answer)
     return answer.content if answer.status_code == httpx2.codes.OK else b""

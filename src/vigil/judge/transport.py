@@ -5,24 +5,39 @@ cores that the server shares here; aiohttp with orjson spends a fifth of that (d
 not followed, since the pictures are for this endpoint only, and no answer is read beyond `MAX_BYTES`.
 """
 
+import socket
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import aiohttp
 import orjson
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from vigil.judge.endpoint import Endpoint
+from vigil.judge.pages import not_json, refusal
 
 MAX_WAIT_S = 8.0
-PASSING_STATUSES = frozenset({408, 409, 429})
-"""Refusals that the same request may not meet again; so are all from 500 on."""
+PASSING_STATUSES = frozenset({408, 409, 425, 429})
+NOT_IMPLEMENTED = 501
+
+
+def may_pass(status: int) -> bool:
+    """Whether a refusal says nothing of what the server can do: the same request may not meet it again."""
+    return status in PASSING_STATUSES or (status >= 500 and status != NOT_IMPLEMENTED)
+
 
 MAX_BYTES = 4 * 1024**2
 """No answer is that long; what sends more is no such endpoint, and would fill the memory until the deadline."""
 
 IDLE_S = 3.0
 """vLLM closes idle connections after 5 s; ours go before, so that no question meets a closing one."""
+
+Address: TypeAlias = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[Any, ...]]
+"""One answer of getaddrinfo."""
+
+SSE_FIELDS = (b":", b"event:", b"id:", b"retry:", b"data:")
+MOST_STRAY_BYTES = 4096
+"""What is kept of a body that is no stream of events, to say what it is."""
 
 JSON_HEADERS = {"Content-Type": "application/json"}
 
@@ -36,15 +51,40 @@ class RefusedError(Exception):
         super().__init__(f"Error code: {status} - {message}")
 
 
+class Line:
+    """The connections to one server, watched for the moments after which another may stand at their end.
+
+    While one connection stays open the process that answers is the same, so a further one beside it tells nothing;
+    one that is opened where none was left may reach another server.
+    """
+
+    def __init__(self) -> None:
+        self.breaks = 0
+        self._sockets: list[socket.socket] = []
+
+    def open(self, address: Address) -> socket.socket:
+        """A new socket for a connection."""
+        family, kind, protocol, _, _ = address
+        self._sockets = [each for each in self._sockets if each.fileno() >= 0]
+        if not self._sockets:
+            self.breaks += 1
+        opened = socket.socket(family, kind, protocol)
+        self._sockets.append(opened)
+        return opened
+
+
 class Transport:
     """Posts JSON to one endpoint, at most `1 + retries` times a question; whoever asks bounds the time."""
 
     def __init__(self, endpoint: Endpoint, *, retries: int) -> None:
         self._url = f"{endpoint.url}/chat/completions"
         headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+        self._line = Line()
         self._session = aiohttp.ClientSession(
             headers=JSON_HEADERS | headers,
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S),
+            connector=aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=IDLE_S, ssl=endpoint.tls(), socket_factory=self._line.open
+            ),
             timeout=aiohttp.ClientTimeout(total=None),
         )
         self._retrying = AsyncRetrying(
@@ -53,6 +93,11 @@ class Transport:
             wait=_wait_s,
             reraise=True,
         )
+
+    @property
+    def breaks(self) -> int:
+        """How often the line to the server has broken: after a break there may be another server at its end."""
+        return self._line.breaks
 
     async def close(self) -> None:
         """Lets go of the connections."""
@@ -72,7 +117,7 @@ class Transport:
         """
         answer: aiohttp.ClientResponse = await self._retrying(self._post, orjson.dumps(body))
         async with answer:
-            read = 0
+            read, heard, stray = 0, False, b""
             async for line in answer.content:
                 read += len(line)
                 _check_length(read)
@@ -80,11 +125,16 @@ class Transport:
                 if data == b"[DONE]":
                     return
                 if data:
+                    heard = True
                     yield _event(data)
+                elif not heard and not line.startswith(SSE_FIELDS):
+                    stray = (stray + line)[:MOST_STRAY_BYTES]
+        if not heard and stray.strip():
+            raise ValueError(not_json(stray.decode(errors="replace")))
 
     async def _ask(self, data: bytes) -> Any:
         async with await self._post(data) as answer:
-            return orjson.loads(await _body(answer))
+            return _read_json(await _body(answer))
 
     async def _post(self, data: bytes) -> aiohttp.ClientResponse:
         """The answer, its body unread."""
@@ -94,11 +144,15 @@ class Transport:
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
             # As a rule an idle connection to a server that has been restarted since; a new one tells.
+            self._line.breaks += 1
             answer = await self._send(data)
         if answer.status < 300:
             return answer
         async with answer:
-            message = _message(await _body(answer)) or str(answer.headers.get("Location") or answer.reason)
+            said = refusal(answer.status, await _body(answer))
+        if answer.status >= 500:
+            self._line.breaks += 1
+        message = said or str(answer.headers.get("Location") or answer.reason)
         raise RefusedError(answer.status, message, _seconds(answer.headers.get("Retry-After")))
 
     async def _send(self, data: bytes) -> aiohttp.ClientResponse:
@@ -120,28 +174,26 @@ def _check_length(read: int) -> None:
         raise ValueError(f"the answer is longer than {MAX_BYTES} bytes")
 
 
+def _read_json(data: bytes) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(not_json(data.decode(errors="replace"))) from error
+
+
 def _event(data: bytes) -> Any:
     event = orjson.loads(data)
     error = event.get("error") if isinstance(event, dict) else None
     if error:
         status = error.get("code") if isinstance(error, dict) else None
-        raise RefusedError(status if isinstance(status, int) else 500, _message(data))
+        status = status if isinstance(status, int) else 500
+        raise RefusedError(status, refusal(status, data))
     return event
-
-
-def _message(content: bytes) -> str:
-    """What an error says in OpenAI's and FastAPI's forms, or else all of it."""
-    try:
-        body = orjson.loads(content)
-        said = body.get("error") or body.get("detail")
-        return str(said["message"] if isinstance(said, dict) else said or body)
-    except (ValueError, LookupError, AttributeError):
-        return content.decode(errors="replace")
 
 
 def _may_pass(error: BaseException) -> bool:
     if isinstance(error, RefusedError):
-        return error.status in PASSING_STATUSES or error.status >= 500
+        return may_pass(error.status)
     return isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError)
 
 

@@ -1,18 +1,23 @@
 """How a served model splits the words of labels, and where an answer tells them apart: asked once, at the start."""
 
+import asyncio
 import logging
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 
 from vigil.errors import EndpointError
-from vigil.judge.answer import Place, Words
-from vigil.judge.bounded import BoundedClient
+from vigil.judge.answer import MOST_TOKEN_IDS, Place, Words
+from vigil.judge.bounded import BoundedClient, UnusableAnswerError, refused
 from vigil.judge.connection import ServedModel, open_http
 from vigil.judge.endpoint import Endpoint
+from vigil.judge.faults import endpoint_error
 from vigil.judge.prompt import CONTINUED, answer_begun
-from vigil.label_tokens import Branch, find_branches, indistinct_labels, indistinct_message
+from vigil.judge.transport import may_pass
+from vigil.label_tokens import Branch, LabelIds, find_branches, indistinct_labels, indistinct_message
 
 logger = logging.getLogger(__name__)
 
@@ -20,34 +25,72 @@ TIMEOUT_S = 10.0
 _ASKED = [{"role": "user", "content": "?"}]
 
 
-async def find_words(endpoint: Endpoint, texts: Mapping[str, str], model: ServedModel) -> Words:
+async def find_words(
+    endpoint: Endpoint, texts: Mapping[str, str], model: ServedModel, *, before: Words | None = None
+) -> Words:
     """The words of labels as the server's tokenizer splits them; unsplit where it has no `/tokenize`.
 
-    Raises EndpointError when no token tells two of them apart.
+    `before` is what was found earlier, and found again where its tokens are. Raises EndpointError when no token tells
+    two words apart, EndpointAway when the server did not tell.
     """
     async with open_http(endpoint, timeout_s=TIMEOUT_S) as http:
-        tokenizer = _ServedTokenizer(http, endpoint, model)
-        words = await _split(tokenizer, texts)
-    if words.way != "ids":
-        reason = "share a beginning that is no text" if words.ids else "cannot be split, as the server has no /tokenize"
-        logger.warning(
-            "model %s: the verdict words %s; probabilities are read by the less exact or slower way %r (docs/judge.md)",
-            model.name,
-            reason,
-            words.way,
-        )
-    return words
+        return await _split(_ServedTokenizer(http, endpoint, model), texts, before)
 
 
-async def _split(tokenizer: "_ServedTokenizer", texts: Mapping[str, str]) -> Words:
-    ids = {label: await tokenizer.ids_of(text) for label, text in texts.items()}
+def warn_of_way(words: Words, model: str) -> None:
+    """Says by which way the words are read where it is not the best."""
+    if words.way == "ids":
+        return
+    reason = "share a beginning that is no text" if words.ids else "cannot be split, as the server has no /tokenize"
+    logger.warning(
+        "model %s: the verdict words %s; probabilities are read by the less exact or slower way %r (docs/judge.md)",
+        model,
+        reason,
+        words.way,
+    )
+
+
+async def _split(tokenizer: "_ServedTokenizer", texts: Mapping[str, str], before: Words | None) -> Words:
+    split = await asyncio.gather(*map(tokenizer.ids_of, texts.values()))
+    ids = dict(zip(texts, split, strict=True))
+    if before is not None and before.ids == ids:
+        return before
     if not all(ids.values()):
         return Words(texts=texts)
     for one, other in indistinct_labels(ids):
         raise EndpointError(f"model {tokenizer.model.name}: {indistinct_message(texts[one], texts[other])}")
     places = [await _place(tokenizer, branch) for branch in find_branches(ids)]
     readable = tuple(place for place in places if place is not None)
-    return Words(texts=texts, ids=ids, places=readable if len(readable) == len(places) else ())
+    if len(readable) < len(places):
+        return Words(texts=texts, ids=ids)
+    if len(readable) == 1 and not readable[0].beginning:
+        readable = (replace(readable[0], also=await _other_spellings(tokenizer, texts, ids)),)
+    return Words(texts=texts, ids=ids, places=readable)
+
+
+async def _other_spellings(
+    tokenizer: "_ServedTokenizer", texts: Mapping[str, str], ids: LabelIds
+) -> dict[str, tuple[int, ...]]:
+    """Tokens that spell the whole of a one-token word in another case, or with a space before it."""
+    if not Words(texts=texts).fold:
+        return {}
+    taken = {token for word in ids.values() for token in word[:1]}
+    also = {
+        label: await _spellings(tokenizer, text, taken)
+        for label, text in texts.items()
+        # A letter alone is another word in another case: the option A, and the article a.
+        if len(ids[label]) == 1 and len(text) > 1 and text.upper() != text.lower()
+    }
+    others = Counter(token for tokens in also.values() for token in tokens)
+    found = {label: tuple(sorted(token for token in tokens if others[token] == 1)) for label, tokens in also.items()}
+    return found if len(taken) + sum(map(len, found.values())) <= MOST_TOKEN_IDS else {}
+
+
+async def _spellings(tokenizer: "_ServedTokenizer", text: str, taken: set[int]) -> set[int]:
+    cased = {text, text.lower(), text.upper(), text.capitalize()}
+    spelt = sorted((cased | {f" {word}" for word in cased}) - {text})
+    splits = await asyncio.gather(*map(tokenizer.ids_of, spelt))
+    return {split[0] for split in splits if len(split) == 1} - taken
 
 
 async def _place(tokenizer: "_ServedTokenizer", branch: Branch) -> Place | None:
@@ -66,7 +109,7 @@ class _ServedTokenizer:
     def __init__(self, http: BoundedClient, endpoint: Endpoint, model: ServedModel) -> None:
         self.model = model
         self._http = http
-        self._root = endpoint.root
+        self._endpoint = endpoint
 
     async def ids_of(self, text: str) -> tuple[int, ...]:
         """The tokens of a plain text."""
@@ -89,9 +132,18 @@ class _ServedTokenizer:
         return tuple(tokens) if isinstance(tokens, list) and all(isinstance(token, int) for token in tokens) else ()
 
     async def _post(self, path: str, question: dict[str, Any]) -> dict[str, Any]:
+        """What the server tells; empty where its answer is that it cannot. Raises EndpointAway when it did not tell."""
         try:
-            answer = await self._http.post(f"{self._root}/{path}", json={"model": self.model.name} | question)
+            answer = await self._http.post(f"{self._endpoint.root}/{path}", json={"model": self.model.name} | question)
+        except UnusableAnswerError:
+            return {}
+        except httpx2.HTTPError as error:
+            raise endpoint_error(error, self._endpoint.url, is_there=True) from error
+        if may_pass(answer.status_code):
+            refusal = refused(answer)
+            raise endpoint_error(refusal, self._endpoint.url) from refusal
+        try:
             told = answer.json() if answer.is_success else {}
-        except (httpx2.HTTPError, ValueError):
+        except ValueError:
             return {}
         return told if isinstance(told, dict) else {}

@@ -4,15 +4,19 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from vigil.environments import environment
-from vigil.errors import EndpointError, EnvironmentMissing, UsageError
+from vigil.errors import EndpointAway, EndpointError, EnvironmentMissing, UsageError
+from vigil.judge.bounded import refused
 from vigil.judge.connection import open_http, require_one_model
 from vigil.judge.endpoint import Endpoint
+from vigil.judge.faults import asking_while_busy, endpoint_error
+from vigil.judge.pages import not_json
 from vigil.judge.prompt import messages
 from vigil.judge.told import told_contracts
 from vigil.manifest import ALIAS_PREFIX
@@ -66,7 +70,7 @@ class Asker:
         whole = Path(str(roots.get(card.get("parent") or wanted) or ""))
         same = [c["id"] for c in cards if c["id"].startswith(ALIAS_PREFIX) and c.get("root") == card.get("root")]
         folder = whole if (whole / "config.json").is_file() else None
-        contract = (await told_contracts(self.endpoint, self._http)).get(wanted)
+        contract = (await asking_while_busy(partial(told_contracts, self.endpoint, self._http))).get(wanted)
         alias = contract.alias if contract is not None else next(iter(same), "")
         context = card.get("max_model_len")
         return Served(model=wanted, alias=alias, folder=folder, context=context)
@@ -95,6 +99,8 @@ class Asker:
         try:
             answer = await self._json("POST", f"{self.endpoint.root}/detokenize", {"model": model, "tokens": list(ids)})
             return str(answer["prompt"])
+        except EndpointAway:
+            raise
         except (EndpointError, KeyError):
             return " ".join(map(str, ids))
 
@@ -116,20 +122,21 @@ class Asker:
         return tuple(int(token) for token in ids)
 
     async def _json(self, method: str, url: str, body: Any = None) -> dict[str, Any]:
+        """What the server answers, asked again for a while where it fails for now; raises EndpointError."""
+        return await asking_while_busy(partial(self._answer, method, url, body))
+
+    async def _answer(self, method: str, url: str, body: Any) -> dict[str, Any]:
         try:
             answer = await self._http.request(method, url, **({} if body is None else _posted(body)))
         except httpx2.HTTPError as error:
-            raise EndpointError(
-                f"nothing answers at {url} ({error}); start a server with ./vllm.sh MODEL_DIR"
-            ) from error
-        if answer.status_code == httpx2.codes.UNAUTHORIZED:
-            raise EndpointError(f"{url} refused the key; see $VIGIL_API_KEY or --key-file")
+            raise endpoint_error(error, url) from error
         if not answer.is_success:
-            raise EndpointError(f"{url} answered {answer.status_code}: {answer.text[:300]}")
+            refusal = refused(answer)
+            raise endpoint_error(refusal, url) from refusal
         try:
             data: dict[str, Any] = answer.json()
         except ValueError as error:
-            raise EndpointError(f"{url} answered no JSON; is it an OpenAI-compatible endpoint?") from error
+            raise EndpointError(f"{url}: {not_json(answer.text)}; is it an OpenAI-compatible endpoint?") from error
         return data
 
 

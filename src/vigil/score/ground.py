@@ -67,11 +67,6 @@ def find_ground(
     return Ground(clips=clips, task=asked, sampling=sampling, calibration=calibration)
 
 
-def calibration_in(model_dir: Path | None) -> Calibration | None:
-    """The calibration that a model's folder holds; None without a folder, or where nobody has calibrated it."""
-    return None if model_dir is None else read_manifest(model_dir, advice=MODEL_DIR_ADVICE).calibration
-
-
 def _sampling(manifest: Manifest | None, max_pixels: int | None, endpoint: Endpoint) -> Sampling:
     if manifest is not None:
         sampling = manifest.contract.sampling

@@ -11,6 +11,7 @@ from typing import Any
 
 from vigil.frames import Sampling
 from vigil.judge import Endpoint, Judge, Media
+from vigil.judge.reading import MIN_MASS
 from vigil.manifest import Calibration, Contract
 from vigil.score.combine import Rule, per_clip, per_window
 from vigil.score.items import Clip
@@ -24,12 +25,16 @@ from vigil.tasks import Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How to score; `deadline_s` bounds a request with its wait at the server."""
+    """How to score; `deadline_s` bounds a request with its wait at the server.
+
+    A window whose verdict words have less of the probability than `min_mass` is unknown.
+    """
 
     in_flight: int = IN_FLIGHT
     deadline_s: float = 300.0
     rule: Rule = "top2"
     threshold: float = THRESHOLD
+    min_mass: float = MIN_MASS
     fresh: bool = False
     strict: bool = False
     media: Media | None = None
@@ -61,26 +66,34 @@ async def score_model(
         task,
         sampling,
         strict=settings.strict,
+        pinned=True,
+        min_mass=settings.min_mass,
         media=settings.media,
         deadline_s=settings.deadline_s,
         calibration=calibration,
         max_in_flight=settings.in_flight,
     ) as judge:
-        header = _header(endpoint, judge, Contract.of(task, sampling), calibration)
+        header = _header(endpoint, judge, Contract.of(task, sampling))
         with Journal(journal, header=header, fresh=settings.fresh) as opened:
             run = Run(judge=judge, journal=opened, in_flight=settings.in_flight, observer=observer or Unobserved())
             records = await run.ask_all(clips)
-        notes = {"media": judge.media, "contract_differences": list(judge.contract_differences)}
+        notes = {
+            "media": judge.media,
+            "contract_differences": list(judge.contract_differences),
+            "min_mass": settings.min_mass,
+        }
     score = weigh(judge.model, clips, records, settings=settings, calibration=calibration, notes=notes)
     return Scored(score=score, records=tuple(records))
 
 
-def _header(endpoint: Endpoint, judge: Judge, contract: Contract, calibration: Calibration | None) -> dict[str, str]:
+def _header(endpoint: Endpoint, judge: Judge, contract: Contract) -> dict[str, str]:
+    calibration = judge.calibration
     return {
         "url": endpoint.url,
         "model": judge.model,
         "contract": contract.alias,
         "media": judge.media,
+        "min_mass": f"{judge.min_mass:g}",
         "calibration": "" if calibration is None else f"{calibration.temperature}:{calibration.bias}",
     }
 

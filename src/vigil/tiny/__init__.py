@@ -1,6 +1,6 @@
 """The tiny base model that ships with Vigil, and how it is made.
 
-`BASE_FOLDER` holds a Qwen3-VL of 3.5 million parameters that has learnt to see on drawn clips, so that everything
+`BASE_FOLDER` holds a Qwen3-VL of 3.9 million parameters that has learnt to see on drawn clips, so that everything
 else (training, serving, watching) can be tried in minutes without a GPU and without a download.
 """
 

@@ -1,4 +1,4 @@
-"""The tiny base: a Qwen3-VL of the true architecture with about 3.5 million parameters, and its processor files.
+"""The tiny base: a Qwen3-VL of the true architecture with about 3.9 million parameters, and its processor files.
 
 `python -m vigil.tiny.architecture FOLDER` writes an untrained one (needs the training environment).
 """
@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from vigil.tiny.tokenizer import save_tokenizer
+from vigil.tiny.tokenizer import CONTEXT_TOKENS, save_tokenizer, tiny_vocabulary
+from vigil.tiny.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
@@ -59,7 +60,7 @@ def tiny_config(tokenizer: Any) -> Qwen3VLConfig:
     ids = tokenizer.convert_tokens_to_ids
     text = {
         "vocab_size": len(tokenizer), "hidden_size": 192, "intermediate_size": 384, "num_hidden_layers": 4,
-        "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 32, "max_position_embeddings": 4096,
+        "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 32, "max_position_embeddings": CONTEXT_TOKENS,
         "rope_parameters": {
             "rope_type": "default", "rope_theta": 10000.0, "mrope_section": [6, 5, 5], "mrope_interleaved": True,
         },
@@ -78,13 +79,19 @@ def tiny_config(tokenizer: Any) -> Qwen3VLConfig:
     )  # fmt: skip
 
 
+def save_processor(
+    folder: Path, vocabulary: Vocabulary, *, context_tokens: int = CONTEXT_TOKENS, image_shortest_px: int = 4096
+) -> None:
+    """Write the tokenizer and processor files of a Qwen3-VL to a folder; pictures of fewer pixels are enlarged."""
+    save_tokenizer(folder, vocabulary, context_tokens=context_tokens)
+    _write_processor(folder, image_shortest_px=image_shortest_px)
+
+
 def untrained_model(folder: Path) -> Qwen3VLForConditionalGeneration:
-    """Write tokenizer and processor files to a folder and make the model that belongs to them, float32."""
+    """The model that belongs to the tokenizer in a folder, float32, with random weights."""
     import torch
     from transformers import Qwen2Tokenizer, Qwen3VLForConditionalGeneration
 
-    save_tokenizer(folder)
-    _write_processor(folder)
     torch.manual_seed(SEED)
     config = tiny_config(Qwen2Tokenizer.from_pretrained(str(folder)))
     return Qwen3VLForConditionalGeneration(config)
@@ -112,22 +119,30 @@ def save_model(model: Qwen3VLForConditionalGeneration, folder: Path) -> None:
     config.write_text(json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _write_processor(folder: Path) -> None:
+def _write_processor(folder: Path, *, image_shortest_px: int) -> None:
     from transformers import AutoTokenizer, Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
 
-    images = Qwen2VLImageProcessor(size={"shortest_edge": 4096, "longest_edge": 16777216}, **_NORMALISE)
+    images = Qwen2VLImageProcessor(size={"shortest_edge": image_shortest_px, "longest_edge": 16777216}, **_NORMALISE)
     videos = Qwen3VLVideoProcessor(size={"shortest_edge": 4096, "longest_edge": 25165824}, **_NORMALISE)
     tokenizer = AutoTokenizer.from_pretrained(str(folder))
     processor = Qwen3VLProcessor(images, tokenizer, videos, chat_template=CHAT_TEMPLATE)
     processor.save_pretrained(str(folder))
-    _write_classic_files(folder)
+    _write_classic_files(folder, image_shortest_px=image_shortest_px)
+    _forget_how_it_was_loaded(folder / "tokenizer_config.json")
 
 
-def _write_classic_files(folder: Path) -> None:
+def _forget_how_it_was_loaded(config: Path) -> None:
+    """transformers notes on saving how this process happened to load the tokenizer."""
+    noted = json.loads(config.read_text(encoding="utf-8"))
+    kept = {key: value for key, value in noted.items() if key not in {"is_local", "local_files_only"}}
+    config.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _write_classic_files(folder: Path, *, image_shortest_px: int) -> None:
     """The two files in which older readers, and some servers, look for the sizes."""
     image: dict[str, Any] = {"image_processor_type": "Qwen2VLImageProcessorFast", "processor_class": "Qwen3VLProcessor"}
     video: dict[str, Any] = {"video_processor_type": "Qwen3VLVideoProcessor", "processor_class": "Qwen3VLProcessor"}
-    image |= _NORMALISE | {"size": {"shortest_edge": 4096, "longest_edge": 16777216}}
+    image |= _NORMALISE | {"size": {"shortest_edge": image_shortest_px, "longest_edge": 16777216}}
     video |= _NORMALISE | {"size": {"shortest_edge": 4096, "longest_edge": 25165824}}
     for name, content in (("preprocessor_config.json", image), ("video_preprocessor_config.json", video)):
         (folder / name).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -135,4 +150,5 @@ def _write_classic_files(folder: Path) -> None:
 
 if __name__ == "__main__":
     target = Path(sys.argv[1])
+    save_processor(target, tiny_vocabulary())
     save_model(untrained_model(target), target)

@@ -128,11 +128,24 @@ def _where_en(x: int) -> str:
 
 
 def every_text() -> list[str]:
-    """Texts with every word that is ever asked or answered: what the tokenizer's merges are learnt from."""
-    texts = [*CODE_QUESTIONS, *DESCRIBE_QUESTIONS, *_COUNT_ZH, *_COUNT_EN]
+    """Every question, and every part of an answer up to its comma with what stands before it."""
+    texts = [*CODE_QUESTIONS, *DESCRIBE_QUESTIONS, "画面中没有人。", "Nobody is there."]
     texts += [text for pair in _DIGIT_QUESTIONS.values() for text in pair]
     texts += [text for item in _YES_NO for text in (item.zh, item.en)]
+    for number, (zh, en) in enumerate(zip(_COUNT_ZH, _COUNT_EN, strict=True)):
+        texts += [f"{word}，画面中{'有' if number else ''}{zh}。" for word in ("是的", "没有")]
+        texts += [f"{word}, {en} there." for word in ("Yes", "No")]
     for x in (0, 5, 9):
-        texts += [f"{_where_zh(x)}有人{zh}，" for zh in _BEHAVIOUR_ZH.values()]
-        texts += [f"{_where_en(x)} somebody is {en}, " for en in _BEHAVIOUR_EN.values()]
+        texts += [
+            f"{start}{_where_zh(x)}有人{zh}{end}"
+            for zh in _BEHAVIOUR_ZH.values()
+            for start in ("", "，")
+            for end in "，。"
+        ]
+        texts += [
+            f"{start}{_where_en(x)} somebody is {en}{end}"
+            for en in _BEHAVIOUR_EN.values()
+            for start in ("", ", ")
+            for end in ",."
+        ]
     return texts

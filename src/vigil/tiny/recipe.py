@@ -2,8 +2,10 @@
 
     python -m vigil.tiny.recipe train --work FOLDER --minutes 120     (needs the training environment)
     python -m vigil.tiny.recipe ship --work FOLDER --out src/vigil/tiny/base
+    python -m vigil.tiny.recipe widen --out src/vigil/tiny/base       (tokens for the texts of a task that was added)
 
-Resumes from FOLDER/last.pt; Ctrl-C stops it cleanly. The learning rate follows the share of the minutes that is gone.
+Resumes from FOLDER/last.pt; Ctrl-C stops it cleanly. The learning rate follows the share of the minutes that is
+gone. They are minutes of this process's own work, so a shared machine or a pause makes the base later and not worse.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import argparse
 import json
 import logging
 import math
+import shutil
 import signal
 import sys
 import time
@@ -24,7 +27,8 @@ import torch
 from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
 
 from vigil.errors import JobError
-from vigil.tiny.architecture import save_model, untrained_model
+from vigil.tiny import BASE_FOLDER
+from vigil.tiny.architecture import save_model, save_processor, untrained_model
 from vigil.tiny.examination import Examination, examine, held_out_windows
 from vigil.tiny.learner import Learner, Losses
 from vigil.tiny.pool import WindowPool
@@ -40,8 +44,12 @@ from vigil.tiny.questions import (
     yes_no_question,
 )
 from vigil.tiny.sight import quick_arithmetic
+from vigil.tiny.texts import exact_texts
+from vigil.tiny.tokenizer import tiny_vocabulary
+from vigil.tiny.widening import model_with_vocabulary, widen
 from vigil.tiny.windows import Image, TrainingWindow, patches_of
 
+_STARTED_SHARE = 0.3  # a training that goes on from an earlier base skips what teaches to see at all
 _LENGTHS = (3,) * 14 + (2,) * 4 + (1, 0)  # pairs of frames in a batch; most clips' windows are full or a pair short
 
 _log = logging.getLogger("vigil.tiny.recipe")
@@ -63,6 +71,7 @@ class Settings:
     examine_minutes: float = 6.0
     held_out: int = 1200
     held_out_difficulty: float = 0.6
+    start: str = ""  # an earlier base to go on from, whatever its vocabulary
 
 
 @dataclass
@@ -80,18 +89,24 @@ class Training:
 
     def __init__(self, work: Path, settings: Settings) -> None:
         self.work, self.settings = work, settings
-        self.model = untrained_model(work / "base")
+        if not (work / "last.pt").exists():  # a resumed training keeps the vocabulary that it began with
+            save_processor(work / "base", tiny_vocabulary())
+        self.model = self._first_model(work / "base")
         self.learner = Learner(self.model)
         self.optimiser = torch.optim.AdamW(
             self.learner.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98),
             weight_decay=settings.weight_decay, fused=True,
         )  # fmt: skip
-        self.progress = Progress()
+        self.progress = Progress(seconds=_STARTED_SHARE * 60 * settings.minutes if settings.start else 0.0)
         tokenizer = AutoTokenizer.from_pretrained(str(work / "base"))
         self.encode: Encode = remembered(lambda text: list(tokenizer.encode(text)))
         self.pad_id = int(tokenizer.pad_token_id)
         if (work / "last.pt").exists():
             self._resume()
+
+    def _first_model(self, processor: Path) -> Qwen3VLForConditionalGeneration:
+        start = self.settings.start
+        return model_with_vocabulary(Path(start), processor) if start else untrained_model(processor)
 
     def _resume(self) -> None:
         state = torch.load(self.work / "last.pt", weights_only=True)
@@ -191,7 +206,7 @@ def difficulty_at(share: float) -> float:
 
 
 def train(work: Path, settings: Settings, *, report: Callable[[str], None]) -> None:
-    """Train until the minutes are over."""
+    """Train until the minutes are over, as a core that is free has them."""
     work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(settings.threads)
     held_out = held_out_windows(settings.held_out, difficulty=settings.held_out_difficulty)
@@ -213,12 +228,12 @@ def _run(run: Training, pool: WindowPool, held_out: list[TrainingWindow], report
     next_examination = progress.seconds + 60 * settings.examine_minutes
     drawn_before = progress.drawn
     while run.share < 1.0:
-        started = time.monotonic()
+        started = time.process_time()
         rng = np.random.default_rng((19, settings.seed, progress.step))
         pool.refill()
         losses = run.step(pool.sample(rng, settings.batch), rng)
         progress.step += 1
-        progress.seconds += time.monotonic() - started
+        progress.seconds += (time.process_time() - started) / settings.threads
         progress.drawn = drawn_before + pool.drawn
         if progress.step % 50 == 0:
             pool.set_difficulty(difficulty_at(run.share))
@@ -247,7 +262,9 @@ def _result_line(result: Examination) -> str:
 
 def ship(work: Path, out: Path) -> None:
     """Copy the best weights and their tokenizer and processor files to the package."""
-    untrained_model(out)
+    out.mkdir(parents=True, exist_ok=True)
+    for path in (work / "base").iterdir():
+        shutil.copyfile(path, out / path.name)
     model = Qwen3VLForConditionalGeneration.from_pretrained(str(work / "best"), dtype=torch.float32)
     save_model(model, out)
     (out / "model.safetensors").chmod(0o644)
@@ -258,11 +275,11 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m vigil.tiny.recipe", description=__doc__.splitlines()[0], allow_abbrev=False
     )
-    parser.add_argument("verb", choices=["train", "ship"])
-    parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints")
-    parser.add_argument("--out", type=Path, help="ship: where the base goes")
+    parser.add_argument("verb", choices=["train", "ship", "widen"])
+    parser.add_argument("--work", type=Path, default=Path("models/tiny"), help="folder of checkpoints")
+    parser.add_argument("--out", type=Path, default=BASE_FOLDER, help="ship, widen: where the base is")
     defaults = Settings()
-    for name in ("minutes", "batch", "learning_rate", "seed", "workers", "threads", "examine_minutes"):
+    for name in ("minutes", "batch", "learning_rate", "seed", "workers", "threads", "examine_minutes", "start"):
         value = getattr(defaults, name)
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
     given = vars(parser.parse_args(argv))
@@ -271,6 +288,9 @@ def main(argv: list[str] | None = None) -> int:
     verb, work, out = given.pop("verb"), given.pop("work"), given.pop("out")
     if verb == "ship":
         ship(work, out)
+        return 0
+    if verb == "widen":
+        _log.info("%d tokens are new in %s", widen(out, exact_texts()), out)
         return 0
     try:
         train(work, Settings(**given), report=_log.info)

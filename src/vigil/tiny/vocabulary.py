@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import importlib.util
 import itertools
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -85,22 +86,29 @@ class Vocabulary:
         It holds the single bytes and every merge that the whole makes on the way. At each step of a listed text the
         part has the whole's next merge and none that the whole would have preferred, so it takes the same one.
         """
-        order = {merge: number for number, merge in enumerate(self.merges)}
-        used: set[Merge] = set()
-        for word in self._words(texts):
-            used.update(_merges_made(word, order))
-        merges = tuple(merge for merge in self.merges if merge in used)
-        wanted = {left + right for left, right in merges}
-        tokens = tuple(token for token in self.tokens if len(token) == 1 or token in wanted)
-        return Vocabulary(tokens, merges, self.split)
+        order = self._order()
+        return self.with_merges({merge for word in self._words(texts) for merge in _merges_made(word, order)[0]})
+
+    def with_merges(self, merges: Collection[Merge]) -> Vocabulary:
+        """The part that has only these merges, in the whole's order, and the tokens that they make."""
+        kept = tuple(merge for merge in self.merges if merge in merges)
+        made = {left + right for left, right in kept}
+        tokens = tuple(token for token in self.tokens if len(token) == 1 or token in made)
+        return Vocabulary(tokens, kept, self.split)
+
+    def pieces(self, token: bytes) -> list[bytes]:
+        """What these merges make of a token of a larger vocabulary."""
+        return _merges_made(token, self._order())[1]
+
+    def _order(self) -> dict[Merge, int]:
+        return {merge: number for number, merge in enumerate(self.merges)}
 
     def _words(self, texts: Iterable[str]) -> set[bytes]:
         tokenizer = self.tokenizer()
         splitter = tokenizer.pre_tokenizer
-        bytes_of = {letter: byte for byte, letter in enumerate(_LETTERS)}
         plain = (tokenizer.normalizer.normalize_str(part) for text in texts for part in _without_marks(text))
         words = {word for part in set(plain) for word, _ in splitter.pre_tokenize_str(part)}
-        return {bytes(bytes_of[letter] for letter in word) for word in words}
+        return set(map(from_letters, words))
 
 
 def load_vocabulary(name: str = QWEN3_VL) -> Vocabulary:
@@ -110,6 +118,14 @@ def load_vocabulary(name: str = QWEN3_VL) -> Vocabulary:
     """
     ranks = read_ranks(_rank_file(name))
     return Vocabulary(tuple(ranks), _merges_of(ranks), _SPLIT[name])
+
+
+def read_vocabulary(path: Path) -> Vocabulary:
+    """The vocabulary of a tokenizer.json that was made of Qwen3-VL's."""
+    model = json.loads(path.read_text(encoding="utf-8"))["model"]
+    tokens = sorted(model["vocab"], key=model["vocab"].__getitem__)
+    merges = tuple((from_letters(left), from_letters(right)) for left, right in model["merges"])
+    return Vocabulary(tuple(map(from_letters, tokens)), merges, _SPLIT[QWEN3_VL])
 
 
 def _rank_file(name: str) -> Path:
@@ -145,8 +161,8 @@ def _parts_of(token: bytes, ranks: Mapping[bytes, int]) -> Merge | None:
     return (parts[0], parts[1])
 
 
-def _merges_made(word: bytes, order: Mapping[Merge, int]) -> list[Merge]:
-    """The merges that BPE makes on a word, in turn."""
+def _merges_made(word: bytes, order: Mapping[Merge, int]) -> tuple[list[Merge], list[bytes]]:
+    """The merges that BPE makes on a word, in turn, and the pieces that it ends with."""
     parts = [word[index : index + 1] for index in range(len(word))]
     made: list[Merge] = []
     while len(parts) > 1:
@@ -157,7 +173,7 @@ def _merges_made(word: bytes, order: Mapping[Merge, int]) -> list[Merge]:
         place = ranked.index(best)
         made.append((parts[place], parts[place + 1]))
         parts[place : place + 2] = [parts[place] + parts[place + 1]]
-    return made
+    return made, parts
 
 
 def _without_marks(text: str) -> list[str]:
@@ -176,8 +192,14 @@ def _letters() -> str:
 
 
 _LETTERS: Final = _letters()
+_BYTE_OF: Final = {letter: byte for byte, letter in enumerate(_LETTERS)}
 
 
 def in_letters(token: bytes) -> str:
     """A token in the printable letters of a tokenizer.json."""
     return "".join(_LETTERS[byte] for byte in token)
+
+
+def from_letters(token: str) -> bytes:
+    """A token from the printable letters of a tokenizer.json."""
+    return bytes(_BYTE_OF[letter] for letter in token)

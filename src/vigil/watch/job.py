@@ -8,12 +8,13 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 
 from vigil.errors import EndpointError
 from vigil.frames import Sampling
 from vigil.judge import Endpoint, Judge
 from vigil.judge.contract import served_sampling, task_of
-from vigil.manifest import MODEL_DIR_ADVICE, Manifest, read_manifest
+from vigil.manifest import MODEL_DIR_ADVICE, Manifest, calibration_in, read_manifest
 from vigil.sources.address import Address, find_sources
 from vigil.store import Store
 from vigil.tasks import Task, load_task
@@ -43,7 +44,7 @@ async def run_job(
     Raises UsageError, SourceError, StoreError and EndpointError before anything is watched.
     """
     addresses = find_sources(settings.sources) if addresses is None else addresses
-    endpoint = Endpoint(url=settings.url, model=settings.model, api_key=api_key)
+    endpoint = endpoint_of(settings, api_key=api_key)
     with ExitStack() as stack:
         store = _open_store(settings)
         if store is not None:
@@ -61,6 +62,11 @@ async def run_job(
             return await watch.run()
 
 
+def endpoint_of(settings: WatchSettings, *, api_key: str = "") -> Endpoint:
+    """The endpoint that the settings name; raises UsageError."""
+    return Endpoint(url=settings.url, model=settings.model, api_key=api_key, ca_file=settings.ca_file)
+
+
 def _open_store(settings: WatchSettings) -> Store | None:
     return Store.open(settings.store, folder=settings.store_folder) if settings.store else None
 
@@ -75,7 +81,7 @@ async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float
                 endpoint,
                 _task(settings, manifest),
                 await _sampling(endpoint, settings, manifest),
-                calibration=None if manifest is None else manifest.calibration,
+                read_calibration=partial(calibration_in, settings.model_dir),
                 answers="words" if manifest is None else manifest.contract.answers,
                 deadline_s=settings.deadline_s,
                 min_mass=settings.min_mass,

@@ -22,6 +22,7 @@ from vigil.errors import UsageError, VigilError
 from vigil.judge import Judge
 from vigil.judge.breaker import Breaker
 from vigil.sources.address import Address
+from vigil.verdict import Cause
 from vigil.watch.audience import LastingAudience
 from vigil.watch.history import History, Point
 from vigil.watch.job import ASK_AGAIN_S, run_job
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 STARTING = "the watch is starting"
 STOPPED = "the watch is stopped"
+EXCHANGED = "the server came back with another model or contract; the watch begins anew under it"
 
 ENDS_WITHIN_S = 45.0
 TAKES_EFFECT_WITHIN_S = 5.0
@@ -213,6 +215,7 @@ class WatchService:
 
     async def _attempt(self) -> None:
         """One watch from its connection to its end."""
+        leaving = asyncio.create_task(self._leave_what_was_exchanged())
         try:
             await run_job(
                 self.settings,
@@ -228,7 +231,20 @@ class WatchService:
             log.exception("the watch failed; this is a fault in Vigil, please report it")
             self._failed("the watch failed and is started again; the log says why")
         finally:
+            leaving.cancel()
             self._watch = None
+
+    async def _leave_what_was_exchanged(self) -> None:
+        """Ends a watch whose server has another contract now: the next one goes by that, unless a folder tells ours."""
+        while self.settings.model_dir is None:
+            await asyncio.sleep(ASK_AGAIN_S)
+            watch = self._watch
+            if watch is None or watch.breaker.state == "closed" or watch.breaker.cause is not Cause.EXCHANGED:
+                continue
+            log.warning("the watch begins anew: %s", watch.breaker.reason)
+            self.problem = EXCHANGED
+            watch.stop()
+            return
 
     def _began(self, watch: Watch) -> None:
         self._watch = watch

@@ -11,6 +11,7 @@ from vigil.config import build, find_config, parse_overrides, read_yaml, text_ke
 from vigil.errors import UsageError
 from vigil.events.rules import EventRules
 from vigil.judge.endpoint import DEFAULT_URL
+from vigil.judge.reading import MIN_MASS
 from vigil.sources.feed import FeedSettings
 from vigil.store import DEFAULT_STORE
 from vigil.store.retention import Retention
@@ -51,7 +52,8 @@ class WatchSettings:
     `in_flight` bounds the requests of all sources, `live_in_flight` those of one live source, `queue_windows` the
     windows of one source that wait, `files_at_once` the files that are read side by side. `patience_s` is how long a
     file waits for a server that is away, `min_mass` what the words of the labels must have of the probability
-    of the token that is read for a window to be known. `preview_fps` is how many pictures a second of what is live are
+    of the token that is read for a window to be known. `ca_file` holds certificates of authorities that are trusted
+    besides the usual ones. `preview_fps` is how many pictures a second of what is live are
     shown to people who look, 0 for none, and `preview_px` the most pixels of their long side.
     No camera is added to a watch that has `most_cameras`; those of `sources` are watched, however many they are.
     """
@@ -59,6 +61,7 @@ class WatchSettings:
     sources: tuple[str, ...] = ()
     url: str = DEFAULT_URL
     model: str = ""
+    ca_file: Path | None = None
     task: str | None = None
     model_dir: Path | None = None
     max_pixels: int | None = None
@@ -71,7 +74,7 @@ class WatchSettings:
     queue_windows: int = 2
     files_at_once: int = 2
     deadline_s: float = 10.0
-    min_mass: float = 0.0
+    min_mass: float = MIN_MASS
     patience_s: float = 120.0
     words: WordsFor = "alarms"
     words_tokens: int = 120

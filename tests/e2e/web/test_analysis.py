@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 import rtsp_server
 from browsing import PHONE, Site, Visitors, site_at
 from films import shoot
+from judging import yes
 from scripted_server import Reply, Request, ScriptedServer, stream
 from vigil.analysis.legs import FILE_IN_FLIGHT
 from vigil.serving.process import free_port
@@ -22,8 +23,9 @@ from watching import SAYS_YES, bright_server, film, is_bright, look
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 SLOW_MS = 60_000
+LONG_WINDOWS = 600
 FOLLOWS_TO = """second => {
-  const times = [...document.querySelectorAll(".va-row:not(.is-unknown) .va-time")];
+  const times = [...document.querySelectorAll("#analysis-stage .va-row:not(.is-unknown) .va-time")];
   const [minutes, seconds] = times.at(-1)?.textContent.split("–")[1].trim().split(":").map(Number) ?? [0, 0];
   return 60 * minutes + seconds >= second;
 }"""
@@ -36,6 +38,12 @@ NOT_HTML = '<img src=x onerror="window.broken = true"> <b>two</b> people push'
 def thirty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video of 30 s, bright in its second third."""
     return film(tmp_path_factory.mktemp("film") / "thirty.mp4", seconds=30, bright=[(10, 20)])
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video that is never over while a test looks at it."""
+    return film(tmp_path_factory.mktemp("film") / "long.mp4", seconds=2 * LONG_WINDOWS, fps=4)
 
 
 @pytest.fixture(scope="module")
@@ -86,17 +94,19 @@ def start(page: Page) -> None:
 
 def rows(page: Page) -> list[tuple[float, str]]:
     """Start and kind of every window that is listed."""
-    found = page.eval_on_selector_all(".va-row", "all => all.map(row => [Number(row.dataset.second), row.className])")
+    found = page.eval_on_selector_all(
+        "#analysis-stage .va-row", "all => all.map(row => [Number(row.dataset.second), row.className])"
+    )
     return [(second, re.sub(r".*is-(\w+).*", r"\1", kind)) for second, kind in found]
 
 
 def until_done(page: Page, *, limit_s: float = 60) -> None:
     expect(page.locator("#analysis-jsonl")).to_be_visible(timeout=limit_s * 1000)
-    expect(page.locator(".va-facts")).to_contain_text(re.compile("^(done|stopped|完成)"))
+    expect(page.locator("#analysis-stage .va-facts")).to_contain_text(re.compile("^(done|stopped|完成)"))
 
 
 def position(page: Page) -> float:
-    return float(page.eval_on_selector(".va-video", "video => video.currentTime"))
+    return float(page.eval_on_selector("#analysis-stage .va-video", "video => video.currentTime"))
 
 
 def test_a_video_is_judged_window_by_window_and_a_click_leads_there(
@@ -105,20 +115,20 @@ def test_a_video_is_judged_window_by_window_and_a_click_leads_there(
     page = opened(visitors, site)
     choose(page, thirty)
     start(page)
-    page.locator(".va-row").first.wait_for()
+    page.locator("#analysis-stage .va-row").first.wait_for()
     visitors.shoot(page, "analysis-first-verdicts")
     until_done(page)
     assert [second for second, _ in rows(page)] == [*(2.0 * k for k in range(14)), 27.0]
-    assert page.eval_on_selector(".va-video", "video => video.error === null && video.duration > 29")
-    page.eval_on_selector(".va-video", "video => video.pause()")
-    page.locator(".va-window").nth(6).click()
-    expect(page.locator(".va-row").nth(6)).to_have_attribute("aria-current", "true")
+    assert page.eval_on_selector("#analysis-stage .va-video", "video => video.error === null && video.duration > 29")
+    page.eval_on_selector("#analysis-stage .va-video", "video => video.pause()")
+    page.locator("#analysis-stage .va-window").nth(6).click()
+    expect(page.locator("#analysis-stage .va-row").nth(6)).to_have_attribute("aria-current", "true")
     assert position(page) == pytest.approx(12.0, abs=0.1)
     expect(page.locator("#analysis-plot .js-plotly-plot")).to_be_visible()
     visitors.shoot(page, "analysis-done")
     page.locator("#analysis-results").scroll_into_view_if_needed()
     page.locator("#analysis-plot .point").nth(3).click(force=True)
-    page.wait_for_function("document.querySelector('.va-video').currentTime === 6")
+    page.wait_for_function("document.querySelector('#analysis-stage .va-video').currentTime === 6")
     visitors.shoot(page, "analysis-results")
     downloads_open(page, tmp_path)
     assert visitors.complaints == []
@@ -152,7 +162,7 @@ def test_the_first_verdict_is_shown_while_the_server_works_on_the_others(
     page = opened(visitors, scripted_site)
     choose(page, thirty)
     start(page)
-    page.locator(".va-row").first.wait_for(timeout=SLOW_MS)
+    page.locator("#analysis-stage .va-row").first.wait_for(timeout=SLOW_MS)
     assert len(rows(page)) <= FILE_IN_FLIGHT
     gate.open()
     until_done(page)
@@ -182,20 +192,23 @@ def test_live_goes_on_from_the_player_and_back_to_every_window(site: Site, visit
     choose(page, thirty)
     start(page)
     until_done(page)
-    page.eval_on_selector(".va-video", "video => { video.currentTime = 9 }")
+    page.eval_on_selector("#analysis-stage .va-video", "video => { video.currentTime = 9 }")
     page.locator("#analysis-live").click()
-    expect(page.locator(".va-live")).to_be_visible()
+    expect(page.locator("#analysis-stage .va-live")).to_be_visible()
     page.wait_for_function(
-        "document.querySelectorAll('.va-row').length < 15 && document.querySelectorAll('.va-row').length > 5"
+        """() => {
+          const rows = document.querySelectorAll("#analysis-stage .va-row").length;
+          return rows > 5 && rows < 15;
+        }"""
     )
     assert rows(page)[-1][0] <= 10.0
     begun_s = position(page)
     page.wait_for_function(FOLLOWS_TO, arg=begun_s + 8, timeout=SLOW_MS)
     visitors.shoot(page, "analysis-live")
-    assert "dropped" in page.locator(".va-facts").inner_text()
+    assert "dropped" in page.locator("#analysis-stage .va-facts").inner_text()
     page.locator("#analysis-live").click()
     until_done(page)
-    expect(page.locator(".va-live")).to_be_hidden()
+    expect(page.locator("#analysis-stage .va-live")).to_be_hidden()
     assert [second for second, _ in rows(page)] == [*(2.0 * k for k in range(14)), 27.0]
     visitors.shoot(page, "analysis-back-from-live")
 
@@ -207,33 +220,41 @@ def test_live_leaves_out_what_the_server_was_too_slow_for(
     choose(page, film(tmp_path / "long.mp4", seconds=90))
     start(page)
     until_done(page)
-    page.eval_on_selector(".va-video", "video => { video.currentTime = 3 }")
-    gate = Gate(look)
+    page.eval_on_selector("#analysis-stage .va-video", "video => { video.currentTime = 3 }")
+    # The question which form of the pictures the server takes is answered: without that nothing is asked.
+    gate = Gate(look, answered=1)
     monkeypatch.setattr(scripted, "default", gate)
     page.locator("#analysis-live").click()
-    page.wait_for_function("document.querySelectorAll('.va-row').length < 3")
-    page.wait_for_function("document.querySelector('.va-video').currentTime > 20", timeout=SLOW_MS)
+    page.wait_for_function("document.querySelectorAll('#analysis-stage .va-row').length < 3")
+    page.wait_for_function("document.querySelector('#analysis-stage .va-video').currentTime > 20", timeout=SLOW_MS)
     gate.open()
     page.wait_for_function(FOLLOWS_TO, arg=20, timeout=SLOW_MS)
     page.locator("#analysis-stop").click()
-    expect(page.locator(".va-facts")).to_contain_text("stopped")
-    assert re.search("dropped [1-9]", page.locator(".va-facts").inner_text())
+    expect(page.locator("#analysis-stage .va-facts")).to_contain_text("stopped")
+    assert re.search("dropped [1-9]", page.locator("#analysis-stage .va-facts").inner_text())
 
 
 def test_stop_ends_at_once_and_the_server_is_asked_no_more(
-    scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, long: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scripted, "default", lambda request: look(request, delay_s=0.5))
     page = opened(visitors, scripted_site)
-    choose(page, film(tmp_path / "long.mp4", seconds=300))
+    choose(page, long)
     start(page)
-    page.locator(".va-row").nth(2).wait_for()
+    page.locator("#analysis-stage .va-row").nth(2).wait_for()
     page.locator("#analysis-stop").click()
-    expect(page.locator(".va-facts")).to_contain_text("stopped", timeout=SLOW_MS)
+    expect(page.locator("#analysis-stage .va-facts")).to_contain_text("stopped", timeout=SLOW_MS)
     visitors.shoot(page, "analysis-stopped")
-    assert len(rows(page)) < 150
-    assert scripted.wait_until_quiet() < 150
+    assert len(rows(page)) < LONG_WINDOWS
+    assert scripted.wait_until_quiet() < LONG_WINDOWS
     expect(page.locator("#analysis-stop")).to_be_disabled()
+
+
+def says_yes(request: Request) -> Reply:
+    """An alarm, whatever is seen."""
+    if request.body.get("stream"):
+        return stream("Yes", ", a bar.", logprobs=SAYS_YES)
+    return Reply(body=yes(-0.02, -4.0).body, delay_s=0.2)
 
 
 def test_the_buttons_keep_their_words_over_a_switch_and_stop_ends_the_drawing_too(
@@ -243,12 +264,14 @@ def test_the_buttons_keep_their_words_over_a_switch_and_stop_ends_the_drawing_to
     page = opened(visitors, scripted_site)
     choose(page, film(tmp_path / "long.mp4", seconds=400))
     start(page)
-    page.locator(".va-row").nth(2).wait_for()
+    page.locator("#analysis-stage .va-row").nth(2).wait_for()
     page.locator("#analysis-live").click()
     expect(page.locator("#analysis-live")).to_have_text("● Live")
     expect(page.locator("#analysis-stop")).to_have_text("Stop")
-    expect(page.locator(".va-live")).to_be_visible()
-    page.locator(".va-row").first.wait_for()
+    expect(page.locator("#analysis-stage .va-live")).to_be_visible()
+    # What came of later seconds goes, so Stop waits for a window that was asked about since.
+    monkeypatch.setattr(scripted, "default", says_yes)
+    page.locator("#analysis-stage .va-row.is-alarm").first.wait_for(timeout=SLOW_MS)
     page.locator("#analysis-stop").click()
     until_done(page)
     page.locator("#analysis-draw").click()
@@ -261,34 +284,39 @@ def test_the_buttons_keep_their_words_over_a_switch_and_stop_ends_the_drawing_to
 
 
 def test_another_start_takes_the_place_of_what_is_under_way(
-    scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scripted: ScriptedServer,
+    scripted_site: Site,
+    visitors: Visitors,
+    long: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(scripted, "default", lambda request: look(request, delay_s=0.5))
     page = opened(visitors, scripted_site)
-    choose(page, film(tmp_path / "first.mp4", seconds=300))
+    choose(page, long)
     start(page)
-    page.locator(".va-row").nth(2).wait_for()
+    page.locator("#analysis-stage .va-row").nth(2).wait_for()
     page.locator("#analysis-file [aria-label='Clear']").click()
     choose(page, film(tmp_path / "second.mp4", seconds=40))
     page.locator("#analysis-start").dblclick()
-    expect(page.locator(".va-name")).to_have_text("second.mp4")
+    expect(page.locator("#analysis-stage .va-name")).to_have_text("second.mp4")
     until_done(page)
     assert len(rows(page)) == 20
-    assert scripted.wait_until_quiet() < 150 + 20
-    expect(page.locator(".va-name")).to_have_text("second.mp4")
+    assert scripted.wait_until_quiet() < LONG_WINDOWS
+    expect(page.locator("#analysis-stage .va-name")).to_have_text("second.mp4")
 
 
 def test_an_analysis_ends_when_its_visitor_leaves(
-    scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scripted: ScriptedServer, scripted_site: Site, visitors: Visitors, long: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scripted, "default", lambda request: look(request, delay_s=0.5))
     page, other = (opened(visitors, scripted_site) for _ in range(2))
-    choose(page, film(tmp_path / "long.mp4", seconds=300))
+    choose(page, long)
     start(page)
-    page.locator(".va-row").nth(2).wait_for()
+    page.locator("#analysis-stage .va-row").nth(2).wait_for()
     assert rows(other) == []  # what one visitor does is not seen by another
     page.close()
-    assert scripted.wait_until_quiet() < 150
+    assert scripted.wait_until_quiet() < LONG_WINDOWS
 
 
 def test_a_camera_txt_opens_the_camera_live_and_only_allowed_ones(
@@ -304,12 +332,12 @@ def test_a_camera_txt_opens_the_camera_live_and_only_allowed_ones(
         (tmp_path / "camera.txt").write_text(camera.address() + "\n")
         choose(page, tmp_path / "camera.txt")
         start(page)
-        page.locator(".va-row").nth(1).wait_for(timeout=30_000)
-        expect(page.locator(".va-picture")).to_be_visible()
-        expect(page.locator(".va-live")).to_be_visible()
+        page.locator("#analysis-stage .va-row").nth(1).wait_for(timeout=30_000)
+        expect(page.locator("#analysis-stage .va-picture")).to_be_visible()
+        expect(page.locator("#analysis-stage .va-live")).to_be_visible()
         visitors.shoot(page, "analysis-camera")
         page.locator("#analysis-stop").click()
-        expect(page.locator(".va-facts")).to_contain_text("stopped")
+        expect(page.locator("#analysis-stage .va-facts")).to_contain_text("stopped")
         until_done(page)
 
 
@@ -329,20 +357,20 @@ def test_a_camera_of_the_server_is_chosen_from_the_list_and_another_that_is_away
         expect(page.locator("#analysis-missing")).to_contain_text("away.txt")
         visitors.shoot(page, "analysis-server-camera-chosen")
         start(page)
-        page.locator(".va-row.is-alarm").first.wait_for(timeout=40_000)
-        expect(page.locator(".va-name")).to_have_text(camera.address("yard"))
-        expect(page.locator(".va-live")).to_be_visible()
-        expect(page.locator(".va-facts")).to_contain_text("behind the picture")
-        assert page.eval_on_selector(".va-picture", "image => image.naturalWidth") == 128
+        page.locator("#analysis-stage .va-row.is-alarm").first.wait_for(timeout=40_000)
+        expect(page.locator("#analysis-stage .va-name")).to_have_text(camera.address("yard"))
+        expect(page.locator("#analysis-stage .va-live")).to_be_visible()
+        expect(page.locator("#analysis-stage .va-facts")).to_contain_text("behind the picture")
+        assert page.eval_on_selector("#analysis-stage .va-picture", "image => image.naturalWidth") == 128
         moves(page)
         visitors.shoot(page, "analysis-server-camera")
         camera.process.kill()
-        expect(page.locator(".va-picture.is-old")).to_be_visible(timeout=15_000)
-        expect(page.locator(".va-facts")).to_contain_text("waiting for the camera")
-        expect(page.locator(".va-live")).to_be_hidden()
+        expect(page.locator("#analysis-stage .va-picture.is-old")).to_be_visible(timeout=15_000)
+        expect(page.locator("#analysis-stage .va-facts")).to_contain_text("waiting for the camera")
+        expect(page.locator("#analysis-stage .va-live")).to_be_hidden()
         visitors.shoot(page, "analysis-server-camera-lost")
         page.locator("#analysis-stop").click()
-        expect(page.locator(".va-facts")).to_contain_text("stopped", timeout=SLOW_MS)
+        expect(page.locator("#analysis-stage .va-facts")).to_contain_text("stopped", timeout=SLOW_MS)
         until_done(page)
         listed = rows(page)
         page.wait_for_timeout(3 * 1000)
@@ -352,8 +380,8 @@ def test_a_camera_of_the_server_is_chosen_from_the_list_and_another_that_is_away
 
 def moves(page: Page) -> None:
     """Waits until another picture of the camera is shown."""
-    page.evaluate("window.seen = document.querySelector('.va-picture').src")
-    page.wait_for_function("document.querySelector('.va-picture').src !== window.seen")
+    page.evaluate("window.seen = document.querySelector('#analysis-stage .va-picture').src")
+    page.wait_for_function("document.querySelector('#analysis-stage .va-picture').src !== window.seen")
 
 
 def test_alarms_stand_out_with_their_words_which_are_never_html(
@@ -365,10 +393,10 @@ def test_alarms_stand_out_with_their_words_which_are_never_html(
     until_done(page)
     kinds = [kind for _, kind in rows(page)]
     assert kinds == ["normal"] * 4 + ["alarm"] * 5 + ["normal"] * 6
-    expect(page.locator(".va-row.is-alarm .va-words").first).to_contain_text("<img src=x")
+    expect(page.locator("#analysis-stage .va-row.is-alarm .va-words").first).to_contain_text("<img src=x")
     expect(page.locator("#analysis-events")).to_contain_text("<img src=x")
-    assert page.locator(".va-words img, #analysis-events img").count() == 0
-    page.eval_on_selector(".va-video", "video => video.pause()")
+    assert page.locator("#analysis-stage .va-words img, #analysis-events img").count() == 0
+    page.eval_on_selector("#analysis-stage .va-video", "video => video.pause()")
     page.locator("#analysis-events .va-jump").first.click()
     assert position(page) == pytest.approx(8.0, abs=0.1)
     assert page.evaluate("window.broken") is None
@@ -388,7 +416,7 @@ def test_a_question_for_words_gets_words_and_no_probability(
     start(page)
     until_done(page)
     assert {kind for _, kind in rows(page)} == {"words"}
-    expect(page.locator(".va-words").first).to_have_text("A bar moves to the right.")
+    expect(page.locator("#analysis-stage .va-words").first).to_have_text("A bar moves to the right.")
     expect(page.locator("#analysis-plot")).to_be_hidden()
     expect(page.locator("#analysis-results")).not_to_contain_text("Events")
     expect(page.locator("#analysis-results")).not_to_contain_text("Probability")
@@ -404,9 +432,9 @@ def test_a_video_that_no_browser_plays_is_shown_in_a_copy(
     start(page)
     until_done(page)
     assert [second for second, _ in rows(page)] == [0.0, 2.0, 3.0]
-    page.wait_for_function("document.querySelector('.va-video').readyState > 1", timeout=60_000)
-    page.locator(".va-window").nth(1).click()
-    page.wait_for_function("document.querySelector('.va-video').currentTime >= 2")
+    page.wait_for_function("document.querySelector('#analysis-stage .va-video').readyState > 1", timeout=60_000)
+    page.locator("#analysis-stage .va-window").nth(1).click()
+    page.wait_for_function("document.querySelector('#analysis-stage .va-video').currentTime >= 2")
     visitors.shoot(page, "analysis-avi")
 
 
@@ -431,9 +459,9 @@ def test_an_endpoint_that_goes_away_is_told_and_the_analysis_goes_on_when_it_is_
         page = opened(visitors, site)
         choose(page, film(tmp_path / "a.mp4", seconds=120, bright=[(30, 40)]))
         start(page)
-        page.locator(".va-row").nth(3).wait_for()
+        page.locator("#analysis-stage .va-row").nth(3).wait_for()
         first.default = Reply(status=503, body={"error": {"message": "loading"}})
-        expect(page.locator(".va-facts")).to_contain_text("the endpoint is away", timeout=20_000)
+        expect(page.locator("#analysis-stage .va-facts")).to_contain_text("the endpoint is away", timeout=20_000)
         visitors.shoot(page, "analysis-endpoint-away")
         first.default = look
         until_done(page)

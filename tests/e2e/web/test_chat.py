@@ -73,6 +73,11 @@ def attach(page: Page, *files: Path) -> None:
     expect(page.locator("#chat-box .thumbnail-item")).to_have_count(len(files))
 
 
+def whole(page: Page) -> None:
+    """Chooses to ask once about all of what is attached."""
+    page.locator("#chat-mode label").nth(2).click()
+
+
 def ask(page: Page, question: str) -> None:
     # Where an answer is not quite over, Enter leaves the question in the box.
     expect(page.locator("#chat-box .submit-button")).to_be_visible()
@@ -127,6 +132,7 @@ def test_a_picture_stays_attached_over_the_turns(
 def test_a_video_goes_as_one_list_of_frames(
     page: Page, scripted: ScriptedServer, visitors: Visitors, tmp_path: Path
 ) -> None:
+    whole(page)
     attach(page, film(tmp_path / "yard.mp4", seconds=6, bright=[(2, 4)]))
     ask(page, "What happens?")
     answer(page, "Two people stand there.")
@@ -134,7 +140,7 @@ def test_a_video_goes_as_one_list_of_frames(
     assert video["video_url"]["url"].startswith("data:video/jpeg;base64,")
     assert len(video["video_url"]["url"].split(",")) == 1 + 12
     expect(page.locator("#chat-log video")).to_be_visible()
-    assert "12 frames, 0.0–5.5 s" in page.inner_text("#chat-log")
+    assert "12 frames of 128×96, 0.0–5.5 s" in page.inner_text("#chat-log")
     visitors.shoot(page, "chat-video")
 
 
@@ -156,13 +162,14 @@ def test_a_camera_is_looked_at_anew_for_each_question(
         film(tmp_path / "yard.mp4", seconds=20, fps=10), port=camera_port, options=["--login", "admin:right"]
     ) as yard:
         (tmp_path / "camera.txt").write_text(f"rtsp://admin:right@127.0.0.1:{yard.port}/yard  # the yard\n")
+        whole(page)
         attach(page, tmp_path / "camera.txt")
         ask(page, "What happens there?")
         answer(page, "Two people stand there.")
         ask(page, "And now?")
         expect(page.locator("#chat-log .bot")).to_have_count(2, timeout=SLOW_MS)
         answer(page, "Two people stand there.")
-    assert page.inner_text("#chat-log").count("6 frames") == 2
+    assert page.inner_text("#chat-log").count("6 frames of 128×96") == 2
     assert "right" not in page.inner_text("#chat-log")
     kinds = [part["type"] for part in scripted.wait_for_chats(2)[-1].parts]
     assert kinds.count("video_url") == 2
@@ -172,6 +179,7 @@ def test_a_camera_is_looked_at_anew_for_each_question(
 def test_a_video_is_handed_over_to_the_analysis_under_its_own_name(
     page: Page, visitors: Visitors, tmp_path: Path
 ) -> None:
+    whole(page)
     attach(page, film(tmp_path / "后院 <b>yard (1).mp4", seconds=6))
     ask(page, "Is there a dog?")
     page.click("#chat-analyse")
@@ -179,19 +187,20 @@ def test_a_video_is_handed_over_to_the_analysis_under_its_own_name(
     expect(page.locator("#analysis-file")).to_contain_text("后院")
     visitors.shoot(page, "chat-handed-over")
     page.click("#analysis-start")
-    expect(page.locator(".va-name")).to_have_text(re.compile(r"^后院 .*yard.* \(1\)\.mp4$"))
+    expect(page.locator("#analysis-stage .va-name")).to_have_text(re.compile(r"^后院 .*yard.* \(1\)\.mp4$"))
     expect(page.locator("#analysis-jsonl")).to_be_visible(timeout=30_000)
     with page.expect_download() as waiting:
         page.click("#analysis-jsonl")
     lines = [json.loads(line) for line in Path(waiting.value.path()).read_text().splitlines()]
-    assert {line["source"] for line in lines} == {page.inner_text(".va-name")}
-    assert page.locator(".va-name b, #analysis-file b").count() == 0
+    assert {line["source"] for line in lines} == {page.inner_text("#analysis-stage .va-name")}
+    assert page.locator("#analysis-stage .va-name b, #analysis-file b").count() == 0
     visitors.shoot(page, "chat-handed-over-analysed")
 
 
 def test_a_file_that_is_gone_cannot_be_handed_over_and_that_is_told(
     chat: Site, page: Page, visitors: Visitors, tmp_path: Path
 ) -> None:
+    whole(page)
     attach(page, film(tmp_path / "yard.mp4", seconds=3))
     ask(page, "Is there a dog?")
     answer(page, "Two people stand there.")
@@ -229,6 +238,7 @@ def test_the_box_is_in_the_window_with_a_notice_and_a_video(
     scripted.default = stream(*["Two people stand there. "] * 60)
     page = visitors.visit(chat.url, language=language, size=size)
     in_the_window(page)
+    whole(page)
     attach(page, film(tmp_path / "yard.mp4", seconds=3))
     page.locator("#chat-box .submit-button").click()
     notice(page)
@@ -256,6 +266,7 @@ def test_the_box_is_in_the_window_while_the_endpoint_is_away(visitors: Visitors,
 
 def test_a_video_that_no_browser_plays_shows_its_first_frame(page: Page, visitors: Visitors, tmp_path: Path) -> None:
     shoot(tmp_path / "old.avi", format="avi", codec="mpeg4", frames=50)
+    whole(page)
     attach(page, tmp_path / "old.avi")
     ask(page, "What happens?")
     answer(page, "Two people stand there.")
@@ -348,6 +359,7 @@ def test_stop_works_at_once_while_a_camera_is_waited_for(
     yard = film(tmp_path / "yard.mp4", seconds=2)
     with rtsp_server.running(yard, port=camera_port, options=["--mute"]) as silent:
         (tmp_path / "camera.txt").write_text(silent.address() + "\n")
+        whole(page)
         attach(page, tmp_path / "camera.txt")
         ask(page, "What happens there?")
         expect(page.locator("#chat-notice")).to_contain_text("Looking at")
@@ -506,6 +518,7 @@ def test_a_conversation_that_is_left_while_it_is_answered_does_not_come_back(
 def test_the_chat_fits_a_phone(chat: Site, visitors: Visitors, scripted: ScriptedServer, tmp_path: Path) -> None:
     scripted.default = stream("Two people ", "stand there.")
     phone = visitors.visit(chat.url, language="zh-CN", size=PHONE, has_touch=True)
+    whole(phone)
     attach(phone, film(tmp_path / "yard.mp4", seconds=3))
     ask(phone, "发生了什么？")
     answer(phone, "Two people stand there.")

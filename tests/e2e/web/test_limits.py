@@ -132,6 +132,7 @@ def test_the_page_tells_a_visitor_who_is_above_the_quota(
     for _ in range(3):
         assert send(pages, 2 * MB + MB // 2).status_code == 200
     page = visitors.visit(pages.url, language=language)
+    page.locator("#chat-mode label").nth(2).click()  # one answer about all of it
     large = film(tmp_path / "large.mp4", seconds=3)
     with large.open("ab") as file:
         file.write(b"\0" * MB)
@@ -195,7 +196,7 @@ def join_often(url: str, times: int) -> list[int]:
             page = {"session_hash": f"session{number}"}
             offer = {**page, "data": [None, None], "fn_index": offered["id"]}
             client.post(f"{url}/gradio_api/run/predict", json=offer).raise_for_status()
-            data = [{"text": "Who?", "files": []}, "tiny", 64, None]
+            data = [{"text": "Who?", "files": []}, "tiny", 64, None, "whole", ""]
             join = {**page, "data": data, "fn_index": asked["id"], "trigger_id": box}
             statuses.append(client.post(f"{url}/gradio_api/queue/join", json=join).status_code)
         return statuses

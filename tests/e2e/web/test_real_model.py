@@ -42,8 +42,9 @@ def camera(clip: Path, camera_port: int) -> Iterator[rtsp_server.Running]:
 
 
 def ask(page: Page, question: str, *, number: int = 1, attached: Path | None = None) -> None:
-    """Asks in the chat and waits for the whole of the answer with this number."""
+    """Asks in the chat, once about all that is attached, and waits for the whole of the answer with this number."""
     if attached is not None:
+        page.locator("#chat-mode label").nth(2).click()
         with page.expect_response(lambda response: "/upload" in response.url):
             page.set_input_files("#chat-box input[type=file]", attached)
         expect(page.locator("#chat-box .thumbnail-item")).to_have_count(1)
@@ -80,7 +81,7 @@ def test_a_text_a_picture_and_a_video_are_answered(site: Site, visitors: Visitor
     film(tmp_path / "long.mp4", seconds=200, fps=4)
     for number, name in enumerate((None, "large.jpg", "long.mp4"), start=1):
         ask(page, QUESTION, number=number, attached=tmp_path / name if name else None)
-    assert "256 frames, one every 0.8 s" in page.inner_text("#chat-log")
+    assert re.search(r"256 frames of \d+×\d+, one every 0\.8 s", page.inner_text("#chat-log"))
     visitors.shoot(page, "real-chat")
 
 
@@ -119,14 +120,14 @@ def test_stop_ends_the_work_of_the_server(site: Site, server: Server, visitors: 
     page.locator("#analysis-file input[type=file]").set_input_files(film(tmp_path / "long.mp4", seconds=3600, fps=4))
     expect(page.locator("#analysis-file")).to_contain_text("long")
     page.click("#analysis-start")
-    page.locator(".va-row").nth(3).wait_for(timeout=SOON_MS)
+    page.locator("#analysis-stage .va-row").nth(3).wait_for(timeout=SOON_MS)
     working = answered(server)
-    page.locator(".va-row").nth(40).wait_for(timeout=SOON_MS)
+    page.locator("#analysis-stage .va-row").nth(40).wait_for(timeout=SOON_MS)
     assert answered(server) > working
     page.click("#analysis-stop")
-    expect(page.locator(".va-facts")).to_contain_text("stopped")
+    expect(page.locator("#analysis-stage .va-facts")).to_contain_text("stopped")
     assert answered_when_quiet(server) < 1700
-    assert page.locator(".va-row").count() < 1700
+    assert page.locator("#analysis-stage .va-row").count() < 1700
     visitors.shoot(page, "real-analysis-stopped")
 
 
@@ -135,9 +136,10 @@ def test_an_event_of_the_real_model_is_opened_marked_and_found_again(
 ) -> None:
     config = tmp_path / "watch.yaml"
     # The base was never taught what a fight is: any probability makes its events.
-    tiers = "{low: 0.001, medium: 0.002, high: 0.003}"
+    tiers = "{low: 1.0e-9, medium: 2.0e-9, high: 3.0e-9}"
     config.write_text(
-        f"sources: ['{camera.address(login='')}']\nkeep_frames: true\nevents: {{stay: 0.001, tiers: {tiers}}}\n"
+        f"sources: ['{camera.address(login='')}']\nkeep_frames: true\nmin_mass: 0\n"
+        f"events: {{stay: 1.0e-9, tiers: {tiers}}}\n"
     )
     with site_at(server.url, "--model", server.model, "--config", str(config), folder=tmp_path, key=server.key) as site:
         page = visitors.visit(site.url)
@@ -172,7 +174,9 @@ def test_a_server_killed_takes_its_engine_with_it_and_started_again_answers_agai
 
     with ExitStack() as stack:
         first = stack.enter_context(serve())
-        site = stack.enter_context(site_at(first.url, "--model", "tiny", folder=tmp_path / "site", key=first.key))
+        site = stack.enter_context(
+            site_at(first.url, "--model", "tiny", "--set", "min_mass=0", folder=tmp_path / "site", key=first.key)
+        )
         page = visitors.visit(site.url)
         ask(page, QUESTION, attached=clip)
         assert ["EngineCore" in args for args in living(first.pid)] == [False, True]

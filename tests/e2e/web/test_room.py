@@ -17,7 +17,6 @@ SLOW_MS = 60_000
 """A camera plays 24 s in a loop; its bright seconds come round once in it."""
 
 TWICE_MS = 30_000
-expect.set_options(timeout=15_000)
 EVIL = "<img src=x onerror=\"document.title='broken in'\"> ${document.title='broken in'} {{this}}"
 
 

@@ -266,6 +266,7 @@ def test_ctrl_c_ends_the_pages_quietly_while_one_listens_and_removes_what_was_se
     with site_at(scripted.url, folder=tmp_path) as site:
         page = visitors.visit(site.url)
         page.wait_for_function("performance.getEntriesByType('resource').some(one => one.name.includes('/alarms/'))")
+        page.locator("#chat-mode label").nth(2).click()
         with page.expect_response(lambda response: "/upload" in response.url):
             page.set_input_files("#chat-box input[type=file]", film(tmp_path / "a.mp4", seconds=3))
         page.fill("#chat-box textarea", "Who?")

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from films import number_in, shoot
-from vigil.chat import look_at_camera, look_at_picture, look_at_video
+from vigil.chat import Span, look_at_camera, look_at_picture, look_at_pictures, look_at_video
+from vigil.chat.look import KeptPicture
 from vigil.errors import SourceError
 from vigil.frames import Sampling, decode_jpeg
 from vigil.sources.address import find_sources
@@ -64,3 +65,42 @@ def test_a_look_at_a_video_ends_when_it_is_stopped(tmp_path: Path) -> None:
     stop.set()
     with pytest.raises(SourceError, match="it was stopped"):
         look_at_video(film(tmp_path / "a.mp4", seconds=4), SAMPLING, most_frames=64, stop=stop)
+
+
+def test_a_part_of_a_video_is_what_is_named_and_nothing_else(tmp_path: Path) -> None:
+    shoot(tmp_path / "a.mp4", frames=250, rate=25)  # 10 s
+    look = look_at_video(tmp_path / "a.mp4", SAMPLING, most_frames=64, span=Span(start_s=3, end_s=5))
+    numbers = [number_in(decode_jpeg(jpeg)) for jpeg in look.jpegs]
+    assert numbers == [75, 88, 100, 113, 125, 125]  # even in number
+    assert (look.start_s, look.end_s, look.is_part, look.is_stretched) == (3.0, 5.0, True, False)
+
+
+def test_a_moment_is_one_window_and_ends_with_the_video(tmp_path: Path) -> None:
+    shoot(tmp_path / "a.mp4", frames=250, rate=25)
+    early = look_at_video(tmp_path / "a.mp4", SAMPLING, most_frames=64, span=Span(start_s=4, end_s=4))
+    assert (early.start_s, early.end_s, len(early.jpegs)) == (4.0, pytest.approx(6.5, abs=0.04), 6)
+    late = look_at_video(tmp_path / "a.mp4", SAMPLING, most_frames=64, span=Span(start_s=9.8, end_s=9.8))
+    assert (late.start_s, late.end_s, len(late.jpegs)) == (7.0, pytest.approx(9.5, abs=0.04), 6)
+
+
+def test_a_long_part_is_seen_at_even_moments(tmp_path: Path) -> None:
+    shoot(tmp_path / "a.mp4", frames=750, rate=25)
+    look = look_at_video(tmp_path / "a.mp4", SAMPLING, most_frames=8, span=Span(start_s=10, end_s=26))
+    assert len(look.jpegs) <= 8 and look.is_stretched
+    assert look.start_s >= 10 and look.end_s <= 26
+
+
+def test_a_part_that_is_not_in_the_video_is_told(tmp_path: Path) -> None:
+    shoot(tmp_path / "a.mp4", frames=50, rate=25)
+    with pytest.raises(SourceError, match=r"a\.mp4 is 2\.0 s long; nothing of it is at 30 s"):
+        look_at_video(tmp_path / "a.mp4", SAMPLING, most_frames=8, span=Span(start_s=30, end_s=40))
+
+
+def test_pictures_of_a_camera_are_given_as_they_were_kept() -> None:
+    pictures = [KeptPicture(time_s=4 + n / 2, jpeg=bytes([n]), size_wh=(64, 48)) for n in range(5)]
+    look = look_at_pictures(pictures, SAMPLING, most_frames=64)
+    assert look.jpegs == (b"\0", b"\1", b"\2", b"\3", b"\4", b"\4")
+    assert (look.kind, look.start_s, look.end_s, look.is_part) == ("camera", 4.0, 6.0, True)
+    assert len(look_at_pictures(pictures, SAMPLING, most_frames=2).jpegs) == 2
+    with pytest.raises(SourceError, match="not kept any more"):
+        look_at_pictures([], SAMPLING, most_frames=64)

@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import re
 import signal
@@ -9,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from judging import yes
 from scoring import brightness_server, by_brightness, manifest, write_dataset
 from scripted_server import Reply, Request, ScriptedServer, chat, error
+from vigil.calibration import sigmoid
 from vigil.cli import main
-from vigil.judge.answer import LEAST_LOGPROB
 from vigil.manifest import Calibration, read_manifest
 
 CLIPS = {"alarm/a": [250], "alarm/b": [200, 10], "alarm/c": [30], "normal/d": [10], "normal/e": [20], "normal/f": [180]}
@@ -191,9 +193,9 @@ def overconfident(request: Request) -> Reply:
     """Log-odds four times too large: sure of itself also where it is wrong."""
     reply = by_brightness(request)
     first = reply.body["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
-    for token in first:
-        token["logprob"] = max(LEAST_LOGPROB, 4 * token["logprob"])
-    return reply
+    alarm, normal = (token["logprob"] for token in first)
+    p = sigmoid(max(-20.0, min(20.0, 4 * (alarm - normal))))
+    return yes(math.log(p), math.log(1 - p))
 
 
 @pytest.fixture

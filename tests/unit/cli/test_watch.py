@@ -8,7 +8,9 @@ import pytest
 
 from full_disk import full_disk
 from scripted_server import Reply, Request, ScriptedServer, error
+from tls import Authority
 from vigil.cli import main
+from vigil.cli.road import SUMMARIES
 from watching import bright_server, film, look
 
 
@@ -51,6 +53,29 @@ def test_lines_on_standard_output_are_alone_there(
     video = film(tmp_path / "a.mp4", seconds=4)
     assert main(["watch", str(video), "--url", server.url, "--task", task, "--store", "none", "--jsonl", "-"]) == 0
     assert all(json.loads(line) for line in capsys.readouterr().out.splitlines())
+
+
+def test_an_authority_of_ones_own_is_named_with_an_option_or_a_setting(
+    task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    authority = Authority.make(tmp_path / "authority")
+    with bright_server(tls=authority.server()) as server:
+        words = ["watch", str(film(tmp_path / "a.mp4", seconds=4)), "--url", server.url, "--task", task]
+        assert main(words) == 1
+        assert "certificate is not trusted" in capsys.readouterr().err
+        assert main([*words, "--ca-file", str(authority.file), "--jsonl", "v.jsonl"]) == 0
+        assert main([*words, "--set", f"ca_file={authority.file}"]) == 0
+    assert '"normal"' in Path("v.jsonl").read_text(encoding="utf-8")
+
+
+def test_every_command_that_takes_an_address_takes_an_authority(capsys: pytest.CaptureFixture[str]) -> None:
+    helps: dict[str, str] = {}
+    for words in (*([name] for name in SUMMARIES), ["dataset", "annotate"]):
+        main([*words, "--help"])
+        helps[" ".join(words)] = capsys.readouterr().out
+    asking = {name for name, told in helps.items() if "--url" in told}
+    assert asking >= {"watch", "score", "calibrate", "parity", "dataset annotate"}
+    assert asking == {name for name in asking if "--ca-file" in helps[name]}
 
 
 def test_windows_whose_answer_is_hardly_a_verdict_are_unknown_when_asked_for(

@@ -158,7 +158,7 @@ def test_a_server_that_never_answers_does_not_delay_the_return(server: ScriptedS
         await times(2, breaker, jpegs)
         await asyncio.sleep(0.06)
         stuck = asyncio.create_task(breaker.verdict(jpegs))
-        while breaker.state != "probing":
+        while len(server.chats) < 3:
             await asyncio.sleep(0.01)
         await until_answered(breaker, jpegs)
         assert breaker.state == "closed" and not stuck.done()
@@ -305,6 +305,43 @@ def test_who_waits_for_it_to_close_is_told_in_time_or_not(server: ScriptedServer
         assert await waiting
 
     run(server, scene)
+
+
+@pytest.mark.parametrize(
+    "slow",
+    [
+        stream("Yes", *[" word"] * 9, logprobs=ALARM_LOGPROBS, event_delay_s=1.0, held_back=True),
+        Reply(events=(), delay_s=5.0),
+        Reply(events=(), hang_up=True),
+    ],
+    ids=["held back", "silent", "broken off"],
+)
+def test_slow_descriptions_never_open_it(server: ScriptedServer, jpegs: list[bytes], slow: Reply) -> None:
+    server.default = lambda request: slow if request.body.get("stream") else yes()
+
+    async def scene(breaker: Breaker) -> None:
+        said = await asyncio.gather(*(breaker.describe(jpegs, describe_normal=True) for _ in range(4)))
+        assert {each.outcome for each in said} == {Outcome.UNKNOWN}
+        assert (breaker.state, breaker.opened) == ("closed", 0)
+        assert (await breaker.verdict(jpegs)).outcome is Outcome.ALARM
+
+    run(server, scene, deadline_s=0.3)
+
+
+def test_a_slow_description_does_not_close_it_either(server: ScriptedServer, jpegs: list[bytes]) -> None:
+    server.queue(BROKEN, yes(), BROKEN)
+    server.default = Reply(events=(), hang_up=True)
+
+    async def scene(breaker: Breaker) -> None:
+        await breaker.verdict(jpegs)
+        await breaker.verdict(jpegs)
+        await breaker.verdict(jpegs)
+        await breaker.describe(jpegs, describe_normal=True)
+        server.default = BROKEN
+        await breaker.verdict(jpegs)
+        assert breaker.state == "open"
+
+    run(server, scene, probe_s=60.0)
 
 
 ANSWERING = """

@@ -1,16 +1,18 @@
 import asyncio
+import logging
 import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from judging import connect, no, yes
+from judging import IDS, connect, no, tokenized, yes
 from pace import PACE
 from scripted_server import Reply, ScriptedServer, chat, error, stream
 from vigil.judge import Judge
 from vigil.judge.answer import Words, word_at_start
 from vigil.manifest import Calibration
+from vigil.tasks import Task
 from vigil.verdict import Cause, Outcome, Verdict
 
 ALARM_LOGPROBS = {"token_id:7": -0.1, "token_id:9": -3.0}
@@ -100,10 +102,14 @@ def test_a_refusal_that_passes_is_asked_again(server: ScriptedServer, jpegs: lis
     assert ask(server, lambda judge: judge.verdict(jpegs), retries=1).outcome is Outcome.NORMAL
 
 
-def test_too_little_mass_on_the_two_words_is_unknown_when_asked_for(server: ScriptedServer, jpegs: list[bytes]) -> None:
-    server.default = chat("x", logprobs={"token_id:7": -8.0, "token_id:9": -9.0})
-    assert ask(server, lambda judge: judge.verdict(jpegs), min_mass=0.05).cause is Cause.OUTSIDE
-    assert ask(server, lambda judge: judge.verdict(jpegs)).outcome is Outcome.ALARM
+@pytest.mark.parametrize(("alarm", "normal"), [(-8.0, -9.0), (-20.0, -19.0), (math.log(0.3), math.log(0.19))])
+def test_too_little_mass_on_the_words_is_unknown(
+    server: ScriptedServer, jpegs: list[bytes], alarm: float, normal: float
+) -> None:
+    server.default = chat("x", logprobs={"token_id:7": alarm, "token_id:9": normal})
+    verdict = ask(server, lambda judge: judge.verdict(jpegs))
+    assert (verdict.cause, verdict.p_alarm) == (Cause.OUTSIDE, None) and "% of the probability" in verdict.detail
+    assert ask(server, lambda judge: judge.verdict(jpegs), min_mass=0.0).cause is None
 
 
 def test_no_more_requests_are_in_flight_than_allowed(server: ScriptedServer, jpegs: list[bytes]) -> None:
@@ -139,7 +145,7 @@ def test_a_word_that_is_not_among_the_likeliest_counts_as_much_as_it_can_be(
 ) -> None:
     del server.routes["/tokenize"]
     server.default = chat("The", logprobs=logprobs)
-    assert ask(server, lambda judge: judge.verdict(jpegs)).p_alarm == pytest.approx(p_alarm)
+    assert ask(server, lambda judge: judge.verdict(jpegs), min_mass=0.0).p_alarm == pytest.approx(p_alarm)
 
 
 def test_a_server_without_probabilities_decides_by_the_word_and_claims_no_p(
@@ -234,3 +240,117 @@ def test_a_stream_without_probabilities_is_read_by_its_word(server: ScriptedServ
 def test_a_stream_of_other_words_is_unparseable(server: ScriptedServer, jpegs: list[bytes]) -> None:
     server.default = stream("I", " cannot", " tell")
     assert ask(server, lambda judge: judge.describe(jpegs)).cause is Cause.UNPARSEABLE
+
+
+@pytest.mark.parametrize("describe_normal", [False, True])
+def test_a_description_that_a_proxy_holds_back_to_its_end_is_not_lost(
+    server: ScriptedServer, jpegs: list[bytes], describe_normal: bool
+) -> None:
+    held = stream("Yes", *[" word"] * 17, logprobs=ALARM_LOGPROBS, event_delay_s=0.08 * PACE, held_back=True)
+    server.default = lambda request: held if request.body.get("stream") else yes()
+    verdict = ask(server, lambda judge: judge.describe(jpegs, describe_normal=describe_normal), deadline_s=1.0 * PACE)
+    assert (verdict.outcome, verdict.detail) == (Outcome.ALARM, "")
+    assert (verdict.text or "").count("word") == 17
+
+
+def test_the_verdict_of_a_stream_that_is_held_back_keeps_its_deadline(
+    server: ScriptedServer, jpegs: list[bytes]
+) -> None:
+    held = stream("No", ", calm", logprobs=NORMAL_LOGPROBS, event_delay_s=60.0, held_back=True)
+    server.default = lambda request: held if request.body.get("stream") else no()
+    verdict = ask(server, lambda judge: judge.describe(jpegs), deadline_s=1.0 * PACE)
+    assert verdict.outcome is Outcome.NORMAL and verdict.latency_ms < 1000.0 * PACE
+
+
+@pytest.mark.parametrize("way", ["ids", "top"])
+def test_a_word_that_contradicts_its_probabilities_is_unknown(
+    server: ScriptedServer, jpegs: list[bytes], way: str
+) -> None:
+    names = ("token_id:7", "token_id:9") if way == "ids" else ("Yes", "No")
+    told = dict(zip(names, (-0.3, -1.5), strict=True))
+    if way == "top":
+        del server.routes["/tokenize"]
+    server.default = chat("No", logprobs=told)
+    verdict = ask(server, lambda judge: judge.verdict(jpegs))
+    assert (verdict.cause, verdict.p_alarm) == (Cause.CONTRADICTORY, None)
+    assert "'No'" in verdict.detail and "0.77" in verdict.detail
+    server.default = stream("No", ", calm", logprobs=told)
+    assert ask(server, lambda judge: judge.describe(jpegs)).cause is Cause.CONTRADICTORY
+    server.default = chat("Yes", logprobs=told)
+    assert ask(server, lambda judge: judge.verdict(jpegs)).outcome is Outcome.ALARM
+
+
+def test_two_words_that_are_as_likely_contradict_nothing(server: ScriptedServer, jpegs: list[bytes]) -> None:
+    for word in ("Yes", "No"):
+        server.default = chat(word, logprobs={"token_id:7": -0.69, "token_id:9": -0.7})
+        assert ask(server, lambda judge: judge.verdict(jpegs)).cause is None
+
+
+def test_words_that_differ_only_in_case_are_one_word(server: ScriptedServer, jpegs: list[bytes]) -> None:
+    """The tokens of yes, YES and a leading space are asked for, too, and count for Yes."""
+    spelt = IDS | {"yes": [11], "YES": [12], " Yes": [13], " yes": [14, 15], "no": [9], " NO": [12]}
+    server.routes["/tokenize"] = tokenized(spelt)
+    told = {"token_id:11": 0.6, "token_id:7": 0.1, "token_id:13": 0.1, "token_id:9": 0.1}
+    server.default = chat("yes", logprobs={token: math.log(share) for token, share in told.items()})
+    verdict = ask(server, lambda judge: judge.verdict(jpegs))
+    assert (verdict.p_alarm, verdict.p_outside) == (pytest.approx(8 / 9), pytest.approx(0.1))
+    # 12 would be YES and NO at once, and 9 is No's own; a spelling of two tokens has no probability of its own.
+    assert server.chats[-1].body["logprob_token_ids"] == [7, 9, 11, 13]
+
+
+def test_case_is_folded_among_the_likeliest_words_too(server: ScriptedServer, jpegs: list[bytes]) -> None:
+    del server.routes["/tokenize"]
+    told = {"YES": 0.5, " yes": 0.2, "no": 0.2}
+    server.default = chat("YES", logprobs={token: math.log(share) for token, share in told.items()})
+    assert ask(server, lambda judge: judge.verdict(jpegs)).p_alarm == pytest.approx(7 / 9)
+
+
+def test_case_tells_words_apart_that_are_the_same_but_for_it(server: ScriptedServer, jpegs: list[bytes]) -> None:
+    task = Task(name="t", question="?", alarm_word="US", normal_word="us")
+    ids = {"US": [7], "us": [9], " us": [30], " US": [31]}
+    server.routes["/tokenize"] = tokenized(ids)
+    server.default = chat("us", logprobs={"token_id:9": -0.1, "token_id:7": -3.0})
+    verdict = ask(server, lambda judge: judge.verdict(jpegs), task=task)
+    assert (verdict.outcome, server.chats[-1].body["logprob_token_ids"]) == (Outcome.NORMAL, [7, 9])
+    assert word_at_start("us, here", Words(texts={"alarm": "US", "normal": "us"})) == "normal"
+
+
+NGINX_413 = (
+    b"<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n<body>\r\n<center>"
+    b"<h1>413 Request Entity Too Large</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+)
+NGINX_502 = NGINX_413.replace(b"413 Request Entity Too Large", b"502 Bad Gateway")
+HTML = {"Content-Type": "text/html"}
+
+
+def test_a_body_limit_of_a_proxy_is_told_once_with_what_to_do(
+    server: ScriptedServer, jpegs: list[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    server.default = Reply(status=413, body=NGINX_413, headers=HTML)
+
+    async def several(judge: Judge) -> Verdict:
+        return [await judge.verdict(jpegs), *(await asyncio.gather(*(judge.verdict(jpegs) for _ in range(8))))][-1]
+
+    with caplog.at_level(logging.INFO):
+        verdict = ask(server, several)
+    assert verdict.cause is Cause.REJECTED and "body limit" in verdict.detail
+    [told] = [record.message for record in caplog.records if "body limit" in record.message]
+    assert "client_max_body_size" in told and "<" not in caplog.text.replace("<module>", "")
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (Reply(status=502, body=NGINX_502, headers=HTML), "502 Bad Gateway"),
+        (Reply(status=403, body=b"<!DOCTYPE html><title>Sign in</title><p>x", headers=HTML), "Sign in"),
+        (Reply(body=b"<!doctype html>\n<html><body><p>Maintenance</p></body></html>", headers=HTML), "Maintenance"),
+        (Reply(body=b"<html><head><style>b{}</style></head><body>Hello &amp; bye</body></html>"), "Hello & bye"),
+    ],
+)
+def test_a_page_of_a_proxy_is_told_by_its_title_and_not_by_its_html(
+    server: ScriptedServer, jpegs: list[bytes], reply: Reply, words: str
+) -> None:
+    server.default = reply
+    for question in (lambda judge: judge.verdict(jpegs), lambda judge: judge.describe(jpegs)):
+        verdict = ask(server, question)
+        assert words in verdict.detail and "<" not in verdict.detail

@@ -110,7 +110,7 @@ def test_a_context_that_is_too_short_is_told_before_anything_is_sent(server: Scr
     assert server.chats == []
 
 
-@pytest.mark.parametrize("status", [400, 422, 500])
+@pytest.mark.parametrize("status", [400, 404, 415, 422, 501])
 def test_a_server_that_takes_no_frame_lists_is_asked_with_images(server: ScriptedServer, status: int) -> None:
     server.queue(error(status, "video is not supported"))
     server.default = yes()

@@ -25,14 +25,18 @@ def server() -> Iterator[ScriptedServer]:
     """A base and a LoRA beside it: whoever is asked, for a verdict it says Yes and for words that two people push."""
     with ScriptedServer() as running:
         running.routes["/tokenize"] = tokenized(IDS)
-        cards = [
-            _card("base", root="models/a"),
-            _card("fight", root="saves/fight", parent="base"),
-            _card(SILENT.alias_for("fight"), root="saves/fight", parent="base"),
-        ]
-        running.routes["/v1/models"] = Reply(body={"object": "list", "data": cards})
+        _serve(running, base="base")
         running.default = lambda request: stream("Two", " people", " push.") if _wants_words(request) else yes()
         yield running
+
+
+def _serve(server: ScriptedServer, *, base: str) -> None:
+    cards = [
+        _card(base, root="models/a"),
+        _card("fight", root="saves/fight", parent=base),
+        _card(SILENT.alias_for("fight"), root="saves/fight", parent=base),
+    ]
+    server.routes["/v1/models"] = Reply(body={"object": "list", "data": cards})
 
 
 def _card(name: str, **more: object) -> dict[str, object]:
@@ -142,6 +146,60 @@ def test_words_that_break_off_keep_what_came(server: ScriptedServer, jpegs: list
     server.default = lambda request: cut if _wants_words(request) else yes()
     verdict = asked(server, lambda judge: judge.describe(jpegs), deadline_s=5.0 * PACE)
     assert (verdict.outcome, verdict.text) == (Outcome.ALARM, "Two people") and "broke off" in verdict.detail
+
+
+@pytest.mark.parametrize("known", [None, Verdict(outcome=Outcome.ALARM, p_alarm=0.9)])
+def test_words_that_a_proxy_holds_back_to_their_end_are_not_lost(
+    server: ScriptedServer, jpegs: list[bytes], known: Verdict | None
+) -> None:
+    held = stream("Two", *[" push"] * 17, event_delay_s=0.08 * PACE, held_back=True)
+    server.default = lambda request: held if _wants_words(request) else yes()
+    verdict = asked(server, lambda judge: judge.describe(jpegs, known=known), deadline_s=1.0 * PACE)
+    assert (verdict.outcome, verdict.detail) == (Outcome.ALARM, "")
+    assert (verdict.text or "").count("push") == 17
+
+
+def test_words_that_come_too_late_open_no_breaker(server: ScriptedServer, jpegs: list[bytes]) -> None:
+    never = stream("Two", event_delay_s=60.0)
+    server.default = lambda request: never if _wants_words(request) else yes()
+    known = Verdict(outcome=Outcome.ALARM, p_alarm=0.9)
+
+    async def question(judge: Judge) -> Verdict:
+        breaker = Breaker(judge, failures=1)
+        late = await breaker.describe(jpegs, known=known, describe_normal=True)
+        assert (late.cause, breaker.opened) == (Cause.TIMEOUT, 0)
+        return await breaker.verdict(jpegs)
+
+    assert asked(server, question, deadline_s=0.2 * PACE).outcome is Outcome.ALARM
+
+
+def test_after_an_exchange_the_words_are_asked_of_the_base_that_is_there_now(
+    server: ScriptedServer, jpegs: list[bytes]
+) -> None:
+    async def question(judge: Judge) -> Verdict:
+        _serve(server, base="newer")
+        judge.facts.doubt()
+        return await judge.describe(jpegs, known=Verdict(outcome=Outcome.ALARM, p_alarm=0.9))
+
+    assert asked(server, question).text == "Two people push."
+    assert [chat.body["model"] for chat in server.chats] == ["newer"]
+
+
+def test_words_of_a_server_that_is_exchanged_under_them_are_told_as_that(
+    server: ScriptedServer, jpegs: list[bytes]
+) -> None:
+    async def question(judge: Judge) -> Verdict:
+        def exchange(_: Request) -> Reply:
+            _serve(server, base="newer")
+            judge.facts.doubt()
+            return stream("Two", " people", " push.")
+
+        server.default = exchange
+        return await judge.describe(jpegs, known=Verdict(outcome=Outcome.ALARM, p_alarm=0.9))
+
+    verdict = asked(server, question)
+    assert verdict.outcome is Outcome.ALARM and "exchanged while it was asked" in verdict.detail
+    assert verdict.text != "Two people push."
 
 
 def test_a_question_for_words_goes_to_the_base_at_once(server: ScriptedServer, jpegs: list[bytes]) -> None:

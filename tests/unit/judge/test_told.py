@@ -97,8 +97,9 @@ def test_a_contract_that_cannot_be_read_is_warned_of(damaged: Any, caplog: pytes
     assert "model tiny: the contract that its server tells cannot be read" in caplog.text
 
 
-def test_a_server_that_is_being_started_is_asked_again() -> None:
-    answers = [error(503, "starting"), Reply(body={"models": {"tiny": {"contract": asdict(CONTRACT)}}})]
+@pytest.mark.parametrize("fault", [*(error(status, "?") for status in (429, 500, 502, 503, 504)), Reply(hang_up=True)])
+def test_a_server_that_is_being_started_is_asked_again(fault: Reply) -> None:
+    answers = [fault, Reply(body={"models": {"tiny": {"contract": asdict(CONTRACT)}}})]
 
     def answer(_: Request) -> Reply:
         return answers.pop(0)
@@ -108,7 +109,8 @@ def test_a_server_that_is_being_started_is_asked_again() -> None:
         assert models_of(server)[0].alias == CONTRACT.alias
 
 
-def test_a_server_that_stays_away_is_away_and_not_without_a_contract() -> None:
+def test_a_server_that_stays_away_is_away_and_not_without_a_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vigil.judge.faults.BUSY_S", 0.3)
     with ScriptedServer(models=["tiny"]) as server:
         server.routes["/vigil.json"] = error(503, "starting")
         with pytest.raises(EndpointAway, match="answers 503"):

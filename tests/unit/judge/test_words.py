@@ -59,7 +59,7 @@ def test_a_shared_beginning_is_put_in_front_of_the_answer_and_the_next_token_rea
     server: ScriptedServer, jpegs: list[bytes]
 ) -> None:
     serve(server, SHARED_IDS)
-    server.default = chat("走", logprobs=logprobs(_6=0.1, _7=0.3))
+    server.default = chat("走", logprobs=logprobs(_6=0.2, _7=0.6))
     verdict = ask(server, SHARED, lambda judge: judge.verdict(jpegs))
     assert (verdict.outcome, verdict.p_alarm) == (Outcome.NORMAL, pytest.approx(0.25))
     (request,) = server.chats

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
-import pytest
 
 from vigil.tiny import BASE_FOLDER
 from vigil.tiny.measures import PAIR_DIGITS, WINDOW_DIGITS
@@ -45,20 +42,6 @@ def test_a_description_says_who_is_where() -> None:
     rng = np.random.default_rng(3)
     answers = {describe_question(rng, SCENERY)[1] for _ in range(50)}
     assert "左边有人走路，右边有人挥动手脚。" in answers
-
-
-@pytest.mark.parametrize("word", ["是的", "没有", "Yes", "No", "yes", "no"])
-def test_each_verdict_word_is_in_the_shipped_vocabulary(word: str) -> None:
-    vocabulary = json.loads((BASE_FOLDER / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
-    assert _as_byte_level(word) in vocabulary
-
-
-def _as_byte_level(word: str) -> str:
-    """GPT-2's printable stand-ins for bytes."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    stand_in = {byte: chr(byte) for byte in printable} | {byte: chr(256 + n) for n, byte in enumerate(others)}
-    return "".join(stand_in[byte] for byte in word.encode())
 
 
 def test_the_shipped_base_is_small_enough() -> None:

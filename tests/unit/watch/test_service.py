@@ -13,13 +13,16 @@ import pytest
 
 from judging import SAMPLING, TASK
 from pace import PACE
-from scripted_server import ScriptedServer
+from scripted_server import Reply, ScriptedServer, error
 from vigil.errors import ConfigError, SourceError, UsageError, VigilError
 from vigil.events.change import Change
 from vigil.events.rules import EventRules
 from vigil.frames import decode_jpeg
+from vigil.judge.breaker import ENDPOINT_CAUSES
 from vigil.manifest import Contract, Manifest
 from vigil.store import Store
+from vigil.tasks import load_task
+from vigil.verdict import Cause
 from vigil.watch import WatchService, WatchSettings
 from vigil.watch.settings import Clips
 from vigil.watch.state import SourceState, Stage
@@ -98,6 +101,30 @@ def test_a_service_watches_beside_the_program_and_stops_in_order(
     service.start()
     until(lambda: state_of(service).judged)
     service.stop()
+
+
+def test_a_server_that_comes_back_with_another_contract_is_watched_by_that(
+    server: ScriptedServer, tmp_path: Path, bright: Path
+) -> None:
+    task = load_task("fall_en")
+    first, second = replace(SAMPLING, fps=8.0), replace(SAMPLING, fps=4.0)
+
+    def serve(contract: Contract) -> None:
+        cards = [{"id": name, "object": "model", "created": 1, "root": "m"} for name in ("tiny", contract.alias)]
+        server.routes["/v1/models"] = Reply(body={"object": "list", "data": cards})
+
+    serve(Contract.of(task, first))
+    notes = Notes()
+    settings = settings_for(server.url, tmp_path, bright, model_dir=None, task="fall_en")
+    with started(settings, observers=[notes]) as service:
+        until(lambda: state_of(service).judged)
+        assert service.judge is not None and service.judge.sampling == first
+        serve(Contract.of(task, second))
+        server.queue(*[error(503, "restarting")] * 5)
+        until(lambda: service.judge is not None and service.judge.sampling == second, within_s=60.0)
+        until(lambda: state_of(service).judged, within_s=30.0)
+    causes = {judged.verdict.cause for judged in notes.judged_}
+    assert Cause.EXCHANGED in causes and causes <= {None, *ENDPOINT_CAUSES, Cause.DROPPED, Cause.CANCELLED}
 
 
 def test_states_are_copies(server: ScriptedServer, tmp_path: Path, bright: Path) -> None:

@@ -223,6 +223,22 @@ def test_words_that_break_off_leave_the_alarm_as_it_is(server: ScriptedServer, t
     assert notes.kinds() == ["opened", "closed"] and {verdict.text for verdict in alarms} == {"Yes, two"}
 
 
+def test_a_proxy_that_holds_streams_back_beyond_the_deadline_loses_no_words(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    notes, breakers = Notes(), []
+    deadline_s = 1.0 * PACE
+    held = stream("Yes", *[" word"] * 17, logprobs=SAYS_YES, event_delay_s=deadline_s * 1.5 / 19, held_back=True)
+    server.default = lambda request: held if request.body.get("stream") else look(request)
+    sources = [film(tmp_path / "a.mp4", seconds=24, bright=[(6, 18)])]
+    asyncio.run(
+        watched(server, sources, notes, deadline_s=deadline_s, on_start=lambda watch: breakers.append(watch.breaker))
+    )
+    alarms = [judged.verdict for judged in notes.told_ if judged.verdict.outcome is Outcome.ALARM]
+    assert len(alarms) > 4 and {verdict.text for verdict in alarms} == {"Yes" + " word" * 17}
+    assert breakers[0].opened == 0
+
+
 def test_a_watch_that_is_told_twice_to_stop_waits_for_no_camera_that_hangs(server: ScriptedServer) -> None:
     class Hanging:
         is_live, epoch_s, problems = True, None, ()

@@ -10,13 +10,14 @@ from typing import Any
 import gradio as gr
 import pytest
 from app.web import analysis_stage
-from app.web.analysis import AT_ONCE, Workbench, panel
+from app.web.analysis import Workbench, panel
 from app.web.analysis_choice import Choice, choice_of
 from app.web.analysis_desk import Desk
 from app.web.analysis_events import table
 from app.web.analysis_layout import Parts, missing
 from app.web.analysis_plot import figure
 from app.web.language import LANGUAGES, translator
+from app.web.places import AT_ONCE
 from app.web.uploads import look_into
 
 from films import shoot
@@ -186,7 +187,7 @@ def test_the_analysis_asks_the_model_that_the_chat_handed_over(tmp_path: Path) -
 
 def bench_of(tmp_path: Path) -> Workbench:
     parts = Parts(**{part.name: gr.HTML() for part in fields(Parts)})
-    return Workbench(context_of(tmp_path), choice(tmp_path), parts)
+    return Workbench(context_of(tmp_path), parts, choice(tmp_path))
 
 
 def analysis_of(address: Address) -> Analysis:
@@ -196,7 +197,7 @@ def analysis_of(address: Address) -> Analysis:
 
 
 async def followed(bench: Workbench, desk: Desk, analysis: Analysis) -> list[dict[Any, Any]]:
-    async with aclosing(bench._follow(desk, analysis)) as updates:
+    async with aclosing(bench.follow(desk, analysis)) as updates:
         return [update async for update in updates]
 
 
@@ -264,7 +265,7 @@ def test_a_visitor_for_whom_there_is_no_place_is_told_at_once(tmp_path: Path) ->
     words = bench.choice.words_of("fight_en")
     taken = [running(tmp_path) for _ in range(AT_ONCE)]
     for each in taken:
-        bench.places.take(each)
+        bench.context.places.take(each)
     desk = bench.arrive()
 
     async def start(at: Desk) -> list[dict[Any, Any]]:
@@ -274,9 +275,9 @@ def test_a_visitor_for_whom_there_is_no_place_is_told_at_once(tmp_path: Path) ->
     (told,) = asyncio.run(asyncio.wait_for(start(desk), 5))
     assert f"{AT_ONCE} analyses run already" in told[bench.parts.notice]
     assert desk.analysis is None
-    assert not bench.places.is_full(leaving=taken[0])
+    assert not bench.context.places.is_full(leaving=taken[0])
     taken[0].stop()
-    assert taken[0].wait(5) and not bench.places.is_full()
+    assert taken[0].wait(5) and not bench.context.places.is_full()
     for each in taken:
         each.stop()
 
@@ -287,7 +288,7 @@ def test_an_analysis_that_is_over_goes_on_only_where_there_is_a_place(tmp_path: 
     analysis = over(desk, Address("file", "a.mp4", str(tmp_path / "a.mp4")))
     taken = [running(tmp_path) for _ in range(AT_ONCE)]
     for each in taken:
-        bench.places.take(each)
+        bench.context.places.take(each)
 
     async def switch() -> list[dict[Any, Any]]:
         async with aclosing(bench.switch(0.0, desk)) as updates:
@@ -351,7 +352,7 @@ def test_a_video_without_a_copy_is_not_said_to_get_one(tmp_path: Path) -> None:
 
 def test_a_copy_for_the_browser_that_is_ready_after_the_analysis_is_over_is_shown(tmp_path: Path) -> None:
     parts = Parts(**{part.name: gr.HTML() for part in fields(Parts)})
-    bench = Workbench(context_of(tmp_path), choice(tmp_path), parts)
+    bench = Workbench(context_of(tmp_path), parts, choice(tmp_path))
     desk = bench.arrive()
     lost = Address("file", "a.avi", str(tmp_path / "a.avi"))
     analysis = Analysis(lost, question=load_questions()[0], endpoint=Endpoint(), settings=WatchSettings())
@@ -362,7 +363,7 @@ def test_a_copy_for_the_browser_that_is_ready_after_the_analysis_is_over_is_show
 
     async def videos() -> list[str]:
         seen = []
-        async with aclosing(bench._follow(desk, analysis)) as updates:
+        async with aclosing(bench.follow(desk, analysis)) as updates:
             async for update in updates:
                 seen.append(update[parts.stage]["video"])
                 if len(seen) == 2:  # the analysis is over, and all but the video is shown

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from app.web.language import translator
 from app.web.status import Status, StatusBoard, status_line
 
-from scripted_server import Reply, ScriptedServer
+from scripted_server import Reply, ScriptedServer, error
 from vigil.frames import Sampling
 from vigil.judge import Endpoint
 from vigil.judge.connection import ServedModel
@@ -56,6 +56,37 @@ def test_a_contract_beside_the_list_of_models_is_seen_too() -> None:
 def test_another_question_than_the_served_one_is_a_difference() -> None:
     with ScriptedServer(models=["tiny", ALIAS]) as server:
         assert seen(server, task="fall").differences is not None
+
+
+def test_a_server_that_fails_for_now_comes_back_and_is_not_called_unusable() -> None:
+    with ScriptedServer(models=["tiny", ALIAS]) as server:
+        server.routes["/v1/models"] = error(503, "loading")
+        status = seen(server)
+    assert status.is_away and "503" in (status.problem or "")
+    line = status_line(status, Endpoint(url=server.url), translator("en"))
+    assert "comes back by itself" in line and "cannot be used" not in line
+
+
+def test_a_fault_of_the_figures_leaves_the_last_ones() -> None:
+    async def loads(server: ScriptedServer) -> list[tuple[int, int] | None]:
+        board = StatusBoard(Endpoint(url=server.url), WatchSettings(url=server.url))
+        told = []
+        for reply in (Reply(body=METRICS), error(503, "busy"), error(404, "no route")):
+            server.routes["/metrics"] = reply
+            board.now = Status() if not told else Status(load=told[-1], asked=True)
+            job = asyncio.create_task(board.follow())
+            asked = len(server.requests)
+            while len(server.requests) < asked + 2:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+            job.cancel()
+            with suppress(asyncio.CancelledError):
+                await job
+            told.append(board.now.load)
+        return told
+
+    with ScriptedServer(models=["tiny", ALIAS]) as server:
+        assert asyncio.run(loads(server)) == [(3, 1), (3, 1), None]
 
 
 def test_a_server_that_is_gone_is_told_with_what_to_do() -> None:

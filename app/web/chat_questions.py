@@ -1,0 +1,65 @@
+"""What a question in the chat asks of something that moves: every window of it, with verdicts or in words."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gradio as gr
+
+from app.web.analysis_choice import length_s
+from app.web.analysis_desk import MY_WEBCAM
+from app.web.analysis_start import Starter
+from app.web.presets import trained_question
+from app.web.visit import Visit
+from vigil.analysis import Analysis
+from vigil.analysis.asking import asks_for_verdict
+from vigil.frames import Sampling
+from vigil.judge.connection import ServedModel
+from vigil.manifest import sampling_from_alias
+from vigil.sources.address import Address
+from vigil.sources.feed import open_feed
+from vigil.tasks import Question
+
+
+@dataclass(frozen=True, slots=True)
+class WindowQuestions(Starter):
+    """Begins the analysis that a question asks for."""
+
+    async def ask_windows(self, text: str, served: ServedModel, visit: Visit, address: Address, *, live: bool) -> None:
+        """Begins to ask every window of what is attached; `follow_visit` shows it. Raises Refused."""
+        self.check_place(visit.desk)
+        question = self.question_of(text, served)
+        upload = visit.upload if address.kind == "file" else None
+        duration_s = await asyncio.to_thread(length_s, upload)
+        analysis = Analysis(
+            address,
+            question=question,
+            endpoint=replace(self.context.endpoint, model=served.name),
+            settings=self.context.settings,
+            live=live or address is MY_WEBCAM,
+            opener=visit.desk.webcam.open if address is MY_WEBCAM else open_feed,
+        )
+        self.begin(visit.desk, analysis, upload, duration_s=duration_s)
+        visit.show_analysis(text.strip(), self._source(address, served))
+        visit.is_begun = True
+
+    def begun(self, visit: Visit) -> Any:
+        """The name of an analysis that nobody follows yet; whoever hears of a new one calls `follow_visit`."""
+        return visit.desk.run if visit.is_begun else gr.skip()
+
+    def question_of(self, text: str, served: ServedModel) -> Question:
+        """The question as one of `configs/tasks`, where it is one or names the verdict words of one; else in words."""
+        t, text = self.context.t, text.strip()
+        trained = trained_question(self.context.questions, served.alias)
+        first = sorted(self.context.questions, key=lambda one: (one.name != trained, one.language != t.language))
+        for question in first:
+            if question.question.strip() == text:
+                return question
+        edited = (replace(question, question=text) for question in first if question.task is not None)
+        own = Question(name="own", title="", language=t.language, question=text)
+        return next((question for question in edited if asks_for_verdict(question)), own)
+
+    def _source(self, address: Address, served: ServedModel) -> str:
+        sampling = sampling_from_alias(served.alias) if served.alias else Sampling()
+        name = self.context.t("chat.webcam") if address is MY_WEBCAM else address.name
+        return self.context.t("chat.by_windows", name=name, frames=sampling.frames, fps=f"{sampling.fps:g}")

@@ -1,0 +1,113 @@
+"""What moves, in the chat: analysed by windows there and then, beside the conversation that verdicts stream into."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from app.web.analysis_bench import Bench, Update
+from app.web.analysis_desk import MY_WEBCAM
+from app.web.chat_layout import ChatParts
+from app.web.uploads import Upload
+from app.web.visit import Visit
+from app.web.window_messages import sum_html
+from vigil.analysis import Analysis
+
+ON_ITS_WAY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ChatBench(Bench):
+    """The bench of the chat: the same analysis as in the other tab, told in the conversation."""
+
+    parts: ChatParts
+
+    async def follow_visit(self, visit: Visit | None) -> AsyncIterator[Update]:
+        """Follows an analysis that was just begun: the stage, and the windows in the conversation, to its end."""
+        analysis = visit.desk.analysis if visit is not None else None
+        if visit is None or analysis is None or not visit.is_begun:
+            # An event that gives nothing at all empties what it could have given.
+            yield {self.parts.notice: gr.skip()}
+            return
+        visit.is_begun = False
+        yield {self.parts.results: gr.Column(visible=False)}
+        async with aclosing(self._told(visit, analysis)) as updates:
+            async for update in updates:
+                yield update
+
+    async def _told(self, visit: Visit, analysis: Analysis) -> AsyncGenerator[Update, None]:
+        parts, t = self.parts, self.context.t
+        is_summed = False
+        async with aclosing(self.follow(visit.desk, analysis)) as updates:
+            async for update in updates:
+                state = update.get(parts.stage)
+                if visit.left or visit.desk.analysis is not analysis:
+                    return
+                if state is not None:
+                    visit.show_windows(state["rows"], t)
+                if state is not None and state["over"] and parts.results in update and not is_summed:
+                    is_summed = True
+                    events = analysis.view().events
+                    visit.show_sum(sum_html(state, state["run"], events, t, for_verdict=analysis.for_verdict))
+                yield {**update, parts.log: visit.shown}
+
+    def toggle_webcam(self, visit: Visit | None) -> tuple[Any, Visit]:
+        """What is asked about is the visitor's own webcam now, or no longer."""
+        visit = visit or Visit(self.context.uploads.visitor_folder())
+        if visit.uses_webcam:
+            visit.detach()
+        else:
+            name, path = self.context.t("chat.webcam"), visit.folder / "webcam"
+            path.touch()
+            visit.attach(Upload(kind="camera", name=name, path=path, sent=path, address=MY_WEBCAM))
+        return gr.Image(visible=visit.uses_webcam), visit
+
+    def push_visit(self, picture: str | None, visit: Visit | None) -> None:
+        """Takes a picture of the visitor's webcam."""
+        self.push(picture, visit.desk if visit is not None else None)
+
+    def switch_visit(self, second: float | None, visit: Visit | None, mode: str) -> None:
+        """Live or every window, while an analysis runs; else the choice is for what is asked next."""
+        analysis = visit.desk.analysis if visit is not None else None
+        if analysis is None or analysis.address is MY_WEBCAM:
+            return
+        view = analysis.view()
+        if view.is_over or mode == "whole" or view.live == (mode == "live"):
+            return
+        if mode == "live":
+            analysis.go_live(at_s=second or 0.0)
+        else:
+            analysis.judge_every()
+
+    def stop_visit(self, visit: Visit | None) -> None:
+        """Ends the analysis and the answer that is being given."""
+        if visit is not None:
+            visit.stop.set()
+            visit.desk.stop()
+
+    async def begin_anew(self, visit: Visit | None) -> Update:
+        """An empty conversation, with nothing beside it."""
+        parts = self.parts
+        if visit is not None:
+            visit.left = True
+            self.stop_visit(visit)
+            # What the answer had sent already goes another way to the browser, and must not come after this.
+            await asyncio.sleep(ON_ITS_WAY_S)
+        fresh = Visit(visit.folder if visit is not None else self.context.uploads.visitor_folder())
+        return {
+            parts.log: fresh.shown,
+            parts.box: gr.MultimodalTextbox(value=None),
+            parts.notice: "",
+            parts.visit: fresh,
+            parts.stage: None,
+            parts.results: gr.Column(visible=False),
+            parts.stop: gr.Button(interactive=False),
+        }
+
+    async def draw_visit(self, visit: Visit | None) -> AsyncIterator[Update]:
+        """The annotated video, with how far it is."""
+        async for update in self.draw(visit.desk if visit is not None else None):
+            yield update

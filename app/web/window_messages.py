@@ -1,0 +1,55 @@
+"""The windows of an analysis as messages of the conversation: the verdict with its probability first, then words.
+
+They are HTML of ours, every text in it escaped; classes carry the seconds, as the chatbot lets nothing else through.
+"""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from app.web.language import Translator
+from vigil.events.event import Event
+from vigil.report.strip import clock
+
+Row = dict[str, Any]
+"""One window, as `analysis_stage.row` gives it."""
+
+
+def window_html(row: Row, run: str, t: Translator) -> str:
+    """One window under its time; a click leads there."""
+    p = "" if row["p"] is None else f'<span class="vc-p">{row["p"]:.2f}</span>'
+    said = row["words"] or row["why"] or (t("analysis.waiting_words") if row["waits"] else "")
+    words = f'<span class="vc-words">{escape(said)}</span>' if said else ""
+    kind = f"is-{row['kind']} run-{run} n-{row['n']} {_seconds(row['s'], row['e'])}"
+    return (
+        f'<button class="vc-window {kind}" style="--verdict:{row["colour"]}" title="{escape(t("chat.seek"))}">'
+        f'<time class="vc-time">{escape(row["time"])}</time>'
+        f'<span class="vc-label">{escape(row["label"])}</span>{p}{words}</button>'
+    )
+
+
+def sum_html(state: dict[str, Any], run: str, events: Sequence[Event], t: Translator, *, for_verdict: bool) -> str:
+    """How an analysis ended: its counts, its events, which lead to their seconds, and where the rest stands."""
+    lines = [f"<b>{escape(state['phase'])}</b> · {escape(state['facts'])}"]
+    if state["detail"]:
+        lines.append(escape(state["detail"]))
+    if for_verdict and state["rows"]:
+        lines += [_event(event, run, t) for event in events] or [escape(t("chat.no_alarm"))]
+    if state["rows"]:
+        lines.append(f'<button class="vc-results">{escape(t("chat.results"))}</button>')
+    return f'<div class="vc-sum">{"".join(f"<div>{line}</div>" for line in lines)}</div>'
+
+
+def _event(event: Event, run: str, t: Translator) -> str:
+    end_s = event.onset_s if event.end_s is None else event.end_s
+    times = f"{clock(event.onset_s, tenths=True)} – {clock(end_s, tenths=True)}"
+    told = t("chat.event", tier=t(f"room.tier_{event.tier}"), peak=f"{event.peak:.2f}")
+    words = f'<span class="vc-words">{escape(event.text)}</span>' if event.text else ""
+    return (
+        f'<button class="vc-window is-alarm run-{run} {_seconds(event.onset_s, end_s)}">'
+        f'<time class="vc-time">{escape(times)}</time><span class="vc-label">{escape(told)}</span>{words}</button>'
+    )
+
+
+def _seconds(start_s: float, end_s: float) -> str:
+    return f"from-{round(start_s * 1000)} to-{round(end_s * 1000)}"

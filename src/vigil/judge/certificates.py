@@ -1,0 +1,99 @@
+"""Whose certificates are trusted, and what is said of one that is not.
+
+Every client of an endpoint (aiohttp, httpx2, the openai package) is given the same context, so that one that is let
+through by one is let through by all: the system's authorities, or those of `$SSL_CERT_FILE` or else `$SSL_CERT_DIR`
+instead, and those of a `--ca-file` besides.
+"""
+
+import os
+import ssl
+from functools import lru_cache
+from pathlib import Path
+
+import aiohttp
+import httpx2
+
+from vigil.errors import UsageError
+
+CA_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+NAME_DIFFERS = (62, 64)
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
+
+EXPIRED = 10
+NOT_YET_VALID = 9
+
+
+def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
+    """Checks certificates as described above; raises UsageError when a file or folder that is named holds none."""
+    named_file, named_folder = (os.environ.get(variable, "") for variable in CA_VARIABLES)
+    if named_file and not Path(named_file).is_file():
+        raise UsageError(_misnamed("SSL_CERT_FILE", named_file, "which is no file"))
+    if named_folder and not named_file and not Path(named_folder).is_dir():
+        raise UsageError(_misnamed("SSL_CERT_DIR", named_folder, "which is no folder"))
+    return _context(ca_file, _changed_ns(ca_file), (named_file, named_folder))
+
+
+def _misnamed(variable: str, value: str, why: str) -> str:
+    return f"${variable} names {value}, {why}; name the authority's certificate, or unset it"
+
+
+def _changed_ns(ca_file: Path | None) -> int:
+    try:
+        return 0 if ca_file is None else ca_file.stat().st_mtime_ns
+    except OSError as error:
+        raise UsageError(f"the certificates in {ca_file} cannot be read: {_reason(error)}") from error
+
+
+@lru_cache(maxsize=16)
+def _context(ca_file: Path | None, changed_ns: int, named: tuple[str, str]) -> ssl.SSLContext:
+    """Made once for each set of authorities: to read them all takes 40 ms of CPU."""
+    try:
+        context = httpx2.create_ssl_context()
+    except OSError as error:
+        raise UsageError(_misnamed("SSL_CERT_FILE", named[0], f"which cannot be read ({_reason(error)})")) from error
+    if ca_file is not None:
+        _add(context, ca_file)
+    return context
+
+
+def _add(context: ssl.SSLContext, ca_file: Path) -> None:
+    try:
+        context.load_verify_locations(cafile=ca_file)
+    except OSError as error:
+        raise UsageError(f"the certificates in {ca_file} cannot be read: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    # An SSLError is an OSError: that of a file without a PEM certificate.
+    return "it holds no PEM certificate" if isinstance(error, ssl.SSLError) else error.strerror or str(error)
+
+
+def tls_fault(error: BaseException | None) -> str:
+    """What is wrong with the certificate, or the encryption, that an error came of, and what to do; else empty."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            error = error.certificate_error
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return _refused_certificate(error)
+        if isinstance(error, ssl.SSLError) and "WRONG_VERSION_NUMBER" in str(error):
+            return "it speaks no TLS; is its address http:// and not https://?"
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+def _refused_certificate(error: ssl.SSLCertVerificationError) -> str:
+    said = " ".join((error.verify_message or "it cannot be checked").split()).rstrip(".")
+    return f"its certificate is not trusted ({said}); {_advice(error.verify_code)}"
+
+
+def _advice(code: int) -> str:
+    if code in NAME_DIFFERS:
+        return "use the name that it is made out to in the address, or have it made out to this one"
+    if code == EXPIRED:
+        return "have it renewed"
+    if code == NOT_YET_VALID:
+        return "set the clock of this machine"
+    return "name the file of the authority that signed it with --ca-file or in $SSL_CERT_FILE"

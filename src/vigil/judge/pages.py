@@ -1,0 +1,66 @@
+"""What an error says in few words, also where a proxy before the server answers with a page for people."""
+
+import html
+import re
+from typing import Any
+
+import orjson
+
+TOO_LARGE = 413
+
+BODY_LIMIT_ADVICE = (
+    "the request with its pictures is larger than the server, or a proxy before it, lets through; raise the proxy's "
+    "body limit (nginx: client_max_body_size 64m)"
+)
+
+_PAGE = re.compile(
+    r"^\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body|title|h1|center)\b", re.I | re.S
+)
+_TITLE = re.compile(r"<(title|h1|h2)\b[^>]*>(.*?)</\1\s*>", re.I | re.S)
+_HIDDEN = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
+
+MOST_CHARS = 120
+
+READ_CHARS = 8192
+"""What of a page is read for its words; a hostile one of megabytes would cost minutes."""
+
+
+def is_page(text: str) -> bool:
+    """Whether a text is HTML."""
+    return _PAGE.match(text[:2000]) is not None
+
+
+def page_words(text: str) -> str:
+    """The title of a page, or else the first words on it."""
+    text = text[:READ_CHARS]
+    title = _TITLE.search(text)
+    words = " ".join(html.unescape(_HIDDEN.sub(" ", title[2] if title else text)).split())
+    return words if len(words) <= MOST_CHARS else f"{words[: MOST_CHARS - 3]}..."
+
+
+def not_json(text: str) -> str:
+    """What came instead of JSON."""
+    if is_page(text):
+        return (
+            f"it sent a page for people ({page_words(text) or 'empty'}) and no JSON; does something else answer there?"
+        )
+    return "it sent no JSON" if text.strip() else "it sent nothing"
+
+
+def refusal(status: int, content: bytes) -> str:
+    """What an error says in OpenAI's and FastAPI's forms, or in the words of a proxy's page; may be empty."""
+    if status == TOO_LARGE:
+        return BODY_LIMIT_ADVICE
+    text = content.decode(errors="replace")
+    if is_page(text):
+        return f"a page of a proxy or another service: {page_words(text) or 'empty'}"
+    return _message(content) or text
+
+
+def _message(content: bytes) -> str:
+    try:
+        body: Any = orjson.loads(content)
+        said = body.get("error") or body.get("detail")
+        return str(said["message"] if isinstance(said, dict) else said or body)
+    except (ValueError, LookupError, AttributeError):
+        return ""

@@ -1,0 +1,37 @@
+"""What a question in the chat asks of every window: a verdict where it is a task's, else words."""
+
+from pathlib import Path
+
+import pytest
+from app.web.chat_questions import WindowQuestions
+
+from rooms import context_of
+from vigil.analysis.asking import asks_for_verdict
+from vigil.frames import Sampling
+from vigil.judge.connection import ServedModel
+from vigil.manifest import Contract
+from vigil.tasks import load_task
+
+FIGHT = load_task("fight")
+SERVED = ServedModel(name="fight", alias=Contract.of(FIGHT, Sampling()).alias, base="", max_model_len=4096)
+
+
+@pytest.fixture
+def windows(tmp_path: Path) -> WindowQuestions:
+    return WindowQuestions(context_of(tmp_path))
+
+
+def test_the_question_that_the_model_was_trained_on_is_its_task(windows: WindowQuestions) -> None:
+    found = windows.question_of(f" {FIGHT.question}\n", SERVED)
+    assert (found.name, found.question) == ("fight", FIGHT.question) and asks_for_verdict(found)
+
+
+def test_a_question_that_names_both_verdict_words_gets_verdicts(windows: WindowQuestions) -> None:
+    found = windows.question_of("Is somebody on the roof? Answer Yes or No.", SERVED)
+    assert found.question == "Is somebody on the roof? Answer Yes or No."
+    assert found.task is not None and found.task.alarm_word == "Yes" and asks_for_verdict(found)
+
+
+def test_any_other_question_gets_words(windows: WindowQuestions) -> None:
+    found = windows.question_of("What happens?", SERVED)
+    assert (found.name, found.task) == ("own", None) and not asks_for_verdict(found)
