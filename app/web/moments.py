@@ -4,16 +4,16 @@ from datetime import datetime
 
 from vigil.events.event import Event
 from vigil.report.strip import clock
+from vigil.store import moment
 
 
-def happened(event: Event, *, with_day: bool = True) -> str:
-    """When an event began: the local time on live sources, the position in a file."""
+def happened(event: Event) -> str:
+    """When an event began: the local time with its zone on live sources, the position in a file."""
     if event.epoch_s is None:
         return clock(event.onset_s, tenths=True)
-    moment = datetime.fromtimestamp(event.epoch_s + event.onset_s)
-    return f"{moment:%Y-%m-%d %H:%M:%S}" if with_day else f"{moment:%H:%M:%S}"
+    return moment.local(event.epoch_s + event.onset_s)
 
 
 def local(utc: str) -> str:
-    """A moment as the store writes it, in local time."""
-    return f"{datetime.fromisoformat(utc).astimezone():%Y-%m-%d %H:%M:%S}"
+    """A moment as the store writes it, in local time with its zone."""
+    return moment.shown(datetime.fromisoformat(utc).astimezone())

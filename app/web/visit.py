@@ -5,7 +5,6 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from app.web.language import Translator
 from app.web.uploads import Upload
 from app.web.window_messages import Row, window_html
 from vigil.chat import Conversation, Look, Span
+from vigil.store.moment import local
 
 TAG = re.compile(r"<(?=[a-zA-Z/!?])")
 ENTITY = re.compile(r"&(?=#?\w+)")
@@ -164,7 +164,7 @@ def caption(upload: Upload, look: Look, t: Translator) -> str:
     if look.is_part:
         return t("chat.part", name=name, **times)
     if look.kind == "camera":
-        time = datetime.fromtimestamp(look.at_s or 0.0).strftime("%H:%M:%S")
+        time = local(look.at_s or 0.0)
         return t("chat.camera", name=name, frames=len(look.jpegs), size=size, time=time)
     if look.is_stretched:
         text = t("chat.video_spaced", name=name, spacing=f"{look.spacing_s:.1f}", **times)

@@ -9,7 +9,7 @@ import difflib
 import os
 import types
 import typing
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,10 +59,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in data.items()}
 
 
-def parse_overrides(words: Iterable[str], *, texts: Collection[str] = ()) -> dict[str, Any]:
-    """Turns `key=value` words into a mapping; values are read as YAML (`lr=1e-4`, `plot=false`).
+def parse_overrides(
+    words: Iterable[str], *, texts: Collection[str] = (), lists: Collection[str] = ()
+) -> dict[str, Any]:
+    """Turns `key=value` words into a mapping; values are read as YAML (`lr=1e-4`, `plot=false`), without its comments.
 
-    Those of `texts` stay as they are written. Raises UsageError where a value is no YAML.
+    Those of `texts` stay as they are written, but for quotes around all of it and for `null`; of these, `lists` may
+    be lists. Raises UsageError where a value is no YAML.
     """
     overrides: dict[str, Any] = {}
     for word in words:
@@ -70,27 +73,57 @@ def parse_overrides(words: Iterable[str], *, texts: Collection[str] = ()) -> dic
         key = name.strip().lstrip("-")
         if not equals or not key:
             raise UsageError(f"expected key=value, got {redact(word)!r}")
-        overrides[key] = _override(key, value, is_text=key in texts)
+        overrides[key] = _text(value, may_be_list=key in lists) if key in texts else _override(key, value)
     return overrides
 
 
-def _override(key: str, text: str, *, is_text: bool) -> Any:
+def _override(key: str, text: str) -> Any:
     try:
-        value = parse_value(text)
+        return parse_value(text)
     except (yaml.YAMLError, ValueError) as error:
-        if is_text:
-            return text
         raise UsageError(
             f"the value of {key} cannot be read as YAML: {redact(text)!r}; put it into quotes of its own: "
             f"{key}='\"TEXT\"'"
         ) from error
-    return text if is_text and not isinstance(value, str | list | None) else value
+
+
+def _text(text: str, *, may_be_list: bool) -> Any:
+    """What was typed, unless it says plainly that it is something else."""
+    try:
+        value = text if not text or ends_in_comment(text) else yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        return text
+    is_quoted = isinstance(value, str) and text.startswith(("'", '"'))
+    return value if value is None or is_quoted or (may_be_list and isinstance(value, list)) else text
 
 
 def parse_value(text: str) -> Any:
-    """One value as YAML reads it, with `1e-4` as a number (YAML 1.1 would make it text)."""
-    value = yaml.safe_load(text) if text else ""
+    """One value as YAML reads it, with `1e-4` as a number (YAML 1.1 would make it text).
+
+    A word of a command line has no comments: where YAML would cut one off, all of it is text.
+    """
+    if not text or ends_in_comment(text):
+        return text
+    value = yaml.safe_load(text)
     return as_number(value) if isinstance(value, str) else value
+
+
+def ends_in_comment(text: str) -> bool:
+    """Whether YAML would leave the end of this value out as a comment; raises YAMLError where it is no YAML."""
+    seen = (yaml.StreamStartToken, yaml.StreamEndToken, yaml.BlockEndToken)
+    ends = [token.end_mark.index for token in yaml.scan(text) if not isinstance(token, seen)]
+    return bool(text[max(ends, default=0) :].strip())
+
+
+def text_keys(cls: type, above: str = "") -> Iterator[str]:
+    """The settings of a dataclass, also of those inside it (`group.name`), that hold a text or a path."""
+    for name, hint in typing.get_type_hints(cls).items():
+        options = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
+        if {str, Path} & set(options):
+            yield f"{above}{name}"
+        for option in options:
+            if isinstance(option, type) and dataclasses.is_dataclass(option):
+                yield from text_keys(option, f"{above}{name}.")
 
 
 def as_number(text: str) -> float | str:
@@ -103,7 +136,7 @@ def as_number(text: str) -> float | str:
 
 def load_config(cls: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
     """Builds `cls` from a YAML file and `key=value` words; raises ConfigError listing every problem."""
-    data = read_yaml(path) | parse_overrides(overrides)
+    data = read_yaml(path) | parse_overrides(overrides, texts=set(text_keys(cls)))
     return build(cls, data, where=str(path))
 
 

@@ -18,6 +18,7 @@ import yaml
 from vigil.base_model import base_digest, describe_base
 from vigil.environments import CHECKOUT, Environment, environment
 from vigil.errors import JobError, ManifestError, UsageError
+from vigil.file_names import beside
 from vigil.files import check_folder
 from vigil.lora.adapter import Adapter, read_adapter
 from vigil.lora.limits import misfit, unmergeable, unprovable, unservable
@@ -26,7 +27,7 @@ from vigil.lora.room import check_disk, check_memory, gigabytes, weights_bytes
 from vigil.lora.smoke import SmokeTest, smoke_test
 from vigil.manifest import MANIFEST_NAME, Manifest, read_manifest
 from vigil.training.base import check_base
-from vigil.training.llamafactory import Job, Stopped
+from vigil.training.llamafactory import Job, Stopped, plain_adapter
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +57,12 @@ class Export:
     @property
     def partial(self) -> Path:
         """The folder's name until it is whole and checked."""
-        return self.out.with_name(f"{self.out.name}.partial")
+        return beside(self.out, ".partial")
 
     @property
     def log(self) -> Path:
         """LLaMA-Factory's output, kept when the merge fails."""
-        return self.out.with_name(f"{self.out.name}.export.log")
+        return beside(self.out, ".export.log")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,10 +245,11 @@ def _merge(plan: Export, trainer: Environment) -> None:
     }
     plan.partial.mkdir()
     config = plan.partial / "export.yaml"
-    config.write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
     plan.log.unlink(missing_ok=True)
     job = Job(environment=trainer, words=("export", str(config)), log=plan.log, variables=QUIET)
-    job.run()
+    with plain_adapter(settings) as plain:
+        config.write_text(yaml.safe_dump(plain, allow_unicode=True), encoding="utf-8", errors="backslashreplace")
+        job.run()
     config.unlink()
     if not (plan.partial / "config.json").exists():
         raise JobError(f"LLaMA-Factory ended without an error but wrote no model; its output is in {plan.log}")
@@ -300,7 +302,7 @@ def _put_in_place(plan: Export) -> None:
     for path in plan.partial.iterdir():
         # safetensors writes weights that only their owner can read.
         path.chmod(path.stat().st_mode | 0o444)
-    old = plan.out.with_name(f"{plan.out.name}.old")
+    old = beside(plan.out, ".old")
     shutil.rmtree(old, ignore_errors=True)
     if plan.out.exists():
         plan.out.rename(old)

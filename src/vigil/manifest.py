@@ -166,7 +166,9 @@ class Manifest:
         """Writes `vigil.json` into a model folder, whole or not at all."""
         path = folder / MANIFEST_NAME
         partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(_to_json(self), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        partial.write_text(
+            json.dumps(_to_json(self), ensure_ascii=False, indent=2) + "\n", encoding="utf-8", errors="backslashreplace"
+        )
         partial.replace(path)
         return path
 

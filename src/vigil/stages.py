@@ -124,7 +124,9 @@ def versions() -> dict[str, str]:
 def write_json(path: Path, data: Any) -> None:
     """Writes a JSON file in one step: whole, or not at all."""
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    partial.write_text(
+        json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8", errors="backslashreplace"
+    )
     partial.replace(path)
 
 

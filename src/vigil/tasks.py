@@ -12,6 +12,7 @@ from typing import Literal
 
 from vigil.config import build, config_root, find_config, load_config, read_yaml
 from vigil.errors import ConfigError
+from vigil.file_names import readable
 
 Label = Literal["alarm", "normal"]
 
@@ -94,7 +95,7 @@ def begins_with_word(text: str, word: str) -> bool:
 
 
 def _plain(folder: str) -> str:
-    return folder.lower().translate(str.maketrans("", "", "-_ "))
+    return readable(folder).lower().translate(str.maketrans("", "", "-_ "))
 
 
 def load_task(name: str | Path) -> Task:

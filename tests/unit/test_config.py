@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from vigil.config import build, find_config, load_config, parse_overrides, parse_value, read_yaml
+from vigil.config import build, find_config, load_config, parse_overrides, parse_value, read_yaml, text_keys
 from vigil.errors import ConfigError, UsageError
 
 
@@ -59,6 +59,52 @@ def test_a_true_is_no_number() -> None:
 )
 def test_a_word_is_read_as_yaml_with_exponents(text: str, value: object) -> None:
     assert parse_value(text) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["x/night #3", "# 3", "1e-4 # fast", "false #no", "[1, 2] # both", '"a" # b', "a: b #c"]
+)
+def test_a_word_has_no_comments(text: str) -> None:
+    assert parse_overrides([f"key={text}"]) == {"key": text}
+    assert parse_overrides([f"key={text}"], texts=["key"]) == {"key": text}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("x/夜 数据(1),v2 #3", "x/夜 数据(1),v2 #3"),
+        (" x ", " x "),
+        ("[a]", "[a]"),
+        ("{a: 1}", "{a: 1}"),
+        ("7", "7"),
+        ("true", "true"),
+        ("it's", "it's"),
+        ("&a b", "&a b"),
+        ("--- a", "--- a"),
+        ("'x # y'", "x # y"),
+        ('"7"', "7"),
+        ("null", None),
+    ],
+)
+def test_a_text_stays_as_it_was_typed_but_for_quotes_and_null(text: str, value: str | None) -> None:
+    assert parse_overrides([f"key={text}"], texts=["key"]) == {"key": value}
+
+
+def test_a_text_that_may_be_a_list_is_one_when_it_is_written_as_one() -> None:
+    assert parse_overrides(["key=[a, b]"], texts=["key"], lists=["key"]) == {"key": ["a", "b"]}
+    assert parse_overrides(["key=a #b"], texts=["key"], lists=["key"]) == {"key": "a #b"}
+
+
+def test_the_texts_of_settings_are_found_by_their_types() -> None:
+    assert set(text_keys(Settings)) == {"name", "note"}
+
+
+def test_a_number_with_a_remark_behind_it_is_no_number(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("name: a", encoding="utf-8")
+    assert load_config(Settings, path, ["name=7 #b"]).name == "7 #b"
+    with pytest.raises(ConfigError, match="rate must be a number, not '3 #fast'"):
+        load_config(Settings, path, ["rate=3 #fast"])
 
 
 def test_a_word_without_an_equals_sign_is_wrong_usage() -> None:

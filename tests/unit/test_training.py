@@ -23,7 +23,7 @@ from vigil.training import Plan, plan_training
 from vigil.training.base import check_base
 from vigil.training.dataset import read_training_set
 from vigil.training.hardware import check_hardware, for_machine, launch_variables
-from vigil.training.llamafactory import Job, Stopped
+from vigil.training.llamafactory import Job, Stopped, plain_adapter
 from vigil.training.output import Run, claim, last_checkpoint, prepare, write_run
 from vigil.training.progress import ProgressLog
 from vigil.training.settings import absolute, complete, dataset_names, known_keys, load_settings
@@ -55,7 +55,7 @@ def test_unknown_keys_are_all_named_with_the_nearest_that_exist() -> None:
     assert len(caught.value.problems) == 3
 
 
-@pytest.mark.parametrize("text", ["@x", "2026-11-25", "1", "a: b", "null x", "{a"])
+@pytest.mark.parametrize("text", ["@x", "2026-11-25", "1", "a: b", "null x", "{a", "x/night #3", "[a]"])
 def test_a_path_stays_as_it_was_written(text: str) -> None:
     assert load_settings("tiny_lora", [f"output_dir={text}"])["output_dir"] == text
 
@@ -74,7 +74,8 @@ def test_paths_in_a_config_are_text_whatever_yaml_makes_of_them(tmp_path: Path) 
         ("lora_target={a", "the value of lora_target cannot be read as YAML"),
         ("cutoff_len=abc", "cutoff_len must be a number, not 'abc'"),
         ("video_maxlen=null", "video_maxlen must be a number, not None"),
-        ("output_dir=[a]", "output_dir must be a path"),
+        ("learning_rate=1e-4 #slow", "learning_rate must be '1e-4' alone, not '1e-4 #slow'"),
+        ("plot_loss=false # none", "plot_loss must be 'false' alone"),
         ("model_name_or_path=7", "there is no model at 7"),
     ],
 )
@@ -84,6 +85,26 @@ def test_a_value_that_makes_no_sense_is_told_on_one_line(
     assert main(["train", "tiny_lora", word, "--dry-run"]) in {1, 2}
     told = capsys.readouterr().err
     assert said in told and len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["a,b", " a", "a "])
+def test_an_adapter_that_would_be_taken_for_several_is_handed_over_under_a_plain_name(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "adapter_config.json").write_text("{}")
+    named = str(tmp_path / name) if "," in name else name
+    with plain_adapter({"adapter_name_or_path": named, "stage": "sft"}) as plain:
+        given = plain["adapter_name_or_path"]
+        assert "," not in given and given == given.strip() and plain["stage"] == "sft"
+        assert Path(given).resolve() == Path(named).absolute()
+    assert not Path(given).exists() and (tmp_path / name / "adapter_config.json").exists()
+
+
+def test_an_adapter_of_an_ordinary_name_is_handed_over_as_it_is() -> None:
+    for settings in ({"adapter_name_or_path": "saves/夜 #3"}, {"adapter_name_or_path": None}, {}):
+        with plain_adapter(settings) as plain:
+            assert plain == settings
 
 
 def test_an_output_that_is_a_file_is_told(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def write_jsonl(view: View, path: Path, *, tiers: Tiers) -> None:
 def write_srt(view: View, path: Path) -> None:
     """Subtitles for any player; raises StoreError."""
     try:
-        path.write_text(srt(view.judged, view.events), encoding="utf-8")
+        path.write_text(srt(view.judged, view.events), encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise _not_written(path, error) from error
 

@@ -4,6 +4,7 @@ Results go to stdout; progress, warnings and errors to stderr. Exit codes: 0 don
 2 the command or a setting was wrong.
 """
 
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from vigil import __version__
 from vigil.cli.console import stderr_console
 from vigil.cli.road import Road
 from vigil.errors import JobError, VigilError
+from vigil.file_names import readable
 from vigil.files import problem
 
 app = typer.Typer(
@@ -58,6 +60,7 @@ def _log_handler() -> logging.Handler:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; a user's mistake never ends in a traceback."""
+    _take_any_text()
     try:
         app(args=list(argv) if argv is not None else None)
     except VigilError as error:
@@ -72,8 +75,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _take_any_text() -> None:
+    """Names of files may be no text, and a terminal may have no letter for one: such a thing is shown as `\\udcb4`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _tell(what: str) -> None:
-    Console(stderr=True).print(f"vigil: {what}", style="red", markup=False, highlight=False, soft_wrap=True)
+    plain = "\n".join(map(readable, what.split("\n")))
+    Console(stderr=True).print(f"vigil: {plain}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def check(
 
     Example: vigil dataset check data --tokenizer models/Qwen3-VL-2B-Instruct
     """
-    with bar("reading frames", resumes=False) as told:
+    with bar("checking", resumes=False) as told:
         report = check_dataset(folder, tokenizer=tokenizer, cutoff_len=cutoff_len, progress=told)
     _show_check(report, show=show)
     if report.errors:
@@ -164,7 +164,7 @@ def _show_check(report: CheckReport, *, show: int) -> None:
         for place in finding.where[:show]:
             out.print(f"    {place}", markup=False, soft_wrap=True)
         if len(finding.where) > show:
-            out.print(f"    ... and {len(finding.where) - show} more")
+            out.print(f"    ... and {len(finding.where) + finding.more - show} more")
     warnings = len(report.findings) - len(report.errors)
     out.print(f"{len(report.errors)} errors, {warnings} warnings")
 

@@ -12,7 +12,7 @@ from vigil.errors import UsageError
 def meaning_of(word: str) -> tuple[str, Meaning]:
     """What a --label word says of a folder; raises UsageError."""
     meanings: dict[str, Meaning] = {"alarm": "alarm", "normal": "normal", "skip": "skip"}
-    name, _, meaning = word.partition("=")
+    name, _, meaning = word.rpartition("=")
     if not name or meaning not in meanings:
         raise UsageError(f"--label {word!r}: write FOLDER=alarm, FOLDER=normal or FOLDER=skip")
     return name, meanings[meaning]

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from vigil.events import Event, Evidence, Tier
 from vigil.store import Mark, MediaFile
+from vigil.store.moment import local, shown
 
 STYLES = {Tier.LOW: "yellow", Tier.MEDIUM: "dark_orange", Tier.HIGH: "bold red"}
 
@@ -67,7 +68,7 @@ def show_event(out: Console, event: Event, media: Sequence[MediaFile], marks: Se
 
 
 def _said(mark: Mark) -> str:
-    when = f"{datetime.fromisoformat(mark.marked_utc).astimezone():%Y-%m-%d %H:%M:%S}"
+    when = shown(datetime.fromisoformat(mark.marked_utc).astimezone())
     word = mark.mark.replace("_", " ") or "taken back"
     return f"{word}, by {mark.who}, {when}" + (f": {mark.note}" if mark.note else "")
 
@@ -99,7 +100,7 @@ def _when(event: Event) -> str:
     if event.epoch_s is None:
         minutes, seconds = divmod(event.onset_s, 60)
         return f"at {int(minutes)}:{seconds:04.1f}"
-    return f"{datetime.fromtimestamp(event.epoch_s + event.onset_s):%Y-%m-%d %H:%M:%S}"
+    return local(event.epoch_s + event.onset_s)
 
 
 def _lasts(event: Event) -> str:

@@ -162,14 +162,16 @@ def export(
     """
     wanted = _filter(since=since, until=until, source=source, tier=tier, mark=mark, text=text, limit=limit)
     writers: dict[str, Callable[[Store, EventFilter], str]] = {"json": _json, "csv": _csv, "srt": _srt}
+    kind = format or _format_of(out)
     with Store.open(store, folder=folder, create=False) as opened:
-        written = writers[format or _format_of(out)](opened, wanted)
+        written = writers[kind](opened, wanted)
     if out is None:
         typer.echo(written, nl=False)
         return
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(written, encoding="utf-8")
+        encoding = "utf-8-sig" if kind == "csv" else "utf-8"  # Excel takes a table without the mark for GBK
+        out.write_text(written, encoding=encoding, errors="backslashreplace")
     except OSError as error:
         raise JobError(f"{out} cannot be written: {error.strerror}") from error
     typer.echo(f"wrote {out}", err=True)

@@ -57,7 +57,11 @@ def parity(
         )
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(report.as_json(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        json_file.write_text(
+            json.dumps(report.as_json(), ensure_ascii=False, indent=2) + "\n",
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
     _show(report)
     if report.differences:
         raise typer.Exit(1)

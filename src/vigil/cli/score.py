@@ -8,7 +8,6 @@ vigil score --timeline long.csv long.mp4
 
 import asyncio
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ import typer
 from vigil.cli.score_progress import ScoreProgress
 from vigil.cli.timeline import score_videos
 from vigil.errors import JobError, UsageError
+from vigil.file_names import file_name
 from vigil.files import check_file, check_folder
 from vigil.judge import Endpoint, read_key
 from vigil.judge.endpoint import DEFAULT_URL
@@ -166,8 +166,7 @@ def refuse_with_timeline(options: Mapping[str, object]) -> None:
 
 def score_one(endpoint: Endpoint, ground: Ground, *, settings: Settings, out: Path) -> Scored:
     """Scores an endpoint's model, with its progress shown; the verdicts go to a journal in `out`."""
-    slug = re.sub(r"[^\w.-]+", "-", endpoint.model or "model").strip("-") or "model"
-    journal = out / f"verdicts-{slug}.jsonl"
+    journal = out / f"verdicts-{file_name(endpoint.model or 'model')}.jsonl"
     with ScoreProgress(endpoint.model or "the served model", clips=len(ground.clips), journal=journal) as progress:
         return asyncio.run(
             score_model(

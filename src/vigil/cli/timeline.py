@@ -4,7 +4,6 @@ The videos are watched as `vigil watch` watches files (every window, nothing dro
 """
 
 import asyncio
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from vigil.errors import JobError, SourceError, UsageError
 from vigil.events.change import Change
 from vigil.events.event import Event
 from vigil.events.judged import Judged
+from vigil.file_names import plain_name, shortened
 from vigil.report.timeline_table import timeline_table
 from vigil.score.timeline import Span, TimelineScore, Watched, read_truth, score_timeline
 from vigil.sources.address import Address, find_sources
@@ -149,7 +149,7 @@ def report(score: TimelineScore, settings: WatchSettings, *, out: Path, json_fil
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80] or "video"
+    return shortened(plain_name(name), longest_bytes=80) or "video"
 
 
 def _told(settings: WatchSettings) -> dict[str, Any]:

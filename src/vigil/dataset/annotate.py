@@ -22,6 +22,7 @@ from vigil.dataset.describer import Describer, NoReply, answer_text
 from vigil.dataset.digest import data_digest
 from vigil.dataset.disk import explained
 from vigil.dataset.examples import HUMAN, SPLITS, Example, read_splits, split_path, write_examples
+from vigil.dataset.marks import without_marks
 from vigil.dataset.pictures import read_frame
 from vigil.dataset.pool import Progress, silent
 from vigil.dataset.wording import worded
@@ -218,7 +219,7 @@ def _with_annotation(example: Example, accepted: Mapping[Key, Annotation], model
     entry = accepted.get(example.key)
     if entry is None or not entry.fits(example) or not plan.may_write(example, model):
         return example
-    return replace(example, answer=entry.answer, described_by=f"model:{model}")
+    return replace(example, answer=without_marks(entry.answer), described_by=f"model:{model}")
 
 
 def _renew_manifest(folder: Path, task: Task) -> None:

@@ -92,7 +92,7 @@ class AnnotationLog:
         assert self._file is not None
         line = json.dumps(asdict(annotation), ensure_ascii=False) + "\n"
         with explained(self.path):
-            self._file.write(line.encode())
+            self._file.write(line.encode("utf-8", "backslashreplace"))
             self._file.flush()
             os.fsync(self._file.fileno())
 

@@ -75,7 +75,7 @@ def template_answer(task: Task, label: Label, clip: str) -> Answer:
     sentences = descriptions(task, label)
     if not sentences:
         return Answer(label, "")
-    digest = hashlib.sha256(clip.encode()).digest()
+    digest = hashlib.sha256(clip.encode("utf-8", "backslashreplace")).digest()
     return Answer(label, sentences[int.from_bytes(digest[:8], "big") % len(sentences)])
 
 

@@ -18,9 +18,11 @@ from vigil.dataset.digest import data_digest
 from vigil.dataset.examples import SPLITS, Example, read_splits, split_name, split_path
 from vigil.dataset.findings import Finding, several
 from vigil.dataset.leaks import find_leaks, telling_traits
+from vigil.dataset.marks import mark_in
 from vigil.dataset.pictures import Picture, look_at
 from vigil.dataset.pool import Progress, silent
 from vigil.dataset.registry import REGISTRY_NAME, read_registry
+from vigil.dataset.stages import Stages
 from vigil.dataset.tokens import (
     FromAbove,
     FromTokenizer,
@@ -86,14 +88,16 @@ def check_dataset(
     splits = read_splits(folder, task)
     text = load_tokenizer(tokenizer) if tokenizer else FromAbove()
     frames = [frame for examples in splits.values() for example in examples for frame in example.frames]
-    pictures = look_at(folder, frames, progress=progress)
+    clips = len({example.clip for examples in splits.values() for example in examples})
+    stages = Stages(progress, [len(set(frames)), clips, clips])
+    pictures = look_at(folder, frames, progress=stages.next())
     findings = [
         *_of_registry(folder, splits),
         *_of_pictures(splits, pictures, manifest),
         *_of_answers(splits, task),
         *_of_words(splits, task),
         *_of_balance(splits),
-        *find_leaks(folder, splits, pictures),
+        *find_leaks(folder, splits, pictures, stages),
         *telling_traits(folder, splits, pictures),
         *_of_length(splits, pictures, manifest, text, cutoff_len),
     ]
@@ -150,9 +154,13 @@ def _of_answers(splits: Splits, task: Task) -> Iterator[Finding]:
     none = [where for where, e in rows if verdict_of(e.answer, task) is None]
     other = [where for where, e in rows if verdict_of(e.answer, task) not in (None, e.label)]
     asked = [where for where, e in rows if e.question != task.question]
+    marked = [f"{where} holds {mark}" for where, e in rows if (mark := mark_in(e.answer))]
+    marked += [f"{where}, its question holds {mark}" for where, e in rows if (mark := mark_in(e.question))]
     words = f"{task.alarm_word} or {task.normal_word}"
     yield from several("error", f"answers do not begin with a verdict word ({words})", none)
     yield from several("error", "answers say the opposite of the label", other)
+    what = "texts hold marks that stand for pictures or for the ends of turns; take them out"
+    yield from several("error", what, marked)
     yield from several("error", "questions are not the one of the manifest, which serving will ask", asked)
 
 

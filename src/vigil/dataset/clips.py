@@ -7,7 +7,6 @@
 A folder with videos that means nothing to the task is an error, not something to leave out in silence.
 """
 
-import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from vigil.errors import DatasetError, UsageError
+from vigil.file_names import digest, plain_name, readable, readable_names, shortened
 from vigil.sources.videos import EXTENSIONS, is_video, walk_files
 from vigil.tasks import Label, Task
 
@@ -35,7 +35,7 @@ SPLIT_FOLDERS: Mapping[str, Split] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
-    """One labelled video; `name` is its path below the folder of clips, `slug` its name among the frames."""
+    """One labelled video; `name` is its path below the folder as people read it, `slug` its name among the frames."""
 
     path: Path
     name: str
@@ -61,9 +61,10 @@ def find_clips(folder: Path, task: Task, *, meanings: Mapping[str, Meaning] | No
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; give the folder that holds one folder of clips per class")
     files = sorted(path.relative_to(folder).as_posix() for path in walk_files(folder))
-    videos = [file for file in files if is_video(Path(file))]
+    places = {name: place for place, name in readable_names(file for file in files if is_video(Path(file))).items()}
+    videos = sorted(places)
     ignored = Counter(Path(file).suffix.lower() or "no ending" for file in files) - Counter(
-        Path(video).suffix.lower() for video in videos
+        Path(place).suffix.lower() for place in places.values()
     )
     if not videos:
         known = " ".join(sorted(ending.removeprefix(".") for ending in EXTENSIONS))
@@ -74,7 +75,7 @@ def find_clips(folder: Path, task: Task, *, meanings: Mapping[str, Meaning] | No
     _refuse_one_class(set(labels.values()), folder, task)
     slugs = slugs_of(labels)
     clips = [
-        Clip(path=folder / video, name=video, label=_label(label), slug=slugs[video], split=_split(video))
+        Clip(path=folder / places[video], name=video, label=_label(label), slug=slugs[video], split=_split(video))
         for video, label in labels.items()
     ]
     return Found(tuple(_with_test(clips)), dict(ignored))
@@ -98,7 +99,7 @@ def meaning_of(video: str, task: Task, meanings: Mapping[str, Meaning]) -> Meani
 
 
 def _plain(folder: str) -> str:
-    return re.sub(r"[-_ ]", "", folder.lower())
+    return re.sub(r"[-_ ]", "", readable(folder).lower())
 
 
 def _label(meaning: Meaning) -> Label:
@@ -111,17 +112,14 @@ def _split(video: str) -> Split | None:
 
 
 def slugs_of(labels: Mapping[str, Meaning] | Mapping[str, Label]) -> dict[str, str]:
-    """Names for the folders of frames: the clip's own, with a digest where two of a label would meet."""
-    plain = {video: re.sub(r"[^\w.-]+", "_", PurePosixPath(video).stem).lstrip(".") for video in labels}
+    """Names for the folders of frames: the clip's own, with a digest where it is too long, or two of a label meet."""
+    plain = {video: plain_name(PurePosixPath(video).stem) for video in labels}
     taken = Counter((labels[video], slug.casefold()) for video, slug in plain.items())
+    alone = {video for video, slug in plain.items() if slug and taken[labels[video], slug.casefold()] == 1}
     return {
-        video: slug if slug and taken[labels[video], slug.casefold()] == 1 else f"{slug}-{_digest(video)}"
+        video: shortened(slug if video in alone else f"{slug}-{digest(video)}", of=video)
         for video, slug in plain.items()
     }
-
-
-def _digest(video: str) -> str:
-    return hashlib.sha256(video.encode()).hexdigest()[:8]
 
 
 def _refuse_unknown(videos: Iterable[str], folder: Path, task: Task) -> None:

@@ -9,6 +9,7 @@ import openai
 
 from vigil.dataset.answers import CLOSING, Answer, verdict_of
 from vigil.dataset.denial import contradiction
+from vigil.dataset.marks import without_marks
 from vigil.errors import EndpointError
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import REPLY_FAULTS, cause_of, detail_of
@@ -137,8 +138,8 @@ def _text(text: str) -> dict[str, str]:
 
 
 def _plain(text: str, *, chinese: bool) -> str:
-    """One line without thoughts, fences, quotes and bullets."""
-    text = re.sub(r"<think>.*?</think>", "", text, flags=re.DOTALL)
+    """One line without thoughts, marks, fences, quotes and bullets."""
+    text = without_marks(re.sub(r"<think>.*?(?:</think>|$)", "", text, flags=re.DOTALL))
     lines = [re.sub(r"^[\s>#*`\-]+|[\s*`]+$", "", line) for line in text.splitlines()]
     joined = ("" if chinese else " ").join(line for line in lines if line)
     return joined.replace("**", "").strip(QUOTES)

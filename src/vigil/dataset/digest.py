@@ -39,7 +39,7 @@ def _frames_in(path: Path) -> Iterator[str]:
 def _digest(folder: Path, files: Mapping[str, Path], frames: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for name, path in files.items():
-        digest.update(f"{name}\n".encode() + path.read_bytes())
+        digest.update(f"{name}\n".encode("utf-8", "backslashreplace") + path.read_bytes())
     for frame in dict.fromkeys(frames):
         digest.update(_bytes_of(folder / frame))
     return digest.hexdigest()

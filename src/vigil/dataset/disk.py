@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from vigil.errors import DatasetError
+from vigil.file_names import beside
 
 PARTIAL = ".partial"
 
 
 def write_whole(path: Path, text: str) -> None:
     """Writes a text file, whole or not at all; raises DatasetError when the disk is full or refuses."""
-    partial = path.with_name(path.name + PARTIAL)
+    partial = beside(path, PARTIAL)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with partial.open("w", encoding="utf-8") as file:
+            with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())

@@ -85,7 +85,7 @@ class Example:
 
 def answer_digest(answer: str) -> str:
     """Eight hex digits of an answer as we wrote it, to notice that somebody has edited it."""
-    return hashlib.sha256(answer.encode()).hexdigest()[:8]
+    return hashlib.sha256(answer.encode("utf-8", "backslashreplace")).hexdigest()[:8]
 
 
 def split_name(split: Split) -> str:

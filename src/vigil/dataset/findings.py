@@ -9,11 +9,15 @@ Level: TypeAlias = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """An error would train or score wrongly, a warning is worth a look; `where` names all places."""
+    """An error would train or score wrongly, a warning is worth a look; `where` names the places.
+
+    `more` counts those that are not named, where there are too many.
+    """
 
     level: Level
     what: str
     where: tuple[str, ...] = ()
+    more: int = 0
 
 
 def several(level: Level, what: str, where: Sequence[str]) -> list[Finding]:

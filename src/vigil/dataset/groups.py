@@ -9,18 +9,22 @@ costs little, a leak costs the honesty of the score). A CSV is better than both.
 """
 
 import csv
+import io
 import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from vigil.csv_text import cells, csv_text, separator_of
 from vigil.dataset.clips import Clip
-from vigil.dataset.fingerprints import Fingerprint, look_alikes
+from vigil.dataset.fingerprints import Fingerprint
+from vigil.dataset.look_alikes import look_alikes
 from vigil.errors import DatasetError
 from vigil.tasks import Task
 
 SOURCES_NAME = "sources.csv"
+NEEDED = ("clip", "source")
 MAX_PREFIX_SHARE = 0.25
 """A name prefix that more of the clips share than this tells the class or the set, not the recording."""
 
@@ -65,22 +69,35 @@ def group_by_csv(clips: Sequence[Clip], path: Path, task: Task) -> dict[str, str
 
 
 def _read_sources(path: Path, task: Task) -> dict[tuple[str, str], str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path} cannot be read: {error}") from error
-    columns = set(rows[0]) if rows else set()
-    if not {"clip", "source"} <= columns:
-        raise DatasetError(f"{path} needs the columns clip,label,source (label may be left out) and at least one row")
+    rows = _rows(path)
+    if not rows or not set(NEEDED) <= set(rows[0]):
+        raise DatasetError(
+            f"{path} needs the columns clip,label,source (label may be left out), separated by commas or semicolons, "
+            "and at least one row"
+        )
     sources: dict[tuple[str, str], str] = {}
     for number, row in enumerate(rows, start=2):
         clip, source = (row["clip"] or "").strip(), (row["source"] or "").strip()
         if not clip or not source:
             raise DatasetError(f"{path}, line {number}: clip and source must both be given")
         label = task.label_of((row.get("label") or "").strip()) or ""
-        sources[label, clip.replace("\\", "/")] = source
+        sources[label, clip] = sources[label, clip.replace("\\", "/")] = source
     return sources
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        text = csv_text(path.read_bytes())
+        head = next(iter(text.splitlines()), "")
+        mark = separator_of(head, NEEDED)
+        reader = csv.DictReader(io.StringIO(text, newline=""), fieldnames=cells(head, mark), delimiter=mark)
+        return list(reader)[1:]
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeError as error:
+        raise DatasetError(f"{path} is not UTF-8 text; save it as CSV in UTF-8") from error
+    except csv.Error as error:
+        raise DatasetError(f"{path} cannot be read: {error}") from error
 
 
 def _keys(clip: Clip) -> list[tuple[str, str]]:

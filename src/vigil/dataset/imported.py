@@ -23,6 +23,7 @@ from vigil.dataset.sorted_rows import SortedRows, ToldClip
 from vigil.dataset.split import LABELS
 from vigil.dataset.video_paths import VideoPaths
 from vigil.errors import DatasetError, UsageError
+from vigil.file_names import readable_names
 from vigil.tasks import Task
 
 REFUSED_NAME = "import-refused.json"
@@ -135,7 +136,9 @@ def _refuse_rows(rows: SortedRows, plan: ImportPlan) -> None:
 def _material(rows: SortedRows, plan: ImportPlan, question: str) -> Material:
     used = rows.used()
     _refuse_clips_in_out(used, plan)
-    names = [rows.videos.name_of(each.path) for each in used]
+    places = [rows.videos.name_of(each.path) for each in used]
+    told = readable_names(places)
+    names = [told[place] for place in places]
     slugs = slugs_of({name: each.label for name, each in zip(names, used, strict=True)})
     clips = [
         Clip(path=each.path, name=name, label=each.label, slug=slugs[name])

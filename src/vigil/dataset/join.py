@@ -17,6 +17,7 @@ from pathlib import Path
 
 from vigil.dataset.clips import Clip
 from vigil.errors import DatasetError, SourceError
+from vigil.file_names import readable
 from vigil.frames import RGB
 from vigil.sources.container import USUAL_RATE
 from vigil.sources.fullrate import letterbox, pictures, shape_of
@@ -82,14 +83,17 @@ def join(
 
 def _write_truth(joined: Joined) -> None:
     rows = [
-        (joined.video.name, f"{one.onset_s:.3f}", f"{one.end_s:.3f}", "alarm", " + ".join(one.clips))
+        (readable(joined.video.name), f"{one.onset_s:.3f}", f"{one.end_s:.3f}", "alarm", " + ".join(one.clips))
         for one in joined.incidents
     ]
-    with whole_file(joined.truth) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with (
+        whole_file(joined.truth) as partial,
+        partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         # A video without incidents is named too: whoever scores it must know that this is no oversight.
-        writer.writerows(rows or [(joined.video.name, "", "", "", "")])
+        writer.writerows(rows or [(readable(joined.video.name), "", "", "", "")])
 
 
 class _Joiner:

@@ -5,21 +5,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
+
 from vigil.dataset.clips import Split
 from vigil.dataset.examples import SPLITS, Example
 from vigil.dataset.findings import Finding, several
-from vigil.dataset.fingerprints import look_alikes
+from vigil.dataset.look_alikes import near_clips, with_frames
 from vigil.dataset.pictures import Picture, fingerprints
+from vigil.dataset.stages import Stages
 from vigil.dataset.stored import HDR, INTERLACED, read_stored
 
 Splits: TypeAlias = Mapping[Split, Sequence[Example]]
 Pictures: TypeAlias = Mapping[str, Picture]
 
+MOST_PLACES = 10_000
+"""Of pairs that look alike, as one camera may have millions of them."""
+
 TELLING_MARGIN = 0.15
 TELLING_MIN_CLIPS = 40
 
 
-def find_leaks(folder: Path, splits: Splits, pictures: Pictures) -> Iterator[Finding]:
+def find_leaks(folder: Path, splits: Splits, pictures: Pictures, stages: Stages) -> Iterator[Finding]:
     """Clips, pictures and recordings that are in more than one split, and pictures with two labels."""
     yield from several("error", "clips are in more than one split", _shared(splits, lambda example: example.clip))
     contents = {frames: _content(frames, pictures) for frames in {e.frames for each in splits.values() for e in each}}
@@ -28,11 +34,7 @@ def find_leaks(folder: Path, splits: Splits, pictures: Pictures) -> Iterator[Fin
     yield from several("error", "windows with the very same pictures have both labels", contradictions)
     shared = _shared(splits, lambda example: example.group)
     yield from several("warning", "groups (recordings) are in more than one split: the score will be too good", shared)
-    yield from several(
-        "warning",
-        "pairs of clips in different splits look alike: are they of one recording?",
-        _alike(folder, splits, pictures),
-    )
+    yield from _alike(folder, splits, pictures, stages)
 
 
 def _shared(splits: Splits, trait: Callable[[Example], str]) -> list[str]:
@@ -68,7 +70,7 @@ def _same_pictures(
     return twins, contradictions
 
 
-def _alike(folder: Path, splits: Splits, pictures: Pictures) -> list[str]:
+def _alike(folder: Path, splits: Splits, pictures: Pictures, stages: Stages) -> Iterator[Finding]:
     side: dict[str, Split] = {}
     group: dict[str, str] = {}
     frames: dict[str, list[str]] = defaultdict(list)
@@ -77,11 +79,19 @@ def _alike(folder: Path, splits: Splits, pictures: Pictures) -> list[str]:
             side[example.clip], group[example.clip] = split, example.group
             if example.kind == "window":
                 frames[example.clip] += [frame for frame in example.frames if not pictures[frame].problem]
-    return [
-        f"{one} ({side[one]}) and {other} ({side[other]})"
-        for one, other in look_alikes(fingerprints(folder, frames))
-        if side[one] != side[other] and group[one] != group[other]
-    ]
+    prints = fingerprints(folder, frames, progress=stages.next())
+    names = with_frames(prints)
+    groups = np.unique([group[name] for name in names], return_inverse=True)[1]
+    sides = [side[name] for name in names]
+    count, where = 0, list[str]()
+    for place, near in near_clips([prints[name] for name in names], sides=sides, progress=stages.next()):
+        others = near[groups[near] != groups[place]]
+        count += len(others)
+        named = (names[other] for other in others[: MOST_PLACES - len(where)])
+        where += [f"{names[place]} ({sides[place]}) and {other} ({side[other]})" for other in named]
+    if count:
+        what = "pairs of clips in different splits look alike: are they of one recording?"
+        yield Finding("warning", f"{count} {what}", tuple(where), more=count - len(where))
 
 
 def telling_traits(folder: Path, splits: Splits, pictures: Pictures) -> Iterator[Finding]:

@@ -56,9 +56,16 @@ def read_frame(folder: Path, name: str) -> bytes:
         raise DatasetError(f"{name} cannot be read ({error.strerror})") from error
 
 
-def fingerprints(folder: Path, frames: Mapping[str, list[str]]) -> dict[str, Fingerprint]:
+def fingerprints(
+    folder: Path, frames: Mapping[str, list[str]], *, progress: Progress = silent
+) -> dict[str, Fingerprint]:
     """The fingerprint of each clip from its readable frames, by clip."""
-    return {clip: fingerprint(_three(folder, names)) for clip, names in frames.items() if names}
+    prints: dict[str, Fingerprint] = {}
+    for done, (clip, names) in enumerate(frames.items(), start=1):
+        if names:
+            prints[clip] = fingerprint(_three(folder, names))
+        progress(done, len(frames), clip)
+    return prints
 
 
 def _three(folder: Path, names: list[str]) -> list[RGB]:

@@ -9,12 +9,13 @@ rows themselves. A row that cannot be used is told with its number and the reaso
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from vigil.dataset.disk import read_json
+from vigil.dataset.marks import mark_in
 from vigil.dataset.registry import REGISTRY_NAME, read_registry
 from vigil.errors import DatasetError, UsageError
 
@@ -213,7 +214,7 @@ class _Reader:
             raise Unusable("its video is a list of frames, cut already; the video's own file is wanted")
         if not isinstance(video, str) or not video.strip():
             raise Unusable(f"its video is {_kind(video)} and not the name of a file")
-        return _sound(video).strip()
+        return _sound(video, encode=os.fsencode).strip()
 
     def _question(self, text: str) -> str:
         if text.count(MARK) != 1:
@@ -224,14 +225,18 @@ class _Reader:
         other = next((mark for mark in OTHER_MARKS if mark in question), None)
         if other:
             raise Unusable(f"the question holds {other}; each row must show one video and nothing else")
+        if mark := mark_in(question):
+            raise Unusable(f"the question holds {mark}, which a model reads as a token of its own; take it out")
         if not question:
             raise Unusable("the question is empty")
         return question
 
     def _answer(self, text: str) -> str:
-        mark = next((mark for mark in (MARK, *OTHER_MARKS) if mark in text), None)
-        if mark:
+        mark = mark_in(text)
+        if mark in (MARK, *OTHER_MARKS):
             raise Unusable(f"the answer holds {mark}, which belongs into the question")
+        if mark:
+            raise Unusable(f"the answer holds {mark}, which a model reads as a token of its own; take it out")
         if not text:
             raise Unusable("the answer is empty")
         return text
@@ -241,10 +246,10 @@ def _first(held: Mapping[str, Any], named: str | None, known: Iterable[str]) -> 
     return next((held[name] for name in ((named,) if named else known) if name in held), None)
 
 
-def _sound(text: str) -> str:
-    """The text, where it can be written down again."""
+def _sound(text: str, *, encode: Callable[[str], bytes] = str.encode) -> str:
+    """The text, where it can be written down again; a name on disk may also be what is no UTF-8."""
     try:
-        text.encode()
+        encode(text)
     except UnicodeEncodeError as error:
         raise Unusable("holds half a character (a lone surrogate)") from error
     return text

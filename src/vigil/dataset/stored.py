@@ -18,6 +18,7 @@ from vigil.dataset.disk import PARTIAL
 from vigil.dataset.fingerprints import Fingerprint, fingerprint
 from vigil.dataset.short import StoredKind
 from vigil.errors import ConfigError
+from vigil.file_names import beside
 from vigil.frames import decode_jpeg
 from vigil.windows import Window
 
@@ -84,7 +85,7 @@ class FrameWriter:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._partial = folder.with_name(folder.name + PARTIAL)
+        self._partial = beside(folder, PARTIAL)
         self._names: dict[bytes, str] = {}
         self._digest = hashlib.sha256()
         self._windows: list[StoredWindow] = []
@@ -137,7 +138,7 @@ class FrameWriter:
             traits=tuple(traits),
         )
         marker = json.dumps(asdict(stored), ensure_ascii=False)
-        (self._partial / MARKER_NAME).write_text(marker, encoding="utf-8")
+        (self._partial / MARKER_NAME).write_text(marker, encoding="utf-8", errors="backslashreplace")
         shutil.rmtree(self.folder, ignore_errors=True)
         self._partial.rename(self.folder)
         return stored

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from vigil.dataset.sharegpt import Unusable, shown
+from vigil.file_names import in_gb18030
 from vigil.sources.videos import EXTENSIONS
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif"})
@@ -41,7 +42,7 @@ class VideoPaths:
         plain = _with_slashes(written)
         if _is_absolute(written):
             return [Path(written), *(self._by_its_end(plain) if self.foreign else [])]
-        spellings = dict.fromkeys((written, plain))
+        spellings = dict.fromkeys(each for each in (written, plain, in_gb18030(plain)) if each is not None)
         return [root / spelling for root in self.roots for spelling in spellings]
 
     def _by_its_end(self, plain: str) -> list[Path]:

@@ -57,7 +57,9 @@ class Record:
         """Writes the record into its folder, whole or not at all."""
         path = folder / RECORD_NAME
         partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        partial.write_text(
+            json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n", encoding="utf-8", errors="backslashreplace"
+        )
         partial.replace(path)
         return path
 

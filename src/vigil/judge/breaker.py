@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Literal, Protocol, TypeAlias
 
 from vigil.judge.faults import SLOWNESS
@@ -274,7 +275,7 @@ class Breaker:
 
     def _refusal(self) -> Verdict:
         cause = self.cause or Cause.UNREACHABLE
-        since = time.strftime("%H:%M:%S", time.localtime(time.time() - self.since_s))
+        since = datetime.fromtimestamp(time.time() - self.since_s, UTC).astimezone().strftime("%H:%M:%S %z")
         next_s = max(0.0, self._next_probe_s - time.monotonic())
         detail = f"not asked: the endpoint fails since {since}, tried again in {next_s:.1f} s ({self._fault})"
         return Verdict.unknown(cause, detail=detail)

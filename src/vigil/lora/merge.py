@@ -153,7 +153,9 @@ def untie(folder: Path) -> None:
     config = json.loads(path.read_text(encoding="utf-8")) | {"tie_word_embeddings": False}
     if "tie_word_embeddings" in config.get("text_config", {}):
         config["text_config"]["tie_word_embeddings"] = False
-    path.write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8", errors="backslashreplace"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,4 +119,4 @@ def _check_order(examples: Sequence[Example], told: Sequence[Mapping[str, Any]])
 
 
 def _write_json(path: Path, data: Any) -> None:
-    path.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+    path.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8", errors="backslashreplace")

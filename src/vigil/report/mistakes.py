@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader
 
 from vigil.calibration import logit
 from vigil.errors import VigilError
+from vigil.file_names import beside
 from vigil.score.combine import Answer, probability
 from vigil.score.items import Clip, Sample
 from vigil.score.journal import Record
@@ -42,8 +43,8 @@ def write_mistakes(path: Path, score: Score, clips: Sequence[Clip], records: Seq
         unknown=sum(score.figures.unknown.values()),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(html, encoding="utf-8")
+    partial = beside(path, ".partial")
+    partial.write_text(html, encoding="utf-8", errors="backslashreplace")
     partial.replace(path)
     return path
 

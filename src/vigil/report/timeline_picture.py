@@ -17,6 +17,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from vigil.events.event import Event
 from vigil.events.rules import Tiers
+from vigil.file_names import beside
 from vigil.report import colours
 from vigil.report.colours import Colour
 from vigil.report.course import Course, Stretch, unknown_runs
@@ -46,7 +47,7 @@ def write_timeline(path: Path, video: VideoScore, *, tiers: Tiers | None = None)
     _write_title(figure, video)
     figure.legend(handles=_legend(), loc="outside lower center", ncols=6, fontsize=8, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = beside(path, ".partial")
     figure.savefig(partial, dpi=DPI, format="png")
     partial.replace(path)
     return path

@@ -30,7 +30,7 @@ class Sample:
     @property
     def digest(self) -> str:
         """Changes with the clip's name, the window's number and any of its pictures."""
-        digest = hashlib.blake2b(f"{self.clip}\n{self.window}\n".encode(), digest_size=12)
+        digest = hashlib.blake2b(f"{self.clip}\n{self.window}\n".encode("utf-8", "backslashreplace"), digest_size=12)
         for jpeg in self.jpegs:
             digest.update(len(jpeg).to_bytes(8, "big"))
             digest.update(jpeg)

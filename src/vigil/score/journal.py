@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from vigil.errors import JobError
+from vigil.file_names import beside
 from vigil.files import problem
 from vigil.verdict import Cause, Outcome, Verdict
 
@@ -79,13 +80,13 @@ class Journal:
     def __enter__(self) -> "Journal":
         with self._explained():
             self._begin()
-            self._file = self.path.open("a", encoding="utf-8")
+            self._file = self.path.open("a", encoding="utf-8", errors="backslashreplace")
         return self
 
     def _begin(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".partial")
-        with partial.open("w", encoding="utf-8") as file:
+        partial = beside(self.path, ".partial")
+        with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
             _write(file, {"journal": self._header})
             for record in self.known.values():
                 _write(file, asdict(record))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vigil.file_names import beside
 from vigil.score.combine import Answer, Rule
 from vigil.score.intervals import Flags, Floats, Interval, bootstrap, delong, newcombe, wilson
 from vigil.score.metrics import Confusion, brier, expected_calibration_error, roc_auc
@@ -74,8 +75,10 @@ class Score:
     def write(self, path: Path) -> None:
         """Writes the JSON file, whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(self.to_json(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        partial = beside(path, ".partial")
+        partial.write_text(
+            json.dumps(self.to_json(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8", errors="backslashreplace"
+        )
         partial.replace(path)
 
 

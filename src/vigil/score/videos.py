@@ -8,6 +8,7 @@ from pathlib import Path
 from vigil.dataset.clips import Clip as FoundClip
 from vigil.dataset.groups import SOURCES_NAME, group_by_csv
 from vigil.errors import UsageError
+from vigil.file_names import readable, readable_names
 from vigil.frames import Sampling
 from vigil.score.items import Clip, Sample
 from vigil.sources.file import read
@@ -39,12 +40,13 @@ def video_clips(paths: Sequence[Path], task: Task, sampling: Sampling) -> list[C
 
 def _videos(path: Path, task: Task) -> Iterator[Video]:
     if path.is_file():
-        yield Video(path, f"{path.absolute().parent.name}/{path.name}", _label(path, path.parent, task))
+        yield Video(path, readable(f"{path.absolute().parent.name}/{path.name}"), _label(path, path.parent, task))
         return
     if not path.is_dir():
         raise UsageError(f"{path} is neither a folder nor a file")
-    for file in find_videos(path):
-        yield Video(file, file.relative_to(path).as_posix(), _label(file, path, task))
+    files = {file.relative_to(path).as_posix(): file for file in find_videos(path)}
+    for place, name in readable_names(files).items():
+        yield Video(files[place], name, _label(files[place], path, task))
 
 
 def _label(file: Path, top: Path, task: Task) -> Label | None:

@@ -78,7 +78,7 @@ def read_adapter(word: str, base: Path, *, with_tower: bool = False) -> Adapter:
     `with_tower` says that vLLM was told to serve trained vision towers. Raises UsageError where it would refuse the
     adapter, or leave a part of it out.
     """
-    name, equals, place = word.partition("=")
+    name, equals, place = ("", "", word) if Path(word).is_dir() else word.partition("=")
     path = Path(place if equals else word)
     name = name if equals else path.resolve().name
     if not NAME.fullmatch(name):

@@ -32,6 +32,6 @@ def write_contracts(contracts: Mapping[str, Contract | None], sampling: Sampling
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"contracts-{hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
     partial = path.with_suffix(".partial")
-    partial.write_text(text + "\n", encoding="utf-8")
+    partial.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     partial.replace(path)
     return path

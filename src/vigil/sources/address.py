@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from vigil.errors import SourceError, UsageError, VigilError
+from vigil.file_names import readable
 from vigil.hosts import HostPort, parse_address
 from vigil.redact import redact, without_secrets
 from vigil.sources.videos import find_videos
@@ -152,7 +153,7 @@ def shown(word: str) -> str:
 
 def printable(text: str) -> str:
     """A text without what cannot be seen, such as a mark that turns the text behind it around."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return "".join(c if c.isprintable() else "?" for c in readable(text))
 
 
 def _is_folder(path: Path, word: str) -> bool:

@@ -18,6 +18,7 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from vigil.errors import SourceError
+from vigil.file_names import beside
 from vigil.frames import RGB
 from vigil.sources.container import UNREADABLE, reason
 from vigil.sources.picture import FULL, ITU709, LIMITED, ONE_THREAD
@@ -33,7 +34,7 @@ P = TypeVar("P", Piece, Placed)
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A name to write to that becomes `path` at the end; raises SourceError where that fails."""
-    partial = path.with_name(path.name + ".partial")
+    partial = beside(path, ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial

@@ -1,4 +1,8 @@
-"""Wall-clock moments as the store writes them (UTC, to the millisecond, sorting as text) and as people do."""
+"""Wall-clock moments as the store writes them (UTC, to the millisecond, sorting as text) and as people do.
+
+Every time that is shown bears its zone, as an offset: in the hour that comes twice when the clocks are set back,
+nothing else tells which one is meant.
+"""
 
 import re
 import time
@@ -7,6 +11,8 @@ from datetime import UTC, datetime
 from vigil.errors import UsageError
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+DAY = re.compile(r"\d{4}-?\d\d-?\d\d")
+BEFORE_OFFSET = re.compile(r"\s+(?=[+-]\d\d:?\d\d$)")
 AGO = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])(?:\s*ago)?", re.IGNORECASE)
 
 
@@ -21,15 +27,65 @@ def utc_now() -> str:
     return utc(time.time())
 
 
-def parse_moment(text: str, *, option: str) -> str:
-    """What people write (`2026-11-20`, `2026-11-20T11:50`, `2h`, `30 m ago`) as the store does.
+def local(epoch_s: float) -> str:
+    """`time.time()` seconds as people here read them, as in `2026-10-25 02:30:00 +01:00`."""
+    return shown(datetime.fromtimestamp(epoch_s, UTC).astimezone())
 
-    Without a zone local time is meant. Raises UsageError, naming `option`.
+
+def shown(moment: datetime) -> str:
+    """A moment that knows its zone, as people read it."""
+    return f"{moment:%Y-%m-%d %H:%M:%S} {_offset(moment)}"
+
+
+def _offset(moment: datetime) -> str:
+    """As in `+01:00`."""
+    offset = f"{moment:%z}"
+    return f"{offset[:3]}:{offset[3:5]}"
+
+
+def parse_moment(text: str, *, option: str) -> str:
+    """What people write (`2026-11-20`, `2026-11-20T11:50`, `2h`, `30 m ago`) or are shown, as the store writes it.
+
+    Without a zone local time is meant. Raises UsageError, naming `option`, also for a local time that comes twice or
+    never, as the clocks were set.
     """
-    ago = AGO.fullmatch(text.strip())
+    plain = text.strip()
+    ago = AGO.fullmatch(plain)
     try:
         if ago:
             return utc(max(0.0, time.time() - float(ago[1]) * UNITS_S[ago[2].lower()]))
-        return utc(datetime.fromisoformat(text.strip()).timestamp())
+        moment = datetime.fromisoformat(BEFORE_OFFSET.sub("", plain))
+        if moment.tzinfo is None:
+            moment = _day(moment) if DAY.fullmatch(plain) else _here(moment, f"{option} {text!r}")
+        return utc(moment.timestamp())
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError(f"{option} {text!r}: write 2026-11-20, 2026-11-20T11:50, or how long ago: 2h, 3d") from error
+
+
+def _moments(wanted: datetime) -> list[datetime]:
+    """When the clocks here show a time: once, twice in the hour that comes twice, never in the missing one."""
+    both = [_read(wanted, fold=fold) for fold in (0, 1)]
+    there = [moment for moment in both if moment.replace(tzinfo=None, fold=0) == wanted]
+    return list({moment.timestamp(): moment for moment in there}.values())
+
+
+def _here(wanted: datetime, said: str) -> datetime:
+    found = _moments(wanted)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        first, second = (f"{moment:%Y-%m-%dT%H:%M:%S}{_offset(moment)}" for moment in found)
+        raise UsageError(f"{said} comes twice here, as the clocks were set back: write {first} or {second}")
+    before, after = (_read(wanted, fold=fold) for fold in (1, 0))
+    raise UsageError(
+        f"{said} does not exist here, as the clocks were set forward: write {shown(before)} or {shown(after)}"
+    )
+
+
+def _day(midnight: datetime) -> datetime:
+    """The first moment of a day, whatever the clocks did at midnight."""
+    return next(iter(_moments(midnight)), _read(midnight, fold=0))
+
+
+def _read(wanted: datetime, *, fold: int) -> datetime:
+    return datetime.fromtimestamp(wanted.replace(fold=fold).timestamp(), UTC).astimezone()

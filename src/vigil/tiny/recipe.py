@@ -157,7 +157,7 @@ class Training:
 
     def keep_if_best(self, examination: Examination) -> None:
         """Write the examination to the log, and the weights to best/ if the held-out answers are the best so far."""
-        record = asdict(examination) | asdict(self.progress) | {"at": time.strftime("%H:%M:%S")}
+        record = asdict(examination) | asdict(self.progress) | {"at": time.strftime("%H:%M:%S %z")}
         with (self.work / "examinations.jsonl").open("a", encoding="utf-8") as out:
             out.write(json.dumps(record) + "\n")
         if examination.near <= self.progress.best:

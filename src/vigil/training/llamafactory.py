@@ -5,11 +5,13 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from vigil.environments import Environment
 from vigil.errors import JobError
@@ -29,6 +31,22 @@ HINTS = (
     ("HfArgumentParser", "check the names in the configuration against LLaMA-Factory 0.9.5"),
     ("Address already in use", "another training holds that port; set MASTER_PORT to a free one"),
 )
+
+
+@contextlib.contextmanager
+def plain_adapter(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The settings with an adapter folder that LLaMA-Factory takes for one: it splits the path at its commas.
+
+    While the block runs, the folder has a plain second name, a link in a folder of its own.
+    """
+    named = settings.get("adapter_name_or_path")
+    if not isinstance(named, str) or ("," not in named and named == named.strip()):
+        yield dict(settings)
+        return
+    with tempfile.TemporaryDirectory(prefix="vigil-adapter-") as folder:
+        link = Path(folder, "adapter").absolute()
+        link.symlink_to(Path(named).absolute())
+        yield dict(settings) | {"adapter_name_or_path": str(link)}
 
 
 class Stopped(Exception):

@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -67,6 +68,12 @@ def prepare(folder: Path, run: Run, *, fresh: bool) -> Start:
         empty(folder)
         return Start()
     differences = _differences(_read_run(folder), run)
+    if differences and (folder / MANIFEST_NAME).exists():
+        raise UsageError(
+            f"{folder} holds a finished training with other settings ({'; '.join(differences[:5])}); to train its "
+            f"adapter on, name it and another place: {_word('adapter_name_or_path', folder)} "
+            f"{_word('output_dir', folder.with_name(f'{folder.name}-2'))}. --fresh throws the finished one away"
+        )
     if differences:
         raise UsageError(
             f"{folder} holds a training with other settings ({'; '.join(differences[:5])}); name another "
@@ -78,6 +85,12 @@ def prepare(folder: Path, run: Run, *, fresh: bool) -> Start:
     if checkpoint is not None:
         _bring_home(checkpoint)
     return Start(checkpoint=checkpoint)
+
+
+def _word(key: str, folder: Path) -> str:
+    """A setting as it is typed in a shell, the folder as seen from here where that is shorter."""
+    seen = folder.absolute().relative_to(Path.cwd()) if folder.absolute().is_relative_to(Path.cwd()) else folder
+    return shlex.quote(f"{key}={seen}")
 
 
 @contextlib.contextmanager
@@ -150,7 +163,9 @@ def write_run(folder: Path, run: Run) -> None:
         "digests": dict(run.digests),
     }
     partial = folder / f"{RUN_NAME}.partial"
-    partial.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    partial.write_text(
+        json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8", errors="backslashreplace"
+    )
     partial.replace(folder / RUN_NAME)
 
 

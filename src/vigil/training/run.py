@@ -21,7 +21,8 @@ from vigil.manifest import Base, read_manifest
 from vigil.training.curve import Curve
 from vigil.training.digests import named_digests
 from vigil.training.hardware import check_loggers, for_machine, launch_variables
-from vigil.training.llamafactory import Job, Stopped
+from vigil.training.lineage import lineage
+from vigil.training.llamafactory import Job, Stopped, plain_adapter
 from vigil.training.output import Run, Start, claim, last_checkpoint, prepare, write_run
 from vigil.training.plan import Plan, plan_training
 from vigil.training.progress import LOG_NAME, Progress, ProgressLog
@@ -105,7 +106,6 @@ def _run(
         {"resume_from_checkpoint": str(start.checkpoint)} if start.checkpoint else {"overwrite_output_dir": True}
     )
     config = plan.output / CONFIG_NAME
-    config.write_text(yaml.safe_dump(settings, allow_unicode=True, sort_keys=False), encoding="utf-8")
     job = Job(
         environment=trainer,
         words=("train", str(config)),
@@ -119,7 +119,11 @@ def _run(
     follow = ProgressLog(plan.output / LOG_NAME)
     started_s = time.monotonic()
     try:
-        job.run(tick=lambda: _tell(follow, on_progress))
+        with plain_adapter(settings) as plain:
+            config.write_text(
+                yaml.safe_dump(plain, allow_unicode=True, sort_keys=False), encoding="utf-8", errors="backslashreplace"
+            )
+            job.run(tick=lambda: _tell(follow, on_progress))
     except Stopped as stopped:
         raise JobError(_stopped_message(plan)) from stopped
     return time.monotonic() - started_s
@@ -151,6 +155,7 @@ def _figures(plan: Plan, run: Run, trainer: Environment, seconds: float) -> dict
         "gpus": plan.gpus,
         "effective_batch": plan.schedule.effective_batch,
         "base_digest": run.base_digest,
+        **lineage(plan.settings, plan.dataset),
         "words": plan.dataset.manifest.training.get("dataset", {}).get("words", {}),
         "versions": trainer.versions(VERSIONED),
         "settings": {key: value for key, value in plan.settings.items() if not str(value).startswith("/")},

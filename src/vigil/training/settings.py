@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from vigil.config import as_number, find_config, parse_overrides, read_yaml, unknown_key
+from vigil.config import as_number, find_config, parse_overrides, parse_value, read_yaml, unknown_key
 from vigil.environments import CHECKOUT
 from vigil.errors import ConfigError
 from vigil.training.dataset import TrainingSet
@@ -23,7 +23,8 @@ TEMPLATE = "qwen3_vl_nothink"
 CUTOFF_STEP = 256
 REQUIRED = ("model_name_or_path", "dataset", "output_dir")
 PATHS = ("model_name_or_path", "adapter_name_or_path", "dataset_dir", "media_dir", "output_dir", "deepspeed")
-TEXTS = frozenset({*PATHS, "dataset", "eval_dataset", "template", "run_name", "resume_from_checkpoint"})
+LISTS = ("dataset", "eval_dataset")
+TEXTS = frozenset({*PATHS, *LISTS, "template", "run_name", "resume_from_checkpoint"})
 NUMBERS = frozenset(
     {"video_fps", "video_maxlen", "video_max_pixels", "video_min_pixels", "cutoff_len", "ray_num_workers"}
 )
@@ -57,7 +58,7 @@ def load_settings(config: str | Path, overrides: Sequence[str] = ()) -> Settings
     """
     path = find_config("train", config)
     settings = {key: _plain(key, value) for key, value in read_yaml(path).items()}
-    settings |= parse_overrides(overrides, texts=TEXTS)
+    settings |= parse_overrides(overrides, texts=TEXTS, lists=LISTS)
     # YAML reads a bare `no` as false.
     settings |= {key: "no" for key in STRATEGIES if settings.get(key) is False}
     problems = [_unknown(key) for key in settings if key not in known_keys()]
@@ -99,7 +100,15 @@ def _wrong_kind(key: str, value: Any) -> str:
         return f"{key} must be a number, not {value!r}"
     if key in COUNTS and value is not None and (value < 1 or value != int(value)):
         return f"{key} must be a whole number of at least 1, not {value!r}"
-    return ""
+    return _commented(key, value)
+
+
+def _commented(key: str, value: Any) -> str:
+    """A number or a switch with a remark behind it, which LLaMA-Factory would take for a text that is true."""
+    told, space, _ = str(value).partition(" #")
+    if key in TEXTS or not space or not isinstance(value, str) or isinstance(parse_value(told), str):
+        return ""
+    return f"{key} must be {told.strip()!r} alone, not {value!r}; a word of the command line has no comments"
 
 
 def dataset_names(settings: Settings) -> list[str]:

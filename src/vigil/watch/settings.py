@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from vigil.config import build, find_config, parse_overrides, read_yaml
+from vigil.config import build, find_config, parse_overrides, read_yaml, text_keys
 from vigil.errors import UsageError
 from vigil.events.rules import EventRules
 from vigil.judge.endpoint import DEFAULT_URL
@@ -110,7 +110,7 @@ def settings_of(config: str, named: dict[str, Any], words: list[str]) -> WatchSe
     """The settings of a file, then of the options, then of `--set key=value` words."""
     path = find_config("watch", config)
     data = read_yaml(path) | named
-    for key, value in parse_overrides(words).items():
+    for key, value in parse_overrides(words, texts=set(text_keys(WatchSettings))).items():
         _put(data, key.split("."), value)
     return build(WatchSettings, data, where=str(path))
 

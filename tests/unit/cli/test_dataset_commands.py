@@ -16,6 +16,7 @@ import pytest
 
 from scripted_server import ScriptedServer, chat
 from vigil.cli import main
+from vigil.cli.dataset_report import meaning_of
 
 
 def write_clip(path: Path, *, seed: int, seconds: float = 2.0, size: tuple[int, int] = (96, 64)) -> None:
@@ -103,6 +104,10 @@ def test_mistakes_end_on_one_line_with_the_right_code(clips, capsys, words, code
     told = capsys.readouterr().err.strip()
     assert message in told
     assert len(told.splitlines()) == 1
+
+
+def test_a_folder_with_an_equals_sign_in_its_name_can_be_given_a_meaning() -> None:
+    assert meaning_of("cam=3=alarm") == ("cam=3", "alarm")
 
 
 def _described(folder: Path) -> Path:

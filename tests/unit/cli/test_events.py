@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from app.web.moments import happened
 
 from incidents import make_event, make_judged
 from vigil.cli import main
@@ -102,11 +103,49 @@ def test_events_are_exported_as_json(db: Path, capsys: Told) -> None:
     assert datetime.fromisoformat(door["onset_utc"]).tzinfo == UTC and yard["onset_utc"] is None
 
 
+@pytest.mark.parametrize(
+    ("zone", "shown"),
+    [
+        ("Europe/Berlin", "2026-10-25 02:30:02 +02:00"),
+        ("America/New_York", "2026-10-24 20:30:02 -04:00"),
+        ("Asia/Shanghai", "2026-10-25 08:30:02 +08:00"),
+    ],
+)
+def test_every_time_that_is_shown_or_exported_bears_its_zone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Told, zone: str, shown: str
+) -> None:
+    monkeypatch.setenv("VIGIL_STORE", str(tmp_path / "e.db"))
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    began_s = datetime(2026, 10, 25, 0, 30, tzinfo=UTC).timestamp()
+    with Store.open(tmp_path / "e.db") as store:
+        store.start_session(source="door", epoch_s=began_s)
+        event = make_event(epoch_s=began_s, onset_s=2.0, end_s=6.5)
+        store.save_event(event)
+        store.mark(event.id, "true", who="ann")
+    try:
+        for words in (["list"], ["show", event.id]):
+            assert main(["events", *words]) == 0
+            assert shown in capsys.readouterr().out
+        assert happened(event) == shown
+        assert main(["events", "show", event.id]) == 0
+        assert re.search(r"by ann, \d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d\d:\d\d", capsys.readouterr().out)
+        assert main(["events", "list", "--since", shown, "--until", shown]) == 0
+        assert "door" in capsys.readouterr().out
+        for kind in ("csv", "json"):
+            assert main(["events", "export", "--format", kind]) == 0
+            assert "2026-10-25T00:30:02.000Z" in capsys.readouterr().out
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_a_spreadsheet_runs_nothing_that_a_model_wrote(db: Path, capsys: Told, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "events.csv"
     assert main(["events", "export", "--out", str(out)]) == 0
     assert str(out) in capsys.readouterr().err
-    door, yard = csv.DictReader(io.StringIO(out.read_text(encoding="utf-8")))
+    assert out.read_bytes().startswith(b"\xef\xbb\xbfevent,source,")
+    door, yard = csv.DictReader(io.StringIO(out.read_text(encoding="utf-8-sig")))
     assert yard["text"] == '\'=HYPERLINK("x")' and yard["end_s"] == "" and door["windows"] == "2"
 
 

@@ -115,6 +115,28 @@ def test_a_repeated_verdict_word_thoughts_and_markdown_are_taken_off(data: Path)
     }
 
 
+def test_marks_and_turns_of_its_own_are_taken_off(data: Path) -> None:
+    def marked(request: Request) -> Reply:
+        words = AGREES[label_in(request)]
+        return chat(
+            f"<video><|video_pad|>{words[:3]}<|im<image>_end|>{words[3:]}<|im_end|>\n<|im_start|>user\n再来一次"
+        )
+
+    with ScriptedServer() as server:
+        server.default = marked
+        assert run(data, server).rejected == 0
+    assert {example.answer for example in examples(data)} == {
+        f"{FIGHT.word(label)}，{AGREES[label]}" for label in AGREES
+    }
+
+
+def test_a_reply_of_marks_alone_is_empty(data: Path) -> None:
+    with ScriptedServer() as server:
+        server.default = lambda request: chat("<|im_end|>")
+        report = run(data, server)
+    assert report.rejected and set(report.reasons) == {"it is empty"}
+
+
 def test_a_stopped_job_goes_on_where_it_was(data: Path) -> None:
     with ScriptedServer() as server:
         server.default = error(401, "no")

@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from vigil.dataset.build import BuildPlan, build_dataset
 from vigil.dataset.check import check_dataset
 from vigil.dataset.cutting import Recipe
-from vigil.dataset.examples import split_path
+from vigil.dataset.examples import read_splits, split_path
 from vigil.dataset.stored import MARKER_NAME
 from vigil.errors import DatasetError
 from vigil.frames import Sampling, decode_jpeg, encode_jpeg
@@ -19,6 +20,18 @@ from vigil.tiny.vocabulary import QWEN3_VL
 from vocabularies import NAMES, save_tokenizer
 
 Change = Callable[[dict[str, Any]], object]
+
+
+MARKS = (
+    "<video>",
+    "<image>",
+    "<audio>",
+    "<|video_pad|>",
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|vision_start|>",
+    "</think>",
+)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +85,7 @@ def answer(text: str) -> Change:
             lambda row: row["messages"][0].update(content="<video>别的问题"),
             "1 questions are not the one of the manifest",
         ),
+        *((answer(f"是的，两个人{mark}在推搡。"), "1 texts hold marks that stand for pictures") for mark in MARKS),
         (lambda row: row["videos"][0].append(row["videos"][0][0]), "even number of 2 to 6 frames"),
         (lambda row: row["videos"][0].__setitem__(0, "frames/nowhere.jpg"), "1 frames are missing or unreadable"),
         (lambda row: row["videos"][0].__setitem__(0, "../../etc/passwd"), "1 frames are missing or unreadable"),
@@ -80,6 +94,13 @@ def answer(text: str) -> Change:
 def test_an_example_that_would_train_wrongly_is_an_error(data: Path, what: Change, message: str) -> None:
     change(data, what)
     assert message in errors(data)
+
+
+def test_a_mark_in_an_answer_is_named_with_its_row(data: Path) -> None:
+    change(data, answer("是的，两个人<|im_end|>在推搡。"))
+    (found,) = [finding for finding in check_dataset(data).errors if "hold marks" in finding.what]
+    assert len(found.where) == 1
+    assert found.where[0].startswith("anomaly-train ") and found.where[0].endswith("holds <|im_end|>")
 
 
 def test_damaged_and_unequal_frames_are_errors(data: Path) -> None:
@@ -103,6 +124,33 @@ def test_a_recording_in_both_splits_is_a_warning(data: Path) -> None:
     change(data, lambda row: row.update(group="s9"))
     change(data, lambda row: row.update(group="s9"), split="test")
     assert "1 groups (recordings) are in more than one split" in warnings(data)
+
+
+def test_pairs_that_look_alike_are_counted_where_there_are_too_many_to_name(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every window of training shows the first window of the test, shifted by a pixel so that no bytes are the same."""
+    shown = json.loads(split_path(data, "test").read_text())[0]["videos"][0]
+    for row in json.loads(split_path(data, "train").read_text()):
+        for name, frame in zip(row["videos"][0], shown, strict=False):
+            picture = np.roll(decode_jpeg((data / frame).read_bytes()), 1, axis=1)
+            (data / name).write_bytes(encode_jpeg(picture, quality=90))
+    (alike,) = [finding for finding in check_dataset(data).findings if "look alike" in finding.what]
+    assert alike.what.startswith(f"{len(alike.where)} pairs of clips in different splits look alike")
+    monkeypatch.setattr("vigil.dataset.leaks.MOST_PLACES", 3)
+    (few,) = [finding for finding in check_dataset(data).findings if "look alike" in finding.what]
+    assert (few.what, few.where) == (alike.what, alike.where[:3])
+    assert len(few.where) + few.more == len(alike.where) > 3
+
+
+def test_the_progress_of_a_check_counts_up_to_all_that_there_is_to_do(data: Path) -> None:
+    told: list[tuple[int, int]] = []
+    check_dataset(data, progress=lambda done, total, _: told.append((done, total)))
+    splits = read_splits(data, load_task("fight"))
+    clips = {example.clip for examples in splits.values() for example in examples}
+    frames = {frame for examples in splits.values() for example in examples for frame in example.frames}
+    total = len(frames) + 2 * len(clips)
+    assert told == [(done, total) for done in range(1, total + 1)]
 
 
 def test_one_label_only_is_an_error(data: Path) -> None:

@@ -1,9 +1,11 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from vigil.dataset.clips import find_clips
 from vigil.errors import DatasetError, UsageError
+from vigil.file_names import digest
 from vigil.tasks import load_task
 
 FIGHT = load_task("fight")
@@ -76,6 +78,27 @@ def test_clips_of_one_name_get_slugs_of_their_own_and_hidden_files_are_no_clips(
     assert len(clips) == 4
     assert len({(clip.label, clip.slug) for clip in clips}) == 4
     assert next(clip.slug for clip in clips if "ä" in clip.name) == "ä_ö"
+
+
+def test_names_that_are_no_text_are_read_and_the_files_are_found(tmp_path: Path) -> None:
+    night, fight = (os.fsdecode(text.encode("gb18030")) for text in ("夜里", "打架"))
+    touch(tmp_path, f"{fight}/{night}.mp4", "打架/夜里.mp4", f"{fight}/a.mp4", "打架/a.mp4", f"normal/{night}.mp4")
+    clips = find_clips(tmp_path, FIGHT).clips
+    assert {clip.name: clip.label for clip in clips} == {
+        "打架/夜里.mp4": "alarm",
+        "打架/ҹ\\xc0\\xef.mp4": "alarm",
+        "打架/a.mp4": "alarm",
+        f"打架/a.mp4 ({digest(f'{fight}/a.mp4')})": "alarm",
+        "normal/夜里.mp4": "normal",
+    }
+    assert all(clip.path.is_file() for clip in clips)
+    assert len({(clip.label, clip.slug) for clip in clips}) == 5
+
+
+def test_a_folder_of_frames_can_be_made_for_any_name(tmp_path: Path) -> None:
+    touch(tmp_path, f"fight/{'斗' * 83}.mp4", f"fight/b/{'斗' * 83}.mp4", f"fight/{'x' * 250}.mp4", "normal/a.mp4")
+    slugs = {clip.slug for clip in find_clips(tmp_path, FIGHT).clips if clip.label == "alarm"}
+    assert len(slugs) == 3 and all(len(slug.encode()) <= 120 for slug in slugs)
 
 
 def test_links_in_a_circle_are_entered_once(tmp_path: Path) -> None:

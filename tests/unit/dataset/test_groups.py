@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from vigil.dataset.clips import Clip
-from vigil.dataset.fingerprints import fingerprint, look_alikes
+from vigil.dataset.fingerprints import fingerprint
 from vigil.dataset.groups import group_by_csv, group_by_looks, join_copies, recording_prefix
+from vigil.dataset.look_alikes import look_alikes
 from vigil.errors import DatasetError
 from vigil.tasks import load_task
 
@@ -31,6 +32,23 @@ def test_rows_name_clips_by_stem_file_or_path_and_by_class_where_stems_repeat(tm
         "fight/b.mp4": "s3",
         "normal/c.mp4": "s4",
     }
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_csv_is_read_as_spreadsheets_of_any_country_leave_it(tmp_path: Path, encoding: str, mark: str) -> None:
+    rows = [["Clip ", '"Label"', "SOURCE", ""], ["夜里", "打架", "机位一"], ["b.mp4", "", "s2", "a remark"]]
+    path = tmp_path / "s.csv"
+    path.write_text("\r\n".join(mark.join(row) for row in rows), encoding=encoding)
+    clips = [clip("fight/夜里.mp4"), clip("normal/b.mp4")]
+    assert group_by_csv(clips, path, FIGHT) == {"fight/夜里.mp4": "机位一", "normal/b.mp4": "s2"}
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfec\x00l\x00", b"clip,source\na,\xff\n", b"\x89PNG\r\n\x1a\n\x00\xe9"])
+def test_a_csv_in_another_encoding_is_told_on_one_line(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "s.csv").write_bytes(data)
+    with pytest.raises(DatasetError, match="is not UTF-8 text; save it as CSV in UTF-8"):
+        group_by_csv([clip("fight/a.mp4")], tmp_path / "s.csv", FIGHT)
 
 
 @pytest.mark.parametrize(

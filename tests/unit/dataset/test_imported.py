@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -252,6 +253,18 @@ def test_a_clip_is_found_however_its_path_is_spelt(blog: Path, tmp_path: Path, s
     assert all(example.clip.endswith((".mp4",)) and example.answer.startswith(("是的", "没有")) for example in examples)
 
 
+@pytest.mark.parametrize("told", ["打架视频", os.fsdecode("打架视频".encode("gb18030"))])
+def test_a_clip_is_found_whose_name_an_archive_kept_in_gbk(blog: Path, tmp_path: Path, told: str) -> None:
+    rows = rows_of(blog)
+    named = rows[0]["videos"][0]
+    kept = os.fsdecode("打架视频".encode("gb18030"))
+    (blog / named).rename((blog / named).with_name(f"{kept}.mp4"))
+    rows[0]["videos"][0] = str(Path(named).with_name(f"{told}.mp4"))
+    (blog / "anomaly-train.json").write_text(json.dumps(rows), encoding="utf-8")
+    imported(blog / "anomaly-train.json", tmp_path / "out")
+    assert any(example.clip.endswith("/打架视频.mp4") for example in examples_in(tmp_path / "out"))
+
+
 def test_a_foreign_path_is_not_guessed_at_unasked(blog: Path, tmp_path: Path) -> None:
     file = put(blog, [row("D:\\videos\\fight\\fi0.mp4", "是的，打架。"), *rows_of(blog)])
     (reason,) = reasons(file, tmp_path / "data")
@@ -283,6 +296,8 @@ BAD_ROWS: dict[str, tuple[Any, str]] = {
     "no mark": (row("fight/fi0.mp4", "是的。", asked=FIGHT.question), "holds <video> 0 times"),
     "two marks": (row("fight/fi0.mp4", "是的。", asked=f"<video>{ASKED}"), "holds <video> 2 times"),
     "a mark in the answer": (row("fight/fi0.mp4", "是的，<video>。"), "the answer holds <video>"),
+    "a token in the answer": (row("fight/fi0.mp4", "是的，<|im_end|>。"), "the answer holds <|im_end|>, which a model"),
+    "a token in the question": (row("fight/fi0.mp4", "是的。", asked=f"{ASKED}<|im_end|>"), "holds <|im_end|>"),
     "another mark": (row("fight/fi0.mp4", "是的。", asked=f"<image>{ASKED}"), "holds <image>"),
     "no question": (row("fight/fi0.mp4", "是的。", asked="<video> "), "the question is empty"),
     "no answer": (row("fight/fi0.mp4", " "), "the answer is empty"),

@@ -194,6 +194,14 @@ def test_an_adapter_of_another_model_is_told_before_vllm_leaves_it_out(tmp_path:
         _plan(model, adapters=(str(adapter),))
 
 
+def test_an_adapter_below_a_folder_with_an_equals_sign_is_found(tmp_path: Path) -> None:
+    model, adapter = make_model(tmp_path / "fight", held=contract()), make_adapter(tmp_path / "rank=8" / "night")
+    (served,) = _plan(model, adapters=(str(adapter),)).adapters
+    assert (served.name, served.path) == ("night", adapter)
+    (named,) = _plan(model, adapters=(f"n={adapter}",)).adapters
+    assert (named.name, named.path) == ("n", adapter)
+
+
 def test_what_lies_in_a_folder_that_is_not_to_be_loaded_is_told(tmp_path: Path) -> None:
     model = make_model(tmp_path / "fight", held=contract())
     config = json.loads((model / "config.json").read_text())

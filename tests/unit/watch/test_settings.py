@@ -13,6 +13,15 @@ def test_options_beat_the_file_and_set_beats_options() -> None:
     assert (settings.words, settings.realtime, settings.events.k, settings.events.n) == ("never", True, 1, 3)
 
 
+def test_a_text_that_is_set_stays_as_it_was_typed() -> None:
+    words = ["store=x/夜 #3,a.db", "model=7", "url=http://127.0.0.1:1/v1 #b", "model_dir=[a]", "task=null"]
+    settings = settings_of("default", {}, words)
+    assert (settings.store, settings.model, str(settings.model_dir)) == ("x/夜 #3,a.db", "7", "[a]")
+    assert settings.url.endswith(" #b") and settings.task is None
+    with pytest.raises(ConfigError, match="k must be a whole number, not '1 #one'"):
+        settings_of("default", {}, ["events.k=1 #one"])
+
+
 def test_a_key_that_no_setting_has_is_refused() -> None:
     with pytest.raises(ConfigError, match="did you mean 'in_flight'"):
         settings_of("default", {"in_fligt": 3}, [])

@@ -212,5 +212,5 @@ def _write_sources(out: Path, plans: list[ClipPlan]) -> None:
 
 def _write_whole(path: Path, text: str) -> None:
     part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
+    part.write_text(text, encoding="utf-8", errors="backslashreplace")
     part.rename(path)

@@ -13,6 +13,7 @@ import numpy as np
 
 from vigil.events.event import Event
 from vigil.events.judged import Judged
+from vigil.file_names import beside
 from vigil.score.intervals import Interval, poisson, wilson
 from vigil.score.timeline.events import TOLERANCE_S, Matching, announced_s, found_by_chance, match
 from vigil.score.timeline.truth import Span
@@ -113,8 +114,10 @@ class TimelineScore:
     def write(self, path: Path) -> None:
         """Writes the JSON file, whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(self.to_json(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        partial = beside(path, ".partial")
+        partial.write_text(
+            json.dumps(self.to_json(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8", errors="backslashreplace"
+        )
         partial.replace(path)
 
 

@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
+from vigil.csv_text import csv_text
 from vigil.errors import ConfigError
+from vigil.file_names import readable
 
 COLUMNS = ("video", "onset_s", "end_s")
 MOST_PROBLEMS = 20
@@ -72,13 +74,14 @@ class Truth:
 
 def _means(name: str, video: Path) -> bool:
     wanted = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in (".", "/")]
-    return bool(wanted) and list(video.absolute().parts[-len(wanted) :]) == wanted
+    return bool(wanted) and [readable(part) for part in video.absolute().parts[-len(wanted) :]] == wanted
 
 
 def _not_named(video: Path, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(video.name, list(names), n=1)
+    name = readable(video.name)
+    near = difflib.get_close_matches(name, list(names), n=1)
     hint = f" (did you mean it by {near[0]!r}?)" if near else ""
-    return f"no row names {video.name}{hint}; where nothing happens in it, add the row `{video.name},,`"
+    return f"no row names {name}{hint}; where nothing happens in it, add the row `{name},,`"
 
 
 def read_truth(path: Path) -> Truth:
@@ -109,10 +112,10 @@ def read_truth(path: Path) -> Truth:
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = csv_text(path.read_bytes())
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise ConfigError(str(path), ["is not UTF-8 text; save it as CSV in UTF-8"]) from error
     reader = csv.reader(io.StringIO(text, newline=""))
     try:

@@ -25,6 +25,11 @@ def test_more_columns_comments_blank_lines_and_a_mark_of_order_do_not_disturb(tm
     assert truth.spans == {"a.mp4": (Span(1, 2, 3),)}
 
 
+def test_what_excel_saves_on_a_chinese_windows_is_read(tmp_path: Path) -> None:
+    truth = read_truth(write(tmp_path, (HEADER + "夜里.mp4,1,2\r\n").encode("gb18030")))
+    assert truth.spans == {"夜里.mp4": (Span(1, 2, 2),)}
+
+
 def test_names_with_commas_and_line_breaks_are_quoted_as_csv_has_it(tmp_path: Path) -> None:
     truth = read_truth(write(tmp_path, HEADER + '"a, b.mp4",1,2\n'))
     assert list(truth.spans) == ["a, b.mp4"]
