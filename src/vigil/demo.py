@@ -224,8 +224,10 @@ def forget_stale(data: Path, out: Path) -> None:
 def _build_dataset(clips: Path, data: Path, settings: Settings) -> None:
     cut = ("--max-pixels", str(TINY_SAMPLING.max_pixels), "--seed", str(settings.seed))
     drawn = ("--val-share", str(DRAWN_VAL_SHARE))
+    # Few minutes and clips: all that is not held out for the score and the epoch is learnt from.
+    learnt = ("--calibration-share", "0")
     more = drawn if settings.clips is None else ("--also", str(settings.out / "drawn"))
-    _vigil("dataset", "build", str(clips), "--out", str(data), "--task", str(TASK_FILE), *cut, *more)
+    _vigil("dataset", "build", str(clips), "--out", str(data), "--task", str(TASK_FILE), *cut, *learnt, *more)
     _vigil("dataset", "check", str(data))
     _vigil("dataset", "preview", str(data))
 

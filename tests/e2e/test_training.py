@@ -168,6 +168,7 @@ def test_a_training_leaves_an_adapter_a_manifest_and_a_curve(adapter: Path, data
     assert manifest.training["steps"] == 12
     assert manifest.training["final_loss"] > 0
     assert manifest.training["versions"]["llamafactory"]
+    assert manifest.training["clips_used"]["train"]["digests"]
     assert manifest.base == describe_base(BASE_FOLDER)
     assert (adapter / "adapter_model.safetensors").stat().st_size > 0
     assert (adapter / "training_loss.png").read_bytes().startswith(b"\x89PNG")

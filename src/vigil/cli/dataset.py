@@ -69,7 +69,12 @@ def build(
         typer.Option(help="auto: words where a human or model wrote some; words: else stock ones; verdict: no words."),
     ] = "auto",
     test_share: Annotated[float, typer.Option(help="Share of the clips that is kept for the score.")] = 0.3,
-    calibration_share: Annotated[float, typer.Option(help="Share of the rest that is kept for vigil calibrate.")] = 0.0,
+    calibration_share: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the rest for vigil calibrate; 0: none. Default: 0.1, or 24 clips, where clips are enough."
+        ),
+    ] = None,
     val_share: Annotated[
         float | None,
         typer.Option(

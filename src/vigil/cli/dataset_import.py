@@ -54,7 +54,12 @@ def import_file(
         typer.Option(help="auto: the words of FILE; words: stock ones where it has none; verdict: no words."),
     ] = "auto",
     test_share: Annotated[float, typer.Option(help="Share of the clips that is kept for the score.")] = 0.3,
-    calibration_share: Annotated[float, typer.Option(help="Share of the rest that is kept for vigil calibrate.")] = 0.0,
+    calibration_share: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the rest for vigil calibrate; 0: none. Default: 0.1, or 24 clips, where clips are enough."
+        ),
+    ] = None,
     val_share: Annotated[
         float | None,
         typer.Option(

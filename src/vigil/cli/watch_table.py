@@ -150,6 +150,8 @@ def _causes(state: SourceState) -> str:
 def _footer(watch: Watch, states: list[SourceState], *, hidden: int) -> Text:
     breaker = watch.breaker
     parts = [f"endpoint {watch.judge.model}: {'answers' if breaker.state == 'closed' else breaker.state}"]
+    if watch.judge.calibration is None:
+        parts.append("probabilities: not calibrated")
     if breaker.reason:
         parts.append(breaker.reason[:100])
     if watch.keeper is not None and watch.keeper.trouble:

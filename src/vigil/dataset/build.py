@@ -131,7 +131,7 @@ def build_of(material: Material, plan: BuildPlan, *, progress: Progress = silent
     splits |= {clip.name: TRAIN for clip in added}
     groups |= {clip.name: added_groups[clip.name] for clip in added}
     examples = _examples([*readable, *added], stored, groups, splits, _Answering(plan, material, earlier))
-    notes = [*material.notes, *group_notes, *_leaks(groups, splits), *_without_val(splits, plan.split)]
+    notes = [*material.notes, *group_notes, *_leaks(groups, splits), *_without(splits, plan.split)]
     notes += [*_left_out(shown, more), *earlier.set_aside(plan.out)]
     return BuildReport(
         out=plan.out,
@@ -285,13 +285,22 @@ def _leaks(groups: Mapping[str, str], splits: Mapping[str, Split]) -> list[str]:
     ]
 
 
-def _without_val(splits: Mapping[str, Split], plan: SplitPlan) -> list[str]:
-    if plan.val_share is not None or "val" in splits.values() or TRAIN not in splits.values():
+def _without(splits: Mapping[str, Split], plan: SplitPlan) -> list[str]:
+    """What splits that nobody asked for were left out, and what that means."""
+    if TRAIN not in splits.values():
         return []
-    return [
-        "no val split: too few clips, or recordings too large, to hold some out of training; the last epoch will be "
-        "taken, not the best (--val-share 0.15 holds some out all the same)"
-    ]
+    notes = []
+    if plan.val_share is None and "val" not in splits.values():
+        notes.append(
+            "no val split: too few clips, or recordings too large, to hold some out of training; the last epoch is "
+            "taken, not the best (--val-share 0.15 holds some out all the same)"
+        )
+    if plan.calibration_share is None and plan.folds is None and "calibration" not in splits.values():
+        notes.append(
+            "no calibration split: too few clips, or recordings too large; calibrate on a folder of other clips (vigil "
+            "calibrate CLIPS), or on the scores of folds (--folds), or the probabilities stay as the model gives them"
+        )
+    return notes
 
 
 def _examples(

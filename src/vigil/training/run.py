@@ -14,6 +14,7 @@ import yaml
 
 from vigil import __version__
 from vigil.base_model import base_digest, describe_base
+from vigil.dataset.used_clips import USED_KEY
 from vigil.environments import Environment, environment
 from vigil.errors import JobError
 from vigil.gpus import CUDA_PACKAGES, check_driver
@@ -151,6 +152,7 @@ def _figures(plan: Plan, run: Run, trainer: Environment, seconds: float) -> dict
         "gpus": plan.gpus,
         "effective_batch": plan.schedule.effective_batch,
         "base_digest": run.base_digest,
+        USED_KEY: {split: used.to_json() for split, used in plan.dataset.clips_used.items()},
         "words": plan.dataset.manifest.training.get("dataset", {}).get("words", {}),
         "versions": trainer.versions(VERSIONED),
         "settings": {key: value for key, value in plan.settings.items() if not str(value).startswith("/")},

@@ -25,6 +25,10 @@ from vigil.watch.watch import Watch
 log = logging.getLogger(__name__)
 
 ASK_AGAIN_S = 2.0
+NOT_CALIBRATED = (
+    "probabilities: not calibrated, so 0.9 need not mean nine in ten; run vigil calibrate with the model's folder, and "
+    "name that folder with --model-dir"
+)
 
 
 async def run_job(
@@ -49,6 +53,8 @@ async def run_job(
         if store is not None:
             stack.enter_context(store)
         async with await _connect(endpoint, settings, wait_s=wait_s) as judge:
+            if judge.calibration is None:
+                log.warning("%s", NOT_CALIBRATED)
             watch = Watch(
                 addresses,
                 judge=judge,
