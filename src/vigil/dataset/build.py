@@ -30,10 +30,11 @@ from vigil.dataset.groups import (
     join_look_alikes,
     largest_share,
 )
+from vigil.dataset.ownership import own_partials, refuse_foreign, refuse_foreign_frames
 from vigil.dataset.pool import Progress, cut_all, silent
-from vigil.dataset.registry import REGISTRY_NAME, read_registry, register
+from vigil.dataset.registry import register
 from vigil.dataset.split import LABELS, SplitPlan, assign_splits
-from vigil.dataset.stored import StoredClip, StoredWindow
+from vigil.dataset.stored import MARKER_NAME, StoredClip, StoredWindow
 from vigil.dataset.wording import worded
 from vigil.errors import DatasetError, UsageError
 from vigil.manifest import MANIFEST_NAME, Contract, Manifest
@@ -116,6 +117,9 @@ def build_of(material: Material, plan: BuildPlan, *, progress: Progress = silent
     _prepare(plan.out)
     earlier = EarlierAnswers.of(plan.out, plan.task)
     more, more_named = _training_only(plan)
+    for clip in (*clips, *more):
+        if not (folder := frames_folder(plan.out, clip)).joinpath(MARKER_NAME).is_file():
+            refuse_foreign_frames(folder)
     results = cut_all([*clips, *more], plan.out, plan.recipe, jobs=plan.jobs, progress=progress)
     stored = {result.name: result.stored for result in results if result.stored}
     unreadable = {result.name: result.failure for result in results if result.failure}
@@ -200,16 +204,16 @@ def _limited(clips: Sequence[Clip], plan: BuildPlan) -> list[Clip]:
 
 
 def _prepare(out: Path) -> None:
-    """Finds out early that the folder cannot be written; clears what a killed build left half-written."""
+    """Finds out early that the folder cannot be written, or holds what is not Vigil's; clears half-written files."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; name a folder")
     with explained(out):
+        refuse_foreign(out)
         out.mkdir(parents=True, exist_ok=True)
-        for partial in out.glob(f"*{PARTIAL}"):
+        for partial in own_partials(out):
             partial.unlink()
         for partial in out.glob(f"frames/*/*{PARTIAL}"):
             shutil.rmtree(partial)
-    read_registry(out / REGISTRY_NAME)
 
 
 def _refuse_failures(readable: Sequence[Clip], unreadable: Mapping[str, str], plan: BuildPlan) -> None:

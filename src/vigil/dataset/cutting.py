@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from vigil.dataset.clips import Clip
 from vigil.dataset.disk import explained
+from vigil.dataset.ownership import refuse_foreign_frames
 from vigil.dataset.short import ShortPolicy, StoredKind, crop, stretched_fps
 from vigil.dataset.stored import FrameWriter, StoredClip, is_complete, read_stored
 from vigil.errors import SourceError
@@ -66,6 +67,7 @@ def cut_clip(clip: Clip, out: Path, recipe: Recipe, *, stopped: Callable[[], boo
     if stored is not None and stored.digest == digest and is_complete(folder, stored):
         return stored, False
     problems: Problems = {}
+    refuse_foreign_frames(folder)
     with explained(folder), FrameWriter(folder) as writer:
         for kind, window in windows_of(clip.path, recipe, problems):
             if stopped():
