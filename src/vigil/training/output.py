@@ -64,6 +64,11 @@ class Start:
     finished: bool = False
     checkpoint: Path | None = None
 
+    @property
+    def step(self) -> int:
+        """The step that is gone on from, 0 at the beginning."""
+        return 0 if self.checkpoint is None else step_of(self.checkpoint)
+
 
 def prepare(folder: Path, run: Run, *, fresh: bool) -> Start:
     """Makes the output folder ready and says whether there is something to resume, or nothing left to do.
@@ -176,7 +181,7 @@ def write_run(folder: Path, run: Run) -> None:
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint; ones that broke off while they were written are passed over."""
-    return max(_checkpoints(folder), key=_step, default=None)
+    return max(_checkpoints(folder), key=step_of, default=None)
 
 
 def _bring_home(checkpoint: Path) -> None:
@@ -210,7 +215,8 @@ def _checkpoints(folder: Path) -> list[Path]:
     ]
 
 
-def _step(checkpoint: Path) -> int:
+def step_of(checkpoint: Path) -> int:
+    """After which step a checkpoint was written, as its name tells."""
     match = CHECKPOINT.fullmatch(checkpoint.name)
     return int(match[1]) if match else -1
 
