@@ -134,7 +134,11 @@ def _told(action: Callable[[], str], context: SiteContext) -> None:
 
 
 def _board(context: SiteContext, service: "WatchService") -> Board:
-    board = Board(context.settings.events.tiers, _earlier(context))
+    board = Board(
+        context.settings.events.tiers,
+        _earlier(context),
+        cause_words=lambda cause: context.t(f"room.cause_{cause}"),
+    )
     service.subscribe(board)
     return board
 

@@ -29,6 +29,7 @@ from vigil.dataset.wording import authors_text
 from vigil.errors import UsageError
 from vigil.frames import Sampling
 from vigil.judge.endpoint import DEFAULT_URL, KEY_VARIABLE, Endpoint, read_key
+from vigil.report.counted import counted
 from vigil.sources.file import Reader
 from vigil.tasks import load_task
 
@@ -171,7 +172,7 @@ def _show_check(report: CheckReport, *, show: int) -> None:
         if len(finding.where) > show:
             out.print(f"    ... and {len(finding.where) - show} more")
     warnings = len(report.findings) - len(report.errors)
-    out.print(f"{len(report.errors)} errors, {warnings} warnings")
+    out.print(f"{counted(len(report.errors), 'error')}, {counted(warnings, 'warning')}")
 
 
 def _counts(counts: Mapping[Any, int]) -> str:
@@ -232,9 +233,10 @@ def annotate(
         plan = AnnotatePlan(folder=folder, endpoint=endpoint, jobs=jobs, limit=limit, redo=redo)
         report = annotate_dataset(plan, progress=told)
     for reason, count in report.reasons.most_common():
-        tell(f"rejected: {count} descriptions, because {reason}; the answer stays as it was")
+        tell(f"rejected: {counted(count, 'description')}, because {reason}; the answer stays as it was")
     typer.echo(
-        f"{folder}: {report.written} answers written by {report.model} ({report.kept_from_before} were there before); "
+        f"{folder}: {counted(report.written, 'answer')} written by {report.model} "
+        f"({report.kept_from_before} were there before); "
         f"{report.rejected} rejected, {report.failed} without reply, {report.human} by people left alone"
     )
     if report.failed:

@@ -18,6 +18,7 @@ from vigil.cli.console import wide_console
 from vigil.cli.event_table import list_table, show_event
 from vigil.errors import JobError, UsageError
 from vigil.events import Event, Tier
+from vigil.report.counted import counted
 from vigil.report.event_export import Marks, Media, as_csv, as_json
 from vigil.report.srt import srt
 from vigil.store import DEFAULT_STORE, EventFilter, MarkFilter, MarkWord, Retention, Session, Store, prune
@@ -213,7 +214,9 @@ def _srt(store: Store, wanted: EventFilter) -> str:
         raise JobError(
             f"the verdicts of the watch of {session.source} from {session.started_utc} are not kept any more"
         )
-    typer.echo(f"the watch of {session.source} that began {session.started_utc}: {len(judged)} windows", err=True)
+    typer.echo(
+        f"the watch of {session.source} that began {session.started_utc}: {counted(len(judged), 'window')}", err=True
+    )
     return srt(judged, events)
 
 
@@ -254,7 +257,7 @@ def prune_store(
         pruned = prune(opened, retention, dry_run=dry_run)
     typer.echo(
         f"{'would delete' if dry_run else 'deleted'} {pruned.files} pictures and clips "
-        f"({pruned.freed_bytes / 1e6:.1f} MB), {pruned.verdicts} verdicts, {pruned.events} events"
+        f"({pruned.freed_bytes / 1e6:.1f} MB), {counted(pruned.verdicts, 'verdict')}, {counted(pruned.events, 'event')}"
     )
 
 

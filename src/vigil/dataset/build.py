@@ -38,6 +38,7 @@ from vigil.dataset.stored import MARKER_NAME, StoredClip, StoredWindow
 from vigil.dataset.wording import worded
 from vigil.errors import DatasetError, UsageError
 from vigil.manifest import MANIFEST_NAME, Contract, Manifest
+from vigil.report.counted import counted
 from vigil.tasks import Label, Task
 
 MODEL_TEMPLATE = "qwen3_vl_nothink"
@@ -185,7 +186,9 @@ def _left_out(shown: Sequence[str], more: Sequence[Clip]) -> list[str]:
 
 def _passed_over(ignored: Mapping[str, int]) -> list[str]:
     plain = {"no ending", ".csv", ".txt", ".md", ".json"}
-    return [f"{count} {ending} files were passed over" for ending, count in ignored.items() if ending not in plain]
+    return [
+        f"{counted(count, f'{ending} file')} passed over" for ending, count in ignored.items() if ending not in plain
+    ]
 
 
 def _limited(clips: Sequence[Clip], plan: BuildPlan) -> list[Clip]:
