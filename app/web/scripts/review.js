@@ -55,6 +55,7 @@ const opened = new MutationObserver(settle);
 const open = (id, meanwhile = "") => {
   picked = id;
   held = meanwhile;
+  window.vigilPlace?.open(id);
   rows()[ring()]?.scrollIntoView({ block: "nearest" });
   settle();
   if (detail()) opened.observe(detail(), { childList: true, subtree: true });
