@@ -22,10 +22,12 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.table import Table
 
 from vigil import __version__
 from vigil.cli.console import wide_console
+from vigil.cli.hints import command
 from vigil.dataset.clips import find_clips
 from vigil.errors import JobError, UsageError, VigilError
 from vigil.files import check_folder, problem
@@ -283,11 +285,11 @@ def _vigil(*words: str, server: Server | None = None) -> None:
     if server is not None:
         words = (*words, "--url", server.url, "--model", server.model)
         environment["VIGIL_API_KEY"] = server.key
-    console.print(f"[dim]$ vigil {shlex.join(words)}[/]", soft_wrap=True)
+    console.print(f"[dim]$ {escape(command())} {escape(shlex.join(words))}[/]", soft_wrap=True)
     code = _ended(subprocess.Popen([sys.executable, "-m", "vigil", *words], env=environment))
     if code != 0:
         raise JobError(
-            f"`vigil {words[0]}` ended with exit code {code}, see above; mend it and run the same demo "
+            f"`{command()} {words[0]}` ended with exit code {code}, see above; mend it and run the same demo "
             "command again: it goes on from what is done"
         )
 

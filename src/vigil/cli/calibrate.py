@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from vigil.calibration import fit
+from vigil.cli.hints import runnable
 from vigil.cli.score import Data, KeyFile, Model, Paths, TaskOption, Url, lost_windows, score_one
 from vigil.errors import JobError
 from vigil.events.rules import Tiers
@@ -125,10 +126,10 @@ def tell_reach(answers: Sequence[Answer], calibration: Calibration) -> None:
     reached = reached.replace(" ", " reach ", 1)
     typer.echo(f"of {alarms} alarm clips {reached}; uncalibrated {', '.join(map(str, before.values()))}")
     if after["low"] < FEW_SHARE * alarms:
-        typer.echo(
+        warning = (
             f"warning: hardly any alarm clip still reaches the lowest tier ({tiers.low}), so a watch with this "
             "calibration would open hardly an event: the model tells these clips apart too badly (vigil score says how "
             "badly), or they are not what it was trained for. Lower the tiers (events.tiers in configs/watch), or take "
-            "`calibration` out of vigil.json",
-            err=True,
+            "`calibration` out of vigil.json"
         )
+        typer.echo(runnable(warning), err=True)

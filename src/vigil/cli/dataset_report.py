@@ -2,6 +2,7 @@
 
 import typer
 
+from vigil.cli.hints import runnable
 from vigil.dataset.build import BuildReport
 from vigil.dataset.clips import Meaning
 from vigil.dataset.examples import SPLITS, split_name
@@ -38,12 +39,11 @@ def show_build(report: BuildReport) -> None:
                 f"of {of} {counted(len(groups), 'group')}; words from: {authors_text(authors(examples))}"
             )
     left_out = f", {len(report.unreadable)} LEFT OUT as unreadable" if report.unreadable else ""
-    typer.echo(
-        f"{report.out}: {counted(report.num_cut, 'clip')} cut, {report.num_kept} kept from before{left_out}; "
-        f"grouped by {report.grouped_by}. Next: vigil dataset check {report.out}"
-    )
+    done = f"{counted(report.num_cut, 'clip')} cut, {report.num_kept} kept from before{left_out}"
+    following = runnable(f"vigil dataset check {report.out}")
+    typer.echo(f"{report.out}: {done}; grouped by {report.grouped_by}. Next: {following}")
 
 
 def tell(line: str) -> None:
     """A line for people, beside what a program reads."""
-    typer.echo(line, err=True)
+    typer.echo(runnable(line), err=True)

@@ -16,6 +16,7 @@ import typer
 
 from vigil.cli.console import wide_console
 from vigil.cli.event_table import list_table, show_event
+from vigil.cli.hints import runnable
 from vigil.errors import JobError, UsageError
 from vigil.events import Event, Tier
 from vigil.report.counted import counted
@@ -90,7 +91,8 @@ def list_events(
 
 def _nothing_found(store: Store, wanted: EventFilter) -> None:
     if wanted == EventFilter(limit=wanted.limit):
-        typer.echo(f"{store.name} holds no events yet; `vigil watch SOURCE --store {store.name}` finds some", err=True)
+        found = runnable(f"`vigil watch SOURCE --store {store.name}` finds some")
+        typer.echo(f"{store.name} holds no events yet; {found}", err=True)
         return
     known = store.event_sources()
     has = f"it has events of: {', '.join(known)}" if known else "it holds no events at all"
