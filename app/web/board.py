@@ -5,7 +5,7 @@ events. `version` grows with every change, so that a page asks for what is new a
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from vigil.events.change import Change
 from vigil.events.event import Event
@@ -32,8 +32,10 @@ FONT_PX = 14
 class Board(Observer):
     """Follows a watch; its methods may be called from any thread."""
 
-    def __init__(self, tiers: Tiers, earlier: Iterable[Event] = ()) -> None:
+    def __init__(self, tiers: Tiers, earlier: Iterable[Event] = (), *, cause_words: Callable[[str], str] = str) -> None:
         self._tiers = tiers
+        self._cause_words = cause_words
+        self._epochs_s: dict[str, float] = {}
         self._lock = threading.Lock()
         self._courses: dict[str, Course] = {}
         self._events = {event.id: event for event in earlier}
@@ -60,6 +62,8 @@ class Board(Observer):
                 # The camera was taken away and added again: its seconds begin anew.
                 course = self._courses[judged.source] = Course()
             course.add(judged)
+            if judged.captured_s is not None:
+                self._epochs_s[judged.source] = judged.captured_s - judged.end_s
             course.forget_before(judged.end_s - SHOWN_S)
             self._version += 1
 
@@ -93,6 +97,16 @@ class Board(Observer):
             if course is None or not course.judged:
                 return None
             shown = Course(course.judged, course.events)
+            epoch_s = self._epochs_s.get(source)
         to_s = max(shown.end_s, LEAST_S)
         from_s = max(0.0, to_s - SHOWN_S)
-        return draw_strip(shown, from_s=from_s, to_s=to_s, size_wh=STRIP_WH, font_px=FONT_PX, tiers=self._tiers)
+        return draw_strip(
+            shown,
+            from_s=from_s,
+            to_s=to_s,
+            size_wh=STRIP_WH,
+            font_px=FONT_PX,
+            tiers=self._tiers,
+            epoch_s=epoch_s,
+            cause_words=self._cause_words,
+        )

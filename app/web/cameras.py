@@ -87,26 +87,30 @@ def _configured(context: SiteContext) -> dict[str, Address]:
     return {address.name: address for address in find_those_there(context.settings.sources)[0]}
 
 
-def card(state: SourceState, t: Translator) -> dict[str, object]:
-    """What the page tells of one camera, in words."""
+def card(state: SourceState, t: Translator, *, is_judged: bool = True) -> dict[str, object]:
+    """What the page tells of one camera, in words; nobody `is_judged` while the endpoint does not answer."""
+    is_idle = state.is_current and not is_judged
     return {
         "name": state.name,
-        "stage": t(f"room.stage_{state.stage}"),
-        "tone": TONES.get(state.stage, "wait"),
+        "stage": t("room.stage_unjudged" if is_idle else f"room.stage_{state.stage}"),
+        "tone": "bad" if is_idle else TONES.get(state.stage, "wait"),
+        "stale": not state.is_current,
         "paused": state.stage is Stage.PAUSED,
         "detail": state.detail if state.stage in (Stage.CONNECTING, Stage.LOST, Stage.UNREADABLE) else "",
         "open": t("room.event_open", tier=t(f"room.tier_{state.open_event}")) if state.open_event else "",
         "tier": str(state.open_event),
-        "facts": facts(state, t),
+        "facts": facts(state, t, is_judged=is_judged),
     }
 
 
-def facts(state: SourceState, t: Translator) -> list[tuple[str, str]]:
-    """Label and value of what is measured of a camera."""
+def facts(state: SourceState, t: Translator, *, is_judged: bool = True) -> list[tuple[str, str]]:
+    """Label and value of what is measured of a camera; what is not of now is a dash."""
+    is_now = state.is_current and is_judged
+    p_alarm, lag_s = (state.p_alarm, state.lag_s) if is_now else (None, None)
     size = "" if state.size_wh is None else f"{state.size_wh[0]}×{state.size_wh[1]}"
     known = [
-        (t("room.p"), "–" if state.p_alarm is None else f"{state.p_alarm:.2f}"),
-        (t("room.lag"), "–" if state.lag_s is None else t("room.seconds", seconds=f"{state.lag_s:.1f}")),
+        (t("room.p"), "–" if p_alarm is None else f"{p_alarm:.2f}"),
+        (t("room.lag"), "–" if lag_s is None else t("room.seconds", seconds=f"{lag_s:.1f}")),
         (t("room.events"), str(state.events)),
         (t("room.dropped"), _causes(state, t)),
         (t("room.size"), size),

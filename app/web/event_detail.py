@@ -112,7 +112,7 @@ def _frames(files: Sequence[MediaFile], event: Event) -> list[tuple[str, str]]:
     for folder in (file.path for file in files if file.kind == "frames"):
         evidence = windows.get(folder.name)
         known = evidence is not None and evidence.p_alarm is not None
-        caption = f"{evidence.start_s:.1f} s" if evidence else folder.name
+        caption = moments.within(event, evidence.start_s, tenths=True) if evidence else folder.name
         caption += f" · {evidence.p_alarm:.2f}" if evidence and known else ""
         shown += [(str(path.resolve()), caption) for path in _in_order(folder)]
     return shown[:MOST_FRAMES]

@@ -10,7 +10,7 @@ from app.web.language import Language, Translator
 from vigil.events.event import Event
 
 SCRIPT = (Path(__file__).resolve().parent / "scripts" / "notify.js").read_text(encoding="utf-8")
-WORDS = ("sound_on", "sound_off", "notes_on", "notes_ask", "notes_denied")
+WORDS = ("sound_on", "sound_off", "sound_blocked", "notes_on", "notes_ask", "notes_denied")
 LONGEST = 160
 
 

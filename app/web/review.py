@@ -27,6 +27,8 @@ from vigil.store import Store
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
 CSS = (SCRIPTS / "review.css").read_text(encoding="utf-8")
 AGAIN = "() => document.dispatchEvent(new CustomEvent('vigil-find-again'))"
+MARKED = "() => document.dispatchEvent(new CustomEvent('vigil-marked', { detail: 'WORD' }))"
+REFUSED = "() => document.dispatchEvent(new CustomEvent('vigil-not-marked'))"
 PICKED_NOW = "(_, opened) => [document.getElementById('review-detail').dataset.picked || '', opened]"
 OPEN_NOW = "(_, note) => [document.getElementById('review-detail').dataset.open || '', note]"
 """The event that was picked last, and the one that is also shown: the browser knows them (`scripts/review.js`)."""
@@ -139,7 +141,8 @@ class Review:
         for word, button in zip(MARKS, self._buttons, strict=True):
             asked: dict[str, Any] = {"inputs": [self._meant, self._note], "js": OPEN_NOW, "trigger_mode": "multiple"}
             marking = button.click(self._mark(word), outputs=self._marks, **asked, **QUICK)
-            marking.success(None, js=AGAIN)
+            marking.success(None, js=MARKED.replace("WORD", word))
+            marking.failure(None, js=REFUSED)
 
     def _find(self, number: int, last: Asked, *typed: str | None) -> list[Any]:
         """The page of the list that is asked for; the first one when something else is asked than last."""

@@ -39,7 +39,7 @@ HOLD_S = 10.0
 LOOK_S = 0.06
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
 CSS = (SCRIPTS / "room.css").read_text(encoding="utf-8")
-WORDS = ("picture", "no_picture", "strip", "remove", "pause", "resume", "sure", "away", "away_advice")
+WORDS = ("picture", "no_picture", "strip", "remove", "pause", "resume", "sure", "away", "away_advice", "stage_unknown")
 
 SKELETON = """
 <div class="room">
@@ -134,7 +134,11 @@ def _told(action: Callable[[], str], context: SiteContext) -> None:
 
 
 def _board(context: SiteContext, service: "WatchService") -> Board:
-    board = Board(context.settings.events.tiers, _earlier(context))
+    board = Board(
+        context.settings.events.tiers,
+        _earlier(context),
+        cause_words=lambda cause: context.t(f"room.cause_{cause}"),
+    )
     service.subscribe(board)
     return board
 

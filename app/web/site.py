@@ -53,7 +53,9 @@ MOST_WAITING = 100
 
 YEAR_S = 365 * 24 * 3600
 
-SESSION_SCRIPT = (Path(__file__).resolve().parent / "scripts" / "session.js").read_text(encoding="utf-8")
+SCRIPTS = Path(__file__).resolve().parent / "scripts"
+SESSION_SCRIPT = (SCRIPTS / "session.js").read_text(encoding="utf-8")
+PLACE_SCRIPT = (SCRIPTS / "place.js").read_text(encoding="utf-8")
 
 PANELS = (("chat", "chat"), ("analysis", "analysis"), ("room", "room"), ("review", "review"))
 """Tab and module of each panel, in the order of the tabs."""
@@ -186,7 +188,8 @@ def heads(context: SiteContext, language: Language) -> list[str]:
     limit = size.head(language, upload_mb=context.options.upload_mb)
     signed_in = [f"<script>\n{SESSION_SCRIPT}</script>"] if context.options.users else []
     bell_head = [] if context.service is None else [notify.head(language)]
-    return [theme.HEAD, curve.HEAD, limit, *signed_in, *bell_head]
+    place = f"<script>\n{PLACE_SCRIPT}</script>"
+    return [theme.HEAD, curve.HEAD, limit, place, *signed_in, *bell_head]
 
 
 def _hang_bell(app: FastAPI, service: "WatchService") -> None:

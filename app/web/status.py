@@ -18,7 +18,7 @@ from vigil.judge import Endpoint
 from vigil.judge.bounded import BoundedClient, UnusableAnswerError
 from vigil.judge.connection import ServedModel, list_models, open_client, open_http
 from vigil.judge.transport import may_pass
-from vigil.manifest import MODEL_DIR_ADVICE, Contract, read_manifest, sampling_from_alias
+from vigil.manifest import MODEL_DIR_ADVICE, Contract, calibration_in, read_manifest, sampling_from_alias
 from vigil.redact import redact
 from vigil.tasks import load_task
 from vigil.watch import WatchSettings
@@ -35,6 +35,7 @@ class Status:
 
     `is_away` when nothing answers there, or it fails for now; what answers may still refuse the key, or serve nothing.
     `differences` is None where the server tells no contract, `load` (running, waiting) where it tells no load.
+    `is_calibrated` says whether probabilities are shown under the calibration of a model's folder.
     """
 
     problem: str | None = None
@@ -43,6 +44,7 @@ class Status:
     load: tuple[int, int] | None = None
     asked: bool = False
     is_away: bool = False
+    is_calibrated: bool = False
 
     @property
     def is_up(self) -> bool:
@@ -76,8 +78,20 @@ class StatusBoard:
     def _seen(self, models: Sequence[ServedModel], *, load: tuple[int, int] | None) -> Status:
         problem = None if models else f"{self.endpoint.url} serves no model"
         return Status(
-            problem=problem, models=tuple(models), differences=self._differences(models), load=load, asked=True
+            problem=problem,
+            models=tuple(models),
+            differences=self._differences(models),
+            load=load,
+            asked=True,
+            is_calibrated=self._is_calibrated(),
         )
+
+    def _is_calibrated(self) -> bool:
+        """Whether what is shown is; read anew each time, as `vigil calibrate` may be run at any time."""
+        try:
+            return calibration_in(self._settings.model_dir) is not None
+        except VigilError:
+            return False
 
     def _differences(self, models: Sequence[ServedModel]) -> tuple[str, ...] | None:
         """What the served contract says otherwise than the one that is watched under."""
@@ -134,6 +148,7 @@ def status_line(status: Status, endpoint: Endpoint, t: Translator) -> str:
         _pair(t("status.model"), names),
         _contract_pair(status, t),
         _pair(t("status.load"), _load_words(status, t)),
+        _probabilities_pair(status, t),
     )
     return f'<div class="vigil-status">{"".join(cells)}</div>'
 
@@ -155,6 +170,12 @@ def _contract_pair(status: Status, t: Translator) -> str:
     if not status.differences:
         return _pair(t("status.contract"), t("status.contract_match"))
     return _pair(t("status.contract"), t("status.contract_differs"), title="; ".join(status.differences), kind="bad")
+
+
+def _probabilities_pair(status: Status, t: Translator) -> str:
+    if status.is_calibrated:
+        return _pair(t("status.probabilities"), t("status.calibrated"))
+    return _pair(t("status.probabilities"), t("status.not_calibrated"), title=t("status.calibrate_how"))
 
 
 def _load_words(status: Status, t: Translator) -> str:

@@ -6,6 +6,7 @@ Gradio keeps what is sent under that name, in a folder of its own; other pages a
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import time
@@ -19,6 +20,9 @@ from vigil.sources.address import Address, printable, read_camera_file
 from vigil.sources.picture_worker import worker
 
 PRIVATE = 0o700
+START = re.compile(r"start-[0-9a-f]{16}")
+"""The folder of one start; others beside it are somebody's own."""
+
 CAMERA_BYTES = 64_000
 PLAYED = {"h264": "mp4", "av1": "mp4", "vp8": "webm", "vp9": "webm"}
 """What Chromium and Firefox play, and in which of their containers."""
@@ -55,7 +59,7 @@ class Uploads:
     @classmethod
     def make(cls, parent: Path, *, keep_s: float) -> "Uploads":
         """A new folder below `parent` that nobody can guess and nobody else can read; what a killed start left goes."""
-        for left in [path for path in parent.glob("start-*") if path.is_dir()]:
+        for left in [path for path in parent.glob("start-*") if START.fullmatch(path.name) and path.is_dir()]:
             _remove_left(left, keep_s)
         folder = parent.resolve() / f"start-{secrets.token_hex(8)}"
         folder.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)

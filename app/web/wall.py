@@ -83,10 +83,11 @@ class Wall:
     def _changes(self, seen: Seen, events_version: int) -> dict[str, Any]:
         t = self._context.t
         states = self._service.states()
+        problem = self._problem()
         told: dict[str, Any] = {
-            "cards": [card(state, t) for state in states],
+            "cards": [card(state, t, is_judged=problem is None) for state in states],
             "spare": self._cameras.spare(),
-            "problem": self._problem(),
+            "problem": problem,
             "warnings": list(self._service.warnings),
         }
         strips = {state.name: self._strip(state.name) for state in states}

@@ -134,6 +134,35 @@ def as_number(text: str) -> float | str:
         return text
 
 
+def build_over(cls: type[T], data: Mapping[str, Any], said: Mapping[str, Mapping[str, Any]], *, where: str) -> T:
+    """Builds `cls` from a file's data and what was said on top of it, by the words that said it (`--set x=1`).
+
+    Raises ConfigError that names who is to blame: the file, or the word.
+    """
+    whole = dict(data)
+    for changed in said.values():
+        whole |= changed
+    try:
+        return build(cls, whole, where=where)
+    except ConfigError:
+        of_file = _problems(cls, data, where=where)
+        for word, changed in said.items():
+            added = [problem for problem in _problems(cls, {**data, **changed}, where=where) if problem not in of_file]
+            if added:
+                raise ConfigError(redact(word), added) from None
+        raise
+
+
+def _problems(cls: type[Any], data: Mapping[str, Any], *, where: str) -> Sequence[str]:
+    try:
+        build(cls, data, where=where)
+    except ConfigError as error:
+        return error.problems
+    except UsageError:
+        return ()
+    return ()
+
+
 def load_config(cls: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
     """Builds `cls` from a YAML file and `key=value` words; raises ConfigError listing every problem."""
     data = read_yaml(path) | parse_overrides(overrides, texts=set(text_keys(cls)))

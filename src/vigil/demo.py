@@ -51,6 +51,12 @@ SAMPLES = 4200
 MADE_FROM_NAME = "made-from.json"
 MADE_FROM_DATA = ("adapter", "model", "score-base", "score-lora")
 
+WRITTEN = (
+    *MADE_FROM_DATA, "clips", "drawn", "data", "logs",
+    "parity.json", "score-base.json", "score-lora.json", "summary.json",
+)  # fmt: skip
+"""All that a demo puts into its folder."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -150,11 +156,19 @@ def refuse_other_clips(settings: Settings) -> None:
     try:
         before = json.loads((settings.out / MADE_FROM_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
+        _refuse_foreign(settings.out)
         return
     if before == settings.made_from:
         return
     clips, seed = before.get("clips") or "drawn clips", before.get("seed")
     raise UsageError(f"{settings.out} holds the demo of {clips} with seed {seed}; name another folder with --out")
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Raises UsageError where a folder that no demo has begun in holds what a demo would write over."""
+    taken = [out / name for name in WRITTEN if (out / name).exists()]
+    if taken:
+        raise UsageError(f"{taken[0]} was not made by a demo and stays as it is; name another folder with --out")
 
 
 def _draw(folder: Path, clips: int, settings: Settings) -> None:
@@ -179,8 +193,11 @@ def forget_stale(data: Path, out: Path) -> None:
 def _build_dataset(clips: Path, data: Path, settings: Settings) -> None:
     cut = ("--max-pixels", str(TINY_SAMPLING.max_pixels), "--seed", str(settings.seed))
     drawn = ("--val-share", str(DRAWN_VAL_SHARE))
+    # Few minutes and clips: all that is not held out for the score and the epoch is learnt from.
+    learnt = ("--calibration-share", "0")
     more = drawn if settings.clips is None else ("--also", str(settings.out / "drawn"))
-    run_vigil("dataset", "build", str(clips), "--out", str(data), "--task", str(TASK_FILE), *cut, *more)
+    shares = (*cut, *learnt, *more)
+    run_vigil("dataset", "build", str(clips), "--out", str(data), "--task", str(TASK_FILE), *shares)
     run_vigil("dataset", "check", str(data))
     run_vigil("dataset", "preview", str(data))
 

@@ -32,6 +32,9 @@ from vigil.training.llamafactory import Job, Stopped, plain_adapter
 log = logging.getLogger(__name__)
 
 ADAPTER_NAME = "adapter_config.json"
+CONFIG_NAME = "export.yaml"
+"""What LLaMA-Factory is told; it lies in a half-made model until the end, so that one is known as ours."""
+
 ADAPTER_ROOTS = ("saves", "outputs")
 SHARD_GB = 5
 QUIET = {"HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -58,6 +61,11 @@ class Export:
     def partial(self) -> Path:
         """The folder's name until it is whole and checked."""
         return beside(self.out, ".partial")
+
+    @property
+    def old(self) -> Path:
+        """The model that was there before, while it is replaced."""
+        return beside(self.out, ".old")
 
     @property
     def log(self) -> Path:
@@ -229,6 +237,15 @@ def _check_out(plan: Export, *, force: bool) -> None:
         raise UsageError(f"{plan.out} exists; --force replaces it, --out names another folder")
     if plan.out.exists() and force and not (plan.out / "config.json").exists() and any(plan.out.iterdir()):
         raise UsageError(f"{plan.out} holds no model, so it is not replaced; --out names another folder")
+    foreign = [
+        folder
+        for folder, sign in ((plan.out, MANIFEST_NAME), (plan.old, MANIFEST_NAME), (plan.partial, CONFIG_NAME))
+        if folder.exists() and not (folder / sign).is_file() and any(folder.iterdir())
+    ]
+    if foreign:
+        raise UsageError(
+            f"{foreign[0]} was not written by an export of Vigil, and stays as it is; --out names another folder"
+        )
 
 
 def _merge(plan: Export, trainer: Environment) -> None:
@@ -244,13 +261,12 @@ def _merge(plan: Export, trainer: Environment) -> None:
         "trust_remote_code": False,
     }
     plan.partial.mkdir()
-    config = plan.partial / "export.yaml"
+    config = plan.partial / CONFIG_NAME
     plan.log.unlink(missing_ok=True)
     job = Job(environment=trainer, words=("export", str(config)), log=plan.log, variables=QUIET)
     with plain_adapter(settings) as plain:
         config.write_text(yaml.safe_dump(plain, allow_unicode=True), encoding="utf-8", errors="backslashreplace")
         job.run()
-    config.unlink()
     if not (plan.partial / "config.json").exists():
         raise JobError(f"LLaMA-Factory ended without an error but wrote no model; its output is in {plan.log}")
 
@@ -299,12 +315,12 @@ def _merge_note(plan: Export, weights: MergeReport | None) -> dict[str, Any]:
 
 
 def _put_in_place(plan: Export) -> None:
+    (plan.partial / CONFIG_NAME).unlink(missing_ok=True)
     for path in plan.partial.iterdir():
         # safetensors writes weights that only their owner can read.
         path.chmod(path.stat().st_mode | 0o444)
-    old = beside(plan.out, ".old")
-    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(plan.old, ignore_errors=True)
     if plan.out.exists():
-        plan.out.rename(old)
+        plan.out.rename(plan.old)
     plan.partial.rename(plan.out)
-    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(plan.old, ignore_errors=True)

@@ -20,8 +20,10 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 
 from vigil import __version__
+from vigil.cli.hints import command
 from vigil.environments import Name, environment
 from vigil.errors import JobError, VigilError
 from vigil.files import problem
@@ -84,11 +86,11 @@ def run_vigil(*words: str, server: Server | None = None) -> None:
     if server is not None:
         words = (*words, "--url", server.url, "--model", server.model)
         environment["VIGIL_API_KEY"] = server.key
-    console.print(f"[dim]$ vigil {shlex.join(words)}[/]", soft_wrap=True)
+    console.print(f"[dim]$ {escape(command())} {escape(shlex.join(words))}[/]", soft_wrap=True)
     code = wait_for(subprocess.Popen([sys.executable, "-m", "vigil", *words], env=environment))
     if code != 0:
         raise JobError(
-            f"`vigil {words[0]}` ended with exit code {code}, see above; mend it and run the same "
+            f"`{command()} {words[0]}` ended with exit code {code}, see above; mend it and run the same "
             "command again: it goes on from what is done"
         )
 

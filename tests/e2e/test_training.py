@@ -158,6 +158,9 @@ def test_ctrl_c_leaves_a_checkpoint(interrupted: Interrupted) -> None:
 def test_the_same_command_goes_on(interrupted: Interrupted, trained: Outcome) -> None:
     assert trained.figures["resumed"]
     assert interrupted.steps < trained.figures["steps"] == 12
+    assert interrupted.steps == trained.figures["resumed_at_step"]
+    samples = trained.figures["samples_per_second"] * trained.figures["train_seconds"]
+    assert samples == pytest.approx(32 * 6 * (12 - interrupted.steps) / 12, rel=0.05)
 
 
 def test_a_training_leaves_an_adapter_a_manifest_and_a_curve(adapter: Path, data: Path) -> None:
@@ -168,6 +171,7 @@ def test_a_training_leaves_an_adapter_a_manifest_and_a_curve(adapter: Path, data
     assert manifest.training["steps"] == 12
     assert manifest.training["final_loss"] > 0
     assert manifest.training["versions"]["llamafactory"]
+    assert manifest.training["clips_used"]["train"]["digests"]
     assert manifest.base == describe_base(BASE_FOLDER)
     assert (adapter / "adapter_model.safetensors").stat().st_size > 0
     assert (adapter / "training_loss.png").read_bytes().startswith(b"\x89PNG")

@@ -64,6 +64,15 @@ def test_a_folder_is_not_shared_by_two_seeds(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["made-from.json"]
 
 
+@pytest.mark.parametrize("name", ["adapter", "data", "clips", "summary.json"])
+def test_a_folder_of_somebodys_is_no_place_for_a_demo(tmp_path: Path, name: str) -> None:
+    (tmp_path / "out" / name).mkdir(parents=True)
+    command = [sys.executable, "-m", "vigil.demo", "--no-web", "--out", "out"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told.returncode == 2 and f"out/{name} was not made by a demo and stays as it is" in told.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
+
+
 def test_what_was_made_from_another_dataset_is_thrown_away(tmp_path: Path) -> None:
     data, adapter = make_dataset(tmp_path / "data"), tmp_path / "adapter"
     digest = read_manifest(data).data_digest

@@ -120,7 +120,18 @@ def test_a_model_is_replaced_only_when_told(tmp_path: Path) -> None:
     out = make_base(tmp_path / "out")
     with pytest.raises(UsageError, match="--force"):
         plan_export(adapter, out=out)
+    (out / "vigil.json").write_bytes((adapter / "vigil.json").read_bytes())
     assert plan_export(adapter, out=out, force=True).out == out
+
+
+@pytest.mark.parametrize("name", ["out", "out.old", "out.partial"])
+def test_a_model_that_no_export_wrote_is_never_replaced_nor_deleted(tmp_path: Path, name: str) -> None:
+    base = make_base(tmp_path / "base")
+    adapter = make_adapter(tmp_path / "first", base)
+    theirs = make_base(tmp_path / name)
+    with pytest.raises(UsageError, match=f"{name} was not written by an export"):
+        plan_export(adapter, out=tmp_path / "out", force=True)
+    assert (theirs / "config.json").is_file()
 
 
 def test_a_file_is_no_place_for_a_model(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from vigil.training.dataset import read_training_set
 from vigil.training.hardware import check_hardware, for_machine, launch_variables
 from vigil.training.llamafactory import Job, Stopped, plain_adapter
 from vigil.training.output import Run, claim, last_checkpoint, prepare, write_run
-from vigil.training.progress import ProgressLog
+from vigil.training.progress import ProgressLog, speed_of_run
 from vigil.training.settings import absolute, complete, dataset_names, known_keys, load_settings
 from vigil.weights import tensors_in
 
@@ -352,6 +352,30 @@ def test_a_folder_of_other_things_is_never_emptied(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").exists()
 
 
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_training_that_somebody_else_ran_is_never_emptied(tmp_path: Path, fresh: bool) -> None:
+    (tmp_path / "checkpoint-50").mkdir()
+    for name in ("trainer_state.json", "checkpoint-50/trainer_state.json", "adapter_model.safetensors"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(UsageError, match=r"did not start.*stays as it is"):
+        prepare(tmp_path, RUN, fresh=fresh)
+    assert len(list(tmp_path.rglob("*"))) == 4
+
+
+def test_what_somebody_wrote_beside_a_training_outlives_it(tmp_path: Path) -> None:
+    write_run(tmp_path, RUN)
+    for name in ("checkpoint-50/trainer_state.json", "adapter_config.json", "train.log", "training_eval_loss.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    for name in ("notes.md", "ablation/table.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("years of work")
+    prepare(tmp_path, RUN, fresh=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ablation", "notes.md"]
+    write_run(tmp_path, RUN)
+    assert prepare(tmp_path, RUN, fresh=False).checkpoint is None
+
+
 def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
     with claim(tmp_path), pytest.raises(JobError, match="another training"), claim(tmp_path):
         pass
@@ -382,6 +406,22 @@ def make_trainer(folder: Path, script: str) -> Environment:
 def make_job(folder: Path, script: str) -> Job:
     trainer = make_trainer(folder / "env", script)
     return Job(environment=trainer, words=("train", "x.yaml"), log=folder / "log", variables={"COLOUR": "blue"})
+
+
+def test_what_remains_after_a_resume_is_guessed_from_the_steps_since(tmp_path: Path) -> None:
+    log = tmp_path / "trainer_log.jsonl"
+    line = {"current_steps": 90, "total_steps": 100, "elapsed_time": "0:01:00", "remaining_time": "0:00:06"}
+    log.write_text(json.dumps(line | {"epoch": 1.0}) + "\n")
+    told = {at: next(ProgressLog(log, from_start=True, begun_at=at).news()).remaining for at in (0, 80, 90)}
+    assert told == {0: "0:00:06", 80: "0:01:00", 90: "0:00:06"}
+    log.write_text(json.dumps(line | {"elapsed_time": "1 day, 1:00:00"}) + "\n")
+    assert next(ProgressLog(log, from_start=True, begun_at=80).news()).remaining == "1 day, 1:00:00"
+
+
+@pytest.mark.parametrize(("begun_at", "speed"), [(0, 132.0), (90, 13.2), (50, 66.0), (100, None)])
+def test_the_speed_after_a_resume_counts_the_samples_since(begun_at: int, speed: float | None) -> None:
+    assert speed_of_run(132.0, steps=100, begun_at=begun_at) == speed
+    assert speed_of_run(None, steps=100, begun_at=begun_at) is None
 
 
 def test_a_job_gets_its_words_and_variables(tmp_path: Path) -> None:

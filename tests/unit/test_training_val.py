@@ -159,3 +159,16 @@ def test_loggers_are_passed_on_as_they_are_named(data: Path, words: list[str]) -
     assert {key: str(settings[key]).lower() for key, _, _ in (word.partition("=") for word in words)} == dict(
         word.split("=") for word in words
     )
+
+
+def test_the_clips_that_a_model_meets_are_told_by_split(data: Path) -> None:
+    used = read_training_set(data, ["anomaly-train"]).clips_used
+    assert {split: len(each.recordings) for split, each in used.items()} == {"train": 16, "val": 4, "test": 0}
+    assert used["train"].digests and used["val"].digests and not used["test"].digests
+
+
+def test_the_score_is_of_clips_that_the_manifest_tells_too(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", examples=6, val=4)
+    (data / "anomaly-val.json").rename(data / "anomaly-test.json")
+    used = read_training_set(data, ["anomaly-train"], evaluated=[]).clips_used
+    assert len(used["test"].recordings) == 4 and not used["val"].recordings

@@ -8,11 +8,16 @@ window.vigilBell = window.vigilBell || (() => {
   let audio = null;
   let free = 0;
   let seen = "";
+  const isBlocked = () => audio?.state !== "running";
   const wake = () => {
-    audio = audio || new AudioContext();
+    if (!isBlocked()) return;
+    if (!audio) {
+      audio = new AudioContext();
+      audio.onstatechange = () => document.dispatchEvent(new CustomEvent("vigil-sound"));
+    }
     audio.resume();
   };
-  for (const gesture of ["pointerdown", "keydown"]) document.addEventListener(gesture, wake, { once: true });
+  for (const gesture of ["pointerdown", "keydown"]) document.addEventListener(gesture, wake);
 
   const beep = (at, hz) => {
     const tone = audio.createOscillator();
@@ -31,7 +36,7 @@ window.vigilBell = window.vigilBell || (() => {
 
   // Alarms that come together sound one after the other.
   const ring = () => {
-    if (!audio || audio.state !== "running") return false;
+    if (isBlocked()) return false;
     window.vigilRung = (window.vigilRung || 0) + 1;
     free = Math.max(free, audio.currentTime);
     beep(free, 880);
@@ -100,6 +105,9 @@ window.vigilBell = window.vigilBell || (() => {
   return {
     get wanted() {
       return wanted();
+    },
+    get blocked() {
+      return isBlocked();
     },
     get permission() {
       return permission();

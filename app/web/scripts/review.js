@@ -1,5 +1,6 @@
 // The list of events: a click or the keyboard picks one; marks are made by the page's own buttons.
-// A mark is for the event that is shown and picked, never for the one before that is still to be seen.
+// A mark is for the event that is shown and picked, never for the one before that is still to be seen. After it the next
+// event is picked: the ring in the list, the keyboard's focus and what is shown go there together.
 // j / down and k / up move, t f u mark, / searches, n and p turn the page. While something is typed, keys are letters.
 const rows = () => [...element.querySelectorAll(".review-row")];
 const NARROW_PX = 760;
@@ -7,15 +8,25 @@ const OPENS_MS = 700;
 let picked = "";
 let place = 0;
 let held = "";
+let marking = "";
+let leaving = "";
 
+const ring = () => {
+  for (const row of rows()) row.setAttribute("aria-selected", row.dataset.event === picked);
+  const at = rows().findIndex((row) => row.dataset.event === picked);
+  const focused = document.activeElement?.closest?.(".review-row");
+  if (focused && element.contains(focused) && at >= 0) rows()[at].focus({ preventScroll: true });
+  if (at >= 0) place = at;
+  return at;
+};
+
+// A marked event that has left the list, and was its last, hands over to its neighbour.
 const show = () => {
-  for (const [number, row] of rows().entries()) {
-    const isPicked = row.dataset.event === picked;
-    row.setAttribute("aria-selected", isPicked);
-    if (!isPicked) continue;
-    place = number;
-    row.scrollIntoView({ block: "nearest" });
-  }
+  const at = ring();
+  const next = at < 0 && leaving !== "" && leaving === picked ? rows()[Math.min(place, rows().length - 1)] : null;
+  leaving = "";
+  if (next) open(next.dataset.event);
+  else rows()[at]?.scrollIntoView({ block: "nearest" });
 };
 
 const detail = () => document.getElementById("review-detail");
@@ -29,7 +40,7 @@ const settle = () => {
   // What is told comes first: until it follows, the clip, pictures and curve are those of the event before.
   const seen = detail()?.querySelector("#review-seen [data-event]")?.dataset.event;
   detail()?.toggleAttribute("data-late", seen !== shown);
-  if (!isOpen || !held) return;
+  if (!isOpen || !held || marking) return;
   press(held);
   held = "";
 };
@@ -41,10 +52,11 @@ const mark = (button) => {
 
 const opened = new MutationObserver(settle);
 
-const open = (id) => {
+const open = (id, meanwhile = "") => {
   picked = id;
-  held = "";
-  show();
+  held = meanwhile;
+  window.vigilPlace?.open(id);
+  rows()[ring()]?.scrollIntoView({ block: "nearest" });
   settle();
   if (detail()) opened.observe(detail(), { childList: true, subtree: true });
   trigger("pick");
@@ -60,6 +72,27 @@ const move = (by) => {
   const next = at < 0 ? (by > 0 ? place : place - 1) : at + by;
   const row = all[Math.min(Math.max(next, 0), all.length - 1)];
   if (row) open(row.dataset.event);
+};
+
+// Before the page's own button is told: which event it is for. One that is still being opened cannot be marked.
+const onMark = (event) => {
+  if (event.target.closest?.(".review-marking button")) marking = detail()?.dataset.open || marking;
+};
+
+const onMarked = ({ detail: word }) => {
+  const marked = marking;
+  marking = "";
+  if (marked && marked === picked) {
+    leaving = marked;
+    const next = word ? rows()[rows().findIndex((row) => row.dataset.event === marked) + 1] : null;
+    if (next) open(next.dataset.event, held);
+    else held = "";
+  }
+  trigger("submit");
+};
+
+const onRefused = () => {
+  marking = held = "";
 };
 
 const isTyped = (target) => target.closest?.("input, textarea, select, [contenteditable], [role=listbox] input");
@@ -100,6 +133,16 @@ element.addEventListener("click", (event) => {
   if (row) open(row.dataset.event);
 });
 watch("value", show);
+// The rows of the page before may become those of the new one, with the ring of theirs.
+new MutationObserver(ring).observe(element, {
+  childList: true,
+  subtree: true,
+  attributes: true,
+  attributeFilter: ["data-event"],
+});
+document.addEventListener("click", onMark, true);
+document.addEventListener("vigil-marked", onMarked);
+document.addEventListener("vigil-not-marked", onRefused);
 document.addEventListener("keydown", onKey);
 document.addEventListener("vigil-open-event", openWanted);
 document.addEventListener("vigil-find-again", () => trigger("submit"));

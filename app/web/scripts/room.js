@@ -61,6 +61,7 @@ const fillCard = (card, told) => {
   const text = JSON.stringify(told);
   if (card.told === text) return;
   card.told = text;
+  card.last = told;
   card.dataset.paused = told.paused ? "yes" : "";
   at("stage").textContent = told.stage;
   at("stage").className = `room-stage is-${told.tone}`;
@@ -68,7 +69,7 @@ const fillCard = (card, told) => {
   at("event").textContent = told.open;
   at("event").className = `room-event tier-${told.tier}`;
   card.classList.toggle("has-event", Boolean(told.open));
-  card.classList.toggle("is-stale", told.tone !== "good");
+  card.classList.toggle("is-stale", told.stale);
   at("hold").textContent = told.paused ? words.resume : words.pause;
   at("facts").replaceChildren(
     ...told.facts.map(([label, value]) => {
@@ -77,6 +78,14 @@ const fillCard = (card, told) => {
       return fact;
     }),
   );
+};
+
+// Without news nobody knows how a camera is: what was told last is not shown as if it were so now.
+const forgetCards = () => {
+  for (const card of cards.values()) {
+    const facts = card.last.facts.map(([label]) => [label, "–"]);
+    fillCard(card, { ...card.last, stage: words.stage_unknown, tone: "off", stale: true, open: "", tier: "", facts });
+  }
 };
 
 const showCards = (told) => {
@@ -157,8 +166,9 @@ const showWarnings = (warnings) => {
 };
 
 const showBell = () => {
-  part("sound").textContent = vigilBell.wanted ? words.sound_on : words.sound_off;
-  part("sound").setAttribute("aria-pressed", vigilBell.wanted);
+  const isOn = vigilBell.wanted && !vigilBell.blocked;
+  part("sound").textContent = isOn ? words.sound_on : vigilBell.wanted ? words.sound_blocked : words.sound_off;
+  part("sound").setAttribute("aria-pressed", isOn);
   const allowed = { granted: words.notes_on, denied: words.notes_denied, unavailable: words.notes_denied };
   part("notes").textContent = allowed[vigilBell.permission] || words.notes_ask;
   part("notes").disabled = vigilBell.permission !== "default";
@@ -200,6 +210,7 @@ const follow = async () => {
     root.classList.toggle("is-away", !news);
     if (news) await draw(news);
     else {
+      forgetCards();
       showProblem({ title: words.away, advice: words.away_advice, command: "python web.py", why: "" });
       asked.state = "";
       await pause(RETRY_MS);
@@ -207,10 +218,18 @@ const follow = async () => {
   }
 };
 
+// The press that is to let the page sound is not one that switches it off.
+let pressed = false;
+for (const gesture of ["pointerdown", "keydown"])
+  part("sound").addEventListener(gesture, () => {
+    pressed = vigilBell.wanted && vigilBell.blocked;
+  });
 part("sound").addEventListener("click", () => {
-  vigilBell.switchSound();
+  if (!pressed) vigilBell.switchSound();
+  pressed = false;
   showBell();
 });
+document.addEventListener("vigil-sound", showBell);
 part("notes").addEventListener("click", async () => {
   await vigilBell.ask();
   showBell();

@@ -16,6 +16,7 @@ from rich.logging import RichHandler
 
 from vigil import __version__
 from vigil.cli.console import stderr_console
+from vigil.cli.hints import RunnableHints, runnable
 from vigil.cli.road import Road
 from vigil.errors import JobError, VigilError
 from vigil.file_names import readable
@@ -52,10 +53,12 @@ def _log_handler() -> logging.Handler:
     """Coloured levels on a terminal; whole lines in a file or a pipe, where nothing says how wide it is."""
     console = stderr_console()
     if console.is_terminal:
-        return RichHandler(console=console, show_time=False, show_path=False, markup=False)
-    plain = logging.StreamHandler()
-    plain.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    return plain
+        handler: logging.Handler = RichHandler(console=console, show_time=False, show_path=False, markup=False)
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    handler.addFilter(RunnableHints())
+    return handler
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,7 +86,7 @@ def _take_any_text() -> None:
 
 
 def _tell(what: str) -> None:
-    plain = "\n".join(map(readable, what.split("\n")))
+    plain = "\n".join(map(readable, runnable(what).split("\n")))
     Console(stderr=True).print(f"vigil: {plain}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -4,6 +4,7 @@ vigil calibrate HELD_OUT_CLIPS --model-dir models/fight --url http://127.0.0.1:8
 vigil calibrate --scores fold-0.json --scores fold-1.json --model-dir models/fight
 """
 
+import asyncio
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,21 +14,35 @@ from typing import Annotated
 import typer
 
 from vigil.calibration import fit
+from vigil.cli.hints import runnable
 from vigil.cli.score import CaFile, Data, KeyFile, Model, Paths, TaskOption, Url, lost_windows, score_one
 from vigil.errors import JobError
+from vigil.events.rules import Tiers
 from vigil.judge import Endpoint, read_key
+from vigil.judge.contract import served_model
 from vigil.judge.endpoint import DEFAULT_URL
-from vigil.manifest import read_manifest
+from vigil.manifest import Calibration, read_manifest
 from vigil.score.combine import Answer
 from vigil.score.folds import read_fold
 from vigil.score.ground import find_ground
-from vigil.score.heldout import CalibrationCheck, check, require_held_out
+from vigil.score.heldout import (
+    FEW_SHARE,
+    CalibrationCheck,
+    check,
+    reaching,
+    require_held_out,
+    require_same_model,
+    require_unmet,
+)
 from vigil.score.items import Split
 from vigil.score.session import Settings
 
 ModelDir = Annotated[Path, typer.Option(help="The model's folder; its vigil.json gets the calibration.")]
 SplitOption = Annotated[Split, typer.Option(help="Which part of --data; never the test split.")]
 Scores = Annotated[list[Path] | None, typer.Option(help="Score files of folds instead: their answers are out of fold.")]
+ServedAs = Annotated[
+    str, typer.Option(help="What the server calls --model-dir, where it knows it by another path (a container).")
+]
 
 NEEDED = "the calibration is kept there: name a folder that `vigil train` or `vigil export` wrote"
 
@@ -43,20 +58,27 @@ def calibrate(
     key_file: KeyFile = None,
     ca_file: CaFile = None,
     task: TaskOption = None,
+    served_as: ServedAs = "",
 ) -> None:
     """Fits temperature and bias on clips the model has not seen, and stores them in its vigil.json.
 
-    Example: vigil calibrate held_out_clips/ --model-dir models/fight
+    Refused are a served model that is not the folder's, and clips (or others of their recordings) that the model was
+    trained on or is scored on.
+
+    Example: vigil calibrate --data data --model-dir models/fight
     """
     manifest = read_manifest(model_dir, advice=NEEDED)
     if scores:
         answers = [answer for file in scores for answer in read_fold(file).uncalibrated_answers()]
     else:
         endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url), ca_file=ca_file)
+        served = asyncio.run(served_model(endpoint))
+        require_same_model(served, manifest, model_dir, served_as=served_as)
         answers = ask(paths or [], endpoint=endpoint, model_dir=model_dir, data=data, split=split, task=task)
     known = [answer for answer in answers if answer.p_alarm is not None]
     calibration = fit([answer.p_alarm or 0.0 for answer in known], [answer.is_alarm for answer in known])
     typer.echo(describe(check(known, calibration)))
+    tell_reach(known, calibration)
     path = replace(manifest, calibration=calibration).write(model_dir)
     typer.echo(f"wrote {path}", err=True)
 
@@ -71,9 +93,11 @@ def ask(
     task: str | None,
 ) -> list[Answer]:
     """The served model's own probabilities, uncalibrated, of clips that it may be calibrated on."""
+    manifest = read_manifest(model_dir)
     if data is not None:
-        require_held_out(read_manifest(model_dir), data, split)
+        require_held_out(manifest, data, split)
     found = find_ground(paths, endpoint=endpoint, data=data, split=split, task=task, model_dir=model_dir)
+    require_unmet(manifest, found.clips)
     ground = replace(found, calibration=None)
     with tempfile.TemporaryDirectory(prefix="vigil-calibrate-") as folder:
         scored = score_one(endpoint, ground, settings=Settings(fresh=True), out=Path(folder))
@@ -93,3 +117,20 @@ def describe(found: CalibrationCheck) -> str:
             f"after on recordings left out of the fit {crossed}",
         )
     )
+
+
+def tell_reach(answers: Sequence[Answer], calibration: Calibration) -> None:
+    """Tells how many alarm clips reach each tier of the watch, and warns where hardly one does."""
+    tiers, alarms = Tiers(), sum(answer.is_alarm for answer in answers)
+    before, after = reaching(answers, None, tiers), reaching(answers, calibration, tiers)
+    reached = ", ".join(f"{count} {tier} ({getattr(tiers, tier)})" for tier, count in after.items())
+    reached = reached.replace(" ", " reach ", 1)
+    typer.echo(f"of {alarms} alarm clips {reached}; uncalibrated {', '.join(map(str, before.values()))}")
+    if after["low"] < FEW_SHARE * alarms:
+        warning = (
+            f"warning: hardly any alarm clip still reaches the lowest tier ({tiers.low}), so a watch with this "
+            "calibration would open hardly an event: the model tells these clips apart too badly (vigil score says how "
+            "badly), or they are not what it was trained for. Lower the tiers (events.tiers in configs/watch), or take "
+            "`calibration` out of vigil.json"
+        )
+        typer.echo(runnable(warning), err=True)

@@ -22,13 +22,14 @@ from vigil.dataset.build import BuildPlan, build_dataset
 from vigil.dataset.check import CUTOFF_LEN, CheckReport, SplitFacts, check_dataset
 from vigil.dataset.cutting import Recipe
 from vigil.dataset.examples import split_name
-from vigil.dataset.preview import write_preview
+from vigil.dataset.preview import refuse_foreign_page, write_preview
 from vigil.dataset.short import ShortPolicy
 from vigil.dataset.split import SplitPlan
 from vigil.dataset.wording import authors_text
 from vigil.errors import UsageError
 from vigil.frames import Sampling
 from vigil.judge.endpoint import DEFAULT_URL, KEY_VARIABLE, Endpoint, read_key
+from vigil.report.counted import counted
 from vigil.sources.file import Reader
 from vigil.tasks import load_task
 
@@ -69,7 +70,12 @@ def build(
         typer.Option(help="auto: words where a human or model wrote some; words: else stock ones; verdict: no words."),
     ] = "auto",
     test_share: Annotated[float, typer.Option(help="Share of the clips that is kept for the score.")] = 0.3,
-    calibration_share: Annotated[float, typer.Option(help="Share of the rest that is kept for vigil calibrate.")] = 0.0,
+    calibration_share: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the rest for vigil calibrate; 0: none. Default: 0.1, or 24 clips, where clips are enough."
+        ),
+    ] = None,
     val_share: Annotated[
         float | None,
         typer.Option(
@@ -166,7 +172,7 @@ def _show_check(report: CheckReport, *, show: int) -> None:
         if len(finding.where) > show:
             out.print(f"    ... and {len(finding.where) + finding.more - show} more")
     warnings = len(report.findings) - len(report.errors)
-    out.print(f"{len(report.errors)} errors, {warnings} warnings")
+    out.print(f"{counted(len(report.errors), 'error')}, {counted(warnings, 'warning')}")
 
 
 def _counts(counts: Mapping[Any, int]) -> str:
@@ -195,6 +201,8 @@ def preview(
 
     Example: vigil dataset preview data --limit 0
     """
+    if out is None:
+        refuse_foreign_page(folder / "preview.html")
     with bar("drawing sheets", resumes=False) as told:
         path = write_preview(folder, out or folder / "preview.html", limit=limit or None, progress=told)
     typer.echo(str(path))
@@ -229,9 +237,10 @@ def annotate(
         plan = AnnotatePlan(folder=folder, endpoint=endpoint, jobs=jobs, limit=limit, redo=redo)
         report = annotate_dataset(plan, progress=told)
     for reason, count in report.reasons.most_common():
-        tell(f"rejected: {count} descriptions, because {reason}; the answer stays as it was")
+        tell(f"rejected: {counted(count, 'description')}, because {reason}; the answer stays as it was")
     typer.echo(
-        f"{folder}: {report.written} answers written by {report.model} ({report.kept_from_before} were there before); "
+        f"{folder}: {counted(report.written, 'answer')} written by {report.model} "
+        f"({report.kept_from_before} were there before); "
         f"{report.rejected} rejected, {report.failed} without reply, {report.human} by people left alone"
     )
     if report.failed:

@@ -11,7 +11,8 @@ from vigil.cli.dataset_report import meaning_of, show_build
 from vigil.dataset.answers import AnswerPolicy
 from vigil.dataset.build import BuildPlan
 from vigil.dataset.cutting import Recipe
-from vigil.dataset.imported import REFUSED_NAME, ImportPlan, Question, RowsRefused, import_dataset
+from vigil.dataset.imported import ImportPlan, Question, RowsRefused, import_dataset
+from vigil.dataset.ownership import REFUSED_NAME
 from vigil.dataset.sharegpt import Refused
 from vigil.dataset.short import ShortPolicy
 from vigil.dataset.split import SplitPlan
@@ -54,7 +55,12 @@ def import_file(
         typer.Option(help="auto: the words of FILE; words: stock ones where it has none; verdict: no words."),
     ] = "auto",
     test_share: Annotated[float, typer.Option(help="Share of the clips that is kept for the score.")] = 0.3,
-    calibration_share: Annotated[float, typer.Option(help="Share of the rest that is kept for vigil calibrate.")] = 0.0,
+    calibration_share: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the rest for vigil calibrate; 0: none. Default: 0.1, or 24 clips, where clips are enough."
+        ),
+    ] = None,
     val_share: Annotated[
         float | None,
         typer.Option(

@@ -2,11 +2,13 @@
 
 import typer
 
+from vigil.cli.hints import runnable
 from vigil.dataset.build import BuildReport
 from vigil.dataset.clips import Meaning
 from vigil.dataset.examples import SPLITS, split_name
 from vigil.dataset.wording import authors, authors_text
 from vigil.errors import UsageError
+from vigil.report.counted import counted
 
 
 def meaning_of(word: str) -> tuple[str, Meaning]:
@@ -31,17 +33,17 @@ def show_build(report: BuildReport) -> None:
         if examples:
             alarms = sum(example.label == "alarm" for example in examples)
             clips, groups = ({getattr(each, key) for each in examples} for key in ("clip", "group"))
+            windows, of = counted(len(examples), "window"), f"{counted(len(clips), 'clip')} in"
             typer.echo(
-                f"{split_name(split)}: {len(examples)} windows ({alarms} alarm, {len(examples) - alarms} normal) "
-                f"of {len(clips)} clips in {len(groups)} groups; words from: {authors_text(authors(examples))}"
+                f"{split_name(split)}: {windows} ({alarms} alarm, {len(examples) - alarms} normal) "
+                f"of {of} {counted(len(groups), 'group')}; words from: {authors_text(authors(examples))}"
             )
     left_out = f", {len(report.unreadable)} LEFT OUT as unreadable" if report.unreadable else ""
-    typer.echo(
-        f"{report.out}: {report.num_cut} clips cut, {report.num_kept} kept from before{left_out}; "
-        f"grouped by {report.grouped_by}. Next: vigil dataset check {report.out}"
-    )
+    done = f"{counted(report.num_cut, 'clip')} cut, {report.num_kept} kept from before{left_out}"
+    following = runnable(f"vigil dataset check {report.out}")
+    typer.echo(f"{report.out}: {done}; grouped by {report.grouped_by}. Next: {following}")
 
 
 def tell(line: str) -> None:
     """A line for people, beside what a program reads."""
-    typer.echo(line, err=True)
+    typer.echo(runnable(line), err=True)

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vigil.cli.hints import runnable
 from vigil.events import Event, Evidence, Tier
 from vigil.store import Mark, MediaFile
 from vigil.store.moment import local, shown
@@ -64,7 +65,7 @@ def show_event(out: Console, event: Event, media: Sequence[MediaFile], marks: Se
         out.print(plain(f" {file.kind.removesuffix('s')}: {file.path}"), soft_wrap=True)
     out.print(_window_table(event.windows[:WINDOWS_SHOWN]))
     if len(event.windows) > WINDOWS_SHOWN:
-        out.print(f"and {len(event.windows) - WINDOWS_SHOWN} more; `vigil events export` tells all")
+        out.print(runnable(f"and {len(event.windows) - WINDOWS_SHOWN} more; `vigil events export` tells all"))
 
 
 def _said(mark: Mark) -> str:

@@ -16,8 +16,10 @@ import typer
 
 from vigil.cli.console import wide_console
 from vigil.cli.event_table import list_table, show_event
+from vigil.cli.hints import runnable
 from vigil.errors import JobError, UsageError
 from vigil.events import Event, Tier
+from vigil.report.counted import counted
 from vigil.report.event_export import Marks, Media, as_csv, as_json
 from vigil.report.srt import srt
 from vigil.store import DEFAULT_STORE, EventFilter, MarkFilter, MarkWord, Retention, Session, Store, prune
@@ -89,7 +91,8 @@ def list_events(
 
 def _nothing_found(store: Store, wanted: EventFilter) -> None:
     if wanted == EventFilter(limit=wanted.limit):
-        typer.echo(f"{store.name} holds no events yet; `vigil watch SOURCE --store {store.name}` finds some", err=True)
+        found = runnable(f"`vigil watch SOURCE --store {store.name}` finds some")
+        typer.echo(f"{store.name} holds no events yet; {found}", err=True)
         return
     known = store.event_sources()
     has = f"it has events of: {', '.join(known)}" if known else "it holds no events at all"
@@ -215,7 +218,9 @@ def _srt(store: Store, wanted: EventFilter) -> str:
         raise JobError(
             f"the verdicts of the watch of {session.source} from {session.started_utc} are not kept any more"
         )
-    typer.echo(f"the watch of {session.source} that began {session.started_utc}: {len(judged)} windows", err=True)
+    typer.echo(
+        f"the watch of {session.source} that began {session.started_utc}: {counted(len(judged), 'window')}", err=True
+    )
     return srt(judged, events)
 
 
@@ -259,7 +264,7 @@ def prune_store(
         pruned = prune(opened, retention, dry_run=dry_run, also_marked=also_marked)
     typer.echo(
         f"{'would delete' if dry_run else 'deleted'} {pruned.files} pictures and clips "
-        f"({pruned.freed_bytes / 1e6:.1f} MB), {pruned.verdicts} verdicts, {pruned.events} events"
+        f"({pruned.freed_bytes / 1e6:.1f} MB), {counted(pruned.verdicts, 'verdict')}, {counted(pruned.events, 'event')}"
     )
 
 

@@ -12,6 +12,7 @@ from vigil.dataset.clips import find_clips
 from vigil.dataset.join import Joined
 from vigil.dataset.join import join as join_clips
 from vigil.errors import UsageError
+from vigil.report.counted import counted
 from vigil.tasks import load_task
 
 PLAIN_EVERY_S = 30.0
@@ -81,7 +82,7 @@ def summary(joined: Joined) -> str:
     """What was written, in a line or two."""
     incidents_s = sum(one.end_s - one.onset_s for one in joined.incidents)
     lines = [
-        f"{joined.video}: {joined.length_s:.0f} s, {len(joined.incidents)} incidents ({incidents_s:.0f} s)",
+        f"{joined.video}: {joined.length_s:.0f} s, {counted(len(joined.incidents), 'incident')} ({incidents_s:.0f} s)",
         f"{joined.truth}: their onsets and ends",
     ]
     if joined.unreadable:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from vigil.cli.hints import runnable
 from vigil.environments import environment
 from vigil.manifest import MANIFEST_NAME
 from vigil.serving import (
@@ -109,7 +110,7 @@ def _ready_words(plan: Plan, key: ServerKey, seconds: float) -> str:
         f"  score     vigil score --data data --url {url} --model {models[-1]}{_calibration_words(plan)}",
         "  stop      Ctrl-C",
     ]
-    return "\n".join(lines)
+    return runnable("\n".join(lines))
 
 
 def _calibration_words(plan: Plan) -> str:

@@ -55,7 +55,10 @@ def _summary(output: Path, figures: dict[str, Any]) -> str:
     held_out = f", best of step {figures.get('best_step')}: val loss {best:.4f}" if best is not None else ""
     picture = output / CURVE_NAME
     curve = f"\nloss curve: {picture}" if picture.is_file() else ""
-    return f"{output}: {figures.get('steps')} steps in {figures.get('seconds')} s{rate}{shown}{held_out}{curve}"
+    begun = figures.get("resumed_at_step") or 0
+    steps = figures.get("steps") or 0
+    taken = f"{steps} steps, {steps - begun} of them since it was resumed," if begun else f"{steps} steps"
+    return f"{output}: {taken} in {figures.get('seconds')} s{rate}{shown}{held_out}{curve}"
 
 
 class _PlainFollower:

@@ -13,6 +13,7 @@ from rich.text import Text
 from vigil.cli.console import stderr_console
 from vigil.events.change import Change
 from vigil.events.event import Tier
+from vigil.report.counted import counted
 from vigil.verdict import Cause
 from vigil.watch import Observer, SourceState, Summary, Watch
 from vigil.watch.state import Stage
@@ -129,8 +130,8 @@ def _row(state: SourceState) -> tuple[RenderableType, ...]:
         Text(stage, style=style),
         clock(state.position_s),
         f"{state.fps:.1f}",
-        "" if state.lag_s is None else f"{state.lag_s:.1f}",
-        "" if state.p_alarm is None else f"{state.p_alarm:.2f}",
+        f"{state.lag_s:.1f}" if state.is_current and state.lag_s is not None else "",
+        f"{state.p_alarm:.2f}" if state.is_current and state.p_alarm is not None else "",
         str(state.judged),
         str(state.alarms),
         str(state.events),
@@ -151,13 +152,15 @@ def _causes(state: SourceState) -> str:
 def _footer(watch: Watch, states: list[SourceState], *, hidden: int) -> Text:
     breaker = watch.breaker
     parts = [f"endpoint {watch.judge.model}: {'answers' if breaker.state == 'closed' else breaker.state}"]
+    if watch.judge.calibration is None:
+        parts.append("probabilities: not calibrated")
     if breaker.reason:
         parts.append(breaker.reason[:100])
     if watch.keeper is not None and watch.keeper.trouble:
-        parts.append(f"STORE: {watch.keeper.trouble[:80]}; {watch.keeper.waiting} events wait")
+        parts.append(f"STORE: {watch.keeper.trouble[:80]}; {counted(watch.keeper.waiting, 'event')} waiting")
     done = sum(state.stage is Stage.ENDED for state in states)
-    parts.append(f"{len(states)} sources, {done} ended" + (f", {hidden} not shown" if hidden else ""))
-    parts.append(f"{sum(state.events for state in states)} events")
+    parts.append(f"{counted(len(states), 'source')}, {done} ended" + (f", {hidden} not shown" if hidden else ""))
+    parts.append(counted(sum(state.events for state in states), "event"))
     return Text(" | ".join(parts), style="dim" if breaker.state == "closed" else "red")
 
 

@@ -30,13 +30,15 @@ from vigil.dataset.groups import (
     join_look_alikes,
     largest_share,
 )
+from vigil.dataset.ownership import own_partials, refuse_foreign, refuse_foreign_frames
 from vigil.dataset.pool import Progress, cut_all, silent
-from vigil.dataset.registry import REGISTRY_NAME, read_registry, register
+from vigil.dataset.registry import register
 from vigil.dataset.split import LABELS, SplitPlan, assign_splits
-from vigil.dataset.stored import StoredClip, StoredWindow
+from vigil.dataset.stored import MARKER_NAME, StoredClip, StoredWindow
 from vigil.dataset.wording import worded
 from vigil.errors import DatasetError, UsageError
 from vigil.manifest import MANIFEST_NAME, Contract, Manifest
+from vigil.report.counted import counted
 from vigil.tasks import Label, Task
 
 MODEL_TEMPLATE = "qwen3_vl_nothink"
@@ -116,6 +118,9 @@ def build_of(material: Material, plan: BuildPlan, *, progress: Progress = silent
     _prepare(plan.out)
     earlier = EarlierAnswers.of(plan.out, plan.task)
     more, more_named = _training_only(plan)
+    for clip in (*clips, *more):
+        if not (folder := frames_folder(plan.out, clip)).joinpath(MARKER_NAME).is_file():
+            refuse_foreign_frames(folder)
     results = cut_all([*clips, *more], plan.out, plan.recipe, jobs=plan.jobs, progress=progress)
     stored = {result.name: result.stored for result in results if result.stored}
     unreadable = {result.name: result.failure for result in results if result.failure}
@@ -131,7 +136,7 @@ def build_of(material: Material, plan: BuildPlan, *, progress: Progress = silent
     splits |= {clip.name: TRAIN for clip in added}
     groups |= {clip.name: added_groups[clip.name] for clip in added}
     examples = _examples([*readable, *added], stored, groups, splits, _Answering(plan, material, earlier))
-    notes = [*material.notes, *group_notes, *_leaks(groups, splits), *_without_val(splits, plan.split)]
+    notes = [*material.notes, *group_notes, *_leaks(groups, splits), *_without(splits, plan.split)]
     notes += [*_left_out(shown, more), *earlier.set_aside(plan.out)]
     return BuildReport(
         out=plan.out,
@@ -181,7 +186,9 @@ def _left_out(shown: Sequence[str], more: Sequence[Clip]) -> list[str]:
 
 def _passed_over(ignored: Mapping[str, int]) -> list[str]:
     plain = {"no ending", ".csv", ".txt", ".md", ".json"}
-    return [f"{count} {ending} files were passed over" for ending, count in ignored.items() if ending not in plain]
+    return [
+        f"{counted(count, f'{ending} file')} passed over" for ending, count in ignored.items() if ending not in plain
+    ]
 
 
 def _limited(clips: Sequence[Clip], plan: BuildPlan) -> list[Clip]:
@@ -200,16 +207,16 @@ def _limited(clips: Sequence[Clip], plan: BuildPlan) -> list[Clip]:
 
 
 def _prepare(out: Path) -> None:
-    """Finds out early that the folder cannot be written; clears what a killed build left half-written."""
+    """Finds out early that the folder cannot be written, or holds what is not Vigil's; clears half-written files."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; name a folder")
     with explained(out):
+        refuse_foreign(out)
         out.mkdir(parents=True, exist_ok=True)
-        for partial in out.glob(f"*{PARTIAL}"):
+        for partial in own_partials(out):
             partial.unlink()
         for partial in out.glob(f"frames/*/*{PARTIAL}"):
             shutil.rmtree(partial)
-    read_registry(out / REGISTRY_NAME)
 
 
 def _refuse_failures(readable: Sequence[Clip], unreadable: Mapping[str, str], plan: BuildPlan) -> None:
@@ -285,13 +292,22 @@ def _leaks(groups: Mapping[str, str], splits: Mapping[str, Split]) -> list[str]:
     ]
 
 
-def _without_val(splits: Mapping[str, Split], plan: SplitPlan) -> list[str]:
-    if plan.val_share is not None or "val" in splits.values() or TRAIN not in splits.values():
+def _without(splits: Mapping[str, Split], plan: SplitPlan) -> list[str]:
+    """What splits that nobody asked for were left out, and what that means."""
+    if TRAIN not in splits.values():
         return []
-    return [
-        "no val split: too few clips, or recordings too large, to hold some out of training; the last epoch will be "
-        "taken, not the best (--val-share 0.15 holds some out all the same)"
-    ]
+    notes = []
+    if plan.val_share is None and "val" not in splits.values():
+        notes.append(
+            "no val split: too few clips, or recordings too large, to hold some out of training; the last epoch is "
+            "taken, not the best (--val-share 0.15 holds some out all the same)"
+        )
+    if plan.calibration_share is None and plan.folds is None and "calibration" not in splits.values():
+        notes.append(
+            "no calibration split: too few clips, or recordings too large; calibrate on a folder of other clips (vigil "
+            "calibrate CLIPS), or on the scores of folds (--folds), or the probabilities stay as the model gives them"
+        )
+    return notes
 
 
 def _examples(

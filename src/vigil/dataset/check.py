@@ -19,9 +19,10 @@ from vigil.dataset.examples import SPLITS, Example, read_splits, split_name, spl
 from vigil.dataset.findings import Finding, several
 from vigil.dataset.leaks import find_leaks, telling_traits
 from vigil.dataset.marks import mark_in
+from vigil.dataset.ownership import REGISTRY_NAME
 from vigil.dataset.pictures import Picture, look_at
 from vigil.dataset.pool import Progress, silent
-from vigil.dataset.registry import REGISTRY_NAME, read_registry
+from vigil.dataset.registry import read_registry
 from vigil.dataset.stages import Stages
 from vigil.dataset.tokens import (
     FromAbove,

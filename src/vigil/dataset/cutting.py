@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vigil.dataset.clips import Clip
 from vigil.dataset.disk import explained
+from vigil.dataset.ownership import refuse_foreign_frames
 from vigil.dataset.short import ShortPolicy, StoredKind, crop, stretched_fps
 from vigil.dataset.stored import HDR, INTERLACED, FrameWriter, StoredClip, is_complete, read_stored
 from vigil.errors import SourceError
@@ -78,6 +79,7 @@ def cut_clip(clip: Clip, out: Path, recipe: Recipe, *, stopped: Callable[[], boo
     if stored is not None and stored.digest == digest and is_complete(folder, stored):
         return stored, False
     remarks = Remarks()
+    refuse_foreign_frames(folder)
     with explained(folder), FrameWriter(folder) as writer:
         for kind, window in windows_of(clip.path, recipe, remarks):
             if stopped():

@@ -1,33 +1,13 @@
 """What people and models wrote into a dataset that is about to be built again: taken over, never lost."""
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from vigil.dataset.answers import verdict_of
-from vigil.dataset.disk import read_json
 from vigil.dataset.examples import HUMAN, SPLITS, Example, read_examples, split_path, write_examples
-from vigil.errors import DatasetError
+from vigil.dataset.ownership import ASIDE_NAME
 from vigil.tasks import Task
-
-log = logging.getLogger(__name__)
-
-ASIDE_NAME = "answers-set-aside.json"
-
-
-def _refuse_foreign(path: Path) -> None:
-    """Raises DatasetError for a file of somebody's own that names whole videos: it must not be displaced."""
-    try:
-        rows = read_json(path)
-    except DatasetError:
-        return
-    videos = [row.get("videos") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    if any(isinstance(named, str) for each in videos for named in (each if isinstance(each, list) else [each])):
-        raise DatasetError(
-            f"{path} names whole videos, so Vigil did not write it, and it stays as it is; name another folder with "
-            f"--out, and bring it in with: vigil dataset import {path} --out FOLDER"
-        )
 
 
 class EarlierAnswers:
@@ -38,20 +18,12 @@ class EarlierAnswers:
 
     @classmethod
     def of(cls, out: Path, task: Task) -> Self:
-        """Reads them; a JSON file that is damaged is moved aside, since it may hold somebody's work."""
+        """Reads them; raises DatasetError where they cannot be read."""
         kept: dict[tuple[str, str, int, float, float], Example] = {}
         for path in (out / ASIDE_NAME, *(split_path(out, split) for split in SPLITS)):
-            if not path.exists():
-                continue
-            try:
+            if path.exists():
                 examples = read_examples(path, task)
-            except DatasetError as error:
-                _refuse_foreign(path)
-                aside = path.with_suffix(".damaged")
-                path.replace(aside)
-                log.warning("%s; it was moved to %s and no answers were taken over from it", error, aside)
-                continue
-            kept.update({example.key: example for example in examples if not example.is_free})
+                kept.update({example.key: example for example in examples if not example.is_free})
         return cls(kept)
 
     def take(self, example: Example, task: Task) -> Example:

@@ -17,6 +17,7 @@ from vigil.dataset.build import BuildPlan, BuildReport, Material, build_of
 from vigil.dataset.clips import Clip, slugs_of
 from vigil.dataset.disk import write_whole
 from vigil.dataset.examples import HUMAN
+from vigil.dataset.ownership import REFUSED_NAME, refuse_foreign_report
 from vigil.dataset.pool import Progress, silent
 from vigil.dataset.sharegpt import Refused, find_layout, read_rows
 from vigil.dataset.sorted_rows import SortedRows, ToldClip
@@ -25,8 +26,6 @@ from vigil.dataset.video_paths import VideoPaths
 from vigil.errors import DatasetError, UsageError
 from vigil.file_names import readable_names
 from vigil.tasks import Task
-
-REFUSED_NAME = "import-refused.json"
 
 Question: TypeAlias = Literal["own", "task"]
 """own: the question that the file asks. task: the task's, whatever the file asks."""
@@ -92,6 +91,7 @@ def _refuse_own_folder(plan: ImportPlan) -> None:
     for given in (plan.file, plan.registry):
         if given is not None and given.parent.resolve() == out:
             raise UsageError(f"--out {plan.build.out} holds {given.name}, which stays as it is; name another folder")
+    refuse_foreign_report(plan.build.out / REFUSED_NAME)
 
 
 def _video_paths(plan: ImportPlan, told: str) -> VideoPaths:

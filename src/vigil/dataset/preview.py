@@ -23,6 +23,9 @@ from vigil.dataset.wording import authors, authors_text
 from vigil.errors import DatasetError, UsageError
 from vigil.frames import RGB, decode_jpeg, encode_jpeg, resize
 
+SIGNATURE = b"body:has(#only-alarm:checked)"
+"""What every page of ours holds, of older versions too."""
+
 SHEET_HEIGHT_PX = 120
 SHEET_QUALITY = 75
 GAP_PX = 3
@@ -61,6 +64,12 @@ def write_preview(folder: Path, path: Path, *, limit: int | None, progress: Prog
     )
     write_whole(path, page)
     return path
+
+
+def refuse_foreign_page(path: Path) -> None:
+    """Raises UsageError where a page that Vigil did not write has the name of the preview."""
+    if path.exists() and not (path.is_file() and SIGNATURE in path.read_bytes()):
+        raise UsageError(f"{path} was not written by Vigil and stays as it is; name another page with --out")
 
 
 def _evenly(rows: Sequence[tuple[Split, Example]], limit: int | None) -> list[tuple[Split, Example]]:

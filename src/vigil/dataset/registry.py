@@ -8,23 +8,27 @@ from typing import Any
 from vigil.dataset.clips import Split
 from vigil.dataset.disk import read_json, write_whole
 from vigil.dataset.examples import SPLITS, split_name
+from vigil.dataset.ownership import REGISTRY_NAME
 from vigil.errors import DatasetError
-
-REGISTRY_NAME = "dataset_info.json"
 
 
 def register(folder: Path, splits: Iterable[Split]) -> Path:
     """Enters the splits that exist into the folder's registry, takes out those that do not, keeps the rest.
 
+    A registry that says so already is not written again.
+
     Raises DatasetError when the registry is damaged: it may hold entries of others, so it is not replaced.
     """
     path = folder / REGISTRY_NAME
     entries = read_registry(path)
+    before = dict(entries)
     present = set(splits)
     for split in SPLITS:
         entries.pop(split_name(split), None)
         if split in present:
             entries[split_name(split)] = _entry(split)
+    if entries == before and path.exists():
+        return path
     # LLaMA-Factory opens this file in the locale's encoding: ASCII reads the same in all of them.
     write_whole(path, json.dumps(entries, indent=2, ensure_ascii=True) + "\n")
     return path

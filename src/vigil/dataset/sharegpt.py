@@ -16,7 +16,8 @@ from typing import IO, Any
 
 from vigil.dataset.disk import read_json
 from vigil.dataset.marks import mark_in
-from vigil.dataset.registry import REGISTRY_NAME, read_registry
+from vigil.dataset.ownership import REGISTRY_NAME
+from vigil.dataset.registry import read_registry
 from vigil.errors import DatasetError, UsageError
 
 LIST_BYTES_MAX = 256 * 1024**2

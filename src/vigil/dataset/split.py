@@ -1,4 +1,4 @@
-"""Train, val, test and, if wanted, calibration: whole groups go to one side, both labels keep their share on each.
+"""Train, val, calibration and test: whole groups go to one side, both labels keep their share on each.
 
 Groups are dealt out, the largest first, to the side that is furthest from its share of both labels.
 The seed shuffles groups of one size, so the same seed and clips give the same split.
@@ -9,32 +9,41 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from vigil.calibration import MIN_CLIPS
 from vigil.dataset.clips import Clip, Split
 from vigil.errors import DatasetError, UsageError
 from vigil.tasks import Label
 
 LABELS: tuple[Label, Label] = ("alarm", "normal")
+CALIBRATION_SHARE = 0.1
+CALIBRATION_CLIPS = 24
+"""A temperature cannot be fitted to fewer than 20 answered clips; so many leave some room for whole recordings."""
+
+CALIBRATION_MOST = 0.2
+"""Where it would have to be more of the rest than this, clips are too few, and better learnt from."""
+
+MOST_HELD = 0.3
+"""Where calibration or val would take more of the rest than this, training keeps it, unless they were asked for."""
+
 VAL_SHARE = 0.15
-"""Of 200 clips 60 are the test's, and 21 of the other 140 choose the best epoch."""
+"""Of 200 clips 60 are the test's, 24 calibrate, and 17 of the other 116 choose the best epoch."""
 
-VAL_CLIPS = 5
-"""Fewer clips of a label than this choose an epoch by chance; they are worth more in training."""
-
-VAL_MOST = 2 * VAL_SHARE
-"""Where recordings are so large that val would take more than this, training keeps them, unless val was asked for."""
+LEAST_OF_LABEL = 5
+"""Fewer clips of a label than this choose an epoch, or a temperature, by chance; they are worth more in training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitPlan:
     """How clips become train and test: by a share, or as fold number `fold` of `folds`.
 
-    `calibration_share`, and then `val_share`, are taken out of what would be trained on. Without a `val_share` it is
-    VAL_SHARE where clips and recordings allow it, and none where not. `resplit` ignores train/ and test/ folders;
-    otherwise they are kept as they are.
+    `calibration_share`, and then `val_share`, are taken out of what would be trained on. Where they are None they are
+    CALIBRATION_SHARE (or what holds CALIBRATION_CLIPS) and VAL_SHARE where clips and recordings allow it, and none
+    where not; folds keep nothing for calibration, as their scores are out of fold. `resplit` ignores train/ and test/
+    folders; otherwise they are kept as they are.
     """
 
     test_share: float = 0.3
-    calibration_share: float = 0.0
+    calibration_share: float | None = None
     val_share: float | None = None
     seed: int = 0
     folds: int | None = None
@@ -44,7 +53,7 @@ class SplitPlan:
     def __post_init__(self) -> None:
         if not 0 <= self.test_share <= 1:
             raise UsageError(f"--test-share must be from 0 to 1, not {self.test_share}")
-        if not 0 <= self.calibration_share < 1:
+        if self.calibration_share is not None and not 0 <= self.calibration_share < 1:
             raise UsageError(f"--calibration-share must be from 0 to below 1, not {self.calibration_share}")
         if self.val_share is not None and not 0 <= self.val_share < 1:
             raise UsageError(f"--val-share must be from 0 to below 1, not {self.val_share}")
@@ -63,8 +72,7 @@ def assign_splits(clips: Sequence[Clip], groups: Mapping[str, str], plan: SplitP
         splits = _by_folders(clips)
     else:
         splits = _by_groups(clips, groups, plan)
-    if plan.calibration_share:
-        splits = _holding_out("calibration", plan.calibration_share, clips, groups, splits, plan)
+    splits = _with_calibration(clips, groups, splits, plan)
     if "val" not in splits.values():
         splits = _with_val(clips, groups, splits, plan)
     _refuse_one_sided(clips, splits, plan)
@@ -85,6 +93,20 @@ def _holding_out(
     return {name: side if dealt.get(name) == 1 else split for name, split in splits.items()}
 
 
+def _with_calibration(
+    clips: Sequence[Clip], groups: Mapping[str, str], splits: dict[str, Split], plan: SplitPlan
+) -> dict[str, Split]:
+    if plan.calibration_share is not None or plan.folds is not None:
+        share = plan.calibration_share or 0.0
+        return _holding_out("calibration", share, clips, groups, splits, plan) if share else splits
+    learning = sum(split == "train" for split in splits.values())
+    share = max(CALIBRATION_SHARE, CALIBRATION_CLIPS / max(1, learning))
+    if share > CALIBRATION_MOST:
+        return splits
+    taken = _holding_out("calibration", share, clips, groups, splits, plan)
+    return taken if _is_fair("calibration", clips, taken, least=MIN_CLIPS) else splits
+
+
 def _with_val(
     clips: Sequence[Clip], groups: Mapping[str, str], splits: dict[str, Split], plan: SplitPlan
 ) -> dict[str, Split]:
@@ -92,15 +114,15 @@ def _with_val(
     if not share:
         return splits
     taken = _holding_out("val", share, clips, groups, splits, plan)
-    return taken if plan.val_share is not None or _is_fair(clips, taken) else splits
+    return taken if plan.val_share is not None or _is_fair("val", clips, taken) else splits
 
 
-def _is_fair(clips: Sequence[Clip], splits: Mapping[str, Split]) -> bool:
-    """Whether a val split that nobody asked for says something, and leaves training what it needs."""
+def _is_fair(side: Split, clips: Sequence[Clip], splits: Mapping[str, Split], *, least: int = 0) -> bool:
+    """Whether a split that nobody asked for says something, and leaves training what it needs."""
     held = Counter((splits[clip.name], clip.label) for clip in clips)
-    val, train = (sum(held[side, label] for label in LABELS) for side in ("val", "train"))
-    enough = all(held["val", label] >= VAL_CLIPS and held["train", label] for label in LABELS)
-    return enough and val <= VAL_MOST * (val + train)
+    kept, train = (sum(held[each, label] for label in LABELS) for each in (side, "train"))
+    enough = kept >= least and all(held[side, label] >= LEAST_OF_LABEL and held["train", label] for label in LABELS)
+    return enough and kept <= MOST_HELD * (kept + train)
 
 
 def _by_folders(clips: Sequence[Clip]) -> dict[str, Split]:
@@ -169,7 +191,7 @@ def _wanted(plan: SplitPlan) -> list[Split]:
     asked: dict[Split, bool] = {
         "train": plan.folds is not None or plan.test_share < 1,
         "test": plan.folds is not None or plan.test_share > 0,
-        "calibration": plan.calibration_share > 0,
+        "calibration": bool(plan.calibration_share),
         "val": bool(plan.val_share),
     }
     return [split for split, wanted in asked.items() if wanted]

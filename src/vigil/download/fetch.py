@@ -30,7 +30,9 @@ def fetch_model(wanted: Wanted) -> Record:
     """
     check_folder(wanted.folder, "--to")
     held = read_record(wanted.folder)
-    if held is not None:
+    if held is None:
+        _refuse_foreign(wanted.folder)
+    else:
         _check_same(held, wanted)
         if not held.missing(wanted.folder):
             check_unchanged(held, wanted.folder)
@@ -77,6 +79,18 @@ def _fetch(hub: Hub, wanted: Wanted, revision: str) -> Listing:
         wanted.folder.mkdir(parents=True, exist_ok=True)
         hub.fetch(wanted.model, listing.commit or revision, wanted.folder)
     return listing
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raises UsageError where a folder holds files that no download put there; an unfinished one leaves its notes."""
+    if not folder.is_dir() or any(path.name.startswith(".") and path.is_dir() for path in folder.iterdir()):
+        return
+    theirs = next(iter(sorted(folder.iterdir())), None)
+    if theirs is not None:
+        raise UsageError(
+            f"{theirs} was not fetched by vigil download and stays as it is; name another folder with --to, or move "
+            "it away"
+        )
 
 
 def _check_same(held: Record, wanted: Wanted) -> None:

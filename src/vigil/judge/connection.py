@@ -30,14 +30,15 @@ TURN_TOKENS = 16
 class ServedModel:
     """One model of the endpoint; `alias` spells its contract where the server tells it, as `vllm.sh` does.
 
+    `root` is the folder of its weights as the server calls it, empty where it does not tell.
     `base` is the name of the model that it is an adapter of, where that one is served beside it.
     """
 
     name: str
     alias: str = ""
     base: str = ""
+    root: str = ""
     max_model_len: int | None = None
-    root: str | None = None
 
     def describer(self, answers: Answers = "words") -> str:
         """The name of the model that descriptions are asked of; empty where this one's answers hold them.
@@ -100,8 +101,8 @@ def _served(card: Any, cards: Sequence[Any], contracts: Mapping[str, Contract]) 
         name=card.id,
         alias=alias,
         base=_base_beside(card, cards),
+        root=str(getattr(card, "root", None) or ""),
         max_model_len=getattr(card, "max_model_len", None),
-        root=getattr(card, "root", None),
     )
 
 

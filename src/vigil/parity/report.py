@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vigil.parity.trained import Pictures
+from vigil.report.counted import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class ParityReport:
     @property
     def summary(self) -> str:
         """One line for people and scripts."""
-        return f"parity: {self.examples} examples, {self.differences} differences"
+        return f"parity: {counted(self.examples, 'example')}, {counted(self.differences, 'difference')}"
 
     def as_json(self) -> dict[str, Any]:
         """Everything, with `differences` as a number."""

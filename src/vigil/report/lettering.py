@@ -5,7 +5,10 @@ none, words that need it are left out, since a row of boxes helps nobody.
 """
 
 import logging
+import time
 import unicodedata
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LONGEST = 400
+LOOK_AGAIN_S = 60.0
 UNSHOWN_SHARE = 0.2
 CHINESE_FONTS = (
     "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN", "Noto Sans CJK JP",
@@ -54,19 +58,47 @@ def latin(*, bold: bool = False) -> Typeface:
     return _typeface(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), 0)
 
 
-@cache
 def chinese() -> Typeface | None:
-    """An installed font with Chinese characters; None where there is none."""
+    """An installed font with Chinese characters; None where there is none.
+
+    A font may be installed after matplotlib made its list, or while this runs: it is looked for again before the words
+    are given up, and then at most every LOOK_AGAIN_S.
+    """
+    return _installed(CHINESE_FONTS, period=int(time.monotonic() // LOOK_AGAIN_S))
+
+
+@lru_cache(maxsize=4)
+def _installed(names: tuple[str, ...], *, period: int) -> Typeface | None:
+    """The first of these fonts that is there, looked for once in each period."""
+    found = _listed(names)
+    if found is None and _list_anew():
+        found = _listed(names)
+    if found is None:
+        log.info("no font with Chinese characters is installed (fonts-noto-cjk, for one): such words are left out")
+    return found
+
+
+def _listed(names: Sequence[str]) -> Typeface | None:
+    """The first of these fonts in matplotlib's list, which may be of before: some of its files may be gone."""
     from matplotlib import font_manager
 
-    upright = (font for font in font_manager.fontManager.ttflist if font.style == "normal")
+    upright = (f for f in font_manager.fontManager.ttflist if f.style == "normal" and Path(f.fname).is_file())
     known = {font.name: font for font in sorted(upright, key=_boldness, reverse=True)}
-    for name in CHINESE_FONTS:
-        font = known.get(name)
-        if font is not None:
-            return _typeface(font.fname, int(getattr(font, "index", 0)))
-    log.info("no font with Chinese characters is installed (fonts-noto-cjk, for one): such words are left out")
-    return None
+    font = next((known[name] for name in names if name in known), None)
+    return None if font is None else _typeface(font.fname, int(getattr(font, "index", 0)))
+
+
+def _list_anew() -> bool:
+    """Adds the font files that have come since matplotlib made its list; whether there were any."""
+    from matplotlib import font_manager
+
+    known = {Path(font.fname) for font in font_manager.fontManager.ttflist}
+    added = [path for path in map(Path, font_manager.findSystemFonts()) if path not in known]
+    for path in added:
+        # A file that is no font, or a damaged one, is not what anybody looks for.
+        with suppress(OSError, RuntimeError, ValueError):
+            font_manager.fontManager.addfont(path)
+    return bool(added)
 
 
 def _boldness(font: "FontEntry") -> int:

@@ -3,7 +3,8 @@
 A strip shows one page of time and is drawn once for it; only the line of the present second moves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from vigil.frames import RGB
 from vigil.report import colours
 from vigil.report.colours import Colour
 from vigil.report.course import Course, Stretch, unknown_runs
-from vigil.report.lettering import latin
+from vigil.report.lettering import latin, typeset
 
 HATCH_PX = 6
 GAP_PX = 3
@@ -23,9 +24,20 @@ STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 
 
 def draw_strip(
-    course: Course, *, from_s: float, to_s: float, size_wh: tuple[int, int], font_px: int, tiers: Tiers
+    course: Course,
+    *,
+    from_s: float,
+    to_s: float,
+    size_wh: tuple[int, int],
+    font_px: int,
+    tiers: Tiers,
+    epoch_s: float | None = None,
+    cause_words: Callable[[str], str] = str,
 ) -> RGB:
-    """One page of time as `(H, W, 3) uint8 RGB`: event bars on top, the probability below, the seconds last."""
+    """One page of time as `(H, W, 3) uint8 RGB`: event bars on top, the probability below, the seconds last.
+
+    With `epoch_s`, the `time.time()` of second 0, clock times stand in place of seconds; `cause_words` names a cause.
+    """
     width, height = size_wh
     image = np.empty((height, width, 3), np.uint8)
     image[:] = colours.GROUND
@@ -37,8 +49,9 @@ def draw_strip(
     _draw_thresholds(plot, tiers)
     _draw_events(image[GAP_PX:bar_px], course, from_s=from_s, to_s=to_s)
     picture = Image.fromarray(image)
-    _write_causes(picture, stretches, top=bar_px + 2, bottom=height - axis_px, span=(from_s, to_s), font_px=font_px)
-    _write_seconds(picture, top=height - axis_px, from_s=from_s, to_s=to_s, font_px=font_px)
+    runs = [(cause_words(cause), start_s, end_s) for cause, start_s, end_s in unknown_runs(stretches)]
+    _write_causes(picture, runs, top=bar_px + 2, bottom=height - axis_px, span=(from_s, to_s), font_px=font_px)
+    _write_seconds(picture, top=height - axis_px, from_s=from_s, to_s=to_s, font_px=font_px, epoch_s=epoch_s)
     return np.array(picture)
 
 
@@ -98,17 +111,21 @@ def _draw_events(row: RGB, course: Course, *, from_s: float, to_s: float) -> Non
 
 def _write_causes(
     picture: Image.Image,
-    stretches: Sequence[Stretch],
+    runs: Sequence[tuple[str, float, float]],
     *,
     top: int,
     bottom: int,
     span: tuple[float, float],
     font_px: int,
 ) -> None:
-    """Names the cause of each run of unknown windows, where there is room for the word."""
-    font = latin().at(max(9, round(font_px * 0.72)))
+    """Names the cause of each run of unknown windows, where there is room for the word and a font that has it."""
     pen = ImageDraw.Draw(picture)
-    for cause, start_s, end_s in unknown_runs(stretches):
+    for word, start_s, end_s in runs:
+        set_in = typeset(word)
+        if set_in is None:
+            continue
+        cause, face = set_in
+        font = face.at(max(9, round(font_px * 0.72)))
         left = column(start_s, from_s=span[0], to_s=span[1], width=picture.width)
         right = column(end_s, from_s=span[0], to_s=span[1], width=picture.width)
         if font.getlength(cause) + 8 <= right - left:
@@ -118,20 +135,30 @@ def _write_causes(
             pen.text(middle, cause, font=font, anchor="mm", fill=colours.INK)
 
 
-def _write_seconds(picture: Image.Image, *, top: int, from_s: float, to_s: float, font_px: int) -> None:
+def _write_seconds(
+    picture: Image.Image, *, top: int, from_s: float, to_s: float, font_px: int, epoch_s: float | None
+) -> None:
     font = latin().at(max(9, round(font_px * 0.72)))
     pen = ImageDraw.Draw(picture)
     room = picture.width / (font.getlength("00:00:00") * 1.8)
     step_s = next((step for step in STEPS_S if (to_s - from_s) / step <= room), STEPS_S[-1])
-    first = int(from_s // step_s) * step_s
-    for second in range(first, int(to_s) + 1, step_s):
+    zero_s = 0.0 if epoch_s is None else epoch_s
+    first = int((zero_s + from_s) // step_s) * step_s
+    for moment in range(first, int(zero_s + to_s) + 1, step_s):
+        second = moment - zero_s
         if second < from_s:
             continue
         x = column(second, from_s=from_s, to_s=to_s, width=picture.width)
-        half = font.getlength(clock(second)) / 2
+        told = clock(second) if epoch_s is None else clock_time(moment)
+        half = font.getlength(told) / 2
         pen.line((x, top, x, top + 3), fill=colours.FAINT)
         place = min(max(x, half + 4), picture.width - half - 4)
-        pen.text((place, top + 3), clock(second), font=font, anchor="mt", fill=colours.FAINT)
+        pen.text((place, top + 3), told, font=font, anchor="mt", fill=colours.FAINT)
+
+
+def clock_time(moment_s: float) -> str:
+    """A `time.time()` as the clock on the wall shows it, as in the list of events."""
+    return f"{datetime.fromtimestamp(moment_s):%H:%M:%S}"
 
 
 def clock(seconds: float, *, tenths: bool = False) -> str:

@@ -20,6 +20,7 @@ from vigil.events.rules import Tiers
 from vigil.file_names import beside
 from vigil.report import colours
 from vigil.report.colours import Colour
+from vigil.report.counted import counted
 from vigil.report.course import Course, Stretch, unknown_runs
 from vigil.report.lettering import typeset
 from vigil.report.strip import clock
@@ -56,7 +57,8 @@ def write_timeline(path: Path, video: VideoScore, *, tiers: Tiers | None = None)
 def _write_title(figure: Figure, video: VideoScore) -> None:
     figures = video.figures
     area = "" if figures.window.roc_auc is None else f", window ROC AUC {figures.window.roc_auc:.3f}"
-    says = f"{figures.found} of {figures.incidents} incidents found, {figures.false_alarms} false alarms{area}"
+    found = f"{figures.found} of {counted(figures.incidents, 'incident')} found"
+    says = f"{found}, {counted(figures.false_alarms, 'false alarm')}{area}"
     shown = typeset(f"{video.watched.name}: {says}")
     if shown is None:
         figure.suptitle(says, fontsize=11)

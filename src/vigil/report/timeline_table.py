@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from vigil.report.counted import counted
 from vigil.report.strip import clock
 from vigil.report.table import aligned, causes_text, plain, with_interval
 from vigil.score.intervals import Interval
@@ -65,7 +66,7 @@ def _missed(figures: Figures) -> str:
 
 def _false(figures: Figures) -> str:
     beside = f" ({figures.repeated} repeated ones not counted)" if figures.repeated else ""
-    return f"{figures.false_alarms} of {figures.events} events{beside}"
+    return f"{figures.false_alarms} of {counted(figures.events, 'event')}{beside}"
 
 
 def _per_hour(figures: Figures) -> str:

@@ -1,22 +1,94 @@
-"""Calibrating on clips that were held out: which clips may be used, and what it gains."""
+"""Calibrating on clips that were held out: which model and which clips may be used, and what it gains."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from vigil.calibration import MIN_CLIPS, calibrate, fit
 from vigil.dataset.digest import digest_on_disk
+from vigil.dataset.used_clips import USED_KEY, UsedClips
 from vigil.errors import UsageError
+from vigil.events.rules import Tiers
+from vigil.judge.connection import ServedModel
 from vigil.manifest import Calibration, Manifest, read_manifest
 from vigil.score.combine import Answer
 from vigil.score.intervals import Flags, Floats
-from vigil.score.items import Split
+from vigil.score.items import Clip, Split
 from vigil.score.metrics import expected_calibration_error
 from vigil.score.scorecard import answered
 
+log = logging.getLogger(__name__)
+
 FOLDS = 5
+
+MET: Mapping[str, str] = {
+    "train": "the model was trained on them and is surer there than anywhere else",
+    "val": "the model was trained on them (they chose its best epoch) and is surer there than elsewhere",
+    "test": "they are kept for the score, which a calibration fitted on them would flatter",
+}
+FEW_SHARE = 0.2
+"""Where a smaller share of the alarm clips than this reaches the lowest tier, a watch would be all but silent."""
+
+
+def require_same_model(served: ServedModel, model: Manifest, folder: Path, *, served_as: str = "") -> None:
+    """Raises UsageError where what is served is not the model of this folder, as far as the server tells.
+
+    `served_as` is what the server calls the folder, where it knows it by another path.
+    """
+    differences = model.contract.differences(served.alias) if served.alias else []
+    if differences:
+        raise UsageError(f"{served.name} is not the model in {folder}: {'; '.join(differences)}; serve that folder")
+    if not served.root:
+        log.warning("the server does not tell which folder it serves: nobody can see whether it is %s", folder)
+        return
+    if served_as.rstrip("/") == served.root.rstrip("/") if served_as else _is_called(served.root, folder):
+        return
+    raise UsageError(
+        f"{served.name} at the endpoint serves {served.root}, and the calibration would go into {folder}: name the "
+        f"folder that is served with --model-dir; or, where it is that folder and the server (a container, another "
+        f"machine) knows it by another path, say so: --served-as {served.root}"
+    )
+
+
+def _is_called(root: str, folder: Path) -> bool:
+    """Whether the path that a server gives means this folder; a relative one may begin anywhere above it."""
+    told = Path(root)
+    if told.is_absolute() or told.exists():
+        return told.exists() and told.samefile(folder)
+    return folder.resolve().parts[-len(told.parts) :] == told.parts
+
+
+def require_unmet(model: Manifest, clips: Sequence[Clip]) -> None:
+    """Raises UsageError where clips, or others of their recordings, are among those the model has met."""
+    told = model.training.get(USED_KEY)
+    if not isinstance(told, dict):
+        log.warning(
+            "this model's manifest does not tell which clips it was trained on (an older Vigil wrote it): nobody can "
+            "see whether these are others"
+        )
+        return
+    for split, why in MET.items():
+        met = _met(UsedClips.from_json(told.get(split)), clips)
+        if met:
+            named = ", ".join(met[:3]) + (", ..." if len(met) > 3 else "")
+            raise UsageError(
+                f"{len(met)} of {len(clips)} clips, or others of their recordings, are the model's own ({named}): "
+                f"{why}. Leave them out, or calibrate on the split that is kept for it: vigil calibrate --data DATASET"
+            )
+
+
+def _met(used: UsedClips, clips: Sequence[Clip]) -> list[str]:
+    return [clip.name for clip in clips if clip.group in used.recordings or clip.digest() in used.digests]
+
+
+def reaching(answers: Sequence[Answer], calibration: Calibration | None, tiers: Tiers) -> dict[str, int]:
+    """How many of the answered alarm clips reach each tier."""
+    p_raw, is_alarm = answered(answers)
+    shown = [calibrate(float(p), calibration) for p in p_raw[is_alarm]]
+    return {tier: sum(p >= from_p for p in shown) for tier, from_p in asdict(tiers).items()}
 
 
 def require_held_out(model: Manifest, data: Path, split: Split) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from vigil.dataset.used_clips import stored_digest
 from vigil.errors import DatasetError
 from vigil.tasks import Label
 
@@ -39,12 +40,16 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
-    """One labelled clip; `windows()` reads its pictures, and raises SourceError where it cannot."""
+    """One labelled clip; `windows()` reads its pictures, and raises SourceError where it cannot.
+
+    `digest()` names the file that it is, or was cut from (16 hex digits); empty where that cannot be known.
+    """
 
     name: str
     label: Label
     group: str
     windows: Callable[[], list[Sample]]
+    digest: Callable[[], str] = str
 
 
 def dataset_clips(folder: Path, split: Split) -> list[Clip]:
@@ -90,6 +95,7 @@ def _stored_clip(folder: Path, name: str, examples: Sequence[dict[str, Any]]) ->
         label=first["label"],
         group=str(first.get("group") or name),
         windows=lambda: [_stored_window(folder, example) for example in examples],
+        digest=lambda: stored_digest(folder, first),
     )
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vigil.dataset.clips import Clip as FoundClip
+from vigil.dataset.cutting import digest_of_file
 from vigil.dataset.groups import SOURCES_NAME, group_by_csv
-from vigil.errors import UsageError
+from vigil.dataset.used_clips import DIGEST_HEX
+from vigil.errors import SourceError, UsageError
 from vigil.file_names import readable, readable_names
 from vigil.frames import Sampling
 from vigil.score.items import Clip, Sample
@@ -98,7 +100,15 @@ def _clip(video: Video, sampling: Sampling, groups: Mapping[str, str]) -> Clip:
         label=video.label,
         group=groups.get(video.name, video.name),
         windows=lambda: _cut_windows(video, sampling),
+        digest=lambda: _digest(video.path),
     )
+
+
+def _digest(path: Path) -> str:
+    try:
+        return digest_of_file(path)[:DIGEST_HEX]
+    except SourceError:
+        return ""
 
 
 def _cut_windows(video: Video, sampling: Sampling) -> list[Sample]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, or_
 
 from vigil.errors import UsageError
 from vigil.events.event import Tier
@@ -21,9 +21,9 @@ class EventFilter:
     """Conditions that all hold; what is left out does not matter.
 
     `since_utc` and `until_utc` are moments as the store writes them and include events that only reach into the span;
-    `tier` is the least; `text` is looked for anywhere in the description and in notes, in any letter case. `identity`
-    leaves out what is known to be of another source of the same name. `limit` keeps the newest, `offset` leaves out the
-    newest of all: page after page of a long history.
+    `tier` is the least; `text` is looked for anywhere in the description, in notes and in the camera's name, in any
+    letter case. `identity` leaves out what is known to be of another source of the same name. `limit` keeps the newest,
+    `offset` leaves out the newest of all: page after page of a long history.
     """
 
     since_utc: str | None = None
@@ -51,7 +51,9 @@ class EventFilter:
         """The same as SQL."""
         at_least = TIERS[TIERS.index(self.tier) :] if self.tier else TIERS
         # LIKE rather than a full-text index: trigrams miss the two-character words that Chinese is made of.
-        has_text = events.c.text.icontains(self.text, autoescape=True) | mark_table.has_note(self.text)
+        words = (events.c.text, events.c.source)
+        has_text = or_(*(column.icontains(self.text, autoescape=True) for column in words))
+        has_text |= mark_table.has_note(self.text)
         marked_so = mark_table.is_unmarked() if self.mark == "unmarked" else mark_table.newest_word() == self.mark
         wanted: list[tuple[object, ColumnElement[bool]]] = [
             (self.since_utc, events.c.ended_utc >= (self.since_utc or "")),

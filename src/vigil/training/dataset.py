@@ -6,8 +6,8 @@ byte-level tokenizer makes more tokens than that.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from PIL import Image
 
 from vigil.dataset.answers import taught
 from vigil.dataset.digest import digest_on_disk
+from vigil.dataset.used_clips import UsedClips, used_clips
 from vigil.errors import DatasetError, ManifestError
 from vigil.frames import GRID_PX
 from vigil.manifest import MANIFEST_NAME, Contract, Manifest, read_manifest
@@ -26,6 +27,8 @@ PAIR_MARK_TOKENS = 2 + len("<1000.0 seconds>")
 VAL = "anomaly-val"
 """The entry that `vigil dataset build` makes of the clips that choose the best epoch."""
 
+TEST = "anomaly-test"
+
 TURN_TOKENS = 16
 """Template around a question and its answer: `<|im_start|>user` and so on, rounded up."""
 
@@ -35,6 +38,7 @@ class TrainingSet:
     """A dataset that can be trained on; token counts are of the longest example, the manifest's digest of the files.
 
     `evaluated` names the entries that are looked at after each epoch, `evaluated_examples` counts what they hold.
+    `clips_used` says, by split, which clips the model meets, or is kept from for its score.
     """
 
     folder: Path
@@ -45,6 +49,7 @@ class TrainingSet:
     visual_tokens: int
     evaluated: tuple[str, ...] = ()
     evaluated_examples: int = 0
+    clips_used: Mapping[str, UsedClips] = field(default_factory=dict)
 
 
 def read_training_set(folder: Path, names: Sequence[str], *, evaluated: Sequence[str] | None = None) -> TrainingSet:
@@ -88,7 +93,18 @@ def read_training_set(folder: Path, names: Sequence[str], *, evaluated: Sequence
         visual_tokens=visual,
         evaluated=tuple(evaluated),
         evaluated_examples=len(examples) - len(trained_on),
+        clips_used={
+            "train": used_clips(folder, trained_on),
+            "val": used_clips(folder, examples[len(trained_on) :]),
+            "test": used_clips(folder, _test_examples(folder, {*files, *held_out})),
+        },
     )
+
+
+def _test_examples(folder: Path, others: Container[Path]) -> Sequence[Mapping[str, Any]]:
+    """What is kept for the score; nothing where there is none, or where somebody trains on it."""
+    path = folder / f"{TEST}.json"
+    return _examples(path) if path.is_file() and path not in others else ()
 
 
 def _taught(contract: Contract, examples: Sequence[Mapping[str, Any]]) -> Contract:

@@ -13,6 +13,7 @@ import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,16 @@ CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 CHECKPOINT_DONE = "trainer_state.json"
 CHECKPOINT_BROKEN = "checkpoint-is-incomplete.txt"
 OWN_FILES = (RUN_NAME, "trainer_log.jsonl", "trainer_state.json", "all_results.json", "training_args.bin")
+WRITTEN = (
+    "vigil*.json*", "train.yaml", "train.log", "train*.json*", "eval*.json*", "all_results.json", "predict*.json*",
+    "generated_*.json*", "running_log.txt", "*_args.bin", "*_args.yaml", "training_*.png", "checkpoint-*", "runs",
+    "wandb", "swanlog", "mlruns", "trackio", "ray_results", "adapter_*", "model*.safetensors*", "*.index.json",
+    "pytorch_model*", "optimizer*", "scheduler*", "rng_state*", "global_step*", "latest", "zero_to_fp32.py",
+    "config.json", "generation_config.json", "*processor_config.json", "tokenizer*", "special_tokens_map.json",
+    "added_tokens.json", "vocab.json", "merges.txt", "chat_template*", "README.md", "Modelfile", "*.partial",
+)  # fmt: skip
+"""What a training writes into its folder; anything else there is somebody's own."""
+
 # These change how a run goes, not what comes out of it.
 HARMLESS = frozenset(
     {"logging_steps", "logging_dir", "run_name", "project", "report_to", "plot_loss", "disable_tqdm", "output_dir",
@@ -54,6 +65,11 @@ class Start:
     finished: bool = False
     checkpoint: Path | None = None
 
+    @property
+    def step(self) -> int:
+        """The step that is gone on from, 0 at the beginning."""
+        return 0 if self.checkpoint is None else step_of(self.checkpoint)
+
 
 def prepare(folder: Path, run: Run, *, fresh: bool) -> Start:
     """Makes the output folder ready and says whether there is something to resume, or nothing left to do.
@@ -64,6 +80,11 @@ def prepare(folder: Path, run: Run, *, fresh: bool) -> Start:
         return Start()
     if not any((folder / name).exists() for name in OWN_FILES) and not _checkpoints(folder):
         raise UsageError(f"{folder} holds files that are no training's; name another output_dir")
+    if not (folder / RUN_NAME).exists():
+        raise UsageError(
+            f"{folder} holds a training that Vigil did not start (no {RUN_NAME}), and it stays as it is; name another "
+            "output_dir"
+        )
     if fresh:
         empty(folder)
         return Start()
@@ -144,9 +165,13 @@ def _open_in(process: Path, folder: Path) -> int | None:
 
 
 def empty(folder: Path) -> None:
-    """Deletes what a training left in its folder, the manifest first: a half-deleted one is never taken for whole."""
+    """Deletes what a training left in its folder, the manifest first: a half-deleted one is never taken for whole.
+
+    What no training writes stays.
+    """
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
-    for path in sorted(folder.iterdir(), key=lambda path: path.name == RUN_NAME):
+    written = [path for path in folder.iterdir() if any(fnmatch(path.name, pattern) for pattern in WRITTEN)]
+    for path in sorted(written, key=lambda path: path.name == RUN_NAME):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -171,7 +196,7 @@ def write_run(folder: Path, run: Run) -> None:
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint; ones that broke off while they were written are passed over."""
-    return max(_checkpoints(folder), key=_step, default=None)
+    return max(_checkpoints(folder), key=step_of, default=None)
 
 
 def _bring_home(checkpoint: Path) -> None:
@@ -205,7 +230,8 @@ def _checkpoints(folder: Path) -> list[Path]:
     ]
 
 
-def _step(checkpoint: Path) -> int:
+def step_of(checkpoint: Path) -> int:
+    """After which step a checkpoint was written, as its name tells."""
     match = CHECKPOINT.fullmatch(checkpoint.name)
     return int(match[1]) if match else -1
 

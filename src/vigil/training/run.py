@@ -14,6 +14,7 @@ import yaml
 
 from vigil import __version__
 from vigil.base_model import base_digest, describe_base
+from vigil.dataset.used_clips import USED_KEY
 from vigil.environments import Environment, environment
 from vigil.errors import JobError
 from vigil.gpus import CUDA_PACKAGES, check_driver
@@ -25,7 +26,7 @@ from vigil.training.lineage import lineage
 from vigil.training.llamafactory import Job, Stopped, plain_adapter
 from vigil.training.output import Run, Start, claim, last_checkpoint, prepare, write_run
 from vigil.training.plan import Plan, plan_training
-from vigil.training.progress import LOG_NAME, Progress, ProgressLog
+from vigil.training.progress import LOG_NAME, Progress, ProgressLog, speed_of_run
 from vigil.training.settings import is_distributed
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ def train(
         write_run(plan.output, run)
         _announce(plan, start)
         seconds = _run(plan, start, trainer, on_progress, lock=lock)
-        figures = _figures(plan, run, trainer, seconds) | {"resumed": start.checkpoint is not None}
+        figures = _figures(plan, run, trainer, start, seconds)
         _write_manifest(plan, base, figures)
     return Outcome(output=plan.output, figures=figures)
 
@@ -116,7 +117,7 @@ def _run(
     )
     if start.checkpoint is None:
         (plan.output / LOG_NAME).unlink(missing_ok=True)
-    follow = ProgressLog(plan.output / LOG_NAME)
+    follow = ProgressLog(plan.output / LOG_NAME, begun_at=start.step)
     started_s = time.monotonic()
     try:
         with plain_adapter(settings) as plain:
@@ -140,22 +141,27 @@ def _stopped_message(plan: Plan) -> str:
     return f"the training was stopped; the same command {where} (--fresh throws it away)"
 
 
-def _figures(plan: Plan, run: Run, trainer: Environment, seconds: float) -> dict[str, Any]:
+def _figures(plan: Plan, run: Run, trainer: Environment, start: Start, seconds: float) -> dict[str, Any]:
     results = _json_or_empty(plan.output / "train_results.json")
     last = ProgressLog(plan.output / LOG_NAME, from_start=True)
     losses = [progress.loss for progress in last.news() if progress.loss is not None]
+    steps = last.last.step if last.last else 0
+    speed = speed_of_run(results.get("train_samples_per_second"), steps=steps, begun_at=start.step)
     return {
         "config": plan.config,
-        "steps": last.last.step if last.last else 0,
+        "steps": steps,
+        "resumed": start.checkpoint is not None,
+        "resumed_at_step": start.step,
         "seconds": round(seconds, 1),
         "train_seconds": round(float(results.get("train_runtime", 0.0)), 1),
-        "samples_per_second": results.get("train_samples_per_second"),
+        "samples_per_second": speed,
         "final_loss": losses[-1] if losses else None,
         **_curve(plan).figures(),
         "gpus": plan.gpus,
         "effective_batch": plan.schedule.effective_batch,
         "base_digest": run.base_digest,
         **lineage(plan.settings, plan.dataset),
+        USED_KEY: {split: used.to_json() for split, used in plan.dataset.clips_used.items()},
         "words": plan.dataset.manifest.training.get("dataset", {}).get("words", {}),
         "versions": trainer.versions(VERSIONED),
         "settings": {key: value for key, value in plan.settings.items() if not str(value).startswith("/")},

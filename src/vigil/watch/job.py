@@ -27,6 +27,10 @@ from vigil.watch.watch import Watch
 log = logging.getLogger(__name__)
 
 ASK_AGAIN_S = 2.0
+NOT_CALIBRATED = (
+    "probabilities: not calibrated, so 0.9 need not mean nine in ten; run vigil calibrate with the model's folder, and "
+    "name that folder with --model-dir"
+)
 
 
 async def run_job(
@@ -54,6 +58,8 @@ async def run_job(
         if addresses is None:
             addresses = found if store is None else named_apart(found, store.names())
         async with await _connect(endpoint, settings, wait_s=wait_s) as judge:
+            if judge.calibration is None:
+                log.warning("%s", NOT_CALIBRATED)
             watch = Watch(
                 addresses,
                 judge=judge,

@@ -5,6 +5,7 @@ Everything is counted by source name, which never holds a password.
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -13,7 +14,7 @@ from vigil.events.change import Change
 from vigil.events.judged import Judged
 from vigil.watch.metrics_server import MetricsServer
 from vigil.watch.observer import Observer
-from vigil.watch.state import SourceState, Stage
+from vigil.watch.state import PASSED_OVER, SourceState, Stage
 from vigil.watch.watch import Watch
 
 BREAKER = {"closed": 0, "probing": 1, "open": 2}
@@ -73,6 +74,8 @@ class Metrics(Observer):
     def state(self, state: SourceState) -> None:
         self._connected.labels(state.name).set(state.stage is Stage.WATCHING)
         self._connections.labels(state.name).set(state.connections)
+        if not state.is_current:
+            self._forget_p(state.name)
 
     def judged(self, judged: Judged) -> None:
         verdict = judged.verdict
@@ -81,8 +84,16 @@ class Metrics(Observer):
             self._lag.labels(judged.source).observe(time.time() - judged.captured_s)
         if verdict.cause is None:
             self._latency.labels(judged.source).observe(verdict.latency_ms / 1000.0)
-        if verdict.p_alarm is not None:
+        source = self._states().get(judged.source)
+        if verdict.p_alarm is not None and (source is None or source.is_current):
             self._p_alarm.labels(judged.source).set(verdict.p_alarm)
+        elif verdict.cause not in PASSED_OVER:
+            self._forget_p(judged.source)
+
+    def _forget_p(self, source: str) -> None:
+        """A probability that is not of now is none, rather than the last one for ever."""
+        with suppress(KeyError):
+            self._p_alarm.remove(source)
 
     def told(self, judged: Judged) -> None:
         # Only now are the tokens of the words among them.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from vigil.config import build, find_config, parse_overrides, read_yaml, text_keys
+from vigil.config import build_over, find_config, parse_overrides, read_yaml, text_keys
 from vigil.errors import UsageError
 from vigil.events.rules import EventRules
 from vigil.judge.endpoint import DEFAULT_URL
@@ -107,17 +107,28 @@ class WatchSettings:
 
 
 def settings_of(config: str, named: dict[str, Any], words: list[str]) -> WatchSettings:
-    """The settings of a file, then of the options, then of `--set key=value` words."""
+    """The settings of a file, then of the options, then of `--set key=value` words.
+
+    Raises ConfigError that blames the file, the option or the word, whichever it is.
+    """
     path = find_config("watch", config)
-    data = read_yaml(path) | named
-    for key, value in parse_overrides(words, texts=set(text_keys(WatchSettings))).items():
-        _put(data, key.split("."), value)
-    return build(WatchSettings, data, where=str(path))
+    data = read_yaml(path)
+    said = {f"--{key.replace('_', '-')}": {key: value} for key, value in named.items()}
+    whole, texts = data | named, set(text_keys(WatchSettings))
+    for word in words:
+        for key, value in parse_overrides([word], texts=texts).items():
+            _put(whole, key.split("."), value)
+            top = key.partition(".")[0]
+            said[f"--set {word}"] = {top: whole[top]}
+    return build_over(WatchSettings, data, said, where=str(path))
 
 
 def _put(data: dict[str, Any], keys: list[str], value: Any) -> None:
     *groups, last = keys
     for group in groups:
-        data[group] = dict(data.get(group) or {})
+        held = data.get(group) or {}
+        if not isinstance(held, dict):
+            raise UsageError(f"--set {'.'.join(keys)}=...: {group} is a setting of its own, no group of settings")
+        data[group] = dict(held)
         data = data[group]
     data[last] = value

@@ -9,6 +9,8 @@ from vigil.events.judged import Judged
 from vigil.verdict import Cause, Outcome
 
 RATE_OVER_S = 10.0
+PASSED_OVER = frozenset({Cause.DROPPED, Cause.SKIPPED})
+"""Windows that nobody asked about, for the sake of another one: the last verdict still stands."""
 
 
 class Stage(StrEnum):
@@ -27,7 +29,8 @@ class Stage(StrEnum):
 class SourceState:
     """One source, live; every window that was cut is in exactly one of judged, unknown, dropped and skipped.
 
-    `lag_s` is the time from the capture of a window's last frame to its verdict, None on files.
+    `lag_s` is the time from the capture of a window's last frame to its verdict, None on files. It and `p_alarm` are
+    those of the last window that was asked about, None where that one got no verdict.
     """
 
     name: str
@@ -81,6 +84,11 @@ class SourceState:
         span_s = now_s - recent[0] if recent else 0.0
         return len(recent) / span_s if span_s > 0 else 0.0
 
+    @property
+    def is_current(self) -> bool:
+        """Whether probability and lag are of now: not once the source is lost, paused or over."""
+        return self.stage is Stage.WATCHING
+
     def copy(self) -> "SourceState":
         """The state as it is now, for another thread."""
         return replace(self, unknown=Counter(self.unknown), _arrivals=self._arrivals.copy())
@@ -100,6 +108,8 @@ class SourceState:
         verdict = judged.verdict
         if verdict.cause is not None:
             self.unknown[verdict.cause] += 1
+            if verdict.cause not in PASSED_OVER:
+                self.p_alarm = self.lag_s = None
             return
         self.judged += 1
         self.alarms += verdict.outcome is Outcome.ALARM

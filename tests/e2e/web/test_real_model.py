@@ -150,9 +150,9 @@ def test_an_event_of_the_real_model_is_opened_marked_and_found_again(
         row.click()
         expect(page.locator("#review-detail .review-title")).to_be_visible(timeout=SOON_MS)
         page.fill("#review-note textarea, #review-note input", "rehearsal")
-        page.click("#review-unsure")
-        expect(page.locator("#review-detail .mark-unsure")).to_be_visible(timeout=SOON_MS)
         picked = page.locator(".review-row[aria-selected=true]").get_attribute("data-event")
+        page.click("#review-unsure")
+        expect(page.locator(f".review-row[data-event='{picked}'] .mark-unsure")).to_be_visible(timeout=SOON_MS)
         page.fill("#review-text textarea, #review-text input", "rehearsal")
         expect(page.locator(".review-row")).to_have_count(1)
         assert page.locator(".review-row").get_attribute("data-event") == picked

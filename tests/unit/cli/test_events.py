@@ -81,7 +81,7 @@ def test_nothing_found_says_what_there_is(db: Path, capsys: Told, tmp_path: Path
     assert "events of: door, yard.mp4" in capsys.readouterr().err
     Store.open(tmp_path / "empty.db").close()
     assert main(["events", "list", "--store", str(tmp_path / "empty.db")]) == 0
-    assert "`vigil watch SOURCE --store" in capsys.readouterr().err
+    assert "vigil watch SOURCE --store" in capsys.readouterr().err
     assert main(["events", "list", "--store", str(tmp_path / "none.db")]) == 1
     assert "there is no store at" in capsys.readouterr().err
 

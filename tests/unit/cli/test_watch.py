@@ -40,7 +40,8 @@ def test_a_watch_prints_its_table_and_writes_its_lines(
     assert main([*words, "--srt", "v.srt", "--video", "seen.mp4"]) == 0
     lines = [json.loads(line) for line in Path("v.jsonl").read_text(encoding="utf-8").splitlines()]
     assert sum("event" in line for line in lines) == 2
-    assert "a.mp4" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "a.mp4" in told.out and "probabilities: not calibrated" in told.err
     assert Path("outputs/watch/events.db").is_file()
     assert "ALARM" in Path("v.srt").read_text(encoding="utf-8")
     with av.open("seen.mp4") as seen:

@@ -208,13 +208,6 @@ def test_what_a_human_wrote_survives_another_build(clips: Path, tmp_path: Path) 
     assert "红衣男子" in (tmp_path / "answers-set-aside.json").read_text()
 
 
-def test_a_damaged_json_is_moved_aside_not_overwritten(clips: Path, tmp_path: Path) -> None:
-    build_dataset(plan(clips, tmp_path))
-    split_path(tmp_path, "train").write_text("[{]")
-    build_dataset(plan(clips, tmp_path))
-    assert (tmp_path / "anomaly-train.damaged").read_text() == "[{]"
-
-
 def test_a_damaged_registry_stops_the_build_before_any_work(clips: Path, tmp_path: Path) -> None:
     (tmp_path / "dataset_info.json").write_text("{")
     with pytest.raises(DatasetError, match="not valid JSON"):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vigil.calibration import MIN_CLIPS
 from vigil.dataset.clips import Clip
 from vigil.dataset.split import SplitPlan, assign_splits
 from vigil.errors import DatasetError, UsageError
@@ -63,6 +64,27 @@ def test_val_is_taken_out_of_what_is_trained_on_and_shares_no_recording() -> Non
     assert not {groups[name] for name in moved} & {groups[n] for n, side in splits.items() if side != "val"}
     held = Counter((splits[each.name], each.label) for each in clips)
     assert held["val", "alarm"] == held["val", "normal"] == 8
+
+
+@pytest.mark.parametrize(
+    ("count", "held"),
+    [(60, (0, 0)), (150, (0, 16)), (200, (24, 16)), (400, (24, 40)), (1400, (96, 136))],
+)
+def test_clips_for_calibration_and_the_best_epoch_are_kept_where_there_are_enough(
+    count: int, held: tuple[int, int]
+) -> None:
+    clips, groups = many(count // 2)
+    counts = Counter(assign_splits(clips, groups, SplitPlan()).values())
+    assert (counts["calibration"], counts["val"]) == held
+    assert counts["calibration"] == 0 or counts["calibration"] >= MIN_CLIPS
+    assert counts["train"] >= 0.48 * count
+
+
+def test_folds_keep_nothing_for_calibration_unless_asked_to() -> None:
+    clips, groups = many(100)
+    assert "calibration" not in assign_splits(clips, groups, SplitPlan(folds=5, fold=0)).values()
+    asked = SplitPlan(folds=5, fold=0, calibration_share=0.2)
+    assert "calibration" in assign_splits(clips, groups, asked).values()
 
 
 def test_200_clips_have_a_val_split_of_about_20_without_a_word() -> None:

@@ -104,6 +104,26 @@ def test_other_settings_are_refused_and_drawn_anew_when_told(tmp_path: Path) -> 
     assert {path.name for path in tmp_path.rglob("*.mp4")} == {"fi0001.mp4", "no0001.mp4", "mine.mp4"}
 
 
+@pytest.mark.parametrize("name", ["sources.csv", "fight/fi0001.mp4", "normal/no12345.mp4"])
+@pytest.mark.parametrize("fresh", [True, False])
+def test_clips_of_somebodys_are_neither_overwritten_nor_deleted(tmp_path: Path, name: str, fresh: bool) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine")
+    with pytest.raises(UsageError, match=f"{path.name} was not written by vigil synth"):
+        write_dataset(tmp_path, clips=2, seed=3, size_wh=SMALL, workers=1, fresh=fresh)
+    assert path.read_text() == "mine" and [p for p in tmp_path.rglob("*") if p.is_file()] == [path]
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_rows_of_other_clips_stay_in_the_list_of_sources(tmp_path: Path, fresh: bool) -> None:
+    write_dataset(tmp_path, clips=2, seed=3, size_wh=SMALL, workers=1)
+    with (tmp_path / "sources.csv").open("a") as file:
+        file.write("mine,fight,gate 3\n")
+    write_dataset(tmp_path, clips=4, seed=3, size_wh=SMALL, workers=1, fresh=fresh)
+    assert "fight/mine.mp4" in sources(tmp_path) and len(sources(tmp_path)) == 5
+
+
 def test_fewer_clips_leave_the_rows_of_those_that_remain(tmp_path: Path) -> None:
     write_dataset(tmp_path, clips=6, seed=3, size_wh=SMALL, workers=1)
     before = sources(tmp_path)

@@ -52,6 +52,15 @@ def record(folder: Path) -> dict[str, object]:
     return data
 
 
+def test_a_model_of_somebodys_is_not_written_over(hub: FakeHub, tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "tiny-model"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("mine")
+    said = told(download(hub, tmp_path, MODEL, "--from", "huggingface"), 2)
+    assert "config.json was not fetched by vigil download and stays as it is" in said
+    assert (folder / "config.json").read_text() == "mine" and len(list(folder.iterdir())) == 1
+
+
 @pytest.mark.parametrize("source", HUBS)
 def test_a_revision_is_fetched_recorded_and_verified(hub: FakeHub, tmp_path: Path, source: str) -> None:
     folder = tmp_path / "models" / "tiny-model"

@@ -43,6 +43,6 @@ def test_an_example_that_differs_twice_is_one_difference() -> None:
         largest_pixel_difference=0.0,
         differing=(one, other),
     )
-    assert report.summary == "parity: 2 examples, 1 differences"
+    assert report.summary == "parity: 2 examples, 1 difference"
     assert report.as_json()["differences"] == 1
     assert report.frame_counts == {2: 1, 6: 2}

@@ -107,14 +107,22 @@ def test_text_from_outside_is_made_harmless() -> None:
     assert lettering.typeset("\u0e44\u0e17\u0e22") is None
 
 
+def test_a_strip_writes_clock_times_and_the_cause_in_the_words_of_its_page() -> None:
+    lost = Judged(source="door", window=1, verdict=Verdict.unknown(Cause.TIMEOUT, start_s=0.0, end_s=60.0))
+    drawn = {"from_s": 0.0, "to_s": 60.0, "size_wh": (480, 76), "font_px": 14, "tiers": TIERS}
+    plain, clocked, other_day, chinese = (
+        draw_strip(Course([lost]), **drawn, **more)  # type: ignore[arg-type]
+        for more in ({}, {"epoch_s": 1_760_000_000.0}, {"epoch_s": 1_760_086_400.0}, {"cause_words": lambda _: "太慢"})
+    )
+    axis, plot = slice(60, None), slice(0, 60)
+    assert (plain[axis] != clocked[axis]).any() and (clocked[axis] == other_day[axis]).all()
+    assert (plain[plot] == clocked[plot]).all() and (plain[plot] != chinese[plot]).any()
+
+
 def test_words_that_no_font_can_show_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lettering, "CHINESE_FONTS", ())
-    lettering.chinese.cache_clear()
-    try:
-        assert lettering.typeset("两人打架") is None
-        assert lettering.typeset("two men") is not None
-    finally:
-        lettering.chinese.cache_clear()
+    assert lettering.typeset("两人打架") is None
+    assert lettering.typeset("two men") is not None
 
 
 def test_lines_break_at_spaces_and_end_in_an_ellipsis() -> None:

@@ -8,7 +8,7 @@ from scoring import answer, write_dataset
 from vigil.report.mistakes import worst_first, write_mistakes
 from vigil.report.pictures import write_pictures
 from vigil.report.table import comparison_text, score_table
-from vigil.score import Clip, Score, compare, dataset_clips, figures
+from vigil.score import Answer, Clip, Score, compare, dataset_clips, figures
 from vigil.score.journal import Record
 from vigil.score.pace import Pace
 from vigil.verdict import Cause, Outcome
@@ -69,6 +69,23 @@ def test_pictures_of_nothing_are_no_crash(tmp_path: Path) -> None:
 
 def test_the_surest_mistakes_come_first_and_unknowns_last() -> None:
     assert [a.clip for a in worst_first(score())] == ["bad miss", "false alarm", "near miss", "lost"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ([answer(0.1, clip="a"), answer(0.9, "normal", clip="b"), answer(0.9)], "Of 3 clips 2 were judged wrongly;"),
+        ([answer(0.1), answer(None, clip="b", cause=Cause.TIMEOUT)], "Of 2 clips 1 was judged wrongly and 1 got no"),
+        ([answer(None, cause=Cause.TIMEOUT)], "Of 1 clip 0 were judged wrongly and 1 got no verdict;"),
+    ],
+)
+def test_what_was_judged_wrongly_is_told_apart_from_what_was_not_judged(
+    tmp_path: Path, answers: list[Answer], said: str
+) -> None:
+    made = score(figures=figures(answers), answers=tuple(answers))
+    clips = [Clip(name=a.clip, label=a.label, group=a.group, windows=list) for a in answers]
+    page = write_mistakes(tmp_path / "m.html", made, clips, []).read_text()
+    assert said in " ".join(page.split()) and "no right answer" not in page
 
 
 def test_the_page_shows_the_frames_and_escapes_names(tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
 import asyncio
 import socket
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from vigil.errors import UsageError
-from vigil.watch import Watch
+from vigil.events.judged import Judged
+from vigil.verdict import Cause, Outcome, Verdict
+from vigil.watch import SourceState, Watch
 from vigil.watch.metrics import Metrics
+from vigil.watch.state import Stage
 from watching import Notes, bright_server, film, watched
 
 
@@ -50,6 +54,35 @@ def test_the_metrics_tell_windows_events_latency_and_the_breaker(tmp_path: Path)
     assert f'vigil_tokens_total{{source="a.mp4"}} {float(state.tokens)}' in text
     assert 'vigil_words_skipped{source="a.mp4"} 0.0' in text
     assert "vigil_breaker 0.0" in text
+
+
+def judged(number: int, verdict: Verdict) -> Judged:
+    return Judged(
+        source="door", window=number, verdict=replace(verdict, start_s=2.0 * number, end_s=2.0 * number + 2.5)
+    )
+
+
+@pytest.mark.parametrize("stage", [Stage.LOST, Stage.PAUSED, Stage.ENDED])
+def test_the_probability_of_a_source_that_is_not_watched_is_none(stage: Stage) -> None:
+    metrics = Metrics()
+    metrics.judged(judged(0, Verdict(outcome=Outcome.ALARM, p_alarm=0.9)))
+    assert metrics.registry.get_sample_value("vigil_p_alarm", {"source": "door"}) == 0.9
+    for _ in range(2):
+        metrics.state(SourceState(name="door", live=True, stage=stage))
+        assert metrics.registry.get_sample_value("vigil_p_alarm", {"source": "door"}) is None
+
+
+@pytest.mark.parametrize(
+    ("cause", "kept"),
+    [(Cause.TIMEOUT, False), (Cause.UNREACHABLE, False), (Cause.DROPPED, True), (Cause.SKIPPED, True)],
+)
+def test_a_window_without_a_verdict_takes_the_probability_of_the_one_before_away(cause: Cause, kept: bool) -> None:
+    metrics, state = Metrics(), SourceState(name="door", live=True, stage=Stage.WATCHING)
+    for number, verdict in enumerate((Verdict(outcome=Outcome.ALARM, p_alarm=0.9), Verdict.unknown(cause))):
+        metrics.judged(judged(number, verdict))
+        state.count(judged(number, verdict))
+    shown = metrics.registry.get_sample_value("vigil_p_alarm", {"source": "door"})
+    assert (shown, state.p_alarm) == ((0.9, 0.9) if kept else (None, None))
 
 
 def test_a_port_that_is_taken_is_told() -> None:

@@ -1,4 +1,5 @@
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,33 @@ def test_a_text_that_is_set_stays_as_it_was_typed() -> None:
 def test_a_key_that_no_setting_has_is_refused() -> None:
     with pytest.raises(ConfigError, match="did you mean 'in_flight'"):
         settings_of("default", {"in_fligt": 3}, [])
+
+
+@pytest.mark.parametrize(
+    ("named", "words", "said"),
+    [
+        ({}, ["words=never", "word=never"], "--set word=never: unknown key 'word' (did you mean 'words'?)"),
+        ({}, ["words=sometimes"], "--set words=sometimes: words must be one of "),
+        ({}, ["events.k=1", "events.kk=1"], "--set events.kk=1: events: unknown key 'kk'"),
+        ({"in_flight": "many"}, [], "--in-flight: in_flight must be a whole number"),
+        ({}, ["word=rtsp://ann:secret@door/1"], "--set word=rtsp://door/1: unknown key"),
+    ],
+)
+def test_a_wrong_word_is_blamed_and_not_the_file(named: dict[str, Any], words: list[str], said: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        settings_of("default", named, words)
+    assert str(told.value).startswith(said) and "secret" not in str(told.value)
+
+
+def test_a_wrong_file_is_blamed_whatever_was_said_besides(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("in_fligt: 3\n")
+    with pytest.raises(ConfigError, match=r"mine\.yaml: unknown key 'in_fligt'"):
+        settings_of(str(tmp_path / "mine.yaml"), {"realtime": True}, ["words=never"])
+
+
+def test_a_setting_is_no_group() -> None:
+    with pytest.raises(UsageError, match="words is a setting of its own"):
+        settings_of("default", {}, ["words.x=1"])
 
 
 def names_of(settings: Any, above: str = "") -> set[str]:

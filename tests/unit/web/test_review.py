@@ -5,6 +5,8 @@ import cv2
 import gradio as gr
 import numpy as np
 import pytest
+from app.web import moments
+from app.web.curve import INK
 from app.web.event_detail import CLOSED, facts_html, marks_html, show_event
 from app.web.events_found import PAGE, Asked, as_html, look_up
 from app.web.history import is_servable
@@ -145,6 +147,39 @@ def test_windows_without_a_verdict_are_gaps_in_the_figure() -> None:
     made = figure(event(1), windows, tiers=Tiers(), t=translator("en"))
     assert made.data[0].x == (10, 12, 14) and made.data[0].y == (0.9, None, None)
     assert {shape.y0 for shape in made.layout.shapes} >= {0.75, 0.85, 0.92}
+
+
+def test_an_outage_is_hatched_with_its_cause_and_no_probability_is_drawn_across_it() -> None:
+    known = Verdict(outcome=Outcome.ALARM, p_alarm=0.9)
+    spans = [(10, 12, known), (12, 14, Verdict.unknown(Cause.UNREACHABLE)), (30, 32, known)]
+    windows = [
+        Judged(source="door", window=number, verdict=replace(verdict, start_s=from_s, end_s=to_s))
+        for number, (from_s, to_s, verdict) in enumerate(spans)
+    ]
+    made = figure(event(1), windows, tiers=Tiers(), t=translator("zh"))
+    curve = dict(zip(made.data[0].x, made.data[0].y, strict=True))
+    assert curve == {10: 0.9, 12: None, 14: None, 30: 0.9, 32: 0.9}
+    grey = [(shape.x0, shape.x1) for shape in made.layout.shapes if shape.fillcolor == INK]
+    assert grey == [(12, 14), (14, 30)]
+    words = translator("zh")
+    assert {words("room.cause_unreachable"), words("room.no_picture")} <= {a.text for a in made.layout.annotations}
+
+
+def test_chart_and_frames_of_a_camera_tell_the_time_of_the_list(tmp_path: Path) -> None:
+    live, file = event(1), replace(event(1), epoch_s=None)
+    for shown, begins in ((live, moments.happened(live, with_day=False)), (file, "0:10")):
+        made = figure(shown, [], tiers=Tiers(), t=translator("en"))
+        assert made.layout.xaxis.ticktext[0].startswith(begins) and made.data[0].text[0].startswith(begins)
+    with with_events(tmp_path, live) as store:
+        store.keep_frames("e0001", 1, [b"a"])
+        caption = show_event(store, "e0001", context_of(tmp_path)).frames[0][1]
+    assert caption.startswith(moments.happened(live, with_day=False))
+
+
+def test_an_event_is_found_by_the_name_of_its_camera(tmp_path: Path) -> None:
+    with with_events(tmp_path, event(1, source="rtsp://10.0.0.7/North-Gate"), event(2, source="door")) as store:
+        assert [each.id for each in look_up(store, Asked(text="north-gate"), number=0).events] == ["e0001"]
+        assert look_up(store, Asked(text="gate%"), number=0).found == 0
 
 
 def test_the_marks_of_an_event_tell_who_when_and_why_the_newest_first() -> None:

@@ -12,6 +12,7 @@ from app.web.context import SiteOptions
 from app.web.language import LANGUAGES, translator
 from app.web.passwords import Users
 from app.web.room import actor, looker
+from app.web.status import Status
 from app.web.wall import Seen, Wall
 from PIL import Image
 from starlette.authentication import SimpleUser
@@ -187,6 +188,34 @@ def test_a_viewer_changes_nothing_and_it_is_noted_who_did(tmp_path: Path, caplog
         "pause a camera",
     ]
     assert 'user="ada" address="10.0.0.9"' in caplog.messages[-1] and "secret" not in caplog.text
+
+
+def judged_state(stage: Stage) -> SourceState:
+    return SourceState(name="yard", live=True, stage=stage, p_alarm=0.91, lag_s=0.4, judged=9)
+
+
+@pytest.mark.parametrize("stage", [each for each in Stage if each is not Stage.WATCHING])
+def test_a_camera_that_is_not_watched_shows_no_figures_of_before(stage: Stage) -> None:
+    told = card(judged_state(stage), translator("en"))
+    assert told["facts"][:2] == [("p", "–"), ("lag", "–")] and told["stale"] and told["tone"] != "good"  # type: ignore[index]
+
+
+def test_a_camera_whose_endpoint_is_dead_is_not_called_watched() -> None:
+    live, dead = (card(judged_state(Stage.WATCHING), translator("en"), is_judged=yes) for yes in (True, False))
+    assert (live["stage"], live["tone"], live["facts"][0][1]) == ("watching", "good", "0.91")  # type: ignore[index]
+    assert (dead["stage"], dead["tone"], dead["facts"][0][1]) == ("not judged", "bad", "–")  # type: ignore[index]
+    assert not dead["stale"], "its picture is live"
+
+
+def test_the_wall_tells_at_once_that_nothing_is_judged_any_more(tmp_path: Path) -> None:
+    made = context_of(tmp_path, sources=(CAMERA,))
+    assert made.service is not None
+    wall = Wall(made, made.service, Cameras(made, made.service), Board(Tiers()))
+    made.status.now = Status(asked=True)
+    made.service.problem = ""
+    seen = Seen(state=wall.news(Seen())["state"])
+    made.status.now = Status(asked=True, is_away=True, problem="nothing answers")
+    assert wall.has_news(seen) and "cards" in wall.news(seen)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

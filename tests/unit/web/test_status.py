@@ -1,7 +1,10 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
+import pytest
 from app.web.language import translator
 from app.web.status import Status, StatusBoard, status_line
 
@@ -9,7 +12,7 @@ from scripted_server import Reply, ScriptedServer, error
 from vigil.frames import Sampling
 from vigil.judge import Endpoint
 from vigil.judge.connection import ServedModel
-from vigil.manifest import Contract
+from vigil.manifest import Calibration, Contract, Manifest
 from vigil.tasks import load_task
 from vigil.watch import WatchSettings
 
@@ -21,7 +24,7 @@ vllm:num_requests_waiting_by_reason{engine="0"} 7.0
 """
 
 
-def seen(server: ScriptedServer, **settings: str) -> Status:
+def seen(server: ScriptedServer, **settings: Any) -> Status:
     async def ask() -> Status:
         board = StatusBoard(Endpoint(url=server.url), WatchSettings(url=server.url, **settings))
         job = asyncio.create_task(board.follow())
@@ -51,6 +54,19 @@ def test_a_contract_beside_the_list_of_models_is_seen_too() -> None:
         server.routes["/vigil.json"] = Reply(body={"models": {"tiny": {"contract": asdict(held)}}})
         assert seen(server).differences == ()
         assert seen(server, task="fall").differences
+
+
+@pytest.mark.parametrize("calibration", [None, Calibration(temperature=2.0)])
+def test_the_pages_say_whether_probabilities_are_calibrated(tmp_path: Path, calibration: Calibration | None) -> None:
+    contract = Contract.of(load_task("fight"), Sampling(max_pixels=12_288))
+    Manifest(contract=contract, base_model="", template="", calibration=calibration).write(tmp_path)
+    with ScriptedServer(models=["tiny", ALIAS]) as server:
+        status = seen(server, model_dir=tmp_path)
+        without = seen(server)
+    for language, no, yes in (("en", "not calibrated", "> calibrated"), ("zh", "未校准", "已校准")):
+        line = status_line(status, Endpoint(url=server.url), translator(language))  # type: ignore[arg-type]
+        assert (no in line, yes in line) == (calibration is None, calibration is not None)
+        assert no in status_line(without, Endpoint(url=server.url), translator(language))  # type: ignore[arg-type]
 
 
 def test_another_question_than_the_served_one_is_a_difference() -> None:

@@ -136,3 +136,14 @@ def test_a_start_removes_what_a_killed_one_left_and_nothing_of_one_that_runs(upl
     assert uploads.folder.exists() and not dead.folder.exists()
     uploads.remove()
     assert len(list((tmp_path / "kept").iterdir())) == 2
+
+
+def test_folders_of_somebodys_beside_the_uploads_stay(tmp_path: Path) -> None:
+    theirs = [tmp_path / name for name in ("start-up-films", "start-2026", "start-0123456789abcdefg")]
+    for folder in theirs:
+        folder.mkdir()
+        (folder / "film.mp4").touch()
+        for path in (folder / "film.mp4", folder):
+            os.utime(path, (1, 1))
+    Uploads.make(tmp_path, keep_s=1.0).remove()
+    assert all((folder / "film.mp4").is_file() for folder in theirs)

@@ -11,6 +11,7 @@ import io
 import json
 import multiprocessing
 import os
+import re
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -33,6 +34,7 @@ Progress = Callable[[int, int], None]
 
 LABELS = ("fight", "normal")
 RECORD_NAME = "synth.json"
+DRAWN_NAME = re.compile(rf"(?:{'|'.join(label[:2] for label in LABELS)})\d{{4,}}")
 _CLIPS_PER_SOURCE = 4
 
 
@@ -85,6 +87,7 @@ def write_dataset(
     the folder holds clips that were drawn with other settings, unless they are thrown away (`fresh`).
     """
     drawing = Drawing(seed=seed, fps=fps, width=size_wh[0], height=size_wh[1], difficulty=difficulty)
+    _refuse_foreign(out)
     if fresh:
         _throw_away(out)
     earlier = _require_same(out, drawing)
@@ -106,8 +109,17 @@ def _throw_away(out: Path) -> None:
     """Delete what was drawn, known by its name, and nothing else."""
     for path in _drawn(out):
         path.unlink()
-    for name in (SOURCES_NAME, RECORD_NAME):
-        (out / name).unlink(missing_ok=True)
+    (out / RECORD_NAME).unlink(missing_ok=True)
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Raises UsageError where clips of these names, or their list, are somebody's own: drawn ones have a record."""
+    taken = [path for path in (out / SOURCES_NAME, *_drawn(out)) if path.exists()]
+    if taken and not (out / RECORD_NAME).is_file():
+        raise UsageError(
+            f"{taken[0]} was not written by vigil synth (there is no {RECORD_NAME}) and stays as it is; name another "
+            "folder for drawn clips"
+        )
 
 
 def _drawn(out: Path) -> list[Path]:
@@ -207,7 +219,19 @@ def _write_sources(out: Path, plans: list[ClipPlan]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["clip", "label", "source"])
     writer.writerows([plan.name, plan.label, plan.source] for plan in plans)
+    writer.writerows(_rows_of_others(out / SOURCES_NAME))
     _write_whole(out / SOURCES_NAME, text.getvalue())
+
+
+def _rows_of_others(path: Path) -> list[list[str]]:
+    """The rows that somebody added for clips that are not drawn ones."""
+    try:
+        rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))[1:]
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path} cannot be read ({error}); mend it, or name another folder") from error
+    return [row for row in rows if row and not DRAWN_NAME.fullmatch(row[0])]
 
 
 def _write_whole(path: Path, text: str) -> None:
