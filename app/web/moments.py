@@ -18,8 +18,8 @@ def within(event: Event, second: float, *, tenths: bool = False) -> str:
     """A second of an event's source as the list shows it: the clock's time on live sources, the position in a file."""
     if event.epoch_s is None:
         return clock(second, tenths=tenths)
-    moment = datetime.fromtimestamp(event.epoch_s + second)
-    return f"{moment:%H:%M:%S}.{moment.microsecond // 100_000}" if tenths else f"{moment:%H:%M:%S}"
+    at = datetime.fromtimestamp(event.epoch_s + second)
+    return f"{at:%H:%M:%S}.{at.microsecond // 100_000}" if tenths else f"{at:%H:%M:%S}"
 
 
 def local(utc: str) -> str:

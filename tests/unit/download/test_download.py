@@ -57,7 +57,7 @@ def test_a_model_of_somebodys_is_not_written_over(hub: FakeHub, tmp_path: Path) 
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("mine")
     said = told(download(hub, tmp_path, MODEL, "--from", "huggingface"), 2)
-    assert "config.json was not fetched by vigil download and stays as it is" in said
+    assert "config.json was not fetched by " in said and "vigil download and stays as it is" in said
     assert (folder / "config.json").read_text() == "mine" and len(list(folder.iterdir())) == 1
 
 

@@ -167,13 +167,13 @@ def test_an_outage_is_hatched_with_its_cause_and_no_probability_is_drawn_across_
 
 def test_chart_and_frames_of_a_camera_tell_the_time_of_the_list(tmp_path: Path) -> None:
     live, file = event(1), replace(event(1), epoch_s=None)
-    for shown, begins in ((live, moments.happened(live, with_day=False)), (file, "0:10")):
+    for shown, begins in ((live, moments.within(live, live.onset_s)), (file, "0:10")):
         made = figure(shown, [], tiers=Tiers(), t=translator("en"))
         assert made.layout.xaxis.ticktext[0].startswith(begins) and made.data[0].text[0].startswith(begins)
     with with_events(tmp_path, live) as store:
         store.keep_frames("e0001", 1, [b"a"])
         caption = show_event(store, "e0001", context_of(tmp_path)).frames[0][1]
-    assert caption.startswith(moments.happened(live, with_day=False))
+    assert caption.startswith(moments.within(live, live.onset_s))
 
 
 def test_an_event_is_found_by_the_name_of_its_camera(tmp_path: Path) -> None:
