@@ -1,5 +1,6 @@
 """A training with a held-out split, through the real LLaMA-Factory: the best epoch is what is kept."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ ADAPTER = "adapter_model.safetensors"
 
 
 def words(folder: Path, *more: str) -> list[str]:
-    """16 windows in batches of 8; so large a rate that the last epoch is not the best."""
+    """16 windows in batches of 8, two epochs."""
     return [
         f"model_name_or_path={BASE_FOLDER}",
         f"dataset_dir={folder / 'data'}",
@@ -47,10 +48,19 @@ class Trained:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("val")
     make_dataset(folder / "data", examples=16, val=8)
+    _answer_otherwise(folder / "data" / "anomaly-val.json")
     command = [sys.executable, "-m", "vigil", "train", "tiny_lora", *words(folder, "report_to=tensorboard")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return Trained(folder / "out", done.stdout)
+
+
+def _answer_otherwise(val: Path) -> None:
+    """Gives held-out windows answers that the training leads away from: the longer it goes on, the worse it gets."""
+    rows = json.loads(val.read_text(encoding="utf-8"))
+    for row in rows:
+        row["messages"][1]["content"] = "0123456789"
+    val.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
 
 
 def test_the_best_epoch_is_what_is_kept(trained: Trained) -> None:

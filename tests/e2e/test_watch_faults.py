@@ -129,7 +129,8 @@ def test_one_camera_in_trouble_leaves_the_other_alone_and_comes_back(tmp_path: P
     async def run() -> Summary:
         with ExitStack() as stack, bright_server() as server:
             good, bad = (stack.enter_context(camera(small)) for _ in range(2))
-            names = [bad.address("bad"), good.address("good")]
+            addresses = [bad.address("bad"), good.address("good")]
+            names = [found.name for found in find_sources(addresses)]
 
             async def break_it(watch: Watch) -> None:
                 mine = watch.states[names[0]]
@@ -158,7 +159,7 @@ def test_one_camera_in_trouble_leaves_the_other_alone_and_comes_back(tmp_path: P
             tasks: list[asyncio.Task[None]] = []
             summary = await watched(
                 server,
-                names,
+                addresses,
                 notes,
                 words="never",
                 feed=QUICK,
@@ -347,9 +348,10 @@ def test_cameras_that_lie_about_their_clocks_are_watched_by_the_true_one(
 ) -> None:
     fight = film(tmp_path / "fight.mp4", seconds=60, bright=[(0, 60)], fps=16)
     with ExitStack() as stack:
-        cameras = {stack.enter_context(camera(fight, options=lie)).address(name): name for name, lie in LIES.items()}
+        addresses = [stack.enter_context(camera(fight, options=lie)).address(name) for name, lie in LIES.items()]
+        cameras = dict(zip((found.name for found in find_sources(addresses)), LIES, strict=True))
         began_s = time.time()
-        process = stack.enter_context(watcher(tmp_path, bright, *cameras))
+        process = stack.enter_context(watcher(tmp_path, bright, *addresses))
         asyncio.run(until(lambda: all(verdicts(tmp_path, name) for name in cameras), within_s=40))
         asyncio.run(asyncio.sleep(15))
         process.send_signal(signal.SIGINT)

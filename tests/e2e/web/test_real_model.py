@@ -123,7 +123,8 @@ def test_stop_ends_the_work_of_the_server(site: Site, server: Server, visitors: 
     page.locator("#analysis-stage .va-row").nth(3).wait_for(timeout=SOON_MS)
     working = answered(server)
     page.locator("#analysis-stage .va-row").nth(40).wait_for(timeout=SOON_MS)
-    assert answered(server) > working
+    while answered(server) <= working:  # the page may lag behind the server; the test's timeout ends a vain wait
+        time.sleep(0.2)
     page.click("#analysis-stop")
     expect(page.locator("#analysis-stage .va-facts")).to_contain_text("stopped")
     assert answered_when_quiet(server) < 1700
