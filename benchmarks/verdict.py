@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--slow-windows", type=int, default=4, help="windows a round, the blogs' way one by one")
     parser.add_argument("--in-flight", type=int, default=WatchSettings().in_flight, help="requests at once, ours")
     parser.add_argument("--equal", type=int, default=8, help="requests at once where both have as many")
+    parser.add_argument("--warm-up", type=int, default=64, help="windows before the first round, ours")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     return parser
 
@@ -161,7 +162,7 @@ async def measure(endpoint: Endpoint, sampling: Sampling, options: argparse.Name
                 raise VigilError(f"the server did not answer: {verdict.cause} {verdict.detail}")
 
         bench = Bench(sampling, options)
-        await bench.windows_per_s(ours, count=64, at_once=8)
+        await bench.windows_per_s(ours, count=options.warm_up, at_once=8)
         await bench.windows_per_s(blog, count=2, at_once=2)
         for number in range(options.rounds):
             await bench.round(result, blog, ours)

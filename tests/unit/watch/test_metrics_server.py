@@ -61,7 +61,7 @@ def test_a_scrape_is_answered_while_200_connections_say_nothing_and_none_of_them
         for number in range(HALF_OPEN):
             stack.enter_context(calling(port, b"" if number % 2 else b"GET /metrics HTTP/1.1\r\nHost: x\r\n"))
         assert "vigil_windows_total 3.0" in scrape(port)
-        assert threading.active_count() == threads
+        assert threading.active_count() <= threads  # those of tests before this one may end meanwhile
         # This end's sockets are all there; of the server's own there are at most as many as it has places.
         assert sockets_of_this_process() - before <= HALF_OPEN + MOST_CONNECTIONS + 2
         assert "vigil_windows_total 3.0" in scrape(port)
