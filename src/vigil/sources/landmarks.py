@@ -70,16 +70,23 @@ def resume(container: Any, stream: Any, mark: Landmark) -> Iterator[Any]:
         (mark.dts, {"stream": stream, "backward": True}),
     )
     for offset, how in seeks:
-        try:
-            if offset is not None:
-                container.seek(offset, **how)
-                packets = container.demux(stream)
-                for packet in islice(packets, NEAR_PACKETS):
-                    if packet.size and (packet.pos, packet.dts) == (mark.position, mark.dts):
-                        return chain([packet], packets)
-        except FFmpegError as error:
-            log.debug("%s: no way back to %.1f s: %s", container.name, mark.time_s, error)
+        packets = None if offset is None else _sought(container, stream, mark, offset, how)
+        if packets is not None:
+            return packets
     raise LandmarkGone(f"{container.name} at {mark.time_s:.1f} s")
+
+
+def _sought(container: Any, stream: Any, mark: Landmark, offset: int, how: dict[str, Any]) -> Iterator[Any] | None:
+    """The packet of a landmark and those behind it by one way of seeking; None where that does not lead there."""
+    try:
+        container.seek(offset, **how)
+        packets = container.demux(stream)
+        for packet in islice(packets, NEAR_PACKETS):
+            if packet.size and (packet.pos, packet.dts) == (mark.position, mark.dts):
+                return chain([packet], packets)
+    except FFmpegError as error:
+        log.debug("%s: no way back to %.1f s: %s", container.name, mark.time_s, error)
+    return None
 
 
 def copy_of(clock: Clock) -> Clock:
