@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import gradio as gr
 
 from app.web import analysis_stage
-from app.web.analysis_bench import Bench, Update
+from app.web.analysis_bench import WEBCAM, Bench, Update
 from app.web.analysis_choice import Choice, choice_of, length_s
 from app.web.analysis_desk import MY_WEBCAM, Desk
 from app.web.analysis_layout import Parts, lay_out, second_of_player
@@ -116,9 +116,7 @@ def panel(context: SiteContext) -> Parts:
     parts.draw.click(
         bench.draw, parts.desk, [parts.draw, parts.film, parts.stop, parts.notice], **SILENT, concurrency_limit=2
     )
-    parts.webcam.stream(
-        bench.push, [parts.webcam, parts.desk], None, stream_every=0.2, concurrency_limit=None, **SILENT
-    )
+    parts.webcam.stream(bench.push, [parts.webcam, parts.desk], None, **WEBCAM)
     parts.source.change(choice.choose_source, parts.source, [parts.file, parts.cameras, parts.webcam], **at_once)
     parts.preset.input(choice.words_of, parts.preset, parts.question, **at_once)
     parts.question.change(choice.hint, [parts.preset, parts.question], parts.hint, **at_once)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from app.web.analysis_events import table
 from app.web.analysis_layout import ShownParts
 from app.web.analysis_plot import figure
 from app.web.analysis_start import Starter
+from app.web.idle import SILENT
 from app.web.refusal import notice_html
 from vigil.analysis import Analysis, View
 from vigil.errors import SourceError, VigilError
@@ -24,6 +25,11 @@ from vigil.sources.picture_worker import worker
 log = logging.getLogger(__name__)
 
 MOST_WEBCAM_PIXELS = 3840 * 2160
+MOST_WEBCAMS = 16
+"""Of each tab and language: each has a picture of up to 4 MiB in memory that waits for its turn."""
+
+WEBCAM: dict[str, Any] = {**SILENT, "stream_every": 0.2, "concurrency_limit": MOST_WEBCAMS, "preprocess": False}
+"""For the event of a webcam: its pictures come as they were sent (`app.web.received`), as Gradio would decode them."""
 
 LOOK_S = 0.12
 """How often an analysis is looked at for its visitor."""
@@ -49,12 +55,14 @@ class Bench(Starter):
         if desk is not None:
             desk.stop()
 
-    def push(self, picture: str | None, desk: Desk | None) -> None:
+    def push(self, picture: Mapping[str, Any] | None, desk: Desk | None) -> None:
         """Takes a picture of the visitor's webcam, a file that goes at once; what is no such picture is left out."""
-        if desk is None or picture is None:
+        if picture is None:
             return
-        path = Path(picture)
+        path = Path(picture["path"])
         try:
+            if desk is None:
+                return
             desk.webcam.push(worker().read_image(path, max_pixels=None, most_pixels=MOST_WEBCAM_PIXELS))
         except SourceError as error:
             log.info("a picture of a visitor's webcam is left out: %s", error)

@@ -14,6 +14,9 @@ from app.web.presets import NONE
 from vigil.sources.address import Address
 from vigil.tasks import Question
 
+LONGEST_QUESTION = 100_000
+"""Gradio makes a file of a longer paste, which is not what one expects of a question."""
+
 SECOND_OF_PLAYER = """(second, ...others) => {
   const video = document.querySelector("#%s-stage video");
   return [video && !video.hidden ? video.currentTime : 0, ...others];
@@ -131,9 +134,6 @@ def _chosen(
             webcam = gr.Image(
                 sources=["webcam"],
                 streaming=True,
-                # As a file, and as it came: Gradio would decode whatever is sent.
-                type="filepath",
-                image_mode=None,
                 label=t("analysis.webcam"),
                 visible=False,
                 height=280,
@@ -147,7 +147,13 @@ def _chosen(
                 label=t("analysis.preset"),
                 elem_id="analysis-preset",
             )
-            question = gr.Textbox(label=t("analysis.question"), lines=3, max_lines=6, elem_id="analysis-question")
+            question = gr.Textbox(
+                label=t("analysis.question"),
+                lines=3,
+                max_lines=6,
+                max_length=LONGEST_QUESTION,
+                elem_id="analysis-question",
+            )
             hint = gr.HTML("", elem_id="analysis-hint", apply_default_css=False)
     return {
         "source": source, "file": file, "cameras": where, "camera": camera, "webcam": webcam,

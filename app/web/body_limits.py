@@ -13,10 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 UPLOAD_ROUTE = re.compile(r"/(?P<language>\w+)/gradio_api/upload/?")
 STREAM_ROUTE = re.compile(r"/\w+/gradio_api/stream/\w+/?")
-USUAL_BYTES = 1024 * 1024
-"""What a page sends when something is clicked or asked is about a thousand bytes, and a question's length beside."""
+USUAL_BYTES = 512 * 1024
+"""What a page sends when something is clicked or asked is about a thousand bytes, and a question's length beside: at
+most 300 kB."""
 
-PICTURE_BYTES = 4 * USUAL_BYTES
+PICTURE_BYTES = 4 * 1024 * 1024
 """A picture of a visitor's webcam: 20 kB at 320x240, so 0.7 MB at the 1920x1440 that Gradio asks a browser for."""
 
 TOO_LARGE = "what was sent is larger than this address takes; nothing of it was kept\n"

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import gradio as gr
 
+from app.web.analysis_bench import WEBCAM
 from app.web.analysis_layout import second_of_player
 from app.web.chat_layout import ChatParts, lay_out
 from app.web.chat_questions import WindowQuestions
@@ -404,9 +405,7 @@ def panel(context: SiteContext) -> ChatParts:
         bench.switch_visit, [parts.second, parts.visit, parts.mode], None, js=second_of_player("chat"), **at_once
     )
     parts.use_webcam.click(bench.toggle_webcam, parts.visit, [parts.webcam, parts.visit], **at_once)
-    parts.webcam.stream(
-        bench.push_visit, [parts.webcam, parts.visit], None, stream_every=0.2, concurrency_limit=None, **SILENT
-    )
+    parts.webcam.stream(bench.push_visit, [parts.webcam, parts.visit], None, **WEBCAM)
     parts.stop.click(bench.stop_visit, parts.visit, None, **at_once)
     parts.draw.click(
         bench.draw_visit,

@@ -7,14 +7,11 @@ from typing import Any
 
 import gradio as gr
 
-from app.web.analysis_layout import ShownParts, lay_out_results
+from app.web.analysis_layout import LONGEST_QUESTION, ShownParts, lay_out_results
 from app.web.analysis_stage import stage
 from app.web.context import SiteContext
 from app.web.presets import preset_choices
 from vigil.tasks import Question
-
-LONGEST_QUESTION = 100_000
-"""Gradio makes a file of a longer paste, which is not what one expects of a question."""
 
 LONGEST_ANSWER = 2048
 USUAL_ANSWER = 512
@@ -63,9 +60,6 @@ def lay_out(context: SiteContext, questions: Sequence[Question]) -> ChatParts:
                 "webcam": gr.Image(
                     sources=["webcam"],
                     streaming=True,
-                    # As a file, and as it came: Gradio would decode whatever is sent.
-                    type="filepath",
-                    image_mode=None,
                     label=t("analysis.webcam"),
                     visible=False,
                     height=240,

@@ -1,7 +1,7 @@
 """What moves, in the chat: analysed by windows there and then, beside the conversation that verdicts stream into."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -65,7 +65,7 @@ class ChatBench(Bench):
             visit.attach(Upload(kind="camera", name=name, path=path, sent=path, address=MY_WEBCAM))
         return gr.Image(visible=visit.uses_webcam), visit
 
-    def push_visit(self, picture: str | None, visit: Visit | None) -> None:
+    def push_visit(self, picture: Mapping[str, Any] | None, visit: Visit | None) -> None:
         """Takes a picture of the visitor's webcam."""
         self.push(picture, visit.desk if visit is not None else None)
 

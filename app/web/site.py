@@ -30,6 +30,7 @@ from app.web.body_limits import BodyLimits
 from app.web.context import SiteContext
 from app.web.first_lines import FirstLines
 from app.web.history import media_folders
+from app.web.json_limits import JsonLimits
 from app.web.language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
 from app.web.page import Page
 from app.web.playable import copies_of
@@ -174,6 +175,7 @@ def build_app(context: SiteContext) -> FastAPI:
     # Gradio tells every site that it may read the pages, unless the application has rules of its own: none may.
     app.add_middleware(CORSMiddleware, allow_origins=())
     app.add_middleware(FirstLines)
+    app.add_middleware(JsonLimits)
     limits = options.upload_limits
     app.add_middleware(UploadGate, quota=Quota(context.uploads.folder, limits, keep_s=options.keep_uploads_s))
     app.add_middleware(BodyLimits, upload_bytes=limits.visitor_bytes + FORM_BYTES)
