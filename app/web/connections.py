@@ -19,7 +19,9 @@ log = logging.getLogger(__name__)
 
 TELL_EVERY_S = 60.0
 ENOUGH_FOR_A_HEAD_S = 1.0
-"""Where there is no room, who has owed the head of a request for longer makes way for who comes."""
+ENOUGH_FOR_A_PIECE_S = 5.0
+"""Where there is no room, who has owed the head of a request, or has rested, for longer makes way for who comes; and who
+has owed the next piece of a body for so long: a line that is slow sends something meanwhile."""
 
 ACKED_BYTES = slice(120, 128)
 """Where Linux tells in TCP_INFO how many bytes the other side has acknowledged."""
@@ -42,11 +44,16 @@ class Deadlines:
 
 @dataclass(eq=False, slots=True)
 class Connection:
-    """One connection; `close` ends it at once. `owes_head_s` is since when the head of a request is owed."""
+    """One connection; `close` ends it at once. `owes_head_s` is since when the head of a request is owed, `owes_body_s`
+    the next piece of its body, `rests_s` since when it rests between two requests.
+    """
 
     group: str
     close: Callable[[], None]
     owes_head_s: float | None
+    clock: Callable[[], float] = time.monotonic
+    owes_body_s: float | None = None
+    rests_s: float | None = None
     requests: int = 0
     transport: asyncio.Transport | None = None
     unread_s: float | None = None
@@ -59,11 +66,30 @@ class Connection:
     def begin_request(self) -> None:
         """The head of a request is complete."""
         self.requests += 1
-        self.owes_head_s = None
+        self.owes_head_s = self.rests_s = None
 
     def end_request(self) -> None:
         """An answer is complete."""
         self.requests -= 1
+        self.owes_body_s = None
+        self.rests_s = self.clock()
+
+    def await_body(self) -> None:
+        """The pages wait for the next piece of a body."""
+        self.owes_body_s = self.clock()
+
+    def receive_body(self) -> None:
+        """It has come."""
+        self.owes_body_s = None
+
+    def idle_s(self, now_s: float) -> float:
+        """For how long it has been the client's turn beyond what that takes; below 0 for one that has to stay."""
+        if self.owes_body_s is not None:
+            return now_s - self.owes_body_s - ENOUGH_FOR_A_PIECE_S
+        if self.requests > 0:
+            return -1.0
+        since_s = self.owes_head_s if self.owes_head_s is not None else self.rests_s
+        return -1.0 if since_s is None else now_s - since_s - ENOUGH_FOR_A_HEAD_S
 
     def receive(self, now_s: float) -> None:
         """Something came: the beginning of the next head, unless a request runs."""
@@ -125,7 +151,7 @@ class Connections:
         group = address_group(address)
         if not self._has_room(address, group):
             return False
-        self._held[fileno] = Connection(group, close, owes_head_s=self._clock())
+        self._held[fileno] = Connection(group, close, owes_head_s=self._clock(), clock=self._clock)
         self._by_group[group] += 1
         self._look_later()
         return True
@@ -141,11 +167,10 @@ class Connections:
         return True
 
     def _make_room(self) -> bool:
-        """Closes the connection whose client has owed the head of a request the longest; False where none does."""
-        oldest_s = self._clock() - ENOUGH_FOR_A_HEAD_S
-        owing = [(each.owes_head_s, fileno) for fileno, each in self._held.items() if each.owes_head_s is not None]
-        since_s, fileno = min(owing, default=(oldest_s, -1))
-        if since_s >= oldest_s:
+        """Closes the connection whose client has been silent the longest when it was its turn; False where none has."""
+        now_s = self._clock()
+        idle_s, fileno = max(((each.idle_s(now_s), fileno) for fileno, each in self._held.items()), default=(-1.0, -1))
+        if idle_s <= 0:
             return False
         self._held[fileno].close()
         self.release(fileno)

@@ -106,12 +106,14 @@ class _TimedRequest:
             return await self._receive()
         loop = asyncio.get_running_loop()
         began_s = loop.time()
+        self._connection.await_body()
         try:
             async with asyncio.timeout(self._patience_s()):
                 message = await self._receive()
         except TimeoutError:
             self._connection.close()
             return {"type": "http.disconnect"}
+        self._connection.receive_body()
         self._waited_s += loop.time() - began_s
         self._received_bytes += len(message.get("body", b""))
         self._has_all = not message.get("more_body", False)

@@ -163,6 +163,40 @@ def test_where_all_is_taken_who_owes_a_head_the_longest_makes_way() -> None:
             assert get(other).endswith(b"hello")
 
 
+def test_where_all_is_taken_who_rests_between_two_requests_makes_way() -> None:
+    def answered(client: socket.socket) -> None:
+        client.sendall(START_LINE + b"\r\n")
+        told = b""
+        while not told.endswith(b"hello"):
+            told += client.recv(65536)
+
+    with limited(APP, FEW, Deadlines()) as site, dialled(site, 3) as some, dialled(site, 3, source="127.0.0.2") as more:
+        until_s = time.monotonic() + 1.2
+        while time.monotonic() < until_s:
+            for client in (*some, *more):
+                answered(client)
+        site.wait_until_held(6)
+        time.sleep(1.2)
+        with site.dial(source="127.0.0.3") as other:
+            assert get(other).endswith(b"hello")
+
+
+def test_it_is_the_clients_turn_to_send_a_head_or_a_body_or_to_ask_again() -> None:
+    now_s = [0.0]
+    connection = Connection("a", lambda: None, owes_head_s=0.0, clock=lambda: now_s[0])
+    assert connection.idle_s(0.5) < 0 < connection.idle_s(1.5)
+    connection.begin_request()
+    assert connection.idle_s(100.0) < 0
+    now_s[0] = 100.0
+    connection.await_body()
+    assert connection.idle_s(104.0) < 0 < connection.idle_s(106.0)
+    connection.receive_body()
+    assert connection.idle_s(200.0) < 0
+    now_s[0] = 300.0
+    connection.end_request()
+    assert connection.idle_s(300.5) < 0 < connection.idle_s(301.5)
+
+
 def test_a_flood_is_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING), limited(APP, FEW, Deadlines()) as site, dialled(site, 60) as held:
         assert all(is_closed(each) for each in held[3:])
