@@ -6,6 +6,7 @@ list; and, where there are users, a session or a password.
 """
 
 import binascii
+import re
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from app.web.sign_in import Passwords, SignIn, Try
 from vigil.errors import UsageError
 
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+HOST = re.compile(r"(?P<name>\[[0-9a-fA-F]*:[0-9a-fA-F:.]*\]|[a-zA-Z0-9.-]+)(?::[0-9]{1,5})?")
 SIGN_IN_PAGES = frozenset({"/sign-in", "/sign-out"})
 SESSION_S = 12 * 3600.0
 
@@ -137,7 +139,7 @@ class Gate:
 
 def _not_local(scope: Scope, headers: Headers) -> Response | None:
     """Refuses what may come from another machine, where nobody has to know a password."""
-    if scope.get("vigil_forwarded"):
+    if scope.get("vigil_forwarded") or _is_renamed(headers):
         return PlainTextResponse(
             "these pages have no users, so no proxy may bring visitors here; start them with --auth FILE and "
             "--trusted-proxy ADDRESS\n",
@@ -146,6 +148,14 @@ def _not_local(scope: Scope, headers: Headers) -> Response | None:
     if _host(headers.get("host", "")) in LOCAL_HOSTS:
         return None
     return PlainTextResponse("these pages answer to 127.0.0.1 and localhost only\n", status_code=421)
+
+
+def _is_renamed(headers: Headers) -> bool:
+    """Whether a browser is at home here by its own account, under no name of this machine: a proxy rewrote it."""
+    told = headers.get("origin") or headers.get("referer")
+    if told is None or headers.get("sec-fetch-site") != "same-origin":
+        return False
+    return _host(_netloc(told)) not in LOCAL_HOSTS
 
 
 def _ask(scope: Scope, headers: Headers) -> Response:
@@ -225,7 +235,6 @@ def _is_link(headers: Mapping[str, str]) -> bool:
 
 
 def _host(header: str) -> str:
-    try:
-        return (urlsplit(f"//{header}").hostname or "").lower()
-    except ValueError:
-        return ""
+    """The name in a Host header; empty for what no browser writes there."""
+    found = HOST.fullmatch(header)
+    return found["name"].strip("[]").lower() if found else ""

@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 TELL_EVERY_S = 60.0
 ENOUGH_FOR_A_HEAD_S = 1.0
 ENOUGH_FOR_A_PIECE_S = 5.0
-"""Where there is no room, who has owed the head of a request, or has rested, for longer makes way for who comes; and who
-has owed the next piece of a body for so long: a line that is slow sends something meanwhile."""
+"""Where there is no room, who has owed the head of a request, or has rested, for longer makes way for who comes; so
+does who has owed a piece of a body for so long: a line that is slow sends something meanwhile."""
 
 ACKED_BYTES = slice(120, 128)
 """Where Linux tells in TCP_INFO how many bytes the other side has acknowledged."""

@@ -14,9 +14,18 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from vigil.errors import UsageError
 
 FORWARDING_HEADERS = frozenset(
-    {b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip", b"cf-connecting-ip"}
+    {b"cdn-loop", b"forwarded", b"via", b"x-host", b"x-rewrite-url", b"x-scheme", b"x-url-scheme"}
 )
-FORWARDING_PREFIX = b"x-forwarded"
+FORWARDING_PREFIXES = (
+    *(b"cf-", b"fastly-", b"fly-", b"tailscale-", b"x-amzn-", b"x-arr-", b"x-azure-", b"x-envoy-"),
+    *(b"x-forwarded", b"x-original-", b"x-proxyuser-", b"x-real-", b"x-remote-"),
+)
+FORWARDING_ENDING = b"client-ip"
+"""What proxies and tunnels add to a request, written with - or _; browsers send nothing of this."""
+
+PROXY_VERSION = "1.0"
+"""The HTTP that nginx passes requests on by unless it is told otherwise, with its own Host and no other sign of it."""
+
 IPV6_SITE_BITS = 64
 """Whoever has one IPv6 address has the 2^64 of its network."""
 
@@ -56,7 +65,8 @@ class ForwardedHeaders:
             await self._app(scope, receive, send)
             return
         kept = [(name, value) for name, value in scope["headers"] if not _is_forwarding(name)]
-        seen = {**scope, "vigil_forwarded": len(kept) < len(scope["headers"])}
+        is_forwarded = len(kept) < len(scope["headers"]) or scope.get("http_version") == PROXY_VERSION
+        seen = {**scope, "vigil_forwarded": is_forwarded}
         if _peer(scope) in self._trusted:
             await self._believing(seen, receive, send)  # type: ignore[arg-type]
         else:
@@ -64,7 +74,8 @@ class ForwardedHeaders:
 
 
 def _is_forwarding(name: bytes) -> bool:
-    return name in FORWARDING_HEADERS or name.startswith(FORWARDING_PREFIX)
+    name = name.replace(b"_", b"-")
+    return name in FORWARDING_HEADERS or name.startswith(FORWARDING_PREFIXES) or name.endswith(FORWARDING_ENDING)
 
 
 def _peer(scope: Scope) -> str:

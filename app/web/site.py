@@ -29,6 +29,7 @@ from app.web.bell import Bell
 from app.web.body_limits import BodyLimits
 from app.web.context import SiteContext
 from app.web.first_lines import FirstLines
+from app.web.framing import OneLength
 from app.web.history import media_folders
 from app.web.json_limits import JsonLimits
 from app.web.language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
@@ -182,6 +183,7 @@ def build_app(context: SiteContext) -> FastAPI:
     access = AccessOptions(users=options.users, session_s=options.session_s, port=options.port)
     app.add_middleware(Gate, options=access)
     app.add_middleware(ForwardedHeaders, trusted=options.trusted_proxies)
+    app.add_middleware(OneLength)
     return app
 
 

@@ -69,17 +69,55 @@ def test_without_passwords_this_machines_names_are_answered(host: str) -> None:
     assert get(NOBODY, Host=host).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "10.0.0.5:7860", "[", ""])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("evil.example", "127.0.0.1.evil.example", "10.0.0.5:7860", "[", "", "127.0.0.1.", "[127.0.0.1]", "127.1"),
+        *("evil.example@127.0.0.1", "127.0.0.1:7860.evil.example", "127.0.0.1/x", "127.0.0.1?x", "127.0.0.1:x"),
+        *("evil.example\\@127.0.0.1", "127.0.0.1:", "::1", "[::ffff:127.0.0.1]", "127.0.0.1, evil.example"),
+    ],
+)
 def test_without_passwords_no_other_name_is_answered(host: str) -> None:
     assert get(NOBODY, Host=host).status_code == 421
 
 
 @pytest.mark.parametrize(
-    "header", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via"]
+    "header",
+    [
+        *(
+            "Forwarded",
+            "X-Forwarded-For",
+            "X-Forwarded-Host",
+            "X-Forwarded-Proto",
+            "X-Real-IP",
+            "Via",
+            "True-Client-IP",
+        ),
+        *(
+            "CF-Connecting-IP",
+            "CF-Ray",
+            "CDN-Loop",
+            "Fastly-Client-IP",
+            "Fly-Client-IP",
+            "Client-IP",
+            "X_Forwarded_For",
+        ),
+        *("X-Original-Forwarded-For", "X-Original-Host", "X-Envoy-External-Address", "X-Azure-ClientIP", "X-Scheme"),
+    ],
 )
 def test_without_passwords_no_proxy_may_bring_visitors(header: str) -> None:
     assert get(NOBODY, **{header: "for=10.1.2.3"}).status_code == 403
     assert get(USERS, Authorization=basic("ada", "correct horse"), **{header: "for=10.1.2.3"}).status_code == 200
+
+
+@pytest.mark.parametrize("header", ["Origin", "Referer"])
+def test_without_passwords_a_browser_that_knows_these_pages_by_another_name_came_through_a_proxy(header: str) -> None:
+    for name in ("https://site.example", "http://10.0.0.5:7860"):
+        here = {"Sec-Fetch-Site": "same-origin", header: name}
+        assert get(NOBODY, **here).status_code == 403
+        assert get(USERS, Authorization=basic("ada", "correct horse"), **here).status_code == 200
+    for name in ("http://127.0.0.1:7860", "http://localhost:9000/en/"):
+        assert get(NOBODY, **{"Sec-Fetch-Site": "same-origin", header: name}).status_code == 200
 
 
 def test_a_program_is_let_in_by_its_password_and_told_who_it_is() -> None:

@@ -82,7 +82,7 @@ def test_a_form_of_another_site_sends_nothing() -> None:
     "headers",
     [
         {"sec-fetch-site": "same-origin", "origin": "http://127.0.0.1:7860"},
-        {"sec-fetch-site": "same-origin", "origin": "http://behind.a.proxy"},
+        {"sec-fetch-site": "same-origin", "origin": "http://localhost:7860"},
         {"origin": "http://127.0.0.1:7860"},
         {"referer": "http://127.0.0.1:7860/en/"},
         {},

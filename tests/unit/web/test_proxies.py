@@ -33,7 +33,7 @@ def test_a_proxy_is_named_by_an_address_or_a_network() -> None:
         TrustedProxies.of(["proxy.example"])
 
 
-def seen_behind(peer: str, trusted: tuple[str, ...], **headers: str) -> dict[str, Any]:
+def seen_behind(peer: str, trusted: tuple[str, ...], *, version: str = "1.1", **headers: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     async def page(scope: Any, receive: Any, send: Any) -> None:
@@ -43,7 +43,7 @@ def seen_behind(peer: str, trusted: tuple[str, ...], **headers: str) -> dict[str
         return {}
 
     told = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": "http", "headers": told, "client": (peer, 1), "scheme": "http"}
+    scope = {"type": "http", "http_version": version, "headers": told, "client": (peer, 1), "scheme": "http"}
     asyncio.run(ForwardedHeaders(page, trusted=TrustedProxies.of(trusted))(scope, nothing, nothing))
     return found
 
@@ -68,6 +68,10 @@ def test_a_trusted_proxy_tells_address_and_scheme_and_no_further_than_it_knows()
     assert found["client"][0] == "1.2.3.4" and found["scheme"] == "https"
     chained = seen_behind("10.0.0.2", ("10.0.0.0/24",), x_forwarded_for="6.6.6.6, 1.2.3.4, 10.0.0.5")
     assert chained["client"][0] == "1.2.3.4"
+
+
+def test_a_request_by_the_http_that_proxies_pass_on_is_taken_for_one_of_theirs() -> None:
+    assert seen_behind("127.0.0.1", (), version="1.0", accept="*")["vigil_forwarded"]
 
 
 def test_a_request_without_a_proxy_is_seen_as_one() -> None:

@@ -1,0 +1,24 @@
+"""A request whose end could be told in two ways is not answered: a proxy before these pages may have told the other.
+
+What one of them takes for a body, the other takes for the next request, of whoever shares the connection.
+"""
+
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+REFUSAL = "a request has a Content-Length or a Transfer-Encoding, not both\n"
+BOTH = frozenset({b"content-length", b"transfer-encoding"})
+
+
+class OneLength:
+    """ASGI middleware in front of everything: 400 for a request with both, and the end of its connection."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and {name for name, _ in scope["headers"]} >= BOTH:
+            refusal = PlainTextResponse(REFUSAL, status_code=400, headers={"Connection": "close"})
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
