@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.web import audit
 from app.web.passwords import AUTH_VARIABLE, PasswordCheck, Users
 from app.web.proxies import TrustedProxies, address_group
 from app.web.routes import is_open, is_start_page
@@ -83,6 +84,7 @@ class Gate:
         self._passwords = passwords or Passwords(options.users, PasswordCheck(options.users))
         self._sessions = Sessions(lifetime_s=options.session_s)
         self._cookie_name = f"vigil_session_{options.port}"
+        self._programs = audit.FirstOfMany(again_s=options.session_s)
         self._sign_in = SignIn(self._passwords, self._sessions, cookie_name=self._cookie_name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,7 +136,10 @@ class Gate:
         if came is Try.TOO_MANY:
             retry = {"Retry-After": str(max(1, round(wait_s)))}
             return None, PlainTextResponse("too many tries; try again later\n", status_code=429, headers=retry)
-        return (name if came is Try.RIGHT else None), None
+        if came is Try.WRONG:
+            return None, None
+        self._programs.say("program let in", user=name, address=address)
+        return name, None
 
 
 def _not_local(scope: Scope, headers: Headers) -> Response | None:

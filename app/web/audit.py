@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -22,6 +23,9 @@ FILE_NAME = "audit.log"
 FILE_BYTES = 5_000_000
 FILES = 5
 LONGEST = 160
+MOST_KNOWN = 1024
+"""Users with their addresses, of which is known that they were noted."""
+
 QUIET_S = 60.0
 """Too many tries are told of once in this time: whoever makes them must not fill the log."""
 
@@ -58,6 +62,35 @@ def record(act: str, **details: str) -> None:
 def _quoted(value: str) -> str:
     shown = value if len(value) <= LONGEST else f"{value[:LONGEST]}..."
     return ascii(shown) if not shown.isprintable() or '"' in shown else f'"{shown}"'
+
+
+def is_told(allowed: logging.Filter) -> Callable[[logging.LogRecord], bool]:
+    """A filter for the terminal, which has no end: of acts only what `allowed` lets through; the file holds all."""
+
+    def told(record: logging.LogRecord) -> bool:
+        return record.name != log.name or bool(allowed.filter(record))
+
+    return told
+
+
+class FirstOfMany:
+    """Notes an act that comes with every request, such as a program's password, once in `again_s` for who does it."""
+
+    def __init__(self, *, again_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._again_s = again_s
+        self._clock = clock
+        self._told_s: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    def say(self, act: str, *, user: str, address: str) -> None:
+        """Notes it, unless it was noted for this user and address not long ago."""
+        now_s, who = self._clock(), (user, address)
+        if now_s - self._told_s.get(who, -float("inf")) < self._again_s:
+            return
+        self._told_s[who] = now_s
+        self._told_s.move_to_end(who)
+        if len(self._told_s) > MOST_KNOWN:
+            self._told_s.popitem(last=False)
+        record(act, user=user, address=address)
 
 
 class RareWarning:

@@ -21,6 +21,7 @@ from app.web.language import translator
 from app.web.passwords import AUTH_VARIABLE, hash_passwords, read_users
 from app.web.proxies import TrustedProxies
 from app.web.quota import UploadLimits
+from app.web.rate_limited_log import RateLimited
 from app.web.status import StatusBoard
 from app.web.stubs import without_stubs
 from app.web.uploads import Uploads
@@ -54,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Opens the pages until Ctrl-C; returns the exit code."""
     given = _parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(audit.is_told(RateLimited()))
     try:
         run(given)
     except VigilError as error:

@@ -126,6 +126,12 @@ def test_a_program_is_let_in_by_its_password_and_told_who_it_is() -> None:
     assert get(NOBODY).text == "hello , address 127.0.0.1"
 
 
+def test_a_program_that_is_let_in_stands_in_the_log_of_acts(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="vigil.audit"):
+        assert get(USERS, Authorization=basic("ada", "correct horse")).status_code == 200
+    assert caplog.messages == ['program let in user="ada" address="127.0.0.1"']
+
+
 @pytest.mark.parametrize(
     "header",
     [basic("ada", "wrong"), basic("eve", "correct horse"), "Basic !!", "Bearer x", basic("eve", ""), basic("ada", "")],

@@ -1,3 +1,4 @@
+import io
 import logging
 import os
 import stat
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from app.web import audit
+from app.web.rate_limited_log import RateLimited
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +58,30 @@ def test_too_many_tries_are_told_of_once_a_minute_with_their_number(caplog: pyte
             now[0] = float(second)
             rare.say("too many sign-ins", user="ada")
     assert caplog.messages == ['too many sign-ins user="ada"', 'too many sign-ins user="ada" before_that="59"']
+
+
+def test_a_program_that_sends_its_password_with_every_request_is_noted_once(caplog: pytest.LogCaptureFixture) -> None:
+    now = [0.0]
+    first = audit.FirstOfMany(again_s=3600.0, clock=lambda: now[0])
+    with caplog.at_level(logging.INFO, logger="vigil.audit"):
+        for second in (0.0, 1.0, 3599.0, 3600.0):
+            now[0] = second
+            first.say("program let in", user="ada", address="10.0.0.7")
+        first.say("program let in", user="ada", address="10.0.0.8")
+    assert [line.rpartition("address=")[2] for line in caplog.messages] == ['"10.0.0.7"', '"10.0.0.7"', '"10.0.0.8"']
+
+
+def test_the_terminal_gets_a_few_acts_of_each_minute_and_the_file_all(tmp_path: Path) -> None:
+    kept, terminal = audit.keep_in(tmp_path), io.StringIO()
+    handler = logging.StreamHandler(terminal)
+    handler.addFilter(audit.is_told(RateLimited()))
+    logging.getLogger().addHandler(handler)
+    try:
+        for number in range(200):
+            audit.record("sign-in refused", user=f"user {number}", address="10.0.0.7")
+        logging.getLogger("vigil.watch").warning("a camera is away")
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert kept.read_text().count("\n") == 200
+    assert 1 < terminal.getvalue().count("sign-in refused") < 10
+    assert "a camera is away" in terminal.getvalue()
