@@ -24,6 +24,8 @@ from vigil.serving.process import free_port
 OF_ONE_CONNECTION = frozenset({"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
 REFUSALS = frozenset({400, 403, 404, 405, 421, 500, 502})
 WAIT_S = 20.0
+CLOSING_S = 0.1
+"""Sockets are closed a turn or two of the loop after it is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,22 +99,22 @@ def reverse_proxy(site: str, *, below: str, way: Way, tls: ssl.SSLContext | None
     """A proxy before a site, while the block lasts."""
     port = free_port()
     proxy = ReverseProxy(site, below, way, f"{'http' if tls is None else 'https'}://127.0.0.1:{port}")
-    up, loop, over = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
+    up, over = threading.Event(), threading.Event()
 
     async def serve() -> None:
         async with _listening(proxy, port, tls):
             up.set()
-            await over.wait()
+            await asyncio.to_thread(over.wait)
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
     try:
         assert up.wait(WAIT_S), "the proxy does not listen"
         yield proxy
     finally:
-        loop.call_soon_threadsafe(over.set)
+        over.set()
         thread.join(WAIT_S)
-        loop.close()
+        assert not thread.is_alive(), "the proxy does not end"
 
 
 @asynccontextmanager
@@ -137,5 +139,10 @@ async def _listening(proxy: ReverseProxy, port: int, tls: ssl.SSLContext | None)
         await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
         yield
     finally:
+        # With TLS a browser would be waited for, which is in no hurry to say goodbye.
+        for connection in runner.server.connections if runner.server else []:
+            if connection.transport is not None:
+                connection.transport.abort()
         await runner.cleanup()
         await session.close()
+        await asyncio.sleep(CLOSING_S)

@@ -55,7 +55,7 @@ class ForwardedHeaders:
     def __init__(self, app: ASGIApp, *, trusted: TrustedProxies) -> None:
         self._app = app
         self._trusted = trusted
-        self._believing = ProxyHeadersMiddleware(self._pass_on, [str(network) for network in trusted.networks])  # type: ignore[arg-type]
+        self._believing = ProxyHeadersMiddleware(self._pass_on, [str(network) for network in trusted.networks])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
