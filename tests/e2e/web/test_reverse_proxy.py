@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from browsing import Site, Visitors, site_at
+from browsing import Site, Visitors, chromium, site_at
 from judging import IDS, tokenized
 from reverse_proxy import ReverseProxy, Way, reverse_proxy
 from rtsp_server import running
@@ -49,6 +49,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             yield pages
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium that takes every certificate: told by Playwright, it breaks connections off before it does."""
+    with chromium("--ignore-certificate-errors") as running:
+        yield running
+
+
 @pytest.fixture(params=WAYS)
 def proxy(request: pytest.FixtureRequest, site: Site, tmp_path: Path) -> Iterator[ReverseProxy]:
     """A proxy with TLS before them, of either kind."""
@@ -62,7 +69,7 @@ def page(proxy: ReverseProxy, visitors: Visitors) -> Iterator[Page]:
     """A visitor who has signed in through the proxy, and whose browser never left its path nor was refused anything."""
     visitors.complaints.clear()
     asked: list[str] = []
-    page = visitors.visit(proxy.url, wait=False, ignore_https_errors=True)
+    page = visitors.visit(proxy.url, wait=False)
     page.on("request", lambda request: asked.append(request.url))
     expect(page).to_have_url(f"{proxy.url}sign-in?next=/")
     visitors.sign_in(page, "ada", "correct horse")
@@ -97,6 +104,7 @@ def test_a_clip_is_analysed_played_and_taken_along(page: Page, visitors: Visitor
     with page.expect_download() as downloading:
         page.click("#analysis-jsonl")
     assert Path(downloading.value.path()).read_text().count("\n") > 1
+    expect(page.locator("#analysis-plot .js-plotly-plot")).to_be_visible(timeout=SLOW_MS)
     visitors.shoot(page, "proxy-analysis")
 
 
@@ -115,9 +123,11 @@ def test_the_room_is_live_the_bell_rings_and_the_clip_of_the_event_plays(
     expect(page.locator("#review-detail .review-title")).to_contain_text("/door", timeout=SLOW_MS)
     page.wait_for_function(PLAYS, timeout=SLOW_MS)
     visitors.shoot(page, "proxy-review")
-    assert page.evaluate("document.querySelector('#review-clip video').src").startswith(
-        f"{proxy.url}en/gradio_api/file="
-    )
+    clip = page.evaluate("document.querySelector('#review-clip video').src")
+    assert clip.startswith(f"{proxy.url}en/gradio_api/file=")
+    with page.expect_download() as downloading:
+        page.locator("#review-clip a[download]").click()
+    assert b"ftyp" in Path(downloading.value.path()).read_bytes()[:64]
 
 
 def test_the_language_is_switched_and_who_signs_out_is_out(page: Page, proxy: ReverseProxy, visitors: Visitors) -> None:
