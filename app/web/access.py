@@ -117,7 +117,7 @@ class Gate:
         if _is_foreign(headers) and not (_is_link(headers) and is_start_page(method, path)):
             return PlainTextResponse(FOREIGN, status_code=403)
         if not is_open(method, path):
-            return _nothing_here(self._root)
+            return _nothing_here(scope, self._root)
         if path not in SIGN_IN_PAGES:
             return await self._let_in(scope, headers)
         if not self._users:
@@ -163,9 +163,14 @@ def _not_local(scope: Scope, headers: Headers) -> Response | None:
     return PlainTextResponse("these pages answer to 127.0.0.1 and localhost only\n", status_code=421)
 
 
-def _nothing_here(root: RootPath) -> Response:
-    where = f"; these pages are below {root.url('/')}" if root.path else ""
-    return PlainTextResponse(f"there is nothing here{where}\n", status_code=404)
+def _nothing_here(scope: Scope, root: RootPath) -> Response:
+    """Says what an operator has to know whose proxy asks for another path than these pages have."""
+    advice = ""
+    if root.path:
+        advice = f"; these pages are below {root.url('/')}"
+    elif scope.get("vigil_forwarded"):
+        advice = "; where a proxy has a path for these pages, they are started with --root-path PATH"
+    return PlainTextResponse(f"there is nothing here{advice}\n", status_code=404)
 
 
 def _ask(scope: Scope, headers: Headers, root: RootPath) -> Response:

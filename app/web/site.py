@@ -158,8 +158,6 @@ def build_app(context: SiteContext) -> FastAPI:
             app,
             build(replace(context, t=translator(language))),
             path=f"/{language}",
-            # Untold, Gradio makes addresses of what a proxy says of the host, without this path.
-            root_path=context.options.root.url(f"/{language}"),
             server_name=context.options.host,
             server_port=context.options.port,
             auth_dependency=(lambda request: request.user.display_name) if context.options.users else None,

@@ -143,8 +143,11 @@ def test_what_is_not_there_is_told_with_where_the_pages_are(below: Site, place: 
 
 @pytest.mark.parametrize("place", ["/vigil", "/vigil/", "/vigil/en/", "/vigil/sign-in"])
 def test_without_a_root_path_there_is_nothing_below_one(whole: Site, place: str) -> None:
-    answer = Visit(whole).ask(place)
+    answer = httpx.get(whole.url.rstrip("/") + place)
     assert (answer.status_code, answer.text) == (404, "there is nothing here\n")
+    through_a_proxy = Visit(whole).ask(place)
+    assert through_a_proxy.status_code == 404
+    assert "started with --root-path PATH" in through_a_proxy.text
 
 
 def test_without_a_root_path_addresses_are_what_they_were(whole: Site) -> None:
