@@ -229,7 +229,7 @@ class Visitors:
 
     def _listen(self, page: Page, url: str) -> dict[Any, Callable[..., None]]:
         """What is asked of others than the site is complained about too: nothing is fetched from anywhere else."""
-        its_own = (f"http://{url.split('/')[2]}/", "data:", "blob:")
+        its_own = (f"{'/'.join(url.split('/')[:3])}/", "data:", "blob:")
 
         def hear(message: ConsoleMessage) -> None:
             if message.type == "error" and "404" not in message.text:

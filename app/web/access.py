@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.web import audit
 from app.web.passwords import AUTH_VARIABLE, PasswordCheck, Users
 from app.web.proxies import TrustedProxies, address_group
+from app.web.root_path import RootPath
 from app.web.routes import is_open, is_start_page
 from app.web.sessions import Sessions
 from app.web.sign_in import Passwords, SignIn, Try
@@ -47,10 +48,15 @@ HEADERS = {
 """With every answer that does not say otherwise: no other site shows the pages in a frame, reads or embeds them, and
 they load nothing from elsewhere. Gradio's scripts are inline and built from strings, so these are not forbidden."""
 
+FOREIGN = (
+    "another site may not use these pages; if this is their own address, the proxy before them changes Host: let it "
+    "pass that on as it is, or name it with --trusted-proxy and let it send X-Forwarded-Host\n"
+)
+
 UNWANTED_HEADERS = ("access-control-allow-origin", "access-control-allow-credentials")
 
 
-def check_host(host: str, users: Users, trusted: TrustedProxies | None = None) -> None:
+def check_host(host: str, users: Users, trusted: TrustedProxies | None = None, root: RootPath | None = None) -> None:
     """Raises UsageError for an address or a proxy that lets others in while nobody has to know a password."""
     if users:
         return
@@ -64,6 +70,11 @@ def check_host(host: str, users: Users, trusted: TrustedProxies | None = None) -
             "--trusted-proxy opens the pages to whoever the proxy lets through: name a file with name:password in "
             f"--auth, or set ${AUTH_VARIABLE}"
         )
+    if root is not None and root.path:
+        raise UsageError(
+            f"--root-path {root.path} is for pages behind a proxy, which opens them to whoever it lets through: name a "
+            f"file with name:password in --auth, or set ${AUTH_VARIABLE}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,7 @@ class AccessOptions:
     users: Users = field(default_factory=Users)
     session_s: float = SESSION_S
     port: int = 7860
+    root: RootPath = field(default_factory=RootPath)
 
 
 class Gate:
@@ -83,9 +95,10 @@ class Gate:
         self._users = options.users
         self._passwords = passwords or Passwords(options.users, PasswordCheck(options.users))
         self._sessions = Sessions(lifetime_s=options.session_s)
-        self._cookie_name = f"vigil_session_{options.port}"
+        self._root = options.root
+        self._cookie_name = options.root.cookie_name(f"vigil_session_{options.port}")
         self._programs = audit.FirstOfMany(again_s=options.session_s)
-        self._sign_in = SignIn(self._passwords, self._sessions, cookie_name=self._cookie_name)
+        self._sign_in = SignIn(self._passwords, self._sessions, cookie_name=self._cookie_name, root=options.root)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -106,12 +119,14 @@ class Gate:
             if refused is not None:
                 return refused
         if _is_foreign(headers) and not (_is_link(headers) and is_start_page(method, path)):
-            return PlainTextResponse("another site may not use these pages\n", status_code=403)
+            return PlainTextResponse(FOREIGN, status_code=403)
         if not is_open(method, path):
-            return PlainTextResponse("there is nothing here\n", status_code=404)
-        if path in SIGN_IN_PAGES:
-            return await self._sign_in.answer(Request(scope, receive)) if self._users else RedirectResponse("/", 303)
-        return await self._let_in(scope, headers)
+            return _nothing_here(scope, self._root)
+        if path not in SIGN_IN_PAGES:
+            return await self._let_in(scope, headers)
+        if not self._users:
+            return RedirectResponse(self._root.url("/"), 303)
+        return await self._sign_in.answer(Request(scope, receive))
 
     async def _let_in(self, scope: Scope, headers: Headers) -> Response | None:
         address = _client(scope)
@@ -122,7 +137,7 @@ class Gate:
         if user is None:
             user, refused = await self._by_password(headers.get("authorization", ""), address)
             if user is None:
-                return refused or _ask(scope, headers)
+                return refused or _ask(scope, headers, self._root)
         scope["user"], scope["vigil_visitor"] = SimpleUser(user), f"user {user}"
         return None
 
@@ -163,7 +178,17 @@ def _is_renamed(headers: Headers) -> bool:
     return _host(_netloc(told)) not in LOCAL_HOSTS
 
 
-def _ask(scope: Scope, headers: Headers) -> Response:
+def _nothing_here(scope: Scope, root: RootPath) -> Response:
+    """Says what an operator has to know whose proxy asks for another path than these pages have."""
+    advice = ""
+    if root.path:
+        advice = f"; these pages are below {root.url('/')}"
+    elif scope.get("vigil_forwarded"):
+        advice = "; where a proxy has a path for these pages, they are started with --root-path PATH"
+    return PlainTextResponse(f"there is nothing here{advice}\n", status_code=404)
+
+
+def _ask(scope: Scope, headers: Headers, root: RootPath) -> Response:
     """Leads a browser to the page to sign in; asks a program for a password.
 
     A browser is never asked for HTTP Basic: it would send that password along with whatever another site asks of us.
@@ -172,9 +197,10 @@ def _ask(scope: Scope, headers: Headers) -> Response:
     if is_browser and scope["method"] in {"GET", "HEAD"} and is_start_page("GET", scope["path"]):
         query = scope["query_string"].decode("latin-1")
         place = f"{scope['path']}?{query}" if query else scope["path"]
-        return RedirectResponse(f"/sign-in?next={quote(place, safe='/')}", status_code=303)
+        return RedirectResponse(f"{root.url('/sign-in')}?next={quote(place, safe='/')}", status_code=303)
     challenge = {} if is_browser else {"WWW-Authenticate": 'Basic realm="Vigil", charset="UTF-8"'}
-    return PlainTextResponse("a name and a password are needed: /sign-in\n", status_code=401, headers=challenge)
+    needed = f"a name and a password are needed: {root.url('/sign-in')}\n"
+    return PlainTextResponse(needed, status_code=401, headers=challenge)
 
 
 def _with_headers(send: Send, *, is_page: bool) -> Send:

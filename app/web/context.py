@@ -17,6 +17,7 @@ from app.web.passwords import Users
 from app.web.places import Places
 from app.web.proxies import TrustedProxies
 from app.web.quota import UploadLimits
+from app.web.root_path import RootPath
 from app.web.status import StatusBoard
 from app.web.tls import Certificate
 from app.web.uploads import Uploads
@@ -42,6 +43,7 @@ class SiteOptions:
     users: Users = field(default_factory=Users)
     session_s: float = SESSION_S
     trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)
+    root: RootPath = field(default_factory=RootPath)
     tls: Certificate | None = None
     upload_mb: int = 500
     upload_limits: UploadLimits = field(default_factory=UploadLimits)

@@ -22,6 +22,7 @@ from app.web.passwords import AUTH_VARIABLE, hash_passwords, read_users
 from app.web.proxies import TrustedProxies
 from app.web.quota import UploadLimits
 from app.web.rate_limited_log import RateLimited
+from app.web.root_path import RootPath
 from app.web.status import StatusBoard
 from app.web.stubs import without_stubs
 from app.web.uploads import Uploads
@@ -42,6 +43,7 @@ EXAMPLES = f"""examples:
   python web.py --config my-cameras                  the cameras of configs/watch/my-cameras.yaml
   python web.py --auth users.txt --hash-passwords    users.txt holds name:password, one a line: hashed from now on
   python web.py --host 0.0.0.0 --auth users.txt --tls-cert cert.pem --tls-key key.pem
+  python web.py --auth users.txt --trusted-proxy 127.0.0.1 --root-path /vigil    behind https://HOST/vigil/
   {AUTH_VARIABLE}=name:password python web.py --host 0.0.0.0
 """
 
@@ -83,6 +85,7 @@ def run(given: argparse.Namespace) -> None:
         users=read_users(given.auth, viewers=viewers),
         session_s=given.session_hours * 3600.0,
         trusted_proxies=trusted,
+        root=RootPath.of(given.root_path),
         tls=tls.certificate(given.tls_cert, given.tls_key),
         upload_mb=given.upload_mb,
         upload_limits=UploadLimits.of_mb(
@@ -99,7 +102,9 @@ def run(given: argparse.Namespace) -> None:
         allow_cameras=tuple(given.allow_camera),
         allow_any_camera=given.allow_any_camera,
     )
-    check_host(options.host, options.users, options.trusted_proxies)
+    check_host(options.host, options.users, options.trusted_proxies, options.root)
+    if options.root.path and not options.trusted_proxies.networks:
+        log.warning("without --trusted-proxy ADDRESS all visitors count as one, and cookies go without Secure")
     if options.host not in LOCAL_HOSTS and options.tls is None and not options.trusted_proxies.networks:
         log.warning("without TLS everybody on the network can read passwords and pictures: --tls-cert and --tls-key")
     check_port(options.host, options.port)
@@ -155,7 +160,8 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
         with loading():
             app = build_app(context)
         scheme = "http" if options.tls is None else "https"
-        print(f"Vigil's pages are at {scheme}://{options.host}:{options.port} (Ctrl-C ends them)", flush=True)  # noqa: T201
+        address = f"{scheme}://{options.host}:{options.port}{options.root.path}"
+        print(f"Vigil's pages are at {address} (Ctrl-C ends them)", flush=True)  # noqa: T201
         serve_pages(
             app,
             host=options.host,
@@ -216,6 +222,12 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="ADDRESS",
         help="a reverse proxy (address or network) that is believed where visitors come from; needs --auth",
+    )
+    add(
+        "--root-path",
+        default="",
+        metavar="PATH",
+        help="where a reverse proxy shows the pages, such as /vigil; needs --auth (docs/web.md has nginx and Caddy)",
     )
     add("--url", help="the OpenAI-compatible endpoint (as the configuration says)")
     add("--model", help="the served model; may be left out where there is only one")

@@ -6,6 +6,7 @@ and how often its sign of loading counts (`app.web.idle`). What Gradio calls a p
 
 import gzip
 import json
+import re
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,11 +16,14 @@ from app.web.language import LANGUAGES, Language
 
 TAGS: dict[Language, str] = {"en": "en", "zh": "zh-CN"}
 HEAD = b"<head>"
+MANIFEST = re.compile(rb'<link rel="manifest"[^>]*>')
+"""For an app on a phone's start screen, which these pages are not; it leads out of a proxy's path for them."""
+
 SCRIPT = """<head><script>
 for (const [name, value] of Object.entries({ language: %(tag)s, languages: [%(tag)s] }))
   Object.defineProperty(navigator, name, { get: () => value, configurable: true });
 document.documentElement.lang = %(tag)s;
-%(idle)s</script>"""
+%(idle)s</script><link rel="icon" href="data:,">"""
 
 
 class FirstLines:
@@ -56,7 +60,8 @@ class _Page:
         self._body += message.get("body", b"")
         if message.get("more_body"):
             return
-        body, headers = self._body.replace(HEAD, self._script, 1), MutableHeaders(scope=self._start)
+        body = MANIFEST.sub(b"", self._body, count=1).replace(HEAD, self._script, 1)
+        headers = MutableHeaders(scope=self._start)
         if self._is_zipped:
             body = gzip.compress(body, 5)
             headers["content-encoding"] = "gzip"

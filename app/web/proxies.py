@@ -1,12 +1,16 @@
 """Whose word counts for where a request comes from: only that of the proxies that the operator has named.
 
 Anybody can write `X-Forwarded-For`. From a named proxy it moves a visitor's address, for the limits on sign-ins and
-connections; from all others it is taken off, so that nothing behind this reads it.
+connections, and `X-Forwarded-Host` takes the place of `Host`, which some proxies change: another site is told from this
+one by it. Afterwards these headers are taken off, a named proxy's and all others', so that nothing behind this reads
+them in a way of its own (Gradio would make addresses of `X-Forwarded-Host`).
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -26,6 +30,8 @@ FORWARDING_ENDING = b"client-ip"
 PROXY_VERSION = "1.0"
 """The HTTP that nginx passes requests on by unless it is told otherwise, with its own Host and no other sign of it."""
 
+FORWARDED_HOST = b"x-forwarded-host"
+HOST = re.compile(rb"[A-Za-z0-9._~:\[\]-]{1,255}")
 IPV6_SITE_BITS = 64
 """Whoever has one IPv6 address has the 2^64 of its network."""
 
@@ -58,19 +64,32 @@ class ForwardedHeaders:
     def __init__(self, app: ASGIApp, *, trusted: TrustedProxies) -> None:
         self._app = app
         self._trusted = trusted
-        self._believing = ProxyHeadersMiddleware(app, [str(network) for network in trusted.networks])  # type: ignore[arg-type]
+        self._believing = ProxyHeadersMiddleware(self._pass_on, [str(network) for network in trusted.networks])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
+        is_forwarded = any(_is_forwarding(name) for name, _ in scope["headers"])
+        seen = {**scope, "vigil_forwarded": is_forwarded or scope.get("http_version") == PROXY_VERSION}
+        if _peer(scope) not in self._trusted:
+            await self._pass_on(seen, receive, send)
+            return
+        seen["headers"] = _with_host(scope["headers"])
+        await self._believing(seen, receive, send)  # type: ignore[arg-type]
+
+    async def _pass_on(self, scope: Any, receive: Any, send: Any) -> None:
+        """To the pages, without what is for proxies."""
         kept = [(name, value) for name, value in scope["headers"] if not _is_forwarding(name)]
-        is_forwarded = len(kept) < len(scope["headers"]) or scope.get("http_version") == PROXY_VERSION
-        seen = {**scope, "vigil_forwarded": is_forwarded}
-        if _peer(scope) in self._trusted:
-            await self._believing(seen, receive, send)  # type: ignore[arg-type]
-        else:
-            await self._app({**seen, "headers": kept}, receive, send)
+        await self._app({**scope, "headers": kept}, receive, send)
+
+
+def _with_host(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers with the host that the first of the proxies was asked for, where they tell it."""
+    told = next((value.partition(b",")[0].strip() for name, value in headers if name == FORWARDED_HOST), b"")
+    if HOST.fullmatch(told) is None:
+        return list(headers)
+    return [(b"host", told), *((name, value) for name, value in headers if name != b"host")]
 
 
 def _is_forwarding(name: bytes) -> bool:

@@ -69,9 +69,16 @@ def _pattern(route: str) -> str:
     return "".join(f"(?:{PLACEHOLDERS[word]})" if index % 2 else re.escape(word) for index, word in enumerate(words))
 
 
+def _beginnings(route: str) -> list[str]:
+    """A route and everything that it lies below: `/a`, `/a/b` and `/a/b/c` of `/a/b/c`."""
+    parts = route.rstrip("/").split("/")
+    return ["/".join(parts[:length]) for length in range(2, len(parts) + 1)]
+
+
 _START = RouteList.of(START_PAGES)
 _READ = RouteList.of(OPEN_TO_READ)
 _SEND = RouteList.of(OPEN_TO_SEND)
+_BEGINNINGS = RouteList.of(tuple({begun for route in (*OPEN_TO_READ, *OPEN_TO_SEND) for begun in _beginnings(route)}))
 
 
 def is_open(method: str, path: str) -> bool:
@@ -84,3 +91,8 @@ def is_open(method: str, path: str) -> bool:
 def is_start_page(method: str, path: str) -> bool:
     """Whether a link of another site may lead here: these show the pages and change nothing."""
     return method in READING and path in _START
+
+
+def begins_route(path: str) -> bool:
+    """Whether a route lies at this path or below it: as the site's root path it could not be told from that route."""
+    return path in _BEGINNINGS

@@ -20,6 +20,7 @@ from app.web import audit
 from app.web.language import LANGUAGE_COOKIE, choose_language, translator
 from app.web.passwords import PasswordCheck, Users
 from app.web.proxies import address_group
+from app.web.root_path import RootPath
 from app.web.routes import is_start_page
 from app.web.sessions import Sessions
 from app.web.throttle import LoginThrottle
@@ -29,7 +30,8 @@ LONGEST_NAME = 200
 TEMPLATE = (Path(__file__).resolve().parent / "scripts" / "sign_in.html").read_text(encoding="utf-8")
 PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 PAGE_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
 )
 
 
@@ -67,9 +69,15 @@ class Passwords:
 
 
 class SignIn:
-    """Answers `/sign-in` and `/sign-out`; `cookie_name` tells one start of the pages on this machine from another."""
+    """Answers `/sign-in` and `/sign-out`; `cookie_name` tells one start of the pages on this machine from another.
 
-    def __init__(self, passwords: Passwords, sessions: Sessions, *, cookie_name: str) -> None:
+    What is called `next` is a place of the site; only where it goes out to a browser does `root` stand before it.
+    """
+
+    def __init__(
+        self, passwords: Passwords, sessions: Sessions, *, cookie_name: str, root: RootPath | None = None
+    ) -> None:
+        self._root = root or RootPath()
         self._passwords = passwords
         self._sessions = sessions
         self._cookie_name = cookie_name
@@ -92,7 +100,7 @@ class SignIn:
         if came is not Try.RIGHT:
             return self._page(request, next_path=next_path, name=name, came=came, wait_s=wait_s)
         audit.record("signed in", user=name, address=address)
-        answer = RedirectResponse(_inside(next_path), status_code=303)
+        answer = RedirectResponse(self._root.url(_inside(next_path)), status_code=303)
         self._set_cookie(request, answer, self._sessions.begin(name), max_age_s=int(self._sessions.lifetime_s))
         return answer
 
@@ -100,20 +108,28 @@ class SignIn:
         user = self._sessions.end(request.cookies.get(self._cookie_name, ""))
         if user is not None:
             audit.record("signed out", user=user, address=request.client.host if request.client else "")
-        answer = RedirectResponse("/sign-in", status_code=303)
+        answer = RedirectResponse(self._root.url("/sign-in"), status_code=303)
         self._set_cookie(request, answer, "", max_age_s=0)
         return answer
 
     def _set_cookie(self, request: Request, answer: Response, value: str, *, max_age_s: int) -> None:
-        secure = request.url.scheme == "https"
         answer.set_cookie(
-            self._cookie_name, value, max_age=max_age_s, path="/", httponly=True, samesite="lax", secure=secure
+            self._cookie_name,
+            value,
+            max_age=max_age_s,
+            path=self._root.cookie_path,
+            httponly=True,
+            samesite="lax",
+            secure=request.url.scheme == "https",
         )
 
     def _page(
         self, request: Request, *, next_path: str, name: str = "", came: Try | None = None, wait_s: float = 0.0
     ) -> Response:
-        wished = request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", "")
+        wished = (
+            request.cookies.get(self._root.cookie_name(LANGUAGE_COOKIE)),
+            request.headers.get("accept-language", ""),
+        )
         t = translator(choose_language(*wished))
         problems = {
             Try.WRONG: t("sign_in.wrong"),
@@ -122,6 +138,7 @@ class SignIn:
         words = {word: t(f"sign_in.{word}") for word in ("title", "name", "password", "button")}
         problem = problems.get(came, "") if came else ""
         filled = {"language": t.language, "problem": problem, "value": name, "next": _inside(next_path), **words}
+        filled["action"] = self._root.url("/sign-in")
         return _html(filled, came, wait_s)
 
 

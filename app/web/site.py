@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,6 +38,7 @@ from app.web.page import Page
 from app.web.playable import copies_of
 from app.web.proxies import ForwardedHeaders
 from app.web.quota import Quota
+from app.web.root_path import BelowRootPath, RootPath, WithRootPath
 from app.web.served_files import add_file_route
 from app.web.status import EVERY_S, Status, status_line
 from app.web.upload_gate import UploadGate
@@ -148,7 +150,7 @@ def build_app(context: SiteContext) -> FastAPI:
                 await asyncio.to_thread(context.service.stop)
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    _add_routes(app)
+    _add_routes(app, context.options.root)
     add_file_route(app, lambda: [context.uploads.folder, *media_folders(context)])
     if context.service is not None:
         _hang_bell(app, context.service)
@@ -173,6 +175,7 @@ def build_app(context: SiteContext) -> FastAPI:
             head="\n".join([*heads(context, language), *(getattr(module, "HEAD", "") for module in modules)]),
         )
     options = context.options
+    app.add_middleware(WithRootPath, root=options.root)
     # Gradio tells every site that it may read the pages, unless the application has rules of its own: none may.
     app.add_middleware(CORSMiddleware, allow_origins=())
     app.add_middleware(FirstLines)
@@ -180,8 +183,9 @@ def build_app(context: SiteContext) -> FastAPI:
     limits = options.upload_limits
     app.add_middleware(UploadGate, quota=Quota(context.uploads.folder, limits, keep_s=options.keep_uploads_s))
     app.add_middleware(BodyLimits, upload_bytes=limits.visitor_bytes + FORM_BYTES)
-    access = AccessOptions(users=options.users, session_s=options.session_s, port=options.port)
+    access = AccessOptions(users=options.users, session_s=options.session_s, port=options.port, root=options.root)
     app.add_middleware(Gate, options=access)
+    app.add_middleware(BelowRootPath, root=options.root)
     app.add_middleware(ForwardedHeaders, trusted=options.trusted_proxies)
     app.add_middleware(OneLength)
     return app
@@ -202,18 +206,27 @@ def _hang_bell(app: FastAPI, service: "WatchService") -> None:
     bell.add_route(app, hung)
 
 
-def _add_routes(app: FastAPI) -> None:
-    @app.get("/")
-    def root(request: Request) -> Response:
-        wished = choose_language(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""))
+def _add_routes(app: FastAPI, root: RootPath) -> None:
+    remembered = root.cookie_name(LANGUAGE_COOKIE)
+
+    def start_page(request: Request, language: Language) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"/{wished}/{query}", status_code=307)
+        return RedirectResponse(root.url(f"/{language}/{query}"), status_code=307)
+
+    @app.get("/")
+    def start(request: Request) -> Response:
+        wished = choose_language(request.cookies.get(remembered), request.headers.get("accept-language", ""))
+        return start_page(request, wished)
+
+    for each in LANGUAGES:
+        # Starlette would do the same with the host's name and scheme, which behind a proxy may be others.
+        app.add_api_route(f"/{each}", partial(start_page, language=each), methods=["GET", "HEAD"])
 
     @app.get("/language/{language}")
     def switch(language: str) -> Response:
         chosen = choose_language(language, "")
-        answer = RedirectResponse(f"/{chosen}/", status_code=303)
-        answer.set_cookie(LANGUAGE_COOKIE, chosen, max_age=YEAR_S, httponly=True, samesite="lax")
+        answer = RedirectResponse(root.url(f"/{chosen}/"), status_code=303)
+        answer.set_cookie(remembered, chosen, max_age=YEAR_S, path=root.cookie_path, httponly=True, samesite="lax")
         return answer
 
 

@@ -82,7 +82,8 @@ window.vigilBell = window.vigilBell || (() => {
   };
 
   const listen = async (language) => {
-    const name = `vigil-bell-${language}`;
+    // One host may have several of these sites, each below a path of its own.
+    const name = `vigil-bell-${new URL("..", location.href).pathname}${language}`;
     const pages = new BroadcastChannel(name);
     pages.onmessage = ({ data }) => hear(data, true);
     const ask = async () => {

@@ -8,7 +8,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-HTML = '<!doctype html><html lang="en"><head><title>x</title></head><body>' + "y" * 5000 + "<head></body></html>"
+MANIFEST = '<link rel="manifest" href="/manifest.json" />'
+HTML = (
+    f'<!doctype html><html lang="en"><head><title>x</title>{MANIFEST}</head><body>'
+    + "y" * 5000
+    + "<head></body></html>"
+)
 
 
 def answer_to(path: str, **headers: str) -> httpx.Response:
@@ -31,6 +36,12 @@ def test_a_page_tells_gradio_its_language_before_anything_else(encoding: str) ->
     assert "requestAnimationFrame" in answer.text.split("</script>", 1)[0]
     assert answer.text.endswith("</body></html>")
     assert answer.headers.get("content-encoding", "identity") == encoding.split(",")[0]
+
+
+def test_a_page_asks_for_no_manifest_and_no_icon_at_the_root_of_the_host() -> None:
+    text = answer_to("/en/").text
+    assert "manifest" not in text
+    assert text.count('<link rel="icon" href="data:,">') == 1
 
 
 def test_everything_else_passes_as_it_is() -> None:

@@ -76,3 +76,23 @@ def test_a_request_by_the_http_that_proxies_pass_on_is_taken_for_one_of_theirs()
 
 def test_a_request_without_a_proxy_is_seen_as_one() -> None:
     assert not seen_behind("127.0.0.1", (), accept="*")["vigil_forwarded"]
+
+
+@pytest.mark.parametrize(
+    ("told", "host"),
+    [
+        ("cameras.example", b"cameras.example"),
+        ("cameras.example:8443, inner.example", b"cameras.example:8443"),
+        ("[2001:db8::1]:8443", b"[2001:db8::1]:8443"),
+        ("", b"up:7860"),
+        ("evil.example/path", b"up:7860"),
+        ("a@evil.example", b"up:7860"),
+    ],
+)
+def test_a_trusted_proxy_tells_which_host_was_asked_for(told: str, host: bytes) -> None:
+    headers = {"host": "up:7860", "x_forwarded_host": told, "accept": "*"}
+    found = seen_behind("10.0.0.2", ("10.0.0.2",), **headers)
+    assert [value for name, value in found["headers"] if name == b"host"] == [host]
+    assert dict(found["headers"]).keys() == {b"host", b"accept"}
+    assert found["vigil_forwarded"]
+    assert (b"host", b"up:7860") in seen_behind("10.0.0.3", ("10.0.0.2",), **headers)["headers"]
