@@ -212,6 +212,11 @@ class ScriptedServer:
             return error(404, f"no route {request.path}")
         return self._queue.popleft() if self._queue else self.default
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that are being answered."""
+        return self._in_flight
+
     def began(self) -> None:
         """Counts a request in flight."""
         with self._lock:
