@@ -1,6 +1,6 @@
 """How much longer `vigil.redact` takes for a text that is twice as long, and means harm: 2 where each is read once.
 
-    python benchmarks/redact.py [--characters 500000] [--rounds 5]
+python benchmarks/redact.py [--characters 500000] [--rounds 5]
 """
 
 import argparse

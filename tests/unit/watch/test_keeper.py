@@ -190,7 +190,7 @@ def test_old_media_go_at_the_start_of_a_watch_too(tmp_path: Path) -> None:
             clip = store.keep("e1", "clips", ".mp4", lambda path: path.write_bytes(b"a clip"))
             keeping = Keeper(store)
             pruning = asyncio.create_task(keeping.prune_for_ever(Retention(media_days=1.0)))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(HANG_S):
                 while clip.exists():
                     await asyncio.sleep(0.02)
             pruning.cancel()
@@ -227,7 +227,7 @@ def put_at_step(folder: Path, step: int) -> tuple[Event, bool]:
                     return None
                 if what == "line" and next(lines) == step:
                     loop.call_soon_threadsafe(come)
-                    assert put.wait(10)
+                    assert put.wait(HANG_S)
                 return trace
 
             threading.settrace(trace)
