@@ -1,8 +1,8 @@
 """The server of the pages at a real port, in a thread, with limits and deadlines that a test chooses."""
 
+import asyncio
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,10 +14,11 @@ from app.web.listener import listen
 from app.web.serve import BACKLOG, server
 from starlette.types import ASGIApp
 
-from pace import PACE
+from waiting import HANG_S, SkippingLoop, until
 
-SHORT = Deadlines(head_s=0.3, body_s=0.3, body_grace_s=0.6, body_bytes_per_s=10_000, read_s=0.5, look_every_s=0.05)
-WAIT_S = 20.0 * PACE
+LONG = Deadlines(head_s=50.0, body_s=50.0, body_grace_s=100.0, body_bytes_per_s=10, read_s=50.0, look_every_s=0.05)
+"""No client of a test is so slow; a test that lets one be moves the server's clock."""
+
 START_LINE = b"GET / HTTP/1.1\r\nHost: a\r\n"
 
 
@@ -27,34 +28,45 @@ class Limited:
 
     port: int
     connections: Connections
+    loop: SkippingLoop
 
     def dial(self, *, source: str = "127.0.0.1") -> socket.socket:
         """A connection from an address of this machine."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=WAIT_S, source_address=(source, 0))
+        return socket.create_connection(("127.0.0.1", self.port), timeout=HANG_S, source_address=(source, 0))
 
     def wait_until_held(self, number: int) -> None:
         """Waits until it holds so many connections."""
-        until_s = time.monotonic() + WAIT_S
+        until(lambda: len(self.connections) == number)
+
+    def skip_until_held(self, number: int, *, step_s: float) -> None:
+        """Lets time pass in steps until it holds so many connections."""
+        give_up = 100
         while len(self.connections) != number:
-            assert time.monotonic() < until_s, f"{len(self.connections)} are held, not {number}"
-            time.sleep(0.01)
+            assert (give_up := give_up - 1), f"{len(self.connections)} are held, not {number}"
+            self.loop.skip(step_s)
 
 
 @contextmanager
 def limited(
-    app: ASGIApp, limits: ConnectionLimits | None = None, deadlines: Deadlines = SHORT, **options: Any
+    app: ASGIApp, limits: ConnectionLimits | None = None, deadlines: Deadlines = LONG, **options: Any
 ) -> Iterator[Limited]:
     """Serves an application while the block lasts; `options` are uvicorn's."""
-    connections = Connections(limits or ConnectionLimits(), deadlines)
+    loop = SkippingLoop()
+    connections = Connections(limits or ConnectionLimits(), deadlines, clock=loop.time)
     (listener,) = listen("127.0.0.1", 0, connections, backlog=BACKLOG)
     running = server(app, connections=connections, lifespan="off", timeout_graceful_shutdown=1, **options)
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(running.serve(sockets=[listener]))
+
+    thread = threading.Thread(target=run)
     thread.start()
     try:
-        yield Limited(listener.getsockname()[1], connections)
+        yield Limited(listener.getsockname()[1], connections, loop)
     finally:
         running.should_exit = True
-        thread.join(WAIT_S)
+        thread.join(HANG_S)
         assert not thread.is_alive()
 
 

@@ -13,6 +13,7 @@ import cv2
 from vigil.frames import Frame, Sampling
 from vigil.sources.address import find_sources
 from vigil.sources.feed import Connected, Disconnected, Feed, FeedSettings, Signal, open_feed
+from waiting import HANG_S
 
 
 @dataclass
@@ -35,26 +36,26 @@ class Seen:
             self.ended_s = time.monotonic()
             self.news.notify_all()
 
-    def wait(self, kind: type, *, number: int = 1, within_s: float = 20.0) -> float:
+    def wait(self, kind: type, *, number: int = 1, within_s: float = HANG_S) -> float:
         """When the signal number `number` of a kind came; waits for it."""
         self._until(lambda: len(self.of(kind)) >= number or self.ended_s is not None, within_s)
         times = self.of(kind)
         assert len(times) >= number, f"{len(times)} of {number} {kind.__name__} within {within_s} s: {self.others}"
         return times[number - 1]
 
-    def wait_after(self, kind: type, after_s: float, *, within_s: float = 20.0) -> float:
+    def wait_after(self, kind: type, after_s: float, *, within_s: float = HANG_S) -> float:
         """Seconds from `after_s` (`time.monotonic()`) to the next signal of a kind."""
         self._until(lambda: any(at > after_s for at in self.of(kind)), within_s)
         later = [at for at in self.of(kind) if at > after_s]
         assert later, f"no {kind.__name__} within {within_s} s: {self.others}"
         return later[0] - after_s
 
-    def wait_for_reason(self, reason: str, *, within_s: float) -> None:
+    def wait_for_reason(self, reason: str, *, within_s: float = HANG_S) -> None:
         """Waits until the source was lost for a reason, be it after others."""
         self._until(lambda: reason in self.reasons, within_s)
         assert reason in self.reasons, f"{reason!r} is not among {self.reasons} within {within_s} s"
 
-    def until_ended(self, *, within_s: float) -> None:
+    def until_ended(self, *, within_s: float = HANG_S) -> None:
         """Waits until the feed has ended."""
         self._until(lambda: self.ended_s is not None, within_s)
 
@@ -88,7 +89,7 @@ def following(
     footage_s: float = 0.0,
     confined: bool = False,
 ) -> Iterator[Seen]:
-    """Follows a source until the end of the `with`; fails when it does not stop soon after it was told to."""
+    """Follows a source until the end of the `with`; fails when it does not stop after it was told to."""
     stop = threading.Event()
     address = replace(find_sources([location])[0], confined=confined)
     feed = open_feed(address, sampling or Sampling(), stop=stop, settings=settings, footage_s=footage_s)
@@ -99,7 +100,7 @@ def following(
         yield seen
     finally:
         stop.set()
-        thread.join(2 * max(settings.read_timeout_s, settings.open_timeout_s, settings.hls_timeout_s) + 1)
+        thread.join(HANG_S)
         assert not thread.is_alive(), "the feed does not stop"
 
 
@@ -109,6 +110,7 @@ class Plugged:
     def __init__(self, path: Path, *, hangs_after: int | None = None) -> None:
         self._capture = cv2.VideoCapture(str(path))
         self._left = hangs_after
+        self.hangs = threading.Event()
         self.released = threading.Event()
 
     def __getattr__(self, name: str) -> Any:
@@ -118,6 +120,7 @@ class Plugged:
         if self._left is not None:
             self._left -= 1
             if self._left < 0:
-                self.released.wait(20)
+                self.hangs.set()
+                self.released.wait()
         time.sleep(0.02)
         return bool(self._capture.grab())

@@ -127,6 +127,7 @@ class ScriptedServer:
         self.requests: list[Request] = []
         self.max_in_flight = 0
         self.ended_early = 0
+        self.let_pass: Callable[[float], object] = self._wait
         self._queue: deque[Answer] = deque()
         self._lock = threading.Lock()
         self._heard = threading.Condition(self._lock)
@@ -211,6 +212,11 @@ class ScriptedServer:
             return error(404, f"no route {request.path}")
         return self._queue.popleft() if self._queue else self.default
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that are being answered."""
+        return self._in_flight
+
     def began(self) -> None:
         """Counts a request in flight."""
         with self._lock:
@@ -240,9 +246,12 @@ class ScriptedServer:
         return self._closing.is_set()
 
     def wait(self, delay_s: float) -> None:
-        """Lets time pass, unless the server is being closed."""
+        """Lets time pass, unless the server is being closed; `let_pass` may move a client's clock instead."""
         if delay_s:
-            self._closing.wait(delay_s)
+            self.let_pass(delay_s)
+
+    def _wait(self, delay_s: float) -> None:
+        self._closing.wait(delay_s)
 
 
 def _model(name: str) -> dict[str, Any]:

@@ -81,8 +81,15 @@ class Breaker:
     """
 
     def __init__(
-        self, judge: Asks, *, failures: int = 5, probe_s: float = 1.0, on_state: OnState | None = None
+        self,
+        judge: Asks,
+        *,
+        failures: int = 5,
+        probe_s: float = 1.0,
+        on_state: OnState | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self.deadline_s = judge.deadline_s
         self.failures = failures
         self.probe_s = probe_s
@@ -96,7 +103,7 @@ class Breaker:
         self._probes = 0
         self._next_probe_s = 0.0
         self._patience_s = 0.0
-        self._changed_s = time.monotonic()
+        self._changed_s = self._clock()
         self._answering = asyncio.Event()
         self._answering.set()
 
@@ -115,7 +122,7 @@ class Breaker:
     @property
     def since_s(self) -> float:
         """Seconds since it last opened or closed."""
-        return time.monotonic() - self._changed_s
+        return self._clock() - self._changed_s
 
     async def wait_closed(self, timeout_s: float | None = None) -> bool:
         """Waits until the endpoint answers; False when it did not in time. Somebody else must be asking meanwhile."""
@@ -171,11 +178,11 @@ class Breaker:
 
     async def _insist(self, ask: Question, *, wait_s: float, harmless: Harmless = frozenset()) -> Verdict:
         """Asks until there is an answer, the time is over, or it is the window that the endpoint fails at."""
-        give_up_s = time.monotonic() + wait_s
+        give_up_s = self._clock() + wait_s
         left = self.failures
         while True:
             verdict = await self._once(ask, harmless)
-            over = time.monotonic() >= give_up_s or self._is_hopeless(wait_s)
+            over = self._clock() >= give_up_s or self._is_hopeless(wait_s)
             if verdict is None and over:
                 self.refused += 1
                 return self._refusal()
@@ -192,7 +199,7 @@ class Breaker:
 
     async def _pause(self, give_up_s: float) -> None:
         """Until it closes or the next probe is due; while it is closed, as long as between two probes."""
-        now_s = time.monotonic()
+        now_s = self._clock()
         if self._answering.is_set():
             await asyncio.sleep(max(0.0, min(self.probe_s, give_up_s - now_s)))
             return
@@ -203,12 +210,12 @@ class Breaker:
         """The answer, or None when the window may not be asked about now."""
         if self._answering.is_set():
             return await self._let_through(ask, limit_s=None, harmless=harmless)
-        if self._probes >= PROBES_AT_ONCE or time.monotonic() < self._next_probe_s:
+        if self._probes >= PROBES_AT_ONCE or self._clock() < self._next_probe_s:
             return None
         return await self._probe(ask)
 
     async def _probe(self, ask: Question) -> Verdict:
-        self._next_probe_s = time.monotonic() + self.probe_s
+        self._next_probe_s = self._clock() + self.probe_s
         self._probes += 1
         if self._probes == 1:
             self._on_state("probing")
@@ -220,14 +227,16 @@ class Breaker:
                 self._on_state("open")
 
     async def _let_through(self, ask: Question, *, limit_s: float | None, harmless: Harmless = frozenset()) -> Verdict:
-        began_s = time.monotonic()
+        began_s = self._clock()
         try:
             async with asyncio.timeout(limit_s) as limit:
                 verdict = await ask(limit)
         except TimeoutError:
             self._patience_s = min(2 * self._patience_s, self.deadline_s)
             detail = f"the endpoint did not answer a probe within {limit_s:.1f} s"
-            verdict = replace(Verdict.unknown(Cause.TIMEOUT, detail=detail), latency_ms=_since_ms(began_s))
+            verdict = replace(
+                Verdict.unknown(Cause.TIMEOUT, detail=detail), latency_ms=(self._clock() - began_s) * 1000.0
+            )
         if verdict.cause in ENDPOINT_CAUSES - harmless:
             self._failed_with(verdict, began_s)
         elif verdict.cause not in harmless:
@@ -241,7 +250,7 @@ class Breaker:
         logger.info(
             "the endpoint answers again after %.1f s (%d windows were not asked so far)", self.since_s, self.refused
         )
-        self._changed_s = time.monotonic()
+        self._changed_s = self._clock()
         self._answering.set()
         self._on_state("closed")
 
@@ -256,7 +265,7 @@ class Breaker:
 
     def _open(self) -> None:
         self.opened += 1
-        self._changed_s = time.monotonic()
+        self._changed_s = self._clock()
         self._next_probe_s = self._changed_s + self.probe_s
         self._patience_s = min(PROBE_PATIENCE_S, self.deadline_s)
         self._answering.clear()
@@ -276,10 +285,6 @@ class Breaker:
     def _refusal(self) -> Verdict:
         cause = self.cause or Cause.UNREACHABLE
         since = datetime.fromtimestamp(time.time() - self.since_s, UTC).astimezone().strftime("%H:%M:%S %z")
-        next_s = max(0.0, self._next_probe_s - time.monotonic())
+        next_s = max(0.0, self._next_probe_s - self._clock())
         detail = f"not asked: the endpoint fails since {since}, tried again in {next_s:.1f} s ({self._fault})"
         return Verdict.unknown(cause, detail=detail)
-
-
-def _since_ms(began_s: float) -> float:
-    return (time.monotonic() - began_s) * 1000.0

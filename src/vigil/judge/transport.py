@@ -5,8 +5,9 @@ cores that the server shares here; aiohttp with orjson spends a fifth of that (d
 not followed, since the pictures are for this endpoint only, and no answer is read beyond `MAX_BYTES`.
 """
 
+import asyncio
 import socket
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 import aiohttp
@@ -76,7 +77,9 @@ class Line:
 class Transport:
     """Posts JSON to one endpoint, at most `1 + retries` times a question; whoever asks bounds the time."""
 
-    def __init__(self, endpoint: Endpoint, *, retries: int) -> None:
+    def __init__(
+        self, endpoint: Endpoint, *, retries: int, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         self._url = f"{endpoint.url}/chat/completions"
         headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
         self._line = Line()
@@ -91,6 +94,7 @@ class Transport:
             stop=stop_after_attempt(1 + retries),
             retry=retry_if_exception(_may_pass),
             wait=_wait_s,
+            sleep=sleep,
             reraise=True,
         )
 

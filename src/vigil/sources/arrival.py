@@ -8,6 +8,7 @@ them honest: no picture was taken after it arrived, and none is more than `FAR_S
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 FAR_S = 2.0
 """Stamps that stay this far from the arrival of their pictures are set anew."""
@@ -128,15 +129,16 @@ class StillClock:
 class Pacer:
     """Lets the pictures of a stream that comes in pieces (HLS, a file on a server) out at their own pace."""
 
-    def __init__(self, *, stop: threading.Event) -> None:
+    def __init__(self, *, stop: threading.Event, clock: Callable[[], float] = time.monotonic) -> None:
         self._stop = stop
+        self._clock = clock
         self._start_s: float | None = None
 
     def wait(self, stamp_s: float | None) -> None:
         """Waits until a packet with this stamp is due; after a pause or a jump of the stamps it starts anew."""
         if stamp_s is None:
             return
-        now_s = time.monotonic()
+        now_s = self._clock()
         ahead_s = 0.0 if self._start_s is None else self._start_s + stamp_s - now_s
         if self._start_s is None or not -FAR_S <= ahead_s <= JUMP_S:
             self._start_s, ahead_s = now_s - stamp_s, 0.0

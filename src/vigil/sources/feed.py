@@ -20,7 +20,7 @@ from vigil.sources.file import open_video
 from vigil.sources.footage import FileFootage, Footage
 from vigil.sources.live import LiveFeed
 from vigil.sources.preview import Previewer
-from vigil.sources.realtime import pace, waiter
+from vigil.sources.realtime import Clock, pace, waiter
 from vigil.sources.signals import Connected, Disconnected, FeedSettings, Signal, Waiting
 from vigil.sources.stream import StreamCamera
 from vigil.sources.webcam import Webcam
@@ -98,7 +98,7 @@ def open_feed(
 
 
 class FileFeed:
-    """A video file, as fast as its frames are taken or, with `realtime`, at its own pace."""
+    """A video file, as fast as its frames are taken or, with `realtime`, at its own pace by `clock`."""
 
     def __init__(
         self,
@@ -110,14 +110,18 @@ class FileFeed:
         fast: bool = False,
         start_s: float = 0.0,
         previewer: Previewer | None = None,
+        clock: Clock = time.monotonic,
+        wall_clock: Clock = time.time,
     ) -> None:
         self._fast = fast
+        self._clock = clock
+        self._wall_clock = wall_clock
         # What is read as fast as it goes shows no picture at its time.
         self._previewer = previewer if realtime else None
         self._start_s = start_s
         self._from_s = window_start_s(start_s, sampling)
         self.is_live = realtime
-        self.epoch_s = time.time() - start_s if realtime else None
+        self.epoch_s = wall_clock() - start_s if realtime else None
         self.footage: Footage = FileFootage(path)
         self.problems: tuple[str, ...] = ()
         self._path = path
@@ -130,10 +134,11 @@ class FileFeed:
             frames = video.frames(previewer=self._previewer)
             if self.is_live:
                 # It is on the way since now, not since the feed was made: cameras start one after the other.
-                self.epoch_s = time.time() - self._start_s
-                frames = pace(frames, stop=self._stop, epoch_s=self.epoch_s)
+                self.epoch_s = self._wall_clock() - self._start_s
+                clocks = {"clock": self._clock, "wall_clock": self._wall_clock}
+                frames = pace(frames, stop=self._stop, epoch_s=self.epoch_s, **clocks)
                 if self._previewer is not None:
-                    self._previewer.wait = waiter(stop=self._stop, epoch_s=self.epoch_s)
+                    self._previewer.wait = waiter(stop=self._stop, epoch_s=self.epoch_s, **clocks)
             yield Connected(video.size_wh, video.source_fps, video.codec, at_s=self._from_s)
             try:
                 yield from self._until_stopped(frames)

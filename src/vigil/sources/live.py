@@ -9,6 +9,7 @@ from typing import Protocol
 from vigil.errors import SourceError
 from vigil.frames import Frame
 from vigil.sources.footage import Footage
+from vigil.sources.realtime import Clock
 from vigil.sources.reconnect import Backoff
 from vigil.sources.signals import Connected, Disconnected, FeedSettings, Signal, Waiting
 
@@ -43,10 +44,20 @@ class LiveFeed:
 
     is_live = True
 
-    def __init__(self, camera: Camera, *, stop: threading.Event, settings: FeedSettings) -> None:
+    def __init__(
+        self,
+        camera: Camera,
+        *,
+        stop: threading.Event,
+        settings: FeedSettings,
+        clock: Clock = time.monotonic,
+        wall_clock: Clock = time.time,
+    ) -> None:
         self.disconnects = 0
-        self._began_s = time.time()
-        self._started_s = time.monotonic()
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._began_s = wall_clock()
+        self._started_s = clock()
         self._camera = camera
         self._stop = stop
         self._backoff = Backoff(settings)
@@ -55,7 +66,7 @@ class LiveFeed:
     @property
     def epoch_s(self) -> float | None:
         """The `time.time()` of second 0; another one after the wall clock was set, or the machine has slept."""
-        began_s = time.time() - (time.monotonic() - self._started_s)
+        began_s = self._wall_clock() - (self._clock() - self._started_s)
         if abs(began_s - self._began_s) > STEP_S:
             self._began_s = began_s
         return self._began_s
@@ -87,7 +98,7 @@ class LiveFeed:
         try:
             for signal in self._camera.session(started_s=self._started_s):
                 if self._pictures_since_s is None and isinstance(signal, Frame):
-                    self._pictures_since_s = time.monotonic()
+                    self._pictures_since_s = self._clock()
                 yield signal
         except SourceError as error:
             return str(error)
@@ -96,5 +107,5 @@ class LiveFeed:
     def _lost(self, reason: str) -> Disconnected:
         self.disconnects += 1
         since_s = self._pictures_since_s
-        pictures_s = 0.0 if since_s is None else time.monotonic() - since_s
+        pictures_s = 0.0 if since_s is None else self._clock() - since_s
         return Disconnected(reason, self._backoff.next_s(pictures_s=pictures_s))

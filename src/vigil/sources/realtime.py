@@ -4,23 +4,35 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import TypeAlias
 
 from vigil.frames import Frame
 
+Clock: TypeAlias = Callable[[], float]
 
-def waiter(*, stop: threading.Event, epoch_s: float) -> Callable[[float], bool]:
+
+def waiter(
+    *, stop: threading.Event, epoch_s: float, clock: Clock = time.monotonic, wall_clock: Clock = time.time
+) -> Callable[[float], bool]:
     """What waits until a second of the file has come; True when `stop` was set meanwhile."""
-    started_s = time.monotonic() - (time.time() - epoch_s)
-    return lambda time_s: stop.wait(max(0.0, started_s + time_s - time.monotonic()))
+    started_s = clock() - (wall_clock() - epoch_s)
+    return lambda time_s: stop.wait(max(0.0, started_s + time_s - clock()))
 
 
-def pace(frames: Iterable[Frame], *, stop: threading.Event, epoch_s: float) -> Iterator[Frame]:
+def pace(
+    frames: Iterable[Frame],
+    *,
+    stop: threading.Event,
+    epoch_s: float,
+    clock: Clock = time.monotonic,
+    wall_clock: Clock = time.time,
+) -> Iterator[Frame]:
     """The frames, each when `frame.time_s` seconds have passed; ends when `stop` is set.
 
     `captured_s` is the second at which the frame was due (`epoch_s`, the `time.time()` of second 0, plus its time), so
     that a reader which cannot keep up shows as lag.
     """
-    wait = waiter(stop=stop, epoch_s=epoch_s)
+    wait = waiter(stop=stop, epoch_s=epoch_s, clock=clock, wall_clock=wall_clock)
     for frame in frames:
         if wait(frame.time_s):
             return

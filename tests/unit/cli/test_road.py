@@ -4,14 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from pace import PACE
 from vigil.cli import main, road
 from vigil.cli.road import SUMMARIES
+from waiting import HANG_S, until
 
 HEAVY = ("numpy", "cv2", "av", "openai", "aiohttp", "sqlalchemy")
 
@@ -55,11 +54,9 @@ def test_ctrl_c_in_a_command_that_has_nothing_to_say_of_it_is_told_all_the_same(
 def test_ctrl_c_while_clips_are_drawn_says_how_to_go_on(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "vigil", "synth", str(tmp_path / "clips"), "--clips", "2000"]
     job = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    deadline_s = time.monotonic() + 30 * PACE
-    while not list(tmp_path.glob("clips/*/*.mp4")) and time.monotonic() < deadline_s:
-        time.sleep(0.05)
+    until(lambda: list(tmp_path.glob("clips/*/*.mp4")))
     os.killpg(job.pid, signal.SIGINT)
-    _, told = job.communicate(timeout=30 * PACE)
+    _, told = job.communicate(timeout=HANG_S)
     assert job.returncode == 1
     assert told.endswith("vigil: stopped; what is complete was kept, and the same command goes on from there\n")
     assert "Traceback" not in told

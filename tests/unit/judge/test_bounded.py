@@ -15,7 +15,6 @@ import pytest
 from app.web.status import StatusBoard
 
 from judging import TASK
-from pace import PACE
 from vigil.errors import EndpointBusy, EndpointError
 from vigil.judge import Endpoint
 from vigil.judge.bounded import BoundedClient
@@ -28,6 +27,7 @@ from vigil.parity.served import Asker
 from vigil.serving.command import Command
 from vigil.serving.process import start
 from vigil.watch import WatchSettings
+from waiting import HANG_S
 
 SPACES = b" " * 65_536
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
@@ -166,7 +166,7 @@ def test_an_error_is_told_by_its_status_and_a_sound_answer_comes_whole() -> None
         client.sendall(b'HTTP/1.1 404 No\r\nContent-Length: 12\r\n\r\n{"detail":1}')
 
     async def ask(url: str) -> tuple[int, bytes]:
-        async with BoundedClient(Endpoint(url=url), deadline_s=SOON_S) as http:
+        async with BoundedClient(Endpoint(url=url), deadline_s=HANG_S) as http:
             answer = await http.get(url)
             return answer.status_code, answer.content
 
@@ -182,7 +182,7 @@ def test_an_error_keeps_its_status_however_its_body_is_sent(head: bytes) -> None
             client.sendall(SPACES)
 
     async def ask(url: str) -> int:
-        async with BoundedClient(Endpoint(url=url), deadline_s=SOON_S * PACE) as http:
+        async with BoundedClient(Endpoint(url=url), deadline_s=HANG_S) as http:
             return (await http.get(url)).status_code
 
     with serving(busy) as url:

@@ -1,19 +1,20 @@
 import asyncio
 import logging
 import math
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from judging import IDS, connect, no, tokenized, yes
-from pace import PACE
-from scripted_server import Reply, ScriptedServer, chat, error, stream
+from scripted_server import Reply, Request, ScriptedServer, chat, error, stream
 from vigil.judge import Judge
 from vigil.judge.answer import Words, word_at_start
 from vigil.manifest import Calibration
 from vigil.tasks import Task
 from vigil.verdict import Cause, Outcome, Verdict
+from waiting import HANG_S, SkippingLoop, until
 
 ALARM_LOGPROBS = {"token_id:7": -0.1, "token_id:9": -3.0}
 NORMAL_LOGPROBS = {"token_id:9": -0.1, "token_id:7": -3.0}
@@ -24,7 +25,9 @@ def ask(server: ScriptedServer, question: Callable[[Judge], Awaitable[Verdict]],
         async with await connect(server, **settings) as judge:
             return await question(judge)
 
-    return asyncio.run(run())
+    with asyncio.Runner(loop_factory=SkippingLoop) as runner:
+        server.let_pass = runner.get_loop().skip  # type: ignore[attr-defined]
+        return runner.run(run())
 
 
 def test_a_verdict_is_read_from_the_first_token(server: ScriptedServer, jpegs: list[bytes]) -> None:
@@ -75,7 +78,7 @@ def test_a_temperature_moves_the_probability_not_the_reading(server: ScriptedSer
         (chat("Perhaps."), Cause.UNPARSEABLE),
         (yes(1000.0), Cause.UNPARSEABLE),
         (Reply(body=yes().body | {"usage": {"total_tokens": "many"}}), Cause.UNPARSEABLE),
-        (Reply(body=yes().body, delay_s=5.0), Cause.TIMEOUT),
+        (Reply(body=yes().body, delay_s=1001.0), Cause.TIMEOUT),
     ],
     ids=lambda value: value.name if isinstance(value, Cause) else "",
 )
@@ -83,7 +86,7 @@ def test_a_fault_is_unknown_with_its_cause_and_never_normal(
     server: ScriptedServer, jpegs: list[bytes], reply: Reply, cause: Cause
 ) -> None:
     server.default = reply
-    verdict = ask(server, lambda judge: judge.verdict(jpegs), deadline_s=0.5)
+    verdict = ask(server, lambda judge: judge.verdict(jpegs), deadline_s=1000.0)
     assert (verdict.outcome, verdict.cause, verdict.p_alarm) == (Outcome.UNKNOWN, cause, None)
 
 
@@ -113,7 +116,11 @@ def test_too_little_mass_on_the_words_is_unknown(
 
 
 def test_no_more_requests_are_in_flight_than_allowed(server: ScriptedServer, jpegs: list[bytes]) -> None:
-    server.default = Reply(body=yes().body, delay_s=0.02)
+    def together(request: Request) -> Reply:
+        until(lambda: server.max_in_flight >= 3)
+        return yes()
+
+    server.default = together
 
     async def run() -> None:
         async with await connect(server, max_in_flight=3) as judge:
@@ -196,8 +203,8 @@ def test_an_alarm_is_told_at_the_first_token_and_then_described(server: Scripted
 
 
 def test_a_normal_answer_is_cut_off_at_its_first_token(server: ScriptedServer, jpegs: list[bytes]) -> None:
-    server.default = stream("No", *[" word"] * 50, logprobs=NORMAL_LOGPROBS, event_delay_s=0.05)
-    verdict = ask(server, lambda judge: judge.describe(jpegs), deadline_s=2.0)
+    server.default = stream("No", *[" word"] * 50, logprobs=NORMAL_LOGPROBS, event_delay_s=50.0)
+    verdict = ask(server, lambda judge: judge.describe(jpegs), deadline_s=1000.0)
     assert (verdict.outcome, verdict.text) == (Outcome.NORMAL, "No")
 
 
@@ -220,8 +227,8 @@ def test_words_that_break_off_do_not_undo_the_alarm(server: ScriptedServer, jpeg
 def test_words_that_flow_may_take_longer_than_a_verdict_but_not_for_ever(
     server: ScriptedServer, jpegs: list[bytes], pieces: int, whole: bool
 ) -> None:
-    server.default = stream("Yes", *[" word"] * pieces, logprobs=ALARM_LOGPROBS, event_delay_s=0.3 * PACE)
-    verdict = ask(server, lambda judge: judge.describe(jpegs), deadline_s=1.0 * PACE)
+    server.default = stream("Yes", *[" word"] * pieces, logprobs=ALARM_LOGPROBS, event_delay_s=200.0)
+    verdict = ask(server, lambda judge: judge.describe(jpegs), deadline_s=1000.0)
     assert verdict.outcome is Outcome.ALARM and (verdict.text or "").startswith("Yes word word word")
     assert ("broke off" not in verdict.detail) == ((verdict.text or "").count(" word") == pieces) == whole
 
@@ -246,20 +253,43 @@ def test_a_stream_of_other_words_is_unparseable(server: ScriptedServer, jpegs: l
 def test_a_description_that_a_proxy_holds_back_to_its_end_is_not_lost(
     server: ScriptedServer, jpegs: list[bytes], describe_normal: bool
 ) -> None:
-    held = stream("Yes", *[" word"] * 17, logprobs=ALARM_LOGPROBS, event_delay_s=0.08 * PACE, held_back=True)
-    server.default = lambda request: held if request.body.get("stream") else yes()
-    verdict = ask(server, lambda judge: judge.describe(jpegs, describe_normal=describe_normal), deadline_s=1.0 * PACE)
-    assert (verdict.outcome, verdict.detail) == (Outcome.ALARM, "")
+    told: list[Verdict] = []
+
+    def held(request: Request) -> Reply:
+        if not request.body.get("stream"):
+            return yes()
+        # Half the deadline, after which the verdict is asked for beside it, then twice as much again and more.
+        server.wait(500.0)
+        until(lambda: told or describe_normal)
+        server.wait(1100.0)
+        return stream("Yes", *[" word"] * 17, logprobs=ALARM_LOGPROBS)
+
+    server.default = held
+    verdict = ask(
+        server,
+        lambda judge: judge.describe(jpegs, describe_normal=describe_normal, on_verdict=told.append),
+        deadline_s=1000.0,
+    )
+    assert (verdict.outcome, verdict.detail) == (Outcome.ALARM, "") and len(told) == 1
     assert (verdict.text or "").count("word") == 17
 
 
 def test_the_verdict_of_a_stream_that_is_held_back_keeps_its_deadline(
     server: ScriptedServer, jpegs: list[bytes]
 ) -> None:
-    held = stream("No", ", calm", logprobs=NORMAL_LOGPROBS, event_delay_s=60.0, held_back=True)
-    server.default = lambda request: held if request.body.get("stream") else no()
-    verdict = ask(server, lambda judge: judge.describe(jpegs), deadline_s=1.0 * PACE)
-    assert verdict.outcome is Outcome.NORMAL and verdict.latency_ms < 1000.0 * PACE
+    over = threading.Event()
+
+    def held(request: Request) -> Reply:
+        if not request.body.get("stream"):
+            return no()
+        server.wait(900.0)
+        assert over.wait(HANG_S), "the stream was waited for"
+        return stream("No", ", calm", logprobs=NORMAL_LOGPROBS)
+
+    server.default = held
+    verdict = ask(server, lambda judge: judge.describe(jpegs), deadline_s=1000.0)
+    over.set()
+    assert verdict.outcome is Outcome.NORMAL and len(server.chats) == 2
 
 
 @pytest.mark.parametrize("way", ["ids", "top"])

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from judging import IDS, SAMPLING, TASK, no, tokenized, yes
-from pace import PACE
 from scripted_server import Reply, Request, ScriptedServer, error, stream
 from vigil.analysis.asking import WordsJudge
 from vigil.judge import Endpoint, Judge
@@ -15,6 +14,7 @@ from vigil.judge.breaker import Breaker
 from vigil.manifest import Contract
 from vigil.tasks import Task
 from vigil.verdict import Cause, Outcome, Verdict
+from waiting import SkippingLoop
 
 SILENT = replace(Contract.of(TASK, SAMPLING), answers="verdict")
 ASKS = replace(TASK, describe="Who is there?")
@@ -61,7 +61,9 @@ def asked(
         async with await kind.connect(Endpoint(url=server.url, model=model), task, SAMPLING, **settings_) as judge:
             return await question(judge)
 
-    return asyncio.run(run())
+    with asyncio.Runner(loop_factory=SkippingLoop) as runner:
+        server.let_pass = runner.get_loop().skip  # type: ignore[attr-defined]
+        return runner.run(run())
 
 
 def test_the_lora_judges_and_the_base_describes(server: ScriptedServer, jpegs: list[bytes]) -> None:
@@ -144,7 +146,7 @@ def test_words_that_break_off_keep_what_came(server: ScriptedServer, jpegs: list
     assert whole is not None
     cut = Reply(events=whole[:2], hang_up=True)
     server.default = lambda request: cut if _wants_words(request) else yes()
-    verdict = asked(server, lambda judge: judge.describe(jpegs), deadline_s=5.0 * PACE)
+    verdict = asked(server, lambda judge: judge.describe(jpegs), deadline_s=1000.0)
     assert (verdict.outcome, verdict.text) == (Outcome.ALARM, "Two people") and "broke off" in verdict.detail
 
 
@@ -152,15 +154,15 @@ def test_words_that_break_off_keep_what_came(server: ScriptedServer, jpegs: list
 def test_words_that_a_proxy_holds_back_to_their_end_are_not_lost(
     server: ScriptedServer, jpegs: list[bytes], known: Verdict | None
 ) -> None:
-    held = stream("Two", *[" push"] * 17, event_delay_s=0.08 * PACE, held_back=True)
+    held = stream("Two", *[" push"] * 17, event_delay_s=80.0, held_back=True)
     server.default = lambda request: held if _wants_words(request) else yes()
-    verdict = asked(server, lambda judge: judge.describe(jpegs, known=known), deadline_s=1.0 * PACE)
+    verdict = asked(server, lambda judge: judge.describe(jpegs, known=known), deadline_s=1000.0)
     assert (verdict.outcome, verdict.detail) == (Outcome.ALARM, "")
     assert (verdict.text or "").count("push") == 17
 
 
 def test_words_that_come_too_late_open_no_breaker(server: ScriptedServer, jpegs: list[bytes]) -> None:
-    never = stream("Two", event_delay_s=60.0)
+    never = stream("Two", event_delay_s=4000.0)
     server.default = lambda request: never if _wants_words(request) else yes()
     known = Verdict(outcome=Outcome.ALARM, p_alarm=0.9)
 
@@ -170,7 +172,7 @@ def test_words_that_come_too_late_open_no_breaker(server: ScriptedServer, jpegs:
         assert (late.cause, breaker.opened) == (Cause.TIMEOUT, 0)
         return await breaker.verdict(jpegs)
 
-    assert asked(server, question, deadline_s=0.2 * PACE).outcome is Outcome.ALARM
+    assert asked(server, question, deadline_s=1000.0).outcome is Outcome.ALARM
 
 
 def test_after_an_exchange_the_words_are_asked_of_the_base_that_is_there_now(

@@ -37,7 +37,7 @@ def test_it_is_ready_when_it_answers_and_leaves_no_child_behind(tmp_path: Path) 
         assert len(living(process.child.pid)) == 2
     finally:
         process.stop()
-    assert wait_until_gone(process.child.pid, within_s=5) == []
+    assert wait_until_gone(process.child.pid, within_s=60) == []
 
 
 def test_a_server_that_dies_is_told_at_once(tmp_path: Path) -> None:

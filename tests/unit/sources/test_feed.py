@@ -1,5 +1,4 @@
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from vigil.frames import Frame, Sampling
 from vigil.sources.address import find_sources
 from vigil.sources.feed import Connected, FileFeed, open_feed
 from vigil.sources.file import read
+from waiting import Hands
 
 
 def feed_of(path: Path, sampling: Sampling, *, stop: threading.Event | None = None) -> FileFeed:
@@ -99,12 +99,11 @@ def test_a_file_that_begins_behind_its_end_gives_nothing(film: Film, sampling: S
 
 
 def test_from_its_middle_a_file_at_its_own_pace_is_at_once_there(film: Film, sampling: Sampling) -> None:
-    (address,) = find_sources([str(film("a.mp4"))])
-    feed = open_feed(address, sampling, stop=threading.Event(), start_s=3.0, realtime=True)
-    began_s = time.time()
+    hands = Hands()
+    feed = FileFeed(film("a.mp4"), sampling, stop=hands.stop, start_s=3.0, realtime=True, clock=hands, wall_clock=hands)
     next(signals := feed.signals())
     frame = next(signals)
     assert isinstance(frame, Frame)
     assert feed.epoch_s is not None
     assert frame.time_s == 2.0  # the window that is under way there, from its beginning
-    assert time.time() - feed.epoch_s == pytest.approx(3.0 + time.time() - began_s, abs=0.3)
+    assert (hands() - feed.epoch_s, hands.waits) == (3.0, [])

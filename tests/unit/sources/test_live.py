@@ -2,7 +2,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,20 +14,26 @@ import pytest
 import http_camera
 import rtsp_server
 from films import Film, number_in, shoot
-from live_seeing import following
-from pace import PACE
+from live_seeing import Seen, following
 from vigil.errors import SourceError
 from vigil.frames import RGB, Frame, Sampling
 from vigil.sources.address import find_sources
 from vigil.sources.feed import Connected, Disconnected, FeedSettings, open_feed
 from vigil.sources.footage import FileFootage, Footage
 from vigil.sources.live import LiveFeed
+from waiting import Hands, until
 
 SOON = FeedSettings(
     open_timeout_s=1.0, read_timeout_s=0.5, hls_timeout_s=2.5, first_retry_s=0.1, longest_retry_s=0.2, steady_s=5
 )
 UNHURRIED = replace(SOON, open_timeout_s=10.0, read_timeout_s=10.0, hls_timeout_s=10.0)
 """Where no loss belongs to the test: a busy machine opens late."""
+
+
+def numbers(seen: Seen) -> list[int]:
+    """Which pictures of the film came."""
+    return [number_in(frame.image) for frame in seen.frames]
+
 
 BLACK: RGB = np.zeros((64, 64, 3), np.uint8)
 
@@ -57,21 +63,28 @@ def test_an_rtsp_camera_gives_two_frames_a_second_and_clips_of_what_it_sent(
     rtsp: rtsp_server.Running, tmp_path: Path
 ) -> None:
     with following(rtsp.address(login="admin:right"), settings=UNHURRIED, footage_s=30) as seen:
-        seen.wait(Frame, number=3)
+        # At first what the camera had sent meanwhile comes at once, on a busy machine more of it.
+        until(lambda: is_steady(seen.frames[-3:]))
         clip = tmp_path / "clip.mp4"
         seen.feed.footage.clip(clip, from_s=0.0, to_s=60.0)
         seen.feed.footage.snapshot(tmp_path / "snapshot.jpg", at_s=seen.frames[-1].time_s)
     connected = seen.others[0]
     assert isinstance(connected, Connected)
     assert (connected.size_wh, connected.codec) == ((320, 240), "h264")
-    assert all(0.45 < after.time_s - before.time_s < 0.75 * PACE for before, after in pairwise(seen.frames[1:]))
-    shown = [number_in(frame.image) for frame in seen.frames]
-    assert all(before < after for before, after in pairwise(shown))
+    assert all(before < after for before, after in pairwise(numbers(seen)))
     epoch_s = seen.feed.epoch_s
     assert epoch_s is not None
-    assert all(abs((f.captured_s or 0) - epoch_s - f.time_s) < 0.5 for f in seen.frames)
+    # No picture is later than its arrival, at which `captured_s` is taken; a millisecond is for rounding.
+    assert all(f.time_s - 0.001 <= (f.captured_s or 0) - epoch_s <= time.time() - epoch_s for f in seen.frames)
     with av.open(str(clip)) as container:
         assert sum(1 for _ in container.decode(video=0)) > 15
+
+
+def is_steady(frames: Sequence[Frame]) -> bool:
+    """Whether three frames follow each other as two a second of 25 pictures do."""
+    steps = [number_in(after.image) - number_in(before.image) for before, after in pairwise(frames)]
+    steps_s = [after.time_s - before.time_s for before, after in pairwise(frames)]
+    return len(steps) == 2 and set(steps) <= {12, 13} and all(0.45 < step_s < 0.55 for step_s in steps_s)
 
 
 def test_no_password_reaches_a_reason_a_log_or_the_screen(
@@ -110,19 +123,19 @@ def test_no_password_reaches_a_reason_a_log_or_the_screen(
 
 def test_an_mjpeg_camera_is_timed_by_arrival_as_its_clock_is_made_up(http: http_camera.HttpCamera) -> None:
     with following(http.address("live.mjpg"), settings=UNHURRIED, sampling=Sampling(fps=5)) as seen:
-        seen.wait(Frame, number=4)
-    assert seen.others == [Connected((320, 240), 25.0, "mjpeg", pytest.approx(0.2, abs=0.6))]
-    assert [number_in(frame.image) for frame in seen.frames[:4]] == pytest.approx([0, 2, 4, 6], abs=1)
+        # By its clock of 25 pictures a second, of which 10 come, each fifth would be kept, never a nearer one.
+        until(lambda: any(after - before < 5 for before, after in pairwise(numbers(seen))))
+    assert [replace(told, at_s=0.0) for told in seen.others] == [Connected((320, 240), 25.0, "mjpeg", 0.0)]
+    assert seen.others[0].at_s == seen.frames[0].time_s > 0.0 and numbers(seen)[0] == 0
 
 
 def test_a_stream_that_freezes_is_lost_and_comes_back(http: http_camera.HttpCamera) -> None:
     with following(http.address("live.mjpg"), settings=SOON) as seen:
         seen.wait(Frame)
         http.frozen.set()
-        frozen_s = time.monotonic()
-        assert seen.wait(Disconnected) - frozen_s < PACE
+        lost_s = seen.wait(Disconnected)
         http.frozen.clear()
-        assert seen.wait_after(Connected, frozen_s) < 4
+        seen.wait_after(Connected, lost_s)
     assert seen.reasons[0] == "no pictures for 0.5 s"
     times = [frame.time_s for frame in seen.frames]
     assert times == sorted(times)
@@ -132,11 +145,8 @@ def test_a_live_playlist_starts_at_its_last_piece_and_goes_on_at_its_own_pace(ht
     with following(http.address("live.m3u8"), settings=UNHURRIED, sampling=Sampling(fps=4)) as seen:
         seen.wait(Frame, number=6)
     assert not seen.reasons
-    times = [frame.time_s for frame in seen.frames]
-    assert all(0.2 < after - before < 0.5 for before, after in pairwise(times[:6]))
-    assert number_in(seen.frames[0].image) == 50
-    came = seen.of(Frame)
-    assert 1.0 < came[5] - came[0] < 3
+    assert is_paced(seen)
+    assert numbers(seen)[0] == 50
 
 
 def test_of_a_playlist_in_several_sizes_only_one_is_fetched(http: http_camera.HttpCamera) -> None:
@@ -149,8 +159,14 @@ def test_of_a_playlist_in_several_sizes_only_one_is_fetched(http: http_camera.Ht
 def test_a_file_on_a_server_plays_at_its_own_pace(http: http_camera.HttpCamera) -> None:
     with following(http.address("film.mp4"), settings=UNHURRIED, sampling=Sampling(fps=4)) as seen:
         seen.wait(Frame, number=3)
-    came = seen.of(Frame)
-    assert 0.45 < came[2] - came[0] < 1.5
+    assert is_paced(seen)
+
+
+def is_paced(seen: Seen) -> bool:
+    """Whether four frames a second came, each when it was due: what came before that would be timed by its arrival."""
+    steps_s = [after.time_s - before.time_s for before, after in pairwise(seen.frames)]
+    steps = [after - before for before, after in pairwise(numbers(seen))]
+    return min(steps_s) > 0.2 and all(step in (6, 7) for step in steps)
 
 
 @pytest.mark.parametrize("path", ["mute", "mute?list.m3u8"])
@@ -173,11 +189,10 @@ def test_something_else_than_video_is_lost_with_a_reason(http: http_camera.HttpC
 
 
 def test_the_wait_for_the_next_attempt_ends_when_told_to_stop() -> None:
-    patient = FeedSettings(first_retry_s=60, longest_retry_s=60)
+    patient = FeedSettings(first_retry_s=3600, longest_retry_s=3600)
     with following("rtsp://127.0.0.1:9/x", settings=patient) as seen:
         seen.wait(Disconnected)
-        began_s = time.monotonic()
-    assert time.monotonic() - began_s < PACE
+    assert seen.ended_s is not None and seen.feed.disconnects == 1
 
 
 class Doors:
@@ -236,25 +251,56 @@ class Steady:
     footage: Footage = FileFootage(Path("none"))
     problems: tuple[str, ...] = ()
 
+    def __init__(self) -> None:
+        self.hands = Hands()
+        self.wall = Hands(1_700_000_000.0)
+
     def session(self, *, started_s: float) -> Iterator[Connected | Frame]:
         yield Connected((64, 64), 10.0, "h264", 0.0)
         while True:
-            yield Frame(BLACK, time.monotonic() - started_s, time.time())
+            self.pass_by(0.5)
+            yield Frame(BLACK, self.hands() - started_s, self.wall())
+
+    def pass_by(self, seconds: float) -> None:
+        self.hands.now_s += seconds
+        self.wall.now_s += seconds
+
+    def feed(self) -> LiveFeed:
+        return LiveFeed(self, stop=self.hands.stop, settings=SOON, clock=self.hands, wall_clock=self.wall)
 
 
 @pytest.mark.parametrize("step_s", [3600.0, -3600.0, 5.0])
-def test_times_of_day_are_right_again_when_the_clock_was_set(monkeypatch: pytest.MonkeyPatch, step_s: float) -> None:
-    feed = LiveFeed(Steady(), stop=threading.Event(), settings=SOON)
-    first_s, true_time = feed.epoch_s, time.time
-    monkeypatch.setattr(time, "time", lambda: true_time() + step_s)
+def test_times_of_day_are_right_again_when_the_clock_was_set(step_s: float) -> None:
+    camera = Steady()
+    feed = camera.feed()
+    first_s = feed.epoch_s
+    camera.wall.now_s += step_s
     frames = [signal for signal, _ in zip(feed.signals(), range(3), strict=False) if isinstance(signal, Frame)]
-    assert feed.epoch_s is not None and first_s is not None
-    assert feed.epoch_s - first_s == pytest.approx(step_s, abs=0.1)
-    assert all(abs((f.captured_s or 0) - feed.epoch_s - f.time_s) < 0.1 for f in frames)
+    assert feed.epoch_s is not None and first_s == 1_700_000_000.0
+    assert feed.epoch_s - first_s == step_s
+    assert [feed.epoch_s + frame.time_s for frame in frames] == [frame.captured_s for frame in frames]
 
 
-def test_a_clock_that_is_only_nudged_leaves_the_beginning_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    feed = LiveFeed(Steady(), stop=threading.Event(), settings=SOON)
-    first_s, true_time = feed.epoch_s, time.time
-    monkeypatch.setattr(time, "time", lambda: true_time() + 0.5)
+def test_a_clock_that_is_only_nudged_leaves_the_beginning_where_it_is() -> None:
+    camera = Steady()
+    feed = camera.feed()
+    first_s = feed.epoch_s
+    camera.wall.now_s += 0.5
+    camera.pass_by(600.0)
     assert feed.epoch_s == first_s
+
+
+def test_a_connection_whose_pictures_came_for_long_starts_the_waits_anew() -> None:
+    hands = Hands()
+    settings = FeedSettings(first_retry_s=1.0, longest_retry_s=64.0, steady_s=30.0)
+
+    class Lasting(Doors):
+        def session(self, *, started_s: float) -> Iterator[Connected | Frame]:
+            for signal in super().session(started_s=started_s):
+                yield signal
+                hands.now_s += 31.0
+
+    feed = LiveFeed(Lasting(0, 0, 0, 0, 1, 0), stop=hands.stop, settings=settings, clock=hands)
+    lost = [signal for _, signal in zip(range(7), feed.signals(), strict=False) if isinstance(signal, Disconnected)]
+    assert [signal.retry_s for signal in lost[:5]] == hands.waits
+    assert hands.waits[3] >= 6.0 and hands.waits[4] <= 1.0 < lost[5].retry_s

@@ -38,7 +38,7 @@ def test_a_film_behind_http_is_seen_once_and_then_it_is_over(tmp_path: Path, nam
     with odd_camera.serving({"/film": answer}) as served:
         address = served.address("film")
         with following(address, settings=UNHURRIED, sampling=Sampling(fps=5), confined=confined) as seen:
-            seen.until_ended(within_s=20)
+            seen.until_ended(within_s=60)
     assert seen.ended_s is not None and not seen.reasons
     assert [number_in(frame.image) for frame in seen.frames] == pytest.approx(range(0, 50, 5), abs=1)
 
@@ -68,7 +68,7 @@ def test_a_finished_playlist_is_seen_once_and_then_it_is_over(pieces: list[bytes
         odd_camera.serving(answers) as served,
         following(served.address("film.m3u8"), settings=UNHURRIED, sampling=Sampling(fps=5)) as seen,
     ):
-        seen.until_ended(within_s=20)
+        seen.until_ended(within_s=60)
     assert seen.ended_s is not None and not seen.reasons
     assert [number_in(frame.image) for frame in seen.frames] == pytest.approx(range(0, 75, 5), abs=1)
 
@@ -81,7 +81,7 @@ def test_a_live_playlist_that_is_finished_is_not_seen_anew_from_its_start_but_wa
     ):
         seen.wait(Frame)
         served.answers["/live.m3u8"] = playlist(0, 2, finished=True)
-        seen.wait_for_reason("its playlist is finished, and what it holds was seen", within_s=20)
+        seen.wait_for_reason("its playlist is finished, and what it holds was seen", within_s=60)
         so_far = len(seen.frames)
         served.answers["/live.m3u8"] = playlist(1, 3)
         seen.wait(Connected, number=2)

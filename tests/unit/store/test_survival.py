@@ -47,7 +47,7 @@ def test_every_event_that_was_acknowledged_survives_a_kill(tmp_path: Path) -> No
     writer.send_signal(signal.SIGKILL)
     acknowledged += writer.stdout.read().split()
     writer.stdout.close()
-    assert writer.wait(timeout=10) == -signal.SIGKILL
+    assert writer.wait(timeout=60) == -signal.SIGKILL
     with Store.open(tmp_path / "events.db") as store:
         assert_sound(store)
         stored = {event.id: event for event in store.find_events()}
@@ -123,7 +123,7 @@ def test_a_file_whose_writer_was_killed_before_it_was_noted_is_known_again(tmp_p
     )
     assert writer.stdout is not None
     writer.stdout.close()
-    assert writer.wait(timeout=20) == -signal.SIGKILL
+    assert writer.wait(timeout=60) == -signal.SIGKILL
     with Store.open(tmp_path / "events.db") as store:
         assert store.media("e1") == []
         assert prune(store, Retention(media_days=None), dry_run=True) == Pruned() and store.media("e1") == []

@@ -20,6 +20,7 @@ from vigil.sources.feed import open_feed
 from vigil.store import Store
 from vigil.watch import Summary, Watch, WatchSettings, evidence
 from vigil.watch.settings import Clips
+from waiting import until_async
 from watching import Notes, bright_server, film, watched
 
 BLOCKED = ("snapshots", "clips", "frames")
@@ -94,9 +95,7 @@ def test_a_watch_that_is_ended_at_once_counts_what_it_leaves_and_fails_nowhere(
 
     def on_start(watch: Watch) -> None:
         async def end() -> None:
-            while "opened" not in notes.kinds():
-                await asyncio.sleep(0.05)
-            await asyncio.sleep(1.0)
+            await until_async(lambda: any(" yet: " in record.getMessage() for record in caplog.records))
             watch.stop()
             watch.stop()
 

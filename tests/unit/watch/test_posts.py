@@ -26,6 +26,7 @@ from vigil.watch import Summary, Watch, WatchSettings
 from vigil.watch.settings import Clips
 from vigil.watch.source import Opener
 from vigil.watch.state import Stage
+from waiting import until_async
 from watching import Notes, bright_server, film
 
 FAST = replace(SAMPLING, fps=8.0)
@@ -72,12 +73,6 @@ async def running(
                 await task
 
 
-async def until(condition: Any, *, within_s: float = 10.0) -> None:
-    async with asyncio.timeout(within_s):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 def test_a_watch_without_sources_goes_on_until_it_is_stopped_and_takes_new_ones(
     server: ScriptedServer, cameras: list[Address]
 ) -> None:
@@ -90,7 +85,7 @@ def test_a_watch_without_sources_goes_on_until_it_is_stopped_and_takes_new_ones(
             watch.add(cameras[0])
             with pytest.raises(UsageError, match="already"):
                 watch.add(cameras[0])
-            await until(lambda: watch.states["a.mp4"].judged)
+            await until_async(lambda: watch.states["a.mp4"].judged)
             watch.stop()
             return await task
 
@@ -104,18 +99,18 @@ def test_a_paused_camera_closes_its_event_keeps_its_state_and_goes_on_when_resum
     notes = Notes()
 
     async def run(store: Store) -> None:
-        async with running(server, cameras[:1], notes, store=store) as (watch, _):
-            state = watch.states["a.mp4"]
-            await until(lambda: state.open_event)
+        async with running(server, cameras[:2], notes, store=store) as (watch, _):
+            state, other = watch.states["a.mp4"], watch.states["b.mp4"]
+            await until_async(lambda: state.open_event)
             watch.pause("a.mp4")
-            await until(lambda: notes.kinds() == ["opened", "closed"])
+            await until_async(lambda: notes.kinds() == ["opened", "closed"])
             assert state.stage is Stage.PAUSED and state.open_event == ""
-            await until(lambda: state.settled == state.cut)
-            counted = state.cut
-            await asyncio.sleep(0.3)
+            await until_async(lambda: state.settled == state.cut)
+            counted, seen = state.cut, other.cut
+            await until_async(lambda: other.cut > seen + 2)
             assert state.cut == counted > 0 and watch.states["a.mp4"] is state
             watch.resume("a.mp4")
-            await until(lambda: state.events == 2)
+            await until_async(lambda: state.events == 2)
             assert state.stage is Stage.WATCHING and state.cut > counted
 
     with Store.open(tmp_path / "events.db") as store:
@@ -136,16 +131,16 @@ def test_a_paused_camera_is_let_go_of_and_keeps_its_clock(server: ScriptedServer
         address, port = camera.address(), urlsplit(camera.address()).port or 0
         async with running(server, find_sources([address]), notes, store=store, realtime=False) as (watch, task):
             (state,) = watch.states.values()
-            await until(lambda: state.judged >= 1)
+            await until_async(lambda: state.judged >= 1)
             assert connections(port) == 1
             watch.pause(state.name)
-            await until(lambda: connections(port) == 0)
+            await until_async(lambda: connections(port) == 0)
             paused_s = state.position_s
             await asyncio.sleep(1.0)
             assert state.stage is Stage.PAUSED and state.position_s == paused_s
             watch.resume(state.name)
             judged = state.judged
-            await until(lambda: state.judged > judged)
+            await until_async(lambda: state.judged > judged)
             assert connections(port) == 1 and state.connections == 2
             assert state.position_s > paused_s + 1.0
             watch.stop()
@@ -172,9 +167,9 @@ def test_an_event_after_a_step_of_the_clock_is_told_by_the_new_one(server: Scrip
     async def run() -> None:
         rules = EventRules(quiet_s=0.5)
         async with running(server, find_sources([str(tmp_path)]), notes, opener=opener, events=rules):
-            await until(lambda: notes.kinds() == ["opened", "closed"])
+            await until_async(lambda: notes.kinds() == ["opened", "closed"])
             feeds[0].epoch_s = (feeds[0].epoch_s or 0.0) + 3600.0
-            await until(lambda: notes.kinds()[2:] == ["opened", "closed"])
+            await until_async(lambda: notes.kinds()[2:] == ["opened", "closed"])
 
     asyncio.run(run())
     first, second = (change.event.epoch_s or 0.0 for change in notes.changes if change.kind == "closed")
@@ -194,12 +189,12 @@ def test_a_removed_camera_is_gone_its_event_closed_and_its_windows_counted(
 
     async def run() -> Summary:
         async with running(server, cameras[:2], notes) as (watch, task):
-            await until(lambda: watch.states["a.mp4"].open_event)
+            await until_async(lambda: watch.states["a.mp4"].open_event)
             watch.remove("a.mp4")
             assert list(watch.states) == ["b.mp4"]
-            await until(lambda: notes.kinds() == ["opened", "closed"])
+            await until_async(lambda: notes.kinds() == ["opened", "closed"])
             watch.add(cameras[0])
-            await until(lambda: watch.states["a.mp4"].open_event)
+            await until_async(lambda: watch.states["a.mp4"].open_event)
             watch.stop()
             return await task
 
@@ -236,14 +231,14 @@ def test_a_camera_that_is_over_cannot_be_paused_but_removed_and_added_again(
 
     async def run() -> Summary:
         async with running(server, addresses, Notes()) as (watch, task):
-            await until(lambda: watch.states["x.mp4"].settled)
+            await until_async(lambda: watch.states["x.mp4"].settled)
             await asyncio.sleep(0.05)
             with pytest.raises(UsageError, match="unreadable"):
                 watch.pause("x.mp4")
             watch.remove("x.mp4")
             film(tmp_path / "x.mp4", seconds=2)
             watch.add(addresses[0])
-            await until(lambda: watch.states["x.mp4"].judged)
+            await until_async(lambda: watch.states["x.mp4"].judged)
             watch.stop()
             return await task
 

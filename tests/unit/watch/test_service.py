@@ -2,8 +2,7 @@ import os
 import socket
 import stat
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +11,7 @@ from typing import Any
 import pytest
 
 from judging import SAMPLING, TASK
-from pace import PACE
-from scripted_server import Reply, ScriptedServer, error
+from scripted_server import Reply, Request, ScriptedServer, error
 from vigil.errors import ConfigError, SourceError, UsageError, VigilError
 from vigil.events.change import Change
 from vigil.events.rules import EventRules
@@ -23,9 +21,11 @@ from vigil.manifest import Contract, Manifest
 from vigil.store import Store
 from vigil.tasks import load_task
 from vigil.verdict import Cause
-from vigil.watch import WatchService, WatchSettings
+from vigil.watch import WatchService, WatchSettings, watch
+from vigil.watch import service as watch_service
 from vigil.watch.settings import Clips
 from vigil.watch.state import SourceState, Stage
+from waiting import HANG_S, until
 from watching import Notes, bright_server, film
 
 CAMERA = "rtsp://admin:s3cret@127.0.0.1:9/door"
@@ -64,27 +64,35 @@ def started(settings: WatchSettings, **named: Any) -> Iterator[WatchService]:
         service.stop()
 
 
-def until(condition: Callable[[], Any], *, within_s: float = 15.0) -> None:
-    give_up_s = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < give_up_s, "it did not come about"
-        time.sleep(0.02)
-
-
 def state_of(service: WatchService, name: str = "a.mp4") -> SourceState:
     return next(state for state in service.states() if state.name == name)
 
 
+def held_back(server: ScriptedServer, until_set: threading.Event) -> None:
+    """Has a server not tell its models before an event."""
+    cards = [{"id": "tiny", "object": "model", "created": 1, "root": "m"}]
+
+    def tell(_: Request) -> Reply:
+        until_set.wait(HANG_S)
+        return Reply(body={"object": "list", "data": cards})
+
+    server.routes["/v1/models"] = tell
+
+
 def test_a_service_watches_beside_the_program_and_stops_in_order(
-    server: ScriptedServer, tmp_path: Path, bright: Path
+    server: ScriptedServer, tmp_path: Path, bright: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    notes = Notes()
+    # A stop that waited for the next attempt, or for the grace of a watch, would not end in time.
+    monkeypatch.setattr(watch_service, "ASK_AGAIN_S", 3600.0)
+    monkeypatch.setattr(watch, "GRACE_S", 3600.0)
+    notes, started_ = Notes(), threading.Event()
+    held_back(server, started_)
     service = WatchService(settings_for(server.url, tmp_path, bright), observers=[notes])
     assert service.problem and service.judge is None and service.breaker is None
-    began_s = time.monotonic()
     service.start()
     service.start()
-    assert time.monotonic() - began_s < 0.5 * PACE
+    assert service.problem == watch_service.STARTING, "the start waited for the server"
+    started_.set()
     assert [state.name for state in service.states()] == ["a.mp4"]
     until(lambda: state_of(service).open_event)
     assert service.problem == "" and service.judge is not None and service.breaker is not None
@@ -92,10 +100,9 @@ def test_a_service_watches_beside_the_program_and_stops_in_order(
     points = service.history("a.mp4", 60)
     assert points and all(point.cause is None and (point.p_alarm or 0) > 0.9 for point in points)
     assert service.history("a.mp4", 0) == [] == service.history("other", 60)
-    began_s = time.monotonic()
     service.stop()
     service.stop()
-    assert time.monotonic() - began_s < 5 * PACE and notes.closed and service.problem
+    assert notes.closed and service.problem == watch_service.STOPPED
     with Store.open(service.settings.store) as store:
         assert [event.closed_because for event in store.find_events()] == ["stopped"]
     service.start()
@@ -121,8 +128,8 @@ def test_a_server_that_comes_back_with_another_contract_is_watched_by_that(
         assert service.judge is not None and service.judge.sampling == first
         serve(Contract.of(task, second))
         server.queue(*[error(503, "restarting")] * 5)
-        until(lambda: service.judge is not None and service.judge.sampling == second, within_s=60.0)
-        until(lambda: state_of(service).judged, within_s=30.0)
+        until(lambda: service.judge is not None and service.judge.sampling == second)
+        until(lambda: state_of(service).judged)
     causes = {judged.verdict.cause for judged in notes.judged_}
     assert Cause.EXCHANGED in causes and causes <= {None, *ENDPOINT_CAUSES, Cause.DROPPED, Cause.CANCELLED}
 
@@ -149,15 +156,26 @@ def test_it_waits_for_an_endpoint_that_is_down_and_comes_up_by_itself(tmp_path: 
             until(lambda: service.problem == "" and state_of(service).judged)
 
 
-def test_it_stops_at_once_while_the_endpoint_is_down_or_never_answers(tmp_path: Path) -> None:
+def test_it_stops_at_once_while_the_endpoint_is_down_or_never_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_service, "ASK_AGAIN_S", 3600.0)
+    down = free_port()
+    service = WatchService(settings_for(f"http://127.0.0.1:{down}/v1", tmp_path))
+    service.start()
+    until(lambda: str(down) in service.problem)
+    service.stop()
+    assert service.problem == watch_service.STOPPED
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        for port in (free_port(), silent.getsockname()[1]):
-            service = WatchService(settings_for(f"http://127.0.0.1:{port}/v1", tmp_path))
-            service.start()
-            time.sleep(0.2)
-            began_s = time.monotonic()
+        silent.settimeout(HANG_S)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        service = WatchService(settings_for(url, tmp_path, deadline_s=3600.0))
+        service.start()
+        asking, _ = silent.accept()
+        with asking:
+            assert asking.recv(3) == b"GET"
             service.stop()
-            assert time.monotonic() - began_s < 2 * PACE
+        assert service.problem == watch_service.STOPPED
 
 
 def test_cameras_are_added_paused_resumed_and_removed_while_it_runs(
@@ -287,7 +305,8 @@ def test_without_the_setting_there_are_no_previews(server: ScriptedServer, tmp_p
     with started(settings_for(server.url, tmp_path, bright)) as service:
         until(lambda: state_of(service).judged)
         service.preview("a.mp4")
-        time.sleep(0.5)
+        judged = state_of(service).judged
+        until(lambda: state_of(service).judged > judged + 2)
         assert service.preview("a.mp4") is None
 
 

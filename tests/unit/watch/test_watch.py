@@ -15,7 +15,6 @@ import pytest
 
 import odd_camera
 from judging import SAMPLING, TASK
-from pace import PACE
 from scripted_server import Reply, Request, ScriptedServer, error, stream
 from vigil.events.event import Event, Tier
 from vigil.events.judged import Judged
@@ -29,6 +28,7 @@ from vigil.verdict import Cause, Outcome
 from vigil.watch import SourceState, Summary, Watch, WatchSettings
 from vigil.watch.settings import Clips
 from vigil.watch.state import Stage
+from waiting import HANG_S, SkippingLoop, until
 from watching import SAYS_YES, Notes, bright_server, film, look, watched
 
 FIGHT = [(6.0, 14.0)]
@@ -94,18 +94,21 @@ def test_a_broken_file_is_told_and_the_others_go_on(server: ScriptedServer, tmp_
 
 
 def test_a_file_waits_for_a_server_that_is_away(server: ScriptedServer, long_film: Path) -> None:
-    started = time.monotonic()
+    watches, probes = list[Watch](), list[Request]()
 
-    def away_at_first(request: object) -> Reply:
-        return error(503, "loading") if time.monotonic() - started < 1.5 else look(request)  # type: ignore[arg-type]
+    def away_at_first(request: Request) -> Reply:
+        # Until a probe has failed, too.
+        probes.extend([request] * watches[0].breaker.opened)
+        return error(503, "loading") if len(probes) < 2 else look(request)
 
-    async def run() -> None:
+    def go_away(watch: Watch) -> None:
+        watches.append(watch)
         server.default = away_at_first
-        await watched(server, [long_film], notes, patience_s=30.0, words="never")
 
     notes = Notes()
-    asyncio.run(run())
+    asyncio.run(watched(server, [long_film], notes, patience_s=HANG_S, words="never", on_start=go_away))
     assert [judged.verdict.cause for judged in notes.told_] == [None] * len(notes.told_)
+    assert watches[0].breaker.opened == 1 and len(probes) >= 2
 
 
 def test_a_file_of_a_server_that_stays_away_is_unknown_not_normal(server: ScriptedServer, tmp_path: Path) -> None:
@@ -120,11 +123,24 @@ def test_a_file_of_a_server_that_stays_away_is_unknown_not_normal(server: Script
 
 
 def test_a_live_source_that_outruns_the_server_drops_its_oldest_windows(tmp_path: Path) -> None:
-    notes = Notes()
-    with bright_server(delay_s=1.0) as slow:
+    notes, watches, asked = Notes(), list[Watch](), list[Request]()
+
+    def slowly(request: Request) -> Reply:
+        # Three more windows are cut while one is asked about, of the seven that there are.
+        asked.append(request)
+        until(lambda: watches[0].states["a.mp4"].cut >= min(3 * len(asked), 7))
+        return look(request)
+
+    def slow_down(watch: Watch) -> None:
+        watches.append(watch)
+        slow.default = slowly
+
+    with bright_server() as slow:
         live = {"live_in_flight": 1, "queue_windows": 1, "words": "never", "realtime": True}
         sources = [film(tmp_path / "a.mp4", seconds=4)]
-        summary = asyncio.run(watched(slow, sources, notes, sampling=replace(SAMPLING, fps=8.0), **live))
+        summary = asyncio.run(
+            watched(slow, sources, notes, sampling=replace(SAMPLING, fps=8.0), on_start=slow_down, **live)
+        )
     state = summary.sources[0]
     assert state.dropped >= 2 and state.judged >= 3 and summary.unaccounted == 0
     assert [judged.window for judged in notes.told_] == list(range(state.cut))
@@ -139,14 +155,28 @@ def test_still_windows_are_skipped_by_the_gate_and_never_normal(server: Scripted
 
 
 def test_a_stopped_watch_marks_what_it_did_not_judge_and_closes_its_events(tmp_path: Path) -> None:
-    notes = Notes()
+    class Stopping(Notes):
+        def judged(self, judged: Judged) -> None:
+            super().judged(judged)
+            if len(self.judged_) == 6:
+                watches[0].stop()
 
-    def stop_soon(watch: Watch) -> None:
-        asyncio.get_running_loop().call_later(0.6, watch.stop)
+    watches, asked, notes = list[Watch](), list[Request](), Stopping()
 
-    with bright_server(delay_s=0.1) as slow:
+    def ahead(request: Request) -> Reply:
+        if not request.body.get("stream"):
+            # The lane of two behind those that are asked about is full whenever one is answered.
+            asked.append(request)
+            until(lambda: watches[0].states["a.mp4"].cut >= len(asked) + 2)
+        return look(request)
+
+    def hold(watch: Watch) -> None:
+        watches.append(watch)
+        slow.default = ahead
+
+    with bright_server() as slow:
         file = film(tmp_path / "a.mp4", seconds=120, bright=[(0.0, 120.0)])
-        summary = asyncio.run(watched(slow, [file], notes, in_flight=2, on_start=stop_soon, clips=Clips(most_s=0)))
+        summary = asyncio.run(watched(slow, [file], notes, in_flight=2, on_start=hold, clips=Clips(most_s=0)))
     causes = [judged.verdict.cause for judged in notes.told_]
     assert summary.unaccounted == 0
     assert None in causes and Cause.CANCELLED in causes
@@ -159,7 +189,7 @@ def test_a_watch_that_is_aborted_while_a_question_is_just_begun_ends_and_account
     async def run() -> Summary:
         with bright_server() as server:
             watching = asyncio.create_task(watched(server, [long], notes, in_flight=4, on_start=abort_soon))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(HANG_S):
                 return await watching
 
     def abort_soon(watch: Watch) -> None:
@@ -201,7 +231,7 @@ def test_no_words_are_asked_for_once_a_watch_is_aborted(server: ScriptedServer, 
         (Reply(body=b"<html>garbage</html>"), Cause.UNPARSEABLE),
         (Reply(body={"choices": []}), Cause.UNPARSEABLE),
         (Reply(hang_up=True), Cause.UNREACHABLE),
-        (Reply(body={}, delay_s=5.0), Cause.TIMEOUT),
+        (Reply(body={}, delay_s=HANG_S), Cause.TIMEOUT),
     ],
     ids=lambda value: value.name if isinstance(value, Cause) else "",
 )
@@ -210,7 +240,9 @@ def test_whatever_the_server_answers_a_live_watch_goes_on_and_names_it(
 ) -> None:
     notes = Notes()
     server.default = reply
-    live = {"realtime": True, "deadline_s": 0.2, "judge": {"deadline_s": 0.2}}
+    # The others are not to run into it.
+    deadline_s = 0.2 if cause is Cause.TIMEOUT else HANG_S
+    live = {"realtime": True, "deadline_s": deadline_s, "judge": {"deadline_s": deadline_s}}
     sources = [film(tmp_path / "a.mp4", seconds=1.5)]
     summary = asyncio.run(watched(server, sources, notes, sampling=replace(SAMPLING, fps=8.0), **live))
     assert {judged.verdict.cause for judged in notes.told_} == {cause}
@@ -233,17 +265,36 @@ def test_words_that_break_off_leave_the_alarm_as_it_is(server: ScriptedServer, t
 def test_a_proxy_that_holds_streams_back_beyond_the_deadline_loses_no_words(
     server: ScriptedServer, tmp_path: Path
 ) -> None:
-    notes, breakers = Notes(), []
-    deadline_s = 1.0 * PACE
-    held = stream("Yes", *[" word"] * 17, logprobs=SAYS_YES, event_delay_s=deadline_s * 1.5 / 19, held_back=True)
-    server.default = lambda request: held if request.body.get("stream") else look(request)
+    notes, watches, whole = Notes(), list[Watch](), threading.Event()
+    held_back = list[Request]()
+
+    def held(request: Request) -> Reply:
+        if not request.body.get("stream"):
+            return look(request)
+        held_back.append(request)
+        assert whole.wait(HANG_S)
+        return stream("Yes", *[" word"] * 17, logprobs=SAYS_YES)
+
+    def begin(watch: Watch) -> None:
+        watches.append(watch)
+        server.default = held
+
+    def hold_back(loop: SkippingLoop) -> None:
+        # All are judged, and the words of each alarm are asked for; then a deadline and a half goes by.
+        until(lambda: len(notes.judged_) == 12)
+        until(lambda: len(held_back) == sum(each.verdict.outcome is Outcome.ALARM for each in notes.judged_))
+        loop.skip(1500.0)
+        whole.set()
+
     sources = [film(tmp_path / "a.mp4", seconds=24, bright=[(6, 18)])]
-    asyncio.run(
-        watched(server, sources, notes, deadline_s=deadline_s, on_start=lambda watch: breakers.append(watch.breaker))
-    )
+    with asyncio.Runner(loop_factory=SkippingLoop) as runner:
+        holding = threading.Thread(target=hold_back, args=(runner.get_loop(),))
+        holding.start()
+        runner.run(watched(server, sources, notes, deadline_s=1000.0, words_in_flight=8, on_start=begin))
+        holding.join()
     alarms = [judged.verdict for judged in notes.told_ if judged.verdict.outcome is Outcome.ALARM]
     assert len(alarms) > 4 and {verdict.text for verdict in alarms} == {"Yes" + " word" * 17}
-    assert breakers[0].opened == 0
+    assert watches[0].breaker.opened == 0
 
 
 def test_a_watch_that_is_told_twice_to_stop_waits_for_no_camera_that_hangs(server: ScriptedServer) -> None:
@@ -252,25 +303,29 @@ def test_a_watch_that_is_told_twice_to_stop_waits_for_no_camera_that_hangs(serve
         footage: Footage = FileFootage(Path(os.devnull))
 
         def signals(self) -> Iterator[Signal]:
-            released.wait(30)
+            hangs.set()
+            released.wait()
             yield from ()
 
-    def stop_twice(watch: Watch) -> None:
-        loop = asyncio.get_running_loop()
-        for after_s in (0.2, 0.3):
-            loop.call_later(after_s, watch.stop)
+    async def stop_twice(watch: Watch) -> None:
+        await asyncio.to_thread(hangs.wait, HANG_S)
+        watch.stop()
+        await asyncio.sleep(0)
+        watch.stop()
 
     async def run() -> Summary:
         async with await Judge.connect(Endpoint(url=server.url), TASK, SAMPLING, media="video") as judge:
             address = find_sources(["rtsp://127.0.0.1:9/x"])
             watch = Watch(address, judge=judge, settings=WatchSettings(), opener=lambda *_, **__: Hanging())
-            stop_twice(watch)
-            return await watch.run()
+            stopping = asyncio.create_task(stop_twice(watch))
+            async with asyncio.timeout(HANG_S):
+                summary = await watch.run()
+            await stopping
+            return summary
 
-    released, began_s = threading.Event(), time.monotonic()
+    hangs, released = threading.Event(), threading.Event()
     try:
-        assert asyncio.run(run()).unaccounted == 0
-        assert time.monotonic() - began_s < 5 * PACE
+        assert asyncio.run(run()).unaccounted == 0 and hangs.is_set()
     finally:
         released.set()
 
@@ -281,7 +336,7 @@ def test_the_incident_of_a_film_behind_http_is_announced_once_and_then_the_watch
     clip = film(tmp_path / "a.mp4", seconds=8, bright=[(1.0, 6.0)], movflags="faststart")
     notes = Notes()
     with odd_camera.serving({"/film.mp4": odd_camera.told(clip.read_bytes(), "video/mp4")}) as camera:
-        summary = asyncio.run(asyncio.wait_for(watched(server, [camera.address("film.mp4")], notes), 40))
+        summary = asyncio.run(asyncio.wait_for(watched(server, [camera.address("film.mp4")], notes), HANG_S))
         assert notes.kinds() == ["opened", "closed"]
         assert summary.unaccounted == 0 and [state.stage for state in summary.sources] == [Stage.ENDED]
         assert camera.requests["/film.mp4"] == 1
@@ -294,7 +349,7 @@ def test_a_camera_whose_key_picture_is_waited_for_is_not_called_watched(server: 
 
         def signals(self) -> Iterator[Signal]:
             yield Waiting("its next key picture is waited for")
-            assert heard.wait(20)
+            assert heard.wait(HANG_S)
             yield Connected((64, 64), 25.0, "h264", 30.0)
 
     class Listening(Notes):
@@ -390,7 +445,7 @@ def test_cameras_are_read_while_another_program_holds_the_store(
     async def run() -> Summary:
         watching = asyncio.create_task(watched(server, films, Eyes(), store=store, realtime=True, words="never"))
         try:
-            assert await asyncio.to_thread(all_seen.wait, 20), f"only {sorted(seen)} were read"
+            assert await asyncio.to_thread(all_seen.wait, HANG_S), f"only {sorted(seen)} were read"
         finally:
             other.execute("ROLLBACK")
         return await watching

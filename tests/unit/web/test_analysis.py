@@ -162,7 +162,7 @@ def test_a_desk_keeps_one_analysis_and_ends_the_one_before(tmp_path: Path) -> No
     run = desk.run
     first.start()
     desk.begin(second, None, duration_s=None)
-    assert first.wait(5)
+    assert first.wait(60)
     assert desk.run != run and desk.analysis is second
 
 
@@ -206,7 +206,7 @@ def over(desk: Desk, address: Address) -> Analysis:
     analysis = analysis_of(address)
     desk.begin(analysis, None, duration_s=None)
     analysis.start()
-    assert analysis.wait(10)
+    assert analysis.wait(60)
     analysis._findings.add(judged(0, 0.9))
     return analysis
 
@@ -272,12 +272,12 @@ def test_a_visitor_for_whom_there_is_no_place_is_told_at_once(tmp_path: Path) ->
         async with aclosing(bench.start("webcam", None, None, "fight_en", words, at)) as updates:
             return [update async for update in updates]
 
-    (told,) = asyncio.run(asyncio.wait_for(start(desk), 5))
+    (told,) = asyncio.run(asyncio.wait_for(start(desk), 60))
     assert f"{AT_ONCE} analyses run already" in told[bench.parts.notice]
     assert desk.analysis is None
     assert not bench.context.places.is_full(leaving=taken[0])
     taken[0].stop()
-    assert taken[0].wait(5) and not bench.context.places.is_full()
+    assert taken[0].wait(60) and not bench.context.places.is_full()
     for each in taken:
         each.stop()
 
@@ -358,7 +358,7 @@ def test_a_copy_for_the_browser_that_is_ready_after_the_analysis_is_over_is_show
     analysis = Analysis(lost, question=load_questions()[0], endpoint=Endpoint(), settings=WatchSettings())
     desk.begin(analysis, None, duration_s=None)
     analysis.start()
-    assert analysis.wait(10)
+    assert analysis.wait(60)
     desk.is_converting = True
 
     async def videos() -> list[str]:

@@ -1,12 +1,9 @@
 import asyncio
-import contextlib
 import logging
 import socket
 import ssl
 import subprocess
 import threading
-import time
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
-from limited_server import SHORT, START_LINE, WAIT_S, answer, dialled, get, is_closed, limited
-from pace import PACE
+from limited_server import LONG, START_LINE, Limited, answer, dialled, get, is_closed, limited
+from waiting import HANG_S
 
 FEW = ConnectionLimits(in_all=6, per_address=3)
 
@@ -32,7 +29,7 @@ async def size(request: Request) -> PlainTextResponse:
 
 
 async def slow(_: Request) -> PlainTextResponse:
-    await asyncio.sleep(4 * SHORT.head_s)
+    await asyncio.sleep(4 * LONG.head_s)
     return PlainTextResponse("at last")
 
 
@@ -60,18 +57,29 @@ def post(length: int, body: bytes = b"") -> bytes:
 
 def test_a_client_that_says_nothing_is_closed() -> None:
     with limited(APP) as site, site.dial() as client:
+        site.wait_until_held(1)
+        site.loop.skip(0.5 * LONG.head_s)
+        assert len(site.connections) == 1
+        site.loop.skip(0.6 * LONG.head_s)
         assert is_closed(client)
         site.wait_until_held(0)
+
+
+def send_on(site: Limited, client: socket.socket, piece: bytes, *, every_s: float) -> int:
+    """Sends the same again and again until the connection is closed; gives how often that was."""
+    for number in range(1000):
+        site.loop.skip(every_s)
+        if not len(site.connections):
+            return number
+        client.sendall(piece)
+    raise AssertionError("it is held for ever")
 
 
 def test_a_head_that_never_ends_is_closed_however_much_comes() -> None:
     with limited(APP) as site, site.dial() as client:
         client.sendall(START_LINE)
-        with contextlib.suppress(ConnectionError):
-            for number in range(10_000):
-                client.sendall(f"X-{number}: y\r\n".encode())
-                time.sleep(SHORT.look_every_s)
-        site.wait_until_held(0)
+        site.wait_until_held(1)
+        assert 6 <= send_on(site, client, b"X-More: y\r\n", every_s=LONG.head_s / 10) <= 12
 
 
 def test_a_second_head_that_never_ends_is_closed_too() -> None:
@@ -81,6 +89,9 @@ def test_a_second_head_that_never_ends_is_closed_too() -> None:
         while not told.endswith(b"hello"):
             told += client.recv(65536)
         client.sendall(START_LINE)
+        site.loop.skip(0.5 * LONG.head_s)
+        assert len(site.connections) == 1
+        site.loop.skip(0.6 * LONG.head_s)
         assert is_closed(client)
         site.wait_until_held(0)
 
@@ -88,6 +99,10 @@ def test_a_second_head_that_never_ends_is_closed_too() -> None:
 def test_a_body_that_stalls_is_closed() -> None:
     with limited(APP) as site, site.dial() as client:
         client.sendall(post(100, b"half"))
+        site.wait_until_held(1)
+        site.loop.skip(0.5 * LONG.body_s)
+        assert len(site.connections) == 1
+        site.loop.skip(0.6 * LONG.body_s)
         assert answer(client) == b""
         site.wait_until_held(0)
 
@@ -95,49 +110,51 @@ def test_a_body_that_stalls_is_closed() -> None:
 def test_a_body_that_drips_is_closed() -> None:
     with limited(APP) as site, site.dial() as client:
         client.sendall(post(1_000_000))
-        with contextlib.suppress(ConnectionError):
-            for _ in range(10_000):
-                client.sendall(b"x")
-                time.sleep(SHORT.look_every_s)
-        site.wait_until_held(0)
+        site.wait_until_held(1)
+        # No piece is late, and all of them are.
+        assert 6 <= send_on(site, client, b"x", every_s=LONG.body_grace_s / 10) <= 12
 
 
 def test_a_slow_body_that_keeps_its_pace_arrives() -> None:
-    patient = replace(SHORT, body_s=5.0 * PACE, body_bytes_per_s=int(1000 / PACE))
-    with limited(APP, deadlines=patient) as site, site.dial() as client:
-        client.sendall(post(20_000))
+    piece = b"x" * int(0.8 * LONG.body_s * LONG.body_bytes_per_s)
+    with limited(APP) as site, site.dial() as client:
+        client.sendall(post(20 * len(piece)))
         for _ in range(20):
-            client.sendall(b"x" * 1000)
-            time.sleep(SHORT.look_every_s)
-        assert answer(client).endswith(b"20000 bytes")
+            site.loop.skip(0.6 * LONG.body_s)
+            client.sendall(piece)
+        assert answer(client).endswith(f"{20 * len(piece)} bytes".encode())
 
 
 def test_a_client_that_never_reads_is_closed() -> None:
     with limited(APP) as site, site.dial() as client:
         client.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
         site.wait_until_held(1)
-        site.wait_until_held(0)
+        site.skip_until_held(0, step_s=0.6 * LONG.read_s)
 
 
 def test_a_client_that_reads_slowly_gets_all_of_it() -> None:
-    patient = replace(SHORT, read_s=1.5 * PACE)
-    with limited(APP, deadlines=patient) as site, socket.socket() as client:
+    with limited(APP) as site, socket.socket() as client:
+        client.settimeout(HANG_S)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         client.connect(("127.0.0.1", site.port))
         client.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
-        began_s = time.monotonic()
-        while time.monotonic() - began_s < 2 * patient.read_s:
-            assert client.recv(16384)
-            time.sleep(SHORT.look_every_s)
+        for _ in range(10):
+            assert all(client.recv(16384) for _ in range(32))
+            site.loop.skip(0.6 * LONG.read_s)
+        assert len(site.connections) == 1
 
 
 def test_an_answer_that_takes_long_is_waited_for() -> None:
     with limited(APP) as site, site.dial() as client:
-        assert get(client, "/slow").endswith(b"at last")
+        client.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        site.wait_until_held(1)
+        for _ in range(5):
+            site.loop.skip(LONG.head_s)
+        assert answer(client).endswith(b"at last")
 
 
 def test_one_address_takes_its_share_and_another_is_served() -> None:
-    with limited(APP, FEW, Deadlines()) as site, dialled(site, 5) as held:
+    with limited(APP, FEW, LONG) as site, dialled(site, 5) as held:
         assert is_closed(held[3]) and is_closed(held[4])
         with site.dial(source="127.0.0.2") as other:
             assert get(other).endswith(b"hello")
@@ -150,15 +167,15 @@ def test_one_address_takes_its_share_and_another_is_served() -> None:
 
 def test_a_trusted_proxy_is_held_to_the_limit_in_all_alone() -> None:
     trusting = ConnectionLimits(in_all=6, per_address=3, trusted=frozenset({"127.0.0.1"}))
-    with limited(APP, trusting, Deadlines()) as site, dialled(site, 7) as held:
+    with limited(APP, trusting, LONG) as site, dialled(site, 7) as held:
         assert is_closed(held[6])
         site.wait_until_held(6)
 
 
 def test_where_all_is_taken_who_owes_a_head_the_longest_makes_way() -> None:
-    with limited(APP, FEW, Deadlines()) as site, dialled(site, 3), dialled(site, 3, source="127.0.0.2"):
+    with limited(APP, FEW, LONG) as site, dialled(site, 3), dialled(site, 3, source="127.0.0.2"):
         site.wait_until_held(6)
-        time.sleep(1.2)
+        site.loop.skip(1.2)
         with site.dial(source="127.0.0.3") as other:
             assert get(other).endswith(b"hello")
 
@@ -198,7 +215,7 @@ def test_it_is_the_clients_turn_to_send_a_head_or_a_body_or_to_ask_again() -> No
 
 
 def test_a_flood_is_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING), limited(APP, FEW, Deadlines()) as site, dialled(site, 60) as held:
+    with caplog.at_level(logging.WARNING), limited(APP, FEW, LONG) as site, dialled(site, 60) as held:
         assert all(is_closed(each) for each in held[3:])
     told = [record for record in caplog.records if "closed as soon as they came" in record.getMessage()]
     assert len(told) == 1
@@ -232,25 +249,28 @@ def encrypted(client: socket.socket) -> ssl.SSLSocket:
 def test_with_tls_the_same_holds(certificate: dict[str, str]) -> None:
     with limited(APP, **certificate) as site:
         with site.dial() as never_greets:
+            site.wait_until_held(1)
+            site.loop.skip(1.1 * LONG.head_s)
             assert is_closed(never_greets)
         with site.dial() as client, encrypted(client) as says_nothing:
+            site.loop.skip(1.1 * LONG.head_s)
             assert is_closed(says_nothing)
         with site.dial() as client, encrypted(client) as never_reads:
             never_reads.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
-            site.wait_until_held(0)
+            site.skip_until_held(0, step_s=0.6 * LONG.read_s)
         with site.dial() as client, encrypted(client) as asks:
             assert get(asks).endswith(b"hello")
 
 
 def test_with_tls_what_is_above_the_limit_is_closed_before_a_word_of_it(certificate: dict[str, str]) -> None:
-    with limited(APP, FEW, Deadlines(), **certificate) as site, dialled(site, 20) as held:
+    with limited(APP, FEW, LONG, **certificate) as site, dialled(site, 20) as held:
         assert all(is_closed(each) for each in held[3:])
         with site.dial(source="127.0.0.2") as client, encrypted(client) as asks:
             assert get(asks).endswith(b"hello")
 
 
 def test_connections_are_released_when_clients_leave() -> None:
-    with limited(APP, ConnectionLimits(in_all=400, per_address=400), Deadlines()) as site:
+    with limited(APP, ConnectionLimits(in_all=400, per_address=400), LONG) as site:
         with dialled(site, 200):
             site.wait_until_held(200)
         site.wait_until_held(0)
@@ -294,5 +314,5 @@ def test_many_at_once_are_served() -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(WAIT_S)
+            thread.join(HANG_S)
     assert len(told) == 50 and all(each.endswith(b"hello") for each in told)

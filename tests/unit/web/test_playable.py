@@ -135,7 +135,7 @@ def test_stopping_ends_the_copy_that_is_being_made_and_leaves_no_half_one(
     monkeypatch.setattr(playable, "write_playable", waits)
     copies, clip = Copies(tmp_path / "copies"), h265(tmp_path / "a.mp4")
     copies.look(clip)
-    assert began.wait(10)
+    assert began.wait(60)
     copies.stop()
     assert list((tmp_path / "copies").iterdir()) == [] and copies.look(clip).kind == "coming"
 

@@ -28,7 +28,7 @@ def seen(server: ScriptedServer, **settings: Any) -> Status:
     async def ask() -> Status:
         board = StatusBoard(Endpoint(url=server.url), WatchSettings(url=server.url, **settings))
         job = asyncio.create_task(board.follow())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not board.now.asked:
                 await asyncio.sleep(0.01)
         job.cancel()

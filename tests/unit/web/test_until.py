@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 import pytest
 from app.web.until import unless, until
 
+from waiting import HANG_S
+
 
 async def counting(closed: list[bool], *, pause_after: int = 10**9) -> AsyncIterator[int]:
     try:
@@ -27,12 +29,14 @@ def test_stop_ends_it_even_while_the_next_piece_is_awaited() -> None:
 
     async def run() -> list[int]:
         stop, seen = asyncio.Event(), []
-        asyncio.get_running_loop().call_later(0.05, stop.set)
         async for piece in until(counting(closed, pause_after=3), stop):
             seen.append(piece)
+            if piece == 3:
+                # Soon the next piece is waited for, in vain.
+                asyncio.get_running_loop().call_later(0.05, stop.set)
         return seen
 
-    assert asyncio.run(asyncio.wait_for(run(), 2)) == [1, 2, 3]
+    assert asyncio.run(asyncio.wait_for(run(), HANG_S)) == [1, 2, 3]
     assert closed == [True]
 
 
@@ -50,10 +54,11 @@ def test_an_error_of_the_stream_passes_through() -> None:
 
 
 def test_work_is_not_waited_for_any_longer_than_until_it_is_stopped() -> None:
-    async def run(*, takes_s: float) -> str | None:
+    async def run(*, takes_s: float, is_stopped: bool) -> str | None:
         stop = asyncio.Event()
-        asyncio.get_running_loop().call_later(0.1, stop.set)
+        if is_stopped:
+            asyncio.get_running_loop().call_later(0.05, stop.set)
         return await unless(asyncio.sleep(takes_s, "done"), stop)
 
-    assert asyncio.run(asyncio.wait_for(run(takes_s=0.01), 2)) == "done"
-    assert asyncio.run(asyncio.wait_for(run(takes_s=60.0), 2)) is None
+    assert asyncio.run(asyncio.wait_for(run(takes_s=0.01, is_stopped=False), HANG_S)) == "done"
+    assert asyncio.run(asyncio.wait_for(run(takes_s=3600.0, is_stopped=True), HANG_S)) is None

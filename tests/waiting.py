@@ -1,0 +1,99 @@
+"""Waiting for what must come about; the limits bound a hang and say nothing of speed."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+HANG_S = 60.0
+"""What has not come about by now never will, on any host."""
+
+
+def until(condition: Callable[[], Any], *, within_s: float = HANG_S) -> None:
+    """Waits until a condition holds."""
+    give_up_s = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < give_up_s, f"it did not come about within {within_s:g} s"
+        time.sleep(0.01)
+
+
+async def until_async(condition: Callable[[], Any], *, within_s: float = HANG_S) -> None:
+    """Waits until a condition holds, while the loop goes on."""
+    give_up_s = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < give_up_s, f"it did not come about within {within_s:g} s"
+        await asyncio.sleep(0.01)
+
+
+class Hands:
+    """A clock that stands still until a test moves it; `stop` moves it by as much as it is waited on.
+
+    `waits` are the seconds that were waited for, in order.
+    """
+
+    def __init__(self, now_s: float = 1000.0) -> None:
+        self.now_s = now_s
+        self.waits: list[float] = []
+        self.stop = _Waited(self)
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def wait(self, seconds: float) -> None:
+        """Lets time pass."""
+        self.waits.append(seconds)
+        self.now_s += seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Lets time pass in a loop."""
+        self.wait(seconds)
+        await asyncio.sleep(0)
+
+
+class _Waited(threading.Event):
+    def __init__(self, hands: Hands) -> None:
+        super().__init__()
+        self._hands = hands
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if not self.is_set() and timeout:
+            self._hands.wait(timeout)
+        return self.is_set()
+
+
+class SkippingLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock a test moves on: what is due by then happens at once.
+
+    Deadlines of a thousand seconds are then met, or missed, on any host.
+    """
+
+    ahead_s = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead_s
+
+    def skip(self, seconds: float) -> None:
+        """Lets time pass, from another thread: first what has come so far is handled, then what is due."""
+        self._settle()
+        self._soon(partial(self._move, seconds))
+        self._settle()
+
+    def _move(self, seconds: float) -> None:
+        self.ahead_s += seconds
+
+    def _settle(self) -> None:
+        for _ in range(10):
+            turned = threading.Event()
+            if not self._soon(turned.set):
+                return
+            turned.wait(1.0)
+            time.sleep(0.001)
+
+    def _soon(self, act: Callable[[], object]) -> bool:
+        with suppress(RuntimeError):
+            self.call_soon_threadsafe(act)
+            return True
+        return False
