@@ -129,7 +129,6 @@ def away(notes: Notes, source: str) -> int:
     return sum(verdict.cause in ENDPOINT_CAUSES for verdict in judged(notes, source))
 
 
-@pytest.mark.timeout(200)
 def test_one_camera_in_trouble_leaves_the_other_alone_and_comes_back(tmp_path: Path) -> None:
     small = film(tmp_path / "small.mp4", seconds=20)
     large = film(tmp_path / "large.mp4", seconds=20, size_wh=(256, 192))
@@ -226,7 +225,6 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in whole]
 
 
-@pytest.mark.timeout(200)
 def test_a_watcher_killed_in_an_event_has_every_announced_event_and_closes_the_open_one(
     tmp_path: Path, bright: ScriptedServer
 ) -> None:
@@ -251,7 +249,6 @@ def test_a_watcher_killed_in_an_event_has_every_announced_event_and_closes_the_o
     assert "the watcher stopped" in {events[id].closed_because for id in announced}
 
 
-@pytest.mark.timeout(200)
 def test_a_full_disk_stops_no_watch_and_nothing_is_lost_when_there_is_room_again(
     tmp_path: Path, bright: ScriptedServer
 ) -> None:
@@ -276,7 +273,6 @@ def test_a_full_disk_stops_no_watch_and_nothing_is_lost_when_there_is_room_again
     assert len(verdicts) == sum("event" not in line for line in written)
 
 
-@pytest.mark.timeout(200)
 def test_ctrl_c_ends_a_watch_cleanly_and_everything_is_written(tmp_path: Path, bright: ScriptedServer) -> None:
     fight = film(tmp_path / "fight.mp4", seconds=60, bright=[(0, 60)])
     with watcher(tmp_path, bright, str(fight), "--realtime") as process:
@@ -325,7 +321,6 @@ class Wrong:
         return list(ANSWERS.values())[number][0] if is_wrong and number < len(ANSWERS) else look(request)
 
 
-@pytest.mark.timeout(200)
 def test_answers_of_every_wrong_kind_cost_their_windows_and_are_told_by_their_causes(
     tmp_path: Path, bright: ScriptedServer
 ) -> None:
@@ -355,7 +350,6 @@ SIZES = ((128, 96), (128, 64), (160, 64))
 """Of the pictures of each camera, which tell them apart."""
 
 
-@pytest.mark.timeout(200)
 def test_cameras_that_lie_about_their_clocks_are_watched_by_the_true_one(
     tmp_path: Path, bright: ScriptedServer
 ) -> None:

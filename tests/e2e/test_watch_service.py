@@ -33,7 +33,6 @@ def until(happens: Callable[[], Any], *, within_s: float = 60.0) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.timeout(280)
 def test_cameras_come_go_and_come_back_and_what_is_marked_is_found_again(endpoint: Endpoint, tmp_path: Path) -> None:
     yard = film(tmp_path / "yard.mp4", seconds=20, bright=[(2, 18)], fps=25, size_wh=(320, 240))
     settings = WatchSettings(
