@@ -361,7 +361,8 @@ def test_cameras_that_lie_about_their_clocks_are_watched_by_the_true_one(
         cameras = [found.name for found in find_sources(addresses)]
         log, began_s = tmp_path / "log", time.time()
         process = stack.enter_context(watcher(tmp_path, bright, *addresses))
-        asyncio.run(until(lambda: all(len(verdicts(tmp_path, name)) >= 40 for name in cameras)))
+        # Twenty seconds of each film.
+        asyncio.run(until(lambda: all(len(verdicts(tmp_path, name)) >= 40 for name in cameras), within_s=2 * HANG_S))
         process.send_signal(signal.SIGINT)
         assert process.wait(HANG_S) == 0
         ended_s = time.time()
