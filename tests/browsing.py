@@ -19,7 +19,6 @@ from typing import Any
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
-from pace import PACE
 from vigil.serving.process import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,7 +26,19 @@ DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 ANY_CERTIFICATE = ssl.create_default_context()
 ANY_CERTIFICATE.check_hostname, ANY_CERTIFICATE.verify_mode = False, ssl.CERT_NONE
-START_S = 90.0 * PACE
+START_S = 120.0
+PATIENCE_MS = 60_000
+"""Both bound a hang, however busy the machine is: neither is a claim about its speed."""
+
+SETTLES = """async () => {
+  const page = document.documentElement;
+  for (let last = "", same = 0; same < 10; ) {
+    await new Promise(requestAnimationFrame);
+    const now = [page.scrollWidth, page.scrollHeight, page.querySelectorAll("*").length].join();
+    same = now === last ? same + 1 : 0;
+    last = now;
+  }
+}"""
 BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
 """The first that is there: a page costs Chromium without its window's parts half the CPU."""
 CHROMIUM_FLAGS = ("--no-sandbox", "--autoplay-policy=no-user-gesture-required")
@@ -116,6 +127,11 @@ def _launch(playwright: Playwright, path: str, flags: tuple[str, ...]) -> Browse
     return playwright.chromium.launch(executable_path=path, args=[*CHROMIUM_FLAGS, *flags])
 
 
+def settle(page: Page) -> None:
+    """Waits until ten pictures of a page in a row have the same measures and parts."""
+    page.evaluate(SETTLES)
+
+
 @dataclass
 class Tabs:
     """A browser's tabs, each in a profile of its own, emptied of what a visitor left and lent to the next.
@@ -200,7 +216,7 @@ class Visitors:
         options: dict[str, Any] = {"saves_data": saves_data, "language": language, "size": size or DESK}
         is_new = first or bool(context)
         page = self.tabs.make(**options, **context) if is_new else self.tabs.lend(**options)
-        page.set_default_timeout(20_000 * PACE)
+        page.set_default_timeout(PATIENCE_MS)
         self.here[page] = self._listen(page, url)
         page.goto(url)
         if wait:

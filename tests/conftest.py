@@ -27,6 +27,9 @@ TOGETHER = {
     "vLLM": (
         "tests/e2e/test_judge_faults.py",
         "tests/e2e/test_serving.py",
+        "tests/e2e/test_serving_guard.py",
+        "tests/e2e/test_serving_media.py",
+        "tests/e2e/test_serving_options.py",
         "tests/e2e/test_verdict_words.py",
         "tests/e2e/test_watch_service.py",
         "tests/test_accuracy.py",
@@ -37,6 +40,7 @@ TOGETHER = {
     "vLLM and the pages": (
         "tests/e2e/web/test_analysis.py",
         "tests/e2e/web/test_analysis_webcam.py",
+        "tests/e2e/web/test_chat_webcam.py",
         "tests/e2e/web/test_real_model.py",
     ),
 }

@@ -15,7 +15,7 @@ from judging import IDS, SAMPLING, TASK, no, tokenized, yes
 from scripted_server import Reply, Request, ScriptedServer, stream
 from vigil.events.change import Change
 from vigil.events.judged import Judged
-from vigil.frames import Sampling, decode_jpeg
+from vigil.frames import RGB, Sampling, decode_jpeg
 from vigil.judge import Endpoint, Judge
 from vigil.sources.address import Address, find_sources
 from vigil.store import Store
@@ -24,6 +24,8 @@ from vigil.watch import Observer, SourceState, Summary, Watch, WatchSettings
 EXTRA = {"libx265": {"x265-params": "log-level=none"}}
 SAYS_YES = {"token_id:7": -0.02, "token_id:9": -4.0}
 SAYS_NO = {"token_id:9": -0.02, "token_id:7": -4.0}
+BAR_STEPS = 120
+"""The bar of a film stands elsewhere in each of so many pictures, then begins again."""
 
 
 @contextmanager
@@ -48,9 +50,20 @@ def look(request: Request, *, delay_s: float = 0.0) -> Reply:
 
 def is_bright(request: Request) -> bool:
     """Whether the last picture of a request is brighter than grey."""
+    last = pictures_in(request)[-1:]
+    return bool(last) and float(decode_jpeg(last[0]).mean()) > 128
+
+
+def pictures_in(request: Request) -> list[bytes]:
+    """The JPEGs of the window that a request shows."""
     urls = [part["video_url"]["url"] for part in request.parts if part["type"] == "video_url"]
-    last = urls[0].rpartition(",")[2] if urls else ""
-    return bool(last) and float(decode_jpeg(base64.b64decode(last)).mean()) > 128
+    return [base64.b64decode(picture) for picture in urls[0].split(",")[1:]] if urls else []
+
+
+def bar_in(image: RGB) -> int:
+    """Which picture of a `film` this is, modulo `BAR_STEPS`: where its bar stands, on whatever ground."""
+    columns = image.mean(axis=(0, 2))
+    return int(np.abs(np.convolve(columns - np.median(columns), np.ones(8), "valid")).argmax())
 
 
 def film(
@@ -71,7 +84,7 @@ def film(
         for number in range(round(seconds * fps)):
             lit = any(start <= number / fps < end for start, end in bright)
             image = np.full((size_wh[1], size_wh[0], 3), 230 if lit else 20, np.uint8)
-            image[:, number % 120 : number % 120 + 8] = 128
+            image[:, number % BAR_STEPS : number % BAR_STEPS + 8] = 128
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode(None))
     return path

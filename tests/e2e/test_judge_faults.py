@@ -3,14 +3,12 @@
 import asyncio
 import os
 import signal
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 
-from pace import PACE
 from vigil.frames import Sampling, encode_jpeg
 from vigil.judge import Breaker, Endpoint, Judge
 from vigil.serving import Server
@@ -21,8 +19,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 CAMERAS = 8
 STRIDE_S = 0.5
-RETURN_S = 5.0
 DEADLINE_S = 4.0
+HANG_S = 60.0
+"""Nothing that is waited for takes this long, however busy the machine is."""
 
 
 def _window(number: int, *, height: int = 96) -> list[bytes]:
@@ -36,7 +35,7 @@ class Load:
 
     breaker: Breaker
     asked: int = 0
-    answered: list[tuple[float, Verdict]] = field(default_factory=list)
+    answered: list[Verdict] = field(default_factory=list)
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
     async def run(self) -> None:
@@ -52,25 +51,20 @@ class Load:
             await asyncio.sleep(STRIDE_S)
 
     async def _ask(self, window: Sequence[bytes]) -> None:
-        verdict = await self.breaker.verdict(window)
-        self.answered.append((time.monotonic(), verdict))
+        self.answered.append(await self.breaker.verdict(window))
 
     async def finish(self) -> None:
         await asyncio.gather(*self._tasks)
 
-    def between(self, from_s: float, to_s: float) -> list[Verdict]:
-        return [verdict for at_s, verdict in self.answered if from_s <= at_s < to_s]
+    async def wait_for_good(self, *, since: int) -> None:
+        """Waits until one of the answers from this one on is a good verdict."""
+        await until(lambda: any(verdict.cause is None for verdict in self.answered[since:]))
 
-    def first_good_after(self, from_s: float) -> float | None:
-        good = (at_s for at_s, verdict in self.answered if at_s > from_s and verdict.cause is None)
-        return min(good, default=None)
 
-    async def wait_for_good(self, from_s: float, *, within_s: float) -> float:
-        """Seconds from then to the first good verdict."""
-        async with asyncio.timeout(within_s):
-            while (good_s := self.first_good_after(from_s)) is None:
-                await asyncio.sleep(0.05)
-        return good_s - from_s
+async def until(happens: Callable[[], bool]) -> None:
+    async with asyncio.timeout(HANG_S):
+        while not happens():
+            await asyncio.sleep(0.05)
 
 
 async def _judge(endpoint: Endpoint, task: Task, sampling: Sampling, *, deadline_s: float = 30.0) -> Judge:
@@ -85,20 +79,22 @@ def test_a_server_that_is_frozen_times_out_and_is_used_again_when_it_goes_on(
             breaker = Breaker(judge)
             load = Load(breaker)
             asking = asyncio.create_task(load.run())
-            await load.wait_for_good(time.monotonic(), within_s=30.0)
+            await load.wait_for_good(since=0)
             os.killpg(server.pid, signal.SIGSTOP)
             try:
-                frozen_s = time.monotonic()
-                await asyncio.sleep(8.0)
-                assert breaker.opened >= 1 and breaker.state == "probing"
+                await until(lambda: breaker.opened >= 1)
+                opened = len(load.answered)
+                await until(lambda: len(load.answered) > opened + 20 and breaker.state == "probing")
             finally:
                 os.killpg(server.pid, signal.SIGCONT)
-            back_s = time.monotonic()
-            assert await load.wait_for_good(back_s, within_s=30.0) < RETURN_S * PACE
+            back = len(load.answered)
+            await load.wait_for_good(since=back)
             asking.cancel()
             await load.finish()
-            lost = load.between(frozen_s + DEADLINE_S, back_s)
-            assert len(lost) > 20 and {v.cause for v in lost} == {Cause.TIMEOUT}
+            assert {verdict.cause for verdict in load.answered[opened:back]} == {Cause.TIMEOUT}
+            # Most of them were told so unasked: the server has not been given each.
+            assert breaker.refused > 10
+            assert breaker.state == "closed"
             assert len(load.answered) == load.asked
 
     asyncio.run(scene())

@@ -1,30 +1,40 @@
 """Live sources whose cameras are real processes: killed, frozen, replaced and brought back, at the shipped timeouts.
 
-python -m pytest -m e2e tests/e2e/test_live_sources.py -s      (prints the table of docs/sources.md)
+Nothing here measures this machine: what happens is waited for, and time is what the pictures say, 25 numbers a second.
+How long it takes is printed by `benchmarks/outages.py`.
 """
 
 import signal
 import socket
-import subprocess
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 import http_camera
 import rtsp_server
-from films import shoot
+from films import number_in, shoot
 from live_seeing import Seen, following
-from pace import PACE
 from vigil.frames import Frame
 from vigil.sources.feed import Connected, Disconnected, FeedSettings
 
 pytestmark = pytest.mark.e2e
 
 SHIPPED = FeedSettings()
+PATIENT = replace(SHIPPED, open_timeout_s=600, read_timeout_s=600)
+"""As a hardly ever lost one: it waits longer than any test lasts."""
+
+HANG_S = 60.0
+"""Nothing that is waited for takes this long, however busy the machine is."""
+
+SECOND = 25
+"""Pictures of the films."""
+
+NUMBERS = 1024
 FILM_OPTIONS = {"g": "25", "bf": "0", "preset": "ultrafast"}
 
 
@@ -48,92 +58,111 @@ def stack() -> Iterator[ExitStack]:
         yield stack
 
 
-def tell(fault: str, noticed_s: float, back_s: float | None = None) -> None:
-    """Prints a line of the table."""
-    back = "" if back_s is None else f", {back_s:.1f} s back"
-    print(f"\n{fault}: noticed after {noticed_s:.1f} s{back}", end="")
+def watched(stack: ExitStack, *watches: tuple[rtsp_server.Running, FeedSettings]) -> list[Seen]:
+    """Feeds of these cameras with these settings, all of which give frames."""
+    feeds = [stack.enter_context(following(camera.address(), settings=settings)) for camera, settings in watches]
+    go_on(*feeds, frames=3)
+    return feeds
 
 
-def watched(stack: ExitStack, camera: rtsp_server.Running) -> Seen:
-    """A feed that already gives frames."""
-    seen = stack.enter_context(following(camera.address(), settings=SHIPPED))
-    seen.wait(Frame, number=3)
-    return seen
+def go_on(*feeds: Seen, frames: int = 1) -> None:
+    """Waits until each feed has given so many frames more."""
+    numbers = [len(seen.frames) + frames for seen in feeds]
+    for seen, number in zip(feeds, numbers, strict=True):
+        seen.wait(Frame, number=number, within_s=HANG_S)
 
 
-def unaffected(seen: Seen, since_s: float) -> bool:
-    """Whether frames came twice a second all the time."""
-    came = [at for at in seen.of(Frame) if at > since_s]
-    return not seen.reasons and all(after - before < 1.5 * PACE for before, after in pairwise(came))
+def back(seen: Seen, *, connections: int = 2) -> None:
+    """Waits until a lost source has been connected to so often, and gives frames."""
+    seen.wait(Connected, number=connections, within_s=HANG_S)
+    go_on(seen)
+
+
+def steps(frames: Sequence[Frame]) -> list[int]:
+    """How many pictures of the film lie between each two frames."""
+    numbers = [number_in(frame.image) for frame in frames]
+    return [(after - before) % NUMBERS for before, after in pairwise(numbers)]
+
+
+def assert_unaffected(seen: Seen) -> None:
+    """No second of the film was missed since the feed was `watched`, and the connection stood all the time."""
+    assert seen.reasons == []
+    # Before that, FFmpeg hands out at once what it gathered while it was opening.
+    assert max(steps(seen.frames[2:])) < SECOND
+
+
+def waits(seen: Seen) -> list[float]:
+    """How long the feed has chosen to wait before each new attempt."""
+    return [lost.retry_s for lost in seen.others if isinstance(lost, Disconnected)]
 
 
 def test_a_camera_that_is_killed_comes_back_with_another_resolution(stack: ExitStack, small: Path, large: Path) -> None:
     camera = stack.enter_context(rtsp_server.running(small))
     other = stack.enter_context(rtsp_server.running(small))
-    seen, calm = watched(stack, camera), watched(stack, other)
-    killed_s = time.monotonic()
+    seen, calm = watched(stack, (camera, SHIPPED), (other, SHIPPED))
     camera.process.kill()
-    noticed_s = seen.wait_after(Disconnected, killed_s)
-    time.sleep(5)
+    seen.wait(Disconnected, within_s=HANG_S)
+    go_on(calm, frames=10)  # five seconds of its film, in which the other one is away
     stack.enter_context(rtsp_server.running(large, port=camera.port))
-    back_s = time.monotonic()
-    returned_s = seen.wait_after(Frame, back_s, within_s=30)
-    tell("killed -9 for 5 s, restarted with another resolution", noticed_s, returned_s)
-    assert noticed_s < PACE
-    assert returned_s < SHIPPED.longest_retry_s + 5
+    back(seen)
+    # Known by the connection that broke, not by a silence as long as the read timeout.
+    assert not any("no pictures for" in reason for reason in seen.reasons)
+    assert waits(seen)[0] <= SHIPPED.first_retry_s and max(waits(seen)) <= SHIPPED.longest_retry_s
     sizes = [signal.size_wh for signal in seen.others if isinstance(signal, Connected)]
     assert sizes == [(320, 240), (640, 480)]
     assert {frame.image.shape for frame in seen.frames} == {(256, 320, 3), (288, 384, 3)}
     times = [frame.time_s for frame in seen.frames]
     assert times == sorted(times)
-    assert unaffected(calm, killed_s)
+    assert_unaffected(calm)
 
 
-def test_a_camera_that_freezes_is_noticed_within_the_read_timeout(stack: ExitStack, small: Path) -> None:
+def test_a_camera_that_freezes_is_noticed_by_the_read_timeout_and_by_nothing_else(
+    stack: ExitStack, small: Path
+) -> None:
     camera = stack.enter_context(rtsp_server.running(small))
     other = stack.enter_context(rtsp_server.running(small))
-    seen, calm = watched(stack, camera), watched(stack, other)
-    frozen_s = time.monotonic()
+    seen, patient, calm = watched(stack, (camera, SHIPPED), (camera, PATIENT), (other, SHIPPED))
     camera.process.send_signal(signal.SIGSTOP)
-    noticed_s = seen.wait_after(Disconnected, frozen_s)
-    time.sleep(3)
-    woken_s = time.monotonic()
+    seen.wait(Disconnected, within_s=HANG_S)
+    go_on(calm, frames=6)  # three seconds more
+    assert patient.reasons == []  # so the limit it was, and nothing that the camera did
     camera.process.send_signal(signal.SIGCONT)
-    returned_s = seen.wait_after(Frame, woken_s, within_s=30)
-    tell("frozen (SIGSTOP), woken 3 s after that was noticed", noticed_s, returned_s)
-    assert SHIPPED.read_timeout_s / 2 < noticed_s < SHIPPED.read_timeout_s + 1
-    assert unaffected(calm, frozen_s)
+    back(seen)
+    go_on(patient)
+    assert seen.reasons[0] == "no pictures for 5 s"
+    assert patient.reasons == []
+    assert_unaffected(calm)
 
 
 def test_a_camera_replaced_by_one_that_never_answers(stack: ExitStack, small: Path) -> None:
     camera = stack.enter_context(rtsp_server.running(small))
     other = stack.enter_context(rtsp_server.running(small))
-    seen, calm = watched(stack, camera), watched(stack, other)
-    killed_s = time.monotonic()
+    seen, calm = watched(stack, (camera, SHIPPED), (other, SHIPPED))
     camera.process.kill()
     camera.process.wait()
     with rtsp_server.running(small, port=camera.port, options=["--mute"]):
-        seen.wait_for_reason("no pictures for 5 s", within_s=40)
+        seen.wait_for_reason("no pictures for 5 s", within_s=HANG_S)
     stack.enter_context(rtsp_server.running(small, port=camera.port))
-    back_s = time.monotonic()
-    returned_s = seen.wait_after(Frame, back_s, within_s=30)
-    tell("replaced by one that accepts and never answers", seen.of(Disconnected)[0] - killed_s, returned_s)
-    assert unaffected(calm, killed_s)
+    back(seen)
+    assert seen.reasons[0] != "no pictures for 5 s"  # the first one's end was felt at once
+    assert_unaffected(calm)
 
 
 def test_stopping_takes_no_longer_than_the_read_timeout_though_the_camera_is_frozen(
     stack: ExitStack, small: Path
 ) -> None:
     camera = stack.enter_context(rtsp_server.running(small))
-    seen = watched(stack, camera)
+    other = stack.enter_context(rtsp_server.running(small))
+    # No other timeout than the one for reading can end it.
+    settings = replace(PATIENT, read_timeout_s=SHIPPED.read_timeout_s, picture_timeout_s=600, hls_timeout_s=600)
+    seen, calm = watched(stack, (camera, settings), (other, SHIPPED))
     camera.process.send_signal(signal.SIGSTOP)
-    time.sleep(0.5)
-    stopped_s = time.monotonic()
+    go_on(calm, frames=2)
+    assert seen.others[1:] == []  # it waits for the camera
     seen.stop.set()
-    seen.until_ended(within_s=20)
+    seen.until_ended(within_s=HANG_S)
     assert seen.ended_s is not None
-    tell("stop while frozen", seen.ended_s - stopped_s)
-    assert seen.ended_s - stopped_s < SHIPPED.read_timeout_s + 1
+    assert seen.reasons == []
 
 
 LIES = {
@@ -143,19 +172,30 @@ LIES = {
     "leap": ["--clock-jump", "6", "7200"],
     "back": ["--clock-jump", "6", "-7200"],
 }
+FOUND_OUT_S = 12.0
+"""From then on a clock that runs wrong is known to do so."""
+
+LATE_FRAMES = 20
+
+
+def late(seen: Seen) -> list[Frame]:
+    """What came when the camera's clock had been found out."""
+    return [frame for frame in seen.frames if frame.time_s > FOUND_OUT_S]
 
 
 @pytest.fixture(scope="module")
 def liars(small: Path) -> dict[str, Seen]:
-    """What was seen in 22 s of cameras whose clocks lie, all of them at the same time."""
+    """What was seen of cameras whose clocks lie, all at once, until each had given enough frames after that."""
     with ExitStack() as stack:
-        cameras = {lie: stack.enter_context(rtsp_server.running(small, options=option)) for lie, option in LIES.items()}
-        seen = {lie: watched(stack, camera) for lie, camera in cameras.items()}
-        time.sleep(22)
+        cameras = [stack.enter_context(rtsp_server.running(small, options=lie)) for lie in LIES.values()]
+        seen = dict(zip(LIES, watched(stack, *((camera, SHIPPED) for camera in cameras)), strict=True))
+        for each in seen.values():
+            while len(late(each)) < LATE_FRAMES:
+                go_on(each)
         for each in seen.values():
             each.stop.set()
         for each in seen.values():
-            each.until_ended(within_s=5 * PACE)
+            each.until_ended(within_s=HANG_S)
     return seen
 
 
@@ -163,48 +203,40 @@ def liars(small: Path) -> dict[str, Seen]:
 def test_a_camera_that_lies_about_its_clock_is_sampled_by_the_truth(liars: dict[str, Seen], lie: str) -> None:
     seen = liars[lie]
     times = [frame.time_s for frame in seen.frames]
-    late = [time_s for time_s in times if time_s > 12]
-    print(f"\n{LIES[lie]}: {len(times)} frames in {times[-1] - times[0]:.1f} s, {seen.feed.problems}", end="")
-    apart = [0.3 / PACE < after - before < 0.9 * PACE for before, after in pairwise(late)]
-    # On a machine with other things to do, a picture that is timed by its arrival may come late.
-    assert sum(apart) >= 0.9 * len(apart)
-    assert len(late) >= 18
+    # Half a second of the film as a rule: one that is timed by its arrival may come late, the next one early.
+    assert median(steps(late(seen))) == pytest.approx(SECOND / 2, abs=1.5)
     assert len(times) <= 2 * (times[-1] - times[0]) + 2
     assert any("clock" in problem for problem in seen.feed.problems)
     epoch_s = seen.feed.epoch_s or 0.0
-    assert all(-0.05 < (frame.captured_s or 0) - epoch_s - frame.time_s < 3.1 for frame in seen.frames)
+    held_s = [(frame.captured_s or 0) - epoch_s - frame.time_s for frame in late(seen)]
+    assert min(held_s) > -0.05 and median(held_s) < 3.1
 
 
 def test_a_silent_camera_holds_up_no_other(stack: ExitStack, small: Path) -> None:
     silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
     camera = stack.enter_context(rtsp_server.running(small))
-    mute = stack.enter_context(following(f"rtsp://127.0.0.1:{silent.getsockname()[1]}/x", settings=SHIPPED))
-    began_s = time.monotonic()
+    address = f"rtsp://127.0.0.1:{silent.getsockname()[1]}/x"
+    mute = stack.enter_context(following(address, settings=PATIENT))
+    lost = stack.enter_context(following(address, settings=SHIPPED))
     good = [stack.enter_context(following(camera.address(), settings=SHIPPED)) for _ in range(3)]
-    opened = [seen.wait(Frame) - began_s for seen in good]
-    noticed_s = mute.wait(Disconnected) - began_s
-    tell("one of four never answers", noticed_s, max(opened))
-    assert max(opened) < 4 * PACE
-    assert mute.reasons == ["no pictures for 5 s"]
+    lost.wait(Disconnected, within_s=HANG_S)
+    go_on(*good)
+    # All three have opened while the one that nobody tells anything was still being asked for the first time.
+    assert mute.others == [] and mute.ended_s is None
+    assert lost.reasons[0] == "no pictures for 5 s"
+    silent.close()
+    mute.wait(Disconnected, within_s=HANG_S)
 
 
 @pytest.mark.parametrize("path", ["live.mjpg", "live.m3u8"])
 def test_an_http_camera_that_is_killed_comes_back(stack: ExitStack, small: Path, path: str) -> None:
-    settings = FeedSettings(hls_timeout_s=6)
-    camera, port = start_http(stack, small, port=0)
+    camera, port = stack.enter_context(http_camera.running(small, 0))
+    settings = replace(SHIPPED, hls_timeout_s=600, read_timeout_s=600)
     seen = stack.enter_context(following(f"http://127.0.0.1:{port}/{path}", settings=settings))
-    seen.wait(Frame, number=3)
-    killed_s = time.monotonic()
+    seen.wait(Frame, number=3, within_s=HANG_S)
     camera.kill()
     camera.wait()
-    noticed_s = seen.wait_after(Disconnected, killed_s)
-    start_http(stack, small, port=port)
-    back_s = time.monotonic()
-    returned_s = seen.wait_after(Frame, back_s, within_s=30)
-    tell(f"{path} killed -9", noticed_s, returned_s)
-    assert noticed_s < 10 * PACE
-
-
-def start_http(stack: ExitStack, film: Path, *, port: int) -> tuple[subprocess.Popen[str], int]:
-    """An HTTP camera in a process of its own, and its port."""
-    return stack.enter_context(http_camera.running(film, port))
+    # By the broken connection: the limit of silence is longer than the test.
+    seen.wait(Disconnected, within_s=HANG_S)
+    stack.enter_context(http_camera.running(small, port))
+    back(seen)

@@ -12,18 +12,18 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
 
 from judging import SAMPLING, tokenized, yes
-from pace import PACE
 from rtsp_server import running as camera
 from scripted_server import Reply, Request, ScriptedServer, error, stream
-from vigil.events.judged import Judged
-from vigil.frames import Sampling
+from vigil.frames import Sampling, decode_jpeg
 from vigil.judge import Judge
 from vigil.judge.breaker import ENDPOINT_CAUSES
 from vigil.manifest import Contract
@@ -34,37 +34,36 @@ from vigil.sources.feed import FeedSettings
 from vigil.store import Store
 from vigil.tasks import Task, load_task
 from vigil.tiny import BASE_FOLDER
-from vigil.verdict import Cause
+from vigil.verdict import Cause, Verdict
 from vigil.watch import Summary, Watch, WatchSettings
 from vigil.watch.state import Stage
-from watching import SAYS_YES, Notes, bright_server, film, look, watched
+from watching import BAR_STEPS, SAYS_YES, Notes, bar_in, bright_server, film, look, pictures_in, watched
 
 pytestmark = pytest.mark.e2e
 
 QUICK = FeedSettings(open_timeout_s=1.0, read_timeout_s=1.0, first_retry_s=0.2, longest_retry_s=1.0)
 
 
-async def until(happens: Callable[[], Any], *, within_s: float) -> None:
-    """Waits until something is so; fails when it is not in time."""
+HANG_S = 60.0
+"""Nothing that is waited for takes this long, however busy the machine is."""
+
+
+async def until(happens: Callable[[], Any], *, within_s: float = HANG_S) -> None:
+    """Waits until something is so; fails where it never comes."""
     give_up_s = time.monotonic() + within_s
     while not happens():
-        assert time.monotonic() < give_up_s, "it did not happen in time"
+        assert time.monotonic() < give_up_s, "it did not happen"
         await asyncio.sleep(0.05)
 
 
-@dataclass
-class Timed(Notes):
-    """Notes that also know when each verdict came."""
+def judged(notes: Notes, source: str, *, since: int = 0) -> list[Verdict]:
+    """The verdicts of a source, in order, from the answer with this number on."""
+    return [judged.verdict for judged in notes.judged_[since:] if judged.source == source]
 
-    came_s: list[tuple[float, Judged]] = field(default_factory=list)
 
-    def judged(self, judged: Judged) -> None:
-        super().judged(judged)
-        self.came_s.append((time.monotonic(), judged))
-
-    def good(self, source: str, *, after_s: float = 0.0) -> list[float]:
-        """When the source got verdicts since a moment."""
-        return [at for at, j in self.came_s if at > after_s and j.source == source and j.verdict.cause is None]
+def good(notes: Notes, source: str, *, since: int = 0) -> int:
+    """How many of them are known."""
+    return sum(verdict.cause is None for verdict in judged(notes, source, since=since))
 
 
 def free_again(process: "subprocess.Popen[str]") -> None:
@@ -74,26 +73,31 @@ def free_again(process: "subprocess.Popen[str]") -> None:
 
 
 @pytest.mark.timeout(400)
-def test_a_server_killed_for_20_s_under_load_costs_only_unknowns(
+def test_a_server_killed_for_a_while_under_load_costs_only_unknowns(
     tmp_path: Path, task: Task, sampling: Sampling
 ) -> None:
     yard = film(tmp_path / "yard.mp4", seconds=20, bright=[(6, 12)])
     settings = WatchSettings(words="never")
     log, key_file, port = tmp_path / "vllm.log", tmp_path / "key", free_port()
-    notes = Timed()
-    returned_s: list[float] = []
+    notes = Notes()
+    returned_at: list[int] = []
 
     def serve() -> AbstractContextManager[Server]:
         return running(BASE_FOLDER, port=port, name="tiny", task=task, sampling=sampling, log=log, key_file=key_file)
 
     async def break_it(watch: Watch, first: Server, stack: ExitStack) -> None:
-        await until(lambda: len(notes.came_s) >= 12, within_s=60)
+        try:
+            await kill_it(watch, first, stack)
+        finally:
+            watch.stop()
+
+    async def kill_it(watch: Watch, first: Server, stack: ExitStack) -> None:
+        await until(lambda: len(notes.judged_) >= 12)
         os.killpg(first.pid, signal.SIGKILL)
-        await asyncio.sleep(20)
+        await until(lambda: all(away(notes, source) >= AWAY_WINDOWS for source in watch.states))
         await asyncio.to_thread(stack.enter_context, serve())
-        returned_s.append(time.monotonic())
-        await asyncio.sleep(8)
-        watch.stop()
+        returned_at.append(len(notes.judged_))
+        await until(lambda: all(good(notes, source, since=returned_at[0]) >= 2 for source in watch.states))
 
     async def run() -> Summary:
         with ExitStack() as stack:
@@ -111,39 +115,46 @@ def test_a_server_killed_for_20_s_under_load_costs_only_unknowns(
 
     summary = asyncio.run(run())
     causes = Counter(judged.verdict.cause for judged in notes.told_)
-    print(causes, [min(notes.good(s.name, after_s=returned_s[0])) - returned_s[0] for s in summary.sources])
     assert summary.unaccounted == 0 and sum(causes.values()) == sum(state.cut for state in summary.sources)
     assert causes[Cause.UNREACHABLE] > 4 and causes[None] > 12
     assert causes.keys() <= {None, *ENDPOINT_CAUSES, Cause.DROPPED, Cause.CANCELLED}
-    for state in summary.sources:
-        assert min(notes.good(state.name, after_s=returned_s[0] - 5.0)) - returned_s[0] < 5.0 * PACE
 
 
-@pytest.mark.timeout(200)
+AWAY_WINDOWS = 8
+"""Windows of each camera that come while the server is away: sixteen seconds of what it films."""
+
+
+def away(notes: Notes, source: str) -> int:
+    """How many windows of a source were told to be unknown as the server does not answer."""
+    return sum(verdict.cause in ENDPOINT_CAUSES for verdict in judged(notes, source))
+
+
 def test_one_camera_in_trouble_leaves_the_other_alone_and_comes_back(tmp_path: Path) -> None:
     small = film(tmp_path / "small.mp4", seconds=20)
     large = film(tmp_path / "large.mp4", seconds=20, size_wh=(256, 192))
-    notes = Timed()
-    outages_s: dict[str, tuple[float, float]] = {}
+    notes = Notes()
+    tried: list[str] = []
 
     async def run() -> Summary:
         with ExitStack() as stack, bright_server() as server:
-            good, bad = (stack.enter_context(camera(small)) for _ in range(2))
-            addresses = [bad.address("bad"), good.address("good")]
+            calm, bad = (stack.enter_context(camera(small)) for _ in range(2))
+            addresses = [bad.address("bad"), calm.address("good")]
             names = [found.name for found in find_sources(addresses)]
 
             async def break_it(watch: Watch) -> None:
                 mine = watch.states[names[0]]
 
                 async def lost_then_back(what: str, mend: Callable[[], object]) -> None:
-                    since_s = time.monotonic()
-                    await until(lambda: mine.stage is Stage.LOST, within_s=10)
+                    await until(lambda: mine.stage is Stage.LOST)
+                    since = len(notes.judged_)
+                    # That the other goes on is seen while this one is away, however long that takes.
+                    await until(lambda: good(notes, names[1], since=since) >= 3)
+                    since = len(notes.judged_)
                     mend()
-                    mended_s = time.monotonic()
-                    await until(lambda: notes.good(names[0], after_s=mended_s), within_s=20)
-                    outages_s[what] = (since_s, time.monotonic())
+                    await until(lambda: good(notes, names[0], since=since))
+                    tried.append(what)
 
-                await until(lambda: notes.good(names[0]), within_s=20)
+                await until(lambda: good(notes, names[0]))
                 os.kill(bad.process.pid, signal.SIGSTOP)
                 await lost_then_back("frozen", lambda: os.kill(bad.process.pid, signal.SIGCONT))
                 free_again(bad.process)
@@ -154,7 +165,6 @@ def test_one_camera_in_trouble_leaves_the_other_alone_and_comes_back(tmp_path: P
                     stack.enter_context(camera(large, port=bad.port))
 
                 await lost_then_back("killed, then mute, then of another size", another_size)
-                watch.stop()
 
             tasks: list[asyncio.Task[None]] = []
             summary = await watched(
@@ -169,18 +179,20 @@ def test_one_camera_in_trouble_leaves_the_other_alone_and_comes_back(tmp_path: P
             return summary
 
     summary = asyncio.run(run())
-    bad, good = summary.sources
+    bad, well = summary.sources
     assert summary.unaccounted == 0 and bad.size_wh == (256, 192) and bad.connections >= 3
-    assert good.connections == 1 and set(good.unknown) <= {Cause.CANCELLED}
-    for what, (since_s, back_s) in outages_s.items():
-        # A window is due every two seconds; one may fall to the edge, one to a busy machine.
-        judged = sum(since_s < came_s < back_s for came_s in notes.good(good.name))
-        assert judged >= max(1, (back_s - since_s) / 2 - 2), (what, judged, back_s - since_s)
+    assert well.connections == 1 and set(well.unknown) <= {Cause.CANCELLED} and len(tried) == 2
+    # A window is due every two seconds of the film: none of them is missing.
+    starts = [verdict.start_s for verdict in judged(notes, well.name) if verdict.cause is None]
+    assert all(1.5 < after - before < 2.5 for before, after in pairwise(starts)), starts
 
 
 async def _after_start(break_it: Callable[[Watch], Awaitable[None]], watch: Watch) -> None:
-    await until(lambda: watch.states, within_s=5)
-    await break_it(watch)
+    try:
+        await until(lambda: watch.states)
+        await break_it(watch)
+    finally:
+        watch.stop()
 
 
 @pytest.fixture
@@ -213,15 +225,12 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in whole]
 
 
-@pytest.mark.timeout(120)
 def test_a_watcher_killed_in_an_event_has_every_announced_event_and_closes_the_open_one(
     tmp_path: Path, bright: ScriptedServer
 ) -> None:
     fight = film(tmp_path / "fight.mp4", seconds=60, bright=[(0, 2), (6, 60)])
     with watcher(tmp_path, bright, str(fight), "--realtime") as first:
-        asyncio.run(
-            until(lambda: len({line["event"] for line in lines(tmp_path) if "event" in line}) == 2, within_s=50)
-        )
+        asyncio.run(until(lambda: len({line["event"] for line in lines(tmp_path) if "event" in line}) == 2))
         first.send_signal(signal.SIGKILL)
         first.wait(10)
     announced = {line["event"] for line in lines(tmp_path) if "event" in line}
@@ -231,31 +240,30 @@ def test_a_watcher_killed_in_an_event_has_every_announced_event_and_closes_the_o
         assert announced <= {event.id for event in store.find_events()} and len(store.open_events()) == 1
     (tmp_path / "lines.jsonl").unlink()
     with watcher(tmp_path, bright, str(fight), "--realtime") as second:
-        asyncio.run(until(lambda: lines(tmp_path), within_s=30))
+        asyncio.run(until(lambda: lines(tmp_path)))
         second.send_signal(signal.SIGINT)
-        assert second.wait(20) == 0
+        assert second.wait(HANG_S) == 0
     with Store.open(tmp_path / "events.db") as store:
         events = {event.id: event for event in store.find_events()}
         assert announced <= events.keys() and not store.open_events()
     assert "the watcher stopped" in {events[id].closed_because for id in announced}
 
 
-@pytest.mark.timeout(120)
 def test_a_full_disk_stops_no_watch_and_nothing_is_lost_when_there_is_room_again(
     tmp_path: Path, bright: ScriptedServer
 ) -> None:
     fights = [(float(start), start + 1.5) for start in range(3, 30, 5)]
     video = film(tmp_path / "fights.mp4", seconds=32, bright=fights)
     with watcher(tmp_path, bright, str(video), "--realtime", "--set", "words=never") as process:
-        asyncio.run(until(lambda: [line for line in lines(tmp_path) if "event" not in line], within_s=30))
+        asyncio.run(until(lambda: [line for line in lines(tmp_path) if "event" not in line]))
         hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)[1]
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1000, hard))
         log = tmp_path / "log"
-        asyncio.run(until(lambda: "announced but not stored" in log.read_text(), within_s=40))
-        asyncio.run(asyncio.sleep(2))
+        asyncio.run(until(lambda: "announced but not stored" in log.read_text()))
+        bright.wait_for_chats(len(bright.chats) + 3)  # it goes on judging what comes, with nowhere to write
         assert process.poll() is None
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (hard, hard))
-        assert process.wait(60) == 0
+        assert process.wait(HANG_S) == 0
     assert "can be written to again" in log.read_text()
     written = lines(tmp_path)
     with Store.open(tmp_path / "events.db") as store:
@@ -265,13 +273,12 @@ def test_a_full_disk_stops_no_watch_and_nothing_is_lost_when_there_is_room_again
     assert len(verdicts) == sum("event" not in line for line in written)
 
 
-@pytest.mark.timeout(60)
 def test_ctrl_c_ends_a_watch_cleanly_and_everything_is_written(tmp_path: Path, bright: ScriptedServer) -> None:
     fight = film(tmp_path / "fight.mp4", seconds=60, bright=[(0, 60)])
     with watcher(tmp_path, bright, str(fight), "--realtime") as process:
-        asyncio.run(until(lambda: any("event" in line for line in lines(tmp_path)), within_s=30))
+        asyncio.run(until(lambda: any("event" in line for line in lines(tmp_path))))
         process.send_signal(signal.SIGINT)
-        assert process.wait(15) == 0
+        assert process.wait(HANG_S) == 0
     assert "Traceback" not in (tmp_path / "log").read_text()
     last = [line for line in lines(tmp_path) if "event" in line][-1]
     assert last["end_s"] is not None
@@ -284,7 +291,7 @@ def test_ctrl_c_ends_a_watch_cleanly_and_everything_is_written(tmp_path: Path, b
 
 
 ANSWERS = {
-    "slow": (Reply(body=yes().body, delay_s=4.0), Cause.TIMEOUT),
+    "slow": (Reply(body=yes().body, delay_s=600.0), Cause.TIMEOUT),
     "garbage": (Reply(body=b"<html>garbage</html>"), Cause.UNPARSEABLE),
     "impossible": (yes(1000.0), Cause.UNPARSEABLE),
     "400": (error(400, "no such picture"), Cause.REJECTED),
@@ -314,16 +321,15 @@ class Wrong:
         return list(ANSWERS.values())[number][0] if is_wrong and number < len(ANSWERS) else look(request)
 
 
-@pytest.mark.timeout(120)
 def test_answers_of_every_wrong_kind_cost_their_windows_and_are_told_by_their_causes(
     tmp_path: Path, bright: ScriptedServer
 ) -> None:
     bright.default = Wrong()
     video = film(tmp_path / "yard.mp4", seconds=16, bright=[(10, 13)])
     # One question at a time, so that the third window gets the third answer; and none is asked again.
-    options = ("in_flight=1", "deadline_s=1.5", "patience_s=0")
+    options = ("in_flight=1", "deadline_s=4", "patience_s=0")
     with watcher(tmp_path, bright, str(video), *(word for option in options for word in ("--set", option))) as process:
-        assert process.wait(90) == 0
+        assert process.wait(HANG_S) == 0
     told = [line for line in lines(tmp_path) if "event" not in line]
     with Store.open(tmp_path / "events.db") as store:
         stored, events = store.session_log(store.sessions("yard.mp4")[0])
@@ -340,37 +346,54 @@ def test_answers_of_every_wrong_kind_cost_their_windows_and_are_told_by_their_ca
 
 
 LIES = {"fast": ["--clock", "2"], "still": ["--clock", "0"], "leaps": ["--clock-jump", "5", "7200"]}
+SIZES = ((128, 96), (128, 64), (160, 64))
+"""Of the pictures of each camera, which tell them apart."""
 
 
-@pytest.mark.timeout(120)
 def test_cameras_that_lie_about_their_clocks_are_watched_by_the_true_one(
     tmp_path: Path, bright: ScriptedServer
 ) -> None:
-    fight = film(tmp_path / "fight.mp4", seconds=60, bright=[(0, 60)], fps=16)
     with ExitStack() as stack:
-        addresses = [stack.enter_context(camera(fight, options=lie)).address(name) for name, lie in LIES.items()]
-        cameras = dict(zip((found.name for found in find_sources(addresses)), LIES, strict=True))
-        began_s = time.time()
+        addresses = []
+        for (name, lie), size_wh in zip(LIES.items(), SIZES, strict=True):
+            fight = film(tmp_path / f"{name}.mp4", seconds=60, bright=[(0, 60)], fps=16, size_wh=size_wh)
+            addresses.append(stack.enter_context(camera(fight, options=lie)).address(name))
+        cameras = [found.name for found in find_sources(addresses)]
+        log, began_s = tmp_path / "log", time.time()
         process = stack.enter_context(watcher(tmp_path, bright, *addresses))
-        asyncio.run(until(lambda: all(verdicts(tmp_path, name) for name in cameras), within_s=40))
-        asyncio.run(asyncio.sleep(15))
+        # Twenty seconds of each film.
+        asyncio.run(until(lambda: all(len(verdicts(tmp_path, name)) >= 40 for name in cameras), within_s=2 * HANG_S))
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
-        took_s = time.time() - began_s
-    log = (tmp_path / "log").read_text()
-    for address, name in cameras.items():
-        told = verdicts(tmp_path, address)
-        starts = [line["start_s"] for line in told]
-        spans = [line["end_s"] - line["start_s"] for line in told if line["cause"] is None]
+        assert process.wait(HANG_S) == 0
+        ended_s = time.time()
+    for name in cameras:
+        assert is_found_out(log, name)
+        starts = [line["start_s"] for line in verdicts(tmp_path, name)]
         # A window is due every half second and six pictures long; a leap costs the one that it falls into.
-        assert 20 <= len(told) <= 2 * took_s and starts == sorted(starts) and starts[-1] < took_s, (name, starts)
-        assert sum(0.4 / PACE < span < PACE for span in spans) >= 0.9 * len(spans) > 15, (name, spans)
-        assert f"{address}: " in log and "clock" in log
+        assert starts == sorted(starts) and len(starts) <= 2 * (starts[-1] - starts[0]) + 2, (name, starts)
+        assert median(after - before for before, after in pairwise(starts)) == pytest.approx(0.5, abs=0.2)
+    for size_wh in SIZES:
+        # What the film says of a window: five steps of an eighth of a second, two of its pictures each; where they are
+        # timed by their arrival one may be missed. By a clock that runs wrong it would be half or twice as long.
+        spans = [pictures for shown, pictures in map(shown_in, bright.chats) if shown == size_wh]
+        assert len(spans) > 20 and 7 < median(spans) < 15, (size_wh, spans)
     with Store.open(tmp_path / "events.db") as store:
         found = store.find_events()
     assert {event.source for event in found} == set(cameras)
     for event in found:
-        assert event.epoch_s is not None and began_s - 1 < event.epoch_s + event.onset_s < began_s + took_s
+        assert event.epoch_s is not None and began_s - 1 < event.epoch_s + event.onset_s < ended_s
+
+
+def is_found_out(log: Path, source: str) -> bool:
+    """Whether the watch has said that a camera's clock is wrong."""
+    return any(f"{source}: " in line and "clock" in line for line in log.read_text().splitlines())
+
+
+def shown_in(request: Request) -> tuple[tuple[int, ...], int]:
+    """The size of a window's pictures, and how many pictures of the film lie between its first and its last."""
+    pictures = pictures_in(request)
+    first, last = decode_jpeg(pictures[0]), decode_jpeg(pictures[-1])
+    return first.shape[1::-1], (bar_in(last) - bar_in(first)) % BAR_STEPS
 
 
 def verdicts(folder: Path, source: str) -> list[dict[str, Any]]:

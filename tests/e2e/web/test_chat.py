@@ -11,14 +11,14 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 import rtsp_server
-from browsing import DESK, PHONE, Site, Visitors, site_at
+from browsing import DESK, PHONE, Site, Visitors, settle, site_at
 from films import shoot
 from scripted_server import Reply, Request, ScriptedServer, error, stream
 from vigil.serving.process import free_port
 from watching import film
 
 pytestmark = pytest.mark.e2e
-SLOW_MS = 20_000
+SLOW_MS = 60_000
 LOW = {"width": 1280, "height": 720}
 HEARS_LATE = """() => {
   const fetched = window.fetch;
@@ -215,7 +215,7 @@ def test_a_file_that_is_gone_cannot_be_handed_over_and_that_is_told(
 def in_the_window(page: Page) -> None:
     """Asserts that the box, and a notice above it, are seen without scrolling and do not cover each other."""
     page.evaluate("scrollTo(0, 0)")
-    page.wait_for_timeout(300)
+    settle(page)
     found = [page.locator(name).bounding_box() for name in ("#chat-log", "#chat-notice", "#chat-box")]
     parts = [(part["y"], part["y"] + part["height"]) for part in found if part is not None]
     edges = [edge for part in parts for edge in part]
@@ -375,7 +375,7 @@ def test_the_next_question_can_be_typed_while_an_answer_comes(page: Page, script
     ask(page, "Tell me much")
     expect(page.locator("#chat-log .bot").last).to_contain_text("word30")
     page.locator("#chat-box textarea").press_sequentially("And then?", delay=60)
-    expect(page.locator("#chat-log .bot").last).to_contain_text("word79", timeout=10_000)
+    expect(page.locator("#chat-log .bot").last).to_contain_text("word79", timeout=SLOW_MS)
     expect(page.locator("#chat-box .submit-button")).to_be_visible()
     expect(page.locator("#chat-box textarea")).to_have_value("And then?")
     scripted.default = stream("Here.")
@@ -506,9 +506,10 @@ def test_a_conversation_that_is_left_while_it_is_answered_does_not_come_back(
     expect(page.locator("#chat-log .bot").last).to_contain_text("word3")
     page.locator(button).first.click()
     expect(page.locator("#chat-log .bot")).to_have_count(0)
-    page.wait_for_timeout(1500)
-    expect(page.locator("#chat-log .bot")).to_have_count(0)
+    # Once the server has been left, nothing more of the answer can come.
     assert scripted.wait_until_left(before + 1) == before + 1
+    settle(page)
+    expect(page.locator("#chat-log .bot")).to_have_count(0)
     scripted.default = stream("Here.")
     ask(page, "And who?")
     answer(page, "Here.")

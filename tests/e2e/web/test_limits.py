@@ -11,7 +11,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from browsing import Site, Visitors, gradio_config, site_at
-from pace import PACE
 from scripted_server import ScriptedServer, stream
 from watching import film
 
@@ -23,7 +22,7 @@ GROWTH_KB = 30 * 1024
 LOG_BYTES = 100_000
 """In a minute, whose lines are counted anew in the next."""
 
-SETTLED_S = 60 * PACE
+SETTLED_S = 100.0
 LIMITS = ("--upload-mb", "3", "--uploads-visitor-mb", "8", "--uploads-total-mb", "12")
 
 

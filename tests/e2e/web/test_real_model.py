@@ -191,7 +191,7 @@ def test_a_server_killed_takes_its_engine_with_it_and_started_again_answers_agai
         expect(page.locator("#chat-notice")).to_contain_text("question is back", timeout=SOON_MS)
         visitors.shoot(page, "real-server-gone")
         stack.enter_context(serve())
-        expect(status).to_contain_text("ready", timeout=15_000)
+        expect(status).to_contain_text("ready", timeout=SOON_MS)
         expect(page.locator("#chat-box textarea")).to_have_value("现在呢?")
         page.locator("#chat-box .submit-button").click()
         expect(page.locator("#chat-log .bot")).to_have_count(2, timeout=SOON_MS)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from browsing import Visitors, site_at
+from browsing import Visitors, settle, site_at
 from rooms import event, with_events
 from watching import film
 
@@ -33,11 +33,11 @@ def test_a_copy_plays_the_original_is_downloaded_and_of_several_picked_at_once_t
         page.click("#tab-review-button")
         open_event(page, 0)
         line = page.locator("#review-copy .review-copy")
-        expect(line).to_contain_text("H.265", timeout=20_000)
+        expect(line).to_contain_text("H.265", timeout=60_000)
         visitors.shoot(page, "review-copy-coming")
-        expect(line).to_contain_text("this is a copy", timeout=30_000)
-        page.wait_for_function(PLAYS, timeout=20_000)
-        page.wait_for_timeout(1_000)
+        expect(line).to_contain_text("this is a copy", timeout=60_000)
+        page.wait_for_function(PLAYS, timeout=60_000)
+        settle(page)
         visitors.shoot(page, "review-copy")
         with page.expect_download() as downloading:
             page.click("#review-original")
@@ -46,13 +46,13 @@ def test_a_copy_plays_the_original_is_downloaded_and_of_several_picked_at_once_t
         open_event(page, 1)
         expect(page.locator("#review-detail .review-title + *")).to_be_visible()
         expect(page.locator("#review-copy")).to_be_hidden()
-        page.wait_for_function(PLAYS, timeout=20_000)
+        page.wait_for_function(PLAYS, timeout=60_000)
         open_event(page, 2)
         expect(page.locator("#review-clip")).to_be_hidden()
         for number in (0, 2, 1):
             page.locator(".review-row").nth(number).click(no_wait_after=True)
         expect(page.locator("#review-seen [data-event=e0002]")).to_be_attached()
         expect(page.locator("#review-detail:not([data-late]) .review-title")).to_have_attribute("data-event", "e0002")
-        page.wait_for_function(PLAYS, timeout=20_000)
+        page.wait_for_function(PLAYS, timeout=60_000)
         visitors.leave(page)
     assert visitors.complaints == []

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from browsing import Site, Visitors, site_at
+from browsing import Site, Visitors, settle, site_at
 from rooms import event, with_events
 from vigil.store import Store
 
@@ -39,8 +39,9 @@ def opened(visitors: Visitors, site: Site) -> Page:
 
 def unmarked_only(page: Page) -> None:
     page.click("#review-mark input")
-    page.locator("[role=option]", has_text="unmarked").filter(visible=True).last.click()
-    page.wait_for_timeout(500)
+    with page.expect_response(lambda answer: "/queue/join" in answer.url):
+        page.locator("[role=option]", has_text="unmarked").filter(visible=True).last.click()
+    settle(page)
 
 
 def stands_on(page: Page, number: int) -> None:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from browsing import PHONE, ROOT, Site, Visitors, gradio_config, site_at
+from browsing import PHONE, ROOT, Site, Visitors, gradio_config, settle, site_at
 from scripted_server import ScriptedServer, stream
 from watching import film
 
@@ -112,11 +112,12 @@ def test_a_page_that_nobody_touches_draws_nothing(pages: Site, visitors: Visitor
     page.add_init_script(COUNT_FRAMES)
     page.reload()
     page.locator("#vigil-status .vigil-lamp").wait_for()
-    page.wait_for_timeout(4000)
-    before = page.evaluate("framesAsked")
-    page.wait_for_timeout(2000)
-    assert before > 0
-    assert page.evaluate("framesAsked") - before < 20
+    asked = [int(page.evaluate("framesAsked"))]
+    while len(asked) < 30 and (len(asked) == 1 or asked[-1] - asked[-2] >= 20):
+        page.wait_for_timeout(2000)
+        asked.append(int(page.evaluate("framesAsked")))
+    # One that draws by itself does so in every two seconds, and 120 times where the machine is free.
+    assert asked[-1] > 0 and asked[-1] - asked[-2] < 20, asked
 
 
 def test_the_browsers_language_is_spoken_and_can_be_switched(pages: Site, visitors: Visitors) -> None:
@@ -151,7 +152,7 @@ def test_every_tab_fits_a_phone(pages: Site, visitors: Visitors, language: str) 
         if not tab.is_visible():
             continue
         tab.click()
-        page.wait_for_timeout(400)
+        settle(page)
         visitors.shoot(page, f"site-phone-{language}-{number}")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), tab.inner_text()
 
@@ -161,7 +162,7 @@ def test_every_tab_fits_a_desk(pages: Site, visitors: Visitors) -> None:
     page = visitors.visit(pages.url)
     for number in range(page.get_by_role("tab").count()):
         page.get_by_role("tab").nth(number).click()
-        page.wait_for_timeout(600)
+        settle(page)
         visitors.shoot(page, f"site-desk-{number}")
     visitors.leave(page)
     assert visitors.complaints == []
@@ -190,7 +191,7 @@ def test_another_address_asks_for_the_password(scripted: ScriptedServer, visitor
         other.locator("#vigil-status .vigil-lamp").wait_for()
         page.click("#vigil-sign-out")
         expect(page.locator("input[name=password]")).to_be_visible()
-        expect(other.locator("input[name=password]")).to_be_visible(timeout=30_000)
+        expect(other.locator("input[name=password]")).to_be_visible(timeout=60_000)
         page.goto(site.url)
         expect(page.locator("input[name=password]")).to_be_visible()
         visitors.leave(page)
@@ -284,7 +285,7 @@ def test_ctrl_c_ends_the_pages_quietly_while_one_listens_and_removes_what_was_se
 def test_the_plotting_library_is_there_before_the_first_plot(pages: Site, visitors: Visitors) -> None:
     page = visitors.visit(pages.url, saves_data=False)
     page.wait_for_function(
-        "performance.getEntriesByType('resource').some(entry => entry.name.includes('PlotlyPlot'))", timeout=30_000
+        "performance.getEntriesByType('resource').some(entry => entry.name.includes('PlotlyPlot'))", timeout=60_000
     )
 
 

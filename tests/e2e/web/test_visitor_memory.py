@@ -14,9 +14,9 @@ from typing import Any
 
 import httpx
 import pytest
+from pace import PACE
 
 from browsing import ROOT, Site, gradio_config, site_at
-from pace import PACE
 
 pytestmark = pytest.mark.e2e
 
