@@ -49,7 +49,7 @@ class Measures(Observer):
     memory_mb: list[tuple[float, float]] = field(default_factory=list)
     added_s: list[float] = field(default_factory=list)
 
-    def judged(self, judged: Judged) -> None:
+    def on_verdict(self, judged: Judged) -> None:
         if judged.captured_s is not None and judged.verdict.cause is None:
             self.added_s.append(time.time() - judged.captured_s - judged.verdict.latency_ms / 1000.0)
 

@@ -60,7 +60,7 @@ class Looker:
 
 def watch(url: str, previewer: Previewer, stop: threading.Event) -> None:
     cutter = Cutter(SAMPLING)
-    for signal in open_feed(Address("stream", "camera", url), SAMPLING, stop=stop, previewer=previewer).signals():
+    for signal in open_feed(Address("stream", "camera", url), SAMPLING, stop=stop, previewer=previewer).read():
         if hasattr(signal, "image"):
             list(cutter.push(signal))
 

@@ -43,7 +43,7 @@ class Tally:
 
 def watch(url: str, tally: Tally, stop: threading.Event) -> None:
     cutter = Cutter(SAMPLING)
-    for signal in open_feed(Address("stream", "camera", url), SAMPLING, stop=stop).signals():
+    for signal in open_feed(Address("stream", "camera", url), SAMPLING, stop=stop).read():
         if isinstance(signal, Connected):
             tally.open += 1
         if isinstance(signal, Frame):

@@ -28,7 +28,7 @@ class Seen:
 
     def follow(self) -> None:
         """Takes signals until there are no more."""
-        for signal in self.feed.signals():
+        for signal in self.feed.read():
             with self.news:
                 self.told.append((time.monotonic(), signal))
                 self.news.notify_all()

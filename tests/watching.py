@@ -100,19 +100,19 @@ class Notes(Observer):
     changes: list[Change] = field(default_factory=list)
     closed: bool = False
 
-    def state(self, state: SourceState) -> None:
+    def on_state(self, state: SourceState) -> None:
         self.states.append((state.name, str(state.stage)))
 
-    def judged(self, judged: Judged) -> None:
+    def on_verdict(self, judged: Judged) -> None:
         self.judged_.append(judged)
 
-    def told(self, judged: Judged) -> None:
+    def on_result(self, judged: Judged) -> None:
         self.told_.append(judged)
 
-    def changed(self, change: Change) -> None:
+    def on_change(self, change: Change) -> None:
         self.changes.append(change)
 
-    def close(self) -> None:
+    def on_close(self) -> None:
         self.closed = True
 
     def kinds(self, source: str = "") -> list[str]:

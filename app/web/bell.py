@@ -60,7 +60,7 @@ class Bell(Observer):
         """How many pages wait for an alarm."""
         return len(self._waiting)
 
-    def changed(self, change: Change) -> None:
+    def on_change(self, change: Change) -> None:
         if change.kind not in {"opened", "raised"}:
             return
         with self._lock:

@@ -52,10 +52,10 @@ class Board(Observer):
         """Grows whenever the list of events changes."""
         return self._events_version
 
-    def state(self, state: SourceState) -> None:
+    def on_state(self, state: SourceState) -> None:
         self._version += 1
 
-    def judged(self, judged: Judged) -> None:
+    def on_verdict(self, judged: Judged) -> None:
         with self._lock:
             course = self._courses.setdefault(judged.source, Course())
             if judged.end_s < course.end_s:
@@ -67,7 +67,7 @@ class Board(Observer):
             course.forget_before(judged.end_s - SHOWN_S)
             self._version += 1
 
-    def changed(self, change: Change) -> None:
+    def on_change(self, change: Change) -> None:
         event = change.event
         with self._lock:
             if not change.late:

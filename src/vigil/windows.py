@@ -102,32 +102,32 @@ class Cutter:
     def __init__(self, sampling: Sampling) -> None:
         self.sampling = sampling
         self._shots: list[Shot] = []
-        self._until_due = sampling.frames
-        self._uncovered = 0
+        self._frames_until_window = sampling.frames
+        self._frames_since_window = 0
         self._next_index = 0
         self._run_has_windows = False
 
     def push(self, frame: Frame) -> Iterator[Window]:
         """Adds a frame; yields the window it completes, and before it the rest of a run it ends."""
-        if self._shots and self._breaks_off(self._shots[-1].frame, frame):
+        if self._shots and self._is_discontinuity(self._shots[-1].frame, frame):
             yield from self.finish()
         self._shots.append(Shot(frame, encode_jpeg(frame.image, quality=self.sampling.jpeg_quality)))
         del self._shots[: -self.sampling.frames]
-        self._uncovered += 1
-        self._until_due -= 1
-        if self._until_due == 0:
-            self._until_due = self.sampling.stride
+        self._frames_since_window += 1
+        self._frames_until_window -= 1
+        if self._frames_until_window == 0:
+            self._frames_until_window = self.sampling.stride
             yield self._emit()
 
     def finish(self) -> Iterator[Window]:
         """Ends the run: yields the last window when frames are left that none has covered."""
-        if self._uncovered:
+        if self._frames_since_window:
             yield self._emit(rest=self._run_has_windows)
         self._shots.clear()
         self._run_has_windows = False
-        self._until_due = self.sampling.frames
+        self._frames_until_window = self.sampling.frames
 
-    def _breaks_off(self, last: Frame, frame: Frame) -> bool:
+    def _is_discontinuity(self, last: Frame, frame: Frame) -> bool:
         paused = frame.time_s - last.time_s > self.sampling.window_s
         return paused or last.image.shape != frame.image.shape
 
@@ -136,5 +136,5 @@ class Cutter:
         window = Window(self._next_index, (*self._shots, *self._shots[-1:] * odd), repeated=odd, rest=rest)
         self._run_has_windows = True
         self._next_index += 1
-        self._uncovered = 0
+        self._frames_since_window = 0
         return window

@@ -82,7 +82,7 @@ def test_a_server_that_is_frozen_times_out_and_is_used_again_when_it_goes_on(
             await load.wait_for_good(since=0)
             os.killpg(server.pid, signal.SIGSTOP)
             try:
-                await until(lambda: breaker.opened >= 1)
+                await until(lambda: breaker.times_opened >= 1)
                 opened = len(load.answered)
                 await until(lambda: len(load.answered) > opened + 20 and breaker.state == "probing")
             finally:
@@ -93,7 +93,7 @@ def test_a_server_that_is_frozen_times_out_and_is_used_again_when_it_goes_on(
             await load.finish()
             assert {verdict.cause for verdict in load.answered[opened:back]} == {Cause.TIMEOUT}
             # Most of them were told so unasked: the server has not been given each.
-            assert breaker.refused > 10
+            assert breaker.rejected > 10
             assert breaker.state == "closed"
             assert len(load.answered) == load.asked
 

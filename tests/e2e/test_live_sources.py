@@ -207,7 +207,7 @@ def test_a_camera_that_lies_about_its_clock_is_sampled_by_the_truth(liars: dict[
     assert median(steps(late(seen))) == pytest.approx(SECOND / 2, abs=1.5)
     assert len(times) <= 2 * (times[-1] - times[0]) + 2
     assert any("clock" in problem for problem in seen.feed.problems)
-    epoch_s = seen.feed.epoch_s or 0.0
+    epoch_s = seen.feed.started_utc_s or 0.0
     held_s = [(frame.captured_s or 0) - epoch_s - frame.time_s for frame in late(seen)]
     assert min(held_s) > -0.05 and median(held_s) < 3.1
 

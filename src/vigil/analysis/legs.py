@@ -110,7 +110,7 @@ class Notes(Observer):
         with self._lock:
             self._over = True
 
-    def seen(self, source: str, frame: Frame) -> None:
+    def on_frame(self, source: str, frame: Frame) -> None:
         wanted = frame.captured_s is not None and not self._has_previews
         picture = encode_jpeg(frame.image, quality=85) if wanted else self.picture
         if self._recent is not None and not self._over:
@@ -121,21 +121,21 @@ class Notes(Observer):
             if frame.captured_s is not None:
                 self.epoch_s = frame.captured_s - self.position_s
 
-    def looks_at(self, source: str) -> bool:
+    def wants_preview(self, source: str) -> bool:
         return not self._over
 
-    def preview(self, source: str, jpeg: bytes, time_s: float) -> None:
+    def on_preview(self, source: str, jpeg: bytes, time_s: float) -> None:
         with self._lock:
             self.picture, self._has_previews = jpeg, True
 
-    def state(self, state: SourceState) -> None:
+    def on_state(self, state: SourceState) -> None:
         with self._lock:
             self.stage, self.detail, self.problems = state.stage, state.detail, state.problems
 
-    def judged(self, judged: Judged) -> None:
+    def on_verdict(self, judged: Judged) -> None:
         self._unless_over(lambda: self._add(judged))
 
-    def told(self, judged: Judged) -> None:
+    def on_result(self, judged: Judged) -> None:
         self._unless_over(lambda: self._describe(judged))
 
     def _unless_over(self, note: Callable[[], None]) -> None:

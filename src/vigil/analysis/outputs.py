@@ -26,10 +26,10 @@ def write_jsonl(view: View, path: Path, *, tiers: Tiers) -> None:
         with path.open("wb", buffering=0) as file:
             lines = JsonLines(file, tiers)
             for judged in view.judged:
-                lines.told(judged)
+                lines.on_result(judged)
             for event in view.events:
-                lines.changed(Change("closed", event))
-            lines.close()
+                lines.on_change(Change("closed", event))
+            lines.on_close()
     except OSError as error:
         raise _not_written(path, error) from error
     if lines.lost:

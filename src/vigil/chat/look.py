@@ -142,7 +142,7 @@ def look_at_camera(address: Address, sampling: Sampling, *, stop: threading.Even
     frames: list[Frame] = []
     reason = f"no picture in {CAMERA_WAIT_S:g} s"
     try:
-        with closing(open_feed(address, sampling, stop=stop).signals()) as signals:  # type: ignore[type-var]
+        with closing(open_feed(address, sampling, stop=stop).read()) as signals:  # type: ignore[type-var]
             for signal in signals:
                 if isinstance(signal, Disconnected):
                     reason = signal.reason

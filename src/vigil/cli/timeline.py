@@ -34,13 +34,13 @@ class Notes(Observer):
     verdicts: dict[str, dict[int, Judged]] = field(default_factory=dict)
     incidents: dict[str, dict[str, Event]] = field(default_factory=dict)
 
-    def judged(self, judged: Judged) -> None:
+    def on_verdict(self, judged: Judged) -> None:
         self.verdicts.setdefault(judged.source, {})[judged.window] = judged
 
-    def told(self, judged: Judged) -> None:
-        self.judged(judged)
+    def on_result(self, judged: Judged) -> None:
+        self.on_verdict(judged)
 
-    def changed(self, change: Change) -> None:
+    def on_change(self, change: Change) -> None:
         if not change.late:
             self.incidents.setdefault(change.event.source, {})[change.event.id] = change.event
 

@@ -59,7 +59,7 @@ class WatchTable(Observer):
         if self._console.is_terminal:
             self._live.stop()
 
-    def state(self, state: SourceState) -> None:
+    def on_state(self, state: SourceState) -> None:
         if state.stage is Stage.LOST and state.name in self._lost:
             return
         self._lost.discard(state.name)
@@ -74,7 +74,7 @@ class WatchTable(Observer):
         elif state.problems:
             log.warning("%s: %s", state.name, "; ".join(state.problems))
 
-    def changed(self, change: Change) -> None:
+    def on_change(self, change: Change) -> None:
         event = change.event
         if change.kind == "grew":
             return
@@ -156,8 +156,8 @@ def _footer(watch: Watch, states: list[SourceState], *, hidden: int) -> Text:
         parts.append("probabilities: not calibrated")
     if breaker.reason:
         parts.append(breaker.reason[:100])
-    if watch.keeper is not None and watch.keeper.trouble:
-        parts.append(f"STORE: {watch.keeper.trouble[:80]}; {counted(watch.keeper.waiting, 'event')} waiting")
+    if watch.writer is not None and watch.writer.error:
+        parts.append(f"STORE: {watch.writer.error[:80]}; {counted(watch.writer.waiting, 'event')} waiting")
     done = sum(state.stage is Stage.ENDED for state in states)
     parts.append(f"{counted(len(states), 'source')}, {done} ended" + (f", {hidden} not shown" if hidden else ""))
     parts.append(counted(sum(state.events for state in states), "event"))

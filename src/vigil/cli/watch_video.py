@@ -26,10 +26,10 @@ class FileVideo(Observer):
         self._judged: list[Judged] = []
         self._events: dict[str, Event] = {}
 
-    def told(self, judged: Judged) -> None:
+    def on_result(self, judged: Judged) -> None:
         self._judged.append(judged)
 
-    def changed(self, change: Change) -> None:
+    def on_change(self, change: Change) -> None:
         if not change.late:
             self._events[change.event.id] = change.event
 
@@ -54,13 +54,13 @@ class CameraVideo(Observer):
     def __init__(self, address: Address, out: Path, tiers: Tiers) -> None:
         self._film = LiveFilm(out, tiers=tiers, title=address.name)
 
-    def seen(self, source: str, frame: Frame) -> None:
+    def on_frame(self, source: str, frame: Frame) -> None:
         self._film.frame(frame.image, frame.time_s)
 
-    def told(self, judged: Judged) -> None:
+    def on_result(self, judged: Judged) -> None:
         self._film.judged(judged)
 
-    def changed(self, change: Change) -> None:
+    def on_change(self, change: Change) -> None:
         if not change.late:
             self._film.changed(change.event)
 

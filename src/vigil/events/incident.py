@@ -25,18 +25,18 @@ class Incident:
     end_s: float | None = None
     closed_because: str = ""
     windows: list[Evidence] = field(default_factory=list)
-    waiting: list[Evidence] = field(default_factory=list)
+    pending: list[Evidence] = field(default_factory=list)
     quiet_s: float = 0.0
     peak: Evidence | None = None
     text: str = ""
     text_p: float = -1.0
     text_window: int = -1
 
-    def join(self, evidence: Sequence[Evidence]) -> None:
+    def add_windows(self, evidence: Sequence[Evidence]) -> None:
         """Takes in windows, the last of them over the threshold, with those that waited before them."""
-        joining = [*self.waiting, *evidence]
+        joining = [*self.pending, *evidence]
         self.windows += joining
-        self.waiting.clear()
+        self.pending.clear()
         self.quiet_s = 0.0
         for each in joining:
             if each.p_alarm is not None and each.p_alarm > self.peak_p:
@@ -52,9 +52,9 @@ class Incident:
         """The tier of the highest probability so far."""
         return self.rules.tiers.of(self.peak_p)
 
-    def wait(self, evidence: Evidence, *, quiet_s: float) -> None:
+    def add_pending(self, evidence: Evidence, *, quiet_s: float) -> None:
         """Notes a window that does not join, with the seconds of quiet footage that it adds."""
-        self.waiting.append(evidence)
+        self.pending.append(evidence)
         self.quiet_s += quiet_s
 
     def describe(self, window: int, text: str) -> bool:
@@ -67,7 +67,7 @@ class Incident:
         self.text, self.text_p, self.text_window = text, p, window
         return True
 
-    def holds(self, window: int) -> bool:
+    def has_window(self, window: int) -> bool:
         """Whether a window is part of it."""
         return any(evidence.window == window for evidence in reversed(self.windows))
 
@@ -75,9 +75,9 @@ class Incident:
         """Ends it with its last window."""
         self.end_s = max(evidence.end_s for evidence in self.windows)
         self.closed_because = because
-        self.waiting.clear()
+        self.pending.clear()
 
-    def event(self) -> Event:
+    def snapshot(self) -> Event:
         """The event as it stands."""
         peak = self.peak or self.windows[0]
         return Event(

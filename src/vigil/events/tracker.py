@@ -71,7 +71,7 @@ class Tracker:
     @property
     def open_event(self) -> Event | None:
         """The event that is going on."""
-        return None if self._incident is None else self._incident.event()
+        return None if self._incident is None else self._incident.snapshot()
 
     def push(self, judged: Judged) -> list[Change]:
         """Takes the next window's verdict; returns what changed, in order."""
@@ -91,14 +91,14 @@ class Tracker:
         changes += self._split(evidence)
         if self._incident is None:
             # A rest shows the frames of the window before it once more: that is no second vote.
-            return changes if judged.rest else changes + self._try_to_open(evidence, judged)
-        return changes + self._go_on(self._incident, evidence, new_footage_s=max(0.0, new_footage_s))
+            return changes if judged.rest else changes + self._maybe_open(evidence, judged)
+        return changes + self._continue(self._incident, evidence, new_footage_s=max(0.0, new_footage_s))
 
     def describe(self, window: int, text: str) -> list[Change]:
         """Gives the words of a window, whenever they come; those of an event's surest window describe it."""
         for incident in (*([self._incident] if self._incident else []), *self._closed):
-            if incident.holds(window):
-                return [Change("grew", incident.event())] if incident.describe(window, text) else []
+            if incident.has_window(window):
+                return [Change("grew", incident.snapshot())] if incident.describe(window, text) else []
         self._keep_words(window, text)
         return []
 
@@ -114,7 +114,7 @@ class Tracker:
         A source of fewer than `k` windows in all (a short clip; a rest does not count) makes an event when every known
         one is over the threshold.
         """
-        changes = self._close(because) if self._incident else self._judge_short_source(because)
+        changes = self._close(because) if self._incident else self._close_short_source(because)
         self._since_over.clear()
         self._first.clear()
         self._pushed = 0
@@ -138,7 +138,7 @@ class Tracker:
     def _is_over(self, evidence: Evidence) -> bool:
         return evidence.p_alarm is not None and evidence.p_alarm >= self.rules.tiers.low
 
-    def _try_to_open(self, evidence: Evidence, judged: Judged) -> list[Change]:
+    def _maybe_open(self, evidence: Evidence, judged: Judged) -> list[Change]:
         self._since_over.append(evidence)
         forgotten_s = evidence.start_s - self.rules.lost_s
         known = [e for e in self._since_over if e.p_alarm is not None and e.end_s > forgotten_s][-self.rules.n :]
@@ -163,30 +163,30 @@ class Tracker:
         )
         self._incident = incident
         self._since_over = []
-        self._take(incident, evidence)
-        return Change("opened", incident.event())
+        self._add_windows(incident, evidence)
+        return Change("opened", incident.snapshot())
 
     def _announced_s(self, judged: Judged) -> float:
         if judged.captured_s is None:
             return judged.end_s + judged.verdict.latency_ms / 1000.0
         return judged.end_s + max(0.0, self._clock() - judged.captured_s)
 
-    def _take(self, incident: Incident, evidence: Sequence[Evidence]) -> None:
+    def _add_windows(self, incident: Incident, evidence: Sequence[Evidence]) -> None:
         before = len(incident.windows)
-        incident.join(evidence)
+        incident.add_windows(evidence)
         for each in incident.windows[before:]:
             incident.describe(each.window, self._words.pop(each.window, ""))
 
-    def _go_on(self, incident: Incident, evidence: Evidence, *, new_footage_s: float) -> list[Change]:
+    def _continue(self, incident: Incident, evidence: Evidence, *, new_footage_s: float) -> list[Change]:
         if evidence.p_alarm is None:
-            incident.wait(evidence, quiet_s=0.0)
+            incident.add_pending(evidence, quiet_s=0.0)
             return []
         if evidence.p_alarm < self.rules.stay:
-            incident.wait(evidence, quiet_s=new_footage_s)
+            incident.add_pending(evidence, quiet_s=new_footage_s)
             return self._close(QUIET) if incident.quiet_s >= self.rules.quiet_s - EPSILON_S else []
         tier = incident.tier
-        self._take(incident, [evidence])
-        return [Change("grew" if incident.tier is tier else "raised", incident.event())]
+        self._add_windows(incident, [evidence])
+        return [Change("grew" if incident.tier is tier else "raised", incident.snapshot())]
 
     def _split(self, evidence: Evidence) -> list[Change]:
         """Ends an endless event before a window that would stretch it past the limit; the next opens as any."""
@@ -204,9 +204,9 @@ class Tracker:
         incident.close(because)
         self._incident = None
         self._closed.append(incident)
-        return [Change("closed", incident.event())]
+        return [Change("closed", incident.snapshot())]
 
-    def _judge_short_source(self, because: str) -> list[Change]:
+    def _close_short_source(self, because: str) -> list[Change]:
         evidence = [
             Evidence(window=j.window, start_s=j.start_s, end_s=j.end_s, p_alarm=self.rules.weight(j.verdict))
             for j in self._first

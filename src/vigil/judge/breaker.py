@@ -93,8 +93,8 @@ class Breaker:
         self.deadline_s = judge.deadline_s
         self.failures = failures
         self.probe_s = probe_s
-        self.opened = 0
-        self.refused = 0
+        self.times_opened = 0
+        self.rejected = 0
         self.cause: Cause | None = None
         self._judge = judge
         self._on_state = on_state or (lambda state: None)
@@ -184,7 +184,7 @@ class Breaker:
             verdict = await self._once(ask, harmless)
             over = self._clock() >= give_up_s or self._is_hopeless(wait_s)
             if verdict is None and over:
-                self.refused += 1
+                self.rejected += 1
                 return self._refusal()
             if verdict is not None:
                 # While others get their answers, the fault may be this window's own.
@@ -248,7 +248,7 @@ class Breaker:
         if self._answering.is_set():
             return
         logger.info(
-            "the endpoint answers again after %.1f s (%d windows were not asked so far)", self.since_s, self.refused
+            "the endpoint answers again after %.1f s (%d windows were not asked so far)", self.since_s, self.rejected
         )
         self._changed_s = self._clock()
         self._answering.set()
@@ -264,7 +264,7 @@ class Breaker:
             self._open()
 
     def _open(self) -> None:
-        self.opened += 1
+        self.times_opened += 1
         self._changed_s = self._clock()
         self._next_probe_s = self._changed_s + self.probe_s
         self._patience_s = min(PROBE_PATIENCE_S, self.deadline_s)

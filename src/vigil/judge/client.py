@@ -266,7 +266,7 @@ class Judge:
             finally:
                 await _end(beside, streaming)
 
-        fault = await self._bounded(ask, harmless=SLOWNESS)
+        fault = await self._within_deadline(ask, harmless=SLOWNESS)
         if telling.told is None:
             fault = fault or Fault(Cause.CUT_OFF, "the answer ended before its first token")
             return telling.stamped(fault.verdict())
@@ -295,7 +295,7 @@ class Judge:
 
             await self._questions.stream_words(jpegs, facts, answer, wanted, go_on)
 
-        fault = await self._bounded(ask, harmless=SLOWNESS)
+        fault = await self._within_deadline(ask, harmless=SLOWNESS)
         if fault is not None and telling.known is not None and not answer.pieces:
             return replace(fault.verdict(), start_s=telling.start_s, end_s=telling.end_s)
         return telling.worded(verdict, answer, fault)
@@ -326,7 +326,7 @@ class Judge:
                 weighed = await self._known(facts, await self._questions.verdict(jpegs, facts))
             found.append(weighed)
 
-        fault = await self._bounded(ask)
+        fault = await self._within_deadline(ask)
         verdict = found[0] if fault is None else fault.verdict()
         return replace(verdict, start_s=start_s, end_s=end_s, latency_ms=since_ms(started))
 
@@ -339,7 +339,7 @@ class Judge:
             return weighed
         return Verdict.unknown(Cause.EXCHANGED, detail=EXCHANGED)
 
-    async def _bounded(self, ask: Ask, *, harmless: frozenset[Cause] = frozenset()) -> Fault | None:
+    async def _within_deadline(self, ask: Ask, *, harmless: frozenset[Cause] = frozenset()) -> Fault | None:
         """Asks within the deadline, which `ask` may move, when there is room; a fault is returned and not raised."""
         async with self._room:
             began_s = asyncio.get_running_loop().time()

@@ -158,7 +158,7 @@ class Sampler:
         self._start_s: float | None = 0.0 if from_s else origin_s
         self._next = math.ceil(from_s * fps - ROUNDING_S)
 
-    def take(self, time_s: float) -> bool:
+    def accept(self, time_s: float) -> bool:
         """Whether the frame at `time_s` is kept; times must grow from call to call."""
         if self._start_s is None:
             self._start_s = time_s
@@ -168,7 +168,7 @@ class Sampler:
         self._next = instant + 1
         return True
 
-    def due(self, time_s: float) -> int | None:
+    def instant_of(self, time_s: float) -> int | None:
         """Which instant a frame at `time_s` would be kept for; None when it would not be."""
         if self._start_s is None:
             return 0
@@ -183,7 +183,7 @@ class Sampler:
     def _instant(self, time_s: float, *, start_s: float) -> int:
         return math.floor((time_s - start_s + ROUNDING_S) * self.fps)
 
-    def fork(self) -> "Sampler":
+    def copy(self) -> "Sampler":
         """A copy that can be asked ahead of time without changing this one."""
         twin = Sampler(self.fps)
         twin._start_s, twin._next = self._start_s, self._next

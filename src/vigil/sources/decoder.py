@@ -104,8 +104,8 @@ class Decoder:
         times = self._clock.preview([stamp * self._tick_s for stamp in stamps])
         if times is None:
             return None
-        ahead = self._sampler.fork()
-        wanted = [stamp for stamp, time_s in zip(stamps, times, strict=True) if ahead.take(time_s)]
+        ahead = self._sampler.copy()
+        wanted = [stamp for stamp, time_s in zip(stamps, times, strict=True) if ahead.accept(time_s)]
         needed = max((order[stamp] for stamp in wanted if stamp in order), default=0)
         last_s = max(time_s for stamp, time_s in zip(stamps, times, strict=True) if stamp in order)
         return Plan(needed, frozenset(wanted) - beyond, alone=beyond.isdisjoint(wanted), last_s=last_s)

@@ -61,7 +61,7 @@ def _wanted(reader: Any, sampling: Sampling, *, vouched_s: float) -> list[tuple[
     clock, sampler = Clock(frame_s=1 / fps, vouched_s=vouched_s), Sampler(sampling.fps)
     stamps = reader.get_frame_timestamp(list(range(len(reader))))[:, 0]
     placed = ((index, clock.place(float(stamp))) for index, stamp in enumerate(stamps))
-    return [(index, time_s) for index, time_s in placed if time_s is not None and sampler.take(time_s)]
+    return [(index, time_s) for index, time_s in placed if time_s is not None and sampler.accept(time_s)]
 
 
 @dataclass(frozen=True, slots=True)

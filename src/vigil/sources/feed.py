@@ -41,7 +41,7 @@ class Feed(Protocol):
         """Whether time goes on whether or not its frames are taken."""
 
     @property
-    def epoch_s(self) -> float | None:
+    def started_utc_s(self) -> float | None:
         """The `time.time()` of second 0, on live feeds."""
 
     @property
@@ -52,7 +52,7 @@ class Feed(Protocol):
     def problems(self) -> tuple[str, ...]:
         """What was wrong so far."""
 
-    def signals(self) -> Iterator[Signal]:
+    def read(self) -> Iterator[Signal]:
         """Everything there is to see, once, in one thread; raises SourceError for a file that cannot be read."""
 
 
@@ -121,24 +121,24 @@ class FileFeed:
         self._start_s = start_s
         self._from_s = window_start_s(start_s, sampling)
         self.is_live = realtime
-        self.epoch_s = wall_clock() - start_s if realtime else None
+        self.started_utc_s = wall_clock() - start_s if realtime else None
         self.footage: Footage = FileFootage(path)
         self.problems: tuple[str, ...] = ()
         self._path = path
         self._sampling = sampling
         self._stop = stop
 
-    def signals(self) -> Iterator[Signal]:
+    def read(self) -> Iterator[Signal]:
         """Its frames, after one `Connected`; raises SourceError when not a single picture can be had."""
         with open_video(self._path, self._sampling, fast=self._fast, start_s=self._from_s) as video:
             frames = video.frames(previewer=self._previewer)
             if self.is_live:
                 # It is on the way since now, not since the feed was made: cameras start one after the other.
-                self.epoch_s = self._wall_clock() - self._start_s
+                self.started_utc_s = self._wall_clock() - self._start_s
                 clocks = {"clock": self._clock, "wall_clock": self._wall_clock}
-                frames = pace(frames, stop=self._stop, epoch_s=self.epoch_s, **clocks)
+                frames = pace(frames, stop=self._stop, epoch_s=self.started_utc_s, **clocks)
                 if self._previewer is not None:
-                    self._previewer.wait = waiter(stop=self._stop, epoch_s=self.epoch_s, **clocks)
+                    self._previewer.wait = waiter(stop=self._stop, epoch_s=self.started_utc_s, **clocks)
             yield Connected(video.size_wh, video.source_fps, video.codec, at_s=self._from_s)
             try:
                 yield from self._until_stopped(frames)

@@ -189,7 +189,7 @@ class VideoFile:
             time_s = self._timeline.place(picture)
             if time_s is None:
                 continue
-            if self._sampler.take(time_s):
+            if self._sampler.accept(time_s):
                 self._kept += 1
                 yield Frame(self._developer.develop(picture), time_s)
             if previewer is not None:

@@ -64,7 +64,7 @@ class LiveFeed:
         self._pictures_since_s: float | None = None
 
     @property
-    def epoch_s(self) -> float | None:
+    def started_utc_s(self) -> float | None:
         """The `time.time()` of second 0; another one after the wall clock was set, or the machine has slept."""
         began_s = self._wall_clock() - (self._clock() - self._started_s)
         if abs(began_s - self._began_s) > STEP_S:
@@ -82,7 +82,7 @@ class LiveFeed:
         lost = f"connection lost or not made {self.disconnects} times"
         return (*self._camera.problems, *([lost] if self.disconnects else []))
 
-    def signals(self) -> Iterator[Signal]:
+    def read(self) -> Iterator[Signal]:
         """Frames, `Waiting`, `Connected` and `Disconnected` in turn, until `stop` is set or a film is over."""
         while not self._stop.is_set():
             reason = yield from self._session()

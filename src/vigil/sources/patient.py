@@ -85,10 +85,10 @@ class PatientDecoder:
     def push(self, packet: Any, time_s: float) -> list[Any]:
         """The pictures (`av.VideoFrame`) that come out with a packet whose picture belongs to `time_s`."""
         if is_entry(packet, self._name, self._codec.extradata):
-            self._enter(packet, time_s)
-        elif self._is_orphan(packet):
+            self._on_keyframe(packet, time_s)
+        elif self._is_undecodable_leading(packet):
             return []
-        if self._can_wait(packet, time_s):
+        if self._can_defer(packet, time_s):
             self._held.append(packet)
             self._held_bytes += packet.size
             return []
@@ -98,7 +98,7 @@ class PatientDecoder:
             self._sent_s = max(self._sent_s, time_s)
             return self._send(packet, wanted=self._is_first(time_s))
 
-    def _enter(self, key: Any, time_s: float) -> None:
+    def _on_keyframe(self, key: Any, time_s: float) -> None:
         """Notes a point where decoding can start, and lets go of what nothing due can need any more."""
         self._rhythm.beat(time_s)
         self._leading_before = None
@@ -109,7 +109,7 @@ class PatientDecoder:
         self._leading_before = key.pts
         self._sent_s = float("-inf")
 
-    def _is_orphan(self, packet: Any) -> bool:
+    def _is_undecodable_leading(self, packet: Any) -> bool:
         """Whether a picture is shown before the key picture it follows, when the group it needs was left out."""
         if self._leading_before is None or packet.pts is None:
             return False
@@ -123,7 +123,7 @@ class PatientDecoder:
         due_s = self._due_s
         return self._name == "h264" or (due_s is not None and time_s - due_s < CLOSE_S)
 
-    def _can_wait(self, packet: Any, time_s: float) -> bool:
+    def _can_defer(self, packet: Any, time_s: float) -> bool:
         """Whether no picture is due yet, this one included, nor still inside the decoder.
 
         Nor soon; or else the next key picture is expected before it, which may make this packet needless.
@@ -154,7 +154,7 @@ class PatientDecoder:
 
     def _is_first(self, time_s: float) -> bool:
         """Whether a picture is the earliest so far that could be kept for its instant."""
-        instant = self._sampler.due(time_s)
+        instant = self._sampler.instant_of(time_s)
         if instant is None:
             return False
         if len(self._instants) > HOLD_PACKETS:

@@ -48,7 +48,7 @@ class Previewer:
         """The time from which on the next picture is wanted; None while nobody looks."""
         return self._due_s if self.is_wanted() else None
 
-    def take(self, time_s: float) -> bool:
+    def accept(self, time_s: float) -> bool:
         """Whether the picture at `time_s` is wanted."""
         if not self.is_wanted():
             return False
@@ -63,7 +63,7 @@ class Previewer:
 
     def show_frame(self, frame: Any, time_s: float, *, pixel_aspect: float = 1.0) -> None:
         """Shows a decoded `av.VideoFrame`, if it is wanted."""
-        if not self.take(time_s) or self.wait(time_s):
+        if not self.accept(time_s) or self.wait(time_s):
             return
         if self._developer is None or self._developer.pixel_aspect != pixel_aspect:
             self._developer = Developer(max_pixels=None, longest_px=self.longest_px, pixel_aspect=pixel_aspect)

@@ -73,6 +73,6 @@ class PushedCamera:
             if not connected:
                 connected = True
                 yield Connected((width, height), 0.0, "", time_s)
-            if sampler.take(time_s):
+            if sampler.accept(time_s):
                 sized = resize(image, fit(width, height, max_pixels=self._sampling.max_pixels))
                 yield Frame(sized, time_s, captured_s)

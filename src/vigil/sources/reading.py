@@ -135,7 +135,7 @@ class Reading:
             time_s = self._clock.place(self._seconds(picture.pts), arrived_s=arrived_s)
             if time_s is None:
                 continue
-            if self._sampler.take(time_s):
+            if self._sampler.accept(time_s):
                 yield Frame(self._developer.develop(picture), time_s, captured_s)
             if self._previewer is not None:
                 self._previewer.show_frame(picture, time_s, pixel_aspect=self._developer.pixel_aspect)

@@ -107,7 +107,7 @@ class Webcam:
 class Chooses(Protocol):
     """Chooses among pictures by their times: a sampler, or a previewer."""
 
-    def take(self, time_s: float) -> bool:
+    def accept(self, time_s: float) -> bool:
         """Whether the picture at `time_s` is wanted."""
 
 
@@ -186,7 +186,7 @@ class Grabber:
     def _look(self, camera: Any, began_s: float) -> None:
         """Fetches the picture that was grabbed, if anybody wants it."""
         at_s, captured_s = time.monotonic(), time.time()
-        wanted_by = tuple(chooser is not None and chooser.take(at_s - began_s) for chooser in self._wanted)
+        wanted_by = tuple(chooser is not None and chooser.accept(at_s - began_s) for chooser in self._wanted)
         if not any(wanted_by):
             return
         ok, bgr = camera.retrieve()

@@ -36,39 +36,39 @@ class Audience(Observer):
     def __len__(self) -> int:
         return len(self._observers)
 
-    def join(self, observer: Observer) -> None:
+    def add(self, observer: Observer) -> None:
         """Tells an observer of everything from now on; one that is there already is told once."""
         with self._lock:
             self._observers = (*(each for each in self._observers if each is not observer), observer)
 
-    def leave(self, observer: Observer) -> None:
+    def remove(self, observer: Observer) -> None:
         """Tells an observer of nothing more."""
         with self._lock:
             self._observers = tuple(each for each in self._observers if each is not observer)
 
-    def seen(self, source: str, frame: Frame) -> None:
-        self._each(lambda observer: observer.seen(source, frame))
+    def on_frame(self, source: str, frame: Frame) -> None:
+        self._each(lambda observer: observer.on_frame(source, frame))
 
-    def looks_at(self, source: str) -> bool:
-        return any(self._guarded(observer, lambda each: each.looks_at(source)) for observer in self._observers)
+    def wants_preview(self, source: str) -> bool:
+        return any(self._guarded(observer, lambda each: each.wants_preview(source)) for observer in self._observers)
 
-    def preview(self, source: str, jpeg: bytes, time_s: float) -> None:
-        self._each(lambda observer: observer.preview(source, jpeg, time_s))
+    def on_preview(self, source: str, jpeg: bytes, time_s: float) -> None:
+        self._each(lambda observer: observer.on_preview(source, jpeg, time_s))
 
-    def state(self, state: SourceState) -> None:
-        self._each(lambda observer: observer.state(state))
+    def on_state(self, state: SourceState) -> None:
+        self._each(lambda observer: observer.on_state(state))
 
-    def judged(self, judged: Judged) -> None:
-        self._each(lambda observer: observer.judged(judged))
+    def on_verdict(self, judged: Judged) -> None:
+        self._each(lambda observer: observer.on_verdict(judged))
 
-    def told(self, judged: Judged) -> None:
-        self._each(lambda observer: observer.told(judged))
+    def on_result(self, judged: Judged) -> None:
+        self._each(lambda observer: observer.on_result(judged))
 
-    def changed(self, change: Change) -> None:
-        self._each(lambda observer: observer.changed(change))
+    def on_change(self, change: Change) -> None:
+        self._each(lambda observer: observer.on_change(change))
 
-    def close(self) -> None:
-        self._each(lambda observer: observer.close())
+    def on_close(self) -> None:
+        self._each(lambda observer: observer.on_close())
 
     def _each(self, tell: Callable[[Observer], None]) -> None:
         for observer in self._observers:
@@ -90,9 +90,9 @@ class Audience(Observer):
 class LastingAudience(Audience):
     """Stays from one watch to the next, as when a watch failed and is started again."""
 
-    def close(self) -> None:
+    def on_close(self) -> None:
         return
 
     def dismiss(self) -> None:
         """Tells all that it is over for good."""
-        super().close()
+        super().on_close()

@@ -48,23 +48,23 @@ class Evidence:
     """Collects the pictures of events into the store."""
 
     def __init__(self, store: Store | None, settings: WatchSettings) -> None:
-        self.losses = 0
+        self.lost = 0
         self._store = store
         self._settings = settings
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="evidence")
         self._under_way: set[asyncio.Task[None]] = set()
         self._exhibits: dict[str, Exhibit] = {}
-        self._hurry = asyncio.Event()
+        self._closing = asyncio.Event()
         self._last_s = LAST_S
 
-    def collect(self, source: WatchedSource, change: Change) -> None:
+    def on_change(self, source: WatchedSource, change: Change) -> None:
         """Takes note of a change of an event, and starts what there is to make of it."""
         if self._store is None:
             return
         event = change.event
         if change.kind == "opened":
             self._exhibits[event.id] = Exhibit(event, _judged_picture(source, event))
-            self._begin(event, self._show(source, self._exhibits[event.id]))
+            self._begin(event, self._record(source, self._exhibits[event.id]))
         exhibit = self._exhibits.get(event.id)
         if exhibit is None:
             return
@@ -79,18 +79,18 @@ class Evidence:
 
     async def close(self) -> None:
         """Finishes what is under way, without waiting for pictures that are still to come."""
-        self._hurry.set()
+        self._closing.set()
         until_s = time.monotonic() + self._last_s
         # What fails now begins its last try.
         while self._under_way and (left_s := until_s - time.monotonic()) > 0:
             await asyncio.wait(self._under_way, timeout=left_s)
         # What is left would ask threads that are gone.
-        self.losses += len(self._under_way)
+        self.lost += len(self._under_way)
         for task in self._under_way:
             task.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def give_up(self) -> None:
+    def cancel(self) -> None:
         """Has `close` wait for nothing: the watch is to end at once."""
         self._last_s = 0.0
 
@@ -104,19 +104,19 @@ class Evidence:
             await work
         except Exception as error:
             log.exception("pictures of event %s were given up; this is a fault in Vigil, please report it", event.id)
-            self._lose(event, "more pictures", error)
+            self._count_lost(event, "more pictures", error)
 
-    async def _show(self, source: WatchedSource, exhibit: Exhibit) -> None:
+    async def _record(self, source: WatchedSource, exhibit: Exhibit) -> None:
         """The snapshot now, so that an alarm has a picture; clip and picture of the peak when they are there."""
         await self._snapshot(source, exhibit)
-        await self._until_held(source, exhibit)
+        await self._wait_for_footage(source, exhibit)
         await self._snapshot(source, exhibit)
         if self._settings.clips.most_s:
             await self._clip(source, exhibit.event)
         await self._wait_for(exhibit.over, until_s=math.inf, source=source)
         await self._snapshot(source, exhibit)
 
-    async def _until_held(self, source: WatchedSource, exhibit: Exhibit) -> None:
+    async def _wait_for_footage(self, source: WatchedSource, exhibit: Exhibit) -> None:
         """Until the event is closed or, on live sources, as long as their last seconds are still held."""
         clips = self._settings.clips
         longest_s = exhibit.event.onset_s - clips.before_s + clips.most_s
@@ -126,7 +126,7 @@ class Evidence:
             await self._wait_for(asyncio.Event(), until_s=self._clip_ends_s(exhibit.event), source=source)
 
     async def _wait_for(self, happened: asyncio.Event, *, until_s: float, source: WatchedSource) -> None:
-        waits = [asyncio.create_task(event.wait()) for event in (happened, self._hurry)]
+        waits = [asyncio.create_task(event.wait()) for event in (happened, self._closing)]
         timeout_s = None if math.isinf(until_s) else max(0.0, until_s - source.now_s)
         await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
@@ -140,7 +140,7 @@ class Evidence:
     async def _clip(self, source: WatchedSource, event: Event) -> None:
         from_s = max(0.0, event.onset_s - self._settings.clips.before_s)
         to_s = self._clip_ends_s(event)
-        await self._keep(event, "clips", ".mp4", lambda path: source.feed.footage.clip(path, from_s=from_s, to_s=to_s))
+        await self._keep(event, "clips", ".mp4", lambda path: source.capture.footage.clip(path, from_s=from_s, to_s=to_s))
 
     async def _snapshot(self, source: WatchedSource, exhibit: Exhibit) -> None:
         """The peak at full size, or where the source cannot give it any more, the frame that was judged."""
@@ -151,7 +151,7 @@ class Evidence:
 
         def write(path: Path) -> None:
             try:
-                source.feed.footage.snapshot(path, at_s=at_s)
+                source.capture.footage.snapshot(path, at_s=at_s)
             except Exception as error:
                 if judged is None:
                     raise
@@ -169,7 +169,7 @@ class Evidence:
     async def _keep_frames(self, source: WatchedSource, exhibit: Exhibit) -> None:
         store, event = self._store, exhibit.event
         members = {evidence.window for evidence in event.windows} - exhibit.kept
-        windows = [window for window in source.recent if window.index in members]
+        windows = [window for window in source.recent_windows if window.index in members]
         exhibit.kept |= {window.index for window in windows}
         if store is not None:
             for window in windows:
@@ -182,10 +182,10 @@ class Evidence:
             log.warning("%s: no %s of event %s yet: %s", event.source, what, event.id, error)
             self._begin(event, self._again(event, what, make))
         except VigilError as error:
-            self._lose(event, what, error)
+            self._count_lost(event, what, error)
         except Exception as error:
             log.exception("%s of event %s failed; this is a fault in Vigil, please report it", what, event.id)
-            self._lose(event, what, error)
+            self._count_lost(event, what, error)
 
     async def _again(self, event: Event, what: str, make: Callable[[], object]) -> None:
         """Beside the rest: the seconds that a camera's clip is cut from do not wait for a picture."""
@@ -194,25 +194,25 @@ class Evidence:
             # Not `wait_for`, which forgets in Python 3.11 that it was cancelled.
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
-                    await self._hurry.wait()
+                    await self._closing.wait()
             try:
                 await asyncio.get_running_loop().run_in_executor(self._threads, make)
             except VigilError as error:
                 problem = error
             else:
                 return
-            if self._hurry.is_set():
+            if self._closing.is_set():
                 break
-        self._lose(event, what, problem)
+        self._count_lost(event, what, problem)
 
-    def _lose(self, event: Event, what: str, why: Exception | None) -> None:
-        self.losses += 1
+    def _count_lost(self, event: Event, what: str, why: Exception | None) -> None:
+        self.lost += 1
         log.warning("%s: no %s of event %s: %s", event.source, what, event.id, why)
 
 
 def _judged_picture(source: WatchedSource, event: Event) -> bytes | None:
     near = min(
-        (shot for window in source.recent for shot in window.shots),
+        (shot for window in source.recent_windows for shot in window.shots),
         key=lambda shot: abs(shot.time_s - event.peak_s),
         default=None,
     )

@@ -28,7 +28,7 @@ class History(Observer):
         self._points: dict[str, deque[tuple[float, Point]]] = {}
         self._lock = threading.Lock()
 
-    def judged(self, judged: Judged) -> None:
+    def on_verdict(self, judged: Judged) -> None:
         now_s = time.monotonic()
         point = Point(judged.end_s, judged.verdict.p_alarm, judged.verdict.cause)
         with self._lock:

@@ -35,7 +35,7 @@ class JsonLines(Observer):
         self._waiting: deque[bytes] = deque()
         self._is_torn = False
 
-    def told(self, judged: Judged) -> None:
+    def on_result(self, judged: Judged) -> None:
         verdict = judged.verdict
         tier = None if verdict.p_alarm is None or verdict.p_alarm < self._tiers.low else self._tiers.of(verdict.p_alarm)
         self._write(
@@ -50,7 +50,7 @@ class JsonLines(Observer):
             text=verdict.text,
         )
 
-    def changed(self, change: Change) -> None:
+    def on_change(self, change: Change) -> None:
         if change.kind == "grew":
             return
         event = change.event
@@ -65,7 +65,7 @@ class JsonLines(Observer):
             **({"late": True} if change.late else {}),
         )
 
-    def close(self) -> None:
+    def on_close(self) -> None:
         """Writes what waits, or counts it as lost."""
         self._flush()
         self.lost += len(self._waiting)

@@ -70,7 +70,7 @@ class Keeper:
     """
 
     def __init__(self, store: Store) -> None:
-        self.trouble = ""
+        self.error = ""
         self.on_late: Callable[[Change], None] = lambda change: None
         self._store = store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
@@ -97,16 +97,16 @@ class Keeper:
         return len(self._refused)
 
     @property
-    def losses(self) -> int:
+    def lost(self) -> int:
         """Events and verdicts that will not be in the store."""
         return self._lost + self.refused
 
-    async def event(self, event: Event, *, untold: Untold = "") -> bool:
+    async def save_event(self, event: Event, *, untold: Untold = "") -> bool:
         """Writes an event; False when it has to wait in memory, which is known within `PATIENCE_S`, or is refused.
 
         `untold` is the change that is to be told next; call `told` when it was.
         """
-        saving = self.event_soon(event, untold=untold)
+        saving = self.queue_event(event, untold=untold)
         if saving is None:
             return False
         done, _ = await asyncio.wait([saving], timeout=PATIENCE_S)
@@ -115,14 +115,14 @@ class Keeper:
             return False
         return saving.result() and _event_name(event) not in self._refused
 
-    def event_soon(self, event: Event, *, untold: Untold = "") -> "asyncio.Task[bool] | None":
+    def queue_event(self, event: Event, *, untold: Untold = "") -> "asyncio.Task[bool] | None":
         """Begins to write an event; None while the store is in trouble, where it waits for `flush_for_ever`."""
         # What was told of its earlier states is written with this one.
         self._told.forget(event.id)
         self._events.put(event.id, Saving(self._sessions.get(event.source, ""), event, untold))
-        return None if self.trouble else self._soon(self._write_events)
+        return None if self.error else self._call_in_thread(self._write_events)
 
-    def told(self, change: Change) -> None:
+    def count_published(self, change: Change) -> None:
         """Remembers that people were told of a change."""
         event_id = change.event.id
         self._heard.add((event_id, change.kind))
@@ -132,21 +132,21 @@ class Keeper:
         elif saving.untold:
             self._events.put(event_id, replace(saving, untold=""))
 
-    def verdict(self, judged: Judged) -> None:
+    def queue_verdict(self, judged: Judged) -> None:
         """Remembers a verdict for the next batch; it may come again when its words are there."""
         self._verdicts.put((self._sessions.get(judged.source, ""), judged.source, judged.window), judged)
         while len(self._verdicts) > MOST_WAITING:
             self._verdicts.drop_oldest()
             self._lost += 1
 
-    async def flush_for_ever(self) -> None:
+    async def flush_periodically(self) -> None:
         """Writes the batches, and what had to wait, until cancelled."""
         while True:
             await asyncio.sleep(FLUSH_S)
             if self._is_worth_trying():
                 await self.flush()
 
-    async def prune_for_ever(self, retention: Retention) -> None:
+    async def prune_periodically(self, retention: Retention) -> None:
         """Deletes at once, and now and then, what retention says is too old or too much, until cancelled."""
         while True:
             try:
@@ -159,16 +159,16 @@ class Keeper:
     async def flush(self) -> bool:
         """Writes everything that waits; False when the store cannot be written to."""
         # Who waits may be cancelled; a batch that was handed to the thread is seen through.
-        return await asyncio.shield(self._soon(self._write_everything))
+        return await asyncio.shield(self._call_in_thread(self._write_everything))
 
     async def close(self) -> None:
         """Writes what waits, or counts it as lost."""
         if not await self.flush():
             self._lost += len(self._events) + len(self._verdicts)
-            log.error("the store could not be written to: %d events and verdicts are lost", self.losses)
+            log.error("the store could not be written to: %d events and verdicts are lost", self.lost)
         self._thread.shutdown()
 
-    def begin(
+    def start_session(
         self,
         source: str,
         *,
@@ -199,9 +199,9 @@ class Keeper:
         left = partial(self._left_by_earlier, source, identity)
         self._late_write(f"what was left of {source} before watch {session}", left)
         self._watch_write(f"the beginning of watch {session} of {source}", start)
-        return self._soon(self._write_events)
+        return self._call_in_thread(self._write_events)
 
-    def end(self, source: str, *, because: str, identity: Identify = unknown) -> "asyncio.Task[bool]":
+    def end_session(self, source: str, *, because: str, identity: Identify = unknown) -> "asyncio.Task[bool]":
         """Has it written that the watch of a source is over."""
         session = self._sessions.get(source, "")
 
@@ -209,16 +209,16 @@ class Keeper:
             self._store.end_session(source, because=because, session=session, identity=identity())
 
         self._watch_write(f"the end of watch {session} of {source}", end)
-        return self._soon(self._write_events)
+        return self._call_in_thread(self._write_events)
 
-    def look_for_untold(self, *, besides: Callable[[], Collection[str]]) -> "asyncio.Task[bool]":
+    def publish_late_events(self, *, besides: Callable[[], Collection[str]]) -> "asyncio.Task[bool]":
         """Has the late changes told of all sources that nobody watches.
 
         Those `besides` (identities, and names of what has none) are told when they begin; it is asked in the store's
         thread.
         """
         self._late_write("what was not told", partial(self._untold_of_others, besides))
-        return self._soon(self._write_events)
+        return self._call_in_thread(self._write_events)
 
     def _untold_of_others(self, besides: Callable[[], Collection[str]]) -> list[Late]:
         untold = self._store.untold()
@@ -243,28 +243,28 @@ class Keeper:
 
     def _late_write(self, what: str, find: Callable[[], list[Late]]) -> None:
         found: list[Late] = []
-        tell = partial(self._tell_late, found)
+        tell = partial(self._publish_late, found)
         self._watches.put(what, Write(what=what, act=lambda: found.extend(find()), settled=tell))
 
-    def _tell_late(self, found: Sequence[Late]) -> None:
+    def _publish_late(self, found: Sequence[Late]) -> None:
         for event, untold in found:
             for change in late_changes(event, untold):
                 if (event.id, change.kind) not in self._heard:
                     self.on_late(change)
-                self.told(change)
+                self.count_published(change)
 
     def _watch_write(self, what: str, act: Callable[[], None]) -> None:
         # Waits in order: what an earlier watch left open is closed before the first event of this one is written.
         self._watches.put(what, Write(what=what, act=act))
 
-    def _soon(self, write: Callable[[], Coroutine[None, None, bool]]) -> "asyncio.Task[bool]":
+    def _call_in_thread(self, write: Callable[[], Coroutine[None, None, bool]]) -> "asyncio.Task[bool]":
         task = asyncio.create_task(write())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     def _is_worth_trying(self) -> bool:
-        return not self.trouble or time.monotonic() - self._failed_at_s >= RETRY_S
+        return not self.error or time.monotonic() - self._failed_at_s >= RETRY_S
 
     async def _write_events(self) -> bool:
         async with self._writing:
@@ -344,7 +344,7 @@ class Keeper:
     async def _run(self, writes: Sequence[Write]) -> bool:
         """Has the thread do some writes; False when the store cannot be written to."""
         if not writes:
-            return not self.trouble
+            return not self.error
         work = partial(write_all, writes, set_aside=self._set_aside)
         written: Written = await asyncio.get_running_loop().run_in_executor(self._thread, work)
         for write in written.over:
@@ -371,14 +371,14 @@ class Keeper:
 
     def _failed(self, why: str) -> None:
         self._failed_at_s = time.monotonic()
-        if not self.trouble:
+        if not self.error:
             log.error("the store cannot be written to: %s; watching goes on, events wait in memory", why)
-        self.trouble = why
+        self.error = why
 
     def _works(self) -> None:
-        if self.trouble:
+        if self.error:
             log.warning("the store can be written to again")
-        self.trouble = ""
+        self.error = ""
 
 
 def _cross_off(waiting: Waiting[Key, State], written: Sequence[tuple[Key, State]]) -> None:

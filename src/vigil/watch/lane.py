@@ -19,8 +19,8 @@ class Entry:
     """A window in the lane: `still` when the motion gate found nothing that moves, `dropped` when a newer one won."""
 
     window: Window
-    still: bool = False
-    dropped: bool = False
+    is_still: bool = False
+    is_dropped: bool = False
 
 
 class Lane:
@@ -53,11 +53,11 @@ class Lane:
         """Adds a window; waits for space in a file's lane."""
         if not self._live:
             self._space.acquire()
-        self._soon(self._append, Entry(window, still))
+        self._call_in_loop(self._append, Entry(window, still))
 
     def end(self) -> None:
         """Says that no window will follow."""
-        self._soon(self._end)
+        self._call_in_loop(self._end)
 
     def close(self) -> None:
         """Takes up no more windows, whatever the reader still does; those that wait can be taken."""
@@ -66,7 +66,7 @@ class Lane:
         # The reader may be waiting for space.
         self._space.release()
 
-    async def ready(self) -> bool:
+    async def wait(self) -> bool:
         """Waits until a window is there; False when there will be none."""
         await self._something.wait()
         return bool(self._waiting or self._dropped)
@@ -83,7 +83,7 @@ class Lane:
             self._something.clear()
         return entry
 
-    def _soon(self, act: Callable[..., None], *words: Entry) -> None:
+    def _call_in_loop(self, act: Callable[..., None], *words: Entry) -> None:
         # A reader that hangs may come back when the watch, and its loop, are over.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(act, *words)
@@ -95,7 +95,7 @@ class Lane:
         self._waiting.append(entry)
         if self._live and len(self._waiting) > self._size:
             oldest = self._waiting.popleft()
-            self._dropped.append(Entry(oldest.window, oldest.still, dropped=True))
+            self._dropped.append(Entry(oldest.window, oldest.is_still, is_dropped=True))
         self._something.set()
 
     def _end(self) -> None:

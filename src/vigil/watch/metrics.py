@@ -57,8 +57,8 @@ class Metrics(Observer):
         self._breaker.set_function(lambda: BREAKER[watch.breaker.state])
         self._faults.set_function(lambda: watch.supervisor.failures.total())
         self._media_losses.set_function(lambda: watch.media_losses)
-        if (keeper := watch.keeper) is not None:
-            self._losses.set_function(lambda: keeper.losses)
+        if (keeper := watch.writer) is not None:
+            self._losses.set_function(lambda: keeper.lost)
             self._refused.set_function(lambda: keeper.refused)
             self._waiting.set_function(lambda: keeper.waiting)
 
@@ -71,13 +71,13 @@ class Metrics(Observer):
                 f"metrics cannot be shown at {host}:{port} ({error.strerror}); choose another port"
             ) from error
 
-    def state(self, state: SourceState) -> None:
+    def on_state(self, state: SourceState) -> None:
         self._connected.labels(state.name).set(state.stage is Stage.WATCHING)
         self._connections.labels(state.name).set(state.connections)
         if not state.is_current:
             self._forget_p(state.name)
 
-    def judged(self, judged: Judged) -> None:
+    def on_verdict(self, judged: Judged) -> None:
         verdict = judged.verdict
         self._windows.labels(judged.source, verdict.outcome, verdict.cause or "").inc()
         if verdict.cause is None and judged.captured_s is not None:
@@ -95,12 +95,12 @@ class Metrics(Observer):
         with suppress(KeyError):
             self._p_alarm.remove(source)
 
-    def told(self, judged: Judged) -> None:
+    def on_result(self, judged: Judged) -> None:
         # Only now are the tokens of the words among them.
         self._tokens.labels(judged.source).inc(judged.verdict.tokens)
         if (state := self._states().get(judged.source)) is not None:
             self._wordless.labels(judged.source).set(state.words_skipped)
 
-    def changed(self, change: Change) -> None:
+    def on_change(self, change: Change) -> None:
         if change.kind == "opened":
             self._events.labels(change.event.source).inc()

@@ -22,12 +22,12 @@ class Post:
     def __init__(self, address: Address, *, live: bool, turn: asyncio.Lock, starts_after_s: float) -> None:
         self.address = address
         self.state = SourceState(name=address.name, live=live)
-        self.turn = turn
+        self.name_lock = turn
         self.starts_after_s = starts_after_s if live else 0.0
         self.source: WatchedSource | None = None
-        self.earlier: WatchedSource | None = None
-        self.is_over = False
-        self.left = asyncio.Event()
+        self.previous: WatchedSource | None = None
+        self.has_ended = False
+        self.is_removed = asyncio.Event()
         self._open = asyncio.Event()
         self._open.set()
 
@@ -39,26 +39,26 @@ class Post:
         if self.source is None:
             self.state.stage = Stage.PAUSED
         else:
-            self.source.leave(PAUSED)
+            self.source.stop_reading(PAUSED)
 
     def resume(self) -> None:
         """Begins again, as soon as what was under way is settled."""
         self._open.set()
 
-    def give_up(self, because: str) -> None:
+    def remove(self, because: str) -> None:
         """Ends the watching for good."""
-        self.left.set()
+        self.is_removed.set()
         self._open.set()
         if self.source is not None:
-            self.source.leave(because)
+            self.source.stop_reading(because)
 
-    async def is_wanted(self) -> bool:
+    async def wait_until_wanted(self) -> bool:
         """Waits while it is paused; False when it was given up."""
         while not self._open.is_set():
             await self._open.wait()
-        return not self.left.is_set()
+        return not self.is_removed.is_set()
 
-    def begin(self, source: WatchedSource) -> None:
+    def started(self, source: WatchedSource) -> None:
         """Starts to read; only the first time does it wait for its turn among the cameras."""
         source.start(after_s=self.starts_after_s)
         self.starts_after_s = 0.0
@@ -68,24 +68,24 @@ class Post:
 
         A camera always is. A file that was begun is not: every window of it would be judged a second time.
         """
-        self.earlier = self.source = None
+        self.previous = self.source = None
         self.state.open_event = ""
-        if self.left.is_set():
+        if self.is_removed.is_set():
             self.state.stage, self.state.detail = Stage.ENDED, ""
             return False
-        self.is_over = not self.state.live and (self.state.cut > 0 or retry_s > FILE_PATIENCE_S)
-        if self.is_over:
+        self.has_ended = not self.state.live and (self.state.cut > 0 or retry_s > FILE_PATIENCE_S)
+        if self.has_ended:
             return False
         paused = not self._open.is_set()
         self.state.stage = Stage.PAUSED if paused else Stage.LOST
         self.state.detail = "" if paused else f"the watch of it failed; next try in {retry_s:.1f} s"
         return True
 
-    def end(self) -> bool:
+    def finished(self) -> bool:
         """Notes that it is watched no more; True when it was only paused."""
-        self.earlier, self.source = self.source, None
-        self.is_over = self.earlier is None or self.earlier.ends_because != PAUSED
-        return not self.is_over
+        self.previous, self.source = self.source, None
+        self.has_ended = self.previous is None or self.previous.end_reason != PAUSED
+        return not self.has_ended
 
 
 class Posts:
@@ -121,7 +121,7 @@ class Posts:
 
     def remove(self, name: str) -> None:
         """Gives a post up; raises UsageError when there is none of this name."""
-        self._named(name).give_up("removed")
+        self._named(name).remove("removed")
         del self._posts[name]
         self.removed.append(self.states.pop(name))
 
@@ -130,7 +130,7 @@ class Posts:
         post = self._named(name)
         if not post.state.live:
             raise UsageError(f"{name} is a file and waits for nobody; only what is watched live can be paused")
-        if post.is_over:
+        if post.has_ended:
             raise UsageError(f"{name} is over ({post.state.stage}); remove it, and add it again to watch it again")
         post.pause()
 
@@ -142,7 +142,7 @@ class Posts:
         """Gives up all of them: the watch is being stopped."""
         self._closed = True
         for post in self._posts.values():
-            post.give_up("stopped")
+            post.remove("stopped")
 
     def _named(self, name: str) -> Post:
         if name not in self._posts:

@@ -17,10 +17,10 @@ class Previews(Observer):
         self._until_s: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def looks_at(self, source: str) -> bool:
+    def wants_preview(self, source: str) -> bool:
         return time.monotonic() < self._until_s.get(source, 0.0)
 
-    def preview(self, source: str, jpeg: bytes, time_s: float) -> None:
+    def on_preview(self, source: str, jpeg: bytes, time_s: float) -> None:
         with self._lock:
             self._latest[source] = jpeg, time_s
 

@@ -117,7 +117,7 @@ class WatchService:
             self._ending.set()
             if thread is None or not thread.is_alive():
                 return
-            self._soon(self._end)
+            self._call_in_loop(self._end)
         if thread is threading.current_thread():
             return
         thread.join(ENDS_WITHIN_S)
@@ -184,11 +184,11 @@ class WatchService:
 
     def subscribe(self, observer: Observer) -> None:
         """Tells an observer of everything from now on, in the watch's own threads: it must return soon."""
-        self._audience.join(observer)
+        self._audience.add(observer)
 
     def unsubscribe(self, observer: Observer) -> None:
         """Tells an observer of nothing more."""
-        self._audience.leave(observer)
+        self._audience.remove(observer)
 
     async def _serve(self) -> None:
         """Keeps a watch running until it is told to end."""
@@ -199,7 +199,7 @@ class WatchService:
                 self._over.set()
         try:
             while not self._over.is_set():
-                await self._until_over(self._attempt())
+                await self._until_over(self._run_once())
                 await self._until_over(asyncio.sleep(ASK_AGAIN_S))
         finally:
             with self._lock:
@@ -218,7 +218,7 @@ class WatchService:
         with suppress(asyncio.CancelledError):
             await doing
 
-    async def _attempt(self) -> None:
+    async def _run_once(self) -> None:
         """One watch from its connection to its end."""
         leaving = asyncio.create_task(self._leave_what_was_exchanged())
         try:
@@ -227,7 +227,7 @@ class WatchService:
                 addresses=self._roster.addresses,
                 api_key=self._api_key,
                 observers=[self._audience],
-                on_start=self._began,
+                on_start=self._on_started,
                 keep_running=True,
             )
         except VigilError as error:
@@ -251,11 +251,11 @@ class WatchService:
             watch.stop()
             return
 
-    def _began(self, watch: Watch) -> None:
+    def _on_started(self, watch: Watch) -> None:
         self._watch = watch
         self.problem = ""
         log.info("watching with %s", watch.judge.model)
-        self._bring_in_line()
+        self._reconcile()
         if self._ending.is_set():
             self._end()
 
@@ -270,7 +270,7 @@ class WatchService:
             self._watch.stop()
         self._over.set()
 
-    def _bring_in_line(self) -> None:
+    def _reconcile(self) -> None:
         """Adds, removes, pauses and resumes until the watch is as it is wanted."""
         watch, paused = self._watch, self._roster.paused
         if watch is None or self._ending.is_set():
@@ -294,17 +294,17 @@ class WatchService:
 
         def bring() -> None:
             try:
-                self._bring_in_line()
+                self._reconcile()
             finally:
                 done.set_result(None)
 
         with self._lock:
-            reached = self._soon(bring)
+            reached = self._call_in_loop(bring)
         if reached and threading.current_thread() is not self._thread:
             with suppress(TimeoutError):
                 done.result(TAKES_EFFECT_WITHIN_S)
 
-    def _soon(self, act: Callable[[], None]) -> bool:
+    def _call_in_loop(self, act: Callable[[], None]) -> bool:
         """Has the loop do something; False when there is none."""
         if self._loop is None:
             return False

@@ -55,17 +55,17 @@ class WatchedSource:
         stop: threading.Event,
         audience: Observer,
     ) -> None:
-        self.feed = feed
+        self.capture = feed
         self.state = state
-        self.lane = lane
+        self.queue = lane
         self.tracker = tracker
         self.stop = stop
-        self.recent: deque[Window] = deque(maxlen=tracker.rules.n + UNKNOWN_BETWEEN)
+        self.recent_windows: deque[Window] = deque(maxlen=tracker.rules.n + UNKNOWN_BETWEEN)
         self.under_way: dict[int, Window] = {}
         self.error: SourceError | None = None
         self.failure: Exception | None = None
-        self.ends_because = "the source ended"
-        self.changing = asyncio.Lock()
+        self.end_reason = "the source ended"
+        self.rules_lock = asyncio.Lock()
         self._cutter = cutter
         self._gate = gate
         self._audience = audience
@@ -79,46 +79,46 @@ class WatchedSource:
     @property
     def now_s(self) -> float:
         """On live sources: the present second of the source."""
-        return time.time() - (self.feed.epoch_s or time.time())
+        return time.time() - (self.capture.started_utc_s or time.time())
 
     def start(self, *, after_s: float) -> None:
         """Begins to read, `after_s` from now, so that many cameras do not ask in the same moment for ever after."""
         threading.Thread(target=self._read, args=(after_s,), name=f"read {self.name}", daemon=True).start()
 
     @property
-    def is_left(self) -> bool:
+    def is_stopping(self) -> bool:
         """Whether somebody wants no more of it: it was paused or removed, or the watch is being stopped."""
         return self.stop.is_set()
 
-    def leave(self, because: str) -> None:
+    def stop_reading(self, because: str) -> None:
         """Ends the reading, within the time that a silent connection is waited for."""
-        self.ends_because = because
+        self.end_reason = because
         self.stop.set()
         if because == PAUSED:
-            self._now(Stage.PAUSED)
+            self._set_status(Stage.PAUSED)
 
     def take(self) -> Entry | None:
         """The next entry of the lane, which is under way from now on; None when there is none."""
-        entry = self.lane.take()
+        entry = self.queue.take()
         if entry is not None:
             self.under_way[entry.window.index] = entry.window
         return entry
 
-    def settle(self, window: Window, judged: Judged) -> None:
+    def count_result(self, window: Window, judged: Judged) -> None:
         """Counts what became of a window, the next one in order."""
-        self.recent.append(window)
+        self.recent_windows.append(window)
         self.state.count(judged)
         self.under_way.pop(window.index, None)
 
     def abandon(self) -> list[Window]:
         """Ends it where it is; returns the windows that were cut and will have no outcome of their own."""
-        self.leave(FAILED)
-        self.lane.close()
+        self.stop_reading(FAILED)
+        self.queue.close()
         while self.take() is not None:
             pass
         return list(self.under_way.values())
 
-    def note(self, change: Change) -> None:
+    def count_change(self, change: Change) -> None:
         """Remembers which event is open."""
         self.state.events += change.kind == "opened"
         if change.kind == "closed":
@@ -129,63 +129,63 @@ class WatchedSource:
     def _read(self, after_s: float) -> None:
         try:
             if not self.stop.wait(after_s):
-                self._try_to_follow()
+                self._read_capture()
         except Exception as error:
             log.exception("%s: the reader failed; this is a fault in Vigil, please report it", self.name)
             self.failure = error
-            self.ends_because = self.ends_because if self.is_left else FAILED
+            self.end_reason = self.end_reason if self.is_stopping else FAILED
         finally:
-            self.lane.end()
+            self.queue.end()
 
-    def _try_to_follow(self) -> None:
+    def _read_capture(self) -> None:
         try:
-            self._follow()
+            self._read_frames()
         except SourceError as error:
             self._fail(error)
 
-    def _follow(self) -> None:
-        self._now(Stage.CONNECTING if self.feed.is_live else Stage.WATCHING)
-        for signal in self.feed.signals():
-            if self.lane.is_closed:
+    def _read_frames(self) -> None:
+        self._set_status(Stage.CONNECTING if self.capture.is_live else Stage.WATCHING)
+        for signal in self.capture.read():
+            if self.queue.is_closed:
                 return
-            self.tracker.epoch_s = self.feed.epoch_s
+            self.tracker.epoch_s = self.capture.started_utc_s
             if isinstance(signal, Frame):
                 self.state.saw(signal.time_s)
-                self._audience.seen(self.name, signal)
-                self._pass_on(self._cutter.push(signal))
+                self._audience.on_frame(self.name, signal)
+                self._enqueue(self._cutter.push(signal))
             elif isinstance(signal, Disconnected):
-                self._pass_on(self._cutter.finish())
-                self._now(Stage.LOST, f"{signal.reason}; next try in {signal.retry_s:.1f} s")
+                self._enqueue(self._cutter.finish())
+                self._set_status(Stage.LOST, f"{signal.reason}; next try in {signal.retry_s:.1f} s")
             elif isinstance(signal, Waiting):
-                self._now(Stage.CONNECTING, signal.reason)
+                self._set_status(Stage.CONNECTING, signal.reason)
             else:
                 self._connected(signal)
-        self._pass_on(self._cutter.finish())
-        self.state.problems = tuple(self.feed.problems)
-        self._now(Stage.ENDED)
+        self._enqueue(self._cutter.finish())
+        self.state.problems = tuple(self.capture.problems)
+        self._set_status(Stage.ENDED)
 
     def _connected(self, signal: Connected) -> None:
         self.state.size_wh = signal.size_wh
         self.state.connections += 1
-        self._now(Stage.WATCHING)
+        self._set_status(Stage.WATCHING)
 
-    def _pass_on(self, windows: Iterable[Window]) -> None:
+    def _enqueue(self, windows: Iterable[Window]) -> None:
         for window in windows:
             # The gate is the last that looks at raw pictures.
-            self.lane.put(window.without_pictures(), still=self._gate.is_still(window))
+            self.queue.put(window.without_pictures(), still=self._gate.is_still(window))
 
     def _fail(self, error: SourceError) -> None:
-        self._pass_on(self._cutter.finish())
+        self._enqueue(self._cutter.finish())
         self.error = error
-        self._now(Stage.UNREADABLE, str(error))
+        self._set_status(Stage.UNREADABLE, str(error))
 
-    def _now(self, stage: Stage, detail: str = "") -> None:
-        paused = self.ends_because == PAUSED
+    def _set_status(self, stage: Stage, detail: str = "") -> None:
+        paused = self.end_reason == PAUSED
         self.state.stage = Stage.PAUSED if paused else stage
         self.state.detail = "" if paused else detail
         # A reader that hangs may come back when the watch, and its loop, are over.
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._audience.state, self.state)
+            self._loop.call_soon_threadsafe(self._audience.on_state, self.state)
 
 
 def watched_source(
@@ -201,7 +201,7 @@ def watched_source(
     """A source with all it needs to be watched; a camera that was paused keeps the clock of its `earlier` time."""
     stop = threading.Event()
     if earlier is not None and address.is_live:
-        feed, stop = earlier.feed, earlier.stop
+        feed, stop = earlier.capture, earlier.stop
         stop.clear()
     else:
         feed = opener(
@@ -219,7 +219,7 @@ def watched_source(
         source=address.name,
         task=judge.task.name,
         model=judge.model,
-        epoch_s=feed.epoch_s,
+        epoch_s=feed.started_utc_s,
     )
     return WatchedSource(
         feed,
@@ -241,6 +241,6 @@ def _previewer(source: str, settings: WatchSettings, audience: Observer) -> Prev
     return Previewer(
         fps=settings.preview_fps,
         longest_px=settings.preview_px,
-        is_wanted=lambda: audience.looks_at(source),
-        show=lambda jpeg, time_s: audience.preview(source, jpeg, time_s),
+        is_wanted=lambda: audience.wants_preview(source),
+        show=lambda jpeg, time_s: audience.on_preview(source, jpeg, time_s),
     )

@@ -25,14 +25,14 @@ class Subtitles(Observer):
         self._events: deque[Event] = deque(maxlen=RECENT_EVENTS)
         self._failed = False
 
-    def changed(self, change: Change) -> None:
+    def on_change(self, change: Change) -> None:
         if change.late:
             # Its seconds are those of an earlier watch.
             return
         known = [event for event in self._events if event.id != change.event.id]
         self._events = deque([*known, change.event], maxlen=RECENT_EVENTS)
 
-    def told(self, judged: Judged) -> None:
+    def on_result(self, judged: Judged) -> None:
         try:
             self._writer.add(judged, self._event_of(judged))
         except StoreError as error:
@@ -43,7 +43,7 @@ class Subtitles(Observer):
             return
         self._failed = False
 
-    def close(self) -> None:
+    def on_close(self) -> None:
         self._writer.close()
 
     def _event_of(self, judged: Judged) -> Event | None:

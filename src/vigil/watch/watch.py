@@ -72,55 +72,55 @@ class Watch:
         self.supervisor = supervisor or Supervisor()
         self.judge = judge
         self.breaker = Breaker(judge)
-        self.audience = Audience(observers)
-        self.keeper = None if store is None else Keeper(store)
-        self._posts = Posts(realtime=settings.realtime)
+        self.observers = Audience(observers)
+        self.writer = None if store is None else Keeper(store)
+        self._sources = Posts(realtime=settings.realtime)
         self._tasks: asyncio.TaskGroup | None = None
         self._stopped = asyncio.Event()
         self._keep_running = keep_running
         self._opener = opener
-        self._room = asyncio.Semaphore(settings.in_flight)
+        self._request_slots = asyncio.Semaphore(settings.in_flight)
         self._files = asyncio.Semaphore(settings.files_at_once)
         self._words = Words(self.breaker, settings)
         self._evidence = Evidence(store, settings)
         self._answers: set[asyncio.Task[Verdict]] = set()
         for number, address in enumerate(addresses):
-            self._posts.add(address, starts_after_s=self._stagger_s(number / len(addresses)))
+            self._sources.add(address, starts_after_s=self._start_delay_s(number / len(addresses)))
 
     @property
     def states(self) -> dict[str, SourceState]:
         """What is known of each source, by its name."""
-        return self._posts.states
+        return self._sources.states
 
     @property
     def addresses(self) -> dict[str, Address]:
         """What is being watched, by its name."""
-        return {post.address.name: post.address for post in self._posts}
+        return {post.address.name: post.address for post in self._sources}
 
     @property
     def media_losses(self) -> int:
         """Pictures and clips of events that could not be kept so far."""
-        return self._evidence.losses
+        return self._evidence.lost
 
     async def run(self) -> Summary:
         """Watches all sources to their end; returns what became of every window."""
         async with AsyncExitStack() as ending:
-            ending.callback(self.audience.close)
-            ending.push_async_callback(self._put_away)
-            self._look_for_untold()
-            for name, chore in self._chores().items():
+            ending.callback(self.observers.on_close)
+            ending.push_async_callback(self._close_all)
+            self._publish_late()
+            for name, chore in self._background_tasks().items():
                 ending.callback(asyncio.create_task(self.supervisor.keep(name, chore)).cancel)
-            ending.callback(self._posts.close)
+            ending.callback(self._sources.close)
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
-                for post in self._posts:
-                    tasks.create_task(self._man(post))
+                for post in self._sources:
+                    tasks.create_task(self._run_source(post))
                 if self._keep_running:
                     tasks.create_task(self._until_stopped())
-        states = (*self._posts.removed, *self.states.values())
+        states = (*self._sources.removed, *self.states.values())
         return Summary(
             states,
-            store_losses=0 if self.keeper is None else self.keeper.losses,
+            store_losses=0 if self.writer is None else self.writer.lost,
             media_losses=self.media_losses,
             failures=self.supervisor.failures.total(),
         )
@@ -131,69 +131,69 @@ class Watch:
         A second call ends it at once: what is under way is marked, clips that are being cut are left.
         """
         if self._stopped.is_set():
-            self._evidence.give_up()
-            self._abort()
+            self._evidence.cancel()
+            self._cancel_all()
             return
         self._stopped.set()
-        self._posts.close()
-        asyncio.get_running_loop().call_later(GRACE_S, self._abort)
+        self._sources.close()
+        asyncio.get_running_loop().call_later(GRACE_S, self._cancel_all)
 
     def add(self, address: Address) -> None:
         """Watches one more source; raises UsageError when its name is taken or the watch is being stopped."""
-        post = self._posts.add(address)
+        post = self._sources.add(address)
         if self._tasks is not None:
-            self._tasks.create_task(self._man(post))
+            self._tasks.create_task(self._run_source(post))
 
     def remove(self, name: str) -> None:
         """Watches a source no more: what was cut is settled, its event closed, its connection let go of."""
-        self._posts.remove(name)
+        self._sources.remove(name)
 
     def pause(self, name: str) -> None:
         """Lets go of a camera until `resume`; raises UsageError for a file that is read as fast as it goes."""
-        self._posts.pause(name)
+        self._sources.pause(name)
 
     def resume(self, name: str) -> None:
         """Goes on with a camera that was paused; a file that plays as a camera begins anew."""
-        self._posts.resume(name)
+        self._sources.resume(name)
 
-    async def _man(self, post: Post) -> None:
+    async def _run_source(self, post: Post) -> None:
         """Watches a source until it ends or is given up, with as many pauses, and failures, as there may be."""
         room: AbstractAsyncContextManager[object] = nullcontext() if post.state.live else self._files
-        async with post.turn, room:
+        async with post.name_lock, room:
             await self.supervisor.keep(
                 post.address.name,
                 partial(self._serve, post),
                 is_tried_again=partial(self._is_tried_again, post),
-                left=post.left,
+                left=post.is_removed,
             )
 
     async def _serve(self, post: Post) -> None:
-        while await post.is_wanted():
-            await self._watch(post)
-            if not post.end():
+        while await post.wait_until_wanted():
+            await self._watch_once(post)
+            if not post.finished():
                 return
 
     def _is_tried_again(self, post: Post, error: Exception, retry_s: float) -> bool:
         again = post.fail(retry_s=retry_s)
-        if post.is_over:
+        if post.has_ended:
             post.state.stage, post.state.detail = Stage.UNREADABLE, f"{post.address.name} failed; the log says why"
-            self._tell_unreadable(post.state, post.state.detail)
-        self.audience.state(post.state)
+            self._publish_unreadable(post.state, post.state.detail)
+        self.observers.on_state(post.state)
         return again
 
-    async def _watch(self, post: Post) -> None:
+    async def _watch_once(self, post: Post) -> None:
         source = post.source = watched_source(
             post.address,
             post.state,
             judge=self.judge,
             settings=self.settings,
-            earlier=post.earlier,
-            audience=self.audience,
+            earlier=post.previous,
+            audience=self.observers,
             opener=self._opener,
         )
         try:
-            self._note_beginning(source, post.address)
-            post.begin(source)
+            self._record_start(source, post.address)
+            post.started(source)
             await self._follow(source)
         except Exception:
             await self._account(source, post.address)
@@ -202,13 +202,13 @@ class Watch:
         if source.failure is not None:
             raise source.failure
 
-    def _note_beginning(self, source: WatchedSource, address: Address) -> None:
-        if self.keeper is None:
+    def _record_start(self, source: WatchedSource, address: Address) -> None:
+        if self.writer is None:
             return
         # Not waited for: a store that another program holds must keep no camera from being read.
-        self.keeper.begin(
+        self.writer.start_session(
             source.name,
-            epoch_s=source.feed.epoch_s,
+            epoch_s=source.capture.started_utc_s,
             model=self.judge.model,
             task=self.judge.task.name,
             contract=Contract.of(self.judge.task, self.judge.sampling).alias,
@@ -219,78 +219,78 @@ class Watch:
         asked: Asked = asyncio.Queue(4 * self.settings.in_flight)
         settled: Settled = asyncio.Queue()
         async with asyncio.TaskGroup() as tasks:
-            ticking = tasks.create_task(self._tick_for_ever(source))
-            tasks.create_task(self._ask_all(source, asked))
-            tasks.create_task(self._settle_all(source, asked, settled))
-            telling = tasks.create_task(self._tell_all(source, settled))
+            ticking = tasks.create_task(self._tick_periodically(source))
+            tasks.create_task(self._ask_windows(source, asked))
+            tasks.create_task(self._apply_rules(source, asked, settled))
+            telling = tasks.create_task(self._publish_results(source, settled))
             telling.add_done_callback(lambda _: ticking.cancel())
 
     async def _account(self, source: WatchedSource, address: Address) -> None:
         """Settles what a failure left, so that every window has an outcome and no event stays open."""
-        if not source.lane.is_over or source.under_way:
+        if not source.queue.is_over or source.under_way:
             for window in source.abandon():
                 judged = _judged(source, window, Verdict.unknown(Cause.FAULT))
-                source.settle(window, judged)
+                source.count_result(window, judged)
                 self._log(judged)
-                self.audience.told(judged)
+                self.observers.on_result(judged)
             with self.supervisor.survives(source.name, "closing what was open"):
-                await self._change(source, partial(source.tracker.finish, FAILED))
-        if self.keeper is not None:
+                await self._apply(source, partial(source.tracker.finish, FAILED))
+        if self.writer is not None:
             because = source.state.detail or str(source.state.stage)
-            self.keeper.end(source.name, because=because, identity=partial(identity_of, address))
+            self.writer.end_session(source.name, because=because, identity=partial(identity_of, address))
 
-    async def _ask_all(self, source: WatchedSource, asked: Asked) -> None:
+    async def _ask_windows(self, source: WatchedSource, asked: Asked) -> None:
         """Takes windows from the lane as the judge has room for them, and asks about them side by side."""
         own_room = asyncio.Semaphore(self.settings.live_in_flight if source.state.live else self.settings.in_flight)
-        while await source.lane.ready():
+        while await source.queue.wait():
             await own_room.acquire()
-            await self._room.acquire()
+            await self._request_slots.acquire()
             entry = source.take()
             if entry is None:
                 own_room.release()
-                self._room.release()
+                self._request_slots.release()
                 continue
             answer = asyncio.create_task(self._verdict(source, entry))
             self._answers.add(answer)
-            answer.add_done_callback(partial(self._make_room, own_room))
+            answer.add_done_callback(partial(self._take_request_slot, own_room))
             await asked.put((entry.window, answer))
         await asked.put(None)
 
-    def _make_room(self, own_room: asyncio.Semaphore, answer: asyncio.Task[Verdict]) -> None:
+    def _take_request_slot(self, own_room: asyncio.Semaphore, answer: asyncio.Task[Verdict]) -> None:
         self._answers.discard(answer)
         own_room.release()
-        self._room.release()
+        self._request_slots.release()
 
     async def _verdict(self, source: WatchedSource, entry: Entry) -> Verdict:
-        if entry.dropped:
+        if entry.is_dropped:
             return Verdict.unknown(Cause.DROPPED)
-        if entry.still:
+        if entry.is_still:
             return Verdict.unknown(Cause.SKIPPED)
-        if source.is_left:
+        if source.is_stopping:
             return Verdict.unknown(Cause.CANCELLED)
         patience_s = 0.0 if source.state.live else self.settings.patience_s
         return await self.breaker.verdict(entry.window.jpegs, wait_s=patience_s)
 
-    async def _settle_all(self, source: WatchedSource, asked: Asked, settled: Settled) -> None:
+    async def _apply_rules(self, source: WatchedSource, asked: Asked, settled: Settled) -> None:
         """Takes the verdicts in the order of the windows, and makes events of them."""
         while (next_asked := await asked.get()) is not None:
             window, answer = next_asked
-            judged = _judged(source, window, await self._outcome(source, answer))
+            judged = _judged(source, window, await self._await_verdict(source, answer))
             with self.supervisor.survives(source.name, f"settling window {window.index}"):
-                await settled.put((judged, await self._settle(source, window, judged)))
+                await settled.put((judged, await self._apply_rule(source, window, judged)))
         with self.supervisor.survives(source.name, "closing what is open"):
-            await self._change(source, partial(source.tracker.finish, source.ends_because))
+            await self._apply(source, partial(source.tracker.finish, source.end_reason))
         await settled.put(None)
 
-    async def _settle(self, source: WatchedSource, window: Window, judged: Judged) -> "asyncio.Task[Verdict] | None":
-        source.settle(window, judged)
+    async def _apply_rule(self, source: WatchedSource, window: Window, judged: Judged) -> "asyncio.Task[Verdict] | None":
+        source.count_result(window, judged)
         # In the log before its words are there: they may take minutes, and the watch may be killed before.
         self._log(judged)
-        self.audience.judged(judged)
-        changes = await self._change(source, partial(source.tracker.push, judged))
-        return await self._words.begin(window, judged, changes, source.state)
+        self.observers.on_verdict(judged)
+        changes = await self._apply(source, partial(source.tracker.push, judged))
+        return await self._words.start(window, judged, changes, source.state)
 
-    async def _outcome(self, source: WatchedSource, answer: "asyncio.Task[Verdict]") -> Verdict:
+    async def _await_verdict(self, source: WatchedSource, answer: "asyncio.Task[Verdict]") -> Verdict:
         # Not `await answer`: the end of the watch cancels answers, some before they have begun, and never this task.
         await asyncio.wait([answer])
         if answer.cancelled():
@@ -300,113 +300,113 @@ class Watch:
         self.supervisor.note(source.name, "judging a window", error)
         return Verdict.unknown(Cause.FAULT)
 
-    async def _tell_all(self, source: WatchedSource, settled: Settled) -> None:
+    async def _publish_results(self, source: WatchedSource, settled: Settled) -> None:
         """Adds the words to the verdicts as they come, still in order, and hands them on."""
         while (next_settled := await settled.get()) is not None:
             judged, words = next_settled
             with self.supervisor.survives(source.name, f"the words of window {judged.window}"):
                 judged = await self._with_words(source, judged, await answer_of(words))
-            self.audience.told(judged)
+            self.observers.on_result(judged)
         if source.error is not None:
-            self._tell_unreadable(source.state, str(source.error))
+            self._publish_unreadable(source.state, str(source.error))
 
     async def _with_words(self, source: WatchedSource, judged: Judged, said: Verdict | None) -> Judged:
         if said is None:
             return judged
         source.state.tokens += said.tokens
         if said.text:
-            await self._change(source, partial(source.tracker.describe, judged.window, said.text))
+            await self._apply(source, partial(source.tracker.describe, judged.window, said.text))
         judged = replace(judged, verdict=_worded(judged.verdict, said))
         self._log(judged)
         return judged
 
     def _log(self, judged: Judged) -> None:
-        if self.keeper is not None:
-            self.keeper.verdict(judged)
+        if self.writer is not None:
+            self.writer.queue_verdict(judged)
 
-    async def _change(self, source: WatchedSource, act: Callable[[], Sequence[Change]]) -> Sequence[Change]:
+    async def _apply(self, source: WatchedSource, act: Callable[[], Sequence[Change]]) -> Sequence[Change]:
         """Has the tracker act, and tells of what changed before it acts again: a later state never comes first."""
-        async with source.changing:
+        async with source.rules_lock:
             changes = act()
             for change in changes:
-                await self._announce(source, change)
+                await self._record_change(source, change)
         return changes
 
-    async def _announce(self, source: WatchedSource, change: Change) -> None:
+    async def _record_change(self, source: WatchedSource, change: Change) -> None:
         """Stores a change, then tells of it: an alarm that was heard is an alarm that is on disk."""
         with self.supervisor.survives(source.name, f"keeping event {change.event.id}"):
             await self._keep(source, change)
-        source.note(change)
+        source.count_change(change)
         with self.supervisor.survives(source.name, f"pictures of event {change.event.id}"):
-            self._evidence.collect(source, change)
-        self._tell(change)
+            self._evidence.on_change(source, change)
+        self._publish(change)
 
     async def _keep(self, source: WatchedSource, change: Change) -> None:
-        if self.keeper is not None and change.kind == "grew":
-            self.keeper.event_soon(change.event)
-        elif self.keeper is not None and not await self.keeper.event(change.event, untold=change.kind):
+        if self.writer is not None and change.kind == "grew":
+            self.writer.queue_event(change.event)
+        elif self.writer is not None and not await self.writer.save_event(change.event, untold=change.kind):
             log.error("event %s of %s is announced but not stored", change.event.id, source.name)
 
-    def _tell(self, change: Change) -> None:
-        self.audience.changed(change)
-        if self.keeper is not None and change.kind != "grew":
-            self.keeper.told(change)
+    def _publish(self, change: Change) -> None:
+        self.observers.on_change(change)
+        if self.writer is not None and change.kind != "grew":
+            self.writer.count_published(change)
 
-    def _look_for_untold(self) -> None:
+    def _publish_late(self) -> None:
         """Has told what an earlier watch stored and was killed before telling, also of sources that nobody watches."""
-        if self.keeper is not None:
-            self.keeper.on_late = self.audience.changed
+        if self.writer is not None:
+            self.writer.on_late = self.observers.on_change
             addresses = list(self.addresses.values())
-            self.keeper.look_for_untold(
+            self.writer.publish_late_events(
                 besides=lambda: {key for each in addresses for key in (each.name, identity_of(each))}
             )
 
-    def _tell_unreadable(self, state: SourceState, detail: str) -> None:
+    def _publish_unreadable(self, state: SourceState, detail: str) -> None:
         verdict = Verdict.unknown(Cause.UNREADABLE, detail=detail)
         judged = Judged(source=state.name, window=state.cut, verdict=verdict)
         state.cut += 1
         state.count(judged)
         self._log(judged)
-        self.audience.judged(judged)
-        self.audience.told(judged)
+        self.observers.on_verdict(judged)
+        self.observers.on_result(judged)
 
-    async def _put_away(self) -> None:
+    async def _close_all(self) -> None:
         """Finishes the pictures, then the store; neither keeps the other, nor the watch, from ending."""
         with self.supervisor.survives("the end", "finishing pictures"):
             await self._evidence.close()
-        if self.keeper is not None:
+        if self.writer is not None:
             with self.supervisor.survives("the end", "closing the store"):
-                await self.keeper.close()
+                await self.writer.close()
 
-    def _chores(self) -> dict[str, Callable[[], Coroutine[None, None, None]]]:
-        keeper = self.keeper
+    def _background_tasks(self) -> dict[str, Callable[[], Coroutine[None, None, None]]]:
+        keeper = self.writer
         if keeper is None:
             return {}
         return {
-            "writing into the store": keeper.flush_for_ever,
-            "deleting what is old": partial(keeper.prune_for_ever, self.settings.retention),
+            "writing into the store": keeper.flush_periodically,
+            "deleting what is old": partial(keeper.prune_periodically, self.settings.retention),
         }
 
-    async def _tick_for_ever(self, source: WatchedSource) -> None:
+    async def _tick_periodically(self, source: WatchedSource) -> None:
         """Lets the event of a live source end although no window comes, as when the camera is away."""
         while True:
             await asyncio.sleep(1.0)
             if source.state.live and source.state.stage is Stage.LOST:
                 with self.supervisor.survives(source.name, "closing what is lost from sight"):
-                    await self._change(source, partial(source.tracker.tick, source.now_s))
+                    await self._apply(source, partial(source.tracker.tick, source.now_s))
 
     async def _until_stopped(self) -> None:
         await self._stopped.wait()
 
-    def _stagger_s(self, share: float) -> float:
+    def _start_delay_s(self, share: float) -> float:
         """Spreads the cameras over one stride, so that their windows do not all fall due in the same moment."""
         return share * self.judge.sampling.stride / self.judge.sampling.fps
 
-    def _abort(self) -> None:
+    def _cancel_all(self) -> None:
         """Waits for nobody any more: not for answers, nor for readers that hang in a camera."""
-        self._words.give_up()
-        for source in self._posts.sources:
-            source.lane.close()
+        self._words.cancel()
+        for source in self._sources.sources:
+            source.queue.close()
         for answer in self._answers:
             answer.cancel()
 

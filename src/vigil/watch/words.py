@@ -30,11 +30,11 @@ class Words:
         self._asked: set[asyncio.Task[Verdict]] = set()
         self._given_up = False
 
-    async def begin(
+    async def start(
         self, window: Window, judged: Judged, changes: Sequence[Change], state: SourceState
     ) -> asyncio.Task[Verdict] | None:
         """Starts to ask for a window's words, if it is to have any. Files wait for their turn, live sources do not."""
-        if not self._wanted(judged, changes):
+        if not self._should_describe(judged, changes):
             return None
         if len(self._asked) >= MOST_WAITING:
             if state.live:
@@ -48,13 +48,13 @@ class Words:
         asking.add_done_callback(self._asked.discard)
         return asking
 
-    def give_up(self) -> None:
+    def cancel(self) -> None:
         """Ends what is under way and asks for no more: the watch is being stopped."""
         self._given_up = True
         for asking in self._asked:
             asking.cancel()
 
-    def _wanted(self, judged: Judged, changes: Sequence[Change]) -> bool:
+    def _should_describe(self, judged: Judged, changes: Sequence[Change]) -> bool:
         if self._given_up or self._settings.words == "never" or judged.verdict.outcome is not Outcome.ALARM:
             return False
         return self._settings.words == "alarms" or any(change.kind in {"opened", "raised"} for change in changes)

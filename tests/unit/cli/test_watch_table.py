@@ -26,7 +26,7 @@ def test_a_lost_camera_is_told_once_until_it_is_back(caplog: pytest.LogCaptureFi
     lost = state("yard", Stage.LOST, "Connection refused; next try in 0.5 s")
     back = replace(lost, stage=Stage.WATCHING, connections=2)
     for told in (lost, lost, state("door", Stage.LOST, "no answer"), lost, back, lost, lost):
-        table.state(told)
+        table.on_state(told)
     names = [f"{record.levelname} {record.message.split(';')[0]}" for record in caplog.records]
     assert names == [
         "WARNING yard: lost: Connection refused",
@@ -58,7 +58,7 @@ def test_the_table_is_printed_now_and_then_also_while_no_verdict_comes(
         table.follow(watch)
 
     class Told(Notes):
-        def judged(self, judged: object) -> None:
+        def on_verdict(self, judged: object) -> None:
             before_the_verdict.append(written.getvalue())
 
     with bright_server() as server, table:

@@ -61,11 +61,11 @@ def test_it_opens_after_faults_in_a_row_and_asks_no_more(server: ScriptedServer,
         await times(3, breaker, jpegs)
         asked = len(server.chats)
         verdict = await breaker.verdict(jpegs, start_s=2.0, end_s=4.5)
-        assert (breaker.state, breaker.opened, len(server.chats)) == ("open", 1, asked)
+        assert (breaker.state, breaker.times_opened, len(server.chats)) == ("open", 1, asked)
         assert (verdict.cause, verdict.start_s, verdict.end_s) == (Cause.SERVER_ERROR, 2.0, 4.5)
         assert "not asked: the endpoint fails since" in verdict.detail and "tried again in" in verdict.detail
         assert "the engine is gone" in verdict.detail and "the engine is gone" in breaker.reason
-        assert breaker.since_s >= 0 and breaker.refused == 1
+        assert breaker.since_s >= 0 and breaker.rejected == 1
 
     run(server, scene, failures=3, probe_s=60.0)
 
@@ -75,7 +75,7 @@ def test_an_answer_in_between_starts_the_count_anew(server: ScriptedServer, jpeg
 
     async def scene(breaker: Breaker) -> None:
         await times(6, breaker, jpegs)
-        assert (breaker.state, breaker.opened) == ("closed", 0)
+        assert (breaker.state, breaker.times_opened) == ("closed", 0)
 
     run(server, scene, failures=3)
 
@@ -121,7 +121,7 @@ def test_the_first_answer_to_a_probe_closes_it(
 
     async def scene(breaker: Breaker) -> None:
         assert (await until_answered(breaker, jpegs)).outcome is Outcome.ALARM
-        assert (breaker.state, breaker.opened, breaker.reason) == ("closed", 1, "")
+        assert (breaker.state, breaker.times_opened, breaker.reason) == ("closed", 1, "")
 
     run(server, scene, states=states)
     assert states == ["open", *["probing", "open"] * 2, "probing", "closed"]
@@ -138,7 +138,7 @@ def test_many_that_fail_at_once_are_one_opening(
     async def scene(breaker: Breaker) -> None:
         verdicts = await asyncio.gather(*(breaker.verdict(jpegs) for _ in range(32)))
         assert {verdict.cause for verdict in verdicts} == {Cause.SERVER_ERROR}
-        assert breaker.opened == 1
+        assert breaker.times_opened == 1
 
     run(server, scene, failures=5, probe_s=60.0)
     assert sum(record.name == "vigil.judge.breaker" for record in caplog.records) == 1
@@ -200,7 +200,7 @@ def test_a_fault_of_the_server_that_is_gone_does_not_count_against_the_new_one(
         await times(2, breaker, jpegs)
         await until_answered(breaker, jpegs)
         await asyncio.gather(*older)
-        assert (breaker.state, breaker.opened) == ("closed", 1)
+        assert (breaker.state, breaker.times_opened) == ("closed", 1)
 
     run(server, scene)
 
@@ -211,7 +211,7 @@ def test_windows_of_files_wait_for_the_server(server: ScriptedServer, jpegs: lis
     async def scene(breaker: Breaker) -> None:
         verdicts = await asyncio.gather(*(breaker.verdict(jpegs, wait_s=HANG_S) for _ in range(8)))
         assert {verdict.outcome for verdict in verdicts} == {Outcome.ALARM}
-        assert (breaker.state, breaker.opened, breaker.refused) == ("closed", 1, 0)
+        assert (breaker.state, breaker.times_opened, breaker.rejected) == ("closed", 1, 0)
 
     run(server, scene)
 
@@ -260,7 +260,7 @@ def test_windows_do_not_wait_one_after_another_for_a_server_that_is_gone(
         hands.now_s += 3600.0
         async with asyncio.timeout(HANG_S):
             causes = {(await breaker.verdict(jpegs, wait_s=3600.0)).cause for _ in range(20)}
-        assert causes == {Cause.SERVER_ERROR} and breaker.refused == 19
+        assert causes == {Cause.SERVER_ERROR} and breaker.rejected == 19
 
     run(server, scene, probe_s=1800.0, clock=hands)
 
@@ -353,7 +353,7 @@ def test_slow_descriptions_never_open_it(server: ScriptedServer, jpegs: list[byt
     async def scene(breaker: Breaker) -> None:
         said = await asyncio.gather(*(breaker.describe(jpegs, describe_normal=True) for _ in range(4)))
         assert {each.outcome for each in said} == {Outcome.UNKNOWN}
-        assert (breaker.state, breaker.opened) == ("closed", 0)
+        assert (breaker.state, breaker.times_opened) == ("closed", 0)
         # Each of the four lets its own time pass.
         await until_async(lambda: server.in_flight == 0)
         assert (await breaker.verdict(jpegs)).outcome is Outcome.ALARM

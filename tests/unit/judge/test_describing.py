@@ -169,7 +169,7 @@ def test_words_that_come_too_late_open_no_breaker(server: ScriptedServer, jpegs:
     async def question(judge: Judge) -> Verdict:
         breaker = Breaker(judge, failures=1)
         late = await breaker.describe(jpegs, known=known, describe_normal=True)
-        assert (late.cause, breaker.opened) == (Cause.TIMEOUT, 0)
+        assert (late.cause, breaker.times_opened) == (Cause.TIMEOUT, 0)
         return await breaker.verdict(jpegs)
 
     assert asked(server, question, deadline_s=1000.0).outcome is Outcome.ALARM

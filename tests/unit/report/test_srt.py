@@ -71,15 +71,15 @@ def test_a_full_disk_costs_cues_and_the_file_stays_whole(tmp_path: Path) -> None
     judged = [make_judged(number, 0.1) for number in range(26)]
     subtitles = Subtitles(tmp_path / "watch.srt")
     for each in judged[:8]:
-        subtitles.told(each)
+        subtitles.on_result(each)
     before = (tmp_path / "watch.srt").read_bytes()
     with full_disk(len(before) + 30):
         for each in judged[8:20]:
-            subtitles.told(each)
+            subtitles.on_result(each)
         assert (tmp_path / "watch.srt").read_bytes() == before
     for each in judged[20:]:
-        subtitles.told(each)
-    subtitles.close()
+        subtitles.on_result(each)
+    subtitles.on_close()
     assert subtitles.lost == 12
     assert (tmp_path / "watch.srt").read_text() == srt([*judged[:8], *judged[20:]], [])
 

@@ -24,7 +24,7 @@ def kept(
         arrived_s = max(arrived_s, true_s + late())
         clock.locate(stamp(true_s), arrived_s=arrived_s)
         time_s = clock.place(stamp(true_s), arrived_s=arrived_s)
-        if time_s is None or not sampler.take(time_s):
+        if time_s is None or not sampler.accept(time_s):
             continue
         assert time_s <= arrived_s, "a picture from the future"
         assert arrived_s - time_s <= 3.1, "a picture is held for older than it can be"

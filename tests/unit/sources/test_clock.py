@@ -94,7 +94,7 @@ def test_a_preview_says_what_place_will_do(stamps: list[float | None], ahead: li
 
 def kept(fps: float, times: list[float]) -> list[float]:
     sampler = Sampler(fps)
-    return [time_s for time_s in times if sampler.take(time_s)]
+    return [time_s for time_s in times if sampler.accept(time_s)]
 
 
 def test_ten_minutes_at_twenty_five_give_twelve_hundred_frames() -> None:
@@ -121,6 +121,6 @@ def test_each_instant_keeps_at_most_one_frame_and_loses_none(fps: float, steps: 
 
 def test_a_fork_does_not_move_the_original() -> None:
     sampler = Sampler(2.0)
-    assert sampler.take(0.0)
-    assert sampler.fork().take(0.5)
-    assert sampler.take(0.5)
+    assert sampler.accept(0.0)
+    assert sampler.copy().accept(0.5)
+    assert sampler.accept(0.5)

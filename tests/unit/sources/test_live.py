@@ -72,7 +72,7 @@ def test_an_rtsp_camera_gives_two_frames_a_second_and_clips_of_what_it_sent(
     assert isinstance(connected, Connected)
     assert (connected.size_wh, connected.codec) == ((320, 240), "h264")
     assert all(before < after for before, after in pairwise(numbers(seen)))
-    epoch_s = seen.feed.epoch_s
+    epoch_s = seen.feed.started_utc_s
     assert epoch_s is not None
     # No picture is later than its arrival, at which `captured_s` is taken; a millisecond is for rounding.
     assert all(f.time_s - 0.001 <= (f.captured_s or 0) - epoch_s <= time.time() - epoch_s for f in seen.frames)
@@ -213,7 +213,7 @@ def test_every_end_of_a_connection_is_told_and_time_goes_on() -> None:
     stop = threading.Event()
     feed = LiveFeed(Doors(2, 0, 1, 0), stop=stop, settings=FeedSettings(first_retry_s=0.01, longest_retry_s=0.02))
     seen = []
-    for signal in feed.signals():
+    for signal in feed.read():
         seen.append(signal)
         if feed.disconnects == 4:
             stop.set()
@@ -227,12 +227,12 @@ def test_every_end_of_a_connection_is_told_and_time_goes_on() -> None:
 def test_nothing_is_told_once_it_has_stopped() -> None:
     stop = threading.Event()
     stop.set()
-    assert list(LiveFeed(Doors(3), stop=stop, settings=FeedSettings()).signals()) == []
+    assert list(LiveFeed(Doors(3), stop=stop, settings=FeedSettings()).read()) == []
 
 
 def test_a_consumer_that_goes_away_closes_the_connection(http: http_camera.HttpCamera) -> None:
     (address,) = find_sources([http.address("live.mjpg")])
-    signals = open_feed(address, Sampling(), stop=threading.Event(), settings=SOON, footage_s=5).signals()
+    signals = open_feed(address, Sampling(), stop=threading.Event(), settings=SOON, footage_s=5).read()
     next(signals)
     signals.close()  # type: ignore[attr-defined]
     assert list(signals) == []
@@ -242,7 +242,7 @@ def test_a_stopped_file_gives_no_frame(film: Film) -> None:
     (address,) = find_sources([str(film("a.mp4", frames=1))])
     stop = threading.Event()
     stop.set()
-    assert len(list(open_feed(address, Sampling(), stop=stop).signals())) == 1
+    assert len(list(open_feed(address, Sampling(), stop=stop).read())) == 1
 
 
 class Steady:
@@ -273,21 +273,21 @@ class Steady:
 def test_times_of_day_are_right_again_when_the_clock_was_set(step_s: float) -> None:
     camera = Steady()
     feed = camera.feed()
-    first_s = feed.epoch_s
+    first_s = feed.started_utc_s
     camera.wall.now_s += step_s
-    frames = [signal for signal, _ in zip(feed.signals(), range(3), strict=False) if isinstance(signal, Frame)]
-    assert feed.epoch_s is not None and first_s == 1_700_000_000.0
-    assert feed.epoch_s - first_s == step_s
-    assert [feed.epoch_s + frame.time_s for frame in frames] == [frame.captured_s for frame in frames]
+    frames = [signal for signal, _ in zip(feed.read(), range(3), strict=False) if isinstance(signal, Frame)]
+    assert feed.started_utc_s is not None and first_s == 1_700_000_000.0
+    assert feed.started_utc_s - first_s == step_s
+    assert [feed.started_utc_s + frame.time_s for frame in frames] == [frame.captured_s for frame in frames]
 
 
 def test_a_clock_that_is_only_nudged_leaves_the_beginning_where_it_is() -> None:
     camera = Steady()
     feed = camera.feed()
-    first_s = feed.epoch_s
+    first_s = feed.started_utc_s
     camera.wall.now_s += 0.5
     camera.pass_by(600.0)
-    assert feed.epoch_s == first_s
+    assert feed.started_utc_s == first_s
 
 
 def test_a_connection_whose_pictures_came_for_long_starts_the_waits_anew() -> None:
@@ -301,6 +301,6 @@ def test_a_connection_whose_pictures_came_for_long_starts_the_waits_anew() -> No
                 hands.now_s += 31.0
 
     feed = LiveFeed(Lasting(0, 0, 0, 0, 1, 0), stop=hands.stop, settings=settings, clock=hands)
-    lost = [signal for _, signal in zip(range(7), feed.signals(), strict=False) if isinstance(signal, Disconnected)]
+    lost = [signal for _, signal in zip(range(7), feed.read(), strict=False) if isinstance(signal, Disconnected)]
     assert [signal.retry_s for signal in lost[:5]] == hands.waits
     assert hands.waits[3] >= 6.0 and hands.waits[4] <= 1.0 < lost[5].retry_s

@@ -38,7 +38,7 @@ def watched(
             decoder.push(packet, float(packet.pts * packet.time_base)) if patient else decoder._codec.decode(packet)
         )
         kept += [
-            (picture.time, picture.to_ndarray(format="rgb24")) for picture in pictures if sampler.take(picture.time)
+            (picture.time, picture.to_ndarray(format="rgb24")) for picture in pictures if sampler.accept(picture.time)
         ]
     assert decoder is not None
     return kept, decoder
@@ -95,7 +95,7 @@ def test_only_a_crowded_machine_lets_a_picture_wait_for_those_before_it(film: Fi
         for packet in container.demux(stream):
             if packet.size:
                 decoder._crowding = crowding
-                kept = [sampler.take(picture.time) for picture in decoder.push(packet, float(packet.pts) / 12_800)]
+                kept = [sampler.accept(picture.time) for picture in decoder.push(packet, float(packet.pts) / 12_800)]
                 holding.append("kept" if any(kept) else "held" if decoder.is_holding else "sent")
     before = [holding[number - 1] for number, what in enumerate(holding) if what == "kept"][1:]
     assert len(before) >= 3

@@ -61,17 +61,17 @@ class Looker:
 @pytest.mark.parametrize(("source_fps", "fps"), [(25, 5), (30, 5), (12, 5), (5, 5), (3, 5), (25, 25), (7, 2)])
 def test_pictures_are_taken_at_the_wanted_rate_or_as_they_come(source_fps: int, fps: int) -> None:
     previewer = Looker(fps=fps).previewer
-    taken = sum(previewer.take(1000.0 + i / source_fps) for i in range(20 * source_fps))
+    taken = sum(previewer.accept(1000.0 + i / source_fps) for i in range(20 * source_fps))
     assert taken == pytest.approx(20 * min(fps, source_fps), abs=2)
 
 
 def test_nothing_is_taken_while_nobody_looks_and_the_clock_may_begin_anew() -> None:
     looker = Looker(looks=False)
     previewer = looker.previewer
-    assert not previewer.take(1.0) and previewer.next_s is None
+    assert not previewer.accept(1.0) and previewer.next_s is None
     looker.looks = True
-    assert previewer.take(500.0) and not previewer.take(500.1) and previewer.next_s == pytest.approx(500.2)
-    assert previewer.take(0.0) and not previewer.take(0.1) and previewer.take(0.2)
+    assert previewer.accept(500.0) and not previewer.accept(500.1) and previewer.next_s == pytest.approx(500.2)
+    assert previewer.accept(0.0) and not previewer.accept(0.1) and previewer.accept(0.2)
 
 
 def test_a_file_that_plays_as_a_camera_shows_its_pictures_when_they_are_due(film: Film) -> None:
@@ -87,7 +87,7 @@ def test_a_file_that_plays_as_a_camera_shows_its_pictures_when_they_are_due(film
         clock=hands,
         wall_clock=hands,
     )
-    assert len(list(feed.signals())) == 5
+    assert len(list(feed.read())) == 5
     assert looker.times == pytest.approx([i / 5 for i in range(10)], abs=0.041)
     assert looker.came_s == pytest.approx([1000.0 + time_s for time_s in looker.times])
     assert looker.sizes == {(160, 120)}
@@ -97,7 +97,7 @@ def test_a_file_that_plays_as_a_camera_shows_its_pictures_when_they_are_due(film
 def test_a_file_at_full_speed_shows_nothing(film: Film) -> None:
     looker = Looker()
     (address,) = find_sources([str(film("a.mp4", frames=50))])
-    list(open_feed(address, Sampling(), stop=threading.Event(), previewer=looker.previewer).signals())
+    list(open_feed(address, Sampling(), stop=threading.Event(), previewer=looker.previewer).read())
     assert looker.shown == []
 
 
@@ -122,8 +122,8 @@ def test_a_camera_is_decoded_in_full_only_while_somebody_looks(film: Film, looks
         decoder = PatientDecoder(stream.codec_context, sampler, previewer=looker.previewer)
         for packet in (packet for packet in container.demux(stream) if packet.size):
             for picture in decoder.push(packet, float(packet.pts * packet.time_base)):
-                kept += [picture.time] * sampler.take(picture.time)
-                shown += [picture.time] * looker.previewer.take(picture.time)
+                kept += [picture.time] * sampler.accept(picture.time)
+                shown += [picture.time] * looker.previewer.accept(picture.time)
     assert len(kept) == 24
     assert len(shown) == (60 if looks else 0)
     # Between the last picture that is due and the next key picture nothing need be decoded, whoever looks.
@@ -151,7 +151,7 @@ def test_an_rtsp_camera_is_shown_five_times_a_second_from_when_somebody_looks(tm
     with rtsp_server.running(path) as camera:
         (address,) = find_sources([camera.address()])
         feed = open_feed(address, Sampling(), stop=stop, settings=FeedSettings(), previewer=looker.previewer)
-        signals = feed.signals()
+        signals = feed.read()
         frames_of(signals, 3)
         assert looker.shown == []
         looker.looks = True
@@ -182,7 +182,7 @@ def test_a_webcam_is_shown_while_somebody_looks_and_its_frames_still_come(film: 
         )
         feed = LiveFeed(webcam, stop=stop, settings=UNHURRIED)
         frames = 0
-        for signal in feed.signals():
+        for signal in feed.read():
             frames += isinstance(signal, Frame)
             # Unplugged at the end of its film, it is opened again.
             if frames >= 4 and (len(looker.shown) >= 6 or not looks):

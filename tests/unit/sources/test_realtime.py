@@ -58,11 +58,11 @@ def test_a_file_in_real_time_is_live_and_ends(film: Film, sampling: Sampling) ->
     (address,) = find_sources([str(path)])
     assert open_feed(address, sampling, stop=hands.stop, realtime=True).is_live
     feed = playing(path, sampling, hands)
-    connected, *frames = [(signal, hands()) for signal in feed.signals()]
+    connected, *frames = [(signal, hands()) for signal in feed.read()]
     assert isinstance(connected[0], Connected)
     assert [frame.time_s for frame, _ in frames if isinstance(frame, Frame)] == [0.0, 0.52, 1.0]
-    assert feed.epoch_s == 1000.0
-    due = [feed.epoch_s + time_s for time_s in (0.0, 0.52, 1.0)]
+    assert feed.started_utc_s == 1000.0
+    due = [feed.started_utc_s + time_s for time_s in (0.0, 0.52, 1.0)]
     assert [frame.captured_s for frame, _ in frames if isinstance(frame, Frame)] == due
     assert [at_s for _, at_s in frames] == pytest.approx(due)
 
@@ -71,8 +71,8 @@ def test_a_file_that_plays_knows_when_it_began_as_soon_as_it_is_there(film: Film
     hands = Hands()
     feed = playing(film("a.mp4", frames=26), sampling, hands)
     hands.now_s += 30.0
-    signals = feed.signals()
+    signals = feed.read()
     next(signals)
-    assert feed.epoch_s == 1030.0
+    assert feed.started_utc_s == 1030.0
     next(signals)
-    assert feed.epoch_s == 1030.0
+    assert feed.started_utc_s == 1030.0

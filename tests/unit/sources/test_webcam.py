@@ -30,7 +30,7 @@ def test_a_webcam_gives_frames_and_when_it_is_unplugged_it_is_opened_again(film:
     feed = LiveFeed(webcam, stop=stop, settings=PATIENT)
     seen: list[Signal] = []
     began_s = time.time()
-    for signal in feed.signals():
+    for signal in feed.read():
         seen.append(signal)
         # On a busy machine a session has less to show than the four pictures of an idle one.
         if isinstance(signal, Disconnected) and feed.disconnects >= 2 and len(seen) - 2 * feed.disconnects >= 4:
@@ -54,7 +54,7 @@ def test_a_camera_that_hangs_is_lost_and_stops_nobody(film: Film) -> None:
     camera = Plugged(path, hangs_after=5)
     stop = threading.Event()
     webcam = Webcam(0, Sampling(fps=10), stop=stop, settings=SOON, opener=lambda _: camera)
-    lost = next(s for s in LiveFeed(webcam, stop=stop, settings=SOON).signals() if isinstance(s, Disconnected))
+    lost = next(s for s in LiveFeed(webcam, stop=stop, settings=SOON).read() if isinstance(s, Disconnected))
     # The driver is never let go before the loss is told.
     assert camera.hangs.is_set() and lost.reason == "webcam 0 has given no picture for 0.3 s"
     camera.released.set()
@@ -71,7 +71,7 @@ def test_a_driver_that_hangs_keeps_one_thread_and_the_camera_comes_back_when_it_
 
     feed = LiveFeed(Webcam(96, Sampling(fps=10), stop=stop, settings=SOON, opener=hangs), stop=stop, settings=SOON)
     reasons: list[str] = []
-    for signal in feed.signals():
+    for signal in feed.read():
         if isinstance(signal, Connected):
             stop.set()
         elif isinstance(signal, Disconnected):

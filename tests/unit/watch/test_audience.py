@@ -35,27 +35,27 @@ class Looking(Notes):
     pictures: int = 0
     frames: int = 0
 
-    def looks_at(self, source: str) -> bool:
+    def wants_preview(self, source: str) -> bool:
         return source == "door"
 
-    def preview(self, source: str, jpeg: bytes, time_s: float) -> None:
+    def on_preview(self, source: str, jpeg: bytes, time_s: float) -> None:
         self.pictures += 1
 
-    def seen(self, source: str, frame: Frame) -> None:
+    def on_frame(self, source: str, frame: Frame) -> None:
         self.frames += 1
 
 
 def test_one_that_fails_keeps_nobody_from_hearing_or_looking(caplog: pytest.LogCaptureFixture) -> None:
     looking = Looking()
     audience = Audience([Failing(), looking])
-    audience.seen("door", Frame(np.zeros((2, 2, 3), np.uint8), 0.0))
-    audience.state(SourceState(name="door", live=True))
-    audience.judged(make_judged(0))
-    audience.told(make_judged(0))
-    audience.changed(Change("opened", make_event()))
-    audience.preview("door", b"", 0.0)
-    assert audience.looks_at("door") and not audience.looks_at("yard")
-    audience.close()
+    audience.on_frame("door", Frame(np.zeros((2, 2, 3), np.uint8), 0.0))
+    audience.on_state(SourceState(name="door", live=True))
+    audience.on_verdict(make_judged(0))
+    audience.on_result(make_judged(0))
+    audience.on_change(Change("opened", make_event()))
+    audience.on_preview("door", b"", 0.0)
+    assert audience.wants_preview("door") and not audience.wants_preview("yard")
+    audience.on_close()
     assert (looking.frames, looking.pictures, looking.closed) == (1, 1, True)
     assert len(looking.states) == len(looking.judged_) == len(looking.told_) == len(looking.changes) == 1
     assert "Failing" in caplog.text
@@ -65,5 +65,5 @@ def test_one_that_fails_at_every_picture_does_not_fill_the_log(caplog: pytest.Lo
     caplog.set_level(logging.ERROR)
     audience = Audience([Failing()])
     for _ in range(1000):
-        assert not audience.looks_at("door")
+        assert not audience.wants_preview("door")
     assert 1 <= len(caplog.records) <= 10

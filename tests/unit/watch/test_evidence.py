@@ -38,7 +38,7 @@ class Helped(Notes):
 
     folder: Path = Path()
 
-    def changed(self, change: Change) -> None:
+    def on_change(self, change: Change) -> None:
         super().changed(change)
         if change.kind == "opened":
             threading.Timer(0.5, lambda: [(self.folder / kind).unlink() for kind in BLOCKED]).start()

@@ -25,8 +25,8 @@ class Lines(Notes):
         super().__init__()
         self.file = io.BytesIO()
         self.lines = JsonLines(self.file, WatchSettings().events.tiers)
-        self.told = self.lines.told  # type: ignore[method-assign]
-        self.changed = self.lines.changed  # type: ignore[method-assign]
+        self.on_result = self.lines.on_result  # type: ignore[method-assign]
+        self.on_change = self.lines.on_change  # type: ignore[method-assign]
 
     @property
     def read(self) -> list[dict[str, object]]:
@@ -49,7 +49,7 @@ def test_every_verdict_and_event_has_its_line_with_the_promised_keys(tmp_path: P
 
 def test_an_unknown_verdict_says_its_cause_and_claims_no_probability() -> None:
     file = io.BytesIO()
-    JsonLines(file, Tiers()).told(Judged(source="s", window=0, verdict=Verdict.unknown(Cause.DROPPED, start_s=2.0)))
+    JsonLines(file, Tiers()).on_result(Judged(source="s", window=0, verdict=Verdict.unknown(Cause.DROPPED, start_s=2.0)))
     line = json.loads(file.getvalue())
     assert (line["outcome"], line["cause"], line["p_alarm"], line["start_s"]) == ("unknown", "dropped", None, 2.0)
 
@@ -57,7 +57,7 @@ def test_an_unknown_verdict_says_its_cause_and_claims_no_probability() -> None:
 def say(lines: JsonLines, first: int, last: int) -> None:
     for number in range(first, last):
         verdict = Verdict(outcome=Outcome.NORMAL, p_alarm=0.1, start_s=float(number), end_s=number + 2.5)
-        lines.told(Judged(source="door", window=number, verdict=verdict))
+        lines.on_result(Judged(source="door", window=number, verdict=verdict))
 
 
 def starts_of(path: Path) -> list[float]:
@@ -73,7 +73,7 @@ def test_lines_wait_while_the_disk_is_full_and_are_written_whole_and_in_order(tm
             say(lines, 10, 1010)
         assert len(path.read_bytes()) == 2000 and lines.trouble
         say(lines, 1010, 1020)
-        lines.close()
+        lines.on_close()
     assert starts_of(path) == [float(number) for number in range(1020)] and (lines.lost, lines.trouble) == (0, "")
 
 
@@ -85,7 +85,7 @@ def test_lines_beyond_those_that_can_wait_are_counted(tmp_path: Path, monkeypatc
         with full_disk(200):
             say(lines, 0, 20)
         say(lines, 20, 21)
-        lines.close()
+        lines.on_close()
     assert (lines.lost, starts_of(path)) == (14, [0.0, 1.0, 16.0, 17.0, 18.0, 19.0, 20.0])
 
 
@@ -93,12 +93,12 @@ def test_lines_that_still_wait_at_the_end_are_lost_and_counted(tmp_path: Path) -
     with Path("/dev/full").open("wb", buffering=0) as file:
         lines = JsonLines(file, Tiers())
         say(lines, 0, 3)
-        lines.close()
+        lines.on_close()
     assert (lines.lost, lines.trouble) == (3, "No space left on device")
 
 
 def test_half_a_character_of_a_model_costs_no_line() -> None:
     file = io.BytesIO()
     verdict = Verdict(outcome=Outcome.ALARM, p_alarm=0.9, text="a fall \ud83d")
-    JsonLines(file, Tiers()).told(Judged(source="s", window=0, verdict=verdict))
+    JsonLines(file, Tiers()).on_result(Judged(source="s", window=0, verdict=verdict))
     assert json.loads(file.getvalue())["text"] == "a fall \ud83d"

@@ -55,7 +55,7 @@ def test_an_event_is_in_the_store_when_the_keeper_says_so(tmp_path: Path) -> Non
     async def run() -> None:
         with Store.open(tmp_path / "e.db") as store:
             keeping = Keeper(store)
-            assert await keeping.event(event(1))
+            assert await keeping.save_event(event(1))
             assert [found.id for found in store.find_events()] == ["e1"]
             await keeping.close()
 
@@ -67,14 +67,14 @@ def test_a_full_disk_costs_nothing_once_there_is_room_again(tmp_path: Path) -> N
         with Store.open(tmp_path / "e.db") as store:
             keeping = Keeper(store)
             fill_disk(store, tmp_path / "e.db")
-            stored = [await keeping.event(event(number)) for number in range(200)]
-            assert not stored[-1] and "full" in keeping.trouble and keeping.waiting > 0
-            keeping.verdict(verdict(1))
+            stored = [await keeping.save_event(event(number)) for number in range(200)]
+            assert not stored[-1] and "full" in keeping.error and keeping.waiting > 0
+            keeping.queue_verdict(verdict(1))
             _cap(store, None)
-            assert await keeping.flush() and keeping.waiting == 0 and keeping.trouble == ""
+            assert await keeping.flush() and keeping.waiting == 0 and keeping.error == ""
             assert len(store.find_events()) == 200
             await keeping.close()
-            assert keeping.losses == 0
+            assert keeping.lost == 0
 
     asyncio.run(run())
 
@@ -86,11 +86,11 @@ def test_verdicts_beyond_what_memory_may_hold_are_counted(tmp_path: Path, monkey
         with Store.open(tmp_path / "e.db") as store:
             keeping = Keeper(store)
             for number in range(5):
-                keeping.verdict(verdict(number))
+                keeping.queue_verdict(verdict(number))
             await keeping.close()
             return keeping
 
-    assert asyncio.run(run()).losses == 2
+    assert asyncio.run(run()).lost == 2
 
 
 @contextmanager
@@ -115,11 +115,11 @@ def test_no_alarm_waits_for_a_store_that_another_program_holds(tmp_path: Path, m
             keeping = Keeper(store)
             with locked(tmp_path / "e.db"):
                 async with asyncio.timeout(HANG_S):
-                    assert not await keeping.event(event(0))
+                    assert not await keeping.save_event(event(0))
                     monkeypatch.setattr(keeper, "PATIENCE_S", 3600.0)
-                    assert not any([await keeping.event(event(number)) for number in range(1, 5)])
-                assert keeping.waiting == 5 and "longer" in keeping.trouble
-            assert await keeping.flush() and keeping.trouble == ""
+                    assert not any([await keeping.save_event(event(number)) for number in range(1, 5)])
+                assert keeping.waiting == 5 and "longer" in keeping.error
+            assert await keeping.flush() and keeping.error == ""
             assert len(store.find_events()) == 5
             await keeping.close()
 
@@ -132,20 +132,20 @@ def test_a_watch_that_could_not_be_noted_at_its_start_is_noted_later_and_overwri
             keeping = Keeper(store)
             await _begin(keeping)
             for number in range(3):
-                keeping.verdict(verdict(number))
+                keeping.queue_verdict(verdict(number))
             await keeping.flush()
-            await keeping.end("door", because="paused")
+            await keeping.end_session("door", because="paused")
             fill_disk(store, tmp_path / "e.db")
             await _begin(keeping, model="m" * 100_000)
-            assert keeping.trouble
-            keeping.verdict(verdict(0))
-            await keeping.event(event(0))
+            assert keeping.error
+            keeping.queue_verdict(verdict(0))
+            await keeping.save_event(event(0))
             _cap(store, None)
             await keeping.close()
             newest, oldest = store.sessions("door")
             assert [len(store.session_log(session)[0]) for session in (oldest, newest)] == [3, 1]
             assert [found.id for found in store.session_log(newest)[1]] == ["e0"]
-            assert keeping.losses == 0
+            assert keeping.lost == 0
 
     asyncio.run(run())
 
@@ -157,8 +157,8 @@ def test_verdicts_that_wait_belong_to_the_watch_they_came_from(tmp_path: Path) -
             for windows in (3, 2):
                 await _begin(keeping)
                 for number in range(windows):
-                    keeping.verdict(verdict(number))
-                await keeping.end("door", because="paused")
+                    keeping.queue_verdict(verdict(number))
+                await keeping.end_session("door", because="paused")
             await keeping.close()
             assert [len(store.session_log(session)[0]) for session in store.sessions("door")] == [2, 3]
 
@@ -170,11 +170,11 @@ def test_what_another_watch_of_the_same_source_has_open_stays_open(tmp_path: Pat
         with Store.open(tmp_path / "e.db") as store, Store.open(tmp_path / "e.db") as other:
             running, second = Keeper(store), Keeper(other)
             await _begin(running)
-            assert await running.event(event(1))
+            assert await running.save_event(event(1))
             await _begin(second)
             assert [found.id for found in store.open_events("door")] == ["e1"]
-            await running.end("door", because="the source ended")
-            await second.end("door", because="the source ended")
+            await running.end_session("door", because="the source ended")
+            await second.end_session("door", because="the source ended")
             await _begin(second)
             assert store.open_events("door") == [], "nobody watches it any more"
             for each in (running, second):
@@ -189,7 +189,7 @@ def test_old_media_go_at_the_start_of_a_watch_too(tmp_path: Path) -> None:
             store.save_event(replace(event(1), end_s=3.5, epoch_s=1000.0))
             clip = store.keep("e1", "clips", ".mp4", lambda path: path.write_bytes(b"a clip"))
             keeping = Keeper(store)
-            pruning = asyncio.create_task(keeping.prune_for_ever(Retention(media_days=1.0)))
+            pruning = asyncio.create_task(keeping.prune_periodically(Retention(media_days=1.0)))
             async with asyncio.timeout(HANG_S):
                 while clip.exists():
                     await asyncio.sleep(0.02)
@@ -200,7 +200,7 @@ def test_old_media_go_at_the_start_of_a_watch_too(tmp_path: Path) -> None:
 
 
 async def _begin(keeping: Keeper, model: str = "m") -> None:
-    await keeping.begin("door", epoch_s=1000.0, model=model, task="fight", contract="c")
+    await keeping.start_session("door", epoch_s=1000.0, model=model, task="fight", contract="c")
 
 
 def put_at_step(folder: Path, step: int) -> tuple[Event, bool]:
@@ -219,7 +219,7 @@ def put_at_step(folder: Path, step: int) -> tuple[Event, bool]:
             keeping = Keeper(store)
 
             def come() -> None:
-                keeping.event_soon(closed)
+                keeping.queue_event(closed)
                 put.set()
 
             def trace(frame: FrameType, what: str, _: object) -> Any:
@@ -232,11 +232,11 @@ def put_at_step(folder: Path, step: int) -> tuple[Event, bool]:
 
             threading.settrace(trace)
             try:
-                assert await keeping.event(opened)
+                assert await keeping.save_event(opened)
             finally:
                 threading.settrace(None)  # type: ignore[arg-type]
             await keeping.close()
-            assert keeping.losses == 0
+            assert keeping.lost == 0
             return store.event("e1")
 
     return asyncio.run(run()), put.is_set()
@@ -266,12 +266,12 @@ def test_an_event_that_the_database_refuses_is_set_aside_and_the_later_ones_are_
             refuse(store, "events", "NEW.id = 'e1'")
             keeping = Keeper(store)
             poison = replace(event(2), onset_s=10**400)
-            told = [await keeping.event(each) for each in (event(0), event(1), poison, event(3))]
-            assert told == [True, False, False, True] and keeping.trouble == ""
-            assert not await keeping.event(replace(event(1), end_s=3.5)), "its later states are no new loss"
+            told = [await keeping.save_event(each) for each in (event(0), event(1), poison, event(3))]
+            assert told == [True, False, False, True] and keeping.error == ""
+            assert not await keeping.save_event(replace(event(1), end_s=3.5)), "its later states are no new loss"
             await keeping.close()
             assert [found.id for found in store.find_events()] == ["e0", "e3"]
-            assert keeping.losses == keeping.refused == 2 and keeping.waiting == 0
+            assert keeping.lost == keeping.refused == 2 and keeping.waiting == 0
             kept = [json.loads(line) for line in (tmp_path / "refused.jsonl").read_text().splitlines()]
             assert [line["row"]["id"] for line in kept] == ["e1", "e2", "e1"] and "never" in kept[0]["why"]
             assert (tmp_path / "refused.jsonl").stat().st_mode & 0o077 == 0
@@ -284,10 +284,10 @@ def test_a_verdict_that_the_database_refuses_costs_none_of_its_batch(tmp_path: P
         with Store.open(tmp_path / "e.db") as store:
             refuse(store, "verdicts", 'NEW."window" IN (3, 40)')
             keeping = Keeper(store)
-            keeping.begin("door", epoch_s=None, model="m", task="fight", contract="c")
+            keeping.start_session("door", epoch_s=None, model="m", task="fight", contract="c")
             for number in range(60):
-                keeping.verdict(verdict(number))
-            assert await keeping.flush() and keeping.trouble == "" and keeping.refused == 2
+                keeping.queue_verdict(verdict(number))
+            assert await keeping.flush() and keeping.error == "" and keeping.refused == 2
             [session] = store.sessions("door")
             assert {each.window for each in store.session_log(session)[0]} == {*range(60)} - {3, 40}
             await keeping.close()
@@ -300,8 +300,8 @@ def test_a_watch_whose_beginning_is_refused_keeps_its_events_outside_any_watch(t
         with Store.open(tmp_path / "e.db") as store:
             keeping = Keeper(store)
             refuse(store, "sessions", "1")
-            keeping.begin("door", epoch_s=None, model="m", task="fight", contract="c")
-            assert await keeping.event(event(1))
+            keeping.start_session("door", epoch_s=None, model="m", task="fight", contract="c")
+            assert await keeping.save_event(event(1))
             assert store.session_of("e1") is None and keeping.refused == 1
             await keeping.close()
 

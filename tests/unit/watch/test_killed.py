@@ -209,6 +209,6 @@ def test_a_camera_whose_watch_is_told_late_of_says_so_in_its_line(tmp_path: Path
     with (tmp_path / "lines").open("wb", buffering=0) as file:
         lines = JsonLines(file, Tiers())
         for late in (False, True):
-            lines.changed(Change("opened", make_event(), late=late))
+            lines.on_change(Change("opened", make_event(), late=late))
     said = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
     assert [line.get("late") for line in said] == [None, True]

@@ -15,10 +15,10 @@ def window(index: int) -> Window:
 
 async def taken(lane: Lane) -> list[tuple[int, bool]]:
     found = []
-    while await lane.ready():
+    while await lane.wait():
         entry = lane.take()
         if entry is not None:
-            found.append((entry.window.index, entry.dropped))
+            found.append((entry.window.index, entry.is_dropped))
     return found
 
 

@@ -20,10 +20,10 @@ class Measured(Notes):
 
     def __init__(self, metrics: Metrics) -> None:
         super().__init__()
-        self.state = metrics.state  # type: ignore[method-assign]
-        self.judged = metrics.judged  # type: ignore[method-assign]
-        self.told = metrics.told  # type: ignore[method-assign]
-        self.changed = metrics.changed  # type: ignore[method-assign]
+        self.on_state = metrics.on_state  # type: ignore[method-assign]
+        self.on_verdict = metrics.on_verdict  # type: ignore[method-assign]
+        self.on_result = metrics.on_result  # type: ignore[method-assign]
+        self.on_change = metrics.on_change  # type: ignore[method-assign]
 
 
 def free_port() -> int:
@@ -65,10 +65,10 @@ def judged(number: int, verdict: Verdict) -> Judged:
 @pytest.mark.parametrize("stage", [Stage.LOST, Stage.PAUSED, Stage.ENDED])
 def test_the_probability_of_a_source_that_is_not_watched_is_none(stage: Stage) -> None:
     metrics = Metrics()
-    metrics.judged(judged(0, Verdict(outcome=Outcome.ALARM, p_alarm=0.9)))
+    metrics.on_verdict(judged(0, Verdict(outcome=Outcome.ALARM, p_alarm=0.9)))
     assert metrics.registry.get_sample_value("vigil_p_alarm", {"source": "door"}) == 0.9
     for _ in range(2):
-        metrics.state(SourceState(name="door", live=True, stage=stage))
+        metrics.on_state(SourceState(name="door", live=True, stage=stage))
         assert metrics.registry.get_sample_value("vigil_p_alarm", {"source": "door"}) is None
 
 
@@ -79,7 +79,7 @@ def test_the_probability_of_a_source_that_is_not_watched_is_none(stage: Stage) -
 def test_a_window_without_a_verdict_takes_the_probability_of_the_one_before_away(cause: Cause, kept: bool) -> None:
     metrics, state = Metrics(), SourceState(name="door", live=True, stage=Stage.WATCHING)
     for number, verdict in enumerate((Verdict(outcome=Outcome.ALARM, p_alarm=0.9), Verdict.unknown(cause))):
-        metrics.judged(judged(number, verdict))
+        metrics.on_verdict(judged(number, verdict))
         state.count(judged(number, verdict))
     shown = metrics.registry.get_sample_value("vigil_p_alarm", {"source": "door"})
     assert (shown, state.p_alarm) == ((0.9, 0.9) if kept else (None, None))

@@ -168,7 +168,7 @@ def test_an_event_after_a_step_of_the_clock_is_told_by_the_new_one(server: Scrip
         rules = EventRules(quiet_s=0.5)
         async with running(server, find_sources([str(tmp_path)]), notes, opener=opener, events=rules):
             await until_async(lambda: notes.kinds() == ["opened", "closed"])
-            feeds[0].epoch_s = (feeds[0].epoch_s or 0.0) + 3600.0
+            feeds[0].started_utc_s = (feeds[0].started_utc_s or 0.0) + 3600.0
             await until_async(lambda: notes.kinds()[2:] == ["opened", "closed"])
 
     asyncio.run(run())

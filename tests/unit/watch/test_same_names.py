@@ -35,7 +35,7 @@ def clips(tmp_path: Path) -> list[Path]:
 
 def begin(keeping: Keeper, path: Path) -> "asyncio.Task[bool]":
     identity = identity_of(find_sources([str(path)])[0])
-    return keeping.begin("clip.mp4", epoch_s=None, model="m", task="fight", contract="c", identity=lambda: identity)
+    return keeping.start_session("clip.mp4", epoch_s=None, model="m", task="fight", contract="c", identity=lambda: identity)
 
 
 def test_what_is_open_of_one_is_not_closed_by_the_watch_of_another(
@@ -44,7 +44,7 @@ def test_what_is_open_of_one_is_not_closed_by_the_watch_of_another(
     async def leave_open(store: Store) -> None:
         keeping = Keeper(store)
         await begin(keeping, clips[0])
-        assert await keeping.event(make_event(id="left", source="clip.mp4"), untold="opened")
+        assert await keeping.save_event(make_event(id="left", source="clip.mp4"), untold="opened")
         await keeping.close()
 
     notes = Notes()
@@ -63,7 +63,7 @@ def test_both_can_be_watched_at_once(tmp_path: Path, clips: list[Path], caplog: 
             for store, path in ((one, clips[0]), (other, clips[1])):
                 keeping = Keeper(store)
                 await begin(keeping, path)
-                assert await keeping.event(make_event(id=path.parent.name, source="clip.mp4"))
+                assert await keeping.save_event(make_event(id=path.parent.name, source="clip.mp4"))
                 await keeping.close()
             assert len(one.open_events()) == 2
 

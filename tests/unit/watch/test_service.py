@@ -275,7 +275,7 @@ def test_an_observer_that_fails_or_stops_the_service_harms_nobody(
     seen: list[str] = []
 
     class Wild(Notes):
-        def changed(self, change: Change) -> None:
+        def on_change(self, change: Change) -> None:
             seen.append(change.kind)
             service.stop()
             raise RuntimeError("a page that is gone")

@@ -183,7 +183,7 @@ def test_a_beginning_that_fails_ends_no_watch(
     server: ScriptedServer, cameras: list[Address], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notes = Notes()
-    monkeypatch.setattr(Keeper, "begin", at_first(1, KeyError, Keeper.begin))
+    monkeypatch.setattr(Keeper, "begin", at_first(1, KeyError, Keeper.start_session))
     with Store.open(tmp_path / "e.db") as store:
 
         def enough() -> bool:
@@ -204,7 +204,7 @@ class Stumbling:
         return getattr(self._feed, name)
 
     def signals(self) -> Iterator[Signal]:
-        for signal in self._feed.signals():
+        for signal in self._feed.read():
             self._frames -= isinstance(signal, Frame)
             if self._frames < 0:
                 raise ZeroDivisionError("never seen before")

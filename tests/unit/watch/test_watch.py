@@ -98,7 +98,7 @@ def test_a_file_waits_for_a_server_that_is_away(server: ScriptedServer, long_fil
 
     def away_at_first(request: Request) -> Reply:
         # Until a probe has failed, too.
-        probes.extend([request] * watches[0].breaker.opened)
+        probes.extend([request] * watches[0].breaker.times_opened)
         return error(503, "loading") if len(probes) < 2 else look(request)
 
     def go_away(watch: Watch) -> None:
@@ -108,7 +108,7 @@ def test_a_file_waits_for_a_server_that_is_away(server: ScriptedServer, long_fil
     notes = Notes()
     asyncio.run(watched(server, [long_film], notes, patience_s=HANG_S, words="never", on_start=go_away))
     assert [judged.verdict.cause for judged in notes.told_] == [None] * len(notes.told_)
-    assert watches[0].breaker.opened == 1 and len(probes) >= 2
+    assert watches[0].breaker.times_opened == 1 and len(probes) >= 2
 
 
 def test_a_file_of_a_server_that_stays_away_is_unknown_not_normal(server: ScriptedServer, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_still_windows_are_skipped_by_the_gate_and_never_normal(server: Scripted
 
 def test_a_stopped_watch_marks_what_it_did_not_judge_and_closes_its_events(tmp_path: Path) -> None:
     class Stopping(Notes):
-        def judged(self, judged: Judged) -> None:
+        def on_verdict(self, judged: Judged) -> None:
             super().judged(judged)
             if len(self.judged_) == 6:
                 watches[0].stop()
@@ -209,7 +209,7 @@ def test_a_watch_that_is_aborted_while_a_question_is_just_begun_ends_and_account
 
 def test_no_words_are_asked_for_once_a_watch_is_aborted(server: ScriptedServer, tmp_path: Path) -> None:
     class Aborting(Notes):
-        def judged(self, judged: Judged) -> None:
+        def on_verdict(self, judged: Judged) -> None:
             super().judged(judged)
             for _ in range(2):
                 watches[0].stop()
@@ -294,7 +294,7 @@ def test_a_proxy_that_holds_streams_back_beyond_the_deadline_loses_no_words(
         holding.join()
     alarms = [judged.verdict for judged in notes.told_ if judged.verdict.outcome is Outcome.ALARM]
     assert len(alarms) > 4 and {verdict.text for verdict in alarms} == {"Yes" + " word" * 17}
-    assert watches[0].breaker.opened == 0
+    assert watches[0].breaker.times_opened == 0
 
 
 def test_a_watch_that_is_told_twice_to_stop_waits_for_no_camera_that_hangs(server: ScriptedServer) -> None:
@@ -353,7 +353,7 @@ def test_a_camera_whose_key_picture_is_waited_for_is_not_called_watched(server: 
             yield Connected((64, 64), 25.0, "h264", 30.0)
 
     class Listening(Notes):
-        def state(self, state: SourceState) -> None:
+        def on_state(self, state: SourceState) -> None:
             if state.detail:
                 told.append((state.stage, state.detail))
                 heard.set()
@@ -437,7 +437,7 @@ def test_cameras_are_read_while_another_program_holds_the_store(
     seen, all_seen = set[str](), threading.Event()
 
     class Eyes(Notes):
-        def seen(self, source: str, frame: Frame) -> None:
+        def on_frame(self, source: str, frame: Frame) -> None:
             seen.add(source)
             if len(seen) == len(films):
                 all_seen.set()
@@ -502,7 +502,7 @@ def test_windows_that_wait_hold_no_raw_pictures(tmp_path: Path, gate: float) -> 
 
         def signals(self) -> Iterator[Signal]:
             given: list[weakref.ref[Any]] = []
-            for signal in self._feed.signals():
+            for signal in self._feed.read():
                 if isinstance(signal, Frame):
                     given.append(weakref.ref(signal.image))
                     alive.append(sum(picture() is not None for picture in given))

@@ -15,7 +15,7 @@ from waiting import HANG_S, until_async
 
 
 def rung(bell: Bell, number: int = 1, *, kind: ChangeKind = "opened", text: str = "") -> None:
-    bell.changed(Change(kind, event(number, text=text)))
+    bell.on_change(Change(kind, event(number, text=text)))
 
 
 def test_an_alarm_is_an_event_that_opens_or_rises_and_not_one_that_grows_or_closes() -> None:

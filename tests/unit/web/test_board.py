@@ -25,7 +25,7 @@ def judged(start_s: float, p_alarm: float | None = 0.1, *, source: str = "door")
 
 
 def told(board: Board, kind: ChangeKind, number: int) -> None:
-    board.changed(Change(kind, event(number)))
+    board.on_change(Change(kind, event(number)))
 
 
 def test_the_newest_events_come_first_and_older_ones_give_way() -> None:
@@ -38,7 +38,7 @@ def test_the_newest_events_come_first_and_older_ones_give_way() -> None:
 
 def test_every_change_makes_a_new_version_and_only_events_a_new_list() -> None:
     board = Board(Tiers())
-    board.judged(judged(0.0))
+    board.on_verdict(judged(0.0))
     assert (board.version, board.events_version) == (1, 0)
     told(board, "opened", 1)
     assert (board.version, board.events_version) == (2, 1)
@@ -48,7 +48,7 @@ def test_a_camera_without_verdicts_has_no_strip_and_one_with_them_has() -> None:
     board = Board(Tiers())
     assert board.strip_of("door") is None and board.last_known_s("door") == 0.0
     for second in range(0, 20, 2):
-        board.judged(judged(float(second), None if second == 4 else 0.9))
+        board.on_verdict(judged(float(second), None if second == 4 else 0.9))
     strip = board.strip_of("door")
     assert strip is not None and strip.dtype == np.uint8 and strip.ndim == 3
     assert board.last_known_s("door") == 20.5
@@ -56,8 +56,8 @@ def test_a_camera_without_verdicts_has_no_strip_and_one_with_them_has() -> None:
 
 def test_a_camera_whose_seconds_begin_anew_has_a_new_strip() -> None:
     board = Board(Tiers())
-    board.judged(judged(500.0))
-    board.judged(judged(0.0))
+    board.on_verdict(judged(500.0))
+    board.on_verdict(judged(0.0))
     assert board.last_known_s("door") == 2.5
 
 

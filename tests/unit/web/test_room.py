@@ -58,7 +58,7 @@ def test_what_a_page_is_told_never_holds_a_password(tmp_path: Path) -> None:
 def test_an_event_is_news_with_its_words(tmp_path: Path) -> None:
     wall, board, _, _ = wall_of(tmp_path)
     before = wall.news(Seen())
-    board.changed(Change("opened", event(1, text=EVIL)))
+    board.on_change(Change("opened", event(1, text=EVIL)))
     seen = Seen(state=before["state"], events=before["events_version"])
     assert wall.has_news(seen)
     news = wall.news(seen)
@@ -79,7 +79,7 @@ def test_a_look_waits_for_news_and_answers_as_soon_as_there_are_some(
         # Several looks of its own, none of which finds anything.
         await asyncio.sleep(3 * room.LOOK_S)
         assert not waiting.done()
-        board.changed(Change("opened", event(1)))
+        board.on_change(Change("opened", event(1)))
         async with asyncio.timeout(HANG_S):
             assert (await waiting)["events"]
 
