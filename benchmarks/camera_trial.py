@@ -18,12 +18,12 @@ import cv2
 import numpy as np
 from footage import RATE
 
-from vigil.frames import Frame, Sampling, fit
+from vigil.frames import Frame, FrameSampling, fit_size
 from vigil.sources.container import pick_stream
-from vigil.sources.reading import Health, Reading
-from vigil.windows import Cutter
+from vigil.sources.reading import StreamHealth, StreamReader
+from vigil.windows import Windower
 
-SAMPLING = Sampling()
+SAMPLING = FrameSampling()
 LATE_S = 0.5
 GROUP_S = 2.0
 """Seconds from one key frame of the films to the next, over which the cameras' starts are spread."""
@@ -62,16 +62,16 @@ def watch_ours(path: Path, camera: Camera, start: "Start") -> None:
         stream = pick_stream(container, path)
         began_s = start.wait()
         due = Due(container, stream, began_s=began_s)
-        reading = Reading(
+        reading = StreamReader(
             due,
             stream,
             sampling=SAMPLING,
             stop=start.stop,
             started_s=began_s,
             picture_timeout_s=20.0,
-            health=Health(),
+            health=StreamHealth(),
         )
-        cutter = Cutter(SAMPLING)
+        cutter = Windower(SAMPLING)
         for signal in reading.signals():
             if isinstance(signal, Frame):
                 camera.windows += sum(1 for _ in cutter.push(signal))
@@ -92,7 +92,7 @@ def watch_seed(path: Path, camera: Camera, start: "Start") -> None:
         if not ok:
             return
         if number % stride == 0:
-            size_wh = fit(image.shape[1], image.shape[0], max_pixels=SAMPLING.max_pixels)
+            size_wh = fit_size(image.shape[1], image.shape[0], max_pixels=SAMPLING.max_pixels)
             quality = [cv2.IMWRITE_JPEG_QUALITY, SAMPLING.jpeg_quality]
             window.append(cv2.imencode(".jpg", cv2.resize(image, size_wh), quality)[1].tobytes())
             camera.lateness_s.append(time.monotonic() - due_s)

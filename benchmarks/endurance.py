@@ -28,32 +28,32 @@ from ingest import FOOTAGE, shoot  # noqa: E402
 
 from rtsp_server import running as camera  # noqa: E402
 from vigil.errors import VigilError  # noqa: E402
-from vigil.events.judged import Judged  # noqa: E402
-from vigil.frames import Sampling  # noqa: E402
-from vigil.serving import running  # noqa: E402
-from vigil.tasks import load_task  # noqa: E402
+from vigil.events.judged import JudgedWindow  # noqa: E402
+from vigil.frames import FrameSampling  # noqa: E402
+from vigil.serving import run_server  # noqa: E402
+from vigil.tasks import load_question  # noqa: E402
 from vigil.tiny import BASE_FOLDER  # noqa: E402
-from vigil.watch import Observer, Summary, Watch, WatchSettings  # noqa: E402
-from vigil.watch.job import run_job  # noqa: E402
+from vigil.watch import Watcher, WatchObserver, WatchSettings, WatchSummary  # noqa: E402
+from vigil.watch.job import run_watch  # noqa: E402
 
-SAMPLING = Sampling(max_pixels=12_288)
+SAMPLING = FrameSampling(max_pixels=12_288)
 SAMPLE_EVERY_S = 5.0
 PROMISED_S = 0.05
 """The added latency that is promised, at the 95th percentile."""
 
 
 @dataclass
-class Measures(Observer):
+class Measures(WatchObserver):
     """Memory by time, and the added latency of every verdict."""
 
     memory_mb: list[tuple[float, float]] = field(default_factory=list)
     added_s: list[float] = field(default_factory=list)
 
-    def on_verdict(self, judged: Judged) -> None:
+    def on_verdict(self, judged: JudgedWindow) -> None:
         if judged.captured_s is not None and judged.verdict.cause is None:
             self.added_s.append(time.time() - judged.captured_s - judged.verdict.latency_ms / 1000.0)
 
-    async def sample(self, minutes: float, watch: Watch) -> None:
+    async def sample(self, minutes: float, watch: Watcher) -> None:
         """Notes the memory until the time is over, then stops the watch."""
         began_s = time.monotonic()
         while time.monotonic() - began_s < 60 * minutes:
@@ -97,14 +97,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def watch(options: argparse.Namespace, measures: Measures) -> Summary:
+async def watch(options: argparse.Namespace, measures: Measures) -> WatchSummary:
     footage = next(f for f in FOOTAGE if f.name == "360p_camera")
     sampling: list[asyncio.Task[None]] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vigil-bench-")))
         cameras = stack.enter_context(camera(shoot(footage, folder, options.clips)))
         served = stack.enter_context(
-            running(BASE_FOLDER, task=load_task("fight"), sampling=SAMPLING, log=folder / "vllm.log")
+            run_server(BASE_FOLDER, task=load_question("fight"), sampling=SAMPLING, log=folder / "vllm.log")
         )
         settings = WatchSettings(
             sources=tuple(cameras.address(f"{number}") for number in range(options.cameras)),
@@ -114,13 +114,13 @@ async def watch(options: argparse.Namespace, measures: Measures) -> Summary:
             min_mass=0.0,
         )
 
-        def on_start(watch: Watch) -> None:
+        def on_start(watch: Watcher) -> None:
             sampling.append(asyncio.create_task(measures.sample(options.minutes, watch)))
 
-        return await run_job(settings, api_key=served.key, observers=[measures], on_start=on_start)
+        return await run_watch(settings, api_key=served.key, observers=[measures], on_start=on_start)
 
 
-def report(measures: Measures, summary: Summary, file: Path | None) -> None:
+def report(measures: Measures, summary: WatchSummary, file: Path | None) -> None:
     added_ms = np.array(measures.added_s) * 1000.0
     p50, p95, p99 = (float(np.percentile(added_ms, q)) for q in (50, 95, 99))
     judged = sum(state.judged for state in summary.sources)

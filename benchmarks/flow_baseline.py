@@ -25,11 +25,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from vigil.errors import VigilError
-from vigil.frames import Sampling, decode_jpeg
-from vigil.score import Answer, Clip, figures, video_clips
-from vigil.tasks import load_task
+from vigil.frames import FrameSampling, decode_jpeg
+from vigil.score import EvalClip, Prediction, figures, video_clips
+from vigil.tasks import load_question
 
-SIX_FRAMES = Sampling(max_pixels=49_152)
+SIX_FRAMES = FrameSampling(max_pixels=49_152)
 TEN_FPS = replace(SIX_FRAMES, fps=10.0, overlap=0.0, frames=60)
 FOLDS = 5
 SPLITS = 10
@@ -87,8 +87,8 @@ class Baseline:
         )
 
 
-def measure(folders: Sequence[Path], sampling: Sampling) -> Baseline:
-    clips = video_clips(folders, load_task("fight"), sampling)
+def measure(folders: Sequence[Path], sampling: FrameSampling) -> Baseline:
+    clips = video_clips(folders, load_question("fight"), sampling)
     with ThreadPoolExecutor(2) as pool:
         rows = np.stack(list(pool.map(clip_features, clips)))
     truth = np.array([clip.label == "alarm" for clip in clips])
@@ -109,9 +109,9 @@ def measure(folders: Sequence[Path], sampling: Sampling) -> Baseline:
     )
 
 
-def _answers(clips: Sequence[Clip], p_alarm: Row) -> list[Answer]:
+def _answers(clips: Sequence[EvalClip], p_alarm: Row) -> list[Prediction]:
     return [
-        Answer(clip=clip.name, label=clip.label, group=clip.group, p_alarm=float(p))
+        Prediction(clip=clip.name, label=clip.label, group=clip.group, p_alarm=float(p))
         for clip, p in zip(clips, p_alarm, strict=True)
     ]
 
@@ -125,7 +125,7 @@ def out_of_fold(rows: Row, truth: NDArray[np.bool_], groups: NDArray[np.str_], *
     return p_alarm
 
 
-def clip_features(clip: Clip) -> Row:
+def clip_features(clip: EvalClip) -> Row:
     """The mean over a clip's windows of the mean, spread and maximum of each pair's flow statistics."""
     return np.mean([window_features(sample.jpegs) for sample in clip.windows()], axis=0)
 

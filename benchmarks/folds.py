@@ -20,8 +20,8 @@ from typing import Any
 from vigil.cli.console import wide_console
 from vigil.demo import TINY_BASE, TINY_SAMPLING, score_table
 from vigil.errors import JobError, VigilError
-from vigil.serving import Server, running
-from vigil.tasks import load_task
+from vigil.serving import RunningServer, run_server
+from vigil.tasks import load_question
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,10 +48,10 @@ def measure(clips: Path, out: Path, *, folds: int, drawn: int, words: Sequence[s
     adapters = [
         _train(clips, out / f"fold-{fold}", fold=fold, folds=folds, more=more, words=words) for fold in range(folds)
     ]
-    with running(
+    with run_server(
         TINY_BASE,
         name="base",
-        task=load_task("fight"),
+        task=load_question("fight"),
         sampling=TINY_SAMPLING,
         adapters=[f"fold-{fold}={adapter}" for fold, adapter in enumerate(adapters)],
         log=out / "vllm.log",
@@ -71,7 +71,7 @@ def _train(clips: Path, folder: Path, *, fold: int, folds: int, more: Sequence[s
     return adapter
 
 
-def _score(folder: Path, server: Server, model: str, *, name: str = "base") -> None:
+def _score(folder: Path, server: RunningServer, model: str, *, name: str = "base") -> None:
     where = ("--data", str(folder / "data"), "--url", server.url, "--model", model, "--fresh")
     out = ("--json", str(folder / f"{name}.json"), "--out", str(folder / f"score-{name}"))
     _vigil("score", *where, *out, key=server.key)

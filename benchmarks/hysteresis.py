@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from vigil.events import Event, EventRules, Judged, Tracker
+from vigil.events import Event, HysteresisRule, HysteresisSettings, JudgedWindow
 from vigil.verdict import Outcome, Verdict
 
 STRIDE_S = 2.0
@@ -38,7 +38,7 @@ class Row:
     late_s: float
 
 
-def verdicts(hours: int, *, false_alarm: float, hit: float) -> Iterator[Judged]:
+def verdicts(hours: int, *, false_alarm: float, hit: float) -> Iterator[JudgedWindow]:
     """An incident of 20 s every ten minutes; a window over one is seen with probability `hit`."""
     draw = random.Random(7)
     for i in range(int(hours * 3600 / STRIDE_S)):
@@ -47,7 +47,7 @@ def verdicts(hours: int, *, false_alarm: float, hit: float) -> Iterator[Judged]:
         p = 0.9 if seen else 0.2
         outcome = Outcome.ALARM if seen else Outcome.NORMAL
         verdict = Verdict(outcome=outcome, p_alarm=p, start_s=start_s, end_s=start_s + WINDOW_S)
-        yield Judged(source="door", window=i, verdict=verdict)
+        yield JudgedWindow(source="door", window=i, verdict=verdict)
 
 
 def in_incident(start_s: float, end_s: float) -> bool:
@@ -55,16 +55,16 @@ def in_incident(start_s: float, end_s: float) -> bool:
     return start_s % EVERY_S >= EVERY_S - LASTS_S and end_s // EVERY_S == start_s // EVERY_S
 
 
-def events_of(rules: EventRules, windows: Iterator[Judged]) -> list[Event]:
+def events_of(rules: HysteresisSettings, windows: Iterator[JudgedWindow]) -> list[Event]:
     """The closed events of a run."""
-    tracker = Tracker(rules, source="door")
+    tracker = HysteresisRule(rules, source="door")
     changes = [change for judged in windows for change in tracker.push(judged)] + tracker.finish("end")
     return [change.event for change in changes if change.kind == "closed"]
 
 
 def measure(k: int, n: int, *, hours: int, false_alarm: float, hit: float) -> Row:
     """One row of the table."""
-    events = events_of(EventRules(k=k, n=n), verdicts(hours, false_alarm=false_alarm, hit=hit))
+    events = events_of(HysteresisSettings(k=k, n=n), verdicts(hours, false_alarm=false_alarm, hit=hit))
     onsets = [EVERY_S * (i + 1) - LASTS_S for i in range(int(hours * 3600 / EVERY_S))]
     found = [[e for e in events if e.onset_s < onset + LASTS_S and (e.end_s or 0.0) > onset] for onset in onsets]
     true = {event.id for group in found for event in group}

@@ -24,7 +24,7 @@ from scripted_server import ScriptedServer
 AS_GRADIO_IS = """
 import sys
 from app.web import idle
-idle.SCRIPT, idle.poll_less = "", lambda page: None
+idle.PROGRESS_SCRIPT, idle.slow_event_polling = "", lambda page: None
 from app.web.door import main
 sys.exit(main())
 """

@@ -1,7 +1,7 @@
 """How cheaply videos become frames: camera-seconds per CPU-second, against reading every frame with OpenCV.
 
 The seed way is that of the blog posts: `cv2.VideoCapture.read()` on every frame, keep one in N, resize.
-`exact` is `vigil.sources.file.read`, `fast` the same with its fast option, `live` what a camera's stream
+`exact` is `vigil.sources.file.read_frames`, `fast` the same with its fast option, `live` what a camera's stream
 goes through, fed by a file as fast as it goes. All give 2 frames a second of the same size. The videos are
 made here: 25 frames a second, a key frame every 50, of real clips one after another or, without any, of a
 drawn street with noise and moving figures. Each run is a process of its own, in shuffled rounds; CPU
@@ -30,12 +30,12 @@ import av
 import cv2
 from footage import FOOTAGE, shoot
 
-from vigil.frames import Frame, Sampling, fit
+from vigil.frames import Frame, FrameSampling, fit_size
 from vigil.sources import reading
 from vigil.sources.container import pick_stream
-from vigil.sources.file import read
+from vigil.sources.file import read_frames
 
-SAMPLING = Sampling()
+SAMPLING = FrameSampling()
 
 
 def seed(path: Path) -> int:
@@ -48,19 +48,19 @@ def seed(path: Path) -> int:
         if not ok:
             return kept
         if number % stride == 0:
-            cv2.resize(image, fit(image.shape[1], image.shape[0], max_pixels=SAMPLING.max_pixels))
+            cv2.resize(image, fit_size(image.shape[1], image.shape[0], max_pixels=SAMPLING.max_pixels))
             kept += 1
         number += 1
 
 
 def exact(path: Path) -> int:
     """A file, every kept frame the first at its instant."""
-    return sum(1 for _ in read(path, SAMPLING))
+    return sum(1 for _ in read_frames(path, SAMPLING))
 
 
 def fast(path: Path) -> int:
     """A file, without the pictures that no other refers to."""
-    return sum(1 for _ in read(path, SAMPLING, fast=True))
+    return sum(1 for _ in read_frames(path, SAMPLING, fast=True))
 
 
 def live(path: Path) -> int:
@@ -69,14 +69,14 @@ def live(path: Path) -> int:
         stream = pick_stream(container, path)
         replay = Replay(container, stream)
         reading.time = replay  # type: ignore[assignment]
-        camera = reading.Reading(
+        camera = reading.StreamReader(
             replay,
             stream,
             sampling=SAMPLING,
             stop=threading.Event(),
             started_s=0.0,
             picture_timeout_s=20.0,
-            health=reading.Health(),
+            health=reading.StreamHealth(),
         )
         return sum(isinstance(signal, Frame) for signal in camera.signals())
 

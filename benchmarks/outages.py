@@ -21,9 +21,9 @@ import rtsp_server
 from films import shoot
 from live_seeing import Seen, following
 from vigil.frames import Frame
-from vigil.sources.feed import Disconnected, FeedSettings
+from vigil.sources.feed import CaptureSettings, Disconnected
 
-SHIPPED = FeedSettings()
+SHIPPED = CaptureSettings()
 AWAY_S = 5.0
 PATIENCE_S = 60.0
 FILM_OPTIONS = {"g": "25", "bf": "0", "preset": "ultrafast"}

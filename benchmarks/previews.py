@@ -20,16 +20,16 @@ from pathlib import Path
 from cameras import footage_named
 from footage import shoot
 
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.sources.address import Address
-from vigil.sources.feed import open_feed
-from vigil.sources.preview import Previewer
-from vigil.windows import Cutter
+from vigil.sources.feed import open_capture
+from vigil.sources.preview import PreviewEncoder
+from vigil.windows import Windower
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from rtsp_server import running
 
-SAMPLING = Sampling()
+SAMPLING = FrameSampling()
 SETTLE_S = 4.0
 
 
@@ -51,16 +51,16 @@ class Looker:
         self.looks = False
         self.sizes: list[int] = []
 
-    def previewer(self, fps: float) -> Previewer:
-        return Previewer(fps=fps, longest_px=640, is_wanted=lambda: self.looks, show=self.show)
+    def previewer(self, fps: float) -> PreviewEncoder:
+        return PreviewEncoder(fps=fps, longest_px=640, is_wanted=lambda: self.looks, show=self.show)
 
     def show(self, jpeg: bytes, _: float) -> None:
         self.sizes.append(len(jpeg))
 
 
-def watch(url: str, previewer: Previewer, stop: threading.Event) -> None:
-    cutter = Cutter(SAMPLING)
-    for signal in open_feed(Address("stream", "camera", url), SAMPLING, stop=stop, previewer=previewer).read():
+def watch(url: str, previewer: PreviewEncoder, stop: threading.Event) -> None:
+    cutter = Windower(SAMPLING)
+    for signal in open_capture(Address("stream", "camera", url), SAMPLING, stop=stop, previewer=previewer).read():
         if hasattr(signal, "image"):
             list(cutter.push(signal))
 

@@ -21,15 +21,15 @@ from camera_trial import rss_mb
 from cameras import footage_named
 from footage import shoot
 
-from vigil.frames import Frame, Sampling
+from vigil.frames import Frame, FrameSampling
 from vigil.sources.address import Address
-from vigil.sources.feed import Connected, open_feed
-from vigil.windows import Cutter
+from vigil.sources.feed import Connected, open_capture
+from vigil.windows import Windower
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from rtsp_server import running
 
-SAMPLING = Sampling()
+SAMPLING = FrameSampling()
 PATIENCE_S = 60.0
 
 
@@ -42,8 +42,8 @@ class Tally:
 
 
 def watch(url: str, tally: Tally, stop: threading.Event) -> None:
-    cutter = Cutter(SAMPLING)
-    for signal in open_feed(Address("stream", "camera", url), SAMPLING, stop=stop).read():
+    cutter = Windower(SAMPLING)
+    for signal in open_capture(Address("stream", "camera", url), SAMPLING, stop=stop).read():
         if isinstance(signal, Connected):
             tally.open += 1
         if isinstance(signal, Frame):

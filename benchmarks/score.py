@@ -27,17 +27,17 @@ import numpy as np
 import openai
 
 from vigil.errors import VigilError
-from vigil.frames import Sampling, encode_jpeg, fit
+from vigil.frames import FrameSampling, encode_jpeg, fit_size
 from vigil.judge import Endpoint, Judge, read_key
-from vigil.judge.answer import request_options
-from vigil.judge.prompt import messages
-from vigil.score import Clip, Journal, Run, Sample
+from vigil.judge.answer import logprob_options
+from vigil.judge.prompt import chat_messages
+from vigil.score import EvalClip, EvalWindow, Journal, ScoreRun
 from vigil.score.run import IN_FLIGHT
-from vigil.tasks import Task, load_task
+from vigil.tasks import Task, load_question
 
 ANSWER_TOKENS = 100
 TINY_BASE = Path(__file__).resolve().parents[1] / "src/vigil/tiny/base"
-TINY_SAMPLING = Sampling(max_pixels=12_288)
+TINY_SAMPLING = FrameSampling(max_pixels=12_288)
 LEVELS = (16, 32, 64, 128)
 
 
@@ -45,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
         with server(options) as (endpoint, sampling):
-            bench = Bench(endpoint=endpoint, sampling=sampling, task=load_task("fight"), in_flight=options.in_flight)
+            bench = Bench(
+                endpoint=endpoint, sampling=sampling, task=load_question("fight"), in_flight=options.in_flight
+            )
             result = asyncio.run(bench.measure(rounds=options.rounds, clips=options.clips, slow=options.slow_clips))
     except VigilError as error:
         print(f"score: {error}", file=sys.stderr)
@@ -72,16 +74,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextlib.contextmanager
-def server(options: argparse.Namespace) -> Iterator[tuple[Endpoint, Sampling]]:
-    sampling = Sampling(max_pixels=options.max_pixels)
+def server(options: argparse.Namespace) -> Iterator[tuple[Endpoint, FrameSampling]]:
+    sampling = FrameSampling(max_pixels=options.max_pixels)
     if options.url:
         yield Endpoint(url=options.url, model=options.model, api_key=read_key(url=options.url)), sampling
         return
-    from vigil.serving import running
+    from vigil.serving import run_server
 
     with (
         tempfile.TemporaryDirectory(prefix="vigil-bench-") as folder,
-        running(TINY_BASE, task=load_task("fight"), sampling=TINY_SAMPLING, log=Path(folder) / "vllm.log") as served,
+        run_server(
+            TINY_BASE, task=load_question("fight"), sampling=TINY_SAMPLING, log=Path(folder) / "vllm.log"
+        ) as served,
     ):
         yield served.endpoint(), TINY_SAMPLING
 
@@ -138,7 +142,7 @@ class Bench:
     """The three ways of asking, on one server."""
 
     endpoint: Endpoint
-    sampling: Sampling
+    sampling: FrameSampling
     task: Task
     in_flight: int = IN_FLIGHT
     seed: int = 0
@@ -170,7 +174,7 @@ class Bench:
             stored = [self._store(Path(folder), number, window) for number, window in enumerate(self._windows(clips))]
             with Journal(Path(folder) / "verdicts.jsonl", header={}) as journal:
                 started = time.perf_counter()
-                records = await Run(judge=judge, journal=journal, in_flight=self.in_flight).ask_all(stored)
+                records = await ScoreRun(judge=judge, journal=journal, in_flight=self.in_flight).ask_all(stored)
                 taken_s = time.perf_counter() - started
         if any(record.cause is not None for record in records):
             raise VigilError(f"the server did not answer: {records[0].cause} {records[0].detail}")
@@ -207,14 +211,14 @@ class Bench:
             return clips / (time.perf_counter() - started)
 
     def _request_bytes(self, judge: Judge, window: Sequence[bytes]) -> bytes:
-        asked = messages(window, self.task.question, media=judge.media, fps=self.sampling.fps)
+        asked = chat_messages(window, self.task.question, media=judge.media, fps=self.sampling.fps)
         body = json.dumps(
             {
                 "model": judge.model,
                 "messages": asked,
                 "max_tokens": 1,
                 "temperature": 0.0,
-                **request_options(judge.words.place),
+                **logprob_options(judge.words.place),
             }
         ).encode()
         address = urlsplit(self.endpoint.url)
@@ -225,12 +229,12 @@ class Bench:
         )
         return head.encode() + body
 
-    def _store(self, folder: Path, number: int, window: Sequence[bytes]) -> Clip:
+    def _store(self, folder: Path, number: int, window: Sequence[bytes]) -> EvalClip:
         files = [folder / f"{number:05d}-{i}.jpg" for i in range(len(window))]
         for file, jpeg in zip(files, window, strict=True):
             file.write_bytes(jpeg)
         name = str(number)
-        return Clip(name=name, label="normal", group=name, windows=lambda: [_read(name, files)])
+        return EvalClip(name=name, label="normal", group=name, windows=lambda: [_read(name, files)])
 
     def _windows(self, count: int) -> Iterator[tuple[bytes, ...]]:
         self.seed += 1
@@ -244,9 +248,9 @@ def usual_parts(window: Sequence[bytes], task: Task) -> list[dict[str, object]]:
     return [*images, {"type": "text", "text": task.question}]
 
 
-def fresh_windows(count: int, *, sampling: Sampling, seed: int) -> Iterator[tuple[bytes, ...]]:
+def fresh_windows(count: int, *, sampling: FrameSampling, seed: int) -> Iterator[tuple[bytes, ...]]:
     """Windows of drawn pictures that no server has seen yet."""
-    width, height = fit(640, 480, max_pixels=sampling.max_pixels)
+    width, height = fit_size(640, 480, max_pixels=sampling.max_pixels)
     rng = np.random.default_rng(seed)
     still = rng.integers(60, 180, (height // 8, width // 8, 3), dtype=np.uint8).repeat(8, axis=0).repeat(8, axis=1)
     for _ in range(count):
@@ -254,8 +258,8 @@ def fresh_windows(count: int, *, sampling: Sampling, seed: int) -> Iterator[tupl
         yield tuple(encode_jpeg(still + one, quality=sampling.jpeg_quality) for one in grain)
 
 
-def _read(name: str, files: Sequence[Path]) -> Sample:
-    return Sample(clip=name, window=0, start_s=0.0, end_s=2.5, jpegs=tuple(file.read_bytes() for file in files))
+def _read(name: str, files: Sequence[Path]) -> EvalWindow:
+    return EvalWindow(clip=name, window=0, start_s=0.0, end_s=2.5, jpegs=tuple(file.read_bytes() for file in files))
 
 
 @contextlib.asynccontextmanager

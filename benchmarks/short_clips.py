@@ -26,26 +26,26 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from vigil.dataset.build import BuildPlan, build_dataset
+from vigil.dataset.build import BuildSettings, build_dataset
 from vigil.dataset.clips import find_clips
-from vigil.dataset.cutting import Recipe
-from vigil.dataset.examples import Example, read_examples, split_path
-from vigil.dataset.short import ShortPolicy
-from vigil.dataset.split import SplitPlan
-from vigil.dataset.synth.writer import plan_dataset, write_clip
+from vigil.dataset.cutting import ExtractSettings
+from vigil.dataset.examples import TrainingExample, read_examples, split_path
+from vigil.dataset.short import ShortClipPolicy
+from vigil.dataset.split import SplitSettings
+from vigil.dataset.synth.writer import plan_synth_dataset, write_synth_clip
 from vigil.errors import JobError, VigilError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.score.intervals import delong, wilson
 from vigil.score.metrics import roc_auc
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAIN_PYTHON = ROOT / ".venv-train/bin/python"
 TINY_BASE = ROOT / "src/vigil/tiny/base"
-SAMPLING = Sampling(max_pixels=12_288)
-TASK = load_task("fight")
+SAMPLING = FrameSampling(max_pixels=12_288)
+TASK = load_question("fight")
 SHORT_SHARE = 0.8
-POLICIES: tuple[ShortPolicy, ...] = get_args(ShortPolicy)
+POLICIES: tuple[ShortClipPolicy, ...] = get_args(ShortClipPolicy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ def measure(options: argparse.Namespace) -> list[Figures]:
     return [_figures(policy, kind, *held) for (policy, kind), held in pooled.items()]
 
 
-def _kind(example: Example) -> str:
+def _kind(example: TrainingExample) -> str:
     """`6 frames` and `4 frames` are what a camera or a short clip gives; crops and stretches are made."""
     return f"{len(example.frames)} frames{'' if example.kind == 'window' else ' ' + example.kind}"
 
@@ -132,7 +132,7 @@ def _drawn(options: argparse.Namespace, folder: Path, seed: int) -> tuple[Path, 
 
 
 def _draw(folder: Path, clips: int, *, seed: int, durations_s: Sequence[float]) -> None:
-    drawn = plan_dataset(clips=clips, seed=seed + 500, fps=12.0, size_wh=(192, 144))
+    drawn = plan_synth_dataset(clips=clips, seed=seed + 500, fps=12.0, size_wh=(192, 144))
     plans = [replace(plan, duration_s=duration) for plan, duration in zip(drawn, durations_s, strict=True)]
     for plan in plans:
         plan.path(folder).parent.mkdir(parents=True, exist_ok=True)
@@ -140,13 +140,17 @@ def _draw(folder: Path, clips: int, *, seed: int, durations_s: Sequence[float]) 
     rows = [f"{plan.name},{plan.label},{plan.source}" for plan in plans]
     (folder / "sources.csv").write_text("\n".join(["clip,label,source", *rows]) + "\n", encoding="utf-8")
     with ProcessPoolExecutor() as pool:
-        list(pool.map(write_clip, missing, [folder] * len(missing), chunksize=8))
+        list(pool.map(write_synth_clip, missing, [folder] * len(missing), chunksize=8))
 
 
 def _real(clips: Path, folder: Path, seed: int) -> tuple[Path, Path]:
     """Two folders of links, split by recording."""
-    plan = BuildPlan(
-        clips=clips, out=folder / "split", task=TASK, recipe=Recipe(sampling=SAMPLING), split=SplitPlan(seed=seed)
+    plan = BuildSettings(
+        clips=clips,
+        out=folder / "split",
+        task=TASK,
+        recipe=ExtractSettings(sampling=SAMPLING),
+        split=SplitSettings(seed=seed),
     )
     report = build_dataset(plan)
     sides = {example.clip: split for split, examples in report.examples.items() for example in examples}
@@ -159,10 +163,10 @@ def _real(clips: Path, folder: Path, seed: int) -> tuple[Path, Path]:
     return folder / "clips-train", folder / "clips-test"
 
 
-def _build(clips: Path, out: Path, policy: ShortPolicy) -> list[Example]:
+def _build(clips: Path, out: Path, policy: ShortClipPolicy) -> list[TrainingExample]:
     """All windows of a folder as one split, so that what the policy adds is in it too."""
-    recipe = Recipe(sampling=SAMPLING, short=policy)
-    plan = BuildPlan(clips=clips, out=out, task=TASK, recipe=recipe, split=SplitPlan(test_share=0.0), jobs=2)
+    recipe = ExtractSettings(sampling=SAMPLING, short=policy)
+    plan = BuildSettings(clips=clips, out=out, task=TASK, recipe=recipe, split=SplitSettings(test_share=0.0), jobs=2)
     build_dataset(plan)
     return read_examples(split_path(out, "train"), TASK)
 

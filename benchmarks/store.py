@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from vigil.events import Event, Evidence, Judged, Tier
+from vigil.events import Event, EventWindow, JudgedWindow, Tier
 from vigil.events.identifier import new_id
-from vigil.store import EventFilter, Retention, Store, prune
+from vigil.store import EventFilter, RetentionSettings, Store, prune
 from vigil.verdict import Outcome, Verdict
 
 BATCH = 100
@@ -29,7 +29,7 @@ def timed_ms(work: Callable[[], object]) -> float:
 
 def event(windows: int) -> Event:
     """An event of some windows, with words."""
-    evidence = tuple(Evidence(window=i, start_s=i * 2.0, end_s=i * 2.0 + 2.5, p_alarm=0.9) for i in range(windows))
+    evidence = tuple(EventWindow(window=i, start_s=i * 2.0, end_s=i * 2.0 + 2.5, p_alarm=0.9) for i in range(windows))
     return Event(
         id=new_id(),
         source="door",
@@ -43,10 +43,10 @@ def event(windows: int) -> Event:
     )
 
 
-def judged(window: int) -> Judged:
+def judged(window: int) -> JudgedWindow:
     """A verdict as a quiet camera gives it."""
     verdict = Verdict(outcome=Outcome.NORMAL, p_alarm=0.1, start_s=window * 2.0, end_s=window * 2.0 + 2.5)
-    return Judged(source="door", window=window, verdict=verdict)
+    return JudgedWindow(source="door", window=window, verdict=verdict)
 
 
 def measure(store: Store, reader: Store, count: int) -> dict[str, float]:
@@ -59,7 +59,7 @@ def measure(store: Store, reader: Store, count: int) -> dict[str, float]:
         reader.find_events(EventFilter(limit=1))
     size_kb = Path(store.name).stat().st_size / 1000
     search_ms = timed_ms(lambda: reader.find_events(EventFilter(text="没有的词")))
-    old = timed_ms(lambda: prune(store, Retention(verdict_days=1), clock=lambda: time.time() + 2 * DAY_S))
+    old = timed_ms(lambda: prune(store, RetentionSettings(verdict_days=1), clock=lambda: time.time() + 2 * DAY_S))
     return {
         "event_p50_ms": statistics.median(saves),
         "event_p95_ms": statistics.quantiles(saves, n=20)[-1],

@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vigil.dataset.build import BuildPlan, Recipe, build_dataset
-from vigil.dataset.split import SplitPlan
-from vigil.dataset.synth.writer import write_dataset
+from vigil.dataset.build import BuildSettings, ExtractSettings, build_dataset
+from vigil.dataset.split import SplitSettings
+from vigil.dataset.synth.writer import write_synth_dataset
 from vigil.demo import TINY_BASE, TINY_SAMPLING
 from vigil.environments import environment
 from vigil.errors import VigilError
-from vigil.tasks import load_task
-from vigil.training.llamafactory import Job
+from vigil.tasks import load_question
+from vigil.training.llamafactory import LlamaFactoryProcess
 
 REAL_CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"
 CLIPS = 96
@@ -64,17 +64,17 @@ def measure(clips: Path | None, work: Path, *, rounds: int, workers: int) -> dic
 
 
 def _draw(folder: Path) -> Path:
-    write_dataset(folder, clips=CLIPS, seed=5, fps=25.0, size_wh=(640, 360))
+    write_synth_dataset(folder, clips=CLIPS, seed=5, fps=25.0, size_wh=(640, 360))
     return folder
 
 
 def _dataset(clips: Path, out: Path) -> Path:
-    plan = BuildPlan(
+    plan = BuildSettings(
         clips=clips,
         out=out,
-        task=load_task("fight"),
-        recipe=Recipe(sampling=TINY_SAMPLING),
-        split=SplitPlan(test_share=0.3),
+        task=load_question("fight"),
+        recipe=ExtractSettings(sampling=TINY_SAMPLING),
+        split=SplitSettings(test_share=0.3),
         limit=2 * CLIPS,
     )
     build_dataset(plan)
@@ -124,7 +124,7 @@ def _train(data: Path, dataset: str, out: Path, *, workers: int) -> float:
     config = out.with_suffix(".yaml")
     config.write_text(json.dumps(settings), encoding="utf-8")
     quiet = {"OMP_WAIT_POLICY": "PASSIVE", "CUDA_VISIBLE_DEVICES": ""}
-    Job(
+    LlamaFactoryProcess(
         environment=environment("train"), words=("train", str(config)), log=out.with_suffix(".log"), variables=quiet
     ).run()
     figures = json.loads((out / "train_results.json").read_text(encoding="utf-8"))

@@ -30,9 +30,9 @@ import openai
 from score import ANSWER_TOKENS, TINY_SAMPLING, fresh_windows, server, usual_parts
 
 from vigil.errors import VigilError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge import Endpoint, Judge
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 from vigil.watch.settings import WatchSettings
 
 Ask: TypeAlias = Callable[[Sequence[bytes]], Awaitable[None]]
@@ -136,8 +136,8 @@ class Result:
         return figures | {"ratios": self.ratios(), "ratios_ci95": self.intervals()}
 
 
-async def measure(endpoint: Endpoint, sampling: Sampling, options: argparse.Namespace) -> Result:
-    task = load_task("fight")
+async def measure(endpoint: Endpoint, sampling: FrameSampling, options: argparse.Namespace) -> Result:
+    task = load_question("fight")
     result = Result()
     async with (
         await Judge.connect(
@@ -174,7 +174,7 @@ async def measure(endpoint: Endpoint, sampling: Sampling, options: argparse.Name
 class Bench:
     """Asks about fresh windows: as fast as it goes, or at a pace."""
 
-    def __init__(self, sampling: Sampling, options: argparse.Namespace) -> None:
+    def __init__(self, sampling: FrameSampling, options: argparse.Namespace) -> None:
         self.sampling = sampling
         self.options = options
         self._seed = 5000

@@ -32,11 +32,11 @@ from browsing import Site, Tabs, Visitors, chromium, site_at
 from rooms import event, with_events
 from rtsp_server import running
 from vigil import serving
-from vigil.events.judged import Judged
-from vigil.frames import Sampling, encode_jpeg
+from vigil.events.judged import JudgedWindow
+from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge import Endpoint
-from vigil.sources.fullrate import pictures
-from vigil.tasks import load_task
+from vigil.sources.fullrate import full_size_frames
+from vigil.tasks import load_question
 from vigil.tiny import BASE_FOLDER
 from vigil.verdict import Outcome, Verdict
 from watching import bright_server, film
@@ -47,7 +47,7 @@ BETWEEN_CLICKS_S = 0.5
 EARLIER = 30
 STRIDE_S = 2.0
 FRAMES = 6
-TINY = Sampling(max_pixels=12_288)
+TINY = FrameSampling(max_pixels=12_288)
 """What the tiny base was made for."""
 
 COUNT = """
@@ -67,14 +67,14 @@ def endpoint(*, is_real: bool, folder: Path) -> Iterator[Endpoint]:
         with bright_server(delay_s=0.05) as scripted:
             yield Endpoint(url=scripted.url, model="tiny")
         return
-    options = {"name": "tiny", "task": load_task("fight_en"), "sampling": TINY}
-    with serving.running(BASE_FOLDER, log=folder / "vllm.log", key_file=folder / "key", **options) as server:
+    options = {"name": "tiny", "task": load_question("fight_en"), "sampling": TINY}
+    with serving.run_server(BASE_FOLDER, log=folder / "vllm.log", key_file=folder / "key", **options) as server:
         yield server.endpoint()
 
 
 def fill_store(folder: Path, clip: Path) -> None:
     """Puts events of an earlier watch into the store, each with everything that a watch keeps of one."""
-    jpeg = encode_jpeg(next(pictures(clip))[0], quality=85)
+    jpeg = encode_jpeg(next(full_size_frames(clip))[0], quality=85)
     events = [event(number) for number in range(EARLIER)]
     windows = [window(number) for number in range(round(events[-1].onset_s / STRIDE_S) + 10)]
     with with_events(folder) as store:
@@ -88,10 +88,10 @@ def fill_store(folder: Path, clip: Path) -> None:
                 store.keep_frames(each.id, evidence.window, [jpeg] * FRAMES)
 
 
-def window(number: int) -> Judged:
+def window(number: int) -> JudgedWindow:
     start_s = number * STRIDE_S
     verdict = Verdict(outcome=Outcome.NORMAL, p_alarm=0.1 + 0.08 * (number % 10), start_s=start_s, end_s=start_s + 2.5)
-    return Judged(source=event(0).source, window=number, verdict=verdict)
+    return JudgedWindow(source=event(0).source, window=number, verdict=verdict)
 
 
 def in_ms(act: Callable[[], object]) -> float:

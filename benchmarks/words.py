@@ -27,10 +27,10 @@ from typing import Any
 from score import TINY_BASE, TINY_SAMPLING, fresh_windows
 
 from vigil.errors import VigilError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge import Endpoint, Judge, read_key
-from vigil.judge.questions import Questions
-from vigil.tasks import load_task
+from vigil.judge.questions import JudgeQuestions
+from vigil.tasks import load_question
 from vigil.verdict import Verdict
 
 SHARES = (0.0, 0.1, 1.0)
@@ -73,21 +73,23 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def server(options: argparse.Namespace) -> Iterator[tuple[Endpoint, int, Sampling]]:
+def server(options: argparse.Namespace) -> Iterator[tuple[Endpoint, int, FrameSampling]]:
     if options.url:
         endpoint = Endpoint(url=options.url, model=options.model, api_key=read_key(url=options.url))
-        yield endpoint, options.pid, Sampling(max_pixels=options.max_pixels)
+        yield endpoint, options.pid, FrameSampling(max_pixels=options.max_pixels)
         return
-    from vigil.serving import running
+    from vigil.serving import run_server
 
     with (
         tempfile.TemporaryDirectory(prefix="vigil-bench-") as folder,
-        running(TINY_BASE, task=load_task("fight"), sampling=TINY_SAMPLING, log=Path(folder) / "vllm.log") as served,
+        run_server(
+            TINY_BASE, task=load_question("fight"), sampling=TINY_SAMPLING, log=Path(folder) / "vllm.log"
+        ) as served,
     ):
         yield served.endpoint(), served.pid, TINY_SAMPLING
 
 
-class TalkingQuestions(Questions):
+class TalkingQuestions(JudgeQuestions):
     """Does not let the model end its words early: the tiny one has few of its own."""
 
     def body(self, *args: Any, max_tokens: int, **options: Any) -> dict[str, Any]:
@@ -152,7 +154,7 @@ class Bench:
 
     endpoint: Endpoint
     pid: int
-    sampling: Sampling
+    sampling: FrameSampling
     tokens: int
     seed: int = 1000
 
@@ -177,7 +179,7 @@ class Bench:
             for alarms, threshold in ((True, ALWAYS), (False, NEVER)):
                 judge = await TalkingJudge.connect(
                     self.endpoint,
-                    load_task("fight"),
+                    load_question("fight"),
                     self.sampling,
                     max_in_flight=in_flight,
                     deadline_s=300.0,

@@ -13,14 +13,14 @@ from xdist.remote import Producer
 from xdist.scheduler.loadfile import LoadFileScheduling
 
 from vigil.errors import EnvironmentMissing
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge import Endpoint, read_key
-from vigil.loading import loading
-from vigil.serving import Server, running
-from vigil.tasks import Task, load_task
+from vigil.loading import gc_frozen
+from vigil.serving import RunningServer, run_server
+from vigil.tasks import Task, load_question
 from vigil.tiny import BASE_FOLDER
 
-TINY_SAMPLING = Sampling(max_pixels=12_288)
+TINY_SAMPLING = FrameSampling(max_pixels=12_288)
 """128x96 frames: what the tiny base was made for."""
 
 TOGETHER = {
@@ -55,7 +55,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Loads the tests and what they need, half of Vigil, without the collector."""
-    with loading():
+    with gc_frozen():
         return (yield)
 
 
@@ -75,21 +75,21 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 @pytest.fixture(scope="session")
 def task() -> Task:
     """The task that the server is asked about."""
-    return load_task("fight")
+    return load_question("fight")
 
 
 @pytest.fixture(scope="session")
-def sampling() -> Sampling:
+def sampling() -> FrameSampling:
     """How the pictures of the e2e tests are cut and sized."""
     return TINY_SAMPLING
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, task: Task) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, task: Task) -> Iterator[RunningServer]:
     """The tiny base behind a real vLLM, at a free port and with a key of its own."""
     folder: Path = tmp_path_factory.mktemp("server")
     try:
-        serving = running(
+        serving = run_server(
             BASE_FOLDER,
             name="tiny",
             task=task,
@@ -109,5 +109,5 @@ def endpoint(request: pytest.FixtureRequest) -> Endpoint:
     url = os.environ.get("VIGIL_TEST_URL")
     if url:
         return Endpoint(url=url, model=os.environ.get("VIGIL_TEST_MODEL", ""), api_key=read_key(url=url))
-    server: Server = request.getfixturevalue("server")
+    server: RunningServer = request.getfixturevalue("server")
     return server.endpoint()

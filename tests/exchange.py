@@ -17,7 +17,7 @@ import openai
 
 from vigil.errors import VigilError
 from vigil.judge import Endpoint, read_key
-from vigil.judge.connection import open_client
+from vigil.judge.connection import open_openai_client
 from vigil.judge.endpoint import DEFAULT_URL
 
 DEADLINE_S = 120.0
@@ -79,7 +79,7 @@ async def _to_the_end(ask: Callable[[], Awaitable[Sequence[Exchange]]]) -> Seque
 
 def client_of(endpoint: Endpoint) -> openai.AsyncOpenAI:
     """The openai package's client of an endpoint."""
-    return open_client(endpoint, timeout_s=DEADLINE_S, retries=0)
+    return open_openai_client(endpoint, timeout_s=DEADLINE_S, retries=0)
 
 
 async def exchange(asked: str, ask: Callable[[], Awaitable[tuple[str, str]]]) -> Exchange:

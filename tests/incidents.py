@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from vigil.events import Event, Evidence, Judged, Tier
+from vigil.events import Event, EventWindow, JudgedWindow, Tier
 from vigil.events.identifier import new_id
 from vigil.verdict import Cause, Outcome, Verdict
 
 
 def make_event(*, windows: int = 2, p: float = 0.9, **fields: Any) -> Event:
     """An event at the door that goes on, unless `fields` say otherwise."""
-    evidence = tuple(Evidence(window=i, start_s=i * 2.0, end_s=i * 2.0 + 2.5, p_alarm=p) for i in range(windows))
+    evidence = tuple(EventWindow(window=i, start_s=i * 2.0, end_s=i * 2.0 + 2.5, p_alarm=p) for i in range(windows))
     values: dict[str, Any] = {
         "id": new_id(),
         "source": "door",
@@ -26,7 +26,7 @@ def make_event(*, windows: int = 2, p: float = 0.9, **fields: Any) -> Event:
     return Event(**(values | fields))
 
 
-def make_judged(window: int, p: float | None = 0.9, *, source: str = "door", text: str | None = None) -> Judged:
+def make_judged(window: int, p: float | None = 0.9, *, source: str = "door", text: str | None = None) -> JudgedWindow:
     """A window's verdict; without a probability it is unknown."""
     start_s, end_s = window * 2.0, window * 2.0 + 2.5
     if p is None:
@@ -34,4 +34,4 @@ def make_judged(window: int, p: float | None = 0.9, *, source: str = "door", tex
     else:
         outcome = Outcome.ALARM if p >= 0.5 else Outcome.NORMAL
         verdict = Verdict(outcome=outcome, p_alarm=p, start_s=start_s, end_s=end_s, text=text, latency_ms=42.0)
-    return Judged(source=source, window=window, verdict=verdict)
+    return JudgedWindow(source=source, window=window, verdict=verdict)

@@ -4,16 +4,16 @@ from collections.abc import Callable
 from typing import Any
 
 from scripted_server import Reply, Request, ScriptedServer, chat
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge import Endpoint, Judge
-from vigil.judge.answer import Place, Words
+from vigil.judge.answer import LabelTokens, Place
 from vigil.label_tokens import Branch
 from vigil.tasks import Task
 
 TASK = Task(name="t", question="Is there a fight?", alarm_word="Yes", normal_word="No")
-SAMPLING = Sampling(max_pixels=12_288)
+SAMPLING = FrameSampling(max_pixels=12_288)
 IDS = {"Yes": [7], "No": [9]}
-WORDS = Words(
+WORDS = LabelTokens(
     texts={"alarm": "Yes", "normal": "No"},
     ids={"alarm": (7,), "normal": (9,)},
     places=(Place("", Branch((), {"alarm": 7, "normal": 9})),),

@@ -10,9 +10,9 @@ from typing import Any
 
 import cv2
 
-from vigil.frames import Frame, Sampling
+from vigil.frames import Frame, FrameSampling
 from vigil.sources.address import find_sources
-from vigil.sources.feed import Connected, Disconnected, Feed, FeedSettings, Signal, open_feed
+from vigil.sources.feed import Capture, CaptureItem, CaptureSettings, Connected, Disconnected, open_capture
 from waiting import HANG_S
 
 
@@ -20,9 +20,9 @@ from waiting import HANG_S
 class Seen:
     """What a feed has told so far, each with the `time.monotonic()` at which it came."""
 
-    feed: Feed
+    feed: Capture
     stop: threading.Event
-    told: list[tuple[float, Signal]] = field(default_factory=list)
+    told: list[tuple[float, CaptureItem]] = field(default_factory=list)
     news: threading.Condition = field(default_factory=threading.Condition)
     ended_s: float | None = None
 
@@ -84,15 +84,15 @@ class Seen:
 def following(
     location: str,
     *,
-    settings: FeedSettings,
-    sampling: Sampling | None = None,
+    settings: CaptureSettings,
+    sampling: FrameSampling | None = None,
     footage_s: float = 0.0,
     confined: bool = False,
 ) -> Iterator[Seen]:
     """Follows a source until the end of the `with`; fails when it does not stop after it was told to."""
     stop = threading.Event()
     address = replace(find_sources([location])[0], confined=confined)
-    feed = open_feed(address, sampling or Sampling(), stop=stop, settings=settings, footage_s=footage_s)
+    feed = open_capture(address, sampling or FrameSampling(), stop=stop, settings=settings, footage_s=footage_s)
     seen = Seen(feed, stop)
     thread = threading.Thread(target=seen.follow, daemon=True)
     thread.start()

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from vigil.frames import Sampling, encode_jpeg
+from vigil.frames import FrameSampling, encode_jpeg
 from vigil.manifest import Contract, Manifest
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 
-SAMPLING = Sampling(max_pixels=12_288)
+SAMPLING = FrameSampling(max_pixels=12_288)
 SIZE_WH = (128, 96)
 
 
@@ -18,7 +18,7 @@ def make_dataset(
     folder: Path, *, examples: int = 16, frames: int = 6, name: str = "anomaly-train", val: int = 0
 ) -> Path:
     """Writes `examples` windows, half of them alarms (a square that jumps), `val` held-out ones, and what is around."""
-    task = load_task("fight")
+    task = load_question("fight")
     folder.mkdir(parents=True, exist_ok=True)
     rows = [_example(folder, index, frames=frames) for index in range(examples)]
     (folder / f"{name}.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
@@ -40,7 +40,7 @@ def make_dataset(
 
 
 def _example(folder: Path, index: int, *, frames: int) -> dict[str, Any]:
-    task = load_task("fight")
+    task = load_question("fight")
     label = "alarm" if index % 2 else "normal"
     clip = f"{label}/clip{index:03d}.mp4"
     random = np.random.default_rng(index)

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from tensors import random_bits, random_values, write_adapter, write_tensors
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.manifest import Contract, Manifest
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 from vigil.tiny import BASE_FOLDER
 
 _HEADER = b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
@@ -42,7 +42,7 @@ STOCK_TEMPLATE = """\
 
 def contract(**sampling: object) -> Contract:
     """The contract of the task `fight` under a sampling."""
-    return Contract.of(load_task("fight"), Sampling(**sampling))  # type: ignore[arg-type]
+    return Contract.of(load_question("fight"), FrameSampling(**sampling))  # type: ignore[arg-type]
 
 
 def make_model(folder: Path, *, held: Contract | None = None, max_positions: int = 32_768, table_rows: int = 9) -> Path:

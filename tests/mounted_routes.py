@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from app.web.stubs import without_stubs
+from app.web.stubs import skip_gradio_stubs
 
-with without_stubs():
+with skip_gradio_stubs():
     from app.web.site import build_app
 
 from rooms import context_of

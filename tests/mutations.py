@@ -180,7 +180,7 @@ READER = """
 import faulthandler, json, resource, sys, time
 from pathlib import Path
 from vigil.errors import SourceError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.sources.file import open_video
 
 limit_s = float(sys.argv[1])
@@ -191,7 +191,7 @@ for name in sys.stdin.read().splitlines():
     faulthandler.dump_traceback_later(limit_s, exit=True)
     began_s, frames, last_s = time.monotonic(), 0, -1.0
     try:
-        with open_video(path, Sampling(max_pixels=12288), fast=len(path.name) % 4 == 0) as video:
+        with open_video(path, FrameSampling(max_pixels=12288), fast=len(path.name) % 4 == 0) as video:
             for frame in video.frames():
                 assert frame.time_s > last_s, (frame.time_s, last_s)
                 assert frame.image.size <= 3 * 12288

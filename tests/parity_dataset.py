@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vigil.frames import Sampling, encode_jpeg
+from vigil.frames import FrameSampling, encode_jpeg
 from vigil.manifest import Contract, Manifest
 from vigil.tasks import Task
 
@@ -15,7 +15,7 @@ TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assis
 
 
 def write_dataset(
-    folder: Path, task: Task, sampling: Sampling, *, sizes_wh: Iterable[tuple[int, int]], lengths: Iterable[int]
+    folder: Path, task: Task, sampling: FrameSampling, *, sizes_wh: Iterable[tuple[int, int]], lengths: Iterable[int]
 ) -> int:
     """Writes an example of each size and length, train and test in turn; returns how many there are."""
     examples = [
@@ -34,7 +34,9 @@ def write_dataset(
     return len(examples)
 
 
-def _example(folder: Path, task: Task, sampling: Sampling, size_wh: tuple[int, int], length: int) -> dict[str, object]:
+def _example(
+    folder: Path, task: Task, sampling: FrameSampling, size_wh: tuple[int, int], length: int
+) -> dict[str, object]:
     width, height = size_wh
     clip = f"{width}x{height}-{length}"
     label = "alarm" if length % 4 == 0 else "normal"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vigil.dataset.synth import write_dataset
+from vigil.dataset.synth import write_synth_dataset
 from vigil.sources.videos import find_videos
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "clips"
@@ -11,5 +11,5 @@ REAL = Path(__file__).resolve().parents[2] / "shared" / "clips"
 def clips(label: str, count: int, *, folder: Path) -> list[Path]:
     """So many clips of `fight` or `normal`; `folder` is where they are drawn."""
     if not REAL.is_dir():
-        write_dataset(folder, clips=2 * count, seed=3)
+        write_synth_dataset(folder, clips=2 * count, seed=3)
     return find_videos((REAL if REAL.is_dir() else folder) / label)[:count]

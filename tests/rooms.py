@@ -6,14 +6,14 @@ from typing import Any
 from app.web.allowed import AllowedCameras
 from app.web.context import SiteContext, SiteOptions
 from app.web.language import translator
-from app.web.status import StatusBoard
+from app.web.status import EndpointMonitor
 from app.web.uploads import Uploads
 
-from vigil.events.event import Event, Evidence, Tier
+from vigil.events.event import Event, EventWindow, Tier
 from vigil.judge import Endpoint
 from vigil.store import Store
 from vigil.watch import WatchSettings
-from vigil.watch.service import WatchService
+from vigil.watch.service import BackgroundWatcher
 
 EVIL = "<img src=x onerror=alert(1)> ${alert(2)} {{value}}"
 CAMERA = "rtsp://admin:secret@10.0.0.7:554/door"
@@ -28,16 +28,16 @@ def context_of(folder: Path, *, sources: tuple[str, ...] = (), allow: tuple[str,
         "options": SiteOptions(),
         "settings": settings,
         "endpoint": endpoint,
-        "status": StatusBoard(endpoint, settings),
+        "status": EndpointMonitor(endpoint, settings),
         "uploads": Uploads.make(folder / "uploads", keep_s=60),
         "allowed": AllowedCameras.of([], allow),
-        "service": WatchService(settings),
+        "service": BackgroundWatcher(settings),
     }
     return SiteContext(**(values | more))
 
 
 def event(number: int, *, source: str = "door", text: str = "two people push", tier: Tier = Tier.HIGH) -> Event:
-    evidence = Evidence(window=number, start_s=number * 10.0, end_s=number * 10.0 + 2.5, p_alarm=0.97)
+    evidence = EventWindow(window=number, start_s=number * 10.0, end_s=number * 10.0 + 2.5, p_alarm=0.97)
     return Event(
         id=f"e{number:04d}",
         source=source,

@@ -14,13 +14,13 @@ from scripted_server import Reply, Request, ScriptedServer
 from vigil.calibration import sigmoid
 from vigil.frames import decode_jpeg, encode_jpeg
 from vigil.manifest import Contract, Manifest
-from vigil.score import Answer
+from vigil.score import Prediction
 
 IDS = {TASK.alarm_word: [7], TASK.normal_word: [9]}
 
 
-def answer(p_alarm: float | None, label: str = "alarm", *, clip: str = "c", group: str = "", **more: Any) -> Answer:
-    return Answer(clip=clip, label=label, group=group or clip, p_alarm=p_alarm, **more)  # type: ignore[arg-type]
+def answer(p_alarm: float | None, label: str = "alarm", *, clip: str = "c", group: str = "", **more: Any) -> Prediction:
+    return Prediction(clip=clip, label=label, group=group or clip, p_alarm=p_alarm, **more)  # type: ignore[arg-type]
 
 
 def write_dataset(folder: Path, clips: dict[str, list[int]], *, split: str = "test", digest: str = "d") -> Path:

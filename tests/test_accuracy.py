@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from exchange import endpoint_of, parser
-from vigil.dataset.synth import write_dataset
+from vigil.dataset.synth import write_synth_dataset
 from vigil.errors import VigilError
 from vigil.judge import Endpoint
 from vigil.judge.reading import MIN_MASS
 from vigil.report.table import score_table
-from vigil.score.ground import Ground, find_ground
-from vigil.score.journal import Record
-from vigil.score.session import Scored, Settings, score_model
+from vigil.score.ground import EvalSet, load_eval_set
+from vigil.score.journal import JournalEntry
+from vigil.score.session import ScoreResult, ScoreSettings, score_model
 
 JSON_KEYS = {
     *("model", "n", "accuracy", "accuracy_ci95", "baseline_majority", "precision", "recall", "f1", "roc_auc", "ece"),
@@ -36,7 +36,7 @@ class Printed:
     def clip_read(self, name: str, windows: int) -> None:
         """Nothing is asked yet."""
 
-    def answered(self, record: Record) -> None:
+    def answered(self, record: JournalEntry) -> None:
         """One line a window."""
         p_alarm = "" if record.p_alarm is None else f" P(alarm) {record.p_alarm:.3f}"
         cause = "" if record.cause is None else f" {record.cause}: {record.detail}"
@@ -46,7 +46,7 @@ class Printed:
         )
 
 
-def measure(endpoint: Endpoint, ground: Ground, *, min_mass: float = MIN_MASS) -> Scored:
+def measure(endpoint: Endpoint, ground: EvalSet, *, min_mass: float = MIN_MASS) -> ScoreResult:
     """Scores the endpoint's model, anew each time, printing every verdict and then the table."""
     with tempfile.TemporaryDirectory(prefix="vigil-accuracy-") as folder:
         scored = asyncio.run(
@@ -57,7 +57,7 @@ def measure(endpoint: Endpoint, ground: Ground, *, min_mass: float = MIN_MASS) -
                 ground.clips,
                 journal=Path(folder) / "verdicts.jsonl",
                 calibration=ground.calibration,
-                settings=Settings(min_mass=min_mass),
+                settings=ScoreSettings(min_mass=min_mass),
                 observer=Printed(),
             )
         )
@@ -67,8 +67,8 @@ def measure(endpoint: Endpoint, ground: Ground, *, min_mass: float = MIN_MASS) -
 
 @pytest.mark.e2e
 def test_accuracy(endpoint: Endpoint, tmp_path: Path) -> None:
-    write_dataset(tmp_path / "clips", clips=12, seed=5)
-    ground = find_ground([tmp_path / "clips"], endpoint=endpoint)
+    write_synth_dataset(tmp_path / "clips", clips=12, seed=5)
+    ground = load_eval_set([tmp_path / "clips"], endpoint=endpoint)
     # The tiny base was never taught the verdict words, and gives them next to nothing.
     score = measure(endpoint, ground, min_mass=0.0).score
     data = json.loads(json.dumps(score.to_json()))
@@ -90,7 +90,7 @@ def main() -> int:
     chosen = options.parse_args()
     try:
         endpoint = endpoint_of(chosen)
-        ground = find_ground(
+        ground = load_eval_set(
             chosen.clips,
             endpoint=endpoint,
             data=chosen.data,

@@ -15,7 +15,7 @@ import pytest
 
 from exchange import Exchange, client_of, completed, endpoint_of, exchange, parser, problems, run
 from vigil.errors import UsageError
-from vigil.frames import decode_jpeg, encode_jpeg, fit, resize
+from vigil.frames import decode_jpeg, encode_jpeg, fit_size, resize
 from vigil.judge import Endpoint
 from vigil.judge.contract import served_model
 
@@ -53,7 +53,7 @@ def _from_file(file: Path) -> bytes:
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} is no JPEG that can be read: {error}") from error
     height, width = picture.shape[:2]
-    return encode_jpeg(resize(picture, fit(width, height, max_pixels=MAX_PIXELS)), quality=90)
+    return encode_jpeg(resize(picture, fit_size(width, height, max_pixels=MAX_PIXELS)), quality=90)
 
 
 async def _ask(client: openai.AsyncOpenAI, model: str, question: str, jpegs: Sequence[bytes]) -> tuple[str, str]:

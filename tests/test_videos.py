@@ -16,24 +16,26 @@ import numpy as np
 import pytest
 
 from exchange import DEADLINE_S, Exchange, endpoint_of, parser, problems, run
-from vigil.frames import RGB, Frame, Sampling
+from vigil.frames import RGB, Frame, FrameSampling
 from vigil.judge import Endpoint, Judge
 from vigil.judge.contract import served_sampling
 from vigil.judge.reading import MIN_MASS
-from vigil.sources.file import read
-from vigil.tasks import Task, load_task
+from vigil.sources.file import read_frames
+from vigil.tasks import Task, load_question
 from vigil.verdict import Verdict
-from vigil.windows import Window, cut
+from vigil.windows import Window, iter_windows
 
 
 async def ask_videos(
     endpoint: Endpoint, task: Task, clips: Sequence[Path] = (), *, min_mass: float = MIN_MASS
 ) -> list[Exchange]:
     """Asks for verdicts and descriptions of a drawn window and of each clip's windows."""
-    sampling = await served_sampling(endpoint) or Sampling()
-    windows = [("a drawn square that moves", window) for window in cut(_moving_square(sampling), sampling)]
+    sampling = await served_sampling(endpoint) or FrameSampling()
+    windows = [("a drawn square that moves", window) for window in iter_windows(_moving_square(sampling), sampling)]
     for clip in clips:
-        windows += [(f"{clip.name} from {w.start_s:.1f} s", w) for w in cut(read(clip, sampling), sampling)]
+        windows += [
+            (f"{clip.name} from {w.start_s:.1f} s", w) for w in iter_windows(read_frames(clip, sampling), sampling)
+        ]
     asked: list[Exchange] = []
     settings: dict[str, Any] = {"deadline_s": DEADLINE_S, "answer_tokens": 64, "min_mass": min_mass}
     async with await Judge.connect(endpoint, task, sampling, **settings) as judge:
@@ -46,7 +48,7 @@ async def ask_videos(
     return asked
 
 
-def _moving_square(sampling: Sampling) -> Iterator[Frame]:
+def _moving_square(sampling: FrameSampling) -> Iterator[Frame]:
     for number in range(sampling.frames):
         picture: RGB = np.full((96, 128, 3), 90, np.uint8)
         picture[32:64, 8 + 14 * number : 40 + 14 * number] = (220, 60, 60)
@@ -89,7 +91,7 @@ def main() -> int:
     options.add_argument("--task", default="fight", help="task name or YAML file (%(default)s)")
     options.add_argument("clips", type=Path, nargs="*", help="video files to ask about")
     chosen = options.parse_args()
-    return run(lambda: ask_videos(endpoint_of(chosen), load_task(chosen.task), chosen.clips))
+    return run(lambda: ask_videos(endpoint_of(chosen), load_question(chosen.task), chosen.clips))
 
 
 if __name__ == "__main__":

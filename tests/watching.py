@@ -13,13 +13,13 @@ import numpy as np
 
 from judging import IDS, SAMPLING, TASK, no, tokenized, yes
 from scripted_server import Reply, Request, ScriptedServer, stream
-from vigil.events.change import Change
-from vigil.events.judged import Judged
-from vigil.frames import RGB, Sampling, decode_jpeg
+from vigil.events.change import EventChange
+from vigil.events.judged import JudgedWindow
+from vigil.frames import RGB, FrameSampling, decode_jpeg
 from vigil.judge import Endpoint, Judge
 from vigil.sources.address import Address, find_sources
 from vigil.store import Store
-from vigil.watch import Observer, SourceState, Summary, Watch, WatchSettings
+from vigil.watch import SourceState, Watcher, WatchObserver, WatchSettings, WatchSummary
 
 EXTRA = {"libx265": {"x265-params": "log-level=none"}}
 SAYS_YES = {"token_id:7": -0.02, "token_id:9": -4.0}
@@ -91,25 +91,25 @@ def film(
 
 
 @dataclass
-class Notes(Observer):
+class Notes(WatchObserver):
     """Everything a watch told, in order."""
 
     states: list[tuple[str, str]] = field(default_factory=list)
-    judged_: list[Judged] = field(default_factory=list)
-    told_: list[Judged] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
+    judged_: list[JudgedWindow] = field(default_factory=list)
+    told_: list[JudgedWindow] = field(default_factory=list)
+    changes: list[EventChange] = field(default_factory=list)
     closed: bool = False
 
     def on_state(self, state: SourceState) -> None:
         self.states.append((state.name, str(state.stage)))
 
-    def on_verdict(self, judged: Judged) -> None:
+    def on_verdict(self, judged: JudgedWindow) -> None:
         self.judged_.append(judged)
 
-    def on_result(self, judged: Judged) -> None:
+    def on_result(self, judged: JudgedWindow) -> None:
         self.told_.append(judged)
 
-    def on_change(self, change: Change) -> None:
+    def on_change(self, change: EventChange) -> None:
         self.changes.append(change)
 
     def on_close(self) -> None:
@@ -128,15 +128,15 @@ async def watched(
     store: Store | None = None,
     judge: dict[str, Any] | None = None,
     on_start: Any = None,
-    sampling: Sampling = SAMPLING,
+    sampling: FrameSampling = SAMPLING,
     **settings: Any,
-) -> Summary:
+) -> WatchSummary:
     """Watches sources with a judge on this server."""
     made = WatchSettings(**settings)
     addresses: list[Address] = find_sources([str(source) for source in sources])
     options = {"media": "video", "retries": 0, "alarm_from": made.events.tiers.low, "deadline_s": made.deadline_s}
     async with await Judge.connect(Endpoint(url=server.url), TASK, sampling, **options | (judge or {})) as asked:
-        watch = Watch(addresses, judge=asked, settings=made, store=store, observers=[notes])
+        watch = Watcher(addresses, judge=asked, settings=made, store=store, observers=[notes])
         if on_start is not None:
             on_start(watch)
         return await watch.run()

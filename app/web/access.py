@@ -24,7 +24,7 @@ from app.web.proxies import TrustedProxies, address_group
 from app.web.root_path import RootPath
 from app.web.routes import is_open, is_start_page
 from app.web.sessions import Sessions
-from app.web.sign_in import Passwords, SignIn, Try
+from app.web.sign_in import Passwords, SignIn, SignInAttempt
 from vigil.errors import UsageError
 
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -87,7 +87,7 @@ class AccessOptions:
     root: RootPath = field(default_factory=RootPath)
 
 
-class Gate:
+class AccessMiddleware:
     """ASGI middleware before everything else; sets `scope["user"]` and `scope["vigil_visitor"]`."""
 
     def __init__(self, app: ASGIApp, *, options: AccessOptions, passwords: Passwords | None = None) -> None:
@@ -148,10 +148,10 @@ class Gate:
             return None, None
         name, password = given
         came, wait_s = await self._passwords.attempt(name, password, address=address)
-        if came is Try.TOO_MANY:
+        if came is SignInAttempt.TOO_MANY:
             retry = {"Retry-After": str(max(1, round(wait_s)))}
             return None, PlainTextResponse("too many tries; try again later\n", status_code=429, headers=retry)
-        if came is Try.WRONG:
+        if came is SignInAttempt.WRONG:
             return None, None
         self._programs.say("program let in", user=name, address=address)
         return name, None

@@ -8,29 +8,29 @@ from dataclasses import dataclass, replace
 import gradio as gr
 
 from app.web import analysis_stage
-from app.web.analysis_bench import WEBCAM, Bench, Update
-from app.web.analysis_choice import Choice, choice_of, length_s
-from app.web.analysis_desk import MY_WEBCAM, Desk
-from app.web.analysis_layout import Parts, lay_out, second_of_player
+from app.web.analysis_bench import WEBCAM, AnalysisUpdates, Update
+from app.web.analysis_choice import AnalysisOptions, analysis_options, length_s
+from app.web.analysis_desk import MY_WEBCAM, AnalysisSession
+from app.web.analysis_layout import AnalysisComponents, lay_out_analysis, second_of_player
 from app.web.context import SiteContext
 from app.web.idle import SILENT
-from app.web.refusal import Refused, notice_html
-from vigil.analysis import Analysis, View
-from vigil.sources.feed import open_feed
+from app.web.refusal import RequestRefused, notice_html
+from vigil.analysis import Analysis, AnalysisView
+from vigil.sources.feed import open_capture
 
 CSS = analysis_stage.CSS
 
 
 @dataclass(frozen=True, slots=True)
-class Workbench(Bench):
+class AnalysisPanel(AnalysisUpdates):
     """The bench of the tab *Video & camera*, where a source and a question are chosen."""
 
-    choice: Choice
-    parts: Parts
+    choice: AnalysisOptions
+    parts: AnalysisComponents
 
-    def arrive(self) -> Desk:
+    def arrive(self) -> AnalysisSession:
         """A desk for a visitor who has just come, so that two clicks in one moment are at the same one."""
-        return Desk(self.context.uploads.visitor_folder())
+        return AnalysisSession(self.context.uploads.visitor_folder())
 
     async def start(
         self,
@@ -39,7 +39,7 @@ class Workbench(Bench):
         camera: str | None,
         preset: str,
         text: str,
-        desk: Desk | None,
+        desk: AnalysisSession | None,
         model: str = "",
     ) -> AsyncIterator[Update]:
         """A new analysis, followed to its end."""
@@ -50,11 +50,11 @@ class Workbench(Bench):
             upload, address = await self.choice.opened(source, sent, camera, desk)
             duration_s = await asyncio.to_thread(length_s, upload)
             self.check_place(desk)
-        except Refused as refused:
+        except RequestRefused as refused:
             yield {parts.notice: notice_html(str(refused), refused.detail), parts.desk: desk}
             return
         endpoint = replace(self.context.endpoint, model=model or self.context.endpoint.model)
-        opener = desk.webcam.open if address is MY_WEBCAM else open_feed
+        opener = desk.webcam.open if address is MY_WEBCAM else open_capture
         analysis = Analysis(
             address, question=question, endpoint=endpoint, settings=self.context.settings, opener=opener
         )
@@ -64,7 +64,7 @@ class Workbench(Bench):
             async for update in updates:
                 yield update
 
-    async def switch(self, second: float | None, desk: Desk | None) -> AsyncIterator[Update]:
+    async def switch(self, second: float | None, desk: AnalysisSession | None) -> AsyncIterator[Update]:
         """Live, or every window; an analysis that is over goes on."""
         analysis = desk.analysis if desk is not None else None
         # An event that gives nothing at all empties what it could have given: the words on the buttons, too.
@@ -90,21 +90,21 @@ class Workbench(Bench):
                 async for update in updates:
                     yield update
 
-    def buttons(self, analysis: Analysis, view: View) -> Update:
+    def buttons(self, analysis: Analysis, view: AnalysisView) -> Update:
         """Live as it stands, and Stop."""
         live = gr.Button(
             f"{'● ' * view.live}{self.context.t('analysis.live')}",
             variant="primary" if view.live else "secondary",
             interactive=analysis.address is not MY_WEBCAM,
         )
-        return {self.parts.live: live, **Bench.buttons(self, analysis, view)}
+        return {self.parts.live: live, **AnalysisUpdates.buttons(self, analysis, view)}
 
 
-def panel(context: SiteContext) -> Parts:
+def panel(context: SiteContext) -> AnalysisComponents:
     """Lays out the analysis in the tab that is open."""
-    choice = choice_of(context)
-    parts = lay_out(context, choice.questions, choice.cameras, choice.problems)
-    bench = Workbench(context, parts, choice)
+    choice = analysis_options(context)
+    parts = lay_out_analysis(context, choice.questions, choice.cameras, choice.problems)
+    bench = AnalysisPanel(context, parts, choice)
     at_once = {**SILENT, "queue": False}
     # By default Gradio drops a click while the one before is still followed; and nobody waits in silence.
     followed = {**SILENT, "concurrency_limit": None, "trigger_mode": "multiple"}

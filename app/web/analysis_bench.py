@@ -11,14 +11,14 @@ from typing import Any
 import gradio as gr
 
 from app.web import analysis_downloads, analysis_stage
-from app.web.analysis_desk import Desk
-from app.web.analysis_events import table
+from app.web.analysis_desk import AnalysisSession
+from app.web.analysis_events import event_table_html
 from app.web.analysis_layout import ShownParts
-from app.web.analysis_plot import figure
-from app.web.analysis_start import Starter
+from app.web.analysis_plot import analysis_figure
+from app.web.analysis_start import AnalysisStarter
 from app.web.idle import SILENT
 from app.web.refusal import notice_html
-from vigil.analysis import Analysis, View
+from vigil.analysis import Analysis, AnalysisView
 from vigil.errors import SourceError, VigilError
 from vigil.sources.picture_worker import worker
 
@@ -45,17 +45,17 @@ Update = dict[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Bench(Starter):
+class AnalysisUpdates(AnalysisStarter):
     """What the handlers of one page share; of a visitor it knows only that somebody is analysed for."""
 
     parts: ShownParts
 
-    def stop(self, desk: Desk | None) -> None:
+    def stop(self, desk: AnalysisSession | None) -> None:
         """Ends the analysis, and a video that is being drawn."""
         if desk is not None:
             desk.stop()
 
-    def push(self, picture: Mapping[str, Any] | None, desk: Desk | None) -> None:
+    def push(self, picture: Mapping[str, Any] | None, desk: AnalysisSession | None) -> None:
         """Takes a picture of the visitor's webcam, a file that goes at once; what is no such picture is left out."""
         if picture is None:
             return
@@ -69,7 +69,7 @@ class Bench(Starter):
         finally:
             path.unlink(missing_ok=True)
 
-    async def follow(self, desk: Desk, analysis: Analysis) -> AsyncGenerator[Update, None]:
+    async def follow(self, desk: AnalysisSession, analysis: Analysis) -> AsyncGenerator[Update, None]:
         """Shows an analysis until it is over or another takes its place; ends it when the visitor is gone."""
         parts, t = self.parts, self.context.t
         last: dict[str, Any] = {}
@@ -78,7 +78,7 @@ class Bench(Starter):
             while desk.analysis is analysis:
                 view = analysis.view()
                 self.keep(desk)
-                now = analysis_stage.shown(desk, analysis, view, t)
+                now = analysis_stage.stage_state(desk, analysis, view, t)
                 changed = {**now, "now_s": None} != {**last, "now_s": None}
                 if changed or (view.live and rested_s >= REST_S):
                     last, rested_s = now, 0.0
@@ -97,41 +97,41 @@ class Bench(Starter):
             # The browser may put two updates into one, and then only what the last one holds is shown.
             yield {parts.stage: now, **self.buttons(analysis, view), **await self._results_or_why(desk, analysis)}
             await self._until_copied(desk, analysis)
-        if desk.analysis is analysis and (last := analysis_stage.shown(desk, analysis, view, t)) != now:
+        if desk.analysis is analysis and (last := analysis_stage.stage_state(desk, analysis, view, t)) != now:
             yield {parts.stage: last}
 
-    async def _until_copied(self, desk: Desk, analysis: Analysis) -> None:
+    async def _until_copied(self, desk: AnalysisSession, analysis: Analysis) -> None:
         """Waits for a copy for the browser that is still being made."""
         while desk.analysis is analysis and desk.is_converting:
             await asyncio.sleep(LOOK_S)
 
-    async def _results_or_why(self, desk: Desk, analysis: Analysis) -> Update:
+    async def _results_or_why(self, desk: AnalysisSession, analysis: Analysis) -> Update:
         try:
             return await self._results(desk, analysis)
         except (VigilError, OSError) as error:
             return {self.parts.notice: notice_html(self.context.t("analysis.no_results"), _why(error))}
 
-    async def _results(self, desk: Desk, analysis: Analysis) -> Update:
+    async def _results(self, desk: AnalysisSession, analysis: Analysis) -> Update:
         """The timeline, the events and the downloads; nothing where not one window was judged."""
         parts, t, view = self.parts, self.context.t, analysis.view()
         if not view.judged:
             return {parts.results: gr.Column(visible=False)}
         tiers = analysis.settings.events.tiers
         shown = analysis.for_verdict
-        downloads = await asyncio.to_thread(analysis_downloads.write, desk, view, tiers)
+        downloads = await asyncio.to_thread(analysis_downloads.write_results, desk, view, tiers)
         film = desk.upload is not None and analysis.address.kind == "file"
         return {
             parts.results: gr.Column(visible=True),
             parts.verdicts: gr.Column(visible=shown),
-            parts.plot: figure(view, tiers=tiers, t=t) if shown else None,
-            parts.events: table(view, t),
+            parts.plot: analysis_figure(view, tiers=tiers, t=t) if shown else None,
+            parts.events: event_table_html(view, t),
             parts.jsonl: gr.DownloadButton(value=str(downloads.jsonl)),
             parts.srt: gr.DownloadButton(value=str(downloads.srt)),
             parts.draw: gr.Button(t("analysis.draw"), visible=film, interactive=True),
             parts.film: gr.DownloadButton(value=None, visible=False),
         }
 
-    async def draw(self, desk: Desk | None) -> AsyncIterator[Update]:
+    async def draw(self, desk: AnalysisSession | None) -> AsyncIterator[Update]:
         """The annotated video, with how far it is."""
         parts, t = self.parts, self.context.t
         analysis = desk.analysis if desk is not None else None
@@ -143,13 +143,13 @@ class Bench(Starter):
             return
         notice = ""
         try:
-            async with aclosing(analysis_downloads.draw(desk, analysis, desk.upload)) as progress:
+            async with aclosing(analysis_downloads.render_annotated_video(desk, analysis, desk.upload)) as progress:
                 async for percent in progress:
                     drawing = gr.Button(t("analysis.drawing", percent=percent), interactive=False)
                     yield {parts.draw: drawing, parts.stop: gr.Button(t("analysis.stop"), interactive=True)}
         except VigilError as error:
-            notice = notice_html(t("analysis.phase_failed"), analysis_stage.named(str(error), analysis.address))
-        film = analysis_downloads.film_of(desk)
+            notice = notice_html(t("analysis.phase_failed"), analysis_stage.without_paths(str(error), analysis.address))
+        film = analysis_downloads.annotated_video_path(desk)
         yield {
             parts.notice: notice,
             parts.draw: gr.Button(t("analysis.draw"), interactive=True, visible=not film.is_file()),
@@ -157,7 +157,7 @@ class Bench(Starter):
             **({parts.stop: gr.Button(t("analysis.stop"), interactive=False)} if desk.analysis is analysis else {}),
         }
 
-    def buttons(self, analysis: Analysis, view: View) -> Update:
+    def buttons(self, analysis: Analysis, view: AnalysisView) -> Update:
         """The buttons as they stand beside an analysis."""
         return {self.parts.stop: gr.Button(self.context.t("analysis.stop"), interactive=not view.is_over)}
 

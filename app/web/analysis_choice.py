@@ -8,22 +8,22 @@ from typing import Any
 
 import gradio as gr
 
-from app.web.analysis_desk import MY_WEBCAM, Desk
+from app.web.analysis_desk import MY_WEBCAM, AnalysisSession
 from app.web.context import SiteContext
 from app.web.presets import NONE, trained_question
-from app.web.refusal import Refused
+from app.web.refusal import RequestRefused
 from app.web.uploads import Upload
 from vigil.analysis.asking import asks_for_verdict
 from vigil.errors import SourceError, UsageError, VigilError
-from vigil.sources.address import Address, find_those_there
-from vigil.sources.fullrate import shape_of
+from vigil.sources.address import Address, find_available_sources
+from vigil.sources.fullrate import video_info
 from vigil.tasks import Question
 
 USUAL = {"en": "fight_en", "zh": "fight"}
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class AnalysisOptions:
     """The questions and cameras there are, and why cameras are missing; nothing of a visitor is in it."""
 
     context: SiteContext
@@ -34,14 +34,14 @@ class Choice:
     def question_of(self, preset: str, text: str) -> Question:
         """The preset with the words as they were edited; raises Refused where there are none."""
         if not text.strip():
-            raise Refused(self.context.t("analysis.no_question"))
+            raise RequestRefused(self.context.t("analysis.no_question"))
         known = next((question for question in self.questions if question.name == preset), None)
         if known is None:
             return Question(name="own", title="", language=self.context.language, question=text.strip())
         return replace(known, question=text if text.strip() != known.question.strip() else known.question)
 
     async def opened(
-        self, source: str, sent: str | None, camera: str | None, desk: Desk
+        self, source: str, sent: str | None, camera: str | None, desk: AnalysisSession
     ) -> tuple[Upload | None, Address]:
         """The source that was chosen, with its file if it is one; raises Refused."""
         t = self.context.t
@@ -50,27 +50,27 @@ class Choice:
         if source == "camera":
             found = next((address for address in self.cameras if address.name == camera), None)
             if found is None:
-                raise Refused(t("analysis.no_camera"))
+                raise RequestRefused(t("analysis.no_camera"))
             return None, found
         if not sent:
-            raise Refused(t("analysis.no_file"))
+            raise RequestRefused(t("analysis.no_file"))
         return await self._file(Path(sent), desk)
 
-    async def _file(self, sent: Path, desk: Desk) -> tuple[Upload | None, Address]:
+    async def _file(self, sent: Path, desk: AnalysisSession) -> tuple[Upload | None, Address]:
         """The video that was sent, or the camera that a camera.txt names, where it is allowed."""
         t = self.context.t
         try:
             upload = await asyncio.to_thread(self.context.uploads.take, sent, desk.folder)
         except VigilError as error:
-            raise Refused(t("analysis.bad_file"), detail=str(error)) from error
+            raise RequestRefused(t("analysis.bad_file"), detail=str(error)) from error
         if upload.kind == "picture":
-            raise Refused(t("analysis.picture_file", name=upload.name))
+            raise RequestRefused(t("analysis.picture_file", name=upload.name))
         if upload.address is None:
             return upload, Address("file", upload.name, str(upload.path))
         try:
             return None, self.context.allowed.admit(upload.address)
         except UsageError as error:
-            raise Refused(t("analysis.bad_camera"), detail=str(error)) from error
+            raise RequestRefused(t("analysis.bad_camera"), detail=str(error)) from error
 
     def choose_source(self, source: str) -> tuple[Any, Any, Any]:
         """Shows what belongs to the kind of source that was chosen."""
@@ -96,16 +96,16 @@ class Choice:
         return escape(self.context.t(f"analysis.asks_{kind}"))
 
 
-def choice_of(context: SiteContext) -> Choice:
+def analysis_options(context: SiteContext) -> AnalysisOptions:
     """What the pages offer: every question, and the cameras of the server's own configuration that can be found."""
-    found, problems = find_those_there(context.settings.sources)
+    found, problems = find_available_sources(context.settings.sources)
     cameras = tuple(address for address in found if address.is_live)
-    return Choice(context, context.questions, cameras, tuple(problems))
+    return AnalysisOptions(context, context.questions, cameras, tuple(problems))
 
 
 def length_s(upload: Upload | None) -> float | None:
     """The length of a video, where its header tells it."""
     try:
-        return None if upload is None else shape_of(upload.path).duration_s
+        return None if upload is None else video_info(upload.path).duration_s
     except SourceError:
         return None

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from app.web.uploads import Upload
 from vigil.analysis import Analysis
-from vigil.analysis.outputs import write_playable
+from vigil.analysis.outputs import write_browser_copy
 from vigil.errors import VigilError
 from vigil.sources.address import Address
-from vigil.sources.pushed import PushedPictures
+from vigil.sources.pushed import BrowserWebcam
 
 log = logging.getLogger(__name__)
 
@@ -20,14 +20,14 @@ MY_WEBCAM = Address("webcam", "webcam", "")
 
 
 @dataclass(slots=True)
-class Desk:
+class AnalysisSession:
     """One visitor's analysis: `run` names it, so that the page knows a new one; `folder` holds what it leaves."""
 
     folder: Path
     run: str = ""
     analysis: Analysis | None = None
     upload: Upload | None = None
-    webcam: PushedPictures = field(default_factory=lambda: PushedPictures(name="webcam", silent_s=20.0))
+    webcam: BrowserWebcam = field(default_factory=lambda: BrowserWebcam(name="webcam", silent_s=20.0))
     duration_s: float | None = None
     drawing: threading.Event | None = None
     playable: Path | None = None
@@ -77,7 +77,7 @@ class Desk:
 
     def _made_playable(self, upload: Upload, path: Path, stop: threading.Event) -> bool:
         try:
-            write_playable(upload.path, path, stop=stop)
+            write_browser_copy(upload.path, path, stop=stop)
         except (VigilError, OSError) as error:
             log.info("%s cannot be made playable: %s", upload.name, error)
             stop.set()

@@ -6,49 +6,51 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.web.analysis_desk import Desk
+from app.web.analysis_desk import AnalysisSession
 from app.web.uploads import Upload
-from vigil.analysis import Analysis, View
-from vigil.analysis.outputs import write_film, write_jsonl, write_srt
-from vigil.events.rules import Tiers
+from vigil.analysis import Analysis, AnalysisView
+from vigil.analysis.outputs import write_annotated_video, write_jsonl, write_srt
+from vigil.events.tiers import TierThresholds
 
 LOOK_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Downloads:
+class AnalysisFiles:
     """The files that are there as soon as an analysis is over."""
 
     jsonl: Path
     srt: Path
 
 
-def write(desk: Desk, view: View, tiers: Tiers) -> Downloads:
+def write_results(desk: AnalysisSession, view: AnalysisView, tiers: TierThresholds) -> AnalysisFiles:
     """Writes the files of a run; raises StoreError."""
     folder = desk.results()
-    downloads = Downloads(folder / "analysis.jsonl", folder / "analysis.srt")
+    downloads = AnalysisFiles(folder / "analysis.jsonl", folder / "analysis.srt")
     write_jsonl(view, downloads.jsonl, tiers=tiers)
     write_srt(view, downloads.srt)
-    film_of(desk).unlink(missing_ok=True)
+    annotated_video_path(desk).unlink(missing_ok=True)
     return downloads
 
 
-def film_of(desk: Desk) -> Path:
+def annotated_video_path(desk: AnalysisSession) -> Path:
     """Where the annotated video of a run lies, once it is drawn."""
     return desk.results() / "analysis.mp4"
 
 
-async def draw(desk: Desk, analysis: Analysis, upload: Upload) -> AsyncGenerator[int, None]:
+async def render_annotated_video(
+    desk: AnalysisSession, analysis: Analysis, upload: Upload
+) -> AsyncGenerator[int, None]:
     """Draws the annotated video in a thread; yields how many percent are done. Raises SourceError.
 
     One that is stopped goes again: what is called the annotated video is all of it.
     """
-    stop, film = threading.Event(), film_of(desk)
+    stop, film = threading.Event(), annotated_video_path(desk)
     desk.drawing = stop
     reached: list[tuple[float, float | None]] = [(0.0, None)]
     drawing = asyncio.create_task(
         asyncio.to_thread(
-            write_film,
+            write_annotated_video,
             analysis.view(),
             upload.path,
             film,

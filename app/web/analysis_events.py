@@ -3,15 +3,15 @@
 from html import escape
 
 from app.web.language import Translator
-from vigil.analysis import View
+from vigil.analysis import AnalysisView
 from vigil.events.event import Event
 from vigil.report import colours
-from vigil.report.strip import clock
+from vigil.report.strip import format_seconds
 
 COLUMNS = ("onset", "length", "tier", "peak", "words")
 
 
-def table(view: View, t: Translator) -> str:
+def event_table_html(view: AnalysisView, t: Translator) -> str:
     """As HTML, everything in it escaped."""
     if not view.events:
         return f'<p class="va-quiet">{escape(t("analysis.no_events"))}</p>'
@@ -22,7 +22,7 @@ def table(view: View, t: Translator) -> str:
 
 def _row(event: Event, t: Translator) -> str:
     colour = f"rgb{colours.TIER_COLOURS[event.tier]}"
-    onset = escape(clock(event.onset_s, tenths=True))
+    onset = escape(format_seconds(event.onset_s, tenths=True))
     length = "" if event.end_s is None else f"{event.end_s - event.onset_s:.1f} s"
     cells = (
         f'<button type="button" class="va-jump" data-second="{event.onset_s:.3f}">▶ {onset}</button>',

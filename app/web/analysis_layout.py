@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.web.analysis_stage import stage
+from app.web.analysis_stage import stage_component
 from app.web.context import SiteContext
 from app.web.language import Translator
 from app.web.presets import NONE
@@ -53,7 +53,7 @@ class ShownParts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts(ShownParts):
+class AnalysisComponents(ShownParts):
     """The components of the tab *Video & camera*."""
 
     source: gr.Radio
@@ -75,9 +75,9 @@ class Parts(ShownParts):
         return [*self.shown, self.live]
 
 
-def lay_out(
+def lay_out_analysis(
     context: SiteContext, questions: Sequence[Question], cameras: Sequence[Address], problems: Sequence[str] = ()
-) -> Parts:
+) -> AnalysisComponents:
     """Lays the components out in the tab that is open, with nothing happening yet; `problems` tells missing cameras."""
     t = context.t
     chosen = _chosen(context, questions, cameras, problems)
@@ -90,9 +90,9 @@ def lay_out(
             ),
         }
     notice = gr.HTML("", elem_id="analysis-notice")
-    shown = stage(t)
+    shown = stage_component(t)
     results = lay_out_results(t)
-    return Parts(
+    return AnalysisComponents(
         **chosen,
         **buttons,
         notice=notice,
@@ -130,7 +130,7 @@ def _chosen(
                     visible=bool(names),
                     elem_id="analysis-camera",
                 )
-                gr.HTML(missing(problems, t), elem_id="analysis-missing", apply_default_css=False)
+                gr.HTML(missing_cameras_html(problems, t), elem_id="analysis-missing", apply_default_css=False)
             webcam = gr.Image(
                 sources=["webcam"],
                 streaming=True,
@@ -166,7 +166,7 @@ def _limits(context: SiteContext) -> str:
     return context.t("analysis.file_hint", limit=context.options.upload_mb, minutes=minutes)
 
 
-def missing(problems: Sequence[str], t: Translator) -> str:
+def missing_cameras_html(problems: Sequence[str], t: Translator) -> str:
     """The sources of the configuration that cannot be found, in the library's own words."""
     if not problems:
         return ""

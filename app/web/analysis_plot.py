@@ -6,21 +6,21 @@ import plotly.graph_objects as go
 
 from app.web import curve
 from app.web.language import Translator
-from vigil.analysis import View
-from vigil.analysis.outputs import covered_s
-from vigil.events.judged import Judged
-from vigil.events.rules import Tiers
+from vigil.analysis import AnalysisView
+from vigil.analysis.outputs import analysed_until_s
+from vigil.events.judged import JudgedWindow
+from vigil.events.tiers import TierThresholds
 from vigil.report import colours
-from vigil.report.strip import clock
+from vigil.report.strip import format_seconds
 
 HEIGHT_PX = 300
 MOST_TICKS = 10
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
-def figure(view: View, *, tiers: Tiers, t: Translator) -> go.Figure:
+def analysis_figure(view: AnalysisView, *, tiers: TierThresholds, t: Translator) -> go.Figure:
     """The figure; a window stands at its middle."""
-    made = _blank(covered_s(view.judged), t)
+    made = _blank(analysed_until_s(view.judged), t)
     _shade_events(made, view)
     _draw_known(made, view.judged, tiers, t)
     _draw_unknown(made, view.judged, t)
@@ -28,7 +28,7 @@ def figure(view: View, *, tiers: Tiers, t: Translator) -> go.Figure:
     return made
 
 
-def _draw_known(made: go.Figure, judged: Sequence[Judged], tiers: Tiers, t: Translator) -> None:
+def _draw_known(made: go.Figure, judged: Sequence[JudgedWindow], tiers: TierThresholds, t: Translator) -> None:
     """A line that breaks where a window has no probability."""
     p = [each.verdict.p_alarm for each in judged]
     made.add_trace(
@@ -37,10 +37,10 @@ def _draw_known(made: go.Figure, judged: Sequence[Judged], tiers: Tiers, t: Tran
             y=p,
             mode="lines+markers",
             name=t("analysis.probability"),
-            line={"color": curve.css(colours.NORMAL), "width": 2},
+            line={"color": curve.css_color(colours.NORMAL), "width": 2},
             marker={
                 "size": 9,
-                "color": [curve.css(colours.UNKNOWN if x is None else colours.of_probability(x, tiers)) for x in p],
+                "color": [curve.css_color(colours.UNKNOWN if x is None else colours.color_of(x, tiers)) for x in p],
             },
             customdata=[_hover(each) for each in judged],
             hovertemplate="%{customdata}<br>p = %{y:.3f}<extra></extra>",
@@ -49,7 +49,7 @@ def _draw_known(made: go.Figure, judged: Sequence[Judged], tiers: Tiers, t: Tran
     )
 
 
-def _draw_unknown(made: go.Figure, judged: Sequence[Judged], t: Translator) -> None:
+def _draw_unknown(made: go.Figure, judged: Sequence[JudgedWindow], t: Translator) -> None:
     unknown = [each for each in judged if each.verdict.p_alarm is None]
     if not unknown:
         return
@@ -59,7 +59,7 @@ def _draw_unknown(made: go.Figure, judged: Sequence[Judged], t: Translator) -> N
             y=[0.0] * len(unknown),
             mode="markers",
             name=t("analysis.unknown"),
-            marker={"symbol": "x", "size": 9, "color": curve.css(colours.UNKNOWN)},
+            marker={"symbol": "x", "size": 9, "color": curve.css_color(colours.UNKNOWN)},
             customdata=[f"{_hover(each)}<br>{t(f'analysis.cause_{each.verdict.cause}')}" for each in unknown],
             hovertemplate="%{customdata}<extra></extra>",
             cliponaxis=False,
@@ -67,26 +67,26 @@ def _draw_unknown(made: go.Figure, judged: Sequence[Judged], t: Translator) -> N
     )
 
 
-def _shade_events(made: go.Figure, view: View) -> None:
+def _shade_events(made: go.Figure, view: AnalysisView) -> None:
     for event in view.events:
-        end_s = covered_s(view.judged) if event.end_s is None else event.end_s
-        colour = curve.css(colours.TIER_COLOURS[event.tier])
+        end_s = analysed_until_s(view.judged) if event.end_s is None else event.end_s
+        colour = curve.css_color(colours.TIER_COLOURS[event.tier])
         made.add_vrect(x0=event.onset_s, x1=end_s, fillcolor=colour, opacity=0.2, line_width=0, layer="below")
 
 
 def _blank(end_s: float, t: Translator) -> go.Figure:
     step_s = next((step for step in STEPS_S if end_s / step <= MOST_TICKS), STEPS_S[-1])
     seconds = [float(number * step_s) for number in range(int(end_s / step_s) + 1)]
-    words = [clock(second) for second in seconds]
-    made = curve.blank(height_px=HEIGHT_PX, title=t("analysis.probability"), seconds=seconds, words=words)
+    words = [format_seconds(second) for second in seconds]
+    made = curve.empty_figure(height_px=HEIGHT_PX, title=t("analysis.probability"), seconds=seconds, words=words)
     made.update_xaxes(range=[0, max(end_s, 1.0)])
     return made
 
 
-def _middle_s(judged: Judged) -> float:
+def _middle_s(judged: JudgedWindow) -> float:
     return (judged.start_s + judged.end_s) / 2
 
 
-def _hover(judged: Judged) -> str:
+def _hover(judged: JudgedWindow) -> str:
     """The window's times; Plotly reads a little HTML, so nothing of a model goes in."""
-    return f"{clock(judged.start_s, tenths=True)} – {clock(judged.end_s, tenths=True)}"
+    return f"{format_seconds(judged.start_s, tenths=True)} – {format_seconds(judged.end_s, tenths=True)}"

@@ -12,15 +12,15 @@ from urllib.parse import quote
 
 import gradio as gr
 
-from app.web.analysis_desk import Desk
-from app.web.json_answer import laid_out
+from app.web.analysis_desk import AnalysisSession
+from app.web.json_answer import pretty_json
 from app.web.language import Translator
-from vigil.analysis import Analysis, View
-from vigil.analysis.view import Phase
-from vigil.events.judged import Judged
-from vigil.events.rules import Tiers
+from vigil.analysis import Analysis, AnalysisView
+from vigil.analysis.view import AnalysisPhase
+from vigil.events.judged import JudgedWindow
+from vigil.events.tiers import TierThresholds
 from vigil.report import colours
-from vigil.report.strip import clock
+from vigil.report.strip import format_seconds
 from vigil.sources.address import Address
 from vigil.verdict import Cause, Outcome
 
@@ -63,7 +63,7 @@ SKELETON = """
 """
 
 
-def stage(t: Translator, *, where: str = "analysis") -> gr.HTML:
+def stage_component(t: Translator, *, where: str = "analysis") -> gr.HTML:
     """The component in the tab `where`; its value is what `shown` gives."""
     words = {name: t(f"analysis.{name}") for name in WORDS} | {"where": where}
     script = SCRIPT
@@ -79,7 +79,7 @@ def stage(t: Translator, *, where: str = "analysis") -> gr.HTML:
     )
 
 
-def shown(desk: Desk, analysis: Analysis, view: View, t: Translator) -> dict[str, Any]:
+def stage_state(desk: AnalysisSession, analysis: Analysis, view: AnalysisView, t: Translator) -> dict[str, Any]:
     """Everything the stage shows of one moment."""
     tiers = analysis.settings.events.tiers
     plays = desk.playable
@@ -95,42 +95,42 @@ def shown(desk: Desk, analysis: Analysis, view: View, t: Translator) -> dict[str
         "picture": _picture(view) if kind == "camera" or (kind == "file" and plays is None) else "",
         "live": view.live,
         "over": view.is_over,
-        "lost": view.phase is Phase.LOST,
+        "lost": view.phase is AnalysisPhase.LOST,
         "now_s": view.now_s if view.live else None,
         "duration_s": desk.duration_s,
-        "rows": [row(each, tiers, t, waits=each.window in view.waiting_for_words) for each in judged],
+        "rows": [window_row(each, tiers, t, waits=each.window in view.waiting_for_words) for each in judged],
         "phase": phase_text(view, t),
-        "facts": facts(analysis, view, t),
-        "detail": named(detail(view, t, kind=kind), analysis.address),
+        "facts": analysis_facts(analysis, view, t),
+        "detail": without_paths(problem_text(view, t, kind=kind), analysis.address),
     }
 
 
-def row(judged: Judged, tiers: Tiers, t: Translator, *, waits: bool) -> dict[str, Any]:
+def window_row(judged: JudgedWindow, tiers: TierThresholds, t: Translator, *, waits: bool) -> dict[str, Any]:
     """One window: its times, its verdict in a word, its probability, its colour and its words."""
     verdict = judged.verdict
     return {
         "n": judged.window,
         "s": round(judged.start_s, 3),
         "e": round(judged.end_s, 3),
-        "time": f"{clock(judged.start_s, tenths=True)} – {clock(judged.end_s, tenths=True)}",
-        "kind": kind_of(judged, tiers),
-        "label": label(judged, tiers, t),
+        "time": f"{format_seconds(judged.start_s, tenths=True)} – {format_seconds(judged.end_s, tenths=True)}",
+        "kind": verdict_kind(judged, tiers),
+        "label": verdict_label(judged, tiers, t),
         "p": verdict.p_alarm,
-        "colour": colour_of(judged, tiers),
-        "words": laid_out(verdict.text or ""),
+        "colour": verdict_css_color(judged, tiers),
+        "words": pretty_json(verdict.text or ""),
         "waits": waits,
         "why": verdict.detail if verdict.cause not in {None, Cause.WORDS_ONLY} else "",
     }
 
 
-def kind_of(judged: Judged, tiers: Tiers) -> str:
+def verdict_kind(judged: JudgedWindow, tiers: TierThresholds) -> str:
     """`alarm`, `normal`, `unknown` or `words`."""
     if judged.verdict.cause is Cause.WORDS_ONLY:
         return "words"
     return str(judged.verdict.outcome)
 
 
-def label(judged: Judged, tiers: Tiers, t: Translator) -> str:
+def verdict_label(judged: JudgedWindow, tiers: TierThresholds, t: Translator) -> str:
     """The verdict in a word or two: an alarm's tier, why there is none."""
     verdict = judged.verdict
     if verdict.cause is not None:
@@ -141,24 +141,24 @@ def label(judged: Judged, tiers: Tiers, t: Translator) -> str:
     return t(f"analysis.alarm_{tier}")
 
 
-def colour_of(judged: Judged, tiers: Tiers) -> str:
+def verdict_css_color(judged: JudgedWindow, tiers: TierThresholds) -> str:
     """The colour of a verdict, as films and pictures have it."""
     verdict = judged.verdict
     if verdict.p_alarm is not None:
-        return f"rgb{colours.of_probability(verdict.p_alarm, tiers)}"
+        return f"rgb{colours.color_of(verdict.p_alarm, tiers)}"
     if verdict.outcome is Outcome.ALARM:
-        return f"rgb{colours.of_probability(tiers.low, tiers)}"
+        return f"rgb{colours.color_of(tiers.low, tiers)}"
     return f"rgb{colours.NORMAL if verdict.outcome is Outcome.NORMAL else colours.UNKNOWN}"
 
 
-def phase_text(view: View, t: Translator) -> str:
+def phase_text(view: AnalysisView, t: Translator) -> str:
     """Where the analysis is, in a word or two."""
     if view.away:
         return t("analysis.phase_away")
     return t(f"analysis.phase_{view.phase}")
 
 
-def facts(analysis: Analysis, view: View, t: Translator) -> str:
+def analysis_facts(analysis: Analysis, view: AnalysisView, t: Translator) -> str:
     """The counts: windows, alarms, unknown ones, drops; live also how far behind."""
     known = [each.verdict for each in view.judged]
     words = sum(verdict.cause is Cause.WORDS_ONLY for verdict in known)
@@ -178,18 +178,18 @@ def facts(analysis: Analysis, view: View, t: Translator) -> str:
     return " · ".join(parts)
 
 
-def detail(view: View, t: Translator, *, kind: str) -> str:
+def problem_text(view: AnalysisView, t: Translator, *, kind: str) -> str:
     """What is wrong at the moment, in the library's own words; for a webcam that sends nothing yet, how it would."""
     if view.away:
         return t("analysis.away", why=view.away)
-    if kind == "webcam" and view.phase is Phase.LOST and not view.judged:
+    if kind == "webcam" and view.phase is AnalysisPhase.LOST and not view.judged:
         return t("analysis.webcam_waits")
-    if view.phase in {Phase.FAILED, Phase.LOST}:
+    if view.phase in {AnalysisPhase.FAILED, AnalysisPhase.LOST}:
         return view.detail
     return "; ".join(view.notes) if view.is_over else ""
 
 
-def named(text: str, address: Address) -> str:
+def without_paths(text: str, address: Address) -> str:
     """A message of the library, with a file's name where it tells our path."""
     return text.replace(address.location, address.name) if address.kind == "file" else text
 
@@ -199,5 +199,5 @@ def file_url(path: Path) -> str:
     return f"gradio_api/file={quote(str(path))}"
 
 
-def _picture(view: View) -> str:
+def _picture(view: AnalysisView) -> str:
     return "" if view.picture is None else f"data:image/jpeg;base64,{b64encode(view.picture).decode()}"

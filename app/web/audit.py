@@ -15,7 +15,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from vigil.errors import UsageError
-from vigil.files import problem
+from vigil.files import explain_os_error
 
 log = logging.getLogger("vigil.audit")
 
@@ -45,7 +45,7 @@ def keep_in(folder: Path) -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handler = _PrivateFile(path, maxBytes=FILE_BYTES, backupCount=FILES - 1)
     except OSError as error:
-        raise UsageError(f"the log of acts cannot be kept: {problem(error, path)}") from error
+        raise UsageError(f"the log of acts cannot be kept: {explain_os_error(error, path)}") from error
     formatter = logging.Formatter("%(asctime)sZ %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)

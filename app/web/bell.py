@@ -17,9 +17,9 @@ from fastapi.responses import JSONResponse
 
 from app.web import notify
 from app.web.language import choose_language, translator
-from vigil.events.change import Change
+from vigil.events.change import EventChange
 from vigil.events.event import Event
-from vigil.watch import Observer
+from vigil.watch import WatchObserver
 
 HOLD_S = 25.0
 """How long an answer waits for an alarm; then the page asks again."""
@@ -29,7 +29,7 @@ KEPT = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Alarm:
+class StreamedAlarm:
     """An event that was raised: `number` grows by one with each alarm of this start of the pages.
 
     It is `late` when an earlier watch was killed before it told of it.
@@ -40,12 +40,12 @@ class Alarm:
     late: bool
 
 
-class Bell(Observer):
+class AlarmStream(WatchObserver):
     """Counts the alarms of a watch and wakes the pages that wait for one; `changed` may be called from any thread."""
 
     def __init__(self) -> None:
         self._start = secrets.token_hex(4)
-        self._alarms: deque[Alarm] = deque(maxlen=KEPT)
+        self._alarms: deque[StreamedAlarm] = deque(maxlen=KEPT)
         self._number = 0
         self._lock = threading.Lock()
         self._waiting: set[Callable[[], object]] = set()
@@ -60,17 +60,17 @@ class Bell(Observer):
         """How many pages wait for an alarm."""
         return len(self._waiting)
 
-    def on_change(self, change: Change) -> None:
+    def on_change(self, change: EventChange) -> None:
         if change.kind not in {"opened", "raised"}:
             return
         with self._lock:
             self._number += 1
-            self._alarms.append(Alarm(self._number, change.event, change.late))
+            self._alarms.append(StreamedAlarm(self._number, change.event, change.late))
             waiting = list(self._waiting)
         for wake in waiting:
             wake()
 
-    def since(self, seen: str) -> tuple[str, list[Alarm]]:
+    def since(self, seen: str) -> tuple[str, list[StreamedAlarm]]:
         """What has been seen after this, and the alarms that a page has not heard of; none for one that just opened.
 
         A page that was open before this start of the pages is told of every alarm since.
@@ -100,7 +100,7 @@ class Bell(Observer):
                 self._waiting.discard(wake)
 
 
-def add_route(app: FastAPI, bell: Bell) -> None:
+def add_alarm_route(app: FastAPI, bell: AlarmStream) -> None:
     """Adds the address that every page listens at."""
 
     @app.get("/alarms/{language}")

@@ -7,14 +7,14 @@ events. `version` grows with every change, so that a page asks for what is new a
 import threading
 from collections.abc import Callable, Iterable
 
-from vigil.events.change import Change
+from vigil.events.change import EventChange
 from vigil.events.event import Event
-from vigil.events.judged import Judged
-from vigil.events.rules import Tiers
+from vigil.events.judged import JudgedWindow
+from vigil.events.tiers import TierThresholds
 from vigil.frames import RGB
-from vigil.report.course import Course
-from vigil.report.strip import draw_strip
-from vigil.watch import Observer, SourceState
+from vigil.report.course import SourceTimeline
+from vigil.report.strip import draw_timeline_strip
+from vigil.watch import SourceState, WatchObserver
 
 SHOWN_S = 180.0
 """How much of the past a camera's strip shows."""
@@ -29,15 +29,17 @@ STRIP_WH = (480, 76)
 FONT_PX = 14
 
 
-class Board(Observer):
+class RecentVerdicts(WatchObserver):
     """Follows a watch; its methods may be called from any thread."""
 
-    def __init__(self, tiers: Tiers, earlier: Iterable[Event] = (), *, cause_words: Callable[[str], str] = str) -> None:
+    def __init__(
+        self, tiers: TierThresholds, earlier: Iterable[Event] = (), *, cause_words: Callable[[str], str] = str
+    ) -> None:
         self._tiers = tiers
         self._cause_words = cause_words
         self._epochs_s: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._courses: dict[str, Course] = {}
+        self._courses: dict[str, SourceTimeline] = {}
         self._events = {event.id: event for event in earlier}
         self._version = 0
         self._events_version = 0
@@ -55,24 +57,24 @@ class Board(Observer):
     def on_state(self, state: SourceState) -> None:
         self._version += 1
 
-    def on_verdict(self, judged: Judged) -> None:
+    def on_verdict(self, judged: JudgedWindow) -> None:
         with self._lock:
-            course = self._courses.setdefault(judged.source, Course())
+            course = self._courses.setdefault(judged.source, SourceTimeline())
             if judged.end_s < course.end_s:
                 # The camera was taken away and added again: its seconds begin anew.
-                course = self._courses[judged.source] = Course()
+                course = self._courses[judged.source] = SourceTimeline()
             course.add(judged)
             if judged.captured_s is not None:
                 self._epochs_s[judged.source] = judged.captured_s - judged.end_s
             course.forget_before(judged.end_s - SHOWN_S)
             self._version += 1
 
-    def on_change(self, change: Change) -> None:
+    def on_change(self, change: EventChange) -> None:
         event = change.event
         with self._lock:
             if not change.late:
                 # The seconds of a late one are those of an earlier watch.
-                self._courses.setdefault(event.source, Course()).note(event)
+                self._courses.setdefault(event.source, SourceTimeline()).note(event)
             self._events[event.id] = event
             for old in sorted(self._events)[:-NEWEST]:
                 del self._events[old]
@@ -96,11 +98,11 @@ class Board(Observer):
             course = self._courses.get(source)
             if course is None or not course.judged:
                 return None
-            shown = Course(course.judged, course.events)
+            shown = SourceTimeline(course.judged, course.events)
             epoch_s = self._epochs_s.get(source)
         to_s = max(shown.end_s, LEAST_S)
         from_s = max(0.0, to_s - SHOWN_S)
-        return draw_strip(
+        return draw_timeline_strip(
             shown,
             from_s=from_s,
             to_s=to_s,

@@ -10,34 +10,34 @@ from typing import TYPE_CHECKING
 
 from app.web.context import SiteContext
 from app.web.language import Translator
-from app.web.uploads import look_into
+from app.web.uploads import inspect_upload
 from vigil.errors import UsageError
-from vigil.sources.address import Address, find_sources, find_those_there
+from vigil.sources.address import Address, find_available_sources, find_sources
 from vigil.verdict import Cause
 from vigil.watch import SourceState
-from vigil.watch.state import Stage
+from vigil.watch.state import SourceStatus
 
 if TYPE_CHECKING:
     import gradio as gr
 
-    from vigil.watch.service import WatchService
+    from vigil.watch.service import BackgroundWatcher
 
-TONES: Mapping[Stage, str] = {
-    Stage.WAITING: "wait",
-    Stage.CONNECTING: "wait",
-    Stage.WATCHING: "good",
-    Stage.LOST: "bad",
-    Stage.UNREADABLE: "bad",
-    Stage.ENDED: "off",
-    Stage.PAUSED: "off",
+TONES: Mapping[SourceStatus, str] = {
+    SourceStatus.WAITING: "wait",
+    SourceStatus.CONNECTING: "wait",
+    SourceStatus.WATCHING: "good",
+    SourceStatus.LOST: "bad",
+    SourceStatus.UNREADABLE: "bad",
+    SourceStatus.ENDED: "off",
+    SourceStatus.PAUSED: "off",
 }
 LONGEST_WORD = 500
 
 
-class Cameras:
+class CameraCards:
     """What a page may do with the cameras of a watch; its errors are VigilErrors that say what to do."""
 
-    def __init__(self, context: SiteContext, service: "WatchService") -> None:
+    def __init__(self, context: SiteContext, service: "BackgroundWatcher") -> None:
         self._context = context
         self._service = service
         self._configured = _configured(context)
@@ -49,7 +49,7 @@ class Cameras:
 
     def add_file(self, path: Path, request: "gr.Request | None" = None) -> str:
         """Watches the camera that an uploaded file names; what kind of file it is tells its content."""
-        seen = look_into(path)
+        seen = inspect_upload(path)
         if seen.address is None:
             raise UsageError(self._context.t("room.no_camera_file", name=seen.name))
         return self._watch(self._context.allowed.admit(seen.address), request)
@@ -84,7 +84,7 @@ class Cameras:
 
 def _configured(context: SiteContext) -> dict[str, Address]:
     """The sources of the configuration by their shown names; those that are not there are left out."""
-    return {address.name: address for address in find_those_there(context.settings.sources)[0]}
+    return {address.name: address for address in find_available_sources(context.settings.sources)[0]}
 
 
 def card(state: SourceState, t: Translator, *, is_judged: bool = True) -> dict[str, object]:
@@ -95,8 +95,10 @@ def card(state: SourceState, t: Translator, *, is_judged: bool = True) -> dict[s
         "stage": t("room.stage_unjudged" if is_idle else f"room.stage_{state.stage}"),
         "tone": "bad" if is_idle else TONES.get(state.stage, "wait"),
         "stale": not state.is_current,
-        "paused": state.stage is Stage.PAUSED,
-        "detail": state.detail if state.stage in (Stage.CONNECTING, Stage.LOST, Stage.UNREADABLE) else "",
+        "paused": state.stage is SourceStatus.PAUSED,
+        "detail": state.detail
+        if state.stage in (SourceStatus.CONNECTING, SourceStatus.LOST, SourceStatus.UNREADABLE)
+        else "",
         "open": t("room.event_open", tier=t(f"room.tier_{state.open_event}")) if state.open_event else "",
         "tier": str(state.open_event),
         "facts": facts(state, t, is_judged=is_judged),

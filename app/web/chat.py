@@ -14,39 +14,39 @@ import gradio as gr
 
 from app.web.analysis_bench import WEBCAM
 from app.web.analysis_layout import second_of_player
-from app.web.chat_layout import ChatParts, lay_out
+from app.web.chat_layout import ChatComponents, lay_out_chat
 from app.web.chat_questions import WindowQuestions
-from app.web.chat_windows import ChatBench
+from app.web.chat_windows import ChatAnalysis
 from app.web.context import SiteContext
 from app.web.idle import SILENT
-from app.web.json_answer import laid_out
+from app.web.json_answer import pretty_json
 from app.web.presets import preset_choices, trained_question
-from app.web.refusal import Refused, notice_html
+from app.web.refusal import RequestRefused, notice_html
 from app.web.status import EVERY_S
-from app.web.until import painted, unless, until
+from app.web.until import coalesce, stream_until, unless_stopped
 from app.web.uploads import Upload
-from app.web.visit import Visit
+from app.web.visit import ChatSession
 from vigil.analysis import Analysis
 from vigil.analysis.asking import asks_for_verdict
 from vigil.chat import (
+    Attachment,
+    ChatClient,
+    ChatTurn,
+    ContextLimits,
     Conversation,
-    Limits,
-    Look,
-    Span,
-    Talker,
-    Turn,
-    look_at_camera,
-    look_at_picture,
+    TimeSpan,
+    attach_camera,
+    attach_picture,
+    attach_video,
+    find_time_span,
     look_at_pictures,
-    look_at_video,
-    span_in,
 )
 from vigil.chat.conversation import DEFAULT_CONTEXT
 from vigil.errors import EndpointError, UsageError, VigilError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge.connection import ServedModel
 from vigil.judge.contract import served_model, with_description
-from vigil.manifest import read_manifest, sampling_from_alias
+from vigil.manifest import parse_alias, read_manifest
 from vigil.sources.address import Address
 from vigil.sources.picture_worker import worker
 from vigil.tasks import Question, Task
@@ -75,14 +75,14 @@ NOTHING_NEW: Update = (gr.skip(),) * 4
 Sent = tuple[Any, Any, Any, Any, Any]
 """The same, and which analysis has begun."""
 
-Box = dict[str, Any]
+ChatBox = dict[str, Any]
 """What changes of the box; its value is the question with its files."""
 
-EMPTY: Box = {"value": None}
+EMPTY: ChatBox = {"value": None}
 
 
 @dataclass(frozen=True, slots=True)
-class Chat:
+class ChatPanel:
     """What the chat's handlers share on one page; nothing of a visitor is in it."""
 
     context: SiteContext
@@ -98,7 +98,7 @@ class Chat:
         sent: dict[str, Any] | None,
         model: str | None,
         tokens: float,
-        visit: Visit | None,
+        visit: ChatSession | None,
         mode: str = "whole",
         about: str = "",
     ) -> AsyncIterator[Sent]:
@@ -106,7 +106,7 @@ class Chat:
 
         `about` holds the seconds that were clicked or marked, as `from-to`.
         """
-        visit = visit or Visit(self.context.uploads.visitor_folder())
+        visit = visit or ChatSession(self.context.uploads.visitor_folder())
         if visit.busy:
             # An event that gives nothing at all empties what it could have given.
             yield *NOTHING_NEW, gr.skip()
@@ -118,7 +118,7 @@ class Chat:
             async with aclosing(self._answer(wish, visit)) as updates:
                 async for update in updates:
                     yield *(NOTHING_NEW if visit.left else update), self.windows.begun(visit)
-        except Refused as refused:
+        except RequestRefused as refused:
             visit.take_back()
             box = {"text": text, "files": files if refused.keeps_files else []}
             told = self._said(visit, box={"value": box}, notice=notice_html(str(refused), refused.detail))
@@ -126,18 +126,18 @@ class Chat:
         finally:
             visit.busy = False
 
-    async def _answer(self, wish: "Wish", visit: Visit) -> AsyncGenerator[Update, None]:
+    async def _answer(self, wish: "Wish", visit: ChatSession) -> AsyncGenerator[Update, None]:
         t, text, files = self.context.t, wish.text, wish.files
         if len(files) > 1:
-            raise Refused(t("chat.one_file", count=len(files)))
+            raise RequestRefused(t("chat.one_file", count=len(files)))
         if not text.strip():
-            raise Refused(t("chat.no_question"), keeps_files=True)
+            raise RequestRefused(t("chat.no_question"), keeps_files=True)
         if files:
             yield self._busy(visit, t("chat.reading", name=Path(files[0]).name))
             visit.attach(await self._take(Path(files[0]), visit))
         served = await self._served(wish.model)
         moves = self._moving(visit)
-        span = (span_in(text) or wish.about) if moves is not None else None
+        span = (find_time_span(text) or wish.about) if moves is not None else None
         if moves is not None and span is None and (wish.mode != "whole" or visit.uses_webcam):
             await self.windows.ask_windows(text, served, visit, moves, live=wish.mode == "live")
             yield self._said(visit, box=EMPTY, notice="")
@@ -145,23 +145,23 @@ class Chat:
         async for update in self._in_words(wish, visit, served, span):
             yield update
 
-    def _moving(self, visit: Visit) -> Address | None:
+    def _moving(self, visit: ChatSession) -> Address | None:
         """What is attached, where it moves; raises Refused where its file is there no longer."""
         upload = visit.upload
         if upload is None or upload.kind == "picture":
             return None
         if not self.context.uploads.is_there(upload):
             minutes = f"{self.context.options.keep_uploads_s / 60:g}"
-            raise Refused(self.context.t("chat.gone", name=upload.name, minutes=minutes))
+            raise RequestRefused(self.context.t("chat.gone", name=upload.name, minutes=minutes))
         return upload.address or Address("file", upload.name, str(upload.path))
 
     async def _in_words(
-        self, wish: "Wish", visit: Visit, served: ServedModel, span: Span | None
+        self, wish: "Wish", visit: ChatSession, served: ServedModel, span: TimeSpan | None
     ) -> AsyncGenerator[Update, None]:
         """One answer, of a text, a picture, a part of what moves, or the whole of it at once."""
         t, text = self.context.t, wish.text
         most_tokens = min(wish.tokens, (served.max_model_len or wish.tokens) // 2)
-        limits = Limits(context=served.max_model_len or DEFAULT_CONTEXT, answer=most_tokens)
+        limits = ContextLimits(context=served.max_model_len or DEFAULT_CONTEXT, answer=most_tokens)
         if visit.upload is not None and visit.upload.address is not None and span is None:
             yield self._busy(visit, t("chat.looking", name=visit.upload.address.name))
         look = await self._look(visit, text, served, limits, span, is_new=bool(wish.files))
@@ -171,17 +171,17 @@ class Chat:
         typed_from_s = time.monotonic() + EMPTIED_S
         try:
             async with (
-                Talker(self.context.endpoint) as talker,
+                ChatClient(self.context.endpoint) as talker,
                 aclosing(self._spoken(talker, visit.conversation, served, limits)) as pieces,
-                aclosing(until(pieces, visit.stop)) as coming,
+                aclosing(stream_until(pieces, visit.stop)) as coming,
             ):
-                async for said in painted(coming, every_s=PAINT_S):
+                async for said in coalesce(coming, every_s=PAINT_S):
                     turn.answer += said
                     visit.show_answer(turn.answer)
                     yield self._busy(visit, "", box=_emptied(until_s=typed_from_s))
         except VigilError as error:
             visit.conversation.take_back()
-            raise Refused(t("chat.not_answered"), detail=str(error), keeps_files=True) from error
+            raise RequestRefused(t("chat.not_answered"), detail=str(error), keeps_files=True) from error
         except BaseException:
             # The visitor has left; nobody will read the rest.
             visit.conversation.take_back()
@@ -191,7 +191,7 @@ class Chat:
         yield self._said(visit, box=_emptied(until_s=typed_from_s), notice=notice)
 
     async def _spoken(
-        self, talker: Talker, conversation: Conversation, served: ServedModel, limits: Limits
+        self, talker: ChatClient, conversation: Conversation, served: ServedModel, limits: ContextLimits
     ) -> AsyncGenerator[str, None]:
         """The pieces of the answer. A model of verdicts alone gives the verdict, and its describer the words."""
         describer, turn = served.describer(), conversation.turns[-1]
@@ -212,7 +212,7 @@ class Chat:
             # The verdict stands without its words.
             yield self.context.t("chat.not_described", detail=str(error))
 
-    def _trained_task(self, turn: Turn, served: ServedModel) -> Task | None:
+    def _trained_task(self, turn: ChatTurn, served: ServedModel) -> Task | None:
         """The task of the question that a turn asks, where it is the one that the model was trained on."""
         trained = trained_question(self.questions, served.alias)
         asked = (one for one in self.questions if one.name == trained and one.question == turn.question)
@@ -222,62 +222,69 @@ class Chat:
             return task
         return with_description(task, read_manifest(folder).contract)
 
-    def _finish(self, turn: Turn, visit: Visit) -> None:
+    def _finish(self, turn: ChatTurn, visit: ChatSession) -> None:
         """Closes an answer that was stopped or is empty with a word."""
         t = self.context.t
         words = t("chat.stopped") if visit.stop.is_set() else "" if turn.answer else t("chat.nothing")
-        visit.show_answer("\n".join(filter(None, (laid_out(turn.answer), words))))
+        visit.show_answer("\n".join(filter(None, (pretty_json(turn.answer), words))))
         if not turn.answer:
             visit.conversation.take_back()
 
-    def _longer_than_trained(self, turn: Turn, look: Look | None, served: ServedModel) -> str:
+    def _longer_than_trained(self, turn: ChatTurn, look: Attachment | None, served: ServedModel) -> str:
         """A notice where the model is asked its trained question about more frames at once than it was trained on."""
         if look is None or self._trained_task(turn, served) is None:
             return ""
-        most = sampling_from_alias(served.alias).frames
+        most = parse_alias(served.alias).frames
         if len(look.jpegs) <= most:
             return ""
         words = self.context.t("chat.longer_than_trained", frames=len(look.jpegs), trained=most)
         return notice_html(words, quiet=True)
 
-    async def _take(self, sent: Path, visit: Visit) -> Upload:
+    async def _take(self, sent: Path, visit: ChatSession) -> Upload:
         """The file that was sent, looked into; a camera only where it is allowed."""
         t = self.context.t
         try:
             upload = await asyncio.to_thread(self.context.uploads.take, sent, visit.folder)
         except VigilError as error:
-            raise Refused(t("chat.bad_file"), detail=str(error)) from error
+            raise RequestRefused(t("chat.bad_file"), detail=str(error)) from error
         try:
             if upload.address is not None:
                 upload = replace(upload, address=self.context.allowed.admit(upload.address))
         except UsageError as error:
-            raise Refused(t("chat.bad_camera"), detail=str(error)) from error
+            raise RequestRefused(t("chat.bad_camera"), detail=str(error)) from error
         return upload
 
     async def _look(
-        self, visit: Visit, text: str, served: ServedModel, limits: Limits, span: Span | None, *, is_new: bool
-    ) -> Look | None:
+        self,
+        visit: ChatSession,
+        text: str,
+        served: ServedModel,
+        limits: ContextLimits,
+        span: TimeSpan | None,
+        *,
+        is_new: bool,
+    ) -> Attachment | None:
         """What a question shows: a picture once, a video or its part until another is asked about, a camera anew."""
         t, upload = self.context.t, visit.upload
-        wanted: Span | Literal["whole"] = span or "whole"
+        wanted: TimeSpan | Literal["whole"] = span or "whole"
         is_shown = visit.looked == wanted and (span is not None or upload is None or upload.kind != "camera")
         if upload is None or (is_shown and not is_new):
             return None
-        sampling = sampling_from_alias(served.alias) if served.alias else Sampling()
+        sampling = parse_alias(served.alias) if served.alias else FrameSampling()
         most, given_up = limits.most_frames(sampling, beside=text), threading.Event()
         try:
             work = asyncio.to_thread(_look_at, upload, sampling, most, given_up, span, visit.desk.analysis)
-            look = await unless(work, visit.stop)
+            look = await unless_stopped(work, visit.stop)
         except VigilError as error:
             if span is None:
                 visit.upload = None
             said = t("chat.camera_silent") if upload.address is not None else t("chat.bad_file")
             detail = str(error).replace(str(upload.path), upload.name)
-            raise Refused(t("chat.no_part") if span is not None else said, detail=detail) from error
+            raise RequestRefused(t("chat.no_part") if span is not None else said, detail=detail) from error
         finally:
             given_up.set()
         if look is None:
-            raise Refused(t("chat.stopped_early"), keeps_files=True)
+            raise RequestRefused(t("chat.stopped_early"), keeps_files=True)
         visit.looked = wanted
         # The question of verdicts is asked as it was trained, without a word about times.
         asks_verdict = asks_for_verdict(self.windows.question_of(text, served))
@@ -291,14 +298,14 @@ class Chat:
         try:
             return await served_model(replace(self.context.endpoint, model=model or self.context.endpoint.model))
         except VigilError as error:
-            raise Refused(self.context.t("chat.not_answered"), detail=str(error), keeps_files=True) from error
+            raise RequestRefused(self.context.t("chat.not_answered"), detail=str(error), keeps_files=True) from error
 
-    async def stop(self, visit: Visit | None) -> None:
+    async def stop(self, visit: ChatSession | None) -> None:
         """Ends the answer that is being given."""
         if visit is not None:
             visit.stop.set()
 
-    def offer(self, visit: Visit | None) -> tuple[Any, Any]:
+    def offer(self, visit: ChatSession | None) -> tuple[Any, Any]:
         """The way to the analysis, where something that moves is attached; the webcam, while it is asked about."""
         moves = visit is not None and visit.upload is not None and visit.upload.kind != "picture"
         is_whole = moves and visit is not None and visit.desk.analysis is None and not visit.uses_webcam
@@ -308,11 +315,11 @@ class Chat:
         """The box as it takes a question."""
         return gr.MultimodalTextbox(submit_btn=True, stop_btn=False)
 
-    def _busy(self, visit: Visit, notice: str, *, box: Box = EMPTY) -> Update:
+    def _busy(self, visit: ChatSession, notice: str, *, box: ChatBox = EMPTY) -> Update:
         buttons = {"submit_btn": False, "stop_btn": self.context.t("chat.stop")}
         return self._said(visit, box={**box, **buttons}, notice=notice_html(notice, quiet=True))
 
-    def _said(self, visit: Visit, *, box: Box, notice: str) -> Update:
+    def _said(self, visit: ChatSession, *, box: ChatBox, notice: str) -> Update:
         return visit.shown, gr.MultimodalTextbox(**box), notice, visit
 
     def preset(self, name: str, sent: dict[str, Any] | None) -> dict[str, Any]:
@@ -333,28 +340,28 @@ class Chat:
         return gr.Dropdown(choices=list(names), value=chosen), gr.Dropdown(choices=presets), names
 
 
-def _emptied(*, until_s: float) -> Box:
+def _emptied(*, until_s: float) -> ChatBox:
     return EMPTY if time.monotonic() < until_s else {}
 
 
 def _look_at(
     upload: Upload,
-    sampling: Sampling,
+    sampling: FrameSampling,
     most_frames: int,
     stop: threading.Event,
-    span: Span | None,
+    span: TimeSpan | None,
     analysis: Analysis | None,
-) -> Look:
+) -> Attachment:
     if upload.address is not None and span is not None:
         part = span.within(None, moment_s=(sampling.frames - 1) / sampling.fps)
         is_seen = analysis is not None and analysis.address == upload.address
         kept = analysis.recent.between(part.start_s, part.end_s) if analysis is not None and is_seen else []
         return look_at_pictures(kept, sampling, most_frames=most_frames)
     if upload.address is not None:
-        return look_at_camera(upload.address, sampling, stop=stop)
+        return attach_camera(upload.address, sampling, stop=stop)
     if upload.kind == "picture":
-        return look_at_picture(upload.path, read=worker().read_image)
-    return look_at_video(upload.path, sampling, most_frames=most_frames, span=span, stop=stop)
+        return attach_picture(upload.path, read=worker().read_image)
+    return attach_video(upload.path, sampling, most_frames=most_frames, span=span, stop=stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,20 +373,20 @@ class Wish:
     model: str
     tokens: int
     mode: str
-    about: Span | None
+    about: TimeSpan | None
 
 
-def span_of(about: str) -> Span | None:
+def span_of(about: str) -> TimeSpan | None:
     """The seconds that the page says were clicked or marked; None for what is no such thing."""
     found = ABOUT.fullmatch(about or "")
-    return Span(start_s=float(found[1]), end_s=max(float(found[1]), float(found[2]))) if found else None
+    return TimeSpan(start_s=float(found[1]), end_s=max(float(found[1]), float(found[2]))) if found else None
 
 
-def panel(context: SiteContext) -> ChatParts:
+def panel(context: SiteContext) -> ChatComponents:
     """Lays out the chat in the tab that is open."""
-    parts = lay_out(context, context.questions)
-    bench = ChatBench(context, parts)
-    chat = Chat(context, context.questions)
+    parts = lay_out_chat(context, context.questions)
+    bench = ChatAnalysis(context, parts)
+    chat = ChatPanel(context, context.questions)
     at_once = {**SILENT, "queue": False}
     # The log alone shows that an answer is waited for.
     waited = {**SILENT, "show_progress_on": [parts.log], "concurrency_limit": AT_ONCE}

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.web.analysis_layout import LONGEST_QUESTION, ShownParts, lay_out_results
-from app.web.analysis_stage import stage
+from app.web.analysis_stage import stage_component
 from app.web.context import SiteContext
 from app.web.presets import preset_choices
 from vigil.tasks import Question
@@ -21,7 +21,7 @@ MODES = ("every", "live", "whole")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChatParts(ShownParts):
+class ChatComponents(ShownParts):
     """The components of the tab *Chat*; `about` is the part that was clicked or marked, `begun` names an analysis."""
 
     model: gr.Dropdown
@@ -40,7 +40,7 @@ class ChatParts(ShownParts):
     about: gr.Textbox
 
 
-def lay_out(context: SiteContext, questions: Sequence[Question]) -> ChatParts:
+def lay_out_chat(context: SiteContext, questions: Sequence[Question]) -> ChatComponents:
     """Lays the components out in the tab that is open, with nothing happening yet."""
     t = context.t
     visit, seen = gr.State(None), gr.State(())
@@ -65,14 +65,14 @@ def lay_out(context: SiteContext, questions: Sequence[Question]) -> ChatParts:
                     height=240,
                     elem_id="chat-webcam",
                 ),
-                "stage": stage(t, where="chat"),
+                "stage": stage_component(t, where="chat"),
             }
         with gr.Column(elem_id="chat-talk", min_width=0):
             talk = _talk(context)
     below = _below(context)
     with gr.Accordion(t("chat.more"), open=False):
         tokens = gr.Slider(1, LONGEST_ANSWER, USUAL_ANSWER, step=1, label=t("chat.tokens"), elem_id="chat-tokens")
-    return ChatParts(
+    return ChatComponents(
         model=model,
         preset=preset,
         **watch,

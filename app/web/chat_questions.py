@@ -8,24 +8,26 @@ import gradio as gr
 
 from app.web.analysis_choice import length_s
 from app.web.analysis_desk import MY_WEBCAM
-from app.web.analysis_start import Starter
+from app.web.analysis_start import AnalysisStarter
 from app.web.presets import trained_question
-from app.web.visit import Visit
+from app.web.visit import ChatSession
 from vigil.analysis import Analysis
 from vigil.analysis.asking import asks_for_verdict
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge.connection import ServedModel
-from vigil.manifest import sampling_from_alias
+from vigil.manifest import parse_alias
 from vigil.sources.address import Address
-from vigil.sources.feed import open_feed
+from vigil.sources.feed import open_capture
 from vigil.tasks import Question
 
 
 @dataclass(frozen=True, slots=True)
-class WindowQuestions(Starter):
+class WindowQuestions(AnalysisStarter):
     """Begins the analysis that a question asks for."""
 
-    async def ask_windows(self, text: str, served: ServedModel, visit: Visit, address: Address, *, live: bool) -> None:
+    async def ask_windows(
+        self, text: str, served: ServedModel, visit: ChatSession, address: Address, *, live: bool
+    ) -> None:
         """Begins to ask every window of what is attached; `follow_visit` shows it. Raises Refused."""
         self.check_place(visit.desk)
         question = self.question_of(text, served)
@@ -37,13 +39,13 @@ class WindowQuestions(Starter):
             endpoint=replace(self.context.endpoint, model=served.name),
             settings=self.context.settings,
             live=live or address is MY_WEBCAM,
-            opener=visit.desk.webcam.open if address is MY_WEBCAM else open_feed,
+            opener=visit.desk.webcam.open if address is MY_WEBCAM else open_capture,
         )
         self.begin(visit.desk, analysis, upload, duration_s=duration_s)
         visit.show_analysis(text.strip(), self._source(address, served))
         visit.is_begun = True
 
-    def begun(self, visit: Visit) -> Any:
+    def begun(self, visit: ChatSession) -> Any:
         """The name of an analysis that nobody follows yet; whoever hears of a new one calls `follow_visit`."""
         return visit.desk.run if visit.is_begun else gr.skip()
 
@@ -60,6 +62,6 @@ class WindowQuestions(Starter):
         return next((question for question in edited if asks_for_verdict(question)), own)
 
     def _source(self, address: Address, served: ServedModel) -> str:
-        sampling = sampling_from_alias(served.alias) if served.alias else Sampling()
+        sampling = parse_alias(served.alias) if served.alias else FrameSampling()
         name = self.context.t("chat.webcam") if address is MY_WEBCAM else address.name
         return self.context.t("chat.by_windows", name=name, frames=sampling.frames, fps=f"{sampling.fps:g}")

@@ -8,11 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from app.web.analysis_bench import Bench, Update
+from app.web.analysis_bench import AnalysisUpdates, Update
 from app.web.analysis_desk import MY_WEBCAM
-from app.web.chat_layout import ChatParts
+from app.web.chat_layout import ChatComponents
 from app.web.uploads import Upload
-from app.web.visit import Visit
+from app.web.visit import ChatSession
 from app.web.window_messages import sum_html
 from vigil.analysis import Analysis
 
@@ -20,12 +20,12 @@ ON_ITS_WAY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class ChatBench(Bench):
+class ChatAnalysis(AnalysisUpdates):
     """The bench of the chat: the same analysis as in the other tab, told in the conversation."""
 
-    parts: ChatParts
+    parts: ChatComponents
 
-    async def follow_visit(self, visit: Visit | None) -> AsyncIterator[Update]:
+    async def follow_visit(self, visit: ChatSession | None) -> AsyncIterator[Update]:
         """Follows an analysis that was just begun: the stage, and the windows in the conversation, to its end."""
         analysis = visit.desk.analysis if visit is not None else None
         if visit is None or analysis is None or not visit.is_begun:
@@ -38,7 +38,7 @@ class ChatBench(Bench):
             async for update in updates:
                 yield update
 
-    async def _told(self, visit: Visit, analysis: Analysis) -> AsyncGenerator[Update, None]:
+    async def _told(self, visit: ChatSession, analysis: Analysis) -> AsyncGenerator[Update, None]:
         parts, t = self.parts, self.context.t
         is_summed = False
         async with aclosing(self.follow(visit.desk, analysis)) as updates:
@@ -54,9 +54,9 @@ class ChatBench(Bench):
                     visit.show_sum(sum_html(state, state["run"], events, t, for_verdict=analysis.for_verdict))
                 yield {**update, parts.log: visit.shown}
 
-    def toggle_webcam(self, visit: Visit | None) -> tuple[Any, Visit]:
+    def toggle_webcam(self, visit: ChatSession | None) -> tuple[Any, ChatSession]:
         """What is asked about is the visitor's own webcam now, or no longer."""
-        visit = visit or Visit(self.context.uploads.visitor_folder())
+        visit = visit or ChatSession(self.context.uploads.visitor_folder())
         if visit.uses_webcam:
             visit.detach()
         else:
@@ -65,11 +65,11 @@ class ChatBench(Bench):
             visit.attach(Upload(kind="camera", name=name, path=path, sent=path, address=MY_WEBCAM))
         return gr.Image(visible=visit.uses_webcam), visit
 
-    def push_visit(self, picture: Mapping[str, Any] | None, visit: Visit | None) -> None:
+    def push_visit(self, picture: Mapping[str, Any] | None, visit: ChatSession | None) -> None:
         """Takes a picture of the visitor's webcam."""
         self.push(picture, visit.desk if visit is not None else None)
 
-    def switch_visit(self, second: float | None, visit: Visit | None, mode: str) -> None:
+    def switch_visit(self, second: float | None, visit: ChatSession | None, mode: str) -> None:
         """Live or every window, while an analysis runs; else the choice is for what is asked next."""
         analysis = visit.desk.analysis if visit is not None else None
         if analysis is None or analysis.address is MY_WEBCAM:
@@ -82,13 +82,13 @@ class ChatBench(Bench):
         else:
             analysis.judge_every()
 
-    def stop_visit(self, visit: Visit | None) -> None:
+    def stop_visit(self, visit: ChatSession | None) -> None:
         """Ends the analysis and the answer that is being given."""
         if visit is not None:
             visit.stop.set()
             visit.desk.stop()
 
-    async def begin_anew(self, visit: Visit | None) -> Update:
+    async def begin_anew(self, visit: ChatSession | None) -> Update:
         """An empty conversation, with nothing beside it."""
         parts = self.parts
         if visit is not None:
@@ -96,7 +96,7 @@ class ChatBench(Bench):
             self.stop_visit(visit)
             # What the answer had sent already goes another way to the browser, and must not come after this.
             await asyncio.sleep(ON_ITS_WAY_S)
-        fresh = Visit(visit.folder if visit is not None else self.context.uploads.visitor_folder())
+        fresh = ChatSession(visit.folder if visit is not None else self.context.uploads.visitor_folder())
         return {
             parts.log: fresh.shown,
             parts.box: gr.MultimodalTextbox(value=None),
@@ -107,7 +107,7 @@ class ChatBench(Bench):
             parts.stop: gr.Button(interactive=False),
         }
 
-    async def draw_visit(self, visit: Visit | None) -> AsyncIterator[Update]:
+    async def draw_visit(self, visit: ChatSession | None) -> AsyncIterator[Update]:
         """The annotated video, with how far it is."""
         async for update in self.draw(visit.desk if visit is not None else None):
             yield update

@@ -14,22 +14,22 @@ from app.web.allowed import AllowedCameras, parse_allowed
 from app.web.descriptors import ConnectionLimits
 from app.web.language import Language, Translator
 from app.web.passwords import Users
-from app.web.places import Places
+from app.web.places import AnalysisSlots
 from app.web.proxies import TrustedProxies
 from app.web.quota import UploadLimits
 from app.web.root_path import RootPath
-from app.web.status import StatusBoard
+from app.web.status import EndpointMonitor
 from app.web.tls import Certificate
 from app.web.uploads import Uploads
 from vigil.errors import UsageError
 from vigil.judge import Endpoint
-from vigil.tasks import Question, load_questions
+from vigil.tasks import Question, list_questions
 from vigil.watch import WatchSettings
 
 if TYPE_CHECKING:
     import gradio as gr
 
-    from vigil.watch.service import WatchService
+    from vigil.watch.service import BackgroundWatcher
 
 MB = 1024 * 1024
 
@@ -66,12 +66,12 @@ class SiteContext:
     options: SiteOptions
     settings: WatchSettings
     endpoint: Endpoint
-    status: StatusBoard
+    status: EndpointMonitor
     uploads: Uploads
-    questions: tuple[Question, ...] = field(default_factory=lambda: tuple(load_questions()))
+    questions: tuple[Question, ...] = field(default_factory=lambda: tuple(list_questions()))
     allowed: AllowedCameras = field(default_factory=AllowedCameras)
-    places: Places = field(default_factory=Places)
-    service: "WatchService | None" = None
+    places: AnalysisSlots = field(default_factory=AnalysisSlots)
+    service: "BackgroundWatcher | None" = None
 
     @property
     def language(self) -> Language:

@@ -11,7 +11,7 @@ import gradio
 import plotly.graph_objects as go
 
 from app.web.language import Translator
-from vigil.events.rules import Tiers
+from vigil.events.tiers import TierThresholds
 from vigil.report import colours
 
 INK = "#7c8794"
@@ -20,7 +20,7 @@ IDLE_AFTER_MS = 2500
 ASSETS = Path(gradio.__file__).parent / "templates" / "frontend" / "assets"
 
 
-def preload(assets: Path) -> str:
+def plotly_preload_script(assets: Path) -> str:
     """The script that loads Gradio's Plotly early; nothing where Gradio keeps it elsewhere."""
     found = sorted(path.name for path in assets.glob("PlotlyPlot-*.js"))
     if not found:
@@ -36,10 +36,10 @@ def preload(assets: Path) -> str:
 """
 
 
-HEAD = preload(ASSETS)
+HEAD = plotly_preload_script(ASSETS)
 
 
-def blank(*, height_px: int, title: str, seconds: list[float], words: list[str], top_px: int = 12) -> go.Figure:
+def empty_figure(*, height_px: int, title: str, seconds: list[float], words: list[str], top_px: int = 12) -> go.Figure:
     """A figure with its axes, `words` under `seconds`; transparent, so that it suits light and dark pages."""
     made = go.Figure()
     made.update_layout(
@@ -56,10 +56,10 @@ def blank(*, height_px: int, title: str, seconds: list[float], words: list[str],
     return made
 
 
-def add_thresholds(made: go.Figure, tiers: Tiers, t: Translator) -> None:
+def add_thresholds(made: go.Figure, tiers: TierThresholds, t: Translator) -> None:
     """A dashed line for each tier, named at its right end; all at once, as Plotly checks the whole at each call."""
     levels = (("low", tiers.low), ("medium", tiers.medium), ("high", tiers.high))
-    named = [(t(f"room.tier_{tier}"), level, css(colours.of_probability(level, tiers))) for tier, level in levels]
+    named = [(t(f"room.tier_{tier}"), level, css_color(colours.color_of(level, tiers))) for tier, level in levels]
     made.update_layout(
         shapes=[*made.layout.shapes, *(_line(level, colour) for _, level, colour in named)],
         annotations=[*made.layout.annotations, *(_name(*one) for one in named)],
@@ -76,6 +76,6 @@ def _name(name: str, level: float, colour: str) -> dict[str, Any]:
     return {"text": name, "xref": "paper", "x": 1, "xanchor": "left", "y": level, "showarrow": False, "font": font}
 
 
-def css(colour: colours.Colour) -> str:
+def css_color(colour: colours.Color) -> str:
     """A colour as CSS writes it."""
     return f"rgb{colour}"

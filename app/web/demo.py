@@ -11,16 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from vigil.dataset.clips import find_clips
-from vigil.dataset.join import join
-from vigil.dataset.synth import write_dataset
-from vigil.frames import Sampling
+from vigil.dataset.join import compose_video
+from vigil.dataset.synth import write_synth_dataset
+from vigil.frames import FrameSampling
 from vigil.manifest import MANIFEST_NAME
-from vigil.serving import Server, running
-from vigil.tasks import load_task
+from vigil.serving import RunningServer, run_server
+from vigil.tasks import load_question
 from vigil.tiny import BASE_FOLDER
 from vigil.watch import WatchSettings
 
-BASE_SAMPLING = Sampling(max_pixels=12_288)
+BASE_SAMPLING = FrameSampling(max_pixels=12_288)
 """128x96 frames: what the tiny base was made for."""
 
 FILM_S = 600.0
@@ -32,7 +32,7 @@ FILM_WH = (320, 240)
 def demo(settings: WatchSettings, *, folder: Path, root: Path = Path()) -> Iterator[tuple[WatchSettings, str]]:
     """Settings for a served tiny model and a film as a camera, and the server's key, while the block lasts."""
     model = newest_model(root)
-    playing = play_film(settings, folder=folder)
+    playing = play_demo_video(settings, folder=folder)
     with _served(model) as server:
         print(f"the tiny model is served at {server.url} after {server.ready_s:.0f} s", flush=True)  # noqa: T201
         # The base was never taught the verdict words, and gives them next to nothing: shown all the same.
@@ -40,9 +40,9 @@ def demo(settings: WatchSettings, *, folder: Path, root: Path = Path()) -> Itera
         yield replace(playing, url=server.url, model=server.model, model_dir=model, min_mass=min_mass), server.key
 
 
-def play_film(settings: WatchSettings, *, folder: Path) -> WatchSettings:
+def play_demo_video(settings: WatchSettings, *, folder: Path) -> WatchSettings:
     """The settings with the drawn film as one more camera, and events of the demo's own."""
-    sources = (*settings.sources, str(demo_film(folder)))
+    sources = (*settings.sources, str(demo_video(folder)))
     return replace(settings, sources=sources, realtime=True, store=str(folder / "events.db"))
 
 
@@ -59,20 +59,22 @@ def newest_model(root: Path) -> Path | None:
     return None
 
 
-def _served(model: Path | None) -> AbstractContextManager[Server]:
+def _served(model: Path | None) -> AbstractContextManager[RunningServer]:
     print("starting vLLM, about half a minute", flush=True)  # noqa: T201
     if model is not None:
-        return running(model, name="tiny")
-    return running(BASE_FOLDER, name="tiny", task=load_task("fight"), sampling=BASE_SAMPLING)
+        return run_server(model, name="tiny")
+    return run_server(BASE_FOLDER, name="tiny", task=load_question("fight"), sampling=BASE_SAMPLING)
 
 
-def demo_film(folder: Path) -> Path:
+def demo_video(folder: Path) -> Path:
     """Drawn people, mostly peaceful, as one film of ten minutes; made at the first start and kept."""
     film = folder / "drawn-yard.mp4"
     if film.is_file():
         return film
     clips = folder / "drawn"
     print("drawing a film to watch, at the first start only", flush=True)  # noqa: T201
-    write_dataset(clips, clips=FILM_CLIPS, seed=7, fps=12.0, size_wh=FILM_WH)
-    join(find_clips(clips, load_task("fight")).clips, film, seconds=FILM_S, seed=7, size_wh=FILM_WH, fps=12.0)
+    write_synth_dataset(clips, clips=FILM_CLIPS, seed=7, fps=12.0, size_wh=FILM_WH)
+    compose_video(
+        find_clips(clips, load_question("fight")).clips, film, seconds=FILM_S, seed=7, size_wh=FILM_WH, fps=12.0
+    )
     return film

@@ -15,26 +15,26 @@ from app.web import audit, tls
 from app.web.access import LOCAL_HOSTS, SESSION_S, check_host
 from app.web.allowed import AllowedCameras
 from app.web.context import SiteContext, SiteOptions
-from app.web.demo import demo, play_film
+from app.web.demo import demo, play_demo_video
 from app.web.descriptors import connection_limits, raise_limit
 from app.web.language import translator
 from app.web.passwords import AUTH_VARIABLE, hash_passwords, read_users
 from app.web.proxies import TrustedProxies
 from app.web.quota import UploadLimits
-from app.web.rate_limited_log import RateLimited
+from app.web.rate_limited_log import RateLimitFilter
 from app.web.root_path import RootPath
-from app.web.status import StatusBoard
-from app.web.stubs import without_stubs
+from app.web.status import EndpointMonitor
+from app.web.stubs import skip_gradio_stubs
 from app.web.uploads import Uploads
 from vigil.errors import SourceError, UsageError, VigilError
 from vigil.judge import read_key
-from vigil.loading import loading
+from vigil.loading import gc_frozen
 from vigil.serving.process import check_port
 from vigil.sources.address import Address, find_sources
 from vigil.watch import WatchSettings
 from vigil.watch.job import endpoint_of
-from vigil.watch.service import WatchService
-from vigil.watch.settings import settings_of
+from vigil.watch.service import BackgroundWatcher
+from vigil.watch.settings import load_watch_settings
 
 EXAMPLES = f"""examples:
   python web.py                                      http://127.0.0.1:7860, asking http://127.0.0.1:8000/v1
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     for handler in logging.getLogger().handlers:
-        handler.addFilter(audit.is_told(RateLimited()))
+        handler.addFilter(audit.is_told(RateLimitFilter()))
     try:
         run(given)
     except VigilError as error:
@@ -109,13 +109,15 @@ def run(given: argparse.Namespace) -> None:
         log.warning("without TLS everybody on the network can read passwords and pictures: --tls-cert and --tls-key")
     check_port(options.host, options.port)
     named = {name: getattr(given, name) for name in ("url", "model", "model_dir", "ca_file", "task", "store")}
-    settings = settings_of(given.config, {key: value for key, value in named.items() if value is not None}, given.set)
+    settings = load_watch_settings(
+        given.config, {key: value for key, value in named.items() if value is not None}, given.set
+    )
     if given.demo and given.url is None:
         with demo(settings, folder=options.folder / "demo") as (served, key):
             serve(options, served, api_key=key)
         return
     if given.demo:
-        settings = play_film(settings, folder=options.folder / "demo")
+        settings = play_demo_video(settings, folder=options.folder / "demo")
     serve(options, settings, api_key=read_key(given.key_file, url=settings.url))
 
 
@@ -140,24 +142,24 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
     os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder)
     # Gradio asks matplotlib for its backend at every event; untold, it looks for windows first, at the first click.
     os.environ.setdefault("MPLBACKEND", "agg")
-    with loading(), without_stubs():
+    with gc_frozen(), skip_gradio_stubs():
         from app.web.serve import serve_pages
         from app.web.site import build_app
 
-    service = WatchService(replace(settings, preview_fps=settings.preview_fps or LIVE_FPS), api_key=api_key)
+    service = BackgroundWatcher(replace(settings, preview_fps=settings.preview_fps or LIVE_FPS), api_key=api_key)
     context = SiteContext(
         t=translator("en"),
         options=options,
         settings=settings,
         endpoint=endpoint,
-        status=StatusBoard(endpoint, settings),
+        status=EndpointMonitor(endpoint, settings),
         uploads=uploads,
         allowed=AllowedCameras.of(_cameras(settings), options.allow_cameras, every=options.allow_any_camera),
         service=service,
     )
     logging.getLogger("uvicorn.error").addFilter(_is_worth_showing)
     try:
-        with loading():
+        with gc_frozen():
             app = build_app(context)
         scheme = "http" if options.tls is None else "https"
         address = f"{scheme}://{options.host}:{options.port}{options.root.path}"

@@ -11,9 +11,9 @@ import plotly.graph_objects as go
 from app.web import moments, probability
 from app.web.context import SiteContext
 from app.web.events_found import lasts, tier_badge
-from app.web.history import is_servable
+from app.web.history import is_media_path
 from app.web.language import Translator
-from app.web.playable import Look, copies_of
+from app.web.playable import PlayableClip, browser_copies
 from vigil.events.event import Event
 from vigil.events.mark import Mark
 from vigil.events.tracker import QUIET
@@ -41,7 +41,7 @@ CLOSED: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class EventText:
     """What the page tells of an event, which is there at once."""
 
     facts: str
@@ -50,7 +50,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ShownEvent:
     """What the page shows of an event; a file that is not there (any more) is None.
 
     `clip` is what the page plays; where that is not the camera's own, `clip_line` says so and `original` is that one.
@@ -64,26 +64,26 @@ class Seen:
     curve: go.Figure
 
 
-def tell_event(store: Store, event_id: str, context: SiteContext) -> Told:
+def read_event(store: Store, event_id: str, context: SiteContext) -> EventText:
     """What is known of one event; raises UsageError when it is gone."""
     event = store.event(event_id)
     marks, clip = store.marks(event.id), _only(_servable(store, event, context), "clips")
     is_growing = _look(clip, context).kind == "coming" or _is_growing(event, has_clip=clip is not None)
-    return Told(
+    return EventText(
         facts=facts_html(event, context.t, is_growing=is_growing),
         marks=marks_html(marks, context.t),
         note=marks[-1].note if marks else "",
     )
 
 
-def show_event(store: Store, event_id: str, context: SiteContext) -> Seen:
+def read_event_media(store: Store, event_id: str, context: SiteContext) -> ShownEvent:
     """The clip, pictures and curve of one event; raises UsageError when it is gone."""
     event = store.event(event_id)
     files = _servable(store, event, context)
     clip = _only(files, "clips")
     look = _look(clip, context)
     judged = store.verdicts_around(event, margin_s=MARGIN_S)
-    return Seen(
+    return ShownEvent(
         clip=None if look.path is None else str(look.path),
         clip_line=clip_html(look, context.t),
         original=None if look.kind == "original" else clip,
@@ -94,11 +94,11 @@ def show_event(store: Store, event_id: str, context: SiteContext) -> Seen:
 
 
 def _servable(store: Store, event: Event, context: SiteContext) -> list[MediaFile]:
-    return [file for file in store.media(event.id) if file.path.exists() and is_servable(file.path, context)]
+    return [file for file in store.media(event.id) if file.path.exists() and is_media_path(file.path, context)]
 
 
-def _look(clip: str | None, context: SiteContext) -> Look:
-    return Look(kind="original") if clip is None else copies_of(context).look(Path(clip))
+def _look(clip: str | None, context: SiteContext) -> PlayableClip:
+    return PlayableClip(kind="original") if clip is None else browser_copies(context).look(Path(clip))
 
 
 def _only(files: Sequence[MediaFile], kind: str) -> str | None:
@@ -156,7 +156,7 @@ def why_closed(because: str, t: Translator) -> str:
     return because if key is None else t(f"review.closed_{key}")
 
 
-def clip_html(look: Look, t: Translator) -> str:
+def clip_html(look: PlayableClip, t: Translator) -> str:
     """A line that says what of a clip is shown, as HTML; empty where it is the camera's own."""
     if look.kind == "original":
         return ""

@@ -14,13 +14,13 @@ from app.web.pictures import thumbnail_url
 from vigil.events.event import Event, Tier
 from vigil.events.mark import Mark
 from vigil.store import EventFilter, Store
-from vigil.store.moment import parse_moment
+from vigil.store.moment import parse_time
 
 PAGE = 25
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class EventQuery:
     """What stands in the fields of the review, as it was typed; empty fields do not matter."""
 
     text: str = ""
@@ -37,15 +37,15 @@ class Asked:
             source=self.source or None,
             tier=Tier(self.tier) if self.tier else None,
             mark=self.mark or None,  # type: ignore[arg-type]
-            since_utc=parse_moment(self.since, option="from") if self.since.strip() else None,
-            until_utc=parse_moment(self.until, option="until") if self.until.strip() else None,
+            since_utc=parse_time(self.since, option="from") if self.since.strip() else None,
+            until_utc=parse_time(self.until, option="until") if self.until.strip() else None,
             limit=PAGE,
             offset=page * PAGE,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class EventPage:
     """One page of the events found, the newest first; `number` counts from 0."""
 
     events: tuple[Event, ...]
@@ -60,13 +60,13 @@ class Page:
         return max(1, math.ceil(self.found / PAGE))
 
 
-def look_up(store: Store, asked: Asked, *, number: int) -> Page:
+def find_event_page(store: Store, asked: EventQuery, *, number: int) -> EventPage:
     """A page of the events; one past the last gives the last."""
     found = store.count_events(asked.filter(page=0))
     number = min(max(0, number), max(0, math.ceil(found / PAGE) - 1))
     events = tuple(reversed(store.find_events(asked.filter(page=number))))
     marks = store.newest_marks([event.id for event in events])
-    return Page(events, marks, {event.id: snapshot_url(store, event.id) for event in events}, number, found)
+    return EventPage(events, marks, {event.id: snapshot_url(store, event.id) for event in events}, number, found)
 
 
 def snapshot_url(store: Store, event_id: str) -> str:
@@ -74,7 +74,7 @@ def snapshot_url(store: Store, event_id: str) -> str:
     return next((thumbnail_url(file.path) for file in store.media(event_id) if file.kind == "snapshots"), "")
 
 
-def as_html(page: Page, *, is_filtered: bool, t: Translator) -> str:
+def as_html(page: EventPage, *, is_filtered: bool, t: Translator) -> str:
     """The rows of a page, or what to do when there is none."""
     if not page.events:
         return f'<div class="room-quiet">{escape(t("review.nothing_found" if is_filtered else "review.nothing"))}</div>'
@@ -82,7 +82,7 @@ def as_html(page: Page, *, is_filtered: bool, t: Translator) -> str:
     return f'<div class="review-rows" role="listbox" aria-label="{escape(t("review.list"))}">{rows}</div>'
 
 
-def _row(event: Event, page: Page, t: Translator) -> str:
+def _row(event: Event, page: EventPage, t: Translator) -> str:
     mark = page.marks.get(event.id)
     snapshot = page.snapshots[event.id]
     image = (

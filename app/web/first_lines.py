@@ -19,14 +19,14 @@ HEAD = b"<head>"
 MANIFEST = re.compile(rb'<link rel="manifest"[^>]*>')
 """For an app on a phone's start screen, which these pages are not; it leads out of a proxy's path for them."""
 
-SCRIPT = """<head><script>
+LANGUAGE_SCRIPT = """<head><script>
 for (const [name, value] of Object.entries({ language: %(tag)s, languages: [%(tag)s] }))
   Object.defineProperty(navigator, name, { get: () => value, configurable: true });
 document.documentElement.lang = %(tag)s;
 %(idle)s</script><link rel="icon" href="data:,">"""
 
 
-class FirstLines:
+class HeadScriptMiddleware:
     """ASGI middleware before Gradio's pages; everything but the pages themselves passes as it is."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -46,7 +46,7 @@ class _Page:
     """Holds an answer back until all of it is there, and sends it with its first lines."""
 
     def __init__(self, language: Language, send: Send, *, is_zipped: bool) -> None:
-        self._script = (SCRIPT % {"tag": json.dumps(TAGS[language]), "idle": idle.SCRIPT}).encode()
+        self._script = (LANGUAGE_SCRIPT % {"tag": json.dumps(TAGS[language]), "idle": idle.PROGRESS_SCRIPT}).encode()
         self._send = send
         self._is_zipped = is_zipped
         self._start: Message = {}

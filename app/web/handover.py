@@ -5,22 +5,24 @@ from typing import Any
 
 import gradio as gr
 
-from app.web.analysis_layout import Parts
-from app.web.chat_layout import ChatParts
+from app.web.analysis_layout import AnalysisComponents
+from app.web.chat_layout import ChatComponents
 from app.web.context import SiteContext
 from app.web.idle import SILENT
 from app.web.presets import NONE
 from app.web.refusal import notice_html
 from app.web.uploads import Upload
-from app.web.visit import Visit
+from app.web.visit import ChatSession
 
 
-def connect(context: SiteContext, chat: ChatParts, analysis: Parts, tabs: gr.Tabs) -> None:
+def connect_chat_to_analysis(
+    context: SiteContext, chat: ChatComponents, analysis: AnalysisComponents, tabs: gr.Tabs
+) -> None:
     """Lets the chat's button open the other tab with what was attached and asked."""
     names = {question.question: question.name for question in context.questions}
     minutes = f"{context.options.keep_uploads_s / 60:g}"
 
-    def take_over(visit: Visit | None, model: str | None) -> dict[Any, Any]:
+    def take_over(visit: ChatSession | None, model: str | None) -> dict[Any, Any]:
         if visit is None or visit.upload is None:
             return {chat.notice: ""}
         if not context.uploads.is_there(visit.upload):

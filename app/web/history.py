@@ -12,7 +12,7 @@ from vigil.store.media import KINDS
 log = logging.getLogger(__name__)
 
 
-def store_of(context: SiteContext) -> Store | None:
+def open_store(context: SiteContext) -> Store | None:
     """The store that the watch writes; None where nothing is kept or the store cannot be opened."""
     settings = context.settings
     if not settings.store:
@@ -31,10 +31,10 @@ def _opened(url: str, folder: Path | None) -> Store:
 
 def media_folders(context: SiteContext) -> list[Path]:
     """The folders of clips and pictures, which alone may be served: the database beside them may not."""
-    store = store_of(context)
+    store = open_store(context)
     return [] if store is None else [store.folder.resolve() / kind for kind in KINDS]
 
 
-def is_servable(path: Path, context: SiteContext) -> bool:
+def is_media_path(path: Path, context: SiteContext) -> bool:
     """Whether a file lies in the store's folders, links followed."""
     return any(path.resolve().is_relative_to(folder) for folder in media_folders(context))

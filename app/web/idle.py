@@ -19,10 +19,10 @@ Gradio tells the stages of each event to every component that might show such a 
 holds each time, be it a figure or a list of rows: some 20 ms of a slow browser, several times a click.
 """
 
-SCRIPT = (Path(__file__).resolve().parent / "scripts" / "idle.js").read_text(encoding="utf-8")
+PROGRESS_SCRIPT = (Path(__file__).resolve().parent / "scripts" / "idle.js").read_text(encoding="utf-8")
 
 
-def poll_less(page: gr.Blocks) -> None:
+def slow_event_polling(page: gr.Blocks) -> None:
     """An event waits `EVENT_POLL_S` at the most before its work begins; nobody sees that."""
     page._queue.sleep_when_free = EVENT_POLL_S
     page._queue.progress_update_sleep_when_free = PROGRESS_POLL_S

@@ -7,7 +7,7 @@ from typing import Any
 FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*", re.DOTALL | re.IGNORECASE)
 
 
-def laid_out(answer: str) -> str:
+def pretty_json(answer: str) -> str:
     """The JSON of an answer with each value on a line of its own, without the fence around it."""
     fenced = FENCE.fullmatch(answer)
     try:

@@ -3,21 +3,21 @@
 from datetime import datetime
 
 from vigil.events.event import Event
-from vigil.report.strip import clock
+from vigil.report.strip import format_seconds
 from vigil.store import moment
 
 
 def happened(event: Event) -> str:
     """When an event began: the local time with its zone on live sources, the position in a file."""
     if event.epoch_s is None:
-        return clock(event.onset_s, tenths=True)
+        return format_seconds(event.onset_s, tenths=True)
     return moment.local(event.epoch_s + event.onset_s)
 
 
 def within(event: Event, second: float, *, tenths: bool = False) -> str:
     """A second of an event's source as the list shows it: the clock's time on live sources, the position in a file."""
     if event.epoch_s is None:
-        return clock(second, tenths=tenths)
+        return format_seconds(second, tenths=tenths)
     at = datetime.fromtimestamp(event.epoch_s + second)
     return f"{at:%H:%M:%S}.{at.microsecond // 100_000}" if tenths else f"{at:%H:%M:%S}"
 

@@ -19,7 +19,7 @@ MOST_SESSIONS = 256
 """Pages of one language that are kept open, or were; the one that has rested the longest makes way."""
 
 
-class Page(gr.Blocks):
+class CheckedBlocks(gr.Blocks):
     """Blocks whose inputs may only be files that a visitor has sent, and no longer than a question; others are a
     `gradio.Error`.
 

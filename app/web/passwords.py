@@ -20,7 +20,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from vigil.errors import UsageError
-from vigil.files import problem
+from vigil.files import explain_os_error
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ def hash_passwords(auth: str) -> int:
     try:
         _replace(path, "".join(f"{line}\n" for line in lines))
     except OSError as error:
-        raise UsageError(f"--auth: {problem(error, path)}") from error
+        raise UsageError(f"--auth: {explain_os_error(error, path)}") from error
     return count
 
 

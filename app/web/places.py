@@ -6,7 +6,7 @@ AT_ONCE = 8
 """Analyses that run at the same time; a ninth visitor is told so."""
 
 
-class Places:
+class AnalysisSlots:
     """Who is being analysed for; used by the pages' event loop only, so that it needs no lock."""
 
     def __init__(self) -> None:

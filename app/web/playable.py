@@ -17,7 +17,7 @@ from typing import Literal
 
 from app.web.context import SiteContext
 from app.web.uploads import PLAYED
-from vigil.analysis.outputs import write_playable
+from vigil.analysis.outputs import write_browser_copy
 from vigil.errors import SourceError, VigilError
 from vigil.sources.container import open_container, pick_stream
 
@@ -32,7 +32,7 @@ NAMES = {"hevc": "H.265"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class PlayableClip:
     """What a page shows of a clip: `path` is what plays, `codec` the original's, `why` tells why there is no copy."""
 
     kind: Literal["original", "copy", "coming", "failed"]
@@ -41,7 +41,7 @@ class Look:
     why: str = ""
 
 
-class Copies:
+class BrowserCopies:
     """The copies of one start of the pages, made one at a time, the last one asked for first; for any thread."""
 
     def __init__(self, folder: Path) -> None:
@@ -53,25 +53,25 @@ class Copies:
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
 
-    def look(self, clip: Path) -> Look:
+    def look(self, clip: Path) -> PlayableClip:
         """What can be shown of a clip now; where it needs a copy, that is begun. One that cannot be read stays."""
         try:
             status = clip.stat()
             codec = _codec(clip, status.st_mtime_ns)
         except (SourceError, OSError):
-            return Look(kind="original", path=clip)
+            return PlayableClip(kind="original", path=clip)
         if PLAYED.get(codec) == CONTAINER:
-            return Look(kind="original", path=clip, codec=codec)
+            return PlayableClip(kind="original", path=clip, codec=codec)
         return self._look(clip, self._place(clip, status), name=NAMES.get(codec, codec))
 
-    def _look(self, clip: Path, copy: Path, *, name: str) -> Look:
+    def _look(self, clip: Path, copy: Path, *, name: str) -> PlayableClip:
         with contextlib.suppress(OSError):
             os.utime(copy)  # being looked at keeps it from the sweep
-            return Look(kind="copy", path=copy, codec=name)
+            return PlayableClip(kind="copy", path=copy, codec=name)
         if copy in self._failed:
-            return Look(kind="failed", codec=name, why=self._failed[copy])
+            return PlayableClip(kind="failed", codec=name, why=self._failed[copy])
         self._ask(clip)
-        return Look(kind="coming", codec=name)
+        return PlayableClip(kind="coming", codec=name)
 
     def stop(self) -> None:
         """Ends what is being made, and makes nothing more."""
@@ -114,7 +114,7 @@ class Copies:
         copy = self._place(clip, clip.stat())
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            write_playable(clip, copy, stop=self._stop)
+            write_browser_copy(clip, copy, stop=self._stop)
         except SourceError as error:
             self._failed[copy] = str(error).replace(str(clip), clip.name).replace(str(copy), clip.name)
             raise
@@ -124,14 +124,14 @@ class Copies:
             self._failed[copy] = f"there is no picture in {clip.name}"
 
 
-def copies_of(context: SiteContext) -> Copies:
+def browser_copies(context: SiteContext) -> BrowserCopies:
     """The copies of this start of the pages, the same for every language."""
     return _copies(context.uploads.folder / "clips")
 
 
 @lru_cache(maxsize=8)
-def _copies(folder: Path) -> Copies:
-    return Copies(folder)
+def _copies(folder: Path) -> BrowserCopies:
+    return BrowserCopies(folder)
 
 
 @lru_cache(maxsize=512)

@@ -27,7 +27,7 @@ def trained_question(questions: Sequence[Question], alias: str) -> str:
 
 
 def _digest(question: Question) -> str:
-    from vigil.frames import Sampling
+    from vigil.frames import FrameSampling
     from vigil.manifest import Contract
 
-    return Contract.of(question.task, Sampling()).question_digest if question.task is not None else ""
+    return Contract.of(question.task, FrameSampling()).question_digest if question.task is not None else ""

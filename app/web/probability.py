@@ -11,10 +11,10 @@ import plotly.graph_objects as go
 from app.web import curve, moments
 from app.web.language import Translator
 from vigil.events.event import Event
-from vigil.events.judged import Judged
-from vigil.events.rules import Tiers
+from vigil.events.judged import JudgedWindow
+from vigil.events.tiers import TierThresholds
 from vigil.report import colours
-from vigil.report.course import Course, Stretch, unknown_runs
+from vigil.report.course import SourceTimeline, TimelineSpan, unknown_runs
 
 HEIGHT_PX = 280
 TICKS = 7
@@ -23,9 +23,9 @@ Point: TypeAlias = tuple[float, float | None]
 """A second and the probability from there on; None where there is no verdict."""
 
 
-def figure(event: Event, judged: Sequence[Judged], *, tiers: Tiers, t: Translator) -> go.Figure:
+def figure(event: Event, judged: Sequence[JudgedWindow], *, tiers: TierThresholds, t: Translator) -> go.Figure:
     """One event and the seconds around it; where nothing is known the curve is broken and the ground hatched."""
-    stretches = Course(judged).between(-math.inf, math.inf)
+    stretches = SourceTimeline(judged).between(-math.inf, math.inf)
     known = _course(stretches) if stretches else _own(event)
     made = _blank(known, event, t)
     made.add_trace(
@@ -52,7 +52,7 @@ def _own(event: Event) -> list[Point]:
     return [*((evidence.start_s, evidence.p_alarm) for evidence in event.windows), *last]
 
 
-def _course(stretches: Sequence[Stretch]) -> list[Point]:
+def _course(stretches: Sequence[TimelineSpan]) -> list[Point]:
     """Second and probability of each window's start, and of the end where another does not follow at once."""
     points: list[Point] = []
     for stretch, following in itertools.zip_longest(stretches, stretches[1:]):
@@ -64,7 +64,7 @@ def _course(stretches: Sequence[Stretch]) -> list[Point]:
     return points
 
 
-def _hatch(made: go.Figure, stretches: Sequence[Stretch], t: Translator) -> None:
+def _hatch(made: go.Figure, stretches: Sequence[TimelineSpan], t: Translator) -> None:
     """Greys what is not known, which the room's strip hatches: windows by their cause, and where there are none."""
     holes = [
         ("", one.end_s, other.start_s) for one, other in itertools.pairwise(stretches) if other.start_s > one.end_s
@@ -85,7 +85,7 @@ def _hatch(made: go.Figure, stretches: Sequence[Stretch], t: Translator) -> None
 def _shade(made: go.Figure, event: Event, known: Sequence[Point]) -> None:
     last_s = max((second for second, _ in known), default=event.onset_s)
     end_s = last_s if event.end_s is None else event.end_s
-    colour = curve.css(colours.TIER_COLOURS[event.tier])
+    colour = curve.css_color(colours.TIER_COLOURS[event.tier])
     made.add_vrect(x0=event.onset_s, x1=end_s, fillcolor=colour, opacity=0.18, line_width=0)
 
 
@@ -94,4 +94,6 @@ def _blank(known: Sequence[Point], event: Event, t: Translator) -> go.Figure:
     seconds = [first_s + number * (last_s - first_s) / (TICKS - 1) for number in range(TICKS)]
     words = [moments.within(event, second, tenths=last_s - first_s < TICKS) for second in seconds]
     # The label of the plot lies over its upper edge.
-    return curve.blank(height_px=HEIGHT_PX, title=t("review.probability"), seconds=seconds, words=words, top_px=34)
+    return curve.empty_figure(
+        height_px=HEIGHT_PX, title=t("review.probability"), seconds=seconds, words=words, top_px=34
+    )

@@ -99,7 +99,7 @@ class _Kept:
         return self.kept_s > measured.at_s or self.file in measured.files
 
 
-class Quota:
+class UploadQuota:
     """Who has sent how much; used in the thread of the event loop, but for `measure`."""
 
     def __init__(

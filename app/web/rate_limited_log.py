@@ -10,7 +10,7 @@ IN_ALL = 60
 EVERY_S = 60.0
 
 
-class RateLimited(logging.Filter):
+class RateLimitFilter(logging.Filter):
     """Lets `EACH` records of a kind through each minute, and `IN_ALL` of every kind; tells how many were left out."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:

@@ -5,10 +5,10 @@ import html
 import gradio as gr
 
 from app.web.language import Translator
-from app.web.visit import plain
+from app.web.visit import escape_html
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """What cannot be done: why, in words for the visitor, and whether the file of a message is given back too."""
 
     def __init__(self, words: str, *, detail: str = "", keeps_files: bool = False) -> None:
@@ -17,9 +17,9 @@ class Refused(Exception):
         super().__init__(words)
 
 
-def failed(t: Translator, key: str, error: Exception) -> gr.Error:
+def error_toast(t: Translator, key: str, error: Exception) -> gr.Error:
     """An error of the library as a toast: what did not work in the page's words, then the library's own."""
-    return gr.Error(plain(f"{t(key)} {error}"), title=t("site.problem"), print_exception=False)
+    return gr.Error(escape_html(f"{t(key)} {error}"), title=t("site.problem"), print_exception=False)
 
 
 def notice_html(words: str, detail: str = "", *, quiet: bool = False) -> str:

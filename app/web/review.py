@@ -14,14 +14,14 @@ import gradio as gr
 
 from app.web import events_found
 from app.web.context import SiteContext
-from app.web.event_detail import marks_html, show_event, tell_event
-from app.web.events_found import Asked
-from app.web.history import store_of
+from app.web.event_detail import marks_html, read_event, read_event_media
+from app.web.events_found import EventQuery
+from app.web.history import open_store
 from app.web.idle import SILENT
 from app.web.language import Translator
-from app.web.refusal import failed
+from app.web.refusal import error_toast
 from vigil.errors import VigilError
-from vigil.events.mark import MarkWord
+from vigil.events.mark import MarkValue
 from vigil.store import Store
 
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
@@ -34,13 +34,13 @@ OPEN_NOW = "(_, note) => [document.getElementById('review-detail').dataset.open 
 """The event that was picked last, and the one that is also shown: the browser knows them (`scripts/review.js`)."""
 
 Read = TypeVar("Read")
-MARKS: tuple[MarkWord, ...] = ("true", "false_alarm", "unsure", "")
+MARKS: tuple[MarkValue, ...] = ("true", "false_alarm", "unsure", "")
 QUICK: dict[str, Any] = {**SILENT, "concurrency_limit": 8}
 
 
 def panel(context: SiteContext) -> None:
     """Lays out the review, or says that nothing is kept."""
-    store = store_of(context)
+    store = open_store(context)
     if store is None:
         gr.Markdown(context.t("review.no_store"))
         return
@@ -57,7 +57,7 @@ class Review:
 
     def lay_out(self) -> None:
         """Lays out all of it and connects it."""
-        self._number, self._asked, self._opened_id = gr.State(0), gr.State(Asked()), gr.State("")
+        self._number, self._asked, self._opened_id = gr.State(0), gr.State(EventQuery()), gr.State("")
         self._meant = gr.Textbox(visible=False)
         self._fields = _fields(self._t)
         with gr.Row(elem_id="review"):
@@ -144,14 +144,14 @@ class Review:
             marking.success(None, js=MARKED.replace("WORD", word))
             marking.failure(None, js=REFUSED)
 
-    def _find(self, number: int, last: Asked, *typed: str | None) -> list[Any]:
+    def _find(self, number: int, last: EventQuery, *typed: str | None) -> list[Any]:
         """The page of the list that is asked for; the first one when something else is asked than last."""
-        asked = Asked(*(text or "" for text in typed))
+        asked = EventQuery(*(text or "" for text in typed))
         try:
-            page = events_found.look_up(self._store, asked, number=number if asked == last else 0)
+            page = events_found.find_event_page(self._store, asked, number=number if asked == last else 0)
         except VigilError as error:
-            raise failed(self._t, "review.not_searched", error) from error
-        html = events_found.as_html(page, is_filtered=asked != Asked(), t=self._t)
+            raise error_toast(self._t, "review.not_searched", error) from error
+        html = events_found.as_html(page, is_filtered=asked != EventQuery(), t=self._t)
         where = self._t("review.where", found=f"{page.found:,}", page=page.number + 1, pages=page.pages)
         return [html, where, page.number, asked]
 
@@ -163,7 +163,7 @@ class Review:
 
         A note that is being written stays, and so do the marks: one may have been made since these were read.
         """
-        told = self._read(tell_event, event_id)
+        told = self._read(read_event, event_id)
         if event_id == opened:
             return [*(gr.skip() for _ in range(5)), told.facts]
         # Taken off the page instead, its loading line would ask for a picture 60 times a second for ever.
@@ -172,7 +172,7 @@ class Review:
 
     def show(self, event_id: str) -> list[Any]:
         """The clip, pictures and curve of the event that is told of."""
-        seen = self._read(show_event, event_id)
+        seen = self._read(read_event_media, event_id)
         return [
             f'<i data-event="{escape(event_id, quote=True)}"></i>',
             gr.update(value=seen.clip, visible=seen.clip is not None),
@@ -189,9 +189,9 @@ class Review:
         try:
             return what(self._store, event_id, self._context)
         except VigilError as error:
-            raise failed(self._t, "review.not_opened", error) from error
+            raise error_toast(self._t, "review.not_opened", error) from error
 
-    def _mark(self, word: MarkWord) -> Callable[..., Any]:
+    def _mark(self, word: MarkValue) -> Callable[..., Any]:
         def mark(event_id: str, note: str, request: gr.Request) -> Any:
             if not event_id:
                 # Another one was picked and is not open yet: nobody has seen what would be marked.
@@ -200,7 +200,7 @@ class Review:
                 self._context.allow_change("mark an event", request, event=event_id, mark=word)
                 self._store.mark(event_id, word, who=self._context.who(request), note=(note or "").strip())
             except VigilError as error:
-                raise failed(self._t, "review.not_marked", error) from error
+                raise error_toast(self._t, "review.not_marked", error) from error
             return marks_html(self._store.marks(event_id), self._t)
 
         return mark

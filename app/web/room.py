@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from app.web import notify
-from app.web.board import NEWEST, Board
-from app.web.cameras import Cameras
+from app.web.board import NEWEST, RecentVerdicts
+from app.web.cameras import CameraCards
 from app.web.context import SiteContext
-from app.web.history import store_of
+from app.web.history import open_store
 from app.web.idle import SILENT
-from app.web.refusal import failed
-from app.web.visit import plain
-from app.web.wall import Seen, Wall
+from app.web.refusal import error_toast
+from app.web.visit import escape_html
+from app.web.wall import LivePictures, SeenPicture
 from vigil.errors import VigilError
 from vigil.events.event import Event
 from vigil.store import EventFilter
 
 if TYPE_CHECKING:
-    from vigil.watch.service import WatchService
+    from vigil.watch.service import BackgroundWatcher
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +65,8 @@ def panel(context: SiteContext) -> None:
         gr.Markdown(context.t("room.no_watch"))
         return
     t = context.t
-    cameras = Cameras(context, context.service)
-    wall = Wall(context, context.service, cameras, _board(context, context.service))
+    cameras = CameraCards(context, context.service)
+    wall = LivePictures(context, context.service, cameras, _board(context, context.service))
     with gr.Row(equal_height=True, elem_id="room-add"):
         word = gr.Textbox(
             placeholder=t("room.add_hint"), show_label=False, container=False, scale=6, elem_id="room-address"
@@ -95,11 +95,11 @@ def panel(context: SiteContext) -> None:
     file.upload(add_file, file, None, **quick)
 
 
-def looker(wall: Wall) -> Callable[[dict[str, Any]], Any]:
+def looker(wall: LivePictures) -> Callable[[dict[str, Any]], Any]:
     """The function that the wall's script asks for news; it answers when there are some."""
 
     async def look(asked: dict[str, Any]) -> dict[str, Any]:
-        seen = Seen.of(asked)
+        seen = SeenPicture.of(asked)
         give_up_s = time.monotonic() + HOLD_S
         while not wall.has_news(seen) and time.monotonic() < give_up_s:
             await asyncio.sleep(LOOK_S)
@@ -108,7 +108,7 @@ def looker(wall: Wall) -> Callable[[dict[str, Any]], Any]:
     return look
 
 
-def actor(cameras: Cameras, context: SiteContext) -> Callable[[dict[str, Any], gr.Request], Any]:
+def actor(cameras: CameraCards, context: SiteContext) -> Callable[[dict[str, Any], gr.Request], Any]:
     """The function that the buttons of a card call."""
 
     def act(asked: dict[str, Any], request: gr.Request) -> dict[str, Any]:
@@ -129,12 +129,12 @@ def _told(action: Callable[[], str], context: SiteContext) -> None:
     try:
         name = action()
     except VigilError as error:
-        raise failed(context.t, "room.not_added", error) from error
-    gr.Info(plain(context.t("room.did_add", name=name)), title=context.t("site.done"))
+        raise error_toast(context.t, "room.not_added", error) from error
+    gr.Info(escape_html(context.t("room.did_add", name=name)), title=context.t("site.done"))
 
 
-def _board(context: SiteContext, service: "WatchService") -> Board:
-    board = Board(
+def _board(context: SiteContext, service: "BackgroundWatcher") -> RecentVerdicts:
+    board = RecentVerdicts(
         context.settings.events.tiers,
         _earlier(context),
         cause_words=lambda cause: context.t(f"room.cause_{cause}"),
@@ -145,7 +145,7 @@ def _board(context: SiteContext, service: "WatchService") -> Board:
 
 def _earlier(context: SiteContext) -> list[Event]:
     """The newest events of earlier watches, so that the list is not empty after a start."""
-    store = store_of(context)
+    store = open_store(context)
     try:
         return [] if store is None else store.find_events(EventFilter(limit=NEWEST))
     except VigilError as error:

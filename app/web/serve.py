@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 from app.web.connections import Connections, Deadlines
 from app.web.descriptors import ConnectionLimits
 from app.web.listener import listen
-from app.web.rate_limited_log import RateLimited
+from app.web.rate_limited_log import RateLimitFilter
 from app.web.timed import TimedRequests, timed_protocol
 from vigil.errors import JobError
 
@@ -50,7 +50,7 @@ def serve_pages(
 ) -> None:
     """Serves until it is interrupted; raises UsageError where nothing can listen, JobError where nothing starts."""
     for name in LIMITED_LOGS:
-        logging.getLogger(name).addFilter(RateLimited())
+        logging.getLogger(name).addFilter(RateLimitFilter())
     connections = Connections(limits, deadlines)
     listeners = listen(host, port, connections, backlog=BACKLOG)
     running = server(app, connections=connections, host=host, port=port, **options)

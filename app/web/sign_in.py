@@ -35,7 +35,7 @@ PAGE_POLICY = (
 )
 
 
-class Try(Enum):
+class SignInAttempt(Enum):
     """What came of a name and a password."""
 
     RIGHT = "right"
@@ -54,18 +54,18 @@ class Passwords:
     one_at_a_time: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     """A check takes 64 MiB and some 50 ms, and must take no thread from the pages."""
 
-    async def attempt(self, name: str, password: str, *, address: str) -> tuple[Try, float]:
+    async def attempt(self, name: str, password: str, *, address: str) -> tuple[SignInAttempt, float]:
         """What came of a try from an address, and the seconds after which there may be another one."""
         name, group = name[:LONGEST_NAME], address_group(address)
         wait_s = self.throttle.wait_s(group, name)
         if wait_s > 0:
             self.too_many.say("too many sign-ins", user=name, address=address)
-            return Try.TOO_MANY, wait_s
+            return SignInAttempt.TOO_MANY, wait_s
         if not await anyio.to_thread.run_sync(self.check.is_right, name, password, limiter=self.one_at_a_time):
             audit.record("sign-in refused", user=name, address=address)
-            return Try.WRONG, 0.0
+            return SignInAttempt.WRONG, 0.0
         self.throttle.give_back(group, name)
-        return Try.RIGHT, 0.0
+        return SignInAttempt.RIGHT, 0.0
 
 
 class SignIn:
@@ -97,7 +97,7 @@ class SignIn:
         name, next_path = form.get("name", ""), form.get("next", "/")
         address = request.client.host if request.client else ""
         came, wait_s = await self._passwords.attempt(name, form.get("password", ""), address=address)
-        if came is not Try.RIGHT:
+        if came is not SignInAttempt.RIGHT:
             return self._page(request, next_path=next_path, name=name, came=came, wait_s=wait_s)
         audit.record("signed in", user=name, address=address)
         answer = RedirectResponse(self._root.url(_inside(next_path)), status_code=303)
@@ -124,7 +124,13 @@ class SignIn:
         )
 
     def _page(
-        self, request: Request, *, next_path: str, name: str = "", came: Try | None = None, wait_s: float = 0.0
+        self,
+        request: Request,
+        *,
+        next_path: str,
+        name: str = "",
+        came: SignInAttempt | None = None,
+        wait_s: float = 0.0,
     ) -> Response:
         wished = (
             request.cookies.get(self._root.cookie_name(LANGUAGE_COOKIE)),
@@ -132,8 +138,8 @@ class SignIn:
         )
         t = translator(choose_language(*wished))
         problems = {
-            Try.WRONG: t("sign_in.wrong"),
-            Try.TOO_MANY: t("sign_in.too_many", seconds=max(1, round(wait_s))),
+            SignInAttempt.WRONG: t("sign_in.wrong"),
+            SignInAttempt.TOO_MANY: t("sign_in.too_many", seconds=max(1, round(wait_s))),
         }
         words = {word: t(f"sign_in.{word}") for word in ("title", "name", "password", "button")}
         problem = problems.get(came, "") if came else ""
@@ -142,12 +148,12 @@ class SignIn:
         return _html(filled, came, wait_s)
 
 
-def _html(filled: Mapping[str, str], came: Try | None, wait_s: float) -> Response:
+def _html(filled: Mapping[str, str], came: SignInAttempt | None, wait_s: float) -> Response:
     text = PLACEHOLDER.sub(lambda found: html.escape(filled[found[1]]), TEMPLATE)
     headers = {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-store"}
-    if came is Try.TOO_MANY:
+    if came is SignInAttempt.TOO_MANY:
         headers["Retry-After"] = str(max(1, round(wait_s)))
-    statuses = {Try.WRONG: 401, Try.TOO_MANY: 429}
+    statuses = {SignInAttempt.WRONG: 401, SignInAttempt.TOO_MANY: 429}
     return HTMLResponse(text, status_code=statuses.get(came, 200) if came else 200, headers=headers)
 
 

@@ -25,26 +25,26 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.middleware.cors import CORSMiddleware
 
 from app.web import bell, curve, handover, idle, notify, size, theme
-from app.web.access import AccessOptions, Gate
-from app.web.bell import Bell
+from app.web.access import AccessMiddleware, AccessOptions
+from app.web.bell import AlarmStream
 from app.web.body_limits import BodyLimits
 from app.web.context import SiteContext
-from app.web.first_lines import FirstLines
+from app.web.first_lines import HeadScriptMiddleware
 from app.web.framing import OneLength
 from app.web.history import media_folders
 from app.web.json_limits import JsonLimits
 from app.web.language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
-from app.web.page import Page
-from app.web.playable import copies_of
+from app.web.page import CheckedBlocks
+from app.web.playable import browser_copies
 from app.web.proxies import ForwardedHeaders
-from app.web.quota import Quota
+from app.web.quota import UploadQuota
 from app.web.root_path import BelowRootPath, RootPath, WithRootPath
 from app.web.served_files import add_file_route
-from app.web.status import EVERY_S, Status, status_line
+from app.web.status import EVERY_S, EndpointStatus, status_line
 from app.web.upload_gate import UploadGate
 
 if TYPE_CHECKING:
-    from vigil.watch.service import WatchService
+    from vigil.watch.service import BackgroundWatcher
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ PANELS = (("chat", "chat"), ("analysis", "analysis"), ("room", "room"), ("review
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class TabModule:
     """One tab: its name and the module that fills it with `panel(context)`; `CSS` and `HEAD` there are added."""
 
     name: str
@@ -79,18 +79,18 @@ class Panel:
         return function
 
 
-def panels() -> list[Panel]:
+def panels() -> list[TabModule]:
     """The tabs whose modules are there."""
     found = ((name, f"app.web.{module}") for name, module in PANELS)
-    return [Panel(name, import_module(path)) for name, path in found if find_spec(path) is not None]
+    return [TabModule(name, import_module(path)) for name, path in found if find_spec(path) is not None]
 
 
-def build(context: SiteContext) -> gr.Blocks:
+def build_page(context: SiteContext) -> gr.Blocks:
     """The page in the language of the context."""
     t = context.t
-    page = Page(title=t("site.title"), fill_width=True, trouble=t("site.trouble"))
+    page = CheckedBlocks(title=t("site.title"), fill_width=True, trouble=t("site.trouble"))
     page.queue(max_size=MOST_WAITING)
-    idle.poll_less(page)
+    idle.slow_event_polling(page)
     filled: dict[str, Any] = {}
     with page:
         _head(context)
@@ -98,7 +98,7 @@ def build(context: SiteContext) -> gr.Blocks:
             for panel in panels():
                 with gr.Tab(t(f"site.tab_{panel.name}"), id=panel.name, elem_id=f"tab-{panel.name}"):
                     filled[panel.name] = panel.fill(context)
-        handover.connect(context, filled["chat"], filled["analysis"], tabs)
+        handover.connect_chat_to_analysis(context, filled["chat"], filled["analysis"], tabs)
     return page
 
 
@@ -118,7 +118,7 @@ def _head(context: SiteContext) -> None:
     def line() -> str:
         return status_line(context.status.now, context.endpoint, t)
 
-    shown = gr.HTML(status_line(Status(), context.endpoint, t), elem_id="vigil-status")
+    shown = gr.HTML(status_line(EndpointStatus(), context.endpoint, t), elem_id="vigil-status")
     # Without a trigger it runs when the page is opened.
     for trigger in (None, gr.Timer(EVERY_S).tick):
         gr.on(trigger, line, outputs=shown, queue=False, **idle.SILENT)
@@ -145,7 +145,7 @@ def build_app(context: SiteContext) -> FastAPI:
             for job in jobs:
                 job.cancel()
             await asyncio.gather(*jobs, return_exceptions=True)
-            await asyncio.to_thread(copies_of(context).stop)
+            await asyncio.to_thread(browser_copies(context).stop)
             if context.service is not None:
                 await asyncio.to_thread(context.service.stop)
 
@@ -158,7 +158,7 @@ def build_app(context: SiteContext) -> FastAPI:
     for language in LANGUAGES:
         gr.mount_gradio_app(
             app,
-            build(replace(context, t=translator(language))),
+            build_page(replace(context, t=translator(language))),
             path=f"/{language}",
             server_name=context.options.host,
             server_port=context.options.port,
@@ -178,13 +178,13 @@ def build_app(context: SiteContext) -> FastAPI:
     app.add_middleware(WithRootPath, root=options.root)
     # Gradio tells every site that it may read the pages, unless the application has rules of its own: none may.
     app.add_middleware(CORSMiddleware, allow_origins=())
-    app.add_middleware(FirstLines)
+    app.add_middleware(HeadScriptMiddleware)
     app.add_middleware(JsonLimits)
     limits = options.upload_limits
-    app.add_middleware(UploadGate, quota=Quota(context.uploads.folder, limits, keep_s=options.keep_uploads_s))
+    app.add_middleware(UploadGate, quota=UploadQuota(context.uploads.folder, limits, keep_s=options.keep_uploads_s))
     app.add_middleware(BodyLimits, upload_bytes=limits.visitor_bytes + FORM_BYTES)
     access = AccessOptions(users=options.users, session_s=options.session_s, port=options.port, root=options.root)
-    app.add_middleware(Gate, options=access)
+    app.add_middleware(AccessMiddleware, options=access)
     app.add_middleware(BelowRootPath, root=options.root)
     app.add_middleware(ForwardedHeaders, trusted=options.trusted_proxies)
     app.add_middleware(OneLength)
@@ -193,17 +193,17 @@ def build_app(context: SiteContext) -> FastAPI:
 
 def heads(context: SiteContext, language: Language) -> list[str]:
     """What the head of every page holds; where nothing is watched there is nothing to ring for."""
-    limit = size.head(language, upload_mb=context.options.upload_mb)
+    limit = size.upload_limit_script(language, upload_mb=context.options.upload_mb)
     signed_in = [f"<script>\n{SESSION_SCRIPT}</script>"] if context.options.users else []
     bell_head = [] if context.service is None else [notify.head(language)]
     place = f"<script>\n{PLACE_SCRIPT}</script>"
     return [theme.HEAD, curve.HEAD, limit, place, *signed_in, *bell_head]
 
 
-def _hang_bell(app: FastAPI, service: "WatchService") -> None:
-    hung = Bell()
+def _hang_bell(app: FastAPI, service: "BackgroundWatcher") -> None:
+    hung = AlarmStream()
     service.subscribe(hung)
-    bell.add_route(app, hung)
+    bell.add_alarm_route(app, hung)
 
 
 def _add_routes(app: FastAPI, root: RootPath) -> None:

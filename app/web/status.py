@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import httpx2
 
 from app.web.language import Translator
-from vigil.errors import EndpointAway, EndpointError, VigilError
+from vigil.errors import EndpointError, EndpointUnreachable, VigilError
 from vigil.judge import Endpoint
 from vigil.judge.bounded import BoundedClient, UnusableAnswerError
-from vigil.judge.connection import ServedModel, list_models, open_client, open_http
+from vigil.judge.connection import ServedModel, list_models, open_http_client, open_openai_client
 from vigil.judge.transport import may_pass
-from vigil.manifest import MODEL_DIR_ADVICE, Contract, calibration_in, read_manifest, sampling_from_alias
+from vigil.manifest import MODEL_DIR_ADVICE, Contract, calibration_in, parse_alias, read_manifest
 from vigil.redact import redact
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 from vigil.watch import WatchSettings
 
 EVERY_S = 3.0
@@ -30,7 +30,7 @@ START_COMMAND = "./vllm.sh MODEL_DIR"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class EndpointStatus:
     """What is known of the endpoint; `problem` says why it cannot be used, None before it was asked.
 
     `is_away` when nothing answers there, or it fails for now; what answers may still refuse the key, or serve nothing.
@@ -52,32 +52,32 @@ class Status:
         return self.asked and self.problem is None
 
 
-class StatusBoard:
+class EndpointMonitor:
     """Asks the endpoint again and again while `follow` runs; `now` is the newest answer."""
 
     def __init__(self, endpoint: Endpoint, settings: WatchSettings) -> None:
         self.endpoint = endpoint
-        self.now = Status()
+        self.now = EndpointStatus()
         self._settings = settings
 
     async def follow(self) -> None:
         """Asks every few seconds until it is cancelled."""
         async with (
-            open_client(self.endpoint, timeout_s=TIMEOUT_S, retries=0) as client,
-            open_http(self.endpoint, timeout_s=TIMEOUT_S) as http,
+            open_openai_client(self.endpoint, timeout_s=TIMEOUT_S, retries=0) as client,
+            open_http_client(self.endpoint, timeout_s=TIMEOUT_S) as http,
         ):
             while True:
                 try:
                     models = tuple(await list_models(client, self.endpoint, http))
                     self.now = self._seen(models, load=await self.load(http))
                 except EndpointError as error:
-                    away = isinstance(error, EndpointAway)
-                    self.now = Status(problem=redact(str(error)), asked=True, is_away=away)
+                    away = isinstance(error, EndpointUnreachable)
+                    self.now = EndpointStatus(problem=redact(str(error)), asked=True, is_away=away)
                 await asyncio.sleep(EVERY_S)
 
-    def _seen(self, models: Sequence[ServedModel], *, load: tuple[int, int] | None) -> Status:
+    def _seen(self, models: Sequence[ServedModel], *, load: tuple[int, int] | None) -> EndpointStatus:
         problem = None if models else f"{self.endpoint.url} serves no model"
-        return Status(
+        return EndpointStatus(
             problem=problem,
             models=tuple(models),
             differences=self._differences(models),
@@ -107,7 +107,7 @@ class StatusBoard:
     def _contract(self, alias: str) -> Contract:
         if self._settings.model_dir is not None:
             return read_manifest(self._settings.model_dir, advice=MODEL_DIR_ADVICE).contract
-        return Contract.of(load_task(self._settings.task or "fight"), sampling_from_alias(alias))
+        return Contract.of(load_question(self._settings.task or "fight"), parse_alias(alias))
 
     async def load(self, http: BoundedClient) -> tuple[int, int] | None:
         """Requests under way and requests that wait, as vLLM counts them over all its models.
@@ -135,7 +135,7 @@ def _counted(metrics: str) -> tuple[int, int] | None:
     return None
 
 
-def status_line(status: Status, endpoint: Endpoint, t: Translator) -> str:
+def status_line(status: EndpointStatus, endpoint: Endpoint, t: Translator) -> str:
     """The status as HTML for people; everything that comes from the server is escaped."""
     if not status.asked:
         return f'<div class="vigil-status">{_cell("wait", html.escape(t("status.asking")))}</div>'
@@ -153,7 +153,7 @@ def status_line(status: Status, endpoint: Endpoint, t: Translator) -> str:
     return f'<div class="vigil-status">{"".join(cells)}</div>'
 
 
-def _down(status: Status, endpoint: Endpoint, t: Translator) -> str:
+def _down(status: EndpointStatus, endpoint: Endpoint, t: Translator) -> str:
     why = html.escape(status.problem or "", quote=True)
     if not status.is_away:
         cell = _cell("down", html.escape(t("status.unusable")))
@@ -164,7 +164,7 @@ def _down(status: Status, endpoint: Endpoint, t: Translator) -> str:
     return f'<div class="vigil-status is-down" role="alert" title="{why}">{cells}<span>{advice}</span></div>'
 
 
-def _contract_pair(status: Status, t: Translator) -> str:
+def _contract_pair(status: EndpointStatus, t: Translator) -> str:
     if status.differences is None:
         return _pair(t("status.contract"), t("status.contract_untold"))
     if not status.differences:
@@ -172,13 +172,13 @@ def _contract_pair(status: Status, t: Translator) -> str:
     return _pair(t("status.contract"), t("status.contract_differs"), title="; ".join(status.differences), kind="bad")
 
 
-def _probabilities_pair(status: Status, t: Translator) -> str:
+def _probabilities_pair(status: EndpointStatus, t: Translator) -> str:
     if status.is_calibrated:
         return _pair(t("status.probabilities"), t("status.calibrated"))
     return _pair(t("status.probabilities"), t("status.not_calibrated"), title=t("status.calibrate_how"))
 
 
-def _load_words(status: Status, t: Translator) -> str:
+def _load_words(status: EndpointStatus, t: Translator) -> str:
     if status.load is None:
         return t("status.load_untold")
     return t("status.load_figures", running=status.load[0], waiting=status.load[1])

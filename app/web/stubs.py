@@ -14,7 +14,7 @@ WRITER = "gradio.component_meta"
 
 
 @contextmanager
-def without_stubs() -> Iterator[None]:
+def skip_gradio_stubs() -> Iterator[None]:
     """While it lasts, the module that writes the stubs is told of no file; everybody else is."""
     getfile = inspect.getfile
 

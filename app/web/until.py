@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def until(pieces: AsyncIterator[T], stop: asyncio.Event) -> AsyncGenerator[T, None]:
+async def stream_until(pieces: AsyncIterator[T], stop: asyncio.Event) -> AsyncGenerator[T, None]:
     """The pieces until `stop` is set; what is awaited then is cancelled, which closes its connection."""
     stopped = asyncio.ensure_future(stop.wait())
     try:
@@ -27,7 +27,7 @@ async def until(pieces: AsyncIterator[T], stop: asyncio.Event) -> AsyncGenerator
         stopped.cancel()
 
 
-async def unless(work: Awaitable[T], stop: asyncio.Event) -> T | None:
+async def unless_stopped(work: Awaitable[T], stop: asyncio.Event) -> T | None:
     """What the work gives, or None as soon as `stop` is set; the work is cancelled then, which no thread hears."""
     working, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
     try:
@@ -47,7 +47,7 @@ async def _next(pieces: AsyncIterator[T]) -> T | None:
     return await anext(pieces, None)
 
 
-async def painted(pieces: AsyncIterator[str], *, every_s: float) -> AsyncIterator[str]:
+async def coalesce(pieces: AsyncIterator[str], *, every_s: float) -> AsyncIterator[str]:
     """The pieces put together so that none comes sooner than `every_s` after the last."""
     waiting, painted_s = "", 0.0
     async for piece in pieces:

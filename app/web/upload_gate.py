@@ -1,6 +1,6 @@
 """The gate before the route that files are sent to: room is booked before the first byte is read.
 
-It stands behind `app.web.access.Gate`, which says who a visitor is. What is refused is told in the page's language, in
+It stands behind `app.web.access.AccessMiddleware`, which says who a visitor is. What is refused is told in the page's language, in
 words of ours alone, as Gradio shows them as they are.
 """
 
@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.web.body_limits import UPLOAD_ROUTE, announced_bytes, is_upload
 from app.web.language import Language, choose_language, translator
 from app.web.proxies import address_group
-from app.web.quota import MB, Booking, OverQuota, Quota, Reason, UploadLimits
+from app.web.quota import MB, Booking, OverQuota, Reason, UploadLimits, UploadQuota
 
 MOST_FILES = 4
 """Files of one request: each is an open file as long as the request lasts."""
@@ -30,7 +30,7 @@ STATUS: dict[Reason, int] = {"visitor": 413, "all": 507, "disk": 507, "busy": 42
 class UploadGate:
     """ASGI middleware: only what there is room for reaches Gradio's upload."""
 
-    def __init__(self, app: ASGIApp, *, quota: Quota) -> None:
+    def __init__(self, app: ASGIApp, *, quota: UploadQuota) -> None:
         self._app = app
         self._quota = quota
         # One look at the disk at a time, which also keeps what it saw true until room is booked.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from vigil.errors import SourceError, VigilError
-from vigil.sources.address import Address, printable, read_camera_file
+from vigil.sources.address import Address, read_camera_file, strip_invisible
 from vigil.sources.picture_worker import worker
 
 PRIVATE = 0o700
@@ -80,7 +80,7 @@ class Uploads:
         Raises SourceError for a file that is neither picture, video nor camera.txt, in words for the visitor.
         """
         folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-        seen = look_into(sent)
+        seen = inspect_upload(sent)
         path = folder / f"{secrets.token_hex(8)}{_ending(seen)}"
         try:
             os.link(sent, path)
@@ -156,12 +156,12 @@ def _remove_empty(folder: Path, oldest_s: float) -> None:
             folder.rmdir()
 
 
-def look_into(path: Path) -> Upload:
+def inspect_upload(path: Path) -> Upload:
     """What a file is, by what it holds; raises SourceError when it is nothing that can be asked about.
 
     Pictures and videos are decoded in a process of their own, one at a time: what a stranger sends may be made to harm.
     """
-    name = printable(path.name)
+    name = strip_invisible(path.name)
     try:
         if path.stat().st_size == 0:
             raise SourceError(f"{name} is empty (0 bytes)")

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from app.web.analysis_desk import MY_WEBCAM, Desk
+from app.web.analysis_desk import MY_WEBCAM, AnalysisSession
 from app.web.language import Translator
 from app.web.uploads import Upload
-from app.web.window_messages import Row, window_html
-from vigil.chat import Conversation, Look, Span
+from app.web.window_messages import WindowRow, window_html
+from vigil.chat import Attachment, Conversation, TimeSpan
 from vigil.store.moment import local
 
 TAG = re.compile(r"<(?=[a-zA-Z/!?])")
 ENTITY = re.compile(r"&(?=#?\w+)")
 
-Shown = dict[str, Any]
+ShownMessage = dict[str, Any]
 """One message of Gradio's chatbot."""
 
 
@@ -27,16 +27,16 @@ MOST_WINDOWS = 200
 
 
 @dataclass(slots=True)
-class Told:
+class ReceivedAnswer:
     """What the conversation holds of one analysis: each window by its number, as it was drawn from, and its message."""
 
     run: str
-    windows: dict[int, tuple[Row, Shown]] = field(default_factory=dict)
+    windows: dict[int, tuple[WindowRow, ShownMessage]] = field(default_factory=dict)
     left_out: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)
-class Visit:
+class ChatSession:
     """One visitor's conversation: `folder` holds the files, `shown` what the page shows, `stop` ends the answer.
 
     `desk` holds the analysis of what moves, `asked` the messages of the question that is being answered. `looked` is
@@ -46,19 +46,19 @@ class Visit:
 
     folder: Path
     conversation: Conversation = field(default_factory=Conversation)
-    shown: list[Shown] = field(default_factory=list)
-    asked: list[Shown] = field(default_factory=list)
+    shown: list[ShownMessage] = field(default_factory=list)
+    asked: list[ShownMessage] = field(default_factory=list)
     upload: Upload | None = None
-    looked: Span | Literal["whole"] | None = None
+    looked: TimeSpan | Literal["whole"] | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     busy: bool = False
     left: bool = False
     is_begun: bool = False
-    desk: Desk = field(init=False)
-    told: Told = field(default_factory=lambda: Told(""))
+    desk: AnalysisSession = field(init=False)
+    told: ReceivedAnswer = field(default_factory=lambda: ReceivedAnswer(""))
 
     def __post_init__(self) -> None:
-        self.desk = Desk(self.folder)
+        self.desk = AnalysisSession(self.folder)
 
     def attach(self, upload: Upload) -> None:
         """A new file takes the place of the one before."""
@@ -75,7 +75,7 @@ class Visit:
         """Whether the visitor's own webcam is what is asked about."""
         return self.upload is not None and self.upload.address is MY_WEBCAM
 
-    def show_question(self, question: str, upload: Upload | None, look: Look | None, t: Translator) -> None:
+    def show_question(self, question: str, upload: Upload | None, look: Attachment | None, t: Translator) -> None:
         """Adds the question with what it shows to the page."""
         if upload is not None and look is not None:
             self._add(_says("user", caption(upload, look, t), picture=self._picture(upload, look)))
@@ -86,13 +86,13 @@ class Visit:
         """Adds a question that is asked of every window of a source; the windows follow."""
         for words in (source, question):
             self._add(_says("user", words))
-        self.told = Told(self.desk.run)
+        self.told = ReceivedAnswer(self.desk.run)
 
     def show_answer(self, text: str) -> None:
         """Puts the answer so far in its place, wherever the windows of an analysis have come meanwhile."""
         self.asked[-1].update(_says("assistant", text))
 
-    def show_windows(self, rows: Sequence[Row], t: Translator) -> None:
+    def show_windows(self, rows: Sequence[WindowRow], t: Translator) -> None:
         """The windows as they are judged now: new ones at the end, changed ones in place, forgotten ones gone."""
         self._forget(rows)
         told = self.told
@@ -118,11 +118,11 @@ class Visit:
         self._remove(self.asked)
         self.asked = []
 
-    def _add(self, message: Shown) -> None:
+    def _add(self, message: ShownMessage) -> None:
         self.shown.append(message)
         self.asked.append(message)
 
-    def _forget(self, rows: Sequence[Row]) -> None:
+    def _forget(self, rows: Sequence[WindowRow]) -> None:
         """Windows that are judged anew go; those that are only old go when they are no alarm."""
         told, now = self.told, {row["n"] for row in rows}
         oldest = rows[0]["n"] if rows else 0
@@ -140,12 +140,12 @@ class Visit:
         told.left_out.update(calm_first[:too_many])
         self._remove([told.windows.pop(number)[1] for number in calm_first[:too_many]])
 
-    def _remove(self, messages: Sequence[Shown]) -> None:
+    def _remove(self, messages: Sequence[ShownMessage]) -> None:
         if messages:
             gone = {id(message) for message in messages}
             self.shown = [message for message in self.shown if id(message) not in gone]
 
-    def _picture(self, upload: Upload, look: Look) -> Path:
+    def _picture(self, upload: Upload, look: Attachment) -> Path:
         """What stands for an upload: itself where a browser can show it, else a picture of the look."""
         if upload.kind == "picture" or (upload.is_playable and not look.is_part):
             return upload.path
@@ -154,7 +154,7 @@ class Visit:
         return path
 
 
-def caption(upload: Upload, look: Look, t: Translator) -> str:
+def caption(upload: Upload, look: Attachment, t: Translator) -> str:
     """What was attached and how much of it the model sees: how many frames, of which size, of which seconds."""
     if look.kind == "picture":
         return t("chat.picture", name=upload.name)
@@ -173,19 +173,19 @@ def caption(upload: Upload, look: Look, t: Translator) -> str:
     return text if upload.is_playable else f"{text}\n{t('chat.not_playable', name=name)}"
 
 
-def _html(words: str) -> Shown:
+def _html(words: str) -> ShownMessage:
     """A message of ours, escaped where it was made."""
     return {"role": "assistant", "content": [{"type": "text", "text": words}]}
 
 
-def _says(role: str, text: str, *, picture: Path | None = None) -> Shown:
+def _says(role: str, text: str, *, picture: Path | None = None) -> ShownMessage:
     """A message; as a typed part, so that Gradio leaves the white space of the text alone."""
-    said = {"type": "text", "text": plain(text)}
+    said = {"type": "text", "text": escape_html(text)}
     content = [said] if picture is None else [{"path": str(picture), "alt_text": text}, said]
     return {"role": role, "content": content}
 
 
-def plain(text: str) -> str:
+def escape_html(text: str) -> str:
     """A text in which the chatbot, which reads HTML even without markdown, finds none.
 
     Only what would open a tag or an entity is replaced, so that `5 < 6` is copied from the page as it was written.

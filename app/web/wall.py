@@ -9,22 +9,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from app.web import moments
-from app.web.board import Board
-from app.web.cameras import Cameras, card
+from app.web.board import RecentVerdicts
+from app.web.cameras import CameraCards, card
 from app.web.context import SiteContext
 from app.web.events_found import lasts, snapshot_url
-from app.web.history import store_of
+from app.web.history import open_store
 from app.web.pictures import jpeg_url, png_url
 from app.web.status import START_COMMAND
 from vigil.errors import VigilError
 from vigil.events.event import Event
 
 if TYPE_CHECKING:
-    from vigil.watch.service import WatchService
+    from vigil.watch.service import BackgroundWatcher
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenPicture:
     """What a page has: the state it shows, the second of each camera's strip and picture, the list of events."""
 
     state: str = ""
@@ -33,7 +33,7 @@ class Seen:
     events: int = -1
 
     @classmethod
-    def of(cls, asked: Mapping[str, Any]) -> "Seen":
+    def of(cls, asked: Mapping[str, Any]) -> "SeenPicture":
         """From what a browser sent, which may be anything."""
         events = asked.get("events")
         return cls(
@@ -50,10 +50,12 @@ def _seconds(asked: object) -> dict[str, float]:
     return {str(name): float(second) for name, second in asked.items() if isinstance(second, int | float)}
 
 
-class Wall:
+class LivePictures:
     """Tells pages what is new; its methods may be called from any thread."""
 
-    def __init__(self, context: SiteContext, service: "WatchService", cameras: Cameras, board: Board) -> None:
+    def __init__(
+        self, context: SiteContext, service: "BackgroundWatcher", cameras: CameraCards, board: RecentVerdicts
+    ) -> None:
         self._context = context
         self._service = service
         self._cameras = cameras
@@ -61,13 +63,13 @@ class Wall:
         self._lock = threading.Lock()
         self._strips: dict[str, tuple[float, str]] = {}
 
-    def has_news(self, seen: Seen) -> bool:
+    def has_news(self, seen: SeenPicture) -> bool:
         """Whether a page that has seen this would be told something."""
         if seen.state != self._state():
             return True
         return any(shot is not None and shot[1] != seen.pictures.get(name) for name, shot in self._shots())
 
-    def news(self, seen: Seen) -> dict[str, Any]:
+    def news(self, seen: SeenPicture) -> dict[str, Any]:
         """What differs from what a page has seen."""
         state, events_version = self._state(), self._board.events_version
         told: dict[str, Any] = {"state": state, "events_version": events_version, "strips": {}}
@@ -80,7 +82,7 @@ class Wall:
             told |= self._changes(seen, events_version)
         return told
 
-    def _changes(self, seen: Seen, events_version: int) -> dict[str, Any]:
+    def _changes(self, seen: SeenPicture, events_version: int) -> dict[str, Any]:
         t = self._context.t
         states = self._service.states()
         problem = self._problem()
@@ -130,7 +132,7 @@ class Wall:
         }
 
     def _snapshot(self, event_id: str) -> str:
-        store = store_of(self._context)
+        store = open_store(self._context)
         try:
             return "" if store is None else snapshot_url(store, event_id)
         except VigilError:

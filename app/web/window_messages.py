@@ -9,13 +9,13 @@ from typing import Any
 
 from app.web.language import Translator
 from vigil.events.event import Event
-from vigil.report.strip import clock
+from vigil.report.strip import format_seconds
 
-Row = dict[str, Any]
+WindowRow = dict[str, Any]
 """One window, as `analysis_stage.row` gives it."""
 
 
-def window_html(row: Row, run: str, t: Translator) -> str:
+def window_html(row: WindowRow, run: str, t: Translator) -> str:
     """One window under its time; a click leads there."""
     p = "" if row["p"] is None else f'<span class="vc-p">{row["p"]:.2f}</span>'
     said = row["words"] or row["why"] or (t("analysis.waiting_words") if row["waits"] else "")
@@ -42,7 +42,7 @@ def sum_html(state: dict[str, Any], run: str, events: Sequence[Event], t: Transl
 
 def _event(event: Event, run: str, t: Translator) -> str:
     end_s = event.onset_s if event.end_s is None else event.end_s
-    times = f"{clock(event.onset_s, tenths=True)} – {clock(end_s, tenths=True)}"
+    times = f"{format_seconds(event.onset_s, tenths=True)} – {format_seconds(end_s, tenths=True)}"
     told = t("chat.event", tier=t(f"room.tier_{event.tier}"), peak=f"{event.peak:.2f}")
     words = f'<span class="vc-words">{escape(event.text)}</span>' if event.text else ""
     return (

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from vigil.download.record import Record, read_record, sha256_of
+from vigil.download.record import DownloadRecord, read_record, sha256_of
 from vigil.errors import EnvironmentMissing
 from vigil.manifest import Base
 from vigil.weights import weight_files
@@ -56,12 +56,12 @@ def known_sha256(folder: Path) -> str | None:
     return _of_all(told) if told and told.keys() == known.keys() else None
 
 
-def _sha256(folder: Path, name: str, record: Record | None) -> str:
+def _sha256(folder: Path, name: str, record: DownloadRecord | None) -> str:
     known = record.known_sha256(folder / name, name) if record else None
     return known or sha256_of(folder / name)
 
 
-def _as_it_came(record: Record, name: str, sha256: str) -> bool:
+def _as_it_came(record: DownloadRecord, name: str, sha256: str) -> bool:
     return name in record.files and record.files[name].sha256 == sha256
 
 

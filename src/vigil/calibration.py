@@ -44,7 +44,7 @@ def calibrate(p_raw: float, calibration: Calibration | None) -> float:
     return sigmoid(logit(p_raw) / calibration.temperature + calibration.bias)
 
 
-def fit(p_raw: Sequence[float], is_alarm: Sequence[bool]) -> Calibration:
+def fit_calibration(p_raw: Sequence[float], is_alarm: Sequence[bool]) -> Calibration:
     """The temperature and bias under which these held-out answers are likeliest (L-BFGS on their log loss).
 
     Raises UsageError when there are fewer than 20 clips or one class only.

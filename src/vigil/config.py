@@ -143,7 +143,7 @@ def build_over(cls: type[T], data: Mapping[str, Any], said: Mapping[str, Mapping
     for changed in said.values():
         whole |= changed
     try:
-        return build(cls, whole, where=where)
+        return from_mapping(cls, whole, where=where)
     except ConfigError:
         of_file = _problems(cls, data, where=where)
         for word, changed in said.items():
@@ -155,7 +155,7 @@ def build_over(cls: type[T], data: Mapping[str, Any], said: Mapping[str, Mapping
 
 def _problems(cls: type[Any], data: Mapping[str, Any], *, where: str) -> Sequence[str]:
     try:
-        build(cls, data, where=where)
+        from_mapping(cls, data, where=where)
     except ConfigError as error:
         return error.problems
     except UsageError:
@@ -166,10 +166,10 @@ def _problems(cls: type[Any], data: Mapping[str, Any], *, where: str) -> Sequenc
 def load_config(cls: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
     """Builds `cls` from a YAML file and `key=value` words; raises ConfigError listing every problem."""
     data = read_yaml(path) | parse_overrides(overrides, texts=set(text_keys(cls)))
-    return build(cls, data, where=str(path))
+    return from_mapping(cls, data, where=str(path))
 
 
-def build(cls: type[T], data: Mapping[str, Any], *, where: str) -> T:
+def from_mapping(cls: type[T], data: Mapping[str, Any], *, where: str) -> T:
     """Builds a frozen settings dataclass from plain data, checking names and types."""
     hints = typing.get_type_hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
@@ -205,7 +205,7 @@ def _coerce(hint: Any, value: Any, *, where: str) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         if not isinstance(value, Mapping):
             raise TypeError
-        return build(hint, value, where=where)
+        return from_mapping(hint, value, where=where)
     origin = typing.get_origin(hint)
     if origin in (types.UnionType, typing.Union):
         return _coerce_union(typing.get_args(hint), value, where=where)

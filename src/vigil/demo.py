@@ -23,19 +23,19 @@ from rich.table import Table
 from vigil.cli.console import wide_console
 from vigil.dataset.clips import find_clips
 from vigil.errors import UsageError
-from vigil.files import check_folder
-from vigil.frames import Sampling
+from vigil.files import require_writable_folder
+from vigil.frames import FrameSampling
 from vigil.manifest import read_manifest
-from vigil.serving import Server, running
+from vigil.serving import RunningServer, run_server
 from vigil.serving.process import check_port
-from vigil.stages import Stages, console, exit_code_of, run_vigil, versions, wait_for, write_json
-from vigil.tasks import load_task
+from vigil.stages import CommandStages, console, exit_code_of, run_vigil, versions, wait_for, write_json
+from vigil.tasks import load_question
 from vigil.tiny import TASK_FILE
-from vigil.training.output import RUN_NAME, claim
+from vigil.training.output import RUN_NAME, lock_output
 
 WEB_PORT = 7860
 TINY_BASE = Path(__file__).resolve().parent / "tiny" / "base"
-TINY_SAMPLING = Sampling(max_pixels=12_288)
+TINY_SAMPLING = FrameSampling(max_pixels=12_288)
 """128x96 frames: what the tiny base was made for."""
 
 DRAWN_CLIPS = 1400
@@ -59,7 +59,7 @@ WRITTEN = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class DemoSettings:
     """What the demo is asked to do; other clips and another seed have a folder of their own."""
 
     named_out: Path | None = None
@@ -89,15 +89,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return exit_code_of("demo", lambda: _look_and_run(settings, setup_s=setup_s, only_look=only_look))
 
 
-def _look_and_run(settings: Settings, *, setup_s: float, only_look: bool) -> None:
-    look(settings)
+def _look_and_run(settings: DemoSettings, *, setup_s: float, only_look: bool) -> None:
+    check_demo(settings)
     if not only_look:
         run(settings, setup_s=setup_s)
 
 
-def look(settings: Settings) -> None:
+def check_demo(settings: DemoSettings) -> None:
     """Raises UsageError or DatasetError for all that can be known to be wrong before any work."""
-    check_folder(settings.out, "--out")
+    require_writable_folder(settings.out, "--out")
     refuse_other_clips(settings)
     for port in (settings.port, settings.port + 1, *([WEB_PORT] if settings.web else [])):
         check_port("127.0.0.1", port)
@@ -105,18 +105,18 @@ def look(settings: Settings) -> None:
         return
     if not settings.clips.is_dir():
         raise UsageError(f"--clips {settings.clips} is no folder; it must hold fight/ and normal/")
-    find_clips(settings.clips, load_task(TASK_FILE))
+    find_clips(settings.clips, load_question(TASK_FILE))
 
 
-def run(settings: Settings, *, setup_s: float = 0.0) -> None:
+def run(settings: DemoSettings, *, setup_s: float = 0.0) -> None:
     """Walks the road once and writes `summary.json` into the output folder."""
     settings.out.mkdir(parents=True, exist_ok=True)
-    stages = Stages(total=8, seconds={"environments": round(setup_s, 1)})
+    stages = CommandStages(total=8, seconds={"environments": round(setup_s, 1)})
     clips = _clips(settings, stages)
     data, adapter, model = settings.out / "data", settings.out / "adapter", settings.out / "model"
     with stages.stage("dataset", "windows of 6 frames at 2 fps, split by recording"):
         _build_dataset(clips, data, settings)
-        forget_stale(data, settings.out)
+        discard_stale(data, settings.out)
     with stages.stage("train", "LoRA on the tiny base, by LLaMA-Factory"):
         _train(data, adapter)
     with stages.stage("export", "the adapter merged into a complete model, and checked"):
@@ -140,7 +140,7 @@ def run(settings: Settings, *, setup_s: float = 0.0) -> None:
             _keep(lora)
 
 
-def _clips(settings: Settings, stages: Stages) -> Path:
+def _clips(settings: DemoSettings, stages: CommandStages) -> Path:
     if settings.clips is not None:
         with stages.stage("clips", f"your own, from {settings.clips}, and {MORE_CLIPS} drawn ones to train with"):
             _draw(settings.out / "drawn", MORE_CLIPS, settings)
@@ -151,7 +151,7 @@ def _clips(settings: Settings, stages: Stages) -> Path:
     return folder
 
 
-def refuse_other_clips(settings: Settings) -> None:
+def refuse_other_clips(settings: DemoSettings) -> None:
     """Raises UsageError where the folder holds a demo of other clips or of another seed: they would be mixed."""
     try:
         before = json.loads((settings.out / MADE_FROM_NAME).read_text(encoding="utf-8"))
@@ -171,12 +171,12 @@ def _refuse_foreign(out: Path) -> None:
         raise UsageError(f"{taken[0]} was not made by a demo and stays as it is; name another folder with --out")
 
 
-def _draw(folder: Path, clips: int, settings: Settings) -> None:
+def _draw(folder: Path, clips: int, settings: DemoSettings) -> None:
     write_json(settings.out / MADE_FROM_NAME, settings.made_from)
     run_vigil("synth", str(folder), "--clips", str(clips), "--seed", str(settings.seed))
 
 
-def forget_stale(data: Path, out: Path) -> None:
+def discard_stale(data: Path, out: Path) -> None:
     """Throws away what was made from the dataset when it was another one: a training does not go on with other data."""
     try:
         trained_on = json.loads((out / "adapter" / RUN_NAME).read_text(encoding="utf-8"))["data_digest"]
@@ -185,12 +185,12 @@ def forget_stale(data: Path, out: Path) -> None:
     if trained_on == read_manifest(data).data_digest:
         return
     console.print("the dataset is not the one of the last run: training, export and scores start afresh")
-    with claim(out / "adapter"):
+    with lock_output(out / "adapter"):
         for name in MADE_FROM_DATA:
             shutil.rmtree(out / name, ignore_errors=True)
 
 
-def _build_dataset(clips: Path, data: Path, settings: Settings) -> None:
+def _build_dataset(clips: Path, data: Path, settings: DemoSettings) -> None:
     cut = ("--max-pixels", str(TINY_SAMPLING.max_pixels), "--seed", str(settings.seed))
     drawn = ("--val-share", str(DRAWN_VAL_SHARE))
     # Few minutes and clips: all that is not held out for the score and the epoch is learnt from.
@@ -209,24 +209,26 @@ def _train(data: Path, adapter: Path) -> None:
     run_vigil("train", "tiny_lora", f"dataset_dir={data}", f"output_dir={adapter}", f"num_train_epochs={epochs}")
 
 
-def _serve(stack: ExitStack, for_base: ExitStack, model: Path, settings: Settings) -> tuple[Server, Server]:
+def _serve(
+    stack: ExitStack, for_base: ExitStack, model: Path, settings: DemoSettings
+) -> tuple[RunningServer, RunningServer]:
     """Both servers at once: the base under the very contract that the LoRA was trained under."""
     logs = settings.out / "logs"
-    task = load_task("fight")
-    base = running(
+    task = load_question("fight")
+    base = run_server(
         TINY_BASE, port=settings.port + 1, name="base", log=logs / "vllm-base.log", task=task, sampling=TINY_SAMPLING
     )
-    lora = running(model, port=settings.port, name="lora", log=logs / "vllm-lora.log")
+    lora = run_server(model, port=settings.port, name="lora", log=logs / "vllm-lora.log")
     return for_base.enter_context(base), stack.enter_context(lora)
 
 
-def _parity(data: Path, server: Server, out: Path) -> int:
+def _parity(data: Path, server: RunningServer, out: Path) -> int:
     path = out / "parity.json"
     run_vigil("parity", "--data", str(data), "--json", str(path), server=server)
     return int(json.loads(path.read_text(encoding="utf-8"))["differences"])
 
 
-def _score(data: Path, server: Server, out: Path, name: str) -> dict[str, Any]:
+def _score(data: Path, server: RunningServer, out: Path, name: str) -> dict[str, Any]:
     path = out / f"score-{name}.json"
     words = ["--data", str(data), "--json", str(path), "--out", str(out / f"score-{name}")]
     if name == "base":
@@ -237,7 +239,7 @@ def _score(data: Path, server: Server, out: Path, name: str) -> dict[str, Any]:
     return figures
 
 
-def _tell(summary: dict[str, Any], settings: Settings, server: Server) -> None:
+def _tell(summary: dict[str, Any], settings: DemoSettings, server: RunningServer) -> None:
     stdout = wide_console()
     stdout.print(score_table(summary))
     stdout.print("the base is scored by whatever it gives the verdict words, as next to nothing (--min-mass 0)")
@@ -293,7 +295,7 @@ def _time_table(seconds: dict[str, float]) -> Table:
     return table
 
 
-def _browse(model: Path, server: Server) -> None:
+def _browse(model: Path, server: RunningServer) -> None:
     """The web pages before the merged model, until Ctrl-C."""
     at = ("--url", server.url, "--model", server.model, "--model-dir", str(model))
     words = ("--demo", *at, "--port", str(WEB_PORT))
@@ -304,7 +306,7 @@ def _browse(model: Path, server: Server) -> None:
         wait_for(subprocess.Popen([sys.executable, "web.py", *words], env=environment))
 
 
-def _keep(server: Server) -> None:
+def _keep(server: RunningServer) -> None:
     console.print(f"The LoRA model stays at {server.url}, the key is in .vigil/key; Ctrl-C ends it.")
     try:
         signal.pause()
@@ -312,7 +314,7 @@ def _keep(server: Server) -> None:
         console.print("stopping")
 
 
-def _parse(argv: Sequence[str] | None) -> tuple[Settings, float, bool]:
+def _parse(argv: Sequence[str] | None) -> tuple[DemoSettings, float, bool]:
     parser = argparse.ArgumentParser(prog="scripts/demo.sh", description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument(
         "--out",
@@ -332,7 +334,7 @@ def _parse(argv: Sequence[str] | None) -> tuple[Settings, float, bool]:
     parser.add_argument("--only-look", action="store_true", help=argparse.SUPPRESS)
     given = vars(parser.parse_args(argv))
     setup_s, only_look = given.pop("setup_seconds"), given.pop("only_look")
-    return Settings(**given), setup_s, only_look
+    return DemoSettings(**given), setup_s, only_look
 
 
 if __name__ == "__main__":

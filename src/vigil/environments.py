@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 from vigil.errors import EnvironmentMissing
 
-Name: TypeAlias = Literal["train", "serve"]
+EnvironmentName: TypeAlias = Literal["train", "serve"]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DROPPED = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"})
@@ -23,7 +23,7 @@ DROPPED = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONHOME", "VIR
 class Environment:
     """A folder made by `scripts/setup.sh`, whose programs run as children of this process."""
 
-    name: Name
+    name: EnvironmentName
     folder: Path
 
     def program(self, name: str) -> Path:
@@ -56,7 +56,7 @@ class Environment:
         return {name: version for name, version in sorted(found) if name in wanted}
 
 
-def environment(name: Name) -> Environment:
+def environment(name: EnvironmentName) -> Environment:
     """The training or the serving environment; raises EnvironmentMissing with the command that makes it."""
     named = os.environ.get(f"VIGIL_{name.upper()}_PYTHON")
     if named:

@@ -64,11 +64,11 @@ class EndpointError(VigilError):
     """The endpoint cannot be used at all: it is gone, refuses the key, or lacks the model."""
 
 
-class EndpointAway(EndpointError):
+class EndpointUnreachable(EndpointError):
     """Nothing answers at the endpoint, which tells nothing of what it can do: it is asked again later."""
 
 
-class EndpointBusy(EndpointAway):
+class EndpointBusy(EndpointUnreachable):
     """The endpoint is there and fails for now: an error of its own (5xx), or a connection that broke."""
 
 

@@ -19,15 +19,15 @@ from vigil.base_model import base_digest, describe_base
 from vigil.environments import CHECKOUT, Environment, environment
 from vigil.errors import JobError, ManifestError, UsageError
 from vigil.file_names import beside
-from vigil.files import check_folder
-from vigil.lora.adapter import Adapter, read_adapter
-from vigil.lora.limits import misfit, unmergeable, unprovable, unservable
-from vigil.lora.merge import MergeReport, compare, read_tensors, ties_embeddings, untie
+from vigil.files import require_writable_folder
+from vigil.lora.adapter import AdapterWeights, read_adapter_weights
+from vigil.lora.limits import why_misfit, why_unmergeable, why_unprovable, why_unservable
+from vigil.lora.merge import MergeReport, compare_merge, read_tensors, ties_embeddings, untie
 from vigil.lora.room import check_disk, check_memory, gigabytes, weights_bytes
 from vigil.lora.smoke import SmokeTest, smoke_test
 from vigil.manifest import MANIFEST_NAME, Manifest, read_manifest
-from vigil.training.base import check_base
-from vigil.training.llamafactory import Job, Stopped, plain_adapter
+from vigil.training.base import check_checkpoint
+from vigil.training.llamafactory import LlamaFactoryProcess, TrainingStopped, plain_adapter
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ QUIET = {"HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Export:
+class ExportPlan:
     """What is merged with what, and where to.
 
     `done` says that it has been merged already, from these very weights, and `checked` that it was found right then.
@@ -96,7 +96,7 @@ def newest_adapter(roots: Iterable[Path]) -> Path:
 
 def plan_export(
     adapter: Path | None, *, out: Path | None = None, base: Path | None = None, force: bool = False, check: bool = True
-) -> Export:
+) -> ExportPlan:
     """Finds adapter, base and manifest, and looks whether the merge can be done.
 
     Raises UsageError, ManifestError, EnvironmentMissing or JobError, each saying what to do.
@@ -106,16 +106,16 @@ def plan_export(
         raise UsageError(f"{chosen} is no adapter, it has no {ADAPTER_NAME}")
     manifest = _manifest_of(chosen)
     folder = base or _base_of(chosen, manifest)
-    check_base(folder)
+    check_checkpoint(folder)
     _check_same_base(folder, manifest)
-    lora = read_adapter(chosen)
+    lora = read_adapter_weights(chosen)
     _check_adapter(lora, folder, check=check)
-    plan = Export(
+    plan = ExportPlan(
         adapter=chosen,
         base=folder,
         out=out or Path("models") / chosen.absolute().name,
         manifest=manifest,
-        unservable=tuple(unservable(lora)),
+        unservable=tuple(why_unservable(lora)),
     )
     merged = {} if force else _merged_already(plan)
     plan = replace(plan, done=bool(merged), checked=_was_checked(merged))
@@ -126,7 +126,7 @@ def plan_export(
     return plan
 
 
-def export(plan: Export, *, check: bool = True) -> Checked | None:
+def export_model(plan: ExportPlan, *, check: bool = True) -> Checked | None:
     """Merges, checks and names the model; returns what the check found (None: not asked for, or done before).
 
     Raises JobError when the merge or the check of its weights fails, or is stopped; then nothing is left under the
@@ -145,7 +145,7 @@ def export(plan: Export, *, check: bool = True) -> Checked | None:
         weights = _compare(plan, plan.partial) if check else None
         _carry_manifest(plan, weights)
         _put_in_place(plan)
-    except Stopped as stopped:
+    except TrainingStopped as stopped:
         raise JobError(f"the export was stopped; nothing was written to {plan.out}, run it again") from stopped
     finally:
         shutil.rmtree(plan.partial, ignore_errors=True)
@@ -153,15 +153,15 @@ def export(plan: Export, *, check: bool = True) -> Checked | None:
     return None if weights is None else _run_once(plan, weights, trainer)
 
 
-def _check_adapter(adapter: Adapter, base: Path, *, check: bool) -> None:
+def _check_adapter(adapter: AdapterWeights, base: Path, *, check: bool) -> None:
     tied = ties_embeddings(base)
-    wrong = misfit(adapter, read_tensors(base), tied=tied)
+    wrong = why_misfit(adapter, read_tensors(base), tied=tied)
     if wrong:
         raise UsageError(f"{adapter.path} does not fit {base}: it {wrong}; name the right base with --base")
-    reasons = unmergeable(adapter, tied=tied)
+    reasons = why_unmergeable(adapter, tied=tied)
     if reasons:
         raise UsageError(f"{adapter.path} cannot be merged: {'; '.join(reasons)}; train it without that")
-    reasons = unprovable(adapter) if check else []
+    reasons = why_unprovable(adapter) if check else []
     if reasons:
         raise UsageError(
             f"nobody could say whether a merge of {adapter.path} is right: {'; '.join(reasons)}; train it without "
@@ -195,7 +195,7 @@ def _check_same_base(base: Path, manifest: Manifest) -> None:
         raise _another_base(base, manifest)
 
 
-def _check_whole_base(plan: Export) -> None:
+def _check_whole_base(plan: ExportPlan) -> None:
     """The quick look of the plan reads the ends of the weights; this reads them whole, unless that is known."""
     trained_on = plan.manifest.base
     if trained_on and trained_on.sha256 and trained_on.sha256 != describe_base(plan.base).sha256:
@@ -209,7 +209,7 @@ def _another_base(base: Path, manifest: Manifest) -> JobError:
     )
 
 
-def _merged_already(plan: Export) -> dict[str, Any]:
+def _merged_already(plan: ExportPlan) -> dict[str, Any]:
     """What the model that is there says about its merge; empty where it is another one, or none."""
     try:
         merged: dict[str, Any] = read_manifest(plan.out).training.get("merged", {})
@@ -231,8 +231,8 @@ def adapter_digest(adapter: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _check_out(plan: Export, *, force: bool) -> None:
-    check_folder(plan.out, "--out")
+def _check_out(plan: ExportPlan, *, force: bool) -> None:
+    require_writable_folder(plan.out, "--out")
     if plan.out.exists() and not force and any(plan.out.iterdir()):
         raise UsageError(f"{plan.out} exists; --force replaces it, --out names another folder")
     if plan.out.exists() and force and not (plan.out / "config.json").exists() and any(plan.out.iterdir()):
@@ -248,7 +248,7 @@ def _check_out(plan: Export, *, force: bool) -> None:
         )
 
 
-def _merge(plan: Export, trainer: Environment) -> None:
+def _merge(plan: ExportPlan, trainer: Environment) -> None:
     settings = {
         "model_name_or_path": str(plan.base.absolute()),
         "adapter_name_or_path": str(plan.adapter.absolute()),
@@ -263,7 +263,7 @@ def _merge(plan: Export, trainer: Environment) -> None:
     plan.partial.mkdir()
     config = plan.partial / CONFIG_NAME
     plan.log.unlink(missing_ok=True)
-    job = Job(environment=trainer, words=("export", str(config)), log=plan.log, variables=QUIET)
+    job = LlamaFactoryProcess(environment=trainer, words=("export", str(config)), log=plan.log, variables=QUIET)
     with plain_adapter(settings) as plain:
         config.write_text(yaml.safe_dump(plain, allow_unicode=True), encoding="utf-8", errors="backslashreplace")
         job.run()
@@ -271,19 +271,19 @@ def _merge(plan: Export, trainer: Environment) -> None:
         raise JobError(f"LLaMA-Factory ended without an error but wrote no model; its output is in {plan.log}")
 
 
-def _compare(plan: Export, model: Path) -> MergeReport:
+def _compare(plan: ExportPlan, model: Path) -> MergeReport:
     log.info("comparing every weight with base plus adapter (%s)", gigabytes(weights_bytes(plan.base)))
-    return compare(plan.base, read_adapter(plan.adapter), model)
+    return compare_merge(plan.base, read_adapter_weights(plan.adapter), model)
 
 
-def _check_late(plan: Export) -> Checked:
+def _check_late(plan: ExportPlan) -> Checked:
     """Checks a model that --no-check gave its name; it keeps what was written into its manifest since."""
     weights = _compare(plan, plan.out)
     _note(plan, _merge_note(plan, weights))
     return _run_once(plan, weights, environment("train"))
 
 
-def _run_once(plan: Export, weights: MergeReport, trainer: Environment) -> Checked:
+def _run_once(plan: ExportPlan, weights: MergeReport, trainer: Environment) -> Checked:
     """Runs a model that is right and has its name; whatever comes of it, the model stays."""
     smoke = smoke_test(plan.out, plan.manifest.contract, trainer)
     _note(plan, _merge_note(plan, weights) | {"smoke": asdict(smoke)})
@@ -295,17 +295,17 @@ def _run_once(plan: Export, weights: MergeReport, trainer: Environment) -> Check
     return Checked(weights=weights, smoke=smoke)
 
 
-def _note(plan: Export, merged: dict[str, Any]) -> None:
+def _note(plan: ExportPlan, merged: dict[str, Any]) -> None:
     manifest = read_manifest(plan.out)
     replace(manifest, training=manifest.training | {"merged": merged}).write(plan.out)
 
 
-def _carry_manifest(plan: Export, weights: MergeReport | None) -> None:
+def _carry_manifest(plan: ExportPlan, weights: MergeReport | None) -> None:
     merged = _merge_note(plan, weights)
     replace(plan.manifest, training=plan.manifest.training | {"merged": merged}).write(plan.partial)
 
 
-def _merge_note(plan: Export, weights: MergeReport | None) -> dict[str, Any]:
+def _merge_note(plan: ExportPlan, weights: MergeReport | None) -> dict[str, Any]:
     merged: dict[str, Any] = {
         "adapter": plan.adapter.absolute().name,
         "adapter_digest": adapter_digest(plan.adapter),
@@ -314,7 +314,7 @@ def _merge_note(plan: Export, weights: MergeReport | None) -> dict[str, Any]:
     return merged if weights is None else merged | asdict(weights)
 
 
-def _put_in_place(plan: Export) -> None:
+def _put_in_place(plan: ExportPlan) -> None:
     (plan.partial / CONFIG_NAME).unlink(missing_ok=True)
     for path in plan.partial.iterdir():
         # safetensors writes weights that only their owner can read.

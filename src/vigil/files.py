@@ -30,7 +30,7 @@ ADVICE: Mapping[int, str] = {
 }
 
 
-def problem(error: OSError, path: Path | str = "") -> str:
+def explain_os_error(error: OSError, path: Path | str = "") -> str:
     """What a failure of the system means to the person at the keyboard, on one line."""
     place = path or error.filename or ""
     what = error.strerror or str(error) or type(error).__name__
@@ -38,7 +38,7 @@ def problem(error: OSError, path: Path | str = "") -> str:
     return f"{place}: {what}; {advice}" if place else f"{what}; {advice}"
 
 
-def check_file(path: Path | None, option: str) -> None:
+def require_writable_file(path: Path | None, option: str) -> None:
     """Raises UsageError where a file cannot be written; None is no file."""
     if path is None:
         return
@@ -47,7 +47,7 @@ def check_file(path: Path | None, option: str) -> None:
     _check_writable(_above(path), f"{option} {path}")
 
 
-def check_folder(path: Path, option: str) -> None:
+def require_writable_folder(path: Path, option: str) -> None:
     """Raises UsageError where a folder cannot be made, or nothing written into it."""
     if path.exists() and not path.is_dir():
         raise UsageError(f"{option} {path} is a file; name a folder")

@@ -30,7 +30,7 @@ MIN_SIDE_PX = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
+class FrameSampling:
     """How moving pictures become windows: the part of the contract that the model was trained under.
 
     `max_pixels` caps the area of a frame; `overlap` is the share of a window that the next one repeats.
@@ -84,7 +84,7 @@ class Frame:
 
 
 @lru_cache(maxsize=1024)
-def fit(width: int, height: int, *, max_pixels: int) -> tuple[int, int]:
+def fit_size(width: int, height: int, *, max_pixels: int) -> tuple[int, int]:
     """The `(width, height)` a picture is resized to: multiples of 32, area at most `max_pixels`.
 
     Small pictures are not enlarged beyond the next multiple of 32. Among the sizes that fit, the one

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def loading() -> Iterator[None]:
+def gc_frozen() -> Iterator[None]:
     """While the block imports and builds what stays; what is there at its end is never looked through again."""
     gc.disable()
     try:

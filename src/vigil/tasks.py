@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from vigil.config import build, config_root, find_config, load_config, read_yaml
+from vigil.config import config_root, find_config, from_mapping, load_config, read_yaml
 from vigil.errors import ConfigError
 from vigil.file_names import readable
 
-Label = Literal["alarm", "normal"]
+LabelName = Literal["alarm", "normal"]
 
 
 DESCRIBE_ZH = "请详细描述画面中的场景、人物和发生的事情。"
@@ -60,7 +60,7 @@ class Task:
             problems.append(f"folders listed as alarm and as normal: {', '.join(sorted(both))}")
         return problems
 
-    def word(self, label: Label) -> str:
+    def word(self, label: LabelName) -> str:
         """The verdict word that an answer with this label begins with."""
         return self.alarm_word if label == "alarm" else self.normal_word
 
@@ -73,17 +73,17 @@ class Task:
         """The word of each label."""
         return {"alarm": self.alarm_word, "normal": self.normal_word}
 
-    def label_of(self, folder: str) -> Label | None:
+    def label_of(self, folder: str) -> LabelName | None:
         """What a folder's name means, ignoring case and `-_ `; None when it means nothing to this task."""
         return self._labels().get(_plain(folder))
 
-    def _labels(self) -> Mapping[str, Label]:
-        labels: dict[str, Label] = {_plain(name): "alarm" for name in self.alarm_folders}
+    def _labels(self) -> Mapping[str, LabelName]:
+        labels: dict[str, LabelName] = {_plain(name): "alarm" for name in self.alarm_folders}
         labels.update({_plain(name): "normal" for name in self.normal_folders})
         return labels
 
 
-def begins_with_word(text: str, word: str) -> bool:
+def starts_with_word(text: str, word: str) -> bool:
     """Whether a text begins with a whole word: `Nobody` and `Now` do not begin with `No`.
 
     Words of scripts that write no spaces (是的) end where they end.
@@ -98,7 +98,7 @@ def _plain(folder: str) -> str:
     return readable(folder).lower().translate(str.maketrans("", "", "-_ "))
 
 
-def load_task(name: str | Path) -> Task:
+def load_question(name: str | Path) -> Task:
     """Loads a task by name from `configs/tasks`, or from a YAML file.
 
     Raises ConfigError with every problem of the file at once.
@@ -117,7 +117,7 @@ class Question:
     task: Task | None = None
 
 
-def load_questions() -> list[Question]:
+def list_questions() -> list[Question]:
     """All questions of `configs/tasks`, those with a verdict first.
 
     Raises ConfigError for the first file that cannot be used.
@@ -130,7 +130,7 @@ def read_question(path: Path) -> Question:
     """The question in a YAML file, with or without verdict words; raises ConfigError."""
     data = read_yaml(path)
     if not {"alarm_word", "normal_word"} & data.keys():
-        return build(Question, data, where=str(path))
-    task = build(Task, data, where=str(path))
+        return from_mapping(Question, data, where=str(path))
+    task = from_mapping(Task, data, where=str(path))
     title = task.title or task.name
     return Question(name=task.name, title=title, language=task.language, question=task.question, task=task)

@@ -72,7 +72,7 @@ class Tensor:
         return to_float32(values) if self.dtype == "BF16" else values.astype(np.float32)
 
 
-def damage(file: Path) -> str | None:
+def safetensors_damage(file: Path) -> str | None:
     """What is wrong with a safetensors file, as "ends after 10 of 20 bytes"; None when nothing is.
 
     Only the header is read; the tensors may still hold anything.
@@ -109,7 +109,7 @@ def tensors_in(files: Iterable[Path]) -> dict[str, Tensor]:
     """Every tensor of some safetensors files, by name; raises JobError when a file is not whole."""
     found: dict[str, Tensor] = {}
     for file in files:
-        damaged = damage(file)
+        damaged = safetensors_damage(file)
         if damaged is not None:
             raise JobError(f"{file} {damaged}; download or export it again")
         length, header = _header(file)

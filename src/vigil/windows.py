@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vigil.frames import RGB, Frame, Sampling, encode_jpeg
+from vigil.frames import RGB, Frame, FrameSampling, encode_jpeg
 
 NO_PICTURE: RGB = np.empty((0, 0, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class EncodedFrame:
     """A frame as the model gets it: the JPEG, made once and shared by the windows that overlap."""
 
     frame: Frame
@@ -33,9 +33,9 @@ class Shot:
     def image(self) -> RGB:
         return self.frame.image
 
-    def without_picture(self) -> "Shot":
+    def without_picture(self) -> "EncodedFrame":
         """The same with its JPEG alone; its `image` has no pixels."""
-        return Shot(replace(self.frame, image=NO_PICTURE), self.jpeg)
+        return EncodedFrame(replace(self.frame, image=NO_PICTURE), self.jpeg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Window:
     """
 
     index: int
-    shots: tuple[Shot, ...]
+    shots: tuple[EncodedFrame, ...]
     repeated: int = 0
     rest: bool = False
 
@@ -76,13 +76,13 @@ class Window:
         return replace(self, shots=tuple(shot.without_picture() for shot in self.shots))
 
 
-def window_start_s(at_s: float, sampling: Sampling) -> float:
+def window_start_s(at_s: float, sampling: FrameSampling) -> float:
     """Where the newest window begins that has begun at second `at_s` of a file."""
     stride_s = sampling.stride / sampling.fps
     return math.floor(at_s / stride_s + 1e-6) * stride_s
 
 
-def cut(frames: Iterable[Frame], sampling: Sampling) -> Iterator[Window]:
+def iter_windows(frames: Iterable[Frame], sampling: FrameSampling) -> Iterator[Window]:
     """Cuts a finite or endless run of frames, already sampled and sized, into windows.
 
     A full window is yielded as soon as its last frame is there. A change of picture size in the
@@ -90,18 +90,18 @@ def cut(frames: Iterable[Frame], sampling: Sampling) -> Iterator[Window]:
     does a pause longer than a window (a recorder that stopped, a camera that was away), since frames
     from before and after it do not belong to one scene.
     """
-    cutter = Cutter(sampling)
+    cutter = Windower(sampling)
     for frame in frames:
         yield from cutter.push(frame)
     yield from cutter.finish()
 
 
-class Cutter:
+class Windower:
     """The state between two frames of one source; `push` a frame, take what windows it completes."""
 
-    def __init__(self, sampling: Sampling) -> None:
+    def __init__(self, sampling: FrameSampling) -> None:
         self.sampling = sampling
-        self._shots: list[Shot] = []
+        self._shots: list[EncodedFrame] = []
         self._frames_until_window = sampling.frames
         self._frames_since_window = 0
         self._next_index = 0
@@ -111,7 +111,7 @@ class Cutter:
         """Adds a frame; yields the window it completes, and before it the rest of a run it ends."""
         if self._shots and self._is_discontinuity(self._shots[-1].frame, frame):
             yield from self.finish()
-        self._shots.append(Shot(frame, encode_jpeg(frame.image, quality=self.sampling.jpeg_quality)))
+        self._shots.append(EncodedFrame(frame, encode_jpeg(frame.image, quality=self.sampling.jpeg_quality)))
         del self._shots[: -self.sampling.frames]
         self._frames_since_window += 1
         self._frames_until_window -= 1

@@ -10,7 +10,7 @@ import pytest
 
 from vigil.environments import CHECKOUT
 from vigil.manifest import read_manifest
-from vigil.serving import Server, running
+from vigil.serving import RunningServer, run_server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -31,7 +31,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def vigil(home: Path, *words: str, server: Server | None = None) -> str:
+def vigil(home: Path, *words: str, server: RunningServer | None = None) -> str:
     """One command as a user gives it, from the folder itself."""
     told = () if server is None else ("--url", server.url, "--model", server.model)
     keys = {} if server is None else {"VIGIL_API_KEY": server.key}
@@ -77,7 +77,7 @@ def test_a_training_writes_where_it_was_told_and_goes_on_from_the_adapter_it_was
 def test_an_adapter_is_merged_served_scored_and_watched_with(home: Path, adapter: Path, model: Path) -> None:
     assert read_manifest(model).training["merged"]["checked"]
     film = next((home / "clips" / "fight").iterdir()).rename(home / "夜 #1,a.mp4")
-    with running(model, adapters=[f"lora={adapter}"], log=home / "log #1" / "vllm.log") as server:
+    with run_server(model, adapters=[f"lora={adapter}"], log=home / "log #1" / "vllm.log") as server:
         assert "0 differences" in vigil(home, "parity", "--data", str(home / "data"), server=server)
         # Two steps teach no verdict words: they count whatever they have of the probability.
         scored = ("--data", str(home / "data"), "--out", str(home / "score #1"), "--min-mass", "0")

@@ -9,11 +9,11 @@ from films import shoot_sizes
 from live_seeing import following
 from odd_camera import playing, serving, told
 from vigil.frames import Frame
-from vigil.sources.feed import FeedSettings
+from vigil.sources.feed import CaptureSettings
 
 pytestmark = pytest.mark.e2e
 
-SETTINGS = FeedSettings(open_timeout_s=20, read_timeout_s=20)
+SETTINGS = CaptureSettings(open_timeout_s=20, read_timeout_s=20)
 PAGE = b"<video muted src='clip.mp4'></video>"
 PLAYED = """async () => {
   const video = document.querySelector("video");

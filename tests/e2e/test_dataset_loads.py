@@ -8,16 +8,16 @@ import av
 import numpy as np
 import pytest
 
-from vigil.dataset.build import BuildPlan, build_dataset
-from vigil.dataset.cutting import Recipe
-from vigil.dataset.tokens import example_tokens, load_tokenizer
-from vigil.frames import Sampling
-from vigil.tasks import load_task
+from vigil.dataset.build import BuildSettings, build_dataset
+from vigil.dataset.cutting import ExtractSettings
+from vigil.dataset.tokens import example_tokens, load_token_counter
+from vigil.frames import FrameSampling
+from vigil.tasks import load_question
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN_PYTHON = ROOT / ".venv-train/bin/python"
 TINY_BASE = ROOT / "src/vigil/tiny/base"
-SAMPLING = Sampling(max_pixels=12288)
+SAMPLING = FrameSampling(max_pixels=12288)
 
 
 def write_noise(path: Path, *, seconds: float, seed: int, size: tuple[int, int]) -> None:
@@ -41,9 +41,9 @@ def test_llamafactory_loads_every_example_as_it_was_built(tmp_path: Path) -> Non
         for offset, folder in ((0, "fight"), (50, "normal")):
             size = sizes[number % 3]
             write_noise(tmp_path / f"clips/{folder}/{number}.mp4", seconds=seconds, seed=number + offset, size=size)
-    task = load_task("fight")
-    recipe = Recipe(sampling=SAMPLING, short="both")
-    report = build_dataset(BuildPlan(clips=tmp_path / "clips", out=tmp_path / "data", task=task, recipe=recipe))
+    task = load_question("fight")
+    recipe = ExtractSettings(sampling=SAMPLING, short="both")
+    report = build_dataset(BuildSettings(clips=tmp_path / "clips", out=tmp_path / "data", task=task, recipe=recipe))
 
     told = trained_prompts(tmp_path)
 
@@ -52,7 +52,7 @@ def test_llamafactory_loads_every_example_as_it_was_built(tmp_path: Path) -> Non
     assert [[Path(frame).relative_to(tmp_path / "data").as_posix() for frame in each["frames"]] for each in told] == [
         list(example.frames) for example in examples
     ]
-    tokenizer = load_tokenizer(TINY_BASE)
+    tokenizer = load_token_counter(TINY_BASE)
     words = {label: tokenizer.encode(task.word(label)).ids for label in ("alarm", "normal")}
     for each, example in zip(told, examples, strict=True):
         t, h, w = each["grid_thw"]

@@ -14,11 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 from vigil.cli import app
-from vigil.frames import Sampling, encode_jpeg
+from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge import Endpoint, Judge
-from vigil.judge.prompt import messages
+from vigil.judge.prompt import chat_messages
 from vigil.manifest import read_manifest
-from vigil.serving import Server, running
+from vigil.serving import RunningServer, run_server
 from vigil.tasks import Task
 from vigil.tiny import BASE_FOLDER
 from vigil.verdict import Verdict
@@ -30,7 +30,7 @@ BASE, LORA = "tiny", "fight"
 
 
 @pytest.fixture(scope="module")
-def both(tiny_adapter: Path, task: Task, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def both(tiny_adapter: Path, task: Task, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """The tiny base and, beside it, an adapter whose manifest says that it was trained on verdicts alone."""
     folder = tmp_path_factory.mktemp("both")
     adapter = shutil.copytree(tiny_adapter, folder / "adapter")
@@ -40,7 +40,7 @@ def both(tiny_adapter: Path, task: Task, tmp_path_factory: pytest.TempPathFactor
     told = read_manifest(adapter)
     replace(told, contract=replace(told.contract, answers="verdict")).write(adapter)
     log, key_file = folder / "vllm.log", folder / "key"
-    with running(BASE_FOLDER, name=BASE, adapters=[f"{LORA}={adapter}"], log=log, key_file=key_file) as ready:
+    with run_server(BASE_FOLDER, name=BASE, adapters=[f"{LORA}={adapter}"], log=log, key_file=key_file) as ready:
         yield ready
 
 
@@ -50,7 +50,7 @@ def _jpegs() -> list[bytes]:
     return [encode_jpeg(wall, quality=90) for wall in walls]
 
 
-def _judged(server: Server, task: Task, sampling: Sampling, *, model: str) -> tuple[Judge, Verdict]:
+def _judged(server: RunningServer, task: Task, sampling: FrameSampling, *, model: str) -> tuple[Judge, Verdict]:
     async def run() -> tuple[Judge, Verdict]:
         endpoint = Endpoint(url=server.url, model=model, api_key=server.key)
         async with await Judge.connect(endpoint, task, sampling, deadline_s=60.0, min_mass=0.0) as judge:
@@ -59,15 +59,15 @@ def _judged(server: Server, task: Task, sampling: Sampling, *, model: str) -> tu
     return asyncio.run(run())
 
 
-def _said(server: Server, question: str, *, model: str) -> str:
-    asked = messages(_jpegs(), question, media="video", fps=2.0)
+def _said(server: RunningServer, question: str, *, model: str) -> str:
+    asked = chat_messages(_jpegs(), question, media="video", fps=2.0)
     body: dict[str, Any] = {"model": model, "messages": asked, "max_tokens": 24, "temperature": 0.0}
     headers = {"Authorization": f"Bearer {server.key}"}
     answer = httpx.post(f"{server.url}/chat/completions", json=body, headers=headers, timeout=60, trust_env=False)
     return str(answer.json()["choices"][0]["message"]["content"]).strip()
 
 
-def test_the_lora_judges_and_the_base_describes(both: Server, task: Task, sampling: Sampling) -> None:
+def test_the_lora_judges_and_the_base_describes(both: RunningServer, task: Task, sampling: FrameSampling) -> None:
     asks = replace(task, describe="描述画面。")
     judge, verdict = _judged(both, asks, sampling, model=LORA)
     assert (judge.model, judge.describer, judge.contract_differences) == (LORA, BASE, ())
@@ -77,7 +77,7 @@ def test_the_lora_judges_and_the_base_describes(both: Server, task: Task, sampli
 
 
 def test_an_imported_dataset_is_sound_and_served_as_it_is_trained(
-    both: Server, task: Task, sampling: Sampling, tmp_path: Path
+    both: RunningServer, task: Task, sampling: FrameSampling, tmp_path: Path
 ) -> None:
     rows = []
     for number in range(6):

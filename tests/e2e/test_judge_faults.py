@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from vigil.frames import Sampling, encode_jpeg
-from vigil.judge import Breaker, Endpoint, Judge
-from vigil.serving import Server
+from vigil.frames import FrameSampling, encode_jpeg
+from vigil.judge import CircuitBreaker, Endpoint, Judge
+from vigil.serving import RunningServer
 from vigil.tasks import Task
 from vigil.verdict import Cause, Verdict
 
@@ -33,7 +33,7 @@ def _window(number: int, *, height: int = 96) -> list[bytes]:
 class Load:
     """Cameras that ask for a verdict every half second, whatever became of the one before."""
 
-    breaker: Breaker
+    breaker: CircuitBreaker
     asked: int = 0
     answered: list[Verdict] = field(default_factory=list)
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
@@ -67,16 +67,16 @@ async def until(happens: Callable[[], bool]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def _judge(endpoint: Endpoint, task: Task, sampling: Sampling, *, deadline_s: float = 30.0) -> Judge:
+async def _judge(endpoint: Endpoint, task: Task, sampling: FrameSampling, *, deadline_s: float = 30.0) -> Judge:
     return await Judge.connect(endpoint, task, sampling, deadline_s=deadline_s, retries=0, min_mass=0.0)
 
 
 def test_a_server_that_is_frozen_times_out_and_is_used_again_when_it_goes_on(
-    server: Server, endpoint: Endpoint, task: Task, sampling: Sampling
+    server: RunningServer, endpoint: Endpoint, task: Task, sampling: FrameSampling
 ) -> None:
     async def scene() -> None:
         async with await _judge(endpoint, task, sampling, deadline_s=DEADLINE_S) as judge:
-            breaker = Breaker(judge)
+            breaker = CircuitBreaker(judge)
             load = Load(breaker)
             asking = asyncio.create_task(load.run())
             await load.wait_for_good(since=0)
@@ -101,14 +101,14 @@ def test_a_server_that_is_frozen_times_out_and_is_used_again_when_it_goes_on(
 
 
 def test_damaged_pictures_are_rejected_and_do_not_open_the_breaker(
-    endpoint: Endpoint, task: Task, sampling: Sampling
+    endpoint: Endpoint, task: Task, sampling: FrameSampling
 ) -> None:
     whole = _window(1)
     damaged = ([b"no picture"] * 6, [jpeg[: len(jpeg) // 2] for jpeg in whole], [*whole[:5], b""], [b""] * 6, [])
 
     async def scene() -> None:
         async with await _judge(endpoint, task, sampling) as judge:
-            breaker = Breaker(judge)
+            breaker = CircuitBreaker(judge)
             for window in damaged * 2:
                 assert (await breaker.verdict(window)).cause is Cause.REJECTED
                 assert (await breaker.describe(window)).cause is Cause.REJECTED
@@ -118,7 +118,7 @@ def test_damaged_pictures_are_rejected_and_do_not_open_the_breaker(
     asyncio.run(scene())
 
 
-def test_the_words_of_a_window_carry_its_verdict(endpoint: Endpoint, task: Task, sampling: Sampling) -> None:
+def test_the_words_of_a_window_carry_its_verdict(endpoint: Endpoint, task: Task, sampling: FrameSampling) -> None:
     # Not a window of the frozen server's: vLLM may take one that was given up for known, and answers 500 once.
     window = _window(3, height=64)
 

@@ -20,11 +20,11 @@ import rtsp_server
 from films import number_in, shoot
 from live_seeing import Seen, following
 from vigil.frames import Frame
-from vigil.sources.feed import Connected, Disconnected, FeedSettings
+from vigil.sources.feed import CaptureSettings, Connected, Disconnected
 
 pytestmark = pytest.mark.e2e
 
-SHIPPED = FeedSettings()
+SHIPPED = CaptureSettings()
 PATIENT = replace(SHIPPED, open_timeout_s=600, read_timeout_s=600)
 """As a hardly ever lost one: it waits longer than any test lasts."""
 
@@ -58,7 +58,7 @@ def stack() -> Iterator[ExitStack]:
         yield stack
 
 
-def watched(stack: ExitStack, *watches: tuple[rtsp_server.Running, FeedSettings]) -> list[Seen]:
+def watched(stack: ExitStack, *watches: tuple[rtsp_server.Running, CaptureSettings]) -> list[Seen]:
     """Feeds of these cameras with these settings, all of which give frames."""
     feeds = [stack.enter_context(following(camera.address(), settings=settings)) for camera, settings in watches]
     go_on(*feeds, frames=3)

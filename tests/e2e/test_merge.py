@@ -17,14 +17,14 @@ import pytest
 
 from vigil.environments import CHECKOUT, environment
 from vigil.errors import EnvironmentMissing, JobError, UsageError
-from vigil.export import export, plan_export
-from vigil.frames import Sampling, encode_jpeg
+from vigil.export import export_model, plan_export
+from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge import Judge
-from vigil.lora.adapter import read_adapter
-from vigil.lora.merge import compare, untie
+from vigil.lora.adapter import read_adapter_weights
+from vigil.lora.merge import compare_merge, untie
 from vigil.manifest import Contract, Manifest
-from vigil.serving import running
-from vigil.serving.model import read_adapter as read_served
+from vigil.serving import run_server
+from vigil.serving.model import read_lora_adapter as read_served
 from vigil.tasks import Task
 from vigil.tiny import BASE_FOLDER
 
@@ -132,7 +132,7 @@ def _write(folder: Path, jpegs: list[bytes]) -> list[str]:
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_a_merge_of_every_kind_of_adapter_is_proven_right(made: Made, name: str) -> None:
     untie(made.merged(name))
-    report = compare(BASE_FOLDER, read_adapter(made.adapter(name)), made.merged(name))
+    report = compare_merge(BASE_FOLDER, read_adapter_weights(made.adapter(name)), made.merged(name))
     assert report.adapted > 0
     assert report.moved > 0.001
     assert report.largest_ulp <= 1
@@ -149,7 +149,7 @@ def test_a_merged_model_says_what_base_and_adapter_say(made: Made, name: str) ->
 @pytest.mark.parametrize(("name", "other"), [("tower", "plain"), ("dora", "plain"), ("table", "module")])
 def test_a_merge_of_another_adapter_is_named(made: Made, name: str, other: str) -> None:
     with pytest.raises(JobError, match=r"not base plus adapter: .*\.weight "):
-        compare(BASE_FOLDER, read_adapter(made.adapter(name)), made.merged(other))
+        compare_merge(BASE_FOLDER, read_adapter_weights(made.adapter(name)), made.merged(other))
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
@@ -162,7 +162,7 @@ def test_what_vllm_would_refuse_or_leave_out_is_told_before_it_is_started(made: 
 
 
 def test_a_merged_model_is_served_with_the_probabilities_of_base_and_adapter(
-    made: Made, task: Task, sampling: Sampling, tmp_path: Path
+    made: Made, task: Task, sampling: FrameSampling, tmp_path: Path
 ) -> None:
     """A tower, DoRA, a head of its own and rank 128 in one adapter, none of which vLLM serves unmerged."""
     adapter = shutil.copytree(made.adapter("everything"), tmp_path / "everything")
@@ -170,17 +170,17 @@ def test_a_merged_model_is_served_with_the_probabilities_of_base_and_adapter(
     Manifest(contract=contract, base_model=str(BASE_FOLDER), template="qwen3_vl_nothink").write(adapter)
     plan = plan_export(adapter, out=tmp_path / "model", base=BASE_FOLDER)
     assert len(plan.unservable) == 3
-    checked = export(plan)
+    checked = export_model(plan)
     assert checked is not None
     assert (checked.weights.largest_ulp <= 1, checked.smoke.outcome) == (True, "passed")
     log, key_file = tmp_path / "vllm.log", tmp_path / "key"
-    with running(plan.out, log=log, key_file=key_file, extra=("--dtype", "float32")) as server:
+    with run_server(plan.out, log=log, key_file=key_file, extra=("--dtype", "float32")) as server:
         served = asyncio.run(_alarms(server.endpoint(), task, sampling, made.windows))
     assert _apart(served, made.told["adapted"]["everything"]) < 2 * ROUNDING
     assert _apart(served, made.told["base"]) > MOVE
 
 
-async def _alarms(endpoint: Any, task: Task, sampling: Sampling, windows: list[list[bytes]]) -> list[float]:
+async def _alarms(endpoint: Any, task: Task, sampling: FrameSampling, windows: list[list[bytes]]) -> list[float]:
     async with await Judge.connect(endpoint, task, sampling, min_mass=0.0) as judge:
         verdicts = [await judge.verdict(jpegs, start_s=0.0, end_s=3.0) for jpegs in windows]
     assert all(verdict.p_alarm is not None for verdict in verdicts), verdicts

@@ -15,9 +15,9 @@ from model_folder import altered_base
 from parity_dataset import write_dataset
 from vigil.cli import app
 from vigil.environments import environment
-from vigil.frames import Sampling, encode_jpeg
-from vigil.judge.prompt import messages
-from vigil.serving import Server, ServerKey, running, serve_command
+from vigil.frames import FrameSampling, encode_jpeg
+from vigil.judge.prompt import chat_messages
+from vigil.serving import RunningServer, ServerKey, run_server, serve_command
 from vigil.serving.command import INSIDE
 from vigil.tasks import Task
 
@@ -26,20 +26,20 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 LENGTHS = (2, 4, 6)
 SMALL_WH = ((128, 96), (160, 64), (64, 64), (96, 128))
 LARGE_WH = ((480, 256), (416, 288))
-LARGE = Sampling(max_pixels=131_072)
+LARGE = FrameSampling(max_pixels=131_072)
 
 
 @pytest.fixture(scope="module")
-def large_server(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def large_server(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """The tiny base behind a vLLM that is told of frames ten times as large, with the context of a real model."""
     folder = tmp_path_factory.mktemp("large")
     log, key_file = folder / "vllm.log", folder / "key"
     base = altered_base(folder / "base", max_positions=16_384)
-    with running(base, task=task, sampling=LARGE, log=log, key_file=key_file) as ready:
+    with run_server(base, task=task, sampling=LARGE, log=log, key_file=key_file) as ready:
         yield ready
 
 
-def _run(data: Path, server: Server, *words: str) -> tuple[int, str, dict[str, Any]]:
+def _run(data: Path, server: RunningServer, *words: str) -> tuple[int, str, dict[str, Any]]:
     (data / "key").write_text(server.key)
     arguments = ["parity", "--data", str(data), "--url", server.url, "--key-file", str(data / "key"), *words]
     done = CliRunner().invoke(app, [*arguments, "--json", str(data / "parity.json")])
@@ -48,7 +48,7 @@ def _run(data: Path, server: Server, *words: str) -> tuple[int, str, dict[str, A
 
 
 def test_windows_of_every_length_and_size_are_served_as_they_are_trained(
-    large_server: Server, task: Task, tmp_path: Path
+    large_server: RunningServer, task: Task, tmp_path: Path
 ) -> None:
     sizes_wh = (*SMALL_WH, *LARGE_WH)
     count = write_dataset(tmp_path, task, LARGE, sizes_wh=sizes_wh, lengths=LENGTHS)
@@ -59,9 +59,9 @@ def test_windows_of_every_length_and_size_are_served_as_they_are_trained(
 
 
 def test_larger_frames_arrive_as_they_are_trained_and_another_rate_is_told_by_its_first_token(
-    large_server: Server, task: Task, tmp_path: Path
+    large_server: RunningServer, task: Task, tmp_path: Path
 ) -> None:
-    sampling = Sampling(fps=4, max_pixels=4 * LARGE.max_pixels)
+    sampling = FrameSampling(fps=4, max_pixels=4 * LARGE.max_pixels)
     write_dataset(tmp_path, task, sampling, sizes_wh=((960, 512), (128, 96)), lengths=(6,))
     code, said, found = _run(tmp_path, large_server)
     assert (code, said) == (1, "parity: 2 examples, 2 differences")
@@ -71,7 +71,7 @@ def test_larger_frames_arrive_as_they_are_trained_and_another_rate_is_told_by_it
 
 
 @pytest.mark.parametrize("frames", [6, 30, 78])
-def test_a_longer_look_than_a_window_is_not_shrunk(large_server: Server, tmp_path: Path, frames: int) -> None:
+def test_a_longer_look_than_a_window_is_not_shrunk(large_server: RunningServer, tmp_path: Path, frames: int) -> None:
     """By vLLM's own processor as it is started, and by the tokens that the server itself counts."""
     rng = np.random.default_rng(frames)
     image = rng.integers(0, 255, (LARGE_WH[0][1], LARGE_WH[0][0], 3), np.uint8)
@@ -82,7 +82,7 @@ def test_a_longer_look_than_a_window_is_not_shrunk(large_server: Server, tmp_pat
     assert tokens + 8 * frames // 2 <= shown - text_alone <= tokens + 12 * frames // 2
 
 
-def _grid(jpegs: list[bytes], server: Server, folder: Path) -> list[int]:
+def _grid(jpegs: list[bytes], server: RunningServer, folder: Path) -> list[int]:
     """`video_grid_thw` of frames, from the processor with the sizes of the server's own command line."""
     runtime = environment("serve")
     argv = serve_command(server.plan, runtime, ServerKey(value="k", origin="k")).argv
@@ -101,8 +101,8 @@ def _grid(jpegs: list[bytes], server: Server, folder: Path) -> list[int]:
     return grid
 
 
-def _used(server: Server, jpegs: list[bytes]) -> int:
-    asked = messages(jpegs, "?", media="video", fps=2.0) if jpegs else [{"role": "user", "content": "?"}]
+def _used(server: RunningServer, jpegs: list[bytes]) -> int:
+    asked = chat_messages(jpegs, "?", media="video", fps=2.0) if jpegs else [{"role": "user", "content": "?"}]
     body = {"model": server.model, "messages": asked, "max_tokens": 1}
     headers = {"Authorization": f"Bearer {server.key}"}
     answer = httpx.post(f"{server.url}/chat/completions", json=body, headers=headers, timeout=120, trust_env=False)

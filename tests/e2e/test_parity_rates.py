@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from parity_dataset import write_dataset
 from vigil.cli import app
-from vigil.frames import Sampling
-from vigil.serving import running
+from vigil.frames import FrameSampling
+from vigil.serving import run_server
 from vigil.tasks import Task
 from vigil.tiny import BASE_FOLDER
 
@@ -20,10 +20,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 def test_windows_of_another_rate_and_length_are_served_as_they_are_trained(
     fps: float, task: Task, tmp_path: Path
 ) -> None:
-    sampling = Sampling(fps=fps, frames=8, max_pixels=12_288)
+    sampling = FrameSampling(fps=fps, frames=8, max_pixels=12_288)
     data = tmp_path / "data"
     count = write_dataset(data, task, sampling, sizes_wh=((128, 96), (64, 64)), lengths=(2, 4, 6, 8))
-    with running(
+    with run_server(
         BASE_FOLDER, task=task, sampling=sampling, log=tmp_path / "vllm.log", key_file=tmp_path / "key"
     ) as server:
         words = ["--data", str(data), "--url", server.url, "--key-file", str(tmp_path / "key"), "--all"]

@@ -14,12 +14,12 @@ import pytest
 
 from process_group import living, wait_until_gone
 from vigil.environments import CHECKOUT
-from vigil.frames import Sampling, encode_jpeg
+from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge import Judge
 from vigil.judge.contract import served_sampling
-from vigil.judge.prompt import messages
-from vigil.judge.told import read_contracts
-from vigil.serving import Server
+from vigil.judge.prompt import chat_messages
+from vigil.judge.told import read_declared_contracts
+from vigil.serving import RunningServer
 from vigil.serving.process import free_port
 from vigil.tasks import Task
 from vigil.tiny import BASE_FOLDER
@@ -34,17 +34,17 @@ def _jpegs(count: int) -> list[bytes]:
     return [encode_jpeg(np.full((96, 128, 3), 5 * index, np.uint8), quality=90) for index in range(count)]
 
 
-def _post(server: Server, path: str, body: object, *, key: str | None = None) -> httpx.Response:
+def _post(server: RunningServer, path: str, body: object, *, key: str | None = None) -> httpx.Response:
     headers = {"Authorization": f"Bearer {server.key if key is None else key}"}
     return httpx.post(f"{server.root}{path}", json=body, headers=headers, timeout=60, trust_env=False)
 
 
-def _ask(server: Server, media: str, count: int) -> httpx.Response:
-    asked = messages(_jpegs(count), "?", media="video" if media == "video" else "images", fps=2.0)
+def _ask(server: RunningServer, media: str, count: int) -> httpx.Response:
+    asked = chat_messages(_jpegs(count), "?", media="video" if media == "video" else "images", fps=2.0)
     return _post(server, "/v1/chat/completions", {"model": server.model, "messages": asked, "max_tokens": 1})
 
 
-def test_a_window_six_images_and_plain_words_are_all_answered(server: Server) -> None:
+def test_a_window_six_images_and_plain_words_are_all_answered(server: RunningServer) -> None:
     assert _ask(server, "video", 6).status_code == 200
     assert _ask(server, "video", 2).status_code == 200
     assert _ask(server, "images", 6).status_code == 200
@@ -52,32 +52,34 @@ def test_a_window_six_images_and_plain_words_are_all_answered(server: Server) ->
     assert _post(server, "/v1/chat/completions", text).status_code == 200
 
 
-def test_no_frame_is_dropped_in_silence(server: Server) -> None:
+def test_no_frame_is_dropped_in_silence(server: RunningServer) -> None:
     used = [_ask(server, "video", count).json()["usage"]["prompt_tokens"] for count in (6, 32, 40)]
     assert used[0] < used[1] < used[2]
 
 
-def test_every_path_that_answers_wants_the_key(server: Server) -> None:
+def test_every_path_that_answers_wants_the_key(server: RunningServer) -> None:
     for path in ("/v1/chat/completions", "/invocations", "/tokenize", "/detokenize"):
         assert _post(server, path, {}, key="wrong").status_code == 401, path
     assert httpx.get(f"{server.root}/metrics", trust_env=False).status_code == 401
     assert httpx.get(f"{server.root}/health", trust_env=False).status_code == 200
 
 
-def test_the_key_is_in_no_command_line_and_not_in_the_log(server: Server) -> None:
+def test_the_key_is_in_no_command_line_and_not_in_the_log(server: RunningServer) -> None:
     listed = subprocess.run(["ps", "-eo", "args="], capture_output=True, text=True, check=True).stdout
     assert server.key not in listed
     assert server.key not in server.log.read_text(errors="replace")
 
 
-def test_the_list_shows_one_entry_a_model_and_the_contract_is_told_beside_it(server: Server, task: Task) -> None:
+def test_the_list_shows_one_entry_a_model_and_the_contract_is_told_beside_it(server: RunningServer, task: Task) -> None:
     assert _get(server, "/v1/models").json()["data"][0]["id"] == "tiny"
     assert len(_get(server, "/v1/models").json()["data"]) == 1
     assert httpx.get(f"{server.root}/vigil.json", trust_env=False).status_code == 401
-    assert read_contracts(_get(server, "/vigil.json").content) == {"tiny": server.plan.contract}
+    assert read_declared_contracts(_get(server, "/vigil.json").content) == {"tiny": server.plan.contract}
 
 
-def test_clients_read_the_contract_of_a_server_that_lists_none(server: Server, task: Task, sampling: Sampling) -> None:
+def test_clients_read_the_contract_of_a_server_that_lists_none(
+    server: RunningServer, task: Task, sampling: FrameSampling
+) -> None:
     assert asyncio.run(served_sampling(server.endpoint())) == sampling
 
     async def connect() -> tuple[str, ...]:
@@ -87,12 +89,12 @@ def test_clients_read_the_contract_of_a_server_that_lists_none(server: Server, t
     assert asyncio.run(connect()) == ()
 
 
-def _get(server: Server, path: str) -> httpx.Response:
+def _get(server: RunningServer, path: str) -> httpx.Response:
     headers = {"Authorization": f"Bearer {server.key}"}
     return httpx.get(f"{server.root}{path}", headers=headers, trust_env=False).raise_for_status()
 
 
-def test_it_needs_little_memory(server: Server) -> None:
+def test_it_needs_little_memory(server: RunningServer) -> None:
     listed = subprocess.run(["ps", "-eo", "pgid=,rss="], capture_output=True, text=True, check=True).stdout
     rows = [tuple(map(int, line.split())) for line in listed.splitlines()]
     resident_kib = [rss for pgid, rss in rows if pgid == server.pid]
@@ -160,7 +162,7 @@ def _check_adapter(root: str, key: str, adapter: Path) -> None:
 def _first_logprob(client: httpx.Client, model: str) -> float:
     body = {
         "model": model,
-        "messages": messages(_jpegs(6), "?", media="video", fps=2.0),
+        "messages": chat_messages(_jpegs(6), "?", media="video", fps=2.0),
         "max_tokens": 1,
         "temperature": 0,
         "logprobs": True,

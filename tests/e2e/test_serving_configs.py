@@ -9,8 +9,8 @@ import pytest
 
 from vigil.config import config_root
 from vigil.environments import Environment, environment
-from vigil.frames import Sampling
-from vigil.serving import ServerKey, Wanted, load_settings, make_plan, serve_command
+from vigil.frames import FrameSampling
+from vigil.serving import ContractOverrides, ServerKey, load_serve_settings, plan_server, serve_command
 from vigil.serving.media import CLOSED
 from vigil.tasks import Task
 from vigil.tiny import BASE_FOLDER
@@ -22,12 +22,14 @@ FP8 = ("--quantization", "fp8")
 
 
 @pytest.fixture(scope="module")
-def understood(tmp_path_factory: pytest.TempPathFactory, task: Task, sampling: Sampling) -> dict[str, dict[str, Any]]:
+def understood(
+    tmp_path_factory: pytest.TempPathFactory, task: Task, sampling: FrameSampling
+) -> dict[str, dict[str, Any]]:
     """What vLLM makes of each settings file, and of the FP8 that `gpu_80gb` speaks of."""
     folder: Path = tmp_path_factory.mktemp("commands")
     runtime = environment("serve")
-    commands = {name: _words(name, folder, runtime, Wanted.of(task, sampling)) for name in NAMES}
-    commands["fp8"] = _words("gpu_80gb", folder, runtime, Wanted.of(task, sampling), *FP8)
+    commands = {name: _words(name, folder, runtime, ContractOverrides.of(task, sampling)) for name in NAMES}
+    commands["fp8"] = _words("gpu_80gb", folder, runtime, ContractOverrides.of(task, sampling), *FP8)
     done = subprocess.run(
         [runtime.python, Path(__file__).with_name("parse_serve_commands.py")],
         input=json.dumps(commands),
@@ -41,9 +43,9 @@ def understood(tmp_path_factory: pytest.TempPathFactory, task: Task, sampling: S
     return told
 
 
-def _words(name: str, folder: Path, runtime: Environment, wanted: Wanted, *extra: str) -> list[str]:
-    settings = load_settings(name, runtime)
-    plan = make_plan(BASE_FOLDER, settings=settings, wanted=wanted, templates=folder, extra=extra)
+def _words(name: str, folder: Path, runtime: Environment, wanted: ContractOverrides, *extra: str) -> list[str]:
+    settings = load_serve_settings(name, runtime)
+    plan = plan_server(BASE_FOLDER, settings=settings, wanted=wanted, templates=folder, extra=extra)
     return list(serve_command(plan, runtime, ServerKey(value="k", origin="k")).argv[2:])
 
 

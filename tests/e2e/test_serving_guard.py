@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from vigil.environments import environment
-from vigil.serving import Server
+from vigil.serving import RunningServer
 from vigil.serving.command import INSIDE
 from vigil.serving.process import free_port
 
@@ -98,7 +98,7 @@ def test_a_web_socket_opens_with_the_key_only(routed: Routed) -> None:
     assert _upgrade(routed.port, "/v1/realtime", key=KEY) != 401
 
 
-def test_a_web_socket_is_refused_by_the_whole_server(server: Server) -> None:
+def test_a_web_socket_is_refused_by_the_whole_server(server: RunningServer) -> None:
     port = int(server.root.rpartition(":")[2])
     assert _upgrade(port, "/v1/realtime") == 401
     assert _upgrade(port, "/nowhere") == 401

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from media_trap import PICTURE, Trap, media_trap
-from vigil.serving import Server
+from vigil.serving import RunningServer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -52,19 +52,19 @@ def trap() -> Iterator[Trap]:
         yield opened
 
 
-def _post(server: Server, path: str, body: object) -> httpx.Response:
+def _post(server: RunningServer, path: str, body: object) -> httpx.Response:
     headers = {"Authorization": f"Bearer {server.key}"}
     return httpx.post(f"{server.root}{path}", json=body, headers=headers, timeout=60, trust_env=False)
 
 
-def _chat(server: Server, kind: str, url: str) -> httpx.Response:
+def _chat(server: RunningServer, kind: str, url: str) -> httpx.Response:
     content = [{"type": kind, kind: {"url": url}}, {"type": "text", "text": "?"}]
     body = {"model": server.model, "messages": [{"role": "user", "content": content}], "max_tokens": 1}
     return _post(server, "/v1/chat/completions", body)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_address_is_fetched_and_each_is_the_clients_mistake(server: Server, trap: Trap, kind: str) -> None:
+def test_no_address_is_fetched_and_each_is_the_clients_mistake(server: RunningServer, trap: Trap, kind: str) -> None:
     told = {url: _chat(server, kind, url.format(port=trap.port)) for url in CLOSED}
     assert {url: answer.status_code for url, answer in told.items()} == dict.fromkeys(CLOSED, 400)
     assert trap.asked == []
@@ -85,7 +85,7 @@ def _asked_by_other_roads(model: str, url: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_every_other_road_to_the_pictures_is_closed_too(server: Server, trap: Trap) -> None:
+def test_every_other_road_to_the_pictures_is_closed_too(server: RunningServer, trap: Trap) -> None:
     for url in (f"http://127.0.0.1:{trap.port}/x.jpg", "file:///etc/passwd"):
         bodies = _asked_by_other_roads(server.model, url)
         told = {path: _post(server, path, body) for path, body in bodies.items()}
@@ -95,13 +95,13 @@ def test_every_other_road_to_the_pictures_is_closed_too(server: Server, trap: Tr
     assert trap.asked == []
 
 
-def test_the_other_roads_are_open_to_what_the_request_holds(server: Server) -> None:
+def test_the_other_roads_are_open_to_what_the_request_holds(server: RunningServer) -> None:
     bodies = _asked_by_other_roads(server.model, _data("image/jpeg", PICTURE))
     told = {path: _post(server, path, body).status_code for path, body in bodies.items()}
     assert told == dict.fromkeys(bodies, 200)
 
 
-def test_what_the_request_holds_is_read_and_the_refusal_says_so(server: Server, trap: Trap) -> None:
+def test_what_the_request_holds_is_read_and_the_refusal_says_so(server: RunningServer, trap: Trap) -> None:
     frame = base64.b64encode(PICTURE).decode()
     assert _chat(server, "image_url", _data("image/jpeg", PICTURE)).status_code == 200
     assert _chat(server, "video_url", f"data:video/jpeg;base64,{frame},{frame}").status_code == 200

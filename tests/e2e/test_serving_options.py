@@ -13,12 +13,12 @@ import pytest
 
 from media_trap import media_trap
 from model_folder import altered_base
-from vigil.frames import Sampling, encode_jpeg
+from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge import Judge
-from vigil.judge.told import read_contracts
+from vigil.judge.told import read_declared_contracts
 from vigil.manifest import Contract, Manifest
-from vigil.serving import Server, running
-from vigil.tasks import Task, load_task
+from vigil.serving import RunningServer, run_server
+from vigil.tasks import Task, load_question
 from vigil.tiny import BASE_FOLDER
 from vigil.verdict import Verdict
 
@@ -38,8 +38,8 @@ ODD = {
 
 @pytest.fixture(scope="module")
 def opened(
-    tmp_path_factory: pytest.TempPathFactory, task: Task, sampling: Sampling, tiny_adapter: Path
-) -> Iterator[Server]:
+    tmp_path_factory: pytest.TempPathFactory, task: Task, sampling: FrameSampling, tiny_adapter: Path
+) -> Iterator[RunningServer]:
     """The tiny base as a model that would answer oddly, with an adapter, for clients old and new, and more at run time.
 
     It may fetch from `localhost`.
@@ -50,7 +50,7 @@ def opened(
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "1")
-            serving = running(
+            serving = run_server(
                 altered_base(folder / "base", generation=ODD),
                 name="tiny",
                 task=task,
@@ -66,14 +66,14 @@ def opened(
         yield ready
 
 
-def _status(server: Server, url: str) -> int:
+def _status(server: RunningServer, url: str) -> int:
     content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "?"}]
     body = {"model": server.model, "messages": [{"role": "user", "content": content}], "max_tokens": 1}
     headers = {"Authorization": f"Bearer {server.key}"}
     return httpx.post(f"{server.url}/chat/completions", json=body, headers=headers, timeout=60).status_code
 
 
-def test_a_named_domain_is_fetched_from_and_no_other(opened: Server) -> None:
+def test_a_named_domain_is_fetched_from_and_no_other(opened: RunningServer) -> None:
     with media_trap() as named, media_trap() as other:
         assert _status(opened, f"http://localhost:{named.port}/x.jpg") == 200
         assert named.asked == ["/x.jpg"]
@@ -88,23 +88,25 @@ def test_a_named_domain_is_fetched_from_and_no_other(opened: Server) -> None:
         assert other.asked == []
 
 
-def test_a_redirect_out_of_the_domain_is_not_followed(opened: Server) -> None:
+def test_a_redirect_out_of_the_domain_is_not_followed(opened: RunningServer) -> None:
     with media_trap() as named, media_trap() as other:
         assert _status(opened, f"http://localhost:{named.port}/to?http://127.0.0.1:{other.port}/x.jpg") == 400
         assert len(named.asked) == 1 and other.asked == []
 
 
-def _client(server: Server) -> httpx.Client:
+def _client(server: RunningServer) -> httpx.Client:
     headers = {"Authorization": f"Bearer {server.key}"}
     return httpx.Client(base_url=server.root, headers=headers, timeout=60, trust_env=False)
 
 
-def _contracts(server: Server) -> dict[str, Contract]:
+def _contracts(server: RunningServer) -> dict[str, Contract]:
     with _client(server) as client:
-        return read_contracts(client.get("/vigil.json").raise_for_status().content)
+        return read_declared_contracts(client.get("/vigil.json").raise_for_status().content)
 
 
-def test_an_older_client_finds_the_contracts_in_the_list(opened: Server, task: Task, sampling: Sampling) -> None:
+def test_an_older_client_finds_the_contracts_in_the_list(
+    opened: RunningServer, task: Task, sampling: FrameSampling
+) -> None:
     contract = Contract.of(task, sampling)
     with _client(opened) as client:
         names = {card["id"] for card in client.get("/v1/models").json()["data"]}
@@ -113,22 +115,22 @@ def test_an_older_client_finds_the_contracts_in_the_list(opened: Server, task: T
 
 
 def test_an_adapter_that_is_loaded_while_it_serves_tells_its_own_contract(
-    opened: Server, tiny_adapter: Path, tmp_path: Path, sampling: Sampling
+    opened: RunningServer, tiny_adapter: Path, tmp_path: Path, sampling: FrameSampling
 ) -> None:
     later = shutil.copytree(tiny_adapter, tmp_path / "fall")
-    held = Contract.of(load_task("fall"), replace(sampling, fps=9.0))
+    held = Contract.of(load_question("fall"), replace(sampling, fps=9.0))
     Manifest(contract=held, base_model="tiny", template="qwen3_vl_nothink").write(later)
     body = {"lora_name": "fall@2", "lora_path": str(later)}
     with _client(opened) as client:
         client.post("/v1/load_lora_adapter", json=body).raise_for_status()
         told = _contracts(opened)["fall@2"]
         client.post("/v1/unload_lora_adapter", json=body).raise_for_status()
-    assert told == Contract.of(load_task("fall"), sampling)  # as this server reads pictures, not as it was trained
+    assert told == Contract.of(load_question("fall"), sampling)  # as this server reads pictures, not as it was trained
     assert "fall@2" not in _contracts(opened)
 
 
 def test_a_models_own_ways_of_answering_change_no_verdict_and_no_description(
-    opened: Server, server: Server, task: Task, sampling: Sampling
+    opened: RunningServer, server: RunningServer, task: Task, sampling: FrameSampling
 ) -> None:
     plain, odd = (asyncio.run(_judged(one, task, sampling)) for one in (server, opened))
     assert [verdict.p_raw for verdict in odd[0]] == pytest.approx([verdict.p_raw for verdict in plain[0]], abs=1e-5)
@@ -138,7 +140,7 @@ def test_a_models_own_ways_of_answering_change_no_verdict_and_no_description(
     assert _spelt(opened) == _spelt(server) and len(_spelt(opened)) > 10
 
 
-async def _judged(one: Server, task: Task, sampling: Sampling) -> tuple[list[Verdict], list[Verdict]]:
+async def _judged(one: RunningServer, task: Task, sampling: FrameSampling) -> tuple[list[Verdict], list[Verdict]]:
     """Verdicts of one token, and descriptions, of three windows."""
     rng = np.random.default_rng(7)
     images = rng.integers(0, 255, (3, 6, 96, 128, 3), np.uint8)
@@ -151,9 +153,9 @@ async def _judged(one: Server, task: Task, sampling: Sampling) -> tuple[list[Ver
 
 @pytest.mark.timeout(900)
 def test_every_web_process_of_several_is_guarded_and_serves_the_same(
-    tmp_path: Path, task: Task, sampling: Sampling, tiny_adapter: Path
+    tmp_path: Path, task: Task, sampling: FrameSampling, tiny_adapter: Path
 ) -> None:
-    with running(
+    with run_server(
         BASE_FOLDER,
         name="tiny",
         task=task,
@@ -174,7 +176,7 @@ def test_every_web_process_of_several_is_guarded_and_serves_the_same(
     assert len(spelt) == 2 and len({words for _, words in spelt}) == 2
 
 
-def _spelt(one: Server, model: str = "tiny") -> str:
+def _spelt(one: RunningServer, model: str = "tiny") -> str:
     body = {"model": model, "messages": [{"role": "user", "content": "?"}], "max_tokens": 30, "temperature": 0}
     body |= {"ignore_eos": True}  # the tiny base has little to say to a bare question
     with _client(one) as client:

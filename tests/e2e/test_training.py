@@ -21,16 +21,16 @@ from made_dataset import make_dataset
 from vigil.base_model import describe_base
 from vigil.environments import CHECKOUT, environment
 from vigil.errors import EnvironmentMissing, JobError
-from vigil.export import export, plan_export
-from vigil.lora.adapter import WEIGHTS_NAME, read_adapter
-from vigil.lora.merge import compare
+from vigil.export import export_model, plan_export
+from vigil.lora.adapter import WEIGHTS_NAME, read_adapter_weights
+from vigil.lora.merge import compare_merge
 from vigil.manifest import read_manifest
 from vigil.tiny import BASE_FOLDER
-from vigil.training import Outcome, plan_training, train
-from vigil.training.dataset import read_training_set
-from vigil.training.hardware import for_machine, launch_variables
-from vigil.training.llamafactory import Job
-from vigil.training.settings import complete, known_keys, load_settings
+from vigil.training import TrainingResult, plan_training, train
+from vigil.training.dataset import read_training_data
+from vigil.training.hardware import adapt_to_machine, launch_environment
+from vigil.training.llamafactory import LlamaFactoryProcess
+from vigil.training.settings import complete_from_dataset, known_keys, load_training_config
 from vigil.weights import tensors_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -99,13 +99,13 @@ def _wait_for(path: Path, *, seconds: float) -> bool:
 
 
 @pytest.fixture(scope="module")
-def trained(interrupted: Interrupted, data: Path) -> Outcome:
+def trained(interrupted: Interrupted, data: Path) -> TrainingResult:
     """The same training, asked for once more."""
     return train("tiny_lora", words(data, interrupted.output))
 
 
 @pytest.fixture(scope="module")
-def adapter(trained: Outcome, interrupted: Interrupted) -> Path:
+def adapter(trained: TrainingResult, interrupted: Interrupted) -> Path:
     """The adapter that came of it."""
     return interrupted.output
 
@@ -114,11 +114,13 @@ def adapter(trained: Outcome, interrupted: Interrupted) -> Path:
 def parsed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What LLaMA-Factory understands of every config, as `vigil train` would hand it over."""
     folder = tmp_path_factory.mktemp("parsed")
-    dataset = read_training_set(data, ["anomaly-train"])
+    dataset = read_training_data(data, ["anomaly-train"])
     files = [folder / config.name for config in CONFIGS]
     for config, file in zip(CONFIGS, files, strict=True):
         overrides = ["use_cpu=true", f"dataset_dir={data}", f"output_dir={folder / config.stem}"]
-        file.write_text(yaml.safe_dump(complete(load_settings(config, overrides), dataset)), encoding="utf-8")
+        file.write_text(
+            yaml.safe_dump(complete_from_dataset(load_training_config(config, overrides), dataset)), encoding="utf-8"
+        )
     trainer = environment("train")
     script = Path(__file__).with_name("parse_configs.py")
     command = [str(trainer.python), str(script), *map(str, files)]
@@ -154,7 +156,7 @@ def test_ctrl_c_leaves_a_checkpoint(interrupted: Interrupted) -> None:
     assert not interrupted.is_finished
 
 
-def test_the_same_command_goes_on(interrupted: Interrupted, trained: Outcome) -> None:
+def test_the_same_command_goes_on(interrupted: Interrupted, trained: TrainingResult) -> None:
     assert trained.figures["resumed"]
     assert interrupted.steps < trained.figures["steps"] == 12
     assert interrupted.steps == trained.figures["resumed_at_step"]
@@ -188,7 +190,7 @@ def left_in(folder: Path) -> dict[Path, tuple[int, int]]:
 
 
 def test_a_trained_adapter_is_merged_and_proven(adapter: Path, tmp_path: Path) -> None:
-    checked = export(plan_export(adapter, out=tmp_path / "model"))
+    checked = export_model(plan_export(adapter, out=tmp_path / "model"))
     assert checked is not None
     assert checked.weights.adapted == sum("lora_A" in name for name in tensors_in([adapter / WEIGHTS_NAME]))
     assert checked.weights.largest_ulp <= 1
@@ -205,7 +207,7 @@ def test_a_trained_adapter_is_merged_and_proven(adapter: Path, tmp_path: Path) -
 
 def test_a_merge_that_dropped_a_trained_adapter_is_found_out(adapter: Path) -> None:
     with pytest.raises(JobError, match=r"_proj\.weight differs in .*it holds 0\.00 times what the adapter adds"):
-        compare(BASE_FOLDER, read_adapter(adapter), BASE_FOLDER)
+        compare_merge(BASE_FOLDER, read_adapter_weights(adapter), BASE_FOLDER)
 
 
 def test_a_failing_training_tells_why_in_one_line(data: Path, tmp_path: Path) -> None:
@@ -231,15 +233,15 @@ def test_two_ray_workers_train_together(data: Path, tmp_path: Path) -> None:
     """With the settings of the plan, but started from here: a worker asks Ray for one CPU in place of ten."""
     local = "ray_init_kwargs={num_cpus: 2, include_dashboard: false, _node_ip_address: 127.0.0.1}"
     chosen = [*ON_TINY, local, f"dataset_dir={data}", f"output_dir={tmp_path / 'ray'}"]
-    settings = for_machine(plan_training("qwen3vl_2b_lora_ray", chosen).settings, gpus=0, environ={})
+    settings = adapt_to_machine(plan_training("qwen3vl_2b_lora_ray", chosen).settings, gpus=0, environ={})
     config = tmp_path / "train.yaml"
     config.write_text(yaml.safe_dump(settings), encoding="utf-8")
     shim = {"PYTHONPATH": str(WITHOUT_GPUS), "RAY_USAGE_STATS_ENABLED": "0"}
-    job = Job(
+    job = LlamaFactoryProcess(
         environment=environment("train"),
         words=("train", str(config)),
         log=tmp_path / "train.log",
-        variables=launch_variables(settings, gpus=0, environ={}) | shim,
+        variables=launch_environment(settings, gpus=0, environ={}) | shim,
     )
     job.run()
     assert (tmp_path / "ray" / "adapter_model.safetensors").exists()

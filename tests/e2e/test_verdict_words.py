@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from vigil.errors import EndpointError
-from vigil.frames import Sampling, encode_jpeg
+from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge import Judge
-from vigil.judge.connection import open_http
+from vigil.judge.connection import open_http_client
 from vigil.judge.contract import served_model
-from vigil.judge.prompt import CONTINUED, answer_begun, messages
+from vigil.judge.prompt import CONTINUED, answer_begun, chat_messages
 from vigil.judge.words import find_words
-from vigil.serving import Server
+from vigil.serving import RunningServer
 from vigil.tasks import Task
 from vigil.verdict import Verdict
 
@@ -50,7 +50,7 @@ def task_of(words: Mapping[str, str]) -> Task:
 
 
 def judged(
-    server: Server, sampling: Sampling, words: Mapping[str, str], ask: Callable[[Judge], Awaitable[Found]]
+    server: RunningServer, sampling: FrameSampling, words: Mapping[str, str], ask: Callable[[Judge], Awaitable[Found]]
 ) -> tuple[Judge, Found]:
     """A judge of these labels, and what asking it gave."""
 
@@ -63,9 +63,9 @@ def judged(
     return asyncio.run(run())
 
 
-def token_logprobs(server: Server, jpegs: list[bytes], word: str, count: int) -> list[float]:
+def token_logprobs(server: RunningServer, jpegs: list[bytes], word: str, count: int) -> list[float]:
     """The log probability of each token of a word behind the prompt."""
-    asked = messages(jpegs, QUESTION, media="video", fps=2.0)
+    asked = chat_messages(jpegs, QUESTION, media="video", fps=2.0)
     body = {"model": server.model, "messages": answer_begun(asked, word), "max_tokens": 1, "prompt_logprobs": 0}
     headers = {"Authorization": f"Bearer {server.key}"}
     answer = httpx.post(
@@ -75,7 +75,7 @@ def token_logprobs(server: Server, jpegs: list[bytes], word: str, count: int) ->
     return [next(iter(entry.values()))["logprob"] for entry in tail]
 
 
-def answered(server: Server) -> float:
+def answered(server: RunningServer) -> float:
     """How many requests the server has answered."""
     headers = {"Authorization": f"Bearer {server.key}"}
     lines = httpx.get(f"{server.root}/metrics", headers=headers, trust_env=False).text.splitlines()
@@ -94,7 +94,7 @@ def _logit(p: float) -> float:
     return math.log(p / (1 - p))
 
 
-def test_words_of_several_tokens_are_read_from_their_first_one(server: Server, sampling: Sampling) -> None:
+def test_words_of_several_tokens_are_read_from_their_first_one(server: RunningServer, sampling: FrameSampling) -> None:
     jpegs = window()
     judge, verdict = judged(server, sampling, TWO_TOKENS, lambda judge: judge.verdict(jpegs))
     assert {label: len(ids) for label, ids in judge.words.ids.items()} == {"alarm": 2, "normal": 1}
@@ -105,7 +105,7 @@ def test_words_of_several_tokens_are_read_from_their_first_one(server: Server, s
     assert_read(verdict, scored)
 
 
-def test_words_that_share_a_beginning_are_read_behind_it(server: Server, sampling: Sampling) -> None:
+def test_words_that_share_a_beginning_are_read_behind_it(server: RunningServer, sampling: FrameSampling) -> None:
     jpegs = window()
     judge, verdict = judged(server, sampling, SHARED, lambda judge: judge.verdict(jpegs))
     place = judge.words.place
@@ -117,7 +117,9 @@ def test_words_that_share_a_beginning_are_read_behind_it(server: Server, samplin
     assert_read(verdict, scored)
 
 
-def test_the_words_behind_a_shared_beginning_are_streamed_with_it(server: Server, sampling: Sampling) -> None:
+def test_the_words_behind_a_shared_beginning_are_streamed_with_it(
+    server: RunningServer, sampling: FrameSampling
+) -> None:
     _, verdict = judged(
         server, sampling, SHARED, lambda judge: judge.describe(window(), max_tokens=4, describe_normal=True)
     )
@@ -125,7 +127,9 @@ def test_the_words_behind_a_shared_beginning_are_streamed_with_it(server: Server
 
 
 @pytest.mark.parametrize("ten", [LETTERS, CLASSES], ids=["letters", "classes"])
-def test_ten_words_are_read_from_one_token(server: Server, sampling: Sampling, ten: tuple[str, ...]) -> None:
+def test_ten_words_are_read_from_one_token(
+    server: RunningServer, sampling: FrameSampling, ten: tuple[str, ...]
+) -> None:
     words = {"alarm": ten[0], "normal": ten[1]} | {word: word for word in ten[2:]}
     jpegs = window()
     judge, verdict = judged(server, sampling, words, lambda judge: judge.verdict(jpegs))
@@ -136,7 +140,7 @@ def test_ten_words_are_read_from_one_token(server: Server, sampling: Sampling, t
     assert_read(verdict, scored)
 
 
-def test_words_that_part_within_a_character_are_scored_whole(server: Server, sampling: Sampling) -> None:
+def test_words_that_part_within_a_character_are_scored_whole(server: RunningServer, sampling: FrameSampling) -> None:
     jpegs = window()
     judge, verdict = judged(server, sampling, WITHIN_CHARACTERS, lambda judge: judge.verdict(jpegs))
     assert judge.words.way == "sequences"
@@ -148,7 +152,9 @@ def test_words_that_part_within_a_character_are_scored_whole(server: Server, sam
     assert _logit(verdict.p_alarm) == pytest.approx(scored["alarm"] - scored["normal"], abs=NEARLY)
 
 
-def test_words_of_which_some_share_a_beginning_are_read_at_each_place(server: Server, sampling: Sampling) -> None:
+def test_words_of_which_some_share_a_beginning_are_read_at_each_place(
+    server: RunningServer, sampling: FrameSampling
+) -> None:
     words = SHARED | {"other": "跌倒"}
     jpegs = window()
     judge, verdict = judged(server, sampling, words, lambda judge: judge.verdict(jpegs))
@@ -163,7 +169,9 @@ def test_words_of_which_some_share_a_beginning_are_read_at_each_place(server: Se
 
 
 @pytest.mark.parametrize("words", [TWO_TOKENS, SHARED], ids=["two tokens", "a shared beginning"])
-def test_a_window_is_one_request_of_one_token(server: Server, sampling: Sampling, words: dict[str, str]) -> None:
+def test_a_window_is_one_request_of_one_token(
+    server: RunningServer, sampling: FrameSampling, words: dict[str, str]
+) -> None:
     windows = [window() for _ in range(5)]
     before: list[float] = []
 
@@ -176,7 +184,9 @@ def test_a_window_is_one_request_of_one_token(server: Server, sampling: Sampling
     assert answered(server) - before[0] == len(windows)
 
 
-def test_words_that_cannot_be_told_apart_end_before_the_first_window(server: Server, sampling: Sampling) -> None:
+def test_words_that_cannot_be_told_apart_end_before_the_first_window(
+    server: RunningServer, sampling: FrameSampling
+) -> None:
     task = Task(name="t", question=QUESTION, alarm_word="没有，有", normal_word="没有")
 
     async def run() -> None:
@@ -187,9 +197,9 @@ def test_words_that_cannot_be_told_apart_end_before_the_first_window(server: Ser
         asyncio.run(run())
 
 
-def test_the_server_splits_words_behind_the_prompt_as_alone(server: Server) -> None:
+def test_the_server_splits_words_behind_the_prompt_as_alone(server: RunningServer) -> None:
     async def run() -> tuple[object, object]:
-        async with open_http(server.endpoint(), timeout_s=20) as http:
+        async with open_http_client(server.endpoint(), timeout_s=20) as http:
             alone = await http.post(f"{server.root}/tokenize", json={"model": server.model, "prompt": "是的"})
             asked = [{"role": "user", "content": "?"}]
             before = await http.post(f"{server.root}/tokenize", json={"model": server.model, "messages": asked})

@@ -23,25 +23,25 @@ import pytest
 from judging import SAMPLING, tokenized, yes
 from rtsp_server import running as camera
 from scripted_server import Reply, Request, ScriptedServer, error, stream
-from vigil.frames import Sampling, decode_jpeg
+from vigil.frames import FrameSampling, decode_jpeg
 from vigil.judge import Judge
 from vigil.judge.breaker import ENDPOINT_CAUSES
 from vigil.manifest import Contract
-from vigil.serving import Server, running
+from vigil.serving import RunningServer, run_server
 from vigil.serving.process import free_port
 from vigil.sources.address import find_sources
-from vigil.sources.feed import FeedSettings
+from vigil.sources.feed import CaptureSettings
 from vigil.store import Store
-from vigil.tasks import Task, load_task
+from vigil.tasks import Task, load_question
 from vigil.tiny import BASE_FOLDER
 from vigil.verdict import Cause, Verdict
-from vigil.watch import Summary, Watch, WatchSettings
-from vigil.watch.state import Stage
+from vigil.watch import Watcher, WatchSettings, WatchSummary
+from vigil.watch.state import SourceStatus
 from watching import BAR_STEPS, SAYS_YES, Notes, bar_in, bright_server, film, look, pictures_in, watched
 
 pytestmark = pytest.mark.e2e
 
-QUICK = FeedSettings(open_timeout_s=1.0, read_timeout_s=1.0, first_retry_s=0.2, longest_retry_s=1.0)
+QUICK = CaptureSettings(open_timeout_s=1.0, read_timeout_s=1.0, first_retry_s=0.2, longest_retry_s=1.0)
 
 
 HANG_S = 60.0
@@ -74,7 +74,7 @@ def free_again(process: "subprocess.Popen[str]") -> None:
 
 @pytest.mark.timeout(400)
 def test_a_server_killed_for_a_while_under_load_costs_only_unknowns(
-    tmp_path: Path, task: Task, sampling: Sampling
+    tmp_path: Path, task: Task, sampling: FrameSampling
 ) -> None:
     yard = film(tmp_path / "yard.mp4", seconds=20, bright=[(6, 12)])
     settings = WatchSettings(words="never")
@@ -82,16 +82,16 @@ def test_a_server_killed_for_a_while_under_load_costs_only_unknowns(
     notes = Notes()
     returned_at: list[int] = []
 
-    def serve() -> AbstractContextManager[Server]:
-        return running(BASE_FOLDER, port=port, name="tiny", task=task, sampling=sampling, log=log, key_file=key_file)
+    def serve() -> AbstractContextManager[RunningServer]:
+        return run_server(BASE_FOLDER, port=port, name="tiny", task=task, sampling=sampling, log=log, key_file=key_file)
 
-    async def break_it(watch: Watch, first: Server, stack: ExitStack) -> None:
+    async def break_it(watch: Watcher, first: RunningServer, stack: ExitStack) -> None:
         try:
             await kill_it(watch, first, stack)
         finally:
             watch.stop()
 
-    async def kill_it(watch: Watch, first: Server, stack: ExitStack) -> None:
+    async def kill_it(watch: Watcher, first: RunningServer, stack: ExitStack) -> None:
         await until(lambda: len(notes.judged_) >= 12)
         os.killpg(first.pid, signal.SIGKILL)
         await until(lambda: all(away(notes, source) >= AWAY_WINDOWS for source in watch.states))
@@ -99,7 +99,7 @@ def test_a_server_killed_for_a_while_under_load_costs_only_unknowns(
         returned_at.append(len(notes.judged_))
         await until(lambda: all(good(notes, source, since=returned_at[0]) >= 2 for source in watch.states))
 
-    async def run() -> Summary:
+    async def run() -> WatchSummary:
         with ExitStack() as stack:
             cameras = stack.enter_context(camera(yard))
             first = stack.enter_context(serve())
@@ -107,7 +107,7 @@ def test_a_server_killed_for_a_while_under_load_costs_only_unknowns(
             async with await Judge.connect(
                 first.endpoint(), task, sampling, retries=0, deadline_s=10.0, min_mass=0.0
             ) as judge:
-                watch = Watch(addresses, judge=judge, settings=settings, observers=[notes])
+                watch = Watcher(addresses, judge=judge, settings=settings, observers=[notes])
                 breaking = asyncio.create_task(break_it(watch, first, stack))
                 summary = await watch.run()
                 await breaking
@@ -135,17 +135,17 @@ def test_one_camera_in_trouble_leaves_the_other_alone_and_comes_back(tmp_path: P
     notes = Notes()
     tried: list[str] = []
 
-    async def run() -> Summary:
+    async def run() -> WatchSummary:
         with ExitStack() as stack, bright_server() as server:
             calm, bad = (stack.enter_context(camera(small)) for _ in range(2))
             addresses = [bad.address("bad"), calm.address("good")]
             names = [found.name for found in find_sources(addresses)]
 
-            async def break_it(watch: Watch) -> None:
+            async def break_it(watch: Watcher) -> None:
                 mine = watch.states[names[0]]
 
                 async def lost_then_back(what: str, mend: Callable[[], object]) -> None:
-                    await until(lambda: mine.stage is Stage.LOST)
+                    await until(lambda: mine.stage is SourceStatus.LOST)
                     since = len(notes.judged_)
                     # That the other goes on is seen while this one is away, however long that takes.
                     await until(lambda: good(notes, names[1], since=since) >= 3)
@@ -187,7 +187,7 @@ def test_one_camera_in_trouble_leaves_the_other_alone_and_comes_back(tmp_path: P
     assert all(1.5 < after - before < 2.5 for before, after in pairwise(starts)), starts
 
 
-async def _after_start(break_it: Callable[[Watch], Awaitable[None]], watch: Watch) -> None:
+async def _after_start(break_it: Callable[[Watcher], Awaitable[None]], watch: Watcher) -> None:
     try:
         await until(lambda: watch.states)
         await break_it(watch)
@@ -200,7 +200,7 @@ def bright() -> Iterator[ScriptedServer]:
     with bright_server() as server:
         server.routes["/tokenize"] = tokenized({"是的": [7], "没有": [9]})
         # Four times the usual pace, so that an incident takes seconds.
-        server.models.append(Contract.of(load_task("fight"), replace(SAMPLING, fps=8.0)).alias)
+        server.models.append(Contract.of(load_question("fight"), replace(SAMPLING, fps=8.0)).alias)
         yield server
 
 
@@ -314,7 +314,7 @@ class Wrong:
     def __call__(self, request: Request) -> Reply:
         if request.body.get("stream"):
             return HALF_A_STREAM
-        if load_task("fight").question not in request.text:
+        if load_question("fight").question not in request.text:
             return look(request)
         number, is_wrong = divmod(self.asked, 2)
         self.asked += 1

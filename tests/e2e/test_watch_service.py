@@ -9,20 +9,21 @@ from typing import Any
 import pytest
 
 from rtsp_server import running as camera
-from vigil.events.rules import EventRules, Tiers
+from vigil.events.rules import HysteresisSettings
+from vigil.events.tiers import TierThresholds
 from vigil.frames import decode_jpeg
 from vigil.judge import Endpoint
-from vigil.sources.feed import FeedSettings
+from vigil.sources.feed import CaptureSettings
 from vigil.store import EventFilter, Store
-from vigil.watch import WatchService, WatchSettings
-from vigil.watch.settings import Clips
-from vigil.watch.state import Stage
+from vigil.watch import BackgroundWatcher, WatchSettings
+from vigil.watch.settings import ClipSettings
+from vigil.watch.state import SourceStatus
 from watching import Notes, film
 
 pytestmark = pytest.mark.e2e
 
-QUICK = FeedSettings(open_timeout_s=2.0, read_timeout_s=2.0, first_retry_s=0.2, longest_retry_s=1.0)
-EVERYTHING = EventRules(k=1, n=1, stay=1e-9, tiers=Tiers(low=1e-9, medium=0.85, high=0.92))
+QUICK = CaptureSettings(open_timeout_s=2.0, read_timeout_s=2.0, first_retry_s=0.2, longest_retry_s=1.0)
+EVERYTHING = HysteresisSettings(k=1, n=1, stay=1e-9, tiers=TierThresholds(low=1e-9, medium=0.85, high=0.92))
 """Whatever the model says is an event: what is tried here is what comes of events."""
 
 
@@ -43,14 +44,14 @@ def test_cameras_come_go_and_come_back_and_what_is_marked_is_found_again(endpoin
         words="never",
         min_mass=0.0,
         feed=QUICK,
-        clips=Clips(before_s=1, after_s=0, most_s=4),
+        clips=ClipSettings(before_s=1, after_s=0, most_s=4),
         events=EVERYTHING,
         preview_fps=5,
         preview_px=160,
     )
     notes = Notes()
     with camera(yard) as rtsp:
-        service = WatchService(settings, api_key=endpoint.api_key, observers=[notes])
+        service = BackgroundWatcher(settings, api_key=endpoint.api_key, observers=[notes])
         service.start()
         for name in ("door", "yard"):
             service.add(rtsp.address(name), name=name)
@@ -63,7 +64,7 @@ def test_cameras_come_go_and_come_back_and_what_is_marked_is_found_again(endpoin
         service.pause("door")
         until(lambda: any(change.kind == "closed" for change in notes.changes))
         door, other = service.states()
-        assert (door.stage, other.stage) == (Stage.PAUSED, Stage.WATCHING)
+        assert (door.stage, other.stage) == (SourceStatus.PAUSED, SourceStatus.WATCHING)
         judged = other.judged
         until(lambda: service.states()[1].judged > judged)
         assert service.states()[0].cut == door.cut
@@ -73,7 +74,7 @@ def test_cameras_come_go_and_come_back_and_what_is_marked_is_found_again(endpoin
         watch = service.watch
         service.stop()
         assert watch is not None and all(state.cut == state.settled for state in watch.states.values())
-        again = WatchService(settings, api_key=endpoint.api_key)
+        again = BackgroundWatcher(settings, api_key=endpoint.api_key)
         again.start()
         until(lambda: [state.name for state in again.states() if state.judged] == ["door"])
         again.stop()
@@ -88,7 +89,7 @@ def test_cameras_come_go_and_come_back_and_what_is_marked_is_found_again(endpoin
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith(("read ", "watch"))]
 
 
-def look_at(service: WatchService, name: str, *, pictures: int) -> dict[float, bytes]:
+def look_at(service: BackgroundWatcher, name: str, *, pictures: int) -> dict[float, bytes]:
     """The pictures that somebody sees who looks at a camera until there were so many, by their times."""
     seen: dict[float, bytes] = {}
 

@@ -23,7 +23,7 @@ from vigil.environments import environment
 from vigil.manifest import read_manifest
 from vigil.rehearsal.road import Rehearsal, RehearsalSettings
 from vigil.rehearsal.shapes import SHAPES
-from vigil.serving import Server
+from vigil.serving import RunningServer
 from vigil.stages import versions, write_json
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]
@@ -70,7 +70,7 @@ def real_flags() -> dict[str, str]:
     return flags
 
 
-def verdict_figures(server: Server, name: str) -> dict[str, Any]:
+def verdict_figures(server: RunningServer, name: str) -> dict[str, Any]:
     """Windows a second, ours and the blogs' way, by the benchmark on this very server."""
     path = OUT / f"verdict-{name}.json"
     at = ("--url", server.url, "--model", server.model, "--max-pixels", "131072")

@@ -8,7 +8,7 @@ import pytest
 
 from model_folder import WEIGHTS
 from vigil.base_model import base_digest, describe_base, known_sha256
-from vigil.download.record import Record, record_of
+from vigil.download.record import DownloadRecord, record_of
 from vigil.errors import EnvironmentMissing, ManifestError
 from vigil.manifest import Base
 
@@ -22,7 +22,7 @@ def make_base(folder: Path, weights: bytes = WEIGHTS) -> Path:
     return folder
 
 
-def keep_record(folder: Path, *, commit: str = "c0ffee") -> Record:
+def keep_record(folder: Path, *, commit: str = "c0ffee") -> DownloadRecord:
     record = record_of(folder, model="Owner/tiny", source="huggingface", revision="main", commit=commit, utc="2026")
     record.write(folder)
     return record

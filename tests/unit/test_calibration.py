@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from scoring import answer, manifest, write_dataset
-from vigil.calibration import calibrate, fit, logit, sigmoid
+from vigil.calibration import calibrate, fit_calibration, logit, sigmoid
 from vigil.errors import UsageError
 from vigil.manifest import Calibration
-from vigil.score.combine import Answer
-from vigil.score.heldout import check, cross_fitted, require_held_out
+from vigil.score.combine import Prediction
+from vigil.score.heldout import check_calibration, cross_fit, require_held_out
 
 
 def overconfident(n: int = 600, *, factor: float = 4.0, shift: float = 0.0) -> tuple[list[float], list[bool]]:
@@ -31,24 +31,24 @@ def test_without_a_calibration_nothing_changes() -> None:
 
 
 def test_the_temperature_of_an_overconfident_model_is_found() -> None:
-    found = fit(*overconfident())
+    found = fit_calibration(*overconfident())
     assert found.temperature == pytest.approx(4.0, rel=0.15)
     assert found.bias == pytest.approx(0.0, abs=0.15) and found.clips == 600
 
 
 def test_a_model_that_cries_wolf_gets_a_bias() -> None:
-    found = fit(*overconfident(factor=1.0, shift=2.0))
+    found = fit_calibration(*overconfident(factor=1.0, shift=2.0))
     assert found.bias == pytest.approx(-2.0, abs=0.35)
 
 
 def test_perfectly_separated_clips_do_not_sharpen_without_end() -> None:
-    found = fit([0.9] * 20 + [0.1] * 20, [True] * 20 + [False] * 20)
+    found = fit_calibration([0.9] * 20 + [0.1] * 20, [True] * 20 + [False] * 20)
     assert 0.05 < found.temperature < 1.0
 
 
 def test_ranking_stays_what_it_was() -> None:
     p, truth = overconfident()
-    calibration = fit(p, truth)
+    calibration = fit_calibration(p, truth)
     order = np.argsort(p, kind="stable")
     assert (np.diff([calibrate(p[i], calibration) for i in order]) >= 0).all()
 
@@ -56,10 +56,10 @@ def test_ranking_stays_what_it_was() -> None:
 @pytest.mark.parametrize(("p", "truth"), [([], []), ([0.5] * 19, [True] * 10 + [False] * 9), ([0.5] * 30, [True] * 30)])
 def test_too_few_clips_or_one_class_cannot_calibrate(p: list[float], truth: list[bool]) -> None:
     with pytest.raises(UsageError, match="at least 20 answered clips of both classes"):
-        fit(p, truth)
+        fit_calibration(p, truth)
 
 
-def answers() -> list[Answer]:
+def answers() -> list[Prediction]:
     p, truth = overconfident()
     return [
         answer(one, "alarm" if alarm else "normal", clip=str(i), group=f"g{i // 5}")
@@ -68,14 +68,14 @@ def answers() -> list[Answer]:
 
 
 def test_the_gain_is_told_also_on_recordings_left_out() -> None:
-    found = check(answers(), fit(*overconfident()))
+    found = check_calibration(answers(), fit_calibration(*overconfident()))
     assert found.ece_before is not None and found.ece_after is not None and found.ece_cross_fitted is not None
     assert found.ece_before > 0.12 > 0.07 > found.ece_cross_fitted
     assert found.ece_after < 0.07 and found.clips == 600
 
 
 def test_too_few_recordings_have_no_cross_fit() -> None:
-    assert cross_fitted(answers()[:22]) is None
+    assert cross_fit(answers()[:22]) is None
 
 
 def test_the_test_split_is_never_calibrated_on(tmp_path: Path) -> None:

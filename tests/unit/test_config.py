@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from vigil.config import build, find_config, load_config, parse_overrides, parse_value, read_yaml, text_keys
+from vigil.config import find_config, from_mapping, load_config, parse_overrides, parse_value, read_yaml, text_keys
 from vigil.errors import ConfigError, UsageError
 
 
@@ -32,12 +32,12 @@ def test_defaults_yaml_and_words_are_applied_in_this_order(tmp_path: Path) -> No
 
 def test_an_unknown_key_names_the_nearest_known_one() -> None:
     with pytest.raises(ConfigError, match="unknown key 'rte' \\(did you mean 'rate'\\?\\)"):
-        build(Settings, {"name": "a", "rte": 1}, where="here")
+        from_mapping(Settings, {"name": "a", "rte": 1}, where="here")
 
 
 def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        build(Settings, {"rate": "soon", "mode": "slow", "inner": {"dept": 2}, "extra": 1}, where="here")
+        from_mapping(Settings, {"rate": "soon", "mode": "slow", "inner": {"dept": 2}, "extra": 1}, where="here")
     text = str(caught.value)
     assert len(caught.value.problems) == 5
     for part in ("name is missing", "rate must be a number", "'fast', 'exact'", "'depth'", "unknown key 'extra'"):
@@ -45,13 +45,13 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def test_nested_settings_and_none_are_read() -> None:
-    settings = build(Settings, {"name": "a", "inner": {"depth": 3}, "note": None}, where="here")
+    settings = from_mapping(Settings, {"name": "a", "inner": {"depth": 3}, "note": None}, where="here")
     assert settings.inner.depth == 3 and settings.note is None
 
 
 def test_a_true_is_no_number() -> None:
     with pytest.raises(ConfigError, match="depth must be a whole number"):
-        build(Inner, {"depth": True}, where="here")
+        from_mapping(Inner, {"depth": True}, where="here")
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from made_dataset import make_dataset
-from vigil.demo import Settings, forget_stale, refuse_other_clips
+from vigil.demo import DemoSettings, discard_stale, refuse_other_clips
 from vigil.manifest import read_manifest
 from vigil.serving.process import free_port
-from vigil.training.output import Run, write_run
+from vigil.training.output import RunRecord, write_run_record
 
 
 @pytest.mark.parametrize(("inside", "why"), [((), "holds no videos"), (("fight/a.mp4",), "one class only")])
@@ -47,16 +47,16 @@ def test_what_cannot_be_is_told_in_one_sentence(tmp_path: Path, words: tuple[str
 
 
 def test_other_clips_and_seeds_have_a_folder_of_their_own() -> None:
-    assert Settings().out == Path("demo-out")
-    assert Settings(clips=Path("../shared/clips")).out == Path("demo-of-clips")
-    assert Settings(clips=Path("out"), seed=5).out == Path("demo-of-out-seed-5")
-    assert Settings(named_out=Path("mine"), clips=Path("a"), seed=5).out == Path("mine")
+    assert DemoSettings().out == Path("demo-out")
+    assert DemoSettings(clips=Path("../shared/clips")).out == Path("demo-of-clips")
+    assert DemoSettings(clips=Path("out"), seed=5).out == Path("demo-of-out-seed-5")
+    assert DemoSettings(named_out=Path("mine"), clips=Path("a"), seed=5).out == Path("mine")
 
 
 def test_a_folder_is_not_shared_by_two_seeds(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "made-from.json").write_text(json.dumps(Settings().made_from))
-    refuse_other_clips(Settings(named_out=tmp_path / "out"))
+    (tmp_path / "out" / "made-from.json").write_text(json.dumps(DemoSettings().made_from))
+    refuse_other_clips(DemoSettings(named_out=tmp_path / "out"))
     command = [sys.executable, "-m", "vigil.demo", "--no-web", "--out", "out", "--seed", "5"]
     told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert told.returncode == 2
@@ -76,12 +76,12 @@ def test_a_folder_of_somebodys_is_no_place_for_a_demo(tmp_path: Path, name: str)
 def test_what_was_made_from_another_dataset_is_thrown_away(tmp_path: Path) -> None:
     data, adapter = make_dataset(tmp_path / "data"), tmp_path / "adapter"
     digest = read_manifest(data).data_digest
-    write_run(adapter, Run(settings={}, data_digest=digest, base_digest="b"))
+    write_run_record(adapter, RunRecord(settings={}, data_digest=digest, base_digest="b"))
     (tmp_path / "model").mkdir()
-    forget_stale(data, tmp_path)
+    discard_stale(data, tmp_path)
     assert adapter.exists() and (tmp_path / "model").exists()
-    write_run(adapter, Run(settings={}, data_digest="of fewer clips", base_digest="b"))
-    forget_stale(data, tmp_path)
+    write_run_record(adapter, RunRecord(settings={}, data_digest="of fewer clips", base_digest="b"))
+    discard_stale(data, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from judging import SAMPLING, tokenized
 from vigil.cli import main
 from vigil.manifest import Contract
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 from watching import bright_server, film
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -28,7 +28,7 @@ def test_the_watch_of_a_dozen_lines_tells_of_an_event(
     film(tmp_path / "clips" / "a.mp4", seconds=24, bright=[(6, 12)])
     with bright_server() as server:
         server.routes["/tokenize"] = tokenized({"是的": [7], "没有": [9]})
-        server.models.append(Contract.of(load_task("fight"), SAMPLING).alias)
+        server.models.append(Contract.of(load_question("fight"), SAMPLING).alias)
         exec(code.replace("http://127.0.0.1:8000/v1", server.url), {"__name__": "example"})
     told = capsys.readouterr().out
     assert "opened a.mp4 high" in told and "1 events 0 windows unaccounted for" in told

@@ -23,9 +23,9 @@ from tensors import (
 from vigil.base_model import base_digest, describe_base
 from vigil.cli import main
 from vigil.errors import EnvironmentMissing, JobError, ManifestError, UsageError
-from vigil.export import adapter_digest, export, newest_adapter, plan_export
+from vigil.export import adapter_digest, export_model, newest_adapter, plan_export
 from vigil.manifest import Calibration, Contract, Manifest, read_manifest
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 
 MODULE = "model.language_model.layers.0.self_attn.q_proj"
 LORA = {f"{MODULE}.lora_A.weight": random_values(1, 2, 8), f"{MODULE}.lora_B.weight": random_values(2, 8, 2)}
@@ -46,7 +46,7 @@ def make_adapter(folder: Path, base: Path, *, age_s: float = 0.0, finished: bool
     if not finished:
         return folder
     manifest = Manifest(
-        contract=Contract.of(load_task("fight"), SAMPLING),
+        contract=Contract.of(load_question("fight"), SAMPLING),
         base_model="models/base",
         template="qwen3_vl_nothink",
         training={"base_digest": base_digest(base)},
@@ -323,5 +323,5 @@ def test_a_base_that_changed_in_its_middle_is_refused_before_the_merge(
     monkeypatch.setenv("VIGIL_TRAIN_PYTHON", "/bin/false")
     plan = plan_export(adapter, out=tmp_path / "out")
     with pytest.raises(JobError, match=r"is not the one this adapter was trained on \(base; its weights have changed"):
-        export(plan)
+        export_model(plan)
     assert not (tmp_path / "out").exists()

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vigil.errors import UsageError
-from vigil.frames import GRID_PX, MIN_SIDE_PX, Sampling, decode_jpeg, encode_jpeg, fit, resize
+from vigil.frames import GRID_PX, MIN_SIDE_PX, FrameSampling, decode_jpeg, encode_jpeg, fit_size, resize
 
 sides = st.integers(min_value=1, max_value=8192)
 caps = st.integers(min_value=MIN_SIDE_PX**2, max_value=2_000_000)
@@ -12,7 +12,7 @@ caps = st.integers(min_value=MIN_SIDE_PX**2, max_value=2_000_000)
 
 @given(sides, sides, caps)
 def test_every_size_fits_the_cap_and_the_grid(width: int, height: int, cap: int) -> None:
-    w, h = fit(width, height, max_pixels=cap)
+    w, h = fit_size(width, height, max_pixels=cap)
     assert w * h <= cap
     assert w % GRID_PX == 0
     assert h % GRID_PX == 0
@@ -21,7 +21,7 @@ def test_every_size_fits_the_cap_and_the_grid(width: int, height: int, cap: int)
 
 @given(sides, sides, caps)
 def test_a_picture_is_not_enlarged_beyond_the_next_step_of_the_grid(width: int, height: int, cap: int) -> None:
-    w, h = fit(width, height, max_pixels=cap)
+    w, h = fit_size(width, height, max_pixels=cap)
     if width >= MIN_SIDE_PX <= height:
         assert w <= width + GRID_PX
         assert h <= height + GRID_PX
@@ -29,32 +29,32 @@ def test_a_picture_is_not_enlarged_beyond_the_next_step_of_the_grid(width: int, 
 
 @given(sides, sides, caps)
 def test_turning_a_picture_turns_its_size(width: int, height: int, cap: int) -> None:
-    w, h = fit(width, height, max_pixels=cap)
-    turned = fit(height, width, max_pixels=cap)
+    w, h = fit_size(width, height, max_pixels=cap)
+    turned = fit_size(height, width, max_pixels=cap)
     assert turned[0] * turned[1] == pytest.approx(w * h, rel=0.35)
 
 
 @given(sides, sides, caps)
 def test_a_size_that_fits_stays(width: int, height: int, cap: int) -> None:
-    size = fit(width, height, max_pixels=cap)
-    assert fit(*size, max_pixels=cap) == size
+    size = fit_size(width, height, max_pixels=cap)
+    assert fit_size(*size, max_pixels=cap) == size
 
 
 @pytest.mark.parametrize("shape", [(1920, 1080), (1280, 720), (640, 480), (704, 576), (480, 640), (1080, 1920)])
 def test_usual_shapes_keep_their_shape_and_most_of_their_area(shape: tuple[int, int]) -> None:
-    w, h = fit(*shape, max_pixels=131_072)
+    w, h = fit_size(*shape, max_pixels=131_072)
     assert (w / h) / (shape[0] / shape[1]) == pytest.approx(1.0, abs=0.1)
     assert w * h > 0.8 * 131_072
 
 
 def test_the_tiny_models_frames_are_128_by_96() -> None:
-    assert fit(640, 480, max_pixels=12_288) == (128, 96)
+    assert fit_size(640, 480, max_pixels=12_288) == (128, 96)
 
 
 @pytest.mark.parametrize(("width", "height"), [(0, 5), (5, 0), (-1, 5)])
 def test_a_picture_without_size_is_refused(width: int, height: int) -> None:
     with pytest.raises(UsageError):
-        fit(width, height, max_pixels=131_072)
+        fit_size(width, height, max_pixels=131_072)
 
 
 def test_resizing_to_the_same_size_changes_nothing() -> None:
@@ -84,15 +84,15 @@ def test_a_damaged_jpeg_is_a_value_error() -> None:
     ("frames", "overlap", "stride"), [(6, 0.4, 4), (6, 0.0, 6), (6, 0.5, 3), (6, 0.99, 1), (2, 0.4, 2), (8, 0.25, 6)]
 )
 def test_the_stride_follows_the_overlap(frames: int, overlap: float, stride: int) -> None:
-    assert Sampling(frames=frames, overlap=overlap).stride == stride
+    assert FrameSampling(frames=frames, overlap=overlap).stride == stride
 
 
 def test_the_default_window_is_three_seconds_long() -> None:
-    assert Sampling().window_s == 3.0
+    assert FrameSampling().window_s == 3.0
 
 
 def test_all_that_is_wrong_with_a_sampling_is_said_at_once() -> None:
     with pytest.raises(UsageError) as caught:
-        Sampling(fps=0, frames=5, overlap=1, max_pixels=1, jpeg_quality=0)
+        FrameSampling(fps=0, frames=5, overlap=1, max_pixels=1, jpeg_quality=0)
     for word in ("fps", "frames", "overlap", "max_pixels", "jpeg_quality"):
         assert word in str(caught.value)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vigil.errors import ManifestError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge.contract import task_of
 from vigil.manifest import (
     Base,
@@ -13,14 +13,14 @@ from vigil.manifest import (
     Contract,
     Manifest,
     answers_from_alias,
+    parse_alias,
     read_manifest,
-    sampling_from_alias,
 )
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 
 
 def contract(**sampling: float) -> Contract:
-    return Contract.of(load_task("fight"), Sampling(**sampling))  # type: ignore[arg-type]
+    return Contract.of(load_question("fight"), FrameSampling(**sampling))  # type: ignore[arg-type]
 
 
 def manifest() -> Manifest:
@@ -76,16 +76,21 @@ def test_earlier_versions_can_read_the_manifest_of_a_model_of_verdicts_alone(tmp
     # They refuse any key that they do not know, but for those in `training`.
     assert set(data["contract"]) == {"sampling", "task", "question", "alarm_word", "normal_word"}
     assert set(data) == {field.name for field in fields(Manifest)} - {"base"}
-    assert data["training"] == {"steps": 12, "loss": 0.4, "answers": "verdict", "describe": load_task("fight").describe}
+    assert data["training"] == {
+        "steps": 12,
+        "loss": 0.4,
+        "answers": "verdict",
+        "describe": load_question("fight").describe,
+    }
 
 
 def test_the_question_for_a_description_travels_with_the_model(tmp_path: Path) -> None:
-    mine = replace(load_task("fight"), name="mine", describe="Who is there?")
-    replace(manifest(), contract=Contract.of(mine, Sampling())).write(tmp_path)
+    mine = replace(load_question("fight"), name="mine", describe="Who is there?")
+    replace(manifest(), contract=Contract.of(mine, FrameSampling())).write(tmp_path)
     held = read_manifest(tmp_path).contract
-    assert (held.describe, held) == ("Who is there?", Contract.of(replace(mine, describe=""), Sampling()))
+    assert (held.describe, held) == ("Who is there?", Contract.of(replace(mine, describe=""), FrameSampling()))
     assert task_of(held).description_question == "Who is there?"
-    assert held.alias == Contract.of(replace(mine, describe=""), Sampling()).alias
+    assert held.alias == Contract.of(replace(mine, describe=""), FrameSampling()).alias
 
 
 def test_a_model_that_was_trained_on_words_again_says_nothing_of_it(tmp_path: Path) -> None:
@@ -116,12 +121,12 @@ def test_a_damaged_manifest_is_an_error_not_a_guess(tmp_path: Path, text: str) -
 
 
 def test_the_alias_carries_the_sampling() -> None:
-    assert sampling_from_alias(contract(max_pixels=12_288, fps=2.5).alias) == Sampling(max_pixels=12_288, fps=2.5)
+    assert parse_alias(contract(max_pixels=12_288, fps=2.5).alias) == FrameSampling(max_pixels=12_288, fps=2.5)
 
 
 def test_a_foreign_model_name_is_no_contract() -> None:
     with pytest.raises(ManifestError):
-        sampling_from_alias("gpt-4o")
+        parse_alias("gpt-4o")
 
 
 def test_equal_contracts_have_no_differences() -> None:
@@ -134,11 +139,11 @@ def test_each_difference_is_a_sentence() -> None:
 
 
 def test_another_question_is_a_difference() -> None:
-    english = Contract.of(load_task("fight_en"), Sampling())
+    english = Contract.of(load_question("fight_en"), FrameSampling())
     assert any("question" in difference for difference in contract().differences(english.alias))
 
 
 def test_an_adapter_has_an_alias_of_its_own_that_says_the_same() -> None:
     alias = contract().alias_for("night shift")
     assert alias != contract().alias
-    assert contract().differences(alias) == [] and sampling_from_alias(alias) == contract().sampling
+    assert contract().differences(alias) == [] and parse_alias(alias) == contract().sampling

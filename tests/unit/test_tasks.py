@@ -4,7 +4,7 @@ import pytest
 
 from vigil.config import config_root
 from vigil.errors import ConfigError
-from vigil.tasks import Task, load_questions, load_task, read_question
+from vigil.tasks import Task, list_questions, load_question, read_question
 
 
 def task(**changes: object) -> Task:
@@ -18,11 +18,11 @@ def test_every_shipped_task_loads() -> None:
     for path in paths:
         assert read_question(path).name == path.stem
         if "alarm_word" in path.read_text(encoding="utf-8"):
-            assert load_task(path).name == path.stem
+            assert load_question(path).name == path.stem
 
 
 def test_questions_with_a_verdict_come_first_and_each_has_a_twin() -> None:
-    questions = load_questions()
+    questions = list_questions()
     kinds = [question.task is not None for question in questions]
     assert kinds == sorted(kinds, reverse=True)
     names = {question.name: question.language for question in questions}
@@ -31,7 +31,7 @@ def test_questions_with_a_verdict_come_first_and_each_has_a_twin() -> None:
 
 
 def test_each_task_asks_for_a_description_by_a_question_of_its_own_in_its_language() -> None:
-    for question in load_questions():
+    for question in list_questions():
         if question.task is not None:
             asked = question.task.description_question
             assert asked == question.task.describe and asked.isascii() == (question.language == "en")
@@ -40,23 +40,23 @@ def test_each_task_asks_for_a_description_by_a_question_of_its_own_in_its_langua
 
 def test_a_task_without_that_question_asks_the_usual_one() -> None:
     assert task(language="en", describe=" ").description_question.startswith("Describe the scene")
-    assert task(language="zh").description_question == load_task("fight").describe
+    assert task(language="zh").description_question == load_question("fight").describe
 
 
 def test_a_misspelt_key_names_the_nearest_one(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("name: t\nquestion: Is it?\nalarm_word: 'Yes'\nnormal_word: 'No'\ndescibe: What?\n")
     with pytest.raises(ConfigError, match="did you mean 'describe'"):
-        load_task(path)
+        load_question(path)
 
 
 def test_a_question_without_a_verdict_is_no_task() -> None:
     with pytest.raises(ConfigError, match="alarm_word is missing"):
-        load_task("timeline")
+        load_question("timeline")
 
 
 def test_the_fight_task_asks_the_question_of_the_issue() -> None:
-    assert load_task("fight").question == (
+    assert load_question("fight").question == (
         "请分析这个视频,是否有打架斗殴等异常行为。如果有,请回答“是的”,如果没有,请回答“没有”,然后对视频进行描述和分析"
     )
 
@@ -75,7 +75,7 @@ def test_the_fight_task_asks_the_question_of_the_issue() -> None:
     ],
 )
 def test_folder_names_of_public_sets_mean_labels(folder: str, label: str | None) -> None:
-    assert load_task("fight").label_of(folder) == label
+    assert load_question("fight").label_of(folder) == label
 
 
 @pytest.mark.parametrize(

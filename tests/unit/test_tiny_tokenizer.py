@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from vigil.config import config_root, read_yaml
-from vigil.dataset.answers import Answer, descriptions
-from vigil.tasks import Label, Task, load_questions
+from vigil.dataset.answers import TargetAnswer, descriptions
+from vigil.tasks import LabelName, Task, list_questions
 from vigil.tiny import BASE_FOLDER, TASK_FILE
 from vigil.tiny.questions import Scenery, describe_question, digit_question, image_question, yes_no_question
 from vigil.tiny.texts import exact_texts, frame_times
@@ -19,9 +19,9 @@ from vocabularies import tokenizer_of
 
 MEND = "the base lacks tokens for it: run PYTHONPATH=src .venv-train/bin/python -m vigil.tiny.recipe widen"
 FILES = [*sorted((config_root() / "tasks").glob("*.yaml")), TASK_FILE]
-QUESTIONS = load_questions()
+QUESTIONS = list_questions()
 TASKS = [question.task for question in QUESTIONS if question.task]
-LABELS: tuple[Label, Label] = ("alarm", "normal")
+LABELS: tuple[LabelName, LabelName] = ("alarm", "normal")
 CLASSES = "周界翻越 禁区闯入 夜间徘徊 跌倒 剧烈冲突 危险工具 烟雾 异常声响 设备异常 正常".split()  # noqa: SIM905
 EVERYDAY = (
     "请描述画面中发生了什么。",
@@ -67,14 +67,14 @@ def test_words_classes_letters_times_and_everyday_questions_are_cut_alike() -> N
 @given(st.data())
 def test_a_whole_conversation_of_any_task_is_cut_alike(data: st.DataObject) -> None:
     task: Task = data.draw(st.sampled_from(TASKS))
-    label: Label = data.draw(st.sampled_from(LABELS))
+    label: LabelName = data.draw(st.sampled_from(LABELS))
     description = data.draw(st.sampled_from(["", *descriptions(task, label)]))
     fps = data.draw(st.sampled_from([0.5, 1.0, 2.0, 4.0, 5.0, 10.0, 25.0, 30.0]))
     pairs = data.draw(st.integers(1, 40))
     marks = "".join(
         f"<{(2 * pair + 0.5) / fps:.1f} seconds><|vision_start|><|video_pad|><|vision_end|>" for pair in range(pairs)
     )
-    answer = Answer(label, description).text(task)
+    answer = TargetAnswer(label, description).text(task)
     whole = f"<|im_start|>user\n{marks}{task.question}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>\n"
     assert not wrongly_cut(whole), MEND
 

@@ -19,37 +19,43 @@ from vigil.cli import main
 from vigil.environments import Environment
 from vigil.errors import ConfigError, DatasetError, EnvironmentMissing, JobError, UsageError
 from vigil.tiny import BASE_FOLDER
-from vigil.training import Plan, plan_training
-from vigil.training.base import check_base
-from vigil.training.dataset import read_training_set
-from vigil.training.hardware import check_hardware, for_machine, launch_variables
-from vigil.training.llamafactory import Job, Stopped, plain_adapter
-from vigil.training.output import Run, claim, last_checkpoint, prepare, write_run
-from vigil.training.progress import ProgressLog, speed_of_run
-from vigil.training.settings import absolute, complete, dataset_names, known_keys, load_settings
+from vigil.training import TrainingPlan, plan_training
+from vigil.training.base import check_checkpoint
+from vigil.training.dataset import read_training_data
+from vigil.training.hardware import adapt_to_machine, check_hardware, launch_environment
+from vigil.training.llamafactory import LlamaFactoryProcess, TrainingStopped, plain_adapter
+from vigil.training.output import RunRecord, last_checkpoint, lock_output, prepare_output, write_run_record
+from vigil.training.progress import TrainerLog, speed_of_run
+from vigil.training.settings import (
+    complete_from_dataset,
+    dataset_names,
+    known_keys,
+    load_training_config,
+    with_absolute_paths,
+)
 from vigil.weights import tensors_in
 
-RUN = Run(settings={"learning_rate": 1e-3, "save_steps": 50}, data_digest="d", base_digest="b")
+RUN = RunRecord(settings={"learning_rate": 1e-3, "save_steps": 50}, data_digest="d", base_digest="b")
 
 
 def test_every_shipped_config_has_known_keys_and_a_header() -> None:
     configs = sorted((Path(__file__).resolve().parents[2] / "configs" / "train").glob("*.yaml"))
     assert len(configs) == 8
     for config in configs:
-        load_settings(config)
+        load_training_config(config)
         header = config.read_text(encoding="utf-8").split("###")[0]
         assert all(word in header for word in ("Needs first:", "Run:", "Override:", config.stem)), config
 
 
 def test_overrides_win_and_numbers_are_numbers() -> None:
-    settings = load_settings("tiny_lora", ["learning_rate=1e-4", "output_dir=elsewhere"])
+    settings = load_training_config("tiny_lora", ["learning_rate=1e-4", "output_dir=elsewhere"])
     assert settings["learning_rate"] == 1e-4
     assert settings["output_dir"] == "elsewhere"
 
 
 def test_unknown_keys_are_all_named_with_the_nearest_that_exist() -> None:
     with pytest.raises(ConfigError) as caught:
-        load_settings("tiny_lora", ["learning_rat=1", "lr=2", "lora_rnk=3"])
+        load_training_config("tiny_lora", ["learning_rat=1", "lr=2", "lora_rnk=3"])
     message = str(caught.value)
     assert "learning_rat" in message and "'learning_rate'" in message and "'lora_rank'" in message
     assert len(caught.value.problems) == 3
@@ -57,13 +63,13 @@ def test_unknown_keys_are_all_named_with_the_nearest_that_exist() -> None:
 
 @pytest.mark.parametrize("text", ["@x", "2026-11-25", "1", "a: b", "null x", "{a", "x/night #3", "[a]"])
 def test_a_path_stays_as_it_was_written(text: str) -> None:
-    assert load_settings("tiny_lora", [f"output_dir={text}"])["output_dir"] == text
+    assert load_training_config("tiny_lora", [f"output_dir={text}"])["output_dir"] == text
 
 
 def test_paths_in_a_config_are_text_whatever_yaml_makes_of_them(tmp_path: Path) -> None:
     config = tmp_path / "own.yaml"
     config.write_text('model_name_or_path: 7\ndataset: a\noutput_dir: 2026-11-25\nlearning_rate: "1e-4"\n')
-    settings = load_settings(config)
+    settings = load_training_config(config)
     assert (settings["model_name_or_path"], settings["output_dir"]) == ("7", "2026-11-25")
     assert settings["learning_rate"] == 1e-4
 
@@ -110,23 +116,23 @@ def test_an_adapter_of_an_ordinary_name_is_handed_over_as_it_is() -> None:
 def test_an_output_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(UsageError, match="name another"), claim(folder):
+        with pytest.raises(UsageError, match="name another"), lock_output(folder):
             pass
 
 
 def test_a_config_that_reads_tokens_from_a_cache_is_refused() -> None:
     with pytest.raises(ConfigError, match="in silence"):
-        load_settings("tiny_lora", ["tokenized_path=cache"])
+        load_training_config("tiny_lora", ["tokenized_path=cache"])
 
 
 def test_an_unknown_config_lists_what_there_is() -> None:
     with pytest.raises(UsageError, match="tiny_lora"):
-        load_settings("tinny")
+        load_training_config("tinny")
 
 
 def test_the_contract_fills_what_the_config_leaves_out(tmp_path: Path) -> None:
-    dataset = read_training_set(make_dataset(tmp_path / "data"), ["anomaly-train"])
-    full = complete({"dataset_dir": "data"}, dataset)
+    dataset = read_training_data(make_dataset(tmp_path / "data"), ["anomaly-train"])
+    full = complete_from_dataset({"dataset_dir": "data"}, dataset)
     assert full["template"] == "qwen3_vl_nothink"
     assert (full["video_fps"], full["video_maxlen"], full["video_max_pixels"]) == (2.0, 6, 12_288)
     assert full["cutoff_len"] % 256 == 0 and full["cutoff_len"] >= dataset.longest_tokens
@@ -136,17 +142,17 @@ def test_the_contract_fills_what_the_config_leaves_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("edited", ["anomaly-train.json", "frames/alarm/clip001/000-0.jpg"])
 def test_an_edited_dataset_is_another_one_to_train_on(tmp_path: Path, edited: str) -> None:
     data = make_dataset(tmp_path)
-    before = read_training_set(data, ["anomaly-train"]).manifest.data_digest
-    assert read_training_set(data, ["anomaly-train"]).manifest.data_digest == before
+    before = read_training_data(data, ["anomaly-train"]).manifest.data_digest
+    assert read_training_data(data, ["anomaly-train"]).manifest.data_digest == before
     (data / edited).write_bytes((data / edited).read_bytes() + b" ")
-    assert read_training_set(data, ["anomaly-train"]).manifest.data_digest != before
+    assert read_training_data(data, ["anomaly-train"]).manifest.data_digest != before
 
 
 def test_a_dataset_file_of_ones_own_counts_in_the_digest(tmp_path: Path) -> None:
     data = make_dataset(tmp_path, name="mine")
-    before = read_training_set(data, ["mine"]).manifest.data_digest
+    before = read_training_data(data, ["mine"]).manifest.data_digest
     (data / "mine.json").write_text((data / "mine.json").read_text() + " ")
-    assert read_training_set(data, ["mine"]).manifest.data_digest != before
+    assert read_training_data(data, ["mine"]).manifest.data_digest != before
 
 
 @pytest.mark.parametrize(
@@ -161,13 +167,13 @@ def test_a_dataset_file_of_ones_own_counts_in_the_digest(tmp_path: Path) -> None
     ],
 )
 def test_settings_that_contradict_the_dataset_are_refused(tmp_path: Path, key: str, value: object) -> None:
-    dataset = read_training_set(make_dataset(tmp_path / "data", examples=2), ["anomaly-train"])
+    dataset = read_training_data(make_dataset(tmp_path / "data", examples=2), ["anomaly-train"])
     with pytest.raises(ConfigError, match=key):
-        complete({"dataset_dir": "data", key: value}, dataset)
+        complete_from_dataset({"dataset_dir": "data", key: value}, dataset)
 
 
 def test_tokens_are_counted_from_above(tmp_path: Path) -> None:
-    dataset = read_training_set(make_dataset(tmp_path, examples=2), ["anomaly-train"])
+    dataset = read_training_data(make_dataset(tmp_path, examples=2), ["anomaly-train"])
     assert dataset.sizes_wh == {(128, 96)}
     assert dataset.visual_tokens == 3 * 4 * 3
     assert dataset.longest_tokens > dataset.visual_tokens
@@ -175,27 +181,27 @@ def test_tokens_are_counted_from_above(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_dataset_says_how_to_build_one(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="vigil dataset build"):
-        read_training_set(tmp_path, ["anomaly-train"])
+        read_training_data(tmp_path, ["anomaly-train"])
 
 
 def test_a_missing_entry_names_those_there_are(tmp_path: Path) -> None:
     make_dataset(tmp_path, examples=2)
     with pytest.raises(DatasetError, match="it has anomaly-train"):
-        read_training_set(tmp_path, ["anomaly-tain"])
+        read_training_data(tmp_path, ["anomaly-tain"])
 
 
 def test_missing_frames_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
     make_dataset(tmp_path, examples=2)
     (tmp_path / "frames/normal/clip000/000-3.jpg").unlink()
     with pytest.raises(DatasetError, match=r"1 of 12 frames are missing, first .*000-3\.jpg"):
-        read_training_set(tmp_path, ["anomaly-train"])
+        read_training_data(tmp_path, ["anomaly-train"])
 
 
 def test_a_damaged_frame_is_named(tmp_path: Path) -> None:
     make_dataset(tmp_path, examples=2)
     (tmp_path / "frames/normal/clip000/000-0.jpg").write_bytes(b"")
     with pytest.raises(DatasetError, match=r"000-0\.jpg is no readable picture"):
-        read_training_set(tmp_path, ["anomaly-train"])
+        read_training_data(tmp_path, ["anomaly-train"])
 
 
 def test_examples_with_whole_videos_are_refused(tmp_path: Path) -> None:
@@ -203,19 +209,19 @@ def test_examples_with_whole_videos_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "anomaly-train.json"
     path.write_text(json.dumps([{"messages": [], "videos": ["a.mp4"]}]), encoding="utf-8")
     with pytest.raises(DatasetError, match="pre-cut frames"):
-        read_training_set(tmp_path, ["anomaly-train"])
+        read_training_data(tmp_path, ["anomaly-train"])
 
 
 def test_an_empty_dataset_is_refused(tmp_path: Path) -> None:
     make_dataset(tmp_path, examples=2)
     (tmp_path / "anomaly-train.json").write_text("[]", encoding="utf-8")
     with pytest.raises(DatasetError, match="holds no example"):
-        read_training_set(tmp_path, ["anomaly-train"])
+        read_training_data(tmp_path, ["anomaly-train"])
 
 
 def test_a_model_that_is_not_there_says_how_to_fetch_it(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentMissing, match=r"download_model\.sh Qwen/Qwen3-VL-2B-Instruct"):
-        check_base(tmp_path / "Qwen3-VL-2B-Instruct")
+        check_checkpoint(tmp_path / "Qwen3-VL-2B-Instruct")
 
 
 def test_a_half_fetched_model_names_what_is_missing(tmp_path: Path) -> None:
@@ -224,14 +230,14 @@ def test_a_half_fetched_model_names_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     (tmp_path / "model-1.safetensors").write_bytes(b"1")
     with pytest.raises(EnvironmentMissing, match=r"model-2\.safetensors is missing"):
-        check_base(tmp_path)
+        check_checkpoint(tmp_path)
 
 
 def test_a_model_cut_short_is_told_before_anything_is_started(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(WEIGHTS[:-1])
     with pytest.raises(EnvironmentMissing, match=r"damaged: model\.safetensors ends after .*download_model\.sh"):
-        check_base(tmp_path)
+        check_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -252,16 +258,16 @@ def test_a_base_that_cannot_be_loaded_is_told_before_anything_is_started(
     (tmp_path / "model.safetensors").write_bytes(WEIGHTS)
     (tmp_path / "tokenizer.json").write_text("{}")
     (tmp_path / "pytorch_model.bin").write_bytes(b"pickle")
-    check_base(tmp_path)
+    check_checkpoint(tmp_path)
     if content is None:
         (tmp_path / file).unlink()
     else:
         (tmp_path / file).write_text(content)
     with pytest.raises(EnvironmentMissing, match=words):
-        check_base(tmp_path)
+        check_checkpoint(tmp_path)
 
 
-def _goes_on_from(adapter: Path, data: Path) -> Plan:
+def _goes_on_from(adapter: Path, data: Path) -> TrainingPlan:
     words = [f"model_name_or_path={BASE_FOLDER}", "use_cpu=true", "bf16=false", f"dataset_dir={make_dataset(data)}"]
     return plan_training("tiny_lora", [*words, f"output_dir={data / 'out'}", f"adapter_name_or_path={adapter}"])
 
@@ -303,52 +309,52 @@ def test_settings_for_a_gpu_are_refused_without_one() -> None:
 
 
 def test_a_local_ray_is_given_the_cpus_that_llamafactory_asks_for() -> None:
-    settings = for_machine({"ray_num_workers": 2}, gpus=2, environ={})
+    settings = adapt_to_machine({"ray_num_workers": 2}, gpus=2, environ={})
     assert settings["ray_init_kwargs"]["num_cpus"] >= 20
-    assert "ray_init_kwargs" not in for_machine({"ray_num_workers": 2}, gpus=2, environ={"RAY_ADDRESS": "auto"})
+    assert "ray_init_kwargs" not in adapt_to_machine({"ray_num_workers": 2}, gpus=2, environ={"RAY_ADDRESS": "auto"})
 
 
 def test_launching_tells_llamafactory_how_and_leaves_what_is_set() -> None:
-    assert launch_variables({"deepspeed": "z2.json"}, gpus=1, environ={})["FORCE_TORCHRUN"] == "1"
-    assert launch_variables({"ray_num_workers": 2}, gpus=1, environ={})["USE_RAY"] == "1"
-    assert launch_variables({}, gpus=1, environ={"HF_HUB_OFFLINE": "0"})["HF_HUB_OFFLINE"] == "0"
+    assert launch_environment({"deepspeed": "z2.json"}, gpus=1, environ={})["FORCE_TORCHRUN"] == "1"
+    assert launch_environment({"ray_num_workers": 2}, gpus=1, environ={})["USE_RAY"] == "1"
+    assert launch_environment({}, gpus=1, environ={"HF_HUB_OFFLINE": "0"})["HF_HUB_OFFLINE"] == "0"
 
 
 def test_paths_are_made_absolute_and_dataset_names_split() -> None:
-    assert Path(absolute({"dataset_dir": "data"})["dataset_dir"]).is_absolute()
+    assert Path(with_absolute_paths({"dataset_dir": "data"})["dataset_dir"]).is_absolute()
     assert dataset_names({"dataset": "a, b"}) == ["a", "b"]
     assert "video_fps" in known_keys()
 
 
 def test_an_output_folder_goes_from_new_to_resumable_to_finished(tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    assert prepare(folder, RUN, fresh=False).checkpoint is None
-    write_run(folder, RUN)
+    assert prepare_output(folder, RUN, fresh=False).checkpoint is None
+    write_run_record(folder, RUN)
     for step in (50, 100):
         (folder / f"checkpoint-{step}").mkdir()
         (folder / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
-    assert prepare(folder, RUN, fresh=False).checkpoint == folder / "checkpoint-100"
+    assert prepare_output(folder, RUN, fresh=False).checkpoint == folder / "checkpoint-100"
     (folder / "checkpoint-100" / "checkpoint-is-incomplete.txt").touch()
     assert last_checkpoint(folder) == folder / "checkpoint-50"
     (folder / "vigil.json").write_text("{}")
-    assert prepare(folder, RUN, fresh=False).finished
+    assert prepare_output(folder, RUN, fresh=False).finished
 
 
 def test_other_settings_do_not_go_on_in_the_same_folder(tmp_path: Path) -> None:
-    write_run(tmp_path, RUN)
-    other = Run(settings={"learning_rate": 1e-4, "save_steps": 10}, data_digest="e", base_digest="b")
+    write_run_record(tmp_path, RUN)
+    other = RunRecord(settings={"learning_rate": 1e-4, "save_steps": 10}, data_digest="e", base_digest="b")
     with pytest.raises(UsageError, match=r"learning_rate was 0\.001, is 0\.0001; the dataset has changed"):
-        prepare(tmp_path, other, fresh=False)
-    harmless = Run(settings={"learning_rate": 1e-3, "save_steps": 10}, data_digest="d", base_digest="b")
-    assert not prepare(tmp_path, harmless, fresh=False).finished
-    prepare(tmp_path, other, fresh=True)
+        prepare_output(tmp_path, other, fresh=False)
+    harmless = RunRecord(settings={"learning_rate": 1e-3, "save_steps": 10}, data_digest="d", base_digest="b")
+    assert not prepare_output(tmp_path, harmless, fresh=False).finished
+    prepare_output(tmp_path, other, fresh=True)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_of_other_things_is_never_emptied(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(UsageError, match="no training's"):
-        prepare(tmp_path, RUN, fresh=True)
+        prepare_output(tmp_path, RUN, fresh=True)
     assert (tmp_path / "thesis.txt").exists()
 
 
@@ -358,32 +364,32 @@ def test_a_training_that_somebody_else_ran_is_never_emptied(tmp_path: Path, fres
     for name in ("trainer_state.json", "checkpoint-50/trainer_state.json", "adapter_model.safetensors"):
         (tmp_path / name).write_text("{}")
     with pytest.raises(UsageError, match=r"did not start.*stays as it is"):
-        prepare(tmp_path, RUN, fresh=fresh)
+        prepare_output(tmp_path, RUN, fresh=fresh)
     assert len(list(tmp_path.rglob("*"))) == 4
 
 
 def test_what_somebody_wrote_beside_a_training_outlives_it(tmp_path: Path) -> None:
-    write_run(tmp_path, RUN)
+    write_run_record(tmp_path, RUN)
     for name in ("checkpoint-50/trainer_state.json", "adapter_config.json", "train.log", "training_eval_loss.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("{}")
     for name in ("notes.md", "ablation/table.csv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("years of work")
-    prepare(tmp_path, RUN, fresh=True)
+    prepare_output(tmp_path, RUN, fresh=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ablation", "notes.md"]
-    write_run(tmp_path, RUN)
-    assert prepare(tmp_path, RUN, fresh=False).checkpoint is None
+    write_run_record(tmp_path, RUN)
+    assert prepare_output(tmp_path, RUN, fresh=False).checkpoint is None
 
 
 def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
-    with claim(tmp_path), pytest.raises(JobError, match="another training"), claim(tmp_path):
+    with lock_output(tmp_path), pytest.raises(JobError, match="another training"), lock_output(tmp_path):
         pass
 
 
 def test_progress_reads_whole_lines_only(tmp_path: Path) -> None:
     path = tmp_path / "trainer_log.jsonl"
-    log = ProgressLog(path)
+    log = TrainerLog(path)
     assert list(log.news()) == []
     line = json.dumps({"current_steps": 5, "total_steps": 10, "loss": 0.5, "epoch": 0.5, "elapsed_time": "0:00:05"})
     path.write_text(line + "\n" + line[:20])
@@ -403,19 +409,21 @@ def make_trainer(folder: Path, script: str) -> Environment:
     return Environment("train", folder)
 
 
-def make_job(folder: Path, script: str) -> Job:
+def make_job(folder: Path, script: str) -> LlamaFactoryProcess:
     trainer = make_trainer(folder / "env", script)
-    return Job(environment=trainer, words=("train", "x.yaml"), log=folder / "log", variables={"COLOUR": "blue"})
+    return LlamaFactoryProcess(
+        environment=trainer, words=("train", "x.yaml"), log=folder / "log", variables={"COLOUR": "blue"}
+    )
 
 
 def test_what_remains_after_a_resume_is_guessed_from_the_steps_since(tmp_path: Path) -> None:
     log = tmp_path / "trainer_log.jsonl"
     line = {"current_steps": 90, "total_steps": 100, "elapsed_time": "0:01:00", "remaining_time": "0:00:06"}
     log.write_text(json.dumps(line | {"epoch": 1.0}) + "\n")
-    told = {at: next(ProgressLog(log, from_start=True, begun_at=at).news()).remaining for at in (0, 80, 90)}
+    told = {at: next(TrainerLog(log, from_start=True, begun_at=at).news()).remaining for at in (0, 80, 90)}
     assert told == {0: "0:00:06", 80: "0:01:00", 90: "0:00:06"}
     log.write_text(json.dumps(line | {"elapsed_time": "1 day, 1:00:00"}) + "\n")
-    assert next(ProgressLog(log, from_start=True, begun_at=80).news()).remaining == "1 day, 1:00:00"
+    assert next(TrainerLog(log, from_start=True, begun_at=80).news()).remaining == "1 day, 1:00:00"
 
 
 @pytest.mark.parametrize(("begun_at", "speed"), [(0, 132.0), (90, 13.2), (50, 66.0), (100, None)])
@@ -442,7 +450,9 @@ def test_a_killed_job_says_so(tmp_path: Path) -> None:
 
 
 def test_a_missing_program_says_which_environment_to_make(tmp_path: Path) -> None:
-    job = Job(environment=Environment("train", tmp_path), words=("train",), log=tmp_path / "log", variables={})
+    job = LlamaFactoryProcess(
+        environment=Environment("train", tmp_path), words=("train",), log=tmp_path / "log", variables={}
+    )
     with pytest.raises(EnvironmentMissing, match=r"setup\.sh train"):
         job.run()
 
@@ -453,7 +463,7 @@ def test_whoever_stops_it_the_child_is_asked_to_stop_and_waited_for(tmp_path: Pa
     job = make_job(tmp_path, script)
     timer = threading.Thread(target=_interrupt_when_ready, args=(tmp_path / "log", sign))
     timer.start()
-    with pytest.raises(Stopped):
+    with pytest.raises(TrainingStopped):
         job.run()
     timer.join()
     assert "saved" in (tmp_path / "log").read_text()
@@ -498,12 +508,12 @@ def test_a_trainer_that_outlives_its_command_keeps_its_folder(tmp_path: Path) ->
     command.wait()
     orphan = int(written.read_text())
     try:
-        with pytest.raises(JobError, match=f"process {orphan}; `kill {orphan}` ends it"), claim(folder):
+        with pytest.raises(JobError, match=f"process {orphan}; `kill {orphan}` ends it"), lock_output(folder):
             pass
     finally:
         os.kill(orphan, signal.SIGKILL)
     assert is_gone(orphan)
-    with claim(folder):
+    with lock_output(folder):
         pass
 
 

@@ -8,38 +8,38 @@ import pytest
 from made_dataset import make_dataset
 from vigil.errors import UsageError
 from vigil.manifest import read_manifest
-from vigil.training.dataset import TrainingSet, read_training_set
+from vigil.training.dataset import TrainingData, read_training_data
 from vigil.training.lineage import lineage
-from vigil.training.output import Run, prepare, write_run
+from vigil.training.output import RunRecord, prepare_output, write_run_record
 
-RUN = Run(settings={"num_train_epochs": 2}, data_digest="d", base_digest="b")
+RUN = RunRecord(settings={"num_train_epochs": 2}, data_digest="d", base_digest="b")
 
 
 @pytest.mark.parametrize(
     "more", [replace(RUN, settings={"num_train_epochs": 4}), replace(RUN, data_digest="twenty more clips")]
 )
 def test_a_finished_training_with_other_settings_says_how_its_adapter_is_trained_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: Run
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: RunRecord
 ) -> None:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "saves" / "night #3"
-    write_run(folder, RUN)
+    write_run_record(folder, RUN)
     (folder / "vigil.json").write_text("{}")
-    assert prepare(folder, RUN, fresh=False).finished
+    assert prepare_output(folder, RUN, fresh=False).finished
     with pytest.raises(UsageError) as refused:
-        prepare(folder, more, fresh=False)
+        prepare_output(folder, more, fresh=False)
     assert "'adapter_name_or_path=saves/night #3' 'output_dir=saves/night #3-2'" in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
 
 
 def test_an_unfinished_training_with_other_settings_has_no_adapter_to_go_on_from(tmp_path: Path) -> None:
-    write_run(tmp_path / "a", RUN)
+    write_run_record(tmp_path / "a", RUN)
     with pytest.raises(UsageError, match="take the old settings to go on") as refused:
-        prepare(tmp_path / "a", replace(RUN, data_digest="other"), fresh=False)
+        prepare_output(tmp_path / "a", replace(RUN, data_digest="other"), fresh=False)
     assert "adapter_name_or_path" not in str(refused.value)
 
 
-def trained(folder: Path, dataset: TrainingSet, **settings: str) -> Path:
+def trained(folder: Path, dataset: TrainingData, **settings: str) -> Path:
     """A folder as a finished training leaves it, as far as its manifest and the adapter's digest go."""
     folder.mkdir()
     (folder / "adapter_model.safetensors").write_bytes(folder.name.encode())
@@ -51,7 +51,7 @@ def trained(folder: Path, dataset: TrainingSet, **settings: str) -> Path:
 
 def test_the_next_manifest_names_every_dataset_and_the_adapter_it_began_from(tmp_path: Path) -> None:
     first, second = (
-        read_training_set(make_dataset(tmp_path / name, examples=count), ["anomaly-train"])
+        read_training_data(make_dataset(tmp_path / name, examples=count), ["anomaly-train"])
         for name, count in (("data", 8), ("more", 12))
     )
     one = trained(tmp_path / "one", first)
@@ -73,7 +73,7 @@ def test_the_next_manifest_names_every_dataset_and_the_adapter_it_began_from(tmp
 
 
 def test_an_adapter_of_strangers_is_named_all_the_same(tmp_path: Path) -> None:
-    dataset = read_training_set(make_dataset(tmp_path / "data", examples=8), ["anomaly-train"])
+    dataset = read_training_data(make_dataset(tmp_path / "data", examples=8), ["anomaly-train"])
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "adapter_config.json").write_text("{}")
     told = lineage(

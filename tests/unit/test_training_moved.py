@@ -8,10 +8,10 @@ import pytest
 
 from vigil.errors import JobError, UsageError
 from vigil.training.digests import named_digests
-from vigil.training.output import Run, prepare, write_run
+from vigil.training.output import RunRecord, prepare_output, write_run_record
 
 
-def run_in(root: Path, *, data: str = "d", base: str = "b", media: str = "data") -> Run:
+def run_in(root: Path, *, data: str = "d", base: str = "b", media: str = "data") -> RunRecord:
     """The settings of a training in a checkout at `root`, with the digests of what they name."""
     settings = {
         "learning_rate": 1e-3,
@@ -22,14 +22,14 @@ def run_in(root: Path, *, data: str = "d", base: str = "b", media: str = "data")
         "adapter_name_or_path": str(root / "first"),
         "output_dir": str(root / "out"),
     }
-    return Run(settings=settings, data_digest=data, base_digest=base, digests=named_digests(settings))
+    return RunRecord(settings=settings, data_digest=data, base_digest=base, digests=named_digests(settings))
 
 
 def checkout(root: Path) -> Path:
     (root / "first").mkdir(parents=True)
     (root / "first" / "adapter_model.safetensors").write_bytes(b"weights")
     (root / "z2.json").write_text("{}")
-    write_run(root / "out", run_in(root))
+    write_run_record(root / "out", run_in(root))
     return root
 
 
@@ -50,7 +50,7 @@ def test_a_stopped_training_goes_on_where_its_checkout_was_moved_to(tmp_path: Pa
     checkpoint(root, 2, best=str(root / "out" / "checkpoint-2"))
     checkpoint(root, 4, best=str(root / "out" / "checkpoint-2"))
     after = moved(root, tmp_path / "after")
-    start = prepare(after / "out", run_in(after), fresh=False)
+    start = prepare_output(after / "out", run_in(after), fresh=False)
     assert start.checkpoint == after / "out" / "checkpoint-4"
     state = json.loads((start.checkpoint / "trainer_state.json").read_text())
     assert state == {"best_model_checkpoint": str(after / "out" / "checkpoint-2"), "global_step": 4}
@@ -60,7 +60,7 @@ def test_a_finished_training_is_finished_at_its_new_place(tmp_path: Path) -> Non
     root = checkout(tmp_path / "before")
     (root / "out" / "vigil.json").write_text("{}")
     after = moved(root, tmp_path / "mount")
-    assert prepare(after / "out", run_in(after), fresh=False).finished
+    assert prepare_output(after / "out", run_in(after), fresh=False).finished
 
 
 @pytest.mark.parametrize(
@@ -71,16 +71,16 @@ def test_a_finished_training_is_finished_at_its_new_place(tmp_path: Path) -> Non
 def test_other_contents_at_the_new_place_are_refused(tmp_path: Path, now: dict[str, str], said: str) -> None:
     after = moved(checkout(tmp_path / "before"), tmp_path / "after")
     with pytest.raises(UsageError, match=said):
-        prepare(after / "out", run_in(after, **now), fresh=False)
+        prepare_output(after / "out", run_in(after, **now), fresh=False)
 
 
 @pytest.mark.parametrize("name", ["z2.json", "first/adapter_model.safetensors"])
 def test_files_that_settings_name_are_compared_by_what_they_hold(tmp_path: Path, name: str) -> None:
     root = checkout(tmp_path / "here")
-    assert prepare(root / "out", run_in(root), fresh=False).checkpoint is None
+    assert prepare_output(root / "out", run_in(root), fresh=False).checkpoint is None
     (root / name).write_text("other")
     with pytest.raises(UsageError, match="names has changed"):
-        prepare(root / "out", run_in(root), fresh=False)
+        prepare_output(root / "out", run_in(root), fresh=False)
 
 
 def test_a_training_from_before_there_were_digests_is_compared_by_its_paths(tmp_path: Path) -> None:
@@ -88,13 +88,13 @@ def test_a_training_from_before_there_were_digests_is_compared_by_its_paths(tmp_
     old = json.loads((root / "out" / "vigil-run.json").read_text())
     del old["digests"]
     (root / "out" / "vigil-run.json").write_text(json.dumps(old))
-    assert not prepare(root / "out", run_in(root), fresh=False).finished
+    assert not prepare_output(root / "out", run_in(root), fresh=False).finished
     with pytest.raises(UsageError, match="deepspeed was"):
-        prepare(root / "out", run_in(tmp_path / "other"), fresh=False)
+        prepare_output(root / "out", run_in(tmp_path / "other"), fresh=False)
 
 
 def test_a_damaged_checkpoint_says_what_to_remove(tmp_path: Path) -> None:
     root = checkout(tmp_path / "here")
     (checkpoint(root, 2, best=None) / "trainer_state.json").write_text("{")
     with pytest.raises(JobError, match="checkpoint-2 to go on from the one before"):
-        prepare(root / "out", run_in(root), fresh=False)
+        prepare_output(root / "out", run_in(root), fresh=False)

@@ -12,15 +12,15 @@ from vigil.dataset.split import VAL_SHARE
 from vigil.errors import ConfigError, UsageError
 from vigil.training import plan_training
 from vigil.training.hardware import tower_warnings
-from vigil.training.schedule import Schedule, schedule_of
-from vigil.training.settings import is_distributed, is_ray, load_settings
+from vigil.training.schedule import TrainingSchedule, training_schedule
+from vigil.training.settings import is_distributed, is_ray, load_training_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "train"
 ONE_CARD = {"dataset": "anomaly-train", "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
 
 
-def told(settings: dict[str, object], *, examples: int = 200, gpus: int = 1, **environ: str) -> Schedule:
-    return schedule_of(ONE_CARD | settings, examples=examples, gpus=gpus, environ=environ)
+def told(settings: dict[str, object], *, examples: int = 200, gpus: int = 1, **environ: str) -> TrainingSchedule:
+    return training_schedule(ONE_CARD | settings, examples=examples, gpus=gpus, environ=environ)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_steps_are_counted_as_the_trainer_counts_them(
 
 
 def test_what_llamafactory_takes_by_default_counts() -> None:
-    schedule = schedule_of({"dataset": "a"}, examples=80, gpus=1, environ={})
+    schedule = training_schedule({"dataset": "a"}, examples=80, gpus=1, environ={})
     assert (schedule.effective_batch, schedule.steps, schedule.epochs) == (8, 30, 3.0)
 
 
@@ -86,10 +86,10 @@ def test_several_cards_that_multiply_a_config_for_one_are_warned_of() -> None:
 
 @pytest.mark.parametrize("config", sorted(path.stem for path in CONFIGS.glob("*.yaml")))
 def test_two_hundred_clips_are_enough_for_every_shipped_config_as_it_is(config: str) -> None:
-    settings = load_settings(config)
+    settings = load_training_config(config)
     cards = 2 if is_distributed(settings) or is_ray(settings) else 1
     # A window a clip, the test split and val held out.
-    schedule = schedule_of(settings, examples=round(200 * 0.7 * (1 - VAL_SHARE)), gpus=cards, environ={})
+    schedule = training_schedule(settings, examples=round(200 * 0.7 * (1 - VAL_SHARE)), gpus=cards, environ={})
     assert not list(schedule.warnings()), schedule
 
 
@@ -114,7 +114,7 @@ def test_where_others_start_the_trainers_a_quantised_tower_is_warned_of(
 @pytest.mark.parametrize("word", ["per_device_train_batch_size=0", "gradient_accumulation_steps=1.5", "max_steps=many"])
 def test_a_batch_that_makes_no_sense_is_refused(word: str) -> None:
     with pytest.raises(ConfigError, match=word.partition("=")[0]):
-        load_settings("tiny_lora", [word])
+        load_training_config("tiny_lora", [word])
 
 
 def test_a_dry_run_tells_the_batch_and_the_steps_and_stays_yaml(

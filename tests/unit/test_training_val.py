@@ -11,11 +11,11 @@ from made_dataset import make_dataset
 from vigil.environments import Environment
 from vigil.errors import ConfigError, DatasetError, EnvironmentMissing
 from vigil.training import plan_training
-from vigil.training.curve import CURVE_NAME, VAL_CURVE_NAME, Curve
-from vigil.training.dataset import read_training_set
+from vigil.training.curve import CURVE_NAME, VAL_CURVE_NAME, LearningCurve
+from vigil.training.dataset import read_training_data
 from vigil.training.hardware import check_loggers
-from vigil.training.progress import ProgressLog
-from vigil.training.settings import load_settings
+from vigil.training.progress import TrainerLog
+from vigil.training.settings import load_training_config
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_where_nothing_is_saved_nothing_is_kept_as_the_best(data: Path) -> None:
 
 
 def test_the_no_of_yaml_is_a_word() -> None:
-    assert load_settings("tiny_lora", ["eval_strategy=no"])["eval_strategy"] == "no"
+    assert load_training_config("tiny_lora", ["eval_strategy=no"])["eval_strategy"] == "no"
 
 
 @pytest.mark.parametrize("word", ["eval_strategy=epoch", "load_best_model_at_end=true"])
@@ -78,15 +78,15 @@ def test_a_frame_that_val_lacks_is_told_before_it_starts(tmp_path: Path) -> None
     frame = json.loads((data / "anomaly-val.json").read_text())[0]["videos"][0][0]
     (data / frame).unlink()
     with pytest.raises(DatasetError, match="1 of 24 frames are missing"):
-        read_training_set(data, ["anomaly-train"])
+        read_training_data(data, ["anomaly-train"])
 
 
 def test_an_empty_val_split_is_told_and_one_of_ones_own_is_taken(tmp_path: Path, data: Path) -> None:
     other = make_dataset(tmp_path / "data", examples=2, val=2)
-    assert read_training_set(other, ["anomaly-val"], evaluated=["anomaly-train"]).evaluated == ("anomaly-train",)
+    assert read_training_data(other, ["anomaly-val"], evaluated=["anomaly-train"]).evaluated == ("anomaly-train",)
     (other / "anomaly-val.json").write_text("[]")
     with pytest.raises(DatasetError, match=r"anomaly-val in .* holds no example"):
-        read_training_set(other, ["anomaly-train"])
+        read_training_data(other, ["anomaly-train"])
 
 
 def write_state(folder: Path, *, best: str | None) -> None:
@@ -99,7 +99,7 @@ def test_both_losses_are_in_one_picture_in_place_of_two(tmp_path: Path) -> None:
     write_state(tmp_path, best="/elsewhere/checkpoint-2")
     for name in (CURVE_NAME, VAL_CURVE_NAME):
         Image.new("RGB", (10, 10)).save(tmp_path / name)
-    curve = Curve.of(tmp_path)
+    curve = LearningCurve.of(tmp_path)
     curve.replace_pictures(tmp_path)
     assert curve.train == ((1, 2.0), (3, 1.0), (4, 0.9)) and curve.val == ((2, 1.5), (4, 1.75))
     assert curve.figures() == {"val_losses": [1.5, 1.75], "best_step": 2, "best_val_loss": 1.5}
@@ -110,7 +110,7 @@ def test_both_losses_are_in_one_picture_in_place_of_two(tmp_path: Path) -> None:
 
 
 def test_a_val_loss_that_rises_again_is_seen_under_a_first_loss_many_times_as_high(tmp_path: Path) -> None:
-    curve = Curve(train=((1, 4.0), (2, 0.3), (3, 0.02), (4, 0.0)), val=((2, 0.06), (3, 0.02), (4, 0.04)))
+    curve = LearningCurve(train=((1, 4.0), (2, 0.3), (3, 0.02), (4, 0.0)), val=((2, 0.06), (3, 0.02), (4, 0.04)))
     with Image.open(curve.draw(tmp_path / "curve.png")) as picture:
         is_red = (np.asarray(picture.convert("RGB")) == (0xD6, 0x27, 0x28)).all(axis=2)
     second, third, last = (np.flatnonzero(is_red[:, x - 5 : x + 5].any(axis=1)).mean() for x in (335, 567, 800))
@@ -119,21 +119,21 @@ def test_a_val_loss_that_rises_again_is_seen_under_a_first_loss_many_times_as_hi
 
 def test_a_training_without_val_has_a_curve_of_one_line(tmp_path: Path) -> None:
     (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": [{"step": 1, "loss": 2.0}]}))
-    curve = Curve.of(tmp_path)
+    curve = LearningCurve.of(tmp_path)
     assert (curve.figures(), curve.best_step) == ({}, None)
     curve.replace_pictures(tmp_path)
     assert (tmp_path / CURVE_NAME).is_file()
 
 
 def test_a_folder_without_a_state_has_no_curve(tmp_path: Path) -> None:
-    Curve.of(tmp_path).replace_pictures(tmp_path)
+    LearningCurve.of(tmp_path).replace_pictures(tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_progress_tells_the_val_loss(tmp_path: Path) -> None:
     log = tmp_path / "trainer_log.jsonl"
     log.write_text('{"current_steps": 2, "total_steps": 4, "eval_loss": 0.5, "epoch": 1.0}\n')
-    (progress,) = ProgressLog(log, from_start=True).news()
+    (progress,) = TrainerLog(log, from_start=True).news()
     assert "val loss 0.5000" in str(progress)
 
 
@@ -162,7 +162,7 @@ def test_loggers_are_passed_on_as_they_are_named(data: Path, words: list[str]) -
 
 
 def test_the_clips_that_a_model_meets_are_told_by_split(data: Path) -> None:
-    used = read_training_set(data, ["anomaly-train"]).clips_used
+    used = read_training_data(data, ["anomaly-train"]).clips_used
     assert {split: len(each.recordings) for split, each in used.items()} == {"train": 16, "val": 4, "test": 0}
     assert used["train"].digests and used["val"].digests and not used["test"].digests
 
@@ -170,5 +170,5 @@ def test_the_clips_that_a_model_meets_are_told_by_split(data: Path) -> None:
 def test_the_score_is_of_clips_that_the_manifest_tells_too(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data", examples=6, val=4)
     (data / "anomaly-val.json").rename(data / "anomaly-test.json")
-    used = read_training_set(data, ["anomaly-train"], evaluated=[]).clips_used
+    used = read_training_data(data, ["anomaly-train"], evaluated=[]).clips_used
     assert len(used["test"].recordings) == 4 and not used["val"].recordings

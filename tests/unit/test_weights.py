@@ -7,19 +7,19 @@ import pytest
 from model_folder import WEIGHTS
 from vigil.errors import EnvironmentMissing
 from vigil.tiny import BASE_FOLDER
-from vigil.weights import INDEX_NAME, damage, weight_files
+from vigil.weights import INDEX_NAME, safetensors_damage, weight_files
 
 
 def test_whole_files_are_found_whole(tmp_path: Path) -> None:
     (tmp_path / "small").write_bytes(WEIGHTS)
-    assert damage(tmp_path / "small") is None
-    assert damage(BASE_FOLDER / "model.safetensors") is None
+    assert safetensors_damage(tmp_path / "small") is None
+    assert safetensors_damage(BASE_FOLDER / "model.safetensors") is None
 
 
 @pytest.mark.parametrize("kept", [len(WEIGHTS) - 1, len(WEIGHTS) - 8])
 def test_a_file_cut_within_its_tensors_tells_how_much_is_there(tmp_path: Path, kept: int) -> None:
     (tmp_path / "cut").write_bytes(WEIGHTS[:kept])
-    assert damage(tmp_path / "cut") == f"ends after {kept} of {len(WEIGHTS)} bytes"
+    assert safetensors_damage(tmp_path / "cut") == f"ends after {kept} of {len(WEIGHTS)} bytes"
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,11 @@ def test_a_file_cut_within_its_tensors_tells_how_much_is_there(tmp_path: Path, k
 )
 def test_what_is_no_safetensors_file_is_told(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "other").write_bytes(content)
-    assert damage(tmp_path / "other") == f"has no header of safetensors in its {len(content)} bytes"
+    assert safetensors_damage(tmp_path / "other") == f"has no header of safetensors in its {len(content)} bytes"
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    assert damage(tmp_path / "nowhere") == "cannot be read (No such file or directory)"
+    assert safetensors_damage(tmp_path / "nowhere") == "cannot be read (No such file or directory)"
 
 
 def test_the_files_of_a_model_are_those_of_its_index(tmp_path: Path) -> None:

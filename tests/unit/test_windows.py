@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigil.frames import Frame, Sampling, decode_jpeg
-from vigil.windows import Cutter, Window, cut
+from vigil.frames import Frame, FrameSampling, decode_jpeg
+from vigil.windows import Window, Windower, iter_windows
 
-SMALL = Sampling(max_pixels=4096)
+SMALL = FrameSampling(max_pixels=4096)
 
 
 def run_of(count: int, *, size_wh: tuple[int, int] = (64, 64), start: int = 0) -> list[Frame]:
@@ -17,8 +17,8 @@ def run_of(count: int, *, size_wh: tuple[int, int] = (64, 64), start: int = 0) -
     return [Frame(np.full((height, width, 3), (start + i) * 2 % 256, np.uint8), (start + i) / 2) for i in range(count)]
 
 
-def windows_of(count: int, sampling: Sampling = SMALL) -> list[Window]:
-    return list(cut(run_of(count), sampling))
+def windows_of(count: int, sampling: FrameSampling = SMALL) -> list[Window]:
+    return list(iter_windows(run_of(count), sampling))
 
 
 def covered(windows: list[Window]) -> set[float]:
@@ -26,7 +26,7 @@ def covered(windows: list[Window]) -> set[float]:
 
 
 samplings = st.builds(
-    Sampling,
+    FrameSampling,
     frames=st.sampled_from([2, 4, 6, 8]),
     overlap=st.floats(min_value=0, max_value=0.95),
     max_pixels=st.just(4096),
@@ -35,14 +35,14 @@ counts = st.integers(min_value=1, max_value=40)
 
 
 @given(counts, samplings)
-def test_no_frame_is_lost_and_no_window_is_empty_or_odd(count: int, sampling: Sampling) -> None:
+def test_no_frame_is_lost_and_no_window_is_empty_or_odd(count: int, sampling: FrameSampling) -> None:
     windows = windows_of(count, sampling)
     assert covered(windows) == {frame.time_s for frame in run_of(count)}
     assert all(2 <= len(window.shots) <= sampling.frames and len(window.shots) % 2 == 0 for window in windows)
 
 
 @given(counts, samplings)
-def test_full_windows_start_a_stride_apart(count: int, sampling: Sampling) -> None:
+def test_full_windows_start_a_stride_apart(count: int, sampling: FrameSampling) -> None:
     windows = windows_of(count, sampling)
     expected = max(0, (count - sampling.frames) // sampling.stride + 1) if count >= sampling.frames else 0
     starts = [window.start_s * 2 for window in windows[:expected]]
@@ -51,7 +51,7 @@ def test_full_windows_start_a_stride_apart(count: int, sampling: Sampling) -> No
 
 
 @given(counts, samplings)
-def test_windows_are_numbered_and_run_forward(count: int, sampling: Sampling) -> None:
+def test_windows_are_numbered_and_run_forward(count: int, sampling: FrameSampling) -> None:
     windows = windows_of(count, sampling)
     assert [window.index for window in windows] == list(range(len(windows)))
     for window in windows:
@@ -61,7 +61,7 @@ def test_windows_are_numbered_and_run_forward(count: int, sampling: Sampling) ->
 
 
 @given(counts, samplings)
-def test_only_the_last_picture_is_ever_repeated(count: int, sampling: Sampling) -> None:
+def test_only_the_last_picture_is_ever_repeated(count: int, sampling: FrameSampling) -> None:
     for window in windows_of(count, sampling):
         assert window.repeated == (len({shot.time_s for shot in window.shots}) % 2)
         assert window.repeated == 0 or window.shots[-1] is window.shots[-2]
@@ -78,7 +78,7 @@ def test_short_clips_give_short_windows_and_tails_reach_back(count: int, sizes: 
 
 
 def test_a_window_comes_as_soon_as_its_last_frame_is_there() -> None:
-    cutter = Cutter(SMALL)
+    cutter = Windower(SMALL)
     when = [i for i, frame in enumerate(run_of(14)) if list(cutter.push(frame))]
     assert when == [5, 9, 13]
 
@@ -92,7 +92,7 @@ def test_a_picture_is_compressed_once_for_all_its_windows() -> None:
 
 def test_a_change_of_size_ends_one_run_and_starts_another() -> None:
     frames = [*run_of(7), *run_of(3, size_wh=(96, 64), start=7)]
-    windows = list(cut(frames, SMALL))
+    windows = list(iter_windows(frames, SMALL))
     assert [{shot.image.shape for shot in w.shots} for w in windows] == [{(64, 64, 3)}] * 2 + [{(64, 96, 3)}]
     assert covered(windows) == {frame.time_s for frame in frames}
     assert [window.index for window in windows] == [0, 1, 2]
@@ -100,18 +100,18 @@ def test_a_change_of_size_ends_one_run_and_starts_another() -> None:
 
 def test_no_window_reaches_across_a_long_pause() -> None:
     before, after = run_of(7), run_of(7, start=30)
-    windows = list(cut([*before, *after], SMALL))
+    windows = list(iter_windows([*before, *after], SMALL))
     assert [(w.start_s, w.end_s) for w in windows] == [(0.0, 2.5), (0.5, 3.0), (15.0, 17.5), (15.5, 18.0)]
 
 
 def test_a_source_that_is_only_slow_still_fills_its_windows() -> None:
     frames = [Frame(np.zeros((64, 64, 3), np.uint8), 2.0 * i) for i in range(6)]
-    assert len(list(cut(frames, SMALL))) == 1
+    assert len(list(iter_windows(frames, SMALL))) == 1
 
 
 def test_an_endless_run_needs_no_memory_of_what_is_past() -> None:
     endless = (Frame(np.zeros((64, 64, 3), np.uint8), i / 2) for i in itertools.count())
-    windows = list(itertools.islice(cut(endless, SMALL), 50))
+    windows = list(itertools.islice(iter_windows(endless, SMALL), 50))
     assert windows[-1].start_s == 49 * 2.0
 
 
@@ -121,17 +121,17 @@ def test_no_frames_give_no_windows() -> None:
 
 def test_a_live_window_knows_when_it_was_captured() -> None:
     frames = [Frame(np.zeros((64, 64, 3), np.uint8), i / 2, captured_s=1000.0 + i) for i in range(6)]
-    (window,) = cut(frames, SMALL)
+    (window,) = iter_windows(frames, SMALL)
     assert window.captured_s == 1005.0
 
 
 @given(counts, samplings)
 def test_a_window_is_a_rest_where_the_one_before_it_shows_more_of_its_frames_than_the_overlap(
-    count: int, sampling: Sampling
+    count: int, sampling: FrameSampling
 ) -> None:
     frames = run_of(count)
     resumed = [Frame(frame.image, frame.time_s + 1000.0) for frame in frames]
-    windows = list(cut([*frames, *resumed], sampling))
+    windows = list(iter_windows([*frames, *resumed], sampling))
     for before, window in itertools.pairwise(windows):
         shared = {shot.time_s for shot in before.shots} & {shot.time_s for shot in window.shots}
         assert window.rest == (len(shared) > sampling.frames - sampling.stride)

@@ -9,7 +9,7 @@ It runs watches of `vigil.watch`, one after the other as the mode is switched, a
 """
 
 from vigil.analysis.analysis import Analysis
-from vigil.analysis.findings import Findings
-from vigil.analysis.view import View
+from vigil.analysis.findings import AnalysisResults
+from vigil.analysis.view import AnalysisView
 
-__all__ = ["Analysis", "Findings", "View"]
+__all__ = ["Analysis", "AnalysisResults", "AnalysisView"]

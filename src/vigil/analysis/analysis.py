@@ -7,19 +7,19 @@ import time
 from contextlib import suppress
 
 from vigil.analysis.asking import asks_for_verdict, open_judge
-from vigil.analysis.findings import Findings
-from vigil.analysis.legs import Leg, Notes, Running
+from vigil.analysis.findings import AnalysisResults
+from vigil.analysis.legs import RunningSegment, Segment, SegmentObserver
 from vigil.analysis.recent import RecentPictures
-from vigil.analysis.view import Phase, View
+from vigil.analysis.view import AnalysisPhase, AnalysisView
 from vigil.errors import VigilError
 from vigil.judge import Endpoint, Judge
 from vigil.sources.address import Address
-from vigil.sources.feed import open_feed
+from vigil.sources.feed import open_capture
 from vigil.tasks import Question
 from vigil.verdict import Cause
-from vigil.watch import Watch, WatchSettings
-from vigil.watch.source import Opener
-from vigil.watch.state import Stage
+from vigil.watch import Watcher, WatchSettings
+from vigil.watch.source import OpenCapture
+from vigil.watch.state import SourceStatus
 from vigil.windows import window_start_s
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Analysis:
         settings: WatchSettings,
         live: bool | None = None,
         from_s: float = 0.0,
-        opener: Opener = open_feed,
+        opener: OpenCapture = open_capture,
     ) -> None:
         self.address = address
         self.question = question
@@ -54,15 +54,15 @@ class Analysis:
         self._endpoint = endpoint
         self._opener = opener
         self._lock = threading.Lock()
-        self._findings = Findings(settings.events, source=address.name, task=question.name)
-        self._leg = Leg(address.is_live if live is None else live, from_s)
-        self._next: Leg | None = self._leg
-        self._running: Running | None = None
+        self._findings = AnalysisResults(settings.events, source=address.name, task=question.name)
+        self._leg = Segment(address.is_live if live is None else live, from_s)
+        self._next: Segment | None = self._leg
+        self._running: RunningSegment | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._judge: Judge | None = None
         self._began_s = time.monotonic()
         self._stopped = threading.Event()
-        self._phase = Phase.ASKING
+        self._phase = AnalysisPhase.ASKING
         self._problem = ""
         self._over = threading.Event()
         self._over.set()
@@ -73,7 +73,7 @@ class Analysis:
         self._begin()
 
     def _begin(self) -> None:
-        self._phase, self._problem, self._running = Phase.ASKING, "", None
+        self._phase, self._problem, self._running = AnalysisPhase.ASKING, "", None
         self._stopped.clear()
         self._over.clear()
         threading.Thread(target=self._run, name=f"analysis of {self.address.name}", daemon=True).start()
@@ -99,13 +99,13 @@ class Analysis:
             next_s = judged[-1].start_s + self._stride_s if judged else 0.0
         self._switch(live=False, from_s=next_s if gap_s is None else gap_s)
 
-    def view(self) -> View:
+    def view(self) -> AnalysisView:
         """What there is to see now."""
         with self._lock:
             running, findings = self._running, self._findings
             notes = running.notes if running else None
             judged = tuple(findings.judged)
-            return View(
+            return AnalysisView(
                 phase=self._phase_now(notes),
                 live=self._leg.live,
                 judged=judged,
@@ -123,13 +123,17 @@ class Analysis:
                 forgotten=findings.forgotten,
             )
 
-    def _notes(self, notes: Notes | None) -> tuple[str, ...]:
+    def _notes(self, notes: SegmentObserver | None) -> tuple[str, ...]:
         differences = self._judge.contract_differences if self._judge else ()
         return (*differences, *(notes.problems if notes else ()))
 
-    def _phase_now(self, notes: Notes | None) -> Phase:
-        if self._phase is Phase.WATCHING and notes is not None and notes.stage in {Stage.LOST, Stage.CONNECTING}:
-            return Phase.LOST
+    def _phase_now(self, notes: SegmentObserver | None) -> AnalysisPhase:
+        if (
+            self._phase is AnalysisPhase.WATCHING
+            and notes is not None
+            and notes.stage in {SourceStatus.LOST, SourceStatus.CONNECTING}
+        ):
+            return AnalysisPhase.LOST
         return self._phase
 
     @property
@@ -140,7 +144,7 @@ class Analysis:
         with self._lock:
             if live == self._leg.live:
                 return
-            self._leg = self._next = Leg(live, 0.0 if self.address.is_live else max(0.0, from_s))
+            self._leg = self._next = Segment(live, 0.0 if self.address.is_live else max(0.0, from_s))
             was_over = self._over.is_set()
         if was_over:
             self._begin()
@@ -158,27 +162,27 @@ class Analysis:
                 loop.call_soon_threadsafe(running.abandon)
 
     def _run(self) -> None:
-        phase = Phase.FAILED
+        phase = AnalysisPhase.FAILED
         try:
             asyncio.run(self._work())
-            phase = Phase.STOPPED if self._stopped.is_set() else Phase.DONE
+            phase = AnalysisPhase.STOPPED if self._stopped.is_set() else AnalysisPhase.DONE
         except VigilError as error:
             self._problem = str(error)
         except Exception:
             log.exception("the analysis of %s failed; this is a fault in Vigil, please report it", self.address.name)
             self._problem = "the analysis failed; the log of the server says why"
         with self._lock:
-            again = phase is Phase.DONE and self._next is not None
+            again = phase is AnalysisPhase.DONE and self._next is not None
             if not again:
                 self._end(phase)
         if again:
             # It was switched in the very moment in which it ended.
             self._begin()
 
-    def _end(self, phase: Phase) -> None:
+    def _end(self, phase: AnalysisPhase) -> None:
         self._findings.finish(STOPPED if self._stopped.is_set() else ENDED)
-        unreadable = self._running is not None and self._running.notes.stage is Stage.UNREADABLE
-        self._phase = Phase.FAILED if unreadable else phase
+        unreadable = self._running is not None and self._running.notes.stage is SourceStatus.UNREADABLE
+        self._phase = AnalysisPhase.FAILED if unreadable else phase
         self._over.set()
 
     async def _work(self) -> None:
@@ -193,17 +197,17 @@ class Analysis:
             while (leg := self._take_leg()) is not None:
                 await self._go(leg, judge)
 
-    def _take_leg(self) -> Leg | None:
+    def _take_leg(self) -> Segment | None:
         with self._lock:
             leg, self._next = self._next, None
             return None if self._stopped.is_set() else leg
 
-    async def _go(self, leg: Leg, judge: Judge) -> None:
+    async def _go(self, leg: Segment, judge: Judge) -> None:
         """One leg, to its end or until it is abandoned."""
         leg = leg.on_the_grid(self.address, judge.sampling)
         live_source = self.address.is_live
         shift_s = time.monotonic() - self._began_s if live_source else 0.0
-        notes = Notes(
+        notes = SegmentObserver(
             self._findings,
             self._lock,
             shift_s=shift_s,
@@ -211,7 +215,7 @@ class Analysis:
             recent=self.recent if live_source else None,
             quality=judge.sampling.jpeg_quality,
         )
-        watch = Watch(
+        watch = Watcher(
             [self.address],
             judge=judge,
             settings=leg.settings(self.address, self.settings, words=self.for_verdict),
@@ -221,8 +225,8 @@ class Analysis:
         with self._lock:
             if not live_source:
                 self._findings.forget_from(window_start_s(leg.from_s, judge.sampling))
-            self._running = running = Running(watch, notes)
-            self._phase = Phase.WATCHING
+            self._running = running = RunningSegment(watch, notes)
+            self._phase = AnalysisPhase.WATCHING
             superseded = self._next is not None or self._stopped.is_set()
         if superseded:
             running.abandon()

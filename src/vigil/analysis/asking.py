@@ -5,9 +5,9 @@ from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge import Endpoint, Judge
-from vigil.judge.answer import Words
+from vigil.judge.answer import LabelTokens
 from vigil.judge.connection import ServedModel
 from vigil.judge.contract import served_sampling, with_description
 from vigil.manifest import MODEL_DIR_ADVICE, Answers, calibration_in, read_manifest
@@ -31,10 +31,10 @@ class WordsJudge(Judge):
 
     @classmethod
     async def find_words(
-        cls, endpoint: Endpoint, task: Task, model: ServedModel, *, before: Words | None = None
-    ) -> Words:
+        cls, endpoint: Endpoint, task: Task, model: ServedModel, *, before: LabelTokens | None = None
+    ) -> LabelTokens:
         """No word is looked for: probabilities that nobody asked for must cost no request of their own."""
-        return Words(texts=task.words())
+        return LabelTokens(texts=task.words())
 
     @classmethod
     def roles(cls, model: ServedModel, answers: Answers) -> tuple[str, str]:
@@ -72,7 +72,7 @@ def task_for(question: Question) -> Task:
 async def open_judge(endpoint: Endpoint, question: Question, settings: WatchSettings) -> Judge:
     """A judge for one analysis, under the served model's own contract; raises EndpointError and UsageError."""
     manifest = None if settings.model_dir is None else read_manifest(settings.model_dir, advice=MODEL_DIR_ADVICE)
-    sampling = manifest.contract.sampling if manifest else await served_sampling(endpoint) or Sampling()
+    sampling = manifest.contract.sampling if manifest else await served_sampling(endpoint) or FrameSampling()
     for_verdict = asks_for_verdict(question)
     kind = Judge if for_verdict else WordsJudge
     task = task_for(question)

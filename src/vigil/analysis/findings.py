@@ -7,11 +7,11 @@ events are made afresh of what is left by the same tracker that a watch uses.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from vigil.events.change import Change
+from vigil.events.change import EventChange
 from vigil.events.event import Event
-from vigil.events.judged import Judged
-from vigil.events.rules import EventRules
-from vigil.events.tracker import Tracker
+from vigil.events.judged import JudgedWindow
+from vigil.events.rules import HysteresisSettings
+from vigil.events.tracker import HysteresisRule
 from vigil.verdict import Cause
 
 MOST_WINDOWS = 10_000
@@ -21,11 +21,11 @@ MOST_WINDOWS = 10_000
 SAME_S = 1e-3
 
 
-class Findings:
+class AnalysisResults:
     """Windows in the order of time, numbered anew, with their events; for one thread."""
 
-    def __init__(self, rules: EventRules, *, source: str, task: str = "", model: str = "") -> None:
-        self.judged: list[Judged] = []
+    def __init__(self, rules: HysteresisSettings, *, source: str, task: str = "", model: str = "") -> None:
+        self.judged: list[JudgedWindow] = []
         self.events: dict[str, Event] = {}
         self.forgotten = 0
         self._rules = rules
@@ -33,7 +33,7 @@ class Findings:
         self._tracker = self._new_tracker()
         self._next = 0
 
-    def add(self, judged: Judged) -> int:
+    def add(self, judged: JudgedWindow) -> int:
         """Adds a window that follows all others; returns its number here."""
         numbered = replace(judged, window=self._next)
         self._next += 1
@@ -73,8 +73,8 @@ class Findings:
         """Closes the event that is open."""
         self._take(self._tracker.finish(because))
 
-    def _take(self, changes: Iterable[Change]) -> None:
+    def _take(self, changes: Iterable[EventChange]) -> None:
         self.events.update((change.event.id, change.event) for change in changes)
 
-    def _new_tracker(self) -> Tracker:
-        return Tracker(self._rules, source=self._source, task=self._task, model=self._model)
+    def _new_tracker(self) -> HysteresisRule:
+        return HysteresisRule(self._rules, source=self._source, task=self._task, model=self._model)

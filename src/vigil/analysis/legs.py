@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from vigil.analysis.findings import Findings
+from vigil.analysis.findings import AnalysisResults
 from vigil.analysis.recent import RecentPictures
 from vigil.errors import SourceError
-from vigil.events.judged import Judged
-from vigil.frames import Frame, Sampling, encode_jpeg
+from vigil.events.judged import JudgedWindow
+from vigil.frames import Frame, FrameSampling, encode_jpeg
 from vigil.sources.address import Address
-from vigil.sources.fullrate import shape_of
+from vigil.sources.fullrate import video_info
 from vigil.verdict import Outcome
-from vigil.watch import Observer, SourceState, Watch, WatchSettings
-from vigil.watch.settings import Clips
-from vigil.watch.source import Opener
-from vigil.watch.state import Stage
+from vigil.watch import SourceState, Watcher, WatchObserver, WatchSettings
+from vigil.watch.settings import ClipSettings
+from vigil.watch.source import OpenCapture
+from vigil.watch.state import SourceStatus
 
 FILE_IN_FLIGHT = 8
 """Windows of one visitor's file that are asked about at once: enough to keep the server busy, and others served."""
@@ -35,13 +35,13 @@ EPSILON_S = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
+class Segment:
     """How to go on: live or window by window, and from which second of a file."""
 
     live: bool
     from_s: float = 0.0
 
-    def on_the_grid(self, address: Address, sampling: Sampling) -> "Leg":
+    def on_the_grid(self, address: Address, sampling: FrameSampling) -> "Segment":
         """One that begins no later than the last whole window of its file, as a shorter one would be off the grid."""
         length_s = None if address.kind != "file" else _length_s(address)
         if length_s is None:
@@ -58,13 +58,13 @@ class Leg:
             in_flight=min(settings.in_flight, FILE_IN_FLIGHT),
             queue_windows=waiting,
             words=settings.words if words else "never",
-            clips=Clips(most_s=0.0),
+            clips=ClipSettings(most_s=0.0),
             store="",
             motion_gate=0.0,
             preview_fps=PREVIEW_FPS if address.is_live else 0.0,
         )
 
-    def opener(self, address: Address, opener: Opener) -> Opener:
+    def opener(self, address: Address, opener: OpenCapture) -> OpenCapture:
         """Opens a file where the leg begins."""
         return opener if address.is_live or not self.from_s else partial(opener, start_s=self.from_s)
 
@@ -72,16 +72,16 @@ class Leg:
 def _length_s(address: Address) -> float | None:
     """How long a file is, where its header tells it."""
     with suppress(SourceError):
-        return shape_of(Path(address.location)).duration_s
+        return video_info(Path(address.location)).duration_s
     return None
 
 
-class Notes(Observer):
+class SegmentObserver(WatchObserver):
     """Follows a leg's watch and keeps what it says, until the next leg begins; may be read under `lock`."""
 
     def __init__(
         self,
-        findings: Findings,
+        findings: AnalysisResults,
         lock: threading.Lock,
         *,
         shift_s: float,
@@ -89,7 +89,7 @@ class Notes(Observer):
         recent: RecentPictures | None = None,
         quality: int = 90,
     ) -> None:
-        self.stage = Stage.WAITING
+        self.stage = SourceStatus.WAITING
         self.detail = ""
         self.problems: tuple[str, ...] = ()
         self.position_s = 0.0
@@ -132,10 +132,10 @@ class Notes(Observer):
         with self._lock:
             self.stage, self.detail, self.problems = state.stage, state.detail, state.problems
 
-    def on_verdict(self, judged: Judged) -> None:
+    def on_verdict(self, judged: JudgedWindow) -> None:
         self._unless_over(lambda: self._add(judged))
 
-    def on_result(self, judged: Judged) -> None:
+    def on_result(self, judged: JudgedWindow) -> None:
         self._unless_over(lambda: self._describe(judged))
 
     def _unless_over(self, note: Callable[[], None]) -> None:
@@ -143,7 +143,7 @@ class Notes(Observer):
             if not self._over:
                 note()
 
-    def _add(self, judged: Judged) -> None:
+    def _add(self, judged: JudgedWindow) -> None:
         shift_s, verdict = self._shift_s, judged.verdict
         moved = replace(verdict, start_s=verdict.start_s + shift_s, end_s=verdict.end_s + shift_s)
         number = self._findings.add(replace(judged, verdict=moved))
@@ -152,16 +152,16 @@ class Notes(Observer):
         if judged.captured_s is not None and verdict.cause is None:
             self.lag_s = time.time() - judged.captured_s
 
-    def _describe(self, judged: Judged) -> None:
+    def _describe(self, judged: JudgedWindow) -> None:
         number = self.wordless.pop(judged.window, None)
         if number is not None and judged.verdict.text:
             self._findings.describe(number, judged.verdict.text)
 
 
-class Running:
+class RunningSegment:
     """A watch that is under way, with who follows it."""
 
-    def __init__(self, watch: Watch, notes: Notes) -> None:
+    def __init__(self, watch: Watcher, notes: SegmentObserver) -> None:
         self.watch = watch
         self.notes = notes
 

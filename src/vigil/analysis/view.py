@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from vigil.events.event import Event
-from vigil.events.judged import Judged
+from vigil.events.judged import JudgedWindow
 
 
-class Phase(StrEnum):
+class AnalysisPhase(StrEnum):
     """Where an analysis is."""
 
     ASKING = "asking"
@@ -19,7 +19,7 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class AnalysisView:
     """One moment; `waiting_for_words` are the numbers of windows whose words may still come.
 
     `position_s` is the newest second that was read, `now_s` the present second of what is watched live, `lag_s` how
@@ -27,9 +27,9 @@ class View:
     the one that answers, `forgotten` how many of the oldest windows are let go of.
     """
 
-    phase: Phase
+    phase: AnalysisPhase
     live: bool
-    judged: tuple[Judged, ...] = ()
+    judged: tuple[JudgedWindow, ...] = ()
     events: tuple[Event, ...] = ()
     waiting_for_words: frozenset[int] = frozenset()
     position_s: float = 0.0
@@ -46,4 +46,4 @@ class View:
     @property
     def is_over(self) -> bool:
         """Whether nothing more will come."""
-        return self.phase in {Phase.DONE, Phase.STOPPED, Phase.FAILED}
+        return self.phase in {AnalysisPhase.DONE, AnalysisPhase.STOPPED, AnalysisPhase.FAILED}

@@ -11,21 +11,21 @@ within what the model can take, `talker` streams the answer. A fault of the endp
 never an answer.
 """
 
-from vigil.chat.conversation import Conversation, Limits, Turn
-from vigil.chat.look import Look, look_at_camera, look_at_picture, look_at_pictures, look_at_video
-from vigil.chat.span import Span, span_in
-from vigil.chat.talker import Talker
+from vigil.chat.conversation import ChatTurn, ContextLimits, Conversation
+from vigil.chat.look import Attachment, attach_camera, attach_picture, attach_video, look_at_pictures
+from vigil.chat.span import TimeSpan, find_time_span
+from vigil.chat.talker import ChatClient
 
 __all__ = [
     "Conversation",
-    "Limits",
-    "Look",
-    "Span",
-    "Talker",
-    "Turn",
-    "look_at_camera",
-    "look_at_picture",
+    "ContextLimits",
+    "Attachment",
+    "TimeSpan",
+    "ChatClient",
+    "ChatTurn",
+    "attach_camera",
+    "attach_picture",
     "look_at_pictures",
-    "look_at_video",
-    "span_in",
+    "attach_video",
+    "find_time_span",
 ]

@@ -7,9 +7,9 @@ out with a word in its place, so that the model is not asked about what it canno
 from dataclasses import dataclass, field
 from typing import Any
 
-from vigil.chat.look import Look, frame_tokens, tokens_of
+from vigil.chat.look import Attachment, frame_tokens, tokens_of
 from vigil.errors import UsageError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge.prompt import Message, image_parts, video_part
 
 TURN_TOKENS = 16
@@ -22,7 +22,7 @@ DEFAULT_CONTEXT = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ContextLimits:
     """What one request may hold: tokens in all, tokens kept free for the answer, pictures and videos."""
 
     context: int = DEFAULT_CONTEXT
@@ -35,7 +35,7 @@ class Limits:
         """Tokens that the prompt may take."""
         return self.context - self.answer
 
-    def most_frames(self, sampling: Sampling, *, beside: str = "") -> int:
+    def most_frames(self, sampling: FrameSampling, *, beside: str = "") -> int:
         """Frames of one video that fit beside a question, in three quarters of the room; even, at least two."""
         room = (self.prompt - TURN_TOKENS - len(beside)) * 3 // 4
         pairs = room // frame_tokens(sampling.max_pixels)
@@ -43,11 +43,11 @@ class Limits:
 
 
 @dataclass(slots=True, eq=False)
-class Turn:
+class ChatTurn:
     """One question, what it shows, and its answer (empty while there is none)."""
 
     question: str
-    look: Look | None = None
+    look: Attachment | None = None
     answer: str = ""
 
 
@@ -55,24 +55,24 @@ class Turn:
 class Conversation:
     """The turns so far, oldest first."""
 
-    turns: list[Turn] = field(default_factory=list)
+    turns: list[ChatTurn] = field(default_factory=list)
 
-    def ask(self, question: str, look: Look | None = None) -> Turn:
+    def ask(self, question: str, look: Attachment | None = None) -> ChatTurn:
         """Adds a question; raises UsageError when it is empty."""
         if not question.strip():
             raise UsageError("the question is empty; write what you want to know")
-        self.turns.append(Turn(question.strip(), look))
+        self.turns.append(ChatTurn(question.strip(), look))
         return self.turns[-1]
 
     def rephrased(self, question: str) -> "Conversation":
         """The same conversation with its newest question put otherwise, and not answered yet."""
-        return Conversation([*self.turns[:-1], Turn(question, self.turns[-1].look)])
+        return Conversation([*self.turns[:-1], ChatTurn(question, self.turns[-1].look)])
 
-    def take_back(self) -> Turn | None:
+    def take_back(self) -> ChatTurn | None:
         """Removes the newest turn, as one that got no answer must not stay."""
         return self.turns.pop() if self.turns else None
 
-    def messages(self, limits: Limits) -> list[Message]:
+    def messages(self, limits: ContextLimits) -> list[Message]:
         """The request's messages: the newest question and the newest look, then what else fits, from new to old.
 
         Raises UsageError when those two alone do not fit.
@@ -80,7 +80,7 @@ class Conversation:
         room = _Room(limits)
         order = self._by_importance()
         must = 2 if len(order) > 1 and order[1].look is not None and order[0].look is None else 1
-        kept: dict[Turn, Look | None] = {}
+        kept: dict[ChatTurn, Attachment | None] = {}
         for rank, turn in enumerate(order):
             text_fits, look_fits = room.take(turn)
             if rank < must and not (text_fits and look_fits):
@@ -94,7 +94,7 @@ class Conversation:
         shown = [_messages_of(turn, kept[turn]) for turn in self.turns if turn in kept]
         return [message for messages in shown for message in messages]
 
-    def _by_importance(self) -> list[Turn]:
+    def _by_importance(self) -> list[ChatTurn]:
         """The newest turn, the one with the newest look, then the others from new to old."""
         newest_first = self.turns[::-1]
         looking = [turn for turn in newest_first if turn.look is not None]
@@ -106,12 +106,12 @@ class Conversation:
 class _Room:
     """What is left of the limits."""
 
-    limits: Limits
+    limits: ContextLimits
     taken: int = 0
     pictures: int = 0
     videos: int = 0
 
-    def take(self, turn: Turn) -> tuple[bool, bool]:
+    def take(self, turn: ChatTurn) -> tuple[bool, bool]:
         """Takes what fits of a turn; whether its words did, and its look (or it has none)."""
         if self.taken + _text_tokens(turn) > self.limits.prompt:
             return False, False
@@ -132,12 +132,12 @@ class _Room:
         return True, True
 
 
-def _text_tokens(turn: Turn) -> int:
+def _text_tokens(turn: ChatTurn) -> int:
     """At most one token a character, as Chinese has it; never too few."""
     return TURN_TOKENS + len(turn.question) + len(turn.answer)
 
 
-def _messages_of(turn: Turn, look: Look | None) -> list[Message]:
+def _messages_of(turn: ChatTurn, look: Attachment | None) -> list[Message]:
     parts: list[dict[str, Any]] = [] if look is None else _parts(look)
     lost = turn.look is not None and look is None
     text = f"{LEFT_OUT}\n{turn.question}" if lost else _with_times(turn.question, look)
@@ -146,13 +146,13 @@ def _messages_of(turn: Turn, look: Look | None) -> list[Message]:
     return [asked, {"role": "assistant", "content": turn.answer}] if turn.answer else [asked]
 
 
-def _parts(look: Look) -> list[dict[str, Any]]:
+def _parts(look: Attachment) -> list[dict[str, Any]]:
     if look.is_moving:
         return [video_part(look.jpegs)]
     return image_parts(look.jpegs, fps=1.0)[1:]
 
 
-def _with_times(question: str, look: Look | None) -> str:
+def _with_times(question: str, look: Attachment | None) -> str:
     """The question; with the true times where the frames are not those that the server believes them to be."""
     if look is None or not (look.is_stretched or look.is_part):
         return question

@@ -15,11 +15,11 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Literal, Protocol
 
-from vigil.chat.span import Span
+from vigil.chat.span import TimeSpan
 from vigil.errors import SourceError
-from vigil.frames import RGB, Frame, Sampling, encode_jpeg
+from vigil.frames import RGB, Frame, FrameSampling, encode_jpeg
 from vigil.sources.address import Address
-from vigil.sources.feed import open_feed
+from vigil.sources.feed import open_capture
 from vigil.sources.file import open_video
 from vigil.sources.images import read_image
 from vigil.sources.signals import Disconnected, Waiting
@@ -41,7 +41,7 @@ class KeptPicture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Attachment:
     """What one question shows: JPEGs of one size, `spacing_s` apart, from `start_s` to `end_s` of the source.
 
     `at_s` is the `time.time()` of the first picture of a camera. `size_wh` is the size of the JPEGs. `is_stretched`
@@ -72,18 +72,23 @@ class ReadsImages(Protocol):
         """The picture, upright, at most `max_pixels`; raises SourceError."""
 
 
-def look_at_picture(
+def attach_picture(
     path: Path, *, quality: int = 90, max_pixels: int = PICTURE_PIXELS, read: ReadsImages = read_image
-) -> Look:
+) -> Attachment:
     """One picture, upright, at most `max_pixels`; raises SourceError. What a stranger sent, a worker should `read`."""
     image = read(path, max_pixels=max_pixels)
     height, width = image.shape[:2]
-    return Look(kind="picture", jpegs=(encode_jpeg(image, quality=quality),), size_wh=(width, height))
+    return Attachment(kind="picture", jpegs=(encode_jpeg(image, quality=quality),), size_wh=(width, height))
 
 
-def look_at_video(
-    path: Path, sampling: Sampling, *, most_frames: int, span: Span | None = None, stop: threading.Event | None = None
-) -> Look:
+def attach_video(
+    path: Path,
+    sampling: FrameSampling,
+    *,
+    most_frames: int,
+    span: TimeSpan | None = None,
+    stop: threading.Event | None = None,
+) -> Attachment:
     """At most `most_frames` frames (even) from the whole video or from the seconds of `span`, evenly spaced.
 
     Raises SourceError, also where `stop` was set before its end, and for a span that is not in the video.
@@ -102,7 +107,7 @@ def look_at_video(
     return replace(_look("video", kept, sampling, spacing_s=step / fps), is_part=part is not None)
 
 
-def look_at_pictures(pictures: Sequence[KeptPicture], sampling: Sampling, *, most_frames: int) -> Look:
+def look_at_pictures(pictures: Sequence[KeptPicture], sampling: FrameSampling, *, most_frames: int) -> Attachment:
     """Pictures of a camera that were kept as they were seen, oldest first; raises SourceError where there are none."""
     same = [one for one in pictures if one.size_wh == pictures[-1].size_wh]
     if not same:
@@ -110,7 +115,7 @@ def look_at_pictures(pictures: Sequence[KeptPicture], sampling: Sampling, *, mos
     step = math.ceil(len(same) / most_frames)
     kept = same[::step]
     jpegs = tuple(one.jpeg for one in kept)
-    return Look(
+    return Attachment(
         kind="camera",
         jpegs=(*jpegs, *jpegs[-1:] * (len(jpegs) % 2)),
         size_wh=kept[-1].size_wh,
@@ -122,7 +127,7 @@ def look_at_pictures(pictures: Sequence[KeptPicture], sampling: Sampling, *, mos
     )
 
 
-def _part(span: Span, length_s: float | None, sampling: Sampling, path: Path) -> Span:
+def _part(span: TimeSpan, length_s: float | None, sampling: FrameSampling, path: Path) -> TimeSpan:
     """The span as it lies in the video; a moment is one window, which ends with the video at the latest."""
     window_s = (sampling.frames - 1) / sampling.fps
     part = span.within(length_s, moment_s=window_s)
@@ -133,7 +138,7 @@ def _part(span: Span, length_s: float | None, sampling: Sampling, path: Path) ->
     return part
 
 
-def look_at_camera(address: Address, sampling: Sampling, *, stop: threading.Event | None = None) -> Look:
+def attach_camera(address: Address, sampling: FrameSampling, *, stop: threading.Event | None = None) -> Attachment:
     """The next window of a camera, `sampling.frames` frames; raises SourceError when it does not come in time."""
     stop = stop or threading.Event()
     timer = threading.Timer(CAMERA_WAIT_S, stop.set)
@@ -142,7 +147,7 @@ def look_at_camera(address: Address, sampling: Sampling, *, stop: threading.Even
     frames: list[Frame] = []
     reason = f"no picture in {CAMERA_WAIT_S:g} s"
     try:
-        with closing(open_feed(address, sampling, stop=stop).read()) as signals:  # type: ignore[type-var]
+        with closing(open_capture(address, sampling, stop=stop).read()) as signals:  # type: ignore[type-var]
             for signal in signals:
                 if isinstance(signal, Disconnected):
                     reason = signal.reason
@@ -161,7 +166,7 @@ def look_at_camera(address: Address, sampling: Sampling, *, stop: threading.Even
     return replace(_look("camera", frames, sampling, spacing_s=1 / sampling.fps), at_s=frames[0].captured_s or at_s)
 
 
-def _pace(duration_s: float | None, sampling: Sampling, *, most_frames: int) -> float:
+def _pace(duration_s: float | None, sampling: FrameSampling, *, most_frames: int) -> float:
     """Frames a second at which the whole video gives about the most that fits."""
     if not duration_s or duration_s * sampling.fps <= most_frames:
         return sampling.fps
@@ -192,12 +197,14 @@ def _evenly(frames: Iterable[Frame], *, most: int) -> tuple[list[Frame], int]:
     return kept, step
 
 
-def _look(kind: Literal["video", "camera"], frames: list[Frame], sampling: Sampling, *, spacing_s: float) -> Look:
+def _look(
+    kind: Literal["video", "camera"], frames: list[Frame], sampling: FrameSampling, *, spacing_s: float
+) -> Attachment:
     """Frames as JPEGs of one size (that of the last), even in number, as Qwen3-VL reads them in pairs."""
     shape = frames[-1].image.shape
     same = [frame for frame in frames if frame.image.shape == shape]
     jpegs = [encode_jpeg(frame.image, quality=sampling.jpeg_quality) for frame in same]
-    return Look(
+    return Attachment(
         kind=kind,
         jpegs=(*jpegs, *jpegs[-1:] * (len(jpegs) % 2)),
         size_wh=(shape[1], shape[0]),
@@ -208,7 +215,7 @@ def _look(kind: Literal["video", "camera"], frames: list[Frame], sampling: Sampl
     )
 
 
-def tokens_of(look: Look) -> int:
+def tokens_of(look: Attachment) -> int:
     """The tokens that a look takes: 32x32 pixels of a picture, or of a pair of frames, are one."""
     width, height = look.size_wh
     return frame_tokens(width * height) * math.ceil(len(look.jpegs) / (2 if look.is_moving else 1))

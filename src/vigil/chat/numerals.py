@@ -30,7 +30,7 @@ WORD = re.compile(
 )
 
 
-def in_digits(text: str) -> str:
+def numerals_to_digits(text: str) -> str:
     """The text with numbers in words written as digits."""
     return WORD.sub(_english, RUN.sub(_chinese, text))
 

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from vigil.chat.numerals import in_digits
+from vigil.chat.numerals import numerals_to_digits
 
 NUMBER = r"\d+(?:\.\d+)?"
 SECONDS = r"(?:秒钟|秒|(?:seconds?|secs?|s)(?![a-z]))"
@@ -33,7 +33,7 @@ MOMENT = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class TimeSpan:
     """From which second to which; both the same for a moment. `from_end` where they count back from the end."""
 
     start_s: float
@@ -45,45 +45,45 @@ class Span:
         """Whether it is one second and no range."""
         return self.start_s == self.end_s
 
-    def within(self, length_s: float | None, *, moment_s: float) -> "Span":
+    def within(self, length_s: float | None, *, moment_s: float) -> "TimeSpan":
         """The same counted from the beginning, cut at `length_s`; a moment becomes `moment_s` long."""
         start_s, end_s = self.start_s, self.end_s
         if self.from_end:
             start_s, end_s = max(0.0, (length_s or 0.0) - end_s), length_s or 0.0
         if start_s == end_s:
             end_s = start_s + moment_s
-        return Span(start_s=start_s, end_s=end_s if length_s is None else max(start_s, min(end_s, length_s)))
+        return TimeSpan(start_s=start_s, end_s=end_s if length_s is None else max(start_s, min(end_s, length_s)))
 
 
-def span_in(question: str) -> Span | None:
+def find_time_span(question: str) -> TimeSpan | None:
     """The seconds that a question names; None where it names none."""
-    text = in_digits(unicodedata.normalize("NFKC", question))
+    text = numerals_to_digits(unicodedata.normalize("NFKC", question))
     return _range(text) or _edge(text) or _moment(text)
 
 
-def _range(text: str) -> Span | None:
+def _range(text: str) -> TimeSpan | None:
     for found in RANGE.finditer(text):
         first, last = found["first"], found["last"]
         if not (_has_unit(first) or _has_unit(last)):
             continue
         ends = sorted((_seconds(first, unit_of=last), _seconds(last, unit_of=first)))
-        return Span(start_s=ends[0], end_s=ends[1])
+        return TimeSpan(start_s=ends[0], end_s=ends[1])
     return None
 
 
-def _edge(text: str) -> Span | None:
+def _edge(text: str) -> TimeSpan | None:
     found = next((one for one in EDGE.finditer(text) if _has_unit(one["long"])), None)
     if found is None:
         return None
-    return Span(start_s=0.0, end_s=_seconds(found["long"]), from_end=found["back"] is not None)
+    return TimeSpan(start_s=0.0, end_s=_seconds(found["long"]), from_end=found["back"] is not None)
 
 
-def _moment(text: str) -> Span | None:
+def _moment(text: str) -> TimeSpan | None:
     for found in MOMENT.finditer(text):
         told = found["at"] or found["named"] or found["placed"]
         if _has_unit(told):
             at_s = _seconds(told)
-            return Span(start_s=at_s, end_s=at_s)
+            return TimeSpan(start_s=at_s, end_s=at_s)
     return None
 
 

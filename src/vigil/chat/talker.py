@@ -9,7 +9,7 @@ from vigil.judge.certificates import tls_fault
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import REPLY_FAULTS, cause_of, detail_of
 from vigil.judge.prompt import Message
-from vigil.judge.transport import Transport
+from vigil.judge.transport import ModelClient
 from vigil.verdict import Cause
 
 ADVICE = {
@@ -22,12 +22,12 @@ ADVICE = {
 ASK_AGAIN = "ask again"
 
 
-class Talker:
+class ChatClient:
     """Asks one endpoint in words; several conversations may go on at once."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._transport = Transport(endpoint, retries=0)
+        self._transport = ModelClient(endpoint, retries=0)
 
     async def __aenter__(self) -> Self:
         return self

@@ -17,14 +17,14 @@ from rich.logging import RichHandler
 from vigil import __version__
 from vigil.cli.console import stderr_console
 from vigil.cli.hints import RunnableHints, runnable
-from vigil.cli.road import Road
+from vigil.cli.road import LazyGroup
 from vigil.errors import JobError, VigilError
 from vigil.file_names import readable
-from vigil.files import problem
+from vigil.files import explain_os_error
 
 app = typer.Typer(
     name="vigil",
-    cls=Road,
+    cls=LazyGroup,
     help="Teach a small vision-language model what an incident looks like, and keep watch with it.",
     epilog="The road: vigil synth, dataset build, train, export, serve, score. Each has --help with an example.",
     no_args_is_help=True,
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except OSError as error:
         logging.getLogger("vigil").debug("what the system refused:", exc_info=error)
-        _tell(problem(error))
+        _tell(explain_os_error(error))
         return JobError.exit_code
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)

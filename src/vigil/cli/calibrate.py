@@ -13,32 +13,42 @@ from typing import Annotated
 
 import typer
 
-from vigil.calibration import fit
+from vigil.calibration import fit_calibration
 from vigil.cli.hints import runnable
-from vigil.cli.score import CaFile, Data, KeyFile, Model, Paths, TaskOption, Url, lost_windows, score_one
+from vigil.cli.score import (
+    CaFile,
+    ClipPaths,
+    DataFolder,
+    KeyFileOption,
+    ModelOption,
+    TaskOption,
+    UrlOption,
+    lost_windows,
+    score_one,
+)
 from vigil.errors import JobError
-from vigil.events.rules import Tiers
+from vigil.events.tiers import TierThresholds
 from vigil.judge import Endpoint, read_key
 from vigil.judge.contract import served_model
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.manifest import Calibration, read_manifest
-from vigil.score.combine import Answer
+from vigil.score.combine import Prediction
 from vigil.score.folds import read_fold
-from vigil.score.ground import find_ground
+from vigil.score.ground import load_eval_set
 from vigil.score.heldout import (
     FEW_SHARE,
-    CalibrationCheck,
-    check,
+    CalibrationReport,
+    check_calibration,
     reaching,
     require_held_out,
     require_same_model,
     require_unmet,
 )
-from vigil.score.items import Split
-from vigil.score.session import Settings
+from vigil.score.items import EvalSplit
+from vigil.score.session import ScoreSettings
 
 ModelDir = Annotated[Path, typer.Option(help="The model's folder; its vigil.json gets the calibration.")]
-SplitOption = Annotated[Split, typer.Option(help="Which part of --data; never the test split.")]
+SplitOption = Annotated[EvalSplit, typer.Option(help="Which part of --data; never the test split.")]
 Scores = Annotated[list[Path] | None, typer.Option(help="Score files of folds instead: their answers are out of fold.")]
 ServedAs = Annotated[
     str, typer.Option(help="What the server calls --model-dir, where it knows it by another path (a container).")
@@ -49,13 +59,13 @@ NEEDED = "the calibration is kept there: name a folder that `vigil train` or `vi
 
 def calibrate(
     model_dir: ModelDir,
-    paths: Paths = None,
-    data: Data = None,
+    paths: ClipPaths = None,
+    data: DataFolder = None,
     split: SplitOption = "calibration",
     scores: Scores = None,
-    url: Url = DEFAULT_URL,
-    model: Model = "",
-    key_file: KeyFile = None,
+    url: UrlOption = DEFAULT_URL,
+    model: ModelOption = "",
+    key_file: KeyFileOption = None,
     ca_file: CaFile = None,
     task: TaskOption = None,
     served_as: ServedAs = "",
@@ -74,39 +84,39 @@ def calibrate(
         endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url), ca_file=ca_file)
         served = asyncio.run(served_model(endpoint))
         require_same_model(served, manifest, model_dir, served_as=served_as)
-        answers = ask(paths or [], endpoint=endpoint, model_dir=model_dir, data=data, split=split, task=task)
+        answers = ask_held_out(paths or [], endpoint=endpoint, model_dir=model_dir, data=data, split=split, task=task)
     known = [answer for answer in answers if answer.p_alarm is not None]
-    calibration = fit([answer.p_alarm or 0.0 for answer in known], [answer.is_alarm for answer in known])
-    typer.echo(describe(check(known, calibration)))
+    calibration = fit_calibration([answer.p_alarm or 0.0 for answer in known], [answer.is_alarm for answer in known])
+    typer.echo(describe_calibration(check_calibration(known, calibration)))
     tell_reach(known, calibration)
     path = replace(manifest, calibration=calibration).write(model_dir)
     typer.echo(f"wrote {path}", err=True)
 
 
-def ask(
+def ask_held_out(
     paths: Sequence[Path],
     *,
     endpoint: Endpoint,
     model_dir: Path,
     data: Path | None,
-    split: Split,
+    split: EvalSplit,
     task: str | None,
-) -> list[Answer]:
+) -> list[Prediction]:
     """The served model's own probabilities, uncalibrated, of clips that it may be calibrated on."""
     manifest = read_manifest(model_dir)
     if data is not None:
         require_held_out(manifest, data, split)
-    found = find_ground(paths, endpoint=endpoint, data=data, split=split, task=task, model_dir=model_dir)
+    found = load_eval_set(paths, endpoint=endpoint, data=data, split=split, task=task, model_dir=model_dir)
     require_unmet(manifest, found.clips)
     ground = replace(found, calibration=None)
     with tempfile.TemporaryDirectory(prefix="vigil-calibrate-") as folder:
-        scored = score_one(endpoint, ground, settings=Settings(fresh=True), out=Path(folder))
+        scored = score_one(endpoint, ground, settings=ScoreSettings(fresh=True), out=Path(folder))
     if lost := lost_windows(scored.score):
         raise JobError(f"{scored.score.model}: {lost}; repeat the command when the server answers")
     return list(scored.score.answers)
 
 
-def describe(found: CalibrationCheck) -> str:
+def describe_calibration(found: CalibrationReport) -> str:
     """Temperature, bias and the calibration error they leave, as lines of text."""
     crossed = "-" if found.ece_cross_fitted is None else f"{found.ece_cross_fitted:.3f}"
     return "\n".join(
@@ -119,9 +129,9 @@ def describe(found: CalibrationCheck) -> str:
     )
 
 
-def tell_reach(answers: Sequence[Answer], calibration: Calibration) -> None:
+def tell_reach(answers: Sequence[Prediction], calibration: Calibration) -> None:
     """Tells how many alarm clips reach each tier of the watch, and warns where hardly one does."""
-    tiers, alarms = Tiers(), sum(answer.is_alarm for answer in answers)
+    tiers, alarms = TierThresholds(), sum(answer.is_alarm for answer in answers)
     before, after = reaching(answers, None, tiers), reaching(answers, calibration, tiers)
     reached = ", ".join(f"{count} {tier} ({getattr(tiers, tier)})" for tier, count in after.items())
     reached = reached.replace(" ", " reach ", 1)

@@ -14,24 +14,24 @@ from rich.table import Table
 
 from vigil.cli.console import wide_console
 from vigil.cli.dataset_import import import_file
-from vigil.cli.dataset_progress import bar
+from vigil.cli.dataset_progress import progress_bar
 from vigil.cli.dataset_report import meaning_of, show_build, tell
-from vigil.dataset.annotate import AnnotatePlan, annotate_dataset
+from vigil.dataset.annotate import AnnotateSettings, annotate_dataset
 from vigil.dataset.answers import AnswerPolicy
-from vigil.dataset.build import BuildPlan, build_dataset
-from vigil.dataset.check import CUTOFF_LEN, CheckReport, SplitFacts, check_dataset
-from vigil.dataset.cutting import Recipe
+from vigil.dataset.build import BuildSettings, build_dataset
+from vigil.dataset.check import CUTOFF_LEN, CheckReport, SplitSummary, check_dataset
+from vigil.dataset.cutting import ExtractSettings
 from vigil.dataset.examples import split_name
 from vigil.dataset.preview import refuse_foreign_page, write_preview
-from vigil.dataset.short import ShortPolicy
-from vigil.dataset.split import SplitPlan
+from vigil.dataset.short import ShortClipPolicy
+from vigil.dataset.split import SplitSettings
 from vigil.dataset.wording import authors_text
 from vigil.errors import UsageError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge.endpoint import DEFAULT_URL, KEY_VARIABLE, Endpoint, read_key
 from vigil.report.counted import counted
-from vigil.sources.file import Reader
-from vigil.tasks import load_task
+from vigil.sources.file import ReaderName
+from vigil.tasks import load_question
 
 app = typer.Typer(
     help="Build, import, check, look at and describe a dataset for LLaMA-Factory.",
@@ -40,7 +40,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Folder = Annotated[Path, typer.Argument(help="The dataset's folder.")]
+DatasetFolderArgument = Annotated[Path, typer.Argument(help="The dataset's folder.")]
 
 
 @app.command()
@@ -52,13 +52,15 @@ def build(
     task: Annotated[str, typer.Option(help="A task of configs/tasks, or a YAML file.")] = "fight",
     max_pixels: Annotated[
         int, typer.Option(help="Largest area of a frame; sides are multiples of 32.")
-    ] = Sampling().max_pixels,
-    fps: Annotated[float, typer.Option(help="Frames a second.")] = Sampling().fps,
-    frames: Annotated[int, typer.Option(help="Frames in a window; even.")] = Sampling().frames,
-    overlap: Annotated[float, typer.Option(help="Share of a window that the next one repeats.")] = Sampling().overlap,
-    jpeg_quality: Annotated[int, typer.Option(help="1 to 100.")] = Sampling().jpeg_quality,
+    ] = FrameSampling().max_pixels,
+    fps: Annotated[float, typer.Option(help="Frames a second.")] = FrameSampling().fps,
+    frames: Annotated[int, typer.Option(help="Frames in a window; even.")] = FrameSampling().frames,
+    overlap: Annotated[
+        float, typer.Option(help="Share of a window that the next one repeats.")
+    ] = FrameSampling().overlap,
+    jpeg_quality: Annotated[int, typer.Option(help="1 to 100.")] = FrameSampling().jpeg_quality,
     short: Annotated[
-        ShortPolicy, typer.Option(help="Clips shorter than a window: as-is, crop, stretch or both.")
+        ShortClipPolicy, typer.Option(help="Clips shorter than a window: as-is, crop, stretch or both.")
     ] = "as-is",
     sources: Annotated[Path | None, typer.Option(help="CSV clip,label,source. Default: CLIPS/sources.csv.")] = None,
     also: Annotated[
@@ -89,7 +91,7 @@ def build(
     label: Annotated[
         list[str] | None, typer.Option(help="What a folder means: NAME=alarm, =normal or =skip. Again for more.")
     ] = None,
-    reader: Annotated[Reader, typer.Option(help="The decoder: pyav or decord.")] = "pyav",
+    reader: Annotated[ReaderName, typer.Option(help="The decoder: pyav or decord.")] = "pyav",
     jobs: Annotated[int, typer.Option(help="Processes; 0 is one a core.")] = 0,
     limit: Annotated[int | None, typer.Option(help="At most so many clips, both labels alike.")] = None,
     strict: Annotated[bool, typer.Option(help="An unreadable clip stops the build.")] = False,
@@ -101,14 +103,14 @@ def build(
 
     Example: vigil dataset build clips --out data --task fight --max-pixels 131072
     """  # fmt: skip
-    sampling = Sampling(fps=fps, frames=frames, overlap=overlap, max_pixels=max_pixels, jpeg_quality=jpeg_quality)
-    plan = BuildPlan(
+    sampling = FrameSampling(fps=fps, frames=frames, overlap=overlap, max_pixels=max_pixels, jpeg_quality=jpeg_quality)
+    plan = BuildSettings(
         clips=clips,
         out=out,
-        task=load_task(task),
+        task=load_question(task),
         answers=answers,
-        recipe=Recipe(sampling=sampling, short=short, reader=reader),
-        split=SplitPlan(
+        recipe=ExtractSettings(sampling=sampling, short=short, reader=reader),
+        split=SplitSettings(
             test_share=test_share,
             calibration_share=calibration_share,
             val_share=val_share,
@@ -124,7 +126,7 @@ def build(
         jobs=jobs or len(os.sched_getaffinity(0)),
         strict=strict,
     )
-    with bar("cutting clips") as told:
+    with progress_bar("cutting clips") as told:
         report = build_dataset(plan, progress=told)
     show_build(report)
 
@@ -134,7 +136,7 @@ app.command("import")(import_file)
 
 @app.command()
 def check(
-    folder: Folder = Path("data"),
+    folder: DatasetFolderArgument = Path("data"),
     tokenizer: Annotated[
         Path | None,
         typer.Option(
@@ -148,7 +150,7 @@ def check(
 
     Example: vigil dataset check data --tokenizer models/Qwen3-VL-2B-Instruct
     """
-    with bar("checking", resumes=False) as told:
+    with progress_bar("checking", resumes=False) as told:
         report = check_dataset(folder, tokenizer=tokenizer, cutoff_len=cutoff_len, progress=told)
     _show_check(report, show=show)
     if report.errors:
@@ -179,7 +181,7 @@ def _counts(counts: Mapping[Any, int]) -> str:
     return ", ".join(f"{key} x {count}" for key, count in sorted(counts.items()))
 
 
-FACTS: Mapping[str, Callable[[SplitFacts], str]] = {
+FACTS: Mapping[str, Callable[[SplitSummary], str]] = {
     "windows": lambda facts: str(facts.examples),
     "alarm / normal": lambda facts: f"{facts.alarm} / {facts.normal}",
     "clips": lambda facts: str(facts.clips),
@@ -193,7 +195,7 @@ FACTS: Mapping[str, Callable[[SplitFacts], str]] = {
 
 @app.command()
 def preview(
-    folder: Folder = Path("data"),
+    folder: DatasetFolderArgument = Path("data"),
     out: Annotated[Path | None, typer.Option(help="The page. Default: FOLDER/preview.html.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many windows, evenly chosen; 0 is all.")] = 300,
 ) -> None:
@@ -203,14 +205,14 @@ def preview(
     """
     if out is None:
         refuse_foreign_page(folder / "preview.html")
-    with bar("drawing sheets", resumes=False) as told:
+    with progress_bar("drawing sheets", resumes=False) as told:
         path = write_preview(folder, out or folder / "preview.html", limit=limit or None, progress=told)
     typer.echo(str(path))
 
 
 @app.command()
 def annotate(
-    folder: Folder = Path("data"),
+    folder: DatasetFolderArgument = Path("data"),
     url: Annotated[str, typer.Option(help="An OpenAI-compatible vision endpoint.")] = DEFAULT_URL,
     model: Annotated[str, typer.Option(help="The model; may be left out when only one is served.")] = "",
     key_env: Annotated[str, typer.Option(help="Environment variable that holds the key.")] = KEY_VARIABLE,
@@ -233,8 +235,8 @@ def annotate(
     if key_env != KEY_VARIABLE and not key:
         raise UsageError(f"--key-env: the environment variable {key_env} is empty or not set")
     endpoint = Endpoint(url=url, model=model, api_key=key, ca_file=ca_file)
-    with bar("describing windows") as told:
-        plan = AnnotatePlan(folder=folder, endpoint=endpoint, jobs=jobs, limit=limit, redo=redo)
+    with progress_bar("describing windows") as told:
+        plan = AnnotateSettings(folder=folder, endpoint=endpoint, jobs=jobs, limit=limit, redo=redo)
         report = annotate_dataset(plan, progress=told)
     for reason, count in report.reasons.most_common():
         tell(f"rejected: {counted(count, 'description')}, because {reason}; the answer stays as it was")

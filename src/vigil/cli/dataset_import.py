@@ -6,19 +6,19 @@ from typing import Annotated
 
 import typer
 
-from vigil.cli.dataset_progress import bar
+from vigil.cli.dataset_progress import progress_bar
 from vigil.cli.dataset_report import meaning_of, show_build
 from vigil.dataset.answers import AnswerPolicy
-from vigil.dataset.build import BuildPlan
-from vigil.dataset.cutting import Recipe
+from vigil.dataset.build import BuildSettings
+from vigil.dataset.cutting import ExtractSettings
 from vigil.dataset.imported import ImportPlan, Question, RowsRefused, import_dataset
 from vigil.dataset.ownership import REFUSED_NAME
-from vigil.dataset.sharegpt import Refused
-from vigil.dataset.short import ShortPolicy
-from vigil.dataset.split import SplitPlan
-from vigil.frames import Sampling
-from vigil.sources.file import Reader
-from vigil.tasks import load_task
+from vigil.dataset.sharegpt import RefusedRow
+from vigil.dataset.short import ShortClipPolicy
+from vigil.dataset.split import SplitSettings
+from vigil.frames import FrameSampling
+from vigil.sources.file import ReaderName
+from vigil.tasks import load_question
 
 MOST_SHOWN = 10
 
@@ -41,13 +41,15 @@ def import_file(
     ] = False,
     max_pixels: Annotated[
         int, typer.Option(help="Largest area of a frame; sides are multiples of 32.")
-    ] = Sampling().max_pixels,
-    fps: Annotated[float, typer.Option(help="Frames a second.")] = Sampling().fps,
-    frames: Annotated[int, typer.Option(help="Frames in a window; even.")] = Sampling().frames,
-    overlap: Annotated[float, typer.Option(help="Share of a window that the next one repeats.")] = Sampling().overlap,
-    jpeg_quality: Annotated[int, typer.Option(help="1 to 100.")] = Sampling().jpeg_quality,
+    ] = FrameSampling().max_pixels,
+    fps: Annotated[float, typer.Option(help="Frames a second.")] = FrameSampling().fps,
+    frames: Annotated[int, typer.Option(help="Frames in a window; even.")] = FrameSampling().frames,
+    overlap: Annotated[
+        float, typer.Option(help="Share of a window that the next one repeats.")
+    ] = FrameSampling().overlap,
+    jpeg_quality: Annotated[int, typer.Option(help="1 to 100.")] = FrameSampling().jpeg_quality,
     short: Annotated[
-        ShortPolicy, typer.Option(help="Clips shorter than a window: as-is, crop, stretch or both.")
+        ShortClipPolicy, typer.Option(help="Clips shorter than a window: as-is, crop, stretch or both.")
     ] = "as-is",
     sources: Annotated[Path | None, typer.Option(help="CSV clip,label,source. Default: MEDIA_DIR/sources.csv.")] = None,
     answers: Annotated[
@@ -71,7 +73,7 @@ def import_file(
     label: Annotated[
         list[str] | None, typer.Option(help="What a folder means: NAME=alarm, =normal or =skip. Again for more.")
     ] = None,
-    reader: Annotated[Reader, typer.Option(help="The decoder: pyav or decord.")] = "pyav",
+    reader: Annotated[ReaderName, typer.Option(help="The decoder: pyav or decord.")] = "pyav",
     jobs: Annotated[int, typer.Option(help="Processes; 0 is one a core.")] = 0,
     limit: Annotated[int | None, typer.Option(help="At most so many clips, both labels alike.")] = None,
     strict: Annotated[bool, typer.Option(help="An unreadable clip stops the import.")] = False,
@@ -83,14 +85,14 @@ def import_file(
 
     Example: vigil dataset import blog/anomaly-train.json --out data --task fight
     """  # fmt: skip
-    sampling = Sampling(fps=fps, frames=frames, overlap=overlap, max_pixels=max_pixels, jpeg_quality=jpeg_quality)
-    plan = BuildPlan(
+    sampling = FrameSampling(fps=fps, frames=frames, overlap=overlap, max_pixels=max_pixels, jpeg_quality=jpeg_quality)
+    plan = BuildSettings(
         clips=file.parent,
         out=out,
-        task=load_task(task),
-        recipe=Recipe(sampling=sampling, short=short, reader=reader),
+        task=load_question(task),
+        recipe=ExtractSettings(sampling=sampling, short=short, reader=reader),
         answers=answers,
-        split=SplitPlan(test_share=test_share, calibration_share=calibration_share, val_share=val_share, seed=seed),
+        split=SplitSettings(test_share=test_share, calibration_share=calibration_share, val_share=val_share, seed=seed),
         sources=sources,
         meanings=dict(meaning_of(word) for word in label or ()),
         limit=limit,
@@ -101,7 +103,7 @@ def import_file(
         file=file, build=plan, registry=dataset_info, media_dir=media_dir, question=question, skip_bad=skip_bad
     )
     try:
-        with bar("cutting clips") as told:
+        with progress_bar("cutting clips") as told:
             report = import_dataset(asked, progress=told)
     except RowsRefused as error:
         _show_refused(error.refused)
@@ -112,7 +114,7 @@ def import_file(
     show_build(report.built)
 
 
-def _show_refused(refused: tuple[Refused, ...]) -> None:
+def _show_refused(refused: tuple[RefusedRow, ...]) -> None:
     for each in refused[:MOST_SHOWN]:
         typer.echo(f"refused: {each}", err=True)
     if len(refused) > MOST_SHOWN:

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from vigil.dataset.pool import Progress as Told
+from vigil.dataset.worker import ProgressCallback as Told
 from vigil.errors import JobError
 
 PLAIN_EVERY_S = 10.0
 
 
 @contextmanager
-def bar(what: str, *, resumes: bool = True) -> Iterator[Told]:
+def progress_bar(what: str, *, resumes: bool = True) -> Iterator[Told]:
     """Shows progress from its first report on; when Ctrl-C ends a job that `resumes`, the JobError says how."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -4,16 +4,16 @@ import typer
 
 from vigil.cli.hints import runnable
 from vigil.dataset.build import BuildReport
-from vigil.dataset.clips import Meaning
+from vigil.dataset.clips import FolderMeaning
 from vigil.dataset.examples import SPLITS, split_name
 from vigil.dataset.wording import authors, authors_text
 from vigil.errors import UsageError
 from vigil.report.counted import counted
 
 
-def meaning_of(word: str) -> tuple[str, Meaning]:
+def meaning_of(word: str) -> tuple[str, FolderMeaning]:
     """What a --label word says of a folder; raises UsageError."""
-    meanings: dict[str, Meaning] = {"alarm": "alarm", "normal": "normal", "skip": "skip"}
+    meanings: dict[str, FolderMeaning] = {"alarm": "alarm", "normal": "normal", "skip": "skip"}
     name, _, meaning = word.rpartition("=")
     if not name or meaning not in meanings:
         raise UsageError(f"--label {word!r}: write FOLDER=alarm, FOLDER=normal or FOLDER=skip")

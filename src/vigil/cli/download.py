@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vigil.download import Wanted, fetch_model, read_record
+from vigil.download import WantedFile, fetch_model, read_record
 from vigil.download.fetch import check_unchanged
 from vigil.download.hubs import HUBS, SHORT_NAMES
 from vigil.errors import JobError, UsageError
@@ -42,7 +42,7 @@ def download(
     if verify:
         _verify(place)
     else:
-        _fetch(Wanted(model=model, source=source, revision=revision, folder=place))
+        _fetch(WantedFile(model=model, source=source, revision=revision, folder=place))
     typer.echo(place)
 
 
@@ -54,7 +54,7 @@ def _verify(folder: Path) -> None:
     log.info("%s is what came from %s: %d files", folder, record.source, len(record.files))
 
 
-def _fetch(wanted: Wanted) -> None:
+def _fetch(wanted: WantedFile) -> None:
     try:
         fetch_model(wanted)
     except KeyboardInterrupt as interrupt:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vigil.cli.hints import runnable
-from vigil.events import Event, Evidence, Tier
+from vigil.events import Event, EventWindow, Tier
 from vigil.store import Mark, MediaFile
 from vigil.store.moment import local, shown
 
@@ -28,13 +28,15 @@ def list_table(events: Sequence[Event], marks: Mapping[str, Mark]) -> Table:
         table.add_row(
             event.id.rsplit("-", 1)[-1],
             _when(event),
-            plain(event.source),
+            strip_control_characters(event.source),
             Text(event.tier.value, style=STYLES[event.tier]),
             f"{event.peak:.2f}",
             _lasts(event),
             "-" if event.announced_s is None else f"{event.announced_s - event.onset_s:.1f} s",
             "-" if mark is None else mark.mark.replace("_", " "),
-            plain(event.text if mark is None or not mark.note else f"{event.text} ({mark.who}: {mark.note})"),
+            strip_control_characters(
+                event.text if mark is None or not mark.note else f"{event.text} ({mark.who}: {mark.note})"
+            ),
         )
     return table
 
@@ -53,16 +55,16 @@ def show_event(out: Console, event: Event, media: Sequence[MediaFile], marks: Se
         "model": f"{event.model or '-'} (task {event.task or '-'})",
         "description": event.text or "-",
         "windows": f"{len(event.windows)}, {event.windows[0].window} to {event.windows[-1].window}",
-        "probabilities": strip(event.windows),
+        "probabilities": probability_blocks(event.windows),
     }
     for name, value in rows.items():
-        table.add_row(name, plain(value))
+        table.add_row(name, strip_control_characters(value))
     for mark in marks:
-        table.add_row("mark", plain(_said(mark)))
+        table.add_row("mark", strip_control_characters(_said(mark)))
     out.print(table)
     for file in media:
         # Outside the table, which would break a long path in two.
-        out.print(plain(f" {file.kind.removesuffix('s')}: {file.path}"), soft_wrap=True)
+        out.print(strip_control_characters(f" {file.kind.removesuffix('s')}: {file.path}"), soft_wrap=True)
     out.print(_window_table(event.windows[:WINDOWS_SHOWN]))
     if len(event.windows) > WINDOWS_SHOWN:
         out.print(runnable(f"and {len(event.windows) - WINDOWS_SHOWN} more; `vigil events export` tells all"))
@@ -74,7 +76,7 @@ def _said(mark: Mark) -> str:
     return f"{word}, by {mark.who}, {when}" + (f": {mark.note}" if mark.note else "")
 
 
-def _window_table(windows: Sequence[Evidence]) -> Table:
+def _window_table(windows: Sequence[EventWindow]) -> Table:
     table = Table("window", "from", "to", "probability", box=None)
     for each in windows:
         p = "unknown" if each.p_alarm is None else f"{each.p_alarm:.3f}"
@@ -82,7 +84,7 @@ def _window_table(windows: Sequence[Evidence]) -> Table:
     return table
 
 
-def strip(windows: Sequence[Evidence]) -> str:
+def probability_blocks(windows: Sequence[EventWindow]) -> str:
     """The probabilities as blocks of eight heights, `?` where a verdict is unknown; long events are drawn coarser."""
     step = math.ceil(len(windows) / STRIP_CELLS)
     cells = []
@@ -92,7 +94,7 @@ def strip(windows: Sequence[Evidence]) -> str:
     return "".join(cells)
 
 
-def plain(text: str) -> Text:
+def strip_control_characters(text: str) -> Text:
     """Text from a model or a camera's name, without what could steer a terminal."""
     return Text("".join(c if c.isprintable() else " " for c in text))
 

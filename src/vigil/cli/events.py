@@ -20,10 +20,10 @@ from vigil.cli.hints import runnable
 from vigil.errors import JobError, UsageError
 from vigil.events import Event, Tier
 from vigil.report.counted import counted
-from vigil.report.event_export import Marks, Media, as_csv, as_json
-from vigil.report.srt import srt
-from vigil.store import DEFAULT_STORE, EventFilter, MarkFilter, MarkWord, Retention, Session, Store, prune
-from vigil.store.moment import parse_moment
+from vigil.report.event_export import EventMarks, EventMediaFiles, as_csv, as_json
+from vigil.report.srt import format_srt
+from vigil.store import DEFAULT_STORE, EventFilter, MarkFilter, MarkValue, RetentionSettings, Store, WatchSession, prune
+from vigil.store.moment import parse_time
 
 app = typer.Typer(
     help="What a watch has found. Example: vigil events list --since 2h --tier medium",
@@ -32,18 +32,18 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Format: TypeAlias = Literal["json", "csv", "srt"]
+ExportFormat: TypeAlias = Literal["json", "csv", "srt"]
 
 StoreOption = Annotated[str, typer.Option("--store", help="Path or URL of the store.", envvar="VIGIL_STORE")]
-Folder = Annotated[Path | None, typer.Option(help="Folder of its media (default: beside the SQLite file).")]
-Since = Annotated[str, typer.Option(help="From this moment on: 2026-11-20T11:50 (local), or 2h (ago).")]
-Until = Annotated[str, typer.Option(help="Up to this moment.")]
-Source = Annotated[str, typer.Option(help="Only of this source, by its shown name.")]
+MediaFolderOption = Annotated[Path | None, typer.Option(help="Folder of its media (default: beside the SQLite file).")]
+SinceOption = Annotated[str, typer.Option(help="From this moment on: 2026-11-20T11:50 (local), or 2h (ago).")]
+UntilOption = Annotated[str, typer.Option(help="Up to this moment.")]
+SourceOption = Annotated[str, typer.Option(help="Only of this source, by its shown name.")]
 TierOption = Annotated[Tier | None, typer.Option(help="At least this tier.")]
 MarkOption = Annotated[
     Literal["true", "false-alarm", "unsure", "unmarked"] | None, typer.Option(help="Only those marked so.")
 ]
-Text = Annotated[str, typer.Option(help="Only those whose description or notes hold these words.")]
+TextOption = Annotated[str, typer.Option(help="Only those whose description or notes hold these words.")]
 Limit = Annotated[int | None, typer.Option(help="Only the newest so many.", min=1)]
 
 
@@ -51,8 +51,8 @@ def _filter(
     *, since: str, until: str, source: str, tier: Tier | None, mark: str | None, text: str, limit: int | None = None
 ) -> EventFilter:
     return EventFilter(
-        since_utc=parse_moment(since, option="--since") if since else None,
-        until_utc=parse_moment(until, option="--until") if until else None,
+        since_utc=parse_time(since, option="--since") if since else None,
+        until_utc=parse_time(until, option="--until") if until else None,
         source=source or None,
         tier=tier,
         mark=cast("MarkFilter", mark.replace("-", "_")) if mark else None,
@@ -64,13 +64,13 @@ def _filter(
 @app.command("list")
 def list_events(
     store: StoreOption = DEFAULT_STORE,
-    folder: Folder = None,
-    since: Since = "",
-    until: Until = "",
-    source: Source = "",
+    folder: MediaFolderOption = None,
+    since: SinceOption = "",
+    until: UntilOption = "",
+    source: SourceOption = "",
     tier: TierOption = None,
     mark: MarkOption = None,
-    text: Text = "",
+    text: TextOption = "",
     limit: Limit = 50,
 ) -> None:
     """Lists events, the oldest first. For files, --since and --until go by when the event was found.
@@ -103,7 +103,7 @@ def _nothing_found(store: Store, wanted: EventFilter) -> None:
 def show(
     event: Annotated[str, typer.Argument(help="An event's id, or the beginning or end of it.")],
     store: StoreOption = DEFAULT_STORE,
-    folder: Folder = None,
+    folder: MediaFolderOption = None,
 ) -> None:
     """Tells all about one event. Its times, its windows and their probabilities, its files.
 
@@ -124,13 +124,13 @@ def mark(
     note: Annotated[str, typer.Option(help="Why, in words of your own.")] = "",
     who: Annotated[str, typer.Option(help="Who says so (default: the user of this machine).")] = "",
     store: StoreOption = DEFAULT_STORE,
-    folder: Folder = None,
+    folder: MediaFolderOption = None,
 ) -> None:
     """Marks an event as true, as a false alarm, or as unsure. Earlier marks stay in its history.
 
     Example: vigil events mark 9f3c21ab false-alarm --note "two boys play"
     """
-    word = cast("MarkWord", "" if as_ == "none" else as_.replace("-", "_"))
+    word = cast("MarkValue", "" if as_ == "none" else as_.replace("-", "_"))
     with Store.open(store, folder=folder, create=False) as opened:
         marked = opened.mark(opened.event(event).id, word, who=who or _user(), note=note)
     typer.echo(f"event {marked.event_id}: {as_}, says {marked.who}", err=True)
@@ -146,17 +146,17 @@ def _user() -> str:
 @app.command()
 def export(
     format: Annotated[
-        Format | None, typer.Option(help="json, csv or srt (default: the ending of --out, or json).")
+        ExportFormat | None, typer.Option(help="json, csv or srt (default: the ending of --out, or json).")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The file to write (default: standard output).")] = None,
     store: StoreOption = DEFAULT_STORE,
-    folder: Folder = None,
-    since: Since = "",
-    until: Until = "",
-    source: Source = "",
+    folder: MediaFolderOption = None,
+    since: SinceOption = "",
+    until: UntilOption = "",
+    source: SourceOption = "",
     tier: TierOption = None,
     mark: MarkOption = None,
-    text: Text = "",
+    text: TextOption = "",
     limit: Limit = None,
 ) -> None:
     """Writes events as JSON, CSV or subtitles (SRT). Subtitles are of one watch of one source.
@@ -199,7 +199,7 @@ def _csv(store: Store, wanted: EventFilter) -> str:
     return as_csv(found, *_belongings(store, found))
 
 
-def _belongings(store: Store, found: list[Event]) -> tuple[Media, Marks]:
+def _belongings(store: Store, found: list[Event]) -> tuple[EventMediaFiles, EventMarks]:
     media = {event.id: store.media(event.id) for event in found}
     return media, {event.id: store.marks(event.id) for event in found}
 
@@ -221,10 +221,10 @@ def _srt(store: Store, wanted: EventFilter) -> str:
     typer.echo(
         f"the watch of {session.source} that began {session.started_utc}: {counted(len(judged), 'window')}", err=True
     )
-    return srt(judged, events)
+    return format_srt(judged, events)
 
 
-def _one_watch(store: Store, wanted: EventFilter) -> Session:
+def _one_watch(store: Store, wanted: EventFilter) -> WatchSession:
     """The newest watch that holds a wanted event; without events the newest of the source."""
     found = store.find_events(wanted)
     sources = sorted({event.source for event in found})
@@ -240,7 +240,7 @@ def _one_watch(store: Store, wanted: EventFilter) -> Session:
 @app.command("prune")
 def prune_store(
     store: StoreOption = DEFAULT_STORE,
-    folder: Folder = None,
+    folder: MediaFolderOption = None,
     media_days: Annotated[str, typer.Option(help="Days that pictures and clips are kept, or never to delete.")] = "30",
     media_mb: Annotated[str, typer.Option(help="Megabytes that they may take; the oldest go first.")] = "10000",
     verdict_days: Annotated[str, typer.Option(help="Days that the log of verdicts is kept.")] = "30",
@@ -254,7 +254,7 @@ def prune_store(
 
     Example: vigil events prune --media-days 7 --media-mb 2000
     """
-    retention = Retention(
+    retention = RetentionSettings(
         media_days=_bound(media_days, "--media-days"),
         media_mb=_bound(media_mb, "--media-mb"),
         verdict_days=_bound(verdict_days, "--verdict-days"),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vigil.export import export as run_export
+from vigil.export import export_model as run_export
 from vigil.export import plan_export
 
 log = logging.getLogger(__name__)

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vigil.dataset.clips import find_clips
-from vigil.dataset.join import Joined
-from vigil.dataset.join import join as join_clips
+from vigil.dataset.join import ComposedVideo
+from vigil.dataset.join import compose_video as join_clips
 from vigil.errors import UsageError
 from vigil.report.counted import counted
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 
 PLAIN_EVERY_S = 30.0
 SMALLEST_PX, LARGEST_PX = 64, 4096
@@ -37,7 +37,7 @@ def join(
     """
     if out.suffix.lower() != ".mp4":
         raise UsageError(f"--out {out} must end in .mp4; an mp4 is what is written")
-    found = find_clips(clips, load_task(task))
+    found = find_clips(clips, load_question(task))
     size_wh = parse_size(size)
     console = Console(stderr=True)
     columns = (TextColumn("joining"), BarColumn(), TextColumn("{task.completed:.0f} of {task.total:.0f} s"))
@@ -78,7 +78,7 @@ def parse_size(text: str) -> tuple[int, int]:
     return width, height
 
 
-def summary(joined: Joined) -> str:
+def summary(joined: ComposedVideo) -> str:
     """What was written, in a line or two."""
     incidents_s = sum(one.end_s - one.onset_s for one in joined.incidents)
     lines = [

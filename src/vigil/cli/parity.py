@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from vigil.files import check_file
+from vigil.files import require_writable_file
 from vigil.judge import Endpoint, read_key
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.parity import ParityReport, compare_dataset
@@ -40,7 +40,7 @@ def parity(
 
     Example: vigil parity --data data --url http://127.0.0.1:8000/v1
     """
-    check_file(json_file, "--json")
+    require_writable_file(json_file, "--json")
     console = Console(stderr=True, highlight=False)
     endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url), ca_file=ca_file)
     with Progress(TextColumn("{task.completed} asked"), TimeElapsedColumn(), console=console, transient=True) as bar:

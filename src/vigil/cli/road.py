@@ -8,7 +8,7 @@ import typer.core
 import typer.main
 
 from vigil.errors import JobError
-from vigil.loading import loading
+from vigil.loading import gc_frozen
 
 SUMMARIES = {
     "synth": "Draw clips of fights and of everyday scenes to try the road with.",
@@ -27,7 +27,7 @@ SUMMARIES = {
 """One line a command, in the order of the road: each is the module of that name beside this file."""
 
 
-class Road(typer.core.TyperGroup):
+class LazyGroup(typer.core.TyperGroup):
     """The group of all commands; only the one that is named is imported."""
 
     def __init__(self, **settings: Any) -> None:
@@ -54,7 +54,7 @@ class Road(typer.core.TyperGroup):
 
 
 def _load(name: str) -> Any:
-    with loading():
+    with gc_frozen():
         module = import_module(f"vigil.cli.{name}")
     if hasattr(module, "app"):
         return _named(typer.main.get_command(module.app), name)

@@ -15,33 +15,33 @@ from typing import Annotated, Any
 
 import typer
 
-from vigil.cli.score_progress import ScoreProgress
-from vigil.cli.timeline import score_videos
+from vigil.cli.score_progress import ScoreProgressBar
+from vigil.cli.timeline import score_timeline_videos
 from vigil.errors import JobError, UsageError
 from vigil.file_names import file_name
-from vigil.files import check_file, check_folder
+from vigil.files import require_writable_file, require_writable_folder
 from vigil.judge import Endpoint, read_key
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.judge.reading import MIN_MASS
 from vigil.manifest import calibration_in
 from vigil.report.mistakes import write_mistakes
 from vigil.report.table import comparison_text, score_table
-from vigil.score.combine import Rule
-from vigil.score.compare import Comparison, compare
-from vigil.score.folds import pool, read_fold
-from vigil.score.ground import Ground, find_ground
-from vigil.score.items import Split
+from vigil.score.combine import CombineRule
+from vigil.score.compare import ModelComparison, compare_scores
+from vigil.score.folds import pool_folds, read_fold
+from vigil.score.ground import EvalSet, load_eval_set
+from vigil.score.items import EvalSplit
 from vigil.score.run import IN_FLIGHT
 from vigil.score.scorecard import Score
-from vigil.score.session import Scored, Settings, score_model
+from vigil.score.session import ScoreResult, ScoreSettings, score_model
 from vigil.verdict import CAUSE_MEANINGS, Cause
 
-Paths = Annotated[list[Path] | None, typer.Argument(help="Folders of classes (fight/, normal/) or video files.")]
-Data = Annotated[Path | None, typer.Option(help="A built dataset: its stored frames are scored instead.")]
-SplitOption = Annotated[Split, typer.Option(help="Which part of --data.")]
-Url = Annotated[str, typer.Option(help="The OpenAI-compatible endpoint.", envvar="VIGIL_URL")]
-Model = Annotated[str, typer.Option(help="The served model; may be left out where there is only one.")]
-KeyFile = Annotated[
+ClipPaths = Annotated[list[Path] | None, typer.Argument(help="Folders of classes (fight/, normal/) or video files.")]
+DataFolder = Annotated[Path | None, typer.Option(help="A built dataset: its stored frames are scored instead.")]
+EvalSplitOption = Annotated[EvalSplit, typer.Option(help="Which part of --data.")]
+UrlOption = Annotated[str, typer.Option(help="The OpenAI-compatible endpoint.", envvar="VIGIL_URL")]
+ModelOption = Annotated[str, typer.Option(help="The served model; may be left out where there is only one.")]
+KeyFileOption = Annotated[
     Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY; .vigil/key on this machine).")
 ]
 CaFile = Annotated[
@@ -53,66 +53,68 @@ MinMass = Annotated[
     typer.Option(help="A window is unknown where the verdict words have less of the probability.", min=0, max=1),
 ]
 TaskOption = Annotated[str | None, typer.Option(help="Task name or YAML file (default: the dataset's, or fight).")]
-ModelDir = Annotated[
+ModelDirOption = Annotated[
     Path | None, typer.Option(help="The model's folder: its vigil.json gives contract and calibration.")
 ]
-MaxPixels = Annotated[int | None, typer.Option(help="For video files: the cap on a frame's area.", min=4096)]
+MaxPixelsOption = Annotated[int | None, typer.Option(help="For video files: the cap on a frame's area.", min=4096)]
 Against = Annotated[str | None, typer.Option(help="Another model, scored on the same clips and compared.")]
 AgainstModelDir = Annotated[
     Path | None, typer.Option(help="That model's folder: its vigil.json gives its calibration.")
 ]
 AgainstUrl = Annotated[str | None, typer.Option(help="Where that model is served, if elsewhere.")]
-Json = Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")]
 Out = Annotated[Path, typer.Option(help="Folder for verdicts, pictures and the page of mistakes.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Do not continue an interrupted score.")]
-Combine = Annotated[bool, typer.Option("--combine", help="The paths are score files of folds: pool them.")]
+FreshRun = Annotated[bool, typer.Option("--fresh", help="Do not continue an interrupted score.")]
+CombineFolds = Annotated[bool, typer.Option("--combine", help="The paths are score files of folds: pool them.")]
 InFlight = Annotated[int, typer.Option(help="Requests under way at once.", min=1)]
 DeadlineS = Annotated[float, typer.Option(help="Seconds for one request, its wait at the server included.")]
-RuleOption = Annotated[Rule, typer.Option(help="How the windows of a clip are combined (docs/scoring.md).")]
+CombineRuleOption = Annotated[
+    CombineRule, typer.Option(help="How the windows of a clip are combined (docs/scoring.md).")
+]
 Threshold = Annotated[float, typer.Option(help="Probability from which a clip is called an alarm.", min=0, max=1)]
-Limit = Annotated[int | None, typer.Option(help="Only so many clips, drawn by a fixed seed.", min=1)]
-Timeline = Annotated[Path | None, typer.Option(help="CSV of onsets: the paths are long videos (docs/timeline.md).")]
+LimitOption = Annotated[int | None, typer.Option(help="Only so many clips, drawn by a fixed seed.", min=1)]
+TimelineCsv = Annotated[Path | None, typer.Option(help="CSV of onsets: the paths are long videos (docs/timeline.md).")]
 WatchConfig = Annotated[str, typer.Option(help="For --timeline: how to watch, a name in configs/watch or a path.")]
 Strict = Annotated[bool, typer.Option("--strict", help="A contract that differs is an error.")]
 
 
 def score(
-    paths: Paths = None,
-    data: Data = None,
-    split: SplitOption = "test",
-    url: Url = DEFAULT_URL,
-    model: Model = "",
-    key_file: KeyFile = None,
+    paths: ClipPaths = None,
+    data: DataFolder = None,
+    split: EvalSplitOption = "test",
+    url: UrlOption = DEFAULT_URL,
+    model: ModelOption = "",
+    key_file: KeyFileOption = None,
     ca_file: CaFile = None,
     task: TaskOption = None,
-    model_dir: ModelDir = None,
-    max_pixels: MaxPixels = None,
+    model_dir: ModelDirOption = None,
+    max_pixels: MaxPixelsOption = None,
     against: Against = None,
     against_url: AgainstUrl = None,
     against_model_dir: AgainstModelDir = None,
-    json_file: Json = None,
+    json_file: JsonFile = None,
     out: Out = Path("outputs/score"),
-    fresh: Fresh = False,
-    combine: Combine = False,
+    fresh: FreshRun = False,
+    combine: CombineFolds = False,
     in_flight: InFlight = IN_FLIGHT,
     deadline_s: DeadlineS = 300.0,
-    rule: RuleOption = "top2",
+    rule: CombineRuleOption = "top2",
     threshold: Threshold = 0.5,
     min_mass: MinMass = MIN_MASS,
-    limit: Limit = None,
+    limit: LimitOption = None,
     strict: Strict = False,
-    timeline: Timeline = None,
+    timeline: TimelineCsv = None,
     watch_config: WatchConfig = "default",
 ) -> None:
     """Scores a served model on labelled clips: accuracy, ROC AUC, calibration, unknowns, speed.
 
     Example: vigil score --data data --model fight-lora --json score.json
     """
-    check_file(json_file, "--json")
+    require_writable_file(json_file, "--json")
     if combine:
         combine_folds(paths or [], json_file=json_file)
         return
-    check_folder(out, "--out")
+    require_writable_folder(out, "--out")
     if timeline is not None:
         refuse_with_timeline(
             {"--data": data, "--against": against, "--against-model-dir": against_model_dir, "--limit": limit}
@@ -127,17 +129,19 @@ def score(
         asked |= {"ca_file": ca_file, "min_mass": None if min_mass == MIN_MASS else min_mass}
         asked["in_flight"] = None if in_flight == IN_FLIGHT else in_flight
         key = read_key(key_file, url=url)
-        score_videos(paths or [], timeline, asked=asked, api_key=key, config=watch_config, out=out, json_file=json_file)
+        score_timeline_videos(
+            paths or [], timeline, asked=asked, api_key=key, config=watch_config, out=out, json_file=json_file
+        )
         return
     endpoint = Endpoint(url=url, model=model, api_key=read_key(key_file, url=url), ca_file=ca_file)
-    ground = find_ground(
+    ground = load_eval_set(
         paths or [], endpoint=endpoint, data=data, split=split, task=task, model_dir=model_dir, max_pixels=max_pixels
     ).drawn(limit)
     if against is None and against_model_dir is not None:
         raise UsageError("--against-model-dir goes with --against MODEL")
     # Each model has a calibration of its own: the first one's would distort the other.
     other_ground = replace(ground, calibration=calibration_in(against_model_dir))
-    settings = Settings(
+    settings = ScoreSettings(
         in_flight=in_flight,
         deadline_s=deadline_s,
         rule=rule,
@@ -152,7 +156,7 @@ def score(
         key = read_key(key_file, url=other_url)
         other = Endpoint(url=other_url, model=against, api_key=key, ca_file=ca_file)
         scored.append(score_one(other, other_ground, settings=settings, out=out))
-    report(scored, ground, out=out, json_file=json_file)
+    report_score(scored, ground, out=out, json_file=json_file)
     require_complete([one.score for one in scored])
     require_answers([one.score for one in scored])
 
@@ -164,10 +168,10 @@ def refuse_with_timeline(options: Mapping[str, object]) -> None:
         raise UsageError(f"{', '.join(given)} cannot go with --timeline, which watches the videos that are named")
 
 
-def score_one(endpoint: Endpoint, ground: Ground, *, settings: Settings, out: Path) -> Scored:
+def score_one(endpoint: Endpoint, ground: EvalSet, *, settings: ScoreSettings, out: Path) -> ScoreResult:
     """Scores an endpoint's model, with its progress shown; the verdicts go to a journal in `out`."""
     journal = out / f"verdicts-{file_name(endpoint.model or 'model')}.jsonl"
-    with ScoreProgress(endpoint.model or "the served model", clips=len(ground.clips), journal=journal) as progress:
+    with ScoreProgressBar(endpoint.model or "the served model", clips=len(ground.clips), journal=journal) as progress:
         return asyncio.run(
             score_model(
                 endpoint,
@@ -182,19 +186,21 @@ def score_one(endpoint: Endpoint, ground: Ground, *, settings: Settings, out: Pa
         )
 
 
-def report(scored: Sequence[Scored], ground: Ground, *, out: Path, json_file: Path | None) -> None:
+def report_score(scored: Sequence[ScoreResult], ground: EvalSet, *, out: Path, json_file: Path | None) -> None:
     """Prints the table, draws the pictures, and writes the page of mistakes and the JSON file."""
-    from vigil.report.pictures import write_pictures  # matplotlib takes long to import
+    from vigil.report.pictures import write_plots  # matplotlib takes long to import
 
     scores = [one.score for one in scored]
     first, *others = scores
     for other in others:
-        comparison = compare((first.model, first.answers), (other.model, other.answers), threshold=first.threshold)
+        comparison = compare_scores(
+            (first.model, first.answers), (other.model, other.answers), threshold=first.threshold
+        )
         first = replace(first, notes=first.notes | _against(other.to_json(), comparison))
     typer.echo(score_table(scores))
     if "comparison" in first.notes:
-        typer.echo("\n" + comparison_text(Comparison(**first.notes["comparison"])))
-    files = write_pictures(out, scores)
+        typer.echo("\n" + comparison_text(ModelComparison(**first.notes["comparison"])))
+    files = write_plots(out, scores)
     files.append(write_mistakes(out / "mistakes.html", scores[0], ground.clips, scored[0].records))
     if json_file is not None:
         first.write(json_file)
@@ -202,7 +208,7 @@ def report(scored: Sequence[Scored], ground: Ground, *, out: Path, json_file: Pa
     typer.echo("\n" + "\n".join(f"wrote {file}" for file in files), err=True)
 
 
-def _against(other: dict[str, Any], comparison: Comparison) -> dict[str, Any]:
+def _against(other: dict[str, Any], comparison: ModelComparison) -> dict[str, Any]:
     return {"against": other, "comparison": comparison.to_json()}
 
 
@@ -238,7 +244,7 @@ def combine_folds(files: Sequence[Path], *, json_file: Path | None) -> None:
     """Pools the score files of folds and prints the table of all clips."""
     if len(files) < 2:
         raise UsageError("name the score files of at least two folds: vigil score --combine fold-*.json")
-    score = pool([read_fold(file) for file in files])
+    score = pool_folds([read_fold(file) for file in files])
     typer.echo(score_table([score]))
     for fold in score.notes["folds"]:
         typer.echo(f"  {json.dumps(fold, ensure_ascii=False)}")

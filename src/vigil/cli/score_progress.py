@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vigil.errors import JobError
-from vigil.score.journal import Record
+from vigil.score.journal import JournalEntry
 from vigil.verdict import Outcome
 
 
-class ScoreProgress:
+class ScoreProgressBar:
     """A progress bar that observes a run; Ctrl-C becomes a JobError that says what was kept."""
 
     def __init__(self, model: str, *, clips: int, journal: Path) -> None:
@@ -49,7 +49,7 @@ class ScoreProgress:
         """Remembers how many answers make the clip complete."""
         self._windows_left[name] += windows
 
-    def answered(self, record: Record) -> None:
+    def answered(self, record: JournalEntry) -> None:
         """Counts an answer, and the clip when it was its last."""
         self._windows += 1
         self._unknown += record.outcome is Outcome.UNKNOWN

@@ -13,19 +13,19 @@ from vigil.environments import environment
 from vigil.manifest import MANIFEST_NAME
 from vigil.serving import (
     RUN_FOLDER,
-    Plan,
+    ContractOverrides,
+    ServePlan,
     ServerKey,
     ServeSettings,
-    Wanted,
-    load_settings,
-    make_plan,
+    find_server_key,
+    load_serve_settings,
+    plan_server,
     serve_command,
-    server_key,
 )
 from vigil.serving.command import check_gpus
-from vigil.serving.foreground import printable, root_url
-from vigil.serving.foreground import serve as serve_in_foreground
-from vigil.tasks import load_task
+from vigil.serving.foreground import root_url, shell_line
+from vigil.serving.foreground import serve_in_foreground as serve_in_foreground
+from vigil.tasks import load_question
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -57,8 +57,8 @@ def serve(
     runtime = environment("serve")
     if not print_only:
         check_gpus(runtime)
-    wanted = Wanted(
-        task=load_task(task) if task else None,
+    wanted = ContractOverrides(
+        task=load_question(task) if task else None,
         fps=fps,
         frames=frames,
         overlap=overlap,
@@ -66,9 +66,9 @@ def serve(
         jpeg_quality=jpeg_quality,
         no_manifest=no_manifest,
     )
-    plan = make_plan(
+    plan = plan_server(
         model_dir,
-        settings=_settings(load_settings(config, runtime), host=host, port=port),
+        settings=_settings(load_serve_settings(config, runtime), host=host, port=port),
         wanted=wanted,
         name=served_model_name,
         adapters=lora or (),
@@ -76,9 +76,9 @@ def serve(
         alias=alias,
         extra=context.args,
     )
-    key = server_key(key_file, make=not print_only)
+    key = find_server_key(key_file, make=not print_only)
     if print_only:
-        typer.echo(printable(serve_command(plan, runtime, key), key))
+        typer.echo(shell_line(serve_command(plan, runtime, key), key))
         return
     log = log or RUN_FOLDER / f"vllm-{plan.settings.port}.log"
     console = Console(stderr=True, highlight=False)
@@ -97,7 +97,7 @@ def _settings(settings: ServeSettings, **said: Any) -> ServeSettings:
     return replace(settings, **{name: value for name, value in said.items() if value is not None})
 
 
-def _ready_words(plan: Plan, key: ServerKey, seconds: float) -> str:
+def _ready_words(plan: ServePlan, key: ServerKey, seconds: float) -> str:
     url = f"{root_url(plan.settings.host, plan.settings.port)}/v1"
     models = [plan.name, *(adapter.name for adapter in plan.adapters)]
     lines = [
@@ -113,7 +113,7 @@ def _ready_words(plan: Plan, key: ServerKey, seconds: float) -> str:
     return runnable("\n".join(lines))
 
 
-def _calibration_words(plan: Plan) -> str:
+def _calibration_words(plan: ServePlan) -> str:
     """The folder that tells a client how the model is calibrated: a server does not."""
     folder = plan.adapters[-1].path if plan.adapters else plan.model.path
     return f" --model-dir {shlex.quote(str(folder))}" if (folder / MANIFEST_NAME).is_file() else ""

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from vigil.cli.dataset_progress import bar
+from vigil.cli.dataset_progress import progress_bar
 from vigil.dataset.synth import DEFAULT_DIFFICULTY
-from vigil.dataset.synth.writer import write_dataset
+from vigil.dataset.synth.writer import write_synth_dataset
 from vigil.errors import SourceError, UsageError
 
 
@@ -31,8 +31,8 @@ def synth(
     if width % 2 or height % 2:
         raise UsageError(f"width and height must be even for H.264, not {width}x{height}")
     try:
-        with bar("drawing clips") as told:
-            there = write_dataset(
+        with progress_bar("drawing clips") as told:
+            there = write_synth_dataset(
                 out,
                 clips=clips,
                 seed=seed,

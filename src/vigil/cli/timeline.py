@@ -14,39 +14,39 @@ import typer
 from vigil.cli.watch import on_signals
 from vigil.cli.watch_table import WatchTable
 from vigil.errors import JobError, SourceError, UsageError
-from vigil.events.change import Change
+from vigil.events.change import EventChange
 from vigil.events.event import Event
-from vigil.events.judged import Judged
+from vigil.events.judged import JudgedWindow
 from vigil.file_names import plain_name, shortened
 from vigil.report.timeline_table import timeline_table
-from vigil.score.timeline import Span, TimelineScore, Watched, read_truth, score_timeline
+from vigil.score.timeline import TimelineScore, TrueIncident, WatchedVideo, read_ground_truth, score_timeline
 from vigil.sources.address import Address, find_sources
-from vigil.sources.fullrate import shape_of
-from vigil.watch import Observer, Summary, Watch, WatchSettings
-from vigil.watch.job import run_job
-from vigil.watch.settings import settings_of
+from vigil.sources.fullrate import video_info
+from vigil.watch import Watcher, WatchObserver, WatchSettings, WatchSummary
+from vigil.watch.job import run_watch
+from vigil.watch.settings import load_watch_settings
 
 
 @dataclass
-class Notes(Observer):
+class TimelineRecorder(WatchObserver):
     """Everything that a watch said, by source; a verdict of the same window replaces the earlier one."""
 
-    verdicts: dict[str, dict[int, Judged]] = field(default_factory=dict)
+    verdicts: dict[str, dict[int, JudgedWindow]] = field(default_factory=dict)
     incidents: dict[str, dict[str, Event]] = field(default_factory=dict)
 
-    def on_verdict(self, judged: Judged) -> None:
+    def on_verdict(self, judged: JudgedWindow) -> None:
         self.verdicts.setdefault(judged.source, {})[judged.window] = judged
 
-    def on_result(self, judged: Judged) -> None:
+    def on_result(self, judged: JudgedWindow) -> None:
         self.on_verdict(judged)
 
-    def on_change(self, change: Change) -> None:
+    def on_change(self, change: EventChange) -> None:
         if not change.late:
             self.incidents.setdefault(change.event.source, {})[change.event.id] = change.event
 
-    def of(self, address: Address, spans: tuple[Span, ...]) -> Watched:
+    def of(self, address: Address, spans: tuple[TrueIncident, ...]) -> WatchedVideo:
         """What was said of one source, beside its truth."""
-        return Watched(
+        return WatchedVideo(
             name=address.name,
             spans=spans,
             judged=tuple(self.verdicts.get(address.name, {}).values()),
@@ -55,7 +55,7 @@ class Notes(Observer):
         )
 
 
-def score_videos(
+def score_timeline_videos(
     videos: Sequence[Path],
     truth_file: Path,
     *,
@@ -75,7 +75,7 @@ def score_videos(
     live = [address.name for address in addresses if address.is_live]
     if live:
         raise UsageError(f"--timeline scores video files, and {', '.join(live)} is none")
-    truth = read_truth(truth_file)
+    truth = read_ground_truth(truth_file)
     spans = truth.match([Path(address.location) for address in addresses])
     for name in truth.left_out(list(spans)):
         typer.echo(f"left out: {truth_file} also names {name}, which is not among the videos", err=True)
@@ -84,25 +84,25 @@ def score_videos(
     notes, model = _watch(addresses, settings, api_key)
     watched = [notes.of(address, spans[Path(address.location)]) for address in addresses]
     score = score_timeline(model, watched, truth=str(truth_file), watch=_told(settings))
-    report(score, settings, out=out, json_file=json_file)
+    report_timeline(score, settings, out=out, json_file=json_file)
     _require_verdicts(score)
     return score
 
 
 def _settings(*, config: str, named: Mapping[str, Any]) -> WatchSettings:
-    settings = settings_of(config, dict(named), [])
+    settings = load_watch_settings(config, dict(named), [])
     # Words, clips and a store would cost time and change nothing of the score.
     return replace(settings, words="never", store="", keep_frames=False, clips=replace(settings.clips, most_s=0.0))
 
 
-def _watch(addresses: Sequence[Address], settings: WatchSettings, api_key: str) -> tuple[Notes, str]:
+def _watch(addresses: Sequence[Address], settings: WatchSettings, api_key: str) -> tuple[TimelineRecorder, str]:
     """What a watch of the files says, and the model's name; raises JobError when it was stopped."""
-    notes = Notes()
+    notes = TimelineRecorder()
     stopped: list[bool] = []
-    watches: list[Watch] = []
+    watches: list[Watcher] = []
     with WatchTable() as table:
 
-        def on_start(watch: Watch) -> None:
+        def on_start(watch: Watcher) -> None:
             watches.append(watch)
             table.follow(watch)
 
@@ -112,7 +112,7 @@ def _watch(addresses: Sequence[Address], settings: WatchSettings, api_key: str) 
 
             on_signals(stop)
 
-        job = run_job(settings, api_key=api_key, observers=[table, notes], on_start=on_start, addresses=addresses)
+        job = run_watch(settings, api_key=api_key, observers=[table, notes], on_start=on_start, addresses=addresses)
         summary = asyncio.run(job)
     if stopped:
         raise JobError("stopped before the end, so nothing was scored; run the same command again")
@@ -120,7 +120,7 @@ def _watch(addresses: Sequence[Address], settings: WatchSettings, api_key: str) 
     return notes, watches[0].judge.model
 
 
-def _require_readable(summary: Summary) -> None:
+def _require_readable(summary: WatchSummary) -> None:
     lost = [f"{state.name}: {state.detail}" for state in summary.sources if state.stage == "unreadable"]
     if lost:
         raise SourceError(f"a score over videos of which some could not be read would mislead: {'; '.join(lost)}")
@@ -132,9 +132,9 @@ def _require_verdicts(score: TimelineScore) -> None:
         raise JobError(f"not one of {score.figures.windows} windows could be judged: {causes}")
 
 
-def report(score: TimelineScore, settings: WatchSettings, *, out: Path, json_file: Path | None) -> None:
+def report_timeline(score: TimelineScore, settings: WatchSettings, *, out: Path, json_file: Path | None) -> None:
     """Prints the table, writes the JSON file, and draws a picture of each video."""
-    from vigil.report.timeline_picture import write_timeline  # matplotlib takes long to import
+    from vigil.report.timeline_picture import write_timeline_plot  # matplotlib takes long to import
 
     typer.echo(timeline_table(score))
     files: list[Path] = []
@@ -142,7 +142,9 @@ def report(score: TimelineScore, settings: WatchSettings, *, out: Path, json_fil
         score.write(json_file)
         files.append(json_file)
     files += [
-        write_timeline(out / f"timeline-{number}-{_slug(video.watched.name)}.png", video, tiers=settings.events.tiers)
+        write_timeline_plot(
+            out / f"timeline-{number}-{_slug(video.watched.name)}.png", video, tiers=settings.events.tiers
+        )
         for number, video in enumerate(score.videos, start=1)
     ]
     typer.echo("\n" + "\n".join(f"wrote {file}" for file in files), err=True)
@@ -166,6 +168,6 @@ def _told(settings: WatchSettings) -> dict[str, Any]:
 
 def _length_s(path: Path) -> float | None:
     try:
-        return shape_of(path).duration_s
+        return video_info(path).duration_s
     except SourceError:
         return None

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from vigil.training import Plan, Progress, plan_training
+from vigil.training import TrainingPlan, TrainingProgress, plan_training
 from vigil.training import train as run_training
 from vigil.training.curve import CURVE_NAME
 
@@ -40,7 +40,7 @@ def train(
     typer.echo(_summary(outcome.output, outcome.figures))
 
 
-def _show(plan: Plan) -> None:
+def _show(plan: TrainingPlan) -> None:
     """The settings as YAML, which may go into a file; what they amount to stands above as a comment."""
     typer.echo(f"# {plan.schedule}")
     typer.echo(yaml.safe_dump(plan.settings, allow_unicode=True, sort_keys=False), nl=False)
@@ -74,7 +74,7 @@ class _PlainFollower:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: TrainingProgress) -> None:
         now_s = self._console.get_time()
         if now_s < self._next_s and progress.step < progress.steps:
             return
@@ -96,5 +96,5 @@ class _BarFollower:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: TrainingProgress) -> None:
         self._bar.update(self._task, description=str(progress), total=progress.steps, completed=progress.step)

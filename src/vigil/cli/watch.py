@@ -16,66 +16,70 @@ from typing import Annotated
 import typer
 
 from vigil.cli.console import wide_console
-from vigil.cli.watch_outputs import Outputs
+from vigil.cli.watch_outputs import WatchOutputs
 from vigil.cli.watch_table import summary_table
 from vigil.errors import JobError
 from vigil.judge import read_key
 from vigil.verdict import CAUSE_MEANINGS, Cause
-from vigil.watch import Summary, Watch, WatchSettings
-from vigil.watch.job import run_job
-from vigil.watch.settings import settings_of
+from vigil.watch import Watcher, WatchSettings, WatchSummary
+from vigil.watch.job import run_watch
+from vigil.watch.settings import load_watch_settings
 
-Sources = Annotated[
+SourcesArgument = Annotated[
     list[str] | None,
     typer.Argument(help="Video files, folders, webcam numbers, rtsp:// or http:// addresses, camera.txt files."),
 ]
 Config = Annotated[str, typer.Option(help="Settings in configs/watch, by name or path.")]
 Realtime = Annotated[bool, typer.Option("--realtime", help="Play files at their own pace, as cameras: drops count.")]
-Jsonl = Annotated[str | None, typer.Option(help="One JSON line a verdict and an event: a file, or - for stdout.")]
-Srt = Annotated[Path | None, typer.Option(help="Subtitles with the verdicts (one source).")]
-Video = Annotated[Path | None, typer.Option(help="A video to look at: verdicts, probability, events (one source).")]
+JsonlOption = Annotated[str | None, typer.Option(help="One JSON line a verdict and an event: a file, or - for stdout.")]
+SrtOption = Annotated[Path | None, typer.Option(help="Subtitles with the verdicts (one source).")]
+VideoOption = Annotated[
+    Path | None, typer.Option(help="A video to look at: verdicts, probability, events (one source).")
+]
 Url = Annotated[str | None, typer.Option(help="The OpenAI-compatible endpoint.", envvar="VIGIL_URL")]
 Model = Annotated[str | None, typer.Option(help="The served model; may be left out where there is only one.")]
-ModelDir = Annotated[Path | None, typer.Option(help="The model's folder: contract and calibration.")]
+WatchModelDir = Annotated[Path | None, typer.Option(help="The model's folder: contract and calibration.")]
 KeyFile = Annotated[
     Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY; .vigil/key on this machine).")
 ]
-CaFile = Annotated[
+WatchCaFile = Annotated[
     Path | None,
     typer.Option(help="Certificates of your own authority, for https (else $SSL_CERT_FILE, or the system's)."),
 ]
-TaskOption = Annotated[str | None, typer.Option(help="Task name or YAML file.")]
+WatchTaskOption = Annotated[str | None, typer.Option(help="Task name or YAML file.")]
 MaxPixels = Annotated[int | None, typer.Option(help="The cap on a frame's area, where no contract tells it.", min=4096)]
-StoreOption = Annotated[
+WatchStoreOption = Annotated[
     str | None, typer.Option(help="Where events are kept: a file, a database URL, or none.", envvar="VIGIL_STORE")
 ]
-Wait = Annotated[float, typer.Option(help="Seconds to wait for an endpoint that is not up yet.", min=0)]
+WaitOption = Annotated[float, typer.Option(help="Seconds to wait for an endpoint that is not up yet.", min=0)]
 MetricsPort = Annotated[int | None, typer.Option(help="Prometheus metrics at 127.0.0.1:PORT/metrics.")]
 KeepFrames = Annotated[bool, typer.Option("--keep-frames", help="Keep the exact frames that made an event.")]
-Fast = Annotated[bool, typer.Option("--fast", help="Decode less, a little less exactly (docs/ingest.md).")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Any other setting: --set words=never --set events.k=1")]
+FastOption = Annotated[bool, typer.Option("--fast", help="Decode less, a little less exactly (docs/ingest.md).")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Any other setting: --set words=never --set events.k=1")
+]
 
 
 def watch(
-    sources: Sources = None,
+    sources: SourcesArgument = None,
     config: Config = "default",
     realtime: Realtime = False,
-    jsonl: Jsonl = None,
-    srt: Srt = None,
-    video: Video = None,
+    jsonl: JsonlOption = None,
+    srt: SrtOption = None,
+    video: VideoOption = None,
     url: Url = None,
     model: Model = None,
-    model_dir: ModelDir = None,
+    model_dir: WatchModelDir = None,
     key_file: KeyFile = None,
-    ca_file: CaFile = None,
-    task: TaskOption = None,
+    ca_file: WatchCaFile = None,
+    task: WatchTaskOption = None,
     max_pixels: MaxPixels = None,
-    store: StoreOption = None,
-    wait: Wait = 0.0,
+    store: WatchStoreOption = None,
+    wait: WaitOption = 0.0,
     metrics_port: MetricsPort = None,
     keep_frames: KeepFrames = False,
-    fast: Fast = False,
-    set_: Set = None,
+    fast: FastOption = False,
+    set_: SetOption = None,
 ) -> None:
     """Watches sources and tells of events: files to their end, cameras until Ctrl-C.
 
@@ -95,7 +99,9 @@ def watch(
         "keep_frames": keep_frames or None,
         "fast": fast or None,
     }
-    settings = settings_of(config, {key: value for key, value in named.items() if value is not None}, set_ or [])
+    settings = load_watch_settings(
+        config, {key: value for key, value in named.items() if value is not None}, set_ or []
+    )
     summary, missing = _run(settings, jsonl=jsonl, srt=srt, video=video, key_file=key_file, wait_s=wait)
     console = wide_console(stderr=True) if jsonl == "-" else wide_console()
     console.print(summary_table(summary))
@@ -108,7 +114,7 @@ def watch(
         raise JobError("not all that was asked for could be kept (the last line of the table, the log says why)")
 
 
-def require_verdicts(summary: Summary) -> None:
+def require_verdicts(summary: WatchSummary) -> None:
     """Raises JobError when windows were cut and not a single one could be judged."""
     if summary.unaccounted:
         raise JobError(f"{summary.unaccounted} windows are unaccounted for; this is a fault in Vigil, please report it")
@@ -129,23 +135,23 @@ def _run(
     video: Path | None,
     key_file: Path | None,
     wait_s: float,
-) -> tuple[Summary, list[str]]:
+) -> tuple[WatchSummary, list[str]]:
     """How the watch ended, and what of its results could not be kept."""
     with ExitStack() as stack:
-        outputs = Outputs(settings, stack, jsonl=jsonl, srt=srt, video=video)
+        outputs = WatchOutputs(settings, stack, jsonl=jsonl, srt=srt, video=video)
 
-        def on_start(watch: Watch) -> None:
+        def on_start(watch: Watcher) -> None:
             outputs.follow(watch)
             on_signals(watch.stop)
 
         key = read_key(key_file, url=settings.url)
-        job = run_job(settings, api_key=key, observers=outputs.observers, wait_s=wait_s, on_start=on_start)
+        job = run_watch(settings, api_key=key, observers=outputs.observers, wait_s=wait_s, on_start=on_start)
         summary = asyncio.run(job)
     outputs.finish()
     return summary, [*_store_losses(summary), *outputs.missing]
 
 
-def _store_losses(summary: Summary) -> list[str]:
+def _store_losses(summary: WatchSummary) -> list[str]:
     records, media = summary.store_losses, summary.media_losses
     told = (
         f"{records} events and verdicts in the store" if records else "",

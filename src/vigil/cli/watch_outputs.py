@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vigil.cli.watch_table import WatchTable
-from vigil.cli.watch_video import video_of
+from vigil.cli.watch_video import video_observer
 from vigil.errors import UsageError, VigilError
 from vigil.sources.address import Address, find_sources
-from vigil.watch import Observer, Watch, WatchSettings
-from vigil.watch.jsonl import JsonLines
-from vigil.watch.metrics import Metrics
-from vigil.watch.subtitles import Subtitles
+from vigil.watch import Watcher, WatchObserver, WatchSettings
+from vigil.watch.jsonl import JsonLinesWriter
+from vigil.watch.metrics import PrometheusMetrics
+from vigil.watch.subtitles import SubtitleFile
 
 
-class Outputs:
+class WatchOutputs:
     """The observers that the command line asks for; files are closed with `stack`."""
 
     def __init__(
@@ -24,18 +24,20 @@ class Outputs:
     ) -> None:
         tiers = settings.events.tiers
         self._table = WatchTable()
-        self._metrics = Metrics() if settings.metrics_port is not None else None
-        self._film = None if video is None else video_of(_one_source(settings, "--video"), _writable(video), tiers)
+        self._metrics = PrometheusMetrics() if settings.metrics_port is not None else None
+        self._film = (
+            None if video is None else video_observer(_one_source(settings, "--video"), _writable(video), tiers)
+        )
         self._film_problem = ""
-        self._lines = None if jsonl is None else JsonLines(_opened(jsonl, stack), tiers)
-        self._subtitles = None if srt is None else Subtitles(_for_one_source(srt, settings))
+        self._lines = None if jsonl is None else JsonLinesWriter(_opened(jsonl, stack), tiers)
+        self._subtitles = None if srt is None else SubtitleFile(_for_one_source(srt, settings))
         asked = (self._table, self._metrics, self._film, self._lines, self._subtitles)
-        self.observers: list[Observer] = [observer for observer in asked if observer is not None]
+        self.observers: list[WatchObserver] = [observer for observer in asked if observer is not None]
         if self._metrics is not None and settings.metrics_port is not None:
             self._metrics.serve(settings.metrics_port)
         stack.enter_context(self._table)
 
-    def follow(self, watch: Watch) -> None:
+    def follow(self, watch: Watcher) -> None:
         """Shows this watch."""
         self._table.follow(watch)
         if self._metrics is not None:

@@ -11,12 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from vigil.cli.console import stderr_console
-from vigil.events.change import Change
+from vigil.events.change import EventChange
 from vigil.events.event import Tier
 from vigil.report.counted import counted
 from vigil.verdict import Cause
-from vigil.watch import Observer, SourceState, Summary, Watch
-from vigil.watch.state import Stage
+from vigil.watch import SourceState, Watcher, WatchObserver, WatchSummary
+from vigil.watch.state import SourceStatus
 
 log = logging.getLogger(__name__)
 
@@ -26,22 +26,27 @@ LINES = 24
 
 REPORT_EVERY_S = 30.0
 TIER_STYLES = {Tier.LOW: "yellow", Tier.MEDIUM: "dark_orange", Tier.HIGH: "bold red"}
-STAGE_STYLES = {Stage.LOST: "red", Stage.UNREADABLE: "red", Stage.ENDED: "dim", Stage.WATCHING: "green"}
-TROUBLED = {Stage.LOST, Stage.UNREADABLE}
-RESTING = {Stage.ENDED, Stage.WAITING}
+STAGE_STYLES = {
+    SourceStatus.LOST: "red",
+    SourceStatus.UNREADABLE: "red",
+    SourceStatus.ENDED: "dim",
+    SourceStatus.WATCHING: "green",
+}
+TROUBLED = {SourceStatus.LOST, SourceStatus.UNREADABLE}
+RESTING = {SourceStatus.ENDED, SourceStatus.WAITING}
 
 
-class WatchTable(Observer):
+class WatchTable(WatchObserver):
     """Follows a watch for the person in front of it."""
 
     def __init__(self, *, stderr: Console | None = None) -> None:
         self._console = stderr or stderr_console()
-        self._watch: Watch | None = None
+        self._watch: Watcher | None = None
         self._live = Live(console=self._console, refresh_per_second=REFRESHES_A_SECOND, get_renderable=self._render)
         self._lost: set[str] = set()
         self._over = threading.Event()
 
-    def follow(self, watch: Watch) -> None:
+    def follow(self, watch: Watcher) -> None:
         """Shows this watch."""
         self._watch = watch
 
@@ -60,21 +65,21 @@ class WatchTable(Observer):
             self._live.stop()
 
     def on_state(self, state: SourceState) -> None:
-        if state.stage is Stage.LOST and state.name in self._lost:
+        if state.stage is SourceStatus.LOST and state.name in self._lost:
             return
         self._lost.discard(state.name)
         if state.stage in TROUBLED:
             self._lost.add(state.name)
             log.warning("%s: %s: %s", state.name, state.stage, state.detail)
-        elif state.stage is Stage.WATCHING and state.live:
+        elif state.stage is SourceStatus.WATCHING and state.live:
             size = f" ({state.size_wh[0]}x{state.size_wh[1]})" if state.size_wh else ""
             log.info("%s: %s%s", state.name, "connected" if state.connections < 2 else "back again", size)
-        elif state.stage is Stage.CONNECTING and state.detail:
+        elif state.stage is SourceStatus.CONNECTING and state.detail:
             log.info("%s: %s", state.name, state.detail)
         elif state.problems:
             log.warning("%s: %s", state.name, "; ".join(state.problems))
 
-    def on_change(self, change: Change) -> None:
+    def on_change(self, change: EventChange) -> None:
         event = change.event
         if change.kind == "grew":
             return
@@ -149,7 +154,7 @@ def _causes(state: SourceState) -> str:
     return ", ".join(f"{count} {cause}" for cause, count in counts if cause not in beside) or "0"
 
 
-def _footer(watch: Watch, states: list[SourceState], *, hidden: int) -> Text:
+def _footer(watch: Watcher, states: list[SourceState], *, hidden: int) -> Text:
     breaker = watch.breaker
     parts = [f"endpoint {watch.judge.model}: {'answers' if breaker.state == 'closed' else breaker.state}"]
     if watch.judge.calibration is None:
@@ -158,13 +163,13 @@ def _footer(watch: Watch, states: list[SourceState], *, hidden: int) -> Text:
         parts.append(breaker.reason[:100])
     if watch.writer is not None and watch.writer.error:
         parts.append(f"STORE: {watch.writer.error[:80]}; {counted(watch.writer.waiting, 'event')} waiting")
-    done = sum(state.stage is Stage.ENDED for state in states)
+    done = sum(state.stage is SourceStatus.ENDED for state in states)
     parts.append(f"{counted(len(states), 'source')}, {done} ended" + (f", {hidden} not shown" if hidden else ""))
     parts.append(counted(sum(state.events for state in states), "event"))
     return Text(" | ".join(parts), style="dim" if breaker.state == "closed" else "red")
 
 
-def summary_table(summary: Summary) -> Table:
+def summary_table(summary: WatchSummary) -> Table:
     """How a watch ended, a line a source, the sums last."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("source", overflow="fold")

@@ -16,18 +16,18 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from vigil.dataset.annotations import Annotation, AnnotationLog, read_log
-from vigil.dataset.contract import read_contract
-from vigil.dataset.describer import Describer, NoReply, answer_text
-from vigil.dataset.digest import data_digest
-from vigil.dataset.disk import explained
-from vigil.dataset.examples import HUMAN, SPLITS, Example, read_splits, split_path, write_examples
-from vigil.dataset.marks import without_marks
+from vigil.dataset.annotations import Annotation, AnnotationLog, read_annotations
+from vigil.dataset.contract import read_dataset_manifest
+from vigil.dataset.describer import NoReplyError, WindowDescriber, answer_text
+from vigil.dataset.digest import dataset_digest
+from vigil.dataset.disk import os_errors_as
+from vigil.dataset.examples import HUMAN, SPLITS, TrainingExample, read_splits, split_path, write_examples
+from vigil.dataset.marks import without_special_tokens
 from vigil.dataset.pictures import read_frame
-from vigil.dataset.pool import Progress, silent
 from vigil.dataset.wording import worded
+from vigil.dataset.worker import ProgressCallback, no_progress
 from vigil.errors import EndpointError, UsageError
-from vigil.judge.connection import find_model, open_client
+from vigil.judge.connection import find_model, open_openai_client
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import asking_while_busy
 from vigil.manifest import read_manifest
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 MAX_FAILURES_IN_A_ROW = 10
 
-Key: TypeAlias = tuple[str, str, int, float, float]
+AnnotationKey: TypeAlias = tuple[str, str, int, float, float]
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class AnnotateReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnnotatePlan:
+class AnnotateSettings:
     """What is described, and by whom; with `redo` also what another model has described."""
 
     folder: Path
@@ -70,19 +70,19 @@ class AnnotatePlan:
         if self.jobs < 1:
             raise UsageError(f"--jobs must be at least 1, not {self.jobs}")
 
-    def may_write(self, example: Example, model: str) -> bool:
+    def may_write(self, example: TrainingExample, model: str) -> bool:
         """Whether the answer of this window is free to be replaced; a human's never is."""
         if example.is_free:
             return True
         return self.redo and example.author == "model" and example.described_by != f"model:{model}"
 
 
-def annotate_dataset(plan: AnnotatePlan, *, progress: Progress = silent) -> AnnotateReport:
+def annotate_dataset(plan: AnnotateSettings, *, progress: ProgressCallback = no_progress) -> AnnotateReport:
     """Describes every window that nobody has described.
 
     Raises EndpointError when the endpoint cannot be used; what was written until then is in the dataset.
     """
-    _, task = read_contract(plan.folder)
+    _, task = read_dataset_manifest(plan.folder)
     report = AnnotateReport(model=plan.endpoint.model)
     try:
         asyncio.run(_run(plan, task, report, progress))
@@ -91,19 +91,19 @@ def annotate_dataset(plan: AnnotatePlan, *, progress: Progress = silent) -> Anno
     return report
 
 
-async def _run(plan: AnnotatePlan, task: Task, report: AnnotateReport, progress: Progress) -> None:
+async def _run(plan: AnnotateSettings, task: Task, report: AnnotateReport, progress: ProgressCallback) -> None:
     endpoint = plan.endpoint
-    async with open_client(endpoint, timeout_s=plan.timeout_s, retries=plan.retries) as client:
+    async with open_openai_client(endpoint, timeout_s=plan.timeout_s, retries=plan.retries) as client:
         report.model = endpoint.model or (await asking_while_busy(partial(find_model, client, endpoint))).name
         todo = _todo(plan, task, report)[: plan.limit]
         fps = read_manifest(plan.folder).contract.sampling.fps
-        describer = Describer(client, endpoint, report.model, task, fps=fps)
+        describer = WindowDescriber(client, endpoint, report.model, task, fps=fps)
         with AnnotationLog(plan.folder) as written:
             job = _Job(plan.folder, describer, task, report, written, progress, total=len(todo))
             await _all(job, iter(todo), jobs=plan.jobs)
 
 
-async def _all(job: "_Job", waiting: Iterator[Example], *, jobs: int) -> None:
+async def _all(job: "_Job", waiting: Iterator[TrainingExample], *, jobs: int) -> None:
     """Lets workers empty the iterator; the first error that ends one ends all."""
     try:
         async with asyncio.TaskGroup() as group:
@@ -113,9 +113,9 @@ async def _all(job: "_Job", waiting: Iterator[Example], *, jobs: int) -> None:
         raise errors.exceptions[0] from None
 
 
-def _todo(plan: AnnotatePlan, task: Task, report: AnnotateReport) -> list[Example]:
+def _todo(plan: AnnotateSettings, task: Task, report: AnnotateReport) -> list[TrainingExample]:
     examples = [example for each in read_splits(plan.folder, task).values() for example in each]
-    before = {entry.key: entry for entry in read_log(plan.folder) if entry.model == report.model}
+    before = {entry.key: entry for entry in read_annotations(plan.folder) if entry.model == report.model}
     report.human = sum(example.author == HUMAN for example in examples)
     report.kept_from_before = sum(example.described_by == f"model:{report.model}" for example in examples)
     return [
@@ -131,11 +131,11 @@ class _Job:
     def __init__(
         self,
         folder: Path,
-        describer: Describer,
+        describer: WindowDescriber,
         task: Task,
         report: AnnotateReport,
         written: AnnotationLog,
-        progress: Progress,
+        progress: ProgressCallback,
         *,
         total: int,
     ) -> None:
@@ -150,18 +150,18 @@ class _Job:
         self._failures_in_a_row = 0
         progress(0, total, "")
 
-    async def work(self, waiting: Iterator[Example]) -> None:
+    async def work(self, waiting: Iterator[TrainingExample]) -> None:
         """Describes one window after another until none is left."""
         for example in waiting:
             try:
                 await self._describe(example)
                 self._failures_in_a_row = 0
-            except NoReply as error:
+            except NoReplyError as error:
                 self._count_failure(example, error)
             self._done += 1
             self._progress(self._done, self._total, example.clip)
 
-    async def _describe(self, example: Example) -> None:
+    async def _describe(self, example: TrainingExample) -> None:
         jpegs = [read_frame(self._folder, frame) for frame in example.frames]
         description = await self._describer.describe(jpegs, example.label)
         accepted = not description.reason
@@ -187,7 +187,7 @@ class _Job:
             )
         )
 
-    def _count_failure(self, example: Example, error: NoReply) -> None:
+    def _count_failure(self, example: TrainingExample, error: NoReplyError) -> None:
         self._report.failed += 1
         self._failures_in_a_row += 1
         log.warning("%s, window %d: no description (%s)", example.clip, example.window, error)
@@ -198,10 +198,12 @@ class _Job:
             )
 
 
-def apply_annotations(plan: AnnotatePlan, task: Task, model: str) -> int:
+def apply_annotations(plan: AnnotateSettings, task: Task, model: str) -> int:
     """Puts this model's accepted descriptions into the JSON where they may stand; how many were put in."""
     folder = plan.folder
-    accepted = {entry.key: entry for entry in read_log(folder) if entry.model == model and entry.status == "accepted"}
+    accepted = {
+        entry.key: entry for entry in read_annotations(folder) if entry.model == model and entry.status == "accepted"
+    }
     splits = read_splits(folder, task)
     changed = 0
     for split in SPLITS:
@@ -215,15 +217,17 @@ def apply_annotations(plan: AnnotatePlan, task: Task, model: str) -> int:
     return changed
 
 
-def _with_annotation(example: Example, accepted: Mapping[Key, Annotation], model: str, plan: AnnotatePlan) -> Example:
+def _with_annotation(
+    example: TrainingExample, accepted: Mapping[AnnotationKey, Annotation], model: str, plan: AnnotateSettings
+) -> TrainingExample:
     entry = accepted.get(example.key)
     if entry is None or not entry.fits(example) or not plan.may_write(example, model):
         return example
-    return replace(example, answer=without_marks(entry.answer), described_by=f"model:{model}")
+    return replace(example, answer=without_special_tokens(entry.answer), described_by=f"model:{model}")
 
 
 def _renew_manifest(folder: Path, task: Task) -> None:
     splits = read_splits(folder, task)
-    with explained(folder):
-        manifest = replace(read_manifest(folder), data_digest=data_digest(folder, splits))
+    with os_errors_as(folder):
+        manifest = replace(read_manifest(folder), data_digest=dataset_digest(folder, splits))
         worded(manifest, splits).write(folder)

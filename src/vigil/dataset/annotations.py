@@ -11,9 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Literal, Self
 
-from vigil.config import build
-from vigil.dataset.disk import explained
-from vigil.dataset.examples import Example
+from vigil.config import from_mapping
+from vigil.dataset.disk import os_errors_as
+from vigil.dataset.examples import TrainingExample
 from vigil.errors import ConfigError, DatasetError
 
 LOG_NAME = "annotations.jsonl"
@@ -41,12 +41,12 @@ class Annotation:
         """The window's name, as `Example.key` gives it."""
         return (self.clip, self.kind, self.window, self.start_s, self.end_s)
 
-    def fits(self, example: Example) -> bool:
+    def fits(self, example: TrainingExample) -> bool:
         """Whether it was written for this window under this label."""
         return self.key == example.key and self.label == example.label
 
 
-def read_log(folder: Path) -> list[Annotation]:
+def read_annotations(folder: Path) -> list[Annotation]:
     """The annotations so far; a last line that a killed job left half-written does not count.
 
     Raises DatasetError when another line is damaged.
@@ -61,7 +61,7 @@ def read_log(folder: Path) -> list[Annotation]:
     annotations = []
     for number, line in enumerate(lines, start=1):
         try:
-            annotations.append(build(Annotation, json.loads(line), where=f"{path}, line {number}"))
+            annotations.append(from_mapping(Annotation, json.loads(line), where=f"{path}, line {number}"))
         except (ValueError, AttributeError, ConfigError) as error:
             if number < len(lines):
                 raise DatasetError(f"{path}, line {number} is damaged; delete the line and run again") from error
@@ -76,7 +76,7 @@ class AnnotationLog:
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
-        with explained(self.path):
+        with os_errors_as(self.path):
             _end_last_line(self.path)
             self._file = self.path.open("ab")
         return self
@@ -91,7 +91,7 @@ class AnnotationLog:
         """Writes one line."""
         assert self._file is not None
         line = json.dumps(asdict(annotation), ensure_ascii=False) + "\n"
-        with explained(self.path):
+        with os_errors_as(self.path):
             self._file.write(line.encode("utf-8", "backslashreplace"))
             self._file.flush()
             os.fsync(self._file.fileno())

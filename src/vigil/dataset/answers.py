@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from vigil.manifest import Answers
-from vigil.tasks import Label, Task, begins_with_word
+from vigil.tasks import LabelName, Task, starts_with_word
 
 CLOSING = "。.!?！？"
 AFTER_WORD = "，,：:、。.！!？?；; \t\r\n\u3000"
@@ -21,10 +21,10 @@ verdict: the verdict word alone, for every clip."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TargetAnswer:
     """A label and the words that follow its verdict word; the words may be missing."""
 
-    label: Label
+    label: LabelName
     description: str
 
     def text(self, task: Task) -> str:
@@ -36,13 +36,13 @@ class Answer:
         return word + ("，" if chinese else ", ") + self.description
 
 
-def parse_answer(text: str, task: Task) -> Answer | None:
+def parse_answer(text: str, task: Task) -> TargetAnswer | None:
     """The answer in a text; None when it begins with neither verdict word."""
-    label = verdict_of(text, task)
+    label = label_of_answer(text, task)
     if label is None:
         return None
     rest = text[len(task.word(label)) :]
-    return Answer(label, rest.lstrip(AFTER_WORD))
+    return TargetAnswer(label, rest.lstrip(AFTER_WORD))
 
 
 def has_words(text: str, task: Task) -> bool:
@@ -56,35 +56,35 @@ def taught(answers: Iterable[str], alarm_word: str) -> Answers:
 
     Which comes more often after the alarm word, the description or the end, is what it will say.
     """
-    rests = [text[len(alarm_word) :] for text in answers if begins_with_word(text, alarm_word)]
+    rests = [text[len(alarm_word) :] for text in answers if starts_with_word(text, alarm_word)]
     worded = sum(bool(rest.strip(AFTER_WORD)) for rest in rests)
     return "verdict" if rests and 2 * worded <= len(rests) else "words"
 
 
-def verdict_of(text: str, task: Task) -> Label | None:
+def label_of_answer(text: str, task: Task) -> LabelName | None:
     """The label whose verdict word the text begins with; `Nobody` does not begin with `No`."""
-    words: tuple[Label, Label] = ("alarm", "normal")
+    words: tuple[LabelName, LabelName] = ("alarm", "normal")
     for label in sorted(words, key=lambda each: -len(task.word(each))):
-        if begins_with_word(text, task.word(label)):
+        if starts_with_word(text, task.word(label)):
             return label
     return None
 
 
-def template_answer(task: Task, label: Label, clip: str) -> Answer:
+def template_answer(task: Task, label: LabelName, clip: str) -> TargetAnswer:
     """The answer for a clip that nobody has described: one of the task's sentences, chosen by the clip's name."""
     sentences = descriptions(task, label)
     if not sentences:
-        return Answer(label, "")
+        return TargetAnswer(label, "")
     digest = hashlib.sha256(clip.encode("utf-8", "backslashreplace")).digest()
-    return Answer(label, sentences[int.from_bytes(digest[:8], "big") % len(sentences)])
+    return TargetAnswer(label, sentences[int.from_bytes(digest[:8], "big") % len(sentences)])
 
 
-def is_template(text: str, task: Task, label: Label) -> bool:
+def is_template(text: str, task: Task, label: LabelName) -> bool:
     """Whether a text is one of the task's own sentences, so nobody wrote it for this clip."""
-    own = [Answer(label, sentence).text(task) for sentence in (*descriptions(task, label), "")]
+    own = [TargetAnswer(label, sentence).text(task) for sentence in (*descriptions(task, label), "")]
     return text in own
 
 
-def descriptions(task: Task, label: Label) -> tuple[str, ...]:
+def descriptions(task: Task, label: LabelName) -> tuple[str, ...]:
     """The sentences that the task offers for a label."""
     return task.alarm_descriptions if label == "alarm" else task.normal_descriptions

@@ -15,31 +15,32 @@ from pathlib import Path
 from typing import Any
 
 import vigil
-from vigil.dataset.answers import Answer, AnswerPolicy, has_words, template_answer
-from vigil.dataset.clips import Clip, Meaning, Split, find_clips
-from vigil.dataset.cutting import Recipe, frames_folder
-from vigil.dataset.digest import data_digest
-from vigil.dataset.disk import PARTIAL, explained
-from vigil.dataset.earlier import EarlierAnswers
-from vigil.dataset.examples import NONE, SPLITS, TEMPLATE, Example, split_path, write_examples
+from vigil.dataset.answers import AnswerPolicy, TargetAnswer, has_words, template_answer
+from vigil.dataset.clips import FolderMeaning, LabelledClip, Split, find_clips
+from vigil.dataset.cutting import ExtractSettings, frames_folder
+from vigil.dataset.digest import dataset_digest
+from vigil.dataset.disk import PARTIAL, os_errors_as
+from vigil.dataset.earlier import PreviousAnswers
+from vigil.dataset.examples import NONE, SPLITS, TEMPLATE, TrainingExample, split_path, write_examples
 from vigil.dataset.groups import (
     SOURCES_NAME,
+    group_by_appearance,
     group_by_csv,
-    group_by_looks,
-    join_copies,
-    join_look_alikes,
-    largest_share,
+    largest_group_share,
+    merge_identical,
+    merge_similar,
 )
 from vigil.dataset.ownership import own_partials, refuse_foreign, refuse_foreign_frames
-from vigil.dataset.pool import Progress, cut_all, silent
-from vigil.dataset.registry import register
-from vigil.dataset.split import LABELS, SplitPlan, assign_splits
+from vigil.dataset.pool import extract_all
+from vigil.dataset.registry import write_dataset_info
+from vigil.dataset.split import LABELS, SplitSettings, assign_splits
 from vigil.dataset.stored import MARKER_NAME, StoredClip, StoredWindow
 from vigil.dataset.wording import worded
+from vigil.dataset.worker import ProgressCallback, no_progress
 from vigil.errors import DatasetError, UsageError
 from vigil.manifest import MANIFEST_NAME, Contract, Manifest
 from vigil.report.counted import counted
-from vigil.tasks import Label, Task
+from vigil.tasks import LabelName, Task
 
 MODEL_TEMPLATE = "qwen3_vl_nothink"
 LARGE_GROUP_SHARE = 0.4
@@ -52,7 +53,7 @@ GUESSED = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BuildPlan:
+class BuildSettings:
     """All that a build is told.
 
     `sources` defaults to CLIPS/sources.csv where there is one; `limit` counts clips; the clips of `also` (drawn
@@ -63,12 +64,12 @@ class BuildPlan:
     clips: Path
     out: Path
     task: Task
-    recipe: Recipe
+    recipe: ExtractSettings
     answers: AnswerPolicy = "auto"
-    split: SplitPlan = field(default_factory=SplitPlan)
+    split: SplitSettings = field(default_factory=SplitSettings)
     sources: Path | None = None
     also: Path | None = None
-    meanings: Mapping[str, Meaning] = field(default_factory=dict)
+    meanings: Mapping[str, FolderMeaning] = field(default_factory=dict)
     limit: int | None = None
     jobs: int = 1
     strict: bool = False
@@ -81,7 +82,7 @@ class Material:
     `author` is the `described_by` of those answers.
     """
 
-    clips: Sequence[Clip]
+    clips: Sequence[LabelledClip]
     notes: Sequence[str] = ()
     answers: Mapping[str, str] = field(default_factory=dict)
     author: str = ""
@@ -92,7 +93,7 @@ class BuildReport:
     """What was built; `unreadable` and `damaged` name clips with what is wrong, `notes` are worth reading."""
 
     out: Path
-    examples: Mapping[Split, Sequence[Example]]
+    examples: Mapping[Split, Sequence[TrainingExample]]
     grouped_by: str
     unreadable: Mapping[str, str]
     damaged: Mapping[str, Sequence[str]]
@@ -102,7 +103,7 @@ class BuildReport:
     manifest: Manifest
 
 
-def build_dataset(plan: BuildPlan, *, progress: Progress = silent) -> BuildReport:
+def build_dataset(plan: BuildSettings, *, progress: ProgressCallback = no_progress) -> BuildReport:
     """Builds the dataset that a plan describes and returns what was done.
 
     Raises UsageError or DatasetError with what to do; a build that was stopped is resumed by building again.
@@ -111,17 +112,17 @@ def build_dataset(plan: BuildPlan, *, progress: Progress = silent) -> BuildRepor
     return build_of(Material(clips=found.clips, notes=_passed_over(found.ignored)), plan, progress=progress)
 
 
-def build_of(material: Material, plan: BuildPlan, *, progress: Progress = silent) -> BuildReport:
+def build_of(material: Material, plan: BuildSettings, *, progress: ProgressCallback = no_progress) -> BuildReport:
     """Builds the dataset of clips that were found already; raises as `build_dataset` does."""
     clips = _limited(material.clips, plan)
     named = _named_sources(clips, plan)
     _prepare(plan.out)
-    earlier = EarlierAnswers.of(plan.out, plan.task)
+    earlier = PreviousAnswers.of(plan.out, plan.task)
     more, more_named = _training_only(plan)
     for clip in (*clips, *more):
         if not (folder := frames_folder(plan.out, clip)).joinpath(MARKER_NAME).is_file():
             refuse_foreign_frames(folder)
-    results = cut_all([*clips, *more], plan.out, plan.recipe, jobs=plan.jobs, progress=progress)
+    results = extract_all([*clips, *more], plan.out, plan.recipe, jobs=plan.jobs, progress=progress)
     stored = {result.name: result.stored for result in results if result.stored}
     unreadable = {result.name: result.failure for result in results if result.failure}
     readable = [clip for clip in clips if clip.name in stored]
@@ -151,7 +152,7 @@ def build_of(material: Material, plan: BuildPlan, *, progress: Progress = silent
     )
 
 
-def _training_only(plan: BuildPlan) -> tuple[list[Clip], dict[str, str]]:
+def _training_only(plan: BuildSettings) -> tuple[list[LabelledClip], dict[str, str]]:
     """The clips of `also` and what the CSV beside them says of their recordings, under names of their own."""
     if plan.also is None:
         return [], {}
@@ -168,13 +169,13 @@ def _shown_elsewhere(
     """The added clips (by their groups) that show a recording of clips that are held out from training."""
     # Recordings of the training side are left out of it: they would tie unlike clips to the held-out ones.
     groups = dict(added) | dict(held_out)
-    joined = join_copies(groups, {name: stored[name].video_digest for name in groups})
-    joined = join_look_alikes(joined, {name: stored[name].fingerprint for name in groups}, told=held_out)
+    joined = merge_identical(groups, {name: stored[name].video_digest for name in groups})
+    joined = merge_similar(joined, {name: stored[name].fingerprint for name in groups}, told=held_out)
     taken = {joined[name] for name in held_out}
     return [name for name in added if joined[name] in taken]
 
 
-def _left_out(shown: Sequence[str], more: Sequence[Clip]) -> list[str]:
+def _left_out(shown: Sequence[str], more: Sequence[LabelledClip]) -> list[str]:
     if not shown:
         return []
     named = ", ".join(shown[:MOST_NAMED]) + (", ..." if len(shown) > MOST_NAMED else "")
@@ -191,7 +192,7 @@ def _passed_over(ignored: Mapping[str, int]) -> list[str]:
     ]
 
 
-def _limited(clips: Sequence[Clip], plan: BuildPlan) -> list[Clip]:
+def _limited(clips: Sequence[LabelledClip], plan: BuildSettings) -> list[LabelledClip]:
     """At most `limit` clips, as many of each label as can be, chosen by the seed; in the order of their names."""
     if plan.limit is None:
         return list(clips)
@@ -201,7 +202,7 @@ def _limited(clips: Sequence[Clip], plan: BuildPlan) -> list[Clip]:
     by_label = {label: [clip for clip in shuffled if clip.label == label] for label in LABELS}
     fewer = min(LABELS, key=lambda label: len(by_label[label]))
     take = min(len(by_label[fewer]), plan.limit // 2)
-    other: Label = "normal" if fewer == "alarm" else "alarm"
+    other: LabelName = "normal" if fewer == "alarm" else "alarm"
     chosen = by_label[fewer][:take] + by_label[other][: plan.limit - take]
     return sorted(chosen, key=lambda clip: clip.name)
 
@@ -210,7 +211,7 @@ def _prepare(out: Path) -> None:
     """Finds out early that the folder cannot be written, or holds what is not Vigil's; clears half-written files."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; name a folder")
-    with explained(out):
+    with os_errors_as(out):
         refuse_foreign(out)
         out.mkdir(parents=True, exist_ok=True)
         for partial in own_partials(out):
@@ -219,7 +220,7 @@ def _prepare(out: Path) -> None:
             shutil.rmtree(partial)
 
 
-def _refuse_failures(readable: Sequence[Clip], unreadable: Mapping[str, str], plan: BuildPlan) -> None:
+def _refuse_failures(readable: Sequence[LabelledClip], unreadable: Mapping[str, str], plan: BuildSettings) -> None:
     first = next(iter(unreadable.values()), "")
     if unreadable and plan.strict:
         raise DatasetError(f"{len(unreadable)} clips cannot be read and --strict was given; the first: {first}")
@@ -228,8 +229,8 @@ def _refuse_failures(readable: Sequence[Clip], unreadable: Mapping[str, str], pl
             raise DatasetError(f"not one {label} clip can be read; the first problem: {first}")
 
 
-def _refuse_contradictions(clips: Sequence[Clip], stored: Mapping[str, StoredClip]) -> None:
-    first: dict[str, Clip] = {}
+def _refuse_contradictions(clips: Sequence[LabelledClip], stored: Mapping[str, StoredClip]) -> None:
+    first: dict[str, LabelledClip] = {}
     for clip in clips:
         twin = first.setdefault(stored[clip.name].video_digest, clip)
         if twin.label != clip.label:
@@ -238,7 +239,7 @@ def _refuse_contradictions(clips: Sequence[Clip], stored: Mapping[str, StoredCli
             )
 
 
-def _named_sources(clips: Sequence[Clip], plan: BuildPlan) -> dict[str, str]:
+def _named_sources(clips: Sequence[LabelledClip], plan: BuildSettings) -> dict[str, str]:
     """The groups that a CSV tells, read before the long work starts; empty when there is none."""
     path = plan.sources or plan.clips / SOURCES_NAME
     if plan.sources and not plan.sources.is_file():
@@ -247,7 +248,7 @@ def _named_sources(clips: Sequence[Clip], plan: BuildPlan) -> dict[str, str]:
 
 
 def _groups(
-    clips: Sequence[Clip], stored: Mapping[str, StoredClip], csv_groups: Mapping[str, str], plan: BuildPlan
+    clips: Sequence[LabelledClip], stored: Mapping[str, StoredClip], csv_groups: Mapping[str, str], plan: BuildSettings
 ) -> tuple[dict[str, str], str, list[str]]:
     """The group of each clip, how they were found, and what the reader should know about it."""
     path = plan.sources or plan.clips / SOURCES_NAME
@@ -261,22 +262,24 @@ def _groups(
         notes.append(
             f"{len(rest)} clips are not in {path.name} ({rest[0].name}, ...): grouped by name and looks, with those too"
         )
-    if largest_share(groups) > LARGE_GROUP_SHARE:
+    if largest_group_share(groups) > LARGE_GROUP_SHARE:
         notes.append(
-            f"one group holds {largest_share(groups):.0%} of all clips: they look alike, or share a name; a CSV "
+            f"one group holds {largest_group_share(groups):.0%} of all clips: they look alike, or share a name; a CSV "
             "(clip,label,source) given as --sources says better which recordings there are"
         )
     return groups, f"{path.name}, then name and looks" if named else "name and looks", notes
 
 
-def _grouped(clips: Sequence[Clip], stored: Mapping[str, StoredClip], named: Mapping[str, str]) -> dict[str, str]:
+def _grouped(
+    clips: Sequence[LabelledClip], stored: Mapping[str, StoredClip], named: Mapping[str, str]
+) -> dict[str, str]:
     """The group of each clip: the one that a CSV names, else by name and looks, also by those of named clips."""
     rest = [clip for clip in clips if clip.name not in named]
     prints = {clip.name: stored[clip.name].fingerprint for clip in clips}
-    looks = group_by_looks(rest, prints, {clip.name: stored[clip.name].format for clip in rest})
+    looks = group_by_appearance(rest, prints, {clip.name: stored[clip.name].format for clip in rest})
     told = {clip.name: named[clip.name] for clip in clips if clip.name in named}
-    groups = join_copies(told | looks, {clip.name: stored[clip.name].video_digest for clip in clips})
-    return join_look_alikes(groups, prints, told=told) if told and rest else groups
+    groups = merge_identical(told | looks, {clip.name: stored[clip.name].video_digest for clip in clips})
+    return merge_similar(groups, prints, told=told) if told and rest else groups
 
 
 def _leaks(groups: Mapping[str, str], splits: Mapping[str, Split]) -> list[str]:
@@ -292,7 +295,7 @@ def _leaks(groups: Mapping[str, str], splits: Mapping[str, Split]) -> list[str]:
     ]
 
 
-def _without(splits: Mapping[str, Split], plan: SplitPlan) -> list[str]:
+def _without(splits: Mapping[str, Split], plan: SplitSettings) -> list[str]:
     """What splits that nobody asked for were left out, and what that means."""
     if TRAIN not in splits.values():
         return []
@@ -311,13 +314,13 @@ def _without(splits: Mapping[str, Split], plan: SplitPlan) -> list[str]:
 
 
 def _examples(
-    clips: Sequence[Clip],
+    clips: Sequence[LabelledClip],
     stored: Mapping[str, StoredClip],
     groups: Mapping[str, str],
     splits: Mapping[str, Split],
     answering: "_Answering",
-) -> dict[Split, list[Example]]:
-    examples: dict[Split, list[Example]] = {split: [] for split in SPLITS}
+) -> dict[Split, list[TrainingExample]]:
+    examples: dict[Split, list[TrainingExample]] = {split: [] for split in SPLITS}
     for clip in clips:
         split = splits[clip.name]
         for window in stored[clip.name].windows:
@@ -331,15 +334,15 @@ def _examples(
 class _Answering:
     """What a window is answered with: what was written about it, now or earlier, else what the policy says."""
 
-    plan: BuildPlan
+    plan: BuildSettings
     material: Material
-    earlier: EarlierAnswers
+    earlier: PreviousAnswers
 
     @property
     def task(self) -> Task:
         return self.plan.task
 
-    def answered(self, example: Example) -> Example:
+    def answered(self, example: TrainingExample) -> TrainingExample:
         """The example with its answer, and whose words they are."""
         if self.plan.answers == "verdict":
             return example
@@ -354,12 +357,12 @@ class _Answering:
         return self.earlier.take(example, self.task)
 
 
-def _example(clip: Clip, window: StoredWindow, group: str, task: Task) -> Example:
+def _example(clip: LabelledClip, window: StoredWindow, group: str, task: Task) -> TrainingExample:
     """The window with the verdict alone."""
     folder = frames_folder(Path(), clip).as_posix()
-    return Example(
+    return TrainingExample(
         question=task.question,
-        answer=Answer(clip.label, "").text(task),
+        answer=TargetAnswer(clip.label, "").text(task),
         frames=tuple(f"{folder}/{file}" for file in window.files),
         clip=clip.name,
         label=clip.label,
@@ -371,8 +374,8 @@ def _example(clip: Clip, window: StoredWindow, group: str, task: Task) -> Exampl
     )
 
 
-def _write(plan: BuildPlan, examples: Mapping[Split, Sequence[Example]], grouped_by: str) -> Manifest:
-    with explained(plan.out):
+def _write(plan: BuildSettings, examples: Mapping[Split, Sequence[TrainingExample]], grouped_by: str) -> Manifest:
+    with os_errors_as(plan.out):
         (plan.out / MANIFEST_NAME).unlink(missing_ok=True)
     present = [split for split in SPLITS if examples[split]]
     for split in SPLITS:
@@ -380,24 +383,26 @@ def _write(plan: BuildPlan, examples: Mapping[Split, Sequence[Example]], grouped
             write_examples(split_path(plan.out, split), examples[split])
         else:
             split_path(plan.out, split).unlink(missing_ok=True)
-    register(plan.out, present)
+    write_dataset_info(plan.out, present)
     built = Manifest(
         contract=Contract.of(plan.task, plan.recipe.sampling),
         base_model="",
         template=MODEL_TEMPLATE,
-        data_digest=data_digest(plan.out, examples),
+        data_digest=dataset_digest(plan.out, examples),
         examples=sum(map(len, examples.values())),
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         vigil_version=vigil.__version__,
         training={"dataset": _provenance(plan, examples, grouped_by)},
     )
     manifest = worded(built, examples)
-    with explained(plan.out / MANIFEST_NAME):
+    with os_errors_as(plan.out / MANIFEST_NAME):
         manifest.write(plan.out)
     return manifest
 
 
-def _provenance(plan: BuildPlan, examples: Mapping[Split, Sequence[Example]], grouped_by: str) -> dict[str, Any]:
+def _provenance(
+    plan: BuildSettings, examples: Mapping[Split, Sequence[TrainingExample]], grouped_by: str
+) -> dict[str, Any]:
     return {
         "answers": plan.answers,
         "also": plan.also is not None,

@@ -11,30 +11,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from vigil.dataset.answers import has_words, taught, verdict_of
+from vigil.dataset.answers import has_words, label_of_answer, taught
 from vigil.dataset.clips import Split
-from vigil.dataset.contract import read_contract
-from vigil.dataset.digest import data_digest
-from vigil.dataset.examples import SPLITS, Example, read_splits, split_name, split_path
-from vigil.dataset.findings import Finding, several
-from vigil.dataset.leaks import find_leaks, telling_traits
-from vigil.dataset.marks import mark_in
+from vigil.dataset.contract import read_dataset_manifest
+from vigil.dataset.digest import dataset_digest
+from vigil.dataset.examples import SPLITS, TrainingExample, read_splits, split_name, split_path
+from vigil.dataset.findings import Finding, finding_for
+from vigil.dataset.leaks import find_leaks, label_leaking_traits
+from vigil.dataset.marks import special_token_in
 from vigil.dataset.ownership import REGISTRY_NAME
-from vigil.dataset.pictures import Picture, look_at
-from vigil.dataset.pool import Progress, silent
-from vigil.dataset.registry import read_registry
-from vigil.dataset.stages import Stages
+from vigil.dataset.pictures import FrameFile, inspect_frames
+from vigil.dataset.registry import read_dataset_info
+from vigil.dataset.stages import CombinedProgress
 from vigil.dataset.tokens import (
-    FromAbove,
-    FromTokenizer,
-    TextTokens,
+    ByteBound,
+    TokenCounter,
+    TokenizerCounter,
     example_tokens,
     indistinct_words,
-    load_tokenizer,
+    load_token_counter,
     misread_answers,
     visual_tokens,
 )
 from vigil.dataset.wording import authors
+from vigil.dataset.worker import ProgressCallback, no_progress
 from vigil.frames import GRID_PX
 from vigil.manifest import Manifest
 from vigil.tasks import Task
@@ -46,12 +46,12 @@ FEW_CLIPS = 20
 FEW_GROUPS = 5
 UNEVEN = 3.0
 
-Splits: TypeAlias = Mapping[Split, Sequence[Example]]
-Pictures: TypeAlias = Mapping[str, Picture]
+SplitExamples: TypeAlias = Mapping[Split, Sequence[TrainingExample]]
+FrameFiles: TypeAlias = Mapping[str, FrameFile]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SplitFacts:
+class SplitSummary:
     """A split in numbers; `frames` and `sizes_wh` count windows, `tokens` are of the longest example."""
 
     examples: int
@@ -70,7 +70,7 @@ class CheckReport:
     """What a check found; `exact_tokens` says whether a tokenizer counted."""
 
     findings: tuple[Finding, ...]
-    splits: Mapping[Split, SplitFacts]
+    splits: Mapping[Split, SplitSummary]
     manifest: Manifest
     exact_tokens: bool
     cutoff_len: int
@@ -82,16 +82,20 @@ class CheckReport:
 
 
 def check_dataset(
-    folder: Path, *, tokenizer: Path | None = None, cutoff_len: int = CUTOFF_LEN, progress: Progress = silent
+    folder: Path,
+    *,
+    tokenizer: Path | None = None,
+    cutoff_len: int = CUTOFF_LEN,
+    progress: ProgressCallback = no_progress,
 ) -> CheckReport:
     """Checks a dataset folder; raises DatasetError when it cannot even be read."""
-    manifest, task = read_contract(folder)
+    manifest, task = read_dataset_manifest(folder)
     splits = read_splits(folder, task)
-    text = load_tokenizer(tokenizer) if tokenizer else FromAbove()
+    text = load_token_counter(tokenizer) if tokenizer else ByteBound()
     frames = [frame for examples in splits.values() for example in examples for frame in example.frames]
     clips = len({example.clip for examples in splits.values() for example in examples})
-    stages = Stages(progress, [len(set(frames)), clips, clips])
-    pictures = look_at(folder, frames, progress=stages.next())
+    stages = CombinedProgress(progress, [len(set(frames)), clips, clips])
+    pictures = inspect_frames(folder, frames, progress=stages.next())
     findings = [
         *_of_registry(folder, splits),
         *_of_pictures(splits, pictures, manifest),
@@ -99,10 +103,10 @@ def check_dataset(
         *_of_words(splits, task),
         *_of_balance(splits),
         *find_leaks(folder, splits, pictures, stages),
-        *telling_traits(folder, splits, pictures),
+        *label_leaking_traits(folder, splits, pictures),
         *_of_length(splits, pictures, manifest, text, cutoff_len),
     ]
-    if isinstance(text, FromTokenizer):
+    if isinstance(text, TokenizerCounter):
         findings += _of_tokens(splits, task, text)
     findings += _of_digest(folder, splits, pictures, manifest)
     return CheckReport(
@@ -114,8 +118,8 @@ def check_dataset(
     )
 
 
-def _of_registry(folder: Path, splits: Splits) -> Iterator[Finding]:
-    entries = read_registry(folder / REGISTRY_NAME)
+def _of_registry(folder: Path, splits: SplitExamples) -> Iterator[Finding]:
+    entries = read_dataset_info(folder / REGISTRY_NAME)
     for split in SPLITS:
         entry = entries.get(split_name(split))
         if splits[split] and not isinstance(entry, dict):
@@ -124,7 +128,7 @@ def _of_registry(folder: Path, splits: Splits) -> Iterator[Finding]:
             yield Finding("error", f"{REGISTRY_NAME} names {split_name(split)}, whose file is missing")
 
 
-def _of_pictures(splits: Splits, pictures: Pictures, manifest: Manifest) -> Iterator[Finding]:
+def _of_pictures(splits: SplitExamples, pictures: FrameFiles, manifest: Manifest) -> Iterator[Finding]:
     sampling = manifest.contract.sampling
     wrong: dict[str, list[str]] = {}
     for split, number, example in _all(splits):
@@ -141,31 +145,33 @@ def _of_pictures(splits: Splits, pictures: Pictures, manifest: Manifest) -> Iter
         }
         for what in (what for what, is_so in complaints.items() if is_so):
             wrong.setdefault(what, []).append(f"{split_name(split)} {number}: {example.clip}")
-    yield from several("error", "frames are missing or unreadable", [p.problem for p in pictures.values() if p.problem])
+    yield from finding_for(
+        "error", "frames are missing or unreadable", [p.problem for p in pictures.values() if p.problem]
+    )
     for what, where in wrong.items():
-        yield from several("error", what, where)
+        yield from finding_for("error", what, where)
 
 
-def _all(splits: Splits) -> Iterator[tuple[Split, int, Example]]:
+def _all(splits: SplitExamples) -> Iterator[tuple[Split, int, TrainingExample]]:
     return ((split, number, example) for split in SPLITS for number, example in enumerate(splits[split]))
 
 
-def _of_answers(splits: Splits, task: Task) -> Iterator[Finding]:
+def _of_answers(splits: SplitExamples, task: Task) -> Iterator[Finding]:
     rows = [(f"{split_name(split)} {number}: {e.clip}: {e.answer[:30]}", e) for split, number, e in _all(splits)]
-    none = [where for where, e in rows if verdict_of(e.answer, task) is None]
-    other = [where for where, e in rows if verdict_of(e.answer, task) not in (None, e.label)]
+    none = [where for where, e in rows if label_of_answer(e.answer, task) is None]
+    other = [where for where, e in rows if label_of_answer(e.answer, task) not in (None, e.label)]
     asked = [where for where, e in rows if e.question != task.question]
-    marked = [f"{where} holds {mark}" for where, e in rows if (mark := mark_in(e.answer))]
-    marked += [f"{where}, its question holds {mark}" for where, e in rows if (mark := mark_in(e.question))]
+    marked = [f"{where} holds {mark}" for where, e in rows if (mark := special_token_in(e.answer))]
+    marked += [f"{where}, its question holds {mark}" for where, e in rows if (mark := special_token_in(e.question))]
     words = f"{task.alarm_word} or {task.normal_word}"
-    yield from several("error", f"answers do not begin with a verdict word ({words})", none)
-    yield from several("error", "answers say the opposite of the label", other)
+    yield from finding_for("error", f"answers do not begin with a verdict word ({words})", none)
+    yield from finding_for("error", "answers say the opposite of the label", other)
     what = "texts hold marks that stand for pictures or for the ends of turns; take them out"
-    yield from several("error", what, marked)
-    yield from several("error", "questions are not the one of the manifest, which serving will ask", asked)
+    yield from finding_for("error", what, marked)
+    yield from finding_for("error", "questions are not the one of the manifest, which serving will ask", asked)
 
 
-def _of_words(splits: Splits, task: Task) -> Iterator[Finding]:
+def _of_words(splits: SplitExamples, task: Task) -> Iterator[Finding]:
     alarms = [example.answer for example in splits["train"] if example.label == "alarm"]
     described = sum(has_words(answer, task) for answer in alarms)
     if described and taught(alarms, task.alarm_word) == "verdict":
@@ -176,14 +182,14 @@ def _of_words(splits: Splits, task: Task) -> Iterator[Finding]:
         )
 
 
-def _of_tokens(splits: Splits, task: Task, tokenizer: FromTokenizer) -> Iterator[Finding]:
+def _of_tokens(splits: SplitExamples, task: Task, tokenizer: TokenizerCounter) -> Iterator[Finding]:
     yield from (Finding("error", message) for message in indistinct_words(task, tokenizer))
     misread = misread_answers([example for each in splits.values() for example in each], task, tokenizer)
     what = "answers begin with other tokens than the verdict word that is read; put a comma or a stop behind the word"
-    yield from several("warning", what, misread)
+    yield from finding_for("warning", what, misread)
 
 
-def _of_balance(splits: Splits) -> Iterator[Finding]:
+def _of_balance(splits: SplitExamples) -> Iterator[Finding]:
     for split in (split for split in SPLITS if splits[split]):
         counts = Counter(example.label for example in splits[split])
         clips = {label: len({e.clip for e in splits[split] if e.label == label}) for label in counts}
@@ -203,7 +209,7 @@ def _of_balance(splits: Splits) -> Iterator[Finding]:
 
 
 def _of_length(
-    splits: Splits, pictures: Pictures, manifest: Manifest, text: TextTokens, cutoff_len: int
+    splits: SplitExamples, pictures: FrameFiles, manifest: Manifest, text: TokenCounter, cutoff_len: int
 ) -> Iterator[Finding]:
     fps = manifest.contract.sampling.fps
     too_long: list[str] = []
@@ -214,14 +220,14 @@ def _of_length(
         if tokens > cutoff_len:
             certain = text.exact or visual_tokens(len(example.frames), size_wh) > cutoff_len
             (too_long if certain else perhaps).append(f"{split_name(split)} {number}: {example.clip}: {tokens} tokens")
-    yield from several("error", f"examples are longer than cutoff_len {cutoff_len} and would be cut off", too_long)
+    yield from finding_for("error", f"examples are longer than cutoff_len {cutoff_len} and would be cut off", too_long)
     what = f"examples may be longer than cutoff_len {cutoff_len}; --tokenizer MODEL counts exactly"
-    yield from several("warning", what, perhaps)
+    yield from finding_for("warning", what, perhaps)
 
 
-def _of_digest(folder: Path, splits: Splits, pictures: Pictures, manifest: Manifest) -> Iterator[Finding]:
+def _of_digest(folder: Path, splits: SplitExamples, pictures: FrameFiles, manifest: Manifest) -> Iterator[Finding]:
     broken = any(picture.problem for picture in pictures.values())
-    if not broken and data_digest(folder, splits) != manifest.data_digest:
+    if not broken and dataset_digest(folder, splits) != manifest.data_digest:
         yield Finding(
             "warning",
             "the dataset was edited after vigil.json was written; training takes it as it is, the same build brings "
@@ -229,10 +235,12 @@ def _of_digest(folder: Path, splits: Splits, pictures: Pictures, manifest: Manif
         )
 
 
-def _facts(examples: Sequence[Example], pictures: Pictures, manifest: Manifest, text: TextTokens) -> SplitFacts:
+def _facts(
+    examples: Sequence[TrainingExample], pictures: FrameFiles, manifest: Manifest, text: TokenCounter
+) -> SplitSummary:
     sizes = [pictures[example.frames[0]].size_wh for example in examples]
     fps = manifest.contract.sampling.fps
-    return SplitFacts(
+    return SplitSummary(
         examples=len(examples),
         clips=len({example.clip for example in examples}),
         groups=len({example.group for example in examples}),

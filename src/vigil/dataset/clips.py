@@ -17,10 +17,10 @@ from typing import Literal
 from vigil.errors import DatasetError, UsageError
 from vigil.file_names import digest, plain_name, readable, readable_names, shortened
 from vigil.sources.videos import EXTENSIONS, is_video, walk_files
-from vigil.tasks import Label, Task
+from vigil.tasks import LabelName, Task
 
 Split = Literal["train", "val", "test", "calibration"]
-Meaning = Label | Literal["skip"]
+FolderMeaning = LabelName | Literal["skip"]
 
 SPLIT_FOLDERS: Mapping[str, Split] = {
     "train": "train",
@@ -34,25 +34,25 @@ SPLIT_FOLDERS: Mapping[str, Split] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Clip:
+class LabelledClip:
     """One labelled video; `name` is its path below the folder as people read it, `slug` its name among the frames."""
 
     path: Path
     name: str
-    label: Label
+    label: LabelName
     slug: str
     split: Split | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ClipListing:
     """The clips of a folder, and what was passed over: `ignored` counts other files by their ending."""
 
-    clips: tuple[Clip, ...]
+    clips: tuple[LabelledClip, ...]
     ignored: Mapping[str, int] = field(default_factory=dict)
 
 
-def find_clips(folder: Path, task: Task, *, meanings: Mapping[str, Meaning] | None = None) -> Found:
+def find_clips(folder: Path, task: Task, *, meanings: Mapping[str, FolderMeaning] | None = None) -> ClipListing:
     """All labelled clips below `folder`, by name; `meanings` adds to the folder names the task knows.
 
     Raises UsageError when there is no such folder, DatasetError when it holds no clips, clips outside
@@ -75,20 +75,22 @@ def find_clips(folder: Path, task: Task, *, meanings: Mapping[str, Meaning] | No
     _refuse_one_class(set(labels.values()), folder, task)
     slugs = slugs_of(labels)
     clips = [
-        Clip(path=folder / places[video], name=video, label=_label(label), slug=slugs[video], split=_split(video))
+        LabelledClip(
+            path=folder / places[video], name=video, label=_label(label), slug=slugs[video], split=_split(video)
+        )
         for video, label in labels.items()
     ]
-    return Found(tuple(_with_test(clips)), dict(ignored))
+    return ClipListing(tuple(_with_test(clips)), dict(ignored))
 
 
-def _with_test(clips: Sequence[Clip]) -> Sequence[Clip]:
+def _with_test(clips: Sequence[LabelledClip]) -> Sequence[LabelledClip]:
     """Public sets of two parts call the second one val: it is what a score is made on, unless there is a test/ too."""
     if any(clip.split == "test" for clip in clips):
         return clips
     return [replace(clip, split="test") if clip.split == "val" else clip for clip in clips]
 
 
-def meaning_of(video: str, task: Task, meanings: Mapping[str, Meaning]) -> Meaning | None:
+def meaning_of(video: str, task: Task, meanings: Mapping[str, FolderMeaning]) -> FolderMeaning | None:
     """What the nearest folder above a clip says, from the inside out."""
     own = {_plain(name): meaning for name, meaning in meanings.items()}
     for part in reversed(PurePosixPath(video).parts[:-1]):
@@ -102,7 +104,7 @@ def _plain(folder: str) -> str:
     return re.sub(r"[-_ ]", "", readable(folder).lower())
 
 
-def _label(meaning: Meaning) -> Label:
+def _label(meaning: FolderMeaning) -> LabelName:
     return "alarm" if meaning == "alarm" else "normal"
 
 
@@ -111,7 +113,7 @@ def _split(video: str) -> Split | None:
     return next((SPLIT_FOLDERS[part.lower()] for part in parts if part.lower() in SPLIT_FOLDERS), None)
 
 
-def slugs_of(labels: Mapping[str, Meaning] | Mapping[str, Label]) -> dict[str, str]:
+def slugs_of(labels: Mapping[str, FolderMeaning] | Mapping[str, LabelName]) -> dict[str, str]:
     """Names for the folders of frames: the clip's own, with a digest where it is too long, or two of a label meet."""
     plain = {video: plain_name(PurePosixPath(video).stem) for video in labels}
     taken = Counter((labels[video], slug.casefold()) for video, slug in plain.items())

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from vigil.errors import DatasetError, ManifestError, UsageError
 from vigil.manifest import MANIFEST_NAME, Manifest, read_manifest
-from vigil.tasks import Task, load_task
+from vigil.tasks import Task, load_question
 
 
-def read_contract(folder: Path) -> tuple[Manifest, Task]:
+def read_dataset_manifest(folder: Path) -> tuple[Manifest, Task]:
     """The manifest of a finished dataset, and its task; raises DatasetError when the folder is none."""
     if not (folder / MANIFEST_NAME).is_file():
         raise DatasetError(
@@ -32,7 +32,7 @@ def task_of(manifest: Manifest) -> Task:
         language="en" if contract.alarm_word.isascii() else "zh",
     )
     try:
-        named = load_task(contract.task)
+        named = load_question(contract.task)
     except UsageError:
         return told
     same = (named.question, named.alarm_word, named.normal_word) == (told.question, told.alarm_word, told.normal_word)

@@ -9,20 +9,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from vigil.dataset.clips import Clip
-from vigil.dataset.disk import explained
+from vigil.dataset.clips import LabelledClip
+from vigil.dataset.disk import os_errors_as
 from vigil.dataset.ownership import refuse_foreign_frames
-from vigil.dataset.short import ShortPolicy, StoredKind, crop, stretched_fps
+from vigil.dataset.short import ShortClipPolicy, WindowKind, crop_window, stretched_fps
 from vigil.dataset.stored import HDR, INTERLACED, FrameWriter, StoredClip, is_complete, read_stored
 from vigil.errors import SourceError
-from vigil.frames import Frame, Sampling
+from vigil.frames import Frame, FrameSampling
 from vigil.manifest import MANIFEST_NAME
-from vigil.sources.container import check_file, frame_rate, open_container
+from vigil.sources.container import frame_rate, open_container, require_video_file
 from vigil.sources.fields import is_interlaced
-from vigil.sources.file import Reader, VideoFile, open_video, read
+from vigil.sources.file import ReaderName, VideoFile, open_video, read_frames
 from vigil.sources.tone import is_high_range
-from vigil.sources.tracks import film_stream
-from vigil.windows import Window, cut
+from vigil.sources.tracks import main_video_stream
+from vigil.windows import Window, iter_windows
 
 CUTTER_VERSION = 2
 """Raised when the same video and settings give other frames than before."""
@@ -42,12 +42,12 @@ class Remarks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class ExtractSettings:
     """All that decides what is cut from a video."""
 
-    sampling: Sampling
-    short: ShortPolicy = "as-is"
-    reader: Reader = "pyav"
+    sampling: FrameSampling
+    short: ShortClipPolicy = "as-is"
+    reader: ReaderName = "pyav"
 
     def digest(self, video_digest: str) -> str:
         """Names the frames that this recipe gives for a video with these bytes."""
@@ -55,24 +55,26 @@ class Recipe:
         return hashlib.sha256(told.encode()).hexdigest()
 
 
-def frames_folder(out: Path, clip: Clip) -> Path:
+def frames_folder(out: Path, clip: LabelledClip) -> Path:
     """Where the frames of a clip live."""
     return out / "frames" / clip.label / clip.slug
 
 
-def never() -> bool:
+def never_stop() -> bool:
     """The clip is cut to its end."""
     return False
 
 
-def cut_clip(clip: Clip, out: Path, recipe: Recipe, *, stopped: Callable[[], bool] = never) -> tuple[StoredClip, bool]:
+def extract_clip(
+    clip: LabelledClip, out: Path, recipe: ExtractSettings, *, stopped: Callable[[], bool] = never_stop
+) -> tuple[StoredClip, bool]:
     """The clip's windows on disk, and whether they had to be cut now.
 
     Raises SourceError when the video gives no pictures or `stopped` says so in the middle of it,
     DatasetError when the frames cannot be written.
     """
-    check_file(clip.path)
-    video_digest = digest_of_file(clip.path)
+    require_video_file(clip.path)
+    video_digest = file_digest(clip.path)
     digest = recipe.digest(video_digest)
     folder = frames_folder(out, clip)
     stored = read_stored(folder)
@@ -80,12 +82,12 @@ def cut_clip(clip: Clip, out: Path, recipe: Recipe, *, stopped: Callable[[], boo
         return stored, False
     remarks = Remarks()
     refuse_foreign_frames(folder)
-    with explained(folder), FrameWriter(folder) as writer:
-        for kind, window in windows_of(clip.path, recipe, remarks):
+    with os_errors_as(folder), FrameWriter(folder) as writer:
+        for kind, window in clip_windows(clip.path, recipe, remarks):
             if stopped():
                 raise SourceError(f"{clip.path} was not finished")
             writer.put(window, kind)
-        format_, traits = format_of(clip.path)
+        format_, traits = video_format(clip.path)
         if folder.exists():
             # Examples of a finished dataset name these frames: from here on it is none, until the build is through.
             (out / MANIFEST_NAME).unlink(missing_ok=True)
@@ -100,7 +102,7 @@ def cut_clip(clip: Clip, out: Path, recipe: Recipe, *, stopped: Callable[[], boo
         return stored, True
 
 
-def digest_of_file(path: Path) -> str:
+def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes; raises SourceError when it cannot be read."""
     try:
         with path.open("rb") as file:
@@ -109,11 +111,11 @@ def digest_of_file(path: Path) -> str:
         raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def format_of(path: Path) -> tuple[str, tuple[str, ...]]:
+def video_format(path: Path) -> tuple[str, tuple[str, ...]]:
     """A video's own size and rate, as in `1280x720@29.97`, and its traits; empty when only another decoder opens it."""
     try:
         with open_container(path) as container:
-            stream = film_stream(container, path)
+            stream = main_video_stream(container, path)
             told = ((HDR, is_high_range(stream.codec_context)), (INTERLACED, is_interlaced(stream.codec_context)))
             traits = tuple(trait for trait, is_so in told if is_so)
             return f"{stream.width}x{stream.height}@{frame_rate(stream):.2f}", traits
@@ -121,26 +123,26 @@ def format_of(path: Path) -> tuple[str, tuple[str, ...]]:
         return "", ()
 
 
-def windows_of(path: Path, recipe: Recipe, remarks: Remarks) -> Iterator[tuple[StoredKind, Window]]:
+def clip_windows(path: Path, recipe: ExtractSettings, remarks: Remarks) -> Iterator[tuple[WindowKind, Window]]:
     """The windows of a clip just as live ones are cut, and what the policy for short clips adds to them."""
     sampling = recipe.sampling
     stretchable: Window | None = None
-    for window in cut(_frames(path, sampling, recipe.reader, remarks), sampling):
+    for window in iter_windows(_frames(path, sampling, recipe.reader, remarks), sampling):
         yield "window", window
         stretchable = window if window.index == 0 else None
-        shorter = crop(window, sampling) if recipe.short in ("crop", "both") else None
+        shorter = crop_window(window, sampling) if recipe.short in ("crop", "both") else None
         if shorter is not None:
             yield "crop", shorter
     fps = stretched_fps(stretchable, sampling) if stretchable and recipe.short in ("stretch", "both") else None
     if fps is not None:
         denser = replace(sampling, fps=fps)
-        windows = cut(_frames(path, denser, recipe.reader, remarks), denser)
+        windows = iter_windows(_frames(path, denser, recipe.reader, remarks), denser)
         yield "stretch", next(windows)
 
 
-def _frames(path: Path, sampling: Sampling, reader: Reader, remarks: Remarks) -> Iterator[Frame]:
+def _frames(path: Path, sampling: FrameSampling, reader: ReaderName, remarks: Remarks) -> Iterator[Frame]:
     if reader != "pyav":
-        yield from read(path, sampling, reader=reader)
+        yield from read_frames(path, sampling, reader=reader)
         return
     with open_video(path, sampling) as video:
         yield from video.frames()

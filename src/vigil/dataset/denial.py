@@ -8,8 +8,8 @@ English; of other languages it only sees a leading verdict word.
 import re
 from collections.abc import Iterator
 
-from vigil.dataset.answers import verdict_of
-from vigil.tasks import Label, Task
+from vigil.dataset.answers import label_of_answer
+from vigil.tasks import LabelName, Task
 
 _INCIDENTS_ZH = "打架|斗殴|打斗|互殴|殴打|扭打|厮打|肢体冲突|冲突|暴力|攻击|袭击|异常"
 _DENIED_ZH = re.compile(
@@ -30,9 +30,9 @@ _INCIDENT_EN = re.compile(rf"\b{_INCIDENTS_EN}", re.IGNORECASE)
 _CLAUSES_EN = re.compile(r"[.;!?]|\bbut\b|\bhowever\b|\balthough\b", re.IGNORECASE)
 
 
-def contradiction(description: str, label: Label, task: Task) -> str:
+def contradiction(description: str, label: LabelName, task: Task) -> str:
     """Why a description contradicts its label, in words; empty when it does not."""
-    said = verdict_of(description, task)
+    said = label_of_answer(description, task)
     if said is not None and said != label:
         return f"it begins with {task.word(said)!r}"
     for clause in _clauses(description, task):

@@ -7,14 +7,14 @@ from typing import Any
 
 import openai
 
-from vigil.dataset.answers import CLOSING, Answer, verdict_of
+from vigil.dataset.answers import CLOSING, TargetAnswer, label_of_answer
 from vigil.dataset.denial import contradiction
-from vigil.dataset.marks import without_marks
+from vigil.dataset.marks import without_special_tokens
 from vigil.errors import EndpointError
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import REPLY_FAULTS, cause_of, detail_of
 from vigil.judge.prompt import image_parts
-from vigil.tasks import Label, Task
+from vigil.tasks import LabelName, Task
 from vigil.verdict import Cause
 
 MAX_CHARS = 300
@@ -37,7 +37,7 @@ _AGAIN_EN = 'That contradicts the confirmed verdict "{word}". Write it again so 
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class DescribeResult:
     """What came of asking: the words, or why they were rejected, and how often the model was asked."""
 
     text: str
@@ -45,11 +45,11 @@ class Description:
     asked: int
 
 
-class NoReply(Exception):
+class NoReplyError(Exception):
     """A request that got no usable reply; the window can be asked about again another time."""
 
 
-class Describer:
+class WindowDescriber:
     """Describes windows through an OpenAI-compatible endpoint."""
 
     def __init__(self, client: openai.AsyncOpenAI, endpoint: Endpoint, model: str, task: Task, *, fps: float) -> None:
@@ -60,7 +60,7 @@ class Describer:
         self._fps = fps
         self._length_option = "max_tokens"
 
-    async def describe(self, jpegs: Sequence[bytes], label: Label) -> Description:
+    async def describe(self, jpegs: Sequence[bytes], label: LabelName) -> DescribeResult:
         """Words that agree with the label; a contradiction is asked about once again, then rejected.
 
         Raises NoReply when this window got none, EndpointError when no window will get one.
@@ -71,24 +71,24 @@ class Describer:
         said = await self._reply(messages)
         words, reason = self._judge(said, label)
         if not reason:
-            return Description(words, "", 1)
+            return DescribeResult(words, "", 1)
         again = (_AGAIN_ZH if self._is_chinese else _AGAIN_EN).format(word=self._task.word(label))
         messages += [{"role": "assistant", "content": said or "-"}, {"role": "user", "content": again}]
         words, reason = self._judge(await self._reply(messages), label)
-        return Description("" if reason else words, reason, 2)
+        return DescribeResult("" if reason else words, reason, 2)
 
     @property
     def _is_chinese(self) -> bool:
         return self._task.language.startswith("zh")
 
-    def _question(self, label: Label, jpegs: Sequence[bytes]) -> str:
+    def _question(self, label: LabelName, jpegs: Sequence[bytes]) -> str:
         ask = _ASK_ZH if self._is_chinese else _ASK_EN
         return ask.format(frames=len(jpegs), question=self._task.question, word=self._task.word(label))
 
-    def _judge(self, said: str, label: Label) -> tuple[str, str]:
+    def _judge(self, said: str, label: LabelName) -> tuple[str, str]:
         """The words to use, and why they cannot be used."""
         plain = _plain(said, chinese=self._is_chinese)
-        begun = verdict_of(plain, self._task)
+        begun = label_of_answer(plain, self._task)
         if begun is not None and begun != label:
             return "", f"it begins with {self._task.word(begun)!r}"
         words = _shortened(plain[len(self._task.word(label)) :].lstrip("，,：:、。.！! " + QUOTES) if begun else plain)
@@ -130,7 +130,7 @@ class Describer:
                 f"nothing answers at {self._endpoint.url} ({detail_of(error)}); what was written so far is kept, and "
                 "the same command goes on from there"
             )
-        return NoReply(f"{cause.value}: {detail_of(error)}")
+        return NoReplyError(f"{cause.value}: {detail_of(error)}")
 
 
 def _text(text: str) -> dict[str, str]:
@@ -139,7 +139,7 @@ def _text(text: str) -> dict[str, str]:
 
 def _plain(text: str, *, chinese: bool) -> str:
     """One line without thoughts, marks, fences, quotes and bullets."""
-    text = without_marks(re.sub(r"<think>.*?(?:</think>|$)", "", text, flags=re.DOTALL))
+    text = without_special_tokens(re.sub(r"<think>.*?(?:</think>|$)", "", text, flags=re.DOTALL))
     lines = [re.sub(r"^[\s>#*`\-]+|[\s*`]+$", "", line) for line in text.splitlines()]
     joined = ("" if chinese else " ").join(line for line in lines if line)
     return joined.replace("**", "").strip(QUOTES)
@@ -155,6 +155,6 @@ def _whole_sentences(text: str) -> str:
     return text[: end + 1] if end > 0 else text
 
 
-def answer_text(description: Description, label: Label, task: Task) -> str:
+def answer_text(description: DescribeResult, label: LabelName, task: Task) -> str:
     """The whole answer: verdict word and description."""
-    return Answer(label, description.text).text(task)
+    return TargetAnswer(label, description.text).text(task)

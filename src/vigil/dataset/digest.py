@@ -7,16 +7,16 @@ from typing import Any
 
 from vigil.dataset.clips import Split
 from vigil.dataset.disk import read_json
-from vigil.dataset.examples import SPLITS, Example, split_path
+from vigil.dataset.examples import SPLITS, TrainingExample, split_path
 
 
-def data_digest(folder: Path, splits: Mapping[Split, Sequence[Example]]) -> str:
+def dataset_digest(folder: Path, splits: Mapping[Split, Sequence[TrainingExample]]) -> str:
     """SHA-256 over the JSON files of the splits and, in the order of their first use, the frames they name."""
     frames = (frame for split in SPLITS for example in splits.get(split, ()) for frame in example.frames)
     return _digest(folder, _split_files(folder), frames)
 
 
-def digest_on_disk(folder: Path, more: Iterable[Path] = ()) -> str:
+def dataset_digest_on_disk(folder: Path, more: Iterable[Path] = ()) -> str:
     """The same of the files as they are now, whatever `vigil.json` says; `more` JSON files of examples count too."""
     files = _split_files(folder)
     files |= {str(path): path for path in more if path not in files.values()}

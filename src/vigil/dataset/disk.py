@@ -14,10 +14,10 @@ from vigil.file_names import beside
 PARTIAL = ".partial"
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """Writes a text file, whole or not at all; raises DatasetError when the disk is full or refuses."""
     partial = beside(path, PARTIAL)
-    with explained(path):
+    with os_errors_as(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
@@ -44,7 +44,7 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def os_errors_as(path: Path) -> Iterator[None]:
     """Turns an error of the file system while `path` is written into a DatasetError that says what to do."""
     try:
         yield

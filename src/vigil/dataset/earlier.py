@@ -4,29 +4,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from vigil.dataset.answers import verdict_of
-from vigil.dataset.examples import HUMAN, SPLITS, Example, read_examples, split_path, write_examples
+from vigil.dataset.answers import label_of_answer
+from vigil.dataset.examples import HUMAN, SPLITS, TrainingExample, read_examples, split_path, write_examples
 from vigil.dataset.ownership import ASIDE_NAME
 from vigil.tasks import Task
 
 
-class EarlierAnswers:
+class PreviousAnswers:
     """The answers of the earlier dataset that somebody wrote, by window; what was set aside before is among them."""
 
-    def __init__(self, examples: dict[tuple[str, str, int, float, float], Example]) -> None:
+    def __init__(self, examples: dict[tuple[str, str, int, float, float], TrainingExample]) -> None:
         self._waiting = examples
 
     @classmethod
     def of(cls, out: Path, task: Task) -> Self:
         """Reads them; raises DatasetError where they cannot be read."""
-        kept: dict[tuple[str, str, int, float, float], Example] = {}
+        kept: dict[tuple[str, str, int, float, float], TrainingExample] = {}
         for path in (out / ASIDE_NAME, *(split_path(out, split) for split in SPLITS)):
             if path.exists():
                 examples = read_examples(path, task)
                 kept.update({example.key: example for example in examples if not example.is_free})
         return cls(kept)
 
-    def take(self, example: Example, task: Task) -> Example:
+    def take(self, example: TrainingExample, task: Task) -> TrainingExample:
         """The example with the answer that its window had, if it had one.
 
         A human's answer is kept even against the label (`check` will say so), a model's only with it. An answer that
@@ -36,7 +36,7 @@ class EarlierAnswers:
         if before is None:
             return example
         if before.described_by != HUMAN and (
-            example.author == HUMAN or verdict_of(before.answer, task) != example.label
+            example.author == HUMAN or label_of_answer(before.answer, task) != example.label
         ):
             return example
         del self._waiting[example.key]

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vigil.dataset.answers import has_words, is_template, verdict_of
+from vigil.dataset.answers import has_words, is_template, label_of_answer
 from vigil.dataset.clips import Split
-from vigil.dataset.disk import read_json, write_whole
+from vigil.dataset.disk import read_json, write_atomically
 from vigil.errors import DatasetError
-from vigil.tasks import Label, Task
+from vigil.tasks import LabelName, Task
 
 VIDEO_MARK = "<video>"
 SPLITS: tuple[Split, ...] = ("train", "val", "calibration", "test")
@@ -30,7 +30,7 @@ KINDS = (HUMAN, "model", TEMPLATE, NONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Example:
+class TrainingExample:
     """One window, the question about it and the answer to learn.
 
     `kind` is window, crop or stretch; `described_by` is none, human, human:FILE (imported), model:NAME or template.
@@ -40,7 +40,7 @@ class Example:
     answer: str
     frames: tuple[str, ...]
     clip: str
-    label: Label
+    label: LabelName
     group: str
     window: int = 0
     start_s: float = 0.0
@@ -98,13 +98,13 @@ def split_path(folder: Path, split: Split) -> Path:
     return folder / f"{split_name(split)}.json"
 
 
-def write_examples(path: Path, examples: Iterable[Example]) -> None:
+def write_examples(path: Path, examples: Iterable[TrainingExample]) -> None:
     """Writes examples as a JSON list, one a line, whole or not at all."""
     lines = [json.dumps(example.to_json(), ensure_ascii=False) for example in examples]
-    write_whole(path, "[\n" + ",\n".join(lines) + "\n]\n")
+    write_atomically(path, "[\n" + ",\n".join(lines) + "\n]\n")
 
 
-def read_examples(path: Path, task: Task) -> list[Example]:
+def read_examples(path: Path, task: Task) -> list[TrainingExample]:
     """The examples of a JSON file, ours or written by hand with `messages` and `videos` alone.
 
     Raises DatasetError that names the first example which is not of this form.
@@ -124,7 +124,7 @@ def read_examples(path: Path, task: Task) -> list[Example]:
     return examples
 
 
-def read_splits(folder: Path, task: Task) -> dict[Split, list[Example]]:
+def read_splits(folder: Path, task: Task) -> dict[Split, list[TrainingExample]]:
     """The examples of a dataset folder by split; a split without a file is empty."""
     present: list[Split] = [split for split in SPLITS if split_path(folder, split).is_file()]
     if not present:
@@ -134,7 +134,7 @@ def read_splits(folder: Path, task: Task) -> dict[Split, list[Example]]:
     return {split: read_examples(split_path(folder, split), task) if split in present else [] for split in SPLITS}
 
 
-def _from_json(row: Mapping[str, Any], task: Task) -> Example:
+def _from_json(row: Mapping[str, Any], task: Task) -> TrainingExample:
     user, assistant = row["messages"]
     if (user["role"], assistant["role"]) != ("user", "assistant"):
         raise ValueError("messages must be one of user and one of assistant")
@@ -144,10 +144,10 @@ def _from_json(row: Mapping[str, Any], task: Task) -> Example:
     if not user["content"].startswith(VIDEO_MARK):
         raise ValueError(f"the user's message must begin with {VIDEO_MARK}")
     clip = str(row.get("clip") or PurePosixPath(video[0]).parent)
-    label = row.get("label") or verdict_of(assistant["content"], task) or "normal"
+    label = row.get("label") or label_of_answer(assistant["content"], task) or "normal"
     if label not in ("alarm", "normal"):
         raise ValueError(f"label {label!r} is neither alarm nor normal")
-    return Example(
+    return TrainingExample(
         question=user["content"].removeprefix(VIDEO_MARK),
         answer=assistant["content"],
         frames=tuple(video),
@@ -162,10 +162,10 @@ def _from_json(row: Mapping[str, Any], task: Task) -> Example:
     )
 
 
-def _author(row: Mapping[str, Any], answer: str, label: Label, task: Task) -> str:
+def _author(row: Mapping[str, Any], answer: str, label: LabelName, task: Task) -> str:
     is_bare = not has_words(answer, task)
     if row.get("answer_digest") == answer_digest(answer):
         return NONE if is_bare else str(row.get("described_by", TEMPLATE))
-    if is_bare and verdict_of(answer, task) == label:
+    if is_bare and label_of_answer(answer, task) == label:
         return NONE
     return TEMPLATE if is_template(answer, task, label) else HUMAN

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Level: TypeAlias = Literal["error", "warning"]
+FindingLevel: TypeAlias = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,12 +14,12 @@ class Finding:
     `more` counts those that are not named, where there are too many.
     """
 
-    level: Level
+    level: FindingLevel
     what: str
     where: tuple[str, ...] = ()
     more: int = 0
 
 
-def several(level: Level, what: str, where: Sequence[str]) -> list[Finding]:
+def finding_for(level: FindingLevel, what: str, where: Sequence[str]) -> list[Finding]:
     """One finding for all the places, with their number before `what`; none when there are no places."""
     return [Finding(level, f"{len(where)} {what}", tuple(where))] if where else []

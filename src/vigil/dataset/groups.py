@@ -17,9 +17,9 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from vigil.csv_text import cells, csv_text, separator_of
-from vigil.dataset.clips import Clip
+from vigil.dataset.clips import LabelledClip
 from vigil.dataset.fingerprints import Fingerprint
-from vigil.dataset.look_alikes import look_alikes
+from vigil.dataset.look_alikes import similar_clips
 from vigil.errors import DatasetError
 from vigil.tasks import Task
 
@@ -32,7 +32,7 @@ MAX_FORMAT_SHARE = 0.3
 """When more clips than this have the same size and rate, the set was made uniform, and they tell nothing."""
 
 
-class Joined:
+class UnionFind:
     """Disjoint sets of names that grow together (union-find)."""
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -51,7 +51,7 @@ class Joined:
         self._parent[high] = low
 
 
-def group_by_csv(clips: Sequence[Clip], path: Path, task: Task) -> dict[str, str]:
+def group_by_csv(clips: Sequence[LabelledClip], path: Path, task: Task) -> dict[str, str]:
     """The source of each clip that the CSV names, by clip name; the rest is left out.
 
     A row names a clip by its path, its file name or its stem, and with its class where stems repeat.
@@ -100,28 +100,30 @@ def _rows(path: Path) -> list[dict[str, str]]:
         raise DatasetError(f"{path} cannot be read: {error}") from error
 
 
-def _keys(clip: Clip) -> list[tuple[str, str]]:
+def _keys(clip: LabelledClip) -> list[tuple[str, str]]:
     name = PurePosixPath(clip.name)
     names = [clip.name, name.with_suffix("").as_posix(), name.name, name.stem]
     return [(label, each) for each in names for label in (clip.label, "")]
 
 
-def group_by_looks(
-    clips: Sequence[Clip], fingerprints: Mapping[str, Fingerprint], formats: Mapping[str, str]
+def group_by_appearance(
+    clips: Sequence[LabelledClip], fingerprints: Mapping[str, Fingerprint], formats: Mapping[str, str]
 ) -> dict[str, str]:
     """A group for each clip, by names, pictures and video formats (by clip name); named for its first clip."""
-    joined = Joined(clip.name for clip in clips)
+    joined = UnionFind(clip.name for clip in clips)
     for names in _prefix_groups(clips):
         for name in names[1:]:
             joined.join(names[0], name)
-    for one, other in look_alikes({clip.name: fingerprints[clip.name] for clip in clips if clip.name in fingerprints}):
+    for one, other in similar_clips(
+        {clip.name: fingerprints[clip.name] for clip in clips if clip.name in fingerprints}
+    ):
         joined.join(one, other)
     for one, other in _neighbours(clips, formats):
         joined.join(one, other)
     return {clip.name: joined.root(clip.name) for clip in clips}
 
 
-def _neighbours(clips: Sequence[Clip], formats: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _neighbours(clips: Sequence[LabelledClip], formats: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Clips that are numbered one after the other and share a format that is not everybody's."""
     counts = Counter(formats.values())
     if not counts or max(counts.values()) > MAX_FORMAT_SHARE * len(clips):
@@ -138,7 +140,7 @@ def _unnumbered(name: str) -> str:
     return re.sub(r"\d+", "#", name)
 
 
-def _prefix_groups(clips: Sequence[Clip]) -> list[list[str]]:
+def _prefix_groups(clips: Sequence[LabelledClip]) -> list[list[str]]:
     """Names that differ in their last number only, unless so many do that it is how the set counts."""
     members: dict[str, list[str]] = defaultdict(list)
     for clip in clips:
@@ -156,27 +158,27 @@ def recording_prefix(stem: str) -> str | None:
     return match[1].casefold() if match else None
 
 
-def join_copies(groups: Mapping[str, str], digests: Mapping[str, str]) -> dict[str, str]:
+def merge_identical(groups: Mapping[str, str], digests: Mapping[str, str]) -> dict[str, str]:
     """The groups by clip name, with those that hold files of the same digest made one."""
-    joined = Joined(groups.values())
+    joined = UnionFind(groups.values())
     first: dict[str, str] = {}
     for name, digest in digests.items():
         joined.join(groups[first.setdefault(digest, name)], groups[name])
     return {name: joined.root(group) for name, group in groups.items()}
 
 
-def join_look_alikes(
+def merge_similar(
     groups: Mapping[str, str], fingerprints: Mapping[str, Fingerprint], *, told: Container[str]
 ) -> dict[str, str]:
     """The groups by clip name, those of look-alikes made one, unless the recordings of both clips were told."""
-    joined = Joined(groups.values())
-    for one, other in look_alikes({name: fingerprints[name] for name in groups}):
+    joined = UnionFind(groups.values())
+    for one, other in similar_clips({name: fingerprints[name] for name in groups}):
         if one not in told or other not in told:
             joined.join(groups[one], groups[other])
     return {name: joined.root(group) for name, group in groups.items()}
 
 
-def largest_share(groups: Mapping[str, str]) -> float:
+def largest_group_share(groups: Mapping[str, str]) -> float:
     """The share of all clips that the largest group holds."""
     counts = Counter(groups.values())
     return max(counts.values()) / len(groups) if groups else 0.0

@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from vigil.dataset.answers import has_words, is_template, verdict_of
-from vigil.dataset.build import BuildPlan, BuildReport, Material, build_of
-from vigil.dataset.clips import Clip, slugs_of
-from vigil.dataset.disk import write_whole
+from vigil.dataset.answers import has_words, is_template, label_of_answer
+from vigil.dataset.build import BuildReport, BuildSettings, Material, build_of
+from vigil.dataset.clips import LabelledClip, slugs_of
+from vigil.dataset.disk import write_atomically
 from vigil.dataset.examples import HUMAN
 from vigil.dataset.ownership import REFUSED_NAME, refuse_foreign_report
-from vigil.dataset.pool import Progress, silent
-from vigil.dataset.sharegpt import Refused, find_layout, read_rows
-from vigil.dataset.sorted_rows import SortedRows, ToldClip
+from vigil.dataset.sharegpt import RefusedRow, find_layout, read_rows
+from vigil.dataset.sorted_rows import DescribedClip, LabelledRows
 from vigil.dataset.split import LABELS
 from vigil.dataset.video_paths import VideoPaths
+from vigil.dataset.worker import ProgressCallback, no_progress
 from vigil.errors import DatasetError, UsageError
 from vigil.file_names import readable_names
 from vigil.tasks import Task
@@ -34,7 +34,7 @@ Question: TypeAlias = Literal["own", "task"]
 class RowsRefused(DatasetError):
     """Rows cannot be used, and nothing was written; `refused` holds them."""
 
-    def __init__(self, message: str, refused: Sequence[Refused]) -> None:
+    def __init__(self, message: str, refused: Sequence[RefusedRow]) -> None:
         super().__init__(message)
         self.refused = tuple(refused)
 
@@ -48,7 +48,7 @@ class ImportPlan:
     """
 
     file: Path
-    build: BuildPlan
+    build: BuildSettings
     registry: Path | None = None
     media_dir: Path | None = None
     question: Question = "own"
@@ -60,10 +60,10 @@ class ImportReport:
     """What was built, and the rows that were left out."""
 
     built: BuildReport
-    refused: tuple[Refused, ...]
+    refused: tuple[RefusedRow, ...]
 
 
-def import_dataset(plan: ImportPlan, *, progress: Progress = silent) -> ImportReport:
+def import_dataset(plan: ImportPlan, *, progress: ProgressCallback = no_progress) -> ImportReport:
     """Imports a sharegpt file.
 
     Raises RowsRefused when rows cannot be used, UsageError and DatasetError as a build does. A job that was stopped
@@ -72,7 +72,7 @@ def import_dataset(plan: ImportPlan, *, progress: Progress = silent) -> ImportRe
     _refuse_own_folder(plan)
     layout = find_layout(plan.file, plan.registry)
     videos = _video_paths(plan, layout.media_dir)
-    rows = SortedRows(plan.build.task, plan.build.meanings, videos)
+    rows = LabelledRows(plan.build.task, plan.build.meanings, videos)
     for row in read_rows(plan.file, layout):
         rows.take(row)
     question = _question(rows, plan)
@@ -103,7 +103,7 @@ def _video_paths(plan: ImportPlan, told: str) -> VideoPaths:
     return VideoPaths(tuple(dict.fromkeys(roots)), foreign=plan.media_dir is not None)
 
 
-def _question(rows: SortedRows, plan: ImportPlan) -> str:
+def _question(rows: LabelledRows, plan: ImportPlan) -> str:
     """The one question that is asked of every window."""
     own = plan.build.task.question
     if plan.question == "task" or not rows.questions:
@@ -113,7 +113,7 @@ def _question(rows: SortedRows, plan: ImportPlan) -> str:
     return own if "".join(most.split()) == "".join(own.split()) else most
 
 
-def _refuse_rows(rows: SortedRows, plan: ImportPlan) -> None:
+def _refuse_rows(rows: LabelledRows, plan: ImportPlan) -> None:
     if not rows.rows:
         raise DatasetError(f"{plan.file} holds no rows")
     refused, used = rows.refused, rows.used()
@@ -133,7 +133,7 @@ def _refuse_rows(rows: SortedRows, plan: ImportPlan) -> None:
             )
 
 
-def _material(rows: SortedRows, plan: ImportPlan, question: str) -> Material:
+def _material(rows: LabelledRows, plan: ImportPlan, question: str) -> Material:
     used = rows.used()
     _refuse_clips_in_out(used, plan)
     places = [rows.videos.name_of(each.path) for each in used]
@@ -141,7 +141,7 @@ def _material(rows: SortedRows, plan: ImportPlan, question: str) -> Material:
     names = [told[place] for place in places]
     slugs = slugs_of({name: each.label for name, each in zip(names, used, strict=True)})
     clips = [
-        Clip(path=each.path, name=name, label=each.label, slug=slugs[name])
+        LabelledClip(path=each.path, name=name, label=each.label, slug=slugs[name])
         for name, each in zip(names, used, strict=True)
     ]
     written = {name: each.row.answer for name, each in zip(names, used, strict=True)}
@@ -150,7 +150,7 @@ def _material(rows: SortedRows, plan: ImportPlan, question: str) -> Material:
     return Material(clips=clips, answers=answers, author=f"{HUMAN}:{plan.file.name}", notes=notes)
 
 
-def _refuse_clips_in_out(used: Sequence[ToldClip], plan: ImportPlan) -> None:
+def _refuse_clips_in_out(used: Sequence[DescribedClip], plan: ImportPlan) -> None:
     out = plan.build.out.resolve()
     inside = next((each.path for each in used if each.path.resolve().is_relative_to(out)), None)
     if inside is not None:
@@ -159,11 +159,11 @@ def _refuse_clips_in_out(used: Sequence[ToldClip], plan: ImportPlan) -> None:
 
 def _is_stock(answer: str, task: Task) -> bool:
     """Whether an answer is one of the task's own sentences, so that nobody wrote it for the clip."""
-    label = verdict_of(answer, task)
+    label = label_of_answer(answer, task)
     return label is not None and has_words(answer, task) and is_template(answer, task, label)
 
 
-def _notes(rows: SortedRows, plan: ImportPlan, question: str, *, stock: int) -> list[str]:
+def _notes(rows: LabelledRows, plan: ImportPlan, question: str, *, stock: int) -> list[str]:
     task, file = plan.build.task, plan.file.name
     told = {
         f"the question of {file} is kept, which is not that of the task {task.name}: score and watch with --model-dir, "
@@ -178,7 +178,7 @@ def _notes(rows: SortedRows, plan: ImportPlan, question: str, *, stock: int) -> 
     return [note for note, is_so in told.items() if is_so]
 
 
-def _tell_refused(plan: ImportPlan, refused: Sequence[Refused]) -> None:
+def _tell_refused(plan: ImportPlan, refused: Sequence[RefusedRow]) -> None:
     """Writes down which rows were left out, and why; takes away what an earlier import wrote of it."""
     path = plan.build.out / REFUSED_NAME
     if not refused:
@@ -186,4 +186,4 @@ def _tell_refused(plan: ImportPlan, refused: Sequence[Refused]) -> None:
         return
     rows = [{"row": each.number, "why": each.why} for each in refused]
     told = {"file": plan.file.name, "left_out": len(rows), "rows": rows}
-    write_whole(path, json.dumps(told, ensure_ascii=False, indent=2) + "\n")
+    write_atomically(path, json.dumps(told, ensure_ascii=False, indent=2) + "\n")

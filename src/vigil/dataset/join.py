@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from vigil.dataset.clips import Clip
+from vigil.dataset.clips import LabelledClip
 from vigil.errors import DatasetError, SourceError
 from vigil.file_names import readable
 from vigil.frames import RGB
 from vigil.sources.container import USUAL_RATE
-from vigil.sources.fullrate import letterbox, pictures, shape_of
-from vigil.sources.movie import Movie, whole_file
+from vigil.sources.fullrate import full_size_frames, letterbox, video_info
+from vigil.sources.movie import VideoWriter, whole_file
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ Progress = Callable[[float, float], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Onset:
+class ComposedIncident:
     """One incident of a joined video, in its seconds, and the clips that it is made of."""
 
     onset_s: float
@@ -42,18 +42,18 @@ class Onset:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class ComposedVideo:
     """A joined video: its length, its incidents, and the clips that could not be read, with the reason."""
 
     video: Path
     truth: Path
     length_s: float
-    incidents: tuple[Onset, ...]
+    incidents: tuple[ComposedIncident, ...]
     unreadable: dict[str, str]
 
 
-def join(
-    clips: Sequence[Clip],
+def compose_video(
+    clips: Sequence[LabelledClip],
     out: Path,
     *,
     seconds: float,
@@ -62,7 +62,7 @@ def join(
     fps: float = 25.0,
     incident_s: float = 0.0,
     progress: Progress = lambda written, wanted: None,
-) -> Joined:
+) -> ComposedVideo:
     """Joins clips of both classes into `out` and writes the truth beside it, `out` with the ending .csv.
 
     An incident is one clip, or as many as make `incident_s`. The same clips, seed and settings give the same video.
@@ -70,18 +70,18 @@ def join(
     SourceError.
     """
     joiner = _Joiner(clips, seed=seed, size_wh=size_wh, fps=fps, incident_s=incident_s)
-    with Movie(out, size_wh=size_wh, fps=fps, threads=0) as movie:
+    with VideoWriter(out, size_wh=size_wh, fps=fps, threads=0) as movie:
         for number, picture in enumerate(joiner.pictures(seconds)):
             movie.add(picture, number / fps)
             if number % round(fps) == 0:
                 progress(number / fps, seconds)
-    joined = Joined(out, out.with_suffix(".csv"), joiner.written_s, tuple(joiner.incidents), joiner.unreadable)
+    joined = ComposedVideo(out, out.with_suffix(".csv"), joiner.written_s, tuple(joiner.incidents), joiner.unreadable)
     _write_truth(joined)
     progress(joiner.written_s, seconds)
     return joined
 
 
-def _write_truth(joined: Joined) -> None:
+def _write_truth(joined: ComposedVideo) -> None:
     rows = [
         (readable(joined.video.name), f"{one.onset_s:.3f}", f"{one.end_s:.3f}", "alarm", " + ".join(one.clips))
         for one in joined.incidents
@@ -100,9 +100,9 @@ class _Joiner:
     """The pictures of a joined video one after the other, at an even rate."""
 
     def __init__(
-        self, clips: Sequence[Clip], *, seed: int, size_wh: tuple[int, int], fps: float, incident_s: float
+        self, clips: Sequence[LabelledClip], *, seed: int, size_wh: tuple[int, int], fps: float, incident_s: float
     ) -> None:
-        self.incidents: list[Onset] = []
+        self.incidents: list[ComposedIncident] = []
         self.unreadable: dict[str, str] = {}
         self._size_wh = size_wh
         self._fps = fps
@@ -133,14 +133,14 @@ class _Joiner:
         while not clips or self.written_s - onset_s < self._incident_s:
             yield from self._clip(self._alarms)
             clips.append(self._alarms.last)
-        self.incidents.append(Onset(onset_s, self.written_s, tuple(clips)))
+        self.incidents.append(ComposedIncident(onset_s, self.written_s, tuple(clips)))
 
     def _clip(self, deck: "_Deck") -> Iterator[RGB]:
         """The pictures of the deck's next readable clip."""
         while True:
             clip = deck.draw()
             try:
-                pictures = resampled(clip.path, size_wh=self._size_wh, fps=self._fps)
+                pictures = resample_frames(clip.path, size_wh=self._size_wh, fps=self._fps)
                 first = next(pictures, None)
             except SourceError as error:
                 first, reason = None, str(error)
@@ -159,13 +159,13 @@ class _Joiner:
 class _Deck:
     """Clips in random order, shuffled anew when all were drawn."""
 
-    def __init__(self, clips: Sequence[Clip], rng: random.Random) -> None:
+    def __init__(self, clips: Sequence[LabelledClip], rng: random.Random) -> None:
         self.last = ""
         self._clips = list(clips)
         self._rng = rng
-        self._left: list[Clip] = []
+        self._left: list[LabelledClip] = []
 
-    def draw(self) -> Clip:
+    def draw(self) -> LabelledClip:
         """The next clip; raises DatasetError when there is none that can be read."""
         if not self._clips:
             raise DatasetError("not one clip of a class can be read; both classes are needed to join a video")
@@ -175,16 +175,16 @@ class _Deck:
         self.last = clip.name
         return clip
 
-    def discard(self, clip: Clip) -> None:
+    def discard(self, clip: LabelledClip) -> None:
         """Never draws this clip again."""
         self._clips.remove(clip)
 
 
-def resampled(path: Path, *, size_wh: tuple[int, int], fps: float) -> Iterator[RGB]:
+def resample_frames(path: Path, *, size_wh: tuple[int, int], fps: float) -> Iterator[RGB]:
     """A video's pictures at an even rate and one size: at each instant the last one that was shown by then."""
-    rate = shape_of(path).fps or USUAL_RATE
+    rate = video_info(path).fps or USUAL_RATE
     number, held, until_s = 0, None, 0.0
-    for picture, time_s in pictures(path):
+    for picture, time_s in full_size_frames(path):
         while held is not None and number / fps < time_s - 1e-6:
             yield held
             number += 1

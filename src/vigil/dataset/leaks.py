@@ -8,15 +8,15 @@ from typing import TypeAlias
 import numpy as np
 
 from vigil.dataset.clips import Split
-from vigil.dataset.examples import SPLITS, Example
-from vigil.dataset.findings import Finding, several
+from vigil.dataset.examples import SPLITS, TrainingExample
+from vigil.dataset.findings import Finding, finding_for
 from vigil.dataset.look_alikes import near_clips, with_frames
-from vigil.dataset.pictures import Picture, fingerprints
-from vigil.dataset.stages import Stages
+from vigil.dataset.pictures import FrameFile, clip_fingerprints
+from vigil.dataset.stages import CombinedProgress
 from vigil.dataset.stored import HDR, INTERLACED, read_stored
 
-Splits: TypeAlias = Mapping[Split, Sequence[Example]]
-Pictures: TypeAlias = Mapping[str, Picture]
+Splits: TypeAlias = Mapping[Split, Sequence[TrainingExample]]
+Pictures: TypeAlias = Mapping[str, FrameFile]
 
 MOST_PLACES = 10_000
 """Of pairs that look alike, as one camera may have millions of them."""
@@ -25,19 +25,21 @@ TELLING_MARGIN = 0.15
 TELLING_MIN_CLIPS = 40
 
 
-def find_leaks(folder: Path, splits: Splits, pictures: Pictures, stages: Stages) -> Iterator[Finding]:
+def find_leaks(folder: Path, splits: Splits, pictures: Pictures, stages: CombinedProgress) -> Iterator[Finding]:
     """Clips, pictures and recordings that are in more than one split, and pictures with two labels."""
-    yield from several("error", "clips are in more than one split", _shared(splits, lambda example: example.clip))
+    yield from finding_for("error", "clips are in more than one split", _shared(splits, lambda example: example.clip))
     contents = {frames: _content(frames, pictures) for frames in {e.frames for each in splits.values() for e in each}}
     twins, contradictions = _same_pictures(splits, contents)
-    yield from several("error", "windows with the very same pictures are in more than one split", twins)
-    yield from several("error", "windows with the very same pictures have both labels", contradictions)
+    yield from finding_for("error", "windows with the very same pictures are in more than one split", twins)
+    yield from finding_for("error", "windows with the very same pictures have both labels", contradictions)
     shared = _shared(splits, lambda example: example.group)
-    yield from several("warning", "groups (recordings) are in more than one split: the score will be too good", shared)
+    yield from finding_for(
+        "warning", "groups (recordings) are in more than one split: the score will be too good", shared
+    )
     yield from _alike(folder, splits, pictures, stages)
 
 
-def _shared(splits: Splits, trait: Callable[[Example], str]) -> list[str]:
+def _shared(splits: Splits, trait: Callable[[TrainingExample], str]) -> list[str]:
     sides: dict[str, set[Split]] = defaultdict(set)
     for split in SPLITS:
         for example in splits[split]:
@@ -54,7 +56,7 @@ def _content(frames: Sequence[str], pictures: Pictures) -> tuple[str, ...] | Non
 def _same_pictures(
     splits: Splits, contents: Mapping[tuple[str, ...], tuple[str, ...] | None]
 ) -> tuple[list[str], list[str]]:
-    first: dict[tuple[str, ...], tuple[Split, Example]] = {}
+    first: dict[tuple[str, ...], tuple[Split, TrainingExample]] = {}
     twins, contradictions = [], []
     for split in SPLITS:
         for example in splits[split]:
@@ -70,7 +72,7 @@ def _same_pictures(
     return twins, contradictions
 
 
-def _alike(folder: Path, splits: Splits, pictures: Pictures, stages: Stages) -> Iterator[Finding]:
+def _alike(folder: Path, splits: Splits, pictures: Pictures, stages: CombinedProgress) -> Iterator[Finding]:
     side: dict[str, Split] = {}
     group: dict[str, str] = {}
     frames: dict[str, list[str]] = defaultdict(list)
@@ -79,7 +81,7 @@ def _alike(folder: Path, splits: Splits, pictures: Pictures, stages: Stages) -> 
             side[example.clip], group[example.clip] = split, example.group
             if example.kind == "window":
                 frames[example.clip] += [frame for frame in example.frames if not pictures[frame].problem]
-    prints = fingerprints(folder, frames, progress=stages.next())
+    prints = clip_fingerprints(folder, frames, progress=stages.next())
     names = with_frames(prints)
     groups = np.unique([group[name] for name in names], return_inverse=True)[1]
     sides = [side[name] for name in names]
@@ -94,13 +96,13 @@ def _alike(folder: Path, splits: Splits, pictures: Pictures, stages: Stages) -> 
         yield Finding("warning", f"{count} {what}", tuple(where), more=count - len(where))
 
 
-def telling_traits(folder: Path, splits: Splits, pictures: Pictures) -> Iterator[Finding]:
+def label_leaking_traits(folder: Path, splits: Splits, pictures: Pictures) -> Iterator[Finding]:
     """Traits that give the label away without a look at the pictures: a model would learn them instead."""
     clips = {example.clip: example for example in splits["train"] if example.kind == "window"}
     if len(clips) < TELLING_MIN_CLIPS:
         return
     stored = {clip: _stored_traits(folder, example) for clip, example in clips.items()}
-    traits: dict[str, Callable[[Example], object]] = {
+    traits: dict[str, Callable[[TrainingExample], object]] = {
         "number of frames": lambda example: len(example.frames),
         "size of the pictures": lambda example: pictures[example.frames[0]].size_wh,
         "dynamic range of the videos (HDR or not)": lambda example: HDR in stored[example.clip],
@@ -117,12 +119,12 @@ def telling_traits(folder: Path, splits: Splits, pictures: Pictures) -> Iterator
             )
 
 
-def _stored_traits(folder: Path, example: Example) -> tuple[str, ...]:
+def _stored_traits(folder: Path, example: TrainingExample) -> tuple[str, ...]:
     stored = read_stored((folder / example.frames[0]).parent)
     return stored.traits if stored else ()
 
 
-def _guessed(examples: Sequence[Example], trait: Callable[[Example], object]) -> float:
+def _guessed(examples: Sequence[TrainingExample], trait: Callable[[TrainingExample], object]) -> float:
     """The share of clips whose label is the most frequent one among the others of the same trait."""
     by_trait: dict[object, Counter[str]] = defaultdict(Counter)
     for example in examples:

@@ -26,7 +26,7 @@ def nobody(done: int, total: int, name: str) -> None:
     """Progress that nobody watches."""
 
 
-def look_alikes(fingerprints: Mapping[str, Fingerprint]) -> Iterator[tuple[str, str]]:
+def similar_clips(fingerprints: Mapping[str, Fingerprint]) -> Iterator[tuple[str, str]]:
     """The pairs of clips that show one scene, by name."""
     names = with_frames(fingerprints)
     for place, others in near_clips([fingerprints[name] for name in names]):

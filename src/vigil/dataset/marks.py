@@ -10,15 +10,15 @@ MARK = re.compile(r"<\|[^<>|\s]+\|>|</?(?:video|image|audio|think|tool_call|tool
 TURN_BEGINS = "<|im_start|>"
 
 
-def mark_in(text: str) -> str:
+def special_token_in(text: str) -> str:
     """The first mark in a text; empty where there is none."""
     found = MARK.search(text)
     return found[0] if found else ""
 
 
-def without_marks(text: str) -> str:
+def without_special_tokens(text: str) -> str:
     """A text of one turn without any marks."""
     first_turn = next((turn for turn in text.split(TURN_BEGINS) if turn.strip()), "")
-    while mark_in(first_turn):  # taking one out may make one
+    while special_token_in(first_turn):  # taking one out may make one
         first_turn = MARK.sub("", first_turn)
     return first_turn

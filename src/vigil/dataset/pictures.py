@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vigil.dataset.fingerprints import Fingerprint, fingerprint
-from vigil.dataset.pool import Progress, silent
+from vigil.dataset.worker import ProgressCallback, no_progress
 from vigil.errors import DatasetError
 from vigil.frames import RGB, decode_jpeg
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class FrameFile:
     """One frame file; `problem` says why it cannot be used, and then the rest is empty."""
 
     size_wh: tuple[int, int] = (0, 0)
@@ -21,10 +21,12 @@ class Picture:
     problem: str = ""
 
 
-def look_at(folder: Path, frames: Iterable[str], *, jobs: int = 2, progress: Progress = silent) -> dict[str, Picture]:
+def inspect_frames(
+    folder: Path, frames: Iterable[str], *, jobs: int = 2, progress: ProgressCallback = no_progress
+) -> dict[str, FrameFile]:
     """Every frame decoded once, by its path in the dataset."""
     names = list(dict.fromkeys(frames))
-    pictures: dict[str, Picture] = {}
+    pictures: dict[str, FrameFile] = {}
     with ThreadPoolExecutor(jobs) as pool:
         for name, picture in zip(names, pool.map(lambda name: _look(folder, name), names), strict=True):
             pictures[name] = picture
@@ -32,16 +34,16 @@ def look_at(folder: Path, frames: Iterable[str], *, jobs: int = 2, progress: Pro
     return pictures
 
 
-def _look(folder: Path, name: str) -> Picture:
+def _look(folder: Path, name: str) -> FrameFile:
     try:
         data = read_frame(folder, name)
         image = decode_jpeg(data)
     except DatasetError as error:
-        return Picture(problem=str(error))
+        return FrameFile(problem=str(error))
     except ValueError:
-        return Picture(problem=f"{name} is no readable JPEG")
+        return FrameFile(problem=f"{name} is no readable JPEG")
     height, width = image.shape[:2]
-    return Picture((width, height), hashlib.sha256(data).hexdigest())
+    return FrameFile((width, height), hashlib.sha256(data).hexdigest())
 
 
 def read_frame(folder: Path, name: str) -> bytes:
@@ -56,8 +58,8 @@ def read_frame(folder: Path, name: str) -> bytes:
         raise DatasetError(f"{name} cannot be read ({error.strerror})") from error
 
 
-def fingerprints(
-    folder: Path, frames: Mapping[str, list[str]], *, progress: Progress = silent
+def clip_fingerprints(
+    folder: Path, frames: Mapping[str, list[str]], *, progress: ProgressCallback = no_progress
 ) -> dict[str, Fingerprint]:
     """The fingerprint of each clip from its readable frames, by clip."""
     prints: dict[str, Fingerprint] = {}

@@ -14,12 +14,12 @@ import jinja2
 import numpy as np
 
 from vigil.dataset.clips import Split
-from vigil.dataset.contract import read_contract
-from vigil.dataset.disk import write_whole
-from vigil.dataset.examples import SPLITS, Example, read_splits
+from vigil.dataset.contract import read_dataset_manifest
+from vigil.dataset.disk import write_atomically
+from vigil.dataset.examples import SPLITS, TrainingExample, read_splits
 from vigil.dataset.pictures import read_frame
-from vigil.dataset.pool import Progress, silent
 from vigil.dataset.wording import authors, authors_text
+from vigil.dataset.worker import ProgressCallback, no_progress
 from vigil.errors import DatasetError, UsageError
 from vigil.frames import RGB, decode_jpeg, encode_jpeg, resize
 
@@ -32,20 +32,20 @@ GAP_PX = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class ContactSheet:
     """A window as the page shows it: its frames in a row as base64 JPEG, or why they cannot be shown."""
 
     split: Split
-    example: Example
+    example: TrainingExample
     picture: str = ""
     problem: str = ""
 
 
-def write_preview(folder: Path, path: Path, *, limit: int | None, progress: Progress = silent) -> Path:
+def write_preview(folder: Path, path: Path, *, limit: int | None, progress: ProgressCallback = no_progress) -> Path:
     """Writes the page for a dataset; with `limit`, for so many windows, evenly chosen over all of them."""
     if limit is not None and limit < 1:
         raise UsageError(f"--limit must be at least 1, or 0 for all windows, not {limit}")
-    _, task = read_contract(folder)
+    _, task = read_dataset_manifest(folder)
     splits = read_splits(folder, task)
     rows = [(split, example) for split in SPLITS for example in splits[split]]
     chosen = _evenly(rows, limit)
@@ -62,7 +62,7 @@ def write_preview(folder: Path, path: Path, *, limit: int | None, progress: Prog
         words=authors_text(authors(example for _, example in rows)),
         splits=[split for split in SPLITS if splits[split]],
     )
-    write_whole(path, page)
+    write_atomically(path, page)
     return path
 
 
@@ -72,19 +72,19 @@ def refuse_foreign_page(path: Path) -> None:
         raise UsageError(f"{path} was not written by Vigil and stays as it is; name another page with --out")
 
 
-def _evenly(rows: Sequence[tuple[Split, Example]], limit: int | None) -> list[tuple[Split, Example]]:
+def _evenly(rows: Sequence[tuple[Split, TrainingExample]], limit: int | None) -> list[tuple[Split, TrainingExample]]:
     if limit is None or limit >= len(rows):
         return list(rows)
     return [rows[int(place)] for place in np.linspace(0, len(rows) - 1, limit).round()]
 
 
-def _sheet(folder: Path, split: Split, example: Example) -> Sheet:
+def _sheet(folder: Path, split: Split, example: TrainingExample) -> ContactSheet:
     try:
         images = [decode_jpeg(read_frame(folder, frame)) for frame in example.frames]
     except (DatasetError, ValueError) as error:
-        return Sheet(split, example, problem=str(error))
+        return ContactSheet(split, example, problem=str(error))
     row = encode_jpeg(contact_sheet(images), quality=SHEET_QUALITY)
-    return Sheet(split, example, picture=base64.b64encode(row).decode())
+    return ContactSheet(split, example, picture=base64.b64encode(row).decode())
 
 
 def contact_sheet(images: Sequence[RGB]) -> RGB:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from vigil.dataset.clips import Split
-from vigil.dataset.disk import read_json, write_whole
+from vigil.dataset.disk import read_json, write_atomically
 from vigil.dataset.examples import SPLITS, split_name
 from vigil.dataset.ownership import REGISTRY_NAME
 from vigil.errors import DatasetError
 
 
-def register(folder: Path, splits: Iterable[Split]) -> Path:
+def write_dataset_info(folder: Path, splits: Iterable[Split]) -> Path:
     """Enters the splits that exist into the folder's registry, takes out those that do not, keeps the rest.
 
     A registry that says so already is not written again.
@@ -20,7 +20,7 @@ def register(folder: Path, splits: Iterable[Split]) -> Path:
     Raises DatasetError when the registry is damaged: it may hold entries of others, so it is not replaced.
     """
     path = folder / REGISTRY_NAME
-    entries = read_registry(path)
+    entries = read_dataset_info(path)
     before = dict(entries)
     present = set(splits)
     for split in SPLITS:
@@ -30,11 +30,11 @@ def register(folder: Path, splits: Iterable[Split]) -> Path:
     if entries == before and path.exists():
         return path
     # LLaMA-Factory opens this file in the locale's encoding: ASCII reads the same in all of them.
-    write_whole(path, json.dumps(entries, indent=2, ensure_ascii=True) + "\n")
+    write_atomically(path, json.dumps(entries, indent=2, ensure_ascii=True) + "\n")
     return path
 
 
-def read_registry(path: Path) -> dict[str, Any]:
+def read_dataset_info(path: Path) -> dict[str, Any]:
     """The entries of a registry; none when there is no file yet."""
     if not path.exists():
         return {}

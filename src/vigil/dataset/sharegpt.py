@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from vigil.dataset.disk import read_json
-from vigil.dataset.marks import mark_in
+from vigil.dataset.marks import special_token_in
 from vigil.dataset.ownership import REGISTRY_NAME
-from vigil.dataset.registry import read_registry
+from vigil.dataset.registry import read_dataset_info
 from vigil.errors import DatasetError, UsageError
 
 LIST_BYTES_MAX = 256 * 1024**2
@@ -33,7 +33,7 @@ ROLES = {"user_tag": ("user", "human"), "assistant_tag": ("assistant", "gpt"), "
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class SharegptLayout:
     """What an entry of `dataset_info.json` calls columns and tags; what it leaves out is found in the rows."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class SharegptRow:
     """One question about one video, with its answer; `has_system` where a system prompt stood before it."""
 
     number: int
@@ -53,7 +53,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedRow:
     """A row that cannot be used, by its number from 1, and why."""
 
     number: int
@@ -63,7 +63,7 @@ class Refused:
         return f"row {self.number}: {self.why}"
 
 
-def find_layout(file: Path, registry: Path | None) -> Layout:
+def find_layout(file: Path, registry: Path | None) -> SharegptLayout:
     """The layout that `dataset_info.json` tells of a file; by default the one beside it.
 
     Raises UsageError for a registry that is named and does not know the file, or says that it is no sharegpt.
@@ -75,15 +75,15 @@ def find_layout(file: Path, registry: Path | None) -> Layout:
     if entry is None:
         if registry is not None:
             raise UsageError(f"{registry} has no entry whose file_name is {file.name}")
-        return Layout()
+        return SharegptLayout()
     formatting = entry.get("formatting", "alpaca")
     if formatting not in {"sharegpt", "openai"}:
         raise UsageError(f"{path} says that {file.name} is {shown(formatting)}; only sharegpt can be imported")
-    return Layout(_texts(entry.get("columns")), _texts(entry.get("tags")), str(entry.get("media_dir") or ""))
+    return SharegptLayout(_texts(entry.get("columns")), _texts(entry.get("tags")), str(entry.get("media_dir") or ""))
 
 
 def _entry_of(file: Path, registry: Path) -> Mapping[str, Any] | None:
-    named = [entry for entry in read_registry(registry).values() if isinstance(entry, dict)]
+    named = [entry for entry in read_dataset_info(registry).values() if isinstance(entry, dict)]
     names = {file.name, os.path.relpath(file.absolute(), registry.absolute().parent)}
     return next((entry for entry in named if str(entry.get("file_name")).replace("\\", "/") in names), None)
 
@@ -92,13 +92,13 @@ def _texts(told: Any) -> dict[str, str]:
     return {str(key): str(value) for key, value in told.items()} if isinstance(told, dict) else {}
 
 
-def read_rows(file: Path, layout: Layout) -> Iterator[Row | Refused]:
+def read_rows(file: Path, layout: SharegptLayout) -> Iterator[SharegptRow | RefusedRow]:
     """The rows of a file, in order; raises DatasetError when it is no list of rows and no rows line by line."""
     for number, row in enumerate(_raw_rows(file), start=1):
         try:
-            yield row if isinstance(row, Refused) else _Reader(layout).read(number, row)
-        except Unusable as reason:
-            yield Refused(number, str(reason))
+            yield row if isinstance(row, RefusedRow) else _Reader(layout).read(number, row)
+        except UnusableRow as reason:
+            yield RefusedRow(number, str(reason))
 
 
 def _raw_rows(file: Path) -> Iterator[Any]:
@@ -128,14 +128,14 @@ def _lines(file: Path) -> Iterator[Any]:
     with file.open("rb") as opened:
         for number, line in enumerate(_bounded_lines(opened), start=1):
             if not line:
-                yield Refused(number, f"is a line of more than {LINE_BYTES_MAX // 1024**2} MiB")
+                yield RefusedRow(number, f"is a line of more than {LINE_BYTES_MAX // 1024**2} MiB")
                 continue
             try:
                 row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
             except (ValueError, RecursionError) as error:
                 if number == 1:
                     raise DatasetError(f"{file} is neither a JSON list nor JSON lines in UTF-8: {error}") from error
-                row = Refused(number, f"is no JSON: {error}")
+                row = RefusedRow(number, f"is no JSON: {error}")
             yield row
 
 
@@ -149,7 +149,7 @@ def _bounded_lines(opened: IO[bytes]) -> Iterator[bytes]:
             yield line
 
 
-class Unusable(Exception):
+class UnusableRow(Exception):
     """Why a row cannot be used."""
 
 
@@ -157,41 +157,41 @@ class Unusable(Exception):
 class _Reader:
     """Reads one row by its layout."""
 
-    layout: Layout
+    layout: SharegptLayout
 
-    def read(self, number: int, row: Any) -> Row:
+    def read(self, number: int, row: Any) -> SharegptRow:
         if not isinstance(row, dict):
-            raise Unusable(f"is {_kind(row)} and not an object with messages and videos")
+            raise UnusableRow(f"is {_kind(row)} and not an object with messages and videos")
         turns, has_system = self._turns(row)
         video = self._video(row)
         question, answer = self._question(turns[0][1]), self._answer(turns[1][1])
-        return Row(number=number, video=video, question=question, answer=answer, has_system=has_system)
+        return SharegptRow(number=number, video=video, question=question, answer=answer, has_system=has_system)
 
     def _turns(self, row: Mapping[str, Any]) -> tuple[list[tuple[str, str]], bool]:
         """Who says what, system prompts left out, and whether there was one."""
         messages = self._column(row, "messages")
         if not isinstance(messages, list) or not messages:
-            raise Unusable(f"has no list of messages (its columns: {shown(', '.join(map(str, row)))})")
+            raise UnusableRow(f"has no list of messages (its columns: {shown(', '.join(map(str, row)))})")
         said = [self._turn(message) for message in messages]
         turns = [turn for turn in said if turn[0] != "system_tag"]
         roles = [role for role, _ in turns]
         if roles == ["assistant_tag", "user_tag"]:
-            raise Unusable("the answer comes before the question: are user_tag and assistant_tag exchanged?")
+            raise UnusableRow("the answer comes before the question: are user_tag and assistant_tag exchanged?")
         if roles != ["user_tag", "assistant_tag"]:
-            raise Unusable(f"has {len(turns)} messages; one question and one answer are wanted")
+            raise UnusableRow(f"has {len(turns)} messages; one question and one answer are wanted")
         has_system = len(turns) < len(said) or bool(row.get(self.layout.columns.get("system", "system")))
         return turns, has_system
 
     def _turn(self, message: Any) -> tuple[str, str]:
         if not isinstance(message, dict):
-            raise Unusable(f"a message is {_kind(message)} and not an object")
+            raise UnusableRow(f"a message is {_kind(message)} and not an object")
         role, text = (self._tag(message, tag) for tag in TAG_NAMES)
         if not isinstance(text, str):
-            raise Unusable(f"what is said is {_kind(text)} and not a text")
+            raise UnusableRow(f"what is said is {_kind(text)} and not a text")
         meant = {tag: (self.layout.tags[tag],) if tag in self.layout.tags else known for tag, known in ROLES.items()}
         found = next((tag for tag, names in meant.items() if role in names), None)
         if found is None:
-            raise Unusable(
+            raise UnusableRow(
                 f"a message is by {shown(role)}; known are {', '.join(n for ns in meant.values() for n in ns)}"
             )
         return found, _sound(text).strip()
@@ -204,42 +204,42 @@ class _Reader:
 
     def _video(self, row: Mapping[str, Any]) -> str:
         if self._column(row, "images"):
-            raise Unusable("shows images; each row must show one video and nothing else")
+            raise UnusableRow("shows images; each row must show one video and nothing else")
         videos = self._column(row, "videos")
         if videos is None or videos == []:
-            raise Unusable("names no video")
+            raise UnusableRow("names no video")
         if isinstance(videos, list) and len(videos) > 1:
-            raise Unusable(f"names {len(videos)} videos; one row must show one video")
+            raise UnusableRow(f"names {len(videos)} videos; one row must show one video")
         video = videos[0] if isinstance(videos, list) else videos
         if isinstance(video, list):
-            raise Unusable("its video is a list of frames, cut already; the video's own file is wanted")
+            raise UnusableRow("its video is a list of frames, cut already; the video's own file is wanted")
         if not isinstance(video, str) or not video.strip():
-            raise Unusable(f"its video is {_kind(video)} and not the name of a file")
+            raise UnusableRow(f"its video is {_kind(video)} and not the name of a file")
         return _sound(video, encode=os.fsencode).strip()
 
     def _question(self, text: str) -> str:
         if text.count(MARK) != 1:
-            raise Unusable(
+            raise UnusableRow(
                 f"the question holds {MARK} {text.count(MARK)} times; once is wanted, where the video stands"
             )
         question = text.replace(MARK, "").strip()
         other = next((mark for mark in OTHER_MARKS if mark in question), None)
         if other:
-            raise Unusable(f"the question holds {other}; each row must show one video and nothing else")
-        if mark := mark_in(question):
-            raise Unusable(f"the question holds {mark}, which a model reads as a token of its own; take it out")
+            raise UnusableRow(f"the question holds {other}; each row must show one video and nothing else")
+        if mark := special_token_in(question):
+            raise UnusableRow(f"the question holds {mark}, which a model reads as a token of its own; take it out")
         if not question:
-            raise Unusable("the question is empty")
+            raise UnusableRow("the question is empty")
         return question
 
     def _answer(self, text: str) -> str:
-        mark = mark_in(text)
+        mark = special_token_in(text)
         if mark in (MARK, *OTHER_MARKS):
-            raise Unusable(f"the answer holds {mark}, which belongs into the question")
+            raise UnusableRow(f"the answer holds {mark}, which belongs into the question")
         if mark:
-            raise Unusable(f"the answer holds {mark}, which a model reads as a token of its own; take it out")
+            raise UnusableRow(f"the answer holds {mark}, which a model reads as a token of its own; take it out")
         if not text:
-            raise Unusable("the answer is empty")
+            raise UnusableRow("the answer is empty")
         return text
 
 
@@ -252,7 +252,7 @@ def _sound(text: str, *, encode: Callable[[str], bytes] = str.encode) -> str:
     try:
         encode(text)
     except UnicodeEncodeError as error:
-        raise Unusable("holds half a character (a lone surrogate)") from error
+        raise UnusableRow("holds half a character (a lone surrogate)") from error
     return text
 
 

@@ -13,17 +13,17 @@ Most public fight clips last about 2 s, which is 4 or 5 frames at 2 fps; a camer
 
 from typing import Literal, TypeAlias
 
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.windows import Window
 
-ShortPolicy: TypeAlias = Literal["as-is", "crop", "stretch", "both"]
-StoredKind: TypeAlias = Literal["window", "crop", "stretch"]
+ShortClipPolicy: TypeAlias = Literal["as-is", "crop", "stretch", "both"]
+WindowKind: TypeAlias = Literal["window", "crop", "stretch"]
 
 MAX_STRETCH = 2.0
 """Faster than twice the spacing of a live window is another motion, not the same one slowed."""
 
 
-def crop(window: Window, sampling: Sampling) -> Window | None:
+def crop_window(window: Window, sampling: FrameSampling) -> Window | None:
     """Two thirds of a full window, its beginning or its end by turns; None for a short one."""
     length = short_length(sampling)
     if window.repeated or len(window.shots) < sampling.frames or length >= sampling.frames:
@@ -32,12 +32,12 @@ def crop(window: Window, sampling: Sampling) -> Window | None:
     return Window(window.index, shots)
 
 
-def short_length(sampling: Sampling) -> int:
+def short_length(sampling: FrameSampling) -> int:
     """Frames of a short window: two thirds of a full one, even, at least 2 (6 -> 4)."""
     return max(2, sampling.frames * 2 // 3 // 2 * 2)
 
 
-def stretched_fps(only: Window, sampling: Sampling) -> float | None:
+def stretched_fps(only: Window, sampling: FrameSampling) -> float | None:
     """The rate at which a clip that gave this one window fills a full one.
 
     None when the clip is long enough already, or so short that it would be slowed more than MAX_STRETCH.

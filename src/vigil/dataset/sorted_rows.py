@@ -5,46 +5,46 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vigil.dataset.answers import has_words, verdict_of
-from vigil.dataset.clips import Meaning, meaning_of
-from vigil.dataset.sharegpt import Refused, Row, Unusable, shown
+from vigil.dataset.answers import has_words, label_of_answer
+from vigil.dataset.clips import FolderMeaning, meaning_of
+from vigil.dataset.sharegpt import RefusedRow, SharegptRow, UnusableRow, shown
 from vigil.dataset.video_paths import VideoPaths
-from vigil.tasks import Label, Task
+from vigil.tasks import LabelName, Task
 
 
 @dataclass(frozen=True, slots=True)
-class ToldClip:
+class DescribedClip:
     """A row with the file that it means, and the label that its answer gives."""
 
-    row: Row
+    row: SharegptRow
     path: Path
-    label: Label
+    label: LabelName
 
 
 @dataclass(slots=True)
-class SortedRows:
+class LabelledRows:
     """Takes rows one by one; `refused` holds those that cannot be used, `skipped` counts those that need not be."""
 
     task: Task
-    meanings: Mapping[str, Meaning]
+    meanings: Mapping[str, FolderMeaning]
     videos: VideoPaths
-    refused: list[Refused] = field(default_factory=list)
+    refused: list[RefusedRow] = field(default_factory=list)
     questions: Counter[str] = field(default_factory=Counter)
     rows: int = 0
     skipped: int = 0
     systems: int = 0
-    _told: dict[Path, list[ToldClip]] = field(default_factory=lambda: defaultdict(list))
+    _told: dict[Path, list[DescribedClip]] = field(default_factory=lambda: defaultdict(list))
 
-    def take(self, row: Row | Refused) -> None:
+    def take(self, row: SharegptRow | RefusedRow) -> None:
         """Takes one row as it was read."""
         self.rows += 1
-        if isinstance(row, Refused):
+        if isinstance(row, RefusedRow):
             self.refused.append(row)
             return
         try:
             told = self._read(row)
-        except Unusable as reason:
-            self.refused.append(Refused(row.number, str(reason)))
+        except UnusableRow as reason:
+            self.refused.append(RefusedRow(row.number, str(reason)))
             return
         if told is None:
             self.skipped += 1
@@ -54,22 +54,22 @@ class SortedRows:
         # Two names of one file are one clip.
         self._told[told.path.resolve()].append(told)
 
-    def _read(self, row: Row) -> ToldClip | None:
-        label = verdict_of(row.answer, self.task)
+    def _read(self, row: SharegptRow) -> DescribedClip | None:
+        label = label_of_answer(row.answer, self.task)
         if label is None:
             words = f"{self.task.alarm_word} or {self.task.normal_word}"
-            raise Unusable(f"the answer does not begin with {words}: {shown(row.answer[:40])}")
+            raise UnusableRow(f"the answer does not begin with {words}: {shown(row.answer[:40])}")
         path = self.videos.find(row.video)
         meaning = meaning_of(self.videos.name_of(path), self.task, self.meanings)
         if meaning == "skip":
             return None
         if meaning not in (None, label):
             word, folder = self.task.word(label), shown(path.parent.name)
-            raise Unusable(
+            raise UnusableRow(
                 f"the answer begins with {word}, but {shown(path.name)} lies in {folder}/, which means {meaning}; "
                 f"correct one of them, or say --label {folder}={label}"
             )
-        return ToldClip(row, path, label)
+        return DescribedClip(row, path, label)
 
     def keep_question(self, question: str) -> None:
         """Refuses the rows that ask something else."""
@@ -84,7 +84,7 @@ class SortedRows:
             self._told[key] = self._one_of(told)
         self.refused.sort(key=lambda refused: refused.number)
 
-    def _one_of(self, told: Sequence[ToldClip]) -> list[ToldClip]:
+    def _one_of(self, told: Sequence[DescribedClip]) -> list[DescribedClip]:
         by_label = {each.label: each for each in reversed(told)}
         if len(by_label) > 1:
             said = (f"row {each.row.number} says {self.task.word(each.label)}" for each in by_label.values())
@@ -99,10 +99,10 @@ class SortedRows:
             )
         return first
 
-    def _refuse(self, told: Sequence[ToldClip], why: str) -> None:
-        self.refused += [Refused(each.row.number, why) for each in told]
+    def _refuse(self, told: Sequence[DescribedClip], why: str) -> None:
+        self.refused += [RefusedRow(each.row.number, why) for each in told]
 
-    def used(self) -> list[ToldClip]:
+    def used(self) -> list[DescribedClip]:
         """The row of each clip, in the order of the clips' names."""
         told = [each for rows in self._told.values() for each in rows]
         return sorted(told, key=lambda each: self.videos.name_of(each.path))

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vigil.calibration import MIN_CLIPS
-from vigil.dataset.clips import Clip, Split
+from vigil.dataset.clips import LabelledClip, Split
 from vigil.errors import DatasetError, UsageError
-from vigil.tasks import Label
+from vigil.tasks import LabelName
 
-LABELS: tuple[Label, Label] = ("alarm", "normal")
+LABELS: tuple[LabelName, LabelName] = ("alarm", "normal")
 CALIBRATION_SHARE = 0.1
 CALIBRATION_CLIPS = 24
 """A temperature cannot be fitted to fewer than 20 answered clips; so many leave some room for whole recordings."""
@@ -33,7 +33,7 @@ LEAST_OF_LABEL = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SplitPlan:
+class SplitSettings:
     """How clips become train and test: by a share, or as fold number `fold` of `folds`.
 
     `calibration_share`, and then `val_share`, are taken out of what would be trained on. Where they are None they are
@@ -63,7 +63,7 @@ class SplitPlan:
             raise UsageError(f"--fold {self.fold} of --folds {self.folds}: K is at least 2, I from 0 to K-1")
 
 
-def assign_splits(clips: Sequence[Clip], groups: Mapping[str, str], plan: SplitPlan) -> dict[str, Split]:
+def assign_splits(clips: Sequence[LabelledClip], groups: Mapping[str, str], plan: SplitSettings) -> dict[str, Split]:
     """The split of every clip, by name.
 
     Raises DatasetError when a side that is wanted would lack a label, or train/ and test/ cover only some clips.
@@ -82,19 +82,19 @@ def assign_splits(clips: Sequence[Clip], groups: Mapping[str, str], plan: SplitP
 def _holding_out(
     side: Split,
     share: float,
-    clips: Sequence[Clip],
+    clips: Sequence[LabelledClip],
     groups: Mapping[str, str],
     splits: Mapping[str, Split],
-    plan: SplitPlan,
+    plan: SplitSettings,
 ) -> dict[str, Split]:
     """The splits with a share of what would be trained on moved to another side, whole groups at a time."""
     learning = [clip for clip in clips if splits[clip.name] == "train"]
-    dealt = deal(learning, groups, shares=[1 - share, share], seed=plan.seed)
+    dealt = assign_groups(learning, groups, shares=[1 - share, share], seed=plan.seed)
     return {name: side if dealt.get(name) == 1 else split for name, split in splits.items()}
 
 
 def _with_calibration(
-    clips: Sequence[Clip], groups: Mapping[str, str], splits: dict[str, Split], plan: SplitPlan
+    clips: Sequence[LabelledClip], groups: Mapping[str, str], splits: dict[str, Split], plan: SplitSettings
 ) -> dict[str, Split]:
     if plan.calibration_share is not None or plan.folds is not None:
         share = plan.calibration_share or 0.0
@@ -108,7 +108,7 @@ def _with_calibration(
 
 
 def _with_val(
-    clips: Sequence[Clip], groups: Mapping[str, str], splits: dict[str, Split], plan: SplitPlan
+    clips: Sequence[LabelledClip], groups: Mapping[str, str], splits: dict[str, Split], plan: SplitSettings
 ) -> dict[str, Split]:
     share = VAL_SHARE if plan.val_share is None else plan.val_share
     if not share:
@@ -117,7 +117,7 @@ def _with_val(
     return taken if plan.val_share is not None or _is_fair("val", clips, taken) else splits
 
 
-def _is_fair(side: Split, clips: Sequence[Clip], splits: Mapping[str, Split], *, least: int = 0) -> bool:
+def _is_fair(side: Split, clips: Sequence[LabelledClip], splits: Mapping[str, Split], *, least: int = 0) -> bool:
     """Whether a split that nobody asked for says something, and leaves training what it needs."""
     held = Counter((splits[clip.name], clip.label) for clip in clips)
     kept, train = (sum(held[each, label] for label in LABELS) for each in (side, "train"))
@@ -125,7 +125,7 @@ def _is_fair(side: Split, clips: Sequence[Clip], splits: Mapping[str, Split], *,
     return enough and kept <= MOST_HELD * (kept + train)
 
 
-def _by_folders(clips: Sequence[Clip]) -> dict[str, Split]:
+def _by_folders(clips: Sequence[LabelledClip]) -> dict[str, Split]:
     unplaced = [clip.name for clip in clips if clip.split is None]
     present = {clip.split for clip in clips if clip.split}
     if unplaced or len(present) < 2:
@@ -136,24 +136,26 @@ def _by_folders(clips: Sequence[Clip]) -> dict[str, Split]:
     return {clip.name: clip.split for clip in clips if clip.split}
 
 
-def _by_groups(clips: Sequence[Clip], groups: Mapping[str, str], plan: SplitPlan) -> dict[str, Split]:
+def _by_groups(clips: Sequence[LabelledClip], groups: Mapping[str, str], plan: SplitSettings) -> dict[str, Split]:
     if plan.folds is not None:
-        sides = deal(clips, groups, shares=[1 / plan.folds] * plan.folds, seed=plan.seed)
+        sides = assign_groups(clips, groups, shares=[1 / plan.folds] * plan.folds, seed=plan.seed)
         return {name: "test" if side == plan.fold else "train" for name, side in sides.items()}
-    sides = deal(clips, groups, shares=[1 - plan.test_share, plan.test_share], seed=plan.seed)
+    sides = assign_groups(clips, groups, shares=[1 - plan.test_share, plan.test_share], seed=plan.seed)
     return {name: "test" if side == 1 else "train" for name, side in sides.items()}
 
 
-def deal(clips: Sequence[Clip], groups: Mapping[str, str], *, shares: Sequence[float], seed: int) -> dict[str, int]:
+def assign_groups(
+    clips: Sequence[LabelledClip], groups: Mapping[str, str], *, shares: Sequence[float], seed: int
+) -> dict[str, int]:
     """Deals whole groups out to sides of the given shares; the number of the side by clip name."""
-    counts: dict[str, Counter[Label]] = defaultdict(Counter)
+    counts: dict[str, Counter[LabelName]] = defaultdict(Counter)
     for clip in clips:
         counts[groups[clip.name]][clip.label] += 1
     totals = Counter(clip.label for clip in clips)
     order = sorted(counts)
     random.Random(seed).shuffle(order)
     order.sort(key=lambda group: -counts[group].total())
-    held: list[Counter[Label]] = [Counter() for _ in shares]
+    held: list[Counter[LabelName]] = [Counter() for _ in shares]
     side_of: dict[str, int] = {}
     for group in order:
         side = min(
@@ -165,7 +167,7 @@ def deal(clips: Sequence[Clip], groups: Mapping[str, str], *, shares: Sequence[f
     return {clip.name: side_of[groups[clip.name]] for clip in clips}
 
 
-def _cost(held: Counter[Label], added: Counter[Label], totals: Counter[Label], share: float) -> float:
+def _cost(held: Counter[LabelName], added: Counter[LabelName], totals: Counter[LabelName], share: float) -> float:
     """How much further from its share of both labels a side gets by taking a group; below 0 is nearer."""
     cost = 0.0
     for label in LABELS:
@@ -175,7 +177,7 @@ def _cost(held: Counter[Label], added: Counter[Label], totals: Counter[Label], s
     return cost / share
 
 
-def _refuse_one_sided(clips: Sequence[Clip], splits: Mapping[str, Split], plan: SplitPlan) -> None:
+def _refuse_one_sided(clips: Sequence[LabelledClip], splits: Mapping[str, Split], plan: SplitSettings) -> None:
     held = {(splits[clip.name], clip.label) for clip in clips}
     for side in _wanted(plan):
         for label in LABELS:
@@ -187,7 +189,7 @@ def _refuse_one_sided(clips: Sequence[Clip], splits: Mapping[str, Split], plan: 
                 )
 
 
-def _wanted(plan: SplitPlan) -> list[Split]:
+def _wanted(plan: SplitSettings) -> list[Split]:
     asked: dict[Split, bool] = {
         "train": plan.folds is not None or plan.test_share < 1,
         "test": plan.folds is not None or plan.test_share > 0,

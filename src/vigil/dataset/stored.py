@@ -13,10 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from vigil.config import build
+from vigil.config import from_mapping
 from vigil.dataset.disk import PARTIAL
 from vigil.dataset.fingerprints import Fingerprint, fingerprint
-from vigil.dataset.short import StoredKind
+from vigil.dataset.short import WindowKind
 from vigil.errors import ConfigError
 from vigil.file_names import beside
 from vigil.frames import decode_jpeg
@@ -34,7 +34,7 @@ class StoredWindow:
     files: tuple[str, ...]
     start_s: float
     end_s: float
-    kind: StoredKind = "window"
+    kind: WindowKind = "window"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ def read_stored(folder: Path) -> StoredClip | None:
     """What a folder of frames says of itself; None when there is nothing or it is damaged."""
     try:
         data = json.loads((folder / MARKER_NAME).read_text(encoding="utf-8"))
-        return build(StoredClip, data, where=str(folder))
+        return from_mapping(StoredClip, data, where=str(folder))
     except (OSError, ValueError, ConfigError, AttributeError):
         return None
 
@@ -100,7 +100,7 @@ class FrameWriter:
     ) -> None:
         shutil.rmtree(self._partial, ignore_errors=True)
 
-    def put(self, window: Window, kind: StoredKind) -> None:
+    def put(self, window: Window, kind: WindowKind) -> None:
         """Stores a window; pictures that an earlier one shows are not written again."""
         files = tuple(self._file(jpeg, place) for place, jpeg in enumerate(window.jpegs))
         self._windows.append(

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from vigil.dataset.answers import verdict_of
-from vigil.dataset.examples import Example
+from vigil.dataset.answers import label_of_answer
+from vigil.dataset.examples import TrainingExample
 from vigil.errors import DatasetError, EnvironmentMissing
 from vigil.frames import GRID_PX
 from vigil.label_tokens import deciding_ids, indistinct_labels, indistinct_message
 from vigil.tasks import Task
 
 
-class TextTokens(Protocol):
+class TokenCounter(Protocol):
     """Splits text into tokens, the marks of the chat template among them."""
 
     @property
@@ -32,7 +32,7 @@ class TextTokens(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class FromAbove:
+class ByteBound:
     """A bound that needs no tokenizer: byte-level BPE never gives more tokens than there are bytes."""
 
     exact: bool = False
@@ -43,7 +43,7 @@ class FromAbove:
 
 
 @dataclass(frozen=True, slots=True)
-class FromTokenizer:
+class TokenizerCounter:
     """The tokens of a `tokenizer.json`."""
 
     encode: Callable[[str], Any]
@@ -63,7 +63,7 @@ class FromTokenizer:
         return text[: offsets[-1][1]] if offsets else ""
 
 
-def load_tokenizer(folder: Path) -> FromTokenizer:
+def load_token_counter(folder: Path) -> TokenizerCounter:
     """The tokenizer of a model folder.
 
     Raises DatasetError when there is none, EnvironmentMissing when the package `tokenizers` is not installed.
@@ -76,7 +76,7 @@ def load_tokenizer(folder: Path) -> FromTokenizer:
     except ImportError as error:
         raise EnvironmentMissing("--tokenizer needs the package tokenizers: pip install 'vigil[tokenizer]'") from error
     tokenizer = library.Tokenizer.from_file(str(path))
-    return FromTokenizer(lambda text: tokenizer.encode(text, add_special_tokens=False))
+    return TokenizerCounter(lambda text: tokenizer.encode(text, add_special_tokens=False))
 
 
 def visual_tokens(num_frames: int, size_wh: tuple[int, int]) -> int:
@@ -84,7 +84,7 @@ def visual_tokens(num_frames: int, size_wh: tuple[int, int]) -> int:
     return -(-num_frames // 2) * (size_wh[0] // GRID_PX) * (size_wh[1] // GRID_PX)
 
 
-def example_tokens(example: Example, size_wh: tuple[int, int], *, fps: float, text: TextTokens) -> int:
+def example_tokens(example: TrainingExample, size_wh: tuple[int, int], *, fps: float, text: TokenCounter) -> int:
     """Tokens of the whole example as LLaMA-Factory's `qwen3_vl_nothink` lays it out."""
     marks = "".join(
         f"<{(2 * pair + 0.5) / fps:.1f} seconds><|vision_start|><|vision_end|>"
@@ -95,14 +95,14 @@ def example_tokens(example: Example, size_wh: tuple[int, int], *, fps: float, te
     return visual_tokens(len(example.frames), size_wh) + text.count(spelled)
 
 
-def indistinct_words(task: Task, tokenizer: FromTokenizer) -> list[str]:
+def indistinct_words(task: Task, tokenizer: TokenizerCounter) -> list[str]:
     """Words of labels that no token tells apart, so that no probability could be read."""
     words = task.words()
     ids = {label: tokenizer.ids(word) for label, word in words.items()}
     return [indistinct_message(words[one], words[other]) for one, other in indistinct_labels(ids)]
 
 
-def misread_answers(examples: Sequence[Example], task: Task, tokenizer: FromTokenizer) -> list[str]:
+def misread_answers(examples: Sequence[TrainingExample], task: Task, tokenizer: TokenizerCounter) -> list[str]:
     """Answers that teach other tokens than the ones that are read for their word, as 没有人 without a comma does.
 
     Empty also where the words themselves cannot be told apart.
@@ -111,7 +111,7 @@ def misread_answers(examples: Sequence[Example], task: Task, tokenizer: FromToke
     if any(indistinct_labels(ids)):
         return []
     read = {label: deciding_ids(ids, label) for label in ids}
-    heads = {example.answer: verdict_of(example.answer, task) for example in examples}
+    heads = {example.answer: label_of_answer(example.answer, task) for example in examples}
     return [
         f"{answer[:20]!r} begins with {tokenizer.begins(answer, len(read[label]))!r}"
         for answer, label in heads.items()

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from vigil.dataset.sharegpt import Unusable, shown
+from vigil.dataset.sharegpt import UnusableRow, shown
 from vigil.file_names import in_gb18030
 from vigil.sources.videos import EXTENSIONS
 
@@ -26,15 +26,15 @@ class VideoPaths:
     def find(self, written: str) -> Path:
         """The file that is meant, links not followed, as their folders may say the label; raises Unusable."""
         if "://" in written:
-            raise Unusable(f"{shown(written)} is an address and not a file")
+            raise UnusableRow(f"{shown(written)} is an address and not a file")
         ending = PureWindowsPath(written).suffix.lower()
         if ending in PICTURES:
-            raise Unusable(f"{shown(written)} is a picture and no video")
+            raise UnusableRow(f"{shown(written)} is a picture and no video")
         if ending not in EXTENSIONS:
-            raise Unusable(f"{shown(written)} has no ending of a video")
+            raise UnusableRow(f"{shown(written)} has no ending of a video")
         found = next((path for path in self._candidates(written) if _is_file(path)), None)
         if found is None:
-            raise Unusable(self._missing(written))
+            raise UnusableRow(self._missing(written))
         whole = _whole(found)
         return whole if _is_file(whole) else found.resolve()
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from vigil.dataset.answers import taught
 from vigil.dataset.clips import Split
-from vigil.dataset.examples import KINDS, SPLITS, Example
+from vigil.dataset.examples import KINDS, SPLITS, TrainingExample
 from vigil.manifest import Manifest
 
 
-def authors(examples: Iterable[Example]) -> dict[str, int]:
+def authors(examples: Iterable[TrainingExample]) -> dict[str, int]:
     """How many answers have words, by whose they are; those without any as `none`."""
     counts = Counter(example.author for example in examples)
     known = [kind for kind in KINDS if counts[kind]]
@@ -22,7 +22,7 @@ def authors_text(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{kind} {count}" for kind, count in counts.items())
 
 
-def worded(manifest: Manifest, splits: Mapping[Split, Sequence[Example]]) -> Manifest:
+def worded(manifest: Manifest, splits: Mapping[Split, Sequence[TrainingExample]]) -> Manifest:
     """The manifest with what these answers make of it: the contract's `answers`, and whose words they are."""
     texts = [example.answer for example in splits["train"] or splits["test"]]
     contract = replace(manifest.contract, answers=taught(texts, manifest.contract.alarm_word))

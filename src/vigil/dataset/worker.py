@@ -4,10 +4,19 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable
 from multiprocessing.connection import wait
+from typing import TypeAlias
+
+ProgressCallback: TypeAlias = Callable[[int, int, str], None]
+"""Told after each piece of work: how many are done, of how many, and which one it was."""
 
 
-def begin_worker() -> None:
+def no_progress(done: int, total: int, what: str) -> None:
+    """Progress that nobody watches."""
+
+
+def init_worker() -> None:
     """Called first in every worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -4,7 +4,7 @@
 holds what came.
 """
 
-from vigil.download.fetch import Wanted, fetch_model
-from vigil.download.record import RECORD_NAME, Record, read_record
+from vigil.download.fetch import WantedFile, fetch_model
+from vigil.download.record import RECORD_NAME, DownloadRecord, read_record
 
-__all__ = ["RECORD_NAME", "Record", "Wanted", "fetch_model", "read_record"]
+__all__ = ["RECORD_NAME", "DownloadRecord", "WantedFile", "fetch_model", "read_record"]

@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vigil.download.hubs import HUBS, Hub, Listing, asking
-from vigil.download.record import Record, read_record, record_of
+from vigil.download.record import DownloadRecord, read_record, record_of
 from vigil.errors import JobError, UsageError
-from vigil.files import check_folder
+from vigil.files import require_writable_folder
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class WantedFile:
     """Which model, from which hub, at which revision (empty: the hub's newest), and where to."""
 
     model: str
@@ -23,12 +23,12 @@ class Wanted:
     folder: Path
 
 
-def fetch_model(wanted: Wanted) -> Record:
+def fetch_model(wanted: WantedFile) -> DownloadRecord:
     """Fetches a model, or what is missing of it, and writes its record; what is there unchanged is left alone.
 
     Raises UsageError where the folder holds another model, JobError when the hub fails or a file is not what it was.
     """
-    check_folder(wanted.folder, "--to")
+    require_writable_folder(wanted.folder, "--to")
     held = read_record(wanted.folder)
     if held is None:
         _refuse_foreign(wanted.folder)
@@ -60,7 +60,7 @@ def fetch_model(wanted: Wanted) -> Record:
     return record
 
 
-def check_unchanged(record: Record, folder: Path) -> None:
+def check_unchanged(record: DownloadRecord, folder: Path) -> None:
     """Raises JobError when a folder does not hold what was fetched into it."""
     problems = record.problems(folder)
     if problems:
@@ -71,7 +71,7 @@ def check_unchanged(record: Record, folder: Path) -> None:
         )
 
 
-def _fetch(hub: Hub, wanted: Wanted, revision: str) -> Listing:
+def _fetch(hub: Hub, wanted: WantedFile, revision: str) -> Listing:
     what = f"{wanted.model} at {revision}"
     log.info("fetching %s from %s into %s", what, hub.name, wanted.folder)
     with asking(hub, what, wanted.folder):
@@ -93,7 +93,7 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
-def _check_same(held: Record, wanted: Wanted) -> None:
+def _check_same(held: DownloadRecord, wanted: WantedFile) -> None:
     same = held.model == wanted.model and held.source == wanted.source
     if same and wanted.revision in ("", held.revision, held.commit):
         return
@@ -103,7 +103,7 @@ def _check_same(held: Record, wanted: Wanted) -> None:
     )
 
 
-def _check_against_hub(record: Record, listing: Listing, wanted: Wanted) -> None:
+def _check_against_hub(record: DownloadRecord, listing: Listing, wanted: WantedFile) -> None:
     for name, sha256 in listing.sha256.items():
         file = record.files.get(name)
         if file is not None and file.sha256 != sha256.lower():
@@ -113,5 +113,5 @@ def _check_against_hub(record: Record, listing: Listing, wanted: Wanted) -> None
             )
 
 
-def _origin(record: Record) -> str:
+def _origin(record: DownloadRecord) -> str:
     return f"{record.model} at {record.commit or record.revision} from {record.source}"

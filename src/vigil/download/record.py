@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vigil.config import build
+from vigil.config import from_mapping
 from vigil.errors import ConfigError, ManifestError
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class FileRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class DownloadRecord:
     """What was fetched: `revision` is what was asked for, `commit` what it meant then (empty where untold)."""
 
     model: str
@@ -84,7 +84,7 @@ class Record:
         return file.sha256 if file is not None and file.looks_the_same(path) else None
 
 
-def read_record(folder: Path) -> Record | None:
+def read_record(folder: Path) -> DownloadRecord | None:
     """The record beside a model, None where there is none; raises ManifestError when it is damaged."""
     path = folder / RECORD_NAME
     again = "remove that file and run vigil download again"
@@ -95,16 +95,16 @@ def read_record(folder: Path) -> Record | None:
     except (OSError, ValueError) as error:
         raise ManifestError(f"{path} cannot be read ({error}); {again}") from error
     try:
-        files = {str(name): build(FileRecord, file, where=str(path)) for name, file in data.pop("files").items()}
-        return Record(**data, files=files)
+        files = {str(name): from_mapping(FileRecord, file, where=str(path)) for name, file in data.pop("files").items()}
+        return DownloadRecord(**data, files=files)
     except (ConfigError, AttributeError, TypeError, KeyError) as error:
         raise ManifestError(f"{path} is damaged or of another version; {again}") from error
 
 
-def record_of(folder: Path, *, model: str, source: str, revision: str, commit: str, utc: str) -> Record:
+def record_of(folder: Path, *, model: str, source: str, revision: str, commit: str, utc: str) -> DownloadRecord:
     """The record of what lies in a folder now."""
     files = {name: _file_record(folder / name) for name in _files(folder)}
-    return Record(model=model, source=source, revision=revision, commit=commit, downloaded_utc=utc, files=files)
+    return DownloadRecord(model=model, source=source, revision=revision, commit=commit, downloaded_utc=utc, files=files)
 
 
 def sha256_of(path: Path) -> str:

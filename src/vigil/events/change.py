@@ -9,7 +9,7 @@ ChangeKind: TypeAlias = Literal["opened", "raised", "grew", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class EventChange:
     """One change and the whole event after it.
 
     `raised` is a higher tier, `grew` more windows or better words at the same tier. Words take seconds, so a `grew`
@@ -22,9 +22,9 @@ class Change:
     late: bool = False
 
 
-def late_changes(event: Event, untold: ChangeKind) -> list[Change]:
+def late_changes(event: Event, untold: ChangeKind) -> list[EventChange]:
     """What there is to tell of an event that was left at a change which nobody heard of, in order."""
     if untold == "closed":
-        return [Change("closed", event, late=True)]
-    first = Change(untold, replace(event, end_s=None, closed_because=""), late=True)
-    return [first] if event.is_open else [first, Change("closed", event, late=True)]
+        return [EventChange("closed", event, late=True)]
+    first = EventChange(untold, replace(event, end_s=None, closed_because=""), late=True)
+    return [first] if event.is_open else [first, EventChange("closed", event, late=True)]

@@ -13,7 +13,7 @@ class Tier(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class EventWindow:
     """A window that an event rests on; `p_alarm` is None where its verdict was unknown."""
 
     window: int
@@ -38,7 +38,7 @@ class Event:
     peak: float
     peak_s: float
     tier: Tier
-    windows: tuple[Evidence, ...]
+    windows: tuple[EventWindow, ...]
     end_s: float | None = None
     announced_s: float | None = None
     epoch_s: float | None = None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 
-class IdMaker:
+class EventIdGenerator:
     """Makes ids like `20261120T115033123Z-9f3c21ab`; thread-safe, and rising even when the clock is set back."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -24,5 +24,5 @@ class IdMaker:
         return f"{moment:%Y%m%dT%H%M%S}{millis:03d}Z-{secrets.token_hex(4)}"
 
 
-new_id = IdMaker()
+new_id = EventIdGenerator()
 """The process's maker of ids."""

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from vigil.events.event import Event, Evidence, Tier
-from vigil.events.rules import EventRules
+from vigil.events.event import Event, EventWindow, Tier
+from vigil.events.tiers import TierThresholds
 
 
 @dataclass(slots=True, kw_only=True)
-class Incident:
+class OpenEvent:
     """An event under construction.
 
     `waiting` holds the windows since the last that joined: they belong to the event only when another one joins.
@@ -17,22 +17,22 @@ class Incident:
 
     id: str
     source: str
-    rules: EventRules
+    tiers: TierThresholds
     task: str = ""
     model: str = ""
     epoch_s: float | None = None
     announced_s: float | None = None
     end_s: float | None = None
     closed_because: str = ""
-    windows: list[Evidence] = field(default_factory=list)
-    pending: list[Evidence] = field(default_factory=list)
+    windows: list[EventWindow] = field(default_factory=list)
+    pending: list[EventWindow] = field(default_factory=list)
     quiet_s: float = 0.0
-    peak: Evidence | None = None
+    peak: EventWindow | None = None
     text: str = ""
     text_p: float = -1.0
     text_window: int = -1
 
-    def add_windows(self, evidence: Sequence[Evidence]) -> None:
+    def add_windows(self, evidence: Sequence[EventWindow]) -> None:
         """Takes in windows, the last of them over the threshold, with those that waited before them."""
         joining = [*self.pending, *evidence]
         self.windows += joining
@@ -50,9 +50,9 @@ class Incident:
     @property
     def tier(self) -> Tier:
         """The tier of the highest probability so far."""
-        return self.rules.tiers.of(self.peak_p)
+        return self.tiers.of(self.peak_p)
 
-    def add_pending(self, evidence: Evidence, *, quiet_s: float) -> None:
+    def add_pending(self, evidence: EventWindow, *, quiet_s: float) -> None:
         """Notes a window that does not join, with the seconds of quiet footage that it adds."""
         self.pending.append(evidence)
         self.quiet_s += quiet_s

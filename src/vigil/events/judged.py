@@ -6,7 +6,7 @@ from vigil.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class JudgedWindow:
     """One window of one source and what was said of it.
 
     `source` is the source's shown name, never with a password; `window` its number there; `captured_s` the

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-MarkWord: TypeAlias = Literal["true", "false_alarm", "unsure", ""]
+MarkValue: TypeAlias = Literal["true", "false_alarm", "unsure", ""]
 """`""` takes an earlier mark back."""
 
-MARK_WORDS: tuple[MarkWord, ...] = get_args(MarkWord)
+MARK_WORDS: tuple[MarkValue, ...] = get_args(MarkValue)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +15,7 @@ class Mark:
 
     event_id: str
     number: int
-    mark: MarkWord
+    mark: MarkValue
     who: str
     note: str = ""
     marked_utc: str = ""

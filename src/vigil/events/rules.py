@@ -4,33 +4,12 @@ import math
 from dataclasses import dataclass, field
 
 from vigil.errors import UsageError
-from vigil.events.event import Tier
+from vigil.events.tiers import TierThresholds
 from vigil.verdict import Outcome, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tiers:
-    """The calibrated probabilities from which an event is low, medium or high."""
-
-    low: float = 0.75
-    medium: float = 0.85
-    high: float = 0.92
-
-    def __post_init__(self) -> None:
-        if not 0 < self.low <= self.medium <= self.high <= 1:
-            raise UsageError(
-                f"tiers must rise from above 0 to at most 1, not low {self.low}, medium {self.medium}, high {self.high}"
-            )
-
-    def of(self, p_alarm: float) -> Tier:
-        """The tier of a probability; everything below `high` and `medium` is low."""
-        if p_alarm >= self.high:
-            return Tier.HIGH
-        return Tier.MEDIUM if p_alarm >= self.medium else Tier.LOW
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventRules:
+class HysteresisSettings:
     """When an event opens, goes on, and closes.
 
     `k` of the last `n` known verdicts from `tiers.low` on open it; windows from `stay` on keep it open; `quiet_s`
@@ -40,7 +19,7 @@ class EventRules:
 
     k: int = 2
     n: int = 3
-    tiers: Tiers = field(default_factory=Tiers)
+    tiers: TierThresholds = field(default_factory=TierThresholds)
     stay: float = 0.5
     quiet_s: float = 6.0
     lost_s: float = 60.0

@@ -14,12 +14,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from vigil.events.change import Change
-from vigil.events.event import Event, Evidence
+from vigil.events.change import EventChange
+from vigil.events.event import Event, EventWindow
 from vigil.events.identifier import new_id
-from vigil.events.incident import Incident
-from vigil.events.judged import Judged
-from vigil.events.rules import EventRules
+from vigil.events.incident import OpenEvent
+from vigil.events.judged import JudgedWindow
+from vigil.events.rules import HysteresisSettings
 
 QUIET = "quiet"
 LOST_SIGHT = "lost sight"
@@ -34,7 +34,7 @@ LATE_EVENTS = 256
 EPSILON_S = 1e-6
 
 
-class Tracker:
+class HysteresisRule:
     """The events of one source; at most one is open.
 
     Windows are pushed in order. `epoch_s` is the `time.time()` of second 0 on live sources. `clock` tells
@@ -43,7 +43,7 @@ class Tracker:
 
     def __init__(
         self,
-        rules: EventRules,
+        rules: HysteresisSettings,
         *,
         source: str,
         task: str = "",
@@ -59,13 +59,13 @@ class Tracker:
         self.epoch_s = epoch_s
         self._clock = clock
         self._make_id = make_id
-        self._incident: Incident | None = None
-        self._closed: deque[Incident] = deque(maxlen=LATE_EVENTS)
+        self._incident: OpenEvent | None = None
+        self._closed: deque[OpenEvent] = deque(maxlen=LATE_EVENTS)
         self._words: dict[int, str] = {}
-        self._since_over: list[Evidence] = []
+        self._since_over: list[EventWindow] = []
         self._seen_until_s = 0.0
         self._known_until_s = 0.0
-        self._first: list[Judged] = []
+        self._first: list[JudgedWindow] = []
         self._pushed = 0
 
     @property
@@ -73,9 +73,9 @@ class Tracker:
         """The event that is going on."""
         return None if self._incident is None else self._incident.snapshot()
 
-    def push(self, judged: Judged) -> list[Change]:
+    def push(self, judged: JudgedWindow) -> list[EventChange]:
         """Takes the next window's verdict; returns what changed, in order."""
-        evidence = Evidence(
+        evidence = EventWindow(
             window=judged.window,
             start_s=judged.start_s,
             end_s=judged.end_s,
@@ -94,21 +94,21 @@ class Tracker:
             return changes if judged.rest else changes + self._maybe_open(evidence, judged)
         return changes + self._continue(self._incident, evidence, new_footage_s=max(0.0, new_footage_s))
 
-    def describe(self, window: int, text: str) -> list[Change]:
+    def describe(self, window: int, text: str) -> list[EventChange]:
         """Gives the words of a window, whenever they come; those of an event's surest window describe it."""
         for incident in (*([self._incident] if self._incident else []), *self._closed):
             if incident.has_window(window):
-                return [Change("grew", incident.snapshot())] if incident.describe(window, text) else []
+                return [EventChange("grew", incident.snapshot())] if incident.describe(window, text) else []
         self._keep_words(window, text)
         return []
 
-    def tick(self, now_s: float) -> list[Change]:
+    def tick(self, now_s: float) -> list[EventChange]:
         """Tells what second of the source it is, for the times when no window comes at all."""
         if self._incident is None or now_s - self._known_until_s < self.rules.lost_s:
             return []
         return self._close(LOST_SIGHT)
 
-    def finish(self, because: str) -> list[Change]:
+    def finish(self, because: str) -> list[EventChange]:
         """Ends the source: closes what is open; a second call changes nothing.
 
         A source of fewer than `k` windows in all (a short clip; a rest does not count) makes an event when every known
@@ -121,7 +121,7 @@ class Tracker:
         self._seen_until_s = self._known_until_s = 0.0
         return changes
 
-    def _remember(self, judged: Judged) -> None:
+    def _remember(self, judged: JudgedWindow) -> None:
         self._pushed += not judged.rest
         if self._pushed < self.rules.k:
             self._first.append(judged)
@@ -135,10 +135,10 @@ class Tracker:
         while len(self._words) > EARLY_WORDS:
             del self._words[next(iter(self._words))]
 
-    def _is_over(self, evidence: Evidence) -> bool:
+    def _is_over(self, evidence: EventWindow) -> bool:
         return evidence.p_alarm is not None and evidence.p_alarm >= self.rules.tiers.low
 
-    def _maybe_open(self, evidence: Evidence, judged: Judged) -> list[Change]:
+    def _maybe_open(self, evidence: EventWindow, judged: JudgedWindow) -> list[EventChange]:
         self._since_over.append(evidence)
         forgotten_s = evidence.start_s - self.rules.lost_s
         known = [e for e in self._since_over if e.p_alarm is not None and e.end_s > forgotten_s][-self.rules.n :]
@@ -148,14 +148,14 @@ class Tracker:
         self._since_over = self._from(over[0]) if over else []
         return []
 
-    def _from(self, first: Evidence) -> list[Evidence]:
+    def _from(self, first: EventWindow) -> list[EventWindow]:
         return self._since_over[self._since_over.index(first) :]
 
-    def _open(self, evidence: Sequence[Evidence], judged: Judged) -> Change:
-        incident = Incident(
+    def _open(self, evidence: Sequence[EventWindow], judged: JudgedWindow) -> EventChange:
+        incident = OpenEvent(
             id=self._make_id(),
             source=self.source,
-            rules=self.rules,
+            tiers=self.rules.tiers,
             task=self.task,
             model=self.model,
             epoch_s=self.epoch_s,
@@ -164,20 +164,20 @@ class Tracker:
         self._incident = incident
         self._since_over = []
         self._add_windows(incident, evidence)
-        return Change("opened", incident.snapshot())
+        return EventChange("opened", incident.snapshot())
 
-    def _announced_s(self, judged: Judged) -> float:
+    def _announced_s(self, judged: JudgedWindow) -> float:
         if judged.captured_s is None:
             return judged.end_s + judged.verdict.latency_ms / 1000.0
         return judged.end_s + max(0.0, self._clock() - judged.captured_s)
 
-    def _add_windows(self, incident: Incident, evidence: Sequence[Evidence]) -> None:
+    def _add_windows(self, incident: OpenEvent, evidence: Sequence[EventWindow]) -> None:
         before = len(incident.windows)
         incident.add_windows(evidence)
         for each in incident.windows[before:]:
             incident.describe(each.window, self._words.pop(each.window, ""))
 
-    def _continue(self, incident: Incident, evidence: Evidence, *, new_footage_s: float) -> list[Change]:
+    def _continue(self, incident: OpenEvent, evidence: EventWindow, *, new_footage_s: float) -> list[EventChange]:
         if evidence.p_alarm is None:
             incident.add_pending(evidence, quiet_s=0.0)
             return []
@@ -186,9 +186,9 @@ class Tracker:
             return self._close(QUIET) if incident.quiet_s >= self.rules.quiet_s - EPSILON_S else []
         tier = incident.tier
         self._add_windows(incident, [evidence])
-        return [Change("grew" if incident.tier is tier else "raised", incident.snapshot())]
+        return [EventChange("grew" if incident.tier is tier else "raised", incident.snapshot())]
 
-    def _split(self, evidence: Evidence) -> list[Change]:
+    def _split(self, evidence: EventWindow) -> list[EventChange]:
         """Ends an endless event before a window that would stretch it past the limit; the next opens as any."""
         incident = self._incident
         joins = evidence.p_alarm is not None and evidence.p_alarm >= self.rules.stay
@@ -197,18 +197,18 @@ class Tracker:
         lasts_s = evidence.end_s - incident.windows[0].start_s
         return self._close(TOO_LONG) if lasts_s > self.rules.max_event_s + EPSILON_S else []
 
-    def _close(self, because: str) -> list[Change]:
+    def _close(self, because: str) -> list[EventChange]:
         incident = self._incident
         if incident is None:
             return []
         incident.close(because)
         self._incident = None
         self._closed.append(incident)
-        return [Change("closed", incident.snapshot())]
+        return [EventChange("closed", incident.snapshot())]
 
-    def _close_short_source(self, because: str) -> list[Change]:
+    def _close_short_source(self, because: str) -> list[EventChange]:
         evidence = [
-            Evidence(window=j.window, start_s=j.start_s, end_s=j.end_s, p_alarm=self.rules.weight(j.verdict))
+            EventWindow(window=j.window, start_s=j.start_s, end_s=j.end_s, p_alarm=self.rules.weight(j.verdict))
             for j in self._first
         ]
         known = [e for e in evidence if e.p_alarm is not None]

@@ -22,9 +22,9 @@ from typing import Any, Literal, TypeAlias
 from vigil.calibration import calibrate, sigmoid
 from vigil.label_tokens import Branch
 from vigil.manifest import Calibration
-from vigil.tasks import begins_with_word
+from vigil.tasks import starts_with_word
 
-Way: TypeAlias = Literal["ids", "sequences", "top"]
+LogprobMethod: TypeAlias = Literal["ids", "sequences", "top"]
 
 ALARM = "alarm"
 
@@ -68,7 +68,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
+class LabelTokens:
     """The words of the labels, and how this server's tokenizer splits them.
 
     `ids` is empty where the server has no `/tokenize`, `places` where a shared beginning cannot be put in front.
@@ -79,7 +79,7 @@ class Words:
     places: tuple[Place, ...] = ()
 
     @property
-    def way(self) -> Way:
+    def way(self) -> LogprobMethod:
         """How the probabilities are read from this server."""
         if not self.ids:
             return "top"
@@ -107,7 +107,7 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
-class Mass:
+class LabelLogprobs:
     """The log probability of each label.
 
     `favoured` are the labels that the likeliest of all their tokens spells; empty where several tokens decide.
@@ -136,14 +136,14 @@ class Mass:
         return calibrate(sigmoid(self.logit), calibration)
 
 
-def request_options(place: Place | None) -> dict[str, Any]:
+def logprob_options(place: Place | None) -> dict[str, Any]:
     """The request's fields that make the server report what is read at a place; without one, the likeliest tokens."""
     if place is None:
         return {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
     return {"logprobs": True, "logprob_token_ids": place.token_ids, "return_tokens_as_token_ids": True}
 
 
-def read_logprob(value: Any) -> float:
+def parse_logprob(value: Any) -> float:
     """A log probability as a server reported it, at least LEAST_LOGPROB; raises ValueError for what cannot be one."""
     logprob = float(value)
     if math.isnan(logprob) or logprob > ROUNDING:
@@ -151,7 +151,7 @@ def read_logprob(value: Any) -> float:
     return min(0.0, max(logprob, LEAST_LOGPROB))
 
 
-def read_mass(logprobs: Mapping[str, Any] | None, words: Words) -> Mass | None:
+def parse_label_logprobs(logprobs: Mapping[str, Any] | None, words: LabelTokens) -> LabelLogprobs | None:
     """The labels' mass in one answer's `logprobs`; None when the server reported none of it."""
     if words.place is None:
         return _read_top(_reported(logprobs), words)
@@ -180,21 +180,21 @@ def read_place(logprobs: Mapping[str, Any] | None, place: Place) -> dict[str, fl
     return {label: _log_sum(values) if values else LEAST_LOGPROB for label, values in found.items()}
 
 
-def joined_mass(read: Sequence[Mapping[str, float] | None], words: Words) -> Mass | None:
+def joined_mass(read: Sequence[Mapping[str, float] | None], words: LabelTokens) -> LabelLogprobs | None:
     """The mass of labels from what was read at each place on their words' ways; None when a place told nothing."""
     places = [place for place in read if place is not None]
     if not places or len(places) < len(read):
         return None
-    return Mass({label: sum(place.get(label, 0.0) for place in places) for label in words.texts})
+    return LabelLogprobs({label: sum(place.get(label, 0.0) for place in places) for label in words.texts})
 
 
 def _reported(logprobs: Mapping[str, Any] | None) -> dict[str, float]:
     content = (logprobs or {}).get("content")
     entries = content[0].get("top_logprobs") if content else None
-    return {entry["token"]: read_logprob(entry["logprob"]) for entry in entries or []}
+    return {entry["token"]: parse_logprob(entry["logprob"]) for entry in entries or []}
 
 
-def _read_top(reported: Mapping[str, float], words: Words) -> Mass | None:
+def _read_top(reported: Mapping[str, float], words: LabelTokens) -> LabelLogprobs | None:
     matching: dict[str, list[float]] = {label: [] for label in words.texts}
     for token, logprob in reported.items():
         labels = [label for label, word in words.texts.items() if _may_begin(token.strip(), word, fold=words.fold)]
@@ -204,14 +204,14 @@ def _read_top(reported: Mapping[str, float], words: Words) -> Mass | None:
         return None
     missing = _most_of_another(reported)
     logprobs = {label: _log_sum(found) if found else missing for label, found in matching.items()}
-    return Mass(logprobs, _favoured(matching))
+    return LabelLogprobs(logprobs, _favoured(matching))
 
 
 def _may_begin(token: str, word: str, *, fold: bool) -> bool:
     """Whether a word may begin with a token, or the token with the whole word."""
     if fold:
         token, word = token.casefold(), word.casefold()
-    return bool(token) and (word.startswith(token) or begins_with_word(token, word))
+    return bool(token) and (word.startswith(token) or starts_with_word(token, word))
 
 
 def _log_sum(logprobs: Iterable[float]) -> float:
@@ -224,23 +224,23 @@ def _most_of_another(reported: Mapping[str, float]) -> float:
     return max(LEAST_LOGPROB, min(*reported.values(), math.log(left) if left > 0 else LEAST_LOGPROB, 0.0))
 
 
-def word_at_start(text: str, words: Words) -> str | None:
+def label_at_start(text: str, words: LabelTokens) -> str | None:
     """The label whose word an answer begins with as a whole word, ignoring quotes, spaces and case; None for none."""
     plain = _plain(text, words)
     longest_first = sorted(words.texts.items(), key=lambda item: -len(item[1]))
-    return next((label for label, word in longest_first if begins_with_word(plain, _cased(word, words))), None)
+    return next((label for label, word in longest_first if starts_with_word(plain, _cased(word, words))), None)
 
 
-def spelled(text: str, words: Words) -> str | None:
+def spelled(text: str, words: LabelTokens) -> str | None:
     """The label whose word a first token spells, or is the beginning of; None where it is none, or of several."""
     plain = _plain(text, words)
     begun = [label for label, word in words.texts.items() if plain and _cased(word, words).startswith(plain)]
-    return word_at_start(text, words) or (begun[0] if len(begun) == 1 else None)
+    return label_at_start(text, words) or (begun[0] if len(begun) == 1 else None)
 
 
-def _plain(text: str, words: Words) -> str:
+def _plain(text: str, words: LabelTokens) -> str:
     return _cased(text.lstrip(" \t\r\n\"'“”‘’「」*#"), words)
 
 
-def _cased(text: str, words: Words) -> str:
+def _cased(text: str, words: LabelTokens) -> str:
     return text.casefold() if words.fold else text

@@ -13,7 +13,7 @@ import openai
 
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.pages import refusal
-from vigil.judge.transport import MAX_BYTES, RefusedError
+from vigil.judge.transport import MAX_BYTES, HttpStatusError
 
 if TYPE_CHECKING:
     Base = httpx2.AsyncClient
@@ -67,10 +67,10 @@ class BoundedClient(Base):
         )
 
 
-def refused(answer: httpx2.Response) -> RefusedError:
+def refused(answer: httpx2.Response) -> HttpStatusError:
     """An answer of an error as what the server said in it."""
     said = refusal(answer.status_code, answer.content).strip()
-    return RefusedError(answer.status_code, said or answer.reason_phrase)
+    return HttpStatusError(answer.status_code, said or answer.reason_phrase)
 
 
 async def _content(answer: httpx2.Response, request: httpx2.Request) -> bytes:

@@ -21,11 +21,11 @@ from typing import Literal, Protocol, TypeAlias
 from vigil.judge.faults import SLOWNESS
 from vigil.verdict import Cause, Verdict
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
-State: TypeAlias = Literal["closed", "open", "probing"]
+BreakerState: TypeAlias = Literal["closed", "open", "probing"]
 
-OnState: TypeAlias = Callable[[State], None]
+OnBreakerState: TypeAlias = Callable[[BreakerState], None]
 """Told each state that the breaker enters, also `probing` and back."""
 
 ENDPOINT_CAUSES = frozenset(
@@ -44,7 +44,7 @@ PROBE_PATIENCE_S = 5.0
 """A probe's first limit; each probe that runs into its limit doubles the next one's, up to the judge's own."""
 
 
-class Asks(Protocol):
+class SupportsAsk(Protocol):
     """What answers for windows: a Judge, or a Breaker around one."""
 
     deadline_s: float
@@ -70,11 +70,11 @@ class Asks(Protocol):
 Harmless: TypeAlias = frozenset[Cause]
 """Causes that say nothing of the endpoint after a question of one kind."""
 
-Question: TypeAlias = Callable[[asyncio.Timeout], Awaitable[Verdict]]
+PendingAsk: TypeAlias = Callable[[asyncio.Timeout], Awaitable[Verdict]]
 """Asks the judge about one window; may move the limit that it is asked under."""
 
 
-class Breaker:
+class CircuitBreaker:
     """Stands before a judge and spares the windows, and the endpoint, questions that cannot be answered.
 
     For one event loop. `refused` counts the windows that were answered unasked, `opened` how often it opened.
@@ -82,11 +82,11 @@ class Breaker:
 
     def __init__(
         self,
-        judge: Asks,
+        judge: SupportsAsk,
         *,
         failures: int = 5,
         probe_s: float = 1.0,
-        on_state: OnState | None = None,
+        on_state: OnBreakerState | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
@@ -108,7 +108,7 @@ class Breaker:
         self._answering.set()
 
     @property
-    def state(self) -> State:
+    def state(self) -> BreakerState:
         """`closed`: windows are asked. `open`: they are not. `probing`: not, but for one that is under way."""
         if self._answering.is_set():
             return "closed"
@@ -176,7 +176,7 @@ class Breaker:
         said = await self._insist(ask, wait_s=wait_s, harmless=SLOWNESS)
         return replace(said, start_s=start_s, end_s=end_s)
 
-    async def _insist(self, ask: Question, *, wait_s: float, harmless: Harmless = frozenset()) -> Verdict:
+    async def _insist(self, ask: PendingAsk, *, wait_s: float, harmless: Harmless = frozenset()) -> Verdict:
         """Asks until there is an answer, the time is over, or it is the window that the endpoint fails at."""
         give_up_s = self._clock() + wait_s
         left = self.failures
@@ -206,7 +206,7 @@ class Breaker:
         due_s = max(self._next_probe_s - now_s, self.probe_s / 4)
         await self.wait_closed(max(0.0, min(due_s, give_up_s - now_s)))
 
-    async def _once(self, ask: Question, harmless: Harmless) -> Verdict | None:
+    async def _once(self, ask: PendingAsk, harmless: Harmless) -> Verdict | None:
         """The answer, or None when the window may not be asked about now."""
         if self._answering.is_set():
             return await self._let_through(ask, limit_s=None, harmless=harmless)
@@ -214,7 +214,7 @@ class Breaker:
             return None
         return await self._probe(ask)
 
-    async def _probe(self, ask: Question) -> Verdict:
+    async def _probe(self, ask: PendingAsk) -> Verdict:
         self._next_probe_s = self._clock() + self.probe_s
         self._probes += 1
         if self._probes == 1:
@@ -226,7 +226,9 @@ class Breaker:
             if not self._probes and not self._answering.is_set():
                 self._on_state("open")
 
-    async def _let_through(self, ask: Question, *, limit_s: float | None, harmless: Harmless = frozenset()) -> Verdict:
+    async def _let_through(
+        self, ask: PendingAsk, *, limit_s: float | None, harmless: Harmless = frozenset()
+    ) -> Verdict:
         began_s = self._clock()
         try:
             async with asyncio.timeout(limit_s) as limit:
@@ -247,7 +249,7 @@ class Breaker:
         self._failed = 0
         if self._answering.is_set():
             return
-        logger.info(
+        log.info(
             "the endpoint answers again after %.1f s (%d windows were not asked so far)", self.since_s, self.rejected
         )
         self._changed_s = self._clock()
@@ -269,7 +271,7 @@ class Breaker:
         self._next_probe_s = self._changed_s + self.probe_s
         self._patience_s = min(PROBE_PATIENCE_S, self.deadline_s)
         self._answering.clear()
-        logger.warning(
+        log.warning(
             "the endpoint has failed %d times in a row (%s); windows are unknown until it answers, one is tried every "
             "%g s",
             self._failed,

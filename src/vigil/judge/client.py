@@ -19,18 +19,18 @@ from typing import Any, ClassVar, Self, TypeAlias
 import openai
 
 from vigil.errors import EndpointError, VigilError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge import connection
-from vigil.judge.answer import Words
+from vigil.judge.answer import LabelTokens
 from vigil.judge.endpoint import Endpoint
-from vigil.judge.facts import CONNECT_S, Facts, KeptFacts, ReadCalibration, Reader
-from vigil.judge.faults import NOT_FOUND, REPLY_FAULTS, SLOWNESS, Fault
-from vigil.judge.prompt import Media
-from vigil.judge.questions import OnText, Questions, Wanted
-from vigil.judge.reading import ALARM_FROM, MIN_MASS, Reading, reading_of, weigh
+from vigil.judge.facts import CONNECT_S, FactsReader, ReadCalibration, ServerFacts, ServerFactsCache
+from vigil.judge.faults import NOT_FOUND, REPLY_FAULTS, SLOWNESS, RequestFault
+from vigil.judge.prompt import MediaForm
+from vigil.judge.questions import AnswerRequest, JudgeQuestions, OnText
+from vigil.judge.reading import ALARM_FROM, MIN_MASS, AnswerReading, read_answer_labels, verdict_of_reading
 from vigil.judge.stream import StreamedAnswer
-from vigil.judge.telling import OnVerdict, Telling, since_ms
-from vigil.judge.transport import Transport
+from vigil.judge.telling import EarlyVerdict, OnVerdict, since_ms
+from vigil.judge.transport import ModelClient
 from vigil.judge.words import find_words, warn_of_way
 from vigil.manifest import Answers, Calibration
 from vigil.tasks import Task
@@ -66,21 +66,21 @@ class Judge:
     """
 
     reads_words: ClassVar[bool] = True
-    questions: ClassVar[type[Questions]] = Questions
+    questions: ClassVar[type[JudgeQuestions]] = JudgeQuestions
 
     def __init__(
         self,
         client: openai.AsyncOpenAI,
-        transport: Transport,
+        transport: ModelClient,
         *,
         model: str,
         describer: str = "",
-        words: Words,
+        words: LabelTokens,
         task: Task,
-        sampling: Sampling,
-        media: Media = "video",
+        sampling: FrameSampling,
+        media: MediaForm = "video",
         calibration: Calibration | None = None,
-        facts: KeptFacts | None = None,
+        facts: ServerFactsCache | None = None,
         max_in_flight: int = 32,
         deadline_s: float = 30.0,
         min_mass: float = MIN_MASS,
@@ -88,8 +88,8 @@ class Judge:
     ) -> None:
         self.task = task
         self.sampling = sampling
-        self.facts = facts or KeptFacts(
-            Facts(model=model, describer=describer, words=words, media=media, calibration=calibration)
+        self.facts = facts or ServerFactsCache(
+            ServerFacts(model=model, describer=describer, words=words, media=media, calibration=calibration)
         )
         self.deadline_s = deadline_s
         self.min_mass = min_mass
@@ -110,21 +110,21 @@ class Judge:
         return self.facts.now.describer
 
     @property
-    def words(self) -> Words:
+    def words(self) -> LabelTokens:
         """How its tokenizer splits the words of the labels; what is set stays, and nothing is read again."""
         return self.facts.now.words
 
     @words.setter
-    def words(self, words: Words) -> None:
+    def words(self, words: LabelTokens) -> None:
         self.facts.fix(words=words)
 
     @property
-    def media(self) -> Media:
+    def media(self) -> MediaForm:
         """Which form of the pictures it is shown; what is set stays, and nothing is read again."""
         return self.facts.now.media
 
     @media.setter
-    def media(self, media: Media) -> None:
+    def media(self, media: MediaForm) -> None:
         self.facts.fix(media=media)
 
     @property
@@ -142,9 +142,9 @@ class Judge:
         cls,
         endpoint: Endpoint,
         task: Task,
-        sampling: Sampling,
+        sampling: FrameSampling,
         *,
-        media: Media | None = None,
+        media: MediaForm | None = None,
         strict: bool = False,
         pinned: bool = False,
         answers: Answers = "words",
@@ -162,7 +162,7 @@ class Judge:
         the one that it found. Raises EndpointError when no verdict could ever come of it,
         EndpointAway while the server does not tell what it can do.
         """
-        reader = Reader(
+        reader = FactsReader(
             endpoint=endpoint,
             task=task,
             sampling=sampling,
@@ -178,15 +178,15 @@ class Judge:
         facts = await reader.first()
         if cls.reads_words:
             warn_of_way(facts.words, facts.model)
-        transport = Transport(endpoint, retries=retries)
+        transport = ModelClient(endpoint, retries=retries)
         return cls(
-            connection.open_client(endpoint, timeout_s=reader.timeout_s, retries=retries),
+            connection.open_openai_client(endpoint, timeout_s=reader.timeout_s, retries=retries),
             transport,
             model=facts.model,
             words=facts.words,
             task=task,
             sampling=sampling,
-            facts=KeptFacts(
+            facts=ServerFactsCache(
                 facts,
                 read=replace(reader, retries=0).read,
                 breaks=lambda: transport.breaks,
@@ -199,8 +199,8 @@ class Judge:
 
     @classmethod
     async def find_words(
-        cls, endpoint: Endpoint, task: Task, model: connection.ServedModel, *, before: Words | None = None
-    ) -> Words:
+        cls, endpoint: Endpoint, task: Task, model: connection.ServedModel, *, before: LabelTokens | None = None
+    ) -> LabelTokens:
         """How this kind of judge reads the words of a task from a model; raises EndpointError when it cannot."""
         return await find_words(endpoint, task.words(), model, before=before)
 
@@ -236,13 +236,13 @@ class Judge:
         Where a describer is asked, the words are a request of their own, and a verdict that is `known` already is not
         asked for again.
         """
-        telling = Telling(start_s=start_s, end_s=end_s, describe_normal=describe_normal, on_verdict=on_verdict)
-        wanted = Wanted(max_tokens, on_text)
+        telling = EarlyVerdict(start_s=start_s, end_s=end_s, describe_normal=describe_normal, on_verdict=on_verdict)
+        wanted = AnswerRequest(max_tokens, on_text)
         if self.describer:
             return await self._describe_apart(jpegs, replace(telling, known=known), wanted)
         return await self._describe_at_once(jpegs, telling, wanted)
 
-    async def _describe_at_once(self, jpegs: Sequence[bytes], telling: Telling, wanted: Wanted) -> Verdict:
+    async def _describe_at_once(self, jpegs: Sequence[bytes], telling: EarlyVerdict, wanted: AnswerRequest) -> Verdict:
         """The verdict and the words behind it, of one answer."""
         answer = StreamedAnswer()
 
@@ -254,7 +254,7 @@ class Judge:
             facts = await self.facts.current()
 
             async def go_on(answer: StreamedAnswer) -> bool:
-                telling.tell(await self._known(facts, reading_of(answer.mass, answer.text, facts.words)))
+                telling.tell(await self._known(facts, read_answer_labels(answer.mass, answer.text, facts.words)))
                 return not telling.is_enough
 
             beside = asyncio.create_task(self._tell_beside(jpegs, facts, telling))
@@ -268,11 +268,11 @@ class Judge:
 
         fault = await self._within_deadline(ask, harmless=SLOWNESS)
         if telling.told is None:
-            fault = fault or Fault(Cause.CUT_OFF, "the answer ended before its first token")
+            fault = fault or RequestFault(Cause.CUT_OFF, "the answer ended before its first token")
             return telling.stamped(fault.verdict())
         return telling.worded(telling.told, answer, fault)
 
-    async def _describe_apart(self, jpegs: Sequence[bytes], telling: Telling, wanted: Wanted) -> Verdict:
+    async def _describe_apart(self, jpegs: Sequence[bytes], telling: EarlyVerdict, wanted: AnswerRequest) -> Verdict:
         """The verdict with the describer's words. Where the verdict was known and no word comes, the fault is told."""
         verdict = telling.known or await self.verdict(jpegs, start_s=telling.start_s, end_s=telling.end_s)
         if verdict.cause not in DESCRIBED:
@@ -304,7 +304,7 @@ class Judge:
         """The event loop's time at which an answer in words must be whole, if it is asked for now."""
         return asyncio.get_running_loop().time() + WORDS_DEADLINES * self.deadline_s
 
-    async def _tell_beside(self, jpegs: Sequence[bytes], facts: Facts, telling: Telling) -> None:
+    async def _tell_beside(self, jpegs: Sequence[bytes], facts: ServerFacts, telling: EarlyVerdict) -> None:
         """Asks for the verdict alone where its stream is held back, and is quiet where that fails, too."""
         if telling.describe_normal:
             return
@@ -330,16 +330,16 @@ class Judge:
         verdict = found[0] if fault is None else fault.verdict()
         return replace(verdict, start_s=start_s, end_s=end_s, latency_ms=since_ms(started))
 
-    async def _known(self, facts: Facts, reading: Reading) -> Verdict:
+    async def _known(self, facts: ServerFacts, reading: AnswerReading) -> Verdict:
         """The verdict of a reading, if the server is still the one that the facts are about, or the same again."""
-        weighed = weigh(reading, facts, min_mass=self.min_mass, alarm_from=self.alarm_from)
+        weighed = verdict_of_reading(reading, facts, min_mass=self.min_mass, alarm_from=self.alarm_from)
         if self.reads_words and weighed.cause in ODD:
             self.facts.wonder()
         if await self.facts.current() == facts:
             return weighed
         return Verdict.unknown(Cause.EXCHANGED, detail=EXCHANGED)
 
-    async def _within_deadline(self, ask: Ask, *, harmless: frozenset[Cause] = frozenset()) -> Fault | None:
+    async def _within_deadline(self, ask: Ask, *, harmless: frozenset[Cause] = frozenset()) -> RequestFault | None:
         """Asks within the deadline, which `ask` may move, when there is room; a fault is returned and not raised."""
         async with self._room:
             began_s = asyncio.get_running_loop().time()
@@ -347,7 +347,7 @@ class Judge:
                 async with asyncio.timeout(self.deadline_s) as limit:
                     await ask(limit)
             except (*REPLY_FAULTS, VigilError) as error:
-                fault = Fault.of(error)
+                fault = RequestFault.of(error)
                 self._note(fault, harmless)
                 waited_s = (limit.when() or began_s) - began_s
                 return fault if str(error) else replace(fault, detail=f"nothing in {round(waited_s, 3):g} s")
@@ -355,10 +355,10 @@ class Judge:
                 if type(error) not in self._unforeseen:
                     log.exception("an answer could not be read; this is a fault in Vigil, please report it")
                 self._unforeseen.add(type(error))
-                return Fault(Cause.UNPARSEABLE, Fault.of(error).detail)
+                return RequestFault(Cause.UNPARSEABLE, RequestFault.of(error).detail)
         return None
 
-    def _note(self, fault: Fault, harmless: frozenset[Cause]) -> None:
+    def _note(self, fault: RequestFault, harmless: frozenset[Cause]) -> None:
         """After some faults the server may be another; a refusal that every window will meet is said once."""
         if fault.cause in DOUBTFUL - harmless or fault.status == NOT_FOUND:
             self.facts.doubt()

@@ -11,7 +11,7 @@ from typing import Any
 import openai
 
 from vigil.errors import EndpointError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge import told
 from vigil.judge.bounded import BoundedClient
 from vigil.judge.endpoint import Endpoint
@@ -50,7 +50,7 @@ class ServedModel:
         return (self.base or self.name) if trained_on == "verdict" else ""
 
 
-def open_client(endpoint: Endpoint, *, timeout_s: float, retries: int) -> openai.AsyncOpenAI:
+def open_openai_client(endpoint: Endpoint, *, timeout_s: float, retries: int) -> openai.AsyncOpenAI:
     """A client of the openai package that asks this endpoint and nobody else, and bears its every answer."""
     return openai.AsyncOpenAI(
         base_url=endpoint.url,
@@ -62,7 +62,7 @@ def open_client(endpoint: Endpoint, *, timeout_s: float, retries: int) -> openai
     )
 
 
-def open_http(endpoint: Endpoint, *, timeout_s: float) -> BoundedClient:
+def open_http_client(endpoint: Endpoint, *, timeout_s: float) -> BoundedClient:
     """A plain HTTP client that shows the endpoint's key, for what lies beside its OpenAI interface."""
     headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
     return BoundedClient(endpoint, deadline_s=timeout_s, headers=headers)
@@ -89,8 +89,8 @@ async def list_models(
 
 
 async def _told(endpoint: Endpoint, http: BoundedClient | None) -> dict[str, Contract]:
-    async with nullcontext(http) if http else open_http(endpoint, timeout_s=told.TIMEOUT_S) as client:
-        return await told.told_contracts(endpoint, client)
+    async with nullcontext(http) if http else open_http_client(endpoint, timeout_s=told.TIMEOUT_S) as client:
+        return await told.fetch_declared_contracts(endpoint, client)
 
 
 def _served(card: Any, cards: Sequence[Any], contracts: Mapping[str, Contract]) -> ServedModel:
@@ -165,7 +165,7 @@ def contract_differences(model: ServedModel, contract: Contract, *, strict: bool
     return differences
 
 
-def check_context(model: ServedModel, task: Task, sampling: Sampling, *, answer_tokens: int) -> None:
+def check_context_length(model: ServedModel, task: Task, sampling: FrameSampling, *, answer_tokens: int) -> None:
     """Raises EndpointError when a full window cannot fit the server's context, saying what would."""
     if model.max_model_len is None:
         return
@@ -178,7 +178,7 @@ def check_context(model: ServedModel, task: Task, sampling: Sampling, *, answer_
         )
 
 
-def window_tokens(task: Task, sampling: Sampling) -> int:
+def window_tokens(task: Task, sampling: FrameSampling) -> int:
     """The most prompt tokens that a window can take: 32x32 pixels of a pair of frames are one token."""
     pairs = sampling.frames // 2
     visual = pairs * (sampling.max_pixels // (32 * 32) + TOKENS_PER_PAIR)

@@ -4,12 +4,12 @@ from dataclasses import replace
 from functools import partial
 
 from vigil.errors import ConfigError, UsageError
-from vigil.frames import Sampling
-from vigil.judge.connection import ServedModel, find_model, open_client
+from vigil.frames import FrameSampling
+from vigil.judge.connection import ServedModel, find_model, open_openai_client
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import asking_while_busy
-from vigil.manifest import Contract, sampling_from_alias
-from vigil.tasks import Task, load_task
+from vigil.manifest import Contract, parse_alias
+from vigil.tasks import Task, load_question
 
 TIMEOUT_S = 20.0
 
@@ -17,7 +17,7 @@ TIMEOUT_S = 20.0
 def task_of(contract: Contract) -> Task:
     """The task that a contract was made of: the shipped one of that name where it still asks the same."""
     try:
-        task = load_task(contract.task)
+        task = load_question(contract.task)
     except (ConfigError, UsageError):
         task = None
     if task is not None and Contract.of(task, contract.sampling) == contract:
@@ -39,13 +39,13 @@ def with_description(task: Task, contract: Contract) -> Task:
     return replace(task, describe=contract.describe or task.describe) if contract.task == task.name else task
 
 
-async def served_sampling(endpoint: Endpoint) -> Sampling | None:
+async def served_sampling(endpoint: Endpoint) -> FrameSampling | None:
     """The sampling that the served model tells; None when it tells none. Raises EndpointError."""
     model = await served_model(endpoint)
-    return sampling_from_alias(model.alias) if model.alias else None
+    return parse_alias(model.alias) if model.alias else None
 
 
 async def served_model(endpoint: Endpoint) -> ServedModel:
     """The model that an endpoint means; raises EndpointError when it serves none of that name, or several."""
-    async with open_client(endpoint, timeout_s=TIMEOUT_S, retries=2) as client:
+    async with open_openai_client(endpoint, timeout_s=TIMEOUT_S, retries=2) as client:
         return await asking_while_busy(partial(find_model, client, endpoint))

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from vigil.errors import UsageError
 from vigil.judge.certificates import tls_context
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 DEFAULT_URL = "http://127.0.0.1:8000/v1"
 KEY_VARIABLE = "VIGIL_API_KEY"
@@ -78,10 +78,10 @@ def read_key(key_file: Path | None = None, *, url: str = DEFAULT_URL) -> str:
     from_environment = next(filter(None, map(os.environ.get, KEY_VARIABLES)), "")
     if from_environment:
         return from_environment
-    return _key_in(KEY_FILE) if KEY_FILE.is_file() and is_this_machine(url) else ""
+    return _key_in(KEY_FILE) if KEY_FILE.is_file() and is_local(url) else ""
 
 
-def is_this_machine(url: str) -> bool:
+def is_local(url: str) -> bool:
     """Whether every address that the host of a URL stands for is one of this machine's."""
     try:
         found = socket.getaddrinfo(urlsplit(url).hostname, None, type=socket.SOCK_STREAM)
@@ -104,7 +104,7 @@ def _key_in(path: Path) -> str:
     try:
         key = path.read_text(encoding="utf-8").strip()
         if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-            logger.warning("others can read the key file %s; close it with: chmod 600 %s", path, path)
+            log.warning("others can read the key file %s; close it with: chmod 600 %s", path, path)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the key file {path} cannot be read: {error}") from error
     if not key or not key.isprintable() or " " in key:

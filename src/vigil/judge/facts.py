@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 from vigil.errors import EndpointError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge import connection
-from vigil.judge.answer import Words
+from vigil.judge.answer import LabelTokens
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import asking_while_busy
 from vigil.judge.probe import supported_media
-from vigil.judge.prompt import Media
+from vigil.judge.prompt import MediaForm
 from vigil.manifest import Answers, Calibration, Contract
 from vigil.tasks import Task
 
@@ -38,12 +38,12 @@ PATIENCE_S = 3.0
 """The first limit for reading them again; each time that it is not enough doubles it, up to the judge's deadline."""
 
 
-class Kind(Protocol):
+class FactKind(Protocol):
     """A kind of judge: how it finds the words of a task, and which models it asks what."""
 
     async def find_words(
-        self, endpoint: Endpoint, task: Task, model: connection.ServedModel, *, before: Words | None = None
-    ) -> Words:
+        self, endpoint: Endpoint, task: Task, model: connection.ServedModel, *, before: LabelTokens | None = None
+    ) -> LabelTokens:
         """How a model splits the words of a task; `before` is what was found earlier. Raises EndpointError."""
 
     def roles(self, model: connection.ServedModel, answers: Answers) -> tuple[str, str]:
@@ -55,7 +55,7 @@ ReadCalibration: TypeAlias = Callable[[], Calibration | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class ServerFacts:
     """What is known of the model that answers: its name, its contract, how it splits the words, what it is shown.
 
     `describer` is the model that puts windows into words by a question of its own; empty where the answers hold them.
@@ -63,8 +63,8 @@ class Facts:
 
     model: str
     describer: str = ""
-    words: Words
-    media: Media = "video"
+    words: LabelTokens
+    media: MediaForm = "video"
     alias: str = ""
     root: str | None = None
     differences: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reader:
+class FactsReader:
     """Reads the facts of an endpoint for one kind of judge; `media` is asked for unless it is named.
 
     `answers` is what the model's manifest tells, for servers that tell no contract.
@@ -80,9 +80,9 @@ class Reader:
 
     endpoint: Endpoint
     task: Task
-    sampling: Sampling
-    kind: Kind
-    media: Media | None = None
+    sampling: FrameSampling
+    kind: FactKind
+    media: MediaForm | None = None
     answers: Answers = "words"
     strict: bool = False
     retries: int = 0
@@ -90,16 +90,18 @@ class Reader:
     timeout_s: float = CONNECT_S
     read_calibration: ReadCalibration = field(default=lambda: None)
 
-    async def first(self) -> Facts:
+    async def first(self) -> ServerFacts:
         """The facts at the start; a server that fails for now is asked again for a while. Raises EndpointError."""
         facts = await asking_while_busy(self.read)
         for difference in facts.differences:
             log.warning("model %s: %s", facts.model, difference)
         return facts
 
-    async def read(self, before: Facts | None = None) -> Facts:
+    async def read(self, before: ServerFacts | None = None) -> ServerFacts:
         """The facts now. Raises EndpointError; EndpointAway where the server did not tell."""
-        async with connection.open_client(self.endpoint, timeout_s=self.timeout_s, retries=self.retries) as client:
+        async with connection.open_openai_client(
+            self.endpoint, timeout_s=self.timeout_s, retries=self.retries
+        ) as client:
             served = await connection.find_model(client, self.endpoint)
             facts = await self._facts_of(served, before.words if before else None)
             if before is not None and before.media == "video" and replace(facts, media="video") == before:
@@ -109,14 +111,14 @@ class Reader:
             known = before is not None and before.media == "images"
             return replace(facts, media=await supported_media(client, facts.model, quiet=known))
 
-    async def _facts_of(self, served: connection.ServedModel, before: Words | None) -> Facts:
+    async def _facts_of(self, served: connection.ServedModel, before: LabelTokens | None) -> ServerFacts:
         """All but the media; raises EndpointError where no verdict could ever come of it."""
         model, describer = self.kind.roles(served, self.answers)
         differences = connection.contract_differences(served, Contract.of(self.task, self.sampling), strict=self.strict)
         longest = max(self.task.question, self.task.description_question if describer else "", key=len)
         asked = replace(self.task, question=longest)
-        connection.check_context(served, asked, self.sampling, answer_tokens=self.answer_tokens)
-        return Facts(
+        connection.check_context_length(served, asked, self.sampling, answer_tokens=self.answer_tokens)
+        return ServerFacts(
             model=model,
             describer=describer,
             words=await self.kind.find_words(self.endpoint, self.task, served, before=before),
@@ -127,7 +129,7 @@ class Reader:
         )
 
 
-class KeptFacts:
+class ServerFactsCache:
     """The facts of a server, read again before an answer counts wherever they are in doubt.
 
     `breaks` tells how often the line has broken. With `pinned` the model must stay the very same, as in a score.
@@ -136,9 +138,9 @@ class KeptFacts:
 
     def __init__(
         self,
-        facts: Facts,
+        facts: ServerFacts,
         *,
-        read: Callable[[Facts], Awaitable[Facts]] | None = None,
+        read: Callable[[ServerFacts], Awaitable[ServerFacts]] | None = None,
         breaks: Callable[[], int] = lambda: 0,
         pinned: bool = False,
         deadline_s: float = 30.0,
@@ -169,7 +171,7 @@ class KeptFacts:
         if time.monotonic() - self._read_s > DOUBT_S:
             self.doubt()
 
-    async def current(self) -> Facts:
+    async def current(self) -> ServerFacts:
         """The facts, read again first where they are in doubt; raises what `read` raises, and TimeoutError."""
         asked_s = time.monotonic()
         while self._read is not None and self._in_doubt() and self._read_s < asked_s:
@@ -194,7 +196,7 @@ class KeptFacts:
             self._known = (doubts, 1)
         return age_s > RENEW_S or self._known != (self._doubts, self._breaks())
 
-    async def _renew(self, read: Callable[[Facts], Awaitable[Facts]]) -> None:
+    async def _renew(self, read: Callable[[ServerFacts], Awaitable[ServerFacts]]) -> None:
         began_s, known = time.monotonic(), (self._doubts, self._breaks())
         try:
             async with asyncio.timeout(self._patience_s):
@@ -207,7 +209,7 @@ class KeptFacts:
         self._accept(found)
         self._read_s, self._known = began_s, known
 
-    def _accept(self, found: Facts) -> None:
+    def _accept(self, found: ServerFacts) -> None:
         """Takes the facts over; raises EndpointError where the server is not the one that was connected to."""
         new = [each for each in found.differences if each not in self._first.differences]
         if new:

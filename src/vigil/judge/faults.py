@@ -10,15 +10,15 @@ import openai
 from aiohttp.http_exceptions import HttpProcessingError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
-from vigil.errors import EndpointAway, EndpointBusy, EndpointError, VigilError
+from vigil.errors import EndpointBusy, EndpointError, EndpointUnreachable, VigilError
 from vigil.judge.bounded import UnusableAnswerError
 from vigil.judge.certificates import tls_fault
 from vigil.judge.pages import is_page, refusal
-from vigil.judge.transport import RefusedError, may_pass
+from vigil.judge.transport import HttpStatusError, may_pass
 from vigil.verdict import Cause, Verdict
 
 REPLY_FAULTS = (
-    *(openai.OpenAIError, RefusedError, aiohttp.ClientError, HttpProcessingError, httpx2.HTTPError),
+    *(openai.OpenAIError, HttpStatusError, aiohttp.ClientError, HttpProcessingError, httpx2.HTTPError),
     *(TimeoutError, OSError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError),
 )
 """All that a reply can raise: the last five where it is no chat completion."""
@@ -37,7 +37,7 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class RequestFault:
     """Why a question got no verdict; `status` is the HTTP status of a refusal."""
 
     cause: Cause
@@ -45,7 +45,7 @@ class Fault:
     status: int | None = None
 
     @classmethod
-    def of(cls, error: BaseException) -> "Fault":
+    def of(cls, error: BaseException) -> "RequestFault":
         """The fault that an error is."""
         return cls(cause_of(error), detail_of(error), status_of(error))
 
@@ -79,7 +79,7 @@ def status_of(error: BaseException) -> int | None:
     """The HTTP status that the endpoint refused a request with; None when it is another fault."""
     if isinstance(error, openai.APIStatusError):
         return error.status_code
-    return error.status if isinstance(error, RefusedError) else None
+    return error.status if isinstance(error, HttpStatusError) else None
 
 
 def _broken_connection(error: BaseException | None) -> aiohttp.ClientConnectionError | None:
@@ -164,7 +164,7 @@ def endpoint_error(error: BaseException, url: str, *, is_there: bool = False) ->
     if isinstance(error, NO_CONNECTION) and is_there:
         return EndpointBusy(f"{url} broke off, and cannot be read ({said}); the server's log may say why")
     if isinstance(error, NO_CONNECTION):
-        return EndpointAway(
+        return EndpointUnreachable(
             f"nothing answers at {url} ({said}); start a server with `./vllm.sh MODEL_DIR`, or name another with --url"
         )
     return EndpointError(f"{url}: {said}")

@@ -30,7 +30,7 @@ def is_page(text: str) -> bool:
     return _PAGE.match(text[:2000]) is not None
 
 
-def page_words(text: str) -> str:
+def error_page_text(text: str) -> str:
     """The title of a page, or else the first words on it."""
     text = text[:READ_CHARS]
     title = _TITLE.search(text)
@@ -41,9 +41,7 @@ def page_words(text: str) -> str:
 def not_json(text: str) -> str:
     """What came instead of JSON."""
     if is_page(text):
-        return (
-            f"it sent a page for people ({page_words(text) or 'empty'}) and no JSON; does something else answer there?"
-        )
+        return f"it sent a page for people ({error_page_text(text) or 'empty'}) and no JSON; does something else answer there?"
     return "it sent no JSON" if text.strip() else "it sent nothing"
 
 
@@ -53,7 +51,7 @@ def refusal(status: int, content: bytes) -> str:
         return BODY_LIMIT_ADVICE
     text = content.decode(errors="replace")
     if is_page(text):
-        return f"a page of a proxy or another service: {page_words(text) or 'empty'}"
+        return f"a page of a proxy or another service: {error_page_text(text) or 'empty'}"
     return _message(content) or text
 
 

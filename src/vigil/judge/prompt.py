@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeAlias
 
 import pybase64
 
-Media: TypeAlias = Literal["video", "images"]
+MediaForm: TypeAlias = Literal["video", "images"]
 """`video`: a frame list as one video, what the model was trained on. `images`: the fallback for other servers."""
 
 Message: TypeAlias = dict[str, Any]
@@ -14,7 +14,7 @@ CONTINUED: dict[str, Any] = {"continue_final_message": True, "add_generation_pro
 """The request's fields that make the server go on with an answer that has begun (vLLM)."""
 
 
-def messages(jpegs: Sequence[bytes], question: str, *, media: Media, fps: float) -> list[Message]:
+def chat_messages(jpegs: Sequence[bytes], question: str, *, media: MediaForm, fps: float) -> list[Message]:
     """One user turn that shows the JPEGs, `1/fps` seconds apart, and asks the question."""
     parts = [video_part(jpegs)] if media == "video" else image_parts(jpegs, fps=fps)
     return [{"role": "user", "content": [*parts, {"type": "text", "text": question}]}]

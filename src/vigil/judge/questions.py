@@ -7,14 +7,22 @@ from typing import Any, TypeAlias
 
 import openai
 
-from vigil.frames import Sampling
-from vigil.judge.answer import Mass, Place, Words, joined_mass, read_mass, read_place, request_options
-from vigil.judge.facts import Facts
-from vigil.judge.prompt import CONTINUED, Message, answer_begun, messages
-from vigil.judge.reading import Reading, reading_of
-from vigil.judge.sequences import sequence_mass
+from vigil.frames import FrameSampling
+from vigil.judge.answer import (
+    LabelLogprobs,
+    LabelTokens,
+    Place,
+    joined_mass,
+    logprob_options,
+    parse_label_logprobs,
+    read_place,
+)
+from vigil.judge.facts import ServerFacts
+from vigil.judge.prompt import CONTINUED, Message, answer_begun, chat_messages
+from vigil.judge.reading import AnswerReading, read_answer_labels
+from vigil.judge.sequences import score_label_sequences
 from vigil.judge.stream import StreamedAnswer, stream_answer
-from vigil.judge.transport import Transport
+from vigil.judge.transport import ModelClient
 from vigil.tasks import Task
 
 OnText: TypeAlias = Callable[[str], None]
@@ -28,20 +36,22 @@ SPELLED_TOKENS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AnswerRequest:
     """At most how many tokens a streamed answer may take, and who is told its text."""
 
     max_tokens: int
     on_text: OnText | None = None
 
 
-class Questions:
+class JudgeQuestions:
     """Asks one server about windows of one task, each time by the facts that are known of it.
 
     Every question raises the faults of the endpoint (`vigil.judge.faults.REPLY_FAULTS`); whoever asks bounds the time.
     """
 
-    def __init__(self, client: openai.AsyncOpenAI, transport: Transport, *, task: Task, sampling: Sampling) -> None:
+    def __init__(
+        self, client: openai.AsyncOpenAI, transport: ModelClient, *, task: Task, sampling: FrameSampling
+    ) -> None:
         self._client = client
         self._transport = transport
         self._task = task
@@ -52,31 +62,31 @@ class Questions:
         await self._transport.close()
         await self._client.close()
 
-    async def verdict(self, jpegs: Sequence[bytes], facts: Facts) -> Reading:
+    async def verdict(self, jpegs: Sequence[bytes], facts: ServerFacts) -> AnswerReading:
         """What one token tells, or the spelled word where the server reports no probabilities."""
         asked, words = self._asked(jpegs, facts, self._task.question), facts.words
         if not words.is_told_at_once:
-            return Reading(await self._mass(asked, facts))
+            return AnswerReading(await self._mass(asked, facts))
         reading = await self._read(asked, facts)
         if reading.mass or reading.said or words.place is None:
             return reading
         # A server that does not report the tokens it is asked for may still report the likeliest, or spell the word.
-        return await self._read(asked, replace(facts, words=Words(texts=words.texts)))
+        return await self._read(asked, replace(facts, words=LabelTokens(texts=words.texts)))
 
     async def stream(
-        self, jpegs: Sequence[bytes], facts: Facts, answer: StreamedAnswer, wanted: Wanted, go_on: GoOn
+        self, jpegs: Sequence[bytes], facts: ServerFacts, answer: StreamedAnswer, wanted: AnswerRequest, go_on: GoOn
     ) -> None:
         """The verdict with the words behind it, as they arrive."""
         asked, words = self._asked(jpegs, facts, self._task.question), facts.words
         answer.beginning = words.beginning
         if not words.is_told_at_once:
             answer.mass = await self._mass(asked, facts)
-        options = request_options(words.place)
+        options = logprob_options(words.place)
         body = self.body(facts.model, asked, max_tokens=wanted.max_tokens, place=words.place) | options
         await stream_answer(self._transport, answer, body=body, words=words, go_on=go_on, on_text=wanted.on_text)
 
     async def stream_words(
-        self, jpegs: Sequence[bytes], facts: Facts, answer: StreamedAnswer, wanted: Wanted, go_on: GoOn
+        self, jpegs: Sequence[bytes], facts: ServerFacts, answer: StreamedAnswer, wanted: AnswerRequest, go_on: GoOn
     ) -> None:
         """The words alone, of the model that describes, by the task's question for a description."""
         asked = self._asked(jpegs, facts, self._task.description_question)
@@ -92,30 +102,32 @@ class Questions:
             head |= {"messages": answer_begun(asked, place.beginning)} | CONTINUED
         return head
 
-    async def _read(self, asked: Sequence[Message], facts: Facts) -> Reading:
+    async def _read(self, asked: Sequence[Message], facts: ServerFacts) -> AnswerReading:
         words = facts.words
         answer = await self._ask(asked, facts, max_tokens=1 if words.place else SPELLED_TOKENS, place=words.place)
         if not answer["choices"]:
-            return Reading(None)
+            return AnswerReading(None)
         choice = answer["choices"][0]
         text = words.beginning + (choice["message"].get("content") or "")
         tokens = int((answer.get("usage") or {}).get("total_tokens") or 0)
-        return replace(reading_of(read_mass(choice.get("logprobs"), words), text, words), tokens=tokens)
+        return replace(
+            read_answer_labels(parse_label_logprobs(choice.get("logprobs"), words), text, words), tokens=tokens
+        )
 
-    async def _mass(self, asked: Sequence[Message], facts: Facts) -> Mass | None:
+    async def _mass(self, asked: Sequence[Message], facts: ServerFacts) -> LabelLogprobs | None:
         """The labels' probabilities by several requests, where one does not tell them."""
         if facts.words.way == "sequences":
-            return await sequence_mass(self._client, facts.model, asked, facts.words)
+            return await score_label_sequences(self._client, facts.model, asked, facts.words)
         read = await asyncio.gather(*(self._read_place(asked, facts, place) for place in facts.words.places))
         return joined_mass(read, facts.words)
 
-    async def _read_place(self, asked: Sequence[Message], facts: Facts, place: Place) -> dict[str, float] | None:
+    async def _read_place(self, asked: Sequence[Message], facts: ServerFacts, place: Place) -> dict[str, float] | None:
         answer = await self._ask(asked, facts, max_tokens=1, place=place)
         return read_place(answer["choices"][0].get("logprobs"), place) if answer["choices"] else None
 
-    async def _ask(self, asked: Sequence[Message], facts: Facts, *, max_tokens: int, place: Place | None) -> Any:
+    async def _ask(self, asked: Sequence[Message], facts: ServerFacts, *, max_tokens: int, place: Place | None) -> Any:
         body = self.body(facts.model, asked, max_tokens=max_tokens, place=place)
-        return await self._transport.chat(body | request_options(place))
+        return await self._transport.chat(body | logprob_options(place))
 
-    def _asked(self, jpegs: Sequence[bytes], facts: Facts, question: str) -> list[Message]:
-        return messages(jpegs, question, media=facts.media, fps=self._sampling.fps)
+    def _asked(self, jpegs: Sequence[bytes], facts: ServerFacts, question: str) -> list[Message]:
+        return chat_messages(jpegs, question, media=facts.media, fps=self._sampling.fps)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from vigil.judge.answer import ALARM, Mass, Words, spelled, word_at_start
-from vigil.judge.facts import Facts
+from vigil.judge.answer import ALARM, LabelLogprobs, LabelTokens, label_at_start, spelled
+from vigil.judge.facts import ServerFacts
 from vigil.verdict import Cause, Outcome, Verdict
 
 ALARM_FROM = 0.5
@@ -14,24 +14,24 @@ MIN_MASS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class AnswerReading:
     """What an answer told: the words' probabilities, and the word that it begins with.
 
     `spelled` is the label that its first token is a beginning of, which is less than a word.
     """
 
-    mass: Mass | None
+    mass: LabelLogprobs | None
     said: str | None = None
     tokens: int = 0
     spelled: str | None = None
 
 
-def reading_of(mass: Mass | None, text: str, words: Words) -> Reading:
+def read_answer_labels(mass: LabelLogprobs | None, text: str, words: LabelTokens) -> AnswerReading:
     """What an answer of this text told."""
-    return Reading(mass, word_at_start(text, words), spelled=spelled(text, words))
+    return AnswerReading(mass, label_at_start(text, words), spelled=spelled(text, words))
 
 
-def weigh(reading: Reading, facts: Facts, *, min_mass: float, alarm_from: float) -> Verdict:
+def verdict_of_reading(reading: AnswerReading, facts: ServerFacts, *, min_mass: float, alarm_from: float) -> Verdict:
     """The verdict that a reading makes; without probabilities the word itself decides, without a p."""
     mass = reading.mass
     if mass is None:
@@ -51,7 +51,7 @@ def weigh(reading: Reading, facts: Facts, *, min_mass: float, alarm_from: float)
     )
 
 
-def _contradictory(label: str, mass: Mass, words: Words) -> Verdict:
+def _contradictory(label: str, mass: LabelLogprobs, words: LabelTokens) -> Verdict:
     said, alarm = words.texts[label], words.texts[ALARM]
     detail = f"the answer says {said!r}, and its probabilities p={mass.p_alarm():.2f} of {alarm!r}"
     return Verdict.unknown(Cause.CONTRADICTORY, detail=detail)

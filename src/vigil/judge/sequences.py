@@ -6,16 +6,18 @@ from typing import Any
 
 import openai
 
-from vigil.judge.answer import Mass, Words, read_logprob
+from vigil.judge.answer import LabelLogprobs, LabelTokens, parse_logprob
 from vigil.judge.prompt import CONTINUED, Message, answer_begun
 
 
-async def sequence_mass(client: openai.AsyncOpenAI, model: str, asked: Sequence[Message], words: Words) -> Mass | None:
+async def score_label_sequences(
+    client: openai.AsyncOpenAI, model: str, asked: Sequence[Message], words: LabelTokens
+) -> LabelLogprobs | None:
     """The log probabilities of all words, by one request a word; None when the server reports none."""
     asking = (_word_logprob(client, model, asked, word, words.ids[label]) for label, word in words.texts.items())
     logprobs = dict(zip(words.texts, await asyncio.gather(*asking), strict=True))
     found = {label: logprob for label, logprob in logprobs.items() if logprob is not None}
-    return Mass(found) if len(found) == len(logprobs) else None
+    return LabelLogprobs(found) if len(found) == len(logprobs) else None
 
 
 async def _word_logprob(
@@ -33,5 +35,5 @@ async def _word_logprob(
         return None
     tail = reported[len(reported) - len(ids) :]
     found = [(entry or {}).get(str(token), {}).get("logprob") for entry, token in zip(tail, ids, strict=True)]
-    logprobs = [read_logprob(value) for value in found if value is not None]
+    logprobs = [parse_logprob(value) for value in found if value is not None]
     return sum(logprobs) if len(logprobs) == len(ids) else None

@@ -5,8 +5,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from vigil.judge.answer import Mass, Words, read_mass, word_at_start
-from vigil.judge.transport import Transport
+from vigil.judge.answer import LabelLogprobs, LabelTokens, label_at_start, parse_label_logprobs
+from vigil.judge.transport import ModelClient
 
 STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 
@@ -19,7 +19,7 @@ class StreamedAnswer:
     """
 
     beginning: str = ""
-    mass: Mass | None = None
+    mass: LabelLogprobs | None = None
     pieces: list[str] = field(default_factory=list)
     tokens: int = 0
     complete: bool = False
@@ -32,11 +32,11 @@ class StreamedAnswer:
 
 
 async def stream_answer(
-    transport: Transport,
+    transport: ModelClient,
     answer: StreamedAnswer,
     *,
     body: Mapping[str, Any],
-    words: Words,
+    words: LabelTokens,
     go_on: Callable[[StreamedAnswer], Awaitable[bool]],
     on_text: Callable[[str], None] | None = None,
 ) -> None:
@@ -57,13 +57,13 @@ async def stream_answer(
         answer.stopped = not await go_on(answer)
 
 
-def _take(event: Mapping[str, Any], answer: StreamedAnswer, words: Words) -> str:
+def _take(event: Mapping[str, Any], answer: StreamedAnswer, words: LabelTokens) -> str:
     answer.tokens = int((event.get("usage") or {}).get("total_tokens") or answer.tokens)
     if not event.get("choices"):
         return ""
     choice = event["choices"][0]
     if answer.mass is None and not answer.pieces and words.is_told_at_once:
-        answer.mass = read_mass(choice.get("logprobs"), words)
+        answer.mass = parse_label_logprobs(choice.get("logprobs"), words)
     piece: str = choice["delta"].get("content") or ""
     if piece:
         answer.pieces.append(piece)
@@ -71,7 +71,7 @@ def _take(event: Mapping[str, Any], answer: StreamedAnswer, words: Words) -> str
     return piece
 
 
-def _can_decide(answer: StreamedAnswer, words: Words) -> bool:
+def _can_decide(answer: StreamedAnswer, words: LabelTokens) -> bool:
     """With probabilities at once; without them as soon as no further letter can make another word of it."""
     enough = len(answer.text.strip()) >= max(map(len, words.texts.values())) + 2
-    return answer.mass is not None or enough or word_at_start(answer.text + "x", words) is not None
+    return answer.mass is not None or enough or label_at_start(answer.text + "x", words) is not None

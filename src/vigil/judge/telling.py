@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from vigil.judge.faults import Fault
+from vigil.judge.faults import RequestFault
 from vigil.judge.stream import StreamedAnswer
 from vigil.verdict import Outcome, Verdict
 
@@ -14,7 +14,7 @@ OnVerdict: TypeAlias = Callable[[Verdict], None]
 
 
 @dataclass(slots=True, kw_only=True)
-class Telling:
+class EarlyVerdict:
     """A verdict that is told once, by the stream of its words or, where that is held back, beside it.
 
     `known` is one that was there before its words were asked for.
@@ -48,7 +48,7 @@ class Telling:
         """The verdict with its window and its latency."""
         return replace(verdict, start_s=self.start_s, end_s=self.end_s, latency_ms=since_ms(self.began_s))
 
-    def worded(self, verdict: Verdict, answer: StreamedAnswer, fault: Fault | None) -> Verdict:
+    def worded(self, verdict: Verdict, answer: StreamedAnswer, fault: RequestFault | None) -> Verdict:
         """The verdict with what came of its words, and why they broke off if they did."""
         is_whole = fault is None and (answer.complete or self.is_enough)
         broken = "" if is_whole else f"the words broke off: {fault.detail if fault else 'the stream ended early'}"

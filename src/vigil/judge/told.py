@@ -8,7 +8,7 @@ import httpx2
 import orjson
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from vigil.config import build
+from vigil.config import from_mapping
 from vigil.errors import ConfigError, EndpointBusy, UsageError
 from vigil.judge.bounded import BoundedClient, UnusableAnswerError, refused
 from vigil.judge.endpoint import Endpoint
@@ -16,7 +16,7 @@ from vigil.judge.faults import endpoint_error, status_of
 from vigil.judge.transport import may_pass
 from vigil.manifest import MANIFEST_NAME, Contract
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 TIMEOUT_S = 10.0
 ATTEMPTS = 3
@@ -24,7 +24,7 @@ WHATEVER_THE_PAGE = httpx2.codes.INTERNAL_SERVER_ERROR
 """What a server of another kind may say of a page that it does not know, however often it is asked."""
 
 
-async def told_contracts(endpoint: Endpoint, http: BoundedClient) -> dict[str, Contract]:
+async def fetch_declared_contracts(endpoint: Endpoint, http: BoundedClient) -> dict[str, Contract]:
     """The contract of each model that tells one, by the model's name; empty where the server has no such page.
 
     `http` is a client that shows the key. Raises EndpointBusy where the server fails for now.
@@ -36,14 +36,14 @@ async def told_contracts(endpoint: Endpoint, http: BoundedClient) -> dict[str, C
         reraise=True,
     )
     try:
-        return read_contracts(await retrying(_page, http, f"{endpoint.root}/{MANIFEST_NAME}"))
+        return read_declared_contracts(await retrying(_page, http, f"{endpoint.root}/{MANIFEST_NAME}"))
     except EndpointBusy as error:
         if error.__cause__ is not None and status_of(error.__cause__) == WHATEVER_THE_PAGE:
             return {}
         raise
 
 
-def read_contracts(page: bytes) -> dict[str, Contract]:
+def read_declared_contracts(page: bytes) -> dict[str, Contract]:
     """The contracts on a server's page; what cannot be read is left out, with a warning where it is meant to be one."""
     try:
         models = orjson.loads(page)["models"]
@@ -58,9 +58,9 @@ def _contract(name: str, data: Any) -> Contract | None:
     """A contract, also of a later version of Vigil, which may hold more than ours."""
     known = {field.name for field in fields(Contract)}
     try:
-        return build(Contract, {key: value for key, value in data.items() if key in known}, where="the server")
+        return from_mapping(Contract, {key: value for key, value in data.items() if key in known}, where="the server")
     except (ConfigError, UsageError, AttributeError) as error:
-        logger.warning("model %s: the contract that its server tells cannot be read (%s)", name, error)
+        log.warning("model %s: the contract that its server tells cannot be read (%s)", name, error)
         return None
 
 

@@ -43,7 +43,7 @@ MOST_STRAY_BYTES = 4096
 JSON_HEADERS = {"Content-Type": "application/json"}
 
 
-class RefusedError(Exception):
+class HttpStatusError(Exception):
     """The endpoint answered with an HTTP status other than success."""
 
     def __init__(self, status: int, message: str, retry_after_s: float | None = None) -> None:
@@ -74,7 +74,7 @@ class Line:
         return opened
 
 
-class Transport:
+class ModelClient:
     """Posts JSON to one endpoint, at most `1 + retries` times a question; whoever asks bounds the time."""
 
     def __init__(
@@ -157,7 +157,7 @@ class Transport:
         if answer.status >= 500:
             self._line.breaks += 1
         message = said or str(answer.headers.get("Location") or answer.reason)
-        raise RefusedError(answer.status, message, _seconds(answer.headers.get("Retry-After")))
+        raise HttpStatusError(answer.status, message, _seconds(answer.headers.get("Retry-After")))
 
     async def _send(self, data: bytes) -> aiohttp.ClientResponse:
         return await self._session.post(self._url, data=data, allow_redirects=False)
@@ -191,12 +191,12 @@ def _event(data: bytes) -> Any:
     if error:
         status = error.get("code") if isinstance(error, dict) else None
         status = status if isinstance(status, int) else 500
-        raise RefusedError(status, refusal(status, data))
+        raise HttpStatusError(status, refusal(status, data))
     return event
 
 
 def _may_pass(error: BaseException) -> bool:
-    if isinstance(error, RefusedError):
+    if isinstance(error, HttpStatusError):
         return may_pass(error.status)
     return isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError)
 
@@ -206,7 +206,7 @@ _backoff = wait_exponential_jitter(multiplier=0.5, max=MAX_WAIT_S, jitter=0.25)
 
 def _wait_s(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    asked_s = error.retry_after_s if isinstance(error, RefusedError) else None
+    asked_s = error.retry_after_s if isinstance(error, HttpStatusError) else None
     return asked_s if asked_s is not None and asked_s <= MAX_WAIT_S else float(_backoff(state))
 
 

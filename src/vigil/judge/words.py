@@ -10,39 +10,39 @@ from typing import Any
 import httpx2
 
 from vigil.errors import EndpointError
-from vigil.judge.answer import MOST_TOKEN_IDS, Place, Words
+from vigil.judge.answer import MOST_TOKEN_IDS, LabelTokens, Place
 from vigil.judge.bounded import BoundedClient, UnusableAnswerError, refused
-from vigil.judge.connection import ServedModel, open_http
+from vigil.judge.connection import ServedModel, open_http_client
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import endpoint_error
 from vigil.judge.prompt import CONTINUED, answer_begun
 from vigil.judge.transport import may_pass
 from vigil.label_tokens import Branch, LabelIds, find_branches, indistinct_labels, indistinct_message
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 TIMEOUT_S = 10.0
 _ASKED = [{"role": "user", "content": "?"}]
 
 
 async def find_words(
-    endpoint: Endpoint, texts: Mapping[str, str], model: ServedModel, *, before: Words | None = None
-) -> Words:
+    endpoint: Endpoint, texts: Mapping[str, str], model: ServedModel, *, before: LabelTokens | None = None
+) -> LabelTokens:
     """The words of labels as the server's tokenizer splits them; unsplit where it has no `/tokenize`.
 
     `before` is what was found earlier, and found again where its tokens are. Raises EndpointError when no token tells
     two words apart, EndpointAway when the server did not tell.
     """
-    async with open_http(endpoint, timeout_s=TIMEOUT_S) as http:
+    async with open_http_client(endpoint, timeout_s=TIMEOUT_S) as http:
         return await _split(_ServedTokenizer(http, endpoint, model), texts, before)
 
 
-def warn_of_way(words: Words, model: str) -> None:
+def warn_of_way(words: LabelTokens, model: str) -> None:
     """Says by which way the words are read where it is not the best."""
     if words.way == "ids":
         return
     reason = "share a beginning that is no text" if words.ids else "cannot be split, as the server has no /tokenize"
-    logger.warning(
+    log.warning(
         "model %s: the verdict words %s; probabilities are read by the less exact or slower way %r (docs/judge.md)",
         model,
         reason,
@@ -50,29 +50,29 @@ def warn_of_way(words: Words, model: str) -> None:
     )
 
 
-async def _split(tokenizer: "_ServedTokenizer", texts: Mapping[str, str], before: Words | None) -> Words:
+async def _split(tokenizer: "_ServedTokenizer", texts: Mapping[str, str], before: LabelTokens | None) -> LabelTokens:
     split = await asyncio.gather(*map(tokenizer.ids_of, texts.values()))
     ids = dict(zip(texts, split, strict=True))
     if before is not None and before.ids == ids:
         return before
     if not all(ids.values()):
-        return Words(texts=texts)
+        return LabelTokens(texts=texts)
     for one, other in indistinct_labels(ids):
         raise EndpointError(f"model {tokenizer.model.name}: {indistinct_message(texts[one], texts[other])}")
     places = [await _place(tokenizer, branch) for branch in find_branches(ids)]
     readable = tuple(place for place in places if place is not None)
     if len(readable) < len(places):
-        return Words(texts=texts, ids=ids)
+        return LabelTokens(texts=texts, ids=ids)
     if len(readable) == 1 and not readable[0].beginning:
         readable = (replace(readable[0], also=await _other_spellings(tokenizer, texts, ids)),)
-    return Words(texts=texts, ids=ids, places=readable)
+    return LabelTokens(texts=texts, ids=ids, places=readable)
 
 
 async def _other_spellings(
     tokenizer: "_ServedTokenizer", texts: Mapping[str, str], ids: LabelIds
 ) -> dict[str, tuple[int, ...]]:
     """Tokens that spell the whole of a one-token word in another case, or with a space before it."""
-    if not Words(texts=texts).fold:
+    if not LabelTokens(texts=texts).fold:
         return {}
     taken = {token for word in ids.values() for token in word[:1]}
     also = {

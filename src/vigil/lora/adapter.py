@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil.errors import JobError, UsageError
-from vigil.weights import Tensor, damage, tensors_in
+from vigil.weights import Tensor, safetensors_damage, tensors_in
 
 CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAME = "adapter_model.safetensors"
@@ -52,7 +52,7 @@ class LowRank:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adapter:
+class AdapterWeights:
     """An adapter's settings and tensors; `modules` holds, by plain name, the tensors of each low-rank module.
 
     `saved` are the tensors that were trained whole and take the place of the base's, by plain name.
@@ -103,14 +103,14 @@ def is_embedding(module: str) -> bool:
     return module.rpartition(".")[2] in EMBEDDINGS
 
 
-def read_adapter(path: Path) -> Adapter:
+def read_adapter_weights(path: Path) -> AdapterWeights:
     """Reads an adapter's settings and the header of its weights; raises UsageError when it has none."""
     settings = _settings(path / CONFIG_NAME)
     weights = path / WEIGHTS_NAME
     if not weights.is_file():
         others = ", ".join(sorted(file.name for file in path.glob("adapter_model.*"))) or "none"
         raise UsageError(f"{path} holds no {WEIGHTS_NAME} (weights there: {others}); save the adapter as safetensors")
-    damaged = damage(weights)
+    damaged = safetensors_damage(weights)
     if damaged is not None:
         raise UsageError(f"the weights are damaged: {weights} {damaged}; download or train them again")
     modules: dict[str, dict[str, Tensor]] = {}
@@ -127,7 +127,7 @@ def read_adapter(path: Path) -> Adapter:
     half = next((module for module, tensors in modules.items() if not {"a", "b"} <= tensors.keys()), None)
     if half is not None:
         raise UsageError(f"{weights} holds only one of the two matrices of {half}; download or train it again")
-    return Adapter(path=path, settings=settings, modules=modules, saved=saved, unknown=tuple(unknown))
+    return AdapterWeights(path=path, settings=settings, modules=modules, saved=saved, unknown=tuple(unknown))
 
 
 def _settings(config: Path) -> dict[str, Any]:

@@ -16,14 +16,14 @@ FLOAT32_STEP = 2.0**-23
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class WeightDelta:
     """What an adapter does to one tensor: puts a saved one in its place, adds to it, or both."""
 
     saved: Tensor | None
     low_rank: LowRank | None
     bias: NDArray[np.float32] | None
 
-    def apply(self, base: NDArray[np.float32], first: int) -> "Expected":
+    def apply(self, base: NDArray[np.float32], first: int) -> "ExpectedWeight":
         """What becomes of rows of the base, from row `first` on, as float32 computes it."""
         last = first + len(base)
         if self.saved is not None:
@@ -31,7 +31,7 @@ class Change:
         if self.bias is not None:
             base = base + self.bias[first:last, None]
         if self.low_rank is None:
-            return Expected(values=base, start=base)
+            return ExpectedWeight(values=base, start=base)
         left = self.low_rank.left[first:last]
         values = left @ self.low_rank.right
         values *= np.float32(self.low_rank.scale)
@@ -40,11 +40,11 @@ class Change:
         if self.low_rank.magnitude is not None:
             factor = (self.low_rank.magnitude[first:last] / np.linalg.norm(values, axis=1))[:, None]
             values *= factor
-        return Expected(values=values, start=base, left=left, low_rank=self.low_rank, factor=factor)
+        return ExpectedWeight(values=values, start=base, left=left, low_rank=self.low_rank, factor=factor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
+class ExpectedWeight:
     """Rows as they should be before they are rounded; `start` is what the low-rank product is added to."""
 
     values: NDArray[np.float32]
@@ -70,7 +70,7 @@ class Expected:
         return exact, slack
 
 
-def deviation(expected: Expected, found: Bits) -> tuple[int, str]:
+def deviation(expected: ExpectedWeight, found: Bits) -> tuple[int, str]:
     """In how many values the other neighbour was taken where either is right; and what is wrong, if anything is."""
     if not is_finite(found):
         return 0, "holds values that are no numbers"
@@ -89,7 +89,7 @@ def deviation(expected: Expected, found: Bits) -> tuple[int, str]:
 
 
 def _either_is_right(
-    expected: Expected, found: Bits, nearest: Bits, rows: NDArray[np.intp], columns: NDArray[np.intp]
+    expected: ExpectedWeight, found: Bits, nearest: Bits, rows: NDArray[np.intp], columns: NDArray[np.intp]
 ) -> bool:
     theirs, ours = (to_float32(bits[rows, columns]).astype(np.float64) for bits in (found, nearest))
     exact, slack = expected.exactly(rows, columns)

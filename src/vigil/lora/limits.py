@@ -7,7 +7,7 @@ few cannot be merged rightly, and of some nobody can say whether they were.
 import math
 from collections.abc import Iterator, Mapping
 
-from vigil.lora.adapter import Adapter, is_embedding
+from vigil.lora.adapter import AdapterWeights, is_embedding
 from vigil.lora.merge import HEAD
 from vigil.weights import Tensor
 
@@ -29,7 +29,7 @@ KINDS = {
 """Settings of peft that make an adapter another thing than base plus a product."""
 
 
-def unservable(adapter: Adapter, *, with_tower: bool = False) -> list[str]:
+def why_unservable(adapter: AdapterWeights, *, with_tower: bool = False) -> list[str]:
     """Why vLLM cannot serve an adapter beside its base; empty where it can.
 
     `with_tower` says that vLLM was told to load what was trained outside the language model, too.
@@ -37,14 +37,14 @@ def unservable(adapter: Adapter, *, with_tower: bool = False) -> list[str]:
     return [*_other_kinds(adapter), *_beyond_vllm(adapter, with_tower=with_tower)]
 
 
-def unmergeable(adapter: Adapter, *, tied: bool) -> list[str]:
+def why_unmergeable(adapter: AdapterWeights, *, tied: bool) -> list[str]:
     """Why a merged model would not say what base plus adapter say; `tied` says that head and token table are one."""
     if tied and any(is_embedding(module) for module in adapter.modules):
         return ["a LoRA on the token table, which this base shares with its head: merged it would change both"]
     return []
 
 
-def unprovable(adapter: Adapter) -> list[str]:
+def why_unprovable(adapter: AdapterWeights) -> list[str]:
     """Why nobody can say whether a merge of the adapter is right."""
     reasons = list(_other_kinds(adapter))
     if adapter.settings.get("use_dora") and any(map(is_embedding, adapter.modules)):
@@ -54,7 +54,7 @@ def unprovable(adapter: Adapter) -> list[str]:
     return reasons
 
 
-def misfit(adapter: Adapter, base: Mapping[str, Tensor], *, tied: bool) -> str:
+def why_misfit(adapter: AdapterWeights, base: Mapping[str, Tensor], *, tied: bool) -> str:
     """What an adapter trained that its base does not have, as "trained ..."; "" where all of it fits.
 
     `base` holds tensors by plain name. peft passes over such modules without a word, and so does vLLM.
@@ -77,7 +77,7 @@ def _flat(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[0] if shape else 1, math.prod(shape[1:])
 
 
-def _other_kinds(adapter: Adapter) -> Iterator[str]:
+def _other_kinds(adapter: AdapterWeights) -> Iterator[str]:
     kind = str(adapter.settings.get("peft_type", "LORA")).upper()
     if kind != "LORA":
         yield f"an adapter of the kind {kind}, not LoRA"
@@ -87,7 +87,7 @@ def _other_kinds(adapter: Adapter) -> Iterator[str]:
     yield from (name for key, name in KINDS.items() if adapter.settings.get(key))
 
 
-def _beyond_vllm(adapter: Adapter, *, with_tower: bool) -> Iterator[str]:
+def _beyond_vllm(adapter: AdapterWeights, *, with_tower: bool) -> Iterator[str]:
     if adapter.settings.get("use_dora"):
         yield "DoRA"
     if adapter.saved or adapter.settings.get("modules_to_save"):

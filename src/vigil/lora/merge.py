@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from vigil.bfloat16 import Bits, rounded, to_float32, ulps_between
 from vigil.errors import JobError
-from vigil.lora.adapter import Adapter, plain_name
-from vigil.lora.change import Change, deviation
+from vigil.lora.adapter import AdapterWeights, plain_name
+from vigil.lora.change import WeightDelta, deviation
 from vigil.weights import FLOATS, Tensor, tensors_in, weight_files
 
 SLICE_VALUES = 1 << 18
@@ -43,7 +43,7 @@ MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class MergeTally:
     """What was found so far; squares are sums over the values of tensors that the adapter touches."""
 
     tensors: int = 0
@@ -56,8 +56,8 @@ class Tally:
     move_square: float = 0.0
     problems: tuple[str, ...] = ()
 
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
+    def __add__(self, other: "MergeTally") -> "MergeTally":
+        return MergeTally(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,7 @@ class MergeReport:
         )
 
 
-def compare(base: Path, adapter: Adapter, merged: Path) -> MergeReport:
+def compare_merge(base: Path, adapter: AdapterWeights, merged: Path) -> MergeReport:
     """Holds every tensor of a merged model against base plus adapter.
 
     Raises JobError that names the tensors which are not, which are missing, or which nobody asked for.
@@ -99,13 +99,13 @@ def compare(base: Path, adapter: Adapter, merged: Path) -> MergeReport:
             found = list(pool.map(partial(merge.look_at, stop=stop), merge.names()))
         finally:
             stop.set()
-    tally = reduce(lambda left, right: left + right, found, Tally(problems=tuple(problems)))
+    tally = reduce(lambda left, right: left + right, found, MergeTally(problems=tuple(problems)))
     if tally.problems:
         raise JobError(f"the merged model is not base plus adapter: {_some(tally.problems)}")
     return _report(tally)
 
 
-def _report(tally: Tally) -> MergeReport:
+def _report(tally: MergeTally) -> MergeReport:
     return MergeReport(
         tensors=tally.tensors,
         adapted=tally.adapted,
@@ -167,11 +167,11 @@ class _Merge:
 
     base: Mapping[str, Tensor]
     merged: Mapping[str, Tensor]
-    adapter: Adapter = field(repr=False)
+    adapter: AdapterWeights = field(repr=False)
     shared: bool
 
     @classmethod
-    def of(cls, base: Path, adapter: Adapter, merged: Path) -> Self:
+    def of(cls, base: Path, adapter: AdapterWeights, merged: Path) -> Self:
         theirs, found = read_tensors(base), read_tensors(merged)
         base_ties, merged_ties = ties_embeddings(base), ties_embeddings(merged)
         has_head = HEAD in found or HEAD in adapter.saved or not merged_ties
@@ -202,18 +202,18 @@ class _Merge:
         common = self.base.keys() & self.merged.keys()
         return sorted(common, key=lambda name: -self.base[name].rows * self.base[name].row_values)
 
-    def look_at(self, name: str, *, stop: threading.Event) -> Tally:
+    def look_at(self, name: str, *, stop: threading.Event) -> MergeTally:
         base, merged = self.base[name], self.merged[name]
         wrong = _wrong_form(base, merged)
         if wrong:
-            return Tally(problems=(f"{merged.name} {wrong}",))
+            return MergeTally(problems=(f"{merged.name} {wrong}",))
         if base.dtype not in FLOATS:
             same = all(np.array_equal(base.read(*rows), merged.read(*rows)) for rows in _slices(base))
             problem = () if same else (f"{merged.name} is not the base's",)
-            return Tally(tensors=1, values=base.rows * base.row_values, problems=problem)
+            return MergeTally(tensors=1, values=base.rows * base.row_values, problems=problem)
         return _look(base, merged, self._change(name, base), stop)
 
-    def _change(self, name: str, base: Tensor) -> Change | None:
+    def _change(self, name: str, base: Tensor) -> WeightDelta | None:
         trained = EMBEDDING if name == HEAD and self.shared and HEAD not in self.adapter.saved else name
         module, _, kind = trained.rpartition(".")
         saved = self.adapter.saved.get(trained)
@@ -224,7 +224,7 @@ class _Merge:
             bias = self.adapter.bias(module)
         if saved is None and low_rank is None and bias is None:
             return None
-        return Change(saved=saved, low_rank=low_rank, bias=bias)
+        return WeightDelta(saved=saved, low_rank=low_rank, bias=bias)
 
 
 def _wrong_form(base: Tensor, merged: Tensor) -> str:
@@ -240,8 +240,8 @@ def _slices(tensor: Tensor, *, values: int = SLICE_VALUES) -> Iterator[tuple[int
         yield first, min(first + step, tensor.rows)
 
 
-def _look(base: Tensor, merged: Tensor, change: Change | None, stop: threading.Event) -> Tally:
-    tally = Tally(tensors=1, adapted=int(change is not None))
+def _look(base: Tensor, merged: Tensor, change: WeightDelta | None, stop: threading.Event) -> MergeTally:
+    tally = MergeTally(tensors=1, adapted=int(change is not None))
     for first, last in _slices(base, values=SLICE_VALUES if change is None else PRODUCT_VALUES):
         if stop.is_set():
             break
@@ -251,19 +251,19 @@ def _look(base: Tensor, merged: Tensor, change: Change | None, stop: threading.E
     return tally
 
 
-def _look_at_rows(base: Tensor, merged: Tensor, change: Change | None, first: int, last: int) -> Tally:
+def _look_at_rows(base: Tensor, merged: Tensor, change: WeightDelta | None, first: int, last: int) -> MergeTally:
     start = base.read(first, last) if base.dtype == "BF16" else rounded(base.read_float32(first, last))
     found = merged.read(first, last)
     if change is None:
         either_way, wrong = 0, "" if np.array_equal(start, found) else _unlike(start, found)
-        return Tally(values=found.size, problems=(f"{merged.name} {wrong}",) if wrong else ())
+        return MergeTally(values=found.size, problems=(f"{merged.name} {wrong}",) if wrong else ())
     before = to_float32(start)
     expected = change.apply(before, first)
     either_way, wrong = deviation(expected, found)
     move = expected.values - before
     if wrong:
-        return Tally(problems=(f"{merged.name} {wrong}{_share(move, to_float32(found) - before)}",))
-    return Tally(
+        return MergeTally(problems=(f"{merged.name} {wrong}{_share(move, to_float32(found) - before)}",))
+    return MergeTally(
         values=found.size,
         adapted_values=found.size,
         changed_values=int(np.count_nonzero(start != found)),

@@ -14,7 +14,7 @@ from vigil.environments import Environment
 from vigil.gpus import gpu_count
 from vigil.manifest import Contract
 from vigil.memory import free_memory_bytes
-from vigil.processor import quick_dtype
+from vigil.processor import fast_cpu_dtype
 
 SCRIPT = Path(__file__).parents[1] / "training_env" / "smoke_test.py"
 LOADED_FACTOR = {"bfloat16": 1.2, "float32": 2.3}
@@ -40,7 +40,7 @@ class SmokeTest:
 def smoke_test(model: Path, contract: Contract, trainer: Environment) -> SmokeTest:
     """Runs a model once, on a GPU that has room, else on the CPU if that has; otherwise it is skipped."""
     weights_bytes = sum(file.stat().st_size for file in model.glob("*.safetensors"))
-    dtype = quick_dtype()
+    dtype = fast_cpu_dtype()
     needed_bytes = int(weights_bytes * LOADED_FACTOR[dtype]) + PROGRAM_BYTES
     free_bytes = free_memory_bytes()
     has_room = free_bytes is None or free_bytes >= needed_bytes

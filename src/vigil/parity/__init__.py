@@ -14,25 +14,25 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge.endpoint import Endpoint
 from vigil.manifest import Contract, read_manifest
 from vigil.parity.report import (
-    Difference,
+    ParityDifference,
     ParityReport,
-    count,
+    count_values,
     first_difference,
     picture_difference,
     pixel_difference,
 )
-from vigil.parity.sample import Example, draw, read_examples
-from vigil.parity.served import Asker, Served, folder_of, served_pictures
-from vigil.parity.trained import Pictures, Prompt, trained_prompts
+from vigil.parity.sample import Example, read_examples, sample_examples
+from vigil.parity.served import ServedSide, TokenizeClient, checkpoint_folder, served_pictures
+from vigil.parity.trained import PixelDigest, TrainedPrompt, read_trained_prompts
 from vigil.serving.settings import ServeSettings
 
-__all__ = ["Difference", "ParityReport", "compare_dataset"]
+__all__ = ["ParityDifference", "ParityReport", "compare_dataset"]
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 SHOWN_TOKENS = 8
 
@@ -51,17 +51,17 @@ async def compare_dataset(
     Raises EndpointError, DatasetError or JobError when one of the sides cannot be asked at all.
     """
     contract = read_manifest(data, advice=f"make it with: vigil dataset build CLIPS --out {data}").contract
-    examples = draw(read_examples(data), limit=limit)
-    async with Asker(endpoint) as asker:
+    examples = sample_examples(read_examples(data), limit=limit)
+    async with TokenizeClient(endpoint) as asker:
         served = await asker.find_model()
         _warn_of_contract(contract, served)
-        folder = folder_of(served, model_dir)
+        folder = checkpoint_folder(served, model_dir)
         on_stage(f"asking {served.model}, its processor and LLaMA-Factory what they make of {len(examples)} examples")
         ids, prompts, pictures = await _both_sides(
             asker, served, examples, data=data, folder=folder, sampling=contract.sampling, on_done=on_done
         )
         if pictures is None:
-            logger.warning("no serving environment here: tokens and sizes are compared, pixels are not")
+            log.warning("no serving environment here: tokens and sizes are compared, pixels are not")
         differing = [
             *_question_differences(contract, examples),
             *[
@@ -75,15 +75,15 @@ async def compare_dataset(
 
 
 async def _both_sides(
-    asker: Asker,
-    served: Served,
+    asker: TokenizeClient,
+    served: ServedSide,
     examples: Sequence[Example],
     *,
     data: Path,
     folder: Path,
-    sampling: Sampling,
+    sampling: FrameSampling,
     on_done: Callable[[], None],
-) -> tuple[list[tuple[int, ...]], list[Prompt], list[Pictures] | None]:
+) -> tuple[list[tuple[int, ...]], list[TrainedPrompt], list[PixelDigest] | None]:
     """The server's tokens, what was trained on, and the server's pictures.
 
     All at once, as each loads for seconds on a core of its own; where one fails, the others are ended.
@@ -95,7 +95,7 @@ async def _both_sides(
                 asking = group.create_task(
                     asker.prompt_ids(examples, model=served.model, fps=sampling.fps, on_done=on_done)
                 )
-                training = group.create_task(trained_prompts(examples, data=data, model_dir=folder, work=work))
+                training = group.create_task(read_trained_prompts(examples, data=data, model_dir=folder, work=work))
                 context = served.context or ServeSettings().max_model_len
                 showing = group.create_task(served_pictures(examples, model_dir=folder, context=context, work=work))
     except ExceptionGroup as several:
@@ -103,16 +103,16 @@ async def _both_sides(
     return asking.result(), training.result(), showing.result()
 
 
-def _warn_of_contract(contract: Contract, served: Served) -> None:
+def _warn_of_contract(contract: Contract, served: ServedSide) -> None:
     differences = contract.differences(served.alias) if served.alias else ["the server does not tell its contract"]
     for difference in differences:
-        logger.warning("model %s: %s", served.model, difference)
+        log.warning("model %s: %s", served.model, difference)
 
 
-def _question_differences(contract: Contract, examples: Sequence[Example]) -> list[Difference]:
+def _question_differences(contract: Contract, examples: Sequence[Example]) -> list[ParityDifference]:
     """The judge asks the contract's question, whatever an example was trained on."""
     return [
-        Difference(
+        ParityDifference(
             example=example.name,
             frames=len(example.frames),
             what="question",
@@ -126,13 +126,13 @@ def _question_differences(contract: Contract, examples: Sequence[Example]) -> li
 
 
 async def _token_difference(
-    asker: Asker, served: Served, example: Example, prompt: Prompt, ids: Sequence[int]
-) -> Difference | None:
+    asker: TokenizeClient, served: ServedSide, example: Example, prompt: TrainedPrompt, ids: Sequence[int]
+) -> ParityDifference | None:
     place = first_difference(prompt.ids, ids)
     if place is None:
         return None
     shown = slice(place, place + SHOWN_TOKENS)
-    return Difference(
+    return ParityDifference(
         example=example.name,
         frames=len(example.frames),
         what=f"tokens ({len(prompt.ids)} trained, {len(ids)} served)",
@@ -143,15 +143,15 @@ async def _token_difference(
 
 
 def _picture_differences(
-    examples: Sequence[Example], prompts: Sequence[Prompt], pictures: Sequence[Pictures]
-) -> list[Difference]:
+    examples: Sequence[Example], prompts: Sequence[TrainedPrompt], pictures: Sequence[PixelDigest]
+) -> list[ParityDifference]:
     found = []
     for example, prompt, theirs in zip(examples, prompts, pictures, strict=False):
         ours = prompt.pictures
         what = picture_difference(ours, theirs)
         if what:
             found.append(
-                Difference(
+                ParityDifference(
                     example=example.name,
                     frames=len(example.frames),
                     what=what,
@@ -164,11 +164,11 @@ def _picture_differences(
 
 
 def _report(
-    served: Served,
+    served: ServedSide,
     examples: Sequence[Example],
-    prompts: Sequence[Prompt],
-    pictures: Sequence[Pictures] | None,
-    differing: Sequence[Difference],
+    prompts: Sequence[TrainedPrompt],
+    pictures: Sequence[PixelDigest] | None,
+    differing: Sequence[ParityDifference],
 ) -> ParityReport:
     largest: float | None = None
     with suppress(ValueError):
@@ -178,7 +178,7 @@ def _report(
         model=served.model,
         examples=len(examples),
         tokens=sum(len(prompt.ids) for prompt in prompts),
-        frame_counts=count(len(example.frames) for example in examples),
+        frame_counts=count_values(len(example.frames) for example in examples),
         grids=tuple(sorted({prompt.pictures.grid_thw for prompt in prompts})),
         pictures=len(pictures or ()),
         largest_pixel_difference=largest,

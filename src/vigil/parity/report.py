@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vigil.parity.trained import Pictures
+from vigil.parity.trained import PixelDigest
 from vigil.report.counted import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class ParityDifference:
     """One example that is not served as it was trained; `trained` and `served` are what differs first, as text."""
 
     example: str
@@ -31,7 +31,7 @@ class ParityReport:
     grids: tuple[tuple[int, ...], ...]
     pictures: int
     largest_pixel_difference: float | None
-    differing: tuple[Difference, ...]
+    differing: tuple[ParityDifference, ...]
 
     @property
     def differences(self) -> int:
@@ -57,7 +57,7 @@ def first_difference(trained: Sequence[int], served: Sequence[int]) -> int | Non
     return None if len(trained) == len(served) else min(len(trained), len(served))
 
 
-def pixel_difference(trained: Pictures, served: Pictures) -> float:
+def pixel_difference(trained: PixelDigest, served: PixelDigest) -> float:
     """How far pixel values are known to be apart: 0 when the digests agree, else as far as the probes tell."""
     if trained.digest == served.digest:
         return 0.0
@@ -66,7 +66,7 @@ def pixel_difference(trained: Pictures, served: Pictures) -> float:
     return max(abs(ours - theirs) for ours, theirs in zip(trained.probes, served.probes, strict=True))
 
 
-def picture_difference(trained: Pictures, served: Pictures) -> str:
+def picture_difference(trained: PixelDigest, served: PixelDigest) -> str:
     """What is not the same of the pictures, by all of their values; empty when nothing is."""
     if trained.grid_thw != served.grid_thw:
         return "size"
@@ -76,7 +76,7 @@ def picture_difference(trained: Pictures, served: Pictures) -> str:
     return f"pixels (by up to {apart:.4f} or more)" if apart else "pixels (none of the few that are told one by one)"
 
 
-def count(numbers: Iterable[int]) -> dict[int, int]:
+def count_values(numbers: Iterable[int]) -> dict[int, int]:
     """How often each number occurs, smallest first."""
     listed = sorted(numbers)
     return {number: listed.count(number) for number in dict.fromkeys(listed)}

@@ -47,7 +47,7 @@ def entries_in(folder: Path) -> list[str]:
     return [name for name in ENTRIES if name in entries and _json(folder / entries[name]["file_name"])]
 
 
-def draw(examples: Sequence[Example], *, limit: int | None) -> list[Example]:
+def sample_examples(examples: Sequence[Example], *, limit: int | None) -> list[Example]:
     """A seeded sample in the order of the dataset; all when `limit` is None.
 
     Every number of frames that occurs is in the sample where the limit allows: short windows are where servers differ.

@@ -11,17 +11,17 @@ from typing import Any
 import httpx2
 
 from vigil.environments import environment
-from vigil.errors import EndpointAway, EndpointError, EnvironmentMissing, UsageError
+from vigil.errors import EndpointError, EndpointUnreachable, EnvironmentMissing, UsageError
 from vigil.judge.bounded import refused
-from vigil.judge.connection import open_http, require_one_model
+from vigil.judge.connection import open_http_client, require_one_model
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import asking_while_busy, endpoint_error
 from vigil.judge.pages import not_json
-from vigil.judge.prompt import messages
-from vigil.judge.told import told_contracts
+from vigil.judge.prompt import chat_messages
+from vigil.judge.told import fetch_declared_contracts
 from vigil.manifest import ALIAS_PREFIX
 from vigil.parity.sample import Example
-from vigil.parity.trained import Pictures, run_script
+from vigil.parity.trained import PixelDigest, run_in_environment
 from vigil.serving.command import INSIDE, video_size
 
 IN_FLIGHT = 8
@@ -30,7 +30,7 @@ PIECE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
+class ServedSide:
     """The model that is asked, and the folder of the complete model behind it (None when it is elsewhere).
 
     `context` is the most tokens that it is served with, where the server tells it.
@@ -42,20 +42,20 @@ class Served:
     context: int | None = None
 
 
-class Asker:
+class TokenizeClient:
     """Asks one server, by plain HTTP: what is compared must not pass through a client that tidies it."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self._http = open_http(endpoint, timeout_s=TIMEOUT_S)
+        self._http = open_http_client(endpoint, timeout_s=TIMEOUT_S)
 
-    async def __aenter__(self) -> "Asker":
+    async def __aenter__(self) -> "TokenizeClient":
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
-    async def find_model(self) -> Served:
+    async def find_model(self) -> ServedSide:
         """The model to ask: the named one, or the only one; raises EndpointError."""
         cards = (await self._json("GET", f"{self.endpoint.url}/models")).get("data", [])
         plain = [card for card in cards if not card["id"].startswith(ALIAS_PREFIX)]
@@ -70,10 +70,10 @@ class Asker:
         whole = Path(str(roots.get(card.get("parent") or wanted) or ""))
         same = [c["id"] for c in cards if c["id"].startswith(ALIAS_PREFIX) and c.get("root") == card.get("root")]
         folder = whole if (whole / "config.json").is_file() else None
-        contract = (await asking_while_busy(partial(told_contracts, self.endpoint, self._http))).get(wanted)
+        contract = (await asking_while_busy(partial(fetch_declared_contracts, self.endpoint, self._http))).get(wanted)
         alias = contract.alias if contract is not None else next(iter(same), "")
         context = card.get("max_model_len")
-        return Served(model=wanted, alias=alias, folder=folder, context=context)
+        return ServedSide(model=wanted, alias=alias, folder=folder, context=context)
 
     async def prompt_ids(
         self, examples: Sequence[Example], *, model: str, fps: float, on_done: Callable[[], None]
@@ -99,7 +99,7 @@ class Asker:
         try:
             answer = await self._json("POST", f"{self.endpoint.root}/detokenize", {"model": model, "tokens": list(ids)})
             return str(answer["prompt"])
-        except EndpointAway:
+        except EndpointUnreachable:
             raise
         except (EndpointError, KeyError):
             return " ".join(map(str, ids))
@@ -107,7 +107,7 @@ class Asker:
     async def _ids_of(self, example: Example, *, model: str, fps: float) -> tuple[int, ...]:
         body = {
             "model": model,
-            "messages": messages(example.jpegs, example.question, media="video", fps=fps),
+            "messages": chat_messages(example.jpegs, example.question, media="video", fps=fps),
             "max_tokens": 1,
             "temperature": 0.0,
             "return_token_ids": True,
@@ -154,7 +154,7 @@ def _posted(body: Any) -> dict[str, Any]:
 
 async def served_pictures(
     examples: Sequence[Example], *, model_dir: Path, context: int, work: Path
-) -> list[Pictures] | None:
+) -> list[PixelDigest] | None:
     """The pictures as vLLM's processor makes them with the sizes of `vllm.sh`; None without its environment.
 
     `context` is the tokens that the model is served with.
@@ -172,11 +172,11 @@ async def served_pictures(
     }
     asked.write_text(json.dumps(question), encoding="utf-8")
     script = INSIDE / "vigil_pixels.py"
-    await run_script(runtime.program("python"), script, asked, answer, variables=runtime.variables())
-    return [Pictures.told(entry) for entry in json.loads(answer.read_text(encoding="utf-8"))]
+    await run_in_environment(runtime.program("python"), script, asked, answer, variables=runtime.variables())
+    return [PixelDigest.told(entry) for entry in json.loads(answer.read_text(encoding="utf-8"))]
 
 
-def folder_of(served: Served, named: Path | None) -> Path:
+def checkpoint_folder(served: ServedSide, named: Path | None) -> Path:
     """The folder whose tokenizer and processor are compared; raises UsageError when nobody knows it."""
     folder = named or served.folder
     if folder is None:

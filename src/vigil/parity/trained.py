@@ -11,8 +11,8 @@ from vigil.environments import environment
 from vigil.errors import JobError, ManifestError
 from vigil.manifest import read_manifest
 from vigil.parity.sample import Example, entries_in
-from vigil.training.dataset import read_training_set
-from vigil.training.settings import complete
+from vigil.training.dataset import read_training_data
+from vigil.training.settings import complete_from_dataset
 
 SCRIPT = Path(__file__).resolve().parents[1] / "training_env" / "trained_prompts.py"
 ENTRY = "parity"
@@ -21,7 +21,7 @@ TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pictures:
+class PixelDigest:
     """Processed pictures: the grid (pairs, rows, columns of patches), a digest, a few values."""
 
     grid_thw: tuple[int, ...]
@@ -29,20 +29,22 @@ class Pictures:
     probes: tuple[float, ...]
 
     @classmethod
-    def told(cls, data: Mapping[str, Any]) -> "Pictures":
+    def told(cls, data: Mapping[str, Any]) -> "PixelDigest":
         """From what one of the scripts wrote."""
         return cls(grid_thw=tuple(data["grid_thw"]), digest=data["pixels"], probes=tuple(data["probes"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
+class TrainedPrompt:
     """What the model was trained on, up to its answer."""
 
     ids: tuple[int, ...]
-    pictures: Pictures
+    pictures: PixelDigest
 
 
-async def trained_prompts(examples: Sequence[Example], *, data: Path, model_dir: Path, work: Path) -> list[Prompt]:
+async def read_trained_prompts(
+    examples: Sequence[Example], *, data: Path, model_dir: Path, work: Path
+) -> list[TrainedPrompt]:
     """Runs LLaMA-Factory's loader and collator on the examples.
 
     `data` is the whole dataset's folder, whose contract makes the settings; `work` is for files on the way.
@@ -60,13 +62,15 @@ async def trained_prompts(examples: Sequence[Example], *, data: Path, model_dir:
     _write_json(work / "dataset_info.json", {ENTRY: entry})
     asked, answer = work / "settings.json", work / "trained.json"
     _write_json(asked, settings)
-    await run_script(runtime.program("python"), SCRIPT, asked, answer, variables=runtime.variables())
+    await run_in_environment(runtime.program("python"), SCRIPT, asked, answer, variables=runtime.variables())
     told = json.loads(answer.read_text(encoding="utf-8"))
     _check_order(examples, told)
-    return [Prompt(ids=tuple(entry["ids"]), pictures=Pictures.told(entry)) for entry in told]
+    return [TrainedPrompt(ids=tuple(entry["ids"]), pictures=PixelDigest.told(entry)) for entry in told]
 
 
-async def run_script(python: Path, script: Path, asked: Path, answer: Path, *, variables: Mapping[str, str]) -> None:
+async def run_in_environment(
+    python: Path, script: Path, asked: Path, answer: Path, *, variables: Mapping[str, str]
+) -> None:
     """Runs a script of another environment; raises JobError with the last line of what it said."""
     child = await asyncio.create_subprocess_exec(
         *map(str, (python, script, asked, answer)),
@@ -98,7 +102,9 @@ def _settings(data: Path, model_dir: Path) -> dict[str, Any]:
         "overwrite_cache": True,
         "report_to": "none",
     }
-    full = complete(basic | _trained_settings(model_dir), read_training_set(data, entries_in(data), evaluated=()))
+    full = complete_from_dataset(
+        basic | _trained_settings(model_dir), read_training_data(data, entries_in(data), evaluated=())
+    )
     return full | {"media_dir": str(data.absolute())}
 
 

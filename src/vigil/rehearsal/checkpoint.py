@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from vigil.errors import VigilError
-from vigil.files import problem
-from vigil.rehearsal.shapes import CONTEXT_TOKENS, GENERATION, IMAGE_SHORTEST_PX, SHAPES, Shape
+from vigil.files import explain_os_error
+from vigil.rehearsal.shapes import CONTEXT_TOKENS, GENERATION, IMAGE_SHORTEST_PX, SHAPES, ModelShape
 from vigil.tiny.architecture import save_processor
 from vigil.tiny.vocabulary import load_vocabulary
 
@@ -29,7 +29,7 @@ SHARD_BYTES: Final = 5_000_000_000
 Tensors = dict[str, "torch.Tensor"]
 
 
-def write_checkpoint(shape: Shape, folder: Path) -> None:
+def write_checkpoint(shape: ModelShape, folder: Path) -> None:
     """Writes weights (bfloat16), configuration, tokenizer and processor; raises OSError where they do not fit."""
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -44,7 +44,7 @@ def write_checkpoint(shape: Shape, folder: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _write_weights(shape: Shape, folder: Path) -> None:
+def _write_weights(shape: ModelShape, folder: Path) -> None:
     """One file, or several with an index; one of them is in memory at a time."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
@@ -62,7 +62,7 @@ def _write_weights(shape: Shape, folder: Path) -> None:
         _write_json(folder / "model.safetensors.index.json", index)
 
 
-def _sizes(shape: Shape) -> dict[str, torch.Size]:
+def _sizes(shape: ModelShape) -> dict[str, torch.Size]:
     """Every weight that is stored, with its size; the output layer is the embedding and is not stored."""
     import torch
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
@@ -119,7 +119,7 @@ def main(size: str, folder: str) -> int:
     try:
         write_checkpoint(SHAPES[size], Path(folder))
     except (VigilError, OSError) as error:
-        told = problem(error) if isinstance(error, OSError) else error
+        told = explain_os_error(error) if isinstance(error, OSError) else error
         sys.stderr.write(f"the model cannot be written to {folder}: {told}\n")
         return 1
     return 0

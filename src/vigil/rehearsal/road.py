@@ -15,16 +15,16 @@ from typing import Any, Final
 from vigil.cli.console import wide_console
 from vigil.environments import environment
 from vigil.errors import JobError
-from vigil.files import check_folder
+from vigil.files import require_writable_folder
 from vigil.judge import Endpoint, Judge
 from vigil.manifest import read_manifest
 from vigil.memory import free_memory_bytes
 from vigil.parity.sample import read_examples
-from vigil.rehearsal.shapes import Shape
-from vigil.serving import Server, running
+from vigil.rehearsal.shapes import ModelShape
+from vigil.serving import RunningServer, run_server
 from vigil.serving.process import check_port
-from vigil.stages import Stages, console, run_vigil, versions, wait_for, write_json
-from vigil.tasks import load_task
+from vigil.stages import CommandStages, console, run_vigil, versions, wait_for, write_json
+from vigil.tasks import load_question
 
 CLIPS: Final = 40
 CLIP_WH: Final = (480, 256)
@@ -59,7 +59,7 @@ MEMORY_FACTOR: Final = 2.9
 class RehearsalSettings:
     """What is rehearsed, and where to: `keep` leaves the gigabytes there."""
 
-    shape: Shape
+    shape: ModelShape
     out: Path = Path("rehearsal-out")
     keep: bool = False
     port: int = 0
@@ -95,7 +95,7 @@ class Rehearsal:
 
     def __init__(self, settings: RehearsalSettings) -> None:
         self.settings = settings
-        self.stages = Stages(total=9)
+        self.stages = CommandStages(total=9)
         self.figures: dict[str, Any] = {"parameters": settings.shape.parameters}
         settings.out.mkdir(parents=True, exist_ok=True)
 
@@ -134,18 +134,18 @@ class Rehearsal:
         self.figures["merge"] = read_manifest(settings.merged).training["merged"]
 
     @contextmanager
-    def served(self, config: str | None = None) -> Iterator[Server]:
+    def served(self, config: str | None = None) -> Iterator[RunningServer]:
         """The merged model behind vLLM, by a configuration of configs/serve."""
         settings = self.settings
         with ExitStack() as stack:
             with self.stages.stage("serve", "the merged model behind vLLM"):
                 log = settings.out / "logs" / "vllm.log"
-                serving = running(settings.merged, port=settings.port, log=log, config=config, timeout_s=READY_S)
+                serving = run_server(settings.merged, port=settings.port, log=log, config=config, timeout_s=READY_S)
                 server = stack.enter_context(serving)
             self.figures["serve_ready_s"] = round(server.ready_s, 1)
             yield server
 
-    def compare(self, server: Server) -> None:
+    def compare(self, server: RunningServer) -> None:
         """Parity: the served prompts against those that were trained on."""
         path = self.settings.out / "parity.json"
         with self.stages.stage("parity", "are the served prompts those that were trained on?"):
@@ -154,7 +154,7 @@ class Rehearsal:
         found = _read_json(path)
         self.figures |= {"parity_examples": found["examples"], "parity_differences": found["differences"]}
 
-    def score(self, server: Server) -> None:
+    def score(self, server: RunningServer) -> None:
         """Clips of the test split, one request at a time, so that its milliseconds are those of one verdict."""
         out = self.settings.out
         clips = ("--limit", str(SCORED_CLIPS), "--in-flight", "1", "--fresh")
@@ -169,12 +169,12 @@ class Rehearsal:
             )
         self.figures["verdict_ms"] = score["latency_ms"]["p50"]
 
-    def describe(self, server: Server) -> None:
+    def describe(self, server: RunningServer) -> None:
         """One window in words, and how its verdict is read."""
         with self.stages.stage("description", f"{DESCRIPTION_TOKENS} tokens about one window"):
             self.figures |= asyncio.run(_ask(self.settings, server))
 
-    def watch(self, server: Server) -> None:
+    def watch(self, server: RunningServer) -> None:
         """One clip, as a camera's recording."""
         out = self.settings.out
         clip = next((self.settings.clips / "fight").glob("*.mp4"))
@@ -196,7 +196,7 @@ class Rehearsal:
 
 def look(settings: RehearsalSettings) -> None:
     """Raises UsageError or JobError for all that can be known to be wrong before any work."""
-    check_folder(settings.out, "--out")
+    require_writable_folder(settings.out, "--out")
     if settings.port:
         check_port("127.0.0.1", settings.port)
     _check_room(settings)
@@ -247,12 +247,12 @@ def _write_model(settings: RehearsalSettings) -> None:
         raise JobError("the model could not be written, see above; mend that and run the same command again")
 
 
-async def _ask(settings: RehearsalSettings, server: Server) -> dict[str, Any]:
+async def _ask(settings: RehearsalSettings, server: RunningServer) -> dict[str, Any]:
     """How verdicts are read, how many tokens a window takes, and what the model says about one."""
     contract = read_manifest(settings.merged).contract
     endpoint = Endpoint(url=server.url, model=server.model, api_key=server.key)
     jpegs = _window(settings.data, frames=contract.sampling.frames)
-    task = load_task(contract.task)
+    task = load_question(contract.task)
     async with await Judge.connect(endpoint, task, contract.sampling, deadline_s=DEADLINE_S, min_mass=0.0) as judge:
         verdict = await judge.verdict(jpegs)
         told = await judge.describe(jpegs, max_tokens=DESCRIPTION_TOKENS, describe_normal=True, known=verdict)

@@ -39,7 +39,7 @@ IMAGE_SHORTEST_PX: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class ModelShape:
     """A published model: its name on the hubs, its dimensions, and the training configuration that the README names.
 
     `parameters` counts every weight once; the output layer is the embedding itself.
@@ -71,7 +71,7 @@ class Shape:
         return 2 * self.parameters
 
 
-_2B: Final = Shape(
+_2B: Final = ModelShape(
     size="2b",
     name="Qwen3-VL-2B-Instruct",
     train_config="qwen3vl_2b_lora",
@@ -81,7 +81,7 @@ _2B: Final = Shape(
     layers=28,
     heads=16,
 )
-_4B: Final = Shape(
+_4B: Final = ModelShape(
     size="4b",
     name="Qwen3-VL-4B-Instruct",
     train_config="qwen3vl_4b_lora",
@@ -91,4 +91,4 @@ _4B: Final = Shape(
     layers=36,
     heads=32,
 )
-SHAPES: Final[Mapping[str, Shape]] = {shape.size: shape for shape in (_2B, _4B)}
+SHAPES: Final[Mapping[str, ModelShape]] = {shape.size: shape for shape in (_2B, _4B)}

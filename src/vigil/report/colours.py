@@ -3,23 +3,23 @@
 from typing import TypeAlias
 
 from vigil.events.event import Tier
-from vigil.events.rules import Tiers
+from vigil.events.tiers import TierThresholds
 
-Colour: TypeAlias = tuple[int, int, int]
+Color: TypeAlias = tuple[int, int, int]
 
-NORMAL: Colour = (58, 170, 158)
-MILD: Colour = (176, 190, 84)
-UNKNOWN: Colour = (138, 144, 153)
-INK: Colour = (240, 243, 246)
-FAINT: Colour = (150, 158, 168)
-GROUND: Colour = (18, 22, 28)
-PLOT: Colour = (30, 36, 44)
+NORMAL: Color = (58, 170, 158)
+MILD: Color = (176, 190, 84)
+UNKNOWN: Color = (138, 144, 153)
+INK: Color = (240, 243, 246)
+FAINT: Color = (150, 158, 168)
+GROUND: Color = (18, 22, 28)
+PLOT: Color = (30, 36, 44)
 EVEN = 0.5
 
-TIER_COLOURS: dict[Tier, Colour] = {Tier.LOW: (245, 196, 66), Tier.MEDIUM: (243, 132, 52), Tier.HIGH: (232, 52, 64)}
+TIER_COLOURS: dict[Tier, Color] = {Tier.LOW: (245, 196, 66), Tier.MEDIUM: (243, 132, 52), Tier.HIGH: (232, 52, 64)}
 
 
-def of_probability(p_alarm: float, tiers: Tiers) -> Colour:
+def color_of(p_alarm: float, tiers: TierThresholds) -> Color:
     """The colour of a probability: that of its tier; below all tiers one for likelier than not, one for normal."""
     if p_alarm >= tiers.low:
         return TIER_COLOURS[tiers.of(p_alarm)]

@@ -9,7 +9,7 @@ from typing import Any
 from vigil.events.event import Event
 from vigil.events.mark import Mark
 from vigil.store.media import MediaFile
-from vigil.store.moment import utc
+from vigil.store.moment import format_utc
 
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 """Chinese and Japanese spreadsheets take the wide ones for the same."""
@@ -37,14 +37,14 @@ COLUMNS = (
     "media",
 )
 
-Media = Mapping[str, Sequence[MediaFile]]
+EventMediaFiles = Mapping[str, Sequence[MediaFile]]
 """The files of each event, by its id."""
 
-Marks = Mapping[str, Sequence[Mark]]
+EventMarks = Mapping[str, Sequence[Mark]]
 """The marks of each event, by its id, the oldest first."""
 
 
-def as_json(events: Sequence[Event], media: Media, marks: Marks) -> str:
+def as_json(events: Sequence[Event], media: EventMediaFiles, marks: EventMarks) -> str:
     """A list of events with their windows, all that was ever said of them, and the paths of their media."""
     listed = [
         _fields(event)
@@ -57,7 +57,7 @@ def as_json(events: Sequence[Event], media: Media, marks: Marks) -> str:
     return json.dumps(listed, ensure_ascii=False, indent=2) + "\n"
 
 
-def as_csv(events: Sequence[Event], media: Media, marks: Marks) -> str:
+def as_csv(events: Sequence[Event], media: EventMediaFiles, marks: EventMarks) -> str:
     """A table with a head and the mark that counts; media paths are separated by spaces."""
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
@@ -112,7 +112,7 @@ def _window(event: Event, index: int) -> dict[str, Any]:
 
 
 def _wall(event: Event, seconds: float | None) -> str | None:
-    return None if event.epoch_s is None or seconds is None else utc(event.epoch_s + seconds)
+    return None if event.epoch_s is None or seconds is None else format_utc(event.epoch_s + seconds)
 
 
 def _rounded(seconds: float | None) -> float | None:

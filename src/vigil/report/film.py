@@ -15,13 +15,13 @@ from pathlib import Path
 
 from vigil.errors import SourceError
 from vigil.events.event import Event
-from vigil.events.judged import Judged
-from vigil.events.rules import Tiers
+from vigil.events.judged import JudgedWindow
+from vigil.events.tiers import TierThresholds
 from vigil.frames import RGB
-from vigil.report.course import Course
+from vigil.report.course import SourceTimeline
 from vigil.report.overlay import Overlay, layout_for
-from vigil.sources.fullrate import pictures, shape_of
-from vigil.sources.movie import Movie
+from vigil.sources.fullrate import full_size_frames, video_info
+from vigil.sources.movie import VideoWriter
 
 log = logging.getLogger(__name__)
 
@@ -30,19 +30,19 @@ LIVE_FPS = 2.0
 MOST_HELD = 120
 REMEMBER_S = 300.0
 
-Progress = Callable[[float, float | None], None]
+VideoProgress = Callable[[float, float | None], None]
 """Told the second that is written and the length of the whole, where that is known."""
 
 
-def annotate_file(
+def annotate_video(
     path: Path,
-    judged: Iterable[Judged],
+    judged: Iterable[JudgedWindow],
     events: Iterable[Event],
     out: Path,
     *,
-    tiers: Tiers | None = None,
+    tiers: TierThresholds | None = None,
     title: str | None = None,
-    progress: Progress = lambda second, length: None,
+    progress: VideoProgress = lambda second, length: None,
     stop: threading.Event | None = None,
 ) -> None:
     """Writes the film of a video file with what was said of it, at its full rate, without sound.
@@ -50,19 +50,19 @@ def annotate_file(
     When `stop` is set, or at a KeyboardInterrupt, which is passed on, the film ends there and is whole up to there.
     Raises SourceError.
     """
-    course = Course(judged, events)
-    shape = shape_of(path)
+    course = SourceTimeline(judged, events)
+    shape = video_info(path)
     length_s = max(course.end_s, shape.duration_s or 0.0)
-    frames = pictures(path)
+    frames = full_size_frames(path)
     first = next(frames, None)
     if first is None:
         raise SourceError(f"{path} gives no picture at all, so there is no film of it")
     height, width = first[0].shape[:2]
     layout = layout_for((width, height))
     overlay = Overlay(
-        course, layout, tiers=tiers or Tiers(), title=path.name if title is None else title, end_s=length_s
+        course, layout, tiers=tiers or TierThresholds(), title=path.name if title is None else title, end_s=length_s
     )
-    with ExitStack() as late, Movie(out, size_wh=layout.size_wh, fps=shape.fps, threads=0) as movie:
+    with ExitStack() as late, VideoWriter(out, size_wh=layout.size_wh, fps=shape.fps, threads=0) as movie:
         movie.add(overlay.draw(*first), first[1])
         try:
             for picture, time_s in frames:
@@ -78,7 +78,7 @@ def _pass_on(interrupt: KeyboardInterrupt) -> None:
     raise interrupt
 
 
-class LiveFilm:
+class LiveAnnotatedVideo:
     """The film of a live source, written while it goes on, in the thread that gives it the frames.
 
     A frame waits until a verdict covers it, `hold_s` at the most, and never more than `most_held` wait. Verdicts and
@@ -90,25 +90,25 @@ class LiveFilm:
         self,
         path: Path,
         *,
-        tiers: Tiers | None = None,
+        tiers: TierThresholds | None = None,
         title: str = "",
         hold_s: float = HOLD_S,
         most_held: int = MOST_HELD,
     ) -> None:
         self.path = path
         self.problem = ""
-        self._tiers = tiers or Tiers()
+        self._tiers = tiers or TierThresholds()
         self._title = title
         self._hold_s = hold_s
         self._most_held = most_held
-        self._news: deque[Judged | Event] = deque()
-        self._course = Course()
+        self._news: deque[JudgedWindow | Event] = deque()
+        self._course = SourceTimeline()
         self._covered_s = float("-inf")
         self._held: deque[tuple[RGB, float]] = deque()
         self._shooting: _Shooting | None = None
         self._lock = threading.Lock()
 
-    def judged(self, judged: Judged) -> None:
+    def judged(self, judged: JudgedWindow) -> None:
         """Takes a verdict."""
         self._news.append(judged)
 
@@ -172,7 +172,7 @@ class _Shooting:
     def __init__(self, path: Path, overlay: Overlay, *, start_s: float) -> None:
         self._overlay = overlay
         self._start_s = start_s
-        self._movie = Movie(path, size_wh=overlay.layout.size_wh, fps=LIVE_FPS).__enter__()
+        self._movie = VideoWriter(path, size_wh=overlay.layout.size_wh, fps=LIVE_FPS).__enter__()
 
     def add(self, image: RGB, time_s: float) -> None:
         self._movie.add(self._overlay.draw(image, time_s), time_s - self._start_s)

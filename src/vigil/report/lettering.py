@@ -50,7 +50,7 @@ def _font(path: str, index: int, size_px: int) -> ImageFont.FreeTypeFont:
 
 
 @cache
-def latin(*, bold: bool = False) -> Typeface:
+def latin_typeface(*, bold: bool = False) -> Typeface:
     """DejaVu Sans, which is always there."""
     import matplotlib  # takes long to import: only where words are drawn
 
@@ -58,7 +58,7 @@ def latin(*, bold: bool = False) -> Typeface:
     return _typeface(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), 0)
 
 
-def chinese() -> Typeface | None:
+def chinese_typeface() -> Typeface | None:
     """An installed font with Chinese characters; None where there is none.
 
     A font may be installed after matplotlib made its list, or while this runs: it is looked for again before the words
@@ -114,7 +114,7 @@ def _typeface(path: str, index: int) -> Typeface:
     return Typeface(path, index, frozenset(FT2Font(path).get_charmap()))
 
 
-def harmless(text: str, *, longest: int = LONGEST) -> str:
+def sanitize_text(text: str, *, longest: int = LONGEST) -> str:
     """Text from a model or a file name on one line: no control or combining characters, not too long."""
     composed = unicodedata.normalize("NFC", text[: 4 * longest])
     shown = "".join(" " if c.isspace() else c for c in composed if c.isspace() or _is_plain(c))
@@ -126,10 +126,10 @@ def _is_plain(character: str) -> bool:
     return not unicodedata.category(character).startswith(("C", "M"))
 
 
-def typeset(text: str, *, bold: bool = False) -> tuple[str, Typeface] | None:
+def choose_typeface(text: str, *, bold: bool = False) -> tuple[str, Typeface] | None:
     """Harmless text and the face that can show it; None when too much of it could not be shown."""
-    line = harmless(text)
-    for face in (latin(bold=bold), chinese()):
+    line = sanitize_text(text)
+    for face in (latin_typeface(bold=bold), chinese_typeface()):
         if face is None:
             continue
         shown = "".join(c for c in line if ord(c) in face.characters)
@@ -149,14 +149,14 @@ def wrap(text: str, font: ImageFont.FreeTypeFont, *, width_px: float, lines: int
     rest = text
     while rest and len(broken) < lines:
         if len(broken) == lines - 1:
-            return [*broken, shorten(rest, font, width_px=width_px)]
+            return [*broken, shorten_to_width(rest, font, width_px=width_px)]
         line = _first_line(rest, font, width_px)
         broken.append(line.strip())
         rest = rest[len(line) :].lstrip()
     return broken
 
 
-def shorten(text: str, font: ImageFont.FreeTypeFont, *, width_px: float) -> str:
+def shorten_to_width(text: str, font: ImageFont.FreeTypeFont, *, width_px: float) -> str:
     """Text that is no wider than this, with an ellipsis where some is left out."""
     if font.getlength(text) <= width_px:
         return text

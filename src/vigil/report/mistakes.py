@@ -13,10 +13,10 @@ from jinja2 import Environment, PackageLoader
 from vigil.calibration import logit
 from vigil.errors import VigilError
 from vigil.file_names import beside
-from vigil.score.combine import Answer, probability
-from vigil.score.items import Clip, Sample
-from vigil.score.journal import Record
-from vigil.score.scorecard import Score, said
+from vigil.score.combine import Prediction, probability
+from vigil.score.items import EvalClip, EvalWindow
+from vigil.score.journal import JournalEntry
+from vigil.score.scorecard import Score, predicted_alarm
 
 MOST_SHOWN = 30
 
@@ -25,14 +25,14 @@ MOST_SHOWN = 30
 class Mistake:
     """One clip as the page shows it: its worst window's frames as data addresses."""
 
-    answer: Answer
+    answer: Prediction
     said: str
-    window: Record | None
+    window: JournalEntry | None
     frames: tuple[str, ...]
     note: str = ""
 
 
-def write_mistakes(path: Path, score: Score, clips: Sequence[Clip], records: Sequence[Record]) -> Path:
+def write_mistakes(path: Path, score: Score, clips: Sequence[EvalClip], records: Sequence[JournalEntry]) -> Path:
     """Writes the page; frames that cannot be read any more are left out with a note."""
     wrong = worst_first(score)
     page = _environment().get_template("mistakes.html.j2")
@@ -49,13 +49,13 @@ def write_mistakes(path: Path, score: Score, clips: Sequence[Clip], records: Seq
     return path
 
 
-def worst_first(score: Score) -> list[Answer]:
+def worst_first(score: Score) -> list[Prediction]:
     """The clips without a right answer: the surest mistakes first, unknowns last."""
-    wrong = [a for a in score.answers if said(a, threshold=score.threshold) is not a.is_alarm]
+    wrong = [a for a in score.answers if predicted_alarm(a, threshold=score.threshold) is not a.is_alarm]
     return sorted(wrong, key=_wrongness, reverse=True)
 
 
-def _wrongness(answer: Answer) -> float:
+def _wrongness(answer: Prediction) -> float:
     if answer.p_alarm is None:
         return float("-inf")
     return -logit(answer.p_alarm) if answer.is_alarm else logit(answer.p_alarm)
@@ -66,23 +66,23 @@ def _environment() -> Environment:
 
 
 def _shown(
-    wrong: Sequence[Answer], score: Score, clips: Sequence[Clip], records: Sequence[Record]
+    wrong: Sequence[Prediction], score: Score, clips: Sequence[EvalClip], records: Sequence[JournalEntry]
 ) -> Iterable[Mistake]:
     clip_of = {clip.name: clip for clip in clips}
     for answer in wrong:
         window = _decisive([record for record in records if record.clip == answer.clip])
         frames, note = _frames(clip_of[answer.clip], window)
-        verdict = said(answer, threshold=score.threshold)
+        verdict = predicted_alarm(answer, threshold=score.threshold)
         word = "unknown" if verdict is None else "alarm" if verdict else "normal"
         yield Mistake(answer=answer, said=word, window=window, frames=frames, note=note)
 
 
-def _decisive(records: Sequence[Record]) -> Record | None:
+def _decisive(records: Sequence[JournalEntry]) -> JournalEntry | None:
     """The window with the highest probability, which decided, be it a false alarm or a miss."""
     return max(records, key=lambda record: probability(record) or 0.0, default=None)
 
 
-def _frames(clip: Clip, window: Record | None) -> tuple[tuple[str, ...], str]:
+def _frames(clip: EvalClip, window: JournalEntry | None) -> tuple[tuple[str, ...], str]:
     if window is None:
         return (), "no window was asked"
     try:
@@ -92,5 +92,5 @@ def _frames(clip: Clip, window: Record | None) -> tuple[tuple[str, ...], str]:
     return (_addresses(sample), "") if sample else ((), "the window is no longer there")
 
 
-def _addresses(sample: Sample) -> tuple[str, ...]:
+def _addresses(sample: EvalWindow) -> tuple[str, ...]:
     return tuple(f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}" for jpeg in sample.jpegs)

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from vigil.events.event import Event
-from vigil.events.judged import Judged
-from vigil.events.rules import Tiers
+from vigil.events.judged import JudgedWindow
+from vigil.events.tiers import TierThresholds
 from vigil.frames import RGB
 from vigil.report import colours
-from vigil.report.colours import Colour
-from vigil.report.course import Course
-from vigil.report.lettering import Typeface, latin, shorten, typeset, wrap
-from vigil.report.strip import clock, column, draw_strip
+from vigil.report.colours import Color
+from vigil.report.course import SourceTimeline
+from vigil.report.lettering import Typeface, choose_typeface, latin_typeface, shorten_to_width, wrap
+from vigil.report.strip import column, draw_timeline_strip, format_seconds
 from vigil.sources.fullrate import letterbox
 from vigil.verdict import Outcome
 
@@ -31,7 +31,7 @@ SMOOTH = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class OverlayLayout:
     """Sizes of a film, all in pixels: the picture above, the strip below it, both even."""
 
     picture_wh: tuple[int, int]
@@ -44,20 +44,26 @@ class Layout:
         return self.picture_wh[0], self.picture_wh[1] + self.strip_px
 
 
-def layout_for(size_wh: tuple[int, int]) -> Layout:
+def layout_for(size_wh: tuple[int, int]) -> OverlayLayout:
     """The layout for pictures of a size: small ones are enlarged so that words can be read."""
     long_px = min(max(max(size_wh), LEAST_LONG_PX), MOST_LONG_PX)
     scale = long_px / max(size_wh)
     width, height = (max(64, round(side * scale) // 2 * 2) for side in size_wh)
     font_px = int(np.clip(min(width * 0.042, height * 0.05), 12, 42))
-    return Layout((width, height), round(font_px * 4.6) // 2 * 2, font_px)
+    return OverlayLayout((width, height), round(font_px * 4.6) // 2 * 2, font_px)
 
 
 class Overlay:
     """Draws on the pictures of one film; `end_s` is the length of a file, None for what goes on."""
 
     def __init__(
-        self, course: Course, layout: Layout, *, tiers: Tiers, title: str = "", end_s: float | None = None
+        self,
+        course: SourceTimeline,
+        layout: OverlayLayout,
+        *,
+        tiers: TierThresholds,
+        title: str = "",
+        end_s: float | None = None,
     ) -> None:
         self.course = course
         self.layout = layout
@@ -80,14 +86,14 @@ class Overlay:
         return film
 
     def _draw_labels(
-        self, scene: RGB, judged: Judged | None, event: Event | None, time_s: float, *, margin: int
+        self, scene: RGB, judged: JudgedWindow | None, event: Event | None, time_s: float, *, margin: int
     ) -> None:
         font_px = self.layout.font_px
-        word, colour = said(judged, self.tiers)
+        word, colour = verdict_caption(judged, self.tiers)
         width = scene.shape[1]
         verdict = _label(word, colour, font_px, width * 2 // 3)
         _paste(scene, verdict, left=margin, top=margin)
-        when = _label(clock(time_s, tenths=True), None, font_px, width // 3)
+        when = _label(format_seconds(time_s, tenths=True), None, font_px, width // 3)
         _paste(scene, when, left=width - margin - when.shape[1], top=margin)
         title = _title(self.title, round(font_px * 0.72), width // 2)
         if title is not None:
@@ -101,7 +107,7 @@ class Overlay:
         key = (from_s, to_s, self.course.version)
         if self._strip is None or self._strip[0] != key:
             height, width = place.shape[:2]
-            drawn = draw_strip(
+            drawn = draw_timeline_strip(
                 self.course,
                 from_s=from_s,
                 to_s=to_s,
@@ -123,7 +129,7 @@ class Overlay:
         return start_s, start_s + PAGE_S
 
 
-def said(judged: Judged | None, tiers: Tiers) -> tuple[str, Colour]:
+def verdict_caption(judged: JudgedWindow | None, tiers: TierThresholds) -> tuple[str, Color]:
     """A verdict in a word or two, and its colour."""
     if judged is None:
         return "not judged", colours.UNKNOWN
@@ -132,19 +138,19 @@ def said(judged: Judged | None, tiers: Tiers) -> tuple[str, Colour]:
         return f"unknown: {str(verdict.cause).replace('_', ' ')}", colours.UNKNOWN
     if verdict.p_alarm is None:
         alarm = verdict.outcome is Outcome.ALARM
-        return str(verdict.outcome), colours.of_probability(tiers.low if alarm else 0.0, tiers)
-    colour = colours.of_probability(verdict.p_alarm, tiers)
+        return str(verdict.outcome), colours.color_of(tiers.low if alarm else 0.0, tiers)
+    colour = colours.color_of(verdict.p_alarm, tiers)
     tier = f"  {tiers.of(verdict.p_alarm)}" if verdict.p_alarm >= tiers.low else ""
     return f"{verdict.outcome}  {verdict.p_alarm:.2f}{tier}", colour
 
 
-def _words(judged: Judged | None, event: Event | None) -> str:
+def _words(judged: JudgedWindow | None, event: Event | None) -> str:
     if event is not None and event.text:
         return event.text
     return judged.verdict.text or "" if judged is not None else ""
 
 
-def _frame(scene: RGB, colour: Colour, edge: int) -> None:
+def _frame(scene: RGB, colour: Color, edge: int) -> None:
     scene[:edge] = scene[-edge:] = colour
     scene[:, :edge] = scene[:, -edge:] = colour
 
@@ -159,10 +165,10 @@ def _paste(scene: RGB, label: NDArray[np.uint8], *, left: int, top: int) -> None
 
 
 @lru_cache(maxsize=256)
-def _label(text: str, colour: Colour | None, font_px: int, most_px: int) -> NDArray[np.uint8]:
+def _label(text: str, colour: Color | None, font_px: int, most_px: int) -> NDArray[np.uint8]:
     """One line on dark glass, with a block of colour before it."""
-    font = latin(bold=True).at(font_px)
-    shown = shorten(text, font, width_px=most_px)
+    font = latin_typeface(bold=True).at(font_px)
+    shown = shorten_to_width(text, font, width_px=most_px)
     pad, block = round(font_px * 0.45), 0 if colour is None else round(font_px * 0.8)
     width, height = round(font.getlength(shown)) + 2 * pad + (block + pad if block else 0), round(font_px * 1.6)
     label = _glass(width, height, radius=font_px // 4)
@@ -177,14 +183,14 @@ def _label(text: str, colour: Colour | None, font_px: int, most_px: int) -> NDAr
 @lru_cache(maxsize=8)
 def _title(text: str, font_px: int, most_px: int) -> NDArray[np.uint8] | None:
     """The source's name, small; None where no font can show it."""
-    set_in = typeset(text)
+    set_in = choose_typeface(text)
     return None if set_in is None else _lines([set_in[0]], set_in[1], font_px, most_px, lines=1)
 
 
 @lru_cache(maxsize=32)
 def _caption(text: str, font_px: int, most_px: int) -> NDArray[np.uint8] | None:
     """The model's words on dark glass; None where there are none or no font can show them."""
-    set_in = typeset(text)
+    set_in = choose_typeface(text)
     return None if set_in is None else _lines([set_in[0]], set_in[1], font_px, most_px, lines=2)
 
 

@@ -7,13 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vigil.score.metrics import reliability, roc_curve
-from vigil.score.scorecard import Score, answered
+from vigil.score.scorecard import Score, known_predictions
 
 SIZE_IN = (5.0, 4.6)
-DPI = 120
+SCORE_DPI = 120
 
 
-def write_pictures(folder: Path, scores: Sequence[Score]) -> list[Path]:
+def write_plots(folder: Path, scores: Sequence[Score]) -> list[Path]:
     """Draws the scores of one or two models into a folder; returns the files."""
     pictures: dict[str, Callable[[Axes], None]] = {
         "roc.png": lambda axes: _roc(axes, scores),
@@ -30,7 +30,7 @@ def _draw(path: Path, draw: Callable[[Axes], None]) -> Path:
     figure = Figure(figsize=SIZE_IN, layout="constrained")
     draw(figure.add_subplot())
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=DPI)
+    figure.savefig(path, dpi=SCORE_DPI)
     return path
 
 
@@ -55,7 +55,7 @@ def _confusion(axes: Axes, score: Score) -> None:
 def _roc(axes: Axes, scores: Sequence[Score]) -> None:
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, linestyle="--", label="chance, area 0.5")
     for score in scores:
-        p_alarm, is_alarm = answered(score.answers)
+        p_alarm, is_alarm = known_predictions(score.answers)
         false_alarms, hits = roc_curve(p_alarm, is_alarm)
         axes.plot(false_alarms, hits, label=f"{score.model}, {_area(score)}")
     axes.set_xlabel("share of normal clips that alarm")
@@ -75,7 +75,7 @@ def _area(score: Score) -> str:
 def _reliability(axes: Axes, scores: Sequence[Score]) -> None:
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, linestyle="--", label="perfect")
     for score in scores:
-        points = reliability(*answered(score.answers))
+        points = reliability(*known_predictions(score.answers))
         error = "" if score.figures.ece is None else f", error {score.figures.ece:.3f}"
         means, shares = [p[0] for p in points], [p[1] for p in points]
         line = axes.plot(means, shares, linewidth=1, label=f"{score.model}{error}")[0]

@@ -13,7 +13,7 @@ from typing import Self
 
 from vigil.errors import StoreError
 from vigil.events.event import Event, Tier
-from vigil.events.judged import Judged
+from vigil.events.judged import JudgedWindow
 from vigil.verdict import Outcome
 
 LONGEST_GAP_S = 1.0
@@ -24,7 +24,7 @@ BARS = {Tier.LOW: "▮▯▯", Tier.MEDIUM: "▮▮▯", Tier.HIGH: "▮▮▮"}
 
 
 @dataclass(frozen=True, slots=True)
-class Cue:
+class SubtitleCue:
     """One subtitle."""
 
     start_s: float
@@ -36,9 +36,9 @@ class Cue:
         return f"{number}\n{_clock(self.start_s)} --> {_clock(self.end_s)}\n{self.text}\n\n"
 
 
-def srt(judged: Sequence[Judged], events: Sequence[Event]) -> str:
+def format_srt(judged: Sequence[JudgedWindow], events: Sequence[Event]) -> str:
     """The subtitles of one source's windows, which are in order; empty when there are none."""
-    cues: list[Cue] = []
+    cues: list[SubtitleCue] = []
     for each in judged:
         cue = _cue(each, next((event for event in events if _covers(event, each)), None))
         while cues and cues[-1].start_s >= cue.start_s:
@@ -59,7 +59,7 @@ class SrtWriter:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._number = 0
-        self._last: Cue | None = None
+        self._last: SubtitleCue | None = None
         self._last_at = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ class SrtWriter:
     ) -> None:
         self.close()
 
-    def add(self, judged: Judged, event: Event | None = None) -> None:
+    def add(self, judged: JudgedWindow, event: Event | None = None) -> None:
         """Adds the next window, with the event it lies in."""
         cue, before = _cue(judged, event), self._last
         if before is None or cue.start_s <= before.start_s:
@@ -113,22 +113,22 @@ class SrtWriter:
             self._end_in(last)
 
 
-def _cue(judged: Judged, event: Event | None) -> Cue:
+def _cue(judged: JudgedWindow, event: Event | None) -> SubtitleCue:
     lines = [_verdict_line(judged)]
     if event is not None:
         lines.append(_event_line(event))
-    return Cue(judged.start_s, max(judged.end_s, judged.start_s + 0.001), "\n".join(lines))
+    return SubtitleCue(judged.start_s, max(judged.end_s, judged.start_s + 0.001), "\n".join(lines))
 
 
-def _until(cue: Cue, next_start_s: float) -> Cue:
+def _until(cue: SubtitleCue, next_start_s: float) -> SubtitleCue:
     return replace(cue, end_s=min(next_start_s, cue.end_s + LONGEST_GAP_S))
 
 
-def _covers(event: Event, judged: Judged) -> bool:
+def _covers(event: Event, judged: JudgedWindow) -> bool:
     return event.onset_s <= judged.start_s and (event.end_s is None or judged.start_s < event.end_s)
 
 
-def _verdict_line(judged: Judged) -> str:
+def _verdict_line(judged: JudgedWindow) -> str:
     verdict = judged.verdict
     if verdict.cause is not None:
         return f"unknown: {verdict.cause.value}"

@@ -11,26 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from vigil.events.rules import Tiers
+from vigil.events.tiers import TierThresholds
 from vigil.frames import RGB
 from vigil.report import colours
-from vigil.report.colours import Colour
-from vigil.report.course import Course, Stretch, unknown_runs
-from vigil.report.lettering import latin, typeset
+from vigil.report.colours import Color
+from vigil.report.course import SourceTimeline, TimelineSpan, unknown_runs
+from vigil.report.lettering import choose_typeface, latin_typeface
 
 HATCH_PX = 6
 GAP_PX = 3
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 
 
-def draw_strip(
-    course: Course,
+def draw_timeline_strip(
+    course: SourceTimeline,
     *,
     from_s: float,
     to_s: float,
     size_wh: tuple[int, int],
     font_px: int,
-    tiers: Tiers,
+    tiers: TierThresholds,
     epoch_s: float | None = None,
     cause_words: Callable[[str], str] = str,
 ) -> RGB:
@@ -60,7 +60,9 @@ def column(time_s: float, *, from_s: float, to_s: float, width: int) -> int:
     return int(np.clip((time_s - from_s) / (to_s - from_s) * width, 0, width - 1))
 
 
-def _draw_probability(plot: RGB, stretches: Sequence[Stretch], *, from_s: float, to_s: float, tiers: Tiers) -> None:
+def _draw_probability(
+    plot: RGB, stretches: Sequence[TimelineSpan], *, from_s: float, to_s: float, tiers: TierThresholds
+) -> None:
     """Columns as high as the highest probability of the windows that cover them; unknown ones are hatched."""
     height, width = plot.shape[:2]
     highest = np.full(width, np.nan)
@@ -76,7 +78,7 @@ def _draw_probability(plot: RGB, stretches: Sequence[Stretch], *, from_s: float,
     _hatch(plot, unknown & np.isnan(highest))
     for x in np.flatnonzero(~np.isnan(highest)):
         top = round((1 - float(highest[x])) * (height - 2))
-        colour = colours.of_probability(float(highest[x]), tiers)
+        colour = colours.color_of(float(highest[x]), tiers)
         plot[top:, x] = np.asarray(colour) * 0.62
         plot[top : top + 2, x] = colour
 
@@ -88,15 +90,15 @@ def _hatch(plot: RGB, columns: NDArray[np.bool_]) -> None:
     plot[stripes & columns[None, :]] = np.asarray(colours.UNKNOWN) * 0.75
 
 
-def _draw_thresholds(plot: RGB, tiers: Tiers) -> None:
+def _draw_thresholds(plot: RGB, tiers: TierThresholds) -> None:
     height, width = plot.shape[:2]
     dashes = np.arange(width) % 8 < 4
     for threshold in (tiers.low, tiers.medium, tiers.high):
         row = round((1 - threshold) * (height - 2))
-        plot[row, dashes] = colours.of_probability(threshold, tiers)
+        plot[row, dashes] = colours.color_of(threshold, tiers)
 
 
-def _draw_events(row: RGB, course: Course, *, from_s: float, to_s: float) -> None:
+def _draw_events(row: RGB, course: SourceTimeline, *, from_s: float, to_s: float) -> None:
     height, width = row.shape[:2]
     row[:] = np.asarray(colours.PLOT) * 0.8
     for event in course.events:
@@ -105,7 +107,7 @@ def _draw_events(row: RGB, course: Course, *, from_s: float, to_s: float) -> Non
             continue
         left = column(event.onset_s, from_s=from_s, to_s=to_s, width=width)
         right = max(left + 2, column(end_s, from_s=from_s, to_s=to_s, width=width))
-        colour: Colour = colours.TIER_COLOURS[event.tier]
+        colour: Color = colours.TIER_COLOURS[event.tier]
         cv2.rectangle(row, (left, 0), (right, height - 1), colour, -1)
 
 
@@ -121,7 +123,7 @@ def _write_causes(
     """Names the cause of each run of unknown windows, where there is room for the word and a font that has it."""
     pen = ImageDraw.Draw(picture)
     for word, start_s, end_s in runs:
-        set_in = typeset(word)
+        set_in = choose_typeface(word)
         if set_in is None:
             continue
         cause, face = set_in
@@ -138,7 +140,7 @@ def _write_causes(
 def _write_seconds(
     picture: Image.Image, *, top: int, from_s: float, to_s: float, font_px: int, epoch_s: float | None
 ) -> None:
-    font = latin().at(max(9, round(font_px * 0.72)))
+    font = latin_typeface().at(max(9, round(font_px * 0.72)))
     pen = ImageDraw.Draw(picture)
     room = picture.width / (font.getlength("00:00:00") * 1.8)
     step_s = next((step for step in STEPS_S if (to_s - from_s) / step <= room), STEPS_S[-1])
@@ -149,7 +151,7 @@ def _write_seconds(
         if second < from_s:
             continue
         x = column(second, from_s=from_s, to_s=to_s, width=picture.width)
-        told = clock(second) if epoch_s is None else clock_time(moment)
+        told = format_seconds(second) if epoch_s is None else clock_time(moment)
         half = font.getlength(told) / 2
         pen.line((x, top, x, top + 3), fill=colours.FAINT)
         place = min(max(x, half + 4), picture.width - half - 4)
@@ -161,7 +163,7 @@ def clock_time(moment_s: float) -> str:
     return f"{datetime.fromtimestamp(moment_s):%H:%M:%S}"
 
 
-def clock(seconds: float, *, tenths: bool = False) -> str:
+def format_seconds(seconds: float, *, tenths: bool = False) -> str:
     """Seconds as people read them: `1:05`, `1:02:03`, with tenths `1:05.3`."""
     total = max(0.0, seconds)
     whole = int(total * 10) // 10 if tenths else int(total)

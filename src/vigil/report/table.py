@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from vigil.score.compare import Comparison
+from vigil.score.compare import ModelComparison
 from vigil.score.intervals import Interval
-from vigil.score.scorecard import Figures, Score
+from vigil.score.scorecard import Score, ScoreFigures
 
 
 def score_table(scores: Sequence[Score]) -> str:
@@ -12,16 +12,16 @@ def score_table(scores: Sequence[Score]) -> str:
     rows = [("", *(score.model for score in scores))]
     if any(score.notes.get("calibration") for score in scores):
         rows.append(("probabilities", *map(_calibrated, scores)))
-    rows += _rows([score.figures for score in scores])
+    rows += _score_rows([score.figures for score in scores])
     windows = [score.windows for score in scores if score.windows is not None]
     if len(windows) == len(scores) and any(w.n != s.figures.n for w, s in zip(windows, scores, strict=True)):
         rows += _window_rows(windows)
     if any(score.pace.requests for score in scores):
         rows += _pace_rows(scores)
-    return aligned(rows)
+    return align_rows(rows)
 
 
-def _rows(columns: Sequence[Figures]) -> list[tuple[str, ...]]:
+def _score_rows(columns: Sequence[ScoreFigures]) -> list[tuple[str, ...]]:
     return [
         ("clips", *(str(f.n) for f in columns)),
         ("accuracy", *(with_interval(f.accuracy, f.accuracy_ci95) for f in columns)),
@@ -30,7 +30,7 @@ def _rows(columns: Sequence[Figures]) -> list[tuple[str, ...]]:
         ("precision", *(f"{f.precision:.3f}" for f in columns)),
         ("recall", *(f"{f.recall:.3f}" for f in columns)),
         ("F1", *(f"{f.f1:.3f}" for f in columns)),
-        ("calibration error", *(plain(f.ece) for f in columns)),
+        ("calibration error", *(format_number(f.ece) for f in columns)),
         ("tp fp fn tn", *(" ".join(str(count) for count in f.confusion.values()) for f in columns)),
         ("unknown", *(causes_text(f.unknown) for f in columns)),
     ]
@@ -40,7 +40,7 @@ def _calibrated(score: Score) -> str:
     return "calibrated" if score.notes.get("calibration") else "as the model gives them"
 
 
-def _window_rows(columns: Sequence[Figures]) -> list[tuple[str, ...]]:
+def _window_rows(columns: Sequence[ScoreFigures]) -> list[tuple[str, ...]]:
     return [
         ("windows", *(str(f.n) for f in columns)),
         ("windows: accuracy", *(with_interval(f.accuracy, f.accuracy_ci95) for f in columns)),
@@ -51,17 +51,20 @@ def _window_rows(columns: Sequence[Figures]) -> list[tuple[str, ...]]:
 
 def _pace_rows(scores: Sequence[Score]) -> list[tuple[str, ...]]:
     return [
-        ("latency p50 / p95", *(f"{plain(s.pace.p50_ms, 0)} / {plain(s.pace.p95_ms, 0)} ms" for s in scores)),
-        ("requests/s", *(plain(score.pace.requests_per_s, 1) for score in scores)),
+        (
+            "latency p50 / p95",
+            *(f"{format_number(s.pace.p50_ms, 0)} / {format_number(s.pace.p95_ms, 0)} ms" for s in scores),
+        ),
+        ("requests/s", *(format_number(score.pace.requests_per_s, 1) for score in scores)),
     ]
 
 
-def plain(value: float | None, digits: int = 3) -> str:
+def format_number(value: float | None, digits: int = 3) -> str:
     """A figure, or a dash."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _area(figures: Figures) -> str:
+def _area(figures: ScoreFigures) -> str:
     if figures.roc_auc is not None or not figures.unknown:
         return with_interval(figures.roc_auc, figures.roc_auc_ci95)
     return "- (nothing answered)" if sum(figures.unknown.values()) == figures.n else "- (one class answered)"
@@ -81,14 +84,14 @@ def causes_text(unknown: dict[str, int]) -> str:
     return f"{sum(unknown.values())} ({causes})" if unknown else "0"
 
 
-def aligned(rows: Sequence[tuple[str, ...]]) -> str:
+def align_rows(rows: Sequence[tuple[str, ...]]) -> str:
     """Rows of cells as lines of text, in columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     return "\n".join(line.rstrip() for line in lines)
 
 
-def comparison_text(comparison: Comparison) -> str:
+def comparison_text(comparison: ModelComparison) -> str:
     """McNemar's test and the difference of areas, in words."""
     c = comparison
     lines = [

@@ -16,40 +16,40 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from vigil.events.event import Event
-from vigil.events.rules import Tiers
+from vigil.events.tiers import TierThresholds
 from vigil.file_names import beside
 from vigil.report import colours
-from vigil.report.colours import Colour
+from vigil.report.colours import Color
 from vigil.report.counted import counted
-from vigil.report.course import Course, Stretch, unknown_runs
-from vigil.report.lettering import typeset
-from vigil.report.strip import clock
+from vigil.report.course import SourceTimeline, TimelineSpan, unknown_runs
+from vigil.report.lettering import choose_typeface
+from vigil.report.strip import format_seconds
 from vigil.score.timeline import VideoScore
 from vigil.score.timeline.events import announced_s
 
 ROW_S = 180.0
 MOST_ROWS = 12
 WIDTH_IN, ROW_IN, HEAD_IN = 12.0, 1.45, 1.0
-DPI = 110
+TIMELINE_DPI = 110
 BAR_FROM, BAR_TO = 1.06, 1.2
 TRUTH = "#e5383b"
 
 
-def write_timeline(path: Path, video: VideoScore, *, tiers: Tiers | None = None) -> Path:
+def write_timeline_plot(path: Path, video: VideoScore, *, tiers: TierThresholds | None = None) -> Path:
     """Draws one video as a PNG; returns the file."""
     length_s = max(video.watched.seconds, 1.0)
     rows = min(MOST_ROWS, math.ceil(length_s / ROW_S))
     row_s = length_s / rows
     # A Figure of its own, not pyplot: no global state, so it also works off the main thread.
     figure = Figure(figsize=(WIDTH_IN, HEAD_IN + rows * ROW_IN), layout="constrained")
-    course = Course(video.watched.judged, video.watched.events)
+    course = SourceTimeline(video.watched.judged, video.watched.events)
     for number, axes in enumerate(figure.subplots(rows, 1, squeeze=False)[:, 0]):
-        _row(axes, video, course, from_s=number * row_s, to_s=(number + 1) * row_s, tiers=tiers or Tiers())
+        _row(axes, video, course, from_s=number * row_s, to_s=(number + 1) * row_s, tiers=tiers or TierThresholds())
     _write_title(figure, video)
     figure.legend(handles=_legend(), loc="outside lower center", ncols=6, fontsize=8, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = beside(path, ".partial")
-    figure.savefig(partial, dpi=DPI, format="png")
+    figure.savefig(partial, dpi=TIMELINE_DPI, format="png")
     partial.replace(path)
     return path
 
@@ -59,7 +59,7 @@ def _write_title(figure: Figure, video: VideoScore) -> None:
     area = "" if figures.window.roc_auc is None else f", window ROC AUC {figures.window.roc_auc:.3f}"
     found = f"{figures.found} of {counted(figures.incidents, 'incident')} found"
     says = f"{found}, {counted(figures.false_alarms, 'false alarm')}{area}"
-    shown = typeset(f"{video.watched.name}: {says}")
+    shown = choose_typeface(f"{video.watched.name}: {says}")
     if shown is None:
         figure.suptitle(says, fontsize=11)
         return
@@ -68,14 +68,16 @@ def _write_title(figure: Figure, video: VideoScore) -> None:
     figure.suptitle(text.replace("$", r"\$"), fontproperties=FontProperties(fname=face.path, size=11))
 
 
-def _row(axes: Axes, video: VideoScore, course: Course, *, from_s: float, to_s: float, tiers: Tiers) -> None:
+def _row(
+    axes: Axes, video: VideoScore, course: SourceTimeline, *, from_s: float, to_s: float, tiers: TierThresholds
+) -> None:
     for span in video.watched.spans:
         axes.axvspan(span.onset_s, span.end_s, color=TRUTH, alpha=0.22, linewidth=0)
     for span in video.matching.missed:
         if from_s <= span.onset_s < to_s:
             axes.text(span.onset_s, 0.04, "missed", fontsize=7, color=TRUTH, clip_on=True)
     for threshold in (tiers.low, tiers.medium, tiers.high):
-        axes.axhline(threshold, color=_shade(colours.of_probability(threshold, tiers)), linewidth=0.8, linestyle="--")
+        axes.axhline(threshold, color=_shade(colours.color_of(threshold, tiers)), linewidth=0.8, linestyle="--")
     stretches = course.between(from_s, to_s)
     _draw_probability(axes, stretches)
     _draw_unknown(axes, stretches)
@@ -85,12 +87,12 @@ def _row(axes: Axes, video: VideoScore, course: Course, *, from_s: float, to_s: 
     axes.set_ylim(0, BAR_TO + 0.04)
     axes.set_yticks([0, 0.5, 1])
     axes.xaxis.set_major_locator(MaxNLocator(nbins=12, steps=[1, 1.5, 2, 3, 6, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda second, _: clock(second)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda second, _: format_seconds(second)))
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_probability(axes: Axes, stretches: Sequence[Stretch]) -> None:
+def _draw_probability(axes: Axes, stretches: Sequence[TimelineSpan]) -> None:
     """Each window as a level from its start until the next one begins; a hole where nothing is known."""
     if not stretches:
         return
@@ -109,7 +111,7 @@ def _draw_probability(axes: Axes, stretches: Sequence[Stretch]) -> None:
     axes.fill_between(seconds, levels, color="#1d3557", alpha=0.12, linewidth=0)
 
 
-def _draw_unknown(axes: Axes, stretches: Sequence[Stretch]) -> None:
+def _draw_unknown(axes: Axes, stretches: Sequence[TimelineSpan]) -> None:
     for _, from_s, to_s in unknown_runs(stretches):
         axes.axvspan(from_s, to_s, ymax=0.8, facecolor="0.93", edgecolor="0.6", hatch="////", linewidth=0)
 
@@ -129,7 +131,7 @@ def _draw_event(axes: Axes, event: Event, *, is_false: bool, length_s: float) ->
     axes.plot([announced_s(event)], [BAR_FROM], marker="v", color="black", markersize=4, clip_on=True)
 
 
-def _shade(colour: Colour) -> tuple[float, float, float]:
+def _shade(colour: Color) -> tuple[float, float, float]:
     red, green, blue = colour
     return red / 255, green / 255, blue / 255
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from vigil.report.counted import counted
-from vigil.report.strip import clock
-from vigil.report.table import aligned, causes_text, plain, with_interval
+from vigil.report.strip import format_seconds
+from vigil.report.table import align_rows, causes_text, format_number, with_interval
 from vigil.score.intervals import Interval
 from vigil.score.timeline import TimelineScore
-from vigil.score.timeline.scorecard import Figures
+from vigil.score.timeline.scorecard import TimelineFigures
 from vigil.score.timeline.windows import WindowFigures
 
 MOST_COLUMNS = 6
@@ -18,23 +18,23 @@ def timeline_table(score: TimelineScore) -> str:
     columns = [(score.model, score.figures)]
     if 1 < len(score.videos) <= MOST_COLUMNS:
         columns += [(video.watched.name, video.figures) for video in score.videos]
-    table = aligned([("", *(name for name, _ in columns)), *_rows([figures for _, figures in columns])])
+    table = align_rows([("", *(name for name, _ in columns)), *_timeline_rows([figures for _, figures in columns])])
     return table if len(score.videos) <= MOST_COLUMNS else f"{table}\n\n{_brief(score)}"
 
 
-def _rows(columns: Sequence[Figures]) -> list[tuple[str, ...]]:
+def _timeline_rows(columns: Sequence[TimelineFigures]) -> list[tuple[str, ...]]:
     return [
         ("hours with verdicts", *(f"{f.hours:.3f} of {f.length_h:.3f}" for f in columns)),
         ("windows", *(f"{f.windows} ({f.window.positive} positive)" for f in columns)),
         ("windows: ROC AUC", *(_of_windows(f.window.roc_auc, f.window.roc_auc_ci95, f.window) for f in columns)),
         ("  guessing", *("0.500" for _ in columns)),
         ("windows: average precision", *(_precision(f) for f in columns)),
-        ("  guessing", *(plain(f.window.prevalence) for f in columns)),
+        ("  guessing", *(format_number(f.window.prevalence) for f in columns)),
         ("windows: ambiguous", *(str(f.ambiguous) for f in columns)),
         ("windows: unknown", *(causes_text(f.unknown) for f in columns)),
         ("incidents", *(str(f.incidents) for f in columns)),
         ("found", *(_found(f) for f in columns)),
-        ("  same alarms at random", *(plain(f.found_by_chance) for f in columns)),
+        ("  same alarms at random", *(format_number(f.found_by_chance) for f in columns)),
         ("missed", *(_missed(f) for f in columns)),
         ("false alarms", *(_false(f) for f in columns)),
         ("false alarms an hour", *(_per_hour(f) for f in columns)),
@@ -42,7 +42,7 @@ def _rows(columns: Sequence[Figures]) -> list[tuple[str, ...]]:
     ]
 
 
-def _precision(figures: Figures) -> str:
+def _precision(figures: TimelineFigures) -> str:
     if figures.window.average_precision is None:
         return "- (no positive window)"
     return _of_windows(figures.window.average_precision, figures.window.average_precision_ci95, figures.window)
@@ -54,29 +54,29 @@ def _of_windows(value: float | None, interval: Interval | None, window: WindowFi
     return f"{value:.3f} [-] (stretches: {window.positive_blocks} positive, {window.negative_blocks} negative)"
 
 
-def _found(figures: Figures) -> str:
+def _found(figures: TimelineFigures) -> str:
     if figures.found_share is None:
         return "- (no incident)"
     return f"{figures.found}: {with_interval(figures.found_share, figures.found_ci95)}"
 
 
-def _missed(figures: Figures) -> str:
+def _missed(figures: TimelineFigures) -> str:
     return f"{figures.missed} ({figures.merged} under another's alarm)" if figures.merged else str(figures.missed)
 
 
-def _false(figures: Figures) -> str:
+def _false(figures: TimelineFigures) -> str:
     beside = f" ({figures.repeated} repeated ones not counted)" if figures.repeated else ""
     return f"{figures.false_alarms} of {counted(figures.events, 'event')}{beside}"
 
 
-def _per_hour(figures: Figures) -> str:
+def _per_hour(figures: TimelineFigures) -> str:
     if figures.false_per_hour is None or figures.false_per_hour_ci95 is None:
         return "- (nothing was watched)"
     low, high = figures.false_per_hour_ci95
     return f"{figures.false_per_hour:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _latency(figures: Figures) -> str:
+def _latency(figures: TimelineFigures) -> str:
     if figures.latency_p50_s is None or figures.latency_p95_s is None:
         return "-"
     return f"{figures.latency_p50_s:.1f} / {figures.latency_p95_s:.1f} s (n={figures.found})"
@@ -88,13 +88,13 @@ def _brief(score: TimelineScore) -> str:
     rows = [
         (
             video.watched.name,
-            clock(video.watched.seconds),
+            format_seconds(video.watched.seconds),
             str(video.figures.incidents),
             str(video.figures.found),
             str(video.figures.false_alarms),
-            plain(video.figures.window.roc_auc),
+            format_number(video.figures.window.roc_auc),
             causes_text(video.figures.unknown),
         )
         for video in score.videos
     ]
-    return aligned([header, *rows])
+    return align_rows([header, *rows])

@@ -14,23 +14,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vigil.calibration import logit, sigmoid
-from vigil.score.items import Clip
-from vigil.score.journal import Record
-from vigil.tasks import Label
+from vigil.score.items import EvalClip
+from vigil.score.journal import JournalEntry
+from vigil.tasks import LabelName
 from vigil.verdict import Cause, Outcome
 
-Rule = Literal["top2", "max", "mean"]
+CombineRule = Literal["top2", "max", "mean"]
 
 P_OF_WORD = {Outcome.ALARM: 0.99, Outcome.NORMAL: 0.01}
 """The probability that stands for a verdict word from a server that tells no probabilities."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Prediction:
     """What was said of one clip or one window, beside the truth; `p_alarm` is None when it is unknown."""
 
     clip: str
-    label: Label
+    label: LabelName
     group: str
     p_alarm: float | None
     cause: Cause | None = None
@@ -43,37 +43,39 @@ class Answer:
         return self.label == "alarm"
 
 
-def probability(record: Record) -> float | None:
+def probability(record: JournalEntry) -> float | None:
     """The probability of alarm of one window, or None where it is unknown."""
     if record.outcome is Outcome.UNKNOWN:
         return None
     return P_OF_WORD[record.outcome] if record.p_alarm is None else record.p_alarm
 
 
-def combine(p_alarm: Sequence[float], *, rule: Rule = "top2") -> float:
+def combine(p_alarm: Sequence[float], *, rule: CombineRule = "top2") -> float:
     """The probability of alarm of a clip from those of its answered windows (at least one)."""
     odds = sorted(map(logit, p_alarm), reverse=True)
     counted = {"top2": odds[:2], "max": odds[:1], "mean": odds}[rule]
     return sigmoid(sum(counted) / len(counted))
 
 
-def per_clip(clips: Sequence[Clip], records: Iterable[Record], *, rule: Rule = "top2") -> list[Answer]:
+def per_clip(
+    clips: Sequence[EvalClip], records: Iterable[JournalEntry], *, rule: CombineRule = "top2"
+) -> list[Prediction]:
     """One answer a clip; a clip with no answered window is unknown, by the commonest cause among them."""
-    by_clip: Mapping[str, list[Record]] = _by_clip(records)
+    by_clip: Mapping[str, list[JournalEntry]] = _by_clip(records)
     return [_answer(clip, by_clip.get(clip.name, []), rule=rule) for clip in clips]
 
 
-def _by_clip(records: Iterable[Record]) -> dict[str, list[Record]]:
-    by_clip: dict[str, list[Record]] = {}
+def _by_clip(records: Iterable[JournalEntry]) -> dict[str, list[JournalEntry]]:
+    by_clip: dict[str, list[JournalEntry]] = {}
     for record in records:
         by_clip.setdefault(record.clip, []).append(record)
     return by_clip
 
 
-def _answer(clip: Clip, records: Sequence[Record], *, rule: Rule) -> Answer:
+def _answer(clip: EvalClip, records: Sequence[JournalEntry], *, rule: CombineRule) -> Prediction:
     known = [p for record in records if (p := probability(record)) is not None]
     causes = Counter(record.cause for record in records if record.cause is not None)
-    return Answer(
+    return Prediction(
         clip=clip.name,
         label=clip.label,
         group=clip.group,
@@ -88,11 +90,11 @@ def _commonest(causes: "Counter[Cause]") -> Cause:
     return causes.most_common(1)[0][0] if causes else Cause.CANCELLED
 
 
-def per_window(clips: Sequence[Clip], records: Iterable[Record]) -> list[Answer]:
+def per_window(clips: Sequence[EvalClip], records: Iterable[JournalEntry]) -> list[Prediction]:
     """One answer a window, with the label of its clip."""
     clip_of = {clip.name: clip for clip in clips}
     return [
-        Answer(
+        Prediction(
             clip=record.clip,
             label=clip_of[record.clip].label,
             group=clip_of[record.clip].group,

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil.errors import UsageError
-from vigil.score.combine import Answer
+from vigil.score.combine import Prediction
 from vigil.score.intervals import Interval, bootstrap, mcnemar
 from vigil.score.metrics import roc_auc
-from vigil.score.scorecard import THRESHOLD, said
+from vigil.score.scorecard import THRESHOLD, predicted_alarm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class ModelComparison:
     """The paired difference of two models, the second against the first; an unknown is not right."""
 
     first: str
@@ -35,18 +35,18 @@ class Comparison:
         return asdict(self)
 
 
-def compare(
-    first: tuple[str, Sequence[Answer]],
-    second: tuple[str, Sequence[Answer]],
+def compare_scores(
+    first: tuple[str, Sequence[Prediction]],
+    second: tuple[str, Sequence[Prediction]],
     *,
     threshold: float = THRESHOLD,
-) -> Comparison:
+) -> ModelComparison:
     """Compares two models' answers to the same clips; raises UsageError when the clips differ."""
     pairs = _paired(first[1], second[1])
     right = [(_right(a, threshold), _right(b, threshold)) for a, b in pairs]
     only_first, only_second = right.count((True, False)), right.count((False, True))
     difference, interval = _auc_difference(pairs)
-    return Comparison(
+    return ModelComparison(
         first=first[0],
         second=second[0],
         n=len(pairs),
@@ -61,18 +61,18 @@ def compare(
     )
 
 
-def _paired(first: Sequence[Answer], second: Sequence[Answer]) -> list[tuple[Answer, Answer]]:
+def _paired(first: Sequence[Prediction], second: Sequence[Prediction]) -> list[tuple[Prediction, Prediction]]:
     by_clip = {answer.clip: answer for answer in second}
     if {answer.clip for answer in first} != by_clip.keys():
         raise UsageError("the two scores are of different clips, so they cannot be compared")
     return [(answer, by_clip[answer.clip]) for answer in first]
 
 
-def _right(answer: Answer, threshold: float) -> bool:
-    return said(answer, threshold=threshold) is answer.is_alarm
+def _right(answer: Prediction, threshold: float) -> bool:
+    return predicted_alarm(answer, threshold=threshold) is answer.is_alarm
 
 
-def _auc_difference(pairs: Sequence[tuple[Answer, Answer]]) -> tuple[float | None, Interval | None]:
+def _auc_difference(pairs: Sequence[tuple[Prediction, Prediction]]) -> tuple[float | None, Interval | None]:
     """The AUC of the second less that of the first, on clips that both answered."""
     both = [(a, b) for a, b in pairs if a.p_alarm is not None and b.p_alarm is not None]
     if not both:

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from vigil.errors import UsageError
-from vigil.score.combine import Answer
-from vigil.score.pace import Pace
+from vigil.score.combine import Prediction
+from vigil.score.pace import Throughput
 from vigil.score.scorecard import Score, figures
 from vigil.verdict import Cause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fold:
+class FoldScore:
     """One score file."""
 
     name: str
@@ -29,23 +29,23 @@ class Fold:
     threshold: float
     roc_auc: float | None
     accuracy: float
-    answers: tuple[Answer, ...]
+    answers: tuple[Prediction, ...]
     is_calibrated: bool = False
 
-    def uncalibrated_answers(self) -> tuple[Answer, ...]:
+    def uncalibrated_answers(self) -> tuple[Prediction, ...]:
         """The answers as the model gave them; raises UsageError when the score was calibrated already."""
         if self.is_calibrated:
             raise UsageError(f"{self.name} was scored with a calibration; score again without --model-dir")
         return self.answers
 
 
-def read_fold(path: Path) -> Fold:
+def read_fold(path: Path) -> FoldScore:
     """The answers of a score file; raises UsageError when it is none."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         answers = tuple(_answer(clip) for clip in data["clips"])
         lost = sum((data.get("unanswered") or {}).values())
-        fold = Fold(
+        fold = FoldScore(
             name=path.name,
             model=str(data["model"]),
             threshold=float(data["threshold"]),
@@ -61,12 +61,12 @@ def read_fold(path: Path) -> Fold:
     return fold
 
 
-def _answer(clip: dict[str, Any]) -> Answer:
+def _answer(clip: dict[str, Any]) -> Prediction:
     cause = clip.get("cause")
-    return Answer(**{**clip, "cause": Cause(cause) if cause else None})
+    return Prediction(**{**clip, "cause": Cause(cause) if cause else None})
 
 
-def pool(folds: Sequence[Fold]) -> Score:
+def pool_folds(folds: Sequence[FoldScore]) -> Score:
     """All folds as one score; raises UsageError when a recording or a clip is in more than one of them."""
     _require_apart(folds)
     answers = tuple(answer for fold in folds for answer in fold.answers)
@@ -86,14 +86,14 @@ def pool(folds: Sequence[Fold]) -> Score:
         model=" + ".join(sorted({fold.model for fold in folds})),
         figures=figures(answers, threshold=threshold),
         windows=None,
-        pace=Pace(),
+        pace=Throughput(),
         answers=answers,
         threshold=threshold,
         notes=notes,
     )
 
 
-def _require_apart(folds: Sequence[Fold]) -> None:
+def _require_apart(folds: Sequence[FoldScore]) -> None:
     fold_of: dict[str, str] = {}
     for fold in folds:
         for key in {f"clip {a.clip}" for a in fold.answers} | {f"recording {a.group}" for a in fold.answers}:

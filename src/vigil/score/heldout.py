@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from vigil.calibration import MIN_CLIPS, calibrate, fit
-from vigil.dataset.digest import digest_on_disk
+from vigil.calibration import MIN_CLIPS, calibrate, fit_calibration
+from vigil.dataset.digest import dataset_digest_on_disk
 from vigil.dataset.used_clips import USED_KEY, UsedClips
 from vigil.errors import UsageError
-from vigil.events.rules import Tiers
+from vigil.events.tiers import TierThresholds
 from vigil.judge.connection import ServedModel
 from vigil.manifest import Calibration, Manifest, read_manifest
-from vigil.score.combine import Answer
+from vigil.score.combine import Prediction
 from vigil.score.intervals import Flags, Floats
-from vigil.score.items import Clip, Split
+from vigil.score.items import EvalClip, EvalSplit
 from vigil.score.metrics import expected_calibration_error
-from vigil.score.scorecard import answered
+from vigil.score.scorecard import known_predictions
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def _is_called(root: str, folder: Path) -> bool:
     return folder.resolve().parts[-len(told.parts) :] == told.parts
 
 
-def require_unmet(model: Manifest, clips: Sequence[Clip]) -> None:
+def require_unmet(model: Manifest, clips: Sequence[EvalClip]) -> None:
     """Raises UsageError where clips, or others of their recordings, are among those the model has met."""
     told = model.training.get(USED_KEY)
     if not isinstance(told, dict):
@@ -80,25 +80,28 @@ def require_unmet(model: Manifest, clips: Sequence[Clip]) -> None:
             )
 
 
-def _met(used: UsedClips, clips: Sequence[Clip]) -> list[str]:
+def _met(used: UsedClips, clips: Sequence[EvalClip]) -> list[str]:
     return [clip.name for clip in clips if clip.group in used.recordings or clip.digest() in used.digests]
 
 
-def reaching(answers: Sequence[Answer], calibration: Calibration | None, tiers: Tiers) -> dict[str, int]:
+def reaching(answers: Sequence[Prediction], calibration: Calibration | None, tiers: TierThresholds) -> dict[str, int]:
     """How many of the answered alarm clips reach each tier."""
-    p_raw, is_alarm = answered(answers)
+    p_raw, is_alarm = known_predictions(answers)
     shown = [calibrate(float(p), calibration) for p in p_raw[is_alarm]]
     return {tier: sum(p >= from_p for p in shown) for tier, from_p in asdict(tiers).items()}
 
 
-def require_held_out(model: Manifest, data: Path, split: Split) -> None:
+def require_held_out(model: Manifest, data: Path, split: EvalSplit) -> None:
     """Raises UsageError when these clips were trained on, or are kept for the score."""
     if split == "test":
         raise UsageError(
             "the test split is for the score alone: a calibration fitted on it would flatter it. "
             "Hold out other clips and name their folder"
         )
-    same_data = bool(model.data_digest) and model.data_digest in (read_manifest(data).data_digest, digest_on_disk(data))
+    same_data = bool(model.data_digest) and model.data_digest in (
+        read_manifest(data).data_digest,
+        dataset_digest_on_disk(data),
+    )
     if same_data and split != "calibration":
         raise UsageError(
             f"the model was trained on {data}, where it is surer than anywhere else. Hold out other clips "
@@ -107,7 +110,7 @@ def require_held_out(model: Manifest, data: Path, split: Split) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CalibrationCheck:
+class CalibrationReport:
     """Calibration error before and after; `ece_cross_fitted` is of clips that each fit had not seen."""
 
     calibration: Calibration
@@ -117,11 +120,11 @@ class CalibrationCheck:
     ece_cross_fitted: float | None
 
 
-def check(answers: Sequence[Answer], calibration: Calibration) -> CalibrationCheck:
+def check_calibration(answers: Sequence[Prediction], calibration: Calibration) -> CalibrationReport:
     """What a calibration does to the answered clips that it was fitted on, told also without that advantage."""
-    p_raw, is_alarm = answered(answers)
-    crossed = cross_fitted(answers)
-    return CalibrationCheck(
+    p_raw, is_alarm = known_predictions(answers)
+    crossed = cross_fit(answers)
+    return CalibrationReport(
         calibration=calibration,
         clips=len(p_raw),
         ece_before=expected_calibration_error(p_raw, is_alarm),
@@ -130,9 +133,9 @@ def check(answers: Sequence[Answer], calibration: Calibration) -> CalibrationChe
     )
 
 
-def cross_fitted(answers: Sequence[Answer], *, folds: int = FOLDS) -> Floats | None:
+def cross_fit(answers: Sequence[Prediction], *, folds: int = FOLDS) -> Floats | None:
     """Each clip's probability under a calibration fitted on other recordings; None when there are too few."""
-    p_raw, is_alarm = answered(answers)
+    p_raw, is_alarm = known_predictions(answers)
     _, group_of = np.unique([answer.group for answer in answers], return_inverse=True)
     result = p_raw.copy()
     for fold in range(folds):
@@ -140,7 +143,7 @@ def cross_fitted(answers: Sequence[Answer], *, folds: int = FOLDS) -> Floats | N
         rest = ~held_out
         if rest.sum() < MIN_CLIPS or is_alarm[rest].all() or not is_alarm[rest].any():
             return None
-        result[held_out] = _applied(p_raw[held_out], fit(p_raw[rest].tolist(), is_alarm[rest].tolist()))
+        result[held_out] = _applied(p_raw[held_out], fit_calibration(p_raw[rest].tolist(), is_alarm[rest].tolist()))
     return result
 
 

@@ -13,13 +13,13 @@ from typing import Any, Literal
 
 from vigil.dataset.used_clips import stored_digest
 from vigil.errors import DatasetError
-from vigil.tasks import Label
+from vigil.tasks import LabelName
 
-Split = Literal["train", "val", "test", "calibration", "all"]
+EvalSplit = Literal["train", "val", "test", "calibration", "all"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class EvalWindow:
     """One window of a clip, as it is sent: its JPEGs and where in the clip they were."""
 
     clip: str
@@ -39,20 +39,20 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Clip:
+class EvalClip:
     """One labelled clip; `windows()` reads its pictures, and raises SourceError where it cannot.
 
     `digest()` names the file that it is, or was cut from (16 hex digits); empty where that cannot be known.
     """
 
     name: str
-    label: Label
+    label: LabelName
     group: str
-    windows: Callable[[], list[Sample]]
+    windows: Callable[[], list[EvalWindow]]
     digest: Callable[[], str] = str
 
 
-def dataset_clips(folder: Path, split: Split) -> list[Clip]:
+def dataset_clips(folder: Path, split: EvalSplit) -> list[EvalClip]:
     """The clips of a built dataset, in its order; raises DatasetError when it is not one."""
     splits = _splits_of(folder) if split == "all" else [split]
     examples = [example for name in splits for example in _read_examples(folder, name)]
@@ -86,11 +86,11 @@ def _read_examples(folder: Path, split: str) -> list[dict[str, Any]]:
     return examples
 
 
-def _stored_clip(folder: Path, name: str, examples: Sequence[dict[str, Any]]) -> Clip:
+def _stored_clip(folder: Path, name: str, examples: Sequence[dict[str, Any]]) -> EvalClip:
     first = examples[0]
     if any(example["label"] != first["label"] for example in examples):
         raise DatasetError(f"the windows of {name} in {folder} have different labels; build the dataset again")
-    return Clip(
+    return EvalClip(
         name=name,
         label=first["label"],
         group=str(first.get("group") or name),
@@ -99,8 +99,8 @@ def _stored_clip(folder: Path, name: str, examples: Sequence[dict[str, Any]]) ->
     )
 
 
-def _stored_window(folder: Path, example: dict[str, Any]) -> Sample:
-    return Sample(
+def _stored_window(folder: Path, example: dict[str, Any]) -> EvalWindow:
+    return EvalWindow(
         clip=example["clip"],
         window=int(example.get("window", 0)),
         start_s=float(example.get("start_s", 0.0)),

@@ -15,12 +15,12 @@ from typing import IO, Any
 
 from vigil.errors import JobError
 from vigil.file_names import beside
-from vigil.files import problem
+from vigil.files import explain_os_error
 from vigil.verdict import Cause, Outcome, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class JournalEntry:
     """One window's verdict, with what is needed to score it; `asked_s` and `answered_s` are `time.time()`."""
 
     digest: str
@@ -39,7 +39,7 @@ class Record:
     detail: str = ""
 
     @classmethod
-    def of(cls, verdict: Verdict, *, digest: str, clip: str, window: int, **times: float) -> "Record":
+    def of(cls, verdict: Verdict, *, digest: str, clip: str, window: int, **times: float) -> "JournalEntry":
         """The record of a verdict."""
         return cls(
             digest=digest,
@@ -58,12 +58,12 @@ class Record:
         )
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Record":
+    def from_json(cls, data: dict[str, Any]) -> "JournalEntry":
         """The record that `asdict` wrote; raises TypeError or ValueError when it is none."""
         cause = data.get("cause")
         return cls(**{**data, "outcome": Outcome(data["outcome"]), "cause": Cause(cause) if cause else None})
 
-    def uncalibrated(self) -> "Record":
+    def uncalibrated(self) -> "JournalEntry":
         """The same verdict with the probability that the model itself gave."""
         return replace(self, p_alarm=self.p_raw if self.p_raw is not None else self.p_alarm)
 
@@ -74,7 +74,7 @@ class Journal:
     def __init__(self, path: Path, *, header: dict[str, str], fresh: bool = False) -> None:
         self.path = path
         self._header = header
-        self.known: dict[str, Record] = {} if fresh else _interrupted(path, header)
+        self.known: dict[str, JournalEntry] = {} if fresh else _interrupted(path, header)
         self._file: IO[str] | None = None
 
     def __enter__(self) -> "Journal":
@@ -100,7 +100,7 @@ class Journal:
             if self._file is not None:
                 self._file.close()
 
-    def add(self, record: Record) -> None:
+    def add(self, record: JournalEntry) -> None:
         """Appends a record; it is with the operating system when this returns.
 
         Raises JobError when it cannot be written.
@@ -122,14 +122,14 @@ class Journal:
         try:
             yield
         except OSError as error:
-            raise JobError(f"the verdicts cannot be kept: {problem(error, self.path)}") from error
+            raise JobError(f"the verdicts cannot be kept: {explain_os_error(error, self.path)}") from error
 
 
 def _write(file: IO[str], data: dict[str, Any]) -> None:
     file.write(json.dumps(data, ensure_ascii=False) + "\n")
 
 
-def _interrupted(path: Path, header: dict[str, str]) -> dict[str, Record]:
+def _interrupted(path: Path, header: dict[str, str]) -> dict[str, JournalEntry]:
     """The answered records of an unfinished run with the same header; unknown ones are asked again."""
     if not path.is_file():
         return {}
@@ -150,14 +150,14 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             yield data
 
 
-def _record(line: dict[str, Any]) -> Record | None:
+def _record(line: dict[str, Any]) -> JournalEntry | None:
     try:
-        return Record.from_json(line)
+        return JournalEntry.from_json(line)
     except (KeyError, TypeError, ValueError):
         return None
 
 
-def read_records(path: Path) -> list[Record]:
+def read_journal(path: Path) -> list[JournalEntry]:
     """Every record of a journal, complete or not, the last one of a window counting."""
     records = [record for line in _lines(path) if (record := _record(line)) is not None]
     return list({record.digest: record for record in records}.values())

@@ -14,7 +14,7 @@ ECE_BINS = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Confusion:
+class ConfusionMatrix:
     """Counts of answers against truth; what was not answered is in none of the four, but counted apart."""
 
     tp: int

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vigil.score.journal import Record
+from vigil.score.journal import JournalEntry
 from vigil.verdict import Cause
 
 NEVER_ASKED = frozenset({Cause.UNREADABLE, Cause.CANCELLED, Cause.SKIPPED, Cause.DROPPED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class Throughput:
     """Percentiles of latency, and requests a second of the time in which at least one was under way."""
 
     requests: int = 0
@@ -21,14 +21,14 @@ class Pace:
     requests_per_s: float | None = None
 
 
-def pace(records: Iterable[Record]) -> Pace:
+def measure_throughput(records: Iterable[JournalEntry]) -> Throughput:
     """The pace of the requests behind these records, also where a run was interrupted in between."""
     asked = [record for record in records if record.cause not in NEVER_ASKED]
     if not asked:
-        return Pace()
+        return Throughput()
     p50_ms, p95_ms = np.percentile([record.latency_ms for record in asked], (50, 95))
     busy_s = busy_seconds([(record.asked_s, record.answered_s) for record in asked])
-    return Pace(
+    return Throughput(
         requests=len(asked),
         p50_ms=round(float(p50_ms), 2),
         p95_ms=round(float(p95_ms), 2),

@@ -14,8 +14,8 @@ from typing import Protocol, TypeAlias
 
 from vigil.errors import EndpointError, SourceError
 from vigil.judge.breaker import ENDPOINT_CAUSES
-from vigil.score.items import Clip, Sample
-from vigil.score.journal import Journal, Record
+from vigil.score.items import EvalClip, EvalWindow
+from vigil.score.journal import Journal, JournalEntry
 from vigil.verdict import Cause, Outcome, Verdict
 
 IN_FLIGHT = 48
@@ -23,7 +23,7 @@ IN_FLIGHT = 48
 
 READERS = 2
 READ_AHEAD_CLIPS = 8
-Waiting: TypeAlias = "asyncio.Queue[tuple[Sample, str] | None]"
+WaitingWindows: TypeAlias = "asyncio.Queue[tuple[EvalWindow, str] | None]"
 """Windows that are read and not yet asked, each with its digest; None ends a worker."""
 
 
@@ -35,46 +35,46 @@ class Judging(Protocol):
         ...
 
 
-class Observer(Protocol):
+class ScoreObserver(Protocol):
     """Whoever wants to follow a run."""
 
     def clip_read(self, name: str, windows: int) -> None:
         """A clip was read and has so many windows."""
         ...
 
-    def answered(self, record: Record) -> None:
+    def answered(self, record: JournalEntry) -> None:
         """A window got its verdict, now or in the run that this one continues."""
         ...
 
 
-class Unobserved:
+class NullScoreObserver:
     """Nobody follows."""
 
     def clip_read(self, name: str, windows: int) -> None:
         pass
 
-    def answered(self, record: Record) -> None:
+    def answered(self, record: JournalEntry) -> None:
         pass
 
 
 @dataclass(slots=True, kw_only=True)
-class Run:
+class ScoreRun:
     """One pass over the clips, and all it shares between its workers."""
 
     judge: Judging
     journal: Journal
-    observer: Observer = field(default_factory=Unobserved)
+    observer: ScoreObserver = field(default_factory=NullScoreObserver)
     in_flight: int = IN_FLIGHT
-    records: list[Record] = field(default_factory=list)
+    records: list[JournalEntry] = field(default_factory=list)
     _gone: int = 0
 
-    async def ask_all(self, clips: Sequence[Clip]) -> list[Record]:
+    async def ask_all(self, clips: Sequence[EvalClip]) -> list[JournalEntry]:
         """The records of all windows, in the order of clips and windows.
 
         Raises EndpointError when the server is gone for good; what was answered is in the journal. A run in which
         the endpoint failed some windows stays open there, so that the next one asks only those.
         """
-        queue: Waiting = asyncio.Queue(maxsize=2 * self.in_flight)
+        queue: WaitingWindows = asyncio.Queue(maxsize=2 * self.in_flight)
         tasks = [asyncio.create_task(self._feed(clips, queue))]
         tasks += [asyncio.create_task(self._work(queue)) for _ in range(self.in_flight)]
         try:
@@ -83,12 +83,12 @@ class Run:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        if not unanswered(self.records):
+        if not count_unanswered(self.records):
             self.journal.close_run()
         place = {clip.name: number for number, clip in enumerate(clips)}
         return sorted(self.records, key=lambda record: (place[record.clip], record.window))
 
-    async def _feed(self, clips: Sequence[Clip], queue: Waiting) -> None:
+    async def _feed(self, clips: Sequence[EvalClip], queue: WaitingWindows) -> None:
         async for clip, samples in read_ahead(clips):
             if isinstance(samples, SourceError):
                 self._keep(_unreadable(clip, samples))
@@ -99,7 +99,7 @@ class Run:
         for _ in range(self.in_flight):
             await queue.put(None)
 
-    async def _put_unless_known(self, sample: Sample, queue: Waiting) -> None:
+    async def _put_unless_known(self, sample: EvalWindow, queue: WaitingWindows) -> None:
         digest = sample.digest
         known = self.journal.known.get(digest)
         if known is None:
@@ -108,13 +108,13 @@ class Run:
         self.records.append(known)
         self.observer.answered(known)
 
-    async def _work(self, queue: Waiting) -> None:
+    async def _work(self, queue: WaitingWindows) -> None:
         while (waiting := await queue.get()) is not None:
             sample, digest = waiting
             asked_s = time.time()
             verdict = await self.judge.verdict(sample.jpegs, start_s=sample.start_s, end_s=sample.end_s)
             self._keep(
-                Record.of(
+                JournalEntry.of(
                     verdict,
                     digest=digest,
                     clip=sample.clip,
@@ -125,7 +125,7 @@ class Run:
             )
             self._stop_if_gone(verdict)
 
-    def _keep(self, record: Record) -> None:
+    def _keep(self, record: JournalEntry) -> None:
         self.journal.add(record)
         self.records.append(record)
         self.observer.answered(record)
@@ -141,23 +141,23 @@ class Run:
         )
 
 
-def unanswered(records: Sequence[Record]) -> dict[str, int]:
+def count_unanswered(records: Sequence[JournalEntry]) -> dict[str, int]:
     """How many windows the endpoint, and not their own fault, left without an answer, by cause."""
     return dict(Counter(str(record.cause) for record in records if record.cause in ENDPOINT_CAUSES).most_common())
 
 
-def _unreadable(clip: Clip, error: SourceError) -> Record:
+def _unreadable(clip: EvalClip, error: SourceError) -> JournalEntry:
     verdict = Verdict.unknown(Cause.UNREADABLE, start_s=0.0, end_s=0.0, detail=str(error))
-    return Record.of(verdict, digest=f"unreadable:{clip.name}", clip=clip.name, window=0)
+    return JournalEntry.of(verdict, digest=f"unreadable:{clip.name}", clip=clip.name, window=0)
 
 
 async def read_ahead(
-    clips: Sequence[Clip], *, readers: int = READERS, ahead: int = READ_AHEAD_CLIPS
-) -> AsyncIterator[tuple[Clip, list[Sample] | SourceError]]:
+    clips: Sequence[EvalClip], *, readers: int = READERS, ahead: int = READ_AHEAD_CLIPS
+) -> AsyncIterator[tuple[EvalClip, list[EvalWindow] | SourceError]]:
     """The clips with their windows, in order, read by threads at most `ahead` clips before they are taken."""
     loop = asyncio.get_running_loop()
     pool = ThreadPoolExecutor(readers, thread_name_prefix="score-reader")
-    under_way: deque[tuple[Clip, asyncio.Future[list[Sample] | SourceError]]] = deque()
+    under_way: deque[tuple[EvalClip, asyncio.Future[list[EvalWindow] | SourceError]]] = deque()
     try:
         for clip in clips:
             under_way.append((clip, loop.run_in_executor(pool, _load, clip)))
@@ -170,7 +170,7 @@ async def read_ahead(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _load(clip: Clip) -> list[Sample] | SourceError:
+def _load(clip: EvalClip) -> list[EvalWindow] | SourceError:
     try:
         return clip.windows() or SourceError(f"{clip.name} holds no picture")
     except SourceError as error:

@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil.file_names import beside
-from vigil.score.combine import Answer, Rule
+from vigil.score.combine import CombineRule, Prediction
 from vigil.score.intervals import Flags, Floats, Interval, bootstrap, delong, newcombe, wilson
-from vigil.score.metrics import Confusion, brier, expected_calibration_error, roc_auc
-from vigil.score.pace import Pace
+from vigil.score.metrics import ConfusionMatrix, brier, expected_calibration_error, roc_auc
+from vigil.score.pace import Throughput
 
 THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class ScoreFigures:
     """What a list of answers (of clips or of windows) is worth."""
 
     n: int
@@ -48,12 +48,12 @@ class Score:
     """A model's figures per clip, those per window beside them, the pace, and every clip's answer."""
 
     model: str
-    figures: Figures
-    windows: Figures | None
-    pace: Pace
-    answers: tuple[Answer, ...]
+    figures: ScoreFigures
+    windows: ScoreFigures | None
+    pace: Throughput
+    answers: tuple[Prediction, ...]
     threshold: float = THRESHOLD
-    rule: Rule = "top2"
+    rule: CombineRule = "top2"
     notes: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -82,12 +82,12 @@ class Score:
         partial.replace(path)
 
 
-def figures(answers: Sequence[Answer], *, threshold: float = THRESHOLD) -> Figures:
+def figures(answers: Sequence[Prediction], *, threshold: float = THRESHOLD) -> ScoreFigures:
     """The figures of a list of answers."""
     counts = confusion(answers, threshold=threshold)
-    p_alarm, is_alarm = answered(answers)
+    p_alarm, is_alarm = known_predictions(answers)
     causes = Counter(str(answer.cause) for answer in answers if answer.p_alarm is None)
-    return Figures(
+    return ScoreFigures(
         n=counts.n,
         accuracy=counts.accuracy,
         accuracy_ci95=wilson(counts.correct, counts.n),
@@ -104,10 +104,10 @@ def figures(answers: Sequence[Answer], *, threshold: float = THRESHOLD) -> Figur
     )
 
 
-def confusion(answers: Sequence[Answer], *, threshold: float = THRESHOLD) -> Confusion:
+def confusion(answers: Sequence[Prediction], *, threshold: float = THRESHOLD) -> ConfusionMatrix:
     """Answers counted against truth; an alarm is said from `threshold` on."""
-    cells = Counter((answer.is_alarm, said(answer, threshold=threshold)) for answer in answers)
-    return Confusion(
+    cells = Counter((answer.is_alarm, predicted_alarm(answer, threshold=threshold)) for answer in answers)
+    return ConfusionMatrix(
         tp=cells[True, True],
         fp=cells[False, True],
         fn=cells[True, False],
@@ -117,24 +117,24 @@ def confusion(answers: Sequence[Answer], *, threshold: float = THRESHOLD) -> Con
     )
 
 
-def said(answer: Answer, *, threshold: float = THRESHOLD) -> bool | None:
+def predicted_alarm(answer: Prediction, *, threshold: float = THRESHOLD) -> bool | None:
     """Whether the answer is alarm; None where there is no answer."""
     return None if answer.p_alarm is None else answer.p_alarm >= threshold
 
 
-def answered(answers: Sequence[Answer]) -> tuple[Floats, Flags]:
+def known_predictions(answers: Sequence[Prediction]) -> tuple[Floats, Flags]:
     """The probabilities and truths of the answers that there are."""
     known = [(answer.p_alarm, answer.is_alarm) for answer in answers if answer.p_alarm is not None]
     p_alarm = np.array([p for p, _ in known], dtype=np.float64)
     return p_alarm, np.array([truth for _, truth in known], dtype=np.bool_)
 
 
-def auc_interval(answers: Sequence[Answer]) -> Interval | None:
+def auc_interval(answers: Sequence[Prediction]) -> Interval | None:
     """The AUC's interval: the bootstrap over recordings where clips share them, else DeLong's.
 
     Where the classes are separated perfectly no draw differs: Newcombe's then, of as many as there are recordings.
     """
-    p_alarm, is_alarm = answered(answers)
+    p_alarm, is_alarm = known_predictions(answers)
     groups = [answer.group for answer in answers if answer.p_alarm is not None]
     if len(set(groups)) == len(groups):
         return delong(p_alarm, is_alarm) if groups else None

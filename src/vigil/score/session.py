@@ -9,22 +9,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vigil.frames import Sampling
-from vigil.judge import Endpoint, Judge, Media
+from vigil.frames import FrameSampling
+from vigil.judge import Endpoint, Judge, MediaForm
 from vigil.judge.reading import MIN_MASS
 from vigil.manifest import Calibration, Contract
-from vigil.score.combine import Rule, per_clip, per_window
-from vigil.score.items import Clip
-from vigil.score.journal import Journal, Record
+from vigil.score.combine import CombineRule, per_clip, per_window
+from vigil.score.items import EvalClip
+from vigil.score.journal import Journal, JournalEntry
 from vigil.score.metrics import expected_calibration_error
-from vigil.score.pace import pace
-from vigil.score.run import IN_FLIGHT, Observer, Run, Unobserved, unanswered
-from vigil.score.scorecard import THRESHOLD, Score, answered, figures
+from vigil.score.pace import measure_throughput
+from vigil.score.run import IN_FLIGHT, NullScoreObserver, ScoreObserver, ScoreRun, count_unanswered
+from vigil.score.scorecard import THRESHOLD, Score, figures, known_predictions
 from vigil.tasks import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ScoreSettings:
     """How to score; `deadline_s` bounds a request with its wait at the server.
 
     A window whose verdict words have less of the probability than `min_mass` is unknown.
@@ -32,35 +32,35 @@ class Settings:
 
     in_flight: int = IN_FLIGHT
     deadline_s: float = 300.0
-    rule: Rule = "top2"
+    rule: CombineRule = "top2"
     threshold: float = THRESHOLD
     min_mass: float = MIN_MASS
     fresh: bool = False
     strict: bool = False
-    media: Media | None = None
+    media: MediaForm | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scored:
+class ScoreResult:
     """A score and the verdicts behind it."""
 
     score: Score
-    records: tuple[Record, ...]
+    records: tuple[JournalEntry, ...]
 
 
 async def score_model(
     endpoint: Endpoint,
     task: Task,
-    sampling: Sampling,
-    clips: Sequence[Clip],
+    sampling: FrameSampling,
+    clips: Sequence[EvalClip],
     *,
     journal: Path,
-    settings: Settings | None = None,
+    settings: ScoreSettings | None = None,
     calibration: Calibration | None = None,
-    observer: Observer | None = None,
-) -> Scored:
+    observer: ScoreObserver | None = None,
+) -> ScoreResult:
     """Scores one served model; raises EndpointError when the server cannot be used."""
-    settings = settings or Settings()
+    settings = settings or ScoreSettings()
     async with await Judge.connect(
         endpoint,
         task,
@@ -75,15 +75,17 @@ async def score_model(
     ) as judge:
         header = _header(endpoint, judge, Contract.of(task, sampling))
         with Journal(journal, header=header, fresh=settings.fresh) as opened:
-            run = Run(judge=judge, journal=opened, in_flight=settings.in_flight, observer=observer or Unobserved())
+            run = ScoreRun(
+                judge=judge, journal=opened, in_flight=settings.in_flight, observer=observer or NullScoreObserver()
+            )
             records = await run.ask_all(clips)
         notes = {
             "media": judge.media,
             "contract_differences": list(judge.contract_differences),
             "min_mass": settings.min_mass,
         }
-    score = weigh(judge.model, clips, records, settings=settings, calibration=calibration, notes=notes)
-    return Scored(score=score, records=tuple(records))
+    score = score_entries(judge.model, clips, records, settings=settings, calibration=calibration, notes=notes)
+    return ScoreResult(score=score, records=tuple(records))
 
 
 def _header(endpoint: Endpoint, judge: Judge, contract: Contract) -> dict[str, str]:
@@ -98,28 +100,28 @@ def _header(endpoint: Endpoint, judge: Judge, contract: Contract) -> dict[str, s
     }
 
 
-def weigh(
+def score_entries(
     model: str,
-    clips: Sequence[Clip],
-    records: Sequence[Record],
+    clips: Sequence[EvalClip],
+    records: Sequence[JournalEntry],
     *,
-    settings: Settings,
+    settings: ScoreSettings,
     calibration: Calibration | None = None,
     notes: dict[str, Any] | None = None,
 ) -> Score:
     """The score that verdicts make."""
     answers = per_clip(clips, records, rule=settings.rule)
     beside: dict[str, Any] = dict(notes or {})
-    beside["unanswered"] = unanswered(records)
+    beside["unanswered"] = count_unanswered(records)
     beside["calibration"] = None if calibration is None else asdict(calibration)
     if calibration is not None:
         raw = per_clip(clips, [record.uncalibrated() for record in records], rule=settings.rule)
-        beside["ece_uncalibrated"] = expected_calibration_error(*answered(raw))
+        beside["ece_uncalibrated"] = expected_calibration_error(*known_predictions(raw))
     return Score(
         model=model,
         figures=figures(answers, threshold=settings.threshold),
         windows=figures(per_window(clips, records), threshold=settings.threshold),
-        pace=pace(records),
+        pace=measure_throughput(records),
         answers=tuple(answers),
         threshold=settings.threshold,
         rule=settings.rule,

@@ -5,30 +5,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vigil.dataset.clips import Clip as FoundClip
-from vigil.dataset.cutting import digest_of_file
+from vigil.dataset.clips import LabelledClip as FoundClip
+from vigil.dataset.cutting import file_digest
 from vigil.dataset.groups import SOURCES_NAME, group_by_csv
 from vigil.dataset.used_clips import DIGEST_HEX
 from vigil.errors import SourceError, UsageError
 from vigil.file_names import readable, readable_names
-from vigil.frames import Sampling
-from vigil.score.items import Clip, Sample
-from vigil.sources.file import read
+from vigil.frames import FrameSampling
+from vigil.score.items import EvalClip, EvalWindow
+from vigil.sources.file import read_frames
 from vigil.sources.videos import find_videos
-from vigil.tasks import Label, Task
-from vigil.windows import cut
+from vigil.tasks import LabelName, Task
+from vigil.windows import iter_windows
 
 
 @dataclass(frozen=True, slots=True)
-class Video:
+class LabelledVideo:
     """A file below (or as) one of the given paths; `label` is None where no folder above it says one."""
 
     path: Path
     name: str
-    label: Label | None
+    label: LabelName | None
 
 
-def video_clips(paths: Sequence[Path], task: Task, sampling: Sampling) -> list[Clip]:
+def video_clips(paths: Sequence[Path], task: Task, sampling: FrameSampling) -> list[EvalClip]:
     """The clips in folders of classes or single files, grouped by the `sources.csv` beside them.
 
     Raises UsageError when there is none, when one lies in no folder that the task knows, or when two have one name.
@@ -40,18 +40,20 @@ def video_clips(paths: Sequence[Path], task: Task, sampling: Sampling) -> list[C
     return [_clip(video, sampling, groups) for video in videos]
 
 
-def _videos(path: Path, task: Task) -> Iterator[Video]:
+def _videos(path: Path, task: Task) -> Iterator[LabelledVideo]:
     if path.is_file():
-        yield Video(path, readable(f"{path.absolute().parent.name}/{path.name}"), _label(path, path.parent, task))
+        yield LabelledVideo(
+            path, readable(f"{path.absolute().parent.name}/{path.name}"), _label(path, path.parent, task)
+        )
         return
     if not path.is_dir():
         raise UsageError(f"{path} is neither a folder nor a file")
     files = {file.relative_to(path).as_posix(): file for file in find_videos(path)}
     for place, name in readable_names(files).items():
-        yield Video(files[place], name, _label(files[place], path, task))
+        yield LabelledVideo(files[place], name, _label(files[place], path, task))
 
 
-def _label(file: Path, top: Path, task: Task) -> Label | None:
+def _label(file: Path, top: Path, task: Task) -> LabelName | None:
     """The nearest folder that means something decides, from the file upwards to the given one."""
     for folder in file.absolute().parents:
         label = task.label_of(folder.name)
@@ -60,7 +62,7 @@ def _label(file: Path, top: Path, task: Task) -> Label | None:
     return None
 
 
-def _require_labels(videos: Sequence[Video], paths: Sequence[Path], task: Task) -> None:
+def _require_labels(videos: Sequence[LabelledVideo], paths: Sequence[Path], task: Task) -> None:
     unlabelled = [video.name for video in videos if video.label is None]
     if videos and not unlabelled:
         return
@@ -74,13 +76,13 @@ def _require_labels(videos: Sequence[Video], paths: Sequence[Path], task: Task) 
     )
 
 
-def _require_names(videos: Sequence[Video]) -> None:
+def _require_names(videos: Sequence[LabelledVideo]) -> None:
     name, count = Counter(video.name for video in videos).most_common(1)[0]
     if count > 1:
         raise UsageError(f"{count} clips are named {name}; give one folder that they all lie in")
 
 
-def _groups(videos: Sequence[Video], paths: Sequence[Path], task: Task) -> Mapping[str, str]:
+def _groups(videos: Sequence[LabelledVideo], paths: Sequence[Path], task: Task) -> Mapping[str, str]:
     found = [
         FoundClip(path=video.path, name=video.name, label=video.label, slug="")
         for video in videos
@@ -93,9 +95,9 @@ def _groups(videos: Sequence[Video], paths: Sequence[Path], task: Task) -> Mappi
     return groups
 
 
-def _clip(video: Video, sampling: Sampling, groups: Mapping[str, str]) -> Clip:
+def _clip(video: LabelledVideo, sampling: FrameSampling, groups: Mapping[str, str]) -> EvalClip:
     assert video.label is not None, "videos without a label were refused"
-    return Clip(
+    return EvalClip(
         name=video.name,
         label=video.label,
         group=groups.get(video.name, video.name),
@@ -106,13 +108,13 @@ def _clip(video: Video, sampling: Sampling, groups: Mapping[str, str]) -> Clip:
 
 def _digest(path: Path) -> str:
     try:
-        return digest_of_file(path)[:DIGEST_HEX]
+        return file_digest(path)[:DIGEST_HEX]
     except SourceError:
         return ""
 
 
-def _cut_windows(video: Video, sampling: Sampling) -> list[Sample]:
+def _cut_windows(video: LabelledVideo, sampling: FrameSampling) -> list[EvalWindow]:
     return [
-        Sample(clip=video.name, window=w.index, start_s=w.start_s, end_s=w.end_s, jpegs=w.jpegs)
-        for w in cut(read(video.path, sampling), sampling)
+        EvalWindow(clip=video.name, window=w.index, start_s=w.start_s, end_s=w.end_s, jpegs=w.jpegs)
+        for w in iter_windows(read_frames(video.path, sampling), sampling)
     ]

@@ -10,27 +10,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vigil.environments import environment
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge.endpoint import Endpoint
-from vigil.serving.command import Command, Plan, check_gpus, serve_command
-from vigil.serving.key import ServerKey, server_key
-from vigil.serving.plan import Wanted, make_plan
-from vigil.serving.process import check_port, free_port, start
-from vigil.serving.settings import ServeSettings, load_settings
+from vigil.serving.command import ServePlan, ServerCommand, check_gpus, serve_command
+from vigil.serving.key import ServerKey, find_server_key
+from vigil.serving.plan import ContractOverrides, plan_server
+from vigil.serving.process import check_port, free_port, start_server
+from vigil.serving.settings import ServeSettings, load_serve_settings
 from vigil.tasks import Task
 
 __all__ = [
-    "Command",
-    "Plan",
+    "ServerCommand",
+    "ServePlan",
     "ServeSettings",
-    "Server",
+    "RunningServer",
     "ServerKey",
-    "Wanted",
-    "load_settings",
-    "make_plan",
-    "running",
+    "ContractOverrides",
+    "load_serve_settings",
+    "plan_server",
+    "run_server",
     "serve_command",
-    "server_key",
+    "find_server_key",
 ]
 
 RUN_FOLDER = Path(".vigil")
@@ -38,7 +38,7 @@ RUN_FOLDER = Path(".vigil")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
+class RunningServer:
     """A server that is ready: `models` are the names it answers to."""
 
     url: str
@@ -48,7 +48,7 @@ class Server:
     log: Path
     ready_s: float
     pid: int
-    plan: Plan
+    plan: ServePlan
 
     @property
     def root(self) -> str:
@@ -61,13 +61,13 @@ class Server:
 
 
 @contextmanager
-def running(
+def run_server(
     model_dir: Path,
     *,
     port: int = 0,
     name: str = "",
     task: Task | None = None,
-    sampling: Sampling | None = None,
+    sampling: FrameSampling | None = None,
     adapters: Sequence[str] = (),
     log: Path | None = None,
     config: str | Path | None = None,
@@ -75,7 +75,7 @@ def running(
     alias: bool = False,
     extra: Sequence[str] = (),
     timeout_s: float = 300.0,
-) -> Iterator[Server]:
+) -> Iterator[RunningServer]:
     """Serves a model folder while the block runs, at 127.0.0.1 and a free port unless one is named.
 
     `task` and `sampling` are for a folder without a manifest; `adapters` are words `NAME=PATH`; `extra` are flags of
@@ -83,25 +83,25 @@ def running(
     """
     runtime = environment("serve")
     check_gpus(runtime)
-    settings = replace(load_settings(config, runtime), host="127.0.0.1", port=port or free_port())
+    settings = replace(load_serve_settings(config, runtime), host="127.0.0.1", port=port or free_port())
     check_port(settings.host, settings.port)
-    plan = make_plan(
+    plan = plan_server(
         model_dir,
         settings=settings,
-        wanted=Wanted.of(task, sampling),
+        wanted=ContractOverrides.of(task, sampling),
         name=name,
         adapters=adapters,
         templates=log.parent if log else RUN_FOLDER,
         alias=alias,
         extra=extra,
     )
-    key = server_key(key_file)
+    key = find_server_key(key_file)
     log = log or RUN_FOLDER / f"vllm-{settings.port}.log"
     root = f"http://{settings.host}:{settings.port}"
-    process = start(serve_command(plan, runtime, key), log=log, variables=runtime.variables())
+    process = start_server(serve_command(plan, runtime, key), log=log, variables=runtime.variables())
     try:
         ready_s = process.wait_until_ready(root, timeout_s=timeout_s)
-        yield Server(
+        yield RunningServer(
             url=f"{root}/v1",
             model=plan.name,
             models=(*plan.names, *(adapter.name for adapter in plan.adapters)),

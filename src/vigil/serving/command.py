@@ -12,15 +12,15 @@ from pathlib import Path
 
 from vigil.environments import Environment
 from vigil.errors import UsageError
-from vigil.frames import GRID_PX, MIN_SIDE_PX, Sampling
+from vigil.frames import GRID_PX, MIN_SIDE_PX, FrameSampling
 from vigil.gpus import CUDA_PACKAGES, check_driver
 from vigil.manifest import Contract
 from vigil.serving.flags import AUTO, Flags, as_tokens, flags_of, given_flags, given_value, means, words_of
 from vigil.serving.key import VLLM_KEY_VARIABLE, ServerKey
 from vigil.serving.media import DOMAINS_FLAG, OPENING_FLAGS, allowed_domains, media_variables, warn_of_openings
-from vigil.serving.model import Adapter, ModelFolder, lora_rank
+from vigil.serving.model import Checkpoint, LoraAdapter, common_lora_rank
 from vigil.serving.settings import ServeSettings, is_cpu_build
-from vigil.serving.told import CONTRACTS_VARIABLE, served_contracts
+from vigil.serving.told import CONTRACTS_VARIABLE, declared_contracts
 
 INSIDE = Path(__file__).parent / "inside"
 MIN_PIXELS = MIN_SIDE_PX**2
@@ -44,18 +44,18 @@ UNGUARDED = ("--grpc", "--grpc-port")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ServePlan:
     """What is to be served, and how; `extra` are words for vLLM as the user wrote them.
 
     `contracts` is the file of what clients are told of them; with `alias` the list of models tells it too.
     """
 
-    model: ModelFolder
+    model: Checkpoint
     name: str
     contract: Contract | None
-    sampling: Sampling
+    sampling: FrameSampling
     settings: ServeSettings
-    adapters: tuple[Adapter, ...] = ()
+    adapters: tuple[LoraAdapter, ...] = ()
     template: Path | None = None
     contracts: Path | None = None
     alias: bool = False
@@ -68,26 +68,26 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class ServerCommand:
     """A process to start: its words, and the variables that it has beside the ordinary ones."""
 
     argv: tuple[str, ...]
     variables: Mapping[str, str]
 
 
-def serve_command(plan: Plan, server: Environment, key: ServerKey) -> Command:
+def serve_command(plan: ServePlan, server: Environment, key: ServerKey) -> ServerCommand:
     """The command that serves a plan; raises UsageError when a window cannot fit the context asked for."""
     others = flags_of(plan.settings.vllm)
     given = given_flags(plan.extra)
     check_doors({*given, *others})
     check_processes(plan)
-    check_context(plan)
+    check_context_fits(plan)
     warn_of_openings(plan.settings.media_domains, [flag for flag in OPENING_FLAGS if means(flag, {*given, *others})])
     cpu = is_cpu_build(server)
     flags = _place(plan) | _limits(plan, cpu=cpu) | _pictures(plan) | _adapters(plan) | others
     kept = {flag: values for flag, values in flags.items() if flag not in given}
     argv = (str(server.program("python")), str(INSIDE / "vigil_server.py"), *words_of(kept), *plan.extra, *FRONT)
-    return Command(argv=argv, variables=_variables(plan, key, cpu=cpu))
+    return ServerCommand(argv=argv, variables=_variables(plan, key, cpu=cpu))
 
 
 def check_gpus(server: Environment) -> None:
@@ -105,7 +105,7 @@ def check_doors(given: Collection[str]) -> None:
         raise UsageError(f"{unguarded[0]} answers without asking for the key; leave it out, and serve over HTTP")
 
 
-def web_processes(plan: Plan) -> int:
+def web_processes(plan: ServePlan) -> int:
     """How many processes of vLLM answer requests: as many as asked for, else one for each replica."""
     flags = ("--api-server-count", "--data-parallel-size")
     asked = [
@@ -114,7 +114,7 @@ def web_processes(plan: Plan) -> int:
     return next((count for count in map(as_tokens, asked) if count), 1)
 
 
-def check_processes(plan: Plan) -> None:
+def check_processes(plan: ServePlan) -> None:
     """Raises UsageError for several web processes where adapters may be loaded into one of them."""
     count = web_processes(plan)
     if count > 1 and os.environ.get(RUNTIME_LORA, "0").strip().lower() in {"1", "true"}:
@@ -125,7 +125,7 @@ def check_processes(plan: Plan) -> None:
         )
 
 
-def check_context(plan: Plan) -> None:
+def check_context_fits(plan: ServePlan) -> None:
     """Raises UsageError when the context is shorter than a window and its question, or longer than the model's."""
     length = context_tokens(plan)
     needed = window_tokens(plan)
@@ -141,14 +141,14 @@ def check_context(plan: Plan) -> None:
         )
 
 
-def window_tokens(plan: Plan) -> int:
+def window_tokens(plan: ServePlan) -> int:
     """The most tokens that a full window and its question take."""
     visual = plan.sampling.max_pixels // GRID_PX**2 + TOKENS_PER_PAIR
     question = 0 if plan.contract is None else len(plan.contract.question)
     return plan.sampling.frames // 2 * visual + question + TURN_TOKENS
 
 
-def context_tokens(plan: Plan) -> int:
+def context_tokens(plan: ServePlan) -> int:
     """The longest question with its answer: the user's, else the settings', as far as the model reads."""
     given = given_value(plan.extra, "--max-model-len")
     all_that_it_reads = plan.model.max_positions if given in AUTO else None
@@ -163,7 +163,7 @@ def video_size(tokens: int) -> dict[str, int]:
     return _edges(tokens * PIXELS_PER_TOKEN)
 
 
-def _place(plan: Plan) -> Flags:
+def _place(plan: ServePlan) -> Flags:
     return {
         "--model": (str(plan.model.path),),
         "--served-model-name": plan.names,
@@ -174,7 +174,7 @@ def _place(plan: Plan) -> Flags:
     }
 
 
-def _limits(plan: Plan, *, cpu: bool) -> Flags:
+def _limits(plan: ServePlan, *, cpu: bool) -> Flags:
     settings = plan.settings
     flags: Flags = {
         "--max-model-len": (str(_context(plan)),),
@@ -199,11 +199,11 @@ def _limits(plan: Plan, *, cpu: bool) -> Flags:
     return flags
 
 
-def _context(plan: Plan) -> int:
+def _context(plan: ServePlan) -> int:
     return min(plan.settings.max_model_len, plan.model.max_positions or plan.settings.max_model_len)
 
 
-def _pictures(plan: Plan) -> Flags:
+def _pictures(plan: ServePlan) -> Flags:
     """How pictures are read: as in training, and small enough that start-up does not rehearse a 16-megapixel image."""
     sampling, settings = plan.sampling, plan.settings
     sizes = {
@@ -226,12 +226,12 @@ def _edges(longest: int) -> dict[str, int]:
     return {"shortest_edge": MIN_PIXELS, "longest_edge": longest}
 
 
-def _adapters(plan: Plan) -> Flags:
+def _adapters(plan: ServePlan) -> Flags:
     if not plan.adapters:
         return {}
     named = [(adapter.name, adapter.path) for adapter in plan.adapters]
     if plan.alias:
-        contracts = served_contracts(plan.name, plan.contract, plan.sampling, plan.adapters)
+        contracts = declared_contracts(plan.name, plan.contract, plan.sampling, plan.adapters)
         told = [(adapter, contracts[adapter.name]) for adapter in plan.adapters]
         named += [(contract.alias_for(adapter.name), adapter.path) for adapter, contract in told if contract]
     # As JSON, because the contract's name holds equals signs.
@@ -239,12 +239,12 @@ def _adapters(plan: Plan) -> Flags:
     return {
         "--enable-lora": (),
         "--max-loras": (str(len(plan.adapters)),),
-        "--max-lora-rank": (str(lora_rank(plan.adapters)),),
+        "--max-lora-rank": (str(common_lora_rank(plan.adapters)),),
         "--lora-modules": tuple(modules),
     }
 
 
-def _variables(plan: Plan, key: ServerKey, *, cpu: bool) -> dict[str, str]:
+def _variables(plan: ServePlan, key: ServerKey, *, cpu: bool) -> dict[str, str]:
     variables = {
         VLLM_KEY_VARIABLE: key.value,
         "PYTHONPATH": str(INSIDE),

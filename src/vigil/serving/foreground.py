@@ -13,10 +13,10 @@ from types import FrameType
 
 from vigil.environments import Environment
 from vigil.errors import JobError
-from vigil.serving.command import Command, Plan, serve_command
-from vigil.serving.diagnosis import why_it_died
+from vigil.serving.command import ServePlan, ServerCommand, serve_command
+from vigil.serving.diagnosis import explain_exit
 from vigil.serving.key import VLLM_KEY_VARIABLE, ServerKey
-from vigil.serving.process import Process, check_port, start
+from vigil.serving.process import ServerProcess, check_port, start_server
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +33,12 @@ TROUBLE_LINES = 3
 TROUBLE = re.compile(r"\b(?:ERROR|CRITICAL) ")
 
 
-class Stopped(Exception):
+class ServerStopped(Exception):
     """Somebody asked the server to end."""
 
 
 @dataclass(slots=True)
-class LogFollower:
+class LogTail:
     """Reads what was added to a log since the last look."""
 
     path: Path
@@ -54,8 +54,8 @@ class LogFollower:
         return complete.decode("utf-8", errors="replace").splitlines()
 
 
-def serve(
-    plan: Plan,
+def serve_in_foreground(
+    plan: ServePlan,
     runtime: Environment,
     key: ServerKey,
     *,
@@ -70,10 +70,10 @@ def serve(
     settings = plan.settings
     command = serve_command(plan, runtime, key)
     check_port(settings.host, settings.port)
-    follower = LogFollower(log)
-    with ending_on_signals():
+    follower = LogTail(log)
+    with stop_on_signals():
         on_stage(f"starting vLLM on {plan.model.path}; its log is {log}")
-        process = start(command, log=log, variables=runtime.variables())
+        process = start_server(command, log=log, variables=runtime.variables())
         try:
             on_ready(
                 process.wait_until_ready(
@@ -83,7 +83,7 @@ def serve(
                 )
             )
             _watch(process, follower)
-        except (Stopped, KeyboardInterrupt):
+        except (ServerStopped, KeyboardInterrupt):
             on_stage("stopping")
         finally:
             process.stop()
@@ -95,23 +95,23 @@ def root_url(host: str, port: int) -> str:
     return f"http://{near}:{port}"
 
 
-def printable(command: Command, key: ServerKey) -> str:
+def shell_line(command: ServerCommand, key: ServerKey) -> str:
     """The command as a shell line that works and does not show the key."""
     variables = {**command.variables, VLLM_KEY_VARIABLE: f'"{key.shell}"'}
     shown = (f"{name}={value if '$' in value else shlex.quote(value)}" for name, value in sorted(variables.items()))
     return " ".join([*shown, shlex.join(command.argv)])
 
 
-def _watch(process: Process, follower: LogFollower) -> None:
+def _watch(process: ServerProcess, follower: LogTail) -> None:
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = process.child.wait(WATCH_S)
-            raise JobError(why_it_died(process.log, code))
+            raise JobError(explain_exit(process.log, code))
         for line in list(filter(TROUBLE.search, follower.news()))[:TROUBLE_LINES]:
             logger.warning("vLLM: %s", line[:300])
 
 
-def _tell_stages(follower: LogFollower, on_stage: Callable[[str], None]) -> None:
+def _tell_stages(follower: LogTail, on_stage: Callable[[str], None]) -> None:
     for line in follower.news():
         found = ((pattern.search(line), words) for pattern, words in STAGES)
         for words in [words.format(*match.groups()) for match, words in found if match]:
@@ -119,11 +119,11 @@ def _tell_stages(follower: LogFollower, on_stage: Callable[[str], None]) -> None
 
 
 @contextlib.contextmanager
-def ending_on_signals() -> Iterator[None]:
+def stop_on_signals() -> Iterator[None]:
     """Raises Stopped in the block at a SIGTERM or a lost connection."""
 
     def end(_number: int, _frame: FrameType | None) -> None:
-        raise Stopped
+        raise ServerStopped
 
     signs = [signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup

@@ -12,7 +12,7 @@ from pathlib import Path
 from vigil.errors import UsageError
 from vigil.judge.endpoint import KEY_FILE, KEY_VARIABLE, read_key
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 VLLM_KEY_VARIABLE = "VLLM_API_KEY"
 
@@ -30,7 +30,7 @@ class ServerKey:
         return self.origin if self.origin.startswith("$") else f"$(cat {self.origin})"
 
 
-def server_key(key_file: Path | None = None, *, make: bool = True) -> ServerKey:
+def find_server_key(key_file: Path | None = None, *, make: bool = True) -> ServerKey:
     """The key to serve with: the named file, `$VIGIL_API_KEY`, `$VLLM_API_KEY`, or `.vigil/key`.
 
     A file that is missing is made, or with `make=False` only named, with an empty key.
@@ -61,4 +61,4 @@ def _make(path: Path) -> None:
         raise UsageError(
             f"the key file {path} cannot be made: {error.strerror}; set ${KEY_VARIABLE} or name another with --key-file"
         ) from error
-    logger.info("made a key for this server: %s", path)
+    log.info("made a key for this server: %s", path)

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Sequence
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 CLOSED = "(none: send data: URLs)"
 """A host that vLLM finds in no address, as a host outside brackets holds no colon; vLLM's refusals show it."""
@@ -47,4 +47,4 @@ def warn_of_openings(domains: Sequence[str], flags: Sequence[str]) -> None:
     if domains and DOMAINS_FLAG not in flags:
         opened.insert(0, f"media_domains: {', '.join(domains)}")
     if opened:
-        logger.warning("whoever has the key can make this server fetch pictures, as you allow by %s", "; ".join(opened))
+        log.warning("whoever has the key can make this server fetch pictures, as you allow by %s", "; ".join(opened))

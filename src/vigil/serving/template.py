@@ -27,9 +27,9 @@ _SAMPLES: tuple[Sequence[dict[str, Any]], ...] = (
 )
 
 
-def write_bare_template(model_dir: Path, folder: Path) -> Path:
+def write_serving_template(model_dir: Path, folder: Path) -> Path:
     """Writes the bare template of a model into `folder` and returns its path; the same model gives the same file."""
-    text = bare_template(model_dir)
+    text = serving_template(model_dir)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"bare-video-{hashlib.sha256(text.encode()).hexdigest()[:8]}.jinja"
     if not path.is_file():
@@ -39,12 +39,12 @@ def write_bare_template(model_dir: Path, folder: Path) -> Path:
     return path
 
 
-def bare_template(model_dir: Path) -> str:
+def serving_template(model_dir: Path) -> str:
     """The model's own chat template with bare video tokens; the shipped one when the model has none.
 
     Raises ManifestError when the model's template is not one of Qwen3-VL's kind.
     """
-    stock = own_template(model_dir)
+    stock = model_chat_template(model_dir)
     if stock is None:
         return SHIPPED.read_text(encoding="utf-8")
     bare = stock.replace(MARKED_VIDEO, BARE_VIDEO)
@@ -57,7 +57,7 @@ def bare_template(model_dir: Path) -> str:
     return bare
 
 
-def own_template(model_dir: Path) -> str | None:
+def model_chat_template(model_dir: Path) -> str | None:
     """The chat template that lies in a model folder, in any of the three places where one may lie."""
     plain = model_dir / "chat_template.jinja"
     if plain.is_file():

@@ -9,23 +9,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.manifest import Contract
-from vigil.serving.model import Adapter
+from vigil.serving.model import LoraAdapter
 
 CONTRACTS_VARIABLE = "VIGIL_CONTRACTS"
 """Names the file to vLLM's processes."""
 
 
-def served_contracts(
-    name: str, contract: Contract | None, sampling: Sampling, adapters: Sequence[Adapter]
+def declared_contracts(
+    name: str, contract: Contract | None, sampling: FrameSampling, adapters: Sequence[LoraAdapter]
 ) -> dict[str, Contract | None]:
     """The contract of each name, None where there is none: that of a model or an adapter, as this server reads it."""
     held = {name: contract, **{adapter.name: adapter.contract for adapter in adapters}}
     return {name: replace(one, sampling=sampling) if one else None for name, one in held.items()}
 
 
-def write_contracts(contracts: Mapping[str, Contract | None], sampling: Sampling, folder: Path) -> Path:
+def write_declared_contracts(contracts: Mapping[str, Contract | None], sampling: FrameSampling, folder: Path) -> Path:
     """Writes what the page is made of into `folder` and returns its path; the same contracts give the same file."""
     models = {name: asdict(one) if one else None for name, one in contracts.items()}
     text = json.dumps({"sampling": asdict(sampling), "models": models}, ensure_ascii=False, indent=2)

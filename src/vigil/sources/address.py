@@ -20,7 +20,7 @@ from vigil.hosts import HostPort, parse_address
 from vigil.redact import redact, without_secrets
 from vigil.sources.videos import find_videos
 
-__all__ = ["Address", "find_sources", "find_those_there", "read_camera_file", "redact", "shown"]
+__all__ = ["Address", "find_sources", "find_available_sources", "read_camera_file", "redact", "shorten_for_display"]
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def find_sources(words: Sequence[str]) -> list[Address]:
     return _unique(list(found.values()))
 
 
-def find_those_there(words: Sequence[str]) -> tuple[list[Address], list[str]]:
+def find_available_sources(words: Sequence[str]) -> tuple[list[Address], list[str]]:
     """The sources that can be found now, and why the others cannot: one that is away must not hide the rest."""
     there, problems = [], []
     for word in words:
@@ -114,7 +114,7 @@ def _expand(word: str) -> Iterator[Address]:
     elif path.suffix.lower() == ".txt":
         yield read_camera_file(path)
     else:
-        yield Address("file", printable(path.name), str(path))
+        yield Address("file", strip_invisible(path.name), str(path))
 
 
 def _camera(word: str) -> Address | None:
@@ -127,15 +127,15 @@ def _camera(word: str) -> Address | None:
     scheme = match[1].lower()
     if scheme not in SCHEMES:
         hint = "; name the file itself" if scheme == "file" else ""
-        raise UsageError(f"{shown(word)} is no address to watch: only {', '.join(SCHEMES)} are{hint}")
+        raise UsageError(f"{shorten_for_display(word)} is no address to watch: only {', '.join(SCHEMES)} are{hint}")
     try:
         location = parse_address(word).location
     except ValueError as error:
-        raise UsageError(f"the address {shown(word)} {error}") from error
+        raise UsageError(f"the address {shorten_for_display(word)} {error}") from error
     return Address("stream", without_secrets(location), location)
 
 
-def shown(word: str) -> str:
+def shorten_for_display(word: str) -> str:
     """A word as it may stand in a message: shortened in its middle, without what comes before an @."""
     scheme = WHOLE_SCHEME.search(word)
     before, at, after = word.rpartition("@")
@@ -145,13 +145,13 @@ def shown(word: str) -> str:
         told = f"...{at}{without_secrets(f'://{after}').removeprefix('://')}"
     else:
         told = redact(word)
-    told = printable(told)
+    told = strip_invisible(told)
     if len(told) > LONGEST:
         told = f"{told[: LONGEST // 2]}...{told[-LONGEST // 2 :]}"
     return repr(told)
 
 
-def printable(text: str) -> str:
+def strip_invisible(text: str) -> str:
     """A text without what cannot be seen, such as a mark that turns the text behind it around."""
     return "".join(c if c.isprintable() else "?" for c in readable(text))
 
@@ -159,17 +159,21 @@ def printable(text: str) -> str:
 def _is_folder(path: Path, word: str) -> bool:
     try:
         if not word or not path.exists():
-            raise SourceError(f"there is no {shown(word)}; name a video file, a folder, a webcam number or an address")
+            raise SourceError(
+                f"there is no {shorten_for_display(word)}; name a video file, a folder, a webcam number or an address"
+            )
         return path.is_dir()
     except (OSError, ValueError) as error:
-        raise SourceError(f"{shown(word)} cannot be read as a path: {getattr(error, 'strerror', error)}") from error
+        raise SourceError(
+            f"{shorten_for_display(word)} cannot be read as a path: {getattr(error, 'strerror', error)}"
+        ) from error
 
 
 def _folder(folder: Path) -> list[Address]:
     videos = find_videos(folder)
     if not videos:
         raise SourceError(f"{folder} holds no video files; name a folder that does, or the files")
-    return [Address("file", printable(path.relative_to(folder).as_posix()), str(path)) for path in videos]
+    return [Address("file", strip_invisible(path.relative_to(folder).as_posix()), str(path)) for path in videos]
 
 
 def read_camera_file(path: Path) -> Address:
@@ -188,7 +192,7 @@ def read_camera_file(path: Path) -> Address:
         raise UsageError(f"{path}, line {number}: {error}") from error
     if camera is None:
         raise UsageError(
-            f"{path}, line {number}: {shown(line)} is neither a webcam number nor an address such as {EXAMPLE}"
+            f"{path}, line {number}: {shorten_for_display(line)} is neither a webcam number nor an address such as {EXAMPLE}"
         )
     if len(named) > 1:
         raise UsageError(f"{path}, line {named[1][0]}: a second camera; name one a file, and give several files")
@@ -203,7 +207,7 @@ def _named_camera(line: str) -> Address | None:
     name = named["name"].strip()
     if len(name) > LONGEST_NAME:
         raise UsageError(f"the name before the address is longer than {LONGEST_NAME} characters")
-    return None if camera is None else replace(camera, name=printable(name))
+    return None if camera is None else replace(camera, name=strip_invisible(name))
 
 
 def _lines(path: Path) -> list[str]:
@@ -244,7 +248,7 @@ def _lengthened(addresses: list[Address]) -> list[Address]:
 def _longer(address: Address) -> Address:
     if address.kind != "file":
         return address
-    parts = Path(printable(address.location)).parts
+    parts = Path(strip_invisible(address.location)).parts
     depth = len(Path(address.name).parts) + 1
     return replace(address, name=Path(*parts[-depth:]).as_posix())
 

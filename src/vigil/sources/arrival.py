@@ -30,7 +30,7 @@ DOUBTS = 2
 DOUBT_WITHIN_S = 60.0
 """A camera whose stamps were wrong this often within this time is timed by arrival alone."""
 
-JUMP_S = 10.0
+LIVE_JUMP_S = 10.0
 
 
 class ArrivalClock:
@@ -49,7 +49,7 @@ class ArrivalClock:
         self._seen_s = 0.0
         self._late_since_s: float | None = None
         self._pulled_s = 0.0
-        self._still = StillClock()
+        self._still = StalledClock()
         self._doubts: deque[float] = deque(maxlen=DOUBTS)
 
     def locate(self, stamp_s: float | None, *, arrived_s: float) -> float:
@@ -110,7 +110,7 @@ class ArrivalClock:
             self.trusted = False
 
 
-class StillClock:
+class StalledClock:
     """How long one stamp has come again and again: a clock that stands still never catches up, so one try is enough."""
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class StillClock:
         return self._packets >= STILL_PACKETS and arrived_s - self._since_s >= STILL_S
 
 
-class Pacer:
+class StreamPacer:
     """Lets the pictures of a stream that comes in pieces (HLS, a file on a server) out at their own pace."""
 
     def __init__(self, *, stop: threading.Event, clock: Callable[[], float] = time.monotonic) -> None:
@@ -140,7 +140,7 @@ class Pacer:
             return
         now_s = self._clock()
         ahead_s = 0.0 if self._start_s is None else self._start_s + stamp_s - now_s
-        if self._start_s is None or not -FAR_S <= ahead_s <= JUMP_S:
+        if self._start_s is None or not -FAR_S <= ahead_s <= LIVE_JUMP_S:
             self._start_s, ahead_s = now_s - stamp_s, 0.0
         if ahead_s > 0:
             self._stop.wait(ahead_s)

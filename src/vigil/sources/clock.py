@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-JUMP_S = 60.0
+FILE_JUMP_S = 60.0
 """A step forward beyond this is a broken clock, not a pause in the recording, unless the file vouches for it."""
 
 STEP_BACK_S = 1.0
@@ -28,7 +28,7 @@ ROUNDING_S = 0.002
 """Containers such as Matroska round stamps to whole milliseconds."""
 
 
-class Clock:
+class FileClock:
     """Mended times of one run of frames, in seconds from `start_s`.
 
     A real pause of up to a minute stays a pause. A clock that is set back or leaps ahead is spliced:
@@ -50,7 +50,7 @@ class Clock:
         self._has_stamps = False
         self._sparse_left = 0
         self._off_frames = 0.0
-        self._jump_s = max(JUMP_S, 10 * frame_s)
+        self._jump_s = max(FILE_JUMP_S, 10 * frame_s)
         self._vouched_s = vouched_s
         self._latest_first_s = max(first_s + self._jump_s, vouched_s)
         self._stuck_after = max(2, round(1 / frame_s))
@@ -144,7 +144,7 @@ class Clock:
         return time_s
 
 
-class Sampler:
+class FrameSampler:
     """Keeps the first frame at or after each instant `k / fps`, counted from the first frame.
 
     The instants are a fixed grid, so nothing drifts: 25 frames a second sampled at 2 give frames at
@@ -183,8 +183,8 @@ class Sampler:
     def _instant(self, time_s: float, *, start_s: float) -> int:
         return math.floor((time_s - start_s + ROUNDING_S) * self.fps)
 
-    def copy(self) -> "Sampler":
+    def copy(self) -> "FrameSampler":
         """A copy that can be asked ahead of time without changing this one."""
-        twin = Sampler(self.fps)
+        twin = FrameSampler(self.fps)
         twin._start_s, twin._next = self._start_s, self._next
         return twin

@@ -32,7 +32,7 @@ def _without_secrets(record: logging.LogRecord) -> bool:
 logging.getLogger("httpx2").addFilter(_without_secrets)
 
 
-class Body:
+class ConfinedBody:
     """What one address answers, read piece by piece as FFmpeg asks for it."""
 
     def __init__(self, response: httpx2.Response, *, name: str, patience_s: float) -> None:
@@ -80,7 +80,7 @@ class ConfinedHttp:
     def __init__(self, camera: NetworkAddress, *, open_s: float, patience_s: float, ca_file: str = "") -> None:
         self._camera = camera
         self._patience_s = patience_s
-        self._ahead: dict[str, Body] = {}
+        self._ahead: dict[str, ConfinedBody] = {}
         self._client = httpx2.Client(
             timeout=httpx2.Timeout(patience_s, connect=open_s),
             verify=ssl.create_default_context(cafile=ca_file) if ca_file else False,
@@ -89,12 +89,12 @@ class ConfinedHttp:
             headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "Vigil"},
         )
 
-    def ask(self, url: str) -> Body:
+    def ask(self, url: str) -> ConfinedBody:
         """What an address answers, for a look at it before `open` hands it to FFmpeg; raises as that does."""
         self._ahead[url] = self.open(url, 0, {})
         return self._ahead[url]
 
-    def open(self, url: str, flags: int, options: Mapping[str, str]) -> Body:
+    def open(self, url: str, flags: int, options: Mapping[str, str]) -> ConfinedBody:
         """The body behind an address; raises SourceError for another host, port or scheme, and for a redirect."""
         if url in self._ahead:
             return self._ahead.pop(url)
@@ -108,7 +108,7 @@ class ConfinedHttp:
         if not response.is_success:
             response.close()
             raise SourceError(_refusal(response))
-        return Body(response, name=asked.path, patience_s=self._patience_s)
+        return ConfinedBody(response, name=asked.path, patience_s=self._patience_s)
 
     def close(self) -> None:
         """Lets go of every connection."""

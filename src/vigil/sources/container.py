@@ -44,7 +44,7 @@ UNREADABLE = (av.FFmpegError, ValueError, OverflowError)
 """What PyAV raises about damaged files; damaged numbers surface as ValueError or OverflowError."""
 
 
-def check_file(path: Path) -> None:
+def require_video_file(path: Path) -> None:
     """Raises SourceError unless `path` is an ordinary file with something in it."""
     try:
         size = path.stat().st_size
@@ -62,7 +62,7 @@ def check_file(path: Path) -> None:
 
 def open_container(path: Path) -> Any:
     """The open `av` container of a video file; raises SourceError."""
-    check_file(path)
+    require_video_file(path)
     picture = picture_kind(path)
     if picture:
         raise SourceError(
@@ -73,7 +73,7 @@ def open_container(path: Path) -> Any:
         return av.open(f"file:{path}", container_options=options, **FIRST_LOOK, **LENIENT)
     except UNREADABLE as error:
         raise SourceError(
-            f"{path} cannot be read as a video ({reason(error)}); it is damaged, unfinished or no video at all"
+            f"{path} cannot be read as a video ({ffmpeg_message(error)}); it is damaged, unfinished or no video at all"
         ) from error
 
 
@@ -84,9 +84,9 @@ def pick_stream(container: Any, path: Path | str, *, fast: bool = False) -> Any:
 
 def moving_streams(container: Any, path: Path | str) -> list[Any]:
     """The streams of a container whose pictures can be decoded, but for covers; raises SourceError without any."""
-    moving = [s for s in container.streams.video if not is_cover(s)]
+    moving = [s for s in container.streams.video if not is_cover_art(s)]
     if not moving:
-        raise SourceError(f"{path} holds no moving pictures ({kinds(container) or 'nothing at all'})")
+        raise SourceError(f"{path} holds no moving pictures ({stream_types(container) or 'nothing at all'})")
     known = [s for s in moving if s.codec_context is not None]
     if not known:
         raise SourceError(f"{path} is compressed in a way that cannot be decoded here; convert it to H.264")
@@ -98,21 +98,21 @@ def prepared(stream: Any, *, fast: bool = False) -> Any:
     stream.codec_context.thread_count = 1
     stream.codec_context.options = {"max_pixels": str(MAX_PICTURE_PIXELS)}
     if fast:
-        hasten(stream.codec_context)
+        skip_loop_filter(stream.codec_context)
     return stream
 
 
-def hasten(codec_context: Any) -> None:
+def skip_loop_filter(codec_context: Any) -> None:
     """Leaves out the smoothing of block edges, but for key pictures: a sixth of the work, half a grey level."""
     codec_context.options = {**codec_context.options, "skip_loop_filter": "nokey"}
 
 
-def is_cover(stream: Any) -> bool:
+def is_cover_art(stream: Any) -> bool:
     """Whether a video stream is only the cover picture of a piece of music."""
     return bool(stream.disposition & Disposition.attached_pic)
 
 
-def kinds(container: Any) -> str:
+def stream_types(container: Any) -> str:
     """What the streams of a container are, such as `audio, subtitle`."""
     return ", ".join(sorted({str(stream.type) for stream in container.streams}))
 
@@ -136,13 +136,13 @@ def is_raw(container: Any) -> bool:
     return container.format.name in RAW
 
 
-def pixel_aspect(stream: Any) -> float:
+def sample_aspect_ratio(stream: Any) -> float:
     """Width of a pixel over its height; 1 where the file says nothing or nonsense."""
     aspect = stream.sample_aspect_ratio
     return float(aspect) if aspect and Fraction(1, 3) <= aspect <= 3 else 1.0
 
 
-def declared_s(container: Any, stream: Any) -> float | None:
+def duration_from_header(container: Any, stream: Any) -> float | None:
     """The length that the file's header promises, in seconds, if it promises one."""
     own_s = own_length_s(container, stream)
     if own_s is not None:
@@ -172,6 +172,6 @@ def _clock_seconds(text: str) -> float | None:
     return hours * 3600 + minutes * 60 + seconds
 
 
-def reason(error: BaseException) -> str:
+def ffmpeg_message(error: BaseException) -> str:
     """What FFmpeg complained about, without error numbers and file names."""
     return str(getattr(error, "strerror", None) or error).strip() or type(error).__name__

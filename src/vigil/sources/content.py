@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from vigil.errors import SourceError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.sources.file import open_video
 from vigil.sources.images import opened, read_image
 
@@ -14,7 +14,7 @@ ANIMATED_WEBP = "animated WebP"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
+class MediaContent:
     """A file that was decoded: all of a picture, the first frame of a video.
 
     `format` is Pillow's name of a picture's (`PNG`), `codec` FFmpeg's of a video's (`h264`).
@@ -25,17 +25,17 @@ class Content:
     codec: str = ""
 
 
-def look_into(path: Path) -> Content:
+def inspect_content(path: Path) -> MediaContent:
     """What a file is; raises SourceError when it is neither a picture nor a video that can be decoded."""
     still = _still_format(path)
     if still == ANIMATED_WEBP:
         raise SourceError(f"{path} is an {ANIMATED_WEBP}, which cannot be read; save it as mp4 or GIF")
     if still:
         read_image(path, max_pixels=ENOUGH_PIXELS)
-        return Content(kind="picture", format=still)
-    with open_video(path, Sampling(max_pixels=ENOUGH_PIXELS)) as video:
+        return MediaContent(kind="picture", format=still)
+    with open_video(path, FrameSampling(max_pixels=ENOUGH_PIXELS)) as video:
         next(video.frames())
-        return Content(kind="video", codec=video.codec)
+        return MediaContent(kind="video", codec=video.codec)
 
 
 def _still_format(path: Path) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Damage:
+class DecodeReport:
     """Everything that a reader had to work around; `problems` tells it to a person.
 
     `ended_by` is the error that ended the file early, `missing_s` what its header promised beyond the

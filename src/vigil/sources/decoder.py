@@ -11,15 +11,15 @@ from typing import Any
 
 import av
 
-from vigil.sources.clock import Clock, Sampler
+from vigil.sources.clock import FileClock, FrameSampler
 from vigil.sources.container import UNREADABLE
-from vigil.sources.group import Group, has_droppable_pictures
+from vigil.sources.group import Gop, has_droppable_frames
 
 SKIP_NONE, SKIP_UNREFERENCED = "DEFAULT", "NONREF"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DecodePlan:
     """What of a group is decoded: its first `needed` packets, to get the pictures stamped `wanted`.
 
     `alone` when nothing after the group needs it; `last_s` is the time of its last picture.
@@ -31,7 +31,7 @@ class Plan:
     last_s: float
 
 
-class Decoder:
+class GopDecoder:
     """Decodes the groups of one stream for their wanted pictures.
 
     `tick_s` is the stream's unit of time in seconds; `clock` and `sampler` are those the pictures will
@@ -40,7 +40,7 @@ class Decoder:
     """
 
     def __init__(
-        self, codec_context: Any, *, tick_s: float, clock: Clock, sampler: Sampler, fast: bool = False
+        self, codec_context: Any, *, tick_s: float, clock: FileClock, sampler: FrameSampler, fast: bool = False
     ) -> None:
         self.bad_packets = 0
         self._fast = fast
@@ -49,13 +49,13 @@ class Decoder:
         self._clock = clock
         self._sampler = sampler
         self._fresh = False
-        self._droppable = has_droppable_pictures(codec_context.codec.canonical_name, codec_context.extradata)
+        self._droppable = has_droppable_frames(codec_context.codec.canonical_name, codec_context.extradata)
 
     def frames(
-        self, groups: Iterable[Group], *, skip: bool = True, all_wanted: Callable[[], bool] = lambda: False
+        self, groups: Iterable[Gop], *, skip: bool = True, all_wanted: Callable[[], bool] = lambda: False
     ) -> Iterator[Any]:
         """Decoded `av.VideoFrame`s in the order they are shown; all of them without `skip`, or while `all_wanted`."""
-        held: Group | None = None
+        held: Gop | None = None
         for group in groups:
             if held is not None:
                 yield from self._decode(held, following=group, skip=skip and not all_wanted())
@@ -64,7 +64,7 @@ class Decoder:
             yield from self._decode(held, following=None, skip=skip and not all_wanted())
         yield from self._send(None)
 
-    def _decode(self, group: Group, *, following: Group | None, skip: bool) -> Iterator[Any]:
+    def _decode(self, group: Gop, *, following: Gop | None, skip: bool) -> Iterator[Any]:
         if self._fresh:
             group = group.without_leading()
         plan = self._plan(group, following) if skip else None
@@ -76,7 +76,7 @@ class Decoder:
         for packet in group.packets:
             yield from self._send(packet, wanted=plan.wanted if plan else None)
 
-    def _decode_alone(self, packets: list[Any], plan: Plan) -> Iterator[Any]:
+    def _decode_alone(self, packets: list[Any], plan: DecodePlan) -> Iterator[Any]:
         """A group as planned, and all of it again should damage have cost a wanted picture."""
         bad_before, seen, missing = self.bad_packets, None, set(plan.wanted)
         for frame in self._send_all(packets[: plan.needed], wanted=plan.wanted):
@@ -91,7 +91,7 @@ class Decoder:
             if seen is None or (frame.pts is not None and frame.pts > seen):
                 yield frame
 
-    def _plan(self, group: Group, following: Group | None) -> Plan | None:
+    def _plan(self, group: Gop, following: Gop | None) -> DecodePlan | None:
         """What to decode of a group; None for everything, where its stamps cannot be relied on.
 
         Pictures that are shown before the next key picture but stored after it need this group to its end.
@@ -108,7 +108,7 @@ class Decoder:
         wanted = [stamp for stamp, time_s in zip(stamps, times, strict=True) if ahead.accept(time_s)]
         needed = max((order[stamp] for stamp in wanted if stamp in order), default=0)
         last_s = max(time_s for stamp, time_s in zip(stamps, times, strict=True) if stamp in order)
-        return Plan(needed, frozenset(wanted) - beyond, alone=beyond.isdisjoint(wanted), last_s=last_s)
+        return DecodePlan(needed, frozenset(wanted) - beyond, alone=beyond.isdisjoint(wanted), last_s=last_s)
 
     def _send_all(self, packets: list[Any], *, wanted: frozenset[int] | None = None) -> Iterator[Any]:
         """Decodes packets to the last picture and leaves the decoder as new."""

@@ -13,23 +13,23 @@ from typing import Any
 import av
 
 from vigil.errors import EnvironmentMissing, SourceError
-from vigil.frames import RGB, Frame, Sampling, fit, resize
+from vigil.frames import RGB, Frame, FrameSampling, fit_size, resize
 from vigil.sources import container as containers
-from vigil.sources.clock import Clock, Sampler
+from vigil.sources.clock import FileClock, FrameSampler
 from vigil.sources.orientation import AS_STORED, Orientation, orientation_of
 from vigil.sources.timeline import vouched_s
-from vigil.sources.tracks import film_stream
+from vigil.sources.tracks import main_video_stream
 
 BATCH = 16
 """Full-size pictures held at a time: 100 MB at 1080p."""
 
 
-def read(path: Path, sampling: Sampling) -> Iterator[Frame]:
-    """The frames of a video file, sampled and sized as `vigil.sources.file.read` does.
+def read_frames_decord(path: Path, sampling: FrameSampling) -> Iterator[Frame]:
+    """The frames of a video file, sampled and sized as `vigil.sources.file.read_frames` does.
 
     Raises EnvironmentMissing without the package, SourceError where decord cannot read the file.
     """
-    decord = load()
+    decord = import_decord()
     looks = _looks(path)
     try:
         reader = decord.VideoReader(str(path), num_threads=1)
@@ -45,7 +45,7 @@ def read(path: Path, sampling: Sampling) -> Iterator[Frame]:
         ) from error
 
 
-def load() -> Any:
+def import_decord() -> Any:
     """The decord package; raises EnvironmentMissing when it is not installed."""
     try:
         return importlib.import_module("decord")
@@ -55,10 +55,10 @@ def load() -> Any:
         ) from error
 
 
-def _wanted(reader: Any, sampling: Sampling, *, vouched_s: float) -> list[tuple[int, float]]:
+def _wanted(reader: Any, sampling: FrameSampling, *, vouched_s: float) -> list[tuple[int, float]]:
     """Index and time in seconds of each frame to keep."""
     fps = float(reader.get_avg_fps() or containers.USUAL_RATE)
-    clock, sampler = Clock(frame_s=1 / fps, vouched_s=vouched_s), Sampler(sampling.fps)
+    clock, sampler = FileClock(frame_s=1 / fps, vouched_s=vouched_s), FrameSampler(sampling.fps)
     stamps = reader.get_frame_timestamp(list(range(len(reader))))[:, 0]
     placed = ((index, clock.place(float(stamp))) for index, stamp in enumerate(stamps))
     return [(index, time_s) for index, time_s in placed if time_s is not None and sampler.accept(time_s)]
@@ -74,8 +74,8 @@ class _Looks:
 def _looks(path: Path) -> _Looks:
     """What decord does not tell (nor does it check what it opens): shape of a pixel, mirrors, length of pauses."""
     with containers.open_container(path) as container:
-        stream: av.VideoStream = film_stream(container, path)
-        looks = _Looks(containers.pixel_aspect(stream), vouched_s(container, stream))
+        stream: av.VideoStream = main_video_stream(container, path)
+        looks = _Looks(containers.sample_aspect_ratio(stream), vouched_s(container, stream))
         try:
             return replace(looks, orientation=orientation_of(next(container.decode(stream))))
         except (StopIteration, IndexError, *containers.UNREADABLE):
@@ -85,7 +85,7 @@ def _looks(path: Path) -> _Looks:
 def _sized(picture: RGB, looks: _Looks, *, max_pixels: int) -> RGB:
     upright = looks.orientation.unmirrored(picture)
     height, width = upright.shape[:2]
-    return resize(upright, fit(max(1, round(width * looks.pixel_aspect)), height, max_pixels=max_pixels))
+    return resize(upright, fit_size(max(1, round(width * looks.pixel_aspect)), height, max_pixels=max_pixels))
 
 
 def _first_line(error: BaseException) -> str:

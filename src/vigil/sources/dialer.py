@@ -18,7 +18,7 @@ from vigil.redact import redact
 from vigil.sources import confined
 from vigil.sources import container as containers
 from vigil.sources.address import Address
-from vigil.sources.signals import FeedSettings
+from vigil.sources.signals import CaptureSettings
 
 FORMATS = f"rtsp rtp sdp hls aac ac3 eac3 mp3 webvtt {containers.FORMATS}".replace(" ", ",")
 RTSP_PROTOCOLS = "rtsp,rtp,srtp,tcp,tls"
@@ -53,10 +53,10 @@ class _Refused(SourceError):
     """FFmpeg was answered, and could make nothing of it."""
 
 
-class Dialer:
+class StreamOpener:
     """Opens one address again and again, and remembers what kind of stream answered there."""
 
-    def __init__(self, address: Address, *, settings: FeedSettings) -> None:
+    def __init__(self, address: Address, *, settings: CaptureSettings) -> None:
         # Built anew from what was checked: FFmpeg would read some addresses otherwise.
         self._address = parse_address(address.location)
         self._location = self._address.location
@@ -131,7 +131,7 @@ class Dialer:
             return f"no pictures for {limit_s:g} s"
         hints = (hint for kind, hint in HINTS.items() if isinstance(error, kind))
         refused = self._address.scheme == "rtsps" and self._settings.ca_file and isinstance(error, OSError)
-        return redact(containers.reason(error)) + next(hints, UNTRUSTED if refused else "")
+        return redact(containers.ffmpeg_message(error)) + next(hints, UNTRUSTED if refused else "")
 
     def _open(self, format: str, stack: ExitStack) -> Any:
         limit_s, began_s = self._settings.open_timeout_s, time.monotonic()
@@ -203,7 +203,7 @@ class Dialer:
         )
 
 
-def _told_format(body: confined.Body) -> str | None:
+def _told_format(body: confined.ConfinedBody) -> str | None:
     """The format of an answer whose type FFmpeg cannot see, where that matters."""
     if body.kind.startswith("multipart/"):
         return MIXED

@@ -14,22 +14,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from vigil.frames import Frame, Sampling
+from vigil.frames import Frame, FrameSampling
 from vigil.sources.address import Address
 from vigil.sources.file import open_video
 from vigil.sources.footage import FileFootage, Footage
-from vigil.sources.live import LiveFeed
-from vigil.sources.preview import Previewer
-from vigil.sources.realtime import Clock, pace, waiter
-from vigil.sources.signals import Connected, Disconnected, FeedSettings, Signal, Waiting
-from vigil.sources.stream import StreamCamera
+from vigil.sources.live import LiveCapture
+from vigil.sources.preview import PreviewEncoder
+from vigil.sources.realtime import Clock, play_in_realtime, wait_until_due
+from vigil.sources.signals import CaptureItem, CaptureSettings, Connected, Disconnected, Waiting
+from vigil.sources.stream import NetworkCamera
 from vigil.sources.webcam import Webcam
 from vigil.windows import window_start_s
 
-__all__ = ["Connected", "Disconnected", "Feed", "FeedSettings", "FileFeed", "Signal", "Waiting", "open_feed"]
+__all__ = [
+    "Connected",
+    "Disconnected",
+    "Capture",
+    "CaptureSettings",
+    "FileCapture",
+    "CaptureItem",
+    "Waiting",
+    "open_capture",
+]
 
 
-class Feed(Protocol):
+class Capture(Protocol):
     """A source that is being read.
 
     `epoch_s` is the `time.time()` of its second 0 (None for a file that is read as fast as it goes), `problems` what
@@ -52,22 +61,22 @@ class Feed(Protocol):
     def problems(self) -> tuple[str, ...]:
         """What was wrong so far."""
 
-    def read(self) -> Iterator[Signal]:
+    def read(self) -> Iterator[CaptureItem]:
         """Everything there is to see, once, in one thread; raises SourceError for a file that cannot be read."""
 
 
-def open_feed(
+def open_capture(
     address: Address,
-    sampling: Sampling,
+    sampling: FrameSampling,
     *,
     stop: threading.Event,
     realtime: bool = False,
     fast: bool = False,
-    settings: FeedSettings | None = None,
+    settings: CaptureSettings | None = None,
     footage_s: float = 0.0,
     start_s: float = 0.0,
-    previewer: Previewer | None = None,
-) -> Feed:
+    previewer: PreviewEncoder | None = None,
+) -> Capture:
     """The feed of a source; nothing is opened before its signals are asked for.
 
     `fast` reads files and streams with less work and a little less exactly (see `open_video`). `realtime` plays a
@@ -76,7 +85,7 @@ def open_feed(
     of what is live.
     """
     if address.kind == "file":
-        return FileFeed(
+        return FileCapture(
             Path(address.location),
             sampling,
             stop=stop,
@@ -85,31 +94,31 @@ def open_feed(
             start_s=start_s,
             previewer=previewer,
         )
-    settings = settings or FeedSettings()
+    settings = settings or CaptureSettings()
     if fast:
         settings = replace(settings, skip_unreferenced=True)
     if address.kind == "webcam":
         webcam = Webcam(
             int(address.location), sampling, stop=stop, settings=settings, footage_s=footage_s, previewer=previewer
         )
-        return LiveFeed(webcam, stop=stop, settings=settings)
-    stream = StreamCamera(address, sampling, stop=stop, settings=settings, footage_s=footage_s, previewer=previewer)
-    return LiveFeed(stream, stop=stop, settings=settings)
+        return LiveCapture(webcam, stop=stop, settings=settings)
+    stream = NetworkCamera(address, sampling, stop=stop, settings=settings, footage_s=footage_s, previewer=previewer)
+    return LiveCapture(stream, stop=stop, settings=settings)
 
 
-class FileFeed:
+class FileCapture:
     """A video file, as fast as its frames are taken or, with `realtime`, at its own pace by `clock`."""
 
     def __init__(
         self,
         path: Path,
-        sampling: Sampling,
+        sampling: FrameSampling,
         *,
         stop: threading.Event,
         realtime: bool = False,
         fast: bool = False,
         start_s: float = 0.0,
-        previewer: Previewer | None = None,
+        previewer: PreviewEncoder | None = None,
         clock: Clock = time.monotonic,
         wall_clock: Clock = time.time,
     ) -> None:
@@ -128,7 +137,7 @@ class FileFeed:
         self._sampling = sampling
         self._stop = stop
 
-    def read(self) -> Iterator[Signal]:
+    def read(self) -> Iterator[CaptureItem]:
         """Its frames, after one `Connected`; raises SourceError when not a single picture can be had."""
         with open_video(self._path, self._sampling, fast=self._fast, start_s=self._from_s) as video:
             frames = video.frames(previewer=self._previewer)
@@ -136,9 +145,9 @@ class FileFeed:
                 # It is on the way since now, not since the feed was made: cameras start one after the other.
                 self.started_utc_s = self._wall_clock() - self._start_s
                 clocks = {"clock": self._clock, "wall_clock": self._wall_clock}
-                frames = pace(frames, stop=self._stop, epoch_s=self.started_utc_s, **clocks)
+                frames = play_in_realtime(frames, stop=self._stop, epoch_s=self.started_utc_s, **clocks)
                 if self._previewer is not None:
-                    self._previewer.wait = waiter(stop=self._stop, epoch_s=self.started_utc_s, **clocks)
+                    self._previewer.wait = wait_until_due(stop=self._stop, epoch_s=self.started_utc_s, **clocks)
             yield Connected(video.size_wh, video.source_fps, video.codec, at_s=self._from_s)
             try:
                 yield from self._until_stopped(frames)

@@ -22,7 +22,7 @@ def is_interlaced(codec_context: Any) -> bool:
     return getattr(codec_context, "field_order", 0) in INTERLACED_ORDERS
 
 
-def progressive(frame: Any) -> Any:
+def deinterlace(frame: Any) -> Any:
     """An interlaced `av.VideoFrame` without combs, of the same size; as it is where FFmpeg cannot do that."""
     try:
         return _whole(frame)

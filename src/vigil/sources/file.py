@@ -17,26 +17,28 @@ from types import TracebackType
 from typing import Any, Literal
 
 from vigil.errors import SourceError, UsageError
-from vigil.frames import Frame, Sampling
+from vigil.frames import Frame, FrameSampling
 from vigil.sources import container as containers
-from vigil.sources.clock import Sampler
-from vigil.sources.damage import Damage
-from vigil.sources.decoder import Decoder
-from vigil.sources.group import groups
-from vigil.sources.picture import Developer
-from vigil.sources.preview import Previewer
-from vigil.sources.timeline import Timeline
-from vigil.sources.tracks import film_track
+from vigil.sources.clock import FrameSampler
+from vigil.sources.damage import DecodeReport
+from vigil.sources.decoder import GopDecoder
+from vigil.sources.group import split_gops
+from vigil.sources.picture import FrameConverter
+from vigil.sources.preview import PreviewEncoder
+from vigil.sources.timeline import FileTimeline
+from vigil.sources.tracks import main_video_track
 
 log = logging.getLogger(__name__)
 
-Reader = Literal["pyav", "decord"]
+ReaderName = Literal["pyav", "decord"]
 
 SLACK_S = 1.0
 """Sound often outlasts the pictures a little; only a longer difference is worth a word."""
 
 
-def read(path: Path, sampling: Sampling, *, reader: Reader = "pyav", fast: bool = False) -> Iterator[Frame]:
+def read_frames(
+    path: Path, sampling: FrameSampling, *, reader: ReaderName = "pyav", fast: bool = False
+) -> Iterator[Frame]:
     """The frames of a video file, sampled at `sampling.fps` and sized by `fit`.
 
     The first frame at or after each instant `k / fps` is kept (see `Sampler`). Problems of the file
@@ -48,7 +50,7 @@ def read(path: Path, sampling: Sampling, *, reader: Reader = "pyav", fast: bool 
     if reader == "decord":
         from vigil.sources import decord
 
-        yield from decord.read(path, sampling)
+        yield from decord.read_frames_decord(path, sampling)
         return
     if reader != "pyav":
         raise UsageError(f"no reader {reader!r}; there are pyav and decord")
@@ -58,7 +60,7 @@ def read(path: Path, sampling: Sampling, *, reader: Reader = "pyav", fast: bool 
             log.warning("%s: %s", path, remark)
 
 
-def open_video(path: Path, sampling: Sampling, *, fast: bool = False, start_s: float = 0.0) -> "VideoFile":
+def open_video(path: Path, sampling: FrameSampling, *, fast: bool = False, start_s: float = 0.0) -> "VideoFile":
     """Opens a video file; raises SourceError that says why it cannot be read.
 
     `fast` leaves out pictures that no other refers to, so that with B-frames a kept picture may be the next one
@@ -75,14 +77,14 @@ class VideoFile:
     frame rate, `size_wh` the `(width, height)` as stored, `codec` its name.
     """
 
-    def __init__(self, path: Path, sampling: Sampling, *, fast: bool = False, start_s: float = 0.0) -> None:
+    def __init__(self, path: Path, sampling: FrameSampling, *, fast: bool = False, start_s: float = 0.0) -> None:
         self.path = path
         self.sampling = sampling
         self._from_s = start_s
         self._fast = fast
         self._container = containers.open_container(path)
         try:
-            track = film_track(self._container, path, fast=fast)
+            track = main_video_track(self._container, path, fast=fast)
             self._stream = track.stream
             self._track_note = track.note
             self._describe()
@@ -117,12 +119,14 @@ class VideoFile:
         self.source_fps = containers.frame_rate(stream)
         self.size_wh = (int(stream.codec_context.width), int(stream.codec_context.height))
         self.codec = str(stream.codec_context.codec.canonical_name)
-        self.duration_s = containers.declared_s(self._container, stream)
+        self.duration_s = containers.duration_from_header(self._container, stream)
         self._others = self._vouching_streams()
-        self._timeline = Timeline(self._container, stream, from_s=self._from_s)
-        self._sampler = Sampler(self.sampling.fps, from_s=self._from_s, origin_s=0.0)
-        self._developer = Developer(max_pixels=self.sampling.max_pixels, pixel_aspect=containers.pixel_aspect(stream))
-        self._decoder = Decoder(
+        self._timeline = FileTimeline(self._container, stream, from_s=self._from_s)
+        self._sampler = FrameSampler(self.sampling.fps, from_s=self._from_s, origin_s=0.0)
+        self._developer = FrameConverter(
+            max_pixels=self.sampling.max_pixels, pixel_aspect=containers.sample_aspect_ratio(stream)
+        )
+        self._decoder = GopDecoder(
             stream.codec_context,
             tick_s=self._timeline.tick_s,
             clock=self._timeline.clock,
@@ -145,9 +149,9 @@ class VideoFile:
             log.info("%s: no way to second %.1f but from the beginning: %s", self.path, self._from_s, error)
 
     @property
-    def damage(self) -> Damage:
+    def damage(self) -> DecodeReport:
         """What has been wrong so far; complete once the frames are exhausted."""
-        return Damage(
+        return DecodeReport(
             bad_packets=self._decoder.bad_packets,
             damaged_pictures=self._damaged_pictures,
             spliced_jumps=self._timeline.clock.jumps,
@@ -175,7 +179,7 @@ class VideoFile:
         )
         return tuple(sentence for happened, sentence in told if happened)
 
-    def frames(self, *, skip: bool = True, previewer: Previewer | None = None) -> Iterator[Frame]:
+    def frames(self, *, skip: bool = True, previewer: PreviewEncoder | None = None) -> Iterator[Frame]:
         """The sampled frames in order; raises SourceError when there is not a single one.
 
         `Frame.time_s` counts from the start of the stream, as a player shows it. With `skip`, pictures
@@ -199,9 +203,9 @@ class VideoFile:
             why = "; ".join(self.problems) or "it holds no picture data"
             raise SourceError(f"{self.path} gives no picture at all: {why}")
 
-    def _pictures(self, *, skip: bool, previewer: Previewer | None) -> Iterator[Any]:
+    def _pictures(self, *, skip: bool, previewer: PreviewEncoder | None) -> Iterator[Any]:
         codec = self._stream.codec_context
-        packets = groups(self._packets(), codec=codec.codec.canonical_name, extradata=codec.extradata)
+        packets = split_gops(self._packets(), codec=codec.codec.canonical_name, extradata=codec.extradata)
         skip = skip and not self._timeline.by_arrival
         if previewer is None:
             return self._decoder.frames(packets, skip=skip)
@@ -220,7 +224,7 @@ class VideoFile:
             # PyAV stumbles at the very end over streams that turned up late; every packet is here.
             return
         except containers.UNREADABLE as error:
-            self._ended_by = containers.reason(error)
+            self._ended_by = containers.ffmpeg_message(error)
 
     def _missing_s(self) -> float:
         """How much shorter the packets are than the header says, beyond what is usual."""

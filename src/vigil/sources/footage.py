@@ -16,16 +16,16 @@ from typing import Any, Protocol
 from vigil.errors import SourceError
 from vigil.frames import RGB, encode_jpeg
 from vigil.sources import container as containers
-from vigil.sources.clock import Clock
+from vigil.sources.clock import FileClock
 from vigil.sources.fields import is_interlaced
-from vigil.sources.landmarks import RESUMABLE, Landmark, LandmarkGone, Landmarks, copy_of, resume
-from vigil.sources.movie import Movie, decode, remux, whole_file
-from vigil.sources.picture import Developer
+from vigil.sources.landmarks import RESUMABLE, IndexedKeyframe, KeyframeIndex, KeyframeMoved, copy_of, resume
+from vigil.sources.movie import VideoWriter, decode_packets, remux, whole_file
+from vigil.sources.picture import FrameConverter
 from vigil.sources.sizes import keep_one_size
-from vigil.sources.stamps import Piece, place
-from vigil.sources.timeline import Timeline
+from vigil.sources.stamps import EncodedPacket, assign_timestamps
+from vigil.sources.timeline import FileTimeline
 from vigil.sources.tone import is_high_range
-from vigil.sources.tracks import film_stream
+from vigil.sources.tracks import main_video_stream
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class FileFootage:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self._landmarks = Landmarks()
+        self._landmarks = KeyframeIndex()
 
     def clip(self, path: Path, *, from_s: float, to_s: float) -> None:
         """Writes an mp4 of these seconds, from the key picture at or before them; raises SourceError."""
@@ -67,20 +67,20 @@ class FileFootage:
             write_snapshot(path, stream, pieces, at_s=at_s, where=str(self.path))
 
     @contextmanager
-    def _opened(self, *, from_s: float, to_s: float) -> Iterator[tuple[Any, list[Piece]]]:
+    def _opened(self, *, from_s: float, to_s: float) -> Iterator[tuple[Any, list[EncodedPacket]]]:
         """The stream and its packets of these seconds."""
         with ExitStack() as stack:
             try:
                 found = self._found(stack, from_s=from_s, to_s=to_s)
-            except LandmarkGone as error:
+            except KeyframeMoved as error:
                 log.debug("%s is read from its beginning: %s", self.path, error)
-                self._landmarks = Landmarks()
+                self._landmarks = KeyframeIndex()
                 found = self._found(stack, from_s=from_s, to_s=to_s)
             yield found
 
-    def _found(self, stack: ExitStack, *, from_s: float, to_s: float) -> tuple[Any, list[Piece]]:
+    def _found(self, stack: ExitStack, *, from_s: float, to_s: float) -> tuple[Any, list[EncodedPacket]]:
         container = stack.enter_context(containers.open_container(self.path))
-        stream = film_stream(container, self.path)
+        stream = main_video_stream(container, self.path)
         return stream, _pieces(container, stream, from_s=from_s, to_s=to_s, landmarks=self._landmarks)
 
 
@@ -90,14 +90,14 @@ def check_span(from_s: float, to_s: float) -> None:
         raise SourceError(f"a clip from {from_s:.2f} s to {to_s:.2f} s has no length")
 
 
-def write_clip(path: Path, stream: Any, pieces: Sequence[Piece], *, from_s: float, where: str) -> None:
+def write_clip(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, from_s: float, where: str) -> None:
     """Writes pieces of `stream` as an mp4: as they are where every browser plays them, else encoded anew."""
     if not pieces:
         raise SourceError(f"{where} holds no pictures from {from_s:.2f} s on; no clip was written")
     frame_s = 1 / containers.frame_rate(stream)
     # An mp4 describes its pictures once, at its beginning: what changes later breaks players off.
-    copied = plays_everywhere(stream) and keep_one_size(stream, pieces)
-    placed = place(pieces, frame_s=frame_s) if copied else None
+    copied = is_browser_playable(stream) and keep_one_size(stream, pieces)
+    placed = assign_timestamps(pieces, frame_s=frame_s) if copied else None
     if placed is not None:
         try:
             remux(path, stream, placed, frame_s=frame_s)
@@ -108,14 +108,14 @@ def write_clip(path: Path, stream: Any, pieces: Sequence[Piece], *, from_s: floa
     _encode(path, stream, pieces, from_s=from_s)
 
 
-def plays_everywhere(stream: Any) -> bool:
+def is_browser_playable(stream: Any) -> bool:
     """Whether browsers show this stream as it is: progressive H.264 with 8 bits and the usual colours."""
     codec = stream.codec_context
     is_usual = codec.codec.canonical_name == "h264" and codec.pix_fmt in PLAYED
     return is_usual and not is_high_range(codec) and not is_interlaced(codec)
 
 
-def _encode(path: Path, stream: Any, pieces: Sequence[Piece], *, from_s: float) -> None:
+def _encode(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, from_s: float) -> None:
     """Encodes anew, exactly from the wanted second on."""
     pictures = ((p, t) for p, t in _pictures(stream, pieces) if t >= from_s)
     first = next(pictures, None)
@@ -123,14 +123,14 @@ def _encode(path: Path, stream: Any, pieces: Sequence[Piece], *, from_s: float) 
         raise SourceError(f"{path}: no picture from {from_s:.2f} s on can be decoded; no clip was written")
     start_s = first[1]
     height, width = first[0].shape[:2]
-    with Movie(path, size_wh=(width, height), fps=containers.frame_rate(stream)) as movie:
+    with VideoWriter(path, size_wh=(width, height), fps=containers.frame_rate(stream)) as movie:
         for picture, time_s in chain([first], pictures):
             movie.add(picture, time_s - start_s)
 
 
-def write_snapshot(path: Path, stream: Any, pieces: Sequence[Piece], *, at_s: float, where: str) -> None:
+def write_snapshot(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, at_s: float, where: str) -> None:
     """Writes the picture of `stream` nearest to a second as a JPEG."""
-    best = nearest(_pictures(stream, pieces), at_s)
+    best = nearest_frame(_pictures(stream, pieces), at_s)
     if best is None:
         raise SourceError(f"{where} has no picture within {NEAR_S:g} s of {at_s:.2f} s; no snapshot was written")
     write_jpeg(path, best)
@@ -142,7 +142,7 @@ def write_jpeg(path: Path, image: RGB) -> None:
         partial.write_bytes(encode_jpeg(image, quality=SNAPSHOT_QUALITY))
 
 
-def nearest(pictures: Iterable[tuple[RGB, float]], at_s: float) -> RGB | None:
+def nearest_frame(pictures: Iterable[tuple[RGB, float]], at_s: float) -> RGB | None:
     """The picture nearest to a second; reads on only until the first one after it."""
     best: tuple[RGB, float] | None = None
     for picture, time_s in pictures:
@@ -153,17 +153,19 @@ def nearest(pictures: Iterable[tuple[RGB, float]], at_s: float) -> RGB | None:
     return best[0] if best is not None and abs(best[1] - at_s) <= NEAR_S else None
 
 
-def _pictures(stream: Any, pieces: Sequence[Piece]) -> Iterator[tuple[RGB, float]]:
+def _pictures(stream: Any, pieces: Sequence[EncodedPacket]) -> Iterator[tuple[RGB, float]]:
     """Upright pictures at the size at which players show them, with their seconds."""
-    developer = Developer(max_pixels=None, pixel_aspect=containers.pixel_aspect(stream))
+    developer = FrameConverter(max_pixels=None, pixel_aspect=containers.sample_aspect_ratio(stream))
     frame_s = 1 / containers.frame_rate(stream)
-    for frame, time_s in decode(stream.codec_context, pieces, frame_s=frame_s):
+    for frame, time_s in decode_packets(stream.codec_context, pieces, frame_s=frame_s):
         yield developer.develop(frame), time_s
 
 
-def _pieces(container: Any, stream: Any, *, from_s: float, to_s: float, landmarks: Landmarks) -> list[Piece]:
+def _pieces(
+    container: Any, stream: Any, *, from_s: float, to_s: float, landmarks: KeyframeIndex
+) -> list[EncodedPacket]:
     """The packets from the key picture at or before `from_s` to `to_s`."""
-    timeline = Timeline(container, stream)
+    timeline = FileTimeline(container, stream)
     if not timeline.can_seek:
         return _gather(_by_clock(container, stream, timeline, landmarks, from_s=from_s), from_s=from_s, to_s=to_s)
     if container.format.name not in SEEKABLE:
@@ -176,9 +178,9 @@ def _pieces(container: Any, stream: Any, *, from_s: float, to_s: float, landmark
     return found
 
 
-def _gather(pieces: Iterable[Piece], *, from_s: float, to_s: float) -> list[Piece]:
+def _gather(pieces: Iterable[EncodedPacket], *, from_s: float, to_s: float) -> list[EncodedPacket]:
     """What is needed of a run of packets: only the last group that begins before `from_s` is held."""
-    held: list[Piece] = []
+    held: list[EncodedPacket] = []
     for piece in pieces:
         if piece.time_s > to_s and held:
             break
@@ -189,33 +191,33 @@ def _gather(pieces: Iterable[Piece], *, from_s: float, to_s: float) -> list[Piec
     return held if held and held[0].time_s <= to_s else []
 
 
-def _by_stamp(container: Any, stream: Any, timeline: Timeline) -> Iterator[Piece]:
+def _by_stamp(container: Any, stream: Any, timeline: FileTimeline) -> Iterator[EncodedPacket]:
     """Packets placed by the file's own stamps."""
     for packet in read_packets(container, stream):
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is not None:
-            yield piece_of(packet, timeline.seconds(stamp))
+            yield encoded_packet(packet, timeline.seconds(stamp))
 
 
 def _by_clock(
-    container: Any, stream: Any, timeline: Timeline, landmarks: Landmarks, *, from_s: float
-) -> Iterator[Piece]:
+    container: Any, stream: Any, timeline: FileTimeline, landmarks: KeyframeIndex, *, from_s: float
+) -> Iterator[EncodedPacket]:
     """Packets of a file whose stamps may jump or be missing, placed as its frames are.
 
     From the last landmark before `from_s`, or from the start of the file; raises LandmarkGone.
     """
     mark = landmarks.before(from_s) if container.format.name in RESUMABLE else None
-    began = Clock(frame_s=1 / containers.frame_rate(stream), start_s=timeline.start_s)
+    began = FileClock(frame_s=1 / containers.frame_rate(stream), start_s=timeline.start_s)
     clock = began if mark is None else copy_of(mark.clock)
     for packet in read_packets(container, stream, mark):
         before = copy_of(clock) if packet.is_keyframe else clock
         placed_s = clock.place(None if packet.dts is None else packet.dts * timeline.tick_s)
         time_s = placed_s if placed_s is not None else clock.last_s or 0.0
         landmarks.note(packet, before, time_s)
-        yield piece_of(packet, time_s)
+        yield encoded_packet(packet, time_s)
 
 
-def read_packets(container: Any, stream: Any, mark: Landmark | None = None) -> Iterator[Any]:
+def read_packets(container: Any, stream: Any, mark: IndexedKeyframe | None = None) -> Iterator[Any]:
     """The packets of a stream as far as they can be read, from a landmark on; raises LandmarkGone."""
     try:
         for packet in container.demux(stream) if mark is None else resume(container, stream, mark):
@@ -225,8 +227,8 @@ def read_packets(container: Any, stream: Any, mark: Landmark | None = None) -> I
         log.debug("%s breaks off: %s", container.name, error)
 
 
-def piece_of(packet: Any, time_s: float, *, setup: Any | None = None) -> Piece:
+def encoded_packet(packet: Any, time_s: float, *, setup: Any | None = None) -> EncodedPacket:
     """What is kept of an `av.Packet` that is shown, or came in, at a second of the source (`setup`: see `Piece`)."""
     tick_s = float(packet.time_base or 0)
     pts_s = None if packet.pts is None or not tick_s else packet.pts * tick_s
-    return Piece(bytes(packet), time_s, pts_s, bool(packet.is_keyframe), setup)
+    return EncodedPacket(bytes(packet), time_s, pts_s, bool(packet.is_keyframe), setup)

@@ -9,13 +9,13 @@ import numpy as np
 
 from vigil.frames import RGB, resize
 from vigil.sources import container as containers
-from vigil.sources.picture import Developer, shown_size
-from vigil.sources.timeline import Timeline
-from vigil.sources.tracks import film_stream
+from vigil.sources.picture import FrameConverter, display_size
+from vigil.sources.timeline import FileTimeline
+from vigil.sources.tracks import main_video_stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class VideoInfo:
     """What a video file says of itself; `duration_s` is None where it does not tell its length."""
 
     size_wh: tuple[int, int]
@@ -23,24 +23,24 @@ class Shape:
     duration_s: float | None
 
 
-def shape_of(path: Path) -> Shape:
+def video_info(path: Path) -> VideoInfo:
     """The coded size (before any turning), rate and length of a video file; raises SourceError."""
     with containers.open_container(path) as container:
-        stream = film_stream(container, path)
+        stream = main_video_stream(container, path)
         codec = stream.codec_context
-        return Shape(
-            size_wh=shown_size(codec.width, codec.height, containers.pixel_aspect(stream)),
+        return VideoInfo(
+            size_wh=display_size(codec.width, codec.height, containers.sample_aspect_ratio(stream)),
             fps=containers.frame_rate(stream),
-            duration_s=containers.declared_s(container, stream),
+            duration_s=containers.duration_from_header(container, stream),
         )
 
 
-def pictures(path: Path) -> Iterator[tuple[RGB, float]]:
+def full_size_frames(path: Path) -> Iterator[tuple[RGB, float]]:
     """Every picture that can be decoded, upright, with its second as the cutter counts them; raises SourceError."""
     with containers.open_container(path) as container:
-        stream = film_stream(container, path)
-        timeline = Timeline(container, stream)
-        developer = Developer(max_pixels=None, pixel_aspect=containers.pixel_aspect(stream))
+        stream = main_video_stream(container, path)
+        timeline = FileTimeline(container, stream)
+        developer = FrameConverter(max_pixels=None, pixel_aspect=containers.sample_aspect_ratio(stream))
         for frame in _frames(container, stream):
             time_s = timeline.place(frame)
             if time_s is not None:

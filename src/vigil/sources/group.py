@@ -19,7 +19,7 @@ HEVC_SPS = 33
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Gop:
     """Packets in decoding order; `whole` when they run from one starting point up to the next."""
 
     packets: list[Any]
@@ -31,10 +31,10 @@ class Group:
         first = self.packets[0].pts
         return [p for p in self.packets[1:] if first is not None and p.pts is not None and p.pts < first]
 
-    def without_leading(self) -> "Group":
+    def without_leading(self) -> "Gop":
         """The group when the one before it was not decoded to its end."""
         leading = {id(packet) for packet in self.leading}
-        return Group([p for p in self.packets if id(p) not in leading], self.whole)
+        return Gop([p for p in self.packets if id(p) not in leading], self.whole)
 
     @property
     def sound(self) -> bool:
@@ -44,32 +44,32 @@ class Group:
         return None not in stamps and len(stamps) == len(self.packets) and not marked
 
 
-def groups(packets: Iterable[Any], *, codec: str, extradata: bytes | None) -> Iterator[Group]:
+def split_gops(packets: Iterable[Any], *, codec: str, extradata: bytes | None) -> Iterator[Gop]:
     """Gathers packets into groups; what grows too large to hold is passed on in parts."""
     held: list[Any] = []
     held_bytes = 0
     started = False
     for packet in packets:
-        entry = is_entry(packet, codec, extradata)
+        entry = is_random_access_point(packet, codec, extradata)
         too_much = held_bytes > HOLD_BYTES or len(held) >= HOLD_PACKETS
         if held and (entry or too_much):
-            yield Group(held, whole=started and entry)
+            yield Gop(held, whole=started and entry)
             held, held_bytes, started = [], 0, False
         started = started or (entry and not held)
         held.append(packet)
         held_bytes += packet.size
     if held:
-        yield Group(held, whole=started)
+        yield Gop(held, whole=started)
 
 
-def is_entry(packet: Any, codec: str, extradata: bytes | None) -> bool:
+def is_random_access_point(packet: Any, codec: str, extradata: bytes | None) -> bool:
     """Whether decoding can start at this packet and give exact pictures from here on."""
     if not packet.is_keyframe or codec not in STARTS_AFRESH:
         return False
-    return codec != "h264" or H264_IDR in h264_units(bytes(packet), extradata)
+    return codec != "h264" or H264_IDR in h264_nal_types(bytes(packet), extradata)
 
 
-def h264_units(data: bytes, extradata: bytes | None) -> Iterator[int]:
+def h264_nal_types(data: bytes, extradata: bytes | None) -> Iterator[int]:
     """The types of the NAL units in a packet; containers such as MPEG-TS mark more than IDR as key."""
     if extradata and extradata[0] == 1 and len(extradata) > 4:
         yield from _prefixed_units(data, (extradata[4] & 3) + 1)
@@ -87,17 +87,17 @@ def _prefixed_units(data: bytes, prefix: int) -> Iterator[int]:
         start += prefix + int.from_bytes(data[start : start + prefix], "big")
 
 
-def has_droppable_pictures(codec: str, extradata: bytes | None) -> bool:
+def has_droppable_frames(codec: str, extradata: bytes | None) -> bool:
     """Whether FFmpeg's mark of an unreferenced picture can be believed for this stream.
 
     In H.265 with temporal layers a picture marked so may still be referred to by a higher layer.
     """
     if codec == "hevc":
-        return hevc_layers(extradata or b"") == 1
+        return hevc_temporal_layers(extradata or b"") == 1
     return codec in {"h264", "mpeg2video", "mpeg4"}
 
 
-def hevc_layers(extradata: bytes) -> int | None:
+def hevc_temporal_layers(extradata: bytes) -> int | None:
     """How many temporal layers an H.265 stream has; None when it does not say."""
     if extradata[:1] == b"\x01":
         return extradata[21] >> 3 & 7 if len(extradata) > 21 else None

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from vigil.sources.address import Address, printable
+from vigil.sources.address import Address, strip_invisible
 
 DIGITS = 24
 
@@ -69,7 +69,7 @@ def _candidates(address: Address, known: Known) -> Iterator[str]:
     yield address.name
     yield from (name for name, identities in known.items() if {*identities} == {identity})
     if address.kind == "file":
-        parts = Path(printable(str(Path(address.location).resolve()))).parts
+        parts = Path(strip_invisible(str(Path(address.location).resolve()))).parts
         yield from (Path(*parts[-depth:]).as_posix() for depth in range(2, len(parts)))
     number = 2
     while True:

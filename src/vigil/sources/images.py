@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from vigil.errors import SourceError
-from vigil.frames import RGB, Frame, Sampling, fit, resize
+from vigil.frames import RGB, Frame, FrameSampling, fit_size, resize
 from vigil.sources.picture_kind import kind_of, picture_kind
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", *(("AVIF",) if features.check("avif") else ()))
@@ -31,7 +31,7 @@ UNREADABLE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, Val
 """What Pillow raises about damaged pictures."""
 
 
-def read_images(pictures: Iterable[Path | str | bytes], sampling: Sampling) -> list[Frame]:
+def read_images(pictures: Iterable[Path | str | bytes], sampling: FrameSampling) -> list[Frame]:
     """One frame a picture, `1 / sampling.fps` apart, upright by its EXIF, each sized by `fit`.
 
     Of a picture with several frames the first counts; what is transparent becomes white. Raises
@@ -55,7 +55,7 @@ def read_image(
         ImageOps.exif_transpose(image, in_place=True)
         full = _rgb(image)
     height, width = full.shape[:2]
-    return full if max_pixels is None else resize(full, fit(width, height, max_pixels=max_pixels))
+    return full if max_pixels is None else resize(full, fit_size(width, height, max_pixels=max_pixels))
 
 
 @contextmanager

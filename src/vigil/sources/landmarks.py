@@ -16,7 +16,7 @@ from typing import Any
 
 from av.error import FFmpegError
 
-from vigil.sources.clock import Clock
+from vigil.sources.clock import FileClock
 
 log = logging.getLogger(__name__)
 
@@ -29,41 +29,41 @@ NEAR_PACKETS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Landmark:
+class IndexedKeyframe:
     """A key picture: its second, its place in the file and its stamp there, and the clock before it was placed."""
 
     time_s: float
     position: int
     dts: int | None
-    clock: Clock
+    clock: FileClock
 
 
-class Landmarks:
+class KeyframeIndex:
     """The landmarks of one stream of a file; may be used from several threads."""
 
     def __init__(self) -> None:
-        self._marks: list[Landmark] = []
+        self._marks: list[IndexedKeyframe] = []
         self._lock = threading.Lock()
 
-    def note(self, packet: Any, clock: Clock, time_s: float) -> None:
+    def note(self, packet: Any, clock: FileClock, time_s: float) -> None:
         """Remembers a packet that lies some seconds behind the last landmark; `clock` is as it was before it."""
         with self._lock:
             is_next = not self._marks or time_s >= self._marks[-1].time_s + EVERY_S
             if is_next and packet.is_keyframe and (packet.pos or -1) >= 0:
-                self._marks.append(Landmark(time_s, packet.pos, packet.dts, clock))
+                self._marks.append(IndexedKeyframe(time_s, packet.pos, packet.dts, clock))
 
-    def before(self, time_s: float) -> Landmark | None:
+    def before(self, time_s: float) -> IndexedKeyframe | None:
         """The last one at or before a second."""
         with self._lock:
             index = bisect_right(self._marks, time_s, key=lambda mark: mark.time_s)
             return self._marks[index - 1] if index else None
 
 
-class LandmarkGone(Exception):
+class KeyframeMoved(Exception):
     """The file does not lead to a landmark any more: it is another one by now, or cannot be read from there."""
 
 
-def resume(container: Any, stream: Any, mark: Landmark) -> Iterator[Any]:
+def resume(container: Any, stream: Any, mark: IndexedKeyframe) -> Iterator[Any]:
     """The packet of a landmark and those behind it; raises LandmarkGone."""
     seeks: tuple[tuple[int | None, dict[str, Any]], ...] = (
         (mark.position, {"unsupported_byte_offset": True}),
@@ -73,10 +73,12 @@ def resume(container: Any, stream: Any, mark: Landmark) -> Iterator[Any]:
         packets = None if offset is None else _sought(container, stream, mark, offset, how)
         if packets is not None:
             return packets
-    raise LandmarkGone(f"{container.name} at {mark.time_s:.1f} s")
+    raise KeyframeMoved(f"{container.name} at {mark.time_s:.1f} s")
 
 
-def _sought(container: Any, stream: Any, mark: Landmark, offset: int, how: dict[str, Any]) -> Iterator[Any] | None:
+def _sought(
+    container: Any, stream: Any, mark: IndexedKeyframe, offset: int, how: dict[str, Any]
+) -> Iterator[Any] | None:
     """The packet of a landmark and those behind it by one way of seeking; None where that does not lead there."""
     try:
         container.seek(offset, **how)
@@ -89,6 +91,6 @@ def _sought(container: Any, stream: Any, mark: Landmark, offset: int, how: dict[
     return None
 
 
-def copy_of(clock: Clock) -> Clock:
+def copy_of(clock: FileClock) -> FileClock:
     """A clock that goes on by itself."""
     return copy.copy(clock)

@@ -11,7 +11,7 @@ from vigil.frames import Frame
 from vigil.sources.footage import Footage
 from vigil.sources.realtime import Clock
 from vigil.sources.reconnect import Backoff
-from vigil.sources.signals import Connected, Disconnected, FeedSettings, Signal, Waiting
+from vigil.sources.signals import CaptureItem, CaptureSettings, Connected, Disconnected, Waiting
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Camera(Protocol):
         """
 
 
-class LiveFeed:
+class LiveCapture:
     """The feed of a camera; its clock goes on evenly, whatever becomes of the clock on the wall."""
 
     is_live = True
@@ -49,7 +49,7 @@ class LiveFeed:
         camera: Camera,
         *,
         stop: threading.Event,
-        settings: FeedSettings,
+        settings: CaptureSettings,
         clock: Clock = time.monotonic,
         wall_clock: Clock = time.time,
     ) -> None:
@@ -82,7 +82,7 @@ class LiveFeed:
         lost = f"connection lost or not made {self.disconnects} times"
         return (*self._camera.problems, *([lost] if self.disconnects else []))
 
-    def read(self) -> Iterator[Signal]:
+    def read(self) -> Iterator[CaptureItem]:
         """Frames, `Waiting`, `Connected` and `Disconnected` in turn, until `stop` is set or a film is over."""
         while not self._stop.is_set():
             reason = yield from self._session()
@@ -92,7 +92,7 @@ class LiveFeed:
             yield lost
             self._stop.wait(lost.retry_s)
 
-    def _session(self) -> Generator[Signal, None, str | None]:
+    def _session(self) -> Generator[CaptureItem, None, str | None]:
         """One connection to its end; returns why it ended, None where nothing more will come."""
         self._pictures_since_s = None
         try:

@@ -20,15 +20,15 @@ from av.video.reformatter import VideoReformatter
 from vigil.errors import SourceError
 from vigil.file_names import beside
 from vigil.frames import RGB
-from vigil.sources.container import UNREADABLE, reason
+from vigil.sources.container import UNREADABLE, ffmpeg_message
 from vigil.sources.picture import FULL, ITU709, LIMITED, ONE_THREAD
-from vigil.sources.stamps import Piece, Placed, place, steady_s
+from vigil.sources.stamps import EncodedPacket, TimedPacket, arrival_times, assign_timestamps
 
 TICK = Fraction(1, 90_000)
 FRONT_INDEX = {"movflags": "+faststart"}
 MIN_SIDE_PX = 16
 
-P = TypeVar("P", Piece, Placed)
+P = TypeVar("P", EncodedPacket, TimedPacket)
 
 
 @contextmanager
@@ -40,13 +40,13 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield partial
         partial.replace(path)
     except (av.FFmpegError, OSError, ValueError, OverflowError) as error:
-        raise SourceError(f"{path} cannot be written: {reason(error)}") from error
+        raise SourceError(f"{path} cannot be written: {ffmpeg_message(error)}") from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
 
 
-def remux(path: Path, template: Any, pieces: Iterable[Placed], *, frame_s: float) -> None:
+def remux(path: Path, template: Any, pieces: Iterable[TimedPacket], *, frame_s: float) -> None:
     """Writes packets as they are; `template` is a stream of the same kind. Raises SourceError."""
     with whole_file(path) as partial, _container(partial) as container:
         stream = container.add_stream_from_template(template)
@@ -60,7 +60,7 @@ def remux(path: Path, template: Any, pieces: Iterable[Placed], *, frame_s: float
             raise ValueError("there is no picture in it")
 
 
-def _packet(piece: Placed, *, first_s: float, frame_s: float) -> Any:
+def _packet(piece: TimedPacket, *, first_s: float, frame_s: float) -> Any:
     packet = av.Packet(piece.data)
     packet.time_base = TICK
     packet.dts = round((piece.dts_s - first_s) / TICK)
@@ -71,18 +71,18 @@ def _packet(piece: Placed, *, first_s: float, frame_s: float) -> Any:
     return packet
 
 
-def decode(codec: Any, pieces: Sequence[Piece], *, frame_s: float) -> Iterator[tuple[Any, float]]:
+def decode_packets(codec: Any, pieces: Sequence[EncodedPacket], *, frame_s: float) -> Iterator[tuple[Any, float]]:
     """The pictures of a run of packets as `av.VideoFrame`s, each with its second of the source."""
-    placed = place(pieces, frame_s=frame_s)
+    placed = assign_timestamps(pieces, frame_s=frame_s)
     if placed is None:
         # Without stamps the order in which a decoder gives its pictures is the only one to go by.
-        yield from zip(_decode(codec, pieces), steady_s(pieces, frame_s), strict=False)
+        yield from zip(_decode(codec, pieces), arrival_times(pieces, frame_s), strict=False)
         return
     for frame in _decode_placed(codec, placed):
         yield frame, float(frame.pts * TICK)
 
 
-def _decode_placed(codec: Any, pieces: Iterable[Placed]) -> Iterator[Any]:
+def _decode_placed(codec: Any, pieces: Iterable[TimedPacket]) -> Iterator[Any]:
     for piece, packet in _set_up(pieces):
         packet.time_base = TICK
         packet.pts, packet.dts = round(piece.pts_s / TICK), round(piece.dts_s / TICK)
@@ -90,7 +90,7 @@ def _decode_placed(codec: Any, pieces: Iterable[Placed]) -> Iterator[Any]:
     yield from _decoded(codec, None)
 
 
-def _decode(codec: Any, pieces: Iterable[Piece]) -> Iterator[Any]:
+def _decode(codec: Any, pieces: Iterable[EncodedPacket]) -> Iterator[Any]:
     for _, packet in _set_up(pieces):
         yield from _decoded(codec, packet)
     yield from _decoded(codec, None)
@@ -115,7 +115,7 @@ def _decoded(codec: Any, packet: Any | None) -> list[Any]:
     return frames
 
 
-class Movie:
+class VideoWriter:
     """An H.264 file that pictures are added to, each at its own time; used as a context manager.
 
     `size_wh` is made even; pictures of another size are scaled to it. `crf` is x264's quality (18 is
@@ -178,7 +178,7 @@ class Movie:
         try:
             self._add(frame, time_s)
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise SourceError(f"{self._path} cannot be written: {reason(error)}") from error
+            raise SourceError(f"{self._path} cannot be written: {ffmpeg_message(error)}") from error
 
     def _add(self, frame: Any, time_s: float) -> None:
         tick = max(0, round(time_s / TICK))

@@ -18,11 +18,11 @@ from typing import Any
 
 import av
 
-from vigil.sources.clock import Sampler
+from vigil.sources.clock import FrameSampler
 from vigil.sources.container import UNREADABLE
 from vigil.sources.decoder import SKIP_NONE, SKIP_UNREFERENCED
-from vigil.sources.group import HOLD_BYTES, HOLD_PACKETS, has_droppable_pictures, is_entry
-from vigil.sources.preview import Previewer
+from vigil.sources.group import HOLD_BYTES, HOLD_PACKETS, has_droppable_frames, is_random_access_point
+from vigil.sources.preview import PreviewEncoder
 
 CLOSE_S = 0.005
 """No two pictures are closer than this, so none lies between a due time and a key picture that follows so soon."""
@@ -45,7 +45,7 @@ FORGETS = 0.5
 CLOCK_S = 1e-4
 
 
-class PatientDecoder:
+class LazyDecoder:
     """Decodes the packets of one live stream, in one thread, as they come.
 
     `sampler` is the one that chooses among the pictures; `previewer` may want more of them; `fast` skips every picture
@@ -53,7 +53,7 @@ class PatientDecoder:
     """
 
     def __init__(
-        self, codec_context: Any, sampler: Sampler, *, previewer: Previewer | None = None, fast: bool = False
+        self, codec_context: Any, sampler: FrameSampler, *, previewer: PreviewEncoder | None = None, fast: bool = False
     ) -> None:
         self.bad_packets = 0
         self.left_out = 0
@@ -61,9 +61,9 @@ class PatientDecoder:
         self._sampler = sampler
         self._previewer = previewer
         self._name = codec_context.codec.canonical_name
-        self._droppable = has_droppable_pictures(self._name, codec_context.extradata)
+        self._droppable = has_droppable_frames(self._name, codec_context.extradata)
         self._fast = fast
-        self._rhythm = Rhythm()
+        self._rhythm = KeyframeInterval()
         self._held: list[Any] = []
         self._held_bytes = 0
         self._crowding = 1.0
@@ -84,7 +84,7 @@ class PatientDecoder:
 
     def push(self, packet: Any, time_s: float) -> list[Any]:
         """The pictures (`av.VideoFrame`) that come out with a packet whose picture belongs to `time_s`."""
-        if is_entry(packet, self._name, self._codec.extradata):
+        if is_random_access_point(packet, self._name, self._codec.extradata):
             self._on_keyframe(packet, time_s)
         elif self._is_undecodable_leading(packet):
             return []
@@ -176,7 +176,7 @@ class PatientDecoder:
         return pictures
 
 
-class Rhythm:
+class KeyframeInterval:
     """When the next key picture is to be expected, by the shorter of the last two distances."""
 
     def __init__(self) -> None:

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from vigil.frames import RGB, fit
-from vigil.sources.fields import progressive
+from vigil.frames import RGB, fit_size
+from vigil.sources.fields import deinterlace
 from vigil.sources.orientation import AS_STORED, Orientation, orientation_of
-from vigil.sources.tone import BT2020_MATRIX, PLANES, curve_of, toned
+from vigil.sources.tone import BT2020_MATRIX, PLANES, tone_map, transfer_curve
 
 ITU601, ITU709 = 5, 1
 LIMITED, FULL = 1, 2
@@ -26,7 +26,7 @@ LIMITED, FULL = 1, 2
 ONE_THREAD: dict[str, int] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 18 else {}
 
 
-class Developer:
+class FrameConverter:
     """Turns decoded frames of one stream into sized RGB pictures, upright as players show them.
 
     Without `max_pixels` they keep the size at which players show them, or are shrunk to a long side of `longest_px`.
@@ -45,7 +45,7 @@ class Developer:
         """The picture of an `av.VideoFrame`, sized by `fit`: `(H, W, 3) uint8 RGB`."""
         self._note(frame)
         orientation = self._orientation(frame)
-        width, height = shown_size(frame.width, frame.height, self.pixel_aspect, sideways=orientation.swaps_sides)
+        width, height = display_size(frame.width, frame.height, self.pixel_aspect, sideways=orientation.swaps_sides)
         size_wh = self._sized(width, height)
         smaller = size_wh[0] * size_wh[1] < width * height
         flat = self._scale(frame, size_wh[::-1] if orientation.swaps_sides else size_wh, smaller=smaller)
@@ -60,8 +60,8 @@ class Developer:
 
     def _sized(self, width: int, height: int) -> tuple[int, int]:
         if self.max_pixels is not None:
-            return fit(width, height, max_pixels=self.max_pixels)
-        return (width, height) if self.longest_px is None else within(width, height, longest_px=self.longest_px)
+            return fit_size(width, height, max_pixels=self.max_pixels)
+        return (width, height) if self.longest_px is None else fit_within(width, height, longest_px=self.longest_px)
 
     def _note(self, frame: Any) -> None:
         size = (frame.width, frame.height)
@@ -69,8 +69,8 @@ class Developer:
             self.sizes.append(size)
 
     def _scale(self, frame: Any, size_wh: tuple[int, int], *, smaller: bool) -> RGB:
-        curve = curve_of(frame)
-        whole = progressive(frame) if frame.interlaced_frame else frame
+        curve = transfer_curve(frame)
+        whole = deinterlace(frame) if frame.interlaced_frame else frame
         if curve is not None:
             return self._tone(whole, curve, size_wh, smaller=smaller)
         as_it_is = size_wh == (frame.width, frame.height)
@@ -85,7 +85,7 @@ class Developer:
             dst_color_range=FULL,
             **ONE_THREAD,
         )
-        picture: RGB = scaled.to_ndarray() if as_it_is else joined(scaled)
+        picture: RGB = scaled.to_ndarray() if as_it_is else planes_to_rgb(scaled)
         return picture
 
     def _tone(self, frame: Any, curve: int, size_wh: tuple[int, int], *, smaller: bool) -> RGB:
@@ -100,10 +100,10 @@ class Developer:
             dst_color_range=FULL,
             **ONE_THREAD,
         )
-        return toned(planes, curve)
+        return tone_map(planes, curve)
 
 
-def joined(frame: Any) -> RGB:
+def planes_to_rgb(frame: Any) -> RGB:
     """The picture of a `gbrp` frame; `to_ndarray` would take three times as long."""
     green, blue, red = (
         np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
@@ -113,13 +113,13 @@ def joined(frame: Any) -> RGB:
     return picture
 
 
-def within(width: int, height: int, *, longest_px: int) -> tuple[int, int]:
+def fit_within(width: int, height: int, *, longest_px: int) -> tuple[int, int]:
     """The `(width, height)` of the same shape whose long side is at most `longest_px`; never larger than it is."""
     scale = min(1.0, longest_px / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def shown_size(width: int, height: int, pixel_aspect: float, *, sideways: bool = False) -> tuple[int, int]:
+def display_size(width: int, height: int, pixel_aspect: float, *, sideways: bool = False) -> tuple[int, int]:
     """The `(width, height)` at which a player shows a picture: square pixels, upright."""
     shown = max(1, round(width * pixel_aspect)), height
     return shown[::-1] if sideways else shown

@@ -15,7 +15,7 @@ import numpy as np
 
 from vigil.errors import SourceError
 from vigil.frames import RGB
-from vigil.sources.content import look_into
+from vigil.sources.content import inspect_content
 from vigil.sources.images import read_image
 
 MEMORY_BYTES = 640 * 1024**2
@@ -41,7 +41,7 @@ def _answer(asked: dict[str, Any]) -> tuple[dict[str, Any], RGB | None]:
     path = Path(asked["path"])
     try:
         if asked["do"] == "look":
-            content = look_into(path)
+            content = inspect_content(path)
             return {"kind": content.kind, "format": content.format, "codec": content.codec}, None
         image = read_image(path, max_pixels=asked["max_pixels"], most_pixels=asked["most_pixels"])
     except SourceError as error:

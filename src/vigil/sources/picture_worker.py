@@ -25,7 +25,7 @@ import numpy as np
 
 from vigil.errors import SourceError
 from vigil.frames import RGB
-from vigil.sources.content import Content
+from vigil.sources.content import MediaContent
 from vigil.sources.images import FORMATS, MAX_PIXELS
 
 DEADLINE_S = 30.0
@@ -45,7 +45,7 @@ FEW_THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_AREN
 COMMAND = (sys.executable, "-m", "vigil.sources.picture_child")
 
 
-class PictureWorker:
+class ImageWorker:
     """One process that decodes; may be asked from any thread, and takes one file at a time."""
 
     def __init__(self, *, deadline_s: float = DEADLINE_S, turn_s: float = TURN_S, idle_s: float = IDLE_S) -> None:
@@ -68,13 +68,13 @@ class PictureWorker:
         head, data = self._ask(asked, Path(path))
         return np.frombuffer(data, np.uint8).reshape(head["shape"])
 
-    def look_into(self, path: Path) -> Content:
-        """As `vigil.sources.content.look_into`; raises SourceError."""
+    def look_into(self, path: Path) -> MediaContent:
+        """As `vigil.sources.content.inspect_content`; raises SourceError."""
         head, _ = self._ask({"do": "look", "path": str(path)}, Path(path))
         kind, format = head.get("kind"), head.get("format")
         if kind == "picture" and isinstance(format, str) and format in FORMATS:
-            return Content(kind="picture", format=format)
-        return Content(kind="video", codec=str(head.get("codec")))
+            return MediaContent(kind="picture", format=format)
+        return MediaContent(kind="video", codec=str(head.get("codec")))
 
     def close(self) -> None:
         """Ends the process; another file would start one."""
@@ -189,8 +189,8 @@ def read_answer(more: Callable[[int], bytes]) -> tuple[dict[str, Any], bytearray
 
 
 @cache
-def worker() -> PictureWorker:
+def worker() -> ImageWorker:
     """The one worker of this program, so that all that is sent to it takes one decoding's memory."""
-    made = PictureWorker()
+    made = ImageWorker()
     atexit.register(made.close)
     return made

@@ -8,40 +8,40 @@ from collections.abc import Callable
 from typing import Any
 
 from vigil.frames import RGB, encode_jpeg, resize
-from vigil.sources.picture import Developer, within
+from vigil.sources.picture import FrameConverter, fit_within
 
 QUALITY = 80
 ROUNDING_S = 1e-6
 
-IsWanted = Callable[[], bool]
+PreviewWanted = Callable[[], bool]
 """Whether somebody looks now; asked for every picture, in the source's threads."""
 
-Show = Callable[[bytes, float], None]
+OnPreview = Callable[[bytes, float], None]
 """Given a JPEG and its second of the source, in the source's thread."""
 
-Wait = Callable[[float], bool]
+WaitUntil = Callable[[float], bool]
 """Waits until a second of the source has come; True when nobody wants it any more."""
 
 
-def at_once(time_s: float) -> bool:
+def no_wait(time_s: float) -> bool:
     """What comes live is due when it comes."""
     return False
 
 
-class Previewer:
+class PreviewEncoder:
     """Makes pictures of one source, at most `fps` a second, with a long side of at most `longest_px`.
 
     `wait` is set by a feed that plays a file, so that its pictures come when they are due.
     """
 
-    def __init__(self, *, fps: float, longest_px: int, is_wanted: IsWanted, show: Show) -> None:
+    def __init__(self, *, fps: float, longest_px: int, is_wanted: PreviewWanted, show: OnPreview) -> None:
         self.fps = fps
         self.longest_px = longest_px
         self.is_wanted = is_wanted
-        self.wait: Wait = at_once
+        self.wait: WaitUntil = no_wait
         self._show = show
         self._due_s = float("-inf")
-        self._developer: Developer | None = None
+        self._developer: FrameConverter | None = None
 
     @property
     def next_s(self) -> float | None:
@@ -66,13 +66,13 @@ class Previewer:
         if not self.accept(time_s) or self.wait(time_s):
             return
         if self._developer is None or self._developer.pixel_aspect != pixel_aspect:
-            self._developer = Developer(max_pixels=None, longest_px=self.longest_px, pixel_aspect=pixel_aspect)
+            self._developer = FrameConverter(max_pixels=None, longest_px=self.longest_px, pixel_aspect=pixel_aspect)
         self._compress(self._developer.develop(frame), time_s)
 
     def show_image(self, image: RGB, time_s: float) -> None:
         """Shows a picture `(H, W, 3) uint8 RGB` that was taken."""
         height, width = image.shape[:2]
-        self._compress(resize(image, within(width, height, longest_px=self.longest_px)), time_s)
+        self._compress(resize(image, fit_within(width, height, longest_px=self.longest_px)), time_s)
 
     def _compress(self, image: RGB, time_s: float) -> None:
         self._show(encode_jpeg(image, quality=QUALITY), time_s)

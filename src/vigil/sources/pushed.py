@@ -6,19 +6,19 @@ from collections import deque
 from collections.abc import Iterator
 
 from vigil.errors import SourceError
-from vigil.frames import RGB, Frame, Sampling, fit, resize
+from vigil.frames import RGB, Frame, FrameSampling, fit_size, resize
 from vigil.sources.address import Address
-from vigil.sources.clock import Sampler
+from vigil.sources.clock import FrameSampler
 from vigil.sources.footage import Footage
-from vigil.sources.live import LiveFeed
-from vigil.sources.ring import PictureRing
-from vigil.sources.signals import Connected, FeedSettings
+from vigil.sources.live import LiveCapture
+from vigil.sources.ring import JpegRingBuffer
+from vigil.sources.signals import CaptureSettings, Connected
 
 MOST_WAITING = 8
-LOOK_S = 0.1
+BROWSER_POLL_S = 0.1
 
 
-class PushedPictures:
+class BrowserWebcam:
     """Takes pictures from any thread; `open` is an opener for `Watch`, which reads them as those of a camera."""
 
     def __init__(self, *, name: str = "webcam", silent_s: float = 15.0) -> None:
@@ -34,17 +34,17 @@ class PushedPictures:
             self._news.notify()
 
     def open(
-        self, _: Address, sampling: Sampling, *, stop: threading.Event, settings: FeedSettings, **__: object
-    ) -> LiveFeed:
-        """The feed of the pictures that come from now on; called as `vigil.sources.feed.open_feed` is."""
-        return LiveFeed(PushedCamera(self, sampling, stop=stop), stop=stop, settings=settings)
+        self, _: Address, sampling: FrameSampling, *, stop: threading.Event, settings: CaptureSettings, **__: object
+    ) -> LiveCapture:
+        """The feed of the pictures that come from now on; called as `vigil.sources.feed.open_capture` is."""
+        return LiveCapture(PushedCamera(self, sampling, stop=stop), stop=stop, settings=settings)
 
     def take(self, *, stop: threading.Event) -> Iterator[tuple[RGB, float]]:
         """Pictures with their `time.time()`, until `stop`; raises SourceError after `silent_s` without one."""
         last_s = time.monotonic()
         while not stop.is_set():
             with self._news:
-                self._news.wait_for(lambda: bool(self._waiting), LOOK_S)
+                self._news.wait_for(lambda: bool(self._waiting), BROWSER_POLL_S)
                 picture = self._waiting.popleft() if self._waiting else None
             if picture is not None:
                 last_s = time.monotonic()
@@ -56,16 +56,16 @@ class PushedPictures:
 class PushedCamera:
     """The camera behind pushed pictures: sampled by the clock on the wall, nothing held for clips."""
 
-    def __init__(self, pictures: PushedPictures, sampling: Sampling, *, stop: threading.Event) -> None:
+    def __init__(self, pictures: BrowserWebcam, sampling: FrameSampling, *, stop: threading.Event) -> None:
         self.problems: tuple[str, ...] = ()
-        self.footage: Footage = PictureRing(0.0, name=pictures.name)
+        self.footage: Footage = JpegRingBuffer(0.0, name=pictures.name)
         self._pictures = pictures
         self._sampling = sampling
         self._stop = stop
 
     def session(self, *, started_s: float) -> Iterator[Connected | Frame]:
         """`Connected` at the first picture, then sampled frames; raises SourceError when no more come."""
-        sampler = Sampler(self._sampling.fps)
+        sampler = FrameSampler(self._sampling.fps)
         connected = False
         for image, captured_s in self._pictures.take(stop=self._stop):
             time_s = time.monotonic() - started_s - (time.time() - captured_s)
@@ -74,5 +74,5 @@ class PushedCamera:
                 connected = True
                 yield Connected((width, height), 0.0, "", time_s)
             if sampler.accept(time_s):
-                sized = resize(image, fit(width, height, max_pixels=self._sampling.max_pixels))
+                sized = resize(image, fit_size(width, height, max_pixels=self._sampling.max_pixels))
                 yield Frame(sized, time_s, captured_s)

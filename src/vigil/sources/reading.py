@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from vigil.errors import SourceError
-from vigil.frames import Frame, Sampling
+from vigil.frames import Frame, FrameSampling
 from vigil.sources import container as containers
-from vigil.sources.arrival import ArrivalClock, Pacer
-from vigil.sources.clock import Sampler
+from vigil.sources.arrival import ArrivalClock, StreamPacer
+from vigil.sources.clock import FrameSampler
 from vigil.sources.group import STARTS_AFRESH
-from vigil.sources.patient import PatientDecoder
-from vigil.sources.picture import Developer
-from vigil.sources.preview import Previewer
-from vigil.sources.ring import PacketRing
+from vigil.sources.patient import LazyDecoder
+from vigil.sources.picture import FrameConverter
+from vigil.sources.preview import PreviewEncoder
+from vigil.sources.ring import PacketRingBuffer
 from vigil.sources.signals import Connected, Waiting
 
 KEY_SOON_S = 5.0
@@ -29,7 +29,7 @@ GOP_ADVICE = "set a shorter interval of key pictures in the camera"
 
 
 @dataclass(slots=True)
-class Health:
+class StreamHealth:
     """What was wrong with a stream over all its connections."""
 
     bad_packets: int = 0
@@ -51,7 +51,7 @@ class Health:
         return tuple(sentence for count, sentence in told if count)
 
 
-class Reading:
+class StreamReader:
     """Reads one open stream until it ends, fails or `stop` is set.
 
     `started_s` is the `time.monotonic()` of second 0. `paced` holds a stream that comes in pieces to its own pace,
@@ -63,17 +63,17 @@ class Reading:
         container: Any,
         stream: Any,
         *,
-        sampling: Sampling,
+        sampling: FrameSampling,
         stop: threading.Event,
         started_s: float,
         picture_timeout_s: float,
         key_timeout_s: float,
-        health: Health,
+        health: StreamHealth,
         skip_unreferenced: bool = False,
         by_arrival: bool = False,
         paced: bool = False,
-        ring: PacketRing | None = None,
-        previewer: Previewer | None = None,
+        ring: PacketRingBuffer | None = None,
+        previewer: PreviewEncoder | None = None,
     ) -> None:
         self._container = container
         self._stream = stream
@@ -86,18 +86,20 @@ class Reading:
         self._health = health
         self._ring = ring
         self._previewer = previewer
-        self._pacer = Pacer(stop=stop) if paced else None
+        self._pacer = StreamPacer(stop=stop) if paced else None
         self._clock = ArrivalClock(trusted=not by_arrival)
-        self._sampler = Sampler(sampling.fps)
-        self._developer = Developer(max_pixels=sampling.max_pixels, pixel_aspect=containers.pixel_aspect(stream))
+        self._sampler = FrameSampler(sampling.fps)
+        self._developer = FrameConverter(
+            max_pixels=sampling.max_pixels, pixel_aspect=containers.sample_aspect_ratio(stream)
+        )
         self._packet_s = self._picture_s = time.monotonic()
         self._has_begun = False
         # What refers to pictures that were never sent is decoded as grey at best.
         self._awaits_key = self._codec.codec.canonical_name in STARTS_AFRESH
         self._has_told = False
         if skip_unreferenced:
-            containers.hasten(self._codec)
-        self._decoder = PatientDecoder(self._codec, self._sampler, previewer=previewer, fast=skip_unreferenced)
+            containers.skip_loop_filter(self._codec)
+        self._decoder = LazyDecoder(self._codec, self._sampler, previewer=previewer, fast=skip_unreferenced)
 
     @property
     def silent_s(self) -> float:

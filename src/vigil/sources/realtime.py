@@ -11,7 +11,7 @@ from vigil.frames import Frame
 Clock: TypeAlias = Callable[[], float]
 
 
-def waiter(
+def wait_until_due(
     *, stop: threading.Event, epoch_s: float, clock: Clock = time.monotonic, wall_clock: Clock = time.time
 ) -> Callable[[float], bool]:
     """What waits until a second of the file has come; True when `stop` was set meanwhile."""
@@ -19,7 +19,7 @@ def waiter(
     return lambda time_s: stop.wait(max(0.0, started_s + time_s - clock()))
 
 
-def pace(
+def play_in_realtime(
     frames: Iterable[Frame],
     *,
     stop: threading.Event,
@@ -32,7 +32,7 @@ def pace(
     `captured_s` is the second at which the frame was due (`epoch_s`, the `time.time()` of second 0, plus its time), so
     that a reader which cannot keep up shows as lag.
     """
-    wait = waiter(stop=stop, epoch_s=epoch_s, clock=clock, wall_clock=wall_clock)
+    wait = wait_until_due(stop=stop, epoch_s=epoch_s, clock=clock, wall_clock=wall_clock)
     for frame in frames:
         if wait(frame.time_s):
             return

@@ -2,7 +2,7 @@
 
 import random
 
-from vigil.sources.signals import FeedSettings
+from vigil.sources.signals import CaptureSettings
 
 SPREAD = 0.25
 """Waits differ by up to this share, so that cameras behind one switch do not all come back at once."""
@@ -11,7 +11,7 @@ SPREAD = 0.25
 class Backoff:
     """The waits between the attempts at one source; `steady_s` of pictures start them anew."""
 
-    def __init__(self, settings: FeedSettings, *, dice: random.Random | None = None) -> None:
+    def __init__(self, settings: CaptureSettings, *, dice: random.Random | None = None) -> None:
         self._settings = settings
         self._dice = dice or random.Random()
         self._failures = 0

@@ -22,9 +22,9 @@ import av
 from vigil.errors import SourceError
 from vigil.frames import RGB, decode_jpeg, encode_jpeg
 from vigil.sources import container as containers
-from vigil.sources.footage import NEAR_S, check_span, piece_of, write_clip, write_jpeg, write_snapshot
-from vigil.sources.movie import Movie
-from vigil.sources.stamps import Piece
+from vigil.sources.footage import NEAR_S, check_span, encoded_packet, write_clip, write_jpeg, write_snapshot
+from vigil.sources.movie import VideoWriter
+from vigil.sources.stamps import EncodedPacket
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ NEW_EXTRADATA = "new_extradata"
 
 
 @dataclass(slots=True)
-class Run:
+class PacketRun:
     """The packets of one connection, from a key picture on; `head` is a file that describes their stream.
 
     `setup` is how it was described anew since, if it was (see `Piece`).
@@ -46,7 +46,7 @@ class Run:
     stream: Any
     head: bytes = b""
     setup: Any | None = None
-    pieces: deque[Piece] = field(default_factory=deque)
+    pieces: deque[EncodedPacket] = field(default_factory=deque)
     held_bytes: int = 0
 
     def covers_s(self, from_s: float, to_s: float) -> float:
@@ -75,7 +75,7 @@ class Run:
         return next(keys, None)
 
 
-class PacketRing:
+class PacketRingBuffer:
     """The last `keep_s` seconds of a stream's packets, at most `max_bytes` of them.
 
     One thread tells what comes in (`connected`, `add`, `disconnected`), others take clips out. Packets
@@ -87,7 +87,7 @@ class PacketRing:
         self.keep_s = keep_s
         self.max_bytes = max_bytes
         self.name = name
-        self._runs: deque[Run] = deque()
+        self._runs: deque[PacketRun] = deque()
         self._lock = threading.Lock()
         self._open = False
 
@@ -112,7 +112,7 @@ class PacketRing:
                 return
             if not run.head:
                 run.head = _head(run.stream, packet)
-            piece = piece_of(packet, time_s, setup=run.setup)
+            piece = encoded_packet(packet, time_s, setup=run.setup)
             run.pieces.append(piece)
             run.held_bytes += len(piece.data)
             self._trim(time_s)
@@ -145,7 +145,7 @@ class PacketRing:
 
     def _begin(self, stream: Any) -> None:
         self._end()
-        self._runs.append(Run(stream))
+        self._runs.append(PacketRun(stream))
         self._open = True
 
     def _end(self) -> None:
@@ -171,7 +171,7 @@ class PacketRing:
         if not self._runs[0].pieces and len(self._runs) > 1:
             self._runs.popleft()
 
-    def _cut(self, from_s: float, to_s: float, *, entry_s: float | None = None) -> tuple[bytes, list[Piece]]:
+    def _cut(self, from_s: float, to_s: float, *, entry_s: float | None = None) -> tuple[bytes, list[EncodedPacket]]:
         entry_s = from_s if entry_s is None else entry_s
         with self._lock:
             run = max(self._runs, key=lambda run: run.covers_s(from_s, to_s), default=None)
@@ -183,7 +183,7 @@ class PacketRing:
         return head, _from_key(pieces, entry_s, to_s)
 
 
-def _from_key(pieces: Sequence[Piece], from_s: float, to_s: float) -> list[Piece]:
+def _from_key(pieces: Sequence[EncodedPacket], from_s: float, to_s: float) -> list[EncodedPacket]:
     keys = [number for number, piece in enumerate(pieces) if piece.is_key and piece.time_s <= from_s]
     first = keys[-1] if keys else 0
     # What follows a picture that is left out may need it, so nothing does.
@@ -232,7 +232,7 @@ class _Still:
     time_s: float
 
 
-class PictureRing:
+class JpegRingBuffer:
     """The last `keep_s` seconds of a source's pictures as JPEGs, at most `max_bytes` of them."""
 
     def __init__(self, keep_s: float = KEEP_S, max_bytes: int = MAX_BYTES, *, name: str = "the camera") -> None:
@@ -265,7 +265,7 @@ class PictureRing:
         check_span(from_s, to_s)
         pictures = self._pictures(from_s, to_s)
         height, width = decode_jpeg(pictures[0].jpeg).shape[:2]
-        with Movie(path, size_wh=(width, height)) as movie:
+        with VideoWriter(path, size_wh=(width, height)) as movie:
             for still in pictures:
                 movie.add(decode_jpeg(still.jpeg), still.time_s - pictures[0].time_s)
 

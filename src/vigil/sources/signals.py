@@ -33,11 +33,11 @@ class Waiting:
     reason: str
 
 
-Signal: TypeAlias = Frame | Connected | Disconnected | Waiting
+CaptureItem: TypeAlias = Frame | Connected | Disconnected | Waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FeedSettings:
+class CaptureSettings:
     """How live sources are read.
 
     `open_timeout_s` and `read_timeout_s` bound how long a source may be silent before it counts as lost; HLS, whose

@@ -9,14 +9,14 @@ from typing import Any
 import av
 
 from vigil.sources.container import UNREADABLE
-from vigil.sources.stamps import Piece
+from vigil.sources.stamps import EncodedPacket
 
 H264_SPS = 7
 """The kind of NAL unit that tells a size."""
 START = b"\x00\x00\x01"
 
 
-def keep_one_size(stream: Any, pieces: Sequence[Piece]) -> bool:
+def keep_one_size(stream: Any, pieces: Sequence[EncodedPacket]) -> bool:
     """Whether all pictures of an H.264 stream have the size, and the description, that `stream` has.
 
     A key picture is decoded only where it is described in other words than the last, which is next to never.

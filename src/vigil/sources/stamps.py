@@ -18,7 +18,7 @@ LOOSE_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class EncodedPacket:
     """One compressed picture: when it came or is shown, in seconds of the source, and its own stamp in seconds.
 
     `setup` is FFmpeg's new description of the stream (side data of a packet), where it has changed since it was opened.
@@ -32,7 +32,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class TimedPacket:
     """A piece with stamps that can be relied on, in seconds of the source: `dts_s` only ever grows."""
 
     data: bytes
@@ -42,7 +42,7 @@ class Placed:
     setup: Any | None = None
 
 
-def place(pieces: Sequence[Piece], *, frame_s: float) -> list[Placed] | None:
+def assign_timestamps(pieces: Sequence[EncodedPacket], *, frame_s: float) -> list[TimedPacket] | None:
     """Gives a run of packets, in the order of decoding, sound stamps; None where theirs cannot be trusted.
 
     The times of decoding follow from those of showing: the same times in order, early enough for all.
@@ -53,12 +53,12 @@ def place(pieces: Sequence[Piece], *, frame_s: float) -> list[Placed] | None:
     in_order = sorted(shown_s)
     early_s = max((due - shown for due, shown in zip(in_order, shown_s, strict=True)), default=0.0)
     return [
-        Placed(piece.data, shown, due - early_s, piece.is_key, piece.setup)
+        TimedPacket(piece.data, shown, due - early_s, piece.is_key, piece.setup)
         for piece, shown, due in zip(pieces, shown_s, in_order, strict=True)
     ]
 
 
-def _shown_s(pieces: Sequence[Piece], *, frame_s: float) -> list[float] | None:
+def _shown_s(pieces: Sequence[EncodedPacket], *, frame_s: float) -> list[float] | None:
     """When each picture is shown, no two at once; None where stamps are missing, jump or run wrong."""
     stamps = _without_repeats(piece.pts_s for piece in pieces)
     known = [stamp for stamp in stamps if stamp is not None]
@@ -95,7 +95,7 @@ def _filled(stamps: Sequence[float | None], *, frame_s: float) -> list[float]:
     return filled
 
 
-def steady_s(pieces: Sequence[Piece], frame_s: float) -> Iterator[float]:
+def arrival_times(pieces: Sequence[EncodedPacket], frame_s: float) -> Iterator[float]:
     """Times of arrival that grow from picture to picture."""
     last_s = None
     for time_s in sorted(piece.time_s for piece in pieces):

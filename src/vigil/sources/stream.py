@@ -10,42 +10,42 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 from vigil.errors import SourceError
-from vigil.frames import Frame, Sampling
+from vigil.frames import Frame, FrameSampling
 from vigil.sources import container as containers
 from vigil.sources.address import Address
-from vigil.sources.dialer import PLAYLIST, Dialer
+from vigil.sources.dialer import PLAYLIST, StreamOpener
 from vigil.sources.footage import Footage
-from vigil.sources.preview import Previewer
-from vigil.sources.reading import Health, Reading
-from vigil.sources.ring import PacketRing
-from vigil.sources.signals import Connected, FeedSettings, Waiting
+from vigil.sources.preview import PreviewEncoder
+from vigil.sources.reading import StreamHealth, StreamReader
+from vigil.sources.ring import PacketRingBuffer
+from vigil.sources.signals import CaptureSettings, Connected, Waiting
 
 BY_ARRIVAL = frozenset({"mpjpeg", "mjpeg"})
 """These carry no times of their own; FFmpeg makes some up, 25 a second."""
 
 
-class StreamCamera:
+class NetworkCamera:
     """A camera behind an address; `session` is one connection to it."""
 
     def __init__(
         self,
         address: Address,
-        sampling: Sampling,
+        sampling: FrameSampling,
         *,
         stop: threading.Event,
-        settings: FeedSettings,
+        settings: CaptureSettings,
         footage_s: float = 0.0,
-        previewer: Previewer | None = None,
+        previewer: PreviewEncoder | None = None,
     ) -> None:
         self.name = address.name
-        self._dialer = Dialer(address, settings=settings)
+        self._dialer = StreamOpener(address, settings=settings)
         self._sampling = sampling
         self._stop = stop
         self._settings = settings
-        self._ring = PacketRing(footage_s, name=address.name)
+        self._ring = PacketRingBuffer(footage_s, name=address.name)
         self._keeps = footage_s > 0
         self._previewer = previewer
-        self._health = Health()
+        self._health = StreamHealth()
         self._was_live = False
 
     @property
@@ -67,8 +67,8 @@ class StreamCamera:
             finite = self._dialer.is_finite(container)
             self._check_is_new(finite)
             stream = containers.pick_stream(container, self.name)
-            leave_out_others(container, stream)
-            reading = Reading(
+            discard_other_streams(container, stream)
+            reading = StreamReader(
                 container,
                 stream,
                 sampling=self._sampling,
@@ -91,7 +91,9 @@ class StreamCamera:
             raise SourceError("its playlist is finished, and what it holds was seen")
         self._was_live = self._was_live or not finite
 
-    def _until_lost(self, container: Any, reading: Reading, *, finite: bool) -> Iterator[Connected | Frame | Waiting]:
+    def _until_lost(
+        self, container: Any, reading: StreamReader, *, finite: bool
+    ) -> Iterator[Connected | Frame | Waiting]:
         try:
             yield from reading.signals()
         except IndexError as error:
@@ -106,7 +108,7 @@ class StreamCamera:
             raise SourceError("the stream ended")
 
 
-def leave_out_others(container: Any, stream: Any) -> None:
+def discard_other_streams(container: Any, stream: Any) -> None:
     """Keeps FFmpeg from handing out other streams; of a playlist in several sizes it then fetches only one."""
     for other in container.streams:
         if other.index != stream.index and hasattr(other, "discard"):

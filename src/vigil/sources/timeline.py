@@ -9,7 +9,7 @@ the leaps before it; what lies before the start is not decoded.
 from typing import Any
 
 from vigil.sources import container as containers
-from vigil.sources.clock import Clock
+from vigil.sources.clock import FileClock
 
 LEAPING = frozenset({"dhav", "mpeg", "mpegts", "mpegtsraw"}) | containers.RAW
 """Formats whose stamps are those of a running clock, which nothing vouches for."""
@@ -26,7 +26,7 @@ LATE_S = 1.0
 """Pictures that begin so long after the sound begin late; less is how encoders start."""
 
 
-class Timeline:
+class FileTimeline:
     """The clock of one stream of an open file, whose pictures are placed in order; `from_s` is where reading begins.
 
     `start_s` is the stamp of second 0 in seconds, None where there are no stamps.
@@ -37,7 +37,7 @@ class Timeline:
         self._tick_s = float(stream.time_base or 0)
         self._is_leaping = container.format.name in LEAPING
         self.start_s = None if self.by_arrival else _start_s(container, stream)
-        self.clock = Clock(
+        self.clock = FileClock(
             frame_s=1 / containers.frame_rate(stream),
             start_s=self.start_s,
             first_s=from_s,
@@ -81,6 +81,6 @@ def vouched_s(container: Any, stream: Any) -> float:
     """Up to which second a step of a file's clock is a pause, however long."""
     if container.format.name in LEAPING | STORED_IN_ORDER:
         return 0.0
-    promised_s = containers.declared_s(container, stream)
+    promised_s = containers.duration_from_header(container, stream)
     whole_s = float((container.duration or 0) / containers.MICROSECONDS)
     return LONGEST_PAUSE_S if promised_s is None else max(promised_s, whole_s) + SLACK_S

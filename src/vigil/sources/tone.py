@@ -34,7 +34,7 @@ LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)
 TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32)
 
 
-def curve_of(frame: Any) -> int | None:
+def transfer_curve(frame: Any) -> int | None:
     """The transfer curve of an `av.VideoFrame` whose colours need to be converted; None for the usual ones."""
     curve = getattr(frame, "color_trc", UNSPECIFIED)
     if curve in (PQ, HLG):
@@ -48,7 +48,7 @@ def is_high_range(codec_context: Any) -> bool:
     return getattr(codec_context, "color_trc", UNSPECIFIED) in (PQ, HLG)
 
 
-def toned(frame: Any, curve: int) -> RGB:
+def tone_map(frame: Any, curve: int) -> RGB:
     """The picture of a `PLANES` frame of full range in BT.2020: `(H, W, 3) uint8 RGB` in sRGB."""
     green, blue, red = (
         np.frombuffer(plane, np.uint16).reshape(plane.height, plane.line_size // 2)[:, : plane.width]

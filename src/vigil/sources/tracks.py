@@ -17,7 +17,7 @@ BESIDE_THE_FILM = Disposition.timed_thumbnails | Disposition.still_image | Dispo
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class VideoTrack:
     """A prepared `av` video stream: number `number`, from 1 on, of the `count` that hold pictures."""
 
     stream: Any
@@ -34,7 +34,7 @@ class Track:
         return f"it holds several tracks of pictures ({self.count}); number {self.number} is read ({what})"
 
 
-def film_track(container: Any, path: Path, *, fast: bool = False) -> Track:
+def main_video_track(container: Any, path: Path, *, fast: bool = False) -> VideoTrack:
     """The track of an open file that a player shows; raises SourceError where there is none.
 
     More than one picture comes first, then what the file calls its default, then area.
@@ -44,12 +44,12 @@ def film_track(container: Any, path: Path, *, fast: bool = False) -> Track:
     if len(streams) > 1:
         counts = _pictures(path, [stream.index for stream in streams])
         best = max(streams, key=lambda stream: _worth(stream, counts[stream.index]))
-    return Track(containers.prepared(best, fast=fast), 1 + streams.index(best), len(streams))
+    return VideoTrack(containers.prepared(best, fast=fast), 1 + streams.index(best), len(streams))
 
 
-def film_stream(container: Any, path: Path) -> Any:
+def main_video_stream(container: Any, path: Path) -> Any:
     """The `av` stream of `film_track`; raises SourceError."""
-    return film_track(container, path).stream
+    return main_video_track(container, path).stream
 
 
 def _worth(stream: Any, pictures: int) -> tuple[int, bool, bool, int]:

@@ -14,19 +14,19 @@ import cv2
 import numpy as np
 
 from vigil.errors import SourceError
-from vigil.frames import RGB, Frame, Sampling, fit, resize
-from vigil.sources.clock import Sampler
+from vigil.frames import RGB, Frame, FrameSampling, fit_size, resize
+from vigil.sources.clock import FrameSampler
 from vigil.sources.footage import Footage
-from vigil.sources.preview import Previewer
-from vigil.sources.ring import PictureRing
-from vigil.sources.signals import Connected, FeedSettings
+from vigil.sources.preview import PreviewEncoder
+from vigil.sources.ring import JpegRingBuffer
+from vigil.sources.signals import CaptureSettings, Connected
 
 FOOTAGE_FPS = 10.0
 """Every picture that is kept for clips is compressed; more of them would cost more than all else."""
 
-LOOK_S = 0.1
+POLL_S = 0.1
 
-Opener = Callable[[int], Any]
+OpenDevice = Callable[[int], Any]
 """How a camera is opened: gives an object with the methods of `cv2.VideoCapture`."""
 
 
@@ -36,13 +36,13 @@ class Webcam:
     def __init__(
         self,
         number: int,
-        sampling: Sampling,
+        sampling: FrameSampling,
         *,
         stop: threading.Event,
-        settings: FeedSettings,
+        settings: CaptureSettings,
         footage_s: float = 0.0,
-        previewer: Previewer | None = None,
-        opener: Opener = cv2.VideoCapture,
+        previewer: PreviewEncoder | None = None,
+        opener: OpenDevice = cv2.VideoCapture,
     ) -> None:
         self.number = number
         self.problems: tuple[str, ...] = ()
@@ -50,10 +50,10 @@ class Webcam:
         self._stop = stop
         self._settings = settings
         self._opener = opener
-        self._ring = PictureRing(footage_s, name=f"webcam {number}")
+        self._ring = JpegRingBuffer(footage_s, name=f"webcam {number}")
         self._keeps = footage_s > 0
         self._previewer = previewer
-        self._grabber: Grabber | None = None
+        self._grabber: WebcamThread | None = None
 
     @property
     def footage(self) -> Footage:
@@ -81,30 +81,32 @@ class Webcam:
         finally:
             grabber.end()
 
-    def _new_grabber(self) -> "Grabber":
+    def _new_grabber(self) -> "WebcamThread":
         """A thread for the driver, if the last one is out of it: each attempt would leave one more in it."""
-        if self._grabber is not None and not self._grabber.wait_gone(LOOK_S):
+        if self._grabber is not None and not self._grabber.wait_gone(POLL_S):
             raise SourceError(f"webcam {self.number} is still held by its driver; unplug it and plug it in again")
-        footage = Sampler(FOOTAGE_FPS) if self._keeps else None
-        return Grabber(self.number, self._opener, wanted=(Sampler(self._sampling.fps), footage, self._previewer))
+        footage = FrameSampler(FOOTAGE_FPS) if self._keeps else None
+        return WebcamThread(
+            self.number, self._opener, wanted=(FrameSampler(self._sampling.fps), footage, self._previewer)
+        )
 
-    def _pictures(self, grabber: "Grabber") -> Iterator["Picture"]:
+    def _pictures(self, grabber: "WebcamThread") -> Iterator["GrabbedFrame"]:
         last_s, limit_s = time.monotonic(), self._settings.open_timeout_s
         while not self._stop.is_set():
-            picture = grabber.take(wait_s=LOOK_S)
+            picture = grabber.take(wait_s=POLL_S)
             if picture is not None:
                 last_s, limit_s = picture.at_s, self._settings.read_timeout_s
                 yield picture
             elif time.monotonic() - last_s > limit_s:
                 raise SourceError(f"webcam {self.number} has given no picture for {limit_s:g} s")
 
-    def _frame(self, picture: "Picture", time_s: float) -> Frame:
+    def _frame(self, picture: "GrabbedFrame", time_s: float) -> Frame:
         height, width = picture.image.shape[:2]
-        sized = resize(picture.image, fit(width, height, max_pixels=self._sampling.max_pixels))
+        sized = resize(picture.image, fit_size(width, height, max_pixels=self._sampling.max_pixels))
         return Frame(sized, time_s, picture.captured_s)
 
 
-class Chooses(Protocol):
+class FrameSelector(Protocol):
     """Chooses among pictures by their times: a sampler, or a previewer."""
 
     def accept(self, time_s: float) -> bool:
@@ -112,7 +114,7 @@ class Chooses(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class GrabbedFrame:
     """A picture of a webcam: when it came (`time.monotonic()`, `time.time()`), and who wants it of those who choose."""
 
     image: RGB
@@ -121,23 +123,23 @@ class Picture:
     wanted_by: tuple[bool, ...]
 
 
-class Grabber:
+class WebcamThread:
     """The thread that waits for the driver; it hands over the newest picture that is wanted."""
 
-    def __init__(self, number: int, opener: Opener, *, wanted: Sequence["Chooses | None"]) -> None:
+    def __init__(self, number: int, opener: OpenDevice, *, wanted: Sequence["FrameSelector | None"]) -> None:
         self.fps = 0.0
         self._number = number
         self._opener = opener
         self._wanted = wanted
         self._news = threading.Condition()
-        self._picture: Picture | None = None
+        self._picture: GrabbedFrame | None = None
         self._failure: str | None = None
         self._ended = threading.Event()
         # A daemon, as a driver that hangs for ever must not keep the program from ending.
         self._thread = threading.Thread(target=self._run, name=f"webcam {number}", daemon=True)
         self._thread.start()
 
-    def take(self, *, wait_s: float) -> Picture | None:
+    def take(self, *, wait_s: float) -> GrabbedFrame | None:
         """The newest picture, once; None when none came in time. Raises SourceError when there will be none."""
         with self._news:
             self._news.wait_for(lambda: self._picture is not None or self._failure is not None, wait_s)
@@ -168,7 +170,7 @@ class Grabber:
 
     def _grab_all(self) -> str:
         """Grabs until there is no more; returns why."""
-        camera = open_camera(self._number, self._opener)
+        camera = open_device(self._number, self._opener)
         if camera is None:
             return (
                 f"webcam {self._number} cannot be opened; is it plugged in, allowed for this user (group video) "
@@ -197,11 +199,11 @@ class Grabber:
                 # What waits is for the model; one for people only must not take its place.
                 return
             image = np.ascontiguousarray(bgr[:, :, ::-1])
-            self._picture = Picture(image, at_s, captured_s, wanted_by)
+            self._picture = GrabbedFrame(image, at_s, captured_s, wanted_by)
             self._news.notify()
 
 
-def open_camera(number: int, opener: Opener) -> Any | None:
+def open_device(number: int, opener: OpenDevice) -> Any | None:
     """The open camera, or None."""
     # OpenCV would write to the screen, once for each of its drivers, at every attempt.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

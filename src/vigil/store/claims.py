@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 FOLDER = ".watched"
 
 
-class Claims:
+class SourceLocks:
     """The sources that this store's user watches; locks lie in a folder beside the media."""
 
     def __init__(self, folder: Path) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy.exc import (
 
 from vigil.errors import RowRefused, StoreError, UsageError
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 BUSY_S = 10.0
 """How long a write waits for another process's."""
@@ -57,7 +57,7 @@ def sqlite_path(url: URL) -> Path | None:
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
-def shown(url: URL) -> str:
+def display_url(url: URL) -> str:
     """A store's name for people: the path, or the URL without its password."""
     path = sqlite_path(url)
     return str(path) if path is not None else url.render_as_string(hide_password=True)
@@ -71,7 +71,7 @@ def make_engine(url: URL) -> Engine:
             return create_engine(url, pool_pre_ping=True)
         engine = create_engine(url, connect_args={"timeout": BUSY_S})
     except (NoSuchModuleError, ImportError) as error:
-        raise StoreError(f"{shown(url)} needs a driver that is not installed: {error}") from error
+        raise StoreError(f"{display_url(url)} needs a driver that is not installed: {error}") from error
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -91,7 +91,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def use_write_ahead_log(engine: Engine) -> None:
+def enable_wal(engine: Engine) -> None:
     """Turns on SQLite's write-ahead log, so that readers and the writer do not wait for each other."""
     raw = engine.raw_connection()
     try:
@@ -112,10 +112,10 @@ def use_write_ahead_log(engine: Engine) -> None:
 def _switch_journal(raw: Any) -> None:
     mode = raw.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
-        _log.warning("the store's file system has no write-ahead log (journal mode %s): writers wait for readers", mode)
+        log.warning("the store's file system has no write-ahead log (journal mode %s): writers wait for readers", mode)
 
 
-def give_back_free_pages(engine: Engine) -> None:
+def vacuum_free_pages(engine: Engine) -> None:
     """Shrinks a SQLite file by pages that nothing uses any more; does nothing elsewhere."""
     if engine.dialect.name != "sqlite":
         return
@@ -128,7 +128,7 @@ def give_back_free_pages(engine: Engine) -> None:
 
 
 @contextmanager
-def told(action: str, where: str) -> Iterator[None]:
+def translate_errors(action: str, where: str) -> Iterator[None]:
     """Turns what the database raises into a StoreError that says what to do: RowRefused where only the row is wrong."""
     try:
         yield

@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select
 
 from vigil.events.change import ChangeKind
-from vigil.events.event import Event, Evidence, Tier
+from vigil.events.event import Event, EventWindow, Tier
 from vigil.store.filter import EventFilter
-from vigil.store.moment import utc, utc_now
+from vigil.store.moment import format_utc, utc_now
 from vigil.store.schema import event_windows, events
 from vigil.store.upsert import upsert
 
@@ -40,8 +40,8 @@ def save(connection: Connection, event: Event, *, session: str | None, untold: s
 
 def _row(event: Event, session: str | None) -> dict[str, Any]:
     now = utc_now()
-    happened = now if event.epoch_s is None else utc(event.epoch_s + event.onset_s)
-    ended = now if event.epoch_s is None or event.end_s is None else utc(event.epoch_s + event.end_s)
+    happened = now if event.epoch_s is None else format_utc(event.epoch_s + event.onset_s)
+    ended = now if event.epoch_s is None or event.end_s is None else format_utc(event.epoch_s + event.end_s)
     return {
         "id": event.id,
         "session_id": session,
@@ -111,17 +111,17 @@ def of_session(connection: Connection, session: str) -> list[Event]:
 
 
 def _with_windows(connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[Event]:
-    windows: dict[str, list[Evidence]] = {row.id: [] for row in rows}
+    windows: dict[str, list[EventWindow]] = {row.id: [] for row in rows}
     ids = list(windows)
     for i in range(0, len(ids), IDS_AT_ONCE):
         query = select(event_windows).where(event_windows.c.event_id.in_(ids[i : i + IDS_AT_ONCE]))
         for row in connection.execute(query.order_by(event_windows.c.window)):
-            evidence = Evidence(window=row.window, start_s=row.start_s, end_s=row.end_s, p_alarm=row.p_alarm)
+            evidence = EventWindow(window=row.window, start_s=row.start_s, end_s=row.end_s, p_alarm=row.p_alarm)
             windows[row.event_id].append(evidence)
     return [_event(row, tuple(windows[row.id])) for row in rows]
 
 
-def _event(row: Row[*tuple[Any, ...]], windows: tuple[Evidence, ...]) -> Event:
+def _event(row: Row[*tuple[Any, ...]], windows: tuple[EventWindow, ...]) -> Event:
     return Event(
         id=row.id,
         source=row.source,

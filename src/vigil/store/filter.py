@@ -53,8 +53,8 @@ class EventFilter:
         # LIKE rather than a full-text index: trigrams miss the two-character words that Chinese is made of.
         words = (events.c.text, events.c.source)
         has_text = or_(*(column.icontains(self.text, autoescape=True) for column in words))
-        has_text |= mark_table.has_note(self.text)
-        marked_so = mark_table.is_unmarked() if self.mark == "unmarked" else mark_table.newest_word() == self.mark
+        has_text |= mark_table.note_contains(self.text)
+        marked_so = mark_table.is_unmarked() if self.mark == "unmarked" else mark_table.newest_mark_value() == self.mark
         wanted: list[tuple[object, ColumnElement[bool]]] = [
             (self.since_utc, events.c.ended_utc >= (self.since_utc or "")),
             (self.until_utc, events.c.happened_utc <= (self.until_utc or "")),

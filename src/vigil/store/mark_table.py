@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, exists, func, select
 
 from vigil.errors import UsageError
-from vigil.events.mark import MARK_WORDS, Mark, MarkWord
+from vigil.events.mark import MARK_WORDS, Mark, MarkValue
 from vigil.store.moment import utc_now
 from vigil.store.schema import events, marks
 
@@ -15,7 +15,7 @@ LONGEST_WHO = 200
 IDS_AT_ONCE = 500
 
 
-def add(connection: Connection, event_id: str, mark: MarkWord, *, who: str, note: str) -> Mark:
+def add(connection: Connection, event_id: str, mark: MarkValue, *, who: str, note: str) -> Mark:
     """Adds a mark; raises UsageError when there is no such event, or the mark, name or note cannot be."""
     _check(mark, who=who.strip(), note=note)
     # Where transactions run side by side, two marks of one event would take the same number.
@@ -55,7 +55,7 @@ def newest(connection: Connection, event_ids: Sequence[str]) -> dict[str, Mark]:
     return {event_id: mark for event_id, mark in found.items() if mark.mark}
 
 
-def newest_word() -> ScalarSelect[str]:
+def newest_mark_value() -> ScalarSelect[str]:
     """Of the event in the query around it: the word of the mark that counts, NULL where there never was one."""
     own = select(marks.c.mark).where(marks.c.event_id == events.c.id)
     return own.order_by(marks.c.number.desc()).limit(1).correlate(events).scalar_subquery()
@@ -63,7 +63,7 @@ def newest_word() -> ScalarSelect[str]:
 
 def is_unmarked() -> ColumnElement[bool]:
     """Whether nothing that counts is said of the event in the query around it: never, or it was taken back."""
-    return func.coalesce(newest_word(), "") == ""
+    return func.coalesce(newest_mark_value(), "") == ""
 
 
 def has_no_history() -> ColumnElement[bool]:
@@ -71,7 +71,7 @@ def has_no_history() -> ColumnElement[bool]:
     return ~exists().where(marks.c.event_id == events.c.id).correlate(events)
 
 
-def has_note(text: str) -> ColumnElement[bool]:
+def note_contains(text: str) -> ColumnElement[bool]:
     """Whether any note of the event in the query around it holds a text."""
     inside = marks.c.note.icontains(text, autoescape=True)
     return exists().where(marks.c.event_id == events.c.id, inside).correlate(events)

@@ -18,7 +18,7 @@ KINDS: tuple[MediaKind, ...] = ("snapshots", "clips", "frames")
 
 PARTIAL = ".partial"
 
-Write: TypeAlias = Callable[[Path], None]
+WriteMedia: TypeAlias = Callable[[Path], None]
 """Writes a file (or fills a folder, for frames) at the path it is given."""
 
 
@@ -32,14 +32,14 @@ class MediaFile:
     size_bytes: int
 
 
-def place(root: Path, kind: MediaKind, event_id: str, name: str) -> Path:
+def media_path(root: Path, kind: MediaKind, event_id: str, name: str) -> Path:
     """Where a medium of an event lies: `clips/ID.mp4`, `snapshots/ID.jpg`, `frames/ID/NAME`."""
     if kind == "frames":
         return root / kind / event_id / name
     return root / kind / f"{event_id}{name}"
 
 
-def write_whole(path: Path, write: Write) -> int:
+def write_whole(path: Path, write: WriteMedia) -> int:
     """Lets `write` make a file or folder, which takes its name only when it is whole and on disk; returns its bytes."""
     for folder in reversed(path.parents[:3]):
         make_private_folder(folder)
@@ -49,23 +49,23 @@ def write_whole(path: Path, write: Write) -> int:
         write(partial)
         if partial.is_dir():
             keep_private(partial)
-        size_bytes = sum(_settle(file) for file in files_of(partial))
+        size_bytes = sum(_settle(file) for file in list_files(partial))
         _erase(path)
         partial.rename(path)
         _sync(path.parent)
     except BaseException:
         with _quietly():
-            remove(partial)
+            remove_media(partial)
         raise
     return size_bytes
 
 
-def files_of(path: Path) -> list[Path]:
+def list_files(path: Path) -> list[Path]:
     """A file itself, or the files in a folder."""
     return sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
 
 
-def remove(path: Path) -> None:
+def remove_media(path: Path) -> None:
     """Deletes a medium that may be gone already, and the event's folder of frames once it is empty."""
     _erase(path)
     if path.parent.parent.name == "frames":
@@ -80,7 +80,7 @@ def _erase(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def partials(root: Path) -> list[Path]:
+def partial_files(root: Path) -> list[Path]:
     """What writers that were killed left behind (or are writing now)."""
     return [path for kind in KINDS for path in sorted((root / kind).rglob(f"*{PARTIAL}*"))]
 

@@ -16,7 +16,7 @@ BEFORE_OFFSET = re.compile(r"\s+(?=[+-]\d\d:?\d\d$)")
 AGO = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])(?:\s*ago)?", re.IGNORECASE)
 
 
-def utc(epoch_s: float) -> str:
+def format_utc(epoch_s: float) -> str:
     """`time.time()` seconds as `2026-11-20T11:50:33.123Z`."""
     moment = datetime.fromtimestamp(epoch_s, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
@@ -24,7 +24,7 @@ def utc(epoch_s: float) -> str:
 
 def utc_now() -> str:
     """This moment."""
-    return utc(time.time())
+    return format_utc(time.time())
 
 
 def local(epoch_s: float) -> str:
@@ -43,7 +43,7 @@ def _offset(moment: datetime) -> str:
     return f"{offset[:3]}:{offset[3:5]}"
 
 
-def parse_moment(text: str, *, option: str) -> str:
+def parse_time(text: str, *, option: str) -> str:
     """What people write (`2026-11-20`, `2026-11-20T11:50`, `2h`, `30 m ago`) or are shown, as the store writes it.
 
     Without a zone local time is meant. Raises UsageError, naming `option`, also for a local time that comes twice or
@@ -53,11 +53,11 @@ def parse_moment(text: str, *, option: str) -> str:
     ago = AGO.fullmatch(plain)
     try:
         if ago:
-            return utc(max(0.0, time.time() - float(ago[1]) * UNITS_S[ago[2].lower()]))
+            return format_utc(max(0.0, time.time() - float(ago[1]) * UNITS_S[ago[2].lower()]))
         moment = datetime.fromisoformat(BEFORE_OFFSET.sub("", plain))
         if moment.tzinfo is None:
             moment = _day(moment) if DAY.fullmatch(plain) else _here(moment, f"{option} {text!r}")
-        return utc(moment.timestamp())
+        return format_utc(moment.timestamp())
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError(f"{option} {text!r}: write 2026-11-20, 2026-11-20T11:50, or how long ago: 2h, 3d") from error
 

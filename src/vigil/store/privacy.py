@@ -16,7 +16,7 @@ BESIDE = ("", "-wal", "-shm", "-journal")
 OURS = frozenset({*KINDS, FOLDER, REFUSED, "room.yaml", "room.yaml.partial"})
 
 
-def close_store(folder: Path, database: Path | None) -> None:
+def restrict_store_files(folder: Path, database: Path | None) -> None:
     """Closes a store's database, media and folder to everybody else, where they are this user's.
 
     The folder itself only where nothing but the store lies in it: it may be one that people share.

@@ -15,7 +15,7 @@ MOST_BYTES = 10_000_000
 """Of rows beyond this only the count is kept: a camera whose every verdict is refused must not fill the disk."""
 
 
-def append(path: Path, row: object, *, what: str, why: str) -> None:
+def append_rejected_row(path: Path, row: object, *, what: str, why: str) -> None:
     """Adds a row to the file; what cannot be kept is told in the log."""
     try:
         line = json.dumps({"refused_utc": utc_now(), "what": what, "why": why, "row": _plain(row)}, default=str)

@@ -14,14 +14,14 @@ from sqlalchemy import ColumnElement, Table, and_, delete, exists, false, func, 
 
 from vigil.errors import UsageError
 from vigil.store import mark_table, strays
-from vigil.store.database import give_back_free_pages, told
-from vigil.store.media import MediaFile, partials, remove
+from vigil.store.database import translate_errors, vacuum_free_pages
+from vigil.store.media import MediaFile, partial_files, remove_media
 from vigil.store.media_table import read
-from vigil.store.moment import utc
+from vigil.store.moment import format_utc
 from vigil.store.schema import events, media, sessions, verdicts
 from vigil.store.store import Store
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 DAY_S = 86_400.0
 
@@ -34,7 +34,7 @@ MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
+class RetentionSettings:
     """How long what is kept; None keeps it for ever.
 
     `media_days` and `verdict_days` count from an event's end and a verdict's making; `media_mb` bounds all media
@@ -55,7 +55,7 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pruned:
+class PruneReport:
     """What was deleted."""
 
     files: int = 0
@@ -66,12 +66,12 @@ class Pruned:
 
 def prune(
     store: Store,
-    retention: Retention,
+    retention: RetentionSettings,
     *,
     dry_run: bool = False,
     also_marked: bool = False,
     clock: Callable[[], float] = time.time,
-) -> Pruned:
+) -> PruneReport:
     """Deletes what retention says is too old or too much; raises StoreError, and may be called again.
 
     Files go before the rows that tell of them, so that a full disk gets room first and a kill leaves no file unknown.
@@ -80,14 +80,14 @@ def prune(
     """
     now_s = clock()
     if not dry_run:
-        strays.take_in(store, before_s=now_s - PARTIAL_S)
+        strays.adopt_orphans(store, before_s=now_s - PARTIAL_S)
     media_may_go = true() if also_marked else mark_table.is_unmarked()
     events_may_go = true() if also_marked else mark_table.has_no_history()
     files = _too_old(store, retention, media_may_go, now_s=now_s)
     files += _too_much(store, retention, media_may_go, spared={file.path for file in files})
     old_verdicts = _old_verdicts(retention.verdict_days, now_s=now_s)
     old_events = and_(_old_events(retention.event_days, now_s=now_s), events_may_go)
-    pruned = Pruned(
+    pruned = PruneReport(
         files=len(files),
         freed_bytes=sum(file.size_bytes for file in files),
         verdicts=_count(store, verdicts, old_verdicts),
@@ -101,13 +101,13 @@ def prune(
     _delete_events(store, old_events)
     _delete_empty_sessions(store, retention.verdict_days, now_s=now_s)
     if pruned.verdicts or pruned.events:
-        with told("shrinking", store.name):
-            give_back_free_pages(store.engine)
+        with translate_errors("shrinking", store.name):
+            vacuum_free_pages(store.engine)
     return pruned
 
 
 def _before(days: float, now_s: float) -> str:
-    return utc(max(0.0, now_s - days * DAY_S))
+    return format_utc(max(0.0, now_s - days * DAY_S))
 
 
 def _closed_media(store: Store, *conditions: ColumnElement[bool]) -> list[MediaFile]:
@@ -119,12 +119,16 @@ def _closed_media(store: Store, *conditions: ColumnElement[bool]) -> list[MediaF
         return [read(row, root=store.folder) for row in rows]
 
 
-def _too_old(store: Store, retention: Retention, may_go: ColumnElement[bool], *, now_s: float) -> list[MediaFile]:
+def _too_old(
+    store: Store, retention: RetentionSettings, may_go: ColumnElement[bool], *, now_s: float
+) -> list[MediaFile]:
     days = [days for days in (retention.media_days, retention.event_days) if days is not None]
     return _closed_media(store, events.c.ended_utc < _before(min(days), now_s), may_go) if days else []
 
 
-def _too_much(store: Store, retention: Retention, may_go: ColumnElement[bool], *, spared: set[Path]) -> list[MediaFile]:
+def _too_much(
+    store: Store, retention: RetentionSettings, may_go: ColumnElement[bool], *, spared: set[Path]
+) -> list[MediaFile]:
     """The oldest media, until what stays fits; `spared` are deleted anyway."""
     if retention.media_mb is None:
         return []
@@ -147,9 +151,9 @@ def _too_much(store: Store, retention: Retention, may_go: ColumnElement[bool], *
 def _delete_files(store: Store, files: Sequence[MediaFile], may_go: ColumnElement[bool]) -> None:
     for i in range(0, len(files), ROWS_AT_ONCE):
         some = _still_to_go(store, files[i : i + ROWS_AT_ONCE], may_go)
-        with told("deleting old media", store.name):
+        with translate_errors("deleting old media", store.name):
             for file in some:
-                remove(file.path)
+                remove_media(file.path)
         paths = [file.path.relative_to(store.folder).as_posix() for file in some]
         with store.writing("forgetting old media") as connection:
             connection.execute(delete(media).where(media.c.path.in_(paths)))
@@ -164,11 +168,11 @@ def _still_to_go(store: Store, files: Sequence[MediaFile], may_go: ColumnElement
 
 
 def _delete_partials(store: Store, *, now_s: float) -> None:
-    with told("deleting half-written media", store.name):
-        for path in partials(store.folder):
+    with translate_errors("deleting half-written media", store.name):
+        for path in partial_files(store.folder):
             if path.exists() and now_s - path.stat().st_mtime > PARTIAL_S:
-                _log.info("deleting %s, which a watcher that was killed left half written", path)
-                remove(path)
+                log.info("deleting %s, which a watcher that was killed left half written", path)
+                remove_media(path)
 
 
 def _old_verdicts(days: float | None, *, now_s: float) -> ColumnElement[bool]:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Double, ForeignKey, Integer, MetaData, String, Table, Text, TypeDecorator
 
 
-class Words(TypeDecorator[str]):
+class SafeText(TypeDecorator[str]):
     """Text from a model, a camera or a file's name: half characters and zeros are replaced."""
 
     impl = Text
@@ -28,14 +28,14 @@ sessions = Table(
     "sessions",
     metadata,
     Column("id", String, primary_key=True),
-    Column("source", Words, nullable=False),
+    Column("source", SafeText, nullable=False),
     Column("epoch_s", Double),
-    Column("model", Words, nullable=False),
-    Column("task", Words, nullable=False),
-    Column("contract", Words, nullable=False),
+    Column("model", SafeText, nullable=False),
+    Column("task", SafeText, nullable=False),
+    Column("contract", SafeText, nullable=False),
     Column("started_utc", String, nullable=False),
     Column("ended_utc", String),
-    Column("ended_because", Words, nullable=False),
+    Column("ended_because", SafeText, nullable=False),
     Column("identity", String, nullable=False),
 )
 
@@ -53,8 +53,8 @@ verdicts = Table(
     Column("p_outside", Double),
     Column("latency_ms", Double, nullable=False),
     Column("captured_s", Double),
-    Column("text", Words),
-    Column("detail", Words, nullable=False),
+    Column("text", SafeText),
+    Column("detail", SafeText, nullable=False),
     Column("created_utc", String, nullable=False),
 )
 
@@ -63,9 +63,9 @@ events = Table(
     metadata,
     Column("id", String, primary_key=True),
     Column("session_id", ForeignKey("sessions.id", ondelete="SET NULL")),
-    Column("source", Words, nullable=False),
-    Column("task", Words, nullable=False),
-    Column("model", Words, nullable=False),
+    Column("source", SafeText, nullable=False),
+    Column("task", SafeText, nullable=False),
+    Column("model", SafeText, nullable=False),
     Column("epoch_s", Double),
     Column("onset_s", Double, nullable=False),
     Column("end_s", Double),
@@ -73,8 +73,8 @@ events = Table(
     Column("peak_s", Double, nullable=False),
     Column("tier", String, nullable=False),
     Column("announced_s", Double),
-    Column("text", Words, nullable=False),
-    Column("closed_because", Words, nullable=False),
+    Column("text", SafeText, nullable=False),
+    Column("closed_because", SafeText, nullable=False),
     Column("happened_utc", String, nullable=False),
     Column("ended_utc", String, nullable=False),
     Column("created_utc", String, nullable=False),
@@ -108,8 +108,8 @@ marks = Table(
     Column("event_id", ForeignKey("events.id", ondelete="CASCADE"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("mark", String, nullable=False),
-    Column("who", Words, nullable=False),
-    Column("note", Words, nullable=False),
+    Column("who", SafeText, nullable=False),
+    Column("note", SafeText, nullable=False),
     Column("marked_utc", String, nullable=False),
 )
 

@@ -11,7 +11,7 @@ from vigil.store.schema import events, sessions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class WatchSession:
     """What was watched and with what; `epoch_s` is the `time.time()` of second 0 on live sources.
 
     `identity` tells sources of one name apart, empty where it is not known.
@@ -39,9 +39,9 @@ def start(
     task: str = "",
     contract: str = "",
     identity: str = "",
-) -> Session:
+) -> WatchSession:
     """Writes that a watch began."""
-    session = Session(
+    session = WatchSession(
         id=session_id or new_id(),
         source=source,
         epoch_s=epoch_s,
@@ -51,7 +51,7 @@ def start(
         started_utc=utc_now(),
         identity=identity,
     )
-    values = {field: getattr(session, field) for field in Session.__slots__}
+    values = {field: getattr(session, field) for field in WatchSession.__slots__}
     connection.execute(sessions.insert().values(values))
     return session
 
@@ -62,12 +62,12 @@ def end(connection: Connection, session: str, *, because: str) -> None:
     connection.execute(ended.values(ended_utc=utc_now(), ended_because=because))
 
 
-def of_source(connection: Connection, source: str) -> list[Session]:
+def of_source(connection: Connection, source: str) -> list[WatchSession]:
     """The watches of a source, the newest first."""
     return _read(connection, select(sessions).where(sessions.c.source == source).order_by(sessions.c.id.desc()))
 
 
-def of_event(connection: Connection, event_id: str) -> Session | None:
+def of_event(connection: Connection, event_id: str) -> WatchSession | None:
     """The watch that an event was found in."""
     query = select(sessions).join(events, events.c.session_id == sessions.c.id).where(events.c.id == event_id)
     return next(iter(_read(connection, query)), None)
@@ -104,6 +104,6 @@ def may_be_of(identity: str) -> ColumnElement[bool]:
     return events.c.session_id.is_(None) | events.c.session_id.not_in(others)
 
 
-def _read(connection: Connection, query: "Select[*tuple[object, ...]]") -> list[Session]:
+def _read(connection: Connection, query: "Select[*tuple[object, ...]]") -> list[WatchSession]:
     rows: Sequence[Row[*tuple[object, ...]]] = connection.execute(query).all()
-    return [Session(**row._mapping) for row in rows]
+    return [WatchSession(**row._mapping) for row in rows]

@@ -21,18 +21,18 @@ from sqlalchemy import Connection, Engine
 from vigil.errors import StoreError, UsageError
 from vigil.events.change import ChangeKind
 from vigil.events.event import Event
-from vigil.events.judged import Judged
-from vigil.events.mark import Mark, MarkWord
+from vigil.events.judged import JudgedWindow
+from vigil.events.mark import Mark, MarkValue
 from vigil.files import PRIVATE_FILE, make_private_folder
 from vigil.store import event_table, mark_table, media_table, refused, session_table, verdict_table
-from vigil.store.claims import Claims
-from vigil.store.database import WRITES, make_engine, parse_url, shown, sqlite_path, told, use_write_ahead_log
+from vigil.store.claims import SourceLocks
+from vigil.store.database import WRITES, display_url, enable_wal, make_engine, parse_url, sqlite_path, translate_errors
 from vigil.store.filter import EventFilter
-from vigil.store.media import MediaFile, MediaKind, Write, place, remove, write_whole
+from vigil.store.media import MediaFile, MediaKind, WriteMedia, media_path, remove_media, write_whole
 from vigil.store.migrations import NEWEST, migrate, version_of
-from vigil.store.privacy import close_store
+from vigil.store.privacy import restrict_store_files
 from vigil.store.refused import REFUSED
-from vigil.store.session_table import Session
+from vigil.store.session_table import WatchSession
 
 DEFAULT_STORE = "outputs/watch/events.db"
 """Where a watch keeps what it finds, unless told otherwise."""
@@ -48,7 +48,7 @@ class Store:
         self.folder = folder
         self.engine = engine
         self._current: dict[str, str] = {}
-        self._claims = Claims(folder)
+        self._claims = SourceLocks(folder)
 
     @classmethod
     def open(cls, url: str | Path, *, folder: Path | None = None, create: bool = True) -> Self:
@@ -58,14 +58,14 @@ class Store:
         locked, of a newer Vigil, not there (without `create`) or cannot be written; UsageError for a URL it cannot use.
         """
         parsed = parse_url(url)
-        name, path = shown(parsed), sqlite_path(parsed)
+        name, path = display_url(parsed), sqlite_path(parsed)
         if path is None and folder is None:
             raise UsageError(f"{name}: say in which folder its snapshots and clips belong")
         if path is not None:
             _make_room(path, create=create)
         engine = make_engine(parsed)
         store = cls(engine, name=name, folder=folder or (path or Path()).parent)
-        close_store(store.folder, path)
+        restrict_store_files(store.folder, path)
         try:
             store._bring_up_to_date(is_sqlite=path is not None)
         except BaseException:
@@ -78,9 +78,9 @@ class Store:
             version = version_of(connection, where=self.name)
         if version == NEWEST:
             return
-        with told("opening", self.name):
+        with translate_errors("opening", self.name):
             if is_sqlite:
-                use_write_ahead_log(self.engine)
+                enable_wal(self.engine)
         with self.writing("migrating") as connection:
             migrate(connection, where=self.name)
 
@@ -98,14 +98,14 @@ class Store:
     @contextmanager
     def reading(self, action: str) -> Iterator[Connection]:
         """A transaction that sees one state of the database; its errors are StoreErrors that name the action."""
-        with told(action, self.name), self.engine.connect() as connection, connection.begin():
+        with translate_errors(action, self.name), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self, action: str) -> Iterator[Connection]:
         """A transaction that is on disk when it ends, or has not happened."""
         engine = self.engine.execution_options(**{WRITES: True})
-        with told(action, self.name), engine.begin() as connection:
+        with translate_errors(action, self.name), engine.begin() as connection:
             yield connection
 
     def claim(self, source: str, *, identity: str = "") -> bool:
@@ -129,7 +129,7 @@ class Store:
         task: str = "",
         contract: str = "",
         identity: str = "",
-    ) -> Session:
+    ) -> WatchSession:
         """Writes that a watch of a source begins; verdicts and events of the source belong to it from now on."""
         with self.writing("starting a watch") as connection:
             session = session_table.start(
@@ -153,7 +153,7 @@ class Store:
             with self.writing("ending a watch") as connection:
                 session_table.end(connection, ended, because=because)
 
-    def add_verdicts(self, judged: Sequence[Judged], *, sessions: Sequence[str] = ()) -> None:
+    def add_verdicts(self, judged: Sequence[JudgedWindow], *, sessions: Sequence[str] = ()) -> None:
         """Writes verdicts to the log; one that is there already is updated.
 
         Each belongs to its source's session, unless `sessions` names one for each of them.
@@ -208,7 +208,7 @@ class Store:
 
     def set_aside(self, row: object, *, what: str, why: str) -> None:
         """Keeps what the database refuses as a JSON line of `refused.jsonl`, as long as that is small; never raises."""
-        refused.append(self.folder / REFUSED, row, what=what, why=why)
+        refused.append_rejected_row(self.folder / REFUSED, row, what=what, why=why)
 
     def open_events(self, source: str | None = None) -> list[Event]:
         """The events that go on, or that a watcher which was killed left open."""
@@ -254,7 +254,7 @@ class Store:
             raise UsageError(f"{self.name} has no event {part!r}; `vigil events list` shows those it has")
         raise UsageError(f"{part!r} may be any of {len(found)} events: {', '.join(event.id for event in found[:5])}")
 
-    def mark(self, event_id: str, mark: MarkWord, *, who: str, note: str = "") -> Mark:
+    def mark(self, event_id: str, mark: MarkValue, *, who: str, note: str = "") -> Mark:
         """Adds what a person says of an event; `""` takes back what was said before, which stays in the history.
 
         Raises UsageError for an event that is not there, an unknown mark, no name, or a note of over 4000 characters.
@@ -272,23 +272,23 @@ class Store:
         with self.reading("reading marks") as connection:
             return mark_table.newest(connection, event_ids)
 
-    def sessions(self, source: str) -> list[Session]:
+    def sessions(self, source: str) -> list[WatchSession]:
         """The watches of a source, the newest first."""
         with self.reading("reading watches") as connection:
             return session_table.of_source(connection, source)
 
-    def session_of(self, event_id: str) -> Session | None:
+    def session_of(self, event_id: str) -> WatchSession | None:
         """The watch that an event was found in; None when the event was saved outside any."""
         with self.reading("reading watches") as connection:
             return session_table.of_event(connection, event_id)
 
-    def session_log(self, session: Session) -> tuple[list[Judged], list[Event]]:
+    def session_log(self, session: WatchSession) -> tuple[list[JudgedWindow], list[Event]]:
         """The verdicts and the events of one watch, in order."""
         with self.reading("reading verdicts") as connection:
             judged = verdict_table.of_session(connection, session.id, source=session.source)
             return judged, event_table.of_session(connection, session.id)
 
-    def verdicts_around(self, event: Event, *, margin_s: float) -> list[Judged]:
+    def verdicts_around(self, event: Event, *, margin_s: float) -> list[JudgedWindow]:
         """The verdicts of an event and of the seconds before and after it; none when it was saved outside any watch."""
         last_s = _last_s(event) if event.end_s is None else event.end_s
         with self.reading("reading verdicts") as connection:
@@ -298,14 +298,14 @@ class Store:
             span = {"from_s": event.onset_s - margin_s, "to_s": last_s + margin_s}
             return verdict_table.of_session(connection, session.id, source=event.source, **span)
 
-    def keep(self, event_id: str, kind: MediaKind, name: str, write: Write) -> Path:
+    def keep(self, event_id: str, kind: MediaKind, name: str, write: WriteMedia) -> Path:
         """Keeps a file of an event that is stored: `write` makes it, then it takes its place and is noted.
 
         `name` is the suffix (`.mp4`, `.jpg`) of a clip or snapshot, and for frames the name of a folder that `write`
         fills. Raises StoreError when there is no room, and whatever else `write` raises.
         """
-        path = place(self.folder, kind, event_id, name)
-        with told(f"keeping {kind} of event {event_id}", self.name):
+        path = media_path(self.folder, kind, event_id, name)
+        with translate_errors(f"keeping {kind} of event {event_id}", self.name):
             size_bytes = write_whole(path, write)
         file = MediaFile(path=path, event_id=event_id, kind=kind, size_bytes=size_bytes)
         try:
@@ -313,7 +313,7 @@ class Store:
                 media_table.add(connection, file, root=self.folder)
         except StoreError:
             # A file that no row tells of would outlive every retention.
-            remove(path)
+            remove_media(path)
             raise
         return path
 

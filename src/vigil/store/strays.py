@@ -8,8 +8,8 @@ from pathlib import Path
 from sqlalchemy import select
 
 from vigil.store import media_table
-from vigil.store.database import told
-from vigil.store.media import KINDS, PARTIAL, MediaFile, MediaKind, files_of, remove
+from vigil.store.database import translate_errors
+from vigil.store.media import KINDS, PARTIAL, MediaFile, MediaKind, list_files, remove_media
 from vigil.store.schema import events, media
 from vigil.store.store import Store
 
@@ -22,9 +22,9 @@ EVENT_ID = re.compile(r"\d{8}T\d{9}Z-[0-9a-f]{8}")
 ROWS_AT_ONCE = 500
 
 
-def take_in(store: Store, *, before_s: float) -> None:
+def adopt_orphans(store: Store, *, before_s: float) -> None:
     """Notes the files of events that no row tells of, and deletes those from before a moment whose event is gone."""
-    with told("looking for files without a row", store.name):
+    with translate_errors("looking for files without a row", store.name):
         found = list(_files(store.folder))
     with store.reading("looking for files without a row") as connection:
         noted = set(connection.execute(select(media.c.path)).scalars())
@@ -50,14 +50,14 @@ def _note(store: Store, strays: list[tuple[MediaKind, str, Path]]) -> None:
         with store.writing("noting files without a row") as connection:
             for kind, event_id, path in strays[i : i + ROWS_AT_ONCE]:
                 log.info("%s has no row, as its watcher was killed; it is noted now", path)
-                size_bytes = sum(file.stat().st_size for file in files_of(path))
+                size_bytes = sum(file.stat().st_size for file in list_files(path))
                 file = MediaFile(path=path, event_id=event_id, kind=kind, size_bytes=size_bytes)
                 media_table.add(connection, file, root=store.folder)
 
 
 def _delete_old(store: Store, path: Path, *, before_s: float) -> None:
-    with told("deleting a file of no event", store.name):
+    with translate_errors("deleting a file of no event", store.name):
         # A young one may be of an event that waits for the store.
         if path.exists() and path.stat().st_mtime < before_s:
             log.info("deleting %s, whose event is gone", path)
-            remove(path)
+            remove_media(path)

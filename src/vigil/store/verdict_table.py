@@ -5,20 +5,20 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from vigil.events.judged import Judged
+from vigil.events.judged import JudgedWindow
 from vigil.store.moment import utc_now
 from vigil.store.schema import verdicts
 from vigil.store.upsert import upsert
 from vigil.verdict import Cause, Outcome, Verdict
 
 
-def add(connection: Connection, judged: Sequence[tuple[str, Judged]]) -> None:
+def add(connection: Connection, judged: Sequence[tuple[str, JudgedWindow]]) -> None:
     """Writes verdicts, each with its session; one that is there already (its words came later) is updated."""
     now = utc_now()
     upsert(connection, verdicts, [_row(session, each, now) for session, each in judged], keep=("created_utc",))
 
 
-def _row(session: str, judged: Judged, now: str) -> dict[str, Any]:
+def _row(session: str, judged: JudgedWindow, now: str) -> dict[str, Any]:
     verdict = judged.verdict
     return {
         "session_id": session,
@@ -40,7 +40,7 @@ def _row(session: str, judged: Judged, now: str) -> dict[str, Any]:
 
 def of_session(
     connection: Connection, session: str, *, source: str, from_s: float | None = None, to_s: float | None = None
-) -> list[Judged]:
+) -> list[JudgedWindow]:
     """The verdicts of one watch, in order; of a span, those that reach into it."""
     query = select(verdicts).where(verdicts.c.session_id == session).order_by(verdicts.c.start_s, verdicts.c.window)
     if from_s is not None:
@@ -50,7 +50,7 @@ def of_session(
     return [_judged(row, source) for row in connection.execute(query)]
 
 
-def _judged(row: Row[*tuple[Any, ...]], source: str) -> Judged:
+def _judged(row: Row[*tuple[Any, ...]], source: str) -> JudgedWindow:
     verdict = Verdict(
         outcome=Outcome(row.outcome),
         cause=Cause(row.cause) if row.cause else None,
@@ -63,4 +63,4 @@ def _judged(row: Row[*tuple[Any, ...]], source: str) -> Judged:
         latency_ms=row.latency_ms,
         detail=row.detail,
     )
-    return Judged(source=source, window=row.window, verdict=verdict, captured_s=row.captured_s)
+    return JudgedWindow(source=source, window=row.window, verdict=verdict, captured_s=row.captured_s)

@@ -16,8 +16,8 @@ from torch import Tensor
 from vigil.tiny.measures import PAIR_DIGITS, WINDOW_DIGITS
 from vigil.tiny.prompts import Encode, PromptBatch, build_batch
 from vigil.tiny.questions import CODE_QUESTIONS, code_answer
-from vigil.tiny.sight import quick_arithmetic, see, think, visual_hidden
-from vigil.tiny.windows import Image, TrainingWindow, draw_window, patches_of
+from vigil.tiny.sight import encode_frames, run_language_model, use_fast_precision, visual_hidden
+from vigil.tiny.windows import TrainingWindow, WindowImage, draw_window, patches_of
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
@@ -78,9 +78,9 @@ def _code_prompt(encode: Encode, windows: list[TrainingWindow], pad_id: int) -> 
     return build_batch(encode, asked, num_pairs=windows[0].frames.shape[0] // 2, pad_id=pad_id)
 
 
-def _hidden(model: Qwen3VLForConditionalGeneration, frames: Image, prompt: PromptBatch) -> Tensor:
-    with quick_arithmetic():
-        return think(model, see(model.model.visual, patches_of(frames)), prompt)
+def _hidden(model: Qwen3VLForConditionalGeneration, frames: WindowImage, prompt: PromptBatch) -> Tensor:
+    with use_fast_precision():
+        return run_language_model(model, encode_frames(model.model.visual, patches_of(frames)), prompt)
 
 
 def window_features(hidden: Tensor, prompt: PromptBatch) -> Tensor:

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vigil.tiny.prompts import IGNORED, PromptBatch
-from vigil.tiny.sight import Seen, see, think, visual_hidden
-from vigil.tiny.windows import MERGE, NUM_TARGETS, TOKENS_PER_PAIR, FloatArray, Image
+from vigil.tiny.sight import VisualFeatures, encode_frames, run_language_model, visual_hidden
+from vigil.tiny.windows import MERGE, NUM_TARGETS, TOKENS_PER_PAIR, WindowArray, WindowImage
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
@@ -23,7 +23,7 @@ _NUM_MEMORY_TARGETS = NUM_TARGETS + 2
 
 
 @dataclass(frozen=True)
-class Losses:
+class TinyLosses:
     """The parts of one step's loss."""
 
     answers: Tensor
@@ -32,7 +32,7 @@ class Losses:
     memory: Tensor
 
 
-class Learner(nn.Module):  # type: ignore[misc]
+class TinyLearner(nn.Module):  # type: ignore[misc]
     """A base with the heads that teach it to look."""
 
     def __init__(self, model: Qwen3VLForConditionalGeneration) -> None:
@@ -45,12 +45,12 @@ class Learner(nn.Module):  # type: ignore[misc]
         )
         self.memory_head = nn.Linear(text.hidden_size, _NUM_MEMORY_TARGETS)
 
-    def losses(self, patches: Image, prompt: PromptBatch, targets: FloatArray) -> Losses:
+    def losses(self, patches: WindowImage, prompt: PromptBatch, targets: WindowArray) -> TinyLosses:
         """The losses of a batch: uint8 patches (B, pairs, 48, 1536), prompts, targets (B, pairs, 48, 3)."""
-        seen = see(self.model.model.visual, patches)
-        hidden = think(self.model, seen, prompt)
+        seen = encode_frames(self.model.model.visual, patches)
+        hidden = run_language_model(self.model, seen, prompt)
         wanted = torch.as_tensor(targets, dtype=torch.float32)
-        return Losses(
+        return TinyLosses(
             answers=self._answer_loss(hidden, prompt),
             patches=_gap(self.patch_head(seen.patches), wanted.flatten(0, 1)),
             tokens=self._token_loss(seen, wanted),
@@ -63,7 +63,7 @@ class Learner(nn.Module):  # type: ignore[misc]
         logits = self.model.lm_head(hidden[:, :-1][chosen])
         return F.cross_entropy(logits.float(), labels[chosen])
 
-    def _token_loss(self, seen: Seen, wanted: Tensor) -> Tensor:
+    def _token_loss(self, seen: VisualFeatures, wanted: Tensor) -> Tensor:
         batch, pairs = wanted.shape[:2]
         cells = wanted.reshape(batch, pairs * TOKENS_PER_PAIR, -1)
         features = (seen.tokens, *seen.deepstack)

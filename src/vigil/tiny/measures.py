@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vigil.dataset.synth import ClipFacts
 
-FloatArray = NDArray[np.float64]
+DigitArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 WINDOW_DIGITS = (
@@ -32,12 +32,12 @@ _NO_PAIR = 9
 class Measures:
     """Measured quantities of one window: P people, T frames; lengths in heights, per step between frames."""
 
-    centres: FloatArray  # (T, P, xy) of the frame
+    centres: DigitArray  # (T, P, xy) of the frame
     visible: NDArray[np.bool_]  # (T, P)
-    steps: FloatArray  # (T-1, P, xy) way gone
-    limbs: FloatArray  # (T-1, P) motion of head, hands, elbows, knees and feet about the body's centre
-    distances: FloatArray  # (T, P, P)
-    heights: FloatArray  # (P,)
+    steps: DigitArray  # (T-1, P, xy) way gone
+    limbs: DigitArray  # (T-1, P) motion of head, hands, elbows, knees and feet about the body's centre
+    distances: DigitArray  # (T, P, P)
+    heights: DigitArray  # (P,)
     lying: NDArray[np.bool_]
     light: float
 
@@ -138,7 +138,7 @@ def _tenth(value: float) -> int:
     return int(np.clip(value * 10, 0, 9))
 
 
-def _direction(step: FloatArray) -> int:
+def _direction(step: DigitArray) -> int:
     """0 nowhere, 1 left, 2 right, 3 down (nearer), 4 up (farther)."""
     if float(np.linalg.norm(step)) < 0.04:
         return 0

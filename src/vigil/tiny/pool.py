@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vigil.dataset.worker import begin_worker
+from vigil.dataset.worker import init_worker
 from vigil.tiny.windows import TrainingWindow, draw_window
 
 _CHUNK = 16
@@ -68,7 +68,7 @@ class WindowPool:
 
 
 def _draw_for_ever(out: Any, hardest: Synchronized[float], seed: int, stride: int) -> None:
-    begin_worker()
+    init_worker()
     cv2.setNumThreads(1)
     while True:
         rng = np.random.default_rng((17, seed))

@@ -30,7 +30,7 @@ from vigil.errors import JobError
 from vigil.tiny import BASE_FOLDER
 from vigil.tiny.architecture import save_model, save_processor, untrained_model
 from vigil.tiny.examination import Examination, examine, held_out_windows
-from vigil.tiny.learner import Learner, Losses
+from vigil.tiny.learner import TinyLearner, TinyLosses
 from vigil.tiny.pool import WindowPool
 from vigil.tiny.prompts import Encode, build_batch
 from vigil.tiny.questions import (
@@ -43,20 +43,20 @@ from vigil.tiny.questions import (
     image_question,
     yes_no_question,
 )
-from vigil.tiny.sight import quick_arithmetic
+from vigil.tiny.sight import use_fast_precision
 from vigil.tiny.texts import exact_texts
 from vigil.tiny.tokenizer import tiny_vocabulary
 from vigil.tiny.widening import model_with_vocabulary, widen
-from vigil.tiny.windows import Image, TrainingWindow, patches_of
+from vigil.tiny.windows import TrainingWindow, WindowImage, patches_of
 
 _STARTED_SHARE = 0.3  # a training that goes on from an earlier base skips what teaches to see at all
 _LENGTHS = (3,) * 14 + (2,) * 4 + (1, 0)  # pairs of frames in a batch; most clips' windows are full or a pair short
 
-_log = logging.getLogger("vigil.tiny.recipe")
+log = logging.getLogger("vigil.tiny.recipe")
 
 
 @dataclass(frozen=True)
-class Settings:
+class TinyTrainSettings:
     """Everything that the training depends on, apart from the speed of the machine."""
 
     minutes: float = 120.0
@@ -75,7 +75,7 @@ class Settings:
 
 
 @dataclass
-class Progress:
+class TinyTrainProgress:
     """What a checkpoint remembers besides the weights."""
 
     step: int = 0
@@ -84,20 +84,20 @@ class Progress:
     best: float = -math.inf
 
 
-class Training:
+class TinyTraining:
     """One training run in a work folder: state, steps, examinations and checkpoints."""
 
-    def __init__(self, work: Path, settings: Settings) -> None:
+    def __init__(self, work: Path, settings: TinyTrainSettings) -> None:
         self.work, self.settings = work, settings
         if not (work / "last.pt").exists():  # a resumed training keeps the vocabulary that it began with
             save_processor(work / "base", tiny_vocabulary())
         self.model = self._first_model(work / "base")
-        self.learner = Learner(self.model)
+        self.learner = TinyLearner(self.model)
         self.optimiser = torch.optim.AdamW(
             self.learner.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98),
             weight_decay=settings.weight_decay, fused=True,
         )  # fmt: skip
-        self.progress = Progress(seconds=_STARTED_SHARE * 60 * settings.minutes if settings.start else 0.0)
+        self.progress = TinyTrainProgress(seconds=_STARTED_SHARE * 60 * settings.minutes if settings.start else 0.0)
         tokenizer = AutoTokenizer.from_pretrained(str(work / "base"))
         self.encode: Encode = remembered(lambda text: list(tokenizer.encode(text)))
         self.pad_id = int(tokenizer.pad_token_id)
@@ -112,15 +112,15 @@ class Training:
         state = torch.load(self.work / "last.pt", weights_only=True)
         self.learner.load_state_dict(state["learner"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.progress = Progress(**state["progress"])
-        _log.info("resumed at step %d, %.0f s", self.progress.step, self.progress.seconds)
+        self.progress = TinyTrainProgress(**state["progress"])
+        log.info("resumed at step %d, %.0f s", self.progress.step, self.progress.seconds)
 
     @property
     def share(self) -> float:
         """How much of the planned time is gone, 0..1."""
         return min(1.0, self.progress.seconds / (60 * self.settings.minutes))
 
-    def step(self, windows: list[TrainingWindow], rng: np.random.Generator) -> Losses:
+    def step(self, windows: list[TrainingWindow], rng: np.random.Generator) -> TinyLosses:
         """Learn from one batch."""
         for group in self.optimiser.param_groups:
             group["lr"] = self._learning_rate()
@@ -131,7 +131,7 @@ class Training:
         targets = np.stack([window.targets[: max(1, pairs)] for window in windows])
         if pairs == 0:
             targets[..., 1] = 0.0  # nothing moves in a single image
-        with quick_arithmetic():
+        with use_fast_precision():
             losses = self.learner.losses(patches_of(frames), prompt, targets)
         weight = 1.0 if self.share < 0.5 else 0.4
         total = losses.answers + weight * (losses.patches + losses.tokens + losses.memory)
@@ -166,7 +166,7 @@ class Training:
         save_model(self.model, self.work / "best")
 
 
-def first_frames(frames: Image, num_pairs: int) -> Image:
+def first_frames(frames: WindowImage, num_pairs: int) -> WindowImage:
     """The frames of the first pairs; 0 pairs are a single image, which the processor shows twice."""
     return frames[: 2 * num_pairs] if num_pairs else np.repeat(frames[:1], 2, axis=0)
 
@@ -205,12 +205,12 @@ def difficulty_at(share: float) -> float:
     return float(np.interp(share, [0.0, 0.05, 0.2], [0.25, 0.6, 1.0]))
 
 
-def train(work: Path, settings: Settings, *, report: Callable[[str], None]) -> None:
+def train(work: Path, settings: TinyTrainSettings, *, report: Callable[[str], None]) -> None:
     """Train until the minutes are over, as a core that is free has them."""
     work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(settings.threads)
     held_out = held_out_windows(settings.held_out, difficulty=settings.held_out_difficulty)
-    run = Training(work, settings)
+    run = TinyTraining(work, settings)
     pool = WindowPool(
         size=settings.pool_windows, workers=settings.workers, first_seed=settings.seed * 1_000_000 + run.progress.drawn
     )
@@ -221,7 +221,7 @@ def train(work: Path, settings: Settings, *, report: Callable[[str], None]) -> N
         pool.close()
 
 
-def _run(run: Training, pool: WindowPool, held_out: list[TrainingWindow], report: Callable[[str], None]) -> None:
+def _run(run: TinyTraining, pool: WindowPool, held_out: list[TrainingWindow], report: Callable[[str], None]) -> None:
     settings, progress = run.settings, run.progress
     pool.set_difficulty(difficulty_at(run.share))
     pool.refill(at_least=20 * settings.batch)
@@ -246,7 +246,7 @@ def _run(run: Training, pool: WindowPool, held_out: list[TrainingWindow], report
             run.save()
 
 
-def _line(run: Training, losses: Losses) -> str:
+def _line(run: TinyTraining, losses: TinyLosses) -> str:
     parts = " ".join(f"{name} {value.item():.3f}" for name, value in vars(losses).items())
     done = run.progress
     return f"{done.step} {done.seconds:.0f}s {done.seconds / done.step:.3f}s/step drawn {done.drawn} {parts}"
@@ -278,7 +278,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("verb", choices=["train", "ship", "widen"])
     parser.add_argument("--work", type=Path, default=Path("models/tiny"), help="folder of checkpoints")
     parser.add_argument("--out", type=Path, default=BASE_FOLDER, help="ship, widen: where the base is")
-    defaults = Settings()
+    defaults = TinyTrainSettings()
     for name in ("minutes", "batch", "learning_rate", "seed", "workers", "threads", "examine_minutes", "start"):
         value = getattr(defaults, name)
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
@@ -290,12 +290,12 @@ def main(argv: list[str] | None = None) -> int:
         ship(work, out)
         return 0
     if verb == "widen":
-        _log.info("%d tokens are new in %s", widen(out, exact_texts()), out)
+        log.info("%d tokens are new in %s", widen(out, exact_texts()), out)
         return 0
     try:
-        train(work, Settings(**given), report=_log.info)
+        train(work, TinyTrainSettings(**given), report=log.info)
     except KeyboardInterrupt:
-        _log.info("stopped; the same command goes on from %s", work / "last.pt")
+        log.info("stopped; the same command goes on from %s", work / "last.pt")
         return JobError.exit_code
     return 0
 

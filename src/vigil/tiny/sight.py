@@ -13,22 +13,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vigil.processor import quick_dtype
+from vigil.processor import fast_cpu_dtype
 from vigil.tiny.prompts import PromptBatch
-from vigil.tiny.windows import GRID_HW, PATCHES, TOKENS_PER_PAIR, Image
+from vigil.tiny.windows import GRID_HW, PATCHES, TOKENS_PER_PAIR, WindowImage
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
     from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel
 
 
-def quick_arithmetic() -> torch.autocast:
+def use_fast_precision() -> torch.autocast:
     """Computes in half the precision where this processor is quick in it; elsewhere float32 is the faster one."""
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=quick_dtype() == "bfloat16")
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_cpu_dtype() == "bfloat16")
 
 
 @dataclass(frozen=True)
-class Seen:
+class VisualFeatures:
     """Visual features: patches (B * pairs, 48, 128), tokens (B, pairs * 12, D), and one such for each deepstack."""
 
     patches: Tensor
@@ -36,7 +36,7 @@ class Seen:
     deepstack: tuple[Tensor, ...]
 
 
-def see(tower: Qwen3VLVisionModel, patches: Image | Tensor) -> Seen:
+def encode_frames(tower: Qwen3VLVisionModel, patches: WindowImage | Tensor) -> VisualFeatures:
     """Run the vision tower over uint8 patches (B, pairs, 48, 1536)."""
     pixels = torch.as_tensor(patches)
     batch = pixels.shape[0]
@@ -55,7 +55,7 @@ def see(tower: Qwen3VLVisionModel, patches: Image | Tensor) -> Seen:
             merger = tower.deepstack_merger_list[tower.deepstack_visual_indexes.index(number)]
             extra.append(merger(hidden).reshape(batch, -1, merger.linear_fc2.out_features))
     tokens = tower.merger(hidden)
-    return Seen(hidden, tokens.reshape(batch, -1, tokens.shape[-1]), tuple(extra))
+    return VisualFeatures(hidden, tokens.reshape(batch, -1, tokens.shape[-1]), tuple(extra))
 
 
 def _attend(attention: torch.nn.Module, hidden: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ def _mixed(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Te
     return scores.softmax(-1).to(value.dtype) @ value
 
 
-def think(model: Qwen3VLForConditionalGeneration, seen: Seen, prompt: PromptBatch) -> Tensor:
+def run_language_model(model: Qwen3VLForConditionalGeneration, seen: VisualFeatures, prompt: PromptBatch) -> Tensor:
     """Run the language model over prompts whose pictures were seen; returns hidden states (B, L, D)."""
     language = model.model.language_model
     at = torch.from_numpy(prompt.is_visual).nonzero()[:, 0]

@@ -28,17 +28,17 @@ from vigil.dataset.synth import draw_clip
 from vigil.tiny.examination import auc
 from vigil.tiny.lora import add_lora
 from vigil.tiny.prompts import Encode, build_batch
-from vigil.tiny.sight import Seen, quick_arithmetic, see, think
-from vigil.tiny.windows import FPS, WINDOW_FRAMES, Image, fitted, patches_of
+from vigil.tiny.sight import VisualFeatures, encode_frames, run_language_model, use_fast_precision
+from vigil.tiny.windows import FPS, WINDOW_FRAMES, WindowImage, fitted, patches_of
 
-_log = logging.getLogger("vigil.tiny.trial")
+log = logging.getLogger("vigil.tiny.trial")
 QUESTION = "画面中是否有人打架？请先回答“是的”或“没有”。"
 WORDS = ("没有", "是的")
 _SEED = 700_000_000
 
 
 @dataclass(frozen=True)
-class Windows:
+class EncodedWindows:
     """Windows that are seen: features (N, tokens, D) with their deepstack, the truth (N,) and the sources."""
 
     tokens: Tensor
@@ -46,13 +46,13 @@ class Windows:
     truth: Tensor
     sources: tuple[str, ...]
 
-    def rows(self, index: Tensor) -> Seen:
+    def rows(self, index: Tensor) -> VisualFeatures:
         """The features of some windows."""
-        return Seen(torch.empty(0), self.tokens[index], tuple(extra[index] for extra in self.deepstack))
+        return VisualFeatures(torch.empty(0), self.tokens[index], tuple(extra[index] for extra in self.deepstack))
 
 
 @dataclass(frozen=True)
-class Score:
+class TrialScore:
     """How a verdict did on n windows."""
 
     n: int
@@ -73,18 +73,20 @@ def wilson(share: float, n: int) -> tuple[float, float]:
 
 
 def seen_windows(
-    model: Qwen3VLForConditionalGeneration, frames: list[Image], truth: list[float], sources: list[str]
-) -> Windows:
+    model: Qwen3VLForConditionalGeneration, frames: list[WindowImage], truth: list[float], sources: list[str]
+) -> EncodedWindows:
     """See windows once."""
     parts = []
     for start in range(0, len(frames), 64):
-        with torch.no_grad(), quick_arithmetic():
-            parts.append(see(model.model.visual, patches_of(np.stack(frames[start : start + 64]))))
+        with torch.no_grad(), use_fast_precision():
+            parts.append(encode_frames(model.model.visual, patches_of(np.stack(frames[start : start + 64]))))
     deepstack = tuple(torch.cat([part.deepstack[k] for part in parts]) for k in range(len(parts[0].deepstack)))
-    return Windows(torch.cat([part.tokens for part in parts]), deepstack, torch.tensor(truth), tuple(sources))
+    return EncodedWindows(torch.cat([part.tokens for part in parts]), deepstack, torch.tensor(truth), tuple(sources))
 
 
-def drawn_windows(model: Qwen3VLForConditionalGeneration, count: int, *, first: int, difficulty: float) -> Windows:
+def drawn_windows(
+    model: Qwen3VLForConditionalGeneration, count: int, *, first: int, difficulty: float
+) -> EncodedWindows:
     """Windows of drawn clips, each in a scene of its own."""
     frames, truth = [], []
     for number in range(count):
@@ -96,7 +98,7 @@ def drawn_windows(model: Qwen3VLForConditionalGeneration, count: int, *, first: 
     return seen_windows(model, frames, truth, [str(first + number) for number in range(count)])
 
 
-def recorded_windows(model: Qwen3VLForConditionalGeneration, folder: Path) -> Windows:
+def recorded_windows(model: Qwen3VLForConditionalGeneration, folder: Path) -> EncodedWindows:
     """One window a clip of a folder with sources.csv; a clip shorter than a window is sampled more closely."""
     frames, truth, sources = [], [], []
     with (folder / "sources.csv").open(encoding="utf-8") as file:
@@ -107,7 +109,7 @@ def recorded_windows(model: Qwen3VLForConditionalGeneration, folder: Path) -> Wi
     return seen_windows(model, frames, truth, sources)
 
 
-def _window_of(path: Path) -> Image:
+def _window_of(path: Path) -> WindowImage:
     with av.open(str(path)) as container:
         pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
         rate = float(container.streams.video[0].average_rate or 25)
@@ -128,7 +130,7 @@ class Trial:
         self.parameters = add_lora(self.model, rank=rank)
         self.learning_rate = learning_rate
 
-    def fit(self, windows: Windows, *, epochs: float, batch: int = 32) -> None:
+    def fit(self, windows: EncodedWindows, *, epochs: float, batch: int = 32) -> None:
         """Train on windows with a one-cycle learning rate."""
         steps = max(1, int(epochs * len(windows.truth) / batch))
         optimiser = torch.optim.AdamW(self.parameters, lr=self.learning_rate, weight_decay=0.01)
@@ -144,31 +146,31 @@ class Trial:
             optimiser.step()
             schedule.step()
 
-    def _logits(self, seen: Seen) -> Tensor:
+    def _logits(self, seen: VisualFeatures) -> Tensor:
         pairs = WINDOW_FRAMES // 2
         asked = [(QUESTION, "")] * len(seen.tokens)
         prompt = build_batch(self.encode, asked, num_pairs=pairs, pad_id=self.pad_id)
         last = int((prompt.labels[0] >= 0).argmax()) - 1
-        with quick_arithmetic():
-            hidden = think(self.model, seen, prompt)[:, last]
+        with use_fast_precision():
+            hidden = run_language_model(self.model, seen, prompt)[:, last]
         return (hidden.float() @ self.model.lm_head.weight.T)[:, self.words]
 
-    def margins(self, windows: Windows) -> Tensor:
+    def margins(self, windows: EncodedWindows) -> Tensor:
         """log P(yes) / P(no) of every window."""
         parts = torch.arange(len(windows.truth)).split(64)
         with torch.no_grad():
             logits = torch.cat([self._logits(windows.rows(part)) for part in parts])
         return logits[:, 1] - logits[:, 0]
 
-    def score(self, windows: Windows) -> Score:
+    def score(self, windows: EncodedWindows) -> TrialScore:
         """AUC and accuracy on windows."""
         return scored(self.margins(windows), windows.truth)
 
 
-def scored(margins: Tensor, truth: Tensor) -> Score:
+def scored(margins: Tensor, truth: Tensor) -> TrialScore:
     """AUC and accuracy of margins."""
     right = ((margins > 0) == (truth > 0.5)).float().mean()
-    return Score(len(truth), auc(margins, truth), right.item())
+    return TrialScore(len(truth), auc(margins, truth), right.item())
 
 
 def folds(sources: tuple[str, ...], *, count: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -181,17 +183,17 @@ def folds(sources: tuple[str, ...], *, count: int, seed: int) -> Iterator[tuple[
         yield (where != number).nonzero()[:, 0], (where == number).nonzero()[:, 0]
 
 
-def subset(windows: Windows, rows: Tensor) -> Windows:
+def subset(windows: EncodedWindows, rows: Tensor) -> EncodedWindows:
     """Some of the windows."""
-    return Windows(
+    return EncodedWindows(
         windows.tokens[rows], tuple(extra[rows] for extra in windows.deepstack), windows.truth[rows],
         tuple(windows.sources[int(row)] for row in rows),
     )  # fmt: skip
 
 
-def joined(first: Windows, second: Windows, *, times: int) -> Windows:
+def joined(first: EncodedWindows, second: EncodedWindows, *, times: int) -> EncodedWindows:
     """The first windows and the second ones, these repeated."""
-    return Windows(
+    return EncodedWindows(
         torch.cat([first.tokens] + [second.tokens] * times),
         tuple(torch.cat([a] + [b] * times) for a, b in zip(first.deepstack, second.deepstack, strict=True)),
         torch.cat([first.truth] + [second.truth] * times),
@@ -218,15 +220,15 @@ def main(argv: list[str] | None = None) -> int:
     train = drawn_windows(trial.model, given.samples, first=0, difficulty=given.difficulty)
     test = drawn_windows(trial.model, given.tests, first=10_000_000, difficulty=given.difficulty)
     trial.fit(train, epochs=given.epochs)
-    _log.info("drawn, other scenes: %s", trial.score(test))
+    log.info("drawn, other scenes: %s", trial.score(test))
     if given.real is not None:
         real = recorded_windows(trial.model, given.real)
-        _log.info("recorded, trained on drawn clips only: %s", trial.score(real))
-        _log.info("recorded, grouped folds, drawn and recorded: %s", _grouped(given, train, real))
+        log.info("recorded, trained on drawn clips only: %s", trial.score(real))
+        log.info("recorded, grouped folds, drawn and recorded: %s", _grouped(given, train, real))
     return 0
 
 
-def _grouped(given: argparse.Namespace, train: Windows, real: Windows) -> Score:
+def _grouped(given: argparse.Namespace, train: EncodedWindows, real: EncodedWindows) -> TrialScore:
     margins = torch.zeros(len(real.truth))
     for fit_rows, test_rows in folds(real.sources, count=4, seed=1):
         trial = Trial(given.base, rank=given.rank, learning_rate=given.learning_rate)

@@ -16,8 +16,8 @@ from vigil.dataset.synth.figure import BONES
 from vigil.tiny.measures import IntArray, all_digits, measure
 from vigil.tiny.questions import Scenery
 
-Image = NDArray[np.uint8]
-FloatArray = NDArray[np.float32]
+WindowImage = NDArray[np.uint8]
+WindowArray = NDArray[np.float32]
 
 SIZE_WH = (128, 96)
 PATCH = 16
@@ -37,9 +37,9 @@ _POINTS_PER_BONE = 3
 class TrainingWindow:
     """One window: frames (6, 96, 128, 3), its scenery, and per-patch targets (3 pairs, 48 patches, 3)."""
 
-    frames: Image
+    frames: WindowImage
     scenery: Scenery
-    targets: FloatArray
+    targets: WindowArray
     is_fight: bool
 
 
@@ -65,14 +65,14 @@ def draw_window(seed: int, *, difficulty: float, jitter: bool = True) -> Trainin
     )
 
 
-def fitted(frame: Image) -> Image:
+def fitted(frame: WindowImage) -> WindowImage:
     """A frame at the size that the base is trained on."""
     if (frame.shape[1], frame.shape[0]) == SIZE_WH:
         return frame
     return np.asarray(cv2.resize(frame, SIZE_WH, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def patch_targets(facts: ClipFacts) -> FloatArray:
+def patch_targets(facts: ClipFacts) -> WindowArray:
     """What each patch shows: (pairs, 48, 3), in the processor's patch order, each about 0..1."""
     frames, people = facts.joints.shape[:2]
     targets = np.zeros((frames // 2, NUM_TARGETS, PATCHES), np.float32)
@@ -114,7 +114,7 @@ def _merged_order(rows: int, columns: int) -> IntArray:
 _PATCH_ORDER = _merged_order(*GRID_HW)
 
 
-def patches_of(frames: Image) -> Image:
+def patches_of(frames: WindowImage) -> WindowImage:
     """Cut frames (B, T, H, W, 3) into the processor's flat patches (B, T/2, 48, 1536), still uint8."""
     batch, times, height, width, channels = frames.shape
     rows, columns = height // PATCH // MERGE, width // PATCH // MERGE

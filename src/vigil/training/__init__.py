@@ -5,8 +5,8 @@ runs `llamafactory-cli train`, and writes the manifest beside the adapter when i
 `vigil train CONFIG [key=value ...]`, or `scripts/train.sh`, which makes sure of the environments first.
 """
 
-from vigil.training.plan import Plan, plan_training
-from vigil.training.progress import Progress
-from vigil.training.run import Outcome, train
+from vigil.training.plan import TrainingPlan, plan_training
+from vigil.training.progress import TrainingProgress
+from vigil.training.run import TrainingResult, train
 
-__all__ = ["Outcome", "Plan", "Progress", "plan_training", "train"]
+__all__ = ["TrainingResult", "TrainingPlan", "TrainingProgress", "plan_training", "train"]

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from vigil.errors import EnvironmentMissing, UsageError
-from vigil.lora.adapter import read_adapter
-from vigil.lora.limits import misfit
+from vigil.lora.adapter import read_adapter_weights
+from vigil.lora.limits import why_misfit
 from vigil.lora.merge import read_tensors, ties_embeddings
 from vigil.model_files import incomplete, untrusted
-from vigil.weights import damage, weight_files
+from vigil.weights import safetensors_damage, weight_files
 
 
-def check_base(folder: Path) -> None:
+def check_checkpoint(folder: Path) -> None:
     """Raises EnvironmentMissing when the folder holds no complete model, or one that cannot be trained."""
     if not (folder / "config.json").is_file():
         raise EnvironmentMissing(
@@ -27,7 +27,7 @@ def check_base(folder: Path) -> None:
             "stopped"
         )
     for name in weights:
-        damaged = damage(folder / name)
+        damaged = safetensors_damage(folder / name)
         if damaged is not None:
             raise EnvironmentMissing(
                 f"the model at {folder} is damaged: {name} {damaged}; remove that file and {again}"
@@ -37,7 +37,7 @@ def check_base(folder: Path) -> None:
 
 def check_adapter(folder: Path, base: Path) -> None:
     """Raises UsageError when the folder holds no adapter of this base, or its weights only as a .bin."""
-    wrong = misfit(read_adapter(folder), read_tensors(base), tied=ties_embeddings(base))
+    wrong = why_misfit(read_adapter_weights(folder), read_tensors(base), tied=ties_embeddings(base))
     if wrong:
         raise UsageError(f"{folder} does not fit {base}: it {wrong}; name another adapter_name_or_path, or none")
 

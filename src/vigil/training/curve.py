@@ -18,7 +18,7 @@ Points: TypeAlias = tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
+class LearningCurve:
     """The losses of a finished training by step; `best_step` is that of the checkpoint that was kept, if any."""
 
     train: Points

@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 from vigil.dataset.answers import taught
-from vigil.dataset.digest import digest_on_disk
+from vigil.dataset.digest import dataset_digest_on_disk
 from vigil.dataset.used_clips import UsedClips, used_clips
 from vigil.errors import DatasetError, ManifestError
 from vigil.frames import GRID_PX
@@ -34,7 +34,7 @@ TURN_TOKENS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingSet:
+class TrainingData:
     """A dataset that can be trained on; token counts are of the longest example, the manifest's digest of the files.
 
     `evaluated` names the entries that are looked at after each epoch, `evaluated_examples` counts what they hold.
@@ -52,7 +52,7 @@ class TrainingSet:
     clips_used: Mapping[str, UsedClips] = field(default_factory=dict)
 
 
-def read_training_set(folder: Path, names: Sequence[str], *, evaluated: Sequence[str] | None = None) -> TrainingSet:
+def read_training_data(folder: Path, names: Sequence[str], *, evaluated: Sequence[str] | None = None) -> TrainingData:
     """Reads the named datasets of a folder, and those to evaluate on: without a word its val split, where it has one.
 
     Raises DatasetError when one is missing, empty or damaged, or names frames that are not there.
@@ -79,13 +79,13 @@ def read_training_set(folder: Path, names: Sequence[str], *, evaluated: Sequence
     sizes = [_size_wh(folder / frames[0]) for frames in videos]
     counts = [_tokens(example, len(f), size) for example, f, size in zip(examples, videos, sizes, strict=True)]
     longest, visual = max(counts)
-    return TrainingSet(
+    return TrainingData(
         folder=folder,
         # What is trained on is what lies there: a person may have edited it since it was built.
         manifest=replace(
             manifest,
             contract=_taught(manifest.contract, trained_on),
-            data_digest=digest_on_disk(folder, [*files, *held_out]),
+            data_digest=dataset_digest_on_disk(folder, [*files, *held_out]),
         ),
         examples=len(trained_on),
         sizes_wh=frozenset(sizes),

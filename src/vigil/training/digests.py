@@ -4,12 +4,12 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from vigil.training.settings import Settings
+from vigil.training.settings import TrainingConfig
 
 NAMED = ("adapter_name_or_path", "deepspeed", "fsdp_config")
 
 
-def named_digests(settings: Settings) -> dict[str, str]:
+def named_digests(settings: TrainingConfig) -> dict[str, str]:
     """By their keys, the digests of the files and folders that the settings name; what is no file is left out."""
     paths = {key: Path(value) for key in NAMED if isinstance(value := settings.get(key), str)}
     return {key: _digest(path) for key, path in paths.items() if path.exists()}

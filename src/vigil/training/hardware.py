@@ -6,7 +6,7 @@ from typing import Any
 
 from vigil.environments import Environment
 from vigil.errors import EnvironmentMissing, UsageError
-from vigil.training.settings import Settings, is_distributed, is_ray
+from vigil.training.settings import TrainingConfig, is_distributed, is_ray
 
 RAY_CPUS_PER_WORKER = 10
 """LLaMA-Factory asks Ray for ten CPUs beside every GPU, and waits without end where there are fewer."""
@@ -25,7 +25,7 @@ LOGGERS: Mapping[str, str] = {
 LOCAL_RAY = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
 
 
-def process_count(settings: Settings, *, gpus: int, environ: Mapping[str, str]) -> int:
+def process_count(settings: TrainingConfig, *, gpus: int, environ: Mapping[str, str]) -> int:
     """How many trainers LLaMA-Factory starts, one a GPU, over all machines."""
     if is_ray(settings):
         return int(settings["ray_num_workers"])
@@ -34,13 +34,13 @@ def process_count(settings: Settings, *, gpus: int, environ: Mapping[str, str]) 
     return max(1, _number(environ, "NPROC_PER_NODE", gpus)) * max(1, _number(environ, "NNODES", 1))
 
 
-def is_one_process(settings: Settings, *, gpus: int, environ: Mapping[str, str]) -> bool:
+def is_one_process(settings: TrainingConfig, *, gpus: int, environ: Mapping[str, str]) -> bool:
     """Whether the trainer is our own child, not one that LLaMA-Factory has torchrun or Ray start."""
     is_forced = environ.get("FORCE_TORCHRUN", "").lower() in {"1", "true"}
     return gpus <= 1 and not (is_distributed(settings) or is_ray(settings) or is_forced)
 
 
-def tower_warnings(settings: Settings, *, gpus: int, environ: Mapping[str, str]) -> Iterator[str]:
+def tower_warnings(settings: TrainingConfig, *, gpus: int, environ: Mapping[str, str]) -> Iterator[str]:
     """What is wrong with few bits where the trainers are not ours: nothing keeps the vision tower whole in them."""
     if settings.get("quantization_bit") and not is_one_process(settings, gpus=gpus, environ=environ):
         yield (
@@ -57,7 +57,7 @@ def _number(environ: Mapping[str, str], name: str, default: int) -> int:
     return int(value)
 
 
-def check_hardware(settings: Settings, *, gpus: int) -> None:
+def check_hardware(settings: TrainingConfig, *, gpus: int) -> None:
     """Raises EnvironmentMissing when the settings need a GPU and there is none."""
     if gpus:
         return
@@ -71,7 +71,7 @@ def check_hardware(settings: Settings, *, gpus: int) -> None:
         )
 
 
-def check_loggers(settings: Settings, trainer: Environment) -> None:
+def check_loggers(settings: TrainingConfig, trainer: Environment) -> None:
     """Raises EnvironmentMissing when the curves are to go where no package brings them."""
     reports = settings.get("report_to") or ()
     asked = {reports} if isinstance(reports, str) else set(reports)
@@ -85,7 +85,7 @@ def check_loggers(settings: Settings, trainer: Environment) -> None:
         )
 
 
-def for_machine(settings: Settings, *, gpus: int, environ: Mapping[str, str]) -> Settings:
+def adapt_to_machine(settings: TrainingConfig, *, gpus: int, environ: Mapping[str, str]) -> TrainingConfig:
     """The settings with what depends on the machine: room on a local Ray, a checkpoint when stopped."""
     added: dict[str, Any] = {}
     if is_ray(settings) and "RAY_ADDRESS" not in environ:
@@ -99,7 +99,7 @@ def for_machine(settings: Settings, *, gpus: int, environ: Mapping[str, str]) ->
     return added | settings
 
 
-def launch_variables(settings: Settings, *, gpus: int, environ: Mapping[str, str]) -> dict[str, str]:
+def launch_environment(settings: TrainingConfig, *, gpus: int, environ: Mapping[str, str]) -> dict[str, str]:
     """The variables by which LLaMA-Factory is told how to start its workers; what is set in `environ` stays."""
     variables = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
     if not gpus:

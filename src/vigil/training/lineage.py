@@ -5,14 +5,14 @@ from typing import Any
 
 from vigil.errors import ManifestError
 from vigil.manifest import Manifest, read_manifest
-from vigil.training.dataset import TrainingSet
+from vigil.training.dataset import TrainingData
 from vigil.training.digests import named_digests
-from vigil.training.settings import Settings, dataset_names
+from vigil.training.settings import TrainingConfig, dataset_names
 
 ADAPTER = "adapter_name_or_path"
 
 
-def lineage(settings: Settings, dataset: TrainingSet) -> dict[str, Any]:
+def lineage(settings: TrainingConfig, dataset: TrainingData) -> dict[str, Any]:
     """For a manifest: `datasets`, the newest last, and `began_from` where it was an adapter.
 
     An adapter that Vigil has not trained tells of no datasets; its digest is there all the same.

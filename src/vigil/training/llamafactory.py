@@ -49,12 +49,12 @@ def plain_adapter(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield dict(settings) | {"adapter_name_or_path": str(link)}
 
 
-class Stopped(Exception):
+class TrainingStopped(Exception):
     """Somebody asked the job to stop (Ctrl-C, SIGTERM, a lost connection), and it has stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class LlamaFactoryProcess:
     """One call of `llamafactory-cli`; `forks` says that the trainers are its grandchildren (torchrun).
 
     `lock` is the descriptor of a lock that the child holds too, as it may outlive this process.
@@ -87,7 +87,7 @@ class Job:
             finally:
                 _end(child)
         if stop:
-            raise Stopped
+            raise TrainingStopped
         if child.returncode != 0:
             raise JobError(self._failure(child.returncode))
 

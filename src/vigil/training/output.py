@@ -49,7 +49,7 @@ BY_DIGEST = frozenset({"model_name_or_path", "dataset_dir"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class RunRecord:
     """What a training was started with; `digests` are of other things that its settings name, by their keys."""
 
     settings: Mapping[str, Any]
@@ -59,7 +59,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class ResumePoint:
     """How to go on in an output folder."""
 
     finished: bool = False
@@ -71,13 +71,13 @@ class Start:
         return 0 if self.checkpoint is None else step_of(self.checkpoint)
 
 
-def prepare(folder: Path, run: Run, *, fresh: bool) -> Start:
+def prepare_output(folder: Path, run: RunRecord, *, fresh: bool) -> ResumePoint:
     """Makes the output folder ready and says whether there is something to resume, or nothing left to do.
 
     Raises UsageError when the folder holds a training with other settings, or files that are no training's.
     """
     if not folder.exists() or not any(folder.iterdir()):
-        return Start()
+        return ResumePoint()
     if not any((folder / name).exists() for name in OWN_FILES) and not _checkpoints(folder):
         raise UsageError(f"{folder} holds files that are no training's; name another output_dir")
     if not (folder / RUN_NAME).exists():
@@ -86,8 +86,8 @@ def prepare(folder: Path, run: Run, *, fresh: bool) -> Start:
             "output_dir"
         )
     if fresh:
-        empty(folder)
-        return Start()
+        clear_output(folder)
+        return ResumePoint()
     differences = _differences(_read_run(folder), run)
     if differences and (folder / MANIFEST_NAME).exists():
         raise UsageError(
@@ -101,11 +101,11 @@ def prepare(folder: Path, run: Run, *, fresh: bool) -> Start:
             "output_dir, take the old settings to go on, or --fresh to throw the old one away"
         )
     if (folder / MANIFEST_NAME).exists():
-        return Start(finished=True)
+        return ResumePoint(finished=True)
     checkpoint = last_checkpoint(folder)
     if checkpoint is not None:
         _bring_home(checkpoint)
-    return Start(checkpoint=checkpoint)
+    return ResumePoint(checkpoint=checkpoint)
 
 
 def _word(key: str, folder: Path) -> str:
@@ -115,7 +115,7 @@ def _word(key: str, folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def claim(folder: Path) -> Iterator[int]:
+def lock_output(folder: Path) -> Iterator[int]:
     """Holds the output folder while a training writes into it; raises JobError when another one does.
 
     Gives the lock's descriptor: a trainer that inherits it holds the folder also when it outlives us.
@@ -164,7 +164,7 @@ def _open_in(process: Path, folder: Path) -> int | None:
     return None
 
 
-def empty(folder: Path) -> None:
+def clear_output(folder: Path) -> None:
     """Deletes what a training left in its folder, the manifest first: a half-deleted one is never taken for whole.
 
     What no training writes stays.
@@ -178,7 +178,7 @@ def empty(folder: Path) -> None:
             path.unlink()
 
 
-def write_run(folder: Path, run: Run) -> None:
+def write_run_record(folder: Path, run: RunRecord) -> None:
     """Writes down what the training is started with."""
     folder.mkdir(parents=True, exist_ok=True)
     data = {
@@ -236,10 +236,10 @@ def step_of(checkpoint: Path) -> int:
     return int(match[1]) if match else -1
 
 
-def _read_run(folder: Path) -> Run:
+def _read_run(folder: Path) -> RunRecord:
     try:
         data = json.loads((folder / RUN_NAME).read_text(encoding="utf-8"))
-        return Run(
+        return RunRecord(
             settings=data["settings"],
             data_digest=data["data_digest"],
             base_digest=data["base_digest"],
@@ -252,7 +252,7 @@ def _read_run(folder: Path) -> Run:
         ) from error
 
 
-def _differences(before: Run, now: Run) -> list[str]:
+def _differences(before: RunRecord, now: RunRecord) -> list[str]:
     digested = before.digests.keys() & now.digests.keys()
     keys = sorted((before.settings.keys() | now.settings.keys()) - HARMLESS - BY_DIGEST - digested)
     differences = list(_changed(_comparable(before.settings), _comparable(now.settings), keys))

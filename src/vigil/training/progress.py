@@ -11,7 +11,7 @@ LOG_NAME = "trainer_log.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class TrainingProgress:
     """One line of the log; `remaining` is a guess, as `h:mm:ss`."""
 
     step: int
@@ -29,7 +29,7 @@ class Progress:
         return f"step {self.step}/{self.steps}{loss}{val}  epoch {self.epoch:.2f}  {time}"
 
 
-class ProgressLog:
+class TrainerLog:
     """The lines of a log that have come since the last look.
 
     `begun_at` is the step that a training was gone on from: LLaMA-Factory divides the time of this run by the steps of
@@ -40,9 +40,9 @@ class ProgressLog:
         self._path = path
         self._begun_at = begun_at
         self._offset = path.stat().st_size if path.exists() and not from_start else 0
-        self.last: Progress | None = None
+        self.last: TrainingProgress | None = None
 
-    def news(self) -> Iterator[Progress]:
+    def news(self) -> Iterator[TrainingProgress]:
         """Every whole line that was added; a line that is still being written waits for the next look."""
         try:
             with self._path.open("rb") as log:
@@ -60,10 +60,10 @@ class ProgressLog:
                 yield progress
 
 
-def _parse(line: bytes) -> Progress | None:
+def _parse(line: bytes) -> TrainingProgress | None:
     try:
         data = json.loads(line)
-        return Progress(
+        return TrainingProgress(
             step=int(data["current_steps"]),
             steps=int(data["total_steps"]),
             loss=_loss(data.get("loss")),
@@ -76,7 +76,7 @@ def _parse(line: bytes) -> Progress | None:
         return None
 
 
-def _of_this_run(progress: Progress, begun_at: int) -> Progress:
+def _of_this_run(progress: TrainingProgress, begun_at: int) -> TrainingProgress:
     """The same with what remains guessed from the steps of this run alone."""
     done, elapsed_s = progress.step - begun_at, _seconds(progress.elapsed)
     if begun_at == 0 or done <= 0 or elapsed_s is None:

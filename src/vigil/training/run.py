@@ -19,14 +19,14 @@ from vigil.environments import Environment, environment
 from vigil.errors import JobError
 from vigil.gpus import CUDA_PACKAGES, check_driver
 from vigil.manifest import Base, read_manifest
-from vigil.training.curve import Curve
+from vigil.training.curve import LearningCurve
 from vigil.training.digests import named_digests
-from vigil.training.hardware import check_loggers, for_machine, launch_variables
+from vigil.training.hardware import adapt_to_machine, check_loggers, launch_environment
 from vigil.training.lineage import lineage
-from vigil.training.llamafactory import Job, Stopped, plain_adapter
-from vigil.training.output import Run, Start, claim, last_checkpoint, prepare, write_run
-from vigil.training.plan import Plan, plan_training
-from vigil.training.progress import LOG_NAME, Progress, ProgressLog, speed_of_run
+from vigil.training.llamafactory import LlamaFactoryProcess, TrainingStopped, plain_adapter
+from vigil.training.output import ResumePoint, RunRecord, last_checkpoint, lock_output, prepare_output, write_run_record
+from vigil.training.plan import TrainingPlan, plan_training
+from vigil.training.progress import LOG_NAME, TrainerLog, TrainingProgress, speed_of_run
 from vigil.training.settings import is_distributed
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ VERSIONED = ("llamafactory", "torch", "transformers", "peft", "accelerate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class TrainingResult:
     """A finished training; `figures` are what the manifest keeps of it, and `already` says it was done before."""
 
     output: Path
@@ -50,8 +50,8 @@ def train(
     overrides: Sequence[str] = (),
     *,
     fresh: bool = False,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-) -> Outcome:
+    on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
+) -> TrainingResult:
     """Trains, or goes on with a training that was stopped, and writes the manifest at the end.
 
     Raises JobError when LLaMA-Factory fails or somebody stops it; the message says how to go on.
@@ -61,27 +61,27 @@ def train(
     check_loggers(plan.settings, trainer)
     if not plan.settings.get("use_cpu"):
         check_driver(trainer.versions(CUDA_PACKAGES))
-    run = Run(
+    run = RunRecord(
         digests=named_digests(plan.settings),
         settings=plan.settings,
         data_digest=plan.dataset.manifest.data_digest,
         base_digest=base_digest(Path(plan.settings["model_name_or_path"])),
     )
-    with claim(plan.output) as lock:
-        start = prepare(plan.output, run, fresh=fresh)
+    with lock_output(plan.output) as lock:
+        start = prepare_output(plan.output, run, fresh=fresh)
         if start.finished:
             log.info("%s is trained already, with these very settings; --fresh trains it anew", plan.output)
-            return Outcome(output=plan.output, figures=read_manifest(plan.output).training, already=True)
+            return TrainingResult(output=plan.output, figures=read_manifest(plan.output).training, already=True)
         base = describe_base(Path(plan.settings["model_name_or_path"]))
-        write_run(plan.output, run)
+        write_run_record(plan.output, run)
         _announce(plan, start)
         seconds = _run(plan, start, trainer, on_progress, lock=lock)
         figures = _figures(plan, run, trainer, start, seconds)
         _write_manifest(plan, base, figures)
-    return Outcome(output=plan.output, figures=figures)
+    return TrainingResult(output=plan.output, figures=figures)
 
 
-def _announce(plan: Plan, start: Start) -> None:
+def _announce(plan: TrainingPlan, start: ResumePoint) -> None:
     log.info(
         "%s: %d examples of up to %d tokens (%d of them pictures, cutoff_len %d), frames %s, %s",
         plan.base_model,
@@ -100,24 +100,29 @@ def _announce(plan: Plan, start: Start) -> None:
 
 
 def _run(
-    plan: Plan, start: Start, trainer: Environment, on_progress: Callable[[Progress], None], *, lock: int
+    plan: TrainingPlan,
+    start: ResumePoint,
+    trainer: Environment,
+    on_progress: Callable[[TrainingProgress], None],
+    *,
+    lock: int,
 ) -> float:
-    settings = for_machine(plan.settings, gpus=plan.gpus, environ=os.environ)
+    settings = adapt_to_machine(plan.settings, gpus=plan.gpus, environ=os.environ)
     settings |= (
         {"resume_from_checkpoint": str(start.checkpoint)} if start.checkpoint else {"overwrite_output_dir": True}
     )
     config = plan.output / CONFIG_NAME
-    job = Job(
+    job = LlamaFactoryProcess(
         environment=trainer,
         words=("train", str(config)),
         log=plan.output / OUTPUT_NAME,
-        variables=launch_variables(settings, gpus=plan.gpus, environ=os.environ),
+        variables=launch_environment(settings, gpus=plan.gpus, environ=os.environ),
         forks=is_distributed(settings) or plan.gpus > 1,
         lock=lock,
     )
     if start.checkpoint is None:
         (plan.output / LOG_NAME).unlink(missing_ok=True)
-    follow = ProgressLog(plan.output / LOG_NAME, begun_at=start.step)
+    follow = TrainerLog(plan.output / LOG_NAME, begun_at=start.step)
     started_s = time.monotonic()
     try:
         with plain_adapter(settings) as plain:
@@ -125,25 +130,27 @@ def _run(
                 yaml.safe_dump(plain, allow_unicode=True, sort_keys=False), encoding="utf-8", errors="backslashreplace"
             )
             job.run(tick=lambda: _tell(follow, on_progress))
-    except Stopped as stopped:
+    except TrainingStopped as stopped:
         raise JobError(_stopped_message(plan)) from stopped
     return time.monotonic() - started_s
 
 
-def _tell(follow: ProgressLog, on_progress: Callable[[Progress], None]) -> None:
+def _tell(follow: TrainerLog, on_progress: Callable[[TrainingProgress], None]) -> None:
     for progress in follow.news():
         on_progress(progress)
 
 
-def _stopped_message(plan: Plan) -> str:
+def _stopped_message(plan: TrainingPlan) -> str:
     checkpoint = last_checkpoint(plan.output)
     where = f"goes on from {checkpoint.name}" if checkpoint else "starts again, as there was no checkpoint yet"
     return f"the training was stopped; the same command {where} (--fresh throws it away)"
 
 
-def _figures(plan: Plan, run: Run, trainer: Environment, start: Start, seconds: float) -> dict[str, Any]:
+def _figures(
+    plan: TrainingPlan, run: RunRecord, trainer: Environment, start: ResumePoint, seconds: float
+) -> dict[str, Any]:
     results = _json_or_empty(plan.output / "train_results.json")
-    last = ProgressLog(plan.output / LOG_NAME, from_start=True)
+    last = TrainerLog(plan.output / LOG_NAME, from_start=True)
     losses = [progress.loss for progress in last.news() if progress.loss is not None]
     steps = last.last.step if last.last else 0
     speed = speed_of_run(results.get("train_samples_per_second"), steps=steps, begun_at=start.step)
@@ -168,14 +175,14 @@ def _figures(plan: Plan, run: Run, trainer: Environment, start: Start, seconds: 
     }
 
 
-def _curve(plan: Plan) -> Curve:
-    curve = Curve.of(plan.output)
+def _curve(plan: TrainingPlan) -> LearningCurve:
+    curve = LearningCurve.of(plan.output)
     if plan.settings.get("plot_loss"):
         curve.replace_pictures(plan.output)
     return curve
 
 
-def _write_manifest(plan: Plan, base: Base, figures: dict[str, Any]) -> None:
+def _write_manifest(plan: TrainingPlan, base: Base, figures: dict[str, Any]) -> None:
     manifest = replace(
         plan.dataset.manifest,
         base_model=plan.base_model,

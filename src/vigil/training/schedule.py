@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from vigil.training.hardware import process_count
-from vigil.training.settings import Settings, dataset_names, is_distributed, is_ray
+from vigil.training.settings import TrainingConfig, dataset_names, is_distributed, is_ray
 
 FEW_STEPS = 40
 """Below so many steps a LoRA has hardly left its base, whatever the loss says."""
@@ -20,7 +20,7 @@ DEFAULTS: Mapping[str, float] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class TrainingSchedule:
     """The steps of a training; `cards` counts processes, one a GPU, and `by_steps` says that max_steps ends it."""
 
     examples: int
@@ -78,7 +78,9 @@ class Schedule:
         return f"num_train_epochs={math.ceil(FEW_STEPS / self.steps_per_epoch)} makes that many"
 
 
-def schedule_of(settings: Settings, *, examples: int, gpus: int, environ: Mapping[str, str]) -> Schedule:
+def training_schedule(
+    settings: TrainingConfig, *, examples: int, gpus: int, environ: Mapping[str, str]
+) -> TrainingSchedule:
     """The steps that LLaMA-Factory will make of the settings, counted as its trainer counts them."""
     given = dict(DEFAULTS) | {key: settings[key] for key in DEFAULTS if settings.get(key) is not None}
     batch, accumulation = int(given["per_device_train_batch_size"]), int(given["gradient_accumulation_steps"])
@@ -87,7 +89,7 @@ def schedule_of(settings: Settings, *, examples: int, gpus: int, environ: Mappin
     per_epoch = _steps_per_epoch(shown, cards, batch, accumulation)
     limit = int(given["max_steps"])
     steps = limit if limit > 0 else math.ceil(given["num_train_epochs"] * per_epoch)
-    return Schedule(
+    return TrainingSchedule(
         examples=shown,
         cards=cards,
         batch=batch,
@@ -100,7 +102,7 @@ def schedule_of(settings: Settings, *, examples: int, gpus: int, environ: Mappin
     )
 
 
-def _shown(settings: Settings, examples: int) -> int:
+def _shown(settings: TrainingConfig, examples: int) -> int:
     """The examples that are learnt from: `max_samples` leaves some out, `val_size` takes some away."""
     if settings.get("max_samples"):
         examples = min(examples, int(settings["max_samples"]) * len(dataset_names(settings)))

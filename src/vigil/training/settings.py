@@ -15,9 +15,9 @@ from typing import Any, TypeAlias
 from vigil.config import as_number, find_config, parse_overrides, parse_value, read_yaml, unknown_key
 from vigil.environments import CHECKOUT
 from vigil.errors import ConfigError
-from vigil.training.dataset import TrainingSet
+from vigil.training.dataset import TrainingData
 
-Settings: TypeAlias = dict[str, Any]
+TrainingConfig: TypeAlias = dict[str, Any]
 
 TEMPLATE = "qwen3_vl_nothink"
 CUTOFF_STEP = 256
@@ -51,7 +51,7 @@ def known_keys() -> frozenset[str]:
     return frozenset(resources.files("vigil.training").joinpath("llamafactory_keys.txt").read_text().split())
 
 
-def load_settings(config: str | Path, overrides: Sequence[str] = ()) -> Settings:
+def load_training_config(config: str | Path, overrides: Sequence[str] = ()) -> TrainingConfig:
     """The settings of a config by name or path, with `key=value` words on top.
 
     Raises ConfigError that names every unknown or missing key at once.
@@ -111,12 +111,12 @@ def _commented(key: str, value: Any) -> str:
     return f"{key} must be {told.strip()!r} alone, not {value!r}; a word of the command line has no comments"
 
 
-def dataset_names(settings: Settings) -> list[str]:
+def dataset_names(settings: TrainingConfig) -> list[str]:
     """The entries of dataset_info.json that the settings train on."""
     return _listed(settings["dataset"])
 
 
-def evaluated_names(settings: Settings) -> list[str] | None:
+def evaluated_names(settings: TrainingConfig) -> list[str] | None:
     """The entries that the settings evaluate on; None where they leave that to the dataset."""
     if settings.get("eval_dataset"):
         return _listed(settings["eval_dataset"])
@@ -129,7 +129,7 @@ def _listed(names: Any) -> list[str]:
     return [str(name).strip() for name in listed]
 
 
-def complete(settings: Settings, dataset: TrainingSet) -> Settings:
+def complete_from_dataset(settings: TrainingConfig, dataset: TrainingData) -> TrainingConfig:
     """The settings with everything filled in that the dataset's contract decides.
 
     Raises ConfigError that lists each setting which contradicts the dataset.
@@ -151,13 +151,13 @@ def complete(settings: Settings, dataset: TrainingSet) -> Settings:
     return full
 
 
-def evaluation(settings: Settings, dataset: TrainingSet) -> Settings:
+def evaluation(settings: TrainingConfig, dataset: TrainingData) -> TrainingConfig:
     """What makes LLaMA-Factory evaluate on the held-out split as often as it saves, and keep the best in the end."""
     if not dataset.evaluated or settings.get("eval_strategy") == "no":
         return {}
     saves = settings.get("save_strategy", settings.get("eval_strategy", "epoch"))
     evaluates = settings.get("eval_strategy", "epoch" if saves == "no" else saves)
-    added: Settings = {
+    added: TrainingConfig = {
         "eval_dataset": ",".join(dataset.evaluated),
         "eval_strategy": evaluates,
         "save_strategy": saves,
@@ -170,7 +170,7 @@ def evaluation(settings: Settings, dataset: TrainingSet) -> Settings:
     return added
 
 
-def _not_evaluable(full: Settings, dataset: TrainingSet) -> list[str]:
+def _not_evaluable(full: TrainingConfig, dataset: TrainingData) -> list[str]:
     """LLaMA-Factory says it of another key, and after the model was loaded."""
     if dataset.evaluated or full.get("val_size"):
         return []
@@ -181,7 +181,7 @@ def _not_evaluable(full: Settings, dataset: TrainingSet) -> list[str]:
     ]
 
 
-def _contradictions(full: Settings, needed: Settings, areas: Sequence[int]) -> list[str]:
+def _contradictions(full: TrainingConfig, needed: TrainingConfig, areas: Sequence[int]) -> list[str]:
     checks = (
         ("template", full["template"] == TEMPLATE, "so that the answer begins with the verdict word"),
         ("video_fps", full["video_fps"] == needed["video_fps"], "the frames were cut at that rate"),
@@ -196,7 +196,7 @@ def _contradictions(full: Settings, needed: Settings, areas: Sequence[int]) -> l
     ]
 
 
-def _too_short(full: Settings, dataset: TrainingSet) -> list[str]:
+def _too_short(full: TrainingConfig, dataset: TrainingData) -> list[str]:
     if full["cutoff_len"] >= dataset.longest_tokens:
         return []
     return [
@@ -205,17 +205,17 @@ def _too_short(full: Settings, dataset: TrainingSet) -> list[str]:
     ]
 
 
-def absolute(settings: Settings) -> Settings:
+def with_absolute_paths(settings: TrainingConfig) -> TrainingConfig:
     """The settings with their paths made absolute, as workers may start in other folders."""
     paths = {key: str(Path(settings[key]).absolute()) for key in PATHS if isinstance(settings.get(key), str)}
     return settings | paths
 
 
-def is_distributed(settings: Settings) -> bool:
+def is_distributed(settings: TrainingConfig) -> bool:
     """Whether torchrun must start it, even on one GPU."""
     return bool(settings.get("deepspeed"))
 
 
-def is_ray(settings: Settings) -> bool:
+def is_ray(settings: TrainingConfig) -> bool:
     """Whether Ray starts the workers."""
     return bool(settings.get("ray_num_workers"))

@@ -47,11 +47,11 @@ def _told(example: dict[str, Any], collator: Any) -> dict[str, Any]:
         "ids": ids[:prompt],
         "answer": ids[prompt],
         "grid_thw": batch["video_grid_thw"][0].tolist(),
-        **told_pixels(pixels),
+        **pixel_digest(pixels),
     }
 
 
-def told_pixels(pixels: np.ndarray) -> dict[str, Any]:
+def pixel_digest(pixels: np.ndarray) -> dict[str, Any]:
     """A digest of the values, rounded to a ten-thousandth, and a few of them, evenly spread."""
     flat = np.ascontiguousarray(pixels, dtype=np.float64).ravel()
     places = np.linspace(0, flat.size - 1, PROBES).astype(np.int64)

@@ -7,10 +7,10 @@
 `vigil.watch.watch` is the whole way from a frame to an alarm, to be read from top to bottom.
 """
 
-from vigil.watch.observer import Observer
-from vigil.watch.service import WatchService
+from vigil.watch.observer import WatchObserver
+from vigil.watch.service import BackgroundWatcher
 from vigil.watch.settings import WatchSettings
-from vigil.watch.state import SourceState, Summary
-from vigil.watch.watch import Watch
+from vigil.watch.state import SourceState, WatchSummary
+from vigil.watch.watch import Watcher
 
-__all__ = ["Observer", "SourceState", "Summary", "Watch", "WatchService", "WatchSettings"]
+__all__ = ["WatchObserver", "SourceState", "WatchSummary", "Watcher", "BackgroundWatcher", "WatchSettings"]

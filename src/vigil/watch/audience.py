@@ -14,10 +14,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from vigil.events.change import Change
-from vigil.events.judged import Judged
+from vigil.events.change import EventChange
+from vigil.events.judged import JudgedWindow
 from vigil.frames import Frame
-from vigil.watch.observer import Observer
+from vigil.watch.observer import WatchObserver
 from vigil.watch.state import SourceState
 
 log = logging.getLogger(__name__)
@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 
-class Audience(Observer):
+class ObserverGroup(WatchObserver):
     """Passes everything on to all who have joined; `join` and `leave` may be called from any thread."""
 
-    def __init__(self, observers: Sequence[Observer] = ()) -> None:
+    def __init__(self, observers: Sequence[WatchObserver] = ()) -> None:
         self._observers = tuple(observers)
         self._lock = threading.Lock()
         self._failures: Counter[str] = Counter()
@@ -36,12 +36,12 @@ class Audience(Observer):
     def __len__(self) -> int:
         return len(self._observers)
 
-    def add(self, observer: Observer) -> None:
+    def add(self, observer: WatchObserver) -> None:
         """Tells an observer of everything from now on; one that is there already is told once."""
         with self._lock:
             self._observers = (*(each for each in self._observers if each is not observer), observer)
 
-    def remove(self, observer: Observer) -> None:
+    def remove(self, observer: WatchObserver) -> None:
         """Tells an observer of nothing more."""
         with self._lock:
             self._observers = tuple(each for each in self._observers if each is not observer)
@@ -58,23 +58,23 @@ class Audience(Observer):
     def on_state(self, state: SourceState) -> None:
         self._each(lambda observer: observer.on_state(state))
 
-    def on_verdict(self, judged: Judged) -> None:
+    def on_verdict(self, judged: JudgedWindow) -> None:
         self._each(lambda observer: observer.on_verdict(judged))
 
-    def on_result(self, judged: Judged) -> None:
+    def on_result(self, judged: JudgedWindow) -> None:
         self._each(lambda observer: observer.on_result(judged))
 
-    def on_change(self, change: Change) -> None:
+    def on_change(self, change: EventChange) -> None:
         self._each(lambda observer: observer.on_change(change))
 
     def on_close(self) -> None:
         self._each(lambda observer: observer.on_close())
 
-    def _each(self, tell: Callable[[Observer], None]) -> None:
+    def _each(self, tell: Callable[[WatchObserver], None]) -> None:
         for observer in self._observers:
             self._guarded(observer, tell)
 
-    def _guarded(self, observer: Observer, ask: Callable[[Observer], Answer]) -> Answer | None:
+    def _guarded(self, observer: WatchObserver, ask: Callable[[WatchObserver], Answer]) -> Answer | None:
         """What an observer says; None, and a word in the log, where it fails."""
         try:
             return ask(observer)
@@ -87,7 +87,7 @@ class Audience(Observer):
             return None
 
 
-class LastingAudience(Audience):
+class LastingAudience(ObserverGroup):
     """Stays from one watch to the next, as when a watch failed and is started again."""
 
     def on_close(self) -> None:

@@ -17,11 +17,11 @@ from functools import partial
 from pathlib import Path
 
 from vigil.errors import StoreError, VigilError
-from vigil.events.change import Change
+from vigil.events.change import EventChange
 from vigil.events.event import Event
 from vigil.store import MediaKind, Store
 from vigil.watch.settings import WatchSettings
-from vigil.watch.source import WatchedSource
+from vigil.watch.source import SourcePipeline
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ LAST_S = 30.0
 
 
 @dataclass(slots=True)
-class Exhibit:
+class EventMedia:
     """What is being kept of one event: its latest state, the judged picture of its peak, and what was made so far."""
 
     event: Event
@@ -44,7 +44,7 @@ class Exhibit:
     kept: set[int] = field(default_factory=set)
 
 
-class Evidence:
+class MediaRecorder:
     """Collects the pictures of events into the store."""
 
     def __init__(self, store: Store | None, settings: WatchSettings) -> None:
@@ -53,17 +53,17 @@ class Evidence:
         self._settings = settings
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="evidence")
         self._under_way: set[asyncio.Task[None]] = set()
-        self._exhibits: dict[str, Exhibit] = {}
+        self._exhibits: dict[str, EventMedia] = {}
         self._closing = asyncio.Event()
         self._last_s = LAST_S
 
-    def on_change(self, source: WatchedSource, change: Change) -> None:
+    def on_change(self, source: SourcePipeline, change: EventChange) -> None:
         """Takes note of a change of an event, and starts what there is to make of it."""
         if self._store is None:
             return
         event = change.event
         if change.kind == "opened":
-            self._exhibits[event.id] = Exhibit(event, _judged_picture(source, event))
+            self._exhibits[event.id] = EventMedia(event, _judged_picture(source, event))
             self._begin(event, self._record(source, self._exhibits[event.id]))
         exhibit = self._exhibits.get(event.id)
         if exhibit is None:
@@ -106,7 +106,7 @@ class Evidence:
             log.exception("pictures of event %s were given up; this is a fault in Vigil, please report it", event.id)
             self._count_lost(event, "more pictures", error)
 
-    async def _record(self, source: WatchedSource, exhibit: Exhibit) -> None:
+    async def _record(self, source: SourcePipeline, exhibit: EventMedia) -> None:
         """The snapshot now, so that an alarm has a picture; clip and picture of the peak when they are there."""
         await self._snapshot(source, exhibit)
         await self._wait_for_footage(source, exhibit)
@@ -116,7 +116,7 @@ class Evidence:
         await self._wait_for(exhibit.over, until_s=math.inf, source=source)
         await self._snapshot(source, exhibit)
 
-    async def _wait_for_footage(self, source: WatchedSource, exhibit: Exhibit) -> None:
+    async def _wait_for_footage(self, source: SourcePipeline, exhibit: EventMedia) -> None:
         """Until the event is closed or, on live sources, as long as their last seconds are still held."""
         clips = self._settings.clips
         longest_s = exhibit.event.onset_s - clips.before_s + clips.most_s
@@ -125,7 +125,7 @@ class Evidence:
         if source.state.live:
             await self._wait_for(asyncio.Event(), until_s=self._clip_ends_s(exhibit.event), source=source)
 
-    async def _wait_for(self, happened: asyncio.Event, *, until_s: float, source: WatchedSource) -> None:
+    async def _wait_for(self, happened: asyncio.Event, *, until_s: float, source: SourcePipeline) -> None:
         waits = [asyncio.create_task(event.wait()) for event in (happened, self._closing)]
         timeout_s = None if math.isinf(until_s) else max(0.0, until_s - source.now_s)
         await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
@@ -137,12 +137,14 @@ class Evidence:
         longest_s = event.onset_s - clips.before_s + clips.most_s
         return longest_s if event.end_s is None else min(event.end_s + clips.after_s, longest_s)
 
-    async def _clip(self, source: WatchedSource, event: Event) -> None:
+    async def _clip(self, source: SourcePipeline, event: Event) -> None:
         from_s = max(0.0, event.onset_s - self._settings.clips.before_s)
         to_s = self._clip_ends_s(event)
-        await self._keep(event, "clips", ".mp4", lambda path: source.capture.footage.clip(path, from_s=from_s, to_s=to_s))
+        await self._keep(
+            event, "clips", ".mp4", lambda path: source.capture.footage.clip(path, from_s=from_s, to_s=to_s)
+        )
 
-    async def _snapshot(self, source: WatchedSource, exhibit: Exhibit) -> None:
+    async def _snapshot(self, source: SourcePipeline, exhibit: EventMedia) -> None:
         """The peak at full size, or where the source cannot give it any more, the frame that was judged."""
         at_s, judged = exhibit.event.peak_s, exhibit.peak_jpeg
         if at_s == exhibit.shown_s:
@@ -166,7 +168,7 @@ class Evidence:
         if store is not None:
             await self._in_thread(event, kind, lambda: store.keep(event.id, kind, name, write))
 
-    async def _keep_frames(self, source: WatchedSource, exhibit: Exhibit) -> None:
+    async def _keep_frames(self, source: SourcePipeline, exhibit: EventMedia) -> None:
         store, event = self._store, exhibit.event
         members = {evidence.window for evidence in event.windows} - exhibit.kept
         windows = [window for window in source.recent_windows if window.index in members]
@@ -210,7 +212,7 @@ class Evidence:
         log.warning("%s: no %s of event %s: %s", event.source, what, event.id, why)
 
 
-def _judged_picture(source: WatchedSource, event: Event) -> bytes | None:
+def _judged_picture(source: SourcePipeline, event: Event) -> bytes | None:
     near = min(
         (shot for window in source.recent_windows for shot in window.shots),
         key=lambda shot: abs(shot.time_s - event.peak_s),

@@ -5,15 +5,15 @@ import time
 from collections import deque
 from typing import NamedTuple
 
-from vigil.events.judged import Judged
+from vigil.events.judged import JudgedWindow
 from vigil.verdict import Cause
-from vigil.watch.observer import Observer
+from vigil.watch.observer import WatchObserver
 
 KEPT_S = 900.0
 MOST_POINTS = 2000
 
 
-class Point(NamedTuple):
+class HistoryPoint(NamedTuple):
     """A window's last second (of its source), its probability of alarm, or why there is none."""
 
     end_s: float
@@ -21,16 +21,16 @@ class Point(NamedTuple):
     cause: Cause | None
 
 
-class History(Observer):
+class VerdictHistory(WatchObserver):
     """Keeps a quarter of an hour of every source, 2000 windows at most; may be asked from any thread."""
 
     def __init__(self) -> None:
-        self._points: dict[str, deque[tuple[float, Point]]] = {}
+        self._points: dict[str, deque[tuple[float, HistoryPoint]]] = {}
         self._lock = threading.Lock()
 
-    def on_verdict(self, judged: Judged) -> None:
+    def on_verdict(self, judged: JudgedWindow) -> None:
         now_s = time.monotonic()
-        point = Point(judged.end_s, judged.verdict.p_alarm, judged.verdict.cause)
+        point = HistoryPoint(judged.end_s, judged.verdict.p_alarm, judged.verdict.cause)
         with self._lock:
             points = self._points.setdefault(judged.source, deque(maxlen=MOST_POINTS))
             if points and point.end_s < points[-1][1].end_s:
@@ -40,7 +40,7 @@ class History(Observer):
             while now_s - points[0][0] > KEPT_S:
                 points.popleft()
 
-    def of(self, source: str, seconds: float) -> list[Point]:
+    def of(self, source: str, seconds: float) -> list[HistoryPoint]:
         """What was judged within the last so many seconds, the oldest first; nothing for a source that is unknown."""
         since_s = time.monotonic() - seconds
         with self._lock:

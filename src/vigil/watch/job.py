@@ -11,18 +11,18 @@ from dataclasses import replace
 from functools import partial
 
 from vigil.errors import EndpointError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge import Endpoint, Judge
 from vigil.judge.contract import served_sampling, task_of
 from vigil.manifest import MODEL_DIR_ADVICE, Manifest, calibration_in, read_manifest
 from vigil.sources.address import Address, find_sources
 from vigil.sources.identity import named_apart
 from vigil.store import Store
-from vigil.tasks import Task, load_task
-from vigil.watch.observer import Observer
+from vigil.tasks import Task, load_question
+from vigil.watch.observer import WatchObserver
 from vigil.watch.settings import WatchSettings
-from vigil.watch.state import Summary
-from vigil.watch.watch import Watch
+from vigil.watch.state import WatchSummary
+from vigil.watch.watch import Watcher
 
 log = logging.getLogger(__name__)
 
@@ -33,16 +33,16 @@ NOT_CALIBRATED = (
 )
 
 
-async def run_job(
+async def run_watch(
     settings: WatchSettings,
     *,
     api_key: str = "",
-    observers: Sequence[Observer] = (),
+    observers: Sequence[WatchObserver] = (),
     wait_s: float = 0.0,
-    on_start: Callable[[Watch], None] = lambda watch: None,
+    on_start: Callable[[Watcher], None] = lambda watch: None,
     addresses: Sequence[Address] | None = None,
     keep_running: bool = False,
-) -> Summary:
+) -> WatchSummary:
     """Watches what the settings name, to its end; waits up to `wait_s` for an endpoint that is not up yet.
 
     The sources in the settings get names that no other source of the store has. `addresses` are watched instead, as
@@ -60,7 +60,7 @@ async def run_job(
         async with await _connect(endpoint, settings, wait_s=wait_s) as judge:
             if judge.calibration is None:
                 log.warning("%s", NOT_CALIBRATED)
-            watch = Watch(
+            watch = Watcher(
                 addresses,
                 judge=judge,
                 settings=settings,
@@ -110,10 +110,10 @@ async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float
 
 def _task(settings: WatchSettings, manifest: Manifest | None) -> Task:
     if settings.task is not None:
-        return load_task(settings.task)
-    return load_task("fight") if manifest is None else task_of(manifest.contract)
+        return load_question(settings.task)
+    return load_question("fight") if manifest is None else task_of(manifest.contract)
 
 
-async def _sampling(endpoint: Endpoint, settings: WatchSettings, manifest: Manifest | None) -> Sampling:
-    sampling = manifest.contract.sampling if manifest else await served_sampling(endpoint) or Sampling()
+async def _sampling(endpoint: Endpoint, settings: WatchSettings, manifest: Manifest | None) -> FrameSampling:
+    sampling = manifest.contract.sampling if manifest else await served_sampling(endpoint) or FrameSampling()
     return sampling if settings.max_pixels is None else replace(sampling, max_pixels=settings.max_pixels)

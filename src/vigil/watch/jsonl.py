@@ -13,10 +13,10 @@ import logging
 from collections import deque
 from typing import Any, BinaryIO
 
-from vigil.events.change import Change
-from vigil.events.judged import Judged
-from vigil.events.rules import Tiers
-from vigil.watch.observer import Observer
+from vigil.events.change import EventChange
+from vigil.events.judged import JudgedWindow
+from vigil.events.tiers import TierThresholds
+from vigil.watch.observer import WatchObserver
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +24,10 @@ MOST_WAITING = 20_000
 """Lines held while they cannot be written, about three hours of one camera; older ones are counted as lost."""
 
 
-class JsonLines(Observer):
+class JsonLinesWriter(WatchObserver):
     """Writes each line at once to an open file without a buffer; `trouble` is why it cannot now, else empty."""
 
-    def __init__(self, file: BinaryIO, tiers: Tiers) -> None:
+    def __init__(self, file: BinaryIO, tiers: TierThresholds) -> None:
         self.lost = 0
         self.trouble = ""
         self._file = file
@@ -35,7 +35,7 @@ class JsonLines(Observer):
         self._waiting: deque[bytes] = deque()
         self._is_torn = False
 
-    def on_result(self, judged: Judged) -> None:
+    def on_result(self, judged: JudgedWindow) -> None:
         verdict = judged.verdict
         tier = None if verdict.p_alarm is None or verdict.p_alarm < self._tiers.low else self._tiers.of(verdict.p_alarm)
         self._write(
@@ -50,7 +50,7 @@ class JsonLines(Observer):
             text=verdict.text,
         )
 
-    def on_change(self, change: Change) -> None:
+    def on_change(self, change: EventChange) -> None:
         if change.kind == "grew":
             return
         event = change.event

@@ -17,13 +17,13 @@ from functools import partial
 from typing import Literal, TypeAlias
 
 from vigil.errors import RowRefused, StoreError
-from vigil.events.change import Change, ChangeKind, late_changes
+from vigil.events.change import ChangeKind, EventChange, late_changes
 from vigil.events.event import Event
 from vigil.events.identifier import new_id
-from vigil.events.judged import Judged
+from vigil.events.judged import JudgedWindow
 from vigil.store import REFUSED, Store
-from vigil.store.retention import Retention, prune
-from vigil.watch.writing import Key, State, Waiting, Write, Written, write_all
+from vigil.store.retention import RetentionSettings, prune
+from vigil.watch.writing import Key, QueuedWrites, State, StoreWrite, WriteResult, write_all
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ Untold: TypeAlias = ChangeKind | Literal[""]
 Late: TypeAlias = tuple[Event, ChangeKind]
 """An event with the change of it that nobody was told of."""
 
-VerdictRow: TypeAlias = tuple[tuple[str, str, int], Judged]
+VerdictRow: TypeAlias = tuple[tuple[str, str, int], JudgedWindow]
 """A verdict with its session, its source and its window."""
 
 
@@ -61,7 +61,7 @@ def unknown() -> str:
     return ""
 
 
-class Keeper:
+class StoreWriter:
     """Writes events at once and verdicts in batches, in a thread of its own.
 
     `on_late` is called, in the loop, for each change that an earlier watch had stored and not told of.
@@ -71,14 +71,14 @@ class Keeper:
 
     def __init__(self, store: Store) -> None:
         self.error = ""
-        self.on_late: Callable[[Change], None] = lambda change: None
+        self.on_late: Callable[[EventChange], None] = lambda change: None
         self._store = store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._sessions: dict[str, str] = {}
-        self._watches: Waiting[str, Write] = Waiting()
-        self._events: Waiting[str, Saving] = Waiting()
-        self._told: Waiting[str, object] = Waiting()
-        self._verdicts: Waiting[tuple[str, str, int], Judged] = Waiting()
+        self._watches: QueuedWrites[str, StoreWrite] = QueuedWrites()
+        self._events: QueuedWrites[str, Saving] = QueuedWrites()
+        self._told: QueuedWrites[str, object] = QueuedWrites()
+        self._verdicts: QueuedWrites[tuple[str, str, int], JudgedWindow] = QueuedWrites()
         self._heard: set[tuple[str, ChangeKind]] = set()
         self._refused: set[str] = set()
         self._lost = 0
@@ -122,7 +122,7 @@ class Keeper:
         self._events.put(event.id, Saving(self._sessions.get(event.source, ""), event, untold))
         return None if self.error else self._call_in_thread(self._write_events)
 
-    def count_published(self, change: Change) -> None:
+    def count_published(self, change: EventChange) -> None:
         """Remembers that people were told of a change."""
         event_id = change.event.id
         self._heard.add((event_id, change.kind))
@@ -132,7 +132,7 @@ class Keeper:
         elif saving.untold:
             self._events.put(event_id, replace(saving, untold=""))
 
-    def queue_verdict(self, judged: Judged) -> None:
+    def queue_verdict(self, judged: JudgedWindow) -> None:
         """Remembers a verdict for the next batch; it may come again when its words are there."""
         self._verdicts.put((self._sessions.get(judged.source, ""), judged.source, judged.window), judged)
         while len(self._verdicts) > MOST_WAITING:
@@ -146,7 +146,7 @@ class Keeper:
             if self._is_worth_trying():
                 await self.flush()
 
-    async def prune_periodically(self, retention: Retention) -> None:
+    async def prune_periodically(self, retention: RetentionSettings) -> None:
         """Deletes at once, and now and then, what retention says is too old or too much, until cancelled."""
         while True:
             try:
@@ -244,7 +244,7 @@ class Keeper:
     def _late_write(self, what: str, find: Callable[[], list[Late]]) -> None:
         found: list[Late] = []
         tell = partial(self._publish_late, found)
-        self._watches.put(what, Write(what=what, act=lambda: found.extend(find()), settled=tell))
+        self._watches.put(what, StoreWrite(what=what, act=lambda: found.extend(find()), settled=tell))
 
     def _publish_late(self, found: Sequence[Late]) -> None:
         for event, untold in found:
@@ -255,7 +255,7 @@ class Keeper:
 
     def _watch_write(self, what: str, act: Callable[[], None]) -> None:
         # Waits in order: what an earlier watch left open is closed before the first event of this one is written.
-        self._watches.put(what, Write(what=what, act=act))
+        self._watches.put(what, StoreWrite(what=what, act=act))
 
     def _call_in_thread(self, write: Callable[[], Coroutine[None, None, bool]]) -> "asyncio.Task[bool]":
         task = asyncio.create_task(write())
@@ -275,28 +275,30 @@ class Keeper:
         async with self._writing:
             return await self._run(self._first_writes() + self._verdict_writes())
 
-    def _first_writes(self) -> list[Write]:
+    def _first_writes(self) -> list[StoreWrite]:
         # In this order: what was told is not told late when its source begins again, and what an earlier watch left is
         # closed before the first event of this one.
         return [*self._told_writes(), *self._watch_writes(), *self._event_writes()]
 
-    def _told_writes(self) -> list[Write]:
+    def _told_writes(self) -> list[StoreWrite]:
         told = self._told.states()
         act = partial(self._store.note_told, [event_id for event_id, _ in told])
-        return [Write(what="what was told", act=act, settled=partial(_cross_off, self._told, told))] if told else []
+        return (
+            [StoreWrite(what="what was told", act=act, settled=partial(_cross_off, self._told, told))] if told else []
+        )
 
-    def _watch_writes(self) -> list[Write]:
+    def _watch_writes(self) -> list[StoreWrite]:
         return [
             replace(write, settled=partial(self._settle_watch, what, write)) for what, write in self._watches.states()
         ]
 
-    def _settle_watch(self, what: str, write: Write) -> None:
+    def _settle_watch(self, what: str, write: StoreWrite) -> None:
         self._watches.cross_off(what, write)
         write.settled()
 
-    def _event_writes(self) -> list[Write]:
+    def _event_writes(self) -> list[StoreWrite]:
         return [
-            Write(
+            StoreWrite(
                 what=_event_name(saving.event),
                 act=partial(self._save, saving),
                 settled=partial(self._events.cross_off, event_id, saving),
@@ -320,16 +322,16 @@ class Keeper:
         else:
             self._store.save_event(saving.event, session=session)
 
-    def _verdict_writes(self) -> list[Write]:
+    def _verdict_writes(self) -> list[StoreWrite]:
         rows = self._verdicts.states()
         # Those of a watch that was not begun go to the newest watch of their source.
         parts = [row for row in rows if row[0][0]], [row for row in rows if not row[0][0]]
         return [self._verdict_write(part) for part in parts if part]
 
-    def _verdict_write(self, rows: Sequence[VerdictRow]) -> Write:
+    def _verdict_write(self, rows: Sequence[VerdictRow]) -> StoreWrite:
         half = len(rows) // 2
         (session, source, window), judged = rows[0]
-        return Write(
+        return StoreWrite(
             what=f"window {window} of {source} in watch {session}",
             act=partial(self._save_verdicts, rows),
             settled=partial(_cross_off, self._verdicts, rows),
@@ -341,12 +343,12 @@ class Keeper:
         sessions = [session for (session, _, _), _ in rows]
         self._store.add_verdicts([judged for _, judged in rows], sessions=sessions if all(sessions) else ())
 
-    async def _run(self, writes: Sequence[Write]) -> bool:
+    async def _run(self, writes: Sequence[StoreWrite]) -> bool:
         """Has the thread do some writes; False when the store cannot be written to."""
         if not writes:
             return not self.error
         work = partial(write_all, writes, set_aside=self._set_aside)
-        written: Written = await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        written: WriteResult = await asyncio.get_running_loop().run_in_executor(self._thread, work)
         for write in written.over:
             write.settled()
         for write, error in written.refused:
@@ -357,11 +359,11 @@ class Keeper:
         self._works()
         return True
 
-    def _set_aside(self, write: Write, error: Exception) -> None:
+    def _set_aside(self, write: StoreWrite, error: Exception) -> None:
         """In the store's thread: keeps what was refused where somebody may find it."""
         self._store.set_aside(write.row, what=write.what, why=str(error) or type(error).__name__)
 
-    def _count_refused(self, write: Write, error: Exception) -> None:
+    def _count_refused(self, write: StoreWrite, error: Exception) -> None:
         if write.what in self._refused:
             return
         self._refused.add(write.what)
@@ -381,7 +383,7 @@ class Keeper:
         self.error = ""
 
 
-def _cross_off(waiting: Waiting[Key, State], written: Sequence[tuple[Key, State]]) -> None:
+def _cross_off(waiting: QueuedWrites[Key, State], written: Sequence[tuple[Key, State]]) -> None:
     for key, state in written:
         waiting.cross_off(key, state)
 

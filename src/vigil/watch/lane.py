@@ -15,7 +15,7 @@ from vigil.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class QueuedWindow:
     """A window in the lane: `still` when the motion gate found nothing that moves, `dropped` when a newer one won."""
 
     window: Window
@@ -23,7 +23,7 @@ class Entry:
     is_dropped: bool = False
 
 
-class Lane:
+class WindowQueue:
     """Windows of one source, in order; `put` and `end` are called in the reader's thread, the rest in the loop.
 
     `on_cut` is called in the loop for every window that is taken up.
@@ -35,8 +35,8 @@ class Lane:
         self._on_cut = on_cut
         self._size = size
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[Entry] = deque()
-        self._dropped: deque[Entry] = deque()
+        self._waiting: deque[QueuedWindow] = deque()
+        self._dropped: deque[QueuedWindow] = deque()
         self._something = asyncio.Event()
         self._space = threading.Semaphore(size)
         self._ended = False
@@ -53,7 +53,7 @@ class Lane:
         """Adds a window; waits for space in a file's lane."""
         if not self._live:
             self._space.acquire()
-        self._call_in_loop(self._append, Entry(window, still))
+        self._call_in_loop(self._append, QueuedWindow(window, still))
 
     def end(self) -> None:
         """Says that no window will follow."""
@@ -71,7 +71,7 @@ class Lane:
         await self._something.wait()
         return bool(self._waiting or self._dropped)
 
-    def take(self) -> Entry | None:
+    def take(self) -> QueuedWindow | None:
         """The next entry, dropped ones in their place; None when newer windows have emptied the lane meanwhile."""
         source = self._dropped or self._waiting
         if not source:
@@ -83,19 +83,19 @@ class Lane:
             self._something.clear()
         return entry
 
-    def _call_in_loop(self, act: Callable[..., None], *words: Entry) -> None:
+    def _call_in_loop(self, act: Callable[..., None], *words: QueuedWindow) -> None:
         # A reader that hangs may come back when the watch, and its loop, are over.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(act, *words)
 
-    def _append(self, entry: Entry) -> None:
+    def _append(self, entry: QueuedWindow) -> None:
         if self.is_closed:
             return
         self._on_cut()
         self._waiting.append(entry)
         if self._live and len(self._waiting) > self._size:
             oldest = self._waiting.popleft()
-            self._dropped.append(Entry(oldest.window, oldest.is_still, is_dropped=True))
+            self._dropped.append(QueuedWindow(oldest.window, oldest.is_still, is_dropped=True))
         self._something.set()
 
     def _end(self) -> None:

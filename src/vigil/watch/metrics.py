@@ -10,18 +10,18 @@ from contextlib import suppress
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from vigil.errors import UsageError
-from vigil.events.change import Change
-from vigil.events.judged import Judged
+from vigil.events.change import EventChange
+from vigil.events.judged import JudgedWindow
 from vigil.watch.metrics_server import MetricsServer
-from vigil.watch.observer import Observer
-from vigil.watch.state import PASSED_OVER, SourceState, Stage
-from vigil.watch.watch import Watch
+from vigil.watch.observer import WatchObserver
+from vigil.watch.state import PASSED_OVER, SourceState, SourceStatus
+from vigil.watch.watch import Watcher
 
 BREAKER = {"closed": 0, "probing": 1, "open": 2}
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 
-class Metrics(Observer):
+class PrometheusMetrics(WatchObserver):
     """Counts what a watch does; `serve` shows it at `http://127.0.0.1:PORT/metrics`."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Metrics(Observer):
         self._waiting = Gauge("vigil_store_waiting", "Events that wait for the store", registry=own)
         self._states: Callable[[], Mapping[str, SourceState]] = dict
 
-    def follow(self, watch: Watch) -> None:
+    def follow(self, watch: Watcher) -> None:
         """Reads the breaker and the store whenever the metrics are asked for."""
         self._states = lambda: watch.states
         self._breaker.set_function(lambda: BREAKER[watch.breaker.state])
@@ -72,12 +72,12 @@ class Metrics(Observer):
             ) from error
 
     def on_state(self, state: SourceState) -> None:
-        self._connected.labels(state.name).set(state.stage is Stage.WATCHING)
+        self._connected.labels(state.name).set(state.stage is SourceStatus.WATCHING)
         self._connections.labels(state.name).set(state.connections)
         if not state.is_current:
             self._forget_p(state.name)
 
-    def on_verdict(self, judged: Judged) -> None:
+    def on_verdict(self, judged: JudgedWindow) -> None:
         verdict = judged.verdict
         self._windows.labels(judged.source, verdict.outcome, verdict.cause or "").inc()
         if verdict.cause is None and judged.captured_s is not None:
@@ -95,12 +95,12 @@ class Metrics(Observer):
         with suppress(KeyError):
             self._p_alarm.remove(source)
 
-    def on_result(self, judged: Judged) -> None:
+    def on_result(self, judged: JudgedWindow) -> None:
         # Only now are the tokens of the words among them.
         self._tokens.labels(judged.source).inc(judged.verdict.tokens)
         if (state := self._states().get(judged.source)) is not None:
             self._wordless.labels(judged.source).set(state.words_skipped)
 
-    def on_change(self, change: Change) -> None:
+    def on_change(self, change: EventChange) -> None:
         if change.kind == "opened":
             self._events.labels(change.event.source).inc()

@@ -1,12 +1,12 @@
 """Whoever follows a watch: the table, the JSON lines, subtitles, metrics, a web page."""
 
-from vigil.events.change import Change
-from vigil.events.judged import Judged
+from vigil.events.change import EventChange
+from vigil.events.judged import JudgedWindow
 from vigil.frames import Frame
 from vigil.watch.state import SourceState
 
 
-class Observer:
+class WatchObserver:
     """Follows a watch; all but the first three methods are called in the loop. Any may be left out, all return soon."""
 
     def on_frame(self, source: str, frame: Frame) -> None:
@@ -25,13 +25,13 @@ class Observer:
     def on_state(self, state: SourceState) -> None:
         """A source was connected, lost, ended or could not be read."""
 
-    def on_verdict(self, judged: Judged) -> None:
+    def on_verdict(self, judged: JudgedWindow) -> None:
         """A window's verdict is there, in the order of the source; its words may still be on their way."""
 
-    def on_result(self, judged: Judged) -> None:
+    def on_result(self, judged: JudgedWindow) -> None:
         """A window is done with: its words, if any, are there. In the order of the source."""
 
-    def on_change(self, change: Change) -> None:
+    def on_change(self, change: EventChange) -> None:
         """An event opened, rose, grew or closed, and is in the store.
 
         It may be `late`: an event of an earlier watch, whose seconds are that watch's.

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 
 from vigil.errors import UsageError
 from vigil.sources.address import Address
-from vigil.watch.source import PAUSED, WatchedSource
-from vigil.watch.state import SourceState, Stage
+from vigil.watch.source import PAUSED, SourcePipeline
+from vigil.watch.state import SourceState, SourceStatus
 
 FILE_PATIENCE_S = 8.0
 """A file that cannot be begun is given up where the next wait would be longer."""
 
 
-class Post:
+class ManagedSource:
     """Knows whether its source is wanted now. For the loop alone.
 
     `source` is there while it is being watched, `earlier` is what it was before it was paused; `turn` is shared with
@@ -24,8 +24,8 @@ class Post:
         self.state = SourceState(name=address.name, live=live)
         self.name_lock = turn
         self.starts_after_s = starts_after_s if live else 0.0
-        self.source: WatchedSource | None = None
-        self.previous: WatchedSource | None = None
+        self.source: SourcePipeline | None = None
+        self.previous: SourcePipeline | None = None
         self.has_ended = False
         self.is_removed = asyncio.Event()
         self._open = asyncio.Event()
@@ -37,7 +37,7 @@ class Post:
             return
         self._open.clear()
         if self.source is None:
-            self.state.stage = Stage.PAUSED
+            self.state.stage = SourceStatus.PAUSED
         else:
             self.source.stop_reading(PAUSED)
 
@@ -58,7 +58,7 @@ class Post:
             await self._open.wait()
         return not self.is_removed.is_set()
 
-    def started(self, source: WatchedSource) -> None:
+    def started(self, source: SourcePipeline) -> None:
         """Starts to read; only the first time does it wait for its turn among the cameras."""
         source.start(after_s=self.starts_after_s)
         self.starts_after_s = 0.0
@@ -71,13 +71,13 @@ class Post:
         self.previous = self.source = None
         self.state.open_event = ""
         if self.is_removed.is_set():
-            self.state.stage, self.state.detail = Stage.ENDED, ""
+            self.state.stage, self.state.detail = SourceStatus.ENDED, ""
             return False
         self.has_ended = not self.state.live and (self.state.cut > 0 or retry_s > FILE_PATIENCE_S)
         if self.has_ended:
             return False
         paused = not self._open.is_set()
-        self.state.stage = Stage.PAUSED if paused else Stage.LOST
+        self.state.stage = SourceStatus.PAUSED if paused else SourceStatus.LOST
         self.state.detail = "" if paused else f"the watch of it failed; next try in {retry_s:.1f} s"
         return True
 
@@ -88,26 +88,26 @@ class Post:
         return not self.has_ended
 
 
-class Posts:
+class SourceSet:
     """All posts of a watch by the names of their sources; `states` are those of today, `removed` of those gone."""
 
     def __init__(self, *, realtime: bool) -> None:
         self.states: dict[str, SourceState] = {}
         self.removed: list[SourceState] = []
         self._realtime = realtime
-        self._posts: dict[str, Post] = {}
+        self._posts: dict[str, ManagedSource] = {}
         self._turns: dict[str, asyncio.Lock] = {}
         self._closed = False
 
-    def __iter__(self) -> Iterator[Post]:
+    def __iter__(self) -> Iterator[ManagedSource]:
         return iter(list(self._posts.values()))
 
     @property
-    def sources(self) -> list[WatchedSource]:
+    def sources(self) -> list[SourcePipeline]:
         """What is being watched now."""
         return [post.source for post in self._posts.values() if post.source is not None]
 
-    def add(self, address: Address, *, starts_after_s: float = 0.0) -> Post:
+    def add(self, address: Address, *, starts_after_s: float = 0.0) -> ManagedSource:
         """One more; raises UsageError when its name is taken or the watch is being stopped."""
         if self._closed:
             raise UsageError(f"the watch is over; start another one for {address.name}")
@@ -115,7 +115,7 @@ class Posts:
             raise UsageError(f"{address.name} is being watched already")
         turn = self._turns.setdefault(address.name, asyncio.Lock())
         live = address.is_live or self._realtime
-        post = self._posts[address.name] = Post(address, live=live, turn=turn, starts_after_s=starts_after_s)
+        post = self._posts[address.name] = ManagedSource(address, live=live, turn=turn, starts_after_s=starts_after_s)
         self.states[address.name] = post.state
         return post
 
@@ -144,7 +144,7 @@ class Posts:
         for post in self._posts.values():
             post.remove("stopped")
 
-    def _named(self, name: str) -> Post:
+    def _named(self, name: str) -> ManagedSource:
         if name not in self._posts:
             raise UsageError(f"there is no source {name!r} to watch; there are {', '.join(self._posts) or 'none'}")
         return self._posts[name]

@@ -3,13 +3,13 @@
 import threading
 import time
 
-from vigil.watch.observer import Observer
+from vigil.watch.observer import WatchObserver
 
 LOOKS_S = 5.0
 """Who has asked for a picture is taken to look for so long."""
 
 
-class Previews(Observer):
+class PreviewCache(WatchObserver):
     """Asks for pictures of those sources that were asked about lately; may be asked from any thread."""
 
     def __init__(self) -> None:

@@ -15,11 +15,11 @@ from typing import Any
 
 import yaml
 
-from vigil.config import build, read_yaml
+from vigil.config import from_mapping, read_yaml
 from vigil.errors import StoreError, UsageError
 from vigil.files import for_owner, make_private_folder
 from vigil.redact import redact
-from vigil.sources.address import Address, find_sources, find_those_there
+from vigil.sources.address import Address, find_available_sources, find_sources
 from vigil.sources.identity import Known, named_apart, names_of_others
 from vigil.store import Store
 from vigil.store.database import parse_url, sqlite_path
@@ -52,7 +52,7 @@ class Remembered:
     removed: tuple[str, ...] = ()
 
 
-class Roster:
+class CameraList:
     """Which cameras are wanted, by name, and which of them are paused. May be used from any thread.
 
     `file` is where changes are remembered (None: nowhere); `warnings` are the sources that cannot be found. To
@@ -198,7 +198,7 @@ class Roster:
 
     def _found(self, words: Sequence[str], warnings: list[str]) -> list[Address]:
         """What can be found now: one file that is away must not keep the other cameras unwatched."""
-        found, problems = find_those_there(words)
+        found, problems = find_available_sources(words)
         for problem in problems:
             log.error("not watched: %s", problem)
         warnings += problems
@@ -207,7 +207,7 @@ class Roster:
     def _read(self) -> Remembered:
         if self.file is None or not self.file.exists():
             return Remembered()
-        return build(Remembered, read_yaml(self.file), where=str(self.file))
+        return from_mapping(Remembered, read_yaml(self.file), where=str(self.file))
 
     def _write(self) -> None:
         if self.file is None:
@@ -233,7 +233,7 @@ class Roster:
             ) from error
 
 
-def room_file(store: str, folder: Path | None) -> Path | None:
+def import_room_file(store: str, folder: Path | None) -> Path | None:
     """Where the changes of a room are remembered: beside its store; None without one."""
     path = sqlite_path(parse_url(store)) if store else None
     beside = folder or (None if path is None else path.parent)

@@ -6,7 +6,7 @@
     print(service.problem or service.states())
     service.stop()
 
-It is one `vigil.watch.Watch` in a thread with a loop of its own. While the endpoint is down, `problem` says so, and the
+It is one `vigil.watch.Watcher` in a thread with a loop of its own. While the endpoint is down, `problem` says so, and the
 watch comes up by itself. People say which cameras they want (`Roster`); the loop brings the watch in line with that.
 """
 
@@ -21,18 +21,18 @@ from pathlib import Path
 
 from vigil.errors import UsageError, VigilError
 from vigil.judge import Judge
-from vigil.judge.breaker import Breaker
+from vigil.judge.breaker import CircuitBreaker
 from vigil.sources.address import Address
 from vigil.verdict import Cause
 from vigil.watch.audience import LastingAudience
-from vigil.watch.history import History, Point
-from vigil.watch.job import ASK_AGAIN_S, run_job
-from vigil.watch.observer import Observer
-from vigil.watch.previews import Previews
-from vigil.watch.roster import Roster, names_in, room_file
+from vigil.watch.history import HistoryPoint, VerdictHistory
+from vigil.watch.job import ASK_AGAIN_S, run_watch
+from vigil.watch.observer import WatchObserver
+from vigil.watch.previews import PreviewCache
+from vigil.watch.roster import CameraList, import_room_file, names_in
 from vigil.watch.settings import WatchSettings
-from vigil.watch.state import SourceState, Stage
-from vigil.watch.watch import Watch
+from vigil.watch.state import SourceState, SourceStatus
+from vigil.watch.watch import Watcher
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ ENDS_WITHIN_S = 45.0
 TAKES_EFFECT_WITHIN_S = 5.0
 
 
-class WatchService:
+class BackgroundWatcher:
     """One watch in a thread of its own; every method may be called from any thread.
 
     `room` is the file that remembers which cameras were added and removed: `room.yaml` beside the store, unless
@@ -56,30 +56,30 @@ class WatchService:
         settings: WatchSettings,
         *,
         api_key: str = "",
-        observers: Sequence[Observer] = (),
+        observers: Sequence[WatchObserver] = (),
         room: Path | None = None,
     ) -> None:
         self.settings = settings
         self.problem = STOPPED
         self._api_key = api_key
-        self._history = History()
-        self._previews = Previews()
+        self._history = VerdictHistory()
+        self._previews = PreviewCache()
         self._audience = LastingAudience([self._history, self._previews, *observers])
-        self._roster = Roster(
+        self._roster = CameraList(
             settings.sources,
-            file=room or room_file(settings.store, settings.store_folder),
+            file=room or import_room_file(settings.store, settings.store_folder),
             most_cameras=settings.most_cameras,
             known=partial(names_in, settings.store, settings.store_folder),
         )
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._watch: Watch | None = None
+        self._watch: Watcher | None = None
         self._ending = threading.Event()
         self._over: asyncio.Event | None = None
 
     @property
-    def watch(self) -> Watch | None:
+    def watch(self) -> Watcher | None:
         """The watch that runs now; to be read only, from other threads."""
         return self._watch
 
@@ -90,7 +90,7 @@ class WatchService:
         return None if watch is None else watch.judge
 
     @property
-    def breaker(self) -> Breaker | None:
+    def breaker(self) -> CircuitBreaker | None:
         """The breaker of the watch that runs now."""
         watch = self._watch
         return None if watch is None else watch.breaker
@@ -152,7 +152,7 @@ class WatchService:
         address = self._roster.check(name)
         if not self._is_live(address):
             raise UsageError(f"{name} is a file and waits for nobody; only what is watched live can be paused")
-        if self._state(address).stage in (Stage.ENDED, Stage.UNREADABLE):
+        if self._state(address).stage in (SourceStatus.ENDED, SourceStatus.UNREADABLE):
             raise UsageError(f"{name} is over; remove it, and add it again to watch it again")
         self._roster.pause(name)
         self._apply()
@@ -171,7 +171,7 @@ class WatchService:
             return []
         return [self._state(address) for address in addresses]
 
-    def history(self, name: str, seconds: float) -> list[Point]:
+    def history(self, name: str, seconds: float) -> list[HistoryPoint]:
         """`(end_s, p_alarm, cause)` of the windows judged within the last so many seconds, the oldest first."""
         return self._history.of(name, seconds)
 
@@ -182,11 +182,11 @@ class WatchService:
         """
         return self._previews.of(name)
 
-    def subscribe(self, observer: Observer) -> None:
+    def subscribe(self, observer: WatchObserver) -> None:
         """Tells an observer of everything from now on, in the watch's own threads: it must return soon."""
         self._audience.add(observer)
 
-    def unsubscribe(self, observer: Observer) -> None:
+    def unsubscribe(self, observer: WatchObserver) -> None:
         """Tells an observer of nothing more."""
         self._audience.remove(observer)
 
@@ -222,7 +222,7 @@ class WatchService:
         """One watch from its connection to its end."""
         leaving = asyncio.create_task(self._leave_what_was_exchanged())
         try:
-            await run_job(
+            await run_watch(
                 self.settings,
                 addresses=self._roster.addresses,
                 api_key=self._api_key,
@@ -251,7 +251,7 @@ class WatchService:
             watch.stop()
             return
 
-    def _on_started(self, watch: Watch) -> None:
+    def _on_started(self, watch: Watcher) -> None:
         self._watch = watch
         self.problem = ""
         log.info("watching with %s", watch.judge.model)
@@ -319,5 +319,5 @@ class WatchService:
         state = None if watch is None else watch.states.get(address.name)
         if state is not None:
             return state.copy()
-        stage = Stage.PAUSED if address.name in self._roster.paused else Stage.WAITING
+        stage = SourceStatus.PAUSED if address.name in self._roster.paused else SourceStatus.WAITING
         return SourceState(name=address.name, live=self._is_live(address), stage=stage, detail=self.problem)

@@ -9,21 +9,21 @@ from typing import Any, Literal
 
 from vigil.config import build_over, find_config, parse_overrides, read_yaml, text_keys
 from vigil.errors import UsageError
-from vigil.events.rules import EventRules
+from vigil.events.rules import HysteresisSettings
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.judge.reading import MIN_MASS
-from vigil.sources.feed import FeedSettings
+from vigil.sources.feed import CaptureSettings
 from vigil.store import DEFAULT_STORE
-from vigil.store.retention import Retention
+from vigil.store.retention import RetentionSettings
 
 CUT_WITHIN_S = 15.0
 """How late a clip may be cut: on a busy machine it waits its turn."""
 
-WordsFor = Literal["alarms", "events", "never"]
+DescribeWhen = Literal["alarms", "events", "never"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Clips:
+class ClipSettings:
     """What is kept of an event: seconds before its onset, after its end, and in all; 0 in all keeps no clip."""
 
     before_s: float = 3.0
@@ -76,7 +76,7 @@ class WatchSettings:
     deadline_s: float = 10.0
     min_mass: float = MIN_MASS
     patience_s: float = 120.0
-    words: WordsFor = "alarms"
+    words: DescribeWhen = "alarms"
     words_tokens: int = 120
     words_in_flight: int = 4
     motion_gate: float = 0.0
@@ -85,10 +85,10 @@ class WatchSettings:
     preview_fps: float = 0.0
     preview_px: int = 640
     most_cameras: int = 64
-    clips: Clips = field(default_factory=Clips)
-    events: EventRules = field(default_factory=EventRules)
-    feed: FeedSettings = field(default_factory=FeedSettings)
-    retention: Retention = field(default_factory=Retention)
+    clips: ClipSettings = field(default_factory=ClipSettings)
+    events: HysteresisSettings = field(default_factory=HysteresisSettings)
+    feed: CaptureSettings = field(default_factory=CaptureSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
 
     def __post_init__(self) -> None:
         counts = ["in_flight", "live_in_flight", "queue_windows", "files_at_once", "words_tokens", "words_in_flight"]
@@ -106,7 +106,7 @@ class WatchSettings:
             raise UsageError("; ".join(problems))
 
 
-def settings_of(config: str, named: dict[str, Any], words: list[str]) -> WatchSettings:
+def load_watch_settings(config: str, named: dict[str, Any], words: list[str]) -> WatchSettings:
     """The settings of a file, then of the options, then of `--set key=value` words.
 
     Raises ConfigError that blames the file, the option or the word, whichever it is.

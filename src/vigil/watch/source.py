@@ -9,20 +9,20 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from vigil.errors import SourceError
-from vigil.events.change import Change
-from vigil.events.judged import Judged
-from vigil.events.tracker import Tracker
+from vigil.events.change import EventChange
+from vigil.events.judged import JudgedWindow
+from vigil.events.tracker import HysteresisRule
 from vigil.frames import Frame
 from vigil.judge import Judge
 from vigil.sources.address import Address
-from vigil.sources.feed import Connected, Disconnected, Feed, Waiting, open_feed
-from vigil.sources.preview import Previewer
+from vigil.sources.feed import Capture, Connected, Disconnected, Waiting, open_capture
+from vigil.sources.preview import PreviewEncoder
 from vigil.watch.gate import MotionGate
-from vigil.watch.lane import Entry, Lane
-from vigil.watch.observer import Observer
+from vigil.watch.lane import QueuedWindow, WindowQueue
+from vigil.watch.observer import WatchObserver
 from vigil.watch.settings import WatchSettings
-from vigil.watch.state import SourceState, Stage
-from vigil.windows import Cutter, Window
+from vigil.watch.state import SourceState, SourceStatus
+from vigil.windows import Window, Windower
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +32,11 @@ UNKNOWN_BETWEEN = 8
 PAUSED = "paused"
 FAILED = "the watch of it failed"
 
-Opener = Callable[..., Feed]
-"""How a source is opened: called as `vigil.sources.feed.open_feed` is."""
+OpenCapture = Callable[..., Capture]
+"""How a source is opened: called as `vigil.sources.feed.open_capture` is."""
 
 
-class WatchedSource:
+class SourcePipeline:
     """Reads a feed in a thread of its own into the lane, and keeps its state, its events and its last windows.
 
     `under_way` are the windows that were taken from the lane and have no outcome yet. `error` says why the source
@@ -45,15 +45,15 @@ class WatchedSource:
 
     def __init__(
         self,
-        feed: Feed,
+        feed: Capture,
         state: SourceState,
         *,
-        lane: Lane,
-        cutter: Cutter,
-        tracker: Tracker,
+        lane: WindowQueue,
+        cutter: Windower,
+        tracker: HysteresisRule,
         gate: MotionGate,
         stop: threading.Event,
-        audience: Observer,
+        audience: WatchObserver,
     ) -> None:
         self.capture = feed
         self.state = state
@@ -95,16 +95,16 @@ class WatchedSource:
         self.end_reason = because
         self.stop.set()
         if because == PAUSED:
-            self._set_status(Stage.PAUSED)
+            self._set_status(SourceStatus.PAUSED)
 
-    def take(self) -> Entry | None:
+    def take(self) -> QueuedWindow | None:
         """The next entry of the lane, which is under way from now on; None when there is none."""
         entry = self.queue.take()
         if entry is not None:
             self.under_way[entry.window.index] = entry.window
         return entry
 
-    def count_result(self, window: Window, judged: Judged) -> None:
+    def count_result(self, window: Window, judged: JudgedWindow) -> None:
         """Counts what became of a window, the next one in order."""
         self.recent_windows.append(window)
         self.state.count(judged)
@@ -118,7 +118,7 @@ class WatchedSource:
             pass
         return list(self.under_way.values())
 
-    def count_change(self, change: Change) -> None:
+    def count_change(self, change: EventChange) -> None:
         """Remembers which event is open."""
         self.state.events += change.kind == "opened"
         if change.kind == "closed":
@@ -144,7 +144,7 @@ class WatchedSource:
             self._fail(error)
 
     def _read_frames(self) -> None:
-        self._set_status(Stage.CONNECTING if self.capture.is_live else Stage.WATCHING)
+        self._set_status(SourceStatus.CONNECTING if self.capture.is_live else SourceStatus.WATCHING)
         for signal in self.capture.read():
             if self.queue.is_closed:
                 return
@@ -155,19 +155,19 @@ class WatchedSource:
                 self._enqueue(self._cutter.push(signal))
             elif isinstance(signal, Disconnected):
                 self._enqueue(self._cutter.finish())
-                self._set_status(Stage.LOST, f"{signal.reason}; next try in {signal.retry_s:.1f} s")
+                self._set_status(SourceStatus.LOST, f"{signal.reason}; next try in {signal.retry_s:.1f} s")
             elif isinstance(signal, Waiting):
-                self._set_status(Stage.CONNECTING, signal.reason)
+                self._set_status(SourceStatus.CONNECTING, signal.reason)
             else:
                 self._connected(signal)
         self._enqueue(self._cutter.finish())
         self.state.problems = tuple(self.capture.problems)
-        self._set_status(Stage.ENDED)
+        self._set_status(SourceStatus.ENDED)
 
     def _connected(self, signal: Connected) -> None:
         self.state.size_wh = signal.size_wh
         self.state.connections += 1
-        self._set_status(Stage.WATCHING)
+        self._set_status(SourceStatus.WATCHING)
 
     def _enqueue(self, windows: Iterable[Window]) -> None:
         for window in windows:
@@ -177,27 +177,27 @@ class WatchedSource:
     def _fail(self, error: SourceError) -> None:
         self._enqueue(self._cutter.finish())
         self.error = error
-        self._set_status(Stage.UNREADABLE, str(error))
+        self._set_status(SourceStatus.UNREADABLE, str(error))
 
-    def _set_status(self, stage: Stage, detail: str = "") -> None:
+    def _set_status(self, stage: SourceStatus, detail: str = "") -> None:
         paused = self.end_reason == PAUSED
-        self.state.stage = Stage.PAUSED if paused else stage
+        self.state.stage = SourceStatus.PAUSED if paused else stage
         self.state.detail = "" if paused else detail
         # A reader that hangs may come back when the watch, and its loop, are over.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._audience.on_state, self.state)
 
 
-def watched_source(
+def build_pipeline(
     address: Address,
     state: SourceState,
     *,
     judge: Judge,
     settings: WatchSettings,
-    earlier: WatchedSource | None,
-    audience: Observer,
-    opener: Opener = open_feed,
-) -> WatchedSource:
+    earlier: SourcePipeline | None,
+    audience: WatchObserver,
+    opener: OpenCapture = open_capture,
+) -> SourcePipeline:
     """A source with all it needs to be watched; a camera that was paused keeps the clock of its `earlier` time."""
     stop = threading.Event()
     if earlier is not None and address.is_live:
@@ -214,20 +214,20 @@ def watched_source(
             footage_s=settings.clips.memory_s,
             previewer=_previewer(address.name, settings, audience),
         )
-    tracker = Tracker(
+    tracker = HysteresisRule(
         settings.events,
         source=address.name,
         task=judge.task.name,
         model=judge.model,
         epoch_s=feed.started_utc_s,
     )
-    return WatchedSource(
+    return SourcePipeline(
         feed,
         state,
-        lane=Lane(
+        lane=WindowQueue(
             size=settings.queue_windows if state.live else settings.in_flight, live=state.live, on_cut=state.count_cut
         ),
-        cutter=Cutter(judge.sampling),
+        cutter=Windower(judge.sampling),
         tracker=tracker,
         gate=MotionGate(settings.motion_gate),
         stop=stop,
@@ -235,10 +235,10 @@ def watched_source(
     )
 
 
-def _previewer(source: str, settings: WatchSettings, audience: Observer) -> Previewer | None:
+def _previewer(source: str, settings: WatchSettings, audience: WatchObserver) -> PreviewEncoder | None:
     if not settings.preview_fps:
         return None
-    return Previewer(
+    return PreviewEncoder(
         fps=settings.preview_fps,
         longest_px=settings.preview_px,
         is_wanted=lambda: audience.wants_preview(source),

@@ -5,7 +5,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from vigil.events.judged import Judged
+from vigil.events.judged import JudgedWindow
 from vigil.verdict import Cause, Outcome
 
 RATE_OVER_S = 10.0
@@ -13,7 +13,7 @@ PASSED_OVER = frozenset({Cause.DROPPED, Cause.SKIPPED})
 """Windows that nobody asked about, for the sake of another one: the last verdict still stands."""
 
 
-class Stage(StrEnum):
+class SourceStatus(StrEnum):
     """Where a source is."""
 
     WAITING = "waiting"
@@ -35,7 +35,7 @@ class SourceState:
 
     name: str
     live: bool
-    stage: Stage = Stage.WAITING
+    stage: SourceStatus = SourceStatus.WAITING
     detail: str = ""
     size_wh: tuple[int, int] | None = None
     connections: int = 0
@@ -87,7 +87,7 @@ class SourceState:
     @property
     def is_current(self) -> bool:
         """Whether probability and lag are of now: not once the source is lost, paused or over."""
-        return self.stage is Stage.WATCHING
+        return self.stage is SourceStatus.WATCHING
 
     def copy(self) -> "SourceState":
         """The state as it is now, for another thread."""
@@ -103,7 +103,7 @@ class SourceState:
         """Counts a window that was cut."""
         self.cut += 1
 
-    def count(self, judged: Judged) -> None:
+    def count(self, judged: JudgedWindow) -> None:
         """Counts a window's outcome."""
         verdict = judged.verdict
         if verdict.cause is not None:
@@ -121,7 +121,7 @@ class SourceState:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class WatchSummary:
     """How a watch ended, source by source; `failures` counts what failed in Vigil itself."""
 
     sources: tuple[SourceState, ...]

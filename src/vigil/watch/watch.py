@@ -16,27 +16,27 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
-from vigil.events.change import Change
-from vigil.events.judged import Judged
+from vigil.events.change import EventChange
+from vigil.events.judged import JudgedWindow
 from vigil.judge import Judge
-from vigil.judge.breaker import Breaker
+from vigil.judge.breaker import CircuitBreaker
 from vigil.manifest import Contract
 from vigil.sources.address import Address
-from vigil.sources.feed import open_feed
+from vigil.sources.feed import open_capture
 from vigil.sources.identity import identity_of
 from vigil.store import Store
 from vigil.verdict import Cause, Verdict
-from vigil.watch.audience import Audience
-from vigil.watch.evidence import Evidence
-from vigil.watch.keeper import Keeper
-from vigil.watch.lane import Entry
-from vigil.watch.observer import Observer
-from vigil.watch.post import Post, Posts
+from vigil.watch.audience import ObserverGroup
+from vigil.watch.evidence import MediaRecorder
+from vigil.watch.keeper import StoreWriter
+from vigil.watch.lane import QueuedWindow
+from vigil.watch.observer import WatchObserver
+from vigil.watch.post import ManagedSource, SourceSet
 from vigil.watch.settings import WatchSettings
-from vigil.watch.source import FAILED, Opener, WatchedSource, watched_source
-from vigil.watch.state import SourceState, Stage, Summary
+from vigil.watch.source import FAILED, OpenCapture, SourcePipeline, build_pipeline
+from vigil.watch.state import SourceState, SourceStatus, WatchSummary
 from vigil.watch.supervisor import Supervisor
-from vigil.watch.words import Words, answer_of
+from vigil.watch.words import AlarmDescriber, await_description
 from vigil.windows import Window
 
 log = logging.getLogger(__name__)
@@ -44,11 +44,11 @@ log = logging.getLogger(__name__)
 GRACE_S = 5.0
 """How long a stopped watch waits for the answers that are under way."""
 
-Asked: TypeAlias = "asyncio.Queue[tuple[Window, asyncio.Task[Verdict]] | None]"
-Settled: TypeAlias = "asyncio.Queue[tuple[Judged, asyncio.Task[Verdict] | None] | None]"
+PendingVerdicts: TypeAlias = "asyncio.Queue[tuple[Window, asyncio.Task[Verdict]] | None]"
+PendingResults: TypeAlias = "asyncio.Queue[tuple[JudgedWindow, asyncio.Task[Verdict] | None] | None]"
 
 
-class Watch:
+class Watcher:
     """Watches sources until files end, or until `stop`; live sources never end by themselves.
 
     `judge` is asked through a breaker of the watch's own; `store` may be None, then nothing is kept. An observer must
@@ -63,26 +63,26 @@ class Watch:
         judge: Judge,
         settings: WatchSettings,
         store: Store | None = None,
-        observers: Sequence[Observer] = (),
+        observers: Sequence[WatchObserver] = (),
         keep_running: bool = False,
-        opener: Opener = open_feed,
+        opener: OpenCapture = open_capture,
         supervisor: Supervisor | None = None,
     ) -> None:
         self.settings = settings
         self.supervisor = supervisor or Supervisor()
         self.judge = judge
-        self.breaker = Breaker(judge)
-        self.observers = Audience(observers)
-        self.writer = None if store is None else Keeper(store)
-        self._sources = Posts(realtime=settings.realtime)
+        self.breaker = CircuitBreaker(judge)
+        self.observers = ObserverGroup(observers)
+        self.writer = None if store is None else StoreWriter(store)
+        self._sources = SourceSet(realtime=settings.realtime)
         self._tasks: asyncio.TaskGroup | None = None
         self._stopped = asyncio.Event()
         self._keep_running = keep_running
         self._opener = opener
         self._request_slots = asyncio.Semaphore(settings.in_flight)
         self._files = asyncio.Semaphore(settings.files_at_once)
-        self._words = Words(self.breaker, settings)
-        self._evidence = Evidence(store, settings)
+        self._words = AlarmDescriber(self.breaker, settings)
+        self._evidence = MediaRecorder(store, settings)
         self._answers: set[asyncio.Task[Verdict]] = set()
         for number, address in enumerate(addresses):
             self._sources.add(address, starts_after_s=self._start_delay_s(number / len(addresses)))
@@ -102,7 +102,7 @@ class Watch:
         """Pictures and clips of events that could not be kept so far."""
         return self._evidence.lost
 
-    async def run(self) -> Summary:
+    async def run(self) -> WatchSummary:
         """Watches all sources to their end; returns what became of every window."""
         async with AsyncExitStack() as ending:
             ending.callback(self.observers.on_close)
@@ -118,7 +118,7 @@ class Watch:
                 if self._keep_running:
                     tasks.create_task(self._until_stopped())
         states = (*self._sources.removed, *self.states.values())
-        return Summary(
+        return WatchSummary(
             states,
             store_losses=0 if self.writer is None else self.writer.lost,
             media_losses=self.media_losses,
@@ -156,7 +156,7 @@ class Watch:
         """Goes on with a camera that was paused; a file that plays as a camera begins anew."""
         self._sources.resume(name)
 
-    async def _run_source(self, post: Post) -> None:
+    async def _run_source(self, post: ManagedSource) -> None:
         """Watches a source until it ends or is given up, with as many pauses, and failures, as there may be."""
         room: AbstractAsyncContextManager[object] = nullcontext() if post.state.live else self._files
         async with post.name_lock, room:
@@ -167,22 +167,25 @@ class Watch:
                 left=post.is_removed,
             )
 
-    async def _serve(self, post: Post) -> None:
+    async def _serve(self, post: ManagedSource) -> None:
         while await post.wait_until_wanted():
             await self._watch_once(post)
             if not post.finished():
                 return
 
-    def _is_tried_again(self, post: Post, error: Exception, retry_s: float) -> bool:
+    def _is_tried_again(self, post: ManagedSource, error: Exception, retry_s: float) -> bool:
         again = post.fail(retry_s=retry_s)
         if post.has_ended:
-            post.state.stage, post.state.detail = Stage.UNREADABLE, f"{post.address.name} failed; the log says why"
+            post.state.stage, post.state.detail = (
+                SourceStatus.UNREADABLE,
+                f"{post.address.name} failed; the log says why",
+            )
             self._publish_unreadable(post.state, post.state.detail)
         self.observers.on_state(post.state)
         return again
 
-    async def _watch_once(self, post: Post) -> None:
-        source = post.source = watched_source(
+    async def _watch_once(self, post: ManagedSource) -> None:
+        source = post.source = build_pipeline(
             post.address,
             post.state,
             judge=self.judge,
@@ -202,7 +205,7 @@ class Watch:
         if source.failure is not None:
             raise source.failure
 
-    def _record_start(self, source: WatchedSource, address: Address) -> None:
+    def _record_start(self, source: SourcePipeline, address: Address) -> None:
         if self.writer is None:
             return
         # Not waited for: a store that another program holds must keep no camera from being read.
@@ -215,9 +218,9 @@ class Watch:
             identity=partial(identity_of, address),
         )
 
-    async def _follow(self, source: WatchedSource) -> None:
-        asked: Asked = asyncio.Queue(4 * self.settings.in_flight)
-        settled: Settled = asyncio.Queue()
+    async def _follow(self, source: SourcePipeline) -> None:
+        asked: PendingVerdicts = asyncio.Queue(4 * self.settings.in_flight)
+        settled: PendingResults = asyncio.Queue()
         async with asyncio.TaskGroup() as tasks:
             ticking = tasks.create_task(self._tick_periodically(source))
             tasks.create_task(self._ask_windows(source, asked))
@@ -225,7 +228,7 @@ class Watch:
             telling = tasks.create_task(self._publish_results(source, settled))
             telling.add_done_callback(lambda _: ticking.cancel())
 
-    async def _account(self, source: WatchedSource, address: Address) -> None:
+    async def _account(self, source: SourcePipeline, address: Address) -> None:
         """Settles what a failure left, so that every window has an outcome and no event stays open."""
         if not source.queue.is_over or source.under_way:
             for window in source.abandon():
@@ -239,7 +242,7 @@ class Watch:
             because = source.state.detail or str(source.state.stage)
             self.writer.end_session(source.name, because=because, identity=partial(identity_of, address))
 
-    async def _ask_windows(self, source: WatchedSource, asked: Asked) -> None:
+    async def _ask_windows(self, source: SourcePipeline, asked: PendingVerdicts) -> None:
         """Takes windows from the lane as the judge has room for them, and asks about them side by side."""
         own_room = asyncio.Semaphore(self.settings.live_in_flight if source.state.live else self.settings.in_flight)
         while await source.queue.wait():
@@ -261,7 +264,7 @@ class Watch:
         own_room.release()
         self._request_slots.release()
 
-    async def _verdict(self, source: WatchedSource, entry: Entry) -> Verdict:
+    async def _verdict(self, source: SourcePipeline, entry: QueuedWindow) -> Verdict:
         if entry.is_dropped:
             return Verdict.unknown(Cause.DROPPED)
         if entry.is_still:
@@ -271,7 +274,7 @@ class Watch:
         patience_s = 0.0 if source.state.live else self.settings.patience_s
         return await self.breaker.verdict(entry.window.jpegs, wait_s=patience_s)
 
-    async def _apply_rules(self, source: WatchedSource, asked: Asked, settled: Settled) -> None:
+    async def _apply_rules(self, source: SourcePipeline, asked: PendingVerdicts, settled: PendingResults) -> None:
         """Takes the verdicts in the order of the windows, and makes events of them."""
         while (next_asked := await asked.get()) is not None:
             window, answer = next_asked
@@ -282,7 +285,9 @@ class Watch:
             await self._apply(source, partial(source.tracker.finish, source.end_reason))
         await settled.put(None)
 
-    async def _apply_rule(self, source: WatchedSource, window: Window, judged: Judged) -> "asyncio.Task[Verdict] | None":
+    async def _apply_rule(
+        self, source: SourcePipeline, window: Window, judged: JudgedWindow
+    ) -> "asyncio.Task[Verdict] | None":
         source.count_result(window, judged)
         # In the log before its words are there: they may take minutes, and the watch may be killed before.
         self._log(judged)
@@ -290,7 +295,7 @@ class Watch:
         changes = await self._apply(source, partial(source.tracker.push, judged))
         return await self._words.start(window, judged, changes, source.state)
 
-    async def _await_verdict(self, source: WatchedSource, answer: "asyncio.Task[Verdict]") -> Verdict:
+    async def _await_verdict(self, source: SourcePipeline, answer: "asyncio.Task[Verdict]") -> Verdict:
         # Not `await answer`: the end of the watch cancels answers, some before they have begun, and never this task.
         await asyncio.wait([answer])
         if answer.cancelled():
@@ -300,17 +305,17 @@ class Watch:
         self.supervisor.note(source.name, "judging a window", error)
         return Verdict.unknown(Cause.FAULT)
 
-    async def _publish_results(self, source: WatchedSource, settled: Settled) -> None:
+    async def _publish_results(self, source: SourcePipeline, settled: PendingResults) -> None:
         """Adds the words to the verdicts as they come, still in order, and hands them on."""
         while (next_settled := await settled.get()) is not None:
             judged, words = next_settled
             with self.supervisor.survives(source.name, f"the words of window {judged.window}"):
-                judged = await self._with_words(source, judged, await answer_of(words))
+                judged = await self._with_words(source, judged, await await_description(words))
             self.observers.on_result(judged)
         if source.error is not None:
             self._publish_unreadable(source.state, str(source.error))
 
-    async def _with_words(self, source: WatchedSource, judged: Judged, said: Verdict | None) -> Judged:
+    async def _with_words(self, source: SourcePipeline, judged: JudgedWindow, said: Verdict | None) -> JudgedWindow:
         if said is None:
             return judged
         source.state.tokens += said.tokens
@@ -320,11 +325,11 @@ class Watch:
         self._log(judged)
         return judged
 
-    def _log(self, judged: Judged) -> None:
+    def _log(self, judged: JudgedWindow) -> None:
         if self.writer is not None:
             self.writer.queue_verdict(judged)
 
-    async def _apply(self, source: WatchedSource, act: Callable[[], Sequence[Change]]) -> Sequence[Change]:
+    async def _apply(self, source: SourcePipeline, act: Callable[[], Sequence[EventChange]]) -> Sequence[EventChange]:
         """Has the tracker act, and tells of what changed before it acts again: a later state never comes first."""
         async with source.rules_lock:
             changes = act()
@@ -332,7 +337,7 @@ class Watch:
                 await self._record_change(source, change)
         return changes
 
-    async def _record_change(self, source: WatchedSource, change: Change) -> None:
+    async def _record_change(self, source: SourcePipeline, change: EventChange) -> None:
         """Stores a change, then tells of it: an alarm that was heard is an alarm that is on disk."""
         with self.supervisor.survives(source.name, f"keeping event {change.event.id}"):
             await self._keep(source, change)
@@ -341,13 +346,13 @@ class Watch:
             self._evidence.on_change(source, change)
         self._publish(change)
 
-    async def _keep(self, source: WatchedSource, change: Change) -> None:
+    async def _keep(self, source: SourcePipeline, change: EventChange) -> None:
         if self.writer is not None and change.kind == "grew":
             self.writer.queue_event(change.event)
         elif self.writer is not None and not await self.writer.save_event(change.event, untold=change.kind):
             log.error("event %s of %s is announced but not stored", change.event.id, source.name)
 
-    def _publish(self, change: Change) -> None:
+    def _publish(self, change: EventChange) -> None:
         self.observers.on_change(change)
         if self.writer is not None and change.kind != "grew":
             self.writer.count_published(change)
@@ -363,7 +368,7 @@ class Watch:
 
     def _publish_unreadable(self, state: SourceState, detail: str) -> None:
         verdict = Verdict.unknown(Cause.UNREADABLE, detail=detail)
-        judged = Judged(source=state.name, window=state.cut, verdict=verdict)
+        judged = JudgedWindow(source=state.name, window=state.cut, verdict=verdict)
         state.cut += 1
         state.count(judged)
         self._log(judged)
@@ -387,11 +392,11 @@ class Watch:
             "deleting what is old": partial(keeper.prune_periodically, self.settings.retention),
         }
 
-    async def _tick_periodically(self, source: WatchedSource) -> None:
+    async def _tick_periodically(self, source: SourcePipeline) -> None:
         """Lets the event of a live source end although no window comes, as when the camera is away."""
         while True:
             await asyncio.sleep(1.0)
-            if source.state.live and source.state.stage is Stage.LOST:
+            if source.state.live and source.state.stage is SourceStatus.LOST:
                 with self.supervisor.survives(source.name, "closing what is lost from sight"):
                     await self._apply(source, partial(source.tracker.tick, source.now_s))
 
@@ -411,8 +416,8 @@ class Watch:
             answer.cancel()
 
 
-def _judged(source: WatchedSource, window: Window, verdict: Verdict) -> Judged:
-    return Judged(
+def _judged(source: SourcePipeline, window: Window, verdict: Verdict) -> JudgedWindow:
+    return JudgedWindow(
         source=source.name,
         window=window.index,
         verdict=replace(verdict, start_s=window.start_s, end_s=window.end_s),

@@ -8,9 +8,9 @@ trained on verdicts alone is asked the task's question for a description instead
 import asyncio
 from collections.abc import Sequence
 
-from vigil.events.change import Change
-from vigil.events.judged import Judged
-from vigil.judge.breaker import Asks
+from vigil.events.change import EventChange
+from vigil.events.judged import JudgedWindow
+from vigil.judge.breaker import SupportsAsk
 from vigil.verdict import Outcome, Verdict
 from vigil.watch.settings import WatchSettings
 from vigil.watch.state import SourceState
@@ -20,10 +20,10 @@ MOST_WAITING = 64
 """Alarms of live sources that wait for words; those beyond stay without, which is counted."""
 
 
-class Words:
+class AlarmDescriber:
     """Asks for the words of alarms, a few at a time."""
 
-    def __init__(self, judge: Asks, settings: WatchSettings) -> None:
+    def __init__(self, judge: SupportsAsk, settings: WatchSettings) -> None:
         self._judge = judge
         self._settings = settings
         self._room = asyncio.Semaphore(settings.words_in_flight)
@@ -31,7 +31,7 @@ class Words:
         self._given_up = False
 
     async def start(
-        self, window: Window, judged: Judged, changes: Sequence[Change], state: SourceState
+        self, window: Window, judged: JudgedWindow, changes: Sequence[EventChange], state: SourceState
     ) -> asyncio.Task[Verdict] | None:
         """Starts to ask for a window's words, if it is to have any. Files wait for their turn, live sources do not."""
         if not self._should_describe(judged, changes):
@@ -54,7 +54,7 @@ class Words:
         for asking in self._asked:
             asking.cancel()
 
-    def _should_describe(self, judged: Judged, changes: Sequence[Change]) -> bool:
+    def _should_describe(self, judged: JudgedWindow, changes: Sequence[EventChange]) -> bool:
         if self._given_up or self._settings.words == "never" or judged.verdict.outcome is not Outcome.ALARM:
             return False
         return self._settings.words == "alarms" or any(change.kind in {"opened", "raised"} for change in changes)
@@ -71,7 +71,7 @@ class Words:
             )
 
 
-async def answer_of(words: "asyncio.Task[Verdict] | None") -> Verdict | None:
+async def await_description(words: "asyncio.Task[Verdict] | None") -> Verdict | None:
     """The answer with the words, when it is there; None where none was asked for, or it was given up."""
     if words is None:
         return None

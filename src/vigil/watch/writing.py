@@ -13,7 +13,7 @@ Key = TypeVar("Key", bound=Hashable)
 State = TypeVar("State")
 
 
-class Waiting(Generic[Key, State]):
+class QueuedWrites(Generic[Key, State]):
     """The latest state of each thing that is to be written, the oldest first; for the loop alone.
 
     The store's thread is given a copy (`states`), and the loop alone crosses off what was written: a state that came
@@ -53,7 +53,7 @@ class Waiting(Generic[Key, State]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Write:
+class StoreWrite:
     """One write into the store: `act` does it in the store's thread, `settled` is called in the loop when it is over.
 
     `row` is what it writes, for the file of what was refused. A write of many rows has `parts`, which are tried one by
@@ -64,21 +64,21 @@ class Write:
     act: Callable[[], object]
     settled: Callable[[], None] = lambda: None
     row: object = None
-    parts: Callable[[], Sequence["Write"]] = tuple
+    parts: Callable[[], Sequence["StoreWrite"]] = tuple
 
 
 @dataclass(slots=True)
-class Written:
+class WriteResult:
     """What became of writes: those that are over, those of them that were refused, and why no more were tried."""
 
-    over: list[Write] = field(default_factory=list)
-    refused: list[tuple[Write, Exception]] = field(default_factory=list)
+    over: list[StoreWrite] = field(default_factory=list)
+    refused: list[tuple[StoreWrite, Exception]] = field(default_factory=list)
     away: StoreError | None = None
 
 
-def write_all(writes: Iterable[Write], *, set_aside: Callable[[Write, Exception], None]) -> Written:
+def write_all(writes: Iterable[StoreWrite], *, set_aside: Callable[[StoreWrite, Exception], None]) -> WriteResult:
     """Does writes in order until the store cannot be written to; calls `set_aside` for each that is refused."""
-    result = Written()
+    result = WriteResult()
     left = list(writes)[::-1]
     while left:
         write = left.pop()
@@ -99,11 +99,11 @@ def write_all(writes: Iterable[Write], *, set_aside: Callable[[Write, Exception]
 
 
 def _refuse(
-    write: Write,
+    write: StoreWrite,
     error: Exception,
-    left: list[Write],
-    result: Written,
-    set_aside: Callable[[Write, Exception], None],
+    left: list[StoreWrite],
+    result: WriteResult,
+    set_aside: Callable[[StoreWrite, Exception], None],
 ) -> None:
     parts = write.parts()
     if parts:

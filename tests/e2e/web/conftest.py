@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from browsing import Site, Tabs, Visitors, chromium, site_at
-from vigil.serving import Server
+from vigil.serving import RunningServer
 from vigil.serving.process import free_port
 
 PATIENCE_MS = 30_000
@@ -37,7 +37,7 @@ def camera_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def site(server: Server, camera_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(server: RunningServer, camera_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The pages before the real vLLM with the tiny base."""
     cameras = ("--allow-camera", f"127.0.0.1:{camera_port}")
     words = ("--model", server.model, *cameras, "--set", "min_mass=0")

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 import rtsp_server
 from browsing import DESK, PHONE, Site, Visitors, settle, site_at
 from scripted_server import Reply, Request, ScriptedServer, stream
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 from watching import SAYS_YES, bright_server, film, is_bright, look
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 WIDE = {"width": 1440, "height": 900}
 LONG_WINDOWS = 600
 NOT_HTML = '<img src=x onerror="window.broken = true"> <b>two</b> people push'
-TRAINED = load_task("fight_en").question
-TRAINED_ZH = load_task("fight").question
+TRAINED = load_question("fight_en").question
+TRAINED_ZH = load_question("fight").question
 
 
 @pytest.fixture(scope="module")

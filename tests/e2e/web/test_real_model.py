@@ -17,10 +17,10 @@ import people
 import rtsp_server
 from browsing import Site, Visitors, site_at
 from process_group import living, wait_until_gone
-from vigil.frames import Sampling
-from vigil.serving import Server, running
+from vigil.frames import FrameSampling
+from vigil.serving import RunningServer, run_server
 from vigil.serving.process import free_port
-from vigil.tasks import Task, load_task
+from vigil.tasks import Task, load_question
 from vigil.tiny import BASE_FOLDER
 from watching import film
 
@@ -56,7 +56,7 @@ def ask(page: Page, question: str, *, number: int = 1, attached: Path | None = N
     assert page.locator("#chat-notice [role=alert]").count() == 0
 
 
-def answered(server: Server) -> int:
+def answered(server: RunningServer) -> int:
     """How many requests vLLM has answered, or left off."""
     address = f"{server.url.removesuffix('/v1')}/metrics"
     asked = urllib.request.Request(address, headers={"Authorization": f"Bearer {server.key}"})
@@ -65,7 +65,7 @@ def answered(server: Server) -> int:
     return round(sum(map(float, counts)))
 
 
-def answered_when_quiet(server: Server) -> int:
+def answered_when_quiet(server: RunningServer) -> int:
     """The same, once vLLM has had nothing to do for three seconds; a server that works on has all windows answered."""
     count, before = answered(server), -1
     while count != before:
@@ -89,9 +89,9 @@ def test_the_trained_question_about_a_longer_video_says_what_was_trained(
     site: Site, visitors: Visitors, tmp_path: Path
 ) -> None:
     page = visitors.visit(site.url)
-    ask(page, load_task("fight").question, attached=film(tmp_path / "short.mp4", seconds=3))
+    ask(page, load_question("fight").question, attached=film(tmp_path / "short.mp4", seconds=3))
     assert page.locator("#chat-notice [role=status]").count() == 0
-    ask(page, load_task("fight").question, number=2, attached=film(tmp_path / "long.mp4", seconds=6))
+    ask(page, load_question("fight").question, number=2, attached=film(tmp_path / "long.mp4", seconds=6))
     expect(page.locator("#chat-notice [role=status]")).to_contain_text("12 frames at once; the model was trained on 6")
     visitors.shoot(page, "real-chat-longer")
 
@@ -113,7 +113,9 @@ def test_two_visitors_ask_at_once_about_a_camera_and_a_clip(
         visitors.leave(page)
 
 
-def test_stop_ends_the_work_of_the_server(site: Site, server: Server, visitors: Visitors, tmp_path: Path) -> None:
+def test_stop_ends_the_work_of_the_server(
+    site: Site, server: RunningServer, visitors: Visitors, tmp_path: Path
+) -> None:
     page = visitors.visit(site.url)
     page.click("#tab-analysis-button")
     expect(page.locator("#analysis-question textarea")).not_to_have_value("")
@@ -133,7 +135,7 @@ def test_stop_ends_the_work_of_the_server(site: Site, server: Server, visitors: 
 
 
 def test_an_event_of_the_real_model_is_opened_marked_and_found_again(
-    server: Server, visitors: Visitors, camera: rtsp_server.Running, tmp_path: Path
+    server: RunningServer, visitors: Visitors, camera: rtsp_server.Running, tmp_path: Path
 ) -> None:
     config = tmp_path / "watch.yaml"
     # The base was never taught what a fight is: any probability makes its events.
@@ -162,16 +164,16 @@ def test_an_event_of_the_real_model_is_opened_marked_and_found_again(
 
 
 def test_a_server_killed_takes_its_engine_with_it_and_started_again_answers_again(
-    visitors: Visitors, task: Task, sampling: Sampling, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    visitors: Visitors, task: Task, sampling: FrameSampling, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As on two cores, where the engine is a fork of the server and comes without a tracker of resources.
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     port = free_port()
 
-    def serve() -> AbstractContextManager[Server]:
+    def serve() -> AbstractContextManager[RunningServer]:
         log, key_file = tmp_path / "vllm.log", tmp_path / "key"
-        return running(BASE_FOLDER, port=port, name="tiny", task=task, sampling=sampling, log=log, key_file=key_file)
+        return run_server(BASE_FOLDER, port=port, name="tiny", task=task, sampling=sampling, log=log, key_file=key_file)
 
     with ExitStack() as stack:
         first = stack.enter_context(serve())

@@ -27,8 +27,8 @@ SIDE_PX = 9000
 KEPT_SESSIONS = """
 import sys
 from pathlib import Path
-from app.web.stubs import without_stubs
-with without_stubs():
+from app.web.stubs import skip_gradio_stubs
+with skip_gradio_stubs():
     from app.web.site import build_app
 from rooms import context_of
 for route in build_app(context_of(Path(sys.argv[1]))).routes:

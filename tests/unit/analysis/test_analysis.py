@@ -9,11 +9,11 @@ import pytest
 
 import waiting
 from scripted_server import Reply, Request, ScriptedServer, stream
-from vigil.analysis import Analysis, View
-from vigil.analysis.view import Phase
+from vigil.analysis import Analysis, AnalysisView
+from vigil.analysis.view import AnalysisPhase
 from vigil.judge import Endpoint
 from vigil.sources.address import Address
-from vigil.sources.pushed import PushedPictures
+from vigil.sources.pushed import BrowserWebcam
 from vigil.tasks import Question, Task
 from vigil.verdict import Cause, Outcome
 from vigil.watch import WatchSettings
@@ -53,24 +53,24 @@ def analysis_of(server: ScriptedServer) -> Iterator[MakeAnalysis]:
         assert analysis.wait(HANG_S)
 
 
-def until(analysis: Analysis, condition: Callable[[View], bool]) -> View:
+def until(analysis: Analysis, condition: Callable[[AnalysisView], bool]) -> AnalysisView:
     waiting.until(lambda: condition(analysis.view()))
     return analysis.view()
 
 
-def whole(analysis: Analysis) -> View:
+def whole(analysis: Analysis) -> AnalysisView:
     analysis.start()
     assert analysis.wait(HANG_S)
     return analysis.view()
 
 
-def outcomes(view: View) -> list[str]:
+def outcomes(view: AnalysisView) -> list[str]:
     return [str(judged.verdict.outcome) for judged in view.judged]
 
 
 def test_every_window_of_a_file_is_judged_and_makes_events(tmp_path: Path, analysis_of: MakeAnalysis) -> None:
     view = whole(analysis_of(film(tmp_path / "a.mp4", seconds=14, bright=[(4, 9)])))
-    assert view.phase is Phase.DONE
+    assert view.phase is AnalysisPhase.DONE
     assert [round(judged.start_s, 1) for judged in view.judged] == [0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 11.0]
     assert [judged.window for judged in view.judged] == list(range(7))
     assert outcomes(view) == ["normal", "alarm", "alarm", "alarm", "normal", "normal", "normal"]
@@ -178,29 +178,29 @@ def test_stop_ends_at_once_and_what_was_asked_is_marked(tmp_path: Path, held_fro
         assert analysis.wait(HANG_S) and not over.is_set()
         over.set()
         view = analysis.view()
-    assert view.phase is Phase.STOPPED
+    assert view.phase is AnalysisPhase.STOPPED
     assert {judged.verdict.cause for judged in view.judged} <= ({None, Cause.CANCELLED} if held_from > 1 else set())
 
 
 def test_an_endpoint_that_is_not_there_says_what_to_do(tmp_path: Path, analysis_of: MakeAnalysis) -> None:
     view = whole(analysis_of(film(tmp_path / "a.mp4", seconds=3), url="http://127.0.0.1:9"))
-    assert view.phase is Phase.FAILED
+    assert view.phase is AnalysisPhase.FAILED
     assert "./vllm.sh" in view.detail
 
 
 def test_a_file_that_is_no_video_says_so(tmp_path: Path, analysis_of: MakeAnalysis) -> None:
     (tmp_path / "a.mp4").write_text("no video")
     view = whole(analysis_of(tmp_path / "a.mp4"))
-    assert view.phase is Phase.FAILED
+    assert view.phase is AnalysisPhase.FAILED
     assert "a.mp4 cannot be read" in view.detail
 
 
 def test_pictures_that_are_pushed_are_a_camera(analysis_of: MakeAnalysis) -> None:
-    pictures = PushedPictures(name="my webcam", silent_s=1.0)
+    pictures = BrowserWebcam(name="my webcam", silent_s=1.0)
     analysis = analysis_of(Address("webcam", "my webcam", ""), opener=pictures.open)
     analysis.start()
 
-    def judged(view: View) -> bool:
+    def judged(view: AnalysisView) -> bool:
         pictures.push(np.full((96, 128, 3), 230, np.uint8))
         time.sleep(0.05)
         return len(view.judged) > 0
@@ -213,8 +213,8 @@ def test_pictures_that_are_pushed_are_a_camera(analysis_of: MakeAnalysis) -> Non
     more = until(analysis, lambda view: judged(view) and len(view.judged) > 1)
     assert not more.live
     assert more.judged[1].start_s > more.judged[0].start_s  # the clock goes on, though the camera was opened anew
-    lost = until(analysis, lambda view: view.phase is Phase.LOST)
+    lost = until(analysis, lambda view: view.phase is AnalysisPhase.LOST)
     assert "has sent no picture" in lost.detail
     analysis.stop()
     assert analysis.wait(HANG_S)
-    assert analysis.view().phase is Phase.STOPPED
+    assert analysis.view().phase is AnalysisPhase.STOPPED

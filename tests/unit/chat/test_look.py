@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 
 from films import number_in, shoot
-from vigil.chat import Span, look_at_camera, look_at_picture, look_at_pictures, look_at_video
+from vigil.chat import TimeSpan, attach_camera, attach_picture, attach_video, look_at_pictures
 from vigil.chat.look import KeptPicture
 from vigil.errors import SourceError
-from vigil.frames import Sampling, decode_jpeg
+from vigil.frames import FrameSampling, decode_jpeg
 from vigil.sources.address import find_sources
 from watching import film
 
-SAMPLING = Sampling(max_pixels=12_288)
+SAMPLING = FrameSampling(max_pixels=12_288)
 
 
 def test_a_short_video_is_seen_at_the_contracts_pace(tmp_path: Path) -> None:
-    look = look_at_video(film(tmp_path / "a.mp4", seconds=4), SAMPLING, most_frames=64)
+    look = attach_video(film(tmp_path / "a.mp4", seconds=4), SAMPLING, most_frames=64)
     assert (len(look.jpegs), look.start_s, look.end_s, look.spacing_s) == (8, 0.0, 3.5, 0.5)
     assert not look.is_stretched
     assert look.size_wh == (128, 96)
@@ -24,7 +24,7 @@ def test_a_short_video_is_seen_at_the_contracts_pace(tmp_path: Path) -> None:
 
 def test_a_long_video_is_seen_from_end_to_end_at_even_moments(tmp_path: Path) -> None:
     shoot(tmp_path / "a.mp4", frames=750, rate=25)  # 30 s
-    look = look_at_video(tmp_path / "a.mp4", SAMPLING, most_frames=10)
+    look = attach_video(tmp_path / "a.mp4", SAMPLING, most_frames=10)
     numbers = [number_in(decode_jpeg(jpeg)) for jpeg in look.jpegs]
     steps = {later - earlier for earlier, later in pairwise(numbers)}
     assert len(numbers) == 10
@@ -35,14 +35,14 @@ def test_a_long_video_is_seen_from_end_to_end_at_even_moments(tmp_path: Path) ->
 
 
 def test_an_odd_number_of_frames_is_made_even(tmp_path: Path) -> None:
-    look = look_at_video(film(tmp_path / "a.mp4", seconds=1.3), SAMPLING, most_frames=64)
+    look = attach_video(film(tmp_path / "a.mp4", seconds=1.3), SAMPLING, most_frames=64)
     assert len(look.jpegs) == 4
     assert look.jpegs[-1] == look.jpegs[-2]
 
 
 def test_a_camera_is_seen_for_one_window(tmp_path: Path) -> None:
     [address] = find_sources([str(film(tmp_path / "a.mp4", seconds=6))])  # a file gives the signals of a camera
-    look = look_at_camera(address, SAMPLING)
+    look = attach_camera(address, SAMPLING)
     assert (look.kind, len(look.jpegs)) == ("camera", 6)
     assert look.at_s is not None
 
@@ -50,26 +50,26 @@ def test_a_camera_is_seen_for_one_window(tmp_path: Path) -> None:
 def test_a_camera_that_is_not_there_is_told_at_once() -> None:
     [address] = find_sources(["rtsp://user:secret@127.0.0.1:9/yard"])
     with pytest.raises(SourceError, match="shows nothing") as refused:
-        look_at_camera(address, SAMPLING)
+        attach_camera(address, SAMPLING)
     assert "secret" not in str(refused.value)
 
 
 def test_what_is_no_picture_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("hello")
     with pytest.raises(SourceError):
-        look_at_picture(tmp_path / "a.jpg")
+        attach_picture(tmp_path / "a.jpg")
 
 
 def test_a_look_at_a_video_ends_when_it_is_stopped(tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(SourceError, match="it was stopped"):
-        look_at_video(film(tmp_path / "a.mp4", seconds=4), SAMPLING, most_frames=64, stop=stop)
+        attach_video(film(tmp_path / "a.mp4", seconds=4), SAMPLING, most_frames=64, stop=stop)
 
 
 def test_a_part_of_a_video_is_what_is_named_and_nothing_else(tmp_path: Path) -> None:
     shoot(tmp_path / "a.mp4", frames=250, rate=25)  # 10 s
-    look = look_at_video(tmp_path / "a.mp4", SAMPLING, most_frames=64, span=Span(start_s=3, end_s=5))
+    look = attach_video(tmp_path / "a.mp4", SAMPLING, most_frames=64, span=TimeSpan(start_s=3, end_s=5))
     numbers = [number_in(decode_jpeg(jpeg)) for jpeg in look.jpegs]
     assert numbers == [75, 88, 100, 113, 125, 125]  # even in number
     assert (look.start_s, look.end_s, look.is_part, look.is_stretched) == (3.0, 5.0, True, False)
@@ -77,15 +77,15 @@ def test_a_part_of_a_video_is_what_is_named_and_nothing_else(tmp_path: Path) -> 
 
 def test_a_moment_is_one_window_and_ends_with_the_video(tmp_path: Path) -> None:
     shoot(tmp_path / "a.mp4", frames=250, rate=25)
-    early = look_at_video(tmp_path / "a.mp4", SAMPLING, most_frames=64, span=Span(start_s=4, end_s=4))
+    early = attach_video(tmp_path / "a.mp4", SAMPLING, most_frames=64, span=TimeSpan(start_s=4, end_s=4))
     assert (early.start_s, early.end_s, len(early.jpegs)) == (4.0, pytest.approx(6.5, abs=0.04), 6)
-    late = look_at_video(tmp_path / "a.mp4", SAMPLING, most_frames=64, span=Span(start_s=9.8, end_s=9.8))
+    late = attach_video(tmp_path / "a.mp4", SAMPLING, most_frames=64, span=TimeSpan(start_s=9.8, end_s=9.8))
     assert (late.start_s, late.end_s, len(late.jpegs)) == (7.0, pytest.approx(9.5, abs=0.04), 6)
 
 
 def test_a_long_part_is_seen_at_even_moments(tmp_path: Path) -> None:
     shoot(tmp_path / "a.mp4", frames=750, rate=25)
-    look = look_at_video(tmp_path / "a.mp4", SAMPLING, most_frames=8, span=Span(start_s=10, end_s=26))
+    look = attach_video(tmp_path / "a.mp4", SAMPLING, most_frames=8, span=TimeSpan(start_s=10, end_s=26))
     assert len(look.jpegs) <= 8 and look.is_stretched
     assert look.start_s >= 10 and look.end_s <= 26
 
@@ -93,7 +93,7 @@ def test_a_long_part_is_seen_at_even_moments(tmp_path: Path) -> None:
 def test_a_part_that_is_not_in_the_video_is_told(tmp_path: Path) -> None:
     shoot(tmp_path / "a.mp4", frames=50, rate=25)
     with pytest.raises(SourceError, match=r"a\.mp4 is 2\.0 s long; nothing of it is at 30 s"):
-        look_at_video(tmp_path / "a.mp4", SAMPLING, most_frames=8, span=Span(start_s=30, end_s=40))
+        attach_video(tmp_path / "a.mp4", SAMPLING, most_frames=8, span=TimeSpan(start_s=30, end_s=40))
 
 
 def test_pictures_of_a_camera_are_given_as_they_were_kept() -> None:

@@ -1,7 +1,7 @@
 import pytest
 
-from vigil.chat.span import Span, span_in
-from vigil.tasks import load_questions
+from vigil.chat.span import TimeSpan, find_time_span
+from vigil.tasks import list_questions
 
 RANGES = {
     "描述一下第三秒到第五秒": (3, 5),
@@ -41,7 +41,7 @@ RANGES = {
 
 @pytest.mark.parametrize(("question", "ends"), RANGES.items())
 def test_a_range_in_a_question_is_read(question: str, ends: tuple[float, float]) -> None:
-    assert span_in(question) == Span(start_s=ends[0], end_s=ends[1])
+    assert find_time_span(question) == TimeSpan(start_s=ends[0], end_s=ends[1])
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_a_range_in_a_question_is_read(question: str, ends: tuple[float, float])
     ],
 )
 def test_a_moment_in_a_question_is_read(question: str, at_s: float) -> None:
-    found = span_in(question)
-    assert found == Span(start_s=at_s, end_s=at_s) and found.is_moment
+    found = find_time_span(question)
+    assert found == TimeSpan(start_s=at_s, end_s=at_s) and found.is_moment
 
 
 @pytest.mark.parametrize(
@@ -76,20 +76,20 @@ def test_a_moment_in_a_question_is_read(question: str, at_s: float) -> None:
     ],
 )
 def test_a_question_without_a_time_has_no_span(question: str) -> None:
-    assert span_in(question) is None
+    assert find_time_span(question) is None
 
 
 def test_no_question_to_start_from_is_taken_for_a_range() -> None:
-    assert [q.name for q in load_questions() if span_in(q.question)] == []
+    assert [q.name for q in list_questions() if find_time_span(q.question)] == []
 
 
 def test_the_end_is_counted_from_the_length() -> None:
-    assert span_in("the last 5 seconds") == Span(start_s=0, end_s=5, from_end=True)
-    assert span_in("最后三秒") == Span(start_s=0, end_s=3, from_end=True)
-    assert Span(start_s=0, end_s=5, from_end=True).within(30, moment_s=2.5) == Span(start_s=25, end_s=30)
+    assert find_time_span("the last 5 seconds") == TimeSpan(start_s=0, end_s=5, from_end=True)
+    assert find_time_span("最后三秒") == TimeSpan(start_s=0, end_s=3, from_end=True)
+    assert TimeSpan(start_s=0, end_s=5, from_end=True).within(30, moment_s=2.5) == TimeSpan(start_s=25, end_s=30)
 
 
 def test_a_span_is_cut_at_the_length_and_a_moment_is_as_long_as_a_window() -> None:
-    assert Span(start_s=8, end_s=8).within(30, moment_s=2.5) == Span(start_s=8, end_s=10.5)
-    assert Span(start_s=28, end_s=40).within(30, moment_s=2.5) == Span(start_s=28, end_s=30)
-    assert Span(start_s=8, end_s=9).within(None, moment_s=2.5) == Span(start_s=8, end_s=9)
+    assert TimeSpan(start_s=8, end_s=8).within(30, moment_s=2.5) == TimeSpan(start_s=8, end_s=10.5)
+    assert TimeSpan(start_s=28, end_s=40).within(30, moment_s=2.5) == TimeSpan(start_s=28, end_s=30)
+    assert TimeSpan(start_s=8, end_s=9).within(None, moment_s=2.5) == TimeSpan(start_s=8, end_s=9)

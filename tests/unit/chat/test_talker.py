@@ -4,7 +4,7 @@ from contextlib import aclosing
 import pytest
 
 from scripted_server import Reply, ScriptedServer, error, stream
-from vigil.chat import Conversation, Limits, Talker
+from vigil.chat import ChatClient, ContextLimits, Conversation
 from vigil.errors import EndpointError
 from vigil.judge import Endpoint
 
@@ -15,8 +15,8 @@ def answer(server: ScriptedServer, *, most: int = 10**9) -> list[str]:
         conversation.ask("Who?")
         said: list[str] = []
         async with (
-            Talker(Endpoint(url=server.url, api_key="k")) as talker,
-            aclosing(talker.answer("tiny", conversation.messages(Limits()), max_tokens=9)) as pieces,
+            ChatClient(Endpoint(url=server.url, api_key="k")) as talker,
+            aclosing(talker.answer("tiny", conversation.messages(ContextLimits()), max_tokens=9)) as pieces,
         ):
             async for piece in pieces:
                 said.append(piece)

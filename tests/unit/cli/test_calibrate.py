@@ -13,7 +13,7 @@ from judging import SAMPLING, TASK
 from scoring import brightness_server, manifest, write_dataset
 from scripted_server import Reply, ScriptedServer
 from vigil.cli import main
-from vigil.dataset.cutting import digest_of_file
+from vigil.dataset.cutting import file_digest
 from vigil.dataset.used_clips import DIGEST_HEX, UsedClips, used_clips
 from vigil.manifest import Contract, read_manifest
 
@@ -153,7 +153,7 @@ def test_video_files_that_were_trained_on_are_known_in_another_folder_by_another
     names = [f"{label}/{number}" for label in ("alarm", "normal") for number in (1, 2)]
     others = [write_film(Path(f"new/{name}.mp4"), rate=10 + number) for number, name in enumerate(names)]
     shutil.copy(trained, others[0].with_name("renamed.mp4"))
-    note_used(model, train=UsedClips(digests=frozenset({digest_of_file(trained)[:DIGEST_HEX]})))
+    note_used(model, train=UsedClips(digests=frozenset({file_digest(trained)[:DIGEST_HEX]})))
     assert main(["calibrate", "new", "--url", server.url, "--model-dir", str(model)]) == 2
     told = " ".join(capsys.readouterr().err.split())
     assert "1 of 5 clips" in told and "alarm/renamed.mp4" in told

@@ -12,8 +12,8 @@ from app.web.moments import happened
 
 from incidents import make_event, make_judged
 from vigil.cli import main
-from vigil.cli.event_table import strip
-from vigil.events import Evidence, Tier
+from vigil.cli.event_table import probability_blocks
+from vigil.events import EventWindow, Tier
 from vigil.report.event_export import as_csv
 from vigil.store import Store
 
@@ -187,9 +187,9 @@ def test_the_lines_in_the_docs_run(db: Path, capsys: Told, monkeypatch: pytest.M
 
 
 def test_a_strip_draws_probabilities_and_marks_the_unknown() -> None:
-    windows = [Evidence(window=i, start_s=i, end_s=i + 1, p_alarm=p) for i, p in enumerate([0.0, 0.5, 1.0, None])]
-    assert strip(windows) == "▁▅█?"
-    assert len(strip(windows * 100)) <= 60
+    windows = [EventWindow(window=i, start_s=i, end_s=i + 1, p_alarm=p) for i, p in enumerate([0.0, 0.5, 1.0, None])]
+    assert probability_blocks(windows) == "▁▅█?"
+    assert len(probability_blocks(windows * 100)) <= 60
 
 
 def test_an_event_is_marked_then_listed_shown_exported_and_found_by_it(db: Path, capsys: Told) -> None:

@@ -11,21 +11,21 @@ from judging import no
 from scripted_server import Reply
 from vigil.cli import watch_table as module
 from vigil.cli.watch_table import LINES, WatchTable
-from vigil.watch import SourceState, Watch
-from vigil.watch.state import Stage
+from vigil.watch import SourceState, Watcher
+from vigil.watch.state import SourceStatus
 from watching import Notes, bright_server, film, watched
 
 
-def state(name: str, stage: Stage, detail: str = "") -> SourceState:
+def state(name: str, stage: SourceStatus, detail: str = "") -> SourceState:
     return SourceState(name=name, live=True, stage=stage, detail=detail)
 
 
 def test_a_lost_camera_is_told_once_until_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     table = WatchTable()
-    lost = state("yard", Stage.LOST, "Connection refused; next try in 0.5 s")
-    back = replace(lost, stage=Stage.WATCHING, connections=2)
-    for told in (lost, lost, state("door", Stage.LOST, "no answer"), lost, back, lost, lost):
+    lost = state("yard", SourceStatus.LOST, "Connection refused; next try in 0.5 s")
+    back = replace(lost, stage=SourceStatus.WATCHING, connections=2)
+    for told in (lost, lost, state("door", SourceStatus.LOST, "no answer"), lost, back, lost, lost):
         table.on_state(told)
     names = [f"{record.levelname} {record.message.split(';')[0]}" for record in caplog.records]
     assert names == [
@@ -37,9 +37,13 @@ def test_a_lost_camera_is_told_once_until_it_is_back(caplog: pytest.LogCaptureFi
 
 
 def test_those_in_trouble_are_shown_before_those_that_are_well() -> None:
-    well = [state(f"camera {number:02d}", Stage.WATCHING) for number in range(LINES)]
-    rest = [state("a file", Stage.ENDED), state("yard", Stage.LOST), state("zoo", Stage.UNREADABLE)]
-    event = state("window", Stage.WATCHING)
+    well = [state(f"camera {number:02d}", SourceStatus.WATCHING) for number in range(LINES)]
+    rest = [
+        state("a file", SourceStatus.ENDED),
+        state("yard", SourceStatus.LOST),
+        state("zoo", SourceStatus.UNREADABLE),
+    ]
+    event = state("window", SourceStatus.WATCHING)
     event.open_event = "high"
     shown = sorted([*well, *rest, event], key=module._rank)
     assert [each.name for each in shown[:4]] == ["window", "yard", "zoo", "camera 00"]
@@ -54,7 +58,7 @@ def test_the_table_is_printed_now_and_then_also_while_no_verdict_comes(
     table = WatchTable(stderr=Console(file=written, width=200))
     before_the_verdict: list[str] = []
 
-    def follow(watch: Watch) -> None:
+    def follow(watch: Watcher) -> None:
         table.follow(watch)
 
     class Told(Notes):

@@ -7,26 +7,26 @@ from pathlib import Path
 import pytest
 
 from scripted_server import Reply, Request, ScriptedServer, chat, error
-from vigil.dataset.annotate import AnnotatePlan, AnnotateReport, annotate_dataset
-from vigil.dataset.annotations import LOG_NAME, read_log
-from vigil.dataset.build import BuildPlan, build_dataset
+from vigil.dataset.annotate import AnnotateReport, AnnotateSettings, annotate_dataset
+from vigil.dataset.annotations import LOG_NAME, read_annotations
+from vigil.dataset.build import BuildSettings, build_dataset
 from vigil.dataset.check import check_dataset
-from vigil.dataset.cutting import Recipe
-from vigil.dataset.examples import Example, read_splits, split_path
+from vigil.dataset.cutting import ExtractSettings
+from vigil.dataset.examples import TrainingExample, read_splits, split_path
 from vigil.errors import DatasetError, EndpointError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge.endpoint import Endpoint
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 
-FIGHT = load_task("fight")
+FIGHT = load_question("fight")
 AGREES = {"alarm": "两名男子在走廊里互相推搡并挥拳。", "normal": "行人平静地走过走廊。"}
 
 
 @pytest.fixture(scope="module")
 def built(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data")
-    recipe = Recipe(sampling=Sampling(max_pixels=12288))
-    build_dataset(BuildPlan(clips=clips, out=out, task=FIGHT, recipe=recipe, limit=8))
+    recipe = ExtractSettings(sampling=FrameSampling(max_pixels=12288))
+    build_dataset(BuildSettings(clips=clips, out=out, task=FIGHT, recipe=recipe, limit=8))
     return out
 
 
@@ -44,11 +44,11 @@ def agree(request: Request) -> Reply:
 
 
 def run(data: Path, server: ScriptedServer, **more: object) -> AnnotateReport:
-    plan = AnnotatePlan(folder=data, endpoint=Endpoint(url=server.url, model="vl"), jobs=2, retries=0)
+    plan = AnnotateSettings(folder=data, endpoint=Endpoint(url=server.url, model="vl"), jobs=2, retries=0)
     return annotate_dataset(replace(plan, **more))
 
 
-def examples(data: Path) -> list[Example]:
+def examples(data: Path) -> list[TrainingExample]:
     return [example for each in read_splits(data, FIGHT).values() for example in each]
 
 
@@ -87,7 +87,7 @@ def test_a_contradiction_is_asked_about_once_again_and_then_rejected(data: Path)
     assert len(server.chats) == 2 * len(before)
     assert "相矛盾" in server.chats[-1].text
     assert {example.key: example.answer for example in examples(data)} == before
-    assert {entry.status for entry in read_log(data)} == {"rejected"}
+    assert {entry.status for entry in read_annotations(data)} == {"rejected"}
 
 
 def test_the_second_try_counts(data: Path) -> None:
@@ -99,7 +99,7 @@ def test_the_second_try_counts(data: Path) -> None:
         )
         report = run(data, server)
     assert report.accepted == len(examples(data))
-    assert {entry.asked for entry in read_log(data)} == {2}
+    assert {entry.asked for entry in read_annotations(data)} == {2}
 
 
 def test_a_repeated_verdict_word_thoughts_and_markdown_are_taken_off(data: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_stopped_job_goes_on_where_it_was(data: Path) -> None:
         report = run(data, server)
     assert report.accepted == len(examples(data)) - 3
     assert report.kept_from_before == 3
-    assert len({entry.key for entry in read_log(data)}) == len(read_log(data)) == len(examples(data))
+    assert len({entry.key for entry in read_annotations(data)}) == len(read_annotations(data)) == len(examples(data))
 
 
 def rewrite(data: Path, change: Callable[[dict], None]) -> None:
@@ -211,7 +211,11 @@ def test_an_endpoint_that_is_gone_or_always_fails_ends_the_job(data: Path) -> No
 
 
 def test_ten_failures_in_a_row_end_the_job(data: Path, clips: Path) -> None:
-    build_dataset(BuildPlan(clips=clips, out=data, task=FIGHT, recipe=Recipe(sampling=Sampling(max_pixels=12288))))
+    build_dataset(
+        BuildSettings(
+            clips=clips, out=data, task=FIGHT, recipe=ExtractSettings(sampling=FrameSampling(max_pixels=12288))
+        )
+    )
     with ScriptedServer() as server:
         server.default = error(400, "picture too large")
         with pytest.raises(EndpointError, match="last 10 requests all failed"):

@@ -6,27 +6,27 @@ from pathlib import Path
 import pytest
 
 from films import shoot
-from vigil.dataset.answers import verdict_of
-from vigil.dataset.build import BuildPlan, BuildReport, build_dataset
-from vigil.dataset.cutting import Recipe
-from vigil.dataset.digest import digest_on_disk
-from vigil.dataset.examples import Example, read_splits, split_path
-from vigil.dataset.split import SplitPlan
+from vigil.dataset.answers import label_of_answer
+from vigil.dataset.build import BuildReport, BuildSettings, build_dataset
+from vigil.dataset.cutting import ExtractSettings
+from vigil.dataset.digest import dataset_digest_on_disk
+from vigil.dataset.examples import TrainingExample, read_splits, split_path
+from vigil.dataset.split import SplitSettings
 from vigil.dataset.stored import MARKER_NAME
 from vigil.errors import DatasetError, UsageError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.manifest import read_manifest
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 
-FIGHT = load_task("fight")
-SAMPLING = Sampling(max_pixels=12288)
-
-
-def plan(clips: Path, out: Path, **more: object) -> BuildPlan:
-    return replace(BuildPlan(clips=clips, out=out, task=FIGHT, recipe=Recipe(sampling=SAMPLING)), **more)
+FIGHT = load_question("fight")
+SAMPLING = FrameSampling(max_pixels=12288)
 
 
-def examples_of(report: BuildReport) -> list[Example]:
+def plan(clips: Path, out: Path, **more: object) -> BuildSettings:
+    return replace(BuildSettings(clips=clips, out=out, task=FIGHT, recipe=ExtractSettings(sampling=SAMPLING)), **more)
+
+
+def examples_of(report: BuildReport) -> list[TrainingExample]:
     return [example for examples in report.examples.values() for example in examples]
 
 
@@ -40,7 +40,7 @@ def test_every_window_becomes_an_example_with_its_place_and_frames(clips: Path, 
     short = next(example for example in examples_of(report) if example.clip == "normal/no3.mp4")
     assert len(short.frames) == 4
     assert all((tmp_path / frame).is_file() for example in examples_of(report) for frame in example.frames)
-    assert all(verdict_of(example.answer, FIGHT) == example.label for example in examples_of(report))
+    assert all(label_of_answer(example.answer, FIGHT) == example.label for example in examples_of(report))
 
 
 def test_what_should_be_known_of_a_healthy_clip_is_a_note_of_the_build(clips: Path, tmp_path: Path) -> None:
@@ -109,21 +109,21 @@ def test_a_second_build_cuts_nothing_and_gives_the_same_data(clips: Path, tmp_pa
     again = build_dataset(plan(clips, tmp_path))
     assert (first.num_cut, again.num_cut, again.num_kept) == (16, 0, 16)
     assert split_path(tmp_path, "train").read_bytes() == before
-    assert again.manifest.data_digest == first.manifest.data_digest == digest_on_disk(tmp_path)
+    assert again.manifest.data_digest == first.manifest.data_digest == dataset_digest_on_disk(tmp_path)
 
 
 def test_a_build_that_fails_leaves_the_finished_dataset_as_it_was(clips: Path, tmp_path: Path) -> None:
     manifest = build_dataset(plan(clips, tmp_path)).manifest
     with pytest.raises(DatasetError, match="would hold no"):
-        build_dataset(plan(clips, tmp_path, split=SplitPlan(folds=20, fold=19)))
+        build_dataset(plan(clips, tmp_path, split=SplitSettings(folds=20, fold=19)))
     assert read_manifest(tmp_path) == manifest
 
 
 def test_a_build_that_stops_after_it_cut_frames_anew_leaves_no_finished_dataset(clips: Path, tmp_path: Path) -> None:
     build_dataset(plan(clips, tmp_path))
     with pytest.raises(DatasetError, match="would hold no"):
-        other = Recipe(sampling=Sampling(max_pixels=8192))
-        build_dataset(plan(clips, tmp_path, recipe=other, split=SplitPlan(folds=20, fold=19)))
+        other = ExtractSettings(sampling=FrameSampling(max_pixels=8192))
+        build_dataset(plan(clips, tmp_path, recipe=other, split=SplitSettings(folds=20, fold=19)))
     assert not (tmp_path / "vigil.json").exists()
 
 
@@ -137,7 +137,9 @@ def test_only_what_changed_or_was_left_unfinished_is_cut_again(clips: Path, tmp_
     again = build_dataset(plan(clips, out))
     assert again.num_cut == 3
     assert not list(out.rglob("*.partial"))
-    assert build_dataset(plan(clips, out, recipe=Recipe(sampling=Sampling(max_pixels=8192)))).num_cut == 16
+    assert (
+        build_dataset(plan(clips, out, recipe=ExtractSettings(sampling=FrameSampling(max_pixels=8192)))).num_cut == 16
+    )
 
 
 def test_processes_give_the_same_as_one(clips: Path, tmp_path: Path) -> None:
@@ -200,10 +202,10 @@ def edit(out: Path, clip: str, **changes: object) -> None:
 def test_what_a_human_wrote_survives_another_build(clips: Path, tmp_path: Path) -> None:
     build_dataset(plan(clips, tmp_path))
     edit(tmp_path, "fight/fi1.mp4", answer="是的，红衣男子先动手。")
-    report = build_dataset(plan(clips, tmp_path, split=SplitPlan(seed=3)))
+    report = build_dataset(plan(clips, tmp_path, split=SplitSettings(seed=3)))
     kept = next(example for example in examples_of(report) if example.clip == "fight/fi1.mp4")
     assert (kept.answer, kept.described_by) == ("是的，红衣男子先动手。", "human")
-    gone = build_dataset(plan(clips, tmp_path, recipe=Recipe(sampling=Sampling(fps=3, max_pixels=12288))))
+    gone = build_dataset(plan(clips, tmp_path, recipe=ExtractSettings(sampling=FrameSampling(fps=3, max_pixels=12288))))
     assert any("written by hand" in note for note in gone.notes)
     assert "红衣男子" in (tmp_path / "answers-set-aside.json").read_text()
 
@@ -217,7 +219,7 @@ def test_a_damaged_registry_stops_the_build_before_any_work(clips: Path, tmp_pat
 
 def test_a_split_that_is_not_wanted_leaves_no_file(clips: Path, tmp_path: Path) -> None:
     build_dataset(plan(clips, tmp_path))
-    build_dataset(plan(clips, tmp_path, split=SplitPlan(test_share=0)))
+    build_dataset(plan(clips, tmp_path, split=SplitSettings(test_share=0)))
     assert not split_path(tmp_path, "test").exists()
     assert "anomaly-test" not in json.loads((tmp_path / "dataset_info.json").read_text())
 
@@ -232,7 +234,7 @@ KINDS = {
 
 @pytest.mark.parametrize("policy", KINDS)
 def test_policies_for_short_clips_add_to_training_only(clips: Path, tmp_path: Path, policy: str) -> None:
-    report = build_dataset(plan(clips, tmp_path, recipe=Recipe(sampling=SAMPLING, short=policy)))
+    report = build_dataset(plan(clips, tmp_path, recipe=ExtractSettings(sampling=SAMPLING, short=policy)))
     assert {example.kind for example in report.examples["train"]} == KINDS[policy]
     assert {example.kind for example in report.examples["test"]} == {"window"}
     lengths = {"window": {4, 6}, "crop": {4}, "stretch": {6}}
@@ -242,7 +244,7 @@ def test_policies_for_short_clips_add_to_training_only(clips: Path, tmp_path: Pa
 
 
 def test_a_limit_takes_both_labels_alike(clips: Path, tmp_path: Path) -> None:
-    report = build_dataset(plan(clips, tmp_path, limit=6, split=SplitPlan(test_share=0.34)))
+    report = build_dataset(plan(clips, tmp_path, limit=6, split=SplitSettings(test_share=0.34)))
     labels = {example.clip: example.label for example in examples_of(report)}
     assert sorted(labels.values()) == ["alarm"] * 3 + ["normal"] * 3
     with pytest.raises(UsageError):

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vigil.dataset.build import BuildPlan, build_dataset
+from vigil.dataset.build import BuildSettings, build_dataset
 from vigil.dataset.check import check_dataset
-from vigil.dataset.cutting import Recipe
+from vigil.dataset.cutting import ExtractSettings
 from vigil.dataset.examples import read_splits, split_path
 from vigil.dataset.stored import MARKER_NAME
 from vigil.errors import DatasetError
-from vigil.frames import Sampling, decode_jpeg, encode_jpeg
-from vigil.tasks import load_task
+from vigil.frames import FrameSampling, decode_jpeg, encode_jpeg
+from vigil.tasks import load_question
 from vigil.tiny.vocabulary import QWEN3_VL
 from vocabularies import NAMES, save_tokenizer
 
@@ -37,8 +37,8 @@ MARKS = (
 @pytest.fixture(scope="module")
 def built(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data")
-    recipe = Recipe(sampling=Sampling(max_pixels=12288))
-    build_dataset(BuildPlan(clips=clips, out=out, task=load_task("fight"), recipe=recipe))
+    recipe = ExtractSettings(sampling=FrameSampling(max_pixels=12288))
+    build_dataset(BuildSettings(clips=clips, out=out, task=load_question("fight"), recipe=recipe))
     return out
 
 
@@ -146,7 +146,7 @@ def test_pairs_that_look_alike_are_counted_where_there_are_too_many_to_name(
 def test_the_progress_of_a_check_counts_up_to_all_that_there_is_to_do(data: Path) -> None:
     told: list[tuple[int, int]] = []
     check_dataset(data, progress=lambda done, total, _: told.append((done, total)))
-    splits = read_splits(data, load_task("fight"))
+    splits = read_splits(data, load_question("fight"))
     clips = {example.clip for examples in splits.values() for example in examples}
     frames = {frame for examples in splits.values() for example in examples for frame in example.frames}
     total = len(frames) + 2 * len(clips)
@@ -227,8 +227,8 @@ def test_answers_that_teach_another_token_than_the_one_that_is_read_are_a_warnin
 
 
 def test_words_that_no_token_tells_apart_are_an_error(clips: Path, tmp_path: Path) -> None:
-    task = replace(load_task("fight"), alarm_word="没有异样")
-    recipe = Recipe(sampling=Sampling(max_pixels=12288))
-    build_dataset(BuildPlan(clips=clips, out=tmp_path / "data", task=task, recipe=recipe))
+    task = replace(load_question("fight"), alarm_word="没有异样")
+    recipe = ExtractSettings(sampling=FrameSampling(max_pixels=12288))
+    build_dataset(BuildSettings(clips=clips, out=tmp_path / "data", task=task, recipe=recipe))
     found = check_dataset(tmp_path / "data", tokenizer=save_tokenizer(QWEN3_VL, tmp_path / "model")).errors
     assert [f.what.split(",")[0] for f in found] == ["the words '没有异样' and '没有' cannot be told apart"]

@@ -6,9 +6,9 @@ import pytest
 from vigil.dataset.clips import find_clips
 from vigil.errors import DatasetError, UsageError
 from vigil.file_names import digest
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 
-FIGHT = load_task("fight")
+FIGHT = load_question("fight")
 
 
 def touch(folder: Path, *names: str) -> Path:

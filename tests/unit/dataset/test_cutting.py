@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from films import shoot
-from vigil.dataset.clips import Clip
-from vigil.dataset.cutting import Recipe, cut_clip
+from vigil.dataset.clips import LabelledClip
+from vigil.dataset.cutting import ExtractSettings, extract_clip
 from vigil.dataset.stored import StoredClip
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 
 
 def cut_film(tmp_path: Path, name: str, **how: object) -> StoredClip:
@@ -16,8 +16,8 @@ def cut_film(tmp_path: Path, name: str, **how: object) -> StoredClip:
     path = tmp_path / "clips" / name
     path.parent.mkdir(exist_ok=True)
     shoot(path, **how)  # type: ignore[arg-type]
-    clip = Clip(path=path, name=f"fight/{name}", label="alarm", slug=path.stem)
-    stored, fresh = cut_clip(clip, tmp_path / "data", Recipe(sampling=Sampling(max_pixels=12_288)))
+    clip = LabelledClip(path=path, name=f"fight/{name}", label="alarm", slug=path.stem)
+    stored, fresh = extract_clip(clip, tmp_path / "data", ExtractSettings(sampling=FrameSampling(max_pixels=12_288)))
     assert fresh
     return stored
 

@@ -1,9 +1,9 @@
 import pytest
 
 from vigil.dataset.denial import contradiction
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 
-ZH, EN = load_task("fight"), load_task("fight_en")
+ZH, EN = load_question("fight"), load_question("fight_en")
 
 
 @pytest.mark.parametrize(

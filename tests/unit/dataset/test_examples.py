@@ -3,14 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from vigil.dataset.answers import Answer, is_template, parse_answer, template_answer, verdict_of
-from vigil.dataset.examples import Example, read_examples, write_examples
-from vigil.dataset.registry import register
+from vigil.dataset.answers import TargetAnswer, is_template, label_of_answer, parse_answer, template_answer
+from vigil.dataset.examples import TrainingExample, read_examples, write_examples
+from vigil.dataset.registry import write_dataset_info
 from vigil.errors import DatasetError
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 
-ZH, EN = load_task("fight"), load_task("fight_en")
-EXAMPLE = Example(
+ZH, EN = load_question("fight"), load_question("fight_en")
+EXAMPLE = TrainingExample(
     question=ZH.question,
     answer="是的，有人打架。",
     frames=("frames/alarm/a/000-0.jpg", "frames/alarm/a/000-1.jpg"),
@@ -79,16 +79,16 @@ def test_what_is_no_example_is_refused_by_number(tmp_path: Path, row: object) ->
     ],
 )
 def test_the_verdict_is_the_word_an_answer_begins_with(text, task, label) -> None:
-    assert verdict_of(text, task) == label
+    assert label_of_answer(text, task) == label
     parsed = parse_answer(text, task)
     assert (parsed and parsed.label) == label
 
 
 def test_answers_are_joined_as_the_language_does_and_read_back() -> None:
-    assert Answer("alarm", "有人打架。").text(ZH) == "是的，有人打架。"
-    assert Answer("normal", "all is calm.").text(EN) == "No, all is calm."
-    assert Answer("normal", "").text(EN) == "No."
-    assert parse_answer("No, all is calm.", EN) == Answer("normal", "all is calm.")
+    assert TargetAnswer("alarm", "有人打架。").text(ZH) == "是的，有人打架。"
+    assert TargetAnswer("normal", "all is calm.").text(EN) == "No, all is calm."
+    assert TargetAnswer("normal", "").text(EN) == "No."
+    assert parse_answer("No, all is calm.", EN) == TargetAnswer("normal", "all is calm.")
 
 
 def test_a_clip_always_gets_the_same_sentence_and_clips_differ() -> None:
@@ -100,9 +100,9 @@ def test_a_clip_always_gets_the_same_sentence_and_clips_differ() -> None:
 
 def test_a_registry_keeps_what_others_entered(tmp_path: Path) -> None:
     (tmp_path / "dataset_info.json").write_text('{"theirs": {"hf_hub_url": "a/b"}, "anomaly-test": {}}')
-    register(tmp_path, ["train"])
+    write_dataset_info(tmp_path, ["train"])
     entries = json.loads((tmp_path / "dataset_info.json").read_text())
     assert list(entries) == ["theirs", "anomaly-train"]
     (tmp_path / "dataset_info.json").write_text("[]")
     with pytest.raises(DatasetError, match="JSON object"):
-        register(tmp_path, ["train"])
+        write_dataset_info(tmp_path, ["train"])

@@ -3,19 +3,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vigil.dataset.clips import Clip
+from vigil.dataset.clips import LabelledClip
 from vigil.dataset.fingerprints import fingerprint
-from vigil.dataset.groups import group_by_csv, group_by_looks, join_copies, recording_prefix
-from vigil.dataset.look_alikes import look_alikes
+from vigil.dataset.groups import group_by_appearance, group_by_csv, merge_identical, recording_prefix
+from vigil.dataset.look_alikes import similar_clips
 from vigil.errors import DatasetError
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 
-FIGHT = load_task("fight")
+FIGHT = load_question("fight")
 
 
-def clip(name: str) -> Clip:
+def clip(name: str) -> LabelledClip:
     label = "alarm" if name.startswith("fight") else "normal"
-    return Clip(path=Path(name), name=name, label=label, slug=Path(name).stem)
+    return LabelledClip(path=Path(name), name=name, label=label, slug=Path(name).stem)
 
 
 def write(path: Path, text: str) -> Path:
@@ -82,9 +82,9 @@ def test_the_prefix_of_a_recording_is_what_stands_before_the_last_number(stem: s
 
 def test_names_join_clips_unless_all_clips_count_that_way() -> None:
     rwf = [clip(f"fight/{video}_{part}.avi") for video in "abcdefgh" for part in range(2)]
-    assert len(set(group_by_looks(rwf, {}, {}).values())) == 8
+    assert len(set(group_by_appearance(rwf, {}, {}).values())) == 8
     counted = [clip(f"{folder}/V_{number}.mp4") for folder in ("fight", "normal") for number in range(8)]
-    assert len(set(group_by_looks(counted, {}, {}).values())) == 16
+    assert len(set(group_by_appearance(counted, {}, {}).values())) == 16
 
 
 def scene(seed: int) -> np.ndarray:
@@ -101,20 +101,20 @@ def test_clips_of_one_scene_look_alike_and_others_do_not() -> None:
         "c": fingerprint([scene(2), scene(3)]),
         "none": fingerprint([]),
     }
-    assert list(look_alikes(prints)) == [("a", "b")]
-    assert list(look_alikes({})) == []
+    assert list(similar_clips(prints)) == [("a", "b")]
+    assert list(similar_clips({})) == []
 
 
 def test_copies_of_a_file_join_their_groups() -> None:
     groups = {"a": "s1", "b": "s2", "c": "s3"}
-    joined = join_copies(groups, {"a": "same", "b": "other", "c": "same"})
+    joined = merge_identical(groups, {"a": "same", "b": "other", "c": "same"})
     assert joined["a"] == joined["c"] != joined["b"]
 
 
 def test_clips_numbered_in_a_row_with_a_format_of_their_own_are_of_one_recording() -> None:
     clips = [clip(f"fight/fi{number}.mp4") for number in range(12)]
     formats = {each.name: f"{number // 3}x" for number, each in enumerate(clips)}
-    groups = group_by_looks(clips, {}, formats)
+    groups = group_by_appearance(clips, {}, formats)
     assert len(set(groups.values())) == 4
     assert groups["fight/fi9.mp4"] == groups["fight/fi10.mp4"] == groups["fight/fi11.mp4"]
 
@@ -122,5 +122,6 @@ def test_clips_numbered_in_a_row_with_a_format_of_their_own_are_of_one_recording
 def test_a_set_of_one_format_tells_nothing_by_its_numbers() -> None:
     clips = [clip(f"fight/fi{number}.mp4") for number in range(12)]
     assert (
-        len(set(group_by_looks(clips, {}, dict.fromkeys((each.name for each in clips), "224x224@30")).values())) == 12
+        len(set(group_by_appearance(clips, {}, dict.fromkeys((each.name for each in clips), "224x224@30")).values()))
+        == 12
     )

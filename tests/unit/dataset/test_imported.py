@@ -10,18 +10,18 @@ import pytest
 
 from vigil.cli import main
 from vigil.dataset import sharegpt
-from vigil.dataset.build import BuildPlan, build_dataset
+from vigil.dataset.build import BuildSettings, build_dataset
 from vigil.dataset.check import check_dataset
-from vigil.dataset.cutting import Recipe
-from vigil.dataset.examples import Example, read_splits, split_path
+from vigil.dataset.cutting import ExtractSettings
+from vigil.dataset.examples import TrainingExample, read_splits, split_path
 from vigil.dataset.imported import REFUSED_NAME, ImportPlan, ImportReport, RowsRefused, import_dataset
 from vigil.errors import DatasetError, UsageError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.manifest import read_manifest
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 
-FIGHT = load_task("fight")
-RECIPE = Recipe(sampling=Sampling(max_pixels=12288))
+FIGHT = load_question("fight")
+RECIPE = ExtractSettings(sampling=FrameSampling(max_pixels=12288))
 ASKED = f"<video>{FIGHT.question}"
 
 Json = dict[str, Any]
@@ -55,11 +55,13 @@ def put(folder: Path, rows: Sequence[Any], *, name: str = "anomaly-train.json", 
 
 
 def imported(file: Path, out: Path, *, task: Any = FIGHT, answers: Any = "auto", **more: Any) -> ImportReport:
-    build = BuildPlan(clips=file.parent, out=out, task=task, recipe=RECIPE, answers=answers, **more.pop("build", {}))
+    build = BuildSettings(
+        clips=file.parent, out=out, task=task, recipe=RECIPE, answers=answers, **more.pop("build", {})
+    )
     return import_dataset(ImportPlan(file=file, build=build, **more))
 
 
-def examples_in(folder: Path) -> list[Example]:
+def examples_in(folder: Path) -> list[TrainingExample]:
     return [example for examples in read_splits(folder, FIGHT).values() for example in examples]
 
 
@@ -427,7 +429,7 @@ def test_the_files_of_other_people_are_never_written_over(blog: Path, tmp_path: 
     with pytest.raises(UsageError, match="holds the clip"):
         imported(put(tmp_path, rows_of(blog)), blog, media_dir=blog)
     with pytest.raises(DatasetError, match="vigil dataset import"):
-        build_dataset(BuildPlan(clips=blog, out=blog, task=FIGHT, recipe=RECIPE))
+        build_dataset(BuildSettings(clips=blog, out=blog, task=FIGHT, recipe=RECIPE))
     assert digests(blog) == before
 
 

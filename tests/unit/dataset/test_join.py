@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from films import shoot
-from vigil.dataset.clips import Clip, find_clips
-from vigil.dataset.join import COLUMNS, GAPS_S, join, resampled
+from vigil.dataset.clips import LabelledClip, find_clips
+from vigil.dataset.join import COLUMNS, GAPS_S, compose_video, resample_frames
 from vigil.errors import DatasetError
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clip, ...]:
+def clips(tmp_path_factory: pytest.TempPathFactory) -> tuple[LabelledClip, ...]:
     """Five short clips of several sizes and rates."""
     folder = tmp_path_factory.mktemp("clips")
     for label in ("fight", "normal"):
@@ -23,7 +23,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clip, ...]:
     shoot(folder / "normal" / "a.mp4", frames=100, size_wh=(160, 90))
     shoot(folder / "normal" / "b.mkv", frames=90, size_wh=(192, 108), rate=30)
     shoot(folder / "normal" / "c.ts", frames=50, size_wh=(88, 72))
-    return find_clips(folder, load_task("fight")).clips
+    return find_clips(folder, load_question("fight")).clips
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -31,8 +31,10 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_incidents_lie_apart_in_normal_footage_and_are_written_down(clips: tuple[Clip, ...], tmp_path: Path) -> None:
-    joined = join(clips, tmp_path / "long.mp4", seconds=60, size_wh=(64, 64), fps=8)
+def test_incidents_lie_apart_in_normal_footage_and_are_written_down(
+    clips: tuple[LabelledClip, ...], tmp_path: Path
+) -> None:
+    joined = compose_video(clips, tmp_path / "long.mp4", seconds=60, size_wh=(64, 64), fps=8)
     assert 60 <= joined.length_s < 65 and joined.incidents
     with av.open(str(joined.video)) as container:
         assert sum(1 for _ in container.decode(video=0)) == round(joined.length_s * 8)
@@ -47,55 +49,57 @@ def test_incidents_lie_apart_in_normal_footage_and_are_written_down(clips: tuple
     assert all(r["video"] == "long.mp4" and r["label"] == "alarm" and r["clip"].startswith("fight/") for r in written)
 
 
-def test_an_incident_can_be_made_of_several_clips(clips: tuple[Clip, ...], tmp_path: Path) -> None:
-    joined = join(clips, tmp_path / "long.mp4", seconds=40, size_wh=(64, 64), fps=5, incident_s=5)
+def test_an_incident_can_be_made_of_several_clips(clips: tuple[LabelledClip, ...], tmp_path: Path) -> None:
+    joined = compose_video(clips, tmp_path / "long.mp4", seconds=40, size_wh=(64, 64), fps=5, incident_s=5)
     assert joined.incidents and all(one.end_s - one.onset_s >= 5 and len(one.clips) >= 3 for one in joined.incidents)
     assert rows(joined.truth)[0]["clip"] == " + ".join(joined.incidents[0].clips)
 
 
-def test_the_same_seed_gives_the_same_video(clips: tuple[Clip, ...], tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_video(clips: tuple[LabelledClip, ...], tmp_path: Path) -> None:
     one, again, other = (
-        join(clips, tmp_path / name, seconds=25, seed=seed, size_wh=(64, 64), fps=5)
+        compose_video(clips, tmp_path / name, seconds=25, seed=seed, size_wh=(64, 64), fps=5)
         for name, seed in (("a.mp4", 1), ("b.mp4", 1), ("c.mp4", 2))
     )
     assert one.incidents == again.incidents != other.incidents
     assert one.video.read_bytes() == again.video.read_bytes()
 
 
-def test_clips_that_cannot_be_read_are_left_out_and_named(clips: tuple[Clip, ...], tmp_path: Path) -> None:
+def test_clips_that_cannot_be_read_are_left_out_and_named(clips: tuple[LabelledClip, ...], tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"not a video at all")
-    every = (*clips, Clip(path=broken, name="normal/broken.mp4", label="normal", slug="broken"))
-    joined = join(every, tmp_path / "long.mp4", seconds=40, size_wh=(64, 64), fps=5)
+    every = (*clips, LabelledClip(path=broken, name="normal/broken.mp4", label="normal", slug="broken"))
+    joined = compose_video(every, tmp_path / "long.mp4", seconds=40, size_wh=(64, 64), fps=5)
     assert list(joined.unreadable) == ["normal/broken.mp4"]
 
 
 def test_a_class_of_which_nothing_can_be_read_is_an_error_and_leaves_no_file(tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"not a video at all")
-    clips = [Clip(path=broken, name="normal/broken.mp4", label="normal", slug="b")]
+    clips = [LabelledClip(path=broken, name="normal/broken.mp4", label="normal", slug="b")]
     with pytest.raises(DatasetError, match="not one clip of a class can be read"):
-        join(clips, tmp_path / "long.mp4", seconds=20)
+        compose_video(clips, tmp_path / "long.mp4", seconds=20)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["broken.mp4"]
 
 
 def test_a_short_video_without_room_for_an_incident_is_named_in_the_truth(
-    clips: tuple[Clip, ...], tmp_path: Path
+    clips: tuple[LabelledClip, ...], tmp_path: Path
 ) -> None:
-    joined = join(clips, tmp_path / "short.mp4", seconds=10, size_wh=(64, 64), fps=5)
+    joined = compose_video(clips, tmp_path / "short.mp4", seconds=10, size_wh=(64, 64), fps=5)
     assert joined.incidents == ()
     assert rows(joined.truth) == [{"video": "short.mp4", "onset_s": "", "end_s": "", "label": "", "clip": ""}]
 
 
-def test_progress_grows_to_the_end(clips: tuple[Clip, ...], tmp_path: Path) -> None:
+def test_progress_grows_to_the_end(clips: tuple[LabelledClip, ...], tmp_path: Path) -> None:
     told: list[tuple[float, float]] = []
-    join(clips, tmp_path / "long.mp4", seconds=15, size_wh=(64, 64), fps=5, progress=lambda *at: told.append(at))
+    compose_video(
+        clips, tmp_path / "long.mp4", seconds=15, size_wh=(64, 64), fps=5, progress=lambda *at: told.append(at)
+    )
     assert told == sorted(told) and told[-1][0] >= 15 and {wanted for _, wanted in told} == {15}
 
 
-def test_rates_are_evened_out_and_shapes_kept(clips: tuple[Clip, ...]) -> None:
+def test_rates_are_evened_out_and_shapes_kept(clips: tuple[LabelledClip, ...]) -> None:
     narrow = next(clip for clip in clips if clip.name == "fight/b.avi")
-    shown = list(resampled(narrow.path, size_wh=(320, 240), fps=30))
+    shown = list(resample_frames(narrow.path, size_wh=(320, 240), fps=30))
     assert len(shown) == 60
     assert all(image.shape == (240, 320, 3) for image in shown)
     assert np.all(shown[5][:, :70] == 0) and np.all(shown[5][:, -70:] == 0) and shown[5][:, 100:220].mean() > 20

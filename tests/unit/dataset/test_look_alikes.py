@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vigil.dataset.fingerprints import NEAR_DHASH, NEAR_PHASH, Fingerprint
-from vigil.dataset.look_alikes import look_alikes, near_clips, with_frames
+from vigil.dataset.look_alikes import near_clips, similar_clips, with_frames
 
 
 def made(count: int, *, seed: int, spread: float) -> dict[str, Fingerprint]:
@@ -34,7 +34,7 @@ def is_near(one: Fingerprint, other: Fingerprint) -> bool:
 def test_the_pairs_are_exactly_those_of_the_definition(spread: float, seed: int) -> None:
     prints = made(120, seed=seed, spread=spread)
     expected = [(a, b) for a, b in combinations(sorted(prints), 2) if is_near(prints[a], prints[b])]
-    assert list(look_alikes(prints)) == expected
+    assert list(similar_clips(prints)) == expected
 
 
 def test_only_clips_of_different_sides_are_compared_where_sides_are_told() -> None:
@@ -50,11 +50,11 @@ def test_only_clips_of_different_sides_are_compared_where_sides_are_told() -> No
         )
         for other in others
     ]
-    assert found == [(a, b) for a, b in look_alikes(prints) if side[a] != side[b]] != []
+    assert found == [(a, b) for a, b in similar_clips(prints) if side[a] != side[b]] != []
     assert told == [(done + 1, len(names)) for done in range(len(names))]
 
 
 def test_clips_without_pictures_are_like_none() -> None:
     nothing = Fingerprint(())
-    assert list(look_alikes({"a": nothing, "b": nothing})) == list(look_alikes({})) == []
+    assert list(similar_clips({"a": nothing, "b": nothing})) == list(similar_clips({})) == []
     assert list(near_clips([])) == []

@@ -8,21 +8,26 @@ from pathlib import Path
 import pytest
 
 from vigil.cli import main
-from vigil.dataset.build import BuildPlan, build_dataset
-from vigil.dataset.cutting import Recipe
+from vigil.dataset.build import BuildSettings, build_dataset
+from vigil.dataset.cutting import ExtractSettings
 from vigil.dataset.examples import split_path
 from vigil.errors import DatasetError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.manifest import Contract, Manifest
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 
 CHAT = [{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]}]
 FRAMES = [CHAT[0] | {"videos": [["a/0.jpg", "a/1.jpg"]]}]
 ENTRY = {"anomaly-train": {"file_name": "my_train.json", "columns": {"messages": "conversations"}}}
 
 
-def plan(clips: Path, out: Path) -> BuildPlan:
-    return BuildPlan(clips=clips, out=out, task=load_task("fight"), recipe=Recipe(sampling=Sampling(max_pixels=12288)))
+def plan(clips: Path, out: Path) -> BuildSettings:
+    return BuildSettings(
+        clips=clips,
+        out=out,
+        task=load_question("fight"),
+        recipe=ExtractSettings(sampling=FrameSampling(max_pixels=12288)),
+    )
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -30,7 +35,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 
 def models(folder: Path) -> None:
-    contract = Contract.of(load_task("fight"), Sampling())
+    contract = Contract.of(load_question("fight"), FrameSampling())
     Manifest(contract=contract, base_model="Qwen3-VL-2B", template="t").write(folder)
 
 
@@ -78,7 +83,7 @@ def test_notes_beside_the_frames_of_a_clip_are_not_deleted_when_it_is_cut_anew(c
     notes = next((tmp_path / "frames/alarm").glob("fi1*")) / "notes.txt"
     notes.write_text("do not lose")
     build_dataset(plan(clips, tmp_path))
-    denser = replace(plan(clips, tmp_path), recipe=Recipe(sampling=Sampling(fps=3, max_pixels=12288)))
+    denser = replace(plan(clips, tmp_path), recipe=ExtractSettings(sampling=FrameSampling(fps=3, max_pixels=12288)))
     with pytest.raises(DatasetError, match="stays as it is"):
         build_dataset(denser)
     assert notes.read_text() == "do not lose"
@@ -141,7 +146,7 @@ def test_a_report_of_somebodys_in_place_of_the_refused_rows_stays(
     clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "in" / "mine.json"
-    task = load_task("fight")
+    task = load_question("fight")
     rows = [
         {
             "messages": [

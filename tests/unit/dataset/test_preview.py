@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from vigil.dataset.build import BuildPlan, build_dataset
-from vigil.dataset.cutting import Recipe
+from vigil.dataset.build import BuildSettings, build_dataset
+from vigil.dataset.cutting import ExtractSettings
 from vigil.dataset.examples import split_path
 from vigil.dataset.preview import write_preview
 from vigil.errors import UsageError
-from vigil.frames import Sampling
-from vigil.tasks import load_task
+from vigil.frames import FrameSampling
+from vigil.tasks import load_question
 
 
 @pytest.fixture(scope="module")
 def built(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data")
-    recipe = Recipe(sampling=Sampling(max_pixels=12288))
-    build_dataset(BuildPlan(clips=clips, out=out, task=load_task("fight"), recipe=recipe, limit=8))
+    recipe = ExtractSettings(sampling=FrameSampling(max_pixels=12288))
+    build_dataset(BuildSettings(clips=clips, out=out, task=load_question("fight"), recipe=recipe, limit=8))
     return out
 
 

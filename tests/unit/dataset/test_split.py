@@ -6,23 +6,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vigil.calibration import MIN_CLIPS
-from vigil.dataset.clips import Clip
-from vigil.dataset.split import SplitPlan, assign_splits
+from vigil.dataset.clips import LabelledClip
+from vigil.dataset.split import SplitSettings, assign_splits
 from vigil.errors import DatasetError, UsageError
 
 
-def clip(name: str, label: str, split: str | None = None) -> Clip:
-    return Clip(path=Path(name), name=name, label=label, slug=name, split=split)
+def clip(name: str, label: str, split: str | None = None) -> LabelledClip:
+    return LabelledClip(path=Path(name), name=name, label=label, slug=name, split=split)
 
 
-def many(count: int = 40) -> tuple[list[Clip], dict[str, str]]:
+def many(count: int = 40) -> tuple[list[LabelledClip], dict[str, str]]:
     clips = [clip(f"{label}-{number}", label) for label in ("alarm", "normal") for number in range(count)]
     return clips, {each.name: f"s{int(each.name.partition('-')[2]) // 4}" for each in clips}
 
 
 def test_groups_stay_whole_and_labels_keep_their_share() -> None:
     clips, groups = many()
-    splits = assign_splits(clips, groups, SplitPlan(test_share=0.3))
+    splits = assign_splits(clips, groups, SplitSettings(test_share=0.3))
     sides = {(groups[name], split) for name, split in splits.items()}
     assert len(sides) == len(set(groups.values()))
     assert Counter((splits[each.name], each.label) for each in clips)["test", "alarm"] == 12
@@ -30,7 +30,7 @@ def test_groups_stay_whole_and_labels_keep_their_share() -> None:
 
 def test_the_seed_decides_and_repeats() -> None:
     clips, groups = many()
-    first, again, other = (assign_splits(clips, groups, SplitPlan(seed=seed)) for seed in (1, 1, 2))
+    first, again, other = (assign_splits(clips, groups, SplitSettings(seed=seed)) for seed in (1, 1, 2))
     assert first == again
     assert first != other
 
@@ -39,7 +39,7 @@ def test_every_clip_is_the_test_of_exactly_one_fold() -> None:
     clips, groups = many()
     tests = Counter[str]()
     for fold in range(5):
-        splits = assign_splits(clips, groups, SplitPlan(folds=5, fold=fold))
+        splits = assign_splits(clips, groups, SplitSettings(folds=5, fold=fold))
         tests.update(name for name, split in splits.items() if split == "test")
     assert set(tests.values()) == {1}
     assert len(tests) == len(clips)
@@ -47,8 +47,8 @@ def test_every_clip_is_the_test_of_exactly_one_fold() -> None:
 
 def test_calibration_is_taken_out_of_what_is_trained_on() -> None:
     clips, groups = many()
-    plain = assign_splits(clips, groups, SplitPlan())
-    with_calibration = assign_splits(clips, groups, SplitPlan(calibration_share=0.25))
+    plain = assign_splits(clips, groups, SplitSettings())
+    with_calibration = assign_splits(clips, groups, SplitSettings(calibration_share=0.25))
     moved = {name for name in plain if plain[name] != with_calibration[name]}
     assert moved
     assert {plain[name] for name in moved} == {"train"}
@@ -57,8 +57,8 @@ def test_calibration_is_taken_out_of_what_is_trained_on() -> None:
 
 def test_val_is_taken_out_of_what_is_trained_on_and_shares_no_recording() -> None:
     clips, groups = many(100)
-    plain = assign_splits(clips, groups, SplitPlan(calibration_share=0.2, val_share=0))
-    splits = assign_splits(clips, groups, SplitPlan(calibration_share=0.2))
+    plain = assign_splits(clips, groups, SplitSettings(calibration_share=0.2, val_share=0))
+    splits = assign_splits(clips, groups, SplitSettings(calibration_share=0.2))
     moved = {name for name in plain if plain[name] != splits[name]}
     assert {(plain[name], splits[name]) for name in moved} == {("train", "val")}
     assert not {groups[name] for name in moved} & {groups[n] for n, side in splits.items() if side != "val"}
@@ -74,7 +74,7 @@ def test_clips_for_calibration_and_the_best_epoch_are_kept_where_there_are_enoug
     count: int, held: tuple[int, int]
 ) -> None:
     clips, groups = many(count // 2)
-    counts = Counter(assign_splits(clips, groups, SplitPlan()).values())
+    counts = Counter(assign_splits(clips, groups, SplitSettings()).values())
     assert (counts["calibration"], counts["val"]) == held
     assert counts["calibration"] == 0 or counts["calibration"] >= MIN_CLIPS
     assert counts["train"] >= 0.48 * count
@@ -82,44 +82,44 @@ def test_clips_for_calibration_and_the_best_epoch_are_kept_where_there_are_enoug
 
 def test_folds_keep_nothing_for_calibration_unless_asked_to() -> None:
     clips, groups = many(100)
-    assert "calibration" not in assign_splits(clips, groups, SplitPlan(folds=5, fold=0)).values()
-    asked = SplitPlan(folds=5, fold=0, calibration_share=0.2)
+    assert "calibration" not in assign_splits(clips, groups, SplitSettings(folds=5, fold=0)).values()
+    asked = SplitSettings(folds=5, fold=0, calibration_share=0.2)
     assert "calibration" in assign_splits(clips, groups, asked).values()
 
 
 def test_200_clips_have_a_val_split_of_about_20_without_a_word() -> None:
     clips, groups = many(100)
-    assert 16 <= Counter(assign_splits(clips, groups, SplitPlan()).values())["val"] <= 24
+    assert 16 <= Counter(assign_splits(clips, groups, SplitSettings()).values())["val"] <= 24
 
 
 def test_few_clips_are_trained_on_unless_val_is_asked_for() -> None:
     clips, groups = many(20)
-    assert "val" not in assign_splits(clips, groups, SplitPlan()).values()
-    assert "val" in assign_splits(clips, groups, SplitPlan(val_share=0.3)).values()
+    assert "val" not in assign_splits(clips, groups, SplitSettings()).values()
+    assert "val" in assign_splits(clips, groups, SplitSettings(val_share=0.3)).values()
 
 
 def test_a_val_split_that_would_take_most_of_training_is_left_out_unless_asked_for() -> None:
     clips, _ = many(100)
     groups = {each.name: f"s{int(each.name.partition('-')[2]) // 34}" for each in clips}
-    assert "val" not in assign_splits(clips, groups, SplitPlan(test_share=0)).values()
+    assert "val" not in assign_splits(clips, groups, SplitSettings(test_share=0)).values()
 
 
 def test_a_val_split_that_is_asked_for_must_hold_both_labels() -> None:
     clips = [clip(f"{label}{n}", label) for label in ("alarm", "normal") for n in range(12)]
     groups = {each.name: each.name if each.label == "alarm" else f"n{int(each.name[6:]) // 6}" for each in clips}
     with pytest.raises(DatasetError, match="would hold no normal clips"):
-        assign_splits(clips, groups, SplitPlan(val_share=0.2))
+        assign_splits(clips, groups, SplitSettings(val_share=0.2))
 
 
 def test_val_is_taken_out_of_a_fold_too() -> None:
     clips, groups = many(100)
-    assert set(assign_splits(clips, groups, SplitPlan(folds=5, fold=1)).values()) == {"train", "val", "test"}
+    assert set(assign_splits(clips, groups, SplitSettings(folds=5, fold=1)).values()) == {"train", "val", "test"}
 
 
 def test_a_val_folder_is_kept_as_it_is() -> None:
     sides = ["train"] * 30 + ["val"] * 3 + ["test"] * 7
     clips = [clip(f"{label}{n}", label, side) for label in ("alarm", "normal") for n, side in enumerate(sides)]
-    assert assign_splits(clips, {each.name: each.name for each in clips}, SplitPlan(val_share=0.5)) == {
+    assert assign_splits(clips, {each.name: each.name for each in clips}, SplitSettings(val_share=0.5)) == {
         each.name: each.split for each in clips
     }
 
@@ -129,23 +129,23 @@ def test_folders_of_train_and_test_are_kept_unless_told_otherwise() -> None:
         clip(f"{label}{n}", label, "test" if n < 2 else "train") for label in ("alarm", "normal") for n in range(9)
     ]
     groups = {each.name: each.name for each in clips}
-    assert assign_splits(clips, groups, SplitPlan()) == {each.name: each.split for each in clips}
-    resplit = assign_splits(clips, groups, SplitPlan(test_share=0.5, resplit=True))
+    assert assign_splits(clips, groups, SplitSettings()) == {each.name: each.split for each in clips}
+    resplit = assign_splits(clips, groups, SplitSettings(test_share=0.5, resplit=True))
     assert Counter(resplit.values())["test"] in (8, 9, 10)
 
 
 def test_clips_outside_of_train_and_test_are_not_guessed_about() -> None:
     clips = [clip("alarm", "alarm", "train"), clip("normal", "normal", "test"), clip("b", "alarm")]
     with pytest.raises(DatasetError, match="1 clips are outside"):
-        assign_splits(clips, {each.name: each.name for each in clips}, SplitPlan())
+        assign_splits(clips, {each.name: each.name for each in clips}, SplitSettings())
     with pytest.raises(DatasetError, match="only a train/ folder"):
-        assign_splits(clips[:1], {"alarm": "alarm"}, SplitPlan())
+        assign_splits(clips[:1], {"alarm": "alarm"}, SplitSettings())
 
 
 def test_one_recording_cannot_be_split() -> None:
     clips, _ = many(4)
     with pytest.raises(DatasetError, match=r"would hold no .* clips"):
-        assign_splits(clips, dict.fromkeys((each.name for each in clips), "s0"), SplitPlan())
+        assign_splits(clips, dict.fromkeys((each.name for each in clips), "s0"), SplitSettings())
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_one_recording_cannot_be_split() -> None:
 )
 def test_plans_that_make_no_sense_are_wrong_usage(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError):
-        SplitPlan(**wrong)
+        SplitSettings(**wrong)
 
 
 @settings(max_examples=50)
@@ -176,6 +176,6 @@ def test_the_test_share_is_met_within_the_largest_group(sizes: list[int], seed: 
         for label in ("alarm", "normal")
     ]
     groups = {each.name: each.name.split("-")[1] for each in clips}
-    splits = assign_splits(clips, groups, SplitPlan(test_share=0.3, seed=seed))
+    splits = assign_splits(clips, groups, SplitSettings(test_share=0.3, seed=seed))
     share = Counter(splits.values())["test"] / len(clips)
     assert abs(share - 0.3) <= max(sizes) / sum(sizes)

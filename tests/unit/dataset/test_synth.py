@@ -10,8 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from vigil.dataset.synth import FIGHT_ACTIVITIES, NORMAL_ACTIVITIES, draw_clip, write_dataset
-from vigil.dataset.synth.writer import plan_dataset
+from vigil.dataset.synth import FIGHT_ACTIVITIES, NORMAL_ACTIVITIES, draw_clip, write_synth_dataset
+from vigil.dataset.synth.writer import plan_synth_dataset
 from vigil.errors import UsageError
 
 SMALL = (128, 96)
@@ -60,14 +60,14 @@ def test_a_place_without_people_changes_less_than_a_fight() -> None:
 
 def test_a_plan_gives_every_source_both_labels() -> None:
     labels: dict[str, set[str]] = defaultdict(set)
-    for plan in plan_dataset(clips=24, seed=1, fps=12, size_wh=SMALL):
+    for plan in plan_synth_dataset(clips=24, seed=1, fps=12, size_wh=SMALL):
         labels[plan.source].add(plan.label)
     assert set(map(frozenset, labels.values())) == {frozenset({"fight", "normal"})}
 
 
 def test_a_written_data_set_is_readable_and_its_sources_name_every_clip(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    write_dataset(tmp_path, clips=6, seed=3, size_wh=SMALL, workers=1, progress=lambda *done: told.append(done))
+    write_synth_dataset(tmp_path, clips=6, seed=3, size_wh=SMALL, workers=1, progress=lambda *done: told.append(done))
     rows = list(csv.DictReader((tmp_path / "sources.csv").read_text(encoding="utf-8").splitlines()))
     assert [row["label"] for row in rows].count("fight") == 3
     for row in rows:
@@ -79,11 +79,11 @@ def test_a_written_data_set_is_readable_and_its_sources_name_every_clip(tmp_path
 
 
 def test_a_second_run_writes_only_what_is_missing(tmp_path: Path) -> None:
-    write_dataset(tmp_path, clips=4, seed=3, size_wh=SMALL, workers=1)
+    write_synth_dataset(tmp_path, clips=4, seed=3, size_wh=SMALL, workers=1)
     clips = sorted(tmp_path.rglob("*.mp4"))
     clips[0].unlink()
     before = clips[1].stat().st_mtime_ns
-    write_dataset(tmp_path, clips=4, seed=3, size_wh=SMALL, workers=1)
+    write_synth_dataset(tmp_path, clips=4, seed=3, size_wh=SMALL, workers=1)
     assert clips[0].exists()
     assert clips[1].stat().st_mtime_ns == before
 
@@ -94,12 +94,12 @@ def sources(folder: Path) -> set[str]:
 
 
 def test_other_settings_are_refused_and_drawn_anew_when_told(tmp_path: Path) -> None:
-    write_dataset(tmp_path, clips=4, seed=3, size_wh=SMALL, workers=1)
+    write_synth_dataset(tmp_path, clips=4, seed=3, size_wh=SMALL, workers=1)
     before = (tmp_path / "fight/fi0001.mp4").read_bytes()
     with pytest.raises(UsageError, match=r"seed 3, not 4; difficulty .*--fresh"):
-        write_dataset(tmp_path, clips=4, seed=4, size_wh=SMALL, difficulty=1.0, workers=1)
+        write_synth_dataset(tmp_path, clips=4, seed=4, size_wh=SMALL, difficulty=1.0, workers=1)
     (tmp_path / "fight/mine.mp4").touch()
-    assert write_dataset(tmp_path, clips=2, seed=4, size_wh=SMALL, workers=1, fresh=True) == 2
+    assert write_synth_dataset(tmp_path, clips=2, seed=4, size_wh=SMALL, workers=1, fresh=True) == 2
     assert (tmp_path / "fight/fi0001.mp4").read_bytes() != before
     assert {path.name for path in tmp_path.rglob("*.mp4")} == {"fi0001.mp4", "no0001.mp4", "mine.mp4"}
 
@@ -111,23 +111,23 @@ def test_clips_of_somebodys_are_neither_overwritten_nor_deleted(tmp_path: Path, 
     path.parent.mkdir(exist_ok=True)
     path.write_text("mine")
     with pytest.raises(UsageError, match=f"{path.name} was not written by vigil synth"):
-        write_dataset(tmp_path, clips=2, seed=3, size_wh=SMALL, workers=1, fresh=fresh)
+        write_synth_dataset(tmp_path, clips=2, seed=3, size_wh=SMALL, workers=1, fresh=fresh)
     assert path.read_text() == "mine" and [p for p in tmp_path.rglob("*") if p.is_file()] == [path]
 
 
 @pytest.mark.parametrize("fresh", [True, False])
 def test_rows_of_other_clips_stay_in_the_list_of_sources(tmp_path: Path, fresh: bool) -> None:
-    write_dataset(tmp_path, clips=2, seed=3, size_wh=SMALL, workers=1)
+    write_synth_dataset(tmp_path, clips=2, seed=3, size_wh=SMALL, workers=1)
     with (tmp_path / "sources.csv").open("a") as file:
         file.write("mine,fight,gate 3\n")
-    write_dataset(tmp_path, clips=4, seed=3, size_wh=SMALL, workers=1, fresh=fresh)
+    write_synth_dataset(tmp_path, clips=4, seed=3, size_wh=SMALL, workers=1, fresh=fresh)
     assert "fight/mine.mp4" in sources(tmp_path) and len(sources(tmp_path)) == 5
 
 
 def test_fewer_clips_leave_the_rows_of_those_that_remain(tmp_path: Path) -> None:
-    write_dataset(tmp_path, clips=6, seed=3, size_wh=SMALL, workers=1)
+    write_synth_dataset(tmp_path, clips=6, seed=3, size_wh=SMALL, workers=1)
     before = sources(tmp_path)
-    assert write_dataset(tmp_path, clips=2, seed=3, size_wh=SMALL, workers=1) == 6
+    assert write_synth_dataset(tmp_path, clips=2, seed=3, size_wh=SMALL, workers=1) == 6
     assert sources(tmp_path) == before == {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.mp4")}
 
 
@@ -136,6 +136,6 @@ def test_an_interrupt_ends_the_writing_and_leaves_only_whole_clips(tmp_path: Pat
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_dataset(tmp_path, clips=400, seed=3, size_wh=SMALL, workers=1, progress=interrupt)
+        write_synth_dataset(tmp_path, clips=400, seed=3, size_wh=SMALL, workers=1, progress=interrupt)
     assert len(list(tmp_path.rglob("*.mp4"))) < 400
     assert not list(tmp_path.rglob("*.part"))

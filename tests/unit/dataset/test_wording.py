@@ -6,24 +6,24 @@ import pytest
 
 from made_dataset import make_dataset
 from vigil.dataset.answers import has_words, taught
-from vigil.dataset.build import BuildPlan, build_dataset
+from vigil.dataset.build import BuildSettings, build_dataset
 from vigil.dataset.check import check_dataset
-from vigil.dataset.cutting import Recipe
+from vigil.dataset.cutting import ExtractSettings
 from vigil.dataset.earlier import ASIDE_NAME
 from vigil.dataset.examples import read_splits, split_path
 from vigil.dataset.preview import write_preview
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.manifest import read_manifest
-from vigil.tasks import load_task
-from vigil.training.dataset import read_training_set
+from vigil.tasks import load_question
+from vigil.training.dataset import read_training_data
 
-FIGHT = load_task("fight")
-RECIPE = Recipe(sampling=Sampling(max_pixels=12288))
+FIGHT = load_question("fight")
+RECIPE = ExtractSettings(sampling=FrameSampling(max_pixels=12288))
 BARE = {"是的。", "没有。"}
 
 
-def plan(clips: Path, out: Path, **more: object) -> BuildPlan:
-    return replace(BuildPlan(clips=clips, out=out, task=FIGHT, recipe=RECIPE), **more)
+def plan(clips: Path, out: Path, **more: object) -> BuildSettings:
+    return replace(BuildSettings(clips=clips, out=out, task=FIGHT, recipe=RECIPE), **more)
 
 
 def answers_in(folder: Path) -> list[str]:
@@ -89,13 +89,13 @@ def test_a_verdict_that_a_person_corrected_is_theirs_without_any_words(clips: Pa
 
 def test_the_manifest_of_a_model_tells_what_it_was_trained_to_answer_with(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data")
-    assert read_training_set(data, ["anomaly-train"]).manifest.contract.answers == "words"
+    assert read_training_data(data, ["anomaly-train"]).manifest.contract.answers == "words"
     path = split_path(data, "train")
     rows = json.loads(path.read_text(encoding="utf-8"))
     for row in rows[3:]:
         row["messages"][1]["content"] = row["messages"][1]["content"][:2] + "。"
     path.write_text(json.dumps(rows), encoding="utf-8")
-    assert read_training_set(data, ["anomaly-train"]).manifest.contract.answers == "verdict"
+    assert read_training_data(data, ["anomaly-train"]).manifest.contract.answers == "verdict"
     few = [finding.what for finding in check_dataset(data).findings if "described" in finding.what]
     assert few[0].startswith("only 1 of 8 alarm windows of training are described")
 

@@ -1,11 +1,11 @@
 import re
 
-from vigil.events.identifier import IdMaker, new_id
+from vigil.events.identifier import EventIdGenerator, new_id
 
 
 def test_ids_rise_within_a_millisecond_and_when_the_clock_is_set_back() -> None:
     moments = iter([1000.0, 1000.0, 1000.0, 5.0, 2000.0])
-    make = IdMaker(lambda: next(moments))
+    make = EventIdGenerator(lambda: next(moments))
     ids = [make() for _ in range(5)]
     assert ids == sorted(set(ids)) and ids[0].startswith("19700101T001640000Z-")
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 import pytest
 
 from vigil.errors import UsageError
-from vigil.events import Change, EventRules, Judged, Tier, Tiers, Tracker
+from vigil.events import EventChange, HysteresisRule, HysteresisSettings, JudgedWindow, Tier, TierThresholds
 from vigil.verdict import Cause, Outcome, Verdict
 
-RULES = EventRules()
+RULES = HysteresisSettings()
 
 
-def judged(window: int, p: float | None, *, text: str | None = None, captured_s: float | None = None) -> Judged:
+def judged(window: int, p: float | None, *, text: str | None = None, captured_s: float | None = None) -> JudgedWindow:
     """Windows of the default sampling: 2.5 s from the first frame to the last, one every 2 s."""
     start_s, end_s = window * 2.0, window * 2.0 + 2.5
     if p is None:
@@ -18,25 +18,25 @@ def judged(window: int, p: float | None, *, text: str | None = None, captured_s:
     else:
         outcome = Outcome.ALARM if p >= 0.5 else Outcome.NORMAL
         verdict = Verdict(outcome=outcome, p_alarm=p, text=text, start_s=start_s, end_s=end_s, latency_ms=300.0)
-    return Judged(source="door", window=window, verdict=verdict, captured_s=captured_s)
+    return JudgedWindow(source="door", window=window, verdict=verdict, captured_s=captured_s)
 
 
-def rest(window: int, p: float | None) -> Judged:
+def rest(window: int, p: float | None) -> JudgedWindow:
     """A window at the end of a run, most of whose frames the one before it has shown too."""
     full = judged(window, p)
     times = {"start_s": full.start_s - 1.5, "end_s": full.end_s - 1.5}
     return replace(full, verdict=replace(full.verdict, **times), rest=True)
 
 
-def tracker(rules: EventRules = RULES, *, clock: Callable[[], float] = lambda: 0.0) -> Tracker:
-    return Tracker(rules, source="door", task="fight", model="m", clock=clock)
+def tracker(rules: HysteresisSettings = RULES, *, clock: Callable[[], float] = lambda: 0.0) -> HysteresisRule:
+    return HysteresisRule(rules, source="door", task="fight", model="m", clock=clock)
 
 
-def push_all(tracked: Tracker, probabilities: Sequence[float | None]) -> list[Change]:
+def push_all(tracked: HysteresisRule, probabilities: Sequence[float | None]) -> list[EventChange]:
     return [change for i, p in enumerate(probabilities) for change in tracked.push(judged(i, p))]
 
 
-def kinds(changes: Sequence[Change]) -> list[str]:
+def kinds(changes: Sequence[EventChange]) -> list[str]:
     return [change.kind for change in changes]
 
 
@@ -105,7 +105,7 @@ def test_windows_dropped_by_a_slow_server_still_make_an_event_and_quiet_is_only_
 
 
 def test_an_endless_event_is_split_and_the_next_opens_as_any_does() -> None:
-    rules = EventRules(max_event_s=60.0)
+    rules = HysteresisSettings(max_event_s=60.0)
     changes = push_all(tracker(rules), [0.9] * 60)
     closed = [change.event for change in changes if change.kind == "closed"]
     assert [round((e.end_s or 0) - e.onset_s, 1) for e in closed] == [58.5, 58.5]
@@ -133,7 +133,7 @@ def test_an_alarm_without_probabilities_counts_as_low() -> None:
     tracked = tracker()
     for window in range(2):
         word = Verdict(outcome=Outcome.ALARM, start_s=window * 2.0, end_s=window * 2.0 + 2.5)
-        changes = tracked.push(Judged(source="door", window=window, verdict=word))
+        changes = tracked.push(JudgedWindow(source="door", window=window, verdict=word))
     assert kinds(changes) == ["opened"] and changes[0].event.tier is Tier.LOW
 
 
@@ -174,9 +174,9 @@ def test_a_live_event_is_announced_at_its_last_frame_plus_the_time_since_its_cap
 )
 def test_rules_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
-        EventRules(**wrong)  # type: ignore[arg-type]
+        HysteresisSettings(**wrong)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="tiers must rise"):
-        Tiers(low=0.9, medium=0.8)
+        TierThresholds(low=0.9, medium=0.8)
 
 
 def test_a_rest_window_opens_no_event_and_may_extend_one() -> None:
@@ -197,7 +197,7 @@ def test_a_rest_window_is_no_vote_in_the_next_run_either() -> None:
 
 
 def test_with_one_vote_of_one_a_rest_window_opens_nothing_either() -> None:
-    tracked = tracker(EventRules(k=1, n=1))
+    tracked = tracker(HysteresisSettings(k=1, n=1))
     assert push_all(tracked, [0.1, 0.1]) == [] and tracked.push(rest(2, 0.99)) == []
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vigil.events import Change, EventRules, Judged, Tracker
+from vigil.events import EventChange, HysteresisRule, HysteresisSettings, JudgedWindow
 from vigil.verdict import Cause, Outcome, Verdict
 
 P = st.one_of(st.none(), st.sampled_from([0.0, 0.3, 0.5, 0.6, 0.75, 0.8, 0.85, 0.9, 0.92, 1.0]))
@@ -13,9 +13,9 @@ RUNS = st.lists(st.tuples(P, st.sampled_from([0.5, 2.0, 2.0, 2.0, 9.0, 70.0])), 
 
 
 @st.composite
-def rules(draw: st.DrawFn) -> EventRules:
+def rules(draw: st.DrawFn) -> HysteresisSettings:
     n = draw(st.integers(1, 5))
-    return EventRules(
+    return HysteresisSettings(
         k=draw(st.integers(1, n)),
         n=n,
         quiet_s=draw(st.sampled_from([1.0, 6.0])),
@@ -24,7 +24,7 @@ def rules(draw: st.DrawFn) -> EventRules:
     )
 
 
-def windows(run: list[tuple[float | None, float]]) -> list[Judged]:
+def windows(run: list[tuple[float | None, float]]) -> list[JudgedWindow]:
     made, start_s = [], 0.0
     for i, (p, step_s) in enumerate(run):
         start_s += step_s
@@ -33,12 +33,12 @@ def windows(run: list[tuple[float | None, float]]) -> list[Judged]:
         else:
             outcome = Outcome.ALARM if p >= 0.5 else Outcome.NORMAL
             verdict = Verdict(outcome=outcome, p_alarm=p, start_s=start_s, end_s=start_s + 2.5)
-        made.append(Judged(source="door", window=i, verdict=verdict))
+        made.append(JudgedWindow(source="door", window=i, verdict=verdict))
     return made
 
 
-def changes_of(made: list[Judged], ruled: EventRules) -> list[Change]:
-    tracker = Tracker(ruled, source="door")
+def changes_of(made: list[JudgedWindow], ruled: HysteresisSettings) -> list[EventChange]:
+    tracker = HysteresisRule(ruled, source="door")
     changes = [change for judged in made for change in tracker.push(judged)]
     changes += tracker.finish("stopped")
     assert tracker.finish("stopped") == [] and tracker.open_event is None
@@ -47,7 +47,7 @@ def changes_of(made: list[Judged], ruled: EventRules) -> list[Change]:
 
 @given(RUNS, rules())
 def test_changes_come_in_order_and_never_two_events_are_open(
-    run: list[tuple[float | None, float]], ruled: EventRules
+    run: list[tuple[float | None, float]], ruled: HysteresisSettings
 ) -> None:
     open_id, seen, tier = "", set(), ""
     ranks = ["low", "medium", "high"]
@@ -67,11 +67,12 @@ def test_changes_come_in_order_and_never_two_events_are_open(
 
 
 @example(
-    run=[(0.75, 0.5), (None, 0.5), (0.75, 0.5)], ruled=EventRules(k=4, n=4, quiet_s=1.0, lost_s=6.0, max_event_s=60.0)
+    run=[(0.75, 0.5), (None, 0.5), (0.75, 0.5)],
+    ruled=HysteresisSettings(k=4, n=4, quiet_s=1.0, lost_s=6.0, max_event_s=60.0),
 )
 @given(RUNS, rules())
 def test_a_closed_event_rests_on_its_windows_and_no_window_on_two_events(
-    run: list[tuple[float | None, float]], ruled: EventRules
+    run: list[tuple[float | None, float]], ruled: HysteresisSettings
 ) -> None:
     made = windows(run)
     events = [change.event for change in changes_of(made, ruled) if change.kind == "closed"]
@@ -87,7 +88,7 @@ def test_a_closed_event_rests_on_its_windows_and_no_window_on_two_events(
 
 @given(RUNS, rules())
 def test_a_window_over_the_threshold_lies_in_an_event_or_was_one_of_too_few(
-    run: list[tuple[float | None, float]], ruled: EventRules
+    run: list[tuple[float | None, float]], ruled: HysteresisSettings
 ) -> None:
     made = windows(run)
     events = [change.event for change in changes_of(made, ruled) if change.kind == "closed"]

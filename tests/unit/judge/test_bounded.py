@@ -12,20 +12,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from app.web.status import StatusBoard
+from app.web.status import EndpointMonitor
 
 from judging import TASK
 from vigil.errors import EndpointBusy, EndpointError
 from vigil.judge import Endpoint
 from vigil.judge.bounded import BoundedClient
-from vigil.judge.connection import ServedModel, find_model, list_models, open_client, open_http
+from vigil.judge.connection import ServedModel, find_model, list_models, open_http_client, open_openai_client
 from vigil.judge.pages import not_json
 from vigil.judge.probe import supported_media
 from vigil.judge.transport import MAX_BYTES
 from vigil.judge.words import find_words
-from vigil.parity.served import Asker
-from vigil.serving.command import Command
-from vigil.serving.process import start
+from vigil.parity.served import TokenizeClient
+from vigil.serving.command import ServerCommand
+from vigil.serving.process import start_server
 from vigil.watch import WatchSettings
 from waiting import HANG_S
 
@@ -97,7 +97,7 @@ def serving(how: How) -> Iterator[str]:
 
 async def models(url: str) -> None:
     endpoint = Endpoint(url=url)
-    async with open_client(endpoint, timeout_s=SOON_S, retries=0) as client:
+    async with open_openai_client(endpoint, timeout_s=SOON_S, retries=0) as client:
         with pytest.raises(EndpointError):
             await list_models(client, endpoint)
         with pytest.raises(EndpointError):
@@ -105,7 +105,7 @@ async def models(url: str) -> None:
 
 
 async def probe(url: str) -> None:
-    async with open_client(Endpoint(url=url), timeout_s=SOON_S, retries=0) as client:
+    async with open_openai_client(Endpoint(url=url), timeout_s=SOON_S, retries=0) as client:
         with contextlib.suppress(EndpointError):
             await supported_media(client, "m")
 
@@ -121,14 +121,14 @@ async def tokens(url: str) -> None:
 
 
 async def parity(url: str) -> None:
-    async with Asker(Endpoint(url=url)) as asker:
+    async with TokenizeClient(Endpoint(url=url)) as asker:
         with pytest.raises(EndpointError):
             await asker.find_model()
 
 
 async def metrics(url: str) -> None:
-    async with open_http(Endpoint(url=url), timeout_s=SOON_S) as http:
-        assert await StatusBoard(Endpoint(url=url), WatchSettings(url=url)).load(http) is None
+    async with open_http_client(Endpoint(url=url), timeout_s=SOON_S) as http:
+        assert await EndpointMonitor(Endpoint(url=url), WatchSettings(url=url)).load(http) is None
 
 
 @pytest.mark.parametrize("how", [endless, endless_head, failing, bomb])
@@ -150,7 +150,7 @@ def test_an_answer_that_drips_is_given_up_at_its_deadline(ask: Callable[[str], A
 
 def test_the_status_line_goes_on_and_says_what_is_wrong() -> None:
     async def watch(url: str) -> str:
-        board = StatusBoard(Endpoint(url=url), WatchSettings(url=url))
+        board = EndpointMonitor(Endpoint(url=url), WatchSettings(url=url))
         following = asyncio.create_task(board.follow())
         while not board.now.asked:
             await asyncio.sleep(0.01)
@@ -196,8 +196,8 @@ def test_a_page_that_is_made_to_be_slow_to_read_costs_no_time() -> None:
 
 
 def test_a_server_that_starts_is_asked_for_its_status_only(tmp_path: Path) -> None:
-    command = Command(argv=("sleep", "60"), variables={})
-    server = start(command, log=tmp_path / "log", variables=dict(os.environ))
+    command = ServerCommand(argv=("sleep", "60"), variables={})
+    server = start_server(command, log=tmp_path / "log", variables=dict(os.environ))
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
         with serving(endless) as url:

@@ -13,7 +13,7 @@ import pytest
 
 from judging import SAMPLING, TASK, connect, yes
 from scripted_server import Reply, Request, ScriptedServer, chat, error, stream
-from vigil.judge import Breaker, Endpoint, Judge
+from vigil.judge import CircuitBreaker, Endpoint, Judge
 from vigil.verdict import Cause, Outcome, Verdict
 from waiting import HANG_S, Hands, SkippingLoop, until_async
 
@@ -23,7 +23,7 @@ BROKEN = error(500, "the engine is gone")
 
 def run(
     server: ScriptedServer,
-    scene: Callable[[Breaker], Awaitable[Any]],
+    scene: Callable[[CircuitBreaker], Awaitable[Any]],
     *,
     failures: int = 2,
     probe_s: float = 0.05,
@@ -35,7 +35,7 @@ def run(
     async def play() -> Any:
         async with await connect(server, **settings) as judge:
             told = None if states is None else states.append
-            breaker = Breaker(judge, failures=failures, probe_s=probe_s, on_state=told, clock=clock)
+            breaker = CircuitBreaker(judge, failures=failures, probe_s=probe_s, on_state=told, clock=clock)
             return await scene(breaker)
 
     with asyncio.Runner(loop_factory=SkippingLoop) as runner:
@@ -44,11 +44,11 @@ def run(
         return runner.run(play())
 
 
-async def times(count: int, breaker: Breaker, jpegs: list[bytes]) -> list[Verdict]:
+async def times(count: int, breaker: CircuitBreaker, jpegs: list[bytes]) -> list[Verdict]:
     return [await breaker.verdict(jpegs) for _ in range(count)]
 
 
-async def until_answered(breaker: Breaker, jpegs: list[bytes]) -> Verdict:
+async def until_answered(breaker: CircuitBreaker, jpegs: list[bytes]) -> Verdict:
     while (verdict := await breaker.verdict(jpegs)).outcome is Outcome.UNKNOWN:
         await asyncio.sleep(0.01)
     return verdict
@@ -57,7 +57,7 @@ async def until_answered(breaker: Breaker, jpegs: list[bytes]) -> Verdict:
 def test_it_opens_after_faults_in_a_row_and_asks_no_more(server: ScriptedServer, jpegs: list[bytes]) -> None:
     server.default = BROKEN
 
-    async def scene(breaker: Breaker) -> None:
+    async def scene(breaker: CircuitBreaker) -> None:
         await times(3, breaker, jpegs)
         asked = len(server.chats)
         verdict = await breaker.verdict(jpegs, start_s=2.0, end_s=4.5)
@@ -73,7 +73,7 @@ def test_it_opens_after_faults_in_a_row_and_asks_no_more(server: ScriptedServer,
 def test_an_answer_in_between_starts_the_count_anew(server: ScriptedServer, jpegs: list[bytes]) -> None:
     server.queue(BROKEN, BROKEN, yes(), BROKEN, BROKEN, yes())
 
-    async def scene(breaker: Breaker) -> None:
+    async def scene(breaker: CircuitBreaker) -> None:
         await times(6, breaker, jpegs)
         assert (breaker.state, breaker.times_opened) == ("closed", 0)
 
@@ -84,7 +84,7 @@ def test_an_answer_in_between_starts_the_count_anew(server: ScriptedServer, jpeg
 def test_what_is_wrong_with_one_window_opens_nothing(server: ScriptedServer, jpegs: list[bytes], reply: Reply) -> None:
     server.default = reply
 
-    async def scene(breaker: Breaker) -> None:
+    async def scene(breaker: CircuitBreaker) -> None:
         await times(5, breaker, jpegs)
         assert (breaker.state, breaker.reason) == ("closed", "")
 
@@ -105,7 +105,7 @@ def test_every_fault_of_the_endpoint_opens(
 ) -> None:
     server.default = reply
 
-    async def scene(breaker: Breaker) -> None:
+    async def scene(breaker: CircuitBreaker) -> None:
         await times(2, breaker, jpegs)
         assert (breaker.state, breaker.cause) == ("open", cause)
 
@@ -119,7 +119,7 @@ def test_the_first_answer_to_a_probe_closes_it(
     states: list[str] = []
     caplog.set_level(logging.INFO, logger="vigil.judge.breaker")
 
-    async def scene(breaker: Breaker) -> None:
+    async def scene(breaker: CircuitBreaker) -> None:
         assert (await until_answered(breaker, jpegs)).outcome is Outcome.ALARM
         assert (breaker.state, breaker.times_opened, breaker.reason) == ("closed", 1, "")
 
@@ -135,7 +135,7 @@ def test_many_that_fail_at_once_are_one_opening(
 ) -> None:
     server.default = BROKEN
 
-    async def scene(breaker: Breaker) -> None:
+    async def scene(breaker: CircuitBreaker) -> None:
         verdicts = await asyncio.gather(*(breaker.verdict(jpegs) for _ in range(32)))
         assert {verdict.cause for verdict in verdicts} == {Cause.SERVER_ERROR}
         assert breaker.times_opened == 1
@@ -154,7 +154,7 @@ def test_one_window_is_a_probe_and_the_others_do_not_wait_for_it(server: Scripte
     server.queue(BROKEN, BROKEN)
     server.default = held
 
-    async def scene(breaker: Breaker) -> None:
+    async def scene(breaker: CircuitBreaker) -> None:
         await times(2, breaker, jpegs)
         hands.now_s += 51.0
         probe = asyncio.create_task(breaker.verdict(jpegs))
@@ -172,7 +172,7 @@ def test_a_server_that_never_answers_does_not_delay_the_return(server: ScriptedS
     hands = Hands()
     server.queue(BROKEN, BROKEN, Reply(body=yes().body, delay_s=3600.0))
 
-    async def scene(breaker: Breaker) -> None:
+    async def scene(breaker: CircuitBreaker) -> None:
         await times(2, breaker, jpegs)
         hands.now_s += 51.0
         stuck = asyncio.create_task(breaker.verdict(jpegs))
@@ -193,7 +193,7 @@ def test_a_fault_of_the_server_that_is_gone_does_not_count_against_the_new_one(
     late = Reply(status=500, body={}, delay_s=0.4)
     server.queue(late, late, BROKEN, BROKEN)
 
-    async def scene(breaker: Breaker) -> None:
+    async def scene(breaker: CircuitBreaker) -> None:
         older = [asyncio.create_task(breaker.verdict(jpegs)) for _ in range(2)]
         while len(server.chats) < 2:
             await asyncio.sleep(0.01)
@@ -208,7 +208,7 @@ def test_a_fault_of_the_server_that_is_gone_does_not_count_against_the_new_one(
 def test_windows_of_files_wait_for_the_server(server: ScriptedServer, jpegs: list[bytes]) -> None:
     server.queue(*[BROKEN] * 12)
 
-    async def scene(breaker: Breaker) -> None:
+    async def scene(breaker: CircuitBreaker) -> None:
         verdicts = await asyncio.gather(*(breaker.verdict(jpegs, wait_s=HANG_S) for _ in range(8)))
         assert {verdict.outcome for verdict in verdicts} == {Outcome.ALARM}
         assert (breaker.state, breaker.times_opened, breaker.rejected) == ("closed", 1, 0)
@@ -219,7 +219,7 @@ def test_windows_of_files_wait_for_the_server(server: ScriptedServer, jpegs: lis
 def test_waiting_ends(server: ScriptedServer, jpegs: list[bytes]) -> None:
     server.default = BROKEN
 
-    async def scene(breaker: Breaker) -> None:
+    async def scene(breaker: CircuitBreaker) -> None:
         began_s = time.monotonic()
         async with asyncio.timeout(HANG_S):
             verdicts = await asyncio.gather(*(breaker.verdict(jpegs, wait_s=0.3) for _ in range(8)))
@@ -238,7 +238,7 @@ def test_a_wrong_key_is_not_waited_for(server: ScriptedServer, jpegs: list[bytes
 def test_nobody_waits_while_the_key_is_wrong(server: ScriptedServer, jpegs: list[bytes]) -> None:
     server.default = error(401, "key")
 
-    async def scene(breaker: Breaker) -> None:
+    async def scene(breaker: CircuitBreaker) -> None:
         async with asyncio.timeout(HANG_S):
             await asyncio.gather(*(breaker.verdict(jpegs, wait_s=3600.0) for _ in range(4)))
             later = await asyncio.gather(*(breaker.verdict(jpegs, wait_s=3600.0) for _ in range(4)))
@@ -254,7 +254,7 @@ def test_windows_do_not_wait_one_after_another_for_a_server_that_is_gone(
 
     hands = Hands()
 
-    async def scene(breaker: Breaker) -> None:
+    async def scene(breaker: CircuitBreaker) -> None:
         await times(2, breaker, jpegs)
         # It has been away for as long as a window waits.
         hands.now_s += 3600.0
@@ -270,7 +270,7 @@ def test_a_window_that_the_server_always_fails_at_does_not_wait_for_ever(
 ) -> None:
     others = [*jpegs[:-2], jpegs[0] + b"\0", jpegs[0] + b"\0"]
 
-    async def scene(breaker: Breaker) -> None:
+    async def scene(breaker: CircuitBreaker) -> None:
         await breaker.verdict(jpegs)
         usual = len(str(server.chats[-1].body))
         server.default = lambda request: BROKEN if len(str(request.body)) > usual else yes()
@@ -281,7 +281,7 @@ def test_a_window_that_the_server_always_fails_at_does_not_wait_for_ever(
     run(server, scene)
 
 
-async def _keep_asking(breaker: Breaker, jpegs: list[bytes]) -> None:
+async def _keep_asking(breaker: CircuitBreaker, jpegs: list[bytes]) -> None:
     while True:
         await breaker.verdict(jpegs)
 
@@ -294,11 +294,11 @@ def test_a_probe_has_a_short_limit_that_grows_to_the_judges_own(
     hands = Hands()
     server.default = Reply(body=yes().body, delay_s=HANG_S)
 
-    async def probed(breaker: Breaker) -> Verdict:
+    async def probed(breaker: CircuitBreaker) -> Verdict:
         hands.now_s += 51.0
         return await breaker.verdict(jpegs)
 
-    async def scene(breaker: Breaker) -> None:
+    async def scene(breaker: CircuitBreaker) -> None:
         await times(2, breaker, jpegs)
         said = [await probed(breaker) for _ in range(3)]
         assert {each.cause for each in said} == {Cause.TIMEOUT}
@@ -316,7 +316,7 @@ def test_a_described_alarm_closes_it_at_its_first_token(server: ScriptedServer, 
     at_verdict: list[str] = []
     hands = Hands()
 
-    async def scene(breaker: Breaker) -> Verdict:
+    async def scene(breaker: CircuitBreaker) -> Verdict:
         await times(2, breaker, jpegs)
         hands.now_s += 51.0
         return await breaker.describe(jpegs, end_s=2.5, on_verdict=lambda _: at_verdict.append(breaker.state))
@@ -328,7 +328,7 @@ def test_a_described_alarm_closes_it_at_its_first_token(server: ScriptedServer, 
 def test_who_waits_for_it_to_close_is_told_in_time_or_not(server: ScriptedServer, jpegs: list[bytes]) -> None:
     server.queue(BROKEN, BROKEN)
 
-    async def scene(breaker: Breaker) -> None:
+    async def scene(breaker: CircuitBreaker) -> None:
         await times(2, breaker, jpegs)
         assert not await breaker.wait_closed(0.02)
         waiting = asyncio.create_task(breaker.wait_closed(HANG_S))
@@ -350,7 +350,7 @@ def test_who_waits_for_it_to_close_is_told_in_time_or_not(server: ScriptedServer
 def test_slow_descriptions_never_open_it(server: ScriptedServer, jpegs: list[bytes], slow: Reply) -> None:
     server.default = lambda request: slow if request.body.get("stream") else yes()
 
-    async def scene(breaker: Breaker) -> None:
+    async def scene(breaker: CircuitBreaker) -> None:
         said = await asyncio.gather(*(breaker.describe(jpegs, describe_normal=True) for _ in range(4)))
         assert {each.outcome for each in said} == {Outcome.UNKNOWN}
         assert (breaker.state, breaker.times_opened) == ("closed", 0)
@@ -365,7 +365,7 @@ def test_a_slow_description_does_not_close_it_either(server: ScriptedServer, jpe
     server.queue(BROKEN, yes(), BROKEN)
     server.default = Reply(events=(), hang_up=True)
 
-    async def scene(breaker: Breaker) -> None:
+    async def scene(breaker: CircuitBreaker) -> None:
         await breaker.verdict(jpegs)
         await breaker.verdict(jpegs)
         await breaker.verdict(jpegs)
@@ -406,7 +406,7 @@ def test_a_server_that_is_killed_and_started_again_is_found_by_the_next_probe(jp
 
     async def scene(first: "subprocess.Popen[str]", url: str) -> None:
         async with await Judge.connect(Endpoint(url=url), TASK, SAMPLING, media="video", retries=1) as judge:
-            breaker = Breaker(judge, failures=3, probe_s=0.2, on_state=states.append)
+            breaker = CircuitBreaker(judge, failures=3, probe_s=0.2, on_state=states.append)
             await asyncio.gather(*(breaker.verdict(jpegs) for _ in range(16)))
             first.kill()
             first.wait()

@@ -12,7 +12,7 @@ import pytest
 from judging import SAMPLING, TASK, WORDS, yes
 from scripted_server import Reply, ScriptedServer, stream
 from vigil.judge import Endpoint, Judge
-from vigil.judge.transport import MAX_BYTES, Transport
+from vigil.judge.transport import MAX_BYTES, ModelClient
 from vigil.verdict import Cause, Verdict
 from waiting import HANG_S
 
@@ -71,10 +71,10 @@ def endless(first: bytes, piece: bytes) -> Send:
     return send
 
 
-def judge_of(url: str, *, retries: int = 0, deadline_s: float = HANG_S, transport: Transport | None = None) -> Judge:
+def judge_of(url: str, *, retries: int = 0, deadline_s: float = HANG_S, transport: ModelClient | None = None) -> Judge:
     """A judge that has asked this server nothing yet."""
     client = openai.AsyncOpenAI(base_url=url, api_key="k", max_retries=0)
-    transport = transport or Transport(Endpoint(url=url), retries=retries)
+    transport = transport or ModelClient(Endpoint(url=url), retries=retries)
     return Judge(client, transport, model="m", words=WORDS, task=TASK, sampling=SAMPLING, deadline_s=deadline_s)
 
 
@@ -170,7 +170,7 @@ def test_what_is_no_answer_is_unknown(send: Send, cause: Cause, ask: Ask, jpegs:
     assert (verdict.cause, len(verdict.detail) <= 300, "\n" in verdict.detail) == (cause, True, False)
 
 
-class Unforeseen(Transport):
+class Unforeseen(ModelClient):
     """Fails as nobody thought it would."""
 
     async def chat(self, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from app.web.status import Status, StatusBoard
+from app.web.status import EndpointMonitor, EndpointStatus
 
 from judging import IDS, SAMPLING, TASK, tokenized, yes
 from scripted_server import Reply, ScriptedServer, stream
 from tls import Authority
 from vigil.analysis.asking import open_judge
-from vigil.chat.talker import Talker
+from vigil.chat.talker import ChatClient
 from vigil.errors import EndpointError, UsageError
 from vigil.judge import Endpoint, Judge
-from vigil.parity.served import Asker
+from vigil.parity.served import TokenizeClient
 from vigil.tasks import Question, Task
 from vigil.verdict import Cause, Outcome, Verdict
 from vigil.watch import WatchSettings
@@ -72,8 +72,8 @@ def test_the_authority_of_the_environment_counts_for_every_request_alike(
 def test_the_status_line_the_chat_and_parity_trust_the_same(secure: ScriptedServer, authority: Authority) -> None:
     endpoint = Endpoint(url=secure.url, ca_file=authority.file)
 
-    async def status() -> Status:
-        board = StatusBoard(endpoint, WatchSettings(url=secure.url, ca_file=authority.file))
+    async def status() -> EndpointStatus:
+        board = EndpointMonitor(endpoint, WatchSettings(url=secure.url, ca_file=authority.file))
         following = asyncio.create_task(board.follow())
         while not board.now.asked:
             await asyncio.sleep(0.01)
@@ -81,11 +81,11 @@ def test_the_status_line_the_chat_and_parity_trust_the_same(secure: ScriptedServ
         return board.now
 
     async def said() -> str:
-        async with Talker(endpoint) as talker:
+        async with ChatClient(endpoint) as talker:
             return "".join([piece async for piece in talker.answer("tiny", [], max_tokens=8)])
 
     async def served() -> str:
-        async with Asker(endpoint) as asker:
+        async with TokenizeClient(endpoint) as asker:
             return (await asker.find_model()).model
 
     now = asyncio.run(status())
@@ -109,7 +109,7 @@ def test_an_analysis_trusts_the_same(secure: ScriptedServer, authority: Authorit
 
 def test_the_chat_speaks_of_the_certificate_and_of_no_server_to_start(secure: ScriptedServer) -> None:
     async def said() -> str:
-        async with Talker(Endpoint(url=secure.url)) as talker:
+        async with ChatClient(Endpoint(url=secure.url)) as talker:
             return "".join([piece async for piece in talker.answer("tiny", [], max_tokens=8)])
 
     with pytest.raises(EndpointError, match="certificate is not trusted") as caught:

@@ -10,7 +10,7 @@ import pytest
 from judging import IDS, connect, no, tokenized, yes
 from scripted_server import Reply, Request, ScriptedServer, chat, error, stream
 from vigil.judge import Judge
-from vigil.judge.answer import Words, word_at_start
+from vigil.judge.answer import LabelTokens, label_at_start
 from vigil.manifest import Calibration
 from vigil.tasks import Task
 from vigil.verdict import Cause, Outcome, Verdict
@@ -186,8 +186,8 @@ def test_tokens_that_go_on_after_the_verdict_word_still_count(server: ScriptedSe
 
 
 def test_a_chinese_verdict_needs_no_space_behind_it() -> None:
-    words = Words(texts={"alarm": "是的", "normal": "没有"})
-    assert [word_at_start(text, words) for text in ("是的有人打架", "没有人打架", "是")] == ["alarm", "normal", None]
+    words = LabelTokens(texts={"alarm": "是的", "normal": "没有"})
+    assert [label_at_start(text, words) for text in ("是的有人打架", "没有人打架", "是")] == ["alarm", "normal", None]
 
 
 def test_an_alarm_is_told_at_the_first_token_and_then_described(server: ScriptedServer, jpegs: list[bytes]) -> None:
@@ -342,7 +342,7 @@ def test_case_tells_words_apart_that_are_the_same_but_for_it(server: ScriptedSer
     server.default = chat("us", logprobs={"token_id:9": -0.1, "token_id:7": -3.0})
     verdict = ask(server, lambda judge: judge.verdict(jpegs), task=task)
     assert (verdict.outcome, server.chats[-1].body["logprob_token_ids"]) == (Outcome.NORMAL, [7, 9])
-    assert word_at_start("us, here", Words(texts={"alarm": "US", "normal": "us"})) == "normal"
+    assert label_at_start("us, here", LabelTokens(texts={"alarm": "US", "normal": "us"})) == "normal"
 
 
 NGINX_413 = (

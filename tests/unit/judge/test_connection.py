@@ -13,7 +13,7 @@ import pytest
 from judging import SAMPLING, TASK, connect, yes
 from scripted_server import Reply, ScriptedServer, error
 from vigil.errors import EndpointError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge import Endpoint, Judge
 from vigil.manifest import Contract
 
@@ -90,7 +90,7 @@ def test_a_contract_that_fits_has_no_differences(server: ScriptedServer) -> None
 def test_another_contract_is_a_warning_and_strictly_an_error(
     server: ScriptedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    serve_cards(server, card("m"), card(Contract.of(TASK, Sampling()).alias))
+    serve_cards(server, card("m"), card(Contract.of(TASK, FrameSampling()).alias))
     with caplog.at_level(logging.WARNING):
         judge = connected(server)
     assert judge.contract_differences == ("max_pixels is 12288 here and 131072 at the server",)

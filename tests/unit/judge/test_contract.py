@@ -9,16 +9,16 @@ from vigil.errors import EndpointError
 from vigil.judge import Endpoint
 from vigil.judge.contract import served_sampling, task_of
 from vigil.manifest import Contract
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 
 
 def test_a_shipped_task_that_still_asks_the_same_is_itself() -> None:
-    task = load_task("fight")
+    task = load_question("fight")
     assert task_of(Contract.of(task, SAMPLING)) == task
 
 
 def test_a_task_that_was_changed_since_asks_what_was_trained() -> None:
-    old = replace(Contract.of(load_task("fight"), SAMPLING), question="有人打架吗?")
+    old = replace(Contract.of(load_question("fight"), SAMPLING), question="有人打架吗?")
     found = task_of(old)
     assert found.question == "有人打架吗?" and found.label_of("noFight") == "normal"
 

@@ -10,7 +10,7 @@ from judging import IDS, SAMPLING, TASK, no, tokenized, yes
 from scripted_server import Reply, Request, ScriptedServer, error, stream
 from vigil.analysis.asking import WordsJudge
 from vigil.judge import Endpoint, Judge
-from vigil.judge.breaker import Breaker
+from vigil.judge.breaker import CircuitBreaker
 from vigil.manifest import Contract
 from vigil.tasks import Task
 from vigil.verdict import Cause, Outcome, Verdict
@@ -119,7 +119,7 @@ def test_a_normal_window_is_described_only_when_asked_for(server: ScriptedServer
 
 def test_a_known_verdict_is_not_asked_for_again(server: ScriptedServer, jpegs: list[bytes]) -> None:
     known = Verdict(outcome=Outcome.ALARM, p_alarm=0.9, tokens=100)
-    verdict = asked(server, lambda judge: Breaker(judge).describe(jpegs, known=known, describe_normal=True))
+    verdict = asked(server, lambda judge: CircuitBreaker(judge).describe(jpegs, known=known, describe_normal=True))
     assert [chat.body["model"] for chat in server.chats] == ["base"]
     assert (verdict.p_alarm, verdict.text) == (0.9, "Two people push.")
 
@@ -167,7 +167,7 @@ def test_words_that_come_too_late_open_no_breaker(server: ScriptedServer, jpegs:
     known = Verdict(outcome=Outcome.ALARM, p_alarm=0.9)
 
     async def question(judge: Judge) -> Verdict:
-        breaker = Breaker(judge, failures=1)
+        breaker = CircuitBreaker(judge, failures=1)
         late = await breaker.describe(jpegs, known=known, describe_normal=True)
         assert (late.cause, breaker.times_opened) == (Cause.TIMEOUT, 0)
         return await breaker.verdict(jpegs)

@@ -10,9 +10,9 @@ import pytest
 
 from judging import IDS, SAMPLING, TASK, connect, no, tokenized, yes
 from scripted_server import Reply, Request, ScriptedServer, chat, error, stream
-from vigil.errors import EndpointAway, EndpointError
-from vigil.frames import Sampling
-from vigil.judge import Breaker, Endpoint, Judge
+from vigil.errors import EndpointError, EndpointUnreachable
+from vigil.frames import FrameSampling
+from vigil.judge import CircuitBreaker, Endpoint, Judge
 from vigil.judge import facts as facts_module
 from vigil.manifest import Calibration, Contract
 from vigil.verdict import Cause, Outcome, Verdict
@@ -36,7 +36,7 @@ def serving(
         yield running
 
 
-def contract(server: ScriptedServer, sampling: Sampling = SAMPLING, name: str = "tiny") -> None:
+def contract(server: ScriptedServer, sampling: FrameSampling = SAMPLING, name: str = "tiny") -> None:
     names = (name, Contract.of(TASK, sampling).alias)
     cards = [{"id": each, "object": "model", "created": 1, "owned_by": "vllm", "root": "m"} for each in names]
     server.routes["/v1/models"] = Reply(body={"object": "list", "data": cards})
@@ -87,7 +87,7 @@ def test_a_server_that_goes_on_failing_is_away_and_nothing_is_concluded_of_it(
 ) -> None:
     monkeypatch.setattr("vigil.judge.faults.BUSY_S", 0.3)
     server.routes[path] = error(503, "loading")
-    with pytest.raises(EndpointAway, match=r"cannot answer now .*503"):
+    with pytest.raises(EndpointUnreachable, match=r"cannot answer now .*503"):
         asyncio.run(connected(server, media=None))
 
 
@@ -126,7 +126,7 @@ def test_after_an_outage_nothing_counts_until_the_server_tells_what_it_serves(jp
     async def run() -> tuple[list[Verdict], Verdict]:
         with serving() as first:
             judge = await connected(first)
-            breaker = Breaker(judge, failures=2, probe_s=0.02)
+            breaker = CircuitBreaker(judge, failures=2, probe_s=0.02)
             await breaker.verdict(jpegs)
         lost = [await breaker.verdict(jpegs) for _ in range(3)]
         with serving(port_of(first), ids=EXCHANGED) as second:
@@ -154,7 +154,7 @@ def test_another_contract_is_unknown_with_its_cause_until_the_first_is_back(jpeg
             judge = await connected(first)
             await judge.verdict(jpegs)
         with serving(port_of(first)) as second:
-            contract(second, Sampling())
+            contract(second, FrameSampling())
             other = await judge.verdict(jpegs)
             contract(second)
             async with judge:
@@ -282,4 +282,4 @@ def test_a_change_is_told_once(jpegs: list[bytes], caplog: pytest.LogCaptureFixt
 def test_a_server_that_lacks_the_named_model_is_no_fault_that_passes(server: ScriptedServer) -> None:
     with pytest.raises(EndpointError) as caught:
         asyncio.run(Judge.connect(Endpoint(url=server.url, model="big"), TASK, SAMPLING))
-    assert not isinstance(caught.value, EndpointAway)
+    assert not isinstance(caught.value, EndpointUnreachable)

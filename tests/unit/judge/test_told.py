@@ -9,15 +9,15 @@ import pytest
 
 from judging import SAMPLING, TASK
 from scripted_server import Reply, Request, ScriptedServer, error
-from vigil.errors import EndpointAway
-from vigil.frames import Sampling
+from vigil.errors import EndpointUnreachable
+from vigil.frames import FrameSampling
 from vigil.judge import Endpoint
-from vigil.judge.connection import ServedModel, list_models, open_client
+from vigil.judge.connection import ServedModel, list_models, open_openai_client
 from vigil.judge.contract import served_model, served_sampling
 from vigil.manifest import Contract
 
 CONTRACT = Contract.of(TASK, SAMPLING)
-OTHER = Contract.of(TASK, Sampling(fps=4))
+OTHER = Contract.of(TASK, FrameSampling(fps=4))
 
 
 def page(**contracts: Any) -> Reply:
@@ -28,7 +28,7 @@ def page(**contracts: Any) -> Reply:
 def models_of(server: ScriptedServer) -> list[ServedModel]:
     async def ask() -> list[ServedModel]:
         endpoint = Endpoint(url=server.url, api_key=server.api_key or "")
-        async with open_client(endpoint, timeout_s=5, retries=0) as client:
+        async with open_openai_client(endpoint, timeout_s=5, retries=0) as client:
             return await list_models(client, endpoint)
 
     return asyncio.run(ask())
@@ -113,10 +113,10 @@ def test_a_server_that_stays_away_is_away_and_not_without_a_contract(monkeypatch
     monkeypatch.setattr("vigil.judge.faults.BUSY_S", 0.3)
     with ScriptedServer(models=["tiny"]) as server:
         server.routes["/vigil.json"] = error(503, "starting")
-        with pytest.raises(EndpointAway, match="answers 503"):
+        with pytest.raises(EndpointUnreachable, match="answers 503"):
             models_of(server)
         server.routes["/vigil.json"] = Reply(hang_up=True)
-        with pytest.raises(EndpointAway, match="cannot be read"):
+        with pytest.raises(EndpointUnreachable, match="cannot be read"):
             asyncio.run(served_model(Endpoint(url=server.url)))
 
 

@@ -5,13 +5,13 @@ import pytest
 
 from scripted_server import Reply, ScriptedServer, error
 from vigil.judge import Endpoint
-from vigil.judge.transport import RefusedError, Transport
+from vigil.judge.transport import HttpStatusError, ModelClient
 from waiting import Hands
 
 
 def post(server: ScriptedServer, *, retries: int, hands: Hands | None = None) -> Any:
     async def run() -> Any:
-        transport = Transport(Endpoint(url=server.url, api_key="k"), retries=retries, sleep=(hands or Hands()).sleep)
+        transport = ModelClient(Endpoint(url=server.url, api_key="k"), retries=retries, sleep=(hands or Hands()).sleep)
         try:
             return await transport.chat({"model": "m"})
         finally:
@@ -22,7 +22,7 @@ def post(server: ScriptedServer, *, retries: int, hands: Hands | None = None) ->
 
 def test_a_refusal_that_would_come_again_is_not_asked_again(server: ScriptedServer) -> None:
     server.queue(error(400, "too long"), Reply(body={"ok": 1}))
-    with pytest.raises(RefusedError, match="too long"):
+    with pytest.raises(HttpStatusError, match="too long"):
         post(server, retries=3)
 
 
@@ -44,7 +44,7 @@ def test_without_such_a_pause_it_waits_longer_each_time_and_never_long(server: S
 def test_as_many_times_as_told_and_no_more(server: ScriptedServer) -> None:
     again = Reply(status=503, body={"error": "busy"}, headers={"Retry-After": "0"})
     server.queue(again, again, again, Reply(body={"ok": 1}))
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(HttpStatusError) as refused:
         post(server, retries=2)
     assert refused.value.status == 503
 

@@ -12,7 +12,7 @@ from judging import connect, detokenized, tokenized
 from scripted_server import Reply, Request, ScriptedServer, chat, stream
 from vigil.errors import EndpointError
 from vigil.judge import Judge
-from vigil.judge.answer import Mass, Place, Words, joined_mass, read_place
+from vigil.judge.answer import LabelLogprobs, LabelTokens, Place, joined_mass, read_place
 from vigil.label_tokens import find_branches
 from vigil.tasks import Task
 from vigil.verdict import Outcome, Verdict
@@ -169,13 +169,13 @@ def test_a_place_that_tells_nothing_leaves_no_mass() -> None:
 
 
 def test_the_alarm_is_weighed_against_all_other_labels() -> None:
-    mass = Mass({"alarm": math.log(0.3), "normal": math.log(0.2), "other": math.log(0.1)})
+    mass = LabelLogprobs({"alarm": math.log(0.3), "normal": math.log(0.2), "other": math.log(0.1)})
     assert mass.p_alarm() == pytest.approx(0.5)
 
 
-def _placed(ids: dict[str, tuple[int, ...]]) -> Words:
+def _placed(ids: dict[str, tuple[int, ...]]) -> LabelTokens:
     places = tuple(Place("x" * len(branch.shared_ids), branch) for branch in find_branches(ids))
-    return Words(texts={label: label for label in ids}, ids=ids, places=places)
+    return LabelTokens(texts={label: label for label in ids}, ids=ids, places=places)
 
 
 def _told(probabilities: dict[int, float]) -> dict[str, Any]:
@@ -183,8 +183,8 @@ def _told(probabilities: dict[int, float]) -> dict[str, Any]:
     return {"content": [{"top_logprobs": entries}]}
 
 
-def _words(server: ScriptedServer, task: Task) -> Words:
-    async def run() -> Words:
+def _words(server: ScriptedServer, task: Task) -> LabelTokens:
+    async def run() -> LabelTokens:
         async with await connect(server, task=task) as judge:
             return judge.words
 

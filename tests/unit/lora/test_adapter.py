@@ -7,8 +7,8 @@ import pytest
 
 from tensors import Array, random_bits, random_values, write_adapter
 from vigil.errors import JobError, UsageError
-from vigil.lora.adapter import plain_name, read_adapter
-from vigil.lora.limits import unmergeable, unprovable, unservable
+from vigil.lora.adapter import plain_name, read_adapter_weights
+from vigil.lora.limits import why_unmergeable, why_unprovable, why_unservable
 
 LAYER = "model.language_model.layers.0.self_attn.q_proj"
 BLOCK = "model.visual.blocks.0.attn.qkv"
@@ -41,7 +41,7 @@ def test_every_release_of_transformers_means_the_same_tensor(name: str, plain: s
 
 def test_the_rank_is_the_largest_of_any_module(tmp_path: Path) -> None:
     tensors = pair(LAYER, rank=2) | pair(LAYER.replace("q_proj", "k_proj"), rank=6)
-    assert read_adapter(write_adapter(tmp_path, tensors, r=2, rank_pattern={"k_proj": 6})).rank == 6
+    assert read_adapter_weights(write_adapter(tmp_path, tensors, r=2, rank_pattern={"k_proj": 6})).rank == 6
 
 
 @pytest.mark.parametrize(
@@ -65,26 +65,26 @@ def test_the_rank_is_the_largest_of_any_module(tmp_path: Path) -> None:
 def test_what_vllm_cannot_serve_is_told(
     tmp_path: Path, tensors: dict[str, Array], settings: dict[str, Any], reason: str
 ) -> None:
-    reasons = unservable(read_adapter(write_adapter(tmp_path, tensors, **settings)))
+    reasons = why_unservable(read_adapter_weights(write_adapter(tmp_path, tensors, **settings)))
     assert len(reasons) == 1
     assert reasons[0].startswith(reason)
 
 
 def test_an_ordinary_adapter_can_be_served_merged_and_proven(tmp_path: Path) -> None:
-    adapter = read_adapter(write_adapter(tmp_path, pair(LAYER), init_lora_weights="gaussian", bias="none"))
-    assert unservable(adapter) == unmergeable(adapter, tied=True) == unprovable(adapter) == []
+    adapter = read_adapter_weights(write_adapter(tmp_path, pair(LAYER), init_lora_weights="gaussian", bias="none"))
+    assert why_unservable(adapter) == why_unmergeable(adapter, tied=True) == why_unprovable(adapter) == []
 
 
 def test_a_trained_tower_is_served_where_vllm_is_told_to(tmp_path: Path) -> None:
-    adapter = read_adapter(write_adapter(tmp_path, pair(BLOCK) | pair(LAYER)))
-    assert unservable(adapter, with_tower=True) == []
+    adapter = read_adapter_weights(write_adapter(tmp_path, pair(BLOCK) | pair(LAYER)))
+    assert why_unservable(adapter, with_tower=True) == []
 
 
 @pytest.mark.parametrize("tensors", [table(), pair("lm_head")])
 def test_a_lora_on_a_table_that_is_also_the_head_cannot_be_merged(tmp_path: Path, tensors: dict[str, Array]) -> None:
-    adapter = read_adapter(write_adapter(tmp_path, tensors))
-    assert unmergeable(adapter, tied=False) == []
-    assert "shares with its head" in unmergeable(adapter, tied=True)[0]
+    adapter = read_adapter_weights(write_adapter(tmp_path, tensors))
+    assert why_unmergeable(adapter, tied=False) == []
+    assert "shares with its head" in why_unmergeable(adapter, tied=True)[0]
 
 
 @pytest.mark.parametrize(
@@ -99,41 +99,41 @@ def test_a_lora_on_a_table_that_is_also_the_head_cannot_be_merged(tmp_path: Path
 def test_what_cannot_be_proven_is_told(
     tmp_path: Path, tensors: dict[str, Array], settings: dict[str, Any], reason: str
 ) -> None:
-    assert reason in unprovable(read_adapter(write_adapter(tmp_path, tensors, **settings)))[0]
+    assert reason in why_unprovable(read_adapter_weights(write_adapter(tmp_path, tensors, **settings)))[0]
 
 
 def test_folders_without_an_adapter_or_its_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no LoRA adapter: it has no adapter_config\.json"):
-        read_adapter(tmp_path)
+        read_adapter_weights(tmp_path)
     for text in ("{", "[1]"):
         (tmp_path / "adapter_config.json").write_text(text)
         with pytest.raises(UsageError, match=r"adapter_config\.json"):
-            read_adapter(tmp_path)
+            read_adapter_weights(tmp_path)
     (tmp_path / "adapter_config.json").write_text("{}")
     (tmp_path / "adapter_model.bin").write_bytes(b"pickle")
     with pytest.raises(UsageError, match=r"holds no adapter_model\.safetensors \(weights there: adapter_model\.bin\)"):
-        read_adapter(tmp_path)
+        read_adapter_weights(tmp_path)
     (tmp_path / "adapter_model.safetensors").write_bytes(b"short")
     with pytest.raises(UsageError, match="damaged"):
-        read_adapter(tmp_path)
+        read_adapter_weights(tmp_path)
 
 
 def test_half_a_module_is_refused(tmp_path: Path) -> None:
     tensors = pair(LAYER)
     del tensors[f"{LAYER}.lora_B.weight"]
     with pytest.raises(UsageError, match=r"only one of the two matrices of layers\.0\.self_attn\.q_proj"):
-        read_adapter(write_adapter(tmp_path, tensors))
+        read_adapter_weights(write_adapter(tmp_path, tensors))
 
 
 def test_an_adapter_that_holds_no_numbers_is_told(tmp_path: Path) -> None:
     tensors = pair(LAYER)
     tensors[f"{LAYER}.lora_A.weight"][0, 0] = float("nan")
-    adapter = read_adapter(write_adapter(tmp_path, tensors))
+    adapter = read_adapter_weights(write_adapter(tmp_path, tensors))
     with pytest.raises(JobError, match="no numbers; the training went wrong"):
         adapter.low_rank("layers.0.self_attn.q_proj", (8, 8))
 
 
 def test_an_adapter_in_bfloat16_is_read_too(tmp_path: Path) -> None:
     tensors = {f"{LAYER}.lora_A.weight": random_bits(1, 2, 8), f"{LAYER}.lora_B.weight": random_bits(2, 8, 2)}
-    low_rank = read_adapter(write_adapter(tmp_path, tensors)).low_rank("layers.0.self_attn.q_proj", (8, 8))
+    low_rank = read_adapter_weights(write_adapter(tmp_path, tensors)).low_rank("layers.0.self_attn.q_proj", (8, 8))
     assert (low_rank.left.shape, low_rank.right.shape, low_rank.scale) == ((8, 2), (2, 8), 2.0)

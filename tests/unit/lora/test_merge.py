@@ -10,8 +10,8 @@ import pytest
 from tensors import Array, merged_bits, random_bits, random_values, write_adapter, write_model
 from vigil.bfloat16 import rounded, to_float32
 from vigil.errors import JobError
-from vigil.lora.adapter import read_adapter
-from vigil.lora.merge import MergeReport, compare, ties_embeddings, untie
+from vigil.lora.adapter import read_adapter_weights
+from vigil.lora.merge import MergeReport, compare_merge, ties_embeddings, untie
 
 Q, UP, NORM, EMBED, HEAD, PATCH = (
     "model.language_model.layers.0.self_attn.q_proj.weight",
@@ -67,7 +67,7 @@ class Case:
         base = write_model(self.folder / "base", self.base, tied=self.tied)
         merged = write_model(self.folder / "merged", self.merged, tied=self.tied, shards=shards)
         adapter = write_adapter(self.folder / "adapter", self.adapter, **self.settings)
-        return compare(base, read_adapter(adapter), merged)
+        return compare_merge(base, read_adapter_weights(adapter), merged)
 
 
 @pytest.fixture
@@ -183,8 +183,8 @@ def test_a_head_trained_whole_leaves_the_table_that_it_shared(case: Case) -> Non
     untie(case.folder / "merged")
     assert not ties_embeddings(case.folder / "merged")
     base = write_model(case.folder / "base", case.base, tied=True)
-    adapter = read_adapter(write_adapter(case.folder / "adapter", case.adapter))
-    assert compare(base, adapter, case.folder / "merged").adapted == 3
+    adapter = read_adapter_weights(write_adapter(case.folder / "adapter", case.adapter))
+    assert compare_merge(base, adapter, case.folder / "merged").adapted == 3
 
 
 @pytest.mark.parametrize("head_too", [False, True])

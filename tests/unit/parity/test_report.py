@@ -2,12 +2,19 @@
 
 import math
 
-from vigil.parity.report import Difference, ParityReport, count, first_difference, picture_difference, pixel_difference
-from vigil.parity.trained import Pictures
+from vigil.parity.report import (
+    ParityDifference,
+    ParityReport,
+    count_values,
+    first_difference,
+    picture_difference,
+    pixel_difference,
+)
+from vigil.parity.trained import PixelDigest
 
 
-def _pictures(digest: str, *probes: float, grid_thw: tuple[int, ...] = (3, 6, 8)) -> Pictures:
-    return Pictures(grid_thw=grid_thw, digest=digest, probes=probes)
+def _pictures(digest: str, *probes: float, grid_thw: tuple[int, ...] = (3, 6, 8)) -> PixelDigest:
+    return PixelDigest(grid_thw=grid_thw, digest=digest, probes=probes)
 
 
 def test_the_first_token_that_differs_is_found() -> None:
@@ -31,13 +38,13 @@ def test_pixels_that_differ_elsewhere_than_at_the_probes_are_a_difference() -> N
 
 
 def test_an_example_that_differs_twice_is_one_difference() -> None:
-    one = Difference(example="a", frames=6, what="tokens", at=3, trained="x", served="y")
-    other = Difference(example="a", frames=6, what="size", at=0, trained="x", served="y")
+    one = ParityDifference(example="a", frames=6, what="tokens", at=3, trained="x", served="y")
+    other = ParityDifference(example="a", frames=6, what="size", at=0, trained="x", served="y")
     report = ParityReport(
         model="m",
         examples=2,
         tokens=10,
-        frame_counts=count([6, 2, 6]),
+        frame_counts=count_values([6, 2, 6]),
         grids=((3, 6, 8),),
         pictures=2,
         largest_pixel_difference=0.0,

@@ -7,7 +7,7 @@ import pytest
 
 from made_dataset import make_dataset
 from vigil.errors import DatasetError
-from vigil.parity.sample import draw, entries_in, read_examples
+from vigil.parity.sample import entries_in, read_examples, sample_examples
 
 
 def test_examples_carry_their_frames_and_the_question_without_its_mark(tmp_path: Path) -> None:
@@ -20,11 +20,11 @@ def test_examples_carry_their_frames_and_the_question_without_its_mark(tmp_path:
 
 def test_a_sample_is_the_same_each_time_and_in_order(tmp_path: Path) -> None:
     examples = read_examples(make_dataset(tmp_path, examples=12))
-    chosen = draw(examples, limit=5)
-    assert draw(examples, limit=5) == chosen
+    chosen = sample_examples(examples, limit=5)
+    assert sample_examples(examples, limit=5) == chosen
     assert len(chosen) == 5
     assert [examples.index(example) for example in chosen] == sorted(examples.index(example) for example in chosen)
-    assert draw(examples, limit=None) == draw(examples, limit=99) == examples
+    assert sample_examples(examples, limit=None) == sample_examples(examples, limit=99) == examples
 
 
 def test_a_rare_length_is_always_in_the_sample(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_a_rare_length_is_always_in_the_sample(tmp_path: Path) -> None:
     rows = json.loads(path.read_text())
     rows[17]["videos"] = [rows[17]["videos"][0][:2]]
     path.write_text(json.dumps(rows))
-    assert 2 in {len(example.frames) for example in draw(read_examples(tmp_path), limit=3)}
+    assert 2 in {len(example.frames) for example in sample_examples(read_examples(tmp_path), limit=3)}
 
 
 @pytest.mark.parametrize(

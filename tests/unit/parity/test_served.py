@@ -9,27 +9,27 @@ import pytest
 from made_dataset import make_dataset
 from scripted_server import Reply, ScriptedServer, chat
 from vigil.errors import EndpointError, UsageError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge import Endpoint
 from vigil.manifest import Contract
 from vigil.parity.sample import read_examples
-from vigil.parity.served import Asker, Served, folder_of
-from vigil.tasks import load_task
+from vigil.parity.served import ServedSide, TokenizeClient, checkpoint_folder
+from vigil.tasks import load_question
 
 
 def _ids(server: ScriptedServer, folder: Path, *, count: int = 3) -> list[tuple[int, ...]]:
     examples = read_examples(make_dataset(folder, examples=count))
 
     async def ask() -> list[tuple[int, ...]]:
-        async with Asker(Endpoint(url=server.url, api_key="key")) as asker:
+        async with TokenizeClient(Endpoint(url=server.url, api_key="key")) as asker:
             return await asker.prompt_ids(examples, model="tiny", fps=2.0, on_done=lambda: None)
 
     return asyncio.run(ask())
 
 
-def _find(server: ScriptedServer, model: str = "") -> Served:
-    async def ask() -> Served:
-        async with Asker(Endpoint(url=server.url, model=model)) as asker:
+def _find(server: ScriptedServer, model: str = "") -> ServedSide:
+    async def ask() -> ServedSide:
+        async with TokenizeClient(Endpoint(url=server.url, model=model)) as asker:
             return await asker.find_model()
 
     return asyncio.run(ask())
@@ -75,8 +75,8 @@ def test_the_model_is_found_with_its_contract_and_the_folder_of_its_base(tmp_pat
     ]
     with ScriptedServer() as server:
         server.routes["/v1/models"] = Reply(body={"data": cards})
-        assert _find(server, "base") == Served(model="base", alias="", folder=base)
-        assert _find(server, "fight") == Served(model="fight", alias="vigil-contract:fps=2", folder=base)
+        assert _find(server, "base") == ServedSide(model="base", alias="", folder=base)
+        assert _find(server, "fight") == ServedSide(model="fight", alias="vigil-contract:fps=2", folder=base)
         with pytest.raises(EndpointError, match="several models; name one with --model: base, fight"):
             _find(server)
         with pytest.raises(EndpointError, match="has no model 'other'; it serves base, fight"):
@@ -84,7 +84,7 @@ def test_the_model_is_found_with_its_contract_and_the_folder_of_its_base(tmp_pat
 
 
 def test_the_contract_is_read_beside_the_list(tmp_path: Path) -> None:
-    contract = Contract.of(load_task("fight"), Sampling(fps=3))
+    contract = Contract.of(load_question("fight"), FrameSampling(fps=3))
     with ScriptedServer(models=["tiny", "vigil-contract:fps=2"]) as server:
         server.routes["/vigil.json"] = Reply(body={"models": {"tiny": {"contract": asdict(contract)}}})
         assert (_find(server).alias, _find(server).context) == (contract.alias, 4096)
@@ -95,8 +95,8 @@ def test_a_model_on_another_machine_needs_its_folder(tmp_path: Path) -> None:
         server.routes["/v1/models"] = Reply(body={"data": [_card("base", "/nowhere")]})
         served = _find(server)
     with pytest.raises(UsageError, match="--model-dir"):
-        folder_of(served, None)
-    assert folder_of(served, tmp_path) == tmp_path
+        checkpoint_folder(served, None)
+    assert checkpoint_folder(served, tmp_path) == tmp_path
 
 
 def test_a_wrong_key_and_a_silent_server_are_told() -> None:
@@ -108,9 +108,9 @@ def test_a_wrong_key_and_a_silent_server_are_told() -> None:
         _find_at(url)
 
 
-def _find_at(url: str) -> Served:
-    async def ask() -> Served:
-        async with Asker(Endpoint(url=url)) as asker:
+def _find_at(url: str) -> ServedSide:
+    async def ask() -> ServedSide:
+        async with TokenizeClient(Endpoint(url=url)) as asker:
             return await asker.find_model()
 
     return asyncio.run(ask())

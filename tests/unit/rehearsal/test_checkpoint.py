@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from vigil.rehearsal.shapes import SHAPES, Shape
+from vigil.rehearsal.shapes import SHAPES, ModelShape
 
 pytestmark = pytest.mark.train_env
 
 ROOT = Path(__file__).resolve().parents[3]
 MEBIBYTE = 1 << 20
-LITTLE = Shape(
+LITTLE = ModelShape(
     size="2b", name="little", train_config="", parameters=0, hidden_size=256, intermediate_size=256, layers=3, heads=8
 )
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
-def test_each_shape_has_the_parameters_of_the_published_model(shape: Shape) -> None:
+def test_each_shape_has_the_parameters_of_the_published_model(shape: ModelShape) -> None:
     import torch
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
@@ -51,7 +51,7 @@ def test_a_folder_is_read_as_the_model_that_it_says_it_is(tmp_path: Path, monkey
 FILLS_THE_DISK = f"""
 import resource, sys
 from vigil.rehearsal.checkpoint import main
-from vigil.rehearsal.shapes import SHAPES, Shape
+from vigil.rehearsal.shapes import SHAPES, ModelShape
 SHAPES["little"] = {LITTLE}
 resource.setrlimit(resource.RLIMIT_FSIZE, ({64 * MEBIBYTE}, {64 * MEBIBYTE}))
 sys.exit(main("little", sys.argv[1]))

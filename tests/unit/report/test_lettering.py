@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from vigil.report import lettering
 lettering.CHINESE_FONTS = ("Vigil Test Han",)
-face = lettering.chinese()
+face = lettering.chinese_typeface()
 print("none" if face is None else Path(face.path).name)
 """
 LATER = """

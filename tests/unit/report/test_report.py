@@ -6,11 +6,11 @@ from PIL import Image
 
 from scoring import answer, write_dataset
 from vigil.report.mistakes import worst_first, write_mistakes
-from vigil.report.pictures import write_pictures
+from vigil.report.pictures import write_plots
 from vigil.report.table import comparison_text, score_table
-from vigil.score import Answer, Clip, Score, compare, dataset_clips, figures
-from vigil.score.journal import Record
-from vigil.score.pace import Pace
+from vigil.score import EvalClip, Prediction, Score, compare, dataset_clips, figures
+from vigil.score.journal import JournalEntry
+from vigil.score.pace import Throughput
 from vigil.verdict import Cause, Outcome
 
 
@@ -23,7 +23,7 @@ def score(model: str = "m", **more: object) -> Score:
         answer(0.1, "normal", clip="quiet"),
         answer(None, "normal", clip="lost", cause=Cause.TIMEOUT),
     )
-    made = Score(model=model, figures=figures(answers), windows=None, pace=Pace(), answers=answers)
+    made = Score(model=model, figures=figures(answers), windows=None, pace=Throughput(), answers=answers)
     return replace(made, **more)  # type: ignore[arg-type]
 
 
@@ -41,7 +41,7 @@ def test_one_class_has_no_area_and_the_table_says_so() -> None:
 
 def test_windows_and_pace_are_shown_where_they_tell_more() -> None:
     paced = score(
-        windows=figures([answer(0.9, clip="a")]), pace=Pace(requests=9, p50_ms=12, p95_ms=20, requests_per_s=5)
+        windows=figures([answer(0.9, clip="a")]), pace=Throughput(requests=9, p50_ms=12, p95_ms=20, requests_per_s=5)
     )
     table = score_table([paced])
     assert "windows: accuracy" in table and "12 / 20 ms" in table
@@ -55,7 +55,7 @@ def test_the_comparison_tells_mcnemars_test() -> None:
 
 
 def test_the_pictures_can_be_opened(tmp_path: Path) -> None:
-    files = write_pictures(tmp_path / "new", [score("base"), score("lora")])
+    files = write_plots(tmp_path / "new", [score("base"), score("lora")])
     assert {file.name for file in files} == {"roc.png", "reliability.png", "confusion.png", "confusion-2.png"}
     for file in files:
         with Image.open(file) as picture:
@@ -64,7 +64,7 @@ def test_the_pictures_can_be_opened(tmp_path: Path) -> None:
 
 def test_pictures_of_nothing_are_no_crash(tmp_path: Path) -> None:
     nothing = (answer(None, clip="a", cause=Cause.TIMEOUT),)
-    assert write_pictures(tmp_path, [score(figures=figures(nothing), answers=nothing)])
+    assert write_plots(tmp_path, [score(figures=figures(nothing), answers=nothing)])
 
 
 def test_the_surest_mistakes_come_first_and_unknowns_last() -> None:
@@ -80,10 +80,10 @@ def test_the_surest_mistakes_come_first_and_unknowns_last() -> None:
     ],
 )
 def test_what_was_judged_wrongly_is_told_apart_from_what_was_not_judged(
-    tmp_path: Path, answers: list[Answer], said: str
+    tmp_path: Path, answers: list[Prediction], said: str
 ) -> None:
     made = score(figures=figures(answers), answers=tuple(answers))
-    clips = [Clip(name=a.clip, label=a.label, group=a.group, windows=list) for a in answers]
+    clips = [EvalClip(name=a.clip, label=a.label, group=a.group, windows=list) for a in answers]
     page = write_mistakes(tmp_path / "m.html", made, clips, []).read_text()
     assert said in " ".join(page.split()) and "no right answer" not in page
 
@@ -93,7 +93,7 @@ def test_the_page_shows_the_frames_and_escapes_names(tmp_path: Path) -> None:
     clips = dataset_clips(write_dataset(tmp_path / "data", {evil: [10, 250], "normal/ok": [1]}), "test")
     answers = (answer(0.01, clip=evil, group=evil), answer(0.1, "normal", clip="normal/ok"))
     records = [
-        Record(digest=f"{i}", clip=evil, window=i, outcome=Outcome.NORMAL, p_alarm=p)
+        JournalEntry(digest=f"{i}", clip=evil, window=i, outcome=Outcome.NORMAL, p_alarm=p)
         for i, p in enumerate((0.01, 0.02))
     ]
     made = score("<b>model</b>", figures=figures(answers), answers=answers)
@@ -103,9 +103,9 @@ def test_the_page_shows_the_frames_and_escapes_names(tmp_path: Path) -> None:
     assert "shown: window 1" in page and "normal/ok" not in page
 
 
-@pytest.mark.parametrize("records", [[], [Record(digest="d", clip="bad miss", window=7, outcome=Outcome.NORMAL)]])
-def test_a_clip_whose_frames_are_gone_is_still_listed(tmp_path: Path, records: list[Record]) -> None:
-    clips = [Clip(name=a.clip, label=a.label, group=a.group, windows=list) for a in score().answers]
+@pytest.mark.parametrize("records", [[], [JournalEntry(digest="d", clip="bad miss", window=7, outcome=Outcome.NORMAL)]])
+def test_a_clip_whose_frames_are_gone_is_still_listed(tmp_path: Path, records: list[JournalEntry]) -> None:
+    clips = [EvalClip(name=a.clip, label=a.label, group=a.group, windows=list) for a in score().answers]
     page = write_mistakes(tmp_path / "m.html", score(), clips, records).read_text()
     assert ("bad miss" in page and "no longer there" in page) or "no window was asked" in page
 

@@ -3,18 +3,18 @@ import pytest
 from vigil.calibration import logit, sigmoid
 from vigil.manifest import Calibration
 from vigil.score.combine import combine, per_clip, per_window
-from vigil.score.items import Clip
-from vigil.score.journal import Record
+from vigil.score.items import EvalClip
+from vigil.score.journal import JournalEntry
 from vigil.verdict import Cause, Outcome
 
 
-def record(clip: str, window: int, p: float | None, cause: Cause | None = None) -> Record:
+def record(clip: str, window: int, p: float | None, cause: Cause | None = None) -> JournalEntry:
     outcome = Outcome.UNKNOWN if cause else Outcome.ALARM if (p or 0) >= 0.5 else Outcome.NORMAL
-    return Record(digest=f"{clip}{window}", clip=clip, window=window, outcome=outcome, cause=cause, p_alarm=p)
+    return JournalEntry(digest=f"{clip}{window}", clip=clip, window=window, outcome=outcome, cause=cause, p_alarm=p)
 
 
-def clip(name: str = "a") -> Clip:
-    return Clip(name=name, label="alarm", group=name, windows=list)
+def clip(name: str = "a") -> EvalClip:
+    return EvalClip(name=name, label="alarm", group=name, windows=list)
 
 
 def test_one_window_keeps_its_probability() -> None:
@@ -62,5 +62,5 @@ def test_a_clip_that_was_never_asked_is_unknown() -> None:
 
 
 def test_a_server_that_only_says_the_word_still_counts() -> None:
-    (answer,) = per_window([clip()], [Record(digest="d", clip="a", window=0, outcome=Outcome.ALARM)])
+    (answer,) = per_window([clip()], [JournalEntry(digest="d", clip="a", window=0, outcome=Outcome.ALARM)])
     assert answer.p_alarm == 0.99

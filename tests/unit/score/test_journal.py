@@ -4,17 +4,19 @@ from pathlib import Path
 import pytest
 
 from vigil.errors import JobError
-from vigil.score.journal import Journal, Record, read_records
+from vigil.score.journal import Journal, JournalEntry, read_journal
 from vigil.verdict import Cause, Outcome
 
 HEADER = {"model": "m", "contract": "c"}
 
 
-def record(name: str, **more: object) -> Record:
-    return Record(**({"digest": name, "clip": name, "window": 0, "outcome": Outcome.ALARM, "p_alarm": 0.9} | more))
+def record(name: str, **more: object) -> JournalEntry:
+    return JournalEntry(
+        **({"digest": name, "clip": name, "window": 0, "outcome": Outcome.ALARM, "p_alarm": 0.9} | more)
+    )
 
 
-def interrupted(path: Path, *records: Record) -> None:
+def interrupted(path: Path, *records: JournalEntry) -> None:
     with Journal(path, header=HEADER) as journal:
         for one in records:
             journal.add(one)
@@ -31,7 +33,7 @@ def test_a_half_line_left_by_a_kill_is_dropped_and_written_over(tmp_path: Path) 
     with path.open("a") as file:
         file.write('{"digest": "b", "clip": "b", "wind')
     interrupted(path, record("c"))
-    assert {r.digest for r in read_records(path)} == {"a", "c"}
+    assert {r.digest for r in read_journal(path)} == {"a", "c"}
     assert all(line.endswith("}") for line in path.read_text().splitlines())
 
 
@@ -47,7 +49,7 @@ def test_a_complete_run_is_not_continued(tmp_path: Path) -> None:
         journal.add(record("a"))
         journal.close_run()
     assert Journal(path, header=HEADER).known == {}
-    assert [r.digest for r in read_records(path)] == ["a"]
+    assert [r.digest for r in read_journal(path)] == ["a"]
 
 
 @pytest.mark.parametrize("change", [{"header": {"model": "other"}}, {"header": HEADER, "fresh": True}])
@@ -73,4 +75,4 @@ def test_a_journal_that_cannot_be_written_says_so_and_what_is_in_it_stays(tmp_pa
 def test_rubbish_in_the_file_is_no_crash(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     path.write_bytes(b"\xff\xfe not json\n[1]\n{}\n")
-    assert Journal(path, header=HEADER).known == {} and read_records(path) == []
+    assert Journal(path, header=HEADER).known == {} and read_journal(path) == []

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigil.score.metrics import Confusion, brier, expected_calibration_error, reliability, roc_auc, roc_curve
+from vigil.score.metrics import ConfusionMatrix, brier, expected_calibration_error, reliability, roc_auc, roc_curve
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_nothing_answered_has_no_calibration() -> None:
 
 
 def test_an_unknown_is_an_error_and_a_miss_but_no_false_alarm() -> None:
-    counts = Confusion(tp=3, fp=1, fn=1, tn=4, unknown_alarm=1, unknown_normal=0)
+    counts = ConfusionMatrix(tp=3, fp=1, fn=1, tn=4, unknown_alarm=1, unknown_normal=0)
     assert (counts.n, counts.accuracy) == (10, 0.7)
     assert (counts.precision, counts.recall) == (0.75, 0.6)
     assert counts.f1 == pytest.approx(2 * 0.75 * 0.6 / 1.35)
@@ -65,6 +65,6 @@ def test_an_unknown_is_an_error_and_a_miss_but_no_false_alarm() -> None:
 
 
 def test_no_alarm_said_is_zero_and_not_a_division_by_zero() -> None:
-    counts = Confusion(tp=0, fp=0, fn=5, tn=7)
+    counts = ConfusionMatrix(tp=0, fp=0, fn=5, tn=7)
     assert (counts.precision, counts.recall, counts.f1) == (0.0, 0.0, 0.0)
     assert counts.majority == pytest.approx(7 / 12)

@@ -13,9 +13,9 @@ from scoring import brightness_server, by_brightness, slowed, write_dataset
 from scripted_server import Reply, Request, ScriptedServer, error
 from vigil.errors import DatasetError, EndpointError, SourceError
 from vigil.judge import Endpoint
-from vigil.score.items import Clip, dataset_clips
-from vigil.score.journal import read_records
-from vigil.score.session import Scored, Settings, score_model
+from vigil.score.items import EvalClip, dataset_clips
+from vigil.score.journal import read_journal
+from vigil.score.session import ScoreResult, ScoreSettings, score_model
 from vigil.verdict import Cause
 
 CLIPS = {
@@ -29,7 +29,7 @@ CLIPS = {
 TOTAL_WINDOWS = sum(map(len, CLIPS.values()))
 
 
-def scored(server: ScriptedServer, clips: Sequence[Clip], tmp_path: Path, **settings: object) -> Scored:
+def scored(server: ScriptedServer, clips: Sequence[EvalClip], tmp_path: Path, **settings: object) -> ScoreResult:
     return asyncio.run(
         score_model(
             Endpoint(url=server.url),
@@ -37,17 +37,17 @@ def scored(server: ScriptedServer, clips: Sequence[Clip], tmp_path: Path, **sett
             SAMPLING,
             clips,
             journal=tmp_path / "verdicts.jsonl",
-            settings=Settings(**({"media": "video", "deadline_s": 20.0} | settings)),  # type: ignore[arg-type]
+            settings=ScoreSettings(**({"media": "video", "deadline_s": 20.0} | settings)),  # type: ignore[arg-type]
         )
     )
 
 
 @pytest.fixture
-def clips(tmp_path: Path) -> list[Clip]:
+def clips(tmp_path: Path) -> list[EvalClip]:
     return dataset_clips(write_dataset(tmp_path / "data", CLIPS), "test")
 
 
-def test_every_clip_is_scored(tmp_path: Path, clips: list[Clip]) -> None:
+def test_every_clip_is_scored(tmp_path: Path, clips: list[EvalClip]) -> None:
     with brightness_server() as server:
         found = scored(server, clips, tmp_path).score
     assert found.figures.confusion == {"tp": 2, "fp": 1, "fn": 1, "tn": 2}
@@ -56,7 +56,7 @@ def test_every_clip_is_scored(tmp_path: Path, clips: list[Clip]) -> None:
     assert found.pace.requests_per_s and found.pace.p50_ms
 
 
-def test_many_requests_are_under_way_but_never_more_than_allowed(tmp_path: Path, clips: list[Clip]) -> None:
+def test_many_requests_are_under_way_but_never_more_than_allowed(tmp_path: Path, clips: list[EvalClip]) -> None:
     with brightness_server() as server:
         server.default = lambda request: slowed(by_brightness(request), 0.05)
         scored(server, clips, tmp_path, in_flight=3)
@@ -72,7 +72,7 @@ def test_many_requests_are_under_way_but_never_more_than_allowed(tmp_path: Path,
     ],
 )
 def test_a_fault_is_counted_by_its_cause_and_never_normal(
-    tmp_path: Path, clips: list[Clip], reply: Reply, cause: str
+    tmp_path: Path, clips: list[EvalClip], reply: Reply, cause: str
 ) -> None:
     def faulty(request: Request) -> Reply:
         answer = by_brightness(request)
@@ -86,23 +86,23 @@ def test_a_fault_is_counted_by_its_cause_and_never_normal(
     assert found.confusion == {"tp": 2, "fp": 1, "fn": 0, "tn": 0} and found.accuracy == pytest.approx(2 / 6)
 
 
-def test_an_unreadable_clip_is_unknown_and_the_others_are_scored(tmp_path: Path, clips: list[Clip]) -> None:
+def test_an_unreadable_clip_is_unknown_and_the_others_are_scored(tmp_path: Path, clips: list[EvalClip]) -> None:
     def broken() -> list:
         raise SourceError("zero bytes")
 
-    unreadable = [Clip(name=n, label="alarm", group=n, windows=w) for n, w in (("x", broken), ("y", list))]
+    unreadable = [EvalClip(name=n, label="alarm", group=n, windows=w) for n, w in (("x", broken), ("y", list))]
     with brightness_server() as server:
         found = scored(server, [*clips, *unreadable], tmp_path).score
     assert found.figures.unknown == {"unreadable": 2} and found.figures.n == len(CLIPS) + 2
 
 
-def test_a_dataset_without_its_frames_stops_the_run(tmp_path: Path, clips: list[Clip]) -> None:
+def test_a_dataset_without_its_frames_stops_the_run(tmp_path: Path, clips: list[EvalClip]) -> None:
     (tmp_path / "data/frames/alarm/b/000-0.jpg").unlink()
     with brightness_server() as server, pytest.raises(DatasetError, match="build it again"):
         scored(server, clips, tmp_path)
 
 
-def test_a_server_that_goes_away_ends_the_run_and_the_next_goes_on(tmp_path: Path, clips: list[Clip]) -> None:
+def test_a_server_that_goes_away_ends_the_run_and_the_next_goes_on(tmp_path: Path, clips: list[EvalClip]) -> None:
     with brightness_server() as server:
         server.queue(*[by_brightness] * 3)
         server.default = Reply(hang_up=True)
@@ -115,7 +115,7 @@ def test_a_server_that_goes_away_ends_the_run_and_the_next_goes_on(tmp_path: Pat
     assert found.figures.unknown == {} and found.windows is not None and found.windows.n == TOTAL_WINDOWS
 
 
-def test_a_score_with_windows_that_the_endpoint_failed_is_not_closed(tmp_path: Path, clips: list[Clip]) -> None:
+def test_a_score_with_windows_that_the_endpoint_failed_is_not_closed(tmp_path: Path, clips: list[EvalClip]) -> None:
     with brightness_server() as server:
         server.queue(*[by_brightness] * 3)
         server.default = Reply(hang_up=True)
@@ -128,13 +128,13 @@ def test_a_score_with_windows_that_the_endpoint_failed_is_not_closed(tmp_path: P
     assert found.figures.unknown == {} and found.notes["unanswered"] == {}
 
 
-def test_a_server_that_only_fails_inside_is_gone_too(tmp_path: Path, clips: list[Clip]) -> None:
+def test_a_server_that_only_fails_inside_is_gone_too(tmp_path: Path, clips: list[EvalClip]) -> None:
     with brightness_server() as server, pytest.raises(EndpointError, match=r"server_error.*; 0 verdicts are kept"):
         server.default = error(500, "the engine is dead", headers={"x-should-retry": "false"})
         scored(server, clips, tmp_path, in_flight=1)
 
 
-def test_a_complete_score_is_made_anew(tmp_path: Path, clips: list[Clip]) -> None:
+def test_a_complete_score_is_made_anew(tmp_path: Path, clips: list[EvalClip]) -> None:
     with brightness_server() as server:
         for _ in range(2):
             scored(server, clips, tmp_path)
@@ -147,14 +147,14 @@ from pathlib import Path
 from scoring import TASK, SAMPLING
 from vigil.judge import Endpoint
 from vigil.score.items import dataset_clips
-from vigil.score.session import Settings, score_model
+from vigil.score.session import ScoreSettings, score_model
 asyncio.run(score_model(Endpoint(url=sys.argv[1]), TASK, SAMPLING, dataset_clips(Path(sys.argv[2]), "test"),
-    journal=Path(sys.argv[3]), settings=Settings(in_flight=1, media="video")))
+    journal=Path(sys.argv[3]), settings=ScoreSettings(in_flight=1, media="video")))
 """
 
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_score_goes_on_where_it_was(tmp_path: Path, clips: list[Clip], blow: signal.Signals) -> None:
+def test_a_killed_score_goes_on_where_it_was(tmp_path: Path, clips: list[EvalClip], blow: signal.Signals) -> None:
     tests = Path(__file__).parents[2]
     with brightness_server() as server:
         arguments = [sys.executable, "-c", RUNNER, server.url, str(tmp_path / "data"), str(tmp_path / "verdicts.jsonl")]
@@ -168,7 +168,7 @@ def test_a_killed_score_goes_on_where_it_was(tmp_path: Path, clips: list[Clip], 
 
         server.default = strike_at_the_fourth
         assert process.wait(timeout=60) != 0
-        kept = len(read_records(tmp_path / "verdicts.jsonl"))
+        kept = len(read_journal(tmp_path / "verdicts.jsonl"))
         assert 2 <= kept <= 3
         server.default = by_brightness
         before = len(server.chats)
@@ -177,7 +177,7 @@ def test_a_killed_score_goes_on_where_it_was(tmp_path: Path, clips: list[Clip], 
     assert found.figures.n == len(CLIPS) and found.figures.unknown == {}
 
 
-def test_cancelling_leaves_no_request_behind(tmp_path: Path, clips: list[Clip]) -> None:
+def test_cancelling_leaves_no_request_behind(tmp_path: Path, clips: list[EvalClip]) -> None:
     async def stopped(server: ScriptedServer) -> None:
         judging = score_model(
             Endpoint(url=server.url),
@@ -185,7 +185,7 @@ def test_cancelling_leaves_no_request_behind(tmp_path: Path, clips: list[Clip]) 
             SAMPLING,
             clips,
             journal=tmp_path / "j.jsonl",
-            settings=Settings(media="video"),
+            settings=ScoreSettings(media="video"),
         )
         task = asyncio.create_task(judging)
         while not server.chats:
@@ -198,4 +198,4 @@ def test_cancelling_leaves_no_request_behind(tmp_path: Path, clips: list[Clip]) 
     with brightness_server() as server:
         server.default = lambda request: slowed(by_brightness(request), 5.0)
         asyncio.run(stopped(server))
-    assert all(record.cause is not Cause.CANCELLED for record in read_records(tmp_path / "j.jsonl"))
+    assert all(record.cause is not Cause.CANCELLED for record in read_journal(tmp_path / "j.jsonl"))

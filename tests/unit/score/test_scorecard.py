@@ -5,10 +5,10 @@ import pytest
 
 from scoring import answer
 from vigil.errors import UsageError
-from vigil.score.compare import compare
-from vigil.score.folds import pool, read_fold
-from vigil.score.journal import Record
-from vigil.score.pace import Pace, busy_seconds, pace
+from vigil.score.compare import compare_scores
+from vigil.score.folds import pool_folds, read_fold
+from vigil.score.journal import JournalEntry
+from vigil.score.pace import Throughput, busy_seconds, measure_throughput
 from vigil.score.scorecard import Score, figures
 from vigil.verdict import Cause, Outcome
 
@@ -34,7 +34,7 @@ def score(answers: list, model: str = "m", **more: object) -> Score:
         model=model,
         figures=figures(answers),
         windows=None,
-        pace=Pace(),
+        pace=Throughput(),
         answers=tuple(answers),
         **more,  # type: ignore[arg-type]
     )
@@ -87,18 +87,22 @@ def test_busy_time_is_the_union_of_the_requests() -> None:
 
 def test_the_pace_counts_requests_only() -> None:
     asked = [
-        Record(digest=str(i), clip="a", window=i, outcome=Outcome.ALARM, latency_ms=100 + i, asked_s=0, answered_s=2)
+        JournalEntry(
+            digest=str(i), clip="a", window=i, outcome=Outcome.ALARM, latency_ms=100 + i, asked_s=0, answered_s=2
+        )
         for i in range(4)
     ]
-    unread = Record(digest="u", clip="b", window=0, outcome=Outcome.UNKNOWN, cause=Cause.UNREADABLE)
-    assert pace([*asked, unread]) == Pace(requests=4, p50_ms=101.5, p95_ms=102.85, requests_per_s=2.0)
-    assert pace([unread]) == Pace()
+    unread = JournalEntry(digest="u", clip="b", window=0, outcome=Outcome.UNKNOWN, cause=Cause.UNREADABLE)
+    assert measure_throughput([*asked, unread]) == Throughput(
+        requests=4, p50_ms=101.5, p95_ms=102.85, requests_per_s=2.0
+    )
+    assert measure_throughput([unread]) == Throughput()
 
 
 def test_two_models_are_compared_clip_by_clip() -> None:
     first = [answer(0.2, clip=str(i)) for i in range(8)] + [answer(0.1, "normal", clip=f"n{i}") for i in range(4)]
     second = [answer(0.8, clip=str(i)) for i in range(8)] + [answer(0.1, "normal", clip=f"n{i}") for i in range(4)]
-    found = compare(("base", first), ("lora", second))
+    found = compare_scores(("base", first), ("lora", second))
     assert (found.only_first_right, found.only_second_right, found.both_right) == (0, 8, 4)
     assert found.mcnemar_p == pytest.approx(2 / 2**8)
     assert found.accuracy_difference == pytest.approx(8 / 12)
@@ -107,14 +111,14 @@ def test_two_models_are_compared_clip_by_clip() -> None:
 
 def test_different_clips_cannot_be_compared() -> None:
     with pytest.raises(UsageError, match="different clips"):
-        compare(("a", [answer(0.5, clip="x")]), ("b", [answer(0.5, clip="y")]))
+        compare_scores(("a", [answer(0.5, clip="x")]), ("b", [answer(0.5, clip="y")]))
 
 
 def test_folds_are_pooled_clip_by_clip(tmp_path: Path) -> None:
     for fold, names in enumerate(("ab", "cd")):
         answers = [answer(0.9, clip=names[0]), answer(0.2, "normal", clip=names[1])]
         score(answers, f"fold-{fold}").write(tmp_path / f"fold-{fold}.json")
-    pooled = pool([read_fold(path) for path in sorted(tmp_path.glob("*.json"))])
+    pooled = pool_folds([read_fold(path) for path in sorted(tmp_path.glob("*.json"))])
     assert (pooled.figures.n, pooled.figures.accuracy, pooled.figures.roc_auc) == (4, 1.0, 1.0)
     assert pooled.model == "fold-0 + fold-1" and pooled.notes["roc_auc_mean_of_folds"] == 1.0
     assert pooled.to_json().keys() >= KEYS
@@ -124,7 +128,7 @@ def test_a_recording_in_two_folds_is_a_leak(tmp_path: Path) -> None:
     for fold in "01":
         score([answer(0.9, clip=fold, group="same")]).write(tmp_path / f"{fold}.json")
     with pytest.raises(UsageError, match="recording same is in 0"):
-        pool([read_fold(path) for path in sorted(tmp_path.glob("*.json"))])
+        pool_folds([read_fold(path) for path in sorted(tmp_path.glob("*.json"))])
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"model": "m"}'])

@@ -11,9 +11,9 @@ from model_folder import contract, make_adapter, make_environment, make_model
 from vigil.config import config_root
 from vigil.environments import Environment
 from vigil.errors import UsageError
-from vigil.serving import Plan, ServerKey, load_settings, make_plan, serve_command
+from vigil.serving import ServePlan, ServerKey, load_serve_settings, plan_server, serve_command
 from vigil.serving.command import context_tokens, web_processes
-from vigil.serving.foreground import printable
+from vigil.serving.foreground import shell_line
 
 KEY = ServerKey(value="very-secret", origin=".vigil/key")
 
@@ -23,10 +23,10 @@ def _runtime(folder: Path, distribution: str = "vllm") -> Environment:
     return Environment("serve", folder / "env")
 
 
-def _plan(folder: Path, runtime: Environment, *extra: str, adapters: tuple[str, ...] = ()) -> Plan:
+def _plan(folder: Path, runtime: Environment, *extra: str, adapters: tuple[str, ...] = ()) -> ServePlan:
     model = make_model(folder / "fight-2b", held=contract(fps=4, frames=8, max_pixels=65_536))
-    settings = load_settings(None, runtime)
-    return make_plan(model, settings=settings, adapters=adapters, templates=folder / "run", extra=extra)
+    settings = load_serve_settings(None, runtime)
+    return plan_server(model, settings=settings, adapters=adapters, templates=folder / "run", extra=extra)
 
 
 def _values(argv: tuple[str, ...], flag: str) -> list[str]:
@@ -107,7 +107,7 @@ def test_the_cpu_build_computes_in_what_the_processor_is_quick_in(
 def test_the_cpu_build_gets_a_cache_of_the_size_it_needs_and_compiles_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vigil.serving.settings.quick_dtype", lambda: "bfloat16")
+    monkeypatch.setattr("vigil.serving.settings.fast_cpu_dtype", lambda: "bfloat16")
     runtime = _runtime(tmp_path, "vllm-cpu")
     command = serve_command(_plan(tmp_path, runtime), runtime, KEY)
     per_token = 28 * 2 * 8 * 128 * 2
@@ -145,8 +145,8 @@ def test_the_key_is_handed_over_in_the_environment_only(tmp_path: Path) -> None:
     command = serve_command(_plan(tmp_path, runtime), runtime, KEY)
     assert command.variables["VLLM_API_KEY"] == "very-secret"
     assert "very-secret" not in " ".join(command.argv)
-    assert "very-secret" not in printable(command, KEY)
-    assert 'VLLM_API_KEY="$(cat .vigil/key)"' in printable(command, KEY)
+    assert "very-secret" not in shell_line(command, KEY)
+    assert 'VLLM_API_KEY="$(cat .vigil/key)"' in shell_line(command, KEY)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_a_context_shorter_than_a_window_is_told_before_vllm_starts(tmp_path: Pa
 def test_a_context_longer_than_the_model_reads_is_refused_and_ours_is_shortened(tmp_path: Path) -> None:
     runtime = _runtime(tmp_path)
     model = make_model(tmp_path / "small", held=contract(), max_positions=4096)
-    plan = make_plan(model, settings=load_settings(None, runtime), templates=tmp_path)
+    plan = plan_server(model, settings=load_serve_settings(None, runtime), templates=tmp_path)
     assert _values(serve_command(plan, runtime, KEY).argv, "--max-model-len") == ["4096"]
     longer = replace(plan, extra=("--max-model-len", "8192"))
     with pytest.raises(UsageError, match="reads 4096 tokens at most"):
@@ -254,7 +254,7 @@ def test_the_web_processes_of_the_settings_count_and_the_users_win(
 ) -> None:
     runtime = _runtime(tmp_path)
     monkeypatch.setenv(RUNTIME_LORA, "true")
-    settings = load_settings("gpu_80gb", runtime)
+    settings = load_serve_settings("gpu_80gb", runtime)
     plan = replace(_plan(tmp_path, runtime), settings=settings)
     assert web_processes(plan) == 4
     with pytest.raises(UsageError, match="4 web processes"):
@@ -277,7 +277,7 @@ def test_every_shipped_settings_file_is_read(tmp_path: Path) -> None:
     shipped = sorted((config_root() / "serve").glob("*.yaml"))
     assert {file.stem for file in shipped} >= {"default", "cpu", "gpu_24gb", "gpu_80gb"}
     for file in shipped:
-        settings = load_settings(file.stem, runtime)
+        settings = load_serve_settings(file.stem, runtime)
         assert (settings.host, settings.port, settings.media_domains) == ("127.0.0.1", 8000, ())
 
 

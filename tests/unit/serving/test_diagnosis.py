@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vigil.serving.diagnosis import why_it_died
+from vigil.serving.diagnosis import explain_exit
 
 CASES = {
     "api_server.py: error: unrecognized arguments: --frobnicate 3": "vLLM knows no flag --frobnicate 3",
@@ -24,7 +24,7 @@ CASES = {
 def test_a_known_cause_is_told_with_what_to_do(tmp_path: Path, line: str, words: str) -> None:
     log = tmp_path / "vllm.log"
     log.write_text(f"INFO something\nTraceback (most recent call last):\n{line}\nRuntimeError: Engine core failed\n")
-    message = why_it_died(log, 1)
+    message = explain_exit(log, 1)
     assert words in message
     assert str(log) in message
     assert "\n" not in message
@@ -35,9 +35,9 @@ def test_an_unknown_cause_is_the_most_telling_error(tmp_path: Path) -> None:
     prefix = "(EngineCore pid=7) ERROR 11-20 08:48:38 [core.py:1] "
     lines = (f"{prefix}ValueError: the moon is in the way", "RuntimeError: Engine core initialization failed. See root")
     log.write_text("\n".join(lines))
-    assert "ValueError: the moon is in the way" in why_it_died(log, 1)
+    assert "ValueError: the moon is in the way" in explain_exit(log, 1)
 
 
 def test_a_killed_server_is_told_by_its_signal(tmp_path: Path) -> None:
-    assert "SIGKILL, most likely for lack of memory" in why_it_died(tmp_path / "none.log", -9)
-    assert "ended with code 3" in why_it_died(tmp_path / "none.log", 3)
+    assert "SIGKILL, most likely for lack of memory" in explain_exit(tmp_path / "none.log", -9)
+    assert "ended with code 3" in explain_exit(tmp_path / "none.log", 3)

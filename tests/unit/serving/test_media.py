@@ -9,7 +9,7 @@ import pytest
 from model_folder import contract, make_environment, make_model
 from vigil.environments import Environment
 from vigil.errors import ConfigError, UsageError
-from vigil.serving import Command, ServerKey, ServeSettings, load_settings, make_plan, serve_command
+from vigil.serving import ServerCommand, ServerKey, ServeSettings, load_serve_settings, plan_server, serve_command
 from vigil.serving.media import CLOSED
 
 KEY = ServerKey(value="very-secret", origin=".vigil/key")
@@ -21,13 +21,13 @@ def runtime(tmp_path: Path) -> Environment:
     return Environment("serve", tmp_path / "env")
 
 
-def _command(folder: Path, runtime: Environment, *extra: str, settings: ServeSettings | None = None) -> Command:
+def _command(folder: Path, runtime: Environment, *extra: str, settings: ServeSettings | None = None) -> ServerCommand:
     model = make_model(folder / "fight", held=contract())
-    plan = make_plan(model, settings=settings or ServeSettings(), templates=folder / "run", extra=extra)
+    plan = plan_server(model, settings=settings or ServeSettings(), templates=folder / "run", extra=extra)
     return serve_command(plan, runtime, KEY)
 
 
-def _domains(command: Command) -> list[str]:
+def _domains(command: ServerCommand) -> list[str]:
     after = command.argv[command.argv.index("--allowed-media-domains") + 1 :]
     end = next(place for place, word in enumerate(after) if word.startswith("--"))
     return list(after[:end])
@@ -48,7 +48,7 @@ def test_named_domains_are_opened_with_a_warning(
 ) -> None:
     config = tmp_path / "mine.yaml"
     config.write_text("media_domains: [cdn.example.com, 10.0.0.7]\n")
-    command = _command(tmp_path, runtime, settings=load_settings(config, runtime))
+    command = _command(tmp_path, runtime, settings=load_serve_settings(config, runtime))
     assert _domains(command) == ["cdn.example.com", "10.0.0.7"]
     assert command.variables["VLLM_MEDIA_URL_ALLOW_REDIRECTS"] == "0"
     assert "can make this server fetch pictures" in caplog.text and "cdn.example.com, 10.0.0.7" in caplog.text
@@ -100,4 +100,4 @@ def test_a_misspelt_key_names_the_nearest(tmp_path: Path, runtime: Environment) 
     config = tmp_path / "mine.yaml"
     config.write_text("media_domain: [cdn.example.com]\n")
     with pytest.raises(ConfigError, match=r"unknown key 'media_domain' \(did you mean 'media_domains'\?\)"):
-        load_settings(config, runtime)
+        load_serve_settings(config, runtime)

@@ -13,20 +13,22 @@ from tensors import flip_byte, random_values, write_adapter
 from vigil.base_model import base_digest, describe_base
 from vigil.download.record import record_of
 from vigil.errors import ManifestError, UsageError
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.manifest import read_manifest
-from vigil.serving import Plan, ServeSettings, Wanted, make_plan
-from vigil.tasks import load_task
+from vigil.serving import ContractOverrides, ServePlan, ServeSettings, plan_server
+from vigil.tasks import load_question
 
 
-def _plan(model: Path, wanted: Wanted | None = None, *, name: str = "", adapters: tuple[str, ...] = ()) -> Plan:
+def _plan(
+    model: Path, wanted: ContractOverrides | None = None, *, name: str = "", adapters: tuple[str, ...] = ()
+) -> ServePlan:
     run = model.parent / "run"
-    return make_plan(model, settings=ServeSettings(), wanted=wanted, name=name, adapters=adapters, templates=run)
+    return plan_server(model, settings=ServeSettings(), wanted=wanted, name=name, adapters=adapters, templates=run)
 
 
 def test_a_manifest_is_enough(tmp_path: Path) -> None:
     plan = _plan(make_model(tmp_path / "fight", held=contract(max_pixels=65_536)))
-    assert (plan.name, plan.sampling) == ("fight", Sampling(max_pixels=65_536))
+    assert (plan.name, plan.sampling) == ("fight", FrameSampling(max_pixels=65_536))
 
 
 def test_without_a_manifest_the_message_says_how_to_go_on(tmp_path: Path) -> None:
@@ -35,23 +37,23 @@ def test_without_a_manifest_the_message_says_how_to_go_on(tmp_path: Path) -> Non
 
 
 def test_a_base_is_served_under_a_task_and_what_differs_from_the_defaults(tmp_path: Path) -> None:
-    plan = _plan(make_model(tmp_path / "base"), Wanted(task=load_task("fight"), max_pixels=12_288))
+    plan = _plan(make_model(tmp_path / "base"), ContractOverrides(task=load_question("fight"), max_pixels=12_288))
     assert plan.contract == contract(max_pixels=12_288)
     assert plan.names == ("base",)
 
 
 def test_no_manifest_serves_without_a_contract(tmp_path: Path) -> None:
-    plan = _plan(make_model(tmp_path / "base"), Wanted(no_manifest=True, fps=5))
+    plan = _plan(make_model(tmp_path / "base"), ContractOverrides(no_manifest=True, fps=5))
     assert (plan.names, plan.sampling.fps) == (("base",), 5)
 
 
 def test_saying_otherwise_than_the_manifest_is_refused(tmp_path: Path) -> None:
     model = make_model(tmp_path / "fight", held=contract(fps=2))
     with pytest.raises(ManifestError, match=r"trained otherwise: fps is 4 here and 2.*--no-manifest"):
-        _plan(model, Wanted(fps=4))
+        _plan(model, ContractOverrides(fps=4))
     with pytest.raises(ManifestError, match="question"):
-        _plan(model, Wanted(task=load_task("fight_en")))
-    assert _plan(model, Wanted(fps=2)).sampling.fps == 2
+        _plan(model, ContractOverrides(task=load_question("fight_en")))
+    assert _plan(model, ContractOverrides(fps=2)).sampling.fps == 2
 
 
 def test_a_base_takes_the_contract_of_its_adapter(tmp_path: Path) -> None:
@@ -142,7 +144,7 @@ def test_a_trained_vision_tower_is_served_where_the_user_asks_vllm_for_it(tmp_pa
     flagged = {"settings": ServeSettings(), "extra": ("--enable-tower-connector-lora",)}
     set_so: dict[str, Any] = {"settings": ServeSettings(vllm={"enable_tower_connector_lora": True})}
     for words in (flagged, set_so):
-        assert make_plan(model, adapters=(str(adapter),), templates=run, **words).adapters[0].rank == 2
+        assert plan_server(model, adapters=(str(adapter),), templates=run, **words).adapters[0].rank == 2
 
 
 def test_a_switch_that_is_turned_off_again_leaves_no_tower_out_and_runs_no_code(tmp_path: Path) -> None:
@@ -150,10 +152,10 @@ def test_a_switch_that_is_turned_off_again_leaves_no_tower_out_and_runs_no_code(
     settings = ServeSettings(vllm={"enable_tower_connector_lora": True})
     off = ("--no-enable-tower-connector-lora",)
     with pytest.raises(UsageError, match=r"a trained vision tower"):
-        make_plan(model, settings=settings, adapters=(str(adapter),), templates=tmp_path / "run", extra=off)
+        plan_server(model, settings=settings, adapters=(str(adapter),), templates=tmp_path / "run", extra=off)
     (model / "config.json").write_text('{"auto_map": {"AutoModel": "modeling_x.X"}}')
     with pytest.raises(UsageError, match="code of its own"):
-        make_plan(model, settings=settings, templates=tmp_path / "run", extra=("--no-trust-remote-code",))
+        plan_server(model, settings=settings, templates=tmp_path / "run", extra=("--no-trust-remote-code",))
 
 
 @pytest.mark.parametrize(
@@ -171,9 +173,9 @@ def test_weights_that_can_run_code_are_not_loaded_beside_others_either(
     model, run = make_model(tmp_path / "fight", held=contract()), tmp_path / "run"
     (model / "pytorch_model.bin").write_bytes(b"pickle")
     with pytest.raises(UsageError, match=r"--load-format (pt|npcache) .*\.bin .*leave it out"):
-        make_plan(model, settings=ServeSettings(vllm=settings), templates=run, extra=extra)
+        plan_server(model, settings=ServeSettings(vllm=settings), templates=run, extra=extra)
     safe = ("--load-format", "safetensors")
-    assert make_plan(model, settings=ServeSettings(vllm=settings), templates=run, extra=safe).name == "fight"
+    assert plan_server(model, settings=ServeSettings(vllm=settings), templates=run, extra=safe).name == "fight"
 
 
 def test_an_adapter_of_another_model_is_told_before_vllm_leaves_it_out(tmp_path: Path) -> None:
@@ -208,7 +210,7 @@ def test_what_lies_in_a_folder_that_is_not_to_be_loaded_is_told(tmp_path: Path) 
     (model / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "modeling_x.X"}}))
     with pytest.raises(UsageError, match=r"program code of its own \(config\.json.*runs no code"):
         _plan(model)
-    own = make_plan(model, settings=ServeSettings(), templates=tmp_path / "run", extra=("--trust-remote-code",))
+    own = plan_server(model, settings=ServeSettings(), templates=tmp_path / "run", extra=("--trust-remote-code",))
     assert own.name == "fight"
 
 
@@ -217,7 +219,7 @@ def test_a_model_without_a_tokenizer_is_told_unless_it_lies_elsewhere(tmp_path: 
     (model / "tokenizer.json").unlink()
     with pytest.raises(UsageError, match=r"has no tokenizer \(tokenizer\.json, or vocab\.json and merges\.txt"):
         _plan(model)
-    other = make_plan(model, settings=ServeSettings(), templates=tmp_path / "run", extra=("--tokenizer", "elsewhere"))
+    other = plan_server(model, settings=ServeSettings(), templates=tmp_path / "run", extra=("--tokenizer", "elsewhere"))
     assert other.name == "fight"
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from process_group import living, wait_until_gone
 from vigil.errors import JobError, UsageError
-from vigil.serving.command import Command
-from vigil.serving.foreground import LogFollower, Stopped, ending_on_signals, root_url
-from vigil.serving.process import check_port, free_port, start
+from vigil.serving.command import ServerCommand
+from vigil.serving.foreground import LogTail, ServerStopped, root_url, stop_on_signals
+from vigil.serving.process import check_port, free_port, start_server
 
 FAMILY = """
 import subprocess, sys, http.server
@@ -25,13 +25,13 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Health).serve_forever()
 """
 
 
-def _command(script: str, *words: str) -> Command:
-    return Command(argv=(sys.executable, "-c", script, *words), variables={})
+def _command(script: str, *words: str) -> ServerCommand:
+    return ServerCommand(argv=(sys.executable, "-c", script, *words), variables={})
 
 
 def test_it_is_ready_when_it_answers_and_leaves_no_child_behind(tmp_path: Path) -> None:
     port = free_port()
-    process = start(_command(FAMILY, str(port)), log=tmp_path / "log", variables=dict(os.environ))
+    process = start_server(_command(FAMILY, str(port)), log=tmp_path / "log", variables=dict(os.environ))
     try:
         assert process.wait_until_ready(f"http://127.0.0.1:{port}", timeout_s=30) > 0
         assert len(living(process.child.pid)) == 2
@@ -42,14 +42,14 @@ def test_it_is_ready_when_it_answers_and_leaves_no_child_behind(tmp_path: Path) 
 
 def test_a_server_that_dies_is_told_at_once(tmp_path: Path) -> None:
     script = "import sys; sys.exit('ValueError: no such thing')"
-    process = start(_command(script), log=tmp_path / "log", variables=dict(os.environ))
+    process = start_server(_command(script), log=tmp_path / "log", variables=dict(os.environ))
     with pytest.raises(JobError, match="ValueError: no such thing"):
         process.wait_until_ready("http://127.0.0.1:9", timeout_s=30)
     process.stop()
 
 
 def test_a_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
-    process = start(_command("import time; time.sleep(60)"), log=tmp_path / "log", variables=dict(os.environ))
+    process = start_server(_command("import time; time.sleep(60)"), log=tmp_path / "log", variables=dict(os.environ))
     with pytest.raises(JobError, match="not ready after 0 s"):
         process.wait_until_ready("http://127.0.0.1:9", timeout_s=0.2)
     process.stop()
@@ -57,7 +57,7 @@ def test_a_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
 
 def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="could not be started"):
-        start(Command(argv=("/nowhere/python",), variables={}), log=tmp_path / "log", variables={})
+        start_server(ServerCommand(argv=("/nowhere/python",), variables={}), log=tmp_path / "log", variables={})
 
 
 def test_a_busy_port_is_told_before_anything_starts() -> None:
@@ -78,21 +78,21 @@ def test_a_number_that_is_no_port_is_told(port: int) -> None:
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP])
 def test_a_server_is_ended_by_what_ends_its_starter(sign: signal.Signals) -> None:
-    with pytest.raises(Stopped), ending_on_signals():
+    with pytest.raises(ServerStopped), stop_on_signals():
         os.kill(os.getpid(), sign)
 
 
 def test_a_server_under_nohup_outlives_the_connection() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with ending_on_signals():
+        with stop_on_signals():
             os.kill(os.getpid(), signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
 
 
 def test_a_log_is_read_line_by_line(tmp_path: Path) -> None:
-    follower = LogFollower(tmp_path / "log")
+    follower = LogTail(tmp_path / "log")
     (tmp_path / "log").write_text("one\ntwo\nthr")
     assert follower.news() == ["one", "two"]
     with (tmp_path / "log").open("a") as log:

@@ -7,7 +7,7 @@ import pytest
 
 from model_folder import STOCK_TEMPLATE, make_model
 from vigil.errors import ManifestError
-from vigil.serving.template import SHIPPED, bare_template, own_template, write_bare_template
+from vigil.serving.template import SHIPPED, model_chat_template, serving_template, write_serving_template
 
 
 def _render(template: str, *parts: dict[str, str]) -> str:
@@ -20,16 +20,16 @@ VIDEO, IMAGE, TEXT = {"type": "video"}, {"type": "image"}, {"type": "text", "tex
 
 
 def test_videos_lose_their_outer_markers_and_images_keep_theirs(tmp_path: Path) -> None:
-    bare = bare_template(make_model(tmp_path / "model"))
+    bare = serving_template(make_model(tmp_path / "model"))
     assert _render(bare, VIDEO, TEXT) == "<|im_start|>user\n<|video_pad|>Q<|im_end|>\n<|im_start|>assistant\n"
     assert _render(bare, IMAGE, TEXT) == _render(STOCK_TEMPLATE, IMAGE, TEXT)
 
 
 def test_the_shipped_template_lays_out_the_same(tmp_path: Path) -> None:
     model = make_model(tmp_path / "model")
-    derived = bare_template(model)
+    derived = serving_template(model)
     (model / "chat_template.jinja").unlink()
-    shipped = bare_template(model)
+    shipped = serving_template(model)
     assert shipped == SHIPPED.read_text()
     for parts in ((VIDEO, TEXT), (IMAGE, IMAGE, TEXT), (TEXT,)):
         assert _render(shipped, *parts) == _render(derived, *parts)
@@ -39,14 +39,14 @@ def test_a_template_in_json_is_found(tmp_path: Path) -> None:
     model = make_model(tmp_path / "model")
     (model / "chat_template.jinja").unlink()
     (model / "chat_template.json").write_text('{"chat_template": "x"}')
-    assert own_template(model) == "x"
+    assert model_chat_template(model) == "x"
 
 
 def test_a_template_that_is_bare_already_stays(tmp_path: Path) -> None:
     model = make_model(tmp_path / "model")
-    bare = bare_template(model)
+    bare = serving_template(model)
     (model / "chat_template.jinja").write_text(bare)
-    assert bare_template(model) == bare
+    assert serving_template(model) == bare
 
 
 @pytest.mark.parametrize(
@@ -61,11 +61,11 @@ def test_a_template_of_another_kind_is_refused(tmp_path: Path, template: str, wo
     model = make_model(tmp_path / "model")
     (model / "chat_template.jinja").write_text(template)
     with pytest.raises(ManifestError, match=rf"{words}.*--chat-template FILE"):
-        bare_template(model)
+        serving_template(model)
 
 
 def test_the_same_model_writes_the_same_file(tmp_path: Path) -> None:
     model = make_model(tmp_path / "model")
-    first = write_bare_template(model, tmp_path / "run")
-    assert write_bare_template(model, tmp_path / "run") == first
+    first = write_serving_template(model, tmp_path / "run")
+    assert write_serving_template(model, tmp_path / "run") == first
     assert [path.name for path in (tmp_path / "run").iterdir()] == [first.name]

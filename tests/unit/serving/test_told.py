@@ -12,21 +12,23 @@ import pytest
 
 import vigil.serving
 from model_folder import contract, make_adapter, make_model
-from vigil.judge.told import read_contracts
+from vigil.judge.told import read_declared_contracts
 from vigil.manifest import Contract
-from vigil.serving import Plan, ServeSettings, Wanted, make_plan
+from vigil.serving import ContractOverrides, ServePlan, ServeSettings, plan_server
 from vigil.serving.told import CONTRACTS_VARIABLE
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 
 PAGE = Path(vigil.serving.__file__).parent / "inside" / "vigil_contracts.py"
 
 
-def _plan(model: Path, *, wanted: Wanted | None = None, adapters: tuple[str, ...] = (), alias: bool = False) -> Plan:
+def _plan(
+    model: Path, *, wanted: ContractOverrides | None = None, adapters: tuple[str, ...] = (), alias: bool = False
+) -> ServePlan:
     run = model.parent / "run"
-    return make_plan(model, settings=ServeSettings(), wanted=wanted, adapters=adapters, templates=run, alias=alias)
+    return plan_server(model, settings=ServeSettings(), wanted=wanted, adapters=adapters, templates=run, alias=alias)
 
 
-def _page(plan: Plan, monkeypatch: pytest.MonkeyPatch, *later: dict[str, Any]) -> dict[str, Contract]:
+def _page(plan: ServePlan, monkeypatch: pytest.MonkeyPatch, *later: dict[str, Any]) -> dict[str, Contract]:
     """What a client reads of the page that the plan's server answers, with models that were loaded later."""
     spec = importlib.util.spec_from_file_location("vigil_contracts", PAGE)
     assert spec is not None and spec.loader is not None and plan.contracts is not None
@@ -51,7 +53,7 @@ def _page(plan: Plan, monkeypatch: pytest.MonkeyPatch, *later: dict[str, Any]) -
     scope = {"type": "http", "method": "GET", "path": "/vigil.json", "headers": headers}
     asyncio.run(module.ContractPage(app)(scope, None, send))
     assert sent[0]["status"] == 200
-    return read_contracts(sent[1]["body"])
+    return read_declared_contracts(sent[1]["body"])
 
 
 def test_the_model_is_listed_once_and_its_contract_told_beside_the_list(
@@ -64,7 +66,7 @@ def test_the_model_is_listed_once_and_its_contract_told_beside_the_list(
 
 
 def test_each_adapter_has_a_contract_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fall = Contract.of(load_task("fall"), contract().sampling)
+    fall = Contract.of(load_question("fall"), contract().sampling)
     words = (
         f"fight={make_adapter(tmp_path / 'a', held=contract())}",
         f"fall={make_adapter(tmp_path / 'b', held=fall)}",
@@ -78,7 +80,7 @@ def test_an_adapter_that_was_loaded_later_tells_its_own_as_the_server_reads_pict
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = _plan(make_model(tmp_path / "base", held=contract(fps=2)))
-    fall = Contract.of(load_task("fall"), contract(fps=4).sampling)
+    fall = Contract.of(load_question("fall"), contract(fps=4).sampling)
     adapter = make_adapter(tmp_path / "later", held=fall)
     bare = make_adapter(tmp_path / "bare")
     later = [
@@ -87,13 +89,13 @@ def test_an_adapter_that_was_loaded_later_tells_its_own_as_the_server_reads_pict
         {"id": "gone", "root": str(tmp_path / "gone"), "parent": "base"},
     ]
     told = _page(plan, monkeypatch, *later)
-    assert told == {"base": contract(fps=2), "fall@2": Contract.of(load_task("fall"), contract(fps=2).sampling)}
+    assert told == {"base": contract(fps=2), "fall@2": Contract.of(load_question("fall"), contract(fps=2).sampling)}
 
 
 def test_without_a_contract_none_is_told_whatever_lies_in_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = _plan(make_model(tmp_path / "fight", held=contract()), wanted=Wanted(no_manifest=True, fps=5))
+    plan = _plan(make_model(tmp_path / "fight", held=contract()), wanted=ContractOverrides(no_manifest=True, fps=5))
     assert _page(plan, monkeypatch) == {}
 
 

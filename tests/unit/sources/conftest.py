@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from films import Film, shoot
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 
 
 @pytest.fixture
@@ -19,5 +19,5 @@ def film(tmp_path: Path) -> Film:
 
 
 @pytest.fixture
-def sampling() -> Sampling:
-    return Sampling(fps=2.0, max_pixels=131_072)
+def sampling() -> FrameSampling:
+    return FrameSampling(fps=2.0, max_pixels=131_072)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from vigil.errors import SourceError, UsageError, VigilError
-from vigil.sources.address import Address, find_sources, shown
+from vigil.sources.address import Address, find_sources, shorten_for_display
 
 SECRET = "hunter2"
 
@@ -209,6 +209,6 @@ def test_a_name_holds_no_character_that_moves_the_cursor(tmp_path: Path) -> None
 
 
 def test_a_long_path_is_shown_with_its_end() -> None:
-    told = shown(f"/videos/{'deep/' * 100}away.mp4")
+    told = shorten_for_display(f"/videos/{'deep/' * 100}away.mp4")
     assert told.startswith("'/videos/") and told.endswith("away.mp4'")
     assert len(told) < 180

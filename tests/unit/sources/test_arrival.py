@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from vigil.sources.arrival import ArrivalClock, Pacer
-from vigil.sources.clock import Sampler
+from vigil.sources.arrival import ArrivalClock, StreamPacer
+from vigil.sources.clock import FrameSampler
 from waiting import Hands
 
 FPS = 25
@@ -17,7 +17,7 @@ def kept(
     stamp: Callable[[float], float | None], *, seconds: int = 120, late: Callable[[], float] = lambda: 0.0
 ) -> list[float]:
     """The times of the frames kept, at 2 a second, of pictures that claim `stamp(true time)`."""
-    clock, sampler = ArrivalClock(), Sampler(2.0)
+    clock, sampler = ArrivalClock(), FrameSampler(2.0)
     times, arrived_s = [], 0.0
     for number in range(seconds * FPS):
         true_s = number / FPS
@@ -137,7 +137,7 @@ def test_a_stream_without_a_clock_goes_by_arrival() -> None:
 
 def test_the_pacer_holds_back_what_is_early_and_nothing_else() -> None:
     hands = Hands()
-    pacer = Pacer(stop=hands.stop, clock=hands)
+    pacer = StreamPacer(stop=hands.stop, clock=hands)
     for stamp_s in (100.0, 100.1, None, 100.2, 5.0, 5.1, 9000.0):
         pacer.wait(stamp_s)
     assert hands.waits == pytest.approx([0.1, 0.1, 0.1])
@@ -145,7 +145,7 @@ def test_the_pacer_holds_back_what_is_early_and_nothing_else() -> None:
 
 def test_the_pacer_lets_go_when_it_is_told_to_stop() -> None:
     hands = Hands()
-    pacer = Pacer(stop=hands.stop, clock=hands)
+    pacer = StreamPacer(stop=hands.stop, clock=hands)
     pacer.wait(0.0)
     hands.stop.set()
     pacer.wait(9.0)

@@ -3,11 +3,11 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigil.sources.clock import Clock, Sampler
+from vigil.sources.clock import FileClock, FrameSampler
 
 
 def placed(stamps: list[float | None], *, frame_s: float = 0.04) -> list[float | None]:
-    clock = Clock(frame_s=frame_s)
+    clock = FileClock(frame_s=frame_s)
     times = [clock.place(stamp) for stamp in stamps]
     return [None if time_s is None else round(time_s, 3) for time_s in times]
 
@@ -17,12 +17,12 @@ def test_times_count_from_the_first_frame() -> None:
 
 
 def test_a_known_start_keeps_what_could_not_be_decoded_before_the_first_frame() -> None:
-    clock = Clock(frame_s=0.04, start_s=100.0)
+    clock = FileClock(frame_s=0.04, start_s=100.0)
     assert clock.place(101.5) == 1.5
 
 
 def test_a_start_that_makes_no_sense_is_not_believed() -> None:
-    assert Clock(frame_s=0.04, start_s=9000.0).place(3.0) == 0.0
+    assert FileClock(frame_s=0.04, start_s=9000.0).place(3.0) == 0.0
 
 
 def test_a_missing_stamp_follows_at_the_frame_rate() -> None:
@@ -30,7 +30,7 @@ def test_a_missing_stamp_follows_at_the_frame_rate() -> None:
 
 
 def test_frames_without_a_stamp_are_missing_one_only_where_the_next_does_not_agree() -> None:
-    sparse, lost, bare = (Clock(frame_s=0.04) for _ in range(3))
+    sparse, lost, bare = (FileClock(frame_s=0.04) for _ in range(3))
     for stamp in (1.0, None, None, 1.12, None, 1.2, None):
         sparse.place(stamp)
     for stamp in (1.0, None, None, 9.0, None, 9.08):
@@ -48,7 +48,7 @@ def test_a_stamp_of_a_frame_near_by_moves_nothing_and_one_that_comes_again_does(
 
 
 def test_a_repeated_stamp_is_a_repeated_frame() -> None:
-    clock = Clock(frame_s=0.04)
+    clock = FileClock(frame_s=0.04)
     assert [clock.place(s) for s in (0.0, 0.04, 0.04, 0.02, 0.08)] == [0.0, 0.04, None, None, 0.08]
     assert clock.repeats == 2
 
@@ -59,7 +59,7 @@ def test_a_clock_that_stands_still_is_given_up_after_a_second() -> None:
 
 
 def test_a_clock_set_back_or_leaping_ahead_is_spliced() -> None:
-    clock = Clock(frame_s=0.04)
+    clock = FileClock(frame_s=0.04)
     times = [clock.place(s) for s in (50.0, 50.04, 3.0, 3.04, 900.0, 900.04)]
     assert [round(t, 2) for t in times if t is not None] == [0.0, 0.04, 0.08, 0.12, 0.16, 0.2]
     assert clock.jumps == 2
@@ -74,7 +74,7 @@ stamp_lists = st.lists(st.none() | st.floats(min_value=-1e6, max_value=1e6), min
 
 @given(stamp_lists)
 def test_whatever_the_stamps_are_times_only_grow(stamps: list[float | None]) -> None:
-    clock = Clock(frame_s=0.04)
+    clock = FileClock(frame_s=0.04)
     times = [time_s for stamp in stamps if (time_s := clock.place(stamp)) is not None]
     assert times[0] == 0.0
     assert all(before < after for before, after in itertools.pairwise(times))
@@ -82,7 +82,7 @@ def test_whatever_the_stamps_are_times_only_grow(stamps: list[float | None]) -> 
 
 @given(stamp_lists, st.lists(st.floats(min_value=0, max_value=200), min_size=1, max_size=20))
 def test_a_preview_says_what_place_will_do(stamps: list[float | None], ahead: list[float]) -> None:
-    clock = Clock(frame_s=0.04)
+    clock = FileClock(frame_s=0.04)
     for stamp in stamps:
         clock.place(stamp)
     seen = clock.preview(sorted(ahead))
@@ -93,7 +93,7 @@ def test_a_preview_says_what_place_will_do(stamps: list[float | None], ahead: li
 
 
 def kept(fps: float, times: list[float]) -> list[float]:
-    sampler = Sampler(fps)
+    sampler = FrameSampler(fps)
     return [time_s for time_s in times if sampler.accept(time_s)]
 
 
@@ -120,7 +120,7 @@ def test_each_instant_keeps_at_most_one_frame_and_loses_none(fps: float, steps: 
 
 
 def test_a_fork_does_not_move_the_original() -> None:
-    sampler = Sampler(2.0)
+    sampler = FrameSampler(2.0)
     assert sampler.accept(0.0)
     assert sampler.copy().accept(0.5)
     assert sampler.accept(0.5)

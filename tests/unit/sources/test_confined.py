@@ -15,15 +15,15 @@ import odd_camera
 import odd_mjpeg
 from films import shoot
 from vigil.errors import SourceError
-from vigil.frames import Frame, Sampling
+from vigil.frames import Frame, FrameSampling
 from vigil.hosts import parse_address
 from vigil.sources.address import Address, find_sources
 from vigil.sources.confined import ConfinedHttp
-from vigil.sources.signals import FeedSettings
-from vigil.sources.stream import StreamCamera
+from vigil.sources.signals import CaptureSettings
+from vigil.sources.stream import NetworkCamera
 
 HEAD = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n"
-SOON = FeedSettings(open_timeout_s=3.0, read_timeout_s=2.0, hls_timeout_s=3.0)
+SOON = CaptureSettings(open_timeout_s=3.0, read_timeout_s=2.0, hls_timeout_s=3.0)
 
 
 class Leading(ThreadingHTTPServer):
@@ -95,7 +95,7 @@ def running(server: Leading) -> Iterator[Leading]:
 def read(word: str, *, confined: bool, frames: int = 1) -> list[Frame]:
     """The first frames of a camera; raises SourceError when they do not come."""
     address = replace(find_sources([word])[0], confined=confined)
-    camera = StreamCamera(address, Sampling(fps=4), stop=threading.Event(), settings=SOON)
+    camera = NetworkCamera(address, FrameSampling(fps=4), stop=threading.Event(), settings=SOON)
     seen: list[Frame] = []
     for signal in camera.session(started_s=0.0):
         seen += [signal] if isinstance(signal, Frame) else []

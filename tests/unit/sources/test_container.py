@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from films import Film, number_in
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.sources.file import open_video
 from vigil.sources.footage import FileFootage
-from vigil.sources.fullrate import pictures, shape_of
+from vigil.sources.fullrate import full_size_frames, video_info
 
 QUIET = "log-level=none"
 
@@ -26,7 +26,7 @@ QUIET = "log-level=none"
     ],
 )
 def test_a_raw_stream_lasts_as_long_as_its_own_rate_says(
-    film: Film, sampling: Sampling, name: str, rate: int, how: dict[str, object]
+    film: Film, sampling: FrameSampling, name: str, rate: int, how: dict[str, object]
 ) -> None:
     with open_video(film(name, rate=rate, frames=4 * rate, **how), sampling) as video:
         frames = list(video.frames())
@@ -41,10 +41,10 @@ def test_a_raw_stream_lasts_as_long_as_its_own_rate_says(
 
 def test_films_and_clips_of_a_raw_stream_go_by_its_own_rate(film: Film, tmp_path: Path) -> None:
     path = film("slow.h264", codec="libx264", format="h264", rate=10, frames=40, options={"bf": "0", "g": "10"})
-    assert shape_of(path).fps == pytest.approx(10)
-    assert [round(time_s, 1) for _, time_s in pictures(path)] == [round(n / 10, 1) for n in range(40)]
+    assert video_info(path).fps == pytest.approx(10)
+    assert [round(time_s, 1) for _, time_s in full_size_frames(path)] == [round(n / 10, 1) for n in range(40)]
     FileFootage(path).clip(tmp_path / "clip.mp4", from_s=2.0, to_s=3.05)
-    assert [number_in(image) for image, _ in pictures(tmp_path / "clip.mp4")] == list(range(20, 31))
+    assert [number_in(image) for image, _ in full_size_frames(tmp_path / "clip.mp4")] == list(range(20, 31))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_films_and_clips_of_a_raw_stream_go_by_its_own_rate(film: Film, tmp_path
     ],
 )
 def test_a_rate_that_nothing_tells_is_said_to_be_a_guess(
-    film: Film, sampling: Sampling, name: str, how: dict[str, object]
+    film: Film, sampling: FrameSampling, name: str, how: dict[str, object]
 ) -> None:
     with open_video(film(name, **how), sampling) as video:
         assert len(list(video.frames())) == 8
@@ -67,7 +67,7 @@ def test_a_rate_that_nothing_tells_is_said_to_be_a_guess(
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.avi", "a.flv"])
-def test_a_rate_that_the_container_tells_is_no_guess(film: Film, sampling: Sampling, name: str) -> None:
+def test_a_rate_that_the_container_tells_is_no_guess(film: Film, sampling: FrameSampling, name: str) -> None:
     with open_video(film(name, rate=10, frames=20), sampling) as video:
         list(video.frames())
     assert video.source_fps == pytest.approx(10)

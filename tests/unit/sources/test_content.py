@@ -9,11 +9,11 @@ from PIL import Image
 
 from films import Film
 from vigil.errors import SourceError
-from vigil.frames import Sampling
-from vigil.sources.content import look_into
+from vigil.frames import FrameSampling
+from vigil.sources.content import inspect_content
 from vigil.sources.file import open_video
 from vigil.sources.images import read_image
-from vigil.sources.picture_worker import PictureWorker
+from vigil.sources.picture_worker import ImageWorker
 
 COLOURS = ((200, 20, 20), (20, 160, 20), (20, 20, 200), (220, 220, 20))
 
@@ -43,12 +43,12 @@ def shows_both_halves(image: np.ndarray) -> bool:
 @pytest.mark.parametrize("name", ["photo.jpg", "photo.mpo", "video.mp4"])
 def test_a_phones_photo_with_a_second_picture_in_it_is_a_picture(tmp_path: Path, name: str) -> None:
     path = save(tmp_path / name, "MPO", pictures=2)
-    assert look_into(path).format == "JPEG"
+    assert inspect_content(path).format == "JPEG"
     assert shows_both_halves(read_image(path, max_pixels=None))
 
 
 def test_a_worker_takes_it_for_a_picture_too(tmp_path: Path) -> None:
-    worker = PictureWorker()
+    worker = ImageWorker()
     try:
         path = save(tmp_path / "photo.jpg", "MPO", pictures=2)
         assert worker.look_into(path).kind == "picture"
@@ -58,9 +58,9 @@ def test_a_worker_takes_it_for_a_picture_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", ["PNG", "GIF"])
-def test_a_picture_that_moves_is_played_from_end_to_end(tmp_path: Path, sampling: Sampling, format: str) -> None:
+def test_a_picture_that_moves_is_played_from_end_to_end(tmp_path: Path, sampling: FrameSampling, format: str) -> None:
     path = save(tmp_path / "moves", format, pictures=4)
-    assert look_into(path).kind == "video"
+    assert inspect_content(path).kind == "video"
     with open_video(path, sampling) as video:
         frames = list(video.frames())
     assert [round(frame.time_s, 1) for frame in frames] == [0.0, 0.5, 1.0, 1.5]
@@ -70,15 +70,15 @@ def test_a_picture_that_moves_is_played_from_end_to_end(tmp_path: Path, sampling
 
 def test_a_webp_that_moves_is_refused_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="animated WebP, which cannot be read; save it as mp4 or GIF"):
-        look_into(save(tmp_path / "moves.mp4", "WEBP", pictures=4))
+        inspect_content(save(tmp_path / "moves.mp4", "WEBP", pictures=4))
 
 
 def test_an_avif_is_shown_whole(tmp_path: Path) -> None:
     path = save(tmp_path / "photo.jpg", "AVIF")
-    assert look_into(path).format == "AVIF"
+    assert inspect_content(path).format == "AVIF"
     assert shows_both_halves(read_image(path, max_pixels=None))
     with pytest.raises(SourceError, match=r"is a picture \(AVIF\) and no video"):
-        open_video(path, Sampling())
+        open_video(path, FrameSampling())
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_heic_is_refused_by_its_name_and_never_a_tile(film: Film, tmp_path: Pa
     path = tmp_path / "IMG_0001.mp4"
     path.write_bytes((8 + len(brands)).to_bytes(4, "big") + b"ftyp" + brands + video[length:])
     with pytest.raises(SourceError, match=rf"is a picture \({name}\) and no video"):
-        look_into(path)
+        inspect_content(path)
     with pytest.raises(SourceError, match=f"is a {name} picture, which cannot be read; save it as JPEG or PNG"):
         read_image(path.read_bytes(), max_pixels=None)
 
@@ -105,14 +105,14 @@ def test_a_heic_is_refused_by_its_name_and_never_a_tile(film: Film, tmp_path: Pa
 def test_other_pictures_are_refused_by_their_names(tmp_path: Path, format: str, name: str) -> None:
     path = save(tmp_path / "picture.png", format)
     with pytest.raises(SourceError, match=rf"is a picture \({name}\) and no video"):
-        look_into(path)
+        inspect_content(path)
 
 
-def test_a_sequence_of_pictures_in_an_iso_file_is_a_video(film: Film, sampling: Sampling, tmp_path: Path) -> None:
+def test_a_sequence_of_pictures_in_an_iso_file_is_a_video(film: Film, sampling: FrameSampling, tmp_path: Path) -> None:
     video = film("film.mp4", frames=20).read_bytes()
     path = tmp_path / "burst.mp4"
     path.write_bytes(video[:8] + b"msf1" + video[12:])
-    assert look_into(path).kind == "video"
+    assert inspect_content(path).kind == "video"
 
 
 def test_pictures_in_memory_are_refused_by_name_too() -> None:

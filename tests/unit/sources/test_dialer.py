@@ -17,7 +17,7 @@ from odd_camera import Answer, told
 from odd_mjpeg import USUAL, sending
 from vigil.errors import UsageError
 from vigil.frames import Frame
-from vigil.sources.feed import Disconnected, FeedSettings
+from vigil.sources.feed import CaptureSettings, Disconnected
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def _signed(folder: Path, name: str, extension: str, *, by: Path | None = None) 
     return both
 
 
-def settings(ca_file: Path | None = None) -> FeedSettings:
-    return FeedSettings(
+def settings(ca_file: Path | None = None) -> CaptureSettings:
+    return CaptureSettings(
         open_timeout_s=5, read_timeout_s=5, first_retry_s=0.05, longest_retry_s=0.1, ca_file=str(ca_file or "")
     )
 

@@ -5,26 +5,26 @@ import pytest
 
 from films import Film
 from vigil.errors import SourceError
-from vigil.frames import Frame, Sampling
+from vigil.frames import Frame, FrameSampling
 from vigil.sources.address import find_sources
-from vigil.sources.feed import Connected, FileFeed, open_feed
-from vigil.sources.file import read
+from vigil.sources.feed import Connected, FileCapture, open_capture
+from vigil.sources.file import read_frames
 from waiting import Hands
 
 
-def feed_of(path: Path, sampling: Sampling, *, stop: threading.Event | None = None) -> FileFeed:
+def feed_of(path: Path, sampling: FrameSampling, *, stop: threading.Event | None = None) -> FileCapture:
     (address,) = find_sources([str(path)])
-    feed = open_feed(address, sampling, stop=stop or threading.Event())
-    assert isinstance(feed, FileFeed)
+    feed = open_capture(address, sampling, stop=stop or threading.Event())
+    assert isinstance(feed, FileCapture)
     return feed
 
 
-def test_a_file_gives_the_same_frames_as_anywhere_else(film: Film, sampling: Sampling) -> None:
+def test_a_file_gives_the_same_frames_as_anywhere_else(film: Film, sampling: FrameSampling) -> None:
     path = film("a.mp4")
     feed = feed_of(path, sampling)
     connected, *frames = feed.read()
     assert connected == Connected((320, 240), 25.0, "h264", 0.0)
-    expected = list(read(path, sampling))
+    expected = list(read_frames(path, sampling))
     assert len(frames) == len(expected) == 8
     for frame, same in zip(frames, expected, strict=True):
         assert isinstance(frame, Frame)
@@ -35,7 +35,7 @@ def test_a_file_gives_the_same_frames_as_anywhere_else(film: Film, sampling: Sam
     assert feed.problems == ()
 
 
-def test_a_file_stops_when_told_to(film: Film, sampling: Sampling) -> None:
+def test_a_file_stops_when_told_to(film: Film, sampling: FrameSampling) -> None:
     stop = threading.Event()
     signals = feed_of(film("a.mp4"), sampling, stop=stop).read()
     next(signals)
@@ -44,7 +44,7 @@ def test_a_file_stops_when_told_to(film: Film, sampling: Sampling) -> None:
     assert list(signals) == []
 
 
-def test_a_damaged_file_says_so_at_its_end(film: Film, sampling: Sampling) -> None:
+def test_a_damaged_file_says_so_at_its_end(film: Film, sampling: FrameSampling) -> None:
     path = film("a.ts")
     data = bytearray(path.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 2000] = bytes(2000)
@@ -54,14 +54,14 @@ def test_a_damaged_file_says_so_at_its_end(film: Film, sampling: Sampling) -> No
     assert feed.problems
 
 
-def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, sampling: Sampling) -> None:
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, sampling: FrameSampling) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"no video")
     with pytest.raises(SourceError, match=r"a\.mp4 cannot be read"):
         next(feed_of(path, sampling).read())
 
 
-def test_clips_of_a_file_come_from_the_file(film: Film, sampling: Sampling, tmp_path: Path) -> None:
+def test_clips_of_a_file_come_from_the_file(film: Film, sampling: FrameSampling, tmp_path: Path) -> None:
     feed_of(film("a.mp4"), sampling).footage.clip(tmp_path / "clip.mp4", from_s=1.0, to_s=2.0)
     assert (tmp_path / "clip.mp4").stat().st_size > 0
 
@@ -70,15 +70,15 @@ def test_clips_of_a_file_come_from_the_file(film: Film, sampling: Sampling, tmp_
     ("at_s", "start_s", "gop"), [(2.0, 2.0, "10"), (2.0, 2.0, "500"), (3.5, 2.0, "25"), (0.5, 0.0, "10")]
 )
 def test_a_file_can_begin_in_its_middle_and_gives_the_frames_it_would_have(
-    film: Film, sampling: Sampling, at_s: float, start_s: float, gop: str
+    film: Film, sampling: FrameSampling, at_s: float, start_s: float, gop: str
 ) -> None:
     path = film("a.mp4", options={"g": gop})
     (address,) = find_sources([str(path)])
-    feed = open_feed(address, sampling, stop=threading.Event(), start_s=at_s)
+    feed = open_capture(address, sampling, stop=threading.Event(), start_s=at_s)
     connected, *frames = feed.read()
     assert isinstance(connected, Connected)
     assert connected.at_s == start_s
-    expected = [frame for frame in read(path, sampling) if frame.time_s >= start_s]
+    expected = [frame for frame in read_frames(path, sampling) if frame.time_s >= start_s]
     assert len(frames) == len(expected) > 0
     for frame, same in zip(frames, expected, strict=True):
         assert isinstance(frame, Frame)
@@ -86,21 +86,23 @@ def test_a_file_can_begin_in_its_middle_and_gives_the_frames_it_would_have(
         assert (frame.image == same.image).all()
 
 
-def test_a_middle_more_than_a_minute_in_is_no_broken_clock(film: Film, sampling: Sampling) -> None:
+def test_a_middle_more_than_a_minute_in_is_no_broken_clock(film: Film, sampling: FrameSampling) -> None:
     path = film("long.mp4", frames=400, rate=4, options={"g": "20"})
     (address,) = find_sources([str(path)])
-    _, *frames = open_feed(address, sampling, stop=threading.Event(), start_s=90.0).read()
+    _, *frames = open_capture(address, sampling, stop=threading.Event(), start_s=90.0).read()
     assert [frame.time_s for frame in frames if isinstance(frame, Frame)] == [90.0 + k / 2 for k in range(20)]
 
 
-def test_a_file_that_begins_behind_its_end_gives_nothing(film: Film, sampling: Sampling) -> None:
+def test_a_file_that_begins_behind_its_end_gives_nothing(film: Film, sampling: FrameSampling) -> None:
     (address,) = find_sources([str(film("a.mp4"))])
-    assert len(list(open_feed(address, sampling, stop=threading.Event(), start_s=99.0).read())) == 1
+    assert len(list(open_capture(address, sampling, stop=threading.Event(), start_s=99.0).read())) == 1
 
 
-def test_from_its_middle_a_file_at_its_own_pace_is_at_once_there(film: Film, sampling: Sampling) -> None:
+def test_from_its_middle_a_file_at_its_own_pace_is_at_once_there(film: Film, sampling: FrameSampling) -> None:
     hands = Hands()
-    feed = FileFeed(film("a.mp4"), sampling, stop=hands.stop, start_s=3.0, realtime=True, clock=hands, wall_clock=hands)
+    feed = FileCapture(
+        film("a.mp4"), sampling, stop=hands.stop, start_s=3.0, realtime=True, clock=hands, wall_clock=hands
+    )
     next(signals := feed.read())
     frame = next(signals)
     assert isinstance(frame, Frame)

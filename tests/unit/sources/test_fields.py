@@ -7,15 +7,15 @@ import av
 import numpy as np
 import pytest
 
-from vigil.frames import RGB, Sampling
-from vigil.sources.file import read
+from vigil.frames import RGB, FrameSampling
+from vigil.sources.file import read_frames
 from vigil.sources.footage import FileFootage
-from vigil.sources.fullrate import pictures
+from vigil.sources.fullrate import full_size_frames
 from vigil.sources.images import read_image
 
 SIZE_WH = (720, 576)
 STEP_PX = 16
-LARGE = Sampling(max_pixels=2**20)
+LARGE = FrameSampling(max_pixels=2**20)
 """Nothing is shrunk, which would hide combs."""
 
 INTERLACED = [
@@ -64,8 +64,8 @@ def combs(image: RGB) -> float:
 def test_frames_and_films_have_no_combs(tmp_path: Path, name: str, codec: str, options: dict[str, str]) -> None:
     path = shoot_fields(tmp_path / name, codec, options)
     assert combs(woven(3)) > 7
-    assert all(combs(frame.image) < 1 for frame in read(path, LARGE))
-    assert all(combs(image) < 1 for image, _ in pictures(path))
+    assert all(combs(frame.image) < 1 for frame in read_frames(path, LARGE))
+    assert all(combs(image) < 1 for image, _ in full_size_frames(path))
 
 
 @each_kind
@@ -74,12 +74,12 @@ def test_clips_and_snapshots_have_no_combs(tmp_path: Path, name: str, codec: str
     footage.snapshot(tmp_path / "snapshot.jpg", at_s=0.3)
     assert combs(read_image(tmp_path / "snapshot.jpg", max_pixels=None)) < 1
     footage.clip(tmp_path / "clip.mp4", from_s=0.1, to_s=0.5)
-    assert all(combs(image) < 1 for image, _ in pictures(tmp_path / "clip.mp4"))
+    assert all(combs(image) < 1 for image, _ in full_size_frames(tmp_path / "clip.mp4"))
 
 
 def test_a_bar_stays_where_it_is_and_as_bright(tmp_path: Path) -> None:
     path = shoot_fields(tmp_path / "top.mp4", "libx264", {"x264-params": "tff=1"})
-    for number, (image, _) in enumerate(pictures(path)):
+    for number, (image, _) in enumerate(full_size_frames(path)):
         middle = image[288, :, 1]
         left = int(np.argmax(middle > 140))
         assert 0 <= left - (40 + 2 * number * STEP_PX) <= STEP_PX
@@ -88,4 +88,4 @@ def test_a_bar_stays_where_it_is_and_as_bright(tmp_path: Path) -> None:
 
 def test_a_progressive_picture_keeps_every_line(tmp_path: Path) -> None:
     path = shoot_fields(tmp_path / "lines.mp4", "libx264", {"crf": "4"})
-    assert combs(next(pictures(path))[0]) > 6
+    assert combs(next(full_size_frames(path))[0]) > 6

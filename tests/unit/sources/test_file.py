@@ -11,12 +11,12 @@ import pytest
 
 from films import Film, hum, number_in, picture, rotate_by_metadata, shoot
 from vigil.errors import SourceError, UsageError
-from vigil.frames import Frame, Sampling, fit
-from vigil.sources.clock import Sampler
-from vigil.sources.file import open_video, read
+from vigil.frames import Frame, FrameSampling, fit_size
+from vigil.sources.clock import FrameSampler
+from vigil.sources.file import open_video, read_frames
 
 
-def frames_and_problems(path: Path, sampling: Sampling) -> tuple[list[Frame], tuple[str, ...]]:
+def frames_and_problems(path: Path, sampling: FrameSampling) -> tuple[list[Frame], tuple[str, ...]]:
     with open_video(path, sampling) as video:
         return list(video.frames()), video.problems
 
@@ -33,7 +33,7 @@ EVERY_HALF_SECOND = [0, 13, 25, 38, 50, 63, 75, 88]
 """The first picture at or after each half second at 25 a second."""
 
 
-def test_twenty_five_a_second_become_exactly_two(film: Film, sampling: Sampling) -> None:
+def test_twenty_five_a_second_become_exactly_two(film: Film, sampling: FrameSampling) -> None:
     frames, problems = frames_and_problems(film("a.mp4"), sampling)
     assert numbers(frames) == EVERY_HALF_SECOND
     assert times(frames) == [0.0, 0.52, 1.0, 1.52, 2.0, 2.52, 3.0, 3.52]
@@ -41,9 +41,9 @@ def test_twenty_five_a_second_become_exactly_two(film: Film, sampling: Sampling)
 
 
 def test_frames_are_sized_by_fit_and_upright_rgb(film: Film) -> None:
-    sampling = Sampling(max_pixels=12_288)
-    frames = list(read(film("a.mp4", size_wh=(320, 180)), sampling))
-    width, height = fit(320, 180, max_pixels=12_288)
+    sampling = FrameSampling(max_pixels=12_288)
+    frames = list(read_frames(film("a.mp4", size_wh=(320, 180)), sampling))
+    width, height = fit_size(320, 180, max_pixels=12_288)
     assert {frame.image.shape for frame in frames} == {(height, width, 3)}
     assert all(frame.image.dtype == np.uint8 and frame.image.flags.c_contiguous for frame in frames)
 
@@ -73,9 +73,9 @@ def test_frames_are_sized_by_fit_and_upright_rgb(film: Film) -> None:
     ],
 )
 def test_the_same_pictures_come_out_of_every_container_and_codec(
-    film: Film, sampling: Sampling, name: str, how: dict[str, object]
+    film: Film, sampling: FrameSampling, name: str, how: dict[str, object]
 ) -> None:
-    frames = list(read(film(name, **how), sampling))
+    frames = list(read_frames(film(name, **how), sampling))
     assert numbers(frames) == EVERY_HALF_SECOND
     assert times(frames) == [0.0, 0.52, 1.0, 1.52, 2.0, 2.52, 3.0, 3.52]
 
@@ -92,11 +92,11 @@ def test_the_same_pictures_come_out_of_every_container_and_codec(
     ],
 )
 def test_what_is_left_undecoded_changes_no_pixel(film: Film, name: str, how: dict[str, object], fps: float) -> None:
-    path, sampling = film(name, **how), Sampling(fps=fps)
-    frames = list(read(path, sampling))
+    path, sampling = film(name, **how), FrameSampling(fps=fps)
+    frames = list(read_frames(path, sampling))
     with av.open(str(path)) as container:
         decoded = list(container.decode(video=0))
-    sampler, first = Sampler(fps), decoded[0].time
+    sampler, first = FrameSampler(fps), decoded[0].time
     wanted = [frame for frame in decoded if sampler.accept(frame.time - first)]
     assert len(frames) == len(wanted)
     for frame, plain in zip(frames, wanted, strict=True):
@@ -104,7 +104,7 @@ def test_what_is_left_undecoded_changes_no_pixel(film: Film, name: str, how: dic
         assert np.array_equal(frame.image, full.to_ndarray())
 
 
-def test_an_mp4_cut_off_behind_its_index_gives_what_is_there_and_says_so(film: Film, sampling: Sampling) -> None:
+def test_an_mp4_cut_off_behind_its_index_gives_what_is_there_and_says_so(film: Film, sampling: FrameSampling) -> None:
     path = film("a.mp4", container_options={"movflags": "faststart"})
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 6 // 10])
@@ -114,16 +114,18 @@ def test_an_mp4_cut_off_behind_its_index_gives_what_is_there_and_says_so(film: F
     assert any("header promises" in problem for problem in problems)
 
 
-def test_the_shortcut_logs_what_was_wrong(film: Film, sampling: Sampling, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_shortcut_logs_what_was_wrong(
+    film: Film, sampling: FrameSampling, caplog: pytest.LogCaptureFixture
+) -> None:
     path = film("a.mp4", container_options={"movflags": "faststart"})
     path.write_bytes(path.read_bytes()[:-2000])
     with caplog.at_level(logging.WARNING):
-        assert list(read(path, sampling))
+        assert list(read_frames(path, sampling))
     assert "a.mp4" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["a.ts", "a.mkv", "fragmented.mp4"])
-def test_streams_that_break_off_give_what_came_before(film: Film, sampling: Sampling, name: str) -> None:
+def test_streams_that_break_off_give_what_came_before(film: Film, sampling: FrameSampling, name: str) -> None:
     fragments = {"movflags": "frag_keyframe+empty_moov"} if name == "fragmented.mp4" else {}
     path = film(name, container_options=fragments, options={"g": "10"})
     data = path.read_bytes()
@@ -133,7 +135,7 @@ def test_streams_that_break_off_give_what_came_before(film: Film, sampling: Samp
     assert numbers(frames) == EVERY_HALF_SECOND[: len(frames)]
 
 
-def test_bytes_damaged_inside_cost_only_their_own_pictures(film: Film, sampling: Sampling) -> None:
+def test_bytes_damaged_inside_cost_only_their_own_pictures(film: Film, sampling: FrameSampling) -> None:
     path = film("a.mp4", options={"g": "10"}, container_options={"movflags": "faststart"})
     data = bytearray(path.read_bytes())
     start = data.index(b"mdat") + (len(data) - data.index(b"mdat")) // 2
@@ -146,7 +148,7 @@ def test_bytes_damaged_inside_cost_only_their_own_pictures(film: Film, sampling:
     assert any("could not be decoded" in problem for problem in problems)
 
 
-def test_a_variable_rate_is_sampled_by_the_clock(film: Film, sampling: Sampling) -> None:
+def test_a_variable_rate_is_sampled_by_the_clock(film: Film, sampling: FrameSampling) -> None:
     stamps = [i * 40 for i in range(50)] + [2000 + i * 200 for i in range(10)]
     frames, problems = frames_and_problems(film("a.mp4", stamps_ms=stamps), sampling)
     assert times(frames) == [0.0, 0.52, 1.0, 1.52, 2.0, 2.6, 3.0, 3.6]
@@ -154,14 +156,14 @@ def test_a_variable_rate_is_sampled_by_the_clock(film: Film, sampling: Sampling)
     assert problems == ()
 
 
-def test_a_pause_of_seven_seconds_stays_a_pause(film: Film, sampling: Sampling) -> None:
+def test_a_pause_of_seven_seconds_stays_a_pause(film: Film, sampling: FrameSampling) -> None:
     stamps = [i * 40 for i in range(50)] + [9000 + i * 40 for i in range(50)]
     frames, _ = frames_and_problems(film("a.mp4", stamps_ms=stamps), sampling)
     assert times(frames) == [0.0, 0.52, 1.0, 1.52, 9.0, 9.52, 10.0, 10.52]
     assert numbers(frames) == EVERY_HALF_SECOND
 
 
-def test_a_leap_of_the_clock_is_spliced_and_reported(film: Film, sampling: Sampling) -> None:
+def test_a_leap_of_the_clock_is_spliced_and_reported(film: Film, sampling: FrameSampling) -> None:
     stamps = [i * 40 for i in range(50)] + [900_000 + i * 40 for i in range(50)]
     frames, problems = frames_and_problems(film("a.ts", stamps_ms=stamps), sampling)
     assert times(frames) == [0.0, 0.52, 1.0, 1.52, 2.0, 2.52, 3.0, 3.52]
@@ -183,7 +185,7 @@ def test_a_leap_of_the_clock_is_spliced_and_reported(film: Film, sampling: Sampl
     ],
 )
 def test_a_program_stream_that_stamps_one_picture_in_many_is_sound(
-    film: Film, sampling: Sampling, name: str, how: dict[str, object], vendor_header: bytes
+    film: Film, sampling: FrameSampling, name: str, how: dict[str, object], vendor_header: bytes
 ) -> None:
     path = film(name, **how)
     path.write_bytes(vendor_header + path.read_bytes())
@@ -196,15 +198,15 @@ def test_a_program_stream_that_stamps_one_picture_in_many_is_sound(
         assert numbers(list(video.frames())) == numbers(frames)[4:]
 
 
-def test_a_quarter_turn_in_the_metadata_is_applied_as_opencv_does(film: Film, sampling: Sampling) -> None:
+def test_a_quarter_turn_in_the_metadata_is_applied_as_opencv_does(film: Film, sampling: FrameSampling) -> None:
     path = film("a.mp4")
     rotate_by_metadata(path)
-    frames = list(read(path, sampling))
+    frames = list(read_frames(path, sampling))
     capture = cv2.VideoCapture(str(path))
     _, bgr = capture.read()
     capture.release()
     height, width = frames[0].image.shape[:2]
-    assert (width, height) == fit(240, 320, max_pixels=sampling.max_pixels)
+    assert (width, height) == fit_size(240, 320, max_pixels=sampling.max_pixels)
     upright = cv2.resize(bgr, (width, height), interpolation=cv2.INTER_CUBIC)[:, :, ::-1]
     assert np.abs(frames[0].image.astype(int) - upright).mean() < 4
 
@@ -212,54 +214,56 @@ def test_a_quarter_turn_in_the_metadata_is_applied_as_opencv_does(film: Film, sa
 def test_pixels_that_are_not_square_are_shown_in_their_true_shape(tmp_path: Path) -> None:
     path = tmp_path / "wide.mp4"
     shoot(path, size_wh=(352, 288), options={"x264-params": "sar=16/11"})
-    frames = list(read(path, Sampling()))
-    assert frames[0].image.shape[1::-1] == fit(512, 288, max_pixels=131_072)
+    frames = list(read_frames(path, FrameSampling()))
+    assert frames[0].image.shape[1::-1] == fit_size(512, 288, max_pixels=131_072)
 
 
 @pytest.mark.parametrize("name", ["a.ts", "a.mkv"])
-def test_a_stream_that_starts_at_a_hundred_seconds_starts_at_zero(film: Film, sampling: Sampling, name: str) -> None:
+def test_a_stream_that_starts_at_a_hundred_seconds_starts_at_zero(
+    film: Film, sampling: FrameSampling, name: str
+) -> None:
     frames, problems = frames_and_problems(film(name, stamps_ms=[100_000 + i * 40 for i in range(100)]), sampling)
     assert times(frames) == [0.0, 0.52, 1.0, 1.52, 2.0, 2.52, 3.0, 3.52]
     assert problems == ()
 
 
-def test_size_and_clock_may_change_in_the_middle(film: Film, sampling: Sampling, tmp_path: Path) -> None:
+def test_size_and_clock_may_change_in_the_middle(film: Film, sampling: FrameSampling, tmp_path: Path) -> None:
     both = tmp_path / "both.ts"
     both.write_bytes(film("a.ts").read_bytes() + film("b.ts", size_wh=(640, 480)).read_bytes())
     frames, problems = frames_and_problems(both, sampling)
     sizes = [frame.image.shape[1::-1] for frame in frames]
     assert sizes[0] == (320, 256)
-    assert sizes[-1] == fit(640, 480, max_pixels=sampling.max_pixels)
+    assert sizes[-1] == fit_size(640, 480, max_pixels=sampling.max_pixels)
     assert 15 <= len(frames) <= 16
     assert all(a.time_s < b.time_s for a, b in itertools.pairwise(frames))
     assert any("jumps of its clock" in problem for problem in problems)
     assert any("picture size" in problem for problem in problems)
 
 
-def test_sound_that_turns_up_late_costs_no_picture(film: Film, sampling: Sampling, tmp_path: Path) -> None:
+def test_sound_that_turns_up_late_costs_no_picture(film: Film, sampling: FrameSampling, tmp_path: Path) -> None:
     both = tmp_path / "both.ts"
     late = film("b.ts", sound=True, stamps_ms=[4000 + i * 40 for i in range(100)])
     both.write_bytes(film("a.ts").read_bytes() + late.read_bytes())
-    seen = numbers(list(read(both, sampling)))
+    seen = numbers(list(read_frames(both, sampling)))
     assert seen[:8] == EVERY_HALF_SECOND
     assert np.abs(np.subtract(seen[8:], EVERY_HALF_SECOND)).max() <= 1
 
 
-def test_half_a_second_and_a_single_frame_are_enough(film: Film, sampling: Sampling) -> None:
-    assert len(list(read(film("short.mp4", frames=12), sampling))) == 1
-    assert len(list(read(film("one.mp4", frames=1), sampling))) == 1
+def test_half_a_second_and_a_single_frame_are_enough(film: Film, sampling: FrameSampling) -> None:
+    assert len(list(read_frames(film("short.mp4", frames=12), sampling))) == 1
+    assert len(list(read_frames(film("one.mp4", frames=1), sampling))) == 1
 
 
-def test_names_with_colons_and_percent_signs_are_only_names(film: Film, sampling: Sampling) -> None:
-    assert list(read(film("http:%03d.mp4"), sampling))
+def test_names_with_colons_and_percent_signs_are_only_names(film: Film, sampling: FrameSampling) -> None:
+    assert list(read_frames(film("http:%03d.mp4"), sampling))
 
 
-def test_a_file_that_lost_its_index_says_that_it_is_damaged(film: Film, sampling: Sampling) -> None:
+def test_a_file_that_lost_its_index_says_that_it_is_damaged(film: Film, sampling: FrameSampling) -> None:
     path = film("a.mp4")
     data = path.read_bytes()
     path.write_bytes(data[: data.index(b"moov")])
     with pytest.raises(SourceError, match=r"a\.mp4 cannot be read as a video"):
-        list(read(path, sampling))
+        list(read_frames(path, sampling))
 
 
 @pytest.mark.parametrize(
@@ -272,30 +276,30 @@ def test_a_file_that_lost_its_index_says_that_it_is_damaged(film: Film, sampling
     ],
     ids=["zero bytes", "garbage", "playlist", "script"],
 )
-def test_what_is_no_video_is_refused(tmp_path: Path, sampling: Sampling, content: bytes, message: str) -> None:
+def test_what_is_no_video_is_refused(tmp_path: Path, sampling: FrameSampling, content: bytes, message: str) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=message):
-        list(read(path, sampling))
+        list(read_frames(path, sampling))
 
 
-def test_missing_files_and_folders_are_named(tmp_path: Path, sampling: Sampling) -> None:
+def test_missing_files_and_folders_are_named(tmp_path: Path, sampling: FrameSampling) -> None:
     with pytest.raises(SourceError, match=r"gone\.mp4 cannot be read: No such file"):
-        list(read(tmp_path / "gone.mp4", sampling))
+        list(read_frames(tmp_path / "gone.mp4", sampling))
     with pytest.raises(SourceError, match="is a folder"):
-        list(read(tmp_path, sampling))
+        list(read_frames(tmp_path, sampling))
 
 
-def test_sound_alone_is_no_video(tmp_path: Path, sampling: Sampling) -> None:
+def test_sound_alone_is_no_video(tmp_path: Path, sampling: FrameSampling) -> None:
     path = tmp_path / "sound.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=16_000)
         container.mux([*stream.encode(hum(16_000)), *stream.encode()])
     with pytest.raises(SourceError, match=r"no moving pictures \(audio\)"):
-        list(read(path, sampling))
+        list(read_frames(path, sampling))
 
 
-def test_the_frames_of_an_open_video_can_be_had_once(film: Film, sampling: Sampling) -> None:
+def test_the_frames_of_an_open_video_can_be_had_once(film: Film, sampling: FrameSampling) -> None:
     with open_video(film("a.mp4"), sampling) as video:
         assert video.duration_s == pytest.approx(4.0, abs=0.05)
         assert video.source_fps == pytest.approx(25.0, abs=0.1)
@@ -304,12 +308,12 @@ def test_the_frames_of_an_open_video_can_be_had_once(film: Film, sampling: Sampl
             list(video.frames())
 
 
-def test_an_unknown_reader_is_refused(film: Film, sampling: Sampling) -> None:
+def test_an_unknown_reader_is_refused(film: Film, sampling: FrameSampling) -> None:
     with pytest.raises(UsageError, match="pyav and decord"):
-        list(read(film("a.mp4"), sampling, reader="opencv"))  # type: ignore[arg-type]
+        list(read_frames(film("a.mp4"), sampling, reader="opencv"))  # type: ignore[arg-type]
 
 
-def test_colours_survive(tmp_path: Path, sampling: Sampling) -> None:
+def test_colours_survive(tmp_path: Path, sampling: FrameSampling) -> None:
     path = tmp_path / "colour.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
@@ -318,7 +322,7 @@ def test_colours_survive(tmp_path: Path, sampling: Sampling) -> None:
         for _ in range(5):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
-    frame = next(iter(read(path, sampling)))
+    frame = next(iter(read_frames(path, sampling)))
     assert np.abs(frame.image.astype(int) - (30, 200, 60)).max() < 10
 
 
@@ -326,25 +330,27 @@ def test_a_numbered_picture_can_be_read_back() -> None:
     assert [number_in(picture(n, (320, 240))) for n in (0, 1, 341, 1023)] == [0, 1, 341, 1023]
 
 
-def test_scaled_colours_are_not_rounded_down(film: Film, sampling: Sampling) -> None:
-    frame = next(iter(read(film("a.mp4", size_wh=(640, 480), options={"crf": "1"}), sampling)))
+def test_scaled_colours_are_not_rounded_down(film: Film, sampling: FrameSampling) -> None:
+    frame = next(iter(read_frames(film("a.mp4", size_wh=(640, 480), options={"crf": "1"}), sampling)))
     middle = frame.image[frame.image.shape[0] // 2]
     assert abs(float(middle.mean()) - 20) < 0.5
 
 
-def test_fast_keeps_as_many_pictures_each_at_most_a_tenth_of_a_second_later(film: Film, sampling: Sampling) -> None:
+def test_fast_keeps_as_many_pictures_each_at_most_a_tenth_of_a_second_later(
+    film: Film, sampling: FrameSampling
+) -> None:
     path = film("b.mp4", frames=200, options={"bf": "3"})
-    exact, fast = (times(list(read(path, sampling, fast=fast))) for fast in (False, True))
+    exact, fast = (times(list(read_frames(path, sampling, fast=fast))) for fast in (False, True))
     moved = [round(later - time_s, 2) for time_s, later in zip(exact, fast, strict=True)]
     assert exact != fast
     assert all(0 <= step <= 0.12 for step in moved)
 
 
-def test_fast_changes_no_time_where_every_picture_is_referred_to(film: Film, sampling: Sampling) -> None:
+def test_fast_changes_no_time_where_every_picture_is_referred_to(film: Film, sampling: FrameSampling) -> None:
     path = film("no-b.mp4", frames=200, options={"bf": "0"})
-    assert times(list(read(path, sampling))) == times(list(read(path, sampling, fast=True)))
+    assert times(list(read_frames(path, sampling))) == times(list(read_frames(path, sampling, fast=True)))
 
 
-def test_only_our_own_reader_is_fast(film: Film, sampling: Sampling) -> None:
+def test_only_our_own_reader_is_fast(film: Film, sampling: FrameSampling) -> None:
     with pytest.raises(UsageError, match="pyav"):
-        list(read(film("a.mp4"), sampling, reader="decord", fast=True))
+        list(read_frames(film("a.mp4"), sampling, reader="decord", fast=True))

@@ -5,19 +5,19 @@ import av
 import pytest
 
 from films import Film
-from vigil.frames import Sampling
-from vigil.sources.file import read
-from vigil.sources.group import HOLD_PACKETS, Group, groups, h264_units, hevc_layers
+from vigil.frames import FrameSampling
+from vigil.sources.file import read_frames
+from vigil.sources.group import HOLD_PACKETS, Gop, h264_nal_types, hevc_temporal_layers, split_gops
 
 IDR, SPS, SLICE = 5, 7, 1
 
 
-def grouped(path: Path) -> list[Group]:
+def grouped(path: Path) -> list[Gop]:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         context = stream.codec_context
         packets = [packet for packet in container.demux(stream) if packet.size]
-        return list(groups(packets, codec=context.codec.canonical_name, extradata=context.extradata))
+        return list(split_gops(packets, codec=context.codec.canonical_name, extradata=context.extradata))
 
 
 def test_groups_start_at_key_pictures_and_lose_nothing(film: Film) -> None:
@@ -45,21 +45,21 @@ def test_what_is_too_long_to_hold_comes_in_parts(film: Film) -> None:
     found = grouped(path)
     assert [len(group.packets) for group in found] == [HOLD_PACKETS, 50]
     assert [group.whole for group in found] == [False, False]
-    assert len(list(read(path, Sampling()))) == 52
+    assert len(list(read_frames(path, FrameSampling()))) == 52
 
 
 def test_units_are_found_behind_start_codes_and_behind_lengths() -> None:
     units = [bytes([0x60 | kind, 1, 2, 3]) for kind in (SPS, IDR, SLICE)]
     annex_b = b"".join(b"\x00\x00\x00\x01" + unit for unit in units)
     prefixed = b"".join(len(unit).to_bytes(4, "big") + unit for unit in units)
-    assert list(h264_units(annex_b, None)) == [SPS, IDR, SLICE]
-    assert list(h264_units(prefixed, b"\x01\x64\x00\x1f\xff")) == [SPS, IDR, SLICE]
+    assert list(h264_nal_types(annex_b, None)) == [SPS, IDR, SLICE]
+    assert list(h264_nal_types(prefixed, b"\x01\x64\x00\x1f\xff")) == [SPS, IDR, SLICE]
 
 
 @pytest.mark.parametrize("noise", [b"", b"\x00", b"\x00\x00\x01", bytes(40), bytes(range(256))])
 def test_units_of_noise_come_to_an_end(noise: bytes) -> None:
     for extradata in (None, b"", b"\x01\x64\x00\x1f\xff"):
-        assert len(list(itertools.islice(h264_units(noise, extradata), 300))) < 300
+        assert len(list(itertools.islice(h264_nal_types(noise, extradata), 300))) < 300
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.ts"])
@@ -68,9 +68,9 @@ def test_the_temporal_layers_of_h265_are_counted(film: Film, name: str, layers: 
     extra = f":temporal-layers={layers}:b-pyramid=1:bframes=7" if layers > 1 else ""
     path = film(name, codec="libx265", options={"x265-params": "log-level=none" + extra})
     with av.open(str(path)) as container:
-        assert hevc_layers(container.streams.video[0].codec_context.extradata) == layers
+        assert hevc_temporal_layers(container.streams.video[0].codec_context.extradata) == layers
 
 
 @pytest.mark.parametrize("extradata", [b"", b"\x01\x02", b"nothing", b"\x00\x00\x01"])
 def test_a_header_that_says_nothing_about_layers_is_not_guessed_at(extradata: bytes) -> None:
-    assert hevc_layers(extradata) is None
+    assert hevc_temporal_layers(extradata) is None

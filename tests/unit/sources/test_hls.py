@@ -14,12 +14,12 @@ from http_camera import cut_pieces
 from live_seeing import following
 from odd_camera import Answer, Asked, told
 from vigil.errors import SourceError
-from vigil.frames import Frame, Sampling
+from vigil.frames import Frame, FrameSampling
 from vigil.sources.address import find_sources
-from vigil.sources.feed import Disconnected, FeedSettings
-from vigil.sources.stream import StreamCamera
+from vigil.sources.feed import CaptureSettings, Disconnected
+from vigil.sources.stream import NetworkCamera
 
-UNHURRIED = FeedSettings(
+UNHURRIED = CaptureSettings(
     open_timeout_s=10.0, read_timeout_s=10.0, hls_timeout_s=10.0, first_retry_s=0.05, longest_retry_s=0.1
 )
 HASTY = replace(UNHURRIED, open_timeout_s=1.0, hls_timeout_s=1.0)
@@ -72,10 +72,10 @@ def test_pieces_are_played_whatever_their_names_end_in(pieces: list[bytes], name
     assert [number_in(frame.image) for frame in frames] == pytest.approx([75, 82, 88], abs=1)
 
 
-def read(word: str, *, confined: bool, settings: FeedSettings = UNHURRIED) -> list[Frame]:
+def read(word: str, *, confined: bool, settings: CaptureSettings = UNHURRIED) -> list[Frame]:
     """The first three frames of a camera; raises SourceError when they do not come."""
     address = replace(find_sources([word])[0], confined=confined)
-    watched = StreamCamera(address, Sampling(fps=4), stop=threading.Event(), settings=settings)
+    watched = NetworkCamera(address, FrameSampling(fps=4), stop=threading.Event(), settings=settings)
     seen: list[Frame] = []
     for signal in watched.session(started_s=0.0):
         seen += [signal] if isinstance(signal, Frame) else []

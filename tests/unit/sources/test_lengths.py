@@ -7,7 +7,7 @@ import av
 import pytest
 
 from films import hum, picture
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.sources.file import open_video
 
 RATE_HZ = 16_000
@@ -34,14 +34,14 @@ def without_tags(path: Path) -> Path:
     return path
 
 
-def problems_of(path: Path, sampling: Sampling) -> tuple[int, tuple[str, ...]]:
+def problems_of(path: Path, sampling: FrameSampling) -> tuple[int, tuple[str, ...]]:
     with open_video(path, sampling) as video:
         return len(list(video.frames())), video.problems
 
 
 @pytest.mark.parametrize("sound_s", [6, 12])
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "bare.mkv", "a.flv", "a.ts", "a.avi", "a.nut"])
-def test_sound_that_goes_on_is_no_damage(tmp_path: Path, sampling: Sampling, name: str, sound_s: int) -> None:
+def test_sound_that_goes_on_is_no_damage(tmp_path: Path, sampling: FrameSampling, name: str, sound_s: int) -> None:
     path = film_with_sound(tmp_path / name, sound_s=sound_s)
     if name == "bare.mkv":
         without_tags(path)
@@ -49,7 +49,7 @@ def test_sound_that_goes_on_is_no_damage(tmp_path: Path, sampling: Sampling, nam
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "bare.mkv", "a.flv"])
-def test_a_file_that_is_cut_off_still_says_what_is_missing(tmp_path: Path, sampling: Sampling, name: str) -> None:
+def test_a_file_that_is_cut_off_still_says_what_is_missing(tmp_path: Path, sampling: FrameSampling, name: str) -> None:
     path = film_with_sound(tmp_path / name, sound_s=4)
     if name == "bare.mkv":
         without_tags(path)
@@ -60,6 +60,6 @@ def test_a_file_that_is_cut_off_still_says_what_is_missing(tmp_path: Path, sampl
     assert any("header promises" in problem for problem in problems)
 
 
-def test_a_length_is_that_of_the_pictures_where_the_file_tells_it(tmp_path: Path, sampling: Sampling) -> None:
+def test_a_length_is_that_of_the_pictures_where_the_file_tells_it(tmp_path: Path, sampling: FrameSampling) -> None:
     with open_video(film_with_sound(tmp_path / "a.mkv", sound_s=9), sampling) as video:
         assert video.duration_s == pytest.approx(4.0, abs=0.05)

@@ -16,14 +16,14 @@ import rtsp_server
 from films import Film, number_in, shoot
 from live_seeing import Seen, following
 from vigil.errors import SourceError
-from vigil.frames import RGB, Frame, Sampling
+from vigil.frames import RGB, Frame, FrameSampling
 from vigil.sources.address import find_sources
-from vigil.sources.feed import Connected, Disconnected, FeedSettings, open_feed
+from vigil.sources.feed import CaptureSettings, Connected, Disconnected, open_capture
 from vigil.sources.footage import FileFootage, Footage
-from vigil.sources.live import LiveFeed
+from vigil.sources.live import LiveCapture
 from waiting import Hands, until
 
-SOON = FeedSettings(
+SOON = CaptureSettings(
     open_timeout_s=1.0, read_timeout_s=0.5, hls_timeout_s=2.5, first_retry_s=0.1, longest_retry_s=0.2, steady_s=5
 )
 UNHURRIED = replace(SOON, open_timeout_s=10.0, read_timeout_s=10.0, hls_timeout_s=10.0)
@@ -122,7 +122,7 @@ def test_no_password_reaches_a_reason_a_log_or_the_screen(
 
 
 def test_an_mjpeg_camera_is_timed_by_arrival_as_its_clock_is_made_up(http: http_camera.HttpCamera) -> None:
-    with following(http.address("live.mjpg"), settings=UNHURRIED, sampling=Sampling(fps=5)) as seen:
+    with following(http.address("live.mjpg"), settings=UNHURRIED, sampling=FrameSampling(fps=5)) as seen:
         # By its clock of 25 pictures a second, of which 10 come, each fifth would be kept, never a nearer one.
         until(lambda: any(after - before < 5 for before, after in pairwise(numbers(seen))))
     assert [replace(told, at_s=0.0) for told in seen.others] == [Connected((320, 240), 25.0, "mjpeg", 0.0)]
@@ -142,7 +142,7 @@ def test_a_stream_that_freezes_is_lost_and_comes_back(http: http_camera.HttpCame
 
 
 def test_a_live_playlist_starts_at_its_last_piece_and_goes_on_at_its_own_pace(http: http_camera.HttpCamera) -> None:
-    with following(http.address("live.m3u8"), settings=UNHURRIED, sampling=Sampling(fps=4)) as seen:
+    with following(http.address("live.m3u8"), settings=UNHURRIED, sampling=FrameSampling(fps=4)) as seen:
         seen.wait(Frame, number=6)
     assert not seen.reasons
     assert is_paced(seen)
@@ -150,14 +150,14 @@ def test_a_live_playlist_starts_at_its_last_piece_and_goes_on_at_its_own_pace(ht
 
 
 def test_of_a_playlist_in_several_sizes_only_one_is_fetched(http: http_camera.HttpCamera) -> None:
-    with following(http.address("master.m3u8"), settings=UNHURRIED, sampling=Sampling(fps=4)) as seen:
+    with following(http.address("master.m3u8"), settings=UNHURRIED, sampling=FrameSampling(fps=4)) as seen:
         seen.wait(Frame, number=6)
     assert http.requests["/live.m3u8?size=1"] > 1
     assert http.requests["/live.m3u8?size=2"] == 1
 
 
 def test_a_file_on_a_server_plays_at_its_own_pace(http: http_camera.HttpCamera) -> None:
-    with following(http.address("film.mp4"), settings=UNHURRIED, sampling=Sampling(fps=4)) as seen:
+    with following(http.address("film.mp4"), settings=UNHURRIED, sampling=FrameSampling(fps=4)) as seen:
         seen.wait(Frame, number=3)
     assert is_paced(seen)
 
@@ -189,7 +189,7 @@ def test_something_else_than_video_is_lost_with_a_reason(http: http_camera.HttpC
 
 
 def test_the_wait_for_the_next_attempt_ends_when_told_to_stop() -> None:
-    patient = FeedSettings(first_retry_s=3600, longest_retry_s=3600)
+    patient = CaptureSettings(first_retry_s=3600, longest_retry_s=3600)
     with following("rtsp://127.0.0.1:9/x", settings=patient) as seen:
         seen.wait(Disconnected)
     assert seen.ended_s is not None and seen.feed.disconnects == 1
@@ -211,7 +211,7 @@ class Doors:
 
 def test_every_end_of_a_connection_is_told_and_time_goes_on() -> None:
     stop = threading.Event()
-    feed = LiveFeed(Doors(2, 0, 1, 0), stop=stop, settings=FeedSettings(first_retry_s=0.01, longest_retry_s=0.02))
+    feed = LiveCapture(Doors(2, 0, 1, 0), stop=stop, settings=CaptureSettings(first_retry_s=0.01, longest_retry_s=0.02))
     seen = []
     for signal in feed.read():
         seen.append(signal)
@@ -227,12 +227,12 @@ def test_every_end_of_a_connection_is_told_and_time_goes_on() -> None:
 def test_nothing_is_told_once_it_has_stopped() -> None:
     stop = threading.Event()
     stop.set()
-    assert list(LiveFeed(Doors(3), stop=stop, settings=FeedSettings()).read()) == []
+    assert list(LiveCapture(Doors(3), stop=stop, settings=CaptureSettings()).read()) == []
 
 
 def test_a_consumer_that_goes_away_closes_the_connection(http: http_camera.HttpCamera) -> None:
     (address,) = find_sources([http.address("live.mjpg")])
-    signals = open_feed(address, Sampling(), stop=threading.Event(), settings=SOON, footage_s=5).read()
+    signals = open_capture(address, FrameSampling(), stop=threading.Event(), settings=SOON, footage_s=5).read()
     next(signals)
     signals.close()  # type: ignore[attr-defined]
     assert list(signals) == []
@@ -242,7 +242,7 @@ def test_a_stopped_file_gives_no_frame(film: Film) -> None:
     (address,) = find_sources([str(film("a.mp4", frames=1))])
     stop = threading.Event()
     stop.set()
-    assert len(list(open_feed(address, Sampling(), stop=stop).read())) == 1
+    assert len(list(open_capture(address, FrameSampling(), stop=stop).read())) == 1
 
 
 class Steady:
@@ -265,8 +265,8 @@ class Steady:
         self.hands.now_s += seconds
         self.wall.now_s += seconds
 
-    def feed(self) -> LiveFeed:
-        return LiveFeed(self, stop=self.hands.stop, settings=SOON, clock=self.hands, wall_clock=self.wall)
+    def feed(self) -> LiveCapture:
+        return LiveCapture(self, stop=self.hands.stop, settings=SOON, clock=self.hands, wall_clock=self.wall)
 
 
 @pytest.mark.parametrize("step_s", [3600.0, -3600.0, 5.0])
@@ -292,7 +292,7 @@ def test_a_clock_that_is_only_nudged_leaves_the_beginning_where_it_is() -> None:
 
 def test_a_connection_whose_pictures_came_for_long_starts_the_waits_anew() -> None:
     hands = Hands()
-    settings = FeedSettings(first_retry_s=1.0, longest_retry_s=64.0, steady_s=30.0)
+    settings = CaptureSettings(first_retry_s=1.0, longest_retry_s=64.0, steady_s=30.0)
 
     class Lasting(Doors):
         def session(self, *, started_s: float) -> Iterator[Connected | Frame]:
@@ -300,7 +300,7 @@ def test_a_connection_whose_pictures_came_for_long_starts_the_waits_anew() -> No
                 yield signal
                 hands.now_s += 31.0
 
-    feed = LiveFeed(Lasting(0, 0, 0, 0, 1, 0), stop=hands.stop, settings=settings, clock=hands)
+    feed = LiveCapture(Lasting(0, 0, 0, 0, 1, 0), stop=hands.stop, settings=settings, clock=hands)
     lost = [signal for _, signal in zip(range(7), feed.read(), strict=False) if isinstance(signal, Disconnected)]
     assert [signal.retry_s for signal in lost[:5]] == hands.waits
     assert hands.waits[3] >= 6.0 and hands.waits[4] <= 1.0 < lost[5].retry_s

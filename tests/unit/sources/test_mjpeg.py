@@ -6,17 +6,17 @@ from films import number_in
 from live_seeing import following
 from odd_camera import Asked, serving
 from odd_mjpeg import STYLES, sending
-from vigil.frames import Frame, Sampling
-from vigil.sources.feed import Connected, Disconnected, FeedSettings
+from vigil.frames import Frame, FrameSampling
+from vigil.sources.feed import CaptureSettings, Connected, Disconnected
 
-UNHURRIED = FeedSettings(open_timeout_s=5.0, read_timeout_s=5.0, first_retry_s=0.05, longest_retry_s=0.1)
+UNHURRIED = CaptureSettings(open_timeout_s=5.0, read_timeout_s=5.0, first_retry_s=0.05, longest_retry_s=0.1)
 
 
 @pytest.mark.parametrize("name", STYLES)
 def test_pictures_are_seen_however_they_are_divided(name: str) -> None:
     with (
         serving({"/video": sending(STYLES[name])}) as camera,
-        following(camera.address("video"), settings=UNHURRIED, sampling=Sampling(fps=5)) as seen,
+        following(camera.address("video"), settings=UNHURRIED, sampling=FrameSampling(fps=5)) as seen,
     ):
         seen.wait(Frame, number=6)
     connected = [signal for signal in seen.others if isinstance(signal, Connected)]
@@ -34,7 +34,7 @@ def test_a_page_of_text_that_never_ends_is_lost_with_a_reason() -> None:
         while not asked.server.closing.wait(0.01):
             asked.wfile.write(b"<p>There is no camera here.</p>" * 20)
 
-    hasty = FeedSettings(open_timeout_s=1.0, read_timeout_s=1.0, first_retry_s=0.05, longest_retry_s=0.1)
+    hasty = CaptureSettings(open_timeout_s=1.0, read_timeout_s=1.0, first_retry_s=0.05, longest_retry_s=0.1)
     with (
         serving({"/video": answer}) as camera,
         following(camera.address("video"), settings=hasty) as seen,

@@ -5,11 +5,11 @@ import pytest
 
 from films import number_in, picture
 from vigil.errors import SourceError
-from vigil.sources.movie import Movie, whole_file
+from vigil.sources.movie import VideoWriter, whole_file
 
 
 def test_pictures_keep_their_times_and_odd_sizes_become_even(tmp_path: Path) -> None:
-    with Movie(tmp_path / "a.mp4", size_wh=(321, 241)) as movie:
+    with VideoWriter(tmp_path / "a.mp4", size_wh=(321, 241)) as movie:
         for number, time_s in enumerate([0.0, 0.5, 0.5, 0.4, 2.0]):
             movie.add(picture(number, (321, 241)), time_s)
     with av.open(str(tmp_path / "a.mp4")) as container:
@@ -19,10 +19,10 @@ def test_pictures_keep_their_times_and_odd_sizes_become_even(tmp_path: Path) -> 
 
 
 def test_a_movie_that_breaks_off_leaves_no_file(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), Movie(tmp_path / "a.mp4", size_wh=(64, 64)) as movie:
+    with pytest.raises(KeyboardInterrupt), VideoWriter(tmp_path / "a.mp4", size_wh=(64, 64)) as movie:
         movie.add(picture(1, (64, 64)), 0.0)
         raise KeyboardInterrupt
-    with pytest.raises(SourceError, match="no picture in it"), Movie(tmp_path / "b.mp4", size_wh=(64, 64)):
+    with pytest.raises(SourceError, match="no picture in it"), VideoWriter(tmp_path / "b.mp4", size_wh=(64, 64)):
         pass
     assert not list(tmp_path.iterdir())
 

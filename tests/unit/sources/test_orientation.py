@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from films import write_matrix
-from vigil.frames import RGB, Sampling, resize
-from vigil.sources.file import read
+from vigil.frames import RGB, FrameSampling, resize
+from vigil.sources.file import read_frames
 from vigil.sources.footage import FileFootage
-from vigil.sources.fullrate import pictures
+from vigil.sources.fullrate import full_size_frames
 from vigil.sources.images import read_image
 from vigil.sources.orientation import AS_STORED, from_matrix
 
@@ -69,8 +69,8 @@ def unlike(one: RGB, other: RGB) -> float:
 @each_way
 def test_frames_and_films_stand_as_players_show_them(tmp_path: Path, matrix: Matrix, turn: Turn) -> None:
     path = scene_film(tmp_path / "scene.mp4", matrix)
-    assert unlike(next(iter(read(path, Sampling()))).image, turn(scene())) < 6
-    assert unlike(next(pictures(path))[0], turn(scene())) < 6
+    assert unlike(next(iter(read_frames(path, FrameSampling()))).image, turn(scene())) < 6
+    assert unlike(next(full_size_frames(path))[0], turn(scene())) < 6
 
 
 @each_way
@@ -80,7 +80,7 @@ def test_clips_and_snapshots_stand_as_players_show_them(tmp_path: Path, matrix: 
     footage.snapshot(tmp_path / "snapshot.jpg", at_s=0.4)
     assert unlike(read_image(tmp_path / "snapshot.jpg", max_pixels=None), turn(scene())) < 6
     footage.clip(tmp_path / "clip.mp4", from_s=0.2, to_s=0.8)
-    assert unlike(next(pictures(tmp_path / "clip.mp4"))[0], turn(scene())) < 6
+    assert unlike(next(full_size_frames(tmp_path / "clip.mp4"))[0], turn(scene())) < 6
 
 
 def test_a_turn_that_was_rounded_is_a_turn_and_a_slant_is_none() -> None:

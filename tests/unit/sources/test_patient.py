@@ -10,8 +10,8 @@ import pytest
 
 from films import Film
 from vigil.frames import RGB
-from vigil.sources.clock import Sampler
-from vigil.sources.patient import PatientDecoder, Rhythm
+from vigil.sources.clock import FrameSampler
+from vigil.sources.patient import KeyframeInterval, LazyDecoder
 
 Kept = list[tuple[float, RGB]]
 
@@ -27,12 +27,12 @@ def packets_of(path: Path) -> Iterator[tuple[Any, Any]]:
 
 def watched(
     path: Path, *, fps: float = 2.0, patient: bool = True, fast: bool = False, crowding: float = 1.0
-) -> tuple[Kept, PatientDecoder]:
+) -> tuple[Kept, LazyDecoder]:
     """The kept pictures of a file whose packets come in as from a camera, on a machine that is so crowded."""
-    sampler, kept = Sampler(fps), []
-    decoder: PatientDecoder | None = None
+    sampler, kept = FrameSampler(fps), []
+    decoder: LazyDecoder | None = None
     for packet, stream in packets_of(path):
-        decoder = decoder or PatientDecoder(stream.codec_context, sampler, fast=fast)
+        decoder = decoder or LazyDecoder(stream.codec_context, sampler, fast=fast)
         decoder._crowding = crowding
         pictures = (
             decoder.push(packet, float(packet.pts * packet.time_base)) if patient else decoder._codec.decode(packet)
@@ -44,7 +44,7 @@ def watched(
     return kept, decoder
 
 
-def assert_same(path: Path, *, fps: float = 2.0, crowding: float = 1.0) -> PatientDecoder:
+def assert_same(path: Path, *, fps: float = 2.0, crowding: float = 1.0) -> LazyDecoder:
     patient, decoder = watched(path, fps=fps, crowding=crowding)
     full, _ = watched(path, fps=fps, patient=False)
     # What a file's decoder still holds at the end comes out in neither.
@@ -88,10 +88,10 @@ def test_at_every_rate_of_sampling(film: Film, fps: float) -> None:
 @pytest.mark.parametrize("crowding", [1.0, 9.0])
 def test_only_a_crowded_machine_lets_a_picture_wait_for_those_before_it(film: Film, crowding: float) -> None:
     path = film("a.mp4", frames=60, size_wh=(160, 128), options={**CAMERA, "g": "250"})
-    sampler, holding = Sampler(2.0), []
+    sampler, holding = FrameSampler(2.0), []
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        decoder = PatientDecoder(stream.codec_context, sampler)
+        decoder = LazyDecoder(stream.codec_context, sampler)
         for packet in container.demux(stream):
             if packet.size:
                 decoder._crowding = crowding
@@ -123,7 +123,7 @@ def test_motion_jpeg_is_decoded_only_where_it_is_kept(film: Film) -> None:
 
 
 def test_a_rhythm_is_the_shorter_of_the_last_two_distances() -> None:
-    rhythm, expected = Rhythm(), []
+    rhythm, expected = KeyframeInterval(), []
     for time_s in (0.0, 2.0, 3.0, 5.0, 7.0):
         rhythm.beat(time_s)
         expected.append(rhythm.next_s)

@@ -19,7 +19,7 @@ from PIL import Image
 from vigil.errors import SourceError
 from vigil.sources import picture_worker
 from vigil.sources.images import read_image
-from vigil.sources.picture_worker import PictureWorker
+from vigil.sources.picture_worker import ImageWorker
 from watching import film
 
 SIDE = 5000
@@ -31,13 +31,13 @@ PROGRAM_MB = 130
 
 
 @pytest.fixture
-def worker() -> Iterator[PictureWorker]:
-    made = PictureWorker()
+def worker() -> Iterator[ImageWorker]:
+    made = ImageWorker()
     yield made
     made.close()
 
 
-def peak_mb(worker: PictureWorker) -> float:
+def peak_mb(worker: ImageWorker) -> float:
     """The most that the process has ever held."""
     lines = Path(f"/proc/{worker.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / MB
@@ -86,7 +86,7 @@ def largest(folder: Path, kind: str) -> Path:
 
 @pytest.mark.parametrize("kind", ["grey 16", "rgba 16", "turned", "progressive", "webp", "gif"])
 def test_the_largest_picture_of_each_kind_is_read_within_its_memory(
-    worker: PictureWorker, tmp_path: Path, kind: str
+    worker: ImageWorker, tmp_path: Path, kind: str
 ) -> None:
     path = largest(tmp_path, kind)
     assert worker.look_into(path).kind == "picture"
@@ -99,7 +99,7 @@ def test_the_largest_picture_of_each_kind_is_read_within_its_memory(
 
 @pytest.mark.parametrize(("side", "depth", "colour"), [(10_000, 16, 0), (5001, 8, 2), (16_000, 8, 6), (30_000, 1, 0)])
 def test_a_picture_of_more_pixels_is_refused_before_it_is_decoded(
-    worker: PictureWorker, tmp_path: Path, side: int, depth: int, colour: int
+    worker: ImageWorker, tmp_path: Path, side: int, depth: int, colour: int
 ) -> None:
     path = png(tmp_path / "bomb.png", side, depth=depth, colour=colour)
     with pytest.raises(SourceError, match=f"{side}x{side}|picture"):
@@ -109,14 +109,14 @@ def test_a_picture_of_more_pixels_is_refused_before_it_is_decoded(
         read_image(path, max_pixels=4096)
 
 
-def test_a_webp_that_would_need_two_gigabytes_to_be_looked_at_is_refused(worker: PictureWorker, tmp_path: Path) -> None:
+def test_a_webp_that_would_need_two_gigabytes_to_be_looked_at_is_refused(worker: ImageWorker, tmp_path: Path) -> None:
     Image.new("RGB", (13_000, 13_000)).save(tmp_path / "a.webp", lossless=True, quality=0, method=0)
     with pytest.raises(SourceError):
         worker.look_into(tmp_path / "a.webp")
     assert peak_mb(worker) < PROGRAM_MB
 
 
-def test_eight_at_once_take_the_memory_of_one(worker: PictureWorker, tmp_path: Path) -> None:
+def test_eight_at_once_take_the_memory_of_one(worker: ImageWorker, tmp_path: Path) -> None:
     path = largest(tmp_path, "rgba 16")
     worker.read_image(path, max_pixels=4096)
     alone_mb, own_mb, pid = peak_mb(worker), own_peak_mb(), worker.pid
@@ -127,7 +127,7 @@ def test_eight_at_once_take_the_memory_of_one(worker: PictureWorker, tmp_path: P
     assert own_peak_mb() - own_mb < 50
 
 
-def test_texts_and_profiles_that_stand_for_gigabytes_are_not_unpacked(worker: PictureWorker, tmp_path: Path) -> None:
+def test_texts_and_profiles_that_stand_for_gigabytes_are_not_unpacked(worker: ImageWorker, tmp_path: Path) -> None:
     bomb = zlib.compress(bytes(200_000_000), 9)
     for kind, data in ((b"zTXt", b"a\0\0" + bomb), (b"iTXt", b"a\0\1\0\0\0" + bomb), (b"iCCP", b"a\0\0" + bomb)):
         path = png(tmp_path / kind.decode(), 64, depth=8, colour=2, extra=chunk(kind, data) * 20)
@@ -138,21 +138,21 @@ def test_texts_and_profiles_that_stand_for_gigabytes_are_not_unpacked(worker: Pi
         assert peak_mb(worker) < PROGRAM_MB + 100
 
 
-def test_a_moving_picture_with_no_end_of_frames_is_not_counted_through(worker: PictureWorker, tmp_path: Path) -> None:
+def test_a_moving_picture_with_no_end_of_frames_is_not_counted_through(worker: ImageWorker, tmp_path: Path) -> None:
     frames = [Image.new("P", (64, 64), number % 2) for number in range(3000)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=10, optimize=False)
     assert worker.look_into(tmp_path / "a.gif").kind == "video"
 
 
 @pytest.mark.parametrize("kind", ["grey 16", "progressive"])
-def test_a_picture_that_breaks_off_is_one_clear_error(worker: PictureWorker, tmp_path: Path, kind: str) -> None:
+def test_a_picture_that_breaks_off_is_one_clear_error(worker: ImageWorker, tmp_path: Path, kind: str) -> None:
     path = largest(tmp_path, kind)
     os.truncate(path, path.stat().st_size // 2)
     with pytest.raises(SourceError):
         worker.look_into(path)
 
 
-def test_a_video_that_claims_a_huge_picture_is_refused_within_the_memory(worker: PictureWorker, tmp_path: Path) -> None:
+def test_a_video_that_claims_a_huge_picture_is_refused_within_the_memory(worker: ImageWorker, tmp_path: Path) -> None:
     Image.new("L", (16_000, 16_000)).save(tmp_path / "huge.mjpeg", "JPEG")
     (tmp_path / "film.mjpeg").write_bytes((tmp_path / "huge.mjpeg").read_bytes() * 3)
     for name in ("huge.mjpeg", "film.mjpeg"):
@@ -161,12 +161,12 @@ def test_a_video_that_claims_a_huge_picture_is_refused_within_the_memory(worker:
         assert peak_mb(worker) < PROGRAM_MB + 60
 
 
-def test_a_video_is_told_by_its_codec(worker: PictureWorker, tmp_path: Path) -> None:
+def test_a_video_is_told_by_its_codec(worker: ImageWorker, tmp_path: Path) -> None:
     content = worker.look_into(film(tmp_path / "a.mp4", seconds=1).rename(tmp_path / "photo.png"))
     assert (content.kind, content.codec) == ("video", "h264")
 
 
-def test_what_the_process_reads_is_what_this_one_would(worker: PictureWorker, tmp_path: Path) -> None:
+def test_what_the_process_reads_is_what_this_one_would(worker: ImageWorker, tmp_path: Path) -> None:
     noise = np.random.default_rng(2).integers(0, 255, (480, 640, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "a.png")
     for max_pixels in (None, 100_000):
@@ -182,7 +182,7 @@ def small(folder: Path) -> Path:
 
 
 def test_a_process_that_is_killed_is_one_error_and_the_next_file_gets_a_new_one(
-    worker: PictureWorker, tmp_path: Path
+    worker: ImageWorker, tmp_path: Path
 ) -> None:
     worker.look_into(small(tmp_path))
     assert worker.pid is not None
@@ -193,7 +193,7 @@ def test_a_process_that_is_killed_is_one_error_and_the_next_file_gets_a_new_one(
     assert worker.look_into(small(tmp_path)).kind == "picture"
 
 
-def test_a_process_that_died_while_nobody_asked_costs_nobody_a_file(worker: PictureWorker, tmp_path: Path) -> None:
+def test_a_process_that_died_while_nobody_asked_costs_nobody_a_file(worker: ImageWorker, tmp_path: Path) -> None:
     worker.look_into(small(tmp_path))
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)
@@ -202,7 +202,7 @@ def test_a_process_that_died_while_nobody_asked_costs_nobody_a_file(worker: Pict
 
 
 def test_what_is_not_decoded_in_time_is_one_error(tmp_path: Path) -> None:
-    worker = PictureWorker(deadline_s=4.0)
+    worker = ImageWorker(deadline_s=4.0)
     worker.look_into(small(tmp_path))
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGSTOP)
@@ -211,7 +211,7 @@ def test_what_is_not_decoded_in_time_is_one_error(tmp_path: Path) -> None:
     assert worker.pid is None
 
 
-def test_too_little_memory_or_time_is_one_error(worker: PictureWorker, tmp_path: Path) -> None:
+def test_too_little_memory_or_time_is_one_error(worker: ImageWorker, tmp_path: Path) -> None:
     path = largest(tmp_path, "grey 16")
     worker.look_into(small(tmp_path))
     assert worker.pid is not None
@@ -230,7 +230,7 @@ def test_too_little_memory_or_time_is_one_error(worker: PictureWorker, tmp_path:
 
 
 def test_who_waits_too_long_for_the_turn_is_told(tmp_path: Path) -> None:
-    worker = PictureWorker(turn_s=0.1)
+    worker = ImageWorker(turn_s=0.1)
     worker.look_into(small(tmp_path))
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGSTOP)
@@ -245,7 +245,7 @@ def test_who_waits_too_long_for_the_turn_is_told(tmp_path: Path) -> None:
 
 
 def test_a_process_that_nobody_needs_ends(tmp_path: Path) -> None:
-    worker = PictureWorker(idle_s=0.1)
+    worker = ImageWorker(idle_s=0.1)
     worker.look_into(small(tmp_path))
     deadline_s = time.monotonic() + 20
     while worker.pid is not None:
@@ -254,7 +254,7 @@ def test_a_process_that_nobody_needs_ends(tmp_path: Path) -> None:
 
 
 def test_the_process_knows_no_secret_and_can_write_no_file(
-    worker: PictureWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    worker: ImageWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VIGIL_API_KEY", "hunter2")
     worker.look_into(small(tmp_path))
@@ -275,7 +275,7 @@ def test_a_process_that_says_what_no_such_process_says_is_not_believed(said: byt
 
 @pytest.mark.parametrize("ending", ["mkv", "ts", "mp4"])
 def test_a_video_of_more_pixels_than_any_codec_allows_is_not_decoded_to_be_looked_at(
-    worker: PictureWorker, tmp_path: Path, ending: str
+    worker: ImageWorker, tmp_path: Path, ending: str
 ) -> None:
     side, path = 9000, tmp_path / f"huge.{ending}"
     with av.open(str(path), "w") as container:

@@ -13,19 +13,19 @@ import pytest
 import rtsp_server
 from films import Film, number_in, shoot
 from live_seeing import Plugged
-from vigil.frames import Frame, Sampling, decode_jpeg
+from vigil.frames import Frame, FrameSampling, decode_jpeg
 from vigil.sources.address import find_sources
-from vigil.sources.clock import Sampler
-from vigil.sources.feed import FeedSettings, FileFeed, Signal, open_feed
+from vigil.sources.clock import FrameSampler
+from vigil.sources.feed import CaptureItem, CaptureSettings, FileCapture, open_capture
 from vigil.sources.file import open_video
-from vigil.sources.live import LiveFeed
-from vigil.sources.patient import PatientDecoder
-from vigil.sources.preview import Previewer
+from vigil.sources.live import LiveCapture
+from vigil.sources.patient import LazyDecoder
+from vigil.sources.preview import PreviewEncoder
 from vigil.sources.webcam import Webcam
 from waiting import Hands
 
 CAMERA = {"bf": "0", "g": "25", "x264-params": "scenecut=0"}
-UNHURRIED = FeedSettings(open_timeout_s=20, read_timeout_s=20, first_retry_s=0.05, longest_retry_s=0.05)
+UNHURRIED = CaptureSettings(open_timeout_s=20, read_timeout_s=20, first_retry_s=0.05, longest_retry_s=0.05)
 
 
 class Looker:
@@ -43,7 +43,7 @@ class Looker:
         self.clock = clock
         self.shown: list[tuple[bytes, float]] = []
         self.came_s: list[float] = []
-        self.previewer = Previewer(fps=fps, longest_px=longest_px, is_wanted=lambda: self.looks, show=self.show)
+        self.previewer = PreviewEncoder(fps=fps, longest_px=longest_px, is_wanted=lambda: self.looks, show=self.show)
 
     def show(self, jpeg: bytes, time_s: float) -> None:
         self.shown.append((jpeg, time_s))
@@ -78,9 +78,9 @@ def test_a_file_that_plays_as_a_camera_shows_its_pictures_when_they_are_due(film
     path = film("a.mp4", frames=50, size_wh=(320, 240))
     hands = Hands()
     looker = Looker(clock=hands)
-    feed = FileFeed(
+    feed = FileCapture(
         path,
-        Sampling(),
+        FrameSampling(),
         stop=hands.stop,
         realtime=True,
         previewer=looker.previewer,
@@ -97,7 +97,7 @@ def test_a_file_that_plays_as_a_camera_shows_its_pictures_when_they_are_due(film
 def test_a_file_at_full_speed_shows_nothing(film: Film) -> None:
     looker = Looker()
     (address,) = find_sources([str(film("a.mp4", frames=50))])
-    list(open_feed(address, Sampling(), stop=threading.Event(), previewer=looker.previewer).read())
+    list(open_capture(address, FrameSampling(), stop=threading.Event(), previewer=looker.previewer).read())
     assert looker.shown == []
 
 
@@ -105,7 +105,7 @@ def test_a_file_at_full_speed_shows_nothing(film: Film) -> None:
 def test_the_frames_that_the_model_sees_are_the_same_whoever_looks(film: Film, looks: bool) -> None:
     path = film("a.mp4", frames=120, options={"g": "25", "bf": "2"})
     looker = Looker(looks=looks)
-    with open_video(path, Sampling()) as alone, open_video(path, Sampling()) as looked_at:
+    with open_video(path, FrameSampling()) as alone, open_video(path, FrameSampling()) as looked_at:
         pairs = zip(alone.frames(), looked_at.frames(previewer=looker.previewer), strict=True)
         assert all(a.time_s == b.time_s and np.array_equal(a.image, b.image) for a, b in pairs)
     assert len(looker.shown) == (24 if looks else 0)
@@ -114,12 +114,12 @@ def test_the_frames_that_the_model_sees_are_the_same_whoever_looks(film: Film, l
 @pytest.mark.parametrize("looks", [True, False])
 def test_a_camera_is_decoded_in_full_only_while_somebody_looks(film: Film, looks: bool) -> None:
     path = film("a.mp4", frames=300, options=CAMERA)
-    sampler, looker = Sampler(2.0), Looker(looks=looks)
+    sampler, looker = FrameSampler(2.0), Looker(looks=looks)
     kept, shown = [], []
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
-        decoder = PatientDecoder(stream.codec_context, sampler, previewer=looker.previewer)
+        decoder = LazyDecoder(stream.codec_context, sampler, previewer=looker.previewer)
         for packet in (packet for packet in container.demux(stream) if packet.size):
             for picture in decoder.push(packet, float(packet.pts * packet.time_base)):
                 kept += [picture.time] * sampler.accept(picture.time)
@@ -130,7 +130,7 @@ def test_a_camera_is_decoded_in_full_only_while_somebody_looks(film: Film, looks
     assert decoder.left_out < 50 if looks else decoder.left_out > 90
 
 
-def frames_of(signals: Iterator[Signal], count: int) -> None:
+def frames_of(signals: Iterator[CaptureItem], count: int) -> None:
     """Goes on until so many more frames for the model have come."""
     while count:
         count -= isinstance(next(signals), Frame)
@@ -150,7 +150,7 @@ def test_an_rtsp_camera_is_shown_five_times_a_second_from_when_somebody_looks(tm
     stop = threading.Event()
     with rtsp_server.running(path) as camera:
         (address,) = find_sources([camera.address()])
-        feed = open_feed(address, Sampling(), stop=stop, settings=FeedSettings(), previewer=looker.previewer)
+        feed = open_capture(address, FrameSampling(), stop=stop, settings=CaptureSettings(), previewer=looker.previewer)
         signals = feed.read()
         frames_of(signals, 3)
         assert looker.shown == []
@@ -174,13 +174,13 @@ def test_a_webcam_is_shown_while_somebody_looks_and_its_frames_still_come(film: 
         stop, looker = threading.Event(), Looker(fps=10, looks=looks)
         webcam = Webcam(
             0,
-            Sampling(fps=5),
+            FrameSampling(fps=5),
             stop=stop,
             settings=UNHURRIED,
             opener=lambda _: Plugged(path),
             previewer=looker.previewer,
         )
-        feed = LiveFeed(webcam, stop=stop, settings=UNHURRIED)
+        feed = LiveCapture(webcam, stop=stop, settings=UNHURRIED)
         frames = 0
         for signal in feed.read():
             frames += isinstance(signal, Frame)

@@ -11,9 +11,9 @@ from films import number_in, shoot
 from live_seeing import following
 from odd_camera import playing, serving
 from vigil.frames import Frame
-from vigil.sources.feed import Connected, Disconnected, FeedSettings, Waiting
+from vigil.sources.feed import CaptureSettings, Connected, Disconnected, Waiting
 
-UNHURRIED = FeedSettings(open_timeout_s=10.0, read_timeout_s=10.0, first_retry_s=0.1, longest_retry_s=0.2)
+UNHURRIED = CaptureSettings(open_timeout_s=10.0, read_timeout_s=10.0, first_retry_s=0.1, longest_retry_s=0.2)
 
 LONG = {"g": "200", "keyint_min": "200", "sc_threshold": "0", "bf": "0", "preset": "ultrafast"}
 

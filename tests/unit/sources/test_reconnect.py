@@ -4,9 +4,9 @@ import pytest
 
 from vigil.errors import UsageError
 from vigil.sources.reconnect import SPREAD, Backoff
-from vigil.sources.signals import FeedSettings
+from vigil.sources.signals import CaptureSettings
 
-SETTINGS = FeedSettings(first_retry_s=1, longest_retry_s=8, steady_s=10)
+SETTINGS = CaptureSettings(first_retry_s=1, longest_retry_s=8, steady_s=10)
 
 
 def test_waits_double_up_to_a_cap_and_never_pass_it() -> None:
@@ -42,4 +42,4 @@ def test_only_a_connection_that_gave_pictures_for_a_while_starts_anew() -> None:
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
-        FeedSettings(**wrong)  # type: ignore[arg-type]
+        CaptureSettings(**wrong)  # type: ignore[arg-type]

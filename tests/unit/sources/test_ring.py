@@ -10,7 +10,7 @@ import simplejpeg
 
 from films import Film, number_in, picture, shoot_sizes
 from vigil.errors import SourceError
-from vigil.sources.ring import PacketRing, PictureRing
+from vigil.sources.ring import JpegRingBuffer, PacketRingBuffer
 
 
 def numbers(clip: Path) -> list[int]:
@@ -18,7 +18,7 @@ def numbers(clip: Path) -> list[int]:
         return [number_in(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
 
 
-def stream_into(ring: PacketRing, source: Path, *, start_s: float = 0.0) -> None:
+def stream_into(ring: PacketRingBuffer, source: Path, *, start_s: float = 0.0) -> None:
     """Plays a file into a ring as a camera's feed would, and lets go of it."""
     with av.open(str(source)) as container:
         stream = container.streams.video[0]
@@ -33,7 +33,7 @@ def stream_into(ring: PacketRing, source: Path, *, start_s: float = 0.0) -> None
     [("a.mp4", "libx264"), ("b.ts", "libx264"), ("c.ts", "libx265"), ("d.avi", "mjpeg")],
 )
 def test_a_clip_is_written_when_the_connection_is_long_gone(film: Film, tmp_path: Path, name: str, codec: str) -> None:
-    ring = PacketRing()
+    ring = PacketRingBuffer()
     pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     stream_into(ring, film(name, frames=200, codec=codec, pixels=pixels, options={"g": "25"}))
     gc.collect()
@@ -51,7 +51,7 @@ def test_a_clip_across_a_change_of_size_shows_every_picture_in_one_size(
     tmp_path: Path, name: str, sizes_wh: list[tuple[int, int]]
 ) -> None:
     shoot_sizes(tmp_path / name, sizes_wh, frames=50)
-    ring = PacketRing()
+    ring = PacketRingBuffer()
     stream_into(ring, tmp_path / name)
     ring.clip(tmp_path / "clip.mp4", from_s=1.0, to_s=60.0)
     assert numbers(tmp_path / "clip.mp4") == list(range(25, 50 * len(sizes_wh)))
@@ -66,7 +66,7 @@ def test_a_clip_across_a_change_of_size_shows_every_picture_in_one_size(
 
 def test_a_clip_in_one_size_is_still_copied_and_not_encoded_anew(tmp_path: Path) -> None:
     shoot_sizes(tmp_path / "a.ts", [(320, 240), (320, 240)], frames=50)
-    ring = PacketRing()
+    ring = PacketRingBuffer()
     stream_into(ring, tmp_path / "a.ts")
     ring.clip(tmp_path / "clip.mp4", from_s=1.5, to_s=60.0)
     # A copy begins at the key picture before the wanted second.
@@ -74,7 +74,7 @@ def test_a_clip_in_one_size_is_still_copied_and_not_encoded_anew(tmp_path: Path)
 
 
 def test_a_snapshot_comes_from_the_kept_packets(film: Film, tmp_path: Path) -> None:
-    ring = PacketRing()
+    ring = PacketRingBuffer()
     stream_into(ring, film("a.ts", frames=200, size_wh=(640, 360), options={"g": "25", "bf": "0"}))
     ring.snapshot(tmp_path / "at.jpg", at_s=4.0)
     shown = simplejpeg.decode_jpeg((tmp_path / "at.jpg").read_bytes(), colorspace="RGB")
@@ -82,7 +82,7 @@ def test_a_snapshot_comes_from_the_kept_packets(film: Film, tmp_path: Path) -> N
 
 
 def test_only_the_last_seconds_are_kept_from_a_key_picture_on(film: Film) -> None:
-    ring = PacketRing(keep_s=3.0)
+    ring = PacketRingBuffer(keep_s=3.0)
     stream_into(ring, film("film.mp4", frames=300, options={"g": "25"}))
     span = ring.span_s
     assert span is not None
@@ -90,7 +90,7 @@ def test_only_the_last_seconds_are_kept_from_a_key_picture_on(film: Film) -> Non
 
 
 def test_the_ring_never_holds_more_bytes_than_it_may(film: Film, tmp_path: Path) -> None:
-    ring = PacketRing(max_bytes=20_000)
+    ring = PacketRingBuffer(max_bytes=20_000)
     source = film("film.mp4", frames=300, options={"g": "25", "crf": "10"})
     held = []
     with av.open(str(source)) as container:
@@ -105,14 +105,14 @@ def test_the_ring_never_holds_more_bytes_than_it_may(film: Film, tmp_path: Path)
 
 
 def test_a_group_that_alone_is_too_large_is_not_kept(film: Film, tmp_path: Path) -> None:
-    ring = PacketRing(max_bytes=500, name="yard")
+    ring = PacketRingBuffer(max_bytes=500, name="yard")
     stream_into(ring, film("film.mp4", frames=100))
     with pytest.raises(SourceError, match="yard: nothing is kept of"):
         ring.clip(tmp_path / "clip.mp4", from_s=0.0, to_s=2.0)
 
 
 def test_after_a_reconnection_with_another_size_the_larger_part_is_written(film: Film, tmp_path: Path) -> None:
-    ring = PacketRing()
+    ring = PacketRingBuffer()
     stream_into(ring, film("a.mp4", frames=100, size_wh=(320, 240)))
     stream_into(ring, film("b.mp4", frames=200, size_wh=(640, 360)), start_s=10.0)
     ring.clip(tmp_path / "clip.mp4", from_s=2.5, to_s=15.0)
@@ -124,7 +124,7 @@ def test_after_a_reconnection_with_another_size_the_larger_part_is_written(film:
 
 
 def test_runs_from_long_before_are_let_go(film: Film) -> None:
-    ring = PacketRing(keep_s=5.0)
+    ring = PacketRingBuffer(keep_s=5.0)
     stream_into(ring, film("a.mp4", frames=100))
     stream_into(ring, film("b.mp4", frames=100), start_s=100.0)
     span = ring.span_s
@@ -144,7 +144,7 @@ class Unstamped:
 
 
 def test_packets_without_stamps_are_placed_by_their_arrival(film: Film, tmp_path: Path) -> None:
-    ring = PacketRing()
+    ring = PacketRingBuffer()
     with av.open(str(film("film.mp4", frames=100, options={"g": "25", "bf": "0"}))) as container:
         stream = container.streams.video[0]
         ring.connected(stream)
@@ -157,7 +157,7 @@ def test_packets_without_stamps_are_placed_by_their_arrival(film: Film, tmp_path
 
 
 def test_an_empty_ring_says_what_it_keeps(tmp_path: Path) -> None:
-    ring = PacketRing(keep_s=30, name="gate")
+    ring = PacketRingBuffer(keep_s=30, name="gate")
     with pytest.raises(SourceError, match=r"gate: nothing is kept of 1\.0 to 2\.0 s"):
         ring.clip(tmp_path / "clip.mp4", from_s=1.0, to_s=2.0)
     with pytest.raises(SourceError, match="nothing is kept"):
@@ -165,7 +165,7 @@ def test_an_empty_ring_says_what_it_keeps(tmp_path: Path) -> None:
 
 
 def test_clips_can_be_taken_while_packets_come_in(film: Film, tmp_path: Path) -> None:
-    ring = PacketRing(keep_s=2.0)
+    ring = PacketRingBuffer(keep_s=2.0)
     source = film("a.ts", frames=75, size_wh=(64, 48), options={"g": "25"})
     stream_into(ring, source)
     taken = threading.Event()
@@ -184,7 +184,7 @@ def test_clips_can_be_taken_while_packets_come_in(film: Film, tmp_path: Path) ->
     assert written > 0
 
 
-def _try_clip(ring: PacketRing, path: Path) -> bool:
+def _try_clip(ring: PacketRingBuffer, path: Path) -> bool:
     span = ring.span_s
     assert span is not None
     try:
@@ -199,7 +199,7 @@ def still_pictures() -> Iterator[tuple[int, float]]:
 
 
 def test_pictures_become_a_clip_at_their_own_times(tmp_path: Path) -> None:
-    ring = PictureRing(keep_s=10.0)
+    ring = JpegRingBuffer(keep_s=10.0)
     for number, time_s in still_pictures():
         ring.add(picture(number, (320, 240)), time_s)
     ring.clip(tmp_path / "clip.mp4", from_s=12.0, to_s=15.0)
@@ -215,7 +215,7 @@ def test_pictures_become_a_clip_at_their_own_times(tmp_path: Path) -> None:
 
 
 def test_pictures_are_bounded_by_bytes() -> None:
-    ring = PictureRing(keep_s=1000.0, max_bytes=50_000)
+    ring = JpegRingBuffer(keep_s=1000.0, max_bytes=50_000)
     for number, time_s in still_pictures():
         ring.add(picture(number, (320, 240)), time_s)
     assert 0 < ring.held_bytes <= 50_000

@@ -11,10 +11,10 @@ from http_camera import cut_pieces
 from live_seeing import following
 from odd_camera import Answer, Asked, told
 from odd_mjpeg import photo
-from vigil.frames import Frame, Sampling
-from vigil.sources.feed import Connected, Disconnected, FeedSettings
+from vigil.frames import Frame, FrameSampling
+from vigil.sources.feed import CaptureSettings, Connected, Disconnected
 
-UNHURRIED = FeedSettings(
+UNHURRIED = CaptureSettings(
     open_timeout_s=10.0, read_timeout_s=10.0, hls_timeout_s=10.0, first_retry_s=0.05, longest_retry_s=0.1
 )
 OPTIONS = {"g": "25", "bf": "0", "preset": "ultrafast"}
@@ -37,7 +37,7 @@ def test_a_film_behind_http_is_seen_once_and_then_it_is_over(tmp_path: Path, nam
     answer = told(film.read_bytes(), "application/octet-stream")
     with odd_camera.serving({"/film": answer}) as served:
         address = served.address("film")
-        with following(address, settings=UNHURRIED, sampling=Sampling(fps=5), confined=confined) as seen:
+        with following(address, settings=UNHURRIED, sampling=FrameSampling(fps=5), confined=confined) as seen:
             seen.until_ended(within_s=60)
     assert seen.ended_s is not None and not seen.reasons
     assert [number_in(frame.image) for frame in seen.frames] == pytest.approx(range(0, 50, 5), abs=1)
@@ -66,7 +66,7 @@ def test_a_finished_playlist_is_seen_once_and_then_it_is_over(pieces: list[bytes
     answers = {"/film.m3u8": playlist(0, 3, finished=True), **served_pieces(pieces)}
     with (
         odd_camera.serving(answers) as served,
-        following(served.address("film.m3u8"), settings=UNHURRIED, sampling=Sampling(fps=5)) as seen,
+        following(served.address("film.m3u8"), settings=UNHURRIED, sampling=FrameSampling(fps=5)) as seen,
     ):
         seen.until_ended(within_s=60)
     assert seen.ended_s is not None and not seen.reasons
@@ -77,7 +77,7 @@ def test_a_live_playlist_that_is_finished_is_not_seen_anew_from_its_start_but_wa
     quick = replace(UNHURRIED, hls_timeout_s=5.0)
     with (
         odd_camera.serving({"/live.m3u8": playlist(0, 2), **served_pieces(pieces)}) as served,
-        following(served.address("live.m3u8"), settings=quick, sampling=Sampling(fps=5)) as seen,
+        following(served.address("live.m3u8"), settings=quick, sampling=FrameSampling(fps=5)) as seen,
     ):
         seen.wait(Frame)
         served.answers["/live.m3u8"] = playlist(0, 2, finished=True)

@@ -8,10 +8,10 @@ import av
 import pytest
 
 from films import Film, hum, number_in, picture, shoot_dav
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.sources.file import open_video
 from vigil.sources.footage import FileFootage
-from vigil.sources.fullrate import pictures
+from vigil.sources.fullrate import full_size_frames
 from vigil.sources.images import read_image
 
 PAUSE_S = 300.0
@@ -31,14 +31,14 @@ def paused(film: Film, name: str, *, pause_s: float = PAUSE_S, **how: object) ->
     return film(name, stamps_ms=stamps, **how)
 
 
-def read_from(path: Path, start_s: float, sampling: Sampling) -> list[tuple[float, int]]:
+def read_from(path: Path, start_s: float, sampling: FrameSampling) -> list[tuple[float, int]]:
     with open_video(path, sampling, start_s=start_s) as video:
         return [(round(frame.time_s, 2), number_in(frame.image)) for frame in video.frames()]
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
 @pytest.mark.parametrize("pause_s", [90.0, PAUSE_S, 4 * 3600.0])
-def test_a_pause_is_as_long_as_players_show_it(film: Film, sampling: Sampling, name: str, pause_s: float) -> None:
+def test_a_pause_is_as_long_as_players_show_it(film: Film, sampling: FrameSampling, name: str, pause_s: float) -> None:
     path = paused(film, name, pause_s=pause_s)
     with open_video(path, sampling) as video:
         frames = list(video.frames())
@@ -54,7 +54,7 @@ def test_a_pause_is_as_long_as_players_show_it(film: Film, sampling: Sampling, n
 @pytest.mark.parametrize("name", CONTAINERS)
 @pytest.mark.parametrize("start_s", [1.0, 31.0, 100.0, 303.0])
 def test_a_start_in_the_middle_gives_what_the_whole_gives(
-    film: Film, sampling: Sampling, name: str, start_s: float
+    film: Film, sampling: FrameSampling, name: str, start_s: float
 ) -> None:
     path = paused(film, name, options={"g": "20"})
     whole = read_from(path, 0.0, sampling)
@@ -64,18 +64,18 @@ def test_a_start_in_the_middle_gives_what_the_whole_gives(
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.flv"])
 def test_films_clips_and_snapshots_keep_to_the_same_times(film: Film, tmp_path: Path, name: str) -> None:
     path = paused(film, name, options={"g": "20"})
-    assert [round(time_s, 2) for _, time_s in pictures(path)][48:52] == [1.92, 1.96, 302.0, 302.04]
+    assert [round(time_s, 2) for _, time_s in full_size_frames(path)][48:52] == [1.92, 1.96, 302.0, 302.04]
     footage = FileFootage(path)
     footage.snapshot(tmp_path / "snapshot.jpg", at_s=303.0)
     assert number_in(read_image(tmp_path / "snapshot.jpg", max_pixels=None)) == 75
     footage.clip(tmp_path / "clip.mp4", from_s=303.0, to_s=303.5)
-    assert 75 in [number_in(image) for image, _ in pictures(tmp_path / "clip.mp4")]
+    assert 75 in [number_in(image) for image, _ in full_size_frames(tmp_path / "clip.mp4")]
 
 
 @pytest.mark.parametrize("bf", ["0", "3"])
 @pytest.mark.parametrize("leap_s", [3600.0, -3600.0])
 def test_a_leap_in_a_transport_stream_is_spliced_behind_the_last_picture(
-    film: Film, sampling: Sampling, tmp_path: Path, leap_s: float, bf: str
+    film: Film, sampling: FrameSampling, tmp_path: Path, leap_s: float, bf: str
 ) -> None:
     begins, how = [36_000_000, 36_002_000 + round(leap_s * 1000)], {"options": {"bf": bf, "g": "25"}}
     stamps = [[begin + i * 40 for i in range(50)] for begin in begins]
@@ -91,7 +91,7 @@ def test_a_leap_in_a_transport_stream_is_spliced_behind_the_last_picture(
 
 @pytest.mark.parametrize("leap_s", [0, 3600, -3600])
 def test_a_recording_whose_date_is_set_has_one_clock_from_every_start(
-    sampling: Sampling, tmp_path: Path, leap_s: int
+    sampling: FrameSampling, tmp_path: Path, leap_s: int
 ) -> None:
     path = tmp_path / "night.dav"
     seconds = [i / 5 + (leap_s if i >= 200 else 0) for i in range(500)]
@@ -104,7 +104,7 @@ def test_a_recording_whose_date_is_set_has_one_clock_from_every_start(
         assert read_from(path, start_s, sampling) == [row for row in whole if row[0] >= start_s]
 
 
-def test_a_start_behind_the_end_is_said(film: Film, sampling: Sampling) -> None:
+def test_a_start_behind_the_end_is_said(film: Film, sampling: FrameSampling) -> None:
     with open_video(film("a.mp4"), sampling, start_s=60.0) as video:
         assert list(video.frames()) == []
     assert video.notes == ("it has no picture from second 60.0 on",)
@@ -128,13 +128,13 @@ def late_film(path: Path, *, begins_s: float) -> Path:
 
 @pytest.mark.parametrize("name", ["late.mp4", "late.mkv", "late.mov", "late.flv", "late.ts"])
 def test_pictures_that_begin_after_the_sound_begin_when_players_show_them(
-    sampling: Sampling, tmp_path: Path, name: str
+    sampling: FrameSampling, tmp_path: Path, name: str
 ) -> None:
     path = late_film(tmp_path / name, begins_s=5.3)
     whole = read_from(path, 0.0, sampling)
     assert all(abs(5.3 + number / 25 - time_s) < 0.08 for time_s, number in whole)
     assert read_from(path, 7.0, sampling) == [row for row in whole if row[0] >= 7]
-    assert abs(next(pictures(path))[1] - 5.3) < 0.08
+    assert abs(next(full_size_frames(path))[1] - 5.3) < 0.08
     FileFootage(path).snapshot(tmp_path / "snapshot.jpg", at_s=7.3)
     assert abs(number_in(read_image(tmp_path / "snapshot.jpg", max_pixels=None)) - 50) <= 2
     with open_video(path, sampling) as video:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vigil.frames import RGB, Sampling
-from vigil.sources.file import open_video, read
+from vigil.frames import RGB, FrameSampling
+from vigil.sources.file import open_video, read_frames
 from vigil.sources.footage import FileFootage
-from vigil.sources.fullrate import pictures
+from vigil.sources.fullrate import full_size_frames
 from vigil.sources.images import read_image
 
 Light = NDArray[np.float64]
@@ -114,8 +114,8 @@ def off(image: RGB, wanted: RGB | None = None) -> int:
 @pytest.mark.parametrize("codec", ["libx265", "libx264"])
 def test_frames_and_films_look_as_they_were_meant(tmp_path: Path, way: str, codec: str) -> None:
     path = film(tmp_path / "phone.mp4", way, codec=codec)
-    assert off(next(iter(read(path, Sampling()))).image) <= CLOSE
-    assert off(next(pictures(path))[0]) <= CLOSE
+    assert off(next(iter(read_frames(path, FrameSampling()))).image) <= CLOSE
+    assert off(next(full_size_frames(path))[0]) <= CLOSE
 
 
 @each_way
@@ -124,26 +124,26 @@ def test_clips_and_snapshots_look_as_they_were_meant(tmp_path: Path, way: str) -
     footage.snapshot(tmp_path / "snapshot.jpg", at_s=0.4)
     assert off(read_image(tmp_path / "snapshot.jpg", max_pixels=None)) <= CLOSE
     footage.clip(tmp_path / "clip.mp4", from_s=0.2, to_s=0.8)
-    assert off(next(pictures(tmp_path / "clip.mp4"))[0]) <= CLOSE
+    assert off(next(full_size_frames(tmp_path / "clip.mp4"))[0]) <= CLOSE
     with av.open(str(tmp_path / "clip.mp4")) as container:
         assert container.streams.video[0].codec_context.color_trc not in (16, 18)
 
 
 @pytest.mark.parametrize("way", ["PQ", "HLG"])
 def test_what_is_brighter_than_paper_stays_apart_and_keeps_its_hue(tmp_path: Path, way: str) -> None:
-    image = next(iter(read(film(tmp_path / "lamp.mp4", way, brighter=2.5), Sampling()))).image
+    image = next(iter(read_frames(film(tmp_path / "lamp.mp4", way, brighter=2.5), FrameSampling()))).image
     white, grey, middle, red = (image[128, 16 + 32 * place].astype(int) for place in (0, 1, 2, 5))
     assert middle.max() < grey.min() < white.min()
     assert red[0] > 200 and red[1:].max() < 120
 
 
 def test_the_pictures_are_scaled_before_their_tones_are(tmp_path: Path) -> None:
-    image = next(iter(read(film(tmp_path / "phone.mp4", "PQ"), Sampling(max_pixels=20_480)))).image
+    image = next(iter(read_frames(film(tmp_path / "phone.mp4", "PQ"), FrameSampling(max_pixels=20_480)))).image
     assert image.shape == (128, 160, 3)
     assert np.abs(image[64, 8::16].astype(int) - scene()[128, 16::32]).max() <= CLOSE
 
 
 def test_what_is_told_of_a_film_is_its_stored_size(tmp_path: Path) -> None:
-    with open_video(film(tmp_path / "phone.mp4", "HLG"), Sampling()) as video:
+    with open_video(film(tmp_path / "phone.mp4", "HLG"), FrameSampling()) as video:
         assert list(video.frames())
     assert video.size_wh == SIZE_WH and video.problems == ()

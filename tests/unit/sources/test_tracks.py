@@ -10,10 +10,10 @@ import pytest
 from av.stream import Disposition
 
 from films import number_in, picture
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.sources.file import open_video
 from vigil.sources.footage import FileFootage
-from vigil.sources.fullrate import pictures, shape_of
+from vigil.sources.fullrate import full_size_frames, video_info
 from vigil.sources.images import read_image
 
 SECOND = 25
@@ -75,7 +75,7 @@ def _track(container: object, shot: Shot) -> object:
     ],
 )
 def test_the_film_is_read_and_not_what_lies_before_it(
-    tmp_path: Path, sampling: Sampling, name: str, shots: list[Shot]
+    tmp_path: Path, sampling: FrameSampling, name: str, shots: list[Shot]
 ) -> None:
     path = shoot_tracks(tmp_path / name, shots)
     with open_video(path, sampling) as video:
@@ -85,14 +85,14 @@ def test_the_film_is_read_and_not_what_lies_before_it(
     assert video.notes == ("it holds several tracks of pictures (2); number 2 is read (h264, 320x240)",)
 
 
-def test_the_first_of_two_alike_is_read(tmp_path: Path, sampling: Sampling) -> None:
+def test_the_first_of_two_alike_is_read(tmp_path: Path, sampling: FrameSampling) -> None:
     path = shoot_tracks(tmp_path / "two.mp4", [Shot(is_default=True), Shot(is_default=True)])
     with open_video(path, sampling) as video:
         assert number_in(next(video.frames()).image) == 0
     assert "number 1 is read" in video.notes[0]
 
 
-def test_one_track_is_not_worth_a_word(tmp_path: Path, sampling: Sampling) -> None:
+def test_one_track_is_not_worth_a_word(tmp_path: Path, sampling: FrameSampling) -> None:
     with open_video(shoot_tracks(tmp_path / "one.mp4", [Shot()]), sampling) as video:
         list(video.frames())
     assert video.notes == ()
@@ -100,10 +100,10 @@ def test_one_track_is_not_worth_a_word(tmp_path: Path, sampling: Sampling) -> No
 
 def test_films_clips_and_snapshots_show_the_same_track(tmp_path: Path) -> None:
     path = shoot_tracks(tmp_path / "preview.mp4", [PREVIEW, Shot()])
-    assert shape_of(path).size_wh == (320, 240)
-    assert [number_in(image) - OFFSET for image, _ in pictures(path)] == list(range(100))
+    assert video_info(path).size_wh == (320, 240)
+    assert [number_in(image) - OFFSET for image, _ in full_size_frames(path)] == list(range(100))
     footage = FileFootage(path)
     footage.snapshot(tmp_path / "snapshot.jpg", at_s=2.0)
     assert number_in(read_image(tmp_path / "snapshot.jpg", max_pixels=None)) == OFFSET + 50
     footage.clip(tmp_path / "clip.mp4", from_s=0.0, to_s=1.0)
-    assert number_in(next(pictures(tmp_path / "clip.mp4"))[0]) == OFFSET
+    assert number_in(next(full_size_frames(tmp_path / "clip.mp4"))[0]) == OFFSET

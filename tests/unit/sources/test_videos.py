@@ -5,7 +5,7 @@ import pytest
 from vigil.dataset.clips import find_clips
 from vigil.errors import SourceError
 from vigil.sources.videos import find_videos, is_video
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 
 
 def test_videos_are_found_at_any_depth_in_order(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_datasets_and_watches_know_the_same_endings(tmp_path: Path) -> None:
     for name in ("fight/a.dav", "fight/b.264", "normal/c.vob", "normal/d.hevc"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = [tmp_path / clip.name for clip in find_clips(tmp_path, load_task("fight")).clips]
+    found = [tmp_path / clip.name for clip in find_clips(tmp_path, load_question("fight")).clips]
     assert found == find_videos(tmp_path) and len(found) == 4
 
 

@@ -7,17 +7,19 @@ import pytest
 from films import Film, number_in
 from live_seeing import Plugged
 from vigil.errors import SourceError
-from vigil.frames import Frame, Sampling
-from vigil.sources.feed import Connected, Disconnected, FeedSettings, Signal
-from vigil.sources.live import LiveFeed
+from vigil.frames import Frame, FrameSampling
+from vigil.sources.feed import CaptureItem, CaptureSettings, Connected, Disconnected
+from vigil.sources.live import LiveCapture
 from vigil.sources.webcam import Webcam
 
-SOON = FeedSettings(open_timeout_s=0.3, read_timeout_s=0.3, first_retry_s=0.05, longest_retry_s=0.05)
-PATIENT = FeedSettings(open_timeout_s=20, read_timeout_s=20, first_retry_s=0.05, longest_retry_s=0.05)
+SOON = CaptureSettings(open_timeout_s=0.3, read_timeout_s=0.3, first_retry_s=0.05, longest_retry_s=0.05)
+PATIENT = CaptureSettings(open_timeout_s=20, read_timeout_s=20, first_retry_s=0.05, longest_retry_s=0.05)
 
 
-def test_a_camera_that_is_not_there_is_a_clear_error(sampling: Sampling, capfd: pytest.CaptureFixture[str]) -> None:
-    webcam = Webcam(97, sampling, stop=threading.Event(), settings=FeedSettings())
+def test_a_camera_that_is_not_there_is_a_clear_error(
+    sampling: FrameSampling, capfd: pytest.CaptureFixture[str]
+) -> None:
+    webcam = Webcam(97, sampling, stop=threading.Event(), settings=CaptureSettings())
     with pytest.raises(SourceError, match="webcam 97 cannot be opened"):
         next(webcam.session(started_s=0.0))
     assert capfd.readouterr().err == "", "OpenCV writes to the screen at every attempt"
@@ -26,9 +28,9 @@ def test_a_camera_that_is_not_there_is_a_clear_error(sampling: Sampling, capfd: 
 def test_a_webcam_gives_frames_and_when_it_is_unplugged_it_is_opened_again(film: Film, tmp_path: Path) -> None:
     path = film("a.avi", frames=20, codec="mjpeg", pixels="yuvj420p")
     stop = threading.Event()
-    webcam = Webcam(0, Sampling(fps=10), stop=stop, settings=PATIENT, footage_s=10, opener=lambda _: Plugged(path))
-    feed = LiveFeed(webcam, stop=stop, settings=PATIENT)
-    seen: list[Signal] = []
+    webcam = Webcam(0, FrameSampling(fps=10), stop=stop, settings=PATIENT, footage_s=10, opener=lambda _: Plugged(path))
+    feed = LiveCapture(webcam, stop=stop, settings=PATIENT)
+    seen: list[CaptureItem] = []
     began_s = time.time()
     for signal in feed.read():
         seen.append(signal)
@@ -53,8 +55,8 @@ def test_a_camera_that_hangs_is_lost_and_stops_nobody(film: Film) -> None:
     path = film("a.avi", frames=20, codec="mjpeg", pixels="yuvj420p")
     camera = Plugged(path, hangs_after=5)
     stop = threading.Event()
-    webcam = Webcam(0, Sampling(fps=10), stop=stop, settings=SOON, opener=lambda _: camera)
-    lost = next(s for s in LiveFeed(webcam, stop=stop, settings=SOON).read() if isinstance(s, Disconnected))
+    webcam = Webcam(0, FrameSampling(fps=10), stop=stop, settings=SOON, opener=lambda _: camera)
+    lost = next(s for s in LiveCapture(webcam, stop=stop, settings=SOON).read() if isinstance(s, Disconnected))
     # The driver is never let go before the loss is told.
     assert camera.hangs.is_set() and lost.reason == "webcam 0 has given no picture for 0.3 s"
     camera.released.set()
@@ -69,7 +71,9 @@ def test_a_driver_that_hangs_keeps_one_thread_and_the_camera_comes_back_when_it_
         let_go.wait()
         return Plugged(path)
 
-    feed = LiveFeed(Webcam(96, Sampling(fps=10), stop=stop, settings=SOON, opener=hangs), stop=stop, settings=SOON)
+    feed = LiveCapture(
+        Webcam(96, FrameSampling(fps=10), stop=stop, settings=SOON, opener=hangs), stop=stop, settings=SOON
+    )
     reasons: list[str] = []
     for signal in feed.read():
         if isinstance(signal, Connected):

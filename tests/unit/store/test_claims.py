@@ -4,13 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from vigil.store.claims import FOLDER, Claims
+from vigil.store.claims import FOLDER, SourceLocks
 
-CLAIM = "import sys; from pathlib import Path; from vigil.store.claims import Claims; c = Claims(Path(sys.argv[1]))"
+CLAIM = "import sys; from pathlib import Path; from vigil.store.claims import SourceLocks; c = SourceLocks(Path(sys.argv[1]))"
 
 
 def test_a_source_is_one_watchs_until_it_lets_go(tmp_path: Path) -> None:
-    one, other = Claims(tmp_path), Claims(tmp_path)
+    one, other = SourceLocks(tmp_path), SourceLocks(tmp_path)
     assert one.take("door") and one.take("door") and not other.take("door") and other.take("yard")
     one.release("door")
     one.release("door")
@@ -23,7 +23,7 @@ def test_the_claim_of_a_watch_that_was_killed_is_gone_with_it(tmp_path: Path) ->
         [sys.executable, "-c", script, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as watch:
         assert watch.stdout is not None and watch.stdout.readline() == "True\n"
-        mine = Claims(tmp_path)
+        mine = SourceLocks(tmp_path)
         assert not mine.take("door")
         watch.kill()
         watch.wait()
@@ -32,4 +32,4 @@ def test_the_claim_of_a_watch_that_was_killed_is_gone_with_it(tmp_path: Path) ->
 
 def test_where_no_lock_can_be_had_every_claim_is_granted(tmp_path: Path) -> None:
     (tmp_path / FOLDER).write_text("a file where the folder of locks should be")
-    assert Claims(tmp_path).take("door") and Claims(tmp_path).take("door")
+    assert SourceLocks(tmp_path).take("door") and SourceLocks(tmp_path).take("door")

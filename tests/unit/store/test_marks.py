@@ -6,7 +6,7 @@ import pytest
 
 from incidents import make_event
 from vigil.errors import UsageError
-from vigil.store import EventFilter, MarkFilter, MarkWord, Pruned, Retention, Store, prune, retention
+from vigil.store import EventFilter, MarkFilter, MarkValue, PruneReport, RetentionSettings, Store, prune, retention
 from vigil.store.migrations import MIGRATIONS
 
 HOSTILE = [
@@ -74,7 +74,7 @@ def test_hostile_notes_stay_text_and_are_found_again(marked: Store, note: str) -
     ],
 )
 def test_what_cannot_be_a_mark_is_told_and_changes_nothing(
-    marked: Store, event: str, mark: MarkWord, who: str, note: str, told: str
+    marked: Store, event: str, mark: MarkValue, who: str, note: str, told: str
 ) -> None:
     before = marked.marks("a")
     with pytest.raises(UsageError, match=told):
@@ -116,7 +116,7 @@ def test_an_event_that_is_saved_again_keeps_its_marks_and_one_that_its_owner_del
     store.mark("a", "true", who="lena")
     store.save_event(event)
     assert [mark.who for mark in store.marks("a")] == ["lena"]
-    prune(store, Retention(event_days=1), also_marked=True)
+    prune(store, RetentionSettings(event_days=1), also_marked=True)
     assert store.find_events() == [] and store.marks("a") == []
 
 
@@ -154,23 +154,23 @@ def test_a_store_of_version_1_is_brought_up_to_date_with_all_that_is_in_it(tmp_p
 
 
 @pytest.mark.parametrize("word", ["true", "false_alarm", "unsure"])
-def test_what_people_have_marked_is_kept_with_its_pictures_until_they_delete_it(store: Store, word: MarkWord) -> None:
+def test_what_people_have_marked_is_kept_with_its_pictures_until_they_delete_it(store: Store, word: MarkValue) -> None:
     for name in ("marked", "plain"):
         store.save_event(make_event(id=name, epoch_s=1000.0, end_s=5.0))
         store.keep(name, "clips", ".mp4", lambda path: path.write_bytes(b"x" * 1000) and None)
         store.keep_frames(name, 0, [b"one"])
     store.mark("marked", word, who="lena", note="two boys play")
-    everything = Retention(media_days=0, media_mb=0, event_days=0)
+    everything = RetentionSettings(media_days=0, media_mb=0, event_days=0)
     assert (
         prune(store, everything, dry_run=True)
         == prune(store, everything)
-        == Pruned(files=2, freed_bytes=1003, events=1)
+        == PruneReport(files=2, freed_bytes=1003, events=1)
     )
     assert [event.id for event in store.find_events()] == ["marked"]
     assert len(store.media("marked")) == 2 and all(file.path.exists() for file in store.media("marked"))
     assert [mark.note for mark in store.marks("marked")] == ["two boys play"]
-    assert prune(store, everything) == Pruned()
-    assert prune(store, everything, also_marked=True) == Pruned(files=2, freed_bytes=1003, events=1)
+    assert prune(store, everything) == PruneReport()
+    assert prune(store, everything, also_marked=True) == PruneReport(files=2, freed_bytes=1003, events=1)
     assert store.find_events() == [] and list(store.folder.rglob("*.mp4")) == []
 
 
@@ -179,7 +179,7 @@ def test_a_mark_that_was_taken_back_lets_the_pictures_go_and_keeps_what_was_said
     store.keep("a", "clips", ".mp4", lambda path: path.write_bytes(b"x") and None)
     store.mark("a", "true", who="lena", note="a fight")
     store.mark("a", "", who="lena")
-    assert prune(store, Retention(media_days=0, event_days=0)) == Pruned(files=1, freed_bytes=1)
+    assert prune(store, RetentionSettings(media_days=0, event_days=0)) == PruneReport(files=1, freed_bytes=1)
     assert [mark.note for mark in store.marks("a")] == ["a fight", ""]
 
 
@@ -189,8 +189,8 @@ def test_marked_pictures_take_no_room_from_the_others(store: Store) -> None:
         store.keep(f"e{number}", "clips", ".mp4", lambda path: path.write_bytes(b"x" * 1000) and None)
     for name in ("e0", "e1"):
         store.mark(name, "true", who="lena")
-    assert prune(store, Retention(media_days=None, media_mb=0.002)) == Pruned()
-    assert prune(store, Retention(media_days=None, media_mb=0.001)) == Pruned(files=1, freed_bytes=1000)
+    assert prune(store, RetentionSettings(media_days=None, media_mb=0.002)) == PruneReport()
+    assert prune(store, RetentionSettings(media_days=None, media_mb=0.001)) == PruneReport(files=1, freed_bytes=1000)
     assert [len(store.media(f"e{number}")) for number in range(4)] == [1, 1, 0, 1]
 
 
@@ -201,13 +201,13 @@ def test_a_mark_that_comes_while_old_pictures_are_deleted_keeps_its_own(
     for name in ("e0", "e1", "e2"):
         store.save_event(make_event(id=name, epoch_s=1000.0, end_s=5.0))
         store.keep(name, "clips", ".mp4", lambda path: path.write_bytes(b"x") and None)
-    deleting = retention.remove
+    deleting = retention.remove_media
 
     def remove(path: Path) -> None:
         deleting(path)
         if path.name == "e0.mp4":
             store.mark("e2", "true", who="lena")
 
-    monkeypatch.setattr(retention, "remove", remove)
-    prune(store, Retention(media_days=0))
+    monkeypatch.setattr(retention, "remove_media", remove)
+    prune(store, RetentionSettings(media_days=0))
     assert [len(store.media(name)) for name in ("e0", "e1", "e2")] == [0, 0, 1]

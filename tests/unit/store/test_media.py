@@ -6,8 +6,8 @@ import pytest
 
 from incidents import make_event, make_judged
 from vigil.errors import SourceError, StoreError, UsageError
-from vigil.store import Pruned, Retention, Store, prune
-from vigil.store.moment import utc
+from vigil.store import PruneReport, RetentionSettings, Store, prune
+from vigil.store.moment import format_utc
 
 DAY_S = 86_400.0
 
@@ -69,7 +69,7 @@ def test_old_media_and_verdicts_go_and_the_events_stay(store: Store) -> None:
         store.save_event(event)
         keep_clip(store, event.id)
         store.keep_frames(event.id, 0, [b"one"])
-    assert prune(store, Retention()) == Pruned(files=2, freed_bytes=1003)
+    assert prune(store, RetentionSettings()) == PruneReport(files=2, freed_bytes=1003)
     assert store.media(old.id) == [] and len(store.media(fresh.id)) == len(store.media(still_open.id)) == 2
     left = {path.name for path in (store.folder / "frames").iterdir()}
     assert left == {fresh.id, still_open.id} and len(store.find_events()) == 3
@@ -80,10 +80,10 @@ def test_when_media_are_too_many_the_oldest_go_first_but_never_those_of_an_open_
     for event in events:
         store.save_event(event)
         keep_clip(store, event.id)
-    kept = Retention(media_days=None, media_mb=0.0025)
+    kept = RetentionSettings(media_days=None, media_mb=0.0025)
     assert prune(store, kept).files == 2 and prune(store, kept).files == 0
     assert [len(store.media(event.id)) for event in events] == [1, 0, 0, 1]
-    assert prune(store, Retention(media_days=None, media_mb=0)).files == 1
+    assert prune(store, RetentionSettings(media_days=None, media_mb=0)).files == 1
     assert len(store.media(events[0].id)) == 1
 
 
@@ -92,7 +92,7 @@ def test_events_themselves_go_when_asked_to_with_all_they_have(store: Store) -> 
     for each in (event, still_open):
         store.save_event(each)
         keep_clip(store, each.id)
-    pruned = prune(store, Retention(media_days=None, media_mb=None, event_days=365))
+    pruned = prune(store, RetentionSettings(media_days=None, media_mb=None, event_days=365))
     assert (pruned.events, pruned.files) == (1, 1)
     assert store.find_events() == [still_open] and store.media(event.id) == []
 
@@ -101,8 +101,8 @@ def test_the_log_of_verdicts_goes_by_age_and_with_it_the_watches_that_left_nothi
     store.start_session(source="door")
     store.add_verdicts([make_judged(i) for i in range(12)])
     store.end_session("door", because="stopped")
-    assert prune(store, Retention(verdict_days=1)).verdicts == 0
-    later = prune(store, Retention(verdict_days=1), clock=lambda: time.time() + 2 * DAY_S)
+    assert prune(store, RetentionSettings(verdict_days=1)).verdicts == 0
+    later = prune(store, RetentionSettings(verdict_days=1), clock=lambda: time.time() + 2 * DAY_S)
     assert later.verdicts == 12 and store.sessions("door") == []
 
 
@@ -110,17 +110,17 @@ def test_what_a_killed_writer_left_half_written_is_cleared_away_later(store: Sto
     half = store.folder / "clips" / "id.partial.mp4"
     half.parent.mkdir()
     half.write_bytes(b"half")
-    prune(store, Retention())
+    prune(store, RetentionSettings())
     assert half.exists()
     os.utime(half, (1000.0, 1000.0))
-    prune(store, Retention())
+    prune(store, RetentionSettings())
     assert not half.exists()
 
 
 def test_a_retention_below_nothing_is_refused() -> None:
     with pytest.raises(UsageError, match="media_mb"):
-        Retention(media_mb=-1)
+        RetentionSettings(media_mb=-1)
 
 
 def test_moments_sort_as_text() -> None:
-    assert utc(0.0) == "1970-01-01T00:00:00.000Z" < utc(1.5) == "1970-01-01T00:00:01.500Z"
+    assert format_utc(0.0) == "1970-01-01T00:00:00.000Z" < format_utc(1.5) == "1970-01-01T00:00:01.500Z"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from vigil.errors import UsageError
-from vigil.store.moment import local, parse_moment, shown, utc
+from vigil.store.moment import format_utc, local, parse_time, shown
 
 BERLIN, NEW_YORK, SHANGHAI = "Europe/Berlin", "America/New_York", "Asia/Shanghai"
 
@@ -40,7 +40,7 @@ def epoch_s(text: str) -> float:
 )
 def test_a_time_that_is_shown_bears_its_zone_and_is_understood_again(zone: str, moment: str, told: str) -> None:
     assert local(epoch_s(moment)) == told == shown(datetime.fromisoformat(moment).astimezone())
-    assert parse_moment(told, option="--since") == utc(epoch_s(moment))
+    assert parse_time(told, option="--since") == format_utc(epoch_s(moment))
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,10 @@ def test_a_time_that_is_shown_bears_its_zone_and_is_understood_again(zone: str, 
 )
 def test_the_hour_that_comes_twice_is_asked_back_and_told_apart(zone: str, text: str, moments: list[str]) -> None:
     with pytest.raises(UsageError) as refused:
-        parse_moment(text, option="--since")
+        parse_time(text, option="--since")
     assert f"--since {text!r} comes twice here" in str(refused.value)
     assert f"write {moments[0]} or {moments[1]}" in str(refused.value)
-    first, second = (parse_moment(moment, option="--since") for moment in moments)
+    first, second = (parse_time(moment, option="--since") for moment in moments)
     assert datetime.fromisoformat(second) - datetime.fromisoformat(first) == datetime.fromtimestamp(3600, UTC) - (
         datetime.fromtimestamp(0, UTC)
     )
@@ -72,7 +72,7 @@ def test_the_hour_that_comes_twice_is_asked_back_and_told_apart(zone: str, text:
 )
 def test_the_hour_that_is_missing_is_refused(zone: str, text: str, around: list[str]) -> None:
     with pytest.raises(UsageError) as refused:
-        parse_moment(text, option="--until")
+        parse_time(text, option="--until")
     assert f"--until {text!r} does not exist here" in str(refused.value)
     assert f"write {around[0]} or {around[1]}" in str(refused.value)
 
@@ -93,4 +93,4 @@ def test_the_hour_that_is_missing_is_refused(zone: str, text: str, around: list[
     indirect=["zone"],
 )
 def test_other_local_times_and_whole_days_are_what_the_clocks_showed(zone: str, text: str, moment: str) -> None:
-    assert parse_moment(text, option="--since") == moment
+    assert parse_time(text, option="--since") == moment

@@ -3,14 +3,14 @@ from pathlib import Path
 import pytest
 
 from vigil.errors import UsageError
-from vigil.events.event import Event, Evidence, Tier
-from vigil.events.judged import Judged
+from vigil.events.event import Event, EventWindow, Tier
+from vigil.events.judged import JudgedWindow
 from vigil.store import EventFilter, Store
 from vigil.verdict import Outcome, Verdict
 
 
 def event(number: int, *, source: str = "door") -> Event:
-    evidence = Evidence(window=number, start_s=number * 10.0, end_s=number * 10.0 + 2.5, p_alarm=0.9)
+    evidence = EventWindow(window=number, start_s=number * 10.0, end_s=number * 10.0 + 2.5, p_alarm=0.9)
     return Event(
         id=f"e{number:03d}",
         source=source,
@@ -57,7 +57,7 @@ def test_the_verdicts_around_an_event_are_those_that_reach_into_its_seconds(tmp_
         starts = [float(second) for second in range(0, 60, 2)]
         store.add_verdicts(
             [
-                Judged(
+                JudgedWindow(
                     source="door",
                     window=number,
                     verdict=Verdict(outcome=Outcome.NORMAL, p_alarm=0.1, start_s=start_s, end_s=start_s + 2.5),

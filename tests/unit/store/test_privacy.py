@@ -12,7 +12,7 @@ import pytest
 
 from incidents import make_event
 from vigil.store import Store
-from vigil.watch.roster import Roster
+from vigil.watch.roster import CameraList
 from watching import bright_server, film
 
 
@@ -109,5 +109,5 @@ def test_a_database_that_is_made_by_others_in_this_moment_is_used(tmp_path: Path
 
 
 def test_what_the_watch_room_remembers_is_its_owners(tmp_path: Path) -> None:
-    Roster([], file=tmp_path / "kept" / "room.yaml").add("rtsp://a:secret@10.0.0.7/1")
+    CameraList([], file=tmp_path / "kept" / "room.yaml").add("rtsp://a:secret@10.0.0.7/1")
     assert open_to_others(tmp_path / "kept") == {}

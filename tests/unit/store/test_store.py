@@ -7,7 +7,7 @@ from sqlalchemy import inspect
 
 from incidents import make_event, make_judged
 from vigil.errors import StoreError, UsageError
-from vigil.events import Evidence, Tier
+from vigil.events import EventWindow, Tier
 from vigil.store import EventFilter, Store
 from vigil.store.migrations import MIGRATIONS
 from vigil.store.schema import metadata
@@ -23,7 +23,7 @@ def test_an_event_comes_back_as_it_was_saved(store: Store) -> None:
 def test_saving_an_event_again_updates_it_and_adds_its_new_windows(store: Store) -> None:
     event = make_event()
     store.save_event(event)
-    more = Evidence(window=2, start_s=4.0, end_s=6.5, p_alarm=None)
+    more = EventWindow(window=2, start_s=4.0, end_s=6.5, p_alarm=None)
     grown = replace(event, windows=(*event.windows, more), peak=0.95, tier=Tier.HIGH, end_s=6.5, closed_because="quiet")
     for _ in range(2):
         store.save_event(grown)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from vigil.events.identifier import new_id
-from vigil.store import Pruned, Retention, Store, prune
-from vigil.store.database import told
+from vigil.store import PruneReport, RetentionSettings, Store, prune
+from vigil.store.database import translate_errors
 
 TESTS = Path(__file__).resolve().parents[2]
 
@@ -99,7 +99,7 @@ def test_writes_that_the_system_refuses_cost_nothing_that_was_acknowledged(tmp_p
 
 
 def assert_sound(store: Store) -> None:
-    with told("checking", store.name), store.engine.connect() as connection:
+    with translate_errors("checking", store.name), store.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
         assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
 
@@ -126,10 +126,12 @@ def test_a_file_whose_writer_was_killed_before_it_was_noted_is_known_again(tmp_p
     assert writer.wait(timeout=60) == -signal.SIGKILL
     with Store.open(tmp_path / "events.db") as store:
         assert store.media("e1") == []
-        assert prune(store, Retention(media_days=None), dry_run=True) == Pruned() and store.media("e1") == []
-        assert prune(store, Retention(media_days=None)) == Pruned()
+        assert (
+            prune(store, RetentionSettings(media_days=None), dry_run=True) == PruneReport() and store.media("e1") == []
+        )
+        assert prune(store, RetentionSettings(media_days=None)) == PruneReport()
         assert [(file.kind, file.size_bytes) for file in store.media("e1")] == [(kind, 1000)]
-        assert prune(store, Retention(media_days=1)) == Pruned(files=1, freed_bytes=1000)
+        assert prune(store, RetentionSettings(media_days=1)) == PruneReport(files=1, freed_bytes=1000)
     assert [path for path in tmp_path.rglob("*") if path.suffix in {".mp4", ".jpg"}] == []
 
 
@@ -143,5 +145,5 @@ def test_a_file_of_an_event_that_is_gone_goes_and_what_vigil_did_not_write_stays
             path.write_bytes(b"x")
         for path in (ours, *theirs):
             os.utime(path, (1000.0, 1000.0))
-        prune(store, Retention())
+        prune(store, RetentionSettings())
         assert not ours.exists() and young.exists() and all(path.exists() for path in theirs)

@@ -53,14 +53,14 @@ def test_hand_made_patches_are_the_processors(processed: tuple[Any, Any]) -> Non
 
 def test_the_fast_forward_pass_gives_the_ordinary_logits(base: tuple[Any, Any], processed: tuple[Any, Any]) -> None:
     torch = pytest.importorskip("torch")
-    from vigil.tiny.sight import see, think
+    from vigil.tiny.sight import encode_frames, run_language_model
 
     model, processor = base
     frames, inputs = processed
     batch = build_batch(processor.tokenizer.encode, [(QUESTION, ANSWER)] * 2, num_pairs=3, pad_id=0)
     with torch.no_grad():
         ordinary = model(**inputs).logits
-        fast = model.lm_head(think(model, see(model.model.visual, patches_of(frames)), batch))
+        fast = model.lm_head(run_language_model(model, encode_frames(model.model.visual, patches_of(frames)), batch))
     assert (ordinary - fast).abs().max().item() < 1e-3
 
 

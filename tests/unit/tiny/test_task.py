@@ -1,10 +1,10 @@
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.manifest import Contract
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 from vigil.tiny import TASK_FILE
 
 
 def test_the_tiny_task_is_fight_under_the_same_contract() -> None:
-    tiny, fight = load_task(TASK_FILE), load_task("fight")
-    assert Contract.of(tiny, Sampling()) == Contract.of(fight, Sampling())
+    tiny, fight = load_question(TASK_FILE), load_question("fight")
+    assert Contract.of(tiny, FrameSampling()) == Contract.of(fight, FrameSampling())
     assert len(tiny.alarm_descriptions) == len(tiny.normal_descriptions) == 1

@@ -3,12 +3,12 @@
 import pytest
 
 from vigil.label_tokens import find_branches
-from vigil.tasks import load_questions
+from vigil.tasks import list_questions
 from vigil.tiny.vocabulary import QWEN3_5, QWEN3_VL
 from vocabularies import NAMES, ids, tokenizer_of
 
 CLASSES = "周界翻越 禁区闯入 夜间徘徊 跌倒 剧烈冲突 危险工具 烟雾 异常声响 设备异常 正常".split()  # noqa: SIM905
-TASKS = [question.task for question in load_questions() if question.task]
+TASKS = [question.task for question in list_questions() if question.task]
 
 SPLIT = {
     "是的": ((20412, 9370), (110205,)),

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from incidents import make_event, make_judged
-from vigil.events.change import Change
+from vigil.events.change import EventChange
 from vigil.frames import Frame
-from vigil.watch import Observer, SourceState
-from vigil.watch.audience import Audience
+from vigil.watch import SourceState, WatchObserver
+from vigil.watch.audience import ObserverGroup
 from watching import Notes
 
 
-class Failing(Observer):
+class Failing(WatchObserver):
     """Fails in everything."""
 
     def __getattribute__(self, name: str) -> Any:
@@ -47,12 +47,12 @@ class Looking(Notes):
 
 def test_one_that_fails_keeps_nobody_from_hearing_or_looking(caplog: pytest.LogCaptureFixture) -> None:
     looking = Looking()
-    audience = Audience([Failing(), looking])
+    audience = ObserverGroup([Failing(), looking])
     audience.on_frame("door", Frame(np.zeros((2, 2, 3), np.uint8), 0.0))
     audience.on_state(SourceState(name="door", live=True))
     audience.on_verdict(make_judged(0))
     audience.on_result(make_judged(0))
-    audience.on_change(Change("opened", make_event()))
+    audience.on_change(EventChange("opened", make_event()))
     audience.on_preview("door", b"", 0.0)
     assert audience.wants_preview("door") and not audience.wants_preview("yard")
     audience.on_close()
@@ -63,7 +63,7 @@ def test_one_that_fails_keeps_nobody_from_hearing_or_looking(caplog: pytest.LogC
 
 def test_one_that_fails_at_every_picture_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR)
-    audience = Audience([Failing()])
+    audience = ObserverGroup([Failing()])
     for _ in range(1000):
         assert not audience.wants_preview("door")
     assert 1 <= len(caplog.records) <= 10

@@ -12,14 +12,14 @@ import pytest
 
 from judging import SAMPLING, TASK
 from scripted_server import ScriptedServer
-from vigil.events.change import Change
+from vigil.events.change import EventChange
 from vigil.frames import decode_jpeg
 from vigil.judge import Endpoint, Judge
 from vigil.sources.address import find_sources
-from vigil.sources.feed import open_feed
+from vigil.sources.feed import open_capture
 from vigil.store import Store
-from vigil.watch import Summary, Watch, WatchSettings, evidence
-from vigil.watch.settings import Clips
+from vigil.watch import Watcher, WatchSettings, WatchSummary, evidence
+from vigil.watch.settings import ClipSettings
 from waiting import until_async
 from watching import Notes, bright_server, film, watched
 
@@ -38,15 +38,15 @@ class Helped(Notes):
 
     folder: Path = Path()
 
-    def on_change(self, change: Change) -> None:
+    def on_change(self, change: EventChange) -> None:
         super().changed(change)
         if change.kind == "opened":
             threading.Timer(0.5, lambda: [(self.folder / kind).unlink() for kind in BLOCKED]).start()
 
 
 def watch_without_room(
-    server: ScriptedServer, notes: Notes, folder: Path, on_start: Callable[[Watch], None] | None = None
-) -> tuple[Summary, list[str]]:
+    server: ScriptedServer, notes: Notes, folder: Path, on_start: Callable[[Watcher], None] | None = None
+) -> tuple[WatchSummary, list[str]]:
     """A live watch of one event into a store where no medium has room; also the kinds of media that were kept."""
     for kind in BLOCKED:
         (folder / kind).write_text("in the way")
@@ -55,7 +55,7 @@ def watch_without_room(
         "realtime": True,
         "words": "never",
         "keep_frames": True,
-        "clips": Clips(before_s=0.5, after_s=0.5, most_s=2.0),
+        "clips": ClipSettings(before_s=0.5, after_s=0.5, most_s=2.0),
     }
     with Store.open(folder / "events.db") as store:
         summary = asyncio.run(
@@ -93,7 +93,7 @@ def test_a_watch_that_is_ended_at_once_counts_what_it_leaves_and_fails_nowhere(
 ) -> None:
     notes = Notes()
 
-    def on_start(watch: Watch) -> None:
+    def on_start(watch: Watcher) -> None:
         async def end() -> None:
             await until_async(lambda: any(" yet: " in record.getMessage() for record in caplog.records))
             watch.stop()
@@ -118,16 +118,16 @@ class BrokenFootage:
         raise IndexError("never seen before")
 
 
-async def watch_broken(server: ScriptedServer, source: Path, store: Store, notes: Notes) -> Summary:
+async def watch_broken(server: ScriptedServer, source: Path, store: Store, notes: Notes) -> WatchSummary:
     def opener(*words: Any, **named: Any) -> Any:
-        feed = open_feed(*words, **named)
+        feed = open_capture(*words, **named)
         feed.footage = BrokenFootage()  # type: ignore[misc]
         return feed
 
     made = WatchSettings(words="never")
     async with await Judge.connect(Endpoint(url=server.url), TASK, SAMPLING, media="video", alarm_from=0.75) as judge:
         addresses = find_sources([str(source)])
-        return await Watch(addresses, judge=judge, settings=made, store=store, observers=[notes], opener=opener).run()
+        return await Watcher(addresses, judge=judge, settings=made, store=store, observers=[notes], opener=opener).run()
 
 
 def test_pictures_that_fail_in_any_way_are_counted_and_the_judged_frame_stands_in(
@@ -153,7 +153,7 @@ def test_an_exhibit_that_fails_as_a_whole_is_counted_and_the_alarm_is_told(
 
     notes = Notes()
     fight = film(tmp_path / "a.mp4", seconds=24, bright=[(6.0, 12.0)])
-    monkeypatch.setattr(evidence.Evidence, "_clip_ends_s", fail)
+    monkeypatch.setattr(evidence.MediaRecorder, "_clip_ends_s", fail)
     with Store.open(tmp_path / "events.db") as store:
         summary = asyncio.run(watched(server, [fight], notes, store=store, words="never"))
     assert summary.media_losses == 1 and notes.kinds() == ["opened", "closed"]

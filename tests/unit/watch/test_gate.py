@@ -2,12 +2,12 @@ import numpy as np
 
 from vigil.frames import Frame
 from vigil.watch.gate import MotionGate
-from vigil.windows import Shot, Window
+from vigil.windows import EncodedFrame, Window
 
 
 def window(greys: list[int], *, start: int = 0) -> Window:
     frames = [Frame(np.full((96, 128, 3), grey, np.uint8), (start + n) / 2) for n, grey in enumerate(greys)]
-    return Window(0, tuple(Shot(frame, b"") for frame in frames))
+    return Window(0, tuple(EncodedFrame(frame, b"") for frame in frames))
 
 
 def test_motion_is_the_largest_step_between_neighbours_in_grey_levels() -> None:

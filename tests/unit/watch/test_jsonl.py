@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from full_disk import full_disk
-from vigil.events.judged import Judged
-from vigil.events.rules import Tiers
+from vigil.events.judged import JudgedWindow
+from vigil.events.tiers import TierThresholds
 from vigil.verdict import Cause, Outcome, Verdict
 from vigil.watch import WatchSettings
 from vigil.watch import jsonl as module
-from vigil.watch.jsonl import JsonLines
+from vigil.watch.jsonl import JsonLinesWriter
 from watching import Notes, bright_server, film, watched
 
 VERDICT_KEYS = ["source", "start_s", "end_s", "outcome", "cause", "p_alarm", "tier", "latency_ms", "text"]
@@ -24,7 +24,7 @@ class Lines(Notes):
     def __init__(self) -> None:
         super().__init__()
         self.file = io.BytesIO()
-        self.lines = JsonLines(self.file, WatchSettings().events.tiers)
+        self.lines = JsonLinesWriter(self.file, WatchSettings().events.tiers)
         self.on_result = self.lines.on_result  # type: ignore[method-assign]
         self.on_change = self.lines.on_change  # type: ignore[method-assign]
 
@@ -49,15 +49,17 @@ def test_every_verdict_and_event_has_its_line_with_the_promised_keys(tmp_path: P
 
 def test_an_unknown_verdict_says_its_cause_and_claims_no_probability() -> None:
     file = io.BytesIO()
-    JsonLines(file, Tiers()).on_result(Judged(source="s", window=0, verdict=Verdict.unknown(Cause.DROPPED, start_s=2.0)))
+    JsonLinesWriter(file, TierThresholds()).on_result(
+        JudgedWindow(source="s", window=0, verdict=Verdict.unknown(Cause.DROPPED, start_s=2.0))
+    )
     line = json.loads(file.getvalue())
     assert (line["outcome"], line["cause"], line["p_alarm"], line["start_s"]) == ("unknown", "dropped", None, 2.0)
 
 
-def say(lines: JsonLines, first: int, last: int) -> None:
+def say(lines: JsonLinesWriter, first: int, last: int) -> None:
     for number in range(first, last):
         verdict = Verdict(outcome=Outcome.NORMAL, p_alarm=0.1, start_s=float(number), end_s=number + 2.5)
-        lines.on_result(Judged(source="door", window=number, verdict=verdict))
+        lines.on_result(JudgedWindow(source="door", window=number, verdict=verdict))
 
 
 def starts_of(path: Path) -> list[float]:
@@ -67,7 +69,7 @@ def starts_of(path: Path) -> list[float]:
 def test_lines_wait_while_the_disk_is_full_and_are_written_whole_and_in_order(tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
     with path.open("wb", buffering=0) as file:
-        lines = JsonLines(file, Tiers())
+        lines = JsonLinesWriter(file, TierThresholds())
         say(lines, 0, 10)
         with full_disk(2000):
             say(lines, 10, 1010)
@@ -81,7 +83,7 @@ def test_lines_beyond_those_that_can_wait_are_counted(tmp_path: Path, monkeypatc
     monkeypatch.setattr(module, "MOST_WAITING", 5)
     path = tmp_path / "lines.jsonl"
     with path.open("wb", buffering=0) as file:
-        lines = JsonLines(file, Tiers())
+        lines = JsonLinesWriter(file, TierThresholds())
         with full_disk(200):
             say(lines, 0, 20)
         say(lines, 20, 21)
@@ -91,7 +93,7 @@ def test_lines_beyond_those_that_can_wait_are_counted(tmp_path: Path, monkeypatc
 
 def test_lines_that_still_wait_at_the_end_are_lost_and_counted(tmp_path: Path) -> None:
     with Path("/dev/full").open("wb", buffering=0) as file:
-        lines = JsonLines(file, Tiers())
+        lines = JsonLinesWriter(file, TierThresholds())
         say(lines, 0, 3)
         lines.on_close()
     assert (lines.lost, lines.trouble) == (3, "No space left on device")
@@ -100,5 +102,5 @@ def test_lines_that_still_wait_at_the_end_are_lost_and_counted(tmp_path: Path) -
 def test_half_a_character_of_a_model_costs_no_line() -> None:
     file = io.BytesIO()
     verdict = Verdict(outcome=Outcome.ALARM, p_alarm=0.9, text="a fall \ud83d")
-    JsonLines(file, Tiers()).on_result(Judged(source="s", window=0, verdict=verdict))
+    JsonLinesWriter(file, TierThresholds()).on_result(JudgedWindow(source="s", window=0, verdict=verdict))
     assert json.loads(file.getvalue())["text"] == "a fall \ud83d"

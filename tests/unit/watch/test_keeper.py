@@ -12,26 +12,26 @@ from typing import Any
 
 import pytest
 
-from vigil.events.event import Event, Evidence, Tier
-from vigil.events.judged import Judged
-from vigil.store import Retention, Store, database
+from vigil.events.event import Event, EventWindow, Tier
+from vigil.events.judged import JudgedWindow
+from vigil.store import RetentionSettings, Store, database
 from vigil.verdict import Outcome, Verdict
 from vigil.watch import keeper
-from vigil.watch.keeper import Keeper
+from vigil.watch.keeper import StoreWriter
 from waiting import HANG_S
 
 KEEPING = ("watch/keeper.py", "watch/writing.py")
 
 
 def event(number: int) -> Event:
-    evidence = Evidence(window=number, start_s=1.0, end_s=3.5, p_alarm=0.9)
+    evidence = EventWindow(window=number, start_s=1.0, end_s=3.5, p_alarm=0.9)
     return Event(
         id=f"e{number}", source="door", onset_s=1.0, peak=0.9, peak_s=2.0, tier=Tier.MEDIUM, windows=(evidence,)
     )
 
 
-def verdict(number: int) -> Judged:
-    return Judged(source="door", window=number, verdict=Verdict(outcome=Outcome.NORMAL, p_alarm=0.1))
+def verdict(number: int) -> JudgedWindow:
+    return JudgedWindow(source="door", window=number, verdict=Verdict(outcome=Outcome.NORMAL, p_alarm=0.1))
 
 
 def fill_disk(store: Store, path: Path) -> None:
@@ -54,7 +54,7 @@ def _cap(store: Store, pages: int | None) -> None:
 def test_an_event_is_in_the_store_when_the_keeper_says_so(tmp_path: Path) -> None:
     async def run() -> None:
         with Store.open(tmp_path / "e.db") as store:
-            keeping = Keeper(store)
+            keeping = StoreWriter(store)
             assert await keeping.save_event(event(1))
             assert [found.id for found in store.find_events()] == ["e1"]
             await keeping.close()
@@ -65,7 +65,7 @@ def test_an_event_is_in_the_store_when_the_keeper_says_so(tmp_path: Path) -> Non
 def test_a_full_disk_costs_nothing_once_there_is_room_again(tmp_path: Path) -> None:
     async def run() -> None:
         with Store.open(tmp_path / "e.db") as store:
-            keeping = Keeper(store)
+            keeping = StoreWriter(store)
             fill_disk(store, tmp_path / "e.db")
             stored = [await keeping.save_event(event(number)) for number in range(200)]
             assert not stored[-1] and "full" in keeping.error and keeping.waiting > 0
@@ -82,9 +82,9 @@ def test_a_full_disk_costs_nothing_once_there_is_room_again(tmp_path: Path) -> N
 def test_verdicts_beyond_what_memory_may_hold_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "MOST_WAITING", 3)
 
-    async def run() -> Keeper:
+    async def run() -> StoreWriter:
         with Store.open(tmp_path / "e.db") as store:
-            keeping = Keeper(store)
+            keeping = StoreWriter(store)
             for number in range(5):
                 keeping.queue_verdict(verdict(number))
             await keeping.close()
@@ -112,7 +112,7 @@ def test_no_alarm_waits_for_a_store_that_another_program_holds(tmp_path: Path, m
 
     async def run() -> None:
         with Store.open(tmp_path / "e.db") as store:
-            keeping = Keeper(store)
+            keeping = StoreWriter(store)
             with locked(tmp_path / "e.db"):
                 async with asyncio.timeout(HANG_S):
                     assert not await keeping.save_event(event(0))
@@ -129,7 +129,7 @@ def test_no_alarm_waits_for_a_store_that_another_program_holds(tmp_path: Path, m
 def test_a_watch_that_could_not_be_noted_at_its_start_is_noted_later_and_overwrites_no_other(tmp_path: Path) -> None:
     async def run() -> None:
         with Store.open(tmp_path / "e.db") as store:
-            keeping = Keeper(store)
+            keeping = StoreWriter(store)
             await _begin(keeping)
             for number in range(3):
                 keeping.queue_verdict(verdict(number))
@@ -153,7 +153,7 @@ def test_a_watch_that_could_not_be_noted_at_its_start_is_noted_later_and_overwri
 def test_verdicts_that_wait_belong_to_the_watch_they_came_from(tmp_path: Path) -> None:
     async def run() -> None:
         with Store.open(tmp_path / "e.db") as store:
-            keeping = Keeper(store)
+            keeping = StoreWriter(store)
             for windows in (3, 2):
                 await _begin(keeping)
                 for number in range(windows):
@@ -168,7 +168,7 @@ def test_verdicts_that_wait_belong_to_the_watch_they_came_from(tmp_path: Path) -
 def test_what_another_watch_of_the_same_source_has_open_stays_open(tmp_path: Path) -> None:
     async def run() -> None:
         with Store.open(tmp_path / "e.db") as store, Store.open(tmp_path / "e.db") as other:
-            running, second = Keeper(store), Keeper(other)
+            running, second = StoreWriter(store), StoreWriter(other)
             await _begin(running)
             assert await running.save_event(event(1))
             await _begin(second)
@@ -188,8 +188,8 @@ def test_old_media_go_at_the_start_of_a_watch_too(tmp_path: Path) -> None:
         with Store.open(tmp_path / "e.db") as store:
             store.save_event(replace(event(1), end_s=3.5, epoch_s=1000.0))
             clip = store.keep("e1", "clips", ".mp4", lambda path: path.write_bytes(b"a clip"))
-            keeping = Keeper(store)
-            pruning = asyncio.create_task(keeping.prune_periodically(Retention(media_days=1.0)))
+            keeping = StoreWriter(store)
+            pruning = asyncio.create_task(keeping.prune_periodically(RetentionSettings(media_days=1.0)))
             async with asyncio.timeout(HANG_S):
                 while clip.exists():
                     await asyncio.sleep(0.02)
@@ -199,7 +199,7 @@ def test_old_media_go_at_the_start_of_a_watch_too(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-async def _begin(keeping: Keeper, model: str = "m") -> None:
+async def _begin(keeping: StoreWriter, model: str = "m") -> None:
     await keeping.start_session("door", epoch_s=1000.0, model=model, task="fight", contract="c")
 
 
@@ -216,7 +216,7 @@ def put_at_step(folder: Path, step: int) -> tuple[Event, bool]:
     async def run() -> Event:
         loop = asyncio.get_running_loop()
         with Store.open(folder / "e.db") as store:
-            keeping = Keeper(store)
+            keeping = StoreWriter(store)
 
             def come() -> None:
                 keeping.queue_event(closed)
@@ -264,7 +264,7 @@ def test_an_event_that_the_database_refuses_is_set_aside_and_the_later_ones_are_
     async def run() -> None:
         with Store.open(tmp_path / "e.db") as store:
             refuse(store, "events", "NEW.id = 'e1'")
-            keeping = Keeper(store)
+            keeping = StoreWriter(store)
             poison = replace(event(2), onset_s=10**400)
             told = [await keeping.save_event(each) for each in (event(0), event(1), poison, event(3))]
             assert told == [True, False, False, True] and keeping.error == ""
@@ -283,7 +283,7 @@ def test_a_verdict_that_the_database_refuses_costs_none_of_its_batch(tmp_path: P
     async def run() -> None:
         with Store.open(tmp_path / "e.db") as store:
             refuse(store, "verdicts", 'NEW."window" IN (3, 40)')
-            keeping = Keeper(store)
+            keeping = StoreWriter(store)
             keeping.start_session("door", epoch_s=None, model="m", task="fight", contract="c")
             for number in range(60):
                 keeping.queue_verdict(verdict(number))
@@ -298,7 +298,7 @@ def test_a_verdict_that_the_database_refuses_costs_none_of_its_batch(tmp_path: P
 def test_a_watch_whose_beginning_is_refused_keeps_its_events_outside_any_watch(tmp_path: Path) -> None:
     async def run() -> None:
         with Store.open(tmp_path / "e.db") as store:
-            keeping = Keeper(store)
+            keeping = StoreWriter(store)
             refuse(store, "sessions", "1")
             keeping.start_session("door", epoch_s=None, model="m", task="fight", contract="c")
             assert await keeping.save_event(event(1))

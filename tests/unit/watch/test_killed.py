@@ -19,13 +19,13 @@ import pytest
 from incidents import make_event
 from judging import SAMPLING
 from scripted_server import Reply, Request, ScriptedServer
-from vigil.events.change import Change
-from vigil.events.rules import Tiers
+from vigil.events.change import EventChange
+from vigil.events.tiers import TierThresholds
 from vigil.sources.address import find_sources
 from vigil.sources.identity import identity_of
 from vigil.store import Store
-from vigil.watch import Watch
-from vigil.watch.jsonl import JsonLines
+from vigil.watch import Watcher
+from vigil.watch.jsonl import JsonLinesWriter
 from watching import Notes, bright_server, film, look, watched
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -115,7 +115,7 @@ def kill_before_telling(server: ScriptedServer, db: Path, source: Path, kind: st
         assert process.wait(60) == -signal.SIGKILL
 
 
-def watch_once(server: ScriptedServer, db: Path, source: Path) -> list[Change]:
+def watch_once(server: ScriptedServer, db: Path, source: Path) -> list[EventChange]:
     """What a whole watch tells of events."""
     notes = Notes()
     with Store.open(db) as store:
@@ -123,7 +123,7 @@ def watch_once(server: ScriptedServer, db: Path, source: Path) -> list[Change]:
     return notes.changes
 
 
-def kinds(changes: Sequence[Change], *, late: bool) -> list[str]:
+def kinds(changes: Sequence[EventChange], *, late: bool) -> list[str]:
     return [change.kind for change in changes if change.late is late and change.kind != "grew"]
 
 
@@ -182,7 +182,7 @@ def test_a_watch_that_is_taken_up_again_tells_nothing_twice(server: ScriptedServ
     lit = film(tmp_path / "lit.mp4", seconds=60, bright=[(0, 60)])
     notes = Notes()
 
-    def on_start(watch: Watch) -> None:
+    def on_start(watch: Watcher) -> None:
         async def pause_twice() -> None:
             for times in (1, 2):
                 while notes.kinds().count("opened") < times:
@@ -207,8 +207,8 @@ def test_a_watch_that_is_taken_up_again_tells_nothing_twice(server: ScriptedServ
 
 def test_a_camera_whose_watch_is_told_late_of_says_so_in_its_line(tmp_path: Path) -> None:
     with (tmp_path / "lines").open("wb", buffering=0) as file:
-        lines = JsonLines(file, Tiers())
+        lines = JsonLinesWriter(file, TierThresholds())
         for late in (False, True):
-            lines.on_change(Change("opened", make_event(), late=late))
+            lines.on_change(EventChange("opened", make_event(), late=late))
     said = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
     assert [line.get("late") for line in said] == [None, True]

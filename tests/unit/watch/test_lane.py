@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 
 from vigil.frames import Frame
-from vigil.watch.lane import Lane
-from vigil.windows import Shot, Window
+from vigil.watch.lane import WindowQueue
+from vigil.windows import EncodedFrame, Window
 
 
 def window(index: int) -> Window:
-    return Window(index, (Shot(Frame(np.zeros((64, 64, 3), np.uint8), float(index)), b""),) * 2)
+    return Window(index, (EncodedFrame(Frame(np.zeros((64, 64, 3), np.uint8), float(index)), b""),) * 2)
 
 
-async def taken(lane: Lane) -> list[tuple[int, bool]]:
+async def taken(lane: WindowQueue) -> list[tuple[int, bool]]:
     found = []
     while await lane.wait():
         entry = lane.take()
@@ -24,7 +24,7 @@ async def taken(lane: Lane) -> list[tuple[int, bool]]:
 
 def test_a_live_lane_drops_its_oldest_and_hands_it_back_in_its_place() -> None:
     async def run() -> list[tuple[int, bool]]:
-        lane = Lane(size=2, live=True)
+        lane = WindowQueue(size=2, live=True)
         for index in range(5):
             lane.put(window(index))
         lane.end()
@@ -36,7 +36,7 @@ def test_a_live_lane_drops_its_oldest_and_hands_it_back_in_its_place() -> None:
 
 def test_a_full_lane_of_a_file_makes_its_reader_wait() -> None:
     async def run() -> tuple[bool, list[tuple[int, bool]]]:
-        lane = Lane(size=2, live=False)
+        lane = WindowQueue(size=2, live=False)
 
         def read() -> None:
             for index in range(6):
@@ -57,7 +57,7 @@ def test_a_full_lane_of_a_file_makes_its_reader_wait() -> None:
 @pytest.mark.parametrize("live", [True, False])
 def test_an_ended_lane_is_not_waited_for(live: bool) -> None:
     async def run() -> list[tuple[int, bool]]:
-        lane = Lane(size=1, live=live)
+        lane = WindowQueue(size=1, live=live)
         lane.end()
         return await taken(lane)
 

@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from vigil.errors import UsageError
-from vigil.events.judged import Judged
+from vigil.events.judged import JudgedWindow
 from vigil.verdict import Cause, Outcome, Verdict
-from vigil.watch import SourceState, Watch
-from vigil.watch.metrics import Metrics
-from vigil.watch.state import Stage
+from vigil.watch import SourceState, Watcher
+from vigil.watch.metrics import PrometheusMetrics
+from vigil.watch.state import SourceStatus
 from watching import Notes, bright_server, film, watched
 
 
 class Measured(Notes):
     """Notes that hand everything on to the metrics."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: PrometheusMetrics) -> None:
         super().__init__()
         self.on_state = metrics.on_state  # type: ignore[method-assign]
         self.on_verdict = metrics.on_verdict  # type: ignore[method-assign]
@@ -33,10 +33,10 @@ def free_port() -> int:
 
 
 def test_the_metrics_tell_windows_events_latency_and_the_breaker(tmp_path: Path) -> None:
-    metrics, port = Metrics(), free_port()
+    metrics, port = PrometheusMetrics(), free_port()
     metrics.serve(port)
 
-    def follow(watch: Watch) -> None:
+    def follow(watch: Watcher) -> None:
         metrics.follow(watch)
 
     with bright_server() as server:
@@ -56,15 +56,15 @@ def test_the_metrics_tell_windows_events_latency_and_the_breaker(tmp_path: Path)
     assert "vigil_breaker 0.0" in text
 
 
-def judged(number: int, verdict: Verdict) -> Judged:
-    return Judged(
+def judged(number: int, verdict: Verdict) -> JudgedWindow:
+    return JudgedWindow(
         source="door", window=number, verdict=replace(verdict, start_s=2.0 * number, end_s=2.0 * number + 2.5)
     )
 
 
-@pytest.mark.parametrize("stage", [Stage.LOST, Stage.PAUSED, Stage.ENDED])
-def test_the_probability_of_a_source_that_is_not_watched_is_none(stage: Stage) -> None:
-    metrics = Metrics()
+@pytest.mark.parametrize("stage", [SourceStatus.LOST, SourceStatus.PAUSED, SourceStatus.ENDED])
+def test_the_probability_of_a_source_that_is_not_watched_is_none(stage: SourceStatus) -> None:
+    metrics = PrometheusMetrics()
     metrics.on_verdict(judged(0, Verdict(outcome=Outcome.ALARM, p_alarm=0.9)))
     assert metrics.registry.get_sample_value("vigil_p_alarm", {"source": "door"}) == 0.9
     for _ in range(2):
@@ -77,7 +77,7 @@ def test_the_probability_of_a_source_that_is_not_watched_is_none(stage: Stage) -
     [(Cause.TIMEOUT, False), (Cause.UNREACHABLE, False), (Cause.DROPPED, True), (Cause.SKIPPED, True)],
 )
 def test_a_window_without_a_verdict_takes_the_probability_of_the_one_before_away(cause: Cause, kept: bool) -> None:
-    metrics, state = Metrics(), SourceState(name="door", live=True, stage=Stage.WATCHING)
+    metrics, state = PrometheusMetrics(), SourceState(name="door", live=True, stage=SourceStatus.WATCHING)
     for number, verdict in enumerate((Verdict(outcome=Outcome.ALARM, p_alarm=0.9), Verdict.unknown(cause))):
         metrics.on_verdict(judged(number, verdict))
         state.count(judged(number, verdict))
@@ -90,4 +90,4 @@ def test_a_port_that_is_taken_is_told() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(UsageError, match="choose another port"):
-            Metrics().serve(taken.getsockname()[1])
+            PrometheusMetrics().serve(taken.getsockname()[1])

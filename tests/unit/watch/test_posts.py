@@ -17,15 +17,15 @@ from films import shoot
 from judging import SAMPLING, TASK
 from scripted_server import ScriptedServer
 from vigil.errors import UsageError
-from vigil.events.rules import EventRules
+from vigil.events.rules import HysteresisSettings
 from vigil.judge import Endpoint, Judge
 from vigil.sources.address import Address, find_sources
-from vigil.sources.feed import FileFeed, open_feed
+from vigil.sources.feed import FileCapture, open_capture
 from vigil.store import Store
-from vigil.watch import Summary, Watch, WatchSettings
-from vigil.watch.settings import Clips
-from vigil.watch.source import Opener
-from vigil.watch.state import Stage
+from vigil.watch import Watcher, WatchSettings, WatchSummary
+from vigil.watch.settings import ClipSettings
+from vigil.watch.source import OpenCapture
+from vigil.watch.state import SourceStatus
 from waiting import until_async
 from watching import Notes, bright_server, film
 
@@ -55,13 +55,13 @@ async def running(
     notes: Notes,
     *,
     store: Store | None = None,
-    opener: Opener = open_feed,
+    opener: OpenCapture = open_capture,
     **named: Any,
-) -> AsyncIterator[tuple[Watch, "asyncio.Task[Summary]"]]:
+) -> AsyncIterator[tuple[Watcher, "asyncio.Task[WatchSummary]"]]:
     """A watch that keeps running; stopped at the end."""
-    made = WatchSettings(**({"realtime": True, "words": "never", "clips": Clips(most_s=0)} | named))
+    made = WatchSettings(**({"realtime": True, "words": "never", "clips": ClipSettings(most_s=0)} | named))
     async with await Judge.connect(Endpoint(url=server.url), TASK, FAST, media="video", alarm_from=0.75) as judge:
-        watch = Watch(
+        watch = Watcher(
             addresses, judge=judge, settings=made, store=store, observers=[notes], keep_running=True, opener=opener
         )
         task = asyncio.create_task(watch.run())
@@ -78,7 +78,7 @@ def test_a_watch_without_sources_goes_on_until_it_is_stopped_and_takes_new_ones(
 ) -> None:
     notes = Notes()
 
-    async def run() -> Summary:
+    async def run() -> WatchSummary:
         async with running(server, [], notes) as (watch, task):
             await asyncio.sleep(0.05)
             assert not task.done() and watch.states == {}
@@ -104,14 +104,14 @@ def test_a_paused_camera_closes_its_event_keeps_its_state_and_goes_on_when_resum
             await until_async(lambda: state.open_event)
             watch.pause("a.mp4")
             await until_async(lambda: notes.kinds() == ["opened", "closed"])
-            assert state.stage is Stage.PAUSED and state.open_event == ""
+            assert state.stage is SourceStatus.PAUSED and state.open_event == ""
             await until_async(lambda: state.settled == state.cut)
             counted, seen = state.cut, other.cut
             await until_async(lambda: other.cut > seen + 2)
             assert state.cut == counted > 0 and watch.states["a.mp4"] is state
             watch.resume("a.mp4")
             await until_async(lambda: state.events == 2)
-            assert state.stage is Stage.WATCHING and state.cut > counted
+            assert state.stage is SourceStatus.WATCHING and state.cut > counted
 
     with Store.open(tmp_path / "events.db") as store:
         asyncio.run(run(store))
@@ -127,7 +127,7 @@ def test_a_paused_camera_is_let_go_of_and_keeps_its_clock(server: ScriptedServer
     shoot(path, frames=250, options={"g": "25", "bf": "0"}, container_options={"movflags": "faststart"})
     notes = Notes()
 
-    async def run(camera: rtsp_server.Running, store: Store) -> Summary:
+    async def run(camera: rtsp_server.Running, store: Store) -> WatchSummary:
         address, port = camera.address(), urlsplit(camera.address()).port or 0
         async with running(server, find_sources([address]), notes, store=store, realtime=False) as (watch, task):
             (state,) = watch.states.values()
@@ -137,7 +137,7 @@ def test_a_paused_camera_is_let_go_of_and_keeps_its_clock(server: ScriptedServer
             await until_async(lambda: connections(port) == 0)
             paused_s = state.position_s
             await asyncio.sleep(1.0)
-            assert state.stage is Stage.PAUSED and state.position_s == paused_s
+            assert state.stage is SourceStatus.PAUSED and state.position_s == paused_s
             watch.resume(state.name)
             judged = state.judged
             await until_async(lambda: state.judged > judged)
@@ -157,15 +157,15 @@ def test_a_paused_camera_is_let_go_of_and_keeps_its_clock(server: ScriptedServer
 
 def test_an_event_after_a_step_of_the_clock_is_told_by_the_new_one(server: ScriptedServer, tmp_path: Path) -> None:
     film(tmp_path / "a.mp4", seconds=6, bright=[(0.5, 2), (4, 5.5)], size_wh=(64, 64))
-    feeds: list[FileFeed] = []
+    feeds: list[FileCapture] = []
     notes = Notes()
 
-    def opener(*words: Any, **named: Any) -> FileFeed:
-        feeds.append(FileFeed(tmp_path / "a.mp4", FAST, stop=named["stop"], realtime=True))
+    def opener(*words: Any, **named: Any) -> FileCapture:
+        feeds.append(FileCapture(tmp_path / "a.mp4", FAST, stop=named["stop"], realtime=True))
         return feeds[0]
 
     async def run() -> None:
-        rules = EventRules(quiet_s=0.5)
+        rules = HysteresisSettings(quiet_s=0.5)
         async with running(server, find_sources([str(tmp_path)]), notes, opener=opener, events=rules):
             await until_async(lambda: notes.kinds() == ["opened", "closed"])
             feeds[0].started_utc_s = (feeds[0].started_utc_s or 0.0) + 3600.0
@@ -187,7 +187,7 @@ def test_a_removed_camera_is_gone_its_event_closed_and_its_windows_counted(
 ) -> None:
     notes = Notes()
 
-    async def run() -> Summary:
+    async def run() -> WatchSummary:
         async with running(server, cameras[:2], notes) as (watch, task):
             await until_async(lambda: watch.states["a.mp4"].open_event)
             watch.remove("a.mp4")
@@ -229,7 +229,7 @@ def test_a_camera_that_is_over_cannot_be_paused_but_removed_and_added_again(
     (tmp_path / "x.mp4").write_bytes(b"no video at all")
     addresses = find_sources([str(tmp_path / "x.mp4")])
 
-    async def run() -> Summary:
+    async def run() -> WatchSummary:
         async with running(server, addresses, Notes()) as (watch, task):
             await until_async(lambda: watch.states["x.mp4"].settled)
             await asyncio.sleep(0.05)
@@ -263,7 +263,7 @@ def test_whatever_is_done_to_cameras_every_window_is_accounted_for_and_every_eve
     notes = Notes()
     watched = {address.name for address in cameras}
 
-    async def run() -> Summary:
+    async def run() -> WatchSummary:
         async with running(server, cameras, notes) as (watch, task):
             for action, number, then_s in steps:
                 address = cameras[number]
@@ -273,10 +273,10 @@ def test_whatever_is_done_to_cameras_every_window_is_accounted_for_and_every_eve
                 elif action != "add" and there:
                     getattr(watch, action)(address.name)
                 await asyncio.sleep(then_s)
-            paused = {name for name, state in watch.states.items() if state.stage is Stage.PAUSED}
+            paused = {name for name, state in watch.states.items() if state.stage is SourceStatus.PAUSED}
             assert set(watch.states) <= watched
             await asyncio.sleep(0.1)
-            assert all(watch.states[name].stage is Stage.PAUSED for name in paused)
+            assert all(watch.states[name].stage is SourceStatus.PAUSED for name in paused)
             watch.stop()
             return await task
 

@@ -13,9 +13,9 @@ from vigil.sources.address import find_sources
 from vigil.sources.identity import identity_of
 from vigil.store import Store
 from vigil.watch import WatchSettings
-from vigil.watch.job import run_job
-from vigil.watch.keeper import Keeper
-from vigil.watch.roster import Roster, names_in
+from vigil.watch.job import run_watch
+from vigil.watch.keeper import StoreWriter
+from vigil.watch.roster import CameraList, names_in
 from watching import Notes, bright_server, film, watched
 
 
@@ -33,16 +33,18 @@ def clips(tmp_path: Path) -> list[Path]:
     return [film(tmp_path / folder / "clip.mp4", seconds=24, bright=[(6, 14)]) for folder in "ab"]
 
 
-def begin(keeping: Keeper, path: Path) -> "asyncio.Task[bool]":
+def begin(keeping: StoreWriter, path: Path) -> "asyncio.Task[bool]":
     identity = identity_of(find_sources([str(path)])[0])
-    return keeping.start_session("clip.mp4", epoch_s=None, model="m", task="fight", contract="c", identity=lambda: identity)
+    return keeping.start_session(
+        "clip.mp4", epoch_s=None, model="m", task="fight", contract="c", identity=lambda: identity
+    )
 
 
 def test_what_is_open_of_one_is_not_closed_by_the_watch_of_another(
     server: ScriptedServer, tmp_path: Path, clips: list[Path]
 ) -> None:
     async def leave_open(store: Store) -> None:
-        keeping = Keeper(store)
+        keeping = StoreWriter(store)
         await begin(keeping, clips[0])
         assert await keeping.save_event(make_event(id="left", source="clip.mp4"), untold="opened")
         await keeping.close()
@@ -61,7 +63,7 @@ def test_both_can_be_watched_at_once(tmp_path: Path, clips: list[Path], caplog: 
     async def run() -> None:
         with Store.open(tmp_path / "e.db") as one, Store.open(tmp_path / "e.db") as other:
             for store, path in ((one, clips[0]), (other, clips[1])):
-                keeping = Keeper(store)
+                keeping = StoreWriter(store)
                 await begin(keeping, path)
                 assert await keeping.save_event(make_event(id=path.parent.name, source="clip.mp4"))
                 await keeping.close()
@@ -75,7 +77,7 @@ def test_each_has_a_name_and_a_history_of_its_own(server: ScriptedServer, tmp_pa
     made = WatchSettings(url=server.url, store=str(tmp_path / "e.db"), words="never")
     for _ in range(2):
         for path in clips:
-            asyncio.run(run_job(replace(made, sources=(str(path),))))
+            asyncio.run(run_watch(replace(made, sources=(str(path),))))
     one, other = (identity_of(find_sources([str(path)])[0]) for path in clips)
     with Store.open(tmp_path / "e.db") as store:
         assert store.names() == {"clip.mp4": {one}, "b/clip.mp4": {other}}
@@ -89,19 +91,19 @@ def test_a_room_gives_no_camera_the_name_of_another(tmp_path: Path) -> None:
     with Store.open(db) as store:
         store.start_session(source=one.name, identity=identity_of(one))
     for configured in (True, False):
-        roster = Roster([other.location] * configured, file=None, known=lambda: names_in(str(db), None))
+        roster = CameraList([other.location] * configured, file=None, known=lambda: names_in(str(db), None))
         if not configured:
             roster.add(other.location)
         assert [address.name for address in roster.addresses] == [f"{one.name} (2)"]
         roster.add(one.location)
         assert roster.addresses[1].name == one.name
-    named = Roster([], file=None, known=lambda: names_in(str(db), None))
+    named = CameraList([], file=None, known=lambda: names_in(str(db), None))
     assert named.add(other.location, name=one.name) == [one.name], "who says so knows"
 
 
 def test_a_store_of_before_is_read_by_names(tmp_path: Path, clips: list[Path]) -> None:
     async def run(store: Store) -> None:
-        keeping = Keeper(store)
+        keeping = StoreWriter(store)
         await begin(keeping, clips[0])
         await keeping.close()
 

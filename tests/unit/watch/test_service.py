@@ -13,18 +13,18 @@ import pytest
 from judging import SAMPLING, TASK
 from scripted_server import Reply, Request, ScriptedServer, error
 from vigil.errors import ConfigError, SourceError, UsageError, VigilError
-from vigil.events.change import Change
-from vigil.events.rules import EventRules
+from vigil.events.change import EventChange
+from vigil.events.rules import HysteresisSettings
 from vigil.frames import decode_jpeg
 from vigil.judge.breaker import ENDPOINT_CAUSES
 from vigil.manifest import Contract, Manifest
 from vigil.store import Store
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 from vigil.verdict import Cause
-from vigil.watch import WatchService, WatchSettings, watch
+from vigil.watch import BackgroundWatcher, WatchSettings, watch
 from vigil.watch import service as watch_service
-from vigil.watch.settings import Clips
-from vigil.watch.state import SourceState, Stage
+from vigil.watch.settings import ClipSettings
+from vigil.watch.state import SourceState, SourceStatus
 from waiting import HANG_S, until
 from watching import Notes, bright_server, film
 
@@ -48,15 +48,15 @@ def settings_for(url: str, tmp_path: Path, *sources: Path | str, **named: Any) -
     folder.mkdir(exist_ok=True)
     contract = Contract.of(TASK, replace(SAMPLING, fps=8.0))
     Manifest(contract=contract, base_model="tiny", template="t").write(folder)
-    quick = {"realtime": True, "words": "never", "model_dir": folder, "clips": Clips(most_s=0)}
-    quick |= {"events": EventRules(k=1, n=1)}
+    quick = {"realtime": True, "words": "never", "model_dir": folder, "clips": ClipSettings(most_s=0)}
+    quick |= {"events": HysteresisSettings(k=1, n=1)}
     store = str(tmp_path / "room" / "events.db")
     return WatchSettings(**({"sources": tuple(map(str, sources)), "url": url, "store": store} | quick | named))
 
 
 @contextmanager
-def started(settings: WatchSettings, **named: Any) -> Iterator[WatchService]:
-    service = WatchService(settings, **named)
+def started(settings: WatchSettings, **named: Any) -> Iterator[BackgroundWatcher]:
+    service = BackgroundWatcher(settings, **named)
     service.start()
     try:
         yield service
@@ -64,7 +64,7 @@ def started(settings: WatchSettings, **named: Any) -> Iterator[WatchService]:
         service.stop()
 
 
-def state_of(service: WatchService, name: str = "a.mp4") -> SourceState:
+def state_of(service: BackgroundWatcher, name: str = "a.mp4") -> SourceState:
     return next(state for state in service.states() if state.name == name)
 
 
@@ -87,7 +87,7 @@ def test_a_service_watches_beside_the_program_and_stops_in_order(
     monkeypatch.setattr(watch, "GRACE_S", 3600.0)
     notes, started_ = Notes(), threading.Event()
     held_back(server, started_)
-    service = WatchService(settings_for(server.url, tmp_path, bright), observers=[notes])
+    service = BackgroundWatcher(settings_for(server.url, tmp_path, bright), observers=[notes])
     assert service.problem and service.judge is None and service.breaker is None
     service.start()
     service.start()
@@ -113,7 +113,7 @@ def test_a_service_watches_beside_the_program_and_stops_in_order(
 def test_a_server_that_comes_back_with_another_contract_is_watched_by_that(
     server: ScriptedServer, tmp_path: Path, bright: Path
 ) -> None:
-    task = load_task("fall_en")
+    task = load_question("fall_en")
     first, second = replace(SAMPLING, fps=8.0), replace(SAMPLING, fps=4.0)
 
     def serve(contract: Contract) -> None:
@@ -148,9 +148,9 @@ def test_it_waits_for_an_endpoint_that_is_down_and_comes_up_by_itself(tmp_path: 
     with started(settings_for(f"http://127.0.0.1:{port}/v1", tmp_path)) as service:
         service.add(str(bright))
         until(lambda: str(port) in service.problem)
-        assert state_of(service).stage is Stage.WAITING and str(port) in state_of(service).detail
+        assert state_of(service).stage is SourceStatus.WAITING and str(port) in state_of(service).detail
         service.pause("a.mp4")
-        assert state_of(service).stage is Stage.PAUSED
+        assert state_of(service).stage is SourceStatus.PAUSED
         service.resume("a.mp4")
         with bright_server(port=port):
             until(lambda: service.problem == "" and state_of(service).judged)
@@ -161,7 +161,7 @@ def test_it_stops_at_once_while_the_endpoint_is_down_or_never_answers(
 ) -> None:
     monkeypatch.setattr(watch_service, "ASK_AGAIN_S", 3600.0)
     down = free_port()
-    service = WatchService(settings_for(f"http://127.0.0.1:{down}/v1", tmp_path))
+    service = BackgroundWatcher(settings_for(f"http://127.0.0.1:{down}/v1", tmp_path))
     service.start()
     until(lambda: str(down) in service.problem)
     service.stop()
@@ -169,7 +169,7 @@ def test_it_stops_at_once_while_the_endpoint_is_down_or_never_answers(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(HANG_S)
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
-        service = WatchService(settings_for(url, tmp_path, deadline_s=3600.0))
+        service = BackgroundWatcher(settings_for(url, tmp_path, deadline_s=3600.0))
         service.start()
         asking, _ = silent.accept()
         with asking:
@@ -189,7 +189,7 @@ def test_cameras_are_added_paused_resumed_and_removed_while_it_runs(
         assert service.add(str(bright)) == ["a.mp4"]
         until(lambda: state_of(service).open_event)
         service.pause("a.mp4")
-        assert state_of(service).stage is Stage.PAUSED
+        assert state_of(service).stage is SourceStatus.PAUSED
         until(lambda: notes.kinds() == ["opened", "closed"])
         assert notes.changes[-1].event.closed_because == "paused"
         counted = state_of(service).cut
@@ -275,12 +275,12 @@ def test_an_observer_that_fails_or_stops_the_service_harms_nobody(
     seen: list[str] = []
 
     class Wild(Notes):
-        def on_change(self, change: Change) -> None:
+        def on_change(self, change: EventChange) -> None:
             seen.append(change.kind)
             service.stop()
             raise RuntimeError("a page that is gone")
 
-    service = WatchService(settings_for(server.url, tmp_path, bright), observers=[Wild()])
+    service = BackgroundWatcher(settings_for(server.url, tmp_path, bright), observers=[Wild()])
     service.start()
     until(lambda: "closed" in seen)
     service.stop()

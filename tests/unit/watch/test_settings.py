@@ -6,26 +6,26 @@ import pytest
 
 from vigil.config import find_config, read_yaml
 from vigil.errors import ConfigError, UsageError
-from vigil.watch.settings import WatchSettings, settings_of
+from vigil.watch.settings import WatchSettings, load_watch_settings
 
 
 def test_options_beat_the_file_and_set_beats_options() -> None:
-    settings = settings_of("default", {"words": "events", "realtime": True}, ["words=never", "events.k=1"])
+    settings = load_watch_settings("default", {"words": "events", "realtime": True}, ["words=never", "events.k=1"])
     assert (settings.words, settings.realtime, settings.events.k, settings.events.n) == ("never", True, 1, 3)
 
 
 def test_a_text_that_is_set_stays_as_it_was_typed() -> None:
     words = ["store=x/夜 #3,a.db", "model=7", "url=http://127.0.0.1:1/v1 #b", "model_dir=[a]", "task=null"]
-    settings = settings_of("default", {}, words)
+    settings = load_watch_settings("default", {}, words)
     assert (settings.store, settings.model, str(settings.model_dir)) == ("x/夜 #3,a.db", "7", "[a]")
     assert settings.url.endswith(" #b") and settings.task is None
     with pytest.raises(ConfigError, match="k must be a whole number, not '1 #one'"):
-        settings_of("default", {}, ["events.k=1 #one"])
+        load_watch_settings("default", {}, ["events.k=1 #one"])
 
 
 def test_a_key_that_no_setting_has_is_refused() -> None:
     with pytest.raises(ConfigError, match="did you mean 'in_flight'"):
-        settings_of("default", {"in_fligt": 3}, [])
+        load_watch_settings("default", {"in_fligt": 3}, [])
 
 
 @pytest.mark.parametrize(
@@ -40,19 +40,19 @@ def test_a_key_that_no_setting_has_is_refused() -> None:
 )
 def test_a_wrong_word_is_blamed_and_not_the_file(named: dict[str, Any], words: list[str], said: str) -> None:
     with pytest.raises(ConfigError) as told:
-        settings_of("default", named, words)
+        load_watch_settings("default", named, words)
     assert str(told.value).startswith(said) and "secret" not in str(told.value)
 
 
 def test_a_wrong_file_is_blamed_whatever_was_said_besides(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("in_fligt: 3\n")
     with pytest.raises(ConfigError, match=r"mine\.yaml: unknown key 'in_fligt'"):
-        settings_of(str(tmp_path / "mine.yaml"), {"realtime": True}, ["words=never"])
+        load_watch_settings(str(tmp_path / "mine.yaml"), {"realtime": True}, ["words=never"])
 
 
 def test_a_setting_is_no_group() -> None:
     with pytest.raises(UsageError, match="words is a setting of its own"):
-        settings_of("default", {}, ["words.x=1"])
+        load_watch_settings("default", {}, ["words.x=1"])
 
 
 def names_of(settings: Any, above: str = "") -> set[str]:
@@ -74,14 +74,14 @@ def keys_of(data: dict[str, Any], above: str = "") -> set[str]:
 @pytest.mark.parametrize("share", ["-0.1", "1.5"])
 def test_a_share_that_is_none_is_refused(share: str) -> None:
     with pytest.raises(UsageError, match="min_mass is a share, from 0 to 1"):
-        settings_of("default", {}, [f"min_mass={share}"])
+        load_watch_settings("default", {}, [f"min_mass={share}"])
 
 
 def test_clips_that_would_end_before_their_incident_are_refused() -> None:
     with pytest.raises(UsageError, match=r"clips of 2 s \(most_s\) would end before the incident"):
-        settings_of("default", {}, ["clips.most_s=2"])
+        load_watch_settings("default", {}, ["clips.most_s=2"])
 
 
 def test_the_default_file_lists_every_setting_with_its_default() -> None:
     assert keys_of(read_yaml(find_config("watch", "default"))) == names_of(WatchSettings())
-    assert settings_of("default", {}, []) == WatchSettings()
+    assert load_watch_settings("default", {}, []) == WatchSettings()

@@ -13,17 +13,17 @@ import pytest
 
 from judging import SAMPLING, TASK
 from scripted_server import ScriptedServer
-from vigil.events.tracker import Tracker
+from vigil.events.tracker import HysteresisRule
 from vigil.frames import Frame
 from vigil.judge import Endpoint, Judge
 from vigil.sources.address import Address, find_sources
-from vigil.sources.feed import Feed, Signal, open_feed
+from vigil.sources.feed import Capture, CaptureItem, open_capture
 from vigil.store import Store
 from vigil.verdict import Cause, Outcome, Verdict
-from vigil.watch import Summary, Watch, WatchSettings
-from vigil.watch.evidence import Evidence
-from vigil.watch.keeper import Keeper
-from vigil.watch.settings import Clips
+from vigil.watch import Watcher, WatchSettings, WatchSummary
+from vigil.watch.evidence import MediaRecorder
+from vigil.watch.keeper import StoreWriter
+from vigil.watch.settings import ClipSettings
 from vigil.watch.supervisor import Supervisor
 from watching import Notes, bright_server, film
 
@@ -120,13 +120,13 @@ async def watch_until(
     enough: Callable[[], bool],
     *,
     store: Store | None = None,
-    opener: Any = open_feed,
+    opener: Any = open_capture,
     **settings: Any,
-) -> Summary:
-    made = WatchSettings(**({"realtime": True, "words": "never", "clips": Clips(most_s=0)} | settings))
+) -> WatchSummary:
+    made = WatchSettings(**({"realtime": True, "words": "never", "clips": ClipSettings(most_s=0)} | settings))
     async with await Judge.connect(Endpoint(url=server.url), TASK, FAST, media="video", alarm_from=0.75) as judge:
         supervisor = Supervisor(first_retry_s=0.05)
-        watch = Watch(
+        watch = Watcher(
             addresses,
             judge=judge,
             settings=made,
@@ -166,10 +166,10 @@ def test_a_source_that_cannot_be_set_up_is_tried_again_and_the_others_go_on(
     server: ScriptedServer, cameras: list[Address], caplog: pytest.LogCaptureFixture
 ) -> None:
     notes = Notes()
-    opening = at_first(3, ZeroDivisionError, open_feed)
+    opening = at_first(3, ZeroDivisionError, open_capture)
 
-    def opener(address: Address, *words: Any, **named: Any) -> Feed:
-        return opening(address, *words, **named) if address.name == "a.mp4" else open_feed(address, *words, **named)
+    def opener(address: Address, *words: Any, **named: Any) -> Capture:
+        return opening(address, *words, **named) if address.name == "a.mp4" else open_capture(address, *words, **named)
 
     def enough() -> bool:
         return min(judged(notes, "a.mp4"), judged(notes, "b.mp4")) >= 2
@@ -183,7 +183,7 @@ def test_a_beginning_that_fails_ends_no_watch(
     server: ScriptedServer, cameras: list[Address], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notes = Notes()
-    monkeypatch.setattr(Keeper, "begin", at_first(1, KeyError, Keeper.start_session))
+    monkeypatch.setattr(StoreWriter, "begin", at_first(1, KeyError, StoreWriter.start_session))
     with Store.open(tmp_path / "e.db") as store:
 
         def enough() -> bool:
@@ -196,14 +196,14 @@ def test_a_beginning_that_fails_ends_no_watch(
 class Stumbling:
     """A feed whose reader fails after so many frames, the first time."""
 
-    def __init__(self, feed: Feed, frames: int) -> None:
+    def __init__(self, feed: Capture, frames: int) -> None:
         self._feed = feed
         self._frames = frames
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._feed, name)
 
-    def signals(self) -> Iterator[Signal]:
+    def signals(self) -> Iterator[CaptureItem]:
         for signal in self._feed.read():
             self._frames -= isinstance(signal, Frame)
             if self._frames < 0:
@@ -218,7 +218,7 @@ def test_a_reader_that_fails_costs_its_camera_a_moment_and_closes_its_event(
 
     def opener(address: Address, *words: Any, **named: Any) -> Any:
         opened[address.name] += 1
-        feed = open_feed(address, *words, **named)
+        feed = open_capture(address, *words, **named)
         return Stumbling(feed, 20) if address.name == "a.mp4" and opened["a.mp4"] == 1 else feed
 
     def enough() -> bool:
@@ -238,14 +238,14 @@ def test_a_window_that_cannot_be_settled_costs_no_other(
     server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notes = Notes()
-    push = Tracker.push
+    push = HysteresisRule.push
 
-    def stumble(self: Tracker, each: Any) -> Any:
+    def stumble(self: HysteresisRule, each: Any) -> Any:
         if self.source == "a.mp4" and each.window == 1:
             raise ZeroDivisionError("never seen before")
         return push(self, each)
 
-    monkeypatch.setattr(Tracker, "push", stumble)
+    monkeypatch.setattr(HysteresisRule, "push", stumble)
     files = [film(tmp_path / name, seconds=30, bright=[(10, 20)]) for name in ("a.mp4", "b.mp4")]
     addresses = find_sources([str(file) for file in files])
     summary = asyncio.run(watch_until(server, addresses, notes, lambda: False, realtime=False))
@@ -279,7 +279,7 @@ def test_a_file_that_fails_for_ever_is_told_as_unreadable_and_the_others_end(
     notes = Notes()
 
     def opener(address: Address, *words: Any, **named: Any) -> Any:
-        feed = open_feed(address, *words, **named)
+        feed = open_capture(address, *words, **named)
         return Stumbling(feed, 20) if address.name == "a.mp4" else feed
 
     files = [film(tmp_path / name, seconds=10) for name in ("a.mp4", "b.mp4")]
@@ -294,17 +294,17 @@ def test_a_file_that_fails_for_ever_is_told_as_unreadable_and_the_others_end(
 def test_a_chore_that_fails_is_begun_again(
     server: ScriptedServer, cameras: list[Address], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chore: str
 ) -> None:
-    again, doing = threading.Event(), getattr(Keeper, chore)
+    again, doing = threading.Event(), getattr(StoreWriter, chore)
     tries = Counter[str]()
 
-    async def stumble(self: Keeper, *words: Any) -> None:
+    async def stumble(self: StoreWriter, *words: Any) -> None:
         tries[chore] += 1
         if tries[chore] <= 2:
             raise ZeroDivisionError("never seen before")
         again.set()
         await doing(self, *words)
 
-    monkeypatch.setattr(Keeper, chore, stumble)
+    monkeypatch.setattr(StoreWriter, chore, stumble)
     notes = Notes()
     with Store.open(tmp_path / "e.db") as store:
         summary = asyncio.run(watch_until(server, cameras, notes, again.is_set, store=store))
@@ -314,10 +314,10 @@ def test_a_chore_that_fails_is_begun_again(
 def test_ending_in_order_goes_on_where_a_part_of_it_fails(
     server: ScriptedServer, cameras: list[Address], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(self: Evidence) -> None:
+    async def fail(self: MediaRecorder) -> None:
         raise ZeroDivisionError("never seen before")
 
-    monkeypatch.setattr(Evidence, "close", fail)
+    monkeypatch.setattr(MediaRecorder, "close", fail)
     notes = Notes()
     with Store.open(tmp_path / "e.db") as store:
         summary = asyncio.run(watch_until(server, cameras, notes, lambda: judged(notes, "a.mp4") >= 2, store=store))

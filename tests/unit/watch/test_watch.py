@@ -17,17 +17,17 @@ import odd_camera
 from judging import SAMPLING, TASK
 from scripted_server import Reply, Request, ScriptedServer, error, stream
 from vigil.events.event import Event, Tier
-from vigil.events.judged import Judged
+from vigil.events.judged import JudgedWindow
 from vigil.frames import Frame
 from vigil.judge import Endpoint, Judge
 from vigil.sources.address import find_sources
-from vigil.sources.feed import Connected, Feed, Signal, Waiting, open_feed
+from vigil.sources.feed import Capture, CaptureItem, Connected, Waiting, open_capture
 from vigil.sources.footage import FileFootage, Footage
 from vigil.store import EventFilter, Store, database
 from vigil.verdict import Cause, Outcome
-from vigil.watch import SourceState, Summary, Watch, WatchSettings
-from vigil.watch.settings import Clips
-from vigil.watch.state import Stage
+from vigil.watch import SourceState, Watcher, WatchSettings, WatchSummary
+from vigil.watch.settings import ClipSettings
+from vigil.watch.state import SourceStatus
 from waiting import HANG_S, SkippingLoop, until
 from watching import SAYS_YES, Notes, bright_server, film, look, watched
 
@@ -94,14 +94,14 @@ def test_a_broken_file_is_told_and_the_others_go_on(server: ScriptedServer, tmp_
 
 
 def test_a_file_waits_for_a_server_that_is_away(server: ScriptedServer, long_film: Path) -> None:
-    watches, probes = list[Watch](), list[Request]()
+    watches, probes = list[Watcher](), list[Request]()
 
     def away_at_first(request: Request) -> Reply:
         # Until a probe has failed, too.
         probes.extend([request] * watches[0].breaker.times_opened)
         return error(503, "loading") if len(probes) < 2 else look(request)
 
-    def go_away(watch: Watch) -> None:
+    def go_away(watch: Watcher) -> None:
         watches.append(watch)
         server.default = away_at_first
 
@@ -114,7 +114,7 @@ def test_a_file_waits_for_a_server_that_is_away(server: ScriptedServer, long_fil
 def test_a_file_of_a_server_that_stays_away_is_unknown_not_normal(server: ScriptedServer, tmp_path: Path) -> None:
     notes = Notes()
 
-    def gone(watch: Watch) -> None:
+    def gone(watch: Watcher) -> None:
         server.default = error(500, "broken")
 
     summary = asyncio.run(watched(server, [film(tmp_path / "a.mp4", seconds=8)], notes, patience_s=0.3, on_start=gone))
@@ -123,7 +123,7 @@ def test_a_file_of_a_server_that_stays_away_is_unknown_not_normal(server: Script
 
 
 def test_a_live_source_that_outruns_the_server_drops_its_oldest_windows(tmp_path: Path) -> None:
-    notes, watches, asked = Notes(), list[Watch](), list[Request]()
+    notes, watches, asked = Notes(), list[Watcher](), list[Request]()
 
     def slowly(request: Request) -> Reply:
         # Three more windows are cut while one is asked about, of the seven that there are.
@@ -131,7 +131,7 @@ def test_a_live_source_that_outruns_the_server_drops_its_oldest_windows(tmp_path
         until(lambda: watches[0].states["a.mp4"].cut >= min(3 * len(asked), 7))
         return look(request)
 
-    def slow_down(watch: Watch) -> None:
+    def slow_down(watch: Watcher) -> None:
         watches.append(watch)
         slow.default = slowly
 
@@ -156,12 +156,12 @@ def test_still_windows_are_skipped_by_the_gate_and_never_normal(server: Scripted
 
 def test_a_stopped_watch_marks_what_it_did_not_judge_and_closes_its_events(tmp_path: Path) -> None:
     class Stopping(Notes):
-        def on_verdict(self, judged: Judged) -> None:
+        def on_verdict(self, judged: JudgedWindow) -> None:
             super().judged(judged)
             if len(self.judged_) == 6:
                 watches[0].stop()
 
-    watches, asked, notes = list[Watch](), list[Request](), Stopping()
+    watches, asked, notes = list[Watcher](), list[Request](), Stopping()
 
     def ahead(request: Request) -> Reply:
         if not request.body.get("stream"):
@@ -170,13 +170,13 @@ def test_a_stopped_watch_marks_what_it_did_not_judge_and_closes_its_events(tmp_p
             until(lambda: watches[0].states["a.mp4"].cut >= len(asked) + 2)
         return look(request)
 
-    def hold(watch: Watch) -> None:
+    def hold(watch: Watcher) -> None:
         watches.append(watch)
         slow.default = ahead
 
     with bright_server() as slow:
         file = film(tmp_path / "a.mp4", seconds=120, bright=[(0.0, 120.0)])
-        summary = asyncio.run(watched(slow, [file], notes, in_flight=2, on_start=hold, clips=Clips(most_s=0)))
+        summary = asyncio.run(watched(slow, [file], notes, in_flight=2, on_start=hold, clips=ClipSettings(most_s=0)))
     causes = [judged.verdict.cause for judged in notes.told_]
     assert summary.unaccounted == 0
     assert None in causes and Cause.CANCELLED in causes
@@ -186,16 +186,16 @@ def test_a_stopped_watch_marks_what_it_did_not_judge_and_closes_its_events(tmp_p
 def test_a_watch_that_is_aborted_while_a_question_is_just_begun_ends_and_accounts_for_it(tmp_path: Path) -> None:
     notes = Notes()
 
-    async def run() -> Summary:
+    async def run() -> WatchSummary:
         with bright_server() as server:
             watching = asyncio.create_task(watched(server, [long], notes, in_flight=4, on_start=abort_soon))
             async with asyncio.timeout(HANG_S):
                 return await watching
 
-    def abort_soon(watch: Watch) -> None:
+    def abort_soon(watch: Watcher) -> None:
         aborting.append(asyncio.create_task(abort(watch)))
 
-    async def abort(watch: Watch) -> None:
+    async def abort(watch: Watcher) -> None:
         while not any(_is_unbegun(task) for task in asyncio.all_tasks()):
             await asyncio.sleep(0)
         watch.stop()
@@ -209,12 +209,12 @@ def test_a_watch_that_is_aborted_while_a_question_is_just_begun_ends_and_account
 
 def test_no_words_are_asked_for_once_a_watch_is_aborted(server: ScriptedServer, tmp_path: Path) -> None:
     class Aborting(Notes):
-        def on_verdict(self, judged: Judged) -> None:
+        def on_verdict(self, judged: JudgedWindow) -> None:
             super().judged(judged)
             for _ in range(2):
                 watches[0].stop()
 
-    watches, notes = list[Watch](), Aborting()
+    watches, notes = list[Watcher](), Aborting()
     lit = film(tmp_path / "a.mp4", seconds=30, bright=[(0.0, 30.0)])
     asyncio.run(watched(server, [lit], notes, in_flight=8, on_start=watches.append))
     assert notes.judged_[0].verdict.outcome is Outcome.ALARM
@@ -265,7 +265,7 @@ def test_words_that_break_off_leave_the_alarm_as_it_is(server: ScriptedServer, t
 def test_a_proxy_that_holds_streams_back_beyond_the_deadline_loses_no_words(
     server: ScriptedServer, tmp_path: Path
 ) -> None:
-    notes, watches, whole = Notes(), list[Watch](), threading.Event()
+    notes, watches, whole = Notes(), list[Watcher](), threading.Event()
     held_back = list[Request]()
 
     def held(request: Request) -> Reply:
@@ -275,7 +275,7 @@ def test_a_proxy_that_holds_streams_back_beyond_the_deadline_loses_no_words(
         assert whole.wait(HANG_S)
         return stream("Yes", *[" word"] * 17, logprobs=SAYS_YES)
 
-    def begin(watch: Watch) -> None:
+    def begin(watch: Watcher) -> None:
         watches.append(watch)
         server.default = held
 
@@ -302,21 +302,21 @@ def test_a_watch_that_is_told_twice_to_stop_waits_for_no_camera_that_hangs(serve
         is_live, epoch_s, problems = True, None, ()
         footage: Footage = FileFootage(Path(os.devnull))
 
-        def signals(self) -> Iterator[Signal]:
+        def signals(self) -> Iterator[CaptureItem]:
             hangs.set()
             released.wait()
             yield from ()
 
-    async def stop_twice(watch: Watch) -> None:
+    async def stop_twice(watch: Watcher) -> None:
         await asyncio.to_thread(hangs.wait, HANG_S)
         watch.stop()
         await asyncio.sleep(0)
         watch.stop()
 
-    async def run() -> Summary:
+    async def run() -> WatchSummary:
         async with await Judge.connect(Endpoint(url=server.url), TASK, SAMPLING, media="video") as judge:
             address = find_sources(["rtsp://127.0.0.1:9/x"])
-            watch = Watch(address, judge=judge, settings=WatchSettings(), opener=lambda *_, **__: Hanging())
+            watch = Watcher(address, judge=judge, settings=WatchSettings(), opener=lambda *_, **__: Hanging())
             stopping = asyncio.create_task(stop_twice(watch))
             async with asyncio.timeout(HANG_S):
                 summary = await watch.run()
@@ -338,7 +338,7 @@ def test_the_incident_of_a_film_behind_http_is_announced_once_and_then_the_watch
     with odd_camera.serving({"/film.mp4": odd_camera.told(clip.read_bytes(), "video/mp4")}) as camera:
         summary = asyncio.run(asyncio.wait_for(watched(server, [camera.address("film.mp4")], notes), HANG_S))
         assert notes.kinds() == ["opened", "closed"]
-        assert summary.unaccounted == 0 and [state.stage for state in summary.sources] == [Stage.ENDED]
+        assert summary.unaccounted == 0 and [state.stage for state in summary.sources] == [SourceStatus.ENDED]
         assert camera.requests["/film.mp4"] == 1
 
 
@@ -347,7 +347,7 @@ def test_a_camera_whose_key_picture_is_waited_for_is_not_called_watched(server: 
         is_live, epoch_s, problems = True, None, ()
         footage: Footage = FileFootage(Path(os.devnull))
 
-        def signals(self) -> Iterator[Signal]:
+        def signals(self) -> Iterator[CaptureItem]:
             yield Waiting("its next key picture is waited for")
             assert heard.wait(HANG_S)
             yield Connected((64, 64), 25.0, "h264", 30.0)
@@ -358,10 +358,10 @@ def test_a_camera_whose_key_picture_is_waited_for_is_not_called_watched(server: 
                 told.append((state.stage, state.detail))
                 heard.set()
 
-    async def run() -> Summary:
+    async def run() -> WatchSummary:
         async with await Judge.connect(Endpoint(url=server.url), TASK, SAMPLING, media="video") as judge:
             address = find_sources(["rtsp://127.0.0.1:9/x"])
-            watch = Watch(
+            watch = Watcher(
                 address,
                 judge=judge,
                 settings=WatchSettings(),
@@ -370,10 +370,10 @@ def test_a_camera_whose_key_picture_is_waited_for_is_not_called_watched(server: 
             )
             return await watch.run()
 
-    told: list[tuple[Stage, str]] = []
+    told: list[tuple[SourceStatus, str]] = []
     heard = threading.Event()
     asyncio.run(run())
-    assert set(told) == {(Stage.CONNECTING, "its next key picture is waited for")}
+    assert set(told) == {(SourceStatus.CONNECTING, "its next key picture is waited for")}
 
 
 def test_the_words_of_a_short_clip_are_in_the_store(server: ScriptedServer, tmp_path: Path) -> None:
@@ -410,7 +410,7 @@ def test_every_event_of_a_file_has_its_words_however_far_behind_they_are(tmp_pat
 
 def test_the_frames_of_a_long_live_event_are_kept_to_its_end(server: ScriptedServer, tmp_path: Path) -> None:
     notes = Notes()
-    clips = Clips(before_s=0.5, after_s=0.5, most_s=2.0)
+    clips = ClipSettings(before_s=0.5, after_s=0.5, most_s=2.0)
     with Store.open(tmp_path / "events.db") as store:
         fight = film(tmp_path / "a.mp4", seconds=8, bright=[(0.0, 8.0)])
         live = {"realtime": True, "words": "never", "keep_frames": True, "clips": clips}
@@ -442,7 +442,7 @@ def test_cameras_are_read_while_another_program_holds_the_store(
             if len(seen) == len(films):
                 all_seen.set()
 
-    async def run() -> Summary:
+    async def run() -> WatchSummary:
         watching = asyncio.create_task(watched(server, films, Eyes(), store=store, realtime=True, words="never"))
         try:
             assert await asyncio.to_thread(all_seen.wait, HANG_S), f"only {sorted(seen)} were read"
@@ -494,13 +494,13 @@ def test_windows_that_wait_hold_no_raw_pictures(tmp_path: Path, gate: float) -> 
     class Counted:
         """A feed that counts the pictures it gave and that are still held."""
 
-        def __init__(self, feed: Feed) -> None:
+        def __init__(self, feed: Capture) -> None:
             self._feed = feed
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self._feed, name)
 
-        def signals(self) -> Iterator[Signal]:
+        def signals(self) -> Iterator[CaptureItem]:
             given: list[weakref.ref[Any]] = []
             for signal in self._feed.read():
                 if isinstance(signal, Frame):
@@ -508,16 +508,16 @@ def test_windows_that_wait_hold_no_raw_pictures(tmp_path: Path, gate: float) -> 
                     alive.append(sum(picture() is not None for picture in given))
                 yield signal
 
-    async def run() -> Summary:
+    async def run() -> WatchSummary:
         with bright_server(delay_s=0.3) as slow:
             async with await Judge.connect(Endpoint(url=slow.url), TASK, SAMPLING, media="video") as judge:
                 addresses = find_sources([str(film(tmp_path / "a.mp4", seconds=60))])
                 settings = WatchSettings(words="never", motion_gate=gate)
-                watch = Watch(
+                watch = Watcher(
                     addresses,
                     judge=judge,
                     settings=settings,
-                    opener=lambda *words, **named: Counted(open_feed(*words, **named)),
+                    opener=lambda *words, **named: Counted(open_capture(*words, **named)),
                 )
                 return await watch.run()
 

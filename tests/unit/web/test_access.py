@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from app.web.access import HEADERS, AccessOptions, Gate, check_host
+from app.web.access import HEADERS, AccessMiddleware, AccessOptions, check_host
 from app.web.passwords import PasswordCheck, Users
 from app.web.proxies import ForwardedHeaders, TrustedProxies
 from app.web.sign_in import Passwords
@@ -37,7 +37,8 @@ def gate(users: Users, *, trusted: tuple[str, ...] = (), throttle: LoginThrottle
     page = Starlette(routes=[Route("/{path:path}", who, methods=["GET", "POST", "OPTIONS", "PUT"])])
     passwords = Passwords(users, PasswordCheck(users), throttle or LoginThrottle())
     return ForwardedHeaders(
-        Gate(page, options=AccessOptions(users=users), passwords=passwords), trusted=TrustedProxies.of(trusted)
+        AccessMiddleware(page, options=AccessOptions(users=users), passwords=passwords),
+        trusted=TrustedProxies.of(trusted),
     )
 
 
@@ -333,7 +334,7 @@ def test_when_too_many_were_tried_right_and_wrong_are_answered_alike_also_where_
     async def guess() -> tuple[list[Any], Any, Any]:
         throttle = frozen(**TIGHT)
         app = ForwardedHeaders(
-            Gate(
+            AccessMiddleware(
                 Starlette(routes=[Route("/", lambda request: PlainTextResponse("in"))]),
                 options=AccessOptions(users=USERS),
                 passwords=Passwords(USERS, Counting(USERS), throttle),

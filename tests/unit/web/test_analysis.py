@@ -10,68 +10,70 @@ from typing import Any
 import gradio as gr
 import pytest
 from app.web import analysis_stage
-from app.web.analysis import Workbench, panel
-from app.web.analysis_choice import Choice, choice_of
-from app.web.analysis_desk import Desk
-from app.web.analysis_events import table
-from app.web.analysis_layout import Parts, missing
-from app.web.analysis_plot import figure
+from app.web.analysis import AnalysisPanel, panel
+from app.web.analysis_choice import AnalysisOptions, analysis_options
+from app.web.analysis_desk import AnalysisSession
+from app.web.analysis_events import event_table_html
+from app.web.analysis_layout import AnalysisComponents, missing_cameras_html
+from app.web.analysis_plot import analysis_figure
 from app.web.language import LANGUAGES, translator
 from app.web.places import AT_ONCE
-from app.web.uploads import look_into
+from app.web.uploads import inspect_upload
 
 from films import shoot
 from rooms import EVIL, context_of, event
-from vigil.analysis import Analysis, View
-from vigil.analysis.view import Phase
-from vigil.events.judged import Judged
-from vigil.events.rules import Tiers
+from vigil.analysis import Analysis, AnalysisView
+from vigil.analysis.view import AnalysisPhase
+from vigil.events.judged import JudgedWindow
+from vigil.events.tiers import TierThresholds
 from vigil.judge import Endpoint
 from vigil.sources.address import Address
-from vigil.tasks import load_questions
+from vigil.tasks import list_questions
 from vigil.verdict import Cause, Outcome, Verdict
 from vigil.watch import WatchSettings
 
 T = translator("en")
 
 
-def judged(number: int, p_alarm: float | None = None, *, cause: Cause | None = None, text: str | None = None) -> Judged:
+def judged(
+    number: int, p_alarm: float | None = None, *, cause: Cause | None = None, text: str | None = None
+) -> JudgedWindow:
     outcome = Outcome.UNKNOWN if cause else Outcome.ALARM if (p_alarm or 0) >= 0.75 else Outcome.NORMAL
     verdict = Verdict(
         outcome=outcome, cause=cause, p_alarm=p_alarm, text=text, start_s=2.0 * number, end_s=2.0 * number + 2.5
     )
-    return Judged(source="a", window=number, verdict=verdict)
+    return JudgedWindow(source="a", window=number, verdict=verdict)
 
 
-def view_of(*found: Judged, **more: Any) -> View:
-    return View(**{"phase": Phase.WATCHING, "live": False, "judged": found} | more)
+def view_of(*found: JudgedWindow, **more: Any) -> AnalysisView:
+    return AnalysisView(**{"phase": AnalysisPhase.WATCHING, "live": False, "judged": found} | more)
 
 
-def shown(tmp_path: Path, view: View, *, address: Address | None = None) -> dict[str, Any]:
-    question = load_questions()[0]
+def shown(tmp_path: Path, view: AnalysisView, *, address: Address | None = None) -> dict[str, Any]:
+    question = list_questions()[0]
     made = Analysis(
         address or Address("file", "a.mp4", "a.mp4"),
         question=question,
         endpoint=Endpoint(),
         settings=WatchSettings(),
     )
-    return analysis_stage.shown(Desk(tmp_path, run="r"), made, view, T)
+    return analysis_stage.stage_state(AnalysisSession(tmp_path, run="r"), made, view, T)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_outcome_and_cause_and_phase_has_a_word(language: Any) -> None:
     t = translator(language)
     for cause in Cause:
-        assert analysis_stage.label(judged(0, cause=cause), Tiers(), t)
+        assert analysis_stage.verdict_label(judged(0, cause=cause), TierThresholds(), t)
     for p_alarm in (0.0, 0.8, 0.9, 0.99):
-        assert analysis_stage.label(judged(0, p_alarm), Tiers(), t)
-    for phase in Phase:
+        assert analysis_stage.verdict_label(judged(0, p_alarm), TierThresholds(), t)
+    for phase in AnalysisPhase:
         assert analysis_stage.phase_text(view_of(phase=phase), t)
 
 
 def test_what_has_no_verdict_is_never_called_normal() -> None:
     for cause in Cause:
-        row = analysis_stage.row(judged(0, cause=cause), Tiers(), T, waits=False)
+        row = analysis_stage.window_row(judged(0, cause=cause), TierThresholds(), T, waits=False)
         assert row["kind"] in {"unknown", "words"} and row["p"] is None
         assert row["label"] != T("analysis.normal")
 
@@ -100,19 +102,19 @@ def test_an_endpoint_that_is_away_is_told_before_all_else(tmp_path: Path) -> Non
 def test_a_file_is_told_by_its_name_and_never_by_our_path(tmp_path: Path) -> None:
     ours = str(tmp_path / "a1b2.mp4")
     yard = Address("file", "yard.mp4", ours)
-    said = shown(tmp_path, view_of(phase=Phase.FAILED, detail=f"{ours} gives no picture at all"), address=yard)
+    said = shown(tmp_path, view_of(phase=AnalysisPhase.FAILED, detail=f"{ours} gives no picture at all"), address=yard)
     assert said["name"] == "yard.mp4"
     assert said["detail"] == "yard.mp4 gives no picture at all"
 
 
 def test_the_words_of_events_are_never_html() -> None:
-    assert "<img" not in table(view_of(events=(event(1, text=EVIL),)), T)
-    assert T("analysis.no_events") in table(view_of(), T)
+    assert "<img" not in event_table_html(view_of(events=(event(1, text=EVIL),)), T)
+    assert T("analysis.no_events") in event_table_html(view_of(), T)
 
 
 def test_the_timeline_holds_verdicts_thresholds_events_and_what_is_not_known() -> None:
     view = view_of(judged(0, 0.1), judged(1, cause=Cause.TIMEOUT), judged(2, 0.99, text=EVIL), events=(event(1),))
-    made = figure(view, tiers=Tiers(), t=T)
+    made = analysis_figure(view, tiers=TierThresholds(), t=T)
     known, unknown = made.data
     assert tuple(known.y) == (0.1, None, 0.99)
     assert tuple(unknown.x) == (3.25,)
@@ -122,16 +124,16 @@ def test_the_timeline_holds_verdicts_thresholds_events_and_what_is_not_known() -
 
 def test_a_source_that_is_away_hides_no_camera_and_is_told(tmp_path: Path) -> None:
     away = str(tmp_path / "<away>.txt")
-    made = choice_of(context_of(tmp_path, sources=("rtsp://10.0.0.7/1", away, "0")))
+    made = analysis_options(context_of(tmp_path, sources=("rtsp://10.0.0.7/1", away, "0")))
     assert [camera.name for camera in made.cameras] == ["rtsp://10.0.0.7/1", "webcam 0"]
     (problem,) = made.problems
     assert "<away>.txt" in problem
-    assert "&lt;away&gt;.txt" in missing(made.problems, T)
-    assert missing((), T) == ""
+    assert "&lt;away&gt;.txt" in missing_cameras_html(made.problems, T)
+    assert missing_cameras_html((), T) == ""
 
 
-def choice(tmp_path: Path) -> Choice:
-    return Choice(context_of(tmp_path), tuple(load_questions()), ())
+def choice(tmp_path: Path) -> AnalysisOptions:
+    return AnalysisOptions(context_of(tmp_path), tuple(list_questions()), ())
 
 
 def test_the_hint_says_when_an_edited_question_asks_for_words(tmp_path: Path) -> None:
@@ -151,8 +153,8 @@ def test_the_first_question_is_the_one_that_the_served_model_was_trained_on(tmp_
 
 
 def test_a_desk_keeps_one_analysis_and_ends_the_one_before(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    question = load_questions()[0]
+    desk = AnalysisSession(tmp_path)
+    question = list_questions()[0]
     address = Address("file", "a.mp4", str(tmp_path / "a.mp4"))
     first, second = (
         Analysis(address, question=question, endpoint=Endpoint(url="http://127.0.0.1:9"), settings=WatchSettings())
@@ -185,23 +187,23 @@ def test_the_analysis_asks_the_model_that_the_chat_handed_over(tmp_path: Path) -
     desk.stop()
 
 
-def bench_of(tmp_path: Path) -> Workbench:
-    parts = Parts(**{part.name: gr.HTML() for part in fields(Parts)})
-    return Workbench(context_of(tmp_path), parts, choice(tmp_path))
+def bench_of(tmp_path: Path) -> AnalysisPanel:
+    parts = AnalysisComponents(**{part.name: gr.HTML() for part in fields(AnalysisComponents)})
+    return AnalysisPanel(context_of(tmp_path), parts, choice(tmp_path))
 
 
 def analysis_of(address: Address) -> Analysis:
     return Analysis(
-        address, question=load_questions()[0], endpoint=Endpoint(url="http://127.0.0.1:9"), settings=WatchSettings()
+        address, question=list_questions()[0], endpoint=Endpoint(url="http://127.0.0.1:9"), settings=WatchSettings()
     )
 
 
-async def followed(bench: Workbench, desk: Desk, analysis: Analysis) -> list[dict[Any, Any]]:
+async def followed(bench: AnalysisPanel, desk: AnalysisSession, analysis: Analysis) -> list[dict[Any, Any]]:
     async with aclosing(bench.follow(desk, analysis)) as updates:
         return [update async for update in updates]
 
 
-def over(desk: Desk, address: Address) -> Analysis:
+def over(desk: AnalysisSession, address: Address) -> Analysis:
     """An analysis that is over, as it failed, and has one window all the same."""
     analysis = analysis_of(address)
     desk.begin(analysis, None, duration_s=None)
@@ -246,13 +248,13 @@ class Unending(Analysis):
 
     def _run(self) -> None:
         self._stopped.wait()
-        self._end(Phase.STOPPED)
+        self._end(AnalysisPhase.STOPPED)
 
 
 def running(tmp_path: Path) -> Analysis:
     made = Unending(
         Address("file", "a.mp4", str(tmp_path / "a.mp4")),
-        question=load_questions()[0],
+        question=list_questions()[0],
         endpoint=Endpoint(),
         settings=WatchSettings(),
     )
@@ -268,7 +270,7 @@ def test_a_visitor_for_whom_there_is_no_place_is_told_at_once(tmp_path: Path) ->
         bench.context.places.take(each)
     desk = bench.arrive()
 
-    async def start(at: Desk) -> list[dict[Any, Any]]:
+    async def start(at: AnalysisSession) -> list[dict[Any, Any]]:
         async with aclosing(bench.start("webcam", None, None, "fight_en", words, at)) as updates:
             return [update async for update in updates]
 
@@ -301,7 +303,7 @@ def test_an_analysis_that_is_over_goes_on_only_where_there_is_a_place(tmp_path: 
 
 
 def test_no_button_of_the_analysis_waits_behind_analyses_that_run(tmp_path: Path) -> None:
-    async def laid_out() -> tuple[gr.Blocks, Parts]:
+    async def laid_out() -> tuple[gr.Blocks, AnalysisComponents]:
         with gr.Blocks() as page:
             return page, panel(context_of(tmp_path))
 
@@ -321,8 +323,8 @@ def until(is_so: Callable[[], bool]) -> None:
 
 def test_a_copy_that_is_stopped_is_none_and_is_begun_again_when_the_analysis_goes_on(tmp_path: Path) -> None:
     shoot(tmp_path / "old.avi", format="avi", codec="mpeg4", frames=300)
-    desk = Desk(tmp_path / "desk")
-    seen = look_into(tmp_path / "old.avi")
+    desk = AnalysisSession(tmp_path / "desk")
+    seen = inspect_upload(tmp_path / "old.avi")
     desk.begin(analysis_of(Address("file", "old.avi", str(seen.path))), seen, duration_s=None)
     until(lambda: any(desk.results().iterdir()))
     desk.stop()
@@ -331,14 +333,14 @@ def test_a_copy_that_is_stopped_is_none_and_is_begun_again_when_the_analysis_goe
     desk.go_on()
     assert desk.is_converting
     until(lambda: not desk.is_converting)
-    assert desk.playable is not None and look_into(desk.playable).is_playable
+    assert desk.playable is not None and inspect_upload(desk.playable).is_playable
     desk.go_on()
     assert not desk.is_converting
 
 
 def test_a_video_without_a_copy_is_not_said_to_get_one(tmp_path: Path) -> None:
     shoot(tmp_path / "old.avi", format="avi", codec="mpeg4", frames=30)
-    seen = look_into(tmp_path / "old.avi")
+    seen = inspect_upload(tmp_path / "old.avi")
     (tmp_path / "old.avi").unlink()
     bench = bench_of(tmp_path)
     desk = bench.arrive()
@@ -351,11 +353,11 @@ def test_a_video_without_a_copy_is_not_said_to_get_one(tmp_path: Path) -> None:
 
 
 def test_a_copy_for_the_browser_that_is_ready_after_the_analysis_is_over_is_shown(tmp_path: Path) -> None:
-    parts = Parts(**{part.name: gr.HTML() for part in fields(Parts)})
-    bench = Workbench(context_of(tmp_path), parts, choice(tmp_path))
+    parts = AnalysisComponents(**{part.name: gr.HTML() for part in fields(AnalysisComponents)})
+    bench = AnalysisPanel(context_of(tmp_path), parts, choice(tmp_path))
     desk = bench.arrive()
     lost = Address("file", "a.avi", str(tmp_path / "a.avi"))
-    analysis = Analysis(lost, question=load_questions()[0], endpoint=Endpoint(), settings=WatchSettings())
+    analysis = Analysis(lost, question=list_questions()[0], endpoint=Endpoint(), settings=WatchSettings())
     desk.begin(analysis, None, duration_s=None)
     analysis.start()
     assert analysis.wait(60)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from app.web import audit
-from app.web.rate_limited_log import RateLimited
+from app.web.rate_limited_log import RateLimitFilter
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ def test_a_program_that_sends_its_password_with_every_request_is_noted_once(capl
 def test_the_terminal_gets_a_few_acts_of_each_minute_and_the_file_all(tmp_path: Path) -> None:
     kept, terminal = audit.keep_in(tmp_path), io.StringIO()
     handler = logging.StreamHandler(terminal)
-    handler.addFilter(audit.is_told(RateLimited()))
+    handler.addFilter(audit.is_told(RateLimitFilter()))
     logging.getLogger().addHandler(handler)
     try:
         for number in range(200):

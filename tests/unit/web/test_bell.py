@@ -3,23 +3,23 @@ import threading
 from pathlib import Path
 
 from app.web import notify
-from app.web.bell import KEPT, Bell, add_route
+from app.web.bell import KEPT, AlarmStream, add_alarm_route
 from app.web.language import translator
 from app.web.site import heads
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from rooms import EVIL, context_of, event
-from vigil.events.change import Change, ChangeKind
+from vigil.events.change import ChangeKind, EventChange
 from waiting import HANG_S, until_async
 
 
-def rung(bell: Bell, number: int = 1, *, kind: ChangeKind = "opened", text: str = "") -> None:
-    bell.on_change(Change(kind, event(number, text=text)))
+def rung(bell: AlarmStream, number: int = 1, *, kind: ChangeKind = "opened", text: str = "") -> None:
+    bell.on_change(EventChange(kind, event(number, text=text)))
 
 
 def test_an_alarm_is_an_event_that_opens_or_rises_and_not_one_that_grows_or_closes() -> None:
-    bell = Bell()
+    bell = AlarmStream()
     before = bell.now
     for kind in ("opened", "grew", "raised", "closed"):
         rung(bell, kind=kind)  # type: ignore[arg-type]
@@ -28,7 +28,7 @@ def test_an_alarm_is_an_event_that_opens_or_rises_and_not_one_that_grows_or_clos
 
 
 def test_a_page_that_just_opened_is_told_of_no_old_alarm_and_of_each_new_one_once() -> None:
-    bell = Bell()
+    bell = AlarmStream()
     rung(bell, 1)
     seen, old = bell.since("")
     rung(bell, 2)
@@ -37,8 +37,8 @@ def test_a_page_that_just_opened_is_told_of_no_old_alarm_and_of_each_new_one_onc
 
 
 def test_a_page_from_before_a_start_is_told_of_every_alarm_since() -> None:
-    seen = Bell().now
-    bell = Bell()
+    seen = AlarmStream().now
+    bell = AlarmStream()
     rung(bell, 1)
     assert [alarm.event.id for alarm in bell.since(seen)[1]] == ["e0001"]
     for odd in ("x", ".", "a.b.c", "9" * 99, f"{bell.now}x"):
@@ -46,7 +46,7 @@ def test_a_page_from_before_a_start_is_told_of_every_alarm_since() -> None:
 
 
 def test_a_page_that_could_not_ask_for_long_is_told_of_the_last_ones_only() -> None:
-    bell = Bell()
+    bell = AlarmStream()
     seen = bell.now
     for number in range(KEPT + 5):
         rung(bell, number)
@@ -54,7 +54,7 @@ def test_a_page_that_could_not_ask_for_long_is_told_of_the_last_ones_only() -> N
 
 
 def test_a_page_that_waits_is_woken_by_an_alarm_from_any_thread_and_leaves_nothing_behind() -> None:
-    bell = Bell()
+    bell = AlarmStream()
 
     async def run() -> None:
         waiting = [asyncio.create_task(bell.wait(bell.now, hold_s=3600)) for _ in range(3)]
@@ -69,15 +69,15 @@ def test_a_page_that_waits_is_woken_by_an_alarm_from_any_thread_and_leaves_nothi
 
 
 def test_a_wait_without_alarms_ends_after_a_while_and_one_with_news_at_once() -> None:
-    bell = Bell()
+    bell = AlarmStream()
     asyncio.run(bell.wait(bell.now, hold_s=0.05))
     asyncio.run(asyncio.wait_for(bell.wait("another", hold_s=3600), HANG_S))
     assert bell.waiting == 0
 
 
 def test_a_page_is_told_in_its_language_and_as_text() -> None:
-    bell, app = Bell(), FastAPI()
-    add_route(app, bell)
+    bell, app = AlarmStream(), FastAPI()
+    add_alarm_route(app, bell)
     seen = bell.now
     rung(bell, 1, text=EVIL)
     with TestClient(app) as client:

@@ -2,13 +2,13 @@ import base64
 
 import cv2
 import numpy as np
-from app.web.board import NEWEST, Board
+from app.web.board import NEWEST, RecentVerdicts
 from app.web.pictures import png_url
 
-from vigil.events.change import Change, ChangeKind
+from vigil.events.change import ChangeKind, EventChange
 from vigil.events.event import Event, Tier
-from vigil.events.judged import Judged
-from vigil.events.rules import Tiers
+from vigil.events.judged import JudgedWindow
+from vigil.events.tiers import TierThresholds
 from vigil.verdict import Cause, Outcome, Verdict
 
 
@@ -16,20 +16,20 @@ def event(number: int, *, source: str = "door") -> Event:
     return Event(id=f"e{number:03d}", source=source, onset_s=1.0, peak=0.95, peak_s=2.0, tier=Tier.HIGH, windows=())
 
 
-def judged(start_s: float, p_alarm: float | None = 0.1, *, source: str = "door") -> Judged:
+def judged(start_s: float, p_alarm: float | None = 0.1, *, source: str = "door") -> JudgedWindow:
     if p_alarm is None:
         verdict = Verdict.unknown(Cause.DROPPED, start_s=start_s, end_s=start_s + 2.5)
     else:
         verdict = Verdict(outcome=Outcome.NORMAL, p_alarm=p_alarm, start_s=start_s, end_s=start_s + 2.5)
-    return Judged(source=source, window=int(start_s), verdict=verdict)
+    return JudgedWindow(source=source, window=int(start_s), verdict=verdict)
 
 
-def told(board: Board, kind: ChangeKind, number: int) -> None:
-    board.on_change(Change(kind, event(number)))
+def told(board: RecentVerdicts, kind: ChangeKind, number: int) -> None:
+    board.on_change(EventChange(kind, event(number)))
 
 
 def test_the_newest_events_come_first_and_older_ones_give_way() -> None:
-    board = Board(Tiers(), earlier=[event(0), event(1)])
+    board = RecentVerdicts(TierThresholds(), earlier=[event(0), event(1)])
     for number in range(2, NEWEST + 3):
         told(board, "opened", number)
     newest = [each.id for each in board.newest()]
@@ -37,7 +37,7 @@ def test_the_newest_events_come_first_and_older_ones_give_way() -> None:
 
 
 def test_every_change_makes_a_new_version_and_only_events_a_new_list() -> None:
-    board = Board(Tiers())
+    board = RecentVerdicts(TierThresholds())
     board.on_verdict(judged(0.0))
     assert (board.version, board.events_version) == (1, 0)
     told(board, "opened", 1)
@@ -45,7 +45,7 @@ def test_every_change_makes_a_new_version_and_only_events_a_new_list() -> None:
 
 
 def test_a_camera_without_verdicts_has_no_strip_and_one_with_them_has() -> None:
-    board = Board(Tiers())
+    board = RecentVerdicts(TierThresholds())
     assert board.strip_of("door") is None and board.last_known_s("door") == 0.0
     for second in range(0, 20, 2):
         board.on_verdict(judged(float(second), None if second == 4 else 0.9))
@@ -55,7 +55,7 @@ def test_a_camera_without_verdicts_has_no_strip_and_one_with_them_has() -> None:
 
 
 def test_a_camera_whose_seconds_begin_anew_has_a_new_strip() -> None:
-    board = Board(Tiers())
+    board = RecentVerdicts(TierThresholds())
     board.on_verdict(judged(500.0))
     board.on_verdict(judged(0.0))
     assert board.last_known_s("door") == 2.5

@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app.web.chat import Chat
-from app.web.visit import Visit
+from app.web.chat import ChatPanel
+from app.web.visit import ChatSession
 
 from rooms import context_of
 from scripted_server import Reply, Request, ScriptedServer, error, stream
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge import Endpoint
 from vigil.manifest import Contract, Manifest
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 from vigil.watch import WatchSettings
 from watching import film
 
-FIGHT = load_task("fight")
-SILENT = replace(Contract.of(FIGHT, Sampling(max_pixels=12_288)), answers="verdict")
+FIGHT = load_question("fight")
+SILENT = replace(Contract.of(FIGHT, FrameSampling(max_pixels=12_288)), answers="verdict")
 
 
 @pytest.fixture
@@ -40,11 +40,13 @@ def _answer(request: Request) -> Reply:
     return stream("是的。") if request.text == FIGHT.question else stream("两个人", "推搡。")
 
 
-def answered(server: ScriptedServer, folder: Path, question: str, *files: Path, model_dir: Path | None = None) -> Visit:
+def answered(
+    server: ScriptedServer, folder: Path, question: str, *files: Path, model_dir: Path | None = None
+) -> ChatSession:
     endpoint = Endpoint(url=server.url, model="fight")
     context = context_of(folder, endpoint=endpoint, settings=WatchSettings(url=server.url, model_dir=model_dir))
-    chat = Chat(context, context.questions)
-    visit = Visit(context.uploads.visitor_folder())
+    chat = ChatPanel(context, context.questions)
+    visit = ChatSession(context.uploads.visitor_folder())
 
     async def run() -> None:
         sent: dict[str, Any] = {"text": question, "files": [str(file) for file in files]}

@@ -7,13 +7,13 @@ from app.web.chat_questions import WindowQuestions
 
 from rooms import context_of
 from vigil.analysis.asking import asks_for_verdict
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge.connection import ServedModel
 from vigil.manifest import Contract
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 
-FIGHT = load_task("fight")
-SERVED = ServedModel(name="fight", alias=Contract.of(FIGHT, Sampling()).alias, base="", max_model_len=4096)
+FIGHT = load_question("fight")
+SERVED = ServedModel(name="fight", alias=Contract.of(FIGHT, FrameSampling()).alias, base="", max_model_len=4096)
 
 
 @pytest.fixture

@@ -11,4 +11,4 @@ def test_the_plotting_library_that_is_loaded_early_is_the_one_that_gradio_ships(
 
 
 def test_a_gradio_without_it_loads_nothing_early(tmp_path: Path) -> None:
-    assert curve.preload(tmp_path) == ""
+    assert curve.plotly_preload_script(tmp_path) == ""

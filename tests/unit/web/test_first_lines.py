@@ -2,7 +2,7 @@ import asyncio
 
 import httpx
 import pytest
-from app.web.first_lines import FirstLines
+from app.web.first_lines import HeadScriptMiddleware
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -21,7 +21,7 @@ def answer_to(path: str, **headers: str) -> httpx.Response:
         return HTMLResponse(HTML)
 
     async def ask() -> httpx.Response:
-        app = FirstLines(Starlette(routes=[Route("/{path:path}", page)]))
+        app = HeadScriptMiddleware(Starlette(routes=[Route("/{path:path}", page)]))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
             return await client.get(path, headers=headers)
 

@@ -4,7 +4,7 @@ import asyncio
 
 import httpx
 import pytest
-from app.web.access import AccessOptions, Gate
+from app.web.access import AccessMiddleware, AccessOptions
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
@@ -17,7 +17,7 @@ def ask(method: str, path: str, headers: dict[str, str]) -> httpx.Response:
         await PlainTextResponse(Request(scope).method)(scope, receive, send)
 
     async def asked() -> httpx.Response:
-        transport = httpx.ASGITransport(app=Gate(page, options=AccessOptions()))
+        transport = httpx.ASGITransport(app=AccessMiddleware(page, options=AccessOptions()))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:7860") as client:
             return await client.request(method, path, headers=headers)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import av
 import pytest
 from app.web import playable
-from app.web.event_detail import clip_html, show_event, tell_event
+from app.web.event_detail import clip_html, read_event, read_event_media
 from app.web.language import LANGUAGES, translator
-from app.web.playable import WAITING, Copies, Look
+from app.web.playable import WAITING, BrowserCopies, PlayableClip
 
 from rooms import EVIL, context_of, event, with_events
 from vigil.errors import SourceError
@@ -17,8 +17,8 @@ from watching import film
 
 
 @pytest.fixture
-def copies(tmp_path: Path) -> Iterator[Copies]:
-    made = Copies(tmp_path / "copies")
+def copies(tmp_path: Path) -> Iterator[BrowserCopies]:
+    made = BrowserCopies(tmp_path / "copies")
     yield made
     made.stop()
 
@@ -27,7 +27,7 @@ def h265(path: Path, *, seconds: float = 2) -> Path:
     return film(path, seconds=seconds, codec="libx265")
 
 
-def wait_until_made(copies: Copies, clip: Path) -> Look:
+def wait_until_made(copies: BrowserCopies, clip: Path) -> PlayableClip:
     until_s = time.monotonic() + 30
     while (look := copies.look(clip)).kind == "coming" and time.monotonic() < until_s:
         time.sleep(0.02)
@@ -39,7 +39,7 @@ def codec_of(path: Path) -> str:
         return container.streams.video[0].codec_context.name
 
 
-def test_what_browsers_play_and_what_nobody_can_read_is_shown_as_it_is(copies: Copies, tmp_path: Path) -> None:
+def test_what_browsers_play_and_what_nobody_can_read_is_shown_as_it_is(copies: BrowserCopies, tmp_path: Path) -> None:
     clip, broken = film(tmp_path / "a.mp4", seconds=1), tmp_path / "b.mp4"
     broken.write_bytes(b"no clip")
     for path in (clip, broken, tmp_path / "gone.mp4"):
@@ -47,7 +47,7 @@ def test_what_browsers_play_and_what_nobody_can_read_is_shown_as_it_is(copies: C
     assert not (tmp_path / "copies").exists()
 
 
-def test_an_h265_clip_gets_a_copy_that_browsers_play_and_stays_as_it_was(copies: Copies, tmp_path: Path) -> None:
+def test_an_h265_clip_gets_a_copy_that_browsers_play_and_stays_as_it_was(copies: BrowserCopies, tmp_path: Path) -> None:
     clip = h265(tmp_path / "a.mp4")
     before = clip.read_bytes()
     first = copies.look(clip)
@@ -57,7 +57,9 @@ def test_an_h265_clip_gets_a_copy_that_browsers_play_and_stays_as_it_was(copies:
     assert clip.read_bytes() == before and copies.look(clip) == look
 
 
-def test_a_copy_that_was_swept_is_made_again_and_another_clip_gets_another(copies: Copies, tmp_path: Path) -> None:
+def test_a_copy_that_was_swept_is_made_again_and_another_clip_gets_another(
+    copies: BrowserCopies, tmp_path: Path
+) -> None:
     clip = h265(tmp_path / "a.mp4")
     first = wait_until_made(copies, clip).path
     assert first is not None
@@ -69,7 +71,7 @@ def test_a_copy_that_was_swept_is_made_again_and_another_clip_gets_another(copie
 
 def test_a_look_keeps_a_copy_from_the_sweep_that_removes_it_later(tmp_path: Path) -> None:
     context = context_of(tmp_path)
-    copies, clip = playable.copies_of(context), h265(tmp_path / "a.mp4")
+    copies, clip = playable.browser_copies(context), h265(tmp_path / "a.mp4")
     path = wait_until_made(copies, clip).path
     assert path is not None and path.is_relative_to(context.uploads.folder)
     old_s = time.time() - 10 * context.uploads.keep_s
@@ -81,7 +83,7 @@ def test_a_look_keeps_a_copy_from_the_sweep_that_removes_it_later(tmp_path: Path
 
 
 def test_a_clip_that_cannot_be_copied_is_tried_once_and_says_why(
-    copies: Copies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    copies: BrowserCopies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip, tries = h265(tmp_path / "a.mp4"), []
 
@@ -89,14 +91,14 @@ def test_a_clip_that_cannot_be_copied_is_tried_once_and_says_why(
         tries.append(video)
         raise SourceError(f"{path} cannot be written: no space left")
 
-    monkeypatch.setattr(playable, "write_playable", fails)
+    monkeypatch.setattr(playable, "write_browser_copy", fails)
     look = wait_until_made(copies, clip)
     assert (look.kind, look.why) == ("failed", "a.mp4 cannot be written: no space left")
     assert copies.look(clip) == look and len(tries) == 1
 
 
 def test_of_many_clips_the_one_looked_at_last_comes_first_and_old_ones_give_way(
-    copies: Copies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    copies: BrowserCopies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[str] = []
     may_go = threading.Event()
@@ -106,7 +108,7 @@ def test_of_many_clips_the_one_looked_at_last_comes_first_and_old_ones_give_way(
         may_go.wait(30)
         path.write_bytes(b"copy")
 
-    monkeypatch.setattr(playable, "write_playable", slowly)
+    monkeypatch.setattr(playable, "write_browser_copy", slowly)
     source = h265(tmp_path / "source.mp4").read_bytes()
     clips = [tmp_path / f"{number}.mp4" for number in range(WAITING + 3)]
     for clip in clips:
@@ -132,8 +134,8 @@ def test_stopping_ends_the_copy_that_is_being_made_and_leaves_no_half_one(
         stop.wait(30)
         path.write_bytes(b"half")
 
-    monkeypatch.setattr(playable, "write_playable", waits)
-    copies, clip = Copies(tmp_path / "copies"), h265(tmp_path / "a.mp4")
+    monkeypatch.setattr(playable, "write_browser_copy", waits)
+    copies, clip = BrowserCopies(tmp_path / "copies"), h265(tmp_path / "a.mp4")
     copies.look(clip)
     assert began.wait(60)
     copies.stop()
@@ -143,9 +145,9 @@ def test_stopping_ends_the_copy_that_is_being_made_and_leaves_no_half_one(
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_line_below_a_clip_says_what_is_shown_and_is_never_html(language: str) -> None:
     t = translator(language)  # type: ignore[arg-type]
-    assert clip_html(Look(kind="original"), t) == ""
+    assert clip_html(PlayableClip(kind="original"), t) == ""
     for kind in ("copy", "coming", "failed"):
-        line = clip_html(Look(kind=kind, codec="H.265", why=EVIL), t)  # type: ignore[arg-type]
+        line = clip_html(PlayableClip(kind=kind, codec="H.265", why=EVIL), t)  # type: ignore[arg-type]
         assert "H.265" in line and "<img" not in line
     assert "&lt;img src=x" in line
 
@@ -154,8 +156,8 @@ def test_an_event_whose_copy_is_being_made_is_looked_at_again_until_it_is_there(
     context = context_of(tmp_path)
     with with_events(tmp_path, event(1)) as store:
         clip = store.keep("e0001", "clips", ".mp4", lambda path: h265(path) and None)
-        told, first = tell_event(store, "e0001", context), show_event(store, "e0001", context)
-        look = wait_until_made(playable.copies_of(context), clip.resolve())
-        later, then = tell_event(store, "e0001", context), show_event(store, "e0001", context)
+        told, first = read_event(store, "e0001", context), read_event_media(store, "e0001", context)
+        look = wait_until_made(playable.browser_copies(context), clip.resolve())
+        later, then = read_event(store, "e0001", context), read_event_media(store, "e0001", context)
     assert "data-growing" in told.facts and first.clip is None and first.original == str(clip.resolve())
     assert "data-growing" not in later.facts and then.clip == str(look.path) and then.original == first.original

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from app.web.quota import FEWEST_BYTES, MB, OverQuota, Quota, UploadLimits
+from app.web.quota import FEWEST_BYTES, MB, OverQuota, UploadLimits, UploadQuota
 
 from vigil.errors import UsageError
 
@@ -10,12 +10,12 @@ LIMITS = UploadLimits(
 )
 
 
-def quota(folder: Path, limits: UploadLimits = LIMITS, *, now_s: list[float] | None = None) -> Quota:
+def quota(folder: Path, limits: UploadLimits = LIMITS, *, now_s: list[float] | None = None) -> UploadQuota:
     clock = [0.0] if now_s is None else now_s
-    return Quota(folder, limits, keep_s=60, clock=lambda: clock[0])
+    return UploadQuota(folder, limits, keep_s=60, clock=lambda: clock[0])
 
 
-def send(to: Quota, visitor: str, name: str, size_bytes: int) -> Path:
+def send(to: UploadQuota, visitor: str, name: str, size_bytes: int) -> Path:
     """An upload from its beginning to its end."""
     booking = to.book(visitor, size_bytes, to.measure())
     path = to.folder / name
@@ -26,7 +26,7 @@ def send(to: Quota, visitor: str, name: str, size_bytes: int) -> Path:
     return path
 
 
-def refused(to: Quota, visitor: str, size_bytes: int) -> str:
+def refused(to: UploadQuota, visitor: str, size_bytes: int) -> str:
     with pytest.raises(OverQuota) as over:
         to.book(visitor, size_bytes, to.measure())
     return over.value.reason

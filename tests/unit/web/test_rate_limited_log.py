@@ -1,6 +1,6 @@
 import logging
 
-from app.web.rate_limited_log import EACH, EVERY_S, IN_ALL, RateLimited
+from app.web.rate_limited_log import EACH, EVERY_S, IN_ALL, RateLimitFilter
 
 
 class Kept(logging.Handler):
@@ -15,7 +15,7 @@ class Kept(logging.Handler):
 def limited(now_s: list[float]) -> tuple[logging.Logger, Kept]:
     log, kept = logging.Logger("a"), Kept()
     log.addHandler(kept)
-    log.addFilter(RateLimited(clock=lambda: now_s[0]))
+    log.addFilter(RateLimitFilter(clock=lambda: now_s[0]))
     return log, kept
 
 

@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 from app.web import moments
 from app.web.curve import INK
-from app.web.event_detail import CLOSED, facts_html, marks_html, show_event
-from app.web.events_found import PAGE, Asked, as_html, look_up
-from app.web.history import is_servable
+from app.web.event_detail import CLOSED, facts_html, marks_html, read_event_media
+from app.web.events_found import PAGE, EventQuery, as_html, find_event_page
+from app.web.history import is_media_path
 from app.web.language import LANGUAGES, translator
 from app.web.probability import figure
-from app.web.refusal import failed
+from app.web.refusal import error_toast
 from app.web.review import Review
 
 from rooms import EVIL, context_of, event, with_events
 from vigil.errors import UsageError
 from vigil.events.event import Tier
-from vigil.events.judged import Judged
+from vigil.events.judged import JudgedWindow
 from vigil.events.mark import Mark
-from vigil.events.rules import Tiers
+from vigil.events.tiers import TierThresholds
 from vigil.store import Store
 from vigil.verdict import Cause, Outcome, Verdict
 
@@ -31,7 +31,7 @@ def picture(path: Path) -> None:
 
 def test_a_page_holds_the_newest_first_and_one_past_the_end_is_the_last(tmp_path: Path) -> None:
     with with_events(tmp_path, *(event(number) for number in range(PAGE + 3))) as store:
-        first, beyond = look_up(store, Asked(), number=0), look_up(store, Asked(), number=7)
+        first, beyond = find_event_page(store, EventQuery(), number=0), find_event_page(store, EventQuery(), number=7)
     assert (first.found, first.pages, len(first.events)) == (PAGE + 3, 2, PAGE)
     assert first.events[0].id == f"e{PAGE + 2:04d}"
     assert beyond.number == 1 and [each.id for each in beyond.events] == ["e0002", "e0001", "e0000"]
@@ -43,7 +43,7 @@ def test_an_event_is_found_by_its_mark_its_camera_its_tier_and_words_of_its_note
         store.mark("e0001", "false_alarm", who="ann", note="两只猫")
 
         def found(**asked: str) -> list[str]:
-            return [each.id for each in look_up(store, Asked(**asked), number=0).events]
+            return [each.id for each in find_event_page(store, EventQuery(**asked), number=0).events]
 
         assert found(mark="false_alarm") == found(text="两只猫") == found(source="door") == ["e0001"]
         assert found(tier="medium") == ["e0001"] and found(mark="unmarked") == ["e0002"]
@@ -68,7 +68,7 @@ def test_the_page_knows_whose_clip_and_curve_it_shows(tmp_path: Path) -> None:
 
 def test_a_moment_that_cannot_be_read_says_how_to_write_one() -> None:
     with pytest.raises(UsageError, match="2h"):
-        Asked(since="yesterday-ish").filter(page=0)
+        EventQuery(since="yesterday-ish").filter(page=0)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -77,7 +77,7 @@ def test_words_of_models_cameras_and_people_are_never_html(tmp_path: Path, langu
     evil = replace(event(1, source=EVIL, text=EVIL), task=EVIL, model=EVIL, closed_because=EVIL)
     with with_events(tmp_path, evil) as store:
         mark = store.mark("e0001", "true", who=EVIL, note=EVIL)
-        rows = as_html(look_up(store, Asked(), number=0), is_filtered=False, t=t)
+        rows = as_html(find_event_page(store, EventQuery(), number=0), is_filtered=False, t=t)
     for html in (rows, facts_html(evil, t), marks_html([mark], t)):
         assert "<img src=x" not in html and "&lt;img src=x onerror=alert(1)&gt;" in html
 
@@ -90,14 +90,14 @@ def test_why_an_event_ended_is_told_in_the_language_of_the_page() -> None:
 
 
 def test_an_error_of_the_library_is_told_in_the_language_of_the_page_with_its_own_words_behind() -> None:
-    told = failed(translator("zh"), "review.not_marked", UsageError("there is no event <b>e1</b>"))
+    told = error_toast(translator("zh"), "review.not_marked", UsageError("there is no event <b>e1</b>"))
     assert told.title == "未完成"
     assert told.message == "标记没有保存。 there is no event &lt;b>e1&lt;/b>"
 
 
 def test_an_empty_list_says_what_to_do_and_a_filtered_one_something_else(tmp_path: Path) -> None:
     with with_events(tmp_path) as store:
-        nothing = look_up(store, Asked(), number=0)
+        nothing = find_event_page(store, EventQuery(), number=0)
     t = translator("en")
     assert "vigil watch" in as_html(nothing, is_filtered=False, t=t)
     assert "condition" in as_html(nothing, is_filtered=True, t=t)
@@ -109,8 +109,8 @@ def test_an_opened_event_has_its_clip_snapshot_frames_and_probability(tmp_path: 
         clip = store.keep("e0001", "clips", ".mp4", lambda path: path.write_bytes(b"clip") and None)
         snapshot = store.keep("e0001", "snapshots", ".jpg", picture)
         store.keep_frames("e0001", 1, [b"a"] * 12)
-        detail = show_event(store, "e0001", context)
-        row = as_html(look_up(store, Asked(), number=0), is_filtered=False, t=context.t)
+        detail = read_event_media(store, "e0001", context)
+        row = as_html(find_event_page(store, EventQuery(), number=0), is_filtered=False, t=context.t)
     assert detail.clip == str(clip.resolve()) and detail.snapshot == str(snapshot.resolve())
     names = [Path(path).name for path, _ in detail.frames]
     assert names == [f"{number}.jpg" for number in range(12)]
@@ -124,27 +124,27 @@ def test_only_files_in_the_folders_of_media_are_served(tmp_path: Path) -> None:
         snapshot = store.keep("e0001", "snapshots", ".jpg", picture)
         outside = tmp_path / "secret.jpg"
         picture(outside)
-        assert is_servable(snapshot, context)
-        assert not is_servable(outside, context) and not is_servable(tmp_path / "events.db", context)
+        assert is_media_path(snapshot, context)
+        assert not is_media_path(outside, context) and not is_media_path(tmp_path / "events.db", context)
         snapshot.unlink()
         snapshot.symlink_to(outside)
-        assert show_event(store, "e0001", context).snapshot is None
+        assert read_event_media(store, "e0001", context).snapshot is None
 
 
 def test_an_event_whose_files_are_gone_still_opens(tmp_path: Path) -> None:
     with with_events(tmp_path, event(1)) as store:
         store.keep("e0001", "clips", ".mp4", lambda path: path.write_bytes(b"clip") and None).unlink()
-        detail = show_event(store, "e0001", context_of(tmp_path))
+        detail = read_event_media(store, "e0001", context_of(tmp_path))
     assert (detail.clip, detail.snapshot, detail.frames) == (None, None, [])
 
 
 def test_windows_without_a_verdict_are_gaps_in_the_figure() -> None:
     known = Verdict(outcome=Outcome.ALARM, p_alarm=0.9, start_s=10, end_s=12)
     windows = [
-        Judged(source="door", window=0, verdict=known),
-        Judged(source="door", window=1, verdict=Verdict.unknown(Cause.TIMEOUT, start_s=12, end_s=14)),
+        JudgedWindow(source="door", window=0, verdict=known),
+        JudgedWindow(source="door", window=1, verdict=Verdict.unknown(Cause.TIMEOUT, start_s=12, end_s=14)),
     ]
-    made = figure(event(1), windows, tiers=Tiers(), t=translator("en"))
+    made = figure(event(1), windows, tiers=TierThresholds(), t=translator("en"))
     assert made.data[0].x == (10, 12, 14) and made.data[0].y == (0.9, None, None)
     assert {shape.y0 for shape in made.layout.shapes} >= {0.75, 0.85, 0.92}
 
@@ -153,10 +153,10 @@ def test_an_outage_is_hatched_with_its_cause_and_no_probability_is_drawn_across_
     known = Verdict(outcome=Outcome.ALARM, p_alarm=0.9)
     spans = [(10, 12, known), (12, 14, Verdict.unknown(Cause.UNREACHABLE)), (30, 32, known)]
     windows = [
-        Judged(source="door", window=number, verdict=replace(verdict, start_s=from_s, end_s=to_s))
+        JudgedWindow(source="door", window=number, verdict=replace(verdict, start_s=from_s, end_s=to_s))
         for number, (from_s, to_s, verdict) in enumerate(spans)
     ]
-    made = figure(event(1), windows, tiers=Tiers(), t=translator("zh"))
+    made = figure(event(1), windows, tiers=TierThresholds(), t=translator("zh"))
     curve = dict(zip(made.data[0].x, made.data[0].y, strict=True))
     assert curve == {10: 0.9, 12: None, 14: None, 30: 0.9, 32: 0.9}
     grey = [(shape.x0, shape.x1) for shape in made.layout.shapes if shape.fillcolor == INK]
@@ -168,18 +168,18 @@ def test_an_outage_is_hatched_with_its_cause_and_no_probability_is_drawn_across_
 def test_chart_and_frames_of_a_camera_tell_the_time_of_the_list(tmp_path: Path) -> None:
     live, file = event(1), replace(event(1), epoch_s=None)
     for shown, begins in ((live, moments.within(live, live.onset_s)), (file, "0:10")):
-        made = figure(shown, [], tiers=Tiers(), t=translator("en"))
+        made = figure(shown, [], tiers=TierThresholds(), t=translator("en"))
         assert made.layout.xaxis.ticktext[0].startswith(begins) and made.data[0].text[0].startswith(begins)
     with with_events(tmp_path, live) as store:
         store.keep_frames("e0001", 1, [b"a"])
-        caption = show_event(store, "e0001", context_of(tmp_path)).frames[0][1]
+        caption = read_event_media(store, "e0001", context_of(tmp_path)).frames[0][1]
     assert caption.startswith(moments.within(live, live.onset_s))
 
 
 def test_an_event_is_found_by_the_name_of_its_camera(tmp_path: Path) -> None:
     with with_events(tmp_path, event(1, source="rtsp://10.0.0.7/North-Gate"), event(2, source="door")) as store:
-        assert [each.id for each in look_up(store, Asked(text="north-gate"), number=0).events] == ["e0001"]
-        assert look_up(store, Asked(text="gate%"), number=0).found == 0
+        assert [each.id for each in find_event_page(store, EventQuery(text="north-gate"), number=0).events] == ["e0001"]
+        assert find_event_page(store, EventQuery(text="gate%"), number=0).found == 0
 
 
 def test_the_marks_of_an_event_tell_who_when_and_why_the_newest_first() -> None:
@@ -192,10 +192,10 @@ def test_the_marks_of_an_event_tell_who_when_and_why_the_newest_first() -> None:
 
 
 def test_the_store_of_the_pages_is_the_one_of_the_watch(tmp_path: Path) -> None:
-    from app.web.history import media_folders, store_of
+    from app.web.history import media_folders, open_store
 
     context = context_of(tmp_path)
-    store = store_of(context)
+    store = open_store(context)
     assert isinstance(store, Store) and store.folder == tmp_path
     assert [folder.name for folder in media_folders(context)] == ["snapshots", "clips", "frames"]
     store.close()

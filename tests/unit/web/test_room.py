@@ -5,25 +5,25 @@ from pathlib import Path
 import gradio as gr
 import pytest
 from app.web import room
-from app.web.board import Board
-from app.web.cameras import Cameras, card
+from app.web.board import RecentVerdicts
+from app.web.cameras import CameraCards, card
 from app.web.context import SiteOptions
 from app.web.language import LANGUAGES, translator
 from app.web.passwords import Users
 from app.web.room import actor, looker
-from app.web.status import Status
-from app.web.wall import Seen, Wall
+from app.web.status import EndpointStatus
+from app.web.wall import LivePictures, SeenPicture
 from PIL import Image
 from starlette.authentication import SimpleUser
 from starlette.datastructures import Address
 
 from rooms import CAMERA, EVIL, context_of, event
 from vigil.errors import UsageError, VigilError
-from vigil.events.change import Change
-from vigil.events.rules import Tiers
+from vigil.events.change import EventChange
+from vigil.events.tiers import TierThresholds
 from vigil.verdict import Cause
-from vigil.watch.service import WatchService
-from vigil.watch.state import SourceState, Stage
+from vigil.watch.service import BackgroundWatcher
+from vigil.watch.state import SourceState, SourceStatus
 from waiting import HANG_S
 
 
@@ -32,34 +32,34 @@ def asked_by(name: str) -> gr.Request:
     return gr.Request(user=SimpleUser(name), client=Address("10.0.0.9", 4000))
 
 
-def wall_of(folder: Path, **context: object) -> tuple[Wall, Board, Cameras, WatchService]:
+def wall_of(folder: Path, **context: object) -> tuple[LivePictures, RecentVerdicts, CameraCards, BackgroundWatcher]:
     made = context_of(folder, **context)  # type: ignore[arg-type]
     assert made.service is not None
-    cameras, board = Cameras(made, made.service), Board(Tiers())
-    return Wall(made, made.service, cameras, board), board, cameras, made.service
+    cameras, board = CameraCards(made, made.service), RecentVerdicts(TierThresholds())
+    return LivePictures(made, made.service, cameras, board), board, cameras, made.service
 
 
 def test_a_page_that_has_seen_nothing_is_told_all_and_one_that_has_is_told_nothing_again(tmp_path: Path) -> None:
     wall, _, _, _ = wall_of(tmp_path, sources=(CAMERA,))
-    assert wall.has_news(Seen())
-    news = wall.news(Seen())
+    assert wall.has_news(SeenPicture())
+    news = wall.news(SeenPicture())
     assert [one["name"] for one in news["cards"]] == ["rtsp://10.0.0.7:554/door"] and news["events"] == []
-    seen = Seen(state=news["state"], events=news["events_version"])
+    seen = SeenPicture(state=news["state"], events=news["events_version"])
     assert not wall.has_news(seen) and "cards" not in wall.news(seen)
 
 
 def test_what_a_page_is_told_never_holds_a_password(tmp_path: Path) -> None:
     wall, _, cameras, service = wall_of(tmp_path, sources=(CAMERA,))
-    assert "secret" not in str(wall.news(Seen()))
+    assert "secret" not in str(wall.news(SeenPicture()))
     service.remove("rtsp://10.0.0.7:554/door")
-    assert cameras.spare() == ["rtsp://10.0.0.7:554/door"] and "secret" not in str(wall.news(Seen()))
+    assert cameras.spare() == ["rtsp://10.0.0.7:554/door"] and "secret" not in str(wall.news(SeenPicture()))
 
 
 def test_an_event_is_news_with_its_words(tmp_path: Path) -> None:
     wall, board, _, _ = wall_of(tmp_path)
-    before = wall.news(Seen())
-    board.on_change(Change("opened", event(1, text=EVIL)))
-    seen = Seen(state=before["state"], events=before["events_version"])
+    before = wall.news(SeenPicture())
+    board.on_change(EventChange("opened", event(1, text=EVIL)))
+    seen = SeenPicture(state=before["state"], events=before["events_version"])
     assert wall.has_news(seen)
     news = wall.news(seen)
     assert news["events"][0]["text"] == EVIL
@@ -79,7 +79,7 @@ def test_a_look_waits_for_news_and_answers_as_soon_as_there_are_some(
         # Several looks of its own, none of which finds anything.
         await asyncio.sleep(3 * room.LOOK_S)
         assert not waiting.done()
-        board.on_change(Change("opened", event(1)))
+        board.on_change(EventChange("opened", event(1)))
         async with asyncio.timeout(HANG_S):
             assert (await waiting)["events"]
 
@@ -89,14 +89,14 @@ def test_a_look_waits_for_news_and_answers_as_soon_as_there_are_some(
 def test_a_look_without_news_ends_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "HOLD_S", 0.1)
     wall, _, _, _ = wall_of(tmp_path)
-    state = wall.news(Seen())["state"]
+    state = wall.news(SeenPicture())["state"]
     assert asyncio.run(looker(wall)({"state": state, "events": 0}))["state"] == state
 
 
 @pytest.mark.parametrize("asked", [{}, {"strips": 3, "seen": [1], "events": "x"}, {"seen": {"a": "b"}, "state": None}])
 def test_whatever_a_browser_sends_is_borne(tmp_path: Path, asked: dict[str, object]) -> None:
     wall, _, _, _ = wall_of(tmp_path)
-    assert "cards" in wall.news(Seen.of(asked))
+    assert "cards" in wall.news(SeenPicture.of(asked))
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,9 @@ def test_an_allowed_camera_is_added_paused_resumed_and_removed(tmp_path: Path) -
     name = cameras.add("rtsp://admin:secret@10.0.0.7/yard")
     assert name == "rtsp://10.0.0.7/yard"
     cameras.act("pause", name)
-    assert service.states()[0].stage is Stage.PAUSED
+    assert service.states()[0].stage is SourceStatus.PAUSED
     cameras.act("resume", name)
-    assert service.states()[0].stage is Stage.WAITING
+    assert service.states()[0].stage is SourceStatus.WAITING
     cameras.act("remove", name)
     assert service.states() == []
 
@@ -177,7 +177,7 @@ def test_a_viewer_changes_nothing_and_it_is_noted_who_did(tmp_path: Path, caplog
     users = Users.of({"ada": "correct horse", "bob": "battery staple"}, frozenset({"bob"}))
     context = context_of(tmp_path, sources=(CAMERA,), options=SiteOptions(users=users))
     assert context.service is not None
-    cameras = Cameras(context, context.service)
+    cameras = CameraCards(context, context.service)
     act = actor(cameras, context)
     name = context.service.states()[0].name
     with caplog.at_level(logging.INFO, logger="vigil.audit"):
@@ -194,18 +194,18 @@ def test_a_viewer_changes_nothing_and_it_is_noted_who_did(tmp_path: Path, caplog
     assert 'user="ada" address="10.0.0.9"' in caplog.messages[-1] and "secret" not in caplog.text
 
 
-def judged_state(stage: Stage) -> SourceState:
+def judged_state(stage: SourceStatus) -> SourceState:
     return SourceState(name="yard", live=True, stage=stage, p_alarm=0.91, lag_s=0.4, judged=9)
 
 
-@pytest.mark.parametrize("stage", [each for each in Stage if each is not Stage.WATCHING])
-def test_a_camera_that_is_not_watched_shows_no_figures_of_before(stage: Stage) -> None:
+@pytest.mark.parametrize("stage", [each for each in SourceStatus if each is not SourceStatus.WATCHING])
+def test_a_camera_that_is_not_watched_shows_no_figures_of_before(stage: SourceStatus) -> None:
     told = card(judged_state(stage), translator("en"))
     assert told["facts"][:2] == [("p", "–"), ("lag", "–")] and told["stale"] and told["tone"] != "good"  # type: ignore[index]
 
 
 def test_a_camera_whose_endpoint_is_dead_is_not_called_watched() -> None:
-    live, dead = (card(judged_state(Stage.WATCHING), translator("en"), is_judged=yes) for yes in (True, False))
+    live, dead = (card(judged_state(SourceStatus.WATCHING), translator("en"), is_judged=yes) for yes in (True, False))
     assert (live["stage"], live["tone"], live["facts"][0][1]) == ("watching", "good", "0.91")  # type: ignore[index]
     assert (dead["stage"], dead["tone"], dead["facts"][0][1]) == ("not judged", "bad", "–")  # type: ignore[index]
     assert not dead["stale"], "its picture is live"
@@ -214,18 +214,18 @@ def test_a_camera_whose_endpoint_is_dead_is_not_called_watched() -> None:
 def test_the_wall_tells_at_once_that_nothing_is_judged_any_more(tmp_path: Path) -> None:
     made = context_of(tmp_path, sources=(CAMERA,))
     assert made.service is not None
-    wall = Wall(made, made.service, Cameras(made, made.service), Board(Tiers()))
-    made.status.now = Status(asked=True)
+    wall = LivePictures(made, made.service, CameraCards(made, made.service), RecentVerdicts(TierThresholds()))
+    made.status.now = EndpointStatus(asked=True)
     made.service.problem = ""
-    seen = Seen(state=wall.news(Seen())["state"])
-    made.status.now = Status(asked=True, is_away=True, problem="nothing answers")
+    seen = SeenPicture(state=wall.news(SeenPicture())["state"])
+    made.status.now = EndpointStatus(asked=True, is_away=True, problem="nothing answers")
     assert wall.has_news(seen) and "cards" in wall.news(seen)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_stage_and_cause_has_its_words(language: str) -> None:
     t = translator(language)  # type: ignore[arg-type]
-    for stage in Stage:
+    for stage in SourceStatus:
         state = SourceState(name="door", live=True, stage=stage, open_event="high")
         state.unknown.update(Cause)
         told = card(state, t)
@@ -234,5 +234,5 @@ def test_every_stage_and_cause_has_its_words(language: str) -> None:
 
 def test_the_page_says_why_nothing_is_watched(tmp_path: Path) -> None:
     wall, _, _, _ = wall_of(tmp_path)
-    problem = wall.news(Seen())["problem"]
+    problem = wall.news(SeenPicture())["problem"]
     assert problem["why"] == "the watch is stopped"

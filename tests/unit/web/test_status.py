@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 from app.web.language import translator
-from app.web.status import Status, StatusBoard, status_line
+from app.web.status import EndpointMonitor, EndpointStatus, status_line
 
 from scripted_server import Reply, ScriptedServer, error
-from vigil.frames import Sampling
+from vigil.frames import FrameSampling
 from vigil.judge import Endpoint
 from vigil.judge.connection import ServedModel
 from vigil.manifest import Calibration, Contract, Manifest
-from vigil.tasks import load_task
+from vigil.tasks import load_question
 from vigil.watch import WatchSettings
 
-ALIAS = Contract.of(load_task("fight"), Sampling(max_pixels=12_288)).alias
+ALIAS = Contract.of(load_question("fight"), FrameSampling(max_pixels=12_288)).alias
 METRICS = b"""# HELP vllm:num_requests_running Number of requests
 vllm:num_requests_running{engine="0",model_name="tiny"} 3.0
 vllm:num_requests_waiting{engine="0",model_name="tiny"} 1.0
@@ -24,9 +24,9 @@ vllm:num_requests_waiting_by_reason{engine="0"} 7.0
 """
 
 
-def seen(server: ScriptedServer, **settings: Any) -> Status:
-    async def ask() -> Status:
-        board = StatusBoard(Endpoint(url=server.url), WatchSettings(url=server.url, **settings))
+def seen(server: ScriptedServer, **settings: Any) -> EndpointStatus:
+    async def ask() -> EndpointStatus:
+        board = EndpointMonitor(Endpoint(url=server.url), WatchSettings(url=server.url, **settings))
         job = asyncio.create_task(board.follow())
         async with asyncio.timeout(60):
             while not board.now.asked:
@@ -49,7 +49,7 @@ def test_a_server_that_is_up_tells_model_contract_and_load() -> None:
 
 
 def test_a_contract_beside_the_list_of_models_is_seen_too() -> None:
-    held = Contract.of(load_task("fight"), Sampling(max_pixels=12_288))
+    held = Contract.of(load_question("fight"), FrameSampling(max_pixels=12_288))
     with ScriptedServer(models=["tiny"]) as server:
         server.routes["/vigil.json"] = Reply(body={"models": {"tiny": {"contract": asdict(held)}}})
         assert seen(server).differences == ()
@@ -58,7 +58,7 @@ def test_a_contract_beside_the_list_of_models_is_seen_too() -> None:
 
 @pytest.mark.parametrize("calibration", [None, Calibration(temperature=2.0)])
 def test_the_pages_say_whether_probabilities_are_calibrated(tmp_path: Path, calibration: Calibration | None) -> None:
-    contract = Contract.of(load_task("fight"), Sampling(max_pixels=12_288))
+    contract = Contract.of(load_question("fight"), FrameSampling(max_pixels=12_288))
     Manifest(contract=contract, base_model="", template="", calibration=calibration).write(tmp_path)
     with ScriptedServer(models=["tiny", ALIAS]) as server:
         status = seen(server, model_dir=tmp_path)
@@ -85,11 +85,11 @@ def test_a_server_that_fails_for_now_comes_back_and_is_not_called_unusable() -> 
 
 def test_a_fault_of_the_figures_leaves_the_last_ones() -> None:
     async def loads(server: ScriptedServer) -> list[tuple[int, int] | None]:
-        board = StatusBoard(Endpoint(url=server.url), WatchSettings(url=server.url))
+        board = EndpointMonitor(Endpoint(url=server.url), WatchSettings(url=server.url))
         told = []
         for reply in (Reply(body=METRICS), error(503, "busy"), error(404, "no route")):
             server.routes["/metrics"] = reply
-            board.now = Status() if not told else Status(load=told[-1], asked=True)
+            board.now = EndpointStatus() if not told else EndpointStatus(load=told[-1], asked=True)
             job = asyncio.create_task(board.follow())
             asked = len(server.requests)
             while len(server.requests) < asked + 2:
@@ -127,7 +127,7 @@ def test_a_server_that_refuses_the_key_is_told_as_that() -> None:
 
 
 def test_what_a_server_says_is_never_html() -> None:
-    status = Status(models=(ServedModel(name="<b onclick=x>"),), asked=True, differences=('"><i>',))
+    status = EndpointStatus(models=(ServedModel(name="<b onclick=x>"),), asked=True, differences=('"><i>',))
     line = status_line(status, Endpoint(), translator("en"))
     assert "<b onclick" not in line
     assert "<i>" not in line

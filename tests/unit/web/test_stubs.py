@@ -8,11 +8,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from app.web.stubs import without_stubs
+from app.web.stubs import skip_gradio_stubs
 
 IMPORT = """
-from app.web.stubs import without_stubs
-with without_stubs():
+from app.web.stubs import skip_gradio_stubs
+with skip_gradio_stubs():
     import gradio
 from pathlib import Path
 print(gradio.Textbox(value="a").value, Path(gradio.__file__).parent)
@@ -37,7 +37,7 @@ def test_no_stub_is_written_and_gradio_works(tmp_path: Path) -> None:
 
 def test_everybody_else_is_told_the_file() -> None:
     before = inspect.getfile
-    with pytest.raises(ZeroDivisionError), without_stubs():
+    with pytest.raises(ZeroDivisionError), skip_gradio_stubs():
         assert inspect.getfile(Path).endswith("pathlib.py")
         raise ZeroDivisionError
     assert inspect.getfile is before

@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from app.web.until import unless, until
+from app.web.until import stream_until, unless_stopped
 
 from waiting import HANG_S
 
@@ -19,7 +19,7 @@ async def counting(closed: list[bool], *, pause_after: int = 10**9) -> AsyncIter
 
 def test_everything_comes_when_nobody_stops() -> None:
     async def run() -> list[int]:
-        return [piece async for piece in until(counting([]), asyncio.Event())]
+        return [piece async for piece in stream_until(counting([]), asyncio.Event())]
 
     assert asyncio.run(run()) == list(range(1, 100))
 
@@ -29,7 +29,7 @@ def test_stop_ends_it_even_while_the_next_piece_is_awaited() -> None:
 
     async def run() -> list[int]:
         stop, seen = asyncio.Event(), []
-        async for piece in until(counting(closed, pause_after=3), stop):
+        async for piece in stream_until(counting(closed, pause_after=3), stop):
             seen.append(piece)
             if piece == 3:
                 # Soon the next piece is waited for, in vain.
@@ -46,7 +46,7 @@ def test_an_error_of_the_stream_passes_through() -> None:
         raise ValueError("gone")
 
     async def run() -> None:
-        async for _ in until(broken(), asyncio.Event()):
+        async for _ in stream_until(broken(), asyncio.Event()):
             pass
 
     with pytest.raises(ValueError, match="gone"):
@@ -58,7 +58,7 @@ def test_work_is_not_waited_for_any_longer_than_until_it_is_stopped() -> None:
         stop = asyncio.Event()
         if is_stopped:
             asyncio.get_running_loop().call_later(0.05, stop.set)
-        return await unless(asyncio.sleep(takes_s, "done"), stop)
+        return await unless_stopped(asyncio.sleep(takes_s, "done"), stop)
 
     assert asyncio.run(asyncio.wait_for(run(takes_s=0.01, is_stopped=False), HANG_S)) == "done"
     assert asyncio.run(asyncio.wait_for(run(takes_s=3600.0, is_stopped=True), HANG_S)) is None

@@ -3,7 +3,7 @@ import time
 from pathlib import Path
 
 import pytest
-from app.web.uploads import Uploads, look_into
+from app.web.uploads import Uploads, inspect_upload
 from PIL import Image
 
 from films import shoot
@@ -22,25 +22,25 @@ def picture(path: Path, **options: object) -> Path:
 
 
 def test_a_file_is_what_it_holds(tmp_path: Path) -> None:
-    assert look_into(picture(tmp_path / "clip.mp4")).kind == "picture"
-    assert look_into(film(tmp_path / "film.mp4", seconds=1).rename(tmp_path / "photo.jpg")).kind == "video"
+    assert inspect_upload(picture(tmp_path / "clip.mp4")).kind == "picture"
+    assert inspect_upload(film(tmp_path / "film.mp4", seconds=1).rename(tmp_path / "photo.jpg")).kind == "video"
     (tmp_path / "camera.png").write_text("rtsp://127.0.0.1/yard\n")
-    seen = look_into(tmp_path / "camera.png")
+    seen = inspect_upload(tmp_path / "camera.png")
     assert seen.kind == "camera"
     assert seen.address is not None
     assert seen.address.location == "rtsp://127.0.0.1/yard"
 
 
 def test_only_what_browsers_play_is_called_playable(tmp_path: Path) -> None:
-    assert look_into(film(tmp_path / "film.mp4", seconds=1)).is_playable
+    assert inspect_upload(film(tmp_path / "film.mp4", seconds=1)).is_playable
     shoot(tmp_path / "old.avi", format="avi", codec="mpeg4", frames=30)
-    assert not look_into(tmp_path / "old.avi").is_playable
+    assert not inspect_upload(tmp_path / "old.avi").is_playable
 
 
 def test_a_picture_that_moves_is_a_video(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "green", "blue", "white")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=500)
-    assert look_into(tmp_path / "a.gif").kind == "video"
+    assert inspect_upload(tmp_path / "a.gif").kind == "video"
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_picture_that_moves_is_a_video(tmp_path: Path) -> None:
 def test_anything_else_is_refused_without_showing_our_paths(tmp_path: Path, name: str, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(SourceError) as refused:
-        look_into(tmp_path / name)
+        inspect_upload(tmp_path / name)
     assert str(tmp_path) not in str(refused.value)
 
 
@@ -81,7 +81,7 @@ def test_what_is_sent_can_be_handed_on_under_its_own_name(uploads: Uploads, tmp_
 
 def test_what_cannot_be_seen_in_a_name_is_told_as_a_question_mark(tmp_path: Path) -> None:
     turned = picture(tmp_path / "harmless\u202egpj.exe")
-    assert look_into(turned).name == "harmless?gpj.exe"
+    assert inspect_upload(turned).name == "harmless?gpj.exe"
 
 
 def test_folders_of_visitors_are_their_own(uploads: Uploads) -> None:

@@ -1,5 +1,5 @@
 import pytest
-from app.web.visit import plain
+from app.web.visit import escape_html
 
 
 @pytest.mark.parametrize(
@@ -13,4 +13,4 @@ from app.web.visit import plain
     ],
 )
 def test_no_text_opens_a_tag(text: str, shown: str) -> None:
-    assert plain(text) == shown
+    assert escape_html(text) == shown

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 from app.web.language import LANGUAGES, translator
-from app.web.visit import MOST_WINDOWS, Visit
+from app.web.visit import MOST_WINDOWS, ChatSession
 from app.web.window_messages import sum_html, window_html
 
 from rooms import EVIL, event
@@ -16,12 +16,12 @@ def row(number: int, kind: str = "normal", **more: Any) -> dict[str, Any]:
     return known | {"label": kind, "p": 0.02, "colour": "rgb(1, 2, 3)", "words": "", "waits": False, "why": ""} | more
 
 
-def texts(visit: Visit) -> list[str]:
+def texts(visit: ChatSession) -> list[str]:
     return [message["content"][0]["text"] for message in visit.shown]
 
 
-def visit_of(tmp_path: Path) -> Visit:
-    visit = Visit(tmp_path)
+def visit_of(tmp_path: Path) -> ChatSession:
+    visit = ChatSession(tmp_path)
     visit.show_analysis("Is there a fight?", "yard.mp4")
     return visit
 

@@ -5,7 +5,7 @@
 
 from vigil.dataset.synth.cast import FIGHT_ACTIVITIES, NORMAL_ACTIVITIES
 from vigil.dataset.synth.clip import DEFAULT_DIFFICULTY, ClipFacts, DrawnClip, draw_clip
-from vigil.dataset.synth.writer import write_dataset
+from vigil.dataset.synth.writer import write_synth_dataset
 
 __all__ = [
     "DEFAULT_DIFFICULTY",
@@ -14,5 +14,5 @@ __all__ = [
     "ClipFacts",
     "DrawnClip",
     "draw_clip",
-    "write_dataset",
+    "write_synth_dataset",
 ]

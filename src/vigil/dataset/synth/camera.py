@@ -15,7 +15,7 @@ _GRAIN = np.random.default_rng(20).normal(0, 1, (3, 400, 400)).astype(np.float32
 
 
 @dataclass(frozen=True)
-class Camera:
+class CameraEffects:
     """One camera's faults; sizes are fractions of the frame, noise is in grey levels."""
 
     shake: Wobble
@@ -34,11 +34,11 @@ class Camera:
     border: float
 
 
-def random_camera(rng: np.random.Generator, *, difficulty: float) -> Camera:
+def random_camera_effects(rng: np.random.Generator, *, difficulty: float) -> CameraEffects:
     """Draw a camera; difficulty 0 is steady and clean."""
     shaky = rng.random() < 0.3 * difficulty
     panning = rng.random() < 0.12 * difficulty
-    return Camera(
+    return CameraEffects(
         shake=wobble(rng, channels=2, rate_hz=rng.uniform(2, 12)),
         shake_size=float(rng.uniform(0.002, 0.012)) if shaky else 0.0,
         pan_per_s=tuple(rng.uniform(-0.025, 0.025, 2)) if panning else (0.0, 0.0),
@@ -56,7 +56,7 @@ def random_camera(rng: np.random.Generator, *, difficulty: float) -> Camera:
     )
 
 
-def view_offsets(camera: Camera, times_s: FloatArray) -> FloatArray:
+def view_offsets(camera: CameraEffects, times_s: FloatArray) -> FloatArray:
     """Where the view begins inside the larger background: (T, xy) as fractions of the frame, within the margin."""
     middle = float(times_s.mean())
     pan = np.asarray(camera.pan_per_s) * (times_s - middle)[:, None]
@@ -64,7 +64,7 @@ def view_offsets(camera: Camera, times_s: FloatArray) -> FloatArray:
     return np.asarray(np.clip(moved, -MARGIN, MARGIN) + MARGIN)
 
 
-def finish(camera: Camera, image: Image, time_s: float, *, seed: int) -> Image:
+def apply_camera_effects(camera: CameraEffects, image: Image, time_s: float, *, seed: int) -> Image:
     """Turn a drawn picture into what such a camera would have recorded."""
     # Whole rows at a time: over the three colours of one pixel after the other NumPy takes three times as long.
     height, width = image.shape[:2]

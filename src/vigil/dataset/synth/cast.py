@@ -44,7 +44,7 @@ def label_of(activity: str) -> str:
     return "fight" if activity in FIGHT_ACTIVITIES else "normal"
 
 
-def cast(rng: np.random.Generator, activity: str) -> list[Actor]:
+def cast_activity(rng: np.random.Generator, activity: str) -> list[Actor]:
     """Cast an activity: its own people first, then bystanders that fit either label."""
     if activity == "empty":
         return []

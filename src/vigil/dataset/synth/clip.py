@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vigil.dataset.synth.camera import Camera, finish, random_camera, view_offsets
-from vigil.dataset.synth.cast import Actor, cast, choose_activity, label_of
+from vigil.dataset.synth.camera import CameraEffects, apply_camera_effects, random_camera_effects, view_offsets
+from vigil.dataset.synth.cast import Actor, cast_activity, choose_activity, label_of
 from vigil.dataset.synth.figure import Figure, FloatArray, Image, draw_figure, joint_positions, random_figure
 from vigil.dataset.synth.scene import MARGIN, Scene, random_scene
-from vigil.dataset.synth.traffic import Thing, draw_thing, random_things
+from vigil.dataset.synth.traffic import MovingObject, draw_moving_object, random_moving_objects
 
 DEFAULT_DIFFICULTY = 0.45
 
@@ -59,14 +59,14 @@ def draw_clip(
     place = np.random.default_rng((7, seed if scene_seed is None else scene_seed))
     events = np.random.default_rng((11, seed))
     scene = random_scene(place, size_wh=size_wh, difficulty=difficulty)
-    camera = random_camera(place, difficulty=difficulty)
+    camera = random_camera_effects(place, difficulty=difficulty)
     if activity is None:
         activity = choose_activity(events, label=str(events.choice(["fight", "normal"])))
-    actors = cast(events, activity)
+    actors = cast_activity(events, activity)
     figures = [random_figure(events, light=scene.light) for _ in actors]
     times = start_s + np.arange(max(1, round(duration_s * fps))) / fps
     stage = _Stage(
-        scene, camera, actors, figures, random_things(events, difficulty=difficulty, light=scene.light), size_wh
+        scene, camera, actors, figures, random_moving_objects(events, difficulty=difficulty, light=scene.light), size_wh
     )
     joints = _tracks(stage, times)
     frames = _frames(stage, joints, times, seed=seed)
@@ -77,10 +77,10 @@ def draw_clip(
 @dataclass(frozen=True)
 class _Stage:
     scene: Scene
-    camera: Camera
+    camera: CameraEffects
     actors: list[Actor]
     figures: list[Figure]
-    things: list[Thing]
+    things: list[MovingObject]
     size_wh: tuple[int, int]
 
     @cached_property
@@ -126,7 +126,9 @@ def _frames(stage: _Stage, joints: FloatArray, times: FloatArray, *, seed: int) 
             image = np.asarray(cv2.addWeighted(image, 0.55, smeared, 0.45, 0.0), dtype=np.uint8)
         if stage.camera.mirrored:
             image = np.ascontiguousarray(image[:, ::-1])
-        frames[index] = finish(stage.camera, image, float(time_s), seed=seed * 1009 + round(time_s * 1000) % 1009)
+        frames[index] = apply_camera_effects(
+            stage.camera, image, float(time_s), seed=seed * 1009 + round(time_s * 1000) % 1009
+        )
     return frames
 
 
@@ -134,7 +136,7 @@ def _picture(stage: _Stage, joints: FloatArray, view: FloatArray, time_s: float)
     """Everything at one moment, back to front."""
     image = _view(stage.scene.background, view, stage.size_wh)
     for thing in stage.things:
-        draw_thing(image, thing, time_s)
+        draw_moving_object(image, thing, time_s)
     _shadows(image, stage.scene, stage.actors, joints)
     for number in sorted(range(len(stage.actors)), key=lambda number: stage.actors[number].depth):
         height_px = _height(stage.scene, stage.actors[number]) * stage.size_wh[1]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 Image = NDArray[np.uint8]
-Colour = tuple[int, int, int]
+RGBColor = tuple[int, int, int]
 
 JOINTS = ("head", "neck", "hip", "elbow_l", "hand_l", "elbow_r", "hand_r", "knee_l", "foot_l", "knee_r", "foot_r")
 ANGLES = ("torso", "head", "arm_l", "elbow_l", "arm_r", "elbow_r", "leg_l", "knee_l", "leg_r", "knee_r", "fall")
@@ -31,11 +31,11 @@ class Figure:
     arm: float
     leg: float
     girth: float
-    shirt: Colour
-    trousers: Colour
-    skin: Colour
-    hair: Colour
-    shade: Colour
+    shirt: RGBColor
+    trousers: RGBColor
+    skin: RGBColor
+    hair: RGBColor
+    shade: RGBColor
     long_sleeves: bool
 
 
@@ -64,7 +64,7 @@ def _cloth(rng: np.random.Generator) -> FloatArray:
     return np.asarray(np.clip(value * (1 - saturation + saturation * hue), 0, 255))
 
 
-def _dim(colour: FloatArray, light: float) -> Colour:
+def _dim(colour: FloatArray, light: float) -> RGBColor:
     red, green, blue = (int(v) for v in np.clip(colour * light, 0, 255))
     return red, green, blue
 
@@ -114,7 +114,7 @@ def draw_figure(image: Image, figure: Figure, joints: FloatArray, *, height_px: 
     _bone(image, points[5], points[6], sleeve, limb)
 
 
-def _bone_colours(figure: Figure, sleeve: Colour) -> tuple[Colour, ...]:
+def _bone_colours(figure: Figure, sleeve: RGBColor) -> tuple[RGBColor, ...]:
     return (figure.shirt, sleeve, figure.trousers, figure.trousers, figure.trousers, figure.trousers)
 
 
@@ -123,7 +123,7 @@ def _bone_widths(limb: int) -> tuple[int, ...]:
     return (limb, limb, leg, leg, leg, leg)
 
 
-def _bone(image: Image, start: NDArray[np.int_], end: NDArray[np.int_], colour: Colour, width: int) -> None:
+def _bone(image: Image, start: NDArray[np.int_], end: NDArray[np.int_], colour: RGBColor, width: int) -> None:
     first, second = (int(start[0]), int(start[1])), (int(end[0]), int(end[1]))
     cv2.line(image, first, second, colour, width, cv2.LINE_AA, _FRACTION_BITS)
 

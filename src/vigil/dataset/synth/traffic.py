@@ -11,7 +11,7 @@ from vigil.dataset.synth.figure import Image
 
 
 @dataclass(frozen=True)
-class Thing:
+class MovingObject:
     """A box, sizes as fractions of the frame, with a speed in frame widths a second, or a blinking one."""
 
     x: float
@@ -23,14 +23,14 @@ class Thing:
     colour: tuple[float, float, float]
 
 
-def random_things(rng: np.random.Generator, *, difficulty: float, light: float) -> list[Thing]:
+def random_moving_objects(rng: np.random.Generator, *, difficulty: float, light: float) -> list[MovingObject]:
     """Draw the things of a clip; most clips have none."""
     things = []
     for _ in range(int(rng.random() < 0.2 * difficulty) + int(rng.random() < 0.1 * difficulty)):
         passes = rng.random() < 0.6
         red, green, blue = rng.uniform(10, 240, 3) * light
         things.append(
-            Thing(
+            MovingObject(
                 x=float(rng.uniform(0, 1)), y=float(rng.uniform(0.1, 0.9)),
                 width=float(rng.uniform(0.06, 0.3)), height=float(rng.uniform(0.05, 0.2)),
                 speed=float(rng.choice([-1, 1]) * rng.uniform(0.05, 0.5)) if passes else 0.0,
@@ -41,7 +41,7 @@ def random_things(rng: np.random.Generator, *, difficulty: float, light: float) 
     return things
 
 
-def draw_thing(image: Image, thing: Thing, time_s: float) -> None:
+def draw_moving_object(image: Image, thing: MovingObject, time_s: float) -> None:
     """Draw one thing in place, behind the people."""
     height, width = image.shape[:2]
     if thing.blink_hz and int(time_s * thing.blink_hz * 2) % 2:

@@ -27,10 +27,10 @@ from vigil.dataset.groups import SOURCES_NAME
 from vigil.dataset.synth.cast import choose_activity
 from vigil.dataset.synth.clip import DEFAULT_DIFFICULTY, draw_clip
 from vigil.dataset.synth.figure import Image
-from vigil.dataset.worker import begin_worker
+from vigil.dataset.worker import init_worker
 from vigil.errors import UsageError
 
-Progress = Callable[[int, int], None]
+SynthProgress = Callable[[int, int], None]
 
 LABELS = ("fight", "normal")
 RECORD_NAME = "synth.json"
@@ -39,7 +39,7 @@ _CLIPS_PER_SOURCE = 4
 
 
 @dataclass(frozen=True)
-class Drawing:
+class SynthSettings:
     """All that decides what the clips show; it is kept beside them, so that no other ones are mixed in."""
 
     seed: int
@@ -50,7 +50,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class ClipPlan:
+class SynthClipSpec:
     """One clip that is to be written."""
 
     name: str
@@ -69,7 +69,7 @@ class ClipPlan:
         return out / self.label / f"{self.name}.mp4"
 
 
-def write_dataset(
+def write_synth_dataset(
     out: Path,
     *,
     clips: int,
@@ -79,22 +79,22 @@ def write_dataset(
     difficulty: float = DEFAULT_DIFFICULTY,
     workers: int | None = None,
     fresh: bool = False,
-    progress: Progress | None = None,
+    progress: SynthProgress | None = None,
 ) -> int:
     """Write clips (half of them fights) and sources.csv; progress is told (done, all) after every clip.
 
     Returns how many clips there are: more than were asked for where an earlier run drew more. Raises UsageError when
     the folder holds clips that were drawn with other settings, unless they are thrown away (`fresh`).
     """
-    drawing = Drawing(seed=seed, fps=fps, width=size_wh[0], height=size_wh[1], difficulty=difficulty)
+    drawing = SynthSettings(seed=seed, fps=fps, width=size_wh[0], height=size_wh[1], difficulty=difficulty)
     _refuse_foreign(out)
     if fresh:
         _throw_away(out)
     earlier = _require_same(out, drawing)
     for label in LABELS:
         (out / label).mkdir(parents=True, exist_ok=True)
-    plans = plan_dataset(clips=clips, seed=seed, fps=fps, size_wh=size_wh, difficulty=difficulty)
-    longer = plan_dataset(clips=max(clips, earlier), seed=seed, fps=fps, size_wh=size_wh, difficulty=difficulty)
+    plans = plan_synth_dataset(clips=clips, seed=seed, fps=fps, size_wh=size_wh, difficulty=difficulty)
+    longer = plan_synth_dataset(clips=max(clips, earlier), seed=seed, fps=fps, size_wh=size_wh, difficulty=difficulty)
     remaining = [plan for plan in longer[clips:] if plan.path(out).exists()]
     _write_whole(out / RECORD_NAME, json.dumps({"clips": len(longer), **asdict(drawing)}) + "\n")
     _write_sources(out, plans + remaining)
@@ -126,7 +126,7 @@ def _drawn(out: Path) -> list[Path]:
     return [path for label in LABELS for path in (out / label).glob(f"{label[:2]}[0-9][0-9][0-9][0-9]*.mp4")]
 
 
-def _require_same(out: Path, drawing: Drawing) -> int:
+def _require_same(out: Path, drawing: SynthSettings) -> int:
     """How many clips an earlier run was asked for; raises UsageError when it drew with other settings."""
     if not _drawn(out):
         return 0
@@ -149,12 +149,12 @@ def _read_record(path: Path) -> dict[str, Any]:
     return record if isinstance(record, dict) and isinstance(record.get("clips"), int) else {}
 
 
-def _write_clips(plans: list[ClipPlan], out: Path, *, workers: int | None, report: Callable[[int], None]) -> None:
+def _write_clips(plans: list[SynthClipSpec], out: Path, *, workers: int | None, report: Callable[[int], None]) -> None:
     """Write clips in processes and report how many are done after each one; Ctrl-C ends it after those begun."""
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(max_workers=workers, mp_context=context, initializer=begin_worker)
+    executor = ProcessPoolExecutor(max_workers=workers, mp_context=context, initializer=init_worker)
     try:
-        futures = [executor.submit(write_clip, plan, out) for plan in plans]
+        futures = [executor.submit(write_synth_clip, plan, out) for plan in plans]
         for number, future in enumerate(as_completed(futures), start=1):
             future.result()
             report(number)
@@ -163,9 +163,9 @@ def _write_clips(plans: list[ClipPlan], out: Path, *, workers: int | None, repor
         executor.shutdown(cancel_futures=True)
 
 
-def plan_dataset(
+def plan_synth_dataset(
     *, clips: int, seed: int, fps: float, size_wh: tuple[int, int], difficulty: float = DEFAULT_DIFFICULTY
-) -> list[ClipPlan]:
+) -> list[SynthClipSpec]:
     """Decide every clip of a data set from its seed: labels alternate, and each source has both."""
     rng = np.random.default_rng((23, seed))
     counts = {"fight": 0, "normal": 0}
@@ -176,7 +176,7 @@ def plan_dataset(
         source = number // _CLIPS_PER_SOURCE
         duration_s = 2.0 if rng.random() < 0.25 else float(rng.uniform(3.0, 6.0))
         plans.append(
-            ClipPlan(
+            SynthClipSpec(
                 name=f"{label[:2]}{counts[label]:04d}", label=label, source=f"s{source:03d}",
                 seed=int(rng.integers(1 << 40)), scene_seed=seed * 1_000_003 + source,
                 activity=choose_activity(rng, label=label), duration_s=duration_s, fps=fps,
@@ -186,7 +186,7 @@ def plan_dataset(
     return plans
 
 
-def write_clip(plan: ClipPlan, out: Path) -> None:
+def write_synth_clip(plan: SynthClipSpec, out: Path) -> None:
     """Draw and encode one clip."""
     cv2.setNumThreads(1)
     clip = draw_clip(
@@ -214,7 +214,7 @@ def encode_video(path: Path, frames: Image, *, fps: float) -> None:
         container.mux(stream.encode())
 
 
-def _write_sources(out: Path, plans: list[ClipPlan]) -> None:
+def _write_sources(out: Path, plans: list[SynthClipSpec]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["clip", "label", "source"])

@@ -4,20 +4,20 @@ truth = read_truth(Path("long.csv"))
 score = score_timeline("fight-lora", [Watched(name="long.mp4", spans=..., judged=..., events=...)])
 """
 
-from vigil.score.timeline.events import TOLERANCE_S, Find, Matching, match
-from vigil.score.timeline.scorecard import TimelineScore, VideoScore, Watched, score_timeline
-from vigil.score.timeline.truth import Span, Truth, read_truth
+from vigil.score.timeline.events import TOLERANCE_S, Detection, EventMatching, match_events
+from vigil.score.timeline.scorecard import TimelineScore, VideoScore, WatchedVideo, score_timeline
+from vigil.score.timeline.truth import GroundTruth, TrueIncident, read_ground_truth
 
 __all__ = [
     "TOLERANCE_S",
-    "Find",
-    "Matching",
-    "Span",
+    "Detection",
+    "EventMatching",
+    "TrueIncident",
     "TimelineScore",
-    "Truth",
+    "GroundTruth",
     "VideoScore",
-    "Watched",
-    "match",
-    "read_truth",
+    "WatchedVideo",
+    "match_events",
+    "read_ground_truth",
     "score_timeline",
 ]

@@ -13,46 +13,48 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vigil.events.event import Event
-from vigil.score.timeline.truth import Span
+from vigil.score.timeline.truth import TrueIncident
 
 TOLERANCE_S = 3.0
 DRAWS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Find:
+class Detection:
     """An incident and the event that found it; `latency_s` from the true onset to the announcement."""
 
-    span: Span
+    span: TrueIncident
     event: Event
     latency_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Matching:
+class EventMatching:
     """The events and incidents of one video, told apart.
 
     `repeated` events lie within an incident that another one found, `merged` incidents are missed ones within an
     event that found another. `false` events lie near none.
     """
 
-    found: tuple[Find, ...]
-    missed: tuple[Span, ...]
+    found: tuple[Detection, ...]
+    missed: tuple[TrueIncident, ...]
     false: tuple[Event, ...]
     repeated: tuple[Event, ...]
-    merged: tuple[Span, ...]
+    merged: tuple[TrueIncident, ...]
 
 
-def match(spans: Sequence[Span], events: Sequence[Event], *, tolerance_s: float = TOLERANCE_S) -> Matching:
+def match_events(
+    spans: Sequence[TrueIncident], events: Sequence[Event], *, tolerance_s: float = TOLERANCE_S
+) -> EventMatching:
     """Pairs incidents with events, as many as can be."""
     pairs = _pairs(spans, events, tolerance_s)
     taken = {event for _, event in pairs}
     seen = {span for span, _ in pairs}
-    found = tuple(Find(spans[s], events[e], announced_s(events[e]) - spans[s].onset_s) for s, e in sorted(pairs))
+    found = tuple(Detection(spans[s], events[e], announced_s(events[e]) - spans[s].onset_s) for s, e in sorted(pairs))
     missed = tuple(span for number, span in enumerate(spans) if number not in seen)
     left = [event for number, event in enumerate(events) if number not in taken]
     repeated = tuple(event for event in left if any(_finds(event, span, tolerance_s) for span in spans))
-    return Matching(
+    return EventMatching(
         found=found,
         missed=missed,
         false=tuple(event for event in left if event not in repeated),
@@ -66,18 +68,18 @@ def announced_s(event: Event) -> float:
     return event.onset_s if event.announced_s is None else event.announced_s
 
 
-def _finds(event: Event, span: Span, tolerance_s: float) -> bool:
+def _finds(event: Event, span: TrueIncident, tolerance_s: float) -> bool:
     early = announced_s(event) < span.onset_s - tolerance_s
     over = event.end_s is not None and event.end_s < span.onset_s
     return not early and not over and event.onset_s <= span.end_s + tolerance_s
 
 
-def _overlap_s(event: Event, span: Span) -> float:
+def _overlap_s(event: Event, span: TrueIncident) -> float:
     end_s = span.end_s if event.end_s is None else min(event.end_s, span.end_s)
     return end_s - max(event.onset_s, span.onset_s)
 
 
-def _pairs(spans: Sequence[Span], events: Sequence[Event], tolerance_s: float) -> list[tuple[int, int]]:
+def _pairs(spans: Sequence[TrueIncident], events: Sequence[Event], tolerance_s: float) -> list[tuple[int, int]]:
     """Numbers of incidents and events that belong together: most pairs first, then the longest overlap."""
     if not spans or not events:
         return []
@@ -91,7 +93,7 @@ def _pairs(spans: Sequence[Span], events: Sequence[Event], tolerance_s: float) -
 
 
 def found_by_chance(
-    spans: Sequence[Span], events: Sequence[Event], *, length_s: float, tolerance_s: float = TOLERANCE_S
+    spans: Sequence[TrueIncident], events: Sequence[Event], *, length_s: float, tolerance_s: float = TOLERANCE_S
 ) -> float:
     """How many incidents the same events would find at random times, on average: moved around by a fixed seed."""
     if not spans or not events or length_s <= 0:

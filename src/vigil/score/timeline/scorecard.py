@@ -12,24 +12,24 @@ from typing import Any
 import numpy as np
 
 from vigil.events.event import Event
-from vigil.events.judged import Judged
+from vigil.events.judged import JudgedWindow
 from vigil.file_names import beside
 from vigil.score.intervals import Interval, poisson, wilson
-from vigil.score.timeline.events import TOLERANCE_S, Matching, announced_s, found_by_chance, match
-from vigil.score.timeline.truth import Span
-from vigil.score.timeline.windows import WindowFigures, Windows, pool, rate, window_figures
+from vigil.score.timeline.events import TOLERANCE_S, EventMatching, announced_s, found_by_chance, match_events
+from vigil.score.timeline.truth import TrueIncident
+from vigil.score.timeline.windows import RatedWindows, WindowFigures, pool_windows, rate_windows, window_figures
 
 HOUR_S = 3600.0
 JOIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
+class WatchedVideo:
     """What a watch made of one video, and the truth about it; `length_s` None where only its windows tell."""
 
     name: str
-    spans: tuple[Span, ...]
-    judged: tuple[Judged, ...]
+    spans: tuple[TrueIncident, ...]
+    judged: tuple[JudgedWindow, ...]
     events: tuple[Event, ...]
     length_s: float | None = None
 
@@ -52,7 +52,7 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class TimelineFigures:
     """The figures of one video or of all; `hours` are those with verdicts, `length_h` those there are.
 
     `found_by_chance` is the share of incidents that the same events find at random times. Latencies run from the
@@ -86,9 +86,9 @@ class Figures:
 class VideoScore:
     """One video: its figures, and which event is which."""
 
-    watched: Watched
-    matching: Matching
-    figures: Figures
+    watched: WatchedVideo
+    matching: EventMatching
+    figures: TimelineFigures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class TimelineScore:
     """The score of a model over long videos."""
 
     model: str
-    figures: Figures
+    figures: TimelineFigures
     videos: tuple[VideoScore, ...]
     tolerance_s: float = TOLERANCE_S
     notes: dict[str, Any] = field(default_factory=dict)
@@ -122,11 +122,11 @@ class TimelineScore:
 
 
 def score_timeline(
-    model: str, videos: Sequence[Watched], *, tolerance_s: float = TOLERANCE_S, **notes: Any
+    model: str, videos: Sequence[WatchedVideo], *, tolerance_s: float = TOLERANCE_S, **notes: Any
 ) -> TimelineScore:
     """Scores what a watch made of videos against their truth."""
-    matchings = [match(video.spans, video.events, tolerance_s=tolerance_s) for video in videos]
-    rated = [rate(video.name, video.judged, video.spans) for video in videos]
+    matchings = [match_events(video.spans, video.events, tolerance_s=tolerance_s) for video in videos]
+    rated = [rate_windows(video.name, video.judged, video.spans) for video in videos]
     chance = [
         found_by_chance(video.spans, video.events, length_s=video.seconds, tolerance_s=tolerance_s) for video in videos
     ]
@@ -134,17 +134,19 @@ def score_timeline(
         VideoScore(watched=video, matching=matching, figures=_figures([video], [matching], windows, by_chance))
         for video, matching, windows, by_chance in zip(videos, matchings, rated, chance, strict=True)
     )
-    figures = _figures(videos, matchings, pool(rated), sum(chance))
+    figures = _figures(videos, matchings, pool_windows(rated), sum(chance))
     return TimelineScore(model=model, figures=figures, videos=scores, tolerance_s=tolerance_s, notes=notes)
 
 
-def _figures(videos: Sequence[Watched], matchings: Sequence[Matching], windows: Windows, by_chance: float) -> Figures:
+def _figures(
+    videos: Sequence[WatchedVideo], matchings: Sequence[EventMatching], windows: RatedWindows, by_chance: float
+) -> TimelineFigures:
     latencies = [find.latency_s for matching in matchings for find in matching.found]
     incidents, found = sum(len(video.spans) for video in videos), len(latencies)
     false = sum(len(matching.false) for matching in matchings)
     hours = sum(video.known_s for video in videos) / HOUR_S
     low, high = poisson(false)
-    return Figures(
+    return TimelineFigures(
         videos=len(videos),
         length_h=sum(video.seconds for video in videos) / HOUR_S,
         hours=hours,
@@ -183,7 +185,7 @@ def _video_json(video: VideoScore) -> dict[str, Any]:
     }
 
 
-def _span_json(span: Span) -> dict[str, float]:
+def _span_json(span: TrueIncident) -> dict[str, float]:
     return {"onset_s": span.onset_s, "end_s": span.end_s}
 
 

@@ -27,7 +27,7 @@ MOST_PROBLEMS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TrueIncident:
     """One true incident, in seconds of its video; `line` is where the CSV tells of it."""
 
     onset_s: float
@@ -36,20 +36,20 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
+class GroundTruth:
     """The incidents of each named video, by their onset."""
 
     where: str
-    spans: Mapping[str, tuple[Span, ...]]
+    spans: Mapping[str, tuple[TrueIncident, ...]]
     lines: Mapping[str, int]
 
-    def match(self, videos: Sequence[Path]) -> dict[Path, tuple[Span, ...]]:
+    def match(self, videos: Sequence[Path]) -> dict[Path, tuple[TrueIncident, ...]]:
         """The incidents of each video; a name means the file that ends in it (`long.mp4`, `day1/long.mp4`).
 
         Raises ConfigError where a video is not named, or a name means several videos.
         """
         problems: list[str] = []
-        matched: dict[Path, tuple[Span, ...]] = {}
+        matched: dict[Path, tuple[TrueIncident, ...]] = {}
         for video in videos:
             names = [name for name in self.spans if _means(name, video)]
             if names:
@@ -84,11 +84,11 @@ def _not_named(video: Path, names: Iterable[str]) -> str:
     return f"no row names {name}{hint}; where nothing happens in it, add the row `{name},,`"
 
 
-def read_truth(path: Path) -> Truth:
+def read_ground_truth(path: Path) -> GroundTruth:
     """The truth in a CSV file; raises ConfigError that lists what is wrong with it, line by line."""
     rows = _rows(path)
     problems: list[str] = []
-    spans: dict[str, list[Span]] = {}
+    spans: dict[str, list[TrueIncident]] = {}
     lines: dict[str, int] = {}
     for line, row in rows:
         video = (row["video"] or "").strip()
@@ -107,7 +107,7 @@ def read_truth(path: Path) -> Truth:
     if not rows:
         problems.append("holds no rows; name each video, with the times of its incidents")
     _refuse(str(path), problems)
-    return Truth(str(path), {video: tuple(held) for video, held in spans.items()}, lines)
+    return GroundTruth(str(path), {video: tuple(held) for video, held in spans.items()}, lines)
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
@@ -140,7 +140,7 @@ def _require_header(path: Path, header: Sequence[str]) -> None:
     )
 
 
-def _span(row: Mapping[str, str], line: int) -> list[Span]:
+def _span(row: Mapping[str, str], line: int) -> list[TrueIncident]:
     """The incident of a row; none where it tells of normal footage or of a quiet video."""
     onset, end = row["onset_s"].strip(), row["end_s"].strip()
     if not onset and not end:
@@ -148,7 +148,7 @@ def _span(row: Mapping[str, str], line: int) -> list[Span]:
     onset_s, end_s = _seconds("onset_s", onset), _seconds("end_s", end)
     if end_s <= onset_s:
         raise ValueError(f"it ends at {end_s:g} s, which is not after its onset at {onset_s:g} s")
-    return [] if row.get("label", "").strip().lower() == "normal" else [Span(onset_s, end_s, line)]
+    return [] if row.get("label", "").strip().lower() == "normal" else [TrueIncident(onset_s, end_s, line)]
 
 
 def _seconds(column: str, text: str) -> float:
@@ -161,7 +161,7 @@ def _seconds(column: str, text: str) -> float:
     return value
 
 
-def _overlaps(spans: Sequence[Span]) -> list[str]:
+def _overlaps(spans: Sequence[TrueIncident]) -> list[str]:
     return [
         f"line {later.line}: begins at {later.onset_s:g} s, before the incident of line {earlier.line} ends; "
         "join them into one row, or correct the times"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vigil.events.judged import Judged
+from vigil.events.judged import JudgedWindow
 from vigil.score.intervals import Flags, Floats, Interval, bootstrap
 from vigil.score.metrics import average_precision, roc_auc
-from vigil.score.timeline.truth import Span
+from vigil.score.timeline.truth import TrueIncident
 
 SHARE = 0.5
 BLOCK_S = 60.0
@@ -23,7 +23,7 @@ LEAST_BLOCKS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Rated:
+class RatedWindow:
     """A window that counts: its probability, its truth, and the block of footage it is drawn with."""
 
     p_alarm: float
@@ -32,10 +32,10 @@ class Rated:
 
 
 @dataclass(frozen=True, slots=True)
-class Windows:
+class RatedWindows:
     """The windows of one or more videos: those that count, and how many do not and why."""
 
-    rated: tuple[Rated, ...]
+    rated: tuple[RatedWindow, ...]
     ambiguous: int
     unknown: dict[str, int]
 
@@ -45,9 +45,9 @@ class Windows:
         return len(self.rated) + self.ambiguous + sum(self.unknown.values())
 
 
-def rate(name: str, judged: Sequence[Judged], spans: Sequence[Span]) -> Windows:
+def rate_windows(name: str, judged: Sequence[JudgedWindow], spans: Sequence[TrueIncident]) -> RatedWindows:
     """Sorts the windows of one video by the truth."""
-    rated: list[Rated] = []
+    rated: list[RatedWindow] = []
     ambiguous = 0
     unknown: Counter[str] = Counter()
     for one in judged:
@@ -57,20 +57,20 @@ def rate(name: str, judged: Sequence[Judged], spans: Sequence[Span]) -> Windows:
         elif truth is None:
             ambiguous += 1
         else:
-            rated.append(Rated(one.verdict.p_alarm, truth, _block(name, one, spans)))
-    return Windows(tuple(rated), ambiguous, dict(unknown.most_common()))
+            rated.append(RatedWindow(one.verdict.p_alarm, truth, _block(name, one, spans)))
+    return RatedWindows(tuple(rated), ambiguous, dict(unknown.most_common()))
 
 
-def pool(windows: Sequence[Windows]) -> Windows:
+def pool_windows(windows: Sequence[RatedWindows]) -> RatedWindows:
     """The windows of several videos together."""
     unknown: Counter[str] = Counter()
     for one in windows:
         unknown.update(one.unknown)
     rated = tuple(rated for one in windows for rated in one.rated)
-    return Windows(rated, sum(one.ambiguous for one in windows), dict(unknown.most_common()))
+    return RatedWindows(rated, sum(one.ambiguous for one in windows), dict(unknown.most_common()))
 
 
-def is_positive(start_s: float, end_s: float, spans: Sequence[Span]) -> bool | None:
+def is_positive(start_s: float, end_s: float, spans: Sequence[TrueIncident]) -> bool | None:
     """The truth about a window; None where it is ambiguous."""
     touched = False
     for span in spans:
@@ -83,7 +83,7 @@ def is_positive(start_s: float, end_s: float, spans: Sequence[Span]) -> bool | N
     return None if touched else False
 
 
-def _block(name: str, one: Judged, spans: Sequence[Span]) -> str:
+def _block(name: str, one: JudgedWindow, spans: Sequence[TrueIncident]) -> str:
     """Neighbouring windows are alike, so they are drawn together: an incident, or a minute between two."""
     before = sum(span.onset_s <= one.end_s for span in spans)
     within = any(span.onset_s <= one.end_s and one.start_s <= span.end_s for span in spans)
@@ -108,7 +108,7 @@ class WindowFigures:
     average_precision_ci95: Interval | None
 
 
-def window_figures(windows: Windows) -> WindowFigures:
+def window_figures(windows: RatedWindows) -> WindowFigures:
     """The figures of windows, intervals by drawing whole blocks of footage anew."""
     p_alarm = np.array([one.p_alarm for one in windows.rated], dtype=np.float64)
     truth = np.array([one.is_positive for one in windows.rated], dtype=np.bool_)

@@ -8,20 +8,22 @@ from PIL import Image
 from scipy import stats
 
 from vigil.events.event import Event, Tier
-from vigil.events.judged import Judged
-from vigil.report.timeline_picture import write_timeline
+from vigil.events.judged import JudgedWindow
+from vigil.report.timeline_picture import write_timeline_plot
 from vigil.report.timeline_table import timeline_table
 from vigil.score.intervals import poisson
 from vigil.score.metrics import average_precision
-from vigil.score.timeline import Span, Watched, match, score_timeline
+from vigil.score.timeline import TrueIncident, WatchedVideo, match_events, score_timeline
 from vigil.score.timeline.windows import WindowFigures, is_positive
 from vigil.verdict import Cause, Outcome, Verdict
 
-SPANS = (Span(20, 26), Span(60, 64))
+SPANS = (TrueIncident(20, 26), TrueIncident(60, 64))
 
 
-def judged(probabilities: Sequence[float | None], *, source: str = "v.mp4") -> tuple[Judged, ...]:
-    return tuple(Judged(source=source, window=n, verdict=verdict(n * 2.0, p)) for n, p in enumerate(probabilities))
+def judged(probabilities: Sequence[float | None], *, source: str = "v.mp4") -> tuple[JudgedWindow, ...]:
+    return tuple(
+        JudgedWindow(source=source, window=n, verdict=verdict(n * 2.0, p)) for n, p in enumerate(probabilities)
+    )
 
 
 def verdict(start_s: float, p_alarm: float | None) -> Verdict:
@@ -39,9 +41,11 @@ def event(onset_s: float, end_s: float | None, *, announced_s: float | None = No
     )  # fmt: skip
 
 
-def watched(events: Sequence[Event] = (), *, name: str = "v.mp4", spans: tuple[Span, ...] = SPANS) -> Watched:
+def watched(
+    events: Sequence[Event] = (), *, name: str = "v.mp4", spans: tuple[TrueIncident, ...] = SPANS
+) -> WatchedVideo:
     probabilities = [0.9 if any(s.onset_s - 1 < n * 2 < s.end_s for s in spans) else 0.1 + n / 1000 for n in range(50)]
-    return Watched(name=name, spans=spans, judged=judged(probabilities, source=name), events=tuple(events))
+    return WatchedVideo(name=name, spans=spans, judged=judged(probabilities, source=name), events=tuple(events))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,7 @@ def test_a_window_is_positive_when_half_of_the_shorter_is_shared(start_s: float,
 
 def test_events_find_incidents_and_the_rest_is_told_apart() -> None:
     events = [event(20, 25), event(25.5, 27), event(40, 45), event(63, 66)]
-    matching = match(SPANS, events)
+    matching = match_events(SPANS, events)
     assert [(find.span.onset_s, find.event.id, find.latency_s) for find in matching.found] == [
         (20, "e20", 3),
         (60, "e63", 6),
@@ -74,24 +78,24 @@ def test_events_find_incidents_and_the_rest_is_told_apart() -> None:
 
 
 def test_one_event_over_two_incidents_finds_one() -> None:
-    matching = match(SPANS, [event(20, 70)])
+    matching = match_events(SPANS, [event(20, 70)])
     assert len(matching.found) == 1 and matching.missed == (SPANS[1],) and matching.merged == (SPANS[1],)
 
 
 def test_an_alarm_that_rang_long_before_is_false_whatever_happens_later() -> None:
-    matching = match(SPANS, [event(0, None, announced_s=3)])
+    matching = match_events(SPANS, [event(0, None, announced_s=3)])
     assert matching.found == () and len(matching.false) == 1 and matching.missed == SPANS
 
 
 def test_an_alarm_a_little_early_or_late_still_counts() -> None:
-    assert match([Span(20, 26)], [event(18, 22, announced_s=18.5)]).found[0].latency_s == -1.5
-    assert match([Span(20, 22)], [event(24.5, 30)]).found
-    assert not match([Span(20, 22)], [event(26, 30)]).found
+    assert match_events([TrueIncident(20, 26)], [event(18, 22, announced_s=18.5)]).found[0].latency_s == -1.5
+    assert match_events([TrueIncident(20, 22)], [event(24.5, 30)]).found
+    assert not match_events([TrueIncident(20, 22)], [event(26, 30)]).found
 
 
 def test_as_many_incidents_as_possible_are_found() -> None:
-    close = (Span(10, 12), Span(14, 16))
-    matching = match(close, [event(11, 20, announced_s=11.5), event(9, 12, announced_s=10)])
+    close = (TrueIncident(10, 12), TrueIncident(14, 16))
+    matching = match_events(close, [event(11, 20, announced_s=11.5), event(9, 12, announced_s=10)])
     assert [find.event.id for find in matching.found] == ["e9", "e11"]
 
 
@@ -114,25 +118,25 @@ def test_the_score_pools_videos_and_keeps_each() -> None:
 
 def test_unknown_windows_are_counted_by_cause_and_not_as_watched() -> None:
     known = [0.1] * 20
-    one = Watched(name="v.mp4", spans=(), judged=judged([*known, *[None] * 20]), events=())
+    one = WatchedVideo(name="v.mp4", spans=(), judged=judged([*known, *[None] * 20]), events=())
     figures = score_timeline("tiny", [one]).figures
     assert figures.unknown == {"timeout": 20} and figures.windows == 40
     assert figures.hours * 3600 == pytest.approx(40.5) and figures.length_h * 3600 == pytest.approx(80.5)
 
 
 def test_a_watch_without_any_verdict_has_no_figures_and_no_crash() -> None:
-    one = Watched(name="v.mp4", spans=SPANS, judged=judged([None] * 5), events=())
+    one = WatchedVideo(name="v.mp4", spans=SPANS, judged=judged([None] * 5), events=())
     score = score_timeline("tiny", [one])
     assert score.figures.false_per_hour is None and score.figures.found == 0
     assert "nothing was watched" in timeline_table(score)
-    assert score_timeline("tiny", [Watched(name="v", spans=(), judged=(), events=())]).figures.windows == 0
+    assert score_timeline("tiny", [WatchedVideo(name="v", spans=(), judged=(), events=())]).figures.windows == 0
 
 
 def test_few_incidents_give_an_area_without_an_interval() -> None:
     def areas(incidents: int) -> WindowFigures:
-        spans = tuple(Span(10 + 100.0 * number, 20 + 100.0 * number) for number in range(incidents))
+        spans = tuple(TrueIncident(10 + 100.0 * number, 20 + 100.0 * number) for number in range(incidents))
         shown = [0.7 if any(s.onset_s <= 2 * n < s.end_s for s in spans) else 0.1 + n % 7 / 10 for n in range(300)]
-        one = Watched(name="v.mp4", spans=spans, judged=judged(shown), events=())
+        one = WatchedVideo(name="v.mp4", spans=spans, judged=judged(shown), events=())
         score = score_timeline("tiny", [one])
         assert ("[-] (stretches" in timeline_table(score)) is (incidents < 5)
         return score.figures.window
@@ -182,7 +186,7 @@ def test_the_table_has_intervals_and_baselines() -> None:
 @pytest.mark.parametrize("name", ["v.mp4", "停车场 $x$_{1}.mp4", "ไทย.mp4", "a\n\x00" * 200])
 def test_the_picture_is_drawn_whatever_the_video_is_called(tmp_path: Path, name: str) -> None:
     score = score_timeline("tiny", [watched([event(20, 26), event(40, None)], name=name)])
-    write_timeline(tmp_path / "one.png", score.videos[0])
+    write_timeline_plot(tmp_path / "one.png", score.videos[0])
     with Image.open(tmp_path / "one.png") as picture:
         assert picture.width > 1000 and picture.height > 150
     assert [path.name for path in tmp_path.iterdir()] == ["one.png"]
@@ -190,8 +194,8 @@ def test_the_picture_is_drawn_whatever_the_video_is_called(tmp_path: Path, name:
 
 def test_a_long_video_is_wrapped_in_rows(tmp_path: Path) -> None:
     def height(windows: int) -> int:
-        long = Watched(name="v.mp4", spans=(), judged=judged([0.2] * windows), events=(event(20, 26),))
-        write_timeline(tmp_path / f"{windows}.png", score_timeline("tiny", [long]).videos[0])
+        long = WatchedVideo(name="v.mp4", spans=(), judged=judged([0.2] * windows), events=(event(20, 26),))
+        write_timeline_plot(tmp_path / f"{windows}.png", score_timeline("tiny", [long]).videos[0])
         with Image.open(tmp_path / f"{windows}.png") as picture:
             return picture.height
 
