@@ -22,10 +22,10 @@ def main() -> int:
         os.execv(PYTHON, [str(PYTHON), __file__, *sys.argv[1:]])
     # What visitors send and what is made of it, by whatever library, is for this user only.
     os.umask(0o077)
-    from vigil.loading import gc_frozen
+    from vigil.environments import gc_frozen
 
     with gc_frozen():
-        from app.web.door import main as open_door
+        from app.server import main as open_door
 
     return open_door()
 

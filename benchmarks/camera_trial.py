@@ -20,7 +20,7 @@ from footage import RATE
 
 from vigil.frames import Frame, FrameSampling, fit_size
 from vigil.sources.container import pick_stream
-from vigil.sources.reading import StreamHealth, StreamReader
+from vigil.sources.network import StreamHealth, StreamReader
 from vigil.windows import Windower
 
 SAMPLING = FrameSampling()

@@ -28,13 +28,13 @@ from ingest import FOOTAGE, shoot  # noqa: E402
 
 from rtsp_server import running as camera  # noqa: E402
 from vigil.errors import VigilError  # noqa: E402
-from vigil.events.judged import JudgedWindow  # noqa: E402
 from vigil.frames import FrameSampling  # noqa: E402
-from vigil.serving import run_server  # noqa: E402
-from vigil.tasks import load_question  # noqa: E402
+from vigil.questions import load_question  # noqa: E402
+from vigil.serving.server import run_server  # noqa: E402
 from vigil.tiny import BASE_FOLDER  # noqa: E402
+from vigil.verdict import JudgedWindow  # noqa: E402
 from vigil.watch import Watcher, WatchObserver, WatchSettings, WatchSummary  # noqa: E402
-from vigil.watch.job import run_watch  # noqa: E402
+from vigil.watch.run import run_watch  # noqa: E402
 
 SAMPLING = FrameSampling(max_pixels=12_288)
 SAMPLE_EVERY_S = 5.0

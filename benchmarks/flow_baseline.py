@@ -26,8 +26,8 @@ from sklearn.preprocessing import StandardScaler
 
 from vigil.errors import VigilError
 from vigil.frames import FrameSampling, decode_jpeg
+from vigil.questions import load_question
 from vigil.score import EvalClip, Prediction, figures, video_clips
-from vigil.tasks import load_question
 
 SIX_FRAMES = FrameSampling(max_pixels=49_152)
 TEN_FPS = replace(SIX_FRAMES, fps=10.0, overlap=0.0, frames=60)

@@ -17,11 +17,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vigil.cli.console import wide_console
-from vigil.demo import TINY_BASE, TINY_SAMPLING, score_table
+from tools.demo import TINY_BASE, TINY_SAMPLING, score_table
+
+from vigil.cli.main import wide_console
 from vigil.errors import JobError, VigilError
-from vigil.serving import RunningServer, run_server
-from vigil.tasks import load_question
+from vigil.questions import load_question
+from vigil.serving.server import RunningServer, run_server
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,7 +16,7 @@ import av
 import cv2
 import numpy as np
 
-from vigil.sources.videos import find_videos
+from vigil.sources.address import find_videos
 
 RATE = 25
 SMALL, LARGE = (640, 360), (1920, 1080)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from vigil.events import Event, HysteresisRule, HysteresisSettings, JudgedWindow
-from vigil.verdict import Outcome, Verdict
+from vigil.events import Event
+from vigil.rules.hysteresis import HysteresisRule, HysteresisSettings
+from vigil.verdict import JudgedWindow, Outcome, Verdict
 
 STRIDE_S = 2.0
 WINDOW_S = 2.5

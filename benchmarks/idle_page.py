@@ -23,9 +23,9 @@ from scripted_server import ScriptedServer
 
 AS_GRADIO_IS = """
 import sys
-from app.web import idle
-idle.PROGRESS_SCRIPT, idle.slow_event_polling = "", lambda page: None
-from app.web.door import main
+from app.web import gradio_patches
+gradio_patches.PROGRESS_SCRIPT, gradio_patches.slow_event_polling = "", lambda page: None
+from app.server import main
 sys.exit(main())
 """
 WAYS = {"Vigil": ("web.py",), "Gradio as it is": ("-c", AS_GRADIO_IS)}

@@ -1,7 +1,7 @@
 """How cheaply videos become frames: camera-seconds per CPU-second, against reading every frame with OpenCV.
 
 The seed way is that of the blog posts: `cv2.VideoCapture.read()` on every frame, keep one in N, resize.
-`exact` is `vigil.sources.file.read_frames`, `fast` the same with its fast option, `live` what a camera's stream
+`exact` is `vigil.sources.video_file.read_frames`, `fast` the same with its fast option, `live` what a camera's stream
 goes through, fed by a file as fast as it goes. All give 2 frames a second of the same size. The videos are
 made here: 25 frames a second, a key frame every 50, of real clips one after another or, without any, of a
 drawn street with noise and moving figures. Each run is a process of its own, in shuffled rounds; CPU
@@ -31,9 +31,9 @@ import cv2
 from footage import FOOTAGE, shoot
 
 from vigil.frames import Frame, FrameSampling, fit_size
-from vigil.sources import reading
+from vigil.sources import network
 from vigil.sources.container import pick_stream
-from vigil.sources.file import read_frames
+from vigil.sources.video_file import read_frames
 
 SAMPLING = FrameSampling()
 
@@ -68,15 +68,15 @@ def live(path: Path) -> int:
     with av.open(str(path)) as container:
         stream = pick_stream(container, path)
         replay = Replay(container, stream)
-        reading.time = replay  # type: ignore[assignment]
-        camera = reading.StreamReader(
+        network.time = replay  # type: ignore[assignment]
+        camera = network.StreamReader(
             replay,
             stream,
             sampling=SAMPLING,
             stop=threading.Event(),
             started_s=0.0,
             picture_timeout_s=20.0,
-            health=reading.StreamHealth(),
+            health=network.StreamHealth(),
         )
         return sum(isinstance(signal, Frame) for signal in camera.signals())
 

@@ -21,7 +21,7 @@ import rtsp_server
 from films import shoot
 from live_seeing import Seen, following
 from vigil.frames import Frame
-from vigil.sources.feed import CaptureSettings, Disconnected
+from vigil.sources.open_capture import CaptureSettings, Disconnected
 
 SHIPPED = CaptureSettings()
 AWAY_S = 5.0

@@ -22,7 +22,7 @@ from footage import shoot
 
 from vigil.frames import FrameSampling
 from vigil.sources.address import Address
-from vigil.sources.feed import open_capture
+from vigil.sources.open_capture import open_capture
 from vigil.sources.preview import PreviewEncoder
 from vigil.windows import Windower
 

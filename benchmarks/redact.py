@@ -1,4 +1,4 @@
-"""How much longer `vigil.redact` takes for a text that is twice as long, and means harm: 2 where each is read once.
+"""How much longer `vigil.errors` takes for a text that is twice as long, and means harm: 2 where each is read once.
 
 python benchmarks/redact.py [--characters 500000] [--rounds 5]
 """
@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from vigil.redact import redact
+from vigil.errors import redact
 
 HARMFUL = {"letters": "x", "passwords": "pass", "settings": "a=", "schemes": "://", "users": "@", "paths": "/1'"}
 

@@ -23,7 +23,7 @@ from footage import shoot
 
 from vigil.frames import Frame, FrameSampling
 from vigil.sources.address import Address
-from vigil.sources.feed import Connected, open_capture
+from vigil.sources.open_capture import Connected, open_capture
 from vigil.windows import Windower
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

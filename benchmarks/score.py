@@ -29,11 +29,11 @@ import openai
 from vigil.errors import VigilError
 from vigil.frames import FrameSampling, encode_jpeg, fit_size
 from vigil.judge import Endpoint, Judge, read_key
-from vigil.judge.answer import logprob_options
-from vigil.judge.prompt import chat_messages
+from vigil.judge.answer_parser import logprob_options
+from vigil.judge.model_client import chat_messages
+from vigil.questions import Task, load_question
 from vigil.score import EvalClip, EvalWindow, Journal, ScoreRun
 from vigil.score.run import IN_FLIGHT
-from vigil.tasks import Task, load_question
 
 ANSWER_TOKENS = 100
 TINY_BASE = Path(__file__).resolve().parents[1] / "src/vigil/tiny/base"
@@ -79,7 +79,7 @@ def server(options: argparse.Namespace) -> Iterator[tuple[Endpoint, FrameSamplin
     if options.url:
         yield Endpoint(url=options.url, model=options.model, api_key=read_key(url=options.url)), sampling
         return
-    from vigil.serving import run_server
+    from vigil.serving.server import run_server
 
     with (
         tempfile.TemporaryDirectory(prefix="vigil-bench-") as folder,

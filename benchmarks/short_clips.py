@@ -28,16 +28,15 @@ from rich.table import Table
 
 from vigil.dataset.build import BuildSettings, build_dataset
 from vigil.dataset.clips import find_clips
-from vigil.dataset.cutting import ExtractSettings
 from vigil.dataset.examples import TrainingExample, read_examples, split_path
-from vigil.dataset.short import ShortClipPolicy
-from vigil.dataset.split import SplitSettings
-from vigil.dataset.synth.writer import plan_synth_dataset, write_synth_clip
+from vigil.dataset.extract import ExtractSettings
+from vigil.dataset.frame_files import ShortClipPolicy
+from vigil.dataset.splits import SplitSettings
 from vigil.errors import JobError, VigilError
 from vigil.frames import FrameSampling
-from vigil.score.intervals import delong, wilson
-from vigil.score.metrics import roc_auc
-from vigil.tasks import load_question
+from vigil.questions import load_question
+from vigil.score.metrics import delong, roc_auc, wilson
+from vigil.synth.dataset import plan_synth_dataset, write_synth_clip
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAIN_PYTHON = ROOT / ".venv-train/bin/python"

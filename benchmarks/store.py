@@ -11,10 +11,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from vigil.events import Event, EventWindow, JudgedWindow, Tier
-from vigil.events.identifier import new_id
+from vigil.events import Event, EventWindow, Tier, new_id
 from vigil.store import EventFilter, RetentionSettings, Store, prune
-from vigil.verdict import Outcome, Verdict
+from vigil.verdict import JudgedWindow, Outcome, Verdict
 
 BATCH = 100
 DAY_S = 86_400.0

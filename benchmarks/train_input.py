@@ -16,13 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tools.demo import TINY_BASE, TINY_SAMPLING
+
 from vigil.dataset.build import BuildSettings, ExtractSettings, build_dataset
-from vigil.dataset.split import SplitSettings
-from vigil.dataset.synth.writer import write_synth_dataset
-from vigil.demo import TINY_BASE, TINY_SAMPLING
+from vigil.dataset.splits import SplitSettings
 from vigil.environments import environment
 from vigil.errors import VigilError
-from vigil.tasks import load_question
+from vigil.questions import load_question
+from vigil.synth.dataset import write_synth_dataset
 from vigil.training.llamafactory import LlamaFactoryProcess
 
 REAL_CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"

@@ -32,7 +32,7 @@ from score import ANSWER_TOKENS, TINY_SAMPLING, fresh_windows, server, usual_par
 from vigil.errors import VigilError
 from vigil.frames import FrameSampling
 from vigil.judge import Endpoint, Judge
-from vigil.tasks import load_question
+from vigil.questions import load_question
 from vigil.watch.settings import WatchSettings
 
 Ask: TypeAlias = Callable[[Sequence[bytes]], Awaitable[None]]

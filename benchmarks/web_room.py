@@ -31,14 +31,13 @@ from web_pictures import cpu_of
 from browsing import Site, Tabs, Visitors, chromium, site_at
 from rooms import event, with_events
 from rtsp_server import running
-from vigil import serving
-from vigil.events.judged import JudgedWindow
 from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge import Endpoint
-from vigil.sources.fullrate import full_size_frames
-from vigil.tasks import load_question
+from vigil.questions import load_question
+from vigil.serving import server as serving
+from vigil.sources.video_info import full_size_frames
 from vigil.tiny import BASE_FOLDER
-from vigil.verdict import Outcome, Verdict
+from vigil.verdict import JudgedWindow, Outcome, Verdict
 from watching import bright_server, film
 
 FILM_S = 20

@@ -29,8 +29,8 @@ from score import TINY_BASE, TINY_SAMPLING, fresh_windows
 from vigil.errors import VigilError
 from vigil.frames import FrameSampling
 from vigil.judge import Endpoint, Judge, read_key
-from vigil.judge.questions import JudgeQuestions
-from vigil.tasks import load_question
+from vigil.judge.judge_questions import JudgeQuestions
+from vigil.questions import load_question
 from vigil.verdict import Verdict
 
 SHARES = (0.0, 0.1, 1.0)
@@ -78,7 +78,7 @@ def server(options: argparse.Namespace) -> Iterator[tuple[Endpoint, int, FrameSa
         endpoint = Endpoint(url=options.url, model=options.model, api_key=read_key(url=options.url))
         yield endpoint, options.pid, FrameSampling(max_pixels=options.max_pixels)
         return
-    from vigil.serving import run_server
+    from vigil.serving.server import run_server
 
     with (
         tempfile.TemporaryDirectory(prefix="vigil-bench-") as folder,

@@ -19,6 +19,6 @@ PYTHON="${PYTHON:-.venv-train/bin/python}"
 [[ -x "$PYTHON" ]] || { echo "no $PYTHON: run bash scripts/setup.sh train first" >&2; exit 2; }
 export PYTHONPATH=src HF_HUB_OFFLINE=1 OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 
-"$PYTHON" -m vigil.tiny.recipe train --work "$WORK" --minutes "$MINUTES" "$@"
-"$PYTHON" -m vigil.tiny.recipe ship --work "$WORK" --out "$OUT"
-"$PYTHON" -m vigil.tiny.trial --base "$OUT"
+"$PYTHON" -m tools.tiny_base.train train --work "$WORK" --minutes "$MINUTES" "$@"
+"$PYTHON" -m tools.tiny_base.train ship --work "$WORK" --out "$OUT"
+"$PYTHON" -m tools.tiny_base.trial --base "$OUT"

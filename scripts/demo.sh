@@ -17,7 +17,7 @@ unset PYTHONDONTWRITEBYTECODE
 if [ ! -x .venv-train/bin/python ] || [ ! -x .venv-serve/bin/python ]; then
   bash scripts/setup.sh core
   # Wrong words are told before gigabytes are fetched.
-  .venv/bin/python -m vigil.demo --only-look "$@"
+  .venv/bin/python -m tools.demo --only-look "$@"
 fi
 bash scripts/setup.sh all
-exec .venv/bin/python -m vigil.demo --setup-seconds "$((SECONDS - started))" "$@"
+exec .venv/bin/python -m tools.demo --setup-seconds "$((SECONDS - started))" "$@"

@@ -19,7 +19,7 @@ from typing import Any
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
-from vigil.serving.process import free_port
+from vigil.serving.server import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 DESK = {"width": 1280, "height": 900}

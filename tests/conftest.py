@@ -12,12 +12,12 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler.loadfile import LoadFileScheduling
 
+from vigil.environments import gc_frozen
 from vigil.errors import EnvironmentMissing
 from vigil.frames import FrameSampling
 from vigil.judge import Endpoint, read_key
-from vigil.loading import gc_frozen
-from vigil.serving import RunningServer, run_server
-from vigil.tasks import Task, load_question
+from vigil.questions import Task, load_question
+from vigil.serving.server import RunningServer, run_server
 from vigil.tiny import BASE_FOLDER
 
 TINY_SAMPLING = FrameSampling(max_pixels=12_288)

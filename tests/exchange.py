@@ -17,7 +17,7 @@ import openai
 
 from vigil.errors import VigilError
 from vigil.judge import Endpoint, read_key
-from vigil.judge.connection import open_openai_client
+from vigil.judge.discovery import open_openai_client
 from vigil.judge.endpoint import DEFAULT_URL
 
 DEADLINE_S = 120.0

@@ -9,7 +9,7 @@ import os
 import resource
 import sys
 
-from app.web.connections import Deadlines
+from app.http.connections import Deadlines
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse

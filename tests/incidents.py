@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from vigil.events import Event, EventWindow, JudgedWindow, Tier
-from vigil.events.identifier import new_id
-from vigil.verdict import Cause, Outcome, Verdict
+from vigil.events import Event, EventWindow, Tier, new_id
+from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
 
 
 def make_event(*, windows: int = 2, p: float = 0.9, **fields: Any) -> Event:

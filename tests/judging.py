@@ -6,9 +6,9 @@ from typing import Any
 from scripted_server import Reply, Request, ScriptedServer, chat
 from vigil.frames import FrameSampling
 from vigil.judge import Endpoint, Judge
-from vigil.judge.answer import LabelTokens, Place
+from vigil.judge.answer_parser import LabelTokens, Place
 from vigil.label_tokens import Branch
-from vigil.tasks import Task
+from vigil.questions import Task
 
 TASK = Task(name="t", question="Is there a fight?", alarm_word="Yes", normal_word="No")
 SAMPLING = FrameSampling(max_pixels=12_288)

@@ -8,10 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from app.web.connections import Connections, Deadlines
-from app.web.descriptors import ConnectionLimits
-from app.web.listener import listen
-from app.web.serve import BACKLOG, server
+from app.http.connections import ConnectionLimits, Connections, Deadlines
+from app.http.listener import listen
+from app.server import BACKLOG, server
 from starlette.types import ASGIApp
 
 from waiting import HANG_S, SkippingLoop, until

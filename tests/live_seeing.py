@@ -12,7 +12,7 @@ import cv2
 
 from vigil.frames import Frame, FrameSampling
 from vigil.sources.address import find_sources
-from vigil.sources.feed import Capture, CaptureItem, CaptureSettings, Connected, Disconnected, open_capture
+from vigil.sources.open_capture import Capture, CaptureItem, CaptureSettings, Connected, Disconnected, open_capture
 from waiting import HANG_S
 
 

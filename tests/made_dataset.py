@@ -8,7 +8,7 @@ import numpy as np
 
 from vigil.frames import FrameSampling, encode_jpeg
 from vigil.manifest import Contract, Manifest
-from vigil.tasks import load_question
+from vigil.questions import load_question
 
 SAMPLING = FrameSampling(max_pixels=12_288)
 SIZE_WH = (128, 96)

@@ -6,7 +6,7 @@ from pathlib import Path
 from tensors import random_bits, random_values, write_adapter, write_tensors
 from vigil.frames import FrameSampling
 from vigil.manifest import Contract, Manifest
-from vigil.tasks import load_question
+from vigil.questions import load_question
 from vigil.tiny import BASE_FOLDER
 
 _HEADER = b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'

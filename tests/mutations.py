@@ -181,7 +181,7 @@ import faulthandler, json, resource, sys, time
 from pathlib import Path
 from vigil.errors import SourceError
 from vigil.frames import FrameSampling
-from vigil.sources.file import open_video
+from vigil.sources.video_file import open_video
 
 limit_s = float(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_AS, (4 * 2**30, 4 * 2**30))

@@ -9,7 +9,7 @@ import numpy as np
 
 from vigil.frames import FrameSampling, encode_jpeg
 from vigil.manifest import Contract, Manifest
-from vigil.tasks import Task
+from vigil.questions import Task
 
 TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
 

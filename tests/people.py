@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from vigil.dataset.synth import write_synth_dataset
-from vigil.sources.videos import find_videos
+from vigil.sources.address import find_videos
+from vigil.synth.dataset import write_synth_dataset
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "clips"
 

@@ -19,7 +19,7 @@ from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, 
 from multidict import CIMultiDict
 from yarl import URL
 
-from vigil.serving.process import free_port
+from vigil.serving.server import free_port
 
 OF_ONE_CONNECTION = frozenset({"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
 REFUSALS = frozenset({400, 403, 404, 405, 421, 500, 502})

@@ -3,17 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from app.web.allowed import AllowedCameras
+from app.allowed_cameras import AllowedCameras
+from app.endpoint_monitor import EndpointMonitor
+from app.language import translator
 from app.web.context import SiteContext, SiteOptions
-from app.web.language import translator
-from app.web.status import EndpointMonitor
 from app.web.uploads import Uploads
 
-from vigil.events.event import Event, EventWindow, Tier
+from vigil.events import Event, EventWindow, Tier
 from vigil.judge import Endpoint
 from vigil.store import Store
 from vigil.watch import WatchSettings
-from vigil.watch.service import BackgroundWatcher
+from vigil.watch.background import BackgroundWatcher
 
 EVIL = "<img src=x onerror=alert(1)> ${alert(2)} {{value}}"
 CAMERA = "rtsp://admin:secret@10.0.0.7:554/door"

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from vigil.bfloat16 import rounded, to_float32
+from vigil.models.bfloat16 import rounded, to_float32
 
 Array: TypeAlias = NDArray[Any]
 

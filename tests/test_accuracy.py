@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from exchange import endpoint_of, parser
-from vigil.dataset.synth import write_synth_dataset
 from vigil.errors import VigilError
 from vigil.judge import Endpoint
-from vigil.judge.reading import MIN_MASS
-from vigil.report.table import score_table
-from vigil.score.ground import EvalSet, load_eval_set
+from vigil.judge.verdict_reader import MIN_MASS
+from vigil.report.tables import score_table
+from vigil.score.eval_set import EvalSet, load_eval_set
 from vigil.score.journal import JournalEntry
-from vigil.score.session import ScoreResult, ScoreSettings, score_model
+from vigil.score.run import ScoreResult, ScoreSettings, score_model
+from vigil.synth.dataset import write_synth_dataset
 
 JSON_KEYS = {
     *("model", "n", "accuracy", "accuracy_ci95", "baseline_majority", "precision", "recall", "f1", "roc_auc", "ece"),

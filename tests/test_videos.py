@@ -19,9 +19,9 @@ from exchange import DEADLINE_S, Exchange, endpoint_of, parser, problems, run
 from vigil.frames import RGB, Frame, FrameSampling
 from vigil.judge import Endpoint, Judge
 from vigil.judge.contract import served_sampling
-from vigil.judge.reading import MIN_MASS
-from vigil.sources.file import read_frames
-from vigil.tasks import Task, load_question
+from vigil.judge.verdict_reader import MIN_MASS
+from vigil.questions import Task, load_question
+from vigil.sources.video_file import read_frames
 from vigil.verdict import Verdict
 from vigil.windows import Window, iter_windows
 

@@ -4,8 +4,7 @@ from functools import cache
 from pathlib import Path
 
 from tokenizers import Tokenizer
-
-from vigil.tiny.vocabulary import QWEN3_5, QWEN3_VL, load_vocabulary
+from tools.tiny_base.vocabulary import QWEN3_5, QWEN3_VL, load_vocabulary
 
 NAMES = (QWEN3_VL, QWEN3_5)
 

@@ -13,12 +13,12 @@ import numpy as np
 
 from judging import IDS, SAMPLING, TASK, no, tokenized, yes
 from scripted_server import Reply, Request, ScriptedServer, stream
-from vigil.events.change import EventChange
-from vigil.events.judged import JudgedWindow
+from vigil.events import EventChange
 from vigil.frames import RGB, FrameSampling, decode_jpeg
 from vigil.judge import Endpoint, Judge
 from vigil.sources.address import Address, find_sources
 from vigil.store import Store
+from vigil.verdict import JudgedWindow
 from vigil.watch import SourceState, Watcher, WatchObserver, WatchSettings, WatchSummary
 
 EXTRA = {"libx265": {"x265-params": "log-level=none"}}

@@ -8,15 +8,14 @@ from dataclasses import dataclass, replace
 import gradio as gr
 
 from app.web import analysis_stage
-from app.web.analysis_bench import WEBCAM, AnalysisUpdates, Update
-from app.web.analysis_choice import AnalysisOptions, analysis_options, length_s
-from app.web.analysis_desk import MY_WEBCAM, AnalysisSession
 from app.web.analysis_layout import AnalysisComponents, lay_out_analysis, second_of_player
-from app.web.context import SiteContext
-from app.web.idle import SILENT
-from app.web.refusal import RequestRefused, notice_html
+from app.web.analysis_options import AnalysisOptions, analysis_options, length_s
+from app.web.analysis_session import MY_WEBCAM, AnalysisSession
+from app.web.analysis_updates import WEBCAM, AnalysisUpdates, Update
+from app.web.context import RequestRefused, SiteContext, notice_html
+from app.web.gradio_patches import SILENT
 from vigil.analysis import Analysis, AnalysisView
-from vigil.sources.feed import open_capture
+from vigil.sources.open_capture import open_capture
 
 CSS = analysis_stage.CSS
 

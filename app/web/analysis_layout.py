@@ -7,12 +7,11 @@ from typing import Any
 
 import gradio as gr
 
+from app.language import Translator
 from app.web.analysis_stage import stage_component
-from app.web.context import SiteContext
-from app.web.language import Translator
-from app.web.presets import NONE
+from app.web.context import NONE, SiteContext
+from vigil.questions import Question
 from vigil.sources.address import Address
-from vigil.tasks import Question
 
 LONGEST_QUESTION = 100_000
 """Gradio makes a file of a longer paste, which is not what one expects of a question."""

@@ -12,24 +12,23 @@ from urllib.parse import quote
 
 import gradio as gr
 
-from app.web.analysis_desk import AnalysisSession
-from app.web.json_answer import pretty_json
-from app.web.language import Translator
+from app.language import Translator
+from app.web.analysis_session import AnalysisSession
+from app.web.chat_session import pretty_json
 from vigil.analysis import Analysis, AnalysisView
-from vigil.analysis.view import AnalysisPhase
-from vigil.events.judged import JudgedWindow
-from vigil.events.tiers import TierThresholds
-from vigil.report import colours
-from vigil.report.strip import format_seconds
+from vigil.analysis.analysis import AnalysisPhase
+from vigil.events import TierThresholds
+from vigil.report import drawing
+from vigil.report.timeline import format_seconds
 from vigil.sources.address import Address
-from vigil.verdict import Cause, Outcome
+from vigil.verdict import Cause, JudgedWindow, Outcome
 
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
 CSS = (SCRIPTS / "analysis.css").read_text(encoding="utf-8")
 SCRIPT = (SCRIPTS / "analysis.js").read_text(encoding="utf-8")
 CHAT_SCRIPT = (SCRIPTS / "chat_stage.js").read_text(encoding="utf-8")
 MOST_ROWS = 400
-"""Windows of a camera that the page holds; the downloads hold the newest 10,000 (`vigil.analysis.findings`)."""
+"""Windows of a camera that the page holds; the downloads hold the newest 10,000 (`vigil.analysis.segments`)."""
 
 WORDS = (
     "empty",
@@ -145,10 +144,10 @@ def verdict_css_color(judged: JudgedWindow, tiers: TierThresholds) -> str:
     """The colour of a verdict, as films and pictures have it."""
     verdict = judged.verdict
     if verdict.p_alarm is not None:
-        return f"rgb{colours.color_of(verdict.p_alarm, tiers)}"
+        return f"rgb{drawing.color_of(verdict.p_alarm, tiers)}"
     if verdict.outcome is Outcome.ALARM:
-        return f"rgb{colours.color_of(tiers.low, tiers)}"
-    return f"rgb{colours.NORMAL if verdict.outcome is Outcome.NORMAL else colours.UNKNOWN}"
+        return f"rgb{drawing.color_of(tiers.low, tiers)}"
+    return f"rgb{drawing.NORMAL if verdict.outcome is Outcome.NORMAL else drawing.UNKNOWN}"
 
 
 def phase_text(view: AnalysisView, t: Translator) -> str:

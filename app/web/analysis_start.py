@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from app.web.analysis_desk import AnalysisSession
-from app.web.context import SiteContext
-from app.web.places import AT_ONCE
-from app.web.refusal import RequestRefused
+from app.web.analysis_session import AnalysisSession
+from app.web.analysis_slots import AT_ONCE
+from app.web.context import RequestRefused, SiteContext
 from app.web.uploads import Upload
 from vigil.analysis import Analysis
 

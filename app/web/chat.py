@@ -12,20 +12,16 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from app.web.analysis_bench import WEBCAM
+from app.endpoint_monitor import EVERY_S
 from app.web.analysis_layout import second_of_player
+from app.web.analysis_updates import WEBCAM
 from app.web.chat_layout import ChatComponents, lay_out_chat
 from app.web.chat_questions import WindowQuestions
+from app.web.chat_session import ChatSession, coalesce, pretty_json, stream_until, unless_stopped
 from app.web.chat_windows import ChatAnalysis
-from app.web.context import SiteContext
-from app.web.idle import SILENT
-from app.web.json_answer import pretty_json
-from app.web.presets import preset_choices, trained_question
-from app.web.refusal import RequestRefused, notice_html
-from app.web.status import EVERY_S
-from app.web.until import coalesce, stream_until, unless_stopped
+from app.web.context import RequestRefused, SiteContext, notice_html, preset_choices, trained_question
+from app.web.gradio_patches import SILENT
 from app.web.uploads import Upload
-from app.web.visit import ChatSession
 from vigil.analysis import Analysis
 from vigil.analysis.asking import asks_for_verdict
 from vigil.chat import (
@@ -44,12 +40,12 @@ from vigil.chat import (
 from vigil.chat.conversation import DEFAULT_CONTEXT
 from vigil.errors import EndpointError, UsageError, VigilError
 from vigil.frames import FrameSampling
-from vigil.judge.connection import ServedModel
 from vigil.judge.contract import served_model, with_description
+from vigil.judge.discovery import ServedModel
 from vigil.manifest import parse_alias, read_manifest
+from vigil.questions import Question, Task
 from vigil.sources.address import Address
-from vigil.sources.picture_worker import worker
-from vigil.tasks import Question, Task
+from vigil.sources.image_worker import worker
 
 AT_ONCE = 16
 """Visitors whose questions are answered at the same time."""

@@ -9,9 +9,8 @@ import gradio as gr
 
 from app.web.analysis_layout import LONGEST_QUESTION, ShownParts, lay_out_results
 from app.web.analysis_stage import stage_component
-from app.web.context import SiteContext
-from app.web.presets import preset_choices
-from vigil.tasks import Question
+from app.web.context import SiteContext, preset_choices
+from vigil.questions import Question
 
 LONGEST_ANSWER = 2048
 USUAL_ANSWER = 512

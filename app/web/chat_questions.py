@@ -6,19 +6,19 @@ from typing import Any
 
 import gradio as gr
 
-from app.web.analysis_choice import length_s
-from app.web.analysis_desk import MY_WEBCAM
+from app.web.analysis_options import length_s
+from app.web.analysis_session import MY_WEBCAM
 from app.web.analysis_start import AnalysisStarter
-from app.web.presets import trained_question
-from app.web.visit import ChatSession
+from app.web.chat_session import ChatSession
+from app.web.context import trained_question
 from vigil.analysis import Analysis
 from vigil.analysis.asking import asks_for_verdict
 from vigil.frames import FrameSampling
-from vigil.judge.connection import ServedModel
+from vigil.judge.discovery import ServedModel
 from vigil.manifest import parse_alias
+from vigil.questions import Question
 from vigil.sources.address import Address
-from vigil.sources.feed import open_capture
-from vigil.tasks import Question
+from vigil.sources.open_capture import open_capture
 
 
 @dataclass(frozen=True, slots=True)

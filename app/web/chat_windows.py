@@ -8,11 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from app.web.analysis_bench import AnalysisUpdates, Update
-from app.web.analysis_desk import MY_WEBCAM
+from app.web.analysis_session import MY_WEBCAM
+from app.web.analysis_updates import AnalysisUpdates, Update
 from app.web.chat_layout import ChatComponents
+from app.web.chat_session import ChatSession
 from app.web.uploads import Upload
-from app.web.visit import ChatSession
 from app.web.window_messages import sum_html
 from vigil.analysis import Analysis
 

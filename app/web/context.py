@@ -2,34 +2,43 @@
 
 A panel is a function `panel(context: SiteContext) -> None` that lays out its components inside the tab that the
 site has opened. It keeps what belongs to one visitor in `gr.State`, never in a module.
+
+The questions to start from: those of the page's language first, and the one that the model was trained on marked.
+
+What a visitor asks for and does not get, and how that is told.
 """
 
+import html
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.web import audit
-from app.web.access import SESSION_S
-from app.web.allowed import AllowedCameras, parse_allowed
-from app.web.descriptors import ConnectionLimits
-from app.web.language import Language, Translator
-from app.web.passwords import Users
-from app.web.places import AnalysisSlots
-from app.web.proxies import TrustedProxies
-from app.web.quota import UploadLimits
+import gradio as gr
+
+from app import audit_log
+from app.access import SESSION_S
+from app.allowed_cameras import AllowedCameras, parse_allowed
+from app.endpoint_monitor import EndpointMonitor
+from app.http.connections import ConnectionLimits
+from app.http.tls import Certificate
+from app.language import Language, Translator
+from app.passwords import Users
+from app.trusted_proxies import TrustedProxies
+from app.web.analysis_slots import AnalysisSlots
+from app.web.chat_session import escape_html
 from app.web.root_path import RootPath
-from app.web.status import EndpointMonitor
-from app.web.tls import Certificate
+from app.web.upload_quota import UploadLimits
 from app.web.uploads import Uploads
 from vigil.errors import UsageError
 from vigil.judge import Endpoint
-from vigil.tasks import Question, list_questions
+from vigil.questions import Question, list_questions
 from vigil.watch import WatchSettings
 
 if TYPE_CHECKING:
     import gradio as gr
 
-    from vigil.watch.service import BackgroundWatcher
+    from vigil.watch.background import BackgroundWatcher
 
 MB = 1024 * 1024
 
@@ -87,6 +96,57 @@ class SiteContext:
         who = self.who(request)
         address = str(request.client.host) if request is not None and request.client else ""
         if not self.options.users.may_change(who):
-            audit.record(f"refused to {act}", user=who, address=address, **details)
+            audit_log.record(f"refused to {act}", user=who, address=address, **details)
             raise UsageError(self.t("site.viewers_look"))
-        audit.record(act, user=who, address=address, **details)
+        audit_log.record(act, user=who, address=address, **details)
+
+
+NONE = ""
+
+
+def preset_choices(questions: Sequence[Question], t: Translator, *, trained: str = "") -> list[tuple[str, str]]:
+    """`(title, name)` of every question; `trained` is the name of the one that the served model was trained on."""
+    ordered = sorted(questions, key=lambda question: (question.name != trained, question.language != t.language))
+    titles = [(_title(question, t, trained=trained), question.name) for question in ordered]
+    return [(t("chat.preset_none"), NONE), *titles]
+
+
+def _title(question: Question, t: Translator, *, trained: str) -> str:
+    return t("chat.preset_trained", title=question.title) if question.name == trained else question.title
+
+
+def trained_question(questions: Sequence[Question], alias: str) -> str:
+    """The name of the question whose words a server's contract spells; empty where it is none of ours."""
+    parts = dict(part.partition("=")[::2] for part in alias.split(":")[1:])
+    digest = parts.get("question", "")
+    return next((q.name for q in questions if q.task is not None and digest and _digest(q) == digest), "")
+
+
+def _digest(question: Question) -> str:
+    from vigil.frames import FrameSampling
+    from vigil.manifest import Contract
+
+    return Contract.of(question.task, FrameSampling()).question_digest if question.task is not None else ""
+
+
+class RequestRefused(Exception):
+    """What cannot be done: why, in words for the visitor, and whether the file of a message is given back too."""
+
+    def __init__(self, words: str, *, detail: str = "", keeps_files: bool = False) -> None:
+        self.detail = detail
+        self.keeps_files = keeps_files
+        super().__init__(words)
+
+
+def error_toast(t: Translator, key: str, error: Exception) -> gr.Error:
+    """An error of the library as a toast: what did not work in the page's words, then the library's own."""
+    return gr.Error(escape_html(f"{t(key)} {error}"), title=t("site.problem"), print_exception=False)
+
+
+def notice_html(words: str, detail: str = "", *, quiet: bool = False) -> str:
+    """A notice as HTML, all of it escaped; the details are the library's own words."""
+    if not words:
+        return ""
+    more = f"<small>{html.escape(detail)}</small>" if detail else ""
+    kind = ' is-quiet" role="status' if quiet else '" role="alert'
+    return f'<div class="vigil-notice{kind}">{html.escape(words)}{more}</div>'

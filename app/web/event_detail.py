@@ -8,18 +8,17 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-from app.web import moments, probability
+from app.language import Translator
+from app.web import local_times, probability_figure
+from app.web.browser_copies import PlayableClip, browser_copies
 from app.web.context import SiteContext
-from app.web.events_found import lasts, tier_badge
-from app.web.history import is_media_path
-from app.web.language import Translator
-from app.web.playable import PlayableClip, browser_copies
-from vigil.events.event import Event
-from vigil.events.mark import Mark
-from vigil.events.tracker import QUIET
+from app.web.event_search import lasts, tier_badge
+from app.web.event_store import is_media_path
+from vigil.events import Event, Mark
+from vigil.rules.hysteresis import QUIET
 from vigil.store import MediaFile, Store
 from vigil.store.store import STOPPED as WATCHER_STOPPED
-from vigil.watch.source import PAUSED
+from vigil.watch.pipeline import PAUSED
 
 MARGIN_S = 30.0
 """Seconds before and after an event whose probability is shown with it."""
@@ -89,7 +88,7 @@ def read_event_media(store: Store, event_id: str, context: SiteContext) -> Shown
         original=None if look.kind == "original" else clip,
         snapshot=_only(files, "snapshots"),
         frames=_frames(files, event),
-        curve=probability.figure(event, judged, tiers=context.settings.events.tiers, t=context.t),
+        curve=probability_figure.figure(event, judged, tiers=context.settings.events.tiers, t=context.t),
     )
 
 
@@ -112,7 +111,7 @@ def _frames(files: Sequence[MediaFile], event: Event) -> list[tuple[str, str]]:
     for folder in (file.path for file in files if file.kind == "frames"):
         evidence = windows.get(folder.name)
         known = evidence is not None and evidence.p_alarm is not None
-        caption = moments.within(event, evidence.start_s, tenths=True) if evidence else folder.name
+        caption = local_times.within(event, evidence.start_s, tenths=True) if evidence else folder.name
         caption += f" · {evidence.p_alarm:.2f}" if evidence and known else ""
         shown += [(str(path.resolve()), caption) for path in _in_order(folder)]
     return shown[:MOST_FRAMES]
@@ -133,7 +132,7 @@ def facts_html(event: Event, t: Translator, *, is_growing: bool = False) -> str:
     """What is known of an event, as HTML; one that grows is marked, so that the page looks again."""
     after = "" if event.announced_s is None else t("room.seconds", seconds=f"{event.announced_s - event.onset_s:.1f}")
     pairs = [
-        (t("review.when"), moments.happened(event)),
+        (t("review.when"), local_times.happened(event)),
         (t("review.lasts"), lasts(event, t)),
         (t("review.alarm_after"), after),
         (t("review.task"), event.task),
@@ -176,5 +175,5 @@ def _mark(mark: Mark, t: Translator) -> str:
     note = f'<span class="review-note">{escape(mark.note)}</span>' if mark.note else ""
     return (
         f'<li><span class="mark-badge mark-{mark.mark or "none"}">{escape(what)}</span> '
-        f"<b>{escape(mark.who)}</b> <time>{moments.local(mark.marked_utc)}</time> {note}</li>"
+        f"<b>{escape(mark.who)}</b> <time>{local_times.local(mark.marked_utc)}</time> {note}</li>"
     )

@@ -1,7 +1,7 @@
 """How much structure a JSON body may have: each `[],` of three bytes becomes an object of seventy in memory.
 
 Gradio keeps what is asked of it as long as it waits in its queue, a hundred events for each language. What stands in
-strings costs what it weighs, so only the rest is counted. `app.web.body_limits`, before this, bounds the whole.
+strings costs what it weighs, so only the rest is counted. `app.http.body_limits`, before this, bounds the whole.
 """
 
 import re
@@ -9,7 +9,7 @@ import re
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.web.body_limits import is_upload
+from app.http.body_limits import is_upload
 
 JSON_ROUTE = re.compile(r"/\w+/gradio_api/.+")
 STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+\\?"?', re.DOTALL)

@@ -12,16 +12,15 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from app.web import events_found
-from app.web.context import SiteContext
+from app.language import Translator
+from app.web import event_search
+from app.web.context import SiteContext, error_toast
 from app.web.event_detail import marks_html, read_event, read_event_media
-from app.web.events_found import EventQuery
-from app.web.history import open_store
-from app.web.idle import SILENT
-from app.web.language import Translator
-from app.web.refusal import error_toast
+from app.web.event_search import EventQuery
+from app.web.event_store import open_store
+from app.web.gradio_patches import SILENT
 from vigil.errors import VigilError
-from vigil.events.mark import MarkValue
+from vigil.events import MarkValue
 from vigil.store import Store
 
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
@@ -148,10 +147,10 @@ class Review:
         """The page of the list that is asked for; the first one when something else is asked than last."""
         asked = EventQuery(*(text or "" for text in typed))
         try:
-            page = events_found.find_event_page(self._store, asked, number=number if asked == last else 0)
+            page = event_search.find_event_page(self._store, asked, number=number if asked == last else 0)
         except VigilError as error:
             raise error_toast(self._t, "review.not_searched", error) from error
-        html = events_found.as_html(page, is_filtered=asked != EventQuery(), t=self._t)
+        html = event_search.as_html(page, is_filtered=asked != EventQuery(), t=self._t)
         where = self._t("review.where", found=f"{page.found:,}", page=page.number + 1, pages=page.pages)
         return [html, where, page.number, asked]
 

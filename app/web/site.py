@@ -24,27 +24,26 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.middleware.cors import CORSMiddleware
 
-from app.web import bell, curve, handover, idle, notify, size, theme
-from app.web.access import AccessMiddleware, AccessOptions
-from app.web.bell import AlarmStream
-from app.web.body_limits import BodyLimits
+from app.access import AccessMiddleware, AccessOptions
+from app.endpoint_monitor import EVERY_S, EndpointStatus, status_line
+from app.http.body_limits import BodyLimits
+from app.language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
+from app.trusted_proxies import ForwardedHeaders
+from app.web import alarm_stream, chat_to_analysis, gradio_patches, notifications, plots, theme
+from app.web.alarm_stream import AlarmStream
+from app.web.browser_copies import browser_copies
 from app.web.context import SiteContext
-from app.web.first_lines import HeadScriptMiddleware
+from app.web.event_store import media_folders
 from app.web.framing import OneLength
-from app.web.history import media_folders
+from app.web.gradio_patches import CheckedBlocks, HeadScriptMiddleware
 from app.web.json_limits import JsonLimits
-from app.web.language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
-from app.web.page import CheckedBlocks
-from app.web.playable import browser_copies
-from app.web.proxies import ForwardedHeaders
-from app.web.quota import UploadQuota
 from app.web.root_path import BelowRootPath, RootPath, WithRootPath
 from app.web.served_files import add_file_route
-from app.web.status import EVERY_S, EndpointStatus, status_line
 from app.web.upload_gate import UploadGate
+from app.web.upload_quota import UploadQuota
 
 if TYPE_CHECKING:
-    from vigil.watch.service import BackgroundWatcher
+    from vigil.watch.background import BackgroundWatcher
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +89,7 @@ def build_page(context: SiteContext) -> gr.Blocks:
     t = context.t
     page = CheckedBlocks(title=t("site.title"), fill_width=True, trouble=t("site.trouble"))
     page.queue(max_size=MOST_WAITING)
-    idle.slow_event_polling(page)
+    gradio_patches.slow_event_polling(page)
     filled: dict[str, Any] = {}
     with page:
         _head(context)
@@ -98,7 +97,7 @@ def build_page(context: SiteContext) -> gr.Blocks:
             for panel in panels():
                 with gr.Tab(t(f"site.tab_{panel.name}"), id=panel.name, elem_id=f"tab-{panel.name}"):
                     filled[panel.name] = panel.fill(context)
-        handover.connect_chat_to_analysis(context, filled["chat"], filled["analysis"], tabs)
+        chat_to_analysis.connect_chat_to_analysis(context, filled["chat"], filled["analysis"], tabs)
     return page
 
 
@@ -121,7 +120,7 @@ def _head(context: SiteContext) -> None:
     shown = gr.HTML(status_line(EndpointStatus(), context.endpoint, t), elem_id="vigil-status")
     # Without a trigger it runs when the page is opened.
     for trigger in (None, gr.Timer(EVERY_S).tick):
-        gr.on(trigger, line, outputs=shown, queue=False, **idle.SILENT)
+        gr.on(trigger, line, outputs=shown, queue=False, **gradio_patches.SILENT)
 
 
 def _sign_out(context: SiteContext) -> str:
@@ -193,17 +192,17 @@ def build_app(context: SiteContext) -> FastAPI:
 
 def heads(context: SiteContext, language: Language) -> list[str]:
     """What the head of every page holds; where nothing is watched there is nothing to ring for."""
-    limit = size.upload_limit_script(language, upload_mb=context.options.upload_mb)
+    limit = gradio_patches.upload_limit_script(language, upload_mb=context.options.upload_mb)
     signed_in = [f"<script>\n{SESSION_SCRIPT}</script>"] if context.options.users else []
-    bell_head = [] if context.service is None else [notify.head(language)]
+    bell_head = [] if context.service is None else [notifications.head(language)]
     place = f"<script>\n{PLACE_SCRIPT}</script>"
-    return [theme.HEAD, curve.HEAD, limit, place, *signed_in, *bell_head]
+    return [theme.HEAD, plots.HEAD, limit, place, *signed_in, *bell_head]
 
 
 def _hang_bell(app: FastAPI, service: "BackgroundWatcher") -> None:
     hung = AlarmStream()
     service.subscribe(hung)
-    bell.add_alarm_route(app, hung)
+    alarm_stream.add_alarm_route(app, hung)
 
 
 def _add_routes(app: FastAPI, root: RootPath) -> None:

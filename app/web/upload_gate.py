@@ -1,6 +1,6 @@
 """The gate before the route that files are sent to: room is booked before the first byte is read.
 
-It stands behind `app.web.access.AccessMiddleware`, which says who a visitor is. What is refused is told in the page's language, in
+It stands behind `app.access.AccessMiddleware`, which says who a visitor is. What is refused is told in the page's language, in
 words of ours alone, as Gradio shows them as they are.
 """
 
@@ -15,10 +15,10 @@ from starlette.formparsers import MultiPartException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.web.body_limits import UPLOAD_ROUTE, announced_bytes, is_upload
-from app.web.language import Language, choose_language, translator
-from app.web.proxies import address_group
-from app.web.quota import MB, Booking, OverQuota, Reason, UploadLimits, UploadQuota
+from app.http.body_limits import UPLOAD_ROUTE, announced_bytes, is_upload
+from app.language import Language, choose_language, translator
+from app.trusted_proxies import address_group
+from app.web.upload_quota import MB, Booking, OverQuota, Reason, UploadLimits, UploadQuota
 
 MOST_FILES = 4
 """Files of one request: each is an open file as long as the request lasts."""

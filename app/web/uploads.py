@@ -17,7 +17,7 @@ from typing import Literal
 
 from vigil.errors import SourceError, VigilError
 from vigil.sources.address import Address, read_camera_file, strip_invisible
-from vigil.sources.picture_worker import worker
+from vigil.sources.image_worker import worker
 
 PRIVATE = 0o700
 START = re.compile(r"start-[0-9a-f]{16}")

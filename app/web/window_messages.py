@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from app.web.language import Translator
-from vigil.events.event import Event
-from vigil.report.strip import format_seconds
+from app.language import Translator
+from vigil.events import Event
+from vigil.report.timeline import format_seconds
 
 WindowRow = dict[str, Any]
 """One window, as `analysis_stage.row` gives it."""

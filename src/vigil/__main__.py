@@ -8,7 +8,7 @@ from vigil.errors import JobError
 def run() -> int:
     """Loads the command line and runs it; returns its exit code."""
     try:
-        from vigil.cli import main
+        from vigil.cli.main import main
 
         return main()
     except KeyboardInterrupt:

@@ -15,8 +15,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from vigil.errors import ConfigError, UsageError
-from vigil.redact import redact
+from vigil.errors import ConfigError, UsageError, redact
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 from vigil.config import from_mapping
 from vigil.errors import ConfigError, ManifestError
 from vigil.frames import FrameSampling
-from vigil.tasks import Task
+from vigil.questions import Task
 
 MANIFEST_NAME = "vigil.json"
 ALIAS_PREFIX = "vigil-contract"

@@ -1,4 +1,7 @@
-"""What the judge says of a window: alarm, normal, or unknown with a cause - never an error as an answer."""
+"""What the judge says of a window: alarm, normal, or unknown with a cause - never an error as an answer.
+
+A verdict with its place: which source, which window, when.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -84,3 +87,29 @@ class Verdict:
     def unknown(cls, cause: Cause, *, start_s: float = 0.0, end_s: float = 0.0, detail: str = "") -> "Verdict":
         """A verdict that says why there is none."""
         return cls(outcome=Outcome.UNKNOWN, cause=cause, start_s=start_s, end_s=end_s, detail=detail)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedWindow:
+    """One window of one source and what was said of it.
+
+    `source` is the source's shown name, never with a password; `window` its number there; `captured_s` the
+    `time.time()` of its last frame on live sources. A `rest` shows mostly what the window before it has shown
+    (`vigil.windows.Window`).
+    """
+
+    source: str
+    window: int
+    verdict: Verdict
+    captured_s: float | None = None
+    rest: bool = False
+
+    @property
+    def start_s(self) -> float:
+        """Time of the window's first frame, in seconds of the source."""
+        return self.verdict.start_s
+
+    @property
+    def end_s(self) -> float:
+        """Time of the window's last frame, in seconds of the source."""
+        return self.verdict.end_s

@@ -9,7 +9,7 @@ from vigil.environments import environment
 from vigil.errors import EnvironmentMissing
 from vigil.frames import FrameSampling
 from vigil.manifest import Contract, Manifest
-from vigil.tasks import Task
+from vigil.questions import Task
 from vigil.tiny import BASE_FOLDER
 
 ADAPTER_SCRIPT = """

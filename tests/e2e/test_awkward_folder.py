@@ -10,7 +10,7 @@ import pytest
 
 from vigil.environments import CHECKOUT
 from vigil.manifest import read_manifest
-from vigil.serving import RunningServer, run_server
+from vigil.serving.server import RunningServer, run_server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

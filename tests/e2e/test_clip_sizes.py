@@ -9,7 +9,7 @@ from films import shoot_sizes
 from live_seeing import following
 from odd_camera import playing, serving, told
 from vigil.frames import Frame
-from vigil.sources.feed import CaptureSettings
+from vigil.sources.open_capture import CaptureSettings
 
 pytestmark = pytest.mark.e2e
 

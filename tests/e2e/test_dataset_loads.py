@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from vigil.dataset.build import BuildSettings, build_dataset
-from vigil.dataset.cutting import ExtractSettings
-from vigil.dataset.tokens import example_tokens, load_token_counter
+from vigil.dataset.extract import ExtractSettings
+from vigil.dataset.token_counts import example_tokens, load_token_counter
 from vigil.frames import FrameSampling
-from vigil.tasks import load_question
+from vigil.questions import load_question
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN_PYTHON = ROOT / ".venv-train/bin/python"

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from vigil.cli import app
+from vigil.cli.main import app
 from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge import Endpoint, Judge
-from vigil.judge.prompt import chat_messages
+from vigil.judge.model_client import chat_messages
 from vigil.manifest import read_manifest
-from vigil.serving import RunningServer, run_server
-from vigil.tasks import Task
+from vigil.questions import Task
+from vigil.serving.server import RunningServer, run_server
 from vigil.tiny import BASE_FOLDER
 from vigil.verdict import Verdict
 from watching import film

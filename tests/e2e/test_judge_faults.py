@@ -11,8 +11,8 @@ import pytest
 
 from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge import CircuitBreaker, Endpoint, Judge
-from vigil.serving import RunningServer
-from vigil.tasks import Task
+from vigil.questions import Task
+from vigil.serving.server import RunningServer
 from vigil.verdict import Cause, Verdict
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]

@@ -20,7 +20,7 @@ import rtsp_server
 from films import number_in, shoot
 from live_seeing import Seen, following
 from vigil.frames import Frame
-from vigil.sources.feed import CaptureSettings, Connected, Disconnected
+from vigil.sources.open_capture import CaptureSettings, Connected, Disconnected
 
 pytestmark = pytest.mark.e2e
 

@@ -17,16 +17,16 @@ import pytest
 
 from vigil.environments import CHECKOUT, environment
 from vigil.errors import EnvironmentMissing, JobError, UsageError
-from vigil.export import export_model, plan_export
 from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge import Judge
-from vigil.lora.adapter import read_adapter_weights
-from vigil.lora.merge import compare_merge, untie
 from vigil.manifest import Contract, Manifest
-from vigil.serving import run_server
-from vigil.serving.model import read_lora_adapter as read_served
-from vigil.tasks import Task
+from vigil.models.checkpoint import read_lora_adapter as read_served
+from vigil.models.lora_adapter import read_adapter_weights
+from vigil.models.merge_check import compare_merge, untie
+from vigil.questions import Task
+from vigil.serving.server import run_server
 from vigil.tiny import BASE_FOLDER
+from vigil.training.export import export_model, plan_export
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

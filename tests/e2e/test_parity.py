@@ -13,13 +13,14 @@ from typer.testing import CliRunner
 
 from model_folder import altered_base
 from parity_dataset import write_dataset
-from vigil.cli import app
+from vigil.cli.main import app
 from vigil.environments import environment
 from vigil.frames import FrameSampling, encode_jpeg
-from vigil.judge.prompt import chat_messages
-from vigil.serving import RunningServer, ServerKey, run_server, serve_command
-from vigil.serving.command import INSIDE
-from vigil.tasks import Task
+from vigil.judge.endpoint import ServerKey
+from vigil.judge.model_client import chat_messages
+from vigil.questions import Task
+from vigil.serving.command import INSIDE, serve_command
+from vigil.serving.server import RunningServer, run_server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

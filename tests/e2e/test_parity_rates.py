@@ -7,10 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from parity_dataset import write_dataset
-from vigil.cli import app
+from vigil.cli.main import app
 from vigil.frames import FrameSampling
-from vigil.serving import run_server
-from vigil.tasks import Task
+from vigil.questions import Task
+from vigil.serving.server import run_server
 from vigil.tiny import BASE_FOLDER
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]

@@ -17,11 +17,10 @@ from vigil.environments import CHECKOUT
 from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge import Judge
 from vigil.judge.contract import served_sampling
-from vigil.judge.prompt import chat_messages
-from vigil.judge.told import read_declared_contracts
-from vigil.serving import RunningServer
-from vigil.serving.process import free_port
-from vigil.tasks import Task
+from vigil.judge.declared_contracts import read_declared_contracts
+from vigil.judge.model_client import chat_messages
+from vigil.questions import Task
+from vigil.serving.server import RunningServer, free_port
 from vigil.tiny import BASE_FOLDER
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]

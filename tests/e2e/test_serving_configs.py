@@ -10,9 +10,12 @@ import pytest
 from vigil.config import config_root
 from vigil.environments import Environment, environment
 from vigil.frames import FrameSampling
-from vigil.serving import ContractOverrides, ServerKey, load_serve_settings, plan_server, serve_command
-from vigil.serving.media import CLOSED
-from vigil.tasks import Task
+from vigil.judge.endpoint import ServerKey
+from vigil.questions import Task
+from vigil.serving.command import serve_command
+from vigil.serving.media_domains import CLOSED
+from vigil.serving.plan import ContractOverrides, plan_server
+from vigil.serving.settings import load_serve_settings
 from vigil.tiny import BASE_FOLDER
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]

@@ -11,9 +11,8 @@ import httpx
 import pytest
 
 from vigil.environments import environment
-from vigil.serving import RunningServer
 from vigil.serving.command import INSIDE
-from vigil.serving.process import free_port
+from vigil.serving.server import RunningServer, free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

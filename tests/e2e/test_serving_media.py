@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from media_trap import PICTURE, Trap, media_trap
-from vigil.serving import RunningServer
+from vigil.serving.server import RunningServer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

@@ -15,10 +15,10 @@ from media_trap import media_trap
 from model_folder import altered_base
 from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge import Judge
-from vigil.judge.told import read_declared_contracts
+from vigil.judge.declared_contracts import read_declared_contracts
 from vigil.manifest import Contract, Manifest
-from vigil.serving import RunningServer, run_server
-from vigil.tasks import Task, load_question
+from vigil.questions import Task, load_question
+from vigil.serving.server import RunningServer, run_server
 from vigil.tiny import BASE_FOLDER
 from vigil.verdict import Verdict
 

@@ -18,20 +18,25 @@ import pytest
 import yaml
 
 from made_dataset import make_dataset
-from vigil.base_model import describe_base
 from vigil.environments import CHECKOUT, environment
 from vigil.errors import EnvironmentMissing, JobError
-from vigil.export import export_model, plan_export
-from vigil.lora.adapter import WEIGHTS_NAME, read_adapter_weights
-from vigil.lora.merge import compare_merge
 from vigil.manifest import read_manifest
+from vigil.models.base_model import describe_base
+from vigil.models.lora_adapter import WEIGHTS_NAME, read_adapter_weights
+from vigil.models.merge_check import compare_merge
+from vigil.models.weight_files import tensors_in
 from vigil.tiny import BASE_FOLDER
 from vigil.training import TrainingResult, plan_training, train
-from vigil.training.dataset import read_training_data
-from vigil.training.hardware import adapt_to_machine, launch_environment
+from vigil.training.config import (
+    adapt_to_machine,
+    complete_from_dataset,
+    known_keys,
+    launch_environment,
+    load_training_config,
+)
+from vigil.training.data import read_training_data
+from vigil.training.export import export_model, plan_export
 from vigil.training.llamafactory import LlamaFactoryProcess
-from vigil.training.settings import complete_from_dataset, known_keys, load_training_config
-from vigil.weights import tensors_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

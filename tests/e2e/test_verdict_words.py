@@ -15,12 +15,12 @@ import pytest
 from vigil.errors import EndpointError
 from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge import Judge
-from vigil.judge.connection import open_http_client
 from vigil.judge.contract import served_model
-from vigil.judge.prompt import CONTINUED, answer_begun, chat_messages
-from vigil.judge.words import find_words
-from vigil.serving import RunningServer
-from vigil.tasks import Task
+from vigil.judge.discovery import open_http_client
+from vigil.judge.label_token_lookup import find_words
+from vigil.judge.model_client import CONTINUED, answer_begun, chat_messages
+from vigil.questions import Task
+from vigil.serving.server import RunningServer
 from vigil.verdict import Verdict
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]

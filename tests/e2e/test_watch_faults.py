@@ -25,14 +25,13 @@ from rtsp_server import running as camera
 from scripted_server import Reply, Request, ScriptedServer, error, stream
 from vigil.frames import FrameSampling, decode_jpeg
 from vigil.judge import Judge
-from vigil.judge.breaker import ENDPOINT_CAUSES
+from vigil.judge.circuit_breaker import ENDPOINT_CAUSES
 from vigil.manifest import Contract
-from vigil.serving import RunningServer, run_server
-from vigil.serving.process import free_port
+from vigil.questions import Task, load_question
+from vigil.serving.server import RunningServer, free_port, run_server
 from vigil.sources.address import find_sources
-from vigil.sources.feed import CaptureSettings
+from vigil.sources.open_capture import CaptureSettings
 from vigil.store import Store
-from vigil.tasks import Task, load_question
 from vigil.tiny import BASE_FOLDER
 from vigil.verdict import Cause, Verdict
 from vigil.watch import Watcher, WatchSettings, WatchSummary

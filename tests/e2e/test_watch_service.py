@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from rtsp_server import running as camera
-from vigil.events.rules import HysteresisSettings
-from vigil.events.tiers import TierThresholds
+from vigil.events import TierThresholds
 from vigil.frames import decode_jpeg
 from vigil.judge import Endpoint
-from vigil.sources.feed import CaptureSettings
+from vigil.rules.hysteresis import HysteresisSettings
+from vigil.sources.open_capture import CaptureSettings
 from vigil.store import EventFilter, Store
 from vigil.watch import BackgroundWatcher, WatchSettings
 from vigil.watch.settings import ClipSettings

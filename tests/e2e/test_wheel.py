@@ -22,7 +22,7 @@ def test_the_wheel_brings_its_settings_along(tmp_path: Path) -> None:
         wheel.extractall(tmp_path / "installed")
     shipped = {path.relative_to(CHECKOUT) for path in (CHECKOUT / "configs").rglob("*") if path.is_file()}
     assert shipped == {path.relative_to(tmp_path / "installed/vigil") for path in config_files(tmp_path / "installed")}
-    code = "from vigil.tasks import load_question; import vigil; print(load_question('fight').name, vigil.__file__)"
+    code = "from vigil.questions import load_question; import vigil; print(load_question('fight').name, vigil.__file__)"
     environment = {name: value for name, value in os.environ.items() if name != "VIGIL_CONFIGS"}
     environment["PYTHONPATH"] = str(tmp_path / "installed")
     asked = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)

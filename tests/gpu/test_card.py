@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tools.rehearsal.shapes import SHAPES
+from tools.rehearsal.walk import Rehearsal, RehearsalSettings
+from tools.stages import versions, write_json
 
 from vigil.environments import environment
 from vigil.manifest import read_manifest
-from vigil.rehearsal.road import Rehearsal, RehearsalSettings
-from vigil.rehearsal.shapes import SHAPES
-from vigil.serving import RunningServer
-from vigil.stages import versions, write_json
+from vigil.serving.server import RunningServer
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]
 

@@ -10,7 +10,7 @@ SRC = Path(__file__).resolve().parents[2] / "src" / "vigil"
 
 def test_the_core_imports_nothing_heavy() -> None:
     code = (
-        "import sys\nfrom importlib import import_module\nfrom vigil.cli.road import SUMMARIES\n"
+        "import sys\nfrom importlib import import_module\nfrom vigil.cli.lazy_group import SUMMARIES\n"
         "for name in SUMMARIES:\n    import_module(f'vigil.cli.{name}')\n"
         f"found = [name for name in {HEAVY!r} if name in sys.modules]\n"
         "sys.exit(', '.join(found) or 0)"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from model_folder import WEIGHTS
-from vigil.base_model import base_digest, describe_base, known_sha256
 from vigil.download.record import DownloadRecord, record_of
 from vigil.errors import EnvironmentMissing, ManifestError
 from vigil.manifest import Base
+from vigil.models.base_model import base_digest, describe_base, known_sha256
 
 CONFIG = b"{}"
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigil.bfloat16 import is_finite, rounded, to_float32, ulps_between
+from vigil.models.bfloat16 import is_finite, rounded, to_float32, ulps_between
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=-(2.0**127), max_value=2.0**127)
 

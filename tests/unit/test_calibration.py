@@ -8,8 +8,8 @@ from scoring import answer, manifest, write_dataset
 from vigil.calibration import calibrate, fit_calibration, logit, sigmoid
 from vigil.errors import UsageError
 from vigil.manifest import Calibration
-from vigil.score.combine import Prediction
-from vigil.score.heldout import check_calibration, cross_fit, require_held_out
+from vigil.score.calibration import check_calibration, cross_fit, require_held_out
+from vigil.score.predictions import Prediction
 
 
 def overconfident(n: int = 600, *, factor: float = 4.0, shift: float = 0.0) -> tuple[list[float], list[bool]]:

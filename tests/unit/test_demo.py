@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
+from tools.demo import DemoSettings, discard_stale, refuse_other_clips
 
 from made_dataset import make_dataset
-from vigil.demo import DemoSettings, discard_stale, refuse_other_clips
 from vigil.manifest import read_manifest
-from vigil.serving.process import free_port
+from vigil.serving.server import free_port
 from vigil.training.output import RunRecord, write_run_record
 
 
@@ -25,7 +25,7 @@ def test_clips_that_nothing_can_be_learnt_from_are_refused_before_any_work(
     (tmp_path / "clips").mkdir(exist_ok=True)
     words = ["--no-web", "--clips", "clips", "--out", "out", "--port", str(free_port())]
     told = subprocess.run(
-        [sys.executable, "-m", "vigil.demo", *words], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tools.demo", *words], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert (told.returncode, why in " ".join(told.stderr.split())) == (1, True)
     assert not (tmp_path / "out").exists()
@@ -41,7 +41,7 @@ def test_clips_that_nothing_can_be_learnt_from_are_refused_before_any_work(
 )
 def test_what_cannot_be_is_told_in_one_sentence(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
     (tmp_path / "taken").touch()
-    command = [sys.executable, "-m", "vigil.demo", "--no-web", *words]
+    command = [sys.executable, "-m", "tools.demo", "--no-web", *words]
     told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert told.returncode == 2 and said in told.stderr and len(told.stderr.splitlines()) == 1
 
@@ -57,7 +57,7 @@ def test_a_folder_is_not_shared_by_two_seeds(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "made-from.json").write_text(json.dumps(DemoSettings().made_from))
     refuse_other_clips(DemoSettings(named_out=tmp_path / "out"))
-    command = [sys.executable, "-m", "vigil.demo", "--no-web", "--out", "out", "--seed", "5"]
+    command = [sys.executable, "-m", "tools.demo", "--no-web", "--out", "out", "--seed", "5"]
     told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert told.returncode == 2
     assert "out holds the demo of drawn clips with seed 0; name another folder with --out" in told.stderr
@@ -67,7 +67,7 @@ def test_a_folder_is_not_shared_by_two_seeds(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["adapter", "data", "clips", "summary.json"])
 def test_a_folder_of_somebodys_is_no_place_for_a_demo(tmp_path: Path, name: str) -> None:
     (tmp_path / "out" / name).mkdir(parents=True)
-    command = [sys.executable, "-m", "vigil.demo", "--no-web", "--out", "out"]
+    command = [sys.executable, "-m", "tools.demo", "--no-web", "--out", "out"]
     told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert told.returncode == 2 and f"out/{name} was not made by a demo and stays as it is" in told.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
@@ -93,7 +93,7 @@ while :; do sleep 0.05; done
 TRAIN = """
 import sys
 from pathlib import Path
-from vigil import demo, stages
+from tools import demo, stages
 sys.exit(stages.exit_code_of("demo", lambda: demo._train(Path("data"), Path("out"))))
 """
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from judging import SAMPLING, tokenized
-from vigil.cli import main
+from vigil.cli.main import main
 from vigil.manifest import Contract
-from vigil.tasks import load_question
+from vigil.questions import load_question
 from watching import bright_server, film
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

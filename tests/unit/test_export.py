@@ -20,12 +20,12 @@ from tensors import (
     write_model,
     write_tensors,
 )
-from vigil.base_model import base_digest, describe_base
-from vigil.cli import main
+from vigil.cli.main import main
 from vigil.errors import EnvironmentMissing, JobError, ManifestError, UsageError
-from vigil.export import adapter_digest, export_model, newest_adapter, plan_export
 from vigil.manifest import Calibration, Contract, Manifest, read_manifest
-from vigil.tasks import load_question
+from vigil.models.base_model import base_digest, describe_base
+from vigil.questions import load_question
+from vigil.training.export import adapter_digest, export_model, newest_adapter, plan_export
 
 MODULE = "model.language_model.layers.0.self_attn.q_proj"
 LORA = {f"{MODULE}.lora_A.weight": random_values(1, 2, 8), f"{MODULE}.lora_B.weight": random_values(2, 8, 2)}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vigil.cli import main
+from vigil.cli.main import main
 from vigil.errors import UsageError
 from vigil.files import explain_os_error, require_writable_file, require_writable_folder
 

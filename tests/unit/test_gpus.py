@@ -11,7 +11,7 @@ import pytest
 from fake_gpu import FakeGpu, kernel_file
 from made_dataset import make_dataset
 from model_folder import make_environment, make_model
-from vigil.cli import main
+from vigil.cli.main import main
 from vigil.environments import Environment
 from vigil.errors import EnvironmentMissing
 from vigil.gpus import OLDEST_DRIVERS, check_driver, cuda_of, driver_version, pins_in

@@ -16,7 +16,7 @@ from vigil.manifest import (
     parse_alias,
     read_manifest,
 )
-from vigil.tasks import load_question
+from vigil.questions import load_question
 
 
 def contract(**sampling: float) -> Contract:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vigil.memory import free_memory_bytes
+from vigil.models.merge_capacity import free_memory_bytes
 
 MEMINFO = "MemTotal:       8000000 kB\nMemFree:         100000 kB\nMemAvailable:   2000000 kB\n"
 

@@ -4,8 +4,7 @@ from pathlib import Path
 import pytest
 
 from vigil.config import load_config
-from vigil.errors import VigilError
-from vigil.redact import redact
+from vigil.errors import VigilError, redact
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import pytest
 
 from vigil.config import config_root
 from vigil.errors import ConfigError
-from vigil.tasks import Task, list_questions, load_question, read_question
+from vigil.questions import Task, list_questions, load_question, read_question
 
 
 def task(**changes: object) -> Task:

@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from tools.tiny_base.questions import Scenery, describe_question, digit_question, image_question, yes_no_question
+from tools.tiny_base.texts import exact_texts, frame_times
+from tools.tiny_base.vocabulary import QWEN3_VL, load_vocabulary, read_vocabulary
 
 from vigil.config import config_root, read_yaml
 from vigil.dataset.answers import TargetAnswer, descriptions
-from vigil.tasks import LabelName, Task, list_questions
+from vigil.questions import LabelName, Task, list_questions
 from vigil.tiny import BASE_FOLDER, TASK_FILE
-from vigil.tiny.questions import Scenery, describe_question, digit_question, image_question, yes_no_question
-from vigil.tiny.texts import exact_texts, frame_times
-from vigil.tiny.vocabulary import QWEN3_VL, load_vocabulary, read_vocabulary
 from vocabularies import tokenizer_of
 
-MEND = "the base lacks tokens for it: run PYTHONPATH=src .venv-train/bin/python -m vigil.tiny.recipe widen"
+MEND = "the base lacks tokens for it: run PYTHONPATH=src .venv-train/bin/python -m tools.tiny_base.train widen"
 FILES = [*sorted((config_root() / "tasks").glob("*.yaml")), TASK_FILE]
 QUESTIONS = list_questions()
 TASKS = [question.task for question in QUESTIONS if question.task]

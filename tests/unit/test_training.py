@@ -14,26 +14,26 @@ import pytest
 from made_dataset import make_dataset
 from model_folder import LORA_MODULE, WEIGHTS, make_adapter
 from tensors import random_values, write_adapter
-from vigil.base_model import base_digest
-from vigil.cli import main
+from vigil.cli.main import main
 from vigil.environments import Environment
 from vigil.errors import ConfigError, DatasetError, EnvironmentMissing, JobError, UsageError
+from vigil.models.base_model import base_digest, check_checkpoint
+from vigil.models.weight_files import tensors_in
 from vigil.tiny import BASE_FOLDER
 from vigil.training import TrainingPlan, plan_training
-from vigil.training.base import check_checkpoint
-from vigil.training.dataset import read_training_data
-from vigil.training.hardware import adapt_to_machine, check_hardware, launch_environment
-from vigil.training.llamafactory import LlamaFactoryProcess, TrainingStopped, plain_adapter
-from vigil.training.output import RunRecord, last_checkpoint, lock_output, prepare_output, write_run_record
-from vigil.training.progress import TrainerLog, speed_of_run
-from vigil.training.settings import (
+from vigil.training.config import (
+    adapt_to_machine,
+    check_hardware,
     complete_from_dataset,
     dataset_names,
     known_keys,
+    launch_environment,
     load_training_config,
     with_absolute_paths,
 )
-from vigil.weights import tensors_in
+from vigil.training.data import read_training_data
+from vigil.training.llamafactory import LlamaFactoryProcess, TrainerLog, TrainingStopped, plain_adapter, speed_of_run
+from vigil.training.output import RunRecord, last_checkpoint, lock_output, prepare_output, write_run_record
 
 RUN = RunRecord(settings={"learning_rate": 1e-3, "save_steps": 50}, data_digest="d", base_digest="b")
 

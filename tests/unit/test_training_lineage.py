@@ -8,7 +8,7 @@ import pytest
 from made_dataset import make_dataset
 from vigil.errors import UsageError
 from vigil.manifest import read_manifest
-from vigil.training.dataset import TrainingData, read_training_data
+from vigil.training.data import TrainingData, read_training_data
 from vigil.training.lineage import lineage
 from vigil.training.output import RunRecord, prepare_output, write_run_record
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vigil.errors import JobError, UsageError
-from vigil.training.digests import named_digests
+from vigil.training.lineage import named_digests
 from vigil.training.output import RunRecord, prepare_output, write_run_record
 
 

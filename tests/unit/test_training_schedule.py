@@ -7,13 +7,12 @@ import pytest
 import yaml
 
 from made_dataset import make_dataset
-from vigil.cli import main
-from vigil.dataset.split import VAL_SHARE
+from vigil.cli.main import main
+from vigil.dataset.splits import VAL_SHARE
 from vigil.errors import ConfigError, UsageError
 from vigil.training import plan_training
-from vigil.training.hardware import tower_warnings
+from vigil.training.config import is_distributed, is_ray, load_training_config, tower_warnings
 from vigil.training.schedule import TrainingSchedule, training_schedule
-from vigil.training.settings import is_distributed, is_ray, load_training_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "train"
 ONE_CARD = {"dataset": "anomaly-train", "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}

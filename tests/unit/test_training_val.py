@@ -11,11 +11,10 @@ from made_dataset import make_dataset
 from vigil.environments import Environment
 from vigil.errors import ConfigError, DatasetError, EnvironmentMissing
 from vigil.training import plan_training
-from vigil.training.curve import CURVE_NAME, VAL_CURVE_NAME, LearningCurve
-from vigil.training.dataset import read_training_data
-from vigil.training.hardware import check_loggers
-from vigil.training.progress import TrainerLog
-from vigil.training.settings import load_training_config
+from vigil.training.config import check_loggers, load_training_config
+from vigil.training.data import read_training_data
+from vigil.training.learning_curve import CURVE_NAME, VAL_CURVE_NAME, LearningCurve
+from vigil.training.llamafactory import TrainerLog
 
 
 @pytest.fixture(scope="module")

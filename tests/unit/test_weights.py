@@ -6,8 +6,8 @@ import pytest
 
 from model_folder import WEIGHTS
 from vigil.errors import EnvironmentMissing
+from vigil.models.weight_files import INDEX_NAME, safetensors_damage, weight_files
 from vigil.tiny import BASE_FOLDER
-from vigil.weights import INDEX_NAME, safetensors_damage, weight_files
 
 
 def test_whole_files_are_found_whole(tmp_path: Path) -> None:

@@ -8,8 +8,7 @@
 It runs watches of `vigil.watch`, one after the other as the mode is switched, and keeps nothing in the store.
 """
 
-from vigil.analysis.analysis import Analysis
-from vigil.analysis.findings import AnalysisResults
-from vigil.analysis.view import AnalysisView
+from vigil.analysis.analysis import Analysis, AnalysisView
+from vigil.analysis.segments import AnalysisResults
 
 __all__ = ["Analysis", "AnalysisResults", "AnalysisView"]

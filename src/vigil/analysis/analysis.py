@@ -1,28 +1,74 @@
-"""One analysis, in a thread of its own: from Start to Stop, with as many switches between the modes as are wanted."""
+"""One analysis, in a thread of its own: from Start to Stop, with as many switches between the modes as are wanted.
+
+What there is to see of an analysis at one moment.
+"""
 
 import asyncio
 import logging
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
 
 from vigil.analysis.asking import asks_for_verdict, open_judge
-from vigil.analysis.findings import AnalysisResults
-from vigil.analysis.legs import RunningSegment, Segment, SegmentObserver
-from vigil.analysis.recent import RecentPictures
-from vigil.analysis.view import AnalysisPhase, AnalysisView
+from vigil.analysis.segments import AnalysisResults, RecentPictures, RunningSegment, Segment, SegmentObserver
 from vigil.errors import VigilError
+from vigil.events import Event
 from vigil.judge import Endpoint, Judge
+from vigil.questions import Question
 from vigil.sources.address import Address
-from vigil.sources.feed import open_capture
-from vigil.tasks import Question
-from vigil.verdict import Cause
+from vigil.sources.open_capture import open_capture
+from vigil.verdict import Cause, JudgedWindow
 from vigil.watch import Watcher, WatchSettings
-from vigil.watch.source import OpenCapture
+from vigil.watch.pipeline import OpenCapture
 from vigil.watch.state import SourceStatus
 from vigil.windows import window_start_s
 
 log = logging.getLogger(__name__)
+
+
+class AnalysisPhase(StrEnum):
+    """Where an analysis is."""
+
+    ASKING = "asking"
+    WATCHING = "watching"
+    LOST = "lost"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisView:
+    """One moment; `waiting_for_words` are the numbers of windows whose words may still come.
+
+    `position_s` is the newest second that was read, `now_s` the present second of what is watched live, `lag_s` how
+    far the newest verdict was behind its picture. `away` says why the endpoint is not asked at the moment. `model` is
+    the one that answers, `forgotten` how many of the oldest windows are let go of.
+    """
+
+    phase: AnalysisPhase
+    live: bool
+    judged: tuple[JudgedWindow, ...] = ()
+    events: tuple[Event, ...] = ()
+    waiting_for_words: frozenset[int] = frozenset()
+    position_s: float = 0.0
+    now_s: float | None = None
+    lag_s: float | None = None
+    dropped: int = 0
+    away: str = ""
+    detail: str = ""
+    picture: bytes | None = None
+    notes: tuple[str, ...] = ()
+    model: str = ""
+    forgotten: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come."""
+        return self.phase in {AnalysisPhase.DONE, AnalysisPhase.STOPPED, AnalysisPhase.FAILED}
+
 
 STOPPED = "stopped"
 ENDED = "the source ended"

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from vigil.frames import FrameSampling
 from vigil.judge import Endpoint, Judge
-from vigil.judge.answer import LabelTokens
-from vigil.judge.connection import ServedModel
+from vigil.judge.answer_parser import LabelTokens
 from vigil.judge.contract import served_sampling, with_description
+from vigil.judge.discovery import ServedModel
 from vigil.manifest import MODEL_DIR_ADVICE, Answers, calibration_in, read_manifest
-from vigil.tasks import Question, Task
+from vigil.questions import Question, Task
 from vigil.verdict import Cause, Verdict
 from vigil.watch.settings import WatchSettings
 

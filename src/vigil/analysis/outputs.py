@@ -5,17 +5,16 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from vigil.analysis.view import AnalysisView
+from vigil.analysis.analysis import AnalysisView
 from vigil.errors import StoreError
-from vigil.events.change import EventChange
-from vigil.events.judged import JudgedWindow
-from vigil.events.tiers import TierThresholds
-from vigil.report.film import VideoProgress, annotate_video
-from vigil.report.srt import format_srt
-from vigil.sources.fullrate import full_size_frames, video_info
-from vigil.sources.movie import VideoWriter
-from vigil.sources.picture import fit_within
-from vigil.watch.jsonl import JsonLinesWriter
+from vigil.events import EventChange, TierThresholds
+from vigil.report.annotated_video import VideoProgress, annotate_video
+from vigil.report.subtitles import format_srt
+from vigil.sources.frame_converter import fit_within
+from vigil.sources.video_info import full_size_frames, video_info
+from vigil.sources.video_writer import VideoWriter
+from vigil.verdict import JudgedWindow
+from vigil.watch.file_outputs import JsonLinesWriter
 
 PLAYABLE_PX = 854
 

@@ -11,10 +11,9 @@ within what the model can take, `talker` streams the answer. A fault of the endp
 never an answer.
 """
 
-from vigil.chat.conversation import ChatTurn, ContextLimits, Conversation
-from vigil.chat.look import Attachment, attach_camera, attach_picture, attach_video, look_at_pictures
-from vigil.chat.span import TimeSpan, find_time_span
-from vigil.chat.talker import ChatClient
+from vigil.chat.attachment import Attachment, attach_camera, attach_picture, attach_video, look_at_pictures
+from vigil.chat.conversation import ChatClient, ChatTurn, ContextLimits, Conversation
+from vigil.chat.time_span import TimeSpan, find_time_span
 
 __all__ = [
     "Conversation",

@@ -2,15 +2,23 @@
 
 The newest look is always shown. Older ones follow from new to old while they fit; one that no longer does is left
 out with a word in its place, so that the model is not asked about what it cannot see.
+
+The streamed answer to a conversation; closing the stream ends the server's work.
 """
 
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
-from vigil.chat.look import Attachment, frame_tokens, tokens_of
-from vigil.errors import UsageError
+from vigil.chat.attachment import Attachment, frame_tokens, tokens_of
+from vigil.errors import EndpointError, UsageError
 from vigil.frames import FrameSampling
-from vigil.judge.prompt import Message, image_parts, video_part
+from vigil.judge.certificates import tls_fault
+from vigil.judge.endpoint import Endpoint
+from vigil.judge.faults import REPLY_FAULTS, cause_of, detail_of
+from vigil.judge.model_client import Message, ModelClient, image_parts, video_part
+from vigil.verdict import Cause
 
 TURN_TOKENS = 16
 LEFT_OUT = "(What was shown here is left out now.)"
@@ -160,3 +168,56 @@ def _with_times(question: str, look: Attachment | None) -> str:
         f"{question}\n({len(look.jpegs)} frames, {look.spacing_s:.1f} s apart, "
         f"from {look.start_s:.1f} s to {look.end_s:.1f} s of the video)"
     )
+
+
+ADVICE = {
+    Cause.UNREACHABLE: "start a server with `./vllm.sh MODEL_DIR`, or wait until it is up",
+    Cause.UNAUTHORIZED: "put the server's key into $VIGIL_API_KEY or name it with --key-file",
+    Cause.RATE_LIMITED: "ask again in a moment",
+    Cause.REJECTED: "ask for less: a shorter question, a shorter answer or fewer pictures",
+    Cause.CUT_OFF: "ask again; the server's log tells why it stopped",
+}
+ASK_AGAIN = "ask again"
+
+
+class ChatClient:
+    """Asks one endpoint in words; several conversations may go on at once."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._transport = ModelClient(endpoint, retries=0)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._transport.close()
+
+    async def answer(
+        self, model: str, messages: Sequence[Message], *, max_tokens: int, temperature: float = 0.0
+    ) -> AsyncGenerator[str, None]:
+        """The pieces of the answer as they arrive; close it (`contextlib.aclosing`) to end the server's work.
+
+        Raises EndpointError, also in the middle: what came before is then a part of an answer and no answer.
+        """
+        body: dict[str, Any] = {"model": model, "messages": list(messages), "max_tokens": max_tokens, "stream": True}
+        complete = False
+        try:
+            async with aclosing(self._transport.events(body | {"temperature": temperature})) as events:
+                async for event in events:
+                    choice = (event.get("choices") or [{}])[0]
+                    complete = complete or choice.get("finish_reason") is not None
+                    piece = (choice.get("delta") or {}).get("content")
+                    if piece:
+                        yield str(piece)
+        except REPLY_FAULTS as error:
+            raise self._refused(error) from error
+        if not complete:
+            raise EndpointError(f"{self._endpoint.url} broke off in the middle of its answer; {ADVICE[Cause.CUT_OFF]}")
+
+    def _refused(self, error: BaseException) -> EndpointError:
+        said = detail_of(error)
+        if tls_fault(error):
+            # What is to be done about a certificate is said with it; the server is there.
+            return EndpointError(f"{self._endpoint.url}: {said}")
+        return EndpointError(f"{self._endpoint.url}: {said}; {ADVICE.get(cause_of(error), ASK_AGAIN)}")

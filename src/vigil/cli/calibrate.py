@@ -27,15 +27,12 @@ from vigil.cli.score import (
     score_one,
 )
 from vigil.errors import JobError
-from vigil.events.tiers import TierThresholds
+from vigil.events import TierThresholds
 from vigil.judge import Endpoint, read_key
 from vigil.judge.contract import served_model
 from vigil.judge.endpoint import DEFAULT_URL
 from vigil.manifest import Calibration, read_manifest
-from vigil.score.combine import Prediction
-from vigil.score.folds import read_fold
-from vigil.score.ground import load_eval_set
-from vigil.score.heldout import (
+from vigil.score.calibration import (
     FEW_SHARE,
     CalibrationReport,
     check_calibration,
@@ -44,8 +41,10 @@ from vigil.score.heldout import (
     require_same_model,
     require_unmet,
 )
-from vigil.score.items import EvalSplit
-from vigil.score.session import ScoreSettings
+from vigil.score.eval_set import EvalSplit, load_eval_set
+from vigil.score.folds import read_fold
+from vigil.score.predictions import Prediction
+from vigil.score.run import ScoreSettings
 
 ModelDir = Annotated[Path, typer.Option(help="The model's folder; its vigil.json gets the calibration.")]
 SplitOption = Annotated[EvalSplit, typer.Option(help="Which part of --data; never the test split.")]

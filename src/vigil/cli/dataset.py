@@ -12,26 +12,26 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from vigil.cli.console import wide_console
 from vigil.cli.dataset_import import import_file
-from vigil.cli.dataset_progress import progress_bar
 from vigil.cli.dataset_report import meaning_of, show_build, tell
+from vigil.cli.main import wide_console
+from vigil.cli.progress import progress_bar
+from vigil.counted import counted
 from vigil.dataset.annotate import AnnotateSettings, annotate_dataset
+from vigil.dataset.answer_wording import authors_text
 from vigil.dataset.answers import AnswerPolicy
 from vigil.dataset.build import BuildSettings, build_dataset
 from vigil.dataset.check import CUTOFF_LEN, CheckReport, SplitSummary, check_dataset
-from vigil.dataset.cutting import ExtractSettings
 from vigil.dataset.examples import split_name
+from vigil.dataset.extract import ExtractSettings
+from vigil.dataset.frame_files import ShortClipPolicy
 from vigil.dataset.preview import refuse_foreign_page, write_preview
-from vigil.dataset.short import ShortClipPolicy
-from vigil.dataset.split import SplitSettings
-from vigil.dataset.wording import authors_text
+from vigil.dataset.splits import SplitSettings
 from vigil.errors import UsageError
 from vigil.frames import FrameSampling
 from vigil.judge.endpoint import DEFAULT_URL, KEY_VARIABLE, Endpoint, read_key
-from vigil.report.counted import counted
-from vigil.sources.file import ReaderName
-from vigil.tasks import load_question
+from vigil.questions import load_question
+from vigil.sources.video_file import ReaderName
 
 app = typer.Typer(
     help="Build, import, check, look at and describe a dataset for LLaMA-Factory.",

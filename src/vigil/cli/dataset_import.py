@@ -6,19 +6,19 @@ from typing import Annotated
 
 import typer
 
-from vigil.cli.dataset_progress import progress_bar
 from vigil.cli.dataset_report import meaning_of, show_build
+from vigil.cli.progress import progress_bar
 from vigil.dataset.answers import AnswerPolicy
 from vigil.dataset.build import BuildSettings
-from vigil.dataset.cutting import ExtractSettings
-from vigil.dataset.imported import ImportPlan, Question, RowsRefused, import_dataset
+from vigil.dataset.extract import ExtractSettings
+from vigil.dataset.frame_files import ShortClipPolicy
+from vigil.dataset.import_sharegpt import ImportPlan, Question, RowsRefused, import_dataset
 from vigil.dataset.ownership import REFUSED_NAME
 from vigil.dataset.sharegpt import RefusedRow
-from vigil.dataset.short import ShortClipPolicy
-from vigil.dataset.split import SplitSettings
+from vigil.dataset.splits import SplitSettings
 from vigil.frames import FrameSampling
-from vigil.sources.file import ReaderName
-from vigil.tasks import load_question
+from vigil.questions import load_question
+from vigil.sources.video_file import ReaderName
 
 MOST_SHOWN = 10
 

@@ -3,12 +3,12 @@
 import typer
 
 from vigil.cli.hints import runnable
+from vigil.counted import counted
+from vigil.dataset.answer_wording import authors, authors_text
 from vigil.dataset.build import BuildReport
 from vigil.dataset.clips import FolderMeaning
 from vigil.dataset.examples import SPLITS, split_name
-from vigil.dataset.wording import authors, authors_text
 from vigil.errors import UsageError
-from vigil.report.counted import counted
 
 
 def meaning_of(word: str) -> tuple[str, FolderMeaning]:

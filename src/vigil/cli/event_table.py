@@ -11,7 +11,7 @@ from rich.text import Text
 from vigil.cli.hints import runnable
 from vigil.events import Event, EventWindow, Tier
 from vigil.store import Mark, MediaFile
-from vigil.store.moment import local, shown
+from vigil.store.times import local, shown
 
 STYLES = {Tier.LOW: "yellow", Tier.MEDIUM: "dark_orange", Tier.HIGH: "bold red"}
 

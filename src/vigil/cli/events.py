@@ -14,16 +14,16 @@ from typing import Annotated, Literal, TypeAlias, cast
 
 import typer
 
-from vigil.cli.console import wide_console
 from vigil.cli.event_table import list_table, show_event
 from vigil.cli.hints import runnable
+from vigil.cli.main import wide_console
+from vigil.counted import counted
 from vigil.errors import JobError, UsageError
 from vigil.events import Event, Tier
-from vigil.report.counted import counted
 from vigil.report.event_export import EventMarks, EventMediaFiles, as_csv, as_json
-from vigil.report.srt import format_srt
+from vigil.report.subtitles import format_srt
 from vigil.store import DEFAULT_STORE, EventFilter, MarkFilter, MarkValue, RetentionSettings, Store, WatchSession, prune
-from vigil.store.moment import parse_time
+from vigil.store.times import parse_time
 
 app = typer.Typer(
     help="What a watch has found. Example: vigil events list --since 2h --tier medium",

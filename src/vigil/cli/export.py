@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from vigil.export import export_model as run_export
-from vigil.export import plan_export
+from vigil.training.export import export_model as run_export
+from vigil.training.export import plan_export
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from vigil.cli.road import SUMMARIES
+from vigil.cli.lazy_group import SUMMARIES
 
 COMMAND = re.compile(rf"(?<![\w./-])vigil(?= (?:{'|'.join(SUMMARIES)})\b)")
 

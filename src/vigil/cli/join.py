@@ -8,12 +8,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vigil.counted import counted
 from vigil.dataset.clips import find_clips
-from vigil.dataset.join import ComposedVideo
-from vigil.dataset.join import compose_video as join_clips
+from vigil.dataset.compose import ComposedVideo
+from vigil.dataset.compose import compose_video as join_clips
 from vigil.errors import UsageError
-from vigil.report.counted import counted
-from vigil.tasks import load_question
+from vigil.questions import load_question
 
 PLAIN_EVERY_S = 30.0
 SMALLEST_PX, LARGEST_PX = 64, 4096

@@ -13,7 +13,7 @@ from rich.table import Table
 from vigil.files import require_writable_file
 from vigil.judge import Endpoint, read_key
 from vigil.judge.endpoint import DEFAULT_URL
-from vigil.parity import ParityReport, compare_dataset
+from vigil.parity.compare import ParityReport, compare_dataset
 
 SHOWN = 20
 

@@ -15,25 +15,22 @@ from typing import Annotated, Any
 
 import typer
 
-from vigil.cli.score_progress import ScoreProgressBar
-from vigil.cli.timeline import score_timeline_videos
+from vigil.cli.progress import ScoreProgressBar
+from vigil.cli.score_timeline import score_timeline_videos
 from vigil.errors import JobError, UsageError
 from vigil.file_names import file_name
 from vigil.files import require_writable_file, require_writable_folder
 from vigil.judge import Endpoint, read_key
 from vigil.judge.endpoint import DEFAULT_URL
-from vigil.judge.reading import MIN_MASS
+from vigil.judge.verdict_reader import MIN_MASS
 from vigil.manifest import calibration_in
 from vigil.report.mistakes import write_mistakes
-from vigil.report.table import comparison_text, score_table
-from vigil.score.combine import CombineRule
-from vigil.score.compare import ModelComparison, compare_scores
+from vigil.report.tables import comparison_text, score_table
+from vigil.score.eval_set import EvalSet, EvalSplit, load_eval_set
 from vigil.score.folds import pool_folds, read_fold
-from vigil.score.ground import EvalSet, load_eval_set
-from vigil.score.items import EvalSplit
-from vigil.score.run import IN_FLIGHT
-from vigil.score.scorecard import Score
-from vigil.score.session import ScoreResult, ScoreSettings, score_model
+from vigil.score.predictions import CombineRule
+from vigil.score.run import IN_FLIGHT, ScoreResult, ScoreSettings, score_model
+from vigil.score.scorecard import ModelComparison, Score, compare_scores
 from vigil.verdict import CAUSE_MEANINGS, Cause
 
 ClipPaths = Annotated[list[Path] | None, typer.Argument(help="Folders of classes (fight/, normal/) or video files.")]
@@ -188,7 +185,7 @@ def score_one(endpoint: Endpoint, ground: EvalSet, *, settings: ScoreSettings, o
 
 def report_score(scored: Sequence[ScoreResult], ground: EvalSet, *, out: Path, json_file: Path | None) -> None:
     """Prints the table, draws the pictures, and writes the page of mistakes and the JSON file."""
-    from vigil.report.pictures import write_plots  # matplotlib takes long to import
+    from vigil.report.plots import write_plots
 
     scores = [one.score for one in scored]
     first, *others = scores

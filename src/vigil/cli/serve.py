@@ -10,22 +10,15 @@ from rich.console import Console
 
 from vigil.cli.hints import runnable
 from vigil.environments import environment
+from vigil.judge.endpoint import ServerKey, find_server_key
 from vigil.manifest import MANIFEST_NAME
-from vigil.serving import (
-    RUN_FOLDER,
-    ContractOverrides,
-    ServePlan,
-    ServerKey,
-    ServeSettings,
-    find_server_key,
-    load_serve_settings,
-    plan_server,
-    serve_command,
-)
-from vigil.serving.command import check_gpus
+from vigil.questions import load_question
+from vigil.serving.command import ServePlan, check_gpus, serve_command
 from vigil.serving.foreground import root_url, shell_line
 from vigil.serving.foreground import serve_in_foreground as serve_in_foreground
-from vigil.tasks import load_question
+from vigil.serving.plan import ContractOverrides, plan_server
+from vigil.serving.server import RUN_FOLDER
+from vigil.serving.settings import ServeSettings, load_serve_settings
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from vigil.cli.dataset_progress import progress_bar
-from vigil.dataset.synth import DEFAULT_DIFFICULTY
-from vigil.dataset.synth.writer import write_synth_dataset
+from vigil.cli.progress import progress_bar
 from vigil.errors import SourceError, UsageError
+from vigil.synth.clip import DEFAULT_DIFFICULTY
+from vigil.synth.dataset import write_synth_dataset
 
 
 def synth(

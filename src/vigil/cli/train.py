@@ -12,7 +12,7 @@ from rich.progress import Progress as Bar
 
 from vigil.training import TrainingPlan, TrainingProgress, plan_training
 from vigil.training import train as run_training
-from vigil.training.curve import CURVE_NAME
+from vigil.training.learning_curve import CURVE_NAME
 
 PLAIN_EVERY_S = 10.0
 

@@ -15,14 +15,14 @@ from typing import Annotated
 
 import typer
 
-from vigil.cli.console import wide_console
+from vigil.cli.main import wide_console
 from vigil.cli.watch_outputs import WatchOutputs
 from vigil.cli.watch_table import summary_table
 from vigil.errors import JobError
 from vigil.judge import read_key
 from vigil.verdict import CAUSE_MEANINGS, Cause
 from vigil.watch import Watcher, WatchSettings, WatchSummary
-from vigil.watch.job import run_watch
+from vigil.watch.run import run_watch
 from vigil.watch.settings import load_watch_settings
 
 SourcesArgument = Annotated[

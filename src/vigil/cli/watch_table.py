@@ -10,10 +10,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from vigil.cli.console import stderr_console
-from vigil.events.change import EventChange
-from vigil.events.event import Tier
-from vigil.report.counted import counted
+from vigil.cli.main import stderr_console
+from vigil.counted import counted
+from vigil.events import EventChange, Tier
 from vigil.verdict import Cause
 from vigil.watch import SourceState, Watcher, WatchObserver, WatchSummary
 from vigil.watch.state import SourceStatus

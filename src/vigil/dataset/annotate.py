@@ -16,22 +16,21 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from vigil.dataset.annotations import Annotation, AnnotationLog, read_annotations
-from vigil.dataset.contract import read_dataset_manifest
+from vigil.dataset.annotation_log import Annotation, AnnotationLog, read_annotations
+from vigil.dataset.answer_wording import worded
 from vigil.dataset.describer import NoReplyError, WindowDescriber, answer_text
-from vigil.dataset.digest import dataset_digest
-from vigil.dataset.disk import os_errors_as
 from vigil.dataset.examples import HUMAN, SPLITS, TrainingExample, read_splits, split_path, write_examples
-from vigil.dataset.marks import without_special_tokens
-from vigil.dataset.pictures import read_frame
-from vigil.dataset.wording import worded
-from vigil.dataset.worker import ProgressCallback, no_progress
+from vigil.dataset.folder import dataset_digest, read_dataset_manifest
+from vigil.dataset.frame_files import read_frame
+from vigil.dataset.special_tokens import without_special_tokens
+from vigil.dataset.workers import ProgressCallback, no_progress
 from vigil.errors import EndpointError, UsageError
-from vigil.judge.connection import find_model, open_openai_client
+from vigil.files import os_errors_as
+from vigil.judge.discovery import find_model, open_openai_client
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import asking_while_busy
 from vigil.manifest import read_manifest
-from vigil.tasks import Task
+from vigil.questions import Task
 
 log = logging.getLogger(__name__)
 

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import vigil
+from vigil.counted import counted
+from vigil.dataset.answer_wording import worded
 from vigil.dataset.answers import AnswerPolicy, TargetAnswer, has_words, template_answer
 from vigil.dataset.clips import FolderMeaning, LabelledClip, Split, find_clips
-from vigil.dataset.cutting import ExtractSettings, frames_folder
-from vigil.dataset.digest import dataset_digest
-from vigil.dataset.disk import PARTIAL, os_errors_as
-from vigil.dataset.earlier import PreviousAnswers
 from vigil.dataset.examples import NONE, SPLITS, TEMPLATE, TrainingExample, split_path, write_examples
+from vigil.dataset.extract import ExtractSettings, extract_all, frames_folder
+from vigil.dataset.folder import dataset_digest, write_dataset_info
+from vigil.dataset.frame_files import MARKER_NAME, StoredClip, StoredWindow
 from vigil.dataset.groups import (
     SOURCES_NAME,
     group_by_appearance,
@@ -31,16 +32,13 @@ from vigil.dataset.groups import (
     merge_similar,
 )
 from vigil.dataset.ownership import own_partials, refuse_foreign, refuse_foreign_frames
-from vigil.dataset.pool import extract_all
-from vigil.dataset.registry import write_dataset_info
-from vigil.dataset.split import LABELS, SplitSettings, assign_splits
-from vigil.dataset.stored import MARKER_NAME, StoredClip, StoredWindow
-from vigil.dataset.wording import worded
-from vigil.dataset.worker import ProgressCallback, no_progress
+from vigil.dataset.previous_answers import PreviousAnswers
+from vigil.dataset.splits import LABELS, SplitSettings, assign_splits
+from vigil.dataset.workers import ProgressCallback, no_progress
 from vigil.errors import DatasetError, UsageError
+from vigil.files import PARTIAL, os_errors_as
 from vigil.manifest import MANIFEST_NAME, Contract, Manifest
-from vigil.report.counted import counted
-from vigil.tasks import LabelName, Task
+from vigil.questions import LabelName, Task
 
 MODEL_TEMPLATE = "qwen3_vl_nothink"
 LARGE_GROUP_SHARE = 0.4

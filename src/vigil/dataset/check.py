@@ -11,19 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from vigil.dataset.answer_wording import authors
 from vigil.dataset.answers import has_words, label_of_answer, taught
 from vigil.dataset.clips import Split
-from vigil.dataset.contract import read_dataset_manifest
-from vigil.dataset.digest import dataset_digest
 from vigil.dataset.examples import SPLITS, TrainingExample, read_splits, split_name, split_path
-from vigil.dataset.findings import Finding, finding_for
-from vigil.dataset.leaks import find_leaks, label_leaking_traits
-from vigil.dataset.marks import special_token_in
+from vigil.dataset.folder import dataset_digest, read_dataset_info, read_dataset_manifest
+from vigil.dataset.frame_files import FrameFile, inspect_frames
+from vigil.dataset.leakage import Finding, find_leaks, finding_for, label_leaking_traits
 from vigil.dataset.ownership import REGISTRY_NAME
-from vigil.dataset.pictures import FrameFile, inspect_frames
-from vigil.dataset.registry import read_dataset_info
-from vigil.dataset.stages import CombinedProgress
-from vigil.dataset.tokens import (
+from vigil.dataset.special_tokens import special_token_in
+from vigil.dataset.token_counts import (
     ByteBound,
     TokenCounter,
     TokenizerCounter,
@@ -33,11 +30,10 @@ from vigil.dataset.tokens import (
     misread_answers,
     visual_tokens,
 )
-from vigil.dataset.wording import authors
-from vigil.dataset.worker import ProgressCallback, no_progress
+from vigil.dataset.workers import CombinedProgress, ProgressCallback, no_progress
 from vigil.frames import GRID_PX
 from vigil.manifest import Manifest
-from vigil.tasks import Task
+from vigil.questions import Task
 
 CUTOFF_LEN = 2048
 """LLaMA-Factory's own default."""

@@ -16,8 +16,8 @@ from typing import Literal
 
 from vigil.errors import DatasetError, UsageError
 from vigil.file_names import digest, plain_name, readable, readable_names, shortened
-from vigil.sources.videos import EXTENSIONS, is_video, walk_files
-from vigil.tasks import LabelName, Task
+from vigil.questions import LabelName, Task
+from vigil.sources.address import EXTENSIONS, is_video, walk_files
 
 Split = Literal["train", "val", "test", "calibration"]
 FolderMeaning = LabelName | Literal["skip"]

@@ -18,9 +18,9 @@ from typing import Any
 
 from vigil.dataset.answers import has_words, is_template, label_of_answer
 from vigil.dataset.clips import Split
-from vigil.dataset.disk import read_json, write_atomically
 from vigil.errors import DatasetError
-from vigil.tasks import LabelName, Task
+from vigil.files import read_json, write_atomically
+from vigil.questions import LabelName, Task
 
 VIDEO_MARK = "<video>"
 SPLITS: tuple[Split, ...] = ("train", "val", "calibration", "test")

@@ -18,10 +18,9 @@ from pathlib import Path, PurePosixPath
 
 from vigil.csv_text import cells, csv_text, separator_of
 from vigil.dataset.clips import LabelledClip
-from vigil.dataset.fingerprints import Fingerprint
-from vigil.dataset.look_alikes import similar_clips
+from vigil.dataset.similar_clips import Fingerprint, similar_clips
 from vigil.errors import DatasetError
-from vigil.tasks import Task
+from vigil.questions import Task
 
 SOURCES_NAME = "sources.csv"
 NEEDED = ("clip", "source")

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vigil.dataset.disk import PARTIAL, read_json
 from vigil.dataset.examples import SPLITS, split_name, split_path
 from vigil.errors import DatasetError, ManifestError
+from vigil.files import PARTIAL, read_json
 from vigil.manifest import MANIFEST_NAME, read_manifest
 
 ASIDE_NAME = "answers-set-aside.json"

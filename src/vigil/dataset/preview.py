@@ -13,14 +13,14 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
+from vigil.dataset.answer_wording import authors, authors_text
 from vigil.dataset.clips import Split
-from vigil.dataset.contract import read_dataset_manifest
-from vigil.dataset.disk import write_atomically
 from vigil.dataset.examples import SPLITS, TrainingExample, read_splits
-from vigil.dataset.pictures import read_frame
-from vigil.dataset.wording import authors, authors_text
-from vigil.dataset.worker import ProgressCallback, no_progress
+from vigil.dataset.folder import read_dataset_manifest
+from vigil.dataset.frame_files import read_frame
+from vigil.dataset.workers import ProgressCallback, no_progress
 from vigil.errors import DatasetError, UsageError
+from vigil.files import write_atomically
 from vigil.frames import RGB, decode_jpeg, encode_jpeg, resize
 
 SIGNATURE = b"body:has(#only-alarm:checked)"

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from vigil.dataset.disk import read_json
-from vigil.dataset.marks import special_token_in
+from vigil.dataset.folder import read_dataset_info
 from vigil.dataset.ownership import REGISTRY_NAME
-from vigil.dataset.registry import read_dataset_info
+from vigil.dataset.special_tokens import special_token_in
 from vigil.errors import DatasetError, UsageError
+from vigil.files import read_json
 
 LIST_BYTES_MAX = 256 * 1024**2
 """A JSON list is read at once, at about ten times its size in memory; lines are read one by one."""

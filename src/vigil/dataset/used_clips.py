@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from vigil.dataset.stored import read_stored
+from vigil.dataset.frame_files import read_stored
 
 DIGEST_HEX = 16
 USED_KEY = "clips_used"

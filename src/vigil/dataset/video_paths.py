@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from vigil.dataset.sharegpt import UnusableRow, shown
 from vigil.file_names import in_gb18030
-from vigil.sources.videos import EXTENSIONS
+from vigil.sources.address import EXTENSIONS
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif"})
 

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vigil.errors import EnvironmentMissing, JobError
+from vigil.errors import EnvironmentMissing, JobError, redact
 from vigil.files import ADVICE
-from vigil.redact import redact
 
 PACKAGES_ADVICE = "install both hubs' packages: pip install 'vigil[download]' (scripts/setup.sh core has them)"
 

@@ -1,8 +1,8 @@
 """The judge: the one client of the endpoint. It asks about a window and returns a Verdict."""
 
-from vigil.judge.breaker import CircuitBreaker
-from vigil.judge.client import Judge
+from vigil.judge.circuit_breaker import CircuitBreaker
 from vigil.judge.endpoint import Endpoint, read_key
-from vigil.judge.prompt import MediaForm
+from vigil.judge.judge import Judge
+from vigil.judge.model_client import MediaForm
 
 __all__ = ["CircuitBreaker", "Endpoint", "Judge", "MediaForm", "read_key"]

@@ -5,11 +5,11 @@ from functools import partial
 
 from vigil.errors import ConfigError, UsageError
 from vigil.frames import FrameSampling
-from vigil.judge.connection import ServedModel, find_model, open_openai_client
+from vigil.judge.discovery import ServedModel, find_model, open_openai_client
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import asking_while_busy
 from vigil.manifest import Contract, parse_alias
-from vigil.tasks import Task, load_question
+from vigil.questions import Task, load_question
 
 TIMEOUT_S = 20.0
 

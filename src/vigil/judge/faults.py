@@ -11,10 +11,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from vigil.errors import EndpointBusy, EndpointError, EndpointUnreachable, VigilError
-from vigil.judge.bounded import UnusableAnswerError
+from vigil.judge.bounded_http import UnusableAnswerError
 from vigil.judge.certificates import tls_fault
-from vigil.judge.pages import is_page, refusal
-from vigil.judge.transport import HttpStatusError, may_pass
+from vigil.judge.error_pages import is_page, refusal
+from vigil.judge.model_client import HttpStatusError, may_pass
 from vigil.verdict import Cause, Verdict
 
 REPLY_FAULTS = (

@@ -12,15 +12,15 @@ import httpx2
 
 from vigil.environments import environment
 from vigil.errors import EndpointError, EndpointUnreachable, EnvironmentMissing, UsageError
-from vigil.judge.bounded import refused
-from vigil.judge.connection import open_http_client, require_one_model
+from vigil.judge.bounded_http import refused
+from vigil.judge.declared_contracts import fetch_declared_contracts
+from vigil.judge.discovery import open_http_client, require_one_model
 from vigil.judge.endpoint import Endpoint
+from vigil.judge.error_pages import not_json
 from vigil.judge.faults import asking_while_busy, endpoint_error
-from vigil.judge.pages import not_json
-from vigil.judge.prompt import chat_messages
-from vigil.judge.told import fetch_declared_contracts
+from vigil.judge.model_client import chat_messages
 from vigil.manifest import ALIAS_PREFIX
-from vigil.parity.sample import Example
+from vigil.parity.examples import Example
 from vigil.parity.trained import PixelDigest, run_in_environment
 from vigil.serving.command import INSIDE, video_size
 

@@ -10,9 +10,9 @@ from typing import Any
 from vigil.environments import environment
 from vigil.errors import JobError, ManifestError
 from vigil.manifest import read_manifest
-from vigil.parity.sample import Example, entries_in
-from vigil.training.dataset import read_training_data
-from vigil.training.settings import complete_from_dataset
+from vigil.parity.examples import Example, entries_in
+from vigil.training.config import complete_from_dataset
+from vigil.training.data import read_training_data
 
 SCRIPT = Path(__file__).resolve().parents[1] / "training_env" / "trained_prompts.py"
 ENTRY = "parity"

@@ -6,10 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vigil.events.event import Event
-from vigil.events.mark import Mark
+from vigil.events import Event, Mark
 from vigil.store.media import MediaFile
-from vigil.store.moment import format_utc
+from vigil.store.times import format_utc
 
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 """Chinese and Japanese spreadsheets take the wide ones for the same."""

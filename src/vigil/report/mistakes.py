@@ -13,9 +13,9 @@ from jinja2 import Environment, PackageLoader
 from vigil.calibration import logit
 from vigil.errors import VigilError
 from vigil.file_names import beside
-from vigil.score.combine import Prediction, probability
-from vigil.score.items import EvalClip, EvalWindow
+from vigil.score.eval_set import EvalClip, EvalWindow
 from vigil.score.journal import JournalEntry
+from vigil.score.predictions import Prediction, probability
 from vigil.score.scorecard import Score, predicted_alarm
 
 MOST_SHOWN = 30

@@ -10,17 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from vigil.events.event import Event
-from vigil.events.judged import JudgedWindow
-from vigil.events.tiers import TierThresholds
+from vigil.events import Event, TierThresholds
 from vigil.frames import RGB
-from vigil.report import colours
-from vigil.report.colours import Color
-from vigil.report.course import SourceTimeline
-from vigil.report.lettering import Typeface, choose_typeface, latin_typeface, shorten_to_width, wrap
-from vigil.report.strip import column, draw_timeline_strip, format_seconds
-from vigil.sources.fullrate import letterbox
-from vigil.verdict import Outcome
+from vigil.report import drawing
+from vigil.report.drawing import Color, Typeface, choose_typeface, latin_typeface, shorten_to_width, wrap
+from vigil.report.timeline import SourceTimeline, column, draw_timeline_strip, format_seconds
+from vigil.sources.video_info import letterbox
+from vigil.verdict import JudgedWindow, Outcome
 
 LEAST_LONG_PX = 640
 MOST_LONG_PX = 1920
@@ -80,7 +76,7 @@ class Overlay:
         judged, event = self.course.verdict_at(time_s), self.course.event_at(time_s)
         edge = max(3, self.layout.font_px // 4)
         if event is not None:
-            _frame(scene, colours.TIER_COLOURS[event.tier], edge)
+            _frame(scene, drawing.TIER_COLOURS[event.tier], edge)
         self._draw_labels(scene, judged, event, time_s, margin=edge + self.layout.font_px // 3)
         self._draw_strip(film[self.layout.picture_wh[1] :], time_s)
         return film
@@ -132,14 +128,14 @@ class Overlay:
 def verdict_caption(judged: JudgedWindow | None, tiers: TierThresholds) -> tuple[str, Color]:
     """A verdict in a word or two, and its colour."""
     if judged is None:
-        return "not judged", colours.UNKNOWN
+        return "not judged", drawing.UNKNOWN
     verdict = judged.verdict
     if verdict.outcome is Outcome.UNKNOWN:
-        return f"unknown: {str(verdict.cause).replace('_', ' ')}", colours.UNKNOWN
+        return f"unknown: {str(verdict.cause).replace('_', ' ')}", drawing.UNKNOWN
     if verdict.p_alarm is None:
         alarm = verdict.outcome is Outcome.ALARM
-        return str(verdict.outcome), colours.color_of(tiers.low if alarm else 0.0, tiers)
-    colour = colours.color_of(verdict.p_alarm, tiers)
+        return str(verdict.outcome), drawing.color_of(tiers.low if alarm else 0.0, tiers)
+    colour = drawing.color_of(verdict.p_alarm, tiers)
     tier = f"  {tiers.of(verdict.p_alarm)}" if verdict.p_alarm >= tiers.low else ""
     return f"{verdict.outcome}  {verdict.p_alarm:.2f}{tier}", colour
 
@@ -176,7 +172,7 @@ def _label(text: str, colour: Color | None, font_px: int, most_px: int) -> NDArr
     if colour is not None:
         top = (height - block) // 2
         pen.rounded_rectangle((pad, top, pad + block, top + block), font_px // 6, fill=colour)
-    pen.text((width - pad, height / 2), shown, font=font, anchor="rm", fill=colours.INK)
+    pen.text((width - pad, height / 2), shown, font=font, anchor="rm", fill=drawing.INK)
     return np.asarray(label)
 
 
@@ -203,7 +199,7 @@ def _lines(text: list[str], face: Typeface, font_px: int, most_px: int, *, lines
     label = _glass(width, step * len(broken) + pad, radius=font_px // 4)
     pen = ImageDraw.Draw(label)
     for number, line in enumerate(broken):
-        pen.text((pad, pad / 2 + (number + 0.5) * step), line, font=font, anchor="lm", fill=colours.INK)
+        pen.text((pad, pad / 2 + (number + 0.5) * step), line, font=font, anchor="lm", fill=drawing.INK)
     return np.asarray(label)
 
 
@@ -212,6 +208,6 @@ def _glass(width: int, height: int, *, radius: int) -> Image.Image:
     mask = Image.new("L", (width * SMOOTH, height * SMOOTH), 0)
     box = (0, 0, width * SMOOTH - 1, height * SMOOTH - 1)
     ImageDraw.Draw(mask).rounded_rectangle(box, radius * SMOOTH, fill=GLASS)
-    plate = Image.new("RGBA", (width, height), (*colours.GROUND, 0))
+    plate = Image.new("RGBA", (width, height), (*drawing.GROUND, 0))
     plate.putalpha(mask.resize((width, height), Image.Resampling.BOX))
     return plate

@@ -1,12 +1,10 @@
 """Scoring: how good a served model is on labelled clips, with an interval and a baseline beside every figure."""
 
-from vigil.score.combine import Prediction, combine, per_clip, per_window
-from vigil.score.compare import ModelComparison, compare_scores
-from vigil.score.items import EvalClip, EvalWindow, dataset_clips
+from vigil.score.eval_set import EvalClip, EvalWindow, dataset_clips, video_clips
 from vigil.score.journal import Journal, JournalEntry
+from vigil.score.predictions import Prediction, combine, per_clip, per_window
 from vigil.score.run import ScoreRun
-from vigil.score.scorecard import Score, ScoreFigures, figures
-from vigil.score.videos import video_clips
+from vigil.score.scorecard import ModelComparison, Score, ScoreFigures, compare_scores, figures
 
 __all__ = [
     "Prediction",

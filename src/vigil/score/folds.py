@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from vigil.errors import UsageError
-from vigil.score.combine import Prediction
-from vigil.score.pace import Throughput
+from vigil.score.journal import Throughput
+from vigil.score.predictions import Prediction
 from vigil.score.scorecard import Score, figures
 from vigil.verdict import Cause
 

@@ -3,15 +3,19 @@
 A journal belongs to one model, address and contract, told in its first line. When every window has been
 asked it is closed with a last line; the next run of the same command then starts over, since the
 model behind a name may have changed. A half line at the end, as `kill -9` leaves it, is dropped.
+
+How fast the server answered: latency of a request under this load, and requests a second.
 """
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
+
+import numpy as np
 
 from vigil.errors import JobError
 from vigil.file_names import beside
@@ -161,3 +165,40 @@ def read_journal(path: Path) -> list[JournalEntry]:
     """Every record of a journal, complete or not, the last one of a window counting."""
     records = [record for line in _lines(path) if (record := _record(line)) is not None]
     return list({record.digest: record for record in records}.values())
+
+
+NEVER_ASKED = frozenset({Cause.UNREADABLE, Cause.CANCELLED, Cause.SKIPPED, Cause.DROPPED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throughput:
+    """Percentiles of latency, and requests a second of the time in which at least one was under way."""
+
+    requests: int = 0
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    requests_per_s: float | None = None
+
+
+def measure_throughput(records: Iterable[JournalEntry]) -> Throughput:
+    """The pace of the requests behind these records, also where a run was interrupted in between."""
+    asked = [record for record in records if record.cause not in NEVER_ASKED]
+    if not asked:
+        return Throughput()
+    p50_ms, p95_ms = np.percentile([record.latency_ms for record in asked], (50, 95))
+    busy_s = busy_seconds([(record.asked_s, record.answered_s) for record in asked])
+    return Throughput(
+        requests=len(asked),
+        p50_ms=round(float(p50_ms), 2),
+        p95_ms=round(float(p95_ms), 2),
+        requests_per_s=round(len(asked) / busy_s, 2) if busy_s > 0 else None,
+    )
+
+
+def busy_seconds(spans: Sequence[tuple[float, float]]) -> float:
+    """The length of the union of time spans."""
+    total, covered_to = 0.0, float("-inf")
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, covered_to))
+        covered_to = max(covered_to, end)
+    return total

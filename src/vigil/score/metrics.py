@@ -1,14 +1,128 @@
 """What a list of answers is worth: confusion, ROC and its area, calibration error.
 
 `p_alarm` is always the probability of alarm and `is_alarm` the truth, one entry an answered clip or window.
+
+How sure a figure is: intervals of shares, counts and areas (Wilson, Poisson, DeLong, Newcombe, bootstrap), McNemar.
+
+Formulas and their sources are in `docs/scoring.md`. Everything here is deterministic: resampling is seeded.
 """
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vigil.score.intervals import Flags, Floats
+Interval: TypeAlias = tuple[float, float]
+"""Lower and upper end of a 95 % interval."""
+
+Floats: TypeAlias = NDArray[np.float64]
+Flags: TypeAlias = NDArray[np.bool_]
+
+Z_95 = 1.959963984540054
+RESAMPLES = 2000
+
+
+def wilson(successes: int, n: int) -> Interval:
+    """Wilson's 95 % score interval of a share; (0, 1) when nothing was counted."""
+    if n == 0:
+        return 0.0, 1.0
+    share, z2 = successes / n, Z_95**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z_95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    low = 0.0 if successes == 0 else centre - half
+    high = 1.0 if successes == n else centre + half
+    return low, high
+
+
+def poisson(count: int) -> Interval:
+    """The exact 95 % interval (Garwood's) of the mean of which `count` were seen."""
+    from scipy import stats  # a second to import, and only some figures need it
+
+    low = 0.0 if count == 0 else float(stats.chi2.ppf(0.025, 2 * count) / 2)
+    return low, float(stats.chi2.ppf(0.975, 2 * count + 2) / 2)
+
+
+def delong(p_alarm: Floats, is_alarm: Flags) -> Interval | None:
+    """DeLong's 95 % interval of the ROC AUC; None where a class has fewer than two members.
+
+    Where the classes are separated perfectly its variance is 0, which claims certainty: Newcombe's interval instead.
+    """
+    alarms, normals = p_alarm[is_alarm], p_alarm[~is_alarm]
+    if min(len(alarms), len(normals)) < 2:
+        return None
+    wins = (alarms[:, None] > normals[None, :]) + 0.5 * (alarms[:, None] == normals[None, :])
+    auc = float(wins.mean())
+    if auc in (0.0, 1.0):
+        return newcombe(auc, len(alarms), len(normals))
+    variance = wins.mean(axis=1).var(ddof=1) / len(alarms) + wins.mean(axis=0).var(ddof=1) / len(normals)
+    half = Z_95 * math.sqrt(float(variance))
+    return max(0.0, auc - half), min(1.0, auc + half)
+
+
+def newcombe(auc: float, alarms: int, normals: int) -> Interval:
+    """Newcombe's 95 % score interval of a ROC AUC (his method 5), which does not shrink to a point at 0 and 1."""
+
+    def is_far(theta: float) -> bool:
+        extra = (alarms + normals) / 2 - 1
+        spread = 1 + extra * (1 - theta) / (2 - theta) + extra * theta / (1 + theta)
+        return (auc - theta) ** 2 > Z_95**2 * theta * (1 - theta) * spread / (alarms * normals)
+
+    return _edge(is_far, 0.0, auc), _edge(is_far, 1.0, auc)
+
+
+def _edge(is_far: Callable[[float], bool], far: float, near: float) -> float:
+    """Where a figure stops to be too far from the one that was measured, by bisection."""
+    if far == near:
+        return near
+    for _ in range(60):
+        middle = (far + near) / 2
+        far, near = (middle, near) if is_far(middle) else (far, middle)
+    return near
+
+
+def bootstrap(
+    statistic: Callable[[NDArray[np.intp]], float | None],
+    groups: Sequence[str],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval | None:
+    """The percentile bootstrap's 95 % interval, drawing whole groups (recordings) with replacement.
+
+    `statistic` maps drawn row numbers to a figure, or None where a draw has none (one class only).
+    Returns None when fewer than half of the draws have one.
+    """
+    members = _members(groups)
+    rng = np.random.default_rng(seed)
+    values: list[float] = []
+    for _ in range(resamples):
+        drawn = rng.integers(0, len(members), len(members))
+        value = statistic(np.concatenate([members[i] for i in drawn]))
+        if value is not None:
+            values.append(value)
+    if len(values) * 2 < resamples:
+        return None
+    low, high = np.percentile(values, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def _members(groups: Sequence[str]) -> list[NDArray[np.intp]]:
+    _, inverse = np.unique(np.asarray(groups), return_inverse=True)
+    return [np.flatnonzero(inverse == number) for number in range(int(inverse.max()) + 1)]
+
+
+def mcnemar(only_first_right: int, only_second_right: int) -> float:
+    """The exact two-sided p-value that two judges who differ on these clips are equally good."""
+    differing = only_first_right + only_second_right
+    if differing == 0:
+        return 1.0
+    from scipy import stats
+
+    return float(stats.binomtest(only_first_right, differing, 0.5).pvalue)
+
 
 ECE_BINS = 15
 

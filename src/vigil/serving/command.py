@@ -14,13 +14,13 @@ from vigil.environments import Environment
 from vigil.errors import UsageError
 from vigil.frames import GRID_PX, MIN_SIDE_PX, FrameSampling
 from vigil.gpus import CUDA_PACKAGES, check_driver
+from vigil.judge.endpoint import VLLM_KEY_VARIABLE, ServerKey
 from vigil.manifest import Contract
-from vigil.serving.flags import AUTO, Flags, as_tokens, flags_of, given_flags, given_value, means, words_of
-from vigil.serving.key import VLLM_KEY_VARIABLE, ServerKey
-from vigil.serving.media import DOMAINS_FLAG, OPENING_FLAGS, allowed_domains, media_variables, warn_of_openings
-from vigil.serving.model import Checkpoint, LoraAdapter, common_lora_rank
+from vigil.models.checkpoint import Checkpoint, LoraAdapter, common_lora_rank
+from vigil.serving.declared_contracts import CONTRACTS_VARIABLE, declared_contracts
+from vigil.serving.media_domains import DOMAINS_FLAG, OPENING_FLAGS, allowed_domains, media_variables, warn_of_openings
 from vigil.serving.settings import ServeSettings, is_cpu_build
-from vigil.serving.told import CONTRACTS_VARIABLE, declared_contracts
+from vigil.serving.vllm_flags import AUTO, Flags, as_tokens, flags_of, given_flags, given_value, means, words_of
 
 INSIDE = Path(__file__).parent / "inside"
 MIN_PIXELS = MIN_SIDE_PX**2

@@ -13,10 +13,10 @@ from types import FrameType
 
 from vigil.environments import Environment
 from vigil.errors import JobError
+from vigil.judge.endpoint import VLLM_KEY_VARIABLE, ServerKey
 from vigil.serving.command import ServePlan, ServerCommand, serve_command
 from vigil.serving.diagnosis import explain_exit
-from vigil.serving.key import VLLM_KEY_VARIABLE, ServerKey
-from vigil.serving.process import ServerProcess, check_port, start_server
+from vigil.serving.server import ServerProcess, check_port, start_server
 
 logger = logging.getLogger(__name__)
 

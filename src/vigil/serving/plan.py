@@ -8,13 +8,13 @@ from pathlib import Path
 from vigil.errors import ManifestError, UsageError
 from vigil.frames import FrameSampling
 from vigil.manifest import ALIAS_PREFIX, MANIFEST_NAME, Contract
+from vigil.models.chat_template import write_serving_template
+from vigil.models.checkpoint import NAME, base_warnings, common_contract, read_checkpoint, read_lora_adapter
+from vigil.questions import Task
 from vigil.serving.command import ServePlan
-from vigil.serving.flags import flags_of, given_flags, given_value, means, switched_on
-from vigil.serving.model import NAME, base_warnings, common_contract, read_checkpoint, read_lora_adapter
+from vigil.serving.declared_contracts import declared_contracts, write_declared_contracts
 from vigil.serving.settings import ServeSettings
-from vigil.serving.template import write_serving_template
-from vigil.serving.told import declared_contracts, write_declared_contracts
-from vigil.tasks import Task
+from vigil.serving.vllm_flags import flags_of, given_flags, given_value, means, switched_on
 
 log = logging.getLogger(__name__)
 

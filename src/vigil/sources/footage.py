@@ -1,7 +1,7 @@
 """Footage: the pictures around an event as a person wants to see them, at full size and full rate.
 
 The model sees small pictures, two a second. Clips and snapshots come from the source itself: cut from
-the file, or from the compressed packets that a live source sent last (`vigil.sources.ring`). H.264 is
+the file, or from the compressed packets that a live source sent last (`vigil.sources.ring_buffer`). H.264 is
 cut without decoding it, so a clip starts at the key picture at or before the wanted second; anything
 else is encoded anew as H.264, so that every browser shows it. Clips have no sound.
 """
@@ -16,16 +16,15 @@ from typing import Any, Protocol
 from vigil.errors import SourceError
 from vigil.frames import RGB, encode_jpeg
 from vigil.sources import container as containers
-from vigil.sources.clock import FileClock
-from vigil.sources.fields import is_interlaced
-from vigil.sources.landmarks import RESUMABLE, IndexedKeyframe, KeyframeIndex, KeyframeMoved, copy_of, resume
-from vigil.sources.movie import VideoWriter, decode_packets, remux, whole_file
-from vigil.sources.picture import FrameConverter
-from vigil.sources.sizes import keep_one_size
-from vigil.sources.stamps import EncodedPacket, assign_timestamps
-from vigil.sources.timeline import FileTimeline
-from vigil.sources.tone import is_high_range
-from vigil.sources.tracks import main_video_stream
+from vigil.sources.deinterlace import is_interlaced
+from vigil.sources.file_timeline import FileTimeline
+from vigil.sources.frame_converter import FrameConverter
+from vigil.sources.keyframe_index import RESUMABLE, IndexedKeyframe, KeyframeIndex, KeyframeMoved, copy_of, resume
+from vigil.sources.picture_sizes import keep_one_size
+from vigil.sources.timestamps import FileClock
+from vigil.sources.tone_mapping import is_high_range
+from vigil.sources.video_tracks import main_video_stream
+from vigil.sources.video_writer import EncodedPacket, VideoWriter, assign_timestamps, decode_packets, remux, whole_file
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 A picture is untrusted: a few kilobytes can stand for gigabytes of pixels. Its size is read from its header, and only
 then is it decoded, and turned into RGB in bands of rows, so that 25 megapixels cost a few hundred megabytes at most.
-What a visitor's browser sends is decoded in a process of its own (`vigil.sources.picture_worker`).
+What a visitor's browser sends is decoded in a process of its own (`vigil.sources.image_worker`).
 """
 
 import io
@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from vigil.errors import SourceError
 from vigil.frames import RGB, Frame, FrameSampling, fit_size, resize
-from vigil.sources.picture_kind import kind_of, picture_kind
+from vigil.sources.image_formats import kind_of, picture_kind
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", *(("AVIF",) if features.check("avif") else ()))
 MAX_PIXELS = 25_000_000

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vigil.frames import RGB, encode_jpeg, resize
-from vigil.sources.picture import FrameConverter, fit_within
+from vigil.sources.frame_converter import FrameConverter, fit_within
 
 QUALITY = 80
 ROUNDING_S = 1e-6

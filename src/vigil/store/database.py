@@ -1,14 +1,18 @@
-"""Opening a database by its URL, and telling its errors in words that a person can act on."""
+"""Opening a database by its URL, and telling its errors in words that a person can act on.
+
+Insert or update by key, in the words of the database at hand.
+"""
 
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import tenacity
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
@@ -24,6 +28,7 @@ from sqlalchemy.exc import (
 from vigil.errors import RowRefused, StoreError, UsageError
 
 log = logging.getLogger(__name__)
+
 
 BUSY_S = 10.0
 """How long a write waits for another process's."""
@@ -165,3 +170,16 @@ def _explain(error: BaseException, where: str) -> str:
             return f"{remedy} ({error})"
     text = " ".join(str(error).split()) or type(error).__name__
     return text.removeprefix(where).strip()
+
+
+def upsert(
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, keep: Sequence[str] = ()
+) -> None:
+    """Writes rows; those whose key is there are updated, except for the columns to `keep`."""
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    insert = dialect.insert(table)
+    keys = [column.name for column in table.primary_key]
+    fresh = {name: insert.excluded[name] for name in rows[0] if name not in {*keys, *keep}}
+    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=fresh), list(rows))

@@ -1,6 +1,8 @@
 """Pictures and clips of events: files beside the database, never half written.
 
 A file is written under a name that says so (`x.partial.mp4`), brought to the disk, and only then given its own.
+
+Which files belong to which event: what retention goes by.
 """
 
 import os
@@ -9,9 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy import Connection, Row, select
 
 from vigil.files import keep_private, make_private_folder
+from vigil.store.database import upsert
+from vigil.store.schema import media
+from vigil.store.times import utc_now
 
 MediaKind: TypeAlias = Literal["snapshots", "clips", "frames"]
 KINDS: tuple[MediaKind, ...] = ("snapshots", "clips", "frames")
@@ -106,3 +113,26 @@ def _quietly() -> Iterator[None]:
         yield
     except OSError:
         return
+
+
+def add(connection: Connection, file: MediaFile, *, root: Path) -> None:
+    """Notes a file; its path is kept relative to the store's folder, so that both can be moved together."""
+    row = {
+        "path": file.path.relative_to(root).as_posix(),
+        "event_id": file.event_id,
+        "kind": file.kind,
+        "size_bytes": file.size_bytes,
+        "created_utc": utc_now(),
+    }
+    upsert(connection, media, [row])
+
+
+def of_event(connection: Connection, event_id: str, *, root: Path) -> list[MediaFile]:
+    """An event's files, by path."""
+    query = select(media).where(media.c.event_id == event_id).order_by(media.c.path)
+    return [read(row, root=root) for row in connection.execute(query)]
+
+
+def read(row: Row[*tuple[Any, ...]], *, root: Path) -> MediaFile:
+    """A row as a file."""
+    return MediaFile(path=root / row.path, event_id=row.event_id, kind=row.kind, size_bytes=row.size_bytes)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, inspect, select
 from vigil import __version__
 from vigil.errors import StoreError
 from vigil.store import schema
-from vigil.store.moment import utc_now
+from vigil.store.times import utc_now
 
 
 @dataclass(frozen=True, slots=True)

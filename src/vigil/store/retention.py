@@ -13,13 +13,13 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, Table, and_, delete, exists, false, func, select, true, tuple_
 
 from vigil.errors import UsageError
-from vigil.store import mark_table, strays
+from vigil.store import marks as mark_table
+from vigil.store import orphaned_media
 from vigil.store.database import translate_errors, vacuum_free_pages
-from vigil.store.media import MediaFile, partial_files, remove_media
-from vigil.store.media_table import read
-from vigil.store.moment import format_utc
+from vigil.store.media import MediaFile, partial_files, read, remove_media
 from vigil.store.schema import events, media, sessions, verdicts
 from vigil.store.store import Store
+from vigil.store.times import format_utc
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def prune(
     """
     now_s = clock()
     if not dry_run:
-        strays.adopt_orphans(store, before_s=now_s - PARTIAL_S)
+        orphaned_media.adopt_orphans(store, before_s=now_s - PARTIAL_S)
     media_may_go = true() if also_marked else mark_table.is_unmarked()
     events_may_go = true() if also_marked else mark_table.has_no_history()
     files = _too_old(store, retention, media_may_go, now_s=now_s)

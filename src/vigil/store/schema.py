@@ -3,7 +3,7 @@
 Times: `*_s` are seconds of the source, `*_utc` are `2026-11-20T11:50:33.123Z`, which sorts as text.
 `happened_utc` is an event's onset on live sources; for files, which have no clock, when it was found.
 `ended_utc` is the same of its end, and the end of time while it goes on. `identity` tells sources of one
-name apart (`vigil.sources.identity`), empty in watches of before. `untold` is the kind of an event's change that
+name apart (`vigil.sources.source_identity`), empty in watches of before. `untold` is the kind of an event's change that
 nobody has been told of yet, empty for most.
 """
 

@@ -19,20 +19,22 @@ from typing import Self
 from sqlalchemy import Connection, Engine
 
 from vigil.errors import StoreError, UsageError
-from vigil.events.change import ChangeKind
-from vigil.events.event import Event
-from vigil.events.judged import JudgedWindow
-from vigil.events.mark import Mark, MarkValue
+from vigil.events import ChangeKind, Event, Mark, MarkValue
 from vigil.files import PRIVATE_FILE, make_private_folder
-from vigil.store import event_table, mark_table, media_table, refused, session_table, verdict_table
-from vigil.store.claims import SourceLocks
+from vigil.store import events as event_table
+from vigil.store import marks as mark_table
+from vigil.store import media as media_table
+from vigil.store import rejected_rows
+from vigil.store import sessions as session_table
+from vigil.store import verdicts as verdict_table
 from vigil.store.database import WRITES, display_url, enable_wal, make_engine, parse_url, sqlite_path, translate_errors
-from vigil.store.filter import EventFilter
+from vigil.store.events import EventFilter
+from vigil.store.file_permissions import restrict_store_files
 from vigil.store.media import MediaFile, MediaKind, WriteMedia, media_path, remove_media, write_whole
 from vigil.store.migrations import NEWEST, migrate, version_of
-from vigil.store.privacy import restrict_store_files
-from vigil.store.refused import REFUSED
-from vigil.store.session_table import WatchSession
+from vigil.store.rejected_rows import REFUSED
+from vigil.store.sessions import SourceLocks, WatchSession
+from vigil.verdict import JudgedWindow
 
 DEFAULT_STORE = "outputs/watch/events.db"
 """Where a watch keeps what it finds, unless told otherwise."""
@@ -207,8 +209,8 @@ class Store:
             event_table.note_told(connection, event_ids)
 
     def set_aside(self, row: object, *, what: str, why: str) -> None:
-        """Keeps what the database refuses as a JSON line of `refused.jsonl`, as long as that is small; never raises."""
-        refused.append_rejected_row(self.folder / REFUSED, row, what=what, why=why)
+        """Keeps what the database refuses as a JSON line of `rejected_rows.jsonl`, as long as that is small; never raises."""
+        rejected_rows.append_rejected_row(self.folder / REFUSED, row, what=what, why=why)
 
     def open_events(self, source: str | None = None) -> list[Event]:
         """The events that go on, or that a watcher which was killed left open."""

@@ -5,8 +5,7 @@ runs `llamafactory-cli train`, and writes the manifest beside the adapter when i
 `vigil train CONFIG [key=value ...]`, or `scripts/train.sh`, which makes sure of the environments first.
 """
 
-from vigil.training.plan import TrainingPlan, plan_training
-from vigil.training.progress import TrainingProgress
-from vigil.training.run import TrainingResult, train
+from vigil.training.llamafactory import TrainingProgress
+from vigil.training.run import TrainingPlan, TrainingResult, plan_training, train
 
 __all__ = ["TrainingResult", "TrainingPlan", "TrainingProgress", "plan_training", "train"]

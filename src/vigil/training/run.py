@@ -1,4 +1,7 @@
-"""A training from start to end: look at what is there, run LLaMA-Factory, write the manifest."""
+"""A training from start to end: look at what is there, run LLaMA-Factory, write the manifest.
+
+The plan of a training: every check that can be made before it starts, and the settings it will get.
+"""
 
 import json
 import logging
@@ -13,23 +16,91 @@ from typing import Any
 import yaml
 
 from vigil import __version__
-from vigil.base_model import base_digest, describe_base
 from vigil.dataset.used_clips import USED_KEY
 from vigil.environments import Environment, environment
 from vigil.errors import JobError
-from vigil.gpus import CUDA_PACKAGES, check_driver
+from vigil.gpus import CUDA_PACKAGES, check_driver, gpu_count
 from vigil.manifest import Base, read_manifest
-from vigil.training.curve import LearningCurve
-from vigil.training.digests import named_digests
-from vigil.training.hardware import adapt_to_machine, check_loggers, launch_environment
-from vigil.training.lineage import lineage
-from vigil.training.llamafactory import LlamaFactoryProcess, TrainingStopped, plain_adapter
+from vigil.models.base_model import base_digest, check_adapter, check_checkpoint, describe_base
+from vigil.training.config import (
+    TrainingConfig,
+    adapt_to_machine,
+    check_hardware,
+    check_loggers,
+    complete_from_dataset,
+    dataset_names,
+    evaluated_names,
+    is_distributed,
+    launch_environment,
+    load_training_config,
+    tower_warnings,
+    with_absolute_paths,
+)
+from vigil.training.data import TrainingData, read_training_data
+from vigil.training.learning_curve import LearningCurve
+from vigil.training.lineage import lineage, named_digests
+from vigil.training.llamafactory import (
+    LOG_NAME,
+    LlamaFactoryProcess,
+    TrainerLog,
+    TrainingProgress,
+    TrainingStopped,
+    plain_adapter,
+    speed_of_run,
+)
 from vigil.training.output import ResumePoint, RunRecord, last_checkpoint, lock_output, prepare_output, write_run_record
-from vigil.training.plan import TrainingPlan, plan_training
-from vigil.training.progress import LOG_NAME, TrainerLog, TrainingProgress, speed_of_run
-from vigil.training.settings import is_distributed
+from vigil.training.schedule import TrainingSchedule, training_schedule
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingPlan:
+    """A training that has passed every check: `settings` are what LLaMA-Factory gets, paths made absolute.
+
+    `warnings` are what a person should look at before time is spent, each in one line with what to do.
+    """
+
+    config: str
+    settings: TrainingConfig
+    base_model: str
+    dataset: TrainingData
+    gpus: int
+    schedule: TrainingSchedule
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def output(self) -> Path:
+        """The folder that the adapter goes to."""
+        return Path(self.settings["output_dir"])
+
+
+def plan_training(config: str | Path, overrides: Sequence[str] = ()) -> TrainingPlan:
+    """Everything about a training that can be known before it starts.
+
+    Raises ConfigError, DatasetError, UsageError or EnvironmentMissing, each saying what to do.
+    """
+    settings = load_training_config(config, overrides)
+    gpus = gpu_count()
+    check_hardware(settings, gpus=gpus)
+    base = Path(settings["model_name_or_path"])
+    check_checkpoint(base)
+    if settings.get("adapter_name_or_path"):
+        check_adapter(Path(settings["adapter_name_or_path"]), base)
+    folder = Path(settings["dataset_dir"])
+    dataset = read_training_data(folder, dataset_names(settings), evaluated=evaluated_names(settings))
+    full = complete_from_dataset(settings, dataset)
+    schedule = training_schedule(full, examples=dataset.examples, gpus=gpus, environ=os.environ)
+    return TrainingPlan(
+        config=str(config),
+        settings=with_absolute_paths(full),
+        base_model=str(settings["model_name_or_path"]),
+        dataset=dataset,
+        gpus=gpus,
+        schedule=schedule,
+        warnings=(*schedule.warnings(), *tower_warnings(full, gpus=gpus, environ=os.environ)),
+    )
+
 
 CONFIG_NAME = "train.yaml"
 OUTPUT_NAME = "train.log"

@@ -4,8 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from vigil.training.hardware import process_count
-from vigil.training.settings import TrainingConfig, dataset_names, is_distributed, is_ray
+from vigil.training.config import TrainingConfig, dataset_names, is_distributed, is_ray, process_count
 
 FEW_STEPS = 40
 """Below so many steps a LoRA has hardly left its base, whatever the loss says."""

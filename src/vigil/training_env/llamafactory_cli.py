@@ -4,11 +4,19 @@
 
 A model in 4 or 8 bits keeps its vision tower whole: LLaMA-Factory has no setting for it, and serving has it whole.
 What it loads stays to its end, so that looking for garbage in it is time lost, 3 s of it when it ends.
+
+Every argument that the installed LLaMA-Factory takes for a training, one a line.
+
+After a new version of it:
+    .venv-train/bin/python src/vigil/training_env/llamafactory_cli.py > src/vigil/training/llamafactory_keys.txt
 """
 
 import atexit
+import dataclasses
 import gc
 from functools import partial
+
+from llamafactory.hparams.parser import _TRAIN_ARGS
 
 NOT_QUANTIZED = ("lm_head", "visual", "model.visual")
 """The head, as transformers itself leaves it out, and the vision tower by its names in the model and in its parts."""
@@ -38,3 +46,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+if __name__ == "__main__":
+    names = {field.name for part in _TRAIN_ARGS for field in dataclasses.fields(part) if field.init}
+    print("\n".join(sorted(names)))  # noqa: T201

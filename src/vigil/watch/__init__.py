@@ -4,13 +4,13 @@
         watch = Watch(find_sources(["clips/"]), judge=judge, settings=WatchSettings(), observers=[...])
         summary = await watch.run()
 
-`vigil.watch.watch` is the whole way from a frame to an alarm, to be read from top to bottom.
+`vigil.watch.watcher` is the whole way from a frame to an alarm, to be read from top to bottom.
 """
 
-from vigil.watch.observer import WatchObserver
-from vigil.watch.service import BackgroundWatcher
+from vigil.watch.background import BackgroundWatcher
+from vigil.watch.observers import WatchObserver
 from vigil.watch.settings import WatchSettings
 from vigil.watch.state import SourceState, WatchSummary
-from vigil.watch.watch import Watcher
+from vigil.watch.watcher import Watcher
 
 __all__ = ["WatchObserver", "SourceState", "WatchSummary", "Watcher", "BackgroundWatcher", "WatchSettings"]

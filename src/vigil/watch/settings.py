@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from vigil.config import build_over, find_config, parse_overrides, read_yaml, text_keys
 from vigil.errors import UsageError
-from vigil.events.rules import HysteresisSettings
 from vigil.judge.endpoint import DEFAULT_URL
-from vigil.judge.reading import MIN_MASS
-from vigil.sources.feed import CaptureSettings
+from vigil.judge.verdict_reader import MIN_MASS
+from vigil.rules.hysteresis import HysteresisSettings
+from vigil.sources.open_capture import CaptureSettings
 from vigil.store import DEFAULT_STORE
 from vigil.store.retention import RetentionSettings
 

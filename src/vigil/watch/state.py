@@ -5,8 +5,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from vigil.events.judged import JudgedWindow
-from vigil.verdict import Cause, Outcome
+from vigil.verdict import Cause, JudgedWindow, Outcome
 
 RATE_OVER_S = 10.0
 PASSED_OVER = frozenset({Cause.DROPPED, Cause.SKIPPED})

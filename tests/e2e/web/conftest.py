@@ -12,8 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from browsing import Site, Tabs, Visitors, chromium, site_at
-from vigil.serving import RunningServer
-from vigil.serving.process import free_port
+from vigil.serving.server import RunningServer, free_port
 
 PATIENCE_MS = 30_000
 """How long a page may take to show what is expected: no claim about its speed, and nothing where it is quick."""

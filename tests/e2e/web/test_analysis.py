@@ -16,8 +16,8 @@ from browsing import PHONE, Site, Visitors, settle, site_at
 from films import shoot
 from judging import yes
 from scripted_server import Reply, Request, ScriptedServer, stream
-from vigil.analysis.legs import FILE_IN_FLIGHT
-from vigil.serving.process import free_port
+from vigil.analysis.segments import FILE_IN_FLIGHT
+from vigil.serving.server import free_port
 from watching import SAYS_YES, bright_server, film, is_bright, look
 
 pytestmark = pytest.mark.e2e

@@ -14,7 +14,7 @@ import rtsp_server
 from browsing import DESK, PHONE, Site, Visitors, settle, site_at
 from films import shoot
 from scripted_server import Reply, Request, ScriptedServer, error, stream
-from vigil.serving.process import free_port
+from vigil.serving.server import free_port
 from watching import film
 
 pytestmark = pytest.mark.e2e

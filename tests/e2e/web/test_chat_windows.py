@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 import rtsp_server
 from browsing import DESK, PHONE, Site, Visitors, settle, site_at
 from scripted_server import Reply, Request, ScriptedServer, stream
-from vigil.tasks import load_question
+from vigil.questions import load_question
 from watching import SAYS_YES, bright_server, film, is_bright, look
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]

@@ -18,9 +18,8 @@ import rtsp_server
 from browsing import Site, Visitors, site_at
 from process_group import living, wait_until_gone
 from vigil.frames import FrameSampling
-from vigil.serving import RunningServer, run_server
-from vigil.serving.process import free_port
-from vigil.tasks import Task, load_question
+from vigil.questions import Task, load_question
+from vigil.serving.server import RunningServer, free_port, run_server
 from vigil.tiny import BASE_FOLDER
 from watching import film
 

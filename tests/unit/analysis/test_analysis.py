@@ -10,11 +10,11 @@ import pytest
 import waiting
 from scripted_server import Reply, Request, ScriptedServer, stream
 from vigil.analysis import Analysis, AnalysisView
-from vigil.analysis.view import AnalysisPhase
+from vigil.analysis.analysis import AnalysisPhase
 from vigil.judge import Endpoint
+from vigil.questions import Question, Task
 from vigil.sources.address import Address
-from vigil.sources.pushed import BrowserWebcam
-from vigil.tasks import Question, Task
+from vigil.sources.webcam import BrowserWebcam
 from vigil.verdict import Cause, Outcome
 from vigil.watch import WatchSettings
 from waiting import HANG_S

@@ -7,12 +7,11 @@ import pytest
 
 from films import shoot
 from vigil.analysis import AnalysisView
+from vigil.analysis.analysis import AnalysisPhase
 from vigil.analysis.outputs import write_annotated_video, write_browser_copy, write_jsonl, write_srt
-from vigil.analysis.view import AnalysisPhase
 from vigil.errors import StoreError
-from vigil.events.judged import JudgedWindow
-from vigil.events.tiers import TierThresholds
-from vigil.verdict import Cause, Outcome, Verdict
+from vigil.events import TierThresholds
+from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
 from watching import film
 
 ALARM = Verdict(outcome=Outcome.ALARM, p_alarm=0.97, text="two push", start_s=0.0, end_s=2.5)

@@ -6,7 +6,7 @@ import pytest
 
 from films import number_in, shoot
 from vigil.chat import TimeSpan, attach_camera, attach_picture, attach_video, look_at_pictures
-from vigil.chat.look import KeptPicture
+from vigil.chat.attachment import KeptPicture
 from vigil.errors import SourceError
 from vigil.frames import FrameSampling, decode_jpeg
 from vigil.sources.address import find_sources

@@ -1,7 +1,7 @@
 import pytest
 
-from vigil.chat.span import TimeSpan, find_time_span
-from vigil.tasks import list_questions
+from vigil.chat.time_span import TimeSpan, find_time_span
+from vigil.questions import list_questions
 
 RANGES = {
     "描述一下第三秒到第五秒": (3, 5),

@@ -12,8 +12,8 @@ from films import shoot
 from judging import SAMPLING, TASK
 from scoring import brightness_server, manifest, write_dataset
 from scripted_server import Reply, ScriptedServer
-from vigil.cli import main
-from vigil.dataset.cutting import file_digest
+from vigil.cli.main import main
+from vigil.dataset.extract import file_digest
 from vigil.dataset.used_clips import DIGEST_HEX, UsedClips, used_clips
 from vigil.manifest import Contract, read_manifest
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from scripted_server import ScriptedServer, chat
-from vigil.cli import main
 from vigil.cli.dataset_report import meaning_of
+from vigil.cli.main import main
 
 
 def write_clip(path: Path, *, seed: int, seconds: float = 2.0, size: tuple[int, int] = (96, 64)) -> None:

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from app.web.moments import happened
+from app.web.local_times import happened
 
 from incidents import make_event, make_judged
-from vigil.cli import main
 from vigil.cli.event_table import probability_blocks
+from vigil.cli.main import main
 from vigil.events import EventWindow, Tier
 from vigil.report.event_export import as_csv
 from vigil.store import Store

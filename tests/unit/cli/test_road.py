@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from vigil.cli import main, road
-from vigil.cli.road import SUMMARIES
+from vigil.cli import lazy_group
+from vigil.cli.lazy_group import SUMMARIES
+from vigil.cli.main import main
 from waiting import HANG_S, until
 
 HEAVY = ("numpy", "cv2", "av", "openai", "aiohttp", "sqlalchemy")
@@ -46,7 +47,7 @@ def test_ctrl_c_in_a_command_that_has_nothing_to_say_of_it_is_told_all_the_same(
     def interrupted(_name: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(road, "_load", interrupted)
+    monkeypatch.setattr(lazy_group, "_load", interrupted)
     assert main(["parity"]) == 1
     assert capsys.readouterr().err == "vigil: stopped\n"
 

@@ -14,7 +14,7 @@ from judging import yes
 from scoring import brightness_server, by_brightness, manifest, write_dataset
 from scripted_server import Reply, Request, ScriptedServer, chat, error
 from vigil.calibration import sigmoid
-from vigil.cli import main
+from vigil.cli.main import main
 from vigil.manifest import Calibration, read_manifest
 
 CLIPS = {"alarm/a": [250], "alarm/b": [200, 10], "alarm/c": [30], "normal/d": [10], "normal/e": [20], "normal/f": [180]}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from model_folder import contract, make_environment, make_model
-from vigil.cli import main
+from vigil.cli.main import main
 
 
 @pytest.fixture(autouse=True)

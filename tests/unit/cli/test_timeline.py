@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scripted_server import ScriptedServer
-from vigil.cli import main
+from vigil.cli.main import main
 from watching import bright_server, film
 
 

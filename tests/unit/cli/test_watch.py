@@ -9,8 +9,8 @@ import pytest
 from full_disk import full_disk
 from scripted_server import Reply, Request, ScriptedServer, error
 from tls import Authority
-from vigil.cli import main
-from vigil.cli.road import SUMMARIES
+from vigil.cli.lazy_group import SUMMARIES
+from vigil.cli.main import main
 from watching import bright_server, film, look
 
 

@@ -8,15 +8,15 @@ import pytest
 
 from scripted_server import Reply, Request, ScriptedServer, chat, error
 from vigil.dataset.annotate import AnnotateReport, AnnotateSettings, annotate_dataset
-from vigil.dataset.annotations import LOG_NAME, read_annotations
+from vigil.dataset.annotation_log import LOG_NAME, read_annotations
 from vigil.dataset.build import BuildSettings, build_dataset
 from vigil.dataset.check import check_dataset
-from vigil.dataset.cutting import ExtractSettings
 from vigil.dataset.examples import TrainingExample, read_splits, split_path
+from vigil.dataset.extract import ExtractSettings
 from vigil.errors import DatasetError, EndpointError
 from vigil.frames import FrameSampling
 from vigil.judge.endpoint import Endpoint
-from vigil.tasks import load_question
+from vigil.questions import load_question
 
 FIGHT = load_question("fight")
 AGREES = {"alarm": "两名男子在走廊里互相推搡并挥拳。", "normal": "行人平静地走过走廊。"}

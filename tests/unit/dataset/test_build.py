@@ -8,15 +8,15 @@ import pytest
 from films import shoot
 from vigil.dataset.answers import label_of_answer
 from vigil.dataset.build import BuildReport, BuildSettings, build_dataset
-from vigil.dataset.cutting import ExtractSettings
-from vigil.dataset.digest import dataset_digest_on_disk
 from vigil.dataset.examples import TrainingExample, read_splits, split_path
-from vigil.dataset.split import SplitSettings
-from vigil.dataset.stored import MARKER_NAME
+from vigil.dataset.extract import ExtractSettings
+from vigil.dataset.folder import dataset_digest_on_disk
+from vigil.dataset.frame_files import MARKER_NAME
+from vigil.dataset.splits import SplitSettings
 from vigil.errors import DatasetError, UsageError
 from vigil.frames import FrameSampling
 from vigil.manifest import read_manifest
-from vigil.tasks import load_question
+from vigil.questions import load_question
 
 FIGHT = load_question("fight")
 SAMPLING = FrameSampling(max_pixels=12288)

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tools.tiny_base.vocabulary import QWEN3_VL
 
 from vigil.dataset.build import BuildSettings, build_dataset
 from vigil.dataset.check import check_dataset
-from vigil.dataset.cutting import ExtractSettings
 from vigil.dataset.examples import read_splits, split_path
-from vigil.dataset.stored import MARKER_NAME
+from vigil.dataset.extract import ExtractSettings
+from vigil.dataset.frame_files import MARKER_NAME
 from vigil.errors import DatasetError
 from vigil.frames import FrameSampling, decode_jpeg, encode_jpeg
-from vigil.tasks import load_question
-from vigil.tiny.vocabulary import QWEN3_VL
+from vigil.questions import load_question
 from vocabularies import NAMES, save_tokenizer
 
 Change = Callable[[dict[str, Any]], object]
@@ -137,7 +137,7 @@ def test_pairs_that_look_alike_are_counted_where_there_are_too_many_to_name(
             (data / name).write_bytes(encode_jpeg(picture, quality=90))
     (alike,) = [finding for finding in check_dataset(data).findings if "look alike" in finding.what]
     assert alike.what.startswith(f"{len(alike.where)} pairs of clips in different splits look alike")
-    monkeypatch.setattr("vigil.dataset.leaks.MOST_PLACES", 3)
+    monkeypatch.setattr("vigil.dataset.leakage.MOST_PLACES", 3)
     (few,) = [finding for finding in check_dataset(data).findings if "look alike" in finding.what]
     assert (few.what, few.where) == (alike.what, alike.where[:3])
     assert len(few.where) + few.more == len(alike.where) > 3

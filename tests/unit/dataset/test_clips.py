@@ -6,7 +6,7 @@ import pytest
 from vigil.dataset.clips import find_clips
 from vigil.errors import DatasetError, UsageError
 from vigil.file_names import digest
-from vigil.tasks import load_question
+from vigil.questions import load_question
 
 FIGHT = load_question("fight")
 

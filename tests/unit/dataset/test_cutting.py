@@ -6,8 +6,8 @@ import pytest
 
 from films import shoot
 from vigil.dataset.clips import LabelledClip
-from vigil.dataset.cutting import ExtractSettings, extract_clip
-from vigil.dataset.stored import StoredClip
+from vigil.dataset.extract import ExtractSettings, extract_clip
+from vigil.dataset.frame_files import StoredClip
 from vigil.frames import FrameSampling
 
 

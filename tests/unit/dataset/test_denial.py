@@ -1,7 +1,7 @@
 import pytest
 
-from vigil.dataset.denial import contradiction
-from vigil.tasks import load_question
+from vigil.dataset.answers import contradiction
+from vigil.questions import load_question
 
 ZH, EN = load_question("fight"), load_question("fight_en")
 

@@ -5,9 +5,9 @@ import pytest
 
 from vigil.dataset.answers import TargetAnswer, is_template, label_of_answer, parse_answer, template_answer
 from vigil.dataset.examples import TrainingExample, read_examples, write_examples
-from vigil.dataset.registry import write_dataset_info
+from vigil.dataset.folder import write_dataset_info
 from vigil.errors import DatasetError
-from vigil.tasks import load_question
+from vigil.questions import load_question
 
 ZH, EN = load_question("fight"), load_question("fight_en")
 EXAMPLE = TrainingExample(

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from vigil.dataset.clips import LabelledClip
-from vigil.dataset.fingerprints import fingerprint
 from vigil.dataset.groups import group_by_appearance, group_by_csv, merge_identical, recording_prefix
-from vigil.dataset.look_alikes import similar_clips
+from vigil.dataset.similar_clips import fingerprint, similar_clips
 from vigil.errors import DatasetError
-from vigil.tasks import load_question
+from vigil.questions import load_question
 
 FIGHT = load_question("fight")
 

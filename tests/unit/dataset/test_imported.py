@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from vigil.cli import main
+from vigil.cli.main import main
 from vigil.dataset import sharegpt
 from vigil.dataset.build import BuildSettings, build_dataset
 from vigil.dataset.check import check_dataset
-from vigil.dataset.cutting import ExtractSettings
 from vigil.dataset.examples import TrainingExample, read_splits, split_path
-from vigil.dataset.imported import REFUSED_NAME, ImportPlan, ImportReport, RowsRefused, import_dataset
+from vigil.dataset.extract import ExtractSettings
+from vigil.dataset.import_sharegpt import REFUSED_NAME, ImportPlan, ImportReport, RowsRefused, import_dataset
 from vigil.errors import DatasetError, UsageError
 from vigil.frames import FrameSampling
 from vigil.manifest import read_manifest
-from vigil.tasks import load_question
+from vigil.questions import load_question
 
 FIGHT = load_question("fight")
 RECIPE = ExtractSettings(sampling=FrameSampling(max_pixels=12288))

@@ -7,9 +7,9 @@ import pytest
 
 from films import shoot
 from vigil.dataset.clips import LabelledClip, find_clips
-from vigil.dataset.join import COLUMNS, GAPS_S, compose_video, resample_frames
+from vigil.dataset.compose import COLUMNS, GAPS_S, compose_video, resample_frames
 from vigil.errors import DatasetError
-from vigil.tasks import load_question
+from vigil.questions import load_question
 
 
 @pytest.fixture(scope="module")

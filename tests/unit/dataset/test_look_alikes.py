@@ -3,8 +3,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from vigil.dataset.fingerprints import NEAR_DHASH, NEAR_PHASH, Fingerprint
-from vigil.dataset.look_alikes import near_clips, similar_clips, with_frames
+from vigil.dataset.similar_clips import NEAR_DHASH, NEAR_PHASH, Fingerprint, near_clips, similar_clips, with_frames
 
 
 def made(count: int, *, seed: int, spread: float) -> dict[str, Fingerprint]:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from vigil.cli import main
+from vigil.cli.main import main
 from vigil.dataset.build import BuildSettings, build_dataset
-from vigil.dataset.cutting import ExtractSettings
 from vigil.dataset.examples import split_path
+from vigil.dataset.extract import ExtractSettings
 from vigil.errors import DatasetError
 from vigil.frames import FrameSampling
 from vigil.manifest import Contract, Manifest
-from vigil.tasks import load_question
+from vigil.questions import load_question
 
 CHAT = [{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]}]
 FRAMES = [CHAT[0] | {"videos": [["a/0.jpg", "a/1.jpg"]]}]

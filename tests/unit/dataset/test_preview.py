@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from vigil.dataset.build import BuildSettings, build_dataset
-from vigil.dataset.cutting import ExtractSettings
 from vigil.dataset.examples import split_path
+from vigil.dataset.extract import ExtractSettings
 from vigil.dataset.preview import write_preview
 from vigil.errors import UsageError
 from vigil.frames import FrameSampling
-from vigil.tasks import load_question
+from vigil.questions import load_question
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vigil.calibration import MIN_CLIPS
 from vigil.dataset.clips import LabelledClip
-from vigil.dataset.split import SplitSettings, assign_splits
+from vigil.dataset.splits import SplitSettings, assign_splits
 from vigil.errors import DatasetError, UsageError
 
 

@@ -10,9 +10,10 @@ import av
 import numpy as np
 import pytest
 
-from vigil.dataset.synth import FIGHT_ACTIVITIES, NORMAL_ACTIVITIES, draw_clip, write_synth_dataset
-from vigil.dataset.synth.writer import plan_synth_dataset
 from vigil.errors import UsageError
+from vigil.synth.actors import FIGHT_ACTIVITIES, NORMAL_ACTIVITIES
+from vigil.synth.clip import draw_clip
+from vigil.synth.dataset import plan_synth_dataset, write_synth_dataset
 
 SMALL = (128, 96)
 

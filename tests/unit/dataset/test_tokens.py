@@ -5,7 +5,7 @@ import pytest
 
 from vigil.dataset.answers import TargetAnswer, descriptions
 from vigil.dataset.examples import TrainingExample
-from vigil.dataset.tokens import (
+from vigil.dataset.token_counts import (
     ByteBound,
     TokenizerCounter,
     example_tokens,
@@ -15,7 +15,7 @@ from vigil.dataset.tokens import (
     visual_tokens,
 )
 from vigil.errors import DatasetError
-from vigil.tasks import LabelName, Task, list_questions, load_question
+from vigil.questions import LabelName, Task, list_questions, load_question
 from vocabularies import NAMES, save_tokenizer
 
 FIGHT = load_question("fight")

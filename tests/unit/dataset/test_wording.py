@@ -8,14 +8,14 @@ from made_dataset import make_dataset
 from vigil.dataset.answers import has_words, taught
 from vigil.dataset.build import BuildSettings, build_dataset
 from vigil.dataset.check import check_dataset
-from vigil.dataset.cutting import ExtractSettings
-from vigil.dataset.earlier import ASIDE_NAME
 from vigil.dataset.examples import read_splits, split_path
+from vigil.dataset.extract import ExtractSettings
 from vigil.dataset.preview import write_preview
+from vigil.dataset.previous_answers import ASIDE_NAME
 from vigil.frames import FrameSampling
 from vigil.manifest import read_manifest
-from vigil.tasks import load_question
-from vigil.training.dataset import read_training_data
+from vigil.questions import load_question
+from vigil.training.data import read_training_data
 
 FIGHT = load_question("fight")
 RECIPE = ExtractSettings(sampling=FrameSampling(max_pixels=12288))

@@ -1,6 +1,6 @@
 import re
 
-from vigil.events.identifier import EventIdGenerator, new_id
+from vigil.events import EventIdGenerator, new_id
 
 
 def test_ids_rise_within_a_millisecond_and_when_the_clock_is_set_back() -> None:

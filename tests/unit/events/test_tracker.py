@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 
 from vigil.errors import UsageError
-from vigil.events import EventChange, HysteresisRule, HysteresisSettings, JudgedWindow, Tier, TierThresholds
-from vigil.verdict import Cause, Outcome, Verdict
+from vigil.events import EventChange, Tier, TierThresholds
+from vigil.rules.hysteresis import HysteresisRule, HysteresisSettings
+from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
 
 RULES = HysteresisSettings()
 

@@ -5,8 +5,9 @@ from itertools import pairwise
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vigil.events import EventChange, HysteresisRule, HysteresisSettings, JudgedWindow
-from vigil.verdict import Cause, Outcome, Verdict
+from vigil.events import EventChange
+from vigil.rules.hysteresis import HysteresisRule, HysteresisSettings
+from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
 
 P = st.one_of(st.none(), st.sampled_from([0.0, 0.3, 0.5, 0.6, 0.75, 0.8, 0.85, 0.9, 0.92, 1.0]))
 RUNS = st.lists(st.tuples(P, st.sampled_from([0.5, 2.0, 2.0, 2.0, 9.0, 70.0])), max_size=60)

@@ -12,20 +12,26 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from app.web.status import EndpointMonitor
+from app.endpoint_monitor import EndpointMonitor
 
 from judging import TASK
 from vigil.errors import EndpointBusy, EndpointError
 from vigil.judge import Endpoint
-from vigil.judge.bounded import BoundedClient
-from vigil.judge.connection import ServedModel, find_model, list_models, open_http_client, open_openai_client
-from vigil.judge.pages import not_json
-from vigil.judge.probe import supported_media
-from vigil.judge.transport import MAX_BYTES
-from vigil.judge.words import find_words
+from vigil.judge.bounded_http import BoundedClient
+from vigil.judge.discovery import (
+    ServedModel,
+    find_model,
+    list_models,
+    open_http_client,
+    open_openai_client,
+    supported_media,
+)
+from vigil.judge.error_pages import not_json
+from vigil.judge.label_token_lookup import find_words
+from vigil.judge.model_client import MAX_BYTES
 from vigil.parity.served import TokenizeClient
 from vigil.serving.command import ServerCommand
-from vigil.serving.process import start_server
+from vigil.serving.server import start_server
 from vigil.watch import WatchSettings
 from waiting import HANG_S
 

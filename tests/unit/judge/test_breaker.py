@@ -117,7 +117,7 @@ def test_the_first_answer_to_a_probe_closes_it(
 ) -> None:
     server.queue(*[BROKEN] * 4)
     states: list[str] = []
-    caplog.set_level(logging.INFO, logger="vigil.judge.breaker")
+    caplog.set_level(logging.INFO, logger="vigil.judge.circuit_breaker")
 
     async def scene(breaker: CircuitBreaker) -> None:
         assert (await until_answered(breaker, jpegs)).outcome is Outcome.ALARM
@@ -125,7 +125,7 @@ def test_the_first_answer_to_a_probe_closes_it(
 
     run(server, scene, states=states)
     assert states == ["open", *["probing", "open"] * 2, "probing", "closed"]
-    said = [record for record in caplog.records if record.name == "vigil.judge.breaker"]
+    said = [record for record in caplog.records if record.name == "vigil.judge.circuit_breaker"]
     assert [record.levelname for record in said] == ["WARNING", "INFO"]
     assert "answers again" in said[1].getMessage()
 
@@ -141,7 +141,7 @@ def test_many_that_fail_at_once_are_one_opening(
         assert breaker.times_opened == 1
 
     run(server, scene, failures=5, probe_s=60.0)
-    assert sum(record.name == "vigil.judge.breaker" for record in caplog.records) == 1
+    assert sum(record.name == "vigil.judge.circuit_breaker" for record in caplog.records) == 1
 
 
 def test_one_window_is_a_probe_and_the_others_do_not_wait_for_it(server: ScriptedServer, jpegs: list[bytes]) -> None:
@@ -289,7 +289,7 @@ async def _keep_asking(breaker: CircuitBreaker, jpegs: list[bytes]) -> None:
 def test_a_probe_has_a_short_limit_that_grows_to_the_judges_own(
     server: ScriptedServer, jpegs: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vigil.judge.breaker.PROBE_PATIENCE_S", 0.1)
+    monkeypatch.setattr("vigil.judge.circuit_breaker.PROBE_PATIENCE_S", 0.1)
     server.queue(BROKEN, BROKEN)
     hands = Hands()
     server.default = Reply(body=yes().body, delay_s=HANG_S)

@@ -12,7 +12,7 @@ import pytest
 from judging import SAMPLING, TASK, WORDS, yes
 from scripted_server import Reply, ScriptedServer, stream
 from vigil.judge import Endpoint, Judge
-from vigil.judge.transport import MAX_BYTES, ModelClient
+from vigil.judge.model_client import MAX_BYTES, ModelClient
 from vigil.verdict import Cause, Verdict
 from waiting import HANG_S
 

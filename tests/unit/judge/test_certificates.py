@@ -5,17 +5,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from app.web.status import EndpointMonitor, EndpointStatus
+from app.endpoint_monitor import EndpointMonitor, EndpointStatus
 
 from judging import IDS, SAMPLING, TASK, tokenized, yes
 from scripted_server import Reply, ScriptedServer, stream
 from tls import Authority
 from vigil.analysis.asking import open_judge
-from vigil.chat.talker import ChatClient
+from vigil.chat.conversation import ChatClient
 from vigil.errors import EndpointError, UsageError
 from vigil.judge import Endpoint, Judge
 from vigil.parity.served import TokenizeClient
-from vigil.tasks import Question, Task
+from vigil.questions import Question, Task
 from vigil.verdict import Cause, Outcome, Verdict
 from vigil.watch import WatchSettings
 

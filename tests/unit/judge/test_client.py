@@ -10,9 +10,9 @@ import pytest
 from judging import IDS, connect, no, tokenized, yes
 from scripted_server import Reply, Request, ScriptedServer, chat, error, stream
 from vigil.judge import Judge
-from vigil.judge.answer import LabelTokens, label_at_start
+from vigil.judge.answer_parser import LabelTokens, label_at_start
 from vigil.manifest import Calibration
-from vigil.tasks import Task
+from vigil.questions import Task
 from vigil.verdict import Cause, Outcome, Verdict
 from waiting import HANG_S, SkippingLoop, until
 

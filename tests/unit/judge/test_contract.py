@@ -9,7 +9,7 @@ from vigil.errors import EndpointError
 from vigil.judge import Endpoint
 from vigil.judge.contract import served_sampling, task_of
 from vigil.manifest import Contract
-from vigil.tasks import load_question
+from vigil.questions import load_question
 
 
 def test_a_shipped_task_that_still_asks_the_same_is_itself() -> None:

@@ -10,9 +10,9 @@ from judging import IDS, SAMPLING, TASK, no, tokenized, yes
 from scripted_server import Reply, Request, ScriptedServer, error, stream
 from vigil.analysis.asking import WordsJudge
 from vigil.judge import Endpoint, Judge
-from vigil.judge.breaker import CircuitBreaker
+from vigil.judge.circuit_breaker import CircuitBreaker
 from vigil.manifest import Contract
-from vigil.tasks import Task
+from vigil.questions import Task
 from vigil.verdict import Cause, Outcome, Verdict
 from waiting import SkippingLoop
 

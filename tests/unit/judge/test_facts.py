@@ -13,7 +13,7 @@ from scripted_server import Reply, Request, ScriptedServer, chat, error, stream
 from vigil.errors import EndpointError, EndpointUnreachable
 from vigil.frames import FrameSampling
 from vigil.judge import CircuitBreaker, Endpoint, Judge
-from vigil.judge import facts as facts_module
+from vigil.judge import server_facts as facts_module
 from vigil.manifest import Calibration, Contract
 from vigil.verdict import Cause, Outcome, Verdict
 

@@ -12,8 +12,8 @@ from scripted_server import Reply, Request, ScriptedServer, error
 from vigil.errors import EndpointUnreachable
 from vigil.frames import FrameSampling
 from vigil.judge import Endpoint
-from vigil.judge.connection import ServedModel, list_models, open_openai_client
 from vigil.judge.contract import served_model, served_sampling
+from vigil.judge.discovery import ServedModel, list_models, open_openai_client
 from vigil.manifest import Contract
 
 CONTRACT = Contract.of(TASK, SAMPLING)

@@ -5,7 +5,7 @@ import pytest
 
 from scripted_server import Reply, ScriptedServer, error
 from vigil.judge import Endpoint
-from vigil.judge.transport import HttpStatusError, ModelClient
+from vigil.judge.model_client import HttpStatusError, ModelClient
 from waiting import Hands
 
 

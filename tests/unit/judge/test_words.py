@@ -12,9 +12,9 @@ from judging import connect, detokenized, tokenized
 from scripted_server import Reply, Request, ScriptedServer, chat, stream
 from vigil.errors import EndpointError
 from vigil.judge import Judge
-from vigil.judge.answer import LabelLogprobs, LabelTokens, Place, joined_mass, read_place
+from vigil.judge.answer_parser import LabelLogprobs, LabelTokens, Place, joined_mass, read_place
 from vigil.label_tokens import find_branches
-from vigil.tasks import Task
+from vigil.questions import Task
 from vigil.verdict import Outcome, Verdict
 
 SHI_DE = Task(name="t", question="有人打架吗？", alarm_word="是的", normal_word="没有")

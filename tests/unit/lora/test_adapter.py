@@ -7,8 +7,8 @@ import pytest
 
 from tensors import Array, random_bits, random_values, write_adapter
 from vigil.errors import JobError, UsageError
-from vigil.lora.adapter import plain_name, read_adapter_weights
-from vigil.lora.limits import why_unmergeable, why_unprovable, why_unservable
+from vigil.models.lora_adapter import plain_name, read_adapter_weights
+from vigil.models.lora_compatibility import why_unmergeable, why_unprovable, why_unservable
 
 LAYER = "model.language_model.layers.0.self_attn.q_proj"
 BLOCK = "model.visual.blocks.0.attn.qkv"

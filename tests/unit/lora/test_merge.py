@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tensors import Array, merged_bits, random_bits, random_values, write_adapter, write_model
-from vigil.bfloat16 import rounded, to_float32
 from vigil.errors import JobError
-from vigil.lora.adapter import read_adapter_weights
-from vigil.lora.merge import MergeReport, compare_merge, ties_embeddings, untie
+from vigil.models.bfloat16 import rounded, to_float32
+from vigil.models.lora_adapter import read_adapter_weights
+from vigil.models.merge_check import MergeReport, compare_merge, ties_embeddings, untie
 
 Q, UP, NORM, EMBED, HEAD, PATCH = (
     "model.language_model.layers.0.self_attn.q_proj.weight",

@@ -2,7 +2,7 @@
 
 import math
 
-from vigil.parity.report import (
+from vigil.parity.compare import (
     ParityDifference,
     ParityReport,
     count_values,

@@ -7,7 +7,7 @@ import pytest
 
 from made_dataset import make_dataset
 from vigil.errors import DatasetError
-from vigil.parity.sample import entries_in, read_examples, sample_examples
+from vigil.parity.examples import entries_in, read_examples, sample_examples
 
 
 def test_examples_carry_their_frames_and_the_question_without_its_mark(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from vigil.errors import EndpointError, UsageError
 from vigil.frames import FrameSampling
 from vigil.judge import Endpoint
 from vigil.manifest import Contract
-from vigil.parity.sample import read_examples
+from vigil.parity.examples import read_examples
 from vigil.parity.served import ServedSide, TokenizeClient, checkpoint_folder
-from vigil.tasks import load_question
+from vigil.questions import load_question
 
 
 def _ids(server: ScriptedServer, folder: Path, *, count: int = 3) -> list[tuple[int, ...]]:

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from vigil.rehearsal.shapes import SHAPES, ModelShape
+from tools.rehearsal.shapes import SHAPES, ModelShape
 
 pytestmark = pytest.mark.train_env
 
@@ -31,9 +30,8 @@ def test_each_shape_has_the_parameters_of_the_published_model(shape: ModelShape)
 
 def test_a_folder_is_read_as_the_model_that_it_says_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
+    from tools.rehearsal import checkpoint
     from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
-
-    from vigil.rehearsal import checkpoint
 
     monkeypatch.setattr(checkpoint, "SHARD_BYTES", 100 * MEBIBYTE)
     checkpoint.write_checkpoint(LITTLE, tmp_path / "model")
@@ -50,8 +48,8 @@ def test_a_folder_is_read_as_the_model_that_it_says_it_is(tmp_path: Path, monkey
 
 FILLS_THE_DISK = f"""
 import resource, sys
-from vigil.rehearsal.checkpoint import main
-from vigil.rehearsal.shapes import SHAPES, ModelShape
+from tools.rehearsal.checkpoint import main
+from tools.rehearsal.shapes import SHAPES, ModelShape
 SHAPES["little"] = {LITTLE}
 resource.setrlimit(resource.RLIMIT_FSIZE, ({64 * MEBIBYTE}, {64 * MEBIBYTE}))
 sys.exit(main("little", sys.argv[1]))

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tools.rehearsal.shapes import SHAPES
+from tools.rehearsal.walk import MEMORY_FACTOR, RehearsalSettings, look
 
 from vigil.errors import JobError
-from vigil.rehearsal.road import MEMORY_FACTOR, RehearsalSettings, look
-from vigil.rehearsal.shapes import SHAPES
 
 ROOT = Path(__file__).resolve().parents[3]
 MEMORY_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -24,7 +24,7 @@ def test_a_model_that_does_not_fit_into_memory_is_not_begun(tmp_path: Path) -> N
 
 
 def test_a_disk_without_room_is_told_in_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vigil.rehearsal.road.MEMORY_FACTOR", 0.0)
+    monkeypatch.setattr("tools.rehearsal.walk.MEMORY_FACTOR", 0.0)
     shape = replace(SHAPES["2b"], parameters=10**15)
     with pytest.raises(JobError, match=r"writes 4600000.0 GB, and .* GB free; make room"):
         look(RehearsalSettings(shape=shape, out=tmp_path / "out"))

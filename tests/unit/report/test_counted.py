@@ -1,6 +1,6 @@
 import pytest
 
-from vigil.report.counted import counted
+from vigil.counted import counted
 
 
 @pytest.mark.parametrize(("number", "words"), [(0, "0 false alarms"), (1, "1 false alarm"), (2, "2 false alarms")])

@@ -7,16 +7,13 @@ import pytest
 
 from films import number_in, picture, shoot
 from vigil.errors import SourceError
-from vigil.events.event import Event, Tier
-from vigil.events.judged import JudgedWindow
-from vigil.events.tiers import TierThresholds
+from vigil.events import Event, Tier, TierThresholds
 from vigil.frames import RGB
-from vigil.report import colours, lettering
-from vigil.report.course import SourceTimeline
-from vigil.report.film import LiveAnnotatedVideo, annotate_video
+from vigil.report import drawing
+from vigil.report.annotated_video import LiveAnnotatedVideo, annotate_video
 from vigil.report.overlay import Overlay, layout_for
-from vigil.report.strip import draw_timeline_strip, format_seconds
-from vigil.verdict import Cause, Outcome, Verdict
+from vigil.report.timeline import SourceTimeline, draw_timeline_strip, format_seconds
+from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
 
 TIERS = TierThresholds()
 
@@ -43,7 +40,7 @@ def pictures(film: Path) -> list[tuple[RGB, float]]:
         return [(frame.to_ndarray(format="rgb24"), frame.time) for frame in container.decode(video=0)]
 
 
-def near(pixel: object, colour: colours.Color, *, by: int = 30) -> bool:
+def near(pixel: object, colour: drawing.Color, *, by: int = 30) -> bool:
     return bool(np.abs(np.asarray(pixel, dtype=int) - colour).max() < by)
 
 
@@ -57,9 +54,9 @@ def test_a_film_of_a_file_has_every_picture_and_the_border_of_an_event(tmp_path:
     assert shown[0][0].shape == (layout.size_wh[1], 640, 3)
     assert number_in(shown[75][0][:360]) == 75
     corner = {second: shown[round(second * 25)][0][1, 1] for second in (1.0, 3.0, 5.0)}
-    assert near(corner[3.0], colours.TIER_COLOURS[Tier.HIGH])
-    assert not near(corner[1.0], colours.TIER_COLOURS[Tier.HIGH])
-    assert not near(corner[5.0], colours.TIER_COLOURS[Tier.HIGH])
+    assert near(corner[3.0], drawing.TIER_COLOURS[Tier.HIGH])
+    assert not near(corner[1.0], drawing.TIER_COLOURS[Tier.HIGH])
+    assert not near(corner[5.0], drawing.TIER_COLOURS[Tier.HIGH])
 
 
 @pytest.mark.parametrize("size_wh", [(64, 48), (360, 640), (1280, 720), (3840, 2160), (2000, 100)])
@@ -80,11 +77,11 @@ def test_the_strip_shows_probability_unknowns_and_events() -> None:
     strip = draw_timeline_strip(course, from_s=0.0, to_s=10.0, size_wh=(500, 80), font_px=14, tiers=TIERS)
     low, high, unknown, nothing = (strip[12:60, x] for x in (50, 150, 225, 450))
     coloured = [
-        int((np.abs(part.astype(int) - colours.PLOT).max(axis=1) > 12).sum()) for part in (low, high, unknown, nothing)
+        int((np.abs(part.astype(int) - drawing.PLOT).max(axis=1) > 12).sum()) for part in (low, high, unknown, nothing)
     ]
     assert coloured[1] > 3 * coloured[0] > 0 and coloured[2] >= 40 and coloured[3] <= 4
-    assert near(strip[6, 150], colours.TIER_COLOURS[Tier.MEDIUM]) and not near(
-        strip[6, 300], colours.TIER_COLOURS[Tier.MEDIUM]
+    assert near(strip[6, 150], drawing.TIER_COLOURS[Tier.MEDIUM]) and not near(
+        strip[6, 300], drawing.TIER_COLOURS[Tier.MEDIUM]
     )
 
 
@@ -101,10 +98,10 @@ def test_a_long_watch_forgets_what_is_long_over() -> None:
 
 
 def test_text_from_outside_is_made_harmless() -> None:
-    assert lettering.sanitize_text("a\x00b\n\u202ec\u0301 d\u0336") == "ab ć d"
-    assert len(lettering.sanitize_text("x" * 100_000)) == lettering.LONGEST
-    assert lettering.choose_typeface("") is None
-    assert lettering.choose_typeface("\u0e44\u0e17\u0e22") is None
+    assert drawing.sanitize_text("a\x00b\n\u202ec\u0301 d\u0336") == "ab ć d"
+    assert len(drawing.sanitize_text("x" * 100_000)) == drawing.LONGEST
+    assert drawing.choose_typeface("") is None
+    assert drawing.choose_typeface("\u0e44\u0e17\u0e22") is None
 
 
 def test_a_strip_writes_clock_times_and_the_cause_in_the_words_of_its_page() -> None:
@@ -120,14 +117,14 @@ def test_a_strip_writes_clock_times_and_the_cause_in_the_words_of_its_page() -> 
 
 
 def test_words_that_no_font_can_show_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lettering, "CHINESE_FONTS", ())
-    assert lettering.choose_typeface("两人打架") is None
-    assert lettering.choose_typeface("two men") is not None
+    monkeypatch.setattr(drawing, "CHINESE_FONTS", ())
+    assert drawing.choose_typeface("两人打架") is None
+    assert drawing.choose_typeface("two men") is not None
 
 
 def test_lines_break_at_spaces_and_end_in_an_ellipsis() -> None:
-    font = lettering.latin_typeface().at(16)
-    lines = lettering.wrap("the quick brown fox jumps over the lazy dog again", font, width_px=150, lines=2)
+    font = drawing.latin_typeface().at(16)
+    lines = drawing.wrap("the quick brown fox jumps over the lazy dog again", font, width_px=150, lines=2)
     assert lines[0] == "the quick brown" and lines[1].endswith("…")
     assert all(font.getlength(line) <= 150 for line in lines)
 
@@ -156,7 +153,7 @@ def test_live_frames_wait_for_their_verdict(tmp_path: Path) -> None:
     film.close()
     shown = pictures(tmp_path / "live.mp4")
     assert [time_s for _, time_s in shown] == pytest.approx([n * 0.5 for n in range(7)], abs=0.001)
-    assert all(near(image[1, 1], colours.TIER_COLOURS[Tier.HIGH]) for image, _ in shown)
+    assert all(near(image[1, 1], drawing.TIER_COLOURS[Tier.HIGH]) for image, _ in shown)
 
 
 def test_live_frames_do_not_wait_for_ever(tmp_path: Path) -> None:

@@ -6,11 +6,10 @@ from PIL import Image
 
 from scoring import answer, write_dataset
 from vigil.report.mistakes import worst_first, write_mistakes
-from vigil.report.pictures import write_plots
-from vigil.report.table import comparison_text, score_table
-from vigil.score import EvalClip, Prediction, Score, compare, dataset_clips, figures
-from vigil.score.journal import JournalEntry
-from vigil.score.pace import Throughput
+from vigil.report.plots import write_plots
+from vigil.report.tables import comparison_text, score_table
+from vigil.score import EvalClip, Prediction, Score, dataset_clips, figures
+from vigil.score.journal import JournalEntry, Throughput
 from vigil.verdict import Cause, Outcome
 
 

@@ -6,9 +6,9 @@ import pytest
 from full_disk import full_disk
 from incidents import make_event, make_judged
 from vigil.errors import StoreError
-from vigil.events import JudgedWindow
-from vigil.report.srt import SrtWriter, format_srt
-from vigil.watch.subtitles import SubtitleFile
+from vigil.report.subtitles import SrtWriter, format_srt
+from vigil.verdict import JudgedWindow
+from vigil.watch.file_outputs import SubtitleFile
 
 TIMES = re.compile(r"(\d+):(\d+):(\d+),(\d+) --> (\d+):(\d+):(\d+),(\d+)")
 

@@ -2,9 +2,9 @@ import pytest
 
 from vigil.calibration import logit, sigmoid
 from vigil.manifest import Calibration
-from vigil.score.combine import combine, per_clip, per_window
-from vigil.score.items import EvalClip
+from vigil.score.eval_set import EvalClip
 from vigil.score.journal import JournalEntry
+from vigil.score.predictions import combine, per_clip, per_window
 from vigil.verdict import Cause, Outcome
 
 

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from vigil.score.intervals import bootstrap, delong, mcnemar, newcombe, wilson
-from vigil.score.metrics import roc_auc
+from vigil.score.metrics import bootstrap, delong, mcnemar, newcombe, roc_auc, wilson
 
 
 @pytest.mark.parametrize(

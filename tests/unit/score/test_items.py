@@ -5,7 +5,7 @@ import pytest
 
 from scoring import write_dataset
 from vigil.errors import DatasetError
-from vigil.score.items import dataset_clips
+from vigil.score.eval_set import dataset_clips
 
 
 def test_a_dataset_gives_its_clips_with_the_stored_pictures(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from scoring import brightness_server, by_brightness, slowed, write_dataset
 from scripted_server import Reply, Request, ScriptedServer, error
 from vigil.errors import DatasetError, EndpointError, SourceError
 from vigil.judge import Endpoint
-from vigil.score.items import EvalClip, dataset_clips
+from vigil.score.eval_set import EvalClip, dataset_clips
 from vigil.score.journal import read_journal
-from vigil.score.session import ScoreResult, ScoreSettings, score_model
+from vigil.score.run import ScoreResult, ScoreSettings, score_model
 from vigil.verdict import Cause
 
 CLIPS = {
@@ -146,8 +146,8 @@ import asyncio, sys
 from pathlib import Path
 from scoring import TASK, SAMPLING
 from vigil.judge import Endpoint
-from vigil.score.items import dataset_clips
-from vigil.score.session import ScoreSettings, score_model
+from vigil.score.eval_set import dataset_clips
+from vigil.score.run import ScoreSettings, score_model
 asyncio.run(score_model(Endpoint(url=sys.argv[1]), TASK, SAMPLING, dataset_clips(Path(sys.argv[2]), "test"),
     journal=Path(sys.argv[3]), settings=ScoreSettings(in_flight=1, media="video")))
 """

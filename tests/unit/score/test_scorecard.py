@@ -5,11 +5,9 @@ import pytest
 
 from scoring import answer
 from vigil.errors import UsageError
-from vigil.score.compare import compare_scores
 from vigil.score.folds import pool_folds, read_fold
-from vigil.score.journal import JournalEntry
-from vigil.score.pace import Throughput, busy_seconds, measure_throughput
-from vigil.score.scorecard import Score, figures
+from vigil.score.journal import JournalEntry, Throughput, busy_seconds, measure_throughput
+from vigil.score.scorecard import Score, compare_scores, figures
 from vigil.verdict import Cause, Outcome
 
 KEYS = {

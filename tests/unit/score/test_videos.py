@@ -6,7 +6,7 @@ import pytest
 
 from judging import SAMPLING, TASK
 from vigil.errors import UsageError
-from vigil.score.videos import video_clips
+from vigil.score.eval_set import video_clips
 
 
 def write_video(path: Path, *, frames: int = 30) -> Path:

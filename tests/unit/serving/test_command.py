@@ -11,9 +11,11 @@ from model_folder import contract, make_adapter, make_environment, make_model
 from vigil.config import config_root
 from vigil.environments import Environment
 from vigil.errors import UsageError
-from vigil.serving import ServePlan, ServerKey, load_serve_settings, plan_server, serve_command
-from vigil.serving.command import context_tokens, web_processes
+from vigil.judge.endpoint import ServerKey
+from vigil.serving.command import ServePlan, context_tokens, serve_command, web_processes
 from vigil.serving.foreground import shell_line
+from vigil.serving.plan import plan_server
+from vigil.serving.settings import load_serve_settings
 
 KEY = ServerKey(value="very-secret", origin=".vigil/key")
 
@@ -97,7 +99,7 @@ def test_the_cpu_build_computes_in_what_the_processor_is_quick_in(
 ) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text(f"processor : 0\nflags : {features}\n")
-    monkeypatch.setattr("vigil.processor.CPUINFO", cpuinfo)
+    monkeypatch.setattr("vigil.environments.CPUINFO", cpuinfo)
     runtime = _runtime(tmp_path, "vllm-cpu")
     argv = serve_command(_plan(tmp_path, runtime), runtime, KEY).argv
     assert _values(argv, "--dtype") == [dtype]

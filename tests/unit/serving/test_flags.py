@@ -2,7 +2,7 @@
 
 import pytest
 
-from vigil.serving.flags import as_tokens, flags_of, given_flags, given_value, means, switched_on, words_of
+from vigil.serving.vllm_flags import as_tokens, flags_of, given_flags, given_value, means, switched_on, words_of
 
 
 def test_flags_and_numbers_are_found_in_every_spelling() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vigil.errors import UsageError
-from vigil.serving import find_server_key
+from vigil.judge.endpoint import find_server_key
 
 
 @pytest.fixture(autouse=True)

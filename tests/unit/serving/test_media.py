@@ -9,8 +9,11 @@ import pytest
 from model_folder import contract, make_environment, make_model
 from vigil.environments import Environment
 from vigil.errors import ConfigError, UsageError
-from vigil.serving import ServerCommand, ServerKey, ServeSettings, load_serve_settings, plan_server, serve_command
-from vigil.serving.media import CLOSED
+from vigil.judge.endpoint import ServerKey
+from vigil.serving.command import ServerCommand, serve_command
+from vigil.serving.media_domains import CLOSED
+from vigil.serving.plan import plan_server
+from vigil.serving.settings import ServeSettings, load_serve_settings
 
 KEY = ServerKey(value="very-secret", origin=".vigil/key")
 

@@ -10,13 +10,15 @@ import pytest
 
 from model_folder import LORA_MODULE, WEIGHTS, contract, make_adapter, make_model
 from tensors import flip_byte, random_values, write_adapter
-from vigil.base_model import base_digest, describe_base
 from vigil.download.record import record_of
 from vigil.errors import ManifestError, UsageError
 from vigil.frames import FrameSampling
 from vigil.manifest import read_manifest
-from vigil.serving import ContractOverrides, ServePlan, ServeSettings, plan_server
-from vigil.tasks import load_question
+from vigil.models.base_model import base_digest, describe_base
+from vigil.questions import load_question
+from vigil.serving.command import ServePlan
+from vigil.serving.plan import ContractOverrides, plan_server
+from vigil.serving.settings import ServeSettings
 
 
 def _plan(

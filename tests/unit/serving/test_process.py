@@ -12,7 +12,7 @@ from process_group import living, wait_until_gone
 from vigil.errors import JobError, UsageError
 from vigil.serving.command import ServerCommand
 from vigil.serving.foreground import LogTail, ServerStopped, root_url, stop_on_signals
-from vigil.serving.process import check_port, free_port, start_server
+from vigil.serving.server import check_port, free_port, start_server
 
 FAMILY = """
 import subprocess, sys, http.server

@@ -7,7 +7,7 @@ import pytest
 
 from model_folder import STOCK_TEMPLATE, make_model
 from vigil.errors import ManifestError
-from vigil.serving.template import SHIPPED, model_chat_template, serving_template, write_serving_template
+from vigil.models.chat_template import SHIPPED, model_chat_template, serving_template, write_serving_template
 
 
 def _render(template: str, *parts: dict[str, str]) -> str:

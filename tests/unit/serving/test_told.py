@@ -12,11 +12,13 @@ import pytest
 
 import vigil.serving
 from model_folder import contract, make_adapter, make_model
-from vigil.judge.told import read_declared_contracts
+from vigil.judge.declared_contracts import read_declared_contracts
 from vigil.manifest import Contract
-from vigil.serving import ContractOverrides, ServePlan, ServeSettings, plan_server
-from vigil.serving.told import CONTRACTS_VARIABLE
-from vigil.tasks import load_question
+from vigil.questions import load_question
+from vigil.serving.command import ServePlan
+from vigil.serving.declared_contracts import CONTRACTS_VARIABLE
+from vigil.serving.plan import ContractOverrides, plan_server
+from vigil.serving.settings import ServeSettings
 
 PAGE = Path(vigil.serving.__file__).parent / "inside" / "vigil_contracts.py"
 

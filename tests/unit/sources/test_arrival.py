@@ -6,8 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from vigil.sources.arrival import ArrivalClock, StreamPacer
-from vigil.sources.clock import FrameSampler
+from vigil.sources.timestamps import ArrivalClock, FrameSampler, StreamPacer
 from waiting import Hands
 
 FPS = 25

@@ -3,7 +3,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigil.sources.clock import FileClock, FrameSampler
+from vigil.sources.timestamps import FileClock, FrameSampler
 
 
 def placed(stamps: list[float | None], *, frame_s: float = 0.04) -> list[float | None]:

@@ -18,9 +18,9 @@ from vigil.errors import SourceError
 from vigil.frames import Frame, FrameSampling
 from vigil.hosts import parse_address
 from vigil.sources.address import Address, find_sources
-from vigil.sources.confined import ConfinedHttp
-from vigil.sources.signals import CaptureSettings
-from vigil.sources.stream import NetworkCamera
+from vigil.sources.capture import CaptureSettings
+from vigil.sources.confined_http import ConfinedHttp
+from vigil.sources.network import NetworkCamera
 
 HEAD = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n"
 SOON = CaptureSettings(open_timeout_s=3.0, read_timeout_s=2.0, hls_timeout_s=3.0)

@@ -6,9 +6,9 @@ import pytest
 
 from films import Film, number_in
 from vigil.frames import FrameSampling
-from vigil.sources.file import open_video
 from vigil.sources.footage import FileFootage
-from vigil.sources.fullrate import full_size_frames, video_info
+from vigil.sources.video_file import open_video
+from vigil.sources.video_info import full_size_frames, video_info
 
 QUIET = "log-level=none"
 

@@ -10,10 +10,10 @@ from PIL import Image
 from films import Film
 from vigil.errors import SourceError
 from vigil.frames import FrameSampling
-from vigil.sources.content import inspect_content
-from vigil.sources.file import open_video
+from vigil.sources.image_worker import ImageWorker
 from vigil.sources.images import read_image
-from vigil.sources.picture_worker import ImageWorker
+from vigil.sources.media_content import inspect_content
+from vigil.sources.video_file import open_video
 
 COLOURS = ((200, 20, 20), (20, 160, 20), (20, 20, 200), (220, 220, 20))
 

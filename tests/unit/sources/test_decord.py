@@ -7,7 +7,7 @@ import pytest
 from films import Film, number_in, rotate_by_metadata, write_matrix
 from vigil.errors import EnvironmentMissing, SourceError
 from vigil.frames import FrameSampling
-from vigil.sources.file import read_frames
+from vigil.sources.video_file import read_frames
 
 
 @pytest.mark.parametrize(

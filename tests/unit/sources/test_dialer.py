@@ -17,7 +17,7 @@ from odd_camera import Answer, told
 from odd_mjpeg import USUAL, sending
 from vigil.errors import UsageError
 from vigil.frames import Frame
-from vigil.sources.feed import CaptureSettings, Disconnected
+from vigil.sources.open_capture import CaptureSettings, Disconnected
 
 
 @dataclass(frozen=True)

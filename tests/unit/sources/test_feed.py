@@ -7,8 +7,8 @@ from films import Film
 from vigil.errors import SourceError
 from vigil.frames import Frame, FrameSampling
 from vigil.sources.address import find_sources
-from vigil.sources.feed import Connected, FileCapture, open_capture
-from vigil.sources.file import read_frames
+from vigil.sources.open_capture import Connected, FileCapture, open_capture
+from vigil.sources.video_file import read_frames
 from waiting import Hands
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from vigil.frames import RGB, FrameSampling
-from vigil.sources.file import read_frames
 from vigil.sources.footage import FileFootage
-from vigil.sources.fullrate import full_size_frames
 from vigil.sources.images import read_image
+from vigil.sources.video_file import read_frames
+from vigil.sources.video_info import full_size_frames
 
 SIZE_WH = (720, 576)
 STEP_PX = 16

@@ -12,8 +12,8 @@ import pytest
 from films import Film, hum, number_in, picture, rotate_by_metadata, shoot
 from vigil.errors import SourceError, UsageError
 from vigil.frames import Frame, FrameSampling, fit_size
-from vigil.sources.clock import FrameSampler
-from vigil.sources.file import open_video, read_frames
+from vigil.sources.timestamps import FrameSampler
+from vigil.sources.video_file import open_video, read_frames
 
 
 def frames_and_problems(path: Path, sampling: FrameSampling) -> tuple[list[Frame], tuple[str, ...]]:

@@ -6,8 +6,8 @@ import pytest
 
 from films import Film
 from vigil.frames import FrameSampling
-from vigil.sources.file import read_frames
-from vigil.sources.group import HOLD_PACKETS, Gop, h264_nal_types, hevc_temporal_layers, split_gops
+from vigil.sources.gop import HOLD_PACKETS, Gop, h264_nal_types, hevc_temporal_layers, split_gops
+from vigil.sources.video_file import read_frames
 
 IDR, SPS, SLICE = 5, 7, 1
 

@@ -16,8 +16,8 @@ from odd_camera import Answer, Asked, told
 from vigil.errors import SourceError
 from vigil.frames import Frame, FrameSampling
 from vigil.sources.address import find_sources
-from vigil.sources.feed import CaptureSettings, Disconnected
-from vigil.sources.stream import NetworkCamera
+from vigil.sources.network import NetworkCamera
+from vigil.sources.open_capture import CaptureSettings, Disconnected
 
 UNHURRIED = CaptureSettings(
     open_timeout_s=10.0, read_timeout_s=10.0, hls_timeout_s=10.0, first_retry_s=0.05, longest_retry_s=0.1

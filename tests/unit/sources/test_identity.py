@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vigil.sources.address import Address, find_sources
-from vigil.sources.identity import identity_of, named_apart
+from vigil.sources.source_identity import identity_of, named_apart
 
 
 def stream(location: str) -> Address:

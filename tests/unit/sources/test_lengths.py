@@ -8,7 +8,7 @@ import pytest
 
 from films import hum, picture
 from vigil.frames import FrameSampling
-from vigil.sources.file import open_video
+from vigil.sources.video_file import open_video
 
 RATE_HZ = 16_000
 

@@ -18,9 +18,9 @@ from live_seeing import Seen, following
 from vigil.errors import SourceError
 from vigil.frames import RGB, Frame, FrameSampling
 from vigil.sources.address import find_sources
-from vigil.sources.feed import CaptureSettings, Connected, Disconnected, open_capture
+from vigil.sources.capture import LiveCapture
 from vigil.sources.footage import FileFootage, Footage
-from vigil.sources.live import LiveCapture
+from vigil.sources.open_capture import CaptureSettings, Connected, Disconnected, open_capture
 from waiting import Hands, until
 
 SOON = CaptureSettings(

@@ -5,7 +5,7 @@ import pytest
 
 from films import number_in, picture
 from vigil.errors import SourceError
-from vigil.sources.movie import VideoWriter, whole_file
+from vigil.sources.video_writer import VideoWriter, whole_file
 
 
 def test_pictures_keep_their_times_and_odd_sizes_become_even(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from films import write_matrix
 from vigil.frames import RGB, FrameSampling, resize
-from vigil.sources.file import read_frames
 from vigil.sources.footage import FileFootage
-from vigil.sources.fullrate import full_size_frames
 from vigil.sources.images import read_image
 from vigil.sources.orientation import AS_STORED, from_matrix
+from vigil.sources.video_file import read_frames
+from vigil.sources.video_info import full_size_frames
 
 Turn = Callable[[RGB], RGB]
 Matrix = tuple[float, float, float, float]

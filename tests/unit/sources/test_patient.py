@@ -10,8 +10,8 @@ import pytest
 
 from films import Film
 from vigil.frames import RGB
-from vigil.sources.clock import FrameSampler
-from vigil.sources.patient import KeyframeInterval, LazyDecoder
+from vigil.sources.lazy_decoder import KeyframeInterval, LazyDecoder
+from vigil.sources.timestamps import FrameSampler
 
 Kept = list[tuple[float, RGB]]
 

@@ -17,9 +17,9 @@ import pytest
 from PIL import Image
 
 from vigil.errors import SourceError
-from vigil.sources import picture_worker
+from vigil.sources import image_worker
+from vigil.sources.image_worker import ImageWorker
 from vigil.sources.images import read_image
-from vigil.sources.picture_worker import ImageWorker
 from watching import film
 
 SIDE = 5000
@@ -270,7 +270,7 @@ def test_the_process_knows_no_secret_and_can_write_no_file(
 def test_a_process_that_says_what_no_such_process_says_is_not_believed(said: bytes) -> None:
     parts = iter([said])
     with pytest.raises((ValueError, AttributeError, TypeError)):
-        picture_worker.read_answer(lambda _: next(parts))
+        image_worker.read_answer(lambda _: next(parts))
 
 
 @pytest.mark.parametrize("ending", ["mkv", "ts", "mp4"])

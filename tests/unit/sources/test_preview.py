@@ -15,12 +15,12 @@ from films import Film, number_in, shoot
 from live_seeing import Plugged
 from vigil.frames import Frame, FrameSampling, decode_jpeg
 from vigil.sources.address import find_sources
-from vigil.sources.clock import FrameSampler
-from vigil.sources.feed import CaptureItem, CaptureSettings, FileCapture, open_capture
-from vigil.sources.file import open_video
-from vigil.sources.live import LiveCapture
-from vigil.sources.patient import LazyDecoder
+from vigil.sources.capture import LiveCapture
+from vigil.sources.lazy_decoder import LazyDecoder
+from vigil.sources.open_capture import CaptureItem, CaptureSettings, FileCapture, open_capture
 from vigil.sources.preview import PreviewEncoder
+from vigil.sources.timestamps import FrameSampler
+from vigil.sources.video_file import open_video
 from vigil.sources.webcam import Webcam
 from waiting import Hands
 

@@ -11,7 +11,7 @@ from films import number_in, shoot
 from live_seeing import following
 from odd_camera import playing, serving
 from vigil.frames import Frame
-from vigil.sources.feed import CaptureSettings, Connected, Disconnected, Waiting
+from vigil.sources.open_capture import CaptureSettings, Connected, Disconnected, Waiting
 
 UNHURRIED = CaptureSettings(open_timeout_s=10.0, read_timeout_s=10.0, first_retry_s=0.1, longest_retry_s=0.2)
 

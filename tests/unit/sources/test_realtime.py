@@ -6,8 +6,8 @@ import pytest
 from films import Film
 from vigil.frames import Frame, FrameSampling
 from vigil.sources.address import find_sources
-from vigil.sources.feed import Connected, FileCapture, open_capture
-from vigil.sources.realtime import play_in_realtime
+from vigil.sources.capture import play_in_realtime
+from vigil.sources.open_capture import Connected, FileCapture, open_capture
 from waiting import Hands
 
 PICTURE = np.zeros((64, 64, 3), np.uint8)

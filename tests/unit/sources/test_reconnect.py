@@ -3,8 +3,7 @@ import random
 import pytest
 
 from vigil.errors import UsageError
-from vigil.sources.reconnect import SPREAD, Backoff
-from vigil.sources.signals import CaptureSettings
+from vigil.sources.capture import SPREAD, Backoff, CaptureSettings
 
 SETTINGS = CaptureSettings(first_retry_s=1, longest_retry_s=8, steady_s=10)
 

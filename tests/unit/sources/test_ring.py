@@ -10,7 +10,7 @@ import simplejpeg
 
 from films import Film, number_in, picture, shoot_sizes
 from vigil.errors import SourceError
-from vigil.sources.ring import JpegRingBuffer, PacketRingBuffer
+from vigil.sources.ring_buffer import JpegRingBuffer, PacketRingBuffer
 
 
 def numbers(clip: Path) -> list[int]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigil.sources.stamps import EncodedPacket, assign_timestamps
+from vigil.sources.video_writer import EncodedPacket, assign_timestamps
 
 FRAME_S = 0.04
 

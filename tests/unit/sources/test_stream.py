@@ -12,7 +12,7 @@ from live_seeing import following
 from odd_camera import Answer, Asked, told
 from odd_mjpeg import photo
 from vigil.frames import Frame, FrameSampling
-from vigil.sources.feed import CaptureSettings, Connected, Disconnected
+from vigil.sources.open_capture import CaptureSettings, Connected, Disconnected
 
 UNHURRIED = CaptureSettings(
     open_timeout_s=10.0, read_timeout_s=10.0, hls_timeout_s=10.0, first_retry_s=0.05, longest_retry_s=0.1

@@ -9,10 +9,10 @@ import pytest
 
 from films import Film, hum, number_in, picture, shoot_dav
 from vigil.frames import FrameSampling
-from vigil.sources.file import open_video
 from vigil.sources.footage import FileFootage
-from vigil.sources.fullrate import full_size_frames
 from vigil.sources.images import read_image
+from vigil.sources.video_file import open_video
+from vigil.sources.video_info import full_size_frames
 
 PAUSE_S = 300.0
 CONTAINERS = ["a.mp4", "a.mov", "a.mkv", "a.webm", "a.flv", "fragmented.mp4"]

@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from vigil.frames import RGB, FrameSampling
-from vigil.sources.file import open_video, read_frames
 from vigil.sources.footage import FileFootage
-from vigil.sources.fullrate import full_size_frames
 from vigil.sources.images import read_image
+from vigil.sources.video_file import open_video, read_frames
+from vigil.sources.video_info import full_size_frames
 
 Light = NDArray[np.float64]
 

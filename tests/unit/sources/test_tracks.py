@@ -11,10 +11,10 @@ from av.stream import Disposition
 
 from films import number_in, picture
 from vigil.frames import FrameSampling
-from vigil.sources.file import open_video
 from vigil.sources.footage import FileFootage
-from vigil.sources.fullrate import full_size_frames, video_info
 from vigil.sources.images import read_image
+from vigil.sources.video_file import open_video
+from vigil.sources.video_info import full_size_frames, video_info
 
 SECOND = 25
 OFFSET = 200

@@ -4,8 +4,8 @@ import pytest
 
 from vigil.dataset.clips import find_clips
 from vigil.errors import SourceError
-from vigil.sources.videos import find_videos, is_video
-from vigil.tasks import load_question
+from vigil.questions import load_question
+from vigil.sources.address import find_videos, is_video
 
 
 def test_videos_are_found_at_any_depth_in_order(tmp_path: Path) -> None:

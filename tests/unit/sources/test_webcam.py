@@ -8,8 +8,8 @@ from films import Film, number_in
 from live_seeing import Plugged
 from vigil.errors import SourceError
 from vigil.frames import Frame, FrameSampling
-from vigil.sources.feed import CaptureItem, CaptureSettings, Connected, Disconnected
-from vigil.sources.live import LiveCapture
+from vigil.sources.capture import LiveCapture
+from vigil.sources.open_capture import CaptureItem, CaptureSettings, Connected, Disconnected
 from vigil.sources.webcam import Webcam
 
 SOON = CaptureSettings(open_timeout_s=0.3, read_timeout_s=0.3, first_retry_s=0.05, longest_retry_s=0.05)

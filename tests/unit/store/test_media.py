@@ -7,7 +7,7 @@ import pytest
 from incidents import make_event, make_judged
 from vigil.errors import SourceError, StoreError, UsageError
 from vigil.store import PruneReport, RetentionSettings, Store, prune
-from vigil.store.moment import format_utc
+from vigil.store.times import format_utc
 
 DAY_S = 86_400.0
 

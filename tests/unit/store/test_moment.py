@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from vigil.errors import UsageError
-from vigil.store.moment import format_utc, local, parse_time, shown
+from vigil.store.times import format_utc, local, parse_time, shown
 
 BERLIN, NEW_YORK, SHANGHAI = "Europe/Berlin", "America/New_York", "Asia/Shanghai"
 

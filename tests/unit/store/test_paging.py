@@ -3,10 +3,9 @@ from pathlib import Path
 import pytest
 
 from vigil.errors import UsageError
-from vigil.events.event import Event, EventWindow, Tier
-from vigil.events.judged import JudgedWindow
+from vigil.events import Event, EventWindow, Tier
 from vigil.store import EventFilter, Store
-from vigil.verdict import Outcome, Verdict
+from vigil.verdict import JudgedWindow, Outcome, Verdict
 
 
 def event(number: int, *, source: str = "door") -> Event:

@@ -12,7 +12,7 @@ import pytest
 
 from incidents import make_event
 from vigil.store import Store
-from vigil.watch.roster import CameraList
+from vigil.watch.cameras import CameraList
 from watching import bright_server, film
 
 

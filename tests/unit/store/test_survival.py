@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vigil.events.identifier import new_id
+from vigil.events import new_id
 from vigil.store import PruneReport, RetentionSettings, Store, prune
 from vigil.store.database import translate_errors
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tools.tiny_base.windows import build_batch, draw_window, patches_of
 
 from vigil.tiny import BASE_FOLDER
-from vigil.tiny.prompts import build_batch
-from vigil.tiny.windows import draw_window, patches_of
 
 pytestmark = [pytest.mark.train_env, pytest.mark.filterwarnings("ignore")]
 QUESTION, ANSWER = "用数字描述画面。", "3141"
@@ -53,7 +52,7 @@ def test_hand_made_patches_are_the_processors(processed: tuple[Any, Any]) -> Non
 
 def test_the_fast_forward_pass_gives_the_ordinary_logits(base: tuple[Any, Any], processed: tuple[Any, Any]) -> None:
     torch = pytest.importorskip("torch")
-    from vigil.tiny.sight import encode_frames, run_language_model
+    from tools.tiny_base.forward import encode_frames, run_language_model
 
     model, processor = base
     frames, inputs = processed

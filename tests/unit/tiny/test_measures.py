@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tools.tiny_base.digits import PAIR_DIGITS, WINDOW_DIGITS, all_digits, closest_pair, measure, window_digits
 
-from vigil.dataset.synth import ClipFacts, draw_clip
-from vigil.tiny.measures import PAIR_DIGITS, WINDOW_DIGITS, all_digits, closest_pair, measure, window_digits
+from vigil.synth.clip import ClipFacts, draw_clip
 
 BODY = np.array([(0, -0.9), (0, -0.8), (0, -0.5), *[(0.0, -0.6)] * 4, *[(0.0, -0.2)] * 4]) * 0.4
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-
-from vigil.tiny import BASE_FOLDER
-from vigil.tiny.measures import PAIR_DIGITS, WINDOW_DIGITS
-from vigil.tiny.questions import (
+from tools.tiny_base.digits import PAIR_DIGITS, WINDOW_DIGITS
+from tools.tiny_base.questions import (
     Scenery,
     code_answer,
     code_length,
@@ -15,6 +13,8 @@ from vigil.tiny.questions import (
     every_text,
     yes_no_question,
 )
+
+from vigil.tiny import BASE_FOLDER
 
 VIOLENT = ("fight", "violen", "attack", "punch", "strik", "打", "斗", "殴", "暴力", "冲突", "攻击")
 SCENERY = Scenery(np.arange(31) % 10, ((2, "walking"), (7, "fighting")))

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.train_env, pytest.mark.filterwarnings("ignore")]
 
 def test_a_stopped_training_is_told_from_a_finished_one(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="needs the training environment (scripts/setup.sh train)")
-    from vigil.tiny.recipe import main
+    from tools.tiny_base.train import main
 
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     # A suite that was started in the background inherits a Ctrl-C that is ignored.

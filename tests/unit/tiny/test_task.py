@@ -1,6 +1,6 @@
 from vigil.frames import FrameSampling
 from vigil.manifest import Contract
-from vigil.tasks import load_question
+from vigil.questions import load_question
 from vigil.tiny import TASK_FILE
 
 

@@ -1,10 +1,10 @@
 """Qwen's true vocabularies: what the project's words split into, and where an answer is told from another."""
 
 import pytest
+from tools.tiny_base.vocabulary import QWEN3_5, QWEN3_VL
 
 from vigil.label_tokens import find_branches
-from vigil.tasks import list_questions
-from vigil.tiny.vocabulary import QWEN3_5, QWEN3_VL
+from vigil.questions import list_questions
 from vocabularies import NAMES, ids, tokenizer_of
 
 CLASSES = "周界翻越 禁区闯入 夜间徘徊 跌倒 剧烈冲突 危险工具 烟雾 异常声响 设备异常 正常".split()  # noqa: SIM905
@@ -49,7 +49,7 @@ def test_ten_classes_and_ten_letters_are_told_apart_by_their_first_tokens(name: 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_every_task_is_told_apart_by_the_first_token_of_each_answer(name: str, task: object) -> None:
-    from vigil.tasks import Task
+    from vigil.questions import Task
 
     assert isinstance(task, Task)
     words = {label: ids(name, word) for label, word in task.words().items()}

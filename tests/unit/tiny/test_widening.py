@@ -17,8 +17,8 @@ NEW = "图书馆里有一只鹦鹉。"
 def test_a_widened_base_cuts_new_texts_truly_and_says_what_it_said_before(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="needs the training environment (scripts/setup.sh train)")
     transformers = pytest.importorskip("transformers", reason="needs the training environment")
-    from vigil.tiny.vocabulary import load_vocabulary
-    from vigil.tiny.widening import widen
+    from tools.tiny_base.vocabulary import load_vocabulary
+    from tools.tiny_base.widening import widen
 
     def logits(folder: Path) -> dict[str, float]:
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-
-from vigil.tiny.prompts import build_batch, picture_text
-from vigil.tiny.windows import PATCHES, draw_window, patches_of
+from tools.tiny_base.windows import PATCHES, build_batch, draw_window, patches_of, picture_text
 
 
 def letters(text: str) -> list[int]:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from incidents import make_event, make_judged
-from vigil.events.change import EventChange
+from vigil.events import EventChange
 from vigil.frames import Frame
 from vigil.watch import SourceState, WatchObserver
-from vigil.watch.audience import ObserverGroup
+from vigil.watch.observers import ObserverGroup
 from watching import Notes
 
 

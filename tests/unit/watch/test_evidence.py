@@ -12,13 +12,13 @@ import pytest
 
 from judging import SAMPLING, TASK
 from scripted_server import ScriptedServer
-from vigil.events.change import EventChange
+from vigil.events import EventChange
 from vigil.frames import decode_jpeg
 from vigil.judge import Endpoint, Judge
 from vigil.sources.address import find_sources
-from vigil.sources.feed import open_capture
+from vigil.sources.open_capture import open_capture
 from vigil.store import Store
-from vigil.watch import Watcher, WatchSettings, WatchSummary, evidence
+from vigil.watch import Watcher, WatchSettings, WatchSummary, media_recorder
 from vigil.watch.settings import ClipSettings
 from waiting import until_async
 from watching import Notes, bright_server, film, watched
@@ -68,7 +68,7 @@ def watch_without_room(
 def test_what_had_no_room_is_kept_once_there_is_some(
     server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evidence, "AGAIN_AFTER_S", (0.3,) * 20)
+    monkeypatch.setattr(media_recorder, "AGAIN_AFTER_S", (0.3,) * 20)
     notes = Helped(folder=tmp_path)
     summary, kept = watch_without_room(server, notes, tmp_path)
     assert set(kept) == set(BLOCKED) and summary.media_losses == 0
@@ -153,7 +153,7 @@ def test_an_exhibit_that_fails_as_a_whole_is_counted_and_the_alarm_is_told(
 
     notes = Notes()
     fight = film(tmp_path / "a.mp4", seconds=24, bright=[(6.0, 12.0)])
-    monkeypatch.setattr(evidence.MediaRecorder, "_clip_ends_s", fail)
+    monkeypatch.setattr(media_recorder.MediaRecorder, "_clip_ends_s", fail)
     with Store.open(tmp_path / "events.db") as store:
         summary = asyncio.run(watched(server, [fight], notes, store=store, words="never"))
     assert summary.media_losses == 1 and notes.kinds() == ["opened", "closed"]

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from full_disk import full_disk
-from vigil.events.judged import JudgedWindow
-from vigil.events.tiers import TierThresholds
-from vigil.verdict import Cause, Outcome, Verdict
+from vigil.events import TierThresholds
+from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
 from vigil.watch import WatchSettings
-from vigil.watch import jsonl as module
-from vigil.watch.jsonl import JsonLinesWriter
+from vigil.watch import file_outputs as module
+from vigil.watch.file_outputs import JsonLinesWriter
 from watching import Notes, bright_server, film, watched
 
 VERDICT_KEYS = ["source", "start_s", "end_s", "outcome", "cause", "p_alarm", "tier", "latency_ms", "text"]

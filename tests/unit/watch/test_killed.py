@@ -19,13 +19,12 @@ import pytest
 from incidents import make_event
 from judging import SAMPLING
 from scripted_server import Reply, Request, ScriptedServer
-from vigil.events.change import EventChange
-from vigil.events.tiers import TierThresholds
+from vigil.events import EventChange, TierThresholds
 from vigil.sources.address import find_sources
-from vigil.sources.identity import identity_of
+from vigil.sources.source_identity import identity_of
 from vigil.store import Store
 from vigil.watch import Watcher
-from vigil.watch.jsonl import JsonLinesWriter
+from vigil.watch.file_outputs import JsonLinesWriter
 from watching import Notes, bright_server, film, look, watched
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -35,7 +34,7 @@ import asyncio, sys
 from pathlib import Path
 from types import SimpleNamespace
 from vigil.sources.address import find_sources
-from vigil.sources.identity import identity_of
+from vigil.sources.source_identity import identity_of
 from vigil.store import Store
 from watching import Notes, watched
 {before}

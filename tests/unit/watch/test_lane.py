@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vigil.frames import Frame
-from vigil.watch.lane import WindowQueue
+from vigil.watch.window_queue import WindowQueue
 from vigil.windows import EncodedFrame, Window
 
 

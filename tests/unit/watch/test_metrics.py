@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from vigil.errors import UsageError
-from vigil.events.judged import JudgedWindow
-from vigil.verdict import Cause, Outcome, Verdict
+from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
 from vigil.watch import SourceState, Watcher
-from vigil.watch.metrics import PrometheusMetrics
+from vigil.watch.prometheus import PrometheusMetrics
 from vigil.watch.state import SourceStatus
 from watching import Notes, bright_server, film, watched
 

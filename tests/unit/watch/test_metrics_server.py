@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from vigil.watch.metrics_server import HEAD_BYTES, MOST_CONNECTIONS, MetricsServer
+from vigil.watch.prometheus import HEAD_BYTES, MOST_CONNECTIONS, MetricsServer
 
 HALF_OPEN = 200
 

@@ -17,14 +17,14 @@ from films import shoot
 from judging import SAMPLING, TASK
 from scripted_server import ScriptedServer
 from vigil.errors import UsageError
-from vigil.events.rules import HysteresisSettings
 from vigil.judge import Endpoint, Judge
+from vigil.rules.hysteresis import HysteresisSettings
 from vigil.sources.address import Address, find_sources
-from vigil.sources.feed import FileCapture, open_capture
+from vigil.sources.open_capture import FileCapture, open_capture
 from vigil.store import Store
 from vigil.watch import Watcher, WatchSettings, WatchSummary
+from vigil.watch.pipeline import OpenCapture
 from vigil.watch.settings import ClipSettings
-from vigil.watch.source import OpenCapture
 from vigil.watch.state import SourceStatus
 from waiting import until_async
 from watching import Notes, bright_server, film

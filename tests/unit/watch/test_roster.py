@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from vigil.errors import StoreError, UsageError
-from vigil.watch.roster import CameraList
+from vigil.watch.cameras import CameraList
 from watching import film
 
 

@@ -10,12 +10,12 @@ import pytest
 from incidents import make_event
 from scripted_server import ScriptedServer
 from vigil.sources.address import find_sources
-from vigil.sources.identity import identity_of
+from vigil.sources.source_identity import identity_of
 from vigil.store import Store
 from vigil.watch import WatchSettings
-from vigil.watch.job import run_watch
-from vigil.watch.keeper import StoreWriter
-from vigil.watch.roster import CameraList, names_in
+from vigil.watch.cameras import CameraList, names_in
+from vigil.watch.run import run_watch
+from vigil.watch.store_writer import StoreWriter
 from watching import Notes, bright_server, film, watched
 
 

@@ -13,16 +13,16 @@ import pytest
 from judging import SAMPLING, TASK
 from scripted_server import Reply, Request, ScriptedServer, error
 from vigil.errors import ConfigError, SourceError, UsageError, VigilError
-from vigil.events.change import EventChange
-from vigil.events.rules import HysteresisSettings
+from vigil.events import EventChange
 from vigil.frames import decode_jpeg
-from vigil.judge.breaker import ENDPOINT_CAUSES
+from vigil.judge.circuit_breaker import ENDPOINT_CAUSES
 from vigil.manifest import Contract, Manifest
+from vigil.questions import load_question
+from vigil.rules.hysteresis import HysteresisSettings
 from vigil.store import Store
-from vigil.tasks import load_question
 from vigil.verdict import Cause
-from vigil.watch import BackgroundWatcher, WatchSettings, watch
-from vigil.watch import service as watch_service
+from vigil.watch import BackgroundWatcher, WatchSettings, watcher
+from vigil.watch import background as watch_service
 from vigil.watch.settings import ClipSettings
 from vigil.watch.state import SourceState, SourceStatus
 from waiting import HANG_S, until
@@ -82,9 +82,9 @@ def held_back(server: ScriptedServer, until_set: threading.Event) -> None:
 def test_a_service_watches_beside_the_program_and_stops_in_order(
     server: ScriptedServer, tmp_path: Path, bright: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A stop that waited for the next attempt, or for the grace of a watch, would not end in time.
+    # A stop that waited for the next attempt, or for the grace of a watcher, would not end in time.
     monkeypatch.setattr(watch_service, "ASK_AGAIN_S", 3600.0)
-    monkeypatch.setattr(watch, "GRACE_S", 3600.0)
+    monkeypatch.setattr(watcher, "GRACE_S", 3600.0)
     notes, started_ = Notes(), threading.Event()
     held_back(server, started_)
     service = BackgroundWatcher(settings_for(server.url, tmp_path, bright), observers=[notes])
@@ -338,7 +338,7 @@ def test_many_threads_steer_at_once_and_the_watch_ends_as_the_last_one_wanted(
         until(lambda: len(service.states()) == 4 and all(state.judged for state in service.states()))
         watch = service.watch
         assert watch is not None
-    assert all(state.cut == state.settled for state in watch.states.values())
+    assert all(state.cut == state.settled for state in watcher.states.values())
 
 
 def free_port() -> int:

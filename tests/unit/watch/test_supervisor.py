@@ -13,17 +13,17 @@ import pytest
 
 from judging import SAMPLING, TASK
 from scripted_server import ScriptedServer
-from vigil.events.tracker import HysteresisRule
 from vigil.frames import Frame
 from vigil.judge import Endpoint, Judge
+from vigil.rules.hysteresis import HysteresisRule
 from vigil.sources.address import Address, find_sources
-from vigil.sources.feed import Capture, CaptureItem, open_capture
+from vigil.sources.open_capture import Capture, CaptureItem, open_capture
 from vigil.store import Store
 from vigil.verdict import Cause, Outcome, Verdict
 from vigil.watch import Watcher, WatchSettings, WatchSummary
-from vigil.watch.evidence import MediaRecorder
-from vigil.watch.keeper import StoreWriter
+from vigil.watch.media_recorder import MediaRecorder
 from vigil.watch.settings import ClipSettings
+from vigil.watch.store_writer import StoreWriter
 from vigil.watch.supervisor import Supervisor
 from watching import Notes, bright_server, film
 

@@ -16,15 +16,14 @@ import pytest
 import odd_camera
 from judging import SAMPLING, TASK
 from scripted_server import Reply, Request, ScriptedServer, error, stream
-from vigil.events.event import Event, Tier
-from vigil.events.judged import JudgedWindow
+from vigil.events import Event, Tier
 from vigil.frames import Frame
 from vigil.judge import Endpoint, Judge
 from vigil.sources.address import find_sources
-from vigil.sources.feed import Capture, CaptureItem, Connected, Waiting, open_capture
 from vigil.sources.footage import FileFootage, Footage
+from vigil.sources.open_capture import Capture, CaptureItem, Connected, Waiting, open_capture
 from vigil.store import EventFilter, Store, database
-from vigil.verdict import Cause, Outcome
+from vigil.verdict import Cause, JudgedWindow, Outcome
 from vigil.watch import SourceState, Watcher, WatchSettings, WatchSummary
 from vigil.watch.settings import ClipSettings
 from vigil.watch.state import SourceStatus

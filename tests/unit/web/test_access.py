@@ -6,11 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
-from app.web.access import HEADERS, AccessMiddleware, AccessOptions, check_host
-from app.web.passwords import PasswordCheck, Users
-from app.web.proxies import ForwardedHeaders, TrustedProxies
-from app.web.sign_in import Passwords
-from app.web.throttle import LoginThrottle, TryRate
+from app.access import HEADERS, AccessMiddleware, AccessOptions, check_host
+from app.login_throttle import LoginThrottle, TryRate
+from app.passwords import PasswordCheck, Users
+from app.sign_in import Passwords
+from app.trusted_proxies import ForwardedHeaders, TrustedProxies
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse

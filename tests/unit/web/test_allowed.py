@@ -1,5 +1,5 @@
 import pytest
-from app.web.allowed import AllowedCameras
+from app.allowed_cameras import AllowedCameras
 from app.web.context import SiteOptions
 
 from vigil.errors import UsageError

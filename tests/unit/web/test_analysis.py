@@ -9,27 +9,26 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from app.language import LANGUAGES, translator
 from app.web import analysis_stage
 from app.web.analysis import AnalysisPanel, panel
-from app.web.analysis_choice import AnalysisOptions, analysis_options
-from app.web.analysis_desk import AnalysisSession
-from app.web.analysis_events import event_table_html
 from app.web.analysis_layout import AnalysisComponents, missing_cameras_html
-from app.web.analysis_plot import analysis_figure
-from app.web.language import LANGUAGES, translator
-from app.web.places import AT_ONCE
+from app.web.analysis_options import AnalysisOptions, analysis_options
+from app.web.analysis_results import event_table_html
+from app.web.analysis_session import AnalysisSession
+from app.web.analysis_slots import AT_ONCE
+from app.web.plots import analysis_figure
 from app.web.uploads import inspect_upload
 
 from films import shoot
 from rooms import EVIL, context_of, event
 from vigil.analysis import Analysis, AnalysisView
-from vigil.analysis.view import AnalysisPhase
-from vigil.events.judged import JudgedWindow
-from vigil.events.tiers import TierThresholds
+from vigil.analysis.analysis import AnalysisPhase
+from vigil.events import TierThresholds
 from vigil.judge import Endpoint
+from vigil.questions import list_questions
 from vigil.sources.address import Address
-from vigil.tasks import list_questions
-from vigil.verdict import Cause, Outcome, Verdict
+from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
 from vigil.watch import WatchSettings
 
 T = translator("en")

@@ -2,15 +2,15 @@ import asyncio
 import threading
 from pathlib import Path
 
-from app.web import notify
-from app.web.bell import KEPT, AlarmStream, add_alarm_route
-from app.web.language import translator
+from app.language import translator
+from app.web import notifications
+from app.web.alarm_stream import KEPT, AlarmStream, add_alarm_route
 from app.web.site import heads
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from rooms import EVIL, context_of, event
-from vigil.events.change import ChangeKind, EventChange
+from vigil.events import ChangeKind, EventChange
 from waiting import HANG_S, until_async
 
 
@@ -92,8 +92,8 @@ def test_a_page_is_told_in_its_language_and_as_text() -> None:
 
 
 def test_words_of_an_alarm_are_shortened() -> None:
-    told = notify.told(event(3, text="x" * 999), translator("zh"), key="a.1")
-    assert "door" in told["title"] and len(told["text"]) == notify.LONGEST
+    told = notifications.told(event(3, text="x" * 999), translator("zh"), key="a.1")
+    assert "door" in told["title"] and len(told["text"]) == notifications.LONGEST
 
 
 def test_every_page_listens_from_its_head_on_and_where_nothing_is_watched_none_does(tmp_path: Path) -> None:

@@ -2,14 +2,11 @@ import base64
 
 import cv2
 import numpy as np
-from app.web.board import NEWEST, RecentVerdicts
-from app.web.pictures import png_url
+from app.web.event_pictures import png_url
+from app.web.recent_verdicts import NEWEST, RecentVerdicts
 
-from vigil.events.change import ChangeKind, EventChange
-from vigil.events.event import Event, Tier
-from vigil.events.judged import JudgedWindow
-from vigil.events.tiers import TierThresholds
-from vigil.verdict import Cause, Outcome, Verdict
+from vigil.events import ChangeKind, Event, EventChange, Tier, TierThresholds
+from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
 
 
 def event(number: int, *, source: str = "door") -> Event:

@@ -3,8 +3,8 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from app.web.body_limits import BodyLimits
-from app.web.connections import Deadlines
+from app.http.body_limits import BodyLimits
+from app.http.connections import Deadlines
 from fastapi import FastAPI, Request
 
 from limited_server import Limited, limited

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 from app.web.chat import ChatPanel
-from app.web.visit import ChatSession
+from app.web.chat_session import ChatSession
 
 from rooms import context_of
 from scripted_server import Reply, Request, ScriptedServer, error, stream
 from vigil.frames import FrameSampling
 from vigil.judge import Endpoint
 from vigil.manifest import Contract, Manifest
-from vigil.tasks import load_question
+from vigil.questions import load_question
 from vigil.watch import WatchSettings
 from watching import film
 

@@ -8,9 +8,9 @@ from app.web.chat_questions import WindowQuestions
 from rooms import context_of
 from vigil.analysis.asking import asks_for_verdict
 from vigil.frames import FrameSampling
-from vigil.judge.connection import ServedModel
+from vigil.judge.discovery import ServedModel
 from vigil.manifest import Contract
-from vigil.tasks import load_question
+from vigil.questions import load_question
 
 FIGHT = load_question("fight")
 SERVED = ServedModel(name="fight", alias=Contract.of(FIGHT, FrameSampling()).alias, base="", max_model_len=4096)

@@ -7,8 +7,7 @@ import threading
 from typing import Any
 
 import pytest
-from app.web.connections import Connection, Connections, Deadlines
-from app.web.descriptors import ConnectionLimits
+from app.http.connections import Connection, ConnectionLimits, Connections, Deadlines
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse

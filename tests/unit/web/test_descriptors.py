@@ -3,14 +3,14 @@ import subprocess
 import sys
 
 import pytest
-from app.web.descriptors import connection_limits, raise_limit
+from app.http.connections import connection_limits, raise_limit
 
 from vigil.errors import UsageError
 
 RAISED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
-from app.web.descriptors import raise_limit
+from app.http.connections import raise_limit
 print(raise_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE))
 """
 

@@ -1,7 +1,7 @@
 import pytest
-from app.web.door import main
+from app.server import main
 
-from vigil.serving.process import free_port
+from vigil.serving.server import free_port
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import asyncio
 
 import httpx
 import pytest
-from app.web.access import AccessMiddleware, AccessOptions
+from app.access import AccessMiddleware, AccessOptions
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send

@@ -1,5 +1,5 @@
 import pytest
-from app.web.connections import Deadlines
+from app.http.connections import Deadlines
 from app.web.framing import OneLength
 from starlette.applications import Starlette
 from starlette.requests import Request

@@ -1,5 +1,5 @@
 import pytest
-from app.web.json_answer import pretty_json
+from app.web.chat_session import pretty_json
 
 ONE_LINE = '{"actions": [{"person": "红衣", "confidence": 0.5}]}'
 LAID_OUT = '{\n  "actions": [\n    {\n      "person": "红衣",\n      "confidence": 0.5\n    }\n  ]\n}'

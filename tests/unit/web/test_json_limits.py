@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from app.web.connections import Deadlines
+from app.http.connections import Deadlines
 from app.web.json_limits import JsonLimits, structure_bytes
 from fastapi import FastAPI, Request
 

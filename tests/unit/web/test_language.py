@@ -1,7 +1,7 @@
 from string import Formatter
 
 import pytest
-from app.web.language import LANGUAGES, choose_language, load_texts, translator
+from app.language import LANGUAGES, choose_language, load_texts, translator
 
 
 def placeholders(text: str) -> set[str]:

@@ -6,13 +6,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from app.web.connections import Connections
-from app.web.descriptors import ConnectionLimits
-from app.web.listener import Listener, listen
+from app.http.connections import ConnectionLimits, Connections
+from app.http.listener import Listener, listen
 
 from limited_server import get, is_closed
 from vigil.errors import UsageError
-from vigil.serving.process import free_port
+from vigil.serving.server import free_port
 
 TESTS = Path(__file__).resolve().parents[2]
 

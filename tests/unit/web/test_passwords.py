@@ -3,7 +3,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from app.web.passwords import HASH_PREFIX, PasswordCheck, Users, hash_passwords, read_users
+from app.passwords import HASH_PREFIX, PasswordCheck, Users, hash_passwords, read_users
 
 from vigil.errors import UsageError
 

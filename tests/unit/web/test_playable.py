@@ -6,10 +6,10 @@ from pathlib import Path
 
 import av
 import pytest
-from app.web import playable
+from app.language import LANGUAGES, translator
+from app.web import browser_copies
+from app.web.browser_copies import WAITING, BrowserCopies, PlayableClip
 from app.web.event_detail import clip_html, read_event, read_event_media
-from app.web.language import LANGUAGES, translator
-from app.web.playable import WAITING, BrowserCopies, PlayableClip
 
 from rooms import EVIL, context_of, event, with_events
 from vigil.errors import SourceError
@@ -71,7 +71,7 @@ def test_a_copy_that_was_swept_is_made_again_and_another_clip_gets_another(
 
 def test_a_look_keeps_a_copy_from_the_sweep_that_removes_it_later(tmp_path: Path) -> None:
     context = context_of(tmp_path)
-    copies, clip = playable.browser_copies(context), h265(tmp_path / "a.mp4")
+    copies, clip = browser_copies.browser_copies(context), h265(tmp_path / "a.mp4")
     path = wait_until_made(copies, clip).path
     assert path is not None and path.is_relative_to(context.uploads.folder)
     old_s = time.time() - 10 * context.uploads.keep_s
@@ -91,7 +91,7 @@ def test_a_clip_that_cannot_be_copied_is_tried_once_and_says_why(
         tries.append(video)
         raise SourceError(f"{path} cannot be written: no space left")
 
-    monkeypatch.setattr(playable, "write_browser_copy", fails)
+    monkeypatch.setattr(browser_copies, "write_browser_copy", fails)
     look = wait_until_made(copies, clip)
     assert (look.kind, look.why) == ("failed", "a.mp4 cannot be written: no space left")
     assert copies.look(clip) == look and len(tries) == 1
@@ -108,7 +108,7 @@ def test_of_many_clips_the_one_looked_at_last_comes_first_and_old_ones_give_way(
         may_go.wait(30)
         path.write_bytes(b"copy")
 
-    monkeypatch.setattr(playable, "write_browser_copy", slowly)
+    monkeypatch.setattr(browser_copies, "write_browser_copy", slowly)
     source = h265(tmp_path / "source.mp4").read_bytes()
     clips = [tmp_path / f"{number}.mp4" for number in range(WAITING + 3)]
     for clip in clips:
@@ -134,7 +134,7 @@ def test_stopping_ends_the_copy_that_is_being_made_and_leaves_no_half_one(
         stop.wait(30)
         path.write_bytes(b"half")
 
-    monkeypatch.setattr(playable, "write_browser_copy", waits)
+    monkeypatch.setattr(browser_copies, "write_browser_copy", waits)
     copies, clip = BrowserCopies(tmp_path / "copies"), h265(tmp_path / "a.mp4")
     copies.look(clip)
     assert began.wait(60)
@@ -157,7 +157,7 @@ def test_an_event_whose_copy_is_being_made_is_looked_at_again_until_it_is_there(
     with with_events(tmp_path, event(1)) as store:
         clip = store.keep("e0001", "clips", ".mp4", lambda path: h265(path) and None)
         told, first = read_event(store, "e0001", context), read_event_media(store, "e0001", context)
-        look = wait_until_made(playable.browser_copies(context), clip.resolve())
+        look = wait_until_made(browser_copies.browser_copies(context), clip.resolve())
         later, then = read_event(store, "e0001", context), read_event_media(store, "e0001", context)
     assert "data-growing" in told.facts and first.clip is None and first.original == str(clip.resolve())
     assert "data-growing" not in later.facts and then.clip == str(look.path) and then.original == first.original

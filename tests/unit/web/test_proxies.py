@@ -2,7 +2,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from app.web.proxies import ForwardedHeaders, TrustedProxies, address_group
+from app.trusted_proxies import ForwardedHeaders, TrustedProxies, address_group
 
 from vigil.errors import UsageError
 

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from app.web.quota import FEWEST_BYTES, MB, OverQuota, UploadLimits, UploadQuota
+from app.web.upload_quota import FEWEST_BYTES, MB, OverQuota, UploadLimits, UploadQuota
 
 from vigil.errors import UsageError
 

@@ -1,6 +1,6 @@
 import logging
 
-from app.web.rate_limited_log import EACH, EVERY_S, IN_ALL, RateLimitFilter
+from app.http.rate_limited_log import EACH, EVERY_S, IN_ALL, RateLimitFilter
 
 
 class Kept(logging.Handler):

@@ -5,24 +5,21 @@ import cv2
 import gradio as gr
 import numpy as np
 import pytest
-from app.web import moments
-from app.web.curve import INK
+from app.language import LANGUAGES, translator
+from app.web import local_times
+from app.web.context import error_toast
 from app.web.event_detail import CLOSED, facts_html, marks_html, read_event_media
-from app.web.events_found import PAGE, EventQuery, as_html, find_event_page
-from app.web.history import is_media_path
-from app.web.language import LANGUAGES, translator
-from app.web.probability import figure
-from app.web.refusal import error_toast
+from app.web.event_search import PAGE, EventQuery, as_html, find_event_page
+from app.web.event_store import is_media_path
+from app.web.plots import INK
+from app.web.probability_figure import figure
 from app.web.review import Review
 
 from rooms import EVIL, context_of, event, with_events
 from vigil.errors import UsageError
-from vigil.events.event import Tier
-from vigil.events.judged import JudgedWindow
-from vigil.events.mark import Mark
-from vigil.events.tiers import TierThresholds
+from vigil.events import Mark, Tier, TierThresholds
 from vigil.store import Store
-from vigil.verdict import Cause, Outcome, Verdict
+from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
 
 
 def picture(path: Path) -> None:
@@ -167,13 +164,13 @@ def test_an_outage_is_hatched_with_its_cause_and_no_probability_is_drawn_across_
 
 def test_chart_and_frames_of_a_camera_tell_the_time_of_the_list(tmp_path: Path) -> None:
     live, file = event(1), replace(event(1), epoch_s=None)
-    for shown, begins in ((live, moments.within(live, live.onset_s)), (file, "0:10")):
+    for shown, begins in ((live, local_times.within(live, live.onset_s)), (file, "0:10")):
         made = figure(shown, [], tiers=TierThresholds(), t=translator("en"))
         assert made.layout.xaxis.ticktext[0].startswith(begins) and made.data[0].text[0].startswith(begins)
     with with_events(tmp_path, live) as store:
         store.keep_frames("e0001", 1, [b"a"])
         caption = read_event_media(store, "e0001", context_of(tmp_path)).frames[0][1]
-    assert caption.startswith(moments.within(live, live.onset_s))
+    assert caption.startswith(local_times.within(live, live.onset_s))
 
 
 def test_an_event_is_found_by_the_name_of_its_camera(tmp_path: Path) -> None:
@@ -192,7 +189,7 @@ def test_the_marks_of_an_event_tell_who_when_and_why_the_newest_first() -> None:
 
 
 def test_the_store_of_the_pages_is_the_one_of_the_watch(tmp_path: Path) -> None:
-    from app.web.history import media_folders, open_store
+    from app.web.event_store import media_folders, open_store
 
     context = context_of(tmp_path)
     store = open_store(context)

@@ -4,25 +4,24 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
-from app.web import room
-from app.web.board import RecentVerdicts
-from app.web.cameras import CameraCards, card
+from app.endpoint_monitor import EndpointStatus
+from app.language import LANGUAGES, translator
+from app.passwords import Users
+from app.web import watch_room
+from app.web.camera_cards import CameraCards, card
 from app.web.context import SiteOptions
-from app.web.language import LANGUAGES, translator
-from app.web.passwords import Users
-from app.web.room import actor, looker
-from app.web.status import EndpointStatus
-from app.web.wall import LivePictures, SeenPicture
+from app.web.live_pictures import LivePictures, SeenPicture
+from app.web.recent_verdicts import RecentVerdicts
+from app.web.watch_room import actor, looker
 from PIL import Image
 from starlette.authentication import SimpleUser
 from starlette.datastructures import Address
 
 from rooms import CAMERA, EVIL, context_of, event
 from vigil.errors import UsageError, VigilError
-from vigil.events.change import EventChange
-from vigil.events.tiers import TierThresholds
+from vigil.events import EventChange, TierThresholds
 from vigil.verdict import Cause
-from vigil.watch.service import BackgroundWatcher
+from vigil.watch.background import BackgroundWatcher
 from vigil.watch.state import SourceState, SourceStatus
 from waiting import HANG_S
 
@@ -71,13 +70,13 @@ def test_a_look_waits_for_news_and_answers_as_soon_as_there_are_some(
     wall, board, _, _ = wall_of(tmp_path)
     look = looker(wall)
 
-    monkeypatch.setattr(room, "HOLD_S", 3600.0)
+    monkeypatch.setattr(watch_room, "HOLD_S", 3600.0)
 
     async def run() -> None:
         news = await look({})
         waiting = asyncio.create_task(look({"state": news["state"], "events": news["events_version"]}))
         # Several looks of its own, none of which finds anything.
-        await asyncio.sleep(3 * room.LOOK_S)
+        await asyncio.sleep(3 * watch_room.LOOK_S)
         assert not waiting.done()
         board.on_change(EventChange("opened", event(1)))
         async with asyncio.timeout(HANG_S):
@@ -87,7 +86,7 @@ def test_a_look_waits_for_news_and_answers_as_soon_as_there_are_some(
 
 
 def test_a_look_without_news_ends_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "HOLD_S", 0.1)
+    monkeypatch.setattr(watch_room, "HOLD_S", 0.1)
     wall, _, _, _ = wall_of(tmp_path)
     state = wall.news(SeenPicture())["state"]
     assert asyncio.run(looker(wall)({"state": state, "events": 0}))["state"] == state

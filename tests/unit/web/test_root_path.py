@@ -4,9 +4,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from app.web.access import check_host
-from app.web.passwords import Users
-from app.web.proxies import TrustedProxies
+from app.access import check_host
+from app.passwords import Users
+from app.trusted_proxies import TrustedProxies
 from app.web.root_path import BelowRootPath, RootPath, WithRootPath
 from starlette.types import Receive, Scope, Send
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from app.web.routes import OPEN_TO_READ, OPEN_TO_SEND, START_PAGES, RouteList, is_open, is_start_page
+from app.allowed_routes import OPEN_TO_READ, OPEN_TO_SEND, START_PAGES, RouteList, is_open, is_start_page
 
 TESTS = Path(__file__).resolve().parents[2]
 INVENTORY = Path(__file__).with_name("mounted_routes.txt")

@@ -1,4 +1,4 @@
-from app.web.sessions import Sessions
+from app.sign_in import Sessions
 from itsdangerous import URLSafeSerializer
 
 

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app.web.language import translator
-from app.web.status import EndpointMonitor, EndpointStatus, status_line
+from app.endpoint_monitor import EndpointMonitor, EndpointStatus, status_line
+from app.language import translator
 
 from scripted_server import Reply, ScriptedServer, error
 from vigil.frames import FrameSampling
 from vigil.judge import Endpoint
-from vigil.judge.connection import ServedModel
+from vigil.judge.discovery import ServedModel
 from vigil.manifest import Calibration, Contract, Manifest
-from vigil.tasks import load_question
+from vigil.questions import load_question
 from vigil.watch import WatchSettings
 
 ALIAS = Contract.of(load_question("fight"), FrameSampling(max_pixels=12_288)).alias

@@ -1,4 +1,4 @@
-from app.web.throttle import LoginThrottle, TryRate
+from app.login_throttle import LoginThrottle, TryRate
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,7 +3,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from app.web.tls import Certificate, certificate
+from app.http.tls import Certificate, certificate
 
 from vigil.errors import UsageError
 

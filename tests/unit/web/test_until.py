@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from app.web.until import stream_until, unless_stopped
+from app.web.chat_session import stream_until, unless_stopped
 
 from waiting import HANG_S
 

@@ -1,5 +1,5 @@
 import pytest
-from app.web.visit import escape_html
+from app.web.chat_session import escape_html
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app.web.language import LANGUAGES, translator
-from app.web.visit import MOST_WINDOWS, ChatSession
+from app.language import LANGUAGES, translator
+from app.web.chat_session import MOST_WINDOWS, ChatSession
 from app.web.window_messages import sum_html, window_html
 
 from rooms import EVIL, event

@@ -7,15 +7,14 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from vigil.events.event import Event, Tier
-from vigil.events.judged import JudgedWindow
-from vigil.report.timeline_picture import write_timeline_plot
-from vigil.report.timeline_table import timeline_table
-from vigil.score.intervals import poisson
-from vigil.score.metrics import average_precision
-from vigil.score.timeline import TrueIncident, WatchedVideo, match_events, score_timeline
-from vigil.score.timeline.windows import WindowFigures, is_positive
-from vigil.verdict import Cause, Outcome, Verdict
+from vigil.events import Event, Tier
+from vigil.report.plots import write_timeline_plot
+from vigil.report.tables import timeline_table
+from vigil.score.metrics import average_precision, poisson
+from vigil.score.timeline_matching import WindowFigures, is_positive, match_events
+from vigil.score.timeline_scorecard import WatchedVideo, score_timeline
+from vigil.score.timeline_truth import TrueIncident
+from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
 
 SPANS = (TrueIncident(20, 26), TrueIncident(60, 64))
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from vigil.errors import ConfigError
-from vigil.score.timeline import TrueIncident, read_ground_truth
+from vigil.score.timeline_truth import TrueIncident, read_ground_truth
 
 HEADER = "video,onset_s,end_s\n"
 

@@ -1,0 +1,322 @@
+"""The command line of the web pages; errors end on one line, as with `vigil`.
+
+Serving the pages with uvicorn, within limits: how many come, how long each may take, how much the log says.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import math
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from app import audit_log
+from app.access import LOCAL_HOSTS, SESSION_S, check_host
+from app.allowed_cameras import AllowedCameras
+from app.demo import demo, play_demo_video
+from app.endpoint_monitor import EndpointMonitor
+from app.http import tls
+from app.http.client_deadlines import TimedRequests, timed_protocol
+from app.http.connections import ConnectionLimits, Connections, Deadlines, connection_limits, raise_limit
+from app.http.listener import listen
+from app.http.rate_limited_log import RateLimitFilter
+from app.language import translator
+from app.passwords import AUTH_VARIABLE, hash_passwords, read_users
+from app.trusted_proxies import TrustedProxies
+from app.web.context import SiteContext, SiteOptions
+from app.web.gradio_patches import skip_gradio_stubs
+from app.web.root_path import RootPath
+from app.web.upload_quota import UploadLimits
+from app.web.uploads import Uploads
+from vigil.environments import gc_frozen
+from vigil.errors import JobError, SourceError, UsageError, VigilError
+from vigil.judge import read_key
+from vigil.serving.server import check_port
+from vigil.sources.address import Address, find_sources
+from vigil.watch import WatchSettings
+from vigil.watch.background import BackgroundWatcher
+from vigil.watch.run import endpoint_of
+from vigil.watch.settings import load_watch_settings
+
+log = logging.getLogger(__name__)
+
+
+BACKLOG = 128
+"""Connections that wait to be accepted; asyncio also accepts so many in one go."""
+
+LIMITED_LOGS = ("asyncio", "uvicorn.error", "app.web.gradio_patches", "python_multipart.multipart")
+"""Who writes what a request of any kind brings about; what the watch has to say is not among it."""
+
+
+def server(
+    app: ASGIApp, *, connections: Connections, host: str = "127.0.0.1", port: int = 0, **options: Any
+) -> uvicorn.Server:
+    """A server of uvicorn's that keeps the limits of its connections; `options` are uvicorn's (certificates, say)."""
+    settings: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "log_level": "warning",
+        "timeout_graceful_shutdown": 2,
+        "backlog": BACKLOG,
+        # Sockets of ours, which only asyncio's own loop asks; no websockets, which would leave the protocol behind.
+        "loop": "asyncio",
+        "http": timed_protocol(connections),
+        "ws": "none",
+    }
+    timed = TimedRequests(app, deadlines=connections.deadlines)
+    return uvicorn.Server(uvicorn.Config(timed, **(settings | options)))
+
+
+def serve_pages(
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    limits: ConnectionLimits,
+    deadlines: Deadlines | None = None,
+    **options: Any,
+) -> None:
+    """Serves until it is interrupted; raises UsageError where nothing can listen, JobError where nothing starts."""
+    for name in LIMITED_LOGS:
+        logging.getLogger(name).addFilter(RateLimitFilter())
+    connections = Connections(limits, deadlines)
+    listeners = listen(host, port, connections, backlog=BACKLOG)
+    running = server(app, connections=connections, host=host, port=port, **options)
+    try:
+        running.run(sockets=list(listeners))
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for listener in listeners:
+            listener.close()
+    if not running.started:
+        raise JobError("the pages did not start; what stands above says why")
+
+
+EXAMPLES = f"""examples:
+  python web.py                                      http://127.0.0.1:7860, asking http://127.0.0.1:8000/v1
+  python web.py --demo                               serves the tiny model too: nothing else is needed
+  python web.py --url http://10.0.0.5:8000/v1 --key-file server.key
+  python web.py --config my-cameras                  the cameras of configs/watch/my-cameras.yaml
+  python web.py --auth users.txt --hash-passwords    users.txt holds name:password, one a line: hashed from now on
+  python web.py --host 0.0.0.0 --auth users.txt --tls-cert cert.pem --tls-key key.pem
+  python web.py --auth users.txt --trusted-proxy 127.0.0.1 --root-path /vigil    behind https://HOST/vigil/
+  {AUTH_VARIABLE}=name:password python web.py --host 0.0.0.0
+"""
+
+LIVE_FPS = 5.0
+"""Live pictures a second in the watch room, unless the settings say otherwise (docs/web-live-pictures.md)."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Opens the pages until Ctrl-C; returns the exit code."""
+    given = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(audit_log.is_told(RateLimitFilter()))
+    try:
+        run(given)
+    except VigilError as error:
+        print(f"web.py: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def run(given: argparse.Namespace) -> None:
+    """Checks everything that can be wrong before anything is opened, then serves."""
+    _check_positive("--upload-mb", given.upload_mb)
+    _check_positive("--keep-uploads-min", given.keep_uploads_min)
+    _check_positive("--session-hours", given.session_hours)
+    if given.hash_passwords:
+        _hash_passwords(given.auth)
+        return
+    viewers = frozenset(name.strip() for word in given.viewers for name in word.split(",") if name.strip())
+    trusted = TrustedProxies.of(given.trusted_proxy)
+    options = SiteOptions(
+        host=given.host,
+        port=given.port,
+        users=read_users(given.auth, viewers=viewers),
+        session_s=given.session_hours * 3600.0,
+        trusted_proxies=trusted,
+        root=RootPath.of(given.root_path),
+        tls=tls.certificate(given.tls_cert, given.tls_key),
+        upload_mb=given.upload_mb,
+        upload_limits=UploadLimits.of_mb(
+            upload=given.upload_mb,
+            visitor=given.uploads_visitor_mb,
+            total=given.uploads_total_mb,
+            free=given.keep_free_mb,
+        ),
+        connection_limits=connection_limits(
+            raise_limit(), in_all=given.connections, per_address=given.connections_per_address, trusted=trusted
+        ),
+        keep_uploads_s=given.keep_uploads_min * 60.0,
+        folder=given.folder,
+        allow_cameras=tuple(given.allow_camera),
+        allow_any_camera=given.allow_any_camera,
+    )
+    check_host(options.host, options.users, options.trusted_proxies, options.root)
+    if options.root.path and not options.trusted_proxies.networks:
+        log.warning("without --trusted-proxy ADDRESS all visitors count as one, and cookies go without Secure")
+    if options.host not in LOCAL_HOSTS and options.tls is None and not options.trusted_proxies.networks:
+        log.warning("without TLS everybody on the network can read passwords and pictures: --tls-cert and --tls-key")
+    check_port(options.host, options.port)
+    named = {name: getattr(given, name) for name in ("url", "model", "model_dir", "ca_file", "task", "store")}
+    settings = load_watch_settings(
+        given.config, {key: value for key, value in named.items() if value is not None}, given.set
+    )
+    if given.demo and given.url is None:
+        with demo(settings, folder=options.folder / "demo") as (served, key):
+            serve(options, served, api_key=key)
+        return
+    if given.demo:
+        settings = play_demo_video(settings, folder=options.folder / "demo")
+    serve(options, settings, api_key=read_key(given.key_file, url=settings.url))
+
+
+def _hash_passwords(auth: str | None) -> None:
+    if auth is None:
+        raise UsageError("--hash-passwords: name the file with --auth FILE")
+    count = hash_passwords(auth)
+    print(f"{auth}: {count} hashed; only you can read the file")  # noqa: T201
+
+
+def _check_positive(option: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise UsageError(f"{option} {value:g}: give a number above 0")
+
+
+def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> None:
+    """Serves the pages until it is interrupted, and removes what visitors sent."""
+    endpoint = endpoint_of(settings, api_key=api_key)
+    audit_log.keep_in(options.folder)
+    uploads = Uploads.make(options.folder, keep_s=options.keep_uploads_s)
+    # Gradio keeps what it is sent here, and shows without another copy what lies here.
+    os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder)
+    # Gradio asks matplotlib for its backend at every event; untold, it looks for windows first, at the first click.
+    os.environ.setdefault("MPLBACKEND", "agg")
+    with gc_frozen(), skip_gradio_stubs():
+        from app.web.site import build_app
+
+    service = BackgroundWatcher(replace(settings, preview_fps=settings.preview_fps or LIVE_FPS), api_key=api_key)
+    context = SiteContext(
+        t=translator("en"),
+        options=options,
+        settings=settings,
+        endpoint=endpoint,
+        status=EndpointMonitor(endpoint, settings),
+        uploads=uploads,
+        allowed=AllowedCameras.of(_cameras(settings), options.allow_cameras, every=options.allow_any_camera),
+        service=service,
+    )
+    logging.getLogger("uvicorn.error").addFilter(_is_worth_showing)
+    try:
+        with gc_frozen():
+            app = build_app(context)
+        scheme = "http" if options.tls is None else "https"
+        address = f"{scheme}://{options.host}:{options.port}{options.root.path}"
+        print(f"Vigil's pages are at {address} (Ctrl-C ends them)", flush=True)  # noqa: T201
+        serve_pages(
+            app,
+            host=options.host,
+            port=options.port,
+            limits=options.connection_limits,
+            # Who a request comes from is told by app.trusted_proxies: uvicorn believes every program on this machine.
+            proxy_headers=False,
+            server_header=False,
+            ssl_certfile=None if options.tls is None else options.tls.certificate,
+            ssl_keyfile=None if options.tls is None else options.tls.key,
+        )
+    finally:
+        service.stop()
+        uploads.remove()
+
+
+def _is_worth_showing(record: logging.LogRecord) -> bool:
+    """A second Ctrl-C, and pages that still listen when it ends: neither is an error for people."""
+    text = record.getMessage()
+    if "KeyboardInterrupt" in text or "timeout graceful shutdown exceeded" in text:
+        return False
+    return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
+
+
+def _cameras(settings: WatchSettings) -> list[Address]:
+    """The sources of the configuration; one that is not there is for the watch room to tell."""
+    there: list[str] = []
+    for word in settings.sources:
+        with contextlib.suppress(SourceError):
+            find_sources([word])
+            there.append(word)
+    return find_sources(there) if there else []
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="web.py",
+        description="Vigil's web pages: chat, analysis of videos and cameras, the watch room, the review of events.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1); any other needs --auth")
+    add("--port", type=int, default=7860, help="port to listen on (7860)")
+    add("--auth", metavar="FILE", help=f"a file with name:password, one a line (else ${AUTH_VARIABLE})")
+    add(
+        "--hash-passwords",
+        action="store_true",
+        help="put argon2 hashes into the file of --auth, and end",
+    )
+    add("--viewers", action="append", default=[], metavar="NAMES", help="users who may only look and ask")
+    add("--session-hours", type=float, default=SESSION_S / 3600, help="hours after which to sign in again (12)")
+    add("--tls-cert", type=Path, metavar="FILE", help="serve https: the certificate, and those above it, as PEM")
+    add("--tls-key", type=Path, metavar="FILE", help="its private key, as PEM without a password")
+    add(
+        "--trusted-proxy",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="a reverse proxy (address or network) that is believed where visitors come from; needs --auth",
+    )
+    add(
+        "--root-path",
+        default="",
+        metavar="PATH",
+        help="where a reverse proxy shows the pages, such as /vigil; needs --auth (docs/web.md has nginx and Caddy)",
+    )
+    add("--url", help="the OpenAI-compatible endpoint (as the configuration says)")
+    add("--model", help="the served model; may be left out where there is only one")
+    add("--model-dir", type=Path, help="the model's folder: its contract and calibration")
+    add("--key-file", type=Path, help="file with the endpoint's key (else $VIGIL_API_KEY; .vigil/key on this machine)")
+    add("--ca-file", type=Path, help="certificates of your own authority, for https (else $SSL_CERT_FILE)")
+    add("--task", help="task name or YAML file")
+    add("--store", help="where events are kept: a file or a database URL (as the configuration says)")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="any other setting of the watch")
+    add("--demo", action="store_true", help="serve the tiny model (not with --url), and watch a drawn film")
+    add("--config", default="default", help="settings in configs/watch, by name or path (default)")
+    add("--upload-mb", type=int, default=500, help="the largest file that may be sent (500)")
+    add("--uploads-visitor-mb", type=int, help="what one visitor may have lying here (2000, or four such files)")
+    add("--uploads-total-mb", type=int, help="what all visitors may have lying here (10000, or five visitors' share)")
+    add("--keep-free-mb", type=int, default=500, help="what sent files leave free on the disk (500)")
+    add("--connections", type=int, help="connections in all (512, or a quarter of the open files of `ulimit -n`)")
+    add("--connections-per-address", type=int, help="connections from one address (a quarter of those in all)")
+    add("--keep-uploads-min", type=float, default=60.0, help="minutes after which sent files are removed (60)")
+    add("--folder", type=Path, default=Path("outputs/web"), help="where sent files lie meanwhile (outputs/web)")
+    add(
+        "--allow-camera",
+        action="append",
+        default=[],
+        metavar="HOST:PORT",
+        help="a camera that visitors may name: its host and port (10.0.0.7:554, [::1]:80), or a webcam's number",
+    )
+    add("--allow-any-camera", action="store_true", help="let a camera.txt from a browser name any camera")
+    return parser

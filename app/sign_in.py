@@ -1,0 +1,232 @@
+"""The pages to sign in and out, and what either means: passwords tried within limits, sessions begun and ended.
+
+What is tried and what comes of it goes into the log of acts (`app.audit_log`).
+
+Sessions of those who have signed in: a signed cookie that ends by itself, or when its owner signs out.
+
+The key is made anew at each start, so that a start ends every session. A session has a random name of its own; signing
+in always begins a new one.
+"""
+
+import html
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import anyio
+import anyio.to_thread
+from itsdangerous import BadData, URLSafeSerializer
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+
+from app import audit_log
+from app.allowed_routes import is_start_page
+from app.language import LANGUAGE_COOKIE, choose_language, translator
+from app.login_throttle import LoginThrottle
+from app.passwords import PasswordCheck, Users
+from app.trusted_proxies import address_group
+from app.web.root_path import RootPath
+
+KEY_BYTES = 32
+NAME_BYTES = 16
+
+
+class Sessions:
+    """Begins, checks and ends sessions; for any thread. `clock` gives seconds."""
+
+    def __init__(self, *, lifetime_s: float, clock: Callable[[], float] = time.time) -> None:
+        self.lifetime_s = lifetime_s
+        self._clock = clock
+        self._signer = URLSafeSerializer(secrets.token_bytes(KEY_BYTES), salt="vigil session")
+        self._ended: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, user: str) -> str:
+        """The cookie of a new session of this user."""
+        until_s = self._clock() + self.lifetime_s
+        return str(self._signer.dumps([secrets.token_urlsafe(NAME_BYTES), user, until_s]))
+
+    def user(self, cookie: str) -> str | None:
+        """Whose session this is; None for one that is forged, over or signed out of."""
+        session = self._read(cookie)
+        return None if session is None else session[1]
+
+    def end(self, cookie: str) -> str | None:
+        """Ends a session for good, whoever has kept its cookie; returns whose it was."""
+        session = self._read(cookie)
+        if session is None:
+            return None
+        name, user, until_s = session
+        with self._lock:
+            now_s = self._clock()
+            self._ended = {ended: over_s for ended, over_s in self._ended.items() if over_s > now_s}
+            self._ended[name] = until_s
+        return user
+
+    def _read(self, cookie: str) -> tuple[str, str, float] | None:
+        try:
+            name, user, until_s = self._signer.loads(cookie)
+        except (BadData, ValueError, TypeError):
+            return None
+        if until_s <= self._clock() or name in self._ended:
+            return None
+        return str(name), str(user), float(until_s)
+
+
+FORM_BYTES = 8192
+LONGEST_NAME = 200
+TEMPLATE = (Path(__file__).resolve().parent / "scripts" / "sign_in.html").read_text(encoding="utf-8")
+PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+
+
+class SignInAttempt(Enum):
+    """What came of a name and a password."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    TOO_MANY = "too many"
+
+
+@dataclass(frozen=True, slots=True)
+class Passwords:
+    """Tries passwords within the limits; `users` says whose they are."""
+
+    users: Users
+    check: PasswordCheck
+    throttle: LoginThrottle = field(default_factory=LoginThrottle)
+    too_many: audit_log.RareWarning = field(default_factory=audit_log.RareWarning)
+    one_at_a_time: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
+    """A check takes 64 MiB and some 50 ms, and must take no thread from the pages."""
+
+    async def attempt(self, name: str, password: str, *, address: str) -> tuple[SignInAttempt, float]:
+        """What came of a try from an address, and the seconds after which there may be another one."""
+        name, group = name[:LONGEST_NAME], address_group(address)
+        wait_s = self.throttle.wait_s(group, name)
+        if wait_s > 0:
+            self.too_many.say("too many sign-ins", user=name, address=address)
+            return SignInAttempt.TOO_MANY, wait_s
+        if not await anyio.to_thread.run_sync(self.check.is_right, name, password, limiter=self.one_at_a_time):
+            audit_log.record("sign-in refused", user=name, address=address)
+            return SignInAttempt.WRONG, 0.0
+        self.throttle.give_back(group, name)
+        return SignInAttempt.RIGHT, 0.0
+
+
+class SignIn:
+    """Answers `/sign-in` and `/sign-out`; `cookie_name` tells one start of the pages on this machine from another.
+
+    What is called `next` is a place of the site; only where it goes out to a browser does `root` stand before it.
+    """
+
+    def __init__(
+        self, passwords: Passwords, sessions: Sessions, *, cookie_name: str, root: RootPath | None = None
+    ) -> None:
+        self._root = root or RootPath()
+        self._passwords = passwords
+        self._sessions = sessions
+        self._cookie_name = cookie_name
+
+    async def answer(self, request: Request) -> Response:
+        """The answer to a request for one of the two pages; requests of other sites do not come this far."""
+        if request.url.path == "/sign-out":
+            return self._sign_out(request)
+        if request.method == "POST":
+            return await self._sign_in(request)
+        return self._page(request, next_path=request.query_params.get("next", "/"))
+
+    async def _sign_in(self, request: Request) -> Response:
+        form = await _form(request)
+        if form is None:
+            return PlainTextResponse("a name and a password are expected\n", status_code=400)
+        name, next_path = form.get("name", ""), form.get("next", "/")
+        address = request.client.host if request.client else ""
+        came, wait_s = await self._passwords.attempt(name, form.get("password", ""), address=address)
+        if came is not SignInAttempt.RIGHT:
+            return self._page(request, next_path=next_path, name=name, came=came, wait_s=wait_s)
+        audit_log.record("signed in", user=name, address=address)
+        answer = RedirectResponse(self._root.url(_inside(next_path)), status_code=303)
+        self._set_cookie(request, answer, self._sessions.begin(name), max_age_s=int(self._sessions.lifetime_s))
+        return answer
+
+    def _sign_out(self, request: Request) -> Response:
+        user = self._sessions.end(request.cookies.get(self._cookie_name, ""))
+        if user is not None:
+            audit_log.record("signed out", user=user, address=request.client.host if request.client else "")
+        answer = RedirectResponse(self._root.url("/sign-in"), status_code=303)
+        self._set_cookie(request, answer, "", max_age_s=0)
+        return answer
+
+    def _set_cookie(self, request: Request, answer: Response, value: str, *, max_age_s: int) -> None:
+        answer.set_cookie(
+            self._cookie_name,
+            value,
+            max_age=max_age_s,
+            path=self._root.cookie_path,
+            httponly=True,
+            samesite="lax",
+            secure=request.url.scheme == "https",
+        )
+
+    def _page(
+        self,
+        request: Request,
+        *,
+        next_path: str,
+        name: str = "",
+        came: SignInAttempt | None = None,
+        wait_s: float = 0.0,
+    ) -> Response:
+        wished = (
+            request.cookies.get(self._root.cookie_name(LANGUAGE_COOKIE)),
+            request.headers.get("accept-language", ""),
+        )
+        t = translator(choose_language(*wished))
+        problems = {
+            SignInAttempt.WRONG: t("sign_in.wrong"),
+            SignInAttempt.TOO_MANY: t("sign_in.too_many", seconds=max(1, round(wait_s))),
+        }
+        words = {word: t(f"sign_in.{word}") for word in ("title", "name", "password", "button")}
+        problem = problems.get(came, "") if came else ""
+        filled = {"language": t.language, "problem": problem, "value": name, "next": _inside(next_path), **words}
+        filled["action"] = self._root.url("/sign-in")
+        return _html(filled, came, wait_s)
+
+
+def _html(filled: Mapping[str, str], came: SignInAttempt | None, wait_s: float) -> Response:
+    text = PLACEHOLDER.sub(lambda found: html.escape(filled[found[1]]), TEMPLATE)
+    headers = {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-store"}
+    if came is SignInAttempt.TOO_MANY:
+        headers["Retry-After"] = str(max(1, round(wait_s)))
+    statuses = {SignInAttempt.WRONG: 401, SignInAttempt.TOO_MANY: 429}
+    return HTMLResponse(text, status_code=statuses.get(came, 200) if came else 200, headers=headers)
+
+
+async def _form(request: Request) -> dict[str, str] | None:
+    """The fields of a form, None where it is none or too long; read by hand, so that nothing longer is ever held."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
+        return None
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > FORM_BYTES:
+            return None
+    try:
+        return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=8, errors="strict"))
+    except ValueError:
+        return None
+
+
+def _inside(path: str) -> str:
+    """Where to go on to: a start page of ours with its query, never another site's."""
+    place = path.partition("?")[0]
+    return path if is_start_page("GET", place) and path.isprintable() and "\\" not in path else "/"

@@ -1,0 +1,109 @@
+"""What a visitor chooses to have analysed, and with which question: checked before anything begins."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.web.analysis_session import MY_WEBCAM, AnalysisSession
+from app.web.context import NONE, RequestRefused, SiteContext, trained_question
+from app.web.uploads import Upload
+from vigil.analysis.asking import asks_for_verdict
+from vigil.errors import SourceError, UsageError, VigilError
+from vigil.questions import Question
+from vigil.sources.address import Address, find_available_sources
+from vigil.sources.video_info import video_info
+
+USUAL = {"en": "fight_en", "zh": "fight"}
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisOptions:
+    """The questions and cameras there are, and why cameras are missing; nothing of a visitor is in it."""
+
+    context: SiteContext
+    questions: tuple[Question, ...]
+    cameras: tuple[Address, ...]
+    problems: tuple[str, ...] = ()
+
+    def question_of(self, preset: str, text: str) -> Question:
+        """The preset with the words as they were edited; raises Refused where there are none."""
+        if not text.strip():
+            raise RequestRefused(self.context.t("analysis.no_question"))
+        known = next((question for question in self.questions if question.name == preset), None)
+        if known is None:
+            return Question(name="own", title="", language=self.context.language, question=text.strip())
+        return replace(known, question=text if text.strip() != known.question.strip() else known.question)
+
+    async def opened(
+        self, source: str, sent: str | None, camera: str | None, desk: AnalysisSession
+    ) -> tuple[Upload | None, Address]:
+        """The source that was chosen, with its file if it is one; raises Refused."""
+        t = self.context.t
+        if source == "webcam":
+            return None, MY_WEBCAM
+        if source == "camera":
+            found = next((address for address in self.cameras if address.name == camera), None)
+            if found is None:
+                raise RequestRefused(t("analysis.no_camera"))
+            return None, found
+        if not sent:
+            raise RequestRefused(t("analysis.no_file"))
+        return await self._file(Path(sent), desk)
+
+    async def _file(self, sent: Path, desk: AnalysisSession) -> tuple[Upload | None, Address]:
+        """The video that was sent, or the camera that a camera.txt names, where it is allowed."""
+        t = self.context.t
+        try:
+            upload = await asyncio.to_thread(self.context.uploads.take, sent, desk.folder)
+        except VigilError as error:
+            raise RequestRefused(t("analysis.bad_file"), detail=str(error)) from error
+        if upload.kind == "picture":
+            raise RequestRefused(t("analysis.picture_file", name=upload.name))
+        if upload.address is None:
+            return upload, Address("file", upload.name, str(upload.path))
+        try:
+            return None, self.context.allowed.admit(upload.address)
+        except UsageError as error:
+            raise RequestRefused(t("analysis.bad_camera"), detail=str(error)) from error
+
+    def choose_source(self, source: str) -> tuple[Any, Any, Any]:
+        """Shows what belongs to the kind of source that was chosen."""
+        kinds = ("file", "camera", "webcam")
+        return tuple(gr.update(visible=kind == source) for kind in kinds)  # type: ignore[return-value]
+
+    def words_of(self, preset: str) -> Any:
+        """The words of a preset; one's own stay as they are."""
+        return next((question.question for question in self.questions if question.name == preset), gr.skip())
+
+    def first_preset(self) -> tuple[str, str]:
+        """What the served model was trained on, else the usual question of the page's language."""
+        aliases = [served.alias for served in self.context.status.now.models if served.alias]
+        trained = trained_question(self.questions, aliases[0]) if aliases else NONE
+        name = trained or USUAL[self.context.language]
+        return name, str(self.words_of(name))
+
+    def hint(self, preset: str, text: str) -> str:
+        """Whether the question as it stands gets verdicts or words."""
+        if not text.strip():
+            return ""
+        kind = "verdict" if asks_for_verdict(self.question_of(preset, text)) else "words"
+        return escape(self.context.t(f"analysis.asks_{kind}"))
+
+
+def analysis_options(context: SiteContext) -> AnalysisOptions:
+    """What the pages offer: every question, and the cameras of the server's own configuration that can be found."""
+    found, problems = find_available_sources(context.settings.sources)
+    cameras = tuple(address for address in found if address.is_live)
+    return AnalysisOptions(context, context.questions, cameras, tuple(problems))
+
+
+def length_s(upload: Upload | None) -> float | None:
+    """The length of a video, where its header tells it."""
+    try:
+        return None if upload is None else video_info(upload.path).duration_s
+    except SourceError:
+        return None

@@ -1,0 +1,127 @@
+"""The cameras of the watch room: how each is told of, and how they are added, paused and removed.
+
+An address is untrusted input: a name that the configuration knows, or a number or address that the operator allows
+(`app.allowed_cameras`); never a path. What is shown of a camera is its name, which holds no password.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.language import Translator
+from app.web.context import SiteContext
+from app.web.uploads import inspect_upload
+from vigil.errors import UsageError
+from vigil.sources.address import Address, find_available_sources, find_sources
+from vigil.verdict import Cause
+from vigil.watch import SourceState
+from vigil.watch.state import SourceStatus
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+    from vigil.watch.background import BackgroundWatcher
+
+TONES: Mapping[SourceStatus, str] = {
+    SourceStatus.WAITING: "wait",
+    SourceStatus.CONNECTING: "wait",
+    SourceStatus.WATCHING: "good",
+    SourceStatus.LOST: "bad",
+    SourceStatus.UNREADABLE: "bad",
+    SourceStatus.ENDED: "off",
+    SourceStatus.PAUSED: "off",
+}
+LONGEST_WORD = 500
+
+
+class CameraCards:
+    """What a page may do with the cameras of a watch; its errors are VigilErrors that say what to do."""
+
+    def __init__(self, context: SiteContext, service: "BackgroundWatcher") -> None:
+        self._context = context
+        self._service = service
+        self._configured = _configured(context)
+
+    def add(self, word: str, request: "gr.Request | None" = None) -> str:
+        """Watches a camera from now on; returns its shown name."""
+        address = self._address(word.strip())
+        return self._watch(address, request)
+
+    def add_file(self, path: Path, request: "gr.Request | None" = None) -> str:
+        """Watches the camera that an uploaded file names; what kind of file it is tells its content."""
+        seen = inspect_upload(path)
+        if seen.address is None:
+            raise UsageError(self._context.t("room.no_camera_file", name=seen.name))
+        return self._watch(self._context.allowed.admit(seen.address), request)
+
+    def act(self, what: str, name: str, request: "gr.Request | None" = None) -> None:
+        """Pauses, resumes or removes a camera."""
+        actions = {"pause": self._service.pause, "resume": self._service.resume, "remove": self._service.remove}
+        if what not in actions:
+            raise UsageError(f"a camera cannot be told to {what[:20]!r}")
+        self._context.allow_change(f"{what} a camera", request, camera=name)
+        actions[what](name)
+
+    def spare(self) -> list[str]:
+        """The names of configured cameras that are not watched now."""
+        watched = {state.name for state in self._service.states()}
+        return [name for name in self._configured if name not in watched]
+
+    def _watch(self, address: Address, request: "gr.Request | None") -> str:
+        self._context.allow_change("add a camera", request, camera=address.name)
+        return ", ".join(self._service.add(address.location, name=address.name, confined=address.confined))
+
+    def _address(self, word: str) -> Address:
+        if word in self._configured:
+            return self._configured[word]
+        if not word or len(word) > LONGEST_WORD:
+            raise UsageError(self._context.t("room.add_what"))
+        if not (word.isascii() and word.isdecimal()) and "://" not in word:
+            # A path would let a visitor open any file of this machine.
+            raise UsageError(self._context.t("room.no_paths"))
+        return self._context.allowed.admit(find_sources([word])[0])
+
+
+def _configured(context: SiteContext) -> dict[str, Address]:
+    """The sources of the configuration by their shown names; those that are not there are left out."""
+    return {address.name: address for address in find_available_sources(context.settings.sources)[0]}
+
+
+def card(state: SourceState, t: Translator, *, is_judged: bool = True) -> dict[str, object]:
+    """What the page tells of one camera, in words; nobody `is_judged` while the endpoint does not answer."""
+    is_idle = state.is_current and not is_judged
+    return {
+        "name": state.name,
+        "stage": t("room.stage_unjudged" if is_idle else f"room.stage_{state.stage}"),
+        "tone": "bad" if is_idle else TONES.get(state.stage, "wait"),
+        "stale": not state.is_current,
+        "paused": state.stage is SourceStatus.PAUSED,
+        "detail": state.detail
+        if state.stage in (SourceStatus.CONNECTING, SourceStatus.LOST, SourceStatus.UNREADABLE)
+        else "",
+        "open": t("room.event_open", tier=t(f"room.tier_{state.open_event}")) if state.open_event else "",
+        "tier": str(state.open_event),
+        "facts": facts(state, t, is_judged=is_judged),
+    }
+
+
+def facts(state: SourceState, t: Translator, *, is_judged: bool = True) -> list[tuple[str, str]]:
+    """Label and value of what is measured of a camera; what is not of now is a dash."""
+    is_now = state.is_current and is_judged
+    p_alarm, lag_s = (state.p_alarm, state.lag_s) if is_now else (None, None)
+    size = "" if state.size_wh is None else f"{state.size_wh[0]}×{state.size_wh[1]}"
+    known = [
+        (t("room.p"), "–" if p_alarm is None else f"{p_alarm:.2f}"),
+        (t("room.lag"), "–" if lag_s is None else t("room.seconds", seconds=f"{lag_s:.1f}")),
+        (t("room.events"), str(state.events)),
+        (t("room.dropped"), _causes(state, t)),
+        (t("room.size"), size),
+    ]
+    return [(label, value) for label, value in known if value]
+
+
+def _causes(state: SourceState, t: Translator) -> str:
+    """Windows without a verdict, by cause, the most frequent first."""
+    if not state.unknown:
+        return "0"
+    return ", ".join(f"{t(f'room.cause_{Cause(cause)}')} {count}" for cause, count in state.unknown.most_common())

@@ -1,0 +1,47 @@
+"""From the chat to the analysis: the same file and the same question, for a verdict on every moment."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.web.analysis_layout import AnalysisComponents
+from app.web.chat_layout import ChatComponents
+from app.web.chat_session import ChatSession
+from app.web.context import NONE, SiteContext, notice_html
+from app.web.gradio_patches import SILENT
+from app.web.uploads import Upload
+
+
+def connect_chat_to_analysis(
+    context: SiteContext, chat: ChatComponents, analysis: AnalysisComponents, tabs: gr.Tabs
+) -> None:
+    """Lets the chat's button open the other tab with what was attached and asked."""
+    names = {question.question: question.name for question in context.questions}
+    minutes = f"{context.options.keep_uploads_s / 60:g}"
+
+    def take_over(visit: ChatSession | None, model: str | None) -> dict[Any, Any]:
+        if visit is None or visit.upload is None:
+            return {chat.notice: ""}
+        if not context.uploads.is_there(visit.upload):
+            gone = context.t("chat.gone", name=visit.upload.name, minutes=minutes)
+            return {chat.notice: notice_html(gone)}
+        turns = visit.conversation.turns
+        question = turns[-1].question if turns else ""
+        return {
+            chat.notice: "",
+            tabs: gr.Tabs(selected="analysis"),
+            analysis.source: "file",
+            analysis.model: model or "",
+            analysis.file: str(_named(visit.upload)),
+            analysis.preset: names.get(question, NONE),
+            analysis.question: question or gr.skip(),
+        }
+
+    outputs = [chat.notice, tabs, analysis.source, analysis.file, analysis.preset, analysis.question, analysis.model]
+    chat.analyse.click(take_over, [chat.visit, chat.model], outputs, queue=False, **SILENT)
+
+
+def _named(upload: Upload) -> Path:
+    """The file under the name that its visitor knows; ours where only that is left."""
+    return upload.sent if upload.sent.is_file() else upload.path

@@ -1,0 +1,154 @@
+"""What is new on the wall of cameras since a page last looked.
+
+Drawn and encoded once for all visitors of a language; a page is sent only what differs from what it has.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from app.endpoint_monitor import START_COMMAND
+from app.web import local_times
+from app.web.camera_cards import CameraCards, card
+from app.web.context import SiteContext
+from app.web.event_pictures import jpeg_url, png_url
+from app.web.event_search import lasts, snapshot_url
+from app.web.event_store import open_store
+from app.web.recent_verdicts import RecentVerdicts
+from vigil.errors import VigilError
+from vigil.events import Event
+
+if TYPE_CHECKING:
+    from vigil.watch.background import BackgroundWatcher
+
+
+@dataclass(frozen=True, slots=True)
+class SeenPicture:
+    """What a page has: the state it shows, the second of each camera's strip and picture, the list of events."""
+
+    state: str = ""
+    strips: Mapping[str, float] = field(default_factory=dict)
+    pictures: Mapping[str, float] = field(default_factory=dict)
+    events: int = -1
+
+    @classmethod
+    def of(cls, asked: Mapping[str, Any]) -> "SeenPicture":
+        """From what a browser sent, which may be anything."""
+        events = asked.get("events")
+        return cls(
+            state=str(asked.get("state", "")),
+            strips=_seconds(asked.get("strips")),
+            pictures=_seconds(asked.get("seen")),
+            events=events if isinstance(events, int) else -1,
+        )
+
+
+def _seconds(asked: object) -> dict[str, float]:
+    if not isinstance(asked, dict):
+        return {}
+    return {str(name): float(second) for name, second in asked.items() if isinstance(second, int | float)}
+
+
+class LivePictures:
+    """Tells pages what is new; its methods may be called from any thread."""
+
+    def __init__(
+        self, context: SiteContext, service: "BackgroundWatcher", cameras: CameraCards, board: RecentVerdicts
+    ) -> None:
+        self._context = context
+        self._service = service
+        self._cameras = cameras
+        self._board = board
+        self._lock = threading.Lock()
+        self._strips: dict[str, tuple[float, str]] = {}
+
+    def has_news(self, seen: SeenPicture) -> bool:
+        """Whether a page that has seen this would be told something."""
+        if seen.state != self._state():
+            return True
+        return any(shot is not None and shot[1] != seen.pictures.get(name) for name, shot in self._shots())
+
+    def news(self, seen: SeenPicture) -> dict[str, Any]:
+        """What differs from what a page has seen."""
+        state, events_version = self._state(), self._board.events_version
+        told: dict[str, Any] = {"state": state, "events_version": events_version, "strips": {}}
+        told["pictures"] = {
+            name: (shot[1], jpeg_url(shot[0]))
+            for name, shot in self._shots()
+            if shot is not None and shot[1] != seen.pictures.get(name)
+        }
+        if state != seen.state:
+            told |= self._changes(seen, events_version)
+        return told
+
+    def _changes(self, seen: SeenPicture, events_version: int) -> dict[str, Any]:
+        t = self._context.t
+        states = self._service.states()
+        problem = self._problem()
+        told: dict[str, Any] = {
+            "cards": [card(state, t, is_judged=problem is None) for state in states],
+            "spare": self._cameras.spare(),
+            "problem": problem,
+            "warnings": list(self._service.warnings),
+        }
+        strips = {state.name: self._strip(state.name) for state in states}
+        told["strips"] = {n: s for n, s in strips.items() if s is not None and s[0] != seen.strips.get(n)}
+        if events_version != seen.events or not seen.state:
+            told["events"] = [self._row(event) for event in self._board.newest()]
+        return told
+
+    def _state(self) -> str:
+        """What pages show besides pictures, as a word that changes with it."""
+        stages = "|".join(f"{state.name}={state.stage}" for state in self._service.states())
+        told = f"{stages}{self._problem()}{self._service.warnings}"
+        return f"{self._board.version}/{self._board.events_version}/{hash(told)}"
+
+    def _shots(self) -> list[tuple[str, tuple[bytes, float] | None]]:
+        return [(state.name, self._service.preview(state.name)) for state in self._service.states()]
+
+    def _strip(self, name: str) -> tuple[float, str] | None:
+        known_s = self._board.last_known_s(name)
+        with self._lock:
+            drawn = self._strips.get(name)
+            if drawn is None or drawn[0] != known_s:
+                image = self._board.strip_of(name)
+                if image is None:
+                    return None
+                drawn = self._strips[name] = (known_s, png_url(image))
+        return drawn
+
+    def _row(self, event: Event) -> dict[str, Any]:
+        t = self._context.t
+        return {
+            "id": event.id,
+            "source": event.source,
+            "tier": str(event.tier),
+            "tier_text": t(f"room.tier_{event.tier}"),
+            "when": local_times.happened(event),
+            "lasts": lasts(event, t),
+            "text": event.text,
+            "snapshot": self._snapshot(event.id),
+        }
+
+    def _snapshot(self, event_id: str) -> str:
+        store = open_store(self._context)
+        try:
+            return "" if store is None else snapshot_url(store, event_id)
+        except VigilError:
+            return ""
+
+    def _problem(self) -> dict[str, str] | None:
+        """What keeps the cameras from being judged, and what to do; None when all is well."""
+        status, t = self._context.status.now, self._context.t
+        breaker = self._service.breaker
+        if status.problem and not status.is_away:
+            return {"title": t("room.not_judging"), "advice": "", "command": "", "why": status.problem}
+        if status.is_away:
+            why = status.problem or ""
+            return {"title": t("room.down"), "advice": t("room.down_advice"), "command": START_COMMAND, "why": why}
+        if self._service.problem:
+            return {"title": t("room.not_watching"), "advice": "", "command": "", "why": self._service.problem}
+        if breaker is not None and breaker.state == "open":
+            return {"title": t("room.not_judging"), "advice": "", "command": "", "why": breaker.reason}
+        return None

@@ -1,0 +1,111 @@
+"""The board of the watch room: what its watch has told lately, kept once for everybody who looks.
+
+An observer of the watch writes, the pages read: verdicts and events of the last minutes by camera, and the newest
+events. `version` grows with every change, so that a page asks for what is new and no more.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+
+from vigil.events import Event, EventChange, TierThresholds
+from vigil.frames import RGB
+from vigil.report.timeline import SourceTimeline, draw_timeline_strip
+from vigil.verdict import JudgedWindow
+from vigil.watch import SourceState, WatchObserver
+
+SHOWN_S = 180.0
+"""How much of the past a camera's strip shows."""
+
+LEAST_S = 30.0
+"""And how much at least, when the watch has just begun."""
+
+NEWEST = 30
+"""Events in the list of the room; all others are in the review."""
+
+STRIP_WH = (480, 76)
+FONT_PX = 14
+
+
+class RecentVerdicts(WatchObserver):
+    """Follows a watch; its methods may be called from any thread."""
+
+    def __init__(
+        self, tiers: TierThresholds, earlier: Iterable[Event] = (), *, cause_words: Callable[[str], str] = str
+    ) -> None:
+        self._tiers = tiers
+        self._cause_words = cause_words
+        self._epochs_s: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._courses: dict[str, SourceTimeline] = {}
+        self._events = {event.id: event for event in earlier}
+        self._version = 0
+        self._events_version = 0
+
+    @property
+    def version(self) -> int:
+        """Grows whenever anything was told."""
+        return self._version
+
+    @property
+    def events_version(self) -> int:
+        """Grows whenever the list of events changes."""
+        return self._events_version
+
+    def on_state(self, state: SourceState) -> None:
+        self._version += 1
+
+    def on_verdict(self, judged: JudgedWindow) -> None:
+        with self._lock:
+            course = self._courses.setdefault(judged.source, SourceTimeline())
+            if judged.end_s < course.end_s:
+                # The camera was taken away and added again: its seconds begin anew.
+                course = self._courses[judged.source] = SourceTimeline()
+            course.add(judged)
+            if judged.captured_s is not None:
+                self._epochs_s[judged.source] = judged.captured_s - judged.end_s
+            course.forget_before(judged.end_s - SHOWN_S)
+            self._version += 1
+
+    def on_change(self, change: EventChange) -> None:
+        event = change.event
+        with self._lock:
+            if not change.late:
+                # The seconds of a late one are those of an earlier watch.
+                self._courses.setdefault(event.source, SourceTimeline()).note(event)
+            self._events[event.id] = event
+            for old in sorted(self._events)[:-NEWEST]:
+                del self._events[old]
+            self._events_version += 1
+            self._version += 1
+
+    def newest(self) -> list[Event]:
+        """The newest events, the latest first."""
+        with self._lock:
+            return [self._events[key] for key in sorted(self._events, reverse=True)]
+
+    def last_known_s(self, source: str) -> float:
+        """The last second of a source that was judged."""
+        with self._lock:
+            course = self._courses.get(source)
+            return 0.0 if course is None else course.end_s
+
+    def strip_of(self, source: str) -> RGB | None:
+        """The probability of a source over the last minutes as a picture; None before its first verdict."""
+        with self._lock:
+            course = self._courses.get(source)
+            if course is None or not course.judged:
+                return None
+            shown = SourceTimeline(course.judged, course.events)
+            epoch_s = self._epochs_s.get(source)
+        to_s = max(shown.end_s, LEAST_S)
+        from_s = max(0.0, to_s - SHOWN_S)
+        return draw_timeline_strip(
+            shown,
+            from_s=from_s,
+            to_s=to_s,
+            size_wh=STRIP_WH,
+            font_px=FONT_PX,
+            tiers=self._tiers,
+            epoch_s=epoch_s,
+            cause_words=self._cause_words,
+        )

@@ -1,0 +1,158 @@
+"""The watch room: every camera of the running watch live, and its events as they happen.
+
+The wall is one component whose script asks `look` again and again; the answer waits until there is something new and
+holds only that (docs/web-live-pictures.md has the measurements behind it). Nothing goes through Gradio's queue, so
+nobody waits behind somebody else's pictures.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from app.web import notifications
+from app.web.camera_cards import CameraCards
+from app.web.chat_session import escape_html
+from app.web.context import SiteContext, error_toast
+from app.web.event_store import open_store
+from app.web.gradio_patches import SILENT
+from app.web.live_pictures import LivePictures, SeenPicture
+from app.web.recent_verdicts import NEWEST, RecentVerdicts
+from vigil.errors import VigilError
+from vigil.events import Event
+from vigil.store import EventFilter
+
+if TYPE_CHECKING:
+    from vigil.watch.background import BackgroundWatcher
+
+log = logging.getLogger(__name__)
+
+HOLD_S = 10.0
+"""How long an answer waits for news; then it says that there are none, and the page asks again."""
+
+LOOK_S = 0.06
+SCRIPTS = Path(__file__).resolve().parent / "scripts"
+CSS = (SCRIPTS / "room.css").read_text(encoding="utf-8")
+WORDS = ("picture", "no_picture", "strip", "remove", "pause", "resume", "sure", "away", "away_advice", "stage_unknown")
+
+SKELETON = """
+<div class="room">
+  <div class="room-problem" role="alert" hidden></div>
+  <ul class="room-warnings" hidden></ul>
+  <div class="room-bar">
+    <button type="button" class="room-sound"></button><button type="button" class="room-notes"></button>
+    <span class="room-said" role="status"></span>
+  </div>
+  <div class="room-spare" hidden></div>
+  <div class="room-body">
+    <div><div class="room-cards"></div><div class="room-empty" hidden>{{empty}}</div></div>
+    <div class="room-list"><h3>{{newest}}</h3><ol class="room-events"></ol>
+      <div class="room-quiet" hidden>{{quiet}}</div></div>
+  </div>
+</div>
+"""
+
+
+def panel(context: SiteContext) -> None:
+    """Lays out the watch room, or says how to get one where no watch is running."""
+    if context.service is None:
+        gr.Markdown(context.t("room.no_watch"))
+        return
+    t = context.t
+    cameras = CameraCards(context, context.service)
+    wall = LivePictures(context, context.service, cameras, _board(context, context.service))
+    with gr.Row(equal_height=True, elem_id="room-add"):
+        word = gr.Textbox(
+            placeholder=t("room.add_hint"), show_label=False, container=False, scale=6, elem_id="room-address"
+        )
+        add = gr.Button(t("room.add"), variant="primary", scale=1, min_width=90, elem_id="room-add-button")
+        file = gr.UploadButton(t("room.add_file"), file_types=[".txt"], scale=1, min_width=120)
+    gr.HTML(
+        html_template=SKELETON,
+        js_on_load=_script(context),
+        server_functions=[looker(wall), actor(cameras, context)],
+        apply_default_css=False,
+        empty=t("room.empty"),
+        newest=t("room.newest"),
+        quiet=t("room.quiet"),
+    )
+
+    def add_word(text: str, request: gr.Request) -> str:
+        _told(lambda: cameras.add(text, request), context)
+        return ""
+
+    def add_file(path: str, request: gr.Request) -> None:
+        _told(lambda: cameras.add_file(Path(path), request), context)
+
+    quick: dict[str, Any] = {**SILENT, "concurrency_limit": None}
+    gr.on([add.click, word.submit], add_word, word, word, **quick)
+    file.upload(add_file, file, None, **quick)
+
+
+def looker(wall: LivePictures) -> Callable[[dict[str, Any]], Any]:
+    """The function that the wall's script asks for news; it answers when there are some."""
+
+    async def look(asked: dict[str, Any]) -> dict[str, Any]:
+        seen = SeenPicture.of(asked)
+        give_up_s = time.monotonic() + HOLD_S
+        while not wall.has_news(seen) and time.monotonic() < give_up_s:
+            await asyncio.sleep(LOOK_S)
+        return await asyncio.to_thread(wall.news, seen)
+
+    return look
+
+
+def actor(cameras: CameraCards, context: SiteContext) -> Callable[[dict[str, Any], gr.Request], Any]:
+    """The function that the buttons of a card call."""
+
+    def act(asked: dict[str, Any], request: gr.Request) -> dict[str, Any]:
+        what, name = str(asked.get("what")), str(asked.get("name"))
+        try:
+            if what == "add":
+                cameras.add(name, request)
+            else:
+                cameras.act(what, name, request)
+        except VigilError as error:
+            return {"text": f"{context.t('room.not_done')} {error}", "problem": True}
+        return {"text": context.t(f"room.did_{what}", name=name), "problem": False}
+
+    return act
+
+
+def _told(action: Callable[[], str], context: SiteContext) -> None:
+    try:
+        name = action()
+    except VigilError as error:
+        raise error_toast(context.t, "room.not_added", error) from error
+    gr.Info(escape_html(context.t("room.did_add", name=name)), title=context.t("site.done"))
+
+
+def _board(context: SiteContext, service: "BackgroundWatcher") -> RecentVerdicts:
+    board = RecentVerdicts(
+        context.settings.events.tiers,
+        _earlier(context),
+        cause_words=lambda cause: context.t(f"room.cause_{cause}"),
+    )
+    service.subscribe(board)
+    return board
+
+
+def _earlier(context: SiteContext) -> list[Event]:
+    """The newest events of earlier watches, so that the list is not empty after a start."""
+    store = open_store(context)
+    try:
+        return [] if store is None else store.find_events(EventFilter(limit=NEWEST))
+    except VigilError as error:
+        log.warning("the events of earlier watches cannot be read: %s", error)
+        return []
+
+
+def _script(context: SiteContext) -> str:
+    words = {word: context.t(f"room.{word}") for word in WORDS} | notifications.words(context.t)
+    room = (SCRIPTS / "room.js").read_text(encoding="utf-8")
+    return f"const words = {json.dumps(words)};\n{room}"

@@ -1,0 +1,111 @@
+"""Standard output for tables: a file or a pipe has no width of its own, so it gets enough for whole lines.
+
+The command `vigil`: each subcommand parses, calls the library, and prints; errors end here on one line.
+
+Results go to stdout; progress, warnings and errors to stderr. Exit codes: 0 done, 1 the job failed,
+2 the command or a setting was wrong.
+"""
+
+import io
+import logging
+import sys
+from collections.abc import Sequence
+from functools import cache
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from vigil import __version__
+from vigil.cli.hints import RunnableHints, runnable
+from vigil.cli.lazy_group import LazyGroup
+from vigil.errors import JobError, VigilError
+from vigil.file_names import readable
+from vigil.files import explain_os_error
+
+WIDTH = 132
+
+
+@cache
+def stderr_console() -> Console:
+    """The one console for logs and live tables: only what goes through the same one does not write over the other."""
+    return wide_console(stderr=True)
+
+
+def wide_console(*, stderr: bool = False) -> Console:
+    """The terminal as it is, or 132 columns where there is none."""
+    console = Console(highlight=False, stderr=stderr)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH, stderr=stderr)
+
+
+app = typer.Typer(
+    name="vigil",
+    cls=LazyGroup,
+    help="Teach a small vision-language model what an incident looks like, and keep watch with it.",
+    epilog="The road: vigil synth, dataset build, train, export, serve, score. Each has --help with an example.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vigil {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell more of what is going on.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_log_handler()], force=True)
+    logging.getLogger("vigil").setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def _log_handler() -> logging.Handler:
+    """Coloured levels on a terminal; whole lines in a file or a pipe, where nothing says how wide it is."""
+    console = stderr_console()
+    if console.is_terminal:
+        handler: logging.Handler = RichHandler(console=console, show_time=False, show_path=False, markup=False)
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    handler.addFilter(RunnableHints())
+    return handler
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code; a user's mistake never ends in a traceback."""
+    _take_any_text()
+    try:
+        app(args=list(argv) if argv is not None else None)
+    except VigilError as error:
+        _tell(str(error))
+        return error.exit_code
+    except OSError as error:
+        logging.getLogger("vigil").debug("what the system refused:", exc_info=error)
+        _tell(explain_os_error(error))
+        return JobError.exit_code
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else int(done.code is not None)
+    return 0
+
+
+def _take_any_text() -> None:
+    """Names of files may be no text, and a terminal may have no letter for one: such a thing is shown as `\\udcb4`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _tell(what: str) -> None:
+    plain = "\n".join(map(readable, runnable(what).split("\n")))
+    Console(stderr=True).print(f"vigil: {plain}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""`vigil score --timeline`: how well a watch of long videos finds incidents whose onsets are known.
+
+The videos are watched as `vigil watch` watches files (every window, nothing dropped), then scored against the truth.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from vigil.cli.watch import on_signals
+from vigil.cli.watch_table import WatchTable
+from vigil.errors import JobError, SourceError, UsageError
+from vigil.events import Event, EventChange
+from vigil.file_names import plain_name, shortened
+from vigil.report.tables import timeline_table
+from vigil.score.timeline_scorecard import TimelineScore, WatchedVideo, score_timeline
+from vigil.score.timeline_truth import TrueIncident, read_ground_truth
+from vigil.sources.address import Address, find_sources
+from vigil.sources.video_info import video_info
+from vigil.verdict import JudgedWindow
+from vigil.watch import Watcher, WatchObserver, WatchSettings, WatchSummary
+from vigil.watch.run import run_watch
+from vigil.watch.settings import load_watch_settings
+
+
+@dataclass
+class TimelineRecorder(WatchObserver):
+    """Everything that a watch said, by source; a verdict of the same window replaces the earlier one."""
+
+    verdicts: dict[str, dict[int, JudgedWindow]] = field(default_factory=dict)
+    incidents: dict[str, dict[str, Event]] = field(default_factory=dict)
+
+    def on_verdict(self, judged: JudgedWindow) -> None:
+        self.verdicts.setdefault(judged.source, {})[judged.window] = judged
+
+    def on_result(self, judged: JudgedWindow) -> None:
+        self.on_verdict(judged)
+
+    def on_change(self, change: EventChange) -> None:
+        if not change.late:
+            self.incidents.setdefault(change.event.source, {})[change.event.id] = change.event
+
+    def of(self, address: Address, spans: tuple[TrueIncident, ...]) -> WatchedVideo:
+        """What was said of one source, beside its truth."""
+        return WatchedVideo(
+            name=address.name,
+            spans=spans,
+            judged=tuple(self.verdicts.get(address.name, {}).values()),
+            events=tuple(self.incidents.get(address.name, {}).values()),
+            length_s=_length_s(Path(address.location)),
+        )
+
+
+def score_timeline_videos(
+    videos: Sequence[Path],
+    truth_file: Path,
+    *,
+    asked: Mapping[str, Any],
+    api_key: str,
+    config: str,
+    out: Path,
+    json_file: Path | None,
+) -> TimelineScore:
+    """Watches the videos with the watch settings `config` and what is `asked` besides, scores them, and reports.
+
+    Raises UsageError and ConfigError before anything is watched, JobError when nothing could be judged.
+    """
+    if not videos:
+        raise UsageError("name the videos that the truth is about: vigil score --timeline TRUTH.csv VIDEO...")
+    addresses = find_sources([str(video) for video in videos])
+    live = [address.name for address in addresses if address.is_live]
+    if live:
+        raise UsageError(f"--timeline scores video files, and {', '.join(live)} is none")
+    truth = read_ground_truth(truth_file)
+    spans = truth.match([Path(address.location) for address in addresses])
+    for name in truth.left_out(list(spans)):
+        typer.echo(f"left out: {truth_file} also names {name}, which is not among the videos", err=True)
+    named = {key: value for key, value in asked.items() if value is not None}
+    settings = _settings(config=config, named=named)
+    notes, model = _watch(addresses, settings, api_key)
+    watched = [notes.of(address, spans[Path(address.location)]) for address in addresses]
+    score = score_timeline(model, watched, truth=str(truth_file), watch=_told(settings))
+    report_timeline(score, settings, out=out, json_file=json_file)
+    _require_verdicts(score)
+    return score
+
+
+def _settings(*, config: str, named: Mapping[str, Any]) -> WatchSettings:
+    settings = load_watch_settings(config, dict(named), [])
+    # Words, clips and a store would cost time and change nothing of the score.
+    return replace(settings, words="never", store="", keep_frames=False, clips=replace(settings.clips, most_s=0.0))
+
+
+def _watch(addresses: Sequence[Address], settings: WatchSettings, api_key: str) -> tuple[TimelineRecorder, str]:
+    """What a watch of the files says, and the model's name; raises JobError when it was stopped."""
+    notes = TimelineRecorder()
+    stopped: list[bool] = []
+    watches: list[Watcher] = []
+    with WatchTable() as table:
+
+        def on_start(watch: Watcher) -> None:
+            watches.append(watch)
+            table.follow(watch)
+
+            def stop() -> None:
+                stopped.append(True)
+                watch.stop()
+
+            on_signals(stop)
+
+        job = run_watch(settings, api_key=api_key, observers=[table, notes], on_start=on_start, addresses=addresses)
+        summary = asyncio.run(job)
+    if stopped:
+        raise JobError("stopped before the end, so nothing was scored; run the same command again")
+    _require_readable(summary)
+    return notes, watches[0].judge.model
+
+
+def _require_readable(summary: WatchSummary) -> None:
+    lost = [f"{state.name}: {state.detail}" for state in summary.sources if state.stage == "unreadable"]
+    if lost:
+        raise SourceError(f"a score over videos of which some could not be read would mislead: {'; '.join(lost)}")
+
+
+def _require_verdicts(score: TimelineScore) -> None:
+    if score.figures.hours == 0:
+        causes = ", ".join(score.figures.unknown) or "no windows"
+        raise JobError(f"not one of {score.figures.windows} windows could be judged: {causes}")
+
+
+def report_timeline(score: TimelineScore, settings: WatchSettings, *, out: Path, json_file: Path | None) -> None:
+    """Prints the table, writes the JSON file, and draws a picture of each video."""
+    from vigil.report.plots import write_timeline_plot
+
+    typer.echo(timeline_table(score))
+    files: list[Path] = []
+    if json_file is not None:
+        score.write(json_file)
+        files.append(json_file)
+    files += [
+        write_timeline_plot(
+            out / f"timeline-{number}-{_slug(video.watched.name)}.png", video, tiers=settings.events.tiers
+        )
+        for number, video in enumerate(score.videos, start=1)
+    ]
+    typer.echo("\n" + "\n".join(f"wrote {file}" for file in files), err=True)
+
+
+def _slug(name: str) -> str:
+    return shortened(plain_name(name), longest_bytes=80) or "video"
+
+
+def _told(settings: WatchSettings) -> dict[str, Any]:
+    """The settings that shape events, kept with the score."""
+    events = settings.events
+    return {
+        "k": events.k,
+        "n": events.n,
+        "quiet_s": events.quiet_s,
+        "stay": events.stay,
+        "tiers": [events.tiers.low, events.tiers.medium, events.tiers.high],
+    }
+
+
+def _length_s(path: Path) -> float | None:
+    try:
+        return video_info(path).duration_s
+    except SourceError:
+        return None

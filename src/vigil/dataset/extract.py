@@ -1,0 +1,263 @@
+"""Cuts one clip into windows on disk, unless that was done before.
+
+A clip is cut again only when its bytes, the sampling, the reader or the policy for short clips have changed.
+
+Cuts many clips at once, a process each; an unreadable clip, or one that kills its decoder, harms no other.
+"""
+
+import contextlib
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field, replace
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+from vigil.dataset.clips import LabelledClip
+from vigil.dataset.frame_files import (
+    HDR,
+    INTERLACED,
+    FrameWriter,
+    ShortClipPolicy,
+    StoredClip,
+    WindowKind,
+    crop_window,
+    is_complete,
+    read_stored,
+    stretched_fps,
+)
+from vigil.dataset.ownership import refuse_foreign_frames
+from vigil.dataset.workers import ProgressCallback, init_worker, no_progress
+from vigil.errors import JobError, SourceError, VigilError
+from vigil.files import os_errors_as
+from vigil.frames import Frame, FrameSampling
+from vigil.manifest import MANIFEST_NAME
+from vigil.sources.container import frame_rate, open_container, require_video_file
+from vigil.sources.deinterlace import is_interlaced
+from vigil.sources.tone_mapping import is_high_range
+from vigil.sources.video_file import ReaderName, VideoFile, open_video, read_frames
+from vigil.sources.video_tracks import main_video_stream
+from vigil.windows import Window, iter_windows
+
+CUTTER_VERSION = 2
+"""Raised when the same video and settings give other frames than before."""
+
+
+@dataclass(slots=True)
+class Remarks:
+    """What was wrong with a video, and what should be known of a sound one: in order, each once."""
+
+    problems: dict[str, None] = field(default_factory=dict)
+    notes: dict[str, None] = field(default_factory=dict)
+
+    def add(self, video: VideoFile) -> None:
+        """Takes in what a video that was read says of itself."""
+        self.problems.update(dict.fromkeys(video.problems))
+        self.notes.update(dict.fromkeys(video.notes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractSettings:
+    """All that decides what is cut from a video."""
+
+    sampling: FrameSampling
+    short: ShortClipPolicy = "as-is"
+    reader: ReaderName = "pyav"
+
+    def digest(self, video_digest: str) -> str:
+        """Names the frames that this recipe gives for a video with these bytes."""
+        told = json.dumps([CUTTER_VERSION, video_digest, asdict(self)], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()
+
+
+def frames_folder(out: Path, clip: LabelledClip) -> Path:
+    """Where the frames of a clip live."""
+    return out / "frames" / clip.label / clip.slug
+
+
+def never_stop() -> bool:
+    """The clip is cut to its end."""
+    return False
+
+
+def extract_clip(
+    clip: LabelledClip, out: Path, recipe: ExtractSettings, *, stopped: Callable[[], bool] = never_stop
+) -> tuple[StoredClip, bool]:
+    """The clip's windows on disk, and whether they had to be cut now.
+
+    Raises SourceError when the video gives no pictures or `stopped` says so in the middle of it,
+    DatasetError when the frames cannot be written.
+    """
+    require_video_file(clip.path)
+    video_digest = file_digest(clip.path)
+    digest = recipe.digest(video_digest)
+    folder = frames_folder(out, clip)
+    stored = read_stored(folder)
+    if stored is not None and stored.digest == digest and is_complete(folder, stored):
+        return stored, False
+    remarks = Remarks()
+    refuse_foreign_frames(folder)
+    with os_errors_as(folder), FrameWriter(folder) as writer:
+        for kind, window in clip_windows(clip.path, recipe, remarks):
+            if stopped():
+                raise SourceError(f"{clip.path} was not finished")
+            writer.put(window, kind)
+        format_, traits = video_format(clip.path)
+        if folder.exists():
+            # Examples of a finished dataset name these frames: from here on it is none, until the build is through.
+            (out / MANIFEST_NAME).unlink(missing_ok=True)
+        stored = writer.finish(
+            digest=digest,
+            video_digest=video_digest,
+            problems=list(remarks.problems),
+            notes=list(remarks.notes),
+            format_=format_,
+            traits=traits,
+        )
+        return stored, True
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes; raises SourceError when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def video_format(path: Path) -> tuple[str, tuple[str, ...]]:
+    """A video's own size and rate, as in `1280x720@29.97`, and its traits; empty when only another decoder opens it."""
+    try:
+        with open_container(path) as container:
+            stream = main_video_stream(container, path)
+            told = ((HDR, is_high_range(stream.codec_context)), (INTERLACED, is_interlaced(stream.codec_context)))
+            traits = tuple(trait for trait, is_so in told if is_so)
+            return f"{stream.width}x{stream.height}@{frame_rate(stream):.2f}", traits
+    except SourceError:
+        return "", ()
+
+
+def clip_windows(path: Path, recipe: ExtractSettings, remarks: Remarks) -> Iterator[tuple[WindowKind, Window]]:
+    """The windows of a clip just as live ones are cut, and what the policy for short clips adds to them."""
+    sampling = recipe.sampling
+    stretchable: Window | None = None
+    for window in iter_windows(_frames(path, sampling, recipe.reader, remarks), sampling):
+        yield "window", window
+        stretchable = window if window.index == 0 else None
+        shorter = crop_window(window, sampling) if recipe.short in ("crop", "both") else None
+        if shorter is not None:
+            yield "crop", shorter
+    fps = stretched_fps(stretchable, sampling) if stretchable and recipe.short in ("stretch", "both") else None
+    if fps is not None:
+        denser = replace(sampling, fps=fps)
+        windows = iter_windows(_frames(path, denser, recipe.reader, remarks), denser)
+        yield "stretch", next(windows)
+
+
+def _frames(path: Path, sampling: FrameSampling, reader: ReaderName, remarks: Remarks) -> Iterator[Frame]:
+    if reader != "pyav":
+        yield from read_frames(path, sampling, reader=reader)
+        return
+    with open_video(path, sampling) as video:
+        yield from video.frames()
+        remarks.add(video)
+
+
+CLIPS_PER_PROCESS = 4
+"""A process takes about a second to start, so it must have a few clips to work on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractResult:
+    """What became of one clip: its frames, or why there are none; `fresh` when they were cut just now."""
+
+    name: str
+    stored: StoredClip | None = None
+    fresh: bool = False
+    failure: str = ""
+
+
+def extract_all(
+    clips: Sequence[LabelledClip],
+    out: Path,
+    recipe: ExtractSettings,
+    *,
+    jobs: int,
+    progress: ProgressCallback = no_progress,
+) -> list[ExtractResult]:
+    """Cuts every clip, in the order of `clips`.
+
+    Raises DatasetError when frames cannot be written. Stopped by Ctrl-C, it leaves whole clips only.
+    """
+    progress(0, len(clips), "")
+    jobs = min(jobs, len(clips) // CLIPS_PER_PROCESS)
+    results: dict[str, ExtractResult] = {}
+    work = _in_processes(clips, out, recipe, jobs) if jobs > 1 else (_cut(clip, out, recipe) for clip in clips)
+    # Closed here and now: a generator left to the garbage collector would let its processes run on.
+    with contextlib.closing(work):
+        for result in work:
+            results[result.name] = result
+            progress(len(results), len(clips), result.name)
+    return [results[clip.name] for clip in clips]
+
+
+def _cut(clip: LabelledClip, out: Path, recipe: ExtractSettings) -> ExtractResult:
+    try:
+        stored, fresh = extract_clip(clip, out, recipe, stopped=_stopped)
+    except SourceError as error:
+        return ExtractResult(name=clip.name, failure=str(error))
+    return ExtractResult(name=clip.name, stored=stored, fresh=fresh)
+
+
+def _in_processes(
+    clips: Sequence[LabelledClip], out: Path, recipe: ExtractSettings, jobs: int
+) -> Generator[ExtractResult]:
+    done: set[str] = set()
+    with contextlib.suppress(BrokenProcessPool), contextlib.closing(_pooled(clips, out, recipe, jobs)) as pooled:
+        for result in pooled:
+            done.add(result.name)
+            yield result
+    # Some clip has killed its process, and with it the pool: the rest go one by one, to find out which.
+    for clip in (clip for clip in clips if clip.name not in done):
+        try:
+            yield from _pooled([clip], out, recipe, 1)
+        except BrokenProcessPool:
+            yield ExtractResult(name=clip.name, failure=f"{clip.path} kills the video decoder; take it out")
+
+
+def _pooled(clips: Sequence[LabelledClip], out: Path, recipe: ExtractSettings, jobs: int) -> Generator[ExtractResult]:
+    # Spawned, not forked: the decoders' threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    stop, started = context.Event(), context.Event()
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(stop, started)) as pool:
+        futures: list[Future[ExtractResult]] = [pool.submit(_cut, clip, out, recipe) for clip in clips]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool as error:
+            if started.is_set():
+                raise
+            raise JobError("no process could be started to cut clips in; --jobs 1 works without") from error
+        except (KeyboardInterrupt, GeneratorExit, VigilError):
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+_stop: Event | None = None
+
+
+def _begin(stop: Event, started: Event) -> None:
+    """A worker's start: the parent tells it through the event that the work is to end."""
+    global _stop
+    _stop = stop
+    init_worker()
+    started.set()
+
+
+def _stopped() -> bool:
+    return _stop is not None and _stop.is_set()

@@ -1,0 +1,260 @@
+"""A clip's frames on disk: `frames/<label>/<clip>/<window>-<i>.jpg` and, written last, `clip.json`.
+
+The folder is filled beside its place and renamed when it is whole, so a folder that has its `clip.json` is
+complete. Windows that overlap share their files: each distinct picture is stored once.
+
+How training covers clips that are shorter than a live window.
+
+Most public fight clips last about 2 s, which is 4 or 5 frames at 2 fps; a camera's window has 6. Policies:
+
+    as-is    a short clip gives one short window, a long one full windows: what scoring sees
+    crop     full windows additionally give a shorter one, so that both lengths occur in both labels
+    stretch  short clips additionally give a full window from closer frames, shown with the usual time marks:
+             it looks slowed down, by at most MAX_STRETCH
+    both     crop and stretch
+
+`benchmarks/short_clips.py` measures them. Only training windows are added; the test split is always as-is.
+
+The frames of a dataset as they lie on disk: whether they can be read, their size, their bytes by digest.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, TypeAlias
+
+from vigil.config import from_mapping
+from vigil.dataset.similar_clips import Fingerprint, fingerprint
+from vigil.dataset.workers import ProgressCallback, no_progress
+from vigil.errors import ConfigError, DatasetError
+from vigil.file_names import beside
+from vigil.files import PARTIAL
+from vigil.frames import RGB, FrameSampling, decode_jpeg
+from vigil.windows import Window
+
+ShortClipPolicy: TypeAlias = Literal["as-is", "crop", "stretch", "both"]
+WindowKind: TypeAlias = Literal["window", "crop", "stretch"]
+
+MAX_STRETCH = 2.0
+"""Faster than twice the spacing of a live window is another motion, not the same one slowed."""
+
+
+def crop_window(window: Window, sampling: FrameSampling) -> Window | None:
+    """Two thirds of a full window, its beginning or its end by turns; None for a short one."""
+    length = short_length(sampling)
+    if window.repeated or len(window.shots) < sampling.frames or length >= sampling.frames:
+        return None
+    shots = window.shots[:length] if window.index % 2 == 0 else window.shots[-length:]
+    return Window(window.index, shots)
+
+
+def short_length(sampling: FrameSampling) -> int:
+    """Frames of a short window: two thirds of a full one, even, at least 2 (6 -> 4)."""
+    return max(2, sampling.frames * 2 // 3 // 2 * 2)
+
+
+def stretched_fps(only: Window, sampling: FrameSampling) -> float | None:
+    """The rate at which a clip that gave this one window fills a full one.
+
+    None when the clip is long enough already, or so short that it would be slowed more than MAX_STRETCH.
+    """
+    distinct = len(only.shots) - only.repeated
+    if distinct >= sampling.frames or distinct < 2:
+        return None
+    fps = (sampling.frames - 1) / (only.end_s - only.start_s)
+    return fps if fps / sampling.fps <= MAX_STRETCH else None
+
+
+MARKER_NAME = "clip.json"
+HDR, INTERLACED = "HDR", "interlaced"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredWindow:
+    """A window on disk: its files (names inside the clip's folder) and its place in the video."""
+
+    window: int
+    files: tuple[str, ...]
+    start_s: float
+    end_s: float
+    kind: WindowKind = "window"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredClip:
+    """What `clip.json` says; `digest` names video and recipe, `problems` what was wrong with the video.
+
+    `notes` is what should be known of a sound one, `format` its own size and rate, as in `1280x720@29.97`, `traits`
+    what was put right in every picture: `HDR`, `interlaced`.
+    """
+
+    digest: str
+    video_digest: str
+    frames_digest: str
+    fingerprint: Fingerprint
+    windows: tuple[StoredWindow, ...]
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    format: str = ""
+    traits: tuple[str, ...] = ()
+
+
+def read_stored(folder: Path) -> StoredClip | None:
+    """What a folder of frames says of itself; None when there is nothing or it is damaged."""
+    try:
+        data = json.loads((folder / MARKER_NAME).read_text(encoding="utf-8"))
+        return from_mapping(StoredClip, data, where=str(folder))
+    except (OSError, ValueError, ConfigError, AttributeError):
+        return None
+
+
+def is_complete(folder: Path, stored: StoredClip) -> bool:
+    """Whether every picture is there, byte for byte."""
+    digest = hashlib.sha256()
+    try:
+        for file in _distinct(stored.windows):
+            digest.update((folder / file).read_bytes())
+    except OSError:
+        return False
+    return digest.hexdigest() == stored.frames_digest
+
+
+def _distinct(windows: Sequence[StoredWindow]) -> list[str]:
+    return list(dict.fromkeys(file for window in windows for file in window.files))
+
+
+class FrameWriter:
+    """Fills a clip's folder window by window; leaves either the whole folder or what was there before."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._partial = beside(folder, PARTIAL)
+        self._names: dict[bytes, str] = {}
+        self._digest = hashlib.sha256()
+        self._windows: list[StoredWindow] = []
+
+    def __enter__(self) -> Self:
+        shutil.rmtree(self._partial, ignore_errors=True)
+        self._partial.mkdir(parents=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+    def put(self, window: Window, kind: WindowKind) -> None:
+        """Stores a window; pictures that an earlier one shows are not written again."""
+        files = tuple(self._file(jpeg, place) for place, jpeg in enumerate(window.jpegs))
+        self._windows.append(
+            StoredWindow(window=window.index, files=files, start_s=window.start_s, end_s=window.end_s, kind=kind)
+        )
+
+    def _file(self, jpeg: bytes, place: int) -> str:
+        key = hashlib.sha256(jpeg).digest()
+        if key not in self._names:
+            self._names[key] = f"{len(self._windows):03d}-{place}.jpg"
+            (self._partial / self._names[key]).write_bytes(jpeg)
+            self._digest.update(jpeg)
+        return self._names[key]
+
+    def finish(
+        self,
+        *,
+        digest: str,
+        video_digest: str,
+        problems: Sequence[str],
+        notes: Sequence[str],
+        format_: str,
+        traits: Sequence[str],
+    ) -> StoredClip:
+        """Writes `clip.json` and puts the folder in its place."""
+        stored = StoredClip(
+            digest=digest,
+            video_digest=video_digest,
+            frames_digest=self._digest.hexdigest(),
+            fingerprint=self._fingerprint(),
+            windows=tuple(self._windows),
+            problems=tuple(problems),
+            notes=tuple(notes),
+            format=format_,
+            traits=tuple(traits),
+        )
+        marker = json.dumps(asdict(stored), ensure_ascii=False)
+        (self._partial / MARKER_NAME).write_text(marker, encoding="utf-8", errors="backslashreplace")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._partial.rename(self.folder)
+        return stored
+
+    def _fingerprint(self) -> Fingerprint:
+        shown = _distinct([window for window in self._windows if window.kind == "window"])
+        places = sorted({0, len(shown) // 2, len(shown) - 1})
+        return fingerprint([decode_jpeg((self._partial / shown[place]).read_bytes()) for place in places])
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFile:
+    """One frame file; `problem` says why it cannot be used, and then the rest is empty."""
+
+    size_wh: tuple[int, int] = (0, 0)
+    digest: str = ""
+    problem: str = ""
+
+
+def inspect_frames(
+    folder: Path, frames: Iterable[str], *, jobs: int = 2, progress: ProgressCallback = no_progress
+) -> dict[str, FrameFile]:
+    """Every frame decoded once, by its path in the dataset."""
+    names = list(dict.fromkeys(frames))
+    pictures: dict[str, FrameFile] = {}
+    with ThreadPoolExecutor(jobs) as pool:
+        for name, picture in zip(names, pool.map(lambda name: _look(folder, name), names), strict=True):
+            pictures[name] = picture
+            progress(len(pictures), len(names), name)
+    return pictures
+
+
+def _look(folder: Path, name: str) -> FrameFile:
+    try:
+        data = read_frame(folder, name)
+        image = decode_jpeg(data)
+    except DatasetError as error:
+        return FrameFile(problem=str(error))
+    except ValueError:
+        return FrameFile(problem=f"{name} is no readable JPEG")
+    height, width = image.shape[:2]
+    return FrameFile((width, height), hashlib.sha256(data).hexdigest())
+
+
+def read_frame(folder: Path, name: str) -> bytes:
+    """The bytes of a frame; raises DatasetError when it is missing, or lies outside of the dataset."""
+    if not (folder / name).resolve().is_relative_to(folder.resolve()):
+        raise DatasetError(f"{name} lies outside of the dataset's folder")
+    try:
+        return (folder / name).read_bytes()
+    except FileNotFoundError as error:
+        raise DatasetError(f"{name} is missing") from error
+    except OSError as error:
+        raise DatasetError(f"{name} cannot be read ({error.strerror})") from error
+
+
+def clip_fingerprints(
+    folder: Path, frames: Mapping[str, list[str]], *, progress: ProgressCallback = no_progress
+) -> dict[str, Fingerprint]:
+    """The fingerprint of each clip from its readable frames, by clip."""
+    prints: dict[str, Fingerprint] = {}
+    for done, (clip, names) in enumerate(frames.items(), start=1):
+        if names:
+            prints[clip] = fingerprint(_three(folder, names))
+        progress(done, len(frames), clip)
+    return prints
+
+
+def _three(folder: Path, names: list[str]) -> list[RGB]:
+    places = sorted({0, len(names) // 2, len(names) - 1})
+    return [decode_jpeg(read_frame(folder, names[place])) for place in places]

@@ -1,0 +1,353 @@
+"""From log probabilities of one token to the probability of alarm.
+
+p = P(alarm) / P(all labels), where a label's probability is read at the token at which its word parts from the
+others' (`vigil.label_tokens`). vLLM reports raw log probabilities, before any grammar or sampling, so the mass
+outside the words stays visible.
+
+Three ways to get them, the best that the server offers (`Words.way`):
+
+- `ids`: `logprob_token_ids` asks for exactly the deciding tokens, one request of one token; behind a beginning that
+  all words share, which is put in front of the answer. Only where some words of several share one: a request more each.
+- `sequences`: a shared beginning is no text of its own (it ends within a character): each word is put behind the prompt
+  and its tokens' log probabilities are summed (`prompt_logprobs`), one request a word.
+- `top`: a server without `/tokenize`: the words are looked for among the 20 likeliest first tokens. One that is not
+  among them is taken to be as likely as it can be: like the last of them, or what they leave of 1.
+
+Probabilities of whole words, where no single token tells them: each word's tokens are scored behind the prompt.
+
+One streamed answer: the verdict at its first token, then the words.
+"""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
+
+import openai
+
+from vigil.calibration import calibrate, sigmoid
+from vigil.judge.model_client import CONTINUED, Message, ModelClient, answer_begun
+from vigil.label_tokens import Branch
+from vigil.manifest import Calibration
+from vigil.questions import starts_with_word
+
+LogprobMethod: TypeAlias = Literal["ids", "sequences", "top"]
+
+ALARM = "alarm"
+
+TOP_LOGPROBS = 20
+"""The most that the OpenAI interface allows."""
+
+LEAST_LOGPROB = -30.0
+"""Stands for a word that a server left out of its likeliest tokens, or reported as minus infinity."""
+
+ROUNDING = 1e-3
+"""How far above 0 a log probability may lie by a server's rounding."""
+
+
+LIKE = 0.05
+"""How much less likely a token may be than the likeliest and still have been chosen, by a server's rounding."""
+
+MOST_TOKEN_IDS = 128
+"""As many tokens can be named in one request to vLLM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A branch that one request can read: the text to put in front of the answer, empty where words part at once.
+
+    `also` are tokens that spell a label's word in other letters (yes, YES, with a space before it), and count for it.
+    """
+
+    beginning: str
+    branch: Branch
+    also: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> dict[str, tuple[int, ...]]:
+        """The tokens of each label."""
+        return {label: (token, *self.also.get(label, ())) for label, token in self.branch.next_id.items()}
+
+    @property
+    def token_ids(self) -> list[int]:
+        """The tokens to ask for, each once."""
+        return list(dict.fromkeys([*self.branch.token_ids, *(token for ids in self.also.values() for token in ids)]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelTokens:
+    """The words of the labels, and how this server's tokenizer splits them.
+
+    `ids` is empty where the server has no `/tokenize`, `places` where a shared beginning cannot be put in front.
+    """
+
+    texts: Mapping[str, str]
+    ids: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    places: tuple[Place, ...] = ()
+
+    @property
+    def way(self) -> LogprobMethod:
+        """How the probabilities are read from this server."""
+        if not self.ids:
+            return "top"
+        return "ids" if self.places else "sequences"
+
+    @property
+    def place(self) -> Place | None:
+        """The one place that tells all labels apart, if there is one: nearly always."""
+        return self.places[0] if len(self.places) == 1 else None
+
+    @property
+    def is_told_at_once(self) -> bool:
+        """Whether one answer holds all that the verdict is read from."""
+        return self.way == "top" or self.place is not None
+
+    @property
+    def fold(self) -> bool:
+        """Whether case tells nothing: no two words are the same but for it."""
+        return len({text.casefold() for text in self.texts.values()}) == len(self.texts)
+
+    @property
+    def beginning(self) -> str:
+        """What is put in front of an answer that tells all labels apart; nearly always empty."""
+        return self.place.beginning if self.place else ""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelLogprobs:
+    """The log probability of each label.
+
+    `favoured` are the labels that the likeliest of all their tokens spells; empty where several tokens decide.
+    """
+
+    logprobs: Mapping[str, float]
+    favoured: frozenset[str] = frozenset()
+
+    def contradicts(self, said: str) -> bool:
+        """Whether an answer that spells this label cannot be the one that the probabilities are of."""
+        return bool(self.favoured) and said not in self.favoured
+
+    @property
+    def logit(self) -> float:
+        """log(P(alarm) / P(every other label)), uncalibrated."""
+        others = [logprob for label, logprob in self.logprobs.items() if label != ALARM]
+        return self.logprobs[ALARM] - _log_sum(others)
+
+    @property
+    def outside(self) -> float:
+        """The probability of everything but the labels' words."""
+        return max(0.0, 1.0 - sum(math.exp(min(0.0, logprob)) for logprob in self.logprobs.values()))
+
+    def p_alarm(self, calibration: Calibration | None = None) -> float:
+        """The probability of alarm, calibrated when a calibration is given."""
+        return calibrate(sigmoid(self.logit), calibration)
+
+
+def logprob_options(place: Place | None) -> dict[str, Any]:
+    """The request's fields that make the server report what is read at a place; without one, the likeliest tokens."""
+    if place is None:
+        return {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
+    return {"logprobs": True, "logprob_token_ids": place.token_ids, "return_tokens_as_token_ids": True}
+
+
+def parse_logprob(value: Any) -> float:
+    """A log probability as a server reported it, at least LEAST_LOGPROB; raises ValueError for what cannot be one."""
+    logprob = float(value)
+    if math.isnan(logprob) or logprob > ROUNDING:
+        raise ValueError(f"the answer's log probability {value!r} is none")
+    return min(0.0, max(logprob, LEAST_LOGPROB))
+
+
+def parse_label_logprobs(logprobs: Mapping[str, Any] | None, words: LabelTokens) -> LabelLogprobs | None:
+    """The labels' mass in one answer's `logprobs`; None when the server reported none of it."""
+    if words.place is None:
+        return _read_top(_reported(logprobs), words)
+    read = read_place(logprobs, words.place)
+    mass = joined_mass([read], words)
+    return None if mass is None else replace(mass, favoured=_favoured(_found(logprobs, words.place)))
+
+
+def _found(logprobs: Mapping[str, Any] | None, place: Place) -> dict[str, list[float]]:
+    reported = _reported(logprobs)
+    tokens = {label: [f"token_id:{token}" for token in ids] for label, ids in place.ids.items()}
+    return {label: [reported[name] for name in names if name in reported] for label, names in tokens.items()}
+
+
+def _favoured(found: Mapping[str, Sequence[float]]) -> frozenset[str]:
+    likeliest = {label: max(logprobs) for label, logprobs in found.items() if logprobs}
+    most = max(likeliest.values(), default=0.0)
+    return frozenset(label for label, logprob in likeliest.items() if logprob >= most - LIKE)
+
+
+def read_place(logprobs: Mapping[str, Any] | None, place: Place) -> dict[str, float] | None:
+    """The log probability of each label's next token at a place; None when the server reported none of them."""
+    found = _found(logprobs, place)
+    if not any(found.values()):
+        return None
+    return {label: _log_sum(values) if values else LEAST_LOGPROB for label, values in found.items()}
+
+
+def joined_mass(read: Sequence[Mapping[str, float] | None], words: LabelTokens) -> LabelLogprobs | None:
+    """The mass of labels from what was read at each place on their words' ways; None when a place told nothing."""
+    places = [place for place in read if place is not None]
+    if not places or len(places) < len(read):
+        return None
+    return LabelLogprobs({label: sum(place.get(label, 0.0) for place in places) for label in words.texts})
+
+
+def _reported(logprobs: Mapping[str, Any] | None) -> dict[str, float]:
+    content = (logprobs or {}).get("content")
+    entries = content[0].get("top_logprobs") if content else None
+    return {entry["token"]: parse_logprob(entry["logprob"]) for entry in entries or []}
+
+
+def _read_top(reported: Mapping[str, float], words: LabelTokens) -> LabelLogprobs | None:
+    matching: dict[str, list[float]] = {label: [] for label in words.texts}
+    for token, logprob in reported.items():
+        labels = [label for label, word in words.texts.items() if _may_begin(token.strip(), word, fold=words.fold)]
+        if len(labels) == 1:  # the beginning of several words tells nothing of any
+            matching[labels[0]].append(logprob)
+    if not any(matching.values()):
+        return None
+    missing = _most_of_another(reported)
+    logprobs = {label: _log_sum(found) if found else missing for label, found in matching.items()}
+    return LabelLogprobs(logprobs, _favoured(matching))
+
+
+def _may_begin(token: str, word: str, *, fold: bool) -> bool:
+    """Whether a word may begin with a token, or the token with the whole word."""
+    if fold:
+        token, word = token.casefold(), word.casefold()
+    return bool(token) and (word.startswith(token) or starts_with_word(token, word))
+
+
+def _log_sum(logprobs: Iterable[float]) -> float:
+    return math.log(sum(map(math.exp, logprobs)))
+
+
+def _most_of_another(reported: Mapping[str, float]) -> float:
+    """The highest log probability that a token may have which was not reported among the likeliest."""
+    left = 1.0 - sum(map(math.exp, reported.values()))
+    return max(LEAST_LOGPROB, min(*reported.values(), math.log(left) if left > 0 else LEAST_LOGPROB, 0.0))
+
+
+def label_at_start(text: str, words: LabelTokens) -> str | None:
+    """The label whose word an answer begins with as a whole word, ignoring quotes, spaces and case; None for none."""
+    plain = _plain(text, words)
+    longest_first = sorted(words.texts.items(), key=lambda item: -len(item[1]))
+    return next((label for label, word in longest_first if starts_with_word(plain, _cased(word, words))), None)
+
+
+def spelled(text: str, words: LabelTokens) -> str | None:
+    """The label whose word a first token spells, or is the beginning of; None where it is none, or of several."""
+    plain = _plain(text, words)
+    begun = [label for label, word in words.texts.items() if plain and _cased(word, words).startswith(plain)]
+    return label_at_start(text, words) or (begun[0] if len(begun) == 1 else None)
+
+
+def _plain(text: str, words: LabelTokens) -> str:
+    return _cased(text.lstrip(" \t\r\n\"'“”‘’「」*#"), words)
+
+
+def _cased(text: str, words: LabelTokens) -> str:
+    return text.casefold() if words.fold else text
+
+
+async def score_label_sequences(
+    client: openai.AsyncOpenAI, model: str, asked: Sequence[Message], words: LabelTokens
+) -> LabelLogprobs | None:
+    """The log probabilities of all words, by one request a word; None when the server reports none."""
+    asking = (_word_logprob(client, model, asked, word, words.ids[label]) for label, word in words.texts.items())
+    logprobs = dict(zip(words.texts, await asyncio.gather(*asking), strict=True))
+    found = {label: logprob for label, logprob in logprobs.items() if logprob is not None}
+    return LabelLogprobs(found) if len(found) == len(logprobs) else None
+
+
+async def _word_logprob(
+    client: openai.AsyncOpenAI, model: str, asked: Sequence[Message], word: str, ids: Sequence[int]
+) -> float | None:
+    answer = await client.chat.completions.create(
+        model=model,
+        messages=answer_begun(asked, word),  # type: ignore[arg-type]
+        max_tokens=1,
+        temperature=0.0,
+        extra_body={"prompt_logprobs": 0} | CONTINUED,
+    )
+    reported: list[dict[str, Any] | None] | None = getattr(answer, "prompt_logprobs", None)
+    if not reported or len(reported) < len(ids):
+        return None
+    tail = reported[len(reported) - len(ids) :]
+    found = [(entry or {}).get(str(token), {}).get("logprob") for entry, token in zip(tail, ids, strict=True)]
+    logprobs = [parse_logprob(value) for value in found if value is not None]
+    return sum(logprobs) if len(logprobs) == len(ids) else None
+
+
+STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+
+
+@dataclass(slots=True)
+class StreamedAnswer:
+    """What has arrived of an answer; `complete` once the server said that it was the end.
+
+    `beginning` was put in front of it, and belongs to its text.
+    """
+
+    beginning: str = ""
+    mass: LabelLogprobs | None = None
+    pieces: list[str] = field(default_factory=list)
+    tokens: int = 0
+    complete: bool = False
+    stopped: bool = False
+
+    @property
+    def text(self) -> str:
+        """The answer's text so far."""
+        return self.beginning + "".join(self.pieces)
+
+
+async def stream_answer(
+    transport: ModelClient,
+    answer: StreamedAnswer,
+    *,
+    body: Mapping[str, Any],
+    words: LabelTokens,
+    go_on: Callable[[StreamedAnswer], Awaitable[bool]],
+    on_text: Callable[[str], None] | None = None,
+) -> None:
+    """Fills `answer` as it arrives; stops asking as soon as `go_on`, called once at the verdict, says no."""
+    decided = False
+    async with aclosing(transport.events({**body, **STREAMED})) as events:
+        async for event in events:
+            is_first = not answer.pieces
+            piece = _take(event, answer, words)
+            if piece and on_text is not None:
+                on_text(answer.beginning + piece if is_first else piece)
+            if not decided and _can_decide(answer, words):
+                decided = True
+                answer.stopped = not await go_on(answer)
+            if answer.stopped:
+                return
+    if not decided and (answer.pieces or answer.complete):
+        answer.stopped = not await go_on(answer)
+
+
+def _take(event: Mapping[str, Any], answer: StreamedAnswer, words: LabelTokens) -> str:
+    answer.tokens = int((event.get("usage") or {}).get("total_tokens") or answer.tokens)
+    if not event.get("choices"):
+        return ""
+    choice = event["choices"][0]
+    if answer.mass is None and not answer.pieces and words.is_told_at_once:
+        answer.mass = parse_label_logprobs(choice.get("logprobs"), words)
+    piece: str = choice["delta"].get("content") or ""
+    if piece:
+        answer.pieces.append(piece)
+    answer.complete = answer.complete or choice.get("finish_reason") is not None
+    return piece
+
+
+def _can_decide(answer: StreamedAnswer, words: LabelTokens) -> bool:
+    """With probabilities at once; without them as soon as no further letter can make another word of it."""
+    enough = len(answer.text.strip()) >= max(map(len, words.texts.values())) + 2
+    return answer.mass is not None or enough or label_at_start(answer.text + "x", words) is not None

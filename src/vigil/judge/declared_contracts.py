@@ -1,0 +1,76 @@
+"""The contracts that a server tells beside its list of models: `GET /vigil.json`, which `vllm.sh` answers."""
+
+import logging
+from dataclasses import fields
+from typing import Any
+
+import httpx2
+import orjson
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from vigil.config import from_mapping
+from vigil.errors import ConfigError, EndpointBusy, UsageError
+from vigil.judge.bounded_http import BoundedClient, UnusableAnswerError, refused
+from vigil.judge.endpoint import Endpoint
+from vigil.judge.faults import endpoint_error, status_of
+from vigil.judge.model_client import may_pass
+from vigil.manifest import MANIFEST_NAME, Contract
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_S = 10.0
+ATTEMPTS = 3
+WHATEVER_THE_PAGE = httpx2.codes.INTERNAL_SERVER_ERROR
+"""What a server of another kind may say of a page that it does not know, however often it is asked."""
+
+
+async def fetch_declared_contracts(endpoint: Endpoint, http: BoundedClient) -> dict[str, Contract]:
+    """The contract of each model that tells one, by the model's name; empty where the server has no such page.
+
+    `http` is a client that shows the key. Raises EndpointBusy where the server fails for now.
+    """
+    retrying = AsyncRetrying(
+        stop=stop_after_attempt(ATTEMPTS),
+        retry=retry_if_exception_type(EndpointBusy),
+        wait=wait_exponential_jitter(multiplier=0.2, max=2.0, jitter=0.1),
+        reraise=True,
+    )
+    try:
+        return read_declared_contracts(await retrying(_page, http, f"{endpoint.root}/{MANIFEST_NAME}"))
+    except EndpointBusy as error:
+        if error.__cause__ is not None and status_of(error.__cause__) == WHATEVER_THE_PAGE:
+            return {}
+        raise
+
+
+def read_declared_contracts(page: bytes) -> dict[str, Contract]:
+    """The contracts on a server's page; what cannot be read is left out, with a warning where it is meant to be one."""
+    try:
+        models = orjson.loads(page)["models"]
+        held = {str(name): entry["contract"] for name, entry in models.items()}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return {}
+    read = {name: _contract(name, data) for name, data in held.items()}
+    return {name: contract for name, contract in read.items() if contract is not None}
+
+
+def _contract(name: str, data: Any) -> Contract | None:
+    """A contract, also of a later version of Vigil, which may hold more than ours."""
+    known = {field.name for field in fields(Contract)}
+    try:
+        return from_mapping(Contract, {key: value for key, value in data.items() if key in known}, where="the server")
+    except (ConfigError, UsageError, AttributeError) as error:
+        log.warning("model %s: the contract that its server tells cannot be read (%s)", name, error)
+        return None
+
+
+async def _page(http: BoundedClient, url: str) -> bytes:
+    try:
+        answer = await http.get(url)
+    except UnusableAnswerError:
+        return b""
+    except httpx2.HTTPError as error:
+        raise endpoint_error(error, url, is_there=True) from error
+    if may_pass(answer.status_code):
+        raise EndpointBusy(f"{url} answers {answer.status_code}: the server behind it is not up") from refused(answer)
+    return answer.content if answer.status_code == httpx2.codes.OK else b""

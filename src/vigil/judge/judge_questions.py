@@ -1,0 +1,133 @@
+"""The questions about a window that one server is asked, and what its answers tell: the verdict's words, or a text."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import openai
+
+from vigil.frames import FrameSampling
+from vigil.judge.answer_parser import (
+    LabelLogprobs,
+    LabelTokens,
+    Place,
+    StreamedAnswer,
+    joined_mass,
+    logprob_options,
+    parse_label_logprobs,
+    read_place,
+    score_label_sequences,
+    stream_answer,
+)
+from vigil.judge.model_client import CONTINUED, Message, ModelClient, answer_begun, chat_messages
+from vigil.judge.server_facts import ServerFacts
+from vigil.judge.verdict_reader import AnswerReading, read_answer_labels
+from vigil.questions import Task
+
+OnText: TypeAlias = Callable[[str], None]
+"""Told each piece of text as it arrives."""
+
+GoOn: TypeAlias = Callable[[StreamedAnswer], Awaitable[bool]]
+"""Whether more of a streamed answer is wanted; asked once, when its verdict can be read."""
+
+SPELLED_TOKENS = 8
+"""Tokens asked for a verdict where the deciding ones cannot be named: such a server must at least spell the word."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRequest:
+    """At most how many tokens a streamed answer may take, and who is told its text."""
+
+    max_tokens: int
+    on_text: OnText | None = None
+
+
+class JudgeQuestions:
+    """Asks one server about windows of one task, each time by the facts that are known of it.
+
+    Every question raises the faults of the endpoint (`vigil.judge.faults.REPLY_FAULTS`); whoever asks bounds the time.
+    """
+
+    def __init__(
+        self, client: openai.AsyncOpenAI, transport: ModelClient, *, task: Task, sampling: FrameSampling
+    ) -> None:
+        self._client = client
+        self._transport = transport
+        self._task = task
+        self._sampling = sampling
+
+    async def close(self) -> None:
+        """Lets go of the connections."""
+        await self._transport.close()
+        await self._client.close()
+
+    async def verdict(self, jpegs: Sequence[bytes], facts: ServerFacts) -> AnswerReading:
+        """What one token tells, or the spelled word where the server reports no probabilities."""
+        asked, words = self._asked(jpegs, facts, self._task.question), facts.words
+        if not words.is_told_at_once:
+            return AnswerReading(await self._mass(asked, facts))
+        reading = await self._read(asked, facts)
+        if reading.mass or reading.said or words.place is None:
+            return reading
+        # A server that does not report the tokens it is asked for may still report the likeliest, or spell the word.
+        return await self._read(asked, replace(facts, words=LabelTokens(texts=words.texts)))
+
+    async def stream(
+        self, jpegs: Sequence[bytes], facts: ServerFacts, answer: StreamedAnswer, wanted: AnswerRequest, go_on: GoOn
+    ) -> None:
+        """The verdict with the words behind it, as they arrive."""
+        asked, words = self._asked(jpegs, facts, self._task.question), facts.words
+        answer.beginning = words.beginning
+        if not words.is_told_at_once:
+            answer.mass = await self._mass(asked, facts)
+        options = logprob_options(words.place)
+        body = self.body(facts.model, asked, max_tokens=wanted.max_tokens, place=words.place) | options
+        await stream_answer(self._transport, answer, body=body, words=words, go_on=go_on, on_text=wanted.on_text)
+
+    async def stream_words(
+        self, jpegs: Sequence[bytes], facts: ServerFacts, answer: StreamedAnswer, wanted: AnswerRequest, go_on: GoOn
+    ) -> None:
+        """The words alone, of the model that describes, by the task's question for a description."""
+        asked = self._asked(jpegs, facts, self._task.description_question)
+        body = self.body(facts.describer or facts.model, asked, max_tokens=wanted.max_tokens)
+        await stream_answer(self._transport, answer, body=body, words=facts.words, go_on=go_on, on_text=wanted.on_text)
+
+    def body(
+        self, model: str, asked: Sequence[Message], *, max_tokens: int, place: Place | None = None
+    ) -> dict[str, Any]:
+        """A request's body, without what makes the server report probabilities."""
+        head = {"model": model, "messages": asked, "max_tokens": max_tokens, "temperature": 0.0}
+        if place is not None and place.beginning:
+            head |= {"messages": answer_begun(asked, place.beginning)} | CONTINUED
+        return head
+
+    async def _read(self, asked: Sequence[Message], facts: ServerFacts) -> AnswerReading:
+        words = facts.words
+        answer = await self._ask(asked, facts, max_tokens=1 if words.place else SPELLED_TOKENS, place=words.place)
+        if not answer["choices"]:
+            return AnswerReading(None)
+        choice = answer["choices"][0]
+        text = words.beginning + (choice["message"].get("content") or "")
+        tokens = int((answer.get("usage") or {}).get("total_tokens") or 0)
+        return replace(
+            read_answer_labels(parse_label_logprobs(choice.get("logprobs"), words), text, words), tokens=tokens
+        )
+
+    async def _mass(self, asked: Sequence[Message], facts: ServerFacts) -> LabelLogprobs | None:
+        """The labels' probabilities by several requests, where one does not tell them."""
+        if facts.words.way == "sequences":
+            return await score_label_sequences(self._client, facts.model, asked, facts.words)
+        read = await asyncio.gather(*(self._read_place(asked, facts, place) for place in facts.words.places))
+        return joined_mass(read, facts.words)
+
+    async def _read_place(self, asked: Sequence[Message], facts: ServerFacts, place: Place) -> dict[str, float] | None:
+        answer = await self._ask(asked, facts, max_tokens=1, place=place)
+        return read_place(answer["choices"][0].get("logprobs"), place) if answer["choices"] else None
+
+    async def _ask(self, asked: Sequence[Message], facts: ServerFacts, *, max_tokens: int, place: Place | None) -> Any:
+        body = self.body(facts.model, asked, max_tokens=max_tokens, place=place)
+        return await self._transport.chat(body | logprob_options(place))
+
+    def _asked(self, jpegs: Sequence[bytes], facts: ServerFacts, question: str) -> list[Message]:
+        return chat_messages(jpegs, question, media=facts.media, fps=self._sampling.fps)

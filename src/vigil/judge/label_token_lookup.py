@@ -1,0 +1,148 @@
+"""How a served model splits the words of labels, and where an answer tells them apart: asked once, at the start."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+
+from vigil.errors import EndpointError
+from vigil.judge.answer_parser import MOST_TOKEN_IDS, LabelTokens, Place
+from vigil.judge.bounded_http import BoundedClient, UnusableAnswerError, refused
+from vigil.judge.discovery import ServedModel, open_http_client
+from vigil.judge.endpoint import Endpoint
+from vigil.judge.faults import endpoint_error
+from vigil.judge.model_client import CONTINUED, answer_begun, may_pass
+from vigil.label_tokens import Branch, LabelIds, find_branches, indistinct_labels, indistinct_message
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_S = 10.0
+_ASKED = [{"role": "user", "content": "?"}]
+
+
+async def find_words(
+    endpoint: Endpoint, texts: Mapping[str, str], model: ServedModel, *, before: LabelTokens | None = None
+) -> LabelTokens:
+    """The words of labels as the server's tokenizer splits them; unsplit where it has no `/tokenize`.
+
+    `before` is what was found earlier, and found again where its tokens are. Raises EndpointError when no token tells
+    two words apart, EndpointAway when the server did not tell.
+    """
+    async with open_http_client(endpoint, timeout_s=TIMEOUT_S) as http:
+        return await _split(_ServedTokenizer(http, endpoint, model), texts, before)
+
+
+def warn_of_way(words: LabelTokens, model: str) -> None:
+    """Says by which way the words are read where it is not the best."""
+    if words.way == "ids":
+        return
+    reason = "share a beginning that is no text" if words.ids else "cannot be split, as the server has no /tokenize"
+    log.warning(
+        "model %s: the verdict words %s; probabilities are read by the less exact or slower way %r (docs/judge.md)",
+        model,
+        reason,
+        words.way,
+    )
+
+
+async def _split(tokenizer: "_ServedTokenizer", texts: Mapping[str, str], before: LabelTokens | None) -> LabelTokens:
+    split = await asyncio.gather(*map(tokenizer.ids_of, texts.values()))
+    ids = dict(zip(texts, split, strict=True))
+    if before is not None and before.ids == ids:
+        return before
+    if not all(ids.values()):
+        return LabelTokens(texts=texts)
+    for one, other in indistinct_labels(ids):
+        raise EndpointError(f"model {tokenizer.model.name}: {indistinct_message(texts[one], texts[other])}")
+    places = [await _place(tokenizer, branch) for branch in find_branches(ids)]
+    readable = tuple(place for place in places if place is not None)
+    if len(readable) < len(places):
+        return LabelTokens(texts=texts, ids=ids)
+    if len(readable) == 1 and not readable[0].beginning:
+        readable = (replace(readable[0], also=await _other_spellings(tokenizer, texts, ids)),)
+    return LabelTokens(texts=texts, ids=ids, places=readable)
+
+
+async def _other_spellings(
+    tokenizer: "_ServedTokenizer", texts: Mapping[str, str], ids: LabelIds
+) -> dict[str, tuple[int, ...]]:
+    """Tokens that spell the whole of a one-token word in another case, or with a space before it."""
+    if not LabelTokens(texts=texts).fold:
+        return {}
+    taken = {token for word in ids.values() for token in word[:1]}
+    also = {
+        label: await _spellings(tokenizer, text, taken)
+        for label, text in texts.items()
+        # A letter alone is another word in another case: the option A, and the article a.
+        if len(ids[label]) == 1 and len(text) > 1 and text.upper() != text.lower()
+    }
+    others = Counter(token for tokens in also.values() for token in tokens)
+    found = {label: tuple(sorted(token for token in tokens if others[token] == 1)) for label, tokens in also.items()}
+    return found if len(taken) + sum(map(len, found.values())) <= MOST_TOKEN_IDS else {}
+
+
+async def _spellings(tokenizer: "_ServedTokenizer", text: str, taken: set[int]) -> set[int]:
+    cased = {text, text.lower(), text.upper(), text.capitalize()}
+    spelt = sorted((cased | {f" {word}" for word in cased}) - {text})
+    splits = await asyncio.gather(*map(tokenizer.ids_of, spelt))
+    return {split[0] for split in splits if len(split) == 1} - taken
+
+
+async def _place(tokenizer: "_ServedTokenizer", branch: Branch) -> Place | None:
+    """Where a branch can be read; None when what the words share cannot be put in front of an answer."""
+    if not branch.shared_ids:
+        return Place("", branch)
+    beginning = await tokenizer.text_of(branch.shared_ids)
+    if not beginning or await tokenizer.ids_of_answer(beginning) != branch.shared_ids:
+        return None
+    return Place(beginning, branch)
+
+
+class _ServedTokenizer:
+    """The tokenizer of one model of an endpoint; what it cannot tell is empty."""
+
+    def __init__(self, http: BoundedClient, endpoint: Endpoint, model: ServedModel) -> None:
+        self.model = model
+        self._http = http
+        self._endpoint = endpoint
+
+    async def ids_of(self, text: str) -> tuple[int, ...]:
+        """The tokens of a plain text."""
+        return await self._tokens({"prompt": text, "add_special_tokens": False})
+
+    async def ids_of_answer(self, beginning: str) -> tuple[int, ...]:
+        """The tokens of the beginning of an answer where it stands in a conversation."""
+        before = await self._tokens({"messages": _ASKED, "add_generation_prompt": True})
+        whole = await self._tokens({"messages": answer_begun(_ASKED, beginning)} | CONTINUED)
+        return whole[len(before) :] if before and whole[: len(before)] == before else ()
+
+    async def text_of(self, ids: tuple[int, ...]) -> str:
+        """The text of tokens."""
+        told = await self._post("detokenize", {"tokens": list(ids)})
+        text = told.get("prompt")
+        return text if isinstance(text, str) else ""
+
+    async def _tokens(self, question: dict[str, Any]) -> tuple[int, ...]:
+        tokens = (await self._post("tokenize", question)).get("tokens")
+        return tuple(tokens) if isinstance(tokens, list) and all(isinstance(token, int) for token in tokens) else ()
+
+    async def _post(self, path: str, question: dict[str, Any]) -> dict[str, Any]:
+        """What the server tells; empty where its answer is that it cannot. Raises EndpointAway when it did not tell."""
+        try:
+            answer = await self._http.post(f"{self._endpoint.root}/{path}", json={"model": self.model.name} | question)
+        except UnusableAnswerError:
+            return {}
+        except httpx2.HTTPError as error:
+            raise endpoint_error(error, self._endpoint.url, is_there=True) from error
+        if may_pass(answer.status_code):
+            refusal = refused(answer)
+            raise endpoint_error(refusal, self._endpoint.url) from refusal
+        try:
+            told = answer.json() if answer.is_success else {}
+        except ValueError:
+            return {}
+        return told if isinstance(told, dict) else {}

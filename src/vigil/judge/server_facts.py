@@ -1,0 +1,226 @@
+"""What a judge knows of its server, and how it is kept true: read at the start, and again where it may be another.
+
+After an outage, a restart or an exchange the same token ids may mean other words, and the same address may serve
+another model. So every break of the line (`Transport.breaks`) and every fault of the endpoint puts the facts in
+doubt, and no answer counts until they have been read again.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeAlias
+
+from vigil.errors import EndpointError
+from vigil.frames import FrameSampling
+from vigil.judge import discovery
+from vigil.judge.answer_parser import LabelTokens
+from vigil.judge.discovery import supported_media
+from vigil.judge.endpoint import Endpoint
+from vigil.judge.faults import asking_while_busy
+from vigil.judge.model_client import MediaForm
+from vigil.manifest import Answers, Calibration, Contract
+from vigil.questions import Task
+
+log = logging.getLogger(__name__)
+
+CONNECT_S = 10.0
+"""The least patience for the questions before the first window; each window's own deadline is `deadline_s`."""
+
+RENEW_S = 60.0
+"""The facts are read again after so long in any case: a proxy can exchange the server behind it in silence."""
+
+DOUBT_S = 10.0
+"""Odd answers have them read again at most so often; a model may well be odd by itself."""
+
+PATIENCE_S = 3.0
+"""The first limit for reading them again; each time that it is not enough doubles it, up to the judge's deadline."""
+
+
+class FactKind(Protocol):
+    """A kind of judge: how it finds the words of a task, and which models it asks what."""
+
+    async def find_words(
+        self, endpoint: Endpoint, task: Task, model: discovery.ServedModel, *, before: LabelTokens | None = None
+    ) -> LabelTokens:
+        """How a model splits the words of a task; `before` is what was found earlier. Raises EndpointError."""
+
+    def roles(self, model: discovery.ServedModel, answers: Answers) -> tuple[str, str]:
+        """The name of the model that is asked, and of the one that describes; empty where the answers do."""
+
+
+ReadCalibration: TypeAlias = Callable[[], Calibration | None]
+"""Reads the model's calibration from where it is kept; raises VigilError when it cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """What is known of the model that answers: its name, its contract, how it splits the words, what it is shown.
+
+    `describer` is the model that puts windows into words by a question of its own; empty where the answers hold them.
+    """
+
+    model: str
+    describer: str = ""
+    words: LabelTokens
+    media: MediaForm = "video"
+    alias: str = ""
+    root: str | None = None
+    differences: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactsReader:
+    """Reads the facts of an endpoint for one kind of judge; `media` is asked for unless it is named.
+
+    `answers` is what the model's manifest tells, for servers that tell no contract.
+    """
+
+    endpoint: Endpoint
+    task: Task
+    sampling: FrameSampling
+    kind: FactKind
+    media: MediaForm | None = None
+    answers: Answers = "words"
+    strict: bool = False
+    retries: int = 0
+    answer_tokens: int = 1
+    timeout_s: float = CONNECT_S
+    read_calibration: ReadCalibration = field(default=lambda: None)
+
+    async def first(self) -> ServerFacts:
+        """The facts at the start; a server that fails for now is asked again for a while. Raises EndpointError."""
+        facts = await asking_while_busy(self.read)
+        for difference in facts.differences:
+            log.warning("model %s: %s", facts.model, difference)
+        return facts
+
+    async def read(self, before: ServerFacts | None = None) -> ServerFacts:
+        """The facts now. Raises EndpointError; EndpointAway where the server did not tell."""
+        async with discovery.open_openai_client(
+            self.endpoint, timeout_s=self.timeout_s, retries=self.retries
+        ) as client:
+            served = await discovery.find_model(client, self.endpoint)
+            facts = await self._facts_of(served, before.words if before else None)
+            if before is not None and before.media == "video" and replace(facts, media="video") == before:
+                return before
+            if self.media is not None:
+                return replace(facts, media=self.media)
+            known = before is not None and before.media == "images"
+            return replace(facts, media=await supported_media(client, facts.model, quiet=known))
+
+    async def _facts_of(self, served: discovery.ServedModel, before: LabelTokens | None) -> ServerFacts:
+        """All but the media; raises EndpointError where no verdict could ever come of it."""
+        model, describer = self.kind.roles(served, self.answers)
+        differences = discovery.contract_differences(served, Contract.of(self.task, self.sampling), strict=self.strict)
+        longest = max(self.task.question, self.task.description_question if describer else "", key=len)
+        asked = replace(self.task, question=longest)
+        discovery.check_context_length(served, asked, self.sampling, answer_tokens=self.answer_tokens)
+        return ServerFacts(
+            model=model,
+            describer=describer,
+            words=await self.kind.find_words(self.endpoint, self.task, served, before=before),
+            alias=served.alias,
+            root=served.root,
+            differences=tuple(differences),
+            calibration=self.read_calibration(),
+        )
+
+
+class ServerFactsCache:
+    """The facts of a server, read again before an answer counts wherever they are in doubt.
+
+    `breaks` tells how often the line has broken. With `pinned` the model must stay the very same, as in a score.
+    `read` may be None: then they never change.
+    """
+
+    def __init__(
+        self,
+        facts: ServerFacts,
+        *,
+        read: Callable[[ServerFacts], Awaitable[ServerFacts]] | None = None,
+        breaks: Callable[[], int] = lambda: 0,
+        pinned: bool = False,
+        deadline_s: float = 30.0,
+    ) -> None:
+        self.now = facts
+        self._first = facts
+        self._read = read
+        self._breaks = breaks
+        self._pinned = pinned
+        self._deadline_s = deadline_s
+        self._patience_s = min(PATIENCE_S, deadline_s)
+        self._doubts = 0
+        self._known = (0, breaks())
+        self._read_s = time.monotonic()
+        self._reading: asyncio.Task[None] | None = None
+
+    def fix(self, **facts: Any) -> None:
+        """Sets some by hand; from then on they stay, and are read no more."""
+        self.now = replace(self.now, **facts)
+        self._read = None
+
+    def doubt(self) -> None:
+        """Has them read again before the next answer counts: the server failed."""
+        self._doubts += 1
+
+    def wonder(self) -> None:
+        """The same for an odd answer, unless they have just been read."""
+        if time.monotonic() - self._read_s > DOUBT_S:
+            self.doubt()
+
+    async def current(self) -> ServerFacts:
+        """The facts, read again first where they are in doubt; raises what `read` raises, and TimeoutError."""
+        asked_s = time.monotonic()
+        while self._read is not None and self._in_doubt() and self._read_s < asked_s:
+            if self._reading is None or self._reading.done():
+                self._reading = asyncio.create_task(self._renew(self._read))
+                # Whoever waits for it may have been given up by then.
+                self._reading.add_done_callback(lambda task: task.cancelled() or task.exception())
+            await asyncio.shield(self._reading)
+        return self.now
+
+    async def close(self) -> None:
+        """Gives up what is being read."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+
+    def _in_doubt(self) -> bool:
+        age_s = time.monotonic() - self._read_s
+        doubts, breaks = self._known
+        if breaks == 0 and self._breaks() == 1 and age_s < PATIENCE_S:
+            # The first connection for windows, right after the questions of the start.
+            self._known = (doubts, 1)
+        return age_s > RENEW_S or self._known != (self._doubts, self._breaks())
+
+    async def _renew(self, read: Callable[[ServerFacts], Awaitable[ServerFacts]]) -> None:
+        began_s, known = time.monotonic(), (self._doubts, self._breaks())
+        try:
+            async with asyncio.timeout(self._patience_s):
+                found = await read(self.now)
+        except TimeoutError as error:
+            waited_s = self._patience_s
+            self._patience_s = min(2 * waited_s, self._deadline_s)
+            raise TimeoutError(f"the server did not tell what it serves within {waited_s:.1f} s") from error
+        self._patience_s = min(PATIENCE_S, self._deadline_s)
+        self._accept(found)
+        self._read_s, self._known = began_s, known
+
+    def _accept(self, found: ServerFacts) -> None:
+        """Takes the facts over; raises EndpointError where the server is not the one that was connected to."""
+        new = [each for each in found.differences if each not in self._first.differences]
+        if new:
+            raise EndpointError(
+                f"the server came back with another contract: {'; '.join(new)}; start again to go by it"
+            )
+        if self._pinned and found != self._first:
+            raise EndpointError(
+                f"the server came back with another model than {self._first.model}, or the same one exchanged; "
+                "nothing of it can be compared with what was answered before"
+            )
+        if found != self.now:
+            log.warning("the server has changed; model %s is read as it tells now", found.model)
+        self.now = found

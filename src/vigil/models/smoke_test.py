@@ -1,0 +1,81 @@
+"""Does a merged model run? One window and its question through it, once, where there is room for that.
+
+It says nothing about the weights, which are compared one by one before (`merge`); it finds what weights do not show: a
+tokenizer that is missing, a configuration that does not fit, numbers that overflow.
+"""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from vigil.environments import Environment, fast_cpu_dtype
+from vigil.gpus import gpu_count
+from vigil.manifest import Contract
+from vigil.models.merge_capacity import free_memory_bytes
+
+SCRIPT = Path(__file__).parents[1] / "training_env" / "smoke_test.py"
+LOADED_FACTOR = {"bfloat16": 1.2, "float32": 2.3}
+"""Memory that a model takes, in sizes of its bfloat16 file."""
+
+PROGRAM_BYTES = 600_000_000
+"""What torch and transformers take before they hold a model."""
+
+TIMEOUT_S = 1800.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmokeTest:
+    """How it went, in a word and in a few."""
+
+    outcome: Literal["passed", "skipped", "failed"]
+    words: str
+
+    def __str__(self) -> str:
+        return f"{self.outcome}: {self.words}"
+
+
+def smoke_test(model: Path, contract: Contract, trainer: Environment) -> SmokeTest:
+    """Runs a model once, on a GPU that has room, else on the CPU if that has; otherwise it is skipped."""
+    weights_bytes = sum(file.stat().st_size for file in model.glob("*.safetensors"))
+    dtype = fast_cpu_dtype()
+    needed_bytes = int(weights_bytes * LOADED_FACTOR[dtype]) + PROGRAM_BYTES
+    free_bytes = free_memory_bytes()
+    has_room = free_bytes is None or free_bytes >= needed_bytes
+    if not has_room and not gpu_count():
+        return SmokeTest(outcome="skipped", words=no_room(needed_bytes, free_bytes or 0))
+    asked = {
+        "question": contract.question,
+        "words": [contract.alarm_word, contract.normal_word],
+        "cpu_dtype": dtype if has_room else "",
+        "gpu_bytes": int(weights_bytes * LOADED_FACTOR["bfloat16"]) + PROGRAM_BYTES,
+    }
+    return _run(model, json.dumps(asked), trainer)
+
+
+def no_room(needed_bytes: int, free_bytes: int) -> str:
+    """Why it is not run where it does not fit."""
+    return f"running it takes {needed_bytes / 1e9:.1f} GB of memory, and {free_bytes / 1e9:.1f} GB are free"
+
+
+def _run(model: Path, asked: str, trainer: Environment) -> SmokeTest:
+    try:
+        answer = subprocess.run(
+            [str(trainer.python), str(SCRIPT), str(model.absolute()), asked],
+            capture_output=True,
+            text=True,
+            # Threads that spin while they wait make it ten times slower on two cores with other work.
+            env=trainer.variables() | {"HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE"},
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return SmokeTest(outcome="skipped", words=f"no answer after {TIMEOUT_S / 60:.0f} minutes on this machine")
+    if answer.returncode < 0:
+        return SmokeTest(outcome="skipped", words=f"ended by signal {-answer.returncode} (out of memory?)")
+    if answer.returncode != 0:
+        last = (answer.stderr.strip().splitlines() or ["no message"])[-1]
+        return SmokeTest(outcome="failed", words=last)
+    told = json.loads(answer.stdout.splitlines()[-1])
+    return SmokeTest(outcome=told["outcome"], words=told["words"])

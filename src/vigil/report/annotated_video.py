@@ -1,0 +1,184 @@
+"""A film of a watch that a person can look at: verdict, probability strip, event bars, the border of an alarm.
+
+    annotate_file(Path("long.mp4"), judged, events, Path("long-watched.mp4"))
+
+Of a file every picture is shown, after the watch. Of a live source the sampled frames are shown as they
+come: `LiveFilm` holds each back until a verdict covers it.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from vigil.errors import SourceError
+from vigil.events import Event, TierThresholds
+from vigil.frames import RGB
+from vigil.report.overlay import Overlay, layout_for
+from vigil.report.timeline import SourceTimeline
+from vigil.sources.video_info import full_size_frames, video_info
+from vigil.sources.video_writer import VideoWriter
+from vigil.verdict import JudgedWindow
+
+log = logging.getLogger(__name__)
+
+HOLD_S = 15.0
+LIVE_FPS = 2.0
+MOST_HELD = 120
+REMEMBER_S = 300.0
+
+VideoProgress = Callable[[float, float | None], None]
+"""Told the second that is written and the length of the whole, where that is known."""
+
+
+def annotate_video(
+    path: Path,
+    judged: Iterable[JudgedWindow],
+    events: Iterable[Event],
+    out: Path,
+    *,
+    tiers: TierThresholds | None = None,
+    title: str | None = None,
+    progress: VideoProgress = lambda second, length: None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Writes the film of a video file with what was said of it, at its full rate, without sound.
+
+    When `stop` is set, or at a KeyboardInterrupt, which is passed on, the film ends there and is whole up to there.
+    Raises SourceError.
+    """
+    course = SourceTimeline(judged, events)
+    shape = video_info(path)
+    length_s = max(course.end_s, shape.duration_s or 0.0)
+    frames = full_size_frames(path)
+    first = next(frames, None)
+    if first is None:
+        raise SourceError(f"{path} gives no picture at all, so there is no film of it")
+    height, width = first[0].shape[:2]
+    layout = layout_for((width, height))
+    overlay = Overlay(
+        course, layout, tiers=tiers or TierThresholds(), title=path.name if title is None else title, end_s=length_s
+    )
+    with ExitStack() as late, VideoWriter(out, size_wh=layout.size_wh, fps=shape.fps, threads=0) as movie:
+        movie.add(overlay.draw(*first), first[1])
+        try:
+            for picture, time_s in frames:
+                movie.add(overlay.draw(picture, time_s), time_s)
+                progress(time_s, shape.duration_s)
+                if stop is not None and stop.is_set():
+                    return
+        except KeyboardInterrupt as interrupt:
+            late.callback(_pass_on, interrupt)
+
+
+def _pass_on(interrupt: KeyboardInterrupt) -> None:
+    raise interrupt
+
+
+class LiveAnnotatedVideo:
+    """The film of a live source, written while it goes on, in the thread that gives it the frames.
+
+    A frame waits until a verdict covers it, `hold_s` at the most, and never more than `most_held` wait. Verdicts and
+    events may come from another thread, which never waits here. A film that cannot be written is told once in
+    the log and in `problem`; the watch goes on.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        tiers: TierThresholds | None = None,
+        title: str = "",
+        hold_s: float = HOLD_S,
+        most_held: int = MOST_HELD,
+    ) -> None:
+        self.path = path
+        self.problem = ""
+        self._tiers = tiers or TierThresholds()
+        self._title = title
+        self._hold_s = hold_s
+        self._most_held = most_held
+        self._news: deque[JudgedWindow | Event] = deque()
+        self._course = SourceTimeline()
+        self._covered_s = float("-inf")
+        self._held: deque[tuple[RGB, float]] = deque()
+        self._shooting: _Shooting | None = None
+        self._lock = threading.Lock()
+
+    def judged(self, judged: JudgedWindow) -> None:
+        """Takes a verdict."""
+        self._news.append(judged)
+
+    def changed(self, event: Event) -> None:
+        """Takes what is known of an event."""
+        self._news.append(event)
+
+    def frame(self, image: RGB, time_s: float) -> None:
+        """Takes a sampled frame, `(H, W, 3) uint8 RGB`, at its second of the source; writes those that are due."""
+        with self._lock:
+            self._learn()
+            self._held.append((image, time_s))
+            self._write(until_s=max(self._covered_s, time_s - self._hold_s))
+
+    def close(self) -> None:
+        """Writes what still waits, and ends the file."""
+        with self._lock:
+            self._learn()
+            self._write(until_s=float("inf"))
+            if self._shooting is not None:
+                self._guarded(self._shooting.end)
+            self._shooting = None
+
+    def _learn(self) -> None:
+        while self._news:
+            news = self._news.popleft()
+            if isinstance(news, Event):
+                self._course.note(news)
+            else:
+                self._course.add(news)
+                self._covered_s = max(self._covered_s, news.end_s)
+
+    def _write(self, *, until_s: float) -> None:
+        while self._held and (self._held[0][1] <= until_s or len(self._held) > self._most_held):
+            image, time_s = self._held.popleft()
+            if not self.problem:
+                self._guarded(lambda image=image, time_s=time_s: self._shoot(image, time_s))  # type: ignore[misc]
+
+    def _shoot(self, image: RGB, time_s: float) -> None:
+        if self._shooting is None:
+            layout = layout_for((image.shape[1], image.shape[0]))
+            overlay = Overlay(self._course, layout, tiers=self._tiers, title=self._title)
+            self._shooting = _Shooting(self.path, overlay, start_s=time_s)
+        self._shooting.add(image, time_s)
+        self._course.forget_before(time_s - REMEMBER_S)
+
+    def _guarded(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except SourceError as error:
+            self.problem = str(error)
+            log.error("%s; the film ends here, the watch goes on", error)
+            if self._shooting is not None:
+                self._shooting.give_up(error)
+                self._shooting = None
+
+
+class _Shooting:
+    """A film that is being written."""
+
+    def __init__(self, path: Path, overlay: Overlay, *, start_s: float) -> None:
+        self._overlay = overlay
+        self._start_s = start_s
+        self._movie = VideoWriter(path, size_wh=overlay.layout.size_wh, fps=LIVE_FPS).__enter__()
+
+    def add(self, image: RGB, time_s: float) -> None:
+        self._movie.add(self._overlay.draw(image, time_s), time_s - self._start_s)
+
+    def end(self) -> None:
+        self._movie.__exit__(None, None, None)
+
+    def give_up(self, error: SourceError) -> None:
+        with suppress(SourceError):
+            self._movie.__exit__(SourceError, error, None)

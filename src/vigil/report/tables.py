@@ -1,0 +1,207 @@
+"""The table of a score for people: every figure with its interval, the baseline and n beside it.
+
+The table of a timeline score for people: every figure with its interval, its baseline and n beside it.
+"""
+
+from collections.abc import Sequence
+
+from vigil.counted import counted
+from vigil.report.timeline import format_seconds
+from vigil.score.metrics import Interval
+from vigil.score.scorecard import ModelComparison, Score, ScoreFigures
+from vigil.score.timeline_matching import WindowFigures
+from vigil.score.timeline_scorecard import TimelineFigures, TimelineScore
+
+
+def score_table(scores: Sequence[Score]) -> str:
+    """One or more scores as columns of text, per clip first, then per window and pace."""
+    rows = [("", *(score.model for score in scores))]
+    if any(score.notes.get("calibration") for score in scores):
+        rows.append(("probabilities", *map(_calibrated, scores)))
+    rows += _score_rows([score.figures for score in scores])
+    windows = [score.windows for score in scores if score.windows is not None]
+    if len(windows) == len(scores) and any(w.n != s.figures.n for w, s in zip(windows, scores, strict=True)):
+        rows += _window_rows(windows)
+    if any(score.pace.requests for score in scores):
+        rows += _pace_rows(scores)
+    return align_rows(rows)
+
+
+def _score_rows(columns: Sequence[ScoreFigures]) -> list[tuple[str, ...]]:
+    return [
+        ("clips", *(str(f.n) for f in columns)),
+        ("accuracy", *(with_interval(f.accuracy, f.accuracy_ci95) for f in columns)),
+        ("always the commoner class", *(f"{f.baseline_majority:.3f}" for f in columns)),
+        ("ROC AUC", *map(_area, columns)),
+        ("precision", *(f"{f.precision:.3f}" for f in columns)),
+        ("recall", *(f"{f.recall:.3f}" for f in columns)),
+        ("F1", *(f"{f.f1:.3f}" for f in columns)),
+        ("calibration error", *(format_number(f.ece) for f in columns)),
+        ("tp fp fn tn", *(" ".join(str(count) for count in f.confusion.values()) for f in columns)),
+        ("unknown", *(causes_text(f.unknown) for f in columns)),
+    ]
+
+
+def _calibrated(score: Score) -> str:
+    return "calibrated" if score.notes.get("calibration") else "as the model gives them"
+
+
+def _window_rows(columns: Sequence[ScoreFigures]) -> list[tuple[str, ...]]:
+    return [
+        ("windows", *(str(f.n) for f in columns)),
+        ("windows: accuracy", *(with_interval(f.accuracy, f.accuracy_ci95) for f in columns)),
+        ("windows: ROC AUC", *map(_area, columns)),
+        ("windows: unknown", *(causes_text(f.unknown) for f in columns)),
+    ]
+
+
+def _pace_rows(scores: Sequence[Score]) -> list[tuple[str, ...]]:
+    return [
+        (
+            "latency p50 / p95",
+            *(f"{format_number(s.pace.p50_ms, 0)} / {format_number(s.pace.p95_ms, 0)} ms" for s in scores),
+        ),
+        ("requests/s", *(format_number(score.pace.requests_per_s, 1) for score in scores)),
+    ]
+
+
+def format_number(value: float | None, digits: int = 3) -> str:
+    """A figure, or a dash."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _area(figures: ScoreFigures) -> str:
+    if figures.roc_auc is not None or not figures.unknown:
+        return with_interval(figures.roc_auc, figures.roc_auc_ci95)
+    return "- (nothing answered)" if sum(figures.unknown.values()) == figures.n else "- (one class answered)"
+
+
+def with_interval(value: float | None, interval: Interval | None) -> str:
+    """A figure with its interval, or a word on why there is none."""
+    if value is None:
+        return "- (one class only)"
+    beside = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    return f"{value:.3f}{beside}"
+
+
+def causes_text(unknown: dict[str, int]) -> str:
+    """How many are unknown, and why."""
+    causes = ", ".join(f"{cause} {count}" for cause, count in unknown.items())
+    return f"{sum(unknown.values())} ({causes})" if unknown else "0"
+
+
+def align_rows(rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows of cells as lines of text, in columns."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def comparison_text(comparison: ModelComparison) -> str:
+    """McNemar's test and the difference of areas, in words."""
+    c = comparison
+    lines = [
+        f"{c.second} against {c.first}, the same {c.n} clips:",
+        f"  both right {c.both_right}, only {c.first} {c.only_first_right}, only {c.second} {c.only_second_right}, "
+        f"both wrong {c.both_wrong}",
+        f"  accuracy {c.accuracy_difference:+.3f}, McNemar's exact test p = {_p_value(c.mcnemar_p)}",
+    ]
+    if c.roc_auc_difference is not None:
+        interval = c.roc_auc_difference_ci95
+        beside = f" [{interval[0]:+.3f}, {interval[1]:+.3f}]" if interval else ""
+        lines.append(f"  ROC AUC {c.roc_auc_difference:+.3f}{beside}")
+    return "\n".join(lines)
+
+
+def _p_value(p: float) -> str:
+    return f"{p:.3g}" if p >= 0.0001 else "below 0.0001"
+
+
+MOST_COLUMNS = 6
+
+
+def timeline_table(score: TimelineScore) -> str:
+    """The figures of all videos and, where there are a few, of each one beside them."""
+    columns = [(score.model, score.figures)]
+    if 1 < len(score.videos) <= MOST_COLUMNS:
+        columns += [(video.watched.name, video.figures) for video in score.videos]
+    table = align_rows([("", *(name for name, _ in columns)), *_timeline_rows([figures for _, figures in columns])])
+    return table if len(score.videos) <= MOST_COLUMNS else f"{table}\n\n{_brief(score)}"
+
+
+def _timeline_rows(columns: Sequence[TimelineFigures]) -> list[tuple[str, ...]]:
+    return [
+        ("hours with verdicts", *(f"{f.hours:.3f} of {f.length_h:.3f}" for f in columns)),
+        ("windows", *(f"{f.windows} ({f.window.positive} positive)" for f in columns)),
+        ("windows: ROC AUC", *(_of_windows(f.window.roc_auc, f.window.roc_auc_ci95, f.window) for f in columns)),
+        ("  guessing", *("0.500" for _ in columns)),
+        ("windows: average precision", *(_precision(f) for f in columns)),
+        ("  guessing", *(format_number(f.window.prevalence) for f in columns)),
+        ("windows: ambiguous", *(str(f.ambiguous) for f in columns)),
+        ("windows: unknown", *(causes_text(f.unknown) for f in columns)),
+        ("incidents", *(str(f.incidents) for f in columns)),
+        ("found", *(_found(f) for f in columns)),
+        ("  same alarms at random", *(format_number(f.found_by_chance) for f in columns)),
+        ("missed", *(_missed(f) for f in columns)),
+        ("false alarms", *(_false(f) for f in columns)),
+        ("false alarms an hour", *(_per_hour(f) for f in columns)),
+        ("onset to alarm p50 / p95", *(_latency(f) for f in columns)),
+    ]
+
+
+def _precision(figures: TimelineFigures) -> str:
+    if figures.window.average_precision is None:
+        return "- (no positive window)"
+    return _of_windows(figures.window.average_precision, figures.window.average_precision_ci95, figures.window)
+
+
+def _of_windows(value: float | None, interval: Interval | None, window: WindowFigures) -> str:
+    if value is None or interval is not None:
+        return with_interval(value, interval)
+    return f"{value:.3f} [-] (stretches: {window.positive_blocks} positive, {window.negative_blocks} negative)"
+
+
+def _found(figures: TimelineFigures) -> str:
+    if figures.found_share is None:
+        return "- (no incident)"
+    return f"{figures.found}: {with_interval(figures.found_share, figures.found_ci95)}"
+
+
+def _missed(figures: TimelineFigures) -> str:
+    return f"{figures.missed} ({figures.merged} under another's alarm)" if figures.merged else str(figures.missed)
+
+
+def _false(figures: TimelineFigures) -> str:
+    beside = f" ({figures.repeated} repeated ones not counted)" if figures.repeated else ""
+    return f"{figures.false_alarms} of {counted(figures.events, 'event')}{beside}"
+
+
+def _per_hour(figures: TimelineFigures) -> str:
+    if figures.false_per_hour is None or figures.false_per_hour_ci95 is None:
+        return "- (nothing was watched)"
+    low, high = figures.false_per_hour_ci95
+    return f"{figures.false_per_hour:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _latency(figures: TimelineFigures) -> str:
+    if figures.latency_p50_s is None or figures.latency_p95_s is None:
+        return "-"
+    return f"{figures.latency_p50_s:.1f} / {figures.latency_p95_s:.1f} s (n={figures.found})"
+
+
+def _brief(score: TimelineScore) -> str:
+    """Many videos, a line each."""
+    header = ("video", "length", "incidents", "found", "false", "ROC AUC", "unknown")
+    rows = [
+        (
+            video.watched.name,
+            format_seconds(video.watched.seconds),
+            str(video.figures.incidents),
+            str(video.figures.found),
+            str(video.figures.false_alarms),
+            format_number(video.figures.window.roc_auc),
+            causes_text(video.figures.unknown),
+        )
+        for video in score.videos
+    ]
+    return align_rows([header, *rows])

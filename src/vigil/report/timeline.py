@@ -1,0 +1,277 @@
+"""The strip under a film: probability of alarm over time, thresholds, events, and what is not known.
+
+A strip shows one page of time and is drawn once for it; only the line of the present second moves.
+
+The course of a video: its verdicts and events by time, for whatever draws them.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from vigil.events import Event, TierThresholds
+from vigil.frames import RGB
+from vigil.report import drawing
+from vigil.report.drawing import Color, choose_typeface, latin_typeface
+from vigil.verdict import JudgedWindow
+
+JOIN_S = 1.0
+"""A window stands for the time up to the next one, when that follows at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineSpan:
+    """A window and the seconds it stands for, from its first frame to the next window's or its own last."""
+
+    judged: JudgedWindow
+    start_s: float
+    end_s: float
+
+
+class SourceTimeline:
+    """Verdicts and events of one source; both may be added while it goes on."""
+
+    def __init__(self, judged: Iterable[JudgedWindow] = (), events: Iterable[Event] = ()) -> None:
+        self.version = 0
+        self._judged: list[JudgedWindow] = []
+        self._starts: list[float] = []
+        self._longest_s = 0.0
+        self._events: dict[str, Event] = {}
+        for one in judged:
+            self.add(one)
+        for event in events:
+            self.note(event)
+
+    def add(self, judged: JudgedWindow) -> None:
+        """Adds a verdict, usually the latest; one of the same window replaces the earlier."""
+        self.version += 1
+        self._longest_s = max(self._longest_s, judged.end_s - judged.start_s)
+        at = bisect_right(self._starts, judged.start_s)
+        if at and self._judged[at - 1].window == judged.window:
+            self._judged[at - 1] = judged
+            return
+        self._judged.insert(at, judged)
+        self._starts.insert(at, judged.start_s)
+
+    def note(self, event: Event) -> None:
+        """Adds an event, or replaces what was known of it."""
+        self.version += 1
+        self._events[event.id] = event
+
+    def forget_before(self, time_s: float) -> None:
+        """Lets go of what ended before a second, so that a long watch stays small."""
+        kept = [one for one in self._judged if one.end_s >= time_s]
+        self._judged, self._starts = kept, [one.start_s for one in kept]
+        self._events = {key: e for key, e in self._events.items() if e.end_s is None or e.end_s >= time_s}
+
+    @property
+    def judged(self) -> Sequence[JudgedWindow]:
+        """The verdicts by their start."""
+        return self._judged
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """The events by their onset."""
+        return sorted(self._events.values(), key=lambda event: event.onset_s)
+
+    @property
+    def end_s(self) -> float:
+        """The last second that anything is known of."""
+        return max((one.end_s for one in self._judged), default=0.0)
+
+    def verdict_at(self, time_s: float) -> JudgedWindow | None:
+        """The verdict of the window that covers a second; of several, the one whose middle is nearest."""
+        covering = [s.judged for s in self.between(time_s, time_s)]
+        return min(covering, key=lambda one: abs((one.start_s + one.end_s) / 2 - time_s), default=None)
+
+    def event_at(self, time_s: float) -> Event | None:
+        """The event that goes on at a second; of several, the one with the highest peak."""
+        going_on = [e for e in self._events.values() if e.onset_s <= time_s and (e.end_s is None or time_s <= e.end_s)]
+        return max(going_on, key=lambda event: event.peak, default=None)
+
+    def between(self, from_s: float, to_s: float) -> list[TimelineSpan]:
+        """The windows that stand for any of these seconds."""
+        first = bisect_right(self._starts, from_s - self._longest_s - JOIN_S)
+        last = bisect_right(self._starts, to_s)
+        stretches = (self._stretch(number) for number in range(max(0, first - 1), last))
+        return [stretch for stretch in stretches if stretch.end_s >= from_s]
+
+    def _stretch(self, number: int) -> TimelineSpan:
+        one = self._judged[number]
+        next_s = self._starts[number + 1] if number + 1 < len(self._starts) else one.end_s
+        follows = one.end_s < next_s <= one.end_s + JOIN_S
+        return TimelineSpan(one, one.start_s, next_s if follows else one.end_s)
+
+
+def unknown_runs(stretches: Iterable[TimelineSpan]) -> list[tuple[str, float, float]]:
+    """Windows without a verdict that follow each other: their cause, from and to."""
+    runs: list[tuple[str, float, float]] = []
+    for stretch in stretches:
+        cause = str(stretch.judged.verdict.cause or "")
+        if not cause:
+            continue
+        if runs and runs[-1][0] == cause and stretch.start_s <= runs[-1][2]:
+            runs[-1] = (cause, runs[-1][1], stretch.end_s)
+        else:
+            runs.append((cause, stretch.start_s, stretch.end_s))
+    return runs
+
+
+HATCH_PX = 6
+GAP_PX = 3
+STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
+
+
+def draw_timeline_strip(
+    course: SourceTimeline,
+    *,
+    from_s: float,
+    to_s: float,
+    size_wh: tuple[int, int],
+    font_px: int,
+    tiers: TierThresholds,
+    epoch_s: float | None = None,
+    cause_words: Callable[[str], str] = str,
+) -> RGB:
+    """One page of time as `(H, W, 3) uint8 RGB`: event bars on top, the probability below, the seconds last.
+
+    With `epoch_s`, the `time.time()` of second 0, clock times stand in place of seconds; `cause_words` names a cause.
+    """
+    width, height = size_wh
+    image = np.empty((height, width, 3), np.uint8)
+    image[:] = drawing.GROUND
+    bar_px, axis_px = GAP_PX + max(4, font_px // 2), round(font_px * 1.15)
+    plot = image[bar_px + 2 : height - axis_px]
+    plot[:] = drawing.PLOT
+    stretches = course.between(from_s, to_s)
+    _draw_probability(plot, stretches, from_s=from_s, to_s=to_s, tiers=tiers)
+    _draw_thresholds(plot, tiers)
+    _draw_events(image[GAP_PX:bar_px], course, from_s=from_s, to_s=to_s)
+    picture = Image.fromarray(image)
+    runs = [(cause_words(cause), start_s, end_s) for cause, start_s, end_s in unknown_runs(stretches)]
+    _write_causes(picture, runs, top=bar_px + 2, bottom=height - axis_px, span=(from_s, to_s), font_px=font_px)
+    _write_seconds(picture, top=height - axis_px, from_s=from_s, to_s=to_s, font_px=font_px, epoch_s=epoch_s)
+    return np.array(picture)
+
+
+def column(time_s: float, *, from_s: float, to_s: float, width: int) -> int:
+    """The column of a second, held within the strip."""
+    return int(np.clip((time_s - from_s) / (to_s - from_s) * width, 0, width - 1))
+
+
+def _draw_probability(
+    plot: RGB, stretches: Sequence[TimelineSpan], *, from_s: float, to_s: float, tiers: TierThresholds
+) -> None:
+    """Columns as high as the highest probability of the windows that cover them; unknown ones are hatched."""
+    height, width = plot.shape[:2]
+    highest = np.full(width, np.nan)
+    unknown = np.zeros(width, np.bool_)
+    for stretch in stretches:
+        left = column(stretch.start_s, from_s=from_s, to_s=to_s, width=width)
+        right = max(left + 1, column(stretch.end_s, from_s=from_s, to_s=to_s, width=width))
+        p_alarm = stretch.judged.verdict.p_alarm
+        if p_alarm is None:
+            unknown[left:right] = True
+        else:
+            highest[left:right] = np.fmax(highest[left:right], p_alarm)
+    _hatch(plot, unknown & np.isnan(highest))
+    for x in np.flatnonzero(~np.isnan(highest)):
+        top = round((1 - float(highest[x])) * (height - 2))
+        colour = drawing.color_of(float(highest[x]), tiers)
+        plot[top:, x] = np.asarray(colour) * 0.62
+        plot[top : top + 2, x] = colour
+
+
+def _hatch(plot: RGB, columns: NDArray[np.bool_]) -> None:
+    rows, across = np.indices(plot.shape[:2])
+    stripes = (rows + across) % HATCH_PX < HATCH_PX / 3
+    plot[:, columns] = np.asarray(drawing.UNKNOWN) * 0.42
+    plot[stripes & columns[None, :]] = np.asarray(drawing.UNKNOWN) * 0.75
+
+
+def _draw_thresholds(plot: RGB, tiers: TierThresholds) -> None:
+    height, width = plot.shape[:2]
+    dashes = np.arange(width) % 8 < 4
+    for threshold in (tiers.low, tiers.medium, tiers.high):
+        row = round((1 - threshold) * (height - 2))
+        plot[row, dashes] = drawing.color_of(threshold, tiers)
+
+
+def _draw_events(row: RGB, course: SourceTimeline, *, from_s: float, to_s: float) -> None:
+    height, width = row.shape[:2]
+    row[:] = np.asarray(drawing.PLOT) * 0.8
+    for event in course.events:
+        end_s = to_s if event.end_s is None else event.end_s
+        if end_s < from_s or event.onset_s > to_s:
+            continue
+        left = column(event.onset_s, from_s=from_s, to_s=to_s, width=width)
+        right = max(left + 2, column(end_s, from_s=from_s, to_s=to_s, width=width))
+        colour: Color = drawing.TIER_COLOURS[event.tier]
+        cv2.rectangle(row, (left, 0), (right, height - 1), colour, -1)
+
+
+def _write_causes(
+    picture: Image.Image,
+    runs: Sequence[tuple[str, float, float]],
+    *,
+    top: int,
+    bottom: int,
+    span: tuple[float, float],
+    font_px: int,
+) -> None:
+    """Names the cause of each run of unknown windows, where there is room for the word and a font that has it."""
+    pen = ImageDraw.Draw(picture)
+    for word, start_s, end_s in runs:
+        set_in = choose_typeface(word)
+        if set_in is None:
+            continue
+        cause, face = set_in
+        font = face.at(max(9, round(font_px * 0.72)))
+        left = column(start_s, from_s=span[0], to_s=span[1], width=picture.width)
+        right = column(end_s, from_s=span[0], to_s=span[1], width=picture.width)
+        if font.getlength(cause) + 8 <= right - left:
+            middle = ((left + right) / 2, (top + bottom) / 2)
+            box = pen.textbbox(middle, cause, font=font, anchor="mm")
+            pen.rectangle((box[0] - 4, box[1] - 2, box[2] + 4, box[3] + 2), fill=drawing.GROUND)
+            pen.text(middle, cause, font=font, anchor="mm", fill=drawing.INK)
+
+
+def _write_seconds(
+    picture: Image.Image, *, top: int, from_s: float, to_s: float, font_px: int, epoch_s: float | None
+) -> None:
+    font = latin_typeface().at(max(9, round(font_px * 0.72)))
+    pen = ImageDraw.Draw(picture)
+    room = picture.width / (font.getlength("00:00:00") * 1.8)
+    step_s = next((step for step in STEPS_S if (to_s - from_s) / step <= room), STEPS_S[-1])
+    zero_s = 0.0 if epoch_s is None else epoch_s
+    first = int((zero_s + from_s) // step_s) * step_s
+    for moment in range(first, int(zero_s + to_s) + 1, step_s):
+        second = moment - zero_s
+        if second < from_s:
+            continue
+        x = column(second, from_s=from_s, to_s=to_s, width=picture.width)
+        told = format_seconds(second) if epoch_s is None else clock_time(moment)
+        half = font.getlength(told) / 2
+        pen.line((x, top, x, top + 3), fill=drawing.FAINT)
+        place = min(max(x, half + 4), picture.width - half - 4)
+        pen.text((place, top + 3), told, font=font, anchor="mt", fill=drawing.FAINT)
+
+
+def clock_time(moment_s: float) -> str:
+    """A `time.time()` as the clock on the wall shows it, as in the list of events."""
+    return f"{datetime.fromtimestamp(moment_s):%H:%M:%S}"
+
+
+def format_seconds(seconds: float, *, tenths: bool = False) -> str:
+    """Seconds as people read them: `1:05`, `1:02:03`, with tenths `1:05.3`."""
+    total = max(0.0, seconds)
+    whole = int(total * 10) // 10 if tenths else int(total)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    tail = f".{int(total * 10) % 10}" if tenths else ""
+    return f"{hours}:{minutes:02}:{rest:02}{tail}" if hours else f"{minutes}:{rest:02}{tail}"

@@ -1,0 +1,262 @@
+"""Verdicts in, changes of events out: hysteresis, so that one incident is one event.
+
+    tracker = Tracker(EventRules(), source="door", task="fight", model="m", epoch_s=time.time())
+    for change in tracker.push(judged):
+        store.save_event(change.event)
+    ...
+    tracker.finish("stopped")
+
+A rest at the end of a run may extend an event, never open one.
+Unknown verdicts count neither way: they neither open nor close anything, until nothing has been known for `lost_s`.
+
+The rules that make events of verdicts: all of them settings, the defaults explained in docs/events.md.
+"""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from vigil.errors import UsageError
+from vigil.events import Event, EventChange, EventWindow, OpenEvent, TierThresholds, new_id
+from vigil.verdict import JudgedWindow, Outcome, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HysteresisSettings:
+    """When an event opens, goes on, and closes.
+
+    `k` of the last `n` known verdicts from `tiers.low` on open it; windows from `stay` on keep it open; `quiet_s`
+    seconds of footage that was judged and lies below `stay` close it; `lost_s` seconds without any known verdict
+    close it as lost from sight; past `max_event_s` it is split.
+    """
+
+    k: int = 2
+    n: int = 3
+    tiers: TierThresholds = field(default_factory=TierThresholds)
+    stay: float = 0.5
+    quiet_s: float = 6.0
+    lost_s: float = 60.0
+    max_event_s: float = 600.0
+
+    def __post_init__(self) -> None:
+        checks = (
+            (1 <= self.k <= self.n, f"k must be from 1 to n, not {self.k} of {self.n}"),
+            (self.n <= 100, f"n must be at most 100, not {self.n}"),
+            (0 < self.stay <= self.tiers.low, f"stay must be above 0 and at most tiers.low, not {self.stay}"),
+            (self.quiet_s > 0, f"quiet_s must be above 0, not {self.quiet_s}"),
+            (self.lost_s >= self.quiet_s, f"lost_s must be at least quiet_s, not {self.lost_s}"),
+            (self.max_event_s >= self.lost_s, f"max_event_s must be at least lost_s, not {self.max_event_s}"),
+        )
+        problems = [message for ok, message in checks if not ok]
+        if problems:
+            raise UsageError("; ".join(problems))
+
+    def weight(self, verdict: Verdict) -> float | None:
+        """The probability that a verdict counts with; None when it is unknown.
+
+        A server that reports no probabilities gives only the word: an alarm then counts as just low, never more.
+        """
+        if verdict.outcome is Outcome.UNKNOWN:
+            return None
+        if verdict.p_alarm is not None:
+            return None if math.isnan(verdict.p_alarm) else verdict.p_alarm
+        return self.tiers.low if verdict.outcome is Outcome.ALARM else 0.0
+
+
+QUIET = "quiet"
+LOST_SIGHT = "lost sight"
+TOO_LONG = "split after max_event_s"
+
+EARLY_WORDS = 64
+"""Descriptions kept for windows that belong to no event (yet)."""
+
+LATE_EVENTS = 256
+"""Closed events that may still get their words: in a file the verdicts run far ahead of the words."""
+
+EPSILON_S = 1e-6
+
+
+class HysteresisRule:
+    """The events of one source; at most one is open.
+
+    Windows are pushed in order. `epoch_s` is the `time.time()` of second 0 on live sources. `clock` tells
+    `time.time()`, for the seconds between capture and announcement.
+    """
+
+    def __init__(
+        self,
+        rules: HysteresisSettings,
+        *,
+        source: str,
+        task: str = "",
+        model: str = "",
+        epoch_s: float | None = None,
+        clock: Callable[[], float] = time.time,
+        make_id: Callable[[], str] = new_id,
+    ) -> None:
+        self.rules = rules
+        self.source = source
+        self.task = task
+        self.model = model
+        self.epoch_s = epoch_s
+        self._clock = clock
+        self._make_id = make_id
+        self._incident: OpenEvent | None = None
+        self._closed: deque[OpenEvent] = deque(maxlen=LATE_EVENTS)
+        self._words: dict[int, str] = {}
+        self._since_over: list[EventWindow] = []
+        self._seen_until_s = 0.0
+        self._known_until_s = 0.0
+        self._first: list[JudgedWindow] = []
+        self._pushed = 0
+
+    @property
+    def open_event(self) -> Event | None:
+        """The event that is going on."""
+        return None if self._incident is None else self._incident.snapshot()
+
+    def push(self, judged: JudgedWindow) -> list[EventChange]:
+        """Takes the next window's verdict; returns what changed, in order."""
+        evidence = EventWindow(
+            window=judged.window,
+            start_s=judged.start_s,
+            end_s=judged.end_s,
+            p_alarm=self.rules.weight(judged.verdict),
+        )
+        self._remember(judged)
+        known = evidence.p_alarm is not None
+        changes = self.tick(evidence.start_s if known else evidence.end_s)
+        new_footage_s = evidence.end_s - max(evidence.start_s, self._seen_until_s)
+        self._seen_until_s = max(self._seen_until_s, evidence.end_s)
+        if known:
+            self._known_until_s = evidence.end_s
+        changes += self._split(evidence)
+        if self._incident is None:
+            # A rest shows the frames of the window before it once more: that is no second vote.
+            return changes if judged.rest else changes + self._maybe_open(evidence, judged)
+        return changes + self._continue(self._incident, evidence, new_footage_s=max(0.0, new_footage_s))
+
+    def describe(self, window: int, text: str) -> list[EventChange]:
+        """Gives the words of a window, whenever they come; those of an event's surest window describe it."""
+        for incident in (*([self._incident] if self._incident else []), *self._closed):
+            if incident.has_window(window):
+                return [EventChange("grew", incident.snapshot())] if incident.describe(window, text) else []
+        self._keep_words(window, text)
+        return []
+
+    def tick(self, now_s: float) -> list[EventChange]:
+        """Tells what second of the source it is, for the times when no window comes at all."""
+        if self._incident is None or now_s - self._known_until_s < self.rules.lost_s:
+            return []
+        return self._close(LOST_SIGHT)
+
+    def finish(self, because: str) -> list[EventChange]:
+        """Ends the source: closes what is open; a second call changes nothing.
+
+        A source of fewer than `k` windows in all (a short clip; a rest does not count) makes an event when every known
+        one is over the threshold.
+        """
+        changes = self._close(because) if self._incident else self._close_short_source(because)
+        self._since_over.clear()
+        self._first.clear()
+        self._pushed = 0
+        self._seen_until_s = self._known_until_s = 0.0
+        return changes
+
+    def _remember(self, judged: JudgedWindow) -> None:
+        self._pushed += not judged.rest
+        if self._pushed < self.rules.k:
+            self._first.append(judged)
+        else:
+            self._first.clear()
+        if judged.verdict.text:
+            self._keep_words(judged.window, judged.verdict.text)
+
+    def _keep_words(self, window: int, text: str) -> None:
+        self._words[window] = text
+        while len(self._words) > EARLY_WORDS:
+            del self._words[next(iter(self._words))]
+
+    def _is_over(self, evidence: EventWindow) -> bool:
+        return evidence.p_alarm is not None and evidence.p_alarm >= self.rules.tiers.low
+
+    def _maybe_open(self, evidence: EventWindow, judged: JudgedWindow) -> list[EventChange]:
+        self._since_over.append(evidence)
+        forgotten_s = evidence.start_s - self.rules.lost_s
+        known = [e for e in self._since_over if e.p_alarm is not None and e.end_s > forgotten_s][-self.rules.n :]
+        over = [e for e in known if self._is_over(e)]
+        if len(over) >= self.rules.k:
+            return [self._open(self._from(over[0]), judged)]
+        self._since_over = self._from(over[0]) if over else []
+        return []
+
+    def _from(self, first: EventWindow) -> list[EventWindow]:
+        return self._since_over[self._since_over.index(first) :]
+
+    def _open(self, evidence: Sequence[EventWindow], judged: JudgedWindow) -> EventChange:
+        incident = OpenEvent(
+            id=self._make_id(),
+            source=self.source,
+            tiers=self.rules.tiers,
+            task=self.task,
+            model=self.model,
+            epoch_s=self.epoch_s,
+            announced_s=self._announced_s(judged),
+        )
+        self._incident = incident
+        self._since_over = []
+        self._add_windows(incident, evidence)
+        return EventChange("opened", incident.snapshot())
+
+    def _announced_s(self, judged: JudgedWindow) -> float:
+        if judged.captured_s is None:
+            return judged.end_s + judged.verdict.latency_ms / 1000.0
+        return judged.end_s + max(0.0, self._clock() - judged.captured_s)
+
+    def _add_windows(self, incident: OpenEvent, evidence: Sequence[EventWindow]) -> None:
+        before = len(incident.windows)
+        incident.add_windows(evidence)
+        for each in incident.windows[before:]:
+            incident.describe(each.window, self._words.pop(each.window, ""))
+
+    def _continue(self, incident: OpenEvent, evidence: EventWindow, *, new_footage_s: float) -> list[EventChange]:
+        if evidence.p_alarm is None:
+            incident.add_pending(evidence, quiet_s=0.0)
+            return []
+        if evidence.p_alarm < self.rules.stay:
+            incident.add_pending(evidence, quiet_s=new_footage_s)
+            return self._close(QUIET) if incident.quiet_s >= self.rules.quiet_s - EPSILON_S else []
+        tier = incident.tier
+        self._add_windows(incident, [evidence])
+        return [EventChange("grew" if incident.tier is tier else "raised", incident.snapshot())]
+
+    def _split(self, evidence: EventWindow) -> list[EventChange]:
+        """Ends an endless event before a window that would stretch it past the limit; the next opens as any."""
+        incident = self._incident
+        joins = evidence.p_alarm is not None and evidence.p_alarm >= self.rules.stay
+        if incident is None or not joins:
+            return []
+        lasts_s = evidence.end_s - incident.windows[0].start_s
+        return self._close(TOO_LONG) if lasts_s > self.rules.max_event_s + EPSILON_S else []
+
+    def _close(self, because: str) -> list[EventChange]:
+        incident = self._incident
+        if incident is None:
+            return []
+        incident.close(because)
+        self._incident = None
+        self._closed.append(incident)
+        return [EventChange("closed", incident.snapshot())]
+
+    def _close_short_source(self, because: str) -> list[EventChange]:
+        evidence = [
+            EventWindow(window=j.window, start_s=j.start_s, end_s=j.end_s, p_alarm=self.rules.weight(j.verdict))
+            for j in self._first
+        ]
+        known = [e for e in evidence if e.p_alarm is not None]
+        if not known or not all(map(self._is_over, known)):
+            return []
+        between = evidence[evidence.index(known[0]) : evidence.index(known[-1]) + 1]
+        return [self._open(between, self._first[-1]), *self._close(because)]

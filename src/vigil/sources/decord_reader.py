@@ -1,0 +1,93 @@
+"""Video files through decord (`pip install 'vigil[decord]'`), for those who have it in their pipeline.
+
+It gives the frames of the PyAV reader where it can read a file. It cannot read what is damaged
+inside, cut off in fragments or raw, and it misses pauses in the clock; PyAV is the default for that.
+"""
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import av
+
+from vigil.errors import EnvironmentMissing, SourceError
+from vigil.frames import RGB, Frame, FrameSampling, fit_size, resize
+from vigil.sources import container as containers
+from vigil.sources.file_timeline import vouched_s
+from vigil.sources.orientation import AS_STORED, Orientation, orientation_of
+from vigil.sources.timestamps import FileClock, FrameSampler
+from vigil.sources.video_tracks import main_video_stream
+
+BATCH = 16
+"""Full-size pictures held at a time: 100 MB at 1080p."""
+
+
+def read_frames_decord(path: Path, sampling: FrameSampling) -> Iterator[Frame]:
+    """The frames of a video file, sampled and sized as `vigil.sources.video_file.read_frames` does.
+
+    Raises EnvironmentMissing without the package, SourceError where decord cannot read the file.
+    """
+    decord = import_decord()
+    looks = _looks(path)
+    try:
+        reader = decord.VideoReader(str(path), num_threads=1)
+        wanted = _wanted(reader, sampling, vouched_s=looks.vouched_s)
+        for start in range(0, len(wanted), BATCH):
+            batch = wanted[start : start + BATCH]
+            pictures = reader.get_batch([index for index, _ in batch]).asnumpy()
+            for picture, (_, time_s) in zip(pictures, batch, strict=True):
+                yield Frame(_sized(picture, looks, max_pixels=sampling.max_pixels), time_s)
+    except (decord.DECORDError, RuntimeError) as error:
+        raise SourceError(
+            f"{path} cannot be read by decord ({_first_line(error)}); the reader pyav reads more kinds of files"
+        ) from error
+
+
+def import_decord() -> Any:
+    """The decord package; raises EnvironmentMissing when it is not installed."""
+    try:
+        return importlib.import_module("decord")
+    except (ImportError, OSError) as error:
+        raise EnvironmentMissing(
+            "the reader decord needs the package decord: pip install 'vigil[decord]' (or use the reader pyav)"
+        ) from error
+
+
+def _wanted(reader: Any, sampling: FrameSampling, *, vouched_s: float) -> list[tuple[int, float]]:
+    """Index and time in seconds of each frame to keep."""
+    fps = float(reader.get_avg_fps() or containers.USUAL_RATE)
+    clock, sampler = FileClock(frame_s=1 / fps, vouched_s=vouched_s), FrameSampler(sampling.fps)
+    stamps = reader.get_frame_timestamp(list(range(len(reader))))[:, 0]
+    placed = ((index, clock.place(float(stamp))) for index, stamp in enumerate(stamps))
+    return [(index, time_s) for index, time_s in placed if time_s is not None and sampler.accept(time_s)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    pixel_aspect: float
+    vouched_s: float
+    orientation: Orientation = AS_STORED
+
+
+def _looks(path: Path) -> _Looks:
+    """What decord does not tell (nor does it check what it opens): shape of a pixel, mirrors, length of pauses."""
+    with containers.open_container(path) as container:
+        stream: av.VideoStream = main_video_stream(container, path)
+        looks = _Looks(containers.sample_aspect_ratio(stream), vouched_s(container, stream))
+        try:
+            return replace(looks, orientation=orientation_of(next(container.decode(stream))))
+        except (StopIteration, IndexError, *containers.UNREADABLE):
+            return looks
+
+
+def _sized(picture: RGB, looks: _Looks, *, max_pixels: int) -> RGB:
+    upright = looks.orientation.unmirrored(picture)
+    height, width = upright.shape[:2]
+    return resize(upright, fit_size(max(1, round(width * looks.pixel_aspect)), height, max_pixels=max_pixels))
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0].strip() if lines else type(error).__name__

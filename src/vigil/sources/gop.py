@@ -1,0 +1,235 @@
+"""Decoding groups of packets: every picture that is needed, no matter what is damaged in between.
+
+Two kinds of packets cost nothing here: those after the last wanted picture of a group, and those of
+pictures that no other picture refers to and that are not wanted themselves. What is decoded is the
+same bit for bit; where damage costs a wanted picture, the whole group is decoded again in full.
+
+Groups of pictures: the packets from one point where decoding can start to the next.
+
+At 2 frames a second most of a file is decoded for nothing: what follows the last wanted picture of a
+group serves no other one. So a group is held until it is whole, decoded up to its last wanted picture,
+and the rest is left out. The pictures are the same bit for bit, for about a fifth less work at 50
+frames a group. Where anything is doubtful (stamps missing or out of order, damage, a codec not known
+to start afresh at its key frames) the whole group is decoded.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import av
+
+from vigil.sources.container import UNREADABLE
+from vigil.sources.timestamps import FileClock, FrameSampler
+
+STARTS_AFRESH = frozenset({"av1", "h264", "hevc", "mjpeg", "mpeg2video", "mpeg4", "vp8", "vp9"})
+HOLD_BYTES = 8 * 2**20
+HOLD_PACKETS = 600
+H264_IDR = 5
+HEVC_SPS = 33
+
+
+@dataclass(frozen=True, slots=True)
+class Gop:
+    """Packets in decoding order; `whole` when they run from one starting point up to the next."""
+
+    packets: list[Any]
+    whole: bool
+
+    @property
+    def leading(self) -> list[Any]:
+        """Packets shown before the key picture they follow, which need the group before this one."""
+        first = self.packets[0].pts
+        return [p for p in self.packets[1:] if first is not None and p.pts is not None and p.pts < first]
+
+    def without_leading(self) -> "Gop":
+        """The group when the one before it was not decoded to its end."""
+        leading = {id(packet) for packet in self.leading}
+        return Gop([p for p in self.packets if id(p) not in leading], self.whole)
+
+    @property
+    def sound(self) -> bool:
+        """Whether every packet has a stamp of its own and none is marked as damaged."""
+        stamps = {packet.pts for packet in self.packets}
+        marked = any(p.is_corrupt or p.is_discard for p in self.packets)
+        return None not in stamps and len(stamps) == len(self.packets) and not marked
+
+
+def split_gops(packets: Iterable[Any], *, codec: str, extradata: bytes | None) -> Iterator[Gop]:
+    """Gathers packets into groups; what grows too large to hold is passed on in parts."""
+    held: list[Any] = []
+    held_bytes = 0
+    started = False
+    for packet in packets:
+        entry = is_random_access_point(packet, codec, extradata)
+        too_much = held_bytes > HOLD_BYTES or len(held) >= HOLD_PACKETS
+        if held and (entry or too_much):
+            yield Gop(held, whole=started and entry)
+            held, held_bytes, started = [], 0, False
+        started = started or (entry and not held)
+        held.append(packet)
+        held_bytes += packet.size
+    if held:
+        yield Gop(held, whole=started)
+
+
+def is_random_access_point(packet: Any, codec: str, extradata: bytes | None) -> bool:
+    """Whether decoding can start at this packet and give exact pictures from here on."""
+    if not packet.is_keyframe or codec not in STARTS_AFRESH:
+        return False
+    return codec != "h264" or H264_IDR in h264_nal_types(bytes(packet), extradata)
+
+
+def h264_nal_types(data: bytes, extradata: bytes | None) -> Iterator[int]:
+    """The types of the NAL units in a packet; containers such as MPEG-TS mark more than IDR as key."""
+    if extradata and extradata[0] == 1 and len(extradata) > 4:
+        yield from _prefixed_units(data, (extradata[4] & 3) + 1)
+        return
+    start = data.find(b"\x00\x00\x01")
+    while 0 <= start < len(data) - 3:
+        yield data[start + 3] & 31
+        start = data.find(b"\x00\x00\x01", start + 3)
+
+
+def _prefixed_units(data: bytes, prefix: int) -> Iterator[int]:
+    start = 0
+    while start + prefix < len(data):
+        yield data[start + prefix] & 31
+        start += prefix + int.from_bytes(data[start : start + prefix], "big")
+
+
+def has_droppable_frames(codec: str, extradata: bytes | None) -> bool:
+    """Whether FFmpeg's mark of an unreferenced picture can be believed for this stream.
+
+    In H.265 with temporal layers a picture marked so may still be referred to by a higher layer.
+    """
+    if codec == "hevc":
+        return hevc_temporal_layers(extradata or b"") == 1
+    return codec in {"h264", "mpeg2video", "mpeg4"}
+
+
+def hevc_temporal_layers(extradata: bytes) -> int | None:
+    """How many temporal layers an H.265 stream has; None when it does not say."""
+    if extradata[:1] == b"\x01":
+        return extradata[21] >> 3 & 7 if len(extradata) > 21 else None
+    start = extradata.find(b"\x00\x00\x01")
+    while 0 <= start < len(extradata) - 5:
+        if extradata[start + 3] >> 1 & 63 == HEVC_SPS:
+            return (extradata[start + 5] >> 1 & 7) + 1
+        start = extradata.find(b"\x00\x00\x01", start + 3)
+    return None
+
+
+SKIP_NONE, SKIP_UNREFERENCED = "DEFAULT", "NONREF"
+
+
+@dataclass(frozen=True, slots=True)
+class DecodePlan:
+    """What of a group is decoded: its first `needed` packets, to get the pictures stamped `wanted`.
+
+    `alone` when nothing after the group needs it; `last_s` is the time of its last picture.
+    """
+
+    needed: int
+    wanted: frozenset[int]
+    alone: bool
+    last_s: float
+
+
+class GopDecoder:
+    """Decodes the groups of one stream for their wanted pictures.
+
+    `tick_s` is the stream's unit of time in seconds; `clock` and `sampler` are those the pictures will
+    be placed and chosen with, so that the plan and the choice cannot differ. `fast` decodes no picture that
+    no other refers to, so that the next one has to stand for it.
+    """
+
+    def __init__(
+        self, codec_context: Any, *, tick_s: float, clock: FileClock, sampler: FrameSampler, fast: bool = False
+    ) -> None:
+        self.bad_packets = 0
+        self._fast = fast
+        self._codec = codec_context
+        self._tick_s = tick_s
+        self._clock = clock
+        self._sampler = sampler
+        self._fresh = False
+        self._droppable = has_droppable_frames(codec_context.codec.canonical_name, codec_context.extradata)
+
+    def frames(
+        self, groups: Iterable[Gop], *, skip: bool = True, all_wanted: Callable[[], bool] = lambda: False
+    ) -> Iterator[Any]:
+        """Decoded `av.VideoFrame`s in the order they are shown; all of them without `skip`, or while `all_wanted`."""
+        held: Gop | None = None
+        for group in groups:
+            if held is not None:
+                yield from self._decode(held, following=group, skip=skip and not all_wanted())
+            held = group
+        if held is not None:
+            yield from self._decode(held, following=None, skip=skip and not all_wanted())
+        yield from self._send(None)
+
+    def _decode(self, group: Gop, *, following: Gop | None, skip: bool) -> Iterator[Any]:
+        if self._fresh:
+            group = group.without_leading()
+        plan = self._plan(group, following) if skip else None
+        if plan is not None and plan.alone:
+            yield from self._decode_alone(group.packets, plan)
+            self._clock.pass_over(plan.last_s)
+            return
+        self._fresh = False
+        for packet in group.packets:
+            yield from self._send(packet, wanted=plan.wanted if plan else None)
+
+    def _decode_alone(self, packets: list[Any], plan: DecodePlan) -> Iterator[Any]:
+        """A group as planned, and all of it again should damage have cost a wanted picture."""
+        bad_before, seen, missing = self.bad_packets, None, set(plan.wanted)
+        for frame in self._send_all(packets[: plan.needed], wanted=plan.wanted):
+            seen = frame.pts
+            missing.discard(frame.pts)
+            yield frame
+        self._fresh = True
+        if (self._fast or not missing) and self.bad_packets == bad_before:
+            return
+        self.bad_packets = bad_before
+        for frame in self._send_all(packets):
+            if seen is None or (frame.pts is not None and frame.pts > seen):
+                yield frame
+
+    def _plan(self, group: Gop, following: Gop | None) -> DecodePlan | None:
+        """What to decode of a group; None for everything, where its stamps cannot be relied on.
+
+        Pictures that are shown before the next key picture but stored after it need this group to its end.
+        """
+        if not group.whole or not group.sound:
+            return None
+        order = {packet.pts: index + 1 for index, packet in enumerate(group.packets)}
+        beyond = {packet.pts for packet in following.leading} if following else set()
+        stamps = sorted(order.keys() | beyond)
+        times = self._clock.preview([stamp * self._tick_s for stamp in stamps])
+        if times is None:
+            return None
+        ahead = self._sampler.copy()
+        wanted = [stamp for stamp, time_s in zip(stamps, times, strict=True) if ahead.accept(time_s)]
+        needed = max((order[stamp] for stamp in wanted if stamp in order), default=0)
+        last_s = max(time_s for stamp, time_s in zip(stamps, times, strict=True) if stamp in order)
+        return DecodePlan(needed, frozenset(wanted) - beyond, alone=beyond.isdisjoint(wanted), last_s=last_s)
+
+    def _send_all(self, packets: list[Any], *, wanted: frozenset[int] | None = None) -> Iterator[Any]:
+        """Decodes packets to the last picture and leaves the decoder as new."""
+        for packet in [*packets, None]:
+            yield from self._send(packet, wanted=wanted)
+        self._codec.flush_buffers()
+
+    def _send(self, packet: Any | None, *, wanted: frozenset[int] | None = None) -> list[Any]:
+        if self._droppable:
+            unwanted = packet is not None and (self._fast or (wanted is not None and packet.pts not in wanted))
+            self._codec.skip_frame = SKIP_UNREFERENCED if unwanted else SKIP_NONE
+        try:
+            frames: list[Any] = self._codec.decode(packet)
+        except av.error.EOFError:
+            return []
+        except UNREADABLE:
+            self.bad_packets += packet is not None
+            return []
+        return frames

@@ -1,0 +1,196 @@
+"""Decoding what strangers send in a process of its own, one file at a time.
+
+    worker().read_image(path, max_pixels=589_824)
+
+The process (`picture_child`) is kept for the next file, since starting one costs a quarter of a second of a core, and
+ends when nothing came for a while. One that is killed, runs out of memory or does not answer in time is one
+SourceError; the next file gets a new one.
+"""
+
+import atexit
+import json
+import os
+import selectors
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vigil.errors import SourceError
+from vigil.frames import RGB
+from vigil.sources.images import FORMATS, MAX_PIXELS
+from vigil.sources.media_content import MediaContent
+
+DEADLINE_S = 30.0
+"""For one file, on a busy machine; the process itself may compute for 20 s."""
+
+TURN_S = 60.0
+"""How long a file waits for those before it."""
+
+IDLE_S = 60.0
+HEAD_BYTES = 64 * 1024
+LONGEST_REASON = 1000
+LARGEST_FILE = 3 * MAX_PIXELS
+KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TMPDIR")
+"""The process has no use for a key, and should not have one."""
+
+FEW_THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+COMMAND = (sys.executable, "-m", "vigil.sources.image_worker_process")
+
+
+class ImageWorker:
+    """One process that decodes; may be asked from any thread, and takes one file at a time."""
+
+    def __init__(self, *, deadline_s: float = DEADLINE_S, turn_s: float = TURN_S, idle_s: float = IDLE_S) -> None:
+        self._deadline_s = deadline_s
+        self._turn_s = turn_s
+        self._idle_s = idle_s
+        self._turn = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._idle: threading.Timer | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process that waits for the next file."""
+        child = self._child
+        return None if child is None else child.pid
+
+    def read_image(self, path: Path, *, max_pixels: int | None, most_pixels: int = MAX_PIXELS) -> RGB:
+        """As `vigil.sources.images.read_image`, for a file; raises SourceError."""
+        asked = {"do": "read", "path": str(path), "max_pixels": max_pixels, "most_pixels": most_pixels}
+        head, data = self._ask(asked, Path(path))
+        return np.frombuffer(data, np.uint8).reshape(head["shape"])
+
+    def look_into(self, path: Path) -> MediaContent:
+        """As `vigil.sources.media_content.inspect_content`; raises SourceError."""
+        head, _ = self._ask({"do": "look", "path": str(path)}, Path(path))
+        kind, format = head.get("kind"), head.get("format")
+        if kind == "picture" and isinstance(format, str) and format in FORMATS:
+            return MediaContent(kind="picture", format=format)
+        return MediaContent(kind="video", codec=str(head.get("codec")))
+
+    def close(self) -> None:
+        """Ends the process; another file would start one."""
+        with self._turn:
+            self._end()
+
+    def _ask(self, asked: dict[str, Any], path: Path) -> tuple[dict[str, Any], bytearray]:
+        if not self._turn.acquire(timeout=self._turn_s):
+            raise SourceError(f"{path} waits behind too many others; send it again in a moment")
+        try:
+            return self._answer(asked, path)
+        finally:
+            self._turn.release()
+
+    def _answer(self, asked: dict[str, Any], path: Path) -> tuple[dict[str, Any], bytearray]:
+        if self._idle is not None:
+            self._idle.cancel()
+        child = self._running()
+        try:
+            head, data = _exchange(child, json.dumps(asked).encode() + b"\n", deadline_s=self._deadline_s)
+        except TimeoutError as error:
+            self._end()
+            raise SourceError(f"{path} could not be decoded in {self._deadline_s:g} s; make it smaller") from error
+        except (OSError, ValueError, TypeError, AttributeError, EOFError) as error:
+            self._end()
+            raise SourceError(
+                f"{path} could not be decoded: the program that did it ended (out of memory or time, or the file is "
+                "made to harm it)"
+            ) from error
+        self._rest()
+        if "error" in head:
+            raise SourceError(str(head["error"])[:LONGEST_REASON])
+        return head, data
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._child is None or self._child.poll() is not None:
+            self._end()
+            variables = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+            self._child = subprocess.Popen(
+                COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables | FEW_THREADS, bufsize=0
+            )
+        return self._child
+
+    def _rest(self) -> None:
+        self._idle = threading.Timer(self._idle_s, self._end_if_idle)
+        self._idle.daemon = True
+        self._idle.start()
+
+    def _end_if_idle(self) -> None:
+        """Whoever has the turn has use for the process."""
+        if self._turn.acquire(blocking=False):
+            try:
+                self._end()
+            finally:
+                self._turn.release()
+
+    def _end(self) -> None:
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.kill()
+        child.wait()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+
+
+def _exchange(child: subprocess.Popen[bytes], asked: bytes, *, deadline_s: float) -> tuple[dict[str, Any], bytearray]:
+    """Sends a line and takes the answer; raises TimeoutError, EOFError and ValueError for one that is none."""
+    assert child.stdin is not None and child.stdout is not None
+    child.stdin.write(asked)
+    until_s = time.monotonic() + deadline_s
+    with selectors.DefaultSelector() as selector:
+        selector.register(child.stdout, selectors.EVENT_READ)
+
+        def more(most_bytes: int) -> bytes:
+            if not selector.select(max(0.0, until_s - time.monotonic())):
+                raise TimeoutError
+            part = os.read(child.stdout.fileno(), most_bytes)  # type: ignore[union-attr]
+            if not part:
+                raise EOFError
+            return part
+
+        return read_answer(more)
+
+
+def read_answer(more: Callable[[int], bytes]) -> tuple[dict[str, Any], bytearray]:
+    """An answer's head and bytes, from `more`, which gives the next of at most so many.
+
+    Raises ValueError, TypeError or AttributeError for what is none: somebody may have learned to speak for the process.
+    """
+    read = bytearray()
+    while b"\n" not in read:
+        read += more(HEAD_BYTES)
+        if len(read) > HEAD_BYTES and b"\n" not in read[:HEAD_BYTES]:
+            raise ValueError("no head")
+    line, _, rest = read.partition(b"\n")
+    head = json.loads(line)
+    height, width, colours = head.get("shape", (0, 0, 3))
+    length = int(height) * int(width) * int(colours)
+    if colours != 3 or not len(rest) <= length <= LARGEST_FILE:
+        raise ValueError("no picture")
+    data = bytearray(length)
+    data[: len(rest)] = rest
+    filled = len(rest)
+    while filled < length:
+        part = more(length - filled)
+        data[filled : filled + len(part)] = part
+        filled += len(part)
+    return head, data
+
+
+@cache
+def worker() -> ImageWorker:
+    """The one worker of this program, so that all that is sent to it takes one decoding's memory."""
+    made = ImageWorker()
+    atexit.register(made.close)
+    return made

@@ -1,0 +1,79 @@
+"""The process that decodes what strangers send: `python -m vigil.sources.image_worker_process`, run by `picture_worker`.
+
+It answers one line of JSON with one line of JSON and, for a picture, its bytes. It may take so much memory, compute for
+so long, write no file, and ends with its parent. What it is asked for is a path that the parent chose.
+"""
+
+import json
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from vigil.errors import SourceError
+from vigil.frames import RGB
+from vigil.sources.images import read_image
+from vigil.sources.media_content import inspect_content
+
+MEMORY_BYTES = 640 * 1024**2
+"""What one decoding may take beside the program itself (65 MB). 25 megapixels of grey with 16 bits take 135 MB, a
+progressive JPEG of four colours 290 MB, a WebP with an alpha channel 390 MB (docs/web.md)."""
+
+CPU_S = 20
+OPEN_FILES = 32
+
+
+def main() -> None:
+    """Answers until its input ends."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    # Nothing that a library prints may end up among the answers.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    _limit()
+    for line in sys.stdin.buffer:
+        _allow_cpu()
+        _tell(answers, *_answer(json.loads(line)))
+
+
+def _answer(asked: dict[str, Any]) -> tuple[dict[str, Any], RGB | None]:
+    path = Path(asked["path"])
+    try:
+        if asked["do"] == "look":
+            content = inspect_content(path)
+            return {"kind": content.kind, "format": content.format, "codec": content.codec}, None
+        image = read_image(path, max_pixels=asked["max_pixels"], most_pixels=asked["most_pixels"])
+    except SourceError as error:
+        return {"error": str(error)}, None
+    except MemoryError:
+        return {"error": f"{path} needs more memory than a picture or video may take; make it smaller"}, None
+    return {"shape": image.shape}, image
+
+
+def _tell(answers: BinaryIO, head: dict[str, Any], image: RGB | None) -> None:
+    answers.write(json.dumps(head).encode() + b"\n")
+    if image is not None:
+        answers.write(np.ascontiguousarray(image).data)
+    answers.flush()
+
+
+def _limit() -> None:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    size_bytes = pages * resource.getpagesize() + MEMORY_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (size_bytes, size_bytes))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+
+
+def _allow_cpu() -> None:
+    """So many seconds from now on; the kernel ends a process that takes more."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    allowed = int(used.ru_utime + used.ru_stime) + CPU_S
+    resource.setrlimit(resource.RLIMIT_CPU, (allowed if most == resource.RLIM_INFINITY else min(allowed, most), most))
+
+
+if __name__ == "__main__":
+    main()

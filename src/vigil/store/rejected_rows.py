@@ -1,0 +1,31 @@
+"""What the database refuses, kept beside it: a JSON line for each row, so that somebody can see what was wrong."""
+
+import json
+import logging
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+
+from vigil.files import for_owner, make_private_folder
+from vigil.store.times import utc_now
+
+log = logging.getLogger(__name__)
+
+REFUSED = "refused.jsonl"
+MOST_BYTES = 10_000_000
+"""Of rows beyond this only the count is kept: a camera whose every verdict is refused must not fill the disk."""
+
+
+def append_rejected_row(path: Path, row: object, *, what: str, why: str) -> None:
+    """Adds a row to the file; what cannot be kept is told in the log."""
+    try:
+        line = json.dumps({"refused_utc": utc_now(), "what": what, "why": why, "row": _plain(row)}, default=str)
+        make_private_folder(path.parent)
+        with open(path, "a", encoding="ascii", opener=for_owner) as out:
+            if out.tell() < MOST_BYTES:
+                out.write(f"{line}\n")
+    except (OSError, ValueError, TypeError) as error:
+        log.warning("%s was refused and could not be set aside: %s", what, error)
+
+
+def _plain(row: object) -> object:
+    return asdict(row) if is_dataclass(row) and not isinstance(row, type) else row

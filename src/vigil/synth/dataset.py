@@ -1,0 +1,240 @@
+"""Write a folder of drawn clips that looks like a folder of recorded ones: fight/, normal/ and sources.csv.
+
+Several clips share one drawn place and camera, which is their source, so that a split by source holds out whole
+scenes. A clip is written under another name and then renamed: what is there is complete, and a second run goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import multiprocessing
+import os
+import re
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from vigil.dataset.groups import SOURCES_NAME
+from vigil.dataset.workers import init_worker
+from vigil.errors import UsageError
+from vigil.synth.actors import choose_activity
+from vigil.synth.clip import DEFAULT_DIFFICULTY, draw_clip
+from vigil.synth.figure import Image
+
+SynthProgress = Callable[[int, int], None]
+
+LABELS = ("fight", "normal")
+RECORD_NAME = "synth.json"
+DRAWN_NAME = re.compile(rf"(?:{'|'.join(label[:2] for label in LABELS)})\d{{4,}}")
+_CLIPS_PER_SOURCE = 4
+
+
+@dataclass(frozen=True)
+class SynthSettings:
+    """All that decides what the clips show; it is kept beside them, so that no other ones are mixed in."""
+
+    seed: int
+    fps: float
+    width: int
+    height: int
+    difficulty: float
+
+
+@dataclass(frozen=True)
+class SynthClipSpec:
+    """One clip that is to be written."""
+
+    name: str
+    label: str
+    source: str
+    seed: int
+    scene_seed: int
+    activity: str
+    duration_s: float
+    fps: float
+    size_wh: tuple[int, int]
+    difficulty: float
+
+    def path(self, out: Path) -> Path:
+        """Where the clip lies under the data set's folder."""
+        return out / self.label / f"{self.name}.mp4"
+
+
+def write_synth_dataset(
+    out: Path,
+    *,
+    clips: int,
+    seed: int,
+    fps: float = 12.0,
+    size_wh: tuple[int, int] = (192, 144),
+    difficulty: float = DEFAULT_DIFFICULTY,
+    workers: int | None = None,
+    fresh: bool = False,
+    progress: SynthProgress | None = None,
+) -> int:
+    """Write clips (half of them fights) and sources.csv; progress is told (done, all) after every clip.
+
+    Returns how many clips there are: more than were asked for where an earlier run drew more. Raises UsageError when
+    the folder holds clips that were drawn with other settings, unless they are thrown away (`fresh`).
+    """
+    drawing = SynthSettings(seed=seed, fps=fps, width=size_wh[0], height=size_wh[1], difficulty=difficulty)
+    _refuse_foreign(out)
+    if fresh:
+        _throw_away(out)
+    earlier = _require_same(out, drawing)
+    for label in LABELS:
+        (out / label).mkdir(parents=True, exist_ok=True)
+    plans = plan_synth_dataset(clips=clips, seed=seed, fps=fps, size_wh=size_wh, difficulty=difficulty)
+    longer = plan_synth_dataset(clips=max(clips, earlier), seed=seed, fps=fps, size_wh=size_wh, difficulty=difficulty)
+    remaining = [plan for plan in longer[clips:] if plan.path(out).exists()]
+    _write_whole(out / RECORD_NAME, json.dumps({"clips": len(longer), **asdict(drawing)}) + "\n")
+    _write_sources(out, plans + remaining)
+    missing = [plan for plan in plans if not plan.path(out).exists()]
+    done = len(plans) - len(missing)
+    told = progress or (lambda _number, _all: None)
+    _write_clips(missing, out, workers=workers or os.cpu_count(), report=lambda number: told(done + number, len(plans)))
+    return len(plans) + len(remaining)
+
+
+def _throw_away(out: Path) -> None:
+    """Delete what was drawn, known by its name, and nothing else."""
+    for path in _drawn(out):
+        path.unlink()
+    (out / RECORD_NAME).unlink(missing_ok=True)
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Raises UsageError where clips of these names, or their list, are somebody's own: drawn ones have a record."""
+    taken = [path for path in (out / SOURCES_NAME, *_drawn(out)) if path.exists()]
+    if taken and not (out / RECORD_NAME).is_file():
+        raise UsageError(
+            f"{taken[0]} was not written by vigil synth (there is no {RECORD_NAME}) and stays as it is; name another "
+            "folder for drawn clips"
+        )
+
+
+def _drawn(out: Path) -> list[Path]:
+    return [path for label in LABELS for path in (out / label).glob(f"{label[:2]}[0-9][0-9][0-9][0-9]*.mp4")]
+
+
+def _require_same(out: Path, drawing: SynthSettings) -> int:
+    """How many clips an earlier run was asked for; raises UsageError when it drew with other settings."""
+    if not _drawn(out):
+        return 0
+    record = _read_record(out / RECORD_NAME)
+    now = asdict(drawing)
+    differences = [f"{key} {record.get(key, 'not told')}, not {now[key]}" for key in now if record.get(key) != now[key]]
+    if differences:
+        raise UsageError(
+            f"{out} holds clips that were drawn with other settings ({'; '.join(differences)}); take these to go on, "
+            "name another folder, or --fresh to draw all anew"
+        )
+    return int(record["clips"])
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) and isinstance(record.get("clips"), int) else {}
+
+
+def _write_clips(plans: list[SynthClipSpec], out: Path, *, workers: int | None, report: Callable[[int], None]) -> None:
+    """Write clips in processes and report how many are done after each one; Ctrl-C ends it after those begun."""
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(max_workers=workers, mp_context=context, initializer=init_worker)
+    try:
+        futures = [executor.submit(write_synth_clip, plan, out) for plan in plans]
+        for number, future in enumerate(as_completed(futures), start=1):
+            future.result()
+            report(number)
+    finally:
+        # here and not in a generator, which would be closed too late: at exit the workers would be waited for for ever
+        executor.shutdown(cancel_futures=True)
+
+
+def plan_synth_dataset(
+    *, clips: int, seed: int, fps: float, size_wh: tuple[int, int], difficulty: float = DEFAULT_DIFFICULTY
+) -> list[SynthClipSpec]:
+    """Decide every clip of a data set from its seed: labels alternate, and each source has both."""
+    rng = np.random.default_rng((23, seed))
+    counts = {"fight": 0, "normal": 0}
+    plans = []
+    for number in range(clips):
+        label = "fight" if number % 2 == 0 else "normal"
+        counts[label] += 1
+        source = number // _CLIPS_PER_SOURCE
+        duration_s = 2.0 if rng.random() < 0.25 else float(rng.uniform(3.0, 6.0))
+        plans.append(
+            SynthClipSpec(
+                name=f"{label[:2]}{counts[label]:04d}", label=label, source=f"s{source:03d}",
+                seed=int(rng.integers(1 << 40)), scene_seed=seed * 1_000_003 + source,
+                activity=choose_activity(rng, label=label), duration_s=duration_s, fps=fps,
+                size_wh=size_wh, difficulty=difficulty,
+            )
+        )  # fmt: skip
+    return plans
+
+
+def write_synth_clip(plan: SynthClipSpec, out: Path) -> None:
+    """Draw and encode one clip."""
+    cv2.setNumThreads(1)
+    clip = draw_clip(
+        plan.seed, fps=plan.fps, duration_s=plan.duration_s, size_wh=plan.size_wh,
+        activity=plan.activity, difficulty=plan.difficulty, scene_seed=plan.scene_seed,
+    )  # fmt: skip
+    path = plan.path(out)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        encode_video(part, clip.frames, fps=plan.fps)
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def encode_video(path: Path, frames: Image, *, fps: float) -> None:
+    """Encode RGB frames (T, H, W, 3) as H.264 in an mp4 file, whatever the path's ending."""
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
+        stream.width, stream.height = frames.shape[2], frames.shape[1]
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": "24", "preset": "veryfast", "threads": "1"}
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def _write_sources(out: Path, plans: list[SynthClipSpec]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["clip", "label", "source"])
+    writer.writerows([plan.name, plan.label, plan.source] for plan in plans)
+    writer.writerows(_rows_of_others(out / SOURCES_NAME))
+    _write_whole(out / SOURCES_NAME, text.getvalue())
+
+
+def _rows_of_others(path: Path) -> list[list[str]]:
+    """The rows that somebody added for clips that are not drawn ones."""
+    try:
+        rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))[1:]
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path} cannot be read ({error}); mend it, or name another folder") from error
+    return [row for row in rows if row and not DRAWN_NAME.fullmatch(row[0])]
+
+
+def _write_whole(path: Path, text: str) -> None:
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8", errors="backslashreplace")
+    part.rename(path)

@@ -1,0 +1,179 @@
+"""What a training must know of its dataset before it starts: its contract, its frames, its longest example.
+
+Reads the sharegpt JSON that `vigil dataset build` wrote (entries of `dataset_info.json`), looks whether
+every frame is there, and counts tokens from above: pictures exactly, text as its UTF-8 bytes, since no
+byte-level tokenizer makes more tokens than that.
+"""
+
+import json
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from vigil.dataset.answers import taught
+from vigil.dataset.folder import dataset_digest_on_disk
+from vigil.dataset.used_clips import UsedClips, used_clips
+from vigil.errors import DatasetError, ManifestError
+from vigil.frames import GRID_PX
+from vigil.manifest import MANIFEST_NAME, Contract, Manifest, read_manifest
+
+REBUILD = "build it again with vigil dataset build"
+PAIR_MARK_TOKENS = 2 + len("<1000.0 seconds>")
+"""Around the pictures of a frame pair: vision start and end, and the time mark, a token a byte at most."""
+
+VAL = "anomaly-val"
+"""The entry that `vigil dataset build` makes of the clips that choose the best epoch."""
+
+TEST = "anomaly-test"
+
+TURN_TOKENS = 16
+"""Template around a question and its answer: `<|im_start|>user` and so on, rounded up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """A dataset that can be trained on; token counts are of the longest example, the manifest's digest of the files.
+
+    `evaluated` names the entries that are looked at after each epoch, `evaluated_examples` counts what they hold.
+    `clips_used` says, by split, which clips the model meets, or is kept from for its score.
+    """
+
+    folder: Path
+    manifest: Manifest
+    examples: int
+    sizes_wh: frozenset[tuple[int, int]]
+    longest_tokens: int
+    visual_tokens: int
+    evaluated: tuple[str, ...] = ()
+    evaluated_examples: int = 0
+    clips_used: Mapping[str, UsedClips] = field(default_factory=dict)
+
+
+def read_training_data(folder: Path, names: Sequence[str], *, evaluated: Sequence[str] | None = None) -> TrainingData:
+    """Reads the named datasets of a folder, and those to evaluate on: without a word its val split, where it has one.
+
+    Raises DatasetError when one is missing, empty or damaged, or names frames that are not there.
+    """
+    try:
+        manifest = read_manifest(folder)
+    except ManifestError as error:
+        problem = error if (folder / MANIFEST_NAME).exists() else f"it has no {MANIFEST_NAME}"
+        raise DatasetError(
+            f"{folder} is no dataset to train on ({problem}); build one: vigil dataset build CLIPS --out {folder}"
+        ) from error
+    files = [_file_of(folder, name) for name in names]
+    trained_on = [example for file in files for example in _examples(file)]
+    if not trained_on:
+        raise DatasetError(f"{', '.join(names)} in {folder} holds no example; {REBUILD}")
+    if evaluated is None:
+        evaluated = [VAL] if VAL in _entries(folder) and VAL not in names else []
+    held_out = [_file_of(folder, name) for name in evaluated]
+    examples = trained_on + [example for file in held_out for example in _examples(file)]
+    if evaluated and len(examples) == len(trained_on):
+        raise DatasetError(f"{', '.join(evaluated)} in {folder} holds no example; {REBUILD}")
+    videos = [_frames(example) for example in examples]
+    _check_frames(folder, videos)
+    sizes = [_size_wh(folder / frames[0]) for frames in videos]
+    counts = [_tokens(example, len(f), size) for example, f, size in zip(examples, videos, sizes, strict=True)]
+    longest, visual = max(counts)
+    return TrainingData(
+        folder=folder,
+        # What is trained on is what lies there: a person may have edited it since it was built.
+        manifest=replace(
+            manifest,
+            contract=_taught(manifest.contract, trained_on),
+            data_digest=dataset_digest_on_disk(folder, [*files, *held_out]),
+        ),
+        examples=len(trained_on),
+        sizes_wh=frozenset(sizes),
+        longest_tokens=longest,
+        visual_tokens=visual,
+        evaluated=tuple(evaluated),
+        evaluated_examples=len(examples) - len(trained_on),
+        clips_used={
+            "train": used_clips(folder, trained_on),
+            "val": used_clips(folder, examples[len(trained_on) :]),
+            "test": used_clips(folder, _test_examples(folder, {*files, *held_out})),
+        },
+    )
+
+
+def _test_examples(folder: Path, others: Container[Path]) -> Sequence[Mapping[str, Any]]:
+    """What is kept for the score; nothing where there is none, or where somebody trains on it."""
+    path = folder / f"{TEST}.json"
+    return _examples(path) if path.is_file() and path not in others else ()
+
+
+def _taught(contract: Contract, examples: Sequence[Mapping[str, Any]]) -> Contract:
+    """The contract with what these examples teach a model to answer with."""
+    texts = [str(example["messages"][-1].get("content", "")) for example in examples if example.get("messages")]
+    return replace(contract, answers=taught(texts, contract.alarm_word))
+
+
+def _entries(folder: Path) -> Mapping[str, Any]:
+    entries = _json(folder / "dataset_info.json")
+    return entries if isinstance(entries, dict) else {}
+
+
+def _file_of(folder: Path, name: str) -> Path:
+    entries = _entries(folder)
+    if not isinstance(entries.get(name), dict):
+        known = ", ".join(entries)
+        raise DatasetError(f"{folder / 'dataset_info.json'} has no entry {name!r}; it has {known or 'none'}")
+    return folder / str(entries[name].get("file_name", f"{name}.json"))
+
+
+def _examples(path: Path) -> list[Mapping[str, Any]]:
+    examples = _json(path)
+    if not isinstance(examples, list):
+        raise DatasetError(f"{path} must hold a list of examples; {REBUILD}")
+    return examples
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path} is missing; {REBUILD}") from error
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path} cannot be read ({error}); {REBUILD}") from error
+
+
+def _frames(example: Mapping[str, Any]) -> Sequence[str]:
+    videos = example.get("videos") if isinstance(example, dict) else None
+    if not isinstance(videos, list) or len(videos) != 1 or not isinstance(videos[0], list) or not videos[0]:
+        raise DatasetError(
+            f"an example has no list of frames: {str(example)[:120]}; training reads pre-cut frames, "
+            "one window an example, because LLaMA-Factory and vLLM sample mp4 differently"
+        )
+    return videos[0]
+
+
+def _check_frames(folder: Path, videos: Iterable[Sequence[str]]) -> None:
+    named = {frame for frames in videos for frame in frames}
+    missing = sorted(frame for frame in named if not (folder / frame).is_file())
+    if missing:
+        raise DatasetError(f"{len(missing)} of {len(named)} frames are missing, first {folder / missing[0]}; {REBUILD}")
+
+
+def _size_wh(path: Path) -> tuple[int, int]:
+    try:
+        with Image.open(path) as picture:
+            return picture.size
+    except OSError as error:
+        raise DatasetError(f"{path} is no readable picture ({error}); {REBUILD}") from error
+
+
+def _tokens(example: Mapping[str, Any], frames: int, size_wh: tuple[int, int]) -> tuple[int, int]:
+    pairs = -(-frames // 2)
+    cells = -(-size_wh[0] // GRID_PX) * -(-size_wh[1] // GRID_PX)
+    text = sum(len(line.encode()) + TURN_TOKENS for line in _lines(example))
+    return pairs * (cells + PAIR_MARK_TOKENS) + text, pairs * cells
+
+
+def _lines(example: Mapping[str, Any]) -> Iterator[str]:
+    for message in example.get("messages", ()):
+        yield str(message.get("content", ""))

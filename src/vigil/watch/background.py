@@ -1,0 +1,320 @@
+"""A watch that runs beside a program of another kind, such as a web page, and is steered from its threads.
+
+    service = WatchService(settings, api_key=read_key(url=settings.url))
+    service.start()                     # returns at once
+    service.add("rtsp://10.0.0.7/1")    # remembered for the next start
+    print(service.problem or service.states())
+    service.stop()
+
+It is one `vigil.watch.Watcher` in a thread with a loop of its own. While the endpoint is down, `problem` says so, and the
+watch comes up by itself. People say which cameras they want (`Roster`); the loop brings the watch in line with that.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from vigil.errors import UsageError, VigilError
+from vigil.judge import Judge
+from vigil.judge.circuit_breaker import CircuitBreaker
+from vigil.sources.address import Address
+from vigil.verdict import Cause
+from vigil.watch.cameras import CameraList, import_room_file, names_in
+from vigil.watch.observers import HistoryPoint, LastingAudience, PreviewCache, VerdictHistory, WatchObserver
+from vigil.watch.run import ASK_AGAIN_S, run_watch
+from vigil.watch.settings import WatchSettings
+from vigil.watch.state import SourceState, SourceStatus
+from vigil.watch.watcher import Watcher
+
+log = logging.getLogger(__name__)
+
+STARTING = "the watch is starting"
+STOPPED = "the watch is stopped"
+EXCHANGED = "the server came back with another model or contract; the watch begins anew under it"
+
+ENDS_WITHIN_S = 45.0
+TAKES_EFFECT_WITHIN_S = 5.0
+
+
+class BackgroundWatcher:
+    """One watch in a thread of its own; every method may be called from any thread.
+
+    `room` is the file that remembers which cameras were added and removed: `room.yaml` beside the store, unless
+    said otherwise; without a store nothing is remembered.
+    """
+
+    def __init__(
+        self,
+        settings: WatchSettings,
+        *,
+        api_key: str = "",
+        observers: Sequence[WatchObserver] = (),
+        room: Path | None = None,
+    ) -> None:
+        self.settings = settings
+        self.problem = STOPPED
+        self._api_key = api_key
+        self._history = VerdictHistory()
+        self._previews = PreviewCache()
+        self._audience = LastingAudience([self._history, self._previews, *observers])
+        self._roster = CameraList(
+            settings.sources,
+            file=room or import_room_file(settings.store, settings.store_folder),
+            most_cameras=settings.most_cameras,
+            known=partial(names_in, settings.store, settings.store_folder),
+        )
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._watch: Watcher | None = None
+        self._ending = threading.Event()
+        self._over: asyncio.Event | None = None
+
+    @property
+    def watch(self) -> Watcher | None:
+        """The watch that runs now; to be read only, from other threads."""
+        return self._watch
+
+    @property
+    def judge(self) -> Judge | None:
+        """The judge of the watch that runs now."""
+        watch = self._watch
+        return None if watch is None else watch.judge
+
+    @property
+    def breaker(self) -> CircuitBreaker | None:
+        """The breaker of the watch that runs now."""
+        watch = self._watch
+        return None if watch is None else watch.breaker
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sources that are wanted and cannot be found, a sentence each."""
+        return self._roster.warnings
+
+    def start(self) -> None:
+        """Begins to watch, and returns at once; does nothing while it runs."""
+        with self._lock:
+            if self._thread is not None and self._thread.is_alive():
+                return
+            self._ending.clear()
+            self.problem = STARTING
+            self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="watch", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the watch in order and waits for it: what is under way is finished, events are closed, clips written."""
+        with self._lock:
+            thread = self._thread
+            self._ending.set()
+            if thread is None or not thread.is_alive():
+                return
+            self._call_in_loop(self._end)
+        if thread is threading.current_thread():
+            return
+        thread.join(ENDS_WITHIN_S)
+        if thread.is_alive():
+            log.error("the watch did not end within %.0f s", ENDS_WITHIN_S)
+
+    def add(self, word: str, *, name: str = "", confined: bool = False) -> list[str]:
+        """Watches what a word means (an address, a webcam's number, a file, a camera.txt); returns the names.
+
+        A `confined` stream may lead nowhere else (`vigil.sources.address.Address`). Raises UsageError and SourceError
+        for what cannot be a source, is watched already or is one camera too many (`most_cameras` of the settings).
+        """
+        try:
+            return self._roster.add(word, name=name, confined=confined)
+        finally:
+            self._apply()
+
+    def remove(self, name: str) -> None:
+        """Watches a camera no more; raises UsageError when there is none of this name."""
+        try:
+            self._roster.remove(name)
+        finally:
+            self._apply()
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        self._history.forget(name)
+        self._previews.forget(name)
+
+    def pause(self, name: str) -> None:
+        """Lets go of a camera until `resume`; raises UsageError for what cannot be paused."""
+        address = self._roster.check(name)
+        if not self._is_live(address):
+            raise UsageError(f"{name} is a file and waits for nobody; only what is watched live can be paused")
+        if self._state(address).stage in (SourceStatus.ENDED, SourceStatus.UNREADABLE):
+            raise UsageError(f"{name} is over; remove it, and add it again to watch it again")
+        self._roster.pause(name)
+        self._apply()
+
+    def resume(self, name: str) -> None:
+        """Goes on with a camera that was paused."""
+        self._roster.resume(name)
+        self._apply()
+
+    def states(self) -> list[SourceState]:
+        """Every camera as it is now, as copies; before the watch runs they wait."""
+        try:
+            addresses = self._roster.addresses
+        except VigilError:
+            # `problem` tells.
+            return []
+        return [self._state(address) for address in addresses]
+
+    def history(self, name: str, seconds: float) -> list[HistoryPoint]:
+        """`(end_s, p_alarm, cause)` of the windows judged within the last so many seconds, the oldest first."""
+        return self._history.of(name, seconds)
+
+    def preview(self, name: str) -> tuple[bytes, float] | None:
+        """The newest picture of a camera as a JPEG, and its second; None until the first has come after a call.
+
+        Pictures are made (`preview_fps` of the settings) as long as this is called every few seconds.
+        """
+        return self._previews.of(name)
+
+    def subscribe(self, observer: WatchObserver) -> None:
+        """Tells an observer of everything from now on, in the watch's own threads: it must return soon."""
+        self._audience.add(observer)
+
+    def unsubscribe(self, observer: WatchObserver) -> None:
+        """Tells an observer of nothing more."""
+        self._audience.remove(observer)
+
+    async def _serve(self) -> None:
+        """Keeps a watch running until it is told to end."""
+        self._over = asyncio.Event()
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+            if self._ending.is_set():
+                self._over.set()
+        try:
+            while not self._over.is_set():
+                await self._until_over(self._run_once())
+                await self._until_over(asyncio.sleep(ASK_AGAIN_S))
+        finally:
+            with self._lock:
+                self._loop = None
+                self.problem = STOPPED
+            self._audience.dismiss()
+
+    async def _until_over(self, work: Coroutine[None, None, None]) -> None:
+        """Does something that is given up when the service is told to end, unless a watch runs, which ends itself."""
+        assert self._over is not None
+        doing, over = asyncio.create_task(work), asyncio.create_task(self._over.wait())
+        await asyncio.wait({doing, over}, return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        if self._watch is None:
+            doing.cancel()
+        with suppress(asyncio.CancelledError):
+            await doing
+
+    async def _run_once(self) -> None:
+        """One watch from its connection to its end."""
+        leaving = asyncio.create_task(self._leave_what_was_exchanged())
+        try:
+            await run_watch(
+                self.settings,
+                addresses=self._roster.addresses,
+                api_key=self._api_key,
+                observers=[self._audience],
+                on_start=self._on_started,
+                keep_running=True,
+            )
+        except VigilError as error:
+            self._failed(str(error))
+        except Exception:
+            log.exception("the watch failed; this is a fault in Vigil, please report it")
+            self._failed("the watch failed and is started again; the log says why")
+        finally:
+            leaving.cancel()
+            self._watch = None
+
+    async def _leave_what_was_exchanged(self) -> None:
+        """Ends a watch whose server has another contract now: the next one goes by that, unless a folder tells ours."""
+        while self.settings.model_dir is None:
+            await asyncio.sleep(ASK_AGAIN_S)
+            watch = self._watch
+            if watch is None or watch.breaker.state == "closed" or watch.breaker.cause is not Cause.EXCHANGED:
+                continue
+            log.warning("the watch begins anew: %s", watch.breaker.reason)
+            self.problem = EXCHANGED
+            watch.stop()
+            return
+
+    def _on_started(self, watch: Watcher) -> None:
+        self._watch = watch
+        self.problem = ""
+        log.info("watching with %s", watch.judge.model)
+        self._reconcile()
+        if self._ending.is_set():
+            self._end()
+
+    def _failed(self, why: str) -> None:
+        if why != self.problem:
+            log.warning("not watching: %s; trying again", why)
+        self.problem = why
+
+    def _end(self) -> None:
+        assert self._over is not None
+        if self._watch is not None and not self._over.is_set():
+            self._watch.stop()
+        self._over.set()
+
+    def _reconcile(self) -> None:
+        """Adds, removes, pauses and resumes until the watch is as it is wanted."""
+        watch, paused = self._watch, self._roster.paused
+        if watch is None or self._ending.is_set():
+            return
+        wanted = {address.name: address for address in self._roster.addresses}
+        for name, address in watch.addresses.items():
+            if wanted.get(name) != address:
+                watch.remove(name)
+                # Another camera may have its name from now on.
+                self._forget(name)
+        for name, address in wanted.items():
+            if name not in watch.addresses:
+                watch.add(address)
+            with suppress(UsageError):
+                # It may have ended by itself in this moment.
+                (watch.pause if name in paused else watch.resume)(name)
+
+    def _apply(self) -> None:
+        """Has the loop bring the watch in line, and waits until it has; while there is no watch, that is for later."""
+        done: Future[None] = Future()
+
+        def bring() -> None:
+            try:
+                self._reconcile()
+            finally:
+                done.set_result(None)
+
+        with self._lock:
+            reached = self._call_in_loop(bring)
+        if reached and threading.current_thread() is not self._thread:
+            with suppress(TimeoutError):
+                done.result(TAKES_EFFECT_WITHIN_S)
+
+    def _call_in_loop(self, act: Callable[[], None]) -> bool:
+        """Has the loop do something; False when there is none."""
+        if self._loop is None:
+            return False
+        self._loop.call_soon_threadsafe(act)
+        return True
+
+    def _is_live(self, address: Address) -> bool:
+        return address.is_live or self.settings.realtime
+
+    def _state(self, address: Address) -> SourceState:
+        watch = self._watch
+        state = None if watch is None else watch.states.get(address.name)
+        if state is not None:
+            return state.copy()
+        stage = SourceStatus.PAUSED if address.name in self._roster.paused else SourceStatus.WAITING
+        return SourceState(name=address.name, live=self._is_live(address), stage=stage, detail=self.problem)

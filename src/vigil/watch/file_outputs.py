@@ -1,0 +1,155 @@
+"""One JSON line for every verdict and for every event, for whoever reads along.
+
+A verdict's line comes when its words are there, in the order of its source. An event has a line when it
+opens, when its tier rises and when it ends; `end_s` is null while it goes on, `event` its id. `late` is there, and
+true, where an earlier watch was killed before it told of that.
+
+While the disk is full, lines wait in memory; they are written, in order, as soon as there is room again.
+
+Subtitles of a watched source, whole after every window.
+"""
+
+import errno
+import json
+import logging
+from collections import deque
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from vigil.errors import StoreError
+from vigil.events import Event, EventChange, TierThresholds
+from vigil.report.subtitles import SrtWriter
+from vigil.verdict import JudgedWindow
+from vigil.watch.observers import WatchObserver
+
+log = logging.getLogger(__name__)
+
+
+MOST_WAITING = 20_000
+"""Lines held while they cannot be written, about three hours of one camera; older ones are counted as lost."""
+
+
+class JsonLinesWriter(WatchObserver):
+    """Writes each line at once to an open file without a buffer; `trouble` is why it cannot now, else empty."""
+
+    def __init__(self, file: BinaryIO, tiers: TierThresholds) -> None:
+        self.lost = 0
+        self.trouble = ""
+        self._file = file
+        self._tiers = tiers
+        self._waiting: deque[bytes] = deque()
+        self._is_torn = False
+
+    def on_result(self, judged: JudgedWindow) -> None:
+        verdict = judged.verdict
+        tier = None if verdict.p_alarm is None or verdict.p_alarm < self._tiers.low else self._tiers.of(verdict.p_alarm)
+        self._write(
+            source=judged.source,
+            start_s=_rounded(judged.start_s),
+            end_s=_rounded(judged.end_s),
+            outcome=verdict.outcome,
+            cause=verdict.cause,
+            p_alarm=verdict.p_alarm,
+            tier=tier,
+            latency_ms=round(verdict.latency_ms, 1),
+            text=verdict.text,
+        )
+
+    def on_change(self, change: EventChange) -> None:
+        if change.kind == "grew":
+            return
+        event = change.event
+        self._write(
+            event=event.id,
+            source=event.source,
+            onset_s=_rounded(event.onset_s),
+            end_s=_rounded(event.end_s),
+            peak=event.peak,
+            tier=event.tier,
+            announced_s=_rounded(event.announced_s),
+            **({"late": True} if change.late else {}),
+        )
+
+    def on_close(self) -> None:
+        """Writes what waits, or counts it as lost."""
+        self._flush()
+        self.lost += len(self._waiting)
+        self._waiting.clear()
+        if self.lost:
+            log.error("%d JSON lines could not be written and are lost", self.lost)
+
+    def _write(self, **line: Any) -> None:
+        # A model's broken character becomes an escape, which JSON knows too.
+        self._waiting.append((json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
+        self._flush()
+        if len(self._waiting) > MOST_WAITING:
+            # A line whose beginning is in the file must be the next one there.
+            del self._waiting[1 if self._is_torn else 0]
+            self.lost += 1
+
+    def _flush(self) -> None:
+        """Writes all that waits, as far as there is room; the watch goes on in any case."""
+        try:
+            while self._waiting:
+                self._write_next()
+        except OSError as error:
+            if not self.trouble:
+                log.error("JSON lines cannot be written: %s; watching goes on, they wait in memory", error.strerror)
+            self.trouble = error.strerror or str(error)
+            return
+        if self.trouble:
+            log.warning("JSON lines can be written again")
+        self.trouble = ""
+
+    def _write_next(self) -> None:
+        line = self._waiting[0]
+        written = self._file.write(line)
+        if not written:
+            raise BlockingIOError(errno.EAGAIN, "nothing was taken")
+        self._is_torn = written < len(line)
+        if self._is_torn:
+            self._waiting[0] = line[written:]
+        else:
+            self._waiting.popleft()
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
+
+
+RECENT_EVENTS = 4
+
+
+class SubtitleFile(WatchObserver):
+    """Writes a cue a window; raises StoreError when the file cannot be made. A full disk costs cues (`lost`)."""
+
+    def __init__(self, path: Path) -> None:
+        self.lost = 0
+        self._writer = SrtWriter(path)
+        self._events: deque[Event] = deque(maxlen=RECENT_EVENTS)
+        self._failed = False
+
+    def on_change(self, change: EventChange) -> None:
+        if change.late:
+            # Its seconds are those of an earlier watch.
+            return
+        known = [event for event in self._events if event.id != change.event.id]
+        self._events = deque([*known, change.event], maxlen=RECENT_EVENTS)
+
+    def on_result(self, judged: JudgedWindow) -> None:
+        try:
+            self._writer.add(judged, self._event_of(judged))
+        except StoreError as error:
+            if not self._failed:
+                log.error("%s; watching goes on", error)
+            self._failed = True
+            self.lost += 1
+            return
+        self._failed = False
+
+    def on_close(self) -> None:
+        self._writer.close()
+
+    def _event_of(self, judged: JudgedWindow) -> Event | None:
+        inside = (e for e in self._events if any(evidence.window == judged.window for evidence in e.windows))
+        return next(inside, None)

@@ -1,0 +1,239 @@
+"""A small HTTP server for metrics that no number of connections and no slow client can wear out.
+
+One thread serves all; a connection asks once, within seconds, in a few kilobytes. When all places are taken, the one
+that has waited longest makes room, so that a scrape, which asks at once, is always answered.
+
+Prometheus metrics of a watch, on a port of choice: `vigil watch cam.txt --metrics-port 9100`.
+
+Everything is counted by source name, which never holds a password.
+"""
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+from wsgiref.headers import Headers
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
+
+from vigil.errors import UsageError
+from vigil.events import EventChange
+from vigil.verdict import JudgedWindow
+from vigil.watch.observers import WatchObserver
+from vigil.watch.state import PASSED_OVER, SourceState, SourceStatus
+from vigil.watch.watcher import Watcher
+
+log = logging.getLogger(__name__)
+
+
+MOST_CONNECTIONS = 128
+CONNECTION_S = 5.0
+"""A connection's whole time, from its opening to the last byte of its answer."""
+
+HEAD_BYTES = 8192
+BACKLOG = 32
+"""So many are let in at a time: fewer than there are places, or who has just come would go before it was heard."""
+
+END_OF_HEAD = b"\r\n\r\n"
+
+
+class MetricsServer:
+    """Answers every GET with the metrics of a registry, from `start` to the end of the program or `stop`."""
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        *,
+        most_connections: int = MOST_CONNECTIONS,
+        connection_s: float = CONNECTION_S,
+    ) -> None:
+        self._app = make_wsgi_app(registry)
+        self._most_connections = most_connections
+        self._connection_s = connection_s
+        self._open: dict[asyncio.StreamWriter, None] = {}
+        self._over = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self, port: int, *, host: str) -> int:
+        """Begins to listen, in a thread of its own; returns the port. Raises OSError when it is taken."""
+        listener = socket.create_server((host, port), backlog=BACKLOG)
+        # Where a port is chosen, somebody may want to know which it is.
+        chosen: int = listener.getsockname()[1]
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._listen(listener)), name="metrics", daemon=True)
+        self._thread.start()
+        return chosen
+
+    def stop(self) -> None:
+        """Closes every connection and ends the thread."""
+        if self._loop is not None and self._thread is not None:
+            self._loop.call_soon_threadsafe(self._over.set)
+            self._thread.join()
+
+    async def _listen(self, listener: socket.socket) -> None:
+        self._loop = asyncio.get_running_loop()
+        async with await asyncio.start_server(self._serve, sock=listener, limit=HEAD_BYTES, backlog=BACKLOG):
+            await self._over.wait()
+            for writer in self._open:
+                writer.transport.abort()
+            while self._open:
+                await asyncio.sleep(0)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection: it asks, is answered, and ends."""
+        self._make_room()
+        self._open[writer] = None
+        try:
+            async with asyncio.timeout(self._connection_s):
+                writer.write(await self._answer_to(reader))
+                # Who has asked goes behind those who wait without having asked.
+                self._open[writer] = self._open.pop(writer, None)
+                writer.close()
+                await writer.wait_closed()
+        except (TimeoutError, asyncio.IncompleteReadError, OSError) as error:
+            log.debug("a connection for metrics ended unanswered: %r", error)
+        finally:
+            # One that does not take its answer would stay for ever.
+            writer.transport.abort()
+            self._open.pop(writer, None)
+
+    async def _answer_to(self, reader: asyncio.StreamReader) -> bytes:
+        try:
+            head = await reader.readuntil(END_OF_HEAD)
+        except asyncio.LimitOverrunError:
+            return _refusal("431 Request Header Fields Too Large")
+        return self._answer(head.decode("latin-1"))
+
+    def _make_room(self) -> None:
+        while len(self._open) >= self._most_connections:
+            oldest = next(iter(self._open))
+            del self._open[oldest]
+            oldest.transport.abort()
+
+    def _answer(self, head: str) -> bytes:
+        first, *lines = head.split("\r\n")
+        words = first.split(" ")
+        if len(words) != 3 or not words[2].startswith("HTTP/1."):
+            return _refusal("400 Bad Request")
+        if words[0] not in ("GET", "HEAD"):
+            return _refusal("405 Method Not Allowed")
+        headers = Headers([(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in lines)])
+        path, _, query = words[1].partition("?")
+        told: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def start_response(status: str, fields: list[tuple[str, str]], *_: Any) -> None:
+            told.append((status, fields))
+
+        environ = {
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "HTTP_ACCEPT": headers.get("Accept") or "",
+            "HTTP_ACCEPT_ENCODING": headers.get("Accept-Encoding") or "",
+        }
+        body = b"".join(self._app(environ, start_response))
+        (status, fields) = told[0]
+        return _message(status, fields, b"" if words[0] == "HEAD" else body, length=len(body))
+
+
+def _refusal(status: str) -> bytes:
+    return _message(status, [], b"", length=0)
+
+
+def _message(status: str, fields: Iterable[tuple[str, str]], body: bytes, *, length: int) -> bytes:
+    head = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in fields)]
+    head += [f"Content-Length: {length}", "Connection: close", "", ""]
+    return "\r\n".join(head).encode("latin-1") + body
+
+
+BREAKER = {"closed": 0, "probing": 1, "open": 2}
+SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+
+
+class PrometheusMetrics(WatchObserver):
+    """Counts what a watch does; `serve` shows it at `http://127.0.0.1:PORT/metrics`."""
+
+    def __init__(self) -> None:
+        self.registry = own = CollectorRegistry()
+        source = ["source"]
+        kinds = [*source, "outcome", "cause"]
+        self._windows = Counter("vigil_windows", "Windows by outcome and cause", kinds, registry=own)
+        self._events = Counter("vigil_events", "Events opened", source, registry=own)
+        self._tokens = Counter("vigil_tokens", "Tokens read and written by the endpoint", source, registry=own)
+        self._wordless = Gauge(
+            "vigil_words_skipped", "Alarms that were not put into words, too many waited", source, registry=own
+        )
+        self._connections = Gauge("vigil_connections", "Times a source was connected", source, registry=own)
+        self._connected = Gauge("vigil_connected", "1 while a source gives pictures", source, registry=own)
+        self._p_alarm = Gauge("vigil_p_alarm", "The last probability of alarm", source, registry=own)
+        self._latency = Histogram(
+            "vigil_verdict_seconds", "From the question to the verdict", source, registry=own, buckets=SECONDS
+        )
+        self._lag = Histogram(
+            "vigil_lag_seconds", "From a last frame's capture to its verdict", source, registry=own, buckets=SECONDS
+        )
+        self._breaker = Gauge("vigil_breaker", "0 closed, 1 probing, 2 open", registry=own)
+        self._losses = Gauge("vigil_store_losses", "Verdicts and events that could not be stored", registry=own)
+        self._refused = Gauge("vigil_store_refused", "Those of them that the database refused", registry=own)
+        self._media_losses = Gauge("vigil_media_losses", "Pictures and clips that could not be kept", registry=own)
+        self._faults = Gauge("vigil_faults", "What failed in Vigil itself and was done again or left", registry=own)
+        self._waiting = Gauge("vigil_store_waiting", "Events that wait for the store", registry=own)
+        self._states: Callable[[], Mapping[str, SourceState]] = dict
+
+    def follow(self, watch: Watcher) -> None:
+        """Reads the breaker and the store whenever the metrics are asked for."""
+        self._states = lambda: watch.states
+        self._breaker.set_function(lambda: BREAKER[watch.breaker.state])
+        self._faults.set_function(lambda: watch.supervisor.failures.total())
+        self._media_losses.set_function(lambda: watch.media_losses)
+        if (keeper := watch.writer) is not None:
+            self._losses.set_function(lambda: keeper.lost)
+            self._refused.set_function(lambda: keeper.refused)
+            self._waiting.set_function(lambda: keeper.waiting)
+
+    def serve(self, port: int, *, host: str = "127.0.0.1") -> None:
+        """Shows the metrics over HTTP; raises UsageError when the port is taken."""
+        try:
+            MetricsServer(self.registry).start(port, host=host)
+        except OSError as error:
+            raise UsageError(
+                f"metrics cannot be shown at {host}:{port} ({error.strerror}); choose another port"
+            ) from error
+
+    def on_state(self, state: SourceState) -> None:
+        self._connected.labels(state.name).set(state.stage is SourceStatus.WATCHING)
+        self._connections.labels(state.name).set(state.connections)
+        if not state.is_current:
+            self._forget_p(state.name)
+
+    def on_verdict(self, judged: JudgedWindow) -> None:
+        verdict = judged.verdict
+        self._windows.labels(judged.source, verdict.outcome, verdict.cause or "").inc()
+        if verdict.cause is None and judged.captured_s is not None:
+            self._lag.labels(judged.source).observe(time.time() - judged.captured_s)
+        if verdict.cause is None:
+            self._latency.labels(judged.source).observe(verdict.latency_ms / 1000.0)
+        source = self._states().get(judged.source)
+        if verdict.p_alarm is not None and (source is None or source.is_current):
+            self._p_alarm.labels(judged.source).set(verdict.p_alarm)
+        elif verdict.cause not in PASSED_OVER:
+            self._forget_p(judged.source)
+
+    def _forget_p(self, source: str) -> None:
+        """A probability that is not of now is none, rather than the last one for ever."""
+        with suppress(KeyError):
+            self._p_alarm.remove(source)
+
+    def on_result(self, judged: JudgedWindow) -> None:
+        # Only now are the tokens of the words among them.
+        self._tokens.labels(judged.source).inc(judged.verdict.tokens)
+        if (state := self._states().get(judged.source)) is not None:
+            self._wordless.labels(judged.source).set(state.words_skipped)
+
+    def on_change(self, change: EventChange) -> None:
+        if change.kind == "opened":
+            self._events.labels(change.event.source).inc()

@@ -1,0 +1,119 @@
+"""A watch job: everything that a watch needs, from a plain description, in whatever process it is started.
+
+summary = asyncio.run(run_job(load_config(WatchSettings, find_config("watch", "default")), api_key=read_key()))
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+
+from vigil.errors import EndpointError
+from vigil.frames import FrameSampling
+from vigil.judge import Endpoint, Judge
+from vigil.judge.contract import served_sampling, task_of
+from vigil.manifest import MODEL_DIR_ADVICE, Manifest, calibration_in, read_manifest
+from vigil.questions import Task, load_question
+from vigil.sources.address import Address, find_sources
+from vigil.sources.source_identity import named_apart
+from vigil.store import Store
+from vigil.watch.observers import WatchObserver
+from vigil.watch.settings import WatchSettings
+from vigil.watch.state import WatchSummary
+from vigil.watch.watcher import Watcher
+
+log = logging.getLogger(__name__)
+
+ASK_AGAIN_S = 2.0
+NOT_CALIBRATED = (
+    "probabilities: not calibrated, so 0.9 need not mean nine in ten; run vigil calibrate with the model's folder, and "
+    "name that folder with --model-dir"
+)
+
+
+async def run_watch(
+    settings: WatchSettings,
+    *,
+    api_key: str = "",
+    observers: Sequence[WatchObserver] = (),
+    wait_s: float = 0.0,
+    on_start: Callable[[Watcher], None] = lambda watch: None,
+    addresses: Sequence[Address] | None = None,
+    keep_running: bool = False,
+) -> WatchSummary:
+    """Watches what the settings name, to its end; waits up to `wait_s` for an endpoint that is not up yet.
+
+    The sources in the settings get names that no other source of the store has. `addresses` are watched instead, as
+    they are named; with `keep_running` there may be none.
+    Raises UsageError, SourceError, StoreError and EndpointError before anything is watched.
+    """
+    found = find_sources(settings.sources) if addresses is None else []
+    endpoint = endpoint_of(settings, api_key=api_key)
+    with ExitStack() as stack:
+        store = _open_store(settings)
+        if store is not None:
+            stack.enter_context(store)
+        if addresses is None:
+            addresses = found if store is None else named_apart(found, store.names())
+        async with await _connect(endpoint, settings, wait_s=wait_s) as judge:
+            if judge.calibration is None:
+                log.warning("%s", NOT_CALIBRATED)
+            watch = Watcher(
+                addresses,
+                judge=judge,
+                settings=settings,
+                store=store,
+                observers=observers,
+                keep_running=keep_running,
+            )
+            on_start(watch)
+            return await watch.run()
+
+
+def endpoint_of(settings: WatchSettings, *, api_key: str = "") -> Endpoint:
+    """The endpoint that the settings name; raises UsageError."""
+    return Endpoint(url=settings.url, model=settings.model, api_key=api_key, ca_file=settings.ca_file)
+
+
+def _open_store(settings: WatchSettings) -> Store | None:
+    return Store.open(settings.store, folder=settings.store_folder) if settings.store else None
+
+
+async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float) -> Judge:
+    """The judge under the model's own contract, asked for until it is there or `wait_s` is over."""
+    manifest = None if settings.model_dir is None else read_manifest(settings.model_dir, advice=MODEL_DIR_ADVICE)
+    give_up_s = asyncio.get_running_loop().time() + wait_s
+    while True:
+        try:
+            return await Judge.connect(
+                endpoint,
+                _task(settings, manifest),
+                await _sampling(endpoint, settings, manifest),
+                read_calibration=partial(calibration_in, settings.model_dir),
+                answers="words" if manifest is None else manifest.contract.answers,
+                deadline_s=settings.deadline_s,
+                min_mass=settings.min_mass,
+                # The watch bounds its own requests, fairly among the sources, and the words on top.
+                max_in_flight=settings.in_flight + settings.words_in_flight,
+                retries=0,
+                answer_tokens=settings.words_tokens,
+                alarm_from=settings.events.tiers.low,
+            )
+        except EndpointError as error:
+            if asyncio.get_running_loop().time() >= give_up_s:
+                raise
+            log.warning("%s; trying again for %.0f s", error, give_up_s - asyncio.get_running_loop().time())
+            await asyncio.sleep(ASK_AGAIN_S)
+
+
+def _task(settings: WatchSettings, manifest: Manifest | None) -> Task:
+    if settings.task is not None:
+        return load_question(settings.task)
+    return load_question("fight") if manifest is None else task_of(manifest.contract)
+
+
+async def _sampling(endpoint: Endpoint, settings: WatchSettings, manifest: Manifest | None) -> FrameSampling:
+    sampling = manifest.contract.sampling if manifest else await served_sampling(endpoint) or FrameSampling()
+    return sampling if settings.max_pixels is None else replace(sampling, max_pixels=settings.max_pixels)

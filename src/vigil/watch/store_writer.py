@@ -1,0 +1,390 @@
+"""The keeper: one thread that writes what the watch finds into the store, and loses nothing while the disk is full.
+
+An event is in the store before `event` returns True. When the store cannot be written to, or takes long, events wait
+in memory, are counted and shown, and are written as soon as there is room again; the watch, and its alarms, go on.
+What the database refuses for good is set aside (`refused.jsonl`), counted, and holds up nothing else.
+
+The loop alone owns what waits; the thread is given copies of it, one batch at a time.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal, TypeAlias
+
+from vigil.errors import RowRefused, StoreError
+from vigil.events import ChangeKind, Event, EventChange, late_changes, new_id
+from vigil.store import REFUSED, Store
+from vigil.store.retention import RetentionSettings, prune
+from vigil.verdict import JudgedWindow
+from vigil.watch.write_queue import Key, QueuedWrites, State, StoreWrite, WriteResult, write_all
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 5.0
+FLUSH_S = 0.25
+PRUNE_S = 300.0
+PATIENCE_S = 2.0
+"""How long an alarm waits to be on disk before it goes out: a write takes milliseconds, a lock may take for ever."""
+
+MOST_WAITING = 20_000
+"""Verdicts held while the store is away: about three hours of one camera; older ones are counted as lost."""
+
+Identify: TypeAlias = Callable[[], str]
+"""Tells the identity of a source, which may take a moment; empty where it has none."""
+
+Untold: TypeAlias = ChangeKind | Literal[""]
+Late: TypeAlias = tuple[Event, ChangeKind]
+"""An event with the change of it that nobody was told of."""
+
+VerdictRow: TypeAlias = tuple[tuple[str, str, int], JudgedWindow]
+"""A verdict with its session, its source and its window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """An event that is to be written, the session it belongs to, and its change that nobody was told of."""
+
+    session: str
+    event: Event
+    untold: Untold
+
+
+def unknown() -> str:
+    """The identity of a source that has none: it is told by its name."""
+    return ""
+
+
+class StoreWriter:
+    """Writes events at once and verdicts in batches, in a thread of its own.
+
+    `on_late` is called, in the loop, for each change that an earlier watch had stored and not told of.
+    `losses` counts events and verdicts that are not in the store and never will be, `refused` those of them that the
+    database would not take.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.error = ""
+        self.on_late: Callable[[EventChange], None] = lambda change: None
+        self._store = store
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._sessions: dict[str, str] = {}
+        self._watches: QueuedWrites[str, StoreWrite] = QueuedWrites()
+        self._events: QueuedWrites[str, Saving] = QueuedWrites()
+        self._told: QueuedWrites[str, object] = QueuedWrites()
+        self._verdicts: QueuedWrites[tuple[str, str, int], JudgedWindow] = QueuedWrites()
+        self._heard: set[tuple[str, ChangeKind]] = set()
+        self._refused: set[str] = set()
+        self._lost = 0
+        self._writing = asyncio.Lock()
+        self._tasks: set[asyncio.Task[bool]] = set()
+        self._failed_at_s = 0.0
+
+    @property
+    def waiting(self) -> int:
+        """Events that are not in the store yet because it cannot be written to."""
+        return len(self._events)
+
+    @property
+    def refused(self) -> int:
+        """Events, verdicts and beginnings of watches that the database refused."""
+        return len(self._refused)
+
+    @property
+    def lost(self) -> int:
+        """Events and verdicts that will not be in the store."""
+        return self._lost + self.refused
+
+    async def save_event(self, event: Event, *, untold: Untold = "") -> bool:
+        """Writes an event; False when it has to wait in memory, which is known within `PATIENCE_S`, or is refused.
+
+        `untold` is the change that is to be told next; call `told` when it was.
+        """
+        saving = self.queue_event(event, untold=untold)
+        if saving is None:
+            return False
+        done, _ = await asyncio.wait([saving], timeout=PATIENCE_S)
+        if not done:
+            self._failed(f"it takes longer than {PATIENCE_S:g} s to write to it")
+            return False
+        return saving.result() and _event_name(event) not in self._refused
+
+    def queue_event(self, event: Event, *, untold: Untold = "") -> "asyncio.Task[bool] | None":
+        """Begins to write an event; None while the store is in trouble, where it waits for `flush_for_ever`."""
+        # What was told of its earlier states is written with this one.
+        self._told.forget(event.id)
+        self._events.put(event.id, Saving(self._sessions.get(event.source, ""), event, untold))
+        return None if self.error else self._call_in_thread(self._write_events)
+
+    def count_published(self, change: EventChange) -> None:
+        """Remembers that people were told of a change."""
+        event_id = change.event.id
+        self._heard.add((event_id, change.kind))
+        saving = self._events.of(event_id)
+        if saving is None:
+            self._told.put(event_id, object())
+        elif saving.untold:
+            self._events.put(event_id, replace(saving, untold=""))
+
+    def queue_verdict(self, judged: JudgedWindow) -> None:
+        """Remembers a verdict for the next batch; it may come again when its words are there."""
+        self._verdicts.put((self._sessions.get(judged.source, ""), judged.source, judged.window), judged)
+        while len(self._verdicts) > MOST_WAITING:
+            self._verdicts.drop_oldest()
+            self._lost += 1
+
+    async def flush_periodically(self) -> None:
+        """Writes the batches, and what had to wait, until cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            if self._is_worth_trying():
+                await self.flush()
+
+    async def prune_periodically(self, retention: RetentionSettings) -> None:
+        """Deletes at once, and now and then, what retention says is too old or too much, until cancelled."""
+        while True:
+            try:
+                # Not in the keeper's own thread: no event should wait behind thousands of old files.
+                await asyncio.to_thread(prune, self._store, retention)
+            except StoreError as error:
+                log.warning("old media could not be deleted: %s", error)
+            await asyncio.sleep(PRUNE_S)
+
+    async def flush(self) -> bool:
+        """Writes everything that waits; False when the store cannot be written to."""
+        # Who waits may be cancelled; a batch that was handed to the thread is seen through.
+        return await asyncio.shield(self._call_in_thread(self._write_everything))
+
+    async def close(self) -> None:
+        """Writes what waits, or counts it as lost."""
+        if not await self.flush():
+            self._lost += len(self._events) + len(self._verdicts)
+            log.error("the store could not be written to: %d events and verdicts are lost", self.lost)
+        self._thread.shutdown()
+
+    def start_session(
+        self,
+        source: str,
+        *,
+        epoch_s: float | None,
+        model: str,
+        task: str,
+        contract: str,
+        identity: Identify = unknown,
+    ) -> "asyncio.Task[bool]":
+        """Has it written that a watch of a source begins, and closed what an earlier one that was killed left open.
+
+        What comes of the source from now on belongs to this watch; nobody needs to wait for the write. `identity` tells
+        sources of one name apart; it is asked in the store's thread.
+        """
+        session = self._sessions[source] = new_id()
+
+        def start() -> None:
+            self._store.start_session(
+                source=source,
+                session_id=session,
+                epoch_s=epoch_s,
+                model=model,
+                task=task,
+                contract=contract,
+                identity=identity(),
+            )
+
+        left = partial(self._left_by_earlier, source, identity)
+        self._late_write(f"what was left of {source} before watch {session}", left)
+        self._watch_write(f"the beginning of watch {session} of {source}", start)
+        return self._call_in_thread(self._write_events)
+
+    def end_session(self, source: str, *, because: str, identity: Identify = unknown) -> "asyncio.Task[bool]":
+        """Has it written that the watch of a source is over."""
+        session = self._sessions.get(source, "")
+
+        def end() -> None:
+            self._store.end_session(source, because=because, session=session, identity=identity())
+
+        self._watch_write(f"the end of watch {session} of {source}", end)
+        return self._call_in_thread(self._write_events)
+
+    def publish_late_events(self, *, besides: Callable[[], Collection[str]]) -> "asyncio.Task[bool]":
+        """Has the late changes told of all sources that nobody watches.
+
+        Those `besides` (identities, and names of what has none) are told when they begin; it is asked in the store's
+        thread.
+        """
+        self._late_write("what was not told", partial(self._untold_of_others, besides))
+        return self._call_in_thread(self._write_events)
+
+    def _untold_of_others(self, besides: Callable[[], Collection[str]]) -> list[Late]:
+        untold = self._store.untold()
+        if not untold:
+            return []
+        identities = self._store.identities([event.id for event, _ in untold])
+        keys = {event.id: identities.get(event.id) or event.source for event, _ in untold}
+        free = {key for key in {*keys.values()} - {*besides()} if self._store.claim(key)}
+        for key in free:
+            self._store.release(key)
+        return [(event, kind) for event, kind in untold if keys[event.id] in free]
+
+    def _left_by_earlier(self, source: str, identify: Identify) -> list[Late]:
+        """Closes what an earlier watch of a source left open; returns what it did not tell."""
+        identity = identify()
+        if not self._store.claim(source, identity=identity):
+            log.warning("%s is being watched into this store already; its open events are left alone", source)
+            return []
+        for event in self._store.recover(source, identity=identity):
+            log.warning("%s: closed event %s, which was open when the watcher stopped", source, event.id)
+        return self._store.untold(source, identity=identity)
+
+    def _late_write(self, what: str, find: Callable[[], list[Late]]) -> None:
+        found: list[Late] = []
+        tell = partial(self._publish_late, found)
+        self._watches.put(what, StoreWrite(what=what, act=lambda: found.extend(find()), settled=tell))
+
+    def _publish_late(self, found: Sequence[Late]) -> None:
+        for event, untold in found:
+            for change in late_changes(event, untold):
+                if (event.id, change.kind) not in self._heard:
+                    self.on_late(change)
+                self.count_published(change)
+
+    def _watch_write(self, what: str, act: Callable[[], None]) -> None:
+        # Waits in order: what an earlier watch left open is closed before the first event of this one is written.
+        self._watches.put(what, StoreWrite(what=what, act=act))
+
+    def _call_in_thread(self, write: Callable[[], Coroutine[None, None, bool]]) -> "asyncio.Task[bool]":
+        task = asyncio.create_task(write())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _is_worth_trying(self) -> bool:
+        return not self.error or time.monotonic() - self._failed_at_s >= RETRY_S
+
+    async def _write_events(self) -> bool:
+        async with self._writing:
+            # Many may have waited for their turn while the store was asked in vain.
+            return self._is_worth_trying() and await self._run(self._first_writes())
+
+    async def _write_everything(self) -> bool:
+        async with self._writing:
+            return await self._run(self._first_writes() + self._verdict_writes())
+
+    def _first_writes(self) -> list[StoreWrite]:
+        # In this order: what was told is not told late when its source begins again, and what an earlier watch left is
+        # closed before the first event of this one.
+        return [*self._told_writes(), *self._watch_writes(), *self._event_writes()]
+
+    def _told_writes(self) -> list[StoreWrite]:
+        told = self._told.states()
+        act = partial(self._store.note_told, [event_id for event_id, _ in told])
+        return (
+            [StoreWrite(what="what was told", act=act, settled=partial(_cross_off, self._told, told))] if told else []
+        )
+
+    def _watch_writes(self) -> list[StoreWrite]:
+        return [
+            replace(write, settled=partial(self._settle_watch, what, write)) for what, write in self._watches.states()
+        ]
+
+    def _settle_watch(self, what: str, write: StoreWrite) -> None:
+        self._watches.cross_off(what, write)
+        write.settled()
+
+    def _event_writes(self) -> list[StoreWrite]:
+        return [
+            StoreWrite(
+                what=_event_name(saving.event),
+                act=partial(self._save, saving),
+                settled=partial(self._events.cross_off, event_id, saving),
+                row=saving.event,
+            )
+            for event_id, saving in self._events.states()
+        ]
+
+    def _save(self, saving: Saving) -> None:
+        try:
+            self._save_as(saving, saving.session)
+        except RowRefused:
+            if not saving.session:
+                raise
+            # Its watch may not be in the store, as when its beginning was refused.
+            self._save_as(saving, None)
+
+    def _save_as(self, saving: Saving, session: str | None) -> None:
+        if saving.untold:
+            self._store.save_untold(saving.event, saving.untold, session=session)
+        else:
+            self._store.save_event(saving.event, session=session)
+
+    def _verdict_writes(self) -> list[StoreWrite]:
+        rows = self._verdicts.states()
+        # Those of a watch that was not begun go to the newest watch of their source.
+        parts = [row for row in rows if row[0][0]], [row for row in rows if not row[0][0]]
+        return [self._verdict_write(part) for part in parts if part]
+
+    def _verdict_write(self, rows: Sequence[VerdictRow]) -> StoreWrite:
+        half = len(rows) // 2
+        (session, source, window), judged = rows[0]
+        return StoreWrite(
+            what=f"window {window} of {source} in watch {session}",
+            act=partial(self._save_verdicts, rows),
+            settled=partial(_cross_off, self._verdicts, rows),
+            row=judged,
+            parts=lambda: [self._verdict_write(part) for part in (rows[:half], rows[half:]) if half],
+        )
+
+    def _save_verdicts(self, rows: Sequence[VerdictRow]) -> None:
+        sessions = [session for (session, _, _), _ in rows]
+        self._store.add_verdicts([judged for _, judged in rows], sessions=sessions if all(sessions) else ())
+
+    async def _run(self, writes: Sequence[StoreWrite]) -> bool:
+        """Has the thread do some writes; False when the store cannot be written to."""
+        if not writes:
+            return not self.error
+        work = partial(write_all, writes, set_aside=self._set_aside)
+        written: WriteResult = await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        for write in written.over:
+            write.settled()
+        for write, error in written.refused:
+            self._count_refused(write, error)
+        if written.away is not None:
+            self._failed(str(written.away))
+            return False
+        self._works()
+        return True
+
+    def _set_aside(self, write: StoreWrite, error: Exception) -> None:
+        """In the store's thread: keeps what was refused where somebody may find it."""
+        self._store.set_aside(write.row, what=write.what, why=str(error) or type(error).__name__)
+
+    def _count_refused(self, write: StoreWrite, error: Exception) -> None:
+        if write.what in self._refused:
+            return
+        self._refused.add(write.what)
+        # A camera whose every verdict is refused must not fill the log.
+        if self.refused & (self.refused - 1) == 0:
+            log.error("%s is refused, and set aside in %s (%d so far): %s", write.what, REFUSED, self.refused, error)
+
+    def _failed(self, why: str) -> None:
+        self._failed_at_s = time.monotonic()
+        if not self.error:
+            log.error("the store cannot be written to: %s; watching goes on, events wait in memory", why)
+        self.error = why
+
+    def _works(self) -> None:
+        if self.error:
+            log.warning("the store can be written to again")
+        self.error = ""
+
+
+def _cross_off(waiting: QueuedWrites[Key, State], written: Sequence[tuple[Key, State]]) -> None:
+    for key, state in written:
+        waiting.cross_off(key, state)
+
+
+def _event_name(event: Event) -> str:
+    return f"event {event.id} of {event.source}"

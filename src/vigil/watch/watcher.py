@@ -1,0 +1,428 @@
+"""The watch: from a frame to an alarm, to be read from top to bottom.
+
+    frames -> windows -> lane -> judge -> verdict -> event -> store -> announcement
+
+Each source is read and cut in a thread of its own (`vigil.watch.pipeline`); all else happens in one
+event loop. Files wait for the judge and lose nothing; live sources never wait, and lose their oldest
+windows first. Every window that was cut ends as judged, unknown, dropped or skipped, also when its
+source is paused or removed meanwhile. What fails unexpectedly ends nothing else (`vigil.watch.supervisor`).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
+
+from vigil.events import EventChange
+from vigil.judge import Judge
+from vigil.judge.circuit_breaker import CircuitBreaker
+from vigil.manifest import Contract
+from vigil.sources.address import Address
+from vigil.sources.open_capture import open_capture
+from vigil.sources.source_identity import identity_of
+from vigil.store import Store
+from vigil.verdict import Cause, JudgedWindow, Verdict
+from vigil.watch.descriptions import AlarmDescriber, await_description
+from vigil.watch.media_recorder import MediaRecorder
+from vigil.watch.observers import ObserverGroup, WatchObserver
+from vigil.watch.pipeline import FAILED, OpenCapture, SourcePipeline, build_pipeline
+from vigil.watch.settings import WatchSettings
+from vigil.watch.source_set import ManagedSource, SourceSet
+from vigil.watch.state import SourceState, SourceStatus, WatchSummary
+from vigil.watch.store_writer import StoreWriter
+from vigil.watch.supervisor import Supervisor
+from vigil.watch.window_queue import QueuedWindow
+from vigil.windows import Window
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 5.0
+"""How long a stopped watch waits for the answers that are under way."""
+
+PendingVerdicts: TypeAlias = "asyncio.Queue[tuple[Window, asyncio.Task[Verdict]] | None]"
+PendingResults: TypeAlias = "asyncio.Queue[tuple[JudgedWindow, asyncio.Task[Verdict] | None] | None]"
+
+
+class Watcher:
+    """Watches sources until files end, or until `stop`; live sources never end by themselves.
+
+    `judge` is asked through a breaker of the watch's own; `store` may be None, then nothing is kept. An observer must
+    not block. With `keep_running` it goes on without any source until `stop`. For one event loop: `add`, `remove`,
+    `pause` and `resume` belong there too.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        *,
+        judge: Judge,
+        settings: WatchSettings,
+        store: Store | None = None,
+        observers: Sequence[WatchObserver] = (),
+        keep_running: bool = False,
+        opener: OpenCapture = open_capture,
+        supervisor: Supervisor | None = None,
+    ) -> None:
+        self.settings = settings
+        self.supervisor = supervisor or Supervisor()
+        self.judge = judge
+        self.breaker = CircuitBreaker(judge)
+        self.observers = ObserverGroup(observers)
+        self.writer = None if store is None else StoreWriter(store)
+        self._sources = SourceSet(realtime=settings.realtime)
+        self._tasks: asyncio.TaskGroup | None = None
+        self._stopped = asyncio.Event()
+        self._keep_running = keep_running
+        self._opener = opener
+        self._request_slots = asyncio.Semaphore(settings.in_flight)
+        self._files = asyncio.Semaphore(settings.files_at_once)
+        self._words = AlarmDescriber(self.breaker, settings)
+        self._evidence = MediaRecorder(store, settings)
+        self._answers: set[asyncio.Task[Verdict]] = set()
+        for number, address in enumerate(addresses):
+            self._sources.add(address, starts_after_s=self._start_delay_s(number / len(addresses)))
+
+    @property
+    def states(self) -> dict[str, SourceState]:
+        """What is known of each source, by its name."""
+        return self._sources.states
+
+    @property
+    def addresses(self) -> dict[str, Address]:
+        """What is being watched, by its name."""
+        return {post.address.name: post.address for post in self._sources}
+
+    @property
+    def media_losses(self) -> int:
+        """Pictures and clips of events that could not be kept so far."""
+        return self._evidence.lost
+
+    async def run(self) -> WatchSummary:
+        """Watches all sources to their end; returns what became of every window."""
+        async with AsyncExitStack() as ending:
+            ending.callback(self.observers.on_close)
+            ending.push_async_callback(self._close_all)
+            self._publish_late()
+            for name, chore in self._background_tasks().items():
+                ending.callback(asyncio.create_task(self.supervisor.keep(name, chore)).cancel)
+            ending.callback(self._sources.close)
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                for post in self._sources:
+                    tasks.create_task(self._run_source(post))
+                if self._keep_running:
+                    tasks.create_task(self._until_stopped())
+        states = (*self._sources.removed, *self.states.values())
+        return WatchSummary(
+            states,
+            store_losses=0 if self.writer is None else self.writer.lost,
+            media_losses=self.media_losses,
+            failures=self.supervisor.failures.total(),
+        )
+
+    def stop(self) -> None:
+        """Ends the watch in order: reading stops, what is under way is finished or marked, all is written.
+
+        A second call ends it at once: what is under way is marked, clips that are being cut are left.
+        """
+        if self._stopped.is_set():
+            self._evidence.cancel()
+            self._cancel_all()
+            return
+        self._stopped.set()
+        self._sources.close()
+        asyncio.get_running_loop().call_later(GRACE_S, self._cancel_all)
+
+    def add(self, address: Address) -> None:
+        """Watches one more source; raises UsageError when its name is taken or the watch is being stopped."""
+        post = self._sources.add(address)
+        if self._tasks is not None:
+            self._tasks.create_task(self._run_source(post))
+
+    def remove(self, name: str) -> None:
+        """Watches a source no more: what was cut is settled, its event closed, its connection let go of."""
+        self._sources.remove(name)
+
+    def pause(self, name: str) -> None:
+        """Lets go of a camera until `resume`; raises UsageError for a file that is read as fast as it goes."""
+        self._sources.pause(name)
+
+    def resume(self, name: str) -> None:
+        """Goes on with a camera that was paused; a file that plays as a camera begins anew."""
+        self._sources.resume(name)
+
+    async def _run_source(self, post: ManagedSource) -> None:
+        """Watches a source until it ends or is given up, with as many pauses, and failures, as there may be."""
+        room: AbstractAsyncContextManager[object] = nullcontext() if post.state.live else self._files
+        async with post.name_lock, room:
+            await self.supervisor.keep(
+                post.address.name,
+                partial(self._serve, post),
+                is_tried_again=partial(self._is_tried_again, post),
+                left=post.is_removed,
+            )
+
+    async def _serve(self, post: ManagedSource) -> None:
+        while await post.wait_until_wanted():
+            await self._watch_once(post)
+            if not post.finished():
+                return
+
+    def _is_tried_again(self, post: ManagedSource, error: Exception, retry_s: float) -> bool:
+        again = post.fail(retry_s=retry_s)
+        if post.has_ended:
+            post.state.stage, post.state.detail = (
+                SourceStatus.UNREADABLE,
+                f"{post.address.name} failed; the log says why",
+            )
+            self._publish_unreadable(post.state, post.state.detail)
+        self.observers.on_state(post.state)
+        return again
+
+    async def _watch_once(self, post: ManagedSource) -> None:
+        source = post.source = build_pipeline(
+            post.address,
+            post.state,
+            judge=self.judge,
+            settings=self.settings,
+            earlier=post.previous,
+            audience=self.observers,
+            opener=self._opener,
+        )
+        try:
+            self._record_start(source, post.address)
+            post.started(source)
+            await self._follow(source)
+        except Exception:
+            await self._account(source, post.address)
+            raise
+        await self._account(source, post.address)
+        if source.failure is not None:
+            raise source.failure
+
+    def _record_start(self, source: SourcePipeline, address: Address) -> None:
+        if self.writer is None:
+            return
+        # Not waited for: a store that another program holds must keep no camera from being read.
+        self.writer.start_session(
+            source.name,
+            epoch_s=source.capture.started_utc_s,
+            model=self.judge.model,
+            task=self.judge.task.name,
+            contract=Contract.of(self.judge.task, self.judge.sampling).alias,
+            identity=partial(identity_of, address),
+        )
+
+    async def _follow(self, source: SourcePipeline) -> None:
+        asked: PendingVerdicts = asyncio.Queue(4 * self.settings.in_flight)
+        settled: PendingResults = asyncio.Queue()
+        async with asyncio.TaskGroup() as tasks:
+            ticking = tasks.create_task(self._tick_periodically(source))
+            tasks.create_task(self._ask_windows(source, asked))
+            tasks.create_task(self._apply_rules(source, asked, settled))
+            telling = tasks.create_task(self._publish_results(source, settled))
+            telling.add_done_callback(lambda _: ticking.cancel())
+
+    async def _account(self, source: SourcePipeline, address: Address) -> None:
+        """Settles what a failure left, so that every window has an outcome and no event stays open."""
+        if not source.queue.is_over or source.under_way:
+            for window in source.abandon():
+                judged = _judged(source, window, Verdict.unknown(Cause.FAULT))
+                source.count_result(window, judged)
+                self._log(judged)
+                self.observers.on_result(judged)
+            with self.supervisor.survives(source.name, "closing what was open"):
+                await self._apply(source, partial(source.tracker.finish, FAILED))
+        if self.writer is not None:
+            because = source.state.detail or str(source.state.stage)
+            self.writer.end_session(source.name, because=because, identity=partial(identity_of, address))
+
+    async def _ask_windows(self, source: SourcePipeline, asked: PendingVerdicts) -> None:
+        """Takes windows from the lane as the judge has room for them, and asks about them side by side."""
+        own_room = asyncio.Semaphore(self.settings.live_in_flight if source.state.live else self.settings.in_flight)
+        while await source.queue.wait():
+            await own_room.acquire()
+            await self._request_slots.acquire()
+            entry = source.take()
+            if entry is None:
+                own_room.release()
+                self._request_slots.release()
+                continue
+            answer = asyncio.create_task(self._verdict(source, entry))
+            self._answers.add(answer)
+            answer.add_done_callback(partial(self._take_request_slot, own_room))
+            await asked.put((entry.window, answer))
+        await asked.put(None)
+
+    def _take_request_slot(self, own_room: asyncio.Semaphore, answer: asyncio.Task[Verdict]) -> None:
+        self._answers.discard(answer)
+        own_room.release()
+        self._request_slots.release()
+
+    async def _verdict(self, source: SourcePipeline, entry: QueuedWindow) -> Verdict:
+        if entry.is_dropped:
+            return Verdict.unknown(Cause.DROPPED)
+        if entry.is_still:
+            return Verdict.unknown(Cause.SKIPPED)
+        if source.is_stopping:
+            return Verdict.unknown(Cause.CANCELLED)
+        patience_s = 0.0 if source.state.live else self.settings.patience_s
+        return await self.breaker.verdict(entry.window.jpegs, wait_s=patience_s)
+
+    async def _apply_rules(self, source: SourcePipeline, asked: PendingVerdicts, settled: PendingResults) -> None:
+        """Takes the verdicts in the order of the windows, and makes events of them."""
+        while (next_asked := await asked.get()) is not None:
+            window, answer = next_asked
+            judged = _judged(source, window, await self._await_verdict(source, answer))
+            with self.supervisor.survives(source.name, f"settling window {window.index}"):
+                await settled.put((judged, await self._apply_rule(source, window, judged)))
+        with self.supervisor.survives(source.name, "closing what is open"):
+            await self._apply(source, partial(source.tracker.finish, source.end_reason))
+        await settled.put(None)
+
+    async def _apply_rule(
+        self, source: SourcePipeline, window: Window, judged: JudgedWindow
+    ) -> "asyncio.Task[Verdict] | None":
+        source.count_result(window, judged)
+        # In the log before its words are there: they may take minutes, and the watch may be killed before.
+        self._log(judged)
+        self.observers.on_verdict(judged)
+        changes = await self._apply(source, partial(source.tracker.push, judged))
+        return await self._words.start(window, judged, changes, source.state)
+
+    async def _await_verdict(self, source: SourcePipeline, answer: "asyncio.Task[Verdict]") -> Verdict:
+        # Not `await answer`: the end of the watch cancels answers, some before they have begun, and never this task.
+        await asyncio.wait([answer])
+        if answer.cancelled():
+            return Verdict.unknown(Cause.CANCELLED)
+        if (error := answer.exception()) is None:
+            return answer.result()
+        self.supervisor.note(source.name, "judging a window", error)
+        return Verdict.unknown(Cause.FAULT)
+
+    async def _publish_results(self, source: SourcePipeline, settled: PendingResults) -> None:
+        """Adds the words to the verdicts as they come, still in order, and hands them on."""
+        while (next_settled := await settled.get()) is not None:
+            judged, words = next_settled
+            with self.supervisor.survives(source.name, f"the words of window {judged.window}"):
+                judged = await self._with_words(source, judged, await await_description(words))
+            self.observers.on_result(judged)
+        if source.error is not None:
+            self._publish_unreadable(source.state, str(source.error))
+
+    async def _with_words(self, source: SourcePipeline, judged: JudgedWindow, said: Verdict | None) -> JudgedWindow:
+        if said is None:
+            return judged
+        source.state.tokens += said.tokens
+        if said.text:
+            await self._apply(source, partial(source.tracker.describe, judged.window, said.text))
+        judged = replace(judged, verdict=_worded(judged.verdict, said))
+        self._log(judged)
+        return judged
+
+    def _log(self, judged: JudgedWindow) -> None:
+        if self.writer is not None:
+            self.writer.queue_verdict(judged)
+
+    async def _apply(self, source: SourcePipeline, act: Callable[[], Sequence[EventChange]]) -> Sequence[EventChange]:
+        """Has the tracker act, and tells of what changed before it acts again: a later state never comes first."""
+        async with source.rules_lock:
+            changes = act()
+            for change in changes:
+                await self._record_change(source, change)
+        return changes
+
+    async def _record_change(self, source: SourcePipeline, change: EventChange) -> None:
+        """Stores a change, then tells of it: an alarm that was heard is an alarm that is on disk."""
+        with self.supervisor.survives(source.name, f"keeping event {change.event.id}"):
+            await self._keep(source, change)
+        source.count_change(change)
+        with self.supervisor.survives(source.name, f"pictures of event {change.event.id}"):
+            self._evidence.on_change(source, change)
+        self._publish(change)
+
+    async def _keep(self, source: SourcePipeline, change: EventChange) -> None:
+        if self.writer is not None and change.kind == "grew":
+            self.writer.queue_event(change.event)
+        elif self.writer is not None and not await self.writer.save_event(change.event, untold=change.kind):
+            log.error("event %s of %s is announced but not stored", change.event.id, source.name)
+
+    def _publish(self, change: EventChange) -> None:
+        self.observers.on_change(change)
+        if self.writer is not None and change.kind != "grew":
+            self.writer.count_published(change)
+
+    def _publish_late(self) -> None:
+        """Has told what an earlier watch stored and was killed before telling, also of sources that nobody watches."""
+        if self.writer is not None:
+            self.writer.on_late = self.observers.on_change
+            addresses = list(self.addresses.values())
+            self.writer.publish_late_events(
+                besides=lambda: {key for each in addresses for key in (each.name, identity_of(each))}
+            )
+
+    def _publish_unreadable(self, state: SourceState, detail: str) -> None:
+        verdict = Verdict.unknown(Cause.UNREADABLE, detail=detail)
+        judged = JudgedWindow(source=state.name, window=state.cut, verdict=verdict)
+        state.cut += 1
+        state.count(judged)
+        self._log(judged)
+        self.observers.on_verdict(judged)
+        self.observers.on_result(judged)
+
+    async def _close_all(self) -> None:
+        """Finishes the pictures, then the store; neither keeps the other, nor the watch, from ending."""
+        with self.supervisor.survives("the end", "finishing pictures"):
+            await self._evidence.close()
+        if self.writer is not None:
+            with self.supervisor.survives("the end", "closing the store"):
+                await self.writer.close()
+
+    def _background_tasks(self) -> dict[str, Callable[[], Coroutine[None, None, None]]]:
+        keeper = self.writer
+        if keeper is None:
+            return {}
+        return {
+            "writing into the store": keeper.flush_periodically,
+            "deleting what is old": partial(keeper.prune_periodically, self.settings.retention),
+        }
+
+    async def _tick_periodically(self, source: SourcePipeline) -> None:
+        """Lets the event of a live source end although no window comes, as when the camera is away."""
+        while True:
+            await asyncio.sleep(1.0)
+            if source.state.live and source.state.stage is SourceStatus.LOST:
+                with self.supervisor.survives(source.name, "closing what is lost from sight"):
+                    await self._apply(source, partial(source.tracker.tick, source.now_s))
+
+    async def _until_stopped(self) -> None:
+        await self._stopped.wait()
+
+    def _start_delay_s(self, share: float) -> float:
+        """Spreads the cameras over one stride, so that their windows do not all fall due in the same moment."""
+        return share * self.judge.sampling.stride / self.judge.sampling.fps
+
+    def _cancel_all(self) -> None:
+        """Waits for nobody any more: not for answers, nor for readers that hang in a camera."""
+        self._words.cancel()
+        for source in self._sources.sources:
+            source.queue.close()
+        for answer in self._answers:
+            answer.cancel()
+
+
+def _judged(source: SourcePipeline, window: Window, verdict: Verdict) -> JudgedWindow:
+    return JudgedWindow(
+        source=source.name,
+        window=window.index,
+        verdict=replace(verdict, start_s=window.start_s, end_s=window.end_s),
+        captured_s=window.captured_s,
+        rest=window.rest,
+    )
+
+
+def _worded(verdict: Verdict, said: Verdict) -> Verdict:
+    return replace(verdict, text=said.text or verdict.text, tokens=verdict.tokens + said.tokens)

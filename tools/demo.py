@@ -1,0 +1,340 @@
+"""The whole road on a machine without a GPU: clips, dataset, LoRA on the tiny base, export, vLLM, two scores.
+
+`scripts/demo.sh` makes the environments and runs this. Every stage is one of Vigil's own commands, printed before
+it runs, so that the demo is also the recipe. A stage that fails leaves what is done; the same command goes on there.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from tools.stages import CommandStages, console, exit_code_of, run_vigil, versions, wait_for, write_json
+
+from vigil.cli.main import wide_console
+from vigil.dataset.clips import find_clips
+from vigil.errors import UsageError
+from vigil.files import require_writable_folder
+from vigil.frames import FrameSampling
+from vigil.manifest import read_manifest
+from vigil.questions import load_question
+from vigil.serving.server import RunningServer, check_port, run_server
+from vigil.tiny import TASK_FILE
+from vigil.training.output import RUN_NAME, lock_output
+
+WEB_PORT = 7860
+TINY_BASE = Path(__file__).resolve().parent / "tiny" / "base"
+TINY_SAMPLING = FrameSampling(max_pixels=12_288)
+"""128x96 frames: what the tiny base was made for."""
+
+DRAWN_CLIPS = 1400
+MORE_CLIPS = 400
+"""Drawn clips that a small set of real ones is trained together with: people in places it does not hold."""
+
+DRAWN_VAL_SHARE = 0.07
+"""Of so many clips 7 % choose the best epoch as well as 15, and the demo gets no slower."""
+
+SAMPLES = 4200
+"""Windows shown in training, over all epochs: about a minute and a half on two cores."""
+
+MADE_FROM_NAME = "made-from.json"
+MADE_FROM_DATA = ("adapter", "model", "score-base", "score-lora")
+
+WRITTEN = (
+    *MADE_FROM_DATA, "clips", "drawn", "data", "logs",
+    "parity.json", "score-base.json", "score-lora.json", "summary.json",
+)  # fmt: skip
+"""All that a demo puts into its folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoSettings:
+    """What the demo is asked to do; other clips and another seed have a folder of their own."""
+
+    named_out: Path | None = None
+    clips: Path | None = None
+    port: int = 8000
+    keep: bool = False
+    web: bool = True
+    seed: int = 0
+
+    @property
+    def out(self) -> Path:
+        """The folder for all that is made."""
+        if self.named_out is not None:
+            return self.named_out
+        of = "out" if self.clips is None else f"of-{self.clips.absolute().name}"
+        return Path(f"demo-{of}-seed-{self.seed}" if self.seed else f"demo-{of}")
+
+    @property
+    def made_from(self) -> dict[str, Any]:
+        """What all that is made depends on."""
+        return {"clips": None if self.clips is None else str(self.clips.resolve()), "seed": self.seed}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the demo; returns its exit code."""
+    settings, setup_s, only_look = _parse(argv)
+    return exit_code_of("demo", lambda: _look_and_run(settings, setup_s=setup_s, only_look=only_look))
+
+
+def _look_and_run(settings: DemoSettings, *, setup_s: float, only_look: bool) -> None:
+    check_demo(settings)
+    if not only_look:
+        run(settings, setup_s=setup_s)
+
+
+def check_demo(settings: DemoSettings) -> None:
+    """Raises UsageError or DatasetError for all that can be known to be wrong before any work."""
+    require_writable_folder(settings.out, "--out")
+    refuse_other_clips(settings)
+    for port in (settings.port, settings.port + 1, *([WEB_PORT] if settings.web else [])):
+        check_port("127.0.0.1", port)
+    if settings.clips is None:
+        return
+    if not settings.clips.is_dir():
+        raise UsageError(f"--clips {settings.clips} is no folder; it must hold fight/ and normal/")
+    find_clips(settings.clips, load_question(TASK_FILE))
+
+
+def run(settings: DemoSettings, *, setup_s: float = 0.0) -> None:
+    """Walks the road once and writes `summary.json` into the output folder."""
+    settings.out.mkdir(parents=True, exist_ok=True)
+    stages = CommandStages(total=8, seconds={"environments": round(setup_s, 1)})
+    clips = _clips(settings, stages)
+    data, adapter, model = settings.out / "data", settings.out / "adapter", settings.out / "model"
+    with stages.stage("dataset", "windows of 6 frames at 2 fps, split by recording"):
+        _build_dataset(clips, data, settings)
+        discard_stale(data, settings.out)
+    with stages.stage("train", "LoRA on the tiny base, by LLaMA-Factory"):
+        _train(data, adapter)
+    with stages.stage("export", "the adapter merged into a complete model, and checked"):
+        run_vigil("export", str(adapter), "--out", str(model))
+    with ExitStack() as stack, ExitStack() as for_base:
+        with stages.stage("serve", "vLLM twice: the base and the merged model"):
+            base, lora = _serve(stack, for_base, model, settings)
+        with stages.stage("parity", "are the served prompts those that were trained on?"):
+            parity = _parity(data, lora, settings.out)
+        with stages.stage("score", "both models on the test split, clip by clip"):
+            scores = {
+                name: _score(data, server, settings.out, name) for name, server in (("base", base), ("lora", lora))
+            }
+        summary = {**scores, "parity_differences": parity, "seconds": stages.seconds, "versions": versions()}
+        write_json(settings.out / "summary.json", summary)
+        _tell(summary, settings, lora)
+        for_base.close()
+        if settings.web:
+            _browse(model, lora)
+        elif settings.keep:
+            _keep(lora)
+
+
+def _clips(settings: DemoSettings, stages: CommandStages) -> Path:
+    if settings.clips is not None:
+        with stages.stage("clips", f"your own, from {settings.clips}, and {MORE_CLIPS} drawn ones to train with"):
+            _draw(settings.out / "drawn", MORE_CLIPS, settings)
+        return settings.clips
+    folder = settings.out / "clips"
+    with stages.stage("clips", f"{DRAWN_CLIPS} drawn clips of people, half of them fights"):
+        _draw(folder, DRAWN_CLIPS, settings)
+    return folder
+
+
+def refuse_other_clips(settings: DemoSettings) -> None:
+    """Raises UsageError where the folder holds a demo of other clips or of another seed: they would be mixed."""
+    try:
+        before = json.loads((settings.out / MADE_FROM_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        _refuse_foreign(settings.out)
+        return
+    if before == settings.made_from:
+        return
+    clips, seed = before.get("clips") or "drawn clips", before.get("seed")
+    raise UsageError(f"{settings.out} holds the demo of {clips} with seed {seed}; name another folder with --out")
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Raises UsageError where a folder that no demo has begun in holds what a demo would write over."""
+    taken = [out / name for name in WRITTEN if (out / name).exists()]
+    if taken:
+        raise UsageError(f"{taken[0]} was not made by a demo and stays as it is; name another folder with --out")
+
+
+def _draw(folder: Path, clips: int, settings: DemoSettings) -> None:
+    write_json(settings.out / MADE_FROM_NAME, settings.made_from)
+    run_vigil("synth", str(folder), "--clips", str(clips), "--seed", str(settings.seed))
+
+
+def discard_stale(data: Path, out: Path) -> None:
+    """Throws away what was made from the dataset when it was another one: a training does not go on with other data."""
+    try:
+        trained_on = json.loads((out / "adapter" / RUN_NAME).read_text(encoding="utf-8"))["data_digest"]
+    except (OSError, ValueError, KeyError):
+        return
+    if trained_on == read_manifest(data).data_digest:
+        return
+    console.print("the dataset is not the one of the last run: training, export and scores start afresh")
+    with lock_output(out / "adapter"):
+        for name in MADE_FROM_DATA:
+            shutil.rmtree(out / name, ignore_errors=True)
+
+
+def _build_dataset(clips: Path, data: Path, settings: DemoSettings) -> None:
+    cut = ("--max-pixels", str(TINY_SAMPLING.max_pixels), "--seed", str(settings.seed))
+    drawn = ("--val-share", str(DRAWN_VAL_SHARE))
+    # Few minutes and clips: all that is not held out for the score and the epoch is learnt from.
+    learnt = ("--calibration-share", "0")
+    more = drawn if settings.clips is None else ("--also", str(settings.out / "drawn"))
+    shares = (*cut, *learnt, *more)
+    run_vigil("dataset", "build", str(clips), "--out", str(data), "--task", str(TASK_FILE), *shares)
+    run_vigil("dataset", "check", str(data))
+    run_vigil("dataset", "preview", str(data))
+
+
+def _train(data: Path, adapter: Path) -> None:
+    """As many epochs as make the demo's samples: few of many windows, more of few."""
+    examples = len(json.loads((data / "anomaly-train.json").read_text(encoding="utf-8")))
+    epochs = min(12, max(1, round(SAMPLES / examples)))
+    run_vigil("train", "tiny_lora", f"dataset_dir={data}", f"output_dir={adapter}", f"num_train_epochs={epochs}")
+
+
+def _serve(
+    stack: ExitStack, for_base: ExitStack, model: Path, settings: DemoSettings
+) -> tuple[RunningServer, RunningServer]:
+    """Both servers at once: the base under the very contract that the LoRA was trained under."""
+    logs = settings.out / "logs"
+    task = load_question("fight")
+    base = run_server(
+        TINY_BASE, port=settings.port + 1, name="base", log=logs / "vllm-base.log", task=task, sampling=TINY_SAMPLING
+    )
+    lora = run_server(model, port=settings.port, name="lora", log=logs / "vllm-lora.log")
+    return for_base.enter_context(base), stack.enter_context(lora)
+
+
+def _parity(data: Path, server: RunningServer, out: Path) -> int:
+    path = out / "parity.json"
+    run_vigil("parity", "--data", str(data), "--json", str(path), server=server)
+    return int(json.loads(path.read_text(encoding="utf-8"))["differences"])
+
+
+def _score(data: Path, server: RunningServer, out: Path, name: str) -> dict[str, Any]:
+    path = out / f"score-{name}.json"
+    words = ["--data", str(data), "--json", str(path), "--out", str(out / f"score-{name}")]
+    if name == "base":
+        # It was never taught the verdict words: by the usual least probability all its windows would be unknown.
+        words += ["--min-mass", "0"]
+    run_vigil("score", *words, server=server)
+    figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return figures
+
+
+def _tell(summary: dict[str, Any], settings: DemoSettings, server: RunningServer) -> None:
+    stdout = wide_console()
+    stdout.print(score_table(summary))
+    stdout.print("the base is scored by whatever it gives the verdict words, as next to nothing (--min-mass 0)")
+    stdout.print(_time_table(summary["seconds"]))
+    out = settings.out
+    stdout.print(
+        f"parity: {summary['parity_differences']} differences between what was trained and what was served\n"
+        f"\nLook at:   {out}/data/preview.html           what the model was shown\n"
+        f"           {out}/score-lora/mistakes.html    its worst mistakes\n"
+        f"           {out}/summary.json                all figures\n"
+        f"Go on:     ./vllm.sh {out}/model             serve it\n"
+        "           bash scripts/demo.sh --clips DIR  the same road with your own clips (fight/ and normal/)\n"
+        "           bash scripts/train.sh qwen3vl_2b_lora   the real model, on a GPU",
+        soft_wrap=True,
+    )
+
+
+def score_table(summary: dict[str, Any]) -> Table:
+    """Base and LoRA side by side, each figure with its interval, n and baseline."""
+    table = Table(title="test split, clip by clip")
+    for heading in ("", "n", "accuracy [95 %]", "majority", "ROC AUC", "F1", "ECE", "unknown", "p50 ms", "requests/s"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for name in ("base", "lora"):
+        table.add_row(name, *_score_cells(summary[name]))
+    return table
+
+
+def _score_cells(score: dict[str, Any]) -> tuple[str, ...]:
+    low, high = score["accuracy_ci95"]
+    return (
+        str(score["n"]),
+        f"{score['accuracy']:.3f} [{low:.3f}, {high:.3f}]",
+        f"{score['baseline_majority']:.3f}",
+        _figure(score["roc_auc"]),
+        _figure(score["f1"]),
+        _figure(score["ece"]),
+        str(sum(score["unknown"].values())),
+        _figure(score["latency_ms"]["p50"], digits=0),
+        _figure(score["requests_per_s"], digits=1),
+    )
+
+
+def _figure(value: float | None, *, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _time_table(seconds: dict[str, float]) -> Table:
+    table = Table(title="seconds per stage")
+    for name in seconds:
+        table.add_column(name, justify="right")
+    table.add_column("in all", justify="right")
+    table.add_row(*(f"{value:.0f}" for value in seconds.values()), f"{sum(seconds.values()):.0f}")
+    return table
+
+
+def _browse(model: Path, server: RunningServer) -> None:
+    """The web pages before the merged model, until Ctrl-C."""
+    at = ("--url", server.url, "--model", server.model, "--model-dir", str(model))
+    words = ("--demo", *at, "--port", str(WEB_PORT))
+    console.print(f"[dim]$ python web.py {shlex.join(words)}[/]", soft_wrap=True)
+    console.print("Ctrl-C ends the pages and the server; --no-web leaves them out")
+    environment = dict(os.environ) | {"VIGIL_API_KEY": server.key}
+    with suppress(KeyboardInterrupt):
+        wait_for(subprocess.Popen([sys.executable, "web.py", *words], env=environment))
+
+
+def _keep(server: RunningServer) -> None:
+    console.print(f"The LoRA model stays at {server.url}, the key is in .vigil/key; Ctrl-C ends it.")
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        console.print("stopping")
+
+
+def _parse(argv: Sequence[str] | None) -> tuple[DemoSettings, float, bool]:
+    parser = argparse.ArgumentParser(prog="scripts/demo.sh", description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument(
+        "--out",
+        dest="named_out",
+        metavar="DIR",
+        type=Path,
+        help="folder for all that is made (demo-out; demo-of-CLIPS with --clips; -seed-N behind it with --seed)",
+    )
+    parser.add_argument(
+        "--clips", metavar="DIR", type=Path, help="your clips instead of drawn ones: a folder with fight/ and normal/"
+    )
+    parser.add_argument("--port", type=int, default=8000, help="of the LoRA model; the base takes the next (8000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the drawn clips and the split (0)")
+    parser.add_argument("--keep", action="store_true", help="leave the LoRA model served until Ctrl-C")
+    parser.add_argument("--no-web", dest="web", action="store_false", help="do not open the web pages at the end")
+    parser.add_argument("--setup-seconds", type=float, default=0.0, help=argparse.SUPPRESS)
+    parser.add_argument("--only-look", action="store_true", help=argparse.SUPPRESS)
+    given = vars(parser.parse_args(argv))
+    setup_s, only_look = given.pop("setup_seconds"), given.pop("only_look")
+    return DemoSettings(**given), setup_s, only_look
+
+
+if __name__ == "__main__":
+    sys.exit(main())
