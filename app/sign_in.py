@@ -81,7 +81,7 @@ class Sessions:
 
 FORM_BYTES = 8192
 LONGEST_NAME = 200
-TEMPLATE = (Path(__file__).resolve().parent / "scripts" / "sign_in.html").read_text(encoding="utf-8")
+TEMPLATE = (Path(__file__).resolve().parent / "sign_in.html").read_text(encoding="utf-8")
 PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 PAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; base-uri 'none'; "

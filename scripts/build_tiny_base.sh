@@ -17,7 +17,7 @@ MINUTES="${MINUTES:-95}"
 PYTHON="${PYTHON:-.venv-train/bin/python}"
 
 [[ -x "$PYTHON" ]] || { echo "no $PYTHON: run bash scripts/setup.sh train first" >&2; exit 2; }
-export PYTHONPATH=src HF_HUB_OFFLINE=1 OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+export PYTHONPATH=src:. HF_HUB_OFFLINE=1 OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 
 "$PYTHON" -m tools.tiny_base.train train --work "$WORK" --minutes "$MINUTES" "$@"
 "$PYTHON" -m tools.tiny_base.train ship --work "$WORK" --out "$OUT"

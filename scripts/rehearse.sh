@@ -23,7 +23,7 @@ unset PYTHONDONTWRITEBYTECODE
 if [ ! -x .venv-train/bin/python ] || [ ! -x .venv-serve/bin/python ]; then
   bash scripts/setup.sh core
   # Wrong words are told before gigabytes are fetched.
-  .venv/bin/python -m vigil.rehearsal --only-look "$@"
+  .venv/bin/python -m tools.rehearsal --only-look "$@"
 fi
 bash scripts/setup.sh all
-exec .venv/bin/python -m vigil.rehearsal "$@"
+exec .venv/bin/python -m tools.rehearsal "$@"

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
-from tools.stages import CommandStages, console, exit_code_of, run_vigil, versions, wait_for, write_json
 
+from tools.stages import CommandStages, console, exit_code_of, run_vigil, versions, wait_for, write_json
 from vigil.cli.main import wide_console
 from vigil.dataset.clips import find_clips
 from vigil.errors import UsageError
@@ -29,11 +29,11 @@ from vigil.frames import FrameSampling
 from vigil.manifest import read_manifest
 from vigil.questions import load_question
 from vigil.serving.server import RunningServer, check_port, run_server
-from vigil.tiny import TASK_FILE
+from vigil.tiny import BASE_FOLDER, TASK_FILE
 from vigil.training.output import RUN_NAME, lock_output
 
 WEB_PORT = 7860
-TINY_BASE = Path(__file__).resolve().parent / "tiny" / "base"
+TINY_BASE = BASE_FOLDER
 TINY_SAMPLING = FrameSampling(max_pixels=12_288)
 """128x96 frames: what the tiny base was made for."""
 

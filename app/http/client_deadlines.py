@@ -8,9 +8,10 @@ import asyncio
 from functools import partial
 from typing import Any, cast
 
-from app.http.connections import Connection, Connections, Deadlines
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from app.http.connections import Connection, Connections, Deadlines
 
 STATE = "vigil_connection"
 """Where a request finds its connection, in the state that uvicorn hands to every request."""

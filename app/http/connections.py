@@ -18,7 +18,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.trusted_proxies import TrustedProxies, address_group
-
 from vigil.errors import UsageError
 
 log = logging.getLogger(__name__)

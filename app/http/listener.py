@@ -10,7 +10,6 @@ import socket
 from typing import Any
 
 from app.http.connections import Connections
-
 from vigil.errors import UsageError
 
 REFUSED_AT_ONCE = 64

@@ -1,6 +1,6 @@
 """Runs on the serving environment's Python: vLLM's web application with the routes of every task, and no model.
 
-    VLLM_API_KEY=KEY PYTHONPATH=src/vigil/serving/inside .venv-serve/bin/python tests/e2e/vllm_routes.py PORT
+    VLLM_API_KEY=KEY PYTHONPATH=src/vigil/serving_env .venv-serve/bin/python tests/e2e/vllm_routes.py PORT
 
 It prints the routes as one line of JSON, then serves them until its input ends, behind the middleware of `vllm.sh`.
 """

@@ -3,7 +3,7 @@
     bash scripts/setup.sh all && .venv/bin/python -m pytest -m gpu tests/gpu -s
 
 Training in bfloat16 as `configs/train/qwen3vl_2b_lora.yaml` says, but for the number of steps; CUDA graphs; the serve
-configurations for 24 GB and, where the card is large enough, 80 GB. The weights are random (vigil.rehearsal), which
+configurations for 24 GB and, where the card is large enough, 80 GB. The weights are random (tools.rehearsal), which
 changes no speed and no memory. Figures go to `gpu.json` in `$VIGIL_GPU_OUT`, else in outputs/gpu.
 """
 

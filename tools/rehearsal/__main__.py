@@ -1,4 +1,4 @@
-"""Runs the rehearsal from the command line: `python -m vigil.rehearsal [--size 2b|4b] [--keep] [--out DIR]`."""
+"""Runs the rehearsal from the command line: `python -m tools.rehearsal [--size 2b|4b] [--keep] [--out DIR]`."""
 
 import argparse
 import sys

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 from tools.rehearsal.shapes import CONTEXT_TOKENS, GENERATION, IMAGE_SHORTEST_PX, SHAPES, ModelShape
 from tools.tiny_base.model import save_processor
 from tools.tiny_base.vocabulary import load_vocabulary
-
 from vigil.errors import VigilError
 from vigil.files import explain_os_error
 

@@ -14,9 +14,8 @@ from typing import Any, Final
 
 from tools.rehearsal.shapes import ModelShape
 from tools.stages import CommandStages, console, run_vigil, versions, wait_for, write_json
-
 from vigil.cli.main import wide_console
-from vigil.environments import environment
+from vigil.environments import CHECKOUT, environment
 from vigil.errors import JobError
 from vigil.files import require_writable_folder
 from vigil.judge import Endpoint, Judge
@@ -242,7 +241,7 @@ def _write_model(settings: RehearsalSettings) -> None:
     trainer = environment("train")
     size = settings.shape.size
     words = [str(trainer.python), "-m", "tools.rehearsal.checkpoint", size, str(settings.model)]
-    variables = trainer.variables() | {"PYTHONPATH": str(Path(__file__).parents[2]), "HF_HUB_OFFLINE": "1"}
+    variables = trainer.variables() | {"PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'src'}", "HF_HUB_OFFLINE": "1"}
     if wait_for(subprocess.Popen(words, env=variables)) != 0:
         raise JobError("the model could not be written, see above; mend that and run the same command again")
 

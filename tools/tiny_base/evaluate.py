@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from tools.tiny_base.digits import PAIR_DIGITS, WINDOW_DIGITS
 from tools.tiny_base.forward import encode_frames, run_language_model, use_fast_precision, visual_hidden
 from tools.tiny_base.questions import CODE_QUESTIONS, code_answer
@@ -23,7 +25,6 @@ from tools.tiny_base.windows import (
     draw_window,
     patches_of,
 )
-from torch import Tensor
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration

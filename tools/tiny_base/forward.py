@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from tools.tiny_base.windows import GRID_HW, PATCHES, TOKENS_PER_PAIR, PromptBatch, WindowImage
 from torch import Tensor
 
+from tools.tiny_base.windows import GRID_HW, PATCHES, TOKENS_PER_PAIR, PromptBatch, WindowImage
 from vigil.environments import fast_cpu_dtype
 
 if TYPE_CHECKING:

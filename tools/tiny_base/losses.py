@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from tools.tiny_base.forward import VisualFeatures, encode_frames, run_language_model, visual_hidden
 from tools.tiny_base.windows import IGNORED, MERGE, NUM_TARGETS, TOKENS_PER_PAIR, PromptBatch, WindowArray, WindowImage
-from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
+from torch import Tensor, nn
+
 from tools.tiny_base.tokenizer import CONTEXT_TOKENS, save_tokenizer, tiny_vocabulary
 from tools.tiny_base.vocabulary import Vocabulary
-from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
 from tools.tiny_base.digits import PAIR_DIGITS, WINDOW_DIGITS, IntArray
 
 CODE_QUESTIONS = ("用数字描述画面。", "请写出画面的编码。", "Describe the picture in digits.", "Give the code.")

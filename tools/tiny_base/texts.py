@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from tools.tiny_base.questions import every_text
-
 from vigil.config import config_root, read_yaml
 from vigil.tiny import TASK_FILE
 

@@ -24,6 +24,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
+
 from tools.tiny_base.evaluate import Examination, examine, held_out_windows
 from tools.tiny_base.forward import use_fast_precision
 from tools.tiny_base.losses import TinyLearner, TinyLosses
@@ -43,8 +45,6 @@ from tools.tiny_base.tokenizer import tiny_vocabulary
 from tools.tiny_base.widening import model_with_vocabulary, widen
 from tools.tiny_base.window_pool import WindowPool
 from tools.tiny_base.windows import Encode, TrainingWindow, WindowImage, build_batch, patches_of
-from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
-
 from vigil.errors import JobError
 from vigil.tiny import BASE_FOLDER
 

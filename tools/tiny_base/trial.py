@@ -21,13 +21,13 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from torch import Tensor, nn
+from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
+
 from tools.tiny_base.evaluate import auc
 from tools.tiny_base.forward import VisualFeatures, encode_frames, run_language_model, use_fast_precision
 from tools.tiny_base.model import add_lora
 from tools.tiny_base.windows import FPS, WINDOW_FRAMES, Encode, WindowImage, build_batch, fitted, patches_of
-from torch import Tensor, nn
-from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
-
 from vigil.synth.clip import draw_clip
 
 log = logging.getLogger("tools.tiny_base.trial")

@@ -9,8 +9,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tools.tiny_base.windows import TrainingWindow, draw_window
 
+from tools.tiny_base.windows import TrainingWindow, draw_window
 from vigil.dataset.workers import init_worker
 
 _CHUNK = 16

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
 from tools.tiny_base.digits import IntArray, all_digits, measure
 from tools.tiny_base.questions import Scenery
-
 from vigil.synth.clip import ClipFacts, draw_clip
 from vigil.synth.figure import BONES
 

@@ -16,15 +16,15 @@ from vigil.chat.conversation import ChatClient, ChatTurn, ContextLimits, Convers
 from vigil.chat.time_span import TimeSpan, find_time_span
 
 __all__ = [
-    "Conversation",
-    "ContextLimits",
     "Attachment",
-    "TimeSpan",
     "ChatClient",
     "ChatTurn",
+    "ContextLimits",
+    "Conversation",
+    "TimeSpan",
     "attach_camera",
     "attach_picture",
-    "look_at_pictures",
     "attach_video",
     "find_time_span",
+    "look_at_pictures",
 ]

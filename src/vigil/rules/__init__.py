@@ -8,13 +8,13 @@ from vigil.rules.hysteresis import HysteresisRule, HysteresisSettings
 from vigil.verdict import JudgedWindow
 
 __all__ = [
-    "EventChange",
     "ChangeKind",
     "Event",
-    "HysteresisSettings",
+    "EventChange",
     "EventWindow",
+    "HysteresisRule",
+    "HysteresisSettings",
     "JudgedWindow",
     "Tier",
     "TierThresholds",
-    "HysteresisRule",
 ]

@@ -7,17 +7,17 @@ from vigil.score.run import ScoreRun
 from vigil.score.scorecard import ModelComparison, Score, ScoreFigures, compare_scores, figures
 
 __all__ = [
-    "Prediction",
     "EvalClip",
-    "ModelComparison",
-    "ScoreFigures",
+    "EvalWindow",
     "Journal",
     "JournalEntry",
-    "ScoreRun",
-    "EvalWindow",
+    "ModelComparison",
+    "Prediction",
     "Score",
+    "ScoreFigures",
+    "ScoreRun",
     "combine",
-    "compare",
+    "compare_scores",
     "dataset_clips",
     "figures",
     "per_clip",

@@ -22,7 +22,7 @@ from vigil.serving.media_domains import DOMAINS_FLAG, OPENING_FLAGS, allowed_dom
 from vigil.serving.settings import ServeSettings, is_cpu_build
 from vigil.serving.vllm_flags import AUTO, Flags, as_tokens, flags_of, given_flags, given_value, means, words_of
 
-INSIDE = Path(__file__).parent / "inside"
+INSIDE = Path(__file__).parents[1] / "serving_env"
 MIN_PIXELS = MIN_SIDE_PX**2
 PIXELS_PER_TOKEN = 2 * GRID_PX**2
 """Of a video, in frames x height x width: a token is 32x32 pixels of a pair of frames."""

@@ -149,17 +149,17 @@ def _answers(root: str) -> bool:
 
 
 __all__ = [
-    "ServerCommand",
+    "ContractOverrides",
+    "RunningServer",
     "ServePlan",
     "ServeSettings",
-    "RunningServer",
+    "ServerCommand",
     "ServerKey",
-    "ContractOverrides",
+    "find_server_key",
     "load_serve_settings",
     "plan_server",
     "run_server",
     "serve_command",
-    "find_server_key",
 ]
 
 RUN_FOLDER = Path(".vigil")

@@ -72,7 +72,7 @@ def walk_files(folder: Path) -> Iterator[Path]:
         entered.add(real)
 
 
-__all__ = ["Address", "find_sources", "find_available_sources", "read_camera_file", "redact", "shorten_for_display"]
+__all__ = ["Address", "find_available_sources", "find_sources", "read_camera_file", "redact", "shorten_for_display"]
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 SCHEMES = tuple(PORTS)

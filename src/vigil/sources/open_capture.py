@@ -35,12 +35,12 @@ from vigil.sources.webcam import Webcam
 from vigil.windows import window_start_s
 
 __all__ = [
+    "Capture",
+    "CaptureItem",
+    "CaptureSettings",
     "Connected",
     "Disconnected",
-    "Capture",
-    "CaptureSettings",
     "FileCapture",
-    "CaptureItem",
     "Waiting",
     "open_capture",
 ]

@@ -19,7 +19,7 @@ __all__ = [
     "MediaKind",
     "PruneReport",
     "RetentionSettings",
-    "WatchSession",
     "Store",
+    "WatchSession",
     "prune",
 ]

@@ -8,4 +8,4 @@ runs `llamafactory-cli train`, and writes the manifest beside the adapter when i
 from vigil.training.llamafactory import TrainingProgress
 from vigil.training.run import TrainingPlan, TrainingResult, plan_training, train
 
-__all__ = ["TrainingResult", "TrainingPlan", "TrainingProgress", "plan_training", "train"]
+__all__ = ["TrainingPlan", "TrainingProgress", "TrainingResult", "plan_training", "train"]

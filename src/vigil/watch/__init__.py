@@ -13,4 +13,4 @@ from vigil.watch.settings import WatchSettings
 from vigil.watch.state import SourceState, WatchSummary
 from vigil.watch.watcher import Watcher
 
-__all__ = ["WatchObserver", "SourceState", "WatchSummary", "Watcher", "BackgroundWatcher", "WatchSettings"]
+__all__ = ["BackgroundWatcher", "SourceState", "WatchObserver", "WatchSettings", "WatchSummary", "Watcher"]

@@ -8,7 +8,7 @@ from scoring import answer, write_dataset
 from vigil.report.mistakes import worst_first, write_mistakes
 from vigil.report.plots import write_plots
 from vigil.report.tables import comparison_text, score_table
-from vigil.score import EvalClip, Prediction, Score, dataset_clips, figures
+from vigil.score import EvalClip, Prediction, Score, compare_scores, dataset_clips, figures
 from vigil.score.journal import JournalEntry, Throughput
 from vigil.verdict import Cause, Outcome
 
@@ -49,7 +49,7 @@ def test_windows_and_pace_are_shown_where_they_tell_more() -> None:
 
 def test_the_comparison_tells_mcnemars_test() -> None:
     first = score()
-    text = comparison_text(compare(("base", first.answers), ("lora", first.answers)))
+    text = comparison_text(compare_scores(("base", first.answers), ("lora", first.answers)))
     assert "McNemar's exact test p = 1" in text and "ROC AUC +0.000" in text
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import vigil.serving
 
-GUARD = Path(vigil.serving.__file__).parent / "inside" / "vigil_guard.py"
+GUARD = Path(vigil.serving.__file__).parents[1] / "serving_env" / "vigil_guard.py"
 
 
 def _sent(scope: dict[str, Any]) -> list[MutableMapping[str, Any]]:

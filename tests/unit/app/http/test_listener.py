@@ -13,7 +13,7 @@ from limited_server import get, is_closed
 from vigil.errors import UsageError
 from vigil.serving.server import free_port
 
-TESTS = Path(__file__).resolve().parents[2]
+TESTS = Path(__file__).resolve().parents[3]
 
 
 def open_now() -> set[int]:

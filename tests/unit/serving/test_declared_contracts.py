@@ -20,7 +20,7 @@ from vigil.serving.declared_contracts import CONTRACTS_VARIABLE
 from vigil.serving.plan import ContractOverrides, plan_server
 from vigil.serving.settings import ServeSettings
 
-PAGE = Path(vigil.serving.__file__).parent / "inside" / "vigil_contracts.py"
+PAGE = Path(vigil.serving.__file__).parents[1] / "serving_env" / "vigil_contracts.py"
 
 
 def _plan(

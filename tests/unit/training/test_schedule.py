@@ -14,7 +14,7 @@ from vigil.training import plan_training
 from vigil.training.config import is_distributed, is_ray, load_training_config, tower_warnings
 from vigil.training.schedule import TrainingSchedule, training_schedule
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "train"
+CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "train"
 ONE_CARD = {"dataset": "anomaly-train", "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
 
 

@@ -12,7 +12,7 @@ from tools.rehearsal.walk import MEMORY_FACTOR, RehearsalSettings, look
 
 from vigil.errors import JobError
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 MEMORY_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
@@ -37,7 +37,7 @@ def test_a_disk_without_room_is_told_in_gigabytes(tmp_path: Path, monkeypatch: p
 )
 def test_wrong_words_are_told_and_nothing_is_begun(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
     (tmp_path / "taken").touch()
-    command = [sys.executable, "-m", "vigil.rehearsal", *words]
+    command = [sys.executable, "-m", "tools.rehearsal", *words]
     told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert told.returncode == 2 and said in told.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]

@@ -11,7 +11,7 @@ from tools.rehearsal.shapes import SHAPES, ModelShape
 
 pytestmark = pytest.mark.train_env
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 MEBIBYTE = 1 << 20
 LITTLE = ModelShape(
     size="2b", name="little", train_config="", parameters=0, hidden_size=256, intermediate_size=256, layers=3, heads=8

@@ -1,0 +1,1 @@
+"""What stands between the socket and the pages: connections, deadlines, body limits, TLS."""

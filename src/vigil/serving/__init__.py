@@ -1,0 +1,1 @@
+"""A checkpoint behind vLLM, served as it was trained."""

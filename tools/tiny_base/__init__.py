@@ -1,0 +1,1 @@
+"""The recipe of the tiny base: architecture, tokenizer, drawn windows, losses and trials."""
