@@ -1,7 +1,7 @@
 """A task: what is asked of a window, the two verdict words, and what folder names mean.
 
-Tasks live in `configs/tasks/*.yaml`; `load_task("fight")` finds one by name, a path by path. Beside them lie
-questions without verdict words, for the chat; `load_questions()` gives both kinds as what may be asked.
+Tasks live in `configs/tasks/*.yaml`; `load_question("fight")` finds one by name, a path by path. Beside them lie
+questions without verdict words, for the chat; `list_questions()` gives both kinds as what may be asked.
 """
 
 import unicodedata

@@ -1,7 +1,7 @@
 """What a judge knows of its server, and how it is kept true: read at the start, and again where it may be another.
 
 After an outage, a restart or an exchange the same token ids may mean other words, and the same address may serve
-another model. So every break of the line (`Transport.breaks`) and every fault of the endpoint puts the facts in
+another model. So every break of the line (`ModelClient.breaks`) and every fault of the endpoint puts the facts in
 doubt, and no answer counts until they have been read again.
 """
 

@@ -3,7 +3,7 @@
     annotate_file(Path("long.mp4"), judged, events, Path("long-watched.mp4"))
 
 Of a file every picture is shown, after the watch. Of a live source the sampled frames are shown as they
-come: `LiveFilm` holds each back until a verdict covers it.
+come: `LiveAnnotatedVideo` holds each back until a verdict covers it.
 """
 
 import logging

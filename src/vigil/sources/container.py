@@ -78,7 +78,7 @@ def open_container(path: Path) -> Any:
 
 
 def pick_stream(container: Any, path: Path | str, *, fast: bool = False) -> Any:
-    """The first moving pictures of a container, prepared; raises SourceError. Of a file: see `tracks.film_track`."""
+    """The first moving pictures of a container, prepared; raises SourceError. Of a file: see `tracks.main_video_track`."""
     return prepared(moving_streams(container, path)[0], fast=fast)
 
 
@@ -94,7 +94,7 @@ def moving_streams(container: Any, path: Path | str) -> list[Any]:
 
 
 def prepared(stream: Any, *, fast: bool = False) -> Any:
-    """A stream that is set to decode in one thread (`fast`: see `hasten`)."""
+    """A stream that is set to decode in one thread (`fast`: see `skip_loop_filter`)."""
     stream.codec_context.thread_count = 1
     stream.codec_context.options = {"max_pixels": str(MAX_PICTURE_PIXELS)}
     if fast:

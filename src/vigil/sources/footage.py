@@ -227,7 +227,7 @@ def read_packets(container: Any, stream: Any, mark: IndexedKeyframe | None = Non
 
 
 def encoded_packet(packet: Any, time_s: float, *, setup: Any | None = None) -> EncodedPacket:
-    """What is kept of an `av.Packet` that is shown, or came in, at a second of the source (`setup`: see `Piece`)."""
+    """What is kept of an `av.Packet` that is shown, or came in, at a second of the source (`setup`: see `EncodedPacket`)."""
     tick_s = float(packet.time_base or 0)
     pts_s = None if packet.pts is None or not tick_s else packet.pts * tick_s
     return EncodedPacket(bytes(packet), time_s, pts_s, bool(packet.is_keyframe), setup)

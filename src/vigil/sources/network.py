@@ -5,7 +5,7 @@ Only what a kept picture needs is decoded (see `patient`), and only a picture th
 RTSP, MJPEG, HLS and other video over the network, one connection at a time.
 
 Everything here is bounded by timeouts: a server that is away, silent, frozen or babbling ends a session. How it is
-opened, and what FFmpeg may open, is the `Dialer`'s.
+opened, and what FFmpeg may open, is the `StreamOpener`'s.
 """
 
 import threading

@@ -1,8 +1,8 @@
 """The last seconds of a live source, kept for the clip of an event that is only known afterwards.
 
-`PacketRing` keeps the compressed packets of a stream: half a megabyte a second, no decoding. What is
+`PacketRingBuffer` keeps the compressed packets of a stream: half a megabyte a second, no decoding. What is
 needed to read them later (codec, size, parameter sets) is kept beside them as the head of a NUT file,
-so a clip can be written when the connection is long gone. `PictureRing` serves sources that have no
+so a clip can be written when the connection is long gone. `JpegRingBuffer` serves sources that have no
 packets, such as webcams.
 """
 
@@ -39,7 +39,7 @@ NEW_EXTRADATA = "new_extradata"
 class PacketRun:
     """The packets of one connection, from a key picture on; `head` is a file that describes their stream.
 
-    `setup` is how it was described anew since, if it was (see `Piece`).
+    `setup` is how it was described anew since, if it was (see `EncodedPacket`).
     """
 
     stream: Any

@@ -1,7 +1,7 @@
 """Time: mending the stamps that files and cameras carry, and choosing frames by them.
 
 `Clock` turns raw stamps, which may be missing, repeat or jump, into seconds that only ever grow.
-`Sampler` then keeps one frame for every instant `k / fps`. Files and live sources share both, so
+`FrameSampler` then keeps one frame for every instant `k / fps`. Files and live sources share both, so
 25 frames a second become 2 a second in the same way everywhere.
 
 The time of live pictures: the camera's own spacing, kept honest by when the pictures arrive.

@@ -79,7 +79,7 @@ def read_frames(
 ) -> Iterator[Frame]:
     """The frames of a video file, sampled at `sampling.fps` and sized by `fit`.
 
-    The first frame at or after each instant `k / fps` is kept (see `Sampler`). Problems of the file
+    The first frame at or after each instant `k / fps` is kept (see `FrameSampler`). Problems of the file
     are logged as warnings. `fast` is for watching: see `open_video`. Raises SourceError when no picture
     can be had.
     """

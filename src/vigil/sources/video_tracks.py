@@ -48,7 +48,7 @@ def main_video_track(container: Any, path: Path, *, fast: bool = False) -> Video
 
 
 def main_video_stream(container: Any, path: Path) -> Any:
-    """The `av` stream of `film_track`; raises SourceError."""
+    """The `av` stream of `main_video_track`; raises SourceError."""
     return main_video_track(container, path).stream
 
 

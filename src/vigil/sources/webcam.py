@@ -225,7 +225,7 @@ BROWSER_POLL_S = 0.1
 
 
 class BrowserWebcam:
-    """Takes pictures from any thread; `open` is an opener for `Watch`, which reads them as those of a camera."""
+    """Takes pictures from any thread; `open` is an opener for `Watcher`, which reads them as those of a camera."""
 
     def __init__(self, *, name: str = "webcam", silent_s: float = 15.0) -> None:
         self.name = name

@@ -7,7 +7,7 @@
     service.stop()
 
 It is one `vigil.watch.Watcher` in a thread with a loop of its own. While the endpoint is down, `problem` says so, and the
-watch comes up by itself. People say which cameras they want (`Roster`); the loop brings the watch in line with that.
+watch comes up by itself. People say which cameras they want (`CameraList`); the loop brings the watch in line with that.
 """
 
 import asyncio

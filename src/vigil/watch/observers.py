@@ -40,7 +40,7 @@ class WatchObserver:
         return False
 
     def on_preview(self, source: str, jpeg: bytes, time_s: float) -> None:
-        """A picture for people, as `looks_at` asked for; called in the source's thread, which it must not hold up.
+        """A picture for people, as `wants_preview` asked for; called in the source's thread, which it must not hold up.
 
         Which pictures there are is a matter of the settings `preview_fps` and `preview_px`.
         """

@@ -114,7 +114,7 @@ class StoreWriter:
         return saving.result() and _event_name(event) not in self._refused
 
     def queue_event(self, event: Event, *, untold: Untold = "") -> "asyncio.Task[bool] | None":
-        """Begins to write an event; None while the store is in trouble, where it waits for `flush_for_ever`."""
+        """Begins to write an event; None while the store is in trouble, where it waits for `flush_periodically`."""
         # What was told of its earlier states is written with this one.
         self._told.forget(event.id)
         self._events.put(event.id, Saving(self._sessions.get(event.source, ""), event, untold))
