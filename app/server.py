@@ -32,7 +32,7 @@ from app.language import translator
 from app.passwords import AUTH_VARIABLE, hash_passwords, read_users
 from app.trusted_proxies import TrustedProxies
 from app.web.context import SiteContext, SiteOptions
-from app.web.gradio_patches import skip_gradio_stubs
+from app.web.gradio_stubs import skip_gradio_stubs
 from app.web.root_path import RootPath
 from app.web.upload_quota import UploadLimits
 from app.web.uploads import Uploads

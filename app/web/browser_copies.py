@@ -1,7 +1,7 @@
 """A clip as browsers play it: what the camera sent where they can, else a copy, made when it is first looked at.
 
-Clips are evidence and stay what the camera sent (`vigil.sources.ring_buffer`), so those of an H.265 camera play in hardly any
-browser. A copy lies with what visitors send and is swept like that; who looks again has it made again.
+Clips are evidence and stay what the camera sent (`vigil.sources.ring_buffer`), so those of an H.265 camera play in
+hardly any browser. A copy lies with what visitors send and is swept like that; who looks again has it made again.
 """
 
 import contextlib

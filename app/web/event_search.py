@@ -91,7 +91,8 @@ def _row(event: Event, page: EventPage, t: Translator) -> str:
         f'<button type="button" role="option" aria-selected="false" class="review-row tier-{event.tier}" '
         f'data-event="{escape(event.id, quote=True)}">{image}<span class="room-lines">'
         f'<span class="room-first">{tier_badge(event, t)}<b>{escape(event.source)}</b>{mark_badge(mark, t)}</span>'
-        f'<span class="room-first"><time>{local_times.happened(event)}</time> <span>{escape(lasts(event, t))}</span></span>'
+        f'<span class="room-first"><time>{local_times.happened(event)}</time> '
+        f"<span>{escape(lasts(event, t))}</span></span>"
         f'<span class="room-words">{escape(event.text)}</span></span></button>'
     )
 

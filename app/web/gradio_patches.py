@@ -1,35 +1,20 @@
-"""What a page is told before Gradio runs in it, written into its first lines on its way out.
+"""What Gradio's pages get beside Gradio: language in the first lines, slower polling, checked requests, a size limit.
+limit.
 
-That is the language of Gradio's own words ("drop the file here"), which it takes from the browser: here from the page;
-and how often its sign of loading counts (`app.web.gradio_patches`). What Gradio calls a page's head comes too late for both.
-
-What a page costs beside what it is for: Gradio is asked to look around less often, and to tell less.
-
-Its server looks a thousand times a second whether an event has come, for each language's page; and its sign of loading
-goes on counting in every browser after it has gone, sixty times a second. Together a fifth of a slow core.
-
-The page, as Gradio's blocks with two things more: a request is looked at before Gradio believes it, and few sessions
-are kept.
-
-Of each session Gradio keeps what its inputs held last, as long as there is room: for 10,000 of them, unless told.
-
-The largest file that may be sent, told by the page itself before anything is sent.
-
-Gradio imported without the stub files (`.pyi`) that it writes beside its modules for editors, at every start.
-
-They take nearly half of its import, and a folder that it may write to. Seen in gradio 6.31, `component_meta.py`: a
-class whose file cannot be told gets none.
+- Gradio takes the language of its own words ("drop the file here") from the browser; here it comes from the page. What
+  Gradio calls a page's head comes too late for that, so it is written into the first lines of the response.
+- Gradio's server looks for events a thousand times a second for each language, and its progress sign goes on counting
+  sixty times a second after it has gone. Together that was a fifth of a slow core.
+- Gradio keeps the last inputs of 10,000 sessions unless it is told otherwise, and decodes what a request holds. Here a
+  request is checked first, and few sessions are kept.
+- The browser checks the size of a file before it sends anything.
 """
 
 import asyncio
 import gzip
-import inspect
 import json
 import logging
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -178,23 +163,3 @@ def upload_limit_script(language: Language, *, upload_mb: int) -> str:
     return (
         f"<script>\n(() => {{\nconst most = {upload_mb * MB};\nconst words = {told};\n{UPLOAD_SCRIPT}}})();\n</script>"
     )
-
-
-WRITER = "gradio.component_meta"
-
-
-@contextmanager
-def skip_gradio_stubs() -> Iterator[None]:
-    """While it lasts, the module that writes the stubs is told of no file; everybody else is."""
-    getfile = inspect.getfile
-
-    def told(described: Any) -> str:
-        if sys._getframe(1).f_globals.get("__name__") == WRITER:
-            raise OSError("stubs are not wanted")
-        return getfile(described)
-
-    inspect.getfile = told  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        inspect.getfile = getfile

@@ -1,7 +1,7 @@
 """The gate before the route that files are sent to: room is booked before the first byte is read.
 
-It stands behind `app.access.AccessMiddleware`, which says who a visitor is. What is refused is told in the page's language, in
-words of ours alone, as Gradio shows them as they are.
+It stands behind `app.access.AccessMiddleware`, which says who a visitor is. What is refused is told in the page's
+language, in words of ours alone, as Gradio shows them as they are.
 """
 
 import asyncio

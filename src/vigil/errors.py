@@ -8,7 +8,7 @@ VigilError
 |-- ManifestError       a model's contract is missing or contradicts the request
 |-- EnvironmentMissing  an environment, a program or a file of weights is missing
 |-- EndpointError       the server cannot be used at all (gone, wrong key, wrong model)
-|   `-- EndpointAway    nothing answers there
+|   `-- EndpointUnreachable    nothing answers there
 |       `-- EndpointBusy  it is there, and fails for now
 |-- StoreError          events or their media cannot be kept or read
 |   `-- RowRefused      the database does not take this row, now or later

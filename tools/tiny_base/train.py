@@ -2,7 +2,7 @@
 
     python -m tools.tiny_base.train train --work FOLDER --minutes 120     (needs the training environment)
     python -m tools.tiny_base.train ship --work FOLDER --out src/vigil/tiny/base
-    python -m tools.tiny_base.train widen --out src/vigil/tiny/base       (tokens for the texts of a task that was added)
+    python -m tools.tiny_base.train widen --out src/vigil/tiny/base       (tokens for the texts of a new task)
 
 Resumes from FOLDER/last.pt; Ctrl-C stops it cleanly. The learning rate follows the share of the minutes that is
 gone. They are minutes of this process's own work, so a shared machine or a pause makes the base later and not worse.

@@ -62,7 +62,7 @@ class WindowDescriber:
     async def describe(self, jpegs: Sequence[bytes], label: LabelName) -> DescribeResult:
         """Words that agree with the label; a contradiction is asked about once again, then rejected.
 
-        Raises NoReply when this window got none, EndpointError when no window will get one.
+        Raises NoReplyError when this window got none, EndpointError when no window will get one.
         """
         messages = [
             {"role": "user", "content": [*image_parts(jpegs, fps=self._fps), _text(self._question(label, jpegs))]}

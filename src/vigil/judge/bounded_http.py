@@ -1,7 +1,8 @@
 """A client for the endpoint's short answers (models, metrics, tokens, probes) that no endless one can fill or hold.
 
-What `vigil.judge.model_client` is for questions about windows: at most `MAX_BYTES` are read, and a request with its whole
-answer has one deadline, however slowly its bytes drip. Both hold for the openai package, which is given this client.
+What `vigil.judge.model_client` is for questions about windows: at most `MAX_BYTES` are read, and a request with its
+whole answer has one deadline, however slowly its bytes drip. Both hold for the openai package, which is given this
+client.
 """
 
 import asyncio

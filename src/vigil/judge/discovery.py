@@ -210,7 +210,8 @@ def _grey_jpeg() -> bytes:
 async def supported_media(client: openai.AsyncOpenAI, model: str, *, quiet: bool = False) -> MediaForm:
     """`video` where the server reads a frame list, else `images`.
 
-    Raises EndpointError when it takes neither, EndpointAway when it did not tell: a fault says nothing of the form.
+    Raises EndpointError when it takes neither, EndpointUnreachable when it did not tell: a fault says nothing of the
+    form.
     """
     complaint = await _refusal(client, model, "video")
     if complaint is None:

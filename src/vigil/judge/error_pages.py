@@ -41,7 +41,8 @@ def error_page_text(text: str) -> str:
 def not_json(text: str) -> str:
     """What came instead of JSON."""
     if is_page(text):
-        return f"it sent a page for people ({error_page_text(text) or 'empty'}) and no JSON; does something else answer there?"
+        said = error_page_text(text) or "empty"
+        return f"it sent a page for people ({said}) and no JSON; does something else answer there?"
     return "it sent no JSON" if text.strip() else "it sent nothing"
 
 

@@ -166,7 +166,7 @@ class Judge:
         `answers` is what the model's manifest tells, for servers that tell no contract. `read_calibration` reads the
         calibration whenever the model is read, else `calibration` stays. A `pinned` judge takes no other model than
         the one that it found. Raises EndpointError when no verdict could ever come of it,
-        EndpointAway while the server does not tell what it can do.
+        EndpointUnreachable while the server does not tell what it can do.
         """
         reader = FactsReader(
             endpoint=endpoint,

@@ -30,7 +30,7 @@ async def find_words(
     """The words of labels as the server's tokenizer splits them; unsplit where it has no `/tokenize`.
 
     `before` is what was found earlier, and found again where its tokens are. Raises EndpointError when no token tells
-    two words apart, EndpointAway when the server did not tell.
+    two words apart, EndpointUnreachable when the server did not tell.
     """
     async with open_http_client(endpoint, timeout_s=TIMEOUT_S) as http:
         return await _split(_ServedTokenizer(http, endpoint, model), texts, before)
@@ -131,7 +131,10 @@ class _ServedTokenizer:
         return tuple(tokens) if isinstance(tokens, list) and all(isinstance(token, int) for token in tokens) else ()
 
     async def _post(self, path: str, question: dict[str, Any]) -> dict[str, Any]:
-        """What the server tells; empty where its answer is that it cannot. Raises EndpointAway when it did not tell."""
+        """What the server tells; empty where its answer is that it cannot.
+
+        Raises EndpointUnreachable when it did not tell.
+        """
         try:
             answer = await self._http.post(f"{self._endpoint.root}/{path}", json={"model": self.model.name} | question)
         except UnusableAnswerError:

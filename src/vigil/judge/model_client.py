@@ -113,7 +113,7 @@ class ModelClient:
     async def chat(self, body: Mapping[str, Any]) -> Any:
         """The endpoint's answer to a chat completion, as plain data.
 
-        Raises RefusedError, aiohttp.ClientError, and ValueError when the answer is no JSON or too long.
+        Raises HttpStatusError, aiohttp.ClientError, and ValueError when the answer is no JSON or too long.
         """
         return await self._retrying(self._ask, orjson.dumps(body))
 

@@ -98,7 +98,7 @@ class FactsReader:
         return facts
 
     async def read(self, before: ServerFacts | None = None) -> ServerFacts:
-        """The facts now. Raises EndpointError; EndpointAway where the server did not tell."""
+        """The facts now. Raises EndpointError; EndpointUnreachable where the server did not tell."""
         async with discovery.open_openai_client(
             self.endpoint, timeout_s=self.timeout_s, retries=self.retries
         ) as client:

@@ -1,6 +1,6 @@
 """Verdicts in, changes of events out: hysteresis, so that one incident is one event.
 
-    tracker = Tracker(EventRules(), source="door", task="fight", model="m", epoch_s=time.time())
+    tracker = Tracker(HysteresisSettings(), source="door", task="fight", model="m", epoch_s=time.time())
     for change in tracker.push(judged):
         store.save_event(change.event)
     ...

@@ -242,7 +242,8 @@ def read_camera_file(path: Path) -> Address:
         raise UsageError(f"{path}, line {number}: {error}") from error
     if camera is None:
         raise UsageError(
-            f"{path}, line {number}: {shorten_for_display(line)} is neither a webcam number nor an address such as {EXAMPLE}"
+            f"{path}, line {number}: {shorten_for_display(line)} "
+            f"is neither a webcam number nor an address such as {EXAMPLE}"
         )
     if len(named) > 1:
         raise UsageError(f"{path}, line {named[1][0]}: a second camera; name one a file, and give several files")

@@ -78,7 +78,7 @@ def open_container(path: Path) -> Any:
 
 
 def pick_stream(container: Any, path: Path | str, *, fast: bool = False) -> Any:
-    """The first moving pictures of a container, prepared; raises SourceError. Of a file: see `tracks.main_video_track`."""
+    """The first moving pictures of a container, prepared; raises SourceError. For files: `main_video_track`."""
     return prepared(moving_streams(container, path)[0], fast=fast)
 
 

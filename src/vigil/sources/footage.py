@@ -203,7 +203,7 @@ def _by_clock(
 ) -> Iterator[EncodedPacket]:
     """Packets of a file whose stamps may jump or be missing, placed as its frames are.
 
-    From the last landmark before `from_s`, or from the start of the file; raises LandmarkGone.
+    From the last landmark before `from_s`, or from the start of the file; raises KeyframeMoved.
     """
     mark = landmarks.before(from_s) if container.format.name in RESUMABLE else None
     began = FileClock(frame_s=1 / containers.frame_rate(stream), start_s=timeline.start_s)
@@ -217,7 +217,7 @@ def _by_clock(
 
 
 def read_packets(container: Any, stream: Any, mark: IndexedKeyframe | None = None) -> Iterator[Any]:
-    """The packets of a stream as far as they can be read, from a landmark on; raises LandmarkGone."""
+    """The packets of a stream as far as they can be read, from a landmark on; raises KeyframeMoved."""
     try:
         for packet in container.demux(stream) if mark is None else resume(container, stream, mark):
             if packet.size:
@@ -227,7 +227,7 @@ def read_packets(container: Any, stream: Any, mark: IndexedKeyframe | None = Non
 
 
 def encoded_packet(packet: Any, time_s: float, *, setup: Any | None = None) -> EncodedPacket:
-    """What is kept of an `av.Packet` that is shown, or came in, at a second of the source (`setup`: see `EncodedPacket`)."""
+    """The part of an `av.Packet` that is kept, at its second of the source (`setup`: see `EncodedPacket`)."""
     tick_s = float(packet.time_base or 0)
     pts_s = None if packet.pts is None or not tick_s else packet.pts * tick_s
     return EncodedPacket(bytes(packet), time_s, pts_s, bool(packet.is_keyframe), setup)

@@ -1,4 +1,5 @@
-"""The process that decodes what strangers send: `python -m vigil.sources.image_worker_process`, run by `picture_worker`.
+"""Decodes an untrusted file in a process of its own (`python -m vigil.sources.image_worker_process`, run by
+`image_worker`).
 
 It answers one line of JSON with one line of JSON and, for a picture, its bytes. It may take so much memory, compute for
 so long, write no file, and ends with its parent. What it is asked for is a path that the parent chose.

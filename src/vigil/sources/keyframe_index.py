@@ -64,7 +64,7 @@ class KeyframeMoved(Exception):
 
 
 def resume(container: Any, stream: Any, mark: IndexedKeyframe) -> Iterator[Any]:
-    """The packet of a landmark and those behind it; raises LandmarkGone."""
+    """The packet of a landmark and those behind it; raises KeyframeMoved."""
     seeks: tuple[tuple[int | None, dict[str, Any]], ...] = (
         (mark.position, {"unsupported_byte_offset": True}),
         (mark.dts, {"stream": stream, "backward": True}),

@@ -209,7 +209,7 @@ class Store:
             event_table.note_told(connection, event_ids)
 
     def set_aside(self, row: object, *, what: str, why: str) -> None:
-        """Keeps what the database refuses as a JSON line of `rejected_rows.jsonl`, as long as that is small; never raises."""
+        """Keeps what the database refuses as a JSON line of `refused.jsonl`, as long as that is small; never raises."""
         rejected_rows.append_rejected_row(self.folder / REFUSED, row, what=what, why=why)
 
     def open_events(self, source: str | None = None) -> list[Event]:

@@ -1,13 +1,14 @@
 """A watch that runs beside a program of another kind, such as a web page, and is steered from its threads.
 
-    service = WatchService(settings, api_key=read_key(url=settings.url))
+    service = BackgroundWatcher(settings, api_key=read_key(url=settings.url))
     service.start()                     # returns at once
     service.add("rtsp://10.0.0.7/1")    # remembered for the next start
     print(service.problem or service.states())
     service.stop()
 
-It is one `vigil.watch.Watcher` in a thread with a loop of its own. While the endpoint is down, `problem` says so, and the
-watch comes up by itself. People say which cameras they want (`CameraList`); the loop brings the watch in line with that.
+It is one `vigil.watch.Watcher` in a thread with a loop of its own. While the endpoint is down, `problem` says so, and
+the watch comes up by itself. People say which cameras they want (`CameraList`); the loop brings the watch in line with
+that.
 """
 
 import asyncio

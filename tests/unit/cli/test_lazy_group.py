@@ -18,7 +18,7 @@ HEAVY = ("numpy", "cv2", "av", "openai", "aiohttp", "sqlalchemy")
 
 def test_the_help_lists_every_command_in_a_line_and_loads_none() -> None:
     code = (
-        "import sys\nfrom vigil.cli import main\nmain(['--help'])\n"
+        "import sys\nfrom vigil.cli.main import main\nmain(['--help'])\n"
         f"sys.exit(', '.join(name for name in {HEAVY!r} if name in sys.modules) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from vigil.store.sessions import FOLDER, SourceLocks
 
-CLAIM = "import sys; from pathlib import Path; from vigil.store.sessions import SourceLocks; c = SourceLocks(Path(sys.argv[1]))"
+CLAIM = (
+    "import sys; from pathlib import Path; "
+    "from vigil.store.sessions import SourceLocks; c = SourceLocks(Path(sys.argv[1]))"
+)
 
 
 def test_a_source_is_one_watchs_until_it_lets_go(tmp_path: Path) -> None:

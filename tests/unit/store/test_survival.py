@@ -110,10 +110,10 @@ def test_a_file_whose_writer_was_killed_before_it_was_noted_is_known_again(tmp_p
         """
         import os, signal, sys
         from incidents import make_event
-        from vigil.store import Store, media_table
+        from vigil.store import Store, media
         store = Store.open(sys.argv[1])
         store.save_event(make_event(id="e1", epoch_s=1000.0, end_s=5.0))
-        media_table.add = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+        media.add = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
         if sys.argv[2] == "clips":
             store.keep("e1", "clips", ".mp4", lambda path: path.write_bytes(bytes(1000)))
         store.keep_frames("e1", 7, [bytes(500), bytes(500)])

@@ -8,10 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from app.web.gradio_patches import skip_gradio_stubs
+from app.web.gradio_stubs import skip_gradio_stubs
 
 IMPORT = """
-from app.web.gradio_patches import skip_gradio_stubs
+from app.web.gradio_stubs import skip_gradio_stubs
 with skip_gradio_stubs():
     import gradio
 from pathlib import Path
