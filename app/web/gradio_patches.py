@@ -1,5 +1,4 @@
 """What Gradio's pages get beside Gradio: language in the first lines, slower polling, checked requests, a size limit.
-limit.
 
 - Gradio takes the language of its own words ("drop the file here") from the browser; here it comes from the page. What
   Gradio calls a page's head comes too late for that, so it is written into the first lines of the response.
