@@ -10,7 +10,7 @@ from vigil_contracts import ContractPage  # type: ignore[import-not-found]
 from vigil_guard import App, KeyGuard  # type: ignore[import-not-found]
 
 
-class FrontMiddleware:
+class Front:
     """ASGI middleware: the key first, then the page of contracts, then whatever vLLM serves."""
 
     def __init__(self, app: App) -> None:
