@@ -58,7 +58,7 @@ def make_model(folder: Path, *, held: Contract | None = None, max_positions: int
         "num_key_value_heads": 8,
         "head_dim": 128,
     }
-    (folder / "config.json").write_text(json.dumps({"text_config": text}))
+    (folder / "config.json").write_text(json.dumps({"model_type": "qwen3_vl", "text_config": text}))
     tensors = {
         f"{LORA_MODULE}.weight": random_bits(3, 8, 8),
         "model.language_model.embed_tokens.weight": random_bits(5, table_rows, 8),

@@ -46,6 +46,7 @@ from vigil.frames import Sampling
 from vigil.judge.connection import ServedModel
 from vigil.judge.contract import served_model, with_description
 from vigil.manifest import read_manifest, sampling_from_alias
+from vigil.models import family_reading
 from vigil.sources.address import Address
 from vigil.sources.picture_worker import worker
 from vigil.tasks import Question, Task
@@ -352,7 +353,7 @@ def _look_at(
     if upload.address is not None:
         return look_at_camera(upload.address, sampling, stop=stop)
     if upload.kind == "picture":
-        return look_at_picture(upload.path, read=worker().read_image)
+        return look_at_picture(upload.path, family=family_reading(sampling), read=worker().read_image)
     return look_at_video(upload.path, sampling, most_frames=most_frames, span=span, stop=stop)
 
 

@@ -26,6 +26,7 @@ from vigil.lora.merge import MergeReport, compare, read_tensors, ties_embeddings
 from vigil.lora.room import check_disk, check_memory, gigabytes, weights_bytes
 from vigil.lora.smoke import SmokeTest, smoke_test
 from vigil.manifest import MANIFEST_NAME, Manifest, read_manifest
+from vigil.models import family_named
 from vigil.training.base import check_base
 from vigil.training.llamafactory import Job, Stopped, plain_adapter
 
@@ -285,7 +286,7 @@ def _check_late(plan: Export) -> Checked:
 
 def _run_once(plan: Export, weights: MergeReport, trainer: Environment) -> Checked:
     """Runs a model that is right and has its name; whatever comes of it, the model stays."""
-    smoke = smoke_test(plan.out, plan.manifest.contract, trainer)
+    smoke = smoke_test(plan.out, plan.manifest.contract, family_named(plan.manifest.family), trainer)
     _note(plan, _merge_note(plan, weights) | {"smoke": asdict(smoke)})
     if smoke.outcome == "failed":
         raise JobError(

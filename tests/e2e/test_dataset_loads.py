@@ -10,8 +10,9 @@ import pytest
 
 from vigil.dataset.build import BuildPlan, build_dataset
 from vigil.dataset.cutting import Recipe
-from vigil.dataset.tokens import example_tokens, load_tokenizer
 from vigil.frames import Sampling
+from vigil.models import QWEN3_VL
+from vigil.models.tokens import example_tokens, load_token_counter
 from vigil.tasks import load_task
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,11 +53,19 @@ def test_llamafactory_loads_every_example_as_it_was_built(tmp_path: Path) -> Non
     assert [[Path(frame).relative_to(tmp_path / "data").as_posix() for frame in each["frames"]] for each in told] == [
         list(example.frames) for example in examples
     ]
-    tokenizer = load_tokenizer(TINY_BASE)
+    tokenizer = load_token_counter(TINY_BASE)
     words = {label: tokenizer.encode(task.word(label)).ids for label in ("alarm", "normal")}
     for each, example in zip(told, examples, strict=True):
         t, h, w = each["grid_thw"]
-        counted = example_tokens(example, (w * 16, h * 16), fps=SAMPLING.fps, text=tokenizer)
+        counted = example_tokens(
+            QWEN3_VL,
+            example.answer,
+            example.question,
+            len(example.frames),
+            (w * 16, h * 16),
+            fps=SAMPLING.fps,
+            counter=tokenizer,
+        )
         answer = tokenizer.count(f"{example.answer}<|im_end|>\n")
         assert t == len(example.frames) // 2
         assert w * 16 * h * 16 <= SAMPLING.max_pixels
@@ -83,7 +92,7 @@ def trained_prompts(folder: Path) -> list[dict]:
         "overwrite_cache": True,
         "report_to": "none",
     }
-    (folder / "settings.json").write_text(json.dumps(settings))
+    (folder / "settings.json").write_text(json.dumps({"settings": settings, "positions": False}))
     script = ROOT / "src/vigil/training_env/trained_prompts.py"
     command = [TRAIN_PYTHON, script, folder / "settings.json", folder / "told.json"]
     subprocess.run(command, check=True, timeout=300)

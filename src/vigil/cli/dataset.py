@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 from vigil.cli.console import wide_console
+from vigil.cli.dataset_family import BaseModel, FamilyName, chosen_family
 from vigil.cli.dataset_import import import_file
 from vigil.cli.dataset_progress import bar
 from vigil.cli.dataset_report import meaning_of, show_build, tell
@@ -51,8 +52,10 @@ def build(
     out: Annotated[Path, typer.Option(help="Where the dataset goes.")] = Path("data"),
     task: Annotated[str, typer.Option(help="A task of configs/tasks, or a YAML file.")] = "fight",
     max_pixels: Annotated[
-        int, typer.Option(help="Largest area of a frame; sides are multiples of 32.")
+        int, typer.Option(help="Largest area of a frame; sides are multiples of what the family reads.")
     ] = Sampling().max_pixels,
+    family: FamilyName = None,
+    base: BaseModel = None,
     fps: Annotated[float, typer.Option(help="Frames a second.")] = Sampling().fps,
     frames: Annotated[int, typer.Option(help="Frames in a window; even.")] = Sampling().frames,
     overlap: Annotated[float, typer.Option(help="Share of a window that the next one repeats.")] = Sampling().overlap,
@@ -101,13 +104,17 @@ def build(
 
     Example: vigil dataset build clips --out data --task fight --max-pixels 131072
     """  # fmt: skip
-    sampling = Sampling(fps=fps, frames=frames, overlap=overlap, max_pixels=max_pixels, jpeg_quality=jpeg_quality)
+    chosen = chosen_family(family, base)
+    sampling = Sampling(
+        fps=fps, frames=frames, overlap=overlap, max_pixels=max_pixels, jpeg_quality=jpeg_quality, **chosen.grid
+    )
     plan = BuildPlan(
         clips=clips,
         out=out,
         task=load_task(task),
         answers=answers,
         recipe=Recipe(sampling=sampling, short=short, reader=reader),
+        family=chosen,
         split=SplitPlan(
             test_share=test_share,
             calibration_share=calibration_share,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from vigil.cli.dataset_family import BaseModel, FamilyName, chosen_family
 from vigil.cli.dataset_progress import bar
 from vigil.cli.dataset_report import meaning_of, show_build
 from vigil.dataset.answers import AnswerPolicy
@@ -40,8 +41,10 @@ def import_file(
         bool, typer.Option("--skip-bad", help=f"Leave out rows that cannot be used; OUT/{REFUSED_NAME} lists them.")
     ] = False,
     max_pixels: Annotated[
-        int, typer.Option(help="Largest area of a frame; sides are multiples of 32.")
+        int, typer.Option(help="Largest area of a frame; sides are multiples of what the family reads.")
     ] = Sampling().max_pixels,
+    family: FamilyName = None,
+    base: BaseModel = None,
     fps: Annotated[float, typer.Option(help="Frames a second.")] = Sampling().fps,
     frames: Annotated[int, typer.Option(help="Frames in a window; even.")] = Sampling().frames,
     overlap: Annotated[float, typer.Option(help="Share of a window that the next one repeats.")] = Sampling().overlap,
@@ -83,12 +86,16 @@ def import_file(
 
     Example: vigil dataset import blog/anomaly-train.json --out data --task fight
     """  # fmt: skip
-    sampling = Sampling(fps=fps, frames=frames, overlap=overlap, max_pixels=max_pixels, jpeg_quality=jpeg_quality)
+    chosen = chosen_family(family, base)
+    sampling = Sampling(
+        fps=fps, frames=frames, overlap=overlap, max_pixels=max_pixels, jpeg_quality=jpeg_quality, **chosen.grid
+    )
     plan = BuildPlan(
         clips=file.parent,
         out=out,
         task=load_task(task),
         recipe=Recipe(sampling=sampling, short=short, reader=reader),
+        family=chosen,
         answers=answers,
         split=SplitPlan(test_share=test_share, calibration_share=calibration_share, val_share=val_share, seed=seed),
         sources=sources,

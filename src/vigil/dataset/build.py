@@ -38,10 +38,10 @@ from vigil.dataset.stored import MARKER_NAME, StoredClip, StoredWindow
 from vigil.dataset.wording import worded
 from vigil.errors import DatasetError, UsageError
 from vigil.manifest import MANIFEST_NAME, Contract, Manifest
+from vigil.models import FAMILIES, ModelFamily
 from vigil.report.counted import counted
 from vigil.tasks import Label, Task
 
-MODEL_TEMPLATE = "qwen3_vl_nothink"
 LARGE_GROUP_SHARE = 0.4
 MOST_NAMED = 20
 TRAIN: Split = "train"
@@ -57,13 +57,14 @@ class BuildPlan:
 
     `sources` defaults to CLIPS/sources.csv where there is one; `limit` counts clips; the clips of `also` (drawn
     ones, another public set) are for training only, whatever the split, and left out where they show a recording that
-    is held out.
+    is held out. Frames are cut for the models of `family`, which must read the grid of the recipe's sampling.
     """
 
     clips: Path
     out: Path
     task: Task
     recipe: Recipe
+    family: ModelFamily = FAMILIES[0]
     answers: AnswerPolicy = "auto"
     split: SplitPlan = field(default_factory=SplitPlan)
     sources: Path | None = None
@@ -113,6 +114,7 @@ def build_dataset(plan: BuildPlan, *, progress: Progress = silent) -> BuildRepor
 
 def build_of(material: Material, plan: BuildPlan, *, progress: Progress = silent) -> BuildReport:
     """Builds the dataset of clips that were found already; raises as `build_dataset` does."""
+    _check_grid(plan)
     clips = _limited(material.clips, plan)
     named = _named_sources(clips, plan)
     _prepare(plan.out)
@@ -204,6 +206,12 @@ def _limited(clips: Sequence[Clip], plan: BuildPlan) -> list[Clip]:
     other: Label = "normal" if fewer == "alarm" else "alarm"
     chosen = by_label[fewer][:take] + by_label[other][: plan.limit - take]
     return sorted(chosen, key=lambda clip: clip.name)
+
+
+def _check_grid(plan: BuildPlan) -> None:
+    if not plan.family.reads(plan.recipe.sampling):
+        grid = ", ".join(f"{key}={value}" for key, value in plan.family.grid.items())
+        raise UsageError(f"a dataset for {plan.family.title} is cut with {grid}; name another family, or that grid")
 
 
 def _prepare(out: Path) -> None:
@@ -384,12 +392,13 @@ def _write(plan: BuildPlan, examples: Mapping[Split, Sequence[Example]], grouped
     built = Manifest(
         contract=Contract.of(plan.task, plan.recipe.sampling),
         base_model="",
-        template=MODEL_TEMPLATE,
+        template=plan.family.training_template,
         data_digest=data_digest(plan.out, examples),
         examples=sum(map(len, examples.values())),
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         vigil_version=vigil.__version__,
         training={"dataset": _provenance(plan, examples, grouped_by)},
+        family=plan.family.name,
     )
     manifest = worded(built, examples)
     with explained(plan.out / MANIFEST_NAME):

@@ -5,6 +5,8 @@ from typing import Any, Literal, TypeAlias
 
 import pybase64
 
+from vigil.models import time_text
+
 Media: TypeAlias = Literal["video", "images"]
 """`video`: a frame list as one video, what the model was trained on. `images`: the fallback for other servers."""
 
@@ -35,7 +37,7 @@ def image_parts(jpegs: Sequence[bytes], *, fps: float) -> list[dict[str, Any]]:
     """The frames as single images, each behind its time, as a server without `video/jpeg` can read them."""
     parts: list[dict[str, Any]] = []
     for index, jpeg in enumerate(jpegs):
-        parts.append({"type": "text", "text": f"<{index / fps:.1f} seconds>"})
+        parts.append({"type": "text", "text": time_text(index / fps)})
         parts.append({"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{_base64(jpeg)}"}})
     return parts
 

@@ -3,8 +3,8 @@
     vigil parity --data data --url http://127.0.0.1:8000/v1
 
 For each example, LLaMA-Factory's own loader and collator say what was trained on (tokens up to the answer, grid and
-pixels of the pictures), and the server says what it makes of the judge's request for the same frames. Nothing is
-rebuilt from rules here: both sides are the programs themselves.
+pixels of the pictures, and their positions in time where a family has them), and the server says what it makes of the
+judge's request for the same frames. Nothing is rebuilt from rules here: both sides are the programs themselves.
 """
 
 import asyncio
@@ -16,8 +16,9 @@ from tempfile import TemporaryDirectory
 
 from vigil.frames import Sampling
 from vigil.judge.endpoint import Endpoint
-from vigil.manifest import Contract, read_manifest
+from vigil.manifest import Contract, read_manifest, sampling_from_alias
 from vigil.parity.report import (
+    POSITIONS,
     Difference,
     ParityReport,
     count,
@@ -97,7 +98,10 @@ async def _both_sides(
                 )
                 training = group.create_task(trained_prompts(examples, data=data, model_dir=folder, work=work))
                 context = served.context or ServeSettings().max_model_len
-                showing = group.create_task(served_pictures(examples, model_dir=folder, context=context, work=work))
+                fps = sampling_from_alias(served.alias).fps if served.alias else sampling.fps
+                showing = group.create_task(
+                    served_pictures(examples, model_dir=folder, context=context, fps=fps, work=work)
+                )
     except ExceptionGroup as several:
         raise several.exceptions[0] from several
     return asking.result(), training.result(), showing.result()
@@ -156,11 +160,15 @@ def _picture_differences(
                     frames=len(example.frames),
                     what=what,
                     at=0,
-                    trained=str(ours.grid_thw),
-                    served=str(theirs.grid_thw),
+                    trained=_shown(what, ours),
+                    served=_shown(what, theirs),
                 )
             )
     return found
+
+
+def _shown(what: str, pictures: Pictures) -> str:
+    return str(pictures.times if what == POSITIONS else pictures.grid_thw)
 
 
 def _report(

@@ -7,6 +7,9 @@ from typing import Any
 from vigil.parity.trained import Pictures
 from vigil.report.counted import counted
 
+POSITIONS = "positions of the video's tokens (times of its groups)"
+"""What differs where tokens and pixels agree, and the model is told other times."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
@@ -71,7 +74,7 @@ def picture_difference(trained: Pictures, served: Pictures) -> str:
     if trained.grid_thw != served.grid_thw:
         return "size"
     if trained.digest == served.digest:
-        return ""
+        return POSITIONS if trained.positions != served.positions else ""
     apart = pixel_difference(trained, served)
     return f"pixels (by up to {apart:.4f} or more)" if apart else "pixels (none of the few that are told one by one)"
 

@@ -15,6 +15,7 @@ from vigil.lora.limits import misfit, unservable
 from vigil.lora.merge import read_tensors, ties_embeddings
 from vigil.manifest import MANIFEST_NAME, Contract, Manifest, read_manifest
 from vigil.model_files import incomplete, untrusted
+from vigil.models import ModelFamily, family_of
 from vigil.weights import damage
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
@@ -38,6 +39,7 @@ class ModelFolder:
     """A folder with the weights of a complete model; sizes are 0 where its config.json does not tell them."""
 
     path: Path
+    family: ModelFamily
     contract: Contract | None
     max_positions: int
     kv_bytes_per_token: int
@@ -58,7 +60,8 @@ def read_model(path: Path, *, tokenizer: bool = True, own_code: bool = False) ->
             f"{path} is a LoRA adapter, not a model: merge it with ./export.sh {path}, or serve its base with "
             f"./vllm.sh BASE_DIR --lora {path.name}={path}"
         )
-    text = _text_config(_read_json(path / "config.json", where=path))
+    config = _read_json(path / "config.json", where=path)
+    text = _text_config(config)
     _refuse(path, untrusted(path, own_code=own_code))
     if not any(path.glob("*.safetensors")):
         raise UsageError(f"{path} holds no weights (*.safetensors); was the download or the export complete?")
@@ -66,6 +69,7 @@ def read_model(path: Path, *, tokenizer: bool = True, own_code: bool = False) ->
     _refuse(path, incomplete(path, tokenizer=tokenizer))
     return ModelFolder(
         path=path,
+        family=family_of(config, where=str(path)),
         contract=contract_in(path),
         max_positions=int(text.get("max_position_embeddings", 0)),
         kv_bytes_per_token=_kv_bytes(text),

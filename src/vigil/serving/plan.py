@@ -10,9 +10,9 @@ from vigil.frames import Sampling
 from vigil.manifest import ALIAS_PREFIX, MANIFEST_NAME, Contract
 from vigil.serving.command import Plan
 from vigil.serving.flags import flags_of, given_flags, given_value, means, switched_on
-from vigil.serving.model import NAME, agreed_contract, base_warnings, read_adapter, read_model
+from vigil.serving.model import NAME, ModelFolder, agreed_contract, base_warnings, read_adapter, read_model
 from vigil.serving.settings import ServeSettings
-from vigil.serving.template import write_bare_template
+from vigil.serving.template import served_template
 from vigil.serving.told import served_contracts, write_contracts
 from vigil.tasks import Task
 
@@ -92,8 +92,10 @@ def make_plan(
     _check_names([name, *(adapter.name for adapter in read)])
     for warning in base_warnings(model, read):
         log.warning(warning)
-    contract = _contract(agreed_contract(model, read), wanted, model_dir)
-    sampling = contract.sampling if contract else wanted.over(Sampling())
+    usual = wanted.over(Sampling(**model.family.grid))
+    contract = _contract(agreed_contract(model, read), wanted, model_dir, usual)
+    sampling = contract.sampling if contract else usual
+    _check_grid(model, sampling)
     contracts = served_contracts(name, contract, sampling, read)
     return Plan(
         model=model,
@@ -102,7 +104,7 @@ def make_plan(
         sampling=sampling,
         settings=settings,
         adapters=read,
-        template=None if "--chat-template" in given else write_bare_template(model_dir, templates),
+        template=None if "--chat-template" in given else served_template(model_dir, model.family, templates),
         contracts=write_contracts(contracts, sampling, templates),
         alias=alias,
         extra=tuple(extra),
@@ -120,12 +122,23 @@ def _check_format(extra: Sequence[str], settings: ServeSettings) -> None:
         )
 
 
-def _contract(held: Contract | None, wanted: Wanted, model_dir: Path) -> Contract | None:
+def _check_grid(model: ModelFolder, sampling: Sampling) -> None:
+    """Raises ManifestError for frames that this model's processor would resize, or fill up, before it reads them."""
+    if not model.family.reads(sampling):
+        raise ManifestError(
+            f"{model.path} is of {model.family.title}, which reads frames in multiples of "
+            f"{model.family.pixel_multiple} px in groups of {model.family.frames_per_group}, and its contract says "
+            f"{sampling.pixel_multiple} px and {sampling.frames_per_group}; serve it with the {MANIFEST_NAME} that it "
+            "was trained under"
+        )
+
+
+def _contract(held: Contract | None, wanted: Wanted, model_dir: Path, usual: Sampling) -> Contract | None:
     if held is not None and not wanted.no_manifest:
         _check_against(held, wanted, model_dir)
         return held
     if wanted.task is not None:
-        return Contract.of(wanted.task, wanted.over(Sampling()))
+        return Contract.of(wanted.task, usual)
     if wanted.no_manifest:
         return None
     raise ManifestError(

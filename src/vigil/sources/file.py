@@ -121,7 +121,7 @@ class VideoFile:
         self._others = self._vouching_streams()
         self._timeline = Timeline(self._container, stream, from_s=self._from_s)
         self._sampler = Sampler(self.sampling.fps, from_s=self._from_s, origin_s=0.0)
-        self._developer = Developer(max_pixels=self.sampling.max_pixels, pixel_aspect=containers.pixel_aspect(stream))
+        self._developer = Developer(sampling=self.sampling, pixel_aspect=containers.pixel_aspect(stream))
         self._decoder = Decoder(
             stream.codec_context,
             tick_s=self._timeline.tick_s,

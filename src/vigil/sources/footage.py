@@ -155,7 +155,7 @@ def nearest(pictures: Iterable[tuple[RGB, float]], at_s: float) -> RGB | None:
 
 def _pictures(stream: Any, pieces: Sequence[Piece]) -> Iterator[tuple[RGB, float]]:
     """Upright pictures at the size at which players show them, with their seconds."""
-    developer = Developer(max_pixels=None, pixel_aspect=containers.pixel_aspect(stream))
+    developer = Developer(sampling=None, pixel_aspect=containers.pixel_aspect(stream))
     frame_s = 1 / containers.frame_rate(stream)
     for frame, time_s in decode(stream.codec_context, pieces, frame_s=frame_s):
         yield developer.develop(frame), time_s

@@ -40,7 +40,7 @@ def pictures(path: Path) -> Iterator[tuple[RGB, float]]:
     with containers.open_container(path) as container:
         stream = film_stream(container, path)
         timeline = Timeline(container, stream)
-        developer = Developer(max_pixels=None, pixel_aspect=containers.pixel_aspect(stream))
+        developer = Developer(sampling=None, pixel_aspect=containers.pixel_aspect(stream))
         for frame in _frames(container, stream):
             time_s = timeline.place(frame)
             if time_s is not None:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from vigil.errors import SourceError
-from vigil.frames import RGB, Frame, Sampling, fit, resize
+from vigil.frames import RGB, Frame, Sampling, resize
 from vigil.sources.address import Address
 from vigil.sources.clock import Sampler
 from vigil.sources.footage import Footage
@@ -74,5 +74,5 @@ class PushedCamera:
                 connected = True
                 yield Connected((width, height), 0.0, "", time_s)
             if sampler.take(time_s):
-                sized = resize(image, fit(width, height, max_pixels=self._sampling.max_pixels))
+                sized = resize(image, self._sampling.fit(width, height))
                 yield Frame(sized, time_s, captured_s)

@@ -89,7 +89,7 @@ class Reading:
         self._pacer = Pacer(stop=stop) if paced else None
         self._clock = ArrivalClock(trusted=not by_arrival)
         self._sampler = Sampler(sampling.fps)
-        self._developer = Developer(max_pixels=sampling.max_pixels, pixel_aspect=containers.pixel_aspect(stream))
+        self._developer = Developer(sampling=sampling, pixel_aspect=containers.pixel_aspect(stream))
         self._packet_s = self._picture_s = time.monotonic()
         self._has_begun = False
         # What refers to pictures that were never sent is decoded as grey at best.

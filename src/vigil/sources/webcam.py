@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from vigil.errors import SourceError
-from vigil.frames import RGB, Frame, Sampling, fit, resize
+from vigil.frames import RGB, Frame, Sampling, resize
 from vigil.sources.clock import Sampler
 from vigil.sources.footage import Footage
 from vigil.sources.preview import Previewer
@@ -100,7 +100,7 @@ class Webcam:
 
     def _frame(self, picture: "Picture", time_s: float) -> Frame:
         height, width = picture.image.shape[:2]
-        sized = resize(picture.image, fit(width, height, max_pixels=self._sampling.max_pixels))
+        sized = resize(picture.image, self._sampling.fit(width, height))
         return Frame(sized, time_s, picture.captured_s)
 
 

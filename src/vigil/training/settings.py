@@ -15,11 +15,11 @@ from typing import Any, TypeAlias
 from vigil.config import as_number, find_config, parse_overrides, parse_value, read_yaml, unknown_key
 from vigil.environments import CHECKOUT
 from vigil.errors import ConfigError
+from vigil.models import ModelFamily, family_named
 from vigil.training.dataset import TrainingSet
 
 Settings: TypeAlias = dict[str, Any]
 
-TEMPLATE = "qwen3_vl_nothink"
 CUTOFF_STEP = 256
 REQUIRED = ("model_name_or_path", "dataset", "output_dir")
 PATHS = ("model_name_or_path", "adapter_name_or_path", "dataset_dir", "media_dir", "output_dir", "deepspeed")
@@ -134,10 +134,11 @@ def complete(settings: Settings, dataset: TrainingSet) -> Settings:
 
     Raises ConfigError that lists each setting which contradicts the dataset.
     """
-    sampling = dataset.manifest.contract.sampling
+    sampling, family = dataset.manifest.contract.sampling, family_named(dataset.manifest.family)
     areas = [width * height for width, height in dataset.sizes_wh]
     needed = {
-        "template": TEMPLATE,
+        "template": family.training_template,
+        **family.training_options,
         "video_fps": sampling.fps,
         "video_maxlen": sampling.frames,
         "video_max_pixels": max(max(areas), sampling.max_pixels),
@@ -145,7 +146,11 @@ def complete(settings: Settings, dataset: TrainingSet) -> Settings:
         "cutoff_len": math.ceil(dataset.longest_tokens / CUTOFF_STEP) * CUTOFF_STEP,
     }
     full = needed | {"media_dir": settings["dataset_dir"]} | evaluation(settings, dataset) | settings
-    problems = [*_contradictions(full, needed, areas), *_too_short(full, dataset), *_not_evaluable(full, dataset)]
+    problems = [
+        *_contradictions(full, needed, areas, family),
+        *_too_short(full, dataset),
+        *_not_evaluable(full, dataset),
+    ]
     if problems:
         raise ConfigError(f"training on {dataset.folder}", problems)
     return full
@@ -181,9 +186,10 @@ def _not_evaluable(full: Settings, dataset: TrainingSet) -> list[str]:
     ]
 
 
-def _contradictions(full: Settings, needed: Settings, areas: Sequence[int]) -> list[str]:
+def _contradictions(full: Settings, needed: Settings, areas: Sequence[int], family: ModelFamily) -> list[str]:
+    exact = ("template", *family.training_options)
     checks = (
-        ("template", full["template"] == TEMPLATE, "so that the answer begins with the verdict word"),
+        *((key, full[key] == needed[key], "so that the answer begins with the verdict word") for key in exact),
         ("video_fps", full["video_fps"] == needed["video_fps"], "the frames were cut at that rate"),
         ("video_maxlen", full["video_maxlen"] >= needed["video_maxlen"], "or frames are left out"),
         ("video_max_pixels", full["video_max_pixels"] >= max(areas), "or frames are made smaller than in serving"),

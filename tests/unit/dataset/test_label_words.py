@@ -4,17 +4,9 @@ from pathlib import Path
 import pytest
 
 from vigil.dataset.answers import Answer, descriptions
+from vigil.dataset.check import indistinct_words, misread_answers
 from vigil.dataset.examples import Example
-from vigil.dataset.tokens import (
-    FromAbove,
-    FromTokenizer,
-    example_tokens,
-    indistinct_words,
-    load_tokenizer,
-    misread_answers,
-    visual_tokens,
-)
-from vigil.errors import DatasetError
+from vigil.models.tokens import TokenizerCounter, load_token_counter
 from vigil.tasks import Label, Task, load_questions, load_task
 from vocabularies import NAMES, save_tokenizer
 
@@ -26,22 +18,11 @@ EXAMPLE = Example(
 )
 
 
-def test_pictures_take_a_token_for_32x32_pixels_of_a_pair() -> None:
-    assert visual_tokens(6, (480, 256)) == 360
-    assert visual_tokens(4, (128, 96)) == 24
-
-
-def test_counting_from_above_never_falls_short_of_the_tokenizer() -> None:
-    pytest.importorskip("tokenizers")
-    exact = example_tokens(EXAMPLE, (128, 96), fps=2, text=load_tokenizer(TINY_BASE))
-    assert 36 < exact <= example_tokens(EXAMPLE, (128, 96), fps=2, text=FromAbove())
-
-
 @pytest.fixture(scope="module", params=[*NAMES, "tiny"])
-def tokenizer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FromTokenizer:
+def tokenizer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TokenizerCounter:
     if request.param == "tiny":
-        return load_tokenizer(TINY_BASE)
-    return load_tokenizer(save_tokenizer(request.param, tmp_path_factory.mktemp("model")))
+        return load_token_counter(TINY_BASE)
+    return load_token_counter(save_tokenizer(request.param, tmp_path_factory.mktemp("model")))
 
 
 def said(answer: str) -> Example:
@@ -49,7 +30,7 @@ def said(answer: str) -> Example:
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_the_words_of_every_task_are_told_apart_and_its_answers_read(task: Task, tokenizer: FromTokenizer) -> None:
+def test_the_words_of_every_task_are_told_apart_and_its_answers_read(task: Task, tokenizer: TokenizerCounter) -> None:
     labels: tuple[Label, Label] = ("alarm", "normal")
     answers = [Answer(label, text).text(task) for label in labels for text in (*descriptions(task, label), "")]
     assert len(answers) > 4
@@ -58,18 +39,13 @@ def test_the_words_of_every_task_are_told_apart_and_its_answers_read(task: Task,
 
 
 @pytest.mark.parametrize("tokenizer", NAMES, indirect=True)
-def test_a_word_that_goes_on_without_a_comma_teaches_another_token(tokenizer: FromTokenizer) -> None:
+def test_a_word_that_goes_on_without_a_comma_teaches_another_token(tokenizer: TokenizerCounter) -> None:
     (misread,) = misread_answers([said("没有人打架。"), said("没有，画面平稳。")], FIGHT, tokenizer)
     assert misread == "'没有人打架。' begins with '没有人'"
 
 
-def test_words_of_which_one_begins_the_other_are_named(tokenizer: FromTokenizer) -> None:
+def test_words_of_which_one_begins_the_other_are_named(tokenizer: TokenizerCounter) -> None:
     task = replace(FIGHT, alarm_word="正常吗", normal_word="正常")
     (message,) = indistinct_words(task, tokenizer)
     assert message.startswith("the words '正常吗' and '正常' cannot be told apart, ")
     assert misread_answers([said("正常。")], task, tokenizer) == []
-
-
-def test_a_folder_without_tokenizer_says_what_to_give(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"no tokenizer\.json"):
-        load_tokenizer(tmp_path)
