@@ -4,7 +4,9 @@ Drawn clips are built into a dataset, a tiny model of the true architecture is t
 merged and checked, served by the real vLLM, and found equal on both sides.
 """
 
+import itertools
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,17 +14,18 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from parity_dataset import write_dataset
 from qwen2_5_vl import write_qwen2_5_vl
 from vigil.cli import app
 from vigil.dataset.synth.writer import write_dataset as draw_clips
+from vigil.environments import environment
 from vigil.errors import EnvironmentMissing, UsageError
 from vigil.frames import Sampling
 from vigil.judge import Judge
 from vigil.manifest import read_manifest
 from vigil.models import QWEN2_5_VL
 from vigil.models.tokens import example_tokens, load_token_counter, window_tokens
-from vigil.parity.sample import read_examples
+from vigil.parity.sample import Example, read_examples
+from vigil.parity.trained import SCRIPT
 from vigil.serving import Server, running
 from vigil.tasks import Task
 from vigil.training import plan_training
@@ -33,6 +36,47 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 SAMPLING = Sampling(max_pixels=12_288, **QWEN2_5_VL.grid)
 ON_CPU = ["use_cpu=true", "bf16=false", "max_steps=3", "logging_steps=1", "save_strategy=no", "eval_strategy=no"]
 ONE_BY_ONE = ["per_device_train_batch_size=1", "dataloader_num_workers=0", "preprocessing_num_workers=1"]
+
+VIDEOS = list(itertools.product((0.1, 0.5, 1.0, 1.5, 2.0, 3.0, 7.0, 12.5), (1, 2, 3, 15), ((4, 4), (6, 8), (34, 18))))
+"""Frames a second, groups, and rows and columns of patches."""
+
+TRAINED_POSITIONS = """
+import json, sys
+from types import SimpleNamespace
+import torch
+sys.path.insert(0, sys.argv[2])
+from positions import rope_index
+vision = SimpleNamespace(spatial_merge_size=2, tokens_per_second=2)
+model = SimpleNamespace(config=SimpleNamespace(vision_config=vision))
+told = []
+for fps, groups, (rows, columns) in json.loads(sys.argv[1]):
+    count = groups * rows * columns // 4
+    types = torch.tensor([[0] * 5 + [2] * count + [0] * 3 + [9]])
+    mask = torch.tensor([[1] * (count + 8) + [0]])
+    grid = torch.tensor([[groups, rows, columns]])
+    made, ahead = rope_index(model, types, types, None, grid, [2 / fps], mask)
+    told.append([made[:, 0, :-1].tolist(), ahead.item()])
+print(json.dumps(told))
+"""
+SERVED_POSITIONS = """
+import json, sys
+from functools import partial
+from types import SimpleNamespace
+import torch
+from vllm.model_executor.models.qwen2_5_vl import Qwen2_5_VLForConditionalGeneration as Model
+vision = SimpleNamespace(spatial_merge_size=2, tokens_per_second=2)
+model = SimpleNamespace(config=SimpleNamespace(vision_config=vision))
+model.iter_mm_grid_thw = partial(Model.iter_mm_grid_thw, model)
+told = []
+for fps, groups, (rows, columns) in json.loads(sys.argv[1]):
+    count = groups * rows * columns // 4
+    data = {"video_grid_thw": torch.tensor([groups, rows, columns]), "second_per_grid_ts": torch.tensor(2 / fps)}
+    held = {key: SimpleNamespace(data=value) for key, value in data.items()}
+    feature = SimpleNamespace(modality="video", mm_position=SimpleNamespace(offset=5), data=held)
+    made, ahead = Model.get_mrope_input_positions(model, [0] * (count + 8), [feature])
+    told.append([made.tolist(), ahead])
+print(json.dumps(told))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -123,30 +167,26 @@ def _prompt_tokens(question: str, frames: int, tokenizer: Any) -> int:
     return whole - tokenizer.count("<|im_end|>\n")
 
 
-@pytest.mark.parametrize("fps", [0.5, 3.0, 7.0])
-def test_windows_of_every_rate_length_and_size_are_served_as_they_are_trained(
-    fps: float, base: Path, task: Task, tmp_path: Path
-) -> None:
-    """Also where seconds are parts of positions, and where time runs further than rows and columns."""
-    sampling = Sampling(fps=fps, frames=8, max_pixels=131_072, **QWEN2_5_VL.grid)
-    sizes = ((56, 56), (112, 84), (56, 140), (476, 252))
-    count = write_dataset(tmp_path / "data", task, sampling, sizes_wh=sizes, lengths=(2, 4, 6, 8), family=QWEN2_5_VL)
-    with running(
-        base, task=task, sampling=sampling, log=tmp_path / "vllm.log", key_file=tmp_path / "server-key"
-    ) as server:
-        code, found = compared(tmp_path / "data", server)
-    assert (code, found["differences"], found["differing"]) == (0, 0, [])
-    assert (found["examples"], found["pictures"], found["largest_pixel_difference"]) == (count, count, 0.0)
+def _numbered(environment_name: str, script: str) -> list[Any]:
+    """What a script of another environment prints of the positions of every video in `VIDEOS`."""
+    runtime = environment(environment_name)
+    done = subprocess.run(
+        [str(runtime.python), "-c", script, json.dumps(VIDEOS), str(SCRIPT.parent)],
+        env=runtime.variables(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    told: list[Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
 
 
-def test_another_rate_than_the_trained_one_is_told_by_positions(server: Server, task: Task, tmp_path: Path) -> None:
-    sampling = Sampling(fps=1.0, max_pixels=12_288, **QWEN2_5_VL.grid)
-    write_dataset(tmp_path / "data", task, sampling, sizes_wh=((112, 84),), lengths=(2, 6), family=QWEN2_5_VL)
-    code, found = compared(tmp_path / "data", server)
-    assert (code, found["differences"]) == (1, 1)
-    (differing,) = found["differing"]
-    assert differing["frames"] == 6 and differing["what"].startswith("positions")
-    assert (differing["trained"], differing["served"]) == ("[0, 4, 8]", "[0, 2, 4]")
+def test_videos_of_every_rate_length_and_size_are_numbered_as_vllm_numbers_them() -> None:
+    """Also where their seconds are fractions, and where time runs further than rows and columns."""
+    trained, served = _numbered("train", TRAINED_POSITIONS), _numbered("serve", SERVED_POSITIONS)
+    assert len(trained) == len(VIDEOS)
+    assert [video for video, ours, theirs in zip(VIDEOS, trained, served, strict=True) if ours != theirs] == []
 
 
 async def test_a_window_is_judged_with_probabilities_of_both_words(server: Server, data: Path, task: Task) -> None:
@@ -156,6 +196,33 @@ async def test_a_window_is_judged_with_probabilities_of_both_words(server: Serve
     assert verdict.outcome in (Outcome.ALARM, Outcome.NORMAL), verdict
     assert verdict.p_alarm is not None and 0 < verdict.p_alarm < 1
     assert verdict.p_outside is not None and 0 <= verdict.p_outside < 1
+    expected = _computed(server.plan.model.path, example, task)
+    assert verdict.p_raw == pytest.approx(expected["mended"], abs=2e-3)
+    assert abs(expected["mended"] - expected["plain"]) > 1e-3, "the positions make no difference to this model"
+
+
+def _computed(model: Path, example: Example, task: Task) -> dict[str, float]:
+    """P(alarm) by transformers, with the positions of training and with those of transformers itself."""
+    tokenizer, runtime = load_token_counter(model), environment("train")
+    asked = {
+        "model": str(model),
+        "prompt": QWEN2_5_VL.processor_prompt(example.question),
+        "frames": [str(frame) for frame in example.frames],
+        "fps": SAMPLING.fps,
+        "tokens": [tokenizer.ids(task.word(label))[0] for label in ("alarm", "normal")],
+        "scripts": str(SCRIPT.parent),
+    }
+    script = Path(__file__).with_name("next_token.py")
+    done = subprocess.run(
+        [str(runtime.python), str(script), json.dumps(asked)],
+        env=runtime.variables() | {"HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    return {name: alarm / (alarm + normal) for name, (alarm, normal) in told.items()}
 
 
 def test_a_dataset_of_one_family_does_not_train_a_model_of_another(data: Path, base: Path, tmp_path: Path) -> None:

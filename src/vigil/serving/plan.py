@@ -86,6 +86,11 @@ def make_plan(
     _check_format(extra, settings)
     own_code = switched_on(OWN_CODE_FLAG, extra, {})
     model = read_model(model_dir, tokenizer="--tokenizer" not in given, own_code=own_code)
+    if adapters and not model.family.supports_runtime_lora:
+        raise UsageError(
+            f"vLLM serves no adapters beside a {model.family.title}; merge it with ./export.sh ADAPTER and serve the "
+            "model that comes of it"
+        )
     with_tower = switched_on(TOWER_FLAG, extra, settings.vllm)
     read = tuple(read_adapter(word, model_dir, with_tower=with_tower) for word in adapters)
     name = name or model_dir.resolve().name

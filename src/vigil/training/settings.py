@@ -1,7 +1,7 @@
 """The settings of a training: a LLaMA-Factory YAML as it is, `key=value` words on top, the dataset's contract below.
 
-What the contract fixes (frames a second, frame sizes, template) is filled in where the YAML leaves it out
-and refused where the YAML says otherwise, because LLaMA-Factory would train something else in silence.
+What the contract and its model family fix (frames a second, frame sizes, template) is filled in where the YAML leaves
+it out and refused where the YAML says otherwise, because LLaMA-Factory would train something else in silence.
 """
 
 import math

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from positions import mend_positions  # type: ignore[import-not-found]
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from transformers.video_utils import VideoMetadata
 
@@ -72,6 +73,7 @@ def run(folder: str, asked: dict[str, Any]) -> dict[str, str]:
     device, dtype = place(asked)
     if not device:
         return {"outcome": "skipped", "words": "there is not enough memory free for it, on a GPU or beside it"}
+    mend_positions()
     processor = AutoProcessor.from_pretrained(folder)
     model, loaded = AutoModelForImageTextToText.from_pretrained(
         folder, dtype=dtype, device_map=device, output_loading_info=True
