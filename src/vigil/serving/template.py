@@ -15,7 +15,7 @@ import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vigil.errors import ManifestError
-from vigil.models import ModelFamily
+from vigil.models import FAMILIES, ModelFamily
 from vigil.models.family import VIDEO_PAD, VISION_END, VISION_START
 
 MARKED_VIDEO = f"{VISION_START}{VIDEO_PAD}{VISION_END}"
@@ -103,7 +103,7 @@ def _render(template: str, content: Sequence[dict[str, Any]], model_dir: Path) -
         raise _unfit(model_dir, f"it cannot be rendered: {error}") from error
 
 
-def _unfit(model_dir: Path, why: str, *, title: str = "Qwen3-VL") -> ManifestError:
+def _unfit(model_dir: Path, why: str, *, title: str = FAMILIES[0].title) -> ManifestError:
     return ManifestError(
         f"the chat template of {model_dir} does not fit {title} ({why}); name one yourself with --chat-template FILE"
     )
