@@ -4,6 +4,7 @@ Drawn clips are built into a dataset, a tiny model of the true architecture is t
 merged and checked, served by the real vLLM, and found equal on both sides.
 """
 
+import asyncio
 import itertools
 import json
 import subprocess
@@ -29,9 +30,9 @@ from vigil.parity.trained import SCRIPT
 from vigil.serving import Server, running
 from vigil.tasks import Task
 from vigil.training import plan_training
-from vigil.verdict import Outcome
+from vigil.verdict import Outcome, Verdict
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 SAMPLING = Sampling(max_pixels=12_288, **QWEN2_5_VL.grid)
 ON_CPU = ["use_cpu=true", "bf16=false", "max_steps=3", "logging_steps=1", "save_strategy=no", "eval_strategy=no"]
@@ -189,10 +190,16 @@ def test_videos_of_every_rate_length_and_size_are_numbered_as_vllm_numbers_them(
     assert [video for video, ours, theirs in zip(VIDEOS, trained, served, strict=True) if ours != theirs] == []
 
 
-async def test_a_window_is_judged_with_probabilities_of_both_words(server: Server, data: Path, task: Task) -> None:
-    example = next(each for each in read_examples(data) if len(each.frames) == SAMPLING.frames)
+async def _verdict(server: Server, task: Task, example: Example) -> Verdict:
     async with await Judge.connect(server.endpoint(), task, SAMPLING, strict=True, min_mass=0.0) as judge:
-        verdict = await judge.verdict(example.jpegs)
+        return await judge.verdict(example.jpegs)
+
+
+def test_a_window_is_judged_with_the_probabilities_that_training_computes(
+    server: Server, data: Path, task: Task
+) -> None:
+    example = next(each for each in read_examples(data) if len(each.frames) == SAMPLING.frames)
+    verdict = asyncio.run(_verdict(server, task, example))
     assert verdict.outcome in (Outcome.ALARM, Outcome.NORMAL), verdict
     assert verdict.p_alarm is not None and 0 < verdict.p_alarm < 1
     assert verdict.p_outside is not None and 0 <= verdict.p_outside < 1
