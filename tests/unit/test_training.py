@@ -34,7 +34,7 @@ RUN = Run(settings={"learning_rate": 1e-3, "save_steps": 50}, data_digest="d", b
 
 def test_every_shipped_config_has_known_keys_and_a_header() -> None:
     configs = sorted((Path(__file__).resolve().parents[2] / "configs" / "train").glob("*.yaml"))
-    assert len(configs) == 8
+    assert len(configs) == 9
     for config in configs:
         load_settings(config)
         header = config.read_text(encoding="utf-8").split("###")[0]
