@@ -23,12 +23,13 @@ from vigil.errors import EnvironmentMissing, UsageError
 from vigil.frames import Sampling
 from vigil.judge import Judge
 from vigil.manifest import read_manifest
-from vigil.models import QWEN2_5_VL
+from vigil.models import QWEN2_5_VL, QWEN3_VL
 from vigil.models.tokens import example_tokens, load_token_counter, window_tokens
 from vigil.parity.sample import Example, read_examples
 from vigil.parity.trained import SCRIPT
 from vigil.serving import Server, running
 from vigil.tasks import Task
+from vigil.tiny import BASE_FOLDER
 from vigil.training import plan_training
 from vigil.verdict import Outcome, Verdict
 
@@ -76,6 +77,21 @@ for fps, groups, (rows, columns) in json.loads(sys.argv[1]):
     feature = SimpleNamespace(modality="video", mm_position=SimpleNamespace(offset=5), data=held)
     made, ahead = Model.get_mrope_input_positions(model, [0] * (count + 8), [feature])
     told.append([made.tolist(), ahead])
+print(json.dumps(told))
+"""
+
+COUNTED = """
+import json, sys
+import numpy as np
+from transformers import AutoVideoProcessor
+told = []
+for folder, size, videos in json.loads(sys.argv[1]):
+    processor = AutoVideoProcessor.from_pretrained(folder)
+    for frames, (width, height) in videos:
+        video = np.zeros((frames, height, width, 3), np.uint8)
+        made = processor(videos=[video], do_sample_frames=False, return_tensors="np", size=size)
+        grid = np.asarray(made["video_grid_thw"])[0]
+        told.append(int(grid.prod()) // processor.merge_size**2)
 print(json.dumps(told))
 """
 
@@ -181,6 +197,30 @@ def _numbered(environment_name: str, script: str) -> list[Any]:
     assert done.returncode == 0, done.stderr[-2000:]
     told: list[Any] = json.loads(done.stdout.splitlines()[-1])
     return told
+
+
+@pytest.mark.parametrize("environment_name", ["train", "serve"])
+def test_pictures_are_counted_as_the_processors_of_both_environments_make_them(
+    environment_name: str, base: Path
+) -> None:
+    """Sizes as frames are cut to, from the smallest to those of a large film, under the bounds of a server."""
+    asked, expected = [], []
+    for folder, family in ((BASE_FOLDER, QWEN3_VL), (base, QWEN2_5_VL)):
+        caps = [Sampling(max_pixels=cap, **family.grid) for cap in (4096, 12_288, 131_072)]
+        sizes = {cap.fit(*shape) for cap in caps for shape in ((1920, 1080), (640, 480), (90, 160), (3000, 40))}
+        videos = [(frames, size) for frames in (2, 6) for size in sorted(sizes)]
+        asked.append((str(folder), family.video_size(7680), videos))
+        expected += [family.visual_tokens(frames, size) for frames, size in videos]
+    runtime = environment(environment_name)
+    done = subprocess.run(
+        [str(runtime.python), "-c", COUNTED, json.dumps(asked)],
+        env=runtime.variables() | {"HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == expected
 
 
 def test_videos_of_every_rate_length_and_size_are_numbered_as_vllm_numbers_them() -> None:
