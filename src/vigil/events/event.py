@@ -26,6 +26,8 @@ class Evidence:
 class Event:
     """One incident: `end_s` is None while it goes on.
 
+    `source` is the name of the camera, `camera_id` the id that stays when that is renamed (empty where none is known).
+
     Times ending in `_s` are seconds of the source (the position in a file; on live sources since the watch of it
     began); `epoch_s` is the `time.time()` of second 0 there, None for files. `announced_s` is the second at which the
     event was first announced: the last frame of the window that opened it plus the time from its capture (live) or
@@ -46,6 +48,7 @@ class Event:
     task: str = ""
     model: str = ""
     closed_because: str = ""
+    camera_id: str = ""
 
     @property
     def is_open(self) -> bool:

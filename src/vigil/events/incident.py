@@ -21,6 +21,7 @@ class Incident:
     task: str = ""
     model: str = ""
     epoch_s: float | None = None
+    camera_id: str = ""
     announced_s: float | None = None
     end_s: float | None = None
     closed_because: str = ""
@@ -83,6 +84,7 @@ class Incident:
         return Event(
             id=self.id,
             source=self.source,
+            camera_id=self.camera_id,
             onset_s=self.windows[0].start_s,
             end_s=self.end_s,
             peak=self.peak_p,

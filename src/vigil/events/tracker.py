@@ -49,6 +49,7 @@ class Tracker:
         task: str = "",
         model: str = "",
         epoch_s: float | None = None,
+        camera_id: str = "",
         clock: Callable[[], float] = time.time,
         make_id: Callable[[], str] = new_id,
     ) -> None:
@@ -57,6 +58,7 @@ class Tracker:
         self.task = task
         self.model = model
         self.epoch_s = epoch_s
+        self.camera_id = camera_id
         self._clock = clock
         self._make_id = make_id
         self._incident: Incident | None = None
@@ -155,6 +157,7 @@ class Tracker:
         incident = Incident(
             id=self._make_id(),
             source=self.source,
+            camera_id=self.camera_id,
             rules=self.rules,
             task=self.task,
             model=self.model,

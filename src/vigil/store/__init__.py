@@ -1,6 +1,7 @@
 """The store: verdicts, events and their media, durable before anything is announced; see docs/events.md."""
 
 from vigil.events.mark import Mark, MarkWord
+from vigil.store.camera_table import CameraRecord, CameraTable
 from vigil.store.filter import EventFilter, MarkFilter
 from vigil.store.media import MediaFile, MediaKind
 from vigil.store.refused import REFUSED
@@ -11,6 +12,8 @@ from vigil.store.store import DEFAULT_STORE, Store
 __all__ = [
     "DEFAULT_STORE",
     "REFUSED",
+    "CameraRecord",
+    "CameraTable",
     "EventFilter",
     "Mark",
     "MarkFilter",

@@ -1,4 +1,4 @@
-"""Claims: which sources of a store are being watched now, and by whom.
+"""Claims: which cameras of a store are being watched now, and by whom.
 
 A watch that begins closes what an earlier one left open. A lock on a file tells a watch that was killed, whose lock is
 gone with it, from one that goes on.
@@ -18,14 +18,14 @@ FOLDER = ".watched"
 
 
 class Claims:
-    """The sources that this store's user watches; locks lie in a folder beside the media."""
+    """The cameras that this store's user watches; locks lie in a folder beside the media."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / FOLDER
         self._held: dict[str, int] = {}
 
     def take(self, source: str) -> bool:
-        """Claims a source, by its identity or its name, until `release`; False while somebody else watches it.
+        """Claims a camera, by its id, until `release`; False while somebody else watches it.
 
         Where no lock can be had (a file system without, no room, no right) every claim is granted.
         """

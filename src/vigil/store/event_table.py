@@ -7,9 +7,10 @@ from sqlalchemy import Connection, Row, func, select
 
 from vigil.events.change import ChangeKind
 from vigil.events.event import Event, Evidence, Tier
+from vigil.store import camera_table, session_table
 from vigil.store.filter import EventFilter
 from vigil.store.moment import utc, utc_now
-from vigil.store.schema import event_windows, events
+from vigil.store.schema import cameras, event_windows, events
 from vigil.store.upsert import upsert
 
 GOING_ON = "9999-12-31T23:59:59.999Z"
@@ -20,12 +21,18 @@ IDS_AT_ONCE = 500
 
 
 def save(connection: Connection, event: Event, *, session: str | None, untold: str = "") -> None:
-    """Inserts or updates an event and adds the windows that are new; `untold` is the change nobody heard of yet."""
+    """Inserts or updates an event and adds the windows that are new; `untold` is the change nobody heard of yet.
+
+    One that knows no camera is of its session's.
+    """
+    camera_id = event.camera_id
+    if not camera_id and session:
+        camera_id = session_table.cameras_of(connection, [session]).get(session, "")
     upsert(
         connection,
         events,
-        [_row(event, session) | {"untold": untold}],
-        keep=("session_id", "created_utc", "happened_utc"),
+        [_row(event, session) | {"untold": untold, "camera_id": camera_id}],
+        keep=("session_id", "created_utc", "happened_utc", *(() if camera_id else ("camera_id",))),
     )
     stored = connection.execute(
         select(func.max(event_windows.c.window)).where(event_windows.c.event_id == event.id)
@@ -71,9 +78,9 @@ def find(connection: Connection, wanted: EventFilter) -> list[Event]:
     return _with_windows(connection, connection.execute(page).all()[::-1])
 
 
-def untold(connection: Connection, source: str | None = None, *, identity: str = "") -> list[tuple[Event, ChangeKind]]:
-    """The events (of one source, or of any) with a change that nobody was told of, the oldest first."""
-    wanted = EventFilter(source=source, identity=identity).conditions()
+def untold(connection: Connection, source: str | None = None, *, camera_id: str = "") -> list[tuple[Event, ChangeKind]]:
+    """The events (of one camera, or of any) with a change that nobody was told of, the oldest first."""
+    wanted = EventFilter(source=source, camera_id=camera_id).conditions()
     rows = connection.execute(select(events).where(events.c.untold != "", *wanted).order_by(events.c.id)).all()
     return list(zip(_with_windows(connection, rows), (row.untold for row in rows), strict=True))
 
@@ -91,8 +98,10 @@ def count(connection: Connection, wanted: EventFilter) -> int:
 
 
 def sources(connection: Connection) -> list[str]:
-    """The sources that have events, by name."""
-    return list(connection.execute(select(events.c.source).distinct().order_by(events.c.source)).scalars())
+    """The names of the cameras that have events, each once."""
+    name = func.coalesce(cameras.c.name, events.c.source)
+    known = select(name).select_from(events).outerjoin(cameras, cameras.c.id == events.c.camera_id)
+    return sorted(connection.execute(known.distinct()).scalars())
 
 
 def by_id(connection: Connection, part: str) -> list[Event]:
@@ -118,13 +127,15 @@ def _with_windows(connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]])
         for row in connection.execute(query.order_by(event_windows.c.window)):
             evidence = Evidence(window=row.window, start_s=row.start_s, end_s=row.end_s, p_alarm=row.p_alarm)
             windows[row.event_id].append(evidence)
-    return [_event(row, tuple(windows[row.id])) for row in rows]
+    names = camera_table.names_of(connection, list({row.camera_id for row in rows}))
+    return [_event(row, tuple(windows[row.id]), name=names.get(row.camera_id, row.source)) for row in rows]
 
 
-def _event(row: Row[*tuple[Any, ...]], windows: tuple[Evidence, ...]) -> Event:
+def _event(row: Row[*tuple[Any, ...]], windows: tuple[Evidence, ...], *, name: str) -> Event:
     return Event(
         id=row.id,
-        source=row.source,
+        source=name,
+        camera_id=row.camera_id,
         onset_s=row.onset_s,
         end_s=row.end_s,
         peak=row.peak,

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import ColumnElement, and_, or_
 
 from vigil.errors import UsageError
 from vigil.events.event import Tier
-from vigil.store import mark_table, session_table
+from vigil.store import camera_table, mark_table
 from vigil.store.schema import events
 
 TIERS = (Tier.LOW, Tier.MEDIUM, Tier.HIGH)
@@ -22,14 +22,15 @@ class EventFilter:
 
     `since_utc` and `until_utc` are moments as the store writes them and include events that only reach into the span;
     `tier` is the least; `text` is looked for anywhere in the description, in notes and in the camera's name, in any
-    letter case. `identity` leaves out what is known to be of another source of the same name. `limit` keeps the newest,
-    `offset` leaves out the newest of all: page after page of a long history.
+    letter case. `source` is a camera's id or its name, which several cameras may bear; `camera_id` is the id alone,
+    and with it `source` matters only for what knows no camera. `limit` keeps the newest, `offset` leaves out the newest
+    of all: page after page of a long history.
     """
 
     since_utc: str | None = None
     until_utc: str | None = None
     source: str | None = None
-    identity: str = ""
+    camera_id: str = ""
     tier: Tier | None = None
     mark: MarkFilter | None = None
     text: str = ""
@@ -53,16 +54,22 @@ class EventFilter:
         # LIKE rather than a full-text index: trigrams miss the two-character words that Chinese is made of.
         words = (events.c.text, events.c.source)
         has_text = or_(*(column.icontains(self.text, autoescape=True) for column in words))
+        has_text |= camera_table.has_name_like(self.text, events.c.camera_id)
         has_text |= mark_table.has_note(self.text)
         marked_so = mark_table.is_unmarked() if self.mark == "unmarked" else mark_table.newest_word() == self.mark
         wanted: list[tuple[object, ColumnElement[bool]]] = [
             (self.since_utc, events.c.ended_utc >= (self.since_utc or "")),
             (self.until_utc, events.c.happened_utc <= (self.until_utc or "")),
-            (self.source, events.c.source == self.source),
-            (self.identity, session_table.may_be_of(self.identity)),
+            (self.source or self.camera_id, self._is_of_camera()),
             (self.tier, events.c.tier.in_([tier.value for tier in at_least])),
             (self.mark, marked_so),
             (self.text, has_text),
             (self.open_only, events.c.end_s.is_(None)),
         ]
         return [condition for given, condition in wanted if given]
+
+    def _is_of_camera(self) -> ColumnElement[bool]:
+        if not self.camera_id:
+            return camera_table.is_of(self.source or "", events.c.camera_id, events.c.source)
+        unknown = and_(camera_table.is_unknown(events.c.camera_id), events.c.source == (self.source or ""))
+        return or_(events.c.camera_id == self.camera_id, unknown)

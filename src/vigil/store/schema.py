@@ -2,8 +2,9 @@
 
 Times: `*_s` are seconds of the source, `*_utc` are `2026-11-20T11:50:33.123Z`, which sorts as text.
 `happened_utc` is an event's onset on live sources; for files, which have no clock, when it was found.
-`ended_utc` is the same of its end, and the end of time while it goes on. `identity` tells sources of one
-name apart (`vigil.sources.identity`), empty in watches of before. `untold` is the kind of an event's change that
+`ended_utc` is the same of its end, and the end of time while it goes on. `camera_id` is the id of a row of
+`cameras`, or empty where nobody knows; `source` is the name of that camera as it was then. `identity` tells sources of
+one name apart (`vigil.sources.identity`), empty in watches of before. `untold` is the kind of an event's change that
 nobody has been told of yet, empty for most.
 """
 
@@ -24,6 +25,27 @@ class Words(TypeDecorator[str]):
 
 metadata = MetaData()
 
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", String, nullable=False),
+)
+
+cameras = Table(
+    "cameras",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", Words, nullable=False),
+    Column("source_name", Words, nullable=False),
+    Column("identity", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("address", Words, nullable=False),
+    Column("place", Words, nullable=False),
+    Column("created_utc", String, nullable=False),
+    Column("watched_utc", String, nullable=False),
+)
+
 sessions = Table(
     "sessions",
     metadata,
@@ -37,6 +59,7 @@ sessions = Table(
     Column("ended_utc", String),
     Column("ended_because", Words, nullable=False),
     Column("identity", String, nullable=False),
+    Column("camera_id", String, nullable=False),
 )
 
 verdicts = Table(
@@ -56,6 +79,7 @@ verdicts = Table(
     Column("text", Words),
     Column("detail", Words, nullable=False),
     Column("created_utc", String, nullable=False),
+    Column("camera_id", String, nullable=False),
 )
 
 events = Table(
@@ -80,6 +104,7 @@ events = Table(
     Column("created_utc", String, nullable=False),
     Column("updated_utc", String, nullable=False),
     Column("untold", String, nullable=False),
+    Column("camera_id", String, nullable=False),
 )
 
 event_windows = Table(

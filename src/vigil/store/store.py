@@ -25,6 +25,7 @@ from vigil.events.judged import Judged
 from vigil.events.mark import Mark, MarkWord
 from vigil.files import PRIVATE_FILE, make_private_folder
 from vigil.store import event_table, mark_table, media_table, refused, session_table, verdict_table
+from vigil.store.camera_table import CameraRecord, CameraTable
 from vigil.store.claims import Claims
 from vigil.store.database import WRITES, make_engine, parse_url, shown, sqlite_path, told, use_write_ahead_log
 from vigil.store.filter import EventFilter
@@ -47,6 +48,7 @@ class Store:
         self.name = name
         self.folder = folder
         self.engine = engine
+        self.cameras = CameraTable(self)
         self._current: dict[str, str] = {}
         self._claims = Claims(folder)
 
@@ -108,16 +110,13 @@ class Store:
         with told(action, self.name), engine.begin() as connection:
             yield connection
 
-    def claim(self, source: str, *, identity: str = "") -> bool:
-        """Whether nobody else watches this source into this store; from now until `release` nobody else can.
+    def claim(self, camera: str) -> bool:
+        """Whether nobody else watches a camera (by its id) into this store; until `release` nobody else can."""
+        return self._claims.take(camera)
 
-        A source is told by its identity, where it has one, and by its name else.
-        """
-        return self._claims.take(identity or source)
-
-    def release(self, source: str, *, identity: str = "") -> None:
+    def release(self, camera: str) -> None:
         """Gives up a claim."""
-        self._claims.release(identity or source)
+        self._claims.release(camera)
 
     def start_session(
         self,
@@ -129,8 +128,12 @@ class Store:
         task: str = "",
         contract: str = "",
         identity: str = "",
+        camera: CameraRecord | None = None,
     ) -> Session:
-        """Writes that a watch of a source begins; verdicts and events of the source belong to it from now on."""
+        """Writes that a watch of a source begins; verdicts and events of the source belong to it from now on.
+
+        The `camera` is noted with it; without one it is that of the source's identity, or of its name.
+        """
         with self.writing("starting a watch") as connection:
             session = session_table.start(
                 connection,
@@ -141,13 +144,14 @@ class Store:
                 task=task,
                 contract=contract,
                 identity=identity,
+                camera=camera,
             )
-        self._current[source] = session.id
+        self._current |= {source: session.id, session.camera_id: session.id}
         return session
 
-    def end_session(self, source: str, *, because: str, session: str = "", identity: str = "") -> None:
+    def end_session(self, source: str, *, because: str, session: str = "", camera_id: str = "") -> None:
         """Writes that the watch of a source (the newest, unless one is named) ended, and gives up the claim to it."""
-        self.release(source, identity=identity)
+        self.release(camera_id or source)
         ended = session or self._current.get(source)
         if ended:
             with self.writing("ending a watch") as connection:
@@ -163,11 +167,17 @@ class Store:
         started: dict[str, str] = {}
         with self.writing("writing verdicts") as connection:
             if not sessions:
-                for source in {each.source for each in judged} - self._current.keys():
-                    started[source] = session_table.start(connection, source=source).id
-                sessions = [(self._current | started)[each.source] for each in judged]
+                begun = {each.camera_id or each.source: each for each in judged if self._session_of(each) is None}
+                for key, each in begun.items():
+                    camera = CameraRecord(id=each.camera_id, name=each.source)
+                    started[key] = session_table.start(connection, source=each.source, camera=camera).id
+                sessions = [self._session_of(each) or started[each.camera_id or each.source] for each in judged]
             verdict_table.add(connection, list(zip(sessions, judged, strict=True)))
         self._current |= started
+
+    def _session_of(self, each: Judged | Event) -> str | None:
+        """The watch that is going on of what a verdict or an event is of; a name alone tells no camera from another."""
+        return self._current.get(each.camera_id or each.source)
 
     def save_event(self, event: Event, *, session: str | None = "") -> None:
         """Writes an event, of its source's session unless one is named; it is on disk when this returns.
@@ -182,24 +192,14 @@ class Store:
 
     def _save(self, event: Event, *, session: str | None, untold: str) -> None:
         if session == "":
-            session = self._current.get(event.source)
+            session = self._session_of(event)
         with self.writing(f"saving event {event.id}") as connection:
             event_table.save(connection, event, session=session, untold=untold)
 
-    def untold(self, source: str | None = None, *, identity: str = "") -> list[tuple[Event, ChangeKind]]:
+    def untold(self, source: str | None = None, *, camera_id: str = "") -> list[tuple[Event, ChangeKind]]:
         """The events with a change that nobody was told of, the oldest first, and which change that is."""
         with self.reading("looking for what was not told") as connection:
-            return event_table.untold(connection, source, identity=identity)
-
-    def names(self) -> dict[str, set[str]]:
-        """The identities of the sources that were watched under each name, where they are known."""
-        with self.reading("reading names") as connection:
-            return session_table.names(connection)
-
-    def identities(self, event_ids: Sequence[str]) -> dict[str, str]:
-        """The identity of the source of each of these events, where it is known."""
-        with self.reading("reading watches") as connection:
-            return session_table.identities(connection, event_ids)
+            return event_table.untold(connection, source, camera_id=camera_id)
 
     def note_told(self, event_ids: Sequence[str]) -> None:
         """Writes that people were told of these events as they are in the store."""
@@ -214,19 +214,19 @@ class Store:
         """The events that go on, or that a watcher which was killed left open."""
         return self.find_events(EventFilter(source=source, open_only=True))
 
-    def recover(self, source: str | None = None, *, identity: str = "", because: str = STOPPED) -> list[Event]:
+    def recover(self, source: str | None = None, *, camera_id: str = "", because: str = STOPPED) -> list[Event]:
         """Closes what a watcher of this source (or of any) that was killed left open, each at its last window.
 
-        Call it before watching a source; what is known to be of another `identity` is left alone. Returns the events as
-        they are now. That they are closed is still to be told.
+        Call it before watching a source; with a `camera_id`, what is of another camera of that name is left alone.
+        Returns the events as they are now. That they are closed is still to be told.
         """
         with self.writing("recovering") as connection:
-            left = event_table.find(connection, EventFilter(source=source, identity=identity, open_only=True))
+            left = event_table.find(connection, EventFilter(source=source, camera_id=camera_id, open_only=True))
             closed = [replace(event, end_s=_last_s(event), closed_because=because) for event in left]
             owed = {event.id: kind for event, kind in event_table.untold(connection, source)}
             for event in closed:
                 event_table.save(connection, event, session=None, untold=owed.get(event.id, "closed"))
-            session_table.end_all(connection, source, identity=identity, because=because)
+            session_table.end_all(connection, source, camera_id=camera_id, because=because)
         return closed
 
     def find_events(self, wanted: EventFilter | None = None) -> list[Event]:
@@ -240,7 +240,7 @@ class Store:
             return event_table.count(connection, wanted or EventFilter())
 
     def event_sources(self) -> list[str]:
-        """The names of the sources that have events."""
+        """The names of the cameras that have events."""
         with self.reading("reading sources") as connection:
             return event_table.sources(connection)
 
@@ -273,7 +273,7 @@ class Store:
             return mark_table.newest(connection, event_ids)
 
     def sessions(self, source: str) -> list[Session]:
-        """The watches of a source, the newest first."""
+        """The watches of a camera, by its id or name, the newest first."""
         with self.reading("reading watches") as connection:
             return session_table.of_source(connection, source)
 

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from vigil.events.judged import Judged
+from vigil.store import session_table
 from vigil.store.moment import utc_now
 from vigil.store.schema import verdicts
 from vigil.store.upsert import upsert
@@ -15,13 +16,17 @@ from vigil.verdict import Cause, Outcome, Verdict
 def add(connection: Connection, judged: Sequence[tuple[str, Judged]]) -> None:
     """Writes verdicts, each with its session; one that is there already (its words came later) is updated."""
     now = utc_now()
-    upsert(connection, verdicts, [_row(session, each, now) for session, each in judged], keep=("created_utc",))
+    unknown = {session for session, each in judged if not each.camera_id}
+    cameras = session_table.cameras_of(connection, list(unknown)) if unknown else {}
+    rows = [_row(session, each, now, camera_id=each.camera_id or cameras.get(session, "")) for session, each in judged]
+    upsert(connection, verdicts, rows, keep=("created_utc",))
 
 
-def _row(session: str, judged: Judged, now: str) -> dict[str, Any]:
+def _row(session: str, judged: Judged, now: str, *, camera_id: str) -> dict[str, Any]:
     verdict = judged.verdict
     return {
         "session_id": session,
+        "camera_id": camera_id,
         "window": judged.window,
         "start_s": judged.start_s,
         "end_s": judged.end_s,
@@ -63,4 +68,4 @@ def _judged(row: Row[*tuple[Any, ...]], source: str) -> Judged:
         latency_ms=row.latency_ms,
         detail=row.detail,
     )
-    return Judged(source=source, window=row.window, verdict=verdict, captured_s=row.captured_s)
+    return Judged(source=source, camera_id=row.camera_id, window=row.window, verdict=verdict, captured_s=row.captured_s)

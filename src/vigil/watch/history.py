@@ -22,7 +22,10 @@ class Point(NamedTuple):
 
 
 class History(Observer):
-    """Keeps a quarter of an hour of every source, 2000 windows at most; may be asked from any thread."""
+    """Keeps a quarter of an hour of every camera, 2000 windows at most; may be asked from any thread.
+
+    Cameras go by their ids, so that two of one name never mix, and by the name where there is no id.
+    """
 
     def __init__(self) -> None:
         self._points: dict[str, deque[tuple[float, Point]]] = {}
@@ -32,7 +35,7 @@ class History(Observer):
         now_s = time.monotonic()
         point = Point(judged.end_s, judged.verdict.p_alarm, judged.verdict.cause)
         with self._lock:
-            points = self._points.setdefault(judged.source, deque(maxlen=MOST_POINTS))
+            points = self._points.setdefault(judged.camera_id or judged.source, deque(maxlen=MOST_POINTS))
             if points and point.end_s < points[-1][1].end_s:
                 # Its clock began anew: a file that plays as a camera was resumed, or the watch was started again.
                 points.clear()
@@ -41,7 +44,7 @@ class History(Observer):
                 points.popleft()
 
     def of(self, source: str, seconds: float) -> list[Point]:
-        """What was judged within the last so many seconds, the oldest first; nothing for a source that is unknown."""
+        """What was judged of a camera, by its id, within the last so many seconds, the oldest first."""
         since_s = time.monotonic() - seconds
         with self._lock:
             return [point for at_s, point in self._points.get(source, ()) if at_s >= since_s]

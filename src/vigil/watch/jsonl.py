@@ -16,9 +16,13 @@ from typing import Any, BinaryIO
 from vigil.events.change import Change
 from vigil.events.judged import Judged
 from vigil.events.rules import Tiers
+from vigil.store.event_record import event_record, rounded
 from vigil.watch.observer import Observer
 
 log = logging.getLogger(__name__)
+
+EVENT_KEYS = ("event", "source", "camera_id", "onset_s", "end_s", "peak", "tier", "announced_s")
+"""What a line tells of an event; `camera_id` is left out where nobody knows it, as in the analysis of a file."""
 
 MOST_WAITING = 20_000
 """Lines held while they cannot be written, about three hours of one camera; older ones are counted as lost."""
@@ -40,8 +44,9 @@ class JsonLines(Observer):
         tier = None if verdict.p_alarm is None or verdict.p_alarm < self._tiers.low else self._tiers.of(verdict.p_alarm)
         self._write(
             source=judged.source,
-            start_s=_rounded(judged.start_s),
-            end_s=_rounded(judged.end_s),
+            **({"camera_id": judged.camera_id} if judged.camera_id else {}),
+            start_s=rounded(judged.start_s),
+            end_s=rounded(judged.end_s),
             outcome=verdict.outcome,
             cause=verdict.cause,
             p_alarm=verdict.p_alarm,
@@ -53,17 +58,9 @@ class JsonLines(Observer):
     def changed(self, change: Change) -> None:
         if change.kind == "grew":
             return
-        event = change.event
-        self._write(
-            event=event.id,
-            source=event.source,
-            onset_s=_rounded(event.onset_s),
-            end_s=_rounded(event.end_s),
-            peak=event.peak,
-            tier=event.tier,
-            announced_s=_rounded(event.announced_s),
-            **({"late": True} if change.late else {}),
-        )
+        record = event_record(change.event)
+        line = {key: record[key] for key in EVENT_KEYS if record[key] or key != "camera_id"}
+        self._write(**line, **({"late": True} if change.late else {}))
 
     def close(self) -> None:
         """Writes what waits, or counts it as lost."""
@@ -106,7 +103,3 @@ class JsonLines(Observer):
             self._waiting[0] = line[written:]
         else:
             self._waiting.popleft()
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)

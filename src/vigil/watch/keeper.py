@@ -21,7 +21,7 @@ from vigil.events.change import Change, ChangeKind, late_changes
 from vigil.events.event import Event
 from vigil.events.identifier import new_id
 from vigil.events.judged import Judged
-from vigil.store import REFUSED, Store
+from vigil.store import REFUSED, CameraRecord, Store
 from vigil.store.retention import Retention, prune
 from vigil.watch.writing import Key, State, Waiting, Write, Written, write_all
 
@@ -36,8 +36,8 @@ PATIENCE_S = 2.0
 MOST_WAITING = 20_000
 """Verdicts held while the store is away: about three hours of one camera; older ones are counted as lost."""
 
-Identify: TypeAlias = Callable[[], str]
-"""Tells the identity of a source, which may take a moment; empty where it has none."""
+Describe: TypeAlias = Callable[[], CameraRecord]
+"""Tells what the store keeps of a source; it may take a moment."""
 
 Untold: TypeAlias = ChangeKind | Literal[""]
 Late: TypeAlias = tuple[Event, ChangeKind]
@@ -56,11 +56,6 @@ class Saving:
     untold: Untold
 
 
-def unknown() -> str:
-    """The identity of a source that has none: it is told by its name."""
-    return ""
-
-
 class Keeper:
     """Writes events at once and verdicts in batches, in a thread of its own.
 
@@ -75,6 +70,7 @@ class Keeper:
         self._store = store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._sessions: dict[str, str] = {}
+        self._claimed: dict[str, str] = {}
         self._watches: Waiting[str, Write] = Waiting()
         self._events: Waiting[str, Saving] = Waiting()
         self._told: Waiting[str, object] = Waiting()
@@ -176,14 +172,15 @@ class Keeper:
         model: str,
         task: str,
         contract: str,
-        identity: Identify = unknown,
+        camera: Describe | None = None,
     ) -> "asyncio.Task[bool]":
         """Has it written that a watch of a source begins, and closed what an earlier one that was killed left open.
 
-        What comes of the source from now on belongs to this watch; nobody needs to wait for the write. `identity` tells
-        sources of one name apart; it is asked in the store's thread.
+        What comes of the source from now on belongs to this watch; nobody needs to wait for the write. `camera` tells
+        which one it is, and is asked in the store's thread; without it the one of that name.
         """
         session = self._sessions[source] = new_id()
+        seen = camera or partial(CameraRecord, id="", name=source)
 
         def start() -> None:
             self._store.start_session(
@@ -193,20 +190,21 @@ class Keeper:
                 model=model,
                 task=task,
                 contract=contract,
-                identity=identity(),
+                camera=seen(),
             )
 
-        left = partial(self._left_by_earlier, source, identity)
+        left = partial(self._left_by_earlier, source, seen)
         self._late_write(f"what was left of {source} before watch {session}", left)
         self._watch_write(f"the beginning of watch {session} of {source}", start)
         return self._soon(self._write_events)
 
-    def end(self, source: str, *, because: str, identity: Identify = unknown) -> "asyncio.Task[bool]":
+    def end(self, source: str, *, because: str) -> "asyncio.Task[bool]":
         """Has it written that the watch of a source is over."""
         session = self._sessions.get(source, "")
 
         def end() -> None:
-            self._store.end_session(source, because=because, session=session, identity=identity())
+            claimed = self._claimed.pop(source, "")
+            self._store.end_session(source, because=because, session=session, camera_id=claimed)
 
         self._watch_write(f"the end of watch {session} of {source}", end)
         return self._soon(self._write_events)
@@ -214,8 +212,7 @@ class Keeper:
     def look_for_untold(self, *, besides: Callable[[], Collection[str]]) -> "asyncio.Task[bool]":
         """Has the late changes told of all sources that nobody watches.
 
-        Those `besides` (identities, and names of what has none) are told when they begin; it is asked in the store's
-        thread.
+        Those `besides` (ids, and names of what has none) are told when they begin; it is asked in the store's thread.
         """
         self._late_write("what was not told", partial(self._untold_of_others, besides))
         return self._soon(self._write_events)
@@ -224,22 +221,23 @@ class Keeper:
         untold = self._store.untold()
         if not untold:
             return []
-        identities = self._store.identities([event.id for event, _ in untold])
-        keys = {event.id: identities.get(event.id) or event.source for event, _ in untold}
+        keys = {event.id: event.camera_id or event.source for event, _ in untold}
         free = {key for key in {*keys.values()} - {*besides()} if self._store.claim(key)}
         for key in free:
             self._store.release(key)
         return [(event, kind) for event, kind in untold if keys[event.id] in free]
 
-    def _left_by_earlier(self, source: str, identify: Identify) -> list[Late]:
+    def _left_by_earlier(self, source: str, describe: Describe) -> list[Late]:
         """Closes what an earlier watch of a source left open; returns what it did not tell."""
-        identity = identify()
-        if not self._store.claim(source, identity=identity):
+        seen = describe()
+        camera_id = seen.id or self._store.cameras.id_of(seen.identity, source)
+        if not self._store.claim(camera_id):
             log.warning("%s is being watched into this store already; its open events are left alone", source)
             return []
-        for event in self._store.recover(source, identity=identity):
+        self._claimed[source] = camera_id
+        for event in self._store.recover(source, camera_id=camera_id):
             log.warning("%s: closed event %s, which was open when the watcher stopped", source, event.id)
-        return self._store.untold(source, identity=identity)
+        return self._store.untold(source, camera_id=camera_id)
 
     def _late_write(self, what: str, find: Callable[[], list[Late]]) -> None:
         found: list[Late] = []

@@ -220,6 +220,7 @@ def watched_source(
         task=judge.task.name,
         model=judge.model,
         epoch_s=feed.epoch_s,
+        camera_id=state.camera_id,
     )
     return WatchedSource(
         feed,

@@ -23,10 +23,10 @@ from vigil.judge.breaker import Breaker
 from vigil.manifest import Contract
 from vigil.sources.address import Address
 from vigil.sources.feed import open_feed
-from vigil.sources.identity import identity_of
 from vigil.store import Store
 from vigil.verdict import Cause, Verdict
 from vigil.watch.audience import Audience
+from vigil.watch.camera_ids import CameraIds, record_of
 from vigil.watch.evidence import Evidence
 from vigil.watch.keeper import Keeper
 from vigil.watch.lane import Entry
@@ -75,6 +75,7 @@ class Watch:
         self.audience = Audience(observers)
         self.keeper = None if store is None else Keeper(store)
         self._posts = Posts(realtime=settings.realtime)
+        self._cameras = CameraIds(store)
         self._tasks: asyncio.TaskGroup | None = None
         self._stopped = asyncio.Event()
         self._keep_running = keep_running
@@ -168,6 +169,7 @@ class Watch:
             )
 
     async def _serve(self, post: Post) -> None:
+        post.state.camera_id = await asyncio.to_thread(self._cameras.of, post.address)
         while await post.is_wanted():
             await self._watch(post)
             if not post.end():
@@ -196,9 +198,9 @@ class Watch:
             post.begin(source)
             await self._follow(source)
         except Exception:
-            await self._account(source, post.address)
+            await self._account(source)
             raise
-        await self._account(source, post.address)
+        await self._account(source)
         if source.failure is not None:
             raise source.failure
 
@@ -212,7 +214,7 @@ class Watch:
             model=self.judge.model,
             task=self.judge.task.name,
             contract=Contract.of(self.judge.task, self.judge.sampling).alias,
-            identity=partial(identity_of, address),
+            camera=partial(record_of, address, source.state.camera_id),
         )
 
     async def _follow(self, source: WatchedSource) -> None:
@@ -225,7 +227,7 @@ class Watch:
             telling = tasks.create_task(self._tell_all(source, settled))
             telling.add_done_callback(lambda _: ticking.cancel())
 
-    async def _account(self, source: WatchedSource, address: Address) -> None:
+    async def _account(self, source: WatchedSource) -> None:
         """Settles what a failure left, so that every window has an outcome and no event stays open."""
         if not source.lane.is_over or source.under_way:
             for window in source.abandon():
@@ -237,7 +239,7 @@ class Watch:
                 await self._change(source, partial(source.tracker.finish, FAILED))
         if self.keeper is not None:
             because = source.state.detail or str(source.state.stage)
-            self.keeper.end(source.name, because=because, identity=partial(identity_of, address))
+            self.keeper.end(source.name, because=because)
 
     async def _ask_all(self, source: WatchedSource, asked: Asked) -> None:
         """Takes windows from the lane as the judge has room for them, and asks about them side by side."""
@@ -358,12 +360,12 @@ class Watch:
             self.keeper.on_late = self.audience.changed
             addresses = list(self.addresses.values())
             self.keeper.look_for_untold(
-                besides=lambda: {key for each in addresses for key in (each.name, identity_of(each))}
+                besides=lambda: {key for each in addresses for key in (each.name, self._cameras.of(each))}
             )
 
     def _tell_unreadable(self, state: SourceState, detail: str) -> None:
         verdict = Verdict.unknown(Cause.UNREADABLE, detail=detail)
-        judged = Judged(source=state.name, window=state.cut, verdict=verdict)
+        judged = Judged(source=state.name, camera_id=state.camera_id, window=state.cut, verdict=verdict)
         state.cut += 1
         state.count(judged)
         self._log(judged)
@@ -414,6 +416,7 @@ class Watch:
 def _judged(source: WatchedSource, window: Window, verdict: Verdict) -> Judged:
     return Judged(
         source=source.name,
+        camera_id=source.state.camera_id,
         window=window.index,
         verdict=replace(verdict, start_s=window.start_s, end_s=window.end_s),
         captured_s=window.captured_s,

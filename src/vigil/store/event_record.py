@@ -1,0 +1,36 @@
+"""An event as a record of plain values: the one form that JSON lines, exports, the log of changes and pages share."""
+
+from typing import Any
+
+from vigil.events.event import Event
+from vigil.store.moment import utc
+
+
+def event_record(event: Event) -> dict[str, Any]:
+    """Everything of an event but its windows; times in seconds to the millisecond."""
+    return {
+        "event": event.id,
+        "source": event.source,
+        "camera_id": event.camera_id,
+        "onset_s": rounded(event.onset_s),
+        "end_s": rounded(event.end_s),
+        "peak": event.peak,
+        "tier": event.tier.value,
+        "announced_s": rounded(event.announced_s),
+        "peak_s": rounded(event.peak_s),
+        "onset_utc": _wall(event, event.onset_s),
+        "end_utc": _wall(event, event.end_s),
+        "closed_because": event.closed_because,
+        "task": event.task,
+        "model": event.model,
+        "text": event.text,
+    }
+
+
+def rounded(seconds: float | None) -> float | None:
+    """Seconds to the millisecond."""
+    return None if seconds is None else round(seconds, 3)
+
+
+def _wall(event: Event, seconds: float | None) -> str | None:
+    return None if event.epoch_s is None or seconds is None else utc(event.epoch_s + seconds)
