@@ -9,9 +9,10 @@ from typing import BinaryIO
 from vigil.cli.watch_table import WatchTable
 from vigil.cli.watch_video import video_of
 from vigil.errors import UsageError, VigilError
+from vigil.events.rules import Tiers
 from vigil.sources.address import Address, find_sources
 from vigil.watch import Observer, Watch, WatchSettings
-from vigil.watch.jsonl import JsonLines
+from vigil.watch.jsonl import JsonLines, written_in
 from vigil.watch.metrics import Metrics
 from vigil.watch.subtitles import Subtitles
 
@@ -27,7 +28,7 @@ class Outputs:
         self._metrics = Metrics() if settings.metrics_port is not None else None
         self._film = None if video is None else video_of(_one_source(settings, "--video"), _writable(video), tiers)
         self._film_problem = ""
-        self._lines = None if jsonl is None else JsonLines(_opened(jsonl, stack), tiers)
+        self._lines = None if jsonl is None else _json_lines(jsonl, stack, tiers)
         self._subtitles = None if srt is None else Subtitles(_for_one_source(srt, settings))
         asked = (self._table, self._metrics, self._film, self._lines, self._subtitles)
         self.observers: list[Observer] = [observer for observer in asked if observer is not None]
@@ -79,6 +80,12 @@ def _writable(path: Path) -> Path:
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise UsageError(f"{path} cannot be written by this user; name another file")
     return path
+
+
+def _json_lines(name: str, stack: ExitStack, tiers: Tiers) -> JsonLines:
+    """The lines into a file or to standard output; a file tells what a watch before this one wrote."""
+    before = set() if name == "-" else written_in(Path(name))
+    return JsonLines(_opened(name, stack), tiers, written_before=before)
 
 
 def _opened(name: str, stack: ExitStack) -> BinaryIO:

@@ -1,6 +1,6 @@
 """What happened to an event: the unit that is stored, then announced."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from vigil.events.event import Event
@@ -14,17 +14,11 @@ class Change:
 
     `raised` is a higher tier, `grew` more windows or better words at the same tier. Words take seconds, so a `grew`
     may follow `closed`; it then changes nothing but the text. `late` is what an earlier watch had stored and was killed
-    before it told of it: it may have been told in part, and always has the same event id.
+    before it told of it: it may have been told in part, and always has the same event id. `sequence` is its number in
+    the store's log of changes, None where it is not in there (yet).
     """
 
     kind: ChangeKind
     event: Event
     late: bool = False
-
-
-def late_changes(event: Event, untold: ChangeKind) -> list[Change]:
-    """What there is to tell of an event that was left at a change which nobody heard of, in order."""
-    if untold == "closed":
-        return [Change("closed", event, late=True)]
-    first = Change(untold, replace(event, end_s=None, closed_because=""), late=True)
-    return [first] if event.is_open else [first, Change("closed", event, late=True)]
+    sequence: int | None = None

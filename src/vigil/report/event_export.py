@@ -24,6 +24,7 @@ COLUMNS = (
     "tier",
     "announced_s",
     "peak_s",
+    "epoch_s",
     "onset_utc",
     "end_utc",
     "windows",

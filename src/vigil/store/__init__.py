@@ -2,6 +2,8 @@
 
 from vigil.events.mark import Mark, MarkWord
 from vigil.store.camera_table import CameraRecord, CameraTable
+from vigil.store.change_log import ChangeLog, StoredChange
+from vigil.store.cursors import ConsumerCursors
 from vigil.store.filter import EventFilter, MarkFilter
 from vigil.store.media import MediaFile, MediaKind
 from vigil.store.refused import REFUSED
@@ -14,6 +16,8 @@ __all__ = [
     "REFUSED",
     "CameraRecord",
     "CameraTable",
+    "ChangeLog",
+    "ConsumerCursors",
     "EventFilter",
     "Mark",
     "MarkFilter",
@@ -24,5 +28,6 @@ __all__ = [
     "Retention",
     "Session",
     "Store",
+    "StoredChange",
     "prune",
 ]

@@ -1,8 +1,9 @@
 """An event as a record of plain values: the one form that JSON lines, exports, the log of changes and pages share."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from vigil.events.event import Event
+from vigil.events.event import Event, Evidence, Tier
 from vigil.store.moment import utc
 
 
@@ -18,6 +19,7 @@ def event_record(event: Event) -> dict[str, Any]:
         "tier": event.tier.value,
         "announced_s": rounded(event.announced_s),
         "peak_s": rounded(event.peak_s),
+        "epoch_s": event.epoch_s,
         "onset_utc": _wall(event, event.onset_s),
         "end_utc": _wall(event, event.end_s),
         "closed_because": event.closed_because,
@@ -25,6 +27,27 @@ def event_record(event: Event) -> dict[str, Any]:
         "model": event.model,
         "text": event.text,
     }
+
+
+def event_of(record: Mapping[str, Any], *, windows: tuple[Evidence, ...] = ()) -> Event:
+    """The event that a record tells of."""
+    return Event(
+        id=record["event"],
+        source=record["source"],
+        camera_id=record["camera_id"],
+        onset_s=record["onset_s"],
+        end_s=record["end_s"],
+        peak=record["peak"],
+        peak_s=record["peak_s"],
+        tier=Tier(record["tier"]),
+        windows=windows,
+        announced_s=record["announced_s"],
+        epoch_s=record["epoch_s"],
+        text=record["text"],
+        task=record["task"],
+        model=record["model"],
+        closed_because=record["closed_because"],
+    )
 
 
 def rounded(seconds: float | None) -> float | None:

@@ -1,39 +1,51 @@
 """Events as rows: written by id, as often as one likes; read back as they were."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from vigil.events.change import ChangeKind
 from vigil.events.event import Event, Evidence, Tier
-from vigil.store import camera_table, session_table
+from vigil.store import camera_table, change_log, session_table
+from vigil.store.change_log import StoredChange, StoredKind
+from vigil.store.cursors import TOLD, advance
+from vigil.store.cursors import get as cursor_of
 from vigil.store.filter import EventFilter
 from vigil.store.moment import utc, utc_now
-from vigil.store.schema import cameras, event_windows, events
+from vigil.store.schema import cameras, changes, cursors, event_windows, events, handled_ahead
 from vigil.store.upsert import upsert
 
 GOING_ON = "9999-12-31T23:59:59.999Z"
 """The `ended_utc` of an event that goes on: later than any other, so that one comparison finds it."""
 
+TELLABLE: tuple[StoredKind, ...] = ("opened", "raised", "closed")
+"""What all who follow a watch are told of, and late where a watch was killed before it could."""
 
 IDS_AT_ONCE = 500
 
 
-def save(connection: Connection, event: Event, *, session: str | None, untold: str = "") -> None:
-    """Inserts or updates an event and adds the windows that are new; `untold` is the change nobody heard of yet.
+def save(connection: Connection, event: Event, *, session: str | None) -> list[StoredChange]:
+    """Inserts or updates an event, adds the windows that are new, and logs what happened to it; returns that.
 
-    One that knows no camera is of its session's.
+    One that knows no camera is of its session's, or of the one it was of.
     """
-    camera_id = event.camera_id
-    if not camera_id and session:
-        camera_id = session_table.cameras_of(connection, [session]).get(session, "")
-    upsert(
-        connection,
-        events,
-        [_row(event, session) | {"untold": untold, "camera_id": camera_id}],
-        keep=("session_id", "created_utc", "happened_utc", *(() if camera_id else ("camera_id",))),
-    )
+    before = connection.execute(select(events).where(events.c.id == event.id).with_for_update()).one_or_none()
+    if not event.camera_id:
+        event = replace(event, camera_id=_camera_of(connection, before, session))
+    upsert(connection, events, [_row(event, session)], keep=("session_id", "created_utc", "happened_utc"))
+    _add_windows(connection, event)
+    return change_log.add(connection, event, change_log.kinds_between(before, event))
+
+
+def _camera_of(connection: Connection, before: Row[*tuple[Any, ...]] | None, session: str | None) -> str:
+    if before is not None and before.camera_id:
+        return str(before.camera_id)
+    return session_table.cameras_of(connection, [session]).get(session, "") if session else ""
+
+
+def _add_windows(connection: Connection, event: Event) -> None:
     stored = connection.execute(
         select(func.max(event_windows.c.window)).where(event_windows.c.event_id == event.id)
     ).scalar()
@@ -53,6 +65,7 @@ def _row(event: Event, session: str | None) -> dict[str, Any]:
         "id": event.id,
         "session_id": session,
         "source": event.source,
+        "camera_id": event.camera_id,
         "task": event.task,
         "model": event.model,
         "epoch_s": event.epoch_s,
@@ -78,18 +91,37 @@ def find(connection: Connection, wanted: EventFilter) -> list[Event]:
     return _with_windows(connection, connection.execute(page).all()[::-1])
 
 
-def untold(connection: Connection, source: str | None = None, *, camera_id: str = "") -> list[tuple[Event, ChangeKind]]:
-    """The events (of one camera, or of any) with a change that nobody was told of, the oldest first."""
-    wanted = EventFilter(source=source, camera_id=camera_id).conditions()
-    rows = connection.execute(select(events).where(events.c.untold != "", *wanted).order_by(events.c.id)).all()
-    return list(zip(_with_windows(connection, rows), (row.untold for row in rows), strict=True))
+def untold(connection: Connection, *, camera_id: str = "") -> list[StoredChange]:
+    """The changes (of one camera, or of any) that nobody was told of, in order, with the windows of their events."""
+    upto = select(cursors.c.sequence).where(cursors.c.consumer == TOLD, cursors.c.camera_id == changes.c.camera_id)
+    ahead = select(handled_ahead.c.sequence).where(handled_ahead.c.consumer == TOLD)
+    owed = [
+        changes.c.sequence > func.coalesce(upto.scalar_subquery(), 0),
+        changes.c.sequence.not_in(ahead),
+        changes.c.kind.in_(TELLABLE),
+    ]
+    if camera_id:
+        owed.append(changes.c.camera_id == camera_id)
+    found = change_log.read(connection, *owed)
+    windows = _windows_of(connection, list({change.event_id for change in found}))
+    return [replace(change, windows=tuple(windows.get(change.event_id, ()))) for change in found]
 
 
-def note_told(connection: Connection, event_ids: Sequence[str]) -> None:
-    """Notes that people were told of all that is stored of these events."""
-    for i in range(0, len(event_ids), IDS_AT_ONCE):
-        some = events.c.id.in_(event_ids[i : i + IDS_AT_ONCE])
-        connection.execute(events.update().where(some).values(untold=""))
+def note_told(connection: Connection, camera_id: str, sequences: Collection[int]) -> None:
+    """Notes that people were told of these changes of a camera; what another watch owes them of it stays owed."""
+    upto = cursor_of(connection, TOLD, camera_id)
+    ahead = select(handled_ahead.c.sequence).where(
+        handled_ahead.c.consumer == TOLD, handled_ahead.c.camera_id == camera_id
+    )
+    told = {*sequences, *connection.execute(ahead).scalars()}
+    later = (changes.c.camera_id == camera_id, changes.c.sequence > upto, changes.c.kind.in_(TELLABLE))
+    behind = connection.execute(select(changes.c.sequence).where(*later).order_by(changes.c.sequence)).scalars()
+    done = [upto, *takewhile(told.__contains__, behind)][-1]
+    advance(connection, TOLD, done, camera_id)
+    own = (handled_ahead.c.consumer == TOLD, handled_ahead.c.camera_id == camera_id)
+    connection.execute(handled_ahead.delete().where(*own, handled_ahead.c.sequence <= done))
+    rows = [{"consumer": TOLD, "sequence": each, "camera_id": camera_id} for each in sequences if each > done]
+    upsert(connection, handled_ahead, rows)
 
 
 def count(connection: Connection, wanted: EventFilter) -> int:
@@ -120,15 +152,19 @@ def of_session(connection: Connection, session: str) -> list[Event]:
 
 
 def _with_windows(connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[Event]:
-    windows: dict[str, list[Evidence]] = {row.id: [] for row in rows}
-    ids = list(windows)
+    windows = _windows_of(connection, [row.id for row in rows])
+    names = camera_table.names_of(connection, list({row.camera_id for row in rows}))
+    return [_event(row, tuple(windows[row.id]), name=names.get(row.camera_id, row.source)) for row in rows]
+
+
+def _windows_of(connection: Connection, ids: Sequence[str]) -> dict[str, list[Evidence]]:
+    windows: dict[str, list[Evidence]] = {event_id: [] for event_id in ids}
     for i in range(0, len(ids), IDS_AT_ONCE):
         query = select(event_windows).where(event_windows.c.event_id.in_(ids[i : i + IDS_AT_ONCE]))
         for row in connection.execute(query.order_by(event_windows.c.window)):
             evidence = Evidence(window=row.window, start_s=row.start_s, end_s=row.end_s, p_alarm=row.p_alarm)
             windows[row.event_id].append(evidence)
-    names = camera_table.names_of(connection, list({row.camera_id for row in rows}))
-    return [_event(row, tuple(windows[row.id]), name=names.get(row.camera_id, row.source)) for row in rows]
+    return windows
 
 
 def _event(row: Row[*tuple[Any, ...]], windows: tuple[Evidence, ...], *, name: str) -> Event:

@@ -13,6 +13,7 @@ from vigil import __version__
 from vigil.errors import StoreError
 from vigil.store import schema
 from vigil.store.camera_migration import fill_cameras
+from vigil.store.change_migration import fill_changes
 from vigil.store.moment import utc_now
 
 
@@ -103,7 +104,29 @@ MIGRATIONS = (
         ),
         fill_cameras,
     ),
+    Migration(
+        6,
+        "the log of changes, and who has read how far",
+        (
+            """CREATE TABLE changes (
+                sequence {NUMBERED}, kind VARCHAR NOT NULL, event_id VARCHAR NOT NULL, camera_id VARCHAR NOT NULL,
+                event TEXT NOT NULL, written_utc VARCHAR NOT NULL)""",
+            "CREATE INDEX changes_by_camera ON changes (camera_id, sequence)",
+            "CREATE INDEX changes_by_event ON changes (event_id, sequence)",
+            "CREATE INDEX changes_by_age ON changes (written_utc)",
+            """CREATE TABLE cursors (
+                consumer VARCHAR NOT NULL, camera_id VARCHAR NOT NULL, sequence BIGINT NOT NULL,
+                moved_utc VARCHAR NOT NULL, PRIMARY KEY (consumer, camera_id))""",
+            """CREATE TABLE handled_ahead (
+                consumer VARCHAR NOT NULL, sequence BIGINT NOT NULL, camera_id VARCHAR NOT NULL,
+                PRIMARY KEY (consumer, sequence))""",
+        ),
+        fill_changes,
+    ),
 )
+
+NUMBERED = {"sqlite": "INTEGER PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}
+"""A key that grows and is never given twice, in the words of each database: `{NUMBERED}` in a step."""
 
 LOCK = 860_717_301
 """Any number that is ours: two processes that open an empty PostgreSQL database migrate it one after the other."""
@@ -139,7 +162,7 @@ def migrate(connection: Connection, *, where: str) -> list[Migration]:
         schema.migrations.create(connection, checkfirst=True)
     for step in steps:
         for statement in step.statements:
-            connection.exec_driver_sql(statement)
+            connection.exec_driver_sql(statement.replace("{NUMBERED}", NUMBERED[connection.dialect.name]))
         if step.fill is not None:
             step.fill(connection)
         row = {"number": step.number, "name": step.name, "vigil_version": __version__, "applied_utc": utc_now()}

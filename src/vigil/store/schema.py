@@ -4,8 +4,9 @@ Times: `*_s` are seconds of the source, `*_utc` are `2026-11-20T11:50:33.123Z`, 
 `happened_utc` is an event's onset on live sources; for files, which have no clock, when it was found.
 `ended_utc` is the same of its end, and the end of time while it goes on. `camera_id` is the id of a row of
 `cameras`, or empty where nobody knows; `source` is the name of that camera as it was then. `identity` tells sources of
-one name apart (`vigil.sources.identity`), empty in watches of before. `untold` is the kind of an event's change that
-nobody has been told of yet, empty for most.
+one name apart (`vigil.sources.identity`), empty in watches of before. `changes` is written with what it tells of, in
+one transaction, and only added to; `cursors` are how far each consumer of it has come, and
+`handled_ahead` what it has handled beyond one that is still to be.
 """
 
 from typing import Any
@@ -103,7 +104,6 @@ events = Table(
     Column("ended_utc", String, nullable=False),
     Column("created_utc", String, nullable=False),
     Column("updated_utc", String, nullable=False),
-    Column("untold", String, nullable=False),
     Column("camera_id", String, nullable=False),
 )
 
@@ -136,6 +136,34 @@ marks = Table(
     Column("who", Words, nullable=False),
     Column("note", Words, nullable=False),
     Column("marked_utc", String, nullable=False),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("event_id", String, nullable=False),
+    Column("camera_id", String, nullable=False),
+    Column("event", Words, nullable=False),
+    Column("written_utc", String, nullable=False),
+)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("consumer", String, primary_key=True),
+    Column("camera_id", String, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("moved_utc", String, nullable=False),
+)
+
+handled_ahead = Table(
+    "handled_ahead",
+    metadata,
+    Column("consumer", String, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("camera_id", String, nullable=False),
 )
 
 migrations = Table(

@@ -10,7 +10,7 @@ Calls may come from several threads, and several processes may share a database.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,14 +19,15 @@ from typing import Self
 from sqlalchemy import Connection, Engine
 
 from vigil.errors import StoreError, UsageError
-from vigil.events.change import ChangeKind
 from vigil.events.event import Event
 from vigil.events.judged import Judged
 from vigil.events.mark import Mark, MarkWord
 from vigil.files import PRIVATE_FILE, make_private_folder
-from vigil.store import event_table, mark_table, media_table, refused, session_table, verdict_table
+from vigil.store import change_log, event_table, mark_table, media_table, refused, session_table, verdict_table
 from vigil.store.camera_table import CameraRecord, CameraTable
+from vigil.store.change_log import ChangeLog, StoredChange, StoredKind
 from vigil.store.claims import Claims
+from vigil.store.cursors import ConsumerCursors
 from vigil.store.database import WRITES, make_engine, parse_url, shown, sqlite_path, told, use_write_ahead_log
 from vigil.store.filter import EventFilter
 from vigil.store.media import MediaFile, MediaKind, Write, place, remove, write_whole
@@ -49,6 +50,8 @@ class Store:
         self.folder = folder
         self.engine = engine
         self.cameras = CameraTable(self)
+        self.changes = ChangeLog(self)
+        self.cursors = ConsumerCursors(self)
         self._current: dict[str, str] = {}
         self._claims = Claims(folder)
 
@@ -182,29 +185,37 @@ class Store:
     def save_event(self, event: Event, *, session: str | None = "") -> None:
         """Writes an event, of its source's session unless one is named; it is on disk when this returns.
 
-        Saving it again updates it. With None it belongs to no session.
+        Saving it again updates it. With None it belongs to no session. What happened to it is logged in the same
+        transaction (`changes`) and taken as told; a watch, which tells it afterwards, uses `record_event`.
         """
-        self._save(event, session=session, untold="")
+        self.record_event(event, session=session, told=event_table.TELLABLE)
 
-    def save_untold(self, event: Event, change: ChangeKind, *, session: str | None = "") -> None:
-        """As `save_event`, before people are told of a change: the store owes them that until `note_told`."""
-        self._save(event, session=session, untold=change)
+    def record_event(
+        self, event: Event, *, session: str | None = "", told: Collection[StoredKind] = ()
+    ) -> list[StoredChange]:
+        """As `save_event`; returns what happened to it, which people are owed until `note_told`.
 
-    def _save(self, event: Event, *, session: str | None, untold: str) -> None:
+        What they were `told` already, as the store could not be written to before, they are owed no more.
+        """
         if session == "":
             session = self._session_of(event)
         with self.writing(f"saving event {event.id}") as connection:
-            event_table.save(connection, event, session=session, untold=untold)
+            happened = event_table.save(connection, event, session=session)
+            heard = [change.sequence for change in happened if change.kind in told]
+            if heard:
+                event_table.note_told(connection, happened[0].camera_id, heard)
+        return happened
 
-    def untold(self, source: str | None = None, *, camera_id: str = "") -> list[tuple[Event, ChangeKind]]:
-        """The events with a change that nobody was told of, the oldest first, and which change that is."""
+    def untold(self, *, camera_id: str = "") -> list[StoredChange]:
+        """The changes (of one camera, or of any) that nobody was told of, in order, with their events' windows."""
         with self.reading("looking for what was not told") as connection:
-            return event_table.untold(connection, source, camera_id=camera_id)
+            return event_table.untold(connection, camera_id=camera_id)
 
-    def note_told(self, event_ids: Sequence[str]) -> None:
-        """Writes that people were told of these events as they are in the store."""
+    def note_told(self, told: Mapping[str, Collection[int]]) -> None:
+        """Writes which changes people were told of, by their numbers, of each of these cameras."""
         with self.writing("noting what was told") as connection:
-            event_table.note_told(connection, event_ids)
+            for camera_id, sequences in told.items():
+                event_table.note_told(connection, camera_id, sequences)
 
     def set_aside(self, row: object, *, what: str, why: str) -> None:
         """Keeps what the database refuses as a JSON line of `refused.jsonl`, as long as that is small; never raises."""
@@ -223,9 +234,8 @@ class Store:
         with self.writing("recovering") as connection:
             left = event_table.find(connection, EventFilter(source=source, camera_id=camera_id, open_only=True))
             closed = [replace(event, end_s=_last_s(event), closed_because=because) for event in left]
-            owed = {event.id: kind for event, kind in event_table.untold(connection, source)}
             for event in closed:
-                event_table.save(connection, event, session=None, untold=owed.get(event.id, "closed"))
+                event_table.save(connection, event, session=None)
             session_table.end_all(connection, source, camera_id=camera_id, because=because)
         return closed
 
@@ -260,7 +270,11 @@ class Store:
         Raises UsageError for an event that is not there, an unknown mark, no name, or a note of over 4000 characters.
         """
         with self.writing(f"marking event {event_id}") as connection:
-            return mark_table.add(connection, event_id, mark, who=who, note=note)
+            added = mark_table.add(connection, event_id, mark, who=who, note=note)
+            [event] = event_table.by_id(connection, event_id)
+            said = {"mark": added.mark, "note": note, "marked_by": added.who, "marked_utc": added.marked_utc}
+            change_log.add(connection, event, ["marked"], said=said)
+        return added
 
     def marks(self, event_id: str) -> list[Mark]:
         """Every mark of an event, the oldest first; the last one counts."""

@@ -36,6 +36,10 @@ class Audience(Observer):
     def __len__(self) -> int:
         return len(self._observers)
 
+    @property
+    def is_behind(self) -> bool:
+        return any(self._guarded(observer, lambda each: each.is_behind) for observer in self._observers)
+
     def join(self, observer: Observer) -> None:
         """Tells an observer of everything from now on; one that is there already is told once."""
         with self._lock:

@@ -14,14 +14,16 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 from vigil.errors import RowRefused, StoreError
-from vigil.events.change import Change, ChangeKind, late_changes
+from vigil.events.change import Change, ChangeKind
 from vigil.events.event import Event
 from vigil.events.identifier import new_id
 from vigil.events.judged import Judged
 from vigil.store import REFUSED, CameraRecord, Store
+from vigil.store.change_log import StoredChange, StoredKind
+from vigil.store.event_table import TELLABLE
 from vigil.store.retention import Retention, prune
 from vigil.watch.writing import Key, State, Waiting, Write, Written, write_all
 
@@ -40,8 +42,6 @@ Describe: TypeAlias = Callable[[], CameraRecord]
 """Tells what the store keeps of a source; it may take a moment."""
 
 Untold: TypeAlias = ChangeKind | Literal[""]
-Late: TypeAlias = tuple[Event, ChangeKind]
-"""An event with the change of it that nobody was told of."""
 
 VerdictRow: TypeAlias = tuple[tuple[str, str, int], Judged]
 """A verdict with its session, its source and its window."""
@@ -49,7 +49,7 @@ VerdictRow: TypeAlias = tuple[tuple[str, str, int], Judged]
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """An event that is to be written, the session it belongs to, and its change that nobody was told of."""
+    """An event that is to be written, the session it belongs to, and its change that nobody was told of yet."""
 
     session: str
     event: Event
@@ -59,7 +59,8 @@ class Saving:
 class Keeper:
     """Writes events at once and verdicts in batches, in a thread of its own.
 
-    `on_late` is called, in the loop, for each change that an earlier watch had stored and not told of.
+    `on_late` is called, in the loop, for each change that an earlier watch had stored and not told of. While somebody
+    `is_behind`, who was told of changes and could not write them down, the store does not take them as told.
     `losses` counts events and verdicts that are not in the store and never will be, `refused` those of them that the
     database would not take.
     """
@@ -67,15 +68,17 @@ class Keeper:
     def __init__(self, store: Store) -> None:
         self.trouble = ""
         self.on_late: Callable[[Change], None] = lambda change: None
+        self.is_behind: Callable[[], bool] = lambda: False
         self._store = store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._sessions: dict[str, str] = {}
         self._claimed: dict[str, str] = {}
         self._watches: Waiting[str, Write] = Waiting()
         self._events: Waiting[str, Saving] = Waiting()
-        self._told: Waiting[str, object] = Waiting()
+        self._told: Waiting[str, frozenset[int]] = Waiting()
+        self._stored: dict[tuple[str, str], StoredChange] = {}
         self._verdicts: Waiting[tuple[str, str, int], Judged] = Waiting()
-        self._heard: set[tuple[str, ChangeKind]] = set()
+        self._heard: set[tuple[str, str]] = set()
         self._refused: set[str] = set()
         self._lost = 0
         self._writing = asyncio.Lock()
@@ -113,20 +116,23 @@ class Keeper:
 
     def event_soon(self, event: Event, *, untold: Untold = "") -> "asyncio.Task[bool] | None":
         """Begins to write an event; None while the store is in trouble, where it waits for `flush_for_ever`."""
-        # What was told of its earlier states is written with this one.
-        self._told.forget(event.id)
+        # An event may rise twice: that the first was heard of says nothing of the second.
+        self._heard.discard((event.id, untold))
         self._events.put(event.id, Saving(self._sessions.get(event.source, ""), event, untold))
         return None if self.trouble else self._soon(self._write_events)
 
     def told(self, change: Change) -> None:
-        """Remembers that people were told of a change."""
-        event_id = change.event.id
-        self._heard.add((event_id, change.kind))
-        saving = self._events.of(event_id)
-        if saving is None:
-            self._told.put(event_id, object())
-        elif saving.untold:
-            self._events.put(event_id, replace(saving, untold=""))
+        """Remembers that people were told of a change; one that is not stored yet will be stored as told."""
+        key = change.event.id, change.kind
+        self._heard.add(key)
+        if (stored := self._stored.pop(key, None)) is not None:
+            waiting = self._told.of(stored.camera_id) or frozenset()
+            self._told.put(stored.camera_id, waiting | {stored.sequence})
+
+    def sequence_of(self, change: Change) -> int | None:
+        """The number of a change that is stored and to be told next; None where it waits in memory."""
+        stored = self._stored.get((change.event.id, change.kind))
+        return None if stored is None else stored.sequence
 
     def verdict(self, judged: Judged) -> None:
         """Remembers a verdict for the next batch; it may come again when its words are there."""
@@ -217,17 +223,17 @@ class Keeper:
         self._late_write("what was not told", partial(self._untold_of_others, besides))
         return self._soon(self._write_events)
 
-    def _untold_of_others(self, besides: Callable[[], Collection[str]]) -> list[Late]:
+    def _untold_of_others(self, besides: Callable[[], Collection[str]]) -> list[StoredChange]:
         untold = self._store.untold()
         if not untold:
             return []
-        keys = {event.id: event.camera_id or event.source for event, _ in untold}
+        keys = {change.sequence: change.camera_id or change.event.source for change in untold}
         free = {key for key in {*keys.values()} - {*besides()} if self._store.claim(key)}
         for key in free:
             self._store.release(key)
-        return [(event, kind) for event, kind in untold if keys[event.id] in free]
+        return [change for change in untold if keys[change.sequence] in free]
 
-    def _left_by_earlier(self, source: str, describe: Describe) -> list[Late]:
+    def _left_by_earlier(self, source: str, describe: Describe) -> list[StoredChange]:
         """Closes what an earlier watch of a source left open; returns what it did not tell."""
         seen = describe()
         camera_id = seen.id or self._store.cameras.id_of(seen.identity, source)
@@ -237,19 +243,22 @@ class Keeper:
         self._claimed[source] = camera_id
         for event in self._store.recover(source, camera_id=camera_id):
             log.warning("%s: closed event %s, which was open when the watcher stopped", source, event.id)
-        return self._store.untold(source, camera_id=camera_id)
+        return self._store.untold(camera_id=camera_id)
 
-    def _late_write(self, what: str, find: Callable[[], list[Late]]) -> None:
-        found: list[Late] = []
+    def _late_write(self, what: str, find: Callable[[], list[StoredChange]]) -> None:
+        found: list[StoredChange] = []
         tell = partial(self._tell_late, found)
         self._watches.put(what, Write(what=what, act=lambda: found.extend(find()), settled=tell))
 
-    def _tell_late(self, found: Sequence[Late]) -> None:
-        for event, untold in found:
-            for change in late_changes(event, untold):
-                if (event.id, change.kind) not in self._heard:
-                    self.on_late(change)
-                self.told(change)
+    def _tell_late(self, found: Sequence[StoredChange]) -> None:
+        for each in found:
+            kind = cast("ChangeKind", each.kind)
+            change = Change(kind, each.event, late=True, sequence=each.sequence)
+            heard = (each.event_id, kind) in self._heard
+            self._stored[each.event_id, kind] = each
+            if not heard:
+                self.on_late(change)
+            self.told(change)
 
     def _watch_write(self, what: str, act: Callable[[], None]) -> None:
         # Waits in order: what an earlier watch left open is closed before the first event of this one is written.
@@ -279,8 +288,10 @@ class Keeper:
         return [*self._told_writes(), *self._watch_writes(), *self._event_writes()]
 
     def _told_writes(self) -> list[Write]:
+        if self.is_behind():
+            return []
         told = self._told.states()
-        act = partial(self._store.note_told, [event_id for event_id, _ in told])
+        act = partial(self._store.note_told, dict(told))
         return [Write(what="what was told", act=act, settled=partial(_cross_off, self._told, told))] if told else []
 
     def _watch_writes(self) -> list[Write]:
@@ -293,30 +304,42 @@ class Keeper:
         write.settled()
 
     def _event_writes(self) -> list[Write]:
-        return [
-            Write(
-                what=_event_name(saving.event),
-                act=partial(self._save, saving),
-                settled=partial(self._events.cross_off, event_id, saving),
-                row=saving.event,
-            )
-            for event_id, saving in self._events.states()
-        ]
+        return [self._event_write(saving) for _, saving in self._events.states()]
 
-    def _save(self, saving: Saving) -> None:
+    def _event_write(self, saving: Saving) -> Write:
+        happened: list[StoredChange] = []
+        told = () if self.is_behind() else self._told_of(saving)
+        return Write(
+            what=_event_name(saving.event),
+            act=lambda: happened.extend(self._save(saving, told)),
+            settled=partial(self._settle_event, saving, happened),
+            row=saving.event,
+        )
+
+    def _told_of(self, saving: Saving) -> Collection[StoredKind]:
+        """What people heard of an event before it could be stored; all of it where nobody is to be told."""
+        heard: list[StoredKind] = [kind for kind in TELLABLE if (saving.event.id, kind) in self._heard]
+        return heard if saving.untold or heard else TELLABLE
+
+    def _settle_event(self, saving: Saving, happened: Sequence[StoredChange]) -> None:
+        self._events.cross_off(saving.event.id, saving)
+        for change in happened:
+            if change.kind not in TELLABLE:
+                continue
+            key = change.event_id, change.kind
+            self._stored[key] = change
+            if key in self._heard:
+                # Somebody was told while it waited, or was being written.
+                self.told(Change(cast("ChangeKind", change.kind), saving.event))
+
+    def _save(self, saving: Saving, told: Collection[StoredKind]) -> list[StoredChange]:
         try:
-            self._save_as(saving, saving.session)
+            return self._store.record_event(saving.event, session=saving.session, told=told)
         except RowRefused:
             if not saving.session:
                 raise
             # Its watch may not be in the store, as when its beginning was refused.
-            self._save_as(saving, None)
-
-    def _save_as(self, saving: Saving, session: str | None) -> None:
-        if saving.untold:
-            self._store.save_untold(saving.event, saving.untold, session=session)
-        else:
-            self._store.save_event(saving.event, session=session)
+            return self._store.record_event(saving.event, session=None, told=told)
 
     def _verdict_writes(self) -> list[Write]:
         rows = self._verdicts.states()

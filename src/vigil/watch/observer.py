@@ -7,7 +7,15 @@ from vigil.watch.state import SourceState
 
 
 class Observer:
-    """Follows a watch; all but the first three methods are called in the loop. Any may be left out, all return soon."""
+    """Follows a watch; all but `seen`, `looks_at` and `preview` are called in the loop.
+
+    Any may be left out, all return soon.
+    """
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether it could not write down yet what it was told of events, and would lose that if it were killed now."""
+        return False
 
     def seen(self, source: str, frame: Frame) -> None:
         """A frame was sampled; called in the source's own thread, which it may hold up a little."""

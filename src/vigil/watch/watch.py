@@ -338,6 +338,8 @@ class Watch:
         """Stores a change, then tells of it: an alarm that was heard is an alarm that is on disk."""
         with self.supervisor.survives(source.name, f"keeping event {change.event.id}"):
             await self._keep(source, change)
+            if self.keeper is not None:
+                change = replace(change, sequence=self.keeper.sequence_of(change))
         source.note(change)
         with self.supervisor.survives(source.name, f"pictures of event {change.event.id}"):
             self._evidence.collect(source, change)
@@ -358,6 +360,7 @@ class Watch:
         """Has told what an earlier watch stored and was killed before telling, also of sources that nobody watches."""
         if self.keeper is not None:
             self.keeper.on_late = self.audience.changed
+            self.keeper.is_behind = lambda: self.audience.is_behind
             addresses = list(self.addresses.values())
             self.keeper.look_for_untold(
                 besides=lambda: {key for each in addresses for key in (each.name, self._cameras.of(each))}
