@@ -23,13 +23,13 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.middleware.cors import CORSMiddleware
 
-from app.web import bell, curve, handover, idle, notify, size, theme
+from app.web import bell_route, curve, handover, idle, notify, size, theme
 from app.web.access import AccessOptions, Gate
 from app.web.bell import Bell
 from app.web.body_limits import BodyLimits
 from app.web.context import SiteContext
 from app.web.first_lines import FirstLines
-from app.web.history import media_folders
+from app.web.history import media_folders, store_of
 from app.web.language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
 from app.web.page import Page
 from app.web.playable import copies_of
@@ -149,7 +149,7 @@ def build_app(context: SiteContext) -> FastAPI:
     _add_routes(app)
     add_file_route(app, lambda: [context.uploads.folder, *media_folders(context)])
     if context.service is not None:
-        _hang_bell(app, context.service)
+        _hang_bell(app, context, context.service)
     modules = [panel.module for panel in panels()]
     for language in LANGUAGES:
         gr.mount_gradio_app(
@@ -192,10 +192,10 @@ def heads(context: SiteContext, language: Language) -> list[str]:
     return [theme.HEAD, curve.HEAD, limit, place, *signed_in, *bell_head]
 
 
-def _hang_bell(app: FastAPI, service: "WatchService") -> None:
-    hung = Bell()
+def _hang_bell(app: FastAPI, context: SiteContext, service: "WatchService") -> None:
+    hung = Bell(store_of(context))
     service.subscribe(hung)
-    bell.add_route(app, hung)
+    bell_route.add_route(app, hung)
 
 
 def _add_routes(app: FastAPI) -> None:

@@ -166,6 +166,12 @@ def id_of(connection: Connection, identity: str, name: str) -> str:
     return derived_id(identity or f"name {name}", key, is_taken=lambda each: _by_id(connection, each) is not None)
 
 
+def fingerprint(connection: Connection) -> str:
+    """What tells a store from others: it follows from its key, and tells nothing of that."""
+    key = connection.execute(select(settings.c.value).where(settings.c.name == KEY)).scalar_one()
+    return hashlib.blake2b(b"store", key=str(key).encode(), digest_size=4).hexdigest()
+
+
 def register(connection: Connection, camera: CameraRecord) -> CameraRecord:
     """As `CameraTable.register`, in the caller's transaction.
 

@@ -67,21 +67,18 @@ class ChangeLog:
         with self._store.reading("reading changes") as connection:
             return read(connection, changes.c.sequence > sequence, *wanted, limit=limit)
 
-    def last(self) -> int:
-        """The number of the newest change, 0 when there never was one."""
+    def last(self, *, kinds: Collection[StoredKind] = ()) -> int:
+        """The number of the newest change (of some kinds, where they are named), 0 when there never was one."""
+        wanted = [changes.c.kind.in_(kinds)] if kinds else []
+        newest = select(changes.c.sequence).where(*wanted).order_by(changes.c.sequence.desc()).limit(1)
         with self._store.reading("reading changes") as connection:
-            return last(connection)
+            return connection.execute(newest).scalar() or 0
 
 
 def read(connection: Connection, *conditions: ColumnElement[bool], limit: int | None = None) -> list[StoredChange]:
     """The changes that meet some conditions, in order."""
     query = select(changes).where(*conditions).order_by(changes.c.sequence).limit(limit)
     return [_change(row) for row in connection.execute(query)]
-
-
-def last(connection: Connection) -> int:
-    """As `ChangeLog.last`, in the caller's transaction."""
-    return connection.execute(select(func.max(changes.c.sequence))).scalar() or 0
 
 
 def kinds_between(before: Row[*tuple[Any, ...]] | None, event: Event) -> list[StoredKind]:

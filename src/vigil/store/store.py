@@ -24,7 +24,7 @@ from vigil.events.judged import Judged
 from vigil.events.mark import Mark, MarkWord
 from vigil.files import PRIVATE_FILE, make_private_folder
 from vigil.store import change_log, event_table, mark_table, media_table, refused, session_table, verdict_table
-from vigil.store.camera_table import CameraRecord, CameraTable
+from vigil.store.camera_table import CameraRecord, CameraTable, fingerprint
 from vigil.store.change_log import ChangeLog, StoredChange, StoredKind
 from vigil.store.claims import Claims
 from vigil.store.cursors import ConsumerCursors
@@ -112,6 +112,11 @@ class Store:
         engine = self.engine.execution_options(**{WRITES: True})
         with told(action, self.name), engine.begin() as connection:
             yield connection
+
+    def fingerprint(self) -> str:
+        """8 hex digits that tell this store from others, the same at every start."""
+        with self.reading("reading settings") as connection:
+            return fingerprint(connection)
 
     def claim(self, camera: str) -> bool:
         """Whether nobody else watches a camera (by its id) into this store; until `release` nobody else can."""

@@ -4,7 +4,8 @@ import time
 from pathlib import Path
 
 from app.web import notify
-from app.web.bell import KEPT, Bell, add_route
+from app.web.bell import KEPT, Bell
+from app.web.bell_route import add_route
 from app.web.language import translator
 from app.web.site import heads
 from fastapi import FastAPI
