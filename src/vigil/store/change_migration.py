@@ -12,7 +12,10 @@ UNTOLD = "SELECT * FROM events WHERE untold <> '' ORDER BY id"
 
 
 def fill_changes(connection: Connection) -> None:
-    """Writes the changes that were not told; the column that named them is no more."""
+    """Writes the changes that were not told.
+
+    The column that named them stays, empty: a watch of before that goes on meanwhile can still write its events.
+    """
     for row in connection.execute(text(UNTOLD)).all():
         event = _event(row)
         kinds = [row.untold] if row.untold == "closed" or event.is_open else [row.untold, "closed"]
@@ -20,7 +23,7 @@ def fill_changes(connection: Connection) -> None:
             goes_on = kind != "closed"
             then = replace(event, end_s=None, closed_because="") if goes_on else event
             change_log.add(connection, then, [kind])
-    connection.execute(text("ALTER TABLE events DROP COLUMN untold"))
+    connection.execute(text("UPDATE events SET untold = ''"))
 
 
 def _event(row: Row[*tuple[Any, ...]]) -> Event:

@@ -125,7 +125,7 @@ MIGRATIONS = (
     ),
 )
 
-NUMBERED = {"sqlite": "INTEGER PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}
+NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}
 """A key that grows and is never given twice, in the words of each database: `{NUMBERED}` in a step."""
 
 LOCK = 860_717_301

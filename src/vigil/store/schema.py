@@ -6,7 +6,8 @@ Times: `*_s` are seconds of the source, `*_utc` are `2026-11-20T11:50:33.123Z`, 
 `cameras`, or empty where nobody knows; `source` is the name of that camera as it was then. `identity` tells sources of
 one name apart (`vigil.sources.identity`), empty in watches of before. `changes` is written with what it tells of, in
 one transaction, and only added to; `cursors` are how far each consumer of it has come, and
-`handled_ahead` what it has handled beyond one that is still to be.
+`handled_ahead` what it has handled beyond one that is still to be. `untold` is of before there were cursors; nothing
+reads it.
 """
 
 from typing import Any
@@ -104,6 +105,7 @@ events = Table(
     Column("ended_utc", String, nullable=False),
     Column("created_utc", String, nullable=False),
     Column("updated_utc", String, nullable=False),
+    Column("untold", String, nullable=False, server_default=""),
     Column("camera_id", String, nullable=False),
 )
 
