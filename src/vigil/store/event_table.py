@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, func, select, text
 
 from vigil.events.event import Event, Evidence, Tier
 from vigil.store import camera_table, change_log, session_table
@@ -35,7 +35,7 @@ def save(connection: Connection, event: Event, *, session: str | None) -> list[S
     if not event.camera_id:
         event = replace(event, camera_id=_camera_of(connection, before, session))
     upsert(connection, events, [_row(event, session)], keep=("session_id", "created_utc", "happened_utc"))
-    _add_windows(connection, event)
+    _add_windows(connection, event, is_new=before is None)
     return change_log.add(connection, event, change_log.kinds_between(before, event))
 
 
@@ -45,10 +45,9 @@ def _camera_of(connection: Connection, before: Row[*tuple[Any, ...]] | None, ses
     return session_table.cameras_of(connection, [session]).get(session, "") if session else ""
 
 
-def _add_windows(connection: Connection, event: Event) -> None:
-    stored = connection.execute(
-        select(func.max(event_windows.c.window)).where(event_windows.c.event_id == event.id)
-    ).scalar()
+def _add_windows(connection: Connection, event: Event, *, is_new: bool) -> None:
+    last = select(func.max(event_windows.c.window)).where(event_windows.c.event_id == event.id)
+    stored = None if is_new else connection.execute(last).scalar()
     fresh = [e for e in event.windows if stored is None or e.window > stored]
     rows = [
         {"event_id": event.id, "window": e.window, "start_s": e.start_s, "end_s": e.end_s, "p_alarm": e.p_alarm}
@@ -107,19 +106,38 @@ def untold(connection: Connection, *, camera_id: str = "") -> list[StoredChange]
     return [replace(change, windows=tuple(windows.get(change.event_id, ()))) for change in found]
 
 
+MOVE = text("""INSERT INTO cursors (consumer, camera_id, sequence, moved_utc)
+    SELECT :consumer, :camera_id, CAST(:sequence AS BIGINT), :now WHERE NOT EXISTS (
+        SELECT 1 FROM changes WHERE camera_id = :camera_id AND sequence < :sequence
+        AND sequence > COALESCE((SELECT c.sequence FROM cursors c
+            WHERE c.consumer = :consumer AND c.camera_id = :camera_id), 0)
+        AND kind IN ('opened', 'raised', 'closed'))
+    ON CONFLICT (consumer, camera_id) DO UPDATE SET sequence = excluded.sequence, moved_utc = excluded.moved_utc
+    WHERE cursors.sequence < excluded.sequence""")
+"""Moves the cursor of what was told to a change, where nothing before it is owed: the usual case, in one statement."""
+
+
+def note_heard(connection: Connection, happened: Sequence[StoredChange], told: Collection[StoredKind]) -> None:
+    """Notes that people have heard already of some of these changes of one event."""
+    heard = [change for change in happened if change.kind in told]
+    for change in heard:
+        values = {"consumer": TOLD, "camera_id": change.camera_id, "sequence": change.sequence, "now": utc_now()}
+        if not connection.execute(MOVE, values).rowcount:
+            note_told(connection, change.camera_id, [change.sequence])
+
+
 def note_told(connection: Connection, camera_id: str, sequences: Collection[int]) -> None:
     """Notes that people were told of these changes of a camera; what another watch owes them of it stays owed."""
     upto = cursor_of(connection, TOLD, camera_id)
-    ahead = select(handled_ahead.c.sequence).where(
-        handled_ahead.c.consumer == TOLD, handled_ahead.c.camera_id == camera_id
-    )
-    told = {*sequences, *connection.execute(ahead).scalars()}
+    own = (handled_ahead.c.consumer == TOLD, handled_ahead.c.camera_id == camera_id)
+    ahead = set(connection.execute(select(handled_ahead.c.sequence).where(*own)).scalars())
     later = (changes.c.camera_id == camera_id, changes.c.sequence > upto, changes.c.kind.in_(TELLABLE))
     behind = connection.execute(select(changes.c.sequence).where(*later).order_by(changes.c.sequence)).scalars()
-    done = [upto, *takewhile(told.__contains__, behind)][-1]
-    advance(connection, TOLD, done, camera_id)
-    own = (handled_ahead.c.consumer == TOLD, handled_ahead.c.camera_id == camera_id)
-    connection.execute(handled_ahead.delete().where(*own, handled_ahead.c.sequence <= done))
+    done = [upto, *takewhile({*sequences, *ahead}.__contains__, behind)][-1]
+    if done > upto:
+        advance(connection, TOLD, done, camera_id)
+    if any(each <= done for each in ahead):
+        connection.execute(handled_ahead.delete().where(*own, handled_ahead.c.sequence <= done))
     rows = [{"consumer": TOLD, "sequence": each, "camera_id": camera_id} for each in sequences if each > done]
     upsert(connection, handled_ahead, rows)
 

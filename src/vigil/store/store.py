@@ -53,6 +53,7 @@ class Store:
         self.changes = ChangeLog(self)
         self.cursors = ConsumerCursors(self)
         self._current: dict[str, str] = {}
+        self._cameras_of: dict[str, str] = {}
         self._claims = Claims(folder)
 
     @classmethod
@@ -155,6 +156,7 @@ class Store:
                 camera=camera,
             )
         self._current |= {source: session.id, session.camera_id: session.id}
+        self._cameras_of |= {session.id: session.camera_id}
         return session
 
     def end_session(self, source: str, *, because: str, session: str = "", camera_id: str = "") -> None:
@@ -204,11 +206,11 @@ class Store:
         """
         if session == "":
             session = self._session_of(event)
+        if session in self._cameras_of and not event.camera_id:
+            event = replace(event, camera_id=self._cameras_of[session])
         with self.writing(f"saving event {event.id}") as connection:
             happened = event_table.save(connection, event, session=session)
-            heard = [change.sequence for change in happened if change.kind in told]
-            if heard:
-                event_table.note_told(connection, happened[0].camera_id, heard)
+            event_table.note_heard(connection, happened, told)
         return happened
 
     def untold(self, *, camera_id: str = "") -> list[StoredChange]:

@@ -22,6 +22,7 @@ from vigil.redact import redact
 from vigil.sources.address import Address, find_sources, find_those_there
 from vigil.sources.identity import Known, Renamed, named_apart, names_of_others
 from vigil.store import Store
+from vigil.store.camera_table import CAMERA_ID
 from vigil.store.database import parse_url, sqlite_path
 
 log = logging.getLogger(__name__)
@@ -284,6 +285,8 @@ def _checked(name: str) -> str:
     name = name.strip()
     if not name.isprintable() or len(name) > LONGEST_NAME:
         raise UsageError(f"a camera's name has at most {LONGEST_NAME} characters, all of them printable")
+    if CAMERA_ID.fullmatch(name):
+        raise UsageError(f"{name!r} looks like the id of a camera; choose another name")
     return name
 
 
