@@ -99,7 +99,7 @@ def test_a_verdict_is_in_the_log_while_its_words_are_still_on_their_way(tmp_path
 KILLED_AT = """
 import os, signal
 class Killed(Notes):
-    def changed(self, change):
+    def on_change(self, change):
         if change.kind == {kind!r}:
             os.kill(os.getpid(), signal.SIGKILL)
 """

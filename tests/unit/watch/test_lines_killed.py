@@ -32,11 +32,11 @@ from vigil.watch.file_outputs import JsonLinesWriter
 moment, kind = sys.argv[1].split()
 
 class Killed(JsonLinesWriter):
-    def changed(self, change):
+    def on_change(self, change):
         hit = change.kind == kind and not change.late
         if hit and moment == "before":
             os.kill(os.getpid(), signal.SIGKILL)
-        super().changed(change)
+        super().on_change(change)
         if hit and moment == "after":
             os.kill(os.getpid(), signal.SIGKILL)
 

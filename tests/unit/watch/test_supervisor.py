@@ -183,7 +183,7 @@ def test_a_beginning_that_fails_ends_no_watch(
     server: ScriptedServer, cameras: list[Address], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notes = Notes()
-    monkeypatch.setattr(StoreWriter, "begin", at_first(1, KeyError, StoreWriter.start_session))
+    monkeypatch.setattr(StoreWriter, "start_session", at_first(1, KeyError, StoreWriter.start_session))
     with Store.open(tmp_path / "e.db") as store:
 
         def enough() -> bool:
@@ -290,7 +290,7 @@ def test_a_file_that_fails_for_ever_is_told_as_unreadable_and_the_others_end(
     assert [each.source for each in notes.told_ if each.verdict.cause is Cause.UNREADABLE] == ["a.mp4"]
 
 
-@pytest.mark.parametrize("chore", ["flush_for_ever", "prune_for_ever"])
+@pytest.mark.parametrize("chore", ["flush_periodically", "prune_periodically"])
 def test_a_chore_that_fails_is_begun_again(
     server: ScriptedServer, cameras: list[Address], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chore: str
 ) -> None:
