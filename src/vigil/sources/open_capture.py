@@ -1,7 +1,7 @@
 """One way to read every source: what is there to see, and when it comes and goes.
 
     feed = open_feed(address, sampling, stop=stop)
-    for signal in feed.signals():       # in a thread of its own
+    for signal in feed.read():       # in a thread of its own
         ...                             # Frame, Waiting, Connected or Disconnected
 
 A file ends. A live source never does: lost, it says so (`Disconnected`) and is asked again until `stop` is set.

@@ -41,11 +41,16 @@ TAIL_BYTES = 1_000_000
 
 
 def written_in(path: Path) -> set[LineKey]:
-    """The newest lines about events that a file holds; none where there is no such file, or it cannot be read."""
+    """The newest lines about events that a file holds; empty if it is no regular file or cannot be read.
+
+    A pipe or a device is never read: it might block, or never end.
+    """
+    if not path.is_file():
+        return set()
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-            lines = file.read().splitlines()
+            lines = file.read(TAIL_BYTES).splitlines()
     except OSError:
         return set()
     return {key for line in lines if (key := _key(line)) is not None}

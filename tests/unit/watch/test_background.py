@@ -338,7 +338,7 @@ def test_many_threads_steer_at_once_and_the_watch_ends_as_the_last_one_wanted(
         until(lambda: len(service.states()) == 4 and all(state.judged for state in service.states()))
         watch = service.watch
         assert watch is not None
-    assert all(state.cut == state.settled for state in watcher.states.values())
+    assert all(state.cut == state.settled for state in watch.states.values())
 
 
 def free_port() -> int:

@@ -94,6 +94,11 @@ def test_the_lines_of_a_file_are_known_also_where_it_is_long_torn_or_none(tmp_pa
     assert written_in(path) == {("e1", 7), ("e2", 8)}
 
 
+def test_a_device_or_a_pipe_is_never_read_for_what_it_holds(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert written_in(Path("/dev/full")) == written_in(tmp_path / "pipe") == written_in(tmp_path) == set()
+
+
 def test_what_waits_for_room_on_the_disk_is_not_taken_as_told(tmp_path: Path) -> None:
     """A line that waits in memory would be lost with it."""
 

@@ -39,7 +39,7 @@ class Helped(Notes):
     folder: Path = Path()
 
     def on_change(self, change: EventChange) -> None:
-        super().changed(change)
+        super().on_change(change)
         if change.kind == "opened":
             threading.Timer(0.5, lambda: [(self.folder / kind).unlink() for kind in BLOCKED]).start()
 

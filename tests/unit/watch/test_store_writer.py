@@ -19,7 +19,7 @@ from vigil.watch import store_writer
 from vigil.watch.store_writer import StoreWriter
 from waiting import HANG_S
 
-KEEPING = ("watch/keeper.py", "watch/writing.py")
+KEEPING = ("watch/store_writer.py", "watch/write_queue.py")
 
 
 def event(number: int) -> Event:

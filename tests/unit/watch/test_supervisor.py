@@ -203,7 +203,7 @@ class Stumbling:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._feed, name)
 
-    def signals(self) -> Iterator[CaptureItem]:
+    def read(self) -> Iterator[CaptureItem]:
         for signal in self._feed.read():
             self._frames -= isinstance(signal, Frame)
             if self._frames < 0:

@@ -156,7 +156,7 @@ def test_still_windows_are_skipped_by_the_gate_and_never_normal(server: Scripted
 def test_a_stopped_watch_marks_what_it_did_not_judge_and_closes_its_events(tmp_path: Path) -> None:
     class Stopping(Notes):
         def on_verdict(self, judged: JudgedWindow) -> None:
-            super().judged(judged)
+            super().on_verdict(judged)
             if len(self.judged_) == 6:
                 watches[0].stop()
 
@@ -209,7 +209,7 @@ def test_a_watch_that_is_aborted_while_a_question_is_just_begun_ends_and_account
 def test_no_words_are_asked_for_once_a_watch_is_aborted(server: ScriptedServer, tmp_path: Path) -> None:
     class Aborting(Notes):
         def on_verdict(self, judged: JudgedWindow) -> None:
-            super().judged(judged)
+            super().on_verdict(judged)
             for _ in range(2):
                 watches[0].stop()
 
@@ -298,10 +298,10 @@ def test_a_proxy_that_holds_streams_back_beyond_the_deadline_loses_no_words(
 
 def test_a_watch_that_is_told_twice_to_stop_waits_for_no_camera_that_hangs(server: ScriptedServer) -> None:
     class Hanging:
-        is_live, epoch_s, problems = True, None, ()
+        is_live, started_utc_s, problems = True, None, ()
         footage: Footage = FileFootage(Path(os.devnull))
 
-        def signals(self) -> Iterator[CaptureItem]:
+        def read(self) -> Iterator[CaptureItem]:
             hangs.set()
             released.wait()
             yield from ()
@@ -343,10 +343,10 @@ def test_the_incident_of_a_film_behind_http_is_announced_once_and_then_the_watch
 
 def test_a_camera_whose_key_picture_is_waited_for_is_not_called_watched(server: ScriptedServer) -> None:
     class Joined:
-        is_live, epoch_s, problems = True, None, ()
+        is_live, started_utc_s, problems = True, None, ()
         footage: Footage = FileFootage(Path(os.devnull))
 
-        def signals(self) -> Iterator[CaptureItem]:
+        def read(self) -> Iterator[CaptureItem]:
             yield Waiting("its next key picture is waited for")
             assert heard.wait(HANG_S)
             yield Connected((64, 64), 25.0, "h264", 30.0)
@@ -499,7 +499,7 @@ def test_windows_that_wait_hold_no_raw_pictures(tmp_path: Path, gate: float) -> 
         def __getattr__(self, name: str) -> Any:
             return getattr(self._feed, name)
 
-        def signals(self) -> Iterator[CaptureItem]:
+        def read(self) -> Iterator[CaptureItem]:
             given: list[weakref.ref[Any]] = []
             for signal in self._feed.read():
                 if isinstance(signal, Frame):
