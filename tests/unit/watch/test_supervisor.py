@@ -227,7 +227,7 @@ def test_a_reader_that_fails_costs_its_camera_a_moment_and_closes_its_event(
     with Store.open(tmp_path / "e.db") as store:
         summary = asyncio.run(watch_until(server, cameras, notes, enough, opener=opener, store=store))
         assert [event.closed_because for event in store.find_events() if event.source == "a.mp4"] == [
-            "the watch of it failed",
+            "watching failed",
             "stopped",
         ]
         assert [session.ended_because for session in store.sessions("b.mp4")] == ["ended"]
@@ -290,7 +290,7 @@ def test_a_file_that_fails_for_ever_is_told_as_unreadable_and_the_others_end(
     assert [each.source for each in notes.told_ if each.verdict.cause is Cause.UNREADABLE] == ["a.mp4"]
 
 
-@pytest.mark.parametrize("chore", ["flush_for_ever", "prune_for_ever"])
+@pytest.mark.parametrize("chore", ["flush_periodically", "prune_periodically"])
 def test_a_chore_that_fails_is_begun_again(
     server: ScriptedServer, cameras: list[Address], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chore: str
 ) -> None:
