@@ -82,7 +82,7 @@ class ManagedSource:
             return False
         paused = not self._unpaused.is_set()
         self.state.stage = SourceStatus.PAUSED if paused else SourceStatus.LOST
-        self.state.detail = "" if paused else f"watching failed; next try in {retry_s:.1f} s"
+        self.state.detail = "" if paused else f"the watch of it failed; next try in {retry_s:.1f} s"
         return True
 
     def finished(self) -> bool:
@@ -134,7 +134,7 @@ class SourceSet:
         """Pauses a source; raises UsageError if it is not live, has ended or does not exist."""
         managed = self._named(name)
         if not managed.state.live:
-            raise UsageError(f"{name} is a file; only live sources can be paused")
+            raise UsageError(f"{name} is a file and waits for nobody; only what is watched live can be paused")
         if managed.has_ended:
             raise UsageError(f"{name} is over ({managed.state.stage}); remove it, and add it again to watch it again")
         managed.pause()

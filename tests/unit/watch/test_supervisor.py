@@ -227,7 +227,7 @@ def test_a_reader_that_fails_costs_its_camera_a_moment_and_closes_its_event(
     with Store.open(tmp_path / "e.db") as store:
         summary = asyncio.run(watch_until(server, cameras, notes, enough, opener=opener, store=store))
         assert [event.closed_because for event in store.find_events() if event.source == "a.mp4"] == [
-            "watching failed",
+            "the watch of it failed",
             "stopped",
         ]
         assert [session.ended_because for session in store.sessions("b.mp4")] == ["ended"]
