@@ -190,15 +190,15 @@ def shorten_for_display(word: str) -> str:
     scheme = WHOLE_SCHEME.search(word)
     before, at, after = word.rpartition("@")
     if scheme is not None:
-        told = f"{'...' if scheme.start() else ''}{without_secrets(word[scheme.start() :])}"
+        shown = f"{'...' if scheme.start() else ''}{without_secrets(word[scheme.start() :])}"
     elif before:
-        told = f"...{at}{without_secrets(f'://{after}').removeprefix('://')}"
+        shown = f"...{at}{without_secrets(f'://{after}').removeprefix('://')}"
     else:
-        told = redact(word)
-    told = strip_invisible(told)
-    if len(told) > LONGEST:
-        told = f"{told[: LONGEST // 2]}...{told[-LONGEST // 2 :]}"
-    return repr(told)
+        shown = redact(word)
+    shown = strip_invisible(shown)
+    if len(shown) > LONGEST:
+        shown = f"{shown[: LONGEST // 2]}...{shown[-LONGEST // 2 :]}"
+    return repr(shown)
 
 
 def strip_invisible(text: str) -> str:

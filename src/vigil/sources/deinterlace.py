@@ -25,13 +25,13 @@ def is_interlaced(codec_context: Any) -> bool:
 def deinterlace(frame: Any) -> Any:
     """Returns an interlaced `av.VideoFrame` deinterlaced at the same size; unchanged if FFmpeg cannot do it."""
     try:
-        return _whole(frame)
+        return _filter(frame)
     except (av.FFmpegError, ValueError) as error:
         log.debug("a picture stays interlaced: %s", error)
         return frame
 
 
-def _whole(frame: Any) -> Any:
+def _filter(frame: Any) -> Any:
     graph = Graph()
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=TICK)
     filtered, sink = graph.add("estdif", "mode=frame:deint=all"), graph.add("buffersink")
