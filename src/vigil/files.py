@@ -39,7 +39,7 @@ def explain_os_error(error: OSError, path: Path | str = "") -> str:
     """Returns one line on what an operating system error means and what the user can do about it."""
     place = path or error.filename or ""
     what = error.strerror or str(error) or type(error).__name__
-    advice = ADVICE.get(error.errno or 0, "mend that, then run the same command again")
+    advice = ADVICE.get(error.errno or 0, "fix that, then run the same command again")
     return f"{place}: {what}; {advice}" if place else f"{what}; {advice}"
 
 

@@ -82,7 +82,7 @@ def check_driver(versions: Mapping[str, str], *, instead: str = WITHOUT_GPU) -> 
         return
     raise EnvironmentMissing(
         f"the NVIDIA driver {found} is too old for CUDA {cuda}, which the pinned torch is built for: it takes {oldest} "
-        f"or newer; update the driver, or {instead} ({ANY_DRIVER}=1 vouches for NVIDIA's forward compatibility package)"
+        f"or newer; update the driver, or {instead} ({ANY_DRIVER}=1 with NVIDIA's forward compatibility package)"
     )
 
 

@@ -76,7 +76,7 @@ def parse_address(text: str) -> NetworkAddress:
     parts = AUTHORITY.fullmatch(whole["authority"])
     if parts is None:
         raise ValueError(
-            "has a host or port that cannot be; write what is special in a password as %40 for @, %2F for /, "
+            "has an invalid host or port; write special characters in a password as %40 for @, %2F for /, "
             "and an IPv6 host in brackets"
         )
     target = whole["target"]
@@ -94,7 +94,7 @@ def parse_host_port(text: str) -> HostPort:
     _check_characters(text)
     parts = AUTHORITY.fullmatch(text)
     if parts is None or parts["userinfo"] is not None:
-        raise ValueError("is no HOST:PORT; an IPv6 host stands in brackets, as in [::1]:554")
+        raise ValueError("is not HOST:PORT; write an IPv6 host in brackets, as in [::1]:554")
     if not parts["port"]:
         raise ValueError("names no port")
     return HostPort(parse_host(parts["host"]), parse_port(parts["port"]))
@@ -111,7 +111,7 @@ def parse_host(text: str) -> str:
         return _ipv4(host)
     if len(host) > LONGEST_HOST or not NAME.fullmatch(host):
         raise ValueError(
-            "has a host that cannot be: letters a to z, digits, dots and hyphens make one (xn--... for other letters)"
+            "has an invalid host: it may hold letters a to z, digits, dots and hyphens (xn--... for other letters)"
         )
     return host
 
@@ -119,7 +119,7 @@ def parse_host(text: str) -> str:
 def parse_port(text: str) -> int:
     """Parses a port from 1 to 65535; raises ValueError."""
     if not 0 < int(text) <= LAST_PORT:
-        raise ValueError(f"has a host or port that cannot be: nothing listens on port {int(text)}")
+        raise ValueError(f"has an invalid port: nothing listens on port {int(text)}")
     return int(text)
 
 
@@ -132,7 +132,7 @@ def _check_characters(text: str) -> None:
     if len(text) > LONGEST_ADDRESS:
         raise ValueError(f"is longer than {LONGEST_ADDRESS} characters")
     if not text.isprintable() or " " in text:
-        raise ValueError("holds a space or a character that cannot be shown; write it as %20 or leave it out")
+        raise ValueError("holds a space or an unprintable character; write it as %20 or leave it out")
     if "\\" in text:
         raise ValueError("holds a backslash; write it as %5C, or / where one was meant")
 
@@ -141,7 +141,7 @@ def _ipv4(text: str) -> str:
     try:
         return str(IPv4Address(text))
     except ValueError as error:
-        raise ValueError("has a host of numbers that is no IPv4 address; write it as four numbers, 10.0.0.7") from error
+        raise ValueError("has a numeric host that is no IPv4 address; write it as four numbers, 10.0.0.7") from error
 
 
 def _ipv6(text: str) -> str:
@@ -149,7 +149,7 @@ def _ipv6(text: str) -> str:
     try:
         address = IPv6Address(text)
     except ValueError as error:
-        raise ValueError("has something in brackets that is no IPv6 address") from error
+        raise ValueError("has something in brackets that is not an IPv6 address") from error
     if address.scope_id is not None:
         raise ValueError("names a zone of this machine (%...); give the camera another address")
     return str(address.ipv4_mapped or address)

@@ -121,7 +121,7 @@ class ConfinedHttp:
         if asked.scheme != self._camera.scheme or _place(asked) != _place(self._camera):
             raise SourceError(
                 f"it leads elsewhere, to {asked.scheme}://{_place(asked)}; a camera that a visitor names, or whose "
-                "certificate is checked, is asked at its own place only"
+                "certificate is checked, is only read from its own host and port"
             )
         return asked
 

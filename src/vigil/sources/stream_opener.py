@@ -41,8 +41,8 @@ ANY_NAME = {"extension_picky": "0"}
 """Segments are recognised by content: servers call them .jpg, .php or nothing. Their protocol is still checked."""
 BARE_OPTIONS = {"analyzeduration": "1", "fpsprobesize": "0", "probesize": "32"}
 """The first JPEG is enough to identify the stream."""
-UNCHECKED = "its certificate is not checked; name those that count with ca_file in the feed's settings"
-UNTRUSTED = "; its certificate may be none that ca_file vouches for"
+UNCHECKED = "its certificate is not checked; name trusted ones with ca_file in the feed settings"
+UNTRUSTED = "; its certificate may not be one that ca_file trusts"
 REFUSALS = (av.error.InvalidDataError, av.error.ArgumentError)
 
 
