@@ -1,8 +1,8 @@
-"""Calibration: makes "0.9" mean that nine in ten such clips are alarms.
+"""Calibration: makes a probability of 0.9 mean that nine in ten such clips are alarms.
 
-A fine-tuned model ranks well and is sure of itself far too often, so its log-odds are divided by a
-temperature and shifted by a bias, both fitted on clips that it was not trained on and is not
-scored on. Ranking (and so the ROC AUC) stays what it was. The two numbers live in the model's `vigil.json`.
+A fine-tuned model ranks well but is overconfident. So its log-odds are divided by a temperature and shifted by a
+bias, both fitted on clips used neither for training nor for scoring. The ranking, and so the ROC AUC, does not change.
+The two numbers are stored in the model's `vigil.json`.
 
     vigil calibrate HELD_OUT_CLIPS --model-dir models/fight
 """
@@ -14,40 +14,41 @@ from vigil.errors import UsageError
 from vigil.manifest import Calibration
 
 MIN_CLIPS = 20
-"""Fewer clips than this fit noise; with one class only nothing can be fitted at all."""
+"""Fewer clips would fit noise; a single class cannot be fitted at all."""
 
 P_FLOOR = 1e-6
-"""Probabilities are held this far from 0 and 1, where log-odds have no end."""
+"""Probabilities are clipped this far from 0 and 1, where log-odds are infinite."""
 
 PRIOR_CLIPS = 1.0
-"""How many clips' worth of pull there is towards doing nothing: without any, clips that are separated
-perfectly would sharpen without end (temperature 0)."""
+"""The weight, in clips, of the prior towards no change. Without it, perfectly separated clips would drive the
+temperature to 0.
+"""
 
 
 def logit(p: float) -> float:
-    """The log-odds of a probability, finite also for 0 and 1."""
+    """Returns the log-odds of a probability, finite also for 0 and 1."""
     held = min(max(p, P_FLOOR), 1 - P_FLOOR)
     return math.log(held / (1 - held))
 
 
 def sigmoid(x: float) -> float:
-    """The probability of log-odds, without overflow."""
+    """Returns the probability for log-odds, without overflow."""
     if x >= 0:
         return 1 / (1 + math.exp(-x))
     return math.exp(x) / (1 + math.exp(x))
 
 
 def calibrate(p_raw: float, calibration: Calibration | None) -> float:
-    """The probability that is meant by the one that the model gave."""
+    """Returns the calibrated probability for the model's raw one."""
     if calibration is None:
         return p_raw
     return sigmoid(logit(p_raw) / calibration.temperature + calibration.bias)
 
 
 def fit_calibration(p_raw: Sequence[float], is_alarm: Sequence[bool]) -> Calibration:
-    """The temperature and bias under which these held-out answers are likeliest (L-BFGS on their log loss).
+    """Fits temperature and bias on held-out answers by minimising the log loss (L-BFGS).
 
-    Raises UsageError when there are fewer than 20 clips or one class only.
+    Raises UsageError if there are fewer than 20 clips or only one class.
     """
     _require_both_classes(is_alarm)
     from scipy.optimize import minimize

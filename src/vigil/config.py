@@ -1,7 +1,6 @@
-"""Settings: frozen dataclasses filled from YAML, then from `key=value` words; the last one wins.
+"""Settings: frozen dataclasses built from YAML files and `key=value` overrides; the last value wins.
 
-A key that no setting has is an error which names the nearest known one, and all problems of a
-file are reported together.
+Unknown keys are reported with the nearest known one, and all problems of a file are reported together.
 """
 
 import dataclasses
@@ -21,7 +20,7 @@ T = TypeVar("T")
 
 
 def config_root() -> Path:
-    """The folder of shipped settings: `$VIGIL_CONFIGS`, the checkout's `configs/`, or the package's copy."""
+    """Returns the folder of shipped settings: `$VIGIL_CONFIGS`, the checkout's `configs/`, or the package's copy."""
     override = os.environ.get("VIGIL_CONFIGS")
     if override:
         return Path(override)
@@ -30,9 +29,9 @@ def config_root() -> Path:
 
 
 def find_config(kind: str, name: str | Path) -> Path:
-    """The file that `name` means: a path to a YAML file, or a name under `configs/<kind>/`.
+    """Returns the file for `name`, which is a path to a YAML file or a name under `configs/<kind>/`.
 
-    Raises UsageError that lists what there is.
+    Raises UsageError, listing the available names, if there is none.
     """
     path = Path(name)
     if path.suffix in {".yaml", ".yml"} and path.is_file():
@@ -46,7 +45,7 @@ def find_config(kind: str, name: str | Path) -> Path:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; raises ConfigError when it cannot be read or is no mapping."""
+    """Returns the mapping in a YAML file; raises ConfigError if the file cannot be read or holds no mapping."""
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -61,10 +60,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def parse_overrides(
     words: Iterable[str], *, texts: Collection[str] = (), lists: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Turns `key=value` words into a mapping; values are read as YAML (`lr=1e-4`, `plot=false`), without its comments.
+    """Parses `key=value` words into a mapping; values are read as YAML (`lr=1e-4`, `plot=false`), but without comments.
 
-    Those of `texts` stay as they are written, but for quotes around all of it and for `null`; of these, `lists` may
-    be lists. Raises UsageError where a value is no YAML.
+    Values of the keys in `texts` stay as typed, except that enclosing quotes are removed and `null` is None. Those also
+    in `lists` may be YAML lists. Raises UsageError if a value is not valid YAML.
     """
     overrides: dict[str, Any] = {}
     for word in words:
@@ -87,7 +86,7 @@ def _override(key: str, text: str) -> Any:
 
 
 def _text(text: str, *, may_be_list: bool) -> Any:
-    """What was typed, unless it says plainly that it is something else."""
+    """Returns the text as typed, unless it is plainly a quoted string, `null` or, if allowed, a list."""
     try:
         value = text if not text or ends_in_comment(text) else yaml.safe_load(text)
     except (yaml.YAMLError, ValueError):
@@ -97,9 +96,9 @@ def _text(text: str, *, may_be_list: bool) -> Any:
 
 
 def parse_value(text: str) -> Any:
-    """One value as YAML reads it, with `1e-4` as a number (YAML 1.1 would make it text).
+    """Parses one YAML value; `1e-4` is a number (YAML 1.1 would make it text).
 
-    A word of a command line has no comments: where YAML would cut one off, all of it is text.
+    Command-line values have no comments: if YAML would strip one, the whole value is text.
     """
     if not text or ends_in_comment(text):
         return text
@@ -108,14 +107,14 @@ def parse_value(text: str) -> Any:
 
 
 def ends_in_comment(text: str) -> bool:
-    """Whether YAML would leave the end of this value out as a comment; raises YAMLError where it is no YAML."""
+    """Returns whether YAML would strip a comment from the end of this value; raises YAMLError if it is not YAML."""
     seen = (yaml.StreamStartToken, yaml.StreamEndToken, yaml.BlockEndToken)
     ends = [token.end_mark.index for token in yaml.scan(text) if not isinstance(token, seen)]
     return bool(text[max(ends, default=0) :].strip())
 
 
 def text_keys(cls: type, above: str = "") -> Iterator[str]:
-    """The settings of a dataclass, also of those inside it (`group.name`), that hold a text or a path."""
+    """Yields the keys of a dataclass, including nested ones (`group.name`), that hold text or a path."""
     for name, hint in typing.get_type_hints(cls).items():
         options = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
         if {str, Path} & set(options):
@@ -126,7 +125,7 @@ def text_keys(cls: type, above: str = "") -> Iterator[str]:
 
 
 def as_number(text: str) -> float | str:
-    """The number that a text is, as in `1e-4`, or the text."""
+    """Returns the number that the text represents, such as `1e-4`, or else the text."""
     try:
         return float(text)
     except ValueError:
@@ -134,9 +133,10 @@ def as_number(text: str) -> float | str:
 
 
 def build_over(cls: type[T], data: Mapping[str, Any], said: Mapping[str, Mapping[str, Any]], *, where: str) -> T:
-    """Builds `cls` from a file's data and what was said on top of it, by the words that said it (`--set x=1`).
+    """Builds `cls` from a file's data with overrides on top.
 
-    Raises ConfigError that names who is to blame: the file, or the word.
+    `said` maps each override as typed (`--set x=1`) to its values. Raises ConfigError that names the origin of the
+    problem: the file or the override.
     """
     whole = dict(data)
     for changed in said.values():
@@ -169,7 +169,7 @@ def load_config(cls: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
 
 
 def from_mapping(cls: type[T], data: Mapping[str, Any], *, where: str) -> T:
-    """Builds a frozen settings dataclass from plain data, checking names and types."""
+    """Builds a frozen settings dataclass from plain data; raises ConfigError listing all wrong names and types."""
     hints = typing.get_type_hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     problems = [unknown_key(key, fields) for key in data if key not in fields]
@@ -190,7 +190,7 @@ def from_mapping(cls: type[T], data: Mapping[str, Any], *, where: str) -> T:
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
-    """The complaint about a key nobody knows, with the nearest one that exists."""
+    """Returns the message for an unknown key, with the nearest known one."""
     near = difflib.get_close_matches(key, list(known), n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     return f"unknown key {redact(key)!r}{hint}"

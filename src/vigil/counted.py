@@ -1,6 +1,6 @@
-"""Numbers with their nouns, as people write them."""
+"""Numbers with their nouns, in singular or plural."""
 
 
 def counted(number: int, noun: str, *, plural: str = "") -> str:
-    """`1 false alarm`, `2 false alarms`; `plural` where it is not the noun with an s."""
+    """Returns `1 false alarm`, `2 false alarms`; pass `plural` if it is not the noun with an s."""
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"

@@ -1,4 +1,4 @@
-"""CSV files as spreadsheets leave them: their encoding and what stands between their columns."""
+"""Reads CSV files as spreadsheets save them: detects the encoding and the column separator."""
 
 from collections.abc import Collection
 
@@ -6,7 +6,7 @@ SEPARATORS = (",", ";", "\t")
 
 
 def csv_text(data: bytes) -> str:
-    """The text of a CSV file: UTF-8, else GB18030, in which Excel saves on a Chinese Windows; raises UnicodeError."""
+    """Decodes a CSV file as UTF-8, else as GB18030 (Excel on Chinese Windows); raises UnicodeError if it is neither."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -17,10 +17,10 @@ def csv_text(data: bytes) -> str:
 
 
 def separator_of(header: str, columns: Collection[str]) -> str:
-    """What separates the columns: the first that makes the header hold them all, else a comma."""
+    """Returns the first separator under which the header contains all `columns`, else a comma."""
     return next((mark for mark in SEPARATORS if set(columns) <= set(cells(header, mark))), ",")
 
 
 def cells(header: str, separator: str) -> list[str]:
-    """The names of the columns, however they are written."""
+    """Returns the column names in lower case, without quotes and surrounding spaces."""
     return [cell.strip().strip('"').lower() for cell in header.split(separator)]

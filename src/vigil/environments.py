@@ -1,14 +1,8 @@
-"""The environments that Vigil speaks to from outside: LLaMA-Factory's and vLLM's pins exclude each other.
+"""The training and serving environments, the CPU's fast dtype, and imports without the garbage collector.
 
-`scripts/setup.sh train` and `serve` make them beside the checkout; `$VIGIL_TRAIN_PYTHON` and
-`$VIGIL_SERVE_PYTHON` name the Python of another one.
-
-What the processor of this machine is quick in.
-
-Loading without the garbage collector, which looks for cycles in modules that stay anyway.
-
-While it looks, everything waits: on two slow cores it takes a fifth of each start, and later 0.2 to 0.4 s whenever it
-goes through all that web pages have loaded.
+LLaMA-Factory and vLLM pin incompatible packages, so each has an environment of its own, which Vigil runs as child
+processes. `scripts/setup.sh train` and `serve` create them in the checkout; `$VIGIL_TRAIN_PYTHON` and
+`$VIGIL_SERVE_PYTHON` select the Python of another one.
 """
 
 import gc
@@ -30,13 +24,13 @@ DROPPED = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONHOME", "VIR
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """A folder made by `scripts/setup.sh`, whose programs run as children of this process."""
+    """A folder created by `scripts/setup.sh`, whose programs run as child processes."""
 
     name: EnvironmentName
     folder: Path
 
     def program(self, name: str) -> Path:
-        """A program of the environment; raises EnvironmentMissing with the command that installs it."""
+        """Returns the path of a program; raises EnvironmentMissing with the command that installs it."""
         path = self.folder / "bin" / name
         if not path.is_file():
             raise EnvironmentMissing(f"{path} is not there; make it with: scripts/setup.sh {self.name}")
@@ -44,21 +38,21 @@ class Environment:
 
     @property
     def python(self) -> Path:
-        """Its Python."""
+        """The path of its Python interpreter."""
         return self.program("python")
 
     def variables(self) -> dict[str, str]:
-        """This process's variables as its programs should see them.
+        """Returns the environment variables for its programs.
 
-        Compiled modules may be kept there, whatever this process was told: vLLM starts in 17 s with them and in
-        35 s without. Our own search path is no business of theirs.
+        Bytecode caching is enabled even if this process disables it: vLLM starts in 17 s with it, in 35 s without. This
+        process's module search path is not passed on.
         """
         ours = {key: value for key, value in os.environ.items() if key not in DROPPED}
         path = f"{self.folder / 'bin'}{os.pathsep}{ours.get('PATH', os.defpath)}"
         return ours | {"PATH": path, "VIRTUAL_ENV": str(self.folder)}
 
     def versions(self, names: Iterable[str]) -> dict[str, str]:
-        """The versions of the packages that it has of these, without starting its Python."""
+        """Returns the versions of those of `names` that are installed, without starting its Python."""
         wanted = {name.replace("_", "-").lower() for name in names}
         site = [str(path) for path in self.folder.glob("lib/python*/site-packages")]
         found = ((d.name.replace("_", "-").lower(), d.version) for d in distributions(path=site))
@@ -66,7 +60,7 @@ class Environment:
 
 
 def environment(name: EnvironmentName) -> Environment:
-    """The training or the serving environment; raises EnvironmentMissing with the command that makes it."""
+    """Returns the training or serving environment; raises EnvironmentMissing with the command that creates it."""
     named = os.environ.get(f"VIGIL_{name.upper()}_PYTHON")
     if named:
         return Environment(name, Path(named).parent.parent)
@@ -79,11 +73,11 @@ def environment(name: EnvironmentName) -> Environment:
 
 CPUINFO = Path("/proc/cpuinfo")
 FAST_BFLOAT16 = frozenset({"avx512bw", "avx512_bf16", "amx_bf16", "bf16"})
-"""Features of x86 and ARM processors of which one is enough to multiply matrices in bfloat16 quickly."""
+"""CPU features (x86 and ARM), any of which makes bfloat16 matrix multiplication fast."""
 
 
 def fast_cpu_dtype() -> str:
-    """bfloat16 where the processor has instructions for it, else float32, which is then many times as fast."""
+    """Returns bfloat16 if the CPU has instructions for it, else float32, which is then many times faster."""
     try:
         features = set(CPUINFO.read_text(encoding="utf-8", errors="replace").split())
     except OSError:
@@ -93,7 +87,11 @@ def fast_cpu_dtype() -> str:
 
 @contextmanager
 def gc_frozen() -> Iterator[None]:
-    """While the block imports and builds what stays; what is there at its end is never looked through again."""
+    """Disables the garbage collector in the block and exempts everything that exists at its end from later collections.
+
+    Imported modules stay anyway. On two slow cores collecting takes a fifth of each start, and later 0.2 to 0.4 s for
+    every collection that goes through all that web pages have loaded.
+    """
     gc.disable()
     try:
         yield

@@ -1,27 +1,25 @@
-"""Every error that Vigil raises on purpose.
+"""Every error that Vigil raises on purpose, and `redact`, which keeps secrets out of messages.
 
 VigilError
 |-- UsageError          the command or a setting is wrong           (exit code 2)
-|-- ConfigError         a YAML file cannot be used; holds every problem found (exit code 2)
-|-- SourceError         a video, camera or frame cannot be read
-|-- DatasetError        a dataset cannot be built from, or trained on, as it is
+|-- ConfigError         a YAML file cannot be used; lists every problem (exit code 2)
+|-- SourceError         a video, camera or image cannot be read
+|-- DatasetError        a dataset cannot be built, or trained on, as it is
 |-- ManifestError       a model's contract is missing or contradicts the request
 |-- EnvironmentMissing  an environment, a program or a file of weights is missing
 |-- EndpointError       the server cannot be used at all (gone, wrong key, wrong model)
 |   `-- EndpointUnreachable    nothing answers there
-|       `-- EndpointBusy  it is there, and fails for now
-|-- StoreError          events or their media cannot be kept or read
-|   `-- RowRefused      the database does not take this row, now or later
+|       `-- EndpointBusy  the server is there, but fails for now
+|-- StoreError          events or their media cannot be written or read
+|   `-- RowRefused      the database rejects this row, now and later
 `-- JobError            a training, an export or a server stopped before it was done
 
-A message says what happened, to what, and what to do next. `main` prints it on one
-line and exits with `exit_code`; a traceback is for our own mistakes only.
+A message says what happened, to what, and what to do next. `main` prints it on one line and exits with `exit_code`;
+tracebacks are reserved for bugs in Vigil.
 
-Leaving secrets out of what is shown: the passwords, tokens and keys that addresses carry.
-
-A list of the keys that hide something (`password=`, `pwd=` ...) is never complete, and a token may stand in a path. So
-an address is shown by what cannot hold a secret: its host, the parts of its path that are words cameras use, and four
-settings with such values. `***` stands for the rest.
+Addresses are redacted by allow-list, because no list of secret parameters (`password=`, `pwd=` ...) is complete and a
+token may be part of a path. Only the host, path segments made of common camera words, and four harmless parameters are
+shown; the rest becomes `***`.
 """
 
 import re
@@ -31,19 +29,19 @@ from urllib.parse import unquote
 
 
 class VigilError(Exception):
-    """Something went wrong that the person at the keyboard can act on."""
+    """The base of all errors that a user can do something about."""
 
     exit_code = 1
 
 
 class UsageError(VigilError):
-    """The command line or a parameter asks for something that makes no sense."""
+    """The command line or a parameter is invalid."""
 
     exit_code = 2
 
 
 class ConfigError(VigilError):
-    """A configuration cannot be used; `problems` lists all that is wrong with it at once."""
+    """A configuration is invalid; `problems` lists everything that is wrong with it."""
 
     exit_code = 2
 
@@ -54,48 +52,48 @@ class ConfigError(VigilError):
 
 
 class SourceError(VigilError):
-    """A video, a camera or a picture cannot be read."""
+    """A video, a camera or an image cannot be read."""
 
 
 class DatasetError(VigilError):
-    """A dataset would train or score wrongly as it is."""
+    """A dataset cannot be used for training or scoring as it is."""
 
 
 class ManifestError(VigilError):
-    """A model's manifest is missing, unreadable or contradicts what is asked."""
+    """A model's manifest is missing, unreadable or contradicts the request."""
 
 
 class EnvironmentMissing(VigilError):
-    """An environment, a program or a model folder that the job needs is not there."""
+    """An environment, a program or a model folder that the job needs is missing."""
 
 
 class EndpointError(VigilError):
-    """The endpoint cannot be used at all: it is gone, refuses the key, or lacks the model."""
+    """The endpoint cannot be used at all: it is gone, rejects the key, or does not serve the model."""
 
 
 class EndpointUnreachable(EndpointError):
-    """Nothing answers at the endpoint, which tells nothing of what it can do: it is asked again later."""
+    """Nothing answers at the endpoint. This says nothing about what it can do, so the request is retried later."""
 
 
 class EndpointBusy(EndpointUnreachable):
-    """The endpoint is there and fails for now: an error of its own (5xx), or a connection that broke."""
+    """The endpoint is there but fails for now: a server error (5xx) or a broken connection."""
 
 
 class StoreError(VigilError):
-    """Events or their media cannot be kept or read: the disk is full, the database locked, damaged or too new."""
+    """Events or their media cannot be written or read: disk full, database locked, damaged or too new."""
 
 
 class RowRefused(StoreError):
-    """The database takes other rows, but not this one, however often it is tried."""
+    """The database accepts other rows but rejects this one, however often it is retried."""
 
 
 class JobError(VigilError):
-    """A training, an export or a server stopped before it had done its work."""
+    """A training, an export or a server stopped before it was done."""
 
 
 __all__ = ["redact", "without_secrets"]
 
-# Each of these reads a text once, however long: it may come from a stranger.
+# All of these run in linear time, because the text may come from an untrusted source.
 ANY_ADDRESS = re.compile(r"(?<![a-zA-Z0-9+.-])(?P<scheme>[a-zA-Z0-9+.-]+)://(?P<rest>\S*)")
 HOST = re.compile(r"(?:\[[^\[\]]*\]|[\w.-]*)(?::[0-9]{0,5})?")
 CLOSING = "'\"`)]}>,.;:!"
@@ -105,7 +103,7 @@ TELLING = re.compile(
     r"(?i)pass|pwd|psw|pas$|secret|token|jwt|hash|auth|cred|signature|api_?key|^(sig|sid|session|ticket)$"
 )
 LOCAL = frozenset({"file", "sqlite"})
-"""What these name is a file of this machine, which a message has to name."""
+"""Schemes of local files, whose paths are shown in full."""
 
 LEFT_OUT = "***"
 HARMLESS = frozenset({"channel", "subtype", "stream", "profile"})
@@ -132,7 +130,7 @@ WORDS = frozenset(f"{CAMERA_WORDS} {PLACES}".split())
 
 
 def redact(text: str) -> str:
-    """A text in which no address shows a user, a password, a token or a key."""
+    """Returns the text with users, passwords, tokens and keys removed from every address and parameter in it."""
     return SETTING.sub(_without_secret, SETTING_OF_A_QUERY.sub(_harmless, ANY_ADDRESS.sub(_redact_address, text)))
 
 
@@ -141,41 +139,41 @@ def _without_secret(match: re.Match[str]) -> str:
 
 
 def _harmless(match: re.Match[str]) -> str:
-    """A setting behind a `?`, which belongs to an address even where that has no scheme."""
+    """A parameter after a `?`; it is part of an address even if the scheme is missing."""
     return match[0] if _is_harmless(match[0]) else LEFT_OUT
 
 
 def _redact_address(match: re.Match[str]) -> str:
-    """An address inside a text, with the marks that close a sentence or a quotation behind it."""
+    """Redacts an address inside a text, but keeps punctuation and quotation marks that follow it."""
     address = match[0].rstrip(CLOSING)
     return f"{without_secrets(address)}{match[0][len(address) :]}"
 
 
 def without_secrets(address: str) -> str:
-    """How an address of the network is shown: by what cannot hold a secret."""
+    """Returns a network address with everything removed that could hold a secret."""
     scheme, _, rest = address.partition("://")
     if scheme.lower() in LOCAL:
         return address
     userinfo, _, behind = rest.rpartition("@")
     host = HOST.match(behind)
-    # A user or password with a / in it may as well be a host and a path: there is no telling what is which.
+    # A user or password that contains a / cannot be distinguished from a host and a path.
     if host is None or any(mark in userinfo for mark in "/?#"):
         return f"{scheme}://{LEFT_OUT}"
     return f"{scheme}://{host[0]}{_shown_target(behind[host.end() :])}"
 
 
 def _shown_target(target: str) -> str:
-    """What of path, query and fragment cannot hold a secret."""
+    """Returns the parts of path, query and fragment that cannot hold a secret."""
     path, _, query = target.partition("#")[0].partition("?")
     parts = path.split("/")
     known = list(takewhile(_is_known, parts))
     hidden = parts[len(known) :]
     shown_path = "/".join([*known, LEFT_OUT] if hidden else known)
-    # Some cameras have their settings in the path: `/user=a&password=b&channel=1`.
+    # Some cameras put parameters into the path: `/user=a&password=b&channel=1`.
     settings = [*_harmless_settings("&".join(hidden)), *_harmless_settings(query)]
     left_out = [LEFT_OUT] if len(_settings(query)) > len(list(_harmless_settings(query))) else []
-    told = "&".join([*settings, *left_out])
-    return f"{shown_path}?{told}" if told else shown_path
+    parameters = "&".join([*settings, *left_out])
+    return f"{shown_path}?{parameters}" if parameters else shown_path
 
 
 def _settings(query: str) -> list[str]:
@@ -192,7 +190,7 @@ def _is_harmless(setting: str) -> bool:
 
 
 def _is_known(part: str) -> bool:
-    """Whether part of a path is made of words that cameras use and of a small number."""
+    """Returns whether a path segment consists of common camera words and a small number."""
     if len(part) > LONGEST_PART:
         return False
     if SHORT.fullmatch(part):

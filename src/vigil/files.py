@@ -1,12 +1,12 @@
-"""Files that a job writes: their places are looked at before the work, and a failure says what to do.
+"""Writing files safely: checks before the work starts, atomic writes, private permissions, helpful errors.
 
-check_file(path, "--json")      raises UsageError where no file can be written
-check_folder(path, "--out")     raises UsageError where no folder can be made or filled
+require_writable_file(path, "--json")      raises UsageError if no file can be written there
+require_writable_folder(path, "--out")     raises UsageError if the folder cannot be created or written to
 
-What shows people or holds secrets is made for its owner only, whatever the umask (`make_private_folder`, `for_owner`),
-and what an earlier version left open to everybody is closed (`close_to_others`).
+Files that show people or hold secrets are created for their owner only, whatever the umask (`make_private_folder`,
+`for_owner`); those that an earlier version left readable by everyone are closed (`close_to_others`).
 
-Files that are whole or not there: written beside their place, flushed to the disk, then renamed.
+Atomic writes go to a temporary file in the same folder, which is flushed to disk and then renamed.
 """
 
 import errno
@@ -36,15 +36,15 @@ ADVICE: Mapping[int, str] = {
 
 
 def explain_os_error(error: OSError, path: Path | str = "") -> str:
-    """What a failure of the system means to the person at the keyboard, on one line."""
+    """Returns one line on what an operating system error means and what the user can do about it."""
     place = path or error.filename or ""
     what = error.strerror or str(error) or type(error).__name__
-    advice = ADVICE.get(error.errno or 0, "mend that, then run the same command again")
+    advice = ADVICE.get(error.errno or 0, "fix that, then run the same command again")
     return f"{place}: {what}; {advice}" if place else f"{what}; {advice}"
 
 
 def require_writable_file(path: Path | None, option: str) -> None:
-    """Raises UsageError where a file cannot be written; None is no file."""
+    """Raises UsageError if a file cannot be written; does nothing if `path` is None."""
     if path is None:
         return
     if path.is_dir():
@@ -53,14 +53,14 @@ def require_writable_file(path: Path | None, option: str) -> None:
 
 
 def require_writable_folder(path: Path, option: str) -> None:
-    """Raises UsageError where a folder cannot be made, or nothing written into it."""
+    """Raises UsageError if a folder cannot be created or written to."""
     if path.exists() and not path.is_dir():
         raise UsageError(f"{option} {path} is a file; name a folder")
     _check_writable(path if path.exists() else _above(path), f"{option} {path}")
 
 
 def _above(path: Path) -> Path:
-    """The nearest folder above that is there."""
+    """Returns the nearest parent folder that exists."""
     return next(folder for folder in path.absolute().parents if os.path.lexists(folder))
 
 
@@ -72,17 +72,17 @@ def _check_writable(folder: Path, what: str) -> None:
 
 
 def make_private_folder(path: Path) -> None:
-    """Makes a folder that only its owner can enter, and what is missing above it as usual; raises OSError."""
+    """Creates a folder that only its owner can enter; missing parents get the usual permissions. Raises OSError."""
     path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
 
 
 def for_owner(path: str, flags: int) -> int:
-    """Opens a file as `open(..., opener=for_owner)` does, made so that only its owner can read it."""
+    """An opener for `open(..., opener=for_owner)` that creates files readable by their owner only."""
     return os.open(path, flags, PRIVATE_FILE)
 
 
 def is_open_to_others(path: Path) -> bool:
-    """Whether it is this user's, and everybody may look into it; what somebody set for a group is theirs to set."""
+    """Returns whether the file is this user's and accessible to everyone; group permissions do not count."""
     try:
         found = path.stat()
     except OSError:
@@ -91,13 +91,13 @@ def is_open_to_others(path: Path) -> bool:
 
 
 def keep_private(path: Path) -> None:
-    """Leaves a file or folder that was just made to its owner; on a disk without rights nothing can be done."""
+    """Restricts a file or folder to its owner; does nothing on file systems without permissions."""
     with suppress(OSError):
         path.chmod(PRIVATE_FOLDER if path.is_dir() else PRIVATE_FILE)
 
 
 def close_to_others(path: Path) -> None:
-    """Leaves a file or folder of this user's to its owner, where everybody could look into it."""
+    """Restricts a file or folder of this user to its owner if everyone can access it."""
     if is_open_to_others(path):
         keep_private(path)
 
@@ -106,7 +106,7 @@ PARTIAL = ".partial"
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file, whole or not at all; raises DatasetError when the disk is full or refuses."""
+    """Writes a text file completely or not at all; raises DatasetError if the file system refuses."""
     partial = beside(path, PARTIAL)
     with os_errors_as(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +121,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds; raises DatasetError when it cannot be read or is not JSON."""
+    """Returns the content of a JSON file; raises DatasetError if it cannot be read or is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -136,7 +136,7 @@ def read_json(path: Path) -> Any:
 
 @contextmanager
 def os_errors_as(path: Path) -> Iterator[None]:
-    """Turns an error of the file system while `path` is written into a DatasetError that says what to do."""
+    """Translates an OSError raised while `path` is written into a DatasetError that says what to do."""
     try:
         yield
     except OSError as error:
@@ -144,7 +144,7 @@ def os_errors_as(path: Path) -> Iterator[None]:
 
 
 def write_problem(path: Path, error: OSError) -> str:
-    """What a failed write means to the person who started the job."""
+    """Returns the message for a failed write, with what the user can do about it."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return (
             f"the disk is full: {path} could not be written; what is complete was kept, so make room and run "

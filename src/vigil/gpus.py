@@ -1,8 +1,8 @@
-"""The NVIDIA GPUs of this machine: how many a child process will see, and whether their driver is new enough.
+"""The NVIDIA GPUs of this machine: how many a child process can see, and whether their driver is new enough.
 
-    python -m vigil.gpus requirements/train.txt INSTEAD      exits 1, with one line, where it is not
+    python -m vigil.gpus requirements/train.txt INSTEAD      exits with 1 and one line if it is too old
 
-`scripts/setup.sh` asks that before there is any environment, so this needs nothing but Python.
+`scripts/setup.sh` runs this before any environment exists, so it needs only the standard library.
 """
 
 import os
@@ -16,17 +16,17 @@ from pathlib import Path
 from vigil.errors import EnvironmentMissing
 
 OLDEST_DRIVERS: Mapping[int, str] = {12: "525", 13: "580"}
-"""By the major version of CUDA, which runs on every driver from there on.
+"""The oldest driver for each major CUDA version; every newer driver works too.
 
 NVIDIA, CUDA Compatibility, "Minor Version Compatibility", table 1:
 https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html
 """
 
 CUDA_PACKAGES = ("torch", "nvidia-cuda-runtime", "nvidia-cuda-runtime-cu12", "nvidia-cuda-runtime-cu13")
-"""What tells for which CUDA an environment was built."""
+"""The packages that show which CUDA version an environment was built for."""
 
 ANY_DRIVER = "VIGIL_ANY_DRIVER"
-"""Set where NVIDIA's forward compatibility package makes an older driver do."""
+"""Set this if NVIDIA's forward compatibility package makes an older driver work."""
 
 WITHOUT_GPU = "leave the GPU alone with CUDA_VISIBLE_DEVICES= before the command"
 KERNEL_FILE = Path("/proc/driver/nvidia/version")
@@ -34,7 +34,7 @@ TIMEOUT_S = 30.0
 
 
 def gpu_count() -> int:
-    """How many NVIDIA GPUs a child process will see."""
+    """Returns how many NVIDIA GPUs a child process can see."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return len([device for device in visible.split(",") if device.strip() not in {"", "-1"}])
@@ -42,9 +42,9 @@ def gpu_count() -> int:
 
 
 def driver_version(*, kernel_file: Path = KERNEL_FILE) -> str | None:
-    """The version of the NVIDIA driver, as nvidia-smi or else the kernel tells it; None where neither does."""
-    told = _nvidia_smi("--query-gpu=driver_version", "--format=csv,noheader")
-    versions = [line.strip() for line in told if re.fullmatch(r"\d+(\.\d+)*", line.strip())]
+    """Returns the NVIDIA driver version from nvidia-smi, or else from the kernel; None if neither has it."""
+    lines = _nvidia_smi("--query-gpu=driver_version", "--format=csv,noheader")
+    versions = [line.strip() for line in lines if re.fullmatch(r"\d+(\.\d+)*", line.strip())]
     if versions:
         return versions[0]
     try:
@@ -55,7 +55,7 @@ def driver_version(*, kernel_file: Path = KERNEL_FILE) -> str | None:
 
 
 def cuda_of(versions: Mapping[str, str]) -> int | None:
-    """The major version of the CUDA that these packages are built for, from CUDA_PACKAGES; None without CUDA."""
+    """Returns the major CUDA version that these packages (see CUDA_PACKAGES) are built for; None without CUDA."""
     build = re.search(r"\+(?:cu(\d+)\d)?", versions.get("torch", ""))
     if build:
         return int(build[1]) if build[1] else None
@@ -64,15 +64,15 @@ def cuda_of(versions: Mapping[str, str]) -> int | None:
 
 
 def pins_in(requirements: Path) -> dict[str, str]:
-    """The pinned versions of CUDA_PACKAGES in a requirements file; the first, where markers choose among several."""
+    """Returns the versions that a requirements file pins for CUDA_PACKAGES; the first one if markers select one."""
     pins = re.findall(r"(?m)^([\w.-]+)==([^\s;]+)", requirements.read_text(encoding="utf-8"))
     return {name: version for name, version in reversed(pins) if name in CUDA_PACKAGES}
 
 
 def check_driver(versions: Mapping[str, str], *, instead: str = WITHOUT_GPU) -> None:
-    """Raises EnvironmentMissing when a GPU is to be used whose driver is too old for these packages.
+    """Raises EnvironmentMissing if the GPU's driver is too old for these packages.
 
-    `instead` says how to do without the GPU. A driver that nobody can read is let through.
+    `instead` says how to work without the GPU. The check passes if the driver version cannot be read.
     """
     cuda = cuda_of(versions)
     if cuda is None or cuda not in OLDEST_DRIVERS or os.environ.get(ANY_DRIVER) or not gpu_count():
@@ -82,12 +82,12 @@ def check_driver(versions: Mapping[str, str], *, instead: str = WITHOUT_GPU) -> 
         return
     raise EnvironmentMissing(
         f"the NVIDIA driver {found} is too old for CUDA {cuda}, which the pinned torch is built for: it takes {oldest} "
-        f"or newer; update the driver, or {instead} ({ANY_DRIVER}=1 vouches for NVIDIA's forward compatibility package)"
+        f"or newer; update the driver, or {instead} ({ANY_DRIVER}=1 with NVIDIA's forward compatibility package)"
     )
 
 
 def _nvidia_smi(*words: str) -> list[str]:
-    """The lines that it answers; none where it is missing, fails, or hangs on a card that is broken."""
+    """Returns the lines that nvidia-smi prints; none if it is missing, fails, or hangs on a broken card."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
@@ -103,7 +103,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def main() -> int:
-    """Asks for setup.sh, which names a requirements file and what to do instead."""
+    """Runs the check for setup.sh; the arguments are a requirements file and what to do instead."""
     try:
         check_driver(pins_in(Path(sys.argv[1])), instead=sys.argv[2])
     except EnvironmentMissing as error:

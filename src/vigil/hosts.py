@@ -1,7 +1,7 @@
-"""Host and port of an address, read in one way only: what is checked here is what is dialled.
+"""Parses the host and port of an address in one way only, so that what is checked is what is connected to.
 
-Python and FFmpeg take `http://127.0.0.1:80[::1]/` apart differently, and `0x7f.1` is a name to one and 127.0.0.1 to
-the other. So an address is taken apart once, strictly, and whoever dials gets one that is built anew from its parts.
+Python and FFmpeg parse `http://127.0.0.1:80[::1]/` differently, and `0x7f.1` is a name to one and 127.0.0.1 to the
+other. So an address is parsed once, strictly, and connections use an address that is rebuilt from the parsed parts.
 """
 
 import re
@@ -17,15 +17,15 @@ ADDRESS = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://(?P<authority>[^/?#
 AUTHORITY = re.compile(r"(?:(?P<userinfo>[^@]*)@)?(?P<host>\[[^\[\]@]*\]|[^\[\]@:]*)(?::(?P<port>[0-9]{0,5}))?")
 NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
 NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-"""A name whose last part is one is taken for an IPv4 address by whoever resolves it."""
+"""Resolvers take a name whose last label matches this for an IPv4 address."""
 
 KEPT = "%!$&'()*+,;=:~"
-"""What stays as it is in a user, a password, a path or a query, beside letters and digits."""
+"""Characters that are not percent-encoded in a user, a password, a path or a query, besides letters and digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostPort:
-    """Where to connect: a name or number of a host in its one spelling (IPv6 without brackets), and a port."""
+    """Where to connect: a host name or IP address in canonical form (IPv6 without brackets), and a port."""
 
     host: str
     port: int
@@ -36,7 +36,7 @@ class HostPort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkAddress:
-    """The parts of an address; `port` is None where it names none, `target` is path and query, both quoted."""
+    """The parts of an address; `port` is None if it names none, `target` is the percent-encoded path and query."""
 
     scheme: str
     userinfo: str = field(default="", repr=False)
@@ -46,22 +46,22 @@ class NetworkAddress:
 
     @property
     def location(self) -> str:
-        """The address, built anew from its parts; it may hold a password."""
+        """The address, rebuilt from its parts; it may contain a password."""
         user = f"{self.userinfo}@" if self.userinfo else ""
         port = "" if self.port is None else f":{self.port}"
         return f"{self.scheme}://{user}{bracketed(self.host)}{port}{self.target}"
 
     @property
     def path(self) -> str:
-        """The path without the query, quoted."""
+        """The percent-encoded path without the query."""
         return self.target.partition("?")[0]
 
 
 def parse_address(text: str) -> NetworkAddress:
-    """The parts of `scheme://user:password@host:port/path?query`; a fragment is left out.
+    """Parses `scheme://user:password@host:port/path?query`; a fragment is dropped.
 
-    Raises ValueError, in words that follow the name of the address and show no password, for what two readers may
-    read differently.
+    Raises ValueError if two parsers could read it differently. The message continues a sentence that begins with the
+    address, and shows no password.
     """
     _check_characters(text)
     whole = ADDRESS.match(text)
@@ -76,7 +76,7 @@ def parse_address(text: str) -> NetworkAddress:
     parts = AUTHORITY.fullmatch(whole["authority"])
     if parts is None:
         raise ValueError(
-            "has a host or port that cannot be; write what is special in a password as %40 for @, %2F for /, "
+            "has an invalid host or port; write special characters in a password as %40 for @, %2F for /, "
             "and an IPv6 host in brackets"
         )
     target = whole["target"]
@@ -90,18 +90,18 @@ def parse_address(text: str) -> NetworkAddress:
 
 
 def parse_host_port(text: str) -> HostPort:
-    """The parts of `HOST:PORT`, IPv6 in brackets; raises ValueError as `parse_address` does."""
+    """Parses `HOST:PORT`, with IPv6 in brackets; raises ValueError as `parse_address` does."""
     _check_characters(text)
     parts = AUTHORITY.fullmatch(text)
     if parts is None or parts["userinfo"] is not None:
-        raise ValueError("is no HOST:PORT; an IPv6 host stands in brackets, as in [::1]:554")
+        raise ValueError("is not HOST:PORT; write an IPv6 host in brackets, as in [::1]:554")
     if not parts["port"]:
         raise ValueError("names no port")
     return HostPort(parse_host(parts["host"]), parse_port(parts["port"]))
 
 
 def parse_host(text: str) -> str:
-    """The one spelling of a host: small letters, numbers as numbers are written; raises ValueError."""
+    """Returns a host in canonical form: lower case, IP addresses as they are usually written; raises ValueError."""
     if not text:
         raise ValueError("names no host; write it as rtsp://HOST:PORT/PATH")
     if text.startswith("["):
@@ -111,20 +111,20 @@ def parse_host(text: str) -> str:
         return _ipv4(host)
     if len(host) > LONGEST_HOST or not NAME.fullmatch(host):
         raise ValueError(
-            "has a host that cannot be: letters a to z, digits, dots and hyphens make one (xn--... for other letters)"
+            "has an invalid host: it may hold letters a to z, digits, dots and hyphens (xn--... for other letters)"
         )
     return host
 
 
 def parse_port(text: str) -> int:
-    """A port from 1 to 65535; raises ValueError."""
+    """Parses a port from 1 to 65535; raises ValueError."""
     if not 0 < int(text) <= LAST_PORT:
-        raise ValueError(f"has a host or port that cannot be: nothing listens on port {int(text)}")
+        raise ValueError(f"has an invalid port: nothing listens on port {int(text)}")
     return int(text)
 
 
 def bracketed(host: str) -> str:
-    """A host as it stands before a port."""
+    """Returns a host as it is written before a port: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
 
 
@@ -132,7 +132,7 @@ def _check_characters(text: str) -> None:
     if len(text) > LONGEST_ADDRESS:
         raise ValueError(f"is longer than {LONGEST_ADDRESS} characters")
     if not text.isprintable() or " " in text:
-        raise ValueError("holds a space or a character that cannot be shown; write it as %20 or leave it out")
+        raise ValueError("holds a space or an unprintable character; write it as %20 or leave it out")
     if "\\" in text:
         raise ValueError("holds a backslash; write it as %5C, or / where one was meant")
 
@@ -141,15 +141,15 @@ def _ipv4(text: str) -> str:
     try:
         return str(IPv4Address(text))
     except ValueError as error:
-        raise ValueError("has a host of numbers that is no IPv4 address; write it as four numbers, 10.0.0.7") from error
+        raise ValueError("has a numeric host that is no IPv4 address; write it as four numbers, 10.0.0.7") from error
 
 
 def _ipv6(text: str) -> str:
-    """An IPv4 address that is written as an IPv6 one is what it stands for: that is what would be dialled."""
+    """Returns an IPv4-mapped IPv6 address as IPv4, because that is what would be connected to."""
     try:
         address = IPv6Address(text)
     except ValueError as error:
-        raise ValueError("has something in brackets that is no IPv6 address") from error
+        raise ValueError("has something in brackets that is not an IPv6 address") from error
     if address.scope_id is not None:
         raise ValueError("names a zone of this machine (%...); give the camera another address")
     return str(address.ipv4_mapped or address)

@@ -1,7 +1,7 @@
-"""Where the words of labels part, in the tokens of one vocabulary: what a probability of them is read from.
+"""Finds the tokens at which the words of labels diverge; label probabilities are read from those tokens.
 
-是的 and 没有 part at their first token whether 是的 is one token or two. Words with a common beginning part behind it:
-the beginning is put in front of the answer, and the next token decides.
+是的 and 没有 diverge at their first token, whether 是的 is one token or two. Words with a common prefix diverge after
+it: the prefix is prepended to the answer, and the next token decides.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,9 +15,9 @@ LabelIds: TypeAlias = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A place where words part: the tokens that they share before it, and the one with which each label goes on.
+    """A position at which words diverge: the token ids they share before it, and the next token of each label.
 
-    Labels that go on with the same token part at a later branch.
+    Labels with the same next token diverge at a later branch.
     """
 
     shared_ids: tuple[int, ...]
@@ -25,14 +25,14 @@ class Branch:
 
     @property
     def token_ids(self) -> list[int]:
-        """The tokens to ask for, each once."""
+        """The distinct tokens whose probabilities are requested."""
         return list(dict.fromkeys(self.next_id.values()))
 
 
 def find_branches(ids: LabelIds) -> tuple[Branch, ...]:
-    """Every place where the words part, the earliest first; one for two words, and nearly always for ten.
+    """Returns every position at which the words diverge, the earliest first; for ten words there is nearly always one.
 
-    Raises ValueError when some cannot be told apart (`indistinct_labels`).
+    Raises ValueError if some cannot be told apart (`indistinct_labels`).
     """
     if any(indistinct_labels(ids)):
         raise ValueError("the words of some labels cannot be told apart")
@@ -53,7 +53,7 @@ def _branches(ids: LabelIds, labels: Sequence[str], *, depth: int) -> Iterator[B
 
 
 def indistinct_labels(ids: LabelIds) -> Iterator[tuple[str, str]]:
-    """Pairs of labels of which one's tokens begin, or are, the other's: no token tells them apart."""
+    """Yields pairs of labels where the tokens of one equal, or are a prefix of, those of the other."""
     for one, other in combinations(ids, 2):
         shorter = min(len(ids[one]), len(ids[other]))
         if ids[one][:shorter] == ids[other][:shorter]:
@@ -61,7 +61,7 @@ def indistinct_labels(ids: LabelIds) -> Iterator[tuple[str, str]]:
 
 
 def indistinct_message(one: str, other: str) -> str:
-    """What is wrong with the words of an indistinct pair, and what to do."""
+    """Returns the error message for an indistinct pair, with what to do."""
     return (
         f"the words {one!r} and {other!r} cannot be told apart, as the tokens of one begin with those of the other; "
         "choose words that begin differently in the task file, and train with them"
@@ -69,6 +69,6 @@ def indistinct_message(one: str, other: str) -> str:
 
 
 def deciding_ids(ids: LabelIds, label: str) -> tuple[int, ...]:
-    """The beginning of a label's word up to the token that tells it from all others."""
+    """Returns a label's token ids up to and including the one that separates it from all other labels."""
     depths = [len(branch.shared_ids) for branch in find_branches(ids) if label in branch.next_id]
     return ids[label][: max(depths, default=0) + 1]

@@ -1,7 +1,7 @@
-"""A task: what is asked of a window, the two verdict words, and what folder names mean.
+"""Questions about a window, and tasks: questions with two label words and the folder names of each label.
 
-Tasks live in `configs/tasks/*.yaml`; `load_question("fight")` finds one by name, a path by path. Beside them lie
-questions without verdict words, for the chat; `list_questions()` gives both kinds as what may be asked.
+Both are YAML files in `configs/tasks`. `load_question("fight")` loads a task by name or path; `list_questions()` also
+returns the questions without label words, which are for the chat.
 """
 
 import unicodedata
@@ -19,14 +19,14 @@ LabelName = Literal["alarm", "normal"]
 
 DESCRIBE_ZH = "请详细描述画面中的场景、人物和发生的事情。"
 DESCRIBE_EN = "Describe the scene, the people and what happens, in detail."
-"""For tasks that have no `describe` of their own; the presets describe.yaml and describe_en.yaml ask the same."""
+"""For tasks without a `describe` of their own; the presets describe.yaml and describe_en.yaml use the same text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """The question put to a window and the words that answer it.
+    """A question about a window and the words that answer it.
 
-    `describe` is asked for a description where the model was trained to answer with the verdict alone.
+    `describe` asks for a description if the model was trained to answer with the label word alone.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Task:
         return problems
 
     def word(self, label: LabelName) -> str:
-        """The verdict word that an answer with this label begins with."""
+        """Returns the word that begins an answer with this label."""
         return self.alarm_word if label == "alarm" else self.normal_word
 
     @property
@@ -70,11 +70,11 @@ class Task:
         return self.describe.strip() or (DESCRIBE_ZH if self.language.startswith("zh") else DESCRIBE_EN)
 
     def words(self) -> dict[str, str]:
-        """The word of each label."""
+        """Returns the word of each label."""
         return {"alarm": self.alarm_word, "normal": self.normal_word}
 
     def label_of(self, folder: str) -> LabelName | None:
-        """What a folder's name means, ignoring case and `-_ `; None when it means nothing to this task."""
+        """Returns the label of a folder name, ignoring case and `-_ `; None if the name has none in this task."""
         return self._labels().get(_plain(folder))
 
     def _labels(self) -> Mapping[str, LabelName]:
@@ -84,9 +84,9 @@ class Task:
 
 
 def starts_with_word(text: str, word: str) -> bool:
-    """Whether a text begins with a whole word: `Nobody` and `Now` do not begin with `No`.
+    """Returns whether a text begins with a whole word: `Nobody` and `Now` do not begin with `No`.
 
-    Words of scripts that write no spaces (是的) end where they end.
+    In scripts without spaces (是的) any text that begins with the word counts.
     """
     if not text.startswith(word):
         return False
@@ -101,14 +101,14 @@ def _plain(folder: str) -> str:
 def load_question(name: str | Path) -> Task:
     """Loads a task by name from `configs/tasks`, or from a YAML file.
 
-    Raises ConfigError with every problem of the file at once.
+    Raises ConfigError listing every problem of the file.
     """
     return load_config(Task, find_config("tasks", name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What may be asked in words; `task` is there where the answer begins with a verdict."""
+    """A question that can be asked; `task` is set if its answer begins with a label word."""
 
     name: str
     title: str
@@ -118,7 +118,7 @@ class Question:
 
 
 def list_questions() -> list[Question]:
-    """All questions of `configs/tasks`, those with a verdict first.
+    """Returns all questions of `configs/tasks`, tasks first.
 
     Raises ConfigError for the first file that cannot be used.
     """
@@ -127,7 +127,7 @@ def list_questions() -> list[Question]:
 
 
 def read_question(path: Path) -> Question:
-    """The question in a YAML file, with or without verdict words; raises ConfigError."""
+    """Loads a question, with or without label words, from a YAML file; raises ConfigError."""
     data = read_yaml(path)
     if not {"alarm_word", "normal_word"} & data.keys():
         return from_mapping(Question, data, where=str(path))

@@ -17,7 +17,7 @@ def test_a_failure_names_its_place_and_what_to_do(tmp_path: Path) -> None:
     assert explain_os_error(OSError(28, os.strerror(28)), "a") == (
         "a: No space left on device; make room on the disk, then run the same command again"
     )
-    assert explain_os_error(TimeoutError()) == "TimeoutError; mend that, then run the same command again"
+    assert explain_os_error(TimeoutError()) == "TimeoutError; fix that, then run the same command again"
 
 
 def test_what_the_system_refuses_ends_a_command_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,5 @@
-"""Where pictures come from: video files, folders of them, pictures and cameras.
+"""Reads frames from video files, folders, still images and cameras.
 
-Every source gives `Frame`s that are already sampled at `sampling.fps` and sized by `fit`, so that
-the cutter (`vigil.windows.iter_windows`) treats them all alike.
+Every source yields `Frame`s already sampled at `sampling.fps` and resized by `fit`, so the windower
+(`vigil.windows.iter_windows`) treats them all alike.
 """

@@ -1,11 +1,11 @@
-"""What a person names as a source, and how it may be shown: never with a password.
+"""Finds the sources that a user names, and shows them without passwords.
 
     find_sources(["clips/", "0", "rtsp://admin:secret@10.0.0.7/1", "camera.txt"])
 
-An address is untrusted input and its password a secret: only known schemes are let in, `location` stays out
-of `repr`, and everything that is shown or logged goes by `name` or through `vigil.errors`.
+An address is untrusted input and its password is a secret: only known schemes are accepted, `location` is excluded
+from `repr`, and everything shown or logged uses `name` or `vigil.errors.redact`.
 
-The video files under a folder: one list of endings and one walk for watching, datasets and scores.
+`find_videos` finds the video files of a folder, for watching, datasets and scoring alike.
 """
 
 import logging
@@ -46,15 +46,15 @@ EXTENSIONS = frozenset(
 
 
 def is_video(path: Path) -> bool:
-    """Whether a name looks like that of a video file; hidden names never do."""
+    """Returns whether the file name has a video extension; hidden names never count."""
     return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
 
 
 def find_videos(folder: Path) -> list[Path]:
-    """Every video file under `folder`, at any depth, sorted by path.
+    """Returns every video file under `folder`, at any depth, sorted by path.
 
-    Unreadable and empty files are listed: to leave them out is for the caller to say aloud. Raises SourceError when
-    there is no such folder.
+    Unreadable and empty files are included, so that the caller can report them. Raises SourceError if there is no such
+    folder.
     """
     if not folder.is_dir():
         raise SourceError(f"{folder} is not a folder that can be read; name the folder that holds the videos")
@@ -62,7 +62,7 @@ def find_videos(folder: Path) -> list[Path]:
 
 
 def walk_files(folder: Path) -> Iterator[Path]:
-    """The files below a folder; links are followed, each real folder once, hidden names left out."""
+    """Yields the files under a folder; follows links, enters each real folder once, and skips hidden names."""
     entered: set[Path] = set()
     for root, folders, names in os.walk(folder, followlinks=True):
         real = Path(root).resolve()
@@ -79,22 +79,22 @@ SCHEMES = tuple(PORTS)
 CAMERA_FILE_BYTES = 64_000
 EXAMPLE = "rtsp://HOST/PATH"
 LONGEST = 160
-"""Characters of a word that a message shows; the end of a path tells more than its middle."""
+"""The maximum length of a word in a message; the middle is cut because the end of a path says more."""
 
 SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):(//)?")
 WHOLE_SCHEME = re.compile(r"(?<![a-zA-Z0-9+.-])[a-zA-Z0-9+.-]+://")
 NAMED = re.compile(r"(?P<name>[^@=:/]+?)\s+(?P<address>[a-zA-Z][a-zA-Z0-9+.-]*://.*)")
-"""A line of a camera file: what its owner calls a camera, and its address."""
+"""A line of a camera file: the owner's name for the camera, and its address."""
 LONGEST_NAME = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One source: `name` is how it is shown, unique among those found together; `location` may hold a password.
+    """One source. `name` is shown and unique among sources found together; `location` may contain a password.
 
-    A stream is named by what cannot hold a secret (`vigil.errors`), or by what its owner calls it. A file's
-    `location` is its path, a webcam's its number, a stream's its address, built anew from its checked parts.
-    A `confined` stream may lead nowhere else: no redirect to, and no playlist of, another host or port.
+    A stream is named by its redacted address (`vigil.errors`) or by its owner. `location` is a file's path, a webcam's
+    number, or a stream's address rebuilt from its checked parts. A `confined` stream must stay on its host and port:
+    redirects and playlists that lead elsewhere are refused.
     """
 
     kind: Literal["file", "webcam", "stream"]
@@ -104,7 +104,7 @@ class Address:
 
     @property
     def host_port(self) -> HostPort | None:
-        """Where a stream is dialled; None for what is no stream."""
+        """The host and port of a stream; None for other kinds."""
         if self.kind != "stream":
             return None
         parts = parse_address(self.location)
@@ -112,7 +112,7 @@ class Address:
 
     @property
     def is_live(self) -> bool:
-        """Whether it shows what happens now."""
+        """Whether the source is a camera rather than a file."""
         return self.kind != "file"
 
     def __str__(self) -> str:
@@ -120,10 +120,10 @@ class Address:
 
 
 def find_sources(words: Sequence[str]) -> list[Address]:
-    """The sources that words mean: files, folders of them, webcam numbers, addresses, a `camera.txt`.
+    """Returns the sources that words name: files, folders, webcam numbers, addresses, or a `camera.txt`.
 
-    Files of a folder are sorted; unreadable ones are among them, so that somebody says so. What is named twice
-    is watched once. Raises UsageError for what cannot be a source, SourceError for a file that is not there.
+    Files of a folder are sorted; unreadable ones are included, so that they are reported. Duplicates are dropped with a
+    warning. Raises UsageError for a word that cannot be a source, SourceError for a file that does not exist.
     """
     if not words:
         raise UsageError("no source; name a video file, a folder, a webcam number, an address or a camera.txt")
@@ -137,7 +137,7 @@ def find_sources(words: Sequence[str]) -> list[Address]:
 
 
 def find_available_sources(words: Sequence[str]) -> tuple[list[Address], list[str]]:
-    """The sources that can be found now, and why the others cannot: one that is away must not hide the rest."""
+    """Returns the sources that can be found, and an error message for each of the others."""
     there, problems = [], []
     for word in words:
         try:
@@ -168,7 +168,7 @@ def _expand(word: str) -> Iterator[Address]:
 
 
 def _camera(word: str) -> Address | None:
-    """The webcam or stream that a word names; None when it may be a path."""
+    """Returns the webcam or stream that a word names; None if it may be a path."""
     if word.isascii() and word.isdecimal() and len(word) <= 4:
         return Address("webcam", f"webcam {int(word)}", str(int(word)))
     match = SCHEME.match(word)
@@ -186,23 +186,23 @@ def _camera(word: str) -> Address | None:
 
 
 def shorten_for_display(word: str) -> str:
-    """A word as it may stand in a message: shortened in its middle, without what comes before an @."""
+    """Returns a word as it may be shown in a message: cut in the middle, without what precedes an @."""
     scheme = WHOLE_SCHEME.search(word)
     before, at, after = word.rpartition("@")
     if scheme is not None:
-        told = f"{'...' if scheme.start() else ''}{without_secrets(word[scheme.start() :])}"
+        shown = f"{'...' if scheme.start() else ''}{without_secrets(word[scheme.start() :])}"
     elif before:
-        told = f"...{at}{without_secrets(f'://{after}').removeprefix('://')}"
+        shown = f"...{at}{without_secrets(f'://{after}').removeprefix('://')}"
     else:
-        told = redact(word)
-    told = strip_invisible(told)
-    if len(told) > LONGEST:
-        told = f"{told[: LONGEST // 2]}...{told[-LONGEST // 2 :]}"
-    return repr(told)
+        shown = redact(word)
+    shown = strip_invisible(shown)
+    if len(shown) > LONGEST:
+        shown = f"{shown[: LONGEST // 2]}...{shown[-LONGEST // 2 :]}"
+    return repr(shown)
 
 
 def strip_invisible(text: str) -> str:
-    """A text without what cannot be seen, such as a mark that turns the text behind it around."""
+    """Replaces characters that cannot be seen, such as marks that reverse the text after them."""
     return "".join(c if c.isprintable() else "?" for c in readable(text))
 
 
@@ -227,10 +227,10 @@ def _folder(folder: Path) -> list[Address]:
 
 
 def read_camera_file(path: Path) -> Address:
-    """The camera that a text file such as `camera.txt` names: one number or one address; `#` opens a comment.
+    """Reads a camera file such as `camera.txt`: one webcam number or one address; `#` starts a comment.
 
-    Before an address may stand what its owner calls it (`the yard  rtsp://10.0.0.7/1`), which is its name then. Raises
-    UsageError that names the line, SourceError when the file cannot be read.
+    The address may be preceded by a name (`the yard  rtsp://10.0.0.7/1`), which becomes the camera's name. Raises
+    UsageError naming the line, SourceError if the file cannot be read.
     """
     named = [(number, line) for number, line in enumerate(_lines(path), start=1) if line]
     if not named:
@@ -262,7 +262,7 @@ def _named_camera(line: str) -> Address | None:
 
 
 def _lines(path: Path) -> list[str]:
-    """The lines of a file without comments; a # inside an address is no comment."""
+    """Returns the lines of a file without comments; a # inside an address does not start one."""
     try:
         with path.open("rb") as file:
             data = file.read(CAMERA_FILE_BYTES + 1)
@@ -277,7 +277,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _unique(addresses: list[Address]) -> list[Address]:
-    """The same sources with names that differ: files show more of their paths, what is left gets numbers."""
+    """Makes names unique: files show more of their path, remaining duplicates are numbered."""
     addresses = _lengthened(addresses)
     taken: set[str] = set()
     unique: list[Address] = []

@@ -1,10 +1,7 @@
-"""Watching a source that never ends: connect, read, lose, wait, connect again.
+"""Capture of live sources: items, settings, reconnecting with back-off, and files played in real time.
 
-What a feed tells besides its frames, and the settings that live feeds share.
-
-When to ask a lost source again: soon at first, then ever more rarely, never all at the same moment.
-
-A video file at its own pace, as if it were a camera: what `--realtime` means.
+`LiveCapture` connects to a camera, reads it until the connection is lost, waits, and connects again. Delays grow
+exponentially and are randomised, so that cameras do not reconnect all at once.
 """
 
 import logging
@@ -25,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The source gives pictures: their `(width, height)`, the rate it claims, the codec, and since when."""
+    """The source delivers frames: their `(width, height)`, claimed frame rate and codec, and since when."""
 
     size_wh: tuple[int, int]
     fps: float
@@ -35,7 +32,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The source gives no more pictures; it is asked again in `retry_s` seconds. What comes then is a new run."""
+    """The source was lost and is retried in `retry_s` seconds. Items after that belong to a new connection."""
 
     reason: str
     retry_s: float
@@ -43,7 +40,7 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The source sends data, but no picture can be shown yet, for a reason; what comes next is `Connected`."""
+    """The source sends data, but no frame can be decoded yet, for `reason`; `Connected` follows."""
 
     reason: str
 
@@ -55,14 +52,14 @@ CaptureItem: TypeAlias = Frame | Connected | Disconnected | Waiting
 class CaptureSettings:
     """How live sources are read.
 
-    `open_timeout_s` and `read_timeout_s` bound how long a source may be silent before it counts as lost; HLS, whose
-    pictures come in pieces of several seconds, gets `hls_timeout_s`. Data without a picture that can be decoded counts
-    as lost after `picture_timeout_s`; but one that has sent no key picture yet is waited for during `key_timeout_s`,
-    since cameras with smart codecs send one a minute or less. Retries start `first_retry_s` apart and double up to
-    `longest_retry_s`; a connection that lasted `steady_s` starts them anew. `skip_unreferenced` leaves out pictures
-    that no other depends on and the smoothing of block edges: less work, at the price of a kept picture that is a frame
-    or two late where a stream has B-frames, and of half a grey level. `ca_file` (PEM) holds the certificates by which
-    those of https and rtsps cameras are checked; without it they are not, and the cameras say so.
+    `open_timeout_s` and `read_timeout_s` are how long a source may be silent before it counts as lost; HLS, which
+    arrives in segments of several seconds, has `hls_timeout_s`. Data without a decodable frame counts as lost after
+    `picture_timeout_s`, or before the first keyframe after `key_timeout_s`, because cameras with smart codecs send a
+    keyframe a minute or fewer. Retry delays start at `first_retry_s` and double up to `longest_retry_s`; they are reset
+    by a connection that lasted `steady_s`. `skip_unreferenced` skips unreferenced frames and the loop filter: less
+    work, but with B-frames a sampled frame may be a frame or two late, and values differ by half a grey level.
+    `ca_file` (PEM) holds the certificates that verify https and rtsps cameras; without it they are not verified, which
+    is reported as a problem.
     """
 
     open_timeout_s: float = 5.0
@@ -105,11 +102,11 @@ def _problems_of_certificates(path: str) -> list[str]:
 
 
 SPREAD = 0.25
-"""Waits differ by up to this share, so that cameras behind one switch do not all come back at once."""
+"""Delays vary by up to this share, so that cameras behind one switch do not all reconnect at once."""
 
 
 class Backoff:
-    """The waits between the attempts at one source; `steady_s` of pictures start them anew."""
+    """The delays between connection attempts; a connection that delivered frames for `steady_s` resets them."""
 
     def __init__(self, settings: CaptureSettings, *, dice: random.Random | None = None) -> None:
         self._settings = settings
@@ -117,10 +114,10 @@ class Backoff:
         self._failures = 0
 
     def next_s(self, *, pictures_s: float) -> float:
-        """Seconds to wait after a connection that gave pictures for `pictures_s`; 0 for one that gave none."""
+        """Returns the delay in seconds after a connection that delivered frames for `pictures_s` (0 if none)."""
         if pictures_s >= self._settings.steady_s and pictures_s > 0:
             self._failures = 0
-        # Beyond this the cap is reached anyway, and a float would overflow in the end.
+        # The maximum delay is reached long before this; more doublings would overflow a float.
         doublings = min(self._failures, 30)
         self._failures += 1
         base_s = min(self._settings.longest_retry_s, self._settings.first_retry_s * 2**doublings)
@@ -133,7 +130,7 @@ Clock: TypeAlias = Callable[[], float]
 def wait_until_due(
     *, stop: threading.Event, epoch_s: float, clock: Clock = time.monotonic, wall_clock: Clock = time.time
 ) -> Callable[[float], bool]:
-    """What waits until a second of the file has come; True when `stop` was set meanwhile."""
+    """Returns a function that waits until a second of the file is due, and returns True if `stop` was set meanwhile."""
     started_s = clock() - (wall_clock() - epoch_s)
     return lambda time_s: stop.wait(max(0.0, started_s + time_s - clock()))
 
@@ -146,10 +143,10 @@ def play_in_realtime(
     clock: Clock = time.monotonic,
     wall_clock: Clock = time.time,
 ) -> Iterator[Frame]:
-    """The frames, each when `frame.time_s` seconds have passed; ends when `stop` is set.
+    """Yields each frame when `frame.time_s` seconds have passed; ends when `stop` is set.
 
-    `captured_s` is the second at which the frame was due (`epoch_s`, the `time.time()` of second 0, plus its time), so
-    that a reader which cannot keep up shows as lag.
+    `captured_s` is when the frame was due (`epoch_s`, the `time.time()` of second 0, plus its time), so that a slow
+    reader shows up as lag.
     """
     wait = wait_until_due(stop=stop, epoch_s=epoch_s, clock=clock, wall_clock=wall_clock)
     for frame in frames:
@@ -159,11 +156,11 @@ def play_in_realtime(
 
 
 STEP_S = 1.0
-"""How far the wall clock may part from the watch's own before it counts as set anew."""
+"""How far the wall clock may diverge from the monotonic clock before it counts as having been set."""
 
 
 class Camera(Protocol):
-    """Something live that can be connected to again and again."""
+    """A live device that can be connected to repeatedly."""
 
     @property
     def footage(self) -> Footage:
@@ -171,19 +168,18 @@ class Camera(Protocol):
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What was wrong with its pictures so far."""
+        """Problems with its frames so far, one sentence each."""
 
     def session(self, *, started_s: float) -> Iterator[Connected | Frame | Waiting]:
-        """One connection: `Connected` (`Waiting` before it, where that takes long), then frames.
+        """Yields the items of one connection: `Connected`, preceded by `Waiting` if that takes long, then frames.
 
-        Their time is `time.monotonic() - started_s`.
-        Raises SourceError, without a password in it, when there are no more; ends when it is told to stop, and where it
-        is known that nothing more will ever come.
+        Frame times are `time.monotonic() - started_s`. Raises SourceError, without a password in it, if the connection
+        is lost. Ends if it is stopped, or if it is known that nothing more will come.
         """
 
 
 class LiveCapture:
-    """The feed of a camera; its clock goes on evenly, whatever becomes of the clock on the wall."""
+    """Captures a camera and reconnects to it; frame times are unaffected by changes of the wall clock."""
 
     is_live = True
 
@@ -208,7 +204,7 @@ class LiveCapture:
 
     @property
     def started_utc_s(self) -> float | None:
-        """The `time.time()` of second 0; another one after the wall clock was set, or the machine has slept."""
+        """The `time.time()` of second 0; it changes if the wall clock is set or the machine has slept."""
         began_s = self._wall_clock() - (self._clock() - self._started_s)
         if abs(began_s - self._began_s) > STEP_S:
             self._began_s = began_s
@@ -216,17 +212,17 @@ class LiveCapture:
 
     @property
     def footage(self) -> Footage:
-        """The last seconds of the camera, at full size."""
+        """The last seconds of the camera at full size."""
         return self._camera.footage
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What was wrong so far, a sentence each."""
+        """Problems so far, one sentence each."""
         lost = f"connection lost or not made {self.disconnects} times"
         return (*self._camera.problems, *([lost] if self.disconnects else []))
 
     def read(self) -> Iterator[CaptureItem]:
-        """Frames, `Waiting`, `Connected` and `Disconnected` in turn, until `stop` is set or a film is over."""
+        """Yields frames, `Waiting`, `Connected` and `Disconnected` until `stop` is set or a finite stream ends."""
         while not self._stop.is_set():
             reason = yield from self._session()
             if self._stop.is_set() or reason is None:
@@ -236,7 +232,7 @@ class LiveCapture:
             self._stop.wait(lost.retry_s)
 
     def _session(self) -> Generator[CaptureItem, None, str | None]:
-        """One connection to its end; returns why it ended, None where nothing more will come."""
+        """Yields the items of one connection; returns why it was lost, or None if nothing more will come."""
         self._pictures_since_s = None
         try:
             for signal in self._camera.session(started_s=self._started_s):

@@ -1,7 +1,7 @@
-"""HTTP for a camera that is asked where it was allowed, and nowhere else: one that a visitor named, or a checked one.
+"""An HTTP client for FFmpeg that is confined to one camera's host and port.
 
-FFmpeg follows redirects and whatever a playlist names, and cannot be told a host to stay at. So of such a camera it
-gets everything (pictures, playlists and their pieces) through `ConfinedHttp`, which dials one host and port only.
+FFmpeg follows redirects and whatever a playlist names, and cannot be restricted to a host. So a camera named by a
+visitor, or one whose certificate is verified, is read through `ConfinedHttp`: frames, playlists and segments.
 """
 
 import logging
@@ -17,7 +17,7 @@ from vigil.hosts import HostPort, NetworkAddress, parse_address
 from vigil.sources.address import PORTS
 
 OPTIONS = {"http_persistent": "0", "http_multiple": "0"}
-"""FFmpeg must not look for connections of its own beneath what it is handed."""
+"""Keeps FFmpeg from opening connections of its own."""
 
 UNAUTHORIZED = 401
 
@@ -27,12 +27,12 @@ def _without_secrets(record: logging.LogRecord) -> bool:
     return True
 
 
-# It logs every address that it asks, with what that hides.
+# httpx2 logs every address that it requests, including passwords.
 logging.getLogger("httpx2").addFilter(_without_secrets)
 
 
 class ConfinedBody:
-    """What one address answers, read piece by piece as FFmpeg asks for it."""
+    """The body of a response, read in chunks as FFmpeg requests them."""
 
     def __init__(self, response: httpx2.Response, *, name: str, patience_s: float) -> None:
         self.name = name
@@ -45,14 +45,14 @@ class ConfinedBody:
         self._left = b""
 
     def read(self, most_bytes: int) -> bytes:
-        """The next bytes, empty at the end; raises SourceError when none come in time."""
+        """Returns up to `most_bytes` bytes, empty at the end; raises SourceError if it times out or breaks off."""
         if not self._left:
             self._left = self._next()
         piece, self._left = self._left[:most_bytes], self._left[most_bytes:]
         return piece
 
     def begins_with(self, start: bytes) -> bool:
-        """Whether the first piece of what has not been read yet begins so."""
+        """Returns whether the unread data begins with `start`."""
         self._left = self._left or self._next()
         return self._left.startswith(start)
 
@@ -65,15 +65,15 @@ class ConfinedBody:
             raise SourceError("the stream broke off") from error
 
     def close(self) -> None:
-        """Lets go of the connection."""
+        """Closes the connection."""
         self._response.close()
 
 
 class ConfinedHttp:
-    """Opens addresses for FFmpeg (`io_open` of `av.open`), those of one camera's host and port only.
+    """Opens addresses for FFmpeg (`io_open` of `av.open`), but only on one camera's host and port.
 
-    `open_s` bounds connecting, `patience_s` each wait for bytes. Certificates are checked by those in `ca_file` (PEM);
-    without it those are taken that cameras make for themselves.
+    `open_s` limits connecting, `patience_s` each wait for data. Certificates are verified with those in `ca_file`
+    (PEM); without it they are not verified, because cameras usually sign their own.
     """
 
     def __init__(self, camera: NetworkAddress, *, open_s: float, patience_s: float, ca_file: str = "") -> None:
@@ -89,12 +89,12 @@ class ConfinedHttp:
         )
 
     def ask(self, url: str) -> ConfinedBody:
-        """What an address answers, for a look at it before `open` hands it to FFmpeg; raises as that does."""
+        """Opens an address for inspection before `open` passes it to FFmpeg; raises as `open` does."""
         self._ahead[url] = self.open(url, 0, {})
         return self._ahead[url]
 
     def open(self, url: str, flags: int, options: Mapping[str, str]) -> ConfinedBody:
-        """The body behind an address; raises SourceError for another host, port or scheme, and for a redirect."""
+        """Returns the body of an address; raises SourceError for another host, port or scheme, and for a redirect."""
         if url in self._ahead:
             return self._ahead.pop(url)
         asked = self._inside(url)
@@ -121,7 +121,7 @@ class ConfinedHttp:
         if asked.scheme != self._camera.scheme or _place(asked) != _place(self._camera):
             raise SourceError(
                 f"it leads elsewhere, to {asked.scheme}://{_place(asked)}; a camera that a visitor names, or whose "
-                "certificate is checked, is asked at its own place only"
+                "certificate is checked, is only read from its own host and port"
             )
         return asked
 

@@ -1,8 +1,7 @@
-"""Opening a video file with PyAV, safely: a local file, of a known format, nothing else.
+"""Opens video files with PyAV safely: local files in known formats only.
 
-FFmpeg follows what a file says it is. A "video" that is really a playlist could make it read other
-files or call an address, so only formats that hold their own pictures are let in, and no protocol
-but `file`.
+FFmpeg detects formats by content. A "video" that is really a playlist could make it read other files or connect to an
+address, so only self-contained formats are allowed, and only the `file` protocol.
 """
 
 import os
@@ -20,32 +19,32 @@ FORMATS = (
     "3g2 3gp apng asf av1 avi dhav dv flv gif h261 h263 h264 hevc ivf m4v matroska mjpeg mov mp4 mpeg mpegts "
     "mpegtsraw mpegvideo mpjpeg mxf nut obu ogg rm vc1 vvc webm wtv xmv"
 )
-# Titles in an unknown encoding must not keep a video from being opened; from 19 on PyAV sees to that itself.
+# Titles in an unknown encoding must not keep a video from being opened; PyAV 19 and later handle this themselves.
 LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 MAX_PICTURE_PIXELS = 8192 * 4352
-"""The most that H.264 and H.265 allow; a file that claims more is refused before memory is taken for it."""
+"""The maximum of H.264 and H.265; a file that claims more is refused before memory is allocated for it."""
 
-# FFmpeg decodes a picture to find out what a stream is, before anybody can tell that stream's decoder of the limit. It
-# is told here; streams that turn up late are left out, and before 18 PyAV crashed on them.
+# FFmpeg decodes a frame to identify a stream, before the limit can be set on that stream's decoder, so it is set
+# here. Streams that appear later are ignored; PyAV before 18 crashed on them.
 FIRST_LOOK: dict[str, Any] = (
     {"options": {"max_pixels": str(MAX_PICTURE_PIXELS)}} if int(av.__version__.split(".")[0]) >= 18 else {}
 )
 
 RAW = frozenset({"h261", "h263", "h264", "hevc", "m4v", "mjpeg", "mpegvideo", "mpjpeg", "obu", "vc1", "vvc"})
-"""Formats of bare pictures. Their packets have no times, and the rate that FFmpeg names is one it supposes."""
+"""Raw bitstreams. Their packets have no timestamps, and the frame rate that FFmpeg reports is a guess."""
 
 WHOLE_ONLY = frozenset({"asf", "matroska,webm"})
-"""Formats whose streams are given the length of the whole file."""
+"""Formats for which FFmpeg reports the length of the whole file as that of each stream."""
 
 MAX_RATE = 240
 USUAL_RATE = 25.0
 MICROSECONDS = 1_000_000
 UNREADABLE = (av.FFmpegError, ValueError, OverflowError)
-"""What PyAV raises about damaged files; damaged numbers surface as ValueError or OverflowError."""
+"""What PyAV raises for damaged files; damaged numbers surface as ValueError or OverflowError."""
 
 
 def require_video_file(path: Path) -> None:
-    """Raises SourceError unless `path` is an ordinary file with something in it."""
+    """Raises SourceError unless `path` is a readable regular file that is not empty."""
     try:
         size = path.stat().st_size
     except OSError as error:
@@ -61,7 +60,7 @@ def require_video_file(path: Path) -> None:
 
 
 def open_container(path: Path) -> Any:
-    """The open `av` container of a video file; raises SourceError."""
+    """Opens a video file and returns the `av` container; raises SourceError."""
     require_video_file(path)
     picture = picture_kind(path)
     if picture:
@@ -78,12 +77,12 @@ def open_container(path: Path) -> Any:
 
 
 def pick_stream(container: Any, path: Path | str, *, fast: bool = False) -> Any:
-    """The first moving pictures of a container, prepared; raises SourceError. For files: `main_video_track`."""
+    """Returns the first video stream, ready to decode; raises SourceError. For files use `main_video_track`."""
     return prepared(moving_streams(container, path)[0], fast=fast)
 
 
 def moving_streams(container: Any, path: Path | str) -> list[Any]:
-    """The streams of a container whose pictures can be decoded, but for covers; raises SourceError without any."""
+    """Returns the decodable video streams except cover art; raises SourceError if there are none."""
     moving = [s for s in container.streams.video if not is_cover_art(s)]
     if not moving:
         raise SourceError(f"{path} holds no moving pictures ({stream_types(container) or 'nothing at all'})")
@@ -94,7 +93,7 @@ def moving_streams(container: Any, path: Path | str) -> list[Any]:
 
 
 def prepared(stream: Any, *, fast: bool = False) -> Any:
-    """A stream that is set to decode in one thread (`fast`: see `skip_loop_filter`)."""
+    """Sets a stream up to decode in one thread (`fast`: see `skip_loop_filter`) and returns it."""
     stream.codec_context.thread_count = 1
     stream.codec_context.options = {"max_pixels": str(MAX_PICTURE_PIXELS)}
     if fast:
@@ -103,27 +102,27 @@ def prepared(stream: Any, *, fast: bool = False) -> Any:
 
 
 def skip_loop_filter(codec_context: Any) -> None:
-    """Leaves out the smoothing of block edges, but for key pictures: a sixth of the work, half a grey level."""
+    """Disables the loop filter except in keyframes: a sixth less work, a difference of half a grey level."""
     codec_context.options = {**codec_context.options, "skip_loop_filter": "nokey"}
 
 
 def is_cover_art(stream: Any) -> bool:
-    """Whether a video stream is only the cover picture of a piece of music."""
+    """Returns whether a video stream is only the cover image of an audio file."""
     return bool(stream.disposition & Disposition.attached_pic)
 
 
 def stream_types(container: Any) -> str:
-    """What the streams of a container are, such as `audio, subtitle`."""
+    """Returns the types of a container's streams, such as `audio, subtitle`."""
     return ", ".join(sorted({str(stream.type) for stream in container.streams}))
 
 
 def frame_rate(stream: Any) -> float:
-    """Frames a second as the file says, or 25 where it says nothing sensible."""
+    """Returns the frame rate that the file declares, or 25 if it declares none or nonsense."""
     return told_rate(stream) or USUAL_RATE
 
 
 def told_rate(stream: Any) -> float | None:
-    """Frames a second as the container says, or of a raw stream its codec; None where neither does."""
+    """Returns the frame rate that the container (for raw bitstreams, the codec) declares; None if it declares none."""
     rates: list[Fraction | None] = [stream.average_rate, stream.guessed_rate]
     if is_raw(stream.container):
         rates = [stream.codec_context.framerate]
@@ -132,18 +131,18 @@ def told_rate(stream: Any) -> float | None:
 
 
 def is_raw(container: Any) -> bool:
-    """Whether a file is nothing but compressed pictures, one after the other, without times."""
+    """Returns whether a file is a raw bitstream without timestamps."""
     return container.format.name in RAW
 
 
 def sample_aspect_ratio(stream: Any) -> float:
-    """Width of a pixel over its height; 1 where the file says nothing or nonsense."""
+    """Returns the width of a pixel over its height; 1 if the file declares none or nonsense."""
     aspect = stream.sample_aspect_ratio
     return float(aspect) if aspect and Fraction(1, 3) <= aspect <= 3 else 1.0
 
 
 def duration_from_header(container: Any, stream: Any) -> float | None:
-    """The length that the file's header promises, in seconds, if it promises one."""
+    """Returns the duration that the header declares, in seconds, or None."""
     own_s = own_length_s(container, stream)
     if own_s is not None:
         return own_s
@@ -151,10 +150,10 @@ def duration_from_header(container: Any, stream: Any) -> float | None:
 
 
 def own_length_s(container: Any, stream: Any) -> float | None:
-    """The length that the header promises of one stream; None where it speaks of the whole file at most."""
+    """Returns the duration declared for this stream, in seconds; None if only that of the whole file is declared."""
     whole_s = float((container.duration or 0) / MICROSECONDS)
     tagged_s = _clock_seconds(stream.metadata.get("DURATION", ""))
-    # A tag may be older than the file it is in.
+    # The tag may have been copied from an older file.
     if tagged_s is not None and 0 < tagged_s <= whole_s + 1:
         return tagged_s
     if stream.duration and stream.time_base and stream.duration > 0:
@@ -164,7 +163,7 @@ def own_length_s(container: Any, stream: Any) -> float | None:
 
 
 def _clock_seconds(text: str) -> float | None:
-    """Seconds of a time as Matroska's tags write it, `00:00:04.040000000`."""
+    """Parses a time in the form of Matroska tags, `00:00:04.040000000`; None if it is not one."""
     try:
         hours, minutes, seconds = (float(part) for part in text.split(":"))
     except ValueError:
@@ -173,5 +172,5 @@ def _clock_seconds(text: str) -> float | None:
 
 
 def ffmpeg_message(error: BaseException) -> str:
-    """What FFmpeg complained about, without error numbers and file names."""
+    """Returns FFmpeg's error message without error numbers and file names."""
     return str(getattr(error, "strerror", None) or error).strip() or type(error).__name__

@@ -1,6 +1,6 @@
-"""Interlaced pictures: two halves of a picture, taken one after the other, of which one is made whole.
+"""Deinterlaces frames, which consist of two fields taken one after the other.
 
-FFmpeg's `estdif` needs no neighbours in time, so that pictures in between need not be decoded for it.
+FFmpeg's `estdif` filter needs no neighbouring frames, so frames in between need not be decoded.
 """
 
 import logging
@@ -18,20 +18,20 @@ INTERLACED_ORDERS = frozenset({2, 3, 4, 5})
 
 
 def is_interlaced(codec_context: Any) -> bool:
-    """Whether a stream says that its pictures are interlaced."""
+    """Returns whether a stream declares that its frames are interlaced."""
     return getattr(codec_context, "field_order", 0) in INTERLACED_ORDERS
 
 
 def deinterlace(frame: Any) -> Any:
-    """An interlaced `av.VideoFrame` without combs, of the same size; as it is where FFmpeg cannot do that."""
+    """Returns an interlaced `av.VideoFrame` deinterlaced at the same size; unchanged if FFmpeg cannot do it."""
     try:
-        return _whole(frame)
+        return _filter(frame)
     except (av.FFmpegError, ValueError) as error:
         log.debug("a picture stays interlaced: %s", error)
         return frame
 
 
-def _whole(frame: Any) -> Any:
+def _filter(frame: Any) -> Any:
     graph = Graph()
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=TICK)
     filtered, sink = graph.add("estdif", "mode=frame:deint=all"), graph.add("buffersink")

@@ -1,9 +1,9 @@
-"""The times of a file's pictures: one clock for the whole, for starts in the middle, for films, clips and snapshots.
+"""Timestamps of a file's frames, the same for reading, seeking, annotated videos, clips and snapshots.
 
-Most containers say when each picture is shown, and players keep to it: a pause of an hour stays one. In MPEG streams
-and the like a clock may leap where a recorder was set or a file joined, and nothing in the file tells that from a
-pause: there a leap is spliced. Such a file is read from its beginning, since a start in the middle could not know of
-the leaps before it; what lies before the start is not decoded.
+Most containers store the time at which each frame is shown, so an hour's pause is a pause. In MPEG streams and the
+like the clock may jump where a recorder was reset or files were joined, and nothing distinguishes a jump from a pause,
+so jumps are spliced. Such files are read from the beginning, because earlier jumps must be known; frames before the
+start are not decoded.
 """
 
 from typing import Any
@@ -12,24 +12,24 @@ from vigil.sources import container as containers
 from vigil.sources.timestamps import FileClock
 
 LEAPING = frozenset({"dhav", "mpeg", "mpegts", "mpegtsraw"}) | containers.RAW
-"""Formats whose stamps are those of a running clock, which nothing vouches for."""
+"""Formats whose timestamps come from a running clock that may jump."""
 
 STORED_IN_ORDER = frozenset({"avi"})
-"""No time of showing is stored, so the order of arrival has to serve."""
+"""Formats that store no presentation times; the order of arrival is used instead."""
 
 LONGEST_PAUSE_S = 86_400.0
-"""Believed of a file whose header promises no length."""
+"""The longest pause accepted in a file whose header declares no duration."""
 
 SLACK_S = 1.0
 
 LATE_S = 1.0
-"""Pictures that begin so long after the sound begin late; less is how encoders start."""
+"""If the video begins this much later than the audio, it begins late; smaller gaps come from encoders."""
 
 
 class FileTimeline:
-    """The clock of one stream of an open file, whose pictures are placed in order; `from_s` is where reading begins.
+    """Maps timestamps of one stream of an open file to seconds; frames are placed in order from `from_s` on.
 
-    `start_s` is the stamp of second 0 in seconds, None where there are no stamps.
+    `start_s` is the timestamp of second 0, in seconds; None if there are no timestamps.
     """
 
     def __init__(self, container: Any, stream: Any, *, from_s: float = 0.0) -> None:
@@ -46,30 +46,30 @@ class FileTimeline:
 
     @property
     def tick_s(self) -> float:
-        """The stream's unit of time, in seconds."""
+        """The stream's time base in seconds."""
         return self._tick_s
 
     @property
     def can_seek(self) -> bool:
-        """Whether reading may begin at a key picture in the middle and still know its time."""
+        """Whether reading can start at a keyframe in the middle and still know its time."""
         return self.start_s is not None and not self._is_leaping and self._tick_s > 0
 
     def ticks(self, time_s: float) -> int:
-        """A second of the film as a stamp of its stream."""
+        """Converts seconds of the video to a timestamp of the stream."""
         return round((time_s + (self.start_s or 0.0)) / self._tick_s)
 
     def seconds(self, ticks: int) -> float:
-        """A stamp of the stream as a second of the film."""
+        """Converts a timestamp of the stream to seconds of the video."""
         return ticks * self._tick_s - (self.start_s or 0.0)
 
     def place(self, picture: Any) -> float | None:
-        """The second of a decoded `av.VideoFrame`, or None where it repeats one that was there before."""
+        """Returns the time of a decoded `av.VideoFrame` in seconds, or None if it repeats an earlier one."""
         ticks = picture.dts if self.by_arrival else picture.pts
         return self.clock.place(None if ticks is None else ticks * self._tick_s)
 
 
 def _start_s(container: Any, stream: Any) -> float | None:
-    """The stamp of second 0: of the first picture, or of the sound where that begins well before it."""
+    """Returns the timestamp of second 0: the first frame, or the audio if that begins well before it."""
     if stream.start_time is None:
         return None
     own_s = float(stream.start_time * (stream.time_base or 0))
@@ -78,7 +78,7 @@ def _start_s(container: Any, stream: Any) -> float | None:
 
 
 def vouched_s(container: Any, stream: Any) -> float:
-    """Up to which second a step of a file's clock is a pause, however long."""
+    """Returns the second up to which a forward step of the file's clock is a pause, however long."""
     if container.format.name in LEAPING | STORED_IN_ORDER:
         return 0.0
     promised_s = containers.duration_from_header(container, stream)

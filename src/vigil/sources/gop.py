@@ -1,16 +1,10 @@
-"""Decoding groups of packets: every picture that is needed, no matter what is damaged in between.
+"""Splits packets into GOPs and decodes each only as far as the sampled frames need.
 
-Two kinds of packets cost nothing here: those after the last wanted picture of a group, and those of
-pictures that no other picture refers to and that are not wanted themselves. What is decoded is the
-same bit for bit; where damage costs a wanted picture, the whole group is decoded again in full.
-
-Groups of pictures: the packets from one point where decoding can start to the next.
-
-At 2 frames a second most of a file is decoded for nothing: what follows the last wanted picture of a
-group serves no other one. So a group is held until it is whole, decoded up to its last wanted picture,
-and the rest is left out. The pictures are the same bit for bit, for about a fifth less work at 50
-frames a group. Where anything is doubtful (stamps missing or out of order, damage, a codec not known
-to start afresh at its key frames) the whole group is decoded.
+A GOP runs from one random access point up to the next. At 2 frames a second most of a file would be decoded for
+nothing: packets after the last wanted frame of a GOP are not needed, nor are unreferenced frames that are not wanted
+themselves. Leaving them out saves about a fifth of the work at 50 frames per GOP, and the decoded frames are
+bit-identical. If anything is doubtful (timestamps missing or out of order, a codec whose keyframes may not be random
+access points), or if damage costs a wanted frame, the whole GOP is decoded.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -31,32 +25,32 @@ HEVC_SPS = 33
 
 @dataclass(frozen=True, slots=True)
 class Gop:
-    """Packets in decoding order; `whole` when they run from one starting point up to the next."""
+    """Packets in decoding order; `whole` if they run from one random access point up to the next."""
 
     packets: list[Any]
     whole: bool
 
     @property
     def leading(self) -> list[Any]:
-        """Packets shown before the key picture they follow, which need the group before this one."""
+        """Packets shown before the keyframe they follow; they need the previous GOP."""
         first = self.packets[0].pts
         return [p for p in self.packets[1:] if first is not None and p.pts is not None and p.pts < first]
 
     def without_leading(self) -> "Gop":
-        """The group when the one before it was not decoded to its end."""
+        """Returns the GOP without its leading packets, for when the previous one was not decoded to its end."""
         leading = {id(packet) for packet in self.leading}
         return Gop([p for p in self.packets if id(p) not in leading], self.whole)
 
     @property
     def sound(self) -> bool:
-        """Whether every packet has a stamp of its own and none is marked as damaged."""
+        """Whether every packet has a timestamp of its own and none is marked as damaged."""
         stamps = {packet.pts for packet in self.packets}
         marked = any(p.is_corrupt or p.is_discard for p in self.packets)
         return None not in stamps and len(stamps) == len(self.packets) and not marked
 
 
 def split_gops(packets: Iterable[Any], *, codec: str, extradata: bytes | None) -> Iterator[Gop]:
-    """Gathers packets into groups; what grows too large to hold is passed on in parts."""
+    """Groups packets into GOPs; those too large to hold are yielded in parts."""
     held: list[Any] = []
     held_bytes = 0
     started = False
@@ -74,14 +68,14 @@ def split_gops(packets: Iterable[Any], *, codec: str, extradata: bytes | None) -
 
 
 def is_random_access_point(packet: Any, codec: str, extradata: bytes | None) -> bool:
-    """Whether decoding can start at this packet and give exact pictures from here on."""
+    """Returns whether decoding can start at this packet and yields exact frames from there on."""
     if not packet.is_keyframe or codec not in STARTS_AFRESH:
         return False
     return codec != "h264" or H264_IDR in h264_nal_types(bytes(packet), extradata)
 
 
 def h264_nal_types(data: bytes, extradata: bytes | None) -> Iterator[int]:
-    """The types of the NAL units in a packet; containers such as MPEG-TS mark more than IDR as key."""
+    """Yields the types of a packet's NAL units; containers such as MPEG-TS mark more than IDR frames as keyframes."""
     if extradata and extradata[0] == 1 and len(extradata) > 4:
         yield from _prefixed_units(data, (extradata[4] & 3) + 1)
         return
@@ -99,9 +93,9 @@ def _prefixed_units(data: bytes, prefix: int) -> Iterator[int]:
 
 
 def has_droppable_frames(codec: str, extradata: bytes | None) -> bool:
-    """Whether FFmpeg's mark of an unreferenced picture can be believed for this stream.
+    """Returns whether FFmpeg's marking of unreferenced frames is reliable for this stream.
 
-    In H.265 with temporal layers a picture marked so may still be referred to by a higher layer.
+    In H.265 with temporal layers, a frame marked this way may still be referenced by a higher layer.
     """
     if codec == "hevc":
         return hevc_temporal_layers(extradata or b"") == 1
@@ -109,7 +103,7 @@ def has_droppable_frames(codec: str, extradata: bytes | None) -> bool:
 
 
 def hevc_temporal_layers(extradata: bytes) -> int | None:
-    """How many temporal layers an H.265 stream has; None when it does not say."""
+    """Returns the number of temporal layers of an H.265 stream; None if it is not declared."""
     if extradata[:1] == b"\x01":
         return extradata[21] >> 3 & 7 if len(extradata) > 21 else None
     start = extradata.find(b"\x00\x00\x01")
@@ -125,9 +119,9 @@ SKIP_NONE, SKIP_UNREFERENCED = "DEFAULT", "NONREF"
 
 @dataclass(frozen=True, slots=True)
 class DecodePlan:
-    """What of a group is decoded: its first `needed` packets, to get the pictures stamped `wanted`.
+    """What to decode of a GOP: its first `needed` packets, to get the frames with timestamps `wanted`.
 
-    `alone` when nothing after the group needs it; `last_s` is the time of its last picture.
+    `alone` if nothing after the GOP needs it; `last_s` is the time of its last frame.
     """
 
     needed: int
@@ -137,11 +131,11 @@ class DecodePlan:
 
 
 class GopDecoder:
-    """Decodes the groups of one stream for their wanted pictures.
+    """Decodes the GOPs of one stream for their wanted frames.
 
-    `tick_s` is the stream's unit of time in seconds; `clock` and `sampler` are those the pictures will
-    be placed and chosen with, so that the plan and the choice cannot differ. `fast` decodes no picture that
-    no other refers to, so that the next one has to stand for it.
+    `tick_s` is the stream's time base in seconds. `clock` and `sampler` are those that later place and select the
+    frames, so that plan and selection cannot differ. `fast` skips every unreferenced frame; the next frame takes its
+    place.
     """
 
     def __init__(
@@ -159,7 +153,7 @@ class GopDecoder:
     def frames(
         self, groups: Iterable[Gop], *, skip: bool = True, all_wanted: Callable[[], bool] = lambda: False
     ) -> Iterator[Any]:
-        """Decoded `av.VideoFrame`s in the order they are shown; all of them without `skip`, or while `all_wanted`."""
+        """Yields decoded `av.VideoFrame`s in presentation order; all of them without `skip` or while `all_wanted()`."""
         held: Gop | None = None
         for group in groups:
             if held is not None:
@@ -182,7 +176,7 @@ class GopDecoder:
             yield from self._send(packet, wanted=plan.wanted if plan else None)
 
     def _decode_alone(self, packets: list[Any], plan: DecodePlan) -> Iterator[Any]:
-        """A group as planned, and all of it again should damage have cost a wanted picture."""
+        """Decodes a GOP as planned, and again in full if damage cost a wanted frame."""
         bad_before, seen, missing = self.bad_packets, None, set(plan.wanted)
         for frame in self._send_all(packets[: plan.needed], wanted=plan.wanted):
             seen = frame.pts
@@ -197,9 +191,9 @@ class GopDecoder:
                 yield frame
 
     def _plan(self, group: Gop, following: Gop | None) -> DecodePlan | None:
-        """What to decode of a group; None for everything, where its stamps cannot be relied on.
+        """Returns what to decode of a GOP; None for everything, if its timestamps are unreliable.
 
-        Pictures that are shown before the next key picture but stored after it need this group to its end.
+        Frames shown before the next keyframe but stored after it need this GOP to its end.
         """
         if not group.whole or not group.sound:
             return None
@@ -216,7 +210,7 @@ class GopDecoder:
         return DecodePlan(needed, frozenset(wanted) - beyond, alone=beyond.isdisjoint(wanted), last_s=last_s)
 
     def _send_all(self, packets: list[Any], *, wanted: frozenset[int] | None = None) -> Iterator[Any]:
-        """Decodes packets to the last picture and leaves the decoder as new."""
+        """Decodes packets, drains the decoder and resets it."""
         for packet in [*packets, None]:
             yield from self._send(packet, wanted=wanted)
         self._codec.flush_buffers()

@@ -1,7 +1,6 @@
-"""Telling pictures from videos by their first bytes, so that one that cannot be shown is refused by its name.
+"""Recognises still images by their first bytes, so that unsupported ones are refused by name.
 
-FFmpeg opens the pictures of phones as videos: of a HEIC photo it would give one tile of many, of an AVIF a film of
-one picture.
+FFmpeg opens phone photos as videos: a HEIC photo would give one of its many tiles, an AVIF a video of one frame.
 """
 
 from pathlib import Path
@@ -22,11 +21,11 @@ STILL_BRANDS = {
     b"avif": "AVIF",
 }
 ANY_STILL = frozenset({b"mif1", b"mif2", b"miaf"})
-"""Brands of pictures of any codec; the other brands tell which."""
+"""Brands of images with any codec; the compatible brands say which."""
 
 
 def picture_kind(path: Path) -> str:
-    """`kind_of` a file; empty for one that cannot be read."""
+    """Returns `kind_of` a file; empty if it cannot be read."""
     try:
         with path.open("rb") as file:
             return kind_of(file.read(HEAD_BYTES))
@@ -35,7 +34,7 @@ def picture_kind(path: Path) -> str:
 
 
 def kind_of(head: bytes) -> str:
-    """The name of a picture's format that is no video's, by its first `HEAD_BYTES`; empty for anything else."""
+    """Returns the name of the still image format with these first `HEAD_BYTES`; empty for anything else."""
     if head[4:8] == b"ftyp":
         return _by_brands(head)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -44,7 +43,7 @@ def kind_of(head: bytes) -> str:
 
 
 def _by_brands(head: bytes) -> str:
-    """What the first box of an ISO file says; a sequence of pictures (`avis`, `hevc`, `msf1`) is a video."""
+    """Returns the still format that an ISO file's brands name; image sequences (`avis`, `hevc`, `msf1`) are videos."""
     major = head[8:12]
     if major in STILL_BRANDS:
         return STILL_BRANDS[major]

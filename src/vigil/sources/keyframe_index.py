@@ -1,8 +1,8 @@
-"""Landmarks: where in a file key pictures begin that were read before, so that the next clip need not start over.
+"""An index of keyframes that were read before, so that the next clip need not start at the beginning of the file.
 
-A recording whose clock may leap (MPEG-TS, AVI and others) is placed by reading it from its beginning. What was read
-once leaves a landmark every few seconds: the place in the file and the clock as it stood there. A landmark is only
-used where the file gives the same packet at it again.
+A recording whose clock may jump (MPEG-TS, AVI and others) is timed by reading it from its beginning. Each pass indexes
+a keyframe every few seconds: its position in the file and the state of the clock there. An entry is used only if the
+file still yields the same packet at that position.
 """
 
 import copy
@@ -21,16 +21,16 @@ from vigil.sources.timestamps import FileClock
 log = logging.getLogger(__name__)
 
 RESUMABLE = frozenset({"avi", "mpegts"})
-"""Formats that were seen to give the same packets behind a landmark as from the beginning."""
+"""Formats that were observed to yield the same packets after a seek as from the beginning."""
 
 EVERY_S = 5.0
 NEAR_PACKETS = 50
-"""So many packets may come before the one that was meant, as a demuxer finds its place again."""
+"""How many packets may precede the indexed one after a seek, while the demuxer resynchronises."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedKeyframe:
-    """A key picture: its second, its place in the file and its stamp there, and the clock before it was placed."""
+    """A keyframe: its time, its position in the file, its timestamp, and the clock before it was placed."""
 
     time_s: float
     position: int
@@ -39,32 +39,32 @@ class IndexedKeyframe:
 
 
 class KeyframeIndex:
-    """The landmarks of one stream of a file; may be used from several threads."""
+    """The indexed keyframes of one stream of a file. Thread-safe."""
 
     def __init__(self) -> None:
         self._marks: list[IndexedKeyframe] = []
         self._lock = threading.Lock()
 
     def note(self, packet: Any, clock: FileClock, time_s: float) -> None:
-        """Remembers a packet that lies some seconds behind the last landmark; `clock` is as it was before it."""
+        """Adds a keyframe if it is at least `EVERY_S` after the last one; `clock` is the state before it was placed."""
         with self._lock:
             is_next = not self._marks or time_s >= self._marks[-1].time_s + EVERY_S
             if is_next and packet.is_keyframe and (packet.pos or -1) >= 0:
                 self._marks.append(IndexedKeyframe(time_s, packet.pos, packet.dts, clock))
 
     def before(self, time_s: float) -> IndexedKeyframe | None:
-        """The last one at or before a second."""
+        """Returns the last indexed keyframe at or before a second, or None."""
         with self._lock:
             index = bisect_right(self._marks, time_s, key=lambda mark: mark.time_s)
             return self._marks[index - 1] if index else None
 
 
 class KeyframeMoved(Exception):
-    """The file does not lead to a landmark any more: it is another one by now, or cannot be read from there."""
+    """The file no longer yields an indexed keyframe: it was replaced, or cannot be read from there."""
 
 
 def resume(container: Any, stream: Any, mark: IndexedKeyframe) -> Iterator[Any]:
-    """The packet of a landmark and those behind it; raises KeyframeMoved."""
+    """Returns an indexed packet and those after it; raises KeyframeMoved."""
     seeks: tuple[tuple[int | None, dict[str, Any]], ...] = (
         (mark.position, {"unsupported_byte_offset": True}),
         (mark.dts, {"stream": stream, "backward": True}),
@@ -79,7 +79,7 @@ def resume(container: Any, stream: Any, mark: IndexedKeyframe) -> Iterator[Any]:
 def _sought(
     container: Any, stream: Any, mark: IndexedKeyframe, offset: int, how: dict[str, Any]
 ) -> Iterator[Any] | None:
-    """The packet of a landmark and those behind it by one way of seeking; None where that does not lead there."""
+    """Returns the indexed packet and those after it, by one way of seeking; None if it is not found that way."""
     try:
         container.seek(offset, **how)
         packets = container.demux(stream)
@@ -92,5 +92,5 @@ def _sought(
 
 
 def copy_of(clock: FileClock) -> FileClock:
-    """A clock that goes on by itself."""
+    """Returns an independent copy of a clock."""
     return copy.copy(clock)

@@ -1,14 +1,13 @@
-"""Decoding a live stream for no more than the pictures that are kept, without making any of them late.
+"""Decodes a live stream only as far as the sampled frames need, without delaying them.
 
-What follows the last kept picture of a group serves nothing, once the next key picture is there. So packets that
-come when no picture is due before the next key picture is expected are held: the key picture throws them away,
-and should a picture be due before it, they are decoded at once. A camera with a key picture every two seconds
-saves a fifth of its decoding this way, one with a key picture a second almost half, and MJPEG nearly all of it.
-Pictures that no other refers to are skipped unless they are kept themselves. The kept pictures are the same.
+Frames after the last sampled one of a GOP are useless once the next keyframe is here. So while no sampled frame is due
+before the next expected keyframe, packets are queued undecoded: the keyframe discards them, and if a frame becomes due
+first they are decoded at once. With a keyframe every two seconds this saves a fifth of the decoding, every second
+almost half, with MJPEG nearly all. Unreferenced frames are skipped unless sampled. Sampled frames are bit-identical.
 
-What is needed but not due soon is decoded many packets at a time: a decoder that finds the picture it refers to
-still in the processor's cache takes a seventh less (docs/ingest.md). A machine that has time to spare decodes ahead
-of the picture that is due, so that it waits for no others; a crowded one saves its time for more cameras.
+Packets that are needed but not urgent are decoded in batches, which saves a seventh through the processor's cache
+(docs/ingest.md). A machine with time to spare decodes ahead of the due time, so that cameras do not wait for each
+other; a saturated one does not, and holds more cameras.
 """
 
 import os
@@ -31,31 +30,30 @@ from vigil.sources.preview import PreviewEncoder
 from vigil.sources.timestamps import FrameSampler
 
 CLOSE_S = 0.005
-"""No two pictures are closer than this, so none lies between a due time and a key picture that follows so soon."""
+"""No two frames are closer than this, so none lies between a due time and a keyframe that follows within it."""
 
 HALF_A_FRAME_S = 0.02
 
 BATCH_PACKETS = 16
-"""So many are decoded in one go; of 1080p they take 50 ms."""
+"""How many packets are decoded as one batch; at 1080p this takes 50 ms."""
 
 HEAD_START_S = 0.1
-"""From this long before a picture is due packets are decoded as they come, where the machine is not crowded."""
+"""From this long before a frame is due, packets are decoded as they arrive, unless the machine is saturated."""
 
-TURNS = threading.BoundedSemaphore((os.cpu_count() or 1) + 1)
-"""So many cameras of a process decode at the same time: more would only push one another out of the cache."""
+DECODE_SLOTS = threading.BoundedSemaphore((os.cpu_count() or 1) + 1)
+"""Limits how many cameras of a process decode at the same time; more would evict each other's data from the cache."""
 
 CROWDED = 1.25
-"""A machine is crowded when decoding takes so much longer than the processor time that it needs."""
+"""The machine is saturated if decoding takes this many times the CPU time that it uses."""
 
-FORGETS = 0.5
+SMOOTHING = 0.5
 CLOCK_S = 1e-4
 
 
 class LazyDecoder:
-    """Decodes the packets of one live stream, in one thread, as they come.
+    """Decodes the packets of one live stream as they arrive, in one thread.
 
-    `sampler` is the one that chooses among the pictures; `previewer` may want more of them; `fast` skips every picture
-    that no other refers to.
+    `sampler` selects the frames; `previewer` may want more of them; `fast` skips every unreferenced frame.
     """
 
     def __init__(
@@ -69,7 +67,7 @@ class LazyDecoder:
         self._name = codec_context.codec.canonical_name
         self._droppable = has_droppable_frames(self._name, codec_context.extradata)
         self._fast = fast
-        self._rhythm = KeyframeInterval()
+        self._keyframe_interval = KeyframeInterval()
         self._held: list[Any] = []
         self._held_bytes = 0
         self._crowding = 1.0
@@ -79,17 +77,17 @@ class LazyDecoder:
 
     @property
     def is_holding(self) -> bool:
-        """Whether packets wait undecoded because no picture is due."""
+        """Whether packets are queued undecoded because no frame is due."""
         return bool(self._held)
 
     @property
     def _due_s(self) -> float | None:
-        """The time of the next picture that anybody wants; None before the first."""
+        """The time of the next frame that is wanted, for sampling or preview; None before the first."""
         due_s, seen_s = self._sampler.next_s, self._previewer.next_s if self._previewer else None
         return due_s if due_s is None or seen_s is None else min(due_s, seen_s)
 
     def push(self, packet: Any, time_s: float) -> list[Any]:
-        """The pictures (`av.VideoFrame`) that come out with a packet whose picture belongs to `time_s`."""
+        """Returns the frames (`av.VideoFrame`) that are decoded once a packet with time `time_s` arrives."""
         if is_random_access_point(packet, self._name, self._codec.extradata):
             self._on_keyframe(packet, time_s)
         elif self._is_undecodable_leading(packet):
@@ -98,15 +96,15 @@ class LazyDecoder:
             self._held.append(packet)
             self._held_bytes += packet.size
             return []
-        with TURNS:
+        with DECODE_SLOTS:
             if self._held:
                 self._decode_held()
             self._sent_s = max(self._sent_s, time_s)
             return self._send(packet, wanted=self._is_first(time_s))
 
     def _on_keyframe(self, key: Any, time_s: float) -> None:
-        """Notes a point where decoding can start, and lets go of what nothing due can need any more."""
-        self._rhythm.beat(time_s)
+        """Handles a random access point: discards queued packets that no due frame needs."""
+        self._keyframe_interval.beat(time_s)
         self._leading_before = None
         if not self._held or not self._starts_clean(time_s):
             return
@@ -116,7 +114,7 @@ class LazyDecoder:
         self._sent_s = float("-inf")
 
     def _is_undecodable_leading(self, packet: Any) -> bool:
-        """Whether a picture is shown before the key picture it follows, when the group it needs was left out."""
+        """Returns whether a frame is shown before the keyframe it follows and its GOP was discarded."""
         if self._leading_before is None or packet.pts is None:
             return False
         if packet.pts < self._leading_before:
@@ -125,14 +123,14 @@ class LazyDecoder:
         return False
 
     def _starts_clean(self, time_s: float) -> bool:
-        """Whether nothing due can need what came before this key picture."""
+        """Returns whether no due frame needs what came before this keyframe."""
         due_s = self._due_s
         return self._name == "h264" or (due_s is not None and time_s - due_s < CLOSE_S)
 
     def _can_defer(self, packet: Any, time_s: float) -> bool:
-        """Whether no picture is due yet, this one included, nor still inside the decoder.
+        """Returns whether a packet can be queued: no frame is due yet, including this one and those inside the decoder.
 
-        Nor soon; or else the next key picture is expected before it, which may make this packet needless.
+        Also, no frame may be due soon, unless a keyframe expected before it may make this packet needless.
         """
         due_s, held = self._due_s, len(self._held)
         if due_s is None or packet.pts is None or self._held_bytes > HOLD_BYTES or held >= HOLD_PACKETS:
@@ -144,22 +142,22 @@ class LazyDecoder:
         return until_due_s > head_start_s and held < BATCH_PACKETS - 1
 
     def _expects_key_before(self, due_s: float) -> bool:
-        key_s = self._rhythm.next_s
+        key_s = self._keyframe_interval.next_s
         return key_s is not None and due_s > key_s - HALF_A_FRAME_S
 
     def _decode_held(self) -> None:
-        """None of these pictures is due; they are needed for what refers to them."""
+        """Decodes the queued packets; none of their frames is due, but later frames refer to them."""
         if self._due_s is not None and self._expects_key_before(self._due_s):
-            self._rhythm.lost()
+            self._keyframe_interval.lost()
         held, self._held, self._held_bytes = self._held, [], 0
         began_s, cpu_began_s = time.perf_counter(), time.thread_time()
         for packet in held:
             self._send(packet, wanted=False)
         took_s, cpu_s = time.perf_counter() - began_s, time.thread_time() - cpu_began_s
-        self._crowding += FORGETS * (took_s / max(cpu_s, CLOCK_S) - self._crowding)
+        self._crowding += SMOOTHING * (took_s / max(cpu_s, CLOCK_S) - self._crowding)
 
     def _is_first(self, time_s: float) -> bool:
-        """Whether a picture is the earliest so far that could be kept for its instant."""
+        """Returns whether a frame is the earliest so far that could be sampled for its instant."""
         instant = self._sampler.instant_of(time_s)
         if instant is None:
             return False
@@ -183,7 +181,7 @@ class LazyDecoder:
 
 
 class KeyframeInterval:
-    """When the next key picture is to be expected, by the shorter of the last two distances."""
+    """Predicts the next keyframe from the shorter of the last two intervals."""
 
     def __init__(self) -> None:
         self._last_s: float | None = None
@@ -191,17 +189,17 @@ class KeyframeInterval:
 
     @property
     def next_s(self) -> float | None:
-        """The time of the next key picture, or None while there is no telling."""
+        """The time of the next keyframe, or None if it cannot be predicted."""
         if self._last_s is None or not self._periods_s:
             return None
         return self._last_s + min(self._periods_s)
 
     def beat(self, time_s: float) -> None:
-        """A key picture came."""
+        """Records a keyframe."""
         if self._last_s is not None and time_s > self._last_s:
             self._periods_s = [*self._periods_s[-1:], time_s - self._last_s]
         self._last_s = time_s
 
     def lost(self) -> None:
-        """It did not come when it was expected; it has to be learnt anew."""
+        """Resets the prediction, because the keyframe did not arrive when expected."""
         self._periods_s = []

@@ -1,4 +1,4 @@
-"""What a file holds, told by its content and never by its name: a still picture, or a video."""
+"""Determines by content, never by name, whether a file is a still image or a video."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +15,9 @@ ANIMATED_WEBP = "animated WebP"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaContent:
-    """A file that was decoded: all of a picture, the first frame of a video.
+    """A decoded file: all of an image, or the first frame of a video.
 
-    `format` is Pillow's name of a picture's (`PNG`), `codec` FFmpeg's of a video's (`h264`).
+    `format` is Pillow's name of an image format (`PNG`), `codec` FFmpeg's name of a video codec (`h264`).
     """
 
     kind: Literal["picture", "video"]
@@ -26,7 +26,7 @@ class MediaContent:
 
 
 def inspect_content(path: Path) -> MediaContent:
-    """What a file is; raises SourceError when it is neither a picture nor a video that can be decoded."""
+    """Returns what a file contains; raises SourceError if it is neither a decodable image nor a decodable video."""
     still = _still_format(path)
     if still == ANIMATED_WEBP:
         raise SourceError(f"{path} is an {ANIMATED_WEBP}, which cannot be read; save it as mp4 or GIF")
@@ -39,20 +39,20 @@ def inspect_content(path: Path) -> MediaContent:
 
 
 def _still_format(path: Path) -> str:
-    """The format of a still picture, empty for anything else; a picture that moves is a video, if FFmpeg plays it.
+    """Returns the format of a still image; empty for anything else.
 
-    Raises SourceError for a picture that is too large.
+    An animated image counts as a video if FFmpeg can play it. Raises SourceError for an image that is too large.
     """
     try:
         with opened(path) as image:
-            # A phone's photo with a second picture (depth, a preview) in it is no film.
+            # A phone photo that contains a second image (depth, a preview) is not a video.
             if image.format == "MPO":
                 return "JPEG"
             if not getattr(image, "is_animated", False):
                 return str(image.format)
             return ANIMATED_WEBP if image.format == "WEBP" else ""
     except SourceError as error:
-        # Raised without a cause it is about the size, and it is a picture.
+        # Without a cause, the error is about the size, so the file is an image.
         if error.__cause__ is None or isinstance(error.__cause__, MemoryError):
             raise
         return ""

@@ -1,10 +1,10 @@
-"""One way to read every source: what is there to see, and when it comes and goes.
+"""Opens any source as a capture: its frames, and when it is connected or lost.
 
-    feed = open_feed(address, sampling, stop=stop)
-    for signal in feed.read():       # in a thread of its own
+    capture = open_capture(address, sampling, stop=stop)
+    for item in capture.read():         # in a thread of its own
         ...                             # Frame, Waiting, Connected or Disconnected
 
-A file ends. A live source never does: lost, it says so (`Disconnected`) and is asked again until `stop` is set.
+A file ends. A live source does not: when it is lost it yields `Disconnected` and is retried until `stop` is set.
 """
 
 import threading
@@ -47,19 +47,15 @@ __all__ = [
 
 
 class Capture(Protocol):
-    """A source that is being read.
-
-    `epoch_s` is the `time.time()` of its second 0 (None for a file that is read as fast as it goes), `problems` what
-    was wrong with it so far, a sentence each.
-    """
+    """A source that is being read."""
 
     @property
     def is_live(self) -> bool:
-        """Whether time goes on whether or not its frames are taken."""
+        """Whether time goes on even if its frames are not read."""
 
     @property
     def started_utc_s(self) -> float | None:
-        """The `time.time()` of second 0, on live feeds."""
+        """The `time.time()` of second 0; None for a file that is read as fast as possible."""
 
     @property
     def footage(self) -> Footage:
@@ -67,10 +63,10 @@ class Capture(Protocol):
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What was wrong so far."""
+        """Problems so far, one sentence each."""
 
     def read(self) -> Iterator[CaptureItem]:
-        """Everything there is to see, once, in one thread; raises SourceError for a file that cannot be read."""
+        """Yields all items, once, in one thread; raises SourceError for a file that cannot be read."""
 
 
 def open_capture(
@@ -85,12 +81,11 @@ def open_capture(
     start_s: float = 0.0,
     previewer: PreviewEncoder | None = None,
 ) -> Capture:
-    """The feed of a source; nothing is opened before its signals are asked for.
+    """Returns the capture of a source; nothing is opened before `read` is called.
 
-    `fast` reads files and streams with less work and a little less exactly (see `open_video`). `realtime` plays a
-    file at its own pace, as a camera would; `start_s` begins it in the middle, with the window that is under way
-    there. Of live sources the last `footage_s` seconds are held for clips, and `previewer` is offered every picture
-    of what is live.
+    `fast` reads files and streams with less work and slightly less exactly (see `open_video`). `realtime` plays a file
+    at its own speed, as a camera would; `start_s` starts it in the middle, with the window in progress there. The last
+    `footage_s` seconds of live sources are buffered for clips, and `previewer` is offered every frame of a live source.
     """
     if address.kind == "file":
         return FileCapture(
@@ -115,7 +110,7 @@ def open_capture(
 
 
 class FileCapture:
-    """A video file, as fast as its frames are taken or, with `realtime`, at its own pace by `clock`."""
+    """A video file, read as fast as its frames are taken or, with `realtime`, at its own speed by `clock`."""
 
     def __init__(
         self,
@@ -133,7 +128,7 @@ class FileCapture:
         self._fast = fast
         self._clock = clock
         self._wall_clock = wall_clock
-        # What is read as fast as it goes shows no picture at its time.
+        # A file that is read as fast as possible does not show its frames in real time.
         self._previewer = previewer if realtime else None
         self._start_s = start_s
         self._from_s = window_start_s(start_s, sampling)
@@ -146,11 +141,11 @@ class FileCapture:
         self._stop = stop
 
     def read(self) -> Iterator[CaptureItem]:
-        """Its frames, after one `Connected`; raises SourceError when not a single picture can be had."""
+        """Yields its frames after one `Connected`; raises SourceError if not a single frame can be decoded."""
         with open_video(self._path, self._sampling, fast=self._fast, start_s=self._from_s) as video:
             frames = video.frames(previewer=self._previewer)
             if self.is_live:
-                # It is on the way since now, not since the feed was made: cameras start one after the other.
+                # Second 0 is now, not when the capture was created: cameras start one after the other.
                 self.started_utc_s = self._wall_clock() - self._start_s
                 clocks = {"clock": self._clock, "wall_clock": self._wall_clock}
                 frames = play_in_realtime(frames, stop=self._stop, epoch_s=self.started_utc_s, **clocks)

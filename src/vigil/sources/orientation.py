@@ -1,4 +1,4 @@
-"""How a picture is turned and mirrored to stand as players show it: the eight ways of a display matrix."""
+"""How a frame is rotated and mirrored for display: the eight orientations of a display matrix."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,19 +10,19 @@ from av.sidedata.sidedata import Type
 from vigil.frames import RGB
 
 NEARLY_NONE = 0.02
-"""A part of the matrix that is smaller than this, of the largest, is rounding: a degree at most."""
+"""Matrix entries below this share of the largest are rounding errors: a degree at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """Rows and columns are swapped first, then the picture is mirrored."""
+    """Rows and columns are swapped first, then the image is mirrored."""
 
     swaps_sides: bool = False
     mirrors_x: bool = False
     mirrors_y: bool = False
 
     def set_upright(self, image: RGB) -> RGB:
-        """A picture `(H, W, 3) uint8 RGB` as it was stored, as it is shown."""
+        """Returns an `(H, W, 3) uint8 RGB` image as it is displayed, from the image as it is stored."""
         swapped = cv2.transpose(image) if self.swaps_sides else image
         if not (self.mirrors_x or self.mirrors_y):
             return np.asarray(swapped, np.uint8)
@@ -30,7 +30,7 @@ class Orientation:
         return np.asarray(cv2.flip(swapped, way), np.uint8)
 
     def unmirrored(self, image: RGB) -> RGB:
-        """The shown picture, of one that was only turned, by the angle that a reader takes the matrix for."""
+        """Returns the displayed image, from one that a reader has only rotated by the angle it read from the matrix."""
         if self.swaps_sides ^ self.mirrors_x ^ self.mirrors_y:
             return np.asarray(cv2.flip(image, int(self.swaps_sides)), np.uint8)
         return image
@@ -40,13 +40,13 @@ AS_STORED = Orientation()
 
 
 def orientation_of(frame: Any) -> Orientation:
-    """What an `av.VideoFrame` says of how it is shown; as it is stored where it says nothing, or a slant."""
+    """Returns the orientation of an `av.VideoFrame`; as stored if it declares none or a slanted one."""
     matrix = frame.side_data.get(Type.DISPLAYMATRIX)
     return AS_STORED if matrix is None else from_matrix(bytes(matrix))
 
 
 def from_matrix(matrix: bytes) -> Orientation:
-    """What nine 32-bit numbers of FFmpeg's, row by row, ask for: x is shown at `a x + c y`, y at `b x + d y`."""
+    """Parses FFmpeg's nine 32-bit numbers, row by row: x is shown at `a x + c y`, y at `b x + d y`."""
     a, b, _, c, d = np.frombuffer(matrix, np.int32, 5).tolist()
     least = NEARLY_NONE * max(map(abs, (a, b, c, d)))
     if abs(b) <= least and abs(c) <= least and min(abs(a), abs(d)) > least:

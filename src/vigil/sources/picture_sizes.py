@@ -1,6 +1,6 @@
-"""Whether packets of H.264 keep one picture size: a camera that is set anew changes it in the middle of a connection.
+"""Checks that H.264 packets keep one frame size; reconfiguring a camera changes it in the middle of a connection.
 
-An mp4 describes its pictures once, at its beginning; browsers break off where that is no longer true.
+An mp4 describes its frames once, at its beginning; browsers stop playing if that is no longer true.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,14 +12,14 @@ from vigil.sources.container import UNREADABLE
 from vigil.sources.video_writer import EncodedPacket
 
 H264_SPS = 7
-"""The kind of NAL unit that tells a size."""
+"""The type of the NAL unit that holds the frame size."""
 START = b"\x00\x00\x01"
 
 
 def keep_one_size(stream: Any, pieces: Sequence[EncodedPacket]) -> bool:
-    """Whether all pictures of an H.264 stream have the size, and the description, that `stream` has.
+    """Returns whether all frames of an H.264 stream have the size and parameter sets of `stream`.
 
-    A key picture is decoded only where it is described in other words than the last, which is next to never.
+    A keyframe is decoded only if its parameter sets differ from the last ones, which is rare.
     """
     codec = stream.codec_context
     extradata = bytes(codec.extradata or b"")
@@ -41,7 +41,7 @@ def _descriptions(data: bytes, extradata: bytes) -> frozenset[bytes]:
 
 
 def _units(data: bytes, extradata: bytes) -> Iterator[bytes]:
-    """The NAL units of a packet, as mp4 or as MPEG-TS and RTSP hold them."""
+    """Yields the NAL units of a packet, in the format of mp4 or of MPEG-TS and RTSP."""
     if extradata[:1] != b"\x01" or len(extradata) < 5:
         yield from (unit.rstrip(b"\x00") for unit in data.split(START)[1:] if unit.strip(b"\x00"))
         return
@@ -54,7 +54,7 @@ def _units(data: bytes, extradata: bytes) -> Iterator[bytes]:
 
 
 def _size(data: bytes, extradata: bytes) -> tuple[int, int] | None:
-    """Width and height of a key picture, None where it cannot be decoded."""
+    """Returns width and height of a keyframe; None if it cannot be decoded."""
     decoder = av.CodecContext.create("h264", "r")
     decoder.extradata = extradata or None
     try:

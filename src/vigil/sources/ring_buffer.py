@@ -1,9 +1,8 @@
-"""The last seconds of a live source, kept for the clip of an event that is only known afterwards.
+"""Ring buffers of a live source's last seconds, from which event clips are cut afterwards.
 
-`PacketRingBuffer` keeps the compressed packets of a stream: half a megabyte a second, no decoding. What is
-needed to read them later (codec, size, parameter sets) is kept beside them as the head of a NUT file,
-so a clip can be written when the connection is long gone. `JpegRingBuffer` serves sources that have no
-packets, such as webcams.
+`PacketRingBuffer` holds the compressed packets of a stream: half a megabyte a second, without decoding. The stream's
+description (codec, size, parameter sets) is kept as the header of a NUT file, so a clip can be written after the
+connection is gone. `JpegRingBuffer` is for sources without packets, such as webcams.
 """
 
 import io
@@ -30,16 +29,16 @@ log = logging.getLogger(__name__)
 KEEP_S = 60.0
 MAX_BYTES = 64 * 2**20
 RAW_FORMATS = {"h264": "h264", "hevc": "hevc", "mpeg2video": "mpegvideo", "mpeg4": "m4v"}
-"""FFmpeg's formats of bare pictures, by codec."""
+"""FFmpeg's raw bitstream formats, by codec."""
 PICTURE_QUALITY = 90
 NEW_EXTRADATA = "new_extradata"
 
 
 @dataclass(slots=True)
 class PacketRun:
-    """The packets of one connection, from a key picture on; `head` is a file that describes their stream.
+    """The packets of one connection, from a keyframe on; `head` is a file that describes their stream.
 
-    `setup` is how it was described anew since, if it was (see `EncodedPacket`).
+    `setup` is the stream's new description if it changed since (see `EncodedPacket`).
     """
 
     stream: Any
@@ -49,18 +48,18 @@ class PacketRun:
     held_bytes: int = 0
 
     def covers_s(self, from_s: float, to_s: float) -> float:
-        """How many of these seconds the run has; below 0 where it has none."""
+        """Returns how many of these seconds the run covers; below 0 if none."""
         return min(to_s, self.pieces[-1].time_s) - max(from_s, self.pieces[0].time_s) if self.pieces else -1.0
 
     def note_setup(self, packet: Any) -> None:
-        """Takes notice of a packet that describes the stream anew, as FLV does when a camera changes its size."""
+        """Records a new description of the stream, as FLV sends when a camera changes its size."""
         if packet.has_sidedata(NEW_EXTRADATA):
             setup = packet.get_sidedata(NEW_EXTRADATA)
             known = self.stream.codec_context.extradata if self.setup is None else self.setup
             self.setup = self.setup if known is not None and bytes(setup) == bytes(known) else setup
 
     def drop_group(self) -> None:
-        """Lets go of the oldest key picture and what follows it up to the next one."""
+        """Evicts the oldest GOP."""
         self._drop()
         while self.pieces and not self.pieces[0].is_key:
             self._drop()
@@ -69,17 +68,16 @@ class PacketRun:
         self.held_bytes -= len(self.pieces.popleft().data)
 
     def second_key_s(self) -> float | None:
-        """When the second of the key pictures came; None where there is only one."""
+        """Returns the time of the second keyframe; None if there is only one."""
         keys = (piece.time_s for number, piece in enumerate(self.pieces) if number and piece.is_key)
         return next(keys, None)
 
 
 class PacketRingBuffer:
-    """The last `keep_s` seconds of a stream's packets, at most `max_bytes` of them.
+    """The last `keep_s` seconds of a stream's packets, at most `max_bytes`.
 
-    One thread tells what comes in (`connected`, `add`, `disconnected`), others take clips out. Packets
-    from before a reconnection are kept as a run of their own: a clip is cut from the run that has most
-    of it, since two runs may differ in size and codec.
+    One thread writes (`connected`, `add`, `disconnected`), others read clips. Packets from before a reconnection are a
+    run of their own. Runs may differ in size and codec, so a clip is cut from the single run that covers most of it.
     """
 
     def __init__(self, keep_s: float = KEEP_S, max_bytes: int = MAX_BYTES, *, name: str = "the stream") -> None:
@@ -91,17 +89,17 @@ class PacketRingBuffer:
         self._open = False
 
     def connected(self, stream: Any) -> None:
-        """A connection begins; `stream` is its `av` video stream, needed until `disconnected`."""
+        """Starts a run; `stream` is the `av` video stream and must stay open until `disconnected`."""
         with self._lock:
             self._begin(stream)
 
     def disconnected(self) -> None:
-        """The connection is gone; what was kept of it stays."""
+        """Ends the run; its packets stay."""
         with self._lock:
             self._end()
 
     def add(self, packet: Any, time_s: float) -> None:
-        """Keeps an `av.Packet` that came in at `time_s` (seconds of the source); cheap, never raises."""
+        """Adds an `av.Packet` that arrived at `time_s` (seconds of the source); cheap, never raises."""
         with self._lock:
             if not self._open or not packet.size:
                 return
@@ -118,26 +116,26 @@ class PacketRingBuffer:
 
     @property
     def held_bytes(self) -> int:
-        """The size of all that is kept."""
+        """The size of all buffered packets."""
         with self._lock:
             return sum(run.held_bytes for run in self._runs)
 
     @property
     def span_s(self) -> tuple[float, float] | None:
-        """The first and the last second that are kept; None while there is nothing."""
+        """The first and last second that are buffered; None if there are none."""
         with self._lock:
             kept = [run for run in self._runs if run.pieces]
             return (kept[0].pieces[0].time_s, kept[-1].pieces[-1].time_s) if kept else None
 
     def clip(self, path: Path, *, from_s: float, to_s: float) -> None:
-        """Writes an mp4 of these seconds, from the key picture at or before them; raises SourceError."""
+        """Writes an mp4 of these seconds, from the keyframe at or before `from_s`; raises SourceError."""
         check_span(from_s, to_s)
         head, pieces = self._cut(from_s, to_s)
         with _template(head, self.name) as stream:
             write_clip(path, stream, pieces, from_s=from_s, where=self.name)
 
     def snapshot(self, path: Path, *, at_s: float) -> None:
-        """Writes the picture nearest to a second as a JPEG of full size; raises SourceError."""
+        """Writes the frame nearest to a second as a full-size JPEG; raises SourceError."""
         head, pieces = self._cut(at_s - NEAR_S, at_s + NEAR_S, entry_s=at_s)
         with _template(head, self.name) as stream:
             write_snapshot(path, stream, pieces, at_s=at_s, where=self.name)
@@ -165,7 +163,7 @@ class PacketRingBuffer:
             self._shed()
 
     def _shed(self) -> None:
-        """Lets go of the oldest group; a group that is itself too large goes too, up to the next key picture."""
+        """Evicts the oldest GOP, even if it is still incomplete and alone exceeds the limit."""
         self._runs[0].drop_group()
         if not self._runs[0].pieces and len(self._runs) > 1:
             self._runs.popleft()
@@ -185,12 +183,12 @@ class PacketRingBuffer:
 def _from_key(pieces: Sequence[EncodedPacket], from_s: float, to_s: float) -> list[EncodedPacket]:
     keys = [number for number, piece in enumerate(pieces) if piece.is_key and piece.time_s <= from_s]
     first = keys[-1] if keys else 0
-    # What follows a picture that is left out may need it, so nothing does.
+    # Frames after the first one past `to_s` may refer to it, so the clip ends there.
     return list(takewhile(lambda piece: piece.time_s <= to_s, pieces[first:]))
 
 
 def _head(stream: Any, packet: Any) -> bytes:
-    """A NUT file of one packet: all that a decoder or an mp4 must know of a stream, once it is gone."""
+    """Returns a NUT file of one packet: all that a decoder or an mp4 needs to know of a stream after it is closed."""
     file = io.BytesIO()
     try:
         with _described(stream, packet) as template, av.open(file, "w", format="nut") as container:
@@ -206,7 +204,10 @@ def _head(stream: Any, packet: Any) -> bytes:
 
 @contextmanager
 def _described(stream: Any, packet: Any) -> Iterator[Any]:
-    """The stream, or what its key picture tells of it: whoever joined between two knew no size when it was opened."""
+    """Yields the stream, or a description read from its keyframe.
+
+    A connection that starts between two keyframes has no frame size when it is opened.
+    """
     codec = stream.codec_context.codec.canonical_name
     if codec not in RAW_FORMATS or stream.codec_context.width:
         yield stream
@@ -232,7 +233,7 @@ class _Still:
 
 
 class JpegRingBuffer:
-    """The last `keep_s` seconds of a source's pictures as JPEGs, at most `max_bytes` of them."""
+    """The last `keep_s` seconds of a source's frames as JPEGs, at most `max_bytes`."""
 
     def __init__(self, keep_s: float = KEEP_S, max_bytes: int = MAX_BYTES, *, name: str = "the camera") -> None:
         self.keep_s = keep_s
@@ -243,7 +244,7 @@ class JpegRingBuffer:
         self._lock = threading.Lock()
 
     def add(self, image: RGB, time_s: float) -> None:
-        """Keeps an `(H, W, 3) uint8 RGB` picture that came in at `time_s` (seconds of the source)."""
+        """Adds an `(H, W, 3) uint8 RGB` image that arrived at `time_s` (seconds of the source)."""
         still = _Still(encode_jpeg(image, quality=PICTURE_QUALITY), time_s)
         with self._lock:
             self._stills.append(still)
@@ -255,12 +256,12 @@ class JpegRingBuffer:
 
     @property
     def held_bytes(self) -> int:
-        """The size of all that is kept."""
+        """The size of all buffered images."""
         with self._lock:
             return self._held_bytes
 
     def clip(self, path: Path, *, from_s: float, to_s: float) -> None:
-        """Writes an mp4 of these seconds, each picture at its own time; raises SourceError."""
+        """Writes an mp4 of these seconds, each frame at its own time; raises SourceError."""
         check_span(from_s, to_s)
         pictures = self._pictures(from_s, to_s)
         height, width = decode_jpeg(pictures[0].jpeg).shape[:2]
@@ -269,7 +270,7 @@ class JpegRingBuffer:
                 movie.add(decode_jpeg(still.jpeg), still.time_s - pictures[0].time_s)
 
     def snapshot(self, path: Path, *, at_s: float) -> None:
-        """Writes the picture nearest to a second as a JPEG; raises SourceError."""
+        """Writes the frame nearest to a second as a JPEG; raises SourceError."""
         stills = self._pictures(at_s - NEAR_S, at_s + NEAR_S)
         best = min(stills, key=lambda still: abs(still.time_s - at_s))
         write_jpeg(path, decode_jpeg(best.jpeg))

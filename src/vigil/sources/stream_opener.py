@@ -1,7 +1,7 @@
-"""Opening a camera's address with FFmpeg: what it may use, how long it may take, and how its refusals are put.
+"""Opens a camera's address with FFmpeg: allowed protocols and formats, timeouts, and error messages.
 
-A playlist comes from a stranger, so FFmpeg is held to network protocols and to formats that hold their own pictures,
-never a file of this machine. Its errors hold the address with its password: only their reason leaves here.
+A playlist is untrusted input, so FFmpeg is restricted to network protocols and self-contained formats, and never opens
+local files. Its errors contain the address with its password, so only their reason is passed on.
 """
 
 import logging
@@ -32,16 +32,17 @@ PROBE_S = 2.0
 MICROSECONDS = containers.MICROSECONDS
 
 USUAL, PLAYLIST, MIXED, BARE = "", "hls", "mpjpeg", "mjpeg"
-"""FFmpeg's formats. It tells a playlist by the name and type that it goes by, and wants each JPEG of a multipart answer
-to have the right type; what it refuses is tried as a playlist, and as JPEGs whatever stands between them."""
+"""FFmpeg's format names. FFmpeg recognises a playlist by its name and type, and requires each JPEG of a multipart
+response to have the right type. What it refuses is tried as a playlist, then as JPEGs with anything between them.
+"""
 FIRST_LINE = b"#EXTM3U"
 
 ANY_NAME = {"extension_picky": "0"}
-"""A piece of a playlist is told by what it holds: servers call it .jpg, .php or nothing. Its protocol is looked at."""
+"""Segments are recognised by content: servers call them .jpg, .php or nothing. Their protocol is still checked."""
 BARE_OPTIONS = {"analyzeduration": "1", "fpsprobesize": "0", "probesize": "32"}
-"""The first JPEG says all that there is to know."""
-UNCHECKED = "its certificate is not checked; name those that count with ca_file in the feed's settings"
-UNTRUSTED = "; its certificate may be none that ca_file vouches for"
+"""The first JPEG is enough to identify the stream."""
+UNCHECKED = "its certificate is not checked; name trusted ones with ca_file in the feed settings"
+UNTRUSTED = "; its certificate may not be one that ca_file trusts"
 REFUSALS = (av.error.InvalidDataError, av.error.ArgumentError)
 
 
@@ -49,14 +50,14 @@ log = logging.getLogger(__name__)
 
 
 class _Refused(SourceError):
-    """FFmpeg was answered, and could make nothing of it."""
+    """FFmpeg got a response but could not read it."""
 
 
 class StreamOpener:
-    """Opens one address again and again, and remembers what kind of stream answered there."""
+    """Opens one address repeatedly, and remembers which format worked."""
 
     def __init__(self, address: Address, *, settings: CaptureSettings) -> None:
-        # Built anew from what was checked: FFmpeg would read some addresses otherwise.
+        # Rebuilt from the checked parts, because FFmpeg would parse some addresses differently.
         self._address = parse_address(address.location)
         self._location = self._address.location
         self._confined = address.confined
@@ -69,12 +70,12 @@ class StreamOpener:
 
     @property
     def is_rtsp(self) -> bool:
-        """Whether the camera is asked by RTSP."""
+        """Whether the camera is read over RTSP."""
         return self._address.scheme.startswith("rtsp")
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with how the camera is asked."""
+        """Problems with how the camera is connected, one sentence each."""
         return (UNCHECKED,) if self._is_tls and not self._settings.ca_file else ()
 
     @property
@@ -83,17 +84,17 @@ class StreamOpener:
 
     @property
     def _is_ours(self) -> bool:
-        """Whether FFmpeg gets all through us: of a playlist it would check the certificate, of its pieces not."""
+        """Whether FFmpeg reads through `ConfinedHttp`; alone it verifies certificates of playlists, not of segments."""
         checked = self._is_tls and bool(self._settings.ca_file)
         return not self.is_rtsp and (self._confined or checked)
 
     @property
     def read_timeout_s(self) -> float:
-        """How long an open stream may be silent."""
+        """How long an open stream may be silent, in seconds."""
         return self._settings.hls_timeout_s if self._is_hls else self._settings.read_timeout_s
 
     def open(self, stack: ExitStack) -> Any:
-        """The open `av` container; `stack` closes what it reads from. Raises SourceError."""
+        """Returns the open `av` container; `stack` closes what it reads from. Raises SourceError."""
         if self.problems and not self._warned:
             self._warned = True
             log.warning("%s: %s", self._name, UNCHECKED)
@@ -111,7 +112,7 @@ class StreamOpener:
         raise refused[0]
 
     def is_finite(self, container: Any) -> bool:
-        """Whether what was opened is a film, or a finished playlist, and no camera: it has a length."""
+        """Returns whether the container has a length, as video files and finished playlists have but cameras do not."""
         if self.is_rtsp or container.format.name in (MIXED, BARE):
             return False
         if container.duration and container.duration > 0:
@@ -119,13 +120,13 @@ class StreamOpener:
         return container.format.name != PLAYLIST and max(container.size or 0, self._told_bytes) > 0
 
     def broke_off(self, container: Any, error: BaseException) -> None:
-        """Learns from the error that ended a stream how it has to be opened next time."""
+        """Uses the error that ended a stream to choose the format for the next attempt."""
         if container.format.name == MIXED and isinstance(error, REFUSALS):
             self._format = BARE
 
     def why(self, error: BaseException, *, waited_s: float, limit_s: float) -> str:
-        """Why there are no pictures, in words that hold no password."""
-        # A server that is silent from the start may show as nothing worse than invalid data.
+        """Returns why there are no frames, without passwords."""
+        # A server that is silent from the start may surface as invalid data.
         if waited_s >= 0.9 * limit_s or isinstance(error, TimeoutError | av.error.ExitError):
             return f"no pictures for {limit_s:g} s"
         hints = (hint for kind, hint in HINTS.items() if isinstance(error, kind))
@@ -138,21 +139,21 @@ class StreamOpener:
         try:
             container = self._av_open(self._options(format), ways)
         except containers.UNREADABLE as error:
-            told = self.why(error, waited_s=time.monotonic() - began_s, limit_s=limit_s)
-            # FFmpeg's own error holds the address with its password: it must not travel along as a cause.
-            raise (_Refused if isinstance(error, REFUSALS) else SourceError)(told) from None
+            reason = self.why(error, waited_s=time.monotonic() - began_s, limit_s=limit_s)
+            # FFmpeg's error contains the address with its password, so it must not become the cause.
+            raise (_Refused if isinstance(error, REFUSALS) else SourceError)(reason) from None
         if container.format.name in (MIXED, BARE) and not _knows_size(container):
             container.close()
             raise _Refused(f"not one JPEG can be found in it{HINTS[av.error.InvalidDataError]}")
         if container.format.name == PLAYLIST and not self._is_hls:
-            # Its pictures come in pieces of seconds, so it needs more patience than it was opened with.
+            # Its segments are seconds long, so it needs a longer timeout than it was opened with.
             container.close()
             self._is_hls = True
             return self._open(format, stack)
         return container
 
     def _av_open(self, options: Mapping[str, str], ways: Mapping[str, Any]) -> Any:
-        # At its first timeout an RTSP connection still hands out what it had gathered, so it waits twice.
+        # At the first timeout an RTSP connection still returns buffered data, so it waits twice.
         read_s = self.read_timeout_s / (2 if self.is_rtsp else 1)
         return av.open(
             self._location,
@@ -164,7 +165,7 @@ class StreamOpener:
         )
 
     def _ways(self, format: str, stack: ExitStack) -> dict[str, Any]:
-        """How FFmpeg gets at what it reads: by itself, or of a confined camera through us."""
+        """Returns how FFmpeg reads its data: by itself, or for a confined camera through `ConfinedHttp`."""
         if not self._is_ours:
             return {"format": format or None}
         http = confined_http.ConfinedHttp(
@@ -176,7 +177,7 @@ class StreamOpener:
         stack.enter_context(closing(http))
         body = http.ask(self._location)
         self._told_bytes = body.told_bytes
-        return {"io_open": http.open, "format": format or _told_format(body)}
+        return {"io_open": http.open, "format": format or _detected_format(body)}
 
     def _options(self, format: str) -> dict[str, str]:
         probe_s = min(PROBE_S, self._settings.open_timeout_s / 2)
@@ -188,7 +189,7 @@ class StreamOpener:
                 "allowed_media_types": "video",
                 **({"tls_verify": "1", "ca_file": self._settings.ca_file} if self._settings.ca_file else {}),
             }
-        # A live playlist starts at its last piece: what is older is of no use to an alarm.
+        # Start a live playlist at its last segment: older ones are of no use for alarms.
         return (
             common
             | (confined_http.OPTIONS if self._is_ours else {})
@@ -202,13 +203,13 @@ class StreamOpener:
         )
 
 
-def _told_format(body: confined_http.ConfinedBody) -> str | None:
-    """The format of an answer whose type FFmpeg cannot see, where that matters."""
+def _detected_format(body: confined_http.ConfinedBody) -> str | None:
+    """Returns the format of a response whose type FFmpeg cannot see, or None if FFmpeg can detect it."""
     if body.kind.startswith("multipart/"):
         return MIXED
     return PLAYLIST if body.begins_with(FIRST_LINE) else None
 
 
 def _knows_size(container: Any) -> bool:
-    """Whether a picture was among what was read so far."""
+    """Returns whether a frame was found in what was read so far."""
     return any(stream.codec_context.width for stream in container.streams.video)

@@ -1,14 +1,10 @@
-"""Time: mending the stamps that files and cameras carry, and choosing frames by them.
+"""Repairs the timestamps of files and cameras, and samples frames by them.
 
-`Clock` turns raw stamps, which may be missing, repeat or jump, into seconds that only ever grow.
-`FrameSampler` then keeps one frame for every instant `k / fps`. Files and live sources share both, so
-25 frames a second become 2 a second in the same way everywhere.
-
-The time of live pictures: the camera's own spacing, kept honest by when the pictures arrive.
-
-A camera's stamps are exact to the millisecond but may be missing, repeat, jump by hours or run at the wrong
-speed; arrival is always true but trembles with the network. So stamps give the spacing, and two facts keep
-them honest: no picture was taken after it arrived, and none is more than `FAR_S` late for long.
+`FileClock` turns a file's raw timestamps, which may be missing, repeat or jump, into strictly increasing seconds.
+`ArrivalClock` does so for live frames: timestamps are exact but may run at the wrong speed, while arrival times are
+true but jitter with the network. So timestamps give the spacing, corrected by two facts: no frame was captured after
+it arrived, and none is more than `FAR_S` late for long. `FrameSampler` then keeps one frame for every instant
+`k / fps`. Files and live sources share it, so sampling is the same everywhere. `StreamPacer` slows down segments.
 """
 
 import math
@@ -19,32 +15,32 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 FILE_JUMP_S = 60.0
-"""A step forward beyond this is a broken clock, not a pause in the recording, unless the file vouches for it."""
+"""A longer step forward is a clock jump rather than a pause in the recording, unless the file's index covers it."""
 
 STEP_BACK_S = 1.0
-"""A step back up to this is a frame out of order or repeated; beyond it the clock was set back."""
+"""A step back of up to this is a frame out of order or repeated; beyond it the clock was set back."""
 
 SAME_S = 1e-6
 
 FRAMES_OFF = 4.5
-"""Among frames without stamps, a stamp so near to where its frame was expected agrees with it."""
+"""Among frames without timestamps, one this near to the expected position is consistent with it."""
 
 HALF_A_FRAME = 0.5
 SPARSE_FRAMES = 50
-"""So long after a frame without a stamp the stamps count as sparse."""
+"""For this many frames after one without a timestamp, timestamps count as sparse."""
 
 ROUNDING_S = 0.002
-"""Containers such as Matroska round stamps to whole milliseconds."""
+"""Containers such as Matroska round timestamps to whole milliseconds."""
 
 
 class FileClock:
-    """Mended times of one run of frames, in seconds from `start_s`.
+    """Repaired times of one run of frames, in seconds from `start_s`.
 
-    A real pause of up to a minute stays a pause. A clock that is set back or leaps ahead is spliced:
-    the frame follows the one before it at the usual distance, and so do the times after it. `first_s` is where about
-    the first frame lies when reading begins in the middle. Up to `vouched_s`, the length that a file's own index
-    promises, a step forward is a pause however long it is. Frames without a stamp follow at the usual distance, as in
-    MPEG streams, which stamp one frame in many; where the next stamp does not agree with that they are `missing` one.
+    A pause of up to a minute is kept. A clock that is set back or jumps ahead is spliced: the frame follows the
+    previous one at the usual interval, and later times shift with it. `first_s` is roughly the time of the first frame
+    if reading begins in the middle. Up to `vouched_s`, the duration in the file's own index, any step forward is a
+    pause. Frames without a timestamp follow at the usual interval, as in MPEG streams, where few frames have one; if
+    the next timestamp disagrees with that, they count as `missing` one.
     """
 
     def __init__(
@@ -67,7 +63,7 @@ class FileClock:
         self._shift_s = None if start_s is None else -start_s
 
     def place(self, stamp_s: float | None) -> float | None:
-        """The time of the next frame, or None when the frame repeats one that was there before."""
+        """Returns the time of the next frame, or None if it repeats an earlier one."""
         if self.last_s is None:
             self.last_s = self._first(stamp_s)
             return self.last_s
@@ -87,7 +83,7 @@ class FileClock:
         return self._advance(stamp_s + self._shift_s)
 
     def preview(self, stamps_s: Sequence[float]) -> list[float] | None:
-        """The times that growing stamps would be given, or None when `place` would mend any of them."""
+        """Returns the times that increasing timestamps would get, or None if `place` would repair any of them."""
         if self._shift_s is None:
             return None
         times = [stamp_s + self._shift_s for stamp_s in stamps_s]
@@ -97,7 +93,7 @@ class FileClock:
 
     @property
     def missing(self) -> int:
-        """Frames without a stamp whose place is only a guess."""
+        """The number of frames without a timestamp whose time is only a guess."""
         return self._misplaced if self._has_stamps else self._unstamped
 
     def _unstamped_step_s(self) -> float:
@@ -106,10 +102,10 @@ class FileClock:
         return self.frame_s
 
     def _is_neighbours(self, ahead_s: float) -> bool:
-        """Whether a stamp among frames that have none is that of a frame near by.
+        """Returns whether a timestamp among frames without one belongs to a neighbouring frame.
 
-        A packet's stamp may come out with the frame before or after its own, in the order of decoding. One that is off
-        just as the last one was is right. Frames that were placed far from where a stamp says were misplaced.
+        In decoding order, a packet's timestamp may come out one frame early or late. One that is off by as much as the
+        last one is right. Frames placed far from where a timestamp puts them were misplaced.
         """
         off_frames, before = ahead_s / self.frame_s - 1, self._off_frames
         self._misplaced += self._unstamped if abs(off_frames) > FRAMES_OFF else 0
@@ -118,11 +114,11 @@ class FileClock:
         return HALF_A_FRAME < abs(off_frames) <= FRAMES_OFF and abs(off_frames - before) > HALF_A_FRAME
 
     def pass_over(self, time_s: float) -> None:
-        """Notes the time of a frame that is left out, so that a jump after it is spliced to the right place."""
+        """Records the time of a skipped frame, so that a jump after it is spliced at the right place."""
         self.last_s = time_s if self.last_s is None else max(self.last_s, time_s)
 
     def _is_step(self, before_s: float, after_s: float) -> bool:
-        """Whether a frame can follow another at these times."""
+        """Returns whether one frame can follow another at these times."""
         ahead_s = after_s - before_s
         return ahead_s > SAME_S and (ahead_s <= self._jump_s or after_s <= self._vouched_s)
 
@@ -136,7 +132,7 @@ class FileClock:
         return stamp_s + self._shift_s
 
     def _repeats(self, ahead_s: float) -> bool:
-        """A stamp that does not advance is a repeat, unless the clock has stood still for a second."""
+        """Returns whether a timestamp is a repeat: it does not advance, and the clock has not stalled for a second."""
         if ahead_s > SAME_S:
             self._stuck = 0
             return False
@@ -156,10 +152,9 @@ class FileClock:
 class FrameSampler:
     """Keeps the first frame at or after each instant `k / fps`, counted from the first frame.
 
-    The instants are a fixed grid, so nothing drifts: 25 frames a second sampled at 2 give frames at
-    0, 0.52, 1.0, 1.52 ... and 1,200 in ten minutes. Over a pause, and where the source is slower than
-    `fps`, no frame is kept twice. With `origin_s` the grid begins there, with `from_s` at second 0 and frames before
-    `from_s` are not kept.
+    The instants are a fixed grid, so nothing drifts: 25 frames a second sampled at 2 give frames at 0, 0.52, 1.0, 1.52
+    ... and 1,200 in ten minutes. During a pause, or if the source is slower than `fps`, no frame is kept twice. The
+    grid begins at `origin_s` if given. With `from_s` it begins at second 0, and frames before `from_s` are not kept.
     """
 
     def __init__(self, fps: float, *, from_s: float = 0.0, origin_s: float | None = None) -> None:
@@ -168,7 +163,7 @@ class FrameSampler:
         self._next = math.ceil(from_s * fps - ROUNDING_S)
 
     def accept(self, time_s: float) -> bool:
-        """Whether the frame at `time_s` is kept; times must grow from call to call."""
+        """Returns whether the frame at `time_s` is kept; times must increase from call to call."""
         if self._start_s is None:
             self._start_s = time_s
         instant = self._instant(time_s, start_s=self._start_s)
@@ -178,7 +173,7 @@ class FrameSampler:
         return True
 
     def instant_of(self, time_s: float) -> int | None:
-        """Which instant a frame at `time_s` would be kept for; None when it would not be."""
+        """Returns the instant for which a frame at `time_s` would be kept; None if it would not be kept."""
         if self._start_s is None:
             return 0
         instant = self._instant(time_s, start_s=self._start_s)
@@ -186,46 +181,47 @@ class FrameSampler:
 
     @property
     def next_s(self) -> float | None:
-        """The time from which on a frame is kept; None before the first."""
+        """The time from which a frame is kept; None before the first."""
         return None if self._start_s is None else self._start_s + self._next / self.fps - ROUNDING_S
 
     def _instant(self, time_s: float, *, start_s: float) -> int:
         return math.floor((time_s - start_s + ROUNDING_S) * self.fps)
 
     def copy(self) -> "FrameSampler":
-        """A copy that can be asked ahead of time without changing this one."""
+        """Returns a copy that can be advanced without changing this one."""
         twin = FrameSampler(self.fps)
         twin._start_s, twin._next = self._start_s, self._next
         return twin
 
 
 FAR_S = 2.0
-"""Stamps that stay this far from the arrival of their pictures are set anew."""
+"""Timestamps that stay this far from the arrival of their frames are re-synchronised."""
 
 PATIENCE_S = 1.0
-"""What a network held up comes late, but all at once; a clock that was set back goes on being late."""
+"""How long timestamps may lag: network delays come late but all at once, a clock set back stays late."""
 
 STILL_S = 1.0
 STILL_PACKETS = 4
-"""One stamp on this many packets over this long is a clock that stands still, not a picture in several packets."""
+"""The same timestamp on this many packets over `STILL_S` means a stalled clock, not a frame in several packets."""
 
 BURST_S = 5.0
-"""At the start of a connection a camera may send at once what it had gathered."""
+"""At the start of a connection a camera may send buffered data in a burst."""
 
 GIVE_S = 0.001
-"""Seconds a second by which the stamps may be slower: real clocks differ by a tenth of this."""
+"""The rate in seconds per second at which timestamps may fall behind; real clocks drift by a tenth of this."""
 
 DOUBTS = 2
 DOUBT_WITHIN_S = 60.0
-"""A camera whose stamps were wrong this often within this time is timed by arrival alone."""
+"""A camera whose timestamps were wrong `DOUBTS` times within this time is timed by arrival alone."""
 
 LIVE_JUMP_S = 10.0
 
 
 class ArrivalClock:
-    """Places the packets and pictures of one connection on the watch's own clock.
+    """Maps packets and frames of one connection to the watcher's clock.
 
-    `arrived_s` is always the watch's clock at arrival, `stamp_s` the stream's. `trusted` False goes by arrival alone.
+    `arrived_s` is the watcher's clock on arrival, `stamp_s` the stream's timestamp. If `trusted` is False, only arrival
+    counts.
     """
 
     def __init__(self, *, trusted: bool = True) -> None:
@@ -242,7 +238,7 @@ class ArrivalClock:
         self._doubts: deque[float] = deque(maxlen=DOUBTS)
 
     def locate(self, stamp_s: float | None, *, arrived_s: float) -> float:
-        """The time of a packet that arrives now; every packet of the connection must come by, in order."""
+        """Returns the time of a packet that arrives now; call it for every packet of the connection, in order."""
         if stamp_s is None or not self.trusted:
             return arrived_s
         if self._still.lasts(stamp_s, arrived_s=arrived_s):
@@ -261,7 +257,7 @@ class ArrivalClock:
         return stamp_s + self._shift_s
 
     def place(self, stamp_s: float | None, *, arrived_s: float) -> float | None:
-        """The time of a decoded picture, or None when it is not later than the one before."""
+        """Returns the time of a decoded frame, or None if it is not later than the previous one."""
         time_s = arrived_s
         if stamp_s is not None and self._shift_s is not None and self.trusted:
             time_s = min(stamp_s + self._shift_s, arrived_s)
@@ -272,7 +268,7 @@ class ArrivalClock:
         return time_s
 
     def _is_wrong(self, late_s: float, arrived_s: float) -> bool:
-        """Whether the stamps are beyond belief: far ahead of arrival, or far behind it for a while."""
+        """Returns whether timestamps are implausible: far ahead of arrival, or far behind it for a while."""
         if late_s <= FAR_S:
             self._late_since_s = None
             return late_s < -FAR_S
@@ -281,7 +277,7 @@ class ArrivalClock:
         return arrived_s - self._late_since_s >= PATIENCE_S
 
     def _pull_s(self, late_s: float, arrived_s: float) -> float:
-        """How far the stamps move: back at once when ahead of arrival, forward only little by little."""
+        """Returns the correction of the timestamps: back at once if ahead of arrival, forward only gradually."""
         elapsed_s, self._seen_s = arrived_s - self._seen_s, arrived_s
         if late_s >= 0:
             return min(late_s, GIVE_S * elapsed_s)
@@ -300,7 +296,7 @@ class ArrivalClock:
 
 
 class StalledClock:
-    """How long one stamp has come again and again: a clock that stands still never catches up, so one try is enough."""
+    """Detects that one timestamp repeats on and on. A stalled clock never recovers, so it is not tried again."""
 
     def __init__(self) -> None:
         self._stamp_s: float | None = None
@@ -308,7 +304,7 @@ class StalledClock:
         self._packets = 0
 
     def lasts(self, stamp_s: float, *, arrived_s: float) -> bool:
-        """Whether the clock is known to stand still with the packet that arrives now."""
+        """Returns whether the clock is known to be stalled with the packet that arrives now."""
         if stamp_s != self._stamp_s:
             self._stamp_s, self._since_s, self._packets = stamp_s, arrived_s, 0
         self._packets += 1
@@ -316,7 +312,7 @@ class StalledClock:
 
 
 class StreamPacer:
-    """Lets the pictures of a stream that comes in pieces (HLS, a file on a server) out at their own pace."""
+    """Releases the frames of a stream that arrives in segments (HLS, a file on a server) at their own pace."""
 
     def __init__(self, *, stop: threading.Event, clock: Callable[[], float] = time.monotonic) -> None:
         self._stop = stop
@@ -324,7 +320,7 @@ class StreamPacer:
         self._start_s: float | None = None
 
     def wait(self, stamp_s: float | None) -> None:
-        """Waits until a packet with this stamp is due; after a pause or a jump of the stamps it starts anew."""
+        """Waits until a packet with this timestamp is due; starts anew after a pause or a jump of the timestamps."""
         if stamp_s is None:
             return
         now_s = self._clock()

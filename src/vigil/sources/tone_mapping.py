@@ -1,8 +1,8 @@
-"""High dynamic range (HLG and PQ of phones) and wide colours (BT.2020) as the screens of everybody show them.
+"""Tone-maps high dynamic range (HLG and PQ of phones) and wide gamut (BT.2020) to sRGB.
 
-White of 203 candelas, the level of paper in BT.2408, becomes white; what is brighter is rolled off instead of cut.
-FFmpeg's own way (`scale` with an intent) takes seconds to set itself up for each file and cuts what is brighter; this
-takes 5 ms for a kept picture.
+A white of 203 cd/m2, the reference white of BT.2408, becomes white; brighter light is compressed instead of clipped.
+FFmpeg's own way (`scale` with an intent) takes seconds to set up for each file and clips; this takes 5 ms per sampled
+frame.
 """
 
 from functools import cache
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vigil.frames import RGB
 
 Light: TypeAlias = NDArray[np.float32]
-"""Linear light; 1 is the white of paper."""
+"""Linear light; 1 is reference white."""
 
 BT2020_PRIMARIES, BT2020_MATRIX, UNSPECIFIED = 9, 9, 2
 PQ, HLG = 16, 18
@@ -27,7 +27,7 @@ PAPER_CD_M2 = 203.0
 HLG_PEAK_CD_M2 = 1000.0
 HLG_GAMMA = 1.2
 KNEE = 0.8
-"""From here on up to the peak light is compressed."""
+"""From here up to the peak, light is compressed."""
 PEAK = HLG_PEAK_CD_M2 / PAPER_CD_M2
 
 LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)
@@ -35,7 +35,7 @@ TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0
 
 
 def transfer_curve(frame: Any) -> int | None:
-    """The transfer curve of an `av.VideoFrame` whose colours need to be converted; None for the usual ones."""
+    """Returns the transfer curve of an `av.VideoFrame` whose colours must be converted; None for ordinary ones."""
     curve = getattr(frame, "color_trc", UNSPECIFIED)
     if curve in (PQ, HLG):
         return int(curve)
@@ -44,12 +44,12 @@ def transfer_curve(frame: Any) -> int | None:
 
 
 def is_high_range(codec_context: Any) -> bool:
-    """Whether a stream says that its pictures have a high dynamic range."""
+    """Returns whether a stream declares a high dynamic range."""
     return getattr(codec_context, "color_trc", UNSPECIFIED) in (PQ, HLG)
 
 
 def tone_map(frame: Any, curve: int) -> RGB:
-    """The picture of a `PLANES` frame of full range in BT.2020: `(H, W, 3) uint8 RGB` in sRGB."""
+    """Converts a full-range BT.2020 frame in format `PLANES` to an `(H, W, 3) uint8 RGB` image in sRGB."""
     green, blue, red = (
         np.frombuffer(plane, np.uint16).reshape(plane.height, plane.line_size // 2)[:, : plane.width]
         for plane in frame.planes
@@ -61,14 +61,14 @@ def tone_map(frame: Any, curve: int) -> RGB:
 
 
 def _shown(scene: Light) -> Light:
-    """What a screen makes of the light that a camera for HLG saw."""
+    """Applies the HLG system gamma: converts scene light to display light."""
     luma = cv2.transform(scene, LUMA[np.newaxis])
     brightened: Light = scene * np.power(luma, HLG_GAMMA - 1)[..., np.newaxis] * np.float32(PEAK)
     return brightened
 
 
 def _rolled_off(light: Light) -> Light:
-    """Compresses what is brighter than the knee, all three colours alike, so that hues stay."""
+    """Compresses light above the knee, all three channels by the same factor, so that hues do not change."""
     brightest = light.max(axis=2)
     high = brightest > KNEE
     if not high.any():
@@ -86,13 +86,13 @@ def _encoded(light: Light) -> RGB:
 
 @cache
 def _light(curve: int) -> Light:
-    """The light of each of the codes of a curve; of HLG that of the scene."""
+    """Returns the linear light for each code of a curve; scene light for HLG."""
     code = np.arange(CODES) / (CODES - 1)
     return CURVES.get(curve, _srgb_light)(code).astype(np.float32)
 
 
 def _pq_light(code: NDArray[np.float64]) -> NDArray[np.float64]:
-    """SMPTE ST 2084: codes stand for candelas, 10,000 at most."""
+    """SMPTE ST 2084: codes stand for absolute luminance, at most 10,000 cd/m2."""
     power = code ** (1 / 78.84375)
     share = np.maximum(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power)
     candelas: NDArray[np.float64] = 10_000 * share ** (1 / 0.1593017578125)
@@ -114,7 +114,7 @@ CURVES = {PQ: _pq_light, HLG: _hlg_light}
 
 @cache
 def _srgb() -> NDArray[np.uint8]:
-    """Levels by the square root of light, which spaces them about as the eye does."""
+    """Returns sRGB levels, indexed by the square root of light, which spaces them roughly as the eye does."""
     light = (np.arange(CODES * 4) / (CODES * 4 - 1)) ** 2
     level = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.round(level * 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Which of a file's video tracks is the film: not a preview of one picture, not the smaller of two cameras."""
+"""Selects the main video track of a file: not a one-frame preview, not the smaller of two cameras."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from vigil.sources import container as containers
 
 LOOK_PACKETS = 4000
 LOOK_BYTES = 64 * 2**20
-"""So far into a file is looked for the second picture of a track."""
+"""How far into a file to look for the second frame of a track."""
 
 BESIDE_THE_FILM = Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
 
 
 @dataclass(frozen=True, slots=True)
 class VideoTrack:
-    """A prepared `av` video stream: number `number`, from 1 on, of the `count` that hold pictures."""
+    """An `av` video stream, ready to decode: number `number`, counted from 1, of `count` tracks with frames."""
 
     stream: Any
     number: int
@@ -26,7 +26,7 @@ class VideoTrack:
 
     @property
     def note(self) -> str:
-        """What a person should know of the choice; empty where there was none."""
+        """A note about the selection for the user; empty if there was only one track."""
         if self.count == 1:
             return ""
         codec = self.stream.codec_context
@@ -35,9 +35,9 @@ class VideoTrack:
 
 
 def main_video_track(container: Any, path: Path, *, fast: bool = False) -> VideoTrack:
-    """The track of an open file that a player shows; raises SourceError where there is none.
+    """Returns the track that a player shows; raises SourceError if there is none.
 
-    More than one picture comes first, then what the file calls its default, then area.
+    Tracks with more than one frame come first, then the file's default, then the largest area.
     """
     streams = containers.moving_streams(container, path)
     best = streams[0]
@@ -48,7 +48,7 @@ def main_video_track(container: Any, path: Path, *, fast: bool = False) -> Video
 
 
 def main_video_stream(container: Any, path: Path) -> Any:
-    """The `av` stream of `main_video_track`; raises SourceError."""
+    """Returns the `av` stream of `main_video_track`; raises SourceError."""
     return main_video_track(container, path).stream
 
 
@@ -59,7 +59,7 @@ def _worth(stream: Any, pictures: int) -> tuple[int, bool, bool, int]:
 
 
 def _pictures(path: Path, indices: list[int]) -> Counter[int]:
-    """How many pictures each track has, two standing for more; the file is opened anew for that."""
+    """Counts the frames of each track, where two stand for any more; opens the file a second time."""
     counts: Counter[int] = Counter()
     read_bytes = 0
     with containers.open_container(path) as container:

@@ -1,15 +1,14 @@
-"""Writing videos that every player and browser shows: H.264 in mp4, whole or not at all.
+"""Writes videos that every player and browser can show: H.264 in mp4, completely or not at all.
 
-    with Movie(path, size_wh=(640, 360)) as movie:
-        movie.add(image, time_s=0.0)
+    with VideoWriter(path, size_wh=(640, 360)) as video:
+        video.add(image, time_s=0.0)
 
-Compressed packets that are H.264 already are written as they are (`remux`), which costs next to nothing.
-A file is written under another name and renamed at its end, so that nobody ever meets half of one.
+Packets that are already H.264 are written without re-encoding (`remux`), which costs next to nothing. Files are written
+under a temporary name and renamed at the end, so incomplete files are never visible.
 
-The stamps of compressed pictures: put right, or refused, before a clip is made of them.
-
-A camera's stamps have the exact spacing, but may be missing, repeat, jump or run at a wrong speed. They
-are used where they agree with the seconds that the source gave its packets.
+`assign_timestamps` repairs the timestamps of packets before a clip is written. A camera's timestamps have the exact
+spacing but may be missing, repeat, jump or run at the wrong speed, so they are used only if they agree with the times
+that the source gave its packets.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,17 +31,17 @@ from vigil.sources.container import UNREADABLE, ffmpeg_message
 from vigil.sources.frame_converter import FULL, ITU709, LIMITED, ONE_THREAD
 
 STRAY_S = 5.0
-"""Stamps further than this from the times that the source gave its packets are those of a broken clock."""
+"""Timestamps further than this from the times that the source gave its packets come from a broken clock."""
 LOOSE_S = 0.5
 LOOSE_SHARE = 0.2
-"""So are those of which more than this share lies `LOOSE_S` off: a clock that runs at a wrong speed."""
+"""If more than this share of timestamps is `LOOSE_S` off, the clock runs at a wrong speed."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedPacket:
-    """One compressed picture: when it came or is shown, in seconds of the source, and its own stamp in seconds.
+    """One compressed frame: when it arrived or is shown, in seconds of the source, and its own timestamp in seconds.
 
-    `setup` is FFmpeg's new description of the stream (side data of a packet), where it has changed since it was opened.
+    `setup` is FFmpeg's new description of the stream (packet side data), if it changed since the stream was opened.
     """
 
     data: bytes
@@ -54,7 +53,7 @@ class EncodedPacket:
 
 @dataclass(frozen=True, slots=True)
 class TimedPacket:
-    """A piece with stamps that can be relied on, in seconds of the source: `dts_s` only ever grows."""
+    """A packet with reliable timestamps in seconds of the source; `dts_s` only increases."""
 
     data: bytes
     pts_s: float
@@ -64,9 +63,9 @@ class TimedPacket:
 
 
 def assign_timestamps(pieces: Sequence[EncodedPacket], *, frame_s: float) -> list[TimedPacket] | None:
-    """Gives a run of packets, in the order of decoding, sound stamps; None where theirs cannot be trusted.
+    """Gives packets in decoding order reliable timestamps; returns None if their own cannot be trusted.
 
-    The times of decoding follow from those of showing: the same times in order, early enough for all.
+    Decoding times follow from presentation times: the same times in order, shifted early enough for all.
     """
     shown_s = _shown_s(pieces, frame_s=frame_s)
     if shown_s is None:
@@ -80,7 +79,7 @@ def assign_timestamps(pieces: Sequence[EncodedPacket], *, frame_s: float) -> lis
 
 
 def _shown_s(pieces: Sequence[EncodedPacket], *, frame_s: float) -> list[float] | None:
-    """When each picture is shown, no two at once; None where stamps are missing, jump or run wrong."""
+    """Returns the presentation time of each frame, all distinct; None if timestamps are missing, jump or run wrong."""
     stamps = _without_repeats(piece.pts_s for piece in pieces)
     known = [stamp for stamp in stamps if stamp is not None]
     reordered = any(later < earlier for earlier, later in pairwise(known))
@@ -98,7 +97,7 @@ def _shown_s(pieces: Sequence[EncodedPacket], *, frame_s: float) -> list[float] 
 
 
 def _without_repeats(stamps: Iterable[float | None]) -> list[float | None]:
-    """A stamp that was there before says nothing."""
+    """Replaces repeated timestamps with None."""
     seen: set[float] = set()
     kept: list[float | None] = []
     for stamp in stamps:
@@ -108,7 +107,7 @@ def _without_repeats(stamps: Iterable[float | None]) -> list[float | None]:
 
 
 def _filled(stamps: Sequence[float | None], *, frame_s: float) -> list[float]:
-    """Stamps without holes: a picture without one follows the last at a part of the usual distance."""
+    """Fills gaps: a frame without a timestamp follows the previous one after an eighth of the usual interval."""
     first, stamp_s = next((number, stamp) for number, stamp in enumerate(stamps) if stamp is not None)
     filled = [stamp_s - (first - number) * frame_s for number in range(first)]
     for stamp in stamps[first:]:
@@ -117,7 +116,7 @@ def _filled(stamps: Sequence[float | None], *, frame_s: float) -> list[float]:
 
 
 def arrival_times(pieces: Sequence[EncodedPacket], frame_s: float) -> Iterator[float]:
-    """Times of arrival that grow from picture to picture."""
+    """Yields strictly increasing arrival times."""
     last_s = None
     for time_s in sorted(piece.time_s for piece in pieces):
         last_s = time_s if last_s is None or time_s > last_s else last_s + frame_s / 8
@@ -133,7 +132,7 @@ P = TypeVar("P", EncodedPacket, TimedPacket)
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A name to write to that becomes `path` at the end; raises SourceError where that fails."""
+    """Yields a temporary path that is renamed to `path` at the end; raises SourceError if that fails."""
     partial = beside(path, ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,7 +146,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def remux(path: Path, template: Any, pieces: Iterable[TimedPacket], *, frame_s: float) -> None:
-    """Writes packets as they are; `template` is a stream of the same kind. Raises SourceError."""
+    """Writes packets without re-encoding; `template` is a stream of the same kind. Raises SourceError."""
     with whole_file(path) as partial, _container(partial) as container:
         stream = container.add_stream_from_template(template)
         first_s = None
@@ -165,17 +164,17 @@ def _packet(piece: TimedPacket, *, first_s: float, frame_s: float) -> Any:
     packet.time_base = TICK
     packet.dts = round((piece.dts_s - first_s) / TICK)
     packet.pts = round((piece.pts_s - first_s) / TICK)
-    # Without a length of its own the last picture is lost to players.
+    # Without a duration, players do not show the last frame.
     packet.duration = round(frame_s / TICK)
     packet.is_keyframe = piece.is_key
     return packet
 
 
 def decode_packets(codec: Any, pieces: Sequence[EncodedPacket], *, frame_s: float) -> Iterator[tuple[Any, float]]:
-    """The pictures of a run of packets as `av.VideoFrame`s, each with its second of the source."""
+    """Yields the frames of a run of packets as `av.VideoFrame`s, each with its time in seconds of the source."""
     placed = assign_timestamps(pieces, frame_s=frame_s)
     if placed is None:
-        # Without stamps the order in which a decoder gives its pictures is the only one to go by.
+        # Without timestamps only the decoder's output order is known.
         yield from zip(_decode(codec, pieces), arrival_times(pieces, frame_s), strict=False)
         return
     for frame in _decode_placed(codec, placed):
@@ -197,7 +196,7 @@ def _decode(codec: Any, pieces: Iterable[EncodedPacket]) -> Iterator[Any]:
 
 
 def _set_up(pieces: Iterable[P]) -> Iterator[tuple[P, Any]]:
-    """Each piece as an `av.Packet`, which tells the decoder where the stream is described anew."""
+    """Yields each packet with an `av.Packet` that passes on a new description of the stream."""
     setup = None
     for piece in pieces:
         packet = av.Packet(piece.data)
@@ -216,11 +215,11 @@ def _decoded(codec: Any, packet: Any | None) -> list[Any]:
 
 
 class VideoWriter:
-    """An H.264 file that pictures are added to, each at its own time; used as a context manager.
+    """Writes an H.264 file, each frame at its own time; used as a context manager.
 
-    `size_wh` is made even; pictures of another size are scaled to it. `crf` is x264's quality (18 is
-    hardly told from the original, 28 is small), `fps` only a hint for players. An exception inside the
-    `with` leaves no file. Raises SourceError where the file cannot be written.
+    `size_wh` is rounded down to even numbers; images of another size are scaled to it. `crf` is x264's quality (18 is
+    visually lossless, 28 is small), `fps` only a hint for players. An exception inside the `with` leaves no file.
+    Raises SourceError if the file cannot be written.
     """
 
     def __init__(
@@ -270,7 +269,7 @@ class VideoWriter:
         return stream
 
     def add(self, image: RGB, time_s: float) -> None:
-        """Adds an `(H, W, 3) uint8 RGB` picture; one that is not later than the last is left out."""
+        """Adds an `(H, W, 3) uint8 RGB` image; it is skipped if it is not later than the last one."""
         self.add_frame(av.VideoFrame.from_ndarray(image, format="rgb24"), time_s)
 
     def add_frame(self, frame: Any, time_s: float) -> None:
@@ -307,7 +306,7 @@ class VideoWriter:
         self._container.close()
 
     def _close(self) -> None:
-        # Closing a file that could not be written may fail once more; that has been told already.
+        # Closing a file that could not be written may fail again; the error was already reported.
         with suppress(av.FFmpegError, OSError, ValueError):
             self._container.close()
 

@@ -1,10 +1,10 @@
-"""Watching: from any source to an event, live, without lying and without losing anything.
+"""Watches sources continuously and turns frames into events.
 
     async with await Judge.connect(endpoint, task, sampling) as judge:
-        watch = Watch(find_sources(["clips/"]), judge=judge, settings=WatchSettings(), observers=[...])
-        summary = await watch.run()
+        watcher = Watcher(find_sources(["clips/"]), judge=judge, settings=WatchSettings(), observers=[...])
+        summary = await watcher.run()
 
-`vigil.watch.watcher` is the whole way from a frame to an alarm, to be read from top to bottom.
+`vigil.watch.watcher` is the whole path from a frame to an alarm, to be read top to bottom.
 """
 
 from vigil.watch.background import BackgroundWatcher

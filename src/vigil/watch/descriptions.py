@@ -1,8 +1,8 @@
-"""Words for alarms: asked for in the background, so that no verdict and no announcement ever waits for them.
+"""Describes alarms in the background, so that verdicts and alerts never wait for a description.
 
-Most windows of most cameras are normal and cost one token. A window that alarms is asked about once more, now
-for words; the server still has its pictures and its prompt in its caches (measured in docs/judge.md). A model that was
-trained on verdicts alone is asked the task's question for a description instead, or its base is (`Judge.describer`).
+Most windows of most cameras are normal and cost one token. A window that raises an alarm is sent a second time to get
+a description; the server still has its frames and prompt in its caches (measured in docs/judge.md). A model trained on
+verdicts alone is asked the task's question for a description instead, or its base model is (`Judge.describer`).
 """
 
 import asyncio
@@ -16,23 +16,26 @@ from vigil.watch.state import SourceState
 from vigil.windows import Window
 
 MOST_WAITING = 64
-"""Alarms of live sources that wait for words; those beyond stay without, which is counted."""
+"""How many alarms can wait for a description; beyond that, live sources skip it, which is counted."""
 
 
 class AlarmDescriber:
-    """Asks for the words of alarms, a few at a time."""
+    """Requests descriptions of alarms, with at most `words_in_flight` requests at a time."""
 
     def __init__(self, judge: SupportsAsk, settings: WatchSettings) -> None:
         self._judge = judge
         self._settings = settings
-        self._room = asyncio.Semaphore(settings.words_in_flight)
+        self._slots = asyncio.Semaphore(settings.words_in_flight)
         self._asked: set[asyncio.Task[Verdict]] = set()
-        self._given_up = False
+        self._cancelled = False
 
     async def start(
         self, window: Window, judged: JudgedWindow, changes: Sequence[EventChange], state: SourceState
     ) -> asyncio.Task[Verdict] | None:
-        """Starts to ask for a window's words, if it is to have any. Files wait for their turn, live sources do not."""
+        """Starts to describe a window if it should be described, and returns the task; returns None if not.
+
+        If too many are waiting, files block until there is room, and live sources skip the description.
+        """
         if not self._should_describe(judged, changes):
             return None
         if len(self._asked) >= MOST_WAITING:
@@ -40,26 +43,26 @@ class AlarmDescriber:
                 state.words_skipped += 1
                 return None
             await asyncio.wait(self._asked, return_when=asyncio.FIRST_COMPLETED)
-        if self._given_up:
+        if self._cancelled:
             return None
-        asking = asyncio.create_task(self._ask(window, judged.verdict))
-        self._asked.add(asking)
-        asking.add_done_callback(self._asked.discard)
-        return asking
+        task = asyncio.create_task(self._ask(window, judged.verdict))
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
+        return task
 
     def cancel(self) -> None:
-        """Ends what is under way and asks for no more: the watch is being stopped."""
-        self._given_up = True
-        for asking in self._asked:
-            asking.cancel()
+        """Cancels all descriptions and starts no more, because the watcher is being stopped."""
+        self._cancelled = True
+        for task in self._asked:
+            task.cancel()
 
     def _should_describe(self, judged: JudgedWindow, changes: Sequence[EventChange]) -> bool:
-        if self._given_up or self._settings.words == "never" or judged.verdict.outcome is not Outcome.ALARM:
+        if self._cancelled or self._settings.words == "never" or judged.verdict.outcome is not Outcome.ALARM:
             return False
         return self._settings.words == "alarms" or any(change.kind in {"opened", "raised"} for change in changes)
 
     async def _ask(self, window: Window, verdict: Verdict) -> Verdict:
-        async with self._room:
+        async with self._slots:
             return await self._judge.describe(
                 window.jpegs,
                 start_s=window.start_s,
@@ -71,9 +74,9 @@ class AlarmDescriber:
 
 
 async def await_description(words: "asyncio.Task[Verdict] | None") -> Verdict | None:
-    """The answer with the words, when it is there; None where none was asked for, or it was given up."""
+    """Waits for the answer with the description; returns None if none was requested or it was cancelled."""
     if words is None:
         return None
-    # Words are given up when the watch is being stopped; the verdict stands without them.
+    # Descriptions are cancelled when the watcher is stopped; the verdict is valid without one.
     await asyncio.wait([words])
     return None if words.cancelled() else words.result()

@@ -1,8 +1,8 @@
-"""What is kept to show of an event: a snapshot at once, a clip when it is over, the judged frames if wanted.
+"""Records the media of each event: a snapshot when it opens, a clip when it ends, on request the judged frames.
 
-The clip of a live source is cut as soon as its longest length is over, as the source's last seconds are all that is
-held; pictures are kept until the event is closed. All of it is made beside the watch, by threads. What the store cannot
-take is tried again for some minutes; what cannot be made is a warning and is counted, never the end of a watch.
+The clip of a live source is written as soon as its maximum length has passed, because the ring buffer holds only the
+last seconds. Snapshots are updated until the event closes. All work runs in background threads. Failed writes are
+retried for about five minutes, then logged and counted; they never stop the watcher.
 """
 
 import asyncio
@@ -25,16 +25,16 @@ from vigil.watch.settings import WatchSettings
 log = logging.getLogger(__name__)
 
 THREADS = 2
-AGAIN_AFTER_S = (5.0, 15.0, 60.0, 240.0)
-"""When it is tried again, from the failure before: a full disk is often noticed, and helped, within minutes."""
+RETRY_DELAYS_S = (5.0, 15.0, 60.0, 240.0)
+"""Delays between retries; a full disk is often noticed and fixed within minutes."""
 
-LAST_S = 30.0
-"""How long the end of a watch waits for clips that are being written."""
+CLOSE_TIMEOUT_S = 30.0
+"""How long `close` waits for clips that are being written."""
 
 
 @dataclass(slots=True)
 class EventMedia:
-    """What is being kept of one event: its latest state, the judged picture of its peak, and what was made so far."""
+    """The media state of one event: its latest version, the judged frame at its peak, and what was written so far."""
 
     event: Event
     peak_jpeg: bytes | None
@@ -44,7 +44,7 @@ class EventMedia:
 
 
 class MediaRecorder:
-    """Collects the pictures of events into the store."""
+    """Writes the snapshots, clips and frames of events to the store."""
 
     def __init__(self, store: Store | None, settings: WatchSettings) -> None:
         self.lost = 0
@@ -52,77 +52,77 @@ class MediaRecorder:
         self._settings = settings
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="evidence")
         self._under_way: set[asyncio.Task[None]] = set()
-        self._exhibits: dict[str, EventMedia] = {}
+        self._media: dict[str, EventMedia] = {}
         self._closing = asyncio.Event()
-        self._last_s = LAST_S
+        self._close_timeout_s = CLOSE_TIMEOUT_S
 
     def on_change(self, source: SourcePipeline, change: EventChange) -> None:
-        """Takes note of a change of an event, and starts what there is to make of it."""
+        """Updates the state of the event and starts recording what the change requires."""
         if self._store is None:
             return
         event = change.event
         if change.kind == "opened":
-            self._exhibits[event.id] = EventMedia(event, _judged_picture(source, event))
-            self._begin(event, self._record(source, self._exhibits[event.id]))
-        exhibit = self._exhibits.get(event.id)
-        if exhibit is None:
+            self._media[event.id] = EventMedia(event, _judged_frame(source, event))
+            self._begin(event, self._record(source, self._media[event.id]))
+        media = self._media.get(event.id)
+        if media is None:
             return
-        if event.peak_s != exhibit.event.peak_s:
-            exhibit.peak_jpeg = _judged_picture(source, event)
-        exhibit.event = event
+        if event.peak_s != media.event.peak_s:
+            media.peak_jpeg = _judged_frame(source, event)
+        media.event = event
         if self._settings.keep_frames:
-            self._begin(event, self._keep_frames(source, exhibit))
+            self._begin(event, self._keep_frames(source, media))
         if change.kind == "closed":
-            del self._exhibits[event.id]
-            exhibit.over.set()
+            del self._media[event.id]
+            media.over.set()
 
     async def close(self) -> None:
-        """Finishes what is under way, without waiting for pictures that are still to come."""
+        """Finishes pending work without waiting for frames that have not arrived yet."""
         self._closing.set()
-        until_s = time.monotonic() + self._last_s
-        # What fails now begins its last try.
+        until_s = time.monotonic() + self._close_timeout_s
+        # Work that fails now is retried once more.
         while self._under_way and (left_s := until_s - time.monotonic()) > 0:
             await asyncio.wait(self._under_way, timeout=left_s)
-        # What is left would ask threads that are gone.
+        # Remaining tasks would use threads that no longer exist.
         self.lost += len(self._under_way)
         for task in self._under_way:
             task.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def cancel(self) -> None:
-        """Has `close` wait for nothing: the watch is to end at once."""
-        self._last_s = 0.0
+        """Makes `close` return without waiting, because the watcher must end at once."""
+        self._close_timeout_s = 0.0
 
     def _begin(self, event: Event, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(self._see_through(event, work))
+        task = asyncio.create_task(self._run_logged(event, work))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def _see_through(self, event: Event, work: Coroutine[None, None, None]) -> None:
+    async def _run_logged(self, event: Event, work: Coroutine[None, None, None]) -> None:
         try:
             await work
         except Exception as error:
-            log.exception("pictures of event %s were given up; this is a fault in Vigil, please report it", event.id)
-            self._count_lost(event, "more pictures", error)
+            log.exception("recording of event %s failed; this is a fault in Vigil, please report it", event.id)
+            self._count_lost(event, "more media", error)
 
-    async def _record(self, source: SourcePipeline, exhibit: EventMedia) -> None:
-        """The snapshot now, so that an alarm has a picture; clip and picture of the peak when they are there."""
-        await self._snapshot(source, exhibit)
-        await self._wait_for_footage(source, exhibit)
-        await self._snapshot(source, exhibit)
+    async def _record(self, source: SourcePipeline, media: EventMedia) -> None:
+        """Writes a snapshot at once, so that the alarm has an image; later a snapshot of the peak, and the clip."""
+        await self._snapshot(source, media)
+        await self._wait_for_footage(source, media)
+        await self._snapshot(source, media)
         if self._settings.clips.most_s:
-            await self._clip(source, exhibit.event)
-        await self._wait_for(exhibit.over, until_s=math.inf, source=source)
-        await self._snapshot(source, exhibit)
+            await self._clip(source, media.event)
+        await self._wait_for(media.over, until_s=math.inf, source=source)
+        await self._snapshot(source, media)
 
-    async def _wait_for_footage(self, source: SourcePipeline, exhibit: EventMedia) -> None:
-        """Until the event is closed or, on live sources, as long as their last seconds are still held."""
+    async def _wait_for_footage(self, source: SourcePipeline, media: EventMedia) -> None:
+        """Waits until the event closes or, for live sources, only as long as the ring buffer still holds the clip."""
         clips = self._settings.clips
-        longest_s = exhibit.event.onset_s - clips.before_s + clips.most_s
+        longest_s = media.event.onset_s - clips.before_s + clips.most_s
         enough_s = longest_s if source.state.live else math.inf
-        await self._wait_for(exhibit.over, until_s=enough_s, source=source)
+        await self._wait_for(media.over, until_s=enough_s, source=source)
         if source.state.live:
-            await self._wait_for(asyncio.Event(), until_s=self._clip_ends_s(exhibit.event), source=source)
+            await self._wait_for(asyncio.Event(), until_s=self._clip_ends_s(media.event), source=source)
 
     async def _wait_for(self, happened: asyncio.Event, *, until_s: float, source: SourcePipeline) -> None:
         waits = [asyncio.create_task(event.wait()) for event in (happened, self._closing)]
@@ -143,12 +143,12 @@ class MediaRecorder:
             event, "clips", ".mp4", lambda path: source.capture.footage.clip(path, from_s=from_s, to_s=to_s)
         )
 
-    async def _snapshot(self, source: SourcePipeline, exhibit: EventMedia) -> None:
-        """The peak at full size, or where the source cannot give it any more, the frame that was judged."""
-        at_s, judged = exhibit.event.peak_s, exhibit.peak_jpeg
-        if at_s == exhibit.shown_s:
+    async def _snapshot(self, source: SourcePipeline, media: EventMedia) -> None:
+        """Writes the peak at full size or, if the source no longer has it, the frame that was judged."""
+        at_s, judged = media.event.peak_s, media.peak_jpeg
+        if at_s == media.shown_s:
             return
-        exhibit.shown_s = at_s
+        media.shown_s = at_s
 
         def write(path: Path) -> None:
             try:
@@ -160,18 +160,18 @@ class MediaRecorder:
                     log.exception("%s: a snapshot failed; this is a fault in Vigil, please report it", source.name)
                 path.write_bytes(judged)
 
-        await self._keep(exhibit.event, "snapshots", ".jpg", write)
+        await self._keep(media.event, "snapshots", ".jpg", write)
 
     async def _keep(self, event: Event, kind: MediaKind, name: str, write: Callable[[Path], None]) -> None:
         store = self._store
         if store is not None:
             await self._in_thread(event, kind, lambda: store.keep(event.id, kind, name, write))
 
-    async def _keep_frames(self, source: SourcePipeline, exhibit: EventMedia) -> None:
-        store, event = self._store, exhibit.event
-        members = {evidence.window for evidence in event.windows} - exhibit.kept
+    async def _keep_frames(self, source: SourcePipeline, media: EventMedia) -> None:
+        store, event = self._store, media.event
+        members = {member.window for member in event.windows} - media.kept
         windows = [window for window in source.recent_windows if window.index in members]
-        exhibit.kept |= {window.index for window in windows}
+        media.kept |= {window.index for window in windows}
         if store is not None:
             for window in windows:
                 await self._in_thread(event, "frames", partial(store.keep_frames, event.id, window.index, window.jpegs))
@@ -181,18 +181,18 @@ class MediaRecorder:
             await asyncio.get_running_loop().run_in_executor(self._threads, make)
         except StoreError as error:
             log.warning("%s: no %s of event %s yet: %s", event.source, what, event.id, error)
-            self._begin(event, self._again(event, what, make))
+            self._begin(event, self._retry(event, what, make))
         except VigilError as error:
             self._count_lost(event, what, error)
         except Exception as error:
             log.exception("%s of event %s failed; this is a fault in Vigil, please report it", what, event.id)
             self._count_lost(event, what, error)
 
-    async def _again(self, event: Event, what: str, make: Callable[[], object]) -> None:
-        """Beside the rest: the seconds that a camera's clip is cut from do not wait for a picture."""
+    async def _retry(self, event: Event, what: str, make: Callable[[], object]) -> None:
+        """Retries in a separate task, so that the clip is cut while the ring buffer still holds it."""
         problem: Exception | None = None
-        for wait_s in AGAIN_AFTER_S:
-            # Not `wait_for`, which forgets in Python 3.11 that it was cancelled.
+        for wait_s in RETRY_DELAYS_S:
+            # Not `wait_for`, which can lose a cancellation in Python 3.11.
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._closing.wait()
@@ -211,10 +211,10 @@ class MediaRecorder:
         log.warning("%s: no %s of event %s: %s", event.source, what, event.id, why)
 
 
-def _judged_picture(source: SourcePipeline, event: Event) -> bytes | None:
+def _judged_frame(source: SourcePipeline, event: Event) -> bytes | None:
     near = min(
-        (shot for window in source.recent_windows for shot in window.shots),
-        key=lambda shot: abs(shot.time_s - event.peak_s),
+        (frame for window in source.recent_windows for frame in window.shots),
+        key=lambda frame: abs(frame.time_s - event.peak_s),
         default=None,
     )
     return None if near is None else near.jpeg

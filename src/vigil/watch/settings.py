@@ -1,6 +1,6 @@
-"""The settings of a watch: a plain description of the job that any process can start from.
+"""The settings of a watcher: a plain description of the job, from which any process can start it.
 
-They come from `configs/watch/*.yaml`, then from the command line; the last one wins.
+They come from `configs/watch/*.yaml`, then from the command line; the last value wins.
 """
 
 from dataclasses import dataclass, field
@@ -17,14 +17,14 @@ from vigil.store import DEFAULT_STORE
 from vigil.store.retention import RetentionSettings
 
 CUT_WITHIN_S = 15.0
-"""How late a clip may be cut: on a busy machine it waits its turn."""
+"""How late a clip may be written on a busy machine."""
 
 DescribeWhen = Literal["alarms", "events", "never"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipSettings:
-    """What is kept of an event: seconds before its onset, after its end, and in all; 0 in all keeps no clip."""
+    """The length of event clips: seconds before the onset, after the end, and in total; a total of 0 disables clips."""
 
     before_s: float = 3.0
     after_s: float = 2.0
@@ -41,21 +41,20 @@ class ClipSettings:
 
     @property
     def memory_s(self) -> float:
-        """Seconds of a live stream that must be held to cut the longest clip, a little after its last second."""
+        """Seconds that a live source's ring buffer must hold for the longest clip, even if it is written late."""
         return self.most_s + CUT_WITHIN_S if self.most_s else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchSettings:
-    """How to watch; `docs/watch.md` tells what each setting is for.
+    """How to watch; `docs/watch.md` explains every setting.
 
-    `in_flight` bounds the requests of all sources, `live_in_flight` those of one live source, `queue_windows` the
-    windows of one source that wait, `files_at_once` the files that are read side by side. `patience_s` is how long a
-    file waits for a server that is away, `min_mass` what the words of the labels must have of the probability
-    of the token that is read for a window to be known. `ca_file` holds certificates of authorities that are trusted
-    besides the usual ones. `preview_fps` is how many pictures a second of what is live are
-    shown to people who look, 0 for none, and `preview_px` the most pixels of their long side.
-    No camera is added to a watch that has `most_cameras`; those of `sources` are watched, however many they are.
+    `in_flight` limits the requests of all sources, `live_in_flight` those of one live source, `queue_windows` the
+    queued windows of one source, `files_at_once` the files that are read in parallel. `patience_s` is how long a file
+    waits for an unavailable server. A window counts as unknown if the label words have less than `min_mass` of the
+    probability of the token that is read. `ca_file` holds certificates of authorities that are trusted in addition to
+    the usual ones. `preview_fps` is the rate of live previews (0 disables them), `preview_px` the maximum length of
+    their longer side. No camera can be added beyond `most_cameras`; those in `sources` are always watched.
     """
 
     sources: tuple[str, ...] = ()
@@ -107,9 +106,9 @@ class WatchSettings:
 
 
 def load_watch_settings(config: str, named: dict[str, Any], words: list[str]) -> WatchSettings:
-    """The settings of a file, then of the options, then of `--set key=value` words.
+    """Loads the settings from a file, then from the options, then from `--set key=value` words; the last value wins.
 
-    Raises ConfigError that blames the file, the option or the word, whichever it is.
+    Raises ConfigError that names the origin of the problem: the file, the option or the word.
     """
     path = find_config("watch", config)
     data = read_yaml(path)

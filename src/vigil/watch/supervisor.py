@@ -1,8 +1,8 @@
-"""A supervisor: what fails unexpectedly is logged, counted and done again, later each time, and ends nothing else.
+"""Restarts failed work with exponential back-off, so that one unexpected failure stops nothing else.
 
 supervisor = Supervisor()
-await supervisor.keep("flush", keeper.flush_for_ever)       # until it ends by itself, or is cancelled
-with supervisor.survives("door", "settling window 7"):      # what cannot be done again is given up
+await supervisor.keep("flush", writer.flush_periodically)   # until it returns or is cancelled
+with supervisor.survives("door", "settling window 7"):      # logged and counted, not retried
     ...
 """
 
@@ -23,9 +23,9 @@ FAULT = "this is a fault in Vigil, please report it"
 
 
 class Supervisor:
-    """Keeps the sources and the chores of a watch going; `failures` counts by name what failed. For the loop alone.
+    """Keeps the sources and background tasks of a watcher running. Used in the event loop only.
 
-    `clock` tells seconds that never go back; `sleep` waits some.
+    `failures` counts failures by name; `clock` returns monotonic seconds; `sleep` waits a number of seconds.
     """
 
     def __init__(
@@ -50,10 +50,10 @@ class Supervisor:
         is_tried_again: Callable[[Exception, float], bool] = lambda error, retry_s: True,
         left: asyncio.Event | None = None,
     ) -> None:
-        """Does some work until it ends by itself or somebody has `left`, again and again where it fails.
+        """Runs `work` until it returns or `left` is set, and retries it when it fails.
 
-        `is_tried_again` is told of each failure, with the seconds until the next try; with False it is given up. Work
-        that went well for as long as the longest wait begins with the shortest again.
+        `is_tried_again` receives each exception and the seconds until the next try; if it returns False, `work` is not
+        retried. After a run of at least `longest_retry_s` the delay starts again at `first_retry_s`.
         """
         retry_s = self._first_retry_s
         while True:
@@ -74,13 +74,13 @@ class Supervisor:
             retry_s = min(2 * retry_s, self._longest_retry_s)
 
     def note(self, name: str, what: str, error: BaseException) -> None:
-        """Logs and counts something that failed and is not done again."""
+        """Logs and counts a failure that is not retried."""
         self.failures[name] += 1
         log.error("%s: %s failed (%d so far); %s", name, what, self.failures[name], FAULT, exc_info=error)
 
     @contextmanager
     def survives(self, name: str, what: str) -> Iterator[None]:
-        """Gives up what fails in its block, logged and counted; what comes after it goes on."""
+        """Logs and counts an exception raised in the block and suppresses it."""
         try:
             yield
         except Exception:

@@ -1,7 +1,7 @@
-"""The lane between the thread that cuts windows and the loop that asks about them.
+"""The bounded queue between a source's reader thread and the event loop.
 
-A file's lane makes the reader wait when it is full, so nothing is ever lost. A live lane never makes
-a camera wait: the oldest window gives way, and is handed back as dropped, in its place in the order.
+For files, `put` blocks while the queue is full, so no window is lost. For live sources it never blocks: the oldest
+window is evicted and later returned by `take`, in order and marked `is_dropped`, so that it is counted.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from vigil.windows import Window
 
 @dataclass(frozen=True, slots=True)
 class QueuedWindow:
-    """A window in the lane: `still` when the motion gate found nothing that moves, `dropped` when a newer one won."""
+    """A window in the queue; `is_still` if the motion gate found no motion, `is_dropped` if it was evicted."""
 
     window: Window
     is_still: bool = False
@@ -24,9 +24,9 @@ class QueuedWindow:
 
 
 class WindowQueue:
-    """Windows of one source, in order; `put` and `end` are called in the reader's thread, the rest in the loop.
+    """The windows of one source, in order. `put` and `end` are called in the reader thread, all else in the event loop.
 
-    `on_cut` is called in the loop for every window that is taken up.
+    `on_cut` is called in the event loop for every window that is accepted.
     """
 
     def __init__(self, *, size: int, live: bool, on_cut: Callable[[], None] = lambda: None) -> None:
@@ -37,67 +37,67 @@ class WindowQueue:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[QueuedWindow] = deque()
         self._dropped: deque[QueuedWindow] = deque()
-        self._something = asyncio.Event()
+        self._is_ready = asyncio.Event()
         self._space = threading.Semaphore(size)
         self._ended = False
 
     @property
     def is_over(self) -> bool:
-        """Whether everything was taken and nothing will follow."""
+        """Whether the queue is empty and has ended."""
         return self._ended and not (self._waiting or self._dropped)
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def put(self, window: Window, *, still: bool = False) -> None:
-        """Adds a window; waits for space in a file's lane."""
+        """Adds a window; for files, blocks while the queue is full."""
         if not self._live:
             self._space.acquire()
         self._call_in_loop(self._append, QueuedWindow(window, still))
 
     def end(self) -> None:
-        """Says that no window will follow."""
+        """Marks the end: no window will follow."""
         self._call_in_loop(self._end)
 
     def close(self) -> None:
-        """Takes up no more windows, whatever the reader still does; those that wait can be taken."""
+        """Accepts no more windows, whatever the reader does; queued windows can still be taken."""
         self.is_closed = True
         self._end()
-        # The reader may be waiting for space.
+        # The reader may be blocked in `put`.
         self._space.release()
 
     async def wait(self) -> bool:
-        """Waits until a window is there; False when there will be none."""
-        await self._something.wait()
+        """Waits for a window; returns False if none will come."""
+        await self._is_ready.wait()
         return bool(self._waiting or self._dropped)
 
     def take(self) -> QueuedWindow | None:
-        """The next entry, dropped ones in their place; None when newer windows have emptied the lane meanwhile."""
+        """Returns the next window, evicted ones in their place; returns None if the queue is empty."""
         source = self._dropped or self._waiting
         if not source:
             return None
-        entry = source.popleft()
+        queued = source.popleft()
         if not self._live:
             self._space.release()
         if not (self._waiting or self._dropped or self._ended):
-            self._something.clear()
-        return entry
+            self._is_ready.clear()
+        return queued
 
-    def _call_in_loop(self, act: Callable[..., None], *words: QueuedWindow) -> None:
-        # A reader that hangs may come back when the watch, and its loop, are over.
+    def _call_in_loop(self, act: Callable[..., None], *args: QueuedWindow) -> None:
+        # A hanging reader may return after the watcher has ended and its loop is closed.
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(act, *words)
+            self._loop.call_soon_threadsafe(act, *args)
 
-    def _append(self, entry: QueuedWindow) -> None:
+    def _append(self, queued: QueuedWindow) -> None:
         if self.is_closed:
             return
         self._on_cut()
-        self._waiting.append(entry)
+        self._waiting.append(queued)
         if self._live and len(self._waiting) > self._size:
             oldest = self._waiting.popleft()
             self._dropped.append(QueuedWindow(oldest.window, oldest.is_still, is_dropped=True))
-        self._something.set()
+        self._is_ready.set()
 
     def _end(self) -> None:
         self._ended = True
-        self._something.set()
+        self._is_ready.set()

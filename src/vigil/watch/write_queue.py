@@ -1,4 +1,4 @@
-"""What waits to be written into the store, and the writing of it: what the database refuses holds up nothing else."""
+"""Pending writes to the store, and how they are carried out: a rejected row does not hold up the others."""
 
 import logging
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -14,10 +14,10 @@ State = TypeVar("State")
 
 
 class QueuedWrites(Generic[Key, State]):
-    """The latest state of each thing that is to be written, the oldest first; for the loop alone.
+    """The latest state of each item to be written, oldest first. Used in the event loop only.
 
-    The store's thread is given a copy (`states`), and the loop alone crosses off what was written: a state that came
-    meanwhile stays.
+    The store's thread works on a copy (`states`). Only the event loop removes what was written, so a state that arrived
+    in the meantime stays.
     """
 
     def __init__(self) -> None:
@@ -27,37 +27,37 @@ class QueuedWrites(Generic[Key, State]):
         return len(self._states)
 
     def put(self, key: Key, state: State) -> None:
-        """Has a thing written as it is now."""
+        """Queues the current state of an item and replaces an earlier one."""
         self._states[key] = state
 
     def states(self) -> list[tuple[Key, State]]:
-        """Everything that waits now."""
+        """Returns everything that is queued, oldest first."""
         return list(self._states.items())
 
     def of(self, key: Key) -> State | None:
-        """The state of a thing that waits, None for one that does not."""
+        """Returns the queued state of an item, or None."""
         return self._states.get(key)
 
     def cross_off(self, key: Key, state: State) -> None:
-        """Waits no more for a state that was written, unless another one of the same thing has come since."""
+        """Removes a state that was written, unless a newer state of the same item was queued in the meantime."""
         if self._states.get(key) is state:
             del self._states[key]
 
     def forget(self, key: Key) -> None:
-        """Has a thing written no more."""
+        """Removes an item without writing it."""
         self._states.pop(key, None)
 
     def drop_oldest(self) -> None:
-        """Forgets the thing that has waited longest."""
+        """Removes the item that was queued first."""
         del self._states[next(iter(self._states))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StoreWrite:
-    """One write into the store: `act` does it in the store's thread, `settled` is called in the loop when it is over.
+    """One write to the store: `act` runs in the store's thread, then `settled` in the event loop, rejected or not.
 
-    `row` is what it writes, for the file of what was refused. A write of many rows has `parts`, which are tried one by
-    one when it is refused.
+    `row` is what it writes, for the file of rejected rows. A write of many rows has `parts`, which are tried one by one
+    if the whole is rejected.
     """
 
     what: str
@@ -69,7 +69,7 @@ class StoreWrite:
 
 @dataclass(slots=True)
 class WriteResult:
-    """What became of writes: those that are over, those of them that were refused, and why no more were tried."""
+    """The result of a batch: settled writes, those of them that were rejected, and the error that stopped it."""
 
     over: list[StoreWrite] = field(default_factory=list)
     refused: list[tuple[StoreWrite, Exception]] = field(default_factory=list)
@@ -77,7 +77,7 @@ class WriteResult:
 
 
 def write_all(writes: Iterable[StoreWrite], *, set_aside: Callable[[StoreWrite, Exception], None]) -> WriteResult:
-    """Does writes in order until the store cannot be written to; calls `set_aside` for each that is refused."""
+    """Carries out writes in order until the store fails; calls `set_aside` for each that is rejected."""
     result = WriteResult()
     left = list(writes)[::-1]
     while left:
@@ -90,7 +90,7 @@ def write_all(writes: Iterable[StoreWrite], *, set_aside: Callable[[StoreWrite, 
             result.away = error
             return result
         except Exception as error:
-            # A row that Vigil itself cannot write is as bad as one that the database refuses.
+            # A row that fails because of a bug in Vigil is treated like one that the database rejects.
             log.exception("%s cannot be written; this is a fault in Vigil, please report it", write.what)
             _refuse(write, error, left, result, set_aside)
         else:

@@ -181,7 +181,7 @@ def test_a_camera_file_names_one_camera(tmp_path: Path, text: bytes, name: str) 
         (b"\nthe yard\n", "line 2: 'the yard' is neither"),
         (b"clip.mp4", "line 1: 'clip.mp4' is neither"),
         (b"0\n# x\nrtsp://h/x\n", "line 3: a second camera"),
-        (b"\n\nrtsp://admin:hunter2@h:99999/x\n", "line 3: the address 'rtsp://h:99999/x' has a host or port"),
+        (b"\n\nrtsp://admin:hunter2@h:99999/x\n", "line 3: the address 'rtsp://h:99999/x' has an invalid port"),
         (b"admin:hunter2@h/x", "line 1: '...@h/x' is neither"),
         (b"admin:hunter2@h/hunter2/1", "line 1: '...@h/***' is neither"),
         (b"rtsp://admin:1 hunter2@h/x", "line 1: the address 'rtsp://h/x' holds a space"),

@@ -68,7 +68,7 @@ def watch_without_room(
 def test_what_had_no_room_is_kept_once_there_is_some(
     server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(media_recorder, "AGAIN_AFTER_S", (0.3,) * 20)
+    monkeypatch.setattr(media_recorder, "RETRY_DELAYS_S", (0.3,) * 20)
     notes = Helped(folder=tmp_path)
     summary, kept = watch_without_room(server, notes, tmp_path)
     assert set(kept) == set(BLOCKED) and summary.media_losses == 0
