@@ -199,7 +199,7 @@ def test_a_dataset_without_manifest_or_json_says_what_to_run(data: Path, tmp_pat
     split_path(data, "train").unlink()
     assert "anomaly-train, whose file is missing" in errors(data)
     (data / "vigil.json").unlink()
-    with pytest.raises(DatasetError, match="no finished dataset"):
+    with pytest.raises(DatasetError, match="not a finished dataset"):
         check_dataset(data)
 
 

@@ -294,7 +294,7 @@ BAD_ROWS: dict[str, tuple[Any, str]] = {
     "a picture for a video": (row("fight/fi0.jpg", "是的。"), "is an image, not a video"),
     "another kind of file": (row("fight/fi0.txt", "是的。"), "does not have the extension of a video"),
     "an address": (row("http://127.0.0.1/a.mp4", "是的。"), "is an address"),
-    "frames": (row(["a.jpg", "b.jpg"], "是的。"), "a list of frames"),
+    "frames": (row(["a.jpg", "b.jpg"], "是的。"), "a list of extracted frames"),
     "no mark": (row("fight/fi0.mp4", "是的。", asked=FIGHT.question), "holds <video> 0 times"),
     "two marks": (row("fight/fi0.mp4", "是的。", asked=f"<video>{ASKED}"), "holds <video> 2 times"),
     "a mark in the answer": (row("fight/fi0.mp4", "是的，<video>。"), "the answer holds <video>"),

@@ -18,7 +18,7 @@ MEMORY_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 def test_a_model_that_does_not_fit_into_memory_is_not_begun(tmp_path: Path) -> None:
     shape = replace(SHAPES["2b"], parameters=int(MEMORY_BYTES / MEMORY_FACTOR))
-    with pytest.raises(JobError, match=r"takes .* GB of memory, and .* GB are free; .*--no-rehearsal"):
+    with pytest.raises(JobError, match=r"needs .* GB of memory, and .* GB is free; .*--no-rehearsal"):
         look(RehearsalSettings(shape=shape, out=tmp_path / "out"))
     assert list(tmp_path.iterdir()) == []
 
