@@ -65,7 +65,7 @@ def compose_video(
 ) -> ComposedVideo:
     """Composes clips of both classes into `out` and writes the ground truth beside it, as `out` with the suffix .csv.
 
-    An incident is one clip, or as many as reach `incident_s`. The same clips, seed and settings give the same video.
+    An incident is one clip, or as many as reach `incident_s`. The same clips, seed and settings give the same frames.
     Clips repeat if there are not enough; unreadable ones are left out. Raises DatasetError if no clip of a class can
     be read, and SourceError if the video cannot be written.
     """
