@@ -1,1 +1,1 @@
-"""The laboratory: the demo, the rehearsal and the recipe of the tiny base. They import vigil, never the reverse."""
+"""Tools for developers: the demo, the rehearsal and the training of the tiny base. Vigil never imports them."""

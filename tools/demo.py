@@ -1,7 +1,7 @@
-"""The whole road on a machine without a GPU: clips, dataset, LoRA on the tiny base, export, vLLM, two scores.
+"""Runs the whole pipeline without a GPU: clips, dataset, LoRA on the tiny base, export, vLLM, two scores.
 
-`scripts/demo.sh` makes the environments and runs this. Every stage is one of Vigil's own commands, printed before
-it runs, so that the demo is also the recipe. A stage that fails leaves what is done; the same command goes on there.
+`scripts/demo.sh` sets up the environments and runs this. Every stage is one of Vigil's own commands, printed before
+it runs, so the demo doubles as a recipe. If a stage fails, finished work is kept, and the same command resumes.
 """
 
 import argparse
@@ -35,17 +35,17 @@ from vigil.training.output import RUN_NAME, lock_output
 WEB_PORT = 7860
 TINY_BASE = BASE_FOLDER
 TINY_SAMPLING = FrameSampling(max_pixels=12_288)
-"""128x96 frames: what the tiny base was made for."""
+"""128x96 frames, the size that the tiny base was trained on."""
 
 DRAWN_CLIPS = 1400
 MORE_CLIPS = 400
-"""Drawn clips that a small set of real ones is trained together with: people in places it does not hold."""
+"""Drawn clips added to the training on a small real set, for people in positions that the set lacks."""
 
 DRAWN_VAL_SHARE = 0.07
-"""Of so many clips 7 % choose the best epoch as well as 15, and the demo gets no slower."""
+"""With this many clips 7 % select the best epoch as well as 15 %, and the demo is faster."""
 
 SAMPLES = 4200
-"""Windows shown in training, over all epochs: about a minute and a half on two cores."""
+"""Training windows over all epochs: about a minute and a half on two cores."""
 
 MADE_FROM_NAME = "made-from.json"
 MADE_FROM_DATA = ("adapter", "model", "score-base", "score-lora")
@@ -54,12 +54,12 @@ WRITTEN = (
     *MADE_FROM_DATA, "clips", "drawn", "data", "logs",
     "parity.json", "score-base.json", "score-lora.json", "summary.json",
 )  # fmt: skip
-"""All that a demo puts into its folder."""
+"""Everything that a demo writes into its folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoSettings:
-    """What the demo is asked to do; other clips and another seed have a folder of their own."""
+    """The options of the demo; other clips or another seed get their own output folder by default."""
 
     named_out: Path | None = None
     clips: Path | None = None
@@ -70,7 +70,7 @@ class DemoSettings:
 
     @property
     def out(self) -> Path:
-        """The folder for all that is made."""
+        """The output folder."""
         if self.named_out is not None:
             return self.named_out
         of = "out" if self.clips is None else f"of-{self.clips.absolute().name}"
@@ -78,24 +78,24 @@ class DemoSettings:
 
     @property
     def made_from(self) -> dict[str, Any]:
-        """What all that is made depends on."""
+        """The inputs that all results depend on."""
         return {"clips": None if self.clips is None else str(self.clips.resolve()), "seed": self.seed}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the demo; returns its exit code."""
     settings, setup_s, only_look = _parse(argv)
-    return exit_code_of("demo", lambda: _look_and_run(settings, setup_s=setup_s, only_look=only_look))
+    return exit_code_of("demo", lambda: _check_and_run(settings, setup_s=setup_s, only_look=only_look))
 
 
-def _look_and_run(settings: DemoSettings, *, setup_s: float, only_look: bool) -> None:
+def _check_and_run(settings: DemoSettings, *, setup_s: float, only_look: bool) -> None:
     check_demo(settings)
     if not only_look:
         run(settings, setup_s=setup_s)
 
 
 def check_demo(settings: DemoSettings) -> None:
-    """Raises UsageError or DatasetError for all that can be known to be wrong before any work."""
+    """Raises UsageError or DatasetError for every problem that can be found before any work."""
     require_writable_folder(settings.out, "--out")
     refuse_other_clips(settings)
     for port in (settings.port, settings.port + 1, *([WEB_PORT] if settings.web else [])):
@@ -103,12 +103,12 @@ def check_demo(settings: DemoSettings) -> None:
     if settings.clips is None:
         return
     if not settings.clips.is_dir():
-        raise UsageError(f"--clips {settings.clips} is no folder; it must hold fight/ and normal/")
+        raise UsageError(f"--clips {settings.clips} is not a folder; it must hold fight/ and normal/")
     find_clips(settings.clips, load_question(TASK_FILE))
 
 
 def run(settings: DemoSettings, *, setup_s: float = 0.0) -> None:
-    """Walks the road once and writes `summary.json` into the output folder."""
+    """Runs all stages once and writes `summary.json` into the output folder."""
     settings.out.mkdir(parents=True, exist_ok=True)
     stages = CommandStages(total=8, seconds={"environments": round(setup_s, 1)})
     clips = _clips(settings, stages)
@@ -131,7 +131,7 @@ def run(settings: DemoSettings, *, setup_s: float = 0.0) -> None:
             }
         summary = {**scores, "parity_differences": parity, "seconds": stages.seconds, "versions": versions()}
         write_json(settings.out / "summary.json", summary)
-        _tell(summary, settings, lora)
+        _print_summary(summary, settings, lora)
         for_base.close()
         if settings.web:
             _browse(model, lora)
@@ -141,7 +141,7 @@ def run(settings: DemoSettings, *, setup_s: float = 0.0) -> None:
 
 def _clips(settings: DemoSettings, stages: CommandStages) -> Path:
     if settings.clips is not None:
-        with stages.stage("clips", f"your own, from {settings.clips}, and {MORE_CLIPS} drawn ones to train with"):
+        with stages.stage("clips", f"yours, from {settings.clips}, plus {MORE_CLIPS} drawn ones for training"):
             _draw(settings.out / "drawn", MORE_CLIPS, settings)
         return settings.clips
     folder = settings.out / "clips"
@@ -151,7 +151,7 @@ def _clips(settings: DemoSettings, stages: CommandStages) -> Path:
 
 
 def refuse_other_clips(settings: DemoSettings) -> None:
-    """Raises UsageError where the folder holds a demo of other clips or of another seed: they would be mixed."""
+    """Raises UsageError if the folder holds a demo of other clips or another seed, because they would be mixed."""
     try:
         before = json.loads((settings.out / MADE_FROM_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -164,7 +164,7 @@ def refuse_other_clips(settings: DemoSettings) -> None:
 
 
 def _refuse_foreign(out: Path) -> None:
-    """Raises UsageError where a folder that no demo has begun in holds what a demo would write over."""
+    """Raises UsageError if a folder without a demo holds files that the demo would overwrite."""
     taken = [out / name for name in WRITTEN if (out / name).exists()]
     if taken:
         raise UsageError(f"{taken[0]} was not made by a demo and stays as it is; name another folder with --out")
@@ -176,33 +176,33 @@ def _draw(folder: Path, clips: int, settings: DemoSettings) -> None:
 
 
 def discard_stale(data: Path, out: Path) -> None:
-    """Throws away what was made from the dataset when it was another one: a training does not go on with other data."""
+    """Deletes results made from another dataset, because a training cannot be resumed with other data."""
     try:
         trained_on = json.loads((out / "adapter" / RUN_NAME).read_text(encoding="utf-8"))["data_digest"]
     except (OSError, ValueError, KeyError):
         return
     if trained_on == read_manifest(data).data_digest:
         return
-    console.print("the dataset is not the one of the last run: training, export and scores start afresh")
+    console.print("the dataset has changed since the last run: training, export and scores start again")
     with lock_output(out / "adapter"):
         for name in MADE_FROM_DATA:
             shutil.rmtree(out / name, ignore_errors=True)
 
 
 def _build_dataset(clips: Path, data: Path, settings: DemoSettings) -> None:
-    cut = ("--max-pixels", str(TINY_SAMPLING.max_pixels), "--seed", str(settings.seed))
+    frames = ("--max-pixels", str(TINY_SAMPLING.max_pixels), "--seed", str(settings.seed))
     drawn = ("--val-share", str(DRAWN_VAL_SHARE))
-    # Few minutes and clips: all that is not held out for the score and the epoch is learnt from.
-    learnt = ("--calibration-share", "0")
+    # Clips and time are few: everything not held out for test and val is used for training.
+    no_calibration = ("--calibration-share", "0")
     more = drawn if settings.clips is None else ("--also", str(settings.out / "drawn"))
-    shares = (*cut, *learnt, *more)
+    shares = (*frames, *no_calibration, *more)
     run_vigil("dataset", "build", str(clips), "--out", str(data), "--task", str(TASK_FILE), *shares)
     run_vigil("dataset", "check", str(data))
     run_vigil("dataset", "preview", str(data))
 
 
 def _train(data: Path, adapter: Path) -> None:
-    """As many epochs as make the demo's samples: few of many windows, more of few."""
+    """Trains for about SAMPLES windows in total: fewer epochs if there are more windows."""
     examples = len(json.loads((data / "anomaly-train.json").read_text(encoding="utf-8")))
     epochs = min(12, max(1, round(SAMPLES / examples)))
     run_vigil("train", "tiny_lora", f"dataset_dir={data}", f"output_dir={adapter}", f"num_train_epochs={epochs}")
@@ -211,7 +211,7 @@ def _train(data: Path, adapter: Path) -> None:
 def _serve(
     stack: ExitStack, for_base: ExitStack, model: Path, settings: DemoSettings
 ) -> tuple[RunningServer, RunningServer]:
-    """Both servers at once: the base under the very contract that the LoRA was trained under."""
+    """Starts both servers; the base is served under the same contract that the LoRA was trained with."""
     logs = settings.out / "logs"
     task = load_question("fight")
     base = run_server(
@@ -231,33 +231,33 @@ def _score(data: Path, server: RunningServer, out: Path, name: str) -> dict[str,
     path = out / f"score-{name}.json"
     words = ["--data", str(data), "--json", str(path), "--out", str(out / f"score-{name}")]
     if name == "base":
-        # It was never taught the verdict words: by the usual least probability all its windows would be unknown.
+        # It was never trained on the label words: under the usual minimum all of its windows would be unknown.
         words += ["--min-mass", "0"]
     run_vigil("score", *words, server=server)
     figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return figures
 
 
-def _tell(summary: dict[str, Any], settings: DemoSettings, server: RunningServer) -> None:
+def _print_summary(summary: dict[str, Any], settings: DemoSettings, server: RunningServer) -> None:
     stdout = wide_console()
     stdout.print(score_table(summary))
-    stdout.print("the base is scored by whatever it gives the verdict words, as next to nothing (--min-mass 0)")
+    stdout.print("the base gives the label words almost no probability, so any is accepted for it (--min-mass 0)")
     stdout.print(_time_table(summary["seconds"]))
     out = settings.out
     stdout.print(
         f"parity: {summary['parity_differences']} differences between what was trained and what was served\n"
-        f"\nLook at:   {out}/data/preview.html           what the model was shown\n"
+        f"\nLook at:   {out}/data/preview.html           what the model was trained on\n"
         f"           {out}/score-lora/mistakes.html    its worst mistakes\n"
         f"           {out}/summary.json                all figures\n"
-        f"Go on:     ./vllm.sh {out}/model             serve it\n"
-        "           bash scripts/demo.sh --clips DIR  the same road with your own clips (fight/ and normal/)\n"
+        f"Next:      ./vllm.sh {out}/model             serve it\n"
+        "           bash scripts/demo.sh --clips DIR  the same with your own clips (fight/ and normal/)\n"
         "           bash scripts/train.sh qwen3vl_2b_lora   the real model, on a GPU",
         soft_wrap=True,
     )
 
 
 def score_table(summary: dict[str, Any]) -> Table:
-    """Base and LoRA side by side, each figure with its interval, n and baseline."""
+    """A table of the scores of base and LoRA, with n, confidence interval and majority baseline."""
     table = Table(title="test split, clip by clip")
     for heading in ("", "n", "accuracy [95 %]", "majority", "ROC AUC", "F1", "ECE", "unknown", "p50 ms", "requests/s"):
         table.add_column(heading, justify="left" if not heading else "right")
@@ -289,24 +289,24 @@ def _time_table(seconds: dict[str, float]) -> Table:
     table = Table(title="seconds per stage")
     for name in seconds:
         table.add_column(name, justify="right")
-    table.add_column("in all", justify="right")
+    table.add_column("total", justify="right")
     table.add_row(*(f"{value:.0f}" for value in seconds.values()), f"{sum(seconds.values()):.0f}")
     return table
 
 
 def _browse(model: Path, server: RunningServer) -> None:
-    """The web pages before the merged model, until Ctrl-C."""
+    """Runs the web pages with the merged model until Ctrl-C."""
     at = ("--url", server.url, "--model", server.model, "--model-dir", str(model))
     words = ("--demo", *at, "--port", str(WEB_PORT))
     console.print(f"[dim]$ python web.py {shlex.join(words)}[/]", soft_wrap=True)
-    console.print("Ctrl-C ends the pages and the server; --no-web leaves them out")
+    console.print("Press Ctrl-C to stop the pages and the server; --no-web skips this step")
     environment = dict(os.environ) | {"VIGIL_API_KEY": server.key}
     with suppress(KeyboardInterrupt):
         wait_for(subprocess.Popen([sys.executable, "web.py", *words], env=environment))
 
 
 def _keep(server: RunningServer) -> None:
-    console.print(f"The LoRA model stays at {server.url}, the key is in .vigil/key; Ctrl-C ends it.")
+    console.print(f"The LoRA model is served at {server.url}, its key is in .vigil/key; press Ctrl-C to stop.")
     try:
         signal.pause()
     except KeyboardInterrupt:
@@ -320,14 +320,19 @@ def _parse(argv: Sequence[str] | None) -> tuple[DemoSettings, float, bool]:
         dest="named_out",
         metavar="DIR",
         type=Path,
-        help="folder for all that is made (demo-out; demo-of-CLIPS with --clips; -seed-N behind it with --seed)",
+        help="output folder (demo-out; demo-of-CLIPS with --clips; with the suffix -seed-N with --seed)",
     )
     parser.add_argument(
-        "--clips", metavar="DIR", type=Path, help="your clips instead of drawn ones: a folder with fight/ and normal/"
+        "--clips",
+        metavar="DIR",
+        type=Path,
+        help="use your clips instead of drawn ones: a folder with fight/ and normal/",
     )
-    parser.add_argument("--port", type=int, default=8000, help="of the LoRA model; the base takes the next (8000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the drawn clips and the split (0)")
-    parser.add_argument("--keep", action="store_true", help="leave the LoRA model served until Ctrl-C")
+    parser.add_argument(
+        "--port", type=int, default=8000, help="port of the LoRA model; the base uses the next one (8000)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the drawn clips and the split (0)")
+    parser.add_argument("--keep", action="store_true", help="keep serving the LoRA model until Ctrl-C")
     parser.add_argument("--no-web", dest="web", action="store_false", help="do not open the web pages at the end")
     parser.add_argument("--setup-seconds", type=float, default=0.0, help=argparse.SUPPRESS)
     parser.add_argument("--only-look", action="store_true", help=argparse.SUPPRESS)

@@ -1,7 +1,7 @@
-"""The stages of a walk through all of Vigil: its own commands, run as a user would, timed and told.
+"""Runs Vigil's commands in stages, as a user would, and times them, for the demo and the rehearsal.
 
-`scripts/demo.sh` and `scripts/rehearse.sh` are such walks. A stage that fails leaves what is done; the commands
-themselves go on from there.
+Used by `scripts/demo.sh` and `scripts/rehearse.sh`. If a stage fails, finished work is kept; the commands themselves
+resume from there.
 """
 
 import json
@@ -31,7 +31,7 @@ from vigil.serving.server import RunningServer
 from vigil.training.llamafactory import CHECKPOINT_GRACE_S, END_GRACE_S
 
 TIDY_S = CHECKPOINT_GRACE_S + 3 * END_GRACE_S
-"""As long as an interrupted command may take: a training writes a checkpoint, then ends its trainer."""
+"""Time limit for an interrupted command to finish: a training writes a checkpoint, then stops its trainer."""
 
 CHILD_VERSIONS: Mapping[EnvironmentName, Sequence[str]] = {
     "train": ("llamafactory", "torch", "transformers", "peft"),
@@ -43,14 +43,14 @@ console = Console(stderr=True, highlight=False)
 
 @dataclass(slots=True)
 class CommandStages:
-    """Runs the stages one after another, tells how each went, and keeps the seconds."""
+    """Announces stages, reports how long each took, and records the seconds."""
 
     total: int
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def stage(self, name: str, what: str) -> Iterator[None]:
-        """Announces a stage, times it, and says how to go on when it fails."""
+        """Announces a stage and times it; a failed stage is not recorded."""
         console.rule(f"[bold]{len(self.seconds) + 1}/{self.total} {name}[/]: {what}", align="left")
         started = time.monotonic()
         yield
@@ -59,29 +59,35 @@ class CommandStages:
 
 
 class StagesTerminated(KeyboardInterrupt):
-    """A SIGTERM or SIGHUP, which perhaps only this process was sent."""
+    """SIGTERM or SIGHUP; unlike Ctrl-C it may have reached only this process, not its children."""
 
 
 def exit_code_of(name: str, walk: Callable[[], None]) -> int:
-    """Walks; an error is told in one line under the walk's name, and Ctrl-C or a SIGTERM puts things in order first."""
-    _heed_signals()
+    """Calls `walk` and returns the exit code; errors are printed in one line, prefixed with `name`.
+
+    After Ctrl-C, SIGTERM or SIGHUP the running command may finish cleanly first.
+    """
+    _handle_signals()
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
     )
     try:
         walk()
     except (VigilError, OSError) as error:
-        told = explain_os_error(error) if isinstance(error, OSError) else error
-        console.print(f"{name}: {told}", style="red", markup=False, soft_wrap=True)
+        message = explain_os_error(error) if isinstance(error, OSError) else error
+        console.print(f"{name}: {message}", style="red", markup=False, soft_wrap=True)
         return getattr(error, "exit_code", JobError.exit_code)
     except KeyboardInterrupt:
-        console.print(f"\n{name}: stopped; what is done is kept, and the same command goes on from there")
+        console.print(f"\n{name}: stopped; finished work is kept, and the same command resumes")
         return JobError.exit_code
     return 0
 
 
 def run_vigil(*words: str, server: RunningServer | None = None) -> None:
-    """Runs one Vigil command as a user would; the key travels in the environment."""
+    """Runs one Vigil command as a user would, with the server's key in the environment.
+
+    Raises JobError if it fails.
+    """
     environment = dict(os.environ)
     if server is not None:
         words = (*words, "--url", server.url, "--model", server.model)
@@ -90,18 +96,18 @@ def run_vigil(*words: str, server: RunningServer | None = None) -> None:
     code = wait_for(subprocess.Popen([sys.executable, "-m", "vigil", *words], env=environment))
     if code != 0:
         raise JobError(
-            f"`{command()} {words[0]}` ended with exit code {code}, see above; mend it and run the same "
-            "command again: it goes on from what is done"
+            f"`{command()} {words[0]}` ended with exit code {code}, see above; fix the cause and run the same "
+            "command again: it resumes after the finished stages"
         )
 
 
 def wait_for(child: "subprocess.Popen[bytes]") -> int:
-    """The exit code of a command; one that is interrupted puts things in order first, and is waited for."""
+    """The exit code of a command; if interrupted, waits until the command has finished cleanly, then raises again."""
     try:
         return child.wait()
     except KeyboardInterrupt as stopped:
         if isinstance(stopped, StagesTerminated):
-            child.send_signal(signal.SIGINT)  # Ctrl-C has reached it by itself
+            child.send_signal(signal.SIGINT)  # Ctrl-C reaches the child directly
         _let_end(child)
         raise
 
@@ -115,7 +121,7 @@ def _let_end(child: "subprocess.Popen[bytes]") -> None:
 
 
 def versions() -> dict[str, str]:
-    """The versions that a result depends on, of Vigil and, as `train/torch`, of the two other environments."""
+    """The versions that results depend on: Vigil, Python and the packages of the other environments (`train/torch`)."""
     found = {"vigil": __version__, "python": ".".join(map(str, sys.version_info[:3]))}
     for name, packages in CHILD_VERSIONS.items():
         there = environment(name).versions(packages)
@@ -124,7 +130,7 @@ def versions() -> dict[str, str]:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Writes a JSON file in one step: whole, or not at all."""
+    """Writes a JSON file atomically."""
     partial = path.with_suffix(".partial")
     partial.write_text(
         json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8", errors="backslashreplace"
@@ -132,9 +138,9 @@ def write_json(path: Path, data: Any) -> None:
     partial.replace(path)
 
 
-def _heed_signals() -> None:
+def _handle_signals() -> None:
     signal.signal(signal.SIGTERM, _terminate)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored under nohup
         signal.signal(signal.SIGHUP, _terminate)
 
 

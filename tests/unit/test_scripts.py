@@ -82,7 +82,7 @@ def test_help_needs_no_environment(checkout: Path, script: str) -> None:
         (("export.sh", "--bogus"), "--bogus"),
         (("export.sh", "nowhere"), "nowhere is no adapter"),
         (("scripts/demo.sh", "--bogus"), "--bogus"),
-        (("scripts/demo.sh", "--clips", "nowhere", "--no-web"), "--clips nowhere is no folder"),
+        (("scripts/demo.sh", "--clips", "nowhere", "--no-web"), "--clips nowhere is not a folder"),
         (("scripts/download_model.sh", "--from", "disk"), "modelscope or huggingface (hf), not 'disk'"),
         (("scripts/check.sh", "--fxi"), "there is only --fix"),
     ],

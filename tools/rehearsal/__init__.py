@@ -1,4 +1,4 @@
-"""The full-size rehearsal: the README's road with a model of the flagship's true shape, on a machine without a GPU.
+"""The full-size rehearsal: the commands of the README with a full-size model of random weights, without a GPU.
 
-`scripts/rehearse.sh` makes the environments and runs `python -m tools.rehearsal`.
+`scripts/rehearse.sh` sets up the environments and runs `python -m tools.rehearsal`.
 """

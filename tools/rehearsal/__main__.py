@@ -20,12 +20,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="scripts/rehearse.sh", description="The README's road with a model of the flagship's true shape."
+        prog="scripts/rehearse.sh", description="Run the README's commands with a full-size model of random weights."
     )
-    parser.add_argument("--size", choices=sorted(SHAPES), default="2b", help="of Qwen3-VL (2b)")
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("rehearsal-out"), help="folder (rehearsal-out)")
-    parser.add_argument("--keep", action="store_true", help="leave the models, the dataset and the adapter there")
-    parser.add_argument("--port", type=int, default=0, help="of the server (a free one)")
+    parser.add_argument("--size", choices=sorted(SHAPES), default="2b", help="size of Qwen3-VL (2b)")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, default=Path("rehearsal-out"), help="output folder (rehearsal-out)"
+    )
+    parser.add_argument("--keep", action="store_true", help="keep the models, the dataset and the adapter")
+    parser.add_argument("--port", type=int, default=0, help="port of the server (a free one)")
     parser.add_argument("--only-look", action="store_true", help=argparse.SUPPRESS)
     return parser
 

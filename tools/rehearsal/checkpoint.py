@@ -1,7 +1,7 @@
-"""Writes a model folder as the hubs ship Qwen3-VL, with random weights.
+"""Writes a model folder with the files of a published Qwen3-VL, but random weights.
 
-`python -m tools.rehearsal.checkpoint 2b FOLDER`, on the training environment's Python. The folder gets its name when it
-is whole.
+`python -m tools.rehearsal.checkpoint 2b FOLDER`, with the training environment's Python. The folder is renamed to
+FOLDER once it is complete.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 SEED: Final = 2
 SHARD_BYTES: Final = 5_000_000_000
-"""As published: the 2B model is one file, the 4B model two."""
+"""As published: the 2B model is one file, the 4B model two files."""
 
 Tensors = dict[str, "torch.Tensor"]
 
 
 def write_checkpoint(shape: ModelShape, folder: Path) -> None:
-    """Writes weights (bfloat16), configuration, tokenizer and processor; raises OSError where they do not fit."""
+    """Writes bfloat16 weights, configuration, tokenizer and processor; raises OSError if they cannot be written."""
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -45,7 +45,7 @@ def write_checkpoint(shape: ModelShape, folder: Path) -> None:
 
 
 def _write_weights(shape: ModelShape, folder: Path) -> None:
-    """One file, or several with an index; one of them is in memory at a time."""
+    """Writes one file, or several with an index; only one is in memory at a time."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -63,7 +63,7 @@ def _write_weights(shape: ModelShape, folder: Path) -> None:
 
 
 def _sizes(shape: ModelShape) -> dict[str, torch.Size]:
-    """Every weight that is stored, with its size; the output layer is the embedding and is not stored."""
+    """The stored weights with their sizes; the output layer shares the embedding and is not stored."""
     import torch
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
@@ -93,7 +93,7 @@ def _names(shards: int) -> list[str]:
 
 
 def _random(sizes: dict[str, torch.Size], *, seed: int) -> Tensors:
-    """Normally distributed weights as Qwen3-VL starts from; norms of 1, biases of 0."""
+    """Normally distributed weights, like Qwen3-VL's initialization; norms are 1, biases 0."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -115,12 +115,12 @@ def _write_json(path: Path, data: Any) -> None:
 
 
 def main(size: str, folder: str) -> int:
-    """Writes the model of a size; what goes wrong is one line on stderr."""
+    """Writes the model of a size; returns the exit code, errors are one line on stderr."""
     try:
         write_checkpoint(SHAPES[size], Path(folder))
     except (VigilError, OSError) as error:
-        told = explain_os_error(error) if isinstance(error, OSError) else error
-        sys.stderr.write(f"the model cannot be written to {folder}: {told}\n")
+        message = explain_os_error(error) if isinstance(error, OSError) else error
+        sys.stderr.write(f"the model cannot be written to {folder}: {message}\n")
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""The published shapes of Qwen3-VL: what their config.json says, without the weights."""
+"""The architectures of the published Qwen3-VL models: the contents of their config.json, without weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VISION: Final = {
     "in_channels": 3, "hidden_act": "gelu_pytorch_tanh", "initializer_range": 0.02,
     "model_type": "qwen3_vl",
 }  # fmt: skip
-"""The vision tower of both sizes but for the width that it hands to the language model."""
+"""The vision tower of both sizes, except for its output width."""
 
 TEXT: Final = {
     "vocab_size": 151_936, "num_key_value_heads": 8, "head_dim": 128, "hidden_act": "silu",
@@ -32,7 +32,7 @@ GENERATION: Final[Mapping[str, Any]] = {
     "bos_token_id": 151_643, "pad_token_id": 151_643, "eos_token_id": [151_645, 151_643], "do_sample": True,
     "temperature": 0.7, "top_p": 0.8, "top_k": 20, "repetition_penalty": 1.0,
 }  # fmt: skip
-"""What the published model says about sampling; none of it may change a verdict or a description."""
+"""The sampling settings of the published model; they must not affect verdicts or descriptions."""
 
 CONTEXT_TOKENS: Final = 262_144
 IMAGE_SHORTEST_PX: Final = 65_536
@@ -40,9 +40,9 @@ IMAGE_SHORTEST_PX: Final = 65_536
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelShape:
-    """A published model: its name on the hubs, its dimensions, and the training configuration that the README names.
+    """A published model: its name on the hubs, its dimensions, and the training config that the README uses.
 
-    `parameters` counts every weight once; the output layer is the embedding itself.
+    `parameters` counts shared weights once: the output layer is the embedding.
     """
 
     size: str
@@ -56,7 +56,7 @@ class ModelShape:
 
     @property
     def model_config(self) -> dict[str, Any]:
-        """Its config.json."""
+        """The content of its config.json."""
         text = TEXT | {
             "hidden_size": self.hidden_size,
             "intermediate_size": self.intermediate_size,
@@ -67,7 +67,7 @@ class ModelShape:
 
     @property
     def weights_bytes(self) -> int:
-        """The size of its weights in bfloat16."""
+        """The size of the weights in bfloat16."""
         return 2 * self.parameters
 
 

@@ -1,4 +1,4 @@
-"""The road of the README, walked with a model of the true shape; what came of it goes into `rehearsal.json`."""
+"""Runs the README's commands with a full-size model, and writes the measurements to `rehearsal.json`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from vigil.serving.server import RunningServer, check_port, run_server
 
 CLIPS: Final = 40
 CLIP_WH: Final = (480, 256)
-"""The size that a camera's frames have within the default `--max-pixels`."""
+"""The frame size of a typical camera under the default `--max-pixels`."""
 
 STEPS: Final = 2
 PARITY_EXAMPLES: Final = 12
@@ -37,7 +37,7 @@ READY_S: Final = 600.0
 DEADLINE_S: Final = 300.0
 
 CPU_TRAINING: Final = {
-    "max_steps=2": "two steps are enough to have an adapter",
+    "max_steps=2": "two steps are enough to get an adapter",
     "use_cpu=true": "there is no GPU",
     "bf16=false": "LLaMA-Factory trains in bfloat16 on GPUs only",
     "per_device_train_batch_size=1": "four examples of float32 do not fit into 14 GiB",
@@ -45,18 +45,18 @@ CPU_TRAINING: Final = {
     "dataloader_num_workers=0": "each worker is a process beside the model",
     "preprocessing_num_workers=1": "each worker is a process beside the model",
 }
-"""What is trained otherwise than in the configuration, and why."""
+"""Overrides of the training config, and the reason for each."""
 
 DISK_FACTOR: Final = 2.3
-"""Room for the model, the merged one, and what is beside them, in sizes of the weights."""
+"""Disk space for the model, the merged model and the other files, in multiples of the weights' size."""
 
 MEMORY_FACTOR: Final = 2.9
-"""The most that a stage holds, in sizes of the weights: vLLM with its cache, or a training in float32."""
+"""Peak memory of any stage, in multiples of the weights' size: vLLM with its cache, or training in float32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RehearsalSettings:
-    """What is rehearsed, and where to: `keep` leaves the gigabytes there."""
+    """What to rehearse, and the output folder; `keep` keeps the models, clips and dataset, which are gigabytes."""
 
     shape: ModelShape
     out: Path = Path("rehearsal-out")
@@ -65,32 +65,32 @@ class RehearsalSettings:
 
     @property
     def model(self) -> Path:
-        """The model with random weights."""
+        """Folder of the model with random weights."""
         return self.out / "models" / self.shape.name
 
     @property
     def data(self) -> Path:
-        """The dataset."""
+        """Folder of the dataset."""
         return self.out / "data"
 
     @property
     def clips(self) -> Path:
-        """The drawn clips."""
+        """Folder of the drawn clips."""
         return self.out / "clips"
 
     @property
     def adapter(self) -> Path:
-        """The trained adapter."""
+        """Folder of the trained adapter."""
         return self.out / "saves" / self.shape.train_config
 
     @property
     def merged(self) -> Path:
-        """The model that is served."""
+        """Folder of the merged model, which is served."""
         return self.out / "models" / self.shape.train_config
 
 
 class Rehearsal:
-    """One walk: each step runs a command of the README and notes what came of it in `figures`."""
+    """One rehearsal: each step runs a command of the README and records its measurements in `figures`."""
 
     def __init__(self, settings: RehearsalSettings) -> None:
         self.settings = settings
@@ -99,26 +99,26 @@ class Rehearsal:
         settings.out.mkdir(parents=True, exist_ok=True)
 
     def make_model(self) -> None:
-        """The model with random weights, unless it is there; raises JobError."""
+        """Writes the model with random weights unless it exists; raises JobError if it cannot be written."""
         settings = self.settings
-        with self.stages.stage("model", f"{settings.shape.name} with random weights and the true vocabulary"):
+        with self.stages.stage("model", f"{settings.shape.name} with random weights and the full vocabulary"):
             if not settings.model.is_dir():
                 _write_model(settings)
 
     def make_dataset(self) -> None:
-        """Drawn clips of a camera's size, cut into windows, their words held against the true vocabulary."""
+        """Draws clips of a camera's size, builds a dataset, and checks its texts against the full vocabulary."""
         settings = self.settings
         width, height = map(str, CLIP_WH)
-        with self.stages.stage("dataset", "windows of 6 frames at 2 fps, held against the true vocabulary"):
+        with self.stages.stage("dataset", "windows of 6 frames at 2 fps, checked against the full vocabulary"):
             run_vigil("synth", str(settings.clips), "--clips", str(CLIPS), "--width", width, "--height", height)
             run_vigil("dataset", "build", str(settings.clips), "--out", str(settings.data))
             run_vigil("dataset", "check", str(settings.data), "--tokenizer", str(settings.model))
 
     def train(self, overrides: Mapping[str, str]) -> None:
-        """A LoRA by the README's configuration; `overrides` says why, too."""
+        """Trains a LoRA with the README's config, except for `overrides` (setting -> reason)."""
         settings = self.settings
         places = {"model_name_or_path": settings.model, "dataset_dir": settings.data, "output_dir": settings.adapter}
-        with self.stages.stage("train", f"configs/train/{settings.shape.train_config}.yaml, but for"):
+        with self.stages.stage("train", f"configs/train/{settings.shape.train_config}.yaml, except for"):
             for override, why in overrides.items():
                 console.print(f"  {override:<32} {why}", soft_wrap=True)
             words = (*(f"{name}={path}" for name, path in places.items()), *overrides)
@@ -126,7 +126,7 @@ class Rehearsal:
         self.figures["train_seconds"] = read_manifest(settings.adapter).training["train_seconds"]
 
     def export(self) -> None:
-        """The adapter merged into its base, and every weight compared."""
+        """Merges the adapter into its base and compares every weight."""
         settings = self.settings
         with self.stages.stage("export", "the adapter merged, and every weight compared"):
             run_vigil("export", str(settings.adapter), "--out", str(settings.merged))
@@ -134,10 +134,10 @@ class Rehearsal:
 
     @contextmanager
     def served(self, config: str | None = None) -> Iterator[RunningServer]:
-        """The merged model behind vLLM, by a configuration of configs/serve."""
+        """Serves the merged model with vLLM, with a config of configs/serve, while the block runs."""
         settings = self.settings
         with ExitStack() as stack:
-            with self.stages.stage("serve", "the merged model behind vLLM"):
+            with self.stages.stage("serve", "the merged model, by vLLM"):
                 log = settings.out / "logs" / "vllm.log"
                 serving = run_server(settings.merged, port=settings.port, log=log, config=config, timeout_s=READY_S)
                 server = stack.enter_context(serving)
@@ -145,7 +145,7 @@ class Rehearsal:
             yield server
 
     def compare(self, server: RunningServer) -> None:
-        """Parity: the served prompts against those that were trained on."""
+        """Compares the served prompts with those of the training."""
         path = self.settings.out / "parity.json"
         with self.stages.stage("parity", "are the served prompts those that were trained on?"):
             limit = ("--limit", str(PARITY_EXAMPLES))
@@ -154,10 +154,10 @@ class Rehearsal:
         self.figures |= {"parity_examples": found["examples"], "parity_differences": found["differences"]}
 
     def score(self, server: RunningServer) -> None:
-        """Clips of the test split, one request at a time, so that its milliseconds are those of one verdict."""
+        """Scores clips of the test split, one request at a time, so that the latency is that of a single verdict."""
         out = self.settings.out
         clips = ("--limit", str(SCORED_CLIPS), "--in-flight", "1", "--fresh")
-        # Random weights give the verdict words next to none of their probability.
+        # A model of random weights gives the label words almost no probability.
         words = (*clips, "--min-mass", "0", "--json", str(out / "score.json"))
         with self.stages.stage("score", f"{SCORED_CLIPS} clips of the test split; random weights know nothing"):
             run_vigil("score", "--data", str(self.settings.data), *words, "--out", str(out / "score"), server=server)
@@ -169,20 +169,20 @@ class Rehearsal:
         self.figures["verdict_ms"] = score["latency_ms"]["p50"]
 
     def describe(self, server: RunningServer) -> None:
-        """One window in words, and how its verdict is read."""
+        """Describes one window, and records how its verdict is read."""
         with self.stages.stage("description", f"{DESCRIPTION_TOKENS} tokens about one window"):
             self.figures |= asyncio.run(_ask(self.settings, server))
 
     def watch(self, server: RunningServer) -> None:
-        """One clip, as a camera's recording."""
+        """Watches one clip, as a recording of a camera."""
         out = self.settings.out
         clip = next((self.settings.clips / "fight").glob("*.mp4"))
         words = ("--jsonl", str(out / "watch.jsonl"), "--store", str(out / "events.db"), "--set", "min_mass=0")
-        with self.stages.stage("watch", f"{clip.name}, as a camera's recording; words where it alarms"):
+        with self.stages.stage("watch", f"{clip.name}, as a camera's recording; alarms are described"):
             run_vigil("watch", str(clip), *words, "--set", f"words_tokens={DESCRIPTION_TOKENS}", server=server)
 
     def write(self) -> None:
-        """Writes and shows what came of it; raises JobError where prompts differ."""
+        """Writes and prints the measurements; raises JobError if prompts differ."""
         path = self.settings.out / "rehearsal.json"
         write_json(path, self.figures | {"seconds": self.stages.seconds, "versions": versions()})
         wide_console().print(path.read_text(encoding="utf-8"), end="", markup=False, highlight=False, soft_wrap=True)
@@ -194,15 +194,15 @@ class Rehearsal:
 
 
 def look(settings: RehearsalSettings) -> None:
-    """Raises UsageError or JobError for all that can be known to be wrong before any work."""
+    """Raises UsageError or JobError for every problem that can be found before any work."""
     require_writable_folder(settings.out, "--out")
     if settings.port:
         check_port("127.0.0.1", settings.port)
-    _check_room(settings)
+    _check_capacity(settings)
 
 
 def rehearse(settings: RehearsalSettings) -> None:
-    """Walks the road once and writes `rehearsal.json` into the output folder; raises JobError where it ends."""
+    """Runs all steps once and writes `rehearsal.json` into the output folder; raises JobError if a step fails."""
     look(settings)
     walk = Rehearsal(settings)
     walk.make_model()
@@ -216,24 +216,24 @@ def rehearse(settings: RehearsalSettings) -> None:
         walk.watch(server)
     walk.write()
     if not settings.keep:
-        _forget(settings)
+        _delete_large_folders(settings)
 
 
-def _check_room(settings: RehearsalSettings) -> None:
+def _check_capacity(settings: RehearsalSettings) -> None:
     weights_bytes = settings.shape.weights_bytes
     memory_bytes = free_memory_bytes()
     if memory_bytes is not None and memory_bytes < MEMORY_FACTOR * weights_bytes:
         raise JobError(
-            f"the rehearsal takes {MEMORY_FACTOR * weights_bytes / 1e9:.1f} GB of memory, and "
-            f"{memory_bytes / 1e9:.1f} GB are free; end other programs, or leave it out: scripts/test.sh --no-rehearsal"
+            f"the rehearsal needs {MEMORY_FACTOR * weights_bytes / 1e9:.1f} GB of memory, and "
+            f"{memory_bytes / 1e9:.1f} GB is free; end other programs, or skip it: scripts/test.sh --no-rehearsal"
         )
     there_bytes = sum(path.stat().st_size for path in settings.out.rglob("*.safetensors"))
     parent = next(folder for folder in (settings.out.absolute(), *settings.out.absolute().parents) if folder.exists())
     needed_bytes, free_bytes = DISK_FACTOR * weights_bytes - there_bytes, shutil.disk_usage(parent).free
     if free_bytes < needed_bytes:
         raise JobError(
-            f"the rehearsal writes {needed_bytes / 1e9:.1f} GB, and {parent} has {free_bytes / 1e9:.1f} GB free; make "
-            "room, or name another place with --out"
+            f"the rehearsal writes {needed_bytes / 1e9:.1f} GB, and {parent} has {free_bytes / 1e9:.1f} GB free; free "
+            "some space, or name another folder with --out"
         )
 
 
@@ -243,29 +243,31 @@ def _write_model(settings: RehearsalSettings) -> None:
     words = [str(trainer.python), "-m", "tools.rehearsal.checkpoint", size, str(settings.model)]
     variables = trainer.variables() | {"PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'src'}", "HF_HUB_OFFLINE": "1"}
     if wait_for(subprocess.Popen(words, env=variables)) != 0:
-        raise JobError("the model could not be written, see above; mend that and run the same command again")
+        raise JobError("the model could not be written, see above; fix the cause and run the same command again")
 
 
 async def _ask(settings: RehearsalSettings, server: RunningServer) -> dict[str, Any]:
-    """How verdicts are read, how many tokens a window takes, and what the model says about one."""
+    """Measures how verdicts are read and how many tokens a window takes, and describes one window."""
     contract = read_manifest(settings.merged).contract
     endpoint = Endpoint(url=server.url, model=server.model, api_key=server.key)
     jpegs = _window(settings.data, frames=contract.sampling.frames)
     task = load_question(contract.task)
     async with await Judge.connect(endpoint, task, contract.sampling, deadline_s=DEADLINE_S, min_mass=0.0) as judge:
         verdict = await judge.verdict(jpegs)
-        told = await judge.describe(jpegs, max_tokens=DESCRIPTION_TOKENS, describe_normal=True, known=verdict)
-    if not told.text:
-        raise JobError(f"the description is empty: {told.detail or 'no text'}; the server's output is in {server.log}")
-    return {"verdict_way": judge.words.way, "tokens_per_window": verdict.tokens - 1, "description": told.text}
+        description = await judge.describe(jpegs, max_tokens=DESCRIPTION_TOKENS, describe_normal=True, known=verdict)
+    if not description.text:
+        raise JobError(
+            f"the description is empty: {description.detail or 'no text'}; the server's output is in {server.log}"
+        )
+    return {"verdict_way": judge.words.way, "tokens_per_window": verdict.tokens - 1, "description": description.text}
 
 
 def _window(data: Path, *, frames: int) -> tuple[bytes, ...]:
-    """A whole window of the dataset, as the judge sends it."""
+    """The JPEGs of a full window of the dataset, as the judge sends them."""
     return next(example.jpegs for example in read_examples(data) if len(example.frames) == frames)
 
 
-def _forget(settings: RehearsalSettings) -> None:
+def _delete_large_folders(settings: RehearsalSettings) -> None:
     for folder in (settings.out / "models", settings.out / "saves", settings.data, settings.clips):
         shutil.rmtree(folder, ignore_errors=True)
 

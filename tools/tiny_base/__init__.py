@@ -1,1 +1,1 @@
-"""The recipe of the tiny base: architecture, tokenizer, drawn windows, losses and trials."""
+"""Trains the tiny base model: architecture, tokenizer, drawn windows, losses, evaluation and trials."""

@@ -1,7 +1,7 @@
-"""What can be asked about a drawn window: its facts as numbers, and the numbers as digits 0 to 9.
+"""Measures a drawn window and quantises the measurements to digits 0 to 9, which the tiny base learns to predict.
 
-The digits are dense on purpose. A tiny model that is only told yes or no learns nothing for a thousand steps;
-one that has to say where, how near, how fast and how much, pair of frames by pair of frames, learns to look.
+Supervision is dense on purpose. A tiny model trained on yes or no alone learns nothing for a thousand steps; one that
+must predict position, distance, speed and amount for each pair of frames learns to use the visual tokens.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _NO_PAIR = 9
 
 @dataclass(frozen=True)
 class Measures:
-    """Measured quantities of one window: P people, T frames; lengths in heights, per step between frames."""
+    """Measurements of one window with P people and T frames; lengths in body heights, motion per frame step."""
 
-    centres: DigitArray  # (T, P, xy) of the frame
+    centres: DigitArray  # (T, P, xy) as fractions of the frame
     visible: NDArray[np.bool_]  # (T, P)
-    steps: DigitArray  # (T-1, P, xy) way gone
-    limbs: DigitArray  # (T-1, P) motion of head, hands, elbows, knees and feet about the body's centre
+    steps: DigitArray  # (T-1, P, xy) displacement
+    limbs: DigitArray  # (T-1, P) motion of head, hands, elbows, knees and feet relative to the body's centre
     distances: DigitArray  # (T, P, P)
     heights: DigitArray  # (P,)
     lying: NDArray[np.bool_]
@@ -43,7 +43,7 @@ class Measures:
 
 
 def measure(facts: ClipFacts) -> Measures:
-    """Measure a window from the facts of its drawn clip."""
+    """Measure a window from the ground truth of its drawn clip."""
     scale = np.array([facts.aspect, 1.0])
     joints = facts.joints * scale
     height = np.maximum(facts.heights, 1e-6)
@@ -69,7 +69,7 @@ def measure(facts: ClipFacts) -> Measures:
 
 
 def window_digits(measures: Measures) -> IntArray:
-    """The digits of the whole window, in the order of WINDOW_DIGITS."""
+    """The digits of the window as a whole, in the order of WINDOW_DIGITS."""
     seen = measures.visible.mean(axis=0) > 0.5
     if not seen.any():
         return np.array([0, 0, _tenth(measures.light), 0, 0, _NO_PAIR, 0, 0, 0, 0])
@@ -122,7 +122,7 @@ def all_digits(measures: Measures) -> IntArray:
 
 
 def closest_pair(measures: Measures) -> tuple[int, int] | None:
-    """The two people who are nearest to each other over the window, or None."""
+    """The indices of the two people closest to each other over the window, or None if no two are close."""
     near = measures.distances.mean(axis=0)
     if near.size < 4 or near.min() > 4:
         return None
@@ -139,7 +139,7 @@ def _tenth(value: float) -> int:
 
 
 def _direction(step: DigitArray) -> int:
-    """0 nowhere, 1 left, 2 right, 3 down (nearer), 4 up (farther)."""
+    """The direction as a digit: 0 none, 1 left, 2 right, 3 down (nearer), 4 up (farther)."""
     if float(np.linalg.norm(step)) < 0.04:
         return 0
     if abs(step[0]) >= abs(step[1]):

@@ -1,6 +1,6 @@
-"""How well the base sees: its answers on held-out windows, and whether a fight can be read off its features.
+"""Evaluates the base: its digits on held-out windows, and a probe for fights on its features.
 
-The second figure is a logistic regression on frozen features; the verdict is never trained into the base itself.
+The probe is a logistic regression on frozen features; the base itself is never trained on the verdict.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Examination:
-    """Held-out figures: share of right digits, share within one, and the fight probe's AUC and accuracy."""
+    """Held-out figures: share of exact digits, share within one, and the fight probe's AUC and accuracy."""
 
     exact: float
     near: float
@@ -45,14 +45,14 @@ class Examination:
 
 
 def held_out_windows(count: int, *, difficulty: float) -> list[TrainingWindow]:
-    """Windows that no training seed reaches."""
+    """Windows with seeds that training never uses."""
     return [draw_window(HELD_OUT_SEED + number, difficulty=difficulty) for number in range(count)]
 
 
 def examine(
     model: Qwen3VLForConditionalGeneration, encode: Encode, windows: list[TrainingWindow], *, pad_id: int
 ) -> Examination:
-    """Examine a model: the last third of the windows tests, the rest only fits the probe."""
+    """Evaluate a model on the last third of the windows; the rest only fits the probe."""
     right, near, features = [], [], []
     for part in _parts(windows):
         prompt = _code_prompt(encode, part, pad_id)
@@ -91,7 +91,7 @@ def _hidden(model: Qwen3VLForConditionalGeneration, frames: WindowImage, prompt:
 
 
 def window_features(hidden: Tensor, prompt: PromptBatch) -> Tensor:
-    """Frozen features of windows (B, ...): visual tokens' means and spreads, and the last token of the prompt."""
+    """Frozen features (B, D): mean, deviation and maximum of the visual tokens, and the last prompt token."""
     visual = visual_hidden(hidden.float(), prompt)
     last = int((prompt.labels[0] >= 0).argmax()) - 1
     flat = visual.flatten(1, 2)
@@ -113,7 +113,7 @@ def _digit_hits(
 
 
 def fitted_probe(features: Tensor, truth: Tensor, *, num_test: int, penalty: float = 1e-2) -> Tensor:
-    """Scores of the last num_test rows by a logistic regression that was fitted to the others."""
+    """Scores of the last `num_test` rows by a logistic regression fitted to the other rows."""
     mean, spread = features[:-num_test].mean(0), features[:-num_test].std(0) + 1e-6
     scaled = (features - mean) / spread
     weights = torch.zeros(scaled.shape[1] + 1, requires_grad=True)
@@ -132,7 +132,7 @@ def fitted_probe(features: Tensor, truth: Tensor, *, num_test: int, penalty: flo
 
 
 def auc(scores: Tensor, truth: Tensor) -> float:
-    """Area under the ROC curve: how often a positive scores above a negative, ties half."""
+    """Area under the ROC curve: the share of pairs in which a positive scores above a negative, ties counting half."""
     positive, negative = scores[truth > 0.5], scores[truth <= 0.5]
     above = (positive[:, None] > negative).float() + 0.5 * (positive[:, None] == negative).float()
     return float(above.mean()) if above.numel() else float("nan")

@@ -1,6 +1,6 @@
-"""What is minimised while the base learns: its answers, and for a start what every patch and every token shows.
+"""The training losses of the base: the answers, plus dense targets for every patch and visual token.
 
-The heads for the second part are dropped when the base is shipped; without them nothing happens for a thousand steps.
+The heads for the dense targets are not shipped; without them the base learns nothing for a thousand steps.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NUM_MEMORY_TARGETS = NUM_TARGETS + 2
 
 @dataclass(frozen=True)
 class TinyLosses:
-    """The parts of one step's loss."""
+    """The loss terms of one step."""
 
     answers: Tensor
     patches: Tensor
@@ -32,7 +32,7 @@ class TinyLosses:
 
 
 class TinyLearner(nn.Module):  # type: ignore[misc]
-    """A base with the heads that teach it to look."""
+    """A base with the auxiliary heads for its dense targets."""
 
     def __init__(self, model: Qwen3VLForConditionalGeneration) -> None:
         super().__init__()
@@ -45,14 +45,14 @@ class TinyLearner(nn.Module):  # type: ignore[misc]
         self.memory_head = nn.Linear(text.hidden_size, _NUM_MEMORY_TARGETS)
 
     def losses(self, patches: WindowImage, prompt: PromptBatch, targets: WindowArray) -> TinyLosses:
-        """The losses of a batch: uint8 patches (B, pairs, 48, 1536), prompts, targets (B, pairs, 48, 3)."""
-        seen = encode_frames(self.model.model.visual, patches)
-        hidden = run_language_model(self.model, seen, prompt)
+        """The loss terms of a batch: uint8 patches (B, pairs, 48, 1536), prompts, targets (B, pairs, 48, 3)."""
+        visual = encode_frames(self.model.model.visual, patches)
+        hidden = run_language_model(self.model, visual, prompt)
         wanted = torch.as_tensor(targets, dtype=torch.float32)
         return TinyLosses(
             answers=self._answer_loss(hidden, prompt),
-            patches=_gap(self.patch_head(seen.patches), wanted.flatten(0, 1)),
-            tokens=self._token_loss(seen, wanted),
+            patches=_gap(self.patch_head(visual.patches), wanted.flatten(0, 1)),
+            tokens=self._token_loss(visual, wanted),
             memory=_gap(self.memory_head(visual_hidden(hidden, prompt)), _memory_targets(wanted)),
         )
 
@@ -62,10 +62,10 @@ class TinyLearner(nn.Module):  # type: ignore[misc]
         logits = self.model.lm_head(hidden[:, :-1][chosen])
         return F.cross_entropy(logits.float(), labels[chosen])
 
-    def _token_loss(self, seen: VisualFeatures, wanted: Tensor) -> Tensor:
+    def _token_loss(self, visual: VisualFeatures, wanted: Tensor) -> Tensor:
         batch, pairs = wanted.shape[:2]
         cells = wanted.reshape(batch, pairs * TOKENS_PER_PAIR, -1)
-        features = (seen.tokens, *seen.deepstack)
+        features = (visual.tokens, *visual.deepstack)
         gaps = [_gap(head(feature), cells) for head, feature in zip(self.token_heads, features, strict=True)]
         return torch.stack(gaps).mean()
 
@@ -75,7 +75,7 @@ def _gap(guess: Tensor, wanted: Tensor) -> Tensor:
 
 
 def _memory_targets(wanted: Tensor) -> Tensor:
-    """Per token: what its cell shows now, what moved there a pair before, and how its amount has changed since."""
+    """Per token: the targets of its cell, its motion in the previous pair, and the change of its amount since."""
     batch, pairs = wanted.shape[:2]
     cells = wanted.reshape(batch, pairs, TOKENS_PER_PAIR, MERGE**2, NUM_TARGETS).mean(dim=3)
     before = torch.cat((cells[:, :1], cells[:, :-1]), dim=1)

@@ -1,8 +1,7 @@
-"""The tiny base: a Qwen3-VL of the true architecture with about 3.9 million parameters, and its processor files.
+"""The tiny base: a Qwen3-VL with about 3.9 million parameters, its processor files, and a minimal LoRA.
 
-`python -m tools.tiny_base.model FOLDER` writes an untrained one (needs the training environment).
-
-A low-rank adapter for the language model, as LLaMA-Factory's default puts it there, small enough to read.
+`python -m tools.tiny_base.model FOLDER` writes an untrained one (needs the training environment). The LoRA covers the
+linear layers of the language model, like LLaMA-Factory's default.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ _NORMALISE: Final[dict[str, Any]] = {
 
 
 def tiny_config(tokenizer: Any) -> Qwen3VLConfig:
-    """The configuration, with the token ids of a tokenizer."""
+    """The model configuration with the token ids of a tokenizer."""
     from transformers import Qwen3VLConfig
 
     ids = tokenizer.convert_tokens_to_ids
@@ -88,13 +87,13 @@ def tiny_config(tokenizer: Any) -> Qwen3VLConfig:
 def save_processor(
     folder: Path, vocabulary: Vocabulary, *, context_tokens: int = CONTEXT_TOKENS, image_shortest_px: int = 4096
 ) -> None:
-    """Write the tokenizer and processor files of a Qwen3-VL to a folder; pictures of fewer pixels are enlarged."""
+    """Write the tokenizer and processor files of a Qwen3-VL; smaller images than `image_shortest_px` are enlarged."""
     save_tokenizer(folder, vocabulary, context_tokens=context_tokens)
     _write_processor(folder, image_shortest_px=image_shortest_px)
 
 
 def untrained_model(folder: Path) -> Qwen3VLForConditionalGeneration:
-    """The model that belongs to the tokenizer in a folder, float32, with random weights."""
+    """A float32 model with random weights for the tokenizer in a folder."""
     import torch
     from transformers import Qwen2Tokenizer, Qwen3VLForConditionalGeneration
 
@@ -106,8 +105,8 @@ def untrained_model(folder: Path) -> Qwen3VLForConditionalGeneration:
 def save_model(model: Qwen3VLForConditionalGeneration, folder: Path) -> None:
     """Write the weights in bfloat16 with their configuration; the model in memory keeps its precision.
 
-    The configuration says float32, as this base is for CPUs and what loads it computes in what is said there:
-    processors without AVX-512 train ten times as fast in it (docs/training.md).
+    The configuration says float32, which loaders compute in: this base is for CPUs, and those without AVX-512 train
+    ten times as fast in float32 (docs/training.md).
     """
     import copy
 
@@ -134,18 +133,18 @@ def _write_processor(folder: Path, *, image_shortest_px: int) -> None:
     processor = Qwen3VLProcessor(images, tokenizer, videos, chat_template=CHAT_TEMPLATE)
     processor.save_pretrained(str(folder))
     _write_classic_files(folder, image_shortest_px=image_shortest_px)
-    _forget_how_it_was_loaded(folder / "tokenizer_config.json")
+    _drop_load_options(folder / "tokenizer_config.json")
 
 
-def _forget_how_it_was_loaded(config: Path) -> None:
-    """transformers notes on saving how this process happened to load the tokenizer."""
+def _drop_load_options(config: Path) -> None:
+    """Removes the options with which this process loaded the tokenizer, which transformers saves too."""
     noted = json.loads(config.read_text(encoding="utf-8"))
     kept = {key: value for key, value in noted.items() if key not in {"is_local", "local_files_only"}}
     config.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _write_classic_files(folder: Path, *, image_shortest_px: int) -> None:
-    """The two files in which older readers, and some servers, look for the sizes."""
+    """Write the two files in which older readers and some servers look for the sizes."""
     image: dict[str, Any] = {"image_processor_type": "Qwen2VLImageProcessorFast", "processor_class": "Qwen3VLProcessor"}
     video: dict[str, Any] = {"video_processor_type": "Qwen3VLVideoProcessor", "processor_class": "Qwen3VLProcessor"}
     image |= _NORMALISE | {"size": {"shortest_edge": image_shortest_px, "longest_edge": 16777216}}
@@ -167,7 +166,7 @@ _SCALE = 2.0  # LLaMA-Factory's lora_alpha is twice the rank
 
 
 class Adapted(nn.Module):  # type: ignore[misc]
-    """A linear layer with a low-rank addition."""
+    """A linear layer with a LoRA adapter."""
 
     def __init__(self, base: nn.Linear, rank: int) -> None:
         super().__init__()
@@ -176,14 +175,14 @@ class Adapted(nn.Module):  # type: ignore[misc]
         self.up = nn.Parameter(torch.zeros(base.out_features, rank))
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """The layer's output plus the low-rank part."""
+        """The output of the layer plus that of the adapter."""
         low = hidden @ self.down.T.to(hidden.dtype)
         out: Tensor = self.base(hidden) + _SCALE * (low @ self.up.T.to(hidden.dtype))
         return out
 
 
 def add_lora(model: Qwen3VLForConditionalGeneration, *, rank: int) -> list[nn.Parameter]:
-    """Freeze the model, put a low-rank addition on every linear layer of the language model, and return those."""
+    """Freeze the model, add LoRA to every linear layer of the language model, and return the new parameters."""
     model.requires_grad_(False)
     layers = model.model.language_model.layers
     parts = [part for layer in layers for part in (layer.self_attn, layer.mlp)]

@@ -1,6 +1,6 @@
-"""The questions that the tiny base is asked while it learns to see, and their answers, in Chinese and English.
+"""The training questions of the tiny base and their answers, in Chinese and English.
 
-None of them is about fights or violence: the base must learn that from a trainer's own clips.
+None of them is about fights or violence: that is left to fine-tuning on a user's own clips.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ _COUNT_EN = ("nobody", "one person", *(f"{word} people" for word in _NUMBERS_EN)
 
 @dataclass(frozen=True)
 class Scenery:
-    """What the questions are answered from: the digits, and who does what where (x in tenths, behaviour)."""
+    """The ground truth that questions are answered from: digits, and (x in tenths, behaviour) of each person."""
 
     digits: IntArray
     people: tuple[tuple[int, str], ...]
 
 
 def code_answer(digits: IntArray) -> str:
-    """All digits in their fixed order."""
+    """All digits in their fixed order, as text."""
     return "".join(str(int(digit)) for digit in digits)
 
 
 def code_length(num_pairs: int) -> int:
-    """How many digits the answer to a code question has."""
+    """The number of digits in the answer to a code question."""
     return len(WINDOW_DIGITS) + num_pairs * len(PAIR_DIGITS)
 
 
@@ -88,7 +88,7 @@ _YES_NO = (
 
 
 def yes_no_question(rng: np.random.Generator, scenery: Scenery) -> tuple[str, str]:
-    """Ask something that is answered by a verdict word first, then words."""
+    """Ask a question whose answer is yes or no, followed by a description."""
     item = _YES_NO[int(rng.integers(len(_YES_NO)))]
     is_true, count = item.is_true(scenery.digits), _window(scenery.digits, "people")
     if rng.random() < 0.6:
@@ -98,7 +98,7 @@ def yes_no_question(rng: np.random.Generator, scenery: Scenery) -> tuple[str, st
 
 
 def image_question(rng: np.random.Generator, scenery: Scenery) -> tuple[str, str]:
-    """Ask about the first frame alone: how many people, or whether there are any."""
+    """Ask about the first frame only: how many people there are, or whether there are any."""
     count = int(scenery.digits[code_length(0) + PAIR_DIGITS.index("seen")])
     is_chinese = bool(rng.random() < 0.5)
     if rng.random() < 0.5:
@@ -109,7 +109,7 @@ def image_question(rng: np.random.Generator, scenery: Scenery) -> tuple[str, str
 
 
 def describe_question(rng: np.random.Generator, scenery: Scenery) -> tuple[str, str]:
-    """Ask for a description: who is where and how each one moves, from left to right."""
+    """Ask for a description: the position and behaviour of each person, from left to right."""
     number = int(rng.integers(len(DESCRIBE_QUESTIONS)))
     people = sorted(scenery.people)[:4]
     if number < 2:
@@ -128,7 +128,7 @@ def _where_en(x: int) -> str:
 
 
 def every_text() -> list[str]:
-    """Every question, and every part of an answer up to its comma with what stands before it."""
+    """Every question, and every clause of an answer together with the punctuation around it."""
     texts = [*CODE_QUESTIONS, *DESCRIBE_QUESTIONS, "画面中没有人。", "Nobody is there."]
     texts += [text for pair in _DIGIT_QUESTIONS.values() for text in pair]
     texts += [text for item in _YES_NO for text in (item.zh, item.en)]

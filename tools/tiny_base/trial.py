@@ -1,10 +1,10 @@
-"""What a trainer would get from the base: a LoRA for the fight verdict, tried on scenes that it was not trained on.
+"""Tries the base: trains a LoRA for the fight verdict and scores it on scenes that it was not trained on.
 
     python -m tools.tiny_base.trial --base src/vigil/tiny/base                  drawn clips, other scenes
-    python -m tools.tiny_base.trial --base src/vigil/tiny/base --real FOLDER    then recorded ones, too
+    python -m tools.tiny_base.trial --base src/vigil/tiny/base --real FOLDER    and then recorded clips
 
-The vision tower is frozen, as in LLaMA-Factory's default, so every window is seen once and only the language model
-runs again; the question and the verdict words are a task's. Recorded clips are split by source.
+The vision tower is frozen, as in LLaMA-Factory's default, so every window is encoded once and only the language model
+runs again. The question and the label words are those of the fight task. Recorded clips are split by source.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SEED = 700_000_000
 
 @dataclass(frozen=True)
 class EncodedWindows:
-    """Windows that are seen: features (N, tokens, D) with their deepstack, the truth (N,) and the sources."""
+    """Encoded windows: features (N, tokens, D) with deepstack features, labels (N,) and sources."""
 
     tokens: Tensor
     deepstack: tuple[Tensor, ...]
@@ -46,13 +46,13 @@ class EncodedWindows:
     sources: tuple[str, ...]
 
     def rows(self, index: Tensor) -> VisualFeatures:
-        """The features of some windows."""
+        """The features of the windows at `index`."""
         return VisualFeatures(torch.empty(0), self.tokens[index], tuple(extra[index] for extra in self.deepstack))
 
 
 @dataclass(frozen=True)
 class TrialScore:
-    """How a verdict did on n windows."""
+    """AUC and accuracy on n windows."""
 
     n: int
     auc: float
@@ -64,7 +64,7 @@ class TrialScore:
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share of n."""
+    """The 95 % Wilson interval of a share of n."""
     z = 1.96
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
@@ -74,7 +74,7 @@ def wilson(share: float, n: int) -> tuple[float, float]:
 def seen_windows(
     model: Qwen3VLForConditionalGeneration, frames: list[WindowImage], truth: list[float], sources: list[str]
 ) -> EncodedWindows:
-    """See windows once."""
+    """Encode windows with the vision tower."""
     parts = []
     for start in range(0, len(frames), 64):
         with torch.no_grad(), use_fast_precision():
@@ -98,7 +98,7 @@ def drawn_windows(
 
 
 def recorded_windows(model: Qwen3VLForConditionalGeneration, folder: Path) -> EncodedWindows:
-    """One window a clip of a folder with sources.csv; a clip shorter than a window is sampled more closely."""
+    """One window per clip of a folder with sources.csv; a clip shorter than a window is sampled more densely."""
     frames, truth, sources = [], [], []
     with (folder / "sources.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -110,14 +110,14 @@ def recorded_windows(model: Qwen3VLForConditionalGeneration, folder: Path) -> En
 
 def _window_of(path: Path) -> WindowImage:
     with av.open(str(path)) as container:
-        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
         rate = float(container.streams.video[0].average_rate or 25)
-    step = min(rate / FPS, (len(pictures) - 1) / (WINDOW_FRAMES - 1))
-    return np.stack([fitted(pictures[min(len(pictures) - 1, round(step * i))]) for i in range(WINDOW_FRAMES)])
+    step = min(rate / FPS, (len(frames) - 1) / (WINDOW_FRAMES - 1))
+    return np.stack([fitted(frames[min(len(frames) - 1, round(step * i))]) for i in range(WINDOW_FRAMES)])
 
 
 class Trial:
-    """One LoRA on one base."""
+    """A LoRA on a base: fit and score it."""
 
     def __init__(self, base: Path, *, rank: int, learning_rate: float, seed: int = 1) -> None:
         torch.manual_seed(seed)
@@ -145,24 +145,24 @@ class Trial:
             optimiser.step()
             schedule.step()
 
-    def _logits(self, seen: VisualFeatures) -> Tensor:
+    def _logits(self, visual: VisualFeatures) -> Tensor:
         pairs = WINDOW_FRAMES // 2
-        asked = [(QUESTION, "")] * len(seen.tokens)
+        asked = [(QUESTION, "")] * len(visual.tokens)
         prompt = build_batch(self.encode, asked, num_pairs=pairs, pad_id=self.pad_id)
         last = int((prompt.labels[0] >= 0).argmax()) - 1
         with use_fast_precision():
-            hidden = run_language_model(self.model, seen, prompt)[:, last]
+            hidden = run_language_model(self.model, visual, prompt)[:, last]
         return (hidden.float() @ self.model.lm_head.weight.T)[:, self.words]
 
     def margins(self, windows: EncodedWindows) -> Tensor:
-        """log P(yes) / P(no) of every window."""
+        """The log odds of yes against no, log P(yes) / P(no), for every window."""
         parts = torch.arange(len(windows.truth)).split(64)
         with torch.no_grad():
             logits = torch.cat([self._logits(windows.rows(part)) for part in parts])
         return logits[:, 1] - logits[:, 0]
 
     def score(self, windows: EncodedWindows) -> TrialScore:
-        """AUC and accuracy on windows."""
+        """AUC and accuracy on encoded windows."""
         return scored(self.margins(windows), windows.truth)
 
 
@@ -173,7 +173,7 @@ def scored(margins: Tensor, truth: Tensor) -> TrialScore:
 
 
 def folds(sources: tuple[str, ...], *, count: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Train and test rows of grouped folds: no source is on both sides."""
+    """The train and test rows of each grouped fold: no source is on both sides."""
     names = sorted(set(sources))
     np.random.default_rng(seed).shuffle(names)
     fold_of = {name: number % count for number, name in enumerate(names)}
@@ -183,7 +183,7 @@ def folds(sources: tuple[str, ...], *, count: int, seed: int) -> Iterator[tuple[
 
 
 def subset(windows: EncodedWindows, rows: Tensor) -> EncodedWindows:
-    """Some of the windows."""
+    """The windows of the given rows."""
     return EncodedWindows(
         windows.tokens[rows], tuple(extra[rows] for extra in windows.deepstack), windows.truth[rows],
         tuple(windows.sources[int(row)] for row in rows),
@@ -191,7 +191,7 @@ def subset(windows: EncodedWindows, rows: Tensor) -> EncodedWindows:
 
 
 def joined(first: EncodedWindows, second: EncodedWindows, *, times: int) -> EncodedWindows:
-    """The first windows and the second ones, these repeated."""
+    """Concatenates the first windows and the second ones, the latter repeated `times` times."""
     return EncodedWindows(
         torch.cat([first.tokens] + [second.tokens] * times),
         tuple(torch.cat([a] + [b] * times) for a, b in zip(first.deepstack, second.deepstack, strict=True)),

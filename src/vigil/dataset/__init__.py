@@ -1,1 +1,1 @@
-"""From clips to what LLaMA-Factory trains on: find, group, split, cut, describe, check and look at them."""
+"""Turns labelled clips into a LLaMA-Factory dataset: find, group, split, window, describe, check and preview them."""

@@ -1,9 +1,9 @@
-"""Has a vision model describe the windows of a dataset, after the verdict word that their label gives.
+"""Asks a vision model for a description of each window of a dataset, to follow the label word.
 
     vigil dataset annotate data --url http://127.0.0.1:8000/v1 --model Qwen3-VL-8B-Instruct
 
-Every description is logged as it comes (`annotations.jsonl`), so a stopped job goes on where it was. What a human
-wrote is never touched: the JSON is read again right before it is written.
+Every description is logged at once (`annotations.jsonl`), so an interrupted run resumes where it stopped. Answers
+written by a human are never changed: the JSON is read again right before it is written.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ AnnotationKey: TypeAlias = tuple[str, str, int, float, float]
 
 @dataclass(slots=True)
 class AnnotateReport:
-    """What a run did, in windows; `failed` got no reply and will be asked about by the next run."""
+    """Number of windows by outcome; `failed` windows got no reply, and the next run asks about them again."""
 
     model: str
     accepted: int = 0
@@ -55,7 +55,7 @@ class AnnotateReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotateSettings:
-    """What is described, and by whom; with `redo` also what another model has described."""
+    """What to describe, and with which model; `redo` also replaces the descriptions of other models."""
 
     folder: Path
     endpoint: Endpoint
@@ -70,16 +70,16 @@ class AnnotateSettings:
             raise UsageError(f"--jobs must be at least 1, not {self.jobs}")
 
     def may_write(self, example: TrainingExample, model: str) -> bool:
-        """Whether the answer of this window is free to be replaced; a human's never is."""
+        """Whether the answer of this window may be replaced; an answer by a human never is."""
         if example.is_free:
             return True
         return self.redo and example.author == "model" and example.described_by != f"model:{model}"
 
 
 def annotate_dataset(plan: AnnotateSettings, *, progress: ProgressCallback = no_progress) -> AnnotateReport:
-    """Describes every window that nobody has described.
+    """Describes every window that has no description yet.
 
-    Raises EndpointError when the endpoint cannot be used; what was written until then is in the dataset.
+    Raises EndpointError if the endpoint cannot be used; descriptions received before that are in the dataset.
     """
     _, task = read_dataset_manifest(plan.folder)
     report = AnnotateReport(model=plan.endpoint.model)
@@ -103,7 +103,7 @@ async def _run(plan: AnnotateSettings, task: Task, report: AnnotateReport, progr
 
 
 async def _all(job: "_Job", waiting: Iterator[TrainingExample], *, jobs: int) -> None:
-    """Lets workers empty the iterator; the first error that ends one ends all."""
+    """Consumes the iterator with `jobs` workers; the first error of any worker cancels them all."""
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(jobs):
@@ -125,7 +125,7 @@ def _todo(plan: AnnotateSettings, task: Task, report: AnnotateReport) -> list[Tr
 
 
 class _Job:
-    """The workers' common state: they take windows from one iterator and log into one file."""
+    """State shared by the workers, which take windows from one iterator and write one log."""
 
     def __init__(
         self,
@@ -198,7 +198,7 @@ class _Job:
 
 
 def apply_annotations(plan: AnnotateSettings, task: Task, model: str) -> int:
-    """Puts this model's accepted descriptions into the JSON where they may stand; how many were put in."""
+    """Writes this model's accepted descriptions into the JSON where allowed; returns how many answers changed."""
     folder = plan.folder
     accepted = {
         entry.key: entry for entry in read_annotations(folder) if entry.model == model and entry.status == "accepted"

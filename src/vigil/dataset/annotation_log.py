@@ -1,4 +1,4 @@
-"""The log of what models were asked to write: one JSON line a window, appended as it comes, so nothing is asked twice.
+"""The log of model descriptions: one JSON line per window, appended at once, so that no window is asked about twice.
 
 {"clip": ..., "kind": "window", "window": 0, "start_s": 0.0, "end_s": 2.5, "label": "alarm", "model": ...,
  "status": "accepted", "answer": "是的，...", "reason": "", "asked": 1, "at_utc": ...}
@@ -21,7 +21,7 @@ LOG_NAME = "annotations.jsonl"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotation:
-    """What a model wrote about a window, and whether it was taken; `reason` says why not."""
+    """What a model wrote about a window, and whether it was accepted; `reason` says why not."""
 
     clip: str
     kind: str
@@ -38,18 +38,18 @@ class Annotation:
 
     @property
     def key(self) -> tuple[str, str, int, float, float]:
-        """The window's name, as `Example.key` gives it."""
+        """The identity of the window, equal to `TrainingExample.key`."""
         return (self.clip, self.kind, self.window, self.start_s, self.end_s)
 
     def fits(self, example: TrainingExample) -> bool:
-        """Whether it was written for this window under this label."""
+        """Whether this was written for this window and this label."""
         return self.key == example.key and self.label == example.label
 
 
 def read_annotations(folder: Path) -> list[Annotation]:
-    """The annotations so far; a last line that a killed job left half-written does not count.
+    """The annotations so far; an incomplete last line, as a killed job leaves it, is ignored.
 
-    Raises DatasetError when another line is damaged.
+    Raises DatasetError if any other line is damaged.
     """
     path = folder / LOG_NAME
     if not path.exists():
@@ -69,7 +69,7 @@ def read_annotations(folder: Path) -> list[Annotation]:
 
 
 class AnnotationLog:
-    """Appends annotations to a dataset's log; each is on the disk before the next."""
+    """Appends annotations to the log of a dataset; each is flushed to disk before `append` returns."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / LOG_NAME
@@ -98,7 +98,7 @@ class AnnotationLog:
 
 
 def _end_last_line(path: Path) -> None:
-    """Cuts off a line that was never finished, so that the next one does not grow onto it."""
+    """Truncates an incomplete last line, so that the next line is not appended to it."""
     if not path.exists():
         return
     data = path.read_bytes()

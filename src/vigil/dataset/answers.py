@@ -1,12 +1,11 @@
-"""An answer is a verdict word and a description: `是的，画面里……`, `Yes, people ...`; the word always comes first.
+"""Target answers: a label word, then an optional description (`是的，画面里……`, `Yes, people ...`).
 
-The comma keeps the word apart from what follows (没有人 would be one token), so that the judge reads what was taught.
+The comma keeps the label word a token of its own (没有人 would be one token), so that the judge reads the tokens that
+were trained.
 
-Whether a description says the opposite of the verdict word before it.
-
-A model that is told "the answer is yes" and then writes "no fight is visible" would teach the wrong words. The
-test is one of words: an incident is asserted, or denied within a few words, clause by clause. It knows Chinese and
-English; of other languages it only sees a leading verdict word.
+`contradiction` rejects a description that says the opposite of its label word, because training on it would teach the
+wrong text. It matches words: clause by clause, an incident is asserted, or denied within a few words. It covers
+Chinese and English; in other languages it only recognises a leading label word.
 """
 
 import hashlib
@@ -20,22 +19,22 @@ from vigil.questions import LabelName, Task, starts_with_word
 
 CLOSING = "。.!?！？"
 AFTER_WORD = "，,：:、。.！!？?；; \t\r\n\u3000"
-"""What may stand between a verdict word and the description."""
+"""Characters allowed between the label word and the description."""
 
 AnswerPolicy: TypeAlias = Literal["auto", "words", "verdict"]
-"""auto: words only where a human or a model described the clip. words: else one of the task's own sentences.
-verdict: the verdict word alone, for every clip."""
+"""auto: a description only if a human or a model wrote one. words: otherwise one of the task's template sentences.
+verdict: the label word alone, for every clip."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetAnswer:
-    """A label and the words that follow its verdict word; the words may be missing."""
+    """A label and the description that follows its label word; the description may be empty."""
 
     label: LabelName
     description: str
 
     def text(self, task: Task) -> str:
-        """The answer as the model is trained to give it."""
+        """The answer text that the model is trained on."""
         word = task.word(self.label)
         chinese = task.language.startswith("zh")
         if not self.description:
@@ -44,7 +43,7 @@ class TargetAnswer:
 
 
 def parse_answer(text: str, task: Task) -> TargetAnswer | None:
-    """The answer in a text; None when it begins with neither verdict word."""
+    """Parses an answer; returns None if the text begins with neither label word."""
     label = label_of_answer(text, task)
     if label is None:
         return None
@@ -53,15 +52,15 @@ def parse_answer(text: str, task: Task) -> TargetAnswer | None:
 
 
 def has_words(text: str, task: Task) -> bool:
-    """Whether an answer says more than its verdict word."""
+    """Whether an answer has a description after its label word."""
     answer = parse_answer(text, task)
     return bool(text.strip() if answer is None else answer.description)
 
 
 def taught(answers: Iterable[str], alarm_word: str) -> Answers:
-    """What a model learns to answer to an alarm: words, where more than half of the alarms have some.
+    """What a model learns to answer for an alarm: `words` if more than half of the alarms have a description.
 
-    Which comes more often after the alarm word, the description or the end, is what it will say.
+    A model generates whichever is more frequent after the alarm word, a description or the end of the answer.
     """
     rests = [text[len(alarm_word) :] for text in answers if starts_with_word(text, alarm_word)]
     worded = sum(bool(rest.strip(AFTER_WORD)) for rest in rests)
@@ -69,7 +68,7 @@ def taught(answers: Iterable[str], alarm_word: str) -> Answers:
 
 
 def label_of_answer(text: str, task: Task) -> LabelName | None:
-    """The label whose verdict word the text begins with; `Nobody` does not begin with `No`."""
+    """The label whose whole word the text begins with (`Nobody` does not begin with `No`); None if neither."""
     words: tuple[LabelName, LabelName] = ("alarm", "normal")
     for label in sorted(words, key=lambda each: -len(task.word(each))):
         if starts_with_word(text, task.word(label)):
@@ -78,7 +77,7 @@ def label_of_answer(text: str, task: Task) -> LabelName | None:
 
 
 def template_answer(task: Task, label: LabelName, clip: str) -> TargetAnswer:
-    """The answer for a clip that nobody has described: one of the task's sentences, chosen by the clip's name."""
+    """An answer for a clip without a description: one of the task's template sentences, chosen by the clip's name."""
     sentences = descriptions(task, label)
     if not sentences:
         return TargetAnswer(label, "")
@@ -87,13 +86,13 @@ def template_answer(task: Task, label: LabelName, clip: str) -> TargetAnswer:
 
 
 def is_template(text: str, task: Task, label: LabelName) -> bool:
-    """Whether a text is one of the task's own sentences, so nobody wrote it for this clip."""
+    """Whether a text is one of the task's template sentences, or the label word alone."""
     own = [TargetAnswer(label, sentence).text(task) for sentence in (*descriptions(task, label), "")]
     return text in own
 
 
 def descriptions(task: Task, label: LabelName) -> tuple[str, ...]:
-    """The sentences that the task offers for a label."""
+    """The task's template sentences for a label."""
     return task.alarm_descriptions if label == "alarm" else task.normal_descriptions
 
 
@@ -117,7 +116,7 @@ _CLAUSES_EN = re.compile(r"[.;!?]|\bbut\b|\bhowever\b|\balthough\b", re.IGNORECA
 
 
 def contradiction(description: str, label: LabelName, task: Task) -> str:
-    """Why a description contradicts its label, in words; empty when it does not."""
+    """Why a description contradicts its label; empty if it does not."""
     said = label_of_answer(description, task)
     if said is not None and said != label:
         return f"it begins with {task.word(said)!r}"

@@ -1,10 +1,10 @@
-"""Clips on disk and what their folders say: the label, and perhaps the split.
+"""Labelled clips on disk: the label, and optionally the split, come from the names of their folders.
 
     clips/fight/a.mp4  clips/normal/b.mp4              labels by the task's folder names
-    rwf/train/Fight/a.avi  rwf/val/NonFight/b.avi      with splits above (or below) them; val/ is the test where
+    rwf/train/Fight/a.avi  rwf/val/NonFight/b.avi      with split folders above or below; val/ is the test split if
                                                        there is no test/
 
-A folder with videos that means nothing to the task is an error, not something to leave out in silence.
+Videos in a folder that the task does not know are an error: they are never skipped silently.
 """
 
 import re
@@ -35,7 +35,7 @@ SPLIT_FOLDERS: Mapping[str, Split] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledClip:
-    """One labelled video; `name` is its path below the folder as people read it, `slug` its name among the frames."""
+    """One labelled video; `name` is its readable path below the folder, `slug` the name of its folder of frames."""
 
     path: Path
     name: str
@@ -46,17 +46,17 @@ class LabelledClip:
 
 @dataclass(frozen=True, slots=True)
 class ClipListing:
-    """The clips of a folder, and what was passed over: `ignored` counts other files by their ending."""
+    """The clips of a folder; `ignored` counts the other files by extension."""
 
     clips: tuple[LabelledClip, ...]
     ignored: Mapping[str, int] = field(default_factory=dict)
 
 
 def find_clips(folder: Path, task: Task, *, meanings: Mapping[str, FolderMeaning] | None = None) -> ClipListing:
-    """All labelled clips below `folder`, by name; `meanings` adds to the folder names the task knows.
+    """All labelled clips below `folder`, sorted by name; `meanings` adds to the folder names that the task knows.
 
-    Raises UsageError when there is no such folder, DatasetError when it holds no clips, clips outside
-    the folders that the task knows, or clips of one class only.
+    Raises UsageError if the folder does not exist, and DatasetError if it holds no clips, clips outside the folders
+    that the task knows, or clips of one class only.
     """
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; give the folder that holds one folder of clips per class")
@@ -84,14 +84,14 @@ def find_clips(folder: Path, task: Task, *, meanings: Mapping[str, FolderMeaning
 
 
 def _with_test(clips: Sequence[LabelledClip]) -> Sequence[LabelledClip]:
-    """Public sets of two parts call the second one val: it is what a score is made on, unless there is a test/ too."""
+    """Renames val to test if there is no test split: public sets of two parts often call the scored part val."""
     if any(clip.split == "test" for clip in clips):
         return clips
     return [replace(clip, split="test") if clip.split == "val" else clip for clip in clips]
 
 
 def meaning_of(video: str, task: Task, meanings: Mapping[str, FolderMeaning]) -> FolderMeaning | None:
-    """What the nearest folder above a clip says, from the inside out."""
+    """The meaning of the innermost folder above a clip that has one; None if no folder has."""
     own = {_plain(name): meaning for name, meaning in meanings.items()}
     for part in reversed(PurePosixPath(video).parts[:-1]):
         meaning = own.get(_plain(part)) or task.label_of(part)
@@ -114,7 +114,7 @@ def _split(video: str) -> Split | None:
 
 
 def slugs_of(labels: Mapping[str, FolderMeaning] | Mapping[str, LabelName]) -> dict[str, str]:
-    """Names for the folders of frames: the clip's own, with a digest where it is too long, or two of a label meet."""
+    """Names for the folders of frames: the clip's name, plus a digest if it is too long or not unique in its label."""
     plain = {video: plain_name(PurePosixPath(video).stem) for video in labels}
     taken = Counter((labels[video], slug.casefold()) for video, slug in plain.items())
     alone = {video for video, slug in plain.items() if slug and taken[labels[video], slug.casefold()] == 1}
@@ -136,8 +136,8 @@ def _refuse_unknown(videos: Iterable[str], folder: Path, task: Task) -> None:
         )
     where = ", ".join(f"{'the folder itself' if name == '.' else name} ({n} clips)" for name, n in lost.items())
     raise DatasetError(
-        f"{folder}: nothing says what these clips are: {where}. Task {task.name!r} knows as alarm: "
-        f"{', '.join(task.alarm_folders)}; as normal: {', '.join(task.normal_folders)}. Rename the folder, or say "
+        f"{folder}: the label of these clips is unknown: {where}. Task {task.name!r} knows as alarm: "
+        f"{', '.join(task.alarm_folders)}; as normal: {', '.join(task.normal_folders)}. Rename the folder, or use "
         "--label FOLDER=alarm, --label FOLDER=normal or --label FOLDER=skip"
     )
 

@@ -1,10 +1,10 @@
-"""One long video with known onsets, joined from short labelled clips: something to watch and to score.
+"""Composes one long video with known onsets from short labelled clips, to watch and to score.
 
-    joined = join(find_clips(folder, task).clips, Path("long.mp4"), seconds=600)
+    composed = compose_video(find_clips(folder, task).clips, Path("long.mp4"), seconds=600)
 
-Most of it is normal; incidents lie in between, one clip or a few each, with normal footage of varied
-length before and after, so that each is an event of its own. What is where is written beside the video, as
-`vigil score --timeline` reads it.
+Most of the video is normal. Each incident is one clip or a few, with normal footage of varying length before and
+after it, so that it becomes an event of its own. The ground truth is written beside the video, in the format of
+`vigil score --timeline`.
 """
 
 import csv
@@ -29,12 +29,12 @@ GAPS_S = (8.0, 30.0)
 COLUMNS = ("video", "onset_s", "end_s", "label", "clip")
 
 Progress = Callable[[float, float], None]
-"""Told the seconds that are written, and how many are wanted."""
+"""Called with the seconds written so far and the seconds wanted."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComposedIncident:
-    """One incident of a joined video, in its seconds, and the clips that it is made of."""
+    """One incident of a composed video, in seconds of that video, and the clips it consists of."""
 
     onset_s: float
     end_s: float
@@ -43,7 +43,7 @@ class ComposedIncident:
 
 @dataclass(frozen=True, slots=True)
 class ComposedVideo:
-    """A joined video: its length, its incidents, and the clips that could not be read, with the reason."""
+    """A composed video: its length, its incidents, and the clips that could not be read, with the reason."""
 
     video: Path
     truth: Path
@@ -63,41 +63,43 @@ def compose_video(
     incident_s: float = 0.0,
     progress: Progress = lambda written, wanted: None,
 ) -> ComposedVideo:
-    """Joins clips of both classes into `out` and writes the truth beside it, `out` with the ending .csv.
+    """Composes clips of both classes into `out` and writes the ground truth beside it, as `out` with the suffix .csv.
 
-    An incident is one clip, or as many as make `incident_s`. The same clips, seed and settings give the same pictures.
-    Clips come again when there are not enough; those that cannot be read are left out. Raises DatasetError and
-    SourceError.
+    An incident is one clip, or as many as reach `incident_s`. The same clips, seed and settings give the same frames.
+    Clips repeat if there are not enough; unreadable ones are left out. Raises DatasetError if no clip of a class can
+    be read, and SourceError if the video cannot be written.
     """
-    joiner = _Joiner(clips, seed=seed, size_wh=size_wh, fps=fps, incident_s=incident_s)
-    with VideoWriter(out, size_wh=size_wh, fps=fps, threads=0) as movie:
-        for number, picture in enumerate(joiner.pictures(seconds)):
-            movie.add(picture, number / fps)
+    composer = _Composer(clips, seed=seed, size_wh=size_wh, fps=fps, incident_s=incident_s)
+    with VideoWriter(out, size_wh=size_wh, fps=fps, threads=0) as writer:
+        for number, frame in enumerate(composer.frames(seconds)):
+            writer.add(frame, number / fps)
             if number % round(fps) == 0:
                 progress(number / fps, seconds)
-    joined = ComposedVideo(out, out.with_suffix(".csv"), joiner.written_s, tuple(joiner.incidents), joiner.unreadable)
-    _write_truth(joined)
-    progress(joiner.written_s, seconds)
-    return joined
+    composed = ComposedVideo(
+        out, out.with_suffix(".csv"), composer.written_s, tuple(composer.incidents), composer.unreadable
+    )
+    _write_truth(composed)
+    progress(composer.written_s, seconds)
+    return composed
 
 
-def _write_truth(joined: ComposedVideo) -> None:
+def _write_truth(composed: ComposedVideo) -> None:
     rows = [
-        (readable(joined.video.name), f"{one.onset_s:.3f}", f"{one.end_s:.3f}", "alarm", " + ".join(one.clips))
-        for one in joined.incidents
+        (readable(composed.video.name), f"{one.onset_s:.3f}", f"{one.end_s:.3f}", "alarm", " + ".join(one.clips))
+        for one in composed.incidents
     ]
     with (
-        whole_file(joined.truth) as partial,
+        whole_file(composed.truth) as partial,
         partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        # A video without incidents is named too: whoever scores it must know that this is no oversight.
-        writer.writerows(rows or [(readable(joined.video.name), "", "", "", "")])
+        # A video without incidents gets a row too: it shows the scorer that the video was not forgotten.
+        writer.writerows(rows or [(readable(composed.video.name), "", "", "", "")])
 
 
-class _Joiner:
-    """The pictures of a joined video one after the other, at an even rate."""
+class _Composer:
+    """Generates the frames of a composed video at a constant rate."""
 
     def __init__(
         self, clips: Sequence[LabelledClip], *, seed: int, size_wh: tuple[int, int], fps: float, incident_s: float
@@ -116,8 +118,8 @@ class _Joiner:
     def written_s(self) -> float:
         return self._count / self._fps
 
-    def pictures(self, seconds: float) -> Iterator[RGB]:
-        """Normal clips, then an incident, and so on; the last seconds are normal ones."""
+    def frames(self, seconds: float) -> Iterator[RGB]:
+        """Alternates normal clips and incidents; the video ends with normal footage."""
         while self.written_s < seconds:
             yield from self._gap(min(self._rng.uniform(*GAPS_S), seconds - self.written_s))
             if self.written_s < seconds - GAPS_S[0]:
@@ -136,20 +138,20 @@ class _Joiner:
         self.incidents.append(ComposedIncident(onset_s, self.written_s, tuple(clips)))
 
     def _clip(self, deck: "_Deck") -> Iterator[RGB]:
-        """The pictures of the deck's next readable clip."""
+        """The frames of the deck's next readable clip."""
         while True:
             clip = deck.draw()
             try:
-                pictures = resample_frames(clip.path, size_wh=self._size_wh, fps=self._fps)
-                first = next(pictures, None)
+                frames = resample_frames(clip.path, size_wh=self._size_wh, fps=self._fps)
+                first = next(frames, None)
             except SourceError as error:
                 first, reason = None, str(error)
             else:
-                reason = "it gives no picture at all"
+                reason = "it has no frames"
             if first is not None:
-                for picture in chain([first], pictures):
+                for frame in chain([first], frames):
                     self._count += 1
-                    yield picture
+                    yield frame
                 return
             log.warning("left out: %s", reason)
             self.unreadable[clip.name] = reason
@@ -157,7 +159,7 @@ class _Joiner:
 
 
 class _Deck:
-    """Clips in random order, shuffled anew when all were drawn."""
+    """Draws clips in random order; reshuffles once all have been drawn."""
 
     def __init__(self, clips: Sequence[LabelledClip], rng: random.Random) -> None:
         self.last = ""
@@ -166,7 +168,7 @@ class _Deck:
         self._left: list[LabelledClip] = []
 
     def draw(self) -> LabelledClip:
-        """The next clip; raises DatasetError when there is none that can be read."""
+        """The next clip; raises DatasetError if no readable clip is left."""
         if not self._clips:
             raise DatasetError("not one clip of a class can be read; both classes are needed to join a video")
         if not self._left:
@@ -181,14 +183,14 @@ class _Deck:
 
 
 def resample_frames(path: Path, *, size_wh: tuple[int, int], fps: float) -> Iterator[RGB]:
-    """A video's pictures at an even rate and one size: at each instant the last one that was shown by then."""
+    """The frames of a video at a constant rate and size: at each instant the latest frame due by then."""
     rate = video_info(path).fps or USUAL_RATE
     number, held, until_s = 0, None, 0.0
-    for picture, time_s in full_size_frames(path):
+    for frame, time_s in full_size_frames(path):
         while held is not None and number / fps < time_s - 1e-6:
             yield held
             number += 1
-        held, until_s = letterbox(picture, size_wh), time_s + 1 / rate
+        held, until_s = letterbox(frame, size_wh), time_s + 1 / rate
     while held is not None and number / fps < until_s - 1e-6:
         yield held
         number += 1

@@ -1,4 +1,4 @@
-"""Asks a vision model to write the words after a verdict word that is already known, and holds it to that word."""
+"""Asks a vision model for the description after a known label word; rejects one that contradicts the label."""
 
 import re
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ _AGAIN_EN = 'That contradicts the confirmed verdict "{word}". Write it again so 
 
 @dataclass(frozen=True, slots=True)
 class DescribeResult:
-    """What came of asking: the words, or why they were rejected, and how often the model was asked."""
+    """The description, or why it was rejected, and how often the model was asked."""
 
     text: str
     reason: str
@@ -45,7 +45,7 @@ class DescribeResult:
 
 
 class NoReplyError(Exception):
-    """A request that got no usable reply; the window can be asked about again another time."""
+    """A request got no usable reply; a later run may ask about the window again."""
 
 
 class WindowDescriber:
@@ -60,9 +60,9 @@ class WindowDescriber:
         self._length_option = "max_tokens"
 
     async def describe(self, jpegs: Sequence[bytes], label: LabelName) -> DescribeResult:
-        """Words that agree with the label; a contradiction is asked about once again, then rejected.
+        """Asks for a description that agrees with the label; a contradiction is retried once, then rejected.
 
-        Raises NoReplyError when this window got none, EndpointError when no window will get one.
+        Raises NoReplyError if this window got no usable reply, EndpointError if no window can get one.
         """
         messages = [
             {"role": "user", "content": [*image_parts(jpegs, fps=self._fps), _text(self._question(label, jpegs))]}
@@ -85,7 +85,7 @@ class WindowDescriber:
         return ask.format(frames=len(jpegs), question=self._task.question, word=self._task.word(label))
 
     def _judge(self, said: str, label: LabelName) -> tuple[str, str]:
-        """The words to use, and why they cannot be used."""
+        """The description to use, and why it is rejected (empty if it is not)."""
         plain = _plain(said, chinese=self._is_chinese)
         begun = label_of_answer(plain, self._task)
         if begun is not None and begun != label:
@@ -99,7 +99,7 @@ class WindowDescriber:
         try:
             return await self._complete(messages)
         except openai.BadRequestError as error:
-            # Newer models of OpenAI refuse the older name of the same limit.
+            # Newer OpenAI models reject the older name of this limit.
             if "max_completion_tokens" not in str(error) or self._length_option != "max_tokens":
                 raise self._fault(error) from error
             self._length_option = "max_completion_tokens"
@@ -137,7 +137,7 @@ def _text(text: str) -> dict[str, str]:
 
 
 def _plain(text: str, *, chinese: bool) -> str:
-    """One line without thoughts, marks, fences, quotes and bullets."""
+    """One line without reasoning, special tokens, code fences, quotes and bullets."""
     text = without_special_tokens(re.sub(r"<think>.*?(?:</think>|$)", "", text, flags=re.DOTALL))
     lines = [re.sub(r"^[\s>#*`\-]+|[\s*`]+$", "", line) for line in text.splitlines()]
     joined = ("" if chinese else " ").join(line for line in lines if line)
@@ -145,7 +145,7 @@ def _plain(text: str, *, chinese: bool) -> str:
 
 
 def _shortened(text: str) -> str:
-    """At most MAX_CHARS characters, cut after a sentence."""
+    """At most MAX_CHARS characters, cut at the end of a sentence."""
     return text if len(text) <= MAX_CHARS else _whole_sentences(text[:MAX_CHARS])
 
 
@@ -155,5 +155,5 @@ def _whole_sentences(text: str) -> str:
 
 
 def answer_text(description: DescribeResult, label: LabelName, task: Task) -> str:
-    """The whole answer: verdict word and description."""
+    """The complete answer: label word and description."""
     return TargetAnswer(label, description.text).text(task)

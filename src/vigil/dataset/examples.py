@@ -1,12 +1,12 @@
-"""A training example, and its JSON: what LLaMA-Factory reads (sharegpt) and where it came from.
+"""Training examples and their JSON: the sharegpt fields that LLaMA-Factory reads, plus where each example came from.
 
     {"messages": [{"role": "user", "content": "<video>QUESTION"}, {"role": "assistant", "content": "是的，..."}],
      "videos": [["frames/alarm/fi001/000-0.jpg", ...]],
      "clip": "fight/fi001.mp4", "label": "alarm", "group": "s03", "window": 0, "start_s": 0.0, "end_s": 2.5,
      "kind": "window", "described_by": "human", "answer_digest": "1f0c2a9b"}
 
-Paths of frames are relative to the dataset's folder (LLaMA-Factory's `media_dir`). An answer that no longer has
-its digest was edited by hand, whatever `described_by` says, and is a human's from then on.
+Frame paths are relative to the dataset folder (LLaMA-Factory's `media_dir`). An answer that no longer matches
+`answer_digest` was edited by hand and counts as a human's, whatever `described_by` says.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ VIDEO_MARK = "<video>"
 SPLITS: tuple[Split, ...] = ("train", "val", "calibration", "test")
 TEMPLATE, HUMAN, NONE = "template", "human", "none"
 KINDS = (HUMAN, "model", TEMPLATE, NONE)
-"""From whom the words of an answer are, in the order in which they are told."""
+"""Authors of a description, in the order in which they are listed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingExample:
-    """One window, the question about it and the answer to learn.
+    """One window, the question about it and the target answer.
 
     `kind` is window, crop or stretch; `described_by` is none, human, human:FILE (imported), model:NAME or template.
     """
@@ -50,21 +50,21 @@ class TrainingExample:
 
     @property
     def key(self) -> tuple[str, str, int, float, float]:
-        """What names the window for good: its clip, its kind and its place in time."""
+        """The identity of the window across builds: its clip, its kind and its position in time."""
         return (self.clip, self.kind, self.window, round(self.start_s, 3), round(self.end_s, 3))
 
     @property
     def author(self) -> str:
-        """From whom its words are: one of KINDS."""
+        """Who wrote the description: one of KINDS."""
         return self.described_by.partition(":")[0]
 
     @property
     def is_free(self) -> bool:
-        """Whether nobody has described the window, so that its answer may be replaced."""
+        """Whether neither a human nor a model described the window, so that its answer may be replaced."""
         return self.author in (TEMPLATE, NONE)
 
     def to_json(self) -> dict[str, Any]:
-        """The example as LLaMA-Factory reads it."""
+        """The example as a row of the JSON file."""
         return {
             "messages": [
                 {"role": "user", "content": VIDEO_MARK + self.question},
@@ -84,7 +84,7 @@ class TrainingExample:
 
 
 def answer_digest(answer: str) -> str:
-    """Eight hex digits of an answer as we wrote it, to notice that somebody has edited it."""
+    """Eight hex digits of SHA-256 over an answer as Vigil wrote it, to detect later edits."""
     return hashlib.sha256(answer.encode("utf-8", "backslashreplace")).hexdigest()[:8]
 
 
@@ -99,15 +99,15 @@ def split_path(folder: Path, split: Split) -> Path:
 
 
 def write_examples(path: Path, examples: Iterable[TrainingExample]) -> None:
-    """Writes examples as a JSON list, one a line, whole or not at all."""
+    """Writes examples atomically as a JSON list, one per line."""
     lines = [json.dumps(example.to_json(), ensure_ascii=False) for example in examples]
     write_atomically(path, "[\n" + ",\n".join(lines) + "\n]\n")
 
 
 def read_examples(path: Path, task: Task) -> list[TrainingExample]:
-    """The examples of a JSON file, ours or written by hand with `messages` and `videos` alone.
+    """The examples of a JSON file; a file written by hand needs only `messages` and `videos`.
 
-    Raises DatasetError that names the first example which is not of this form.
+    Raises DatasetError naming the first example that does not have this form.
     """
     rows = read_json(path)
     if not isinstance(rows, list):
@@ -125,7 +125,10 @@ def read_examples(path: Path, task: Task) -> list[TrainingExample]:
 
 
 def read_splits(folder: Path, task: Task) -> dict[Split, list[TrainingExample]]:
-    """The examples of a dataset folder by split; a split without a file is empty."""
+    """The examples of a dataset folder by split; a split without a file is empty.
+
+    Raises DatasetError if the folder holds no split at all.
+    """
     present: list[Split] = [split for split in SPLITS if split_path(folder, split).is_file()]
     if not present:
         raise DatasetError(

@@ -1,8 +1,7 @@
-"""One name for all that a model is trained and scored on: the examples, and every byte of their frames.
+"""A dataset folder as a whole: its `dataset_info.json`, its digest, its manifest and its task.
 
-`dataset_info.json`: how LLaMA-Factory finds the datasets of a folder. Other people's entries are kept.
-
-What a dataset folder says of itself: its manifest, and the task that its examples put.
+LLaMA-Factory finds the splits through `dataset_info.json`; entries that Vigil did not write are kept. The digest
+covers everything a model is trained and scored on: the examples and every byte of their frames.
 """
 
 import hashlib
@@ -21,11 +20,10 @@ from vigil.questions import Task, load_question
 
 
 def write_dataset_info(folder: Path, splits: Iterable[Split]) -> Path:
-    """Enters the splits that exist into the folder's registry, takes out those that do not, keeps the rest.
+    """Makes `dataset_info.json` list exactly these splits of Vigil's; keeps all other entries; returns its path.
 
-    A registry that says so already is not written again.
-
-    Raises DatasetError when the registry is damaged: it may hold entries of others, so it is not replaced.
+    An unchanged file is not rewritten. Raises DatasetError if the file is damaged: it may hold entries of others, so
+    it is not replaced.
     """
     path = folder / REGISTRY_NAME
     entries = read_dataset_info(path)
@@ -37,13 +35,13 @@ def write_dataset_info(folder: Path, splits: Iterable[Split]) -> Path:
             entries[split_name(split)] = _entry(split)
     if entries == before and path.exists():
         return path
-    # LLaMA-Factory opens this file in the locale's encoding: ASCII reads the same in all of them.
+    # LLaMA-Factory opens this file in the locale's encoding; ASCII is the same in all of them.
     write_atomically(path, json.dumps(entries, indent=2, ensure_ascii=True) + "\n")
     return path
 
 
 def read_dataset_info(path: Path) -> dict[str, Any]:
-    """The entries of a registry; none when there is no file yet."""
+    """The entries of a `dataset_info.json`; empty if there is no such file."""
     if not path.exists():
         return {}
     entries = read_json(path)
@@ -68,13 +66,13 @@ def _entry(split: Split) -> dict[str, Any]:
 
 
 def dataset_digest(folder: Path, splits: Mapping[Split, Sequence[TrainingExample]]) -> str:
-    """SHA-256 over the JSON files of the splits and, in the order of their first use, the frames they name."""
+    """SHA-256 over the JSON files of the splits, then the frames they name in order of first use."""
     frames = (frame for split in SPLITS for example in splits.get(split, ()) for frame in example.frames)
     return _digest(folder, _split_files(folder), frames)
 
 
 def dataset_digest_on_disk(folder: Path, more: Iterable[Path] = ()) -> str:
-    """The same of the files as they are now, whatever `vigil.json` says; `more` JSON files of examples count too."""
+    """The same digest of the files as they are now; `more` JSON files of examples are included."""
     files = _split_files(folder)
     files |= {str(path): path for path in more if path not in files.values()}
     frames = (frame for path in files.values() for frame in _frames_in(path))
@@ -103,7 +101,7 @@ def _digest(folder: Path, files: Mapping[str, Path], frames: Iterable[str]) -> s
 
 
 def _bytes_of(path: Path) -> bytes:
-    """A frame's bytes; one that is gone makes another digest, and whoever needs it says so."""
+    """The bytes of a frame; a missing frame changes the digest, and is reported where it is needed."""
     try:
         return path.read_bytes()
     except OSError:
@@ -111,11 +109,11 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def read_dataset_manifest(folder: Path) -> tuple[Manifest, Task]:
-    """The manifest of a finished dataset, and its task; raises DatasetError when the folder is none."""
+    """The manifest of a finished dataset, and its task; raises DatasetError if the folder is not a finished dataset."""
     if not (folder / MANIFEST_NAME).is_file():
         raise DatasetError(
-            f"{folder} is no finished dataset, as it has no {MANIFEST_NAME}; make one with: vigil dataset build CLIPS "
-            f"--out {folder} (a build that was stopped goes on when it is run again)"
+            f"{folder} is not a finished dataset (no {MANIFEST_NAME}); make one with: vigil dataset build CLIPS "
+            f"--out {folder} (the same command resumes an interrupted build)"
         )
     try:
         manifest = read_manifest(folder)
@@ -125,9 +123,9 @@ def read_dataset_manifest(folder: Path) -> tuple[Manifest, Task]:
 
 
 def task_of(manifest: Manifest) -> Task:
-    """The task of that name when it still asks the same, else what the manifest holds of it."""
+    """The installed task of that name if its question and words are unchanged, otherwise one made from the manifest."""
     contract = manifest.contract
-    told = Task(
+    recorded = Task(
         name=contract.task,
         question=contract.question,
         alarm_word=contract.alarm_word,
@@ -137,6 +135,10 @@ def task_of(manifest: Manifest) -> Task:
     try:
         named = load_question(contract.task)
     except UsageError:
-        return told
-    same = (named.question, named.alarm_word, named.normal_word) == (told.question, told.alarm_word, told.normal_word)
-    return named if same else told
+        return recorded
+    same = (named.question, named.alarm_word, named.normal_word) == (
+        recorded.question,
+        recorded.alarm_word,
+        recorded.normal_word,
+    )
+    return named if same else recorded

@@ -1,11 +1,11 @@
-"""Which clips come from one recording: they look alike, so they must never be split between train and test.
+"""Groups clips of one recording: they look alike, so a group must never be split between train and test.
 
-The best source is a CSV (`clip,label,source`). Without one, clips are joined when their names say so
-(`b1HoOg_0.avi`, `b1HoOg_1.avi`), when their pictures do (`fingerprints`), or when they are numbered one after the
-other and have the same size and rate, as long as sizes and rates differ enough in the set to tell anything.
-Measured on 200 real clips of 22 sources: looks alone join 29 % of the pairs of one source (99 % of the joined are
-right), since one recording shows many scenes; with the numbering it is 87 % (58 % are right: too large a group
-costs little, a leak costs the honesty of the score). A CSV is better than both.
+The best source is a CSV (`clip,label,source`). Without one, clips are grouped by name (`b1HoOg_0.avi`,
+`b1HoOg_1.avi`), by appearance (`similar_clips`), or if they are numbered consecutively and have the same size and
+rate, provided that sizes and rates vary enough in the set to be informative.
+Measured on 200 real clips of 22 sources: appearance alone finds 29 % of the pairs of one source (99 % of its pairs
+are right), because one recording shows many scenes; with numbering it is 87 % (58 % are right). A group that is too
+large costs little; a leak makes the score too good. A CSV is better than both.
 """
 
 import csv
@@ -25,36 +25,36 @@ from vigil.questions import Task
 SOURCES_NAME = "sources.csv"
 NEEDED = ("clip", "source")
 MAX_PREFIX_SHARE = 0.25
-"""A name prefix that more of the clips share than this tells the class or the set, not the recording."""
+"""A name prefix shared by more of the clips than this names the class or the set, not the recording."""
 
 MAX_FORMAT_SHARE = 0.3
-"""When more clips than this have the same size and rate, the set was made uniform, and they tell nothing."""
+"""If more of the clips than this have the same size and rate, the set was made uniform, and formats are ignored."""
 
 
 class UnionFind:
-    """Disjoint sets of names that grow together (union-find)."""
+    """Disjoint sets of names that can be merged."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._parent = {name: name for name in names}
 
     def root(self, name: str) -> str:
-        """The name that stands for the set of `name`."""
+        """The representative of the set of `name`."""
         while self._parent[name] != name:
             self._parent[name] = self._parent[self._parent[name]]
             name = self._parent[name]
         return name
 
     def join(self, one: str, other: str) -> None:
-        """Makes two sets one; the smaller name stands for it, so that the order of joins does not matter."""
+        """Merges two sets; the smaller name represents the result, so the order of merges does not matter."""
         low, high = sorted((self.root(one), self.root(other)))
         self._parent[high] = low
 
 
 def group_by_csv(clips: Sequence[LabelledClip], path: Path, task: Task) -> dict[str, str]:
-    """The source of each clip that the CSV names, by clip name; the rest is left out.
+    """The source of each clip that the CSV names, by clip name; other clips are left out.
 
-    A row names a clip by its path, its file name or its stem, and with its class where stems repeat.
-    Raises DatasetError when the file cannot be read or lacks a column.
+    A row names a clip by its path, file name or stem, and its class if stems repeat.
+    Raises DatasetError if the file cannot be read, lacks a column or names none of the clips.
     """
     sources = _read_sources(path, task)
     groups = {}
@@ -108,7 +108,7 @@ def _keys(clip: LabelledClip) -> list[tuple[str, str]]:
 def group_by_appearance(
     clips: Sequence[LabelledClip], fingerprints: Mapping[str, Fingerprint], formats: Mapping[str, str]
 ) -> dict[str, str]:
-    """A group for each clip, by names, pictures and video formats (by clip name); named for its first clip."""
+    """The group of each clip, from names, appearance and video formats; a group is named after its first clip."""
     joined = UnionFind(clip.name for clip in clips)
     for names in _prefix_groups(clips):
         for name in names[1:]:
@@ -123,7 +123,7 @@ def group_by_appearance(
 
 
 def _neighbours(clips: Sequence[LabelledClip], formats: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Clips that are numbered one after the other and share a format that is not everybody's."""
+    """Pairs of consecutively numbered clips of the same format, if formats vary enough in the set."""
     counts = Counter(formats.values())
     if not counts or max(counts.values()) > MAX_FORMAT_SHARE * len(clips):
         return
@@ -140,7 +140,7 @@ def _unnumbered(name: str) -> str:
 
 
 def _prefix_groups(clips: Sequence[LabelledClip]) -> list[list[str]]:
-    """Names that differ in their last number only, unless so many do that it is how the set counts."""
+    """Names that differ only in their last number, unless so many do that the number merely counts the whole set."""
     members: dict[str, list[str]] = defaultdict(list)
     for clip in clips:
         prefix = recording_prefix(PurePosixPath(clip.name).stem)
@@ -150,7 +150,7 @@ def _prefix_groups(clips: Sequence[LabelledClip]) -> list[list[str]]:
 
 
 def recording_prefix(stem: str) -> str | None:
-    """What stands before the last number of a clip's name: `b1HoOg_0` -> `b1HoOg`; None without a separator."""
+    """The part before the last number of a clip's name: `b1HoOg_0` -> `b1HoOg`; None if there is no separator."""
     match = re.fullmatch(
         r"(.*[^\W_].*?)[ _.-]+(?:part|clip|seg|scene|p|c|s)?[ _.-]?\(?\d+\)?", stem, flags=re.IGNORECASE
     )
@@ -158,7 +158,7 @@ def recording_prefix(stem: str) -> str | None:
 
 
 def merge_identical(groups: Mapping[str, str], digests: Mapping[str, str]) -> dict[str, str]:
-    """The groups by clip name, with those that hold files of the same digest made one."""
+    """The groups by clip name, merged if they hold files of the same digest."""
     joined = UnionFind(groups.values())
     first: dict[str, str] = {}
     for name, digest in digests.items():
@@ -169,7 +169,7 @@ def merge_identical(groups: Mapping[str, str], digests: Mapping[str, str]) -> di
 def merge_similar(
     groups: Mapping[str, str], fingerprints: Mapping[str, Fingerprint], *, told: Container[str]
 ) -> dict[str, str]:
-    """The groups by clip name, those of look-alikes made one, unless the recordings of both clips were told."""
+    """The groups by clip name, merged if clips look alike, unless the recordings of both are known (in `told`)."""
     joined = UnionFind(groups.values())
     for one, other in similar_clips({name: fingerprints[name] for name in groups}):
         if one not in told or other not in told:
@@ -178,6 +178,6 @@ def merge_similar(
 
 
 def largest_group_share(groups: Mapping[str, str]) -> float:
-    """The share of all clips that the largest group holds."""
+    """The share of all clips that are in the largest group."""
     counts = Counter(groups.values())
     return max(counts.values()) / len(groups) if groups else 0.0

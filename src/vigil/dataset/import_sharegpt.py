@@ -1,9 +1,9 @@
-"""A dataset of clips that people have described already, in a sharegpt file of their own.
+"""Imports clips that are already labelled and described in a sharegpt file, and builds a dataset from them.
 
     vigil dataset import blog/anomaly-train.json --out data
 
-The clips are cut by our cutter, every answer is kept for its clip's windows, and the split is by recording. All rows
-are read before anything is written; the file, its `dataset_info.json` and the clips stay as they are.
+Clips are windowed as in any build, each answer is kept for all windows of its clip, and the split is by recording.
+All rows are read before anything is written; the file, its `dataset_info.json` and the clips are never changed.
 """
 
 import json
@@ -28,11 +28,11 @@ from vigil.files import write_atomically
 from vigil.questions import Task
 
 Question: TypeAlias = Literal["own", "task"]
-"""own: the question that the file asks. task: the task's, whatever the file asks."""
+"""own: the question in the file. task: the question of the task, whatever the file asks."""
 
 
 class RowsRefused(DatasetError):
-    """Rows cannot be used, and nothing was written; `refused` holds them."""
+    """Some rows cannot be used, and nothing was written; `refused` lists them."""
 
     def __init__(self, message: str, refused: Sequence[RefusedRow]) -> None:
         super().__init__(message)
@@ -41,10 +41,10 @@ class RowsRefused(DatasetError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportPlan:
-    """What is imported, and how it is built; `build.clips` is not read.
+    """What to import, and how to build it; `build.clips` is ignored.
 
-    `media_dir` is where relative names begin; by default `dataset_info.json` says it, else the file's folder.
-    With `skip_bad` rows that cannot be used are left out.
+    `media_dir` is the folder of relative video names; by default the one in `dataset_info.json`, or the file's folder.
+    With `skip_bad`, unusable rows are left out.
     """
 
     file: Path
@@ -57,7 +57,7 @@ class ImportPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportReport:
-    """What was built, and the rows that were left out."""
+    """The report of the build, and the rows that were left out."""
 
     built: BuildReport
     refused: tuple[RefusedRow, ...]
@@ -66,8 +66,8 @@ class ImportReport:
 def import_dataset(plan: ImportPlan, *, progress: ProgressCallback = no_progress) -> ImportReport:
     """Imports a sharegpt file.
 
-    Raises RowsRefused when rows cannot be used, UsageError and DatasetError as a build does. A job that was stopped
-    is resumed by the same call.
+    Raises RowsRefused if rows cannot be used, UsageError and DatasetError as a build does. The same call resumes an
+    interrupted import.
     """
     _refuse_own_folder(plan)
     layout = find_layout(plan.file, plan.registry)
@@ -81,12 +81,12 @@ def import_dataset(plan: ImportPlan, *, progress: ProgressCallback = no_progress
     material = _material(rows, plan, question)
     task = replace(plan.build.task, question=question)
     built = build_of(material, replace(plan.build, clips=videos.roots[0], task=task), progress=progress)
-    _tell_refused(plan, rows.refused)
+    _write_refused(plan, rows.refused)
     return ImportReport(built=built, refused=tuple(rows.refused))
 
 
 def _refuse_own_folder(plan: ImportPlan) -> None:
-    """Raises UsageError where the dataset would be written over what is imported."""
+    """Raises UsageError if the dataset would overwrite what is imported."""
     out = plan.build.out.resolve()
     for given in (plan.file, plan.registry):
         if given is not None and given.parent.resolve() == out:
@@ -94,17 +94,17 @@ def _refuse_own_folder(plan: ImportPlan) -> None:
     refuse_foreign_report(plan.build.out / REFUSED_NAME)
 
 
-def _video_paths(plan: ImportPlan, told: str) -> VideoPaths:
+def _video_paths(plan: ImportPlan, media_dir: str) -> VideoPaths:
     beside = plan.file.parent
     if plan.media_dir is not None and not plan.media_dir.is_dir():
         raise UsageError(f"--media-dir: there is no folder {plan.media_dir}")
-    of_registry = (plan.registry.parent if plan.registry else beside) / told
+    of_registry = (plan.registry.parent if plan.registry else beside) / media_dir
     roots = [plan.media_dir or of_registry, beside]
     return VideoPaths(tuple(dict.fromkeys(roots)), foreign=plan.media_dir is not None)
 
 
 def _question(rows: LabelledRows, plan: ImportPlan) -> str:
-    """The one question that is asked of every window."""
+    """The question for every window; rows with another one are refused."""
     own = plan.build.task.question
     if plan.question == "task" or not rows.questions:
         return own
@@ -118,7 +118,7 @@ def _refuse_rows(rows: LabelledRows, plan: ImportPlan) -> None:
         raise DatasetError(f"{plan.file} holds no rows")
     refused, used = rows.refused, rows.used()
     if refused and not (plan.skip_bad and used):
-        advice = "mend them, or leave them out with --skip-bad" if used else "not one is left"
+        advice = "fix them, or leave them out with --skip-bad" if used else "none are left"
         raise RowsRefused(
             f"{len(refused)} of {rows.rows} rows of {plan.file} cannot be used, the first: {refused[0]}; {advice}. "
             "Nothing was written",
@@ -137,8 +137,8 @@ def _material(rows: LabelledRows, plan: ImportPlan, question: str) -> Material:
     used = rows.used()
     _refuse_clips_in_out(used, plan)
     places = [rows.videos.name_of(each.path) for each in used]
-    told = readable_names(places)
-    names = [told[place] for place in places]
+    readable = readable_names(places)
+    names = [readable[place] for place in places]
     slugs = slugs_of({name: each.label for name, each in zip(names, used, strict=True)})
     clips = [
         LabelledClip(path=each.path, name=name, label=each.label, slug=slugs[name])
@@ -158,32 +158,31 @@ def _refuse_clips_in_out(used: Sequence[DescribedClip], plan: ImportPlan) -> Non
 
 
 def _is_stock(answer: str, task: Task) -> bool:
-    """Whether an answer is one of the task's own sentences, so that nobody wrote it for the clip."""
+    """Whether an answer is one of the task's template sentences, not written for this clip."""
     label = label_of_answer(answer, task)
     return label is not None and has_words(answer, task) and is_template(answer, task, label)
 
 
 def _notes(rows: LabelledRows, plan: ImportPlan, question: str, *, stock: int) -> list[str]:
     task, file = plan.build.task, plan.file.name
-    told = {
-        f"the question of {file} is kept, which is not that of the task {task.name}: score and watch with --model-dir, "
-        "whose manifest tells it (--question task asks the task's)": question != task.question,
+    notes = {
+        f"the question of {file} is kept, and is not that of the task {task.name}: score and watch with --model-dir, "
+        "whose manifest holds it (--question task uses the task's instead)": question != task.question,
         f"{rows.systems} rows have a system prompt, which is left out: a served model is asked without one": (
             rows.systems > 0
         ),
-        f"{stock} answers are sentences of the task {task.name}, word for word: they count as nobody's words": stock
-        > 0,
-        f"{rows.skipped} rows were left out, as --label says skip of their folder": rows.skipped > 0,
+        f"{stock} answers are sentences of the task {task.name}, word for word: they count as templates": stock > 0,
+        f"{rows.skipped} rows were left out, because --label skips their folder": rows.skipped > 0,
     }
-    return [note for note, is_so in told.items() if is_so]
+    return [note for note, is_so in notes.items() if is_so]
 
 
-def _tell_refused(plan: ImportPlan, refused: Sequence[RefusedRow]) -> None:
-    """Writes down which rows were left out, and why; takes away what an earlier import wrote of it."""
+def _write_refused(plan: ImportPlan, refused: Sequence[RefusedRow]) -> None:
+    """Writes which rows were left out, and why; deletes the list of an earlier import if there are none."""
     path = plan.build.out / REFUSED_NAME
     if not refused:
         path.unlink(missing_ok=True)
         return
     rows = [{"row": each.number, "why": each.why} for each in refused]
-    told = {"file": plan.file.name, "left_out": len(rows), "rows": rows}
-    write_atomically(path, json.dumps(told, ensure_ascii=False, indent=2) + "\n")
+    report = {"file": plan.file.name, "left_out": len(rows), "rows": rows}
+    write_atomically(path, json.dumps(report, ensure_ascii=False, indent=2) + "\n")

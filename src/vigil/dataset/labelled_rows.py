@@ -1,4 +1,4 @@
-"""Rows of other people's files, sorted by the clip that they speak of: one label and one answer each."""
+"""Collects the rows of a sharegpt file by clip, and reduces them to one label and one answer per clip."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from vigil.questions import LabelName, Task
 
 @dataclass(frozen=True, slots=True)
 class DescribedClip:
-    """A row with the file that it means, and the label that its answer gives."""
+    """A row, the video file it refers to, and the label of its answer."""
 
     row: SharegptRow
     path: Path
@@ -23,7 +23,7 @@ class DescribedClip:
 
 @dataclass(slots=True)
 class LabelledRows:
-    """Takes rows one by one; `refused` holds those that cannot be used, `skipped` counts those that need not be."""
+    """Collects rows one by one; `refused` lists unusable ones, `skipped` counts those of folders labelled `skip`."""
 
     task: Task
     meanings: Mapping[str, FolderMeaning]
@@ -33,26 +33,26 @@ class LabelledRows:
     rows: int = 0
     skipped: int = 0
     systems: int = 0
-    _told: dict[Path, list[DescribedClip]] = field(default_factory=lambda: defaultdict(list))
+    _by_file: dict[Path, list[DescribedClip]] = field(default_factory=lambda: defaultdict(list))
 
     def take(self, row: SharegptRow | RefusedRow) -> None:
-        """Takes one row as it was read."""
+        """Adds one row; an unusable one goes to `refused`."""
         self.rows += 1
         if isinstance(row, RefusedRow):
             self.refused.append(row)
             return
         try:
-            told = self._read(row)
+            described = self._read(row)
         except UnusableRow as reason:
             self.refused.append(RefusedRow(row.number, str(reason)))
             return
-        if told is None:
+        if described is None:
             self.skipped += 1
             return
         self.systems += row.has_system
         self.questions[row.question] += 1
-        # Two names of one file are one clip.
-        self._told[told.path.resolve()].append(told)
+        # Two names of the same file (links) are one clip.
+        self._by_file[described.path.resolve()].append(described)
 
     def _read(self, row: SharegptRow) -> DescribedClip | None:
         label = label_of_answer(row.answer, self.task)
@@ -67,31 +67,33 @@ class LabelledRows:
             word, folder = self.task.word(label), shown(path.parent.name)
             raise UnusableRow(
                 f"the answer begins with {word}, but {shown(path.name)} lies in {folder}/, which means {meaning}; "
-                f"correct one of them, or say --label {folder}={label}"
+                f"correct one of them, or use --label {folder}={label}"
             )
         return DescribedClip(row, path, label)
 
     def keep_question(self, question: str) -> None:
-        """Refuses the rows that ask something else."""
+        """Refuses the rows with another question."""
         why = f"it asks another question than most rows; --question task asks that of {self.task.name} of all"
-        for key, told in self._told.items():
-            self._told[key] = [each for each in told if each.row.question == question]
-            self._refuse([each for each in told if each.row.question != question], why)
+        for key, described in self._by_file.items():
+            self._by_file[key] = [each for each in described if each.row.question == question]
+            self._refuse([each for each in described if each.row.question != question], why)
 
     def settle(self) -> None:
-        """Leaves one answer a clip; refuses those that contradict it, or describe it in other words."""
-        for key, told in self._told.items():
-            self._told[key] = self._one_of(told)
+        """Keeps one answer per clip; refuses all rows of a contradictory clip, and differing descriptions of a clip."""
+        for key, described in self._by_file.items():
+            self._by_file[key] = self._one_of(described)
         self.refused.sort(key=lambda refused: refused.number)
 
-    def _one_of(self, told: Sequence[DescribedClip]) -> list[DescribedClip]:
-        by_label = {each.label: each for each in reversed(told)}
+    def _one_of(self, described: Sequence[DescribedClip]) -> list[DescribedClip]:
+        by_label = {each.label: each for each in reversed(described)}
         if len(by_label) > 1:
             said = (f"row {each.row.number} says {self.task.word(each.label)}" for each in by_label.values())
-            self._refuse(told, f"{shown(told[0].path.name)} has answers that contradict each other: {', '.join(said)}")
+            self._refuse(
+                described, f"{shown(described[0].path.name)} has answers that contradict each other: {', '.join(said)}"
+            )
             return []
-        worded = [each for each in told if has_words(each.row.answer, self.task)]
-        first = (worded or [*told])[:1]
+        worded = [each for each in described if has_words(each.row.answer, self.task)]
+        first = (worded or [*described])[:1]
         others = [each for each in worded if each.row.answer != first[0].row.answer]
         if others:
             self._refuse(
@@ -99,10 +101,10 @@ class LabelledRows:
             )
         return first
 
-    def _refuse(self, told: Sequence[DescribedClip], why: str) -> None:
-        self.refused += [RefusedRow(each.row.number, why) for each in told]
+    def _refuse(self, described: Sequence[DescribedClip], why: str) -> None:
+        self.refused += [RefusedRow(each.row.number, why) for each in described]
 
     def used(self) -> list[DescribedClip]:
-        """The row of each clip, in the order of the clips' names."""
-        told = [each for rows in self._told.values() for each in rows]
-        return sorted(told, key=lambda each: self.videos.name_of(each.path))
+        """The row kept for each clip, sorted by clip name."""
+        described = [each for rows in self._by_file.values() for each in rows]
+        return sorted(described, key=lambda each: self.videos.name_of(each.path))

@@ -1,6 +1,6 @@
-"""What makes a score too good: clips that are on both sides of a split, and traits that give the label away.
+"""Detects data leakage, which makes a score too good: clips in two splits, and traits that reveal the label.
 
-A finding of the check: what is wrong or odd in a dataset, and where.
+Also defines `Finding`, the result of every check of a dataset.
 """
 
 from collections import Counter, defaultdict
@@ -22,9 +22,9 @@ FindingLevel: TypeAlias = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """An error would train or score wrongly, a warning is worth a look; `where` names the places.
+    """A problem in a dataset: an error makes training or scores wrong, a warning should be looked at.
 
-    `more` counts those that are not named, where there are too many.
+    `where` names the places; `more` counts those left out because there are too many.
     """
 
     level: FindingLevel
@@ -34,7 +34,7 @@ class Finding:
 
 
 def finding_for(level: FindingLevel, what: str, where: Sequence[str]) -> list[Finding]:
-    """One finding for all the places, with their number before `what`; none when there are no places."""
+    """One finding for all places, with their number before `what`; an empty list if there are none."""
     return [Finding(level, f"{len(where)} {what}", tuple(where))] if where else []
 
 
@@ -42,19 +42,19 @@ Splits: TypeAlias = Mapping[Split, Sequence[TrainingExample]]
 Pictures: TypeAlias = Mapping[str, FrameFile]
 
 MOST_PLACES = 10_000
-"""Of pairs that look alike, as one camera may have millions of them."""
+"""Limit on listed pairs of similar clips: one camera may have millions of them."""
 
 TELLING_MARGIN = 0.15
 TELLING_MIN_CLIPS = 40
 
 
 def find_leaks(folder: Path, splits: Splits, pictures: Pictures, stages: CombinedProgress) -> Iterator[Finding]:
-    """Clips, pictures and recordings that are in more than one split, and pictures with two labels."""
+    """Finds clips, frames and recordings in more than one split, and frames with both labels."""
     yield from finding_for("error", "clips are in more than one split", _shared(splits, lambda example: example.clip))
     contents = {frames: _content(frames, pictures) for frames in {e.frames for each in splits.values() for e in each}}
     twins, contradictions = _same_pictures(splits, contents)
-    yield from finding_for("error", "windows with the very same pictures are in more than one split", twins)
-    yield from finding_for("error", "windows with the very same pictures have both labels", contradictions)
+    yield from finding_for("error", "windows with identical frames are in more than one split", twins)
+    yield from finding_for("error", "windows with identical frames have both labels", contradictions)
     shared = _shared(splits, lambda example: example.group)
     yield from finding_for(
         "warning", "groups (recordings) are in more than one split: the score will be too good", shared
@@ -71,7 +71,7 @@ def _shared(splits: Splits, trait: Callable[[TrainingExample], str]) -> list[str
 
 
 def _content(frames: Sequence[str], pictures: Pictures) -> tuple[str, ...] | None:
-    """The pictures of a window by their bytes; None when some are unreadable."""
+    """The digests of a window's frames; None if some are unreadable."""
     digests = tuple(pictures[frame].digest for frame in frames)
     return digests if all(digests) else None
 
@@ -120,14 +120,14 @@ def _alike(folder: Path, splits: Splits, pictures: Pictures, stages: CombinedPro
 
 
 def label_leaking_traits(folder: Path, splits: Splits, pictures: Pictures) -> Iterator[Finding]:
-    """Traits that give the label away without a look at the pictures: a model would learn them instead."""
+    """Finds traits that reveal the label without the content of the frames: a model might learn them instead."""
     clips = {example.clip: example for example in splits["train"] if example.kind == "window"}
     if len(clips) < TELLING_MIN_CLIPS:
         return
     stored = {clip: _stored_traits(folder, example) for clip, example in clips.items()}
     traits: dict[str, Callable[[TrainingExample], object]] = {
         "number of frames": lambda example: len(example.frames),
-        "size of the pictures": lambda example: pictures[example.frames[0]].size_wh,
+        "size of the frames": lambda example: pictures[example.frames[0]].size_wh,
         "dynamic range of the videos (HDR or not)": lambda example: HDR in stored[example.clip],
         "scanning of the videos (interlaced or not)": lambda example: INTERLACED in stored[example.clip],
     }
@@ -137,7 +137,7 @@ def label_leaking_traits(folder: Path, splits: Splits, pictures: Pictures) -> It
         if right > majority + TELLING_MARGIN:
             yield Finding(
                 "warning",
-                f"the {name} alone tells the label for {right:.0%} of the training clips ({majority:.0%} by always "
+                f"the {name} alone reveals the label for {right:.0%} of the training clips ({majority:.0%} by always "
                 "guessing the larger class): the model may learn that instead",
             )
 
@@ -148,7 +148,7 @@ def _stored_traits(folder: Path, example: TrainingExample) -> tuple[str, ...]:
 
 
 def _guessed(examples: Sequence[TrainingExample], trait: Callable[[TrainingExample], object]) -> float:
-    """The share of clips whose label is the most frequent one among the others of the same trait."""
+    """The share of clips whose label is the most frequent one among the other clips with the same trait."""
     by_trait: dict[object, Counter[str]] = defaultdict(Counter)
     for example in examples:
         by_trait[trait(example)][example.label] += 1

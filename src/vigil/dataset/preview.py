@@ -1,8 +1,8 @@
-"""One HTML page of contact sheets, to see with one's own eyes what a model will be shown and told.
+"""Writes one HTML page of contact sheets, to inspect by eye what a model is trained on.
 
     vigil dataset preview data
 
-The page needs no other file and runs no script; names and texts are escaped, as anybody may have written them.
+The page is self-contained and has no scripts. Names and texts are escaped, because their origin is unknown.
 """
 
 import base64
@@ -24,7 +24,7 @@ from vigil.files import write_atomically
 from vigil.frames import RGB, decode_jpeg, encode_jpeg, resize
 
 SIGNATURE = b"body:has(#only-alarm:checked)"
-"""What every page of ours holds, of older versions too."""
+"""Present in every preview page, also of older versions."""
 
 SHEET_HEIGHT_PX = 120
 SHEET_QUALITY = 75
@@ -33,7 +33,7 @@ GAP_PX = 3
 
 @dataclass(frozen=True, slots=True)
 class ContactSheet:
-    """A window as the page shows it: its frames in a row as base64 JPEG, or why they cannot be shown."""
+    """A window on the page: its frames in a row as a base64 JPEG, or the reason why they cannot be shown."""
 
     split: Split
     example: TrainingExample
@@ -42,7 +42,7 @@ class ContactSheet:
 
 
 def write_preview(folder: Path, path: Path, *, limit: int | None, progress: ProgressCallback = no_progress) -> Path:
-    """Writes the page for a dataset; with `limit`, for so many windows, evenly chosen over all of them."""
+    """Writes the page for a dataset; with `limit`, for that many windows, evenly spaced over all of them."""
     if limit is not None and limit < 1:
         raise UsageError(f"--limit must be at least 1, or 0 for all windows, not {limit}")
     _, task = read_dataset_manifest(folder)
@@ -67,7 +67,7 @@ def write_preview(folder: Path, path: Path, *, limit: int | None, progress: Prog
 
 
 def refuse_foreign_page(path: Path) -> None:
-    """Raises UsageError where a page that Vigil did not write has the name of the preview."""
+    """Raises UsageError if the preview would overwrite a file that Vigil did not write."""
     if path.exists() and not (path.is_file() and SIGNATURE in path.read_bytes()):
         raise UsageError(f"{path} was not written by Vigil and stays as it is; name another page with --out")
 
@@ -88,7 +88,7 @@ def _sheet(folder: Path, split: Split, example: TrainingExample) -> ContactSheet
 
 
 def contact_sheet(images: Sequence[RGB]) -> RGB:
-    """Pictures side by side at one height, with a gap between them."""
+    """Images side by side at the same height, with a gap between them."""
     height = min(SHEET_HEIGHT_PX, *(image.shape[0] for image in images))
     small = [_at_height(image, height) for image in images]
     gap = np.full((height, GAP_PX, 3), 255, np.uint8)

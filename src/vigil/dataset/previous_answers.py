@@ -1,4 +1,4 @@
-"""What people and models wrote into a dataset that is about to be built again: taken over, never lost."""
+"""Carries answers by people and models over into a rebuilt dataset, so that none is lost."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +11,14 @@ from vigil.questions import Task
 
 
 class PreviousAnswers:
-    """The answers of the earlier dataset that somebody wrote, by window; what was set aside before is among them."""
+    """The written answers of the previous dataset by window, including those set aside by earlier builds."""
 
     def __init__(self, examples: dict[tuple[str, str, int, float, float], TrainingExample]) -> None:
         self._waiting = examples
 
     @classmethod
     def of(cls, out: Path, task: Task) -> Self:
-        """Reads them; raises DatasetError where they cannot be read."""
+        """Reads the answers in `out`; raises DatasetError if a file cannot be read."""
         kept: dict[tuple[str, str, int, float, float], TrainingExample] = {}
         for path in (out / ASIDE_NAME, *(split_path(out, split) for split in SPLITS)):
             if path.exists():
@@ -27,10 +27,10 @@ class PreviousAnswers:
         return cls(kept)
 
     def take(self, example: TrainingExample, task: Task) -> TrainingExample:
-        """The example with the answer that its window had, if it had one.
+        """The example with the previous answer of its window, if there was one.
 
-        A human's answer is kept even against the label (`check` will say so), a model's only with it. An answer that
-        is being imported gives way only to one that was edited in the dataset itself.
+        A human's answer is kept even if it contradicts the label (`check` reports it), a model's only if it agrees.
+        Only an answer edited in the dataset itself takes precedence over one being imported.
         """
         before = self._waiting.get(example.key)
         if before is None:
@@ -43,12 +43,12 @@ class PreviousAnswers:
         return replace(example, answer=before.answer, described_by=before.described_by)
 
     def set_aside(self, out: Path) -> list[str]:
-        """Keeps what people wrote that this dataset does not take over; says so."""
+        """Saves human answers that this dataset has no window for; returns notes for the report."""
         lost = [example for example in self._waiting.values() if example.described_by == HUMAN]
         if not lost:
             return []
         write_examples(out / ASIDE_NAME, lost)
         return [
-            f"{len(lost)} answers written by hand are not in this dataset (their windows are no more, or --answers "
-            f"verdict leaves words out); kept in {ASIDE_NAME}, and taken back by a build that has room for them"
+            f"{len(lost)} answers written by hand are not in this dataset (their windows are gone, or --answers "
+            f"verdict leaves descriptions out); kept in {ASIDE_NAME}, and restored by a build that has room for them"
         ]

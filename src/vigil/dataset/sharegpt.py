@@ -1,10 +1,10 @@
-"""Other people's sharegpt files: one question about one video and its answer, as LLaMA-Factory reads it.
+"""Reads sharegpt files of any origin: each row is one question about one video, and its answer.
 
     [{"messages": [{"role": "user", "content": "<video>..."}, {"role": "assistant", "content": "是的，..."}],
       "videos": ["clips/fight/a.mp4"]}]
 
-A list, or one row a line. What the columns and tags are called says the file's entry in `dataset_info.json`, else the
-rows themselves. A row that cannot be used is told with its number and the reason, and harms no other.
+A file is a JSON list or JSON lines. Names of columns and tags come from the file's entry in `dataset_info.json`, or
+are recognised in the rows. An unusable row is reported with its number and the reason; the other rows are still read.
 """
 
 import json
@@ -21,7 +21,7 @@ from vigil.errors import DatasetError, UsageError
 from vigil.files import read_json
 
 LIST_BYTES_MAX = 256 * 1024**2
-"""A JSON list is read at once, at about ten times its size in memory; lines are read one by one."""
+"""A JSON list is read at once and takes about ten times its size in memory; JSON lines are read one by one."""
 
 LINE_BYTES_MAX = 4 * 1024**2
 MARK = "<video>"
@@ -34,7 +34,7 @@ ROLES = {"user_tag": ("user", "human"), "assistant_tag": ("assistant", "gpt"), "
 
 @dataclass(frozen=True, slots=True)
 class SharegptLayout:
-    """What an entry of `dataset_info.json` calls columns and tags; what it leaves out is found in the rows."""
+    """Names of columns and tags in an entry of `dataset_info.json`; missing ones are recognised in the rows."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class SharegptLayout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharegptRow:
-    """One question about one video, with its answer; `has_system` where a system prompt stood before it."""
+    """One question about one video, and its answer; `has_system` if the row has a system prompt."""
 
     number: int
     video: str
@@ -54,7 +54,7 @@ class SharegptRow:
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
-    """A row that cannot be used, by its number from 1, and why."""
+    """A row that cannot be used: its number, counted from 1, and the reason."""
 
     number: int
     why: str
@@ -64,9 +64,9 @@ class RefusedRow:
 
 
 def find_layout(file: Path, registry: Path | None) -> SharegptLayout:
-    """The layout that `dataset_info.json` tells of a file; by default the one beside it.
+    """The layout of a file according to `registry`, by default the `dataset_info.json` beside it.
 
-    Raises UsageError for a registry that is named and does not know the file, or says that it is no sharegpt.
+    Raises UsageError if a given registry does not exist or has no entry for the file, or if the entry is not sharegpt.
     """
     path = registry or file.parent / REGISTRY_NAME
     if registry is not None and not registry.is_file():
@@ -88,12 +88,12 @@ def _entry_of(file: Path, registry: Path) -> Mapping[str, Any] | None:
     return next((entry for entry in named if str(entry.get("file_name")).replace("\\", "/") in names), None)
 
 
-def _texts(told: Any) -> dict[str, str]:
-    return {str(key): str(value) for key, value in told.items()} if isinstance(told, dict) else {}
+def _texts(value: Any) -> dict[str, str]:
+    return {str(key): str(text) for key, text in value.items()} if isinstance(value, dict) else {}
 
 
 def read_rows(file: Path, layout: SharegptLayout) -> Iterator[SharegptRow | RefusedRow]:
-    """The rows of a file, in order; raises DatasetError when it is no list of rows and no rows line by line."""
+    """The rows of a file in order; raises DatasetError if it is neither a JSON list nor JSON lines."""
     for number, row in enumerate(_raw_rows(file), start=1):
         try:
             yield row if isinstance(row, RefusedRow) else _Reader(layout).read(number, row)
@@ -135,12 +135,12 @@ def _lines(file: Path) -> Iterator[Any]:
             except (ValueError, RecursionError) as error:
                 if number == 1:
                     raise DatasetError(f"{file} is neither a JSON list nor JSON lines in UTF-8: {error}") from error
-                row = RefusedRow(number, f"is no JSON: {error}")
+                row = RefusedRow(number, f"is not JSON: {error}")
             yield row
 
 
 def _bounded_lines(opened: IO[bytes]) -> Iterator[bytes]:
-    """The lines that hold something; an empty one stands for a line that is too long."""
+    """The lines that are not blank; an empty one stands for a line longer than LINE_BYTES_MAX."""
     while line := opened.readline(LINE_BYTES_MAX):
         is_whole = line.endswith(b"\n") or len(line) < LINE_BYTES_MAX
         while not is_whole and (more := opened.readline(LINE_BYTES_MAX)):
@@ -150,12 +150,12 @@ def _bounded_lines(opened: IO[bytes]) -> Iterator[bytes]:
 
 
 class UnusableRow(Exception):
-    """Why a row cannot be used."""
+    """A row cannot be used; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Reads one row by its layout."""
+    """Reads one row according to a layout."""
 
     layout: SharegptLayout
 
@@ -168,7 +168,7 @@ class _Reader:
         return SharegptRow(number=number, video=video, question=question, answer=answer, has_system=has_system)
 
     def _turns(self, row: Mapping[str, Any]) -> tuple[list[tuple[str, str]], bool]:
-        """Who says what, system prompts left out, and whether there was one."""
+        """(role, text) of each message without system prompts, and whether there was a system prompt."""
         messages = self._column(row, "messages")
         if not isinstance(messages, list) or not messages:
             raise UnusableRow(f"has no list of messages (its columns: {shown(', '.join(map(str, row)))})")
@@ -176,9 +176,9 @@ class _Reader:
         turns = [turn for turn in said if turn[0] != "system_tag"]
         roles = [role for role, _ in turns]
         if roles == ["assistant_tag", "user_tag"]:
-            raise UnusableRow("the answer comes before the question: are user_tag and assistant_tag exchanged?")
+            raise UnusableRow("the answer comes before the question: are user_tag and assistant_tag swapped?")
         if roles != ["user_tag", "assistant_tag"]:
-            raise UnusableRow(f"has {len(turns)} messages; one question and one answer are wanted")
+            raise UnusableRow(f"has {len(turns)} messages; one question and one answer are needed")
         has_system = len(turns) < len(said) or bool(row.get(self.layout.columns.get("system", "system")))
         return turns, has_system
 
@@ -212,7 +212,7 @@ class _Reader:
             raise UnusableRow(f"names {len(videos)} videos; one row must show one video")
         video = videos[0] if isinstance(videos, list) else videos
         if isinstance(video, list):
-            raise UnusableRow("its video is a list of frames, cut already; the video's own file is wanted")
+            raise UnusableRow("its video is a list of extracted frames; the video file itself is needed")
         if not isinstance(video, str) or not video.strip():
             raise UnusableRow(f"its video is {_kind(video)} and not the name of a file")
         return _sound(video, encode=os.fsencode).strip()
@@ -220,14 +220,14 @@ class _Reader:
     def _question(self, text: str) -> str:
         if text.count(MARK) != 1:
             raise UnusableRow(
-                f"the question holds {MARK} {text.count(MARK)} times; once is wanted, where the video stands"
+                f"the question holds {MARK} {text.count(MARK)} times; once is needed, in place of the video"
             )
         question = text.replace(MARK, "").strip()
         other = next((mark for mark in OTHER_MARKS if mark in question), None)
         if other:
             raise UnusableRow(f"the question holds {other}; each row must show one video and nothing else")
         if mark := special_token_in(question):
-            raise UnusableRow(f"the question holds {mark}, which a model reads as a token of its own; take it out")
+            raise UnusableRow(f"the question holds {mark}, which a model reads as a special token; remove it")
         if not question:
             raise UnusableRow("the question is empty")
         return question
@@ -235,9 +235,9 @@ class _Reader:
     def _answer(self, text: str) -> str:
         mark = special_token_in(text)
         if mark in (MARK, *OTHER_MARKS):
-            raise UnusableRow(f"the answer holds {mark}, which belongs into the question")
+            raise UnusableRow(f"the answer holds {mark}, which belongs in the question")
         if mark:
-            raise UnusableRow(f"the answer holds {mark}, which a model reads as a token of its own; take it out")
+            raise UnusableRow(f"the answer holds {mark}, which a model reads as a special token; remove it")
         if not text:
             raise UnusableRow("the answer is empty")
         return text
@@ -248,7 +248,7 @@ def _first(held: Mapping[str, Any], named: str | None, known: Iterable[str]) -> 
 
 
 def _sound(text: str, *, encode: Callable[[str], bytes] = str.encode) -> str:
-    """The text, where it can be written down again; a name on disk may also be what is no UTF-8."""
+    """The text, if it can be encoded; raises UnusableRow otherwise. With os.fsencode, file names need not be UTF-8."""
     try:
         encode(text)
     except UnicodeEncodeError as error:
@@ -262,7 +262,7 @@ def _kind(value: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A text of a stranger on one line, cut short, without what a terminal would obey."""
+    """An untrusted text for messages: on one line, truncated, without terminal control characters."""
     line = " ".join(str(value).split())
     short = line if len(line) <= SHOWN_CHARS else f"{line[:SHOWN_CHARS]}..."
     return short if short.isprintable() else ascii(short)

@@ -1,13 +1,11 @@
-"""Which clips look alike: every clip held against every other one, a few billion frames a minute.
+"""Finds clips of the same scene by perceptual hashes, comparing every clip with every other one.
 
-Nothing is left out to be faster. A quarter of the bits may differ, which an index by parts of the hash could not tell
-from chance; so the hashes lie in one row, and the short one rules out nearly all before the long one is read.
+A fingerprint has two hashes (pHash 8x8 and dHash 16x16) of the first, middle and last sampled frame. Two clips are
+similar if some frame of one is near some frame of the other in both hashes; each hash alone confuses plain walls.
 
-What a clip looks like in a few hundred bits, to find clips of one scene.
-
-Two perceptual hashes (pHash 8x8 and dHash 16x16) of the first, middle and last sampled frame. Two clips are
-alike when some frame of one is near some frame of the other in both hashes: each alone mistakes one plain wall
-for another.
+The search is exhaustive, a few billion frames a minute. Up to a quarter of the bits may differ, so an index over parts
+of the hash could not tell matches from chance. Hashes are stored in flat arrays, and the short hash rules out nearly
+all candidates before the long one is compared.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,8 +17,8 @@ from numpy.typing import NDArray
 
 from vigil.frames import RGB
 
-# Shares of differing bits. Measured on 200 real clips of 22 sources: 99 % of the pairs found are of one source
-# anywhere from 0.18 to 0.34 and from 0.26 to 0.32; either hash alone falls to 60 % at 0.22.
+# Shares of differing bits. Measured on 200 real clips of 22 sources: 99 % of the pairs found are of one source for
+# any pHash share from 0.18 to 0.34 and dHash share from 0.26 to 0.32; either hash alone falls to 60 % at 0.22.
 NEAR_PHASH = 0.26
 NEAR_DHASH = 0.32
 PHASH_BYTES, DHASH_BYTES = 8, 32
@@ -28,7 +26,7 @@ PHASH_BYTES, DHASH_BYTES = 8, 32
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Hashes of up to three frames of a clip: 16 hex digits of pHash, then 64 of dHash, each."""
+    """Hashes of up to three frames of a clip; each is 16 hex digits of pHash, then 64 of dHash."""
 
     frames: tuple[str, ...]
 
@@ -40,7 +38,7 @@ def fingerprint(images: Sequence[RGB]) -> Fingerprint:
 
 
 def _hash(image: RGB) -> str:
-    # imagehash pulls in scipy, which takes a second to import: only where pictures are hashed.
+    # imagehash imports scipy, which takes a second; imported only when frames are hashed.
     import imagehash
     from PIL import Image
 
@@ -50,35 +48,35 @@ def _hash(image: RGB) -> str:
 
 Places: TypeAlias = NDArray[np.int64]
 Compared: TypeAlias = Callable[[int, int, str], None]
-"""Told after each clip: how many are compared, of how many, and which one it was."""
+"""Called after each clip with the number compared so far, the total, and an empty name."""
 
 PHASH_BITS = int(NEAR_PHASH * 8 * PHASH_BYTES)
 DHASH_BITS = int(NEAR_DHASH * 8 * DHASH_BYTES)
-"""How many bits may differ."""
+"""Number of bits that may differ."""
 
 
 def nobody(done: int, total: int, name: str) -> None:
-    """Progress that nobody watches."""
+    """Ignores progress."""
 
 
 def similar_clips(fingerprints: Mapping[str, Fingerprint]) -> Iterator[tuple[str, str]]:
-    """The pairs of clips that show one scene, by name."""
+    """Pairs of names of clips that show the same scene."""
     names = with_frames(fingerprints)
     for place, others in near_clips([fingerprints[name] for name in names]):
         yield from ((names[place], names[other]) for other in others)
 
 
 def with_frames(fingerprints: Mapping[str, Fingerprint]) -> list[str]:
-    """The clips that can be compared, in order."""
+    """The names of clips that have frames to compare, sorted."""
     return sorted(name for name, print_ in fingerprints.items() if print_.frames)
 
 
 def near_clips(
     prints: Sequence[Fingerprint], *, sides: Sequence[str] = (), progress: Compared = nobody
 ) -> Iterator[tuple[int, Places]]:
-    """For each clip that has some: its place, and the places behind it of clips that look alike.
+    """Yields, for each clip with matches, its index and the higher indices of similar clips.
 
-    With `sides`, one a clip, only clips of different sides are compared.
+    With `sides`, one per clip, only clips of different sides are compared.
     """
     marks = np.array(sides or [""] * len(prints))
     rows = {
@@ -93,7 +91,7 @@ def near_clips(
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """The frames of many clips one after the other: (K,) and (K, 4) uint64, and whose they are (K,)."""
+    """The hashes of the K frames of many clips, (K,) and (K, 4) uint64, and the clip index of each frame, (K,)."""
 
     phash: NDArray[np.uint64]
     dhash: NDArray[np.uint64]
@@ -107,7 +105,7 @@ class _Row:
         return cls(phash, np.ascontiguousarray(packed[:, 1:]), np.array([place for place, _ in frames], np.int64))
 
     def near(self, print_: Fingerprint, *, after: int) -> Places:
-        """The clips behind the place `after` that have a frame near one of these."""
+        """The indices greater than `after` of clips with a frame near one of these."""
         start = int(np.searchsorted(self.owner, after, side="right"))
         found = [self._near_frame(frame, start) for frame in _packed(list(dict.fromkeys(print_.frames)))]
         return np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
@@ -121,6 +119,6 @@ class _Row:
 
 
 def _packed(texts: Sequence[str]) -> NDArray[np.uint64]:
-    """(frames, 5) uint64: the short hash, then the four parts of the long one."""
+    """(frames, 5) uint64: the short hash, then the four words of the long one."""
     data = np.frombuffer(bytes.fromhex("".join(texts)), np.uint64)
     return data.reshape(len(texts), (PHASH_BYTES + DHASH_BYTES) // 8)

@@ -1,7 +1,7 @@
-"""What stands for pictures or for the ends of turns: in words of people or models it would be read as such.
+"""Finds and removes media placeholders and special tokens in texts, where they would change what the model reads.
 
-LLaMA-Factory puts pictures where `<video>`, `<image>` or `<audio>` stand; the model's own tokens, `<|im_end|>` or
-`<|video_pad|>`, end its turn or want pictures, wherever a tokenizer meets them.
+LLaMA-Factory inserts media wherever `<video>`, `<image>` or `<audio>` stands; a tokenizer turns the model's own tokens,
+such as `<|im_end|>` or `<|video_pad|>`, into the end of a turn or a request for media wherever they occur.
 """
 
 import re
@@ -11,14 +11,14 @@ TURN_BEGINS = "<|im_start|>"
 
 
 def special_token_in(text: str) -> str:
-    """The first mark in a text; empty where there is none."""
+    """The first special token or placeholder in a text; empty if there is none."""
     found = MARK.search(text)
     return found[0] if found else ""
 
 
 def without_special_tokens(text: str) -> str:
-    """A text of one turn without any marks."""
+    """The first turn of a text, without special tokens and placeholders."""
     first_turn = next((turn for turn in text.split(TURN_BEGINS) if turn.strip()), "")
-    while special_token_in(first_turn):  # taking one out may make one
+    while special_token_in(first_turn):  # removing one may form another
         first_turn = MARK.sub("", first_turn)
     return first_turn

@@ -1,7 +1,7 @@
-"""Train, val, calibration and test: whole groups go to one side, both labels keep their share on each.
+"""Splits clips into train, val, calibration and test: groups stay whole, and both labels keep their share.
 
-Groups are dealt out, the largest first, to the side that is furthest from its share of both labels.
-The seed shuffles groups of one size, so the same seed and clips give the same split.
+Groups are assigned largest first, each to the side that is furthest below its share of both labels. The seed shuffles
+groups of equal size; the same seed and clips give the same split.
 """
 
 import random
@@ -17,29 +17,29 @@ from vigil.questions import LabelName
 LABELS: tuple[LabelName, LabelName] = ("alarm", "normal")
 CALIBRATION_SHARE = 0.1
 CALIBRATION_CLIPS = 24
-"""A temperature cannot be fitted to fewer than 20 answered clips; so many leave some room for whole recordings."""
+"""Fitting a temperature needs 20 answered clips; the margin allows for recordings that must stay whole."""
 
 CALIBRATION_MOST = 0.2
-"""Where it would have to be more of the rest than this, clips are too few, and better learnt from."""
+"""If calibration needed more of the remaining clips than this, they are too few and all stay in training."""
 
 MOST_HELD = 0.3
-"""Where calibration or val would take more of the rest than this, training keeps it, unless they were asked for."""
+"""Calibration or val that was not asked for is dropped if it would take more of the remaining clips than this."""
 
 VAL_SHARE = 0.15
-"""Of 200 clips 60 are the test's, 24 calibrate, and 17 of the other 116 choose the best epoch."""
+"""Of 200 clips, 60 are for test, 24 for calibration, and 17 of the other 116 select the best epoch."""
 
 LEAST_OF_LABEL = 5
-"""Fewer clips of a label than this choose an epoch, or a temperature, by chance; they are worth more in training."""
+"""Fewer clips of a label than this select an epoch or temperature by chance; they are more useful in training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitSettings:
-    """How clips become train and test: by a share, or as fold number `fold` of `folds`.
+    """How to split clips into train and test: by share, or as fold number `fold` of `folds`.
 
-    `calibration_share`, and then `val_share`, are taken out of what would be trained on. Where they are None they are
-    CALIBRATION_SHARE (or what holds CALIBRATION_CLIPS) and VAL_SHARE where clips and recordings allow it, and none
-    where not; folds keep nothing for calibration, as their scores are out of fold. `resplit` ignores train/ and test/
-    folders; otherwise they are kept as they are.
+    `calibration_share`, and then `val_share`, are taken from the training clips. None means CALIBRATION_SHARE (or
+    enough for CALIBRATION_CLIPS) and VAL_SHARE if the clips and recordings allow it, and 0 if not. Folds hold out
+    nothing for calibration, because their scores are out of fold. `resplit` ignores train/ and test/ folders;
+    otherwise they are kept as they are.
     """
 
     test_share: float = 0.3
@@ -66,7 +66,7 @@ class SplitSettings:
 def assign_splits(clips: Sequence[LabelledClip], groups: Mapping[str, str], plan: SplitSettings) -> dict[str, Split]:
     """The split of every clip, by name.
 
-    Raises DatasetError when a side that is wanted would lack a label, or train/ and test/ cover only some clips.
+    Raises DatasetError if a requested side would lack a label, or if train/ and test/ cover only some clips.
     """
     if any(clip.split for clip in clips) and not plan.resplit and plan.folds is None:
         splits = _by_folders(clips)
@@ -87,10 +87,10 @@ def _holding_out(
     splits: Mapping[str, Split],
     plan: SplitSettings,
 ) -> dict[str, Split]:
-    """The splits with a share of what would be trained on moved to another side, whole groups at a time."""
+    """The splits with a share of the training clips moved to another side, in whole groups."""
     learning = [clip for clip in clips if splits[clip.name] == "train"]
-    dealt = assign_groups(learning, groups, shares=[1 - share, share], seed=plan.seed)
-    return {name: side if dealt.get(name) == 1 else split for name, split in splits.items()}
+    assigned = assign_groups(learning, groups, shares=[1 - share, share], seed=plan.seed)
+    return {name: side if assigned.get(name) == 1 else split for name, split in splits.items()}
 
 
 def _with_calibration(
@@ -104,7 +104,7 @@ def _with_calibration(
     if share > CALIBRATION_MOST:
         return splits
     taken = _holding_out("calibration", share, clips, groups, splits, plan)
-    return taken if _is_fair("calibration", clips, taken, least=MIN_CLIPS) else splits
+    return taken if _is_useful("calibration", clips, taken, least=MIN_CLIPS) else splits
 
 
 def _with_val(
@@ -114,11 +114,11 @@ def _with_val(
     if not share:
         return splits
     taken = _holding_out("val", share, clips, groups, splits, plan)
-    return taken if plan.val_share is not None or _is_fair("val", clips, taken) else splits
+    return taken if plan.val_share is not None or _is_useful("val", clips, taken) else splits
 
 
-def _is_fair(side: Split, clips: Sequence[LabelledClip], splits: Mapping[str, Split], *, least: int = 0) -> bool:
-    """Whether a split that nobody asked for says something, and leaves training what it needs."""
+def _is_useful(side: Split, clips: Sequence[LabelledClip], splits: Mapping[str, Split], *, least: int = 0) -> bool:
+    """Whether a default split is large enough to be useful and leaves enough for training."""
     held = Counter((splits[clip.name], clip.label) for clip in clips)
     kept, train = (sum(held[each, label] for label in LABELS) for each in (side, "train"))
     enough = kept >= least and all(held[side, label] >= LEAST_OF_LABEL and held["train", label] for label in LABELS)
@@ -129,10 +129,10 @@ def _by_folders(clips: Sequence[LabelledClip]) -> dict[str, Split]:
     unplaced = [clip.name for clip in clips if clip.split is None]
     present = {clip.split for clip in clips if clip.split}
     if unplaced or len(present) < 2:
-        told = f"{len(unplaced)} clips are outside of train/ and test/ ({unplaced[0]}, ...)" if unplaced else (
+        problem = f"{len(unplaced)} clips are outside of train/ and test/ ({unplaced[0]}, ...)" if unplaced else (
             f"there is only a {present.pop()}/ folder"
         )  # fmt: skip
-        raise DatasetError(f"{told}; sort all clips into train/ and test/, or let Vigil split them: --resplit")
+        raise DatasetError(f"{problem}; sort all clips into train/ and test/, or let Vigil split them: --resplit")
     return {clip.name: clip.split for clip in clips if clip.split}
 
 
@@ -147,7 +147,7 @@ def _by_groups(clips: Sequence[LabelledClip], groups: Mapping[str, str], plan: S
 def assign_groups(
     clips: Sequence[LabelledClip], groups: Mapping[str, str], *, shares: Sequence[float], seed: int
 ) -> dict[str, int]:
-    """Deals whole groups out to sides of the given shares; the number of the side by clip name."""
+    """Assigns whole groups to sides of the given shares; returns the index of the side by clip name."""
     counts: dict[str, Counter[LabelName]] = defaultdict(Counter)
     for clip in clips:
         counts[groups[clip.name]][clip.label] += 1
@@ -168,7 +168,7 @@ def assign_groups(
 
 
 def _cost(held: Counter[LabelName], added: Counter[LabelName], totals: Counter[LabelName], share: float) -> float:
-    """How much further from its share of both labels a side gets by taking a group; below 0 is nearer."""
+    """How much further a group moves a side from its share of both labels; negative if nearer."""
     cost = 0.0
     for label in LABELS:
         total = totals[label] or 1

@@ -1,4 +1,4 @@
-"""Finds the video that somebody else's file names: relative, absolute, or as another machine spells it."""
+"""Finds the video that an imported row names: by a relative path, an absolute one, or a path of another machine."""
 
 import os
 from contextlib import suppress
@@ -16,22 +16,25 @@ PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif"})
 class VideoPaths:
     """Looks for videos below the folders in `roots`, in order.
 
-    With `foreign`, an absolute path that is not there is looked for by its end: `D:\\clips\\fight\\a.mp4` is found as
-    `fight/a.mp4`.
+    With `foreign`, an absolute path that does not exist is searched for by its last parts: `D:\\clips\\fight\\a.mp4` is
+    found as `fight/a.mp4`.
     """
 
     roots: tuple[Path, ...]
     foreign: bool = False
 
     def find(self, written: str) -> Path:
-        """The file that is meant, links not followed, as their folders may say the label; raises Unusable."""
+        """The file that a row names. Links are not followed: their folder may give the label.
+
+        Raises UnusableRow if there is no such video file.
+        """
         if "://" in written:
-            raise UnusableRow(f"{shown(written)} is an address and not a file")
+            raise UnusableRow(f"{shown(written)} is an address, not a file")
         ending = PureWindowsPath(written).suffix.lower()
         if ending in PICTURES:
-            raise UnusableRow(f"{shown(written)} is a picture and no video")
+            raise UnusableRow(f"{shown(written)} is an image, not a video")
         if ending not in EXTENSIONS:
-            raise UnusableRow(f"{shown(written)} has no ending of a video")
+            raise UnusableRow(f"{shown(written)} does not have the extension of a video")
         found = next((path for path in self._candidates(written) if _is_file(path)), None)
         if found is None:
             raise UnusableRow(self._missing(written))
@@ -51,12 +54,12 @@ class VideoPaths:
 
     def _missing(self, written: str) -> str:
         if _is_absolute(written) and not self.foreign:
-            return f"{shown(written)} is not there; --media-dir DIR looks for it by its end below another folder"
+            return f"{shown(written)} does not exist; --media-dir DIR searches another folder for its last parts"
         below = " or ".join(str(root) for root in self.roots)
-        return f"{shown(written)} is not there (looked for below {below}; --media-dir says where names begin)"
+        return f"{shown(written)} does not exist (searched below {below}; --media-dir is the folder of relative names)"
 
     def name_of(self, path: Path) -> str:
-        """The clip's name: its path below the first root that holds it, else its whole path."""
+        """The clip's name: its path below the first root that contains it, otherwise its absolute path."""
         whole = [_whole(root) for root in self.roots]
         root = next((root for root in whole if path.is_relative_to(root)), Path(path.anchor))
         return path.relative_to(root).as_posix()
@@ -71,12 +74,12 @@ def _with_slashes(written: str) -> str:
 
 
 def _whole(path: Path) -> Path:
-    """The absolute path, without `..`, and with its links."""
+    """The absolute path without `..`, links not resolved."""
     return Path(os.path.normpath(path.absolute()))
 
 
 def _is_file(path: Path) -> bool:
-    """Whether a file is there; a name that cannot be one, or must not be looked at, is none."""
+    """Whether the file exists; False also for invalid names and folders without permission."""
     with suppress(OSError, ValueError):
         return path.is_file()
     return False

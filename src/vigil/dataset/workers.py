@@ -1,6 +1,7 @@
-"""A worker process of ours: Ctrl-C is its parent's to handle, and it ends where its parent is gone.
+"""Set-up of worker processes, and progress callbacks.
 
-The progress of a job that goes through the same things several times, as one count.
+Workers leave Ctrl-C to their parent, and exit when the parent is gone. `CombinedProgress` reports a job of several
+stages as one count.
 """
 
 import multiprocessing
@@ -12,21 +13,21 @@ from multiprocessing.connection import wait
 from typing import TypeAlias
 
 ProgressCallback: TypeAlias = Callable[[int, int, str], None]
-"""Told after each piece of work: how many are done, of how many, and which one it was."""
+"""Called after each item with the number done, the total, and the name of the item."""
 
 
 def no_progress(done: int, total: int, what: str) -> None:
-    """Progress that nobody watches."""
+    """Ignores progress."""
 
 
 def init_worker() -> None:
-    """Called first in every worker."""
+    """Initializer of every worker process: ignores SIGINT, and exits with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """A parent that was killed can tell its workers nothing: they would finish all that is queued, or wait for ever."""
+    """Exits when the parent dies: without this, workers of a killed parent finish the whole queue or wait for ever."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
@@ -35,7 +36,7 @@ def _end_with_parent() -> None:
 
 
 class CombinedProgress:
-    """Hands out the progress of one stage after the other; `sizes` are how many things each goes through."""
+    """Combines the progress of several stages; `sizes` are their numbers of items."""
 
     def __init__(self, progress: ProgressCallback, sizes: list[int]) -> None:
         self._progress = progress
@@ -43,11 +44,11 @@ class CombinedProgress:
         self._begun = 0
 
     def next(self) -> ProgressCallback:
-        """The progress of the next stage."""
+        """The callback for the next stage."""
         before, total = sum(self._sizes[: self._begun]), sum(self._sizes)
         self._begun += 1
 
-        def told(done: int, _of: int, what: str) -> None:
+        def report(done: int, _of: int, what: str) -> None:
             self._progress(before + done, total, what)
 
-        return told
+        return report

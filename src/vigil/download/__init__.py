@@ -1,7 +1,7 @@
-"""Models from ModelScope or Hugging Face: fetched at a revision, checked, and recorded with the SHA-256 of each file.
+"""Downloads models from ModelScope or Hugging Face at a revision, and records the SHA-256 of each file.
 
-`fetch_model` is the work of `vigil download`; `read_record` and `Record.problems` say later whether a folder still
-holds what came.
+`fetch_model` implements `vigil download`; `read_record` and `DownloadRecord.problems` check later whether a folder
+still holds the downloaded files.
 """
 
 from vigil.download.fetch import WantedFile, fetch_model

@@ -1,4 +1,4 @@
-"""One model folder, fetched or found there: what came is held against what the hub tells, and recorded."""
+"""Downloads a model folder or completes it, checks the files against the hub's digests, and records them."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedFile:
-    """Which model, from which hub, at which revision (empty: the hub's newest), and where to."""
+    """What to download: the model, the hub, the revision (empty for the hub's default), and the target folder."""
 
     model: str
     source: str
@@ -24,9 +24,10 @@ class WantedFile:
 
 
 def fetch_model(wanted: WantedFile) -> DownloadRecord:
-    """Fetches a model, or what is missing of it, and writes its record; what is there unchanged is left alone.
+    """Downloads a model, or its missing files, and writes its record; a complete unchanged folder is left as it is.
 
-    Raises UsageError where the folder holds another model, JobError when the hub fails or a file is not what it was.
+    Raises UsageError if the folder holds another model or foreign files, and JobError if the hub fails or a file has
+    changed.
     """
     require_writable_folder(wanted.folder, "--to")
     held = read_record(wanted.folder)
@@ -36,7 +37,7 @@ def fetch_model(wanted: WantedFile) -> DownloadRecord:
         _check_same(held, wanted)
         if not held.missing(wanted.folder):
             check_unchanged(held, wanted.folder)
-            log.info("%s is there already: %s", wanted.folder, _origin(held))
+            log.info("%s is already downloaded: %s", wanted.folder, _origin(held))
             return held
         wanted = replace(wanted, revision=held.commit or held.revision)
     hub = HUBS[wanted.source]
@@ -56,12 +57,12 @@ def fetch_model(wanted: WantedFile) -> DownloadRecord:
     if held is not None:
         check_unchanged(held, wanted.folder)
     record.write(wanted.folder)
-    log.info("%s is whole: %s, %d files", wanted.folder, _origin(record), len(record.files))
+    log.info("%s is complete: %s, %d files", wanted.folder, _origin(record), len(record.files))
     return record
 
 
 def check_unchanged(record: DownloadRecord, folder: Path) -> None:
-    """Raises JobError when a folder does not hold what was fetched into it."""
+    """Raises JobError if a folder no longer holds the downloaded files."""
     problems = record.problems(folder)
     if problems:
         raise JobError(
@@ -82,7 +83,10 @@ def _fetch(hub: Hub, wanted: WantedFile, revision: str) -> Listing:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Raises UsageError where a folder holds files that no download put there; an unfinished one leaves its notes."""
+    """Raises UsageError if a folder holds files that no download put there.
+
+    A hidden folder marks an unfinished download, which the hubs' packages resume.
+    """
     if not folder.is_dir() or any(path.name.startswith(".") and path.is_dir() for path in folder.iterdir()):
         return
     theirs = next(iter(sorted(folder.iterdir())), None)

@@ -1,6 +1,6 @@
-"""The two hubs, by their own packages (the extra `download`): what a revision is, what its files are, and the files.
+"""Access to ModelScope and Hugging Face through their own packages (the extra `download`).
 
-A mirror or a hub of one's own is named by the packages' settings: HF_ENDPOINT, MODELSCOPE_ENDPOINT. So is a token.
+Mirrors, private hubs and tokens are configured as those packages document: HF_ENDPOINT, MODELSCOPE_ENDPOINT.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +16,7 @@ PACKAGES_ADVICE = "install both hubs' packages: pip install 'vigil[download]' (s
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A revision of a model: its commit (empty where the hub names none), and the SHA-256 of the files it tells."""
+    """A revision of a model: its commit (empty if the hub gives none), and the SHA-256 of the files that have one."""
 
     commit: str
     sha256: Mapping[str, str]
@@ -24,7 +24,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """How one hub is asked: `listing(model, revision)`, then `fetch(model, revision, folder)`."""
+    """One hub: `listing(model, revision)` gives its files, `fetch(model, revision, folder)` downloads them."""
 
     name: str
     default_revision: str
@@ -36,8 +36,8 @@ def _huggingface_listing(model: str, revision: str) -> Listing:
     from huggingface_hub import HfApi
 
     info = HfApi().model_info(model, revision=revision, files_metadata=True)
-    told = {file.rfilename: file.lfs.sha256 for file in info.siblings or () if file.lfs is not None}
-    return Listing(info.sha or "", told)
+    digests = {file.rfilename: file.lfs.sha256 for file in info.siblings or () if file.lfs is not None}
+    return Listing(info.sha or "", digests)
 
 
 def _huggingface_fetch(model: str, revision: str, folder: Path) -> None:
@@ -68,24 +68,24 @@ SHORT_NAMES = {"hf": "huggingface"}
 
 @contextmanager
 def asking(hub: Hub, what: str, folder: Path) -> Iterator[None]:
-    """Puts a hub's errors into our words; raises EnvironmentMissing without its package, JobError for the rest."""
+    """Translates a hub's errors: raises EnvironmentMissing if its package is missing, JobError for other failures."""
     try:
         yield
     except ImportError as error:
-        raise EnvironmentMissing(f"{hub.name} cannot be asked ({error}); {PACKAGES_ADVICE}") from error
+        raise EnvironmentMissing(f"{hub.name} cannot be used ({error}); {PACKAGES_ADVICE}") from error
     except _errors_of(hub) as error:
         if isinstance(error, OSError) and error.errno in ADVICE:
-            raise  # the disk's own trouble, which has words already
+            raise  # a disk error, which is explained elsewhere
         other = next(name for name in HUBS if name != hub.name)
         said = redact(" ".join(str(error).split()))[:300] or type(error).__name__
         raise JobError(
             f"fetching {what} from {hub.name} failed: {said}; check the network, the name and the revision, then run "
-            f"the same command (it goes on where it was), try --from {other}, or copy the files into {folder} by hand"
+            f"the same command (it resumes), try --from {other}, or copy the files into {folder} by hand"
         ) from error
 
 
 def _errors_of(hub: Hub) -> tuple[type[Exception], ...]:
-    """What the hub's package raises of its own; a failure of the network or the disk is an OSError in both."""
+    """The exceptions of the hub's package; network and disk failures are OSErrors in both."""
     if hub.name == "modelscope":
         from modelscope_hub import HubError
 

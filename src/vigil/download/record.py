@@ -1,4 +1,4 @@
-"""The record of a download: `vigil-download.json` beside a model says where its files came from and what they were."""
+"""The record of a download: `vigil-download.json` beside a model holds the origin and digests of its files."""
 
 import hashlib
 import json
@@ -15,25 +15,25 @@ log = logging.getLogger(__name__)
 RECORD_NAME = "vigil-download.json"
 CHUNK_BYTES = 1 << 20
 LONG_BYTES = 1 << 30
-"""From this size on, somebody who waits is told that a file is read whole."""
+"""From this size on, reading a file for its digest is logged, because it takes a while."""
 
 LOADED = frozenset({".safetensors", ".bin", ".pt", ".pth", ".json", ".jinja", ".model", ".txt", ".py"})
-"""What a program that loads a model folder may read or run."""
+"""Suffixes of files that a program loading the model may read or run."""
 
 OURS = "vigil"
-"""Begins the names of files that Vigil itself puts beside a model."""
+"""Prefix of the files that Vigil itself writes beside a model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:
-    """One file as it was when it came; size and time tell whether it must be read again to know its digest."""
+    """One file as downloaded; if size and time are unchanged, its digest need not be computed again."""
 
     sha256: str
     size_bytes: int
     modified_ns: int
 
     def looks_the_same(self, path: Path) -> bool:
-        """Whether a file has this size and time still, which is no proof of its content."""
+        """Whether a file still has this size and time, which does not prove that its content is unchanged."""
         try:
             status = path.stat()
         except OSError:
@@ -43,7 +43,7 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadRecord:
-    """What was fetched: `revision` is what was asked for, `commit` what it meant then (empty where untold)."""
+    """What was downloaded: `revision` as requested, and the `commit` it resolved to (empty if unknown)."""
 
     model: str
     source: str
@@ -54,7 +54,7 @@ class DownloadRecord:
     format: int = 1
 
     def write(self, folder: Path) -> Path:
-        """Writes the record into its folder, whole or not at all."""
+        """Writes the record into its folder atomically; returns its path."""
         path = folder / RECORD_NAME
         partial = path.with_suffix(".partial")
         partial.write_text(
@@ -64,28 +64,28 @@ class DownloadRecord:
         return path
 
     def missing(self, folder: Path) -> list[str]:
-        """The recorded files that are not there."""
+        """The recorded files that do not exist."""
         return [name for name in self.files if not (folder / name).is_file()]
 
     def problems(self, folder: Path) -> list[str]:
-        """What is no longer as it came, one phrase a file; every file that is there is read whole."""
+        """Differences from the record, one phrase per file; reads every file to compute its digest."""
         gone = self.missing(folder)
         changed = [
             f"{name} has changed"
             for name, file in self.files.items()
             if name not in gone and sha256_of(folder / name) != file.sha256
         ]
-        added = [f"{name} did not come with it" for name in _loaded(folder) if name not in self.files]
+        added = [f"{name} was not part of the download" for name in _loaded(folder) if name not in self.files]
         return [*changed, *(f"{name} is missing" for name in gone), *added]
 
     def known_sha256(self, path: Path, name: str) -> str | None:
-        """The digest of a file that looks as it came; None where it must be read to know."""
+        """The recorded digest if size and time are unchanged; returns None if the file must be read."""
         file = self.files.get(name)
         return file.sha256 if file is not None and file.looks_the_same(path) else None
 
 
 def read_record(folder: Path) -> DownloadRecord | None:
-    """The record beside a model, None where there is none; raises ManifestError when it is damaged."""
+    """The record beside a model; returns None if there is none, raises ManifestError if it is damaged."""
     path = folder / RECORD_NAME
     again = "remove that file and run vigil download again"
     try:
@@ -102,13 +102,13 @@ def read_record(folder: Path) -> DownloadRecord | None:
 
 
 def record_of(folder: Path, *, model: str, source: str, revision: str, commit: str, utc: str) -> DownloadRecord:
-    """The record of what lies in a folder now."""
+    """Makes a record of the files that are in a folder now."""
     files = {name: _file_record(folder / name) for name in _files(folder)}
     return DownloadRecord(model=model, source=source, revision=revision, commit=commit, downloaded_utc=utc, files=files)
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file in hex; of a long one the log says that it is read."""
+    """The SHA-256 of a file in hex; logs a line for large files."""
     if path.stat().st_size >= LONG_BYTES:
         log.info("reading %s (%.1f GB) for its SHA-256", path, path.stat().st_size / 1e9)
     digest = hashlib.sha256()
@@ -124,7 +124,7 @@ def _file_record(path: Path) -> FileRecord:
 
 
 def _files(folder: Path) -> Iterator[str]:
-    """Every file of the model, by its path in the folder; hidden ones are the hubs' own notes."""
+    """The relative paths of the model's files; hidden ones belong to the hubs' packages and are left out."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         if path.is_file() and not any(part.startswith(".") for part in name.parts) and not name.name.startswith(OURS):

@@ -1,6 +1,6 @@
-"""Drawn clips: surveillance-like scenes of peaceful people and of fights, reproducible from a seed.
+"""Synthetic clips: drawn surveillance-like scenes of peaceful people and of fights, reproducible from a seed.
 
-`vigil synth` writes a data set of them; the tiny base model is trained to see on them.
+`vigil synth` writes a dataset of them; the tiny base model is trained on them.
 """
 
 from vigil.synth.actors import FIGHT_ACTIVITIES, NORMAL_ACTIVITIES

@@ -1,4 +1,4 @@
-"""Who is in a clip and what they do: an activity is cast into people with places and motions."""
+"""Chooses the actors of a clip: an activity becomes people with positions and motions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MakeMotion = Callable[[np.random.Generator, int], Motion]
 
 @dataclass(frozen=True)
 class Actor:
-    """One person: where (x 0..1 of the width, depth 0..1 towards the camera), how tall, doing what."""
+    """One person: position (x 0..1 of the width, depth 0..1 towards the camera), relative height and motion."""
 
     x: float
     depth: float
@@ -34,18 +34,18 @@ class Actor:
 
 
 def choose_activity(rng: np.random.Generator, *, label: str) -> str:
-    """Draw an activity of a label by its weight."""
+    """Choose a random activity of a label, by weight."""
     names, weights = (FIGHT_ACTIVITIES, _FIGHT_WEIGHTS) if label == "fight" else (NORMAL_ACTIVITIES, _NORMAL_WEIGHTS)
     return str(rng.choice(names, p=weights / weights.sum()))
 
 
 def label_of(activity: str) -> str:
-    """The label that an activity belongs to."""
+    """The label of an activity: fight or normal."""
     return "fight" if activity in FIGHT_ACTIVITIES else "normal"
 
 
 def cast_activity(rng: np.random.Generator, activity: str) -> list[Actor]:
-    """Cast an activity: its own people first, then bystanders that fit either label."""
+    """Choose the people of an activity, followed by bystanders, who do the same under both labels."""
     if activity == "empty":
         return []
     groups = _FIGHTS if label_of(activity) == "fight" else _PEACEFUL
@@ -71,7 +71,7 @@ def _place(rng: np.random.Generator) -> tuple[float, float]:
 
 def _bystander(rng: np.random.Generator, main: Actor) -> Actor:
     x, depth = _place(rng)
-    if abs(x - main.x) < 0.22 and rng.random() < 0.6:  # most leave the others to themselves, where there is room
+    if abs(x - main.x) < 0.22 and rng.random() < 0.6:  # most bystanders keep their distance
         x = main.x + (0.3 if main.x < 0.5 else -0.3) * rng.uniform(0.9, 1.4)
     name = str(rng.choice(["standing", "standing", "walking", "talking", "sitting"]))
     return _actor(rng, name, _SINGLE[name](rng, _facing(rng)), at=(float(x), depth))
@@ -97,7 +97,7 @@ def _alone(name: str) -> Callable[[np.random.Generator], list[Actor]]:
     def group(rng: np.random.Generator) -> list[Actor]:
         facing = _facing(rng)
         x, depth = _place(rng)
-        if name in ("walking", "running"):  # start on the side they come from, so that they cross the picture
+        if name in ("walking", "running"):  # start on the side they come from, so that they cross the frame
             x = 0.5 - facing * rng.uniform(-0.1, 0.5)
         return [_actor(rng, name, _SINGLE[name](rng, facing), at=(x, depth))]
 
@@ -117,7 +117,7 @@ def _together(rng: np.random.Generator) -> list[Actor]:
     seed, facing = int(rng.integers(1 << 31)), _facing(rng)
     x, depth = 0.5 - facing * float(rng.uniform(-0.1, 0.4)), float(rng.uniform(0, 1))
     count = int(rng.integers(2, 4))
-    # the same seed gives every one of them the same pace
+    # the same seed gives all of them the same pace
     return [
         _actor(rng, "walking", motion.walking(np.random.default_rng(seed), facing), at=(x, depth), offset=0.3 * i)
         for i in range(count)

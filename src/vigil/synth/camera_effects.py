@@ -1,4 +1,4 @@
-"""What the camera adds: jitter, slow pans, motion blur, noise, flicker, a clock, black bars, lossy compression."""
+"""Camera effects: jitter, slow pans, motion blur, noise, flicker, a clock, black bars, lossy compression."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GRAIN = np.random.default_rng(20).normal(0, 1, (3, 400, 400)).astype(np.float32
 
 @dataclass(frozen=True)
 class CameraEffects:
-    """One camera's faults; sizes are fractions of the frame, noise is in grey levels."""
+    """The imperfections of one camera; sizes are fractions of the frame, noise is in grey levels."""
 
     shake: Wobble
     shake_size: float
@@ -35,7 +35,7 @@ class CameraEffects:
 
 
 def random_camera_effects(rng: np.random.Generator, *, difficulty: float) -> CameraEffects:
-    """Draw a camera; difficulty 0 is steady and clean."""
+    """Choose random effects; difficulty 0 is steady and clean."""
     shaky = rng.random() < 0.3 * difficulty
     panning = rng.random() < 0.12 * difficulty
     return CameraEffects(
@@ -57,7 +57,7 @@ def random_camera_effects(rng: np.random.Generator, *, difficulty: float) -> Cam
 
 
 def view_offsets(camera: CameraEffects, times_s: FloatArray) -> FloatArray:
-    """Where the view begins inside the larger background: (T, xy) as fractions of the frame, within the margin."""
+    """The offset of the view inside the larger background: (T, xy) as fractions of the frame, within the margin."""
     middle = float(times_s.mean())
     pan = np.asarray(camera.pan_per_s) * (times_s - middle)[:, None]
     moved = pan + camera.shake_size * camera.shake.at(times_s)
@@ -65,8 +65,8 @@ def view_offsets(camera: CameraEffects, times_s: FloatArray) -> FloatArray:
 
 
 def apply_camera_effects(camera: CameraEffects, image: Image, time_s: float, *, seed: int) -> Image:
-    """Turn a drawn picture into what such a camera would have recorded."""
-    # Whole rows at a time: over the three colours of one pixel after the other NumPy takes three times as long.
+    """Turn a drawn (H, W, 3) frame into what this camera would have recorded."""
+    # Work on whole rows: broadcasting over the three channels of each pixel takes NumPy three times as long.
     height, width = image.shape[:2]
     gain = np.tile(camera.gain.astype(np.float32), width)
     picture: FloatArray = np.multiply(image.reshape(height, -1), gain, dtype=np.float32).reshape(height, width, 3)
@@ -89,7 +89,7 @@ def apply_camera_effects(camera: CameraEffects, image: Image, time_s: float, *, 
 
 
 def _grain(shape: tuple[int, int], seed: int) -> FloatArray:
-    # a large random field is cut at random: drawing millions of normals would cost more than the drawing itself
+    # Crop a precomputed random field: generating millions of normals would cost more than the drawing itself.
     height, width = shape
     rng = np.random.default_rng(seed)
     if height > 400 or width > 400:
@@ -106,7 +106,7 @@ def _stamp(image: Image, time_s: float) -> None:
 
 
 def compressed(image: Image, *, quality: int) -> Image:
-    """The picture after a JPEG round trip."""
+    """The image after a JPEG round trip."""
     done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise ValueError(f"could not compress a picture of shape {image.shape}")

@@ -1,6 +1,6 @@
-"""Draw a surveillance-like clip: people in a scene, seen by a camera, with everything that happened as numbers.
+"""Draws a surveillance-like clip: people in a scene, recorded by a camera, with the ground truth as numbers.
 
-A clip is a function of its seed and of continuous time, so `draw_clip` gives the same events at any frame rate.
+A clip is a function of its seed and of continuous time, so `draw_clip` draws the same events at any frame rate.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DEFAULT_DIFFICULTY = 0.45
 
 @dataclass(frozen=True)
 class ClipFacts:
-    """What is in a clip, as numbers: P people, T frames; positions are fractions of the frame's height and width."""
+    """The ground truth of a clip with P people and T frames; positions are fractions of the frame's size."""
 
     joints: FloatArray  # (T, P, 11, xy)
     heights: FloatArray  # (P,) of the frame height
@@ -34,7 +34,7 @@ class ClipFacts:
 
 @dataclass(frozen=True)
 class DrawnClip:
-    """Frames (T, H, W, 3) RGB with their times, the label (fight or normal), the activity, and the facts."""
+    """Frames (T, H, W, 3) RGB, their times, the label (fight or normal), the activity, and the ground truth."""
 
     frames: Image
     times_s: FloatArray
@@ -54,7 +54,7 @@ def draw_clip(
     scene_seed: int | None = None,
     start_s: float = 0.0,
 ) -> DrawnClip:
-    """Draw the clip of a seed; scene_seed (default: seed) sets the place and the camera, difficulty is 0..1."""
+    """Draw the clip of a seed; `scene_seed` (default: seed) selects scene and camera, `difficulty` is 0..1."""
     place = np.random.default_rng((7, seed if scene_seed is None else scene_seed))
     events = np.random.default_rng((11, seed))
     scene = random_scene(place, size_wh=size_wh, difficulty=difficulty)
@@ -84,7 +84,7 @@ class _Stage:
 
     @cached_property
     def is_covered(self) -> NDArray[np.bool_]:
-        """Where the foreground hides all else: (H, W, 1)."""
+        """Mask of the pixels hidden by the foreground: (H, W, 1)."""
         assert self.scene.foreground is not None
         return np.asarray(self.scene.foreground.max(axis=2, keepdims=True) > 0)
 
@@ -98,7 +98,7 @@ def _height(scene: Scene, actor: Actor) -> float:
 
 
 def _tracks(stage: _Stage, times: FloatArray) -> FloatArray:
-    """Joints (T, P, 11, xy), x as a fraction of the width and y of the height."""
+    """Joint positions (T, P, 11, xy): x as a fraction of the width, y of the height."""
     scene = stage.scene
     offsets = view_offsets(stage.camera, times) - MARGIN
     joints = np.zeros((len(times), len(stage.actors), 11, 2))
@@ -132,7 +132,7 @@ def _frames(stage: _Stage, joints: FloatArray, times: FloatArray, *, seed: int) 
 
 
 def _picture(stage: _Stage, joints: FloatArray, view: FloatArray, time_s: float) -> Image:
-    """Everything at one moment, back to front."""
+    """The whole scene at one instant, drawn back to front."""
     image = _view(stage.scene.background, view, stage.size_wh)
     for thing in stage.things:
         draw_moving_object(image, thing, time_s)

@@ -1,7 +1,7 @@
-"""Write a folder of drawn clips that looks like a folder of recorded ones: fight/, normal/ and sources.csv.
+"""Writes a folder of drawn clips with the layout of recorded ones: fight/, normal/ and sources.csv.
 
-Several clips share one drawn place and camera, which is their source, so that a split by source holds out whole
-scenes. A clip is written under another name and then renamed: what is there is complete, and a second run goes on.
+Several clips share a scene and camera, which is their source, so that a split by source holds out whole scenes.
+Clips are written to a temporary name and renamed: a clip that exists is complete, and a second run draws the rest.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _CLIPS_PER_SOURCE = 4
 
 @dataclass(frozen=True)
 class SynthSettings:
-    """All that decides what the clips show; it is kept beside them, so that no other ones are mixed in."""
+    """The settings that decide what the clips show; recorded beside them, so that different ones are not mixed."""
 
     seed: int
     fps: float
@@ -51,7 +51,7 @@ class SynthSettings:
 
 @dataclass(frozen=True)
 class SynthClipSpec:
-    """One clip that is to be written."""
+    """One clip to draw."""
 
     name: str
     label: str
@@ -65,7 +65,7 @@ class SynthClipSpec:
     difficulty: float
 
     def path(self, out: Path) -> Path:
-        """Where the clip lies under the data set's folder."""
+        """The clip's path below the dataset's folder."""
         return out / self.label / f"{self.name}.mp4"
 
 
@@ -81,15 +81,15 @@ def write_synth_dataset(
     fresh: bool = False,
     progress: SynthProgress | None = None,
 ) -> int:
-    """Write clips (half of them fights) and sources.csv; progress is told (done, all) after every clip.
+    """Write clips (half of them fights) and sources.csv; `progress(done, total)` is called after every clip.
 
-    Returns how many clips there are: more than were asked for where an earlier run drew more. Raises UsageError when
-    the folder holds clips that were drawn with other settings, unless they are thrown away (`fresh`).
+    Returns the number of clips in the folder, which is larger than `clips` if an earlier run drew more. Raises
+    UsageError if the folder holds clips drawn with other settings (`fresh` deletes them first), or foreign files.
     """
     drawing = SynthSettings(seed=seed, fps=fps, width=size_wh[0], height=size_wh[1], difficulty=difficulty)
     _refuse_foreign(out)
     if fresh:
-        _throw_away(out)
+        _delete_drawn(out)
     earlier = _require_same(out, drawing)
     for label in LABELS:
         (out / label).mkdir(parents=True, exist_ok=True)
@@ -100,20 +100,25 @@ def write_synth_dataset(
     _write_sources(out, plans + remaining)
     missing = [plan for plan in plans if not plan.path(out).exists()]
     done = len(plans) - len(missing)
-    told = progress or (lambda _number, _all: None)
-    _write_clips(missing, out, workers=workers or os.cpu_count(), report=lambda number: told(done + number, len(plans)))
+    on_progress = progress or (lambda _done, _total: None)
+    _write_clips(
+        missing,
+        out,
+        workers=workers or os.cpu_count(),
+        report=lambda number: on_progress(done + number, len(plans)),
+    )
     return len(plans) + len(remaining)
 
 
-def _throw_away(out: Path) -> None:
-    """Delete what was drawn, known by its name, and nothing else."""
+def _delete_drawn(out: Path) -> None:
+    """Delete drawn clips, recognised by their names, and the record; keep everything else."""
     for path in _drawn(out):
         path.unlink()
     (out / RECORD_NAME).unlink(missing_ok=True)
 
 
 def _refuse_foreign(out: Path) -> None:
-    """Raises UsageError where clips of these names, or their list, are somebody's own: drawn ones have a record."""
+    """Raises UsageError if files of these names were not written by `vigil synth`, which leaves a record."""
     taken = [path for path in (out / SOURCES_NAME, *_drawn(out)) if path.exists()]
     if taken and not (out / RECORD_NAME).is_file():
         raise UsageError(
@@ -127,16 +132,16 @@ def _drawn(out: Path) -> list[Path]:
 
 
 def _require_same(out: Path, drawing: SynthSettings) -> int:
-    """How many clips an earlier run was asked for; raises UsageError when it drew with other settings."""
+    """The number of clips of an earlier run, or 0; raises UsageError if it had other settings."""
     if not _drawn(out):
         return 0
     record = _read_record(out / RECORD_NAME)
     now = asdict(drawing)
-    differences = [f"{key} {record.get(key, 'not told')}, not {now[key]}" for key in now if record.get(key) != now[key]]
+    differences = [f"{key} {record.get(key, 'unknown')}, not {now[key]}" for key in now if record.get(key) != now[key]]
     if differences:
         raise UsageError(
-            f"{out} holds clips that were drawn with other settings ({'; '.join(differences)}); take these to go on, "
-            "name another folder, or --fresh to draw all anew"
+            f"{out} holds clips that were drawn with other settings ({'; '.join(differences)}); use the same settings "
+            "to resume, name another folder, or --fresh to draw all clips again"
         )
     return int(record["clips"])
 
@@ -150,7 +155,7 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 
 def _write_clips(plans: list[SynthClipSpec], out: Path, *, workers: int | None, report: Callable[[int], None]) -> None:
-    """Write clips in processes and report how many are done after each one; Ctrl-C ends it after those begun."""
+    """Write clips in processes and report the number done after each; Ctrl-C stops after the clips in progress."""
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(max_workers=workers, mp_context=context, initializer=init_worker)
     try:
@@ -159,14 +164,14 @@ def _write_clips(plans: list[SynthClipSpec], out: Path, *, workers: int | None, 
             future.result()
             report(number)
     finally:
-        # here and not in a generator, which would be closed too late: at exit the workers would be waited for for ever
+        # Not in a generator: it would be closed too late, and the interpreter would wait for the workers for ever.
         executor.shutdown(cancel_futures=True)
 
 
 def plan_synth_dataset(
     *, clips: int, seed: int, fps: float, size_wh: tuple[int, int], difficulty: float = DEFAULT_DIFFICULTY
 ) -> list[SynthClipSpec]:
-    """Decide every clip of a data set from its seed: labels alternate, and each source has both."""
+    """Plan every clip of a dataset from its seed: labels alternate, and each source has both."""
     rng = np.random.default_rng((23, seed))
     counts = {"fight": 0, "normal": 0}
     plans = []
@@ -203,7 +208,7 @@ def write_synth_clip(plan: SynthClipSpec, out: Path) -> None:
 
 
 def encode_video(path: Path, frames: Image, *, fps: float) -> None:
-    """Encode RGB frames (T, H, W, 3) as H.264 in an mp4 file, whatever the path's ending."""
+    """Encode RGB frames (T, H, W, 3) as H.264 in an MP4 file, whatever the suffix of the path."""
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
         stream.width, stream.height = frames.shape[2], frames.shape[1]
@@ -224,13 +229,13 @@ def _write_sources(out: Path, plans: list[SynthClipSpec]) -> None:
 
 
 def _rows_of_others(path: Path) -> list[list[str]]:
-    """The rows that somebody added for clips that are not drawn ones."""
+    """The rows of clips that were not drawn by Vigil."""
     try:
         rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))[1:]
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path} cannot be read ({error}); mend it, or name another folder") from error
+        raise UsageError(f"{path} cannot be read ({error}); repair it, or name another folder") from error
     return [row for row in rows if row and not DRAWN_NAME.fullmatch(row[0])]
 
 

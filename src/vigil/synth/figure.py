@@ -1,7 +1,7 @@
-"""A jointed figure: its build, its colours, the angles of its joints, and how it is drawn.
+"""A jointed figure: its build, its colours, its joint angles, and how it is drawn.
 
-Angles are in radians and relative to straight down (limbs) or upright (torso); lengths are in units of
-the figure's own height, so one motion fits every size.
+Angles are in radians, relative to straight down (limbs) or upright (torso). Lengths are in units of the figure's own
+height, so a motion fits every size.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Figure:
 
 
 def random_figure(rng: np.random.Generator, *, light: float) -> Figure:
-    """Draw a build and clothes; light (0..1) dims every colour, as a dark room does."""
+    """Choose a random build and clothes; `light` (0..1) dims every colour."""
     skin = np.array([224, 172, 140]) * rng.uniform(0.35, 1.0)
     shirt = _cloth(rng)
     return Figure(
@@ -70,7 +70,7 @@ def _dim(colour: FloatArray, light: float) -> RGBColor:
 
 
 def joint_positions(figure: Figure, angles: FloatArray) -> FloatArray:
-    """Place the joints: (T, 11 angles) -> (T, 11 joints, xy) in heights, lowest point at y = 0, y downward."""
+    """Joint positions: (T, 11 angles) -> (T, 11 joints, xy) in heights; the lowest point is at y = 0, y is downward."""
     joints = np.zeros((len(angles), len(JOINTS), 2))
     neck = -figure.torso * _down(-angles[:, 0])
     joints[:, 1] = neck
@@ -100,7 +100,7 @@ def _rotated(joints: FloatArray, angle: FloatArray) -> FloatArray:
 
 
 def draw_figure(image: Image, figure: Figure, joints: FloatArray, *, height_px: float) -> None:
-    """Draw one figure in place; joints (11, xy) are in pixels."""
+    """Draw one figure into `image`; joints (11, xy) are in pixels."""
     points = np.round(joints * (1 << _FRACTION_BITS)).astype(int)
     limb = max(1, round(0.062 * height_px * figure.girth))
     trunk = max(2, round(0.15 * height_px * figure.girth))

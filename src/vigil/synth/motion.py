@@ -1,8 +1,8 @@
-"""How people move: each behaviour is a function of continuous time, so a clip can be sampled at any rate.
+"""How people move: each motion is a function of continuous time, so a clip can be sampled at any rate.
 
-A motion answers with the joint angles and with the way gone since time 0, both in the figure's own heights.
-Peaceful motions are slow, periodic or coherent; the violent ones are wide, irregular and faster than two
-frames a second can follow, which is what makes them differ from one sampled frame to the next.
+A motion gives the joint angles and the displacement since time 0, in the figure's own heights. Peaceful motions are
+slow, periodic or coherent. Violent ones are wide, irregular and too fast for two frames a second, so consecutive
+sampled frames differ strongly.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TABLE_LENGTH = 61
 
 @dataclass(frozen=True)
 class Wobble:
-    """Smooth noise in several channels: new random targets rate_hz times a second, eased in between."""
+    """Smooth noise in several channels: random targets `rate_hz` times a second, interpolated in between."""
 
     table: FloatArray
     rate_hz: float
@@ -43,7 +43,7 @@ def wobble(rng: np.random.Generator, *, channels: int, rate_hz: float) -> Wobble
 
 @dataclass(frozen=True)
 class Movement:
-    """Joint angles (T, 11) and the way gone (T, xy) in heights."""
+    """Joint angles (T, 11) in radians, and the displacement (T, xy) in heights."""
 
     angles: FloatArray
     way: FloatArray
@@ -60,7 +60,7 @@ def _index(name: str) -> int:
 
 
 def standing(rng: np.random.Generator, facing: int) -> Motion:
-    """Stand, shifting weight now and then."""
+    """Stand, occasionally shifting weight."""
     noise = wobble(rng, channels=len(ANGLES), rate_hz=rng.uniform(0.15, 0.5))
     rest = _REST + 0.1 * rng.uniform(-1, 1, len(ANGLES)) * (_SLOW_GAIN > 0)
     if rng.random() < 0.35:  # hands in front: a telephone, a bag, folded arms
@@ -157,7 +157,7 @@ def bending(rng: np.random.Generator, facing: int) -> Motion:
 
 
 def hugging(rng: np.random.Generator, facing: int) -> Motion:
-    """Hold somebody, hardly moving."""
+    """Hold another person, hardly moving."""
     base = standing(rng, facing)
 
     def move(times_s: FloatArray) -> Movement:
@@ -192,7 +192,7 @@ def fighting(rng: np.random.Generator, facing: int, *, force: float = 1.0, reach
     drift = wobble(rng, channels=2, rate_hz=rng.uniform(0.3, 0.8))
     gain = _FIGHT_GAIN * force * rng.uniform(0.8, 1.25, len(ANGLES))
     lean = rng.uniform(0.0, 0.45)
-    pause = rng.uniform(0.0, 0.4)  # nobody strikes all the time
+    pause = rng.uniform(0.0, 0.4)  # fighters pause between strikes
 
     def move(times_s: FloatArray) -> Movement:
         vigour = 1.0 - pause * (0.5 + 0.5 * drift.at(times_s)[:, :1])
@@ -207,7 +207,7 @@ def fighting(rng: np.random.Generator, facing: int, *, force: float = 1.0, reach
 
 
 def struggling(rng: np.random.Generator, facing: int, *, force: float = 1.0) -> Motion:
-    """Fall at some moment, or lie from the start, and kick and ward off from the floor."""
+    """Fall at some point, or lie from the start, and kick and ward off blows from the floor."""
     base = fighting(rng, facing, force=force)
     start_s = rng.uniform(-3.0, 2.0)
     fall = -facing * rng.uniform(1.0, 1.6)

@@ -1,8 +1,7 @@
-"""Where a clip plays: a procedural background, the light, and how tall people look at each depth.
+"""The scene of a clip: a procedural background, the light, the perspective, and moving objects.
 
-Nothing here comes from a photograph, so that a model trained on drawn clips has seen no real recording.
-
-Things that move and are no people: carts and cars that pass, doors and screens that change.
+Nothing comes from photographs, so a model trained on drawn clips has seen no real recording. Moving objects are not
+people: passing carts and cars, and doors and screens that change.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy as np
 
 from vigil.synth.figure import FloatArray, Image
 
-MARGIN = 0.08  # of the size, on each side: what jitter and slow pans may show
+MARGIN = 0.08  # share of the size added on each side for jitter and slow pans
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Scene:
     squash: float
 
     def floor_y(self, depth: float) -> float:
-        """The y (fraction of the frame height) of somebody's feet at a depth."""
+        """The y of a person's feet at a depth, as a fraction of the frame height."""
         return self.far_y + (self.near_y - self.far_y) * depth
 
     def height_at(self, depth: float) -> float:
@@ -41,7 +40,7 @@ class Scene:
 
 
 def random_scene(rng: np.random.Generator, *, size_wh: tuple[int, int], difficulty: float) -> Scene:
-    """Draw a scene; difficulty 0 is plain and near, 1 is cluttered, dark now and then, and far."""
+    """Choose a random scene; difficulty 0 is plain and near, 1 is cluttered, sometimes dark, and far."""
     width, height = (round(side * (1 + 2 * MARGIN)) for side in size_wh)
     light = float(rng.uniform(0.35, 0.7) if rng.random() < 0.3 * difficulty else rng.uniform(0.75, 1.0))
     background = _plain(rng, width, height)
@@ -63,7 +62,7 @@ def random_scene(rng: np.random.Generator, *, size_wh: tuple[int, int], difficul
 
 def _heights(rng: np.random.Generator, difficulty: float) -> tuple[float, float]:
     smallest = 0.5 - 0.22 * difficulty
-    if rng.random() < 0.12 * difficulty:  # a few far views, no more: tiny figures teach little
+    if rng.random() < 0.12 * difficulty:  # only a few far views: tiny figures teach little
         smallest = 0.2
     near = float(np.exp(rng.uniform(np.log(smallest * 1.15), np.log(0.95))))
     return near, max(smallest * 0.8, near * float(rng.uniform(0.55, 0.95)))
@@ -186,7 +185,7 @@ def _textured(rng: np.random.Generator, image: FloatArray, *, strength: float) -
 
 
 def _foreground(rng: np.random.Generator, size_wh: tuple[int, int], light: float) -> Image:
-    """A mask image: black is transparent, the rest hides whoever passes behind."""
+    """An overlay: black is transparent, the rest hides people behind it."""
     image = np.zeros((size_wh[1], size_wh[0], 3))
     width, height = size_wh
     if rng.random() < 0.5:
@@ -200,7 +199,7 @@ def _foreground(rng: np.random.Generator, size_wh: tuple[int, int], light: float
 
 @dataclass(frozen=True)
 class MovingObject:
-    """A box, sizes as fractions of the frame, with a speed in frame widths a second, or a blinking one."""
+    """A moving or blinking box: sizes are fractions of the frame, `speed` is in frame widths per second."""
 
     x: float
     y: float
@@ -212,7 +211,7 @@ class MovingObject:
 
 
 def random_moving_objects(rng: np.random.Generator, *, difficulty: float, light: float) -> list[MovingObject]:
-    """Draw the things of a clip; most clips have none."""
+    """Choose the moving objects of a clip; most clips have none."""
     things = []
     for _ in range(int(rng.random() < 0.2 * difficulty) + int(rng.random() < 0.1 * difficulty)):
         passes = rng.random() < 0.6
@@ -230,7 +229,7 @@ def random_moving_objects(rng: np.random.Generator, *, difficulty: float, light:
 
 
 def draw_moving_object(image: Image, thing: MovingObject, time_s: float) -> None:
-    """Draw one thing in place, behind the people."""
+    """Draw one object into `image`, behind the people."""
     height, width = image.shape[:2]
     if thing.blink_hz and int(time_s * thing.blink_hz * 2) % 2:
         return

@@ -1,8 +1,8 @@
-"""Training: a config, a dataset that Vigil built, and LLaMA-Factory in an environment of its own.
+"""Fine-tunes with LLaMA-Factory, in an environment of its own, on a dataset that Vigil built.
 
-`train` checks all that can be checked before minutes are spent, fills in what the dataset's contract decides,
-runs `llamafactory-cli train`, and writes the manifest beside the adapter when it is done. The command is
-`vigil train CONFIG [key=value ...]`, or `scripts/train.sh`, which makes sure of the environments first.
+`train` checks everything it can before the training starts, takes the settings that the dataset's contract decides,
+runs `llamafactory-cli train`, and finally writes the manifest beside the adapter. The command is
+`vigil train CONFIG [key=value ...]`, or `scripts/train.sh`, which sets up the environments first.
 """
 
 from vigil.training.llamafactory import TrainingProgress

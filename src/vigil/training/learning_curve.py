@@ -1,4 +1,4 @@
-"""What a training learned, step by step: its loss, that on the held-out split, and which checkpoint was the best."""
+"""The learning curve of a training: training loss, loss on the held-out split, and the best checkpoint."""
 
 import json
 import re
@@ -14,12 +14,12 @@ DPI = 120
 STEEP = 20
 
 Points: TypeAlias = tuple[tuple[int, float], ...]
-"""Steps and losses, in order."""
+"""(step, loss) pairs, sorted by step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearningCurve:
-    """The losses of a finished training by step; `best_step` is that of the checkpoint that was kept, if any."""
+    """The losses of a finished training by step; `best_step` is that of the best checkpoint, if one was selected."""
 
     train: Points
     val: Points = ()
@@ -27,7 +27,7 @@ class LearningCurve:
 
     @classmethod
     def of(cls, output: Path) -> Self:
-        """The curve of an output folder, also of a training that went on after a stop; empty where none is told."""
+        """Reads the curve of an output folder, also of a resumed training; empty if it is missing or unreadable."""
         try:
             state = json.loads((output / STATE_NAME).read_text(encoding="utf-8"))
             history = state["log_history"]
@@ -41,7 +41,7 @@ class LearningCurve:
             return cls(train=())
 
     def figures(self) -> dict[str, Any]:
-        """What the manifest keeps of the held-out split; empty without one."""
+        """The figures of the held-out split for the manifest; empty if there is no such split."""
         if not self.val:
             return {}
         losses = [round(loss, 5) for _, loss in self.val]
@@ -49,15 +49,15 @@ class LearningCurve:
         return {"val_losses": losses, "best_step": self.best_step, "best_val_loss": best}
 
     def replace_pictures(self, output: Path) -> None:
-        """Draws one picture in place of LLaMA-Factory's two, which show one loss each."""
+        """Replaces LLaMA-Factory's two plots of one loss each by one plot of both."""
         if not self.train:
             return
         self.draw(output / CURVE_NAME)
         (output / VAL_CURVE_NAME).unlink(missing_ok=True)
 
     def draw(self, path: Path) -> Path:
-        """Writes both losses as one PNG, the best checkpoint marked."""
-        from matplotlib.figure import Figure  # takes long to import
+        """Writes both losses as one PNG, with the best checkpoint marked; returns `path`."""
+        from matplotlib.figure import Figure  # slow to import
 
         figure = Figure(figsize=SIZE_IN, layout="constrained")
         axes = figure.add_subplot()
@@ -70,7 +70,7 @@ class LearningCurve:
         axes.set_ylabel("loss")
         if self._is_steep():
             axes.set_yscale("log", nonpositive="clip")
-            # Powers of ten are set as formulas, in fonts that few machines have, and their absence fills the terminal.
+            # The default labels are formulas in fonts that few machines have, and each missing font logs warnings.
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_formatter("")
         axes.grid(visible=True, alpha=0.3)
@@ -79,15 +79,15 @@ class LearningCurve:
         return path
 
     def _is_steep(self) -> bool:
-        """Whether the first losses would press all that follows, val's too, flat upon the axis."""
+        """Whether the losses differ so much that a linear axis would show the later ones as flat."""
         losses = [loss for _, loss in (*self.train, *self.val) if loss > 0]
         return bool(losses) and max(losses) > STEEP * min(losses)
 
 
 def _points(history: list[dict[str, Any]], key: str) -> Points:
-    # A training that goes on from an earlier checkpoint tells some steps twice: the later word counts.
-    told = {int(entry["step"]): float(entry[key]) for entry in history if key in entry}
-    return tuple(sorted(told.items()))
+    # A training resumed from an earlier checkpoint logs some steps twice; the later entry counts.
+    losses = {int(entry["step"]): float(entry[key]) for entry in history if key in entry}
+    return tuple(sorted(losses.items()))
 
 
 def _columns(points: Points) -> tuple[list[int], list[float]]:

@@ -1,6 +1,6 @@
-"""What an adapter has learnt from: the adapter that its training began from, and every dataset on the way.
+"""The lineage of an adapter: the adapter that its training started from, and every dataset it was trained on.
 
-Digests of what the settings of a training name beside base and dataset: it may lie elsewhere later.
+Also computes digests of the files that the settings name besides base model and dataset, because paths may change.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ NAMED = ("adapter_name_or_path", "deepspeed", "fsdp_config")
 
 
 def named_digests(settings: TrainingConfig) -> dict[str, str]:
-    """By their keys, the digests of the files and folders that the settings name; what is no file is left out."""
+    """Digests of the files and folders that the settings name, by key; paths that do not exist are left out."""
     paths = {key: Path(value) for key in NAMED if isinstance(value := settings.get(key), str)}
     return {key: _digest(path) for key, path in paths.items() if path.exists()}
 
@@ -32,7 +32,7 @@ def _digest(path: Path) -> str:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """The file, or what makes an adapter of a folder: its weights and their configuration, not its checkpoints."""
+    """The file itself, or the adapter files of a folder: weights and configuration, without checkpoints."""
     if path.is_file():
         yield path
     else:
@@ -43,9 +43,9 @@ ADAPTER = "adapter_name_or_path"
 
 
 def lineage(settings: TrainingConfig, dataset: TrainingData) -> dict[str, Any]:
-    """For a manifest: `datasets`, the newest last, and `began_from` where it was an adapter.
+    """The entries for a manifest: `datasets`, newest last, and `began_from` if the training started from an adapter.
 
-    An adapter that Vigil has not trained tells of no datasets; its digest is there all the same.
+    An adapter that was not trained by Vigil has no known datasets, but its digest is included.
     """
     own = {
         "folder": Path(settings["dataset_dir"]).absolute().name,
@@ -77,6 +77,6 @@ def _manifest_of(folder: Path) -> Manifest | None:
 
 
 def _datasets_of(manifest: Manifest) -> list[dict[str, Any]]:
-    """What an adapter was trained on; before manifests told of it, the digest of its dataset."""
-    told = manifest.training.get("datasets")
-    return list(told) if told else [{"digest": manifest.data_digest, "examples": manifest.examples}]
+    """The datasets of an adapter; for manifests without them, an entry made of its dataset digest."""
+    datasets = manifest.training.get("datasets")
+    return list(datasets) if datasets else [{"digest": manifest.data_digest, "examples": manifest.examples}]

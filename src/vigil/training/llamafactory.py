@@ -1,6 +1,7 @@
-"""`llamafactory-cli` as a child process: its output in a file, its errors in one line, its end a clean one.
+"""Runs `llamafactory-cli` as a child process, and reads its progress.
 
-How far a training is: LLaMA-Factory's `trainer_log.jsonl`, read while it grows.
+The output goes to a log file, errors are reported in one line, and no process is left behind. Progress comes from
+LLaMA-Factory's `trainer_log.jsonl`, which is read while it grows.
 """
 
 import contextlib
@@ -30,9 +31,9 @@ ERROR_LINE = re.compile(r"^(?:\S+\s)?(?P<error>[\w.]*(?:Error|Exception|Interrup
 HINTS = (
     (
         "out of memory",
-        "lower per_device_train_batch_size and raise gradient_accumulation_steps, or take a qlora config",
+        "lower per_device_train_batch_size and raise gradient_accumulation_steps, or use a qlora config",
     ),
-    ("No space left on device", "free some disk space; the same command then goes on from the last checkpoint"),
+    ("No space left on device", "free some disk space; the same command then resumes from the last checkpoint"),
     ("HfArgumentParser", "check the names in the configuration against LLaMA-Factory 0.9.5"),
     ("Address already in use", "another training holds that port; set MASTER_PORT to a free one"),
 )
@@ -40,9 +41,9 @@ HINTS = (
 
 @contextlib.contextmanager
 def plain_adapter(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The settings with an adapter folder that LLaMA-Factory takes for one: it splits the path at its commas.
+    """The settings with an adapter path without commas, because LLaMA-Factory splits the path at commas.
 
-    While the block runs, the folder has a plain second name, a link in a folder of its own.
+    If needed, the path is a symbolic link in a temporary folder, which exists while the block runs.
     """
     named = settings.get("adapter_name_or_path")
     if not isinstance(named, str) or ("," not in named and named == named.strip()):
@@ -55,14 +56,14 @@ def plain_adapter(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 class TrainingStopped(Exception):
-    """Somebody asked the job to stop (Ctrl-C, SIGTERM, a lost connection), and it has stopped."""
+    """The job was stopped on request (Ctrl-C, SIGTERM or a lost connection)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LlamaFactoryProcess:
-    """One call of `llamafactory-cli`; `forks` says that the trainers are its grandchildren (torchrun).
+    """One call of `llamafactory-cli`; `forks` if the trainers are grandchildren (torchrun).
 
-    `lock` is the descriptor of a lock that the child holds too, as it may outlive this process.
+    `lock` is the descriptor of a lock that the child inherits, because it may outlive this process.
     """
 
     environment: Environment
@@ -73,9 +74,9 @@ class LlamaFactoryProcess:
     lock: int | None = None
 
     def run(self, *, tick: Callable[[], None] = lambda: None) -> None:
-        """Runs it to its end, calling `tick` twice a second.
+        """Runs the command to its end, calling `tick` about twice a second.
 
-        Raises JobError with the last error of the log, or Stopped after Ctrl-C, SIGTERM or SIGHUP.
+        Raises JobError with the last error of the log if it fails, and TrainingStopped after Ctrl-C, SIGTERM or SIGHUP.
         """
         with self.log.open("ab") as log, _stop_requests() as stop:
             child = subprocess.Popen(
@@ -107,7 +108,7 @@ class LlamaFactoryProcess:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(POLL_S)
             if not stop:
-                tick()  # and not after: where the terminal is gone, nothing can be written to it
+                tick()  # not after a stop request: if the terminal is gone, writing to it fails
             if stop and asked_s is None:
                 asked_s, asked = time.monotonic(), len(stop)
                 self._ask_to_stop(child)
@@ -126,7 +127,7 @@ class LlamaFactoryProcess:
         killed = f" (killed by {signal.Signals(-code).name}; out of memory?)" if code < 0 else ""
         hint = next((advice for sign, advice in HINTS if any(sign in line for line in tail)), "")
         parts = [f"llamafactory-cli {self.words[0]} stopped with code {code}{killed}", error[:400], hint]
-        return "; ".join(part for part in [*parts, f"its whole output is in {self.log}"] if part)
+        return "; ".join(part for part in [*parts, f"the full output is in {self.log}"] if part)
 
 
 def _tail(log: Path) -> list[str]:
@@ -141,7 +142,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:
-    """Makes sure that nothing of the child's group is left, also where the child itself has ended."""
+    """Kills whatever is left of the child's process group, even if the child itself has ended."""
     if child.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGTERM)
@@ -154,14 +155,14 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
 
 @contextlib.contextmanager
 def _stop_requests() -> Iterator[list[int]]:
-    """Collects SIGINT, SIGTERM and SIGHUP while the block runs, in place of dying of them."""
+    """Collects SIGINT, SIGTERM and SIGHUP while the block runs, instead of being terminated by them."""
     received: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
         received.append(number)
 
     signs = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored under nohup
         signs.append(signal.SIGHUP)
     before = {sign: signal.signal(sign, note) for sign in signs}
     try:
@@ -176,7 +177,7 @@ LOG_NAME = "trainer_log.jsonl"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingProgress:
-    """One line of the log; `remaining` is a guess, as `h:mm:ss`."""
+    """One line of the log; `remaining` is an estimate as `h:mm:ss`."""
 
     step: int
     steps: int
@@ -189,15 +190,15 @@ class TrainingProgress:
     def __str__(self) -> str:
         loss = f"  loss {self.loss:.4f}" if self.loss is not None else ""
         val = f"  val loss {self.val_loss:.4f}" if self.val_loss is not None else ""
-        time = f"{self.elapsed} gone, {self.remaining} left"
+        time = f"{self.elapsed} elapsed, {self.remaining} left"
         return f"step {self.step}/{self.steps}{loss}{val}  epoch {self.epoch:.2f}  {time}"
 
 
 class TrainerLog:
-    """The lines of a log that have come since the last look.
+    """Reads the lines added to a log since the last call.
 
-    `begun_at` is the step that a training was gone on from: LLaMA-Factory divides the time of this run by the steps of
-    all, and what it guesses from that is far too short.
+    `begun_at` is the step that the training was resumed from. LLaMA-Factory divides the time of this run by the steps
+    of all runs, so its own estimate of the remaining time is far too short.
     """
 
     def __init__(self, path: Path, *, from_start: bool = False, begun_at: int = 0) -> None:
@@ -207,7 +208,7 @@ class TrainerLog:
         self.last: TrainingProgress | None = None
 
     def news(self) -> Iterator[TrainingProgress]:
-        """Every whole line that was added; a line that is still being written waits for the next look."""
+        """Yields every complete line added; an incomplete last line is left for the next call."""
         try:
             with self._path.open("rb") as log:
                 log.seek(self._offset)
@@ -219,7 +220,7 @@ class TrainerLog:
         for line in whole.splitlines():
             progress = _parse(line)
             if progress is not None:
-                progress = _of_this_run(progress, self._begun_at)
+                progress = _with_remaining(progress, self._begun_at)
                 self.last = progress
                 yield progress
 
@@ -240,8 +241,8 @@ def _parse(line: bytes) -> TrainingProgress | None:
         return None
 
 
-def _of_this_run(progress: TrainingProgress, begun_at: int) -> TrainingProgress:
-    """The same with what remains guessed from the steps of this run alone."""
+def _with_remaining(progress: TrainingProgress, begun_at: int) -> TrainingProgress:
+    """The progress with the remaining time estimated from the steps of this run only."""
     done, elapsed_s = progress.step - begun_at, _seconds(progress.elapsed)
     if begun_at == 0 or done <= 0 or elapsed_s is None:
         return progress
@@ -250,7 +251,7 @@ def _of_this_run(progress: TrainingProgress, begun_at: int) -> TrainingProgress:
 
 
 def _seconds(text: str) -> int | None:
-    """The seconds of a `timedelta` as text: `0:01:02`, `1 day, 3:00:00`; None for anything else."""
+    """Seconds of a `timedelta` as text (`0:01:02`, `1 day, 3:00:00`); returns None for anything else."""
     match = re.fullmatch(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d)(?:\.\d+)?", text)
     if match is None:
         return None
@@ -259,7 +260,7 @@ def _seconds(text: str) -> int | None:
 
 
 def speed_of_run(samples_per_second: object, *, steps: int, begun_at: int) -> float | None:
-    """The samples a second of this run: the trainer counts those of the steps before a resume, too."""
+    """Samples per second of this run; the trainer's figure also counts the steps before a resume."""
     if not isinstance(samples_per_second, int | float) or steps <= begun_at:
         return None
     return round(samples_per_second * (steps - begun_at) / steps, 3)

@@ -1,7 +1,7 @@
-"""The folder a training writes into: is it new, can it be resumed, is it finished, or somebody else's?
+"""The output folder of a training: decides whether it is new, resumable, finished, or not Vigil's.
 
-`vigil-run.json` is written before the training starts and says what it was started with; `vigil.json`, the
-manifest, is written last, so a folder that has one is a finished training.
+`vigil-run.json` is written before the training starts and records its settings. The manifest `vigil.json` is written
+last, so a folder that has one holds a finished training.
 """
 
 import contextlib
@@ -33,9 +33,9 @@ WRITTEN = (
     "config.json", "generation_config.json", "*processor_config.json", "tokenizer*", "special_tokens_map.json",
     "added_tokens.json", "vocab.json", "merges.txt", "chat_template*", "README.md", "Modelfile", "*.partial",
 )  # fmt: skip
-"""What a training writes into its folder; anything else there is somebody's own."""
+"""Patterns of the files that a training writes; other files in its folder are never deleted."""
 
-# These change how a run goes, not what comes out of it.
+# Settings that do not change the result of a training.
 HARMLESS = frozenset(
     {"logging_steps", "logging_dir", "run_name", "project", "report_to", "plot_loss", "disable_tqdm", "output_dir",
      "use_swanlab", "swanlab_project", "swanlab_workspace", "swanlab_run_name", "swanlab_mode", "swanlab_logdir",
@@ -44,13 +44,13 @@ HARMLESS = frozenset(
 )  # fmt: skip
 
 
-# What these name is compared by its digest: a checkout or a mount may have moved since.
+# Compared by digest, not by path: a checkout or a mount may have moved.
 BY_DIGEST = frozenset({"model_name_or_path", "dataset_dir"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """What a training was started with; `digests` are of other things that its settings name, by their keys."""
+    """What a training was started with; `digests` are those of the other files that its settings name, by key."""
 
     settings: Mapping[str, Any]
     data_digest: str
@@ -60,26 +60,27 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """How to go on in an output folder."""
+    """Where a training continues in its output folder."""
 
     finished: bool = False
     checkpoint: Path | None = None
 
     @property
     def step(self) -> int:
-        """The step that is gone on from, 0 at the beginning."""
+        """The step to resume from; 0 at the beginning."""
         return 0 if self.checkpoint is None else step_of(self.checkpoint)
 
 
 def prepare_output(folder: Path, run: RunRecord, *, fresh: bool) -> ResumePoint:
-    """Makes the output folder ready and says whether there is something to resume, or nothing left to do.
+    """Prepares the output folder; returns the checkpoint to resume from, or that the training is finished.
 
-    Raises UsageError when the folder holds a training with other settings, or files that are no training's.
+    `fresh` deletes an earlier training first. Raises UsageError if the folder holds a training with other settings,
+    one that Vigil did not start, or other files.
     """
     if not folder.exists() or not any(folder.iterdir()):
         return ResumePoint()
     if not any((folder / name).exists() for name in OWN_FILES) and not _checkpoints(folder):
-        raise UsageError(f"{folder} holds files that are no training's; name another output_dir")
+        raise UsageError(f"{folder} holds files that do not belong to a training; name another output_dir")
     if not (folder / RUN_NAME).exists():
         raise UsageError(
             f"{folder} holds a training that Vigil did not start (no {RUN_NAME}), and it stays as it is; name another "
@@ -92,33 +93,33 @@ def prepare_output(folder: Path, run: RunRecord, *, fresh: bool) -> ResumePoint:
     if differences and (folder / MANIFEST_NAME).exists():
         raise UsageError(
             f"{folder} holds a finished training with other settings ({'; '.join(differences[:5])}); to train its "
-            f"adapter on, name it and another place: {_word('adapter_name_or_path', folder)} "
-            f"{_word('output_dir', folder.with_name(f'{folder.name}-2'))}. --fresh throws the finished one away"
+            f"adapter on, name it and another place: {_shell_setting('adapter_name_or_path', folder)} "
+            f"{_shell_setting('output_dir', folder.with_name(f'{folder.name}-2'))}. --fresh deletes the finished one"
         )
     if differences:
         raise UsageError(
             f"{folder} holds a training with other settings ({'; '.join(differences[:5])}); name another "
-            "output_dir, take the old settings to go on, or --fresh to throw the old one away"
+            "output_dir, use the old settings to resume, or --fresh to delete the old one"
         )
     if (folder / MANIFEST_NAME).exists():
         return ResumePoint(finished=True)
     checkpoint = last_checkpoint(folder)
     if checkpoint is not None:
-        _bring_home(checkpoint)
+        _relocate_best_checkpoint(checkpoint)
     return ResumePoint(checkpoint=checkpoint)
 
 
-def _word(key: str, folder: Path) -> str:
-    """A setting as it is typed in a shell, the folder as seen from here where that is shorter."""
+def _shell_setting(key: str, folder: Path) -> str:
+    """A setting quoted for the shell, with the folder relative to the working directory if it is below it."""
     seen = folder.absolute().relative_to(Path.cwd()) if folder.absolute().is_relative_to(Path.cwd()) else folder
     return shlex.quote(f"{key}={seen}")
 
 
 @contextlib.contextmanager
 def lock_output(folder: Path) -> Iterator[int]:
-    """Holds the output folder while a training writes into it; raises JobError when another one does.
+    """Locks the output folder while a training writes into it; raises JobError if another training holds the lock.
 
-    Gives the lock's descriptor: a trainer that inherits it holds the folder also when it outlives us.
+    Yields the descriptor of the lock: a trainer that inherits it keeps the lock even if it outlives this process.
     """
     handle = _opened(folder)
     try:
@@ -134,7 +135,7 @@ def _opened(folder: Path) -> int:
         return os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise UsageError(
-            f"output_dir {folder} cannot be a training's folder ({error.strerror}); name another"
+            f"output_dir {folder} cannot be used for a training ({error.strerror}); name another"
         ) from error
 
 
@@ -152,7 +153,7 @@ def _claimed(folder: Path) -> str:
 
 
 def _holders(folder: Path) -> list[int]:
-    """The other processes of this user that have the folder open, the oldest first, where /proc tells."""
+    """The other processes that have the folder open, sorted by pid, as far as /proc shows them."""
     found = (_open_in(process, folder.resolve()) for process in Path("/proc").glob("[0-9]*"))
     return sorted(pid for pid in found if pid is not None and pid != os.getpid())
 
@@ -165,9 +166,9 @@ def _open_in(process: Path, folder: Path) -> int | None:
 
 
 def clear_output(folder: Path) -> None:
-    """Deletes what a training left in its folder, the manifest first: a half-deleted one is never taken for whole.
+    """Deletes the files of a training, the manifest first, so that a partly deleted one does not look finished.
 
-    What no training writes stays.
+    Files that no training writes are kept.
     """
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
     written = [path for path in folder.iterdir() if any(fnmatch(path.name, pattern) for pattern in WRITTEN)]
@@ -179,7 +180,7 @@ def clear_output(folder: Path) -> None:
 
 
 def write_run_record(folder: Path, run: RunRecord) -> None:
-    """Writes down what the training is started with."""
+    """Records what the training is started with in `vigil-run.json`."""
     folder.mkdir(parents=True, exist_ok=True)
     data = {
         "settings": dict(run.settings),
@@ -195,19 +196,19 @@ def write_run_record(folder: Path, run: RunRecord) -> None:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint; ones that broke off while they were written are passed over."""
+    """The newest complete checkpoint, or None; checkpoints that were not fully written are ignored."""
     return max(_checkpoints(folder), key=step_of, default=None)
 
 
-def _bring_home(checkpoint: Path) -> None:
-    """Names the best checkpoint so far by where it is now: the trainer would miss it in silence, and keep the last."""
+def _relocate_best_checkpoint(checkpoint: Path) -> None:
+    """Corrects the path of the best checkpoint after the folder moved; the trainer silently ignores a wrong path."""
     path = checkpoint / CHECKPOINT_DONE
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
         named = state.get("best_model_checkpoint")
     except (OSError, ValueError, AttributeError) as error:
         raise JobError(
-            f"{path} is damaged ({error}); remove {checkpoint} to go on from the one before, or --fresh to start anew"
+            f"{path} is damaged ({error}); remove {checkpoint} to resume from the one before, or --fresh to start again"
         ) from error
     if not isinstance(named, str):
         return
@@ -231,7 +232,7 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def step_of(checkpoint: Path) -> int:
-    """After which step a checkpoint was written, as its name tells."""
+    """The step of a checkpoint, from its name; -1 if it has none."""
     match = CHECKPOINT.fullmatch(checkpoint.name)
     return int(match[1]) if match else -1
 
@@ -247,8 +248,8 @@ def _read_run(folder: Path) -> RunRecord:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise JobError(
-            f"{folder} holds a training, but its {RUN_NAME} cannot be read ({error}), so nobody knows what it was "
-            "started with; name another output_dir, or --fresh to throw it away"
+            f"{folder} holds a training, but its {RUN_NAME} cannot be read ({error}), so its settings are "
+            "unknown; name another output_dir, or --fresh to delete it"
         ) from error
 
 
@@ -267,7 +268,7 @@ def _differences(before: RunRecord, now: RunRecord) -> list[str]:
 
 
 def _comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with the folder of pictures told as seen from the dataset, whose digest holds what they show."""
+    """The settings with `media_dir` relative to the dataset: the dataset's digest already covers the frames."""
     media, data = settings.get("media_dir"), settings.get("dataset_dir")
     return dict(settings) | ({"media_dir": os.path.relpath(media, data)} if media and data else {})
 

@@ -1,4 +1,4 @@
-"""How much learning a training is: the batch of one step, the steps of an epoch, all of them; and what looks wrong."""
+"""The schedule of a training: effective batch, steps per epoch and in total, and warnings about them."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from vigil.training.config import TrainingConfig, dataset_names, is_distributed, is_ray, process_count
 
 FEW_STEPS = 40
-"""Below so many steps a LoRA has hardly left its base, whatever the loss says."""
+"""With fewer steps a LoRA hardly differs from its base model, whatever the loss."""
 
 DEFAULTS: Mapping[str, float] = {
     "per_device_train_batch_size": 8,
@@ -15,12 +15,12 @@ DEFAULTS: Mapping[str, float] = {
     "num_train_epochs": 3.0,
     "max_steps": -1,
 }
-"""What LLaMA-Factory takes where a config says nothing."""
+"""LLaMA-Factory's defaults for settings that a config leaves out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSchedule:
-    """The steps of a training; `cards` counts processes, one a GPU, and `by_steps` says that max_steps ends it."""
+    """The steps of a training; `cards` is the number of processes, one per GPU; `by_steps` if max_steps limits it."""
 
     examples: int
     cards: int
@@ -34,12 +34,12 @@ class TrainingSchedule:
 
     @property
     def effective_batch(self) -> int:
-        """Examples that one step learns from."""
+        """Examples per optimizer step."""
         return self.cards * self.batch * self.accumulation
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in which every example comes once."""
+        """Optimizer steps per epoch."""
         return _steps_per_epoch(self.examples, self.cards, self.batch, self.accumulation)
 
     def __str__(self) -> str:
@@ -52,16 +52,16 @@ class TrainingSchedule:
         )
 
     def warnings(self) -> Iterator[str]:
-        """What a person should look at before time is spent, each in one line with what to do."""
+        """Warnings to show before the training starts; each is one line that says what to do."""
         if self.cards > 1 and self.for_one_card:
             yield (
                 f"{self.cards} cards make the effective batch {self.effective_batch}, {self.cards} times that of this "
-                f"config, which is for one card: {self._smaller()}, use one card (CUDA_VISIBLE_DEVICES=0), or take "
+                f"config, which is for one card: {self._smaller()}, use one card (CUDA_VISIBLE_DEVICES=0), or use "
                 "qwen3vl_2b_lora_multigpu"
             )
         if self.steps < FEW_STEPS:
             yield (
-                f"{_counted(self.steps, 'step')} are few, a LoRA wants {FEW_STEPS} or more: {self._longer()}, or "
+                f"{_counted(self.steps, 'step')} are few, a LoRA needs {FEW_STEPS} or more: {self._longer()}, or "
                 "gather more clips"
             )
 
@@ -80,16 +80,16 @@ class TrainingSchedule:
 def training_schedule(
     settings: TrainingConfig, *, examples: int, gpus: int, environ: Mapping[str, str]
 ) -> TrainingSchedule:
-    """The steps that LLaMA-Factory will make of the settings, counted as its trainer counts them."""
+    """Computes the schedule from the settings as LLaMA-Factory's trainer does."""
     given = dict(DEFAULTS) | {key: settings[key] for key in DEFAULTS if settings.get(key) is not None}
     batch, accumulation = int(given["per_device_train_batch_size"]), int(given["gradient_accumulation_steps"])
     cards = process_count(settings, gpus=gpus, environ=environ)
-    shown = _shown(settings, examples)
-    per_epoch = _steps_per_epoch(shown, cards, batch, accumulation)
+    examples_used = _training_examples(settings, examples)
+    per_epoch = _steps_per_epoch(examples_used, cards, batch, accumulation)
     limit = int(given["max_steps"])
     steps = limit if limit > 0 else math.ceil(given["num_train_epochs"] * per_epoch)
     return TrainingSchedule(
-        examples=shown,
+        examples=examples_used,
         cards=cards,
         batch=batch,
         accumulation=accumulation,
@@ -101,8 +101,8 @@ def training_schedule(
     )
 
 
-def _shown(settings: TrainingConfig, examples: int) -> int:
-    """The examples that are learnt from: `max_samples` leaves some out, `val_size` takes some away."""
+def _training_examples(settings: TrainingConfig, examples: int) -> int:
+    """The number of training examples after `max_samples` and `val_size`."""
     if settings.get("max_samples"):
         examples = min(examples, int(settings["max_samples"]) * len(dataset_names(settings)))
     held_out = settings.get("val_size") or 0

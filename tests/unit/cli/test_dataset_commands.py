@@ -91,7 +91,7 @@ def test_a_check_that_finds_errors_exits_with_1(clips, tmp_path, capsys) -> None
         (["build", "{clips}", "--frames", "5"], 2, "frames must be even"),
         (["build", "{clips}", "--label", "x=y"], 2, "write FOLDER=alarm"),
         (["build", "{clips}", "--fold", "1"], 2, "belong together"),
-        (["check", "nowhere"], 1, "no finished dataset"),
+        (["check", "nowhere"], 1, "not a finished dataset"),
         (["import", "nowhere.json"], 2, "there is no file nowhere.json"),
         (["import", "{clips}", "--media-dir", "nowhere"], 2, "--media-dir: there is no folder nowhere"),
         (["import", "x.json", "--out", "."], 2, "holds x.json, which stays as it is"),

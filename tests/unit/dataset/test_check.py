@@ -117,7 +117,7 @@ def test_a_clip_in_both_splits_is_an_error_whatever_it_is_called(data: Path) -> 
     change(data, lambda first: first.update(row))
     assert "1 clips are in more than one split" in errors(data)
     change(data, lambda first: first.update(clip="fight/renamed.mp4", label=row["label"]))
-    assert "1 windows with the very same pictures are in more than one split" in errors(data)
+    assert "1 windows with identical frames are in more than one split" in errors(data)
 
 
 def test_a_recording_in_both_splits_is_a_warning(data: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_window_length_that_tells_the_label_is_a_warning(data: Path) -> None:
     for row in more:
         row["videos"] = [(row["videos"][0] * 2)[: 6 if row["label"] == "alarm" else 4]]
     path.write_text(json.dumps(more))
-    assert "the number of frames alone tells the label for 100%" in warnings(data)
+    assert "the number of frames alone reveals the label for 100%" in warnings(data)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_property_of_the_videos_that_tells_the_label_is_a_warning(data: Path, 
         traits = [trait] if row["label"] == "alarm" else []
         marker.write_text(json.dumps({**json.loads(marker.read_text()), "traits": traits}))
     assert f"{told}" in warnings(data)
-    assert "alone tells the label for 100%" in warnings(data)
+    assert "alone reveals the label for 100%" in warnings(data)
 
 
 def test_a_dataset_without_manifest_or_json_says_what_to_run(data: Path, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_dataset_without_manifest_or_json_says_what_to_run(data: Path, tmp_pat
     split_path(data, "train").unlink()
     assert "anomaly-train, whose file is missing" in errors(data)
     (data / "vigil.json").unlink()
-    with pytest.raises(DatasetError, match="no finished dataset"):
+    with pytest.raises(DatasetError, match="not a finished dataset"):
         check_dataset(data)
 
 

@@ -284,17 +284,17 @@ def test_a_link_to_a_clip_keeps_the_label_of_its_own_folder(blog: Path, tmp_path
 
 
 BAD_ROWS: dict[str, tuple[Any, str]] = {
-    "a missing file": (row("fight/gone.mp4", "是的，打架。"), "fight/gone.mp4 is not there"),
+    "a missing file": (row("fight/gone.mp4", "是的，打架。"), "fight/gone.mp4 does not exist"),
     "no verdict word": (row("fight/fi0.mp4", "有人打架。"), "does not begin with 是的 or 没有"),
     "a quoted word": (row("fight/fi0.mp4", "“是的”，打架。"), "does not begin with"),
     "against its folder": (row("normal/no0.mp4", "是的，打架。"), "lies in normal/, which means normal"),
     "two videos": (row("x", "是的。") | {"videos": ["fight/fi0.mp4", "fight/fi1.mp4"]}, "names 2 videos"),
     "no video": (row("x", "是的。") | {"videos": []}, "names no video"),
     "images beside it": (row("fight/fi0.mp4", "是的。", images=["a.jpg"]), "shows images"),
-    "a picture for a video": (row("fight/fi0.jpg", "是的。"), "is a picture and no video"),
-    "another kind of file": (row("fight/fi0.txt", "是的。"), "no ending of a video"),
+    "a picture for a video": (row("fight/fi0.jpg", "是的。"), "is an image, not a video"),
+    "another kind of file": (row("fight/fi0.txt", "是的。"), "does not have the extension of a video"),
     "an address": (row("http://127.0.0.1/a.mp4", "是的。"), "is an address"),
-    "frames": (row(["a.jpg", "b.jpg"], "是的。"), "a list of frames"),
+    "frames": (row(["a.jpg", "b.jpg"], "是的。"), "a list of extracted frames"),
     "no mark": (row("fight/fi0.mp4", "是的。", asked=FIGHT.question), "holds <video> 0 times"),
     "two marks": (row("fight/fi0.mp4", "是的。", asked=f"<video>{ASKED}"), "holds <video> 2 times"),
     "a mark in the answer": (row("fight/fi0.mp4", "是的，<video>。"), "the answer holds <video>"),
@@ -306,9 +306,9 @@ BAD_ROWS: dict[str, tuple[Any, str]] = {
     "an answer that is none": (row("fight/fi0.mp4", 7), "is a number and not a text"),
     "half a character": (row("fight/fi0.mp4", "是的，\ud800"), "half a character"),
     "half a character in a name": (row("fight/\udfff.mp4", "是的"), "half a character"),
-    "a name with a null": (row("fight/\0.mp4", "是的"), "is not there"),
-    "a name without end": (row("a" * 5000 + ".mp4", "是的"), "is not there"),
-    "a name for a terminal": (row("fight/\x1b[2J.mp4", "是的"), "\\x1b[2J.mp4' is not there"),
+    "a name with a null": (row("fight/\0.mp4", "是的"), "does not exist"),
+    "a name without end": (row("a" * 5000 + ".mp4", "是的"), "does not exist"),
+    "a name for a terminal": (row("fight/\x1b[2J.mp4", "是的"), "\\x1b[2J.mp4' does not exist"),
     "roles reversed": (
         {"messages": row("x", "是的")["messages"][::-1], "videos": ["fight/fi0.mp4"]},
         "before the question",
@@ -362,7 +362,7 @@ def test_bad_rows_can_be_left_out_and_are_written_down(
     words = ["dataset", "import", str(file), "--out", str(out), "--max-pixels", "12288", "--jobs", "1"]
     assert main(words) == 1 and not out.exists()
     told = capsys.readouterr().err.strip().splitlines()
-    assert told[0].startswith("refused: row 17: fight/gone0.mp4 is not there") and told[10] == "refused: 2 more"
+    assert told[0].startswith("refused: row 17: fight/gone0.mp4 does not exist") and told[10] == "refused: 2 more"
     assert len(told) == 12 and "12 of 28 rows" in told[-1] and "--skip-bad" in told[-1]
     assert main([*words, "--skip-bad"]) == 0
     said = capsys.readouterr()
@@ -410,7 +410,7 @@ def test_a_huge_list_is_refused_and_huge_lines_are_passed_by(
     (blog / "a.jsonl").write_text("\n".join([*lines[1:], long, "{not json"]), encoding="utf-8")
     told = reasons(blog / "a.jsonl", tmp_path / "data")
     assert [reason.split(":")[0] for reason in told] == ["row 16", "row 17"]
-    assert "is a line of more than" in told[0] and "is no JSON" in told[1]
+    assert "is a line of more than" in told[0] and "is not JSON" in told[1]
 
 
 def test_one_class_only_is_refused(blog: Path, tmp_path: Path) -> None:

@@ -85,8 +85,8 @@ def test_a_revision_is_fetched_recorded_and_verified(hub: FakeHub, tmp_path: Pat
     [
         ("model.safetensors", NEWER, "model.safetensors has changed"),
         ("config.json", b"[]", "config.json has changed"),
-        ("modeling.py", b"import os", "modeling.py did not come with it"),
-        ("deep/extra.safetensors", WEIGHTS, "deep/extra.safetensors did not come with it"),
+        ("modeling.py", b"import os", "modeling.py was not part of the download"),
+        ("deep/extra.safetensors", WEIGHTS, "deep/extra.safetensors was not part of the download"),
     ],
     ids=["weights", "configuration", "code", "more weights"],
 )

@@ -34,7 +34,7 @@ def test_a_finished_training_with_other_settings_says_how_its_adapter_is_trained
 
 def test_an_unfinished_training_with_other_settings_has_no_adapter_to_go_on_from(tmp_path: Path) -> None:
     write_run_record(tmp_path / "a", RUN)
-    with pytest.raises(UsageError, match="take the old settings to go on") as refused:
+    with pytest.raises(UsageError, match="use the old settings to resume") as refused:
         prepare_output(tmp_path / "a", replace(RUN, data_digest="other"), fresh=False)
     assert "adapter_name_or_path" not in str(refused.value)
 

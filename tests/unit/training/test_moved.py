@@ -96,5 +96,5 @@ def test_a_training_from_before_there_were_digests_is_compared_by_its_paths(tmp_
 def test_a_damaged_checkpoint_says_what_to_remove(tmp_path: Path) -> None:
     root = checkout(tmp_path / "here")
     (checkpoint(root, 2, best=None) / "trainer_state.json").write_text("{")
-    with pytest.raises(JobError, match="checkpoint-2 to go on from the one before"):
+    with pytest.raises(JobError, match="checkpoint-2 to resume from the one before"):
         prepare_output(root / "out", run_in(root), fresh=False)

@@ -353,7 +353,7 @@ def test_other_settings_do_not_go_on_in_the_same_folder(tmp_path: Path) -> None:
 
 def test_a_folder_of_other_things_is_never_emptied(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(UsageError, match="no training's"):
+    with pytest.raises(UsageError, match="do not belong to a training"):
         prepare_output(tmp_path, RUN, fresh=True)
     assert (tmp_path / "thesis.txt").exists()
 

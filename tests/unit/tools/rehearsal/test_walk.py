@@ -18,7 +18,7 @@ MEMORY_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 def test_a_model_that_does_not_fit_into_memory_is_not_begun(tmp_path: Path) -> None:
     shape = replace(SHAPES["2b"], parameters=int(MEMORY_BYTES / MEMORY_FACTOR))
-    with pytest.raises(JobError, match=r"takes .* GB of memory, and .* GB are free; .*--no-rehearsal"):
+    with pytest.raises(JobError, match=r"needs .* GB of memory, and .* GB is free; .*--no-rehearsal"):
         look(RehearsalSettings(shape=shape, out=tmp_path / "out"))
     assert list(tmp_path.iterdir()) == []
 
@@ -26,7 +26,7 @@ def test_a_model_that_does_not_fit_into_memory_is_not_begun(tmp_path: Path) -> N
 def test_a_disk_without_room_is_told_in_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.rehearsal.walk.MEMORY_FACTOR", 0.0)
     shape = replace(SHAPES["2b"], parameters=10**15)
-    with pytest.raises(JobError, match=r"writes 4600000.0 GB, and .* GB free; make room"):
+    with pytest.raises(JobError, match=r"writes 4600000.0 GB, and .* GB free; free some space"):
         look(RehearsalSettings(shape=shape, out=tmp_path / "out"))
     assert list(tmp_path.iterdir()) == []
 
