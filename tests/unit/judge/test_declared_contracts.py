@@ -94,7 +94,7 @@ def test_a_contract_that_cannot_be_read_is_warned_of(damaged: Any, caplog: pytes
     with ScriptedServer(models=["tiny"]) as server, caplog.at_level(logging.WARNING):
         server.routes["/vigil.json"] = page(tiny=damaged)
         assert models_of(server)[0].alias == ""
-    assert "model tiny: the contract that its server tells cannot be read" in caplog.text
+    assert "model tiny: the contract that its server declares cannot be read" in caplog.text
 
 
 @pytest.mark.parametrize("fault", [*(error(status, "?") for status in (429, 500, 502, 503, 504)), Reply(hang_up=True)])
