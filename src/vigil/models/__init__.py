@@ -1,1 +1,1 @@
-"""LoRA adapters as peft writes them: what is in one, whether a merge holds it, whether vLLM serves it unmerged."""
+"""Model folders: base models, checkpoints and LoRA adapters, and whether they can be merged and served."""
