@@ -1,9 +1,9 @@
-"""A film of a watch that a person can look at: verdict, probability strip, event bars, the border of an alarm.
+"""Writes annotated videos: verdict, probability strip, event bars, and a border during an alarm.
 
-    annotate_file(Path("long.mp4"), judged, events, Path("long-watched.mp4"))
+    annotate_video(Path("long.mp4"), judged, events, Path("long-watched.mp4"))
 
-Of a file every picture is shown, after the watch. Of a live source the sampled frames are shown as they
-come: `LiveAnnotatedVideo` holds each back until a verdict covers it.
+Every frame of a file is drawn, after the watch. Of a live source the sampled frames are drawn as they arrive:
+`LiveAnnotatedVideo` delays each until a verdict covers it.
 """
 
 import logging
@@ -30,7 +30,7 @@ MOST_HELD = 120
 REMEMBER_S = 300.0
 
 VideoProgress = Callable[[float, float | None], None]
-"""Told the second that is written and the length of the whole, where that is known."""
+"""Called with the second written so far and the total length, if that is known."""
 
 
 def annotate_video(
@@ -44,9 +44,9 @@ def annotate_video(
     progress: VideoProgress = lambda second, length: None,
     stop: threading.Event | None = None,
 ) -> None:
-    """Writes the film of a video file with what was said of it, at its full rate, without sound.
+    """Writes the annotated video of a file at its full frame rate, without sound.
 
-    When `stop` is set, or at a KeyboardInterrupt, which is passed on, the film ends there and is whole up to there.
+    If `stop` is set, or on KeyboardInterrupt (which is raised again), the video ends there and is complete up to there.
     Raises SourceError.
     """
     course = SourceTimeline(judged, events)
@@ -55,7 +55,7 @@ def annotate_video(
     frames = full_size_frames(path)
     first = next(frames, None)
     if first is None:
-        raise SourceError(f"{path} gives no picture at all, so there is no film of it")
+        raise SourceError(f"{path} has no readable frame, so there is no annotated video of it")
     height, width = first[0].shape[:2]
     layout = layout_for((width, height))
     overlay = Overlay(
@@ -78,11 +78,11 @@ def _pass_on(interrupt: KeyboardInterrupt) -> None:
 
 
 class LiveAnnotatedVideo:
-    """The film of a live source, written while it goes on, in the thread that gives it the frames.
+    """The annotated video of a live source, written by the thread that delivers the frames.
 
-    A frame waits until a verdict covers it, `hold_s` at the most, and never more than `most_held` wait. Verdicts and
-    events may come from another thread, which never waits here. A film that cannot be written is told once in
-    the log and in `problem`; the watch goes on.
+    A frame waits until a verdict covers it, for at most `hold_s`, and at most `most_held` frames wait. Verdicts and
+    events may come from another thread and never block. If the video cannot be written, this is logged once and kept in
+    `problem`; the watch goes on.
     """
 
     def __init__(
@@ -108,22 +108,22 @@ class LiveAnnotatedVideo:
         self._lock = threading.Lock()
 
     def judged(self, judged: JudgedWindow) -> None:
-        """Takes a verdict."""
+        """Adds a verdict."""
         self._news.append(judged)
 
     def changed(self, event: Event) -> None:
-        """Takes what is known of an event."""
+        """Adds or updates an event."""
         self._news.append(event)
 
     def frame(self, image: RGB, time_s: float) -> None:
-        """Takes a sampled frame, `(H, W, 3) uint8 RGB`, at its second of the source; writes those that are due."""
+        """Adds a sampled frame, `(H, W, 3) uint8 RGB`, at its second of the source; writes those that are due."""
         with self._lock:
             self._learn()
             self._held.append((image, time_s))
             self._write(until_s=max(self._covered_s, time_s - self._hold_s))
 
     def close(self) -> None:
-        """Writes what still waits, and ends the file."""
+        """Writes the frames that still wait, and ends the file."""
         with self._lock:
             self._learn()
             self._write(until_s=float("inf"))
@@ -159,14 +159,14 @@ class LiveAnnotatedVideo:
             write()
         except SourceError as error:
             self.problem = str(error)
-            log.error("%s; the film ends here, the watch goes on", error)
+            log.error("%s; the annotated video ends here, the watch goes on", error)
             if self._shooting is not None:
                 self._shooting.give_up(error)
                 self._shooting = None
 
 
 class _Shooting:
-    """A film that is being written."""
+    """An annotated video that is being written."""
 
     def __init__(self, path: Path, overlay: Overlay, *, start_s: float) -> None:
         self._overlay = overlay

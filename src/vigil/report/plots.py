@@ -1,9 +1,8 @@
-"""The picture of a timeline score: probability against truth over time, a long video in rows.
+"""The plots of a score as PNG files: confusion matrix, ROC curve, reliability diagram, and timelines of long videos.
 
-Red ground is a true incident; the line is the probability of alarm; bars above it are the events, filled
-where they found an incident and hatched where they are false alarms; grey hatching is what is not known.
-
-The pictures of a score: confusion matrix, ROC curve, reliability diagram, each a PNG.
+A timeline shows probability against truth over time, in rows. A red background is a true incident; the line is the
+probability of alarm; bars above it are the events, filled if they found an incident and hatched if they are false
+alarms; grey hatching is unknown.
 """
 
 import math
@@ -98,7 +97,7 @@ def _reliability(axes: Axes, scores: Sequence[Score]) -> None:
         error = "" if score.figures.ece is None else f", error {score.figures.ece:.3f}"
         means, shares = [p[0] for p in points], [p[1] for p in points]
         line = axes.plot(means, shares, linewidth=1, label=f"{score.model}{error}")[0]
-        # The area of a dot is its clips, so that a bin of two clips does not look like one of fifty.
+        # The area of a dot shows its number of clips, so that a bin of two does not look like one of fifty.
         axes.scatter(means, shares, s=[12 + 4 * p[2] for p in points], color=line.get_color(), alpha=0.6)
     axes.set_xlabel("probability of alarm")
     axes.set_ylabel("share of clips that are alarms")
@@ -143,7 +142,7 @@ def _write_title(figure: Figure, video: VideoScore) -> None:
         figure.suptitle(says, fontsize=11)
         return
     text, face = shown
-    # A dollar sign would begin a formula, and a name comes from outside.
+    # Escape dollar signs: matplotlib would read them in a file name as a formula.
     figure.suptitle(text.replace("$", r"\$"), fontproperties=FontProperties(fname=face.path, size=11))
 
 
@@ -172,7 +171,7 @@ def _row(
 
 
 def _draw_probability(axes: Axes, stretches: Sequence[TimelineSpan]) -> None:
-    """Each window as a level from its start until the next one begins; a hole where nothing is known."""
+    """Each window as a level from its start until the next one begins; a gap where nothing is known."""
     if not stretches:
         return
     seconds: list[float] = []

@@ -1,8 +1,8 @@
-"""The strip under a film: probability of alarm over time, thresholds, events, and what is not known.
+"""The timeline of a source, and the strip under an annotated video that shows it.
 
-A strip shows one page of time and is drawn once for it; only the line of the present second moves.
-
-The course of a video: its verdicts and events by time, for whatever draws them.
+`SourceTimeline` holds the verdicts and events of a source by time. The strip shows the probability of alarm, the
+thresholds, the events and what is unknown. It is drawn once per page of time; only the line of the current second
+moves.
 """
 
 from bisect import bisect_right
@@ -22,12 +22,12 @@ from vigil.report.drawing import Color, choose_typeface, latin_typeface
 from vigil.verdict import JudgedWindow
 
 JOIN_S = 1.0
-"""A window stands for the time up to the next one, when that follows at once."""
+"""A window extends to the start of the next one if that follows within this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineSpan:
-    """A window and the seconds it stands for, from its first frame to the next window's or its own last."""
+    """A window and the seconds it covers, from its first frame to the next window's start or its own last frame."""
 
     judged: JudgedWindow
     start_s: float
@@ -35,7 +35,7 @@ class TimelineSpan:
 
 
 class SourceTimeline:
-    """Verdicts and events of one source; both may be added while it goes on."""
+    """Verdicts and events of one source; both may be added during the watch."""
 
     def __init__(self, judged: Iterable[JudgedWindow] = (), events: Iterable[Event] = ()) -> None:
         self.version = 0
@@ -49,7 +49,7 @@ class SourceTimeline:
             self.note(event)
 
     def add(self, judged: JudgedWindow) -> None:
-        """Adds a verdict, usually the latest; one of the same window replaces the earlier."""
+        """Adds a verdict, usually the latest; it replaces an earlier one of the same window."""
         self.version += 1
         self._longest_s = max(self._longest_s, judged.end_s - judged.start_s)
         at = bisect_right(self._starts, judged.start_s)
@@ -60,12 +60,12 @@ class SourceTimeline:
         self._starts.insert(at, judged.start_s)
 
     def note(self, event: Event) -> None:
-        """Adds an event, or replaces what was known of it."""
+        """Adds an event, or replaces its earlier version."""
         self.version += 1
         self._events[event.id] = event
 
     def forget_before(self, time_s: float) -> None:
-        """Lets go of what ended before a second, so that a long watch stays small."""
+        """Discards what ended before a second, to bound the memory of a long watch."""
         kept = [one for one in self._judged if one.end_s >= time_s]
         self._judged, self._starts = kept, [one.start_s for one in kept]
         self._events = {key: e for key, e in self._events.items() if e.end_s is None or e.end_s >= time_s}
@@ -82,7 +82,7 @@ class SourceTimeline:
 
     @property
     def end_s(self) -> float:
-        """The last second that anything is known of."""
+        """The last second that is known."""
         return max((one.end_s for one in self._judged), default=0.0)
 
     def verdict_at(self, time_s: float) -> JudgedWindow | None:
@@ -91,12 +91,12 @@ class SourceTimeline:
         return min(covering, key=lambda one: abs((one.start_s + one.end_s) / 2 - time_s), default=None)
 
     def event_at(self, time_s: float) -> Event | None:
-        """The event that goes on at a second; of several, the one with the highest peak."""
+        """The event that is open at a second; of several, the one with the highest peak."""
         going_on = [e for e in self._events.values() if e.onset_s <= time_s and (e.end_s is None or time_s <= e.end_s)]
         return max(going_on, key=lambda event: event.peak, default=None)
 
     def between(self, from_s: float, to_s: float) -> list[TimelineSpan]:
-        """The windows that stand for any of these seconds."""
+        """The windows that cover any of these seconds."""
         first = bisect_right(self._starts, from_s - self._longest_s - JOIN_S)
         last = bisect_right(self._starts, to_s)
         stretches = (self._stretch(number) for number in range(max(0, first - 1), last))
@@ -110,7 +110,7 @@ class SourceTimeline:
 
 
 def unknown_runs(stretches: Iterable[TimelineSpan]) -> list[tuple[str, float, float]]:
-    """Windows without a verdict that follow each other: their cause, from and to."""
+    """Runs of consecutive windows without a verdict: their cause, start and end."""
     runs: list[tuple[str, float, float]] = []
     for stretch in stretches:
         cause = str(stretch.judged.verdict.cause or "")
@@ -139,9 +139,9 @@ def draw_timeline_strip(
     epoch_s: float | None = None,
     cause_words: Callable[[str], str] = str,
 ) -> RGB:
-    """One page of time as `(H, W, 3) uint8 RGB`: event bars on top, the probability below, the seconds last.
+    """One page of time as `(H, W, 3) uint8 RGB`: event bars on top, then the probability, then the seconds.
 
-    With `epoch_s`, the `time.time()` of second 0, clock times stand in place of seconds; `cause_words` names a cause.
+    With `epoch_s`, the `time.time()` of second 0, clock times replace seconds; `cause_words` names a cause.
     """
     width, height = size_wh
     image = np.empty((height, width, 3), np.uint8)
@@ -161,7 +161,7 @@ def draw_timeline_strip(
 
 
 def column(time_s: float, *, from_s: float, to_s: float, width: int) -> int:
-    """The column of a second, held within the strip."""
+    """The column of a second, clipped to the strip."""
     return int(np.clip((time_s - from_s) / (to_s - from_s) * width, 0, width - 1))
 
 
@@ -225,7 +225,7 @@ def _write_causes(
     span: tuple[float, float],
     font_px: int,
 ) -> None:
-    """Names the cause of each run of unknown windows, where there is room for the word and a font that has it."""
+    """Writes the cause of each run of unknown windows, if there is room and a font that can show it."""
     pen = ImageDraw.Draw(picture)
     for word, start_s, end_s in runs:
         set_in = choose_typeface(word)
@@ -264,12 +264,12 @@ def _write_seconds(
 
 
 def clock_time(moment_s: float) -> str:
-    """A `time.time()` as the clock on the wall shows it, as in the list of events."""
+    """A `time.time()` as local clock time, as in the list of events."""
     return f"{datetime.fromtimestamp(moment_s):%H:%M:%S}"
 
 
 def format_seconds(seconds: float, *, tenths: bool = False) -> str:
-    """Seconds as people read them: `1:05`, `1:02:03`, with tenths `1:05.3`."""
+    """A duration for people: `1:05`, `1:02:03`, with tenths `1:05.3`."""
     total = max(0.0, seconds)
     whole = int(total * 10) // 10 if tenths else int(total)
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
