@@ -54,7 +54,7 @@ checks=$!
 load .venv/bin/python -m pytest --collect-only -m "not gpu and not train_env"
 wait "${loading[0]}" || true
 # Without tests/conftest.py: it speaks to servers, for which the training environment has no packages.
-.venv-train/bin/python -m pytest -q -m "train_env and not gpu" --confcutdir tests/unit/tiny tests/unit/tiny \
+.venv-train/bin/python -m pytest -q -m "train_env and not gpu" --confcutdir tests/unit/tools/tiny_base tests/unit/tools/tiny_base \
   tests/unit/tools/rehearsal/test_checkpoint.py
 wait "${loading[@]}" || true
 wait "$checks"

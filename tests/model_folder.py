@@ -45,7 +45,14 @@ def contract(**sampling: object) -> Contract:
     return Contract.of(load_question("fight"), FrameSampling(**sampling))  # type: ignore[arg-type]
 
 
-def make_model(folder: Path, *, held: Contract | None = None, max_positions: int = 32_768, table_rows: int = 9) -> Path:
+def make_model(
+    folder: Path,
+    *,
+    held: Contract | None = None,
+    max_positions: int = 32_768,
+    table_rows: int = 9,
+    model_type: str = "qwen3_vl",
+) -> Path:
     """A model folder that claims Qwen3-VL-2B's dimensions, with a manifest where a contract is given.
 
     A row of its table of tokens takes 16 bytes.
@@ -58,7 +65,7 @@ def make_model(folder: Path, *, held: Contract | None = None, max_positions: int
         "num_key_value_heads": 8,
         "head_dim": 128,
     }
-    (folder / "config.json").write_text(json.dumps({"text_config": text}))
+    (folder / "config.json").write_text(json.dumps({"model_type": model_type, "text_config": text}))
     tensors = {
         f"{LORA_MODULE}.weight": random_bits(3, 8, 8),
         "model.language_model.embed_tokens.weight": random_bits(5, table_rows, 8),

@@ -9,13 +9,20 @@ import numpy as np
 
 from vigil.frames import FrameSampling, encode_jpeg
 from vigil.manifest import Contract, Manifest
+from vigil.models import QWEN3_VL, ModelFamily
 from vigil.questions import Task
 
 TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
 
 
 def write_dataset(
-    folder: Path, task: Task, sampling: FrameSampling, *, sizes_wh: Iterable[tuple[int, int]], lengths: Iterable[int]
+    folder: Path,
+    task: Task,
+    sampling: FrameSampling,
+    *,
+    sizes_wh: Iterable[tuple[int, int]],
+    lengths: Iterable[int],
+    family: ModelFamily = QWEN3_VL,
 ) -> int:
     """Writes an example of each size and length, train and test in turn; returns how many there are."""
     examples = [
@@ -30,7 +37,13 @@ def write_dataset(
     for name, data in {**splits, "dataset_info": entries}.items():
         (folder / f"{name}.json").write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
     contract = Contract.of(task, sampling)
-    Manifest(contract=contract, base_model="", template="qwen3_vl_nothink", examples=len(examples)).write(folder)
+    Manifest(
+        contract=contract,
+        base_model="",
+        template=family.training_template,
+        examples=len(examples),
+        family=family.name,
+    ).write(folder)
     return len(examples)
 
 

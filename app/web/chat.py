@@ -43,6 +43,7 @@ from vigil.frames import FrameSampling
 from vigil.judge.contract import served_model, with_description
 from vigil.judge.discovery import ServedModel
 from vigil.manifest import parse_alias, read_manifest
+from vigil.models import family_reading
 from vigil.questions import Question, Task
 from vigil.sources.address import Address
 from vigil.sources.image_worker import worker
@@ -356,7 +357,7 @@ def _look_at(
     if upload.address is not None:
         return attach_camera(upload.address, sampling, stop=stop)
     if upload.kind == "picture":
-        return attach_picture(upload.path, read=worker().read_image)
+        return attach_picture(upload.path, family=family_reading(sampling), read=worker().read_image)
     return attach_video(upload.path, sampling, most_frames=most_frames, span=span, stop=stop)
 
 

@@ -1,12 +1,13 @@
 """A frame, and the one way every frame is sized and compressed.
 
 Training, scoring and watching all go through `fit` and `encode_jpeg`, so that the model sees the
-same pixels everywhere. Frames leave the cutter already sized to multiples of 32, which makes every
-later resize (LLaMA-Factory's and the processors' of transformers and vLLM) an identity.
+same pixels everywhere. Frames leave the cutter already sized to multiples of what the model reads (32 px
+for Qwen3-VL), which makes every later resize (LLaMA-Factory's and the processors' of transformers and vLLM) an
+identity.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -23,17 +24,23 @@ RGB: TypeAlias = NDArray[np.uint8]
 MAX_JPEG_PIXELS = 8192 * 4352
 """The most that a video's picture has; a JPEG that claims more is refused before memory is taken for it."""
 
-GRID_PX = 32
-"""Qwen3-VL merges 2x2 patches of 16 px, so a side must be a multiple of 32."""
+PIXEL_MULTIPLE = 32
+FRAMES_PER_GROUP = 2
+"""The grid of Qwen3-VL, which contracts that name none were made for; `vigil.models` knows that of each family."""
 
-MIN_SIDE_PX = 64
+GRID_KEYS = {"pixel_multiple": PIXEL_MULTIPLE, "frames_per_group": FRAMES_PER_GROUP}
+"""Files and aliases name these only where they differ from what they were before there were two families."""
+
+SIDE_MULTIPLES = 2
+"""The shortest side of a frame, in multiples: a model sees nothing in less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameSampling:
     """How moving pictures become windows: the part of the contract that the model was trained under.
 
-    `max_pixels` caps the area of a frame; `overlap` is the share of a window that the next one repeats.
+    `max_pixels` caps the area of a frame; `overlap` is the share of a window that the next one repeats. The model reads
+    cells of `pixel_multiple` squared pixels in groups of `frames_per_group` frames; its family decides both.
     """
 
     fps: float = 2.0
@@ -41,19 +48,22 @@ class FrameSampling:
     overlap: float = 0.4
     max_pixels: int = 131_072
     jpeg_quality: int = 90
+    pixel_multiple: int = PIXEL_MULTIPLE
+    frames_per_group: int = FRAMES_PER_GROUP
 
     def __post_init__(self) -> None:
+        if self.pixel_multiple < 1 or self.frames_per_group < 1:
+            raise UsageError("pixel_multiple and frames_per_group must be at least 1")
+        group, least = self.frames_per_group, min_side_px(self.pixel_multiple) ** 2
+        grouped = "even" if group == 2 else f"a multiple of {group}"
         checks = (
             (0 < self.fps <= 60, f"fps must be above 0 and at most 60, not {self.fps}"),
             (
-                self.frames >= 2 and self.frames % 2 == 0,
-                f"frames must be even and at least 2, not {self.frames}",
+                self.frames >= 2 and self.frames % group == 0,
+                f"frames must be {grouped} and at least 2, not {self.frames}",
             ),
             (0 <= self.overlap < 1, f"overlap must be from 0 to below 1, not {self.overlap}"),
-            (
-                self.max_pixels >= MIN_SIDE_PX**2,
-                f"max_pixels must be at least {MIN_SIDE_PX**2}, not {self.max_pixels}",
-            ),
+            (self.max_pixels >= least, f"max_pixels must be at least {least}, not {self.max_pixels}"),
             (1 <= self.jpeg_quality <= 100, f"jpeg_quality must be from 1 to 100, not {self.jpeg_quality}"),
         )
         problems = [message for ok, message in checks if not ok]
@@ -70,6 +80,18 @@ class FrameSampling:
         """Seconds that a full window stands for."""
         return self.frames / self.fps
 
+    def fit(self, width: int, height: int) -> tuple[int, int]:
+        """The `(width, height)` that a picture is resized to."""
+        return fit_size(width, height, max_pixels=self.max_pixels, pixel_multiple=self.pixel_multiple)
+
+    def missing_frames(self, count: int) -> int:
+        """How often the last of `count` frames is repeated to make its group whole."""
+        return -count % self.frames_per_group
+
+    def as_json(self) -> dict[str, float]:
+        """As plain data, for files and digests: a grid that is Qwen3-VL's is not named, as it never was."""
+        return {key: value for key, value in asdict(self).items() if GRID_KEYS.get(key) != value}
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -83,11 +105,16 @@ class Frame:
     captured_s: float | None = None
 
 
-@lru_cache(maxsize=1024)
-def fit_size(width: int, height: int, *, max_pixels: int) -> tuple[int, int]:
-    """The `(width, height)` a picture is resized to: multiples of 32, area at most `max_pixels`.
+def min_side_px(pixel_multiple: int) -> int:
+    """The shortest side that a frame is given."""
+    return SIDE_MULTIPLES * pixel_multiple
 
-    Small pictures are not enlarged beyond the next multiple of 32. Among the sizes that fit, the one
+
+@lru_cache(maxsize=1024)
+def fit_size(width: int, height: int, *, max_pixels: int, pixel_multiple: int = PIXEL_MULTIPLE) -> tuple[int, int]:
+    """The `(width, height)` a picture is resized to: multiples of `pixel_multiple`, area at most `max_pixels`.
+
+    Small pictures are not enlarged beyond the next multiple. Among the sizes that fit, the one
     with the least distortion of shape wins, weighed against lost area (half as heavy, as a stretched
     figure costs the model more than a slightly smaller one).
     """
@@ -95,21 +122,24 @@ def fit_size(width: int, height: int, *, max_pixels: int) -> tuple[int, int]:
         raise UsageError(f"a picture of {width}x{height} has no size")
     scale = min(1.0, math.sqrt(max_pixels / (width * height)))
     target_w, target_h = width * scale, height * scale
-    candidates = [(w, h) for w in _near_grid(target_w) for h in _near_grid(target_h) if w * h <= max_pixels]
+    widths, heights = _near_grid(target_w, pixel_multiple), _near_grid(target_h, pixel_multiple)
+    candidates = [(w, h) for w in widths for h in heights if w * h <= max_pixels]
     if not candidates:
-        candidates = [_thin(width, height, max_pixels=max_pixels)]
+        candidates = [_thin(width, height, max_pixels=max_pixels, multiple=pixel_multiple)]
     return min(candidates, key=lambda size: _misfit(size, target_w, target_h))
 
 
-def _near_grid(side: float) -> list[int]:
-    below = max(MIN_SIDE_PX, math.floor(side / GRID_PX) * GRID_PX)
-    return sorted({max(MIN_SIDE_PX, below - GRID_PX), below, below + GRID_PX})
+def _near_grid(side: float, multiple: int) -> list[int]:
+    least = min_side_px(multiple)
+    below = max(least, math.floor(side / multiple) * multiple)
+    return sorted({max(least, below - multiple), below, below + multiple})
 
 
-def _thin(width: int, height: int, *, max_pixels: int) -> tuple[int, int]:
+def _thin(width: int, height: int, *, max_pixels: int, multiple: int) -> tuple[int, int]:
     """A very long or tall picture: the short side at its minimum, the long one as far as the cap allows."""
-    long_side = max(MIN_SIDE_PX, max_pixels // MIN_SIDE_PX // GRID_PX * GRID_PX)
-    return (long_side, MIN_SIDE_PX) if width >= height else (MIN_SIDE_PX, long_side)
+    least = min_side_px(multiple)
+    long_side = max(least, max_pixels // least // multiple * multiple)
+    return (long_side, least) if width >= height else (least, long_side)
 
 
 def _misfit(size: tuple[int, int], target_w: float, target_h: float) -> float:

@@ -15,13 +15,16 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import quote, unquote
 
 from vigil.config import from_mapping
-from vigil.errors import ConfigError, ManifestError
-from vigil.frames import FrameSampling
+from vigil.errors import ConfigError, ManifestError, UsageError
+from vigil.frames import GRID_KEYS, FrameSampling
 from vigil.questions import Task
 
 MANIFEST_NAME = "vigil.json"
 ALIAS_PREFIX = "vigil-contract"
 ANSWERS_KEY = "answers"
+USUAL_FAMILY = "qwen3_vl"
+"""The model family of a manifest that names none, as none did while there was one."""
+
 BESIDE: Mapping[str, str] = {ANSWERS_KEY: "words", "describe": ""}
 """What a manifest keeps of its contract in `training` where it is not as usual: earlier versions refuse other keys."""
 
@@ -82,6 +85,7 @@ class Contract:
             "task": quote(self.task),
             "question": self.question_digest,
         }
+        parts |= {key: getattr(s, key) for key in GRID_KEYS if key in s.as_json()}
         if self.answers != "words":
             parts[ANSWERS_KEY] = self.answers
         return ":".join([ALIAS_PREFIX, *(f"{key}={value}" for key, value in parts.items())])
@@ -92,7 +96,7 @@ class Contract:
 
     def differences(self, alias: str) -> list[str]:
         """What a server's alias says otherwise than this contract, one sentence each."""
-        theirs, ours = _alias_parts(alias), _alias_parts(self.alias)
+        theirs, ours = _grid_told(_alias_parts(alias)), _grid_told(_alias_parts(self.alias))
         return [
             f"{key} is {unquote(ours[key])} here and {unquote(theirs.get(key, 'not told'))} at the server"
             for key in ours
@@ -110,8 +114,9 @@ def parse_alias(alias: str) -> FrameSampling:
             overlap=float(parts["overlap"]),
             max_pixels=int(parts["max_pixels"]),
             jpeg_quality=int(parts["jpeg_quality"]),
+            **{key: int(parts.get(key, usual)) for key, usual in GRID_KEYS.items()},
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, UsageError) as error:
         raise ManifestError(f"the server's contract {alias!r} cannot be read: {error}") from error
 
 
@@ -122,6 +127,11 @@ def answers_from_alias(alias: str) -> Answers:
 
 def _alias_parts(alias: str) -> dict[str, str]:
     return dict(part.partition("=")[::2] for part in alias.split(":")[1:])
+
+
+def _grid_told(parts: Mapping[str, str]) -> dict[str, str]:
+    """The parts of an alias, with the grid that it means where it names none."""
+    return {key: str(usual) for key, usual in GRID_KEYS.items()} | dict(parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +158,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """A model's contract and where it came from."""
+    """A model's contract and where it came from; `family` is one of `vigil.models`."""
 
     contract: Contract
     base_model: str
@@ -161,6 +171,7 @@ class Manifest:
     training: dict[str, Any] = field(default_factory=dict)
     format: int = 1
     base: Base | None = None
+    family: str = USUAL_FAMILY
 
     def write(self, folder: Path) -> Path:
         """Writes `vigil.json` into a model folder, whole or not at all."""
@@ -177,6 +188,9 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
     data = asdict(manifest)
     if manifest.base is None:
         del data["base"]  # as manifests were before they told of it
+    if manifest.family == USUAL_FAMILY:
+        del data["family"]
+    data["contract"]["sampling"] = manifest.contract.sampling.as_json()
     told = {key: data["contract"].pop(key) for key in BESIDE}
     kept = {key: value for key, value in data["training"].items() if key not in BESIDE}
     return data | {"training": kept | {key: value for key, value in told.items() if value != BESIDE[key]}}

@@ -2,9 +2,9 @@
 
 A full window holds `sampling.frames` frames; the next one starts `sampling.stride` frames later. The
 end of a file is never lost: frames that no full window covers give one last window that reaches
-back as far as it can. A clip shorter than a window gives one short window, and an odd number of
-frames is made even by repeating the last, because Qwen3-VL reads frames in pairs and the two
-servers pad an odd one differently.
+back as far as it can. A clip shorter than a window gives one short window. The last frame is repeated until the
+number of frames is a multiple of `frames_per_group`: Qwen's models read frames in pairs, and LLaMA-Factory and vLLM pad
+an incomplete pair differently.
 """
 
 import math
@@ -132,8 +132,9 @@ class Windower:
         return paused or last.image.shape != frame.image.shape
 
     def _emit(self, *, rest: bool = False) -> Window:
-        odd = len(self._shots) % 2
-        window = Window(self._next_index, (*self._shots, *self._shots[-1:] * odd), repeated=odd, rest=rest)
+        repeated = self.sampling.missing_frames(len(self._shots))
+        shots = (*self._shots, *self._shots[-1:] * repeated)
+        window = Window(self._next_index, shots, repeated=repeated, rest=rest)
         self._run_has_windows = True
         self._next_index += 1
         self._frames_since_window = 0

@@ -10,8 +10,9 @@ import pytest
 
 from vigil.dataset.build import BuildSettings, build_dataset
 from vigil.dataset.extract import ExtractSettings
-from vigil.dataset.token_counts import example_tokens, load_token_counter
 from vigil.frames import FrameSampling
+from vigil.models import QWEN3_VL
+from vigil.models.tokens import example_tokens, load_token_counter
 from vigil.questions import load_question
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +57,15 @@ def test_llamafactory_loads_every_example_as_it_was_built(tmp_path: Path) -> Non
     words = {label: tokenizer.encode(task.word(label)).ids for label in ("alarm", "normal")}
     for each, example in zip(told, examples, strict=True):
         t, h, w = each["grid_thw"]
-        counted = example_tokens(example, (w * 16, h * 16), fps=SAMPLING.fps, text=tokenizer)
+        counted = example_tokens(
+            QWEN3_VL,
+            example.answer,
+            example.question,
+            len(example.frames),
+            (w * 16, h * 16),
+            fps=SAMPLING.fps,
+            counter=tokenizer,
+        )
         answer = tokenizer.count(f"{example.answer}<|im_end|>\n")
         assert t == len(example.frames) // 2
         assert w * 16 * h * 16 <= SAMPLING.max_pixels
@@ -83,7 +92,7 @@ def trained_prompts(folder: Path) -> list[dict]:
         "overwrite_cache": True,
         "report_to": "none",
     }
-    (folder / "settings.json").write_text(json.dumps(settings))
+    (folder / "settings.json").write_text(json.dumps({"settings": settings, "positions": False}))
     script = ROOT / "src/vigil/training_env/trained_prompts.py"
     command = [TRAIN_PYTHON, script, folder / "settings.json", folder / "told.json"]
     subprocess.run(command, check=True, timeout=300)

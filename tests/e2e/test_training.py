@@ -136,8 +136,8 @@ def parsed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     return dict(answer)
 
 
-def test_there_are_eight_configs() -> None:
-    assert len(CONFIGS) == 8
+def test_there_are_nine_configs() -> None:
+    assert len(CONFIGS) == 9
 
 
 @pytest.mark.parametrize("name", [config.stem for config in CONFIGS])

@@ -37,7 +37,7 @@ def test_the_watch_of_a_dozen_lines_tells_of_an_event(
 def test_the_watch_beside_a_program_is_steered_and_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (code,) = (code for code in examples() if "WatchService" in code)
+    (code,) = (code for code in examples() if "BackgroundWatcher" in code)
     monkeypatch.chdir(tmp_path)
     with bright_server() as server:
         code = code.replace('"preview_fps=5"', f'"preview_fps=5", "url={server.url}"').replace(

@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vigil.errors import UsageError
-from vigil.frames import GRID_PX, MIN_SIDE_PX, FrameSampling, decode_jpeg, encode_jpeg, fit_size, resize
+from vigil.frames import PIXEL_MULTIPLE, FrameSampling, decode_jpeg, encode_jpeg, fit_size, min_side_px, resize
 
 sides = st.integers(min_value=1, max_value=8192)
+MIN_SIDE_PX = min_side_px(PIXEL_MULTIPLE)
 caps = st.integers(min_value=MIN_SIDE_PX**2, max_value=2_000_000)
 
 
@@ -14,8 +15,8 @@ caps = st.integers(min_value=MIN_SIDE_PX**2, max_value=2_000_000)
 def test_every_size_fits_the_cap_and_the_grid(width: int, height: int, cap: int) -> None:
     w, h = fit_size(width, height, max_pixels=cap)
     assert w * h <= cap
-    assert w % GRID_PX == 0
-    assert h % GRID_PX == 0
+    assert w % PIXEL_MULTIPLE == 0
+    assert h % PIXEL_MULTIPLE == 0
     assert min(w, h) >= MIN_SIDE_PX
 
 
@@ -23,8 +24,8 @@ def test_every_size_fits_the_cap_and_the_grid(width: int, height: int, cap: int)
 def test_a_picture_is_not_enlarged_beyond_the_next_step_of_the_grid(width: int, height: int, cap: int) -> None:
     w, h = fit_size(width, height, max_pixels=cap)
     if width >= MIN_SIDE_PX <= height:
-        assert w <= width + GRID_PX
-        assert h <= height + GRID_PX
+        assert w <= width + PIXEL_MULTIPLE
+        assert h <= height + PIXEL_MULTIPLE
 
 
 @given(sides, sides, caps)

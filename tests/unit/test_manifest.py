@@ -75,7 +75,7 @@ def test_earlier_versions_can_read_the_manifest_of_a_model_of_verdicts_alone(tmp
     data = json.loads((tmp_path / "vigil.json").read_text(encoding="utf-8"))
     # They refuse any key that they do not know, but for those in `training`.
     assert set(data["contract"]) == {"sampling", "task", "question", "alarm_word", "normal_word"}
-    assert set(data) == {field.name for field in fields(Manifest)} - {"base"}
+    assert set(data) == {field.name for field in fields(Manifest)} - {"base", "family"}
     assert data["training"] == {
         "steps": 12,
         "loss": 0.4,

@@ -18,6 +18,8 @@ from typing import Literal, Protocol
 from vigil.chat.time_span import TimeSpan
 from vigil.errors import SourceError
 from vigil.frames import RGB, Frame, FrameSampling, encode_jpeg
+from vigil.models import FAMILIES, ModelFamily, family_reading
+from vigil.models.tokens import attachment_tokens
 from vigil.sources.address import Address
 from vigil.sources.capture import Disconnected, Waiting
 from vigil.sources.images import read_image
@@ -46,7 +48,7 @@ class Attachment:
 
     `at_s` is the `time.time()` of the first picture of a camera. `size_wh` is the size of the JPEGs. `is_stretched`
     where the frames are further apart than those of the contract, which is what the server believes; `is_part` where
-    they are not from the beginning, which it believes too.
+    they are not from the beginning, which it believes too. `family` is that of the model which is to see it.
     """
 
     kind: Literal["picture", "video", "camera"]
@@ -58,27 +60,39 @@ class Attachment:
     is_stretched: bool = False
     is_part: bool = False
     at_s: float | None = None
+    family: ModelFamily = FAMILIES[0]
 
     @property
     def is_moving(self) -> bool:
         """Whether it is sent as a video."""
         return self.kind != "picture"
 
+    @property
+    def tokens(self) -> int:
+        """The most tokens that it takes."""
+        return attachment_tokens(self.family, self.size_wh, len(self.jpegs), is_video=self.is_moving)
+
 
 class ReadsImages(Protocol):
     """Decodes a picture file: `vigil.sources.images.read_image`, or a worker's."""
 
-    def __call__(self, path: Path, /, *, max_pixels: int) -> RGB:
-        """The picture, upright, at most `max_pixels`; raises SourceError."""
+    def __call__(self, path: Path, /, *, max_pixels: int, pixel_multiple: int) -> RGB:
+        """The picture, upright, at most `max_pixels`, its sides multiples; raises SourceError."""
 
 
 def attach_picture(
-    path: Path, *, quality: int = 90, max_pixels: int = PICTURE_PIXELS, read: ReadsImages = read_image
+    path: Path,
+    *,
+    quality: int = 90,
+    max_pixels: int = PICTURE_PIXELS,
+    family: ModelFamily = FAMILIES[0],
+    read: ReadsImages = read_image,
 ) -> Attachment:
     """One picture, upright, at most `max_pixels`; raises SourceError. What a stranger sent, a worker should `read`."""
-    image = read(path, max_pixels=max_pixels)
+    image = read(path, max_pixels=max_pixels, pixel_multiple=family.pixel_multiple)
     height, width = image.shape[:2]
-    return Attachment(kind="picture", jpegs=(encode_jpeg(image, quality=quality),), size_wh=(width, height))
+    jpeg = encode_jpeg(image, quality=quality)
+    return Attachment(kind="picture", jpegs=(jpeg,), size_wh=(width, height), family=family)
 
 
 def attach_video(
@@ -89,7 +103,7 @@ def attach_video(
     span: TimeSpan | None = None,
     stop: threading.Event | None = None,
 ) -> Attachment:
-    """At most `most_frames` frames (even) from the whole video or from the seconds of `span`, evenly spaced.
+    """At most `most_frames` frames (whole groups) from the whole video or from the seconds of `span`, evenly spaced.
 
     Raises SourceError, also where `stop` was set before its end, and for a span that is not in the video.
     """
@@ -117,13 +131,14 @@ def look_at_pictures(pictures: Sequence[KeptPicture], sampling: FrameSampling, *
     jpegs = tuple(one.jpeg for one in kept)
     return Attachment(
         kind="camera",
-        jpegs=(*jpegs, *jpegs[-1:] * (len(jpegs) % 2)),
+        jpegs=_whole(jpegs, sampling),
         size_wh=kept[-1].size_wh,
         start_s=kept[0].time_s,
         end_s=kept[-1].time_s,
         spacing_s=step / sampling.fps,
         is_stretched=step > 1,
         is_part=True,
+        family=family_reading(sampling),
     )
 
 
@@ -197,30 +212,25 @@ def _evenly(frames: Iterable[Frame], *, most: int) -> tuple[list[Frame], int]:
     return kept, step
 
 
+def _whole(jpegs: list[bytes] | tuple[bytes, ...], sampling: FrameSampling) -> tuple[bytes, ...]:
+    """The pictures with the last one repeated until its group is whole."""
+    return (*jpegs, *[jpegs[-1]] * sampling.missing_frames(len(jpegs)))
+
+
 def _look(
     kind: Literal["video", "camera"], frames: list[Frame], sampling: FrameSampling, *, spacing_s: float
 ) -> Attachment:
-    """Frames as JPEGs of one size (that of the last), even in number, as Qwen3-VL reads them in pairs."""
+    """Frames as JPEGs of one size (that of the last), in whole groups, as the model reads them."""
     shape = frames[-1].image.shape
     same = [frame for frame in frames if frame.image.shape == shape]
     jpegs = [encode_jpeg(frame.image, quality=sampling.jpeg_quality) for frame in same]
     return Attachment(
         kind=kind,
-        jpegs=(*jpegs, *jpegs[-1:] * (len(jpegs) % 2)),
+        jpegs=_whole(jpegs, sampling),
         size_wh=(shape[1], shape[0]),
         start_s=same[0].time_s,
         end_s=same[-1].time_s,
         spacing_s=spacing_s,
         is_stretched=spacing_s > 1.01 / sampling.fps,
+        family=family_reading(sampling),
     )
-
-
-def tokens_of(look: Attachment) -> int:
-    """The tokens that a look takes: 32x32 pixels of a picture, or of a pair of frames, are one."""
-    width, height = look.size_wh
-    return frame_tokens(width * height) * math.ceil(len(look.jpegs) / (2 if look.is_moving else 1))
-
-
-def frame_tokens(pixels: int) -> int:
-    """Tokens of one picture or one pair of frames with its time mark."""
-    return math.ceil(pixels / (32 * 32)) + 8

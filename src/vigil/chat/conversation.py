@@ -11,16 +11,17 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from vigil.chat.attachment import Attachment, frame_tokens, tokens_of
+from vigil.chat.attachment import Attachment
 from vigil.errors import EndpointError, UsageError
 from vigil.frames import FrameSampling
 from vigil.judge.certificates import tls_fault
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import REPLY_FAULTS, cause_of, detail_of
 from vigil.judge.model_client import Message, ModelClient, image_parts, video_part
+from vigil.models import family_reading
+from vigil.models.tokens import TURN_TOKENS, group_tokens, text_tokens
 from vigil.verdict import Cause
 
-TURN_TOKENS = 16
 LEFT_OUT = "(What was shown here is left out now.)"
 MOST_FRAMES = 256
 """Of one video, whatever the context: more costs seconds of decoding and tells little."""
@@ -44,10 +45,12 @@ class ContextLimits:
         return self.context - self.answer
 
     def most_frames(self, sampling: FrameSampling, *, beside: str = "") -> int:
-        """Frames of one video that fit beside a question, in three quarters of the room; even, at least two."""
-        room = (self.prompt - TURN_TOKENS - len(beside)) * 3 // 4
-        pairs = room // frame_tokens(sampling.max_pixels)
-        return min(MOST_FRAMES, max(2, 2 * pairs))
+        """Frames of one video that fit beside a question, in three quarters of the room; whole groups, at least one."""
+        family = family_reading(sampling)
+        around = TURN_TOKENS + family.video_overhead_tokens + family.system_overhead_tokens
+        room = (self.prompt - around - text_tokens(beside)) * 3 // 4
+        groups = room // group_tokens(family, sampling.max_pixels)
+        return min(MOST_FRAMES, family.frames_per_group * max(1, groups))
 
 
 @dataclass(slots=True, eq=False)
@@ -129,20 +132,19 @@ class _Room:
             return True, True
         moving = int(look.is_moving)
         if (
-            self.taken + tokens_of(look) > self.limits.prompt
+            self.taken + look.tokens > self.limits.prompt
             or self.videos + moving > self.limits.videos
             or self.pictures + 1 - moving > self.limits.pictures
         ):
             return True, False
-        self.taken += tokens_of(look)
+        self.taken += look.tokens
         self.videos += moving
         self.pictures += 1 - moving
         return True, True
 
 
 def _text_tokens(turn: ChatTurn) -> int:
-    """At most one token a character, as Chinese has it; never too few."""
-    return TURN_TOKENS + len(turn.question) + len(turn.answer)
+    return TURN_TOKENS + text_tokens(turn.question) + text_tokens(turn.answer)
 
 
 def _messages_of(turn: ChatTurn, look: Attachment | None) -> list[Message]:

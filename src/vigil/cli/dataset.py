@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from vigil.cli.dataset_family import BaseModel, FamilyName, chosen_family
 from vigil.cli.dataset_import import import_file
 from vigil.cli.dataset_report import meaning_of, show_build, tell
 from vigil.cli.main import wide_console
@@ -51,8 +52,10 @@ def build(
     out: Annotated[Path, typer.Option(help="Where the dataset goes.")] = Path("data"),
     task: Annotated[str, typer.Option(help="A task of configs/tasks, or a YAML file.")] = "fight",
     max_pixels: Annotated[
-        int, typer.Option(help="Largest area of a frame; sides are multiples of 32.")
+        int, typer.Option(help="Largest area of a frame; sides are multiples of what the family reads.")
     ] = FrameSampling().max_pixels,
+    family: FamilyName = None,
+    base: BaseModel = None,
     fps: Annotated[float, typer.Option(help="Frames a second.")] = FrameSampling().fps,
     frames: Annotated[int, typer.Option(help="Frames in a window; even.")] = FrameSampling().frames,
     overlap: Annotated[
@@ -103,13 +106,17 @@ def build(
 
     Example: vigil dataset build clips --out data --task fight --max-pixels 131072
     """  # fmt: skip
-    sampling = FrameSampling(fps=fps, frames=frames, overlap=overlap, max_pixels=max_pixels, jpeg_quality=jpeg_quality)
+    chosen = chosen_family(family, base)
+    sampling = FrameSampling(
+        fps=fps, frames=frames, overlap=overlap, max_pixels=max_pixels, jpeg_quality=jpeg_quality, **chosen.grid
+    )
     plan = BuildSettings(
         clips=clips,
         out=out,
         task=load_question(task),
         answers=answers,
         recipe=ExtractSettings(sampling=sampling, short=short, reader=reader),
+        family=chosen,
         split=SplitSettings(
             test_share=test_share,
             calibration_share=calibration_share,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from vigil.cli.dataset_family import BaseModel, FamilyName, chosen_family
 from vigil.cli.dataset_report import meaning_of, show_build
 from vigil.cli.progress import progress_bar
 from vigil.dataset.answers import AnswerPolicy
@@ -40,8 +41,10 @@ def import_file(
         bool, typer.Option("--skip-bad", help=f"Leave out rows that cannot be used; OUT/{REFUSED_NAME} lists them.")
     ] = False,
     max_pixels: Annotated[
-        int, typer.Option(help="Largest area of a frame; sides are multiples of 32.")
+        int, typer.Option(help="Largest area of a frame; sides are multiples of what the family reads.")
     ] = FrameSampling().max_pixels,
+    family: FamilyName = None,
+    base: BaseModel = None,
     fps: Annotated[float, typer.Option(help="Frames a second.")] = FrameSampling().fps,
     frames: Annotated[int, typer.Option(help="Frames in a window; even.")] = FrameSampling().frames,
     overlap: Annotated[
@@ -85,12 +88,16 @@ def import_file(
 
     Example: vigil dataset import blog/anomaly-train.json --out data --task fight
     """  # fmt: skip
-    sampling = FrameSampling(fps=fps, frames=frames, overlap=overlap, max_pixels=max_pixels, jpeg_quality=jpeg_quality)
+    chosen = chosen_family(family, base)
+    sampling = FrameSampling(
+        fps=fps, frames=frames, overlap=overlap, max_pixels=max_pixels, jpeg_quality=jpeg_quality, **chosen.grid
+    )
     plan = BuildSettings(
         clips=file.parent,
         out=out,
         task=load_question(task),
         recipe=ExtractSettings(sampling=sampling, short=short, reader=reader),
+        family=chosen,
         answers=answers,
         split=SplitSettings(test_share=test_share, calibration_share=calibration_share, val_share=val_share, seed=seed),
         sources=sources,

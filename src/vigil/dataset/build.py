@@ -38,9 +38,9 @@ from vigil.dataset.workers import ProgressCallback, no_progress
 from vigil.errors import DatasetError, UsageError
 from vigil.files import PARTIAL, os_errors_as
 from vigil.manifest import MANIFEST_NAME, Contract, Manifest
+from vigil.models import FAMILIES, ModelFamily
 from vigil.questions import LabelName, Task
 
-MODEL_TEMPLATE = "qwen3_vl_nothink"
 LARGE_GROUP_SHARE = 0.4
 MOST_NAMED = 20
 TRAIN: Split = "train"
@@ -56,13 +56,14 @@ class BuildSettings:
 
     `sources` defaults to CLIPS/sources.csv where there is one; `limit` counts clips; the clips of `also` (drawn
     ones, another public set) are for training only, whatever the split, and left out where they show a recording that
-    is held out.
+    is held out. Frames are cut for the models of `family`, which must read the grid of the recipe's sampling.
     """
 
     clips: Path
     out: Path
     task: Task
     recipe: ExtractSettings
+    family: ModelFamily = FAMILIES[0]
     answers: AnswerPolicy = "auto"
     split: SplitSettings = field(default_factory=SplitSettings)
     sources: Path | None = None
@@ -112,6 +113,7 @@ def build_dataset(plan: BuildSettings, *, progress: ProgressCallback = no_progre
 
 def build_of(material: Material, plan: BuildSettings, *, progress: ProgressCallback = no_progress) -> BuildReport:
     """Builds the dataset of clips that were found already; raises as `build_dataset` does."""
+    _check_grid(plan)
     clips = _limited(material.clips, plan)
     named = _named_sources(clips, plan)
     _prepare(plan.out)
@@ -203,6 +205,12 @@ def _limited(clips: Sequence[LabelledClip], plan: BuildSettings) -> list[Labelle
     other: LabelName = "normal" if fewer == "alarm" else "alarm"
     chosen = by_label[fewer][:take] + by_label[other][: plan.limit - take]
     return sorted(chosen, key=lambda clip: clip.name)
+
+
+def _check_grid(plan: BuildSettings) -> None:
+    if not plan.family.reads(plan.recipe.sampling):
+        grid = ", ".join(f"{key}={value}" for key, value in plan.family.grid.items())
+        raise UsageError(f"a dataset for {plan.family.title} is cut with {grid}; name another family, or that grid")
 
 
 def _prepare(out: Path) -> None:
@@ -385,12 +393,13 @@ def _write(plan: BuildSettings, examples: Mapping[Split, Sequence[TrainingExampl
     built = Manifest(
         contract=Contract.of(plan.task, plan.recipe.sampling),
         base_model="",
-        template=MODEL_TEMPLATE,
+        template=plan.family.training_template,
         data_digest=dataset_digest(plan.out, examples),
         examples=sum(map(len, examples.values())),
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         vigil_version=vigil.__version__,
         training={"dataset": _provenance(plan, examples, grouped_by)},
+        family=plan.family.name,
     )
     manifest = worded(built, examples)
     with os_errors_as(plan.out / MANIFEST_NAME):

@@ -20,19 +20,12 @@ from vigil.dataset.frame_files import FrameFile, inspect_frames
 from vigil.dataset.leakage import Finding, find_leaks, finding_for, label_leaking_traits
 from vigil.dataset.ownership import REGISTRY_NAME
 from vigil.dataset.special_tokens import special_token_in
-from vigil.dataset.token_counts import (
-    ByteBound,
-    TokenCounter,
-    TokenizerCounter,
-    example_tokens,
-    indistinct_words,
-    load_token_counter,
-    misread_answers,
-    visual_tokens,
-)
 from vigil.dataset.workers import CombinedProgress, ProgressCallback, no_progress
-from vigil.frames import GRID_PX
+from vigil.frames import FrameSampling
+from vigil.label_tokens import deciding_ids, indistinct_labels, indistinct_message
 from vigil.manifest import Manifest
+from vigil.models import ModelFamily, family_named
+from vigil.models.tokens import ByteBound, TokenCounter, TokenizerCounter, example_tokens, load_token_counter
 from vigil.questions import Task
 
 CUTOFF_LEN = 2048
@@ -130,12 +123,12 @@ def _of_pictures(splits: SplitExamples, pictures: FrameFiles, manifest: Manifest
     for split, number, example in _all(splits):
         sizes = {pictures[frame].size_wh for frame in example.frames if not pictures[frame].problem}
         complaints = {
-            f"windows do not have an even number of 2 to {sampling.frames} frames": (
-                len(example.frames) % 2 != 0 or not 2 <= len(example.frames) <= sampling.frames
+            f"windows do not have {_grouped(sampling)} of 2 to {sampling.frames} frames": (
+                sampling.missing_frames(len(example.frames)) > 0 or not 2 <= len(example.frames) <= sampling.frames
             ),
             "windows mix pictures of unequal sizes": len(sizes) > 1,
-            f"windows have sides that are not multiples of {GRID_PX}": any(
-                w % GRID_PX or h % GRID_PX for w, h in sizes
+            f"windows have sides that are not multiples of {sampling.pixel_multiple}": any(
+                w % sampling.pixel_multiple or h % sampling.pixel_multiple for w, h in sizes
             ),
             f"windows are larger than {sampling.max_pixels} pixels": any(w * h > sampling.max_pixels for w, h in sizes),
         }
@@ -146,6 +139,11 @@ def _of_pictures(splits: SplitExamples, pictures: FrameFiles, manifest: Manifest
     )
     for what, where in wrong.items():
         yield from finding_for("error", what, where)
+
+
+def _grouped(sampling: FrameSampling) -> str:
+    group = sampling.frames_per_group
+    return "an even number" if group == 2 else f"a multiple of {group}"
 
 
 def _all(splits: SplitExamples) -> Iterator[tuple[Split, int, TrainingExample]]:
@@ -207,14 +205,14 @@ def _of_balance(splits: SplitExamples) -> Iterator[Finding]:
 def _of_length(
     splits: SplitExamples, pictures: FrameFiles, manifest: Manifest, text: TokenCounter, cutoff_len: int
 ) -> Iterator[Finding]:
-    fps = manifest.contract.sampling.fps
+    counted = _Counting(family_named(manifest.family), manifest.contract.sampling.fps, text)
     too_long: list[str] = []
     perhaps: list[str] = []
     for split, number, example in _all(splits):
         size_wh = pictures[example.frames[0]].size_wh
-        tokens = example_tokens(example, size_wh, fps=fps, text=text)
+        tokens = counted.tokens(example, size_wh)
         if tokens > cutoff_len:
-            certain = text.exact or visual_tokens(len(example.frames), size_wh) > cutoff_len
+            certain = text.exact or counted.family.visual_tokens(len(example.frames), size_wh) > cutoff_len
             (too_long if certain else perhaps).append(f"{split_name(split)} {number}: {example.clip}: {tokens} tokens")
     yield from finding_for("error", f"examples are longer than cutoff_len {cutoff_len} and would be cut off", too_long)
     what = f"examples may be longer than cutoff_len {cutoff_len}; --tokenizer MODEL counts exactly"
@@ -235,7 +233,7 @@ def _facts(
     examples: Sequence[TrainingExample], pictures: FrameFiles, manifest: Manifest, text: TokenCounter
 ) -> SplitSummary:
     sizes = [pictures[example.frames[0]].size_wh for example in examples]
-    fps = manifest.contract.sampling.fps
+    counted = _Counting(family_named(manifest.family), manifest.contract.sampling.fps, text)
     return SplitSummary(
         examples=len(examples),
         clips=len({example.clip for example in examples}),
@@ -245,5 +243,44 @@ def _facts(
         frames=Counter(len(example.frames) for example in examples),
         sizes_wh=Counter(sizes),
         words=authors(examples),
-        tokens=max(example_tokens(e, size, fps=fps, text=text) for e, size in zip(examples, sizes, strict=True)),
+        tokens=max(counted.tokens(example, size) for example, size in zip(examples, sizes, strict=True)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Counting:
+    """Counts examples as one model family lays them out."""
+
+    family: ModelFamily
+    fps: float
+    counter: TokenCounter
+
+    def tokens(self, example: TrainingExample, size_wh: tuple[int, int]) -> int:
+        frames = len(example.frames)
+        return example_tokens(
+            self.family, example.answer, example.question, frames, size_wh, fps=self.fps, counter=self.counter
+        )
+
+
+def indistinct_words(task: Task, tokenizer: TokenizerCounter) -> list[str]:
+    """Words of labels that no token tells apart, so that no probability could be read."""
+    words = task.words()
+    ids = {label: tokenizer.ids(word) for label, word in words.items()}
+    return [indistinct_message(words[one], words[other]) for one, other in indistinct_labels(ids)]
+
+
+def misread_answers(examples: Sequence[TrainingExample], task: Task, tokenizer: TokenizerCounter) -> list[str]:
+    """Answers that teach other tokens than the ones that are read for their word, as 没有人 without a comma does.
+
+    Empty also where the words themselves cannot be told apart.
+    """
+    ids = {label: tokenizer.ids(word) for label, word in task.words().items()}
+    if any(indistinct_labels(ids)):
+        return []
+    read = {label: deciding_ids(ids, label) for label in ids}
+    heads = {example.answer: label_of_answer(example.answer, task) for example in examples}
+    return [
+        f"{answer[:20]!r} begins with {tokenizer.begins(answer, len(read[label]))!r}"
+        for answer, label in heads.items()
+        if label is not None and tokenizer.ids(answer)[: len(read[label])] != read[label]
+    ]

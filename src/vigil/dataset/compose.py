@@ -65,7 +65,7 @@ def compose_video(
 ) -> ComposedVideo:
     """Joins clips of both classes into `out` and writes the truth beside it, `out` with the ending .csv.
 
-    An incident is one clip, or as many as make `incident_s`. The same clips, seed and settings give the same video.
+    An incident is one clip, or as many as make `incident_s`. The same clips, seed and settings give the same pictures.
     Clips come again when there are not enough; those that cannot be read are left out. Raises DatasetError and
     SourceError.
     """

@@ -69,7 +69,8 @@ class ExtractSettings:
 
     def digest(self, video_digest: str) -> str:
         """Names the frames that this recipe gives for a video with these bytes."""
-        told = json.dumps([CUTTER_VERSION, video_digest, asdict(self)], sort_keys=True)
+        recipe = asdict(self) | {"sampling": self.sampling.as_json()}
+        told = json.dumps([CUTTER_VERSION, video_digest, recipe], sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()
 
 

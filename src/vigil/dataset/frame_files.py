@@ -54,8 +54,9 @@ def crop_window(window: Window, sampling: FrameSampling) -> Window | None:
 
 
 def short_length(sampling: FrameSampling) -> int:
-    """Frames of a short window: two thirds of a full one, even, at least 2 (6 -> 4)."""
-    return max(2, sampling.frames * 2 // 3 // 2 * 2)
+    """Frames of a short window: two thirds of a full one, in whole groups, at least 2 (6 -> 4)."""
+    group = sampling.frames_per_group
+    return max(2, sampling.frames * 2 // 3 // group * group)
 
 
 def stretched_fps(only: Window, sampling: FrameSampling) -> float | None:

@@ -24,16 +24,11 @@ from vigil.judge.error_pages import is_page, not_json
 from vigil.judge.faults import REPLY_FAULTS, detail_of, endpoint_error, is_answer, unusable_answer
 from vigil.judge.model_client import MediaForm, chat_messages
 from vigil.manifest import ALIAS_PREFIX, Answers, Contract, answers_from_alias
+from vigil.models import family_reading
+from vigil.models.tokens import window_tokens
 from vigil.questions import Task
 
 log = logging.getLogger(__name__)
-
-
-TOKENS_PER_PAIR = 8
-"""Timestamp (6 tokens in Qwen3-VL's tokenizer) and the two vision markers of a pair of frames."""
-
-TURN_TOKENS = 16
-"""The markers around a user turn and the start of the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,22 +176,13 @@ def check_context_length(model: ServedModel, task: Task, sampling: FrameSampling
     """Raises EndpointError when a full window cannot fit the server's context, saying what would."""
     if model.max_model_len is None:
         return
-    needed = window_tokens(task, sampling) + answer_tokens
+    needed = window_tokens(family_reading(sampling), sampling, task.question) + answer_tokens
     if needed > model.max_model_len:
         raise EndpointError(
             f"a window needs up to {needed} tokens ({sampling.frames} frames of {sampling.max_pixels} pixels, the "
             f"question and {answer_tokens} for the answer) and {model.name} is served with {model.max_model_len}; "
             f"serve it with --max-model-len {needed} or more, or lower --max-pixels"
         )
-
-
-def window_tokens(task: Task, sampling: FrameSampling) -> int:
-    """The most prompt tokens that a window can take: 32x32 pixels of a pair of frames are one token."""
-    pairs = sampling.frames // 2
-    visual = pairs * (sampling.max_pixels // (32 * 32) + TOKENS_PER_PAIR)
-    # One token a character never falls short: byte-level BPE gives Chinese at most about one token a
-    # character in Qwen's vocabulary, and English far fewer.
-    return visual + len(task.question) + TURN_TOKENS
 
 
 PROBE_SIDE_PX = 64

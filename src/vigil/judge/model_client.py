@@ -19,6 +19,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.error_pages import not_json, refusal
+from vigil.models import time_text
 
 MAX_WAIT_S = 8.0
 PASSING_STATUSES = frozenset({408, 409, 425, 429})
@@ -250,7 +251,7 @@ def image_parts(jpegs: Sequence[bytes], *, fps: float) -> list[dict[str, Any]]:
     """The frames as single images, each behind its time, as a server without `video/jpeg` can read them."""
     parts: list[dict[str, Any]] = []
     for index, jpeg in enumerate(jpegs):
-        parts.append({"type": "text", "text": f"<{index / fps:.1f} seconds>"})
+        parts.append({"type": "text", "text": time_text(index / fps)})
         parts.append({"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{_base64(jpeg)}"}})
     return parts
 

@@ -1,4 +1,4 @@
-"""The chat template that lays a video out as LLaMA-Factory trained on it.
+"""The chat template that lays a video out as LLaMA-Factory trained on it: the model's own, or one made from it.
 
 vLLM with transformers from 5.10 on expands only the video token itself, so the stock template of Qwen3-VL leaves an
 outer pair of vision markers which no training example has. A bare `<|video_pad|>` mends that; images stay as they are.
@@ -15,9 +15,11 @@ import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vigil.errors import ManifestError
+from vigil.models import FAMILIES, ModelFamily
+from vigil.models.family import VIDEO_PAD, VISION_END, VISION_START
 
-MARKED_VIDEO = "<|vision_start|><|video_pad|><|vision_end|>"
-BARE_VIDEO = "<|video_pad|>"
+MARKED_VIDEO = f"{VISION_START}{VIDEO_PAD}{VISION_END}"
+BARE_VIDEO = VIDEO_PAD
 SHIPPED = Path(__file__).parent / "bare_video.jinja"
 
 _SAMPLES: tuple[Sequence[dict[str, Any]], ...] = (
@@ -25,6 +27,24 @@ _SAMPLES: tuple[Sequence[dict[str, Any]], ...] = (
     ({"type": "image", "image": ""}, {"type": "image", "image": ""}, {"type": "text", "text": "?"}),
     ({"type": "text", "text": "?"},),
 )
+
+
+def served_template(model_dir: Path, family: ModelFamily, folder: Path) -> Path | None:
+    """The template to serve a model with, written into `folder`; None where the model's own is the right one.
+
+    Raises ManifestError where the model's template lays a video out otherwise than the family is trained on.
+    """
+    if family.served_template == "bare_video":
+        return write_serving_template(model_dir, folder)
+    stock = model_chat_template(model_dir)
+    if stock is None:
+        raise ManifestError(
+            f"{model_dir} has no chat template (chat_template.jinja, or in tokenizer_config.json); fetch the model "
+            "again, or name one yourself with --chat-template FILE"
+        )
+    if _render(stock, _SAMPLES[0], model_dir) != family.served_prompt("?"):
+        raise _unfit(model_dir, "it lays a video out otherwise than it is trained on", title=family.title)
+    return None
 
 
 def write_serving_template(model_dir: Path, folder: Path) -> Path:
@@ -83,7 +103,7 @@ def _render(template: str, content: Sequence[dict[str, Any]], model_dir: Path) -
         raise _unfit(model_dir, f"it cannot be rendered: {error}") from error
 
 
-def _unfit(model_dir: Path, why: str) -> ManifestError:
+def _unfit(model_dir: Path, why: str, *, title: str = FAMILIES[0].title) -> ManifestError:
     return ManifestError(
-        f"the chat template of {model_dir} does not fit Qwen3-VL ({why}); name one yourself with --chat-template FILE"
+        f"the chat template of {model_dir} does not fit {title} ({why}); name one yourself with --chat-template FILE"
     )

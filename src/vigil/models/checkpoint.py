@@ -9,6 +9,7 @@ from typing import Any
 
 from vigil.errors import EnvironmentMissing, ManifestError, UsageError
 from vigil.manifest import MANIFEST_NAME, Contract, Manifest, read_manifest
+from vigil.models import ModelFamily, family_of
 from vigil.models.base_model import base_digest, known_sha256
 from vigil.models.lora_adapter import CONFIG_NAME
 from vigil.models.lora_adapter import read_adapter_weights as read_lora
@@ -37,6 +38,7 @@ class Checkpoint:
     """A folder with the weights of a complete model; sizes are 0 where its config.json does not tell them."""
 
     path: Path
+    family: ModelFamily
     contract: Contract | None
     max_positions: int
     kv_bytes_per_token: int
@@ -57,7 +59,8 @@ def read_checkpoint(path: Path, *, tokenizer: bool = True, own_code: bool = Fals
             f"{path} is a LoRA adapter, not a model: merge it with ./export.sh {path}, or serve its base with "
             f"./vllm.sh BASE_DIR --lora {path.name}={path}"
         )
-    text = _text_config(_read_json(path / "config.json", where=path))
+    config = _read_json(path / "config.json", where=path)
+    text = _text_config(config)
     _refuse(path, untrusted(path, own_code=own_code))
     if not any(path.glob("*.safetensors")):
         raise UsageError(f"{path} holds no weights (*.safetensors); was the download or the export complete?")
@@ -65,6 +68,7 @@ def read_checkpoint(path: Path, *, tokenizer: bool = True, own_code: bool = Fals
     _refuse(path, incomplete(path, tokenizer=tokenizer))
     return Checkpoint(
         path=path,
+        family=family_of(config, where=str(path)),
         contract=contract_beside(path),
         max_positions=int(text.get("max_position_embeddings", 0)),
         kv_bytes_per_token=_kv_bytes(text),

@@ -13,6 +13,7 @@ from typing import Literal
 from vigil.environments import Environment, fast_cpu_dtype
 from vigil.gpus import gpu_count
 from vigil.manifest import Contract
+from vigil.models import ModelFamily
 from vigil.models.merge_capacity import free_memory_bytes
 
 SCRIPT = Path(__file__).parents[1] / "training_env" / "smoke_test.py"
@@ -23,6 +24,9 @@ PROGRAM_BYTES = 600_000_000
 """What torch and transformers take before they hold a model."""
 
 TIMEOUT_S = 1800.0
+FRAMES = 6
+CELLS_WH = (4, 3)
+"""The window that is shown: small, and of whole groups and cells of any family."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +40,7 @@ class SmokeTest:
         return f"{self.outcome}: {self.words}"
 
 
-def smoke_test(model: Path, contract: Contract, trainer: Environment) -> SmokeTest:
+def smoke_test(model: Path, contract: Contract, family: ModelFamily, trainer: Environment) -> SmokeTest:
     """Runs a model once, on a GPU that has room, else on the CPU if that has; otherwise it is skipped."""
     weights_bytes = sum(file.stat().st_size for file in model.glob("*.safetensors"))
     dtype = fast_cpu_dtype()
@@ -46,7 +50,9 @@ def smoke_test(model: Path, contract: Contract, trainer: Environment) -> SmokeTe
     if not has_room and not gpu_count():
         return SmokeTest(outcome="skipped", words=no_room(needed_bytes, free_bytes or 0))
     asked = {
-        "question": contract.question,
+        "prompt": family.processor_prompt(contract.question),
+        "frames": FRAMES,
+        "size_wh": [columns_or_rows * family.pixel_multiple for columns_or_rows in CELLS_WH],
         "words": [contract.alarm_word, contract.normal_word],
         "cpu_dtype": dtype if has_room else "",
         "gpu_bytes": int(weights_bytes * LOADED_FACTOR["bfloat16"]) + PROGRAM_BYTES,

@@ -5,8 +5,8 @@ Parity: is what is served what was trained on?
     vigil parity --data data --url http://127.0.0.1:8000/v1
 
 For each example, LLaMA-Factory's own loader and collator say what was trained on (tokens up to the answer, grid and
-pixels of the pictures), and the server says what it makes of the judge's request for the same frames. Nothing is
-rebuilt from rules here: both sides are the programs themselves.
+pixels of the pictures, and their positions in time where a family has them), and the server says what it makes of the
+judge's request for the same frames. Nothing is rebuilt from rules here: both sides are the programs themselves.
 """
 
 import asyncio
@@ -21,13 +21,17 @@ from typing import Any
 from vigil.counted import counted
 from vigil.frames import FrameSampling
 from vigil.judge.endpoint import Endpoint
-from vigil.manifest import Contract, read_manifest
+from vigil.manifest import Contract, parse_alias, read_manifest
 from vigil.parity.examples import Example, read_examples, sample_examples
 from vigil.parity.served import ServedSide, TokenizeClient, checkpoint_folder, served_pictures
 from vigil.parity.trained import PixelDigest, TrainedPrompt, read_trained_prompts
 from vigil.serving.settings import ServeSettings
 
 log = logging.getLogger(__name__)
+
+
+POSITIONS = "positions of the video's tokens (times of its groups)"
+"""What differs where tokens and pixels agree, and the model is told other times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +97,7 @@ def picture_difference(trained: PixelDigest, served: PixelDigest) -> str:
     if trained.grid_thw != served.grid_thw:
         return "size"
     if trained.digest == served.digest:
-        return ""
+        return POSITIONS if trained.positions != served.positions else ""
     apart = pixel_difference(trained, served)
     return f"pixels (by up to {apart:.4f} or more)" if apart else "pixels (none of the few that are told one by one)"
 
@@ -169,7 +173,10 @@ async def _both_sides(
                 )
                 training = group.create_task(read_trained_prompts(examples, data=data, model_dir=folder, work=work))
                 context = served.context or ServeSettings().max_model_len
-                showing = group.create_task(served_pictures(examples, model_dir=folder, context=context, work=work))
+                fps = parse_alias(served.alias).fps if served.alias else sampling.fps
+                showing = group.create_task(
+                    served_pictures(examples, model_dir=folder, context=context, fps=fps, work=work)
+                )
     except ExceptionGroup as several:
         raise several.exceptions[0] from several
     return asking.result(), training.result(), showing.result()
@@ -228,11 +235,15 @@ def _picture_differences(
                     frames=len(example.frames),
                     what=what,
                     at=0,
-                    trained=str(ours.grid_thw),
-                    served=str(theirs.grid_thw),
+                    trained=_shown(what, ours),
+                    served=_shown(what, theirs),
                 )
             )
     return found
+
+
+def _shown(what: str, pictures: PixelDigest) -> str:
+    return str(pictures.times if what == POSITIONS else pictures.grid_thw)
 
 
 def _report(

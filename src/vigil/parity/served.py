@@ -20,9 +20,10 @@ from vigil.judge.error_pages import not_json
 from vigil.judge.faults import asking_while_busy, endpoint_error
 from vigil.judge.model_client import chat_messages
 from vigil.manifest import ALIAS_PREFIX
+from vigil.models import family_in
 from vigil.parity.examples import Example
 from vigil.parity.trained import PixelDigest, run_in_environment
-from vigil.serving.command import INSIDE, video_size
+from vigil.serving.command import INSIDE
 
 IN_FLIGHT = 8
 TIMEOUT_S = 120.0
@@ -153,22 +154,24 @@ def _posted(body: Any) -> dict[str, Any]:
 
 
 async def served_pictures(
-    examples: Sequence[Example], *, model_dir: Path, context: int, work: Path
+    examples: Sequence[Example], *, model_dir: Path, context: int, fps: float, work: Path
 ) -> list[PixelDigest] | None:
     """The pictures as vLLM's processor makes them with the sizes of `vllm.sh`; None without its environment.
 
-    `context` is the tokens that the model is served with.
+    `context` is the tokens that the model is served with, `fps` the rate that it gives the frames their times by.
     """
     try:
         runtime = environment("serve")
     except EnvironmentMissing:
         return None
+    family = family_in(model_dir)
     asked, answer = work / "frames.json", work / "served.json"
     videos = [[str(frame.absolute()) for frame in example.frames] for example in examples]
     question = {
         "model": str(model_dir.absolute()),
-        "videos_kwargs": {"size": video_size(context)},
+        "videos_kwargs": {"size": family.video_size(context)},
         "videos": videos,
+        "positions": fps if family.counts_seconds else None,
     }
     asked.write_text(json.dumps(question), encoding="utf-8")
     script = INSIDE / "vigil_pixels.py"

@@ -10,6 +10,7 @@ from typing import Any
 from vigil.environments import environment
 from vigil.errors import JobError, ManifestError
 from vigil.manifest import read_manifest
+from vigil.models import family_in
 from vigil.parity.examples import Example, entries_in
 from vigil.training.config import complete_from_dataset
 from vigil.training.data import read_training_data
@@ -22,16 +23,31 @@ TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assis
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelDigest:
-    """Processed pictures: the grid (pairs, rows, columns of patches), a digest, a few values."""
+    """Processed pictures: the grid (groups, rows, columns of patches), a digest, a few values.
+
+    `positions` are those of the video's tokens and the one behind it (time, height, width), for families whose
+    positions count seconds.
+    """
 
     grid_thw: tuple[int, ...]
     digest: str
     probes: tuple[float, ...]
+    positions: tuple[tuple[int, ...], ...] = ()
 
     @classmethod
     def told(cls, data: Mapping[str, Any]) -> "PixelDigest":
         """From what one of the scripts wrote."""
-        return cls(grid_thw=tuple(data["grid_thw"]), digest=data["pixels"], probes=tuple(data["probes"]))
+        return cls(
+            grid_thw=tuple(data["grid_thw"]),
+            digest=data["pixels"],
+            probes=tuple(data["probes"]),
+            positions=tuple(tuple(axis) for axis in data.get("positions", ())),
+        )
+
+    @property
+    def times(self) -> list[int]:
+        """The different positions in time of its groups."""
+        return sorted(set(self.positions[0][:-1])) if self.positions else []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +77,7 @@ async def read_trained_prompts(
     entry = {"file_name": f"{ENTRY}.json", "formatting": "sharegpt", "columns": columns, "tags": TAGS}
     _write_json(work / "dataset_info.json", {ENTRY: entry})
     asked, answer = work / "settings.json", work / "trained.json"
-    _write_json(asked, settings)
+    _write_json(asked, {"settings": settings, "positions": family_in(model_dir).counts_seconds})
     await run_in_environment(runtime.program("python"), SCRIPT, asked, answer, variables=runtime.variables())
     told = json.loads(answer.read_text(encoding="utf-8"))
     _check_order(examples, told)

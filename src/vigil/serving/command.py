@@ -12,24 +12,19 @@ from pathlib import Path
 
 from vigil.environments import Environment
 from vigil.errors import UsageError
-from vigil.frames import GRID_PX, MIN_SIDE_PX, FrameSampling
+from vigil.frames import FrameSampling
 from vigil.gpus import CUDA_PACKAGES, check_driver
 from vigil.judge.endpoint import VLLM_KEY_VARIABLE, ServerKey
 from vigil.manifest import Contract
 from vigil.models.checkpoint import Checkpoint, LoraAdapter, common_lora_rank
+from vigil.models.tokens import window_tokens
 from vigil.serving.declared_contracts import CONTRACTS_VARIABLE, declared_contracts
 from vigil.serving.media_domains import DOMAINS_FLAG, OPENING_FLAGS, allowed_domains, media_variables, warn_of_openings
 from vigil.serving.settings import ServeSettings, is_cpu_build
 from vigil.serving.vllm_flags import AUTO, Flags, as_tokens, flags_of, given_flags, given_value, means, words_of
 
 INSIDE = Path(__file__).parents[1] / "serving_env"
-MIN_PIXELS = MIN_SIDE_PX**2
-PIXELS_PER_TOKEN = 2 * GRID_PX**2
-"""Of a video, in frames x height x width: a token is 32x32 pixels of a pair of frames."""
-
 MIB = 1024 * 1024
-TOKENS_PER_PAIR = 8
-TURN_TOKENS = 16
 FEW_CORES = 2
 IN_ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": "1"}
 """Engine and worker in one process: 13 s instead of 19 s to be ready, a third more windows a second, 1.7 GiB instead
@@ -84,7 +79,8 @@ def serve_command(plan: ServePlan, server: Environment, key: ServerKey) -> Serve
     check_context_fits(plan)
     warn_of_openings(plan.settings.media_domains, [flag for flag in OPENING_FLAGS if means(flag, {*given, *others})])
     cpu = is_cpu_build(server)
-    flags = _place(plan) | _limits(plan, cpu=cpu) | _pictures(plan) | _adapters(plan) | others
+    flags = _place(plan) | _limits(plan, cpu=cpu) | _pictures(plan) | _adapters(plan)
+    flags |= dict(plan.model.family.serving_flags) | others
     kept = {flag: values for flag, values in flags.items() if flag not in given}
     argv = (str(server.program("python")), str(INSIDE / "vigil_server.py"), *words_of(kept), *plan.extra, *FRONT)
     return ServerCommand(argv=argv, variables=_variables(plan, key, cpu=cpu))
@@ -128,7 +124,8 @@ def check_processes(plan: ServePlan) -> None:
 def check_context_fits(plan: ServePlan) -> None:
     """Raises UsageError when the context is shorter than a window and its question, or longer than the model's."""
     length = context_tokens(plan)
-    needed = window_tokens(plan)
+    question = "" if plan.contract is None else plan.contract.question
+    needed = window_tokens(plan.model.family, plan.sampling, question)
     if needed > length:
         raise UsageError(
             f"a window needs about {needed} tokens ({plan.sampling.frames} frames of up to {plan.sampling.max_pixels} "
@@ -141,26 +138,11 @@ def check_context_fits(plan: ServePlan) -> None:
         )
 
 
-def window_tokens(plan: ServePlan) -> int:
-    """The most tokens that a full window and its question take."""
-    visual = plan.sampling.max_pixels // GRID_PX**2 + TOKENS_PER_PAIR
-    question = 0 if plan.contract is None else len(plan.contract.question)
-    return plan.sampling.frames // 2 * visual + question + TURN_TOKENS
-
-
 def context_tokens(plan: ServePlan) -> int:
     """The longest question with its answer: the user's, else the settings', as far as the model reads."""
     given = given_value(plan.extra, "--max-model-len")
     all_that_it_reads = plan.model.max_positions if given in AUTO else None
     return as_tokens(given) or all_that_it_reads or _context(plan)
-
-
-def video_size(tokens: int) -> dict[str, int]:
-    """The processor's bounds for a video, on frames x height x width: what takes no more tokens stays as it was sent.
-
-    A bound of one window would shrink every longer look in silence: 30 frames of 480x256 would arrive as 192x96.
-    """
-    return _edges(tokens * PIXELS_PER_TOKEN)
 
 
 def _place(plan: ServePlan) -> Flags:
@@ -205,10 +187,10 @@ def _context(plan: ServePlan) -> int:
 
 def _pictures(plan: ServePlan) -> Flags:
     """How pictures are read: as in training, and small enough that start-up does not rehearse a 16-megapixel image."""
-    sampling, settings = plan.sampling, plan.settings
+    sampling, settings, family = plan.sampling, plan.settings, plan.model.family
     sizes = {
-        "videos_kwargs": {"size": video_size(context_tokens(plan))},
-        "images_kwargs": {"size": _edges(max(settings.image_max_pixels, sampling.max_pixels))},
+        "videos_kwargs": {"size": family.video_size(context_tokens(plan))},
+        "images_kwargs": {"size": family.image_size(max(settings.image_max_pixels, sampling.max_pixels))},
     }
     # -1: every frame that is sent is read. The default of 32 drops the rest without a word.
     media = {"video": {"fps": sampling.fps, "num_frames": -1}}
@@ -220,10 +202,6 @@ def _pictures(plan: ServePlan) -> Flags:
     if plan.template is not None:
         flags["--chat-template"] = (str(plan.template),)
     return flags
-
-
-def _edges(longest: int) -> dict[str, int]:
-    return {"shortest_edge": MIN_PIXELS, "longest_edge": longest}
 
 
 def _adapters(plan: ServePlan) -> Flags:

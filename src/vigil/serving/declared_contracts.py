@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from vigil.frames import FrameSampling
 from vigil.manifest import Contract
@@ -27,11 +28,15 @@ def declared_contracts(
 
 def write_declared_contracts(contracts: Mapping[str, Contract | None], sampling: FrameSampling, folder: Path) -> Path:
     """Writes what the page is made of into `folder` and returns its path; the same contracts give the same file."""
-    models = {name: asdict(one) if one else None for name, one in contracts.items()}
-    text = json.dumps({"sampling": asdict(sampling), "models": models}, ensure_ascii=False, indent=2)
+    models = {name: _as_json(one) if one else None for name, one in contracts.items()}
+    text = json.dumps({"sampling": sampling.as_json(), "models": models}, ensure_ascii=False, indent=2)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"contracts-{hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
     partial = path.with_suffix(".partial")
     partial.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     partial.replace(path)
     return path
+
+
+def _as_json(contract: Contract) -> dict[str, Any]:
+    return asdict(contract) | {"sampling": contract.sampling.as_json()}

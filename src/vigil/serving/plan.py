@@ -8,8 +8,8 @@ from pathlib import Path
 from vigil.errors import ManifestError, UsageError
 from vigil.frames import FrameSampling
 from vigil.manifest import ALIAS_PREFIX, MANIFEST_NAME, Contract
-from vigil.models.chat_template import write_serving_template
-from vigil.models.checkpoint import NAME, base_warnings, common_contract, read_checkpoint, read_lora_adapter
+from vigil.models.chat_template import served_template
+from vigil.models.checkpoint import NAME, Checkpoint, base_warnings, common_contract, read_checkpoint, read_lora_adapter
 from vigil.questions import Task
 from vigil.serving.command import ServePlan
 from vigil.serving.declared_contracts import declared_contracts, write_declared_contracts
@@ -86,14 +86,21 @@ def plan_server(
     _check_format(extra, settings)
     own_code = switched_on(OWN_CODE_FLAG, extra, {})
     model = read_checkpoint(model_dir, tokenizer="--tokenizer" not in given, own_code=own_code)
+    if adapters and not model.family.supports_runtime_lora:
+        raise UsageError(
+            f"vLLM serves no adapters beside a {model.family.title}; merge it with ./export.sh ADAPTER and serve the "
+            "model that comes of it"
+        )
     with_tower = switched_on(TOWER_FLAG, extra, settings.vllm)
     read = tuple(read_lora_adapter(word, model_dir, with_tower=with_tower) for word in adapters)
     name = name or model_dir.resolve().name
     _check_names([name, *(adapter.name for adapter in read)])
     for warning in base_warnings(model, read):
         log.warning(warning)
-    contract = _contract(common_contract(model, read), wanted, model_dir)
-    sampling = contract.sampling if contract else wanted.over(FrameSampling())
+    usual = wanted.over(FrameSampling(**model.family.grid))
+    contract = _contract(common_contract(model, read), wanted, model_dir, usual)
+    sampling = contract.sampling if contract else usual
+    _check_grid(model, sampling)
     contracts = declared_contracts(name, contract, sampling, read)
     return ServePlan(
         model=model,
@@ -102,7 +109,7 @@ def plan_server(
         sampling=sampling,
         settings=settings,
         adapters=read,
-        template=None if "--chat-template" in given else write_serving_template(model_dir, templates),
+        template=None if "--chat-template" in given else served_template(model_dir, model.family, templates),
         contracts=write_declared_contracts(contracts, sampling, templates),
         alias=alias,
         extra=tuple(extra),
@@ -120,12 +127,25 @@ def _check_format(extra: Sequence[str], settings: ServeSettings) -> None:
         )
 
 
-def _contract(held: Contract | None, wanted: ContractOverrides, model_dir: Path) -> Contract | None:
+def _check_grid(model: Checkpoint, sampling: FrameSampling) -> None:
+    """Raises ManifestError for frames that this model's processor would resize, or fill up, before it reads them."""
+    if not model.family.reads(sampling):
+        raise ManifestError(
+            f"{model.path} is of {model.family.title}, which reads frames in multiples of "
+            f"{model.family.pixel_multiple} px in groups of {model.family.frames_per_group}, and its contract says "
+            f"{sampling.pixel_multiple} px and {sampling.frames_per_group}; serve it with the {MANIFEST_NAME} that it "
+            "was trained under"
+        )
+
+
+def _contract(
+    held: Contract | None, wanted: ContractOverrides, model_dir: Path, usual: FrameSampling
+) -> Contract | None:
     if held is not None and not wanted.no_manifest:
         _check_against(held, wanted, model_dir)
         return held
     if wanted.task is not None:
-        return Contract.of(wanted.task, wanted.over(FrameSampling()))
+        return Contract.of(wanted.task, usual)
     if wanted.no_manifest:
         return None
     raise ManifestError(

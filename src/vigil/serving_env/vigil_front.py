@@ -1,6 +1,6 @@
 """The ASGI middleware that Vigil adds to each of vLLM's web processes. Runs in vLLM's environment, without Vigil.
 
-vLLM loads it by name, `--middleware vigil_front.FrontMiddleware`, after the user's own: the last one is the outermost.
+vLLM loads it by name, `--middleware vigil_front.Front`, after the user's own: the last one is the outermost.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from vigil_contracts import ContractPage  # type: ignore[import-not-found]
 from vigil_guard import App, KeyGuard  # type: ignore[import-not-found]
 
 
-class FrontMiddleware:
+class Front:
     """ASGI middleware: checks the key, then answers the contract page, then passes the request to vLLM."""
 
     def __init__(self, app: App) -> None:

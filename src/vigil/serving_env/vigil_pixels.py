@@ -1,12 +1,13 @@
 """The pixels that vLLM's processor makes of a list of frames. Runs in vLLM's environment, without Vigil.
 
-It takes the same steps as vLLM: each JPEG through PIL, the frames as one array, Qwen3-VL's video processor with the
+It takes the same steps as vLLM: each JPEG through PIL, the frames as one array, the model's video processor with the
 sizes that the server was started with. It reports a digest and a few values, as `trained_prompts.py` does for
 LLaMA-Factory.
 
     .venv-serve/bin/python vigil_pixels.py ASKED.json OUT.json
 
-where ASKED holds {"model": DIR, "videos_kwargs": {...}, "videos": [[FRAME, ...], ...]}.
+where ASKED holds {"model": DIR, "videos_kwargs": {...}, "videos": [[FRAME, ...], ...]}. With "positions": FPS it also
+reports how vLLM numbers the tokens of each video, for models whose positions count seconds; loading vLLM takes seconds.
 """
 
 import gc
@@ -17,25 +18,70 @@ import atexit
 import hashlib
 import json
 import sys
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from PIL import Image
 from transformers import AutoVideoProcessor
+from transformers.video_utils import VideoMetadata
 
 PROBES = 512
 STEPS = 1e4
 
 
 def served_pixels(asked: dict[str, Any]) -> list[dict[str, Any]]:
-    """One entry per video: its grid and a digest of its pixels."""
+    """One entry per video: its grid, a digest of its pixels, and its positions if requested."""
     processor = AutoVideoProcessor.from_pretrained(asked["model"])
-    return [_told(processor, frames, asked["videos_kwargs"]) for frames in asked["videos"]]
+    entries = [_told(processor, _video(frames), asked["videos_kwargs"]) for frames in asked["videos"]]
+    if asked.get("positions"):
+        numbered = _positions(asked)
+        entries = [entry | {"positions": each} for entry, each in zip(entries, numbered, strict=True)]
+    return entries
 
 
-def _told(processor: Any, frames: list[str], kwargs: dict[str, Any]) -> dict[str, Any]:
-    video = np.stack([np.asarray(Image.open(frame).convert("RGB")) for frame in frames])
+def _video(frames: list[str]) -> np.ndarray:
+    return np.stack([np.asarray(Image.open(frame).convert("RGB")) for frame in frames])
+
+
+def _positions(asked: dict[str, Any]) -> list[list[list[int]]]:
+    """Time, height and width of each token of a video and of the one behind it, as vLLM numbers them."""
+    from transformers import AutoConfig, AutoProcessor
+    from vllm.model_executor.models.qwen2_5_vl import Qwen2_5_VLForConditionalGeneration as Model
+
+    processor = AutoProcessor.from_pretrained(asked["model"])
+    model = SimpleNamespace(config=AutoConfig.from_pretrained(asked["model"]))
+    model.iter_mm_grid_thw = partial(Model.iter_mm_grid_thw, model)
+    numbered = []
+    for frames in asked["videos"]:
+        feature = _feature(processor, _video(frames), asked)
+        length = int(feature.data["video_grid_thw"].data.prod()) // processor.video_processor.merge_size**2
+        positions, _ = Model.get_mrope_input_positions(model, [0] * (length + 1), [feature])
+        numbered.append(positions.tolist())
+    return numbered
+
+
+def _feature(processor: Any, video: np.ndarray, asked: dict[str, Any]) -> SimpleNamespace:
+    """A video as vLLM's model is given it: with the times that its loader of frame lists gives the frames."""
+    fps, count = asked["positions"], len(video)
+    metadata = VideoMetadata(
+        total_num_frames=count, fps=fps, frames_indices=list(range(count)), duration=count / fps, video_backend="jpeg"
+    )
+    made = processor(
+        text=[processor.video_token],
+        videos=[video],
+        video_metadata=[metadata],
+        do_sample_frames=False,
+        return_tensors="pt",
+        **asked["videos_kwargs"],
+    )
+    data = {key: SimpleNamespace(data=made[key][0]) for key in ("video_grid_thw", "second_per_grid_ts")}
+    return SimpleNamespace(modality="video", mm_position=SimpleNamespace(offset=0), data=data)
+
+
+def _told(processor: Any, video: np.ndarray, kwargs: dict[str, Any]) -> dict[str, Any]:
     made = processor(videos=[video], do_sample_frames=False, return_tensors="np", **kwargs)
     flat = np.asarray(made["pixel_values_videos"], dtype=np.float64)
     values = np.ascontiguousarray(flat).ravel()

@@ -13,7 +13,7 @@ from typing import Any
 import av
 
 from vigil.errors import EnvironmentMissing, SourceError
-from vigil.frames import RGB, Frame, FrameSampling, fit_size, resize
+from vigil.frames import RGB, Frame, FrameSampling, resize
 from vigil.sources import container as containers
 from vigil.sources.file_timeline import vouched_s
 from vigil.sources.orientation import AS_STORED, Orientation, orientation_of
@@ -38,7 +38,7 @@ def read_frames_decord(path: Path, sampling: FrameSampling) -> Iterator[Frame]:
             batch = wanted[start : start + BATCH]
             pictures = reader.get_batch([index for index, _ in batch]).asnumpy()
             for picture, (_, time_s) in zip(pictures, batch, strict=True):
-                yield Frame(_sized(picture, looks, max_pixels=sampling.max_pixels), time_s)
+                yield Frame(_sized(picture, looks, sampling), time_s)
     except (decord.DECORDError, RuntimeError) as error:
         raise SourceError(
             f"{path} cannot be read by decord ({_first_line(error)}); the reader pyav reads more kinds of files"
@@ -82,10 +82,10 @@ def _looks(path: Path) -> _Looks:
             return looks
 
 
-def _sized(picture: RGB, looks: _Looks, *, max_pixels: int) -> RGB:
+def _sized(picture: RGB, looks: _Looks, sampling: FrameSampling) -> RGB:
     upright = looks.orientation.unmirrored(picture)
     height, width = upright.shape[:2]
-    return resize(upright, fit_size(max(1, round(width * looks.pixel_aspect)), height, max_pixels=max_pixels))
+    return resize(upright, sampling.fit(max(1, round(width * looks.pixel_aspect)), height))
 
 
 def _first_line(error: BaseException) -> str:

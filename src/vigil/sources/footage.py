@@ -154,7 +154,7 @@ def nearest_frame(pictures: Iterable[tuple[RGB, float]], at_s: float) -> RGB | N
 
 def _pictures(stream: Any, pieces: Sequence[EncodedPacket]) -> Iterator[tuple[RGB, float]]:
     """Upright pictures at the size at which players show them, with their seconds."""
-    developer = FrameConverter(max_pixels=None, pixel_aspect=containers.sample_aspect_ratio(stream))
+    developer = FrameConverter(sampling=None, pixel_aspect=containers.sample_aspect_ratio(stream))
     frame_s = 1 / containers.frame_rate(stream)
     for frame, time_s in decode_packets(stream.codec_context, pieces, frame_s=frame_s):
         yield developer.develop(frame), time_s

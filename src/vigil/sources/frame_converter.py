@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from vigil.frames import RGB, fit_size
+from vigil.frames import RGB, FrameSampling
 from vigil.sources.deinterlace import deinterlace
 from vigil.sources.orientation import AS_STORED, Orientation, orientation_of
 from vigil.sources.tone_mapping import BT2020_MATRIX, PLANES, tone_map, transfer_curve
@@ -29,11 +29,13 @@ ONE_THREAD: dict[str, int] = {"threads": 1} if int(av.__version__.split(".")[0])
 class FrameConverter:
     """Turns decoded frames of one stream into sized RGB pictures, upright as players show them.
 
-    Without `max_pixels` they keep the size at which players show them, or are shrunk to a long side of `longest_px`.
+    Without `sampling` they keep the size at which players show them, or are shrunk to a long side of `longest_px`.
     """
 
-    def __init__(self, *, max_pixels: int | None, longest_px: int | None = None, pixel_aspect: float = 1.0) -> None:
-        self.max_pixels = max_pixels
+    def __init__(
+        self, *, sampling: FrameSampling | None, longest_px: int | None = None, pixel_aspect: float = 1.0
+    ) -> None:
+        self.sampling = sampling
         self.longest_px = longest_px
         self.pixel_aspect = pixel_aspect
         self.sizes: list[tuple[int, int]] = []
@@ -59,8 +61,8 @@ class FrameConverter:
         return self._turn
 
     def _sized(self, width: int, height: int) -> tuple[int, int]:
-        if self.max_pixels is not None:
-            return fit_size(width, height, max_pixels=self.max_pixels)
+        if self.sampling is not None:
+            return self.sampling.fit(width, height)
         return (width, height) if self.longest_px is None else fit_within(width, height, longest_px=self.longest_px)
 
     def _note(self, frame: Any) -> None:

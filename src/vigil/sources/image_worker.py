@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from vigil.errors import SourceError
-from vigil.frames import RGB
+from vigil.frames import PIXEL_MULTIPLE, RGB
 from vigil.sources.images import FORMATS, MAX_PIXELS
 from vigil.sources.media_content import MediaContent
 
@@ -62,9 +62,17 @@ class ImageWorker:
         child = self._child
         return None if child is None else child.pid
 
-    def read_image(self, path: Path, *, max_pixels: int | None, most_pixels: int = MAX_PIXELS) -> RGB:
+    def read_image(
+        self,
+        path: Path,
+        *,
+        max_pixels: int | None,
+        pixel_multiple: int = PIXEL_MULTIPLE,
+        most_pixels: int = MAX_PIXELS,
+    ) -> RGB:
         """As `vigil.sources.images.read_image`, for a file; raises SourceError."""
-        asked = {"do": "read", "path": str(path), "max_pixels": max_pixels, "most_pixels": most_pixels}
+        limits = {"max_pixels": max_pixels, "pixel_multiple": pixel_multiple, "most_pixels": most_pixels}
+        asked = {"do": "read", "path": str(path), **limits}
         head, data = self._ask(asked, Path(path))
         return np.frombuffer(data, np.uint8).reshape(head["shape"])
 

@@ -44,7 +44,8 @@ def _answer(asked: dict[str, Any]) -> tuple[dict[str, Any], RGB | None]:
         if asked["do"] == "look":
             content = inspect_content(path)
             return {"kind": content.kind, "format": content.format, "codec": content.codec}, None
-        image = read_image(path, max_pixels=asked["max_pixels"], most_pixels=asked["most_pixels"])
+        limits = {name: asked[name] for name in ("max_pixels", "pixel_multiple", "most_pixels")}
+        image = read_image(path, **limits)
     except SourceError as error:
         return {"error": str(error)}, None
     except MemoryError:

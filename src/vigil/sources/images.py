@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from vigil.errors import SourceError
-from vigil.frames import RGB, Frame, FrameSampling, fit_size, resize
+from vigil.frames import PIXEL_MULTIPLE, RGB, Frame, FrameSampling, fit_size, resize
 from vigil.sources.image_formats import kind_of, picture_kind
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", *(("AVIF",) if features.check("avif") else ()))
@@ -38,13 +38,26 @@ def read_images(pictures: Iterable[Path | str | bytes], sampling: FrameSampling)
     SourceError that names the picture.
     """
     return [
-        Frame(read_image(picture, max_pixels=sampling.max_pixels, name=f"picture {index + 1}"), index / sampling.fps)
+        Frame(
+            read_image(
+                picture,
+                max_pixels=sampling.max_pixels,
+                pixel_multiple=sampling.pixel_multiple,
+                name=f"picture {index + 1}",
+            ),
+            index / sampling.fps,
+        )
         for index, picture in enumerate(pictures)
     ]
 
 
 def read_image(
-    picture: Path | str | bytes, *, max_pixels: int | None, most_pixels: int = MAX_PIXELS, name: str = "the picture"
+    picture: Path | str | bytes,
+    *,
+    max_pixels: int | None,
+    pixel_multiple: int = PIXEL_MULTIPLE,
+    most_pixels: int = MAX_PIXELS,
+    name: str = "the picture",
 ) -> RGB:
     """One picture, upright and sized: `(H, W, 3) uint8 RGB`; `name` stands for bytes in messages.
 
@@ -55,7 +68,9 @@ def read_image(
         ImageOps.exif_transpose(image, in_place=True)
         full = _rgb(image)
     height, width = full.shape[:2]
-    return full if max_pixels is None else resize(full, fit_size(width, height, max_pixels=max_pixels))
+    if max_pixels is None:
+        return full
+    return resize(full, fit_size(width, height, max_pixels=max_pixels, pixel_multiple=pixel_multiple))
 
 
 @contextmanager

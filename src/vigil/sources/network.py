@@ -97,9 +97,7 @@ class StreamReader:
         self._pacer = StreamPacer(stop=stop) if paced else None
         self._clock = ArrivalClock(trusted=not by_arrival)
         self._sampler = FrameSampler(sampling.fps)
-        self._developer = FrameConverter(
-            max_pixels=sampling.max_pixels, pixel_aspect=containers.sample_aspect_ratio(stream)
-        )
+        self._developer = FrameConverter(sampling=sampling, pixel_aspect=containers.sample_aspect_ratio(stream))
         self._packet_s = self._picture_s = time.monotonic()
         self._has_begun = False
         # What refers to pictures that were never sent is decoded as grey at best.

@@ -66,7 +66,7 @@ class PreviewEncoder:
         if not self.accept(time_s) or self.wait(time_s):
             return
         if self._developer is None or self._developer.pixel_aspect != pixel_aspect:
-            self._developer = FrameConverter(max_pixels=None, longest_px=self.longest_px, pixel_aspect=pixel_aspect)
+            self._developer = FrameConverter(sampling=None, longest_px=self.longest_px, pixel_aspect=pixel_aspect)
         self._compress(self._developer.develop(frame), time_s)
 
     def show_image(self, image: RGB, time_s: float) -> None:

@@ -161,9 +161,7 @@ class VideoFile:
         self._others = self._vouching_streams()
         self._timeline = FileTimeline(self._container, stream, from_s=self._from_s)
         self._sampler = FrameSampler(self.sampling.fps, from_s=self._from_s, origin_s=0.0)
-        self._developer = FrameConverter(
-            max_pixels=self.sampling.max_pixels, pixel_aspect=containers.sample_aspect_ratio(stream)
-        )
+        self._developer = FrameConverter(sampling=self.sampling, pixel_aspect=containers.sample_aspect_ratio(stream))
         self._decoder = GopDecoder(
             stream.codec_context,
             tick_s=self._timeline.tick_s,

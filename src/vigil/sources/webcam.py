@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from vigil.errors import SourceError
-from vigil.frames import RGB, Frame, FrameSampling, fit_size, resize
+from vigil.frames import RGB, Frame, FrameSampling, resize
 from vigil.sources.address import Address
 from vigil.sources.capture import CaptureSettings, Connected, LiveCapture
 from vigil.sources.footage import Footage
@@ -106,7 +106,7 @@ class Webcam:
 
     def _frame(self, picture: "GrabbedFrame", time_s: float) -> Frame:
         height, width = picture.image.shape[:2]
-        sized = resize(picture.image, fit_size(width, height, max_pixels=self._sampling.max_pixels))
+        sized = resize(picture.image, self._sampling.fit(width, height))
         return Frame(sized, time_s, picture.captured_s)
 
 
@@ -280,5 +280,5 @@ class PushedCamera:
                 connected = True
                 yield Connected((width, height), 0.0, "", time_s)
             if sampler.accept(time_s):
-                sized = resize(image, fit_size(width, height, max_pixels=self._sampling.max_pixels))
+                sized = resize(image, self._sampling.fit(width, height))
                 yield Frame(sized, time_s, captured_s)

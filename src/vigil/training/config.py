@@ -1,7 +1,7 @@
 """The settings of a training: a LLaMA-Factory YAML as it is, `key=value` words on top, the dataset's contract below.
 
-What the contract fixes (frames a second, frame sizes, template) is filled in where the YAML leaves it out
-and refused where the YAML says otherwise, because LLaMA-Factory would train something else in silence.
+What the contract and its model family fix (frames a second, frame sizes, template) is filled in where the YAML leaves
+it out and refused where the YAML says otherwise, because LLaMA-Factory would train something else in silence.
 
 What a training asks of the machine, held against what is there before minutes are spent on finding out.
 """
@@ -18,11 +18,11 @@ from typing import Any, TypeAlias
 from vigil.config import as_number, find_config, parse_overrides, parse_value, read_yaml, unknown_key
 from vigil.environments import CHECKOUT, Environment
 from vigil.errors import ConfigError, EnvironmentMissing, UsageError
+from vigil.models import ModelFamily, family_named
 from vigil.training.data import TrainingData
 
 TrainingConfig: TypeAlias = dict[str, Any]
 
-TEMPLATE = "qwen3_vl_nothink"
 CUTOFF_STEP = 256
 REQUIRED = ("model_name_or_path", "dataset", "output_dir")
 PATHS = ("model_name_or_path", "adapter_name_or_path", "dataset_dir", "media_dir", "output_dir", "deepspeed")
@@ -137,10 +137,11 @@ def complete_from_dataset(settings: TrainingConfig, dataset: TrainingData) -> Tr
 
     Raises ConfigError that lists each setting which contradicts the dataset.
     """
-    sampling = dataset.manifest.contract.sampling
+    sampling, family = dataset.manifest.contract.sampling, family_named(dataset.manifest.family)
     areas = [width * height for width, height in dataset.sizes_wh]
     needed = {
-        "template": TEMPLATE,
+        "template": family.training_template,
+        **family.training_options,
         "video_fps": sampling.fps,
         "video_maxlen": sampling.frames,
         "video_max_pixels": max(max(areas), sampling.max_pixels),
@@ -148,7 +149,11 @@ def complete_from_dataset(settings: TrainingConfig, dataset: TrainingData) -> Tr
         "cutoff_len": math.ceil(dataset.longest_tokens / CUTOFF_STEP) * CUTOFF_STEP,
     }
     full = needed | {"media_dir": settings["dataset_dir"]} | evaluation(settings, dataset) | settings
-    problems = [*_contradictions(full, needed, areas), *_too_short(full, dataset), *_not_evaluable(full, dataset)]
+    problems = [
+        *_contradictions(full, needed, areas, family),
+        *_too_short(full, dataset),
+        *_not_evaluable(full, dataset),
+    ]
     if problems:
         raise ConfigError(f"training on {dataset.folder}", problems)
     return full
@@ -184,9 +189,12 @@ def _not_evaluable(full: TrainingConfig, dataset: TrainingData) -> list[str]:
     ]
 
 
-def _contradictions(full: TrainingConfig, needed: TrainingConfig, areas: Sequence[int]) -> list[str]:
+def _contradictions(
+    full: TrainingConfig, needed: TrainingConfig, areas: Sequence[int], family: ModelFamily
+) -> list[str]:
+    exact = ("template", *family.training_options)
     checks = (
-        ("template", full["template"] == TEMPLATE, "so that the answer begins with the verdict word"),
+        *((key, full[key] == needed[key], "so that the answer begins with the verdict word") for key in exact),
         ("video_fps", full["video_fps"] == needed["video_fps"], "the frames were cut at that rate"),
         ("video_maxlen", full["video_maxlen"] >= needed["video_maxlen"], "or frames are left out"),
         ("video_max_pixels", full["video_max_pixels"] >= max(areas), "or frames are made smaller than in serving"),

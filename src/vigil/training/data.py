@@ -17,20 +17,15 @@ from vigil.dataset.answers import taught
 from vigil.dataset.folder import dataset_digest_on_disk
 from vigil.dataset.used_clips import UsedClips, used_clips
 from vigil.errors import DatasetError, ManifestError
-from vigil.frames import GRID_PX
 from vigil.manifest import MANIFEST_NAME, Contract, Manifest, read_manifest
+from vigil.models import ModelFamily, family_named
+from vigil.models.tokens import TURN_TOKENS, ByteBound, example_tokens
 
 REBUILD = "build it again with vigil dataset build"
-PAIR_MARK_TOKENS = 2 + len("<1000.0 seconds>")
-"""Around the pictures of a frame pair: vision start and end, and the time mark, a token a byte at most."""
-
 VAL = "anomaly-val"
 """The entry that `vigil dataset build` makes of the clips that choose the best epoch."""
 
 TEST = "anomaly-test"
-
-TURN_TOKENS = 16
-"""Template around a question and its answer: `<|im_start|>user` and so on, rounded up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +72,11 @@ def read_training_data(folder: Path, names: Sequence[str], *, evaluated: Sequenc
     videos = [_frames(example) for example in examples]
     _check_frames(folder, videos)
     sizes = [_size_wh(folder / frames[0]) for frames in videos]
-    counts = [_tokens(example, len(f), size) for example, f, size in zip(examples, videos, sizes, strict=True)]
+    family, fps = family_named(manifest.family), manifest.contract.sampling.fps
+    counts = [
+        _tokens(example, len(frames), size, family=family, fps=fps)
+        for example, frames, size in zip(examples, videos, sizes, strict=True)
+    ]
     longest, visual = max(counts)
     return TrainingData(
         folder=folder,
@@ -167,11 +166,16 @@ def _size_wh(path: Path) -> tuple[int, int]:
         raise DatasetError(f"{path} is no readable picture ({error}); {REBUILD}") from error
 
 
-def _tokens(example: Mapping[str, Any], frames: int, size_wh: tuple[int, int]) -> tuple[int, int]:
-    pairs = -(-frames // 2)
-    cells = -(-size_wh[0] // GRID_PX) * -(-size_wh[1] // GRID_PX)
-    text = sum(len(line.encode()) + TURN_TOKENS for line in _lines(example))
-    return pairs * (cells + PAIR_MARK_TOKENS) + text, pairs * cells
+def _tokens(
+    example: Mapping[str, Any], frames: int, size_wh: tuple[int, int], *, family: ModelFamily, fps: float
+) -> tuple[int, int]:
+    """The most tokens of an example, and those of its pictures; it may hold more turns than ours."""
+    lines = ["", "", *_lines(example)]
+    asked, answer = lines[:-1], lines[-1]
+    more = TURN_TOKENS * max(0, len(asked) - 3)
+    counter = ByteBound()
+    tokens = example_tokens(family, answer, "".join(asked), frames, size_wh, fps=fps, counter=counter)
+    return tokens + more, family.visual_tokens(frames, size_wh)
 
 
 def _lines(example: Mapping[str, Any]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from vigil.errors import JobError, ManifestError, UsageError
 from vigil.file_names import beside
 from vigil.files import require_writable_folder
 from vigil.manifest import MANIFEST_NAME, Manifest, read_manifest
+from vigil.models import family_named
 from vigil.models.base_model import base_digest, check_checkpoint, describe_base
 from vigil.models.lora_adapter import AdapterWeights, read_adapter_weights
 from vigil.models.lora_compatibility import why_misfit, why_unmergeable, why_unprovable, why_unservable
@@ -284,7 +285,7 @@ def _check_late(plan: ExportPlan) -> Checked:
 
 def _run_once(plan: ExportPlan, weights: MergeReport, trainer: Environment) -> Checked:
     """Runs a model that is right and has its name; whatever comes of it, the model stays."""
-    smoke = smoke_test(plan.out, plan.manifest.contract, trainer)
+    smoke = smoke_test(plan.out, plan.manifest.contract, family_named(plan.manifest.family), trainer)
     _note(plan, _merge_note(plan, weights) | {"smoke": asdict(smoke)})
     if smoke.outcome == "failed":
         raise JobError(

@@ -18,9 +18,10 @@ import yaml
 from vigil import __version__
 from vigil.dataset.used_clips import USED_KEY
 from vigil.environments import Environment, environment
-from vigil.errors import JobError
+from vigil.errors import JobError, UsageError
 from vigil.gpus import CUDA_PACKAGES, check_driver, gpu_count
 from vigil.manifest import Base, read_manifest
+from vigil.models import ModelFamily, family_in, family_named
 from vigil.models.base_model import base_digest, check_adapter, check_checkpoint, describe_base
 from vigil.training.config import (
     TrainingConfig,
@@ -31,6 +32,7 @@ from vigil.training.config import (
     dataset_names,
     evaluated_names,
     is_distributed,
+    is_ray,
     launch_environment,
     load_training_config,
     tower_warnings,
@@ -75,6 +77,27 @@ class TrainingPlan:
         return Path(self.settings["output_dir"])
 
 
+def check_family(base: Path, dataset: TrainingData) -> None:
+    """Raises UsageError where the frames of a dataset were cut for models of another family than the base's."""
+    held, wanted = family_named(dataset.manifest.family), family_in(base)
+    if held is not wanted:
+        raise UsageError(
+            f"{dataset.folder} was built for {held.title} (frames in multiples of {held.pixel_multiple} px) and {base} "
+            f"is of {wanted.title} ({wanted.pixel_multiple} px); build it with: vigil dataset build CLIPS --out FOLDER "
+            f"--family {wanted.name}"
+        )
+
+
+def check_processes(settings: TrainingConfig, family: ModelFamily, *, gpus: int) -> None:
+    """Raises UsageError where LLaMA-Factory would start trainers of its own, which would number positions wrongly."""
+    if family.counts_seconds and (gpus > 1 or is_distributed(settings) or is_ray(settings)):
+        raise UsageError(
+            f"{family.title} is trained in one process only: the pinned transformers counts the seconds of its videos "
+            "wrongly, and Vigil mends that in its own process, not in those of torchrun or Ray; set "
+            "CUDA_VISIBLE_DEVICES=0, and leave deepspeed and ray_num_workers out"
+        )
+
+
 def plan_training(config: str | Path, overrides: Sequence[str] = ()) -> TrainingPlan:
     """Everything about a training that can be known before it starts.
 
@@ -89,7 +112,9 @@ def plan_training(config: str | Path, overrides: Sequence[str] = ()) -> Training
         check_adapter(Path(settings["adapter_name_or_path"]), base)
     folder = Path(settings["dataset_dir"])
     dataset = read_training_data(folder, dataset_names(settings), evaluated=evaluated_names(settings))
+    check_family(base, dataset)
     full = complete_from_dataset(settings, dataset)
+    check_processes(full, family_in(base), gpus=gpus)
     schedule = training_schedule(full, examples=dataset.examples, gpus=gpus, environ=os.environ)
     return TrainingPlan(
         config=str(config),

@@ -3,6 +3,7 @@
     .venv-train/bin/python llamafactory_cli.py train CONFIG
 
 A model in 4 or 8 bits keeps its vision tower whole: LLaMA-Factory has no setting for it, and serving has it whole.
+Positions of Qwen2.5-VL are numbered as it was pretrained with them, which the pinned transformers does not.
 What it loads stays to its end, so that looking for garbage in it is time lost, 3 s of it when it ends.
 
 Every argument that the installed LLaMA-Factory takes for a training, one a line.
@@ -36,8 +37,10 @@ def main() -> None:
     gc.disable()
     import llamafactory.train.tuner  # noqa: F401
     from llamafactory.cli import main as run
+    from positions import mend_positions  # type: ignore[import-not-found]
 
     keep_the_tower_whole()
+    mend_positions()
     gc.freeze()
     gc.enable()
     atexit.register(gc.freeze)

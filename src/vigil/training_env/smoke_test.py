@@ -2,7 +2,9 @@
 
 On a GPU with `gpu_bytes` free in bfloat16, else on the CPU in `cpu_dtype`; where that is empty it is skipped.
 
-    .venv-train/bin/python src/vigil/training_env/smoke_test.py MODEL '{"question": ..., "words": [...], ...}'
+    .venv-train/bin/python src/vigil/training_env/smoke_test.py MODEL '{"prompt": ..., "words": [...], ...}'
+
+The prompt holds one video; `size_wh` and `frames` are such as the model's family reads.
 """
 
 import gc
@@ -17,31 +19,34 @@ from typing import Any
 
 import numpy as np
 import torch
+from positions import mend_positions  # type: ignore[import-not-found]
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from transformers.video_utils import VideoMetadata
 
-FRAMES, HEIGHT, WIDTH, FPS = 6, 96, 128, 2.0
+FPS = 2.0
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
-def fixed_window() -> np.ndarray:
-    """A light square that crosses a grey ramp: `(6, 96, 128, 3) uint8`."""
-    ramp = np.linspace(40, 160, WIDTH, dtype=np.uint8)
-    frames = np.broadcast_to(ramp[None, None, :, None], (FRAMES, HEIGHT, WIDTH, 3)).copy()
-    for index in range(FRAMES):
-        frames[index, 30:62, 8 + 18 * index : 40 + 18 * index] = 230
-    return frames
+def fixed_window(frames: int, size_wh: tuple[int, int]) -> np.ndarray:
+    """A light square that crosses a grey ramp: `(frames, height, width, 3) uint8`."""
+    width, height = size_wh
+    ramp = np.linspace(40, 160, width, dtype=np.uint8)
+    window = np.broadcast_to(ramp[None, None, :, None], (frames, height, width, 3)).copy()
+    for index in range(frames):
+        left = (width - height // 3) * index // frames
+        window[index, height // 3 : height * 2 // 3, left : left + height // 3] = 230
+    return window
 
 
-def prompt_inputs(processor: Any, question: str, config: Any) -> dict[str, torch.Tensor]:
+def prompt_inputs(processor: Any, asked: dict[str, Any], config: Any) -> dict[str, torch.Tensor]:
     """The window and the question as the model is trained on them."""
-    text = f"<|im_start|>user\n<|vision_start|><|video_pad|><|vision_end|>{question}<|im_end|>\n<|im_start|>assistant\n"
+    frames = asked["frames"]
     metadata = VideoMetadata(
-        total_num_frames=FRAMES, fps=FPS, frames_indices=list(range(FRAMES)), duration=FRAMES / FPS
+        total_num_frames=frames, fps=FPS, frames_indices=list(range(frames)), duration=frames / FPS
     )
     inputs = processor(
-        text=[text],
-        videos=[torch.from_numpy(fixed_window()).permute(0, 3, 1, 2)],
+        text=[asked["prompt"]],
+        videos=[torch.from_numpy(fixed_window(frames, tuple(asked["size_wh"]))).permute(0, 3, 1, 2)],
         video_metadata=[metadata],
         do_sample_frames=False,
         return_tensors="pt",
@@ -68,6 +73,7 @@ def run(folder: str, asked: dict[str, Any]) -> dict[str, str]:
     device, dtype = place(asked)
     if not device:
         return {"outcome": "skipped", "words": "there is not enough memory free for it, on a GPU or beside it"}
+    mend_positions()
     processor = AutoProcessor.from_pretrained(folder)
     model, loaded = AutoModelForImageTextToText.from_pretrained(
         folder, dtype=dtype, device_map=device, output_loading_info=True
@@ -76,7 +82,7 @@ def run(folder: str, asked: dict[str, Any]) -> dict[str, str]:
     if absent:
         return {"outcome": "failed", "words": f"{absent[0]} and {len(absent) - 1} more are not as the class wants them"}
     model = model.eval()
-    inputs = prompt_inputs(processor, asked["question"], model.config)
+    inputs = prompt_inputs(processor, asked, model.config)
     started_s = time.monotonic()
     logits = logits_of(model, inputs)
     seconds = time.monotonic() - started_s

@@ -2,7 +2,9 @@
 
 Runs in the training environment. The pictures are told by a digest and by a few of their values, as they are large.
 
-    .venv-train/bin/python src/vigil/training_env/trained_prompts.py SETTINGS.json OUT.json
+    .venv-train/bin/python src/vigil/training_env/trained_prompts.py ASKED.json OUT.json
+
+where ASKED holds {"settings": {...}, "positions": whether those of each video's tokens are wanted too}.
 """
 
 import gc
@@ -17,23 +19,34 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from llamafactory.data import SFTDataCollatorWith4DAttentionMask, get_dataset, get_template_and_fix_tokenizer
 from llamafactory.extras.constants import IGNORE_INDEX
 from llamafactory.hparams import get_train_args
 from llamafactory.model import load_tokenizer
+from positions import mend_positions  # type: ignore[import-not-found]
+from transformers import AutoConfig, AutoModelForImageTextToText
 
 PROBES = 512
 STEPS = 1e4
 
 
-def trained_prompts(settings: dict[str, Any]) -> list[dict[str, Any]]:
+def trained_prompts(settings: dict[str, Any], *, positions: bool) -> list[dict[str, Any]]:
     """One entry an example, in the order of the dataset: `ids` up to the answer, `grid_thw`, and the pictures."""
+    mend_positions()
     model_args, data_args, training_args, _, _ = get_train_args(settings)
     loaded = load_tokenizer(model_args)
     template = get_template_and_fix_tokenizer(loaded["tokenizer"], data_args)
     dataset = get_dataset(template, model_args, data_args, training_args, stage="sft", **loaded)["train_dataset"]
-    collator = SFTDataCollatorWith4DAttentionMask(template=template, model=None, **loaded)
+    model = _empty_model(model_args.model_name_or_path) if positions else None
+    collator = SFTDataCollatorWith4DAttentionMask(template=template, model=model, **loaded)
     return [_told(example, collator) for example in dataset]
+
+
+def _empty_model(folder: str) -> Any:
+    """The model without its weights: it numbers tokens as the whole one does."""
+    with torch.device("meta"):
+        return AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder))
 
 
 def _told(example: dict[str, Any], collator: Any) -> dict[str, Any]:
@@ -48,7 +61,17 @@ def _told(example: dict[str, Any], collator: Any) -> dict[str, Any]:
         "answer": ids[prompt],
         "grid_thw": batch["video_grid_thw"][0].tolist(),
         **pixel_digest(pixels),
+        **({"positions": _told_positions(batch, collator.model.config)} if "position_ids" in batch else {}),
     }
+
+
+def _told_positions(batch: Any, config: Any) -> list[list[int]]:
+    """Time, height and width of each token of the video and of the one behind it, from the video's first one on."""
+    places = (batch["input_ids"][0] == config.video_token_id).nonzero().ravel()
+    first, last = int(places[0]), int(places[-1])
+    numbered = batch["position_ids"][-3:, 0, first : last + 2]
+    told: list[list[int]] = (numbered - first).tolist()
+    return told
 
 
 def pixel_digest(pixels: np.ndarray) -> dict[str, Any]:
@@ -64,5 +87,5 @@ if __name__ == "__main__":
     gc.enable()
     atexit.register(gc.freeze)  # what was loaded needs no tidying: it takes seconds
     asked, answer = map(Path, sys.argv[1:3])
-    told = trained_prompts(json.loads(asked.read_text(encoding="utf-8")))
+    told = trained_prompts(**json.loads(asked.read_text(encoding="utf-8")))
     answer.write_text(json.dumps(told), encoding="utf-8")

@@ -27,7 +27,7 @@ SIDE_PX = 9000
 KEPT_SESSIONS = """
 import sys
 from pathlib import Path
-from app.web.gradio_patches import skip_gradio_stubs
+from app.web.gradio_stubs import skip_gradio_stubs
 with skip_gradio_stubs():
     from app.web.site import build_app
 from rooms import context_of

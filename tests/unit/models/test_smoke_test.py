@@ -6,6 +6,7 @@ import pytest
 
 from model_folder import contract, make_environment, make_model
 from vigil.environments import environment
+from vigil.models import QWEN3_VL
 from vigil.models.smoke_test import PROGRAM_BYTES, smoke_test
 
 
@@ -29,14 +30,14 @@ def _asked(model: Path) -> str:
 
 def test_a_model_runs_where_there_is_room(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vigil.models.smoke_test.free_memory_bytes", lambda: PROGRAM_BYTES + 100_000)
-    assert str(smoke_test(model, contract(), environment("train"))) == "passed: ran"
+    assert str(smoke_test(model, contract(), QWEN3_VL, environment("train"))) == "passed: ran"
     assert f"{model} " in _asked(model)
     assert '"cpu_dtype": ""' not in _asked(model)
 
 
 def test_without_room_nothing_is_started(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vigil.models.smoke_test.free_memory_bytes", lambda: PROGRAM_BYTES)
-    found = smoke_test(model, contract(), environment("train"))
+    found = smoke_test(model, contract(), QWEN3_VL, environment("train"))
     assert (found.outcome, _asked(model)) == ("skipped", "")
     assert found.words == "running it takes 0.6 GB of memory, and 0.6 GB are free"
 
@@ -44,5 +45,5 @@ def test_without_room_nothing_is_started(model: Path, monkeypatch: pytest.Monkey
 def test_a_gpu_may_have_the_room_that_the_cpu_lacks(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vigil.models.smoke_test.free_memory_bytes", lambda: PROGRAM_BYTES)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    assert smoke_test(model, contract(), environment("train")).outcome == "passed"
+    assert smoke_test(model, contract(), QWEN3_VL, environment("train")).outcome == "passed"
     assert '"cpu_dtype": ""' in _asked(model)

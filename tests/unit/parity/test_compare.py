@@ -1,8 +1,10 @@
 """What counts as a difference."""
 
 import math
+from dataclasses import replace
 
 from vigil.parity.compare import (
+    POSITIONS,
     ParityDifference,
     ParityReport,
     count_values,
@@ -35,6 +37,16 @@ def test_pixels_that_differ_elsewhere_than_at_the_probes_are_a_difference() -> N
     assert "pixels" in picture_difference(_pictures("a", 0.1), _pictures("b", 0.1))
     assert "0.3000" in picture_difference(_pictures("a", 0.1, 0.5), _pictures("b", 0.1, 0.2))
     assert picture_difference(_pictures("a", 0.1), _pictures("b", 0.1, grid_thw=(3, 4, 4))) == "size"
+
+
+def test_other_times_are_a_difference_where_tokens_and_pixels_agree() -> None:
+    ours, theirs = (
+        replace(_pictures("a", 0.1), positions=((0, 0, time, time, 9), (0, 1, 0, 1, 9), (0, 0, 0, 0, 9)))
+        for time in (2, 4)
+    )
+    assert picture_difference(ours, ours) == ""
+    assert picture_difference(ours, theirs) == POSITIONS
+    assert (ours.times, theirs.times, _pictures("a").times) == ([0, 2], [0, 4], [])
 
 
 def test_an_example_that_differs_twice_is_one_difference() -> None:

@@ -12,16 +12,16 @@ HAN = "打架"
 LOOK = """
 import sys
 from pathlib import Path
-from vigil.report import lettering
-lettering.CHINESE_FONTS = ("Vigil Test Han",)
-face = lettering.chinese_typeface()
+from vigil.report import drawing
+drawing.CHINESE_FONTS = ("Vigil Test Han",)
+face = drawing.chinese_typeface()
 print("none" if face is None else Path(face.path).name)
 """
 LATER = """
 import shutil
-lettering.LOOK_AGAIN_S = 1e-9
+drawing.LOOK_AGAIN_S = 1e-9
 shutil.copy(sys.argv[1], sys.argv[2])
-print(Path(lettering.chinese().path).name)
+print(Path(drawing.chinese_typeface().path).name)
 """
 
 

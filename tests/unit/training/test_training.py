@@ -40,7 +40,7 @@ RUN = RunRecord(settings={"learning_rate": 1e-3, "save_steps": 50}, data_digest=
 
 def test_every_shipped_config_has_known_keys_and_a_header() -> None:
     configs = sorted((Path(__file__).resolve().parents[3] / "configs" / "train").glob("*.yaml"))
-    assert len(configs) == 8
+    assert len(configs) == 9
     for config in configs:
         load_training_config(config)
         header = config.read_text(encoding="utf-8").split("###")[0]

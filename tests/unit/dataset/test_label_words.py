@@ -4,17 +4,9 @@ from pathlib import Path
 import pytest
 
 from vigil.dataset.answers import TargetAnswer, descriptions
+from vigil.dataset.check import indistinct_words, misread_answers
 from vigil.dataset.examples import TrainingExample
-from vigil.dataset.token_counts import (
-    ByteBound,
-    TokenizerCounter,
-    example_tokens,
-    indistinct_words,
-    load_token_counter,
-    misread_answers,
-    visual_tokens,
-)
-from vigil.errors import DatasetError
+from vigil.models.tokens import TokenizerCounter, load_token_counter
 from vigil.questions import LabelName, Task, list_questions, load_question
 from vocabularies import NAMES, save_tokenizer
 
@@ -24,17 +16,6 @@ TINY_BASE = Path(__file__).resolve().parents[3] / "src/vigil/tiny/base"
 EXAMPLE = TrainingExample(
     question=FIGHT.question, answer="是的，有人打架。", frames=("a.jpg",) * 6, clip="a", label="alarm", group="a"
 )
-
-
-def test_pictures_take_a_token_for_32x32_pixels_of_a_pair() -> None:
-    assert visual_tokens(6, (480, 256)) == 360
-    assert visual_tokens(4, (128, 96)) == 24
-
-
-def test_counting_from_above_never_falls_short_of_the_tokenizer() -> None:
-    pytest.importorskip("tokenizers")
-    exact = example_tokens(EXAMPLE, (128, 96), fps=2, text=load_token_counter(TINY_BASE))
-    assert 36 < exact <= example_tokens(EXAMPLE, (128, 96), fps=2, text=ByteBound())
 
 
 @pytest.fixture(scope="module", params=[*NAMES, "tiny"])
@@ -68,8 +49,3 @@ def test_words_of_which_one_begins_the_other_are_named(tokenizer: TokenizerCount
     (message,) = indistinct_words(task, tokenizer)
     assert message.startswith("the words '正常吗' and '正常' cannot be told apart, ")
     assert misread_answers([said("正常。")], task, tokenizer) == []
-
-
-def test_a_folder_without_tokenizer_says_what_to_give(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"no tokenizer\.json"):
-        load_token_counter(tmp_path)

@@ -1,0 +1,30 @@
+"""How a user says for which models a dataset is cut: by the name of their family, or by one of them."""
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from vigil.errors import UsageError
+from vigil.models import FAMILIES, ModelFamily, family_in, family_named
+
+FamilyName: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="The models it is for: "
+        + " or ".join(f"{family.name} (sides of {family.pixel_multiple} px)" for family in FAMILIES)
+        + f". Default: that of --base, else {FAMILIES[0].name}."
+    ),
+]
+BaseModel: TypeAlias = Annotated[
+    Path | None, typer.Option(help="The folder of the model that will be trained; tells the family.")
+]
+
+
+def chosen_family(name: str | None, base: Path | None) -> ModelFamily:
+    """The family that was named, else that of the base, else the first; raises UsageError where they disagree."""
+    named = family_named(name) if name else None
+    held = family_in(base) if base else None
+    if named is not None and held is not None and named is not held:
+        raise UsageError(f"--family says {named.name}, and {base} is of {held.name}; leave one of them out")
+    return named or held or FAMILIES[0]
