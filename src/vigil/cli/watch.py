@@ -110,12 +110,14 @@ def watch(
     console = wide_console(stderr=True) if jsonl == "-" else wide_console()
     console.print(summary_table(summary))
     if summary.failures:
-        console.print(f"{summary.failures} faults in Vigil itself, which went on; the log tells them, please report")
+        console.print(
+            f"{summary.failures} internal errors in Vigil; the watch went on. Please report them with the log"
+        )
     if missing:
         console.print(f"not kept: {'; '.join(missing)}", markup=False, highlight=False)
     require_verdicts(summary)
     if missing:
-        raise JobError("not all that was asked for could be kept (the last line of the table, the log says why)")
+        raise JobError("some results could not be written; the line above names them, the log says why")
 
 
 def require_verdicts(summary: WatchSummary) -> None:

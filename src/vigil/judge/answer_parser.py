@@ -154,7 +154,7 @@ def parse_logprob(value: Any) -> float:
     """A log probability reported by a server, at least LEAST_LOGPROB; raises ValueError if it is not one."""
     logprob = float(value)
     if math.isnan(logprob) or logprob > ROUNDING:
-        raise ValueError(f"the answer's log probability {value!r} is none")
+        raise ValueError(f"the answer holds {value!r}, which is not a log probability")
     return min(0.0, max(logprob, LEAST_LOGPROB))
 
 

@@ -90,7 +90,7 @@ async def _content(answer: httpx2.Response, request: httpx2.Request) -> bytes:
     if read > MAX_BYTES:
         raise UnusableAnswerError(f"the answer is longer than {MAX_BYTES} bytes", request=request)
     if is_compressed:
-        raise UnusableAnswerError("the answer is compressed, which nobody asked for", request=request)
+        raise UnusableAnswerError("the answer is compressed, although the request did not allow that", request=request)
     return b"".join(parts)
 
 

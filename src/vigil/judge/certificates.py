@@ -78,7 +78,7 @@ def tls_fault(error: BaseException | None) -> str:
         if isinstance(error, ssl.SSLCertVerificationError):
             return _refused_certificate(error)
         if isinstance(error, ssl.SSLError) and "WRONG_VERSION_NUMBER" in str(error):
-            return "it speaks no TLS; is its address http:// and not https://?"
+            return "it does not use TLS; is its address http:// rather than https://?"
         error = error.__cause__ or error.__context__
     return ""
 
@@ -90,7 +90,7 @@ def _refused_certificate(error: ssl.SSLCertVerificationError) -> str:
 
 def _advice(code: int) -> str:
     if code in NAME_DIFFERS:
-        return "use the name that it is made out to in the address, or have it made out to this one"
+        return "use the name in the certificate as the address, or have it issued for this address"
     if code == EXPIRED:
         return "have it renewed"
     if code == NOT_YET_VALID:

@@ -43,9 +43,9 @@ class Endpoint:
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         if parts.scheme not in {"http", "https"} or not parts.netloc:
-            raise UsageError(f"{self.url!r} is no http address of an endpoint; it looks like {DEFAULT_URL}")
+            raise UsageError(f"{self.url!r} is not the HTTP address of an endpoint, such as {DEFAULT_URL}")
         if parts.username or parts.password:
-            raise UsageError("keep the key out of the address: put it into $VIGIL_API_KEY or a --key-file")
+            raise UsageError("do not put the key into the address; use $VIGIL_API_KEY or --key-file")
         object.__setattr__(self, "url", _with_version(self.url))
         if self.is_encrypted:
             self.tls()
@@ -107,7 +107,7 @@ def _key_in(path: Path) -> str:
     try:
         key = path.read_text(encoding="utf-8").strip()
         if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-            log.warning("others can read the key file %s; close it with: chmod 600 %s", path, path)
+            log.warning("other users can read the key file %s; run: chmod 600 %s", path, path)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the key file {path} cannot be read: {error}") from error
     if not key or not key.isprintable() or " " in key:
@@ -156,7 +156,7 @@ def _make(path: Path) -> None:
             file.write(secrets.token_urlsafe(32) + "\n")
     except FileExistsError:
         if not path.is_file():
-            raise UsageError(f"{path.parent} is no folder for a key; name another file with --key-file") from None
+            raise UsageError(f"{path} is not a file, so it cannot hold a key; name another with --key-file") from None
         return  # Another server that started at the same moment has created it.
     except OSError as error:
         raise UsageError(

@@ -9,7 +9,7 @@ import orjson
 TOO_LARGE = 413
 
 BODY_LIMIT_ADVICE = (
-    "the request with its pictures is larger than the server, or a proxy before it, lets through; raise the proxy's "
+    "the request with its pictures is larger than the server, or a proxy in front of it, accepts; raise the proxy's "
     "body limit (nginx: client_max_body_size 64m)"
 )
 
@@ -42,7 +42,7 @@ def not_json(text: str) -> str:
     """Describes what arrived instead of JSON."""
     if is_page(text):
         said = error_page_text(text) or "empty"
-        return f"it sent a page for people ({said}) and no JSON; does something else answer there?"
+        return f"it sent an HTML page ({said}) instead of JSON; is another service running there?"
     return "it sent no JSON" if text.strip() else "it sent nothing"
 
 

@@ -162,7 +162,7 @@ def endpoint_error(error: BaseException, url: str, *, is_there: bool = False) ->
     if status is not None and may_pass(status):
         return EndpointBusy(f"{url} cannot answer now ({said}); try again when it has started or recovered")
     if isinstance(error, NO_CONNECTION) and is_there:
-        return EndpointBusy(f"{url} broke off, and cannot be read ({said}); the server's log may say why")
+        return EndpointBusy(f"{url} broke the connection ({said}); the server's log may say why")
     if isinstance(error, NO_CONNECTION):
         return EndpointUnreachable(
             f"nothing answers at {url} ({said}); start a server with `./vllm.sh MODEL_DIR`, or name another with --url"

@@ -214,13 +214,11 @@ class ServerFactsCache:
         """Adopts the facts; raises EndpointError if the server is not the one that was connected to."""
         new = [each for each in found.differences if each not in self._first.differences]
         if new:
-            raise EndpointError(
-                f"the server came back with another contract: {'; '.join(new)}; start again to go by it"
-            )
+            raise EndpointError(f"the server came back with another contract: {'; '.join(new)}; restart to use it")
         if self._pinned and found != self._first:
             raise EndpointError(
-                f"the server came back with another model than {self._first.model}, or the same one exchanged; "
-                "nothing of it can be compared with what was answered before"
+                f"the server came back with another model than {self._first.model}, or with other weights; "
+                "its answers cannot be compared with the earlier ones"
             )
         if found != self.now:
             log.warning("the server has changed; model %s is now read as the new server reports it", found.model)

@@ -110,7 +110,7 @@ class EarlyVerdict:
     def worded(self, verdict: Verdict, answer: StreamedAnswer, fault: RequestFault | None) -> Verdict:
         """The verdict with its description, and why that broke off if it did."""
         is_whole = fault is None and (answer.complete or self.is_enough)
-        broken = "" if is_whole else f"the words broke off: {fault.detail if fault else 'the stream ended early'}"
+        broken = "" if is_whole else f"the description broke off: {fault.detail if fault else 'the stream ended early'}"
         spent = 0 if self.known is not None else verdict.tokens
         return replace(
             verdict, text=answer.text.strip() or None, tokens=answer.tokens + spent, detail=verdict.detail or broken
