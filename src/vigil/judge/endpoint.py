@@ -156,7 +156,7 @@ def _make(path: Path) -> None:
             file.write(secrets.token_urlsafe(32) + "\n")
     except FileExistsError:
         if not path.is_file():
-            raise UsageError(f"{path} is not a file, so it cannot hold a key; name another with --key-file") from None
+            raise UsageError(f"no key file can be created at {path}; name another with --key-file") from None
         return  # Another server that started at the same moment has created it.
     except OSError as error:
         raise UsageError(
