@@ -100,9 +100,9 @@ class Analysis:
         self._endpoint = endpoint
         self._opener = opener
         self._lock = threading.Lock()
-        self._findings = AnalysisResults(settings.events, source=address.name, task=question.name)
-        self._leg = Segment(address.is_live if live is None else live, from_s)
-        self._next: Segment | None = self._leg
+        self._results = AnalysisResults(settings.events, source=address.name, task=question.name)
+        self._segment = Segment(address.is_live if live is None else live, from_s)
+        self._next: Segment | None = self._segment
         self._running: RunningSegment | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._judge: Judge | None = None
@@ -116,9 +116,9 @@ class Analysis:
     def start(self) -> None:
         """Starts the analysis in a thread of its own."""
         self._began_s = time.monotonic()
-        self._begin()
+        self._start_thread()
 
-    def _begin(self) -> None:
+    def _start_thread(self) -> None:
         self._phase, self._problem, self._running = AnalysisPhase.ASKING, "", None
         self._stopped.clear()
         self._over.clear()
@@ -140,22 +140,22 @@ class Analysis:
     def judge_every(self) -> None:
         """Continues window by window; a file from the first window without a verdict."""
         with self._lock:
-            gap_s = self._findings.first_gap_s()
-            judged = self._findings.judged
+            gap_s = self._results.first_gap_s()
+            judged = self._results.judged
             next_s = judged[-1].start_s + self._stride_s if judged else 0.0
         self._switch(live=False, from_s=next_s if gap_s is None else gap_s)
 
     def view(self) -> AnalysisView:
         """The current state."""
         with self._lock:
-            running, findings = self._running, self._findings
+            running, results = self._running, self._results
             notes = running.notes if running else None
-            judged = tuple(findings.judged)
+            judged = tuple(results.judged)
             return AnalysisView(
                 phase=self._phase_now(notes),
-                live=self._leg.live,
+                live=self._segment.live,
                 judged=judged,
-                events=tuple(findings.events.values()),
+                events=tuple(results.events.values()),
                 waiting_for_words=frozenset(notes.wordless.values()) if notes else frozenset(),
                 position_s=notes.position_s if notes else 0.0,
                 now_s=time.time() - notes.epoch_s if notes and notes.epoch_s and not self._over.is_set() else None,
@@ -166,7 +166,7 @@ class Analysis:
                 picture=notes.picture if notes else None,
                 notes=self._notes(notes),
                 model=self._judge.model if self._judge else "",
-                forgotten=findings.forgotten,
+                forgotten=results.forgotten,
             )
 
     def _notes(self, notes: SegmentObserver | None) -> tuple[str, ...]:
@@ -188,12 +188,12 @@ class Analysis:
 
     def _switch(self, *, live: bool, from_s: float) -> None:
         with self._lock:
-            if live == self._leg.live:
+            if live == self._segment.live:
                 return
-            self._leg = self._next = Segment(live, 0.0 if self.address.is_live else max(0.0, from_s))
+            self._segment = self._next = Segment(live, 0.0 if self.address.is_live else max(0.0, from_s))
             was_over = self._over.is_set()
         if was_over:
-            self._begin()
+            self._start_thread()
         else:
             self._abandon(silently=True)
 
@@ -223,10 +223,10 @@ class Analysis:
                 self._end(phase)
         if again:
             # The mode was switched at the moment the analysis ended.
-            self._begin()
+            self._start_thread()
 
     def _end(self, phase: AnalysisPhase) -> None:
-        self._findings.finish(STOPPED if self._stopped.is_set() else ENDED)
+        self._results.finish(STOPPED if self._stopped.is_set() else ENDED)
         unreadable = self._running is not None and self._running.notes.stage is SourceStatus.UNREADABLE
         self._phase = AnalysisPhase.FAILED if unreadable else phase
         self._over.set()
@@ -240,21 +240,21 @@ class Analysis:
                 return
         async with await asking as judge:
             self._judge = judge
-            while (leg := self._take_leg()) is not None:
-                await self._go(leg, judge)
+            while (segment := self._take_segment()) is not None:
+                await self._run_segment(segment, judge)
 
-    def _take_leg(self) -> Segment | None:
+    def _take_segment(self) -> Segment | None:
         with self._lock:
-            leg, self._next = self._next, None
-            return None if self._stopped.is_set() else leg
+            segment, self._next = self._next, None
+            return None if self._stopped.is_set() else segment
 
-    async def _go(self, leg: Segment, judge: Judge) -> None:
+    async def _run_segment(self, segment: Segment, judge: Judge) -> None:
         """Runs one segment, to its end or until it is abandoned."""
-        leg = leg.on_the_grid(self.address, judge.sampling)
+        segment = segment.on_the_grid(self.address, judge.sampling)
         live_source = self.address.is_live
         shift_s = time.monotonic() - self._began_s if live_source else 0.0
         notes = SegmentObserver(
-            self._findings,
+            self._results,
             self._lock,
             shift_s=shift_s,
             words=self.for_verdict,
@@ -264,13 +264,13 @@ class Analysis:
         watch = Watcher(
             [self.address],
             judge=judge,
-            settings=leg.settings(self.address, self.settings, words=self.for_verdict),
+            settings=segment.settings(self.address, self.settings, words=self.for_verdict),
             observers=[notes],
-            opener=leg.opener(self.address, self._opener),
+            opener=segment.opener(self.address, self._opener),
         )
         with self._lock:
             if not live_source:
-                self._findings.forget_from(window_start_s(leg.from_s, judge.sampling))
+                self._results.forget_from(window_start_s(segment.from_s, judge.sampling))
             self._running = running = RunningSegment(watch, notes)
             self._phase = AnalysisPhase.WATCHING
             superseded = self._next is not None or self._stopped.is_set()

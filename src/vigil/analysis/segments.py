@@ -178,7 +178,7 @@ class SegmentObserver(WatchObserver):
 
     def __init__(
         self,
-        findings: AnalysisResults,
+        results: AnalysisResults,
         lock: threading.Lock,
         *,
         shift_s: float,
@@ -195,7 +195,7 @@ class SegmentObserver(WatchObserver):
         self.picture: bytes | None = None
         self.wordless: dict[int, int] = {}
         self._has_previews = False
-        self._findings = findings
+        self._results = results
         self._lock = lock
         self._shift_s = shift_s
         self._words = words
@@ -243,7 +243,7 @@ class SegmentObserver(WatchObserver):
     def _add(self, judged: JudgedWindow) -> None:
         shift_s, verdict = self._shift_s, judged.verdict
         moved = replace(verdict, start_s=verdict.start_s + shift_s, end_s=verdict.end_s + shift_s)
-        number = self._findings.add(replace(judged, verdict=moved))
+        number = self._results.add(replace(judged, verdict=moved))
         if self._words and verdict.outcome is Outcome.ALARM:
             self.wordless[judged.window] = number
         if judged.captured_s is not None and verdict.cause is None:
@@ -252,7 +252,7 @@ class SegmentObserver(WatchObserver):
     def _describe(self, judged: JudgedWindow) -> None:
         number = self.wordless.pop(judged.window, None)
         if number is not None and judged.verdict.text:
-            self._findings.describe(number, judged.verdict.text)
+            self._results.describe(number, judged.verdict.text)
 
 
 class RunningSegment:

@@ -100,7 +100,7 @@ class Judge:
         self.min_mass = min_mass
         self.alarm_from = alarm_from
         self._questions = self.questions(client, transport, task=task, sampling=sampling)
-        self._room = asyncio.Semaphore(max_in_flight)
+        self._request_slots = asyncio.Semaphore(max_in_flight)
         self._unforeseen: set[type[Exception]] = set()
         self._refused: set[int | None] = set()
 
@@ -345,7 +345,7 @@ class Judge:
 
     async def _within_deadline(self, ask: Ask, *, harmless: frozenset[Cause] = frozenset()) -> RequestFault | None:
         """Runs `ask` in a request slot and within the deadline, which it may move; a fault is returned, not raised."""
-        async with self._room:
+        async with self._request_slots:
             began_s = asyncio.get_running_loop().time()
             try:
                 async with asyncio.timeout(self.deadline_s) as limit:

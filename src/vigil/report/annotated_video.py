@@ -49,9 +49,9 @@ def annotate_video(
     If `stop` is set, or on KeyboardInterrupt (which is raised again), the video ends there and is complete up to there.
     Raises SourceError.
     """
-    course = SourceTimeline(judged, events)
-    shape = video_info(path)
-    length_s = max(course.end_s, shape.duration_s or 0.0)
+    timeline = SourceTimeline(judged, events)
+    info = video_info(path)
+    length_s = max(timeline.end_s, info.duration_s or 0.0)
     frames = full_size_frames(path)
     first = next(frames, None)
     if first is None:
@@ -59,14 +59,14 @@ def annotate_video(
     height, width = first[0].shape[:2]
     layout = layout_for((width, height))
     overlay = Overlay(
-        course, layout, tiers=tiers or TierThresholds(), title=path.name if title is None else title, end_s=length_s
+        timeline, layout, tiers=tiers or TierThresholds(), title=path.name if title is None else title, end_s=length_s
     )
-    with ExitStack() as late, VideoWriter(out, size_wh=layout.size_wh, fps=shape.fps, threads=0) as movie:
-        movie.add(overlay.draw(*first), first[1])
+    with ExitStack() as late, VideoWriter(out, size_wh=layout.size_wh, fps=info.fps, threads=0) as writer:
+        writer.add(overlay.draw(*first), first[1])
         try:
             for picture, time_s in frames:
-                movie.add(overlay.draw(picture, time_s), time_s)
-                progress(time_s, shape.duration_s)
+                writer.add(overlay.draw(picture, time_s), time_s)
+                progress(time_s, info.duration_s)
                 if stop is not None and stop.is_set():
                     return
         except KeyboardInterrupt as interrupt:
@@ -101,10 +101,10 @@ class LiveAnnotatedVideo:
         self._hold_s = hold_s
         self._most_held = most_held
         self._news: deque[JudgedWindow | Event] = deque()
-        self._course = SourceTimeline()
+        self._timeline = SourceTimeline()
         self._covered_s = float("-inf")
         self._held: deque[tuple[RGB, float]] = deque()
-        self._shooting: _Shooting | None = None
+        self._rendering: _Rendering | None = None
         self._lock = threading.Lock()
 
     def judged(self, judged: JudgedWindow) -> None:
@@ -118,41 +118,41 @@ class LiveAnnotatedVideo:
     def frame(self, image: RGB, time_s: float) -> None:
         """Adds a sampled frame, `(H, W, 3) uint8 RGB`, at its second of the source; writes those that are due."""
         with self._lock:
-            self._learn()
+            self._update_timeline()
             self._held.append((image, time_s))
             self._write(until_s=max(self._covered_s, time_s - self._hold_s))
 
     def close(self) -> None:
         """Writes the frames that still wait, and ends the file."""
         with self._lock:
-            self._learn()
+            self._update_timeline()
             self._write(until_s=float("inf"))
-            if self._shooting is not None:
-                self._guarded(self._shooting.end)
-            self._shooting = None
+            if self._rendering is not None:
+                self._guarded(self._rendering.end)
+            self._rendering = None
 
-    def _learn(self) -> None:
+    def _update_timeline(self) -> None:
         while self._news:
             news = self._news.popleft()
             if isinstance(news, Event):
-                self._course.note(news)
+                self._timeline.note(news)
             else:
-                self._course.add(news)
+                self._timeline.add(news)
                 self._covered_s = max(self._covered_s, news.end_s)
 
     def _write(self, *, until_s: float) -> None:
         while self._held and (self._held[0][1] <= until_s or len(self._held) > self._most_held):
             image, time_s = self._held.popleft()
             if not self.problem:
-                self._guarded(lambda image=image, time_s=time_s: self._shoot(image, time_s))  # type: ignore[misc]
+                self._guarded(lambda image=image, time_s=time_s: self._render(image, time_s))  # type: ignore[misc]
 
-    def _shoot(self, image: RGB, time_s: float) -> None:
-        if self._shooting is None:
+    def _render(self, image: RGB, time_s: float) -> None:
+        if self._rendering is None:
             layout = layout_for((image.shape[1], image.shape[0]))
-            overlay = Overlay(self._course, layout, tiers=self._tiers, title=self._title)
-            self._shooting = _Shooting(self.path, overlay, start_s=time_s)
-        self._shooting.add(image, time_s)
-        self._course.forget_before(time_s - REMEMBER_S)
+            overlay = Overlay(self._timeline, layout, tiers=self._tiers, title=self._title)
+            self._rendering = _Rendering(self.path, overlay, start_s=time_s)
+        self._rendering.add(image, time_s)
+        self._timeline.forget_before(time_s - REMEMBER_S)
 
     def _guarded(self, write: Callable[[], None]) -> None:
         try:
@@ -160,25 +160,25 @@ class LiveAnnotatedVideo:
         except SourceError as error:
             self.problem = str(error)
             log.error("%s; the annotated video ends here, the watch goes on", error)
-            if self._shooting is not None:
-                self._shooting.give_up(error)
-                self._shooting = None
+            if self._rendering is not None:
+                self._rendering.abort(error)
+                self._rendering = None
 
 
-class _Shooting:
+class _Rendering:
     """An annotated video that is being written."""
 
     def __init__(self, path: Path, overlay: Overlay, *, start_s: float) -> None:
         self._overlay = overlay
         self._start_s = start_s
-        self._movie = VideoWriter(path, size_wh=overlay.layout.size_wh, fps=LIVE_FPS).__enter__()
+        self._writer = VideoWriter(path, size_wh=overlay.layout.size_wh, fps=LIVE_FPS).__enter__()
 
     def add(self, image: RGB, time_s: float) -> None:
-        self._movie.add(self._overlay.draw(image, time_s), time_s - self._start_s)
+        self._writer.add(self._overlay.draw(image, time_s), time_s - self._start_s)
 
     def end(self) -> None:
-        self._movie.__exit__(None, None, None)
+        self._writer.__exit__(None, None, None)
 
-    def give_up(self, error: SourceError) -> None:
+    def abort(self, error: SourceError) -> None:
         with suppress(SourceError):
-            self._movie.__exit__(SourceError, error, None)
+            self._writer.__exit__(SourceError, error, None)

@@ -54,14 +54,14 @@ class Overlay:
 
     def __init__(
         self,
-        course: SourceTimeline,
+        timeline: SourceTimeline,
         layout: OverlayLayout,
         *,
         tiers: TierThresholds,
         title: str = "",
         end_s: float | None = None,
     ) -> None:
-        self.course = course
+        self.timeline = timeline
         self.layout = layout
         self.tiers = tiers
         self.title = title
@@ -73,7 +73,7 @@ class Overlay:
         film = np.empty((self.layout.size_wh[1], self.layout.size_wh[0], 3), np.uint8)
         scene = film[: self.layout.picture_wh[1]]
         scene[:] = letterbox(image, self.layout.picture_wh)
-        judged, event = self.course.verdict_at(time_s), self.course.event_at(time_s)
+        judged, event = self.timeline.verdict_at(time_s), self.timeline.event_at(time_s)
         edge = max(3, self.layout.font_px // 4)
         if event is not None:
             _frame(scene, drawing.TIER_COLOURS[event.tier], edge)
@@ -100,11 +100,11 @@ class Overlay:
 
     def _draw_strip(self, place: RGB, time_s: float) -> None:
         from_s, to_s = self._page(time_s)
-        key = (from_s, to_s, self.course.version)
+        key = (from_s, to_s, self.timeline.version)
         if self._strip is None or self._strip[0] != key:
             height, width = place.shape[:2]
             drawn = draw_timeline_strip(
-                self.course,
+                self.timeline,
                 from_s=from_s,
                 to_s=to_s,
                 size_wh=(width, height),

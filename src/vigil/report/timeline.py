@@ -99,27 +99,27 @@ class SourceTimeline:
         """The windows that cover any of these seconds."""
         first = bisect_right(self._starts, from_s - self._longest_s - JOIN_S)
         last = bisect_right(self._starts, to_s)
-        stretches = (self._stretch(number) for number in range(max(0, first - 1), last))
-        return [stretch for stretch in stretches if stretch.end_s >= from_s]
+        shown = (self._span(number) for number in range(max(0, first - 1), last))
+        return [span for span in shown if span.end_s >= from_s]
 
-    def _stretch(self, number: int) -> TimelineSpan:
+    def _span(self, number: int) -> TimelineSpan:
         one = self._judged[number]
         next_s = self._starts[number + 1] if number + 1 < len(self._starts) else one.end_s
         follows = one.end_s < next_s <= one.end_s + JOIN_S
         return TimelineSpan(one, one.start_s, next_s if follows else one.end_s)
 
 
-def unknown_runs(stretches: Iterable[TimelineSpan]) -> list[tuple[str, float, float]]:
+def unknown_runs(shown: Iterable[TimelineSpan]) -> list[tuple[str, float, float]]:
     """Runs of consecutive windows without a verdict: their cause, start and end."""
     runs: list[tuple[str, float, float]] = []
-    for stretch in stretches:
-        cause = str(stretch.judged.verdict.cause or "")
+    for span in shown:
+        cause = str(span.judged.verdict.cause or "")
         if not cause:
             continue
-        if runs and runs[-1][0] == cause and stretch.start_s <= runs[-1][2]:
-            runs[-1] = (cause, runs[-1][1], stretch.end_s)
+        if runs and runs[-1][0] == cause and span.start_s <= runs[-1][2]:
+            runs[-1] = (cause, runs[-1][1], span.end_s)
         else:
-            runs.append((cause, stretch.start_s, stretch.end_s))
+            runs.append((cause, span.start_s, span.end_s))
     return runs
 
 
@@ -129,7 +129,7 @@ STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 
 
 def draw_timeline_strip(
-    course: SourceTimeline,
+    timeline: SourceTimeline,
     *,
     from_s: float,
     to_s: float,
@@ -149,12 +149,12 @@ def draw_timeline_strip(
     bar_px, axis_px = GAP_PX + max(4, font_px // 2), round(font_px * 1.15)
     plot = image[bar_px + 2 : height - axis_px]
     plot[:] = drawing.PLOT
-    stretches = course.between(from_s, to_s)
-    _draw_probability(plot, stretches, from_s=from_s, to_s=to_s, tiers=tiers)
+    shown = timeline.between(from_s, to_s)
+    _draw_probability(plot, shown, from_s=from_s, to_s=to_s, tiers=tiers)
     _draw_thresholds(plot, tiers)
-    _draw_events(image[GAP_PX:bar_px], course, from_s=from_s, to_s=to_s)
+    _draw_events(image[GAP_PX:bar_px], timeline, from_s=from_s, to_s=to_s)
     picture = Image.fromarray(image)
-    runs = [(cause_words(cause), start_s, end_s) for cause, start_s, end_s in unknown_runs(stretches)]
+    runs = [(cause_words(cause), start_s, end_s) for cause, start_s, end_s in unknown_runs(shown)]
     _write_causes(picture, runs, top=bar_px + 2, bottom=height - axis_px, span=(from_s, to_s), font_px=font_px)
     _write_seconds(picture, top=height - axis_px, from_s=from_s, to_s=to_s, font_px=font_px, epoch_s=epoch_s)
     return np.array(picture)
@@ -166,16 +166,16 @@ def column(time_s: float, *, from_s: float, to_s: float, width: int) -> int:
 
 
 def _draw_probability(
-    plot: RGB, stretches: Sequence[TimelineSpan], *, from_s: float, to_s: float, tiers: TierThresholds
+    plot: RGB, shown: Sequence[TimelineSpan], *, from_s: float, to_s: float, tiers: TierThresholds
 ) -> None:
     """Columns as high as the highest probability of the windows that cover them; unknown ones are hatched."""
     height, width = plot.shape[:2]
     highest = np.full(width, np.nan)
     unknown = np.zeros(width, np.bool_)
-    for stretch in stretches:
-        left = column(stretch.start_s, from_s=from_s, to_s=to_s, width=width)
-        right = max(left + 1, column(stretch.end_s, from_s=from_s, to_s=to_s, width=width))
-        p_alarm = stretch.judged.verdict.p_alarm
+    for span in shown:
+        left = column(span.start_s, from_s=from_s, to_s=to_s, width=width)
+        right = max(left + 1, column(span.end_s, from_s=from_s, to_s=to_s, width=width))
+        p_alarm = span.judged.verdict.p_alarm
         if p_alarm is None:
             unknown[left:right] = True
         else:
@@ -203,10 +203,10 @@ def _draw_thresholds(plot: RGB, tiers: TierThresholds) -> None:
         plot[row, dashes] = drawing.color_of(threshold, tiers)
 
 
-def _draw_events(row: RGB, course: SourceTimeline, *, from_s: float, to_s: float) -> None:
+def _draw_events(row: RGB, timeline: SourceTimeline, *, from_s: float, to_s: float) -> None:
     height, width = row.shape[:2]
     row[:] = np.asarray(drawing.PLOT) * 0.8
-    for event in course.events:
+    for event in timeline.events:
         end_s = to_s if event.end_s is None else event.end_s
         if end_s < from_s or event.onset_s > to_s:
             continue
