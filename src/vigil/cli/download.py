@@ -58,4 +58,4 @@ def _fetch(wanted: WantedFile) -> None:
     try:
         fetch_model(wanted)
     except KeyboardInterrupt as interrupt:
-        raise JobError("stopped; the same command goes on where it was") from interrupt
+        raise JobError("stopped; the same command resumes where it was") from interrupt
