@@ -116,7 +116,7 @@ def test_a_server_that_stays_away_is_away_and_not_without_a_contract(monkeypatch
         with pytest.raises(EndpointUnreachable, match="answers 503"):
             models_of(server)
         server.routes["/vigil.json"] = Reply(hang_up=True)
-        with pytest.raises(EndpointUnreachable, match="cannot be read"):
+        with pytest.raises(EndpointUnreachable, match="broke the connection"):
             asyncio.run(served_model(Endpoint(url=server.url)))
 
 
