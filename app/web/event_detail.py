@@ -138,6 +138,7 @@ def facts_html(event: Event, t: Translator, *, is_growing: bool = False) -> str:
         (t("review.task"), event.task),
         (t("review.model"), event.model),
         (t("review.closed"), why_closed(event.closed_because, t)),
+        (t("review.camera_id"), event.camera_id),
         (t("review.id"), event.id),
     ]
     told = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs if value)

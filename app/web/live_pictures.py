@@ -92,7 +92,7 @@ class LivePictures:
             "problem": problem,
             "warnings": list(self._service.warnings),
         }
-        strips = {state.name: self._strip(state.name) for state in states}
+        strips = {state.name: self._strip(state.camera_id or state.name) for state in states}
         told["strips"] = {n: s for n, s in strips.items() if s is not None and s[0] != seen.strips.get(n)}
         if events_version != seen.events or not seen.state:
             told["events"] = [self._row(event) for event in self._board.newest()]
@@ -107,15 +107,15 @@ class LivePictures:
     def _shots(self) -> list[tuple[str, tuple[bytes, float] | None]]:
         return [(state.name, self._service.preview(state.name)) for state in self._service.states()]
 
-    def _strip(self, name: str) -> tuple[float, str] | None:
-        known_s = self._board.last_known_s(name)
+    def _strip(self, camera: str) -> tuple[float, str] | None:
+        known_s = self._board.last_known_s(camera)
         with self._lock:
-            drawn = self._strips.get(name)
+            drawn = self._strips.get(camera)
             if drawn is None or drawn[0] != known_s:
-                image = self._board.strip_of(name)
+                image = self._board.strip_of(camera)
                 if image is None:
                     return None
-                drawn = self._strips[name] = (known_s, png_url(image))
+                drawn = self._strips[camera] = (known_s, png_url(image))
         return drawn
 
     def _row(self, event: Event) -> dict[str, Any]:

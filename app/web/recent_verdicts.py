@@ -56,13 +56,14 @@ class RecentVerdicts(WatchObserver):
 
     def on_verdict(self, judged: JudgedWindow) -> None:
         with self._lock:
-            course = self._courses.setdefault(judged.source, SourceTimeline())
+            camera = judged.camera_id or judged.source
+            course = self._courses.setdefault(camera, SourceTimeline())
             if judged.end_s < course.end_s:
                 # The camera was taken away and added again: its seconds begin anew.
-                course = self._courses[judged.source] = SourceTimeline()
+                course = self._courses[camera] = SourceTimeline()
             course.add(judged)
             if judged.captured_s is not None:
-                self._epochs_s[judged.source] = judged.captured_s - judged.end_s
+                self._epochs_s[camera] = judged.captured_s - judged.end_s
             course.forget_before(judged.end_s - SHOWN_S)
             self._version += 1
 
@@ -71,7 +72,7 @@ class RecentVerdicts(WatchObserver):
         with self._lock:
             if not change.late:
                 # The seconds of a late one are those of an earlier watch.
-                self._courses.setdefault(event.source, SourceTimeline()).note(event)
+                self._courses.setdefault(event.camera_id or event.source, SourceTimeline()).note(event)
             self._events[event.id] = event
             for old in sorted(self._events)[:-NEWEST]:
                 del self._events[old]
@@ -83,20 +84,20 @@ class RecentVerdicts(WatchObserver):
         with self._lock:
             return [self._events[key] for key in sorted(self._events, reverse=True)]
 
-    def last_known_s(self, source: str) -> float:
-        """The last second of a source that was judged."""
+    def last_known_s(self, camera: str) -> float:
+        """The last second of a camera, by its id (or its name where it has none), that was judged."""
         with self._lock:
-            course = self._courses.get(source)
+            course = self._courses.get(camera)
             return 0.0 if course is None else course.end_s
 
-    def strip_of(self, source: str) -> RGB | None:
-        """The probability of a source over the last minutes as a picture; None before its first verdict."""
+    def strip_of(self, camera: str) -> RGB | None:
+        """The probability of a camera over the last minutes as a picture; None before its first verdict."""
         with self._lock:
-            course = self._courses.get(source)
+            course = self._courses.get(camera)
             if course is None or not course.judged:
                 return None
             shown = SourceTimeline(course.judged, course.events)
-            epoch_s = self._epochs_s.get(source)
+            epoch_s = self._epochs_s.get(camera)
         to_s = max(shown.end_s, LEAST_S)
         from_s = max(0.0, to_s - SHOWN_S)
         return draw_timeline_strip(

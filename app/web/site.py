@@ -29,11 +29,11 @@ from app.endpoint_monitor import EVERY_S, EndpointStatus, status_line
 from app.http.body_limits import BodyLimits
 from app.language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
 from app.trusted_proxies import ForwardedHeaders
-from app.web import alarm_stream, chat_to_analysis, gradio_patches, notifications, plots, theme
+from app.web import alarm_routes, chat_to_analysis, gradio_patches, notifications, plots, theme
 from app.web.alarm_stream import AlarmStream
 from app.web.browser_copies import browser_copies
 from app.web.context import SiteContext
-from app.web.event_store import media_folders
+from app.web.event_store import media_folders, open_store
 from app.web.framing import OneLength
 from app.web.gradio_patches import CheckedBlocks, HeadScriptMiddleware
 from app.web.json_limits import JsonLimits
@@ -152,7 +152,7 @@ def build_app(context: SiteContext) -> FastAPI:
     _add_routes(app, context.options.root)
     add_file_route(app, lambda: [context.uploads.folder, *media_folders(context)])
     if context.service is not None:
-        _hang_bell(app, context.service)
+        _hang_bell(app, context, context.service)
     modules = [panel.module for panel in panels()]
     for language in LANGUAGES:
         gr.mount_gradio_app(
@@ -199,10 +199,10 @@ def heads(context: SiteContext, language: Language) -> list[str]:
     return [theme.HEAD, plots.HEAD, limit, place, *signed_in, *bell_head]
 
 
-def _hang_bell(app: FastAPI, service: "BackgroundWatcher") -> None:
-    hung = AlarmStream()
+def _hang_bell(app: FastAPI, context: SiteContext, service: "BackgroundWatcher") -> None:
+    hung = AlarmStream(open_store(context))
     service.subscribe(hung)
-    alarm_stream.add_alarm_route(app, hung)
+    alarm_routes.add_route(app, hung)
 
 
 def _add_routes(app: FastAPI, root: RootPath) -> None:

@@ -15,7 +15,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Literal, TypeAlias, get_args
@@ -45,6 +45,8 @@ class EventWindow:
 class Event:
     """One incident: `end_s` is None while it goes on.
 
+    `source` is the name of the camera, `camera_id` the id that stays when that is renamed (empty where none is known).
+
     Times ending in `_s` are seconds of the source (the position in a file; on live sources since the watch of it
     began); `epoch_s` is the `time.time()` of second 0 there, None for files. `announced_s` is the second at which the
     event was first announced: the last frame of the window that opened it plus the time from its capture (live) or
@@ -65,6 +67,7 @@ class Event:
     task: str = ""
     model: str = ""
     closed_because: str = ""
+    camera_id: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -81,20 +84,14 @@ class EventChange:
 
     `raised` is a higher tier, `grew` more windows or better words at the same tier. Words take seconds, so a `grew`
     may follow `closed`; it then changes nothing but the text. `late` is what an earlier watch had stored and was killed
-    before it told of it: it may have been told in part, and always has the same event id.
+    before it told of it: it may have been told in part, and always has the same event id. `sequence` is its number in
+    the store's log of changes, None where it is not in there (yet).
     """
 
     kind: ChangeKind
     event: Event
     late: bool = False
-
-
-def late_changes(event: Event, untold: ChangeKind) -> list[EventChange]:
-    """What there is to tell of an event that was left at a change which nobody heard of, in order."""
-    if untold == "closed":
-        return [EventChange("closed", event, late=True)]
-    first = EventChange(untold, replace(event, end_s=None, closed_because=""), late=True)
-    return [first] if event.is_open else [first, EventChange("closed", event, late=True)]
+    sequence: int | None = None
 
 
 class EventIdGenerator:
@@ -171,6 +168,7 @@ class OpenEvent:
     task: str = ""
     model: str = ""
     epoch_s: float | None = None
+    camera_id: str = ""
     announced_s: float | None = None
     end_s: float | None = None
     closed_because: str = ""
@@ -233,6 +231,7 @@ class OpenEvent:
         return Event(
             id=self.id,
             source=self.source,
+            camera_id=self.camera_id,
             onset_s=self.windows[0].start_s,
             end_s=self.end_s,
             peak=self.peak_p,

@@ -93,9 +93,9 @@ class Verdict:
 class JudgedWindow:
     """One window of one source and what was said of it.
 
-    `source` is the source's shown name, never with a password; `window` its number there; `captured_s` the
-    `time.time()` of its last frame on live sources. A `rest` shows mostly what the window before it has shown
-    (`vigil.windows.Window`).
+    `source` is the camera's shown name, never with a password, `camera_id` its id, empty where none is known; `window`
+    is the window's number there; `captured_s` the `time.time()` of its last frame on live sources. A `rest` shows
+    mostly what the window before it has shown (`vigil.windows.Window`).
     """
 
     source: str
@@ -103,6 +103,7 @@ class JudgedWindow:
     verdict: Verdict
     captured_s: float | None = None
     rest: bool = False
+    camera_id: str = ""
 
     @property
     def start_s(self) -> float:

@@ -65,10 +65,15 @@ window.vigilBell = window.vigilBell || (() => {
     }
   };
 
-  const parts = (key) => [key.split(".")[0], Number(key.split(".")[1])];
+  // What was seen is pairs of a scope and a number: of the store's log, and of what this start keeps in memory.
+  const heard = (scope) => {
+    const parts = seen.split(".");
+    const at = parts.findIndex((part, index) => index % 2 === 0 && part === scope);
+    return at < 0 ? -1 : Number(parts[at + 1]);
+  };
   const isNew = (alarm) => {
-    const [[start, number], [heardStart, heard]] = [parts(alarm.key), parts(seen)];
-    return start !== heardStart || number > heard;
+    const [scope, number] = alarm.key.split(".");
+    return Number(number) > heard(scope);
   };
 
   // What was heard already, from the server or from another page, is not heard again.

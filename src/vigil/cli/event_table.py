@@ -47,6 +47,7 @@ def show_event(out: Console, event: Event, media: Sequence[MediaFile], marks: Se
     rows = {
         "event": event.id,
         "source": event.source,
+        "camera": event.camera_id or "-",
         "when": _when(event),
         "onset": f"{event.onset_s:.2f} s",
         "end": _end(event),

@@ -8,6 +8,7 @@ vigil events prune --media-days 7
 """
 
 import getpass
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, cast
@@ -38,7 +39,7 @@ StoreOption = Annotated[str, typer.Option("--store", help="Path or URL of the st
 MediaFolderOption = Annotated[Path | None, typer.Option(help="Folder of its media (default: beside the SQLite file).")]
 SinceOption = Annotated[str, typer.Option(help="From this moment on: 2026-11-20T11:50 (local), or 2h (ago).")]
 UntilOption = Annotated[str, typer.Option(help="Up to this moment.")]
-SourceOption = Annotated[str, typer.Option(help="Only of this source, by its shown name.")]
+SourceOption = Annotated[str, typer.Option(help="Only of this camera, by its id or name (vigil cameras list).")]
 TierOption = Annotated[Tier | None, typer.Option(help="At least this tier.")]
 MarkOption = Annotated[
     Literal["true", "false-alarm", "unsure", "unmarked"] | None, typer.Option(help="Only those marked so.")
@@ -227,9 +228,11 @@ def _srt(store: Store, wanted: EventFilter) -> str:
 def _one_watch(store: Store, wanted: EventFilter) -> WatchSession:
     """The newest watch that holds a wanted event; without events the newest of the source."""
     found = store.find_events(wanted)
-    sources = sorted({event.source for event in found})
-    if len(sources) > 1:
-        raise UsageError(f"subtitles are of one source; choose with --source: {', '.join(sources)}")
+    cameras = {event.camera_id or event.source: event.source for event in found}
+    if len(cameras) > 1:
+        names = Counter(cameras.values())
+        told = sorted(name if names[name] == 1 else f"{camera} ({name})" for camera, name in cameras.items())
+        raise UsageError(f"subtitles are of one source; choose with --source: {', '.join(told)}")
     watches = store.sessions(wanted.source) if wanted.source else []
     held = store.session_of(found[-1].id) if found else None
     if held is None and not watches:

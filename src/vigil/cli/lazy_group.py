@@ -23,6 +23,7 @@ SUMMARIES = {
     "watch": "Watch files, folders and cameras, and tell of events.",
     "calibrate": "Fit a model's probabilities on clips it has not seen.",
     "events": "List, show and export what a watch has found.",
+    "cameras": "List, rename and move the cameras of a store.",
 }
 """One line a command, in the order of the road: each is the module of that name beside this file."""
 

@@ -20,7 +20,7 @@ from vigil.report.annotated_video import LiveAnnotatedVideo, annotate_video
 from vigil.sources.address import Address, find_sources
 from vigil.verdict import JudgedWindow
 from vigil.watch import Watcher, WatchObserver, WatchSettings
-from vigil.watch.file_outputs import JsonLinesWriter, SubtitleFile
+from vigil.watch.file_outputs import JsonLinesWriter, SubtitleFile, written_in
 from vigil.watch.prometheus import PrometheusMetrics
 
 
@@ -97,7 +97,7 @@ class WatchOutputs:
             None if video is None else video_observer(_one_source(settings, "--video"), _writable(video), tiers)
         )
         self._film_problem = ""
-        self._lines = None if jsonl is None else JsonLinesWriter(_opened(jsonl, stack), tiers)
+        self._lines = None if jsonl is None else _json_lines(jsonl, stack, tiers)
         self._subtitles = None if srt is None else SubtitleFile(_for_one_source(srt, settings))
         asked = (self._table, self._metrics, self._film, self._lines, self._subtitles)
         self.observers: list[WatchObserver] = [observer for observer in asked if observer is not None]
@@ -149,6 +149,12 @@ def _writable(path: Path) -> Path:
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise UsageError(f"{path} cannot be written by this user; name another file")
     return path
+
+
+def _json_lines(name: str, stack: ExitStack, tiers: TierThresholds) -> JsonLinesWriter:
+    """The lines into a file or to standard output; a file tells what a watch before this one wrote."""
+    before = set() if name == "-" else written_in(Path(name))
+    return JsonLinesWriter(_opened(name, stack), tiers, written_before=before)
 
 
 def _opened(name: str, stack: ExitStack) -> BinaryIO:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vigil.events import Event, Mark
+from vigil.store.event_record import event_record, rounded
 from vigil.store.media import MediaFile
-from vigil.store.times import format_utc
 
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 """Chinese and Japanese spreadsheets take the wide ones for the same."""
@@ -16,12 +16,14 @@ FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 COLUMNS = (
     "event",
     "source",
+    "camera_id",
     "onset_s",
     "end_s",
     "peak",
     "tier",
     "announced_s",
     "peak_s",
+    "epoch_s",
     "onset_utc",
     "end_utc",
     "windows",
@@ -46,7 +48,7 @@ EventMarks = Mapping[str, Sequence[Mark]]
 def as_json(events: Sequence[Event], media: EventMediaFiles, marks: EventMarks) -> str:
     """A list of events with their windows, all that was ever said of them, and the paths of their media."""
     listed = [
-        _fields(event)
+        event_record(event)
         | _marked(marks.get(event.id, ()))
         | {"marks": [_mark(mark) for mark in marks.get(event.id, ())]}
         | {"windows": [_window(event, i) for i in range(len(event.windows))]}
@@ -63,28 +65,9 @@ def as_csv(events: Sequence[Event], media: EventMediaFiles, marks: EventMarks) -
     writer.writeheader()
     for event in events:
         paths = " ".join(str(file.path) for file in media.get(event.id, ()))
-        row = _fields(event) | _marked(marks.get(event.id, ())) | {"windows": len(event.windows), "media": paths}
+        row = event_record(event) | _marked(marks.get(event.id, ())) | {"windows": len(event.windows), "media": paths}
         writer.writerow({name: _cell(value) for name, value in row.items()})
     return out.getvalue()
-
-
-def _fields(event: Event) -> dict[str, Any]:
-    return {
-        "event": event.id,
-        "source": event.source,
-        "onset_s": _rounded(event.onset_s),
-        "end_s": _rounded(event.end_s),
-        "peak": event.peak,
-        "tier": event.tier.value,
-        "announced_s": _rounded(event.announced_s),
-        "peak_s": _rounded(event.peak_s),
-        "onset_utc": _wall(event, event.onset_s),
-        "end_utc": _wall(event, event.end_s),
-        "closed_because": event.closed_because,
-        "task": event.task,
-        "model": event.model,
-        "text": event.text,
-    }
 
 
 def _marked(marks: Sequence[Mark]) -> dict[str, Any]:
@@ -104,18 +87,10 @@ def _window(event: Event, index: int) -> dict[str, Any]:
     evidence = event.windows[index]
     return {
         "window": evidence.window,
-        "start_s": _rounded(evidence.start_s),
-        "end_s": _rounded(evidence.end_s),
+        "start_s": rounded(evidence.start_s),
+        "end_s": rounded(evidence.end_s),
         "p_alarm": evidence.p_alarm,
     }
-
-
-def _wall(event: Event, seconds: float | None) -> str | None:
-    return None if event.epoch_s is None or seconds is None else format_utc(event.epoch_s + seconds)
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)
 
 
 def _cell(value: Any) -> Any:

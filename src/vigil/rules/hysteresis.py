@@ -93,6 +93,7 @@ class HysteresisRule:
         task: str = "",
         model: str = "",
         epoch_s: float | None = None,
+        camera_id: str = "",
         clock: Callable[[], float] = time.time,
         make_id: Callable[[], str] = new_id,
     ) -> None:
@@ -101,6 +102,7 @@ class HysteresisRule:
         self.task = task
         self.model = model
         self.epoch_s = epoch_s
+        self.camera_id = camera_id
         self._clock = clock
         self._make_id = make_id
         self._incident: OpenEvent | None = None
@@ -199,6 +201,7 @@ class HysteresisRule:
         incident = OpenEvent(
             id=self._make_id(),
             source=self.source,
+            camera_id=self.camera_id,
             tiers=self.rules.tiers,
             task=self.task,
             model=self.model,

@@ -24,6 +24,9 @@ USERINFO = re.compile(r"://[^/?#]*@")
 Known = Mapping[str, Collection[str]]
 """The identities that are known under each name."""
 
+Renamed = Mapping[tuple[str, str], str]
+"""The name that people gave a source, by its identity and the name it had before."""
+
 
 def identity_of(address: Address) -> str:
     """24 hex digits: the same for the same file, webcam or stream, whoever signs in to it.
@@ -37,15 +40,18 @@ def identity_of(address: Address) -> str:
     return _slow(USERINFO.sub("://", address.location))
 
 
-def named_apart(addresses: Sequence[Address], known: Known) -> list[Address]:
+def named_apart(addresses: Sequence[Address], known: Known, renamed: Renamed | None = None) -> list[Address]:
     """The same sources, each under a name that no other source of a store has had.
 
-    One that had to get another name before gets that again; files show more of their paths, what is left gets numbers.
+    One that had to get another name before gets that again, and one that was `renamed` goes by its new name; files show
+    more of their paths, what is left gets numbers.
     """
     taken = {address.name for address in addresses}
     apart: list[Address] = []
     for address in addresses:
         name = _apart(address, known, taken - {address.name})
+        if renamed and (given := renamed.get((identity_of(address), name))) and given not in taken:
+            name = given
         taken.add(name)
         apart.append(address if name == address.name else replace(address, name=name))
     return apart

@@ -1,6 +1,9 @@
 """The store: verdicts, events and their media, durable before anything is announced; see docs/events.md."""
 
 from vigil.events import Mark, MarkValue
+from vigil.store.cameras import CameraRecord, CameraTable
+from vigil.store.changes import ChangeLog, StoredChange
+from vigil.store.cursors import ConsumerCursors
 from vigil.store.events import EventFilter, MarkFilter
 from vigil.store.media import MediaFile, MediaKind
 from vigil.store.rejected_rows import REFUSED
@@ -11,6 +14,10 @@ from vigil.store.store import DEFAULT_STORE, Store
 __all__ = [
     "DEFAULT_STORE",
     "REFUSED",
+    "CameraRecord",
+    "CameraTable",
+    "ChangeLog",
+    "ConsumerCursors",
     "EventFilter",
     "Mark",
     "MarkFilter",
@@ -20,6 +27,7 @@ __all__ = [
     "PruneReport",
     "RetentionSettings",
     "Store",
+    "StoredChange",
     "WatchSession",
     "prune",
 ]

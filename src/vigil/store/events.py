@@ -3,17 +3,23 @@
 Which events are wanted.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any, Literal, TypeAlias, get_args
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, text
 
 from vigil.errors import UsageError
-from vigil.events import ChangeKind, Event, EventWindow, Tier
+from vigil.events import Event, EventWindow, Tier
+from vigil.store import cameras as camera_table
+from vigil.store import changes as change_log
 from vigil.store import marks, sessions
+from vigil.store.changes import StoredChange, StoredKind
+from vigil.store.cursors import TOLD, advance
+from vigil.store.cursors import get as cursor_of
 from vigil.store.database import upsert
-from vigil.store.schema import event_windows, events
+from vigil.store.schema import cameras, changes, cursors, event_windows, events, handled_ahead
 from vigil.store.times import format_utc, utc_now
 
 TIERS = (Tier.LOW, Tier.MEDIUM, Tier.HIGH)
@@ -28,14 +34,15 @@ class EventFilter:
 
     `since_utc` and `until_utc` are moments as the store writes them and include events that only reach into the span;
     `tier` is the least; `text` is looked for anywhere in the description, in notes and in the camera's name, in any
-    letter case. `identity` leaves out what is known to be of another source of the same name. `limit` keeps the newest,
-    `offset` leaves out the newest of all: page after page of a long history.
+    letter case. `source` is a camera's id or its name, which several cameras may bear; `camera_id` is the id alone,
+    and with it `source` matters only for what knows no camera. `limit` keeps the newest, `offset` leaves out the newest
+    of all: page after page of a long history.
     """
 
     since_utc: str | None = None
     until_utc: str | None = None
     source: str | None = None
-    identity: str = ""
+    camera_id: str = ""
     tier: Tier | None = None
     mark: MarkFilter | None = None
     text: str = ""
@@ -59,13 +66,13 @@ class EventFilter:
         # LIKE rather than a full-text index: trigrams miss the two-character words that Chinese is made of.
         words = (events.c.text, events.c.source)
         has_text = or_(*(column.icontains(self.text, autoescape=True) for column in words))
+        has_text |= camera_table.has_name_like(self.text, events.c.camera_id)
         has_text |= marks.note_contains(self.text)
         marked_so = marks.is_unmarked() if self.mark == "unmarked" else marks.newest_mark_value() == self.mark
         wanted: list[tuple[object, ColumnElement[bool]]] = [
             (self.since_utc, events.c.ended_utc >= (self.since_utc or "")),
             (self.until_utc, events.c.happened_utc <= (self.until_utc or "")),
-            (self.source, events.c.source == self.source),
-            (self.identity, sessions.may_be_of(self.identity)),
+            (self.source or self.camera_id, self._is_of_camera()),
             (self.tier, events.c.tier.in_([tier.value for tier in at_least])),
             (self.mark, marked_so),
             (self.text, has_text),
@@ -73,25 +80,44 @@ class EventFilter:
         ]
         return [condition for given, condition in wanted if given]
 
+    def _is_of_camera(self) -> ColumnElement[bool]:
+        if not self.camera_id:
+            return camera_table.is_of(self.source or "", events.c.camera_id, events.c.source)
+        unknown = and_(camera_table.is_unknown(events.c.camera_id), events.c.source == (self.source or ""))
+        return or_(events.c.camera_id == self.camera_id, unknown)
+
 
 GOING_ON = "9999-12-31T23:59:59.999Z"
 """The `ended_utc` of an event that goes on: later than any other, so that one comparison finds it."""
 
+TELLABLE: tuple[StoredKind, ...] = ("opened", "raised", "closed")
+"""What all who follow a watch are told of, and late where a watch was killed before it could."""
 
 IDS_AT_ONCE = 500
 
 
-def save(connection: Connection, event: Event, *, session: str | None, untold: str = "") -> None:
-    """Inserts or updates an event and adds the windows that are new; `untold` is the change nobody heard of yet."""
-    upsert(
-        connection,
-        events,
-        [_row(event, session) | {"untold": untold}],
-        keep=("session_id", "created_utc", "happened_utc"),
-    )
-    stored = connection.execute(
-        select(func.max(event_windows.c.window)).where(event_windows.c.event_id == event.id)
-    ).scalar()
+def save(connection: Connection, event: Event, *, session: str | None) -> list[StoredChange]:
+    """Inserts or updates an event, adds the windows that are new, and logs what happened to it; returns that.
+
+    One that knows no camera is of its session's, or of the one it was of.
+    """
+    before = connection.execute(select(events).where(events.c.id == event.id).with_for_update()).one_or_none()
+    if not event.camera_id:
+        event = replace(event, camera_id=_camera_of(connection, before, session))
+    upsert(connection, events, [_row(event, session)], keep=("session_id", "created_utc", "happened_utc"))
+    _add_windows(connection, event, is_new=before is None)
+    return change_log.add(connection, event, change_log.kinds_between(before, event))
+
+
+def _camera_of(connection: Connection, before: Row[*tuple[Any, ...]] | None, session: str | None) -> str:
+    if before is not None and before.camera_id:
+        return str(before.camera_id)
+    return sessions.cameras_of(connection, [session]).get(session, "") if session else ""
+
+
+def _add_windows(connection: Connection, event: Event, *, is_new: bool) -> None:
+    last = select(func.max(event_windows.c.window)).where(event_windows.c.event_id == event.id)
+    stored = None if is_new else connection.execute(last).scalar()
     fresh = [e for e in event.windows if stored is None or e.window > stored]
     rows = [
         {"event_id": event.id, "window": e.window, "start_s": e.start_s, "end_s": e.end_s, "p_alarm": e.p_alarm}
@@ -108,6 +134,7 @@ def _row(event: Event, session: str | None) -> dict[str, Any]:
         "id": event.id,
         "session_id": session,
         "source": event.source,
+        "camera_id": event.camera_id,
         "task": event.task,
         "model": event.model,
         "epoch_s": event.epoch_s,
@@ -133,18 +160,56 @@ def find(connection: Connection, wanted: EventFilter) -> list[Event]:
     return _with_windows(connection, connection.execute(page).all()[::-1])
 
 
-def untold(connection: Connection, source: str | None = None, *, identity: str = "") -> list[tuple[Event, ChangeKind]]:
-    """The events (of one source, or of any) with a change that nobody was told of, the oldest first."""
-    wanted = EventFilter(source=source, identity=identity).conditions()
-    rows = connection.execute(select(events).where(events.c.untold != "", *wanted).order_by(events.c.id)).all()
-    return list(zip(_with_windows(connection, rows), (row.untold for row in rows), strict=True))
+def untold(connection: Connection, *, camera_id: str = "") -> list[StoredChange]:
+    """The changes (of one camera, or of any) that nobody was told of, in order, with the windows of their events."""
+    upto = select(cursors.c.sequence).where(cursors.c.consumer == TOLD, cursors.c.camera_id == changes.c.camera_id)
+    ahead = select(handled_ahead.c.sequence).where(handled_ahead.c.consumer == TOLD)
+    owed = [
+        changes.c.sequence > func.coalesce(upto.scalar_subquery(), 0),
+        changes.c.sequence.not_in(ahead),
+        changes.c.kind.in_(TELLABLE),
+    ]
+    if camera_id:
+        owed.append(changes.c.camera_id == camera_id)
+    found = change_log.read(connection, *owed)
+    windows = _windows_of(connection, list({change.event_id for change in found}))
+    return [replace(change, windows=tuple(windows.get(change.event_id, ()))) for change in found]
 
 
-def note_told(connection: Connection, event_ids: Sequence[str]) -> None:
-    """Notes that people were told of all that is stored of these events."""
-    for i in range(0, len(event_ids), IDS_AT_ONCE):
-        some = events.c.id.in_(event_ids[i : i + IDS_AT_ONCE])
-        connection.execute(events.update().where(some).values(untold=""))
+MOVE = text("""INSERT INTO cursors (consumer, camera_id, sequence, moved_utc)
+    SELECT :consumer, :camera_id, CAST(:sequence AS BIGINT), :now WHERE NOT EXISTS (
+        SELECT 1 FROM changes WHERE camera_id = :camera_id AND sequence < :sequence
+        AND sequence > COALESCE((SELECT c.sequence FROM cursors c
+            WHERE c.consumer = :consumer AND c.camera_id = :camera_id), 0)
+        AND kind IN ('opened', 'raised', 'closed'))
+    ON CONFLICT (consumer, camera_id) DO UPDATE SET sequence = excluded.sequence, moved_utc = excluded.moved_utc
+    WHERE cursors.sequence < excluded.sequence""")
+"""Moves the cursor of what was told to a change, where nothing before it is owed: the usual case, in one statement."""
+
+
+def note_heard(connection: Connection, happened: Sequence[StoredChange], told: Collection[StoredKind]) -> None:
+    """Notes that people have heard already of some of these changes of one event."""
+    heard = [change for change in happened if change.kind in told]
+    for change in heard:
+        values = {"consumer": TOLD, "camera_id": change.camera_id, "sequence": change.sequence, "now": utc_now()}
+        if not connection.execute(MOVE, values).rowcount:
+            note_told(connection, change.camera_id, [change.sequence])
+
+
+def note_told(connection: Connection, camera_id: str, sequences: Collection[int]) -> None:
+    """Notes that people were told of these changes of a camera; what another watch owes them of it stays owed."""
+    upto = cursor_of(connection, TOLD, camera_id)
+    own = (handled_ahead.c.consumer == TOLD, handled_ahead.c.camera_id == camera_id)
+    ahead = set(connection.execute(select(handled_ahead.c.sequence).where(*own)).scalars())
+    later = (changes.c.camera_id == camera_id, changes.c.sequence > upto, changes.c.kind.in_(TELLABLE))
+    behind = connection.execute(select(changes.c.sequence).where(*later).order_by(changes.c.sequence)).scalars()
+    done = [upto, *takewhile({*sequences, *ahead}.__contains__, behind)][-1]
+    if done > upto:
+        advance(connection, TOLD, done, camera_id)
+    if any(each <= done for each in ahead):
+        connection.execute(handled_ahead.delete().where(*own, handled_ahead.c.sequence <= done))
+    rows = [{"consumer": TOLD, "sequence": each, "camera_id": camera_id} for each in sequences if each > done]
+    upsert(connection, handled_ahead, rows)
 
 
 def count(connection: Connection, wanted: EventFilter) -> int:
@@ -153,8 +218,10 @@ def count(connection: Connection, wanted: EventFilter) -> int:
 
 
 def sources(connection: Connection) -> list[str]:
-    """The sources that have events, by name."""
-    return list(connection.execute(select(events.c.source).distinct().order_by(events.c.source)).scalars())
+    """The names of the cameras that have events, each once."""
+    name = func.coalesce(cameras.c.name, events.c.source)
+    known = select(name).select_from(events).outerjoin(cameras, cameras.c.id == events.c.camera_id)
+    return sorted(connection.execute(known.distinct()).scalars())
 
 
 def by_id(connection: Connection, part: str) -> list[Event]:
@@ -173,20 +240,26 @@ def of_session(connection: Connection, session: str) -> list[Event]:
 
 
 def _with_windows(connection: Connection, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[Event]:
-    windows: dict[str, list[EventWindow]] = {row.id: [] for row in rows}
-    ids = list(windows)
+    windows = _windows_of(connection, [row.id for row in rows])
+    names = camera_table.names_of(connection, list({row.camera_id for row in rows}))
+    return [_event(row, tuple(windows[row.id]), name=names.get(row.camera_id, row.source)) for row in rows]
+
+
+def _windows_of(connection: Connection, ids: Sequence[str]) -> dict[str, list[EventWindow]]:
+    windows: dict[str, list[EventWindow]] = {event_id: [] for event_id in ids}
     for i in range(0, len(ids), IDS_AT_ONCE):
         query = select(event_windows).where(event_windows.c.event_id.in_(ids[i : i + IDS_AT_ONCE]))
         for row in connection.execute(query.order_by(event_windows.c.window)):
             evidence = EventWindow(window=row.window, start_s=row.start_s, end_s=row.end_s, p_alarm=row.p_alarm)
             windows[row.event_id].append(evidence)
-    return [_event(row, tuple(windows[row.id])) for row in rows]
+    return windows
 
 
-def _event(row: Row[*tuple[Any, ...]], windows: tuple[EventWindow, ...]) -> Event:
+def _event(row: Row[*tuple[Any, ...]], windows: tuple[EventWindow, ...], *, name: str) -> Event:
     return Event(
         id=row.id,
-        source=row.source,
+        source=name,
+        camera_id=row.camera_id,
         onset_s=row.onset_s,
         end_s=row.end_s,
         peak=row.peak,

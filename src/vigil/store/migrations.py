@@ -4,6 +4,7 @@ A step that was released is never edited, since databases out there have already
 SQLite and PostgreSQL both understand.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, inspect, select
@@ -11,16 +12,19 @@ from sqlalchemy import Connection, func, inspect, select
 from vigil import __version__
 from vigil.errors import StoreError
 from vigil.store import schema
+from vigil.store.camera_migration import fill_cameras
+from vigil.store.change_migration import fill_changes
 from vigil.store.times import utc_now
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step; `number` is its place, from 1 without gaps."""
+    """One step; `number` is its place, from 1 without gaps. `fill` makes rows for what is new from what is there."""
 
     number: int
     name: str
     statements: tuple[str, ...]
+    fill: Callable[[Connection], None] | None = None
 
 
 MIGRATIONS = (
@@ -81,7 +85,48 @@ MIGRATIONS = (
         "which source a watch is of, whatever it is called",
         ("ALTER TABLE sessions ADD COLUMN identity VARCHAR NOT NULL DEFAULT ''",),
     ),
+    Migration(
+        5,
+        "cameras with ids that stay",
+        (
+            "CREATE TABLE settings (name VARCHAR NOT NULL PRIMARY KEY, value VARCHAR NOT NULL)",
+            """CREATE TABLE cameras (
+                id VARCHAR NOT NULL PRIMARY KEY, name VARCHAR NOT NULL, source_name VARCHAR NOT NULL,
+                identity VARCHAR NOT NULL, kind VARCHAR NOT NULL, address VARCHAR NOT NULL, place VARCHAR NOT NULL,
+                created_utc VARCHAR NOT NULL, watched_utc VARCHAR NOT NULL)""",
+            "CREATE INDEX cameras_by_identity ON cameras (identity)",
+            "CREATE INDEX cameras_by_name ON cameras (name)",
+            "ALTER TABLE sessions ADD COLUMN camera_id VARCHAR NOT NULL DEFAULT ''",
+            "ALTER TABLE verdicts ADD COLUMN camera_id VARCHAR NOT NULL DEFAULT ''",
+            "ALTER TABLE events ADD COLUMN camera_id VARCHAR NOT NULL DEFAULT ''",
+            "CREATE INDEX sessions_by_camera ON sessions (camera_id, started_utc)",
+            "CREATE INDEX events_by_camera ON events (camera_id, happened_utc)",
+        ),
+        fill_cameras,
+    ),
+    Migration(
+        6,
+        "the log of changes, and who has read how far",
+        (
+            """CREATE TABLE changes (
+                sequence {NUMBERED}, kind VARCHAR NOT NULL, event_id VARCHAR NOT NULL, camera_id VARCHAR NOT NULL,
+                event TEXT NOT NULL, written_utc VARCHAR NOT NULL)""",
+            "CREATE INDEX changes_by_camera ON changes (camera_id, sequence)",
+            "CREATE INDEX changes_by_event ON changes (event_id, sequence)",
+            "CREATE INDEX changes_by_age ON changes (written_utc)",
+            """CREATE TABLE cursors (
+                consumer VARCHAR NOT NULL, camera_id VARCHAR NOT NULL, sequence BIGINT NOT NULL,
+                moved_utc VARCHAR NOT NULL, PRIMARY KEY (consumer, camera_id))""",
+            """CREATE TABLE handled_ahead (
+                consumer VARCHAR NOT NULL, sequence BIGINT NOT NULL, camera_id VARCHAR NOT NULL,
+                PRIMARY KEY (consumer, sequence))""",
+        ),
+        fill_changes,
+    ),
 )
+
+NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}
+"""A key that grows and is never given twice, in the words of each database: `{NUMBERED}` in a step."""
 
 LOCK = 860_717_301
 """Any number that is ours: two processes that open an empty PostgreSQL database migrate it one after the other."""
@@ -117,7 +162,9 @@ def migrate(connection: Connection, *, where: str) -> list[Migration]:
         schema.migrations.create(connection, checkfirst=True)
     for step in steps:
         for statement in step.statements:
-            connection.exec_driver_sql(statement)
+            connection.exec_driver_sql(statement.replace("{NUMBERED}", NUMBERED[connection.dialect.name]))
+        if step.fill is not None:
+            step.fill(connection)
         row = {"number": step.number, "name": step.name, "vigil_version": __version__, "applied_utc": utc_now()}
         connection.execute(schema.migrations.insert().values(row))
     return steps

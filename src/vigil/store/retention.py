@@ -10,14 +10,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Table, and_, delete, exists, false, func, select, true, tuple_
+from sqlalchemy import ColumnElement, Table, and_, delete, exists, false, func, not_, or_, select, true, tuple_
 
 from vigil.errors import UsageError
 from vigil.store import marks as mark_table
 from vigil.store import orphaned_media
+from vigil.store.cursors import TOLD
 from vigil.store.database import translate_errors, vacuum_free_pages
+from vigil.store.events import TELLABLE
 from vigil.store.media import MediaFile, partial_files, read, remove_media
-from vigil.store.schema import events, media, sessions, verdicts
+from vigil.store.schema import changes, cursors, events, media, sessions, verdicts
 from vigil.store.store import Store
 from vigil.store.times import format_utc
 
@@ -39,13 +41,15 @@ class RetentionSettings:
 
     `media_days` and `verdict_days` count from an event's end and a verdict's making; `media_mb` bounds all media
     together (10^6 bytes each), the oldest events' going first; `event_days` deletes whole events, rows and media.
-    None of it concerns marked events: their media come on top of `media_mb`.
+    None of it concerns marked events: their media come on top of `media_mb`. Changes go with the events' age once every
+    consumer has read them; `unread_days` after that also those that one has not.
     """
 
     media_days: float | None = 30.0
     media_mb: float | None = 10_000.0
     verdict_days: float | None = 30.0
     event_days: float | None = None
+    unread_days: float | None = 90.0
 
     def __post_init__(self) -> None:
         values = {name: getattr(self, name) for name in self.__slots__}
@@ -56,12 +60,14 @@ class RetentionSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruneReport:
-    """What was deleted."""
+    """What was deleted; `unread_changes` are those of the changes that a consumer had not read yet."""
 
     files: int = 0
     freed_bytes: int = 0
     verdicts: int = 0
     events: int = 0
+    changes: int = 0
+    unread_changes: int = 0
 
 
 def prune(
@@ -87,11 +93,14 @@ def prune(
     files += _too_much(store, retention, media_may_go, spared={file.path for file in files})
     old_verdicts = _old_verdicts(retention.verdict_days, now_s=now_s)
     old_events = and_(_old_events(retention.event_days, now_s=now_s), events_may_go)
+    old_changes = _old_changes(retention, now_s=now_s)
     pruned = PruneReport(
         files=len(files),
         freed_bytes=sum(file.size_bytes for file in files),
         verdicts=_count(store, verdicts, old_verdicts),
         events=_count(store, events, old_events),
+        changes=_count(store, changes, old_changes),
+        unread_changes=_count(store, changes, and_(old_changes, _is_unread())),
     )
     if dry_run:
         return pruned
@@ -99,8 +108,11 @@ def prune(
     _delete_partials(store, now_s=now_s)
     _delete_verdicts(store, old_verdicts)
     _delete_events(store, old_events)
+    _delete_changes(store, old_changes)
     _delete_empty_sessions(store, retention.verdict_days, now_s=now_s)
-    if pruned.verdicts or pruned.events:
+    if pruned.unread_changes:
+        log.warning("%d changes are deleted that a consumer has not read for too long", pruned.unread_changes)
+    if pruned.verdicts or pruned.events or pruned.changes:
         with translate_errors("shrinking", store.name):
             vacuum_free_pages(store.engine)
     return pruned
@@ -185,6 +197,24 @@ def _old_events(days: float | None, *, now_s: float) -> ColumnElement[bool]:
     return and_(events.c.end_s.is_not(None), events.c.ended_utc < _before(days, now_s))
 
 
+def _old_changes(retention: RetentionSettings, *, now_s: float) -> ColumnElement[bool]:
+    if retention.event_days is None:
+        return false()
+    old = changes.c.written_utc < _before(retention.event_days, now_s)
+    if retention.unread_days is None:
+        return and_(old, not_(_is_unread()))
+    far_too_old = changes.c.written_utc < _before(retention.event_days + retention.unread_days, now_s)
+    return and_(old, or_(far_too_old, not_(_is_unread())))
+
+
+def _is_unread() -> ColumnElement[bool]:
+    """Whether a consumer has not come to a change yet; those who tell of a watch read that camera's, and no marks."""
+    behind = cursors.c.sequence < changes.c.sequence
+    of_others = exists().where(cursors.c.consumer != TOLD, cursors.c.camera_id.in_(["", changes.c.camera_id]), behind)
+    of_watches = exists().where(cursors.c.consumer == TOLD, cursors.c.camera_id == changes.c.camera_id, behind)
+    return or_(of_others, and_(changes.c.kind.in_(TELLABLE), of_watches))
+
+
 def _count(store: Store, table: Table, old: ColumnElement[bool]) -> int:
     with store.reading("counting") as connection:
         return connection.execute(select(func.count()).select_from(table).where(old)).scalar_one()
@@ -203,6 +233,15 @@ def _delete_verdicts(store: Store, old: ColumnElement[bool]) -> None:
 def _delete_events(store: Store, old: ColumnElement[bool]) -> None:
     with store.writing("deleting old events") as connection:
         connection.execute(delete(events).where(old))
+
+
+def _delete_changes(store: Store, old: ColumnElement[bool]) -> None:
+    """In small transactions, for a watcher that writes meanwhile."""
+    chosen = select(changes.c.sequence).where(old).limit(VERDICTS_AT_ONCE)
+    deleted = VERDICTS_AT_ONCE
+    while deleted == VERDICTS_AT_ONCE:
+        with store.writing("deleting old changes") as connection:
+            deleted = connection.execute(delete(changes).where(changes.c.sequence.in_(chosen))).rowcount
 
 
 def _delete_empty_sessions(store: Store, days: float | None, *, now_s: float) -> None:

@@ -2,9 +2,12 @@
 
 Times: `*_s` are seconds of the source, `*_utc` are `2026-11-20T11:50:33.123Z`, which sorts as text.
 `happened_utc` is an event's onset on live sources; for files, which have no clock, when it was found.
-`ended_utc` is the same of its end, and the end of time while it goes on. `identity` tells sources of one
-name apart (`vigil.sources.source_identity`), empty in watches of before. `untold` is the kind of an event's change that
-nobody has been told of yet, empty for most.
+`ended_utc` is the same of its end, and the end of time while it goes on. `camera_id` is the id of a row of
+`cameras`, or empty where nobody knows; `source` is the name of that camera as it was then. `identity` tells sources of
+one name apart (`vigil.sources.source_identity`), empty in watches of before. `changes` is written with what it tells
+of, in one transaction, and only added to; `cursors` are how far each consumer of it has come, and
+`handled_ahead` what it has handled beyond one that is still to be. `untold` is of before there were cursors; nothing
+reads it.
 """
 
 from typing import Any
@@ -24,6 +27,27 @@ class SafeText(TypeDecorator[str]):
 
 metadata = MetaData()
 
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", String, nullable=False),
+)
+
+cameras = Table(
+    "cameras",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", SafeText, nullable=False),
+    Column("source_name", SafeText, nullable=False),
+    Column("identity", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("address", SafeText, nullable=False),
+    Column("place", SafeText, nullable=False),
+    Column("created_utc", String, nullable=False),
+    Column("watched_utc", String, nullable=False),
+)
+
 sessions = Table(
     "sessions",
     metadata,
@@ -37,6 +61,7 @@ sessions = Table(
     Column("ended_utc", String),
     Column("ended_because", SafeText, nullable=False),
     Column("identity", String, nullable=False),
+    Column("camera_id", String, nullable=False),
 )
 
 verdicts = Table(
@@ -56,6 +81,7 @@ verdicts = Table(
     Column("text", SafeText),
     Column("detail", SafeText, nullable=False),
     Column("created_utc", String, nullable=False),
+    Column("camera_id", String, nullable=False),
 )
 
 events = Table(
@@ -79,7 +105,8 @@ events = Table(
     Column("ended_utc", String, nullable=False),
     Column("created_utc", String, nullable=False),
     Column("updated_utc", String, nullable=False),
-    Column("untold", String, nullable=False),
+    Column("untold", String, nullable=False, server_default=""),
+    Column("camera_id", String, nullable=False),
 )
 
 event_windows = Table(
@@ -111,6 +138,34 @@ marks = Table(
     Column("who", SafeText, nullable=False),
     Column("note", SafeText, nullable=False),
     Column("marked_utc", String, nullable=False),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("event_id", String, nullable=False),
+    Column("camera_id", String, nullable=False),
+    Column("event", SafeText, nullable=False),
+    Column("written_utc", String, nullable=False),
+)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("consumer", String, primary_key=True),
+    Column("camera_id", String, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("moved_utc", String, nullable=False),
+)
+
+handled_ahead = Table(
+    "handled_ahead",
+    metadata,
+    Column("consumer", String, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("camera_id", String, nullable=False),
 )
 
 migrations = Table(

@@ -1,6 +1,6 @@
 """Sessions: one watch of one source, from its start to its end.
 
-Claims: which sources of a store are being watched now, and by whom.
+Claims: which cameras of a store are being watched now, and by whom.
 
 A watch that begins closes what an earlier one left open. A lock on a file tells a watch that was killed, whose lock is
 gone with it, from one that goes on.
@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, select
 
 from vigil.events import new_id
 from vigil.files import make_private_folder
+from vigil.store.cameras import CameraRecord, is_of, register
 from vigil.store.schema import events, sessions
 from vigil.store.times import utc_now
 
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 class WatchSession:
     """What was watched and with what; `epoch_s` is the `time.time()` of second 0 on live sources.
 
-    `identity` tells sources of one name apart, empty where it is not known.
+    `source` is the camera's name as it was then; `identity` is empty where it is not known.
     """
 
     id: str
@@ -41,6 +42,7 @@ class WatchSession:
     ended_utc: str | None = None
     ended_because: str = ""
     identity: str = ""
+    camera_id: str = ""
 
 
 def start(
@@ -53,8 +55,10 @@ def start(
     task: str = "",
     contract: str = "",
     identity: str = "",
+    camera: CameraRecord | None = None,
 ) -> WatchSession:
-    """Writes that a watch began."""
+    """Writes that a watch began, of a `camera` that is registered with it; one of that name where none is given."""
+    seen = register(connection, camera or CameraRecord(id="", name=source, identity=identity))
     session = WatchSession(
         id=session_id or new_id(),
         source=source,
@@ -63,7 +67,8 @@ def start(
         task=task,
         contract=contract,
         started_utc=utc_now(),
-        identity=identity,
+        identity=identity or seen.identity,
+        camera_id=seen.id,
     )
     values = {field: getattr(session, field) for field in WatchSession.__slots__}
     connection.execute(sessions.insert().values(values))
@@ -77,8 +82,9 @@ def end(connection: Connection, session: str, *, because: str) -> None:
 
 
 def of_source(connection: Connection, source: str) -> list[WatchSession]:
-    """The watches of a source, the newest first."""
-    return _read(connection, select(sessions).where(sessions.c.source == source).order_by(sessions.c.id.desc()))
+    """The watches of a camera, by its id or name, the newest first."""
+    wanted = is_of(source, sessions.c.camera_id, sessions.c.source)
+    return _read(connection, select(sessions).where(wanted).order_by(sessions.c.id.desc()))
 
 
 def of_event(connection: Connection, event_id: str) -> WatchSession | None:
@@ -87,35 +93,18 @@ def of_event(connection: Connection, event_id: str) -> WatchSession | None:
     return next(iter(_read(connection, query)), None)
 
 
-def end_all(connection: Connection, source: str | None, *, identity: str, because: str) -> None:
-    """Writes that every unfinished watch of a source (or of all) ended; with an `identity`, none of another's."""
+def end_all(connection: Connection, source: str | None, *, camera_id: str, because: str) -> None:
+    """Writes that every unfinished watch of a camera (or of all) ended."""
     unfinished = sessions.update().where(sessions.c.ended_utc.is_(None))
-    if source is not None:
-        unfinished = unfinished.where(sessions.c.source == source)
-    if identity:
-        unfinished = unfinished.where(sessions.c.identity.in_(["", identity]))
+    if source is not None or camera_id:
+        unfinished = unfinished.where(is_of(camera_id or source or "", sessions.c.camera_id, sessions.c.source))
     connection.execute(unfinished.values(ended_utc=utc_now(), ended_because=because))
 
 
-def names(connection: Connection) -> dict[str, set[str]]:
-    """The identities that were watched under each name."""
-    found: dict[str, set[str]] = {}
-    query = select(sessions.c.source, sessions.c.identity).where(sessions.c.identity != "").distinct()
-    for source, identity in connection.execute(query):
-        found.setdefault(source, set()).add(identity)
-    return found
-
-
-def identities(connection: Connection, event_ids: Sequence[str]) -> dict[str, str]:
-    """The identity of the source of each of these events, where it is known."""
-    query = select(events.c.id, sessions.c.identity).join(sessions, events.c.session_id == sessions.c.id)
-    return {row.id: row.identity for row in connection.execute(query.where(events.c.id.in_(event_ids)))}
-
-
-def may_be_of(identity: str) -> ColumnElement[bool]:
-    """Whether the event in the query around it is of a source, as far as that is known."""
-    others = select(sessions.c.id).where(sessions.c.identity.not_in(["", identity]))
-    return events.c.session_id.is_(None) | events.c.session_id.not_in(others)
+def cameras_of(connection: Connection, session_ids: Sequence[str]) -> dict[str, str]:
+    """The camera of each of these watches."""
+    query = select(sessions.c.id, sessions.c.camera_id).where(sessions.c.id.in_(session_ids))
+    return {row.id: row.camera_id for row in connection.execute(query)}
 
 
 def _read(connection: Connection, query: "Select[*tuple[object, ...]]") -> list[WatchSession]:
@@ -127,14 +116,14 @@ FOLDER = ".watched"
 
 
 class SourceLocks:
-    """The sources that this store's user watches; locks lie in a folder beside the media."""
+    """The cameras that this store's user watches; locks lie in a folder beside the media."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / FOLDER
         self._held: dict[str, int] = {}
 
     def take(self, source: str) -> bool:
-        """Claims a source, by its identity or its name, until `release`; False while somebody else watches it.
+        """Claims a camera, by its id, until `release`; False while somebody else watches it.
 
         Where no lock can be had (a file system without, no room, no right) every claim is granted.
         """

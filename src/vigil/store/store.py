@@ -10,7 +10,7 @@ Calls may come from several threads, and several processes may share a database.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,14 +19,18 @@ from typing import Self
 from sqlalchemy import Connection, Engine
 
 from vigil.errors import StoreError, UsageError
-from vigil.events import ChangeKind, Event, Mark, MarkValue
+from vigil.events import Event, Mark, MarkValue
 from vigil.files import PRIVATE_FILE, make_private_folder
+from vigil.store import changes as change_log
 from vigil.store import events as event_table
 from vigil.store import marks as mark_table
 from vigil.store import media as media_table
 from vigil.store import rejected_rows
 from vigil.store import sessions as session_table
 from vigil.store import verdicts as verdict_table
+from vigil.store.cameras import CameraRecord, CameraTable, fingerprint
+from vigil.store.changes import ChangeLog, StoredChange, StoredKind
+from vigil.store.cursors import ConsumerCursors
 from vigil.store.database import WRITES, display_url, enable_wal, make_engine, parse_url, sqlite_path, translate_errors
 from vigil.store.events import EventFilter
 from vigil.store.file_permissions import restrict_store_files
@@ -49,7 +53,11 @@ class Store:
         self.name = name
         self.folder = folder
         self.engine = engine
+        self.cameras = CameraTable(self)
+        self.changes = ChangeLog(self)
+        self.cursors = ConsumerCursors(self)
         self._current: dict[str, str] = {}
+        self._cameras_of: dict[str, str] = {}
         self._claims = SourceLocks(folder)
 
     @classmethod
@@ -110,16 +118,18 @@ class Store:
         with translate_errors(action, self.name), engine.begin() as connection:
             yield connection
 
-    def claim(self, source: str, *, identity: str = "") -> bool:
-        """Whether nobody else watches this source into this store; from now until `release` nobody else can.
+    def fingerprint(self) -> str:
+        """8 hex digits that tell this store from others, the same at every start."""
+        with self.reading("reading settings") as connection:
+            return fingerprint(connection)
 
-        A source is told by its identity, where it has one, and by its name else.
-        """
-        return self._claims.take(identity or source)
+    def claim(self, camera: str) -> bool:
+        """Whether nobody else watches a camera (by its id) into this store; until `release` nobody else can."""
+        return self._claims.take(camera)
 
-    def release(self, source: str, *, identity: str = "") -> None:
+    def release(self, camera: str) -> None:
         """Gives up a claim."""
-        self._claims.release(identity or source)
+        self._claims.release(camera)
 
     def start_session(
         self,
@@ -131,8 +141,12 @@ class Store:
         task: str = "",
         contract: str = "",
         identity: str = "",
+        camera: CameraRecord | None = None,
     ) -> WatchSession:
-        """Writes that a watch of a source begins; verdicts and events of the source belong to it from now on."""
+        """Writes that a watch of a source begins; verdicts and events of the source belong to it from now on.
+
+        The `camera` is noted with it; without one it is that of the source's identity, or of its name.
+        """
         with self.writing("starting a watch") as connection:
             session = session_table.start(
                 connection,
@@ -143,13 +157,15 @@ class Store:
                 task=task,
                 contract=contract,
                 identity=identity,
+                camera=camera,
             )
-        self._current[source] = session.id
+        self._current |= {source: session.id, session.camera_id: session.id}
+        self._cameras_of |= {session.id: session.camera_id}
         return session
 
-    def end_session(self, source: str, *, because: str, session: str = "", identity: str = "") -> None:
+    def end_session(self, source: str, *, because: str, session: str = "", camera_id: str = "") -> None:
         """Writes that the watch of a source (the newest, unless one is named) ended, and gives up the claim to it."""
-        self.release(source, identity=identity)
+        self.release(camera_id or source)
         ended = session or self._current.get(source)
         if ended:
             with self.writing("ending a watch") as connection:
@@ -165,48 +181,52 @@ class Store:
         started: dict[str, str] = {}
         with self.writing("writing verdicts") as connection:
             if not sessions:
-                for source in {each.source for each in judged} - self._current.keys():
-                    started[source] = session_table.start(connection, source=source).id
-                sessions = [(self._current | started)[each.source] for each in judged]
+                begun = {each.camera_id or each.source: each for each in judged if self._session_of(each) is None}
+                for key, each in begun.items():
+                    camera = CameraRecord(id=each.camera_id, name=each.source)
+                    started[key] = session_table.start(connection, source=each.source, camera=camera).id
+                sessions = [self._session_of(each) or started[each.camera_id or each.source] for each in judged]
             verdict_table.add(connection, list(zip(sessions, judged, strict=True)))
         self._current |= started
+
+    def _session_of(self, each: JudgedWindow | Event) -> str | None:
+        """The watch that is going on of what a verdict or an event is of; a name alone tells no camera from another."""
+        return self._current.get(each.camera_id or each.source)
 
     def save_event(self, event: Event, *, session: str | None = "") -> None:
         """Writes an event, of its source's session unless one is named; it is on disk when this returns.
 
-        Saving it again updates it. With None it belongs to no session.
+        Saving it again updates it. With None it belongs to no session. What happened to it is logged in the same
+        transaction (`changes`) and taken as told; a watch, which tells it afterwards, uses `record_event`.
         """
-        self._save(event, session=session, untold="")
+        self.record_event(event, session=session, told=event_table.TELLABLE)
 
-    def save_untold(self, event: Event, change: ChangeKind, *, session: str | None = "") -> None:
-        """As `save_event`, before people are told of a change: the store owes them that until `note_told`."""
-        self._save(event, session=session, untold=change)
+    def record_event(
+        self, event: Event, *, session: str | None = "", told: Collection[StoredKind] = ()
+    ) -> list[StoredChange]:
+        """As `save_event`; returns what happened to it, which people are owed until `note_told`.
 
-    def _save(self, event: Event, *, session: str | None, untold: str) -> None:
+        What they were `told` already, as the store could not be written to before, they are owed no more.
+        """
         if session == "":
-            session = self._current.get(event.source)
+            session = self._session_of(event)
+        if session in self._cameras_of and not event.camera_id:
+            event = replace(event, camera_id=self._cameras_of[session])
         with self.writing(f"saving event {event.id}") as connection:
-            event_table.save(connection, event, session=session, untold=untold)
+            happened = event_table.save(connection, event, session=session)
+            event_table.note_heard(connection, happened, told)
+        return happened
 
-    def untold(self, source: str | None = None, *, identity: str = "") -> list[tuple[Event, ChangeKind]]:
-        """The events with a change that nobody was told of, the oldest first, and which change that is."""
+    def untold(self, *, camera_id: str = "") -> list[StoredChange]:
+        """The changes (of one camera, or of any) that nobody was told of, in order, with their events' windows."""
         with self.reading("looking for what was not told") as connection:
-            return event_table.untold(connection, source, identity=identity)
+            return event_table.untold(connection, camera_id=camera_id)
 
-    def names(self) -> dict[str, set[str]]:
-        """The identities of the sources that were watched under each name, where they are known."""
-        with self.reading("reading names") as connection:
-            return session_table.names(connection)
-
-    def identities(self, event_ids: Sequence[str]) -> dict[str, str]:
-        """The identity of the source of each of these events, where it is known."""
-        with self.reading("reading watches") as connection:
-            return session_table.identities(connection, event_ids)
-
-    def note_told(self, event_ids: Sequence[str]) -> None:
-        """Writes that people were told of these events as they are in the store."""
+    def note_told(self, told: Mapping[str, Collection[int]]) -> None:
+        """Writes which changes people were told of, by their numbers, of each of these cameras."""
         with self.writing("noting what was told") as connection:
-            event_table.note_told(connection, event_ids)
+            for camera_id, sequences in told.items():
+                event_table.note_told(connection, camera_id, sequences)
 
     def set_aside(self, row: object, *, what: str, why: str) -> None:
         """Keeps what the database refuses as a JSON line of `refused.jsonl`, as long as that is small; never raises."""
@@ -216,19 +236,18 @@ class Store:
         """The events that go on, or that a watcher which was killed left open."""
         return self.find_events(EventFilter(source=source, open_only=True))
 
-    def recover(self, source: str | None = None, *, identity: str = "", because: str = STOPPED) -> list[Event]:
+    def recover(self, source: str | None = None, *, camera_id: str = "", because: str = STOPPED) -> list[Event]:
         """Closes what a watcher of this source (or of any) that was killed left open, each at its last window.
 
-        Call it before watching a source; what is known to be of another `identity` is left alone. Returns the events as
-        they are now. That they are closed is still to be told.
+        Call it before watching a source; with a `camera_id`, what is of another camera of that name is left alone.
+        Returns the events as they are now. That they are closed is still to be told.
         """
         with self.writing("recovering") as connection:
-            left = event_table.find(connection, EventFilter(source=source, identity=identity, open_only=True))
+            left = event_table.find(connection, EventFilter(source=source, camera_id=camera_id, open_only=True))
             closed = [replace(event, end_s=_last_s(event), closed_because=because) for event in left]
-            owed = {event.id: kind for event, kind in event_table.untold(connection, source)}
             for event in closed:
-                event_table.save(connection, event, session=None, untold=owed.get(event.id, "closed"))
-            session_table.end_all(connection, source, identity=identity, because=because)
+                event_table.save(connection, event, session=None)
+            session_table.end_all(connection, source, camera_id=camera_id, because=because)
         return closed
 
     def find_events(self, wanted: EventFilter | None = None) -> list[Event]:
@@ -242,7 +261,7 @@ class Store:
             return event_table.count(connection, wanted or EventFilter())
 
     def event_sources(self) -> list[str]:
-        """The names of the sources that have events."""
+        """The names of the cameras that have events."""
         with self.reading("reading sources") as connection:
             return event_table.sources(connection)
 
@@ -262,7 +281,11 @@ class Store:
         Raises UsageError for an event that is not there, an unknown mark, no name, or a note of over 4000 characters.
         """
         with self.writing(f"marking event {event_id}") as connection:
-            return mark_table.add(connection, event_id, mark, who=who, note=note)
+            added = mark_table.add(connection, event_id, mark, who=who, note=note)
+            [event] = event_table.by_id(connection, event_id)
+            said = {"mark": added.mark, "note": note, "marked_by": added.who, "marked_utc": added.marked_utc}
+            change_log.add(connection, event, ["marked"], said=said)
+        return added
 
     def marks(self, event_id: str) -> list[Mark]:
         """Every mark of an event, the oldest first; the last one counts."""
@@ -275,7 +298,7 @@ class Store:
             return mark_table.newest(connection, event_ids)
 
     def sessions(self, source: str) -> list[WatchSession]:
-        """The watches of a source, the newest first."""
+        """The watches of a camera, by its id or name, the newest first."""
         with self.reading("reading watches") as connection:
             return session_table.of_source(connection, source)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from vigil.store import sessions
 from vigil.store.database import upsert
 from vigil.store.schema import verdicts
 from vigil.store.times import utc_now
@@ -14,13 +15,17 @@ from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
 def add(connection: Connection, judged: Sequence[tuple[str, JudgedWindow]]) -> None:
     """Writes verdicts, each with its session; one that is there already (its words came later) is updated."""
     now = utc_now()
-    upsert(connection, verdicts, [_row(session, each, now) for session, each in judged], keep=("created_utc",))
+    unknown = {session for session, each in judged if not each.camera_id}
+    cameras = sessions.cameras_of(connection, list(unknown)) if unknown else {}
+    rows = [_row(session, each, now, camera_id=each.camera_id or cameras.get(session, "")) for session, each in judged]
+    upsert(connection, verdicts, rows, keep=("created_utc",))
 
 
-def _row(session: str, judged: JudgedWindow, now: str) -> dict[str, Any]:
+def _row(session: str, judged: JudgedWindow, now: str, *, camera_id: str) -> dict[str, Any]:
     verdict = judged.verdict
     return {
         "session_id": session,
+        "camera_id": camera_id,
         "window": judged.window,
         "start_s": judged.start_s,
         "end_s": judged.end_s,
@@ -62,4 +67,6 @@ def _judged(row: Row[*tuple[Any, ...]], source: str) -> JudgedWindow:
         latency_ms=row.latency_ms,
         detail=row.detail,
     )
-    return JudgedWindow(source=source, window=row.window, verdict=verdict, captured_s=row.captured_s)
+    return JudgedWindow(
+        source=source, camera_id=row.camera_id, window=row.window, verdict=verdict, captured_s=row.captured_s
+    )

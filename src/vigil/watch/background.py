@@ -25,7 +25,7 @@ from vigil.judge import Judge
 from vigil.judge.circuit_breaker import CircuitBreaker
 from vigil.sources.address import Address
 from vigil.verdict import Cause
-from vigil.watch.cameras import CameraList, import_room_file, names_in
+from vigil.watch.cameras import CameraList, import_room_file, names_in, renamed_in
 from vigil.watch.observers import HistoryPoint, LastingAudience, PreviewCache, VerdictHistory, WatchObserver
 from vigil.watch.run import ASK_AGAIN_S, run_watch
 from vigil.watch.settings import WatchSettings
@@ -68,6 +68,7 @@ class BackgroundWatcher:
             file=room or import_room_file(settings.store, settings.store_folder),
             most_cameras=settings.most_cameras,
             known=partial(names_in, settings.store, settings.store_folder),
+            renamed=partial(renamed_in, settings.store, settings.store_folder),
         )
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -135,14 +136,15 @@ class BackgroundWatcher:
 
     def remove(self, name: str) -> None:
         """Watches a camera no more; raises UsageError when there is none of this name."""
+        camera_id = self._camera_id(name)
         try:
             self._roster.remove(name)
         finally:
             self._apply()
-            self._forget(name)
+            self._forget(name, camera_id)
 
-    def _forget(self, name: str) -> None:
-        self._history.forget(name)
+    def _forget(self, name: str, camera_id: str) -> None:
+        self._history.forget(camera_id)
         self._previews.forget(name)
 
     def pause(self, name: str) -> None:
@@ -171,7 +173,7 @@ class BackgroundWatcher:
 
     def history(self, name: str, seconds: float) -> list[HistoryPoint]:
         """`(end_s, p_alarm, cause)` of the windows judged within the last so many seconds, the oldest first."""
-        return self._history.of(name, seconds)
+        return self._history.of(self._camera_id(name), seconds)
 
     def preview(self, name: str) -> tuple[bytes, float] | None:
         """The newest picture of a camera as a JPEG, and its second; None until the first has come after a call.
@@ -276,9 +278,10 @@ class BackgroundWatcher:
         wanted = {address.name: address for address in self._roster.addresses}
         for name, address in watch.addresses.items():
             if wanted.get(name) != address:
+                camera_id = self._camera_id(name)
                 watch.remove(name)
                 # Another camera may have its name from now on.
-                self._forget(name)
+                self._forget(name, camera_id)
         for name, address in wanted.items():
             if name not in watch.addresses:
                 watch.add(address)
@@ -308,6 +311,12 @@ class BackgroundWatcher:
             return False
         self._loop.call_soon_threadsafe(act)
         return True
+
+    def _camera_id(self, name: str) -> str:
+        """The id of a camera that is being watched; its name before its watch has begun."""
+        watch = self._watch
+        state = None if watch is None else watch.states.get(name)
+        return name if state is None else state.camera_id or name
 
     def _is_live(self, address: Address) -> bool:
         return address.is_live or self.settings.realtime

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -19,8 +19,9 @@ from vigil.config import from_mapping, read_yaml
 from vigil.errors import StoreError, UsageError, redact
 from vigil.files import for_owner, make_private_folder
 from vigil.sources.address import Address, find_available_sources, find_sources
-from vigil.sources.source_identity import Known, named_apart, names_of_others
+from vigil.sources.source_identity import Known, Renamed, named_apart, names_of_others
 from vigil.store import Store
+from vigil.store.cameras import CAMERA_ID
 from vigil.store.database import parse_url, sqlite_path
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ HEAD = """\
 # What was changed in the watch room: cameras that were added, and those of the configuration that were removed.
 # Written by Vigil; it may hold passwords, so keep it to yourself. Without it, the room starts as it is configured.
 """
+
+Answer = TypeVar("Answer")
 
 LONGEST_NAME = 80
 ROOM = "room.yaml"
@@ -56,7 +59,7 @@ class CameraList:
 
     `file` is where changes are remembered (None: nowhere); `warnings` are the sources that cannot be found. To
     `most_cameras` none is added. `known` are the names that sources have had in the store; no other gets one of them,
-    unless somebody says so.
+    unless somebody says so; `renamed` are the names that people gave them there.
     """
 
     def __init__(
@@ -66,10 +69,12 @@ class CameraList:
         file: Path | None,
         most_cameras: int = 64,
         known: Callable[[], Known] = dict,
+        renamed: Callable[[], Renamed] = dict,
     ) -> None:
         self.file = file
         self.most_cameras = most_cameras
         self._known = known
+        self._renamed = renamed
         self.warnings: tuple[str, ...] = ()
         self._sources = tuple(sources)
         self._lock = threading.RLock()
@@ -86,7 +91,7 @@ class CameraList:
             if self._loaded:
                 return
             warnings: list[str] = []
-            configured = named_apart(self._found(self._sources, warnings), self._known())
+            configured = named_apart(self._found(self._sources, warnings), self._known(), self._renamed())
             self._configured = {address.name: address for address in configured}
             kept = self._read()
             self._removed = {_shown_now(name) for name in kept.removed}
@@ -120,7 +125,7 @@ class CameraList:
         with self._lock:
             self.load()
             found = [replace(_settled(address), confined=confined) for address in find_sources([word])]
-            found = found if name else named_apart(found, self._known())
+            found = found if name else named_apart(found, self._known(), self._renamed())
             self._check_room(sum(address.is_live for address in found))
             names = self._add_all(found, name=name)
             self._write()
@@ -241,15 +246,24 @@ def import_room_file(store: str, folder: Path | None) -> Path | None:
 
 def names_in(store: str, folder: Path | None) -> Known:
     """The names that sources have had in a store; none where there is no store, or it cannot be read now."""
+    return _asked(store, folder, lambda opened: opened.cameras.names()) or {}
+
+
+def renamed_in(store: str, folder: Path | None) -> Renamed:
+    """The names that people gave to cameras of a store; none where there is no store, or it cannot be read now."""
+    return _asked(store, folder, lambda opened: opened.cameras.renamed()) or {}
+
+
+def _asked(store: str, folder: Path | None, ask: Callable[[Store], Answer]) -> Answer | None:
     path = sqlite_path(parse_url(store)) if store else None
     if not store or (path is not None and not path.exists()):
-        return {}
+        return None
     try:
         with Store.open(store, folder=folder, create=False) as opened:
-            return opened.names()
+            return ask(opened)
     except StoreError as error:
         log.warning("the names in the store cannot be read: %s", error)
-        return {}
+        return None
 
 
 def _dump(data: dict[str, Any]) -> str:
@@ -270,6 +284,8 @@ def _checked(name: str) -> str:
     name = name.strip()
     if not name.isprintable() or len(name) > LONGEST_NAME:
         raise UsageError(f"a camera's name has at most {LONGEST_NAME} characters, all of them printable")
+    if CAMERA_ID.fullmatch(name):
+        raise UsageError(f"{name!r} looks like the id of a camera; choose another name")
     return name
 
 

@@ -1,8 +1,8 @@
 """One JSON line for every verdict and for every event, for whoever reads along.
 
 A verdict's line comes when its words are there, in the order of its source. An event has a line when it
-opens, when its tier rises and when it ends; `end_s` is null while it goes on, `event` its id. `late` is there, and
-true, where an earlier watch was killed before it told of that.
+opens, when its tier rises and when it ends; `end_s` is null while it goes on, `event` its id, `sequence` the number of
+that change in the store. `late` is there, and true, where an earlier watch was killed before it told of that.
 
 While the disk is full, lines wait in memory; they are written, in order, as soon as there is room again.
 
@@ -13,40 +13,81 @@ import errno
 import json
 import logging
 from collections import deque
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 from vigil.errors import StoreError
 from vigil.events import Event, EventChange, TierThresholds
 from vigil.report.subtitles import SrtWriter
+from vigil.store.event_record import event_record, rounded
 from vigil.verdict import JudgedWindow
 from vigil.watch.observers import WatchObserver
 
 log = logging.getLogger(__name__)
 
 
+EVENT_KEYS = ("event", "source", "camera_id", "onset_s", "end_s", "peak", "tier", "announced_s")
+"""What a line tells of an event; `camera_id` is left out where nobody knows it, as in the analysis of a file."""
+
 MOST_WAITING = 20_000
 """Lines held while they cannot be written, about three hours of one camera; older ones are counted as lost."""
 
 
-class JsonLinesWriter(WatchObserver):
-    """Writes each line at once to an open file without a buffer; `trouble` is why it cannot now, else empty."""
+LineKey: TypeAlias = tuple[str, int | None]
+"""A line about an event: its id and the number of the change."""
 
-    def __init__(self, file: BinaryIO, tiers: TierThresholds) -> None:
+TAIL_BYTES = 1_000_000
+
+
+def written_in(path: Path) -> set[LineKey]:
+    """The newest lines about events that a file holds; none where there is no such file, or it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            lines = file.read().splitlines()
+    except OSError:
+        return set()
+    return {key for line in lines if (key := _key(line)) is not None}
+
+
+def _key(line: bytes) -> LineKey | None:
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(said, dict) or not isinstance(said.get("event"), str):
+        return None
+    return said["event"], said.get("sequence")
+
+
+class JsonLinesWriter(WatchObserver):
+    """Writes each line at once to an open file without a buffer; `trouble` is why it cannot now, else empty.
+
+    What is told late is not written once more where it was `written_before`, as a watch was killed right after that.
+    """
+
+    def __init__(self, file: BinaryIO, tiers: TierThresholds, *, written_before: Collection[LineKey] = ()) -> None:
         self.lost = 0
         self.trouble = ""
         self._file = file
         self._tiers = tiers
         self._waiting: deque[bytes] = deque()
         self._is_torn = False
+        self._written_before = frozenset(written_before)
+
+    @property
+    def is_behind(self) -> bool:
+        return bool(self._waiting)
 
     def on_result(self, judged: JudgedWindow) -> None:
         verdict = judged.verdict
         tier = None if verdict.p_alarm is None or verdict.p_alarm < self._tiers.low else self._tiers.of(verdict.p_alarm)
         self._write(
             source=judged.source,
-            start_s=_rounded(judged.start_s),
-            end_s=_rounded(judged.end_s),
+            **({"camera_id": judged.camera_id} if judged.camera_id else {}),
+            start_s=rounded(judged.start_s),
+            end_s=rounded(judged.end_s),
             outcome=verdict.outcome,
             cause=verdict.cause,
             p_alarm=verdict.p_alarm,
@@ -56,19 +97,13 @@ class JsonLinesWriter(WatchObserver):
         )
 
     def on_change(self, change: EventChange) -> None:
-        if change.kind == "grew":
+        if change.kind == "grew" or (change.late and (change.event.id, change.sequence) in self._written_before):
             return
-        event = change.event
-        self._write(
-            event=event.id,
-            source=event.source,
-            onset_s=_rounded(event.onset_s),
-            end_s=_rounded(event.end_s),
-            peak=event.peak,
-            tier=event.tier,
-            announced_s=_rounded(event.announced_s),
-            **({"late": True} if change.late else {}),
-        )
+        record = event_record(change.event)
+        line = {key: record[key] for key in EVENT_KEYS if record[key] or key != "camera_id"}
+        if change.sequence is not None:
+            line["sequence"] = change.sequence
+        self._write(**line, **({"late": True} if change.late else {}))
 
     def on_close(self) -> None:
         """Writes what waits, or counts it as lost."""
@@ -111,10 +146,6 @@ class JsonLinesWriter(WatchObserver):
             self._waiting[0] = line[written:]
         else:
             self._waiting.popleft()
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)
 
 
 RECENT_EVENTS = 4

@@ -30,7 +30,15 @@ log = logging.getLogger(__name__)
 
 
 class WatchObserver:
-    """Follows a watch; all but the first three methods are called in the loop. Any may be left out, all return soon."""
+    """Follows a watch; all but `seen`, `wants_preview` and `preview` are called in the loop.
+
+    Any may be left out, all return soon.
+    """
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether it could not write down yet what it was told of events, and would lose that if it were killed now."""
+        return False
 
     def on_frame(self, source: str, frame: Frame) -> None:
         """A frame was sampled; called in the source's own thread, which it may hold up a little."""
@@ -77,6 +85,10 @@ class ObserverGroup(WatchObserver):
 
     def __len__(self) -> int:
         return len(self._observers)
+
+    @property
+    def is_behind(self) -> bool:
+        return any(self._guarded(observer, lambda each: each.is_behind) for observer in self._observers)
 
     def add(self, observer: WatchObserver) -> None:
         """Tells an observer of everything from now on; one that is there already is told once."""
@@ -153,7 +165,10 @@ class HistoryPoint(NamedTuple):
 
 
 class VerdictHistory(WatchObserver):
-    """Keeps a quarter of an hour of every source, 2000 windows at most; may be asked from any thread."""
+    """Keeps a quarter of an hour of every camera, 2000 windows at most; may be asked from any thread.
+
+    Cameras go by their ids, so that two of one name never mix, and by the name where there is no id.
+    """
 
     def __init__(self) -> None:
         self._points: dict[str, deque[tuple[float, HistoryPoint]]] = {}
@@ -163,7 +178,7 @@ class VerdictHistory(WatchObserver):
         now_s = time.monotonic()
         point = HistoryPoint(judged.end_s, judged.verdict.p_alarm, judged.verdict.cause)
         with self._lock:
-            points = self._points.setdefault(judged.source, deque(maxlen=MOST_POINTS))
+            points = self._points.setdefault(judged.camera_id or judged.source, deque(maxlen=MOST_POINTS))
             if points and point.end_s < points[-1][1].end_s:
                 # Its clock began anew: a file that plays as a camera was resumed, or the watch was started again.
                 points.clear()
@@ -172,7 +187,7 @@ class VerdictHistory(WatchObserver):
                 points.popleft()
 
     def of(self, source: str, seconds: float) -> list[HistoryPoint]:
-        """What was judged within the last so many seconds, the oldest first; nothing for a source that is unknown."""
+        """What was judged of a camera, by its id, within the last so many seconds, the oldest first."""
         since_s = time.monotonic() - seconds
         with self._lock:
             return [point for at_s, point in self._points.get(source, ()) if at_s >= since_s]

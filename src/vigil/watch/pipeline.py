@@ -261,6 +261,7 @@ def build_pipeline(
         task=judge.task.name,
         model=judge.model,
         epoch_s=feed.started_utc_s,
+        camera_id=state.camera_id,
     )
     return SourcePipeline(
         feed,

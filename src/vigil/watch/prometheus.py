@@ -1,11 +1,11 @@
-"""A small HTTP server for metrics that no number of connections and no slow client can wear out.
+"""Prometheus metrics of a watch, on a port of choice: `vigil watch cam.txt --metrics-port 9100`.
+
+Everything is counted by camera: its name, which never holds a password, and its id, which stays.
+
+A small HTTP server for metrics that no number of connections and no slow client can wear out.
 
 One thread serves all; a connection asks once, within seconds, in a few kilobytes. When all places are taken, the one
 that has waited longest makes room, so that a scrape, which asks at once, is always answered.
-
-Prometheus metrics of a watch, on a port of choice: `vigil watch cam.txt --metrics-port 9100`.
-
-Everything is counted by source name, which never holds a password.
 """
 
 import asyncio
@@ -159,7 +159,7 @@ class PrometheusMetrics(WatchObserver):
 
     def __init__(self) -> None:
         self.registry = own = CollectorRegistry()
-        source = ["source"]
+        source = ["source", "camera"]
         kinds = [*source, "outcome", "cause"]
         self._windows = Counter("vigil_windows", "Windows by outcome and cause", kinds, registry=own)
         self._events = Counter("vigil_events", "Events opened", source, registry=own)
@@ -205,35 +205,35 @@ class PrometheusMetrics(WatchObserver):
             ) from error
 
     def on_state(self, state: SourceState) -> None:
-        self._connected.labels(state.name).set(state.stage is SourceStatus.WATCHING)
-        self._connections.labels(state.name).set(state.connections)
+        self._connected.labels(state.name, state.camera_id).set(state.stage is SourceStatus.WATCHING)
+        self._connections.labels(state.name, state.camera_id).set(state.connections)
         if not state.is_current:
-            self._forget_p(state.name)
+            self._forget_p(state.name, state.camera_id)
 
     def on_verdict(self, judged: JudgedWindow) -> None:
         verdict = judged.verdict
-        self._windows.labels(judged.source, verdict.outcome, verdict.cause or "").inc()
+        self._windows.labels(judged.source, judged.camera_id, verdict.outcome, verdict.cause or "").inc()
         if verdict.cause is None and judged.captured_s is not None:
-            self._lag.labels(judged.source).observe(time.time() - judged.captured_s)
+            self._lag.labels(judged.source, judged.camera_id).observe(time.time() - judged.captured_s)
         if verdict.cause is None:
-            self._latency.labels(judged.source).observe(verdict.latency_ms / 1000.0)
+            self._latency.labels(judged.source, judged.camera_id).observe(verdict.latency_ms / 1000.0)
         source = self._states().get(judged.source)
         if verdict.p_alarm is not None and (source is None or source.is_current):
-            self._p_alarm.labels(judged.source).set(verdict.p_alarm)
+            self._p_alarm.labels(judged.source, judged.camera_id).set(verdict.p_alarm)
         elif verdict.cause not in PASSED_OVER:
-            self._forget_p(judged.source)
+            self._forget_p(judged.source, judged.camera_id)
 
-    def _forget_p(self, source: str) -> None:
+    def _forget_p(self, source: str, camera_id: str) -> None:
         """A probability that is not of now is none, rather than the last one for ever."""
         with suppress(KeyError):
-            self._p_alarm.remove(source)
+            self._p_alarm.remove(source, camera_id)
 
     def on_result(self, judged: JudgedWindow) -> None:
         # Only now are the tokens of the words among them.
-        self._tokens.labels(judged.source).inc(judged.verdict.tokens)
+        self._tokens.labels(judged.source, judged.camera_id).inc(judged.verdict.tokens)
         if (state := self._states().get(judged.source)) is not None:
-            self._wordless.labels(judged.source).set(state.words_skipped)
+            self._wordless.labels(judged.source, judged.camera_id).set(state.words_skipped)
 
     def on_change(self, change: EventChange) -> None:
         if change.kind == "opened":
-            self._events.labels(change.event.source).inc()
+            self._events.labels(change.event.source, change.event.camera_id).inc()

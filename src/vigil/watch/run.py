@@ -56,7 +56,7 @@ async def run_watch(
         if store is not None:
             stack.enter_context(store)
         if addresses is None:
-            addresses = found if store is None else named_apart(found, store.names())
+            addresses = found if store is None else _named(found, store)
         async with await _connect(endpoint, settings, wait_s=wait_s) as judge:
             if judge.calibration is None:
                 log.warning("%s", NOT_CALIBRATED)
@@ -75,6 +75,10 @@ async def run_watch(
 def endpoint_of(settings: WatchSettings, *, api_key: str = "") -> Endpoint:
     """The endpoint that the settings name; raises UsageError."""
     return Endpoint(url=settings.url, model=settings.model, api_key=api_key, ca_file=settings.ca_file)
+
+
+def _named(found: Sequence[Address], store: Store) -> list[Address]:
+    return named_apart(found, store.cameras.names(), store.cameras.renamed())
 
 
 def _open_store(settings: WatchSettings) -> Store | None:

@@ -28,12 +28,14 @@ class SourceStatus(StrEnum):
 class SourceState:
     """One source, live; every window that was cut is in exactly one of judged, unknown, dropped and skipped.
 
+    `camera_id` is empty until its watch begins.
     `lag_s` is the time from the capture of a window's last frame to its verdict, None on files. It and `p_alarm` are
     those of the last window that was asked about, None where that one got no verdict.
     """
 
     name: str
     live: bool
+    camera_id: str = ""
     stage: SourceStatus = SourceStatus.WAITING
     detail: str = ""
     size_wh: tuple[int, int] | None = None

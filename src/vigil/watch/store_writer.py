@@ -14,11 +14,13 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 from vigil.errors import RowRefused, StoreError
-from vigil.events import ChangeKind, Event, EventChange, late_changes, new_id
-from vigil.store import REFUSED, Store
+from vigil.events import ChangeKind, Event, EventChange, new_id
+from vigil.store import REFUSED, CameraRecord, Store
+from vigil.store.changes import StoredChange, StoredKind
+from vigil.store.events import TELLABLE
 from vigil.store.retention import RetentionSettings, prune
 from vigil.verdict import JudgedWindow
 from vigil.watch.write_queue import Key, QueuedWrites, State, StoreWrite, WriteResult, write_all
@@ -34,12 +36,10 @@ PATIENCE_S = 2.0
 MOST_WAITING = 20_000
 """Verdicts held while the store is away: about three hours of one camera; older ones are counted as lost."""
 
-Identify: TypeAlias = Callable[[], str]
-"""Tells the identity of a source, which may take a moment; empty where it has none."""
+Describe: TypeAlias = Callable[[], CameraRecord]
+"""Tells what the store keeps of a source; it may take a moment."""
 
 Untold: TypeAlias = ChangeKind | Literal[""]
-Late: TypeAlias = tuple[Event, ChangeKind]
-"""An event with the change of it that nobody was told of."""
 
 VerdictRow: TypeAlias = tuple[tuple[str, str, int], JudgedWindow]
 """A verdict with its session, its source and its window."""
@@ -47,22 +47,18 @@ VerdictRow: TypeAlias = tuple[tuple[str, str, int], JudgedWindow]
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """An event that is to be written, the session it belongs to, and its change that nobody was told of."""
+    """An event that is to be written, the session it belongs to, and its change that nobody was told of yet."""
 
     session: str
     event: Event
     untold: Untold
 
 
-def unknown() -> str:
-    """The identity of a source that has none: it is told by its name."""
-    return ""
-
-
 class StoreWriter:
     """Writes events at once and verdicts in batches, in a thread of its own.
 
-    `on_late` is called, in the loop, for each change that an earlier watch had stored and not told of.
+    `on_late` is called, in the loop, for each change that an earlier watch had stored and not told of. While somebody
+    `is_behind`, who was told of changes and could not write them down, the store does not take them as told.
     `losses` counts events and verdicts that are not in the store and never will be, `refused` those of them that the
     database would not take.
     """
@@ -70,14 +66,17 @@ class StoreWriter:
     def __init__(self, store: Store) -> None:
         self.error = ""
         self.on_late: Callable[[EventChange], None] = lambda change: None
+        self.is_behind: Callable[[], bool] = lambda: False
         self._store = store
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._sessions: dict[str, str] = {}
+        self._claimed: dict[str, str] = {}
         self._watches: QueuedWrites[str, StoreWrite] = QueuedWrites()
         self._events: QueuedWrites[str, Saving] = QueuedWrites()
-        self._told: QueuedWrites[str, object] = QueuedWrites()
+        self._told: QueuedWrites[str, frozenset[int]] = QueuedWrites()
+        self._stored: dict[tuple[str, str], StoredChange] = {}
         self._verdicts: QueuedWrites[tuple[str, str, int], JudgedWindow] = QueuedWrites()
-        self._heard: set[tuple[str, ChangeKind]] = set()
+        self._heard: set[tuple[str, str]] = set()
         self._refused: set[str] = set()
         self._lost = 0
         self._writing = asyncio.Lock()
@@ -115,20 +114,23 @@ class StoreWriter:
 
     def queue_event(self, event: Event, *, untold: Untold = "") -> "asyncio.Task[bool] | None":
         """Begins to write an event; None while the store is in trouble, where it waits for `flush_periodically`."""
-        # What was told of its earlier states is written with this one.
-        self._told.forget(event.id)
+        # An event may rise twice: that the first was heard of says nothing of the second.
+        self._heard.discard((event.id, untold))
         self._events.put(event.id, Saving(self._sessions.get(event.source, ""), event, untold))
         return None if self.error else self._call_in_thread(self._write_events)
 
     def count_published(self, change: EventChange) -> None:
-        """Remembers that people were told of a change."""
-        event_id = change.event.id
-        self._heard.add((event_id, change.kind))
-        saving = self._events.of(event_id)
-        if saving is None:
-            self._told.put(event_id, object())
-        elif saving.untold:
-            self._events.put(event_id, replace(saving, untold=""))
+        """Remembers that people were told of a change; one that is not stored yet will be stored as told."""
+        key = change.event.id, change.kind
+        self._heard.add(key)
+        if (stored := self._stored.pop(key, None)) is not None:
+            waiting = self._told.of(stored.camera_id) or frozenset()
+            self._told.put(stored.camera_id, waiting | {stored.sequence})
+
+    def sequence_of(self, change: EventChange) -> int | None:
+        """The number of a change that is stored and to be told next; None where it waits in memory."""
+        stored = self._stored.get((change.event.id, change.kind))
+        return None if stored is None else stored.sequence
 
     def queue_verdict(self, judged: JudgedWindow) -> None:
         """Remembers a verdict for the next batch; it may come again when its words are there."""
@@ -174,14 +176,15 @@ class StoreWriter:
         model: str,
         task: str,
         contract: str,
-        identity: Identify = unknown,
+        camera: Describe | None = None,
     ) -> "asyncio.Task[bool]":
         """Has it written that a watch of a source begins, and closed what an earlier one that was killed left open.
 
-        What comes of the source from now on belongs to this watch; nobody needs to wait for the write. `identity` tells
-        sources of one name apart; it is asked in the store's thread.
+        What comes of the source from now on belongs to this watch; nobody needs to wait for the write. `camera` tells
+        which one it is, and is asked in the store's thread; without it the one of that name.
         """
         session = self._sessions[source] = new_id()
+        seen = camera or partial(CameraRecord, id="", name=source)
 
         def start() -> None:
             self._store.start_session(
@@ -191,20 +194,21 @@ class StoreWriter:
                 model=model,
                 task=task,
                 contract=contract,
-                identity=identity(),
+                camera=seen(),
             )
 
-        left = partial(self._left_by_earlier, source, identity)
+        left = partial(self._left_by_earlier, source, seen)
         self._late_write(f"what was left of {source} before watch {session}", left)
         self._watch_write(f"the beginning of watch {session} of {source}", start)
         return self._call_in_thread(self._write_events)
 
-    def end_session(self, source: str, *, because: str, identity: Identify = unknown) -> "asyncio.Task[bool]":
+    def end_session(self, source: str, *, because: str) -> "asyncio.Task[bool]":
         """Has it written that the watch of a source is over."""
         session = self._sessions.get(source, "")
 
         def end() -> None:
-            self._store.end_session(source, because=because, session=session, identity=identity())
+            claimed = self._claimed.pop(source, "")
+            self._store.end_session(source, because=because, session=session, camera_id=claimed)
 
         self._watch_write(f"the end of watch {session} of {source}", end)
         return self._call_in_thread(self._write_events)
@@ -212,44 +216,47 @@ class StoreWriter:
     def publish_late_events(self, *, besides: Callable[[], Collection[str]]) -> "asyncio.Task[bool]":
         """Has the late changes told of all sources that nobody watches.
 
-        Those `besides` (identities, and names of what has none) are told when they begin; it is asked in the store's
-        thread.
+        Those `besides` (ids, and names of what has none) are told when they begin; it is asked in the store's thread.
         """
         self._late_write("what was not told", partial(self._untold_of_others, besides))
         return self._call_in_thread(self._write_events)
 
-    def _untold_of_others(self, besides: Callable[[], Collection[str]]) -> list[Late]:
+    def _untold_of_others(self, besides: Callable[[], Collection[str]]) -> list[StoredChange]:
         untold = self._store.untold()
         if not untold:
             return []
-        identities = self._store.identities([event.id for event, _ in untold])
-        keys = {event.id: identities.get(event.id) or event.source for event, _ in untold}
+        keys = {change.sequence: change.camera_id or change.event.source for change in untold}
         free = {key for key in {*keys.values()} - {*besides()} if self._store.claim(key)}
         for key in free:
             self._store.release(key)
-        return [(event, kind) for event, kind in untold if keys[event.id] in free]
+        return [change for change in untold if keys[change.sequence] in free]
 
-    def _left_by_earlier(self, source: str, identify: Identify) -> list[Late]:
+    def _left_by_earlier(self, source: str, describe: Describe) -> list[StoredChange]:
         """Closes what an earlier watch of a source left open; returns what it did not tell."""
-        identity = identify()
-        if not self._store.claim(source, identity=identity):
+        seen = describe()
+        camera_id = seen.id or self._store.cameras.id_of(seen.identity, source)
+        if not self._store.claim(camera_id):
             log.warning("%s is being watched into this store already; its open events are left alone", source)
             return []
-        for event in self._store.recover(source, identity=identity):
+        self._claimed[source] = camera_id
+        for event in self._store.recover(source, camera_id=camera_id):
             log.warning("%s: closed event %s, which was open when the watcher stopped", source, event.id)
-        return self._store.untold(source, identity=identity)
+        return self._store.untold(camera_id=camera_id)
 
-    def _late_write(self, what: str, find: Callable[[], list[Late]]) -> None:
-        found: list[Late] = []
+    def _late_write(self, what: str, find: Callable[[], list[StoredChange]]) -> None:
+        found: list[StoredChange] = []
         tell = partial(self._publish_late, found)
         self._watches.put(what, StoreWrite(what=what, act=lambda: found.extend(find()), settled=tell))
 
-    def _publish_late(self, found: Sequence[Late]) -> None:
-        for event, untold in found:
-            for change in late_changes(event, untold):
-                if (event.id, change.kind) not in self._heard:
-                    self.on_late(change)
-                self.count_published(change)
+    def _publish_late(self, found: Sequence[StoredChange]) -> None:
+        for each in found:
+            kind = cast("ChangeKind", each.kind)
+            change = EventChange(kind, each.event, late=True, sequence=each.sequence)
+            heard = (each.event_id, kind) in self._heard
+            self._stored[each.event_id, kind] = each
+            if not heard:
+                self.on_late(change)
+            self.count_published(change)
 
     def _watch_write(self, what: str, act: Callable[[], None]) -> None:
         # Waits in order: what an earlier watch left open is closed before the first event of this one is written.
@@ -279,8 +286,10 @@ class StoreWriter:
         return [*self._told_writes(), *self._watch_writes(), *self._event_writes()]
 
     def _told_writes(self) -> list[StoreWrite]:
+        if self.is_behind():
+            return []
         told = self._told.states()
-        act = partial(self._store.note_told, [event_id for event_id, _ in told])
+        act = partial(self._store.note_told, dict(told))
         return (
             [StoreWrite(what="what was told", act=act, settled=partial(_cross_off, self._told, told))] if told else []
         )
@@ -295,30 +304,42 @@ class StoreWriter:
         write.settled()
 
     def _event_writes(self) -> list[StoreWrite]:
-        return [
-            StoreWrite(
-                what=_event_name(saving.event),
-                act=partial(self._save, saving),
-                settled=partial(self._events.cross_off, event_id, saving),
-                row=saving.event,
-            )
-            for event_id, saving in self._events.states()
-        ]
+        return [self._event_write(saving) for _, saving in self._events.states()]
 
-    def _save(self, saving: Saving) -> None:
+    def _event_write(self, saving: Saving) -> StoreWrite:
+        happened: list[StoredChange] = []
+        told = () if self.is_behind() else self._told_of(saving)
+        return StoreWrite(
+            what=_event_name(saving.event),
+            act=lambda: happened.extend(self._save(saving, told)),
+            settled=partial(self._settle_event, saving, happened),
+            row=saving.event,
+        )
+
+    def _told_of(self, saving: Saving) -> Collection[StoredKind]:
+        """What people heard of an event before it could be stored; all of it where nobody is to be told."""
+        heard: list[StoredKind] = [kind for kind in TELLABLE if (saving.event.id, kind) in self._heard]
+        return heard if saving.untold or heard else TELLABLE
+
+    def _settle_event(self, saving: Saving, happened: Sequence[StoredChange]) -> None:
+        self._events.cross_off(saving.event.id, saving)
+        for change in happened:
+            if change.kind not in TELLABLE:
+                continue
+            key = change.event_id, change.kind
+            self._stored[key] = change
+            if key in self._heard:
+                # Somebody was told while it waited, or was being written.
+                self.count_published(EventChange(cast("ChangeKind", change.kind), saving.event))
+
+    def _save(self, saving: Saving, told: Collection[StoredKind]) -> list[StoredChange]:
         try:
-            self._save_as(saving, saving.session)
+            return self._store.record_event(saving.event, session=saving.session, told=told)
         except RowRefused:
             if not saving.session:
                 raise
             # Its watch may not be in the store, as when its beginning was refused.
-            self._save_as(saving, None)
-
-    def _save_as(self, saving: Saving, session: str | None) -> None:
-        if saving.untold:
-            self._store.save_untold(saving.event, saving.untold, session=session)
-        else:
-            self._store.save_event(saving.event, session=session)
+            return self._store.record_event(saving.event, session=None, told=told)
 
     def _verdict_writes(self) -> list[StoreWrite]:
         rows = self._verdicts.states()

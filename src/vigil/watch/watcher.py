@@ -22,9 +22,9 @@ from vigil.judge.circuit_breaker import CircuitBreaker
 from vigil.manifest import Contract
 from vigil.sources.address import Address
 from vigil.sources.open_capture import open_capture
-from vigil.sources.source_identity import identity_of
 from vigil.store import Store
 from vigil.verdict import Cause, JudgedWindow, Verdict
+from vigil.watch.camera_ids import CameraIds, record_of
 from vigil.watch.descriptions import AlarmDescriber, await_description
 from vigil.watch.media_recorder import MediaRecorder
 from vigil.watch.observers import ObserverGroup, WatchObserver
@@ -73,6 +73,7 @@ class Watcher:
         self.observers = ObserverGroup(observers)
         self.writer = None if store is None else StoreWriter(store)
         self._sources = SourceSet(realtime=settings.realtime)
+        self._cameras = CameraIds(store)
         self._tasks: asyncio.TaskGroup | None = None
         self._stopped = asyncio.Event()
         self._keep_running = keep_running
@@ -166,6 +167,7 @@ class Watcher:
             )
 
     async def _serve(self, post: ManagedSource) -> None:
+        post.state.camera_id = await asyncio.to_thread(self._cameras.of, post.address)
         while await post.wait_until_wanted():
             await self._watch_once(post)
             if not post.finished():
@@ -197,9 +199,9 @@ class Watcher:
             post.started(source)
             await self._follow(source)
         except Exception:
-            await self._account(source, post.address)
+            await self._account(source)
             raise
-        await self._account(source, post.address)
+        await self._account(source)
         if source.failure is not None:
             raise source.failure
 
@@ -213,7 +215,7 @@ class Watcher:
             model=self.judge.model,
             task=self.judge.task.name,
             contract=Contract.of(self.judge.task, self.judge.sampling).alias,
-            identity=partial(identity_of, address),
+            camera=partial(record_of, address, source.state.camera_id),
         )
 
     async def _follow(self, source: SourcePipeline) -> None:
@@ -226,7 +228,7 @@ class Watcher:
             telling = tasks.create_task(self._publish_results(source, settled))
             telling.add_done_callback(lambda _: ticking.cancel())
 
-    async def _account(self, source: SourcePipeline, address: Address) -> None:
+    async def _account(self, source: SourcePipeline) -> None:
         """Settles what a failure left, so that every window has an outcome and no event stays open."""
         if not source.queue.is_over or source.under_way:
             for window in source.abandon():
@@ -238,7 +240,7 @@ class Watcher:
                 await self._apply(source, partial(source.tracker.finish, FAILED))
         if self.writer is not None:
             because = source.state.detail or str(source.state.stage)
-            self.writer.end_session(source.name, because=because, identity=partial(identity_of, address))
+            self.writer.end_session(source.name, because=because)
 
     async def _ask_windows(self, source: SourcePipeline, asked: PendingVerdicts) -> None:
         """Takes windows from the lane as the judge has room for them, and asks about them side by side."""
@@ -339,6 +341,8 @@ class Watcher:
         """Stores a change, then tells of it: an alarm that was heard is an alarm that is on disk."""
         with self.supervisor.survives(source.name, f"keeping event {change.event.id}"):
             await self._keep(source, change)
+            if self.writer is not None:
+                change = replace(change, sequence=self.writer.sequence_of(change))
         source.count_change(change)
         with self.supervisor.survives(source.name, f"pictures of event {change.event.id}"):
             self._evidence.on_change(source, change)
@@ -359,14 +363,15 @@ class Watcher:
         """Has told what an earlier watch stored and was killed before telling, also of sources that nobody watches."""
         if self.writer is not None:
             self.writer.on_late = self.observers.on_change
+            self.writer.is_behind = lambda: self.observers.is_behind
             addresses = list(self.addresses.values())
             self.writer.publish_late_events(
-                besides=lambda: {key for each in addresses for key in (each.name, identity_of(each))}
+                besides=lambda: {key for each in addresses for key in (each.name, self._cameras.of(each))}
             )
 
     def _publish_unreadable(self, state: SourceState, detail: str) -> None:
         verdict = Verdict.unknown(Cause.UNREADABLE, detail=detail)
-        judged = JudgedWindow(source=state.name, window=state.cut, verdict=verdict)
+        judged = JudgedWindow(source=state.name, camera_id=state.camera_id, window=state.cut, verdict=verdict)
         state.cut += 1
         state.count(judged)
         self._log(judged)
@@ -417,6 +422,7 @@ class Watcher:
 def _judged(source: SourcePipeline, window: Window, verdict: Verdict) -> JudgedWindow:
     return JudgedWindow(
         source=source.name,
+        camera_id=source.state.camera_id,
         window=window.index,
         verdict=replace(verdict, start_s=window.start_s, end_s=window.end_s),
         captured_s=window.captured_s,

@@ -180,10 +180,13 @@ def test_old_media_are_pruned_after_a_look(db: Path, capsys: Told) -> None:
 
 
 def test_the_lines_in_the_docs_run(db: Path, capsys: Told, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    [code] = re.findall(r"```python\n(.*?)```", (DOCS / "events.md").read_text(encoding="utf-8"), re.DOTALL)
+    changes, events = re.findall(r"```python\n(.*?)```", (DOCS / "events.md").read_text(encoding="utf-8"), re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    exec(code.replace("outputs/watch/", ""), {"__name__": "example"})
-    assert "aaaaaaaa Tier.HIGH" not in (told := capsys.readouterr().out) and "aaaaaaaa high 2.0 6.5" in told
+    for code in (changes, changes, events):
+        exec(code.replace("outputs/watch/", ""), {"__name__": "example"})
+    told = capsys.readouterr().out
+    assert "aaaaaaaa Tier.HIGH" not in told and "aaaaaaaa high 2.0 6.5" in told
+    assert told.count(" opened ") == 2 and told.startswith("1 opened cam_"), "each change is handled once"
 
 
 def test_a_strip_draws_probabilities_and_marks_the_unknown() -> None:

@@ -57,6 +57,20 @@ def test_a_folder_of_folders_is_scored_by_the_names_that_the_watch_gives(
     assert all(video["windows"] for video in score["per_video"])
 
 
+def test_what_is_said_of_one_of_two_files_of_one_name_does_not_count_for_the_other(
+    words: list[str], tmp_path: Path
+) -> None:
+    for folder, bright in (("one", [(4.0, 8.0)]), ("two", [])):
+        (tmp_path / folder).mkdir()
+        film(tmp_path / folder / "a.mp4", seconds=12, bright=bright)
+    Path("truth.csv").write_text("video,onset_s,end_s\none/a.mp4,4,8\ntwo/a.mp4,,\n")
+    videos = [str(tmp_path / folder / "a.mp4") for folder in ("two", "one")]
+    assert main(["score", "--timeline", "truth.csv", *videos, *words, "--json", "score.json"]) == 0
+    score = json.loads(Path("score.json").read_text())
+    assert (score["incidents"], score["found"], score["false_alarms"]) == (1, 1, 0)
+    assert [video["video"] for video in score["per_video"]] == ["two/a.mp4", "one/a.mp4"]
+
+
 def test_a_video_that_breaks_off_is_scored_as_far_as_it_goes(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,11 @@ def test_a_store_of_version_1_is_brought_up_to_date_with_all_that_is_in_it(tmp_p
     raw.close()
 
 
+def soon() -> float:
+    """A moment later than all that was written by now."""
+    return time.time() + 1.0
+
+
 @pytest.mark.parametrize("word", ["true", "false_alarm", "unsure"])
 def test_what_people_have_marked_is_kept_with_its_pictures_until_they_delete_it(store: Store, word: MarkValue) -> None:
     for name in ("marked", "plain"):
@@ -162,15 +168,15 @@ def test_what_people_have_marked_is_kept_with_its_pictures_until_they_delete_it(
     store.mark("marked", word, who="lena", note="two boys play")
     everything = RetentionSettings(media_days=0, media_mb=0, event_days=0)
     assert (
-        prune(store, everything, dry_run=True)
-        == prune(store, everything)
-        == PruneReport(files=2, freed_bytes=1003, events=1)
+        prune(store, everything, dry_run=True, clock=soon)
+        == prune(store, everything, clock=soon)
+        == PruneReport(files=2, freed_bytes=1003, events=1, changes=5)
     )
     assert [event.id for event in store.find_events()] == ["marked"]
     assert len(store.media("marked")) == 2 and all(file.path.exists() for file in store.media("marked"))
     assert [mark.note for mark in store.marks("marked")] == ["two boys play"]
-    assert prune(store, everything) == PruneReport()
-    assert prune(store, everything, also_marked=True) == PruneReport(files=2, freed_bytes=1003, events=1)
+    assert prune(store, everything, clock=soon) == PruneReport()
+    assert prune(store, everything, also_marked=True, clock=soon) == PruneReport(files=2, freed_bytes=1003, events=1)
     assert store.find_events() == [] and list(store.folder.rglob("*.mp4")) == []
 
 
@@ -179,7 +185,9 @@ def test_a_mark_that_was_taken_back_lets_the_pictures_go_and_keeps_what_was_said
     store.keep("a", "clips", ".mp4", lambda path: path.write_bytes(b"x") and None)
     store.mark("a", "true", who="lena", note="a fight")
     store.mark("a", "", who="lena")
-    assert prune(store, RetentionSettings(media_days=0, event_days=0)) == PruneReport(files=1, freed_bytes=1)
+    assert prune(store, RetentionSettings(media_days=0, event_days=0), clock=soon) == PruneReport(
+        files=1, freed_bytes=1, changes=4
+    )
     assert [mark.note for mark in store.marks("a")] == ["a fight", ""]
 
 

@@ -46,7 +46,9 @@ def test_the_open_events_of_a_killed_watcher_end_at_their_last_window(store: Sto
     store.save_event(make_event(source="yard"))
     with Store.open(store.name) as again:
         closed = again.recover("door")
-        assert closed == [replace(event, end_s=8.5, closed_because="the watcher stopped")]
+        [session] = store.sessions("door")
+        ended = replace(event, end_s=8.5, closed_because="the watcher stopped", camera_id=session.camera_id)
+        assert closed == [ended]
         assert [each.source for each in again.open_events()] == ["yard"]
         assert again.recover("door") == []
         assert [session.ended_because for session in again.sessions("door")] == ["the watcher stopped"]
@@ -60,7 +62,9 @@ def test_verdicts_are_logged_by_session_and_words_that_come_later_are_added(stor
     store.save_event(event)
     store.end_session("door", because="stopped")
     judged, events = store.session_log(store.sessions("door")[0])
-    assert judged == [make_judged(0, text="words"), make_judged(1, None)] and events == [event]
+    its = {"camera_id": session.camera_id}
+    assert judged == [replace(make_judged(0, text="words"), **its), replace(make_judged(1, None), **its)]
+    assert events == [replace(event, **its)]
     assert store.sessions("door")[0].id == session.id and store.sessions("door")[0].ended_utc
     assert len(store.sessions("yard")) == 1
     store.add_verdicts([])

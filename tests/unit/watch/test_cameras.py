@@ -76,6 +76,11 @@ def test_a_camera_that_may_lead_nowhere_else_stays_so_over_a_start(tmp_path: Pat
     assert [address.confined for address in CameraList([], file=file).addresses] == [True]
 
 
+def test_a_name_that_looks_like_an_id_is_no_name() -> None:
+    with pytest.raises(UsageError, match="looks like the id of a camera"):
+        CameraList([], file=None).add("rtsp://10.0.0.7/1", name="cam_0123abcd")
+
+
 def test_a_folder_that_cannot_be_added_whole_is_not_added_at_all(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4", "c.mp4"):
         (tmp_path / "films").mkdir(exist_ok=True)

@@ -13,8 +13,8 @@ from vigil.watch import file_outputs as module
 from vigil.watch.file_outputs import JsonLinesWriter
 from watching import Notes, bright_server, film, watched
 
-VERDICT_KEYS = ["source", "start_s", "end_s", "outcome", "cause", "p_alarm", "tier", "latency_ms", "text"]
-EVENT_KEYS = ["event", "source", "onset_s", "end_s", "peak", "tier", "announced_s"]
+VERDICT_KEYS = ["source", "camera_id", "start_s", "end_s", "outcome", "cause", "p_alarm", "tier", "latency_ms", "text"]
+EVENT_KEYS = ["event", "source", "camera_id", "onset_s", "end_s", "peak", "tier", "announced_s"]
 
 
 class Lines(Notes):

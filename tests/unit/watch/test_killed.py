@@ -172,7 +172,7 @@ def test_nothing_is_told_late_of_a_source_that_another_watch_has(
     db = tmp_path / "e.db"
     kill_before_telling(server, db, fight, "opened")
     with Store.open(db) as running:
-        assert running.claim("fight.mp4", identity=identity_of(find_sources([str(fight)])[0]))
+        assert running.claim(running.cameras.id_of(identity_of(find_sources([str(fight)])[0]), "fight.mp4"))
         assert kinds(watch_once(server, db, fight), late=True) == []
     assert kinds(watch_once(server, db, fight), late=True) == ["opened", "closed"]
 

@@ -46,12 +46,14 @@ def test_the_metrics_tell_windows_events_latency_and_the_breaker(tmp_path: Path)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
             text = answer.read().decode()
     state = summary.sources[0]
-    assert f'vigil_windows_total{{cause="",outcome="alarm",source="a.mp4"}} {float(state.alarms)}' in text
-    assert 'vigil_events_total{source="a.mp4"} 1.0' in text
-    assert f'vigil_verdict_seconds_count{{source="a.mp4"}} {float(state.judged)}' in text
-    assert 'vigil_windows_total{cause="unreadable",outcome="unknown",source="b.mp4"} 1.0' in text
-    assert f'vigil_tokens_total{{source="a.mp4"}} {float(state.tokens)}' in text
-    assert 'vigil_words_skipped{source="a.mp4"} 0.0' in text
+    a, b = (each.camera_id for each in summary.sources)
+    assert a.startswith("cam_") and a != b
+    assert f'vigil_windows_total{{camera="{a}",cause="",outcome="alarm",source="a.mp4"}} {float(state.alarms)}' in text
+    assert f'vigil_events_total{{camera="{a}",source="a.mp4"}} 1.0' in text
+    assert f'vigil_verdict_seconds_count{{camera="{a}",source="a.mp4"}} {float(state.judged)}' in text
+    assert f'vigil_windows_total{{camera="{b}",cause="unreadable",outcome="unknown",source="b.mp4"}} 1.0' in text
+    assert f'vigil_tokens_total{{camera="{a}",source="a.mp4"}} {float(state.tokens)}' in text
+    assert f'vigil_words_skipped{{camera="{a}",source="a.mp4"}} 0.0' in text
     assert "vigil_breaker 0.0" in text
 
 
@@ -65,10 +67,10 @@ def judged(number: int, verdict: Verdict) -> JudgedWindow:
 def test_the_probability_of_a_source_that_is_not_watched_is_none(stage: SourceStatus) -> None:
     metrics = PrometheusMetrics()
     metrics.on_verdict(judged(0, Verdict(outcome=Outcome.ALARM, p_alarm=0.9)))
-    assert metrics.registry.get_sample_value("vigil_p_alarm", {"source": "door"}) == 0.9
+    assert metrics.registry.get_sample_value("vigil_p_alarm", {"source": "door", "camera": ""}) == 0.9
     for _ in range(2):
         metrics.on_state(SourceState(name="door", live=True, stage=stage))
-        assert metrics.registry.get_sample_value("vigil_p_alarm", {"source": "door"}) is None
+        assert metrics.registry.get_sample_value("vigil_p_alarm", {"source": "door", "camera": ""}) is None
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_a_window_without_a_verdict_takes_the_probability_of_the_one_before_away
     for number, verdict in enumerate((Verdict(outcome=Outcome.ALARM, p_alarm=0.9), Verdict.unknown(cause))):
         metrics.on_verdict(judged(number, verdict))
         state.count(judged(number, verdict))
-    shown = metrics.registry.get_sample_value("vigil_p_alarm", {"source": "door"})
+    shown = metrics.registry.get_sample_value("vigil_p_alarm", {"source": "door", "camera": ""})
     assert (shown, state.p_alarm) == ((0.9, 0.9) if kept else (None, None))
 
 

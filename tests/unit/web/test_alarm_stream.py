@@ -4,7 +4,8 @@ from pathlib import Path
 
 from app.language import translator
 from app.web import notifications
-from app.web.alarm_stream import KEPT, AlarmStream, add_alarm_route
+from app.web.alarm_routes import add_route
+from app.web.alarm_stream import KEPT, AlarmStream
 from app.web.site import heads
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -77,7 +78,7 @@ def test_a_wait_without_alarms_ends_after_a_while_and_one_with_news_at_once() ->
 
 def test_a_page_is_told_in_its_language_and_as_text() -> None:
     bell, app = AlarmStream(), FastAPI()
-    add_alarm_route(app, bell)
+    add_route(app, bell)
     seen = bell.now
     rung(bell, 1, text=EVIL)
     with TestClient(app) as client:

@@ -1,0 +1,49 @@
+"""The address that every page listens at: one answer, or a stream of server-sent events."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from app.language import Translator, choose_language, translator
+from app.web import notifications
+from app.web.alarm_stream import AlarmStream, StreamedAlarm
+
+HOLD_S = 25.0
+"""How long an answer waits for an alarm, and how long a stream lasts; then the page asks again."""
+
+EVENTS = "text/event-stream"
+NOT_KEPT = {"Cache-Control": "no-store"}
+
+
+def add_route(app: FastAPI, bell: AlarmStream) -> None:
+    """Adds the address that every page listens at."""
+
+    @app.get("/alarms/{language}")
+    async def alarms(request: Request, language: str, seen: str = "") -> Response:
+        t = translator(choose_language(language, ""))
+        if EVENTS in request.headers.get("accept", ""):
+            known = request.headers.get("last-event-id", "")
+            word = seen or await asyncio.to_thread(bell.seen_of, known)
+            return StreamingResponse(_stream(bell, word, t), media_type=EVENTS, headers=NOT_KEPT)
+        await bell.wait(seen, hold_s=HOLD_S)
+        now, news = await asyncio.to_thread(bell.since, seen)
+        return JSONResponse({"seen": now, "alarms": [_told(each, t) for each in news]}, headers=NOT_KEPT)
+
+
+async def _stream(bell: AlarmStream, seen: str, t: Translator) -> AsyncIterator[str]:
+    """Alarms as they come; ends after a while, as a browser asks again by itself, with the last number it was sent."""
+    yield "retry: 1000\n\n"
+    give_up_s = asyncio.get_running_loop().time() + HOLD_S
+    while (left_s := give_up_s - asyncio.get_running_loop().time()) > 0:
+        await bell.wait(seen, hold_s=left_s)
+        seen, news = await asyncio.to_thread(bell.since, seen)
+        for each in news:
+            number = "" if each.sequence is None else f"id: {each.sequence}\n"
+            yield f"{number}event: alarm\ndata: {json.dumps(_told(each, t), ensure_ascii=False)}\n\n"
+
+
+def _told(alarm: StreamedAlarm, t: Translator) -> dict[str, str]:
+    return notifications.told(alarm.event, t, key=alarm.key, late=alarm.late)

@@ -1,0 +1,99 @@
+"""`vigil cameras`: the cameras (and files) that a store has seen, and what they are called.
+
+vigil cameras list
+vigil cameras rename cam_9f3c21ab "front door"
+vigil cameras move "front door" camera.txt
+"""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from vigil.cli.event_table import strip_control_characters
+from vigil.cli.events import MediaFolderOption, StoreOption
+from vigil.cli.hints import runnable
+from vigil.cli.main import wide_console
+from vigil.errors import UsageError
+from vigil.sources.address import find_sources
+from vigil.store import DEFAULT_STORE, Store
+from vigil.watch.camera_ids import record_of
+
+app = typer.Typer(
+    help="The cameras of a store. Example: vigil cameras rename cam_9f3c21ab door",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+Camera = Annotated[str, typer.Argument(help="A camera's id (cam_...) or its name.")]
+
+
+@app.command("list")
+def list_cameras(store: StoreOption = DEFAULT_STORE, folder: MediaFolderOption = None) -> None:
+    """Lists the cameras and files that were watched into a store, by name.
+
+    Example: vigil cameras list
+    """
+    with Store.open(store, folder=folder, create=False) as opened:
+        found, events = opened.cameras.all(), opened.cameras.count_events()
+        if not found:
+            told = runnable(f"`vigil watch SOURCE --store {opened.name}` adds some")
+            typer.echo(f"{opened.name} has no cameras yet; {told}", err=True)
+            return
+    table = Table("camera", "name", "kind", "address", "events", "last watched", box=None)
+    for each in found:
+        when = each.watched_utc or "-"
+        words = (each.id, each.name, each.kind or "-", each.address or "-", str(events.get(each.id, 0)), when)
+        table.add_row(*map(strip_control_characters, words))
+    wide_console().print(table)
+
+
+@app.command()
+def rename(
+    camera: Camera,
+    name: Annotated[str, typer.Argument(help="What it is called from now on.")],
+    store: StoreOption = DEFAULT_STORE,
+    folder: MediaFolderOption = None,
+) -> None:
+    """Gives a camera another name. Its id, its events and its history stay; a running watch takes it up when it starts.
+
+    Example: vigil cameras rename cam_9f3c21ab "front door"
+    """
+    with Store.open(store, folder=folder, create=False) as opened:
+        renamed = opened.cameras.rename(camera, name)
+    typer.echo(f"{renamed.id} is called {renamed.name} from now on", err=True)
+
+
+@app.command()
+def move(
+    camera: Camera,
+    source: Annotated[
+        str, typer.Argument(help="Where it is now: a camera.txt, an address, a file or a webcam number.")
+    ],
+    store: StoreOption = DEFAULT_STORE,
+    folder: MediaFolderOption = None,
+) -> None:
+    """Says that a camera has another address now: another host, path or token. Its id and its history stay.
+
+    What was found at the new address before, as another camera, becomes this one's. An address with a password
+    belongs into a camera.txt, since other users of this machine can read the words of a command.
+    Example: vigil cameras move "front door" camera.txt
+    """
+    addresses = find_sources([source])
+    if len(addresses) != 1:
+        raise UsageError(f"{source} names {len(addresses)} sources; name the one that the camera is")
+    seen = record_of(addresses[0], "")
+    with Store.open(store, folder=folder, create=False) as opened:
+        found = opened.cameras.find(camera)
+        there = opened.cameras.id_of(seen.identity, addresses[0].name)
+        _require_unwatched(opened, (found.id, there))
+        moved = opened.cameras.move(found.id, seen)
+    typer.echo(f"{moved.id}, {moved.name}, is at {moved.address} from now on", err=True)
+
+
+def _require_unwatched(store: Store, camera_ids: tuple[str, ...]) -> None:
+    """A watch that goes on would write under an id that is gone."""
+    for camera_id in camera_ids:
+        if not store.claim(camera_id):
+            raise UsageError(f"{camera_id} is being watched into {store.name} now; stop that watch first")
