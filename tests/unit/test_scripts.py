@@ -95,7 +95,9 @@ def test_wrong_words_are_told_before_anything_large_is_fetched(
     assert asked_for(checkout) in ([], ["core"])
 
 
-@pytest.mark.parametrize(("words", "said"), [(("--url", "foo"), "no http address"), (("--key-file", "/nope"), "/nope")])
+@pytest.mark.parametrize(
+    ("words", "said"), [(("--url", "foo"), "not the HTTP address"), (("--key-file", "/nope"), "/nope")]
+)
 def test_a_question_to_no_endpoint_is_told_on_one_line(words: tuple[str, ...], said: str) -> None:
     command = [sys.executable, str(ROOT / "tests/test_texts.py"), *words]
     told = subprocess.run(command, capture_output=True, text=True, check=False)

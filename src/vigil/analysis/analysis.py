@@ -1,6 +1,6 @@
-"""One analysis, in a thread of its own: from Start to Stop, with as many switches between the modes as are wanted.
+"""One analysis in its own thread, from start to stop, with any number of switches between the modes.
 
-What there is to see of an analysis at one moment.
+`Analysis.view` returns a snapshot of its state for a page to show.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class AnalysisPhase(StrEnum):
-    """Where an analysis is."""
+    """The phase of an analysis."""
 
     ASKING = "asking"
     WATCHING = "watching"
@@ -41,11 +41,11 @@ class AnalysisPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisView:
-    """One moment; `waiting_for_words` are the numbers of windows whose words may still come.
+    """A snapshot of an analysis; `waiting_for_words` are the numbers of windows whose description is pending.
 
-    `position_s` is the newest second that was read, `now_s` the present second of what is watched live, `lag_s` how
-    far the newest verdict was behind its picture. `away` says why the endpoint is not asked at the moment. `model` is
-    the one that answers, `forgotten` how many of the oldest windows are let go of.
+    `position_s` is the newest second read, `now_s` the current second of a source watched live, `lag_s` the delay of
+    the newest verdict behind its frame. `away` says why the endpoint is not asked at the moment. `model` is the model
+    that answers, `forgotten` the number of oldest windows that were discarded.
     """
 
     phase: AnalysisPhase
@@ -66,7 +66,7 @@ class AnalysisView:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether the analysis has ended."""
         return self.phase in {AnalysisPhase.DONE, AnalysisPhase.STOPPED, AnalysisPhase.FAILED}
 
 
@@ -75,10 +75,10 @@ ENDED = "the source ended"
 
 
 class Analysis:
-    """Analyses one source for one question; every method may be called from any thread and returns at once.
+    """Analyses one source for one question; methods may be called from any thread, and only `wait` blocks.
 
-    Files are judged window by window unless `live`, cameras live unless `live` is False; `from_s` begins a file in
-    its middle. `opener` opens the source. Of a live one `recent` holds the newest pictures.
+    Files are judged window by window unless `live`, cameras live unless `live` is False; `from_s` starts a file in the
+    middle. `opener` opens the source. For a live source, `recent` holds the newest pictures.
     """
 
     def __init__(
@@ -100,9 +100,9 @@ class Analysis:
         self._endpoint = endpoint
         self._opener = opener
         self._lock = threading.Lock()
-        self._findings = AnalysisResults(settings.events, source=address.name, task=question.name)
-        self._leg = Segment(address.is_live if live is None else live, from_s)
-        self._next: Segment | None = self._leg
+        self._results = AnalysisResults(settings.events, source=address.name, task=question.name)
+        self._segment = Segment(address.is_live if live is None else live, from_s)
+        self._next: Segment | None = self._segment
         self._running: RunningSegment | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._judge: Judge | None = None
@@ -114,48 +114,48 @@ class Analysis:
         self._over.set()
 
     def start(self) -> None:
-        """Begins, in a thread of its own."""
+        """Starts the analysis in a thread of its own."""
         self._began_s = time.monotonic()
-        self._begin()
+        self._start_thread()
 
-    def _begin(self) -> None:
+    def _start_thread(self) -> None:
         self._phase, self._problem, self._running = AnalysisPhase.ASKING, "", None
         self._stopped.clear()
         self._over.clear()
         threading.Thread(target=self._run, name=f"analysis of {self.address.name}", daemon=True).start()
 
     def stop(self) -> None:
-        """Ends it now: nothing is read or asked any more, what the server works on is given up."""
+        """Stops the analysis: nothing more is read or asked, and requests in flight are cancelled."""
         self._stopped.set()
         self._abandon()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Waits until it is over; False when it is not in time."""
+        """Waits until the analysis has ended; False after `timeout_s`."""
         return self._over.wait(timeout_s)
 
     def go_live(self, at_s: float) -> None:
-        """Goes on live, also after the end; of a file from second `at_s` (where its player is) at its own pace."""
+        """Continues live, even after the end; a file from second `at_s` (its player's position) at its own pace."""
         self._switch(live=True, from_s=at_s)
 
     def judge_every(self) -> None:
-        """Goes on window by window; of a file from the first window that has no verdict yet."""
+        """Continues window by window; a file from the first window without a verdict."""
         with self._lock:
-            gap_s = self._findings.first_gap_s()
-            judged = self._findings.judged
+            gap_s = self._results.first_gap_s()
+            judged = self._results.judged
             next_s = judged[-1].start_s + self._stride_s if judged else 0.0
         self._switch(live=False, from_s=next_s if gap_s is None else gap_s)
 
     def view(self) -> AnalysisView:
-        """What there is to see now."""
+        """The current state."""
         with self._lock:
-            running, findings = self._running, self._findings
+            running, results = self._running, self._results
             notes = running.notes if running else None
-            judged = tuple(findings.judged)
+            judged = tuple(results.judged)
             return AnalysisView(
                 phase=self._phase_now(notes),
-                live=self._leg.live,
+                live=self._segment.live,
                 judged=judged,
-                events=tuple(findings.events.values()),
+                events=tuple(results.events.values()),
                 waiting_for_words=frozenset(notes.wordless.values()) if notes else frozenset(),
                 position_s=notes.position_s if notes else 0.0,
                 now_s=time.time() - notes.epoch_s if notes and notes.epoch_s and not self._over.is_set() else None,
@@ -166,7 +166,7 @@ class Analysis:
                 picture=notes.picture if notes else None,
                 notes=self._notes(notes),
                 model=self._judge.model if self._judge else "",
-                forgotten=findings.forgotten,
+                forgotten=results.forgotten,
             )
 
     def _notes(self, notes: SegmentObserver | None) -> tuple[str, ...]:
@@ -188,12 +188,12 @@ class Analysis:
 
     def _switch(self, *, live: bool, from_s: float) -> None:
         with self._lock:
-            if live == self._leg.live:
+            if live == self._segment.live:
                 return
-            self._leg = self._next = Segment(live, 0.0 if self.address.is_live else max(0.0, from_s))
+            self._segment = self._next = Segment(live, 0.0 if self.address.is_live else max(0.0, from_s))
             was_over = self._over.is_set()
         if was_over:
-            self._begin()
+            self._start_thread()
         else:
             self._abandon(silently=True)
 
@@ -203,7 +203,7 @@ class Analysis:
         if running is not None and silently:
             running.notes.end()
         if loop is not None and running is not None:
-            # The loop may end in this very moment, and then there is nothing left to end.
+            # The loop may end at this very moment; then there is nothing to abandon.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(running.abandon)
 
@@ -222,11 +222,11 @@ class Analysis:
             if not again:
                 self._end(phase)
         if again:
-            # It was switched in the very moment in which it ended.
-            self._begin()
+            # The mode was switched at the moment the analysis ended.
+            self._start_thread()
 
     def _end(self, phase: AnalysisPhase) -> None:
-        self._findings.finish(STOPPED if self._stopped.is_set() else ENDED)
+        self._results.finish(STOPPED if self._stopped.is_set() else ENDED)
         unreadable = self._running is not None and self._running.notes.stage is SourceStatus.UNREADABLE
         self._phase = AnalysisPhase.FAILED if unreadable else phase
         self._over.set()
@@ -240,21 +240,21 @@ class Analysis:
                 return
         async with await asking as judge:
             self._judge = judge
-            while (leg := self._take_leg()) is not None:
-                await self._go(leg, judge)
+            while (segment := self._take_segment()) is not None:
+                await self._run_segment(segment, judge)
 
-    def _take_leg(self) -> Segment | None:
+    def _take_segment(self) -> Segment | None:
         with self._lock:
-            leg, self._next = self._next, None
-            return None if self._stopped.is_set() else leg
+            segment, self._next = self._next, None
+            return None if self._stopped.is_set() else segment
 
-    async def _go(self, leg: Segment, judge: Judge) -> None:
-        """One leg, to its end or until it is abandoned."""
-        leg = leg.on_the_grid(self.address, judge.sampling)
+    async def _run_segment(self, segment: Segment, judge: Judge) -> None:
+        """Runs one segment, to its end or until it is abandoned."""
+        segment = segment.on_the_grid(self.address, judge.sampling)
         live_source = self.address.is_live
         shift_s = time.monotonic() - self._began_s if live_source else 0.0
         notes = SegmentObserver(
-            self._findings,
+            self._results,
             self._lock,
             shift_s=shift_s,
             words=self.for_verdict,
@@ -264,13 +264,13 @@ class Analysis:
         watch = Watcher(
             [self.address],
             judge=judge,
-            settings=leg.settings(self.address, self.settings, words=self.for_verdict),
+            settings=segment.settings(self.address, self.settings, words=self.for_verdict),
             observers=[notes],
-            opener=leg.opener(self.address, self._opener),
+            opener=segment.opener(self.address, self._opener),
         )
         with self._lock:
             if not live_source:
-                self._findings.forget_from(window_start_s(leg.from_s, judge.sampling))
+                self._results.forget_from(window_start_s(segment.from_s, judge.sampling))
             self._running = running = RunningSegment(watch, notes)
             self._phase = AnalysisPhase.WATCHING
             superseded = self._next is not None or self._stopped.is_set()

@@ -1,4 +1,4 @@
-"""How an analysis asks: for a verdict where the question has verdict words, for words about each window otherwise."""
+"""Opens the judge of an analysis: for verdicts if the question has verdict words, else for descriptions of windows."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,13 +17,13 @@ from vigil.watch.settings import WatchSettings
 
 WORDS_DEADLINE_S = 60.0
 NO_WORDS = ("是的", "没有")
-"""Stand in for the verdict words of a question that has none; nothing is read from them."""
+"""Placeholders for the verdict words of a question that has none; they are never looked for."""
 
 
 class WordsJudge(Judge):
-    """Puts every window into words; what it says is never a verdict, least of all `normal`.
+    """Describes every window; its result is never a verdict, least of all `normal`.
 
-    Of an adapter that was trained on verdicts alone, the base is asked.
+    If the model is an adapter that was trained on verdicts alone, its base is asked.
     """
 
     max_tokens: ClassVar[int] = 200
@@ -33,16 +33,16 @@ class WordsJudge(Judge):
     async def find_words(
         cls, endpoint: Endpoint, task: Task, model: ServedModel, *, before: LabelTokens | None = None
     ) -> LabelTokens:
-        """No word is looked for: probabilities that nobody asked for must cost no request of their own."""
+        """The words without tokens: probabilities are not needed, so they must not cost a request."""
         return LabelTokens(texts=task.words())
 
     @classmethod
     def roles(cls, model: ServedModel, answers: Answers) -> tuple[str, str]:
-        """The describer is asked at once, where there is one: there is no verdict to ask for."""
+        """The describer alone, if there is one: there is no verdict to ask for."""
         return model.describer(answers) or model.name, ""
 
     async def verdict(self, jpegs: Sequence[bytes], *, start_s: float = 0.0, end_s: float = 0.0) -> Verdict:
-        """The words of a window as an `unknown: words_only`; a fault of the endpoint keeps its own cause."""
+        """The description of a window as an `unknown: words_only`; an endpoint fault keeps its own cause."""
         said = await self.describe(
             jpegs, start_s=start_s, end_s=end_s, max_tokens=self.max_tokens, describe_normal=True
         )
@@ -53,7 +53,7 @@ class WordsJudge(Judge):
 
 
 def asks_for_verdict(question: Question) -> bool:
-    """Whether the answer begins with a verdict: the question, as it may have been edited, names both its words."""
+    """Whether the answer begins with a verdict: the question, perhaps edited, contains both of its words."""
     task = question.task
     return task is not None and (
         question.question == task.question

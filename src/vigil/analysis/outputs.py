@@ -1,4 +1,4 @@
-"""What an analysis leaves to take along: JSON lines, subtitles, and a video with what was said drawn into it."""
+"""Writes the results of an analysis for download: JSON lines, subtitles, and annotated video."""
 
 import threading
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ PLAYABLE_PX = 854
 
 
 def write_jsonl(view: AnalysisView, path: Path, *, tiers: TierThresholds) -> None:
-    """A line a window in order, then a line an event, as `vigil watch --jsonl` writes them; raises StoreError."""
+    """One line per window in order, then one per event, as `vigil watch --jsonl` writes them; raises StoreError."""
     try:
         with path.open("wb", buffering=0) as file:
             lines = JsonLinesWriter(file, tiers)
@@ -36,7 +36,7 @@ def write_jsonl(view: AnalysisView, path: Path, *, tiers: TierThresholds) -> Non
 
 
 def write_srt(view: AnalysisView, path: Path) -> None:
-    """Subtitles for any player; raises StoreError."""
+    """Writes subtitles; raises StoreError."""
     try:
         path.write_text(format_srt(view.judged, view.events), encoding="utf-8", errors="backslashreplace")
     except OSError as error:
@@ -53,12 +53,12 @@ def write_annotated_video(
     progress: VideoProgress = lambda second, length: None,
     stop: threading.Event | None = None,
 ) -> None:
-    """The video with verdicts, probabilities and events drawn into it; whole when stopped. Raises SourceError."""
+    """Writes the video with verdicts, probabilities and events drawn in; complete when stopped. Raises SourceError."""
     annotate_video(video, view.judged, view.events, path, tiers=tiers, title=title, progress=progress, stop=stop)
 
 
 def write_browser_copy(video: Path, path: Path, *, stop: threading.Event) -> None:
-    """The video as every browser plays it, small; cut off when stopped. Raises SourceError."""
+    """Writes a small copy of the video that every browser plays; truncated when stopped. Raises SourceError."""
     shape = video_info(video)
     movie: VideoWriter | None = None
     with ExitStack() as stack:
@@ -72,7 +72,7 @@ def write_browser_copy(video: Path, path: Path, *, stop: threading.Event) -> Non
 
 
 def analysed_until_s(judged: Sequence[JudgedWindow]) -> float:
-    """The last second that any window covers."""
+    """The last second covered by any window."""
     return max((each.end_s for each in judged), default=0.0)
 
 

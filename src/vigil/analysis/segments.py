@@ -1,11 +1,9 @@
-"""The legs of an analysis: each is one watch, in one mode; a switch of the mode ends one and begins the next.
+"""The segments of an analysis: each is one run of a watcher in one mode; switching the mode starts the next.
 
-What an analysis has found so far: one list of windows and the events they make, whichever way they were judged.
-
-When the mode is switched, or a file goes on from an earlier second, what is judged anew is forgotten here, and the
-events are made afresh of what is left by the same tracker that a watch uses.
-
-The newest pictures of a live source, kept so that a moment of it can still be asked about.
+`AnalysisResults` holds the windows of all segments and their events. When the mode is switched, or a file continues
+from an earlier second, the windows that will be judged again are discarded, and the events are computed again from the
+rest with the hysteresis rule that a watcher uses. `RecentPictures` keeps the newest pictures of a live source, so that
+questions about them can still be asked.
 """
 
 import threading
@@ -31,14 +29,14 @@ from vigil.watch.settings import ClipSettings
 from vigil.watch.state import SourceStatus
 
 MOST_WINDOWS = 10_000
-"""Five and a half hours of a camera; older windows are let go of."""
+"""Five and a half hours of a camera; older windows are discarded."""
 
 
 SAME_S = 1e-3
 
 
 class AnalysisResults:
-    """Windows in the order of time, numbered anew, with their events; for one thread."""
+    """Windows in order of time, renumbered, with their events; not thread-safe."""
 
     def __init__(self, rules: HysteresisSettings, *, source: str, task: str = "", model: str = "") -> None:
         self.judged: list[JudgedWindow] = []
@@ -50,7 +48,7 @@ class AnalysisResults:
         self._next = 0
 
     def add(self, judged: JudgedWindow) -> int:
-        """Adds a window that follows all others; returns its number here."""
+        """Appends a window that follows all others; returns its number here."""
         numbered = replace(judged, window=self._next)
         self._next += 1
         self.judged.append(numbered)
@@ -61,7 +59,7 @@ class AnalysisResults:
         return numbered.window
 
     def describe(self, number: int, text: str) -> None:
-        """Adds the words of a window."""
+        """Adds the description of a window."""
         for index in range(len(self.judged) - 1, -1, -1):
             known = self.judged[index]
             if known.window == number:
@@ -70,23 +68,23 @@ class AnalysisResults:
                 return
 
     def forget_from(self, start_s: float) -> None:
-        """Forgets the windows that begin at this second or later, and what events they made."""
+        """Discards the windows that begin at this second or later, and computes the events of the others again."""
         self.judged = [judged for judged in self.judged if judged.start_s < start_s - SAME_S]
         self.events = {}
         self._tracker = self._new_tracker()
         for judged in self.judged:
-            # An announcement of long ago is not dated by the clock of today.
+            # Without a capture time: the event must not be announced at the current time.
             self._take(self._tracker.push(replace(judged, captured_s=None)))
             if judged.verdict.text:
                 self._take(self._tracker.describe(judged.window, judged.verdict.text))
 
     def first_gap_s(self) -> float | None:
-        """Where the first window begins that was dropped or given up; None when there is none."""
+        """The start of the first window that was dropped or cancelled; None if there is none."""
         left_out = {Cause.DROPPED, Cause.CANCELLED}
         return next((judged.start_s for judged in self.judged if judged.verdict.cause in left_out), None)
 
     def finish(self, because: str) -> None:
-        """Closes the event that is open."""
+        """Closes the open event, if any."""
         self._take(self._tracker.finish(because))
 
     def _take(self, changes: Iterable[EventChange]) -> None:
@@ -97,37 +95,37 @@ class AnalysisResults:
 
 
 MOST_PICTURES = 300
-"""Two and a half minutes at the contract's two pictures a second."""
+"""Two and a half minutes at the contract's two frames per second."""
 
 
 class RecentPictures:
-    """Pictures as they were judged, newest last; may be used from any thread."""
+    """The newest judged pictures, oldest first; may be used from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: deque[KeptPicture] = deque(maxlen=MOST_PICTURES)
 
     def add(self, frame: Frame, *, time_s: float, quality: int) -> None:
-        """Keeps a picture that was seen at second `time_s` of the analysis."""
+        """Adds the picture of second `time_s` of the analysis; evicts the oldest if there are too many."""
         height, width = frame.image.shape[:2]
         jpeg = encode_jpeg(frame.image, quality=quality)
         with self._lock:
             self._kept.append(KeptPicture(time_s=time_s, jpeg=jpeg, size_wh=(width, height)))
 
     def between(self, start_s: float, end_s: float) -> list[KeptPicture]:
-        """What is kept of these seconds, both included."""
+        """The pictures of these seconds, both ends included."""
         with self._lock:
             return [one for one in self._kept if start_s - 0.01 <= one.time_s <= end_s + 0.01]
 
 
 FILE_IN_FLIGHT = 8
-"""Windows of one visitor's file that are asked about at once: enough to keep the server busy, and others served."""
+"""Windows of one visitor's file in flight at once: enough to keep the server busy and still serve others."""
 
 PATIENT_WINDOWS = 600
-"""Windows of a camera that may wait when every one is to be judged: twenty minutes."""
+"""Queue length for a camera if every window is to be judged: twenty minutes."""
 
 PREVIEW_FPS = 5.0
-"""Pictures a second of a camera for the person who looks at it; a file is played by its own player."""
+"""Preview frames per second of a camera; a file is played by the browser's own player."""
 
 
 EPSILON_S = 1e-3
@@ -135,13 +133,13 @@ EPSILON_S = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """How to go on: live or window by window, and from which second of a file."""
+    """The mode, live or window by window, and the second of a file to start from."""
 
     live: bool
     from_s: float = 0.0
 
     def on_the_grid(self, address: Address, sampling: FrameSampling) -> "Segment":
-        """One that begins no later than the last whole window of its file, as a shorter one would be off the grid."""
+        """A segment that starts no later than the last full window of its file; a shorter one is off the grid."""
         length_s = None if address.kind != "file" else _length_s(address)
         if length_s is None:
             return self
@@ -149,7 +147,7 @@ class Segment:
         return replace(self, from_s=max(0.0, min(self.from_s, length_s - whole_s - EPSILON_S)))
 
     def settings(self, address: Address, settings: WatchSettings, *, words: bool) -> WatchSettings:
-        """The settings of the leg's watch: nothing is kept, and a visitor asks no more than is theirs."""
+        """The settings of the segment's watcher: nothing is stored, and one visitor's requests are limited."""
         waiting = settings.queue_windows if self.live else PATIENT_WINDOWS
         return replace(
             settings,
@@ -164,23 +162,23 @@ class Segment:
         )
 
     def opener(self, address: Address, opener: OpenCapture) -> OpenCapture:
-        """Opens a file where the leg begins."""
+        """Opens a file where the segment starts."""
         return opener if address.is_live or not self.from_s else partial(opener, start_s=self.from_s)
 
 
 def _length_s(address: Address) -> float | None:
-    """How long a file is, where its header tells it."""
+    """The duration of a file; None if its header does not contain it."""
     with suppress(SourceError):
         return video_info(Path(address.location)).duration_s
     return None
 
 
 class SegmentObserver(WatchObserver):
-    """Follows a leg's watch and keeps what it says, until the next leg begins; may be read under `lock`."""
+    """Records what a segment's watcher reports until the next segment begins; read it under `lock`."""
 
     def __init__(
         self,
-        findings: AnalysisResults,
+        results: AnalysisResults,
         lock: threading.Lock,
         *,
         shift_s: float,
@@ -197,7 +195,7 @@ class SegmentObserver(WatchObserver):
         self.picture: bytes | None = None
         self.wordless: dict[int, int] = {}
         self._has_previews = False
-        self._findings = findings
+        self._results = results
         self._lock = lock
         self._shift_s = shift_s
         self._words = words
@@ -205,7 +203,7 @@ class SegmentObserver(WatchObserver):
         self._over = False
 
     def end(self) -> None:
-        """Listens no more: what still comes belongs to nobody."""
+        """Ignores everything reported from now on."""
         with self._lock:
             self._over = True
 
@@ -245,7 +243,7 @@ class SegmentObserver(WatchObserver):
     def _add(self, judged: JudgedWindow) -> None:
         shift_s, verdict = self._shift_s, judged.verdict
         moved = replace(verdict, start_s=verdict.start_s + shift_s, end_s=verdict.end_s + shift_s)
-        number = self._findings.add(replace(judged, verdict=moved))
+        number = self._results.add(replace(judged, verdict=moved))
         if self._words and verdict.outcome is Outcome.ALARM:
             self.wordless[judged.window] = number
         if judged.captured_s is not None and verdict.cause is None:
@@ -254,17 +252,17 @@ class SegmentObserver(WatchObserver):
     def _describe(self, judged: JudgedWindow) -> None:
         number = self.wordless.pop(judged.window, None)
         if number is not None and judged.verdict.text:
-            self._findings.describe(number, judged.verdict.text)
+            self._results.describe(number, judged.verdict.text)
 
 
 class RunningSegment:
-    """A watch that is under way, with who follows it."""
+    """A running watcher and its observer."""
 
     def __init__(self, watch: Watcher, notes: SegmentObserver) -> None:
         self.watch = watch
         self.notes = notes
 
     def abandon(self) -> None:
-        """Ends it at once, with the requests that are under way; in the watch's loop."""
+        """Stops it at once and cancels its requests; call it in the watcher's loop."""
         self.watch.stop()
         self.watch.stop()

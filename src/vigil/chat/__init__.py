@@ -1,14 +1,14 @@
-"""Chat: asking a model in words about a text, a picture, a video or a camera, turn by turn.
+"""Chat: asks a model about a text, a picture, a video or a camera, turn by turn.
 
     conversation = Conversation()
-    conversation.ask("What happens?", look_at_video(path, sampling, most_frames=64))
-    async with Talker(endpoint) as talker:
-        async for piece in talker.answer(model, conversation.messages(limits), max_tokens=512):
+    conversation.ask("What happens?", attach_video(path, sampling, most_frames=64))
+    async with ChatClient(endpoint) as client:
+        async for piece in client.answer(model, conversation.messages(limits), max_tokens=512):
             ...
 
-`look` makes pictures of what is attached, `span` reads which seconds a question names, `conversation` keeps the turns
-within what the model can take, `talker` streams the answer. A fault of the endpoint is an EndpointError,
-never an answer.
+`attachment` turns what is attached into pictures, `time_span` reads which seconds a question names, `conversation`
+keeps the turns within the model's context and streams the answer. Endpoint failures raise EndpointError; they are
+never returned as an answer.
 """
 
 from vigil.chat.attachment import Attachment, attach_camera, attach_picture, attach_video, look_at_pictures

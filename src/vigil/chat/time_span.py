@@ -1,9 +1,8 @@
-"""The seconds that a question names: "from 3 s to 5 s", "0:03-0:05", "描述一下第三秒到第五秒".
+"""Reads the seconds that a question names: "from 3 s to 5 s", "0:03-0:05", "描述一下第三秒到第五秒".
 
-What is read: seconds, minutes and seconds, and clock times (`m:ss`, `h:mm:ss`), in digits and in words of both
-languages; a single moment ("at 0:08", "第八秒"); how much of the beginning or the end ("first 5 seconds", "最后三秒").
-
-Numbers in words of Chinese and English as digits, so that a question's times can be read.
+It recognises seconds, minutes and seconds, and clock times (`m:ss`, `h:mm:ss`), in digits and in English and Chinese
+number words; a single moment ("at 0:08", "第八秒"); a length at the beginning or the end ("first 5 seconds",
+"最后三秒").
 """
 
 import re
@@ -28,7 +27,7 @@ ROUND_ORDINALS = {f"{word[:-1]}ieth": number for word, number in ROUND.items()}
 ONES = {word: number for number, word in enumerate(CARDINALS)}
 ONE_ORDINALS = {word: number for number, word in enumerate(ORDINALS)}
 NOT_TIMES = {"first", "second"}
-"""Said of much else: `first` of a beginning, `second` of a unit."""
+"""Numerals that often mean something else: `first` a beginning, `second` a unit."""
 
 WORD = re.compile(
     rf"\b(?:(?P<round>{'|'.join(ROUND)})(?:[- ](?P<one>{'|'.join([*CARDINALS[1:10], *ORDINALS[1:10]])}))?"
@@ -39,7 +38,7 @@ WORD = re.compile(
 
 
 def numerals_to_digits(text: str) -> str:
-    """The text with numbers in words written as digits."""
+    """The text with number words replaced by digits."""
     return WORD.sub(_english, RUN.sub(_chinese, text))
 
 
@@ -91,7 +90,7 @@ MOMENT = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeSpan:
-    """From which second to which; both the same for a moment. `from_end` where they count back from the end."""
+    """A time span in seconds; both ends are equal for a moment. With `from_end`, counted back from the end."""
 
     start_s: float
     end_s: float
@@ -99,11 +98,11 @@ class TimeSpan:
 
     @property
     def is_moment(self) -> bool:
-        """Whether it is one second and no range."""
+        """Whether it is a moment rather than a range."""
         return self.start_s == self.end_s
 
     def within(self, length_s: float | None, *, moment_s: float) -> "TimeSpan":
-        """The same counted from the beginning, cut at `length_s`; a moment becomes `moment_s` long."""
+        """The span counted from the beginning and clipped to `length_s`; a moment becomes `moment_s` long."""
         start_s, end_s = self.start_s, self.end_s
         if self.from_end:
             start_s, end_s = max(0.0, (length_s or 0.0) - end_s), length_s or 0.0
@@ -113,7 +112,7 @@ class TimeSpan:
 
 
 def find_time_span(question: str) -> TimeSpan | None:
-    """The seconds that a question names; None where it names none."""
+    """The time span that a question names; None if it names none."""
     text = numerals_to_digits(unicodedata.normalize("NFKC", question))
     return _range(text) or _edge(text) or _moment(text)
 
@@ -145,12 +144,12 @@ def _moment(text: str) -> TimeSpan | None:
 
 
 def _has_unit(told: str) -> bool:
-    """Whether a number is told to be a time: `3 to 5` alone may be people."""
+    """Whether a number is marked as a time: `3 to 5` alone may be people."""
     return bool(re.search(rf":|{SECONDS}|{MINUTES}|second", told, re.IGNORECASE))
 
 
 def _seconds(told: str, *, unit_of: str = "") -> float:
-    """A time in seconds; a number without a unit takes that of the other end ("1 to 2 minutes")."""
+    """A time in seconds; a number without a unit takes the unit of the other end ("1 to 2 minutes")."""
     if ":" in told:
         parts = [float(part) for part in re.sub(r"[^\d:.]", "", told).split(":")]
         return sum(part * (1.0, 60.0, 3600.0)[power] for power, part in enumerate(reversed(parts)))

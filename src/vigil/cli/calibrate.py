@@ -1,4 +1,4 @@
-"""`vigil calibrate`: fits the temperature that makes a model's probabilities mean what they say.
+"""`vigil calibrate`: fits the temperature and bias that make a model's probabilities match observed frequencies.
 
 vigil calibrate HELD_OUT_CLIPS --model-dir models/fight --url http://127.0.0.1:8000/v1
 vigil calibrate --scores fold-0.json --scores fold-1.json --model-dir models/fight
@@ -46,12 +46,12 @@ from vigil.score.folds import read_fold
 from vigil.score.predictions import Prediction
 from vigil.score.run import ScoreSettings
 
-ModelDir = Annotated[Path, typer.Option(help="The model's folder; its vigil.json gets the calibration.")]
-SplitOption = Annotated[EvalSplit, typer.Option(help="Which part of --data; never the test split.")]
-Scores = Annotated[list[Path] | None, typer.Option(help="Score files of folds instead: their answers are out of fold.")]
-ServedAs = Annotated[
-    str, typer.Option(help="What the server calls --model-dir, where it knows it by another path (a container).")
+ModelDir = Annotated[Path, typer.Option(help="The model's folder; the calibration is written to its vigil.json.")]
+SplitOption = Annotated[EvalSplit, typer.Option(help="The split of --data to use; never the test split.")]
+Scores = Annotated[
+    list[Path] | None, typer.Option(help="Score files of folds instead of clips: their answers are out of fold.")
 ]
+ServedAs = Annotated[str, typer.Option(help="The server's path of --model-dir, if it differs (a container).")]
 
 NEEDED = "the calibration is kept there: name a folder that `vigil train` or `vigil export` wrote"
 
@@ -69,9 +69,9 @@ def calibrate(
     task: TaskOption = None,
     served_as: ServedAs = "",
 ) -> None:
-    """Fits temperature and bias on clips the model has not seen, and stores them in its vigil.json.
+    """Fit temperature and bias on clips the model has not seen, and store them in its vigil.json.
 
-    Refused are a served model that is not the folder's, and clips (or others of their recordings) that the model was
+    Refuses a served model that is not the folder's, and clips (or others of their recordings) that the model was
     trained on or is scored on.
 
     Example: vigil calibrate --data data --model-dir models/fight
@@ -101,7 +101,7 @@ def ask_held_out(
     split: EvalSplit,
     task: str | None,
 ) -> list[Prediction]:
-    """The served model's own probabilities, uncalibrated, of clips that it may be calibrated on."""
+    """The served model's uncalibrated probabilities of clips that it may be calibrated on."""
     manifest = read_manifest(model_dir)
     if data is not None:
         require_held_out(manifest, data, split)
@@ -116,7 +116,7 @@ def ask_held_out(
 
 
 def describe_calibration(found: CalibrationReport) -> str:
-    """Temperature, bias and the calibration error they leave, as lines of text."""
+    """Temperature, bias and the remaining calibration error, as lines of text."""
     crossed = "-" if found.ece_cross_fitted is None else f"{found.ece_cross_fitted:.3f}"
     return "\n".join(
         (
@@ -129,7 +129,7 @@ def describe_calibration(found: CalibrationReport) -> str:
 
 
 def tell_reach(answers: Sequence[Prediction], calibration: Calibration) -> None:
-    """Tells how many alarm clips reach each tier of the watch, and warns where hardly one does."""
+    """Prints how many alarm clips reach each tier of the watch, and warns if hardly any does."""
     tiers, alarms = TierThresholds(), sum(answer.is_alarm for answer in answers)
     before, after = reaching(answers, None, tiers), reaching(answers, calibration, tiers)
     reached = ", ".join(f"{count} {tier} ({getattr(tiers, tier)})" for tier, count in after.items())

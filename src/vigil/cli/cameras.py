@@ -1,4 +1,4 @@
-"""`vigil cameras`: the cameras (and files) that a store has seen, and what they are called.
+"""`vigil cameras`: lists, renames and moves the cameras (and files) known to a store.
 
 vigil cameras list
 vigil cameras rename cam_9f3c21ab "front door"
@@ -31,7 +31,7 @@ Camera = Annotated[str, typer.Argument(help="A camera's id (cam_...) or its name
 
 @app.command("list")
 def list_cameras(store: StoreOption = DEFAULT_STORE, folder: MediaFolderOption = None) -> None:
-    """Lists the cameras and files that were watched into a store, by name.
+    """List the cameras and files that were watched into a store, by name.
 
     Example: vigil cameras list
     """
@@ -52,11 +52,11 @@ def list_cameras(store: StoreOption = DEFAULT_STORE, folder: MediaFolderOption =
 @app.command()
 def rename(
     camera: Camera,
-    name: Annotated[str, typer.Argument(help="What it is called from now on.")],
+    name: Annotated[str, typer.Argument(help="The camera's new name.")],
     store: StoreOption = DEFAULT_STORE,
     folder: MediaFolderOption = None,
 ) -> None:
-    """Gives a camera another name. Its id, its events and its history stay; a running watch takes it up when it starts.
+    """Rename a camera. Its id, events and history stay; a running watch uses the new name after a restart.
 
     Example: vigil cameras rename cam_9f3c21ab "front door"
     """
@@ -69,15 +69,15 @@ def rename(
 def move(
     camera: Camera,
     source: Annotated[
-        str, typer.Argument(help="Where it is now: a camera.txt, an address, a file or a webcam number.")
+        str, typer.Argument(help="Its new address: a camera.txt, an address, a file or a webcam number.")
     ],
     store: StoreOption = DEFAULT_STORE,
     folder: MediaFolderOption = None,
 ) -> None:
-    """Says that a camera has another address now: another host, path or token. Its id and its history stay.
+    """Set a camera's new address: another host, path or token. Its id and its history stay.
 
-    What was found at the new address before, as another camera, becomes this one's. An address with a password
-    belongs into a camera.txt, since other users of this machine can read the words of a command.
+    What was recorded at the new address as another camera becomes this one's. Put an address with a password into a
+    camera.txt, because other users of this machine can read command lines.
     Example: vigil cameras move "front door" camera.txt
     """
     addresses = find_sources([source])
@@ -93,7 +93,7 @@ def move(
 
 
 def _require_unwatched(store: Store, camera_ids: tuple[str, ...]) -> None:
-    """A watch that goes on would write under an id that is gone."""
+    """Raises UsageError if one of the cameras is being watched: the watch would write under an id that is gone."""
     for camera_id in camera_ids:
         if not store.claim(camera_id):
             raise UsageError(f"{camera_id} is being watched into {store.name} now; stop that watch first")

@@ -1,4 +1,4 @@
-"""What `vigil dataset build` and `import` have in common: folders' meanings, and the report of what was made."""
+"""Shared by `vigil dataset build` and `import`: the meaning of folders, and the report on what was built."""
 
 import typer
 
@@ -12,7 +12,7 @@ from vigil.errors import UsageError
 
 
 def meaning_of(word: str) -> tuple[str, FolderMeaning]:
-    """What a --label word says of a folder; raises UsageError."""
+    """The folder and meaning of a --label option; raises UsageError."""
     meanings: dict[str, FolderMeaning] = {"alarm": "alarm", "normal": "normal", "skip": "skip"}
     name, _, meaning = word.rpartition("=")
     if not name or meaning not in meanings:
@@ -21,7 +21,7 @@ def meaning_of(word: str) -> tuple[str, FolderMeaning]:
 
 
 def show_build(report: BuildReport) -> None:
-    """Tells what a build made, and what is worth a look."""
+    """Reports what a build produced, and what is worth checking."""
     for name, problems in report.damaged.items():
         tell(f"damaged, used as far as it goes: {name}: {'; '.join(problems)}")
     for reason in report.unreadable.values():
@@ -45,5 +45,5 @@ def show_build(report: BuildReport) -> None:
 
 
 def tell(line: str) -> None:
-    """A line for people, beside what a program reads."""
+    """Prints a line for people to stderr."""
     typer.echo(runnable(line), err=True)

@@ -1,4 +1,4 @@
-"""`vigil download`: a base model from a hub, at a revision, recorded with its digests."""
+"""`vigil download`: fetches a base model from a hub at a revision, and records its digests."""
 
 import logging
 from pathlib import Path
@@ -20,15 +20,15 @@ def download(
     model: Annotated[str, typer.Argument(help="OWNER/NAME of the model.")] = DEFAULT_MODEL,
     source: Annotated[str, typer.Option("--from", help="The hub: modelscope or huggingface (hf).")] = "modelscope",
     revision: Annotated[
-        str, typer.Option(help="A branch, a tag or a commit; the hub's newest if left out. A commit stays the same.")
+        str, typer.Option(help="A branch, tag or commit; the newest by default. Only a commit never changes.")
     ] = "",
-    folder: Annotated[Path | None, typer.Option("--to", help="The folder; models/NAME if left out.")] = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Fetch nothing: is it still what came?")] = False,
+    folder: Annotated[Path | None, typer.Option("--to", help="The target folder; models/NAME by default.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Only check that the files are unchanged.")] = False,
 ) -> None:
     """Fetch a model, and record where it came from and the SHA-256 of each file (vigil-download.json beside it).
 
-    Stopped or broken off, the same command goes on where it was. A folder whose files have changed since is refused.
-    A hub of your own, or a mirror: HF_ENDPOINT or MODELSCOPE_ENDPOINT.
+    If it is interrupted, the same command resumes it. A folder whose files have changed since is refused.
+    For your own hub or a mirror, set HF_ENDPOINT or MODELSCOPE_ENDPOINT.
 
     Example: vigil download Qwen/Qwen3-VL-2B-Instruct --from hf --revision main
     """
@@ -58,4 +58,4 @@ def _fetch(wanted: WantedFile) -> None:
     try:
         fetch_model(wanted)
     except KeyboardInterrupt as interrupt:
-        raise JobError("stopped; the same command goes on where it was") from interrupt
+        raise JobError("stopped; the same command resumes where it was") from interrupt

@@ -1,4 +1,4 @@
-"""`vigil export`: an adapter becomes a complete model."""
+"""`vigil export`: merges an adapter into a complete model."""
 
 import logging
 from pathlib import Path
@@ -14,11 +14,13 @@ log = logging.getLogger(__name__)
 
 def export(
     adapter: Annotated[
-        Path | None, typer.Argument(help="The adapter's folder; the newest under saves/ or outputs/ if left out.")
+        Path | None, typer.Argument(help="The adapter's folder; by default the newest under saves/ or outputs/.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Where the model goes; models/ADAPTER if left out.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The folder of the new model; models/ADAPTER by default.")
+    ] = None,
     base: Annotated[
-        Path | None, typer.Option("--base", help="The base model, where it is not where training found it.")
+        Path | None, typer.Option("--base", help="The base model, if it has moved since the training.")
     ] = None,
     check: Annotated[
         bool,
@@ -26,10 +28,10 @@ def export(
             "--check/--no-check", help="Compare every weight with base plus adapter, then run the model once."
         ),
     ] = True,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look whether it can be done, merge nothing.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a model that is there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check whether it can be done; merge nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing model.")] = False,
 ) -> None:
-    """Merges an adapter into its base, in bfloat16, and proves that the result is base plus adapter.
+    """Merge an adapter into its base, in bfloat16, and verify that the result is base plus adapter.
 
     Example: vigil export saves/tiny_lora --out models/tiny
     """

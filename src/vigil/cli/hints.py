@@ -1,4 +1,4 @@
-"""Hints that can be typed as they stand: `vigil score` where the shell knows `vigil`, else the way to its file."""
+"""Makes commands in messages work as printed: `vigil score` if the shell knows `vigil`, else the path of its file."""
 
 import logging
 import re
@@ -13,7 +13,7 @@ COMMAND = re.compile(rf"(?<![\w./-])vigil(?= (?:{'|'.join(SUMMARIES)})\b)")
 
 
 def command() -> str:
-    """How this very Vigil is called in the shell that it was called from."""
+    """How this Vigil was called from the shell."""
     own = Path(sys.executable).with_name("vigil")
     known = shutil.which("vigil")
     if known is not None and own.exists() and Path(known).samefile(own):
@@ -25,7 +25,7 @@ def command() -> str:
 
 
 def runnable(text: str) -> str:
-    """The text with each `vigil COMMAND` in it as it can be typed here."""
+    """The text with each `vigil COMMAND` replaced by what works here."""
     if COMMAND.search(text) is None:
         return text
     called = command()
@@ -33,7 +33,7 @@ def runnable(text: str) -> str:
 
 
 class RunnableHints(logging.Filter):
-    """Does the same to what is logged; never takes anything out of the log."""
+    """A log filter that rewrites commands in messages; it never drops a record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrites the message in place."""

@@ -1,4 +1,4 @@
-"""`vigil join`: one long video with known onsets from a folder of clips, to watch and to score."""
+"""`vigil join`: composes one long video with known onsets from a folder of clips, for watching and scoring."""
 
 import re
 from pathlib import Path
@@ -20,18 +20,23 @@ SMALLEST_PX, LARGEST_PX = 64, 4096
 
 
 def join(
-    clips: Annotated[Path, typer.Argument(help="Folder of classes, as for a dataset (fight/, normal/).")],
+    clips: Annotated[
+        Path, typer.Argument(help="Folder with one subfolder per class, as for a dataset (fight/, normal/).")
+    ],
     out: Annotated[Path, typer.Option(help="The video to write (.mp4); the truth is written beside it as .csv.")],
-    seconds: Annotated[float, typer.Option(help="How long it is to be, about.", min=10, max=86_400)] = 300.0,
-    seed: Annotated[int, typer.Option(help="Another seed chooses other clips and gaps.", min=0)] = 0,
+    seconds: Annotated[float, typer.Option(help="Approximate length in seconds.", min=10, max=86_400)] = 300.0,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of clips and gaps.", min=0)] = 0,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT; clips of another shape get black bars.")] = "640x360",
-    fps: Annotated[float, typer.Option(help="Frames a second.", min=1, max=60)] = 25.0,
+    fps: Annotated[float, typer.Option(help="Frames per second.", min=1, max=60)] = 25.0,
     incident: Annotated[
-        float, typer.Option(help="An incident is one clip, or as many as make this many seconds.", min=0, max=600)
+        float,
+        typer.Option(
+            help="Seconds per incident: clips are joined until it is that long; one clip by default.", min=0, max=600
+        ),
     ] = 0.0,
-    task: Annotated[str, typer.Option(help="Task name or YAML file: what the folders mean.")] = "fight",
+    task: Annotated[str, typer.Option(help="Task name or YAML file, which gives the folders their meaning.")] = "fight",
 ) -> None:
-    """Joins clips into one long video: mostly normal, incidents in between, each with its onset and end in a CSV.
+    """Join clips into one long video: mostly normal, with incidents in between; a CSV lists their onsets and ends.
 
     Example: vigil join clips --out long.mp4 --seconds 600, then vigil score --timeline long.csv long.mp4
     """
@@ -66,7 +71,7 @@ def join(
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """`640x360` as two even numbers; raises UsageError."""
+    """Parses `640x360` as two even numbers; raises UsageError."""
     match = re.fullmatch(r"(\d{2,5})[x×](\d{2,5})", text.strip().lower())
     if match is None:
         raise UsageError(f"--size {text!r} must be WIDTHxHEIGHT, such as 640x360")
@@ -79,7 +84,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def summary(joined: ComposedVideo) -> str:
-    """What was written, in a line or two."""
+    """A line or two about what was written."""
     incidents_s = sum(one.end_s - one.onset_s for one in joined.incidents)
     lines = [
         f"{joined.video}: {joined.length_s:.0f} s, {counted(len(joined.incidents), 'incident')} ({incidents_s:.0f} s)",

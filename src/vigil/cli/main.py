@@ -1,9 +1,7 @@
-"""Standard output for tables: a file or a pipe has no width of its own, so it gets enough for whole lines.
+"""The command `vigil`: each subcommand parses its options, calls the library, and prints the result.
 
-The command `vigil`: each subcommand parses, calls the library, and prints; errors end here on one line.
-
-Results go to stdout; progress, warnings and errors to stderr. Exit codes: 0 done, 1 the job failed,
-2 the command or a setting was wrong.
+Results go to stdout; progress, warnings and errors to stderr, an error on one line. Exit codes: 0 done, 1 the job
+failed, 2 the command or a setting was wrong.
 """
 
 import io
@@ -29,12 +27,12 @@ WIDTH = 132
 
 @cache
 def stderr_console() -> Console:
-    """The one console for logs and live tables: only what goes through the same one does not write over the other."""
+    """The one console for logs and live tables, shared so that they do not overwrite each other."""
     return wide_console(stderr=True)
 
 
 def wide_console(*, stderr: bool = False) -> Console:
-    """The terminal as it is, or 132 columns where there is none."""
+    """A console as wide as the terminal, or 132 columns for a file or pipe, which has no width of its own."""
     console = Console(highlight=False, stderr=stderr)
     return console if console.is_terminal else Console(highlight=False, width=WIDTH, stderr=stderr)
 
@@ -59,15 +57,17 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell more of what is going on.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more details.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_log_handler()], force=True)
     logging.getLogger("vigil").setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
 def _log_handler() -> logging.Handler:
-    """Coloured levels on a terminal; whole lines in a file or a pipe, where nothing says how wide it is."""
+    """Coloured levels on a terminal; whole lines in a file or a pipe, which has no width."""
     console = stderr_console()
     if console.is_terminal:
         handler: logging.Handler = RichHandler(console=console, show_time=False, show_path=False, markup=False)
@@ -79,7 +79,7 @@ def _log_handler() -> logging.Handler:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code; a user's mistake never ends in a traceback."""
+    """Runs one command and returns its exit code; user errors never show a traceback."""
     _take_any_text()
     try:
         app(args=list(argv) if argv is not None else None)
@@ -96,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _take_any_text() -> None:
-    """Names of files may be no text, and a terminal may have no letter for one: such a thing is shown as `\\udcb4`."""
+    """Shows bytes of file names that are not text, and characters the terminal lacks, as escapes like `\\udcb4`."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

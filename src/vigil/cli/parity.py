@@ -1,4 +1,4 @@
-"""`vigil parity`: is what is served what was trained on?"""
+"""`vigil parity`: checks that the server builds the same model inputs as training."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ SHOWN = 20
 def parity(
     data: Annotated[Path, typer.Option(help="A built dataset.")] = Path("data"),
     url: Annotated[str, typer.Option(help="The OpenAI-compatible endpoint.", envvar="VIGIL_URL")] = DEFAULT_URL,
-    model: Annotated[str, typer.Option(help="The served model; may be left out where there is only one.")] = "",
+    model: Annotated[str, typer.Option(help="The served model; may be omitted if there is only one.")] = "",
     key_file: Annotated[
         Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY; .vigil/key on this machine).")
     ] = None,
@@ -29,14 +29,16 @@ def parity(
         Path | None,
         typer.Option(help="Certificates of your own authority, for https (else $SSL_CERT_FILE, or the system's)."),
     ] = None,
-    model_dir: Annotated[Path | None, typer.Option(help="The model's folder, when the server is elsewhere.")] = None,
-    limit: Annotated[int, typer.Option(help="Examples compared, drawn by a fixed seed.", min=1)] = 64,
+    model_dir: Annotated[
+        Path | None, typer.Option(help="The model's folder, if the server is on another machine.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="Number of examples to compare, drawn with a fixed seed.", min=1)] = 64,
     all_examples: Annotated[bool, typer.Option("--all", help="Compare every example.")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write what was found to this file.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")] = None,
 ) -> None:
-    """Compare the prompts that a server makes with those LLaMA-Factory trains on: tokens, sizes, pixels.
+    """Compare the prompts that a server builds with those LLaMA-Factory trains on: tokens, sizes, pixels.
 
-    Exit code 1 when any example differs. Needs scripts/setup.sh train; serve as well for the pixels.
+    Exits with 1 if any example differs. Needs scripts/setup.sh train, and setup.sh serve for the pixels.
 
     Example: vigil parity --data data --url http://127.0.0.1:8000/v1
     """

@@ -1,7 +1,4 @@
-"""What a person sees of a running score, on stderr: clips done, windows answered, unknowns, windows a second.
-
-What a person sees of a long dataset job, on stderr: a bar on a terminal, a line now and then in a log.
-"""
+"""Progress of scores and long dataset jobs on stderr: a bar on a terminal, a line from time to time in a log."""
 
 import time
 from collections import Counter
@@ -24,7 +21,7 @@ PLAIN_EVERY_S = 10.0
 
 @contextmanager
 def progress_bar(what: str, *, resumes: bool = True) -> Iterator[Told]:
-    """Shows progress from its first report on; when Ctrl-C ends a job that `resumes`, the JobError says how."""
+    """Shows progress from the first report on; if Ctrl-C ends a job that `resumes`, the JobError says how to resume."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     progress = Progress(*columns, console=console)
@@ -33,7 +30,7 @@ def progress_bar(what: str, *, resumes: bool = True) -> Iterator[Told]:
     except KeyboardInterrupt as interrupt:
         if not resumes:
             raise
-        raise JobError("stopped; what is complete was kept, and the same command goes on from there") from interrupt
+        raise JobError("stopped; what is complete was kept, and the same command resumes from there") from interrupt
     finally:
         _stop(progress)
 
@@ -66,7 +63,7 @@ def _in_log(console: Console, what: str) -> Told:
 
 
 class ScoreProgressBar:
-    """A progress bar that observes a run; Ctrl-C becomes a JobError that says what was kept."""
+    """A progress bar that observes a score; Ctrl-C becomes a JobError that says what was kept."""
 
     def __init__(self, model: str, *, clips: int, journal: Path) -> None:
         self._console = Console(stderr=True)
@@ -94,15 +91,15 @@ class ScoreProgressBar:
         self._progress.stop()
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             raise JobError(
-                f"stopped; {self._windows} verdicts are kept in {self._journal}: the same command goes on from there"
+                f"stopped; {self._windows} verdicts are kept in {self._journal}: the same command resumes from there"
             ) from error
 
     def clip_read(self, name: str, windows: int) -> None:
-        """Remembers how many answers make the clip complete."""
+        """Stores how many answers the clip needs."""
         self._windows_left[name] += windows
 
     def answered(self, record: JournalEntry) -> None:
-        """Counts an answer, and the clip when it was its last."""
+        """Counts an answer, and its clip after the last one."""
         self._windows += 1
         self._unknown += record.outcome is Outcome.UNKNOWN
         self._windows_left[record.clip] -= 1

@@ -33,11 +33,11 @@ from vigil.score.run import IN_FLIGHT, ScoreResult, ScoreSettings, score_model
 from vigil.score.scorecard import ModelComparison, Score, compare_scores
 from vigil.verdict import CAUSE_MEANINGS, Cause
 
-ClipPaths = Annotated[list[Path] | None, typer.Argument(help="Folders of classes (fight/, normal/) or video files.")]
-DataFolder = Annotated[Path | None, typer.Option(help="A built dataset: its stored frames are scored instead.")]
-EvalSplitOption = Annotated[EvalSplit, typer.Option(help="Which part of --data.")]
+ClipPaths = Annotated[list[Path] | None, typer.Argument(help="Class folders (fight/, normal/) or video files.")]
+DataFolder = Annotated[Path | None, typer.Option(help="A built dataset, whose stored frames are scored instead.")]
+EvalSplitOption = Annotated[EvalSplit, typer.Option(help="The split of --data to score.")]
 UrlOption = Annotated[str, typer.Option(help="The OpenAI-compatible endpoint.", envvar="VIGIL_URL")]
-ModelOption = Annotated[str, typer.Option(help="The served model; may be left out where there is only one.")]
+ModelOption = Annotated[str, typer.Option(help="The served model; may be omitted if there is only one.")]
 KeyFileOption = Annotated[
     Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY; .vigil/key on this machine).")
 ]
@@ -47,32 +47,34 @@ CaFile = Annotated[
 ]
 MinMass = Annotated[
     float,
-    typer.Option(help="A window is unknown where the verdict words have less of the probability.", min=0, max=1),
+    typer.Option(help="A window is unknown if the labels have less total probability.", min=0, max=1),
 ]
 TaskOption = Annotated[str | None, typer.Option(help="Task name or YAML file (default: the dataset's, or fight).")]
 ModelDirOption = Annotated[
-    Path | None, typer.Option(help="The model's folder: its vigil.json gives contract and calibration.")
+    Path | None, typer.Option(help="The model's folder, for the contract and calibration in its vigil.json.")
 ]
-MaxPixelsOption = Annotated[int | None, typer.Option(help="For video files: the cap on a frame's area.", min=4096)]
-Against = Annotated[str | None, typer.Option(help="Another model, scored on the same clips and compared.")]
+MaxPixelsOption = Annotated[int | None, typer.Option(help="For video files: the maximum area of a frame.", min=4096)]
+Against = Annotated[str | None, typer.Option(help="Another model to score on the same clips and compare.")]
 AgainstModelDir = Annotated[
-    Path | None, typer.Option(help="That model's folder: its vigil.json gives its calibration.")
+    Path | None, typer.Option(help="The other model's folder, for the calibration in its vigil.json.")
 ]
-AgainstUrl = Annotated[str | None, typer.Option(help="Where that model is served, if elsewhere.")]
+AgainstUrl = Annotated[str | None, typer.Option(help="The other model's endpoint, if it differs.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")]
 Out = Annotated[Path, typer.Option(help="Folder for verdicts, pictures and the page of mistakes.")]
-FreshRun = Annotated[bool, typer.Option("--fresh", help="Do not continue an interrupted score.")]
-CombineFolds = Annotated[bool, typer.Option("--combine", help="The paths are score files of folds: pool them.")]
-InFlight = Annotated[int, typer.Option(help="Requests under way at once.", min=1)]
-DeadlineS = Annotated[float, typer.Option(help="Seconds for one request, its wait at the server included.")]
+FreshRun = Annotated[bool, typer.Option("--fresh", help="Start over; do not resume an interrupted score.")]
+CombineFolds = Annotated[bool, typer.Option("--combine", help="Pool the given score files of folds.")]
+InFlight = Annotated[int, typer.Option(help="Requests in flight at once.", min=1)]
+DeadlineS = Annotated[float, typer.Option(help="Timeout of one request in seconds, including its wait at the server.")]
 CombineRuleOption = Annotated[
     CombineRule, typer.Option(help="How the windows of a clip are combined (docs/scoring.md).")
 ]
-Threshold = Annotated[float, typer.Option(help="Probability from which a clip is called an alarm.", min=0, max=1)]
-LimitOption = Annotated[int | None, typer.Option(help="Only so many clips, drawn by a fixed seed.", min=1)]
-TimelineCsv = Annotated[Path | None, typer.Option(help="CSV of onsets: the paths are long videos (docs/timeline.md).")]
-WatchConfig = Annotated[str, typer.Option(help="For --timeline: how to watch, a name in configs/watch or a path.")]
-Strict = Annotated[bool, typer.Option("--strict", help="A contract that differs is an error.")]
+Threshold = Annotated[float, typer.Option(help="Probability from which a clip is an alarm.", min=0, max=1)]
+LimitOption = Annotated[int | None, typer.Option(help="Maximum number of clips, drawn with a fixed seed.", min=1)]
+TimelineCsv = Annotated[
+    Path | None, typer.Option(help="CSV of onsets; the paths are then long videos (docs/timeline.md).")
+]
+WatchConfig = Annotated[str, typer.Option(help="For --timeline: watch settings, a name in configs/watch or a path.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Treat a different contract as an error.")]
 
 
 def score(
@@ -103,7 +105,7 @@ def score(
     timeline: TimelineCsv = None,
     watch_config: WatchConfig = "default",
 ) -> None:
-    """Scores a served model on labelled clips: accuracy, ROC AUC, calibration, unknowns, speed.
+    """Score a served model on labelled clips: accuracy, ROC AUC, calibration, unknowns, speed.
 
     Example: vigil score --data data --model fight-lora --json score.json
     """
@@ -159,14 +161,14 @@ def score(
 
 
 def refuse_with_timeline(options: Mapping[str, object]) -> None:
-    """Raises UsageError where an option is given that a score of long videos cannot heed."""
+    """Raises UsageError if an option is given that a score of long videos cannot use."""
     given = [name for name, value in options.items() if value is not None]
     if given:
         raise UsageError(f"{', '.join(given)} cannot go with --timeline, which watches the videos that are named")
 
 
 def score_one(endpoint: Endpoint, ground: EvalSet, *, settings: ScoreSettings, out: Path) -> ScoreResult:
-    """Scores an endpoint's model, with its progress shown; the verdicts go to a journal in `out`."""
+    """Scores an endpoint's model and shows progress; the verdicts go to a journal in `out`."""
     journal = out / f"verdicts-{file_name(endpoint.model or 'model')}.jsonl"
     with ScoreProgressBar(endpoint.model or "the served model", clips=len(ground.clips), journal=journal) as progress:
         return asyncio.run(
@@ -210,7 +212,7 @@ def _against(other: dict[str, Any], comparison: ModelComparison) -> dict[str, An
 
 
 def require_complete(scores: Sequence[Score]) -> None:
-    """Raises JobError where the endpoint failed some windows: the figures are not those of the model."""
+    """Raises JobError if the endpoint failed some windows: the figures are then not the model's."""
     lost = [f"{score.model}: {what}" for score in scores if (what := lost_windows(score))]
     if lost:
         raise JobError(
@@ -220,7 +222,7 @@ def require_complete(scores: Sequence[Score]) -> None:
 
 
 def lost_windows(score: Score) -> str:
-    """How many windows the endpoint failed, and why; empty when it answered about all."""
+    """How many windows the endpoint failed, and why; empty if all were answered."""
     causes = score.notes["unanswered"]
     if not causes:
         return ""
@@ -230,7 +232,7 @@ def lost_windows(score: Score) -> str:
 
 
 def require_answers(scores: Sequence[Score]) -> None:
-    """Raises JobError when a model answered about no clip at all: its figures say nothing of it."""
+    """Raises JobError if a model answered about no clip at all: its figures are then meaningless."""
     for score in scores:
         if sum(score.figures.unknown.values()) == score.figures.n:
             causes = ", ".join(f"{cause} ({CAUSE_MEANINGS[Cause(cause)]})" for cause in score.figures.unknown)

@@ -1,6 +1,6 @@
 """`vigil score --timeline`: how well a watch of long videos finds incidents whose onsets are known.
 
-The videos are watched as `vigil watch` watches files (every window, nothing dropped), then scored against the truth.
+The videos are watched as `vigil watch` watches files (every window, none dropped), then scored against the truth.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from vigil.watch.settings import load_watch_settings
 
 @dataclass
 class TimelineRecorder(WatchObserver):
-    """Everything that a watch said, by source; a verdict of the same window replaces the earlier one."""
+    """Records everything a watch reports, by source; a later verdict of the same window replaces the earlier one."""
 
     verdicts: dict[str, dict[int, JudgedWindow]] = field(default_factory=dict)
     incidents: dict[str, dict[str, Event]] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class TimelineRecorder(WatchObserver):
             self.incidents.setdefault(change.event.source, {})[change.event.id] = change.event
 
     def of(self, address: Address, spans: tuple[TrueIncident, ...]) -> WatchedVideo:
-        """What was said of one source, beside its truth."""
+        """What was reported about one source, with its truth."""
         return WatchedVideo(
             name=address.name,
             spans=spans,
@@ -65,9 +65,9 @@ def score_timeline_videos(
     out: Path,
     json_file: Path | None,
 ) -> TimelineScore:
-    """Watches the videos with the watch settings `config` and what is `asked` besides, scores them, and reports.
+    """Watches the videos with the watch settings `config` and the overrides `asked`, scores them, and reports.
 
-    Raises UsageError and ConfigError before anything is watched, JobError when nothing could be judged.
+    Raises UsageError and ConfigError before anything is watched, JobError if nothing could be judged.
     """
     if not videos:
         raise UsageError("name the videos that the truth is about: vigil score --timeline TRUTH.csv VIDEO...")
@@ -91,12 +91,12 @@ def score_timeline_videos(
 
 def _settings(*, config: str, named: Mapping[str, Any]) -> WatchSettings:
     settings = load_watch_settings(config, dict(named), [])
-    # Words, clips and a store would cost time and change nothing of the score.
+    # Descriptions, clips and a store would take time and not change the score.
     return replace(settings, words="never", store="", keep_frames=False, clips=replace(settings.clips, most_s=0.0))
 
 
 def _watch(addresses: Sequence[Address], settings: WatchSettings, api_key: str) -> tuple[TimelineRecorder, str]:
-    """What a watch of the files says, and the model's name; raises JobError when it was stopped."""
+    """What a watch of the files reports, and the model's name; raises JobError if it was stopped."""
     notes = TimelineRecorder()
     stopped: list[bool] = []
     watches: list[Watcher] = []
@@ -155,7 +155,7 @@ def _slug(name: str) -> str:
 
 
 def _told(settings: WatchSettings) -> dict[str, Any]:
-    """The settings that shape events, kept with the score."""
+    """The settings that shape events, stored with the score."""
     events = settings.events
     return {
         "k": events.k,

@@ -1,4 +1,4 @@
-"""`vigil serve`, which `./vllm.sh` calls: a model folder behind vLLM, as it was trained."""
+"""`vigil serve`, called by `./vllm.sh`: serves a model folder with vLLM, under the contract it was trained with."""
 
 import shlex
 from dataclasses import replace
@@ -25,27 +25,27 @@ PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 def serve(
     context: typer.Context,
-    model_dir: Annotated[Path, typer.Argument(help="A model folder; flags of vLLM may follow it.")],
-    lora: Annotated[list[str] | None, typer.Option(help="NAME=PATH of an adapter to serve beside it.")] = None,
-    host: Annotated[str | None, typer.Option(help="Where to listen; 127.0.0.1 unless told otherwise.")] = None,
-    port: Annotated[int | None, typer.Option(help="The port; 8000 unless told otherwise.")] = None,
-    key_file: Annotated[Path | None, typer.Option(help="A file with the key; made when missing.")] = None,
-    served_model_name: Annotated[str, typer.Option(help="The model's name; its folder's unless given.")] = "",
+    model_dir: Annotated[Path, typer.Argument(help="A model folder; flags of vLLM may follow.")],
+    lora: Annotated[list[str] | None, typer.Option(help="NAME=PATH of an adapter to serve as well.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 by default.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 8000 by default.")] = None,
+    key_file: Annotated[Path | None, typer.Option(help="File with the key; created if it is missing.")] = None,
+    served_model_name: Annotated[str, typer.Option(help="The model's name; by default that of its folder.")] = "",
     config: Annotated[str | None, typer.Option(help="Settings in configs/serve, by name or path.")] = None,
     task: Annotated[str | None, typer.Option(help="Without a manifest: the task, as in configs/tasks.")] = None,
-    fps: Annotated[float | None, typer.Option(help="Without a manifest: frames a second.")] = None,
-    frames: Annotated[int | None, typer.Option(help="Without a manifest: frames a window.")] = None,
-    overlap: Annotated[float | None, typer.Option(help="Without a manifest: share that windows overlap.")] = None,
-    max_pixels: Annotated[int | None, typer.Option(help="Without a manifest: a frame's largest area.")] = None,
-    jpeg_quality: Annotated[int | None, typer.Option(help="Without a manifest: quality of the frames.")] = None,
-    no_manifest: Annotated[bool, typer.Option("--no-manifest", help="Serve without, or against, a contract.")] = False,
+    fps: Annotated[float | None, typer.Option(help="Without a manifest: frames per second.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Without a manifest: frames per window.")] = None,
+    overlap: Annotated[float | None, typer.Option(help="Without a manifest: overlap of windows, as a share.")] = None,
+    max_pixels: Annotated[int | None, typer.Option(help="Without a manifest: maximum area of a frame.")] = None,
+    jpeg_quality: Annotated[int | None, typer.Option(help="Without a manifest: JPEG quality of frames.")] = None,
+    no_manifest: Annotated[bool, typer.Option("--no-manifest", help="Serve without, or despite, a contract.")] = False,
     alias: Annotated[bool, typer.Option("--alias", help="List contracts as models too, for older clients.")] = False,
-    log: Annotated[Path | None, typer.Option(help="Where vLLM's own output goes.")] = None,
+    log: Annotated[Path | None, typer.Option(help="File for vLLM's own output.")] = None,
     print_only: Annotated[bool, typer.Option("--print", help="Show the command; do not run it.")] = False,
 ) -> None:
-    """Serve a model folder over an OpenAI-compatible endpoint, reading pictures as it did in training.
+    """Serve a model folder over an OpenAI-compatible endpoint, reading frames as in training.
 
-    Every flag of `vllm serve` may follow and wins over ours: vigil serve models/my-model --max-num-seqs 64
+    Every flag of `vllm serve` may follow and overrides ours: vigil serve models/my-model --max-num-seqs 64
     """
     runtime = environment("serve")
     if not print_only:
@@ -107,6 +107,6 @@ def _ready_words(plan: ServePlan, key: ServerKey, seconds: float) -> str:
 
 
 def _calibration_words(plan: ServePlan) -> str:
-    """The folder that tells a client how the model is calibrated: a server does not."""
+    """The option that gives a client the model's calibration, which a server does not report."""
     folder = plan.adapters[-1].path if plan.adapters else plan.model.path
     return f" --model-dir {shlex.quote(str(folder))}" if (folder / MANIFEST_NAME).is_file() else ""

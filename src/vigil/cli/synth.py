@@ -1,4 +1,4 @@
-"""`vigil synth`: drawn clips, so that everything runs with no data at hand."""
+"""`vigil synth`: draws clips, so that everything can be tried without data."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,20 +13,20 @@ from vigil.synth.dataset import write_synth_dataset
 
 def synth(
     out: Annotated[Path, typer.Argument(help="Folder to write fight/, normal/ and sources.csv into.")],
-    clips: Annotated[int, typer.Option(help="How many clips; half of them are fights.", min=2, max=1_000_000)] = 600,
-    seed: Annotated[int, typer.Option(help="Another seed draws other people in other places.", min=0)] = 0,
-    fps: Annotated[float, typer.Option(help="Frames a second of the videos.", min=4, max=60)] = 12.0,
+    clips: Annotated[int, typer.Option(help="Number of clips; half of them are fights.", min=2, max=1_000_000)] = 600,
+    seed: Annotated[int, typer.Option(help="Seed of the people and places drawn.", min=0)] = 0,
+    fps: Annotated[float, typer.Option(help="Frames per second of the videos.", min=4, max=60)] = 12.0,
     width: Annotated[int, typer.Option(help="Pixels.", min=64, max=1920)] = 192,
     height: Annotated[int, typer.Option(help="Pixels.", min=64, max=1080)] = 144,
     difficulty: Annotated[
         float, typer.Option(help="0: large figures on plain ground; 1: small, dark, noisy.", min=0, max=1)
     ] = DEFAULT_DIFFICULTY,
-    jobs: Annotated[int | None, typer.Option(help="Processes (default: one a core).", min=1)] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what was drawn there before.")] = False,
+    jobs: Annotated[int | None, typer.Option(help="Processes (default: one per core).", min=1)] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the clips that were drawn there before.")] = False,
 ) -> None:
-    """Draws surveillance-like clips of fights and of everyday life, reproducible from a seed.
+    """Draw surveillance-like clips of fights and of everyday life, reproducible from a seed.
 
-    What is there already is kept, so a stopped run goes on. Example: vigil synth clips --clips 600
+    Existing clips are kept, so a stopped run resumes. Example: vigil synth clips --clips 600
     """
     if width % 2 or height % 2:
         raise UsageError(f"width and height must be even for H.264, not {width}x{height}")

@@ -1,4 +1,4 @@
-"""`vigil train`: one training, followed from here."""
+"""`vigil train`: runs one training and shows its progress."""
 
 import sys
 from pathlib import Path
@@ -19,13 +19,13 @@ PLAIN_EVERY_S = 10.0
 
 def train(
     config: Annotated[str, typer.Argument(help="A name under configs/train, or a path to a LLaMA-Factory YAML.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="key=value words that win over the YAML.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what is in output_dir and start anew.")] = False,
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value settings that override the YAML.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete what is in output_dir and start over.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the settings, train nothing.")
     ] = False,
 ) -> None:
-    """Trains an adapter with LLaMA-Factory; a stopped training goes on where it was.
+    """Train an adapter with LLaMA-Factory; a stopped training resumes where it was.
 
     Example: vigil train tiny_lora dataset_dir=data output_dir=saves/first
     """
@@ -41,7 +41,7 @@ def train(
 
 
 def _show(plan: TrainingPlan) -> None:
-    """The settings as YAML, which may go into a file; what they amount to stands above as a comment."""
+    """Prints the settings as YAML that may be saved to a file; a comment above states the schedule."""
     typer.echo(f"# {plan.schedule}")
     typer.echo(yaml.safe_dump(plan.settings, allow_unicode=True, sort_keys=False), nl=False)
     for warning in plan.warnings:
@@ -62,7 +62,7 @@ def _summary(output: Path, figures: dict[str, Any]) -> str:
 
 
 class _PlainFollower:
-    """A line now and then, for logs."""
+    """Prints a line from time to time, for logs."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -83,7 +83,7 @@ class _PlainFollower:
 
 
 class _BarFollower:
-    """A bar, for terminals."""
+    """A progress bar, for terminals."""
 
     def __init__(self, console: Console) -> None:
         self._bar = Bar(TextColumn("{task.description}"), BarColumn(), console=console)

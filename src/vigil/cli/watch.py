@@ -1,4 +1,4 @@
-"""`vigil watch`: from any source to an event.
+"""`vigil watch`: watches any kind of source and reports events.
 
 vigil watch clips/ --jsonl verdicts.jsonl
 vigil watch camera.txt --config default --metrics-port 9100
@@ -30,15 +30,19 @@ SourcesArgument = Annotated[
     typer.Argument(help="Video files, folders, webcam numbers, rtsp:// or http:// addresses, camera.txt files."),
 ]
 Config = Annotated[str, typer.Option(help="Settings in configs/watch, by name or path.")]
-Realtime = Annotated[bool, typer.Option("--realtime", help="Play files at their own pace, as cameras: drops count.")]
-JsonlOption = Annotated[str | None, typer.Option(help="One JSON line a verdict and an event: a file, or - for stdout.")]
-SrtOption = Annotated[Path | None, typer.Option(help="Subtitles with the verdicts (one source).")]
+Realtime = Annotated[
+    bool, typer.Option("--realtime", help="Play files in real time, like cameras; windows may be dropped.")
+]
+JsonlOption = Annotated[
+    str | None, typer.Option(help="Write one JSON line per verdict and event to a file, or - for stdout.")
+]
+SrtOption = Annotated[Path | None, typer.Option(help="Write subtitles with the verdicts (one source).")]
 VideoOption = Annotated[
-    Path | None, typer.Option(help="A video to look at: verdicts, probability, events (one source).")
+    Path | None, typer.Option(help="Write a video annotated with verdicts, probability and events (one source).")
 ]
 Url = Annotated[str | None, typer.Option(help="The OpenAI-compatible endpoint.", envvar="VIGIL_URL")]
-Model = Annotated[str | None, typer.Option(help="The served model; may be left out where there is only one.")]
-WatchModelDir = Annotated[Path | None, typer.Option(help="The model's folder: contract and calibration.")]
+Model = Annotated[str | None, typer.Option(help="The served model; may be omitted if there is only one.")]
+WatchModelDir = Annotated[Path | None, typer.Option(help="The model's folder, for its contract and calibration.")]
 KeyFile = Annotated[
     Path | None, typer.Option(help="File with the key (else $VIGIL_API_KEY; .vigil/key on this machine).")
 ]
@@ -47,14 +51,14 @@ WatchCaFile = Annotated[
     typer.Option(help="Certificates of your own authority, for https (else $SSL_CERT_FILE, or the system's)."),
 ]
 WatchTaskOption = Annotated[str | None, typer.Option(help="Task name or YAML file.")]
-MaxPixels = Annotated[int | None, typer.Option(help="The cap on a frame's area, where no contract tells it.", min=4096)]
+MaxPixels = Annotated[int | None, typer.Option(help="Maximum area of a frame, if no contract sets it.", min=4096)]
 WatchStoreOption = Annotated[
-    str | None, typer.Option(help="Where events are kept: a file, a database URL, or none.", envvar="VIGIL_STORE")
+    str | None, typer.Option(help="Where to store events: a file, a database URL, or none.", envvar="VIGIL_STORE")
 ]
 WaitOption = Annotated[float, typer.Option(help="Seconds to wait for an endpoint that is not up yet.", min=0)]
-MetricsPort = Annotated[int | None, typer.Option(help="Prometheus metrics at 127.0.0.1:PORT/metrics.")]
-KeepFrames = Annotated[bool, typer.Option("--keep-frames", help="Keep the exact frames that made an event.")]
-FastOption = Annotated[bool, typer.Option("--fast", help="Decode less, a little less exactly (docs/ingest.md).")]
+MetricsPort = Annotated[int | None, typer.Option(help="Serve Prometheus metrics at 127.0.0.1:PORT/metrics.")]
+KeepFrames = Annotated[bool, typer.Option("--keep-frames", help="Keep the exact frames that were judged for an event.")]
+FastOption = Annotated[bool, typer.Option("--fast", help="Decode faster, slightly less exactly (docs/ingest.md).")]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="Any other setting: --set words=never --set events.k=1")
 ]
@@ -81,7 +85,7 @@ def watch(
     fast: FastOption = False,
     set_: SetOption = None,
 ) -> None:
-    """Watches sources and tells of events: files to their end, cameras until Ctrl-C.
+    """Watch sources and report events: files to their end, cameras until Ctrl-C.
 
     Example: vigil watch clips/ --jsonl verdicts.jsonl
     """
@@ -106,16 +110,18 @@ def watch(
     console = wide_console(stderr=True) if jsonl == "-" else wide_console()
     console.print(summary_table(summary))
     if summary.failures:
-        console.print(f"{summary.failures} faults in Vigil itself, which went on; the log tells them, please report")
+        console.print(
+            f"{summary.failures} internal errors in Vigil; the watch went on. Please report them with the log"
+        )
     if missing:
         console.print(f"not kept: {'; '.join(missing)}", markup=False, highlight=False)
     require_verdicts(summary)
     if missing:
-        raise JobError("not all that was asked for could be kept (the last line of the table, the log says why)")
+        raise JobError("some results could not be written; the line above names them, the log says why")
 
 
 def require_verdicts(summary: WatchSummary) -> None:
-    """Raises JobError when windows were cut and not a single one could be judged."""
+    """Raises JobError if there were windows and none of them could be judged."""
     if summary.unaccounted:
         raise JobError(f"{summary.unaccounted} windows are unaccounted for; this is a fault in Vigil, please report it")
     if any(state.judged or state.skipped for state in summary.sources):
@@ -136,7 +142,7 @@ def _run(
     key_file: Path | None,
     wait_s: float,
 ) -> tuple[WatchSummary, list[str]]:
-    """How the watch ended, and what of its results could not be kept."""
+    """The summary of the watch, and the results that could not be written."""
     with ExitStack() as stack:
         outputs = WatchOutputs(settings, stack, jsonl=jsonl, srt=srt, video=video)
 
@@ -161,7 +167,7 @@ def _store_losses(summary: WatchSummary) -> list[str]:
 
 
 def on_signals(stop: Callable[[], None]) -> None:
-    """Has Ctrl-C and SIGTERM call `stop`, in the running loop; a watch that is stopped twice ends at once."""
+    """Makes Ctrl-C and SIGTERM call `stop` in the running loop; calling it twice stops a watch at once."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)

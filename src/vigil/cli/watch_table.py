@@ -1,4 +1,4 @@
-"""What a person sees of a running watch, on stderr: a table that lives on a terminal, lines in a log elsewhere."""
+"""Shows a running watch on stderr: a live table on a terminal, lines in a log elsewhere."""
 
 import logging
 import threading
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 REFRESHES_A_SECOND = 4
 LINES = 24
-"""Sources shown at once; those with an open event and those in trouble come first."""
+"""Sources shown at once; those with an open event and those with a fault come first."""
 
 REPORT_EVERY_S = 30.0
 TIER_STYLES = {Tier.LOW: "yellow", Tier.MEDIUM: "dark_orange", Tier.HIGH: "bold red"}
@@ -36,7 +36,7 @@ RESTING = {SourceStatus.ENDED, SourceStatus.WAITING}
 
 
 class WatchTable(WatchObserver):
-    """Follows a watch for the person in front of it."""
+    """An observer that shows a watch on stderr."""
 
     def __init__(self, *, stderr: Console | None = None) -> None:
         self._console = stderr or stderr_console()
@@ -46,7 +46,7 @@ class WatchTable(WatchObserver):
         self._over = threading.Event()
 
     def follow(self, watch: Watcher) -> None:
-        """Shows this watch."""
+        """Sets the watch to show."""
         self._watch = watch
 
     def __enter__(self) -> Self:
@@ -89,7 +89,7 @@ class WatchTable(WatchObserver):
         log.info("%s: %s", event.source, what)
 
     def _report_for_ever(self) -> None:
-        # In a thread and not with the verdicts: when none come, the table says why.
+        # In a thread rather than with the verdicts: if none arrive, the table says why.
         while not self._over.wait(REPORT_EVERY_S):
             if self._watch is not None:
                 self._console.print(self._render())
@@ -148,7 +148,7 @@ def _row(state: SourceState) -> tuple[RenderableType, ...]:
 
 def _causes(state: SourceState) -> str:
     beside = {Cause.DROPPED, Cause.SKIPPED}
-    # The loop adds to it while a thread draws; a copy is taken in one piece.
+    # The event loop adds to it while a thread draws; copying it is atomic.
     counts = tuple(state.unknown.items())
     return ", ".join(f"{count} {cause}" for cause, count in counts if cause not in beside) or "0"
 
@@ -169,7 +169,7 @@ def _footer(watch: Watcher, states: list[SourceState], *, hidden: int) -> Text:
 
 
 def summary_table(summary: WatchSummary) -> Table:
-    """How a watch ended, a line a source, the sums last."""
+    """How a watch ended: one line per source, the totals last."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("source", overflow="fold")
     for name in ("windows", "judged", "alarms", "events", "dropped", "skipped", "unknown"):

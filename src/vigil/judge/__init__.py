@@ -1,4 +1,4 @@
-"""The judge: the one client of the endpoint. It asks about a window and returns a Verdict."""
+"""The client of the model endpoint: asks about a window and returns a Verdict."""
 
 from vigil.judge.circuit_breaker import CircuitBreaker
 from vigil.judge.endpoint import Endpoint, read_key

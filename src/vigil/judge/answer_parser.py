@@ -1,21 +1,19 @@
-"""From log probabilities of one token to the probability of alarm.
+"""Reads the probability of each label from the log probabilities in a server's answer, whole or streamed.
 
-p = P(alarm) / P(all labels), where a label's probability is read at the token at which its word parts from the
-others' (`vigil.label_tokens`). vLLM reports raw log probabilities, before any grammar or sampling, so the mass
-outside the words stays visible.
+p = P(alarm) / P(all labels), where a label's probability is read at the token at which its word differs from the
+others' (`vigil.label_tokens`). vLLM reports raw log probabilities, before any grammar or sampling, so the probability
+outside the labels remains visible.
 
-Three ways to get them, the best that the server offers (`Words.way`):
+There are three methods (`LabelTokens.way`); the best one that the server supports is used:
 
-- `ids`: `logprob_token_ids` asks for exactly the deciding tokens, one request of one token; behind a beginning that
-  all words share, which is put in front of the answer. Only where some words of several share one: a request more each.
-- `sequences`: a shared beginning is no text of its own (it ends within a character): each word is put behind the prompt
-  and its tokens' log probabilities are summed (`prompt_logprobs`), one request a word.
-- `top`: a server without `/tokenize`: the words are looked for among the 20 likeliest first tokens. One that is not
-  among them is taken to be as likely as it can be: like the last of them, or what they leave of 1.
+- `ids`: `logprob_token_ids` asks for exactly the deciding tokens, in one request of one token. A prefix that all words
+  share is put in front of the answer. If only some of several words share a prefix, each prefix is one more request.
+- `sequences`: for a shared prefix that is not valid text (it ends within a character). Each word is appended to the
+  prompt and the log probabilities of its tokens are summed (`prompt_logprobs`), in one request per word.
+- `top`: for servers without `/tokenize`. The words are looked up among the 20 most likely first tokens. A word that is
+  missing gets the highest probability it can have: that of the last reported token, or what the others leave of 1.
 
-Probabilities of whole words, where no single token tells them: each word's tokens are scored behind the prompt.
-
-One streamed answer: the verdict at its first token, then the words.
+`stream_answer` reads a streamed answer: the verdict at its first token, then the description.
 """
 
 import asyncio
@@ -38,27 +36,27 @@ LogprobMethod: TypeAlias = Literal["ids", "sequences", "top"]
 ALARM = "alarm"
 
 TOP_LOGPROBS = 20
-"""The most that the OpenAI interface allows."""
+"""The maximum that the OpenAI API allows."""
 
 LEAST_LOGPROB = -30.0
-"""Stands for a word that a server left out of its likeliest tokens, or reported as minus infinity."""
+"""Used for a token that the server left out of the most likely ones, or reported as minus infinity."""
 
 ROUNDING = 1e-3
-"""How far above 0 a log probability may lie by a server's rounding."""
+"""How far above 0 a log probability may lie because of a server's rounding."""
 
 
 LIKE = 0.05
-"""How much less likely a token may be than the likeliest and still have been chosen, by a server's rounding."""
+"""By how much a token's log probability may be below the maximum if the token was still chosen, because of rounding."""
 
 MOST_TOKEN_IDS = 128
-"""As many tokens can be named in one request to vLLM."""
+"""The maximum number of token ids in one request to vLLM."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A branch that one request can read: the text to put in front of the answer, empty where words part at once.
+    """A branch that one request can read, and the text put in front of the answer (empty if no prefix is shared).
 
-    `also` are tokens that spell a label's word in other letters (yes, YES, with a space before it), and count for it.
+    `also` holds, by label, tokens that spell its word differently (yes, YES, with a leading space) and count for it.
     """
 
     beginning: str
@@ -67,20 +65,20 @@ class Place:
 
     @property
     def ids(self) -> dict[str, tuple[int, ...]]:
-        """The tokens of each label."""
+        """The token ids of each label."""
         return {label: (token, *self.also.get(label, ())) for label, token in self.branch.next_id.items()}
 
     @property
     def token_ids(self) -> list[int]:
-        """The tokens to ask for, each once."""
+        """The token ids to request, each once."""
         return list(dict.fromkeys([*self.branch.token_ids, *(token for ids in self.also.values() for token in ids)]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelTokens:
-    """The words of the labels, and how this server's tokenizer splits them.
+    """The word of each label, and its token ids in the served model's tokenizer.
 
-    `ids` is empty where the server has no `/tokenize`, `places` where a shared beginning cannot be put in front.
+    `ids` is empty if the server has no `/tokenize`; `places` is empty if a shared prefix cannot be put in front.
     """
 
     texts: Mapping[str, str]
@@ -89,44 +87,44 @@ class LabelTokens:
 
     @property
     def way(self) -> LogprobMethod:
-        """How the probabilities are read from this server."""
+        """The method by which probabilities are read from this server."""
         if not self.ids:
             return "top"
         return "ids" if self.places else "sequences"
 
     @property
     def place(self) -> Place | None:
-        """The one place that tells all labels apart, if there is one: nearly always."""
+        """The single place that distinguishes all labels; None if there are several places or none."""
         return self.places[0] if len(self.places) == 1 else None
 
     @property
     def is_told_at_once(self) -> bool:
-        """Whether one answer holds all that the verdict is read from."""
+        """Whether a single answer contains everything the verdict needs."""
         return self.way == "top" or self.place is not None
 
     @property
     def fold(self) -> bool:
-        """Whether case tells nothing: no two words are the same but for it."""
+        """Whether case can be ignored: no two words differ only in case."""
         return len({text.casefold() for text in self.texts.values()}) == len(self.texts)
 
     @property
     def beginning(self) -> str:
-        """What is put in front of an answer that tells all labels apart; nearly always empty."""
+        """The text put in front of an answer so that its first token distinguishes all labels; nearly always empty."""
         return self.place.beginning if self.place else ""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelLogprobs:
-    """The log probability of each label.
+    """The log probability of each label, before calibration.
 
-    `favoured` are the labels that the likeliest of all their tokens spells; empty where several tokens decide.
+    `favoured` holds the labels that the most likely of all their tokens spells; empty if several tokens decide.
     """
 
     logprobs: Mapping[str, float]
     favoured: frozenset[str] = frozenset()
 
     def contradicts(self, said: str) -> bool:
-        """Whether an answer that spells this label cannot be the one that the probabilities are of."""
+        """Whether an answer that spells the label `said` is inconsistent with these probabilities."""
         return bool(self.favoured) and said not in self.favoured
 
     @property
@@ -137,31 +135,31 @@ class LabelLogprobs:
 
     @property
     def outside(self) -> float:
-        """The probability of everything but the labels' words."""
+        """The probability of everything except the labels."""
         return max(0.0, 1.0 - sum(math.exp(min(0.0, logprob)) for logprob in self.logprobs.values()))
 
     def p_alarm(self, calibration: Calibration | None = None) -> float:
-        """The probability of alarm, calibrated when a calibration is given."""
+        """The probability of alarm, calibrated if a calibration is given."""
         return calibrate(sigmoid(self.logit), calibration)
 
 
 def logprob_options(place: Place | None) -> dict[str, Any]:
-    """The request's fields that make the server report what is read at a place; without one, the likeliest tokens."""
+    """The request fields that make the server report the tokens of a place; without a place, the most likely tokens."""
     if place is None:
         return {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
     return {"logprobs": True, "logprob_token_ids": place.token_ids, "return_tokens_as_token_ids": True}
 
 
 def parse_logprob(value: Any) -> float:
-    """A log probability as a server reported it, at least LEAST_LOGPROB; raises ValueError for what cannot be one."""
+    """A log probability reported by a server, at least LEAST_LOGPROB; raises ValueError if it is not one."""
     logprob = float(value)
     if math.isnan(logprob) or logprob > ROUNDING:
-        raise ValueError(f"the answer's log probability {value!r} is none")
+        raise ValueError(f"the answer holds {value!r}, which is not a log probability")
     return min(0.0, max(logprob, LEAST_LOGPROB))
 
 
 def parse_label_logprobs(logprobs: Mapping[str, Any] | None, words: LabelTokens) -> LabelLogprobs | None:
-    """The labels' mass in one answer's `logprobs`; None when the server reported none of it."""
+    """The label log probabilities in the `logprobs` of one answer; None if the server reported none."""
     if words.place is None:
         return _read_top(_reported(logprobs), words)
     read = read_place(logprobs, words.place)
@@ -182,7 +180,7 @@ def _favoured(found: Mapping[str, Sequence[float]]) -> frozenset[str]:
 
 
 def read_place(logprobs: Mapping[str, Any] | None, place: Place) -> dict[str, float] | None:
-    """The log probability of each label's next token at a place; None when the server reported none of them."""
+    """The log probability of each label's next token at a place; None if the server reported none of them."""
     found = _found(logprobs, place)
     if not any(found.values()):
         return None
@@ -190,7 +188,7 @@ def read_place(logprobs: Mapping[str, Any] | None, place: Place) -> dict[str, fl
 
 
 def joined_mass(read: Sequence[Mapping[str, float] | None], words: LabelTokens) -> LabelLogprobs | None:
-    """The mass of labels from what was read at each place on their words' ways; None when a place told nothing."""
+    """The label log probabilities combined from all places; None if one of the places has none."""
     places = [place for place in read if place is not None]
     if not places or len(places) < len(read):
         return None
@@ -207,7 +205,7 @@ def _read_top(reported: Mapping[str, float], words: LabelTokens) -> LabelLogprob
     matching: dict[str, list[float]] = {label: [] for label in words.texts}
     for token, logprob in reported.items():
         labels = [label for label, word in words.texts.items() if _may_begin(token.strip(), word, fold=words.fold)]
-        if len(labels) == 1:  # the beginning of several words tells nothing of any
+        if len(labels) == 1:  # a prefix of several words is evidence for none
             matching[labels[0]].append(logprob)
     if not any(matching.values()):
         return None
@@ -217,7 +215,7 @@ def _read_top(reported: Mapping[str, float], words: LabelTokens) -> LabelLogprob
 
 
 def _may_begin(token: str, word: str, *, fold: bool) -> bool:
-    """Whether a word may begin with a token, or the token with the whole word."""
+    """Whether the word starts with the token, or the token starts with the whole word."""
     if fold:
         token, word = token.casefold(), word.casefold()
     return bool(token) and (word.startswith(token) or starts_with_word(token, word))
@@ -228,20 +226,20 @@ def _log_sum(logprobs: Iterable[float]) -> float:
 
 
 def _most_of_another(reported: Mapping[str, float]) -> float:
-    """The highest log probability that a token may have which was not reported among the likeliest."""
+    """The highest log probability that a token can have which is not among the reported ones."""
     left = 1.0 - sum(map(math.exp, reported.values()))
     return max(LEAST_LOGPROB, min(*reported.values(), math.log(left) if left > 0 else LEAST_LOGPROB, 0.0))
 
 
 def label_at_start(text: str, words: LabelTokens) -> str | None:
-    """The label whose word an answer begins with as a whole word, ignoring quotes, spaces and case; None for none."""
+    """The label whose word the answer starts with (a whole word; quotes, spaces and case are ignored); None if none."""
     plain = _plain(text, words)
     longest_first = sorted(words.texts.items(), key=lambda item: -len(item[1]))
     return next((label for label, word in longest_first if starts_with_word(plain, _cased(word, words))), None)
 
 
 def spelled(text: str, words: LabelTokens) -> str | None:
-    """The label whose word a first token spells, or is the beginning of; None where it is none, or of several."""
+    """The label whose word a first token spells or begins; None if it is no label's, or several labels'."""
     plain = _plain(text, words)
     begun = [label for label, word in words.texts.items() if plain and _cased(word, words).startswith(plain)]
     return label_at_start(text, words) or (begun[0] if len(begun) == 1 else None)
@@ -258,7 +256,7 @@ def _cased(text: str, words: LabelTokens) -> str:
 async def score_label_sequences(
     client: openai.AsyncOpenAI, model: str, asked: Sequence[Message], words: LabelTokens
 ) -> LabelLogprobs | None:
-    """The log probabilities of all words, by one request a word; None when the server reports none."""
+    """The log probabilities of all labels, in one request per label; None if the server reports none."""
     asking = (_word_logprob(client, model, asked, word, words.ids[label]) for label, word in words.texts.items())
     logprobs = dict(zip(words.texts, await asyncio.gather(*asking), strict=True))
     found = {label: logprob for label, logprob in logprobs.items() if logprob is not None}
@@ -289,9 +287,9 @@ STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": 
 
 @dataclass(slots=True)
 class StreamedAnswer:
-    """What has arrived of an answer; `complete` once the server said that it was the end.
+    """The part of a streamed answer that has arrived; `complete` once the server has finished it.
 
-    `beginning` was put in front of it, and belongs to its text.
+    `beginning` was put in front of the answer and is part of its text.
     """
 
     beginning: str = ""
@@ -316,7 +314,7 @@ async def stream_answer(
     go_on: Callable[[StreamedAnswer], Awaitable[bool]],
     on_text: Callable[[str], None] | None = None,
 ) -> None:
-    """Fills `answer` as it arrives; stops asking as soon as `go_on`, called once at the verdict, says no."""
+    """Fills `answer` as it arrives; stops if `go_on`, called once when the verdict is known, returns False."""
     decided = False
     async with aclosing(transport.events({**body, **STREAMED})) as events:
         async for event in events:
@@ -348,6 +346,6 @@ def _take(event: Mapping[str, Any], answer: StreamedAnswer, words: LabelTokens) 
 
 
 def _can_decide(answer: StreamedAnswer, words: LabelTokens) -> bool:
-    """With probabilities at once; without them as soon as no further letter can make another word of it."""
+    """At once with probabilities; without them as soon as no further character can change the word."""
     enough = len(answer.text.strip()) >= max(map(len, words.texts.values())) + 2
     return answer.mass is not None or enough or label_at_start(answer.text + "x", words) is not None

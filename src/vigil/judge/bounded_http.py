@@ -1,8 +1,7 @@
-"""A client for the endpoint's short answers (models, metrics, tokens, probes) that no endless one can fill or hold.
+"""An HTTP client for the endpoint's short answers (models, metrics, tokens, probes), bounded in size and time.
 
-What `vigil.judge.model_client` is for questions about windows: at most `MAX_BYTES` are read, and a request with its
-whole answer has one deadline, however slowly its bytes drip. Both hold for the openai package, which is given this
-client.
+Windows are asked about through `vigil.judge.model_client`. Here at most `MAX_BYTES` are read, and one deadline holds
+for a request with its whole answer, however slowly its bytes arrive. The openai package uses this client as well.
 """
 
 import asyncio
@@ -23,14 +22,14 @@ else:
 
 
 class UnusableAnswerError(httpx2.RemoteProtocolError):
-    """Something is there, and what it answers is too long, compressed or no HTTP."""
+    """The server answered, but the answer is too long, compressed or not HTTP."""
 
 
 class BoundedClient(Base):
-    """An `httpx2.AsyncClient` whose answers are whole, at most `MAX_BYTES` long, and there within `deadline_s`.
+    """An `httpx2.AsyncClient` whose answers are complete, at most `MAX_BYTES` long and received within `deadline_s`.
 
-    An error whose body is longer, or compressed, is still told by its status: its body is cut off, or empty. It asks
-    this endpoint and nobody else: past `$HTTP_PROXY`, and not where it redirects to.
+    An error response keeps its status even if its body is too long (then truncated) or compressed (then empty). The
+    client talks to this endpoint only: it ignores `$HTTP_PROXY` and does not follow redirects.
     """
 
     def __init__(self, endpoint: Endpoint, *, deadline_s: float, **options: Any) -> None:
@@ -39,20 +38,20 @@ class BoundedClient(Base):
             verify=endpoint.tls(),
             trust_env=False,
             follow_redirects=False,
-            # A few compressed bytes can stand for any number of others.
+            # A few compressed bytes can expand to any number of bytes.
             headers={"Accept-Encoding": "identity", **options.pop("headers", {})},
             **options,
         )
         self._deadline_s = deadline_s
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        """The whole answer; raises ReadTimeout after the deadline, UnusableAnswerError beyond `MAX_BYTES`."""
+        """The complete answer; raises ReadTimeout after the deadline, UnusableAnswerError beyond `MAX_BYTES`."""
         try:
             async with asyncio.timeout(self._deadline_s):
                 answer = await super().send(request, **{**options, "stream": True})
                 content = await _content(answer, request)
         except aiohttp.ClientResponseError as error:
-            # The transport lets through what it does not know.
+            # httpx2's transport does not translate every aiohttp error.
             raise UnusableAnswerError(error.message, request=request) from error
         except aiohttp.ClientError as error:
             raise httpx2.ReadError(str(error), request=request) from error
@@ -69,7 +68,7 @@ class BoundedClient(Base):
 
 
 def refused(answer: httpx2.Response) -> HttpStatusError:
-    """An answer of an error as what the server said in it."""
+    """The HttpStatusError for an error response, with the server's own message."""
     said = refusal(answer.status_code, answer.content).strip()
     return HttpStatusError(answer.status_code, said or answer.reason_phrase)
 
@@ -91,11 +90,11 @@ async def _content(answer: httpx2.Response, request: httpx2.Request) -> bytes:
     if read > MAX_BYTES:
         raise UnusableAnswerError(f"the answer is longer than {MAX_BYTES} bytes", request=request)
     if is_compressed:
-        raise UnusableAnswerError("the answer is compressed, which nobody asked for", request=request)
+        raise UnusableAnswerError("the answer is compressed, although the request did not allow that", request=request)
     return b"".join(parts)
 
 
 def _plain_headers(answer: httpx2.Response) -> list[tuple[str, str]]:
-    """Those of the answer without what told how it was sent."""
+    """The answer's headers without those that describe its transfer."""
     sent = {"transfer-encoding", "content-length", "content-encoding"}
     return [(name, value) for name, value in answer.headers.multi_items() if name.lower() not in sent]

@@ -1,8 +1,7 @@
-"""Whose certificates are trusted, and what is said of one that is not.
+"""Which TLS certificates are trusted, and a readable message for one that is not.
 
-Every client of an endpoint (aiohttp, httpx2, the openai package) is given the same context, so that one that is let
-through by one is let through by all: the system's authorities, or those of `$SSL_CERT_FILE` or else `$SSL_CERT_DIR`
-instead, and those of a `--ca-file` besides.
+All clients of an endpoint (aiohttp, httpx2, the openai package) share one context, so they trust the same authorities:
+the system's, or those of `$SSL_CERT_FILE` or else `$SSL_CERT_DIR` instead, plus those of a `--ca-file`.
 """
 
 import os
@@ -25,7 +24,7 @@ NOT_YET_VALID = 9
 
 
 def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
-    """Checks certificates as described above; raises UsageError when a file or folder that is named holds none."""
+    """The TLS context described above; raises UsageError if a named file or folder has no certificate."""
     named_file, named_folder = (os.environ.get(variable, "") for variable in CA_VARIABLES)
     if named_file and not Path(named_file).is_file():
         raise UsageError(_misnamed("SSL_CERT_FILE", named_file, "which is no file"))
@@ -47,7 +46,7 @@ def _changed_ns(ca_file: Path | None) -> int:
 
 @lru_cache(maxsize=16)
 def _context(ca_file: Path | None, changed_ns: int, named: tuple[str, str]) -> ssl.SSLContext:
-    """Made once for each set of authorities: to read them all takes 40 ms of CPU."""
+    """Created once per set of authorities: loading them takes 40 ms of CPU."""
     try:
         context = httpx2.create_ssl_context()
     except OSError as error:
@@ -65,12 +64,12 @@ def _add(context: ssl.SSLContext, ca_file: Path) -> None:
 
 
 def _reason(error: OSError) -> str:
-    # An SSLError is an OSError: that of a file without a PEM certificate.
+    # SSLError is a subclass of OSError; here it means that the file holds no PEM certificate.
     return "it holds no PEM certificate" if isinstance(error, ssl.SSLError) else error.strerror or str(error)
 
 
 def tls_fault(error: BaseException | None) -> str:
-    """What is wrong with the certificate, or the encryption, that an error came of, and what to do; else empty."""
+    """The certificate or encryption problem behind an error, and what to do about it; empty if there is none."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -79,7 +78,7 @@ def tls_fault(error: BaseException | None) -> str:
         if isinstance(error, ssl.SSLCertVerificationError):
             return _refused_certificate(error)
         if isinstance(error, ssl.SSLError) and "WRONG_VERSION_NUMBER" in str(error):
-            return "it speaks no TLS; is its address http:// and not https://?"
+            return "it does not use TLS; is its address http:// rather than https://?"
         error = error.__cause__ or error.__context__
     return ""
 
@@ -91,7 +90,7 @@ def _refused_certificate(error: ssl.SSLCertVerificationError) -> str:
 
 def _advice(code: int) -> str:
     if code in NAME_DIFFERS:
-        return "use the name that it is made out to in the address, or have it made out to this one"
+        return "use the name in the certificate as the address, or have it issued for this address"
     if code == EXPIRED:
         return "have it renewed"
     if code == NOT_YET_VALID:

@@ -1,12 +1,12 @@
-"""The breaker: while the endpoint fails, windows learn so at once instead of each waiting for its deadline.
+"""A circuit breaker: while the endpoint fails, windows fail immediately instead of each waiting for its deadline.
 
-    breaker = Breaker(judge)
-    verdict = await breaker.verdict(window.jpegs, start_s=..., end_s=...)                # live: now or never
+    breaker = CircuitBreaker(judge)
+    verdict = await breaker.verdict(window.jpegs, start_s=..., end_s=...)                # live: do not wait
     verdict = await breaker.verdict(window.jpegs, start_s=..., end_s=..., wait_s=600.0)  # files: wait for the server
 
-After `failures` faults of the endpoint in a row it opens: a window is `unknown` with the last cause, unasked.
-Every `probe_s` one real window is let through as a probe, whether or not earlier probes have been answered, so
-that a server which accepts and never answers does not delay the return. The first answer closes it again.
+It opens after `failures` consecutive endpoint faults: windows are then `unknown` with the last cause and are not asked.
+Every `probe_s` one real window is sent as a probe, even if earlier probes are still unanswered, so that a server that
+accepts connections and never answers does not delay recovery. The first answer closes the breaker again.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 BreakerState: TypeAlias = Literal["closed", "open", "probing"]
 
 OnBreakerState: TypeAlias = Callable[[BreakerState], None]
-"""Told each state that the breaker enters, also `probing` and back."""
+"""Called with each state that the breaker enters, including `probing` and back."""
 
 ENDPOINT_CAUSES = frozenset(
     {
@@ -34,23 +34,23 @@ ENDPOINT_CAUSES = frozenset(
         *(Cause.CUT_OFF, Cause.RATE_LIMITED, Cause.UNAUTHORIZED, Cause.EXCHANGED),
     }
 )
-"""Faults of the endpoint, which the next window will meet too. The others are about one window and its answer."""
+"""Faults of the endpoint, which the next window will also meet. All others concern a single window and its answer."""
 
 PASSING_CAUSES = ENDPOINT_CAUSES - {Cause.UNAUTHORIZED}
-"""What waiting can cure; a wrong key stays wrong."""
+"""Faults that may go away by waiting; a wrong key stays wrong."""
 
 PROBES_AT_ONCE = 5
 PROBE_PATIENCE_S = 5.0
-"""A probe's first limit; each probe that runs into its limit doubles the next one's, up to the judge's own."""
+"""The time limit of the first probe; each probe that times out doubles the next limit, up to the judge's own."""
 
 
 class SupportsAsk(Protocol):
-    """What answers for windows: a Judge, or a Breaker around one."""
+    """Answers questions about windows: a Judge, or a CircuitBreaker around one."""
 
     deadline_s: float
 
     async def verdict(self, jpegs: Sequence[bytes], *, start_s: float = 0.0, end_s: float = 0.0) -> Verdict:
-        """Whether the window alarms, by one token."""
+        """Whether the window is an alarm, from one token."""
 
     async def describe(
         self,
@@ -64,20 +64,20 @@ class SupportsAsk(Protocol):
         on_verdict: Callable[[Verdict], None] | None = None,
         on_text: Callable[[str], None] | None = None,
     ) -> Verdict:
-        """The verdict, which may be known, and the words."""
+        """The verdict, unless it is already `known`, and the description."""
 
 
 Harmless: TypeAlias = frozenset[Cause]
-"""Causes that say nothing of the endpoint after a question of one kind."""
+"""Causes that say nothing about the endpoint after a certain kind of question."""
 
 PendingAsk: TypeAlias = Callable[[asyncio.Timeout], Awaitable[Verdict]]
-"""Asks the judge about one window; may move the limit that it is asked under."""
+"""Asks the judge about one window; may reschedule the timeout it runs under."""
 
 
 class CircuitBreaker:
-    """Stands before a judge and spares the windows, and the endpoint, questions that cannot be answered.
+    """Wraps a judge and rejects windows at once while the endpoint cannot answer.
 
-    For one event loop. `refused` counts the windows that were answered unasked, `opened` how often it opened.
+    For one event loop. `rejected` counts the windows that were not asked, `times_opened` how often the breaker opened.
     """
 
     def __init__(
@@ -109,14 +109,14 @@ class CircuitBreaker:
 
     @property
     def state(self) -> BreakerState:
-        """`closed`: windows are asked. `open`: they are not. `probing`: not, but for one that is under way."""
+        """`closed`: windows are asked. `open`: they are not. `probing`: they are not, except for a probe in flight."""
         if self._answering.is_set():
             return "closed"
         return "probing" if self._probes else "open"
 
     @property
     def reason(self) -> str:
-        """Why it is open: the last fault's cause and what the endpoint said; empty while it is closed."""
+        """Why it is open: the cause and detail of the last fault; empty while it is closed."""
         return "" if self._answering.is_set() else self._fault
 
     @property
@@ -125,7 +125,7 @@ class CircuitBreaker:
         return self._clock() - self._changed_s
 
     async def wait_closed(self, timeout_s: float | None = None) -> bool:
-        """Waits until the endpoint answers; False when it did not in time. Somebody else must be asking meanwhile."""
+        """Waits until the endpoint answers; False after `timeout_s`. Sends nothing: another task must ask meanwhile."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._answering.wait(), timeout_s)
         return self._answering.is_set()
@@ -133,7 +133,7 @@ class CircuitBreaker:
     async def verdict(
         self, jpegs: Sequence[bytes], *, start_s: float = 0.0, end_s: float = 0.0, wait_s: float = 0.0
     ) -> Verdict:
-        """`Judge.verdict`; asked again after faults that pass, until the endpoint has been away for `wait_s`."""
+        """`Judge.verdict`, retried after transient faults until the endpoint has been down for `wait_s`."""
 
         async def ask(_: asyncio.Timeout) -> Verdict:
             return await self._judge.verdict(jpegs, start_s=start_s, end_s=end_s)
@@ -153,7 +153,7 @@ class CircuitBreaker:
         on_text: Callable[[str], None] | None = None,
         wait_s: float = 0.0,
     ) -> Verdict:
-        """`Judge.describe`; asked again after faults that pass, until the endpoint has been away for `wait_s`."""
+        """`Judge.describe`, retried after transient faults until the endpoint has been down for `wait_s`."""
 
         async def ask(limit: asyncio.Timeout) -> Verdict:
             def told(verdict: Verdict) -> None:
@@ -177,7 +177,7 @@ class CircuitBreaker:
         return replace(said, start_s=start_s, end_s=end_s)
 
     async def _insist(self, ask: PendingAsk, *, wait_s: float, harmless: Harmless = frozenset()) -> Verdict:
-        """Asks until there is an answer, the time is over, or it is the window that the endpoint fails at."""
+        """Retries until there is an answer, the time is over, or this window itself makes the endpoint fail."""
         give_up_s = self._clock() + wait_s
         left = self.failures
         while True:
@@ -187,18 +187,18 @@ class CircuitBreaker:
                 self.rejected += 1
                 return self._refusal()
             if verdict is not None:
-                # While others get their answers, the fault may be this window's own.
+                # If other windows are answered meanwhile, the fault may be this window's own.
                 left -= self._answering.is_set()
                 if over or not left or verdict.cause not in PASSING_CAUSES:
                     return verdict
             await self._pause(give_up_s)
 
     def _is_hopeless(self, wait_s: float) -> bool:
-        """Whether the endpoint has been away for longer than a window waits: ten thousand need not wait one by one."""
+        """Whether the endpoint has been down longer than a window waits, so that windows do not wait one by one."""
         return not self._answering.is_set() and (self.since_s >= wait_s or self.cause not in PASSING_CAUSES)
 
     async def _pause(self, give_up_s: float) -> None:
-        """Until it closes or the next probe is due; while it is closed, as long as between two probes."""
+        """Waits until the breaker closes or the next probe is due; while it is closed, for one probe interval."""
         now_s = self._clock()
         if self._answering.is_set():
             await asyncio.sleep(max(0.0, min(self.probe_s, give_up_s - now_s)))
@@ -207,7 +207,7 @@ class CircuitBreaker:
         await self.wait_closed(max(0.0, min(due_s, give_up_s - now_s)))
 
     async def _once(self, ask: PendingAsk, harmless: Harmless) -> Verdict | None:
-        """The answer, or None when the window may not be asked about now."""
+        """The answer; None if the window may not be asked about now."""
         if self._answering.is_set():
             return await self._let_through(ask, limit_s=None, harmless=harmless)
         if self._probes >= PROBES_AT_ONCE or self._clock() < self._next_probe_s:
@@ -258,7 +258,7 @@ class CircuitBreaker:
 
     def _failed_with(self, verdict: Verdict, began_s: float) -> None:
         if began_s < self._changed_s and self._answering.is_set():
-            # It was asked of the server that failed before; the one that is there now has answered since.
+            # The request began before the breaker last changed; the server has answered since.
             return
         self.cause, self._detail = verdict.cause, verdict.detail
         self._failed += 1
@@ -288,5 +288,5 @@ class CircuitBreaker:
         cause = self.cause or Cause.UNREACHABLE
         since = datetime.fromtimestamp(time.time() - self.since_s, UTC).astimezone().strftime("%H:%M:%S %z")
         next_s = max(0.0, self._next_probe_s - self._clock())
-        detail = f"not asked: the endpoint fails since {since}, tried again in {next_s:.1f} s ({self._fault})"
+        detail = f"not asked: the endpoint has been failing since {since}, next try in {next_s:.1f} s ({self._fault})"
         return Verdict.unknown(cause, detail=detail)

@@ -1,4 +1,4 @@
-"""Under which contract pictures are shown: a manifest's, else the served model's own, else what was named."""
+"""Resolves the contract under which frames are sent: the manifest's, the served model's, or the given settings."""
 
 from dataclasses import replace
 from functools import partial
@@ -15,7 +15,7 @@ TIMEOUT_S = 20.0
 
 
 def task_of(contract: Contract) -> Task:
-    """The task that a contract was made of: the shipped one of that name where it still asks the same."""
+    """The task of a contract: the shipped task of that name if it is identical, else one built from the contract."""
     try:
         task = load_question(contract.task)
     except (ConfigError, UsageError):
@@ -35,17 +35,17 @@ def task_of(contract: Contract) -> Task:
 
 
 def with_description(task: Task, contract: Contract) -> Task:
-    """The task with the question for a description that its model brings along, where it is that model's task."""
+    """The task with the description question of the contract, if the contract is of this task and has one."""
     return replace(task, describe=contract.describe or task.describe) if contract.task == task.name else task
 
 
 async def served_sampling(endpoint: Endpoint) -> FrameSampling | None:
-    """The sampling that the served model tells; None when it tells none. Raises EndpointError."""
+    """The frame sampling that the served model declares; None if it declares none. Raises EndpointError."""
     model = await served_model(endpoint)
     return parse_alias(model.alias) if model.alias else None
 
 
 async def served_model(endpoint: Endpoint) -> ServedModel:
-    """The model that an endpoint means; raises EndpointError when it serves none of that name, or several."""
+    """The model that an endpoint refers to; raises EndpointError if it serves none of that name, or several."""
     async with open_openai_client(endpoint, timeout_s=TIMEOUT_S, retries=2) as client:
         return await asking_while_busy(partial(find_model, client, endpoint))

@@ -1,4 +1,4 @@
-"""The contracts that a server tells beside its list of models: `GET /vigil.json`, which `vllm.sh` answers."""
+"""Reads the contracts that a server declares beside its list of models, at `GET /vigil.json` (served by `vllm.sh`)."""
 
 import logging
 from dataclasses import fields
@@ -21,13 +21,13 @@ log = logging.getLogger(__name__)
 TIMEOUT_S = 10.0
 ATTEMPTS = 3
 WHATEVER_THE_PAGE = httpx2.codes.INTERNAL_SERVER_ERROR
-"""What a server of another kind may say of a page that it does not know, however often it is asked."""
+"""A status that other kinds of server return for an unknown path, however often it is requested."""
 
 
 async def fetch_declared_contracts(endpoint: Endpoint, http: BoundedClient) -> dict[str, Contract]:
-    """The contract of each model that tells one, by the model's name; empty where the server has no such page.
+    """The contract of each model that declares one, by the model's name; empty if the server has no such page.
 
-    `http` is a client that shows the key. Raises EndpointBusy where the server fails for now.
+    `http` is a client that sends the key. Raises EndpointBusy if the server is temporarily unavailable.
     """
     retrying = AsyncRetrying(
         stop=stop_after_attempt(ATTEMPTS),
@@ -44,7 +44,7 @@ async def fetch_declared_contracts(endpoint: Endpoint, http: BoundedClient) -> d
 
 
 def read_declared_contracts(page: bytes) -> dict[str, Contract]:
-    """The contracts on a server's page; what cannot be read is left out, with a warning where it is meant to be one."""
+    """The contracts on a server's page; unreadable ones are left out, with a warning."""
     try:
         models = orjson.loads(page)["models"]
         held = {str(name): entry["contract"] for name, entry in models.items()}
@@ -55,12 +55,12 @@ def read_declared_contracts(page: bytes) -> dict[str, Contract]:
 
 
 def _contract(name: str, data: Any) -> Contract | None:
-    """A contract, also of a later version of Vigil, which may hold more than ours."""
+    """A contract. Unknown fields are ignored: a later version of Vigil may have written it."""
     known = {field.name for field in fields(Contract)}
     try:
         return from_mapping(Contract, {key: value for key, value in data.items() if key in known}, where="the server")
     except (ConfigError, UsageError, AttributeError) as error:
-        log.warning("model %s: the contract that its server tells cannot be read (%s)", name, error)
+        log.warning("model %s: the contract that its server declares cannot be read (%s)", name, error)
         return None
 
 

@@ -1,11 +1,8 @@
-"""Where the judge asks: an OpenAI-compatible address, a model, and a key that is never shown.
+"""Where to ask: an OpenAI-compatible address, a model, and a key that is never shown; and the key to serve with.
 
-The key comes from a file, from `$VIGIL_API_KEY` or `$VLLM_API_KEY`, or from `.vigil/key`, which `vllm.sh` makes at its
-first start and which is for this machine's own server only. Nobody else's endpoint is ever fallen back to.
-
-The server's key: from the environment, or from a file that is made at the first start and never tracked.
-
-It reaches vLLM through the environment, so no `ps` shows it, and nothing here logs it.
+A client's key comes from a file, from `$VIGIL_API_KEY` or `$VLLM_API_KEY`, or from `.vigil/key`, which is used for
+servers on this machine only. A server's key comes from the same places; `.vigil/key` is created at its first start and
+is not tracked. The key reaches vLLM through the environment, so `ps` does not show it, and it is never logged.
 """
 
 import logging
@@ -33,9 +30,9 @@ KEY_FILE = Path(".vigil/key")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """An OpenAI-compatible server; `model` may stay empty when it serves only one.
+    """An OpenAI-compatible server; `model` may be empty if it serves only one.
 
-    `ca_file` holds certificates of authorities that are trusted besides the usual ones (docs/judge.md).
+    `ca_file` holds certificates of authorities that are trusted in addition to the usual ones (docs/judge.md).
     """
 
     url: str = DEFAULT_URL
@@ -46,38 +43,38 @@ class Endpoint:
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         if parts.scheme not in {"http", "https"} or not parts.netloc:
-            raise UsageError(f"{self.url!r} is no http address of an endpoint; it looks like {DEFAULT_URL}")
+            raise UsageError(f"{self.url!r} is not the HTTP address of an endpoint, such as {DEFAULT_URL}")
         if parts.username or parts.password:
-            raise UsageError("keep the key out of the address: put it into $VIGIL_API_KEY or a --key-file")
+            raise UsageError("do not put the key into the address; use $VIGIL_API_KEY or --key-file")
         object.__setattr__(self, "url", _with_version(self.url))
         if self.is_encrypted:
             self.tls()
 
     @property
     def root(self) -> str:
-        """The server's address without `/v1`, where vLLM keeps `/tokenize` and `/health`."""
+        """The server's address without `/v1`, under which vLLM serves `/tokenize` and `/health`."""
         return self.url.removesuffix("/v1")
 
     @property
     def is_encrypted(self) -> bool:
-        """Whether there is a certificate to check."""
+        """Whether the address is https, so that there is a certificate to check."""
         return urlsplit(self.url).scheme == "https"
 
     def tls(self) -> ssl.SSLContext | Literal[False]:
-        """How every client checks its certificate; False where there is none to check. Raises UsageError."""
+        """The TLS context that every client uses; False if the address is not https. Raises UsageError."""
         return tls_context(self.ca_file) if self.is_encrypted else False
 
 
 def _with_version(url: str) -> str:
-    """Adds the `/v1` that people forget."""
+    """Adds `/v1` to an address without a path."""
     url = url.rstrip("/")
     return url if urlsplit(url).path else f"{url}/v1"
 
 
 def read_key(key_file: Path | None = None, *, url: str = DEFAULT_URL) -> str:
-    """The key for the endpoint at `url`: a named file, then the environment, then `.vigil/key`; empty for none.
+    """The key for the endpoint at `url`: a named file, then the environment, then `.vigil/key`; empty if there is none.
 
-    `.vigil/key` is that of this machine's own server, and goes to no other machine.
+    `.vigil/key` is the key of this machine's own server and is never sent to another machine.
     """
     if key_file is not None:
         return _key_in(key_file)
@@ -88,7 +85,7 @@ def read_key(key_file: Path | None = None, *, url: str = DEFAULT_URL) -> str:
 
 
 def is_local(url: str) -> bool:
-    """Whether every address that the host of a URL stands for is one of this machine's."""
+    """Whether every address of a URL's host belongs to this machine."""
     try:
         found = socket.getaddrinfo(urlsplit(url).hostname, None, type=socket.SOCK_STREAM)
     except (OSError, ValueError):
@@ -97,7 +94,7 @@ def is_local(url: str) -> bool:
 
 
 def _is_own(family: int, address: tuple[Any, ...]) -> bool:
-    """Only an address of its own can a machine listen at."""
+    """Whether the address belongs to this machine: only then can a socket be bound to it."""
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.bind((address[0], 0, *address[2:]))
@@ -110,7 +107,7 @@ def _key_in(path: Path) -> str:
     try:
         key = path.read_text(encoding="utf-8").strip()
         if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-            log.warning("others can read the key file %s; close it with: chmod 600 %s", path, path)
+            log.warning("other users can read the key file %s; run: chmod 600 %s", path, path)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the key file {path} cannot be read: {error}") from error
     if not key or not key.isprintable() or " " in key:
@@ -123,21 +120,21 @@ VLLM_KEY_VARIABLE = "VLLM_API_KEY"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerKey:
-    """The key and, for people, where it is: a path or a `$VARIABLE`; the value is never shown."""
+    """The key and its origin for display, a path or a `$VARIABLE`; the value is never shown."""
 
     value: str = field(repr=False)
     origin: str
 
     @property
     def shell(self) -> str:
-        """What a shell command writes to have the key, without showing it."""
+        """The shell expression that yields the key without showing it."""
         return self.origin if self.origin.startswith("$") else f"$(cat {self.origin})"
 
 
 def find_server_key(key_file: Path | None = None, *, make: bool = True) -> ServerKey:
     """The key to serve with: the named file, `$VIGIL_API_KEY`, `$VLLM_API_KEY`, or `.vigil/key`.
 
-    A file that is missing is made, or with `make=False` only named, with an empty key.
+    A missing file is created; with `make=False` it is only named, with an empty key.
     """
     if key_file is None:
         for variable in (KEY_VARIABLE, VLLM_KEY_VARIABLE):
@@ -159,8 +156,8 @@ def _make(path: Path) -> None:
             file.write(secrets.token_urlsafe(32) + "\n")
     except FileExistsError:
         if not path.is_file():
-            raise UsageError(f"{path.parent} is no folder for a key; name another file with --key-file") from None
-        return  # Another server, started at the same moment, has made it.
+            raise UsageError(f"no key file can be created at {path}; name another with --key-file") from None
+        return  # Another server that started at the same moment has created it.
     except OSError as error:
         raise UsageError(
             f"the key file {path} cannot be made: {error.strerror}; set ${KEY_VARIABLE} or name another with --key-file"

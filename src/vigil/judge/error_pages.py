@@ -1,4 +1,4 @@
-"""What an error says in few words, also where a proxy before the server answers with a page for people."""
+"""Extracts a short message from an error response, even if a proxy in front of the server sent an HTML page."""
 
 import html
 import re
@@ -9,7 +9,7 @@ import orjson
 TOO_LARGE = 413
 
 BODY_LIMIT_ADVICE = (
-    "the request with its pictures is larger than the server, or a proxy before it, lets through; raise the proxy's "
+    "the request with its pictures is larger than the server, or a proxy in front of it, accepts; raise the proxy's "
     "body limit (nginx: client_max_body_size 64m)"
 )
 
@@ -22,16 +22,16 @@ _HIDDEN = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
 MOST_CHARS = 120
 
 READ_CHARS = 8192
-"""What of a page is read for its words; a hostile one of megabytes would cost minutes."""
+"""How much of a page is searched for its text; a hostile one of megabytes would take minutes."""
 
 
 def is_page(text: str) -> bool:
-    """Whether a text is HTML."""
+    """Whether a text is an HTML page."""
     return _PAGE.match(text[:2000]) is not None
 
 
 def error_page_text(text: str) -> str:
-    """The title of a page, or else the first words on it."""
+    """The title of a page, or else its first words."""
     text = text[:READ_CHARS]
     title = _TITLE.search(text)
     words = " ".join(html.unescape(_HIDDEN.sub(" ", title[2] if title else text)).split())
@@ -39,15 +39,15 @@ def error_page_text(text: str) -> str:
 
 
 def not_json(text: str) -> str:
-    """What came instead of JSON."""
+    """Describes what arrived instead of JSON."""
     if is_page(text):
         said = error_page_text(text) or "empty"
-        return f"it sent a page for people ({said}) and no JSON; does something else answer there?"
+        return f"it sent an HTML page ({said}) instead of JSON; is another service running there?"
     return "it sent no JSON" if text.strip() else "it sent nothing"
 
 
 def refusal(status: int, content: bytes) -> str:
-    """What an error says in OpenAI's and FastAPI's forms, or in the words of a proxy's page; may be empty."""
+    """The message of an error in the formats of OpenAI and FastAPI, or the text of a proxy's page; may be empty."""
     if status == TOO_LARGE:
         return BODY_LIMIT_ADVICE
     text = content.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Every fault of the endpoint by its name: the one place where errors of openai, aiohttp and httpx2 end."""
+"""Maps every endpoint failure to a cause: the one place where errors of openai, aiohttp and httpx2 are translated."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -21,24 +21,24 @@ REPLY_FAULTS = (
     *(openai.OpenAIError, HttpStatusError, aiohttp.ClientError, HttpProcessingError, httpx2.HTTPError),
     *(TimeoutError, OSError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError),
 )
-"""All that a reply can raise: the last five where it is no chat completion."""
+"""Everything a reply can raise; the last five if it is not a chat completion."""
 
 NO_CONNECTION = (openai.APIConnectionError, aiohttp.ClientConnectionError, httpx2.TransportError, OSError)
 
 SLOWNESS = frozenset({Cause.TIMEOUT, Cause.CUT_OFF})
-"""What an answer in words may meet where verdicts come in time: it is long, and proxies hold streams back."""
+"""Causes that do not count against the endpoint for a description: it is long, and proxies buffer streams."""
 
 NOT_FOUND = 404
 
 BUSY_S = 8.0
-"""How long a server that is there and fails for now is asked again before anything depends on it."""
+"""For how long a server that is temporarily unavailable is retried at the start."""
 
 Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
 class RequestFault:
-    """Why a question got no verdict; `status` is the HTTP status of a refusal."""
+    """Why a request got no verdict; `status` is the HTTP status of an error response."""
 
     cause: Cause
     detail: str
@@ -46,16 +46,16 @@ class RequestFault:
 
     @classmethod
     def of(cls, error: BaseException) -> "RequestFault":
-        """The fault that an error is."""
+        """The fault for an exception."""
         return cls(cause_of(error), detail_of(error), status_of(error))
 
     def verdict(self) -> Verdict:
-        """The unknown verdict that this fault makes."""
+        """The unknown verdict for this fault."""
         return Verdict.unknown(self.cause, detail=self.detail)
 
 
 def cause_of(error: BaseException) -> Cause:
-    """The cause that a verdict carries when a request ended in this error."""
+    """The cause of the verdict of a request that ended with this error."""
     if isinstance(error, EndpointError) and isinstance(error.__cause__, REPLY_FAULTS):
         return cause_of(error.__cause__)
     if isinstance(error, VigilError):
@@ -76,14 +76,14 @@ def cause_of(error: BaseException) -> Cause:
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status that the endpoint refused a request with; None when it is another fault."""
+    """The HTTP status of an error response; None for any other fault."""
     if isinstance(error, openai.APIStatusError):
         return error.status_code
     return error.status if isinstance(error, HttpStatusError) else None
 
 
 def _broken_connection(error: BaseException | None) -> aiohttp.ClientConnectionError | None:
-    """The connection's own error behind this one; the transport reports it as a timeout of connecting."""
+    """The connection error behind this one; the transport reports it as a connect timeout."""
     while error is not None:
         if isinstance(error, aiohttp.ClientConnectionError):
             return None if isinstance(error, TimeoutError) else error
@@ -92,7 +92,7 @@ def _broken_connection(error: BaseException | None) -> aiohttp.ClientConnectionE
 
 
 def unusable_answer(error: BaseException | None) -> UnusableAnswerError | None:
-    """The error behind this one which says that something answered, and nothing that can be used."""
+    """The UnusableAnswerError behind this error, if any: the server answered, but with nothing usable."""
     while error is not None and not isinstance(error, UnusableAnswerError):
         error = error.__cause__
     return error
@@ -109,7 +109,7 @@ def _cause_of_status(status: int) -> Cause:
 
 
 def detail_of(error: BaseException) -> str:
-    """What the endpoint said, on one line of at most 300 characters; never the HTML of a proxy's page."""
+    """The endpoint's message on one line of at most 300 characters; never the HTML of a proxy's page."""
     text = " ".join(_spoken(error).split()) or type(error).__name__
     return text if len(text) <= 300 else text[:297] + "..."
 
@@ -131,7 +131,7 @@ def _spoken_refusal(error: openai.APIStatusError) -> str:
 
 
 async def asking_while_busy(ask: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Asks a question of the start again while the server is there and fails for now; raises the last EndpointBusy."""
+    """Retries a question at the start while the server is temporarily unavailable; raises the last EndpointBusy."""
     asking = AsyncRetrying(
         retry=retry_if_exception_type(EndpointBusy),
         stop=stop_after_delay(BUSY_S),
@@ -142,15 +142,15 @@ async def asking_while_busy(ask: Callable[[], Awaitable[Answer]]) -> Answer:
 
 
 def is_answer(error: BaseException) -> bool:
-    """Whether a refusal tells what the server cannot do (400, 404, 422 ...), and not that it is away or busy."""
+    """Whether an error response means that the server lacks a feature (400, 404, 422 ...), not that it is down."""
     status = status_of(error)
     return status is not None and not may_pass(status) and status not in {401, 403, 413}
 
 
 def endpoint_error(error: BaseException, url: str, *, is_there: bool = False) -> EndpointError:
-    """What a fault of a question means for the endpoint at `url` as a whole; raise it `from` the fault.
+    """The error for the endpoint at `url` as a whole; raise it `from` the fault.
 
-    `is_there` where it has just answered: then a connection that fails is one that broke.
+    `is_there` if the server has just answered: then a failed connection is one that broke.
     """
     said, status = detail_of(error), status_of(error)
     if tls_fault(error) or unusable_answer(error):
@@ -162,7 +162,7 @@ def endpoint_error(error: BaseException, url: str, *, is_there: bool = False) ->
     if status is not None and may_pass(status):
         return EndpointBusy(f"{url} cannot answer now ({said}); try again when it has started or recovered")
     if isinstance(error, NO_CONNECTION) and is_there:
-        return EndpointBusy(f"{url} broke off, and cannot be read ({said}); the server's log may say why")
+        return EndpointBusy(f"{url} broke the connection ({said}); the server's log may say why")
     if isinstance(error, NO_CONNECTION):
         return EndpointUnreachable(
             f"nothing answers at {url} ({said}); start a server with `./vllm.sh MODEL_DIR`, or name another with --url"

@@ -1,12 +1,12 @@
-"""The judge asks the endpoint about windows and turns whatever comes back into verdicts.
+"""Asks a served model questions about windows and turns every answer into a verdict.
 
     async with await Judge.connect(endpoint, task, sampling) as judge:
         verdict = await judge.verdict(window.jpegs, start_s=window.start_s, end_s=window.end_s)
 
-`verdict` costs one token. `describe` streams: the verdict is told at the first token, a normal answer
-is cut off there, and only an alarm is put into words. A model that was trained on verdicts alone has none behind its
-verdict: then the task's `describe` is asked, of the base where the model is an adapter beside it. Neither ever raises
-for a fault of the endpoint: that is an `unknown` with its cause.
+`verdict` generates one token. `describe` streams: it reports the verdict at the first token, stops there if the answer
+is normal, and goes on with the description if it is an alarm. A model trained on verdicts alone has no description to
+give: then the task's `describe` question is asked, of the base model if the model is an adapter beside it. Endpoint
+failures are never raised: the verdict is then `unknown` with its cause.
 """
 
 import asyncio
@@ -45,30 +45,29 @@ from vigil.verdict import Cause, Verdict
 log = logging.getLogger(__name__)
 
 Ask: TypeAlias = Callable[[asyncio.Timeout], Awaitable[None]]
-"""Puts one question; may move the limit that it is asked under."""
+"""Asks one question; may reschedule the timeout it runs under."""
 
 DOUBTFUL = frozenset({Cause.UNREACHABLE, Cause.TIMEOUT, Cause.SERVER_ERROR, Cause.CUT_OFF, Cause.UNAUTHORIZED})
-"""Faults after which another server may be there."""
+"""Faults after which another server may be running at the address."""
 
 ODD = frozenset({Cause.OUTSIDE, Cause.CONTRADICTORY, Cause.UNPARSEABLE})
-"""What another server may answer by its own words."""
+"""Causes that may mean that another model is answering."""
 
 DESCRIBED = frozenset({None, Cause.OUTSIDE, Cause.CONTRADICTORY})
-"""Causes of verdicts to which a describer may still find words: the server has answered."""
+"""Causes of verdicts that can still be described: the server has answered."""
 
-EXCHANGED = "the server was exchanged while it was asked"
+EXCHANGED = "the server was replaced during the request"
 
 WORDS_DEADLINES = 3
-"""An answer in words may take so many deadlines in all, flowing or held back by a proxy until its end."""
+"""A description may take this many deadlines in total, whether it streams or a proxy holds it back to its end."""
 
 
 class Judge:
     """Asks one model of one endpoint about windows of one task.
 
-    `max_in_flight` bounds the requests at once, `deadline_s` each request with its retries, of which
-    there are `retries`, only for refusals that a repetition can cure (429, 5xx, no discovery).
-    `min_mass` is the least probability that the words of the labels must have together. What is known of the
-    server (`facts`) is read again wherever it may be another one.
+    `max_in_flight` bounds concurrent requests. `deadline_s` bounds each request including its retries, which happen
+    only for refusals that may succeed when repeated (429, 5xx, no connection). `min_mass` is the minimum total
+    probability of the labels. What is known of the server (`facts`) is read again whenever it may be another one.
     """
 
     reads_words: ClassVar[bool] = True
@@ -101,7 +100,7 @@ class Judge:
         self.min_mass = min_mass
         self.alarm_from = alarm_from
         self._questions = self.questions(client, transport, task=task, sampling=sampling)
-        self._room = asyncio.Semaphore(max_in_flight)
+        self._request_slots = asyncio.Semaphore(max_in_flight)
         self._unforeseen: set[type[Exception]] = set()
         self._refused: set[int | None] = set()
 
@@ -112,12 +111,12 @@ class Judge:
 
     @property
     def describer(self) -> str:
-        """The model that puts windows into words by a question of its own; empty where the answers hold words."""
+        """The model that describes windows in a request of its own; empty if the answers contain the description."""
         return self.facts.now.describer
 
     @property
     def words(self) -> LabelTokens:
-        """How its tokenizer splits the words of the labels; what is set stays, and nothing is read again."""
+        """The label words and their tokens; setting them fixes them, and nothing is read again."""
         return self.facts.now.words
 
     @words.setter
@@ -126,7 +125,7 @@ class Judge:
 
     @property
     def media(self) -> MediaForm:
-        """Which form of the pictures it is shown; what is set stays, and nothing is read again."""
+        """The form in which frames are sent; setting it fixes it, and nothing is read again."""
         return self.facts.now.media
 
     @media.setter
@@ -135,12 +134,12 @@ class Judge:
 
     @property
     def calibration(self) -> Calibration | None:
-        """What makes its probabilities mean what they say."""
+        """The calibration of the model's probabilities; None if it has none."""
         return self.facts.now.calibration
 
     @property
     def contract_differences(self) -> tuple[str, ...]:
-        """What its contract says otherwise than ours."""
+        """How the server's contract differs from ours."""
         return self.facts.now.differences
 
     @classmethod
@@ -161,12 +160,12 @@ class Judge:
         read_calibration: ReadCalibration | None = None,
         **settings: Any,
     ) -> Self:
-        """Finds the model, checks its contract, words, context and media, and returns a judge ready to ask.
+        """Finds the model, checks its contract, label words, context length and media, and returns a connected judge.
 
-        `answers` is what the model's manifest tells, for servers that tell no contract. `read_calibration` reads the
-        calibration whenever the model is read, else `calibration` stays. A `pinned` judge takes no other model than
-        the one that it found. Raises EndpointError when no verdict could ever come of it,
-        EndpointUnreachable while the server does not tell what it can do.
+        `answers` is what the model's manifest declares, for servers that declare no contract. `read_calibration` is
+        called whenever the server's facts are read; without it `calibration` is used throughout. A `pinned` judge
+        accepts only the model it found first. Raises EndpointError if no verdict could ever be given,
+        EndpointUnreachable if the server did not report its capabilities.
         """
         reader = FactsReader(
             endpoint=endpoint,
@@ -207,12 +206,12 @@ class Judge:
     async def find_words(
         cls, endpoint: Endpoint, task: Task, model: discovery.ServedModel, *, before: LabelTokens | None = None
     ) -> LabelTokens:
-        """How this kind of judge reads the words of a task from a model; raises EndpointError when it cannot."""
+        """How this kind of judge reads the words of a task from a model; raises EndpointError if it cannot."""
         return await find_words(endpoint, task.words(), model, before=before)
 
     @classmethod
     def roles(cls, model: discovery.ServedModel, answers: Answers) -> tuple[str, str]:
-        """The name of the model that is asked, and of the one that describes; empty where the answers do."""
+        """The names of the model to ask and of the one that describes; the latter is empty if the answers describe."""
         return model.name, model.describer(answers)
 
     async def __aenter__(self) -> Self:
@@ -234,13 +233,12 @@ class Judge:
         on_verdict: OnVerdict | None = None,
         on_text: OnText | None = None,
     ) -> Verdict:
-        """The verdict and, for alarms (or always, with `describe_normal`), the words, streamed in one request.
+        """The verdict and, for alarms (or always, with `describe_normal`), the description, streamed in one request.
 
-        `latency_ms` is the time to the verdict, for which the deadline holds; with `describe_normal` it holds for no
-        part. All may take `WORDS_DEADLINES` deadlines, however it arrives: a proxy may hold a stream back to its end.
-        Words that break off after the verdict do not undo it: it keeps what text there is and says so in `detail`.
-        Where a describer is asked, the words are a request of their own, and a verdict that is `known` already is not
-        asked for again.
+        `latency_ms` is the time to the verdict, which `deadline_s` bounds (except with `describe_normal`). The whole
+        answer may take `WORDS_DEADLINES` deadlines, because a proxy may hold a stream back to its end. A description
+        that breaks off does not undo the verdict: the text so far is kept and `detail` says so. If a describer is
+        asked, the description is a request of its own, and a verdict that is already `known` is not asked for again.
         """
         telling = EarlyVerdict(start_s=start_s, end_s=end_s, describe_normal=describe_normal, on_verdict=on_verdict)
         wanted = AnswerRequest(max_tokens, on_text)
@@ -249,7 +247,7 @@ class Judge:
         return await self._describe_at_once(jpegs, telling, wanted)
 
     async def _describe_at_once(self, jpegs: Sequence[bytes], telling: EarlyVerdict, wanted: AnswerRequest) -> Verdict:
-        """The verdict and the words behind it, of one answer."""
+        """The verdict and its description, from one answer."""
         answer = StreamedAnswer()
 
         async def ask(limit: asyncio.Timeout) -> None:
@@ -279,7 +277,7 @@ class Judge:
         return telling.worded(telling.told, answer, fault)
 
     async def _describe_apart(self, jpegs: Sequence[bytes], telling: EarlyVerdict, wanted: AnswerRequest) -> Verdict:
-        """The verdict with the describer's words. Where the verdict was known and no word comes, the fault is told."""
+        """The verdict with the describer's text. If the verdict was known and no text arrives, returns the fault."""
         verdict = telling.known or await self.verdict(jpegs, start_s=telling.start_s, end_s=telling.end_s)
         if verdict.cause not in DESCRIBED:
             return verdict
@@ -307,11 +305,11 @@ class Judge:
         return telling.worded(verdict, answer, fault)
 
     def _last_s(self) -> float:
-        """The event loop's time at which an answer in words must be whole, if it is asked for now."""
+        """The event loop's time by which a description must be complete if it is requested now."""
         return asyncio.get_running_loop().time() + WORDS_DEADLINES * self.deadline_s
 
     async def _tell_beside(self, jpegs: Sequence[bytes], facts: ServerFacts, telling: EarlyVerdict) -> None:
-        """Asks for the verdict alone where its stream is held back, and is quiet where that fails, too."""
+        """Asks for the verdict alone if its stream is held back; failures are ignored."""
         if telling.describe_normal:
             return
         await asyncio.sleep(self.deadline_s / 2)
@@ -319,7 +317,7 @@ class Judge:
             telling.tell(await self._known(facts, await self._questions.verdict(jpegs, facts)))
 
     async def verdict(self, jpegs: Sequence[bytes], *, start_s: float = 0.0, end_s: float = 0.0) -> Verdict:
-        """Whether the window alarms, by one token. The JPEGs are of one size and even in number."""
+        """Whether the window is an alarm, from one token. The JPEGs have one size and an even number."""
         started = time.perf_counter()
         found: list[Verdict] = []
 
@@ -327,7 +325,7 @@ class Judge:
             facts = await self.facts.current()
             weighed = await self._known(facts, await self._questions.verdict(jpegs, facts))
             if weighed.cause is Cause.EXCHANGED:
-                # The server that answers now was not there when the question was put: it is asked itself.
+                # The server was replaced while it was asked; ask the new one.
                 facts = await self.facts.current()
                 weighed = await self._known(facts, await self._questions.verdict(jpegs, facts))
             found.append(weighed)
@@ -337,7 +335,7 @@ class Judge:
         return replace(verdict, start_s=start_s, end_s=end_s, latency_ms=since_ms(started))
 
     async def _known(self, facts: ServerFacts, reading: AnswerReading) -> Verdict:
-        """The verdict of a reading, if the server is still the one that the facts are about, or the same again."""
+        """The verdict of a reading, if the server is still the one that the facts describe."""
         weighed = verdict_of_reading(reading, facts, min_mass=self.min_mass, alarm_from=self.alarm_from)
         if self.reads_words and weighed.cause in ODD:
             self.facts.wonder()
@@ -346,8 +344,8 @@ class Judge:
         return Verdict.unknown(Cause.EXCHANGED, detail=EXCHANGED)
 
     async def _within_deadline(self, ask: Ask, *, harmless: frozenset[Cause] = frozenset()) -> RequestFault | None:
-        """Asks within the deadline, which `ask` may move, when there is room; a fault is returned and not raised."""
-        async with self._room:
+        """Runs `ask` in a request slot and within the deadline, which it may move; a fault is returned, not raised."""
+        async with self._request_slots:
             began_s = asyncio.get_running_loop().time()
             try:
                 async with asyncio.timeout(self.deadline_s) as limit:
@@ -365,12 +363,12 @@ class Judge:
         return None
 
     def _note(self, fault: RequestFault, harmless: frozenset[Cause]) -> None:
-        """After some faults the server may be another; a refusal that every window will meet is said once."""
+        """Doubts the facts after faults that may mean another server; logs each kind of rejection once."""
         if fault.cause in DOUBTFUL - harmless or fault.status == NOT_FOUND:
             self.facts.doubt()
         if fault.cause is Cause.REJECTED and fault.status not in self._refused:
             self._refused.add(fault.status)
-            log.warning("model %s: a window was refused: %s (said once for each kind)", self.model, fault.detail)
+            log.warning("model %s: a window was refused: %s (logged once for each kind)", self.model, fault.detail)
 
 
 async def _end(*tasks: "asyncio.Task[None]") -> None:

@@ -1,4 +1,4 @@
-"""The questions about a window that one server is asked, and what its answers tell: the verdict's words, or a text."""
+"""The requests about a window that a judge sends to its server, and the readings of their answers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,27 +26,27 @@ from vigil.judge.verdict_reader import AnswerReading, read_answer_labels
 from vigil.questions import Task
 
 OnText: TypeAlias = Callable[[str], None]
-"""Told each piece of text as it arrives."""
+"""Called with each piece of text as it arrives."""
 
 GoOn: TypeAlias = Callable[[StreamedAnswer], Awaitable[bool]]
-"""Whether more of a streamed answer is wanted; asked once, when its verdict can be read."""
+"""Whether to read more of a streamed answer; called once, when its verdict can be read."""
 
 SPELLED_TOKENS = 8
-"""Tokens asked for a verdict where the deciding ones cannot be named: such a server must at least spell the word."""
+"""Tokens to generate for a verdict if the deciding token ids are unknown: the server must at least spell the word."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerRequest:
-    """At most how many tokens a streamed answer may take, and who is told its text."""
+    """The maximum number of tokens of a streamed answer, and the callback for its text."""
 
     max_tokens: int
     on_text: OnText | None = None
 
 
 class JudgeQuestions:
-    """Asks one server about windows of one task, each time by the facts that are known of it.
+    """Asks one server about windows of one task, using the given facts of it.
 
-    Every question raises the faults of the endpoint (`vigil.judge.faults.REPLY_FAULTS`); whoever asks bounds the time.
+    Every method raises the endpoint faults in `vigil.judge.faults.REPLY_FAULTS`; the caller bounds the time.
     """
 
     def __init__(
@@ -58,25 +58,25 @@ class JudgeQuestions:
         self._sampling = sampling
 
     async def close(self) -> None:
-        """Lets go of the connections."""
+        """Closes the connections."""
         await self._transport.close()
         await self._client.close()
 
     async def verdict(self, jpegs: Sequence[bytes], facts: ServerFacts) -> AnswerReading:
-        """What one token tells, or the spelled word where the server reports no probabilities."""
+        """The reading of one token, or of the spelled word if the server reports no probabilities."""
         asked, words = self._asked(jpegs, facts, self._task.question), facts.words
         if not words.is_told_at_once:
             return AnswerReading(await self._mass(asked, facts))
         reading = await self._read(asked, facts)
         if reading.mass or reading.said or words.place is None:
             return reading
-        # A server that does not report the tokens it is asked for may still report the likeliest, or spell the word.
+        # A server that does not report the requested tokens may still report the most likely ones, or spell the word.
         return await self._read(asked, replace(facts, words=LabelTokens(texts=words.texts)))
 
     async def stream(
         self, jpegs: Sequence[bytes], facts: ServerFacts, answer: StreamedAnswer, wanted: AnswerRequest, go_on: GoOn
     ) -> None:
-        """The verdict with the words behind it, as they arrive."""
+        """Streams the verdict followed by its description."""
         asked, words = self._asked(jpegs, facts, self._task.question), facts.words
         answer.beginning = words.beginning
         if not words.is_told_at_once:
@@ -88,7 +88,7 @@ class JudgeQuestions:
     async def stream_words(
         self, jpegs: Sequence[bytes], facts: ServerFacts, answer: StreamedAnswer, wanted: AnswerRequest, go_on: GoOn
     ) -> None:
-        """The words alone, of the model that describes, by the task's question for a description."""
+        """Streams the description alone, from the model that describes, using the task's description question."""
         asked = self._asked(jpegs, facts, self._task.description_question)
         body = self.body(facts.describer or facts.model, asked, max_tokens=wanted.max_tokens)
         await stream_answer(self._transport, answer, body=body, words=facts.words, go_on=go_on, on_text=wanted.on_text)
@@ -96,7 +96,7 @@ class JudgeQuestions:
     def body(
         self, model: str, asked: Sequence[Message], *, max_tokens: int, place: Place | None = None
     ) -> dict[str, Any]:
-        """A request's body, without what makes the server report probabilities."""
+        """The request body, without the fields that request probabilities."""
         head = {"model": model, "messages": asked, "max_tokens": max_tokens, "temperature": 0.0}
         if place is not None and place.beginning:
             head |= {"messages": answer_begun(asked, place.beginning)} | CONTINUED
@@ -115,7 +115,7 @@ class JudgeQuestions:
         )
 
     async def _mass(self, asked: Sequence[Message], facts: ServerFacts) -> LabelLogprobs | None:
-        """The labels' probabilities by several requests, where one does not tell them."""
+        """The label log probabilities from several requests, if one is not enough."""
         if facts.words.way == "sequences":
             return await score_label_sequences(self._client, facts.model, asked, facts.words)
         read = await asyncio.gather(*(self._read_place(asked, facts, place) for place in facts.words.places))

@@ -1,4 +1,4 @@
-"""How a served model splits the words of labels, and where an answer tells them apart: asked once, at the start."""
+"""How a served model tokenizes the label words, and at which token they differ; read from the server at the start."""
 
 import asyncio
 import logging
@@ -27,22 +27,22 @@ _ASKED = [{"role": "user", "content": "?"}]
 async def find_words(
     endpoint: Endpoint, texts: Mapping[str, str], model: ServedModel, *, before: LabelTokens | None = None
 ) -> LabelTokens:
-    """The words of labels as the server's tokenizer splits them; unsplit where it has no `/tokenize`.
+    """The label words with their tokens in the server's tokenizer; without tokens if it has no `/tokenize`.
 
-    `before` is what was found earlier, and found again where its tokens are. Raises EndpointError when no token tells
-    two words apart, EndpointUnreachable when the server did not tell.
+    `before` is an earlier result, returned if its tokens are unchanged. Raises EndpointError if no token distinguishes
+    two words, EndpointUnreachable if the server did not answer.
     """
     async with open_http_client(endpoint, timeout_s=TIMEOUT_S) as http:
         return await _split(_ServedTokenizer(http, endpoint, model), texts, before)
 
 
 def warn_of_way(words: LabelTokens, model: str) -> None:
-    """Says by which way the words are read where it is not the best."""
+    """Logs a warning if the label probabilities are not read by the best method."""
     if words.way == "ids":
         return
-    reason = "share a beginning that is no text" if words.ids else "cannot be split, as the server has no /tokenize"
+    reason = "share a prefix that is not text" if words.ids else "cannot be tokenized, as the server has no /tokenize"
     log.warning(
-        "model %s: the verdict words %s; probabilities are read by the less exact or slower way %r (docs/judge.md)",
+        "model %s: the verdict words %s; probabilities are read by the less exact or slower method %r (docs/judge.md)",
         model,
         reason,
         words.way,
@@ -70,14 +70,14 @@ async def _split(tokenizer: "_ServedTokenizer", texts: Mapping[str, str], before
 async def _other_spellings(
     tokenizer: "_ServedTokenizer", texts: Mapping[str, str], ids: LabelIds
 ) -> dict[str, tuple[int, ...]]:
-    """Tokens that spell the whole of a one-token word in another case, or with a space before it."""
+    """Tokens that spell the whole of a one-token word in another case, or with a leading space."""
     if not LabelTokens(texts=texts).fold:
         return {}
     taken = {token for word in ids.values() for token in word[:1]}
     also = {
         label: await _spellings(tokenizer, text, taken)
         for label, text in texts.items()
-        # A letter alone is another word in another case: the option A, and the article a.
+        # A single letter is a different word in the other case: the option A and the article a.
         if len(ids[label]) == 1 and len(text) > 1 and text.upper() != text.lower()
     }
     others = Counter(token for tokens in also.values() for token in tokens)
@@ -93,7 +93,7 @@ async def _spellings(tokenizer: "_ServedTokenizer", text: str, taken: set[int]) 
 
 
 async def _place(tokenizer: "_ServedTokenizer", branch: Branch) -> Place | None:
-    """Where a branch can be read; None when what the words share cannot be put in front of an answer."""
+    """The place at which a branch can be read; None if the shared prefix cannot be put in front of an answer."""
     if not branch.shared_ids:
         return Place("", branch)
     beginning = await tokenizer.text_of(branch.shared_ids)
@@ -103,7 +103,7 @@ async def _place(tokenizer: "_ServedTokenizer", branch: Branch) -> Place | None:
 
 
 class _ServedTokenizer:
-    """The tokenizer of one model of an endpoint; what it cannot tell is empty."""
+    """The tokenizer of one served model; methods return empty values for what the server cannot answer."""
 
     def __init__(self, http: BoundedClient, endpoint: Endpoint, model: ServedModel) -> None:
         self.model = model
@@ -111,17 +111,17 @@ class _ServedTokenizer:
         self._endpoint = endpoint
 
     async def ids_of(self, text: str) -> tuple[int, ...]:
-        """The tokens of a plain text."""
+        """The token ids of plain text."""
         return await self._tokens({"prompt": text, "add_special_tokens": False})
 
     async def ids_of_answer(self, beginning: str) -> tuple[int, ...]:
-        """The tokens of the beginning of an answer where it stands in a conversation."""
+        """The token ids of an answer's prefix in the context of a conversation."""
         before = await self._tokens({"messages": _ASKED, "add_generation_prompt": True})
         whole = await self._tokens({"messages": answer_begun(_ASKED, beginning)} | CONTINUED)
         return whole[len(before) :] if before and whole[: len(before)] == before else ()
 
     async def text_of(self, ids: tuple[int, ...]) -> str:
-        """The text of tokens."""
+        """The text of token ids."""
         told = await self._post("detokenize", {"tokens": list(ids)})
         text = told.get("prompt")
         return text if isinstance(text, str) else ""
@@ -131,9 +131,9 @@ class _ServedTokenizer:
         return tuple(tokens) if isinstance(tokens, list) and all(isinstance(token, int) for token in tokens) else ()
 
     async def _post(self, path: str, question: dict[str, Any]) -> dict[str, Any]:
-        """What the server tells; empty where its answer is that it cannot.
+        """The server's JSON answer; empty if it does not support the request.
 
-        Raises EndpointUnreachable when it did not tell.
+        Raises EndpointError if the server is temporarily unavailable.
         """
         try:
             answer = await self._http.post(f"{self._endpoint.root}/{path}", json={"model": self.model.name} | question)

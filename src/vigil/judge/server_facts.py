@@ -1,8 +1,8 @@
-"""What a judge knows of its server, and how it is kept true: read at the start, and again where it may be another.
+"""What a judge knows about its server, and how that is kept current: read at the start and again whenever in doubt.
 
-After an outage, a restart or an exchange the same token ids may mean other words, and the same address may serve
-another model. So every break of the line (`ModelClient.breaks`) and every fault of the endpoint puts the facts in
-doubt, and no answer counts until they have been read again.
+After an outage, a restart or a replacement, the same token ids may mean other words, and the same address may serve
+another model. So every broken connection (`ModelClient.breaks`) and every endpoint fault puts the facts in doubt, and
+no answer counts until they have been read again.
 """
 
 import asyncio
@@ -26,39 +26,40 @@ from vigil.questions import Task
 log = logging.getLogger(__name__)
 
 CONNECT_S = 10.0
-"""The least patience for the questions before the first window; each window's own deadline is `deadline_s`."""
+"""The minimum timeout of the requests before the first window; each window has its own deadline, `deadline_s`."""
 
 RENEW_S = 60.0
-"""The facts are read again after so long in any case: a proxy can exchange the server behind it in silence."""
+"""The facts are read again after this time in any case: a proxy can replace the server behind it unnoticed."""
 
 DOUBT_S = 10.0
-"""Odd answers have them read again at most so often; a model may well be odd by itself."""
+"""Odd answers trigger another reading at most this often; a model may simply give odd answers."""
 
 PATIENCE_S = 3.0
-"""The first limit for reading them again; each time that it is not enough doubles it, up to the judge's deadline."""
+"""The first time limit for reading the facts again; each timeout doubles it, up to the judge's deadline."""
 
 
 class FactKind(Protocol):
-    """A kind of judge: how it finds the words of a task, and which models it asks what."""
+    """A kind of judge: how it finds the words of a task, and which model it asks what."""
 
     async def find_words(
         self, endpoint: Endpoint, task: Task, model: discovery.ServedModel, *, before: LabelTokens | None = None
     ) -> LabelTokens:
-        """How a model splits the words of a task; `before` is what was found earlier. Raises EndpointError."""
+        """The label words with a model's tokens; `before` is an earlier result. Raises EndpointError."""
 
     def roles(self, model: discovery.ServedModel, answers: Answers) -> tuple[str, str]:
-        """The name of the model that is asked, and of the one that describes; empty where the answers do."""
+        """The names of the model to ask and of the one that describes; the latter is empty if the answers describe."""
 
 
 ReadCalibration: TypeAlias = Callable[[], Calibration | None]
-"""Reads the model's calibration from where it is kept; raises VigilError when it cannot be read."""
+"""Reads the model's calibration from its storage; raises VigilError if it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
-    """What is known of the model that answers: its name, its contract, how it splits the words, what it is shown.
+    """What is known of the served model: its name, its contract, the label tokens, and the media it accepts.
 
-    `describer` is the model that puts windows into words by a question of its own; empty where the answers hold them.
+    `describer` is the model that describes windows in a request of its own; empty if the answers contain the
+    description.
     """
 
     model: str
@@ -73,9 +74,9 @@ class ServerFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactsReader:
-    """Reads the facts of an endpoint for one kind of judge; `media` is asked for unless it is named.
+    """Reads the facts of an endpoint for one kind of judge; `media` is detected unless it is given.
 
-    `answers` is what the model's manifest tells, for servers that tell no contract.
+    `answers` is what the model's manifest declares, for servers that declare no contract.
     """
 
     endpoint: Endpoint
@@ -91,14 +92,14 @@ class FactsReader:
     read_calibration: ReadCalibration = field(default=lambda: None)
 
     async def first(self) -> ServerFacts:
-        """The facts at the start; a server that fails for now is asked again for a while. Raises EndpointError."""
+        """The facts at the start; retries for a while if the server is temporarily down. Raises EndpointError."""
         facts = await asking_while_busy(self.read)
         for difference in facts.differences:
             log.warning("model %s: %s", facts.model, difference)
         return facts
 
     async def read(self, before: ServerFacts | None = None) -> ServerFacts:
-        """The facts now. Raises EndpointError; EndpointUnreachable where the server did not tell."""
+        """The current facts. Raises EndpointError; EndpointUnreachable if the server did not answer."""
         async with discovery.open_openai_client(
             self.endpoint, timeout_s=self.timeout_s, retries=self.retries
         ) as client:
@@ -112,7 +113,7 @@ class FactsReader:
             return replace(facts, media=await supported_media(client, facts.model, quiet=known))
 
     async def _facts_of(self, served: discovery.ServedModel, before: LabelTokens | None) -> ServerFacts:
-        """All but the media; raises EndpointError where no verdict could ever come of it."""
+        """Everything but the media; raises EndpointError if no verdict could ever be given."""
         model, describer = self.kind.roles(served, self.answers)
         differences = discovery.contract_differences(served, Contract.of(self.task, self.sampling), strict=self.strict)
         longest = max(self.task.question, self.task.description_question if describer else "", key=len)
@@ -130,10 +131,10 @@ class FactsReader:
 
 
 class ServerFactsCache:
-    """The facts of a server, read again before an answer counts wherever they are in doubt.
+    """The facts of a server, read again before an answer counts whenever they are in doubt.
 
-    `breaks` tells how often the line has broken. With `pinned` the model must stay the very same, as in a score.
-    `read` may be None: then they never change.
+    `breaks` returns how often the connection has broken. With `pinned` the model must stay exactly the same, as in a
+    score. If `read` is None, the facts never change.
     """
 
     def __init__(
@@ -158,32 +159,32 @@ class ServerFactsCache:
         self._reading: asyncio.Task[None] | None = None
 
     def fix(self, **facts: Any) -> None:
-        """Sets some by hand; from then on they stay, and are read no more."""
+        """Sets facts by hand; from then on nothing is read again."""
         self.now = replace(self.now, **facts)
         self._read = None
 
     def doubt(self) -> None:
-        """Has them read again before the next answer counts: the server failed."""
+        """Forces another reading before the next answer counts, because the server failed."""
         self._doubts += 1
 
     def wonder(self) -> None:
-        """The same for an odd answer, unless they have just been read."""
+        """Does the same for an odd answer, unless the facts have just been read."""
         if time.monotonic() - self._read_s > DOUBT_S:
             self.doubt()
 
     async def current(self) -> ServerFacts:
-        """The facts, read again first where they are in doubt; raises what `read` raises, and TimeoutError."""
+        """The facts, read again first if they are in doubt; raises what `read` raises, and TimeoutError."""
         asked_s = time.monotonic()
         while self._read is not None and self._in_doubt() and self._read_s < asked_s:
             if self._reading is None or self._reading.done():
                 self._reading = asyncio.create_task(self._renew(self._read))
-                # Whoever waits for it may have been given up by then.
+                # Retrieve the exception: all waiters may have been cancelled by then.
                 self._reading.add_done_callback(lambda task: task.cancelled() or task.exception())
             await asyncio.shield(self._reading)
         return self.now
 
     async def close(self) -> None:
-        """Gives up what is being read."""
+        """Cancels a reading in progress."""
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.wait([self._reading])
@@ -192,7 +193,7 @@ class ServerFactsCache:
         age_s = time.monotonic() - self._read_s
         doubts, breaks = self._known
         if breaks == 0 and self._breaks() == 1 and age_s < PATIENCE_S:
-            # The first connection for windows, right after the questions of the start.
+            # This is the first connection for windows, made right after the start.
             self._known = (doubts, 1)
         return age_s > RENEW_S or self._known != (self._doubts, self._breaks())
 
@@ -204,23 +205,21 @@ class ServerFactsCache:
         except TimeoutError as error:
             waited_s = self._patience_s
             self._patience_s = min(2 * waited_s, self._deadline_s)
-            raise TimeoutError(f"the server did not tell what it serves within {waited_s:.1f} s") from error
+            raise TimeoutError(f"the server did not report what it serves within {waited_s:.1f} s") from error
         self._patience_s = min(PATIENCE_S, self._deadline_s)
         self._accept(found)
         self._read_s, self._known = began_s, known
 
     def _accept(self, found: ServerFacts) -> None:
-        """Takes the facts over; raises EndpointError where the server is not the one that was connected to."""
+        """Adopts the facts; raises EndpointError if the server is not the one that was connected to."""
         new = [each for each in found.differences if each not in self._first.differences]
         if new:
-            raise EndpointError(
-                f"the server came back with another contract: {'; '.join(new)}; start again to go by it"
-            )
+            raise EndpointError(f"the server came back with another contract: {'; '.join(new)}; restart to use it")
         if self._pinned and found != self._first:
             raise EndpointError(
-                f"the server came back with another model than {self._first.model}, or the same one exchanged; "
-                "nothing of it can be compared with what was answered before"
+                f"the server came back with another model than {self._first.model}, or with other weights; "
+                "its answers cannot be compared with the earlier ones"
             )
         if found != self.now:
-            log.warning("the server has changed; model %s is read as it tells now", found.model)
+            log.warning("the server has changed; model %s is now read as the new server reports it", found.model)
         self.now = found

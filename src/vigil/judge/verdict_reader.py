@@ -1,7 +1,4 @@
-"""From what an answer told to a verdict: enough probability on the words, and no word that contradicts it.
-
-The one verdict of an answer in words, told as soon as it is known.
-"""
+"""Turns the reading of an answer into a verdict, and reports the verdict of a description as soon as it is known."""
 
 import time
 from collections.abc import Callable
@@ -14,17 +11,17 @@ from vigil.judge.server_facts import ServerFacts
 from vigil.verdict import Cause, Outcome, Verdict
 
 ALARM_FROM = 0.5
-"""The probability from which a verdict is an alarm; events have their own, higher tiers."""
+"""The probability from which a verdict is an alarm; event rules have higher tiers of their own."""
 
 MIN_MASS = 0.5
-"""The least probability of the words of the labels together: below it the model is answering something else."""
+"""The minimum total probability of the labels: below it the model is answering something else."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerReading:
-    """What an answer told: the words' probabilities, and the word that it begins with.
+    """The label probabilities in an answer, and the label whose word it begins with.
 
-    `spelled` is the label that its first token is a beginning of, which is less than a word.
+    `spelled` is the label whose word the first token begins, which may be less than the whole word.
     """
 
     mass: LabelLogprobs | None
@@ -34,12 +31,12 @@ class AnswerReading:
 
 
 def read_answer_labels(mass: LabelLogprobs | None, text: str, words: LabelTokens) -> AnswerReading:
-    """What an answer of this text told."""
+    """The reading of an answer with this text."""
     return AnswerReading(mass, label_at_start(text, words), spelled=spelled(text, words))
 
 
 def verdict_of_reading(reading: AnswerReading, facts: ServerFacts, *, min_mass: float, alarm_from: float) -> Verdict:
-    """The verdict that a reading makes; without probabilities the word itself decides, without a p."""
+    """The verdict of a reading; without probabilities the word itself decides, and the verdict has no probability."""
     mass = reading.mass
     if mass is None:
         return replace(_by_word(reading.said), tokens=reading.tokens)
@@ -72,14 +69,14 @@ def _by_word(said: str | None) -> Verdict:
 
 
 OnVerdict: TypeAlias = Callable[[Verdict], None]
-"""Told the verdict of `describe` at its first token, long before the words are complete."""
+"""Called with the verdict of `describe` at its first token, long before the description is complete."""
 
 
 @dataclass(slots=True, kw_only=True)
 class EarlyVerdict:
-    """A verdict that is told once, by the stream of its words or, where that is held back, beside it.
+    """Reports a verdict once, from the stream of its description or from a separate request if the stream is held back.
 
-    `known` is one that was there before its words were asked for.
+    `known` is a verdict that was there before the description was requested.
     """
 
     start_s: float
@@ -93,12 +90,12 @@ class EarlyVerdict:
 
     @property
     def is_enough(self) -> bool:
-        """Whether nothing but the verdict is wanted, and it is there."""
+        """Whether only the verdict is wanted, and it is known."""
         there = self.told or self.known
         return there is not None and not self.describe_normal and there.outcome is not Outcome.ALARM
 
     def tell(self, verdict: Verdict) -> None:
-        """Tells the first verdict that comes."""
+        """Reports the first verdict that arrives."""
         if self.told is not None:
             return
         self.told = verdict if verdict is self.known else self.stamped(verdict)
@@ -111,9 +108,9 @@ class EarlyVerdict:
         return replace(verdict, start_s=self.start_s, end_s=self.end_s, latency_ms=since_ms(self.began_s))
 
     def worded(self, verdict: Verdict, answer: StreamedAnswer, fault: RequestFault | None) -> Verdict:
-        """The verdict with what came of its words, and why they broke off if they did."""
+        """The verdict with its description, and why that broke off if it did."""
         is_whole = fault is None and (answer.complete or self.is_enough)
-        broken = "" if is_whole else f"the words broke off: {fault.detail if fault else 'the stream ended early'}"
+        broken = "" if is_whole else f"the description broke off: {fault.detail if fault else 'the stream ended early'}"
         spent = 0 if self.known is not None else verdict.tokens
         return replace(
             verdict, text=answer.text.strip() or None, tokens=answer.tokens + spent, detail=verdict.detail or broken

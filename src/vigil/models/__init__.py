@@ -1,9 +1,7 @@
-"""Model families: what differs between the models that Vigil trains and serves, in one place.
+"""Model families and model folders: base models, checkpoints, LoRA adapters, and their merges.
 
-`ModelFamily` holds the facts of one family, `family_of(config)` and `family_named(name)` find it, and `tokens` counts
-what windows, examples and attachments take.
-
-LoRA adapters as peft writes them: what is in one, whether a merge holds it, whether vLLM serves it unmerged.
+`ModelFamily` holds what differs between the families that Vigil trains and serves; `family_of(config)` and
+`family_named(name)` find one. `tokens` counts the tokens of windows, examples and attachments.
 """
 
 from vigil.models.family import ModelFamily, time_text

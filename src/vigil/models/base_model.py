@@ -1,10 +1,8 @@
-"""Which model is this? The digests of a base model's configuration and weights, for manifests and for comparing.
+"""Identifies a base model by digests, and checks the base and adapter that a training starts from.
 
-base_digest(folder)      sixteen digits, at once: sizes, and the first and last MiB of each file
-describe_base(folder)    name, revision and a SHA-256 over all of it: read whole, unless its download's record knows
-known_sha256(folder)     that SHA-256 where nothing must be read for it
-
-The model a training starts from, and the adapter that it goes on from: are they all there?
+base_digest(folder)      sixteen hex digits, fast: sizes, and the first and last MiB of each file
+describe_base(folder)    name, revision and a SHA-256 over all files, read in full unless the download recorded them
+known_sha256(folder)     that SHA-256 if it is known without reading a file
 """
 
 import hashlib
@@ -21,7 +19,7 @@ from vigil.models.weight_files import incomplete, safetensors_damage, untrusted,
 
 
 def check_checkpoint(folder: Path) -> None:
-    """Raises EnvironmentMissing when the folder holds no complete model, or one that cannot be trained."""
+    """Raises EnvironmentMissing if the folder holds no complete model, or one that cannot be trained."""
     if not (folder / "config.json").is_file():
         raise EnvironmentMissing(
             f"there is no model at {folder}; fetch it with scripts/download_model.sh Qwen/{folder.name}, "
@@ -33,7 +31,7 @@ def check_checkpoint(folder: Path) -> None:
     missing = [name for name in weights if not (folder / name).is_file()]
     if missing:
         raise EnvironmentMissing(
-            f"the model at {folder} is not complete, {', '.join(missing[:3])} is missing; {again}, it goes on where it "
+            f"the model at {folder} is not complete, {', '.join(missing[:3])} is missing; {again}, it resumes where it "
             "stopped"
         )
     for name in weights:
@@ -46,7 +44,7 @@ def check_checkpoint(folder: Path) -> None:
 
 
 def check_adapter(folder: Path, base: Path) -> None:
-    """Raises UsageError when the folder holds no adapter of this base, or its weights only as a .bin."""
+    """Raises UsageError if the folder holds no adapter of this base, or its weights only as a .bin."""
     wrong = why_misfit(read_adapter_weights(folder), read_tensors(base), tied=ties_embeddings(base))
     if wrong:
         raise UsageError(f"{folder} does not fit {base}: it {wrong}; name another adapter_name_or_path, or none")
@@ -61,7 +59,7 @@ CHUNK_BYTES = 1 << 20
 
 
 def base_digest(folder: Path) -> str:
-    """Sixteen hex digits that change with the weights: of each file its name, size, first and last MiB."""
+    """Sixteen hex digits that change with the weights: the digest of each file's name, size, first and last MiB."""
     digest = hashlib.sha256()
     for name in _model_files(folder):
         digest.update(f"{name} {(folder / name).stat().st_size}\n".encode())
@@ -73,9 +71,9 @@ def base_digest(folder: Path) -> str:
 
 
 def describe_base(folder: Path) -> Base:
-    """Which model this is, for the manifest; what its download recorded is not read again unless it was touched.
+    """The base model's identity for the manifest; files are hashed again only if they changed since the download.
 
-    Raises EnvironmentMissing when a file is not the one that was fetched.
+    Raises EnvironmentMissing if a file is not the one that was downloaded.
     """
     record = read_record(folder)
     digests = {name: _sha256(folder, name, record) for name in _model_files(folder)}
@@ -92,7 +90,7 @@ def describe_base(folder: Path) -> Base:
 
 
 def known_sha256(folder: Path) -> str | None:
-    """The digest that `describe_base` would tell, where no file must be read for it; else None."""
+    """The digest that `describe_base` would return, if no file has to be read for it; else None."""
     record = read_record(folder)
     known = {name: record.known_sha256(folder / name, name) for name in _model_files(folder)} if record else {}
     told = {name: sha256 for name, sha256 in known.items() if sha256 is not None}
@@ -109,7 +107,7 @@ def _as_it_came(record: DownloadRecord, name: str, sha256: str) -> bool:
 
 
 def _of_all(digests: Mapping[str, str]) -> str:
-    """One digest of several files: of the lines that `sha256sum` prints of them."""
+    """One digest of several files: the SHA-256 of the lines that `sha256sum` prints for them."""
     lines = "".join(f"{sha256}  {name}\n" for name, sha256 in digests.items())
     return hashlib.sha256(lines.encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""A model family: every fact about its models that building, training, serving and judging must agree on."""
+"""A model family: the facts about its models on which building, training, serving and judging must agree."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,10 +7,10 @@ from typing import Any, Literal, TypeAlias
 from vigil.frames import FrameSampling, min_side_px
 
 TimeText: TypeAlias = Literal["before_group", "none"]
-"""before_group: `<0.2 seconds>` stands before each group of frames. none: times are in the positions alone."""
+"""before_group: `<0.2 seconds>` precedes each group of frames. none: only the positions encode time."""
 
 ServedTemplate: TypeAlias = Literal["bare_video", "own"]
-"""bare_video: the model's own chat template with the marks around its videos taken out. own: as it is."""
+"""bare_video: the model's own chat template without the marks around its videos. own: unchanged."""
 
 SizeBounds: TypeAlias = Literal["video", "frame"]
 """What the bounds of the video processor limit: frames x height x width, or height x width of each frame."""
@@ -20,17 +20,17 @@ VIDEO_PAD = "<|video_pad|>"
 
 
 def time_text(seconds: float) -> str:
-    """A time as models of the Qwen3-VL kind read it: `<0.2 seconds>`."""
+    """A time in the text form of Qwen3-VL: `<0.2 seconds>`."""
     return f"<{seconds:.1f} seconds>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFamily:
-    """The models that share a processor, a prompt layout and a LLaMA-Factory template.
+    """Models that share a processor, a prompt layout and a LLaMA-Factory template.
 
-    `name` is what manifests say, `model_types` are those of config.json, `example` is one of them on the hubs.
-    Overheads are numbers of tokens from above. `counts_seconds` says that the positions of a video's tokens count
-    seconds, which LLaMA-Factory and vLLM must agree on. A `system_prompt` is what the model's template adds.
+    `name` is used in manifests, `model_types` in config.json; `example` is one such model on the hubs. Overheads are
+    upper bounds in tokens. With `counts_seconds` the positions of a video's tokens count seconds, on which
+    LLaMA-Factory and vLLM must agree. `system_prompt` is the one that the model's template adds.
     """
 
     name: str
@@ -55,53 +55,53 @@ class ModelFamily:
 
     @property
     def grid(self) -> dict[str, int]:
-        """What a `FrameSampling` for this family is made with."""
+        """The arguments of a `FrameSampling` for this family."""
         return {"pixel_multiple": self.pixel_multiple, "frames_per_group": self.frames_per_group}
 
     def reads(self, sampling: FrameSampling) -> bool:
-        """Whether frames that were sized and grouped so arrive as they are."""
+        """Whether frames of this size grid and grouping reach the model unchanged."""
         return self.grid.items() <= {key: getattr(sampling, key) for key in self.grid}.items()
 
     @property
     def min_side_px(self) -> int:
-        """The shortest side of a frame."""
+        """The minimum side of a frame."""
         return min_side_px(self.pixel_multiple)
 
     def cells(self, size_wh: tuple[int, int]) -> int:
-        """The tokens of one picture, or of one group of frames, of this size."""
+        """The number of tokens of one picture, or of one group of frames, of this size."""
         width, height = size_wh
         return -(-width // self.pixel_multiple) * -(-height // self.pixel_multiple)
 
     def groups(self, num_frames: int) -> int:
-        """How many groups of frames a video is read in; the last one may be filled up."""
+        """The number of groups of frames in a video; the last one may be padded."""
         return -(-num_frames // self.frames_per_group)
 
     def visual_tokens(self, num_frames: int, size_wh: tuple[int, int]) -> int:
-        """The tokens of a video's pictures, without what stands around them."""
+        """The number of visual tokens of a video, without the marks around them."""
         return self.groups(num_frames) * self.cells(size_wh)
 
     def video_size(self, tokens: int) -> dict[str, int]:
-        """The video processor's `size`: frames of at least the shortest sides, and a video of up to so many tokens.
+        """The video processor's `size`: frames of at least the minimum side, and a video of up to `tokens` tokens.
 
-        What takes no more stays as it was sent; a bound of one window would shrink every longer look in silence.
+        Smaller videos are not resized; a bound of one window would silently shrink every longer video.
         """
         frames = self.frames_per_group if self.size_bounds == "video" else 1
         return self.image_size(tokens * frames * self.pixel_multiple**2)
 
     def image_size(self, max_pixels: int) -> dict[str, int]:
-        """The image processor's `size` for pictures of up to so many pixels."""
+        """The image processor's `size` for pictures of up to `max_pixels` pixels."""
         return {"shortest_edge": self.min_side_px**2, "longest_edge": max_pixels}
 
     def training_prompt(self, question: str, num_frames: int, fps: float) -> str:
-        """The prompt that a model is trained on, without the pads of its pictures: for counting tokens."""
+        """The training prompt without the pad tokens of its pictures, for counting tokens."""
         return self._turn(self._video_marks(num_frames, fps) + question)
 
     def processor_prompt(self, question: str) -> str:
-        """The prompt of one video and a question as the processor of transformers expands it to the trained one."""
+        """The prompt of one video and a question that transformers' processor expands to the training prompt."""
         return self._turn(f"{VISION_START}{VIDEO_PAD}{VISION_END}{question}")
 
     def served_prompt(self, question: str) -> str:
-        """The prompt as the served chat template must write it, before vLLM puts the video in."""
+        """The prompt that the served chat template must produce, before vLLM inserts the video."""
         video = VIDEO_PAD if self.served_template == "bare_video" else f"{VISION_START}{VIDEO_PAD}{VISION_END}"
         return self._turn(video + question)
 

@@ -1,8 +1,8 @@
-"""A LoRA adapter as peft saves it: its settings, and what it does to which tensor of its base.
+"""Reads a LoRA adapter saved by peft: its settings, and what it changes in which tensor of its base.
 
-peft names a module as it lies in its own wrapper and in the classes of the transformers release that trained it
-(`base_model.model.model.language_model.layers.0.mlp.up_proj`); a checkpoint may name it otherwise
-(`model.layers.0.mlp.up_proj`). Both are brought to one name (`layers.0.mlp.up_proj`), which a model has once.
+peft names a module by its own wrapper and by the classes of the transformers release that trained it
+(`base_model.model.model.language_model.layers.0.mlp.up_proj`); a checkpoint may use another name
+(`model.layers.0.mlp.up_proj`). Both are reduced to a plain name (`layers.0.mlp.up_proj`), unique within a model.
 """
 
 import json
@@ -24,7 +24,7 @@ CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAME = "adapter_model.safetensors"
 PEFT_PREFIX = "base_model.model."
 WRAPPERS = frozenset({"base_model", "model", "language_model", "thinker"})
-"""Parts of a name that say how deeply a module is wrapped, not which it is."""
+"""Name parts that belong to a wrapper and do not identify the module."""
 
 LOW_RANK = {
     ".lora_A.weight": "a", ".lora_B.weight": "b", ".lora_embedding_A": "a", ".lora_embedding_B": "b",
@@ -34,13 +34,13 @@ EMBEDDINGS = frozenset({"embed_tokens", "lm_head"})
 
 
 def plain_name(name: str) -> str:
-    """A tensor's or module's name without what wraps it: the same in every checkpoint of a model."""
+    """A tensor's or module's name without its wrappers: the same in every checkpoint of a model."""
     return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LowRank:
-    """What an adapter adds to one weight: `scale * left @ right`, then DoRA's lengths of the rows, if it has them.
+    """What an adapter adds to one weight: `scale * left @ right`, and DoRA's row magnitudes if it has them.
 
     `left` is `(rows, rank)` and `right` `(rank, values in a row)`, both float32; `magnitude` is `(rows,)`.
     """
@@ -53,9 +53,9 @@ class LowRank:
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterWeights:
-    """An adapter's settings and tensors; `modules` holds, by plain name, the tensors of each low-rank module.
+    """An adapter's settings and tensors; `modules` holds the tensors of each low-rank module, by plain name.
 
-    `saved` are the tensors that were trained whole and take the place of the base's, by plain name.
+    `saved` holds the tensors that were trained in full and replace those of the base, by plain name.
     """
 
     path: Path
@@ -71,15 +71,15 @@ class AdapterWeights:
         return max(ranks, default=int(self.settings.get("r", 8)))
 
     def scale(self, module: str) -> float:
-        """What the product of a module's two matrices is multiplied with."""
+        """The factor of the product of a module's two matrices."""
         rank = _rank(self.modules[module])
         alpha = float(_alpha(self.settings, _full_name(self.modules[module]["a"])))
         return alpha / (math.sqrt(rank) if self.settings.get("use_rslora") else rank)
 
     def low_rank(self, module: str, shape: tuple[int, ...]) -> LowRank:
-        """What is added to the weight of a module, whose shape tells how peft lays the two matrices out.
+        """The low-rank update of a module's weight; the weight's `shape` decides the layout of peft's two matrices.
 
-        Raises JobError when they do not fit it.
+        Raises JobError if they do not fit it.
         """
         tensors = self.modules[module]
         a, b = (_matrix(tensors[part], module) for part in ("a", "b"))
@@ -93,18 +93,18 @@ class AdapterWeights:
         return LowRank(left=left, right=right, scale=scale, magnitude=magnitude)
 
     def bias(self, module: str) -> NDArray[np.float32] | None:
-        """What is added to a module's bias, where peft was told to train one in its second matrix."""
+        """What is added to a module's bias, if peft trained one (`lora_bias`)."""
         tensor = self.modules[module].get("bias")
         return None if tensor is None else tensor.read_float32().ravel() * np.float32(self.scale(module))
 
 
 def is_embedding(module: str) -> bool:
-    """Whether a module is the table of tokens, or the head that many models share it with."""
+    """Whether a module is the token embedding, or the head that many models share with it."""
     return module.rpartition(".")[2] in EMBEDDINGS
 
 
 def read_adapter_weights(path: Path) -> AdapterWeights:
-    """Reads an adapter's settings and the header of its weights; raises UsageError when it has none."""
+    """Reads an adapter's settings and the header of its weights; raises UsageError if it has none."""
     settings = _settings(path / CONFIG_NAME)
     weights = path / WEIGHTS_NAME
     if not weights.is_file():
@@ -149,18 +149,18 @@ def _rank(tensors: Mapping[str, Tensor]) -> int:
 def _matrix(tensor: Tensor, module: str) -> NDArray[np.float32]:
     values = tensor.read_float32()
     if not np.isfinite(values).all():
-        raise JobError(f"the adapter's {module} holds values that are no numbers; the training went wrong")
+        raise JobError(f"the adapter's {module} holds NaN or infinite values; the training went wrong")
     return values
 
 
 def _full_name(matrix: Tensor) -> str:
-    """A module's name as peft knew it, which its patterns are written for."""
+    """A module's name as peft knew it; the patterns in its settings match this name."""
     ending = next(ending for ending in LOW_RANK if matrix.name.endswith(ending))
     return matrix.name.removesuffix(ending).removeprefix(PEFT_PREFIX)
 
 
 def _alpha(settings: Mapping[str, Any], module: str) -> Any:
-    """peft's own rule: a pattern is the end of a module's name, from a dot on; the first that fits counts."""
+    """peft's own rule: a pattern matches the end of a module's name, from a dot on; the first match counts."""
     pattern = settings.get("alpha_pattern") or {}
     fitting = (value for key, value in pattern.items() if re.match(rf"(.*\.)?({key})$", module))
     return next(fitting, settings.get("lora_alpha", 8))

@@ -1,7 +1,7 @@
-"""What cannot be done with an adapter, told before anything is started on it.
+"""Reasons why an adapter cannot be served, merged or verified, found before anything is started with it.
 
-vLLM refuses some adapters half a minute after it was started, and leaves a trained vision tower out without a word. A
-few cannot be merged rightly, and of some nobody can say whether they were.
+vLLM rejects some adapters only half a minute after its start, and silently ignores a trained vision tower. A few
+adapters cannot be merged correctly, and for some no merge can be verified.
 """
 
 import math
@@ -12,11 +12,11 @@ from vigil.models.merge_check import HEAD
 from vigil.models.weight_files import Tensor
 
 LANGUAGE = frozenset({"layers", "embed_tokens", "lm_head", "norm"})
-"""How the names of a language model's modules begin, once what wraps them is taken off."""
+"""First parts of the plain module names of a language model."""
 
 LARGEST_RANK = 512
 PLAIN_STARTS = frozenset({"gaussian", "eva", "orthogonal", "mica", "lora_ga"})
-"""Ways to start an adapter that leave the base as it is; the others (PiSSA, OLoRA, ...) take from it what they add."""
+"""Initialisations that leave the base unchanged; the others (PiSSA, OLoRA, ...) subtract from it what they add."""
 
 KINDS = {
     "alora_invocation_tokens": "an activated LoRA",
@@ -26,26 +26,26 @@ KINDS = {
     "trainable_token_indices": "single trained tokens",
     "arrow_config": "Arrow routing",
 }
-"""Settings of peft that make an adapter another thing than base plus a product."""
+"""peft settings under which an adapter is more than the base plus a product."""
 
 
 def why_unservable(adapter: AdapterWeights, *, with_tower: bool = False) -> list[str]:
-    """Why vLLM cannot serve an adapter beside its base; empty where it can.
+    """The reasons why vLLM cannot serve an adapter beside its base; empty if it can.
 
-    `with_tower` says that vLLM was told to load what was trained outside the language model, too.
+    `with_tower` says that vLLM is set to load what was trained outside the language model, too.
     """
     return [*_other_kinds(adapter), *_beyond_vllm(adapter, with_tower=with_tower)]
 
 
 def why_unmergeable(adapter: AdapterWeights, *, tied: bool) -> list[str]:
-    """Why a merged model would not say what base plus adapter say; `tied` says that head and token table are one."""
+    """The reasons why a merged model would differ from base plus adapter; `tied` if it shares head and embedding."""
     if tied and any(is_embedding(module) for module in adapter.modules):
         return ["a LoRA on the token table, which this base shares with its head: merged it would change both"]
     return []
 
 
 def why_unprovable(adapter: AdapterWeights) -> list[str]:
-    """Why nobody can say whether a merge of the adapter is right."""
+    """The reasons why a merge of the adapter cannot be verified."""
     reasons = list(_other_kinds(adapter))
     if adapter.settings.get("use_dora") and any(map(is_embedding, adapter.modules)):
         reasons.append("DoRA on a token table")
@@ -55,9 +55,9 @@ def why_unprovable(adapter: AdapterWeights) -> list[str]:
 
 
 def why_misfit(adapter: AdapterWeights, base: Mapping[str, Tensor], *, tied: bool) -> str:
-    """What an adapter trained that its base does not have, as "trained ..."; "" where all of it fits.
+    """What an adapter trained that its base does not have, as "trained ..."; "" if everything fits.
 
-    `base` holds tensors by plain name. peft passes over such modules without a word, and so does vLLM.
+    `base` holds tensors by plain name. peft and vLLM ignore such modules silently.
     """
     shapes = {f"{module}.weight": _shape(tensors) for module, tensors in adapter.modules.items()}
     shapes |= {name: _flat(tensor.shape) for name, tensor in adapter.saved.items()}

@@ -1,6 +1,6 @@
-"""Is there room for a merge, on the disk and in memory? Asked before minutes are spent on finding out.
+"""Checks that a merge fits on the disk and into memory, before minutes are spent on it.
 
-How much memory is free here, as opposed to built in: other programs and the limit of a container count.
+Free memory is what a new program can use: other programs and a container's limit are taken into account.
 """
 
 import logging
@@ -18,7 +18,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_memory_bytes(meminfo: Path = MEMINFO, cgroup: Path = CGROUP) -> int | None:
-    """Bytes that a new program can have without pushing another one out; None where this system does not tell."""
+    """Bytes that a new program can use without swapping another one out; None if the system does not report it."""
     known = [bytes_ for bytes_ in (_available(meminfo), _below_limit(cgroup)) if bytes_ is not None]
     return min(known, default=None)
 
@@ -32,20 +32,20 @@ def _available(meminfo: Path) -> int | None:
 
 
 def _below_limit(cgroup: Path) -> int | None:
-    """What is left below a container's limit; pages of files that nobody uses just now can be had as well."""
+    """What is left below a container's limit; page cache that is not in use counts as free."""
     try:
         limit = int((cgroup / "memory.max").read_text(encoding="utf-8"))
         used = int((cgroup / "memory.current").read_text(encoding="utf-8"))
         lines = (cgroup / "memory.stat").read_text(encoding="utf-8").splitlines()
         spare = next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
-    except (OSError, ValueError, IndexError):  # "max" is no number: there is no limit
+    except (OSError, ValueError, IndexError):  # "max" is not a number: there is no limit
         return None
     return max(0, limit - used + spare)
 
 
 DISK_FACTOR = 1.1
 MEMORY_FACTOR = 1.1
-"""The merge holds the whole model in bfloat16, and one weight of it in float32; its check takes a few MB."""
+"""The merge holds the whole model in bfloat16 and one weight of it in float32; its check takes a few MB."""
 
 
 def weights_bytes(model: Path) -> int:
@@ -54,12 +54,12 @@ def weights_bytes(model: Path) -> int:
 
 
 def gigabytes(size_bytes: float) -> str:
-    """A size as people read it."""
+    """A size for people."""
     return f"{size_bytes / 1e9:.1f} GB"
 
 
 def check_disk(base: Path, out: Path) -> None:
-    """Raises JobError when the merged model does not fit beside its place."""
+    """Raises JobError if the merged model does not fit on the disk it is written to."""
     needed_bytes = weights_bytes(base)
     parent = next(folder for folder in out.absolute().parents if folder.exists())
     free_bytes = shutil.disk_usage(parent).free
@@ -71,7 +71,7 @@ def check_disk(base: Path, out: Path) -> None:
 
 
 def check_memory(base: Path) -> None:
-    """Raises JobError when no merge fits into this machine, and warns when it does not fit beside what runs now."""
+    """Raises JobError if a merge does not fit into this machine; warns if it does not fit beside what is running."""
     needed_bytes = weights_bytes(base) * MEMORY_FACTOR
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if memory_bytes < needed_bytes:

@@ -1,9 +1,9 @@
-"""Is a merged model base plus adapter? Tensor by tensor, a few rows at a time, so that any size fits any memory.
+"""Verifies that a merged model is base plus adapter: tensor by tensor, a few rows at a time, in bounded memory.
 
-What is right can be said exactly. peft computes `base + scale * B A` in float32 on the bfloat16 base and rounds once to
-bfloat16, so every value must be the bfloat16 nearest to that sum. Where the sum lies on the border between two of them,
-as near as float32 can tell, either is right: such a value may be one unit in the last place off. Nothing else may, so
-an adapter that is missing is found out even where it moves the weights by less than that unit.
+The correct result is known exactly. peft computes `base + scale * B A` in float32 on the bfloat16 base and rounds once
+to bfloat16, so every value must be the bfloat16 nearest to that sum. If the sum lies halfway between two of them,
+within float32's precision, either is correct: such a value may be off by one unit in the last place. No other
+deviation is accepted, so a missing adapter is detected even if it moves the weights by less than that unit.
 """
 
 import json
@@ -27,24 +27,26 @@ from vigil.models.weight_delta import WeightDelta, deviation
 from vigil.models.weight_files import FLOATS, Tensor, tensors_in, weight_files
 
 SLICE_VALUES = 1 << 18
-"""Values that are looked at together where nothing is multiplied: a MB, which stays in a processor's cache."""
+"""Values compared at once if nothing is multiplied: 1 MB, which stays in a processor's cache."""
 
 PRODUCT_VALUES = 1 << 15
-"""The same where an adapter's matrices are: more of them are multiplied by several threads of BLAS that wait for each
-other while our own threads keep the cores, ten times as slow on two cores with other work."""
+"""Values compared at once if an adapter's matrices are multiplied. For larger products BLAS uses threads that wait for
+each other while our own threads occupy the cores: ten times slower on two busy cores.
+"""
 
 THREADS = 8
 HEAD, EMBEDDING = "lm_head.weight", "embed_tokens.weight"
 UNREAD = ("mtp.", "rotary_emb.inv_freq")
-"""Tensors of a checkpoint that transformers does not read, and so does not write: heads for speculative decoding of
-Qwen3.5, and what old releases could compute as well."""
+"""Tensors that transformers neither reads nor writes: Qwen3.5's heads for speculative decoding, and buffers that old
+releases stored although they can be computed.
+"""
 
 MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeTally:
-    """What was found so far; squares are sums over the values of tensors that the adapter touches."""
+    """Counts so far; squares are sums over the values of tensors that the adapter changes."""
 
     tensors: int = 0
     values: int = 0
@@ -62,11 +64,11 @@ class MergeTally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeReport:
-    """A merge that was found right.
+    """The report of a merge that is correct.
 
     `largest_ulp` is the largest deviation from base plus adapter, in units in the last place of bfloat16, and
-    `either_way` in how many values it was found. `moved` is how far the adapter moved its tensors, as a share of their
-    size (2-norms); `changed` the share of their values that became others.
+    `either_way` the number of values that deviate. `moved` is how far the adapter moved its tensors, relative to their
+    size (2-norms); `changed` is the share of their values that it changed.
     """
 
     tensors: int
@@ -87,9 +89,9 @@ class MergeReport:
 
 
 def compare_merge(base: Path, adapter: AdapterWeights, merged: Path) -> MergeReport:
-    """Holds every tensor of a merged model against base plus adapter.
+    """Compares every tensor of a merged model with base plus adapter.
 
-    Raises JobError that names the tensors which are not, which are missing, or which nobody asked for.
+    Raises JobError naming the tensors that differ, are missing, or are unexpected.
     """
     merge = _Merge.of(base, adapter, merged)
     problems = [*merge.missing(), *merge.unasked(), *merge.unapplied()]
@@ -125,7 +127,7 @@ def _some(problems: tuple[str, ...]) -> str:
 def read_tensors(folder: Path) -> dict[str, Tensor]:
     """The tensors of a model by plain name.
 
-    Raises JobError when it is not whole or two share a name, EnvironmentMissing when its index cannot be read.
+    Raises JobError if it is incomplete or two tensors share a name, EnvironmentMissing if its index cannot be read.
     """
     named: dict[str, Tensor] = {}
     for name, tensor in tensors_in(folder / file for file in weight_files(folder)).items():
@@ -136,16 +138,16 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def ties_embeddings(folder: Path) -> bool:
-    """Whether a model's head is its table of tokens, as its config.json says."""
+    """Whether a model's head is its token embedding, according to its config.json."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     text = config.get("text_config") or {}
     return bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False)))
 
 
 def untie(folder: Path) -> None:
-    """Says in a merged model's config.json that its head is no longer its table of tokens, where one was trained.
+    """Records in a merged model's config.json that head and token embedding are no longer one, if one was trained.
 
-    The merge writes both tensors then, and leaves the base's word that they are one: vLLM would drop the head.
+    The merge then writes both tensors but leaves the base's setting that they are tied: vLLM would drop the head.
     """
     if not ties_embeddings(folder) or not {HEAD, EMBEDDING} <= read_tensors(folder).keys():
         return
@@ -160,9 +162,9 @@ def untie(folder: Path) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Merge:
-    """The tensors of the three, by plain name; a head that one of the two has alone is the other's table of tokens.
+    """The tensors of base, adapter and merged model, by plain name; a head missing in one model is its token embedding.
 
-    `shared` says that head and table were trained as one.
+    `shared` says that head and embedding were trained as one.
     """
 
     base: Mapping[str, Tensor]
@@ -192,13 +194,13 @@ class _Merge:
             yield f"{self.merged[name].name} is in it, but not in the base"
 
     def unapplied(self) -> Iterator[str]:
-        """What the adapter trained that is nowhere in the base."""
+        """What the adapter trained that does not exist in the base."""
         trained = {f"{module}.weight" for module in self.adapter.modules} | self.adapter.saved.keys()
         for name in trained - self.base.keys():
             yield f"the adapter trained {name}, which the base does not have"
 
     def names(self) -> list[str]:
-        """What both have, the largest first, so that no thread is left with one of those at the end."""
+        """The names in both models, the largest tensor first, so that no thread is left with a large one at the end."""
         common = self.base.keys() & self.merged.keys()
         return sorted(common, key=lambda name: -self.base[name].rows * self.base[name].row_values)
 
@@ -282,7 +284,7 @@ def _unlike(start: Bits, found: Bits) -> str:
 
 
 def _share(move: NDArray[np.float32], moved: NDArray[np.float32]) -> str:
-    """How much of what the adapter adds is in the model, where that can be said: 0 where it was dropped, 2 if twice."""
+    """How much of the adapter's update is in the model, if that can be computed: 0 if missing, 2 if applied twice."""
     size = _square(move)
     if not size:
         return ""

@@ -1,4 +1,4 @@
-"""The families of Qwen that Vigil knows. A row here, and its tests, is what another one takes: docs/models.md."""
+"""The Qwen families that Vigil supports. Another family takes a row here and its tests: docs/models.md."""
 
 from typing import Final
 
@@ -7,19 +7,19 @@ from vigil.models.family import ModelFamily
 QWEN3_VL: Final = ModelFamily(
     name="qwen3_vl",
     title="Qwen3-VL",
-    # The mixture of experts has the same processor and layout; it was not tried.
+    # The mixture of experts has the same processor and layout; it is untested.
     model_types=("qwen3_vl", "qwen3_vl_moe"),
     example="Qwen/Qwen3-VL-2B-Instruct",
     pixel_multiple=32,  # patches of 16 px, merged 2 x 2
     frames_per_group=2,
     time_text="before_group",
     counts_seconds=False,
-    # Two vision marks, and at most nine tokens of time: `<9999.9 seconds>`, a token a digit.
+    # Two vision marks, and at most nine tokens of time: `<9999.9 seconds>`, one token per digit.
     group_overhead_tokens=11,
     video_overhead_tokens=0,
     system_overhead_tokens=0,
     training_template="qwen3_vl_nothink",
-    # transformers from 5.10 on puts marks around each group itself and leaves the template's outer pair standing.
+    # transformers from 5.10 on adds marks around each group itself and keeps the template's outer pair.
     served_template="bare_video",
     size_bounds="video",
 )

@@ -1,4 +1,4 @@
-"""Finds the family of a model: by its config.json, by the name that a manifest says, by the frames it reads."""
+"""Finds the family of a model: by its config.json, by the name in a manifest, or by the frames it reads."""
 
 import json
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from vigil.models.family import ModelFamily
 from vigil.models.qwen import QWEN2_5_VL, QWEN3_VL
 
 FAMILIES: Final[tuple[ModelFamily, ...]] = (QWEN3_VL, QWEN2_5_VL)
-"""The first is what everything was made for that names no family."""
+"""The first is the default for manifests and datasets that name no family."""
 
 
 def family_of(config: Mapping[str, Any], *, where: str = "the model") -> ModelFamily:
-    """The family of a model by its config.json; raises UsageError for one that Vigil does not know."""
+    """The family of a model by its config.json; raises UsageError if Vigil does not support it."""
     model_type = config.get("model_type")
     found = next((family for family in FAMILIES if model_type in family.model_types), None)
     if found is None:
@@ -27,7 +27,7 @@ def family_of(config: Mapping[str, Any], *, where: str = "the model") -> ModelFa
 
 
 def family_in(folder: Path) -> ModelFamily:
-    """The family of the model in a folder; raises UsageError where there is none, or one that Vigil does not know."""
+    """The family of the model in a folder; raises UsageError if there is no model or Vigil does not support it."""
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -39,7 +39,7 @@ def family_in(folder: Path) -> ModelFamily:
 
 
 def family_named(name: str) -> ModelFamily:
-    """The family of that name; raises UsageError that names the known ones."""
+    """The family of that name; raises UsageError listing the known ones."""
     found = next((family for family in FAMILIES if family.name == name), None)
     if found is None:
         raise UsageError(f"there is no model family {name!r}; Vigil knows {_known()}")
@@ -47,7 +47,7 @@ def family_named(name: str) -> ModelFamily:
 
 
 def family_reading(sampling: FrameSampling) -> ModelFamily:
-    """A family that reads frames of this grid, for who knows no more than the contract; raises UsageError."""
+    """A family that reads frames of this grid, for callers that know only the contract; raises UsageError."""
     found = next((family for family in FAMILIES if family.reads(sampling)), None)
     if found is None:
         grid = f"multiples of {sampling.pixel_multiple} px in groups of {sampling.frames_per_group}"

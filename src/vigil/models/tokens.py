@@ -1,7 +1,7 @@
-"""How many tokens windows, training examples and attachments take: the one count, exact or from above.
+"""Counts the tokens of windows, training examples and attachments, exactly or as an upper bound.
 
-LLaMA-Factory cuts an example at `cutoff_len` and vLLM refuses a prompt that is longer than its context, so what is
-counted here must never be too little. With a `tokenizer.json` the count of an example is exact.
+LLaMA-Factory truncates an example at `cutoff_len` and vLLM rejects a prompt longer than its context, so counts must
+never be too low. With a `tokenizer.json` the count of an example is exact.
 """
 
 import importlib
@@ -18,50 +18,50 @@ TURN_TOKENS = 16
 """The marks around a user turn and the start of its answer, rounded up."""
 
 IMAGE_OVERHEAD_TOKENS = 8
-"""The marks around a single picture, and its time where a server reads no video."""
+"""The marks around a single picture, and its time if the server accepts no video."""
 
 
 class TokenCounter(Protocol):
-    """Splits text into tokens, the marks of the chat template among them."""
+    """Counts the tokens of text, including the marks of the chat template."""
 
     @property
     def exact(self) -> bool:
-        """Whether the counts are the model's own."""
+        """Whether the counts are exact rather than upper bounds."""
         ...
 
     def count(self, text: str) -> int:
-        """How many tokens a text takes."""
+        """The number of tokens of a text."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ByteBound:
-    """A bound that needs no tokenizer: byte-level BPE never gives more tokens than there are bytes."""
+    """An upper bound without a tokenizer: byte-level BPE never produces more tokens than bytes."""
 
     exact: bool = False
 
     def count(self, text: str) -> int:
-        """The bytes of the text."""
+        """The number of bytes of the text."""
         return len(text.encode())
 
 
 @dataclass(frozen=True, slots=True)
 class TokenizerCounter:
-    """The tokens of a `tokenizer.json`."""
+    """Counts with a `tokenizer.json`."""
 
     encode: Callable[[str], Any]
     exact: bool = True
 
     def count(self, text: str) -> int:
-        """The tokens of the text."""
+        """The number of tokens of the text."""
         return len(self.encode(text).ids)
 
     def ids(self, text: str) -> tuple[int, ...]:
-        """The tokens of the text by number."""
+        """The token ids of the text."""
         return tuple(self.encode(text).ids)
 
     def begins(self, text: str, count: int) -> str:
-        """The part of the text that its first tokens cover."""
+        """The part of the text that its first `count` tokens cover."""
         offsets = self.encode(text).offsets[:count]
         return text[: offsets[-1][1]] if offsets else ""
 
@@ -69,7 +69,7 @@ class TokenizerCounter:
 def load_token_counter(folder: Path) -> TokenizerCounter:
     """The tokenizer of a model folder.
 
-    Raises DatasetError when there is none, EnvironmentMissing when the package `tokenizers` is not installed.
+    Raises DatasetError if there is none, EnvironmentMissing if the package `tokenizers` is not installed.
     """
     path = folder / "tokenizer.json" if folder.is_dir() else folder
     if not path.is_file():
@@ -83,24 +83,24 @@ def load_token_counter(folder: Path) -> TokenizerCounter:
 
 
 def group_tokens(family: ModelFamily, max_pixels: int) -> int:
-    """The most tokens that one group of frames takes, each frame of at most so many pixels."""
+    """The maximum number of tokens of one group of frames, each of at most `max_pixels` pixels."""
     return max_pixels // family.pixel_multiple**2 + family.group_overhead_tokens
 
 
 def window_tokens(family: ModelFamily, sampling: FrameSampling, question: str) -> int:
-    """The most prompt tokens that a window and its question take; no tokenizer is needed."""
+    """The maximum number of prompt tokens of a window and its question; no tokenizer is needed."""
     groups = family.groups(sampling.frames) * group_tokens(family, sampling.max_pixels)
     around = family.video_overhead_tokens + family.system_overhead_tokens + TURN_TOKENS
     return groups + around + text_tokens(question)
 
 
 def text_tokens(text: str) -> int:
-    """The most tokens of a text: one a character, as Chinese has about one in Qwen's vocabulary, English far fewer."""
+    """An upper bound for a text: one per character, as in Chinese; English takes far fewer in Qwen's vocabulary."""
     return len(text)
 
 
 def attachment_tokens(family: ModelFamily, size_wh: tuple[int, int], num_images: int, *, is_video: bool) -> int:
-    """The most tokens of what is attached to a question: pictures of one size, or the frames of a video."""
+    """The maximum number of tokens of an attachment: pictures of one size, or the frames of a video."""
     if not is_video:
         return num_images * (family.cells(size_wh) + IMAGE_OVERHEAD_TOKENS)
     per_group = family.cells(size_wh) + family.group_overhead_tokens
@@ -117,6 +117,6 @@ def example_tokens(
     fps: float,
     counter: TokenCounter,
 ) -> int:
-    """The tokens of a whole training example as LLaMA-Factory lays it out."""
+    """The number of tokens of a whole training example in LLaMA-Factory's layout."""
     spelled = f"{family.training_prompt(question, num_frames, fps)}{answer}<|im_end|>\n"
     return family.visual_tokens(num_frames, size_wh) + counter.count(spelled)

@@ -1,4 +1,4 @@
-"""What an adapter makes of one weight, and whether some rows of a merged one are that: the arithmetic of a merge."""
+"""What an adapter makes of one weight, and whether rows of a merged weight are correct: the arithmetic of a merge."""
 
 import math
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ FLOAT32_STEP = 2.0**-23
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightDelta:
-    """What an adapter does to one tensor: puts a saved one in its place, adds to it, or both."""
+    """What an adapter does to one tensor: replaces it by a saved one, adds to it, or both."""
 
     saved: Tensor | None
     low_rank: LowRank | None
     bias: NDArray[np.float32] | None
 
     def apply(self, base: NDArray[np.float32], first: int) -> "ExpectedWeight":
-        """What becomes of rows of the base, from row `first` on, as float32 computes it."""
+        """The result for rows of the base, from row `first` on, as float32 computes it."""
         last = first + len(base)
         if self.saved is not None:
             base = to_float32(rounded(self.saved.read_float32(first, last)))
@@ -45,7 +45,7 @@ class WeightDelta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedWeight:
-    """Rows as they should be before they are rounded; `start` is what the low-rank product is added to."""
+    """Rows as they should be before rounding; `start` is what the low-rank product is added to."""
 
     values: NDArray[np.float32]
     start: NDArray[np.float32]
@@ -54,7 +54,7 @@ class ExpectedWeight:
     factor: NDArray[np.float32] | None = None
 
     def exactly(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Some values in float64, and how far float32 may be from each: its steps, once for every term."""
+        """Selected values in float64, and the possible float32 error of each: one rounding step for each term."""
         start = self.start[rows, columns].astype(np.float64)
         if self.left is None or self.low_rank is None:
             return start, FLOAT32_STEP * np.abs(start)
@@ -71,9 +71,9 @@ class ExpectedWeight:
 
 
 def deviation(expected: ExpectedWeight, found: Bits) -> tuple[int, str]:
-    """In how many values the other neighbour was taken where either is right; and what is wrong, if anything is."""
+    """The number of values that took the other neighbour where either is correct; and what is wrong, or ""."""
     if not is_finite(found):
-        return 0, "holds values that are no numbers"
+        return 0, "holds NaN or infinite values"
     nearest = rounded(expected.values)
     if np.array_equal(nearest, found):
         return 0, ""

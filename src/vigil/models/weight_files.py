@@ -1,13 +1,11 @@
-"""Files of weights: are they whole, what tensors do they hold, and a few rows of one, without loading the rest.
+"""Reads and checks weight files: whether they are complete, their tensors, and single rows without loading the rest.
 
 A safetensors file is eight bytes of length, a JSON header of that length, and the tensors where the header says:
-https://huggingface.co/docs/safetensors (format). Whether a file is whole is asked before a program that takes half a
-minute to find out is started on it.
+https://huggingface.co/docs/safetensors (format).
 
-What must lie in a model's folder beside its weights, looked at before a program is started on it.
-
-Tokenizer and processor are missed half a minute into a start otherwise, weights as `.bin` run code when they are
-loaded, and so does a model that brings modules of its own (`auto_map`, what `trust_remote_code` is for).
+`untrusted` and `incomplete` check a model's folder before a program is started on it. Otherwise a missing tokenizer or
+processor is noticed only half a minute later, weights stored as `.bin` can run code when they are loaded, and so can a
+model that brings its own modules (`auto_map`, `trust_remote_code`).
 """
 
 import json
@@ -33,14 +31,14 @@ TYPES = {
     "BF16": "<u2", "F16": "<f2", "F32": "<f4", "F64": "<f8", "BOOL": "?", "U8": "u1",
     "I8": "i1", "I16": "<i2", "I32": "<i4", "I64": "<i8",
 }  # fmt: skip
-"""How numpy reads the types of a safetensors file; bfloat16 as its bits."""
+"""The numpy types of the tensors in a safetensors file; bfloat16 as its bits."""
 
 FLOATS = frozenset({"BF16", "F16", "F32", "F64"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
-    """A tensor where it lies in its file; `start` counts bytes from the beginning of the file."""
+    """A tensor within its file; `start` is its offset in bytes from the beginning of the file."""
 
     name: str
     file: Path
@@ -55,7 +53,7 @@ class Tensor:
 
     @property
     def row_values(self) -> int:
-        """How many values each row holds."""
+        """The number of values in each row."""
         return math.prod(self.shape[1:])
 
     def read(self, first: int = 0, last: int | None = None) -> NDArray[Any]:
@@ -78,9 +76,9 @@ class Tensor:
 
 
 def safetensors_damage(file: Path) -> str | None:
-    """What is wrong with a safetensors file, as "ends after 10 of 20 bytes"; None when nothing is.
+    """What is wrong with a safetensors file, as "ends after 10 of 20 bytes"; None if nothing is.
 
-    Only the header is read; the tensors may still hold anything.
+    Only the header is read; the values of the tensors are not checked.
     """
     try:
         size = file.stat().st_size
@@ -95,9 +93,9 @@ def safetensors_damage(file: Path) -> str | None:
 
 
 def weight_files(folder: Path) -> list[str]:
-    """The names of a model's weight files, as its index lists them; they need not be there.
+    """The names of a model's weight files, as listed in its index; they need not exist.
 
-    Raises EnvironmentMissing when there is an index that cannot be read.
+    Raises EnvironmentMissing if there is an index that cannot be read.
     """
     try:
         index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
@@ -111,7 +109,7 @@ def weight_files(folder: Path) -> list[str]:
 
 
 def tensors_in(files: Iterable[Path]) -> dict[str, Tensor]:
-    """Every tensor of some safetensors files, by name; raises JobError when a file is not whole."""
+    """Every tensor of some safetensors files, by name; raises JobError if a file is incomplete."""
     found: dict[str, Tensor] = {}
     for file in files:
         damaged = safetensors_damage(file)
@@ -147,7 +145,7 @@ def _header(file: Path) -> tuple[int, bytes]:
 
 
 def _tensor_bytes(header: bytes) -> int | None:
-    """Where the last tensor ends, counted from the end of the header; None where that is no header."""
+    """Where the last tensor ends, counted from the end of the header; None if the header is invalid."""
     try:
         tensors: dict[str, Any] = dict(json.loads(header))
         return max((int(tensors[name]["data_offsets"][1]) for name in tensors if name != "__metadata__"), default=0)
@@ -157,7 +155,7 @@ def _tensor_bytes(header: bytes) -> int | None:
 
 PICKLES = ("*.bin", "*.pt", "*.pth")
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("tokenizer.model",))
-"""Sets of files of which one is enough."""
+"""Sets of files, one of which is sufficient."""
 
 PROCESSORS = ("processor_config.json", "preprocessor_config.json")
 CODED = ("config.json", "tokenizer_config.json", *PROCESSORS)
@@ -166,7 +164,7 @@ CODED = ("config.json", "tokenizer_config.json", *PROCESSORS)
 def untrusted(folder: Path, *, own_code: bool = False) -> str:
     """Why a folder with a config.json is not loaded, as "holds its weights only as (...)", and what to do; else "".
 
-    `own_code` says that somebody asked for the model's own code to be run.
+    `own_code` says that the user allowed the model's own code to run.
     """
     try:
         _json(folder / "config.json")
@@ -225,13 +223,13 @@ def _has_processor(folder: Path) -> bool:
 
 def _no_processor() -> str:
     return (
-        f"sees pictures, but nothing says how they are prepared ({' or '.join(PROCESSORS)} is missing); fetch the "
+        f"reads images, but nothing says how they are prepared ({' or '.join(PROCESSORS)} is missing); fetch the "
         "model again, or copy those files from where it came from"
     )
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """The object in a file, {} where there is no file; raises ValueError where it holds none."""
+    """The object in a file, {} if there is no file; raises ValueError if it holds none."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What verdicts, events and scores look like to people: tables, pictures, subtitles, films, pages.
+"""Presents verdicts, events and scores to people: tables, pictures, subtitles, annotated videos, HTML pages.
 
-Each is imported by its own name: the web pages draw strips and need none of the plots of a score.
+The modules are imported one by one: the web pages draw timeline strips and need none of the plots of a score.
 """

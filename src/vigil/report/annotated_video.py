@@ -1,9 +1,9 @@
-"""A film of a watch that a person can look at: verdict, probability strip, event bars, the border of an alarm.
+"""Writes annotated videos: verdict, probability strip, event bars, and a border during an alarm.
 
-    annotate_file(Path("long.mp4"), judged, events, Path("long-watched.mp4"))
+    annotate_video(Path("long.mp4"), judged, events, Path("long-watched.mp4"))
 
-Of a file every picture is shown, after the watch. Of a live source the sampled frames are shown as they
-come: `LiveAnnotatedVideo` holds each back until a verdict covers it.
+Every frame of a file is drawn, after the watch. Of a live source the sampled frames are drawn as they arrive:
+`LiveAnnotatedVideo` delays each until a verdict covers it.
 """
 
 import logging
@@ -30,7 +30,7 @@ MOST_HELD = 120
 REMEMBER_S = 300.0
 
 VideoProgress = Callable[[float, float | None], None]
-"""Told the second that is written and the length of the whole, where that is known."""
+"""Called with the second written so far and the total length, if that is known."""
 
 
 def annotate_video(
@@ -44,29 +44,29 @@ def annotate_video(
     progress: VideoProgress = lambda second, length: None,
     stop: threading.Event | None = None,
 ) -> None:
-    """Writes the film of a video file with what was said of it, at its full rate, without sound.
+    """Writes the annotated video of a file at its full frame rate, without sound.
 
-    When `stop` is set, or at a KeyboardInterrupt, which is passed on, the film ends there and is whole up to there.
+    If `stop` is set, or on KeyboardInterrupt (which is raised again), the video ends there and is complete up to there.
     Raises SourceError.
     """
-    course = SourceTimeline(judged, events)
-    shape = video_info(path)
-    length_s = max(course.end_s, shape.duration_s or 0.0)
+    timeline = SourceTimeline(judged, events)
+    info = video_info(path)
+    length_s = max(timeline.end_s, info.duration_s or 0.0)
     frames = full_size_frames(path)
     first = next(frames, None)
     if first is None:
-        raise SourceError(f"{path} gives no picture at all, so there is no film of it")
+        raise SourceError(f"{path} has no readable frame, so there is no annotated video of it")
     height, width = first[0].shape[:2]
     layout = layout_for((width, height))
     overlay = Overlay(
-        course, layout, tiers=tiers or TierThresholds(), title=path.name if title is None else title, end_s=length_s
+        timeline, layout, tiers=tiers or TierThresholds(), title=path.name if title is None else title, end_s=length_s
     )
-    with ExitStack() as late, VideoWriter(out, size_wh=layout.size_wh, fps=shape.fps, threads=0) as movie:
-        movie.add(overlay.draw(*first), first[1])
+    with ExitStack() as late, VideoWriter(out, size_wh=layout.size_wh, fps=info.fps, threads=0) as writer:
+        writer.add(overlay.draw(*first), first[1])
         try:
             for picture, time_s in frames:
-                movie.add(overlay.draw(picture, time_s), time_s)
-                progress(time_s, shape.duration_s)
+                writer.add(overlay.draw(picture, time_s), time_s)
+                progress(time_s, info.duration_s)
                 if stop is not None and stop.is_set():
                     return
         except KeyboardInterrupt as interrupt:
@@ -78,11 +78,11 @@ def _pass_on(interrupt: KeyboardInterrupt) -> None:
 
 
 class LiveAnnotatedVideo:
-    """The film of a live source, written while it goes on, in the thread that gives it the frames.
+    """The annotated video of a live source, written by the thread that delivers the frames.
 
-    A frame waits until a verdict covers it, `hold_s` at the most, and never more than `most_held` wait. Verdicts and
-    events may come from another thread, which never waits here. A film that cannot be written is told once in
-    the log and in `problem`; the watch goes on.
+    A frame waits until a verdict covers it, for at most `hold_s`, and at most `most_held` frames wait. Verdicts and
+    events may come from another thread and never block. If the video cannot be written, this is logged once and kept in
+    `problem`; the watch goes on.
     """
 
     def __init__(
@@ -101,84 +101,84 @@ class LiveAnnotatedVideo:
         self._hold_s = hold_s
         self._most_held = most_held
         self._news: deque[JudgedWindow | Event] = deque()
-        self._course = SourceTimeline()
+        self._timeline = SourceTimeline()
         self._covered_s = float("-inf")
         self._held: deque[tuple[RGB, float]] = deque()
-        self._shooting: _Shooting | None = None
+        self._rendering: _Rendering | None = None
         self._lock = threading.Lock()
 
     def judged(self, judged: JudgedWindow) -> None:
-        """Takes a verdict."""
+        """Adds a verdict."""
         self._news.append(judged)
 
     def changed(self, event: Event) -> None:
-        """Takes what is known of an event."""
+        """Adds or updates an event."""
         self._news.append(event)
 
     def frame(self, image: RGB, time_s: float) -> None:
-        """Takes a sampled frame, `(H, W, 3) uint8 RGB`, at its second of the source; writes those that are due."""
+        """Adds a sampled frame, `(H, W, 3) uint8 RGB`, at its second of the source; writes those that are due."""
         with self._lock:
-            self._learn()
+            self._update_timeline()
             self._held.append((image, time_s))
             self._write(until_s=max(self._covered_s, time_s - self._hold_s))
 
     def close(self) -> None:
-        """Writes what still waits, and ends the file."""
+        """Writes the frames that still wait, and ends the file."""
         with self._lock:
-            self._learn()
+            self._update_timeline()
             self._write(until_s=float("inf"))
-            if self._shooting is not None:
-                self._guarded(self._shooting.end)
-            self._shooting = None
+            if self._rendering is not None:
+                self._guarded(self._rendering.end)
+            self._rendering = None
 
-    def _learn(self) -> None:
+    def _update_timeline(self) -> None:
         while self._news:
             news = self._news.popleft()
             if isinstance(news, Event):
-                self._course.note(news)
+                self._timeline.note(news)
             else:
-                self._course.add(news)
+                self._timeline.add(news)
                 self._covered_s = max(self._covered_s, news.end_s)
 
     def _write(self, *, until_s: float) -> None:
         while self._held and (self._held[0][1] <= until_s or len(self._held) > self._most_held):
             image, time_s = self._held.popleft()
             if not self.problem:
-                self._guarded(lambda image=image, time_s=time_s: self._shoot(image, time_s))  # type: ignore[misc]
+                self._guarded(lambda image=image, time_s=time_s: self._render(image, time_s))  # type: ignore[misc]
 
-    def _shoot(self, image: RGB, time_s: float) -> None:
-        if self._shooting is None:
+    def _render(self, image: RGB, time_s: float) -> None:
+        if self._rendering is None:
             layout = layout_for((image.shape[1], image.shape[0]))
-            overlay = Overlay(self._course, layout, tiers=self._tiers, title=self._title)
-            self._shooting = _Shooting(self.path, overlay, start_s=time_s)
-        self._shooting.add(image, time_s)
-        self._course.forget_before(time_s - REMEMBER_S)
+            overlay = Overlay(self._timeline, layout, tiers=self._tiers, title=self._title)
+            self._rendering = _Rendering(self.path, overlay, start_s=time_s)
+        self._rendering.add(image, time_s)
+        self._timeline.forget_before(time_s - REMEMBER_S)
 
     def _guarded(self, write: Callable[[], None]) -> None:
         try:
             write()
         except SourceError as error:
             self.problem = str(error)
-            log.error("%s; the film ends here, the watch goes on", error)
-            if self._shooting is not None:
-                self._shooting.give_up(error)
-                self._shooting = None
+            log.error("%s; the annotated video ends here, the watch goes on", error)
+            if self._rendering is not None:
+                self._rendering.abort(error)
+                self._rendering = None
 
 
-class _Shooting:
-    """A film that is being written."""
+class _Rendering:
+    """An annotated video that is being written."""
 
     def __init__(self, path: Path, overlay: Overlay, *, start_s: float) -> None:
         self._overlay = overlay
         self._start_s = start_s
-        self._movie = VideoWriter(path, size_wh=overlay.layout.size_wh, fps=LIVE_FPS).__enter__()
+        self._writer = VideoWriter(path, size_wh=overlay.layout.size_wh, fps=LIVE_FPS).__enter__()
 
     def add(self, image: RGB, time_s: float) -> None:
-        self._movie.add(self._overlay.draw(image, time_s), time_s - self._start_s)
+        self._writer.add(self._overlay.draw(image, time_s), time_s - self._start_s)
 
     def end(self) -> None:
-        self._movie.__exit__(None, None, None)
+        self._writer.__exit__(None, None, None)
 
-    def give_up(self, error: SourceError) -> None:
+    def abort(self, error: SourceError) -> None:
         with suppress(SourceError):
-            self._movie.__exit__(SourceError, error, None)
+            self._writer.__exit__(SourceError, error, None)

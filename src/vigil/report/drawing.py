@@ -1,9 +1,8 @@
-"""Words in pictures: fonts that are surely there, and text from outside made harmless.
+"""Text and colours for drawing: fonts that are certain to exist, and sanitized text from outside.
 
-DejaVu Sans comes with matplotlib. For Chinese one of the usual fonts must be installed; where there is
-none, words that need it are left out, since a row of boxes helps nobody.
-
-The colours of outcomes and tiers, the same in films and pictures; told apart by the colour-blind by lightness.
+DejaVu Sans comes with matplotlib. For Chinese one of the common fonts must be installed; without one, text that needs
+it is left out instead of drawn as boxes. The colours of outcomes and tiers are the same in videos and pictures, and
+differ in lightness for the colour-blind.
 """
 
 import logging
@@ -38,7 +37,7 @@ TIER_COLOURS: dict[Tier, Color] = {Tier.LOW: (245, 196, 66), Tier.MEDIUM: (243, 
 
 
 def color_of(p_alarm: float, tiers: TierThresholds) -> Color:
-    """The colour of a probability: that of its tier; below all tiers one for likelier than not, one for normal."""
+    """The colour of a probability: its tier's; below all tiers, one for more likely than not and one for normal."""
     if p_alarm >= tiers.low:
         return TIER_COLOURS[tiers.of(p_alarm)]
     return MILD if p_alarm >= EVEN else NORMAL
@@ -59,7 +58,7 @@ CHINESE_FONTS = (
 
 @dataclass(frozen=True, slots=True)
 class Typeface:
-    """A font file, one of the faces in it, and the characters it can show."""
+    """A font file, one of its faces, and the characters it has."""
 
     path: str
     index: int
@@ -77,35 +76,37 @@ def _font(path: str, index: int, size_px: int) -> ImageFont.FreeTypeFont:
 
 @cache
 def latin_typeface(*, bold: bool = False) -> Typeface:
-    """DejaVu Sans, which is always there."""
-    import matplotlib  # takes long to import: only where words are drawn
+    """DejaVu Sans, which always exists."""
+    import matplotlib  # slow to import: only when text is drawn
 
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return _typeface(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), 0)
 
 
 def chinese_typeface() -> Typeface | None:
-    """An installed font with Chinese characters; None where there is none.
+    """An installed font with Chinese characters; None if there is none.
 
-    A font may be installed after matplotlib made its list, or while this runs: it is looked for again before the words
-    are given up, and then at most every LOOK_AGAIN_S.
+    A font may have been installed since matplotlib built its list: it is looked for again before text is left out, and
+    then at most every LOOK_AGAIN_S.
     """
     return _installed(CHINESE_FONTS, period=int(time.monotonic() // LOOK_AGAIN_S))
 
 
 @lru_cache(maxsize=4)
 def _installed(names: tuple[str, ...], *, period: int) -> Typeface | None:
-    """The first of these fonts that is there, looked for once in each period."""
+    """The first of these fonts that exists, looked for once in each period."""
     found = _listed(names)
     if found is None and _list_anew():
         found = _listed(names)
     if found is None:
-        log.info("no font with Chinese characters is installed (fonts-noto-cjk, for one): such words are left out")
+        log.info(
+            "no font with Chinese characters is installed (such as fonts-noto-cjk): text that needs one is left out"
+        )
     return found
 
 
 def _listed(names: Sequence[str]) -> Typeface | None:
-    """The first of these fonts in matplotlib's list, which may be of before: some of its files may be gone."""
+    """The first of these fonts in matplotlib's list, which may be outdated: some of its files may be gone."""
     from matplotlib import font_manager
 
     upright = (f for f in font_manager.fontManager.ttflist if f.style == "normal" and Path(f.fname).is_file())
@@ -115,13 +116,13 @@ def _listed(names: Sequence[str]) -> Typeface | None:
 
 
 def _list_anew() -> bool:
-    """Adds the font files that have come since matplotlib made its list; whether there were any."""
+    """Adds font files that are newer than matplotlib's list; returns whether there were any."""
     from matplotlib import font_manager
 
     known = {Path(font.fname) for font in font_manager.fontManager.ttflist}
     added = [path for path in map(Path, font_manager.findSystemFonts()) if path not in known]
     for path in added:
-        # A file that is no font, or a damaged one, is not what anybody looks for.
+        # Skip damaged files and files that are not fonts.
         with suppress(OSError, RuntimeError, ValueError):
             font_manager.fontManager.addfont(path)
     return bool(added)
@@ -141,7 +142,7 @@ def _typeface(path: str, index: int) -> Typeface:
 
 
 def sanitize_text(text: str, *, longest: int = LONGEST) -> str:
-    """Text from a model or a file name on one line: no control or combining characters, not too long."""
+    """Text from a model or a file name on one line, without control or combining characters, limited in length."""
     composed = unicodedata.normalize("NFC", text[: 4 * longest])
     shown = "".join(" " if c.isspace() else c for c in composed if c.isspace() or _is_plain(c))
     line = " ".join(shown.split())
@@ -153,7 +154,7 @@ def _is_plain(character: str) -> bool:
 
 
 def choose_typeface(text: str, *, bold: bool = False) -> tuple[str, Typeface] | None:
-    """Harmless text and the face that can show it; None when too much of it could not be shown."""
+    """The sanitized text and a face that can show it; None if too much of it cannot be shown."""
     line = sanitize_text(text)
     for face in (latin_typeface(bold=bold), chinese_typeface()):
         if face is None:
@@ -165,12 +166,12 @@ def choose_typeface(text: str, *, bold: bool = False) -> tuple[str, Typeface] | 
 
 
 def _lost_words(line: str, face: Typeface) -> bool:
-    """Whether letters of a script would be lost, as against a stray sign."""
+    """Whether letters would be missing, as opposed to a stray symbol."""
     return any(c.isalpha() and ord(c) not in face.characters for c in line)
 
 
 def wrap(text: str, font: ImageFont.FreeTypeFont, *, width_px: float, lines: int) -> list[str]:
-    """Text broken into at most so many lines, at spaces where there are any; the rest becomes an ellipsis."""
+    """Text broken into at most this many lines, at spaces if there are any; the rest becomes an ellipsis."""
     broken: list[str] = []
     rest = text
     while rest and len(broken) < lines:
@@ -183,7 +184,7 @@ def wrap(text: str, font: ImageFont.FreeTypeFont, *, width_px: float, lines: int
 
 
 def shorten_to_width(text: str, font: ImageFont.FreeTypeFont, *, width_px: float) -> str:
-    """Text that is no wider than this, with an ellipsis where some is left out."""
+    """Text no wider than this, with an ellipsis if some is cut off."""
     if font.getlength(text) <= width_px:
         return text
     kept = _longest(text, font, width_px - font.getlength("…"))

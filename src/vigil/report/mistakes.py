@@ -1,6 +1,6 @@
-"""The page of the worst mistakes: clips that were surest and wrong, with the frames that were judged.
+"""The HTML page of the worst mistakes: the clips the model was most certain about and wrong, with their frames.
 
-One self-contained HTML file, so that it can be sent to whoever labels the clips. Unknown clips come last.
+It is one self-contained file, so that it can be sent to the people who label the clips. Unknown clips come last.
 """
 
 import base64
@@ -23,7 +23,7 @@ MOST_SHOWN = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mistake:
-    """One clip as the page shows it: its worst window's frames as data addresses."""
+    """One clip as the page shows it: the frames of its worst window as data URLs."""
 
     answer: Prediction
     said: str
@@ -33,7 +33,7 @@ class Mistake:
 
 
 def write_mistakes(path: Path, score: Score, clips: Sequence[EvalClip], records: Sequence[JournalEntry]) -> Path:
-    """Writes the page; frames that cannot be read any more are left out with a note."""
+    """Writes the page; frames that can no longer be read are left out with a note."""
     wrong = worst_first(score)
     page = _environment().get_template("mistakes.html.j2")
     html = page.render(
@@ -50,7 +50,7 @@ def write_mistakes(path: Path, score: Score, clips: Sequence[EvalClip], records:
 
 
 def worst_first(score: Score) -> list[Prediction]:
-    """The clips without a right answer: the surest mistakes first, unknowns last."""
+    """The clips without a right answer: the most certain mistakes first, unknowns last."""
     wrong = [a for a in score.answers if predicted_alarm(a, threshold=score.threshold) is not a.is_alarm]
     return sorted(wrong, key=_wrongness, reverse=True)
 
@@ -78,7 +78,7 @@ def _shown(
 
 
 def _decisive(records: Sequence[JournalEntry]) -> JournalEntry | None:
-    """The window with the highest probability, which decided, be it a false alarm or a miss."""
+    """The window with the highest probability, which decided, whether for a false alarm or a miss."""
     return max(records, key=lambda record: probability(record) or 0.0, default=None)
 
 

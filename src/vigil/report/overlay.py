@@ -1,6 +1,6 @@
-"""What is drawn on every picture of a film: the verdict, the time, the words, the border of an alarm, the strip.
+"""Draws the overlay of an annotated video: verdict, time, description, alarm border and timeline strip.
 
-The strip lies under the picture, so that it hides nothing of the scene. Labels are drawn once and reused.
+The strip is below the picture, so that it hides nothing of the scene. Labels are drawn once and reused.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ SMOOTH = 3
 
 @dataclass(frozen=True, slots=True)
 class OverlayLayout:
-    """Sizes of a film, all in pixels: the picture above, the strip below it, both even."""
+    """The sizes of an annotated video, all in pixels: the picture above, the strip below it, both even."""
 
     picture_wh: tuple[int, int]
     strip_px: int
@@ -36,12 +36,12 @@ class OverlayLayout:
 
     @property
     def size_wh(self) -> tuple[int, int]:
-        """The size of the film."""
+        """The size of the video."""
         return self.picture_wh[0], self.picture_wh[1] + self.strip_px
 
 
 def layout_for(size_wh: tuple[int, int]) -> OverlayLayout:
-    """The layout for pictures of a size: small ones are enlarged so that words can be read."""
+    """The layout for frames of a size: small ones are enlarged so that text is readable."""
     long_px = min(max(max(size_wh), LEAST_LONG_PX), MOST_LONG_PX)
     scale = long_px / max(size_wh)
     width, height = (max(64, round(side * scale) // 2 * 2) for side in size_wh)
@@ -50,18 +50,18 @@ def layout_for(size_wh: tuple[int, int]) -> OverlayLayout:
 
 
 class Overlay:
-    """Draws on the pictures of one film; `end_s` is the length of a file, None for what goes on."""
+    """Draws on the frames of one video; `end_s` is the length of a file, None for a live source."""
 
     def __init__(
         self,
-        course: SourceTimeline,
+        timeline: SourceTimeline,
         layout: OverlayLayout,
         *,
         tiers: TierThresholds,
         title: str = "",
         end_s: float | None = None,
     ) -> None:
-        self.course = course
+        self.timeline = timeline
         self.layout = layout
         self.tiers = tiers
         self.title = title
@@ -69,11 +69,11 @@ class Overlay:
         self._strip: tuple[tuple[float, float, int], RGB] | None = None
 
     def draw(self, image: RGB, time_s: float) -> RGB:
-        """The film's picture for a second: `(H, W, 3) uint8 RGB` of the layout's size."""
+        """The annotated frame of a second: `(H, W, 3) uint8 RGB` of the layout's size."""
         film = np.empty((self.layout.size_wh[1], self.layout.size_wh[0], 3), np.uint8)
         scene = film[: self.layout.picture_wh[1]]
         scene[:] = letterbox(image, self.layout.picture_wh)
-        judged, event = self.course.verdict_at(time_s), self.course.event_at(time_s)
+        judged, event = self.timeline.verdict_at(time_s), self.timeline.event_at(time_s)
         edge = max(3, self.layout.font_px // 4)
         if event is not None:
             _frame(scene, drawing.TIER_COLOURS[event.tier], edge)
@@ -100,11 +100,11 @@ class Overlay:
 
     def _draw_strip(self, place: RGB, time_s: float) -> None:
         from_s, to_s = self._page(time_s)
-        key = (from_s, to_s, self.course.version)
+        key = (from_s, to_s, self.timeline.version)
         if self._strip is None or self._strip[0] != key:
             height, width = place.shape[:2]
             drawn = draw_timeline_strip(
-                self.course,
+                self.timeline,
                 from_s=from_s,
                 to_s=to_s,
                 size_wh=(width, height),
@@ -118,7 +118,7 @@ class Overlay:
         place[:, max(0, now - 1) : now + 1] = 255
 
     def _page(self, time_s: float) -> tuple[float, float]:
-        """The seconds that the strip shows: all of a short file, else the minute that is on."""
+        """The seconds that the strip shows: all of a short file, else the current minute."""
         if self.end_s is not None and self.end_s <= LONGEST_PAGE_S:
             return 0.0, max(self.end_s, 1.0)
         start_s = time_s // PAGE_S * PAGE_S
@@ -126,7 +126,7 @@ class Overlay:
 
 
 def verdict_caption(judged: JudgedWindow | None, tiers: TierThresholds) -> tuple[str, Color]:
-    """A verdict in a word or two, and its colour."""
+    """The caption of a verdict, and its colour."""
     if judged is None:
         return "not judged", drawing.UNKNOWN
     verdict = judged.verdict
@@ -152,7 +152,7 @@ def _frame(scene: RGB, colour: Color, edge: int) -> None:
 
 
 def _paste(scene: RGB, label: NDArray[np.uint8], *, left: int, top: int) -> None:
-    """Lays a picture with transparency, `(H, W, 4)`, over the scene; what does not fit is cut off."""
+    """Blends a picture with transparency, `(H, W, 4)`, onto the scene; what does not fit is cut off."""
     left, top = max(0, left), max(0, top)
     place = scene[top : top + label.shape[0], left : left + label.shape[1]]
     label = label[: place.shape[0], : place.shape[1]]
@@ -162,7 +162,7 @@ def _paste(scene: RGB, label: NDArray[np.uint8], *, left: int, top: int) -> None
 
 @lru_cache(maxsize=256)
 def _label(text: str, colour: Color | None, font_px: int, most_px: int) -> NDArray[np.uint8]:
-    """One line on dark glass, with a block of colour before it."""
+    """One line on a dark plate, with a block of colour before it."""
     font = latin_typeface(bold=True).at(font_px)
     shown = shorten_to_width(text, font, width_px=most_px)
     pad, block = round(font_px * 0.45), 0 if colour is None else round(font_px * 0.8)
@@ -178,14 +178,14 @@ def _label(text: str, colour: Color | None, font_px: int, most_px: int) -> NDArr
 
 @lru_cache(maxsize=8)
 def _title(text: str, font_px: int, most_px: int) -> NDArray[np.uint8] | None:
-    """The source's name, small; None where no font can show it."""
+    """The source's name, small; None if no font can show it."""
     set_in = choose_typeface(text)
     return None if set_in is None else _lines([set_in[0]], set_in[1], font_px, most_px, lines=1)
 
 
 @lru_cache(maxsize=32)
 def _caption(text: str, font_px: int, most_px: int) -> NDArray[np.uint8] | None:
-    """The model's words on dark glass; None where there are none or no font can show them."""
+    """The model's description on a dark plate; None if it is empty or no font can show it."""
     set_in = choose_typeface(text)
     return None if set_in is None else _lines([set_in[0]], set_in[1], font_px, most_px, lines=2)
 
@@ -204,7 +204,7 @@ def _lines(text: list[str], face: Typeface, font_px: int, most_px: int, *, lines
 
 
 def _glass(width: int, height: int, *, radius: int) -> Image.Image:
-    """A dark rounded plate, smooth at its corners."""
+    """A dark plate with rounded, smooth corners."""
     mask = Image.new("L", (width * SMOOTH, height * SMOOTH), 0)
     box = (0, 0, width * SMOOTH - 1, height * SMOOTH - 1)
     ImageDraw.Draw(mask).rounded_rectangle(box, radius * SMOOTH, fill=GLASS)

@@ -1,9 +1,8 @@
-"""The picture of a timeline score: probability against truth over time, a long video in rows.
+"""The plots of a score as PNG files: confusion matrix, ROC curve, reliability diagram, and timelines of long videos.
 
-Red ground is a true incident; the line is the probability of alarm; bars above it are the events, filled
-where they found an incident and hatched where they are false alarms; grey hatching is what is not known.
-
-The pictures of a score: confusion matrix, ROC curve, reliability diagram, each a PNG.
+A timeline shows probability against truth over time, in rows. A red background is a true incident; the line is the
+probability of alarm; bars above it are the events, filled if they found an incident and hatched if they are false
+alarms; grey hatching is unknown.
 """
 
 import math
@@ -98,7 +97,7 @@ def _reliability(axes: Axes, scores: Sequence[Score]) -> None:
         error = "" if score.figures.ece is None else f", error {score.figures.ece:.3f}"
         means, shares = [p[0] for p in points], [p[1] for p in points]
         line = axes.plot(means, shares, linewidth=1, label=f"{score.model}{error}")[0]
-        # The area of a dot is its clips, so that a bin of two clips does not look like one of fifty.
+        # The area of a dot shows its number of clips, so that a bin of two does not look like one of fifty.
         axes.scatter(means, shares, s=[12 + 4 * p[2] for p in points], color=line.get_color(), alpha=0.6)
     axes.set_xlabel("probability of alarm")
     axes.set_ylabel("share of clips that are alarms")
@@ -121,9 +120,9 @@ def write_timeline_plot(path: Path, video: VideoScore, *, tiers: TierThresholds 
     row_s = length_s / rows
     # A Figure of its own, not pyplot: no global state, so it also works off the main thread.
     figure = Figure(figsize=(WIDTH_IN, HEAD_IN + rows * ROW_IN), layout="constrained")
-    course = SourceTimeline(video.watched.judged, video.watched.events)
+    timeline = SourceTimeline(video.watched.judged, video.watched.events)
     for number, axes in enumerate(figure.subplots(rows, 1, squeeze=False)[:, 0]):
-        _row(axes, video, course, from_s=number * row_s, to_s=(number + 1) * row_s, tiers=tiers or TierThresholds())
+        _row(axes, video, timeline, from_s=number * row_s, to_s=(number + 1) * row_s, tiers=tiers or TierThresholds())
     _write_title(figure, video)
     figure.legend(handles=_legend(), loc="outside lower center", ncols=6, fontsize=8, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -143,12 +142,12 @@ def _write_title(figure: Figure, video: VideoScore) -> None:
         figure.suptitle(says, fontsize=11)
         return
     text, face = shown
-    # A dollar sign would begin a formula, and a name comes from outside.
+    # Escape dollar signs: matplotlib would read them in a file name as a formula.
     figure.suptitle(text.replace("$", r"\$"), fontproperties=FontProperties(fname=face.path, size=11))
 
 
 def _row(
-    axes: Axes, video: VideoScore, course: SourceTimeline, *, from_s: float, to_s: float, tiers: TierThresholds
+    axes: Axes, video: VideoScore, timeline: SourceTimeline, *, from_s: float, to_s: float, tiers: TierThresholds
 ) -> None:
     for span in video.watched.spans:
         axes.axvspan(span.onset_s, span.end_s, color=TRUTH, alpha=0.22, linewidth=0)
@@ -157,10 +156,10 @@ def _row(
             axes.text(span.onset_s, 0.04, "missed", fontsize=7, color=TRUTH, clip_on=True)
     for threshold in (tiers.low, tiers.medium, tiers.high):
         axes.axhline(threshold, color=_shade(drawing.color_of(threshold, tiers)), linewidth=0.8, linestyle="--")
-    stretches = course.between(from_s, to_s)
-    _draw_probability(axes, stretches)
-    _draw_unknown(axes, stretches)
-    for event in course.events:
+    shown = timeline.between(from_s, to_s)
+    _draw_probability(axes, shown)
+    _draw_unknown(axes, shown)
+    for event in timeline.events:
         _draw_event(axes, event, is_false=event in video.matching.false, length_s=video.watched.seconds)
     axes.set_xlim(from_s, to_s)
     axes.set_ylim(0, BAR_TO + 0.04)
@@ -171,27 +170,27 @@ def _row(
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_probability(axes: Axes, stretches: Sequence[TimelineSpan]) -> None:
-    """Each window as a level from its start until the next one begins; a hole where nothing is known."""
-    if not stretches:
+def _draw_probability(axes: Axes, shown: Sequence[TimelineSpan]) -> None:
+    """Each window as a level from its start until the next one begins; a gap where nothing is known."""
+    if not shown:
         return
     seconds: list[float] = []
     levels: list[float] = []
-    for stretch, following in zip(stretches, [*stretches[1:], None], strict=True):
-        p_alarm = stretch.judged.verdict.p_alarm
+    for span, following in zip(shown, [*shown[1:], None], strict=True):
+        p_alarm = span.judged.verdict.p_alarm
         level = math.nan if p_alarm is None else p_alarm
-        end_s = stretch.end_s if following is None else min(stretch.end_s, following.start_s)
-        if seconds and stretch.start_s > seconds[-1]:
+        end_s = span.end_s if following is None else min(span.end_s, following.start_s)
+        if seconds and span.start_s > seconds[-1]:
             seconds.append(seconds[-1])
             levels.append(math.nan)
-        seconds += [stretch.start_s, end_s]
+        seconds += [span.start_s, end_s]
         levels += [level, level]
     axes.plot(seconds, levels, color="#1d3557", linewidth=1.3)
     axes.fill_between(seconds, levels, color="#1d3557", alpha=0.12, linewidth=0)
 
 
-def _draw_unknown(axes: Axes, stretches: Sequence[TimelineSpan]) -> None:
-    for _, from_s, to_s in unknown_runs(stretches):
+def _draw_unknown(axes: Axes, shown: Sequence[TimelineSpan]) -> None:
+    for _, from_s, to_s in unknown_runs(shown):
         axes.axvspan(from_s, to_s, ymax=0.8, facecolor="0.93", edgecolor="0.6", hatch="////", linewidth=0)
 
 

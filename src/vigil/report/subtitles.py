@@ -1,6 +1,6 @@
-"""Subtitles from verdicts and events: what the judge said of a video, shown by any player while it runs.
+"""Writes verdicts and events as SRT subtitles, which any player shows.
 
-One cue a window, from its start until the next one's; `SrtWriter` keeps the file valid while a watch goes on.
+There is one cue per window, from its start until the next one's; `SrtWriter` keeps the file valid during a watch.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from vigil.events import Event, Tier
 from vigil.verdict import JudgedWindow, Outcome
 
 LONGEST_GAP_S = 1.0
-"""A cue waits so long for the next one past its last frame; then the picture is nobody's verdict."""
+"""A cue waits this long past its last frame for the next one; after that no verdict applies."""
 
 BAR_CELLS = 10
 BARS = {Tier.LOW: "▮▯▯", Tier.MEDIUM: "▮▮▯", Tier.HIGH: "▮▮▮"}
@@ -31,12 +31,12 @@ class SubtitleCue:
     text: str
 
     def format(self, number: int) -> str:
-        """As SRT has it, with the empty line that ends it."""
+        """The cue in SRT, including the empty line that ends it."""
         return f"{number}\n{_clock(self.start_s)} --> {_clock(self.end_s)}\n{self.text}\n\n"
 
 
 def format_srt(judged: Sequence[JudgedWindow], events: Sequence[Event]) -> str:
-    """The subtitles of one source's windows, which are in order; empty when there are none."""
+    """The subtitles of one source's windows, which are in order; empty if there are none."""
     cues: list[SubtitleCue] = []
     for each in judged:
         cue = _cue(each, next((event for event in events if _covers(event, each)), None))
@@ -49,10 +49,10 @@ def format_srt(judged: Sequence[JudgedWindow], events: Sequence[Event]) -> str:
 
 
 class SrtWriter:
-    """Subtitles as they come: after every `add` the file is whole, whatever happens next.
+    """Writes subtitles during a watch: after every `add` the file is complete.
 
-    The cue of the newest window ends with it, until the next one tells when it really ends. Raises StoreError when
-    the file cannot be written; what is in it stays whole.
+    The cue of the newest window ends with it, until the next one determines its real end. Raises StoreError if the file
+    cannot be written; what it holds stays valid.
     """
 
     def __init__(self, path: Path) -> None:
@@ -75,22 +75,22 @@ class SrtWriter:
         self.close()
 
     def add(self, judged: JudgedWindow, event: Event | None = None) -> None:
-        """Adds the next window, with the event it lies in."""
+        """Adds the next window, with its event."""
         cue, before = _cue(judged, event), self._last
         if before is None or cue.start_s <= before.start_s:
             number, ended = max(1, self._number), b""
         else:
-            # The times have a fixed width, so the cue that ends lies exactly over itself.
+            # The times have a fixed width, so the rewritten cue has the same length.
             number, ended = self._number + 1, _until(before, cue.start_s).format(self._number).encode()
         self._write(ended + cue.format(number).encode())
         self._last, self._number, self._last_at = cue, number, self._last_at + len(ended)
 
     def close(self) -> None:
-        """Closes the file; what is in it is complete."""
+        """Closes the file; its content is complete."""
         self._file.close()
 
     def _write(self, data: bytes) -> None:
-        """Lets the file end in `data`, from its last cue on; raises StoreError, and then it is as it was."""
+        """Replaces the end of the file, from its last cue on; raises StoreError and leaves the file unchanged."""
         try:
             self._end_in(data)
         except OSError as error:
@@ -101,7 +101,7 @@ class SrtWriter:
         self._file.seek(self._last_at)
         rest = memoryview(data)
         while rest:
-            # A disk that fills up takes a part, and only the next part is refused.
+            # A disk that fills up accepts a part of the data; only the next write fails.
             rest = rest[self._file.write(rest) :]
         self._file.truncate(self._last_at + len(data))
 
@@ -144,7 +144,7 @@ def _event_line(event: Event) -> str:
 
 
 def _one_line(text: str) -> str:
-    """A model's words can neither end the cue nor format it."""
+    """The description without anything that could end or format the cue."""
     whole = text.encode("utf-8", "replace").decode("utf-8")
     return " ".join(whole.split()).replace("<", "‹").replace(">", "›")
 

@@ -1,7 +1,4 @@
-"""The table of a score for people: every figure with its interval, the baseline and n beside it.
-
-The table of a timeline score for people: every figure with its interval, its baseline and n beside it.
-"""
+"""Text tables of scores and timeline scores: every figure with its interval, the baseline and n."""
 
 from collections.abc import Sequence
 
@@ -14,7 +11,7 @@ from vigil.score.timeline_scorecard import TimelineFigures, TimelineScore
 
 
 def score_table(scores: Sequence[Score]) -> str:
-    """One or more scores as columns of text, per clip first, then per window and pace."""
+    """One or more scores as columns of text, per clip first, then per window and throughput."""
     rows = [("", *(score.model for score in scores))]
     if any(score.notes.get("calibration") for score in scores):
         rows.append(("probabilities", *map(_calibrated, scores)))
@@ -77,7 +74,7 @@ def _area(figures: ScoreFigures) -> str:
 
 
 def with_interval(value: float | None, interval: Interval | None) -> str:
-    """A figure with its interval, or a word on why there is none."""
+    """A figure with its interval, or why there is none."""
     if value is None:
         return "- (one class only)"
     beside = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
@@ -91,7 +88,7 @@ def causes_text(unknown: dict[str, int]) -> str:
 
 
 def align_rows(rows: Sequence[tuple[str, ...]]) -> str:
-    """Rows of cells as lines of text, in columns."""
+    """Rows of cells as lines of text, aligned in columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     return "\n".join(line.rstrip() for line in lines)
@@ -121,7 +118,7 @@ MOST_COLUMNS = 6
 
 
 def timeline_table(score: TimelineScore) -> str:
-    """The figures of all videos and, where there are a few, of each one beside them."""
+    """The figures of all videos and, if there are only a few, of each one beside them."""
     columns = [(score.model, score.figures)]
     if 1 < len(score.videos) <= MOST_COLUMNS:
         columns += [(video.watched.name, video.figures) for video in score.videos]
@@ -190,7 +187,7 @@ def _latency(figures: TimelineFigures) -> str:
 
 
 def _brief(score: TimelineScore) -> str:
-    """Many videos, a line each."""
+    """Many videos, one line each."""
     header = ("video", "length", "incidents", "found", "false", "ROC AUC", "unknown")
     rows = [
         (

@@ -1,8 +1,8 @@
-"""The strip under a film: probability of alarm over time, thresholds, events, and what is not known.
+"""The timeline of a source, and the strip under an annotated video that shows it.
 
-A strip shows one page of time and is drawn once for it; only the line of the present second moves.
-
-The course of a video: its verdicts and events by time, for whatever draws them.
+`SourceTimeline` holds the verdicts and events of a source by time. The strip shows the probability of alarm, the
+thresholds, the events and what is unknown. It is drawn once per page of time; only the line of the current second
+moves.
 """
 
 from bisect import bisect_right
@@ -22,12 +22,12 @@ from vigil.report.drawing import Color, choose_typeface, latin_typeface
 from vigil.verdict import JudgedWindow
 
 JOIN_S = 1.0
-"""A window stands for the time up to the next one, when that follows at once."""
+"""A window extends to the start of the next one if that follows within this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineSpan:
-    """A window and the seconds it stands for, from its first frame to the next window's or its own last."""
+    """A window and the seconds it covers, from its first frame to the next window's start or its own last frame."""
 
     judged: JudgedWindow
     start_s: float
@@ -35,7 +35,7 @@ class TimelineSpan:
 
 
 class SourceTimeline:
-    """Verdicts and events of one source; both may be added while it goes on."""
+    """Verdicts and events of one source; both may be added during the watch."""
 
     def __init__(self, judged: Iterable[JudgedWindow] = (), events: Iterable[Event] = ()) -> None:
         self.version = 0
@@ -49,7 +49,7 @@ class SourceTimeline:
             self.note(event)
 
     def add(self, judged: JudgedWindow) -> None:
-        """Adds a verdict, usually the latest; one of the same window replaces the earlier."""
+        """Adds a verdict, usually the latest; it replaces an earlier one of the same window."""
         self.version += 1
         self._longest_s = max(self._longest_s, judged.end_s - judged.start_s)
         at = bisect_right(self._starts, judged.start_s)
@@ -60,12 +60,12 @@ class SourceTimeline:
         self._starts.insert(at, judged.start_s)
 
     def note(self, event: Event) -> None:
-        """Adds an event, or replaces what was known of it."""
+        """Adds an event, or replaces its earlier version."""
         self.version += 1
         self._events[event.id] = event
 
     def forget_before(self, time_s: float) -> None:
-        """Lets go of what ended before a second, so that a long watch stays small."""
+        """Discards what ended before a second, to bound the memory of a long watch."""
         kept = [one for one in self._judged if one.end_s >= time_s]
         self._judged, self._starts = kept, [one.start_s for one in kept]
         self._events = {key: e for key, e in self._events.items() if e.end_s is None or e.end_s >= time_s}
@@ -82,7 +82,7 @@ class SourceTimeline:
 
     @property
     def end_s(self) -> float:
-        """The last second that anything is known of."""
+        """The last second that is known."""
         return max((one.end_s for one in self._judged), default=0.0)
 
     def verdict_at(self, time_s: float) -> JudgedWindow | None:
@@ -91,35 +91,35 @@ class SourceTimeline:
         return min(covering, key=lambda one: abs((one.start_s + one.end_s) / 2 - time_s), default=None)
 
     def event_at(self, time_s: float) -> Event | None:
-        """The event that goes on at a second; of several, the one with the highest peak."""
+        """The event that is open at a second; of several, the one with the highest peak."""
         going_on = [e for e in self._events.values() if e.onset_s <= time_s and (e.end_s is None or time_s <= e.end_s)]
         return max(going_on, key=lambda event: event.peak, default=None)
 
     def between(self, from_s: float, to_s: float) -> list[TimelineSpan]:
-        """The windows that stand for any of these seconds."""
+        """The windows that cover any of these seconds."""
         first = bisect_right(self._starts, from_s - self._longest_s - JOIN_S)
         last = bisect_right(self._starts, to_s)
-        stretches = (self._stretch(number) for number in range(max(0, first - 1), last))
-        return [stretch for stretch in stretches if stretch.end_s >= from_s]
+        shown = (self._span(number) for number in range(max(0, first - 1), last))
+        return [span for span in shown if span.end_s >= from_s]
 
-    def _stretch(self, number: int) -> TimelineSpan:
+    def _span(self, number: int) -> TimelineSpan:
         one = self._judged[number]
         next_s = self._starts[number + 1] if number + 1 < len(self._starts) else one.end_s
         follows = one.end_s < next_s <= one.end_s + JOIN_S
         return TimelineSpan(one, one.start_s, next_s if follows else one.end_s)
 
 
-def unknown_runs(stretches: Iterable[TimelineSpan]) -> list[tuple[str, float, float]]:
-    """Windows without a verdict that follow each other: their cause, from and to."""
+def unknown_runs(shown: Iterable[TimelineSpan]) -> list[tuple[str, float, float]]:
+    """Runs of consecutive windows without a verdict: their cause, start and end."""
     runs: list[tuple[str, float, float]] = []
-    for stretch in stretches:
-        cause = str(stretch.judged.verdict.cause or "")
+    for span in shown:
+        cause = str(span.judged.verdict.cause or "")
         if not cause:
             continue
-        if runs and runs[-1][0] == cause and stretch.start_s <= runs[-1][2]:
-            runs[-1] = (cause, runs[-1][1], stretch.end_s)
+        if runs and runs[-1][0] == cause and span.start_s <= runs[-1][2]:
+            runs[-1] = (cause, runs[-1][1], span.end_s)
         else:
-            runs.append((cause, stretch.start_s, stretch.end_s))
+            runs.append((cause, span.start_s, span.end_s))
     return runs
 
 
@@ -129,7 +129,7 @@ STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 
 
 def draw_timeline_strip(
-    course: SourceTimeline,
+    timeline: SourceTimeline,
     *,
     from_s: float,
     to_s: float,
@@ -139,9 +139,9 @@ def draw_timeline_strip(
     epoch_s: float | None = None,
     cause_words: Callable[[str], str] = str,
 ) -> RGB:
-    """One page of time as `(H, W, 3) uint8 RGB`: event bars on top, the probability below, the seconds last.
+    """One page of time as `(H, W, 3) uint8 RGB`: event bars on top, then the probability, then the seconds.
 
-    With `epoch_s`, the `time.time()` of second 0, clock times stand in place of seconds; `cause_words` names a cause.
+    With `epoch_s`, the `time.time()` of second 0, clock times replace seconds; `cause_words` names a cause.
     """
     width, height = size_wh
     image = np.empty((height, width, 3), np.uint8)
@@ -149,33 +149,33 @@ def draw_timeline_strip(
     bar_px, axis_px = GAP_PX + max(4, font_px // 2), round(font_px * 1.15)
     plot = image[bar_px + 2 : height - axis_px]
     plot[:] = drawing.PLOT
-    stretches = course.between(from_s, to_s)
-    _draw_probability(plot, stretches, from_s=from_s, to_s=to_s, tiers=tiers)
+    shown = timeline.between(from_s, to_s)
+    _draw_probability(plot, shown, from_s=from_s, to_s=to_s, tiers=tiers)
     _draw_thresholds(plot, tiers)
-    _draw_events(image[GAP_PX:bar_px], course, from_s=from_s, to_s=to_s)
+    _draw_events(image[GAP_PX:bar_px], timeline, from_s=from_s, to_s=to_s)
     picture = Image.fromarray(image)
-    runs = [(cause_words(cause), start_s, end_s) for cause, start_s, end_s in unknown_runs(stretches)]
+    runs = [(cause_words(cause), start_s, end_s) for cause, start_s, end_s in unknown_runs(shown)]
     _write_causes(picture, runs, top=bar_px + 2, bottom=height - axis_px, span=(from_s, to_s), font_px=font_px)
     _write_seconds(picture, top=height - axis_px, from_s=from_s, to_s=to_s, font_px=font_px, epoch_s=epoch_s)
     return np.array(picture)
 
 
 def column(time_s: float, *, from_s: float, to_s: float, width: int) -> int:
-    """The column of a second, held within the strip."""
+    """The column of a second, clipped to the strip."""
     return int(np.clip((time_s - from_s) / (to_s - from_s) * width, 0, width - 1))
 
 
 def _draw_probability(
-    plot: RGB, stretches: Sequence[TimelineSpan], *, from_s: float, to_s: float, tiers: TierThresholds
+    plot: RGB, shown: Sequence[TimelineSpan], *, from_s: float, to_s: float, tiers: TierThresholds
 ) -> None:
     """Columns as high as the highest probability of the windows that cover them; unknown ones are hatched."""
     height, width = plot.shape[:2]
     highest = np.full(width, np.nan)
     unknown = np.zeros(width, np.bool_)
-    for stretch in stretches:
-        left = column(stretch.start_s, from_s=from_s, to_s=to_s, width=width)
-        right = max(left + 1, column(stretch.end_s, from_s=from_s, to_s=to_s, width=width))
-        p_alarm = stretch.judged.verdict.p_alarm
+    for span in shown:
+        left = column(span.start_s, from_s=from_s, to_s=to_s, width=width)
+        right = max(left + 1, column(span.end_s, from_s=from_s, to_s=to_s, width=width))
+        p_alarm = span.judged.verdict.p_alarm
         if p_alarm is None:
             unknown[left:right] = True
         else:
@@ -203,10 +203,10 @@ def _draw_thresholds(plot: RGB, tiers: TierThresholds) -> None:
         plot[row, dashes] = drawing.color_of(threshold, tiers)
 
 
-def _draw_events(row: RGB, course: SourceTimeline, *, from_s: float, to_s: float) -> None:
+def _draw_events(row: RGB, timeline: SourceTimeline, *, from_s: float, to_s: float) -> None:
     height, width = row.shape[:2]
     row[:] = np.asarray(drawing.PLOT) * 0.8
-    for event in course.events:
+    for event in timeline.events:
         end_s = to_s if event.end_s is None else event.end_s
         if end_s < from_s or event.onset_s > to_s:
             continue
@@ -225,7 +225,7 @@ def _write_causes(
     span: tuple[float, float],
     font_px: int,
 ) -> None:
-    """Names the cause of each run of unknown windows, where there is room for the word and a font that has it."""
+    """Writes the cause of each run of unknown windows, if there is room and a font that can show it."""
     pen = ImageDraw.Draw(picture)
     for word, start_s, end_s in runs:
         set_in = choose_typeface(word)
@@ -264,12 +264,12 @@ def _write_seconds(
 
 
 def clock_time(moment_s: float) -> str:
-    """A `time.time()` as the clock on the wall shows it, as in the list of events."""
+    """A `time.time()` as local clock time, as in the list of events."""
     return f"{datetime.fromtimestamp(moment_s):%H:%M:%S}"
 
 
 def format_seconds(seconds: float, *, tenths: bool = False) -> str:
-    """Seconds as people read them: `1:05`, `1:02:03`, with tenths `1:05.3`."""
+    """A duration for people: `1:05`, `1:02:03`, with tenths `1:05.3`."""
     total = max(0.0, seconds)
     whole = int(total * 10) // 10 if tenths else int(total)
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60

@@ -1,4 +1,4 @@
-"""Scoring: how good a served model is on labelled clips, with an interval and a baseline beside every figure."""
+"""Scoring: how good a served model is on labelled clips, with an interval and a baseline for every figure."""
 
 from vigil.score.eval_set import EvalClip, EvalWindow, dataset_clips, video_clips
 from vigil.score.journal import Journal, JournalEntry

@@ -1,4 +1,4 @@
-"""Calibrating on clips that were held out: which model and which clips may be used, and what it gains."""
+"""Checks which model and which held-out clips may be used for a calibration, and measures what it gains."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -29,19 +29,19 @@ MET: Mapping[str, str] = {
     "test": "they are kept for the score, which a calibration fitted on them would flatter",
 }
 FEW_SHARE = 0.2
-"""Where a smaller share of the alarm clips than this reaches the lowest tier, a watch would be all but silent."""
+"""Below this share of alarm clips that reach the lowest tier, a watch would hardly open an event."""
 
 
 def require_same_model(served: ServedModel, model: Manifest, folder: Path, *, served_as: str = "") -> None:
-    """Raises UsageError where what is served is not the model of this folder, as far as the server tells.
+    """Raises UsageError if the served model is not the one in this folder, as far as the server reports it.
 
-    `served_as` is what the server calls the folder, where it knows it by another path.
+    `served_as` is the server's path of the folder, if it differs.
     """
     differences = model.contract.differences(served.alias) if served.alias else []
     if differences:
         raise UsageError(f"{served.name} is not the model in {folder}: {'; '.join(differences)}; serve that folder")
     if not served.root:
-        log.warning("the server does not tell which folder it serves: nobody can see whether it is %s", folder)
+        log.warning("the server does not report which folder it serves: it cannot be checked that it is %s", folder)
         return
     if served_as.rstrip("/") == served.root.rstrip("/") if served_as else _is_called(served.root, folder):
         return
@@ -53,7 +53,7 @@ def require_same_model(served: ServedModel, model: Manifest, folder: Path, *, se
 
 
 def _is_called(root: str, folder: Path) -> bool:
-    """Whether the path that a server gives means this folder; a relative one may begin anywhere above it."""
+    """Whether the path reported by a server refers to this folder; a relative path may start at any parent of it."""
     told = Path(root)
     if told.is_absolute() or told.exists():
         return told.exists() and told.samefile(folder)
@@ -61,12 +61,12 @@ def _is_called(root: str, folder: Path) -> bool:
 
 
 def require_unmet(model: Manifest, clips: Sequence[EvalClip]) -> None:
-    """Raises UsageError where clips, or others of their recordings, are among those the model has met."""
+    """Raises UsageError if the model has already seen some of the clips, or others of their recordings."""
     told = model.training.get(USED_KEY)
     if not isinstance(told, dict):
         log.warning(
-            "this model's manifest does not tell which clips it was trained on (an older Vigil wrote it): nobody can "
-            "see whether these are others"
+            "this model's manifest does not list the clips it was trained on (an older Vigil wrote it): it cannot be "
+            "checked that these are others"
         )
         return
     for split, why in MET.items():
@@ -84,14 +84,14 @@ def _met(used: UsedClips, clips: Sequence[EvalClip]) -> list[str]:
 
 
 def reaching(answers: Sequence[Prediction], calibration: Calibration | None, tiers: TierThresholds) -> dict[str, int]:
-    """How many of the answered alarm clips reach each tier."""
+    """The number of answered alarm clips that reach each tier."""
     p_raw, is_alarm = known_predictions(answers)
     shown = [calibrate(float(p), calibration) for p in p_raw[is_alarm]]
     return {tier: sum(p >= from_p for p in shown) for tier, from_p in asdict(tiers).items()}
 
 
 def require_held_out(model: Manifest, data: Path, split: EvalSplit) -> None:
-    """Raises UsageError when these clips were trained on, or are kept for the score."""
+    """Raises UsageError if these clips were trained on, or are reserved for the score."""
     if split == "test":
         raise UsageError(
             "the test split is for the score alone: a calibration fitted on it would flatter it. "
@@ -110,7 +110,7 @@ def require_held_out(model: Manifest, data: Path, split: EvalSplit) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationReport:
-    """Calibration error before and after; `ece_cross_fitted` is of clips that each fit had not seen."""
+    """Calibration error before and after; `ece_cross_fitted` is measured on clips that each fit had not seen."""
 
     calibration: Calibration
     clips: int
@@ -120,7 +120,7 @@ class CalibrationReport:
 
 
 def check_calibration(answers: Sequence[Prediction], calibration: Calibration) -> CalibrationReport:
-    """What a calibration does to the answered clips that it was fitted on, told also without that advantage."""
+    """What a calibration does to the answered clips it was fitted on, and to clips left out of the fit."""
     p_raw, is_alarm = known_predictions(answers)
     crossed = cross_fit(answers)
     return CalibrationReport(
@@ -133,7 +133,7 @@ def check_calibration(answers: Sequence[Prediction], calibration: Calibration) -
 
 
 def cross_fit(answers: Sequence[Prediction], *, folds: int = FOLDS) -> Floats | None:
-    """Each clip's probability under a calibration fitted on other recordings; None when there are too few."""
+    """Each clip's probability under a calibration fitted on other recordings; None if there are too few."""
     p_raw, is_alarm = known_predictions(answers)
     _, group_of = np.unique([answer.group for answer in answers], return_inverse=True)
     result = p_raw.copy()

@@ -1,14 +1,8 @@
-"""What is scored: clips of known label, each giving the windows that the judge is asked about.
+"""The clips a model is scored on, with known labels, and the windows the judge is asked about.
 
-They come from a built dataset, whose stored frames are exactly what training read, or from video files
-(`vigil.score.eval_set`).
-
-Video files to score: labelled by their folders and cut as a live camera is.
-
-What models are scored on: the clips, and the contract under which they are shown.
-
-A built dataset brings its contract along. Video files are cut as the model's manifest says, else as the
-served model tells, else as the defaults are.
+They come from a built dataset, whose stored frames are exactly what training read, or from video files, labelled by
+their folders and windowed as a live camera is. A dataset has its own contract. For video files it is the contract of
+the model's manifest, else the one the served model declares, else the default.
 """
 
 import asyncio
@@ -41,7 +35,7 @@ EvalSplit = Literal["train", "val", "test", "calibration", "all"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalWindow:
-    """One window of a clip, as it is sent: its JPEGs and where in the clip they were."""
+    """One window of a clip as it is sent: its JPEGs and its time in the clip."""
 
     clip: str
     window: int
@@ -51,7 +45,7 @@ class EvalWindow:
 
     @property
     def digest(self) -> str:
-        """Changes with the clip's name, the window's number and any of its pictures."""
+        """A digest of the clip's name, the window's number and all of its pictures."""
         digest = hashlib.blake2b(f"{self.clip}\n{self.window}\n".encode("utf-8", "backslashreplace"), digest_size=12)
         for jpeg in self.jpegs:
             digest.update(len(jpeg).to_bytes(8, "big"))
@@ -61,9 +55,9 @@ class EvalWindow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalClip:
-    """One labelled clip; `windows()` reads its pictures, and raises SourceError where it cannot.
+    """One labelled clip; `windows()` reads its pictures, and raises SourceError if it cannot.
 
-    `digest()` names the file that it is, or was cut from (16 hex digits); empty where that cannot be known.
+    `digest()` identifies its file, or the file it was extracted from (16 hex digits); empty if that is unknown.
     """
 
     name: str
@@ -74,7 +68,7 @@ class EvalClip:
 
 
 def dataset_clips(folder: Path, split: EvalSplit) -> list[EvalClip]:
-    """The clips of a built dataset, in its order; raises DatasetError when it is not one."""
+    """The clips of a built dataset, in its order; raises DatasetError if it is not one."""
     splits = _splits_of(folder) if split == "all" else [split]
     examples = [example for name in splits for example in _read_examples(folder, name)]
     if not examples:
@@ -141,7 +135,7 @@ def _read_frame(path: Path) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class LabelledVideo:
-    """A file below (or as) one of the given paths; `label` is None where no folder above it says one."""
+    """A file below (or at) one of the given paths; `label` is None if no folder above it determines one."""
 
     path: Path
     name: str
@@ -149,9 +143,9 @@ class LabelledVideo:
 
 
 def video_clips(paths: Sequence[Path], task: Task, sampling: FrameSampling) -> list[EvalClip]:
-    """The clips in folders of classes or single files, grouped by the `sources.csv` beside them.
+    """The clips in class folders or single files, grouped by the `sources.csv` beside them.
 
-    Raises UsageError when there is none, when one lies in no folder that the task knows, or when two have one name.
+    Raises UsageError if there is none, if one lies in no folder known to the task, or if two have one name.
     """
     videos = [video for path in paths for video in _videos(path, task)]
     _require_labels(videos, paths, task)
@@ -174,7 +168,7 @@ def _videos(path: Path, task: Task) -> Iterator[LabelledVideo]:
 
 
 def _label(file: Path, top: Path, task: Task) -> LabelName | None:
-    """The nearest folder that means something decides, from the file upwards to the given one."""
+    """The nearest folder with a meaning decides, from the file upwards to the given path."""
     for folder in file.absolute().parents:
         label = task.label_of(folder.name)
         if label is not None or folder == top.absolute():
@@ -242,7 +236,7 @@ def _cut_windows(video: LabelledVideo, sampling: FrameSampling) -> list[EvalWind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalSet:
-    """Clips, how they are shown, what is asked, and how the model is calibrated."""
+    """Clips, their contract, the question, and the model's calibration."""
 
     clips: Sequence[EvalClip]
     task: Task
@@ -267,9 +261,9 @@ def load_eval_set(
     model_dir: Path | None = None,
     max_pixels: int | None = None,
 ) -> EvalSet:
-    """The clips of a dataset or of video files; raises UsageError when neither or both are named.
+    """The clips of a dataset or of video files; raises UsageError if neither or both are given.
 
-    With `model_dir` the model's own contract and calibration are used.
+    With `model_dir`, the model's own contract and calibration are used.
     """
     if (data is None) == (not paths):
         raise UsageError("name clips to score, or a dataset with --data DIR, and not both")

@@ -1,10 +1,10 @@
-"""Grouped k-fold: the scores of k models, each on the fold it was not trained on, as one honest table.
+"""Grouped k-fold: pools the scores of k models, each on the fold it was not trained on, into one table.
 
     vigil dataset build CLIPS --folds 5 --fold 0    (train, serve, vigil score --json fold-0.json; then fold 1 ...)
     vigil score --combine fold-*.json
 
 Every clip is scored once, by a model that has not seen its recording, so all clips of a small set count.
-Pooled figures compare probabilities across models; the mean of the folds' own areas is told beside them.
+Pooled figures compare probabilities across models; the mean of the folds' own areas is reported beside them.
 """
 
 import json
@@ -33,14 +33,14 @@ class FoldScore:
     is_calibrated: bool = False
 
     def uncalibrated_answers(self) -> tuple[Prediction, ...]:
-        """The answers as the model gave them; raises UsageError when the score was calibrated already."""
+        """The uncalibrated answers; raises UsageError if the score was calibrated."""
         if self.is_calibrated:
             raise UsageError(f"{self.name} was scored with a calibration; score again without --model-dir")
         return self.answers
 
 
 def read_fold(path: Path) -> FoldScore:
-    """The answers of a score file; raises UsageError when it is none."""
+    """The answers of a score file; raises UsageError if it is not one."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         answers = tuple(_answer(clip) for clip in data["clips"])
@@ -67,7 +67,7 @@ def _answer(clip: dict[str, Any]) -> Prediction:
 
 
 def pool_folds(folds: Sequence[FoldScore]) -> Score:
-    """All folds as one score; raises UsageError when a recording or a clip is in more than one of them."""
+    """All folds as one score; raises UsageError if a recording or a clip is in more than one of them."""
     _require_apart(folds)
     answers = tuple(answer for fold in folds for answer in fold.answers)
     threshold = folds[0].threshold

@@ -1,10 +1,10 @@
-"""The verdicts of a score as they come in: one JSON line each, so that a killed run can go on.
+"""Writes the verdicts of a score as they arrive, one JSON line each, so that a killed run can be resumed.
 
-A journal belongs to one model, address and contract, told in its first line. When every window has been
-asked it is closed with a last line; the next run of the same command then starts over, since the
-model behind a name may have changed. A half line at the end, as `kill -9` leaves it, is dropped.
+A journal belongs to one model, address and contract, named in its first line. When every window has been asked, a last
+line closes it; the next run of the same command then starts over, because the model behind a name may have changed. An
+incomplete last line, as left by `kill -9`, is dropped.
 
-How fast the server answered: latency of a request under this load, and requests a second.
+`measure_throughput` computes the server's latency and requests per second from the entries.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ class JournalEntry:
 
     @classmethod
     def of(cls, verdict: Verdict, *, digest: str, clip: str, window: int, **times: float) -> "JournalEntry":
-        """The record of a verdict."""
+        """The entry for a verdict."""
         return cls(
             digest=digest,
             clip=clip,
@@ -63,17 +63,17 @@ class JournalEntry:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "JournalEntry":
-        """The record that `asdict` wrote; raises TypeError or ValueError when it is none."""
+        """The entry that `asdict` wrote; raises TypeError or ValueError if it is not one."""
         cause = data.get("cause")
         return cls(**{**data, "outcome": Outcome(data["outcome"]), "cause": Cause(cause) if cause else None})
 
     def uncalibrated(self) -> "JournalEntry":
-        """The same verdict with the probability that the model itself gave."""
+        """The same verdict with the uncalibrated probability."""
         return replace(self, p_alarm=self.p_raw if self.p_raw is not None else self.p_alarm)
 
 
 class Journal:
-    """An append-only file of records; `known` holds those that an interrupted run left."""
+    """An append-only file of entries; `known` holds those of an interrupted run."""
 
     def __init__(self, path: Path, *, header: dict[str, str], fresh: bool = False) -> None:
         self.path = path
@@ -99,15 +99,15 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # What could not be written has been told by then; closing tries once more.
+        # A failed write has already been reported; closing tries it once more.
         with contextlib.suppress(OSError):
             if self._file is not None:
                 self._file.close()
 
     def add(self, record: JournalEntry) -> None:
-        """Appends a record; it is with the operating system when this returns.
+        """Appends an entry and flushes it to the operating system.
 
-        Raises JobError when it cannot be written.
+        Raises JobError if it cannot be written.
         """
         self._append(asdict(record))
 
@@ -134,7 +134,7 @@ def _write(file: IO[str], data: dict[str, Any]) -> None:
 
 
 def _interrupted(path: Path, header: dict[str, str]) -> dict[str, JournalEntry]:
-    """The answered records of an unfinished run with the same header; unknown ones are asked again."""
+    """The answered entries of an unfinished run with the same header; unknown ones are asked again."""
     if not path.is_file():
         return {}
     lines = list(_lines(path))
@@ -162,7 +162,7 @@ def _record(line: dict[str, Any]) -> JournalEntry | None:
 
 
 def read_journal(path: Path) -> list[JournalEntry]:
-    """Every record of a journal, complete or not, the last one of a window counting."""
+    """Every entry of a journal, complete or not; the last one of each window counts."""
     records = [record for line in _lines(path) if (record := _record(line)) is not None]
     return list({record.digest: record for record in records}.values())
 
@@ -172,7 +172,7 @@ NEVER_ASKED = frozenset({Cause.UNREADABLE, Cause.CANCELLED, Cause.SKIPPED, Cause
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throughput:
-    """Percentiles of latency, and requests a second of the time in which at least one was under way."""
+    """Percentiles of latency, and requests per second of the time in which at least one was in flight."""
 
     requests: int = 0
     p50_ms: float | None = None
@@ -181,7 +181,7 @@ class Throughput:
 
 
 def measure_throughput(records: Iterable[JournalEntry]) -> Throughput:
-    """The pace of the requests behind these records, also where a run was interrupted in between."""
+    """The throughput of the requests behind these entries, even if the run was interrupted in between."""
     asked = [record for record in records if record.cause not in NEVER_ASKED]
     if not asked:
         return Throughput()

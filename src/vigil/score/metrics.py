@@ -1,10 +1,9 @@
-"""What a list of answers is worth: confusion, ROC and its area, calibration error.
+"""Metrics of a list of answers (confusion, ROC, calibration error), with 95 % intervals.
 
-`p_alarm` is always the probability of alarm and `is_alarm` the truth, one entry an answered clip or window.
-
-How sure a figure is: intervals of shares, counts and areas (Wilson, Poisson, DeLong, Newcombe, bootstrap), McNemar.
-
-Formulas and their sources are in `docs/scoring.md`. Everything here is deterministic: resampling is seeded.
+`p_alarm` is always the probability of alarm and `is_alarm` the truth, one entry per answered clip or window.
+Intervals of shares, counts and areas are Wilson's, Garwood's, DeLong's, Newcombe's or from the bootstrap; McNemar's
+test compares two models. Formulas and their sources are in `docs/scoring.md`. Resampling is seeded, so everything is
+deterministic.
 """
 
 import math
@@ -26,7 +25,7 @@ RESAMPLES = 2000
 
 
 def wilson(successes: int, n: int) -> Interval:
-    """Wilson's 95 % score interval of a share; (0, 1) when nothing was counted."""
+    """Wilson's 95 % score interval of a share; (0, 1) if nothing was counted."""
     if n == 0:
         return 0.0, 1.0
     share, z2 = successes / n, Z_95**2
@@ -38,7 +37,7 @@ def wilson(successes: int, n: int) -> Interval:
 
 
 def poisson(count: int) -> Interval:
-    """The exact 95 % interval (Garwood's) of the mean of which `count` were seen."""
+    """The exact 95 % interval (Garwood's) of a Poisson mean, given a count of `count`."""
     from scipy import stats  # a second to import, and only some figures need it
 
     low = 0.0 if count == 0 else float(stats.chi2.ppf(0.025, 2 * count) / 2)
@@ -46,9 +45,9 @@ def poisson(count: int) -> Interval:
 
 
 def delong(p_alarm: Floats, is_alarm: Flags) -> Interval | None:
-    """DeLong's 95 % interval of the ROC AUC; None where a class has fewer than two members.
+    """DeLong's 95 % interval of the ROC AUC; None if a class has fewer than two members.
 
-    Where the classes are separated perfectly its variance is 0, which claims certainty: Newcombe's interval instead.
+    If the classes are separated perfectly, its variance is 0, which claims certainty: then Newcombe's interval instead.
     """
     alarms, normals = p_alarm[is_alarm], p_alarm[~is_alarm]
     if min(len(alarms), len(normals)) < 2:
@@ -74,7 +73,7 @@ def newcombe(auc: float, alarms: int, normals: int) -> Interval:
 
 
 def _edge(is_far: Callable[[float], bool], far: float, near: float) -> float:
-    """Where a figure stops to be too far from the one that was measured, by bisection."""
+    """The value at which a figure is just too far from the measured one, by bisection."""
     if far == near:
         return near
     for _ in range(60):
@@ -90,10 +89,10 @@ def bootstrap(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval | None:
-    """The percentile bootstrap's 95 % interval, drawing whole groups (recordings) with replacement.
+    """The percentile bootstrap's 95 % interval, resampling whole groups (recordings) with replacement.
 
-    `statistic` maps drawn row numbers to a figure, or None where a draw has none (one class only).
-    Returns None when fewer than half of the draws have one.
+    `statistic` maps drawn row numbers to a figure, or None if a draw has none (one class only).
+    Returns None if fewer than half of the draws have one.
     """
     members = _members(groups)
     rng = np.random.default_rng(seed)
@@ -115,7 +114,7 @@ def _members(groups: Sequence[str]) -> list[NDArray[np.intp]]:
 
 
 def mcnemar(only_first_right: int, only_second_right: int) -> float:
-    """The exact two-sided p-value that two judges who differ on these clips are equally good."""
+    """The exact two-sided p-value of McNemar's test that two models are equally good on these clips."""
     differing = only_first_right + only_second_right
     if differing == 0:
         return 1.0
@@ -129,7 +128,7 @@ ECE_BINS = 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfusionMatrix:
-    """Counts of answers against truth; what was not answered is in none of the four, but counted apart."""
+    """Counts of answers against truth; unanswered ones are in none of the four and are counted apart."""
 
     tp: int
     fp: int
@@ -140,7 +139,7 @@ class ConfusionMatrix:
 
     @property
     def n(self) -> int:
-        """All that was asked, answered or not."""
+        """The number of clips or windows asked, answered or not."""
         return self.tp + self.fp + self.fn + self.tn + self.unknown_alarm + self.unknown_normal
 
     @property
@@ -149,17 +148,17 @@ class ConfusionMatrix:
 
     @property
     def accuracy(self) -> float:
-        """Right answers among all that was asked: an unknown is not a right answer."""
+        """The share of right answers among all that was asked: an unknown is not a right answer."""
         return _share(self.correct, self.n)
 
     @property
     def precision(self) -> float:
-        """Alarms that were true; 0 when none was given."""
+        """The share of alarms that were true; 0 if there was none."""
         return _share(self.tp, self.tp + self.fp)
 
     @property
     def recall(self) -> float:
-        """True alarms that were found; one that was not answered is one not found."""
+        """The share of true alarms that were found; an unanswered one counts as missed."""
         return _share(self.tp, self.tp + self.fn + self.unknown_alarm)
 
     @property
@@ -169,7 +168,7 @@ class ConfusionMatrix:
 
     @property
     def majority(self) -> float:
-        """The accuracy of always naming the commoner class."""
+        """The accuracy of always answering the more frequent class."""
         alarms = self.tp + self.fn + self.unknown_alarm
         return _share(max(alarms, self.n - alarms), self.n)
 
@@ -179,7 +178,7 @@ def _share(part: float, whole: float) -> float:
 
 
 def roc_auc(p_alarm: Floats, is_alarm: Flags) -> float | None:
-    """The chance that an alarm outranks a normal, ties counted half; None where a class is missing."""
+    """The probability that an alarm outranks a normal, ties counted half; None if a class is missing."""
     alarms = int(is_alarm.sum())
     normals = len(is_alarm) - alarms
     if alarms == 0 or normals == 0:
@@ -191,9 +190,9 @@ def roc_auc(p_alarm: Floats, is_alarm: Flags) -> float | None:
 
 
 def average_precision(p_alarm: Floats, is_alarm: Flags) -> float | None:
-    """The precision at each alarm's probability, averaged over the alarms; None where there is none.
+    """The precision at each alarm's probability, averaged over the alarms; None if there is none.
 
-    Guessing gives the share of alarms. As `sklearn.metrics.average_precision_score`, ties included.
+    Guessing gives the share of alarms. Same as `sklearn.metrics.average_precision_score`, ties included.
     """
     alarms = int(is_alarm.sum())
     if alarms == 0:
@@ -214,7 +213,7 @@ def roc_curve(p_alarm: Floats, is_alarm: Flags) -> tuple[Floats, Floats]:
 
 
 def reliability(p_alarm: Floats, is_alarm: Flags, *, bins: int = ECE_BINS) -> list[tuple[float, float, int]]:
-    """(mean probability, share of true alarms, count) of each bin of equal width that holds anything."""
+    """(mean probability, share of true alarms, count) of each non-empty bin of equal width."""
     bin_of = bin_numbers(p_alarm, bins=bins)
     used = [bin_of == number for number in range(bins) if (bin_of == number).any()]
     return [(float(p_alarm[rows].mean()), float(is_alarm[rows].mean()), int(rows.sum())) for rows in used]
@@ -226,7 +225,7 @@ def bin_numbers(p_alarm: Floats, *, bins: int) -> NDArray[np.intp]:
 
 
 def expected_calibration_error(p_alarm: Floats, is_alarm: Flags, *, bins: int = ECE_BINS) -> float | None:
-    """How far probability and frequency of alarm lie apart, averaged over equal-width bins by their counts."""
+    """The gap between probability and frequency of alarm, averaged over equal-width bins by their counts."""
     if len(p_alarm) == 0:
         return None
     parts = reliability(p_alarm, is_alarm, bins=bins)
@@ -234,5 +233,5 @@ def expected_calibration_error(p_alarm: Floats, is_alarm: Flags, *, bins: int = 
 
 
 def brier(p_alarm: Floats, is_alarm: Flags) -> float | None:
-    """The mean squared distance of probability from truth (0.25 for always saying one half)."""
+    """The mean squared difference of probability and truth (0.25 for always saying one half)."""
     return float(np.mean((p_alarm - is_alarm) ** 2)) if len(p_alarm) else None

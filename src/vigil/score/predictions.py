@@ -1,11 +1,11 @@
-"""One answer a clip: the rule by which the verdicts of its windows are combined.
+"""Combines the verdicts of a clip's windows into one answer per clip.
 
-The label of a clip says that an incident is somewhere in it, so the mean over all its windows would
-drown a short fight in a long clip. The highest window alone would turn one noisy moment into an alarm,
-more often the longer the clip is, and noisy-or does so even sooner: ten windows at 0.1 are an alarm to it.
-An incident outlasts the 2 s between windows, so a real one shows in two of them. Hence the default, `top2`:
-the mean log-odds of the two windows with the highest probability. A clip of one window keeps its
-probability as it is; and as the mean is taken of log-odds, calibrating windows and calibrating clips is the same.
+A clip's label says that an incident is somewhere in it, so the mean over all its windows would hide a short fight in a
+long clip. The maximum alone would turn one noisy moment into an alarm, more often the longer the clip is, and noisy-or
+does so even sooner: ten windows at 0.1 are an alarm to it. An incident outlasts the 2 s between windows, so a real one
+shows in two of them. Hence the default, `top2`: the mean log-odds of the two windows with the highest probability. A
+clip of one window keeps its probability; and because log-odds are averaged, calibrating windows and calibrating clips
+is the same.
 """
 
 from collections import Counter
@@ -22,12 +22,12 @@ from vigil.verdict import Cause, Outcome
 CombineRule = Literal["top2", "max", "mean"]
 
 P_OF_WORD = {Outcome.ALARM: 0.99, Outcome.NORMAL: 0.01}
-"""The probability that stands for a verdict word from a server that tells no probabilities."""
+"""The probability that stands for a verdict word from a server that reports no probabilities."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """What was said of one clip or one window, beside the truth; `p_alarm` is None when it is unknown."""
+    """The answer for one clip or one window, and the truth; `p_alarm` is None if it is unknown."""
 
     clip: str
     label: LabelName
@@ -44,7 +44,7 @@ class Prediction:
 
 
 def probability(record: JournalEntry) -> float | None:
-    """The probability of alarm of one window, or None where it is unknown."""
+    """The probability of alarm of one window, or None if it is unknown."""
     if record.outcome is Outcome.UNKNOWN:
         return None
     return P_OF_WORD[record.outcome] if record.p_alarm is None else record.p_alarm
@@ -60,7 +60,7 @@ def combine(p_alarm: Sequence[float], *, rule: CombineRule = "top2") -> float:
 def per_clip(
     clips: Sequence[EvalClip], records: Iterable[JournalEntry], *, rule: CombineRule = "top2"
 ) -> list[Prediction]:
-    """One answer a clip; a clip with no answered window is unknown, by the commonest cause among them."""
+    """One answer per clip; a clip without answered windows is unknown, with their most frequent cause."""
     by_clip: Mapping[str, list[JournalEntry]] = _by_clip(records)
     return [_answer(clip, by_clip.get(clip.name, []), rule=rule) for clip in clips]
 
@@ -91,7 +91,7 @@ def _commonest(causes: "Counter[Cause]") -> Cause:
 
 
 def per_window(clips: Sequence[EvalClip], records: Iterable[JournalEntry]) -> list[Prediction]:
-    """One answer a window, with the label of its clip."""
+    """One answer per window, with the label of its clip."""
     clip_of = {clip.name: clip for clip in clips}
     return [
         Prediction(

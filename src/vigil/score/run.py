@@ -1,12 +1,10 @@
-"""Asks the judge about every window of every clip: many in flight, read ahead by threads, resumable.
+"""Runs a whole score: connects the judge, asks about every window of every clip, and computes the figures.
 
-The server is kept busy by workers that each hold one request; pictures are read and cut ahead of them
-in threads, into a bounded queue. Each verdict goes to the journal as it comes.
+    scored = await score_model(endpoint, task, sampling, clips, journal=Path("verdicts.jsonl"))
+    print(score_table([scored.score]))
 
-A whole score: connect the judge, ask about every clip, weigh the answers.
-
-scored = await score_model(endpoint, task, sampling, clips, journal=Path("verdicts.jsonl"))
-print(score_table([scored.score]))
+Workers with one request each keep the server busy; threads read and window the clips ahead of them into a bounded
+queue. Each verdict is written to the journal as it arrives, so an interrupted score can be resumed.
 """
 
 import asyncio
@@ -33,7 +31,7 @@ from vigil.score.scorecard import THRESHOLD, Score, figures, known_predictions
 from vigil.verdict import Cause, Outcome, Verdict
 
 IN_FLIGHT = 48
-"""Half as many again as vLLM works on at once (`--max-num-seqs 32`), so that one waits whenever a place falls free."""
+"""Half as many again as vLLM works on at once (`--max-num-seqs 32`), so that one is waiting for each free slot."""
 
 READERS = 2
 READ_AHEAD_CLIPS = 8
@@ -42,7 +40,7 @@ WaitingWindows: TypeAlias = "asyncio.Queue[tuple[EvalWindow, str] | None]"
 
 
 class Judging(Protocol):
-    """Whoever gives verdicts: `vigil.judge.Judge`."""
+    """Gives verdicts: `vigil.judge.Judge`."""
 
     async def verdict(self, shots: Sequence[bytes], /, *, start_s: float, end_s: float) -> Verdict:
         """One window's verdict; failures are unknown verdicts, not exceptions."""
@@ -50,19 +48,19 @@ class Judging(Protocol):
 
 
 class ScoreObserver(Protocol):
-    """Whoever wants to follow a run."""
+    """Follows a run."""
 
     def clip_read(self, name: str, windows: int) -> None:
-        """A clip was read and has so many windows."""
+        """A clip was read and has this many windows."""
         ...
 
     def answered(self, record: JournalEntry) -> None:
-        """A window got its verdict, now or in the run that this one continues."""
+        """A window got its verdict, now or in the run that this one resumes."""
         ...
 
 
 class NullScoreObserver:
-    """Nobody follows."""
+    """Ignores everything."""
 
     def clip_read(self, name: str, windows: int) -> None:
         pass
@@ -73,7 +71,7 @@ class NullScoreObserver:
 
 @dataclass(slots=True, kw_only=True)
 class ScoreRun:
-    """One pass over the clips, and all it shares between its workers."""
+    """One pass over the clips, and the state its workers share."""
 
     judge: Judging
     journal: Journal
@@ -83,10 +81,10 @@ class ScoreRun:
     _gone: int = 0
 
     async def ask_all(self, clips: Sequence[EvalClip]) -> list[JournalEntry]:
-        """The records of all windows, in the order of clips and windows.
+        """The entries of all windows, in the order of clips and windows.
 
-        Raises EndpointError when the server is gone for good; what was answered is in the journal. A run in which
-        the endpoint failed some windows stays open there, so that the next one asks only those.
+        Raises EndpointError if the server is gone for good; the answers so far are in the journal. A run in which the
+        endpoint failed some windows stays open there, so that the next one asks only those.
         """
         queue: WaitingWindows = asyncio.Queue(maxsize=2 * self.in_flight)
         tasks = [asyncio.create_task(self._feed(clips, queue))]
@@ -156,7 +154,7 @@ class ScoreRun:
 
 
 def count_unanswered(records: Sequence[JournalEntry]) -> dict[str, int]:
-    """How many windows the endpoint, and not their own fault, left without an answer, by cause."""
+    """How many windows have no answer because of the endpoint, by cause."""
     return dict(Counter(str(record.cause) for record in records if record.cause in ENDPOINT_CAUSES).most_common())
 
 
@@ -168,7 +166,7 @@ def _unreadable(clip: EvalClip, error: SourceError) -> JournalEntry:
 async def read_ahead(
     clips: Sequence[EvalClip], *, readers: int = READERS, ahead: int = READ_AHEAD_CLIPS
 ) -> AsyncIterator[tuple[EvalClip, list[EvalWindow] | SourceError]]:
-    """The clips with their windows, in order, read by threads at most `ahead` clips before they are taken."""
+    """The clips with their windows, in order, read by threads at most `ahead` clips in advance."""
     loop = asyncio.get_running_loop()
     pool = ThreadPoolExecutor(readers, thread_name_prefix="score-reader")
     under_way: deque[tuple[EvalClip, asyncio.Future[list[EvalWindow] | SourceError]]] = deque()
@@ -193,9 +191,9 @@ def _load(clip: EvalClip) -> list[EvalWindow] | SourceError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreSettings:
-    """How to score; `deadline_s` bounds a request with its wait at the server.
+    """How to score; `deadline_s` bounds a request including its wait at the server.
 
-    A window whose verdict words have less of the probability than `min_mass` is unknown.
+    A window whose labels have a total probability below `min_mass` is unknown.
     """
 
     in_flight: int = IN_FLIGHT
@@ -227,7 +225,7 @@ async def score_model(
     calibration: Calibration | None = None,
     observer: ScoreObserver | None = None,
 ) -> ScoreResult:
-    """Scores one served model; raises EndpointError when the server cannot be used."""
+    """Scores one served model; raises EndpointError if the server cannot be used."""
     settings = settings or ScoreSettings()
     async with await Judge.connect(
         endpoint,
@@ -277,7 +275,7 @@ def score_entries(
     calibration: Calibration | None = None,
     notes: dict[str, Any] | None = None,
 ) -> Score:
-    """The score that verdicts make."""
+    """The score of the given verdicts."""
     answers = per_clip(clips, records, rule=settings.rule)
     beside: dict[str, Any] = dict(notes or {})
     beside["unanswered"] = count_unanswered(records)

@@ -1,10 +1,8 @@
-"""The figures of one model on one set of clips, and the JSON file they are kept in.
+"""The figures of one model on one set of clips, the JSON file they are stored in, and the comparison of two models.
 
-Every clip that was asked counts: one without an answer is an error in accuracy, a miss in recall, and is
-told by its cause. Areas and calibration are computed from the clips that were answered. `docs/scoring.md`
-has the rules and the sources of the formulas.
-
-Two models on the same clips: who is right where the other is wrong, and by how much the areas differ.
+Every clip that was asked counts: one without an answer is an error in accuracy, a miss in recall, and is reported by
+its cause. Areas and calibration are computed from the answered clips. A comparison is paired: who is right where the
+other is wrong, and by how much the areas differ. `docs/scoring.md` has the rules and the sources of the formulas.
 """
 
 import json
@@ -41,7 +39,7 @@ THRESHOLD = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreFigures:
-    """What a list of answers (of clips or of windows) is worth."""
+    """The figures of a list of answers (of clips or of windows)."""
 
     n: int
     accuracy: float
@@ -60,7 +58,7 @@ class ScoreFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """A model's figures per clip, those per window beside them, the pace, and every clip's answer."""
+    """A model's figures per clip and per window, the throughput, and every clip's answer."""
 
     model: str
     figures: ScoreFigures
@@ -88,7 +86,7 @@ class Score:
         }
 
     def write(self, path: Path) -> None:
-        """Writes the JSON file, whole or not at all."""
+        """Writes the JSON file atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = beside(path, ".partial")
         partial.write_text(
@@ -120,7 +118,7 @@ def figures(answers: Sequence[Prediction], *, threshold: float = THRESHOLD) -> S
 
 
 def confusion(answers: Sequence[Prediction], *, threshold: float = THRESHOLD) -> ConfusionMatrix:
-    """Answers counted against truth; an alarm is said from `threshold` on."""
+    """Counts answers against truth; an answer is an alarm from `threshold` on."""
     cells = Counter((answer.is_alarm, predicted_alarm(answer, threshold=threshold)) for answer in answers)
     return ConfusionMatrix(
         tp=cells[True, True],
@@ -133,21 +131,21 @@ def confusion(answers: Sequence[Prediction], *, threshold: float = THRESHOLD) ->
 
 
 def predicted_alarm(answer: Prediction, *, threshold: float = THRESHOLD) -> bool | None:
-    """Whether the answer is alarm; None where there is no answer."""
+    """Whether the answer is an alarm; None if there is no answer."""
     return None if answer.p_alarm is None else answer.p_alarm >= threshold
 
 
 def known_predictions(answers: Sequence[Prediction]) -> tuple[Floats, Flags]:
-    """The probabilities and truths of the answers that there are."""
+    """The probabilities and truths of the known answers."""
     known = [(answer.p_alarm, answer.is_alarm) for answer in answers if answer.p_alarm is not None]
     p_alarm = np.array([p for p, _ in known], dtype=np.float64)
     return p_alarm, np.array([truth for _, truth in known], dtype=np.bool_)
 
 
 def auc_interval(answers: Sequence[Prediction]) -> Interval | None:
-    """The AUC's interval: the bootstrap over recordings where clips share them, else DeLong's.
+    """The AUC's interval: the bootstrap over recordings if clips share them, else DeLong's.
 
-    Where the classes are separated perfectly no draw differs: Newcombe's then, of as many as there are recordings.
+    If the classes are separated perfectly, all draws are equal: then Newcombe's, with the number of recordings.
     """
     p_alarm, is_alarm = known_predictions(answers)
     groups = [answer.group for answer in answers if answer.p_alarm is not None]
@@ -195,7 +193,7 @@ def compare_scores(
     *,
     threshold: float = THRESHOLD,
 ) -> ModelComparison:
-    """Compares two models' answers to the same clips; raises UsageError when the clips differ."""
+    """Compares two models' answers to the same clips; raises UsageError if the clips differ."""
     pairs = _paired(first[1], second[1])
     right = [(_right(a, threshold), _right(b, threshold)) for a, b in pairs]
     only_first, only_second = right.count((True, False)), right.count((False, True))
@@ -227,7 +225,7 @@ def _right(answer: Prediction, threshold: float) -> bool:
 
 
 def _auc_difference(pairs: Sequence[tuple[Prediction, Prediction]]) -> tuple[float | None, Interval | None]:
-    """The AUC of the second less that of the first, on clips that both answered."""
+    """The AUC of the second minus that of the first, on clips that both answered."""
     both = [(a, b) for a, b in pairs if a.p_alarm is not None and b.p_alarm is not None]
     if not both:
         return None, None

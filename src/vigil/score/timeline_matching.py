@@ -1,14 +1,11 @@
-"""Windows against true incidents: which are positive, and how well their probabilities tell them apart.
+"""Matches windows and events with true incidents: which windows are positive, which events found an incident.
 
-A window is positive when it shares with an incident at least half of the shorter of the two, negative
-when it shares nothing with any, and left out as ambiguous in between.
+A window is positive if it overlaps an incident by at least half of the shorter of the two, negative if it overlaps
+none, and left out as ambiguous in between.
 
-Events against true incidents: what was found, missed and false, and how late each alarm came.
-
-An event finds an incident when it was announced no earlier than `tolerance_s` before the onset, began
-no later than `tolerance_s` after the end, and still went on at the onset. One event finds one incident,
-and pairs are chosen so that as many as possible are found. An alarm that rang too early was a false
-alarm, whatever happened later.
+An event finds an incident if it was announced no earlier than `tolerance_s` before the onset, began no later than
+`tolerance_s` after the end, and was still open at the onset. One event finds one incident, and pairs are chosen so that
+as many as possible are found. An alarm that came too early is a false alarm, whatever happened later.
 """
 
 import random
@@ -38,10 +35,10 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class EventMatching:
-    """The events and incidents of one video, told apart.
+    """The matched and unmatched events and incidents of one video.
 
-    `repeated` events lie within an incident that another one found, `merged` incidents are missed ones within an
-    event that found another. `false` events lie near none.
+    `repeated` events belong to an incident that another event found, `merged` incidents are missed ones within an event
+    that found another. `false` events are near no incident.
     """
 
     found: tuple[Detection, ...]
@@ -54,7 +51,7 @@ class EventMatching:
 def match_events(
     spans: Sequence[TrueIncident], events: Sequence[Event], *, tolerance_s: float = TOLERANCE_S
 ) -> EventMatching:
-    """Pairs incidents with events, as many as can be."""
+    """Pairs incidents with events, as many as possible."""
     pairs = _pairs(spans, events, tolerance_s)
     taken = {event for _, event in pairs}
     seen = {span for span, _ in pairs}
@@ -72,7 +69,7 @@ def match_events(
 
 
 def announced_s(event: Event) -> float:
-    """When an event was announced; its onset where nobody noted it."""
+    """When an event was announced; its onset if the announcement was not recorded."""
     return event.onset_s if event.announced_s is None else event.announced_s
 
 
@@ -88,7 +85,7 @@ def _overlap_s(event: Event, span: TrueIncident) -> float:
 
 
 def _pairs(spans: Sequence[TrueIncident], events: Sequence[Event], tolerance_s: float) -> list[tuple[int, int]]:
-    """Numbers of incidents and events that belong together: most pairs first, then the longest overlap."""
+    """Indices of matching incidents and events: as many pairs as possible, then the longest overlap."""
     if not spans or not events:
         return []
     from scipy.optimize import linear_sum_assignment  # a second to import
@@ -103,7 +100,7 @@ def _pairs(spans: Sequence[TrueIncident], events: Sequence[Event], tolerance_s: 
 def found_by_chance(
     spans: Sequence[TrueIncident], events: Sequence[Event], *, length_s: float, tolerance_s: float = TOLERANCE_S
 ) -> float:
-    """How many incidents the same events would find at random times, on average: moved around by a fixed seed."""
+    """How many incidents the same events would find at random times, on average; shifted with a fixed seed."""
     if not spans or not events or length_s <= 0:
         return 0.0
     rng = random.Random(0)
@@ -123,12 +120,12 @@ SHARE = 0.5
 BLOCK_S = 60.0
 FEWER_RESAMPLES_FROM = 3000
 LEAST_BLOCKS = 5
-"""Of each class, for an interval: draws of fewer hardly differ, and would claim a certainty that is not there."""
+"""The minimum of each class for an interval: resampling fewer hardly varies and would claim false certainty."""
 
 
 @dataclass(frozen=True, slots=True)
 class RatedWindow:
-    """A window that counts: its probability, its truth, and the block of footage it is drawn with."""
+    """A window that counts: its probability, its truth, and the block of footage it is resampled with."""
 
     p_alarm: float
     is_positive: bool
@@ -145,12 +142,12 @@ class RatedWindows:
 
     @property
     def n(self) -> int:
-        """All windows, whatever became of them."""
+        """The number of all windows."""
         return len(self.rated) + self.ambiguous + sum(self.unknown.values())
 
 
 def rate_windows(name: str, judged: Sequence[JudgedWindow], spans: Sequence[TrueIncident]) -> RatedWindows:
-    """Sorts the windows of one video by the truth."""
+    """Classifies the windows of one video by the truth."""
     rated: list[RatedWindow] = []
     ambiguous = 0
     unknown: Counter[str] = Counter()
@@ -175,7 +172,7 @@ def pool_windows(windows: Sequence[RatedWindows]) -> RatedWindows:
 
 
 def is_positive(start_s: float, end_s: float, spans: Sequence[TrueIncident]) -> bool | None:
-    """The truth about a window; None where it is ambiguous."""
+    """The truth about a window; None if it is ambiguous."""
     touched = False
     for span in spans:
         shared_s = min(end_s, span.end_s) - max(start_s, span.onset_s)
@@ -188,7 +185,7 @@ def is_positive(start_s: float, end_s: float, spans: Sequence[TrueIncident]) -> 
 
 
 def _block(name: str, one: JudgedWindow, spans: Sequence[TrueIncident]) -> str:
-    """Neighbouring windows are alike, so they are drawn together: an incident, or a minute between two."""
+    """The block of a window (an incident, or a minute between two), resampled as one: neighbours are alike."""
     before = sum(span.onset_s <= one.end_s for span in spans)
     within = any(span.onset_s <= one.end_s and one.start_s <= span.end_s for span in spans)
     return f"{name} {before}" if within else f"{name} {before}-{one.start_s // BLOCK_S:g}"
@@ -196,9 +193,9 @@ def _block(name: str, one: JudgedWindow, spans: Sequence[TrueIncident]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowFigures:
-    """What the probabilities of windows are worth; `prevalence` is the average precision of guessing.
+    """The figures of window probabilities; `prevalence` is the average precision of guessing.
 
-    Blocks are stretches of footage that are drawn as one; there is no interval with fewer than five of either class.
+    Blocks are pieces of footage that are resampled as one; with fewer than five of either class there is no interval.
     """
 
     positive: int
@@ -213,7 +210,7 @@ class WindowFigures:
 
 
 def window_figures(windows: RatedWindows) -> WindowFigures:
-    """The figures of windows, intervals by drawing whole blocks of footage anew."""
+    """The figures of windows, with intervals by resampling whole blocks of footage."""
     p_alarm = np.array([one.p_alarm for one in windows.rated], dtype=np.float64)
     truth = np.array([one.is_positive for one in windows.rated], dtype=np.bool_)
     blocks = [one.block for one in windows.rated]

@@ -1,11 +1,9 @@
-"""The score of a watch against the known onsets of long videos: windows, events, false alarms, lateness.
+"""The score of a watch against the known onsets of long videos: windows, events, false alarms, latency.
 
-`docs/timeline.md` has the rules. Each video has its figures, and all of them together.
+    truth = read_ground_truth(Path("long.csv"))
+    score = score_timeline("fight-lora", [WatchedVideo(name="long.mp4", spans=..., judged=..., events=...)])
 
-Scoring against time: long videos with known onsets, as `vigil score --timeline` does.
-
-truth = read_truth(Path("long.csv"))
-score = score_timeline("fight-lora", [Watched(name="long.mp4", spans=..., judged=..., events=...)])
+Each video has its figures, and so have all of them together. `docs/timeline.md` has the rules.
 """
 
 import json
@@ -41,7 +39,7 @@ JOIN_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedVideo:
-    """What a watch made of one video, and the truth about it; `length_s` None where only its windows tell."""
+    """What a watch reported about one video, and the truth; `length_s` is None if only its windows give it."""
 
     name: str
     spans: tuple[TrueIncident, ...]
@@ -56,7 +54,7 @@ class WatchedVideo:
 
     @property
     def known_s(self) -> float:
-        """Seconds under windows with a verdict: what was truly watched."""
+        """The seconds covered by windows with a verdict."""
         known = sorted((one.start_s, one.end_s) for one in self.judged if one.verdict.cause is None)
         covered_s, until_s = 0.0, float("-inf")
         for start_s, end_s in known:
@@ -69,10 +67,10 @@ class WatchedVideo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineFigures:
-    """The figures of one video or of all; `hours` are those with verdicts, `length_h` those there are.
+    """The figures of one video or of all; `hours` are those with verdicts, `length_h` the total length.
 
-    `found_by_chance` is the share of incidents that the same events find at random times. Latencies run from the
-    true onset to the announcement, over the incidents that were found.
+    `found_by_chance` is the share of incidents that the same events find at random times. Latencies run from the true
+    onset to the announcement, over the incidents that were found.
     """
 
     videos: int
@@ -100,7 +98,7 @@ class TimelineFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoScore:
-    """One video: its figures, and which event is which."""
+    """One video: its figures, and its matched events."""
 
     watched: WatchedVideo
     matching: EventMatching
@@ -118,7 +116,7 @@ class TimelineScore:
     notes: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The score as plain data: the figures of all at the top level, each video with its events beside."""
+        """The score as plain data: the figures of all videos at the top level, each video with its events beside."""
         return {
             "model": self.model,
             **asdict(self.figures),
@@ -128,7 +126,7 @@ class TimelineScore:
         }
 
     def write(self, path: Path) -> None:
-        """Writes the JSON file, whole or not at all."""
+        """Writes the JSON file atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = beside(path, ".partial")
         partial.write_text(
@@ -140,7 +138,7 @@ class TimelineScore:
 def score_timeline(
     model: str, videos: Sequence[WatchedVideo], *, tolerance_s: float = TOLERANCE_S, **notes: Any
 ) -> TimelineScore:
-    """Scores what a watch made of videos against their truth."""
+    """Scores what a watch reported about videos against their truth."""
     matchings = [match_events(video.spans, video.events, tolerance_s=tolerance_s) for video in videos]
     rated = [rate_windows(video.name, video.judged, video.spans) for video in videos]
     chance = [

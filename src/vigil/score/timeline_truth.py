@@ -1,12 +1,12 @@
-"""The truth about long videos: a CSV that says when each incident begins and ends.
+"""The ground truth of long videos: a CSV with the onset and end of each incident.
 
     video,onset_s,end_s
     long.mp4,28.36,30.36
     quiet.mp4,,
 
-Times are seconds of the video. A video without incidents has one row without times, so that a
-forgotten video cannot pass for a quiet one. More columns (`label`, `clip`) may follow; a label
-`normal` says that a row is no incident. `vigil join` writes such a file.
+Times are seconds of the video. A video without incidents has one row without times, so that a missing video is not
+mistaken for a quiet one. More columns (`label`, `clip`) may follow; a label `normal` marks a row as no incident.
+`vigil join` writes such a file.
 """
 
 import csv
@@ -28,7 +28,7 @@ MOST_PROBLEMS = 20
 
 @dataclass(frozen=True, slots=True)
 class TrueIncident:
-    """One true incident, in seconds of its video; `line` is where the CSV tells of it."""
+    """One true incident, in seconds of its video; `line` is its line in the CSV."""
 
     onset_s: float
     end_s: float
@@ -37,16 +37,16 @@ class TrueIncident:
 
 @dataclass(frozen=True, slots=True)
 class GroundTruth:
-    """The incidents of each named video, by their onset."""
+    """The incidents of each named video, ordered by onset."""
 
     where: str
     spans: Mapping[str, tuple[TrueIncident, ...]]
     lines: Mapping[str, int]
 
     def match(self, videos: Sequence[Path]) -> dict[Path, tuple[TrueIncident, ...]]:
-        """The incidents of each video; a name means the file that ends in it (`long.mp4`, `day1/long.mp4`).
+        """The incidents of each video; a name matches the file whose path ends in it (`long.mp4`, `day1/long.mp4`).
 
-        Raises ConfigError where a video is not named, or a name means several videos.
+        Raises ConfigError if a video is not named, or a name matches several videos.
         """
         problems: list[str] = []
         matched: dict[Path, tuple[TrueIncident, ...]] = {}
@@ -64,7 +64,7 @@ class GroundTruth:
         return matched
 
     def left_out(self, videos: Sequence[Path]) -> list[str]:
-        """Names that none of the videos goes by, each with its line."""
+        """The names that match none of the videos, each with its line."""
         return [
             f"{name} (line {line})"
             for name, line in self.lines.items()
@@ -85,7 +85,7 @@ def _not_named(video: Path, names: Iterable[str]) -> str:
 
 
 def read_ground_truth(path: Path) -> GroundTruth:
-    """The truth in a CSV file; raises ConfigError that lists what is wrong with it, line by line."""
+    """The truth in a CSV file; raises ConfigError that lists its errors line by line."""
     rows = _rows(path)
     problems: list[str] = []
     spans: dict[str, list[TrueIncident]] = {}
@@ -141,7 +141,7 @@ def _require_header(path: Path, header: Sequence[str]) -> None:
 
 
 def _span(row: Mapping[str, str], line: int) -> list[TrueIncident]:
-    """The incident of a row; none where it tells of normal footage or of a quiet video."""
+    """The incident of a row; None for normal footage or a quiet video."""
     onset, end = row["onset_s"].strip(), row["end_s"].strip()
     if not onset and not end:
         return []

@@ -1,1 +1,1 @@
-"""A checkpoint behind vLLM, served as it was trained."""
+"""Serves a model folder with vLLM, under the contract it was trained with."""

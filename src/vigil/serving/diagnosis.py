@@ -1,4 +1,4 @@
-"""Why vLLM died, in one message: what its log says, and what to do about it."""
+"""Explains in one message why vLLM exited: the cause found in its log, and what to do about it."""
 
 import re
 import signal
@@ -11,7 +11,7 @@ SHOWN = 300
 
 @dataclass(frozen=True, slots=True)
 class FailurePattern:
-    """A piece of vLLM's log that tells the cause, what it means, and what to do."""
+    """A pattern in vLLM's log, the cause it indicates, and what to do."""
 
     pattern: str
     meaning: str
@@ -83,14 +83,14 @@ VAGUE = ("Engine core initialization failed", "EngineDeadError", "WorkerProc ini
 
 
 def explain_exit(log: Path, exit_code: int) -> str:
-    """One message about a server that ended by itself: its cause, what to do, and where the whole log is."""
+    """One message about a server that exited by itself: the cause, what to do, and where the whole log is."""
     text = read_log_tail(log)
     cause = _cause(text) or _killed(exit_code) or _last_error(text) or f"it ended with code {exit_code}"
     return f"vLLM stopped: {cause}; its whole log is {log}"
 
 
 def read_log_tail(log: Path) -> str:
-    """The end of a log; empty when there is none yet."""
+    """The end of a log; empty if there is none yet."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - TAIL_BYTES))

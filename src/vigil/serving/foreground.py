@@ -1,4 +1,4 @@
-"""A server that a person watches: what vLLM is doing, a word when it is ready, a clean end."""
+"""Runs a server in the foreground: reports the stages of vLLM's start and its readiness, and stops it cleanly."""
 
 import contextlib
 import logging
@@ -34,18 +34,18 @@ TROUBLE = re.compile(r"\b(?:ERROR|CRITICAL) ")
 
 
 class ServerStopped(Exception):
-    """Somebody asked the server to end."""
+    """A signal asked the server to stop."""
 
 
 @dataclass(slots=True)
 class LogTail:
-    """Reads what was added to a log since the last look."""
+    """Reads what was appended to a log since the last call."""
 
     path: Path
     position: int = 0
 
     def news(self) -> list[str]:
-        """The complete lines that are new."""
+        """The new complete lines."""
         with self.path.open("rb") as file:
             file.seek(self.position)
             data = file.read()
@@ -63,9 +63,9 @@ def serve_in_foreground(
     on_stage: Callable[[str], None],
     on_ready: Callable[[float], None],
 ) -> None:
-    """Serves until Ctrl-C or SIGTERM. `on_stage` is told what vLLM is doing, `on_ready` the seconds it took.
+    """Serves until Ctrl-C or SIGTERM. `on_stage` gets what vLLM is doing, `on_ready` the seconds the start took.
 
-    Raises JobError when vLLM dies by itself.
+    Raises JobError if vLLM exits by itself.
     """
     settings = plan.settings
     command = serve_command(plan, runtime, key)
@@ -90,13 +90,13 @@ def serve_in_foreground(
 
 
 def root_url(host: str, port: int) -> str:
-    """The address by which this machine reaches a server that listens on `host`."""
+    """The address at which this machine reaches a server that listens on `host`."""
     near = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{near}:{port}"
 
 
 def shell_line(command: ServerCommand, key: ServerKey) -> str:
-    """The command as a shell line that works and does not show the key."""
+    """The command as a shell line that works without showing the key."""
     variables = {**command.variables, VLLM_KEY_VARIABLE: f'"{key.shell}"'}
     shown = (f"{name}={value if '$' in value else shlex.quote(value)}" for name, value in sorted(variables.items()))
     return " ".join([*shown, shlex.join(command.argv)])
@@ -120,13 +120,13 @@ def _tell_stages(follower: LogTail, on_stage: Callable[[str], None]) -> None:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[None]:
-    """Raises Stopped in the block at a SIGTERM or a lost connection."""
+    """Raises ServerStopped in the block on SIGTERM or SIGHUP."""
 
     def end(_number: int, _frame: FrameType | None) -> None:
         raise ServerStopped
 
     signs = [signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # it is ignored under nohup
         signs.append(signal.SIGHUP)
     before = {sign: signal.signal(sign, end) for sign in signs}
     try:

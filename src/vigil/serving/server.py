@@ -1,9 +1,7 @@
-"""vLLM as a child: started, watched until it answers, and ended with everything that it started.
+"""Runs vLLM as a child process: starts it, waits until it answers, and stops it with every process it started.
 
-Serving: a model folder behind vLLM's OpenAI-compatible endpoint, with pictures read as they were in training.
-
-./vllm.sh models/my-model              in the foreground, for people (`vigil serve`)
-with running(folder) as server: ...    for programs: the demo and the tests
+./vllm.sh models/my-model                    in the foreground (`vigil serve`)
+with run_server(folder) as server: ...       for programs: the demo and the tests
 """
 
 import contextlib
@@ -37,13 +35,13 @@ POLL_S = 0.1
 GRACE_S = 15.0
 LAST_PORT = 65_535
 PARENT_PIPE = "VIGIL_PARENT_PIPE"
-# Compiled modules may stay in vLLM's environment: it starts in 17 s with them and in 35 s without.
+# Allow Python to cache bytecode in vLLM's environment: it starts in 17 s with it and in 35 s without.
 DROPPED = ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME")
 
 
 @dataclass(slots=True, kw_only=True)
 class ServerProcess:
-    """A vLLM server and its group of processes; `pipe` closes with this process, which ends them too."""
+    """A vLLM server and its process group; `pipe` closes when this process ends, which stops the group too."""
 
     child: "subprocess.Popen[bytes]"
     log: Path
@@ -53,7 +51,7 @@ class ServerProcess:
     def wait_until_ready(self, root: str, *, timeout_s: float, tick: Callable[[], None] = lambda: None) -> float:
         """Waits until `/health` answers and returns the seconds since the start.
 
-        Raises JobError with the cause when vLLM dies before, or is not ready in time.
+        Raises JobError with the cause if vLLM exits before, or is not ready in time.
         """
         while not _answers(root):
             code = self.child.poll()
@@ -71,11 +69,11 @@ class ServerProcess:
         return time.monotonic() - self.started_s
 
     def wait(self) -> int:
-        """Waits until the server ends and returns its exit code."""
+        """Waits until the server exits and returns its exit code."""
         return self.child.wait()
 
     def stop(self) -> None:
-        """Asks the server to end, then makes sure that nothing of its group is left."""
+        """Terminates the server, then kills what is left of its process group."""
         with contextlib.suppress(OSError):
             os.close(self.pipe)
         if self.child.poll() is None:
@@ -88,7 +86,7 @@ class ServerProcess:
 
 
 def start_server(command: ServerCommand, *, log: Path, variables: Mapping[str, str]) -> ServerProcess:
-    """Starts a server in a session of its own, its output in `log`; raises JobError when it cannot be started."""
+    """Starts a server in a session of its own, with its output in `log`; raises JobError if it cannot be started."""
     log.parent.mkdir(parents=True, exist_ok=True)
     kept = {key: value for key, value in variables.items() if key not in DROPPED}
     read_end, write_end = os.pipe()
@@ -113,7 +111,7 @@ def start_server(command: ServerCommand, *, log: Path, variables: Mapping[str, s
 
 
 def check_port(host: str, port: int) -> None:
-    """Raises UsageError when something listens at this address already: better now than after vLLM's long start."""
+    """Raises UsageError if the address is already in use: better now than after vLLM's long start."""
     if not 0 < port <= LAST_PORT:
         raise UsageError(f"there is no port {port}; choose one between 1024 and {LAST_PORT} with --port")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -122,7 +120,7 @@ def check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except PermissionError as error:
-            raise UsageError(f"port {port} may not be used by you; choose one above 1023 with --port") from error
+            raise UsageError(f"you may not listen on port {port}; choose one above 1023 with --port") from error
         except OSError as error:
             raise UsageError(
                 f"cannot listen on {host}:{port} ({error.strerror}); choose another with --port, or stop "
@@ -131,7 +129,7 @@ def check_port(host: str, port: int) -> None:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nothing listens at."""
+    """A port that is not in use."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
@@ -140,8 +138,8 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 def _answers(root: str) -> bool:
     try:
-        # Without a certificate to check: it is asked several times a second while the server starts on these cores.
-        # What it says beside its status is not read: another program may listen there, and say no end of things.
+        # No TLS context: creating one costs CPU, and this is polled several times a second while the server starts.
+        # The body is not read: another program may listen there and send an endless one.
         with httpx2.stream("GET", f"{root}/health", timeout=2.0, verify=False, trust_env=False) as answer:
             return answer.is_success
     except httpx2.HTTPError:
@@ -163,12 +161,12 @@ __all__ = [
 ]
 
 RUN_FOLDER = Path(".vigil")
-"""Where logs, templates and the key lie; not tracked."""
+"""Where logs, chat templates and the key are kept; not tracked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningServer:
-    """A server that is ready: `models` are the names it answers to."""
+    """A server that is ready; `models` are the names of its models."""
 
     url: str
     model: str
@@ -185,7 +183,7 @@ class RunningServer:
         return self.url.removesuffix("/v1")
 
     def endpoint(self, model: str = "") -> Endpoint:
-        """The address, a model (the base when none is named) and the key, as the judge takes them."""
+        """The endpoint for a judge: address, model (the base if none is named) and key."""
         return Endpoint(url=self.url, model=model or self.model, api_key=self.key)
 
 
@@ -205,10 +203,10 @@ def run_server(
     extra: Sequence[str] = (),
     timeout_s: float = 300.0,
 ) -> Iterator[RunningServer]:
-    """Serves a model folder while the block runs, at 127.0.0.1 and a free port unless one is named.
+    """Serves a model folder while the block runs, at 127.0.0.1 and a free port unless one is given.
 
-    `task` and `sampling` are for a folder without a manifest; `adapters` are words `NAME=PATH`; `extra` are flags of
-    vLLM. Whatever ends the block ends vLLM's processes. Raises JobError when it does not become ready.
+    `task` and `sampling` are for a folder without a manifest; `adapters` are `NAME=PATH` strings; `extra` are flags of
+    vLLM. vLLM's processes are stopped however the block ends. Raises JobError if it does not become ready.
     """
     runtime = environment("serve")
     check_gpus(runtime)

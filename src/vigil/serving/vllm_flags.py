@@ -1,4 +1,4 @@
-"""Flags of vLLM: ours by name, and the user's as they stand on the command line."""
+"""Flags of vLLM: ours by name, and the user's as given on the command line."""
 
 import itertools
 import json
@@ -12,11 +12,11 @@ Flags: TypeAlias = dict[str, tuple[str, ...]]
 HUMAN = re.compile(r"(\d+(?:\.\d+)?)([kmg]?)", re.IGNORECASE)
 POWERS = ("", "k", "m", "g")
 AUTO = ("auto", "-1")
-"""How vLLM is told to find a number out itself."""
+"""The value that makes vLLM determine a number itself."""
 
 
 def flags_of(vllm: Mapping[str, Any]) -> Flags:
-    """The `vllm` part of settings as flags: `true` and `false` are a switch and its opposite."""
+    """The `vllm` part of settings as flags: `true` and `false` are a switch and its `--no-` form."""
     flags: Flags = {}
     for key, value in vllm.items():
         name = f"--{key.lstrip('-').replace('_', '-')}"
@@ -30,32 +30,32 @@ def flags_of(vllm: Mapping[str, Any]) -> Flags:
 
 
 def words_of(flags: Flags) -> tuple[str, ...]:
-    """Flags as they stand on a command line."""
+    """Flags as command line arguments."""
     return tuple(word for flag, values in flags.items() for word in (flag, *values))
 
 
 def given_flags(extra: Sequence[str]) -> set[str]:
-    """The flags among words for vLLM, as `--max-model-len`; `--no-x` and `--x.part` count as `--x`."""
+    """The flags among arguments for vLLM, as `--max-model-len`; `--no-x` and `--x.part` count as `--x`."""
     flags = (word.partition("=")[0].partition(".")[0] for word in extra if word.startswith("--"))
     return {"--" + flag[2:].replace("_", "-").removeprefix("no-") for flag in flags}
 
 
 def given_value(extra: Sequence[str], flag: str) -> str:
-    """The value that the user gave a flag, the last one as in vLLM; empty when there is none."""
+    """The value that the user gave a flag, the last one as in vLLM; empty if there is none."""
     words = [part for word in extra for part in (word.split("=", 1) if word.startswith("--") else [word])]
     values = [value for name, value in itertools.pairwise(words) if name.replace("_", "-") == flag]
     return values[-1] if values else ""
 
 
 def switched_on(flag: str, extra: Sequence[str], vllm: Mapping[str, Any]) -> bool:
-    """Whether a switch is on: the last `--x` or `--no-x` of the user's words counts, without one the settings."""
+    """Whether a switch is on: the user's last `--x` or `--no-x` counts; without one, the settings."""
     words = ("--" + word[2:].replace("_", "-") for word in extra if word.startswith("--"))
     said = [word for word in words if word in (flag, f"--no-{flag[2:]}")]
     return said[-1] == flag if said else flag in flags_of(vllm)
 
 
 def as_tokens(value: str) -> int | None:
-    """The number that vLLM reads in a value, also in `8k` (8000) and `8K` (8192); None when it is no number."""
+    """The number that vLLM reads from a value, including `8k` (8000) and `8K` (8192); None if it is not a number."""
     found = HUMAN.fullmatch(value.strip())
     if found is None:
         return None
@@ -64,5 +64,5 @@ def as_tokens(value: str) -> int | None:
 
 
 def means(flag: str, given: Collection[str]) -> bool:
-    """Whether one of the flags that were given is this one, or the beginning of it, which vLLM takes too."""
+    """Whether one of the given flags is this one or a prefix of it, which vLLM accepts too."""
     return any(len(word) > 2 and flag.startswith(word) for word in given)

@@ -1,8 +1,7 @@
-"""`GET /vigil.json`: under which contract each model was trained. Runs in vLLM's environment, without Vigil.
+"""Answers `GET /vigil.json`: under which contract each model was trained. Runs in vLLM's environment, without Vigil.
 
-Of the models that the server was started with its starter has said it, in the file that `$VIGIL_CONTRACTS` names. An
-adapter that was loaded since holds its own in its folder; the pictures are read as the server was started, whatever it
-says of them.
+The contracts of the models that the server was started with are in the file named by `$VIGIL_CONTRACTS`. An adapter
+loaded since has its contract in its own folder; frames are read as set at the server's start, whatever it says there.
 """
 
 import json
@@ -19,11 +18,11 @@ PAGE = "/vigil.json"
 FORMAT = 1
 ALIAS_PREFIX = "vigil-contract"
 BESIDE = ("answers", "describe")
-"""What a manifest keeps of its contract in `training`."""
+"""Fields of the contract that a manifest keeps in `training`."""
 
 
 class ContractPage:
-    """ASGI middleware that answers one path and leaves all others to vLLM."""
+    """ASGI middleware that answers one path and passes all others to vLLM."""
 
     def __init__(self, app: App) -> None:
         self.app = app
@@ -60,7 +59,7 @@ class ContractPage:
 
 
 async def _models(app: App, scope: Scope) -> list[dict[str, Any]]:
-    """The models that vLLM lists now, asked in this process and with the same key."""
+    """The models that vLLM lists now, requested within this process and with the same key."""
     body = bytearray()
 
     async def receive() -> dict[str, Any]:

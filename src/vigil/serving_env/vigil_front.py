@@ -1,6 +1,6 @@
-"""What Vigil puts before vLLM's routes, in each of its web processes. Runs in vLLM's environment, without Vigil.
+"""The ASGI middleware that Vigil adds to each of vLLM's web processes. Runs in vLLM's environment, without Vigil.
 
-vLLM loads it by name, `--middleware vigil_front.Front`, after any middleware of the user's: the last is the outermost.
+vLLM loads it by name, `--middleware vigil_front.Front`, after the user's own: the last one is the outermost.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from vigil_guard import App, KeyGuard  # type: ignore[import-not-found]
 
 
 class Front:
-    """ASGI middleware: the key first, then the page of contracts, then whatever vLLM serves."""
+    """ASGI middleware: checks the key, then answers the contract page, then passes the request to vLLM."""
 
     def __init__(self, app: App) -> None:
         self._app = KeyGuard(ContractPage(app))

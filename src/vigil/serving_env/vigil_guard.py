@@ -1,7 +1,7 @@
-"""The key, for every path of vLLM's server. Runs in vLLM's environment, without Vigil.
+"""Requires the key on every path of vLLM's server. Runs in vLLM's environment, without Vigil.
 
-vLLM itself asks for the key under /v1, /v2, /inference and /cohere only, and `/invocations` answers a whole chat
-without one. Here only what a load balancer asks is open: /health, /ping by GET, /version; no web socket is.
+vLLM itself requires the key under /v1, /v2, /inference and /cohere only, and `/invocations` answers a whole chat
+without one. Here only what a load balancer requests is open: /health, /ping by GET, /version; no web socket is.
 """
 
 import hashlib
@@ -18,13 +18,13 @@ OPEN_PATHS = frozenset({"/health", "/ping", "/version"})
 REFUSAL = b'{"error":{"message":"the API key is missing or wrong","type":"Unauthorized","param":null,"code":401}}'
 REFUSED_BY_POLICY = 1008
 DENIAL = "websocket.http.response"
-"""The extension of a web server that can answer an upgrade by HTTP; without it a refused upgrade is a 403."""
+"""The ASGI extension to answer a web socket upgrade by HTTP; without it a refused upgrade is a 403."""
 
 
 class KeyGuard:
-    """ASGI middleware that refuses whatever comes without `Authorization: Bearer $VLLM_API_KEY`.
+    """ASGI middleware that rejects every request without `Authorization: Bearer $VLLM_API_KEY`.
 
-    Where there is no key, nothing passes: a server that lost its key file must not stand open.
+    If no key is set, everything is rejected: a server that lost its key file must not be open.
     """
 
     def __init__(self, app: App) -> None:
@@ -39,11 +39,11 @@ class KeyGuard:
             await _refuse(scope, send)
 
     def _may_pass(self, scope: Scope) -> bool:
-        method = scope.get("method")  # a web socket has none
+        method = scope.get("method")  # a web socket has no method
         if method == "OPTIONS" or (method == "GET" and scope["path"] in OPEN_PATHS):
             return True
         scheme, _, key = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
-        # Of digests, which are of one length: the time tells nothing of the key, not even how long it is.
+        # Compare digests, which have one length: the time reveals nothing about the key, not even its length.
         matches = hmac.compare_digest(_digest(key), self._expected or b"")
         return matches and scheme.lower() == b"bearer"
 

@@ -1,9 +1,8 @@
-"""Where vLLM takes pictures from: the request itself, unless the server was started otherwise. Runs in vLLM's
-environment, without Vigil.
+"""Makes a request for a local file the client's error (ValueError), not a server error. Runs in vLLM's environment.
 
-Addresses are vLLM's own matter (`--allowed-media-domains`); its answer to a file that it may not read is a fault of
-the server, status 500, though the fault is the request's. Loading this module registers the connector `vigil`, which
-vLLM takes where `VLLM_MEDIA_CONNECTOR` names it.
+URLs are handled by vLLM itself (`--allowed-media-domains`), but it answers a request for a file that it may not read
+with status 500. Importing this module registers the connector `vigil`, which vLLM uses if `VLLM_MEDIA_CONNECTOR` names
+it. It does not import Vigil.
 """
 
 from typing import Any
@@ -13,15 +12,15 @@ from vllm.multimodal.media import MEDIA_CONNECTOR_REGISTRY, MediaConnector
 
 @MEDIA_CONNECTOR_REGISTRY.register("vigil")
 class RequestMedia(MediaConnector):  # type: ignore[misc]
-    """vLLM's connector, which calls an address that it may not read the client's mistake."""
+    """vLLM's connector, which reports a forbidden address as the client's error."""
 
     def load_from_url(self, url: str, *rest: Any, **options: Any) -> Any:
-        """The media behind an address; raises ValueError for one that may not be read."""
+        """The media at an address; raises ValueError if it may not be read."""
         self._check(url)
         return super().load_from_url(url, *rest, **options)
 
     async def load_from_url_async(self, url: str, *rest: Any, **options: Any) -> Any:
-        """The same, for a server."""
+        """The asynchronous form."""
         self._check(url)
         return await super().load_from_url_async(url, *rest, **options)
 

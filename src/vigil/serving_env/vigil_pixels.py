@@ -1,17 +1,18 @@
-"""The pictures as vLLM's processor makes them of a frame list. Runs in vLLM's environment, without Vigil.
+"""The pixels that vLLM's processor makes of a list of frames. Runs in vLLM's environment, without Vigil.
 
-It takes the road of vLLM: each JPEG through PIL, the frames as one array, the model's video processor with the sizes
-that the server was started with. Told by a digest and a few values, as `trained_prompts.py` tells LLaMA-Factory's.
+It takes the same steps as vLLM: each JPEG through PIL, the frames as one array, the model's video processor with the
+sizes that the server was started with. It reports a digest and a few values, as `trained_prompts.py` does for
+LLaMA-Factory.
 
     .venv-serve/bin/python vigil_pixels.py ASKED.json OUT.json
 
 where ASKED holds {"model": DIR, "videos_kwargs": {...}, "videos": [[FRAME, ...], ...]}. With "positions": FPS it also
-tells how vLLM numbers the tokens of each video, for models whose positions count seconds; loading vLLM takes seconds.
+reports how vLLM numbers the tokens of each video, for models whose positions count seconds; loading vLLM takes seconds.
 """
 
 import gc
 
-gc.disable()  # while what stays is loaded: a fifth of the start would go to looking for garbage in it
+gc.disable()  # while permanent objects are loaded: garbage collection would take a fifth of the start
 
 import atexit
 import hashlib
@@ -32,7 +33,7 @@ STEPS = 1e4
 
 
 def served_pixels(asked: dict[str, Any]) -> list[dict[str, Any]]:
-    """One entry a video: grid and pictures."""
+    """One entry per video: its grid, a digest of its pixels, and its positions if requested."""
     processor = AutoVideoProcessor.from_pretrained(asked["model"])
     entries = [_told(processor, _video(frames), asked["videos_kwargs"]) for frames in asked["videos"]]
     if asked.get("positions"):
@@ -93,7 +94,7 @@ def _told(processor: Any, video: np.ndarray, kwargs: dict[str, Any]) -> dict[str
 if __name__ == "__main__":
     gc.freeze()
     gc.enable()
-    atexit.register(gc.freeze)  # what was loaded needs no tidying: it takes seconds
+    atexit.register(gc.freeze)  # skip the interpreter's cleanup, which takes seconds
     question, answer = map(Path, sys.argv[1:3])
     told = served_pixels(json.loads(question.read_text(encoding="utf-8")))
     answer.write_text(json.dumps(told), encoding="utf-8")

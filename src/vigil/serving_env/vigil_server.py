@@ -1,12 +1,12 @@
-"""vLLM's server as a process that ends with the one who started it. Runs in vLLM's environment, without Vigil.
+"""vLLM's server as a process that ends with its parent. Runs in vLLM's environment, without Vigil.
 
     python vigil_server.py --model DIR [any flag of `vllm serve`]
 
-Three things differ from `vllm serve`. The main module imports nothing, so the engine and its worker, which import it
-again, do not load the whole web server each (17 s instead of 22 s to be ready on two cores). Where `VIGIL_FORK_ENGINE`
-is set, the engine is a fork of the web server, and imports nothing again. And where `VIGIL_PARENT_PIPE` names an
-inherited pipe, its end means that the starter is gone, however it went: then this process stops its whole group. vLLM
-has up to three processes, and none may be left behind: a forked engine also ends when the web server is killed.
+It differs from `vllm serve` in three ways. The main module imports nothing, so the engine and its worker, which import
+it again, do not each load the whole web server (ready in 17 s instead of 22 s on two cores). If `VIGIL_FORK_ENGINE` is
+set, the engine is a fork of the web server and imports nothing again. If `VIGIL_PARENT_PIPE` names an inherited pipe,
+its end means that the parent is gone, for whatever reason: this process then stops its whole group, so that none of
+vLLM's up to three processes is left behind. A forked engine also ends if the web server is killed.
 """
 
 import ctypes
@@ -25,10 +25,10 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Serves until it is told to stop."""
+    """Serves until it is stopped."""
     if pipe := os.environ.pop(PARENT_PIPE, ""):
         threading.Thread(target=_end_with_parent, args=(int(pipe),), daemon=True).start()
-    gc.disable()  # what is loaded stays: without looking for garbage in it, it is there in four fifths of the time
+    gc.disable()  # loaded modules are permanent: without garbage collection they load in four fifths of the time
     from vllm.entrypoints.cli.serve import ServeSubcommand
     from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
     from vllm.entrypoints.serve.utils.api_utils import cli_env_setup
@@ -45,9 +45,9 @@ def main() -> None:
 
 
 def _fork_engine() -> None:
-    """Has vLLM fork its engine, as it does before a GPU; its CPU platform spawns it, for the sake of OpenMP's threads.
+    """Makes vLLM fork its engine, as it does before a GPU; its CPU platform spawns it, because of OpenMP's threads.
 
-    So only for a server that computes with one thread: there OpenMP has none that a fork could lose.
+    Only for a server that computes with one thread: then OpenMP has no threads that a fork would lose.
     """
     from vllm.v1.engine import utils
 

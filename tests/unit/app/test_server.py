@@ -12,7 +12,7 @@ from vigil.serving.server import free_port
         (("--auth", "nowhere.txt"), "there is no file"),
         (("--config", "nowhere"), "no watch configuration"),
         (("--set", "wrods=never"), "did you mean 'words'"),
-        (("--url", "localhost"), "no http address"),
+        (("--url", "localhost"), "not the HTTP address"),
         (("--upload-mb", "0"), "--upload-mb 0: give a number above 0"),
         (("--uploads-visitor-mb", "499"), "--uploads-visitor-mb 499"),
         (("--uploads-total-mb", "1999"), "--uploads-total-mb 1999"),

@@ -49,7 +49,7 @@ def test_an_answer_without_words_is_empty() -> None:
         (error(500, "boom"), "boom; ask again"),
         (Reply(hang_up=True), "start a server"),
         (Reply(events=({"choices": [{"delta": {"content": "half"}}]},), hang_up=True), "broke off"),
-        (Reply(body=b"<html>no endpoint</html>"), "a page for people .no endpoint."),
+        (Reply(body=b"<html>no endpoint</html>"), "an HTML page .no endpoint."),
         (Reply(events=(), hang_up=True), "broke off"),
     ],
 )

@@ -143,7 +143,7 @@ def test_a_model_that_does_not_tell_its_clips_is_calibrated_with_a_warning(
     server: ScriptedServer, model: Path, held_out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert calibrate(server, model, held_out) == 0
-    assert "does not tell which clips" in capsys.readouterr().err
+    assert "does not list the clips" in capsys.readouterr().err
 
 
 def test_video_files_that_were_trained_on_are_known_in_another_folder_by_another_name(

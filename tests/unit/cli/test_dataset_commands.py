@@ -156,7 +156,7 @@ def test_ctrl_c_ends_a_build_at_once_and_leaves_whole_clips(tmp_path: Path, comm
     _, told = job.communicate(timeout=60)
     assert job.returncode == 1
     assert "Traceback" not in told
-    assert "the same command goes on from there" in told
+    assert "the same command resumes from there" in told
     assert not list(out.rglob("*.partial"))
     assert not (out / "vigil.json").exists()
     assert all((folder / "clip.json").is_file() for folder in out.glob("frames/*/*"))

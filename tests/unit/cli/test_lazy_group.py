@@ -59,5 +59,5 @@ def test_ctrl_c_while_clips_are_drawn_says_how_to_go_on(tmp_path: Path) -> None:
     os.killpg(job.pid, signal.SIGINT)
     _, told = job.communicate(timeout=HANG_S)
     assert job.returncode == 1
-    assert told.endswith("vigil: stopped; what is complete was kept, and the same command goes on from there\n")
+    assert told.endswith("vigil: stopped; what is complete was kept, and the same command resumes from there\n")
     assert "Traceback" not in told

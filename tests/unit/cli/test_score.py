@@ -67,7 +67,9 @@ def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(
     words = ["score", "--data", str(data), "--url", server.url, "--model", "lora", "--out", "out", "--in-flight", "1"]
     assert main(words) == 1
     told = capsys.readouterr().err
-    kept = re.search(r"vigil: stopped; (\d) verdicts are kept in out/verdicts-lora.jsonl: the same command goes", told)
+    kept = re.search(
+        r"vigil: stopped; (\d) verdicts are kept in out/verdicts-lora.jsonl: the same command resumes", told
+    )
     assert kept is not None and 1 <= int(kept[1]) <= 3
     server.default = by_brightness
     asked = len(server.chats)

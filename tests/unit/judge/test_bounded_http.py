@@ -198,7 +198,7 @@ def test_an_error_keeps_its_status_however_its_body_is_sent(head: bytes) -> None
 def test_a_page_that_is_made_to_be_slow_to_read_costs_no_time() -> None:
     """All of it would take minutes, in which nobody else is answered; the test's own time limit would end it."""
     for begun in ("<h1>", "<script>", "<title", "<"):
-        assert "page for people" in not_json("<html>" + begun * (MAX_BYTES // len(begun)))
+        assert "HTML page" in not_json("<html>" + begun * (MAX_BYTES // len(begun)))
 
 
 def test_a_server_that_starts_is_asked_for_its_status_only(tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ def test_an_answer_is_read_whatever_type_it_claims_to_have(jpegs: list[bytes]) -
 def test_words_without_end_keep_the_alarm(jpegs: list[bytes]) -> None:
     verdict = judged_by(endless(head() + EVENTS, EVENTS * 50), Judge.describe, jpegs)
     assert verdict.cause is None and verdict.p_alarm is not None
-    assert "the words broke off" in verdict.detail and len(verdict.text or "") < MAX_BYTES
+    assert "the description broke off" in verdict.detail and len(verdict.text or "") < MAX_BYTES
 
 
 @WAYS

@@ -126,11 +126,11 @@ def test_a_certificate_that_nobody_vouches_for_is_told_with_what_to_do(secure: S
 def test_a_certificate_of_another_name_is_told_as_that(authority: Authority, tmp_path: Path) -> None:
     with ScriptedServer(models=["tiny"], tls=authority.server(name="DNS:cameras.example")) as server:
         message = refusal(Endpoint(url=server.url, ca_file=authority.file))
-    assert "certificate is not trusted" in message and "use the name that it is made out to" in message
+    assert "certificate is not trusted" in message and "use the name in the certificate" in message
 
 
 def test_an_https_address_of_a_plain_server_is_told(server: ScriptedServer) -> None:
-    assert "speaks no TLS" in refusal(Endpoint(url=server.url.replace("http:", "https:")))
+    assert "does not use TLS" in refusal(Endpoint(url=server.url.replace("http:", "https:")))
 
 
 def test_a_certificate_that_is_exchanged_while_watching_is_an_unknown_that_speaks_of_it(

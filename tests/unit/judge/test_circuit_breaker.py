@@ -63,7 +63,7 @@ def test_it_opens_after_faults_in_a_row_and_asks_no_more(server: ScriptedServer,
         verdict = await breaker.verdict(jpegs, start_s=2.0, end_s=4.5)
         assert (breaker.state, breaker.times_opened, len(server.chats)) == ("open", 1, asked)
         assert (verdict.cause, verdict.start_s, verdict.end_s) == (Cause.SERVER_ERROR, 2.0, 4.5)
-        assert "not asked: the endpoint fails since" in verdict.detail and "tried again in" in verdict.detail
+        assert "not asked: the endpoint has been failing since" in verdict.detail and "next try in" in verdict.detail
         assert "the engine is gone" in verdict.detail and "the engine is gone" in breaker.reason
         assert breaker.since_s >= 0 and breaker.rejected == 1
 

@@ -94,7 +94,7 @@ def test_a_contract_that_cannot_be_read_is_warned_of(damaged: Any, caplog: pytes
     with ScriptedServer(models=["tiny"]) as server, caplog.at_level(logging.WARNING):
         server.routes["/vigil.json"] = page(tiny=damaged)
         assert models_of(server)[0].alias == ""
-    assert "model tiny: the contract that its server tells cannot be read" in caplog.text
+    assert "model tiny: the contract that its server declares cannot be read" in caplog.text
 
 
 @pytest.mark.parametrize("fault", [*(error(status, "?") for status in (429, 500, 502, 503, 504)), Reply(hang_up=True)])
@@ -116,7 +116,7 @@ def test_a_server_that_stays_away_is_away_and_not_without_a_contract(monkeypatch
         with pytest.raises(EndpointUnreachable, match="answers 503"):
             models_of(server)
         server.routes["/vigil.json"] = Reply(hang_up=True)
-        with pytest.raises(EndpointUnreachable, match="cannot be read"):
+        with pytest.raises(EndpointUnreachable, match="broke the connection"):
             asyncio.run(served_model(Endpoint(url=server.url)))
 
 

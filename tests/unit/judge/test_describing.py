@@ -200,7 +200,7 @@ def test_words_of_a_server_that_is_exchanged_under_them_are_told_as_that(
         return await judge.describe(jpegs, known=Verdict(outcome=Outcome.ALARM, p_alarm=0.9))
 
     verdict = asked(server, question)
-    assert verdict.outcome is Outcome.ALARM and "exchanged while it was asked" in verdict.detail
+    assert verdict.outcome is Outcome.ALARM and "replaced during the request" in verdict.detail
     assert verdict.text != "Two people push."
 
 

@@ -22,7 +22,7 @@ def test_an_address_is_completed(given: str, url: str, root: str) -> None:
 
 @pytest.mark.parametrize("address", ["", "localhost:8000", "ftp://host/v1", "file:///etc/passwd"])
 def test_what_is_no_http_address_is_refused(address: str) -> None:
-    with pytest.raises(UsageError, match="no http address"):
+    with pytest.raises(UsageError, match="not the HTTP address"):
         Endpoint(url=address)
 
 

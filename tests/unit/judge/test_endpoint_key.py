@@ -56,5 +56,5 @@ def test_a_file_that_others_can_read_is_told(caplog: pytest.LogCaptureFixture) -
 
 def test_a_place_that_cannot_hold_a_key_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="no folder for a key"):
+    with pytest.raises(UsageError, match="no key file can be created"):
         find_server_key(tmp_path / "file" / "key")

@@ -54,7 +54,7 @@ def test_named_domains_are_opened_with_a_warning(
     command = _command(tmp_path, runtime, settings=load_serve_settings(config, runtime))
     assert _domains(command) == ["cdn.example.com", "10.0.0.7"]
     assert command.variables["VLLM_MEDIA_URL_ALLOW_REDIRECTS"] == "0"
-    assert "can make this server fetch pictures" in caplog.text and "cdn.example.com, 10.0.0.7" in caplog.text
+    assert "can make this server fetch media" in caplog.text and "cdn.example.com, 10.0.0.7" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_flag_of_the_users_wins_and_is_warned_of(
 ) -> None:
     command = _command(tmp_path, runtime, *words)
     assert " ".join(words) in " ".join(command.argv[-len(words) - 2 :])
-    assert "can make this server fetch pictures" in caplog.text
+    assert "can make this server fetch media" in caplog.text
     assert len(caplog.records) == 1
 
 
