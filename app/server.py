@@ -1,6 +1,7 @@
-"""The command line of the web pages; errors end on one line, as with `vigil`.
+"""Command line and HTTP server of the web pages.
 
-Serving the pages with uvicorn, within limits: how many come, how long each may take, how much the log says.
+uvicorn serves the pages with limits on connections, request times and log lines. Errors end in one line and an exit
+code, as with `vigil`.
 """
 
 import argparse
@@ -50,23 +51,23 @@ log = logging.getLogger(__name__)
 
 
 BACKLOG = 128
-"""Connections that wait to be accepted; asyncio also accepts so many in one go."""
+"""Length of the accept queue; asyncio also accepts this many connections in one go."""
 
 LIMITED_LOGS = ("asyncio", "uvicorn.error", "app.web.gradio_patches", "python_multipart.multipart")
-"""Who writes what a request of any kind brings about; what the watch has to say is not among it."""
+"""Loggers that any visitor's request can trigger, so they are rate-limited; the loggers of the watch are not."""
 
 
 def server(
     app: ASGIApp, *, connections: Connections, host: str = "127.0.0.1", port: int = 0, **options: Any
 ) -> uvicorn.Server:
-    """A server of uvicorn's that keeps the limits of its connections; `options` are uvicorn's (certificates, say)."""
+    """A uvicorn server that enforces the limits of `connections`; `options` are passed to uvicorn."""
     settings: dict[str, Any] = {
         "host": host,
         "port": port,
         "log_level": "warning",
         "timeout_graceful_shutdown": 2,
         "backlog": BACKLOG,
-        # Sockets of ours, which only asyncio's own loop asks; no websockets, which would leave the protocol behind.
+        # Our sockets work only with asyncio's own loop. Websockets are off: they would bypass the protocol class.
         "loop": "asyncio",
         "http": timed_protocol(connections),
         "ws": "none",
@@ -84,7 +85,7 @@ def serve_pages(
     deadlines: Deadlines | None = None,
     **options: Any,
 ) -> None:
-    """Serves until it is interrupted; raises UsageError where nothing can listen, JobError where nothing starts."""
+    """Serves until interrupted; raises UsageError if it cannot listen, JobError if the server does not start."""
     for name in LIMITED_LOGS:
         logging.getLogger(name).addFilter(RateLimitFilter())
     connections = Connections(limits, deadlines)
@@ -113,11 +114,11 @@ EXAMPLES = f"""examples:
 """
 
 LIVE_FPS = 5.0
-"""Live pictures a second in the watch room, unless the settings say otherwise (docs/web-live-pictures.md)."""
+"""Live pictures per second in the watch room, unless the settings say otherwise (docs/web-live-pictures.md)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Opens the pages until Ctrl-C; returns the exit code."""
+    """Serves the pages until Ctrl-C; returns the exit code."""
     given = _parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     for handler in logging.getLogger().handlers:
@@ -133,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(given: argparse.Namespace) -> None:
-    """Checks everything that can be wrong before anything is opened, then serves."""
+    """Checks all options before anything is opened, then serves."""
     _check_positive("--upload-mb", given.upload_mb)
     _check_positive("--keep-uploads-min", given.keep_uploads_min)
     _check_positive("--session-hours", given.session_hours)
@@ -197,13 +198,13 @@ def _check_positive(option: str, value: float) -> None:
 
 
 def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> None:
-    """Serves the pages until it is interrupted, and removes what visitors sent."""
+    """Serves the pages until interrupted, then removes the uploads."""
     endpoint = endpoint_of(settings, api_key=api_key)
     audit_log.keep_in(options.folder)
     uploads = Uploads.make(options.folder, keep_s=options.keep_uploads_s)
-    # Gradio keeps what it is sent here, and shows without another copy what lies here.
+    # Gradio stores uploads here, and serves files below this folder without another copy.
     os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder)
-    # Gradio asks matplotlib for its backend at every event; untold, it looks for windows first, at the first click.
+    # Gradio asks matplotlib for its backend at every event; unset, it would look for a display at the first click.
     os.environ.setdefault("MPLBACKEND", "agg")
     with gc_frozen(), skip_gradio_stubs():
         from app.web.site import build_app
@@ -231,7 +232,7 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
             host=options.host,
             port=options.port,
             limits=options.connection_limits,
-            # Who a request comes from is told by app.trusted_proxies: uvicorn believes every program on this machine.
+            # app.trusted_proxies decides on the client's address; uvicorn would trust every local process.
             proxy_headers=False,
             server_header=False,
             ssl_certfile=None if options.tls is None else options.tls.certificate,
@@ -243,7 +244,7 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
 
 
 def _is_worth_showing(record: logging.LogRecord) -> bool:
-    """A second Ctrl-C, and pages that still listen when it ends: neither is an error for people."""
+    """Hides two messages that are no errors: a second Ctrl-C, and connections still open at the end."""
     text = record.getMessage()
     if "KeyboardInterrupt" in text or "timeout graceful shutdown exceeded" in text:
         return False
@@ -251,7 +252,7 @@ def _is_worth_showing(record: logging.LogRecord) -> bool:
 
 
 def _cameras(settings: WatchSettings) -> list[Address]:
-    """The sources of the configuration; one that is not there is for the watch room to tell."""
+    """The configured sources; the watch room reports those that do not exist."""
     there: list[str] = []
     for word in settings.sources:
         with contextlib.suppress(SourceError):
