@@ -46,8 +46,8 @@ class ChatSession:
     """One visitor's conversation: `folder` holds the files, `shown` the messages of the page, `stop` ends the answer.
 
     `desk` is the session of the attachment's analysis, `asked` the messages of the question being answered, `looked`
-    the part of a video that the model was last shown. `left` is set once a new conversation has replaced this one, whose
-    remaining output is then discarded.
+    the part of a video that the model was last shown. `left` is set once a new conversation has replaced this one; the
+    rest of its output is discarded.
     """
 
     folder: Path
