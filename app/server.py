@@ -104,10 +104,10 @@ def serve_pages(
 
 EXAMPLES = f"""examples:
   python web.py                                      http://127.0.0.1:7860, asking http://127.0.0.1:8000/v1
-  python web.py --demo                               serves the tiny model too: nothing else is needed
+  python web.py --demo                               serves the tiny model as well: no server needed
   python web.py --url http://10.0.0.5:8000/v1 --key-file server.key
   python web.py --config my-cameras                  the cameras of configs/watch/my-cameras.yaml
-  python web.py --auth users.txt --hash-passwords    users.txt holds name:password, one a line: hashed from now on
+  python web.py --auth users.txt --hash-passwords    users.txt has name:password lines: replaces them with hashes
   python web.py --host 0.0.0.0 --auth users.txt --tls-cert cert.pem --tls-key key.pem
   python web.py --auth users.txt --trusted-proxy 127.0.0.1 --root-path /vigil    behind https://HOST/vigil/
   {AUTH_VARIABLE}=name:password python web.py --host 0.0.0.0
@@ -275,49 +275,51 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--hash-passwords",
         action="store_true",
-        help="put argon2 hashes into the file of --auth, and end",
+        help="replace the passwords in the --auth file with argon2 hashes, and exit",
     )
-    add("--viewers", action="append", default=[], metavar="NAMES", help="users who may only look and ask")
-    add("--session-hours", type=float, default=SESSION_S / 3600, help="hours after which to sign in again (12)")
-    add("--tls-cert", type=Path, metavar="FILE", help="serve https: the certificate, and those above it, as PEM")
-    add("--tls-key", type=Path, metavar="FILE", help="its private key, as PEM without a password")
+    add(
+        "--viewers", action="append", default=[], metavar="NAMES", help="users who may view and ask, but change nothing"
+    )
+    add("--session-hours", type=float, default=SESSION_S / 3600, help="hours until users must sign in again (12)")
+    add("--tls-cert", type=Path, metavar="FILE", help="serve https: the certificate chain, as PEM")
+    add("--tls-key", type=Path, metavar="FILE", help="private key of the certificate, as PEM without a password")
     add(
         "--trusted-proxy",
         action="append",
         default=[],
         metavar="ADDRESS",
-        help="a reverse proxy (address or network) that is believed where visitors come from; needs --auth",
+        help="reverse proxy (address or network) whose forwarding headers are trusted; needs --auth",
     )
     add(
         "--root-path",
         default="",
         metavar="PATH",
-        help="where a reverse proxy shows the pages, such as /vigil; needs --auth (docs/web.md has nginx and Caddy)",
+        help="path of the pages behind a reverse proxy, such as /vigil; needs --auth (docs/web.md has nginx and Caddy)",
     )
-    add("--url", help="the OpenAI-compatible endpoint (as the configuration says)")
-    add("--model", help="the served model; may be left out where there is only one")
-    add("--model-dir", type=Path, help="the model's folder: its contract and calibration")
+    add("--url", help="OpenAI-compatible endpoint (default: from the configuration)")
+    add("--model", help="served model; may be omitted if there is only one")
+    add("--model-dir", type=Path, help="model folder, for its contract and calibration")
     add("--key-file", type=Path, help="file with the endpoint's key (else $VIGIL_API_KEY; .vigil/key on this machine)")
-    add("--ca-file", type=Path, help="certificates of your own authority, for https (else $SSL_CERT_FILE)")
+    add("--ca-file", type=Path, help="certificates of your own authority, for https (default: $SSL_CERT_FILE)")
     add("--task", help="task name or YAML file")
-    add("--store", help="where events are kept: a file or a database URL (as the configuration says)")
+    add("--store", help="event store: a file or a database URL (default: from the configuration)")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="any other setting of the watch")
-    add("--demo", action="store_true", help="serve the tiny model (not with --url), and watch a drawn film")
+    add("--demo", action="store_true", help="serve the tiny model (unless --url is given), and watch a drawn video")
     add("--config", default="default", help="settings in configs/watch, by name or path (default)")
-    add("--upload-mb", type=int, default=500, help="the largest file that may be sent (500)")
-    add("--uploads-visitor-mb", type=int, help="what one visitor may have lying here (2000, or four such files)")
-    add("--uploads-total-mb", type=int, help="what all visitors may have lying here (10000, or five visitors' share)")
-    add("--keep-free-mb", type=int, default=500, help="what sent files leave free on the disk (500)")
-    add("--connections", type=int, help="connections in all (512, or a quarter of the open files of `ulimit -n`)")
-    add("--connections-per-address", type=int, help="connections from one address (a quarter of those in all)")
-    add("--keep-uploads-min", type=float, default=60.0, help="minutes after which sent files are removed (60)")
-    add("--folder", type=Path, default=Path("outputs/web"), help="where sent files lie meanwhile (outputs/web)")
+    add("--upload-mb", type=int, default=500, help="largest upload in MB (500)")
+    add("--uploads-visitor-mb", type=int, help="upload space per visitor in MB (2000, or four of the largest files)")
+    add("--uploads-total-mb", type=int, help="upload space in total in MB (10000, or five visitors' space)")
+    add("--keep-free-mb", type=int, default=500, help="disk space in MB that uploads must leave free (500)")
+    add("--connections", type=int, help="connections in total (512, or a quarter of `ulimit -n`)")
+    add("--connections-per-address", type=int, help="connections per address (a quarter of the total)")
+    add("--keep-uploads-min", type=float, default=60.0, help="minutes after which unused uploads are removed (60)")
+    add("--folder", type=Path, default=Path("outputs/web"), help="folder for uploads and the audit log (outputs/web)")
     add(
         "--allow-camera",
         action="append",
         default=[],
         metavar="HOST:PORT",
-        help="a camera that visitors may name: its host and port (10.0.0.7:554, [::1]:80), or a webcam's number",
+        help="camera that visitors may open: host and port (10.0.0.7:554, [::1]:80), or a webcam number",
     )
-    add("--allow-any-camera", action="store_true", help="let a camera.txt from a browser name any camera")
+    add("--allow-any-camera", action="store_true", help="let visitors open any camera, by camera.txt")
     return parser
