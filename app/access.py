@@ -66,12 +66,12 @@ def check_host(host: str, users: Users, trusted: TrustedProxies | None = None, r
         )
     if trusted is not None and trusted.networks:
         raise UsageError(
-            "--trusted-proxy opens the pages to whoever the proxy lets through: name a file with name:password in "
+            "--trusted-proxy opens the pages to everyone whom the proxy admits: name a file with name:password in "
             f"--auth, or set ${AUTH_VARIABLE}"
         )
     if root is not None and root.path:
         raise UsageError(
-            f"--root-path {root.path} is for pages behind a proxy, which opens them to whoever it lets through: name a "
+            f"--root-path {root.path} is for pages behind a proxy, which opens them to everyone it admits: name a "
             f"file with name:password in --auth, or set ${AUTH_VARIABLE}"
         )
 
@@ -149,7 +149,7 @@ class AccessMiddleware:
         came, wait_s = await self._passwords.attempt(name, password, address=address)
         if came is SignInAttempt.TOO_MANY:
             retry = {"Retry-After": str(max(1, round(wait_s)))}
-            return None, PlainTextResponse("too many tries; try again later\n", status_code=429, headers=retry)
+            return None, PlainTextResponse("too many attempts; try again later\n", status_code=429, headers=retry)
         if came is SignInAttempt.WRONG:
             return None, None
         self._programs.say("program let in", user=name, address=address)
@@ -160,7 +160,7 @@ def _not_local(scope: Scope, headers: Headers) -> Response | None:
     """Refuses requests that may come from another machine, when there are no users."""
     if scope.get("vigil_forwarded") or _is_renamed(headers):
         return PlainTextResponse(
-            "these pages have no users, so no proxy may bring visitors here; start them with --auth FILE and "
+            "these pages have no users, so requests through a proxy are refused; start them with --auth FILE and "
             "--trusted-proxy ADDRESS\n",
             status_code=403,
         )
@@ -183,7 +183,7 @@ def _nothing_here(scope: Scope, root: RootPath) -> Response:
     if root.path:
         advice = f"; these pages are below {root.url('/')}"
     elif scope.get("vigil_forwarded"):
-        advice = "; where a proxy has a path for these pages, they are started with --root-path PATH"
+        advice = "; if a proxy serves these pages below a path, start them with --root-path PATH"
     return PlainTextResponse(f"there is nothing here{advice}\n", status_code=404)
 
 

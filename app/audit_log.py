@@ -45,7 +45,7 @@ def keep_in(folder: Path) -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handler = _PrivateFile(path, maxBytes=FILE_BYTES, backupCount=FILES - 1)
     except OSError as error:
-        raise UsageError(f"the log of acts cannot be kept: {explain_os_error(error, path)}") from error
+        raise UsageError(f"the audit log cannot be written: {explain_os_error(error, path)}") from error
     formatter = logging.Formatter("%(asctime)sZ %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)

@@ -72,7 +72,7 @@ def demo_video(folder: Path) -> Path:
     if film.is_file():
         return film
     clips = folder / "drawn"
-    print("drawing a film to watch, at the first start only", flush=True)  # noqa: T201
+    print("drawing a video to watch, at the first start only", flush=True)  # noqa: T201
     write_synth_dataset(clips, clips=FILM_CLIPS, seed=7, fps=12.0, size_wh=FILM_WH)
     compose_video(
         find_clips(clips, load_question("fight")).clips, film, seconds=FILM_S, seed=7, size_wh=FILM_WH, fps=12.0

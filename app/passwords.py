@@ -148,7 +148,7 @@ def _auth_file(auth: str) -> Path:
         return path
     if ":" in auth:
         raise UsageError(
-            "--auth takes the name of a file: a password on the command line is seen by everybody in `ps`; "
+            "--auth takes the name of a file: everyone can read a password on the command line in `ps`; "
             f"write name:password into a file (chmod 600) or into ${AUTH_VARIABLE}"
         )
     raise UsageError(f"--auth: there is no file {auth!r}; it must hold name:password, one a line")
@@ -195,4 +195,4 @@ def _check_hash(secret: str, where: str) -> None:
     try:
         _hasher.check_needs_rehash(secret)
     except InvalidHashError as error:
-        raise UsageError(f"{where}: what stands there begins like an argon2 hash but is none") from error
+        raise UsageError(f"{where}: this begins like an argon2 hash but is not one") from error

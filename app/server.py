@@ -99,7 +99,7 @@ def serve_pages(
         for listener in listeners:
             listener.close()
     if not running.started:
-        raise JobError("the pages did not start; what stands above says why")
+        raise JobError("the pages did not start; the messages above say why")
 
 
 EXAMPLES = f"""examples:

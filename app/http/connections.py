@@ -70,11 +70,11 @@ def connection_limits(
     if not 1 <= most <= share:
         raise UsageError(
             f"--connections {most}: choose 1 to {share}, a quarter of the {descriptors} files and sockets that this "
-            "process may hold open (ulimit -n); the cameras need the others"
+            "process may open (ulimit -n); the cameras need the others"
         )
     each = min(most, max(FEWEST_PER_ADDRESS, most // ADDRESS_SHARE)) if per_address is None else per_address
     if not 1 <= each <= most:
-        raise UsageError(f"--connections-per-address {each}: choose 1 to {most}, which is the limit in all")
+        raise UsageError(f"--connections-per-address {each}: choose 1 to {most}, the limit in total")
     return ConnectionLimits(in_all=most, per_address=each, trusted=trusted)
 
 
@@ -220,10 +220,10 @@ class Connections:
     def _has_room(self, address: str, group: str) -> bool:
         is_trusted = address in self.limits.trusted
         if not is_trusted and self._by_group[group] >= self.limits.per_address:
-            self.refuse(f"{group} holds the {self.limits.per_address} that one address may")
+            self.refuse(f"{group} has reached the limit of {self.limits.per_address} per address")
             return False
         if len(self._held) >= self.limits.in_all and not self._make_room():
-            self.refuse(f"visitors hold the {self.limits.in_all} that there may be in all")
+            self.refuse(f"the limit of {self.limits.in_all} in total is reached")
             return False
         return True
 
@@ -243,7 +243,7 @@ class Connections:
         now_s = self._clock()
         if now_s - self._told_s < TELL_EVERY_S:
             return
-        log.warning("connections closed as soon as they came: %d; %s", self._refused, why)
+        log.warning("connections refused: %d; %s", self._refused, why)
         self._told_s, self._refused = now_s, 0
 
     def release(self, fileno: int) -> None:

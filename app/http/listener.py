@@ -78,7 +78,7 @@ class Listener(socket.socket):
         self._give_up_reserve()
         with contextlib.suppress(OSError):
             super().accept()[0].close()
-            self._connections.refuse("this process holds all the files and sockets that it may (ulimit -n)")
+            self._connections.refuse("this process has no file descriptors left (ulimit -n)")
         self._reserve = _open_reserve()
 
     def _give_up_reserve(self) -> None:

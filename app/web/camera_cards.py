@@ -58,7 +58,7 @@ class CameraCards:
         """Pauses, resumes or removes a camera."""
         actions = {"pause": self._service.pause, "resume": self._service.resume, "remove": self._service.remove}
         if what not in actions:
-            raise UsageError(f"a camera cannot be told to {what[:20]!r}")
+            raise UsageError(f"no such action for a camera: {what[:20]!r}")
         self._context.allow_change(f"{what} a camera", request, camera=name)
         actions[what](name)
 

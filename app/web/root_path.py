@@ -32,15 +32,15 @@ class RootPath:
         if not word:
             return cls()
         if "://" in word or word.startswith("//"):
-            raise UsageError(f"--root-path {word!r} is a whole address: give its path alone, such as /vigil")
+            raise UsageError(f"--root-path {word!r} is a full URL: give only its path, such as /vigil")
         if len(word) > LONGEST or ROOT_PATH.fullmatch(word) is None:
             raise UsageError(
                 f"--root-path {word[:LONGEST]!r}: give the path that the proxy has for these pages, such as /vigil or "
                 "/apps/vigil: it begins with /, does not end with it, and is made of letters, digits and - . _ ~ "
-                f"without . or .. as a part, at most {LONGEST} characters; leave it out where they have the host alone"
+                f"without . or .. as a part, at most {LONGEST} characters; omit it if they have the host to themselves"
             )
         if begins_route(word):
-            raise UsageError(f"--root-path {word}: the pages have addresses of their own there; choose another path")
+            raise UsageError(f"--root-path {word}: the pages use that path themselves; choose another one")
         return cls(word)
 
     def url(self, place: str) -> str:
