@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Merges an adapter into its base model: a complete model in bfloat16, proven right, ready for vllm.sh.
+# Merges an adapter into its base model: a complete bfloat16 model, checked, ready for vllm.sh.
 #
 #   ./export.sh                                     the newest adapter under saves/ or outputs/, into models/
 #   ./export.sh saves/tiny_lora --out models/tiny
-#   ./export.sh saves/tiny_lora --no-check          without comparing its weights and running it once
-#   ./export.sh saves/tiny_lora --dry-run           looks whether it can be done, merges nothing
+#   ./export.sh saves/tiny_lora --no-check          skip the comparison of weights and the test run
+#   ./export.sh saves/tiny_lora --dry-run           check whether it is possible; merge nothing
 #   ./export.sh saves/tiny_lora --force             replace a model of that name
 #
 # Needs an adapter that scripts/train.sh has finished. Works without a GPU.

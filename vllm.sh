@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Serves a model folder over an OpenAI-compatible endpoint, with pictures read exactly as they were in training.
+# Serves a model folder over an OpenAI-compatible endpoint, with frames processed exactly as in training.
 #
 #   ./vllm.sh MODEL_DIR [--lora NAME=ADAPTER_DIR] [--port 8000] [--host 127.0.0.1] [any flag of `vllm serve`]
 #   ./vllm.sh models/my-model --max-num-seqs 64
 #   ./vllm.sh models/Qwen3-VL-2B-Instruct --task fight --lora fight=saves/my-adapter
 #
-# Needs: scripts/setup.sh core serve. ./vllm.sh --help tells everything; docs/serving.md tells why.
+# Needs: scripts/setup.sh core serve. All options: ./vllm.sh --help. Reasons: docs/serving.md.
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 vigil="$root/.venv/bin/vigil"

@@ -1,1 +1,1 @@
-"""The doors that need a server of their own: the web pages."""
+"""The web server: the pages, sign-in, and the limits on what visitors may do."""

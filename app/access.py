@@ -1,8 +1,8 @@
-"""The gate before the pages: where a request may go, from which site, and who it comes from.
+"""Decides which requests reach the pages: by host name, by site of origin, by route and by user.
 
-In this order: names of this machine only, where there are no users (other names would let in a site that a browser
-visits, by DNS rebinding); nothing that another site's page sends, but links to the start pages; only routes on the
-list; and, where there are users, a session or a password.
+The checks, in this order: without users, only names of this machine are served (any other name would let in a site that
+the browser visits, by DNS rebinding); requests from another site's page are refused, except links to the start pages;
+only listed routes are open; with users, a session or a password is required.
 """
 
 import binascii
@@ -44,8 +44,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
 }
-"""With every answer that does not say otherwise: no other site shows the pages in a frame, reads or embeds them, and
-they load nothing from elsewhere. Gradio's scripts are inline and built from strings, so these are not forbidden."""
+"""Added to every response that does not set them. No other site can frame, read or embed the pages, and the pages load
+nothing from elsewhere. Gradio needs inline scripts and `eval`, so both are allowed."""
 
 FOREIGN = (
     "another site may not use these pages; if this is their own address, the proxy before them changes Host: let it "
@@ -56,7 +56,7 @@ UNWANTED_HEADERS = ("access-control-allow-origin", "access-control-allow-credent
 
 
 def check_host(host: str, users: Users, trusted: TrustedProxies | None = None, root: RootPath | None = None) -> None:
-    """Raises UsageError for an address or a proxy that lets others in while nobody has to know a password."""
+    """Raises UsageError if the pages have no users but would be open to other machines or to a proxy."""
     if users:
         return
     if host not in LOCAL_HOSTS:
@@ -66,19 +66,19 @@ def check_host(host: str, users: Users, trusted: TrustedProxies | None = None, r
         )
     if trusted is not None and trusted.networks:
         raise UsageError(
-            "--trusted-proxy opens the pages to whoever the proxy lets through: name a file with name:password in "
+            "--trusted-proxy opens the pages to everyone whom the proxy admits: name a file with name:password in "
             f"--auth, or set ${AUTH_VARIABLE}"
         )
     if root is not None and root.path:
         raise UsageError(
-            f"--root-path {root.path} is for pages behind a proxy, which opens them to whoever it lets through: name a "
+            f"--root-path {root.path} is for pages behind a proxy, which opens them to everyone it admits: name a "
             f"file with name:password in --auth, or set ${AUTH_VARIABLE}"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class AccessOptions:
-    """Who may come in; `port` names the cookie, as a browser keeps the cookies of all ports of a host together."""
+    """Users, session length and cookie name; the name includes `port`, since browsers share cookies between ports."""
 
     users: Users = field(default_factory=Users)
     session_s: float = SESSION_S
@@ -87,7 +87,7 @@ class AccessOptions:
 
 
 class AccessMiddleware:
-    """ASGI middleware before everything else; sets `scope["user"]` and `scope["vigil_visitor"]`."""
+    """Outermost ASGI middleware; sets `scope["user"]` and `scope["vigil_visitor"]`."""
 
     def __init__(self, app: ASGIApp, *, options: AccessOptions, passwords: Passwords | None = None) -> None:
         self._app = app
@@ -101,7 +101,7 @@ class AccessMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            # The pages use none, and Gradio's would pass every check made for requests.
+            # The pages use no websockets, and Gradio's would bypass every check made for HTTP requests.
             await send({"type": "websocket.close", "code": 1008})
             return
         if scope["type"] != "http":
@@ -111,7 +111,7 @@ class AccessMiddleware:
         await (answer or self._app)(scope, receive, _with_headers(send, is_page=is_start_page("GET", scope["path"])))
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response | None:
-        """What is answered instead of the pages; None where the request may go on to them."""
+        """Returns the response to send instead of the page, or None if the request is allowed."""
         headers, method, path = Headers(scope=scope), scope["method"], scope["path"]
         if not self._users:
             refused = _not_local(scope, headers)
@@ -141,7 +141,7 @@ class AccessMiddleware:
         return None
 
     async def _by_password(self, authorization: str, address: str) -> tuple[str | None, Response | None]:
-        """The user of an HTTP Basic header, as programs send it, or what is answered to a wrong one."""
+        """Checks an HTTP Basic header, as scripts send it; returns the user, or the response to a failed attempt."""
         given = basic_credentials(authorization)
         if given is None:
             return None, None
@@ -149,7 +149,7 @@ class AccessMiddleware:
         came, wait_s = await self._passwords.attempt(name, password, address=address)
         if came is SignInAttempt.TOO_MANY:
             retry = {"Retry-After": str(max(1, round(wait_s)))}
-            return None, PlainTextResponse("too many tries; try again later\n", status_code=429, headers=retry)
+            return None, PlainTextResponse("too many attempts; try again later\n", status_code=429, headers=retry)
         if came is SignInAttempt.WRONG:
             return None, None
         self._programs.say("program let in", user=name, address=address)
@@ -157,10 +157,10 @@ class AccessMiddleware:
 
 
 def _not_local(scope: Scope, headers: Headers) -> Response | None:
-    """Refuses what may come from another machine, where nobody has to know a password."""
+    """Refuses requests that may come from another machine, when there are no users."""
     if scope.get("vigil_forwarded") or _is_renamed(headers):
         return PlainTextResponse(
-            "these pages have no users, so no proxy may bring visitors here; start them with --auth FILE and "
+            "these pages have no users, so requests through a proxy are refused; start them with --auth FILE and "
             "--trusted-proxy ADDRESS\n",
             status_code=403,
         )
@@ -170,7 +170,7 @@ def _not_local(scope: Scope, headers: Headers) -> Response | None:
 
 
 def _is_renamed(headers: Headers) -> bool:
-    """Whether a browser is at home here by its own account, under no name of this machine: a proxy rewrote it."""
+    """Whether a proxy rewrote `Host`: the browser reports a same-origin request, but under another host name."""
     told = headers.get("origin") or headers.get("referer")
     if told is None or headers.get("sec-fetch-site") != "same-origin":
         return False
@@ -178,19 +178,19 @@ def _is_renamed(headers: Headers) -> bool:
 
 
 def _nothing_here(scope: Scope, root: RootPath) -> Response:
-    """Says what an operator has to know whose proxy asks for another path than these pages have."""
+    """A 404 that names the likely mistake: a proxy that uses another root path than these pages."""
     advice = ""
     if root.path:
         advice = f"; these pages are below {root.url('/')}"
     elif scope.get("vigil_forwarded"):
-        advice = "; where a proxy has a path for these pages, they are started with --root-path PATH"
+        advice = "; if a proxy serves these pages below a path, start them with --root-path PATH"
     return PlainTextResponse(f"there is nothing here{advice}\n", status_code=404)
 
 
 def _ask(scope: Scope, headers: Headers, root: RootPath) -> Response:
-    """Leads a browser to the page to sign in; asks a program for a password.
+    """Redirects a browser to the sign-in page; sends any other client a 401.
 
-    A browser is never asked for HTTP Basic: it would send that password along with whatever another site asks of us.
+    A browser never gets a Basic challenge: it would then attach the password to requests that other sites trigger.
     """
     is_browser = "sec-fetch-mode" in headers or headers.get("user-agent", "").startswith("Mozilla/")
     if is_browser and scope["method"] in {"GET", "HEAD"} and is_start_page("GET", scope["path"]):
@@ -224,7 +224,7 @@ def _client(scope: Scope) -> str:
 
 
 def basic_credentials(authorization: str) -> tuple[str, str] | None:
-    """Name and password of an HTTP Basic header; None for any other."""
+    """Returns name and password of an HTTP Basic header, or None if it is anything else."""
     kind, _, encoded = authorization.partition(" ")
     if kind.lower() != "basic":
         return None
@@ -236,10 +236,10 @@ def basic_credentials(authorization: str) -> tuple[str, str] | None:
 
 
 def _is_foreign(headers: Mapping[str, str]) -> bool:
-    """Whether a page of another site sends this, or leads here: a browser adds the visitor's cookies to that too.
+    """Whether another site's page triggered this request; browsers attach the visitor's cookies to those too.
 
-    Another port of this machine is another site. Browsers that do not say where a request comes from have an Origin in
-    what could change something, and a Referer in most of the rest.
+    Another port of the same host counts as another site. Browsers that do not send `Sec-Fetch-Site` send `Origin` with
+    requests that can change something, and `Referer` with most others.
     """
     site = headers.get("sec-fetch-site")
     if site is not None:
@@ -256,7 +256,7 @@ def _netloc(address: str) -> str:
 
 
 def _is_link(headers: Mapping[str, str]) -> bool:
-    """Whether a request is somebody following a link in a tab of their own: no script, picture or frame."""
+    """Whether a request is a plain navigation, as from a link: not a script, an image or a frame."""
     if "origin" in headers:
         return False
     if "sec-fetch-site" not in headers:
@@ -265,6 +265,6 @@ def _is_link(headers: Mapping[str, str]) -> bool:
 
 
 def _host(header: str) -> str:
-    """The name in a Host header; empty for what no browser writes there."""
+    """The host name in a Host header; empty if the header is malformed."""
     found = HOST.fullmatch(header)
     return found["name"].strip("[]").lower() if found else ""

@@ -1,8 +1,8 @@
-"""Which cameras a visitor may name: it would be a way into the network otherwise.
+"""Which cameras visitors may open; without this check they could reach any host of the network through this machine.
 
-Allowed are the cameras of the watch's configuration (their host and port) and what the operator names with
-`--allow-camera HOST:PORT` or a webcam number. `--allow-any-camera` allows every one. What is compared is what is
-dialled (`vigil.hosts`), and a camera that a visitor named is asked there and nowhere else (`Address.confined`).
+Allowed are the cameras of the watch configuration (by host and port) and what the operator adds with
+`--allow-camera HOST:PORT` or a webcam number; `--allow-any-camera` allows all. The host and port that are dialled are
+what is compared (`vigil.hosts`), and a camera named by a visitor may not redirect elsewhere (`Address.confined`).
 """
 
 from collections.abc import Sequence
@@ -15,19 +15,19 @@ from vigil.sources.address import PORTS, Address
 
 @dataclass(frozen=True, slots=True)
 class AllowedCameras:
-    """Hosts with their ports, and numbers of webcams, that may be opened; `every` opens them all."""
+    """Hosts with ports, and webcam numbers, that may be opened; `every` allows any."""
 
     places: frozenset[HostPort | str] = frozenset()
     every: bool = False
 
     @classmethod
     def of(cls, addresses: Sequence[Address], words: Sequence[str] = (), *, every: bool = False) -> "AllowedCameras":
-        """Those of the configuration's sources, and those named besides; raises UsageError for other words."""
+        """The configured cameras and those in `words`; raises UsageError if a word is neither."""
         places = [*map(parse_allowed, words), *(a.host_port or a.location for a in addresses if a.is_live)]
         return cls(frozenset(places), every)
 
     def admit(self, address: Address) -> Address:
-        """The camera as it may be opened; raises UsageError for one that nobody allowed."""
+        """Returns the camera as it may be opened; raises UsageError if it is not allowed."""
         if self.every and address.is_live:
             return address
         place = address.host_port or address.location
@@ -40,7 +40,7 @@ class AllowedCameras:
 
 
 def parse_allowed(word: str) -> HostPort | str:
-    """What `--allow-camera` names: a host with its port, or the number of a webcam; raises UsageError."""
+    """Parses a value of `--allow-camera`: a host with port, or a webcam number; raises UsageError."""
     word = word.strip()
     if word.isascii() and word.isdecimal() and len(word) <= 4:
         return str(int(word))

@@ -1,8 +1,7 @@
-"""The routes that visitors may reach; whatever else Gradio mounts is answered as if it were not there.
+"""The routes that are open to visitors; every other route that Gradio mounts returns 404.
 
-Gradio brings over a hundred routes, among them ones that fetch addresses, run FFmpeg on what they are sent and write
-code. A route is open because it stands here, never because a new version of Gradio has added it; the inventory in
-`tests/unit/web/mounted_routes.txt` tells of every one.
+Gradio mounts over a hundred routes, some of which fetch URLs, run FFmpeg on uploads or write code. This is an allow
+list, so a new version of Gradio opens nothing by itself; `tests/unit/app/mounted_routes.txt` lists every route.
 """
 
 import re
@@ -17,10 +16,10 @@ PLACEHOLDERS = {
     "asset": r"[A-Za-z0-9_@-][A-Za-z0-9_.@-]*(?:/[A-Za-z0-9_@-][A-Za-z0-9_.@-]*)*",
     "path": r"/.+",
 }
-"""What may stand for `{name}` in a route: an asset has no segment that begins with a dot, a path is absolute."""
+"""What `{name}` may stand for in a route: an asset has no segment that begins with a dot; a path is absolute."""
 
 START_PAGES = ("/", "/{language}", "/{language}/", "/sign-in")
-"""What a link of another site may lead to."""
+"""Where links from other sites may lead."""
 
 OPEN_TO_READ = (
     *START_PAGES,
@@ -51,7 +50,7 @@ OPEN_TO_SEND = (
 
 @dataclass(frozen=True, slots=True)
 class RouteList:
-    """Routes as one pattern."""
+    """Routes compiled into one pattern."""
 
     pattern: re.Pattern[str]
 
@@ -70,7 +69,7 @@ def _pattern(route: str) -> str:
 
 
 def _beginnings(route: str) -> list[str]:
-    """A route and everything that it lies below: `/a`, `/a/b` and `/a/b/c` of `/a/b/c`."""
+    """The prefixes of a route: `/a`, `/a/b` and `/a/b/c` for `/a/b/c`."""
     parts = route.rstrip("/").split("/")
     return ["/".join(parts[:length]) for length in range(2, len(parts) + 1)]
 
@@ -82,17 +81,17 @@ _BEGINNINGS = RouteList.of(tuple({begun for route in (*OPEN_TO_READ, *OPEN_TO_SE
 
 
 def is_open(method: str, path: str) -> bool:
-    """Whether a request may reach the pages at all; `path` is decoded, as ASGI gives it."""
+    """Whether a route is open; `path` is decoded, as in the ASGI scope."""
     if method in READING:
         return path in _READ
     return method == "POST" and path in _SEND
 
 
 def is_start_page(method: str, path: str) -> bool:
-    """Whether a link of another site may lead here: these show the pages and change nothing."""
+    """Whether links from other sites may lead here: these pages change nothing."""
     return method in READING and path in _START
 
 
 def begins_route(path: str) -> bool:
-    """Whether a route lies at this path or below it: as the site's root path it could not be told from that route."""
+    """Whether a route is at or below this path, which therefore cannot be used as the root path."""
     return path in _BEGINNINGS

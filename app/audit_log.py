@@ -1,7 +1,7 @@
-"""The log of acts: who signed in, was refused, or changed what others see, when and from where.
+"""The audit log: who signed in, was refused, or changed something that others see, when and from where.
 
-Lines go to the logger `vigil.audit`; `keep_in(folder)` also keeps them in `audit.log` there, which only its owner can
-read and which never takes more than `FILES` files of `FILE_BYTES`.
+Lines go to the logger `vigil.audit`. `keep_in(folder)` also writes them to `audit.log` there, readable by its owner
+only and rotated: at most `FILES` files of `FILE_BYTES` each.
 """
 
 import io
@@ -24,10 +24,10 @@ FILE_BYTES = 5_000_000
 FILES = 5
 LONGEST = 160
 MOST_KNOWN = 1024
-"""Users with their addresses, of which is known that they were noted."""
+"""Pairs of user and address that `FirstOfMany` remembers."""
 
 QUIET_S = 60.0
-"""Too many tries are told of once in this time: whoever makes them must not fill the log."""
+"""`RareWarning` logs at most once in this time, so that repeated attempts do not fill the log."""
 
 
 class _PrivateFile(RotatingFileHandler):
@@ -39,13 +39,13 @@ class _PrivateFile(RotatingFileHandler):
 
 
 def keep_in(folder: Path) -> Path:
-    """Keeps the acts from now on in a file of this folder; returns it. Raises UsageError."""
+    """Writes the audit log to a file in this folder from now on; returns its path. Raises UsageError."""
     path = folder / FILE_NAME
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handler = _PrivateFile(path, maxBytes=FILE_BYTES, backupCount=FILES - 1)
     except OSError as error:
-        raise UsageError(f"the log of acts cannot be kept: {explain_os_error(error, path)}") from error
+        raise UsageError(f"the audit log cannot be written: {explain_os_error(error, path)}") from error
     formatter = logging.Formatter("%(asctime)sZ %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
@@ -55,7 +55,7 @@ def keep_in(folder: Path) -> Path:
 
 
 def record(act: str, **details: str) -> None:
-    """Notes an act; details come from visitors, so each is shown as one quoted word, cut short."""
+    """Logs an act. Details come from visitors, so each is quoted, escaped and truncated."""
     log.info("%s %s", act, " ".join(f"{name}={_quoted(value)}" for name, value in details.items()))
 
 
@@ -65,7 +65,7 @@ def _quoted(value: str) -> str:
 
 
 def is_told(allowed: logging.Filter) -> Callable[[logging.LogRecord], bool]:
-    """A filter for the terminal, which has no end: of acts only what `allowed` lets through; the file holds all."""
+    """A filter for the terminal: audit records must pass `allowed`, all others pass. The file is not filtered."""
 
     def told(record: logging.LogRecord) -> bool:
         return record.name != log.name or bool(allowed.filter(record))
@@ -74,7 +74,7 @@ def is_told(allowed: logging.Filter) -> Callable[[logging.LogRecord], bool]:
 
 
 class FirstOfMany:
-    """Notes an act that comes with every request, such as a program's password, once in `again_s` for who does it."""
+    """Logs an act that comes with every request, such as HTTP Basic, once in `again_s` per user and address."""
 
     def __init__(self, *, again_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._again_s = again_s
@@ -82,7 +82,7 @@ class FirstOfMany:
         self._told_s: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def say(self, act: str, *, user: str, address: str) -> None:
-        """Notes it, unless it was noted for this user and address not long ago."""
+        """Logs the act, unless it was logged for this user and address within `again_s`."""
         now_s, who = self._clock(), (user, address)
         if now_s - self._told_s.get(who, -float("inf")) < self._again_s:
             return
@@ -94,7 +94,7 @@ class FirstOfMany:
 
 
 class RareWarning:
-    """Says a thing at once, and then only every `QUIET_S`, with how often it came meanwhile."""
+    """Logs an act at once, then at most every `QUIET_S`, with the number of times it was suppressed."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -103,7 +103,7 @@ class RareWarning:
         self._lock = threading.Lock()
 
     def say(self, act: str, **details: str) -> None:
-        """Notes an act, unless one was noted just now."""
+        """Logs the act, or counts it if one was logged within `QUIET_S`."""
         with self._lock:
             now_s = self._clock()
             if now_s < self._next_s:

@@ -1,7 +1,7 @@
-"""`python web.py --demo`: everything that the pages need, on a machine without a GPU.
+"""`python web.py --demo`: serves a model and a camera, on a machine without a GPU.
 
-The newest model that `scripts/demo.sh` has made is served by vLLM, or else the shipped tiny base, which has not been
-taught what a fight is. A film of drawn people plays as a camera in the watch room.
+vLLM serves the newest model that `scripts/demo.sh` has made, or else the shipped tiny base, which is not trained on
+any question. A drawn video plays as a camera in the watch room.
 """
 
 import sys
@@ -21,7 +21,7 @@ from vigil.tiny import BASE_FOLDER
 from vigil.watch import WatchSettings
 
 BASE_SAMPLING = FrameSampling(max_pixels=12_288)
-"""128x96 frames: what the tiny base was made for."""
+"""128x96 frames, the size that the tiny base was trained on."""
 
 FILM_S = 600.0
 FILM_CLIPS = 40
@@ -30,24 +30,24 @@ FILM_WH = (320, 240)
 
 @contextmanager
 def demo(settings: WatchSettings, *, folder: Path, root: Path = Path()) -> Iterator[tuple[WatchSettings, str]]:
-    """Settings for a served tiny model and a film as a camera, and the server's key, while the block lasts."""
+    """Yields settings for a served tiny model and a video as camera, and the server's API key, inside the block."""
     model = newest_model(root)
     playing = play_demo_video(settings, folder=folder)
     with _served(model) as server:
         print(f"the tiny model is served at {server.url} after {server.ready_s:.0f} s", flush=True)  # noqa: T201
-        # The base was never taught the verdict words, and gives them next to nothing: shown all the same.
+        # The base gives the label words almost no probability; its verdicts are shown all the same.
         min_mass = 0.0 if model is None else settings.min_mass
         yield replace(playing, url=server.url, model=server.model, model_dir=model, min_mass=min_mass), server.key
 
 
 def play_demo_video(settings: WatchSettings, *, folder: Path) -> WatchSettings:
-    """The settings with the drawn film as one more camera, and events of the demo's own."""
+    """Adds the drawn video to the settings as a camera, with a store of the demo's own."""
     sources = (*settings.sources, str(demo_video(folder)))
     return replace(settings, sources=sources, realtime=True, store=str(folder / "events.db"))
 
 
 def newest_model(root: Path) -> Path | None:
-    """The newest merged model of a demo; None, with a remark, where none was made yet."""
+    """The newest merged model of a demo; prints a hint and returns None if there is none."""
     made = [path.parent for path in root.glob("demo-*/model/" + MANIFEST_NAME)]
     if made:
         return max(made, key=lambda path: path.stat().st_mtime)
@@ -67,12 +67,12 @@ def _served(model: Path | None) -> AbstractContextManager[RunningServer]:
 
 
 def demo_video(folder: Path) -> Path:
-    """Drawn people, mostly peaceful, as one film of ten minutes; made at the first start and kept."""
+    """A ten-minute video of drawn people, mostly without an incident; rendered at the first start and kept."""
     film = folder / "drawn-yard.mp4"
     if film.is_file():
         return film
     clips = folder / "drawn"
-    print("drawing a film to watch, at the first start only", flush=True)  # noqa: T201
+    print("drawing a video to watch, at the first start only", flush=True)  # noqa: T201
     write_synth_dataset(clips, clips=FILM_CLIPS, seed=7, fps=12.0, size_wh=FILM_WH)
     compose_video(
         find_clips(clips, load_question("fight")).clips, film, seconds=FILM_S, seed=7, size_wh=FILM_WH, fps=12.0

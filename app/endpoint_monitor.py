@@ -1,6 +1,6 @@
-"""The status line: whether the endpoint is there, what it serves, whether its contract is ours, how busy it is.
+"""Polls the endpoint for the status line: availability, served model, contract differences and load.
 
-One task asks for all visitors, every `EVERY_S` seconds, so that a server that comes back is seen by every page.
+One task polls for all visitors, every `EVERY_S` seconds, so every page sees a server that comes back.
 """
 
 import asyncio
@@ -30,11 +30,11 @@ START_COMMAND = "./vllm.sh MODEL_DIR"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointStatus:
-    """What is known of the endpoint; `problem` says why it cannot be used, None before it was asked.
+    """The last known state of the endpoint; `problem` says why it cannot be used, and is None before the first poll.
 
-    `is_away` when nothing answers there, or it fails for now; what answers may still refuse the key, or serve nothing.
-    `differences` is None where the server tells no contract, `load` (running, waiting) where it tells no load.
-    `is_calibrated` says whether probabilities are shown under the calibration of a model's folder.
+    `is_away` is True if nothing answers, or the failure is temporary; a server that answers may still refuse the key or
+    serve nothing. `differences` is None if the server declares no contract, `load` (running, waiting) if it reports
+    none. `is_calibrated` says whether probabilities are calibrated by the model folder.
     """
 
     problem: str | None = None
@@ -47,12 +47,12 @@ class EndpointStatus:
 
     @property
     def is_up(self) -> bool:
-        """Whether the endpoint answered and serves something."""
+        """Whether the endpoint answered and serves a model."""
         return self.asked and self.problem is None
 
 
 class EndpointMonitor:
-    """Asks the endpoint again and again while `follow` runs; `now` is the newest answer."""
+    """Polls the endpoint while `follow` runs; `now` is the latest status."""
 
     def __init__(self, endpoint: Endpoint, settings: WatchSettings) -> None:
         self.endpoint = endpoint
@@ -60,7 +60,7 @@ class EndpointMonitor:
         self._settings = settings
 
     async def follow(self) -> None:
-        """Asks every few seconds until it is cancelled."""
+        """Polls every few seconds until cancelled."""
         async with (
             open_openai_client(self.endpoint, timeout_s=TIMEOUT_S, retries=0) as client,
             open_http_client(self.endpoint, timeout_s=TIMEOUT_S) as http,
@@ -86,14 +86,14 @@ class EndpointMonitor:
         )
 
     def _is_calibrated(self) -> bool:
-        """Whether what is shown is; read anew each time, as `vigil calibrate` may be run at any time."""
+        """Whether probabilities are calibrated; read each time, since `vigil calibrate` may run at any time."""
         try:
             return calibration_in(self._settings.model_dir) is not None
         except VigilError:
             return False
 
     def _differences(self, models: Sequence[ServedModel]) -> tuple[str, ...] | None:
-        """What the served contract says otherwise than the one that is watched under."""
+        """How the served contract differs from the one that the watch uses; None if the server declares none."""
         wanted = self._settings.model
         alias = next((m.alias for m in models if m.alias and wanted in ("", m.name)), "")
         if not alias:
@@ -109,9 +109,9 @@ class EndpointMonitor:
         return Contract.of(load_question(self._settings.task or "fight"), parse_alias(alias))
 
     async def load(self, http: BoundedClient) -> tuple[int, int] | None:
-        """Requests under way and requests that wait, as vLLM counts them over all its models.
+        """Running and waiting requests, as vLLM counts them over all its models.
 
-        None where the server tells none; a fault tells nothing, and leaves what was told before.
+        Returns None if the server has no such metrics; after a failed request the previous figures stay.
         """
         try:
             answer = await http.get(f"{self.endpoint.root}/metrics")
@@ -135,7 +135,7 @@ def _counted(metrics: str) -> tuple[int, int] | None:
 
 
 def status_line(status: EndpointStatus, endpoint: Endpoint, t: Translator) -> str:
-    """The status as HTML for people; everything that comes from the server is escaped."""
+    """The status as HTML; everything that comes from the server is escaped."""
     if not status.asked:
         return f'<div class="vigil-status">{_cell("wait", html.escape(t("status.asking")))}</div>'
     if not status.is_up:

@@ -1,8 +1,8 @@
-"""The words of the pages, in Chinese and English: `texts/<piece>.en.yaml` and `texts/<piece>.zh.yaml`, flat keys.
+"""The texts of the pages, in Chinese and English: `texts/<piece>.en.yaml` and `texts/<piece>.zh.yaml`, flat keys.
 
 t = translator("zh")
 t("chat.send")                     发送
-t("uploads.too_big", limit=500)    words in braces are filled in
+t("uploads.too_big", limit=500)    fills in the {limit} of the text
 """
 
 from dataclasses import dataclass, field
@@ -21,25 +21,25 @@ TEXTS = Path(__file__).resolve().parent / "texts"
 
 @dataclass(frozen=True, slots=True)
 class Translator:
-    """The texts of one language; calling it with a key gives the text."""
+    """The texts of one language; call it with a key."""
 
     language: Language
     texts: dict[str, str] = field(repr=False)
 
     def __call__(self, key: str, **values: object) -> str:
-        """The text of a key with its words filled in; raises KeyError for a key that nobody has written."""
+        """The text of a key with its placeholders filled in; raises KeyError if the key is unknown."""
         text = self.texts[key]
         return text.format(**values) if values else text
 
 
 @cache
 def translator(language: Language) -> Translator:
-    """The texts of all pieces in one language."""
+    """All texts of one language."""
     return Translator(language, load_texts(language))
 
 
 def load_texts(language: Language) -> dict[str, str]:
-    """Every text of a language; raises ConfigError for a file that cannot be read."""
+    """Reads every text of a language; raises ConfigError if a file cannot be read."""
     texts: dict[str, str] = {}
     for path in sorted(TEXTS.glob(f"*.{language}.yaml")):
         texts |= {key: str(value) for key, value in read_yaml(path).items()}
@@ -47,7 +47,7 @@ def load_texts(language: Language) -> dict[str, str]:
 
 
 def choose_language(cookie: str | None, accept_language: str) -> Language:
-    """The language that was chosen before, else the browser's first that we have, else English."""
+    """The language chosen before, else the browser's first that is supported, else English."""
     for known in LANGUAGES:
         if cookie == known:
             return known
@@ -59,7 +59,7 @@ def choose_language(cookie: str | None, accept_language: str) -> Language:
 
 
 def _by_weight(accept_language: str) -> list[str]:
-    """The languages of an Accept-Language header, the dearest first."""
+    """The languages of an Accept-Language header, by descending weight."""
     wishes = [part.strip().partition(";") for part in accept_language.lower().split(",")]
     return [name.strip() for name, _, rest in sorted(wishes, key=lambda wish: -_weight(wish[2]))]
 

@@ -1,7 +1,7 @@
-"""How often passwords may be tried: by one address, for one user, and by all together.
+"""Rate limits for sign-in attempts: per address, per user, and overall.
 
-A try that may not be made is refused before the password is looked at, so that a right one cannot be told from a wrong
-one by its answer or its time. A right one gives its try back.
+An attempt over the limit is refused before the password is checked, so that neither response nor timing reveals
+whether it was right. A correct password gives its attempt back.
 """
 
 import secrets
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 SLOTS = 1 << 16
-"""Addresses and users share this many counters, placed by a keyed hash: bounded, and nothing pushes a counter out."""
+"""Counters that addresses and users share, chosen by a keyed hash: memory is bounded, and nothing is evicted."""
 
 
 @dataclass(frozen=True, slots=True)
 class TryRate:
-    """`burst` tries at once, then one every `every_s` seconds."""
+    """A burst of `burst` attempts, then one every `every_s` seconds."""
 
     burst: int
     every_s: float
@@ -28,7 +28,7 @@ IN_ALL = TryRate(burst=60, every_s=0.5)
 
 
 class LoginThrottle:
-    """Counts tries by the generic cell rate algorithm: of each counter only the time at which it is free is kept."""
+    """Limits attempts by the generic cell rate algorithm: a counter holds only the time at which it is free again."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class LoginThrottle:
         self._free_s: dict[tuple[str, int], float] = {}
 
     def wait_s(self, address: str, user: str) -> float:
-        """0 where a try may be made now, which then counts; else the seconds until one may."""
+        """Returns 0 and counts the attempt if it is allowed, else the seconds to wait."""
         now_s = self._clock()
         counters = self._counters(address, user)
         waits = (
@@ -59,7 +59,7 @@ class LoginThrottle:
         return 0.0
 
     def give_back(self, address: str, user: str) -> None:
-        """Undoes the count of a try whose password was right."""
+        """Gives back an attempt whose password was right."""
         for counter, rate in self._counters(address, user).items():
             self._free_s[counter] = self._free_s.get(counter, rate.every_s) - rate.every_s
 

@@ -1,7 +1,7 @@
-"""The names and passwords that the pages know: argon2 hashes in a file, or in `$VIGIL_WEB_AUTH`.
+"""Users and their passwords: argon2 hashes in a file, or in `$VIGIL_WEB_AUTH`.
 
-A line is `name:hash`, or `name:password` until `web.py --auth FILE --hash-passwords` has replaced it. Never the command
-line, which every user of the machine can read in `ps`.
+A line is `name:hash`, or `name:password` until `web.py --auth FILE --hash-passwords` replaces it. Passwords are never
+taken from the command line, which every user of the machine can read in `ps`.
 """
 
 import hmac
@@ -35,29 +35,29 @@ _hasher = PasswordHasher()
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """Names with the argon2 hashes of their passwords; `viewers` may look and ask, but change nothing."""
+    """User names with argon2 hashes of their passwords; `viewers` may look and ask, but not change anything."""
 
     hashes: Mapping[str, str] = field(default_factory=dict, repr=False)
     viewers: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, passwords: Mapping[str, str], viewers: frozenset[str] = frozenset()) -> "Users":
-        """From passwords in plain text."""
+        """Builds users from plain passwords."""
         return cls({name: _hashed(password) for name, password in passwords.items()}, viewers)
 
     def __bool__(self) -> bool:
         return bool(self.hashes)
 
     def may_change(self, name: str | None) -> bool:
-        """Whether this user may change what others see; without users everybody on this machine may."""
+        """Whether this user may change what others see; without users, everyone may."""
         return not self.hashes or (name in self.hashes and name not in self.viewers)
 
 
 class PasswordCheck:
-    """Checks passwords; a check takes 64 MiB and some 50 ms, whoever is named.
+    """Checks passwords. A check takes 64 MiB and about 50 ms, for unknown users too.
 
-    A password that was right is remembered by a keyed digest, so that a program which sends it with every request does
-    not pay that each time.
+    A password that was right is remembered by a keyed digest: scripts send it with every request, and would pay the
+    cost each time.
     """
 
     def __init__(self, users: Users) -> None:
@@ -66,7 +66,7 @@ class PasswordCheck:
         self._known: dict[str, bytes] = {}
 
     def is_right(self, name: str, password: str) -> bool:
-        """Whether this is the password of this user; takes as long for a user who does not exist."""
+        """Whether the password is right; takes equally long if the user does not exist."""
         digest = hmac.digest(self._key, f"{name}\0{password}".encode(errors="surrogatepass"), sha256)
         if hmac.compare_digest(self._known.get(name, b""), digest):
             return True
@@ -80,7 +80,7 @@ class PasswordCheck:
 
 @cache
 def _nobodys_hash() -> str:
-    """What the password of a user who does not exist is compared with."""
+    """The hash that is checked for users who do not exist."""
     return _hashed(secrets.token_urlsafe(16))
 
 
@@ -96,7 +96,7 @@ def _hashed(password: str) -> str:
 
 
 def read_users(auth: str | None, *, viewers: frozenset[str] = frozenset()) -> Users:
-    """The users of a file, or else of `$VIGIL_WEB_AUTH`; none when neither is there. Raises UsageError."""
+    """Reads users from a file, or else from `$VIGIL_WEB_AUTH`; empty if neither is set. Raises UsageError."""
     if auth is None:
         return _users(os.environ.get(AUTH_VARIABLE, ""), f"${AUTH_VARIABLE}", viewers)
     path = _auth_file(auth)
@@ -113,7 +113,7 @@ def read_users(auth: str | None, *, viewers: frozenset[str] = frozenset()) -> Us
 
 
 def hash_passwords(auth: str) -> int:
-    """Replaces the passwords of a file by their hashes and makes it readable by its owner only; returns how many."""
+    """Replaces the passwords in a file with hashes, makes it readable by its owner only, and returns their number."""
     path = _auth_file(auth)
     text = _read(path)
     lines, count = text.splitlines(), 0
@@ -129,7 +129,7 @@ def hash_passwords(auth: str) -> int:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Writes a file anew, never half and never readable by others."""
+    """Replaces a file atomically; the new one is readable by its owner only."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -148,7 +148,7 @@ def _auth_file(auth: str) -> Path:
         return path
     if ":" in auth:
         raise UsageError(
-            "--auth takes the name of a file: a password on the command line is seen by everybody in `ps`; "
+            "--auth takes the name of a file: everyone can read a password on the command line in `ps`; "
             f"write name:password into a file (chmod 600) or into ${AUTH_VARIABLE}"
         )
     raise UsageError(f"--auth: there is no file {auth!r}; it must hold name:password, one a line")
@@ -173,7 +173,7 @@ def _users(text: str, where: str, viewers: frozenset[str]) -> Users:
 
 
 def _lines(text: str, where: str) -> list[tuple[int, str, str]]:
-    """Number, name and secret of each line that holds one."""
+    """Line number, name and secret of each line that holds one."""
     found = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
@@ -195,4 +195,4 @@ def _check_hash(secret: str, where: str) -> None:
     try:
         _hasher.check_needs_rehash(secret)
     except InvalidHashError as error:
-        raise UsageError(f"{where}: what stands there begins like an argon2 hash but is none") from error
+        raise UsageError(f"{where}: this begins like an argon2 hash but is not one") from error

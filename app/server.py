@@ -1,6 +1,7 @@
-"""The command line of the web pages; errors end on one line, as with `vigil`.
+"""Command line and HTTP server of the web pages.
 
-Serving the pages with uvicorn, within limits: how many come, how long each may take, how much the log says.
+uvicorn serves the pages with limits on connections, request times and log lines. Errors end in one line and an exit
+code, as with `vigil`.
 """
 
 import argparse
@@ -50,23 +51,23 @@ log = logging.getLogger(__name__)
 
 
 BACKLOG = 128
-"""Connections that wait to be accepted; asyncio also accepts so many in one go."""
+"""Length of the accept queue; asyncio also accepts this many connections in one go."""
 
 LIMITED_LOGS = ("asyncio", "uvicorn.error", "app.web.gradio_patches", "python_multipart.multipart")
-"""Who writes what a request of any kind brings about; what the watch has to say is not among it."""
+"""Loggers that any visitor's request can trigger, so they are rate-limited; the loggers of the watch are not."""
 
 
 def server(
     app: ASGIApp, *, connections: Connections, host: str = "127.0.0.1", port: int = 0, **options: Any
 ) -> uvicorn.Server:
-    """A server of uvicorn's that keeps the limits of its connections; `options` are uvicorn's (certificates, say)."""
+    """A uvicorn server that enforces the limits of `connections`; `options` are passed to uvicorn."""
     settings: dict[str, Any] = {
         "host": host,
         "port": port,
         "log_level": "warning",
         "timeout_graceful_shutdown": 2,
         "backlog": BACKLOG,
-        # Sockets of ours, which only asyncio's own loop asks; no websockets, which would leave the protocol behind.
+        # Our sockets work only with asyncio's own loop. Websockets are off: they would bypass the protocol class.
         "loop": "asyncio",
         "http": timed_protocol(connections),
         "ws": "none",
@@ -84,7 +85,7 @@ def serve_pages(
     deadlines: Deadlines | None = None,
     **options: Any,
 ) -> None:
-    """Serves until it is interrupted; raises UsageError where nothing can listen, JobError where nothing starts."""
+    """Serves until interrupted; raises UsageError if it cannot listen, JobError if the server does not start."""
     for name in LIMITED_LOGS:
         logging.getLogger(name).addFilter(RateLimitFilter())
     connections = Connections(limits, deadlines)
@@ -98,26 +99,26 @@ def serve_pages(
         for listener in listeners:
             listener.close()
     if not running.started:
-        raise JobError("the pages did not start; what stands above says why")
+        raise JobError("the pages did not start; the messages above say why")
 
 
 EXAMPLES = f"""examples:
   python web.py                                      http://127.0.0.1:7860, asking http://127.0.0.1:8000/v1
-  python web.py --demo                               serves the tiny model too: nothing else is needed
+  python web.py --demo                               serves the tiny model as well: no server needed
   python web.py --url http://10.0.0.5:8000/v1 --key-file server.key
   python web.py --config my-cameras                  the cameras of configs/watch/my-cameras.yaml
-  python web.py --auth users.txt --hash-passwords    users.txt holds name:password, one a line: hashed from now on
+  python web.py --auth users.txt --hash-passwords    users.txt has name:password lines: replaces them with hashes
   python web.py --host 0.0.0.0 --auth users.txt --tls-cert cert.pem --tls-key key.pem
   python web.py --auth users.txt --trusted-proxy 127.0.0.1 --root-path /vigil    behind https://HOST/vigil/
   {AUTH_VARIABLE}=name:password python web.py --host 0.0.0.0
 """
 
 LIVE_FPS = 5.0
-"""Live pictures a second in the watch room, unless the settings say otherwise (docs/web-live-pictures.md)."""
+"""Live pictures per second in the watch room, unless the settings say otherwise (docs/web-live-pictures.md)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Opens the pages until Ctrl-C; returns the exit code."""
+    """Serves the pages until Ctrl-C; returns the exit code."""
     given = _parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     for handler in logging.getLogger().handlers:
@@ -133,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(given: argparse.Namespace) -> None:
-    """Checks everything that can be wrong before anything is opened, then serves."""
+    """Checks all options before anything is opened, then serves."""
     _check_positive("--upload-mb", given.upload_mb)
     _check_positive("--keep-uploads-min", given.keep_uploads_min)
     _check_positive("--session-hours", given.session_hours)
@@ -197,13 +198,13 @@ def _check_positive(option: str, value: float) -> None:
 
 
 def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> None:
-    """Serves the pages until it is interrupted, and removes what visitors sent."""
+    """Serves the pages until interrupted, then removes the uploads."""
     endpoint = endpoint_of(settings, api_key=api_key)
     audit_log.keep_in(options.folder)
     uploads = Uploads.make(options.folder, keep_s=options.keep_uploads_s)
-    # Gradio keeps what it is sent here, and shows without another copy what lies here.
+    # Gradio stores uploads here, and serves files below this folder without another copy.
     os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder)
-    # Gradio asks matplotlib for its backend at every event; untold, it looks for windows first, at the first click.
+    # Gradio asks matplotlib for its backend at every event; unset, it would look for a display at the first click.
     os.environ.setdefault("MPLBACKEND", "agg")
     with gc_frozen(), skip_gradio_stubs():
         from app.web.site import build_app
@@ -231,7 +232,7 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
             host=options.host,
             port=options.port,
             limits=options.connection_limits,
-            # Who a request comes from is told by app.trusted_proxies: uvicorn believes every program on this machine.
+            # app.trusted_proxies decides on the client's address; uvicorn would trust every local process.
             proxy_headers=False,
             server_header=False,
             ssl_certfile=None if options.tls is None else options.tls.certificate,
@@ -243,7 +244,7 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
 
 
 def _is_worth_showing(record: logging.LogRecord) -> bool:
-    """A second Ctrl-C, and pages that still listen when it ends: neither is an error for people."""
+    """Hides two messages that are no errors: a second Ctrl-C, and connections still open at the end."""
     text = record.getMessage()
     if "KeyboardInterrupt" in text or "timeout graceful shutdown exceeded" in text:
         return False
@@ -251,7 +252,7 @@ def _is_worth_showing(record: logging.LogRecord) -> bool:
 
 
 def _cameras(settings: WatchSettings) -> list[Address]:
-    """The sources of the configuration; one that is not there is for the watch room to tell."""
+    """The configured sources; the watch room reports those that do not exist."""
     there: list[str] = []
     for word in settings.sources:
         with contextlib.suppress(SourceError):
@@ -274,49 +275,51 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--hash-passwords",
         action="store_true",
-        help="put argon2 hashes into the file of --auth, and end",
+        help="replace the passwords in the --auth file with argon2 hashes, and exit",
     )
-    add("--viewers", action="append", default=[], metavar="NAMES", help="users who may only look and ask")
-    add("--session-hours", type=float, default=SESSION_S / 3600, help="hours after which to sign in again (12)")
-    add("--tls-cert", type=Path, metavar="FILE", help="serve https: the certificate, and those above it, as PEM")
-    add("--tls-key", type=Path, metavar="FILE", help="its private key, as PEM without a password")
+    add(
+        "--viewers", action="append", default=[], metavar="NAMES", help="users who may view and ask, but change nothing"
+    )
+    add("--session-hours", type=float, default=SESSION_S / 3600, help="hours until users must sign in again (12)")
+    add("--tls-cert", type=Path, metavar="FILE", help="serve https: the certificate chain, as PEM")
+    add("--tls-key", type=Path, metavar="FILE", help="private key of the certificate, as PEM without a password")
     add(
         "--trusted-proxy",
         action="append",
         default=[],
         metavar="ADDRESS",
-        help="a reverse proxy (address or network) that is believed where visitors come from; needs --auth",
+        help="reverse proxy (address or network) whose forwarding headers are trusted; needs --auth",
     )
     add(
         "--root-path",
         default="",
         metavar="PATH",
-        help="where a reverse proxy shows the pages, such as /vigil; needs --auth (docs/web.md has nginx and Caddy)",
+        help="path of the pages behind a reverse proxy, such as /vigil; needs --auth (docs/web.md has nginx and Caddy)",
     )
-    add("--url", help="the OpenAI-compatible endpoint (as the configuration says)")
-    add("--model", help="the served model; may be left out where there is only one")
-    add("--model-dir", type=Path, help="the model's folder: its contract and calibration")
+    add("--url", help="OpenAI-compatible endpoint (default: from the configuration)")
+    add("--model", help="served model; may be omitted if there is only one")
+    add("--model-dir", type=Path, help="model folder, for its contract and calibration")
     add("--key-file", type=Path, help="file with the endpoint's key (else $VIGIL_API_KEY; .vigil/key on this machine)")
-    add("--ca-file", type=Path, help="certificates of your own authority, for https (else $SSL_CERT_FILE)")
+    add("--ca-file", type=Path, help="certificates of your own authority, for https (default: $SSL_CERT_FILE)")
     add("--task", help="task name or YAML file")
-    add("--store", help="where events are kept: a file or a database URL (as the configuration says)")
+    add("--store", help="event store: a file or a database URL (default: from the configuration)")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="any other setting of the watch")
-    add("--demo", action="store_true", help="serve the tiny model (not with --url), and watch a drawn film")
+    add("--demo", action="store_true", help="serve the tiny model (unless --url is given), and watch a drawn video")
     add("--config", default="default", help="settings in configs/watch, by name or path (default)")
-    add("--upload-mb", type=int, default=500, help="the largest file that may be sent (500)")
-    add("--uploads-visitor-mb", type=int, help="what one visitor may have lying here (2000, or four such files)")
-    add("--uploads-total-mb", type=int, help="what all visitors may have lying here (10000, or five visitors' share)")
-    add("--keep-free-mb", type=int, default=500, help="what sent files leave free on the disk (500)")
-    add("--connections", type=int, help="connections in all (512, or a quarter of the open files of `ulimit -n`)")
-    add("--connections-per-address", type=int, help="connections from one address (a quarter of those in all)")
-    add("--keep-uploads-min", type=float, default=60.0, help="minutes after which sent files are removed (60)")
-    add("--folder", type=Path, default=Path("outputs/web"), help="where sent files lie meanwhile (outputs/web)")
+    add("--upload-mb", type=int, default=500, help="largest upload in MB (500)")
+    add("--uploads-visitor-mb", type=int, help="upload space per visitor in MB (2000, or four of the largest files)")
+    add("--uploads-total-mb", type=int, help="upload space in total in MB (10000, or five visitors' space)")
+    add("--keep-free-mb", type=int, default=500, help="disk space in MB that uploads must leave free (500)")
+    add("--connections", type=int, help="connections in total (512, or a quarter of `ulimit -n`)")
+    add("--connections-per-address", type=int, help="connections per address (a quarter of the total)")
+    add("--keep-uploads-min", type=float, default=60.0, help="minutes after which unused uploads are removed (60)")
+    add("--folder", type=Path, default=Path("outputs/web"), help="folder for uploads and the audit log (outputs/web)")
     add(
         "--allow-camera",
         action="append",
         default=[],
         metavar="HOST:PORT",
-        help="a camera that visitors may name: its host and port (10.0.0.7:554, [::1]:80), or a webcam's number",
+        help="camera that visitors may open: host and port (10.0.0.7:554, [::1]:80), or a webcam number",
     )
-    add("--allow-any-camera", action="store_true", help="let a camera.txt from a browser name any camera")
+    add("--allow-any-camera", action="store_true", help="let visitors open any camera, by camera.txt")
     return parser

@@ -1,11 +1,8 @@
-"""The pages to sign in and out, and what either means: passwords tried within limits, sessions begun and ended.
+"""Signing in and out: the two pages, the limits on attempts, and the sessions.
 
-What is tried and what comes of it goes into the log of acts (`app.audit_log`).
-
-Sessions of those who have signed in: a signed cookie that ends by itself, or when its owner signs out.
-
-The key is made anew at each start, so that a start ends every session. A session has a random name of its own; signing
-in always begins a new one.
+A session is a signed cookie with a random name. It expires by itself or when its user signs out; signing in always
+begins a new one. The signing key is made at each start, so a restart ends every session. Attempts and their results
+go into the audit log (`app.audit_log`).
 """
 
 import html
@@ -38,7 +35,7 @@ NAME_BYTES = 16
 
 
 class Sessions:
-    """Begins, checks and ends sessions; for any thread. `clock` gives seconds."""
+    """Begins, checks and ends sessions; thread-safe. `clock` returns seconds."""
 
     def __init__(self, *, lifetime_s: float, clock: Callable[[], float] = time.time) -> None:
         self.lifetime_s = lifetime_s
@@ -48,17 +45,17 @@ class Sessions:
         self._lock = threading.Lock()
 
     def begin(self, user: str) -> str:
-        """The cookie of a new session of this user."""
+        """Returns the cookie of a new session."""
         until_s = self._clock() + self.lifetime_s
         return str(self._signer.dumps([secrets.token_urlsafe(NAME_BYTES), user, until_s]))
 
     def user(self, cookie: str) -> str | None:
-        """Whose session this is; None for one that is forged, over or signed out of."""
+        """Returns the session's user, or None if it is forged, expired or signed out."""
         session = self._read(cookie)
         return None if session is None else session[1]
 
     def end(self, cookie: str) -> str | None:
-        """Ends a session for good, whoever has kept its cookie; returns whose it was."""
+        """Revokes a session, even for copies of its cookie; returns its user."""
         session = self._read(cookie)
         if session is None:
             return None
@@ -90,7 +87,7 @@ PAGE_POLICY = (
 
 
 class SignInAttempt(Enum):
-    """What came of a name and a password."""
+    """The result of a sign-in attempt."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -99,17 +96,17 @@ class SignInAttempt(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Passwords:
-    """Tries passwords within the limits; `users` says whose they are."""
+    """Checks passwords within the rate limits of `LoginThrottle`."""
 
     users: Users
     check: PasswordCheck
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     too_many: audit_log.RareWarning = field(default_factory=audit_log.RareWarning)
     one_at_a_time: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
-    """A check takes 64 MiB and some 50 ms, and must take no thread from the pages."""
+    """A check takes 64 MiB and about 50 ms; one at a time, it takes no thread from the pages."""
 
     async def attempt(self, name: str, password: str, *, address: str) -> tuple[SignInAttempt, float]:
-        """What came of a try from an address, and the seconds after which there may be another one."""
+        """Returns the result of an attempt from an address, and the seconds until another one is allowed."""
         name, group = name[:LONGEST_NAME], address_group(address)
         wait_s = self.throttle.wait_s(group, name)
         if wait_s > 0:
@@ -123,9 +120,9 @@ class Passwords:
 
 
 class SignIn:
-    """Answers `/sign-in` and `/sign-out`; `cookie_name` tells one start of the pages on this machine from another.
+    """Answers `/sign-in` and `/sign-out`; `cookie_name` keeps servers on other ports of this machine apart.
 
-    What is called `next` is a place of the site; only where it goes out to a browser does `root` stand before it.
+    `next` is a path within the site; `root` is put before it only in what is sent to a browser.
     """
 
     def __init__(
@@ -137,7 +134,7 @@ class SignIn:
         self._cookie_name = cookie_name
 
     async def answer(self, request: Request) -> Response:
-        """The answer to a request for one of the two pages; requests of other sites do not come this far."""
+        """Answers a request for one of the two pages; requests from other sites were refused before."""
         if request.url.path == "/sign-out":
             return self._sign_out(request)
         if request.method == "POST":
@@ -212,7 +209,7 @@ def _html(filled: Mapping[str, str], came: SignInAttempt | None, wait_s: float) 
 
 
 async def _form(request: Request) -> dict[str, str] | None:
-    """The fields of a form, None where it is none or too long; read by hand, so that nothing longer is ever held."""
+    """The fields of a form; None if it is malformed or too long. Read by hand, so that memory is bounded."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
         return None
     body = b""
@@ -227,6 +224,6 @@ async def _form(request: Request) -> dict[str, str] | None:
 
 
 def _inside(path: str) -> str:
-    """Where to go on to: a start page of ours with its query, never another site's."""
+    """Returns `path` if it is one of the start pages, never another site's address."""
     place = path.partition("?")[0]
     return path if is_start_page("GET", place) and path.isprintable() and "\\" not in path else "/"

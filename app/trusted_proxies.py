@@ -1,9 +1,8 @@
-"""Whose word counts for where a request comes from: only that of the proxies that the operator has named.
+"""Forwarding headers: believed from proxies that the operator has named, and removed from every request.
 
-Anybody can write `X-Forwarded-For`. From a named proxy it moves a visitor's address, for the limits on sign-ins and
-connections, and `X-Forwarded-Host` takes the place of `Host`, which some proxies change: another site is told from this
-one by it. Afterwards these headers are taken off, a named proxy's and all others', so that nothing behind this reads
-them in a way of its own (Gradio would make addresses of `X-Forwarded-Host`).
+Anyone can write `X-Forwarded-For`. From a trusted proxy it replaces the client's address, for the limits on sign-ins
+and connections, and `X-Forwarded-Host` replaces `Host`, which some proxies change and the same-site check needs. The
+headers are then removed, so that nothing later interprets them differently (Gradio would build URLs from them).
 """
 
 import re
@@ -25,15 +24,15 @@ FORWARDING_PREFIXES = (
     *(b"x-forwarded", b"x-original-", b"x-proxyuser-", b"x-real-", b"x-remote-"),
 )
 FORWARDING_ENDING = b"client-ip"
-"""What proxies and tunnels add to a request, written with - or _; browsers send nothing of this."""
+"""Headers that proxies and tunnels add, written with - or _; browsers send none of them."""
 
 PROXY_VERSION = "1.0"
-"""The HTTP that nginx passes requests on by unless it is told otherwise, with its own Host and no other sign of it."""
+"""nginx uses this HTTP version upstream by default, with its own Host and possibly no forwarding header."""
 
 FORWARDED_HOST = b"x-forwarded-host"
 HOST = re.compile(rb"[A-Za-z0-9._~:\[\]-]{1,255}")
 IPV6_SITE_BITS = 64
-"""Whoever has one IPv6 address has the 2^64 of its network."""
+"""Limits count the /64 of an IPv6 address: its owner has all 2^64 addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class TrustedProxies:
 
     @classmethod
     def of(cls, words: Sequence[str]) -> "TrustedProxies":
-        """From what `--trusted-proxy` names; raises UsageError."""
+        """Parses the values of `--trusted-proxy`; raises UsageError."""
         try:
             return cls(tuple(ip_network(word.strip()) for word in words))
         except ValueError as error:
@@ -56,9 +55,9 @@ class TrustedProxies:
 
 
 class ForwardedHeaders:
-    """ASGI middleware in front of everything: the client's address as a trusted proxy tells it.
+    """ASGI middleware that applies and removes forwarding headers; it runs before everything else.
 
-    Sets `scope["vigil_forwarded"]` where a request came through any proxy, trusted or not.
+    Sets `scope["vigil_forwarded"]` if the request came through any proxy, trusted or not.
     """
 
     def __init__(self, app: ASGIApp, *, trusted: TrustedProxies) -> None:
@@ -79,13 +78,13 @@ class ForwardedHeaders:
         await self._believing(seen, receive, send)  # type: ignore[arg-type]
 
     async def _pass_on(self, scope: Any, receive: Any, send: Any) -> None:
-        """To the pages, without what is for proxies."""
+        """Passes the request on without forwarding headers."""
         kept = [(name, value) for name, value in scope["headers"] if not _is_forwarding(name)]
         await self._app({**scope, "headers": kept}, receive, send)
 
 
 def _with_host(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers with the host that the first of the proxies was asked for, where they tell it."""
+    """The headers with `Host` replaced by the first `X-Forwarded-Host`, if there is a valid one."""
     told = next((value.partition(b",")[0].strip() for name, value in headers if name == FORWARDED_HOST), b"")
     if HOST.fullmatch(told) is None:
         return list(headers)
@@ -104,7 +103,7 @@ def _peer(scope: Scope) -> str:
 
 
 def address_group(address: str) -> str:
-    """What limits count as one address: an IPv4 address, the /64 of an IPv6 address, other words as they are."""
+    """What limits count as one address: an IPv4 address, the /64 of an IPv6 address, any other text as it is."""
     told = _parsed(address)
     if isinstance(told, IPv6Address):
         return str(ip_network((int(told), IPV6_SITE_BITS), strict=False))
@@ -112,7 +111,7 @@ def address_group(address: str) -> str:
 
 
 def _parsed(address: str) -> IPv4Address | IPv6Address | None:
-    """An address without its zone, and an IPv4 address that is written as IPv6 as what it is; None for none."""
+    """An address without its zone, with IPv4-mapped IPv6 as IPv4; None if it is not an address."""
     try:
         told = ip_address(address.partition("%")[0])
     except ValueError:

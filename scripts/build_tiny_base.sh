@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Teach the tiny base to see, from nothing, and put it into the package.
-# Needs: the training environment (bash scripts/setup.sh train). Two cores, no GPU. Time: about MINUTES of a core that is free.
+# Trains the tiny base from random weights and puts it into the package.
+# Needs: the training environment (bash scripts/setup.sh train). Two cores, no GPU. Time: about MINUTES on an idle core.
 # Usage: bash scripts/build_tiny_base.sh [--batch N] [--learning-rate R] [--seed N] [--workers N] [--threads N] [--start BASE]
-#        --start goes on from an earlier base, whatever its vocabulary.
-#        Stopped? The same command goes on from the last checkpoint; the package's base stays until it is done.
-#        In the environment: WORK (checkpoints), OUT (the package's base), MINUTES, PYTHON.
+#        --start continues from an earlier base, whatever its vocabulary.
+#        If stopped, the same command goes on from the last checkpoint; the package's base is replaced at the end.
+#        Environment variables: WORK (checkpoints), OUT (the package's base), MINUTES, PYTHON.
 set -euo pipefail
 case " $* " in
     *" --help "* | *" -h "*) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"; exit 0 ;;

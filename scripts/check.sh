@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What:  format, lint and types: the same here, in pre-commit and in CI.
+# What:  checks format, lint and types; pre-commit and CI run the same.
 # Needs: scripts/setup.sh core
 # Usage: bash scripts/check.sh [--fix]
 set -euo pipefail

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# What:  the whole road on a machine without a GPU: drawn clips -> dataset -> LoRA on the tiny base -> export ->
+# What:  the whole pipeline on a machine without a GPU: drawn clips -> dataset -> LoRA on the tiny base -> export ->
 #        vLLM -> score of base and LoRA side by side, with a table and a summary.json at the end.
-# Needs: Python 3.11+ and git; 10 GiB of disk. On two cores 4 minutes, with the packages in a cache.
+# Needs: Python 3.11+ and git; 10 GiB of disk. 4 minutes on two cores, with cached packages.
 # Usage: bash scripts/demo.sh [--out DIR] [--clips DIR] [--port N] [--seed N] [--keep] [--no-web]
-#        Run it again with the same words and it goes on from what is done. Without --out it all goes to demo-out,
+#        Run it again with the same options to resume. Output goes to --out, else to demo-out,
 #        with --clips DIR to demo-of-DIR, with --seed N to a folder of that seed.
 set -euo pipefail
 
@@ -12,7 +12,7 @@ case " $* " in
 esac
 cd "$(dirname "$0")/.."
 started=$SECONDS
-# Compiled modules may stay here: every stage starts Python, twice as slowly without them.
+# Allow compiled modules: every stage starts Python, which takes twice as long without them.
 unset PYTHONDONTWRITEBYTECODE
 if [ ! -x .venv-train/bin/python ] || [ ! -x .venv-serve/bin/python ]; then
   bash scripts/setup.sh core

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Fetches a model into models/NAME, from ModelScope or Hugging Face; stopped or broken off, it goes on where it was.
+# Downloads a model into models/NAME, from ModelScope or Hugging Face; an interrupted download resumes.
 #
 #   scripts/download_model.sh                                  Qwen/Qwen3-VL-2B-Instruct, about 4.3 GB
 #   scripts/download_model.sh Qwen/Qwen3-VL-4B-Instruct
 #   scripts/download_model.sh Qwen/Qwen3-VL-2B-Instruct --from huggingface
-#   scripts/download_model.sh Qwen/Qwen3-VL-2B-Instruct --revision COMMIT     this state of it, and no other
+#   scripts/download_model.sh Qwen/Qwen3-VL-2B-Instruct --revision COMMIT     exactly this revision
 #   scripts/download_model.sh Qwen/Qwen3-VL-2B-Instruct --to /big/disk/qwen
-#   scripts/download_model.sh Qwen/Qwen3-VL-2B-Instruct --verify              is it still what came? fetches nothing
+#   scripts/download_model.sh Qwen/Qwen3-VL-2B-Instruct --verify              compare with the record; download nothing
 #
-# It is `vigil download`: what came, and the SHA-256 of each file, stands in vigil-download.json beside the model.
+# The same as `vigil download`. vigil-download.json beside the model records the revision and each file's SHA-256.
 # Needs scripts/setup.sh core and the network. A mirror: HF_ENDPOINT=URL or MODELSCOPE_ENDPOINT=URL.
 set -euo pipefail
 case " $* " in

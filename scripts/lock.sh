@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Writes requirements/*.txt anew, from pyproject.toml and requirements/*.in: exact pins for Python 3.11 to 3.13, and of each
-# the SHA-256 of every file that the package index holds of it. scripts/setup.sh installs no file that is not among them.
+# Regenerates requirements/*.txt from pyproject.toml and requirements/*.in: exact pins for Python 3.11 to 3.13, with the
+# SHA-256 of every file that the package index has of each. scripts/setup.sh installs no other file.
 #
-#   scripts/lock.sh                   keep the pins that still fit, add what is new
-#   scripts/lock.sh --upgrade         take the newest of everything that is not fixed in the .in files
+#   scripts/lock.sh                   keep pins that still fit, add new ones
+#   scripts/lock.sh --upgrade         upgrade everything that the .in files do not fix
 #   scripts/lock.sh --upgrade-package openai
 #
-# Needs the package index, no GPU. Commit what it wrote; scripts/setup.sh then brings the environments up to it.
+# Needs the package index, no GPU. Commit the result; scripts/setup.sh then updates the environments to it.
 set -euo pipefail
 case " $* " in
     *" --help "* | *" -h "*) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"; exit 0 ;;

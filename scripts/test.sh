@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# What:  makes the environments where they are missing, then runs the checks and the whole suite,
-#        unit and end to end, on the real LLaMA-Factory and the real vLLM with the tiny base; last of all the rehearsal
-#        with a model of Qwen3-VL-2B's true shape (scripts/rehearse.sh), alone.
-# Needs: Python 3.11+ and git; 20 GiB of disk, 14 GiB of memory; no GPU. No test measures how fast the machine is: on a slow
-#        one it takes longer.
+# What:  makes missing environments, then runs the checks and the whole suite, unit and end to end, on the real
+#        LLaMA-Factory and the real vLLM with the tiny base; finally, alone, the rehearsal with a model of Qwen3-VL-2B's
+#        real shape (scripts/rehearse.sh).
+# Needs: Python 3.11+ and git; 20 GiB of disk, 14 GiB of memory; no GPU. No test depends on the
+#        speed of the machine.
 # Usage: bash scripts/test.sh [--fast] [--no-rehearsal] [pytest arguments]
-#        --fast: the unit tests only. --no-rehearsal leaves the rehearsal out, and so do arguments for pytest.
-#        VIGIL_TEST_WORKERS=N runs N files at a time; without it twice as many as there are cores, where memory allows
-#        3 GiB for each (--fast: as many as cores).
+#        --fast: unit tests only. --no-rehearsal skips the rehearsal, as do arguments for pytest.
+#        VIGIL_TEST_WORKERS=N runs N files at a time (default: two per core if there are 3 GiB of memory for each;
+#        with --fast one per core).
 set -euo pipefail
 
 case " $* " in
   *" --help "* | *" -h "*) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"; exit 0 ;;
 esac
 cd "$(dirname "$0")/.."
-# Compiled modules may stay here: the suite starts Python some hundred times, twice as slowly without them.
+# Allow compiled modules: the suite starts Python hundreds of times, which takes twice as long without them.
 unset PYTHONDONTWRITEBYTECODE
 fast=false
 rehearsal=true
@@ -28,7 +28,7 @@ while :; do
 done
 [ $# -eq 0 ] || rehearsal=false
 
-# Twice as many files at once as there are cores, since many wait for cameras; and each may have a vLLM of its own.
+# Two files per core, since many tests wait for cameras; each may start a vLLM of its own.
 GIB_A_FILE=3
 memory_gib="$(awk '/^MemTotal:/ { print $2 / 1048576 }' /proc/meminfo)"
 files_at_once="${VIGIL_TEST_WORKERS:-$(awk -v cores="$(nproc)" -v gib="$memory_gib" -v each="$GIB_A_FILE" \
@@ -40,8 +40,8 @@ if "$fast"; then
   exec .venv/bin/python -m pytest -n "${VIGIL_TEST_WORKERS:-$(nproc)}" --dist loadfile "$@"
 fi
 
-# What was loaded once is compiled; otherwise several workers compile the same modules side by side. It takes a core while
-# the next environment is installed. What cannot be loaded is told by its tests.
+# Importing compiles the modules once; otherwise several workers compile the same ones. It uses one core while the next
+# environment is installed. Import errors are left to the tests.
 load() { "$@" >/dev/null 2>&1 & loading+=("$!"); }
 loading=()
 bash scripts/setup.sh train
@@ -53,12 +53,12 @@ bash scripts/check.sh &
 checks=$!
 load .venv/bin/python -m pytest --collect-only -m "not gpu and not train_env"
 wait "${loading[0]}" || true
-# Without tests/conftest.py: it speaks to servers, for which the training environment has no packages.
+# Without tests/conftest.py, whose servers need packages that the training environment lacks.
 .venv-train/bin/python -m pytest -q -m "train_env and not gpu" --confcutdir tests/unit/tools/tiny_base tests/unit/tools/tiny_base \
   tests/unit/tools/rehearsal/test_checkpoint.py
 wait "${loading[@]}" || true
 wait "$checks"
-# The long files come first.
+# Long files first.
 .venv/bin/python -m pytest -m "not gpu and not train_env" \
   -n "$files_at_once" --dist loadfile --no-loadscope-reorder "$@"
 if "$rehearsal"; then

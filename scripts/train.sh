@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Trains an adapter with LLaMA-Factory: checks everything first, shows how far it is, goes on where it was stopped.
+# Trains an adapter with LLaMA-Factory: checks everything first, shows progress, and resumes after a stop.
 #
 #   scripts/train.sh CONFIG [key=value ...] [--fresh] [--dry-run]
 #   scripts/train.sh tiny_lora                                  the tiny base, on a CPU
 #   scripts/train.sh qwen3vl_2b_lora num_train_epochs=5         a card with 24 GB
 #
-# CONFIG is a name under configs/train or a path; paths inside it start at the top of this repository.
-# --fresh throws away what is in output_dir; --dry-run checks everything and trains nothing.
-# Needs a dataset (vigil dataset build) and, but for tiny_lora, a model (scripts/download_model.sh).
+# CONFIG is a name under configs/train or a path; paths inside it are relative to this repository.
+# --fresh discards the contents of output_dir; --dry-run only checks.
+# Needs a dataset (vigil dataset build) and, except for tiny_lora, a model (scripts/download_model.sh).
 set -euo pipefail
 
 usage() {

@@ -1,4 +1,4 @@
-# Sourced by setup.sh and lock.sh: finds Python 3.11 to 3.13 and our own uv (a small .venv-uv, made by pip at first use).
+# Sourced by setup.sh and lock.sh: finds Python 3.11 to 3.13 and a private uv (.venv-uv, which pip makes on first use).
 
 fail() { # fail WHAT ADVICE
     printf 'FAILED: %s\n  what to do: %s\n' "$1" "$2" >&2

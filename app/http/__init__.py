@@ -1,1 +1,1 @@
-"""What stands between the socket and the pages: connections, deadlines, body limits, TLS."""
+"""The HTTP layer below the pages: connections, deadlines, body limits, TLS."""

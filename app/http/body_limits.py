@@ -1,7 +1,7 @@
-"""How large what a request carries may be, decided before anything reads it.
+"""Limits on the size of request bodies, enforced before anything reads them.
 
-Gradio reads the whole of a request into memory, as JSON then, three times its size, whatever it is. Only where files
-are sent may it be large: there it goes to the disk, piece by piece.
+Gradio reads a whole request into memory and parses it as JSON, which takes three times its size. Only uploads may be
+large: they are written to disk in pieces.
 """
 
 import re
@@ -14,8 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 UPLOAD_ROUTE = re.compile(r"/(?P<language>\w+)/gradio_api/upload/?")
 STREAM_ROUTE = re.compile(r"/\w+/gradio_api/stream/\w+/?")
 USUAL_BYTES = 512 * 1024
-"""What a page sends when something is clicked or asked is about a thousand bytes, and a question's length beside: at
-most 300 kB."""
+"""A click or a question sends about a thousand bytes plus the question's text: 300 kB at most."""
 
 PICTURE_BYTES = 4 * 1024 * 1024
 """A picture of a visitor's webcam: 20 kB at 320x240, so 0.7 MB at the 1920x1440 that Gradio asks a browser for."""
@@ -24,18 +23,17 @@ TOO_LARGE = "what was sent is larger than this address takes; nothing of it was 
 
 
 class TooLarge(MultiPartException):
-    """More has come than may; the answer is 413, whatever the pages make of it.
+    """More was sent than is allowed; the response is 413 even if the pages answered something else.
 
-    Of this kind, as Gradio then removes its part of a file.
+    A `MultiPartException`, because Gradio then removes its partial file.
     """
 
 
 class BodyLimits:
-    """ASGI middleware behind the gate, before anything that reads: 413 for what is larger than `usual_bytes`.
+    """ASGI middleware: responds with 413 if a body exceeds `usual_bytes`, before the pages read it.
 
-    It is `upload_bytes` where files are sent, and `picture_bytes` where a webcam's pictures are.
-
-    A size that is announced is judged by that, any other by what has come so far.
+    The limit is `upload_bytes` for uploads and `picture_bytes` for webcam pictures. `Content-Length` is checked first;
+    without it, the bytes received are counted.
     """
 
     def __init__(
@@ -70,7 +68,7 @@ class BodyLimits:
 
 
 class _Limited:
-    """One request whose size is not known before all of it has come."""
+    """One request, whose bytes are counted as they arrive."""
 
     def __init__(self, most_bytes: int, receive: Receive, send: Send) -> None:
         self._most_bytes = most_bytes
@@ -81,7 +79,7 @@ class _Limited:
         self._has_begun = False
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
-        """Lets the pages answer, unless too much comes."""
+        """Runs the app, and responds with 413 if too much arrives."""
         try:
             await app(scope, self._take, self._give)
         except Exception:
@@ -100,17 +98,17 @@ class _Limited:
 
     async def _give(self, message: Message) -> None:
         if self._is_too_large and not self._has_begun:
-            return  # what the pages say of a body that broke off
+            return  # the app's response to a truncated body
         self._has_begun = True
         await self._send(message)
 
 
 def is_upload(scope: Scope) -> bool:
-    """Whether a request brings files."""
+    """Whether a request is an upload."""
     return scope["method"] == "POST" and UPLOAD_ROUTE.fullmatch(scope["path"]) is not None
 
 
 def announced_bytes(scope: Scope) -> int | None:
-    """The size that a request says it has; None where it says none, and comes in pieces."""
+    """The `Content-Length` of a request; None if it has none."""
     told = Headers(scope=scope).get("content-length", "")
     return int(told) if told.isascii() and told.isdigit() else None

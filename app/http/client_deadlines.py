@@ -1,7 +1,7 @@
-"""What a client owes, in time: between uvicorn and the socket, and between uvicorn and the pages.
+"""Deadlines for clients, enforced between the socket, uvicorn and the pages.
 
-uvicorn closes a connection that rests too long after an answer, and no other: one whose head never ends, whose body
-stalls or whose client never reads would be held for ever.
+uvicorn only closes connections that stay idle after a response. It would hold forever a connection whose request head
+never ends, whose body stalls, or whose client never reads the response.
 """
 
 import asyncio
@@ -14,16 +14,16 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from app.http.connections import Connection, Connections, Deadlines
 
 STATE = "vigil_connection"
-"""Where a request finds its connection, in the state that uvicorn hands to every request."""
+"""The key under which a request finds its `Connection` in the ASGI state."""
 
 
 def timed_protocol(connections: Connections) -> type[asyncio.Protocol]:
-    """What uvicorn's option `http` takes."""
+    """The protocol class for uvicorn's option `http`."""
     return cast("type[asyncio.Protocol]", partial(TimedProtocol, connections))
 
 
 class TimedProtocol(asyncio.Protocol):
-    """uvicorn's own protocol, and beside it a note of what the client does."""
+    """uvicorn's protocol, which also records what the client does in its `Connection`."""
 
     def __init__(self, connections: Connections, *, app_state: dict[str, Any], **more: Any) -> None:
         self._connections = connections
@@ -33,7 +33,7 @@ class TimedProtocol(asyncio.Protocol):
         self._inner: asyncio.Protocol = asyncio.Protocol()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A connection is there."""
+        """Called by asyncio: the connection is open."""
         opened = cast("asyncio.Transport", transport)
         self._connection = self._connections.of(opened)
         if self._connection is None:
@@ -44,31 +44,31 @@ class TimedProtocol(asyncio.Protocol):
         self._inner.connection_made(opened)
 
     def data_received(self, data: bytes) -> None:
-        """Something came from the client."""
+        """Called by asyncio: bytes have arrived."""
         if self._connection is not None:
             self._connections.receive(self._connection)
         self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
-        """The client sends no more."""
+        """Called by asyncio: the client has closed its side."""
         self._inner.eof_received()
         return None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
+        """Called by asyncio: the connection is closed."""
         self._inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The client does not keep up."""
+        """Called by asyncio: the write buffer is full."""
         self._inner.pause_writing()
 
     def resume_writing(self) -> None:
-        """The client has caught up."""
+        """Called by asyncio: the write buffer has drained."""
         self._inner.resume_writing()
 
 
 class TimedRequests:
-    """ASGI middleware in front of everything: tells a connection when a request runs, and times its body."""
+    """ASGI middleware: marks the connection as busy while a request runs, and times its body."""
 
     def __init__(self, app: ASGIApp, *, deadlines: Deadlines) -> None:
         self._app = app
@@ -87,7 +87,7 @@ class TimedRequests:
 
 
 class _TimedRequest:
-    """One request; only the time in which the pages wait for its body counts."""
+    """One request; only the time spent waiting for its body counts."""
 
     def __init__(self, connection: Connection, deadlines: Deadlines, receive: Receive, send: Send) -> None:
         self._connection = connection
@@ -101,7 +101,7 @@ class _TimedRequest:
         connection.begin_request()
 
     async def receive(self) -> Message:
-        """The next piece of the body; a client that owes it too long is gone."""
+        """Returns the next piece of the body; closes the connection if it is overdue."""
         if self._has_all:
             return await self._receive()
         loop = asyncio.get_running_loop()
@@ -125,14 +125,14 @@ class _TimedRequest:
         return max(0.0, min(limits.body_s, in_all_s - self._waited_s))
 
     async def send(self, message: Message) -> None:
-        """A piece of the answer."""
+        """Sends a piece of the response."""
         is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
         if is_last:
             self.end()
         await self._send(message)
 
     def end(self) -> None:
-        """The request is answered, or given up."""
+        """Marks the request as answered or abandoned."""
         if not self._is_over:
             self._is_over = True
             self._connection.end_request()

@@ -1,10 +1,8 @@
-"""The connections that visitors hold: counted as they are accepted, and closed when they owe something for too long.
+"""Connections of visitors: counted when accepted, limited in number, and closed when the client is overdue.
 
-A connection is in one of three states: its client owes the head of a request, a request runs, or it rests between two.
-
-How many files and sockets this process may hold open, and the share of them that its visitors may take.
-
-The cameras, the store and the endpoint are reached from the same process: what visitors hold must never be all of it.
+A connection is in one of three states: waiting for the head of a request, busy with a request, or idle between two.
+The cameras, the store and the endpoint are reached from the same process, so visitors may only use a share of its file
+descriptors.
 """
 
 import asyncio
@@ -24,11 +22,11 @@ log = logging.getLogger(__name__)
 
 
 ENOUGH = 65_536
-"""A higher limit helps nobody, and some programs that inherit it look at every descriptor up to it."""
+"""The limit of open files is raised to this at most: some child processes look at every descriptor up to it."""
 
 MOST_CONNECTIONS = 512
 SHARE = 4
-"""Visitors' connections take a quarter of the descriptors at the most: each may open a file and a socket more."""
+"""Visitors get a quarter of the descriptors at most: each connection may open a file and another socket."""
 
 ADDRESS_SHARE = 4
 NO_PROXIES = TrustedProxies()
@@ -38,7 +36,7 @@ FEWEST_PER_ADDRESS = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
-    """How many connections are held, in all and from one address; those of `trusted` proxies count in all only."""
+    """The number of connections in all and per address; addresses in `trusted` (proxies) have no limit of their own."""
 
     in_all: int = MOST_CONNECTIONS
     per_address: int = MOST_CONNECTIONS // ADDRESS_SHARE
@@ -46,7 +44,7 @@ class ConnectionLimits:
 
 
 def raise_limit() -> int:
-    """Raises the limit of open files as far as it goes and helps; returns what holds then."""
+    """Raises the limit of open files as far as allowed and useful; returns the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wished = ENOUGH if hard == resource.RLIM_INFINITY else min(hard, ENOUGH)
     if soft == resource.RLIM_INFINITY:
@@ -63,38 +61,38 @@ def connection_limits(
     per_address: int | None = None,
     trusted: TrustedProxies = NO_PROXIES,
 ) -> ConnectionLimits:
-    """The limits that leave the watch its descriptors, unless fewer are asked for.
+    """Computes limits that leave the watch enough descriptors, or takes smaller ones that were asked for.
 
-    Raises UsageError for limits that are no limits, or that would take more than the share.
+    Raises UsageError if a limit is not positive or exceeds the share.
     """
     share = max(1, descriptors // SHARE)
     most = min(MOST_CONNECTIONS, share) if in_all is None else in_all
     if not 1 <= most <= share:
         raise UsageError(
             f"--connections {most}: choose 1 to {share}, a quarter of the {descriptors} files and sockets that this "
-            "process may hold open (ulimit -n); the cameras need the others"
+            "process may open (ulimit -n); the cameras need the others"
         )
     each = min(most, max(FEWEST_PER_ADDRESS, most // ADDRESS_SHARE)) if per_address is None else per_address
     if not 1 <= each <= most:
-        raise UsageError(f"--connections-per-address {each}: choose 1 to {most}, which is the limit in all")
+        raise UsageError(f"--connections-per-address {each}: choose 1 to {most}, the limit in total")
     return ConnectionLimits(in_all=most, per_address=each, trusted=trusted)
 
 
 TELL_EVERY_S = 60.0
 ENOUGH_FOR_A_HEAD_S = 1.0
 ENOUGH_FOR_A_PIECE_S = 5.0
-"""Where there is no room, who has owed the head of a request, or has rested, for longer makes way for who comes; so
-does who has owed a piece of a body for so long: a line that is slow sends something meanwhile."""
+"""At the limit, the connection that has been idle or owed a request head for longest is evicted, if for longer than its
+grace period. So is one that has owed a piece of a body for this long: even a slow line sends something meanwhile."""
 
 ACKED_BYTES = slice(120, 128)
-"""Where Linux tells in TCP_INFO how many bytes the other side has acknowledged."""
+"""Where Linux's TCP_INFO has the number of bytes that the client has acknowledged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadlines:
-    """How long a client may owe: the whole head of a request, more of a body, a byte of an answer read.
+    """How long a client may take: for the head of a request, for more of a body, to read any of a response.
 
-    A body has `body_s` between two pieces, and as a whole `body_grace_s` plus a second for each `body_bytes_per_s`.
+    A body has `body_s` between two pieces, and `body_grace_s` plus one second per `body_bytes_per_s` in all.
     """
 
     head_s: float = 10.0
@@ -107,8 +105,8 @@ class Deadlines:
 
 @dataclass(eq=False, slots=True)
 class Connection:
-    """One connection; `close` ends it at once. `owes_head_s` is since when the head of a request is owed, `owes_body_s`
-    the next piece of its body, `rests_s` since when it rests between two requests.
+    """One connection; `close` ends it at once. Since when, or None: `owes_head_s` a request head is awaited,
+    `owes_body_s` a piece of a body is awaited, `rests_s` the connection is idle.
     """
 
     group: str
@@ -123,7 +121,7 @@ class Connection:
     taken_bytes: int = field(default=-1)
 
     def open(self, transport: asyncio.Transport) -> None:
-        """From now on it is closed through asyncio's transport."""
+        """From now on, `close` aborts asyncio's transport."""
         self.transport, self.close = transport, transport.abort
 
     def begin_request(self) -> None:
@@ -132,21 +130,21 @@ class Connection:
         self.owes_head_s = self.rests_s = None
 
     def end_request(self) -> None:
-        """An answer is complete."""
+        """A response is complete."""
         self.requests -= 1
         self.owes_body_s = None
         self.rests_s = self.clock()
 
     def await_body(self) -> None:
-        """The pages wait for the next piece of a body."""
+        """The pages start waiting for a piece of a body."""
         self.owes_body_s = self.clock()
 
     def receive_body(self) -> None:
-        """It has come."""
+        """The awaited piece has arrived."""
         self.owes_body_s = None
 
     def idle_s(self, now_s: float) -> float:
-        """For how long it has been the client's turn beyond what that takes; below 0 for one that has to stay."""
+        """Seconds the client has been idle beyond its grace period; negative if the connection must not be evicted."""
         if self.owes_body_s is not None:
             return now_s - self.owes_body_s - ENOUGH_FOR_A_PIECE_S
         if self.requests > 0:
@@ -155,12 +153,12 @@ class Connection:
         return -1.0 if since_s is None else now_s - since_s - ENOUGH_FOR_A_HEAD_S
 
     def receive(self, now_s: float) -> None:
-        """Something came: the beginning of the next head, unless a request runs."""
+        """Bytes have arrived: the start of the next request head, unless a request is running."""
         if self.requests == 0 and self.owes_head_s is None:
             self.owes_head_s = now_s
 
     def is_overdue(self, deadlines: Deadlines, now_s: float) -> bool:
-        """Whether the client has owed a head, or has read nothing of an answer, for too long."""
+        """Whether the client exceeds a deadline, for a request head or for reading a response."""
         if self.owes_head_s is not None and now_s - self.owes_head_s > deadlines.head_s:
             return True
         return self._unread_for_s(now_s) > deadlines.read_s
@@ -176,7 +174,7 @@ class Connection:
 
 
 def _taken_bytes(transport: asyncio.Transport) -> int:
-    """A number that changes when the other side takes more of an answer."""
+    """A number that changes when the client takes more of a response."""
     held: socket.socket = transport.get_extra_info("socket")
     try:
         info = held.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, ACKED_BYTES.stop)
@@ -188,7 +186,7 @@ def _taken_bytes(transport: asyncio.Transport) -> int:
 
 
 class Connections:
-    """All that are held. Used in the thread of the event loop only, in which it looks for those that are overdue."""
+    """All open connections. Used from the event loop's thread only, where a timer closes overdue ones."""
 
     def __init__(
         self,
@@ -210,7 +208,7 @@ class Connections:
         return len(self._held)
 
     def admit(self, address: str, fileno: int, close: Callable[[], None]) -> bool:
-        """Counts a connection that was accepted; False when there are enough, and it must be closed at once."""
+        """Counts an accepted connection; returns False if the limit is reached and the caller must close it."""
         group = address_group(address)
         if not self._has_room(address, group):
             return False
@@ -222,15 +220,15 @@ class Connections:
     def _has_room(self, address: str, group: str) -> bool:
         is_trusted = address in self.limits.trusted
         if not is_trusted and self._by_group[group] >= self.limits.per_address:
-            self.refuse(f"{group} holds the {self.limits.per_address} that one address may")
+            self.refuse(f"{group} has reached the limit of {self.limits.per_address} per address")
             return False
         if len(self._held) >= self.limits.in_all and not self._make_room():
-            self.refuse(f"visitors hold the {self.limits.in_all} that there may be in all")
+            self.refuse(f"the limit of {self.limits.in_all} in total is reached")
             return False
         return True
 
     def _make_room(self) -> bool:
-        """Closes the connection whose client has been silent the longest when it was its turn; False where none has."""
+        """Evicts the connection that has been idle for longest; returns False if there is none."""
         now_s = self._clock()
         idle_s, fileno = max(((each.idle_s(now_s), fileno) for fileno, each in self._held.items()), default=(-1.0, -1))
         if idle_s <= 0:
@@ -240,16 +238,16 @@ class Connections:
         return True
 
     def refuse(self, why: str) -> None:
-        """Counts one that was closed at once; the log tells of them once a minute."""
+        """Counts a connection that was closed at once; logs the count once a minute."""
         self._refused += 1
         now_s = self._clock()
         if now_s - self._told_s < TELL_EVERY_S:
             return
-        log.warning("connections closed as soon as they came: %d; %s", self._refused, why)
+        log.warning("connections refused: %d; %s", self._refused, why)
         self._told_s, self._refused = now_s, 0
 
     def release(self, fileno: int) -> None:
-        """A connection that was counted is closed."""
+        """A counted connection is closed."""
         gone = self._held.pop(fileno, None)
         if gone is None:
             return
@@ -258,15 +256,15 @@ class Connections:
             del self._by_group[gone.group]
 
     def of(self, transport: asyncio.Transport) -> Connection | None:
-        """What is held through a transport."""
+        """The connection of a transport."""
         return self._held.get(transport.get_extra_info("socket").fileno())
 
     def receive(self, connection: Connection) -> None:
-        """Something came from this client."""
+        """Bytes have arrived from this client."""
         connection.receive(self._clock())
 
     def close_overdue(self) -> int:
-        """Closes every connection whose client owes something for too long; returns how many."""
+        """Closes every overdue connection; returns their number."""
         now_s = self._clock()
         overdue = [each for each in self._held.values() if each.is_overdue(self.deadlines, now_s)]
         for each in overdue:

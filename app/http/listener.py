@@ -1,6 +1,6 @@
-"""A listening socket that closes at once what is above the limits, before anything is spent on it.
+"""A listening socket that closes connections over the limit at once, before anything is allocated for them.
 
-asyncio accepts without a limit, and at the limit of open files writes the same error thousands of times a second.
+asyncio accepts without a limit, and logs the same error thousands of times a second when descriptors run out.
 """
 
 import contextlib
@@ -13,13 +13,13 @@ from app.http.connections import Connections
 from vigil.errors import UsageError
 
 REFUSED_AT_ONCE = 64
-"""So many are closed in one go, then others have their turn."""
+"""The number of connections that one `accept` closes before it returns to the event loop."""
 
 OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class CountedSocket(socket.socket):
-    """The socket of one visitor, counted as long as it is open."""
+    """The socket of one visitor, counted while it is open."""
 
     def __init__(self, accepted: socket.socket, connections: Connections) -> None:
         self._connections = connections
@@ -27,20 +27,20 @@ class CountedSocket(socket.socket):
         super().__init__(fileno=accepted.detach())
 
     def close(self) -> None:
-        """Closes it; it counts no longer."""
+        """Closes the socket and releases its count."""
         self._connections.release(self._number)
         super().close()
 
     def hang_up(self) -> None:
-        """Ends it both ways, so that whoever reads it learns of its end."""
+        """Shuts down both directions, so that a pending read sees the end."""
         with contextlib.suppress(OSError):
             self.shutdown(socket.SHUT_RDWR)
 
 
 class Listener(socket.socket):
-    """A listening socket whose `accept` returns only connections that `connections` has room for.
+    """A listening socket whose `accept` returns only connections within the limits of `connections`.
 
-    It holds one descriptor in reserve, to accept and close a connection with when there is none left.
+    It reserves one descriptor, so that it can accept and close a connection when none is left.
     """
 
     def __init__(self, connections: Connections, *, family: int = socket.AF_INET) -> None:
@@ -49,7 +49,7 @@ class Listener(socket.socket):
         self._reserve: int | None = _open_reserve()
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """The next connection that there is room for; BlockingIOError when none waits."""
+        """The next connection within the limits; raises BlockingIOError if there is none."""
         for _ in range(REFUSED_AT_ONCE):
             accepted, address = self._next()
             counted = CountedSocket(accepted, self._connections)
@@ -59,7 +59,7 @@ class Listener(socket.socket):
         raise BlockingIOError(errno.EAGAIN, "others have their turn")
 
     def close(self) -> None:
-        """Listens no longer."""
+        """Stops listening."""
         self._give_up_reserve()
         super().close()
 
@@ -74,11 +74,11 @@ class Listener(socket.socket):
         raise BlockingIOError(errno.EAGAIN, "no descriptor is left")
 
     def _close_one(self) -> None:
-        """Frees the reserve to accept the next connection, and closes that: unaccepted it would be told of forever."""
+        """Accepts and closes the next connection by freeing the reserve: left pending, it would be reported forever."""
         self._give_up_reserve()
         with contextlib.suppress(OSError):
             super().accept()[0].close()
-            self._connections.refuse("this process holds all the files and sockets that it may (ulimit -n)")
+            self._connections.refuse("this process has no file descriptors left (ulimit -n)")
         self._reserve = _open_reserve()
 
     def _give_up_reserve(self) -> None:
@@ -94,7 +94,7 @@ def _open_reserve() -> int | None:
 
 
 def listen(host: str, port: int, connections: Connections, *, backlog: int) -> list[Listener]:
-    """A listener for every address that the host's name has; raises UsageError where that is not possible."""
+    """Opens a listener for every address of a host name; raises UsageError if that fails."""
     listeners: list[Listener] = []
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

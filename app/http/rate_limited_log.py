@@ -1,4 +1,4 @@
-"""A log that a visitor cannot fill: of what is said again and again only the first lines of each minute are kept."""
+"""A log filter that visitors cannot flood: it keeps only the first lines of a kind in each minute."""
 
 import logging
 import time
@@ -11,7 +11,7 @@ EVERY_S = 60.0
 
 
 class RateLimitFilter(logging.Filter):
-    """Lets `EACH` records of a kind through each minute, and `IN_ALL` of every kind; tells how many were left out."""
+    """Passes `EACH` records of a kind per minute, `IN_ALL` in total; the next record says how many were suppressed."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class RateLimitFilter(logging.Filter):
         self._left_out = 0
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record is kept."""
+        """Whether to keep a record."""
         self._turn_over()
         kind = _kind(record)
         if self._seen[kind] >= EACH or self._seen.total() >= IN_ALL:
@@ -42,6 +42,6 @@ class RateLimitFilter(logging.Filter):
 
 
 def _kind(record: logging.LogRecord) -> str:
-    """What records that say the same have in common."""
+    """The key by which records of the same kind are counted."""
     raised = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
     return f"{record.levelno} {record.msg} {raised}"

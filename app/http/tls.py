@@ -1,4 +1,4 @@
-"""The certificate that the pages are served with, looked at before anything is opened."""
+"""The TLS certificate of the pages, checked before any port is opened."""
 
 import logging
 import ssl
@@ -20,7 +20,7 @@ class Certificate:
 
 
 def certificate(certificate_file: Path | None, key_file: Path | None) -> Certificate | None:
-    """The certificate of `--tls-cert` and `--tls-key`, None without both; raises UsageError where they cannot serve."""
+    """The certificate of `--tls-cert` and `--tls-key`, None without both; raises UsageError if they cannot be used."""
     if certificate_file is None and key_file is None:
         return None
     if certificate_file is None or key_file is None:
@@ -29,7 +29,7 @@ def certificate(certificate_file: Path | None, key_file: Path | None) -> Certifi
         if not path.is_file():
             raise UsageError(f"{option}: there is no file {path}")
     try:
-        # A key with a password would be asked for on the terminal, in the middle of a start.
+        # OpenSSL would ask for the password of an encrypted key on the terminal, in the middle of the start.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate_file, key_file, password=lambda: b"")
     except (OSError, ValueError) as error:
         raise UsageError(

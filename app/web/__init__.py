@@ -1,1 +1,1 @@
-"""The web pages: chat, analysis of videos and cameras, and the watch room. What they show is done in `vigil`."""
+"""The web pages: chat, analysis of videos and cameras, watch room and review; they only present what `vigil` does."""

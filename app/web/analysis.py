@@ -1,4 +1,4 @@
-"""The analysis of a video or a camera: it plays while the verdicts come, window by window or live."""
+"""The tab *Video & camera*: a source plays while its verdicts arrive, window by window or live."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,13 +22,13 @@ CSS = analysis_stage.CSS
 
 @dataclass(frozen=True, slots=True)
 class AnalysisPanel(AnalysisUpdates):
-    """The bench of the tab *Video & camera*, where a source and a question are chosen."""
+    """The tab *Video & camera*: starts and shows the analysis of a chosen source and question."""
 
     choice: AnalysisOptions
     parts: AnalysisComponents
 
     def arrive(self) -> AnalysisSession:
-        """A desk for a visitor who has just come, so that two clicks in one moment are at the same one."""
+        """Creates a visitor's session, so that two clicks in quick succession share it."""
         return AnalysisSession(self.context.uploads.visitor_folder())
 
     async def start(
@@ -41,7 +41,7 @@ class AnalysisPanel(AnalysisUpdates):
         desk: AnalysisSession | None,
         model: str = "",
     ) -> AsyncIterator[Update]:
-        """A new analysis, followed to its end."""
+        """Starts a new analysis and shows it until it ends."""
         parts = self.parts
         desk = desk or self.arrive()
         try:
@@ -64,9 +64,9 @@ class AnalysisPanel(AnalysisUpdates):
                 yield update
 
     async def switch(self, second: float | None, desk: AnalysisSession | None) -> AsyncIterator[Update]:
-        """Live, or every window; an analysis that is over goes on."""
+        """Switches between live and every window; an analysis that has ended resumes."""
         analysis = desk.analysis if desk is not None else None
-        # An event that gives nothing at all empties what it could have given: the words on the buttons, too.
+        # A generator that yields nothing clears all its outputs, including the labels of the buttons.
         yield {self.parts.notice: ""}
         if desk is None or analysis is None:
             return
@@ -90,7 +90,7 @@ class AnalysisPanel(AnalysisUpdates):
                     yield update
 
     def buttons(self, analysis: Analysis, view: AnalysisView) -> Update:
-        """Live as it stands, and Stop."""
+        """The state of the buttons Live and Stop."""
         live = gr.Button(
             f"{'● ' * view.live}{self.context.t('analysis.live')}",
             variant="primary" if view.live else "secondary",
@@ -100,12 +100,12 @@ class AnalysisPanel(AnalysisUpdates):
 
 
 def panel(context: SiteContext) -> AnalysisComponents:
-    """Lays out the analysis in the tab that is open."""
+    """Lays out the panel inside the open tab and connects its events."""
     choice = analysis_options(context)
     parts = lay_out_analysis(context, choice.questions, choice.cameras, choice.problems)
     bench = AnalysisPanel(context, parts, choice)
     at_once = {**SILENT, "queue": False}
-    # By default Gradio drops a click while the one before is still followed; and nobody waits in silence.
+    # By default Gradio ignores a click while the previous event is still running, without a sign to the visitor.
     followed = {**SILENT, "concurrency_limit": None, "trigger_mode": "multiple"}
     outputs = [*parts.followed, parts.desk]
     asked = [parts.source, parts.file, parts.camera, parts.preset, parts.question, parts.desk, parts.model]

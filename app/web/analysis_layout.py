@@ -1,4 +1,4 @@
-"""Where everything of the analysis stands on the page."""
+"""The layout of the analysis: its components and where they stand on the page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from vigil.questions import Question
 from vigil.sources.address import Address
 
 LONGEST_QUESTION = 100_000
-"""Gradio makes a file of a longer paste, which is not what one expects of a question."""
+"""Gradio turns a longer paste into a file, which is unexpected for a question."""
 
 SECOND_OF_PLAYER = """(second, ...others) => {
   const video = document.querySelector("#%s-stage video");
@@ -23,13 +23,13 @@ SECOND_OF_PLAYER = """(second, ...others) => {
 
 
 def second_of_player(where: str) -> str:
-    """The script that puts the player's second in the place of a click's first input, in the tab `where`."""
+    """Script that replaces a click's first input with the player's position in seconds, in the tab `where`."""
     return SECOND_OF_PLAYER % where
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownParts:
-    """The components that an analysis is shown in."""
+    """The components that show a running or finished analysis, in either tab."""
 
     stop: gr.Button
     notice: gr.HTML
@@ -46,7 +46,7 @@ class ShownParts:
 
     @property
     def shown(self) -> list[Any]:
-        """What changes while an analysis is followed, in every tab."""
+        """The outputs of the events that show an analysis, in every tab."""
         results = [self.results, self.verdicts, self.plot, self.events, self.jsonl, self.srt, self.draw, self.film]
         return [self.notice, self.stage, self.stop, *results]
 
@@ -70,14 +70,14 @@ class AnalysisComponents(ShownParts):
 
     @property
     def followed(self) -> list[Any]:
-        """What changes while an analysis is followed."""
+        """The outputs of the events that show an analysis in this tab."""
         return [*self.shown, self.live]
 
 
 def lay_out_analysis(
     context: SiteContext, questions: Sequence[Question], cameras: Sequence[Address], problems: Sequence[str] = ()
 ) -> AnalysisComponents:
-    """Lays the components out in the tab that is open, with nothing happening yet; `problems` tells missing cameras."""
+    """Lays out the components in the open tab, without events; `problems` are messages about missing cameras."""
     t = context.t
     chosen = _chosen(context, questions, cameras, problems)
     with gr.Row(elem_id="analysis-buttons"):
@@ -106,7 +106,7 @@ def lay_out_analysis(
 def _chosen(
     context: SiteContext, questions: Sequence[Question], cameras: Sequence[Address], problems: Sequence[str]
 ) -> dict[str, Any]:
-    """What is asked about, and what."""
+    """The inputs: source and question."""
     t = context.t
     kinds = ["file", *(["camera"] if cameras or problems else []), "webcam"]
     with gr.Row(equal_height=False):
@@ -166,7 +166,7 @@ def _limits(context: SiteContext) -> str:
 
 
 def missing_cameras_html(problems: Sequence[str], t: Translator) -> str:
-    """The sources of the configuration that cannot be found, in the library's own words."""
+    """Configured sources that cannot be found, with the library's messages."""
     if not problems:
         return ""
     lines = "".join(f"<li>{escape(problem)}</li>" for problem in problems)
@@ -178,7 +178,7 @@ def _heading(words: str) -> str:
 
 
 def lay_out_results(t: Translator, *, where: str = "analysis") -> dict[str, Any]:
-    """What is there at the end, in the tab `where`."""
+    """The components for the results, in the tab `where`."""
     with gr.Column(visible=False, elem_id=f"{where}-results") as results:
         with gr.Column() as verdicts:
             gr.HTML(_heading(t("analysis.timeline")), apply_default_css=False)

@@ -1,4 +1,4 @@
-"""What a visitor chooses to have analysed, and with which question: checked before anything begins."""
+"""The choices of a visitor, source and question, validated before an analysis starts."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ USUAL = {"en": "fight_en", "zh": "fight"}
 
 @dataclass(frozen=True, slots=True)
 class AnalysisOptions:
-    """The questions and cameras there are, and why cameras are missing; nothing of a visitor is in it."""
+    """The questions and cameras on offer, and messages about missing cameras; shared by all visitors."""
 
     context: SiteContext
     questions: tuple[Question, ...]
@@ -30,7 +30,7 @@ class AnalysisOptions:
     problems: tuple[str, ...] = ()
 
     def question_of(self, preset: str, text: str) -> Question:
-        """The preset with the words as they were edited; raises Refused where there are none."""
+        """The preset with the edited text; raises RequestRefused if the text is empty."""
         if not text.strip():
             raise RequestRefused(self.context.t("analysis.no_question"))
         known = next((question for question in self.questions if question.name == preset), None)
@@ -41,7 +41,7 @@ class AnalysisOptions:
     async def opened(
         self, source: str, sent: str | None, camera: str | None, desk: AnalysisSession
     ) -> tuple[Upload | None, Address]:
-        """The source that was chosen, with its file if it is one; raises Refused."""
+        """The chosen source, with its file if it is one; raises RequestRefused."""
         t = self.context.t
         if source == "webcam":
             return None, MY_WEBCAM
@@ -55,7 +55,7 @@ class AnalysisOptions:
         return await self._file(Path(sent), desk)
 
     async def _file(self, sent: Path, desk: AnalysisSession) -> tuple[Upload | None, Address]:
-        """The video that was sent, or the camera that a camera.txt names, where it is allowed."""
+        """The uploaded video, or the camera that an uploaded camera.txt names, if it is allowed."""
         t = self.context.t
         try:
             upload = await asyncio.to_thread(self.context.uploads.take, sent, desk.folder)
@@ -71,23 +71,23 @@ class AnalysisOptions:
             raise RequestRefused(t("analysis.bad_camera"), detail=str(error)) from error
 
     def choose_source(self, source: str) -> tuple[Any, Any, Any]:
-        """Shows what belongs to the kind of source that was chosen."""
+        """Shows only the inputs of the chosen kind of source."""
         kinds = ("file", "camera", "webcam")
         return tuple(gr.update(visible=kind == source) for kind in kinds)  # type: ignore[return-value]
 
     def words_of(self, preset: str) -> Any:
-        """The words of a preset; one's own stay as they are."""
+        """The text of a preset; without one, the text stays as it is."""
         return next((question.question for question in self.questions if question.name == preset), gr.skip())
 
     def first_preset(self) -> tuple[str, str]:
-        """What the served model was trained on, else the usual question of the page's language."""
+        """The question that the served model was trained on, else the default of the page's language."""
         aliases = [served.alias for served in self.context.status.now.models if served.alias]
         trained = trained_question(self.questions, aliases[0]) if aliases else NONE
         name = trained or USUAL[self.context.language]
         return name, str(self.words_of(name))
 
     def hint(self, preset: str, text: str) -> str:
-        """Whether the question as it stands gets verdicts or words."""
+        """Says whether the question gets verdicts or only text."""
         if not text.strip():
             return ""
         kind = "verdict" if asks_for_verdict(self.question_of(preset, text)) else "words"
@@ -95,14 +95,14 @@ class AnalysisOptions:
 
 
 def analysis_options(context: SiteContext) -> AnalysisOptions:
-    """What the pages offer: every question, and the cameras of the server's own configuration that can be found."""
+    """All questions, and the configured cameras that can be found."""
     found, problems = find_available_sources(context.settings.sources)
     cameras = tuple(address for address in found if address.is_live)
     return AnalysisOptions(context, context.questions, cameras, tuple(problems))
 
 
 def length_s(upload: Upload | None) -> float | None:
-    """The length of a video, where its header tells it."""
+    """The duration of a video from its header, or None."""
     try:
         return None if upload is None else video_info(upload.path).duration_s
     except SourceError:

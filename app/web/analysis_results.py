@@ -1,6 +1,6 @@
-"""What a visitor may take along from an analysis; the names of the files are ours, never the upload's.
+"""The results of an analysis: the table of its events, and the files to download.
 
-The events that an analysis found, as a table whose rows lead to their seconds in the player.
+Rows of the table seek the player to their second. Files have names of our own, never the upload's.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ COLUMNS = ("onset", "length", "tier", "peak", "words")
 
 
 def event_table_html(view: AnalysisView, t: Translator) -> str:
-    """As HTML, everything in it escaped."""
+    """The events as HTML; all values are escaped."""
     if not view.events:
         return f'<p class="va-quiet">{escape(t("analysis.no_events"))}</p>'
     head = "".join(f"<th>{escape(t(f'analysis.event_{name}'))}</th>" for name in COLUMNS)
@@ -50,7 +50,7 @@ LOOK_S = 0.3
 
 @dataclass(frozen=True, slots=True)
 class AnalysisFiles:
-    """The files that are there as soon as an analysis is over."""
+    """The files that are written as soon as an analysis is over."""
 
     jsonl: Path
     srt: Path
@@ -67,16 +67,16 @@ def write_results(desk: AnalysisSession, view: AnalysisView, tiers: TierThreshol
 
 
 def annotated_video_path(desk: AnalysisSession) -> Path:
-    """Where the annotated video of a run lies, once it is drawn."""
+    """The path of a run's annotated video, once it is rendered."""
     return desk.results() / "analysis.mp4"
 
 
 async def render_annotated_video(
     desk: AnalysisSession, analysis: Analysis, upload: Upload
 ) -> AsyncGenerator[int, None]:
-    """Draws the annotated video in a thread; yields how many percent are done. Raises SourceError.
+    """Renders the annotated video in a thread and yields the percentage done; raises SourceError.
 
-    One that is stopped goes again: what is called the annotated video is all of it.
+    If rendering is stopped, the partial file is removed.
     """
     stop, film = threading.Event(), annotated_video_path(desk)
     desk.drawing = stop

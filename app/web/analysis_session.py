@@ -1,4 +1,4 @@
-"""What belongs to one visitor of the analysis: kept in a `gr.State`, gone with the browser's page."""
+"""The state of one visitor's analysis: kept in a `gr.State`, and discarded with the browser's page."""
 
 import logging
 import secrets
@@ -16,12 +16,12 @@ from vigil.sources.webcam import BrowserWebcam
 log = logging.getLogger(__name__)
 
 MY_WEBCAM = Address("webcam", "webcam", "")
-"""The visitor's own webcam, whose pictures the page sends."""
+"""The visitor's own webcam; the page sends its pictures."""
 
 
 @dataclass(slots=True)
 class AnalysisSession:
-    """One visitor's analysis: `run` names it, so that the page knows a new one; `folder` holds what it leaves."""
+    """One visitor's analysis; `run` identifies it, so that the page notices a new one; `folder` holds its files."""
 
     folder: Path
     run: str = ""
@@ -35,7 +35,7 @@ class AnalysisSession:
     _converting: threading.Event | None = None
 
     def begin(self, analysis: Analysis, upload: Upload | None, *, duration_s: float | None) -> None:
-        """A new analysis takes the place of the one before, which ends."""
+        """Starts an analysis, after stopping the previous one."""
         self.stop()
         self.run, self.analysis, self.upload, self.duration_s = secrets.token_hex(4), analysis, upload, duration_s
         self.playable = None if upload is None or not upload.is_playable else upload.path
@@ -44,7 +44,7 @@ class AnalysisSession:
             self._convert(upload)
 
     def stop(self) -> None:
-        """Ends what is under way."""
+        """Stops the analysis and everything that belongs to it."""
         if self.analysis is not None:
             self.analysis.stop()
         for work in (self.drawing, self._converting):
@@ -52,17 +52,17 @@ class AnalysisSession:
                 work.set()
 
     def go_on(self) -> None:
-        """The analysis goes on: a copy that was stopped with it is begun again."""
+        """Resumes the analysis, and restarts a conversion that was stopped with it."""
         was_stopped = self._converting is not None and self._converting.is_set()
         if self.upload is not None and self.playable is None and was_stopped:
             self._convert(self.upload)
 
     def _convert(self, upload: Upload) -> None:
-        """Makes a copy that the browser plays, beside the analysis; without one the verdicts still come."""
+        """Makes a copy that the browser can play, in parallel; without it the verdicts still arrive."""
         stop = threading.Event()
         self._converting = stop
         self.is_converting = True
-        # One that was stopped may still be at work on its own.
+        # A conversion that was stopped may still be running.
         path = self.results() / f"playable-{secrets.token_hex(4)}.mp4"
 
         def convert() -> None:
@@ -86,7 +86,7 @@ class AnalysisSession:
         return path.exists()
 
     def results(self) -> Path:
-        """A folder for the results of this run."""
+        """The folder for the results of this run."""
         folder = self.folder / self.run
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder

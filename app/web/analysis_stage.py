@@ -1,7 +1,7 @@
-"""The stage of an analysis: the video, the strip below it and the windows beside it, drawn by `scripts/analysis.js`.
+"""The stage of an analysis: video, timeline strip and window list, drawn by `scripts/analysis.js`.
 
-What is shown goes to the browser as plain data and into the page by `textContent`, so that no text from a model, a
-file or a camera is ever HTML.
+State goes to the browser as plain data and into the page by `textContent`, so no text from a model, a file or a
+camera is ever parsed as HTML.
 """
 
 import json
@@ -28,7 +28,7 @@ CSS = (SCRIPTS / "analysis.css").read_text(encoding="utf-8")
 SCRIPT = (SCRIPTS / "analysis.js").read_text(encoding="utf-8")
 CHAT_SCRIPT = (SCRIPTS / "chat_stage.js").read_text(encoding="utf-8")
 MOST_ROWS = 400
-"""Windows of a camera that the page holds; the downloads hold the newest 10,000 (`vigil.analysis.segments`)."""
+"""Windows of a camera that the page keeps; the downloads have the newest 10,000 (`vigil.analysis.segments`)."""
 
 WORDS = (
     "empty",
@@ -63,7 +63,7 @@ SKELETON = """
 
 
 def stage_component(t: Translator, *, where: str = "analysis") -> gr.HTML:
-    """The component in the tab `where`; its value is what `shown` gives."""
+    """The component in the tab `where`; its value comes from `stage_state`."""
     words = {name: t(f"analysis.{name}") for name in WORDS} | {"where": where}
     script = SCRIPT
     if where == "chat":
@@ -79,7 +79,7 @@ def stage_component(t: Translator, *, where: str = "analysis") -> gr.HTML:
 
 
 def stage_state(desk: AnalysisSession, analysis: Analysis, view: AnalysisView, t: Translator) -> dict[str, Any]:
-    """Everything the stage shows of one moment."""
+    """Everything that the stage shows at one moment, as JSON data."""
     tiers = analysis.settings.events.tiers
     plays = desk.playable
     kind = "file" if not analysis.address.is_live else "camera" if analysis.address.location else "webcam"
@@ -105,7 +105,7 @@ def stage_state(desk: AnalysisSession, analysis: Analysis, view: AnalysisView, t
 
 
 def window_row(judged: JudgedWindow, tiers: TierThresholds, t: Translator, *, waits: bool) -> dict[str, Any]:
-    """One window: its times, its verdict in a word, its probability, its colour and its words."""
+    """One window: times, verdict, probability, colour and description."""
     verdict = judged.verdict
     return {
         "n": judged.window,
@@ -123,14 +123,14 @@ def window_row(judged: JudgedWindow, tiers: TierThresholds, t: Translator, *, wa
 
 
 def verdict_kind(judged: JudgedWindow, tiers: TierThresholds) -> str:
-    """`alarm`, `normal`, `unknown` or `words`."""
+    """`alarm`, `normal`, `unknown` or `words` (a question without labels)."""
     if judged.verdict.cause is Cause.WORDS_ONLY:
         return "words"
     return str(judged.verdict.outcome)
 
 
 def verdict_label(judged: JudgedWindow, tiers: TierThresholds, t: Translator) -> str:
-    """The verdict in a word or two: an alarm's tier, why there is none."""
+    """The verdict in a word or two: an alarm's tier, or the cause of an unknown one."""
     verdict = judged.verdict
     if verdict.cause is not None:
         return t(f"analysis.cause_{verdict.cause}")
@@ -141,7 +141,7 @@ def verdict_label(judged: JudgedWindow, tiers: TierThresholds, t: Translator) ->
 
 
 def verdict_css_color(judged: JudgedWindow, tiers: TierThresholds) -> str:
-    """The colour of a verdict, as films and pictures have it."""
+    """The colour of a verdict, the same as in annotated videos."""
     verdict = judged.verdict
     if verdict.p_alarm is not None:
         return f"rgb{drawing.color_of(verdict.p_alarm, tiers)}"
@@ -151,14 +151,14 @@ def verdict_css_color(judged: JudgedWindow, tiers: TierThresholds) -> str:
 
 
 def phase_text(view: AnalysisView, t: Translator) -> str:
-    """Where the analysis is, in a word or two."""
+    """The phase of the analysis, in a word or two."""
     if view.away:
         return t("analysis.phase_away")
     return t(f"analysis.phase_{view.phase}")
 
 
 def analysis_facts(analysis: Analysis, view: AnalysisView, t: Translator) -> str:
-    """The counts: windows, alarms, unknown ones, drops; live also how far behind."""
+    """The counts: windows, alarms, unknown and dropped ones; for live sources also the delay."""
     known = [each.verdict for each in view.judged]
     words = sum(verdict.cause is Cause.WORDS_ONLY for verdict in known)
     unknown = sum(verdict.cause is not None for verdict in known) - words - view.dropped
@@ -178,7 +178,7 @@ def analysis_facts(analysis: Analysis, view: AnalysisView, t: Translator) -> str
 
 
 def problem_text(view: AnalysisView, t: Translator, *, kind: str) -> str:
-    """What is wrong at the moment, in the library's own words; for a webcam that sends nothing yet, how it would."""
+    """The current problem in the library's words; for a webcam that sends nothing yet, how to allow it."""
     if view.away:
         return t("analysis.away", why=view.away)
     if kind == "webcam" and view.phase is AnalysisPhase.LOST and not view.judged:
@@ -189,12 +189,12 @@ def problem_text(view: AnalysisView, t: Translator, *, kind: str) -> str:
 
 
 def without_paths(text: str, address: Address) -> str:
-    """A message of the library, with a file's name where it tells our path."""
+    """A message of the library with the file's name in place of its path on this machine."""
     return text.replace(address.location, address.name) if address.kind == "file" else text
 
 
 def file_url(path: Path) -> str:
-    """Where the browser gets a file of a visitor's folder, seen from the page."""
+    """The URL of a file in a visitor's folder, relative to the page."""
     return f"gradio_api/file={quote(str(path))}"
 
 

@@ -1,4 +1,4 @@
-"""How an analysis is begun for a visitor, in whichever tab: where there is a place, and while its file is there."""
+"""Starts a visitor's analysis, in either tab, if a slot is free and the file is still there."""
 
 from dataclasses import dataclass
 
@@ -11,35 +11,35 @@ from vigil.analysis import Analysis
 
 @dataclass(frozen=True, slots=True)
 class AnalysisStarter:
-    """Begins analyses; knows nothing of what the page shows of them."""
+    """Starts analyses; independent of how the page shows them."""
 
     context: SiteContext
 
     def begin(
         self, desk: AnalysisSession, analysis: Analysis, upload: Upload | None, *, duration_s: float | None
     ) -> None:
-        """Starts an analysis, which takes the place of the visitor's one before; `check_place` comes first."""
+        """Starts an analysis in place of the visitor's previous one; call `check_place` first."""
         desk.begin(analysis, upload, duration_s=duration_s)
         analysis.start()
         self.context.places.take(analysis)
 
     def check_place(self, desk: AnalysisSession) -> None:
-        """Raises Refused where as many are analysed for as can be."""
+        """Raises RequestRefused if all slots are taken."""
         if self.context.places.is_full(leaving=desk.analysis):
             raise RequestRefused(self.full)
 
     @property
     def full(self) -> str:
-        """That there is no place."""
+        """The message that all slots are taken."""
         return self.context.t("analysis.full", count=AT_ONCE)
 
     def keep(self, desk: AnalysisSession) -> bool:
-        """Whether the file is still there; what is looked at is not swept away."""
+        """Whether the file is still there; protects it from the sweep while it is in use."""
         self.context.uploads.keep(desk.folder)
         return desk.upload is None or self.context.uploads.is_there(desk.upload)
 
     def gone(self, desk: AnalysisSession) -> str:
-        """That the file of an analysis is there no longer."""
+        """The message that the file of an analysis has been removed."""
         minutes = f"{self.context.options.keep_uploads_s / 60:g}"
         name = desk.upload.name if desk.upload is not None else ""
         return self.context.t("analysis.gone", name=name, minutes=minutes)

@@ -1,4 +1,4 @@
-"""An analysis as a visitor follows it, in whichever tab: what the page is told while it runs and when it is over."""
+"""Page updates while an analysis runs and when it is over, shared by both tabs."""
 
 import asyncio
 import logging
@@ -26,37 +26,37 @@ log = logging.getLogger(__name__)
 
 MOST_WEBCAM_PIXELS = 3840 * 2160
 MOST_WEBCAMS = 16
-"""Of each tab and language: each has a picture of up to 4 MiB in memory that waits for its turn."""
+"""Webcams per tab and language: each has a picture of up to 4 MiB in memory, waiting in the queue."""
 
 WEBCAM: dict[str, Any] = {**SILENT, "stream_every": 0.2, "concurrency_limit": MOST_WEBCAMS, "preprocess": False}
-"""For the event of a webcam: its pictures come as they were sent (`app.web.received`), as Gradio would decode them."""
+"""Options of webcam events: pictures stay undecoded (`app.web.received`); Gradio would decode them in this process."""
 
 LOOK_S = 0.12
-"""How often an analysis is looked at for its visitor."""
+"""How often the page is updated."""
 
 LOOK_PER_WINDOW_S = 0.001
-"""How much longer for each window that the page has to draw."""
+"""Added to `LOOK_S` for each window that the page has to draw."""
 
 REST_S = 1.0
-"""Live, the page hears at least this often what second it is."""
+"""In live mode the page gets the current second at least this often."""
 
 Update = dict[Any, Any]
-"""New values of some of the components."""
+"""New values of some of the components, as Gradio takes them."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnalysisUpdates(AnalysisStarter):
-    """What the handlers of one page share; of a visitor it knows only that somebody is analysed for."""
+    """Event handlers that both tabs share; state of a visitor is in the session."""
 
     parts: ShownParts
 
     def stop(self, desk: AnalysisSession | None) -> None:
-        """Ends the analysis, and a video that is being drawn."""
+        """Stops the analysis and the rendering of its video."""
         if desk is not None:
             desk.stop()
 
     def push(self, picture: Mapping[str, Any] | None, desk: AnalysisSession | None) -> None:
-        """Takes a picture of the visitor's webcam, a file that goes at once; what is no such picture is left out."""
+        """Takes a webcam picture, a temporary file that is removed at once; ignores anything else."""
         if picture is None:
             return
         path = Path(picture["path"])
@@ -70,7 +70,7 @@ class AnalysisUpdates(AnalysisStarter):
             path.unlink(missing_ok=True)
 
     async def follow(self, desk: AnalysisSession, analysis: Analysis) -> AsyncGenerator[Update, None]:
-        """Shows an analysis until it is over or another takes its place; ends it when the visitor is gone."""
+        """Yields updates until the analysis ends or is replaced; stops the analysis if the visitor leaves."""
         parts, t = self.parts, self.context.t
         last: dict[str, Any] = {}
         rested_s = 0.0
@@ -89,19 +89,19 @@ class AnalysisUpdates(AnalysisStarter):
                 await asyncio.sleep(look_s)
                 rested_s += look_s
         except BaseException:
-            # Nobody looks any more: the visitor has left, or the page was loaded anew.
+            # The generator was closed: the visitor has left, or reloaded the page.
             if desk.analysis is analysis:
                 analysis.stop()
             raise
         if desk.analysis is analysis:
-            # The browser may put two updates into one, and then only what the last one holds is shown.
+            # The browser may merge two updates, keeping only the values of the last.
             yield {parts.stage: now, **self.buttons(analysis, view), **await self._results_or_why(desk, analysis)}
             await self._until_copied(desk, analysis)
         if desk.analysis is analysis and (last := analysis_stage.stage_state(desk, analysis, view, t)) != now:
             yield {parts.stage: last}
 
     async def _until_copied(self, desk: AnalysisSession, analysis: Analysis) -> None:
-        """Waits for a copy for the browser that is still being made."""
+        """Waits for a conversion that is still running."""
         while desk.analysis is analysis and desk.is_converting:
             await asyncio.sleep(LOOK_S)
 
@@ -112,7 +112,7 @@ class AnalysisUpdates(AnalysisStarter):
             return {self.parts.notice: notice_html(self.context.t("analysis.no_results"), _why(error))}
 
     async def _results(self, desk: AnalysisSession, analysis: Analysis) -> Update:
-        """The timeline, the events and the downloads; nothing where not one window was judged."""
+        """The timeline, the events and the downloads; empty if no window was judged."""
         parts, t, view = self.parts, self.context.t, analysis.view()
         if not view.judged:
             return {parts.results: gr.Column(visible=False)}
@@ -132,7 +132,7 @@ class AnalysisUpdates(AnalysisStarter):
         }
 
     async def draw(self, desk: AnalysisSession | None) -> AsyncIterator[Update]:
-        """The annotated video, with how far it is."""
+        """Renders the annotated video and shows its progress."""
         parts, t = self.parts, self.context.t
         analysis = desk.analysis if desk is not None else None
         yield {parts.notice: ""}
@@ -158,10 +158,10 @@ class AnalysisUpdates(AnalysisStarter):
         }
 
     def buttons(self, analysis: Analysis, view: AnalysisView) -> Update:
-        """The buttons as they stand beside an analysis."""
+        """The state of the buttons of an analysis."""
         return {self.parts.stop: gr.Button(self.context.t("analysis.stop"), interactive=not view.is_over)}
 
 
 def _why(error: VigilError | OSError) -> str:
-    """What went wrong, without our paths."""
+    """The reason for a failure, without paths of this machine."""
     return str(error) if isinstance(error, VigilError) else error.strerror or type(error).__name__

@@ -1,7 +1,7 @@
-"""A clip as browsers play it: what the camera sent where they can, else a copy, made when it is first looked at.
+"""Clips that browsers can play: the original if possible, else a transcoded copy, made when it is first viewed.
 
-Clips are evidence and stay what the camera sent (`vigil.sources.ring_buffer`), so those of an H.265 camera play in
-hardly any browser. A copy lies with what visitors send and is swept like that; who looks again has it made again.
+Clips are evidence and keep the camera's own encoding (`vigil.sources.ring_buffer`), so most browsers cannot play those
+of an H.265 camera. Copies are stored with the uploads and swept like them; a later view makes them again.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from vigil.sources.container import open_container, pick_stream
 log = logging.getLogger(__name__)
 
 WAITING = 4
-"""Copies that wait for the one that is being made; who looks at an older one asks for it again."""
+"""Copies that wait while one is being made; when full, the oldest is dropped, and the next view queues it again."""
 
 ENDS_WITHIN_S = 5.0
 CONTAINER = "mp4"
@@ -33,7 +33,7 @@ NAMES = {"hevc": "H.265"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlayableClip:
-    """What a page shows of a clip: `path` is what plays, `codec` the original's, `why` tells why there is no copy."""
+    """A clip for the page: `path` is playable, `codec` is the original's, `why` explains why there is no copy."""
 
     kind: Literal["original", "copy", "coming", "failed"]
     path: Path | None = None
@@ -42,7 +42,7 @@ class PlayableClip:
 
 
 class BrowserCopies:
-    """The copies of one start of the pages, made one at a time, the last one asked for first; for any thread."""
+    """All copies of this server, made one at a time, newest request first; thread-safe."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -54,7 +54,7 @@ class BrowserCopies:
         self._stop = threading.Event()
 
     def look(self, clip: Path) -> PlayableClip:
-        """What can be shown of a clip now; where it needs a copy, that is begun. One that cannot be read stays."""
+        """What can be played now; queues a copy if one is needed. A clip that cannot be read is returned as it is."""
         try:
             status = clip.stat()
             codec = _codec(clip, status.st_mtime_ns)
@@ -66,7 +66,7 @@ class BrowserCopies:
 
     def _look(self, clip: Path, copy: Path, *, name: str) -> PlayableClip:
         with contextlib.suppress(OSError):
-            os.utime(copy)  # being looked at keeps it from the sweep
+            os.utime(copy)  # protects it from the sweep
             return PlayableClip(kind="copy", path=copy, codec=name)
         if copy in self._failed:
             return PlayableClip(kind="failed", codec=name, why=self._failed[copy])
@@ -74,14 +74,14 @@ class BrowserCopies:
         return PlayableClip(kind="coming", codec=name)
 
     def stop(self) -> None:
-        """Ends what is being made, and makes nothing more."""
+        """Stops the current conversion and refuses new ones."""
         self._stop.set()
         thread = self._thread
         if thread is not None:
             thread.join(ENDS_WITHIN_S)
 
     def _place(self, clip: Path, status: os.stat_result) -> Path:
-        """Another place for another clip of the same name, and one that tells nothing."""
+        """The path of a copy: unique per clip, and revealing nothing about it."""
         told = f"{clip}/{status.st_mtime_ns}/{status.st_size}"
         return self._folder / f"{sha256(told.encode()).hexdigest()[:32]}.mp4"
 
@@ -125,7 +125,7 @@ class BrowserCopies:
 
 
 def browser_copies(context: SiteContext) -> BrowserCopies:
-    """The copies of this start of the pages, the same for every language."""
+    """The copies of this server, shared by all languages."""
     return _copies(context.uploads.folder / "clips")
 
 
@@ -136,6 +136,6 @@ def _copies(folder: Path) -> BrowserCopies:
 
 @lru_cache(maxsize=512)
 def _codec(clip: Path, modified_ns: int) -> str:
-    """The codec of a clip, whose time is given so that another one of the same name is looked into again."""
+    """The codec of a clip; the modification time is part of the cache key."""
     with open_container(clip) as container:
         return str(pick_stream(container, clip).codec_context.codec.canonical_name)

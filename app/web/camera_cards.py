@@ -1,7 +1,7 @@
-"""The cameras of the watch room: how each is told of, and how they are added, paused and removed.
+"""The cameras of the watch room: what is shown of each, and how to add, pause and remove them.
 
-An address is untrusted input: a name that the configuration knows, or a number or address that the operator allows
-(`app.allowed_cameras`); never a path. What is shown of a camera is its name, which holds no password.
+An address is untrusted input: only a name from the configuration, or a webcam number or address that the operator
+allows (`app.allowed_cameras`); never a path. A camera is shown by its name, which holds no password.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ LONGEST_WORD = 500
 
 
 class CameraCards:
-    """What a page may do with the cameras of a watch; its errors are VigilErrors that say what to do."""
+    """What a page may do with the cameras of a watch; raises VigilErrors that say what to do."""
 
     def __init__(self, context: SiteContext, service: "BackgroundWatcher") -> None:
         self._context = context
@@ -43,12 +43,12 @@ class CameraCards:
         self._configured = _configured(context)
 
     def add(self, word: str, request: "gr.Request | None" = None) -> str:
-        """Watches a camera from now on; returns its shown name."""
+        """Starts watching a camera; returns its displayed name."""
         address = self._address(word.strip())
         return self._watch(address, request)
 
     def add_file(self, path: Path, request: "gr.Request | None" = None) -> str:
-        """Watches the camera that an uploaded file names; what kind of file it is tells its content."""
+        """Starts watching the camera that an uploaded camera.txt names; the file type is detected by content."""
         seen = inspect_upload(path)
         if seen.address is None:
             raise UsageError(self._context.t("room.no_camera_file", name=seen.name))
@@ -58,12 +58,12 @@ class CameraCards:
         """Pauses, resumes or removes a camera."""
         actions = {"pause": self._service.pause, "resume": self._service.resume, "remove": self._service.remove}
         if what not in actions:
-            raise UsageError(f"a camera cannot be told to {what[:20]!r}")
+            raise UsageError(f"no such action for a camera: {what[:20]!r}")
         self._context.allow_change(f"{what} a camera", request, camera=name)
         actions[what](name)
 
     def spare(self) -> list[str]:
-        """The names of configured cameras that are not watched now."""
+        """The names of configured cameras that are not being watched."""
         watched = {state.name for state in self._service.states()}
         return [name for name in self._configured if name not in watched]
 
@@ -83,12 +83,12 @@ class CameraCards:
 
 
 def _configured(context: SiteContext) -> dict[str, Address]:
-    """The sources of the configuration by their shown names; those that are not there are left out."""
+    """The configured sources by displayed name; those that do not exist are left out."""
     return {address.name: address for address in find_available_sources(context.settings.sources)[0]}
 
 
 def card(state: SourceState, t: Translator, *, is_judged: bool = True) -> dict[str, object]:
-    """What the page tells of one camera, in words; nobody `is_judged` while the endpoint does not answer."""
+    """The texts of one camera's card; `is_judged` is False while the endpoint is away."""
     is_idle = state.is_current and not is_judged
     return {
         "name": state.name,
@@ -106,7 +106,7 @@ def card(state: SourceState, t: Translator, *, is_judged: bool = True) -> dict[s
 
 
 def facts(state: SourceState, t: Translator, *, is_judged: bool = True) -> list[tuple[str, str]]:
-    """Label and value of what is measured of a camera; what is not of now is a dash."""
+    """Label and value of each measurement; a stale value is shown as a dash."""
     is_now = state.is_current and is_judged
     p_alarm, lag_s = (state.p_alarm, state.lag_s) if is_now else (None, None)
     size = "" if state.size_wh is None else f"{state.size_wh[0]}×{state.size_wh[1]}"
@@ -121,7 +121,7 @@ def facts(state: SourceState, t: Translator, *, is_judged: bool = True) -> list[
 
 
 def _causes(state: SourceState, t: Translator) -> str:
-    """Windows without a verdict, by cause, the most frequent first."""
+    """Unknown windows by cause, the most frequent first."""
     if not state.unknown:
         return "0"
     return ", ".join(f"{t(f'room.cause_{Cause(cause)}')} {count}" for cause, count in state.unknown.most_common())

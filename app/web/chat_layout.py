@@ -1,4 +1,4 @@
-"""Where everything of the chat stands on the page: what moves beside the conversation, the box with its modes below."""
+"""The layout of the chat: the stage, the conversation, and the message box with its modes."""
 
 import html
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ LONGEST_ANSWER = 2048
 USUAL_ANSWER = 512
 
 MODES = ("every", "live", "whole")
-"""Every window as fast as the server goes, the newest window at the source's pace, or all of it in one question."""
+"""Every window at full speed, the latest window at the source's pace, or the whole source in one question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatComponents(ShownParts):
-    """The components of the tab *Chat*; `about` is the part that was clicked or marked, `begun` names an analysis."""
+    """The components of the tab *Chat*; `about` is the selected part of a video, `begun` identifies an analysis."""
 
     model: gr.Dropdown
     preset: gr.Dropdown
@@ -40,7 +40,7 @@ class ChatComponents(ShownParts):
 
 
 def lay_out_chat(context: SiteContext, questions: Sequence[Question]) -> ChatComponents:
-    """Lays the components out in the tab that is open, with nothing happening yet."""
+    """Lays out the components in the open tab, without events."""
     t = context.t
     visit, seen = gr.State(None), gr.State(())
     with gr.Row(equal_height=False, elem_id="chat-choices"):
@@ -88,7 +88,7 @@ def lay_out_chat(context: SiteContext, questions: Sequence[Question]) -> ChatCom
 
 
 def _talk(context: SiteContext) -> dict[str, Any]:
-    """The conversation, and what is written into it."""
+    """The conversation and the message box."""
     t = context.t
     log = gr.Chatbot(
         label=t("chat.conversation"),

@@ -1,4 +1,4 @@
-"""What a question in the chat asks of something that moves: every window of it, with verdicts or in words."""
+"""Questions about a video or camera in the chat: every window is asked, for a verdict or for text."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -23,12 +23,12 @@ from vigil.sources.open_capture import open_capture
 
 @dataclass(frozen=True, slots=True)
 class WindowQuestions(AnalysisStarter):
-    """Begins the analysis that a question asks for."""
+    """Starts the analysis that a question needs."""
 
     async def ask_windows(
         self, text: str, served: ServedModel, visit: ChatSession, address: Address, *, live: bool
     ) -> None:
-        """Begins to ask every window of what is attached; `follow_visit` shows it. Raises Refused."""
+        """Starts asking every window of the attachment; `follow_visit` shows the results. Raises RequestRefused."""
         self.check_place(visit.desk)
         question = self.question_of(text, served)
         upload = visit.upload if address.kind == "file" else None
@@ -46,11 +46,11 @@ class WindowQuestions(AnalysisStarter):
         visit.is_begun = True
 
     def begun(self, visit: ChatSession) -> Any:
-        """The name of an analysis that nobody follows yet; whoever hears of a new one calls `follow_visit`."""
+        """Identifies a started analysis that is not shown yet; a change of this value triggers `follow_visit`."""
         return visit.desk.run if visit.is_begun else gr.skip()
 
     def question_of(self, text: str, served: ServedModel) -> Question:
-        """The question as one of `configs/tasks`, where it is one or names the verdict words of one; else in words."""
+        """Maps the text to a question of `configs/tasks` if it is one or names its labels; else to a free question."""
         t, text = self.context.t, text.strip()
         trained = trained_question(self.context.questions, served.alias)
         first = sorted(self.context.questions, key=lambda one: (one.name != trained, one.language != t.language))

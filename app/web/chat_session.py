@@ -1,8 +1,7 @@
-"""What belongs to one visitor of the chat: kept in a `gr.State`, gone with the browser's page.
+"""The state of one visitor's chat, and helpers to show and stop its answers.
 
-A stream that ends at once when it is told to, even while the next piece is still awaited.
-
-An answer that is JSON, laid out so that people can read it; any other answer stays as the model gave it.
+The session is kept in a `gr.State` and discarded with the browser's page. Streams end as soon as they are stopped, even
+while the next piece is awaited. Answers that are JSON are indented; all others stay as the model gave them.
 """
 
 import asyncio
@@ -30,12 +29,12 @@ ShownMessage = dict[str, Any]
 
 
 MOST_WINDOWS = 200
-"""Windows of an analysis in the conversation; old ones make way, alarms last. The downloads hold all of them."""
+"""Windows of an analysis in the conversation. Older ones are removed, alarms last; the downloads have all of them."""
 
 
 @dataclass(slots=True)
 class ReceivedAnswer:
-    """What the conversation holds of one analysis: each window by its number, as it was drawn from, and its message."""
+    """The messages of one analysis: for each window number, the data it was drawn from and its message."""
 
     run: str
     windows: dict[int, tuple[WindowRow, ShownMessage]] = field(default_factory=dict)
@@ -44,11 +43,11 @@ class ReceivedAnswer:
 
 @dataclass(slots=True)
 class ChatSession:
-    """One visitor's conversation: `folder` holds the files, `shown` what the page shows, `stop` ends the answer.
+    """One visitor's conversation: `folder` holds the files, `shown` the messages of the page, `stop` ends the answer.
 
-    `desk` holds the analysis of what moves, `asked` the messages of the question that is being answered. `looked` is
-    the part of a video that the model was shown last. `left` once a new conversation has taken its place: what is
-    still said in it is not shown any more.
+    `desk` is the session of the attachment's analysis, `asked` the messages of the question being answered, `looked`
+    the part of a video that the model was last shown. `left` is set once a new conversation has replaced this one; the
+    rest of its output is discarded.
     """
 
     folder: Path
@@ -68,39 +67,39 @@ class ChatSession:
         self.desk = AnalysisSession(self.folder)
 
     def attach(self, upload: Upload) -> None:
-        """A new file takes the place of the one before."""
+        """Replaces the attachment."""
         self.desk.stop()
         self.upload, self.looked = upload, None
 
     def detach(self) -> None:
-        """Nothing is attached any more."""
+        """Removes the attachment."""
         self.desk.stop()
         self.upload = None
 
     @property
     def uses_webcam(self) -> bool:
-        """Whether the visitor's own webcam is what is asked about."""
+        """Whether questions are about the visitor's own webcam."""
         return self.upload is not None and self.upload.address is MY_WEBCAM
 
     def show_question(self, question: str, upload: Upload | None, look: Attachment | None, t: Translator) -> None:
-        """Adds the question with what it shows to the page."""
+        """Adds the question and a picture of its attachment to the page."""
         if upload is not None and look is not None:
             self._add(_says("user", caption(upload, look, t), picture=self._picture(upload, look)))
         self._add(_says("user", question))
         self._add(_says("assistant", ""))
 
     def show_analysis(self, question: str, source: str) -> None:
-        """Adds a question that is asked of every window of a source; the windows follow."""
+        """Adds a question that is asked of every window of a source."""
         for words in (source, question):
             self._add(_says("user", words))
         self.told = ReceivedAnswer(self.desk.run)
 
     def show_answer(self, text: str) -> None:
-        """Puts the answer so far in its place, wherever the windows of an analysis have come meanwhile."""
+        """Sets the text of the answer so far, at its own position, wherever windows were added in the meantime."""
         self.asked[-1].update(_says("assistant", text))
 
     def show_windows(self, rows: Sequence[WindowRow], t: Translator) -> None:
-        """The windows as they are judged now: new ones at the end, changed ones in place, forgotten ones gone."""
+        """Updates the windows: appends new ones, redraws changed ones, removes forgotten ones."""
         self._forget(rows)
         told = self.told
         for row in rows:
@@ -117,11 +116,11 @@ class ChatSession:
         self._make_room()
 
     def show_sum(self, html: str) -> None:
-        """How the analysis ended."""
+        """Adds the summary of the finished analysis."""
         self.shown.append(_html(html))
 
     def take_back(self) -> None:
-        """Removes the question that was asked last, as one without an answer must not stay."""
+        """Removes the latest question, because it got no answer."""
         self._remove(self.asked)
         self.asked = []
 
@@ -130,7 +129,7 @@ class ChatSession:
         self.asked.append(message)
 
     def _forget(self, rows: Sequence[WindowRow]) -> None:
-        """Windows that are judged anew go; those that are only old go when they are no alarm."""
+        """Removes windows that are being judged again, and the oldest others that are no alarm."""
         told, now = self.told, {row["n"] for row in rows}
         oldest = rows[0]["n"] if rows else 0
         gone = [
@@ -153,7 +152,7 @@ class ChatSession:
             self.shown = [message for message in self.shown if id(message) not in gone]
 
     def _picture(self, upload: Upload, look: Attachment) -> Path:
-        """What stands for an upload: itself where a browser can show it, else a picture of the look."""
+        """The picture for an upload: the file itself if browsers can show it, else a frame."""
         if upload.kind == "picture" or (upload.is_playable and not look.is_part):
             return upload.path
         path = self.folder / f"look-{secrets.token_hex(4)}.jpg"
@@ -162,7 +161,7 @@ class ChatSession:
 
 
 def caption(upload: Upload, look: Attachment, t: Translator) -> str:
-    """What was attached and how much of it the model sees: how many frames, of which size, of which seconds."""
+    """What was attached and what the model sees of it: number and size of frames, and the seconds they cover."""
     if look.kind == "picture":
         return t("chat.picture", name=upload.name)
     size = f"{look.size_wh[0]}×{look.size_wh[1]}"
@@ -181,21 +180,21 @@ def caption(upload: Upload, look: Attachment, t: Translator) -> str:
 
 
 def _html(words: str) -> ShownMessage:
-    """A message of ours, escaped where it was made."""
+    """A message of trusted HTML, escaped where it was built."""
     return {"role": "assistant", "content": [{"type": "text", "text": words}]}
 
 
 def _says(role: str, text: str, *, picture: Path | None = None) -> ShownMessage:
-    """A message; as a typed part, so that Gradio leaves the white space of the text alone."""
+    """A message as a typed part, so that Gradio keeps the white space of the text."""
     said = {"type": "text", "text": escape_html(text)}
     content = [said] if picture is None else [{"path": str(picture), "alt_text": text}, said]
     return {"role": role, "content": content}
 
 
 def escape_html(text: str) -> str:
-    """A text in which the chatbot, which reads HTML even without markdown, finds none.
+    """Escapes text for the chatbot, which parses HTML even with markdown off.
 
-    Only what would open a tag or an entity is replaced, so that `5 < 6` is copied from the page as it was written.
+    Only what would open a tag or an entity is replaced, so that `5 < 6` can be copied from the page unchanged.
     """
     return TAG.sub("&lt;", ENTITY.sub("&amp;", text))
 
@@ -204,7 +203,7 @@ T = TypeVar("T")
 
 
 async def stream_until(pieces: AsyncIterator[T], stop: asyncio.Event) -> AsyncGenerator[T, None]:
-    """The pieces until `stop` is set; what is awaited then is cancelled, which closes its connection."""
+    """Yields until `stop` is set, then cancels the pending read, which closes its connection."""
     stopped = asyncio.ensure_future(stop.wait())
     try:
         while not stop.is_set():
@@ -223,7 +222,7 @@ async def stream_until(pieces: AsyncIterator[T], stop: asyncio.Event) -> AsyncGe
 
 
 async def unless_stopped(work: Awaitable[T], stop: asyncio.Event) -> T | None:
-    """What the work gives, or None as soon as `stop` is set; the work is cancelled then, which no thread hears."""
+    """Returns the result, or None as soon as `stop` is set; the work is cancelled, but a thread in it runs on."""
     working, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -243,7 +242,7 @@ async def _next(pieces: AsyncIterator[T]) -> T | None:
 
 
 async def coalesce(pieces: AsyncIterator[str], *, every_s: float) -> AsyncIterator[str]:
-    """The pieces put together so that none comes sooner than `every_s` after the last."""
+    """Merges pieces so that they arrive at least `every_s` apart."""
     waiting, painted_s = "", 0.0
     async for piece in pieces:
         waiting += piece
@@ -258,7 +257,7 @@ FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*", re.DOTALL | re.IGNO
 
 
 def pretty_json(answer: str) -> str:
-    """The JSON of an answer with each value on a line of its own, without the fence around it."""
+    """Indents an answer that is JSON, without the code fence around it."""
     fenced = FENCE.fullmatch(answer)
     try:
         told = json.loads(fenced[1] if fenced else answer, object_pairs_hook=_distinct)
@@ -268,7 +267,7 @@ def pretty_json(answer: str) -> str:
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The pairs as a dictionary; raises ValueError where one would be lost."""
+    """The pairs as a dictionary; raises ValueError for duplicate keys."""
     if len({name for name, _ in pairs}) < len(pairs):
         raise ValueError("a name stands twice")
     return dict(pairs)

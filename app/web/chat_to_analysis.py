@@ -1,4 +1,4 @@
-"""From the chat to the analysis: the same file and the same question, for a verdict on every moment."""
+"""Opens a chat's attachment and question in the tab *Video & camera*, for a verdict on every window."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from app.web.uploads import Upload
 def connect_chat_to_analysis(
     context: SiteContext, chat: ChatComponents, analysis: AnalysisComponents, tabs: gr.Tabs
 ) -> None:
-    """Lets the chat's button open the other tab with what was attached and asked."""
+    """Connects the chat's button to the other tab."""
     names = {question.question: question.name for question in context.questions}
     minutes = f"{context.options.keep_uploads_s / 60:g}"
 
@@ -43,5 +43,5 @@ def connect_chat_to_analysis(
 
 
 def _named(upload: Upload) -> Path:
-    """The file under the name that its visitor knows; ours where only that is left."""
+    """The file under the visitor's name for it, or under ours if only that is left."""
     return upload.sent if upload.sent.is_file() else upload.path

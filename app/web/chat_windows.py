@@ -1,4 +1,4 @@
-"""What moves, in the chat: analysed by windows there and then, beside the conversation that verdicts stream into."""
+"""Analysis inside the chat: videos and cameras are judged window by window beside the conversation."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -21,15 +21,15 @@ ON_ITS_WAY_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class ChatAnalysis(AnalysisUpdates):
-    """The bench of the chat: the same analysis as in the other tab, told in the conversation."""
+    """The analysis of the chat: the same as in the other tab, with its windows as messages."""
 
     parts: ChatComponents
 
     async def follow_visit(self, visit: ChatSession | None) -> AsyncIterator[Update]:
-        """Follows an analysis that was just begun: the stage, and the windows in the conversation, to its end."""
+        """Shows an analysis that was just started, on the stage and in the conversation, until it ends."""
         analysis = visit.desk.analysis if visit is not None else None
         if visit is None or analysis is None or not visit.is_begun:
-            # An event that gives nothing at all empties what it could have given.
+            # A generator that yields nothing clears all its outputs.
             yield {self.parts.notice: gr.skip()}
             return
         visit.is_begun = False
@@ -55,7 +55,7 @@ class ChatAnalysis(AnalysisUpdates):
                 yield {**update, parts.log: visit.shown}
 
     def toggle_webcam(self, visit: ChatSession | None) -> tuple[Any, ChatSession]:
-        """What is asked about is the visitor's own webcam now, or no longer."""
+        """Turns the visitor's webcam on or off as the subject of questions."""
         visit = visit or ChatSession(self.context.uploads.visitor_folder())
         if visit.uses_webcam:
             visit.detach()
@@ -70,7 +70,7 @@ class ChatAnalysis(AnalysisUpdates):
         self.push(picture, visit.desk if visit is not None else None)
 
     def switch_visit(self, second: float | None, visit: ChatSession | None, mode: str) -> None:
-        """Live or every window, while an analysis runs; else the choice is for what is asked next."""
+        """Switches a running analysis between live and every window; otherwise the mode is for the next question."""
         analysis = visit.desk.analysis if visit is not None else None
         if analysis is None or analysis.address is MY_WEBCAM:
             return
@@ -83,18 +83,18 @@ class ChatAnalysis(AnalysisUpdates):
             analysis.judge_every()
 
     def stop_visit(self, visit: ChatSession | None) -> None:
-        """Ends the analysis and the answer that is being given."""
+        """Stops the analysis and the answer."""
         if visit is not None:
             visit.stop.set()
             visit.desk.stop()
 
     async def begin_anew(self, visit: ChatSession | None) -> Update:
-        """An empty conversation, with nothing beside it."""
+        """Starts an empty conversation."""
         parts = self.parts
         if visit is not None:
             visit.left = True
             self.stop_visit(visit)
-            # What the answer had sent already goes another way to the browser, and must not come after this.
+            # Pieces of the answer that are already on their way must not arrive after this.
             await asyncio.sleep(ON_ITS_WAY_S)
         fresh = ChatSession(visit.folder if visit is not None else self.context.uploads.visitor_folder())
         return {
@@ -108,6 +108,6 @@ class ChatAnalysis(AnalysisUpdates):
         }
 
     async def draw_visit(self, visit: ChatSession | None) -> AsyncIterator[Update]:
-        """The annotated video, with how far it is."""
+        """Renders the annotated video and shows its progress."""
         async for update in self.draw(visit.desk if visit is not None else None):
             yield update

@@ -1,11 +1,8 @@
-"""What every panel is given: one frozen description of the site, once for each language.
+"""What every panel gets: the site's options and services, one `SiteContext` per language.
 
-A panel is a function `panel(context: SiteContext) -> None` that lays out its components inside the tab that the
-site has opened. It keeps what belongs to one visitor in `gr.State`, never in a module.
-
-The questions to start from: those of the page's language first, and the one that the model was trained on marked.
-
-What a visitor asks for and does not get, and how that is told.
+A panel is a function `panel(context: SiteContext) -> None` that lays out its components inside the open tab. It keeps
+the state of a visitor in `gr.State`, never in a module. The list of preset questions and the errors that visitors see
+are here too.
 """
 
 import html
@@ -45,7 +42,7 @@ MB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteOptions:
-    """What the operator asks for at the start; without `users` nobody has to sign in. Raises UsageError."""
+    """The operator's options; without `users` there is no sign-in. Raises UsageError."""
 
     host: str = "127.0.0.1"
     port: int = 7860
@@ -69,7 +66,7 @@ class SiteOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteContext:
-    """What the panels share: endpoint, settings, what may be asked, where things are kept, and the words `t(key)`."""
+    """What the panels share: endpoint, settings, questions, folders, and the texts `t(key)`."""
 
     t: Translator
     options: SiteOptions
@@ -88,11 +85,11 @@ class SiteContext:
         return self.t.language
 
     def who(self, request: "gr.Request | None") -> str:
-        """Who is asking: the name that was signed in with, or `local` where nobody has to."""
+        """The name of the signed-in user, or `local` if there is no sign-in."""
         return (request.user.display_name if request is not None else "") or "local"
 
     def allow_change(self, act: str, request: "gr.Request | None", **details: str) -> None:
-        """Notes that somebody changes what others see; raises UsageError for one who may only look."""
+        """Writes a change that others see to the audit log; raises UsageError for viewers."""
         who = self.who(request)
         address = str(request.client.host) if request is not None and request.client else ""
         if not self.options.users.may_change(who):
@@ -116,7 +113,7 @@ def _title(question: Question, t: Translator, *, trained: str) -> str:
 
 
 def trained_question(questions: Sequence[Question], alias: str) -> str:
-    """The name of the question whose words a server's contract spells; empty where it is none of ours."""
+    """The name of the question whose labels a served contract has; empty if there is none."""
     parts = dict(part.partition("=")[::2] for part in alias.split(":")[1:])
     digest = parts.get("question", "")
     return next((q.name for q in questions if q.task is not None and digest and _digest(q) == digest), "")
@@ -130,7 +127,7 @@ def _digest(question: Question) -> str:
 
 
 class RequestRefused(Exception):
-    """What cannot be done: why, in words for the visitor, and whether the file of a message is given back too."""
+    """A request that cannot be met: why, in the page's language, and whether to give back the message's file too."""
 
     def __init__(self, words: str, *, detail: str = "", keeps_files: bool = False) -> None:
         self.detail = detail
@@ -139,12 +136,12 @@ class RequestRefused(Exception):
 
 
 def error_toast(t: Translator, key: str, error: Exception) -> gr.Error:
-    """An error of the library as a toast: what did not work in the page's words, then the library's own."""
+    """A toast for an error of the library: the page's text for `key`, then the library's message."""
     return gr.Error(escape_html(f"{t(key)} {error}"), title=t("site.problem"), print_exception=False)
 
 
 def notice_html(words: str, detail: str = "", *, quiet: bool = False) -> str:
-    """A notice as HTML, all of it escaped; the details are the library's own words."""
+    """A notice as HTML, escaped; `detail` is a message of the library."""
     if not words:
         return ""
     more = f"<small>{html.escape(detail)}</small>" if detail else ""

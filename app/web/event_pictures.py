@@ -1,4 +1,4 @@
-"""Pictures on their way into a page: as data URLs, so that no page ever names a file of this machine."""
+"""Pictures as data URLs, so that no page contains a path of this machine."""
 
 from base64 import b64encode
 from functools import lru_cache
@@ -19,13 +19,13 @@ def jpeg_url(jpeg: bytes) -> str:
 
 
 def png_url(image: RGB) -> str:
-    """An RGB picture as the data URL of a PNG."""
+    """An RGB array as a PNG data URL."""
     _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     return f"data:image/png;base64,{b64encode(encoded.tobytes()).decode()}"
 
 
 def thumbnail_url(path: Path) -> str:
-    """A picture file, made small, as a data URL; empty when it is gone or no picture."""
+    """A thumbnail of a picture file as a data URL; empty if the file is missing or no picture."""
     try:
         modified_ns = path.stat().st_mtime_ns
     except OSError:
@@ -35,7 +35,7 @@ def thumbnail_url(path: Path) -> str:
 
 @lru_cache(maxsize=512)
 def _thumbnail(path: Path, modified_ns: int) -> str:
-    """Kept by its time too: the snapshot of an event is replaced when a better one is known."""
+    """The modification time is part of the cache key, since snapshots are replaced by better ones."""
     try:
         data = np.fromfile(path, np.uint8)
     except OSError:

@@ -1,4 +1,4 @@
-"""The list of the review: which events a visitor asks for, a page of them, and how they look as HTML.
+"""The event list of the review: the query, one page of results, and its HTML.
 
 Everything that comes from a model, a camera or a person is escaped here.
 """
@@ -20,7 +20,7 @@ PAGE = 25
 
 @dataclass(frozen=True, slots=True)
 class EventQuery:
-    """What stands in the fields of the review, as it was typed; empty fields do not matter."""
+    """The fields of the review as typed; empty ones match everything."""
 
     text: str = ""
     source: str = ""
@@ -30,7 +30,7 @@ class EventQuery:
     until: str = ""
 
     def filter(self, *, page: int) -> EventFilter:
-        """The same for the store; raises UsageError for a moment that cannot be read."""
+        """The query as a filter of the store; raises UsageError if a time cannot be parsed."""
         return EventFilter(
             text=self.text.strip(),
             source=self.source or None,
@@ -45,7 +45,7 @@ class EventQuery:
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """One page of the events found, the newest first; `number` counts from 0."""
+    """One page of results, newest first; `number` counts from 0."""
 
     events: tuple[Event, ...]
     marks: Mapping[str, Mark]
@@ -55,12 +55,12 @@ class EventPage:
 
     @property
     def pages(self) -> int:
-        """How many pages there are, at least one."""
+        """The number of pages, at least one."""
         return max(1, math.ceil(self.found / PAGE))
 
 
 def find_event_page(store: Store, asked: EventQuery, *, number: int) -> EventPage:
-    """A page of the events; one past the last gives the last."""
+    """A page of events; beyond the end, the last page."""
     found = store.count_events(asked.filter(page=0))
     number = min(max(0, number), max(0, math.ceil(found / PAGE) - 1))
     events = tuple(reversed(store.find_events(asked.filter(page=number))))
@@ -69,12 +69,12 @@ def find_event_page(store: Store, asked: EventQuery, *, number: int) -> EventPag
 
 
 def snapshot_url(store: Store, event_id: str) -> str:
-    """The snapshot of an event, small, as a data URL; empty where there is none. Raises StoreError."""
+    """A thumbnail of an event's snapshot as a data URL; empty if there is none. Raises StoreError."""
     return next((thumbnail_url(file.path) for file in store.media(event_id) if file.kind == "snapshots"), "")
 
 
 def as_html(page: EventPage, *, is_filtered: bool, t: Translator) -> str:
-    """The rows of a page, or what to do when there is none."""
+    """The rows of a page, or a hint if it is empty."""
     if not page.events:
         return f'<div class="room-quiet">{escape(t("review.nothing_found" if is_filtered else "review.nothing"))}</div>'
     rows = "".join(_row(event, page, t) for event in page.events)
@@ -98,19 +98,19 @@ def _row(event: Event, page: EventPage, t: Translator) -> str:
 
 
 def tier_badge(event: Event, t: Translator) -> str:
-    """The tier and the peak, in their colour."""
+    """The tier and the peak probability, in the tier's colour."""
     return f'<span class="tier-badge tier-{event.tier}">{escape(t(f"room.tier_{event.tier}"))} {event.peak:.2f}</span>'
 
 
 def mark_badge(mark: Mark | None, t: Translator) -> str:
-    """The mark that counts, if there is one."""
+    """The current mark, if any."""
     if mark is None or not mark.mark:
         return ""
     return f'<span class="mark-badge mark-{mark.mark}">{escape(t(f"review.mark_{mark.mark}"))}</span>'
 
 
 def lasts(event: Event, t: Translator) -> str:
-    """How long an event lasted."""
+    """The duration of an event."""
     if event.end_s is None:
         return t("room.goes_on")
     return t("room.lasts", seconds=f"{event.end_s - event.onset_s:.1f}")

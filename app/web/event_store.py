@@ -1,4 +1,4 @@
-"""The store behind the pages: the events of this watch and of all before it. Opened once, when first needed."""
+"""The event store that the pages read: shared with the watch, and opened once, on first use."""
 
 import logging
 from functools import lru_cache
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def open_store(context: SiteContext) -> Store | None:
-    """The store that the watch writes; None where nothing is kept or the store cannot be opened."""
+    """The watch's store; None if no events are kept or it cannot be opened."""
     settings = context.settings
     if not settings.store:
         return None
@@ -30,11 +30,11 @@ def _opened(url: str, folder: Path | None) -> Store:
 
 
 def media_folders(context: SiteContext) -> list[Path]:
-    """The folders of clips and pictures, which alone may be served: the database beside them may not."""
+    """The folders of clips and pictures. Only these may be served, not the database beside them."""
     store = open_store(context)
     return [] if store is None else [store.folder.resolve() / kind for kind in KINDS]
 
 
 def is_media_path(path: Path, context: SiteContext) -> bool:
-    """Whether a file lies in the store's folders, links followed."""
+    """Whether a file is in one of the media folders, after resolving links."""
     return any(path.resolve().is_relative_to(folder) for folder in media_folders(context))

@@ -1,6 +1,6 @@
-"""A request whose end could be told in two ways is not answered: a proxy before these pages may have told the other.
+"""Refuses requests with ambiguous length, which a proxy in front may have read differently (request smuggling).
 
-What one of them takes for a body, the other takes for the next request, of whoever shares the connection.
+What one side takes for a body, the other takes for the next request, perhaps of another visitor on that connection.
 """
 
 from starlette.responses import PlainTextResponse
@@ -11,7 +11,7 @@ BOTH = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class OneLength:
-    """ASGI middleware in front of everything: 400 for a request with both, and the end of its connection."""
+    """ASGI middleware in front of everything: 400 for a request with both headers, and its connection is closed."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,12 +1,12 @@
-"""What Gradio's pages get beside Gradio: language in the first lines, slower polling, checked requests, a size limit.
+"""Adjustments to Gradio: page language, polling, checked requests, upload size.
 
-- Gradio takes the language of its own words ("drop the file here") from the browser; here it comes from the page. What
-  Gradio calls a page's head comes too late for that, so it is written into the first lines of the response.
-- Gradio's server looks for events a thousand times a second for each language, and its progress sign goes on counting
-  sixty times a second after it has gone. Together that was a fifth of a slow core.
-- Gradio keeps the last inputs of 10,000 sessions unless it is told otherwise, and decodes what a request holds. Here a
-  request is checked first, and few sessions are kept.
-- The browser checks the size of a file before it sends anything.
+- Gradio takes the language of its own texts ("drop the file here") from the browser; here the page decides. Gradio's
+  `head` runs too late for that, so a script is inserted at the top of the response.
+- Gradio's server polls for events a thousand times a second per language, and its progress indicator keeps counting
+  sixty times a second after it is hidden. Together that took a fifth of a slow core.
+- Gradio keeps the last inputs of 10,000 sessions by default, and decodes whatever a request holds. Here requests are
+  checked first, and few sessions are kept.
+- The browser checks the size of a file before it uploads it.
 """
 
 import asyncio
@@ -33,17 +33,17 @@ EVENT_POLL_S = 0.01
 PROGRESS_POLL_S = 0.1
 
 SILENT: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private"}
-"""For events without a sign of loading.
+"""For events without a progress indicator.
 
-Gradio tells the stages of each event to every component that might show such a sign, and takes a copy of all that it
-holds each time, be it a figure or a list of rows: some 20 ms of a slow browser, several times a click.
+Gradio reports the stages of each event to every component that might show one, and copies all its data each time, even
+a figure or a list of rows: some 20 ms of a slow browser, several times a click.
 """
 
 PROGRESS_SCRIPT = (Path(__file__).resolve().parent / "scripts" / "idle.js").read_text(encoding="utf-8")
 
 
 def slow_event_polling(page: gr.Blocks) -> None:
-    """An event waits `EVENT_POLL_S` at the most before its work begins; nobody sees that."""
+    """Raises the polling interval to `EVENT_POLL_S`, which is too short to be noticed."""
     page._queue.sleep_when_free = EVENT_POLL_S
     page._queue.progress_update_sleep_when_free = PROGRESS_POLL_S
 
@@ -51,7 +51,7 @@ def slow_event_polling(page: gr.Blocks) -> None:
 TAGS: dict[Language, str] = {"en": "en", "zh": "zh-CN"}
 HEAD = b"<head>"
 MANIFEST = re.compile(rb'<link rel="manifest"[^>]*>')
-"""For an app on a phone's start screen, which these pages are not; it leads out of a proxy's path for them."""
+"""A manifest is for installed web apps, and its link ignores the root path of a proxy."""
 
 LANGUAGE_SCRIPT = """<head><script>
 for (const [name, value] of Object.entries({ language: %(tag)s, languages: [%(tag)s] }))
@@ -61,7 +61,7 @@ document.documentElement.lang = %(tag)s;
 
 
 class HeadScriptMiddleware:
-    """ASGI middleware before Gradio's pages; everything but the pages themselves passes as it is."""
+    """ASGI middleware in front of Gradio's pages; other responses pass unchanged."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -77,7 +77,7 @@ class HeadScriptMiddleware:
 
 
 class _Page:
-    """Holds an answer back until all of it is there, and sends it with its first lines."""
+    """Buffers a response until it is complete, then sends it with the script inserted."""
 
     def __init__(self, language: Language, send: Send, *, is_zipped: bool) -> None:
         self._script = (LANGUAGE_SCRIPT % {"tag": json.dumps(TAGS[language]), "idle": PROGRESS_SCRIPT}).encode()
@@ -87,7 +87,7 @@ class _Page:
         self._body = b""
 
     async def send(self, message: Message) -> None:
-        """Takes one message of the answer."""
+        """Takes one message of the response."""
         if message["type"] == "http.response.start":
             self._start = message
             return
@@ -105,22 +105,21 @@ class _Page:
 
 
 def _language_of(scope: Scope) -> Language | None:
-    """The language whose page is asked for."""
+    """The language of the requested page."""
     if scope["type"] != "http" or scope["method"] != "GET":
         return None
     return next((language for language in LANGUAGES if scope["path"] in {f"/{language}", f"/{language}/"}), None)
 
 
 MOST_SESSIONS = 256
-"""Pages of one language that are kept open, or were; the one that has rested the longest makes way."""
+"""Sessions kept per language; the least recently used is evicted."""
 
 
 class CheckedBlocks(gr.Blocks):
-    """Blocks whose inputs may only be files that a visitor has sent, and no longer than a question; others are a
-    `gradio.Error`.
+    """Blocks that accept only uploaded files, and text up to the component's limit; other inputs raise `gradio.Error`.
 
-    What goes wrong is told in words of the page, `trouble`, and in the log (`app.server` limits it), where Gradio
-    would print two thousand bytes for every request that makes no sense.
+    Unexpected errors are shown as the text `trouble` and logged (`app.server` limits the log), where Gradio would
+    print a traceback of two thousand bytes for every malformed request.
     """
 
     def __init__(self, *, trouble: str, **more: Any) -> None:
@@ -129,7 +128,7 @@ class CheckedBlocks(gr.Blocks):
         self.state_session_capacity = MOST_SESSIONS
 
     async def process_api(self, *asked: Any, **named: Any) -> dict[str, Any]:
-        """Gradio's, with errors that it does not print."""
+        """Gradio's method, without printed tracebacks."""
         try:
             return await super().process_api(*asked, **named)
         except gr.Error as error:
@@ -140,7 +139,7 @@ class CheckedBlocks(gr.Blocks):
             raise gr.Error(self._trouble, print_exception=False) from error
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *more: Any, **named: Any) -> Any:
-        """Gradio's, after a look at what the request holds and names."""
+        """Gradio's method, after a check of the request's inputs."""
         look = partial(_looked_at, block_fn, inputs)
         return await super().preprocess_data(block_fn, await asyncio.to_thread(look), *more, **named)
 

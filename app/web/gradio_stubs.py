@@ -1,7 +1,7 @@
-"""Imports Gradio without the stub files (`.pyi`) that it writes beside its modules for editors at every start.
+"""Imports Gradio without writing the stub files (`.pyi`) that it generates for editors at every start.
 
-Writing them takes nearly half of the import time and needs a writable folder. Seen in gradio 6.31,
-`component_meta.py`: a class whose file is unknown gets none. A module of its own: it is used before Gradio is imported.
+Generating them takes nearly half of the import time and needs a writable folder. In gradio 6.31, `component_meta.py`
+skips classes whose source file is unknown. This is a module of its own because it runs before Gradio is imported.
 """
 
 import inspect

@@ -1,7 +1,7 @@
-"""How much structure a JSON body may have: each `[],` of three bytes becomes an object of seventy in memory.
+"""Limits the structure of JSON bodies: `[],` takes three bytes in a request, but seventy in memory.
 
-Gradio keeps what is asked of it as long as it waits in its queue, a hundred events for each language. What stands in
-strings costs what it weighs, so only the rest is counted. `app.http.body_limits`, before this, bounds the whole.
+Gradio keeps the inputs of queued events, up to a hundred per language. Strings take about their own size, so only what
+is outside strings is counted; `app.http.body_limits` bounds the total before.
 """
 
 import re
@@ -13,21 +13,21 @@ from app.http.body_limits import is_upload
 
 JSON_ROUTE = re.compile(r"/\w+/gradio_api/.+")
 STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+\\?"?', re.DOTALL)
-"""To its end, or that of the text where it never ends: nothing is tried twice, whatever a visitor writes."""
+"""A string to its closing quote or the end of the text; possessive, so that no input causes backtracking."""
 
 MOST_BYTES = 16 * 1024
-"""Of brackets, commas, numbers and quotes: what a page sends for any click takes some hundreds."""
+"""Brackets, commas, numbers and quotes; any click on the pages sends a few hundred bytes of these."""
 
 REFUSAL = "what was sent has more parts than this address takes\n"
 
 
 def structure_bytes(body: bytes) -> int:
-    """What a JSON text in UTF-8 holds beside what stands in its strings."""
+    """The number of bytes of a UTF-8 JSON text that are outside strings."""
     return len(STRING.sub(b'""', body))
 
 
 class JsonLimits:
-    """ASGI middleware: 413 for a JSON body with too many parts, or in an encoding whose strings cannot be told."""
+    """ASGI middleware: 413 for a JSON body with too much structure, or in UTF-16 or UTF-32."""
 
     def __init__(self, app: ASGIApp, *, most_bytes: int = MOST_BYTES) -> None:
         self._app = app
@@ -47,7 +47,7 @@ class JsonLimits:
 
 
 class _Again:
-    """What was read, once more; after it whatever still comes, which is the end of the connection."""
+    """Replays the body that was read, then passes on what follows, which is the disconnect."""
 
     def __init__(self, body: bytes, receive: Receive) -> None:
         self._body: bytes | None = body
@@ -67,7 +67,7 @@ def _brings_json(scope: Scope) -> bool:
 
 
 async def _whole(receive: Receive) -> bytes | None:
-    """The body; None where the visitor left before its end."""
+    """The body; None if the client disconnects before its end."""
     parts: list[bytes] = []
     while True:
         message = await receive()

@@ -1,4 +1,4 @@
-"""Times and lengths as the pages write them."""
+"""Times and durations in the format of the pages."""
 
 from datetime import datetime
 
@@ -8,14 +8,14 @@ from vigil.store import times
 
 
 def happened(event: Event) -> str:
-    """When an event began: the local time with its zone on live sources, the position in a file."""
+    """When an event began: local time with zone for live sources, the position for files."""
     if event.epoch_s is None:
         return format_seconds(event.onset_s, tenths=True)
     return times.local(event.epoch_s + event.onset_s)
 
 
 def within(event: Event, second: float, *, tenths: bool = False) -> str:
-    """A second of an event's source as the list shows it: the clock's time on live sources, the position in a file."""
+    """A second of an event's source: clock time for live sources, the position for files."""
     if event.epoch_s is None:
         return format_seconds(second, tenths=tenths)
     at = datetime.fromtimestamp(event.epoch_s + second)
@@ -23,5 +23,5 @@ def within(event: Event, second: float, *, tenths: bool = False) -> str:
 
 
 def local(utc: str) -> str:
-    """A moment as the store writes it, in local time with its zone."""
+    """A stored UTC time, in local time with its zone."""
     return times.shown(datetime.fromisoformat(utc).astimezone())

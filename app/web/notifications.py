@@ -1,7 +1,7 @@
-"""Alarms that are heard and seen outside the page: a sound that the browser makes, and its notifications.
+"""Alarm sounds and desktop notifications in the browser.
 
-What is rung and shown is decided in the browser (`scripts/notify.js`): whether it may sound is a choice of this visitor
-on this machine, kept there. The words come from here; when to ring comes from `app.web.alarm_stream`.
+`scripts/notify.js` decides what to play and show, since permission belongs to this visitor on this machine. The texts
+come from here, the alarms from `app.web.alarm_stream`.
 """
 
 from pathlib import Path
@@ -15,17 +15,17 @@ LONGEST = 160
 
 
 def head(language: Language) -> str:
-    """What makes a page listen from its beginning on, for its head."""
+    """The script for the head of a page, which listens from the start."""
     return f'<script>\n{SCRIPT}\nvigilBell.listen("{language}");\n</script>'
 
 
 def words(t: Translator) -> dict[str, str]:
-    """What stands on its switches."""
+    """The labels of its switches."""
     return {word: t(f"room.{word}") for word in WORDS}
 
 
 def told(event: Event, t: Translator, *, key: str, late: bool = False) -> dict[str, str]:
-    """An alarm as the browser is told of it; notifications show text only, never HTML."""
+    """An alarm as sent to the browser; notifications show plain text, never HTML."""
     said = "room.alarm_late" if late else "room.alarm_title"
     title = t(said, source=event.source, tier=t(f"room.tier_{event.tier}"))
     return {"key": key, "id": event.id, "title": title, "text": event.text[:LONGEST]}

@@ -1,9 +1,7 @@
-"""The whole course of an analysis as a Plotly figure: probabilities, thresholds, events, windows without a verdict.
+"""Plotly figures of probability over time: the whole analysis, and the parts that all such plots share.
 
-What the plots of probability over time have in common, and how a browser gets them on the screen at once.
-
-Gradio fetches Plotly (4.6 MB) when the first plot is shown, which holds up the click that opened it by seconds.
-`HEAD` has the browser fetch and run it while nobody does anything, unless its owner saves data.
+Gradio fetches Plotly (4.6 MB) when the first plot is shown, which delays the click that opened it by seconds.
+`plotly_preload_script` has the browser fetch and run it while idle, unless the visitor has turned on data saving.
 """
 
 from collections.abc import Sequence
@@ -28,7 +26,7 @@ ASSETS = Path(gradio.__file__).parent / "templates" / "frontend" / "assets"
 
 
 def plotly_preload_script(assets: Path) -> str:
-    """The script that loads Gradio's Plotly early; nothing where Gradio keeps it elsewhere."""
+    """The script that preloads Gradio's Plotly; empty if Gradio has moved it."""
     found = sorted(path.name for path in assets.glob("PlotlyPlot-*.js"))
     if not found:
         return ""
@@ -47,7 +45,7 @@ HEAD = plotly_preload_script(ASSETS)
 
 
 def empty_figure(*, height_px: int, title: str, seconds: list[float], words: list[str], top_px: int = 12) -> go.Figure:
-    """A figure with its axes, `words` under `seconds`; transparent, so that it suits light and dark pages."""
+    """A figure with axes and the tick labels `words` at `seconds`; transparent, so it suits light and dark pages."""
     made = go.Figure()
     made.update_layout(
         height=height_px,
@@ -64,7 +62,7 @@ def empty_figure(*, height_px: int, title: str, seconds: list[float], words: lis
 
 
 def add_thresholds(made: go.Figure, tiers: TierThresholds, t: Translator) -> None:
-    """A dashed line for each tier, named at its right end; all at once, as Plotly checks the whole at each call."""
+    """Adds a labelled dashed line for each tier, all in one call, since Plotly validates the whole figure each time."""
     levels = (("low", tiers.low), ("medium", tiers.medium), ("high", tiers.high))
     named = [(t(f"room.tier_{tier}"), level, css_color(drawing.color_of(level, tiers))) for tier, level in levels]
     made.update_layout(
@@ -84,7 +82,7 @@ def _name(name: str, level: float, colour: str) -> dict[str, Any]:
 
 
 def css_color(colour: drawing.Color) -> str:
-    """A colour as CSS writes it."""
+    """A colour in CSS notation."""
     return f"rgb{colour}"
 
 
@@ -94,7 +92,7 @@ STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
 def analysis_figure(view: AnalysisView, *, tiers: TierThresholds, t: Translator) -> go.Figure:
-    """The figure; a window stands at its middle."""
+    """The figure of a whole analysis; a window is drawn at its middle."""
     made = _blank(analysed_until_s(view.judged), t)
     _shade_events(made, view)
     _draw_known(made, view.judged, tiers, t)
@@ -104,7 +102,7 @@ def analysis_figure(view: AnalysisView, *, tiers: TierThresholds, t: Translator)
 
 
 def _draw_known(made: go.Figure, judged: Sequence[JudgedWindow], tiers: TierThresholds, t: Translator) -> None:
-    """A line that breaks where a window has no probability."""
+    """Draws a line that is interrupted where a window has no probability."""
     p = [each.verdict.p_alarm for each in judged]
     made.add_trace(
         go.Scatter(
@@ -163,5 +161,5 @@ def _middle_s(judged: JudgedWindow) -> float:
 
 
 def _hover(judged: JudgedWindow) -> str:
-    """The window's times; Plotly reads a little HTML, so nothing of a model goes in."""
+    """The times of a window; no model text, since Plotly interprets some HTML."""
     return f"{format_seconds(judged.start_s, tenths=True)} – {format_seconds(judged.end_s, tenths=True)}"

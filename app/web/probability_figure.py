@@ -1,4 +1,4 @@
-"""The probability of alarm over time as a Plotly figure: verdicts, thresholds, the event, and what is not known."""
+"""A Plotly figure of one event: probability over time, thresholds, the event, and gaps without verdicts."""
 
 import itertools
 import math
@@ -19,11 +19,11 @@ HEIGHT_PX = 280
 TICKS = 7
 
 Point: TypeAlias = tuple[float, float | None]
-"""A second and the probability from there on; None where there is no verdict."""
+"""A second and the probability from then on; None if there is no verdict."""
 
 
 def figure(event: Event, judged: Sequence[JudgedWindow], *, tiers: TierThresholds, t: Translator) -> go.Figure:
-    """One event and the seconds around it; where nothing is known the curve is broken and the ground hatched."""
+    """An event and the seconds around it; without verdicts the curve is interrupted and the background hatched."""
     stretches = SourceTimeline(judged).between(-math.inf, math.inf)
     known = _course(stretches) if stretches else _own(event)
     made = _blank(known, event, t)
@@ -46,13 +46,13 @@ def figure(event: Event, judged: Sequence[JudgedWindow], *, tiers: TierThreshold
 
 
 def _own(event: Event) -> list[Point]:
-    """The event's own windows, where the log of verdicts is gone."""
+    """The event's own windows, used if its verdicts are no longer in the log."""
     last = [(evidence.end_s, evidence.p_alarm) for evidence in event.windows[-1:]]
     return [*((evidence.start_s, evidence.p_alarm) for evidence in event.windows), *last]
 
 
 def _course(stretches: Sequence[TimelineSpan]) -> list[Point]:
-    """Second and probability of each window's start, and of the end where another does not follow at once."""
+    """Second and probability at the start of each window, and at its end if the next does not follow at once."""
     points: list[Point] = []
     for stretch, following in itertools.zip_longest(stretches, stretches[1:]):
         p_alarm = stretch.judged.verdict.p_alarm
@@ -64,7 +64,7 @@ def _course(stretches: Sequence[TimelineSpan]) -> list[Point]:
 
 
 def _hatch(made: go.Figure, stretches: Sequence[TimelineSpan], t: Translator) -> None:
-    """Greys what is not known, which the room's strip hatches: windows by their cause, and where there are none."""
+    """Shades gaps as the timeline strip does: windows with an unknown verdict, and times without a window."""
     holes = [
         ("", one.end_s, other.start_s) for one, other in itertools.pairwise(stretches) if other.start_s > one.end_s
     ]
@@ -92,7 +92,7 @@ def _blank(known: Sequence[Point], event: Event, t: Translator) -> go.Figure:
     first_s, last_s = (known[0][0], known[-1][0]) if known else (0.0, 1.0)
     seconds = [first_s + number * (last_s - first_s) / (TICKS - 1) for number in range(TICKS)]
     words = [local_times.within(event, second, tenths=last_s - first_s < TICKS) for second in seconds]
-    # The label of the plot lies over its upper edge.
+    # The figure's label covers its upper edge.
     return plots.empty_figure(
         height_px=HEIGHT_PX, title=t("review.probability"), seconds=seconds, words=words, top_px=34
     )

@@ -1,12 +1,11 @@
-"""What a request names or holds as a file, and how much it may say: looked at before Gradio gets it.
+"""Checks the inputs of an event before Gradio processes them: files, embedded pictures and lengths.
 
-Gradio takes a file from where the request says it lies, and checks that only in pages that were started by `launch()`.
-Mounted in another application, as here, a request could name any file of the server, or an address that the server
-would fetch. A picture that the request holds itself Gradio decodes in this process, whatever its size: 880 kB took
-3 GB of memory and 25 s of a core.
+Gradio takes a file from the path that the request gives, and checks it only in pages started by `launch()`. Mounted in
+another application, as here, a request could name any file of the server, or a URL for the server to fetch. An embedded
+picture is decoded in this process whatever its size: 880 kB took 3 GB of memory and 25 s of a core.
 
-So a file is one that the visitor has sent before. Only an event that Gradio prepares nothing for (`preprocess=False`),
-a webcam's, may hold a picture: it is put into a file as it came, and whoever handles the event decodes it apart.
+So a file must be one that was uploaded before. Only a webcam's event, for which Gradio does no preprocessing
+(`preprocess=False`), may embed a picture: it is written to a file, and the handler decodes it in another process.
 """
 
 import base64
@@ -24,22 +23,22 @@ from gradio.utils import get_upload_folder
 from gradio_client.utils import traverse
 
 HELD_PICTURE = re.compile(r"data:image/[a-z0-9.+-]{1,20};base64,(?P<data>[A-Za-z0-9+/=]*)")
-"""As browsers write the picture of a canvas."""
+"""A data URL as browsers write a canvas."""
 
 USUAL_CHARACTERS = 8192
-"""What any input may hold as JSON, beside the text that its own limit allows: four files take some 2000."""
+"""Characters of JSON per input, beyond the limit of its own text: four files take about 2000."""
 
 
 def checked(value: Any, *, may_hold: bool) -> Any:
-    """An input of an event with its files looked at; raises gradio.Error for one that was never sent.
+    """Checks the files of an input; raises gradio.Error for one that was not uploaded.
 
-    With `may_hold` no file may be named, and a picture in it becomes `{"path": FILE}`, which the handler removes.
+    With `may_hold`, no file may be named; an embedded picture becomes `{"path": FILE}`, which the handler removes.
     """
     return traverse(value, partial(_held if may_hold else _sent), _is_file)
 
 
 def check_length(value: Any, component: Any) -> None:
-    """Raises gradio.Error for an input that is longer than its component takes: every session keeps its last ones."""
+    """Raises gradio.Error if an input is longer than its component allows; sessions keep their last inputs."""
     own = getattr(component, "max_plain_text_length", None) or getattr(component, "max_length", None) or 0
     most = USUAL_CHARACTERS + own
     if len(json.dumps(value, ensure_ascii=False)) > most:

@@ -1,7 +1,7 @@
-"""The review: what was found, searched, opened and marked.
+"""The review: search, view and mark events.
 
-The newest events first, page by page; a click or `j`/`k` opens one; `t`, `f`, `u` mark it. A mark says who made it and
-when, and is itself something to search by.
+Newest first, in pages; a click or `j`/`k` opens an event; `t`, `f`, `u` mark it. A mark records who made it and when,
+and can be searched by.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ MARKED = "() => document.dispatchEvent(new CustomEvent('vigil-marked', { detail:
 REFUSED = "() => document.dispatchEvent(new CustomEvent('vigil-not-marked'))"
 PICKED_NOW = "(_, opened) => [document.getElementById('review-detail').dataset.picked || '', opened]"
 OPEN_NOW = "(_, note) => [document.getElementById('review-detail').dataset.open || '', note]"
-"""The event that was picked last, and the one that is also shown: the browser knows them (`scripts/review.js`)."""
+"""The event picked last, and the one that is open; the browser keeps both (`scripts/review.js`)."""
 
 Read = TypeVar("Read")
 MARKS: tuple[MarkValue, ...] = ("true", "false_alarm", "unsure", "")
@@ -38,7 +38,7 @@ QUICK: dict[str, Any] = {**SILENT, "concurrency_limit": 8}
 
 
 def panel(context: SiteContext) -> None:
-    """Lays out the review, or says that nothing is kept."""
+    """Lays out the review, or a message if no events are kept."""
     store = open_store(context)
     if store is None:
         gr.Markdown(context.t("review.no_store"))
@@ -47,7 +47,7 @@ def panel(context: SiteContext) -> None:
 
 
 class Review:
-    """The components of the review and what happens when they are used; holds nothing of any visitor."""
+    """The components and event handlers of the review; holds no state of a visitor."""
 
     def __init__(self, context: SiteContext, store: Store) -> None:
         self._context = context
@@ -55,7 +55,7 @@ class Review:
         self._t = context.t
 
     def lay_out(self) -> None:
-        """Lays out all of it and connects it."""
+        """Lays out all components and connects their events."""
         self._number, self._asked, self._opened_id = gr.State(0), gr.State(EventQuery()), gr.State("")
         self._meant = gr.Textbox(visible=False)
         self._fields = _fields(self._t)
@@ -95,7 +95,7 @@ class Review:
         self._snapshot = gr.Image(
             label=t("review.snapshot"), interactive=False, buttons=["download", "fullscreen"], elem_id="review-snapshot"
         )
-        # Closed at first: dozens of pictures would keep the next click waiting for one of the browser's connections.
+        # Collapsed at first: dozens of pictures would block the browser's connections for the next click.
         with gr.Accordion(t("review.frames"), open=False, elem_id="review-frames-box") as self._frames_box:
             self._frames = gr.Gallery(
                 show_label=False, columns=6, height="auto", buttons=["download"], elem_id="review-frames"
@@ -112,10 +112,10 @@ class Review:
 
     def _connect(self, newer: gr.Button, older: gr.Button) -> None:
         text, *chosen, since, until = self._fields
-        # A moment is read when it is whole; `input` of a text box would not see what is pasted.
+        # Times are read when complete: `input` of a text box misses pasted text.
         moments = [since.submit, since.blur, until.submit, until.blur]
         changes = [text.change, *(field.change for field in chosen), *moments]
-        # All that changes the list is one listener, so that a late answer never replaces that of a newer question.
+        # One listener for all filters, so that a late response never replaces that of a newer query.
         gr.on(
             [*changes, self._list.submit],
             self._find,
@@ -127,15 +127,15 @@ class Review:
         self._list.submit(self._sources, None, self._fields[1], **QUICK)
         for button, by in ((newer, -1), (older, +1)):
             button.click(partial(_turned, by), self._number, self._number, **QUICK).success(None, js=AGAIN)
-        # For the same reason here: what is shown is the event that was picked last.
-        # Gradio forgets the data of an event that it puts off, so the browser is asked once more what was picked.
+        # For the same reason, one listener: what is shown is the event picked last.
+        # Gradio loses the data of a postponed event, so the browser is asked again which event was picked.
         picking: dict[str, Any] = {
             "inputs": [self._meant, self._opened_id],
             "js": PICKED_NOW,
             "trigger_mode": "always_last",
         }
         telling = self._list.pick(self.tell, outputs=self._told, **picking, **QUICK)
-        # On its own, so that the next pick need not wait until a slow browser shows the rest of this one.
+        # Separate, so that the next pick need not wait until a slow browser has drawn the rest of this one.
         telling.success(self.show, self._opened_id, self._seen, trigger_mode="always_last", **QUICK)
         for word, button in zip(MARKS, self._buttons, strict=True):
             asked: dict[str, Any] = {"inputs": [self._meant, self._note], "js": OPEN_NOW, "trigger_mode": "multiple"}
@@ -144,7 +144,7 @@ class Review:
             marking.failure(None, js=REFUSED)
 
     def _find(self, number: int, last: EventQuery, *typed: str | None) -> list[Any]:
-        """The page of the list that is asked for; the first one when something else is asked than last."""
+        """The requested page of the list; the first page if the query has changed."""
         asked = EventQuery(*(text or "" for text in typed))
         try:
             page = event_search.find_event_page(self._store, asked, number=number if asked == last else 0)
@@ -158,19 +158,19 @@ class Review:
         return gr.update(choices=[(self._t("review.all"), ""), *((name, name) for name in self._store.event_sources())])
 
     def tell(self, event_id: str, opened: str) -> list[Any]:
-        """What is told of an event; of the one that is open already only what may have grown.
+        """The texts of an event; if it is already open, only those that may have changed.
 
-        A note that is being written stays, and so do the marks: one may have been made since these were read.
+        A note being written and the marks stay: a mark may have been made since these were read.
         """
         told = self._read(read_event, event_id)
         if event_id == opened:
             return [*(gr.skip() for _ in range(5)), told.facts]
-        # Taken off the page instead, its loading line would ask for a picture 60 times a second for ever.
+        # Hidden, not removed: a removed component's progress indicator would request a frame 60 times a second forever.
         shown = [gr.update(visible="hidden"), gr.update(visible=True)]
         return [event_id, *shown, told.marks, told.note, told.facts]
 
     def show(self, event_id: str) -> list[Any]:
-        """The clip, pictures and curve of the event that is told of."""
+        """The clip, pictures and curve of the open event."""
         seen = self._read(read_event_media, event_id)
         return [
             f'<i data-event="{escape(event_id, quote=True)}"></i>',
@@ -193,7 +193,7 @@ class Review:
     def _mark(self, word: MarkValue) -> Callable[..., Any]:
         def mark(event_id: str, note: str, request: gr.Request) -> Any:
             if not event_id:
-                # Another one was picked and is not open yet: nobody has seen what would be marked.
+                # Another event was picked but is not open yet; the visitor has not seen what would be marked.
                 return gr.skip()
             try:
                 self._context.allow_change("mark an event", request, event=event_id, mark=word)
@@ -210,7 +210,7 @@ def _turned(by: int, number: int) -> int:
 
 
 def _fields(t: Translator) -> list[Any]:
-    """Text, camera, tier, mark, from, until: in the order of `Asked`."""
+    """Text, camera, tier, mark, from, until: in the order of `EventQuery`."""
     tiers = [(t("review.all"), ""), *((t(f"review.from_{tier}"), tier) for tier in ("low", "medium", "high"))]
     words = ("unmarked", "true", "false_alarm", "unsure")
     marks = [(t("review.all"), ""), *((t(f"review.mark_{word}"), word) for word in words)]

@@ -1,8 +1,8 @@
-"""The path below which a reverse proxy shows the site, and the addresses, cookies and requests that follow from it.
+"""The root path under which a reverse proxy serves the site, in URLs, cookies and requests.
 
-Everything between the two layers here knows the addresses of the site alone (`/en/`). `BelowRootPath` stands before
-it and takes the path off, for proxies that leave it on; `WithRootPath` puts it back before Gradio and Starlette, which
-make addresses of what they are asked for.
+Between the two middlewares here, all code uses paths of the site alone (`/en/`). `BelowRootPath` comes first and strips
+the root path, for proxies that leave it on; `WithRootPath` restores it before Gradio and Starlette, which build URLs
+from it.
 """
 
 import re
@@ -17,54 +17,54 @@ from vigil.errors import UsageError
 ROOT_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+")
 LONGEST = 200
 PATH_CHARACTERS = "/:@!$&'()*+,;=~"
-"""What stands in the path of an address as it is."""
+"""Characters that need no escaping in the path of a URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class RootPath:
-    """Where on its host the site begins: `/vigil`, or nothing where it has the host for itself."""
+    """Where on its host the site begins: `/vigil`, or empty if it has the host to itself."""
 
     path: str = ""
 
     @classmethod
     def of(cls, word: str) -> "RootPath":
-        """From what `--root-path` names; raises UsageError."""
+        """Parses the value of `--root-path`; raises UsageError."""
         if not word:
             return cls()
         if "://" in word or word.startswith("//"):
-            raise UsageError(f"--root-path {word!r} is a whole address: give its path alone, such as /vigil")
+            raise UsageError(f"--root-path {word!r} is a full URL: give only its path, such as /vigil")
         if len(word) > LONGEST or ROOT_PATH.fullmatch(word) is None:
             raise UsageError(
                 f"--root-path {word[:LONGEST]!r}: give the path that the proxy has for these pages, such as /vigil or "
                 "/apps/vigil: it begins with /, does not end with it, and is made of letters, digits and - . _ ~ "
-                f"without . or .. as a part, at most {LONGEST} characters; leave it out where they have the host alone"
+                f"without . or .. as a part, at most {LONGEST} characters; omit it if they have the host to themselves"
             )
         if begins_route(word):
-            raise UsageError(f"--root-path {word}: the pages have addresses of their own there; choose another path")
+            raise UsageError(f"--root-path {word}: the pages use that path themselves; choose another one")
         return cls(word)
 
     def url(self, place: str) -> str:
-        """The address of a place of the site (`/en/`) as a browser asks for it."""
+        """The URL of a path of the site (`/en/`), as a browser requests it."""
         return self.path + place
 
     @property
     def cookie_path(self) -> str:
-        """What requests the site's cookies go along with."""
+        """The path attribute of the site's cookies."""
         return self.path or "/"
 
     def cookie_name(self, name: str) -> str:
-        """The name of a cookie: of its own below every path, as one for the whole host would hide it."""
+        """The name of a cookie, distinct per root path: one for the whole host would hide it."""
         return name + self.path.replace("/", "_")
 
     def below(self, path: str) -> str:
-        """A path that was asked for as the site knows it, whether the proxy took the root path off or left it."""
+        """A requested path without the root path, whether or not the proxy has stripped it."""
         if path == self.path:
             return "/"
         return path.removeprefix(self.path) if path.startswith(f"{self.path}/") else path
 
 
 class BelowRootPath:
-    """ASGI middleware before everything that looks at paths: what comes with the root path goes on without it."""
+    """ASGI middleware before everything that reads paths: strips the root path."""
 
     def __init__(self, app: ASGIApp, *, root: RootPath) -> None:
         self._app = app
@@ -77,7 +77,7 @@ class BelowRootPath:
 
 
 class WithRootPath:
-    """ASGI middleware behind everything of ours: paths begin with the root path again, as ASGI's `root_path` says."""
+    """ASGI middleware just before the pages: restores the root path and sets ASGI's `root_path`."""
 
     def __init__(self, app: ASGIApp, *, root: RootPath) -> None:
         self._app = app

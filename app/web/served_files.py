@@ -1,8 +1,7 @@
-"""Files that a page shows or offers: what visitors sent, and the clips and pictures of events. Nothing else is served.
+"""Serves the files that pages show or offer: uploads, and the clips and pictures of events. Nothing else.
 
-This stands in the place of Gradio's own `file=` route, which fetches addresses and shows a file as the kind that its
-name says. Here only pictures and videos are shown and everything else is saved, and what is opened by itself is in a
-sandbox without rights.
+It replaces Gradio's `file=` route, which fetches URLs and trusts the type that a file's name suggests. Here only
+pictures and videos are shown inline, all else is downloaded, and a file opened on its own is sandboxed.
 """
 
 import stat
@@ -24,7 +23,7 @@ SHOWN = {
     ".webm": "video/webm",
     ".webp": "image/webp",
 }
-"""What a browser may show, by the endings of names; with `nosniff` it takes them for nothing else."""
+"""Media types that a browser may show, by file extension; `nosniff` keeps it from guessing others."""
 
 SANDBOX = "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'"
 HEADERS = {
@@ -35,7 +34,7 @@ HEADERS = {
 
 
 def add_file_route(app: FastAPI, folders: Callable[[], Sequence[Path]]) -> None:
-    """Serves the files below `folders()`, with ranges, at the address that Gradio writes into its pages."""
+    """Serves the files below `folders()`, with ranges, at the URL that Gradio writes into its pages."""
 
     @app.api_route("/{language}/gradio_api/file={path:path}", methods=["GET", "HEAD"], include_in_schema=False)
     async def file(language: str, path: str) -> Response:
@@ -53,7 +52,7 @@ def add_file_route(app: FastAPI, folders: Callable[[], Sequence[Path]]) -> None:
 
 
 def find_file(path: str, folders: Sequence[Path]) -> Path | None:
-    """The regular file that an absolute path means, links followed; None where it lies in none of the folders."""
+    """The regular file at an absolute path, links resolved; None if it is in none of the folders."""
     try:
         found = Path(path).resolve(strict=True)
         if not Path(path).is_absolute() or not stat.S_ISREG(found.stat().st_mode):

@@ -1,4 +1,4 @@
-"""How the pages look: Gradio's own theme with the system's fonts (nothing is fetched from elsewhere), and our CSS."""
+"""The look of the pages: Gradio's default theme with system fonts (nothing is fetched from elsewhere), and our CSS."""
 
 import gradio as gr
 
@@ -70,7 +70,7 @@ HEAD = """
 
 
 def theme() -> gr.themes.Base:
-    """Calm colours, system fonts; small grey words that can be read on white and on black (4.5:1 and more)."""
+    """Calm colours and system fonts; small grey text has a contrast of at least 4.5:1 on white and on black."""
     made = gr.themes.Default(
         primary_hue=gr.themes.colors.teal,
         neutral_hue=gr.themes.colors.slate,

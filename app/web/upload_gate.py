@@ -1,7 +1,7 @@
-"""The gate before the route that files are sent to: room is booked before the first byte is read.
+"""Admission control for uploads: space is booked before the first byte is read.
 
-It stands behind `app.access.AccessMiddleware`, which says who a visitor is. What is refused is told in the page's
-language, in words of ours alone, as Gradio shows them as they are.
+It runs after `app.access.AccessMiddleware`, which identifies the visitor. Refusals are in the page's language and
+contain no input, since Gradio shows them unescaped.
 """
 
 import asyncio
@@ -21,19 +21,19 @@ from app.trusted_proxies import address_group
 from app.web.upload_quota import MB, Booking, OverQuota, Reason, UploadLimits, UploadQuota
 
 MOST_FILES = 4
-"""Files of one request: each is an open file as long as the request lasts."""
+"""Files per request; each is an open file while the request lasts."""
 
 ANSWER_BYTES = 64 * 1024
 STATUS: dict[Reason, int] = {"visitor": 413, "all": 507, "disk": 507, "busy": 429}
 
 
 class UploadGate:
-    """ASGI middleware: only what there is room for reaches Gradio's upload."""
+    """ASGI middleware: only uploads within the quota reach Gradio."""
 
     def __init__(self, app: ASGIApp, *, quota: UploadQuota) -> None:
         self._app = app
         self._quota = quota
-        # One look at the disk at a time, which also keeps what it saw true until room is booked.
+        # One measurement of the disk at a time, so that it stays valid until space is booked.
         self._looking = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,7 +48,7 @@ class UploadGate:
         await self._take(booking, scope, receive, send)
 
     async def _book(self, scope: Scope) -> Booking:
-        """Room for what comes; raises OverQuota. What does not say its size is as large as a file may be."""
+        """Books space; raises OverQuota. An upload without `Content-Length` books the largest allowed size."""
         visitor, told_bytes = visitor_of(scope), announced_bytes(scope)
         size_bytes = self._quota.limits.file_bytes if told_bytes is None else told_bytes
         self._quota.check_running(visitor)
@@ -58,7 +58,7 @@ class UploadGate:
 
     async def _take(self, booking: Booking, scope: Scope, receive: Receive, send: Send) -> None:
         upload = _Upload(booking, _delimiter(scope), receive, send)
-        # An answer that is packed could not be read here.
+        # A compressed response could not be parsed here.
         plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
         is_broken = True
         try:
@@ -72,7 +72,7 @@ class UploadGate:
 
 
 class _Upload:
-    """One upload that runs: counts what comes, and notes which files Gradio made of it."""
+    """A running upload: counts its bytes, and finds the files that Gradio made of it."""
 
     def __init__(self, booking: Booking, delimiter: bytes, receive: Receive, send: Send) -> None:
         self.is_too_much = False
@@ -85,7 +85,7 @@ class _Upload:
         self._answer = b""
 
     async def receive(self) -> Message:
-        """The next piece. What breaks off is raised as what makes Gradio remove its part of a file."""
+        """The next piece. A disconnect is raised as an error for which Gradio removes its partial file."""
         message = await self._receive()
         if message["type"] == "http.disconnect":
             raise MultiPartException("the visitor left")
@@ -104,7 +104,7 @@ class _Upload:
         self._end = seen[-(len(self._delimiter) - 1) :]
 
     async def send(self, message: Message) -> None:
-        """A piece of Gradio's answer, which lists the files; what it says of too much is left to us."""
+        """A piece of Gradio's response, which lists the files; a refusal for size is replaced by ours."""
         if self.is_too_much:
             return
         if len(self._answer) < ANSWER_BYTES:
@@ -112,7 +112,7 @@ class _Upload:
         await self._send(message)
 
     def files(self) -> list[Path]:
-        """Where Gradio put what came; empty where it kept nothing."""
+        """The files that Gradio stored; empty if it stored none."""
         try:
             told: Any = json.loads(self._answer)
         except ValueError:
@@ -121,13 +121,13 @@ class _Upload:
 
 
 def visitor_of(scope: Scope) -> str:
-    """Whose quota a request falls under: who the gate says it is, or else its address."""
+    """Whose quota a request counts against: the visitor that the access check found, else the address."""
     client = scope.get("client")
     return str(scope.get("vigil_visitor") or address_group(str(client[0]) if client else ""))
 
 
 def _delimiter(scope: Scope) -> bytes:
-    """What stands before every file of a request, and at its end."""
+    """The delimiter before every file of a multipart request, and at its end."""
     _, options = parse_options_header(Headers(scope=scope).get("content-type", ""))
     return b"--" + options.get(b"boundary", b"\r\n")
 

@@ -1,7 +1,6 @@
-"""How much visitors may keep in the folder of uploads: each of them, all together, and what the disk must have left.
+"""Quotas for the upload folder: per visitor, in total, and the free space that the disk must keep.
 
-A file counts for the visitor who sent it as long as it lies there; what an upload that broke off left behind counts
-until it is swept.
+A file counts for the visitor who sent it while it exists; the remains of a broken upload count until they are swept.
 """
 
 import os
@@ -17,14 +16,14 @@ from vigil.errors import UsageError
 
 MB = 1024 * 1024
 FEWEST_BYTES = 256 * 1024
-"""A file counts as no less, so that many small ones are limited too."""
+"""A smaller file counts as this much, so that many small files are limited too."""
 
 Reason = Literal["visitor", "all", "disk", "busy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadLimits:
-    """Bytes of one file, of one visitor's, of everybody's, and what must stay free; uploads that run at once."""
+    """Bytes per file, per visitor and in total, free bytes to keep, and the number of concurrent uploads."""
 
     file_bytes: int = 500 * MB
     visitor_bytes: int = 2000 * MB
@@ -35,9 +34,9 @@ class UploadLimits:
 
     @classmethod
     def of_mb(cls, *, upload: int, visitor: int | None, total: int | None, free: int) -> "UploadLimits":
-        """From what the command line says; what is not said leaves room for several of the largest files.
+        """Limits in MB from the command line; defaults leave space for several of the largest files.
 
-        Raises UsageError for limits that leave no room for one of the largest files.
+        Raises UsageError if a limit is smaller than the one it must hold.
         """
         each = max(2000, 4 * upload) if visitor is None else visitor
         every = max(10_000, 5 * each) if total is None else total
@@ -52,7 +51,7 @@ class UploadLimits:
 
 
 class OverQuota(Exception):
-    """An upload that there is no room for, and why."""
+    """An upload that exceeds a quota, with the reason."""
 
     def __init__(self, reason: Reason) -> None:
         self.reason: Reason = reason
@@ -61,7 +60,7 @@ class OverQuota(Exception):
 
 @dataclass(eq=False, slots=True)
 class Booking:
-    """Room for an upload that runs: what it takes, and how much of that has come."""
+    """Space reserved for a running upload, and how much of it has arrived."""
 
     visitor: str
     bytes: int
@@ -69,13 +68,13 @@ class Booking:
 
     @property
     def to_come_bytes(self) -> int:
-        """What is not on the disk yet."""
+        """Bytes that are not on the disk yet."""
         return max(0, self.bytes - self.came_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What lies on the disk: since when that is known, each file, bytes in all, and bytes that are free."""
+    """What was found on the disk: time of the measurement, files, their total size, and free bytes."""
 
     at_s: float
     files: frozenset[Path]
@@ -85,7 +84,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
-    """Something of a visitor's that takes room: a file, as long as it is there, or what broke off, for a time."""
+    """Space that counts for a visitor: a file while it exists, or the remains of a broken upload for a time."""
 
     visitor: str
     bytes: int
@@ -93,14 +92,14 @@ class _Kept:
     file: Path | None = None
 
     def is_there(self, measured: Measured, keep_s: float) -> bool:
-        """Whether it still takes room; what came after the look at the disk does."""
+        """Whether it still takes space; files newer than the measurement do."""
         if self.file is None:
             return measured.at_s < self.kept_s + keep_s
         return self.kept_s > measured.at_s or self.file in measured.files
 
 
 class UploadQuota:
-    """Who has sent how much; used in the thread of the event loop, but for `measure`."""
+    """Who has uploaded how much. Used from the event loop's thread only, except `measure`."""
 
     def __init__(
         self, folder: Path, limits: UploadLimits, *, keep_s: float, clock: Callable[[], float] = time.monotonic
@@ -113,10 +112,10 @@ class UploadQuota:
         self._running: list[Booking] = []
 
     def measure(self) -> Measured:
-        """Looks at the disk: for any thread, as it may take a while."""
+        """Measures the folder; may be slow, so it can run in any thread."""
         at_s = self._clock()
         found = sizes_of(self.folder)
-        # A file with several names takes its room once.
+        # A file with several hard links counts once.
         once = {status[:2]: status[2] for status in found.values()}
         return Measured(
             at_s=at_s,
@@ -126,7 +125,7 @@ class UploadQuota:
         )
 
     def book(self, visitor: str, size_bytes: int, measured: Measured) -> Booking:
-        """Room for an upload; raises OverQuota."""
+        """Books space for an upload; raises OverQuota."""
         size_bytes = max(size_bytes, FEWEST_BYTES)
         self._kept = [each for each in self._kept if each.is_there(measured, self._keep_s)]
         self.check_running(visitor)
@@ -136,7 +135,7 @@ class UploadQuota:
         return booking
 
     def keep(self, booking: Booking, files: Iterable[Path], *, is_broken: bool = False) -> None:
-        """An upload is over; these files are what it left, or else a part that nobody knows, where it is broken."""
+        """Ends an upload and counts its files; with `is_broken`, counts an unknown partial file if there are none."""
         self._running.remove(booking)
         now_s, visitor = self._clock(), booking.visitor
         there = [(path, size) for path in self._of_ours(files) if (size := _size_bytes(path)) is not None]
@@ -149,7 +148,7 @@ class UploadQuota:
         return {path for path in (file.resolve() for file in files) if path.is_relative_to(self.folder)}
 
     def check_running(self, visitor: str) -> None:
-        """Raises OverQuota where as many uploads run as may."""
+        """Raises OverQuota if too many uploads are running."""
         of_visitor = sum(each.visitor == visitor for each in self._running)
         if len(self._running) >= self.limits.at_once or of_visitor >= self.limits.visitor_at_once:
             raise OverQuota("busy")
@@ -164,14 +163,14 @@ class UploadQuota:
             raise OverQuota("disk")
 
     def _bytes_of(self, visitor: str) -> int:
-        """What one visitor has sent, each file once."""
+        """Bytes of one visitor's uploads, each file once."""
         files = {each.file: each.bytes for each in self._kept if each.visitor == visitor and each.file is not None}
         broken = sum(each.bytes for each in self._kept if each.visitor == visitor and each.file is None)
         return sum(files.values()) + broken + sum(each.bytes for each in self._running if each.visitor == visitor)
 
 
 def sizes_of(folder: Path) -> dict[Path, tuple[int, int, int]]:
-    """Every file below a folder: its device, its number there, and what it counts for in bytes."""
+    """Every file below a folder, with its device, inode and the bytes that it counts for."""
     found: dict[Path, tuple[int, int, int]] = {}
     for name, _, files in os.walk(folder):
         for path in [Path(name, file) for file in files]:
@@ -182,7 +181,7 @@ def sizes_of(folder: Path) -> dict[Path, tuple[int, int, int]]:
 
 
 def _size_bytes(path: Path) -> int | None:
-    """What a file counts for; None for one that is gone."""
+    """The bytes that a file counts for; None if it is gone."""
     with suppress(OSError):
         return max(path.stat().st_size, FEWEST_BYTES)
     return None

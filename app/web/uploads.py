@@ -1,7 +1,7 @@
-"""What visitors send: a folder of its own for each start, below it one for each visitor; all of it goes again.
+"""Uploaded files: one folder per start of the server, in it one per visitor; all are removed in the end.
 
-A file is what it holds, not what it is called, and the name it came with is only ever shown, never used as a path.
-Gradio keeps what is sent under that name, in a folder of its own; other pages are handed that file (`sent`).
+The type of a file is detected by content. Its original name is only displayed, never used as a path. Gradio stores
+an upload under that name in a folder of its own; pages hand on that file (`sent`).
 """
 
 import fcntl
@@ -21,19 +21,18 @@ from vigil.sources.image_worker import worker
 
 PRIVATE = 0o700
 START = re.compile(r"start-[0-9a-f]{16}")
-"""The folder of one start; others beside it are somebody's own."""
+"""The folder of one start; anything else beside it is left alone."""
 
 CAMERA_BYTES = 64_000
 PLAYED = {"h264": "mp4", "av1": "mp4", "vp8": "webm", "vp9": "webm"}
-"""What Chromium and Firefox play, and in which of their containers."""
+"""Codecs that Chromium and Firefox play, and the container for each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """A file that has been looked into: `name` is for people, `path` is ours, `sent` is where Gradio put it.
+    """An inspected file: `name` is for display, `path` is our copy, `sent` is where Gradio stored it.
 
-    `format` is that of a picture. `address` is the camera that a camera.txt names. `is_playable` tells whether a
-    browser can show the video.
+    `format` is set for pictures, `address` for a camera.txt. `is_playable` says whether browsers can play the video.
     """
 
     kind: Literal["picture", "video", "camera"]
@@ -47,9 +46,9 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Uploads:
-    """The folder of one start of the pages; `keep_s` is how long a file stays after it was last used.
+    """The upload folder of one start; files are removed `keep_s` after their last use.
 
-    `lock` is an open file, held as long as that start runs, so that another one beside it leaves the folder alone.
+    `lock` is an open file, locked while the server runs, so that another server beside it leaves the folder alone.
     """
 
     folder: Path
@@ -58,7 +57,7 @@ class Uploads:
 
     @classmethod
     def make(cls, parent: Path, *, keep_s: float) -> "Uploads":
-        """A new folder below `parent` that nobody can guess and nobody else can read; what a killed start left goes."""
+        """Creates a private folder with a random name below `parent`, and removes those of servers that were killed."""
         for left in [path for path in parent.glob("start-*") if START.fullmatch(path.name) and path.is_dir()]:
             _remove_left(left, keep_s)
         folder = parent.resolve() / f"start-{secrets.token_hex(8)}"
@@ -69,15 +68,15 @@ class Uploads:
         return cls(folder, keep_s, lock)
 
     def visitor_folder(self) -> Path:
-        """A new folder for one visitor; keep it in a `gr.State`."""
+        """Creates a folder for one visitor; keep it in a `gr.State`."""
         folder = self.folder / secrets.token_urlsafe(18)
         folder.mkdir(mode=PRIVATE, parents=True)
         return folder
 
     def take(self, sent: Path, folder: Path) -> Upload:
-        """Looks into a file that was sent and keeps it in a visitor's folder under a name of ours.
+        """Inspects an uploaded file and keeps it in a visitor's folder under a name of ours.
 
-        Raises SourceError for a file that is neither picture, video nor camera.txt, in words for the visitor.
+        Raises SourceError, with a message for the visitor, if it is neither picture, video nor camera.txt.
         """
         folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         seen = inspect_upload(sent)
@@ -90,7 +89,7 @@ class Uploads:
         return replace(seen, path=path)
 
     def is_there(self, upload: Upload) -> bool:
-        """Whether it is still kept; being asked for makes it stay on."""
+        """Whether the file still exists; asking extends its life."""
         try:
             os.utime(upload.path)
         except OSError:
@@ -100,12 +99,12 @@ class Uploads:
         return True
 
     def keep(self, folder: Path) -> None:
-        """Makes a visitor's folder stay on, also while nothing lies in it."""
+        """Extends the life of a visitor's folder, even if it is empty."""
         with suppress(OSError):
             os.utime(folder)
 
     def sweep(self) -> int:
-        """Removes the files that are older than `keep_s`, and folders that they leave empty; returns how many files."""
+        """Removes files unused for `keep_s` and folders left empty; returns the number of files."""
         oldest_s = time.time() - self.keep_s
         removed = 0
         for name, folders, files in os.walk(self.folder, topdown=False):
@@ -115,7 +114,7 @@ class Uploads:
         return removed
 
     def remove(self) -> None:
-        """Removes everything, at the end."""
+        """Removes everything, when the server stops."""
         shutil.rmtree(self.folder, ignore_errors=True)
         _lock_of(self.folder).unlink(missing_ok=True)
         if self.lock is not None:
@@ -123,12 +122,12 @@ class Uploads:
 
 
 def _lock_of(folder: Path) -> Path:
-    """Beside the folder, which is swept."""
+    """The lock file, outside the folder so that it is not swept."""
     return folder.with_name(f"{folder.name}.lock")
 
 
 def _remove_left(folder: Path, keep_s: float) -> None:
-    """Removes the folder of a start that does not run any more; one without a lock counts as such when it is old."""
+    """Removes the folder of a server that no longer runs; without a lock file, once it is old enough."""
     lock = _lock_of(folder)
     with suppress(OSError):
         if not lock.exists():
@@ -142,7 +141,7 @@ def _remove_left(folder: Path, keep_s: float) -> None:
 
 
 def _unlinked(path: Path, oldest_s: float) -> bool:
-    """Removes a file that is older; it may have gone by itself meanwhile."""
+    """Removes a file older than `oldest_s`; it may be gone already."""
     with suppress(OSError):
         if path.stat().st_mtime < oldest_s:
             path.unlink()
@@ -157,9 +156,9 @@ def _remove_empty(folder: Path, oldest_s: float) -> None:
 
 
 def inspect_upload(path: Path) -> Upload:
-    """What a file is, by what it holds; raises SourceError when it is nothing that can be asked about.
+    """Detects a file's type by content; raises SourceError if nothing can be asked about it.
 
-    Pictures and videos are decoded in a process of their own, one at a time: what a stranger sends may be made to harm.
+    Media are decoded in a separate process, one at a time, because a stranger's file may be malicious.
     """
     name = strip_invisible(path.name)
     try:
@@ -190,7 +189,7 @@ def _is_text(path: Path) -> bool:
 
 
 def _container(path: Path) -> str:
-    """The kind of file by its first bytes, as far as browsers care."""
+    """The container by its first bytes, as far as it matters to browsers."""
     with path.open("rb") as file:
         head = file.read(12)
     if head[4:8] == b"ftyp":
@@ -199,7 +198,7 @@ def _container(path: Path) -> str:
 
 
 def _ending(upload: Upload) -> str:
-    """The ending that tells the browser what it gets; never the one that the file came with."""
+    """The file extension for its real type; never the original one."""
     if upload.kind == "camera":
         return ".txt"
     if upload.kind == "video":

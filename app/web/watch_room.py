@@ -1,8 +1,8 @@
 """The watch room: every camera of the running watch live, and its events as they happen.
 
-The wall is one component whose script asks `look` again and again; the answer waits until there is something new and
-holds only that (docs/web-live-pictures.md has the measurements behind it). Nothing goes through Gradio's queue, so
-nobody waits behind somebody else's pictures.
+The wall of cameras is one component whose script calls `look` in a loop; the response is held until there is something
+new and contains only that (measurements: docs/web-live-pictures.md). It bypasses Gradio's queue, so that visitors do
+not wait for each other.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HOLD_S = 10.0
-"""How long an answer waits for news; then it says that there are none, and the page asks again."""
+"""How long a response is held; then it is empty, and the page asks again."""
 
 LOOK_S = 0.06
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
@@ -59,7 +59,7 @@ SKELETON = """
 
 
 def panel(context: SiteContext) -> None:
-    """Lays out the watch room, or says how to get one where no watch is running."""
+    """Lays out the watch room, or explains how to start a watch if none is running."""
     if context.service is None:
         gr.Markdown(context.t("room.no_watch"))
         return
@@ -95,7 +95,7 @@ def panel(context: SiteContext) -> None:
 
 
 def looker(wall: LivePictures) -> Callable[[dict[str, Any]], Any]:
-    """The function that the wall's script asks for news; it answers when there are some."""
+    """The function that the script calls for updates; it responds when there are some."""
 
     async def look(asked: dict[str, Any]) -> dict[str, Any]:
         seen = SeenPicture.of(asked)
@@ -108,7 +108,7 @@ def looker(wall: LivePictures) -> Callable[[dict[str, Any]], Any]:
 
 
 def actor(cameras: CameraCards, context: SiteContext) -> Callable[[dict[str, Any], gr.Request], Any]:
-    """The function that the buttons of a card call."""
+    """The function that the buttons of a camera's card call."""
 
     def act(asked: dict[str, Any], request: gr.Request) -> dict[str, Any]:
         what, name = str(asked.get("what")), str(asked.get("name"))

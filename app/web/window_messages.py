@@ -1,6 +1,6 @@
-"""The windows of an analysis as messages of the conversation: the verdict with its probability first, then words.
+"""The windows of an analysis as chat messages: verdict and probability first, then the description.
 
-They are HTML of ours, every text in it escaped; classes carry the seconds, as the chatbot lets nothing else through.
+The HTML is ours, with every text escaped; seconds are in class names, since the chatbot strips other attributes.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from vigil.events import Event
 from vigil.report.timeline import format_seconds
 
 WindowRow = dict[str, Any]
-"""One window, as `analysis_stage.row` gives it."""
+"""One window, as `analysis_stage.window_row` returns it."""
 
 
 def window_html(row: WindowRow, run: str, t: Translator) -> str:
-    """One window under its time; a click leads there."""
+    """One window with its time; a click seeks to it."""
     p = "" if row["p"] is None else f'<span class="vc-p">{row["p"]:.2f}</span>'
     said = row["words"] or row["why"] or (t("analysis.waiting_words") if row["waits"] else "")
     words = f'<span class="vc-words">{escape(said)}</span>' if said else ""
@@ -29,7 +29,7 @@ def window_html(row: WindowRow, run: str, t: Translator) -> str:
 
 
 def sum_html(state: dict[str, Any], run: str, events: Sequence[Event], t: Translator, *, for_verdict: bool) -> str:
-    """How an analysis ended: its counts, its events, which lead to their seconds, and where the rest stands."""
+    """The summary of an analysis: counts, events that seek to their seconds, and where to find the rest."""
     lines = [f"<b>{escape(state['phase'])}</b> · {escape(state['facts'])}"]
     if state["detail"]:
         lines.append(escape(state["detail"]))

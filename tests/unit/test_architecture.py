@@ -4,61 +4,14 @@ import ast
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
+
+import pytest
+from scripts import architecture
+from scripts.architecture import FLOORS, OPEN, ROOT, SCRIPTS, imported, modules, room_of
 
 HEAVY = ("torch", "transformers", "llamafactory", "vllm", "gradio", "fastapi")
-ROOT = Path(__file__).resolve().parents[2]
 SRC = ROOT / "src" / "vigil"
-
-# From below: a room imports from its own package and from the floors below it, never from its own floor or above.
-FLOORS = (
-    "vigil.errors vigil.counted vigil.csv_text vigil.verdict vigil.tiny",
-    "vigil.file_names vigil.hosts",
-    "vigil.config vigil.files vigil.environments vigil.frames vigil.events vigil.label_tokens",
-    "vigil.windows vigil.questions vigil.store vigil.rules vigil.download vigil.gpus",
-    "vigil.manifest",
-    "vigil.sources vigil.calibration",
-    "vigil.models",
-    "vigil.judge",
-    "vigil.dataset vigil.serving vigil.chat",
-    "vigil.synth vigil.score vigil.training",
-    "vigil.parity vigil.report",
-    "vigil.watch",
-    "vigil.analysis",
-    "vigil.cli",
-    "tools",
-    "app",
-)
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms.split()}
-
-# Programs for other environments' Pythons: nothing imports them, and they import nothing of Vigil.
-SCRIPTS = ("vigil.training_env", "vigil.serving_env")
-
-# The entry point, and the version that everybody may read.
-OPEN = ("vigil", "vigil.__main__")
-
-
-def modules() -> Iterator[tuple[str, Path]]:
-    for top, base in ((SRC, SRC.parent), (ROOT / "app", ROOT), (ROOT / "tools", ROOT)):
-        for path in sorted(top.rglob("*.py")):
-            name = ".".join(path.relative_to(base).with_suffix("").parts)
-            yield name.removesuffix(".__init__"), path
-
-
-def imported(path: Path, known: frozenset[str]) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in known)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            for alias in node.names:
-                whole = f"{node.module}.{alias.name}"
-                yield whole if whole in known else node.module
-
-
-def room_of(module: str) -> str:
-    parts = module.split(".")
-    return parts[0] if parts[0] in ("app", "tools") else ".".join(parts[:2])
 
 
 def test_imports_point_downwards() -> None:
@@ -103,3 +56,15 @@ def test_the_core_imports_nothing_heavy() -> None:
 def test_no_module_is_a_bag() -> None:
     bags = {"utils", "common", "helpers", "manager", "misc", "core"}
     assert [path for path in SRC.rglob("*.py") if path.stem in bags or path.parent.name in bags] == []
+
+
+def test_the_committed_picture_is_what_the_script_draws(capsys: pytest.CaptureFixture[str]) -> None:
+    assert architecture.main(["--check"]) == 0, capsys.readouterr().err
+
+
+def test_the_picture_shows_every_room_and_leaves_out_what_follows() -> None:
+    edges = {"app": frozenset({"cli", "errors"}), "cli": frozenset({"errors"}), "errors": frozenset[str]()}
+    assert architecture.direct(edges) == {**edges, "app": frozenset({"cli"})}
+    drawn = architecture.draw()
+    assert drawn == architecture.draw()
+    assert [room for room in FLOOR if f">{room.removeprefix('vigil.')}</text>" not in drawn] == []

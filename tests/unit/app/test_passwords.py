@@ -16,7 +16,7 @@ def users_file(folder: Path, text: str, *, mode: int = 0o600) -> Path:
 
 
 def test_a_password_on_the_command_line_is_refused_without_repeating_it() -> None:
-    with pytest.raises(UsageError, match="seen by everybody") as refused:
+    with pytest.raises(UsageError, match="can read a password on the command line") as refused:
         read_users("ada:correct horse")
     assert "correct horse" not in str(refused.value)
 

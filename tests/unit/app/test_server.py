@@ -8,7 +8,7 @@ from vigil.serving.server import free_port
     ("words", "said"),
     [
         (("--host", "0.0.0.0"), "other machines"),
-        (("--host", "0.0.0.0", "--auth", "ada:correct horse"), "seen by everybody"),
+        (("--host", "0.0.0.0", "--auth", "ada:correct horse"), "can read a password on the command line"),
         (("--auth", "nowhere.txt"), "there is no file"),
         (("--config", "nowhere"), "no watch configuration"),
         (("--set", "wrods=never"), "did you mean 'words'"),
@@ -23,7 +23,7 @@ from vigil.serving.server import free_port
         (("--root-path", "vigil"), "--root-path 'vigil': give the path"),
         (("--root-path", "/vigil/"), "does not end with it"),
         (("--root-path", "/a/../b"), "without . or .. as a part"),
-        (("--root-path", "/en"), "--root-path /en: the pages have addresses of their own"),
+        (("--root-path", "/en"), "--root-path /en: the pages use that path themselves"),
         (("--root-path", "/vigil"), "--root-path /vigil is for pages behind a proxy"),
         (("--keep-uploads-min", "-1"), "--keep-uploads-min -1: give a number above 0"),
         (("--keep-uploads-min", "nan"), "--keep-uploads-min nan: give a number above 0"),
