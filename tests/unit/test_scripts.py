@@ -49,7 +49,7 @@ def test_help_for_building_the_base_runs_nothing(python: Path, tmp_path: Path, w
 def checkout(tmp_path: Path) -> Path:
     """A checkout without environments; its setup.sh notes what it is to make, and makes the core one."""
     folder = tmp_path / "checkout"
-    for name in ("scripts", "configs"):
+    for name in ("scripts", "configs", "tools"):
         shutil.copytree(ROOT / name, folder / name)
     for name in ("export.sh", "vllm.sh"):
         shutil.copy(ROOT / name, folder)

@@ -26,7 +26,8 @@ TESTS = Path(__file__).resolve().parents[2]
 
 WATCH = """
 import os, signal, sys
-from vigil.cli.main import main, watch_outputs
+from vigil.cli import watch_outputs
+from vigil.cli.main import main
 from vigil.watch.file_outputs import JsonLinesWriter
 
 moment, kind = sys.argv[1].split()
@@ -40,7 +41,7 @@ class Killed(JsonLinesWriter):
         if hit and moment == "after":
             os.kill(os.getpid(), signal.SIGKILL)
 
-watch_outputs.JsonLines = Killed
+watch_outputs.JsonLinesWriter = Killed
 sys.exit(main(sys.argv[2:]))
 """
 
