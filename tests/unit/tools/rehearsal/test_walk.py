@@ -47,5 +47,5 @@ def test_the_script_says_what_it_needs_and_what_is_not_as_in_the_real_checkpoint
     told = subprocess.run(
         ["bash", "scripts/rehearse.sh", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    for said in ("--size 2b|4b", "14 GiB", "its weights: here they are random", "files that only the hub has"):
+    for said in ("--size 2b|4b", "14 GiB", "weights are random", "some files of the hub"):
         assert said in told.stdout
