@@ -10,6 +10,10 @@ from vigil.sources.images import opened, read_image
 from vigil.sources.video_file import open_video
 
 ENOUGH_PIXELS = 4096
+
+MOST_VIDEO_PIXELS = 4096 * 2304
+"""Per frame of a visitor's video. It is decoded beside the watch, and H.264 may keep 16 decoded frames."""
+
 ANIMATED_WEBP = "animated WebP"
 
 
@@ -26,7 +30,10 @@ class MediaContent:
 
 
 def inspect_content(path: Path) -> MediaContent:
-    """Returns what a file contains; raises SourceError if it is neither a decodable image nor a decodable video."""
+    """Returns what a file contains; raises SourceError if it is neither a decodable image nor a decodable video.
+
+    A video with more than `MOST_VIDEO_PIXELS` per frame is refused before it is decoded.
+    """
     still = _still_format(path)
     if still == ANIMATED_WEBP:
         raise SourceError(f"{path} is an {ANIMATED_WEBP}, which cannot be read; save it as mp4 or GIF")
@@ -34,6 +41,9 @@ def inspect_content(path: Path) -> MediaContent:
         read_image(path, max_pixels=ENOUGH_PIXELS)
         return MediaContent(kind="picture", format=still)
     with open_video(path, FrameSampling(max_pixels=ENOUGH_PIXELS)) as video:
+        width, height = video.size_wh
+        if width * height > MOST_VIDEO_PIXELS:
+            raise SourceError(f"{path} has frames of {width}x{height} pixels; a video that is sent may have 4096x2304")
         next(video.frames())
         return MediaContent(kind="video", codec=video.codec)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from films import Film
+from films import Film, shoot
 from vigil.errors import SourceError
 from vigil.frames import FrameSampling
 from vigil.sources.image_worker import ImageWorker
@@ -120,3 +120,15 @@ def test_pictures_in_memory_are_refused_by_name_too() -> None:
     halves().save(buffer, "TIFF")
     with pytest.raises(SourceError, match="picture 1 is a TIFF picture"):
         read_image(buffer.getvalue(), max_pixels=None, name="picture 1")
+
+
+def test_a_video_whose_frames_are_larger_than_4k_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    shoot(tmp_path / "4k.mp4", frames=2, size_wh=(4096, 2304))
+    shoot(tmp_path / "more.mp4", frames=2, size_wh=(4112, 2304))
+    worker = ImageWorker()
+    try:
+        assert worker.look_into(tmp_path / "4k.mp4").kind == "video"
+        with pytest.raises(SourceError, match="frames of 4112x2304 pixels"):
+            worker.look_into(tmp_path / "more.mp4")
+    finally:
+        worker.close()
