@@ -1,4 +1,4 @@
-"""The subcommands of `vigil`, each loaded when it is asked for: help and a wrong word are answered at once."""
+"""The subcommands of `vigil`, each imported only when it is run, so that help and mistakes are answered at once."""
 
 from importlib import import_module
 from typing import Any
@@ -11,45 +11,45 @@ from vigil.environments import gc_frozen
 from vigil.errors import JobError
 
 SUMMARIES = {
-    "synth": "Draw clips of fights and of everyday scenes to try the road with.",
-    "dataset": "Build, import, check, look at and describe a dataset.",
+    "synth": "Draw sample clips of fights and of everyday scenes.",
+    "dataset": "Build, import, check, preview and annotate a dataset.",
     "download": "Fetch a base model from a hub, at a revision, and record it.",
-    "train": "Train an adapter with LLaMA-Factory, or go on with one.",
-    "export": "Merge an adapter into its base, and check the folder.",
+    "train": "Train an adapter with LLaMA-Factory, or resume one.",
+    "export": "Merge an adapter into its base model and check the result.",
     "serve": "Serve a model folder over an OpenAI-compatible endpoint.",
     "join": "Join clips into one long video with known incidents.",
-    "parity": "Compare what a server is asked with what was trained.",
+    "parity": "Compare what a server sees with what was trained.",
     "score": "Score a served model on labelled clips or long videos.",
-    "watch": "Watch files, folders and cameras, and tell of events.",
+    "watch": "Watch sources and report events.",
     "calibrate": "Fit a model's probabilities on clips it has not seen.",
     "events": "List, show and export what a watch has found.",
     "cameras": "List, rename and move the cameras of a store.",
 }
-"""One line a command, in the order of the road: each is the module of that name beside this file."""
+"""One line per command, in the usual order of work. Each command is the module of that name in this package."""
 
 
 class LazyGroup(typer.core.TyperGroup):
-    """The group of all commands; only the one that is named is imported."""
+    """The group of all commands; imports only the command that is run."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands: dict[str, Any] = dict.fromkeys(SUMMARIES)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of this name; None where there is none."""
+        """Returns the command of this name, or None."""
         if cmd_name in SUMMARIES and self.commands[cmd_name] is None:
             self.commands[cmd_name] = _load(cmd_name)
         return self.commands.get(cmd_name)
 
     def invoke(self, ctx: Any) -> Any:
-        """Runs the command that is named; raises JobError when Ctrl-C ends one that has nothing to say of it."""
+        """Runs the command; raises JobError if Ctrl-C ends one that does not handle it."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             raise JobError("stopped") from interrupt
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Writes the list of commands without loading them."""
+        """Writes the list of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(SUMMARIES.items()))
 
