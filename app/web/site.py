@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -60,7 +59,7 @@ SCRIPTS = Path(__file__).resolve().parent / "scripts"
 SESSION_SCRIPT = (SCRIPTS / "session.js").read_text(encoding="utf-8")
 PLACE_SCRIPT = (SCRIPTS / "place.js").read_text(encoding="utf-8")
 
-PANELS = (("chat", "chat"), ("analysis", "analysis"), ("room", "room"), ("review", "review"))
+PANELS = (("chat", "chat"), ("analysis", "analysis"), ("room", "watch_room"), ("review", "review"))
 """Tab and module of each panel, in the order of the tabs."""
 
 
@@ -80,8 +79,7 @@ class TabModule:
 
 def panels() -> list[TabModule]:
     """The tabs whose modules are there."""
-    found = ((name, f"app.web.{module}") for name, module in PANELS)
-    return [TabModule(name, import_module(path)) for name, path in found if find_spec(path) is not None]
+    return [TabModule(name, import_module(f"app.web.{module}")) for name, module in PANELS]
 
 
 def build_page(context: SiteContext) -> gr.Blocks:
