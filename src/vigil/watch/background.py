@@ -124,10 +124,11 @@ class BackgroundWatcher:
             log.error("the watch did not end within %.0f s", ENDS_WITHIN_S)
 
     def add(self, word: str, *, name: str = "", confined: bool = False) -> list[str]:
-        """Watches the sources that a word stands for (an address, a webcam number, a file, a camera.txt); returns names.
+        """Watches the sources that a word stands for (an address, a webcam number, a file, a camera.txt).
 
-        A `confined` stream must stay on its host and port (`vigil.sources.address.Address`). Raises UsageError and
-        SourceError if the word is not a source, is watched already or exceeds `most_cameras` of the settings.
+        Returns their names. A `confined` stream must stay on its host and port (`vigil.sources.address.Address`).
+        Raises UsageError and SourceError if the word is not a source, is watched already or exceeds `most_cameras` of
+        the settings.
         """
         try:
             return self._roster.add(word, name=name, confined=confined)
@@ -290,7 +291,7 @@ class BackgroundWatcher:
                 (watch.pause if name in paused else watch.resume)(name)
 
     def _apply(self) -> None:
-        """Runs `_reconcile` in the event loop and waits for it, at most `TAKES_EFFECT_WITHIN_S`; does nothing without a loop."""
+        """Runs `_reconcile` in the event loop and waits for it, within limits; without a loop it does nothing."""
         done: Future[None] = Future()
 
         def bring() -> None:
