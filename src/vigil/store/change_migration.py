@@ -14,7 +14,7 @@ UNTOLD = "SELECT * FROM events WHERE untold <> '' ORDER BY id"
 def fill_changes(connection: Connection) -> None:
     """Logs the unpublished changes.
 
-    The column that held them stays, empty, so that an older Vigil that is still running can write its events.
+    The column that held them remains, empty, so that an older Vigil that is still running can write its events.
     """
     for row in connection.execute(text(UNTOLD)).all():
         event = _event(row)

@@ -83,6 +83,7 @@ class EventFilter:
         return [condition for given, condition in wanted if given]
 
     def _is_of_camera(self) -> ColumnElement[bool]:
+        """Matches the camera by id, or else by name events whose camera is unknown."""
         if not self.camera_id:
             return camera_table.is_of(self.source or "", events.c.camera_id, events.c.source)
         unknown = and_(camera_table.is_unknown(events.c.camera_id), events.c.source == (self.source or ""))
@@ -112,12 +113,14 @@ def save(connection: Connection, event: Event, *, session: str | None) -> list[S
 
 
 def _camera_of(connection: Connection, before: Row[*tuple[Any, ...]] | None, session: str | None) -> str:
+    """The camera id that an event was stored with, or else that of its session."""
     if before is not None and before.camera_id:
         return str(before.camera_id)
     return sessions.cameras_of(connection, [session]).get(session, "") if session else ""
 
 
 def _add_windows(connection: Connection, event: Event, *, is_new: bool) -> None:
+    """Inserts the windows that follow the last stored one."""
     last = select(func.max(event_windows.c.window)).where(event_windows.c.event_id == event.id)
     stored = None if is_new else connection.execute(last).scalar()
     fresh = [e for e in event.windows if stored is None or e.window > stored]
@@ -190,7 +193,7 @@ MOVE = text("""INSERT INTO cursors (consumer, camera_id, sequence, moved_utc)
 
 
 def note_heard(connection: Connection, happened: Sequence[StoredChange], told: Collection[StoredKind]) -> None:
-    """Records which kinds (`told`) of these changes of one event observers have already received."""
+    """Records which of these changes of one event observers have already received: those of the kinds in `told`."""
     heard = [change for change in happened if change.kind in told]
     for change in heard:
         values = {"consumer": TOLD, "camera_id": change.camera_id, "sequence": change.sequence, "now": utc_now()}

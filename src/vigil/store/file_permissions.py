@@ -1,4 +1,4 @@
-"""File permissions of a store: it contains pictures of people, so files that an older version left readable are closed.
+"""File permissions of a store: it contains pictures of people, so older files that others can read are closed.
 
 New databases, folders and media are created for their owner only. Permissions given to a group are kept.
 """

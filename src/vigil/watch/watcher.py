@@ -7,9 +7,10 @@ back-pressure, so none of their windows is lost. Live sources never block: when 
 dropped. Every window ends in exactly one state (judged, unknown, dropped or skipped), even if its source is paused or
 removed in the meantime.
 
-A source is identified by its camera id (`vigil.watch.camera_ids`). An event change gets a sequence number in the
-store's change log before observers receive it. Changes that an earlier watcher stored but did not publish are published
-late, at the start. An unexpected failure in one source or task does not stop the others (`vigil.watch.supervisor`).
+A source is identified by its camera id (`vigil.watch.camera_ids`). When an event opens, rises or closes, the change is
+stored, with a number in the change log, before observers receive it; if the store is unavailable, it is published first
+and stored later. Changes that an earlier watcher stored but did not publish are published late, at the start. An
+unexpected failure in one source or task does not stop the others (`vigil.watch.supervisor`).
 """
 
 import asyncio
@@ -171,6 +172,7 @@ class Watcher:
             )
 
     async def _serve(self, post: ManagedSource) -> None:
+        """Looks up the camera id, then watches the source each time it is added or resumed."""
         post.state.camera_id = await asyncio.to_thread(self._cameras.of, post.address)
         while await post.wait_until_wanted():
             await self._watch_once(post)
@@ -178,6 +180,7 @@ class Watcher:
                 return
 
     def _is_tried_again(self, post: ManagedSource, error: Exception, retry_s: float) -> bool:
+        """Records a source's failure in its state; returns True if the source is to be started again."""
         again = post.fail(retry_s=retry_s)
         if post.has_ended:
             post.state.stage, post.state.detail = (
@@ -189,6 +192,7 @@ class Watcher:
         return again
 
     async def _watch_once(self, post: ManagedSource) -> None:
+        """Watches a source from its start until it ends, is paused, is removed or fails."""
         source = post.source = build_pipeline(
             post.address,
             post.state,
@@ -223,6 +227,7 @@ class Watcher:
         )
 
     async def _follow(self, source: SourcePipeline) -> None:
+        """Runs the three stages after the reader thread: ask the judge, apply the rules, publish the results."""
         asked: PendingVerdicts = asyncio.Queue(4 * self.settings.in_flight)
         settled: PendingResults = asyncio.Queue()
         async with asyncio.TaskGroup() as tasks:
@@ -264,11 +269,13 @@ class Watcher:
         await asked.put(None)
 
     def _take_request_slot(self, own_room: asyncio.Semaphore, answer: asyncio.Task[Verdict]) -> None:
+        """Releases the request slots of an answer that is done."""
         self._answers.discard(answer)
         own_room.release()
         self._request_slots.release()
 
     async def _verdict(self, source: SourcePipeline, entry: QueuedWindow) -> Verdict:
+        """The verdict on a window; dropped, still and cancelled windows are not sent to the judge."""
         if entry.is_dropped:
             return Verdict.unknown(Cause.DROPPED)
         if entry.is_still:
@@ -355,6 +362,7 @@ class Watcher:
         self._publish(change)
 
     async def _keep(self, source: SourcePipeline, change: EventChange) -> None:
+        """Stores the event of a change; waits for it to be durable, except for `grew`."""
         if self.writer is not None and change.kind == "grew":
             self.writer.queue_event(change.event)
         elif self.writer is not None and not await self.writer.save_event(change.event, untold=change.kind):
