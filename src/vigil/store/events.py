@@ -35,8 +35,8 @@ class EventFilter:
 
     `since_utc` and `until_utc` are times in the store's format; an event matches if it overlaps the span. `tier` is the
     lowest tier. `text` is a case-insensitive substring of the description, a note or the camera's name. `source` is a
-    camera id or a name, which several cameras may share. `camera_id` matches only that camera; with it, `source`
-    matches only events without a known camera. `limit` keeps the newest events and `offset` skips the newest, for
+    camera id or a name, which several cameras may share. With `camera_id`, events of that camera match, and events
+    without a known camera if their name is `source`. `limit` keeps the newest events and `offset` skips the newest, for
     paging. Raises UsageError for invalid values.
     """
 

@@ -172,7 +172,7 @@ class Watcher:
             )
 
     async def _serve(self, post: ManagedSource) -> None:
-        """Looks up the camera id, then watches the source each time it is added or resumed."""
+        """Looks up the camera id, then watches the source, again after each pause, until it ends or is removed."""
         post.state.camera_id = await asyncio.to_thread(self._cameras.of, post.address)
         while await post.wait_until_wanted():
             await self._watch_once(post)
@@ -351,7 +351,7 @@ class Watcher:
         return changes
 
     async def _record_change(self, source: SourcePipeline, change: EventChange) -> None:
-        """Stores a change, then publishes it: an alarm that observers have received is on disk."""
+        """Stores a change, then publishes it, so a published alarm is durable; publishes it even if storing fails."""
         with self.supervisor.survives(source.name, f"keeping event {change.event.id}"):
             await self._keep(source, change)
             if self.writer is not None:
