@@ -1,14 +1,8 @@
-"""The event that is going on: windows join it, words describe it, and at any moment it can be read as an Event.
+"""Events and what belongs to them: tiers, windows, changes, ids, marks, and the event that is still open.
 
-An event: one incident at one source, from its onset to its end.
-
-What happened to an event: the unit that is stored, then announced.
-
-Event ids: unique, sorted by the time they were made, and fit for file names on every system.
-
-What a person says of an event: it was true, a false alarm, or they are not sure.
-
-The calibrated probabilities from which an event is low, medium or high.
+An event is one incident at one source, from its onset to its end. `OpenEvent` collects its windows and descriptions
+while it is open; `Event` is an immutable snapshot of it. An `EventChange` is the unit that is stored and then
+published. A `Mark` is what a user says of an event: true, false alarm, or unsure.
 """
 
 import secrets
@@ -24,7 +18,7 @@ from vigil.errors import UsageError
 
 
 class Tier(StrEnum):
-    """How sure an event is; the thresholds are settings (`vigil.rules.hysteresis`)."""
+    """How certain an event is; the thresholds are settings (`TierThresholds`)."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -33,7 +27,7 @@ class Tier(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventWindow:
-    """A window that an event rests on; `p_alarm` is None where its verdict was unknown."""
+    """A window that belongs to an event; `p_alarm` is None if its verdict was unknown."""
 
     window: int
     start_s: float
@@ -43,14 +37,15 @@ class EventWindow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One incident: `end_s` is None while it goes on.
+    """One incident; `end_s` is None while it is open.
 
-    `source` is the name of the camera, `camera_id` the id that stays when that is renamed (empty where none is known).
+    `source` is the name of the camera; `camera_id` is its id, which does not change when it is renamed (empty if
+    unknown).
 
-    Times ending in `_s` are seconds of the source (the position in a file; on live sources since the watch of it
-    began); `epoch_s` is the `time.time()` of second 0 there, None for files. `announced_s` is the second at which the
-    event was first announced: the last frame of the window that opened it plus the time from its capture (live) or
-    the verdict's latency (files). `peak_s` is the middle of the window with the highest probability.
+    Times ending in `_s` are seconds of the source: the position in a file, or the seconds since a live session began.
+    `epoch_s` is the `time.time()` of second 0, None for files. `announced_s` is when the event was first published: the
+    end of the window that opened it, plus the time since its capture (live) or the verdict's latency (files). `peak_s`
+    is the middle of the window with the highest probability.
     """
 
     id: str
@@ -71,7 +66,7 @@ class Event:
 
     @property
     def is_open(self) -> bool:
-        """Whether the incident still goes on."""
+        """Whether the event has not ended."""
         return self.end_s is None
 
 
@@ -80,12 +75,12 @@ ChangeKind: TypeAlias = Literal["opened", "raised", "grew", "closed"]
 
 @dataclass(frozen=True, slots=True)
 class EventChange:
-    """One change and the whole event after it.
+    """One change, and the whole event after it.
 
-    `raised` is a higher tier, `grew` more windows or better words at the same tier. Words take seconds, so a `grew`
-    may follow `closed`; it then changes nothing but the text. `late` is what an earlier watch had stored and was killed
-    before it told of it: it may have been told in part, and always has the same event id. `sequence` is its number in
-    the store's log of changes, None where it is not in there (yet).
+    `raised` is a higher tier; `grew` is more windows or a better description at the same tier. Descriptions take
+    seconds, so `grew` may follow `closed`; it then changes only the text. A `late` change was stored by an earlier
+    watcher that was killed before it had published it to all observers; some may have received it, with the same event
+    id. `sequence` is its number in the store's change log, None if it is not stored (yet).
     """
 
     kind: ChangeKind
@@ -95,7 +90,10 @@ class EventChange:
 
 
 class EventIdGenerator:
-    """Makes ids like `20261120T115033123Z-9f3c21ab`; thread-safe, and rising even when the clock is set back."""
+    """Generates ids like `20261120T115033123Z-9f3c21ab`: unique, sorted by time, and valid in file names.
+
+    It is thread-safe, and ids increase even if the clock is set back.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -112,18 +110,18 @@ class EventIdGenerator:
 
 
 new_id = EventIdGenerator()
-"""The process's maker of ids."""
+"""The id generator of this process."""
 
 
 MarkValue: TypeAlias = Literal["true", "false_alarm", "unsure", ""]
-"""`""` takes an earlier mark back."""
+"""The values of a mark; `""` takes an earlier mark back."""
 
 MARK_WORDS: tuple[MarkValue, ...] = get_args(MarkValue)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """One mark: `number` counts an event's marks from 1, the newest counts; `marked_utc` is when it was made."""
+    """One mark: `number` counts the marks of an event from 1, the newest is valid; `marked_utc` is when it was made."""
 
     event_id: str
     number: int
@@ -135,7 +133,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TierThresholds:
-    """The calibrated probabilities from which an event is low, medium or high."""
+    """The calibrated probabilities from which an event is low, medium or high; raises UsageError if out of order."""
 
     low: float = 0.75
     medium: float = 0.85
@@ -148,7 +146,7 @@ class TierThresholds:
             )
 
     def of(self, p_alarm: float) -> Tier:
-        """The tier of a probability; everything below `high` and `medium` is low."""
+        """The tier of a probability; everything below `medium` is low."""
         if p_alarm >= self.high:
             return Tier.HIGH
         return Tier.MEDIUM if p_alarm >= self.medium else Tier.LOW
@@ -156,10 +154,10 @@ class TierThresholds:
 
 @dataclass(slots=True, kw_only=True)
 class OpenEvent:
-    """An event under construction.
+    """An event that is still open, or that may still get a description.
 
-    `waiting` holds the windows since the last that joined: they belong to the event only when another one joins.
-    `quiet_s` is how much judged footage since then lies below the threshold to stay.
+    `pending` holds the windows since the last one that was added; they become part of the event only if another one is
+    added. `quiet_s` is how many seconds of judged footage since then are below the threshold `stay`.
     """
 
     id: str
@@ -181,7 +179,7 @@ class OpenEvent:
     text_window: int = -1
 
     def add_windows(self, evidence: Sequence[EventWindow]) -> None:
-        """Takes in windows, the last of them over the threshold, with those that waited before them."""
+        """Adds windows, the last of which is above the threshold, together with the pending ones before them."""
         joining = [*self.pending, *evidence]
         self.windows += joining
         self.pending.clear()
@@ -201,12 +199,15 @@ class OpenEvent:
         return self.tiers.of(self.peak_p)
 
     def add_pending(self, evidence: EventWindow, *, quiet_s: float) -> None:
-        """Notes a window that does not join, with the seconds of quiet footage that it adds."""
+        """Holds a window that is not added (yet), and counts its seconds of quiet footage."""
         self.pending.append(evidence)
         self.quiet_s += quiet_s
 
     def describe(self, window: int, text: str) -> bool:
-        """Offers the words of one of its windows; True when they are taken, as it is the surest with words."""
+        """Offers the description of one of its windows; returns True if it is used.
+
+        Of all descriptions, that of the window with the highest probability is used.
+        """
         p = next((e.p_alarm for e in reversed(self.windows) if e.window == window), None)
         if not text or p is None or p < self.text_p or text == self.text:
             return False
@@ -216,17 +217,17 @@ class OpenEvent:
         return True
 
     def has_window(self, window: int) -> bool:
-        """Whether a window is part of it."""
+        """Whether a window is part of the event."""
         return any(evidence.window == window for evidence in reversed(self.windows))
 
     def close(self, because: str) -> None:
-        """Ends it with its last window."""
+        """Closes the event at the end of its last window; pending windows are dropped."""
         self.end_s = max(evidence.end_s for evidence in self.windows)
         self.closed_because = because
         self.pending.clear()
 
     def snapshot(self) -> Event:
-        """The event as it stands."""
+        """The event in its current state."""
         peak = self.peak or self.windows[0]
         return Event(
             id=self.id,

@@ -1,6 +1,6 @@
-"""What the judge says of a window: alarm, normal, or unknown with a cause - never an error as an answer.
+"""A verdict on a window (alarm, normal, or unknown with a cause), and the judged window it belongs to.
 
-A verdict with its place: which source, which window, when.
+An error is never turned into alarm or normal: it makes the verdict unknown.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """The three things that a verdict can be."""
+    """The outcome of a verdict."""
 
     ALARM = "alarm"
     NORMAL = "normal"
@@ -16,7 +16,7 @@ class Outcome(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why a verdict is unknown; each is counted and shown by its name."""
+    """Why a verdict is unknown; each cause is counted and displayed under its name."""
 
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
@@ -60,11 +60,12 @@ CAUSE_MEANINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """One window's verdict.
+    """The verdict on one window.
 
-    `p_alarm` is the calibrated P(alarm word) / (P(alarm word) + P(normal word)) and `p_outside` the
-    probability that the model gave to anything else: a health signal. Both are None when unknown. `tokens` is what
-    the server says that it read and wrote for it.
+    `p_alarm` is the calibrated P(alarm word) / (P(alarm word) + P(normal word)). `p_outside` is the probability that
+    the model gave to anything else, an indicator of its health. Both are None if the outcome is unknown. `tokens`
+    counts the tokens that the server reports as read and written. Raises ValueError unless an unknown outcome, and no
+    other, has a cause.
     """
 
     outcome: Outcome
@@ -85,17 +86,17 @@ class Verdict:
 
     @classmethod
     def unknown(cls, cause: Cause, *, start_s: float = 0.0, end_s: float = 0.0, detail: str = "") -> "Verdict":
-        """A verdict that says why there is none."""
+        """An unknown verdict with its cause."""
         return cls(outcome=Outcome.UNKNOWN, cause=cause, start_s=start_s, end_s=end_s, detail=detail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedWindow:
-    """One window of one source and what was said of it.
+    """One window of one source with its verdict.
 
-    `source` is the camera's shown name, never with a password, `camera_id` its id, empty where none is known; `window`
-    is the window's number there; `captured_s` the `time.time()` of its last frame on live sources. A `rest` shows
-    mostly what the window before it has shown (`vigil.windows.Window`).
+    `source` is the camera's display name, never with a password; `camera_id` is its id, empty if unknown. `window` is
+    the window's number in the source. `captured_s` is the `time.time()` of its last frame, for live sources. A `rest`
+    window mostly repeats frames of the window before it (`vigil.windows.Window`).
     """
 
     source: str

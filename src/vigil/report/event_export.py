@@ -1,4 +1,4 @@
-"""Events for other programs: JSON with everything, CSV with a line an event that no spreadsheet runs as a formula."""
+"""Exports events as JSON with all fields, or as CSV with one line per event, safe from spreadsheet formulas."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from vigil.store.event_record import event_record, rounded
 from vigil.store.media import MediaFile
 
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-"""Chinese and Japanese spreadsheets take the wide ones for the same."""
+"""The full-width forms are included, as Chinese and Japanese spreadsheets treat them like the ASCII ones."""
 
 COLUMNS = (
     "event",
@@ -39,14 +39,14 @@ COLUMNS = (
 )
 
 EventMediaFiles = Mapping[str, Sequence[MediaFile]]
-"""The files of each event, by its id."""
+"""The files of each event, by event id."""
 
 EventMarks = Mapping[str, Sequence[Mark]]
-"""The marks of each event, by its id, the oldest first."""
+"""The marks of each event, oldest first, by event id."""
 
 
 def as_json(events: Sequence[Event], media: EventMediaFiles, marks: EventMarks) -> str:
-    """A list of events with their windows, all that was ever said of them, and the paths of their media."""
+    """A JSON list of events with their windows, all their marks, and the paths of their media."""
     listed = [
         event_record(event)
         | _marked(marks.get(event.id, ()))
@@ -59,7 +59,7 @@ def as_json(events: Sequence[Event], media: EventMediaFiles, marks: EventMarks) 
 
 
 def as_csv(events: Sequence[Event], media: EventMediaFiles, marks: EventMarks) -> str:
-    """A table with a head and the mark that counts; media paths are separated by spaces."""
+    """A table with a header row and each event's valid mark; media paths are separated by spaces."""
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -71,7 +71,7 @@ def as_csv(events: Sequence[Event], media: EventMediaFiles, marks: EventMarks) -
 
 
 def _marked(marks: Sequence[Mark]) -> dict[str, Any]:
-    """The mark that counts; empty where there is none."""
+    """The fields of the valid mark; empty if there is none."""
     said = marks[-1] if marks and marks[-1].mark else None
     fields = (
         {"mark": said.mark, "note": said.note, "marked_by": said.who, "marked_utc": said.marked_utc} if said else {}
@@ -94,5 +94,5 @@ def _window(event: Event, index: int) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> Any:
-    """Text from a model or a camera's name must stay text; a spreadsheet hides the quote."""
+    """Quotes text that a spreadsheet would run as a formula; the spreadsheet does not display the quote."""
     return f"'{value}" if isinstance(value, str) and value.lstrip().startswith(FORMULA_STARTS) else value

@@ -1,6 +1,6 @@
-"""Events: verdicts that belong to one incident, however differently the model words them.
+"""Event rules: turn the verdicts of one source into events, one per incident, however the model words its answers.
 
-Every change of an event (opened, raised, grew, closed) is told as a `Change`; the watcher stores it, then announces it.
+Each change of an event is an `EventChange`; the watcher stores it, then publishes it.
 """
 
 from vigil.events import ChangeKind, Event, EventChange, EventWindow, Tier, TierThresholds

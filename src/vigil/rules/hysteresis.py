@@ -1,15 +1,14 @@
-"""Verdicts in, changes of events out: hysteresis, so that one incident is one event.
+"""The hysteresis rule: verdicts in, event changes out, so that one incident makes one event.
 
-    tracker = Tracker(HysteresisSettings(), source="door", task="fight", model="m", epoch_s=time.time())
-    for change in tracker.push(judged):
+    rule = HysteresisRule(HysteresisSettings(), source="door", task="fight", model="m", epoch_s=time.time())
+    for change in rule.push(judged):
         store.save_event(change.event)
     ...
-    tracker.finish("stopped")
+    rule.finish("stopped")
 
-A rest at the end of a run may extend an event, never open one.
-Unknown verdicts count neither way: they neither open nor close anything, until nothing has been known for `lost_s`.
-
-The rules that make events of verdicts: all of them settings, the defaults explained in docs/events.md.
+A rest window, at the end of an uninterrupted run of frames, may extend an event, but never open one. Unknown verdicts
+neither open nor close an event, until there has been no known verdict for `lost_s`. The thresholds are settings;
+docs/events.md explains the defaults.
 """
 
 import math
@@ -25,11 +24,11 @@ from vigil.verdict import JudgedWindow, Outcome, Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HysteresisSettings:
-    """When an event opens, goes on, and closes.
+    """When an event opens, continues and closes.
 
-    `k` of the last `n` known verdicts from `tiers.low` on open it; windows from `stay` on keep it open; `quiet_s`
-    seconds of footage that was judged and lies below `stay` close it; `lost_s` seconds without any known verdict
-    close it as lost from sight; past `max_event_s` it is split.
+    It opens when `k` of the last `n` known verdicts reach `tiers.low`, and continues with windows that reach `stay`. It
+    closes after `quiet_s` seconds of judged footage below `stay`, or after `lost_s` seconds without a known verdict
+    (lost sight). An event longer than `max_event_s` is split. Raises UsageError for inconsistent values.
     """
 
     k: int = 2
@@ -54,9 +53,9 @@ class HysteresisSettings:
             raise UsageError("; ".join(problems))
 
     def weight(self, verdict: Verdict) -> float | None:
-        """The probability that a verdict counts with; None when it is unknown.
+        """The probability that a verdict counts with; None if it is unknown.
 
-        A server that reports no probabilities gives only the word: an alarm then counts as just low, never more.
+        Without probabilities from the server, an alarm counts as `tiers.low` and anything else as 0.
         """
         if verdict.outcome is Outcome.UNKNOWN:
             return None
@@ -70,19 +69,19 @@ LOST_SIGHT = "lost sight"
 TOO_LONG = "split after max_event_s"
 
 EARLY_WORDS = 64
-"""Descriptions kept for windows that belong to no event (yet)."""
+"""Maximum number of descriptions kept for windows that belong to no event (yet)."""
 
 LATE_EVENTS = 256
-"""Closed events that may still get their words: in a file the verdicts run far ahead of the words."""
+"""Closed events that can still get a description: in a file, verdicts run far ahead of descriptions."""
 
 EPSILON_S = 1e-6
 
 
 class HysteresisRule:
-    """The events of one source; at most one is open.
+    """Makes events from the verdicts of one source; at most one event is open.
 
-    Windows are pushed in order. `epoch_s` is the `time.time()` of second 0 on live sources. `clock` tells
-    `time.time()`, for the seconds between capture and announcement.
+    Windows are pushed in order. `epoch_s` is the `time.time()` of second 0 on live sources. `clock` returns
+    `time.time()`, from which the delay between capture and publication is computed.
     """
 
     def __init__(
@@ -116,11 +115,11 @@ class HysteresisRule:
 
     @property
     def open_event(self) -> Event | None:
-        """The event that is going on."""
+        """The open event, or None."""
         return None if self._incident is None else self._incident.snapshot()
 
     def push(self, judged: JudgedWindow) -> list[EventChange]:
-        """Takes the next window's verdict; returns what changed, in order."""
+        """Processes the next window's verdict; returns the changes, in order."""
         evidence = EventWindow(
             window=judged.window,
             start_s=judged.start_s,
@@ -136,12 +135,12 @@ class HysteresisRule:
             self._known_until_s = evidence.end_s
         changes += self._split(evidence)
         if self._incident is None:
-            # A rest shows the frames of the window before it once more: that is no second vote.
+            # A rest window repeats frames of the window before it, so it is not a second vote.
             return changes if judged.rest else changes + self._maybe_open(evidence, judged)
         return changes + self._continue(self._incident, evidence, new_footage_s=max(0.0, new_footage_s))
 
     def describe(self, window: int, text: str) -> list[EventChange]:
-        """Gives the words of a window, whenever they come; those of an event's surest window describe it."""
+        """Adds the description of a window, at any time; that of an event's most certain window describes the event."""
         for incident in (*([self._incident] if self._incident else []), *self._closed):
             if incident.has_window(window):
                 return [EventChange("grew", incident.snapshot())] if incident.describe(window, text) else []
@@ -149,16 +148,16 @@ class HysteresisRule:
         return []
 
     def tick(self, now_s: float) -> list[EventChange]:
-        """Tells what second of the source it is, for the times when no window comes at all."""
+        """Closes the open event as lost from sight if it is due at `now_s`; for times when no windows arrive."""
         if self._incident is None or now_s - self._known_until_s < self.rules.lost_s:
             return []
         return self._close(LOST_SIGHT)
 
     def finish(self, because: str) -> list[EventChange]:
-        """Ends the source: closes what is open; a second call changes nothing.
+        """Ends the source and closes the open event; a second call changes nothing.
 
-        A source of fewer than `k` windows in all (a short clip; a rest does not count) makes an event when every known
-        one is over the threshold.
+        A source with fewer than `k` windows in all (a short clip; rest windows do not count) makes an event if every
+        known verdict reaches `tiers.low`.
         """
         changes = self._close(because) if self._incident else self._close_short_source(because)
         self._since_over.clear()
@@ -236,7 +235,7 @@ class HysteresisRule:
         return [EventChange("grew" if incident.tier is tier else "raised", incident.snapshot())]
 
     def _split(self, evidence: EventWindow) -> list[EventChange]:
-        """Ends an endless event before a window that would stretch it past the limit; the next opens as any."""
+        """Closes an event if the next window would make it longer than `max_event_s`; the next one opens as usual."""
         incident = self._incident
         joins = evidence.p_alarm is not None and evidence.p_alarm >= self.rules.stay
         if incident is None or not joins:

@@ -1,4 +1,4 @@
-"""The store: verdicts, events and their media, durable before anything is announced; see docs/events.md."""
+"""The store: verdicts, events and their media, made durable before they are published; see docs/events.md."""
 
 from vigil.events import Mark, MarkValue
 from vigil.store.cameras import CameraRecord, CameraTable

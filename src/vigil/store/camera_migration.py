@@ -1,4 +1,4 @@
-"""Fills the cameras of a store of before there were any: from the identities and the names of its watches."""
+"""Fills the cameras table of an older store from the source identities and names of its sessions."""
 
 import secrets
 from collections import defaultdict
@@ -15,7 +15,7 @@ OUTSIDE = "SELECT DISTINCT source FROM events WHERE session_id IS NULL ORDER BY 
 
 @dataclass(slots=True)
 class Found:
-    """A camera in the making: every name it had, the last one last."""
+    """A camera before it is inserted, with every name it had, oldest first."""
 
     identity: str
     names: list[str] = field(default_factory=list)
@@ -25,12 +25,12 @@ class Found:
 
 
 def fill_cameras(connection: Connection) -> None:
-    """Makes a camera of each identity, and of each name that no identity had; gives them their rows."""
+    """Creates a camera for each identity and for each name without an identity, and sets `camera_id` of their rows."""
     key = secrets.token_hex(16)
     connection.execute(text("INSERT INTO settings (name, value) VALUES (:name, :value)"), {"name": KEY, "value": key})
     by_identity, by_name = _found(connection)
     taken: set[str] = set()
-    # A camera that two names lead to is one.
+    # Several names may lead to the same camera.
     for each in {id(found): found for found in (*by_identity.values(), *by_name.values())}.values():
         each.id = derived_id(each.identity or f"name {each.names[-1]}", key, is_taken=taken.__contains__)
         taken.add(each.id)
@@ -39,7 +39,7 @@ def fill_cameras(connection: Connection) -> None:
 
 
 def _found(connection: Connection) -> tuple[dict[str, Found], dict[str, Found]]:
-    """The cameras by identity, and by name those that rows without an identity belong to."""
+    """The cameras by identity, and by name those that own rows without an identity."""
     watches = connection.execute(text(WATCHES)).all()
     by_identity: dict[str, Found] = {}
     owners: dict[str, list[Found]] = defaultdict(list)
@@ -59,7 +59,7 @@ def _found(connection: Connection) -> tuple[dict[str, Found], dict[str, Found]]:
 
 
 def _owner(name: str, owners: dict[str, list[Found]], by_name: dict[str, Found]) -> Found:
-    """Whose a row without an identity is: of the only camera that ever had its name, or of one of its own."""
+    """The camera of a row without an identity: the only camera that ever had its name, or else a new one."""
     if name not in by_name:
         by_name[name] = owners[name][0] if len(owners[name]) == 1 else Found("")
     return by_name[name]

@@ -1,10 +1,10 @@
-"""Cameras: every source that a store has seen, each under an id that stays, whatever it is called.
+"""The cameras table: every source a store has seen, each with an id that does not change when it is renamed.
 
     store.cameras.all()
-    store.cameras.rename("door", "front door")      # its events go by the new name, the old ones too
+    store.cameras.rename("door", "front door")      # also changes the name shown for its past events
 
-A file that is watched is a camera too. Which row a source belongs to is told by its identity
-(`vigil.sources.source_identity`); the name is a label for people, and two cameras may bear the same one.
+A watched file is a camera too. A source is matched to its row by its identity (`vigil.sources.source_identity`); the
+name is only a label, and two cameras may share one.
 """
 
 import hashlib
@@ -27,24 +27,24 @@ IDS_AT_ONCE = 500
 
 
 class Transactions(Protocol):
-    """What a table needs of its store."""
+    """The part of a store that its tables need."""
 
     name: str
 
     def reading(self, action: str) -> AbstractContextManager[Connection]:
-        """A transaction that reads."""
+        """A read transaction; errors are StoreErrors that name the action."""
 
     def writing(self, action: str) -> AbstractContextManager[Connection]:
-        """A transaction that writes."""
+        """A write transaction; errors are StoreErrors that name the action."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraRecord:
-    """One camera as it is stored.
+    """One row of the cameras table.
 
-    `identity` tells it apart from others and holds no secret; it is empty where only the name is known. `address` is
-    shown to people and holds no password. `source_name` is what the list of sources called it when it was last
-    watched; `name` is the same until somebody renames it. `watched_utc` is when a watch of it last began.
+    `identity` distinguishes the source from others and contains no secret; it is empty if only the name is known.
+    `address` is for display and contains no password. `source_name` is its name in the list of sources when it was last
+    watched; `name` equals it until a user renames the camera. `watched_utc` is the start of its newest session.
     """
 
     id: str
@@ -59,10 +59,10 @@ class CameraRecord:
 
 
 def derived_id(identity: str, key: str, *, is_taken: Callable[[str], bool] = lambda _: False) -> str:
-    """The id of a camera that is new: the same for the same identity and key, unless another camera has it.
+    """The id of a new camera, derived from its identity and the store's key; another one if that is taken.
 
-    An address may hold a short token, and ids are told to everybody: without the key nobody can try out which address
-    gives an id.
+    An address may contain a short token, and ids are public. Without the key, nobody can test which address yields an
+    id.
     """
     number = 0
     while True:
@@ -74,35 +74,35 @@ def derived_id(identity: str, key: str, *, is_taken: Callable[[str], bool] = lam
 
 
 class CameraTable:
-    """The cameras of a store; each call is one transaction and raises StoreError when that fails."""
+    """The cameras of a store; each call is one transaction and raises StoreError if it fails."""
 
     def __init__(self, store: Transactions) -> None:
         self._store = store
 
     def id_of(self, identity: str, name: str) -> str:
-        """The id of a source: its row's, or the one that it will get when it is first watched."""
+        """The id of a source: that of its row, or the one it will get when it is first watched."""
         with self._store.reading("looking for a camera") as connection:
             return id_of(connection, identity, name)
 
     def all(self) -> list[CameraRecord]:
-        """All of them, by name."""
+        """All cameras, sorted by name."""
         with self._store.reading("reading cameras") as connection:
             rows = connection.execute(select(cameras).order_by(cameras.c.name, cameras.c.id))
             return [_record(row) for row in rows]
 
     def find(self, word: str) -> CameraRecord:
-        """The camera of an id or a name; raises UsageError when there is none, or more than one."""
+        """The camera with this id or name; raises UsageError if there is none or more than one."""
         with self._store.reading("looking for a camera") as connection:
             return _find(connection, word, where=self._store.name)
 
     def count_events(self) -> dict[str, int]:
-        """How many events each camera has, by id; those without any are left out."""
+        """The number of events of each camera, by id; cameras without events are left out."""
         query = select(events.c.camera_id, func.count()).group_by(events.c.camera_id)
         with self._store.reading("counting events") as connection:
             return {row.camera_id: int(row[1]) for row in connection.execute(query)}
 
     def names(self) -> dict[str, set[str]]:
-        """The identities that each name was given to, now or in the list of sources."""
+        """The identities of each name that is in use, as a camera's name or as its name in the list of sources."""
         found: dict[str, set[str]] = {}
         with self._store.reading("reading names") as connection:
             for row in connection.execute(select(cameras).where(cameras.c.identity != "")):
@@ -111,18 +111,18 @@ class CameraTable:
         return found
 
     def renamed(self) -> dict[tuple[str, str], str]:
-        """The names that people gave, by identity and the name in the list of sources."""
+        """The names that users gave, by identity and name in the list of sources."""
         query = select(cameras).where(cameras.c.name != cameras.c.source_name, cameras.c.identity != "")
         with self._store.reading("reading names") as connection:
             return {(row.identity, row.source_name): row.name for row in connection.execute(query)}
 
     def register(self, camera: CameraRecord) -> CameraRecord:
-        """Writes that a source is watched now, as far as that is news; returns its row."""
+        """Records that a source is being watched, inserting or updating its row; returns the row."""
         with self._store.writing(f"noting camera {camera.name}") as connection:
             return register(connection, camera)
 
     def rename(self, word: str, name: str) -> CameraRecord:
-        """Gives a camera, by id or name, another name; raises UsageError when another camera has it."""
+        """Renames a camera, given by id or name; raises UsageError if another camera has that name."""
         name = checked_name(name)
         with self._store.writing("renaming a camera") as connection:
             camera = _find(connection, word, where=self._store.name)
@@ -133,10 +133,10 @@ class CameraTable:
             return _find(connection, camera.id, where=self._store.name)
 
     def move(self, word: str, moved: CameraRecord) -> CameraRecord:
-        """Has a camera, by id or name, be at another address from now on: `moved` tells identity, kind and address.
+        """Gives a camera, by id or name, the identity, kind and address of `moved`.
 
-        What was found at that address before, as another camera, is this one's from now on. Raises UsageError when
-        there is no such camera.
+        A camera that was already stored with that identity is merged into it. Raises UsageError if there is no such
+        camera.
         """
         with self._store.writing("moving a camera") as connection:
             camera = _find(connection, word, where=self._store.name)
@@ -148,7 +148,7 @@ class CameraTable:
 
 
 def checked_name(name: str) -> str:
-    """A name as people may give one; raises UsageError."""
+    """A camera name without surrounding spaces; raises UsageError if it is not allowed."""
     name = name.strip()
     if not name or not name.isprintable() or len(name) > LONGEST_NAME:
         raise UsageError(f"a camera's name has 1 to {LONGEST_NAME} characters, all of them printable")
@@ -158,7 +158,7 @@ def checked_name(name: str) -> str:
 
 
 def id_of(connection: Connection, identity: str, name: str) -> str:
-    """As `CameraTable.id_of`, in the caller's transaction."""
+    """Same as `CameraTable.id_of`, in the caller's transaction."""
     row = _known(connection, identity, name)
     if row is not None:
         return str(row.id)
@@ -167,16 +167,16 @@ def id_of(connection: Connection, identity: str, name: str) -> str:
 
 
 def fingerprint(connection: Connection) -> str:
-    """What tells a store from others: it follows from its key, and tells nothing of that."""
+    """8 hex digits that identify a store; derived from its key, which they do not reveal."""
     key = connection.execute(select(settings.c.value).where(settings.c.name == KEY)).scalar_one()
     return hashlib.blake2b(b"store", key=str(key).encode(), digest_size=4).hexdigest()
 
 
 def register(connection: Connection, camera: CameraRecord) -> CameraRecord:
-    """As `CameraTable.register`, in the caller's transaction.
+    """Same as `CameraTable.register`, in the caller's transaction.
 
-    A name in the list of sources that is not the one of last time is the camera's name from now on; else the name that
-    somebody gave it meanwhile stays.
+    If the name in the list of sources has changed since the last session, it becomes the camera's name; otherwise a
+    name that a user gave stays.
     """
     now = utc_now()
     row = _by_id(connection, camera.id) if camera.id else _known(connection, camera.identity, camera.name)
@@ -205,7 +205,7 @@ def register(connection: Connection, camera: CameraRecord) -> CameraRecord:
 
 
 def names_of(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
-    """The names of cameras by their ids."""
+    """The names of cameras, by id."""
     found: dict[str, str] = {}
     for i in range(0, len(ids), IDS_AT_ONCE):
         query = select(cameras.c.id, cameras.c.name).where(cameras.c.id.in_(ids[i : i + IDS_AT_ONCE]))
@@ -214,7 +214,7 @@ def names_of(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
 
 
 def is_of(word: str, camera_id: ColumnElement[str], source: ColumnElement[str]) -> ColumnElement[bool]:
-    """Whether a row with these columns is of the camera of an id or of a name."""
+    """A condition: a row with these columns belongs to the camera with this id or name."""
     if CAMERA_ID.fullmatch(word):
         return camera_id == word
     named = select(cameras.c.id).where(cameras.c.name == word)
@@ -222,17 +222,17 @@ def is_of(word: str, camera_id: ColumnElement[str], source: ColumnElement[str]) 
 
 
 def is_unknown(camera_id: ColumnElement[str]) -> ColumnElement[bool]:
-    """Whether a row has no camera, so that only the name it was stored under tells whose it is."""
+    """A condition: a row has no camera, so that only the name it was stored with is known."""
     return or_(camera_id == "", camera_id.not_in(select(cameras.c.id)))
 
 
 def has_name_like(text: str, camera_id: ColumnElement[str]) -> ColumnElement[bool]:
-    """Whether the name of a row's camera holds a text."""
+    """A condition: the name of a row's camera contains a text, ignoring case."""
     return camera_id.in_(select(cameras.c.id).where(cameras.c.name.icontains(text, autoescape=True)))
 
 
 def _known(connection: Connection, identity: str, name: str) -> Row[*tuple[object, ...]] | None:
-    """The row of a source: by its identity; else the one of this name whose identity nobody knows yet."""
+    """The row of a source: by identity, or else the row of this name whose identity is not known yet."""
     found = _of_identity(connection, identity) if identity else []
     if found:
         return found[0]
@@ -241,7 +241,7 @@ def _known(connection: Connection, identity: str, name: str) -> Row[*tuple[objec
     unknown = [row for row in rows if not row.identity]
     if unknown or identity:
         return next(iter(unknown), None)
-    # Who gives no identity means the camera of that name, if there is only one.
+    # Without an identity, the camera of that name is meant, if there is only one.
     return rows[0] if len(rows) == 1 else None
 
 

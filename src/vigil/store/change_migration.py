@@ -1,4 +1,4 @@
-"""Fills the log of changes of a store of before: with what nobody was told of yet, so that it is told."""
+"""Fills the change log of an older store with changes that were not published, so that they are published late."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,9 +12,9 @@ UNTOLD = "SELECT * FROM events WHERE untold <> '' ORDER BY id"
 
 
 def fill_changes(connection: Connection) -> None:
-    """Writes the changes that were not told.
+    """Logs the unpublished changes.
 
-    The column that named them stays, empty: a watch of before that goes on meanwhile can still write its events.
+    The column that held them remains, empty, so that an older Vigil that is still running can write its events.
     """
     for row in connection.execute(text(UNTOLD)).all():
         event = _event(row)

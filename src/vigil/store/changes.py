@@ -1,11 +1,10 @@
-"""The log of changes: a numbered row of everything that happened to an event, written with it in one transaction.
+"""The change log: one numbered row for each change of an event, written in the same transaction as the event.
 
     for change in store.changes.after(store.cursors.get("mail")):
         send(change)
         store.cursors.advance("mail", change.sequence)
 
-Numbers only grow, in the order in which the transactions were committed, so who has read up to a number has missed
-nothing before it.
+Sequence numbers increase in commit order, so a consumer that has read up to a number has missed nothing before it.
 """
 
 import json
@@ -24,7 +23,7 @@ from vigil.store.times import utc_now
 StoredKind: TypeAlias = Literal["opened", "raised", "described", "closed", "marked"]
 
 LOCK = 860_717_302
-"""Any number that is ours: on PostgreSQL one transaction at a time takes numbers, so they are committed in order."""
+"""An arbitrary advisory lock key: on PostgreSQL one transaction at a time takes numbers, so they commit in order."""
 
 AT_ONCE = 100
 TIERS = tuple(Tier)
@@ -32,10 +31,10 @@ TIERS = tuple(Tier)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredChange:
-    """One change: its number, what it was, and the event as it was then.
+    """One change: its sequence number, its kind, and the event as it was then.
 
-    `record` is the event as JSON lines and exports tell it, for `marked` with the mark; `windows` are those of the
-    event, where they were asked for.
+    `record` is the event in the form of JSON lines and exports; for `marked` it includes the mark. `windows` are those
+    of the event, if they were requested.
     """
 
     sequence: int
@@ -48,12 +47,12 @@ class StoredChange:
 
     @property
     def event(self) -> Event:
-        """The event as it was then."""
+        """The event as it was after the change."""
         return event_of(self.record, windows=self.windows)
 
 
 class ChangeLog:
-    """The changes of a store; raises StoreError when they cannot be read."""
+    """The change log of a store; raises StoreError if it cannot be read."""
 
     def __init__(self, store: Transactions) -> None:
         self._store = store
@@ -61,14 +60,14 @@ class ChangeLog:
     def after(
         self, sequence: int, *, limit: int = AT_ONCE, camera_id: str = "", kinds: Collection[StoredKind] = ()
     ) -> list[StoredChange]:
-        """The changes behind a number, in order: of one camera, or of some kinds, where they are named."""
+        """The changes after a sequence number, in order, optionally of one camera or of some kinds."""
         wanted = [changes.c.camera_id == camera_id] if camera_id else []
         wanted += [changes.c.kind.in_(kinds)] if kinds else []
         with self._store.reading("reading changes") as connection:
             return read(connection, changes.c.sequence > sequence, *wanted, limit=limit)
 
     def last(self, *, kinds: Collection[StoredKind] = ()) -> int:
-        """The number of the newest change (of some kinds, where they are named), 0 when there never was one."""
+        """The sequence number of the newest change (optionally of some kinds), 0 if there is none."""
         wanted = [changes.c.kind.in_(kinds)] if kinds else []
         newest = select(changes.c.sequence).where(*wanted).order_by(changes.c.sequence.desc()).limit(1)
         with self._store.reading("reading changes") as connection:
@@ -76,13 +75,13 @@ class ChangeLog:
 
 
 def read(connection: Connection, *conditions: ColumnElement[bool], limit: int | None = None) -> list[StoredChange]:
-    """The changes that meet some conditions, in order."""
+    """The changes that match all conditions, in order."""
     query = select(changes).where(*conditions).order_by(changes.c.sequence).limit(limit)
     return [_change(row) for row in connection.execute(query)]
 
 
 def kinds_between(before: Row[*tuple[Any, ...]] | None, event: Event) -> list[StoredKind]:
-    """What happened to an event since its row was as it is, in order."""
+    """The kinds of change between an event's stored row and its new state, in order."""
     if before is None:
         return ["opened", *(["closed"] if not event.is_open else [])]  # type: ignore[list-item]
     happened: dict[StoredKind, bool] = {
@@ -96,14 +95,14 @@ def kinds_between(before: Row[*tuple[Any, ...]] | None, event: Event) -> list[St
 def add(
     connection: Connection, event: Event, kinds: Sequence[StoredKind], *, said: Mapping[str, Any] | None = None
 ) -> list[StoredChange]:
-    """Writes what happened to an event, with its `camera_id`; `said` is what a record tells besides."""
+    """Logs changes of an event and returns them; `said` holds extra fields of the record."""
     if kinds and connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
     return [_add(connection, _as_of(kind, event, kinds), kind, said or {}) for kind in kinds]
 
 
 def _as_of(kind: StoredKind, event: Event, kinds: Sequence[StoredKind]) -> Event:
-    """An event at a change before its end, where both are written at once."""
+    """The event as it was at a change before it closed, if both are logged together."""
     goes_on = "closed" in kinds and kind != "closed"
     return replace(event, end_s=None, closed_because="") if goes_on else event
 

@@ -1,7 +1,4 @@
-"""Opening a database by its URL, and telling its errors in words that a person can act on.
-
-Insert or update by key, in the words of the database at hand.
-"""
+"""Opens a database by its URL, translates its errors into messages that a user can act on, and upserts rows."""
 
 import logging
 import sqlite3
@@ -31,16 +28,16 @@ log = logging.getLogger(__name__)
 
 
 BUSY_S = 10.0
-"""How long a write waits for another process's."""
+"""How long a write waits for another process's transaction."""
 
 FREE_PAGES = 20_000
-"""Pages (of 4 KiB) given back to the disk at once: a watcher waits no longer than that takes."""
+"""Pages (of 4 KiB) returned to the file system at a time, which limits how long a writer waits."""
 
 WRITES = "vigil_writes"
 
 
 def parse_url(store: str | Path) -> URL:
-    """The URL of a store that is given as one, or as the path of a SQLite file; raises UsageError."""
+    """The URL of a store given as a URL or as the path of a SQLite file; raises UsageError if it cannot be used."""
     text = str(store)
     if "://" not in text:
         if not text:
@@ -58,21 +55,21 @@ def parse_url(store: str | Path) -> URL:
 
 
 def sqlite_path(url: URL) -> Path | None:
-    """The file of a SQLite database."""
+    """The file of a SQLite database; None for other databases."""
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
 def display_url(url: URL) -> str:
-    """A store's name for people: the path, or the URL without its password."""
+    """A store's name for display: the path, or the URL without its password."""
     path = sqlite_path(url)
     return str(path) if path is not None else url.render_as_string(hide_password=True)
 
 
 def make_engine(url: URL) -> Engine:
-    """An engine that writes durably; raises StoreError when the database's driver is not installed."""
+    """Creates an engine with durable writes; raises StoreError if the database's driver is not installed."""
     try:
         if url.get_backend_name() != "sqlite":
-            # A server that was restarted costs a new connection, not an event.
+            # After a server restart, a new connection is opened instead of an event being lost.
             return create_engine(url, pool_pre_ping=True)
         engine = create_engine(url, connect_args={"timeout": BUSY_S})
     except (NoSuchModuleError, ImportError) as error:
@@ -83,21 +80,22 @@ def make_engine(url: URL) -> Engine:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
-    """FULL, since an event must survive a power cut from the moment it is announced."""
-    # Without this the driver would begin transactions late, and migrations outside any.
+    """Sets up a connection; `synchronous = FULL`, as a published event must survive a power failure."""
+    # Without this the driver would begin transactions late, and run migrations outside any.
     connection.isolation_level = None
     for pragma in ("foreign_keys = ON", "synchronous = FULL", f"busy_timeout = {int(BUSY_S * 1000)}"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later could not wait for another writer: SQLite refuses it at once.
+    # A transaction that starts with a read cannot wait for another writer when it writes later: SQLite fails it at
+    # once.
     writes = connection.get_execution_options().get(WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def enable_wal(engine: Engine) -> None:
-    """Turns on SQLite's write-ahead log, so that readers and the writer do not wait for each other."""
+    """Turns on SQLite's write-ahead log, so that readers and the writer do not block each other."""
     raw = engine.raw_connection()
     try:
         if raw.execute("PRAGMA page_count").fetchone()[0] == 0:
@@ -108,7 +106,7 @@ def enable_wal(engine: Engine) -> None:
 
 
 @tenacity.retry(
-    # Two processes that open a new file at once: the switch does not wait by itself.
+    # Two processes may open a new file at once, and the switch of the journal mode does not wait by itself.
     retry=tenacity.retry_if_exception_message(match=".*locked.*"),
     wait=tenacity.wait_random(0.01, 0.1),
     stop=tenacity.stop_after_delay(BUSY_S),
@@ -121,12 +119,12 @@ def _switch_journal(raw: Any) -> None:
 
 
 def vacuum_free_pages(engine: Engine) -> None:
-    """Shrinks a SQLite file by pages that nothing uses any more; does nothing elsewhere."""
+    """Shrinks a SQLite file by its unused pages; does nothing for other databases."""
     if engine.dialect.name != "sqlite":
         return
     raw = engine.raw_connection()
     try:
-        # Each step of this statement frees one page, and only a script takes all steps.
+        # Each step of this statement frees one page; only `executescript` runs all of them.
         raw.executescript(f"PRAGMA incremental_vacuum({FREE_PAGES})")
     finally:
         raw.close()
@@ -134,7 +132,7 @@ def vacuum_free_pages(engine: Engine) -> None:
 
 @contextmanager
 def translate_errors(action: str, where: str) -> Iterator[None]:
-    """Turns what the database raises into a StoreError that says what to do: RowRefused where only the row is wrong."""
+    """Turns database errors into StoreErrors with a remedy, or into RowRefused if only the row is at fault."""
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
@@ -144,10 +142,10 @@ def translate_errors(action: str, where: str) -> Iterator[None]:
 
 
 def _is_about_the_row(error: BaseException, cause: BaseException) -> bool:
-    """Whether what was to be written is at fault, and not the database, its disk or its connection."""
+    """Whether the row is at fault, and not the database, its disk or its connection."""
     if isinstance(error, IntegrityError | DataError):
         return True
-    # What the driver cannot bind is refused before the database hears of it; its errors have no class of their own.
+    # Values that the driver cannot bind never reach the database; these errors have no class of their own.
     unbound = isinstance(error, ProgrammingError | InterfaceError) and "binding parameter" in str(cause)
     return unbound or (isinstance(error, StatementError) and not isinstance(error, DBAPIError))
 
@@ -175,7 +173,7 @@ def _explain(error: BaseException, where: str) -> str:
 def upsert(
     connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, keep: Sequence[str] = ()
 ) -> None:
-    """Writes rows; those whose key is there are updated, except for the columns to `keep`."""
+    """Inserts rows; rows whose key exists are updated, except for the columns in `keep`."""
     if not rows:
         return
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite

@@ -1,4 +1,4 @@
-"""An event as a record of plain values: the one form that JSON lines, exports, the log of changes and pages share."""
+"""An event as a record of plain values: the one form shared by JSON lines, exports, the change log and web pages."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from vigil.store.times import format_utc
 
 
 def event_record(event: Event) -> dict[str, Any]:
-    """Everything of an event but its windows; times in seconds to the millisecond."""
+    """All fields of an event except its windows; times in seconds, rounded to milliseconds."""
     return {
         "event": event.id,
         "source": event.source,
@@ -30,7 +30,7 @@ def event_record(event: Event) -> dict[str, Any]:
 
 
 def event_of(record: Mapping[str, Any], *, windows: tuple[EventWindow, ...] = ()) -> Event:
-    """The event that a record tells of."""
+    """The event described by a record."""
     return Event(
         id=record["event"],
         source=record["source"],
@@ -51,7 +51,7 @@ def event_of(record: Mapping[str, Any], *, windows: tuple[EventWindow, ...] = ()
 
 
 def rounded(seconds: float | None) -> float | None:
-    """Seconds to the millisecond."""
+    """Seconds rounded to milliseconds."""
     return None if seconds is None else round(seconds, 3)
 
 

@@ -1,6 +1,7 @@
-"""Events as rows: written by id, as often as one likes; read back as they were.
+"""The events table: saving events by id, finding them by filter, and which of their changes are unpublished.
 
-Which events are wanted.
+Saving an event also adds rows to the change log, in the same transaction (`vigil.store.changes`). The cursor of the
+consumer `TOLD`, one per camera, says up to which change observers have received everything (`vigil.store.cursors`).
 """
 
 from collections.abc import Collection, Sequence
@@ -25,18 +26,18 @@ from vigil.store.times import format_utc, utc_now
 TIERS = (Tier.LOW, Tier.MEDIUM, Tier.HIGH)
 
 MarkFilter: TypeAlias = Literal["true", "false_alarm", "unsure", "unmarked"]
-"""The mark that counts; `unmarked` also where it was taken back."""
+"""The newest mark of an event; `unmarked` includes events whose mark was taken back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilter:
-    """Conditions that all hold; what is left out does not matter.
+    """Conditions that must all hold; the default of each matches every event.
 
-    `since_utc` and `until_utc` are moments as the store writes them and include events that only reach into the span;
-    `tier` is the least; `text` is looked for anywhere in the description, in notes and in the camera's name, in any
-    letter case. `source` is a camera's id or its name, which several cameras may bear; `camera_id` is the id alone,
-    and with it `source` matters only for what knows no camera. `limit` keeps the newest, `offset` leaves out the newest
-    of all: page after page of a long history.
+    `since_utc` and `until_utc` are times in the store's format; an event matches if it overlaps the span. `tier` is the
+    lowest tier. `text` is a case-insensitive substring of the description, a note or the camera's name. `source` is a
+    camera id or a name, which several cameras may share. With `camera_id`, events of that camera match, and events
+    without a known camera if their name is `source`. `limit` keeps the newest events and `offset` skips the newest, for
+    paging. Raises UsageError for invalid values.
     """
 
     since_utc: str | None = None
@@ -61,9 +62,10 @@ class EventFilter:
             raise UsageError(f"nothing lies between {self.since_utc} and {self.until_utc}: the times are the wrong way")
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """The same as SQL."""
+        """The filter as SQL conditions."""
         at_least = TIERS[TIERS.index(self.tier) :] if self.tier else TIERS
-        # LIKE rather than a full-text index: trigrams miss the two-character words that Chinese is made of.
+        # LIKE rather than a full-text index: a trigram index cannot find two-character words, which are common in
+        # Chinese.
         words = (events.c.text, events.c.source)
         has_text = or_(*(column.icontains(self.text, autoescape=True) for column in words))
         has_text |= camera_table.has_name_like(self.text, events.c.camera_id)
@@ -81,6 +83,7 @@ class EventFilter:
         return [condition for given, condition in wanted if given]
 
     def _is_of_camera(self) -> ColumnElement[bool]:
+        """Matches the camera by id, or else by name events whose camera is unknown."""
         if not self.camera_id:
             return camera_table.is_of(self.source or "", events.c.camera_id, events.c.source)
         unknown = and_(camera_table.is_unknown(events.c.camera_id), events.c.source == (self.source or ""))
@@ -88,18 +91,18 @@ class EventFilter:
 
 
 GOING_ON = "9999-12-31T23:59:59.999Z"
-"""The `ended_utc` of an event that goes on: later than any other, so that one comparison finds it."""
+"""The `ended_utc` of an open event: later than any real time, so that one comparison covers open events too."""
 
 TELLABLE: tuple[StoredKind, ...] = ("opened", "raised", "closed")
-"""What all who follow a watch are told of, and late where a watch was killed before it could."""
+"""The kinds of change that observers receive, late if a watcher was killed before it could publish them."""
 
 IDS_AT_ONCE = 500
 
 
 def save(connection: Connection, event: Event, *, session: str | None) -> list[StoredChange]:
-    """Inserts or updates an event, adds the windows that are new, and logs what happened to it; returns that.
+    """Inserts or updates an event, adds its new windows and logs its changes; returns the changes.
 
-    One that knows no camera is of its session's, or of the one it was of.
+    An event without a camera id keeps the one it was stored with, or else gets its session's.
     """
     before = connection.execute(select(events).where(events.c.id == event.id).with_for_update()).one_or_none()
     if not event.camera_id:
@@ -110,12 +113,14 @@ def save(connection: Connection, event: Event, *, session: str | None) -> list[S
 
 
 def _camera_of(connection: Connection, before: Row[*tuple[Any, ...]] | None, session: str | None) -> str:
+    """The camera id that an event was stored with, or else that of its session."""
     if before is not None and before.camera_id:
         return str(before.camera_id)
     return sessions.cameras_of(connection, [session]).get(session, "") if session else ""
 
 
 def _add_windows(connection: Connection, event: Event, *, is_new: bool) -> None:
+    """Inserts the windows that follow the last stored one."""
     last = select(func.max(event_windows.c.window)).where(event_windows.c.event_id == event.id)
     stored = None if is_new else connection.execute(last).scalar()
     fresh = [e for e in event.windows if stored is None or e.window > stored]
@@ -154,14 +159,14 @@ def _row(event: Event, session: str | None) -> dict[str, Any]:
 
 
 def find(connection: Connection, wanted: EventFilter) -> list[Event]:
-    """The events that a filter lets through, the oldest first."""
+    """The events that match a filter, oldest first."""
     newest = select(events).where(*wanted.conditions()).order_by(events.c.happened_utc.desc(), events.c.id.desc())
     page = newest.limit(wanted.limit).offset(wanted.offset or None)
     return _with_windows(connection, connection.execute(page).all()[::-1])
 
 
 def untold(connection: Connection, *, camera_id: str = "") -> list[StoredChange]:
-    """The changes (of one camera, or of any) that nobody was told of, in order, with the windows of their events."""
+    """The changes (of one camera, or of all) that were not published yet, in order, with their events' windows."""
     upto = select(cursors.c.sequence).where(cursors.c.consumer == TOLD, cursors.c.camera_id == changes.c.camera_id)
     ahead = select(handled_ahead.c.sequence).where(handled_ahead.c.consumer == TOLD)
     owed = [
@@ -184,11 +189,11 @@ MOVE = text("""INSERT INTO cursors (consumer, camera_id, sequence, moved_utc)
         AND kind IN ('opened', 'raised', 'closed'))
     ON CONFLICT (consumer, camera_id) DO UPDATE SET sequence = excluded.sequence, moved_utc = excluded.moved_utc
     WHERE cursors.sequence < excluded.sequence""")
-"""Moves the cursor of what was told to a change, where nothing before it is owed: the usual case, in one statement."""
+"""Moves a camera's `TOLD` cursor to a change unless an earlier one is unpublished: the usual case, in one statement."""
 
 
 def note_heard(connection: Connection, happened: Sequence[StoredChange], told: Collection[StoredKind]) -> None:
-    """Notes that people have heard already of some of these changes of one event."""
+    """Records which of these changes of one event observers have already received: those of the kinds in `told`."""
     heard = [change for change in happened if change.kind in told]
     for change in heard:
         values = {"consumer": TOLD, "camera_id": change.camera_id, "sequence": change.sequence, "now": utc_now()}
@@ -197,7 +202,11 @@ def note_heard(connection: Connection, happened: Sequence[StoredChange], told: C
 
 
 def note_told(connection: Connection, camera_id: str, sequences: Collection[int]) -> None:
-    """Notes that people were told of these changes of a camera; what another watch owes them of it stays owed."""
+    """Records that these changes of a camera were published.
+
+    The cursor moves up to the first change that is still unpublished, as another watcher of the same camera may have to
+    publish it. Published changes beyond it go into `handled_ahead`.
+    """
     upto = cursor_of(connection, TOLD, camera_id)
     own = (handled_ahead.c.consumer == TOLD, handled_ahead.c.camera_id == camera_id)
     ahead = set(connection.execute(select(handled_ahead.c.sequence).where(*own)).scalars())
@@ -213,19 +222,19 @@ def note_told(connection: Connection, camera_id: str, sequences: Collection[int]
 
 
 def count(connection: Connection, wanted: EventFilter) -> int:
-    """How many events a filter lets through, its limit and offset left aside."""
+    """The number of events that match a filter, ignoring its limit and offset."""
     return connection.execute(select(func.count()).select_from(events).where(*wanted.conditions())).scalar_one()
 
 
 def sources(connection: Connection) -> list[str]:
-    """The names of the cameras that have events, each once."""
+    """The names of the cameras that have events, sorted, without duplicates."""
     name = func.coalesce(cameras.c.name, events.c.source)
     known = select(name).select_from(events).outerjoin(cameras, cameras.c.id == events.c.camera_id)
     return sorted(connection.execute(known.distinct()).scalars())
 
 
 def by_id(connection: Connection, part: str) -> list[Event]:
-    """The event of an id, or those whose ids begin or end with a part of one."""
+    """The event with this id, or else all events whose id starts or ends with `part`."""
     exact = connection.execute(select(events).where(events.c.id == part)).all()
     if exact or not part:
         return _with_windows(connection, exact)
@@ -234,7 +243,7 @@ def by_id(connection: Connection, part: str) -> list[Event]:
 
 
 def of_session(connection: Connection, session: str) -> list[Event]:
-    """The events of one watch, in order."""
+    """The events of one session, in order of onset."""
     query = select(events).where(events.c.session_id == session).order_by(events.c.onset_s, events.c.id)
     return _with_windows(connection, connection.execute(query).all())
 

@@ -1,6 +1,6 @@
-"""Rights of a store: it shows people, so what an earlier version left open to everybody is closed.
+"""File permissions of a store: it contains pictures of people, so older files that others can read are closed.
 
-Databases, folders and media are made for their owner only. Rights that somebody gave to a group stay.
+New databases, folders and media are created for their owner only. Permissions given to a group are kept.
 """
 
 from pathlib import Path
@@ -11,15 +11,15 @@ from vigil.store.rejected_rows import REFUSED
 from vigil.store.sessions import FOLDER
 
 BESIDE = ("", "-wal", "-shm", "-journal")
-"""What SQLite keeps beside a database, behind its name."""
+"""Suffixes of the files that SQLite keeps beside a database."""
 
 OURS = frozenset({*KINDS, FOLDER, REFUSED, "room.yaml", "room.yaml.partial"})
 
 
 def restrict_store_files(folder: Path, database: Path | None) -> None:
-    """Closes a store's database, media and folder to everybody else, where they are this user's.
+    """Makes a store's database, media and folder inaccessible to others, as far as this user owns them.
 
-    The folder itself only where nothing but the store lies in it: it may be one that people share.
+    The folder itself is changed only if it contains nothing but the store, as it may be a shared one.
     """
     files = [] if database is None else [database.with_name(f"{database.name}{end}") for end in BESIDE]
     for file in files:
@@ -36,7 +36,7 @@ def _names_in(folder: Path) -> set[str]:
 
 
 def _close_all(folder: Path) -> None:
-    """A folder and all in it; once it is closed nobody gets at what it holds, so that is not looked at again."""
+    """Closes a folder and everything in it; once the folder is closed, its content need not be checked again."""
     if is_open_to_others(folder):
         for path in folder.rglob("*"):
             close_to_others(path)

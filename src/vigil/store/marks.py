@@ -1,4 +1,4 @@
-"""Marks as rows: only ever added, so that who said what of an event, and when, is never lost; the newest counts."""
+"""The marks table: marks are only ever added, so the history of who said what is kept; the newest mark counts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,9 +16,9 @@ IDS_AT_ONCE = 500
 
 
 def add(connection: Connection, event_id: str, mark: MarkValue, *, who: str, note: str) -> Mark:
-    """Adds a mark; raises UsageError when there is no such event, or the mark, name or note cannot be."""
+    """Adds a mark; raises UsageError if there is no such event, or the mark, name or note is invalid."""
     _check(mark, who=who.strip(), note=note)
-    # Where transactions run side by side, two marks of one event would take the same number.
+    # Locks the event: two concurrent transactions would otherwise give two marks the same number.
     known = connection.execute(select(events.c.id).where(events.c.id == event_id).with_for_update()).scalar()
     if known is None:
         raise UsageError(f"there is no event {event_id!r} to mark")
@@ -41,13 +41,13 @@ def _check(mark: str, *, who: str, note: str) -> None:
 
 
 def of_event(connection: Connection, event_id: str) -> list[Mark]:
-    """The marks of an event, the oldest first."""
+    """The marks of an event, oldest first."""
     query = select(marks).where(marks.c.event_id == event_id).order_by(marks.c.number)
     return [_mark(row) for row in connection.execute(query)]
 
 
 def newest(connection: Connection, event_ids: Sequence[str]) -> dict[str, Mark]:
-    """The mark that counts, for each of these events that has one."""
+    """The newest mark of each of these events; events without a mark, or with one taken back, are left out."""
     found: dict[str, Mark] = {}
     for i in range(0, len(event_ids), IDS_AT_ONCE):
         query = select(marks).where(marks.c.event_id.in_(event_ids[i : i + IDS_AT_ONCE])).order_by(marks.c.number)
@@ -56,23 +56,23 @@ def newest(connection: Connection, event_ids: Sequence[str]) -> dict[str, Mark]:
 
 
 def newest_mark_value() -> ScalarSelect[str]:
-    """Of the event in the query around it: the word of the mark that counts, NULL where there never was one."""
+    """A subquery: the newest mark of the enclosing query's event, NULL if there is none."""
     own = select(marks.c.mark).where(marks.c.event_id == events.c.id)
     return own.order_by(marks.c.number.desc()).limit(1).correlate(events).scalar_subquery()
 
 
 def is_unmarked() -> ColumnElement[bool]:
-    """Whether nothing that counts is said of the event in the query around it: never, or it was taken back."""
+    """A condition: the enclosing query's event has no mark, or it was taken back."""
     return func.coalesce(newest_mark_value(), "") == ""
 
 
 def has_no_history() -> ColumnElement[bool]:
-    """Whether nobody ever said anything of the event in the query around it."""
+    """A condition: the enclosing query's event has never been marked."""
     return ~exists().where(marks.c.event_id == events.c.id).correlate(events)
 
 
 def note_contains(text: str) -> ColumnElement[bool]:
-    """Whether any note of the event in the query around it holds a text."""
+    """A condition: a note of the enclosing query's event contains a text, ignoring case."""
     inside = marks.c.note.icontains(text, autoescape=True)
     return exists().where(marks.c.event_id == events.c.id, inside).correlate(events)
 

@@ -1,8 +1,7 @@
-"""Pictures and clips of events: files beside the database, never half written.
+"""Media of events: files beside the database, written atomically, and the table of which event each belongs to.
 
-A file is written under a name that says so (`x.partial.mp4`), brought to the disk, and only then given its own.
-
-Which files belong to which event: what retention goes by.
+A file is written under a temporary name (`x.partial.mp4`), synced to disk and then renamed. Retention goes by the
+table.
 """
 
 import os
@@ -26,12 +25,12 @@ KINDS: tuple[MediaKind, ...] = ("snapshots", "clips", "frames")
 PARTIAL = ".partial"
 
 WriteMedia: TypeAlias = Callable[[Path], None]
-"""Writes a file (or fills a folder, for frames) at the path it is given."""
+"""Writes a file (or creates and fills a folder, for frames) at the given path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaFile:
-    """A file of an event; `path` is absolute or as the store's folder was given."""
+    """A file or folder of an event; `path` starts with the store's folder, absolute or relative as that was given."""
 
     path: Path
     event_id: str
@@ -40,14 +39,14 @@ class MediaFile:
 
 
 def media_path(root: Path, kind: MediaKind, event_id: str, name: str) -> Path:
-    """Where a medium of an event lies: `clips/ID.mp4`, `snapshots/ID.jpg`, `frames/ID/NAME`."""
+    """The path of a media file of an event: `clips/ID.mp4`, `snapshots/ID.jpg`, `frames/ID/NAME`."""
     if kind == "frames":
         return root / kind / event_id / name
     return root / kind / f"{event_id}{name}"
 
 
 def write_whole(path: Path, write: WriteMedia) -> int:
-    """Lets `write` make a file or folder, which takes its name only when it is whole and on disk; returns its bytes."""
+    """Calls `write` for a temporary path, syncs what it wrote to disk and renames it; returns the size in bytes."""
     for folder in reversed(path.parents[:3]):
         make_private_folder(folder)
     partial = path.with_name(f"{path.stem}{PARTIAL}{path.suffix}")
@@ -68,12 +67,12 @@ def write_whole(path: Path, write: WriteMedia) -> int:
 
 
 def list_files(path: Path) -> list[Path]:
-    """A file itself, or the files in a folder."""
+    """The file itself, or all files in a folder."""
     return sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
 
 
 def remove_media(path: Path) -> None:
-    """Deletes a medium that may be gone already, and the event's folder of frames once it is empty."""
+    """Deletes a media file if it exists, and the event's folder of frames once it is empty."""
     _erase(path)
     if path.parent.parent.name == "frames":
         with _quietly():
@@ -88,12 +87,12 @@ def _erase(path: Path) -> None:
 
 
 def partial_files(root: Path) -> list[Path]:
-    """What writers that were killed left behind (or are writing now)."""
+    """Temporary files: left behind by writers that were killed, or being written now."""
     return [path for kind in KINDS for path in sorted((root / kind).rglob(f"*{PARTIAL}*"))]
 
 
 def _settle(path: Path) -> int:
-    """Brings a file to the disk, for its owner only; returns its bytes."""
+    """Makes a file private and syncs it to disk; returns its size in bytes."""
     keep_private(path)
     return _sync(path)
 
@@ -116,7 +115,7 @@ def _quietly() -> Iterator[None]:
 
 
 def add(connection: Connection, file: MediaFile, *, root: Path) -> None:
-    """Notes a file; its path is kept relative to the store's folder, so that both can be moved together."""
+    """Inserts the row of a file; the path is stored relative to the store's folder, so both can be moved together."""
     row = {
         "path": file.path.relative_to(root).as_posix(),
         "event_id": file.event_id,
@@ -128,11 +127,11 @@ def add(connection: Connection, file: MediaFile, *, root: Path) -> None:
 
 
 def of_event(connection: Connection, event_id: str, *, root: Path) -> list[MediaFile]:
-    """An event's files, by path."""
+    """The files of an event, sorted by path."""
     query = select(media).where(media.c.event_id == event_id).order_by(media.c.path)
     return [read(row, root=root) for row in connection.execute(query)]
 
 
 def read(row: Row[*tuple[Any, ...]], *, root: Path) -> MediaFile:
-    """A row as a file."""
+    """The media file of a row."""
     return MediaFile(path=root / row.path, event_id=row.event_id, kind=row.kind, size_bytes=row.size_bytes)

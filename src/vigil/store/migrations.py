@@ -1,7 +1,7 @@
-"""Numbered steps from an empty database to this version's tables: only ever append to them.
+"""Migrations: numbered steps from an empty database to the tables of this version. Only append to them.
 
-A step that was released is never edited, since databases out there have already taken it. Steps are plain SQL that
-SQLite and PostgreSQL both understand.
+A released step is never edited, since existing databases have already run it. Steps are plain SQL that both SQLite and
+PostgreSQL understand.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from vigil.store.times import utc_now
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step; `number` is its place, from 1 without gaps. `fill` makes rows for what is new from what is there."""
+    """One step; `number` counts from 1 without gaps. `fill` populates new tables or columns from existing rows."""
 
     number: int
     name: str
@@ -126,16 +126,19 @@ MIGRATIONS = (
 )
 
 NUMBERED = {"sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "postgresql": "BIGSERIAL PRIMARY KEY"}
-"""A key that grows and is never given twice, in the words of each database: `{NUMBERED}` in a step."""
+"""An increasing key that is never reused, in the SQL of each database; replaces `{NUMBERED}` in a step."""
 
 LOCK = 860_717_301
-"""Any number that is ours: two processes that open an empty PostgreSQL database migrate it one after the other."""
+"""An arbitrary advisory lock key, so that two processes that open an empty PostgreSQL database migrate it in turn."""
 
 NEWEST = MIGRATIONS[-1].number
 
 
 def version_of(connection: Connection, *, where: str) -> int:
-    """The number of the last step that a database took, 0 when it is empty; raises StoreError for a newer one."""
+    """The number of the last step that a database has run, 0 if it is empty.
+
+    Raises StoreError if it was written by a newer Vigil or belongs to another program.
+    """
     tables = inspect(connection).get_table_names()
     if schema.migrations.name not in tables:
         if tables:
@@ -153,7 +156,7 @@ def version_of(connection: Connection, *, where: str) -> int:
 
 
 def migrate(connection: Connection, *, where: str) -> list[Migration]:
-    """Takes the steps that are missing, all in the caller's transaction; raises StoreError for a newer database."""
+    """Runs the missing steps in the caller's transaction and returns them; raises StoreError like `version_of`."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
     version = version_of(connection, where=where)

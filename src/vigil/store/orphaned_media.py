@@ -1,4 +1,4 @@
-"""Strays: files of events that no row tells of, as a watcher leaves that is killed between a file and its row."""
+"""Media files of events without a row, as left by a watcher that was killed between writing a file and its row."""
 
 import logging
 import re
@@ -17,13 +17,13 @@ log = logging.getLogger(__name__)
 
 SUFFIXES: dict[MediaKind, str] = {"snapshots": ".jpg", "clips": ".mp4"}
 EVENT_ID = re.compile(r"\d{8}T\d{9}Z-[0-9a-f]{8}")
-"""What Vigil names events: a file that is not named so may be somebody's own."""
+"""The format of event ids; a file with any other name may belong to the user."""
 
 ROWS_AT_ONCE = 500
 
 
 def adopt_orphans(store: Store, *, before_s: float) -> None:
-    """Notes the files of events that no row tells of, and deletes those from before a moment whose event is gone."""
+    """Adds rows for files of existing events; deletes files of deleted events, last modified before `before_s`."""
     with translate_errors("looking for files without a row", store.name):
         found = list(_files(store.folder))
     with store.reading("looking for files without a row") as connection:
@@ -37,9 +37,9 @@ def adopt_orphans(store: Store, *, before_s: float) -> None:
 
 
 def _files(root: Path) -> Iterator[tuple[MediaKind, str, Path]]:
-    """What lies where media do, whole: its kind, the id of its event by its name, and its path."""
+    """All complete media files: their kind, the event id in their name, and their path."""
     for kind in KINDS:
-        # `frames/EVENT/WINDOW/0.jpg`, as one medium a window
+        # `frames/EVENT/WINDOW/0.jpg`: the folder of one window is one media file.
         for path in (root / kind).glob("*/*" if kind == "frames" else f"*{SUFFIXES[kind]}"):
             if PARTIAL not in path.name:
                 yield kind, path.parent.name if kind == "frames" else path.stem, path
@@ -57,7 +57,7 @@ def _note(store: Store, strays: list[tuple[MediaKind, str, Path]]) -> None:
 
 def _delete_old(store: Store, path: Path, *, before_s: float) -> None:
     with translate_errors("deleting a file of no event", store.name):
-        # A young one may be of an event that waits for the store.
+        # A recent file may belong to an event that is not stored yet.
         if path.exists() and path.stat().st_mtime < before_s:
             log.info("deleting %s, whose event is gone", path)
             remove_media(path)

@@ -1,4 +1,4 @@
-"""What the database refuses, kept beside it: a JSON line for each row, so that somebody can see what was wrong."""
+"""Rows that the database rejected, kept beside it as JSON lines so that a user can see what was wrong."""
 
 import json
 import logging
@@ -12,11 +12,11 @@ log = logging.getLogger(__name__)
 
 REFUSED = "refused.jsonl"
 MOST_BYTES = 10_000_000
-"""Of rows beyond this only the count is kept: a camera whose every verdict is refused must not fill the disk."""
+"""The file grows no further than this: if every verdict of a camera is rejected, it must not fill the disk."""
 
 
 def append_rejected_row(path: Path, row: object, *, what: str, why: str) -> None:
-    """Adds a row to the file; what cannot be kept is told in the log."""
+    """Appends a row to the file; logs a warning if that fails."""
     try:
         line = json.dumps({"refused_utc": utc_now(), "what": what, "why": why, "row": _plain(row)}, default=str)
         make_private_folder(path.parent)

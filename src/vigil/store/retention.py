@@ -1,7 +1,7 @@
-"""What is deleted when: media by age and by size, the verdict log by age, events only when asked to.
+"""Retention: deletes media by age and total size, verdicts by age, and events only if configured.
 
-The watcher calls `prune` now and then; people call `vigil events prune`. Nothing of an event that goes on is touched,
-nor, unless somebody says so, of one that people have marked.
+The watcher calls `prune` regularly; users call `vigil events prune`. Open events are never touched, and marked events
+only on request.
 """
 
 import logging
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 DAY_S = 86_400.0
 
 PARTIAL_S = 3600.0
-"""A half-written file that has not changed for so long has no writer any more."""
+"""A temporary file that has not changed for this long has no writer any more."""
 
 ROWS_AT_ONCE = 500
 VERDICTS_AT_ONCE = 5000
@@ -37,12 +37,13 @@ MB = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionSettings:
-    """How long what is kept; None keeps it for ever.
+    """How long data is kept; None keeps it forever.
 
-    `media_days` and `verdict_days` count from an event's end and a verdict's making; `media_mb` bounds all media
-    together (10^6 bytes each), the oldest events' going first; `event_days` deletes whole events, rows and media.
-    None of it concerns marked events: their media come on top of `media_mb`. Changes go with the events' age once every
-    consumer has read them; `unread_days` after that also those that one has not.
+    `media_days` counts from the end of an event, `verdict_days` from the time of a verdict. `media_mb` limits the total
+    size of media (in 10^6 bytes); media of the oldest events are deleted first. `event_days` deletes whole events, rows
+    and media. Marked events are exempt, and their media do not count towards `media_mb`. Changes are deleted after
+    `event_days` once every consumer has read them, and after another `unread_days` even if one has not. Raises
+    UsageError for negative values.
     """
 
     media_days: float | None = 30.0
@@ -60,7 +61,7 @@ class RetentionSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruneReport:
-    """What was deleted; `unread_changes` are those of the changes that a consumer had not read yet."""
+    """What was deleted; `unread_changes` counts deleted changes that a consumer had not read yet."""
 
     files: int = 0
     freed_bytes: int = 0
@@ -78,11 +79,11 @@ def prune(
     also_marked: bool = False,
     clock: Callable[[], float] = time.time,
 ) -> PruneReport:
-    """Deletes what retention says is too old or too much; raises StoreError, and may be called again.
+    """Deletes what the settings no longer keep; raises StoreError, after which it can be called again.
 
-    Files go before the rows that tell of them, so that a full disk gets room first and a kill leaves no file unknown.
-    With `dry_run` nothing is deleted, only counted. What people have marked stays, unless `also_marked`; an event whose
-    mark was taken back loses its media only.
+    Files are deleted before their rows, so that a full disk gets free space first and a kill leaves no file without a
+    row. With `dry_run` it only counts. Events that users have marked are kept unless `also_marked`; an event whose mark
+    was taken back loses only its media.
     """
     now_s = clock()
     if not dry_run:
@@ -123,7 +124,7 @@ def _before(days: float, now_s: float) -> str:
 
 
 def _closed_media(store: Store, *conditions: ColumnElement[bool]) -> list[MediaFile]:
-    """Media of events that are closed, the oldest events' first."""
+    """Media of closed events, those of the oldest events first."""
     query = select(media).join(events, events.c.id == media.c.event_id)
     oldest_first = query.order_by(events.c.happened_utc, media.c.path)
     with store.reading("looking for old media") as connection:
@@ -141,10 +142,10 @@ def _too_old(
 def _too_much(
     store: Store, retention: RetentionSettings, may_go: ColumnElement[bool], *, spared: set[Path]
 ) -> list[MediaFile]:
-    """The oldest media, until what stays fits; `spared` are deleted anyway."""
+    """The oldest media to delete until the rest fits; `spared` holds paths that are deleted anyway."""
     if retention.media_mb is None:
         return []
-    # Marked media do not count: with many of them, new events would lose theirs at once.
+    # Media of marked events do not count: if there were many, new events would lose theirs at once.
     summed = select(func.coalesce(func.sum(media.c.size_bytes), 0)).join(events, events.c.id == media.c.event_id)
     with store.reading("adding up media") as connection:
         total_bytes = int(connection.execute(summed.where(may_go)).scalar() or 0)
@@ -172,7 +173,7 @@ def _delete_files(store: Store, files: Sequence[MediaFile], may_go: ColumnElemen
 
 
 def _still_to_go(store: Store, files: Sequence[MediaFile], may_go: ColumnElement[bool]) -> list[MediaFile]:
-    """Without those that were marked meanwhile: deleting thousands of files takes a while."""
+    """Leaves out files of events marked in the meantime, as deleting thousands of files takes a while."""
     ids = {file.event_id for file in files}
     with store.reading("looking for marks") as connection:
         unmarked = set(connection.execute(select(events.c.id).where(events.c.id.in_(ids), may_go)).scalars())
@@ -208,7 +209,7 @@ def _old_changes(retention: RetentionSettings, *, now_s: float) -> ColumnElement
 
 
 def _is_unread() -> ColumnElement[bool]:
-    """Whether a consumer has not come to a change yet; those who tell of a watch read that camera's, and no marks."""
+    """A condition: a consumer has not read a change yet; for `TOLD`, only published kinds of the same camera count."""
     behind = cursors.c.sequence < changes.c.sequence
     of_others = exists().where(cursors.c.consumer != TOLD, cursors.c.camera_id.in_(["", changes.c.camera_id]), behind)
     of_watches = exists().where(cursors.c.consumer == TOLD, cursors.c.camera_id == changes.c.camera_id, behind)
@@ -221,7 +222,7 @@ def _count(store: Store, table: Table, old: ColumnElement[bool]) -> int:
 
 
 def _delete_verdicts(store: Store, old: ColumnElement[bool]) -> None:
-    """In small transactions, so that a watcher that writes meanwhile hardly waits."""
+    """Deletes in small transactions, so that a running watcher hardly waits."""
     key = tuple_(verdicts.c.session_id, verdicts.c.window)
     chosen = select(verdicts.c.session_id, verdicts.c.window).where(old).limit(VERDICTS_AT_ONCE)
     deleted = VERDICTS_AT_ONCE
@@ -236,7 +237,7 @@ def _delete_events(store: Store, old: ColumnElement[bool]) -> None:
 
 
 def _delete_changes(store: Store, old: ColumnElement[bool]) -> None:
-    """In small transactions, for a watcher that writes meanwhile."""
+    """Deletes in small transactions, so that a running watcher hardly waits."""
     chosen = select(changes.c.sequence).where(old).limit(VERDICTS_AT_ONCE)
     deleted = VERDICTS_AT_ONCE
     while deleted == VERDICTS_AT_ONCE:
@@ -245,7 +246,7 @@ def _delete_changes(store: Store, old: ColumnElement[bool]) -> None:
 
 
 def _delete_empty_sessions(store: Store, days: float | None, *, now_s: float) -> None:
-    """Watches that ended long ago and left neither verdicts nor events."""
+    """Deletes sessions that ended long ago and have neither verdicts nor events."""
     if days is None:
         return
     has_verdicts = exists().where(verdicts.c.session_id == sessions.c.id)

@@ -1,13 +1,14 @@
-"""The tables as this version reads and writes them; `migrations` is how a database gets there.
+"""The tables as this version reads and writes them; `migrations` creates them and upgrades older databases.
 
-Times: `*_s` are seconds of the source, `*_utc` are `2026-11-20T11:50:33.123Z`, which sorts as text.
-`happened_utc` is an event's onset on live sources; for files, which have no clock, when it was found.
-`ended_utc` is the same of its end, and the end of time while it goes on. `camera_id` is the id of a row of
-`cameras`, or empty where nobody knows; `source` is the name of that camera as it was then. `identity` tells sources of
-one name apart (`vigil.sources.source_identity`), empty in watches of before. `changes` is written with what it tells
-of, in one transaction, and only added to; `cursors` are how far each consumer of it has come, and
-`handled_ahead` what it has handled beyond one that is still to be. `untold` is of before there were cursors; nothing
-reads it.
+Times: `*_s` are seconds of the source; `*_utc` are strings like `2026-11-20T11:50:33.123Z`, which sort as text.
+`happened_utc` is the onset of an event on live sources; for files, which have no clock, it is the time of detection.
+`ended_utc` is the same for its end, and a date in the far future while the event is open.
+
+`camera_id` is the id of a row of `cameras`, empty if unknown; `source` is that camera's name at the time. `identity`
+distinguishes sources of the same name (`vigil.sources.source_identity`); it is empty in old sessions. Rows of `changes`
+are written in the transaction of the change and are never updated. `cursors` holds the position of each consumer in
+`changes`, and `handled_ahead` the changes it has handled beyond one that it has not. `events.untold` is unused since
+there are cursors.
 """
 
 from typing import Any
@@ -16,7 +17,7 @@ from sqlalchemy import BigInteger, Column, Double, ForeignKey, Integer, MetaData
 
 
 class SafeText(TypeDecorator[str]):
-    """Text from a model, a camera or a file's name: half characters and zeros are replaced."""
+    """Text from a model, a camera or a file name: unpaired surrogates and NUL characters are replaced."""
 
     impl = Text
     cache_ok = True

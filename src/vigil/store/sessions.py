@@ -1,9 +1,7 @@
-"""Sessions: one watch of one source, from its start to its end.
+"""Sessions: one row for each watch of one source, from its start to its end; and locks on the cameras being watched.
 
-Claims: which cameras of a store are being watched now, and by whom.
-
-A watch that begins closes what an earlier one left open. A lock on a file tells a watch that was killed, whose lock is
-gone with it, from one that goes on.
+A new session closes events that an earlier one left open. A file lock shows whether that one was killed (the lock is
+gone with its process) or is still running.
 """
 
 import fcntl
@@ -27,9 +25,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchSession:
-    """What was watched and with what; `epoch_s` is the `time.time()` of second 0 on live sources.
+    """What was watched and with what; `epoch_s` is the `time.time()` of second 0, for live sources.
 
-    `source` is the camera's name as it was then; `identity` is empty where it is not known.
+    `source` is the camera's name at the time; `identity` is empty if it is not known.
     """
 
     id: str
@@ -57,7 +55,7 @@ def start(
     identity: str = "",
     camera: CameraRecord | None = None,
 ) -> WatchSession:
-    """Writes that a watch began, of a `camera` that is registered with it; one of that name where none is given."""
+    """Inserts a session and registers its `camera`; without one, the camera of that name is used."""
     seen = register(connection, camera or CameraRecord(id="", name=source, identity=identity))
     session = WatchSession(
         id=session_id or new_id(),
@@ -76,25 +74,25 @@ def start(
 
 
 def end(connection: Connection, session: str, *, because: str) -> None:
-    """Writes that a watch ended."""
+    """Records that a session ended."""
     ended = sessions.update().where(sessions.c.id == session, sessions.c.ended_utc.is_(None))
     connection.execute(ended.values(ended_utc=utc_now(), ended_because=because))
 
 
 def of_source(connection: Connection, source: str) -> list[WatchSession]:
-    """The watches of a camera, by its id or name, the newest first."""
+    """The sessions of a camera, by its id or name, newest first."""
     wanted = is_of(source, sessions.c.camera_id, sessions.c.source)
     return _read(connection, select(sessions).where(wanted).order_by(sessions.c.id.desc()))
 
 
 def of_event(connection: Connection, event_id: str) -> WatchSession | None:
-    """The watch that an event was found in."""
+    """The session in which an event was found; None if it was saved outside any."""
     query = select(sessions).join(events, events.c.session_id == sessions.c.id).where(events.c.id == event_id)
     return next(iter(_read(connection, query)), None)
 
 
 def end_all(connection: Connection, source: str | None, *, camera_id: str, because: str) -> None:
-    """Writes that every unfinished watch of a camera (or of all) ended."""
+    """Records that all unfinished sessions of a camera (or of all cameras) ended."""
     unfinished = sessions.update().where(sessions.c.ended_utc.is_(None))
     if source is not None or camera_id:
         unfinished = unfinished.where(is_of(camera_id or source or "", sessions.c.camera_id, sessions.c.source))
@@ -102,7 +100,7 @@ def end_all(connection: Connection, source: str | None, *, camera_id: str, becau
 
 
 def cameras_of(connection: Connection, session_ids: Sequence[str]) -> dict[str, str]:
-    """The camera of each of these watches."""
+    """The camera id of each of these sessions."""
     query = select(sessions.c.id, sessions.c.camera_id).where(sessions.c.id.in_(session_ids))
     return {row.id: row.camera_id for row in connection.execute(query)}
 
@@ -116,16 +114,16 @@ FOLDER = ".watched"
 
 
 class SourceLocks:
-    """The cameras that this store's user watches; locks lie in a folder beside the media."""
+    """File locks on the cameras that are watched through one `Store`; the lock files are beside the media."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / FOLDER
         self._held: dict[str, int] = {}
 
     def take(self, source: str) -> bool:
-        """Claims a camera, by its id, until `release`; False while somebody else watches it.
+        """Locks a camera, by its id, until `release`; returns False if another watcher holds the lock.
 
-        Where no lock can be had (a file system without, no room, no right) every claim is granted.
+        If no lock can be created (unsupported by the file system, disk full, no permission), it returns True.
         """
         if source in self._held:
             return True
@@ -149,11 +147,11 @@ class SourceLocks:
         return lock
 
     def release_all(self) -> None:
-        """Gives all of them up."""
+        """Releases all locks."""
         for source in list(self._held):
             self.release(source)
 
     def release(self, source: str) -> None:
-        """Gives a source up."""
+        """Releases the lock of a camera."""
         if (lock := self._held.pop(source, None)) is not None:
             os.close(lock)

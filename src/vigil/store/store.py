@@ -1,12 +1,12 @@
-"""The store: what was watched, every verdict, the events, and their pictures and clips.
+"""The store: sessions, cameras, verdicts, events with their changes, and the media of events.
 
     with Store.open("vigil-store/vigil.db") as store:
         store.start_session(source="door", epoch_s=time.time(), model="m", task="fight")
-        store.save_event(event)     # on disk when it returns
+        store.save_event(event)     # durable when it returns
         store.keep(event.id, "clips", ".mp4", lambda path: footage.clip(path, from_s=0, to_s=9))
 
-Every call is one transaction; a call that fails raises StoreError, has changed nothing, and may be tried again.
-Calls may come from several threads, and several processes may share a database.
+Every call is one transaction: if it fails, it raises StoreError, has changed nothing and can be retried. The store is
+thread-safe, and several processes may share a database.
 """
 
 import os
@@ -41,13 +41,13 @@ from vigil.store.sessions import SourceLocks, WatchSession
 from vigil.verdict import JudgedWindow
 
 DEFAULT_STORE = "outputs/watch/events.db"
-"""Where a watch keeps what it finds, unless told otherwise."""
+"""The store that a watcher uses by default."""
 
 STOPPED = "the watcher stopped"
 
 
 class Store:
-    """A database and the folder of media beside it."""
+    """A database and the media folder beside it."""
 
     def __init__(self, engine: Engine, *, name: str, folder: Path) -> None:
         self.name = name
@@ -62,10 +62,11 @@ class Store:
 
     @classmethod
     def open(cls, url: str | Path, *, folder: Path | None = None, create: bool = True) -> Self:
-        """Opens a store by path or URL, makes or migrates its tables, and makes a missing folder if it may `create`.
+        """Opens a store by path or URL, creates or migrates its tables, and with `create` makes a missing folder.
 
-        Media lie in `folder`: beside a SQLite file unless said otherwise. Raises StoreError when the store is damaged,
-        locked, of a newer Vigil, not there (without `create`) or cannot be written; UsageError for a URL it cannot use.
+        Media are in `folder`, by default the folder of the SQLite file. Raises StoreError if the store is damaged,
+        locked, missing (without `create`), not writable or written by a newer Vigil; UsageError if the URL cannot be
+        used.
         """
         parsed = parse_url(url)
         name, path = display_url(parsed), sqlite_path(parsed)
@@ -101,34 +102,34 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Closes the database and gives up all claims; a later call opens it again."""
+        """Closes the database and releases all camera locks; a later call opens it again."""
         self._claims.release_all()
         self.engine.dispose()
 
     @contextmanager
     def reading(self, action: str) -> Iterator[Connection]:
-        """A transaction that sees one state of the database; its errors are StoreErrors that name the action."""
+        """A read transaction with a consistent view of the database; errors are StoreErrors that name the action."""
         with translate_errors(action, self.name), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self, action: str) -> Iterator[Connection]:
-        """A transaction that is on disk when it ends, or has not happened."""
+        """A write transaction: durable once the block ends, rolled back if it raises."""
         engine = self.engine.execution_options(**{WRITES: True})
         with translate_errors(action, self.name), engine.begin() as connection:
             yield connection
 
     def fingerprint(self) -> str:
-        """8 hex digits that tell this store from others, the same at every start."""
+        """8 hex digits that identify this store; the same at every start."""
         with self.reading("reading settings") as connection:
             return fingerprint(connection)
 
     def claim(self, camera: str) -> bool:
-        """Whether nobody else watches a camera (by its id) into this store; until `release` nobody else can."""
+        """Locks a camera (by its id) for this store; returns False if another watcher has locked it."""
         return self._claims.take(camera)
 
     def release(self, camera: str) -> None:
-        """Gives up a claim."""
+        """Releases the lock of a camera."""
         self._claims.release(camera)
 
     def start_session(
@@ -143,9 +144,9 @@ class Store:
         identity: str = "",
         camera: CameraRecord | None = None,
     ) -> WatchSession:
-        """Writes that a watch of a source begins; verdicts and events of the source belong to it from now on.
+        """Starts a session of a source; its verdicts and events belong to the session from now on.
 
-        The `camera` is noted with it; without one it is that of the source's identity, or of its name.
+        The `camera` is registered with it; without one, the camera is found by `identity` or by name.
         """
         with self.writing("starting a watch") as connection:
             session = session_table.start(
@@ -164,7 +165,7 @@ class Store:
         return session
 
     def end_session(self, source: str, *, because: str, session: str = "", camera_id: str = "") -> None:
-        """Writes that the watch of a source (the newest, unless one is named) ended, and gives up the claim to it."""
+        """Ends the session of a source (the newest, unless `session` is given) and releases its camera lock."""
         self.release(camera_id or source)
         ended = session or self._current.get(source)
         if ended:
@@ -172,9 +173,10 @@ class Store:
                 session_table.end(connection, ended, because=because)
 
     def add_verdicts(self, judged: Sequence[JudgedWindow], *, sessions: Sequence[str] = ()) -> None:
-        """Writes verdicts to the log; one that is there already is updated.
+        """Adds verdicts to the log; existing ones are updated.
 
-        Each belongs to its source's session, unless `sessions` names one for each of them.
+        Each belongs to the current session of its source, unless `sessions` gives one for each. A source without a
+        session gets a new one.
         """
         if not judged:
             return
@@ -190,23 +192,23 @@ class Store:
         self._current |= started
 
     def _session_of(self, each: JudgedWindow | Event) -> str | None:
-        """The watch that is going on of what a verdict or an event is of; a name alone tells no camera from another."""
+        """The current session of the camera of a verdict or event, by camera id, or by name if it has none."""
         return self._current.get(each.camera_id or each.source)
 
     def save_event(self, event: Event, *, session: str | None = "") -> None:
-        """Writes an event, of its source's session unless one is named; it is on disk when this returns.
+        """Saves an event to its source's current session, or to `session` (None: to no session); durable on return.
 
-        Saving it again updates it. With None it belongs to no session. What happened to it is logged in the same
-        transaction (`changes`) and taken as told; a watch, which tells it afterwards, uses `record_event`.
+        Saving it again updates it. Its changes are logged in the same transaction (`changes`) and recorded as
+        published; a watcher, which publishes them afterwards, uses `record_event`.
         """
         self.record_event(event, session=session, told=event_table.TELLABLE)
 
     def record_event(
         self, event: Event, *, session: str | None = "", told: Collection[StoredKind] = ()
     ) -> list[StoredChange]:
-        """As `save_event`; returns what happened to it, which people are owed until `note_told`.
+        """Same as `save_event`, but returns the changes, which count as unpublished until `note_told`.
 
-        What they were `told` already, as the store could not be written to before, they are owed no more.
+        `told` are the kinds that were published before the event could be saved; they count as published.
         """
         if session == "":
             session = self._session_of(event)
@@ -218,29 +220,29 @@ class Store:
         return happened
 
     def untold(self, *, camera_id: str = "") -> list[StoredChange]:
-        """The changes (of one camera, or of any) that nobody was told of, in order, with their events' windows."""
+        """The changes (of one camera, or of all) that were not published, in order, with their events' windows."""
         with self.reading("looking for what was not told") as connection:
             return event_table.untold(connection, camera_id=camera_id)
 
     def note_told(self, told: Mapping[str, Collection[int]]) -> None:
-        """Writes which changes people were told of, by their numbers, of each of these cameras."""
+        """Records changes as published: their sequence numbers, by camera id."""
         with self.writing("noting what was told") as connection:
             for camera_id, sequences in told.items():
                 event_table.note_told(connection, camera_id, sequences)
 
     def set_aside(self, row: object, *, what: str, why: str) -> None:
-        """Keeps what the database refuses as a JSON line of `refused.jsonl`, as long as that is small; never raises."""
+        """Appends a rejected row to `refused.jsonl` as a JSON line, up to a maximum file size; never raises."""
         rejected_rows.append_rejected_row(self.folder / REFUSED, row, what=what, why=why)
 
     def open_events(self, source: str | None = None) -> list[Event]:
-        """The events that go on, or that a watcher which was killed left open."""
+        """The open events, including those that a killed watcher left open."""
         return self.find_events(EventFilter(source=source, open_only=True))
 
     def recover(self, source: str | None = None, *, camera_id: str = "", because: str = STOPPED) -> list[Event]:
-        """Closes what a watcher of this source (or of any) that was killed left open, each at its last window.
+        """Closes events of a source (or of all) that a killed watcher left open, each at the end of its last window.
 
-        Call it before watching a source; with a `camera_id`, what is of another camera of that name is left alone.
-        Returns the events as they are now. That they are closed is still to be told.
+        Call it before watching a source. With a `camera_id`, events of other cameras of that name are left alone.
+        Returns the events, now closed. The changes still have to be published.
         """
         with self.writing("recovering") as connection:
             left = event_table.find(connection, EventFilter(source=source, camera_id=camera_id, open_only=True))
@@ -251,12 +253,12 @@ class Store:
         return closed
 
     def find_events(self, wanted: EventFilter | None = None) -> list[Event]:
-        """The events that a filter lets through, the oldest first."""
+        """The events that match a filter, oldest first."""
         with self.reading("reading events") as connection:
             return event_table.find(connection, wanted or EventFilter())
 
     def count_events(self, wanted: EventFilter | None = None) -> int:
-        """How many events a filter lets through, its limit and offset left aside."""
+        """The number of events that match a filter, ignoring its limit and offset."""
         with self.reading("counting events") as connection:
             return event_table.count(connection, wanted or EventFilter())
 
@@ -266,7 +268,7 @@ class Store:
             return event_table.sources(connection)
 
     def event(self, part: str) -> Event:
-        """The event of this id, or of the only id that begins or ends with it; raises UsageError when there is none."""
+        """The event with this id, or the only one whose id starts or ends with it; else raises UsageError."""
         with self.reading("reading an event") as connection:
             found = event_table.by_id(connection, part)
         if len(found) == 1:
@@ -276,9 +278,10 @@ class Store:
         raise UsageError(f"{part!r} may be any of {len(found)} events: {', '.join(event.id for event in found[:5])}")
 
     def mark(self, event_id: str, mark: MarkValue, *, who: str, note: str = "") -> Mark:
-        """Adds what a person says of an event; `""` takes back what was said before, which stays in the history.
+        """Adds a user's mark to an event; `""` takes the previous mark back, which stays in the history.
 
-        Raises UsageError for an event that is not there, an unknown mark, no name, or a note of over 4000 characters.
+        Raises UsageError if the event does not exist, the mark is unknown, `who` is empty or the note exceeds 4000
+        characters.
         """
         with self.writing(f"marking event {event_id}") as connection:
             added = mark_table.add(connection, event_id, mark, who=who, note=note)
@@ -288,33 +291,33 @@ class Store:
         return added
 
     def marks(self, event_id: str) -> list[Mark]:
-        """Every mark of an event, the oldest first; the last one counts."""
+        """All marks of an event, oldest first; the last one counts."""
         with self.reading("reading marks") as connection:
             return mark_table.of_event(connection, event_id)
 
     def newest_marks(self, event_ids: Sequence[str]) -> dict[str, Mark]:
-        """The mark that counts of each of these events, without those that have none or had it taken back."""
+        """The newest mark of each of these events; events without a mark, or with one taken back, are left out."""
         with self.reading("reading marks") as connection:
             return mark_table.newest(connection, event_ids)
 
     def sessions(self, source: str) -> list[WatchSession]:
-        """The watches of a camera, by its id or name, the newest first."""
+        """The sessions of a camera, by its id or name, newest first."""
         with self.reading("reading watches") as connection:
             return session_table.of_source(connection, source)
 
     def session_of(self, event_id: str) -> WatchSession | None:
-        """The watch that an event was found in; None when the event was saved outside any."""
+        """The session in which an event was found; None if it was saved outside any."""
         with self.reading("reading watches") as connection:
             return session_table.of_event(connection, event_id)
 
     def session_log(self, session: WatchSession) -> tuple[list[JudgedWindow], list[Event]]:
-        """The verdicts and the events of one watch, in order."""
+        """The verdicts and events of one session, in order."""
         with self.reading("reading verdicts") as connection:
             judged = verdict_table.of_session(connection, session.id, source=session.source)
             return judged, event_table.of_session(connection, session.id)
 
     def verdicts_around(self, event: Event, *, margin_s: float) -> list[JudgedWindow]:
-        """The verdicts of an event and of the seconds before and after it; none when it was saved outside any watch."""
+        """The verdicts from `margin_s` before an event to `margin_s` after it; empty if it has no session."""
         last_s = _last_s(event) if event.end_s is None else event.end_s
         with self.reading("reading verdicts") as connection:
             session = session_table.of_event(connection, event.id)
@@ -324,10 +327,10 @@ class Store:
             return verdict_table.of_session(connection, session.id, source=event.source, **span)
 
     def keep(self, event_id: str, kind: MediaKind, name: str, write: WriteMedia) -> Path:
-        """Keeps a file of an event that is stored: `write` makes it, then it takes its place and is noted.
+        """Stores a media file of a stored event: `write` creates it, then it is moved into place and gets its row.
 
-        `name` is the suffix (`.mp4`, `.jpg`) of a clip or snapshot, and for frames the name of a folder that `write`
-        fills. Raises StoreError when there is no room, and whatever else `write` raises.
+        `name` is the suffix (`.mp4`, `.jpg`) of a clip or snapshot; for frames, the name of a folder that `write`
+        fills. Returns the path. Raises StoreError if the disk is full, and whatever else `write` raises.
         """
         path = media_path(self.folder, kind, event_id, name)
         with translate_errors(f"keeping {kind} of event {event_id}", self.name):
@@ -337,17 +340,17 @@ class Store:
             with self.writing(f"noting {kind} of event {event_id}") as connection:
                 media_table.add(connection, file, root=self.folder)
         except StoreError:
-            # A file that no row tells of would outlive every retention.
+            # A file without a row would never be deleted by retention.
             remove_media(path)
             raise
         return path
 
     def keep_frames(self, event_id: str, window: int, jpegs: Sequence[bytes]) -> Path:
-        """Keeps the exact pictures of a window that was judged: `frames/EVENT/WINDOW/0.jpg` and so on."""
+        """Stores the exact JPEGs of a judged window: `frames/EVENT/WINDOW/0.jpg` and so on."""
         return self.keep(event_id, "frames", f"{window:06d}", lambda folder: _write_frames(folder, jpegs))
 
     def media(self, event_id: str) -> list[MediaFile]:
-        """The files of an event."""
+        """The media files of an event."""
         with self.reading("reading media") as connection:
             return media_table.of_event(connection, event_id, root=self.folder)
 
@@ -373,7 +376,7 @@ def _make_room(path: Path, *, create: bool) -> None:
         make_private_folder(path.parent)
     except OSError as error:
         raise StoreError(f"the folder of {path} cannot be made: {error.strerror}; name another store") from error
-    # SQLite gives its log and its journal the rights of the database; another process may make it in this moment. What
-    # else keeps it from being made is told when it is opened.
+    # SQLite gives its log and journal the permissions of the database. Another process may create the file at the same
+    # moment; any other error shows when it is opened.
     with suppress(OSError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE))

@@ -1,7 +1,7 @@
-"""Wall-clock moments as the store writes them (UTC, to the millisecond, sorting as text) and as people do.
+"""Converts times between the store's format (UTC, in milliseconds, sortable as text) and those of users.
 
-Every time that is shown bears its zone, as an offset: in the hour that comes twice when the clocks are set back,
-nothing else tells which one is meant.
+Every displayed time has its UTC offset, as nothing else distinguishes the two passes of the repeated hour when clocks
+are set back.
 """
 
 import re
@@ -23,31 +23,31 @@ def format_utc(epoch_s: float) -> str:
 
 
 def utc_now() -> str:
-    """This moment."""
+    """The current time in the store's format."""
     return format_utc(time.time())
 
 
 def local(epoch_s: float) -> str:
-    """`time.time()` seconds as people here read them, as in `2026-10-25 02:30:00 +01:00`."""
+    """`time.time()` seconds as local time for display, like `2026-10-25 02:30:00 +01:00`."""
     return shown(datetime.fromtimestamp(epoch_s, UTC).astimezone())
 
 
 def shown(moment: datetime) -> str:
-    """A moment that knows its zone, as people read it."""
+    """A timezone-aware time formatted for display."""
     return f"{moment:%Y-%m-%d %H:%M:%S} {_offset(moment)}"
 
 
 def _offset(moment: datetime) -> str:
-    """As in `+01:00`."""
+    """The UTC offset, like `+01:00`."""
     offset = f"{moment:%z}"
     return f"{offset[:3]}:{offset[3:5]}"
 
 
 def parse_time(text: str, *, option: str) -> str:
-    """What people write (`2026-11-20`, `2026-11-20T11:50`, `2h`, `30 m ago`) or are shown, as the store writes it.
+    """Converts a time as users write it (`2026-11-20`, `2026-11-20T11:50`, `2h`, `30 m ago`) to the store's format.
 
-    Without a zone local time is meant. Raises UsageError, naming `option`, also for a local time that comes twice or
-    never, as the clocks were set.
+    A time without a zone is local. Raises UsageError, naming `option`, if it is invalid, or is a local time that occurs
+    twice or never because of a clock change.
     """
     plain = text.strip()
     ago = AGO.fullmatch(plain)
@@ -63,7 +63,7 @@ def parse_time(text: str, *, option: str) -> str:
 
 
 def _moments(wanted: datetime) -> list[datetime]:
-    """When the clocks here show a time: once, twice in the hour that comes twice, never in the missing one."""
+    """The instants at which local clocks show a time: one, two in the repeated hour, none in the skipped one."""
     both = [_read(wanted, fold=fold) for fold in (0, 1)]
     there = [moment for moment in both if moment.replace(tzinfo=None, fold=0) == wanted]
     return list({moment.timestamp(): moment for moment in there}.values())
@@ -83,7 +83,7 @@ def _here(wanted: datetime, said: str) -> datetime:
 
 
 def _day(midnight: datetime) -> datetime:
-    """The first moment of a day, whatever the clocks did at midnight."""
+    """The first instant of a day, even if clocks change at midnight."""
     return next(iter(_moments(midnight)), _read(midnight, fold=0))
 
 

@@ -1,4 +1,4 @@
-"""The verdict log: every window of every watch, and what was said of it."""
+"""The verdict log: every window of every session, with its verdict."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from vigil.verdict import Cause, JudgedWindow, Outcome, Verdict
 
 
 def add(connection: Connection, judged: Sequence[tuple[str, JudgedWindow]]) -> None:
-    """Writes verdicts, each with its session; one that is there already (its words came later) is updated."""
+    """Writes verdicts, each with its session; an existing one is updated, as its description may arrive later."""
     now = utc_now()
     unknown = {session for session, each in judged if not each.camera_id}
     cameras = sessions.cameras_of(connection, list(unknown)) if unknown else {}
@@ -45,7 +45,7 @@ def _row(session: str, judged: JudgedWindow, now: str, *, camera_id: str) -> dic
 def of_session(
     connection: Connection, session: str, *, source: str, from_s: float | None = None, to_s: float | None = None
 ) -> list[JudgedWindow]:
-    """The verdicts of one watch, in order; of a span, those that reach into it."""
+    """The verdicts of one session, in order; optionally those that overlap a span of seconds."""
     query = select(verdicts).where(verdicts.c.session_id == session).order_by(verdicts.c.start_s, verdicts.c.window)
     if from_s is not None:
         query = query.where(verdicts.c.end_s >= from_s)

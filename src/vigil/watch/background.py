@@ -1,14 +1,14 @@
-"""A watch that runs beside a program of another kind, such as a web page, and is steered from its threads.
+"""A watcher in a background thread of another program, such as a web server, controlled from that program's threads.
 
-    service = BackgroundWatcher(settings, api_key=read_key(url=settings.url))
-    service.start()                     # returns at once
-    service.add("rtsp://10.0.0.7/1")    # remembered for the next start
-    print(service.problem or service.states())
-    service.stop()
+    watcher = BackgroundWatcher(settings, api_key=read_key(url=settings.url))
+    watcher.start()                     # returns at once
+    watcher.add("rtsp://10.0.0.7/1")    # saved for the next start
+    print(watcher.problem or watcher.states())
+    watcher.stop()
 
-It is one `vigil.watch.Watcher` in a thread with a loop of its own. While the endpoint is down, `problem` says so, and
-the watch comes up by itself. People say which cameras they want (`CameraList`); the loop brings the watch in line with
-that.
+The thread runs one `vigil.watch.watcher.Watcher` in its own event loop, and starts another when that one fails. While
+the endpoint is down, `problem` says so and connecting is retried. `add`, `remove`, `pause` and `resume` change the
+`CameraList`; the event loop then changes the watcher's sources to match the list.
 """
 
 import asyncio
@@ -43,10 +43,10 @@ TAKES_EFFECT_WITHIN_S = 5.0
 
 
 class BackgroundWatcher:
-    """One watch in a thread of its own; every method may be called from any thread.
+    """One watcher in its own thread; every method may be called from any thread.
 
-    `room` is the file that remembers which cameras were added and removed: `room.yaml` beside the store, unless
-    said otherwise; without a store nothing is remembered.
+    Added and removed cameras are saved in `room`, by default `room.yaml` beside the store; without a store nothing is
+    saved.
     """
 
     def __init__(
@@ -79,28 +79,28 @@ class BackgroundWatcher:
 
     @property
     def watch(self) -> Watcher | None:
-        """The watch that runs now; to be read only, from other threads."""
+        """The running watcher, or None; read-only for other threads."""
         return self._watch
 
     @property
     def judge(self) -> Judge | None:
-        """The judge of the watch that runs now."""
+        """The judge of the running watcher, or None."""
         watch = self._watch
         return None if watch is None else watch.judge
 
     @property
     def breaker(self) -> CircuitBreaker | None:
-        """The breaker of the watch that runs now."""
+        """The circuit breaker of the running watcher, or None."""
         watch = self._watch
         return None if watch is None else watch.breaker
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sources that are wanted and cannot be found, a sentence each."""
+        """Sources in the list that cannot be found, one sentence each."""
         return self._roster.warnings
 
     def start(self) -> None:
-        """Begins to watch, and returns at once; does nothing while it runs."""
+        """Starts the thread and returns at once; does nothing if it is running."""
         with self._lock:
             if self._thread is not None and self._thread.is_alive():
                 return
@@ -110,7 +110,7 @@ class BackgroundWatcher:
             self._thread.start()
 
     def stop(self) -> None:
-        """Ends the watch in order and waits for it: what is under way is finished, events are closed, clips written."""
+        """Stops the watcher in order and waits for it: windows are finished, events closed, clips written."""
         with self._lock:
             thread = self._thread
             self._ending.set()
@@ -124,10 +124,11 @@ class BackgroundWatcher:
             log.error("the watch did not end within %.0f s", ENDS_WITHIN_S)
 
     def add(self, word: str, *, name: str = "", confined: bool = False) -> list[str]:
-        """Watches what a word means (an address, a webcam's number, a file, a camera.txt); returns the names.
+        """Watches the sources that a word stands for (an address, a webcam number, a file, a camera.txt).
 
-        A `confined` stream may lead nowhere else (`vigil.sources.address.Address`). Raises UsageError and SourceError
-        for what cannot be a source, is watched already or is one camera too many (`most_cameras` of the settings).
+        Returns their names. A `confined` stream must stay on its host and port (`vigil.sources.address.Address`).
+        Raises UsageError and SourceError if the word is not a source, is watched already or exceeds `most_cameras` of
+        the settings.
         """
         try:
             return self._roster.add(word, name=name, confined=confined)
@@ -135,7 +136,7 @@ class BackgroundWatcher:
             self._apply()
 
     def remove(self, name: str) -> None:
-        """Watches a camera no more; raises UsageError when there is none of this name."""
+        """Stops watching a camera; raises UsageError if there is none of this name."""
         camera_id = self._camera_id(name)
         try:
             self._roster.remove(name)
@@ -148,7 +149,7 @@ class BackgroundWatcher:
         self._previews.forget(name)
 
     def pause(self, name: str) -> None:
-        """Lets go of a camera until `resume`; raises UsageError for what cannot be paused."""
+        """Disconnects a camera until `resume`; raises UsageError if it cannot be paused."""
         address = self._roster.check(name)
         if not self._is_live(address):
             raise UsageError(f"{name} is a file and waits for nobody; only what is watched live can be paused")
@@ -158,40 +159,40 @@ class BackgroundWatcher:
         self._apply()
 
     def resume(self, name: str) -> None:
-        """Goes on with a camera that was paused."""
+        """Reconnects a paused camera; raises UsageError if there is none of this name."""
         self._roster.resume(name)
         self._apply()
 
     def states(self) -> list[SourceState]:
-        """Every camera as it is now, as copies; before the watch runs they wait."""
+        """Copies of the current state of every camera; before the watcher runs they are waiting."""
         try:
             addresses = self._roster.addresses
         except VigilError:
-            # `problem` tells.
+            # The list cannot be loaded; the error is in `problem`.
             return []
         return [self._state(address) for address in addresses]
 
     def history(self, name: str, seconds: float) -> list[HistoryPoint]:
-        """`(end_s, p_alarm, cause)` of the windows judged within the last so many seconds, the oldest first."""
+        """`(end_s, p_alarm, cause)` of a camera's windows judged in the last `seconds`, oldest first."""
         return self._history.of(self._camera_id(name), seconds)
 
     def preview(self, name: str) -> tuple[bytes, float] | None:
-        """The newest picture of a camera as a JPEG, and its second; None until the first has come after a call.
+        """The newest preview of a camera (JPEG) and its second of the source; None until one arrives after a call.
 
-        Pictures are made (`preview_fps` of the settings) as long as this is called every few seconds.
+        Previews are made (`preview_fps` of the settings) as long as this is called every few seconds.
         """
         return self._previews.of(name)
 
     def subscribe(self, observer: WatchObserver) -> None:
-        """Tells an observer of everything from now on, in the watch's own threads: it must return soon."""
+        """Adds an observer; it is called in the watcher's threads and must return quickly."""
         self._audience.add(observer)
 
     def unsubscribe(self, observer: WatchObserver) -> None:
-        """Tells an observer of nothing more."""
+        """Removes an observer."""
         self._audience.remove(observer)
 
     async def _serve(self) -> None:
-        """Keeps a watch running until it is told to end."""
+        """Runs one watcher after another until `stop` is called."""
         self._over = asyncio.Event()
         with self._lock:
             self._loop = asyncio.get_running_loop()
@@ -208,7 +209,7 @@ class BackgroundWatcher:
             self._audience.dismiss()
 
     async def _until_over(self, work: Coroutine[None, None, None]) -> None:
-        """Does something that is given up when the service is told to end, unless a watch runs, which ends itself."""
+        """Awaits work, and cancels it on `stop` unless a watcher is running, as that ends by itself."""
         assert self._over is not None
         doing, over = asyncio.create_task(work), asyncio.create_task(self._over.wait())
         await asyncio.wait({doing, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -219,7 +220,7 @@ class BackgroundWatcher:
             await doing
 
     async def _run_once(self) -> None:
-        """One watch from its connection to its end."""
+        """Runs one watcher from its connection to its end."""
         leaving = asyncio.create_task(self._leave_what_was_exchanged())
         try:
             await run_watch(
@@ -240,7 +241,7 @@ class BackgroundWatcher:
             self._watch = None
 
     async def _leave_what_was_exchanged(self) -> None:
-        """Ends a watch whose server has another contract now: the next one goes by that, unless a folder tells ours."""
+        """Stops the watcher if the server's contract has changed, unless one is set locally; the next one adopts it."""
         while self.settings.model_dir is None:
             await asyncio.sleep(ASK_AGAIN_S)
             watch = self._watch
@@ -271,7 +272,7 @@ class BackgroundWatcher:
         self._over.set()
 
     def _reconcile(self) -> None:
-        """Adds, removes, pauses and resumes until the watch is as it is wanted."""
+        """Adds, removes, pauses and resumes sources until the watcher matches the camera list."""
         watch, paused = self._watch, self._roster.paused
         if watch is None or self._ending.is_set():
             return
@@ -280,17 +281,17 @@ class BackgroundWatcher:
             if wanted.get(name) != address:
                 camera_id = self._camera_id(name)
                 watch.remove(name)
-                # Another camera may have its name from now on.
+                # Another camera may get its name.
                 self._forget(name, camera_id)
         for name, address in wanted.items():
             if name not in watch.addresses:
                 watch.add(address)
             with suppress(UsageError):
-                # It may have ended by itself in this moment.
+                # The source may have ended in the meantime.
                 (watch.pause if name in paused else watch.resume)(name)
 
     def _apply(self) -> None:
-        """Has the loop bring the watch in line, and waits until it has; while there is no watch, that is for later."""
+        """Runs `_reconcile` in the event loop and waits for it, within limits; without a loop it does nothing."""
         done: Future[None] = Future()
 
         def bring() -> None:
@@ -306,14 +307,14 @@ class BackgroundWatcher:
                 done.result(TAKES_EFFECT_WITHIN_S)
 
     def _call_in_loop(self, act: Callable[[], None]) -> bool:
-        """Has the loop do something; False when there is none."""
+        """Schedules a call in the event loop; returns False if there is no loop."""
         if self._loop is None:
             return False
         self._loop.call_soon_threadsafe(act)
         return True
 
     def _camera_id(self, name: str) -> str:
-        """The id of a camera that is being watched; its name before its watch has begun."""
+        """The id of a watched camera, or its name if it has none yet."""
         watch = self._watch
         state = None if watch is None else watch.states.get(name)
         return name if state is None else state.camera_id or name

@@ -1,4 +1,4 @@
-"""Which camera a source is: by what the store knows of it, else by an id that it gets now."""
+"""Assigns camera ids to sources: the id from the store, or else a new one."""
 
 import logging
 import secrets
@@ -14,9 +14,9 @@ log = logging.getLogger(__name__)
 
 
 class CameraIds:
-    """Ids of the cameras of a watch, the same for the same source as long as it lasts; may be asked from any thread.
+    """Camera ids of a watcher's sources, stable for as long as it runs; thread-safe.
 
-    Without a store, or while that cannot be read, they are of this watch alone.
+    Without a store, or while it cannot be read, ids are derived with a random key and valid only for this watcher.
     """
 
     def __init__(self, store: Store | None) -> None:
@@ -26,7 +26,7 @@ class CameraIds:
         self._lock = threading.Lock()
 
     def of(self, address: Address) -> str:
-        """The id of a source; takes some 50 ms for a stream, the first time."""
+        """The camera id of a source; takes about 50 ms for a stream, the first time."""
         identity = identity_of(address)
         found = self._stored(identity, address.name)
         with self._lock:
@@ -48,7 +48,7 @@ class CameraIds:
 
 
 def record_of(address: Address, camera_id: str) -> CameraRecord:
-    """A source as its store keeps it: nothing of it is secret. Takes some 50 ms for a stream, the first time."""
+    """The camera record of a source, without secrets; takes about 50 ms for a stream, the first time."""
     shown = redact(address.location) if address.kind == "stream" else address.location
     return CameraRecord(
         id=camera_id, name=address.name, identity=identity_of(address), kind=address.kind, address=shown

@@ -1,7 +1,6 @@
-"""The cameras of a watch room: those of its settings, those that were added since, and what was taken away.
+"""The list of cameras to watch: those of the settings, those added since, and without those removed since.
 
-What people change is remembered in a YAML file that may hold passwords: only its owner can read it. It is
-written whole or not at all.
+Changes are saved in a YAML file, written atomically. It may contain passwords, so only its owner can read it.
 """
 
 import logging
@@ -39,7 +38,7 @@ ROOM = "room.yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Added:
-    """A camera as it is remembered."""
+    """An added camera as it is saved."""
 
     name: str
     location: str = field(repr=False)
@@ -48,18 +47,18 @@ class Added:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """What the file holds."""
+    """The content of the file."""
 
     added: tuple[Added, ...] = ()
     removed: tuple[str, ...] = ()
 
 
 class CameraList:
-    """Which cameras are wanted, by name, and which of them are paused. May be used from any thread.
+    """The cameras to watch, by name, and which of them are paused; thread-safe.
 
-    `file` is where changes are remembered (None: nowhere); `warnings` are the sources that cannot be found. To
-    `most_cameras` none is added. `known` are the names that sources have had in the store; no other gets one of them,
-    unless somebody says so; `renamed` are the names that people gave them there.
+    Changes are saved in `file` (None: not saved). `warnings` are the sources that cannot be found. `most_cameras`
+    limits the live sources. `known` returns the names that sources have had in the store; another source gets one of
+    them only if a user chooses it. `renamed` returns the names that users gave to sources there.
     """
 
     def __init__(
@@ -86,7 +85,7 @@ class CameraList:
         self._paused: set[str] = set()
 
     def load(self) -> None:
-        """Finds the sources and reads what is remembered, once; raises ConfigError for a file that is damaged."""
+        """Finds the sources and reads the saved changes, once; raises ConfigError if the file is damaged."""
         with self._lock:
             if self._loaded:
                 return
@@ -104,7 +103,7 @@ class CameraList:
 
     @property
     def addresses(self) -> list[Address]:
-        """The cameras that are wanted, those of the settings first."""
+        """The cameras to watch, those of the settings first."""
         with self._lock:
             self.load()
             kept = [address for name, address in self._configured.items() if name not in self._removed]
@@ -112,15 +111,15 @@ class CameraList:
 
     @property
     def paused(self) -> frozenset[str]:
-        """The names of those that are paused; it is not remembered: a watch that starts anew watches."""
+        """The names of the paused cameras; not saved, so nothing is paused after a restart."""
         with self._lock:
             return frozenset(self._paused)
 
     def add(self, word: str, *, name: str = "", confined: bool = False) -> list[str]:
-        """Wants what a word means, and remembers it; returns the names.
+        """Adds the sources that a word stands for and saves them; returns their names.
 
-        Raises UsageError and SourceError for what cannot be a source, UsageError for what is there already, and for a
-        camera too many.
+        Raises UsageError and SourceError if the word is not a source, UsageError if a source is in the list already or
+        there would be more than `most_cameras`.
         """
         with self._lock:
             self.load()
@@ -132,7 +131,7 @@ class CameraList:
         return names
 
     def _add_all(self, found: Sequence[Address], *, name: str) -> list[str]:
-        """All of them or none: half a folder would be watched today, and forgotten tomorrow."""
+        """Adds all sources or none: a folder added in part would not be saved."""
         before = dict(self._added), set(self._removed)
         try:
             return [self._add(address, name=name) for address in found]
@@ -141,7 +140,7 @@ class CameraList:
             raise
 
     def remove(self, name: str) -> None:
-        """Wants a camera no more."""
+        """Removes a camera; raises UsageError if there is none of this name."""
         with self._lock:
             self.check(name)
             self._paused.discard(name)
@@ -150,26 +149,26 @@ class CameraList:
             self._write()
 
     def pause(self, name: str) -> None:
-        """Wants a camera later."""
+        """Marks a camera as paused; raises UsageError if there is none of this name."""
         with self._lock:
             self.check(name)
             self._paused.add(name)
 
     def resume(self, name: str) -> None:
-        """Wants a camera again."""
+        """Marks a camera as not paused; raises UsageError if there is none of this name."""
         with self._lock:
             self.check(name)
             self._paused.discard(name)
 
     def check(self, name: str) -> Address:
-        """The camera of this name; raises UsageError when there is none."""
+        """The camera with this name; raises UsageError if there is none."""
         for address in self.addresses:
             if address.name == name:
                 return address
         raise UsageError(f"there is no camera {name!r}")
 
     def _check_room(self, more: int) -> None:
-        """Every address counts, since one camera answers under as many as somebody likes to write."""
+        """Raises UsageError if there would be too many cameras; every address counts, even if two reach one camera."""
         there = sum(address.is_live for address in self.addresses) + len(self._away)
         if more and there + more > self.most_cameras:
             raise UsageError(
@@ -193,7 +192,7 @@ class CameraList:
         return named.name
 
     def _take_back(self, added: Added, found: Sequence[Address]) -> None:
-        """Wants a remembered camera, unless the configuration names it by now; its name may be taken by now, too."""
+        """Restores a saved camera unless it is in the settings by now; if its name is taken, it gets another one."""
         known = {_identity(address) for address in (*self._configured.values(), *self._added.values())}
         for address in found[:1]:
             if _identity(address) not in known:
@@ -201,7 +200,7 @@ class CameraList:
                 self._added[name] = replace(address, name=name)
 
     def _found(self, words: Sequence[str], warnings: list[str]) -> list[Address]:
-        """What can be found now: one file that is away must not keep the other cameras unwatched."""
+        """The sources that can be found now; a missing one is logged and does not affect the others."""
         found, problems = find_available_sources(words)
         for problem in problems:
             log.error("not watched: %s", problem)
@@ -216,7 +215,7 @@ class CameraList:
     def _write(self) -> None:
         if self.file is None:
             return
-        # What cannot be found today, as a file on a disk that is not mounted, is not forgotten for that.
+        # Cameras that cannot be found now, such as a file on an unmounted disk, are kept.
         kept: list[Address | Added] = [*self._added.values(), *self._away]
         added = [{"name": each.name, "location": each.location, "confined": each.confined} for each in kept]
         text = HEAD + _dump({"added": added, "removed": sorted(self._removed)})
@@ -238,19 +237,19 @@ class CameraList:
 
 
 def import_room_file(store: str, folder: Path | None) -> Path | None:
-    """Where the changes of a room are remembered: beside its store; None without one."""
+    """The file in which changes are saved: `room.yaml` beside the store; None without a store."""
     path = sqlite_path(parse_url(store)) if store else None
     beside = folder or (None if path is None else path.parent)
     return beside / ROOM if store and beside is not None else None
 
 
 def names_in(store: str, folder: Path | None) -> Known:
-    """The names that sources have had in a store; none where there is no store, or it cannot be read now."""
+    """The names that sources have had in a store; empty if there is no store or it cannot be read."""
     return _asked(store, folder, lambda opened: opened.cameras.names()) or {}
 
 
 def renamed_in(store: str, folder: Path | None) -> Renamed:
-    """The names that people gave to cameras of a store; none where there is no store, or it cannot be read now."""
+    """The names that users gave to cameras of a store; empty if there is no store or it cannot be read."""
     return _asked(store, folder, lambda opened: opened.cameras.renamed()) or {}
 
 
@@ -272,7 +271,7 @@ def _dump(data: dict[str, Any]) -> str:
 
 
 def _settled(address: Address) -> Address:
-    """A file by its whole path, since another start may be from another folder."""
+    """A file with its absolute path, as the next start may be from another working directory."""
     return replace(address, location=str(Path(address.location).resolve())) if address.kind == "file" else address
 
 
@@ -290,7 +289,7 @@ def _checked(name: str) -> str:
 
 
 def _shown_now(name: str) -> str:
-    """A remembered name; one that an older Vigil made of an address may hold a secret."""
+    """A saved name; one that an older version made from an address may contain a password, which is removed."""
     return redact(name) if "://" in name else name
 
 

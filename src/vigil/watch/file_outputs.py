@@ -1,12 +1,11 @@
-"""One JSON line for every verdict and for every event, for whoever reads along.
+"""Observers that write files: JSON lines of verdicts and events, and SRT subtitles.
 
-A verdict's line comes when its words are there, in the order of its source. An event has a line when it
-opens, when its tier rises and when it ends; `end_s` is null while it goes on, `event` its id, `sequence` the number of
-that change in the store. `late` is there, and true, where an earlier watch was killed before it told of that.
+A verdict's line is written when its description is there, in order per source. An event has a line when it opens, when
+its tier rises and when it ends: `event` is its id, `end_s` is null while it is open, `sequence` is the number of the
+change in the store. `late` is true, and otherwise absent, if an earlier watcher was killed before it published the
+change.
 
-While the disk is full, lines wait in memory; they are written, in order, as soon as there is room again.
-
-Subtitles of a watched source, whole after every window.
+If lines cannot be written, as on a full disk, they are buffered in memory and written in order once there is room.
 """
 
 import errno
@@ -28,22 +27,22 @@ log = logging.getLogger(__name__)
 
 
 EVENT_KEYS = ("event", "source", "camera_id", "onset_s", "end_s", "peak", "tier", "announced_s")
-"""What a line tells of an event; `camera_id` is left out where nobody knows it, as in the analysis of a file."""
+"""The fields of an event's line; `camera_id` is left out if it is unknown, as in the analysis of a file."""
 
 MOST_WAITING = 20_000
-"""Lines held while they cannot be written, about three hours of one camera; older ones are counted as lost."""
+"""Lines buffered while they cannot be written, about three hours of one camera; beyond that the oldest are lost."""
 
 
 LineKey: TypeAlias = tuple[str, int | None]
-"""A line about an event: its id and the number of the change."""
+"""Identifies a line about an event: the event's id and the sequence number of the change."""
 
 TAIL_BYTES = 1_000_000
 
 
 def written_in(path: Path) -> set[LineKey]:
-    """The newest lines about events that a file holds; empty if it is no regular file or cannot be read.
+    """The keys of the event lines in the last megabyte of a file; empty if it is not a regular file or cannot be read.
 
-    A pipe or a device is never read: it might block, or never end.
+    Pipes and devices are never read: reading might block, or never end.
     """
     if not path.is_file():
         return set()
@@ -67,9 +66,9 @@ def _key(line: bytes) -> LineKey | None:
 
 
 class JsonLinesWriter(WatchObserver):
-    """Writes each line at once to an open file without a buffer; `trouble` is why it cannot now, else empty.
+    """Writes each line at once to an unbuffered file; `trouble` is why it cannot now, or empty.
 
-    What is told late is not written once more where it was `written_before`, as a watch was killed right after that.
+    A late change whose line is in `written_before` is not written again: a watcher was killed right after writing it.
     """
 
     def __init__(self, file: BinaryIO, tiers: TierThresholds, *, written_before: Collection[LineKey] = ()) -> None:
@@ -111,7 +110,7 @@ class JsonLinesWriter(WatchObserver):
         self._write(**line, **({"late": True} if change.late else {}))
 
     def on_close(self) -> None:
-        """Writes what waits, or counts it as lost."""
+        """Writes buffered lines, or counts them as lost."""
         self._flush()
         self.lost += len(self._waiting)
         self._waiting.clear()
@@ -119,16 +118,16 @@ class JsonLinesWriter(WatchObserver):
             log.error("%d JSON lines could not be written and are lost", self.lost)
 
     def _write(self, **line: Any) -> None:
-        # A model's broken character becomes an escape, which JSON knows too.
+        # An unpaired surrogate in the model's text becomes an escape, which JSON also allows.
         self._waiting.append((json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
         self._flush()
         if len(self._waiting) > MOST_WAITING:
-            # A line whose beginning is in the file must be the next one there.
+            # The rest of a partly written line must be written next, so it is not dropped.
             del self._waiting[1 if self._is_torn else 0]
             self.lost += 1
 
     def _flush(self) -> None:
-        """Writes all that waits, as far as there is room; the watch goes on in any case."""
+        """Writes buffered lines until a write fails; never raises OSError."""
         try:
             while self._waiting:
                 self._write_next()
@@ -157,7 +156,7 @@ RECENT_EVENTS = 4
 
 
 class SubtitleFile(WatchObserver):
-    """Writes a cue a window; raises StoreError when the file cannot be made. A full disk costs cues (`lost`)."""
+    """Writes one cue per window; raises StoreError if the file cannot be created. `lost` counts unwritten cues."""
 
     def __init__(self, path: Path) -> None:
         self.lost = 0
@@ -167,7 +166,7 @@ class SubtitleFile(WatchObserver):
 
     def on_change(self, change: EventChange) -> None:
         if change.late:
-            # Its seconds are those of an earlier watch.
+            # Its seconds count from the start of an earlier session.
             return
         known = [event for event in self._events if event.id != change.event.id]
         self._events = deque([*known, change.event], maxlen=RECENT_EVENTS)

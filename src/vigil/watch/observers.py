@@ -1,17 +1,12 @@
-"""Everybody who follows a watch, as one observer; people come and go while it runs.
+"""Observers of a watcher: the base class, a group that forwards to many, the verdict history and the preview cache.
 
-    audience = Audience([table, metrics])
-    audience.join(page)
-    audience.judged(judged)     # each of them is told
-    audience.leave(page)
+    group = ObserverGroup([table, metrics])
+    group.add(page)
+    group.on_result(judged)     # calls every observer
+    group.remove(page)
 
-One that fails is told of in the log and keeps nobody else, nor the watch, from going on.
-
-Whoever follows a watch: the table, the JSON lines, subtitles, metrics, a web page.
-
-The last minutes of every source: what was said of each window, for plots.
-
-The newest picture of every source that somebody looks at.
+Observers can be added and removed while the watcher runs. An exception in one observer is logged and affects neither
+the other observers nor the watcher.
 """
 
 import logging
@@ -30,53 +25,53 @@ log = logging.getLogger(__name__)
 
 
 class WatchObserver:
-    """Follows a watch; all but `seen`, `wants_preview` and `preview` are called in the loop.
+    """Receives what a watcher does. Override the methods of interest; each must return quickly.
 
-    Any may be left out, all return soon.
+    All methods are called in the event loop, except `on_frame`, `wants_preview` and `on_preview`.
     """
 
     @property
     def is_behind(self) -> bool:
-        """Whether it could not write down yet what it was told of events, and would lose that if it were killed now."""
+        """Whether it has received event changes but not yet written them, so that a kill now would lose them."""
         return False
 
     def on_frame(self, source: str, frame: Frame) -> None:
-        """A frame was sampled; called in the source's own thread, which it may hold up a little."""
+        """Called for each sampled frame, in the source's own thread, which it may block briefly."""
 
     def wants_preview(self, source: str) -> bool:
-        """Whether it wants to be shown pictures of a source now; asked for each picture, in the source's threads."""
+        """Returns True if it wants previews of a source now; called for each frame, in the source's threads."""
         return False
 
     def on_preview(self, source: str, jpeg: bytes, time_s: float) -> None:
-        """A picture for people, as `wants_preview` asked for; called in the source's thread, which it must not hold up.
+        """Called with a preview if `wants_preview` returned True, in the source's thread, which it must not block.
 
-        Which pictures there are is a matter of the settings `preview_fps` and `preview_px`.
+        The settings `preview_fps` and `preview_px` set the rate and size of previews.
         """
 
     def on_state(self, state: SourceState) -> None:
-        """A source was connected, lost, ended or could not be read."""
+        """Called when a source connects, is lost, is paused, ends or cannot be read."""
 
     def on_verdict(self, judged: JudgedWindow) -> None:
-        """A window's verdict is there, in the order of the source; its words may still be on their way."""
+        """Called with each window's verdict, in order per source; its description may still be pending."""
 
     def on_result(self, judged: JudgedWindow) -> None:
-        """A window is done with: its words, if any, are there. In the order of the source."""
+        """Called once a window is complete, with its description if there is one; in order per source."""
 
     def on_change(self, change: EventChange) -> None:
-        """An event opened, rose, grew or closed, and is in the store.
+        """Called when an event opened, was raised, grew or closed; with a store, it is stored first.
 
-        It may be `late`: an event of an earlier watch, whose seconds are that watch's.
+        A `late` change belongs to an event of an earlier watcher; its seconds count from the start of that session.
         """
 
     def on_close(self) -> None:
-        """The watch is over."""
+        """Called when the watcher has ended."""
 
 
 Answer = TypeVar("Answer")
 
 
 class ObserverGroup(WatchObserver):
-    """Passes everything on to all who have joined; `join` and `leave` may be called from any thread."""
+    """Forwards every call to all its observers; `add` and `remove` may be called from any thread."""
 
     def __init__(self, observers: Sequence[WatchObserver] = ()) -> None:
         self._observers = tuple(observers)
@@ -91,12 +86,12 @@ class ObserverGroup(WatchObserver):
         return any(self._guarded(observer, lambda each: each.is_behind) for observer in self._observers)
 
     def add(self, observer: WatchObserver) -> None:
-        """Tells an observer of everything from now on; one that is there already is told once."""
+        """Adds an observer; adding it again has no effect, except that it is called last."""
         with self._lock:
             self._observers = (*(each for each in self._observers if each is not observer), observer)
 
     def remove(self, observer: WatchObserver) -> None:
-        """Tells an observer of nothing more."""
+        """Removes an observer; does nothing if it is not in the group."""
         with self._lock:
             self._observers = tuple(each for each in self._observers if each is not observer)
 
@@ -129,26 +124,27 @@ class ObserverGroup(WatchObserver):
             self._guarded(observer, tell)
 
     def _guarded(self, observer: WatchObserver, ask: Callable[[WatchObserver], Answer]) -> Answer | None:
-        """What an observer says; None, and a word in the log, where it fails."""
+        """Calls an observer; logs an exception and returns None."""
         try:
             return ask(observer)
         except Exception:
             name = type(observer).__name__
             self._failures[name] += 1
-            # Some are asked for every picture of every camera: the 1st, 2nd, 4th, 8th ... failure is told.
+            # Some methods are called for every frame of every camera, so only the 1st, 2nd, 4th, 8th ... failure is
+            # logged.
             if self._failures[name].bit_count() == 1:
                 log.exception("%s failed to follow the watch, which goes on (%d so far)", name, self._failures[name])
             return None
 
 
 class LastingAudience(ObserverGroup):
-    """Stays from one watch to the next, as when a watch failed and is started again."""
+    """An observer group that outlives a watcher, for example when a watcher fails and is started again."""
 
     def on_close(self) -> None:
         return
 
     def dismiss(self) -> None:
-        """Tells all that it is over for good."""
+        """Calls `on_close` of all observers."""
         super().on_close()
 
 
@@ -157,7 +153,7 @@ MOST_POINTS = 2000
 
 
 class HistoryPoint(NamedTuple):
-    """A window's last second (of its source), its probability of alarm, or why there is none."""
+    """The end of a window in seconds of its source, and its alarm probability or the cause for having none."""
 
     end_s: float
     p_alarm: float | None
@@ -165,9 +161,9 @@ class HistoryPoint(NamedTuple):
 
 
 class VerdictHistory(WatchObserver):
-    """Keeps a quarter of an hour of every camera, 2000 windows at most; may be asked from any thread.
+    """Keeps 15 minutes of verdicts of every camera, at most 2000 windows; thread-safe.
 
-    Cameras go by their ids, so that two of one name never mix, and by the name where there is no id.
+    Cameras are keyed by id, so that two of the same name never mix, and by name where there is no id.
     """
 
     def __init__(self) -> None:
@@ -180,30 +176,30 @@ class VerdictHistory(WatchObserver):
         with self._lock:
             points = self._points.setdefault(judged.camera_id or judged.source, deque(maxlen=MOST_POINTS))
             if points and point.end_s < points[-1][1].end_s:
-                # Its clock began anew: a file that plays as a camera was resumed, or the watch was started again.
+                # The source's clock restarted: a file played in real time was resumed, or the watcher was restarted.
                 points.clear()
             points.append((now_s, point))
             while now_s - points[0][0] > KEPT_S:
                 points.popleft()
 
     def of(self, source: str, seconds: float) -> list[HistoryPoint]:
-        """What was judged of a camera, by its id, within the last so many seconds, the oldest first."""
+        """The points of a camera, by its id, from the last `seconds`, oldest first."""
         since_s = time.monotonic() - seconds
         with self._lock:
             return [point for at_s, point in self._points.get(source, ()) if at_s >= since_s]
 
     def forget(self, source: str) -> None:
-        """Lets go of a source that was removed."""
+        """Drops the points of a camera that was removed."""
         with self._lock:
             self._points.pop(source, None)
 
 
 LOOKS_S = 5.0
-"""Who has asked for a picture is taken to look for so long."""
+"""How long previews are made after the last call of `PreviewCache.of`."""
 
 
 class PreviewCache(WatchObserver):
-    """Asks for pictures of those sources that were asked about lately; may be asked from any thread."""
+    """Keeps the newest preview of each source that was requested recently; thread-safe."""
 
     def __init__(self) -> None:
         self._latest: dict[str, tuple[bytes, float]] = {}
@@ -218,17 +214,17 @@ class PreviewCache(WatchObserver):
             self._latest[source] = jpeg, time_s
 
     def of(self, source: str) -> tuple[bytes, float] | None:
-        """The newest picture and its second of the source; None at first, until one has come."""
+        """The newest preview (JPEG) and its second of the source; None until the first one arrives."""
         now_s = time.monotonic()
         with self._lock:
             if now_s >= self._until_s.get(source, 0.0):
-                # Nobody looked for a while: what was kept is no picture of now.
+                # Not requested for a while: the cached preview is out of date.
                 self._latest.pop(source, None)
             self._until_s[source] = now_s + LOOKS_S
             return self._latest.get(source)
 
     def forget(self, source: str) -> None:
-        """Lets go of a source that was removed."""
+        """Drops the preview of a source that was removed."""
         with self._lock:
             self._latest.pop(source, None)
             self._until_s.pop(source, None)

@@ -1,9 +1,8 @@
-"""One source under watch: the thread that reads and cuts it, and what the loop remembers of it.
+"""The pipeline of one source: a reader thread that fills its window queue, its state, its event rules and motion gate.
 
-The motion gate: windows in which nothing moves need not be judged; they are `skipped`, never `normal`.
-
-Motion is the mean absolute difference of neighbouring frames, made grey and 64x64: it ranks pairs of
-frames as SSIM does (Spearman 0.98) for a hundredth of the work (INGEST measurements in docs/ingest.md).
+The motion gate marks windows in which nothing moves: they are not judged and end as `skipped`, never `normal`. Motion
+is the mean absolute difference of neighbouring frames, in grey and at 64x64 pixels. It ranks pairs of frames as SSIM
+does (Spearman 0.98) at a hundredth of the cost (measured in docs/ingest.md).
 """
 
 import asyncio
@@ -41,18 +40,18 @@ SIDE_PX = 64
 
 
 class MotionGate:
-    """Tells windows of one source in which no frame differs from the one before by `least` grey levels (of 255)."""
+    """Detects windows of one source in which no frame differs from the previous one by `least` grey levels (of 255)."""
 
     def __init__(self, least: float) -> None:
         self.least = least
         self._small: dict[float, NDArray[np.uint8]] = {}
 
     def is_still(self, window: Window) -> bool:
-        """Whether nothing moves in a window; never, when the gate is off (`least` is 0)."""
+        """Returns True if nothing moves in a window; always False if the gate is off (`least` is 0)."""
         return self.least > 0 and self.motion(window) < self.least
 
     def motion(self, window: Window) -> float:
-        """The largest mean absolute difference of two neighbouring frames, in grey levels."""
+        """The largest mean absolute difference between two neighbouring frames, in grey levels."""
         known = self._small
         self._small = {
             shot.time_s: known[shot.time_s] if shot.time_s in known else _small(shot.image) for shot in window.shots
@@ -68,20 +67,20 @@ def _small(image: RGB) -> NDArray[np.uint8]:
 
 
 UNKNOWN_BETWEEN = 8
-"""Windows held besides those that may open an event: the frames of an onset are kept even with unknowns in between."""
+"""Recent windows kept in addition to `n`, so that the frames of an onset are still there if unknowns came between."""
 
 PAUSED = "paused"
 FAILED = "the watch of it failed"
 
 OpenCapture = Callable[..., Capture]
-"""How a source is opened: called as `vigil.sources.open_capture.open_capture` is."""
+"""Opens a source; has the signature of `vigil.sources.open_capture.open_capture`."""
 
 
 class SourcePipeline:
-    """Reads a feed in a thread of its own into the lane, and keeps its state, its events and its last windows.
+    """Reads a capture in its own thread into the window queue, and keeps the state, event rules and recent windows.
 
-    `under_way` are the windows that were taken from the lane and have no outcome yet. `error` says why the source
-    cannot be read, `failure` is what its reader failed of unexpectedly.
+    `under_way` holds the windows taken from the queue that have no outcome yet. `error` is why the source cannot be
+    read; `failure` is an unexpected exception of the reader thread.
     """
 
     def __init__(
@@ -114,45 +113,45 @@ class SourcePipeline:
 
     @property
     def name(self) -> str:
-        """The source's shown name."""
+        """The display name of the source."""
         return self.state.name
 
     @property
     def now_s(self) -> float:
-        """On live sources: the present second of the source."""
+        """The current time in seconds of the source; live sources only."""
         return time.time() - (self.capture.started_utc_s or time.time())
 
     def start(self, *, after_s: float) -> None:
-        """Begins to read, `after_s` from now, so that many cameras do not ask in the same moment for ever after."""
+        """Starts the reader thread; it begins after `after_s`, which keeps many cameras' windows from coinciding."""
         threading.Thread(target=self._read, args=(after_s,), name=f"read {self.name}", daemon=True).start()
 
     @property
     def is_stopping(self) -> bool:
-        """Whether somebody wants no more of it: it was paused or removed, or the watch is being stopped."""
+        """Whether reading must end: the source was paused or removed, or the watcher is stopping."""
         return self.stop.is_set()
 
     def stop_reading(self, because: str) -> None:
-        """Ends the reading, within the time that a silent connection is waited for."""
+        """Ends reading; a blocked connection ends at its read timeout."""
         self.end_reason = because
         self.stop.set()
         if because == PAUSED:
             self._set_status(SourceStatus.PAUSED)
 
     def take(self) -> QueuedWindow | None:
-        """The next entry of the lane, which is under way from now on; None when there is none."""
+        """Takes the next window from the queue and marks it as under way; returns None if there is none."""
         entry = self.queue.take()
         if entry is not None:
             self.under_way[entry.window.index] = entry.window
         return entry
 
     def count_result(self, window: Window, judged: JudgedWindow) -> None:
-        """Counts what became of a window, the next one in order."""
+        """Counts the outcome of a window; called in window order."""
         self.recent_windows.append(window)
         self.state.count(judged)
         self.under_way.pop(window.index, None)
 
     def abandon(self) -> list[Window]:
-        """Ends it where it is; returns the windows that were cut and will have no outcome of their own."""
+        """Stops the source after a failure; returns the windows that will get no outcome of their own."""
         self.stop_reading(FAILED)
         self.queue.close()
         while self.take() is not None:
@@ -160,7 +159,7 @@ class SourcePipeline:
         return list(self.under_way.values())
 
     def count_change(self, change: EventChange) -> None:
-        """Remembers which event is open."""
+        """Counts opened events and records the tier of the open one."""
         self.state.events += change.kind == "opened"
         if change.kind == "closed":
             self.state.open_event = ""
@@ -212,7 +211,7 @@ class SourcePipeline:
 
     def _enqueue(self, windows: Iterable[Window]) -> None:
         for window in windows:
-            # The gate is the last that looks at raw pictures.
+            # The gate is the last consumer of raw frames; the queue holds only JPEGs.
             self.queue.put(window.without_pictures(), still=self._gate.is_still(window))
 
     def _fail(self, error: SourceError) -> None:
@@ -224,7 +223,7 @@ class SourcePipeline:
         paused = self.end_reason == PAUSED
         self.state.stage = SourceStatus.PAUSED if paused else stage
         self.state.detail = "" if paused else detail
-        # A reader that hangs may come back when the watch, and its loop, are over.
+        # A reader thread that hung may return after the event loop has closed.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._audience.on_state, self.state)
 
@@ -239,7 +238,7 @@ def build_pipeline(
     audience: WatchObserver,
     opener: OpenCapture = open_capture,
 ) -> SourcePipeline:
-    """A source with all it needs to be watched; a camera that was paused keeps the clock of its `earlier` time."""
+    """Builds the pipeline of a source; a live source that was paused keeps the capture, and clock, of `earlier`."""
     stop = threading.Event()
     if earlier is not None and address.is_live:
         feed, stop = earlier.capture, earlier.stop

@@ -1,11 +1,10 @@
-"""Prometheus metrics of a watch, on a port of choice: `vigil watch cam.txt --metrics-port 9100`.
+"""Prometheus metrics of a watcher, served over HTTP: `vigil watch cam.txt --metrics-port 9100`.
 
-Everything is counted by camera: its name, which never holds a password, and its id, which stays.
+Metrics are labelled by camera name, which never contains a password, and by camera id, which does not change.
 
-A small HTTP server for metrics that no number of connections and no slow client can wear out.
-
-One thread serves all; a connection asks once, within seconds, in a few kilobytes. When all places are taken, the one
-that has waited longest makes room, so that a scrape, which asks at once, is always answered.
+The HTTP server is a small one of our own, so that many connections or slow clients cannot exhaust it. One thread serves
+all connections; each may send one request, of limited size, within a few seconds. When all places are taken, the oldest
+connection is closed, so that a scrape, which sends its request at once, is always answered.
 """
 
 import asyncio
@@ -32,17 +31,17 @@ log = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 128
 CONNECTION_S = 5.0
-"""A connection's whole time, from its opening to the last byte of its answer."""
+"""The time limit of a connection, from its opening to the last byte of the response."""
 
 HEAD_BYTES = 8192
 BACKLOG = 32
-"""So many are let in at a time: fewer than there are places, or who has just come would go before it was heard."""
+"""Connections accepted at a time: fewer than there are places, or new ones would be closed before they are read."""
 
 END_OF_HEAD = b"\r\n\r\n"
 
 
 class MetricsServer:
-    """Answers every GET with the metrics of a registry, from `start` to the end of the program or `stop`."""
+    """Answers every GET with the metrics of a registry, from `start` until `stop` or the end of the process."""
 
     def __init__(
         self,
@@ -60,16 +59,16 @@ class MetricsServer:
         self._thread: threading.Thread | None = None
 
     def start(self, port: int, *, host: str) -> int:
-        """Begins to listen, in a thread of its own; returns the port. Raises OSError when it is taken."""
+        """Listens in its own thread; returns the port. Raises OSError if the port is taken."""
         listener = socket.create_server((host, port), backlog=BACKLOG)
-        # Where a port is chosen, somebody may want to know which it is.
+        # With port 0 the system chooses a port.
         chosen: int = listener.getsockname()[1]
         self._thread = threading.Thread(target=lambda: asyncio.run(self._listen(listener)), name="metrics", daemon=True)
         self._thread.start()
         return chosen
 
     def stop(self) -> None:
-        """Closes every connection and ends the thread."""
+        """Closes all connections and ends the thread."""
         if self._loop is not None and self._thread is not None:
             self._loop.call_soon_threadsafe(self._over.set)
             self._thread.join()
@@ -84,20 +83,20 @@ class MetricsServer:
                 await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection: it asks, is answered, and ends."""
+        """Serves one connection: one request, one response, then it is closed."""
         self._make_room()
         self._open[writer] = None
         try:
             async with asyncio.timeout(self._connection_s):
                 writer.write(await self._answer_to(reader))
-                # Who has asked goes behind those who wait without having asked.
+                # A connection that has sent its request is evicted after those that have not.
                 self._open[writer] = self._open.pop(writer, None)
                 writer.close()
                 await writer.wait_closed()
         except (TimeoutError, asyncio.IncompleteReadError, OSError) as error:
             log.debug("a connection for metrics ended unanswered: %r", error)
         finally:
-            # One that does not take its answer would stay for ever.
+            # A client that does not read its response would keep the connection open forever.
             writer.transport.abort()
             self._open.pop(writer, None)
 
@@ -155,7 +154,7 @@ SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 
 class PrometheusMetrics(WatchObserver):
-    """Counts what a watch does; `serve` shows it at `http://127.0.0.1:PORT/metrics`."""
+    """Counts what a watcher does; `serve` exposes it at `http://127.0.0.1:PORT/metrics`."""
 
     def __init__(self) -> None:
         self.registry = own = CollectorRegistry()
@@ -185,7 +184,7 @@ class PrometheusMetrics(WatchObserver):
         self._states: Callable[[], Mapping[str, SourceState]] = dict
 
     def follow(self, watch: Watcher) -> None:
-        """Reads the breaker and the store whenever the metrics are asked for."""
+        """Reads the circuit breaker, the store writer and the failure counts of a watcher at every scrape."""
         self._states = lambda: watch.states
         self._breaker.set_function(lambda: BREAKER[watch.breaker.state])
         self._faults.set_function(lambda: watch.supervisor.failures.total())
@@ -196,7 +195,7 @@ class PrometheusMetrics(WatchObserver):
             self._waiting.set_function(lambda: keeper.waiting)
 
     def serve(self, port: int, *, host: str = "127.0.0.1") -> None:
-        """Shows the metrics over HTTP; raises UsageError when the port is taken."""
+        """Serves the metrics over HTTP; raises UsageError if the port is taken."""
         try:
             MetricsServer(self.registry).start(port, host=host)
         except OSError as error:
@@ -224,12 +223,12 @@ class PrometheusMetrics(WatchObserver):
             self._forget_p(judged.source, judged.camera_id)
 
     def _forget_p(self, source: str, camera_id: str) -> None:
-        """A probability that is not of now is none, rather than the last one for ever."""
+        """Removes the probability of a source, as the last one is out of date."""
         with suppress(KeyError):
             self._p_alarm.remove(source, camera_id)
 
     def on_result(self, judged: JudgedWindow) -> None:
-        # Only now are the tokens of the words among them.
+        # Only the result includes the description's tokens.
         self._tokens.labels(judged.source, judged.camera_id).inc(judged.verdict.tokens)
         if (state := self._states().get(judged.source)) is not None:
             self._wordless.labels(judged.source, judged.camera_id).set(state.words_skipped)

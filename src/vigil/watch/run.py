@@ -1,6 +1,9 @@
-"""A watch job: everything that a watch needs, from a plain description, in whatever process it is started.
+"""Runs a watcher from settings: finds the sources, opens the store, connects to the judge and watches.
 
-summary = asyncio.run(run_job(load_config(WatchSettings, find_config("watch", "default")), api_key=read_key()))
+    settings = load_config(WatchSettings, find_config("watch", "default"))
+    summary = asyncio.run(run_watch(settings, api_key=read_key()))
+
+Both `vigil watch` and `BackgroundWatcher` start here.
 """
 
 import asyncio
@@ -43,11 +46,11 @@ async def run_watch(
     addresses: Sequence[Address] | None = None,
     keep_running: bool = False,
 ) -> WatchSummary:
-    """Watches what the settings name, to its end; waits up to `wait_s` for an endpoint that is not up yet.
+    """Watches the sources of the settings until they end; waits up to `wait_s` for an endpoint that is not up yet.
 
-    The sources in the settings get names that no other source of the store has. `addresses` are watched instead, as
-    they are named; with `keep_running` there may be none.
-    Raises UsageError, SourceError, StoreError and EndpointError before anything is watched.
+    Sources from the settings get names that no other source of the store has. If `addresses` are given, they are
+    watched instead, under their own names; with `keep_running` there may be none. `on_start` is called with the watcher
+    before it runs. Raises UsageError, SourceError, StoreError and EndpointError before anything is watched.
     """
     found = find_sources(settings.sources) if addresses is None else []
     endpoint = endpoint_of(settings, api_key=api_key)
@@ -73,7 +76,7 @@ async def run_watch(
 
 
 def endpoint_of(settings: WatchSettings, *, api_key: str = "") -> Endpoint:
-    """The endpoint that the settings name; raises UsageError."""
+    """The endpoint of the settings; raises UsageError if it is invalid."""
     return Endpoint(url=settings.url, model=settings.model, api_key=api_key, ca_file=settings.ca_file)
 
 
@@ -86,7 +89,7 @@ def _open_store(settings: WatchSettings) -> Store | None:
 
 
 async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float) -> Judge:
-    """The judge under the model's own contract, asked for until it is there or `wait_s` is over."""
+    """Connects to the judge under the model's own contract; retries for `wait_s`, then raises EndpointError."""
     manifest = None if settings.model_dir is None else read_manifest(settings.model_dir, advice=MODEL_DIR_ADVICE)
     give_up_s = asyncio.get_running_loop().time() + wait_s
     while True:
@@ -99,7 +102,7 @@ async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float
                 answers="words" if manifest is None else manifest.contract.answers,
                 deadline_s=settings.deadline_s,
                 min_mass=settings.min_mass,
-                # The watch bounds its own requests, fairly among the sources, and the words on top.
+                # The watcher limits its own requests, fairly among the sources; descriptions come on top.
                 max_in_flight=settings.in_flight + settings.words_in_flight,
                 retries=0,
                 answer_tokens=settings.words_tokens,

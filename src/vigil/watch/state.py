@@ -1,4 +1,4 @@
-"""What is known of each source while it is watched: its connection, its counts, its last verdict."""
+"""The state of each source while it is watched: its connection, its counts, its last verdict."""
 
 import time
 from collections import Counter, deque
@@ -9,11 +9,11 @@ from vigil.verdict import Cause, JudgedWindow, Outcome
 
 RATE_OVER_S = 10.0
 PASSED_OVER = frozenset({Cause.DROPPED, Cause.SKIPPED})
-"""Windows that nobody asked about, for the sake of another one: the last verdict still stands."""
+"""Causes of windows that were never sent to the judge, so that the last verdict stays valid."""
 
 
 class SourceStatus(StrEnum):
-    """Where a source is."""
+    """The status of a source."""
 
     WAITING = "waiting"
     CONNECTING = "connecting"
@@ -26,11 +26,11 @@ class SourceStatus(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class SourceState:
-    """One source, live; every window that was cut is in exactly one of judged, unknown, dropped and skipped.
+    """The live state of one source; every window is in exactly one of judged, unknown, dropped and skipped.
 
-    `camera_id` is empty until its watch begins.
-    `lag_s` is the time from the capture of a window's last frame to its verdict, None on files. It and `p_alarm` are
-    those of the last window that was asked about, None where that one got no verdict.
+    `camera_id` is empty until the source starts. `lag_s` is the time from the capture of a window's last frame to its
+    verdict, None for files. `lag_s` and `p_alarm` belong to the last window that was sent to the judge; both are None
+    if it got no verdict.
     """
 
     name: str
@@ -58,54 +58,54 @@ class SourceState:
 
     @property
     def dropped(self) -> int:
-        """Windows that a newer one replaced."""
+        """Windows dropped from a full queue in favour of newer ones."""
         return self.unknown[Cause.DROPPED]
 
     @property
     def skipped(self) -> int:
-        """Windows that the motion gate found still."""
+        """Windows in which the motion gate found no motion."""
         return self.unknown[Cause.SKIPPED]
 
     @property
     def failed(self) -> int:
-        """Windows that were asked about, or waited for it, and got no verdict."""
+        """Windows that were sent to the judge, or waiting for it, and got no verdict."""
         return self.unknown.total() - self.dropped - self.skipped
 
     @property
     def settled(self) -> int:
-        """Windows with an outcome of any kind; equal to `cut` at the end."""
+        """Windows with an outcome of any kind; equal to `cut` once the source has ended."""
         return self.judged + self.unknown.total()
 
     @property
     def fps(self) -> float:
-        """Sampled frames a second over the last ten seconds."""
+        """Sampled frames per second over the last ten seconds."""
         now_s = time.monotonic()
-        # The reader's thread adds to it; a copy is taken in one piece.
+        # The reader thread appends to it; a copy is atomic.
         recent = [at_s for at_s in tuple(self._arrivals) if now_s - at_s <= RATE_OVER_S]
         span_s = now_s - recent[0] if recent else 0.0
         return len(recent) / span_s if span_s > 0 else 0.0
 
     @property
     def is_current(self) -> bool:
-        """Whether probability and lag are of now: not once the source is lost, paused or over."""
+        """Whether probability and lag are current: not after the source was lost, was paused or has ended."""
         return self.stage is SourceStatus.WATCHING
 
     def copy(self) -> "SourceState":
-        """The state as it is now, for another thread."""
+        """A copy of the current state, for use in another thread."""
         return replace(self, unknown=Counter(self.unknown), _arrivals=self._arrivals.copy())
 
     def saw(self, time_s: float) -> None:
-        """Counts a frame."""
+        """Counts a sampled frame."""
         self.frames += 1
         self.position_s = time_s
         self._arrivals.append(time.monotonic())
 
     def count_cut(self) -> None:
-        """Counts a window that was cut."""
+        """Counts a new window."""
         self.cut += 1
 
     def count(self, judged: JudgedWindow) -> None:
-        """Counts a window's outcome."""
+        """Counts the outcome of a window."""
         verdict = judged.verdict
         if verdict.cause is not None:
             self.unknown[verdict.cause] += 1
@@ -123,7 +123,7 @@ class SourceState:
 
 @dataclass(frozen=True, slots=True)
 class WatchSummary:
-    """How a watch ended, source by source; `failures` counts what failed in Vigil itself."""
+    """The final state of every source; `failures` counts unexpected errors in Vigil itself."""
 
     sources: tuple[SourceState, ...]
     store_losses: int = 0
@@ -132,10 +132,10 @@ class WatchSummary:
 
     @property
     def events(self) -> int:
-        """Events that were opened."""
+        """The number of events opened."""
         return sum(state.events for state in self.sources)
 
     @property
     def unaccounted(self) -> int:
-        """Windows that were cut and have no outcome: 0, or there is a fault in Vigil."""
+        """The number of windows without an outcome: 0 unless there is a bug in Vigil."""
         return sum(state.cut - state.settled for state in self.sources)

@@ -1,10 +1,11 @@
-"""The keeper: one thread that writes what the watch finds into the store, and loses nothing while the disk is full.
+"""Writes events, verdicts and sessions to the store from a single thread, and buffers them while it is unavailable.
 
-An event is in the store before `event` returns True. When the store cannot be written to, or takes long, events wait
-in memory, are counted and shown, and are written as soon as there is room again; the watch, and its alarms, go on.
-What the database refuses for good is set aside (`refused.jsonl`), counted, and holds up nothing else.
+`save_event` returns True once the event is durable. If the store fails or takes longer than `PATIENCE_S`, events stay
+in memory, are counted and shown, and are retried every `RETRY_S`; watching and alerting go on. A row that the database
+rejects for good is appended to `refused.jsonl` and counted, and does not block other writes.
 
-The loop alone owns what waits; the thread is given copies of it, one batch at a time.
+The writer also records which changes were published, and publishes late what an earlier watcher left unpublished. All
+buffers belong to the event loop; the writer thread gets copies, one batch at a time.
 """
 
 import asyncio
@@ -31,23 +32,23 @@ RETRY_S = 5.0
 FLUSH_S = 0.25
 PRUNE_S = 300.0
 PATIENCE_S = 2.0
-"""How long an alarm waits to be on disk before it goes out: a write takes milliseconds, a lock may take for ever."""
+"""How long an alarm waits to be durable before it is published: a write takes milliseconds, a lock may last forever."""
 
 MOST_WAITING = 20_000
-"""Verdicts held while the store is away: about three hours of one camera; older ones are counted as lost."""
+"""Verdicts buffered while the store is unavailable, about three hours of one camera; beyond that the oldest is lost."""
 
 Describe: TypeAlias = Callable[[], CameraRecord]
-"""Tells what the store keeps of a source; it may take a moment."""
+"""Returns the camera record of a source; may take some milliseconds, so it is called in the writer thread."""
 
 Untold: TypeAlias = ChangeKind | Literal[""]
 
 VerdictRow: TypeAlias = tuple[tuple[str, str, int], JudgedWindow]
-"""A verdict with its session, its source and its window."""
+"""A verdict with its key: session, source and window."""
 
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """An event that is to be written, the session it belongs to, and its change that nobody was told of yet."""
+    """An event to write, the session it belongs to, and the kind of its change that is about to be published."""
 
     session: str
     event: Event
@@ -55,12 +56,11 @@ class Saving:
 
 
 class StoreWriter:
-    """Writes events at once and verdicts in batches, in a thread of its own.
+    """Writes events at once and verdicts in batches, in its own thread.
 
-    `on_late` is called, in the loop, for each change that an earlier watch had stored and not told of. While somebody
-    `is_behind`, who was told of changes and could not write them down, the store does not take them as told.
-    `losses` counts events and verdicts that are not in the store and never will be, `refused` those of them that the
-    database would not take.
+    `on_late` is called in the event loop for each change that an earlier watcher stored but did not publish. While
+    `is_behind` returns True (an observer has received changes but not yet written them), the store does not record
+    changes as published.
     """
 
     def __init__(self, store: Store) -> None:
@@ -85,23 +85,23 @@ class StoreWriter:
 
     @property
     def waiting(self) -> int:
-        """Events that are not in the store yet because it cannot be written to."""
+        """The number of events in memory that are not in the store yet."""
         return len(self._events)
 
     @property
     def refused(self) -> int:
-        """Events, verdicts and beginnings of watches that the database refused."""
+        """The number of events, session starts and other rows that the database rejected."""
         return len(self._refused)
 
     @property
     def lost(self) -> int:
-        """Events and verdicts that will not be in the store."""
+        """The number of events and verdicts that will never be in the store, rejected ones included."""
         return self._lost + self.refused
 
     async def save_event(self, event: Event, *, untold: Untold = "") -> bool:
-        """Writes an event; False when it has to wait in memory, which is known within `PATIENCE_S`, or is refused.
+        """Writes an event; returns False if it was rejected or has to wait in memory, within `PATIENCE_S`.
 
-        `untold` is the change that is to be told next; call `told` when it was.
+        `untold` is the kind of the change to publish next; call `count_published` once it was published.
         """
         saving = self.queue_event(event, untold=untold)
         if saving is None:
@@ -113,14 +113,14 @@ class StoreWriter:
         return saving.result() and _event_name(event) not in self._refused
 
     def queue_event(self, event: Event, *, untold: Untold = "") -> "asyncio.Task[bool] | None":
-        """Begins to write an event; None while the store is in trouble, where it waits for `flush_periodically`."""
-        # An event may rise twice: that the first was heard of says nothing of the second.
+        """Starts to write an event; returns None while the store is failing: `flush_periodically` writes it later."""
+        # An event's tier may rise twice: that the first rise was published says nothing about the second.
         self._heard.discard((event.id, untold))
         self._events.put(event.id, Saving(self._sessions.get(event.source, ""), event, untold))
         return None if self.error else self._call_in_thread(self._write_events)
 
     def count_published(self, change: EventChange) -> None:
-        """Remembers that people were told of a change; one that is not stored yet will be stored as told."""
+        """Records that a change was published; one that is not stored yet will be stored as published."""
         key = change.event.id, change.kind
         self._heard.add(key)
         if (stored := self._stored.pop(key, None)) is not None:
@@ -128,41 +128,41 @@ class StoreWriter:
             self._told.put(stored.camera_id, waiting | {stored.sequence})
 
     def sequence_of(self, change: EventChange) -> int | None:
-        """The number of a change that is stored and to be told next; None where it waits in memory."""
+        """The sequence number of a change that is stored but not published; None if it still waits in memory."""
         stored = self._stored.get((change.event.id, change.kind))
         return None if stored is None else stored.sequence
 
     def queue_verdict(self, judged: JudgedWindow) -> None:
-        """Remembers a verdict for the next batch; it may come again when its words are there."""
+        """Adds a verdict to the next batch; it is queued again, with the same key, when its description arrives."""
         self._verdicts.put((self._sessions.get(judged.source, ""), judged.source, judged.window), judged)
         while len(self._verdicts) > MOST_WAITING:
             self._verdicts.drop_oldest()
             self._lost += 1
 
     async def flush_periodically(self) -> None:
-        """Writes the batches, and what had to wait, until cancelled."""
+        """Writes batches and retries buffered writes until cancelled."""
         while True:
             await asyncio.sleep(FLUSH_S)
             if self._is_worth_trying():
                 await self.flush()
 
     async def prune_periodically(self, retention: RetentionSettings) -> None:
-        """Deletes at once, and now and then, what retention says is too old or too much, until cancelled."""
+        """Deletes what the retention settings no longer keep, at once and every `PRUNE_S`, until cancelled."""
         while True:
             try:
-                # Not in the keeper's own thread: no event should wait behind thousands of old files.
+                # Not in the writer thread: events must not wait behind thousands of deletions.
                 await asyncio.to_thread(prune, self._store, retention)
             except StoreError as error:
                 log.warning("old media could not be deleted: %s", error)
             await asyncio.sleep(PRUNE_S)
 
     async def flush(self) -> bool:
-        """Writes everything that waits; False when the store cannot be written to."""
-        # Who waits may be cancelled; a batch that was handed to the thread is seen through.
+        """Writes everything that is buffered; returns False if the store cannot be written to."""
+        # The caller may be cancelled; a batch that was handed to the thread is always completed.
         return await asyncio.shield(self._call_in_thread(self._write_everything))
 
     async def close(self) -> None:
-        """Writes what waits, or counts it as lost."""
+        """Writes everything that is buffered, or counts it as lost, and ends the thread."""
         if not await self.flush():
             self._lost += len(self._events) + len(self._verdicts)
             log.error("the store could not be written to: %d events and verdicts are lost", self.lost)
@@ -178,10 +178,10 @@ class StoreWriter:
         contract: str,
         camera: Describe | None = None,
     ) -> "asyncio.Task[bool]":
-        """Has it written that a watch of a source begins, and closed what an earlier one that was killed left open.
+        """Queues the start of a session, after closing events that a killed watcher of the source left open.
 
-        What comes of the source from now on belongs to this watch; nobody needs to wait for the write. `camera` tells
-        which one it is, and is asked in the store's thread; without it the one of that name.
+        Verdicts and events of the source belong to this session from now on; the write need not be awaited. `camera` is
+        called in the writer thread and returns the source's camera record; without it the camera of that name is used.
         """
         session = self._sessions[source] = new_id()
         seen = camera or partial(CameraRecord, id="", name=source)
@@ -203,7 +203,7 @@ class StoreWriter:
         return self._call_in_thread(self._write_events)
 
     def end_session(self, source: str, *, because: str) -> "asyncio.Task[bool]":
-        """Has it written that the watch of a source is over."""
+        """Queues the end of a source's session."""
         session = self._sessions.get(source, "")
 
         def end() -> None:
@@ -214,9 +214,10 @@ class StoreWriter:
         return self._call_in_thread(self._write_events)
 
     def publish_late_events(self, *, besides: Callable[[], Collection[str]]) -> "asyncio.Task[bool]":
-        """Has the late changes told of all sources that nobody watches.
+        """Publishes late changes of all sources that no watcher watches.
 
-        Those `besides` (ids, and names of what has none) are told when they begin; it is asked in the store's thread.
+        `besides` returns the camera ids (or names, for sources without one) to leave out, as their changes are
+        published when their session starts. It is called in the writer thread.
         """
         self._late_write("what was not told", partial(self._untold_of_others, besides))
         return self._call_in_thread(self._write_events)
@@ -232,7 +233,7 @@ class StoreWriter:
         return [change for change in untold if keys[change.sequence] in free]
 
     def _left_by_earlier(self, source: str, describe: Describe) -> list[StoredChange]:
-        """Closes what an earlier watch of a source left open; returns what it did not tell."""
+        """Closes events that an earlier watcher of a source left open; returns its unpublished changes."""
         seen = describe()
         camera_id = seen.id or self._store.cameras.id_of(seen.identity, source)
         if not self._store.claim(camera_id):
@@ -259,7 +260,8 @@ class StoreWriter:
             self.count_published(change)
 
     def _watch_write(self, what: str, act: Callable[[], None]) -> None:
-        # Waits in order: what an earlier watch left open is closed before the first event of this one is written.
+        # Written in this order: events left open by an earlier session are closed before this session's first event is
+        # written.
         self._watches.put(what, StoreWrite(what=what, act=act))
 
     def _call_in_thread(self, write: Callable[[], Coroutine[None, None, bool]]) -> "asyncio.Task[bool]":
@@ -273,7 +275,7 @@ class StoreWriter:
 
     async def _write_events(self) -> bool:
         async with self._writing:
-            # Many may have waited for their turn while the store was asked in vain.
+            # Others may have failed while this call waited for the lock.
             return self._is_worth_trying() and await self._run(self._first_writes())
 
     async def _write_everything(self) -> bool:
@@ -281,8 +283,8 @@ class StoreWriter:
             return await self._run(self._first_writes() + self._verdict_writes())
 
     def _first_writes(self) -> list[StoreWrite]:
-        # In this order: what was told is not told late when its source begins again, and what an earlier watch left is
-        # closed before the first event of this one.
+        # In this order: recording published changes first keeps them from being published late when a session starts,
+        # and events left open by an earlier session are closed before this session's first event is written.
         return [*self._told_writes(), *self._watch_writes(), *self._event_writes()]
 
     def _told_writes(self) -> list[StoreWrite]:
@@ -317,7 +319,7 @@ class StoreWriter:
         )
 
     def _told_of(self, saving: Saving) -> Collection[StoredKind]:
-        """What people heard of an event before it could be stored; all of it where nobody is to be told."""
+        """The kinds of an event's changes published before it was stored; all kinds if nothing will be published."""
         heard: list[StoredKind] = [kind for kind in TELLABLE if (saving.event.id, kind) in self._heard]
         return heard if saving.untold or heard else TELLABLE
 
@@ -329,7 +331,7 @@ class StoreWriter:
             key = change.event_id, change.kind
             self._stored[key] = change
             if key in self._heard:
-                # Somebody was told while it waited, or was being written.
+                # It was published while it waited or was being written.
                 self.count_published(EventChange(cast("ChangeKind", change.kind), saving.event))
 
     def _save(self, saving: Saving, told: Collection[StoredKind]) -> list[StoredChange]:
@@ -338,12 +340,12 @@ class StoreWriter:
         except RowRefused:
             if not saving.session:
                 raise
-            # Its watch may not be in the store, as when its beginning was refused.
+            # Its session may not be in the store, for example because the start of it was rejected.
             return self._store.record_event(saving.event, session=None, told=told)
 
     def _verdict_writes(self) -> list[StoreWrite]:
         rows = self._verdicts.states()
-        # Those of a watch that was not begun go to the newest watch of their source.
+        # Verdicts without a session go to the newest session of their source.
         parts = [row for row in rows if row[0][0]], [row for row in rows if not row[0][0]]
         return [self._verdict_write(part) for part in parts if part]
 
@@ -363,7 +365,7 @@ class StoreWriter:
         self._store.add_verdicts([judged for _, judged in rows], sessions=sessions if all(sessions) else ())
 
     async def _run(self, writes: Sequence[StoreWrite]) -> bool:
-        """Has the thread do some writes; False when the store cannot be written to."""
+        """Runs writes in the thread; returns False if the store cannot be written to."""
         if not writes:
             return not self.error
         work = partial(write_all, writes, set_aside=self._set_aside)
@@ -379,14 +381,14 @@ class StoreWriter:
         return True
 
     def _set_aside(self, write: StoreWrite, error: Exception) -> None:
-        """In the store's thread: keeps what was refused where somebody may find it."""
+        """Appends a rejected row to `refused.jsonl`; runs in the writer thread."""
         self._store.set_aside(write.row, what=write.what, why=str(error) or type(error).__name__)
 
     def _count_refused(self, write: StoreWrite, error: Exception) -> None:
         if write.what in self._refused:
             return
         self._refused.add(write.what)
-        # A camera whose every verdict is refused must not fill the log.
+        # Only the 1st, 2nd, 4th, 8th ... rejection is logged: every verdict of a camera may be rejected.
         if self.refused & (self.refused - 1) == 0:
             log.error("%s is refused, and set aside in %s (%d so far): %s", write.what, REFUSED, self.refused, error)
 

@@ -1,11 +1,16 @@
-"""The watch: from a frame to an alarm, to be read from top to bottom.
+"""The watcher: the whole path from a frame to an alarm, to be read top to bottom.
 
-    frames -> windows -> lane -> judge -> verdict -> event -> store -> announcement
+    frames -> windows -> queue -> judge -> verdict -> rules -> store -> observers
 
-Each source is read and cut in a thread of its own (`vigil.watch.pipeline`); all else happens in one
-event loop. Files wait for the judge and lose nothing; live sources never wait, and lose their oldest
-windows first. Every window that was cut ends as judged, unknown, dropped or skipped, also when its
-source is paused or removed meanwhile. What fails unexpectedly ends nothing else (`vigil.watch.supervisor`).
+Each source has a reader thread (`vigil.watch.pipeline`); everything else runs in one event loop. Files apply
+back-pressure, so none of their windows is lost. Live sources never block: when the queue is full, the oldest window is
+dropped. Every window ends in exactly one state (judged, unknown, dropped or skipped), even if its source is paused or
+removed in the meantime.
+
+A source is identified by its camera id (`vigil.watch.camera_ids`). When an event opens, rises or closes, the change is
+stored, with a number in the change log, before observers receive it; if the store is unavailable, it is published first
+and stored later. Changes that an earlier watcher stored but did not publish are published late, at the start. An
+unexpected failure in one source or task does not stop the others (`vigil.watch.supervisor`).
 """
 
 import asyncio
@@ -40,18 +45,18 @@ from vigil.windows import Window
 log = logging.getLogger(__name__)
 
 GRACE_S = 5.0
-"""How long a stopped watch waits for the answers that are under way."""
+"""How long `stop` waits for pending answers before it cancels them."""
 
 PendingVerdicts: TypeAlias = "asyncio.Queue[tuple[Window, asyncio.Task[Verdict]] | None]"
 PendingResults: TypeAlias = "asyncio.Queue[tuple[JudgedWindow, asyncio.Task[Verdict] | None] | None]"
 
 
 class Watcher:
-    """Watches sources until files end, or until `stop`; live sources never end by themselves.
+    """Watches sources until all files have ended or `stop` is called; live sources do not end by themselves.
 
-    `judge` is asked through a breaker of the watch's own; `store` may be None, then nothing is kept. An observer must
-    not block. With `keep_running` it goes on without any source until `stop`. For one event loop: `add`, `remove`,
-    `pause` and `resume` belong there too.
+    `judge` is called through a circuit breaker that belongs to this watcher. With `store=None` nothing is stored.
+    Observers must not block. With `keep_running` the watcher keeps running without sources until `stop`. It is not
+    thread-safe: `add`, `remove`, `pause`, `resume` and `stop` must be called in the event loop that runs `run`.
     """
 
     def __init__(
@@ -88,21 +93,21 @@ class Watcher:
 
     @property
     def states(self) -> dict[str, SourceState]:
-        """What is known of each source, by its name."""
+        """The state of each source, by name."""
         return self._sources.states
 
     @property
     def addresses(self) -> dict[str, Address]:
-        """What is being watched, by its name."""
+        """The address of each watched source, by name."""
         return {post.address.name: post.address for post in self._sources}
 
     @property
     def media_losses(self) -> int:
-        """Pictures and clips of events that could not be kept so far."""
+        """The number of event snapshots and clips that could not be stored so far."""
         return self._evidence.lost
 
     async def run(self) -> WatchSummary:
-        """Watches all sources to their end; returns what became of every window."""
+        """Watches all sources until they end; returns the counts of every source and of all losses."""
         async with AsyncExitStack() as ending:
             ending.callback(self.observers.on_close)
             ending.push_async_callback(self._close_all)
@@ -125,9 +130,9 @@ class Watcher:
         )
 
     def stop(self) -> None:
-        """Ends the watch in order: reading stops, what is under way is finished or marked, all is written.
+        """Stops in order: reading ends, pending windows are finished or marked unknown, and everything is stored.
 
-        A second call ends it at once: what is under way is marked, clips that are being cut are left.
+        After `GRACE_S` pending answers are cancelled. A second call cancels them at once and abandons clips being cut.
         """
         if self._stopped.is_set():
             self._evidence.cancel()
@@ -138,25 +143,25 @@ class Watcher:
         asyncio.get_running_loop().call_later(GRACE_S, self._cancel_all)
 
     def add(self, address: Address) -> None:
-        """Watches one more source; raises UsageError when its name is taken or the watch is being stopped."""
+        """Adds a source; raises UsageError if its name is taken or the watcher is stopping."""
         post = self._sources.add(address)
         if self._tasks is not None:
             self._tasks.create_task(self._run_source(post))
 
     def remove(self, name: str) -> None:
-        """Watches a source no more: what was cut is settled, its event closed, its connection let go of."""
+        """Removes a source: its pending windows get an outcome, its open event is closed, its connection too."""
         self._sources.remove(name)
 
     def pause(self, name: str) -> None:
-        """Lets go of a camera until `resume`; raises UsageError for a file that is read as fast as it goes."""
+        """Disconnects a live source until `resume`; raises UsageError if it is not live, has ended or is not there."""
         self._sources.pause(name)
 
     def resume(self, name: str) -> None:
-        """Goes on with a camera that was paused; a file that plays as a camera begins anew."""
+        """Reconnects a paused source; a file played in real time starts again from the beginning."""
         self._sources.resume(name)
 
     async def _run_source(self, post: ManagedSource) -> None:
-        """Watches a source until it ends or is given up, with as many pauses, and failures, as there may be."""
+        """Runs a source until it ends, is removed or is given up; it may be paused and may fail any number of times."""
         room: AbstractAsyncContextManager[object] = nullcontext() if post.state.live else self._files
         async with post.name_lock, room:
             await self.supervisor.keep(
@@ -167,6 +172,7 @@ class Watcher:
             )
 
     async def _serve(self, post: ManagedSource) -> None:
+        """Looks up the camera id, then watches the source, again after each pause, until it ends or is removed."""
         post.state.camera_id = await asyncio.to_thread(self._cameras.of, post.address)
         while await post.wait_until_wanted():
             await self._watch_once(post)
@@ -174,6 +180,7 @@ class Watcher:
                 return
 
     def _is_tried_again(self, post: ManagedSource, error: Exception, retry_s: float) -> bool:
+        """Records a source's failure in its state; returns True if the source is to be started again."""
         again = post.fail(retry_s=retry_s)
         if post.has_ended:
             post.state.stage, post.state.detail = (
@@ -185,6 +192,7 @@ class Watcher:
         return again
 
     async def _watch_once(self, post: ManagedSource) -> None:
+        """Watches a source from its start until it ends, is paused, is removed or fails."""
         source = post.source = build_pipeline(
             post.address,
             post.state,
@@ -208,7 +216,7 @@ class Watcher:
     def _record_start(self, source: SourcePipeline, address: Address) -> None:
         if self.writer is None:
             return
-        # Not waited for: a store that another program holds must keep no camera from being read.
+        # Not awaited: reading a camera must start even while another process has the database locked.
         self.writer.start_session(
             source.name,
             epoch_s=source.capture.started_utc_s,
@@ -219,6 +227,7 @@ class Watcher:
         )
 
     async def _follow(self, source: SourcePipeline) -> None:
+        """Runs the three stages after the reader thread: ask the judge, apply the rules, publish the results."""
         asked: PendingVerdicts = asyncio.Queue(4 * self.settings.in_flight)
         settled: PendingResults = asyncio.Queue()
         async with asyncio.TaskGroup() as tasks:
@@ -229,7 +238,7 @@ class Watcher:
             telling.add_done_callback(lambda _: ticking.cancel())
 
     async def _account(self, source: SourcePipeline) -> None:
-        """Settles what a failure left, so that every window has an outcome and no event stays open."""
+        """Gives pending windows an outcome and closes the open event after a failure, then ends the session."""
         if not source.queue.is_over or source.under_way:
             for window in source.abandon():
                 judged = _judged(source, window, Verdict.unknown(Cause.FAULT))
@@ -243,7 +252,7 @@ class Watcher:
             self.writer.end_session(source.name, because=because)
 
     async def _ask_windows(self, source: SourcePipeline, asked: PendingVerdicts) -> None:
-        """Takes windows from the lane as the judge has room for them, and asks about them side by side."""
+        """Takes windows from the queue as request slots become free, and sends them to the judge concurrently."""
         own_room = asyncio.Semaphore(self.settings.live_in_flight if source.state.live else self.settings.in_flight)
         while await source.queue.wait():
             await own_room.acquire()
@@ -260,11 +269,13 @@ class Watcher:
         await asked.put(None)
 
     def _take_request_slot(self, own_room: asyncio.Semaphore, answer: asyncio.Task[Verdict]) -> None:
+        """Releases the request slots of an answer that is done."""
         self._answers.discard(answer)
         own_room.release()
         self._request_slots.release()
 
     async def _verdict(self, source: SourcePipeline, entry: QueuedWindow) -> Verdict:
+        """The verdict on a window; dropped, still and cancelled windows are not sent to the judge."""
         if entry.is_dropped:
             return Verdict.unknown(Cause.DROPPED)
         if entry.is_still:
@@ -275,7 +286,7 @@ class Watcher:
         return await self.breaker.verdict(entry.window.jpegs, wait_s=patience_s)
 
     async def _apply_rules(self, source: SourcePipeline, asked: PendingVerdicts, settled: PendingResults) -> None:
-        """Takes the verdicts in the order of the windows, and makes events of them."""
+        """Takes verdicts in window order and applies the event rules to them."""
         while (next_asked := await asked.get()) is not None:
             window, answer = next_asked
             judged = _judged(source, window, await self._await_verdict(source, answer))
@@ -289,14 +300,16 @@ class Watcher:
         self, source: SourcePipeline, window: Window, judged: JudgedWindow
     ) -> "asyncio.Task[Verdict] | None":
         source.count_result(window, judged)
-        # In the log before its words are there: they may take minutes, and the watch may be killed before.
+        # Queued for the verdict log before the description arrives: that may take minutes, and the process may be
+        # killed first.
         self._log(judged)
         self.observers.on_verdict(judged)
         changes = await self._apply(source, partial(source.tracker.push, judged))
         return await self._words.start(window, judged, changes, source.state)
 
     async def _await_verdict(self, source: SourcePipeline, answer: "asyncio.Task[Verdict]") -> Verdict:
-        # Not `await answer`: the end of the watch cancels answers, some before they have begun, and never this task.
+        # Not `await answer`: when the watcher stops, answers are cancelled, some before they have started; this task
+        # must not be.
         await asyncio.wait([answer])
         if answer.cancelled():
             return Verdict.unknown(Cause.CANCELLED)
@@ -306,7 +319,7 @@ class Watcher:
         return Verdict.unknown(Cause.FAULT)
 
     async def _publish_results(self, source: SourcePipeline, settled: PendingResults) -> None:
-        """Adds the words to the verdicts as they come, still in order, and hands them on."""
+        """Waits for each verdict's description, in window order, and publishes the result."""
         while (next_settled := await settled.get()) is not None:
             judged, words = next_settled
             with self.supervisor.survives(source.name, f"the words of window {judged.window}"):
@@ -330,7 +343,7 @@ class Watcher:
             self.writer.queue_verdict(judged)
 
     async def _apply(self, source: SourcePipeline, act: Callable[[], Sequence[EventChange]]) -> Sequence[EventChange]:
-        """Has the tracker act, and tells of what changed before it acts again: a later state never comes first."""
+        """Applies the event rules and records the changes under a lock, so that changes are published in order."""
         async with source.rules_lock:
             changes = act()
             for change in changes:
@@ -338,7 +351,7 @@ class Watcher:
         return changes
 
     async def _record_change(self, source: SourcePipeline, change: EventChange) -> None:
-        """Stores a change, then tells of it: an alarm that was heard is an alarm that is on disk."""
+        """Stores a change, then publishes it, so a published alarm is durable; publishes it even if storing fails."""
         with self.supervisor.survives(source.name, f"keeping event {change.event.id}"):
             await self._keep(source, change)
             if self.writer is not None:
@@ -349,6 +362,7 @@ class Watcher:
         self._publish(change)
 
     async def _keep(self, source: SourcePipeline, change: EventChange) -> None:
+        """Stores the event of a change; waits for it to be durable, except for `grew`."""
         if self.writer is not None and change.kind == "grew":
             self.writer.queue_event(change.event)
         elif self.writer is not None and not await self.writer.save_event(change.event, untold=change.kind):
@@ -360,7 +374,7 @@ class Watcher:
             self.writer.count_published(change)
 
     def _publish_late(self) -> None:
-        """Has told what an earlier watch stored and was killed before telling, also of sources that nobody watches."""
+        """Publishes changes that an earlier watcher stored but did not publish, for unwatched sources too."""
         if self.writer is not None:
             self.writer.on_late = self.observers.on_change
             self.writer.is_behind = lambda: self.observers.is_behind
@@ -379,7 +393,7 @@ class Watcher:
         self.observers.on_result(judged)
 
     async def _close_all(self) -> None:
-        """Finishes the pictures, then the store; neither keeps the other, nor the watch, from ending."""
+        """Finishes media, then closes the store; a failure of either does not keep the watcher from ending."""
         with self.supervisor.survives("the end", "finishing pictures"):
             await self._evidence.close()
         if self.writer is not None:
@@ -396,7 +410,7 @@ class Watcher:
         }
 
     async def _tick_periodically(self, source: SourcePipeline) -> None:
-        """Lets the event of a live source end although no window comes, as when the camera is away."""
+        """Lets the event of a lost live source close although no windows arrive."""
         while True:
             await asyncio.sleep(1.0)
             if source.state.live and source.state.stage is SourceStatus.LOST:
@@ -407,11 +421,11 @@ class Watcher:
         await self._stopped.wait()
 
     def _start_delay_s(self, share: float) -> float:
-        """Spreads the cameras over one stride, so that their windows do not all fall due in the same moment."""
+        """Spreads the sources' starts over one stride, so that their windows do not all fall due at the same moment."""
         return share * self.judge.sampling.stride / self.judge.sampling.fps
 
     def _cancel_all(self) -> None:
-        """Waits for nobody any more: not for answers, nor for readers that hang in a camera."""
+        """Cancels pending answers and descriptions and closes all queues, even if a reader thread still hangs."""
         self._words.cancel()
         for source in self._sources.sources:
             source.queue.close()
