@@ -78,7 +78,7 @@ class TabModule:
 
 
 def panels() -> list[TabModule]:
-    """The tabs whose modules are there."""
+    """Returns the tabs, in the order in which they are shown."""
     return [TabModule(name, import_module(f"app.web.{module}")) for name, module in PANELS]
 
 
