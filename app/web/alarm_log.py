@@ -1,4 +1,4 @@
-"""The alarms in the store's log of changes, as the bell reads them: a store in trouble silences no page for good."""
+"""Reads alarms from the store's change log for the alarm stream; store errors are logged, never raised."""
 
 import logging
 
@@ -10,11 +10,11 @@ log = logging.getLogger(__name__)
 
 ALARMS: tuple[StoredKind, ...] = ("opened", "raised")
 AT_ONCE = 100
-"""Alarms that a page which was away is told at once; the rest when it asks again."""
+"""The most alarms returned by one call of `after`; a page that was away fetches the rest with its next requests."""
 
 
 class AlarmLog:
-    """Reads alarms by their numbers; `scope` tells this store from others at every start, and is empty without one."""
+    """Reads alarms by sequence number. `scope` identifies the store across restarts; it is empty without a store."""
 
     def __init__(self, store: Store | None) -> None:
         self.scope = ""
@@ -30,7 +30,7 @@ class AlarmLog:
             self._store = None
 
     def newest(self) -> int:
-        """The number of the newest alarm, as far as it is known."""
+        """Returns the sequence number of the newest alarm; the last known one if the store cannot be read."""
         try:
             if self._store is not None:
                 self._newest = max(self._newest, self._store.changes.last(kinds=ALARMS))
@@ -39,7 +39,7 @@ class AlarmLog:
         return self._newest
 
     def beginning(self) -> int:
-        """Where a page begins that just opened: behind all that people were told of."""
+        """Returns the number from which a newly opened page reads: it has every alarm that was already announced."""
         try:
             return 0 if self._store is None else self._first(self._store)
         except StoreError as error:
@@ -47,12 +47,15 @@ class AlarmLog:
             return self._newest
 
     def after(self, sequence: int | None) -> tuple[int, list[StoredChange]]:
-        """The alarms behind a number (None: since this start), and up to which number that is all."""
+        """Returns the number up to which the result is complete, and the alarms after `sequence`.
+
+        If `sequence` is None, these are the alarms since this process started.
+        """
         upto = self._began if sequence is None else sequence
         if self._store is None:
             return upto, []
         try:
-            # First: what comes while the alarms are read is read the next time.
+            # Read before the alarms, so that an alarm written in between is returned by the next call.
             newest = self._store.changes.last(kinds=ALARMS)
             found = self._store.changes.after(upto, limit=AT_ONCE, kinds=ALARMS)
         except StoreError as error:

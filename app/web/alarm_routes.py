@@ -1,4 +1,4 @@
-"""The address that every page listens at: one answer, or a stream of server-sent events."""
+"""The `/alarms/LANGUAGE` route that every page subscribes to: long polling or a stream of server-sent events."""
 
 import asyncio
 import json
@@ -12,14 +12,14 @@ from app.web import notifications
 from app.web.alarm_stream import AlarmStream, StreamedAlarm
 
 HOLD_S = 25.0
-"""How long an answer waits for an alarm, and how long a stream lasts; then the page asks again."""
+"""How long a long-polling request waits for an alarm, and how long a stream lasts; then the page reconnects."""
 
 EVENTS = "text/event-stream"
 NOT_KEPT = {"Cache-Control": "no-store"}
 
 
 def add_route(app: FastAPI, bell: AlarmStream) -> None:
-    """Adds the address that every page listens at."""
+    """Adds the `/alarms/{language}` route to the application."""
 
     @app.get("/alarms/{language}")
     async def alarms(request: Request, language: str, seen: str = "") -> Response:
@@ -34,7 +34,7 @@ def add_route(app: FastAPI, bell: AlarmStream) -> None:
 
 
 async def _stream(bell: AlarmStream, seen: str, t: Translator) -> AsyncIterator[str]:
-    """Alarms as they come; ends after a while, as a browser asks again by itself, with the last number it was sent."""
+    """Yields alarms as they arrive, and ends after `HOLD_S`: a browser reconnects by itself with its last event id."""
     yield "retry: 1000\n\n"
     give_up_s = asyncio.get_running_loop().time() + HOLD_S
     while (left_s := give_up_s - asyncio.get_running_loop().time()) > 0:

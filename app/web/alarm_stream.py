@@ -1,11 +1,11 @@
-"""The bell of the site: every page hears of an alarm, whatever tab it shows, also of those while it was away.
+"""Delivers alarms to every open page, whichever tab it shows, including alarms raised while it was disconnected.
 
-A page asks `alarms/LANGUAGE?seen=WORD` (`scripts/notify.js`) and is answered as soon as there is an alarm that it has
-not heard of, or after a while. Meanwhile it costs one sleeping task: no thread, no picture, nothing of the room. Asked
-for `text/event-stream`, the same address sends the alarms as server-sent events, each with the number of its change.
+A page requests `alarms/LANGUAGE?seen=CURSOR` (`scripts/notify.js`). The response comes as soon as there is an alarm
+after the cursor, or when the request times out; a waiting request costs one sleeping task and no thread. With
+`Accept: text/event-stream` the same route sends server-sent events, each with the sequence number of its change.
 
-Alarms are read from the store's log of changes (docs/events.md), so those of other processes ring here too. What could
-not be stored, and where there is no store everything, comes from the watch of this process and is kept in memory.
+Alarms are read from the store's change log (docs/events.md), so alarms of other processes are delivered too. Alarms
+that could not be stored (without a store, all of them) come from this process's watcher and are kept in memory.
 """
 
 import asyncio
@@ -27,21 +27,21 @@ from vigil.watch import WatchObserver
 log = logging.getLogger(__name__)
 
 POLL_S = 1.0
-"""How often the log is looked at for alarms of other processes, once for all pages."""
+"""How often the change log is polled for alarms of other processes, once for all pages."""
 
 KEPT = 8
-"""Alarms in memory that are told at once to a page which could not ask for a while."""
+"""The most alarms kept in memory for pages that reconnect."""
 
 LATE_S = 60.0
-"""An alarm that a page hears so long after it was stored is told as a late one."""
+"""An alarm delivered this long after it was stored is marked `late`."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamedAlarm:
-    """An event that was raised; `key` is `SCOPE.NUMBER`, and a page has heard of all up to a number of each scope.
+    """An event that was opened or raised, as it is sent to pages. `key` is `SCOPE.NUMBER` and identifies the alarm.
 
-    It is `late` when an earlier watch was killed before it told of it, or the page was away. `sequence` is its number
-    in the log of changes, None where it is not in there.
+    `late` is True if an earlier watcher was killed before it announced the event, or the page was disconnected.
+    `sequence` is the number in the change log, or None if the alarm is not in it.
     """
 
     number: int
@@ -52,10 +52,10 @@ class StreamedAlarm:
 
 
 class AlarmStream(WatchObserver):
-    """Counts the alarms of a watch and wakes the pages that wait for one; `changed` may be called from any thread.
+    """Numbers the alarms of a watcher and wakes the requests that wait for one; `on_change` is thread-safe.
 
-    What a page has seen is a word of pairs, `SCOPE.NUMBER` for the log of the store (the same at every start) and for
-    what this start keeps in memory.
+    A page's position is a cursor of `SCOPE.NUMBER` pairs: one for the store's change log, whose scope is stable across
+    restarts, and one for the alarms that this process keeps in memory.
     """
 
     def __init__(self, store: Store | None = None) -> None:
@@ -72,12 +72,12 @@ class AlarmStream(WatchObserver):
 
     @property
     def now(self) -> str:
-        """What a page has seen that was told everything; another word after every alarm and every start."""
+        """The cursor of a page that has received every alarm; it changes with every alarm and every restart."""
         return self._word(self._log.beginning())
 
     @property
     def waiting(self) -> int:
-        """How many pages wait for an alarm."""
+        """The number of requests that wait for an alarm."""
         return len(self._waiting)
 
     def on_change(self, change: EventChange) -> None:
@@ -95,15 +95,15 @@ class AlarmStream(WatchObserver):
 
     def _keep(self, change: EventChange) -> None:
         self._number += 1
-        # Once it can be stored it is in the log too; who heard it from here is not to hear it again.
+        # It may be stored later and then appears in the log too: remembered, so that no page gets it twice.
         self._unstored.add((change.event.id, change.kind))
         self._alarms.append(StreamedAlarm(self._number, change.event, change.late, key=f"{self._start}.{self._number}"))
 
     def since(self, seen: str) -> tuple[str, list[StreamedAlarm]]:
-        """What has been seen after this, and the alarms that a page has not heard of; none for one that just opened.
+        """Returns the new cursor and the alarms after the cursor `seen`; no alarms if `seen` is empty (a new page).
 
-        A page that was open before this start of the pages is told of every alarm since, one that has read the log
-        before of all that came after. Reads the store: not for the loop.
+        A cursor from before a restart yields every alarm since the restart; with a position in the change log, every
+        alarm after that position. Reads the store, so call it in a thread, not in the event loop.
         """
         if not seen:
             return self.now, []
@@ -116,13 +116,13 @@ class AlarmStream(WatchObserver):
             return self._word(upto), [*told, *kept]
 
     def seen_of(self, sequence: str) -> str:
-        """The word of a page that has read the log up to a number; of one that just opened where it is none."""
+        """Returns the cursor of a page that has read the log up to `sequence`; that of a new page if it is invalid."""
         if not self._log.scope or not sequence.isdecimal() or len(sequence) > len(str(2**63)):
             return self.now
         return self._word(int(sequence))
 
     async def wait(self, seen: str, *, hold_s: float) -> None:
-        """Returns when there is more than what was seen, at the latest after `hold_s`."""
+        """Waits until there is an alarm after the cursor `seen`, for at most `hold_s` seconds."""
         woken, loop = asyncio.Event(), asyncio.get_running_loop()
 
         def wake() -> None:
@@ -148,7 +148,7 @@ class AlarmStream(WatchObserver):
             await self._look()
 
     async def _look(self) -> None:
-        """Looks for alarms of other processes, once for all pages that wait."""
+        """Polls the change log for alarms of other processes, once for all waiting requests."""
         now_s = time.monotonic()
         if not self._log.scope or now_s - self._looked_s < POLL_S / 2:
             return
@@ -175,7 +175,7 @@ class AlarmStream(WatchObserver):
 
 
 def _pairs(seen: str) -> Mapping[str, int]:
-    """The numbers that a page has heard up to, by scope; what is no such word is nothing."""
+    """Parses a cursor into the last received number by scope; malformed pairs are ignored."""
     parts = seen.split(".")
     pairs = zip(parts[::2], parts[1::2], strict=False)
     return {scope: int(number) for scope, number in pairs if number.isdecimal() and len(number) <= len(str(2**63))}

@@ -1,4 +1,4 @@
-"""The chat: one box, one upload button; ask about a text, a picture, a video or a camera, turn by turn."""
+"""The chat tab: questions about text, a picture, a video or a camera, in one conversation."""
 
 import asyncio
 import re
@@ -49,13 +49,13 @@ from vigil.sources.address import Address
 from vigil.sources.image_worker import worker
 
 AT_ONCE = 16
-"""Visitors whose questions are answered at the same time."""
+"""The most questions answered concurrently, over all visitors."""
 
 PAINT_S = 0.08
-"""Time between two pictures of a streamed answer: more often only costs."""
+"""Minimum time between two updates of a streamed answer; more frequent updates only cost bandwidth."""
 
 EMPTIED_S = 1.0
-"""How long the box is emptied with each picture, as a busy browser may miss one; then the next question is typed."""
+"""How long every update clears the input box, since a busy browser may miss one; later the user may be typing."""
 
 WITH_ABOUT = """(box, model, tokens, visit, mode) => [
   box, model, tokens, visit, mode, document.querySelector("#chat-stage .va")?.dataset.about ?? "",
@@ -65,29 +65,29 @@ ABOUT = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)-(\d{1,7}(?:\.\d{1,3})?)")
 CSS = (Path(__file__).resolve().parent / "scripts" / "chat.css").read_text(encoding="utf-8")
 
 Update = tuple[Any, Any, Any, Any]
-"""New values of the log, the box, the notice and the visit."""
+"""New values of the message log, the input box, the notice and the session."""
 
 NOTHING_NEW: Update = (gr.skip(),) * 4
 
 Sent = tuple[Any, Any, Any, Any, Any]
-"""The same, and which analysis has begun."""
+"""An `Update`, and the analysis that was started."""
 
 ChatBox = dict[str, Any]
-"""What changes of the box; its value is the question with its files."""
+"""Changed properties of the input box; its `value` is the question with its files."""
 
 EMPTY: ChatBox = {"value": None}
 
 
 @dataclass(frozen=True, slots=True)
 class ChatPanel:
-    """What the chat's handlers share on one page; nothing of a visitor is in it."""
+    """The event handlers of the chat on one page. It holds no state of a visitor; that is in `ChatSession`."""
 
     context: SiteContext
     questions: tuple[Question, ...]
 
     @property
     def windows(self) -> WindowQuestions:
-        """What asks every window."""
+        """Asks the question about every window of a video or camera."""
         return WindowQuestions(self.context)
 
     async def send(
@@ -99,13 +99,13 @@ class ChatPanel:
         mode: str = "whole",
         about: str = "",
     ) -> AsyncIterator[Sent]:
-        """Answers one message of the box, streaming, or begins to ask every window; a failure gives it back.
+        """Streams the answer to one message, or starts asking about every window; on failure the message is restored.
 
-        `about` holds the seconds that were clicked or marked, as `from-to`.
+        `about` holds the seconds selected on the timeline, as `from-to`.
         """
         visit = visit or ChatSession(self.context.uploads.visitor_folder())
         if visit.busy:
-            # An event that gives nothing at all empties what it could have given.
+            # Gradio clears the outputs of a handler that yields nothing.
             yield *NOTHING_NEW, gr.skip()
             return
         text, files = (sent or {}).get("text") or "", list((sent or {}).get("files") or [])
@@ -143,7 +143,7 @@ class ChatPanel:
             yield update
 
     def _moving(self, visit: ChatSession) -> Address | None:
-        """What is attached, where it moves; raises Refused where its file is there no longer."""
+        """Returns the attached video or camera, or None; raises RequestRefused if its file was deleted."""
         upload = visit.upload
         if upload is None or upload.kind == "picture":
             return None
@@ -155,7 +155,7 @@ class ChatPanel:
     async def _in_words(
         self, wish: "Wish", visit: ChatSession, served: ServedModel, span: TimeSpan | None
     ) -> AsyncGenerator[Update, None]:
-        """One answer, of a text, a picture, a part of what moves, or the whole of it at once."""
+        """Streams one free-text answer about text, a picture, or a video or camera (a part or the whole of it)."""
         t, text = self.context.t, wish.text
         most_tokens = min(wish.tokens, (served.max_model_len or wish.tokens) // 2)
         limits = ContextLimits(context=served.max_model_len or DEFAULT_CONTEXT, answer=most_tokens)
@@ -180,7 +180,7 @@ class ChatPanel:
             visit.conversation.take_back()
             raise RequestRefused(t("chat.not_answered"), detail=str(error), keeps_files=True) from error
         except BaseException:
-            # The visitor has left; nobody will read the rest.
+            # The visitor disconnected: remove the unanswered turn.
             visit.conversation.take_back()
             raise
         self._finish(turn, visit)
@@ -190,7 +190,7 @@ class ChatPanel:
     async def _spoken(
         self, talker: ChatClient, conversation: Conversation, served: ServedModel, limits: ContextLimits
     ) -> AsyncGenerator[str, None]:
-        """The pieces of the answer. A model of verdicts alone gives the verdict, and its describer the words."""
+        """Streams the answer; a model that gives only verdicts is followed by its describer's description."""
         describer, turn = served.describer(), conversation.turns[-1]
         task = self._trained_task(turn, served)
         first = served.name if task is not None or not describer else describer
@@ -206,11 +206,11 @@ class ChatPanel:
                 async for piece in pieces:
                     yield piece
         except EndpointError as error:
-            # The verdict stands without its words.
+            # The verdict remains valid without its description.
             yield self.context.t("chat.not_described", detail=str(error))
 
     def _trained_task(self, turn: ChatTurn, served: ServedModel) -> Task | None:
-        """The task of the question that a turn asks, where it is the one that the model was trained on."""
+        """Returns the task of the turn's question if it is the one the model was trained on, else None."""
         trained = trained_question(self.questions, served.alias)
         asked = (one for one in self.questions if one.name == trained and one.question == turn.question)
         task = next((one.task for one in asked), None)
@@ -220,7 +220,7 @@ class ChatPanel:
         return with_description(task, read_manifest(folder).contract)
 
     def _finish(self, turn: ChatTurn, visit: ChatSession) -> None:
-        """Closes an answer that was stopped or is empty with a word."""
+        """Marks an answer that was stopped or is empty as such; an empty one is removed from the conversation."""
         t = self.context.t
         words = t("chat.stopped") if visit.stop.is_set() else "" if turn.answer else t("chat.nothing")
         visit.show_answer("\n".join(filter(None, (pretty_json(turn.answer), words))))
@@ -228,7 +228,7 @@ class ChatPanel:
             visit.conversation.take_back()
 
     def _longer_than_trained(self, turn: ChatTurn, look: Attachment | None, served: ServedModel) -> str:
-        """A notice where the model is asked its trained question about more frames at once than it was trained on."""
+        """Returns a notice if the trained question was asked about more frames than a training window has, else ""."""
         if look is None or self._trained_task(turn, served) is None:
             return ""
         most = parse_alias(served.alias).frames
@@ -238,7 +238,7 @@ class ChatPanel:
         return notice_html(words, quiet=True)
 
     async def _take(self, sent: Path, visit: ChatSession) -> Upload:
-        """The file that was sent, looked into; a camera only where it is allowed."""
+        """Stores and checks the uploaded file; raises RequestRefused if it is unreadable or a camera not allowed."""
         t = self.context.t
         try:
             upload = await asyncio.to_thread(self.context.uploads.take, sent, visit.folder)
@@ -261,7 +261,10 @@ class ChatPanel:
         *,
         is_new: bool,
     ) -> Attachment | None:
-        """What a question shows: a picture once, a video or its part until another is asked about, a camera anew."""
+        """Returns the attachment to send with a question, or None if the conversation already has it.
+
+        A picture is sent once, a video (or a part of it) until another part is asked about, a camera every time.
+        """
         t, upload = self.context.t, visit.upload
         wanted: TimeSpan | Literal["whole"] = span or "whole"
         is_shown = visit.looked == wanted and (span is not None or upload is None or upload.kind != "camera")
@@ -283,12 +286,12 @@ class ChatPanel:
         if look is None:
             raise RequestRefused(t("chat.stopped_early"), keeps_files=True)
         visit.looked = wanted
-        # The question of verdicts is asked as it was trained, without a word about times.
+        # The verdict question is asked exactly as in training, without a note about times.
         asks_verdict = asks_for_verdict(self.windows.question_of(text, served))
         return replace(look, is_part=False) if asks_verdict else look
 
     async def _served(self, model: str) -> ServedModel:
-        """The model that was chosen, as it is served now."""
+        """Returns the chosen model as it is served now; raises RequestRefused if the endpoint does not answer."""
         known = {served.name: served for served in self.context.status.now.models}
         if model in known:
             return known[model]
@@ -298,18 +301,18 @@ class ChatPanel:
             raise RequestRefused(self.context.t("chat.not_answered"), detail=str(error), keeps_files=True) from error
 
     async def stop(self, visit: ChatSession | None) -> None:
-        """Ends the answer that is being given."""
+        """Stops the answer that is being streamed."""
         if visit is not None:
             visit.stop.set()
 
     def offer(self, visit: ChatSession | None) -> tuple[Any, Any]:
-        """The way to the analysis, where something that moves is attached; the webcam, while it is asked about."""
+        """Shows the "analyse" button if a video or camera is attached, and the webcam while it is in use."""
         moves = visit is not None and visit.upload is not None and visit.upload.kind != "picture"
         is_whole = moves and visit is not None and visit.desk.analysis is None and not visit.uses_webcam
         return gr.Button(visible=is_whole), gr.Image(visible=visit is not None and visit.uses_webcam)
 
     def rest(self) -> Any:
-        """The box as it takes a question."""
+        """Returns the input box ready for the next question."""
         return gr.MultimodalTextbox(submit_btn=True, stop_btn=False)
 
     def _busy(self, visit: ChatSession, notice: str, *, box: ChatBox = EMPTY) -> Update:
@@ -320,12 +323,12 @@ class ChatPanel:
         return visit.shown, gr.MultimodalTextbox(**box), notice, visit
 
     def preset(self, name: str, sent: dict[str, Any] | None) -> dict[str, Any]:
-        """The box with the words of a preset; what is attached stays."""
+        """Returns the input box with the text of a preset; attached files are kept."""
         found = next((question.question for question in self.questions if question.name == name), "")
         return {"text": found, "files": list((sent or {}).get("files") or [])}
 
     def choices(self, model: str | None, seen: tuple[str, ...]) -> tuple[Any, Any, tuple[str, ...]]:
-        """The models and presets of now; nothing where they are as they were seen, or the endpoint is away."""
+        """Returns the current models and presets; no change if they equal `seen` or the endpoint is unreachable."""
         models = self.context.status.now.models
         names = tuple(served.name for served in models)
         if names == seen or not names:
@@ -363,7 +366,7 @@ def _look_at(
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What was sent: the words, the files, and how it is to be asked; `about` is what was clicked or marked."""
+    """One submitted message and how to ask it; `about` is the time span selected on the timeline."""
 
     text: str
     files: list[str]
@@ -374,18 +377,18 @@ class Wish:
 
 
 def span_of(about: str) -> TimeSpan | None:
-    """The seconds that the page says were clicked or marked; None for what is no such thing."""
+    """Parses the time span selected on the page, `from-to` in seconds; returns None if it is malformed."""
     found = ABOUT.fullmatch(about or "")
     return TimeSpan(start_s=float(found[1]), end_s=max(float(found[1]), float(found[2]))) if found else None
 
 
 def panel(context: SiteContext) -> ChatComponents:
-    """Lays out the chat in the tab that is open."""
+    """Lays out the chat in the current tab and connects its handlers."""
     parts = lay_out_chat(context, context.questions)
     bench = ChatAnalysis(context, parts)
     chat = ChatPanel(context, context.questions)
     at_once = {**SILENT, "queue": False}
-    # The log alone shows that an answer is waited for.
+    # Only the message log shows a progress indicator.
     waited = {**SILENT, "show_progress_on": [parts.log], "concurrency_limit": AT_ONCE}
     followed = {**SILENT, "concurrency_limit": None, "trigger_mode": "multiple"}
     outputs = [parts.log, parts.box, parts.notice, parts.visit]
@@ -399,9 +402,9 @@ def panel(context: SiteContext) -> ChatComponents:
     parts.box.stop(chat.stop, parts.visit, None, **at_once)
     fresh = [*outputs, *parts.shown]
     begun = gr.on([parts.fresh.click, parts.log.clear], bench.begin_anew, parts.visit, fresh, **at_once)
-    # Until a page has heard that an answer is over, Gradio drops a question without a word.
+    # Gradio silently drops a question sent before the page has received the end of the previous answer.
     asked.then(chat.rest, None, parts.box, **at_once)
-    # Not after every answer: a page that hears late of the end of an event in the queue loses the next question.
+    # Not after every answer: a page that receives the end of a queued event late loses the next question.
     parts.begun.change(bench.follow_visit, parts.visit, [*parts.shown, parts.log], **followed)
     for event in (asked, begun):
         event.then(chat.offer, parts.visit, [parts.analyse, parts.webcam], **at_once)

@@ -1,4 +1,4 @@
-"""One event opened: its facts, its marks, its files; everything that is not ours is escaped."""
+"""The detail view of one event: its facts, marks and media. All text from outside is HTML-escaped."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ MARGIN_S = 30.0
 """Seconds before and after an event whose probability is shown with it."""
 
 CLIP_WITHIN_S = 60.0
-"""A clip is there so soon after the end of its event, or never."""
+"""A clip that is missing this long after the end of its event will not come."""
 
 MOST_FRAMES = 60
 
@@ -36,12 +36,12 @@ CLOSED: Mapping[str, str] = {
     WATCHER_STOPPED: "watcher_stopped",
     "the source ended": "source_ended",
 }
-"""Why events end, as watches and stores write it, and how the texts call that."""
+"""Close reasons as watchers and stores write them, with the suffix of their translation key."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventText:
-    """What the page tells of an event, which is there at once."""
+    """The parts of an event's page that need no media files, as HTML (`note` is plain text)."""
 
     facts: str
     marks: str
@@ -50,9 +50,9 @@ class EventText:
 
 @dataclass(frozen=True, slots=True)
 class ShownEvent:
-    """What the page shows of an event; a file that is not there (any more) is None.
+    """The media of an event; a file that does not exist is None.
 
-    `clip` is what the page plays; where that is not the camera's own, `clip_line` says so and `original` is that one.
+    `clip` is the file to play. If it is a converted copy, `clip_line` says so and `original` is the recorded clip.
     """
 
     clip: str | None
@@ -64,7 +64,7 @@ class ShownEvent:
 
 
 def read_event(store: Store, event_id: str, context: SiteContext) -> EventText:
-    """What is known of one event; raises UsageError when it is gone."""
+    """Returns the facts and marks of one event; raises UsageError if it no longer exists."""
     event = store.event(event_id)
     marks, clip = store.marks(event.id), _only(_servable(store, event, context), "clips")
     is_growing = _look(clip, context).kind == "coming" or _is_growing(event, has_clip=clip is not None)
@@ -76,7 +76,7 @@ def read_event(store: Store, event_id: str, context: SiteContext) -> EventText:
 
 
 def read_event_media(store: Store, event_id: str, context: SiteContext) -> ShownEvent:
-    """The clip, pictures and curve of one event; raises UsageError when it is gone."""
+    """Returns the clip, pictures and probability curve of one event; raises UsageError if it no longer exists."""
     event = store.event(event_id)
     files = _servable(store, event, context)
     clip = _only(files, "clips")
@@ -105,7 +105,7 @@ def _only(files: Sequence[MediaFile], kind: str) -> str | None:
 
 
 def _frames(files: Sequence[MediaFile], event: Event) -> list[tuple[str, str]]:
-    """The kept frames of the event's windows, each with its window's time and probability."""
+    """Returns the saved frames of the event's windows, each captioned with its window's time and probability."""
     windows = {f"{evidence.window:06d}": evidence for evidence in event.windows}
     shown: list[tuple[str, str]] = []
     for folder in (file.path for file in files if file.kind == "frames"):
@@ -122,14 +122,14 @@ def _in_order(folder: Path) -> list[Path]:
 
 
 def _is_growing(event: Event, *, has_clip: bool) -> bool:
-    """Whether there will soon be more to show: it goes on, or has just ended and its clip is being cut."""
+    """Returns whether more will follow: the event is open, or has just ended and its clip is being written."""
     if event.end_s is None:
         return True
     return not has_clip and event.epoch_s is not None and time.time() - event.epoch_s - event.end_s < CLIP_WITHIN_S
 
 
 def facts_html(event: Event, t: Translator, *, is_growing: bool = False) -> str:
-    """What is known of an event, as HTML; one that grows is marked, so that the page looks again."""
+    """Returns the facts of an event as HTML; `is_growing` marks it, so that the page refreshes it."""
     after = "" if event.announced_s is None else t("room.seconds", seconds=f"{event.announced_s - event.onset_s:.1f}")
     pairs = [
         (t("review.when"), local_times.happened(event)),
@@ -151,13 +151,13 @@ def facts_html(event: Event, t: Translator, *, is_growing: bool = False) -> str:
 
 
 def why_closed(because: str, t: Translator) -> str:
-    """Why an event ended, in the page's words where the library has a word of its own for it."""
+    """Returns why an event ended, translated if it is a known reason, else as it is stored."""
     key = CLOSED.get(because)
     return because if key is None else t(f"review.closed_{key}")
 
 
 def clip_html(look: PlayableClip, t: Translator) -> str:
-    """A line that says what of a clip is shown, as HTML; empty where it is the camera's own."""
+    """Returns a line that says which copy of a clip is shown, as HTML; empty if it is the recorded clip."""
     if look.kind == "original":
         return ""
     told = t(f"review.clip_{look.kind}", codec=look.codec, why=look.why)
@@ -165,7 +165,7 @@ def clip_html(look: PlayableClip, t: Translator) -> str:
 
 
 def marks_html(marks: Sequence[Mark], t: Translator) -> str:
-    """Every mark of an event, the newest first: what, who, when and why."""
+    """Returns every mark of an event as HTML, newest first: what, who, when and why."""
     if not marks:
         return f'<p class="review-unmarked">{escape(t("review.unmarked"))}</p>'
     return f'<ol class="review-marks">{"".join(_mark(mark, t) for mark in reversed(marks))}</ol>'

@@ -1,6 +1,6 @@
-"""What is new on the wall of cameras since a page last looked.
+"""Incremental updates of the live camera view.
 
-Drawn and encoded once for all visitors of a language; a page is sent only what differs from what it has.
+Images are drawn and encoded once for all visitors of a language; a page receives only what differs from what it has.
 """
 
 import threading
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SeenPicture:
-    """What a page has: the state it shows, the second of each camera's strip and picture, the list of events."""
+    """What a page already has: the state, the time of each camera's timeline strip and picture, the event list."""
 
     state: str = ""
     strips: Mapping[str, float] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class SeenPicture:
 
     @classmethod
     def of(cls, asked: Mapping[str, Any]) -> "SeenPicture":
-        """From what a browser sent, which may be anything."""
+        """Parses a browser's request; invalid values are ignored."""
         events = asked.get("events")
         return cls(
             state=str(asked.get("state", "")),
@@ -51,7 +51,7 @@ def _seconds(asked: object) -> dict[str, float]:
 
 
 class LivePictures:
-    """Tells pages what is new; its methods may be called from any thread."""
+    """Computes the updates that pages request; its methods are thread-safe."""
 
     def __init__(
         self, context: SiteContext, service: "BackgroundWatcher", cameras: CameraCards, board: RecentVerdicts
@@ -64,13 +64,13 @@ class LivePictures:
         self._strips: dict[str, tuple[float, str]] = {}
 
     def has_news(self, seen: SeenPicture) -> bool:
-        """Whether a page that has seen this would be told something."""
+        """Returns whether there is anything that a page with `seen` does not have."""
         if seen.state != self._state():
             return True
         return any(shot is not None and shot[1] != seen.pictures.get(name) for name, shot in self._shots())
 
     def news(self, seen: SeenPicture) -> dict[str, Any]:
-        """What differs from what a page has seen."""
+        """Returns everything that differs from what the page has, as JSON-serialisable values."""
         state, events_version = self._state(), self._board.events_version
         told: dict[str, Any] = {"state": state, "events_version": events_version, "strips": {}}
         told["pictures"] = {
@@ -99,7 +99,7 @@ class LivePictures:
         return told
 
     def _state(self) -> str:
-        """What pages show besides pictures, as a word that changes with it."""
+        """Returns a version string of everything that pages show besides pictures."""
         stages = "|".join(f"{state.name}={state.stage}" for state in self._service.states())
         told = f"{stages}{self._problem()}{self._service.warnings}"
         return f"{self._board.version}/{self._board.events_version}/{hash(told)}"
@@ -139,7 +139,7 @@ class LivePictures:
             return ""
 
     def _problem(self) -> dict[str, str] | None:
-        """What keeps the cameras from being judged, and what to do; None when all is well."""
+        """Returns what prevents the cameras from being judged and what to do about it; None if nothing does."""
         status, t = self._context.status.now, self._context.t
         breaker = self._service.breaker
         if status.problem and not status.is_away:

@@ -1,7 +1,7 @@
-"""The board of the watch room: what its watch has told lately, kept once for everybody who looks.
+"""The recent verdicts and events of the watcher, held once for all pages of the live view.
 
-An observer of the watch writes, the pages read: verdicts and events of the last minutes by camera, and the newest
-events. `version` grows with every change, so that a page asks for what is new and no more.
+An observer of the watcher writes and the pages read: verdicts and events of the last minutes per camera, and the
+newest events. `version` increases with every change, so that a page can request only what is new.
 """
 
 import threading
@@ -14,20 +14,20 @@ from vigil.verdict import JudgedWindow
 from vigil.watch import SourceState, WatchObserver
 
 SHOWN_S = 180.0
-"""How much of the past a camera's strip shows."""
+"""How many past seconds a camera's timeline strip shows."""
 
 LEAST_S = 30.0
-"""And how much at least, when the watch has just begun."""
+"""The shortest strip, in seconds, when the watcher has just started."""
 
 NEWEST = 30
-"""Events in the list of the room; all others are in the review."""
+"""Events in the list of the live view; older ones are in the review tab."""
 
 STRIP_WH = (480, 76)
 FONT_PX = 14
 
 
 class RecentVerdicts(WatchObserver):
-    """Follows a watch; its methods may be called from any thread."""
+    """Observes a watcher and keeps its recent results; its methods are thread-safe."""
 
     def __init__(
         self, tiers: TierThresholds, earlier: Iterable[Event] = (), *, cause_words: Callable[[str], str] = str
@@ -43,12 +43,12 @@ class RecentVerdicts(WatchObserver):
 
     @property
     def version(self) -> int:
-        """Grows whenever anything was told."""
+        """Increases whenever anything changes."""
         return self._version
 
     @property
     def events_version(self) -> int:
-        """Grows whenever the list of events changes."""
+        """Increases whenever the list of events changes."""
         return self._events_version
 
     def on_state(self, state: SourceState) -> None:
@@ -59,7 +59,7 @@ class RecentVerdicts(WatchObserver):
             camera = judged.camera_id or judged.source
             course = self._courses.setdefault(camera, SourceTimeline())
             if judged.end_s < course.end_s:
-                # The camera was taken away and added again: its seconds begin anew.
+                # The camera was removed and added again: its time restarts at 0.
                 course = self._courses[camera] = SourceTimeline()
             course.add(judged)
             if judged.captured_s is not None:
@@ -71,7 +71,7 @@ class RecentVerdicts(WatchObserver):
         event = change.event
         with self._lock:
             if not change.late:
-                # The seconds of a late one are those of an earlier watch.
+                # A late event's times are relative to an earlier watcher.
                 self._courses.setdefault(event.camera_id or event.source, SourceTimeline()).note(event)
             self._events[event.id] = event
             for old in sorted(self._events)[:-NEWEST]:
@@ -80,18 +80,18 @@ class RecentVerdicts(WatchObserver):
             self._version += 1
 
     def newest(self) -> list[Event]:
-        """The newest events, the latest first."""
+        """Returns the newest events, latest first."""
         with self._lock:
             return [self._events[key] for key in sorted(self._events, reverse=True)]
 
     def last_known_s(self, camera: str) -> float:
-        """The last second of a camera, by its id (or its name where it has none), that was judged."""
+        """Returns the end of the last judged window in seconds; `camera` is its id, or its name if it has no id."""
         with self._lock:
             course = self._courses.get(camera)
             return 0.0 if course is None else course.end_s
 
     def strip_of(self, camera: str) -> RGB | None:
-        """The probability of a camera over the last minutes as a picture; None before its first verdict."""
+        """Draws the alarm probability of a camera over the last minutes; returns None before its first verdict."""
         with self._lock:
             course = self._courses.get(camera)
             if course is None or not course.judged:

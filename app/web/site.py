@@ -1,6 +1,6 @@
-"""The site: one page with its tabs for each language, the gate before them, and what runs behind them.
+"""The web application: one Gradio page per language, its routes and middleware, and the background jobs.
 
-`build_app(context)` is the whole of it as an ASGI application. A tab is there when its module is.
+`build_app(context)` returns all of it as an ASGI application.
 """
 
 import asyncio
@@ -48,10 +48,10 @@ log = logging.getLogger(__name__)
 
 SWEEP_S = 60.0
 FORM_BYTES = 64 * 1024
-"""What stands around the files of an upload."""
+"""Allowance for the multipart framing around uploaded files."""
 
 MOST_WAITING = 100
-"""Events that wait in Gradio's queue, for each language; who comes then is told that it is full."""
+"""Size of Gradio's queue per language; further requests are refused with a message."""
 
 YEAR_S = 365 * 24 * 3600
 
@@ -65,14 +65,14 @@ PANELS = (("chat", "chat"), ("analysis", "analysis"), ("room", "watch_room"), ("
 
 @dataclass(frozen=True, slots=True)
 class TabModule:
-    """One tab: its name and the module that fills it with `panel(context)`; `CSS` and `HEAD` there are added."""
+    """One tab: its name and its module, which defines `panel(context)` and optionally `CSS` and `HEAD`."""
 
     name: str
     module: ModuleType
 
     @property
     def fill(self) -> Callable[[SiteContext], Any]:
-        """Lays out the components of the tab; what it returns others may connect to."""
+        """The module's `panel` function; it lays out the tab and returns the components other tabs may connect to."""
         function: Callable[[SiteContext], Any] = self.module.panel
         return function
 
@@ -83,7 +83,7 @@ def panels() -> list[TabModule]:
 
 
 def build_page(context: SiteContext) -> gr.Blocks:
-    """The page in the language of the context."""
+    """Builds the page in the language of the context."""
     t = context.t
     page = CheckedBlocks(title=t("site.title"), fill_width=True, trouble=t("site.trouble"))
     page.queue(max_size=MOST_WAITING)
@@ -116,7 +116,7 @@ def _head(context: SiteContext) -> None:
         return status_line(context.status.now, context.endpoint, t)
 
     shown = gr.HTML(status_line(EndpointStatus(), context.endpoint, t), elem_id="vigil-status")
-    # Without a trigger it runs when the page is opened.
+    # A None trigger runs when the page is loaded.
     for trigger in (None, gr.Timer(EVERY_S).tick):
         gr.on(trigger, line, outputs=shown, queue=False, **gradio_patches.SILENT)
 
@@ -129,7 +129,7 @@ def _sign_out(context: SiteContext) -> str:
 
 
 def build_app(context: SiteContext) -> FastAPI:
-    """All pages behind the gate; the context's language is left aside, every language gets its page."""
+    """Builds the whole application, with a page for every language; the language of `context` is ignored."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -173,7 +173,7 @@ def build_app(context: SiteContext) -> FastAPI:
         )
     options = context.options
     app.add_middleware(WithRootPath, root=options.root)
-    # Gradio tells every site that it may read the pages, unless the application has rules of its own: none may.
+    # Gradio allows every origin unless the application has its own CORS middleware: allow none.
     app.add_middleware(CORSMiddleware, allow_origins=())
     app.add_middleware(HeadScriptMiddleware)
     app.add_middleware(JsonLimits)
@@ -189,7 +189,7 @@ def build_app(context: SiteContext) -> FastAPI:
 
 
 def heads(context: SiteContext, language: Language) -> list[str]:
-    """What the head of every page holds; where nothing is watched there is nothing to ring for."""
+    """Returns the HTML for the head of every page; notifications are included only if a watcher runs."""
     limit = gradio_patches.upload_limit_script(language, upload_mb=context.options.upload_mb)
     signed_in = [f"<script>\n{SESSION_SCRIPT}</script>"] if context.options.users else []
     bell_head = [] if context.service is None else [notifications.head(language)]
@@ -216,7 +216,7 @@ def _add_routes(app: FastAPI, root: RootPath) -> None:
         return start_page(request, wished)
 
     for each in LANGUAGES:
-        # Starlette would do the same with the host's name and scheme, which behind a proxy may be others.
+        # Starlette's own redirect would use its host and scheme, which may be wrong behind a proxy.
         app.add_api_route(f"/{each}", partial(start_page, language=each), methods=["GET", "HEAD"])
 
     @app.get("/language/{language}")

@@ -1,9 +1,8 @@
-"""A frame, and the one way every frame is sized and compressed.
+"""Frames, and how they are sampled, resized and JPEG-encoded.
 
-Training, scoring and watching all go through `fit` and `encode_jpeg`, so that the model sees the
-same pixels everywhere. Frames leave the cutter already sized to multiples of what the model reads (32 px
-for Qwen3-VL), which makes every later resize (LLaMA-Factory's and the processors' of transformers and vLLM) an
-identity.
+Training, scoring and watching all use `FrameSampling.fit` and `encode_jpeg`, so that the model always reads the same
+pixels. Frame sides are already multiples of the model's patch size (32 px for Qwen3-VL), so every later resize
+(by LLaMA-Factory and the processors of transformers and vLLM) changes nothing.
 """
 
 import math
@@ -19,28 +18,29 @@ from numpy.typing import NDArray
 from vigil.errors import UsageError
 
 RGB: TypeAlias = NDArray[np.uint8]
-"""One picture: `(H, W, 3) uint8 RGB`."""
+"""An image: `(H, W, 3) uint8 RGB`."""
 
 MAX_JPEG_PIXELS = 8192 * 4352
-"""The most that a video's picture has; a JPEG that claims more is refused before memory is taken for it."""
+"""The largest frame size accepted; a JPEG that declares more is refused before memory is allocated for it."""
 
 PIXEL_MULTIPLE = 32
 FRAMES_PER_GROUP = 2
-"""The grid of Qwen3-VL, which contracts that name none were made for; `vigil.models` knows that of each family."""
+"""The grid of Qwen3-VL, the default for contracts that name none; `vigil.models` defines that of each family."""
 
 GRID_KEYS = {"pixel_multiple": PIXEL_MULTIPLE, "frames_per_group": FRAMES_PER_GROUP}
-"""Files and aliases name these only where they differ from what they were before there were two families."""
+"""The grid's fields and defaults. Files and aliases omit a field that has its default, as older versions did."""
 
 SIDE_MULTIPLES = 2
-"""The shortest side of a frame, in multiples: a model sees nothing in less."""
+"""The shortest side of a frame in `pixel_multiple`s; a model recognises nothing in a smaller frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameSampling:
-    """How moving pictures become windows: the part of the contract that the model was trained under.
+    """How video is sampled into windows; part of the contract a model was trained under.
 
-    `max_pixels` caps the area of a frame; `overlap` is the share of a window that the next one repeats. The model reads
-    cells of `pixel_multiple` squared pixels in groups of `frames_per_group` frames; its family decides both.
+    `max_pixels` limits the area of a frame; `overlap` is the share of a window that the next one repeats. The model
+    reads cells of `pixel_multiple` x `pixel_multiple` pixels in groups of `frames_per_group` frames; both depend on
+    its family. Raises UsageError for invalid values.
     """
 
     fps: float = 2.0
@@ -72,32 +72,32 @@ class FrameSampling:
 
     @property
     def stride(self) -> int:
-        """Frames from the start of one window to the start of the next (6 frames, 0.4 -> 4)."""
+        """Frames between the starts of consecutive windows (6 frames, overlap 0.4 -> 4)."""
         return max(1, self.frames - math.floor(self.frames * self.overlap + 1e-9))
 
     @property
     def window_s(self) -> float:
-        """Seconds that a full window stands for."""
+        """Duration of a full window in seconds."""
         return self.frames / self.fps
 
     def fit(self, width: int, height: int) -> tuple[int, int]:
-        """The `(width, height)` that a picture is resized to."""
+        """Returns the `(width, height)` that an image is resized to."""
         return fit_size(width, height, max_pixels=self.max_pixels, pixel_multiple=self.pixel_multiple)
 
     def missing_frames(self, count: int) -> int:
-        """How often the last of `count` frames is repeated to make its group whole."""
+        """Returns how often the last of `count` frames must be repeated to complete its group."""
         return -count % self.frames_per_group
 
     def as_json(self) -> dict[str, float]:
-        """As plain data, for files and digests: a grid that is Qwen3-VL's is not named, as it never was."""
+        """Returns the fields for files and digests; a default grid is omitted, for compatibility with older files."""
         return {key: value for key, value in asdict(self).items() if GRID_KEYS.get(key) != value}
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One sampled picture.
+    """One sampled frame.
 
-    `time_s` counts from the start of the source; `captured_s` is `time.time()` at capture on live sources.
+    `time_s` counts from the start of the source; `captured_s` is `time.time()` at capture, or None for files.
     """
 
     image: RGB
@@ -106,17 +106,16 @@ class Frame:
 
 
 def min_side_px(pixel_multiple: int) -> int:
-    """The shortest side that a frame is given."""
+    """Returns the shortest side of a resized frame, in pixels."""
     return SIDE_MULTIPLES * pixel_multiple
 
 
 @lru_cache(maxsize=1024)
 def fit_size(width: int, height: int, *, max_pixels: int, pixel_multiple: int = PIXEL_MULTIPLE) -> tuple[int, int]:
-    """The `(width, height)` a picture is resized to: multiples of `pixel_multiple`, area at most `max_pixels`.
+    """Returns the `(width, height)` for an image: multiples of `pixel_multiple`, area at most `max_pixels`.
 
-    Small pictures are not enlarged beyond the next multiple. Among the sizes that fit, the one
-    with the least distortion of shape wins, weighed against lost area (half as heavy, as a stretched
-    figure costs the model more than a slightly smaller one).
+    Small images are not enlarged beyond the next multiple. Of the sizes that fit, the one with the least distortion
+    plus half the loss of area is chosen, because a distorted person costs the model more than a slightly smaller one.
     """
     if width < 1 or height < 1:
         raise UsageError(f"a picture of {width}x{height} has no size")
@@ -136,7 +135,7 @@ def _near_grid(side: float, multiple: int) -> list[int]:
 
 
 def _thin(width: int, height: int, *, max_pixels: int, multiple: int) -> tuple[int, int]:
-    """A very long or tall picture: the short side at its minimum, the long one as far as the cap allows."""
+    """For very wide or tall images: the short side at its minimum, the long one as far as `max_pixels` allows."""
     least = min_side_px(multiple)
     long_side = max(least, max_pixels // least // multiple * multiple)
     return (long_side, least) if width >= height else (least, long_side)
@@ -150,7 +149,7 @@ def _misfit(size: tuple[int, int], target_w: float, target_h: float) -> float:
 
 
 def resize(image: RGB, size_wh: tuple[int, int]) -> RGB:
-    """A picture resized to `(width, height)`; area averaging down, cubic up."""
+    """Returns the image resized to `(width, height)`, by area averaging when shrinking, else bicubic."""
     height, width = image.shape[:2]
     if (width, height) == size_wh:
         return image
@@ -160,7 +159,7 @@ def resize(image: RGB, size_wh: tuple[int, int]) -> RGB:
 
 
 def encode_jpeg(image: RGB, *, quality: int) -> bytes:
-    """A picture as baseline JPEG with 4:2:0 chroma."""
+    """Returns the image as a baseline JPEG with 4:2:0 chroma subsampling."""
     data: bytes = simplejpeg.encode_jpeg(
         np.ascontiguousarray(image), quality=quality, colorspace="RGB", colorsubsampling="420"
     )
@@ -168,7 +167,7 @@ def encode_jpeg(image: RGB, *, quality: int) -> bytes:
 
 
 def decode_jpeg(data: bytes) -> RGB:
-    """The picture in JPEG bytes; raises ValueError when they are damaged, or claim more than `MAX_JPEG_PIXELS`."""
+    """Decodes a JPEG; raises ValueError if it is damaged or has more than `MAX_JPEG_PIXELS`."""
     height, width, *_ = simplejpeg.decode_jpeg_header(data)
     if height * width > MAX_JPEG_PIXELS:
         raise ValueError(f"it has {width}x{height} pixels; {MAX_JPEG_PIXELS:,} are the most")

@@ -1,9 +1,8 @@
-"""The manifest: the contract that a model was trained under, a `vigil.json` beside its weights.
+"""The manifest `vigil.json` in a model's folder, and the contract in it: the conditions the model was trained under.
 
-Training writes it into the adapter, export carries it into the merged model, serving reads it, and
-every client checks it. A server that is only known by its address still tells its contract: `vllm.sh`
-answers `GET /vigil.json`, and with `--alias` lists a second name which spells it (`Contract.alias`), as servers
-before it always did.
+Training writes it into the adapter's folder, export copies it to the merged model, serving reads it, and every client
+checks it. Servers declare their contract too: `vllm.sh` answers `GET /vigil.json`, and with `--alias` it lists a second
+model name that encodes the contract (`Contract.alias`), as older servers always did.
 """
 
 import hashlib
@@ -23,27 +22,27 @@ MANIFEST_NAME = "vigil.json"
 ALIAS_PREFIX = "vigil-contract"
 ANSWERS_KEY = "answers"
 USUAL_FAMILY = "qwen3_vl"
-"""The model family of a manifest that names none, as none did while there was one."""
+"""The family of a manifest that names none; older manifests do not, since there was only this family."""
 
 BESIDE: Mapping[str, str] = {ANSWERS_KEY: "words", "describe": ""}
-"""What a manifest keeps of its contract in `training` where it is not as usual: earlier versions refuse other keys."""
+"""Contract fields and their defaults that are saved under `training`, because older versions refuse unknown keys."""
 
 Answers: TypeAlias = Literal["words", "verdict"]
-"""What a model was trained to answer to an alarm: the verdict and a description, or the verdict alone."""
+"""What a model was trained to answer to an alarm: verdict and description, or the verdict alone."""
 
 MODEL_DIR_ADVICE = (
     "name a folder that `vigil train` or `vigil export` wrote, or leave the model's folder out: then the contract is "
     "the dataset's or the served model's, and the probabilities are as the model gives them"
 )
-"""For commands that can do without the model's folder."""
+"""Advice of commands that do not need the model's folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """What must be the same at training, scoring and watching.
+    """What must be identical in training, scoring and watching.
 
-    `answers` tells besides what the model answers with, and `describe` the task's question for a description. They are
-    no conditions, so contracts that differ in them are equal.
+    `answers` is the kind of answer the model was trained on, `describe` the task's question for a description. They
+    are ignored when contracts are compared.
     """
 
     sampling: FrameSampling
@@ -56,7 +55,7 @@ class Contract:
 
     @classmethod
     def of(cls, task: Task, sampling: FrameSampling) -> "Contract":
-        """The contract that this task and this sampling make."""
+        """Returns the contract of a task and a sampling."""
         return cls(
             sampling=sampling,
             task=task.name,
@@ -68,13 +67,13 @@ class Contract:
 
     @property
     def question_digest(self) -> str:
-        """Eight hex digits that change when the question or a verdict word does."""
+        """A digest (8 hex digits) of the question and both verdict words."""
         words = "\n".join((self.question, self.alarm_word, self.normal_word))
         return hashlib.sha256(words.encode()).hexdigest()[:8]
 
     @property
     def alias(self) -> str:
-        """The contract as a model name that people can read too: `vigil-contract:fps=2:frames=6:...`."""
+        """The contract encoded as a readable model name: `vigil-contract:fps=2:frames=6:...`."""
         s = self.sampling
         parts = {
             "fps": f"{s.fps:g}",
@@ -91,11 +90,11 @@ class Contract:
         return ":".join([ALIAS_PREFIX, *(f"{key}={value}" for key, value in parts.items())])
 
     def alias_for(self, adapter: str) -> str:
-        """The alias of an adapter that is served beside its base: one of its own, as no two models share a name."""
+        """Returns the alias for an adapter served beside its base; it includes the adapter, since names are unique."""
         return f"{self.alias}:adapter={quote(adapter)}"
 
     def differences(self, alias: str) -> list[str]:
-        """What a server's alias says otherwise than this contract, one sentence each."""
+        """Returns the differences between a server's alias and this contract, one sentence each."""
         theirs, ours = _grid_told(_alias_parts(alias)), _grid_told(_alias_parts(self.alias))
         return [
             f"{key} is {unquote(ours[key])} here and {unquote(theirs.get(key, 'not told'))} at the server"
@@ -105,7 +104,7 @@ class Contract:
 
 
 def parse_alias(alias: str) -> FrameSampling:
-    """The sampling that a server's alias spells; raises ManifestError when it is not one."""
+    """Returns the sampling that an alias encodes; raises ManifestError if it is malformed."""
     parts = _alias_parts(alias)
     try:
         return FrameSampling(
@@ -121,7 +120,7 @@ def parse_alias(alias: str) -> FrameSampling:
 
 
 def answers_from_alias(alias: str) -> Answers:
-    """What a served model answers with, as its alias tells; words, as all did once, where it says nothing."""
+    """Returns what a served model answers with, according to its alias; `words` if the alias does not say."""
     return "verdict" if _alias_parts(alias).get(ANSWERS_KEY) == "verdict" else "words"
 
 
@@ -130,7 +129,7 @@ def _alias_parts(alias: str) -> dict[str, str]:
 
 
 def _grid_told(parts: Mapping[str, str]) -> dict[str, str]:
-    """The parts of an alias, with the grid that it means where it names none."""
+    """Returns the parts of an alias, with the default grid filled in."""
     return {key: str(usual) for key, usual in GRID_KEYS.items()} | dict(parts)
 
 
@@ -145,7 +144,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """The model that was trained on: `sha256` is of its config.json and weights, `revision` empty where unknown."""
+    """The base model of a training: `sha256` covers its config.json and weights, `revision` is empty if unknown."""
 
     name: str
     source: str = ""
@@ -158,7 +157,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """A model's contract and where it came from; `family` is one of `vigil.models`."""
+    """A model's contract and provenance; `family` is the name of one of `vigil.models`."""
 
     contract: Contract
     base_model: str
@@ -174,7 +173,7 @@ class Manifest:
     family: str = USUAL_FAMILY
 
     def write(self, folder: Path) -> Path:
-        """Writes `vigil.json` into a model folder, whole or not at all."""
+        """Writes `vigil.json` into a model folder atomically and returns its path."""
         path = folder / MANIFEST_NAME
         partial = path.with_suffix(".partial")
         partial.write_text(
@@ -187,7 +186,7 @@ class Manifest:
 def _to_json(manifest: Manifest) -> dict[str, Any]:
     data = asdict(manifest)
     if manifest.base is None:
-        del data["base"]  # as manifests were before they told of it
+        del data["base"]  # older versions do not know this key
     if manifest.family == USUAL_FAMILY:
         del data["family"]
     data["contract"]["sampling"] = manifest.contract.sampling.as_json()
@@ -206,9 +205,9 @@ def _from_json(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_manifest(folder: Path, *, advice: str = "") -> Manifest:
-    """The manifest of a model or dataset folder; raises ManifestError when there is none or it is damaged.
+    """Reads the manifest of a model or dataset folder; raises ManifestError if it is missing or damaged.
 
-    `advice` is what the command that needs it can say of a folder without one.
+    `advice` is appended to the message about a missing one.
     """
     path = folder / MANIFEST_NAME
     try:
@@ -227,5 +226,5 @@ def read_manifest(folder: Path, *, advice: str = "") -> Manifest:
 
 
 def calibration_in(model_dir: Path | None) -> Calibration | None:
-    """The calibration that a model's folder holds; None without a folder, or where nobody has calibrated it."""
+    """Returns the calibration in a model's folder; None if there is no folder or no calibration."""
     return None if model_dir is None else read_manifest(model_dir, advice=MODEL_DIR_ADVICE).calibration

@@ -1,10 +1,9 @@
-"""The cutter: frames in, windows out - the same code for training, scoring and watching.
+"""Groups sampled frames into overlapping windows. Training, scoring and watching all use this code.
 
-A full window holds `sampling.frames` frames; the next one starts `sampling.stride` frames later. The
-end of a file is never lost: frames that no full window covers give one last window that reaches
-back as far as it can. A clip shorter than a window gives one short window. The last frame is repeated until the
-number of frames is a multiple of `frames_per_group`: Qwen's models read frames in pairs, and LLaMA-Factory and vLLM pad
-an incomplete pair differently.
+A full window has `sampling.frames` frames; windows start `sampling.stride` frames apart. Frames left over at the end
+of a file form a last window that reaches back to full length if possible. A clip shorter than a window gives one short
+window. The last frame is repeated until the number of frames is a multiple of `frames_per_group`: Qwen's models encode
+frames in pairs, and LLaMA-Factory and vLLM pad an incomplete pair differently.
 """
 
 import math
@@ -20,7 +19,7 @@ NO_PICTURE: RGB = np.empty((0, 0, 3), np.uint8)
 
 @dataclass(frozen=True, slots=True)
 class EncodedFrame:
-    """A frame as the model gets it: the JPEG, made once and shared by the windows that overlap."""
+    """A frame with its JPEG, as it is sent to the model; encoded once and shared by overlapping windows."""
 
     frame: Frame
     jpeg: bytes
@@ -34,16 +33,16 @@ class EncodedFrame:
         return self.frame.image
 
     def without_picture(self) -> "EncodedFrame":
-        """The same with its JPEG alone; its `image` has no pixels."""
+        """Returns a copy that keeps only the JPEG; its `image` has no pixels."""
         return EncodedFrame(replace(self.frame, image=NO_PICTURE), self.jpeg)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Consecutive shots that are judged together; `repeated` of the last ones repeat the final picture.
+    """Consecutive frames (`shots`) that are judged together; the last `repeated` of them are padding.
 
-    A `rest` ends a run with frames that no full window covers: the window before it shows more of its shots than it
-    does of any other's.
+    `rest` is True for the left-over frames at the end of a run that already has a full window; it overlaps the
+    previous window more than full windows overlap.
     """
 
     index: int
@@ -63,32 +62,31 @@ class Window:
 
     @property
     def jpegs(self) -> tuple[bytes, ...]:
-        """The pictures in order, as they are sent and stored."""
+        """The JPEGs in order, as they are sent and stored."""
         return tuple(shot.jpeg for shot in self.shots)
 
     @property
     def captured_s(self) -> float | None:
-        """When the last frame was captured (`time.time()`), on live sources."""
+        """When the last frame was captured (`time.time()`); None for files."""
         return self.shots[-1].frame.captured_s
 
     def without_pictures(self) -> "Window":
-        """The same with its JPEGs alone: what waits to be judged would hold a camera's raw pictures by the megabyte."""
+        """Returns a copy that keeps only the JPEGs: queued windows would otherwise hold megabytes of raw pixels."""
         return replace(self, shots=tuple(shot.without_picture() for shot in self.shots))
 
 
 def window_start_s(at_s: float, sampling: FrameSampling) -> float:
-    """Where the newest window begins that has begun at second `at_s` of a file."""
+    """Returns the start, in seconds, of the newest window that has started at second `at_s` of a file."""
     stride_s = sampling.stride / sampling.fps
     return math.floor(at_s / stride_s + 1e-6) * stride_s
 
 
 def iter_windows(frames: Iterable[Frame], sampling: FrameSampling) -> Iterator[Window]:
-    """Cuts a finite or endless run of frames, already sampled and sized, into windows.
+    """Yields the windows of a finite or endless stream of frames that are already sampled and resized.
 
-    A full window is yielded as soon as its last frame is there. A change of picture size in the
-    middle (a camera that was switched over) starts a new run, since a window must be of one size; so
-    does a pause longer than a window (a recorder that stopped, a camera that was away), since frames
-    from before and after it do not belong to one scene.
+    A full window is yielded as soon as its last frame arrives. A change of frame size (a camera switched to another
+    resolution) starts a new run, since all frames of a window must have one size. So does a gap longer than a window
+    (a stopped recorder, a disconnected camera), since frames before and after it do not belong to one scene.
     """
     cutter = Windower(sampling)
     for frame in frames:
@@ -97,7 +95,7 @@ def iter_windows(frames: Iterable[Frame], sampling: FrameSampling) -> Iterator[W
 
 
 class Windower:
-    """The state between two frames of one source; `push` a frame, take what windows it completes."""
+    """The windowing state of one source: `push` each frame and iterate over the windows it completes."""
 
     def __init__(self, sampling: FrameSampling) -> None:
         self.sampling = sampling
@@ -108,7 +106,7 @@ class Windower:
         self._run_has_windows = False
 
     def push(self, frame: Frame) -> Iterator[Window]:
-        """Adds a frame; yields the window it completes, and before it the rest of a run it ends."""
+        """Adds a frame; yields the window it completes, preceded by the left-over window of a run that it ends."""
         if self._shots and self._is_discontinuity(self._shots[-1].frame, frame):
             yield from self.finish()
         self._shots.append(EncodedFrame(frame, encode_jpeg(frame.image, quality=self.sampling.jpeg_quality)))
@@ -120,7 +118,7 @@ class Windower:
             yield self._emit()
 
     def finish(self) -> Iterator[Window]:
-        """Ends the run: yields the last window when frames are left that none has covered."""
+        """Ends the run; yields a last window if there are frames that no window covers."""
         if self._frames_since_window:
             yield self._emit(rest=self._run_has_windows)
         self._shots.clear()

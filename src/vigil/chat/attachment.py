@@ -1,8 +1,8 @@
-"""A look at what is attached: a picture, a video or a camera as JPEGs, cut as the served model was trained on.
+"""Turns a picture, a video or a camera into the JPEGs that a chat question sends, sampled as in training.
 
-A video is looked at from end to end, or in the part that is asked about: at the contract's own pace where all of it
-fits, else at evenly spaced moments. A camera is looked at anew for each question, for as long as one window takes;
-of what was seen of it before, pictures are given as they were kept.
+A video is sampled from end to end, or over the part that is asked about: at the contract's frame rate if all of it
+fits, else evenly spaced. A camera is captured again for each question, for the length of one window; for questions
+about its past, the frames that were kept are used.
 """
 
 import math
@@ -27,15 +27,15 @@ from vigil.sources.open_capture import open_capture
 from vigil.sources.video_file import open_video
 
 PICTURE_PIXELS = 589_824
-"""The most that the server takes of a single picture (`image_max_pixels` in configs/serve)."""
+"""The largest picture the server accepts, in pixels (`image_max_pixels` in configs/serve)."""
 
 CAMERA_WAIT_S = 15.0
-"""How long a camera may take to show a window; a camera that answers does it in a second."""
+"""Timeout for capturing one window from a camera; a responsive camera connects within a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptPicture:
-    """One picture of a camera as it was judged: its second, as a JPEG of `size_wh`."""
+    """One frame of a camera as it was judged: its time in seconds, and a JPEG of `size_wh`."""
 
     time_s: float
     jpeg: bytes
@@ -44,11 +44,11 @@ class KeptPicture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """What one question shows: JPEGs of one size, `spacing_s` apart, from `start_s` to `end_s` of the source.
+    """The images sent with one question: JPEGs of `size_wh`, `spacing_s` apart, from `start_s` to `end_s`.
 
-    `at_s` is the `time.time()` of the first picture of a camera. `size_wh` is the size of the JPEGs. `is_stretched`
-    where the frames are further apart than those of the contract, which is what the server believes; `is_part` where
-    they are not from the beginning, which it believes too. `family` is that of the model which is to see it.
+    `at_s` is the `time.time()` of a camera's first frame. `is_stretched`: the frames are further apart than the
+    contract's, which the server assumes. `is_part`: they do not start at the beginning, which it assumes too.
+    `family` is the family of the model that reads them.
     """
 
     kind: Literal["picture", "video", "camera"]
@@ -64,20 +64,20 @@ class Attachment:
 
     @property
     def is_moving(self) -> bool:
-        """Whether it is sent as a video."""
+        """True if it is sent as a video."""
         return self.kind != "picture"
 
     @property
     def tokens(self) -> int:
-        """The most tokens that it takes."""
+        """An upper bound of its prompt tokens."""
         return attachment_tokens(self.family, self.size_wh, len(self.jpegs), is_video=self.is_moving)
 
 
 class ReadsImages(Protocol):
-    """Decodes a picture file: `vigil.sources.images.read_image`, or a worker's."""
+    """Decodes a picture file: `vigil.sources.images.read_image`, or that of an image worker process."""
 
     def __call__(self, path: Path, /, *, max_pixels: int, pixel_multiple: int) -> RGB:
-        """The picture, upright, at most `max_pixels`, its sides multiples; raises SourceError."""
+        """Returns the upright picture: at most `max_pixels`, sides multiples of `pixel_multiple`; or SourceError."""
 
 
 def attach_picture(
@@ -88,7 +88,7 @@ def attach_picture(
     family: ModelFamily = FAMILIES[0],
     read: ReadsImages = read_image,
 ) -> Attachment:
-    """One picture, upright, at most `max_pixels`; raises SourceError. What a stranger sent, a worker should `read`."""
+    """Returns one upright picture of at most `max_pixels`; raises SourceError. Pass a worker's `read` for uploads."""
     image = read(path, max_pixels=max_pixels, pixel_multiple=family.pixel_multiple)
     height, width = image.shape[:2]
     jpeg = encode_jpeg(image, quality=quality)
@@ -103,9 +103,9 @@ def attach_video(
     span: TimeSpan | None = None,
     stop: threading.Event | None = None,
 ) -> Attachment:
-    """At most `most_frames` frames (whole groups) from the whole video or from the seconds of `span`, evenly spaced.
+    """Samples at most `most_frames` frames (whole groups), evenly spaced, from the whole video or from `span`.
 
-    Raises SourceError, also where `stop` was set before its end, and for a span that is not in the video.
+    Raises SourceError if the video is unreadable, `span` is not in it, or `stop` is set before the end.
     """
     with open_video(path, sampling) as video:
         length_s = video.duration_s
@@ -122,7 +122,7 @@ def attach_video(
 
 
 def look_at_pictures(pictures: Sequence[KeptPicture], sampling: FrameSampling, *, most_frames: int) -> Attachment:
-    """Pictures of a camera that were kept as they were seen, oldest first; raises SourceError where there are none."""
+    """Returns kept frames of a camera, oldest first, as an attachment; raises SourceError if there are none."""
     same = [one for one in pictures if one.size_wh == pictures[-1].size_wh]
     if not same:
         raise SourceError("the pictures of those seconds are not kept any more; ask about newer ones")
@@ -143,7 +143,7 @@ def look_at_pictures(pictures: Sequence[KeptPicture], sampling: FrameSampling, *
 
 
 def _part(span: TimeSpan, length_s: float | None, sampling: FrameSampling, path: Path) -> TimeSpan:
-    """The span as it lies in the video; a moment is one window, which ends with the video at the latest."""
+    """Clips the span to the video; a single moment becomes one window that ends no later than the video."""
     window_s = (sampling.frames - 1) / sampling.fps
     part = span.within(length_s, moment_s=window_s)
     if length_s is not None and part.start_s >= length_s:
@@ -154,7 +154,7 @@ def _part(span: TimeSpan, length_s: float | None, sampling: FrameSampling, path:
 
 
 def attach_camera(address: Address, sampling: FrameSampling, *, stop: threading.Event | None = None) -> Attachment:
-    """The next window of a camera, `sampling.frames` frames; raises SourceError when it does not come in time."""
+    """Captures up to `sampling.frames` frames from a camera; raises SourceError if none arrives in `CAMERA_WAIT_S`."""
     stop = stop or threading.Event()
     timer = threading.Timer(CAMERA_WAIT_S, stop.set)
     timer.start()
@@ -182,7 +182,7 @@ def attach_camera(address: Address, sampling: FrameSampling, *, stop: threading.
 
 
 def _pace(duration_s: float | None, sampling: FrameSampling, *, most_frames: int) -> float:
-    """Frames a second at which the whole video gives about the most that fits."""
+    """Returns the frame rate at which the whole video gives about `most_frames`, at most the contract's."""
     if not duration_s or duration_s * sampling.fps <= most_frames:
         return sampling.fps
     return max(most_frames / (duration_s + 1 / sampling.fps), 1 / 3600)
@@ -200,7 +200,7 @@ def _to(end_s: float, frames: Iterable[Frame]) -> Iterator[Frame]:
 
 
 def _evenly(frames: Iterable[Frame], *, most: int) -> tuple[list[Frame], int]:
-    """Every n-th frame so that at most `most` are kept, and that n: a header may promise less than comes."""
+    """Returns every n-th frame, at most `most`, and n; needed because a header may understate the length."""
     kept: list[Frame] = []
     step = 1
     for index, frame in enumerate(frames):
@@ -213,14 +213,14 @@ def _evenly(frames: Iterable[Frame], *, most: int) -> tuple[list[Frame], int]:
 
 
 def _whole(jpegs: list[bytes] | tuple[bytes, ...], sampling: FrameSampling) -> tuple[bytes, ...]:
-    """The pictures with the last one repeated until its group is whole."""
+    """Repeats the last picture until the last frame group is complete."""
     return (*jpegs, *[jpegs[-1]] * sampling.missing_frames(len(jpegs)))
 
 
 def _look(
     kind: Literal["video", "camera"], frames: list[Frame], sampling: FrameSampling, *, spacing_s: float
 ) -> Attachment:
-    """Frames as JPEGs of one size (that of the last), in whole groups, as the model reads them."""
+    """Encodes frames as JPEGs of one size (that of the last frame), in whole groups, as the model reads them."""
     shape = frames[-1].image.shape
     same = [frame for frame in frames if frame.image.shape == shape]
     jpegs = [encode_jpeg(frame.image, quality=sampling.jpeg_quality) for frame in same]

@@ -1,9 +1,8 @@
-"""The turns of a conversation, and the request they make: what was attached stays as far as the model can take it.
+"""A chat conversation: its turns, the request they make up within the model's context, and the streamed answer.
 
-The newest look is always shown. Older ones follow from new to old while they fit; one that no longer does is left
-out with a word in its place, so that the model is not asked about what it cannot see.
-
-The streamed answer to a conversation; closing the stream ends the server's work.
+The newest attachment is always sent. Older ones are added from new to old while they fit; one that does not fit is
+replaced by a note, so that the model is not asked about images it cannot see. Closing the stream of an answer stops
+generation on the server.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -24,15 +23,15 @@ from vigil.verdict import Cause
 
 LEFT_OUT = "(What was shown here is left out now.)"
 MOST_FRAMES = 256
-"""Of one video, whatever the context: more costs seconds of decoding and tells little."""
+"""The most frames of one video, whatever the context: more cost seconds of decoding and add little."""
 
 DEFAULT_CONTEXT = 4096
-"""Where the server does not tell its context."""
+"""The context length assumed if the server does not report one, in tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextLimits:
-    """What one request may hold: tokens in all, tokens kept free for the answer, pictures and videos."""
+    """Limits of one request: total tokens, tokens reserved for the answer, pictures and videos."""
 
     context: int = DEFAULT_CONTEXT
     answer: int = 512
@@ -41,11 +40,14 @@ class ContextLimits:
 
     @property
     def prompt(self) -> int:
-        """Tokens that the prompt may take."""
+        """The most tokens of the prompt."""
         return self.context - self.answer
 
     def most_frames(self, sampling: FrameSampling, *, beside: str = "") -> int:
-        """Frames of one video that fit beside a question, in three quarters of the room; whole groups, at least one."""
+        """Returns how many frames of one video fit beside a question, in three quarters of the free context.
+
+        The result is a multiple of the family's frames per group, and at least one group.
+        """
         family = family_reading(sampling)
         around = TURN_TOKENS + family.video_overhead_tokens + family.system_overhead_tokens
         room = (self.prompt - around - text_tokens(beside)) * 3 // 4
@@ -55,7 +57,7 @@ class ContextLimits:
 
 @dataclass(slots=True, eq=False)
 class ChatTurn:
-    """One question, what it shows, and its answer (empty while there is none)."""
+    """One question, its attachment, and its answer (empty until there is one)."""
 
     question: str
     look: Attachment | None = None
@@ -69,24 +71,24 @@ class Conversation:
     turns: list[ChatTurn] = field(default_factory=list)
 
     def ask(self, question: str, look: Attachment | None = None) -> ChatTurn:
-        """Adds a question; raises UsageError when it is empty."""
+        """Appends a question and returns its turn; raises UsageError if it is empty."""
         if not question.strip():
             raise UsageError("the question is empty; write what you want to know")
         self.turns.append(ChatTurn(question.strip(), look))
         return self.turns[-1]
 
     def rephrased(self, question: str) -> "Conversation":
-        """The same conversation with its newest question put otherwise, and not answered yet."""
+        """Returns a copy whose newest question is `question`, not answered yet."""
         return Conversation([*self.turns[:-1], ChatTurn(question, self.turns[-1].look)])
 
     def take_back(self) -> ChatTurn | None:
-        """Removes the newest turn, as one that got no answer must not stay."""
+        """Removes and returns the newest turn, for one that got no answer; returns None if there are no turns."""
         return self.turns.pop() if self.turns else None
 
     def messages(self, limits: ContextLimits) -> list[Message]:
-        """The request's messages: the newest question and the newest look, then what else fits, from new to old.
+        """Builds the request: the newest question and attachment, then earlier turns, from new to old, while they fit.
 
-        Raises UsageError when those two alone do not fit.
+        Raises UsageError if the newest question and attachment alone do not fit.
         """
         room = _Room(limits)
         order = self._by_importance()
@@ -106,7 +108,7 @@ class Conversation:
         return [message for messages in shown for message in messages]
 
     def _by_importance(self) -> list[ChatTurn]:
-        """The newest turn, the one with the newest look, then the others from new to old."""
+        """Returns the newest turn, the one with the newest attachment, then the others from new to old."""
         newest_first = self.turns[::-1]
         looking = [turn for turn in newest_first if turn.look is not None]
         first = dict.fromkeys([*newest_first[:1], *looking[:1]])
@@ -115,7 +117,7 @@ class Conversation:
 
 @dataclass(slots=True)
 class _Room:
-    """What is left of the limits."""
+    """What has been used of the limits."""
 
     limits: ContextLimits
     taken: int = 0
@@ -123,7 +125,7 @@ class _Room:
     videos: int = 0
 
     def take(self, turn: ChatTurn) -> tuple[bool, bool]:
-        """Takes what fits of a turn; whether its words did, and its look (or it has none)."""
+        """Reserves what fits of a turn; returns whether its text fits, and whether its attachment (if any) fits."""
         if self.taken + _text_tokens(turn) > self.limits.prompt:
             return False, False
         self.taken += _text_tokens(turn)
@@ -163,7 +165,7 @@ def _parts(look: Attachment) -> list[dict[str, Any]]:
 
 
 def _with_times(question: str, look: Attachment | None) -> str:
-    """The question; with the true times where the frames are not those that the server believes them to be."""
+    """Returns the question, with the true frame times appended if they differ from what the server assumes."""
     if look is None or not (look.is_stretched or look.is_part):
         return question
     return (
@@ -183,7 +185,7 @@ ASK_AGAIN = "ask again"
 
 
 class ChatClient:
-    """Asks one endpoint in words; several conversations may go on at once."""
+    """Streams chat answers from one endpoint; several conversations may run concurrently."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
@@ -198,9 +200,9 @@ class ChatClient:
     async def answer(
         self, model: str, messages: Sequence[Message], *, max_tokens: int, temperature: float = 0.0
     ) -> AsyncGenerator[str, None]:
-        """The pieces of the answer as they arrive; close it (`contextlib.aclosing`) to end the server's work.
+        """Yields the pieces of the answer as they arrive; close it (`contextlib.aclosing`) to stop generation.
 
-        Raises EndpointError, also in the middle: what came before is then a part of an answer and no answer.
+        Raises EndpointError, possibly in the middle: the pieces yielded so far are then an incomplete answer.
         """
         body: dict[str, Any] = {"model": model, "messages": list(messages), "max_tokens": max_tokens, "stream": True}
         complete = False
@@ -220,6 +222,6 @@ class ChatClient:
     def _refused(self, error: BaseException) -> EndpointError:
         said = detail_of(error)
         if tls_fault(error):
-            # What is to be done about a certificate is said with it; the server is there.
+            # A TLS error carries its own advice, and the server is reachable.
             return EndpointError(f"{self._endpoint.url}: {said}")
         return EndpointError(f"{self._endpoint.url}: {said}; {ADVICE.get(cause_of(error), ASK_AGAIN)}")

@@ -1,4 +1,4 @@
-"""`vigil dataset`: clips become what LLaMA-Factory trains on; it is checked, looked at and described.
+"""`vigil dataset`: builds, checks, previews and annotates datasets for LLaMA-Factory.
 
 vigil dataset build clips --out data --task fight
 vigil dataset check data && vigil dataset preview data

@@ -1,4 +1,4 @@
-"""`vigil dataset import`: clips that people have described already, in a sharegpt file of their own."""
+"""`vigil dataset import`: builds a dataset from clips already described by people, in a ShareGPT-format file."""
 
 import os
 from pathlib import Path

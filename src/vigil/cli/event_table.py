@@ -1,4 +1,4 @@
-"""Events on a terminal: the table of many, the page of one."""
+"""Prints events on a terminal: a table of many, or all details of one."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ WINDOWS_SHOWN = 30
 
 
 def list_table(events: Sequence[Event], marks: Mapping[str, Mark]) -> Table:
-    """One line an event; its id is shortened to the end that `vigil events show` takes."""
+    """Returns a table with one row per event; ids are shortened to a suffix that `vigil events show` accepts."""
     table = Table("event", "when", "source", "tier", "peak", "lasts", "alarm after", "mark", "description", box=None)
     for event in events:
         mark = marks.get(event.id)
@@ -42,7 +42,7 @@ def list_table(events: Sequence[Event], marks: Mapping[str, Mark]) -> Table:
 
 
 def show_event(out: Console, event: Event, media: Sequence[MediaFile], marks: Sequence[Mark]) -> None:
-    """All about one event."""
+    """Prints all details of one event."""
     table = Table(box=None, show_header=False)
     rows = {
         "event": event.id,
@@ -64,7 +64,7 @@ def show_event(out: Console, event: Event, media: Sequence[MediaFile], marks: Se
         table.add_row("mark", strip_control_characters(_said(mark)))
     out.print(table)
     for file in media:
-        # Outside the table, which would break a long path in two.
+        # Outside the table, which would wrap a long path.
         out.print(strip_control_characters(f" {file.kind.removesuffix('s')}: {file.path}"), soft_wrap=True)
     out.print(_window_table(event.windows[:WINDOWS_SHOWN]))
     if len(event.windows) > WINDOWS_SHOWN:
@@ -86,7 +86,7 @@ def _window_table(windows: Sequence[EventWindow]) -> Table:
 
 
 def probability_blocks(windows: Sequence[EventWindow]) -> str:
-    """The probabilities as blocks of eight heights, `?` where a verdict is unknown; long events are drawn coarser."""
+    """Draws the probabilities as blocks of eight heights, `?` for unknown; in long events a block covers several."""
     step = math.ceil(len(windows) / STRIP_CELLS)
     cells = []
     for i in range(0, len(windows), step):
@@ -96,7 +96,7 @@ def probability_blocks(windows: Sequence[EventWindow]) -> str:
 
 
 def strip_control_characters(text: str) -> Text:
-    """Text from a model or a camera's name, without what could steer a terminal."""
+    """Returns untrusted text (from a model or a camera's name) without terminal control characters."""
     return Text("".join(c if c.isprintable() else " " for c in text))
 
 

@@ -1,4 +1,4 @@
-"""`vigil events`: what a watch has found: listed, shown, marked, exported, and pruned.
+"""`vigil events`: lists, shows, marks, exports and prunes the events in a store.
 
 vigil events list --since 2h --tier medium
 vigil events show 9f3c21ab
@@ -174,7 +174,7 @@ def export(
         return
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        encoding = "utf-8-sig" if kind == "csv" else "utf-8"  # Excel takes a table without the mark for GBK
+        encoding = "utf-8-sig" if kind == "csv" else "utf-8"  # without a BOM, Excel may assume GBK
         out.write_text(written, encoding=encoding, errors="backslashreplace")
     except OSError as error:
         raise JobError(f"{out} cannot be written: {error.strerror}") from error
@@ -226,7 +226,7 @@ def _srt(store: Store, wanted: EventFilter) -> str:
 
 
 def _one_watch(store: Store, wanted: EventFilter) -> WatchSession:
-    """The newest watch that holds a wanted event; without events the newest of the source."""
+    """Returns the watch session of the newest matching event; without events, the newest session of the source."""
     found = store.find_events(wanted)
     cameras = {event.camera_id or event.source: event.source for event in found}
     if len(cameras) > 1:

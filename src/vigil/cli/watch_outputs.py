@@ -1,6 +1,6 @@
-"""Everything that `vigil watch` writes while it watches: the table, JSON lines, subtitles, a video, metrics.
+"""The outputs of `vigil watch`: the live table, JSON lines, subtitles, an annotated video and metrics.
 
-The video that a watch leaves behind: of a file after it was watched, of a camera while it is.
+The video of a file is written after it was watched, that of a camera during the watch.
 """
 
 import os
@@ -25,7 +25,7 @@ from vigil.watch.prometheus import PrometheusMetrics
 
 
 class FileVideoObserver(WatchObserver):
-    """Notes what is said of a file, and makes the film of it at its full rate at the end."""
+    """Collects the results for a file, and writes its annotated video, at full frame rate, at the end."""
 
     def __init__(self, address: Address, out: Path, tiers: TierThresholds) -> None:
         self._address = address
@@ -42,7 +42,7 @@ class FileVideoObserver(WatchObserver):
             self._events[change.event.id] = change.event
 
     def finish(self) -> None:
-        """Writes the film, with a progress bar; Ctrl-C ends it early, and whole."""
+        """Writes the annotated video, with a progress bar; Ctrl-C ends it early but leaves a valid file."""
         with Progress(console=stderr_console()) as bar:
             task = bar.add_task(f"drawing {self._out.name}", total=None)
             annotate_video(
@@ -57,7 +57,7 @@ class FileVideoObserver(WatchObserver):
 
 
 class CameraVideoObserver(WatchObserver):
-    """Draws the sampled frames of a camera as their verdicts come."""
+    """Writes the annotated video of a camera from its sampled frames, as their verdicts arrive."""
 
     def __init__(self, address: Address, out: Path, tiers: TierThresholds) -> None:
         self._film = LiveAnnotatedVideo(out, tiers=tiers, title=address.name)
@@ -73,19 +73,19 @@ class CameraVideoObserver(WatchObserver):
             self._film.changed(change.event)
 
     def finish(self) -> None:
-        """Ends the film with the frames that still wait; raises SourceError when it could not be written."""
+        """Writes the remaining frames and closes the video; raises SourceError if it could not be written."""
         self._film.close()
         if self._film.problem:
             raise SourceError(self._film.problem)
 
 
 def video_observer(address: Address, out: Path, tiers: TierThresholds) -> FileVideoObserver | CameraVideoObserver:
-    """The observer that makes the video of a source."""
+    """Returns the observer that writes the annotated video of a source."""
     return CameraVideoObserver(address, out, tiers) if address.is_live else FileVideoObserver(address, out, tiers)
 
 
 class WatchOutputs:
-    """The observers that the command line asks for; files are closed with `stack`."""
+    """The observers requested on the command line; files are closed with `stack`."""
 
     def __init__(
         self, settings: WatchSettings, stack: ExitStack, *, jsonl: str | None, srt: Path | None, video: Path | None
@@ -106,13 +106,13 @@ class WatchOutputs:
         stack.enter_context(self._table)
 
     def follow(self, watch: Watcher) -> None:
-        """Shows this watch."""
+        """Connects the table and the metrics to a watcher."""
         self._table.follow(watch)
         if self._metrics is not None:
             self._metrics.follow(watch)
 
     def finish(self) -> None:
-        """Writes what can only be written at the end; `missing` tells of what could not be."""
+        """Writes the outputs that are only possible at the end; failures are listed in `missing`."""
         try:
             if self._film is not None:
                 self._film.finish()
@@ -121,7 +121,7 @@ class WatchOutputs:
 
     @property
     def missing(self) -> list[str]:
-        """What was asked for and could not be kept."""
+        """The requested outputs that could not be written."""
         lines = 0 if self._lines is None else self._lines.lost
         cues = 0 if self._subtitles is None else self._subtitles.lost
         told = (f"{lines} JSON lines" if lines else "", f"{cues} subtitles" if cues else "", self._film_problem)
@@ -141,7 +141,7 @@ def _one_source(settings: WatchSettings, option: str) -> Address:
 
 
 def _writable(path: Path) -> Path:
-    """Says now, and not after hours of watching, that a file cannot be written."""
+    """Raises UsageError if a file cannot be written, at the start and not after hours of watching."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -152,7 +152,10 @@ def _writable(path: Path) -> Path:
 
 
 def _json_lines(name: str, stack: ExitStack, tiers: TierThresholds) -> JsonLinesWriter:
-    """The lines into a file or to standard output; a file tells what a watch before this one wrote."""
+    """Returns a writer to a file or, for `-`, standard output.
+
+    Late events that an earlier watch already wrote to the file are not written again.
+    """
     before = set() if name == "-" else written_in(Path(name))
     return JsonLinesWriter(_opened(name, stack), tiers, written_before=before)
 
@@ -169,7 +172,7 @@ def _opened(name: str, stack: ExitStack) -> BinaryIO:
 
 
 def _raw_stdout() -> BinaryIO:
-    """Standard output without its buffer, which would keep lines that nobody takes, and fail at the very end."""
+    """Returns unbuffered standard output; a buffer would hold back lines and fail only when it is flushed at exit."""
     sys.stdout.flush()
     raw: BinaryIO = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
     return raw

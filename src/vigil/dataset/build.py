@@ -1,8 +1,8 @@
-"""Builds a dataset: clips in, `anomaly-train.json`, `-val`, `-test`, frames and a manifest out.
+"""Builds a LLaMA-Factory dataset from labelled clips: `anomaly-train.json`, `-val`, `-test`, frames and a manifest.
 
-Every clip goes through the cutter that live windows go through. What was cut before is kept, what people or
-models have written is kept, and the manifest is written last: a folder without `vigil.json` is not finished. A build
-that fails before it has changed anything leaves the finished dataset of an earlier one as it was.
+Clips are windowed by the code that windows live sources. Builds are incremental: unchanged clips are not extracted
+again, and answers written by people or models are kept. `vigil.json` is written last, so a folder without it is
+incomplete. A build that fails before it changes anything leaves the previous dataset as it was.
 """
 
 import random
@@ -52,11 +52,11 @@ GUESSED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildSettings:
-    """All that a build is told.
+    """All settings of a build.
 
-    `sources` defaults to CLIPS/sources.csv where there is one; `limit` counts clips; the clips of `also` (drawn
-    ones, another public set) are for training only, whatever the split, and left out where they show a recording that
-    is held out. Frames are cut for the models of `family`, which must read the grid of the recipe's sampling.
+    `sources` defaults to CLIPS/sources.csv if that exists; `limit` counts clips. The clips of `also` (synthetic ones,
+    another public set) are used for training only, and omitted if they show a held-out recording. Frames are extracted
+    for the models of `family`, whose grid must match that of the recipe's sampling.
     """
 
     clips: Path
@@ -76,9 +76,9 @@ class BuildSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
-    """The clips that a dataset is built of; `answers` are what people wrote about some, by the clip's name.
+    """The clips of a dataset; `answers` are texts people wrote about some, by clip name.
 
-    `author` is the `described_by` of those answers.
+    `author` becomes the `described_by` of those answers.
     """
 
     clips: Sequence[LabelledClip]
@@ -89,7 +89,7 @@ class Material:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildReport:
-    """What was built; `unreadable` and `damaged` name clips with what is wrong, `notes` are worth reading."""
+    """The result of a build; `unreadable` and `damaged` map clips to their faults, `notes` are hints for the user."""
 
     out: Path
     examples: Mapping[Split, Sequence[TrainingExample]]
@@ -103,16 +103,16 @@ class BuildReport:
 
 
 def build_dataset(plan: BuildSettings, *, progress: ProgressCallback = no_progress) -> BuildReport:
-    """Builds the dataset that a plan describes and returns what was done.
+    """Builds a dataset and returns a report; building again resumes a build that was stopped.
 
-    Raises UsageError or DatasetError with what to do; a build that was stopped is resumed by building again.
+    Raises UsageError or DatasetError; the message says what to do.
     """
     found = find_clips(plan.clips, plan.task, meanings=plan.meanings)
     return build_of(Material(clips=found.clips, notes=_passed_over(found.ignored)), plan, progress=progress)
 
 
 def build_of(material: Material, plan: BuildSettings, *, progress: ProgressCallback = no_progress) -> BuildReport:
-    """Builds the dataset of clips that were found already; raises as `build_dataset` does."""
+    """Builds a dataset from given clips; raises as `build_dataset` does."""
     _check_grid(plan)
     clips = _limited(material.clips, plan)
     named = _named_sources(clips, plan)
@@ -153,7 +153,7 @@ def build_of(material: Material, plan: BuildSettings, *, progress: ProgressCallb
 
 
 def _training_only(plan: BuildSettings) -> tuple[list[LabelledClip], dict[str, str]]:
-    """The clips of `also` and what the CSV beside them says of their recordings, under names of their own."""
+    """Returns the clips of `also` and their recordings according to its CSV, both prefixed with `also/`."""
     if plan.also is None:
         return [], {}
     clips = find_clips(plan.also, plan.task, meanings=plan.meanings).clips
@@ -166,8 +166,8 @@ def _training_only(plan: BuildSettings) -> tuple[list[LabelledClip], dict[str, s
 def _shown_elsewhere(
     added: Mapping[str, str], stored: Mapping[str, StoredClip], held_out: Mapping[str, str]
 ) -> list[str]:
-    """The added clips (by their groups) that show a recording of clips that are held out from training."""
-    # Recordings of the training side are left out of it: they would tie unlike clips to the held-out ones.
+    """Returns the added clips that show the same recording as clips held out from training."""
+    # Training clips are not included: they would link dissimilar clips to the held-out ones.
     groups = dict(added) | dict(held_out)
     joined = merge_identical(groups, {name: stored[name].video_digest for name in groups})
     joined = merge_similar(joined, {name: stored[name].fingerprint for name in groups}, told=held_out)
@@ -193,7 +193,7 @@ def _passed_over(ignored: Mapping[str, int]) -> list[str]:
 
 
 def _limited(clips: Sequence[LabelledClip], plan: BuildSettings) -> list[LabelledClip]:
-    """At most `limit` clips, as many of each label as can be, chosen by the seed; in the order of their names."""
+    """Returns at most `limit` clips, chosen by the seed and as balanced as possible, sorted by name."""
     if plan.limit is None:
         return list(clips)
     if plan.limit < 2:
@@ -214,7 +214,7 @@ def _check_grid(plan: BuildSettings) -> None:
 
 
 def _prepare(out: Path) -> None:
-    """Finds out early that the folder cannot be written, or holds what is not Vigil's; clears half-written files."""
+    """Fails early if the folder is not writable or holds files not written by Vigil; removes partial files."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; name a folder")
     with os_errors_as(out):
@@ -246,7 +246,7 @@ def _refuse_contradictions(clips: Sequence[LabelledClip], stored: Mapping[str, S
 
 
 def _named_sources(clips: Sequence[LabelledClip], plan: BuildSettings) -> dict[str, str]:
-    """The groups that a CSV tells, read before the long work starts; empty when there is none."""
+    """Returns the groups given in a CSV, read before the long work starts; empty if there is none."""
     path = plan.sources or plan.clips / SOURCES_NAME
     if plan.sources and not plan.sources.is_file():
         raise UsageError(f"--sources: there is no file {plan.sources}")
@@ -256,7 +256,7 @@ def _named_sources(clips: Sequence[LabelledClip], plan: BuildSettings) -> dict[s
 def _groups(
     clips: Sequence[LabelledClip], stored: Mapping[str, StoredClip], csv_groups: Mapping[str, str], plan: BuildSettings
 ) -> tuple[dict[str, str], str, list[str]]:
-    """The group of each clip, how they were found, and what the reader should know about it."""
+    """Returns the group of each clip, how groups were found, and notes for the user."""
     path = plan.sources or plan.clips / SOURCES_NAME
     named = {clip.name: csv_groups[clip.name] for clip in clips if clip.name in csv_groups}
     rest = [clip for clip in clips if clip.name not in named]
@@ -279,7 +279,7 @@ def _groups(
 def _grouped(
     clips: Sequence[LabelledClip], stored: Mapping[str, StoredClip], named: Mapping[str, str]
 ) -> dict[str, str]:
-    """The group of each clip: the one that a CSV names, else by name and looks, also by those of named clips."""
+    """Returns the group of each clip: from the CSV, else by name and appearance, compared with CSV clips too."""
     rest = [clip for clip in clips if clip.name not in named]
     prints = {clip.name: stored[clip.name].fingerprint for clip in clips}
     looks = group_by_appearance(rest, prints, {clip.name: stored[clip.name].format for clip in rest})
@@ -302,7 +302,7 @@ def _leaks(groups: Mapping[str, str], splits: Mapping[str, Split]) -> list[str]:
 
 
 def _without(splits: Mapping[str, Split], plan: SplitSettings) -> list[str]:
-    """What splits that nobody asked for were left out, and what that means."""
+    """Returns notes about optional splits that were omitted, with the consequences."""
     if TRAIN not in splits.values():
         return []
     notes = []
@@ -330,7 +330,7 @@ def _examples(
     for clip in clips:
         split = splits[clip.name]
         for window in stored[clip.name].windows:
-            # What the policy for short clips adds is for learning; the test sees what a camera sees.
+            # Windows added by the short-clip policy are for training only; other splits get what a camera gives.
             if split == "train" or window.kind == "window":
                 examples[split].append(answering.answered(_example(clip, window, groups[clip.name], answering.task)))
     return examples
@@ -338,7 +338,7 @@ def _examples(
 
 @dataclass(frozen=True, slots=True)
 class _Answering:
-    """What a window is answered with: what was written about it, now or earlier, else what the policy says."""
+    """Determines the target answer of a window: a text written about it, now or earlier, else by the policy."""
 
     plan: BuildSettings
     material: Material
@@ -349,7 +349,7 @@ class _Answering:
         return self.plan.task
 
     def answered(self, example: TrainingExample) -> TrainingExample:
-        """The example with its answer, and whose words they are."""
+        """Returns the example with its answer and the author of it."""
         if self.plan.answers == "verdict":
             return example
         written = self.material.answers.get(example.clip, "")
@@ -364,7 +364,7 @@ class _Answering:
 
 
 def _example(clip: LabelledClip, window: StoredWindow, group: str, task: Task) -> TrainingExample:
-    """The window with the verdict alone."""
+    """Returns the example of a window, with the verdict alone as its answer."""
     folder = frames_folder(Path(), clip).as_posix()
     return TrainingExample(
         question=task.question,

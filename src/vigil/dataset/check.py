@@ -1,8 +1,8 @@
-"""Holds a dataset against everything that would train or score wrongly, and says so before hours are spent.
+"""Checks a dataset for faults that would spoil training or scoring, before hours are spent on it.
 
     vigil dataset check data --tokenizer models/Qwen3-VL-2B-Instruct
 
-An error is what makes a training or a score wrong; a warning is what a person should look at.
+An error makes the training or the score wrong; a warning should be looked at by a person.
 """
 
 from collections import Counter
@@ -29,7 +29,7 @@ from vigil.models.tokens import ByteBound, TokenCounter, TokenizerCounter, examp
 from vigil.questions import Task
 
 CUTOFF_LEN = 2048
-"""LLaMA-Factory's own default."""
+"""LLaMA-Factory's default."""
 
 FEW_CLIPS = 20
 FEW_GROUPS = 5
@@ -41,7 +41,7 @@ FrameFiles: TypeAlias = Mapping[str, FrameFile]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitSummary:
-    """A split in numbers; `frames` and `sizes_wh` count windows, `tokens` are of the longest example."""
+    """Statistics of a split; `frames` and `sizes_wh` count windows, `tokens` is the length of the longest example."""
 
     examples: int
     clips: int
@@ -56,7 +56,7 @@ class SplitSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:
-    """What a check found; `exact_tokens` says whether a tokenizer counted."""
+    """The result of a check; `exact_tokens` is True if a tokenizer counted the tokens."""
 
     findings: tuple[Finding, ...]
     splits: Mapping[Split, SplitSummary]
@@ -66,7 +66,7 @@ class CheckReport:
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """The findings that would train or score wrongly."""
+        """The findings that make training or scoring wrong."""
         return tuple(finding for finding in self.findings if finding.level == "error")
 
 
@@ -77,7 +77,7 @@ def check_dataset(
     cutoff_len: int = CUTOFF_LEN,
     progress: ProgressCallback = no_progress,
 ) -> CheckReport:
-    """Checks a dataset folder; raises DatasetError when it cannot even be read."""
+    """Checks a dataset folder; raises DatasetError if it cannot be read at all."""
     manifest, task = read_dataset_manifest(folder)
     splits = read_splits(folder, task)
     text = load_token_counter(tokenizer) if tokenizer else ByteBound()
@@ -249,7 +249,7 @@ def _facts(
 
 @dataclass(frozen=True, slots=True)
 class _Counting:
-    """Counts examples as one model family lays them out."""
+    """Counts the tokens of examples in the prompt format of one model family."""
 
     family: ModelFamily
     fps: float
@@ -263,16 +263,16 @@ class _Counting:
 
 
 def indistinct_words(task: Task, tokenizer: TokenizerCounter) -> list[str]:
-    """Words of labels that no token tells apart, so that no probability could be read."""
+    """Returns messages about label words with no distinguishing token, for which no probability can be read."""
     words = task.words()
     ids = {label: tokenizer.ids(word) for label, word in words.items()}
     return [indistinct_message(words[one], words[other]) for one, other in indistinct_labels(ids)]
 
 
 def misread_answers(examples: Sequence[TrainingExample], task: Task, tokenizer: TokenizerCounter) -> list[str]:
-    """Answers that teach other tokens than the ones that are read for their word, as 没有人 without a comma does.
+    """Returns answers that begin with other tokens than the label word alone, such as 没有人 without a comma.
 
-    Empty also where the words themselves cannot be told apart.
+    They teach tokens that are not read as a verdict. Empty if the label words themselves are indistinct.
     """
     ids = {label: tokenizer.ids(word) for label, word in task.words().items()}
     if any(indistinct_labels(ids)):

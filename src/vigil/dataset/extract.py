@@ -1,8 +1,7 @@
-"""Cuts one clip into windows on disk, unless that was done before.
+"""Extracts the windows of clips to disk, in parallel processes.
 
-A clip is cut again only when its bytes, the sampling, the reader or the policy for short clips have changed.
-
-Cuts many clips at once, a process each; an unreadable clip, or one that kills its decoder, harms no other.
+A clip is extracted again only if its bytes, the sampling, the reader or the short-clip policy have changed. An
+unreadable clip, or one that crashes its decoder, does not affect the others.
 """
 
 import contextlib
@@ -43,54 +42,54 @@ from vigil.sources.video_tracks import main_video_stream
 from vigil.windows import Window, iter_windows
 
 CUTTER_VERSION = 2
-"""Raised when the same video and settings give other frames than before."""
+"""Increased whenever a new version extracts other frames from the same video and settings."""
 
 
 @dataclass(slots=True)
 class Remarks:
-    """What was wrong with a video, and what should be known of a sound one: in order, each once."""
+    """The problems of a video and other notes about it, in order and without duplicates."""
 
     problems: dict[str, None] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
 
     def add(self, video: VideoFile) -> None:
-        """Takes in what a video that was read says of itself."""
+        """Adds the problems and notes of a video that was read."""
         self.problems.update(dict.fromkeys(video.problems))
         self.notes.update(dict.fromkeys(video.notes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractSettings:
-    """All that decides what is cut from a video."""
+    """All settings that determine which frames are extracted from a video."""
 
     sampling: FrameSampling
     short: ShortClipPolicy = "as-is"
     reader: ReaderName = "pyav"
 
     def digest(self, video_digest: str) -> str:
-        """Names the frames that this recipe gives for a video with these bytes."""
+        """Returns a digest of these settings and the video's bytes; it identifies the extracted frames."""
         recipe = asdict(self) | {"sampling": self.sampling.as_json()}
         told = json.dumps([CUTTER_VERSION, video_digest, recipe], sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()
 
 
 def frames_folder(out: Path, clip: LabelledClip) -> Path:
-    """Where the frames of a clip live."""
+    """Returns the folder of a clip's frames."""
     return out / "frames" / clip.label / clip.slug
 
 
 def never_stop() -> bool:
-    """The clip is cut to its end."""
+    """The default: the clip is extracted to its end."""
     return False
 
 
 def extract_clip(
     clip: LabelledClip, out: Path, recipe: ExtractSettings, *, stopped: Callable[[], bool] = never_stop
 ) -> tuple[StoredClip, bool]:
-    """The clip's windows on disk, and whether they had to be cut now.
+    """Returns the clip's windows on disk, and whether they were extracted just now.
 
-    Raises SourceError when the video gives no pictures or `stopped` says so in the middle of it,
-    DatasetError when the frames cannot be written.
+    Raises SourceError if no frame can be decoded or `stopped` returns True midway, DatasetError if the frames cannot
+    be written.
     """
     require_video_file(clip.path)
     video_digest = file_digest(clip.path)
@@ -108,7 +107,7 @@ def extract_clip(
             writer.put(window, kind)
         format_, traits = video_format(clip.path)
         if folder.exists():
-            # Examples of a finished dataset name these frames: from here on it is none, until the build is through.
+            # A finished dataset may use these frames: from here until the build is complete it counts as unfinished.
             (out / MANIFEST_NAME).unlink(missing_ok=True)
         stored = writer.finish(
             digest=digest,
@@ -122,7 +121,7 @@ def extract_clip(
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes; raises SourceError when it cannot be read."""
+    """Returns the SHA-256 of a file's bytes; raises SourceError if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -131,7 +130,7 @@ def file_digest(path: Path) -> str:
 
 
 def video_format(path: Path) -> tuple[str, tuple[str, ...]]:
-    """A video's own size and rate, as in `1280x720@29.97`, and its traits; empty when only another decoder opens it."""
+    """Returns a video's size and rate, such as `1280x720@29.97`, and its traits; empty if PyAV cannot open it."""
     try:
         with open_container(path) as container:
             stream = main_video_stream(container, path)
@@ -143,7 +142,7 @@ def video_format(path: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def clip_windows(path: Path, recipe: ExtractSettings, remarks: Remarks) -> Iterator[tuple[WindowKind, Window]]:
-    """The windows of a clip just as live ones are cut, and what the policy for short clips adds to them."""
+    """Yields the windows of a clip, the same as of a live source, and those added by the short-clip policy."""
     sampling = recipe.sampling
     stretchable: Window | None = None
     for window in iter_windows(_frames(path, sampling, recipe.reader, remarks), sampling):
@@ -169,12 +168,12 @@ def _frames(path: Path, sampling: FrameSampling, reader: ReaderName, remarks: Re
 
 
 CLIPS_PER_PROCESS = 4
-"""A process takes about a second to start, so it must have a few clips to work on."""
+"""The fewest clips per process, since starting one takes about a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractResult:
-    """What became of one clip: its frames, or why there are none; `fresh` when they were cut just now."""
+    """The result for one clip: its frames, or why there are none; `fresh` if they were extracted just now."""
 
     name: str
     stored: StoredClip | None = None
@@ -190,15 +189,15 @@ def extract_all(
     jobs: int,
     progress: ProgressCallback = no_progress,
 ) -> list[ExtractResult]:
-    """Cuts every clip, in the order of `clips`.
+    """Extracts every clip with up to `jobs` processes; returns results in the order of `clips`.
 
-    Raises DatasetError when frames cannot be written. Stopped by Ctrl-C, it leaves whole clips only.
+    Raises DatasetError if frames cannot be written. If interrupted by Ctrl-C, it leaves only complete clips.
     """
     progress(0, len(clips), "")
     jobs = min(jobs, len(clips) // CLIPS_PER_PROCESS)
     results: dict[str, ExtractResult] = {}
     work = _in_processes(clips, out, recipe, jobs) if jobs > 1 else (_cut(clip, out, recipe) for clip in clips)
-    # Closed here and now: a generator left to the garbage collector would let its processes run on.
+    # Closed explicitly: a generator left to the garbage collector would leave its processes running.
     with contextlib.closing(work):
         for result in work:
             results[result.name] = result
@@ -222,7 +221,7 @@ def _in_processes(
         for result in pooled:
             done.add(result.name)
             yield result
-    # Some clip has killed its process, and with it the pool: the rest go one by one, to find out which.
+    # A clip has crashed its process and broken the pool: process the rest one by one, to find out which.
     for clip in (clip for clip in clips if clip.name not in done):
         try:
             yield from _pooled([clip], out, recipe, 1)
@@ -231,7 +230,7 @@ def _in_processes(
 
 
 def _pooled(clips: Sequence[LabelledClip], out: Path, recipe: ExtractSettings, jobs: int) -> Generator[ExtractResult]:
-    # Spawned, not forked: the decoders' threads do not survive a fork.
+    # Spawned, not forked: decoder threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     stop, started = context.Event(), context.Event()
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(stop, started)) as pool:
@@ -253,7 +252,7 @@ _stop: Event | None = None
 
 
 def _begin(stop: Event, started: Event) -> None:
-    """A worker's start: the parent tells it through the event that the work is to end."""
+    """Initialises a worker process; the parent sets `stop` to end its work early."""
     global _stop
     _stop = stop
     init_worker()

@@ -1,21 +1,18 @@
-"""A clip's frames on disk: `frames/<label>/<clip>/<window>-<i>.jpg` and, written last, `clip.json`.
+"""The frame files of a dataset: writing and reading a clip's folder, short-clip windows, and inspection of frames.
 
-The folder is filled beside its place and renamed when it is whole, so a folder that has its `clip.json` is
-complete. Windows that overlap share their files: each distinct picture is stored once.
+A clip's folder holds `frames/<label>/<clip>/<window>-<i>.jpg` and `clip.json`. It is written under a temporary name
+and renamed, so a folder is always complete. Overlapping windows share files: each distinct frame is stored once.
 
-How training covers clips that are shorter than a live window.
+Most public fight clips last about 2 s, which is 4 or 5 frames at 2 fps; a camera's window has 6. Policies for training
+on such short clips:
 
-Most public fight clips last about 2 s, which is 4 or 5 frames at 2 fps; a camera's window has 6. Policies:
-
-    as-is    a short clip gives one short window, a long one full windows: what scoring sees
-    crop     full windows additionally give a shorter one, so that both lengths occur in both labels
-    stretch  short clips additionally give a full window from closer frames, shown with the usual time marks:
-             it looks slowed down, by at most MAX_STRETCH
+    as-is    a short clip gives one short window, a long one full windows, as in scoring
+    crop     full windows also give a shorter one, so that both lengths occur with both labels
+    stretch  short clips also give a full window of more closely spaced frames with the usual time marks; it appears
+             slowed down, by at most MAX_STRETCH
     both     crop and stretch
 
-`benchmarks/short_clips.py` measures them. Only training windows are added; the test split is always as-is.
-
-The frames of a dataset as they lie on disk: whether they can be read, their size, their bytes by digest.
+`benchmarks/short_clips.py` compares them. Only training windows are added; the other splits are always as-is.
 """
 
 import hashlib
@@ -41,11 +38,11 @@ ShortClipPolicy: TypeAlias = Literal["as-is", "crop", "stretch", "both"]
 WindowKind: TypeAlias = Literal["window", "crop", "stretch"]
 
 MAX_STRETCH = 2.0
-"""Faster than twice the spacing of a live window is another motion, not the same one slowed."""
+"""Slowed down further, a motion no longer looks like the same one."""
 
 
 def crop_window(window: Window, sampling: FrameSampling) -> Window | None:
-    """Two thirds of a full window, its beginning or its end by turns; None for a short one."""
+    """Returns two thirds of a full window, alternately its beginning and its end; None for a short window."""
     length = short_length(sampling)
     if window.repeated or len(window.shots) < sampling.frames or length >= sampling.frames:
         return None
@@ -54,15 +51,15 @@ def crop_window(window: Window, sampling: FrameSampling) -> Window | None:
 
 
 def short_length(sampling: FrameSampling) -> int:
-    """Frames of a short window: two thirds of a full one, in whole groups, at least 2 (6 -> 4)."""
+    """Returns the frames of a short window: two thirds of a full one, in complete groups, at least 2 (6 -> 4)."""
     group = sampling.frames_per_group
     return max(2, sampling.frames * 2 // 3 // group * group)
 
 
 def stretched_fps(only: Window, sampling: FrameSampling) -> float | None:
-    """The rate at which a clip that gave this one window fills a full one.
+    """Returns the frame rate at which a clip with only this window fills a full one.
 
-    None when the clip is long enough already, or so short that it would be slowed more than MAX_STRETCH.
+    Returns None if the clip is long enough already, or so short that it would be slowed by more than MAX_STRETCH.
     """
     distinct = len(only.shots) - only.repeated
     if distinct >= sampling.frames or distinct < 2:
@@ -77,7 +74,7 @@ HDR, INTERLACED = "HDR", "interlaced"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredWindow:
-    """A window on disk: its files (names inside the clip's folder) and its place in the video."""
+    """A window on disk: its file names in the clip's folder, and its position in the video."""
 
     window: int
     files: tuple[str, ...]
@@ -88,10 +85,10 @@ class StoredWindow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredClip:
-    """What `clip.json` says; `digest` names video and recipe, `problems` what was wrong with the video.
+    """The content of `clip.json`; `digest` identifies video and settings, `problems` describes damage of the video.
 
-    `notes` is what should be known of a sound one, `format` its own size and rate, as in `1280x720@29.97`, `traits`
-    what was put right in every picture: `HDR`, `interlaced`.
+    `notes` are remarks that are not damage, `format` is the video's size and rate, such as `1280x720@29.97`, `traits`
+    what was corrected in every frame: `HDR`, `interlaced`.
     """
 
     digest: str
@@ -106,7 +103,7 @@ class StoredClip:
 
 
 def read_stored(folder: Path) -> StoredClip | None:
-    """What a folder of frames says of itself; None when there is nothing or it is damaged."""
+    """Reads the `clip.json` of a folder; returns None if it is missing or damaged."""
     try:
         data = json.loads((folder / MARKER_NAME).read_text(encoding="utf-8"))
         return from_mapping(StoredClip, data, where=str(folder))
@@ -115,7 +112,7 @@ def read_stored(folder: Path) -> StoredClip | None:
 
 
 def is_complete(folder: Path, stored: StoredClip) -> bool:
-    """Whether every picture is there, byte for byte."""
+    """Returns whether every frame file is present with unchanged bytes."""
     digest = hashlib.sha256()
     try:
         for file in _distinct(stored.windows):
@@ -130,7 +127,7 @@ def _distinct(windows: Sequence[StoredWindow]) -> list[str]:
 
 
 class FrameWriter:
-    """Fills a clip's folder window by window; leaves either the whole folder or what was there before."""
+    """Writes a clip's folder window by window; on failure the previous folder stays as it was."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -150,7 +147,7 @@ class FrameWriter:
         shutil.rmtree(self._partial, ignore_errors=True)
 
     def put(self, window: Window, kind: WindowKind) -> None:
-        """Stores a window; pictures that an earlier one shows are not written again."""
+        """Stores a window; frames shared with an earlier window are not written again."""
         files = tuple(self._file(jpeg, place) for place, jpeg in enumerate(window.jpegs))
         self._windows.append(
             StoredWindow(window=window.index, files=files, start_s=window.start_s, end_s=window.end_s, kind=kind)
@@ -174,7 +171,7 @@ class FrameWriter:
         format_: str,
         traits: Sequence[str],
     ) -> StoredClip:
-        """Writes `clip.json` and puts the folder in its place."""
+        """Writes `clip.json` and renames the folder to its final name."""
         stored = StoredClip(
             digest=digest,
             video_digest=video_digest,
@@ -200,7 +197,7 @@ class FrameWriter:
 
 @dataclass(frozen=True, slots=True)
 class FrameFile:
-    """One frame file; `problem` says why it cannot be used, and then the rest is empty."""
+    """One frame file; if `problem` says why it is unusable, the other fields are empty."""
 
     size_wh: tuple[int, int] = (0, 0)
     digest: str = ""
@@ -210,7 +207,7 @@ class FrameFile:
 def inspect_frames(
     folder: Path, frames: Iterable[str], *, jobs: int = 2, progress: ProgressCallback = no_progress
 ) -> dict[str, FrameFile]:
-    """Every frame decoded once, by its path in the dataset."""
+    """Decodes every frame once, in `jobs` threads; returns the results by path in the dataset."""
     names = list(dict.fromkeys(frames))
     pictures: dict[str, FrameFile] = {}
     with ThreadPoolExecutor(jobs) as pool:
@@ -233,7 +230,7 @@ def _look(folder: Path, name: str) -> FrameFile:
 
 
 def read_frame(folder: Path, name: str) -> bytes:
-    """The bytes of a frame; raises DatasetError when it is missing, or lies outside of the dataset."""
+    """Returns the bytes of a frame; raises DatasetError if it is missing, unreadable or outside the dataset."""
     if not (folder / name).resolve().is_relative_to(folder.resolve()):
         raise DatasetError(f"{name} lies outside of the dataset's folder")
     try:
@@ -247,7 +244,7 @@ def read_frame(folder: Path, name: str) -> bytes:
 def clip_fingerprints(
     folder: Path, frames: Mapping[str, list[str]], *, progress: ProgressCallback = no_progress
 ) -> dict[str, Fingerprint]:
-    """The fingerprint of each clip from its readable frames, by clip."""
+    """Returns the fingerprint of each clip, from its readable frames; clips without any are omitted."""
     prints: dict[str, Fingerprint] = {}
     for done, (clip, names) in enumerate(frames.items(), start=1):
         if names:

@@ -1,8 +1,7 @@
-"""What the judge finds out before it asks anything: the model, its contract, its words, its limits.
+"""Discovers what an endpoint serves: its models, their contracts, context lengths and accepted media form.
 
-Everything that would make every later verdict wrong or unknown is said here, once and in full.
-
-Which form of the pictures a server takes: asked once with two small grey frames.
+Problems that would make every later verdict wrong or unknown are reported here, once. The media form is found out by a
+request with two small grey frames.
 """
 
 import logging
@@ -33,10 +32,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedModel:
-    """One model of the endpoint; `alias` spells its contract where the server tells it, as `vllm.sh` does.
+    """One model of the endpoint; `alias` encodes its contract if the server declares one, as `vllm.sh` does.
 
-    `root` is the folder of its weights as the server calls it, empty where it does not tell.
-    `base` is the name of the model that it is an adapter of, where that one is served beside it.
+    `root` is the folder of its weights according to the server, or empty. `base` is the name of the base model if this
+    is an adapter and its base is served too, else empty.
     """
 
     name: str
@@ -46,20 +45,20 @@ class ServedModel:
     max_model_len: int | None = None
 
     def describer(self, answers: Answers = "words") -> str:
-        """The name of the model that descriptions are asked of; empty where this one's answers hold them.
+        """Returns the name of the model to ask for descriptions; empty if this model's answers contain them.
 
-        `answers` is what a manifest tells, for servers that tell no contract. An adapter of verdicts alone leaves
-        words to its base; a model without a base says them itself.
+        `answers` comes from a manifest, for servers that declare no contract. A verdict-only adapter leaves
+        descriptions to its base; a verdict-only model without a base is asked itself.
         """
         trained_on = answers_from_alias(self.alias) if self.alias else answers
         return (self.base or self.name) if trained_on == "verdict" else ""
 
 
 def open_openai_client(endpoint: Endpoint, *, timeout_s: float, retries: int) -> openai.AsyncOpenAI:
-    """A client of the openai package that asks this endpoint and nobody else, and bears its every answer."""
+    """Returns an openai client for this endpoint that limits response sizes and never contacts another host."""
     return openai.AsyncOpenAI(
         base_url=endpoint.url,
-        # The package insists on a key; servers that want none ignore it.
+        # The package requires a key; servers without authentication ignore it.
         api_key=endpoint.api_key or "none",
         timeout=timeout_s,
         max_retries=retries,
@@ -68,13 +67,13 @@ def open_openai_client(endpoint: Endpoint, *, timeout_s: float, retries: int) ->
 
 
 def open_http_client(endpoint: Endpoint, *, timeout_s: float) -> BoundedClient:
-    """A plain HTTP client that shows the endpoint's key, for what lies beside its OpenAI interface."""
+    """Returns an HTTP client that sends the endpoint's key, for routes outside its OpenAI API."""
     headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
     return BoundedClient(endpoint, deadline_s=timeout_s, headers=headers)
 
 
 async def find_model(client: openai.AsyncOpenAI, endpoint: Endpoint) -> ServedModel:
-    """The model to ask: the named one, or the only one there is. Raises EndpointError otherwise."""
+    """Returns the named model, or the only one there is; raises EndpointError if there is no such model."""
     cards = await _cards(client, endpoint)
     plain = [card for card in cards if not card.id.startswith(ALIAS_PREFIX)]
     card = _choose(plain, endpoint)
@@ -84,9 +83,9 @@ async def find_model(client: openai.AsyncOpenAI, endpoint: Endpoint) -> ServedMo
 async def list_models(
     client: openai.AsyncOpenAI, endpoint: Endpoint, http: BoundedClient | None = None
 ) -> list[ServedModel]:
-    """Every model of the endpoint with its contract; raises EndpointError when it does not tell.
+    """Returns every model of the endpoint with its contract; raises EndpointError if they cannot be listed.
 
-    `http` is a client that shows the key, where there is one already.
+    `http` is an existing client that sends the key; without it, one is opened for this call.
     """
     cards = await _cards(client, endpoint)
     contracts = await _told(endpoint, http)
@@ -101,7 +100,7 @@ async def _told(endpoint: Endpoint, http: BoundedClient | None) -> dict[str, Con
 
 
 def _served(card: Any, cards: Sequence[Any], contracts: Mapping[str, Contract]) -> ServedModel:
-    """A model with the contract that its server tells of it, else with the one that an older server lists beside it."""
+    """Returns a model with the contract its server declares, or the alias that older servers list beside it."""
     contract = contracts.get(card.id)
     alias = contract.alias if contract is not None else _alias_beside(card, cards)
     return ServedModel(
@@ -114,7 +113,7 @@ def _served(card: Any, cards: Sequence[Any], contracts: Mapping[str, Contract]) 
 
 
 def _base_beside(card: Any, cards: Sequence[Any]) -> str:
-    """The model that this one is an adapter of, as vLLM names it; empty where it is none, or its base is not served."""
+    """Returns the name of an adapter's base model; empty if it is no adapter or its base is not served."""
     parent = getattr(card, "parent", None)
     return str(parent) if parent and parent in {other.id for other in cards if other is not card} else ""
 
@@ -149,20 +148,20 @@ def _choose(cards: Sequence[Any], endpoint: Endpoint) -> Any:
 
 
 def require_one_model(roots: Mapping[str, str | None], endpoint: Endpoint) -> None:
-    """Raises EndpointError where the names, each with its weights, are of several models, as base and LoRA are."""
+    """Raises EndpointError if the names (with the root of each) belong to several models, such as base and LoRA."""
     if len({root or name for name, root in roots.items()}) > 1:
         raise EndpointError(f"{endpoint.url} serves several models; name one with --model: {', '.join(roots)}")
 
 
 def _alias_beside(card: Any, cards: Sequence[Any]) -> str:
-    """The contract that is served from the same weights as this model."""
+    """Returns the contract alias that is listed with the same weights as this model, or ""."""
     root = getattr(card, "root", None)
     same = [c.id for c in cards if c.id.startswith(ALIAS_PREFIX) and getattr(c, "root", None) == root]
     return str(same[0]) if same else ""
 
 
 def contract_differences(model: ServedModel, contract: Contract, *, strict: bool) -> list[str]:
-    """What the server's contract says otherwise than ours; raises EndpointError when `strict`."""
+    """Returns the differences between the server's contract and ours; raises EndpointError for any if `strict`."""
     if model.alias:
         differences = contract.differences(model.alias)
     else:
@@ -173,7 +172,7 @@ def contract_differences(model: ServedModel, contract: Contract, *, strict: bool
 
 
 def check_context_length(model: ServedModel, task: Task, sampling: FrameSampling, *, answer_tokens: int) -> None:
-    """Raises EndpointError when a full window cannot fit the server's context, saying what would."""
+    """Raises EndpointError if a full window does not fit the server's context."""
     if model.max_model_len is None:
         return
     needed = window_tokens(family_reading(sampling), sampling, task.question) + answer_tokens
@@ -194,10 +193,9 @@ def _grey_jpeg() -> bytes:
 
 
 async def supported_media(client: openai.AsyncOpenAI, model: str, *, quiet: bool = False) -> MediaForm:
-    """`video` where the server reads a frame list, else `images`.
+    """Returns `video` if the server accepts a frame list, else `images`.
 
-    Raises EndpointError when it takes neither, EndpointUnreachable when it did not tell: a fault says nothing of the
-    form.
+    Raises EndpointError if it accepts neither, EndpointUnreachable if a failure leaves the question open.
     """
     complaint = await _refusal(client, model, "video")
     if complaint is None:
@@ -215,7 +213,7 @@ async def supported_media(client: openai.AsyncOpenAI, model: str, *, quiet: bool
 
 
 async def _refusal(client: openai.AsyncOpenAI, model: str, media: MediaForm) -> str | None:
-    """Why the server refuses this form of pictures; None when it takes it."""
+    """Returns why the server refuses this media form, or None if it accepts it."""
     url = str(client.base_url).rstrip("/")
     asked = chat_messages([_grey_jpeg()] * 2, "?", media=media, fps=2.0)
     try:

@@ -1,10 +1,9 @@
-"""The road of every question about a window: ready bytes over aiohttp, asked again where a repetition can cure it.
+"""Sends chat completion requests over aiohttp and retries transient failures; builds their messages.
 
-The openai package spends as much CPU on one such request as reading a 640x360 camera for a second, on the
-cores that the server shares here; aiohttp with orjson spends a fifth of that (docs/scoring.md). Redirects are
-not followed, since the pictures are for this endpoint only, and no answer is read beyond `MAX_BYTES`.
-
-The request's words and pictures, laid out as the training examples are: pictures first, then the question.
+The openai package uses as much CPU for one request as reading a 640x360 camera for a second, on cores that it may
+share with the server; aiohttp with orjson uses a fifth of that (docs/scoring.md). Redirects are not followed, since
+frames must go to this endpoint only, and at most `MAX_BYTES` of a response are read. Messages are laid out like the
+training examples: frames first, then the question.
 """
 
 import asyncio
@@ -27,28 +26,28 @@ NOT_IMPLEMENTED = 501
 
 
 def may_pass(status: int) -> bool:
-    """Whether a refusal says nothing of what the server can do: the same request may not meet it again."""
+    """Returns whether an HTTP status is transient, so that the same request may succeed later."""
     return status in PASSING_STATUSES or (status >= 500 and status != NOT_IMPLEMENTED)
 
 
 MAX_BYTES = 4 * 1024**2
-"""No answer is that long; what sends more is no such endpoint, and would fill the memory until the deadline."""
+"""Limit of a response: longer ones come from no model server and would fill the memory until the timeout."""
 
 IDLE_S = 3.0
-"""vLLM closes idle connections after 5 s; ours go before, so that no question meets a closing one."""
+"""vLLM closes idle connections after 5 s; ours are closed earlier, so that no request meets a closing one."""
 
 Address: TypeAlias = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[Any, ...]]
-"""One answer of getaddrinfo."""
+"""One result of getaddrinfo."""
 
 SSE_FIELDS = (b":", b"event:", b"id:", b"retry:", b"data:")
 MOST_STRAY_BYTES = 4096
-"""What is kept of a body that is no stream of events, to say what it is."""
+"""How much of a body that is no event stream is kept for the error message."""
 
 JSON_HEADERS = {"Content-Type": "application/json"}
 
 
 class HttpStatusError(Exception):
-    """The endpoint answered with an HTTP status other than success."""
+    """The endpoint answered with an HTTP error status."""
 
     def __init__(self, status: int, message: str, retry_after_s: float | None = None) -> None:
         self.status = status
@@ -57,10 +56,10 @@ class HttpStatusError(Exception):
 
 
 class Line:
-    """The connections to one server, watched for the moments after which another may stand at their end.
+    """Tracks the open connections to one server, to notice when it may have been replaced.
 
-    While one connection stays open the process that answers is the same, so a further one beside it tells nothing;
-    one that is opened where none was left may reach another server.
+    As long as one connection stays open, the server process is the same. A connection opened while no other is open
+    may reach a different one; it is counted in `breaks`.
     """
 
     def __init__(self) -> None:
@@ -68,7 +67,7 @@ class Line:
         self._sockets: list[socket.socket] = []
 
     def open(self, address: Address) -> socket.socket:
-        """A new socket for a connection."""
+        """Creates the socket of a new connection (aiohttp's socket factory)."""
         family, kind, protocol, _, _ = address
         self._sockets = [each for each in self._sockets if each.fileno() >= 0]
         if not self._sockets:
@@ -79,7 +78,7 @@ class Line:
 
 
 class ModelClient:
-    """Posts JSON to one endpoint, at most `1 + retries` times a question; whoever asks bounds the time."""
+    """Posts JSON to one endpoint, at most `1 + retries` times per request; callers set their own timeouts."""
 
     def __init__(
         self, endpoint: Endpoint, *, retries: int, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -104,24 +103,24 @@ class ModelClient:
 
     @property
     def breaks(self) -> int:
-        """How often the line to the server has broken: after a break there may be another server at its end."""
+        """How often the connection was interrupted; after each time, the server may be a different one."""
         return self._line.breaks
 
     async def close(self) -> None:
-        """Lets go of the connections."""
+        """Closes all connections."""
         await self._session.close()
 
     async def chat(self, body: Mapping[str, Any]) -> Any:
-        """The endpoint's answer to a chat completion, as plain data.
+        """Returns the response to a chat completion, as parsed JSON.
 
-        Raises HttpStatusError, aiohttp.ClientError, and ValueError when the answer is no JSON or too long.
+        Raises HttpStatusError, aiohttp.ClientError, or ValueError if the response is no JSON or too long.
         """
         return await self._retrying(self._ask, orjson.dumps(body))
 
     async def events(self, body: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
-        """The events of a streamed chat completion, each as plain data, until the server says that it is done.
+        """Yields the events of a streamed chat completion, as parsed JSON, until `[DONE]`.
 
-        Close it (`contextlib.aclosing`) to end the server's work early. Raises as `chat` does, also in the middle.
+        Close it (`contextlib.aclosing`) to stop generation early. Raises as `chat` does, possibly in the middle.
         """
         answer: aiohttp.ClientResponse = await self._retrying(self._post, orjson.dumps(body))
         async with answer:
@@ -145,13 +144,13 @@ class ModelClient:
             return _read_json(await _body(answer))
 
     async def _post(self, data: bytes) -> aiohttp.ClientResponse:
-        """The answer, its body unread."""
+        """Returns the response with its body unread; raises HttpStatusError for an error status."""
         try:
             answer = await self._send(data)
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            # As a rule an idle connection to a server that has been restarted since; a new one tells.
+            # Usually an idle connection to a server that has since restarted: retry once on a new connection.
             self._line.breaks += 1
             answer = await self._send(data)
         if answer.status < 300:
@@ -227,28 +226,28 @@ MediaForm: TypeAlias = Literal["video", "images"]
 Message: TypeAlias = dict[str, Any]
 
 CONTINUED: dict[str, Any] = {"continue_final_message": True, "add_generation_prompt": False}
-"""The request's fields that make the server go on with an answer that has begun (vLLM)."""
+"""Request fields that make vLLM continue the last (assistant) message."""
 
 
 def chat_messages(jpegs: Sequence[bytes], question: str, *, media: MediaForm, fps: float) -> list[Message]:
-    """One user turn that shows the JPEGs, `1/fps` seconds apart, and asks the question."""
+    """Returns one user message with the JPEGs, `1/fps` seconds apart, followed by the question."""
     parts = [video_part(jpegs)] if media == "video" else image_parts(jpegs, fps=fps)
     return [{"role": "user", "content": [*parts, {"type": "text", "text": question}]}]
 
 
 def answer_begun(asked: Sequence[Message], beginning: str) -> list[Message]:
-    """The messages with an answer that begins so; send it with `CONTINUED`."""
+    """Returns the messages followed by the beginning of an answer; send them with `CONTINUED`."""
     return [*asked, {"role": "assistant", "content": beginning}]
 
 
 def video_part(jpegs: Sequence[bytes]) -> dict[str, Any]:
-    """The frames as one `data:video/jpeg` item; the server's media fps gives them their times."""
+    """Returns the frames as one `data:video/jpeg` part; their times follow from the server's media fps."""
     frames = ",".join(_base64(jpeg) for jpeg in jpegs)
     return {"type": "video_url", "video_url": {"url": f"data:video/jpeg;base64,{frames}"}}
 
 
 def image_parts(jpegs: Sequence[bytes], *, fps: float) -> list[dict[str, Any]]:
-    """The frames as single images, each behind its time, as a server without `video/jpeg` can read them."""
+    """Returns the frames as single images, each preceded by its time, for servers without `video/jpeg`."""
     parts: list[dict[str, Any]] = []
     for index, jpeg in enumerate(jpegs):
         parts.append({"type": "text", "text": time_text(index / fps)})

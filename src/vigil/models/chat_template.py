@@ -1,8 +1,8 @@
-"""The chat template that lays a video out as LLaMA-Factory trained on it: the model's own, or one made from it.
+"""Chooses the chat template that lays out a video as in training: the model's own, or one derived from it.
 
-vLLM with transformers from 5.10 on expands only the video token itself, so the stock template of Qwen3-VL leaves an
-outer pair of vision markers which no training example has. A bare `<|video_pad|>` mends that; images stay as they are.
-The template is made from the model's own by one substitution, and checked by rendering both.
+vLLM with transformers 5.10 or later expands only the video token itself, so the stock template of Qwen3-VL leaves an
+outer pair of vision markers that no training example has. A bare `<|video_pad|>` corrects that; images are unchanged.
+The template is derived from the model's own by one substitution, and verified by rendering both.
 """
 
 import hashlib
@@ -30,9 +30,9 @@ _SAMPLES: tuple[Sequence[dict[str, Any]], ...] = (
 
 
 def served_template(model_dir: Path, family: ModelFamily, folder: Path) -> Path | None:
-    """The template to serve a model with, written into `folder`; None where the model's own is the right one.
+    """Writes the template to serve a model with into `folder`; returns None if the model's own one is right.
 
-    Raises ManifestError where the model's template lays a video out otherwise than the family is trained on.
+    Raises ManifestError if the model has no template, or one that lays out a video differently than in training.
     """
     if family.served_template == "bare_video":
         return write_serving_template(model_dir, folder)
@@ -48,7 +48,7 @@ def served_template(model_dir: Path, family: ModelFamily, folder: Path) -> Path 
 
 
 def write_serving_template(model_dir: Path, folder: Path) -> Path:
-    """Writes the bare template of a model into `folder` and returns its path; the same model gives the same file."""
+    """Writes the bare-video template of a model into `folder` and returns its path, which depends on its content."""
     text = serving_template(model_dir)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"bare-video-{hashlib.sha256(text.encode()).hexdigest()[:8]}.jinja"
@@ -60,9 +60,9 @@ def write_serving_template(model_dir: Path, folder: Path) -> Path:
 
 
 def serving_template(model_dir: Path) -> str:
-    """The model's own chat template with bare video tokens; the shipped one when the model has none.
+    """Returns the model's chat template with bare video tokens, or the shipped one if the model has none.
 
-    Raises ManifestError when the model's template is not one of Qwen3-VL's kind.
+    Raises ManifestError if the model's template is not of the Qwen3-VL kind.
     """
     stock = model_chat_template(model_dir)
     if stock is None:
@@ -78,7 +78,7 @@ def serving_template(model_dir: Path) -> str:
 
 
 def model_chat_template(model_dir: Path) -> str | None:
-    """The chat template that lies in a model folder, in any of the three places where one may lie."""
+    """Returns the chat template in a model folder, from the first of three possible files, or None."""
     plain = model_dir / "chat_template.jinja"
     if plain.is_file():
         return plain.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A model folder, looked at before vLLM is started on it: its size in tokens, its adapters, its contract."""
+"""Checks a model folder and its LoRA adapters before vLLM serves them, and reads their sizes and contracts."""
 
 import json
 import re
@@ -18,14 +18,14 @@ from vigil.models.merge_check import read_tensors, ties_embeddings
 from vigil.models.weight_files import incomplete, safetensors_damage, untrusted
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""The ranks that vLLM makes room for."""
+"""The values vLLM accepts for the maximum LoRA rank."""
 
 NAME = re.compile(r"[\w.:@/+-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoraAdapter:
-    """A LoRA adapter to be served beside its base, under a name of its own."""
+    """A LoRA adapter to be served beside its base, under its own name."""
 
     name: str
     path: Path
@@ -35,7 +35,7 @@ class LoraAdapter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A folder with the weights of a complete model; sizes are 0 where its config.json does not tell them."""
+    """A folder with a complete model; `max_positions` and `kv_bytes_per_token` are 0 if config.json lacks them."""
 
     path: Path
     family: ModelFamily
@@ -45,9 +45,9 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path, *, tokenizer: bool = True, own_code: bool = False) -> Checkpoint:
-    """Looks at a model folder; raises UsageError or ManifestError when it cannot be served.
+    """Reads and checks a model folder; raises UsageError or ManifestError if it cannot be served.
 
-    `tokenizer` says that the folder must hold one, `own_code` that the user asked for code out of it to be run.
+    `tokenizer`: the folder must contain one. `own_code`: the user allows running code from the folder.
     """
     if not path.is_dir():
         raise UsageError(
@@ -76,10 +76,10 @@ def read_checkpoint(path: Path, *, tokenizer: bool = True, own_code: bool = Fals
 
 
 def read_lora_adapter(word: str, base: Path, *, with_tower: bool = False) -> LoraAdapter:
-    """The adapter that `NAME=PATH` (or a path alone, named by its folder) means, to be served beside a base.
+    """Reads the adapter given as `NAME=PATH` (or as a path, named after its folder) and checks it against its base.
 
-    `with_tower` says that vLLM was told to serve trained vision towers. Raises UsageError where it would refuse the
-    adapter, or leave a part of it out.
+    `with_tower`: vLLM is set to serve trained vision towers. Raises UsageError if vLLM would refuse the adapter or
+    ignore a part of it.
     """
     name, equals, place = ("", "", word) if Path(word).is_dir() else word.partition("=")
     path = Path(place if equals else word)
@@ -100,14 +100,14 @@ def read_lora_adapter(word: str, base: Path, *, with_tower: bool = False) -> Lor
 
 
 def contract_beside(path: Path) -> Contract | None:
-    """The contract beside the weights; None when there is none."""
+    """Returns the contract in a model folder; None if it has no manifest."""
     return read_manifest(path).contract if (path / MANIFEST_NAME).is_file() else None
 
 
 def common_contract(model: Checkpoint, adapters: Sequence[LoraAdapter]) -> Contract | None:
-    """A model's own contract, else that of its last adapter; raises ManifestError when two contradict each other.
+    """Returns the model's contract, else that of its last adapter, else None.
 
-    A server has one set of settings for pictures, so it cannot serve two samplings at once.
+    Raises ManifestError if two samplings differ: a server has one set of image settings, so it cannot serve both.
     """
     held = [(str(model.path), model.contract), *((a.name, a.contract) for a in adapters)]
     told = [(name, contract) for name, contract in held if contract is not None]
@@ -122,7 +122,7 @@ def common_contract(model: Checkpoint, adapters: Sequence[LoraAdapter]) -> Contr
 
 
 def base_warnings(model: Checkpoint, adapters: Sequence[LoraAdapter]) -> list[str]:
-    """One sentence for each adapter that was trained on another base than the one it is to be served on."""
+    """Returns one sentence for each adapter that was trained on another base than the one it is served on."""
     held = [(a, read_manifest(a.path)) for a in adapters if (a.path / MANIFEST_NAME).is_file()]
     return [
         f"{adapter.name} was trained on {manifest.base or manifest.base_model}, and {model.path} is another model or "
@@ -139,12 +139,12 @@ def _is_another(base: Path, manifest: Manifest) -> bool:
             return True
         known = known_sha256(base)
     except (OSError, EnvironmentMissing):
-        return True  # a base that is not what training accepts as one
+        return True  # training would not accept it as a base
     return bool(whole and known and whole != known)
 
 
 def common_lora_rank(adapters: Sequence[LoraAdapter]) -> int:
-    """The smallest rank of vLLM's that every adapter fits; raises UsageError when there is none."""
+    """Returns the smallest of vLLM's ranks that fits every adapter; raises UsageError if there is none."""
     needed = max((adapter.rank for adapter in adapters), default=LORA_RANKS[0])
     fitting = next((rank for rank in LORA_RANKS if rank >= needed), None)
     if fitting is None:
@@ -182,7 +182,7 @@ def _text_config(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _kv_bytes(text: dict[str, Any]) -> int:
-    """Bytes that one token takes in a 16-bit key/value cache."""
+    """Returns the bytes of one token in a 16-bit key/value cache."""
     heads = int(text.get("num_attention_heads", 0))
     kv_heads = int(text.get("num_key_value_heads") or heads)
     head_dim = int(text.get("head_dim") or int(text.get("hidden_size", 0)) // max(1, heads))

@@ -1,7 +1,7 @@
-"""Does a merged model run? One window and its question through it, once, where there is room for that.
+"""Smoke test of a merged model: runs it once on one window and question, if there is enough memory.
 
-It says nothing about the weights, which are compared one by one before (`merge`); it finds what weights do not show: a
-tokenizer that is missing, a configuration that does not fit, numbers that overflow.
+It does not check the weights, which were compared one by one before (`merge_check`). It finds other faults: a missing
+tokenizer, a configuration that does not fit, overflowing values.
 """
 
 import json
@@ -18,20 +18,20 @@ from vigil.models.merge_capacity import free_memory_bytes
 
 SCRIPT = Path(__file__).parents[1] / "training_env" / "smoke_test.py"
 LOADED_FACTOR = {"bfloat16": 1.2, "float32": 2.3}
-"""Memory that a model takes, in sizes of its bfloat16 file."""
+"""Memory of a loaded model by dtype, relative to its bfloat16 files."""
 
 PROGRAM_BYTES = 600_000_000
-"""What torch and transformers take before they hold a model."""
+"""Memory of torch and transformers before a model is loaded."""
 
 TIMEOUT_S = 1800.0
 FRAMES = 6
 CELLS_WH = (4, 3)
-"""The window that is shown: small, and of whole groups and cells of any family."""
+"""The test window: small, with complete frame groups and patches for every family."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmokeTest:
-    """How it went, in a word and in a few."""
+    """The outcome of a smoke test and a sentence about it."""
 
     outcome: Literal["passed", "skipped", "failed"]
     words: str
@@ -41,7 +41,7 @@ class SmokeTest:
 
 
 def smoke_test(model: Path, contract: Contract, family: ModelFamily, trainer: Environment) -> SmokeTest:
-    """Runs a model once, on a GPU that has room, else on the CPU if that has; otherwise it is skipped."""
+    """Runs a model once on a GPU with enough memory, else on the CPU; skipped if neither has enough."""
     weights_bytes = sum(file.stat().st_size for file in model.glob("*.safetensors"))
     dtype = fast_cpu_dtype()
     needed_bytes = int(weights_bytes * LOADED_FACTOR[dtype]) + PROGRAM_BYTES
@@ -61,7 +61,7 @@ def smoke_test(model: Path, contract: Contract, family: ModelFamily, trainer: En
 
 
 def no_room(needed_bytes: int, free_bytes: int) -> str:
-    """Why it is not run where it does not fit."""
+    """Returns the reason for skipping a model that does not fit into memory."""
     return f"running it takes {needed_bytes / 1e9:.1f} GB of memory, and {free_bytes / 1e9:.1f} GB are free"
 
 
@@ -71,7 +71,7 @@ def _run(model: Path, asked: str, trainer: Environment) -> SmokeTest:
             [str(trainer.python), str(SCRIPT), str(model.absolute()), asked],
             capture_output=True,
             text=True,
-            # Threads that spin while they wait make it ten times slower on two cores with other work.
+            # Busy-waiting threads make it ten times slower on two cores with other load.
             env=trainer.variables() | {"HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE"},
             timeout=TIMEOUT_S,
             check=False,

@@ -1,1 +1,1 @@
-"""Is what is served what was trained?"""
+"""Checks that a served model receives exactly the prompts it was trained on."""

@@ -1,12 +1,10 @@
-"""What the comparison found: differences, one an example, in words that name the first token that is not the same.
-
-Parity: is what is served what was trained on?
+"""Compares the prompts of training and serving, example by example, and reports every difference.
 
     vigil parity --data data --url http://127.0.0.1:8000/v1
 
-For each example, LLaMA-Factory's own loader and collator say what was trained on (tokens up to the answer, grid and
-pixels of the pictures, and their positions in time where a family has them), and the server says what it makes of the
-judge's request for the same frames. Nothing is rebuilt from rules here: both sides are the programs themselves.
+The training side (prompt tokens, image grid, pixels and, for some families, time positions) comes from LLaMA-Factory's
+own loader and collator; the serving side is what the server makes of the judge's request for the same frames. Nothing
+is reimplemented here: both sides are the real programs.
 """
 
 import asyncio
@@ -31,12 +29,12 @@ log = logging.getLogger(__name__)
 
 
 POSITIONS = "positions of the video's tokens (times of its groups)"
-"""What differs where tokens and pixels agree, and the model is told other times."""
+"""The difference reported if tokens and pixels agree but the time positions do not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParityDifference:
-    """One example that is not served as it was trained; `trained` and `served` are what differs first, as text."""
+    """One example that is served differently than trained; `trained` and `served` show the first difference."""
 
     example: str
     frames: int
@@ -48,7 +46,7 @@ class ParityDifference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParityReport:
-    """The whole comparison; `pictures` counts the examples whose pixels were compared too."""
+    """The result of a comparison; `pictures` is the number of examples whose pixels were compared too."""
 
     model: str
     examples: int
@@ -61,22 +59,22 @@ class ParityReport:
 
     @property
     def differences(self) -> int:
-        """How many examples differ."""
+        """The number of examples that differ."""
         return len({difference.example for difference in self.differing})
 
     @property
     def summary(self) -> str:
-        """One line for people and scripts."""
+        """One line, for people and scripts."""
         return f"parity: {counted(self.examples, 'example')}, {counted(self.differences, 'difference')}"
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, with `differences` as a number."""
+        """Returns all fields as JSON-serialisable values, with `differences` as a number."""
         data = asdict(self)
         return {"examples": data.pop("examples"), "differences": self.differences, **data}
 
 
 def first_difference(trained: Sequence[int], served: Sequence[int]) -> int | None:
-    """The place of the first token that is not the same; None when all are."""
+    """Returns the index of the first differing token; None if all are equal."""
     for place, (ours, theirs) in enumerate(zip(trained, served, strict=False)):
         if ours != theirs:
             return place
@@ -84,7 +82,7 @@ def first_difference(trained: Sequence[int], served: Sequence[int]) -> int | Non
 
 
 def pixel_difference(trained: PixelDigest, served: PixelDigest) -> float:
-    """How far pixel values are known to be apart: 0 when the digests agree, else as far as the probes tell."""
+    """Returns the largest known pixel difference: 0 if the digests agree, else the largest among the probes."""
     if trained.digest == served.digest:
         return 0.0
     if trained.grid_thw != served.grid_thw:
@@ -93,7 +91,7 @@ def pixel_difference(trained: PixelDigest, served: PixelDigest) -> float:
 
 
 def picture_difference(trained: PixelDigest, served: PixelDigest) -> str:
-    """What is not the same of the pictures, by all of their values; empty when nothing is."""
+    """Returns what differs between two sets of images; empty if nothing does."""
     if trained.grid_thw != served.grid_thw:
         return "size"
     if trained.digest == served.digest:
@@ -103,7 +101,7 @@ def picture_difference(trained: PixelDigest, served: PixelDigest) -> str:
 
 
 def count_values(numbers: Iterable[int]) -> dict[int, int]:
-    """How often each number occurs, smallest first."""
+    """Returns how often each number occurs, smallest number first."""
     listed = sorted(numbers)
     return {number: listed.count(number) for number in dict.fromkeys(listed)}
 
@@ -122,9 +120,9 @@ async def compare_dataset(
     on_stage: Callable[[str], None] = lambda words: None,
     on_done: Callable[[], None] = lambda: None,
 ) -> ParityReport:
-    """Compares a dataset's examples (a seeded `limit` of them, or all) on both sides.
+    """Compares a dataset's examples (a seeded sample of `limit`, or all) on both sides.
 
-    Raises EndpointError, DatasetError or JobError when one of the sides cannot be asked at all.
+    Raises EndpointError, DatasetError, JobError or UsageError if one of the sides is unavailable.
     """
     contract = read_manifest(data, advice=f"make it with: vigil dataset build CLIPS --out {data}").contract
     examples = sample_examples(read_examples(data), limit=limit)
@@ -160,9 +158,9 @@ async def _both_sides(
     sampling: FrameSampling,
     on_done: Callable[[], None],
 ) -> tuple[list[tuple[int, ...]], list[TrainedPrompt], list[PixelDigest] | None]:
-    """The server's tokens, what was trained on, and the server's pictures.
+    """Returns the server's tokens, the trained prompts, and the server's pixels (None without its environment).
 
-    All at once, as each loads for seconds on a core of its own; where one fails, the others are ended.
+    All three run concurrently, since each loads for seconds on its own core; if one fails, the others are cancelled.
     """
     try:
         with TemporaryDirectory(prefix="vigil-parity-") as name:
@@ -189,7 +187,7 @@ def _warn_of_contract(contract: Contract, served: ServedSide) -> None:
 
 
 def _question_differences(contract: Contract, examples: Sequence[Example]) -> list[ParityDifference]:
-    """The judge asks the contract's question, whatever an example was trained on."""
+    """Finds examples trained on another question than the contract's, which the judge always asks."""
     return [
         ParityDifference(
             example=example.name,

@@ -1,4 +1,4 @@
-"""The examples that are compared: read from a built dataset, all of them or a seeded few."""
+"""Reads the examples to compare from a built dataset: all of them or a seeded sample."""
 
 import json
 import random
@@ -16,7 +16,7 @@ SEED = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One training example: its frames (files), its question, and the JSON it was read from."""
+    """One training example: its frame files, its question, and its JSON."""
 
     name: str
     frames: tuple[Path, ...]
@@ -25,12 +25,12 @@ class Example:
 
     @property
     def jpegs(self) -> tuple[bytes, ...]:
-        """The pictures as the judge sends them."""
+        """The frames as the judge sends them."""
         return tuple(frame.read_bytes() for frame in self.frames)
 
 
 def read_examples(folder: Path) -> list[Example]:
-    """Every example of a dataset folder, train and test; raises DatasetError when there is none."""
+    """Returns every example of a dataset folder, train and test; raises DatasetError if there is none."""
     entries = _json(folder / "dataset_info.json")
     names = [name for name in ENTRIES if name in entries]
     if not names:
@@ -42,15 +42,15 @@ def read_examples(folder: Path) -> list[Example]:
 
 
 def entries_in(folder: Path) -> list[str]:
-    """The datasets of a folder that hold examples."""
+    """Returns the entries of a dataset folder that contain examples."""
     entries = _json(folder / "dataset_info.json")
     return [name for name in ENTRIES if name in entries and _json(folder / entries[name]["file_name"])]
 
 
 def sample_examples(examples: Sequence[Example], *, limit: int | None) -> list[Example]:
-    """A seeded sample in the order of the dataset; all when `limit` is None.
+    """Returns a seeded sample in dataset order; all examples if `limit` is None.
 
-    Every number of frames that occurs is in the sample where the limit allows: short windows are where servers differ.
+    If the limit allows, the sample includes every window length, because servers differ most on short windows.
     """
     if limit is None or limit >= len(examples):
         return list(examples)

@@ -1,4 +1,4 @@
-"""The serving side: the prompt tokens that the server makes of the judge's request, and its pictures."""
+"""The serving side of a comparison: the prompt tokens of the judge's request, and the processed pixels."""
 
 import asyncio
 import json
@@ -32,9 +32,9 @@ PIECE_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedSide:
-    """The model that is asked, and the folder of the complete model behind it (None when it is elsewhere).
+    """The served model, and the folder of its complete weights (None if it is on another machine).
 
-    `context` is the most tokens that it is served with, where the server tells it.
+    `context` is its context length in tokens, if the server reports it.
     """
 
     model: str
@@ -44,7 +44,7 @@ class ServedSide:
 
 
 class TokenizeClient:
-    """Asks one server, by plain HTTP: what is compared must not pass through a client that tidies it."""
+    """Queries one server by plain HTTP, because a client library might alter what is compared."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -57,7 +57,7 @@ class TokenizeClient:
         await self._http.aclose()
 
     async def find_model(self) -> ServedSide:
-        """The model to ask: the named one, or the only one; raises EndpointError."""
+        """Returns the named model, or the only one; raises EndpointError if there is no such model."""
         cards = (await self._json("GET", f"{self.endpoint.url}/models")).get("data", [])
         plain = [card for card in cards if not card["id"].startswith(ALIAS_PREFIX)]
         names = [card["id"] for card in plain]
@@ -79,7 +79,7 @@ class TokenizeClient:
     async def prompt_ids(
         self, examples: Sequence[Example], *, model: str, fps: float, on_done: Callable[[], None]
     ) -> list[tuple[int, ...]]:
-        """The tokens that the server makes of each example, asked as the judge asks, one token of answer each."""
+        """Returns the server's prompt tokens of each example, requested as the judge does (one generated token)."""
         room = asyncio.Semaphore(IN_FLIGHT)
 
         async def ask(example: Example) -> tuple[int, ...]:
@@ -96,7 +96,7 @@ class TokenizeClient:
         return [task.result() for task in tasks]
 
     async def words(self, ids: Sequence[int], *, model: str) -> str:
-        """The text of tokens; the bare numbers where the server has no /detokenize."""
+        """Returns the text of tokens, or their numbers if the server has no /detokenize."""
         try:
             answer = await self._json("POST", f"{self.endpoint.root}/detokenize", {"model": model, "tokens": list(ids)})
             return str(answer["prompt"])
@@ -123,7 +123,7 @@ class TokenizeClient:
         return tuple(int(token) for token in ids)
 
     async def _json(self, method: str, url: str, body: Any = None) -> dict[str, Any]:
-        """What the server answers, asked again for a while where it fails for now; raises EndpointError."""
+        """Returns the server's JSON response; transient failures are retried for a while; raises EndpointError."""
         return await asking_while_busy(partial(self._answer, method, url, body))
 
     async def _answer(self, method: str, url: str, body: Any) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class TokenizeClient:
 
 
 def _posted(body: Any) -> dict[str, Any]:
-    """A body in pieces: aiohttp warns of one that is longer than a mebibyte, as six large frames are."""
+    """Returns the arguments of a request with a chunked body: aiohttp warns about bodies above 1 MiB (six frames)."""
     data = json.dumps(body).encode()
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -156,9 +156,9 @@ def _posted(body: Any) -> dict[str, Any]:
 async def served_pictures(
     examples: Sequence[Example], *, model_dir: Path, context: int, fps: float, work: Path
 ) -> list[PixelDigest] | None:
-    """The pictures as vLLM's processor makes them with the sizes of `vllm.sh`; None without its environment.
+    """Returns the pixels of vLLM's processor with the sizes of `vllm.sh`; None without the serving environment.
 
-    `context` is the tokens that the model is served with, `fps` the rate that it gives the frames their times by.
+    `context` is the served context length in tokens, `fps` the frame rate from which the frame times are derived.
     """
     try:
         runtime = environment("serve")
@@ -180,7 +180,7 @@ async def served_pictures(
 
 
 def checkpoint_folder(served: ServedSide, named: Path | None) -> Path:
-    """The folder whose tokenizer and processor are compared; raises UsageError when nobody knows it."""
+    """Returns the folder whose tokenizer and processor are compared; raises UsageError if it is unknown."""
     folder = named or served.folder
     if folder is None:
         raise UsageError(

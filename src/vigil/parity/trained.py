@@ -1,4 +1,4 @@
-"""The training side: LLaMA-Factory itself, run on the examples with the very settings that a training would get."""
+"""The training side of a comparison: LLaMA-Factory itself, run on the examples with the settings of a training."""
 
 import asyncio
 import json
@@ -23,9 +23,9 @@ TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assis
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelDigest:
-    """Processed pictures: the grid (groups, rows, columns of patches), a digest, a few values.
+    """Processed images: the grid (groups, rows, columns of patches), a digest, and a few sampled values.
 
-    `positions` are those of the video's tokens and the one behind it (time, height, width), for families whose
+    `positions` are those of the video tokens and the token after them (time, height, width), for families whose
     positions count seconds.
     """
 
@@ -36,7 +36,7 @@ class PixelDigest:
 
     @classmethod
     def told(cls, data: Mapping[str, Any]) -> "PixelDigest":
-        """From what one of the scripts wrote."""
+        """Parses an entry that one of the scripts wrote."""
         return cls(
             grid_thw=tuple(data["grid_thw"]),
             digest=data["pixels"],
@@ -46,13 +46,13 @@ class PixelDigest:
 
     @property
     def times(self) -> list[int]:
-        """The different positions in time of its groups."""
+        """The distinct time positions of its frame groups."""
         return sorted(set(self.positions[0][:-1])) if self.positions else []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedPrompt:
-    """What the model was trained on, up to its answer."""
+    """The prompt of one training example: token ids up to the answer, and images."""
 
     ids: tuple[int, ...]
     pictures: PixelDigest
@@ -63,8 +63,8 @@ async def read_trained_prompts(
 ) -> list[TrainedPrompt]:
     """Runs LLaMA-Factory's loader and collator on the examples.
 
-    `data` is the whole dataset's folder, whose contract makes the settings; `work` is for files on the way.
-    Raises JobError when LLaMA-Factory fails.
+    `data` is the folder of the whole dataset, whose contract determines the settings; `work` is for temporary files.
+    Raises JobError if LLaMA-Factory fails, drops examples or changes their order.
     """
     runtime = environment("train")
     settings = _settings(data, model_dir) | {
@@ -87,7 +87,7 @@ async def read_trained_prompts(
 async def run_in_environment(
     python: Path, script: Path, asked: Path, answer: Path, *, variables: Mapping[str, str]
 ) -> None:
-    """Runs a script of another environment; raises JobError with the last line of what it said."""
+    """Runs a script in another Python environment; raises JobError with its last line on stderr if it fails."""
     child = await asyncio.create_subprocess_exec(
         *map(str, (python, script, asked, answer)),
         env=dict(variables) | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
@@ -108,7 +108,7 @@ async def run_in_environment(
 
 
 def _settings(data: Path, model_dir: Path) -> dict[str, Any]:
-    """What `vigil train` would give LLaMA-Factory, with what this model's own training says on top."""
+    """Returns the settings `vigil train` would use, overridden by those this model was trained with."""
     basic = {
         "stage": "sft",
         "do_train": True,

@@ -1,7 +1,7 @@
-"""From a model folder and its contract to the command that serves it as it was trained.
+"""Builds the vLLM command that serves a model with the conditions it was trained under.
 
-What the contract decides: frames a second, the picture sizes, the template, what clients are told. What `configs/serve`
-decides: memory, lengths, how many at once. What the user writes wins over both.
+The contract determines frame rate, image sizes, chat template and the contract declared to clients. `configs/serve`
+determines memory, context length and concurrency. Options given by the user override both.
 """
 
 import json
@@ -27,22 +27,22 @@ INSIDE = Path(__file__).parents[1] / "serving_env"
 MIB = 1024 * 1024
 FEW_CORES = 2
 IN_ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": "1"}
-"""Engine and worker in one process: 13 s instead of 19 s to be ready, a third more windows a second, 1.7 GiB instead
-of 2.2. vLLM's CPU build takes two processes to give each thread its core; with one thread there is nothing to give."""
+"""Engine and worker in one process: ready in 13 s instead of 19 s, a third more windows per second, 1.7 GiB instead of
+2.2. vLLM's CPU build uses two processes in order to pin threads to cores, which is pointless with one thread."""
 FORK_ENGINE = "VIGIL_FORK_ENGINE"
 RUNTIME_LORA = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
 FRONT = ("--middleware", "vigil_front.Front")
-"""The key guard: beside any middleware of the user's, and around it, as the last is the outermost."""
+"""The API key check. It is the last middleware given, and therefore the outermost, around any of the user's."""
 
 UNGUARDED = ("--grpc", "--grpc-port")
-"""Doors of vLLM that no middleware stands before."""
+"""vLLM interfaces that middleware does not protect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServePlan:
-    """What is to be served, and how; `extra` are words for vLLM as the user wrote them.
+    """What to serve, and how; `extra` are the user's own vLLM options.
 
-    `contracts` is the file of what clients are told of them; with `alias` the list of models tells it too.
+    `contracts` is the file of the contracts declared to clients; with `alias` the model list declares them too.
     """
 
     model: Checkpoint
@@ -58,20 +58,20 @@ class ServePlan:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that the model answers to: its own and, with `alias`, its contract spelt out."""
+        """The served names of the model: its own and, with `alias`, its encoded contract."""
         return (self.name, self.contract.alias) if self.alias and self.contract else (self.name,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerCommand:
-    """A process to start: its words, and the variables that it has beside the ordinary ones."""
+    """A process to start: its arguments, and the environment variables to add."""
 
     argv: tuple[str, ...]
     variables: Mapping[str, str]
 
 
 def serve_command(plan: ServePlan, server: Environment, key: ServerKey) -> ServerCommand:
-    """The command that serves a plan; raises UsageError when a window cannot fit the context asked for."""
+    """Returns the command that serves a plan; raises UsageError for unsafe options or a context that is too short."""
     others = flags_of(plan.settings.vllm)
     given = given_flags(plan.extra)
     check_doors({*given, *others})
@@ -87,14 +87,14 @@ def serve_command(plan: ServePlan, server: Environment, key: ServerKey) -> Serve
 
 
 def check_gpus(server: Environment) -> None:
-    """Raises EnvironmentMissing where vLLM's CUDA build would find a driver that is too old for it."""
+    """Raises EnvironmentMissing if the GPU driver is too old for vLLM's CUDA build."""
     if not is_cpu_build(server):
         without = "serve without the GPU: VIGIL_SERVE=cpu scripts/setup.sh serve"
         check_driver(server.versions(CUDA_PACKAGES), instead=without)
 
 
 def check_doors(given: Collection[str]) -> None:
-    """Raises UsageError for a flag that shows the key, or opens a door where nobody asks for it."""
+    """Raises UsageError for a flag that exposes the key or opens an interface without authentication."""
     if means("--api-key", given):
         raise UsageError("a key on the command line is seen by everybody who runs ps; use $VIGIL_API_KEY or --key-file")
     if unguarded := [flag for flag in UNGUARDED if means(flag, given)]:
@@ -102,7 +102,7 @@ def check_doors(given: Collection[str]) -> None:
 
 
 def web_processes(plan: ServePlan) -> int:
-    """How many processes of vLLM answer requests: as many as asked for, else one for each replica."""
+    """Returns the number of vLLM's API server processes: as configured, else one per replica."""
     flags = ("--api-server-count", "--data-parallel-size")
     asked = [
         given_value(plan.extra, flag) or given_value(words_of(flags_of(plan.settings.vllm)), flag) for flag in flags
@@ -111,7 +111,7 @@ def web_processes(plan: ServePlan) -> int:
 
 
 def check_processes(plan: ServePlan) -> None:
-    """Raises UsageError for several web processes where adapters may be loaded into one of them."""
+    """Raises UsageError for several API server processes if adapters can be loaded at run time, into only one."""
     count = web_processes(plan)
     if count > 1 and os.environ.get(RUNTIME_LORA, "0").strip().lower() in {"1", "true"}:
         raise UsageError(
@@ -122,7 +122,7 @@ def check_processes(plan: ServePlan) -> None:
 
 
 def check_context_fits(plan: ServePlan) -> None:
-    """Raises UsageError when the context is shorter than a window and its question, or longer than the model's."""
+    """Raises UsageError if the context is too short for a window and its question, or exceeds the model's."""
     length = context_tokens(plan)
     question = "" if plan.contract is None else plan.contract.question
     needed = window_tokens(plan.model.family, plan.sampling, question)
@@ -139,7 +139,7 @@ def check_context_fits(plan: ServePlan) -> None:
 
 
 def context_tokens(plan: ServePlan) -> int:
-    """The longest question with its answer: the user's, else the settings', as far as the model reads."""
+    """Returns the context length in tokens: the user's, else that of the settings, limited by the model's."""
     given = given_value(plan.extra, "--max-model-len")
     all_that_it_reads = plan.model.max_positions if given in AUTO else None
     return as_tokens(given) or all_that_it_reads or _context(plan)
@@ -163,13 +163,13 @@ def _limits(plan: ServePlan, *, cpu: bool) -> Flags:
         "--max-num-seqs": (str(settings.max_num_seqs),),
         "--dtype": (settings.dtype,),
         "--mm-processor-cache-gb": (f"{settings.mm_processor_cache_gb:g}",),
-        # A model's generation_config.json may sample, punish repetition or end answers early; a judge does not.
+        # A model's generation_config.json may enable sampling, repetition penalties or early stops; a judge must not.
         "--generation-config": ("vllm",),
     }
     if settings.enforce_eager:
         flags["--enforce-eager"] = ()
     if cpu:
-        # Nothing is measured out there; where it compiles, it would rehearse a video as long as the context.
+        # The CPU build does not need the profile, and compiling it would process a video as long as the context.
         flags["--skip-mm-profiling"] = ()
     if settings.gpu_memory_utilization is not None and not cpu:
         flags["--gpu-memory-utilization"] = (f"{settings.gpu_memory_utilization:g}",)
@@ -186,13 +186,13 @@ def _context(plan: ServePlan) -> int:
 
 
 def _pictures(plan: ServePlan) -> Flags:
-    """How pictures are read: as in training, and small enough that start-up does not rehearse a 16-megapixel image."""
+    """Image settings: as in training, and limited so that start-up does not profile a 16-megapixel image."""
     sampling, settings, family = plan.sampling, plan.settings, plan.model.family
     sizes = {
         "videos_kwargs": {"size": family.video_size(context_tokens(plan))},
         "images_kwargs": {"size": family.image_size(max(settings.image_max_pixels, sampling.max_pixels))},
     }
-    # -1: every frame that is sent is read. The default of 32 drops the rest without a word.
+    # -1: use every frame that is sent. The default of 32 silently drops the rest.
     media = {"video": {"fps": sampling.fps, "num_frames": -1}}
     flags: Flags = {
         "--media-io-kwargs": (json.dumps(media),),
@@ -212,7 +212,7 @@ def _adapters(plan: ServePlan) -> Flags:
         contracts = declared_contracts(plan.name, plan.contract, plan.sampling, plan.adapters)
         told = [(adapter, contracts[adapter.name]) for adapter in plan.adapters]
         named += [(contract.alias_for(adapter.name), adapter.path) for adapter, contract in told if contract]
-    # As JSON, because the contract's name holds equals signs.
+    # As JSON, because the contract's alias contains equals signs.
     modules = [json.dumps({"name": name, "path": str(path)}) for name, path in dict.fromkeys(named)]
     return {
         "--enable-lora": (),
@@ -228,15 +228,15 @@ def _variables(plan: ServePlan, key: ServerKey, *, cpu: bool) -> dict[str, str]:
         "PYTHONPATH": str(INSIDE),
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
-        "VLLM_USE_RUST_FRONTEND": "0",  # it has no middleware, so no guard
+        "VLLM_USE_RUST_FRONTEND": "0",  # it has no middleware, hence no key check
         **media_variables(),
         **({} if plan.contracts is None else {CONTRACTS_VARIABLE: str(plan.contracts)}),
     }
     if cpu and plan.settings.enforce_eager:
-        # Otherwise the first question for probabilities compiles one small function, for six seconds and with a C++
-        # compiler that the machine may not have.
+        # Otherwise the first request for log probabilities compiles a small function, which takes six seconds and
+        # needs a C++ compiler that may be missing.
         variables["TORCHDYNAMO_DISABLE"] = "1"
-    # Of two cores vLLM keeps one for itself, and computes with one thread.
+    # On two cores vLLM reserves one for itself and computes with one thread.
     if cpu and (os.cpu_count() or 1) <= FEW_CORES and web_processes(plan) == 1:
         variables |= {name: os.environ.get(name, value) for name, value in IN_ONE_PROCESS.items()}
         if IN_ONE_PROCESS.items() <= variables.items():

@@ -1,6 +1,6 @@
-"""What a server tells its clients of the contracts that its models are served under: `GET /vigil.json`.
+"""The contracts that a server declares to its clients at `GET /vigil.json`.
 
-The page is answered by `inside/vigil_contracts.py`, out of a file that is written before the start.
+The route is served by `serving_env/vigil_contracts.py` from a file that is written before the server starts.
 """
 
 import hashlib
@@ -15,19 +15,19 @@ from vigil.manifest import Contract
 from vigil.models.checkpoint import LoraAdapter
 
 CONTRACTS_VARIABLE = "VIGIL_CONTRACTS"
-"""Names the file to vLLM's processes."""
+"""The environment variable that passes the file's path to vLLM's processes."""
 
 
 def declared_contracts(
     name: str, contract: Contract | None, sampling: FrameSampling, adapters: Sequence[LoraAdapter]
 ) -> dict[str, Contract | None]:
-    """The contract of each name, None where there is none: that of a model or an adapter, as this server reads it."""
+    """Returns the contract of the model and of each adapter by name (None without one), with the server's sampling."""
     held = {name: contract, **{adapter.name: adapter.contract for adapter in adapters}}
     return {name: replace(one, sampling=sampling) if one else None for name, one in held.items()}
 
 
 def write_declared_contracts(contracts: Mapping[str, Contract | None], sampling: FrameSampling, folder: Path) -> Path:
-    """Writes what the page is made of into `folder` and returns its path; the same contracts give the same file."""
+    """Writes the contracts file into `folder` and returns its path, which depends only on the contracts."""
     models = {name: _as_json(one) if one else None for name, one in contracts.items()}
     text = json.dumps({"sampling": sampling.as_json(), "models": models}, ensure_ascii=False, indent=2)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What is to be served: the contract from the manifest, or the one that the user names in its place."""
+"""Decides what to serve: reads the model and its adapters, and takes the contract from the manifest or the user."""
 
 import logging
 from collections.abc import Sequence
@@ -19,19 +19,19 @@ from vigil.serving.vllm_flags import flags_of, given_flags, given_value, means, 
 log = logging.getLogger(__name__)
 
 TOWER_FLAG = "--enable-tower-connector-lora"
-"""vLLM's own word for serving trained vision towers, experimental in 0.32."""
+"""vLLM's flag for serving trained vision towers; experimental in 0.32."""
 
 OWN_CODE_FLAG = "--trust-remote-code"
 FORMAT_FLAG = "--load-format"
 PICKLED_FORMATS = ("pt", "npcache")
-"""vLLM's words for weights in *.pt and *.bin, whatever lies beside them."""
+"""vLLM's load formats for *.pt and *.bin weights, whatever other files there are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContractOverrides:
-    """What the user says about pictures; whatever is None comes from the manifest, or else from the defaults.
+    """The task and sampling given by the user; values that are None come from the manifest, else from the defaults.
 
-    `no_manifest` serves without a contract, or against the one that is there.
+    `no_manifest` ignores the model's contract.
     """
 
     task: Task | None = None
@@ -44,7 +44,7 @@ class ContractOverrides:
 
     @classmethod
     def of(cls, task: Task | None, sampling: FrameSampling | None) -> "ContractOverrides":
-        """A task and a whole sampling, said by a program."""
+        """Returns overrides for a task and a complete sampling, for use from Python."""
         if sampling is None:
             return cls(task=task)
         s = sampling
@@ -58,7 +58,7 @@ class ContractOverrides:
         )
 
     def over(self, sampling: FrameSampling) -> FrameSampling:
-        """A sampling with what the user says put in its place."""
+        """Returns the sampling with the user's values applied."""
         names = ("fps", "frames", "overlap", "max_pixels", "jpeg_quality")
         said = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         return replace(sampling, **said)
@@ -75,11 +75,10 @@ def plan_server(
     alias: bool = False,
     extra: Sequence[str] = (),
 ) -> ServePlan:
-    """Looks at the folders and decides what is served; `templates` is where the chat template is written.
+    """Reads and checks the folders and returns the plan; chat template and contracts are written to `templates`.
 
-    With `alias` each contract is listed as a model too, for clients that know no other way to it.
-
-    Raises ManifestError when nobody knows how the pictures were cut, or two contracts contradict each other.
+    With `alias` each contract is also listed as a model, for older clients. Raises UsageError if something cannot be
+    served, ManifestError if the contract is unknown or two contracts contradict each other.
     """
     wanted = wanted or ContractOverrides()
     given = given_flags(extra)
@@ -128,7 +127,7 @@ def _check_format(extra: Sequence[str], settings: ServeSettings) -> None:
 
 
 def _check_grid(model: Checkpoint, sampling: FrameSampling) -> None:
-    """Raises ManifestError for frames that this model's processor would resize, or fill up, before it reads them."""
+    """Raises ManifestError if the model's processor would resize or pad the contract's frames."""
     if not model.family.reads(sampling):
         raise ManifestError(
             f"{model.path} is of {model.family.title}, which reads frames in multiples of "

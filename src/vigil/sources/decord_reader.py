@@ -1,7 +1,7 @@
-"""Video files through decord (`pip install 'vigil[decord]'`), for those who have it in their pipeline.
+"""Reads video files with decord (`pip install 'vigil[decord]'`), for pipelines that already use it.
 
-It gives the frames of the PyAV reader where it can read a file. It cannot read what is damaged
-inside, cut off in fragments or raw, and it misses pauses in the clock; PyAV is the default for that.
+It yields the same frames as the PyAV reader for files it can read. It cannot read damaged, truncated fragmented or raw
+files, and it does not see gaps in the timestamps; therefore PyAV is the default.
 """
 
 import importlib
@@ -21,13 +21,13 @@ from vigil.sources.timestamps import FileClock, FrameSampler
 from vigil.sources.video_tracks import main_video_stream
 
 BATCH = 16
-"""Full-size pictures held at a time: 100 MB at 1080p."""
+"""Full-size frames held at a time: 100 MB at 1080p."""
 
 
 def read_frames_decord(path: Path, sampling: FrameSampling) -> Iterator[Frame]:
-    """The frames of a video file, sampled and sized as `vigil.sources.video_file.read_frames` does.
+    """Yields the frames of a video file, sampled and resized as `vigil.sources.video_file.read_frames` does.
 
-    Raises EnvironmentMissing without the package, SourceError where decord cannot read the file.
+    Raises EnvironmentMissing if decord is not installed, SourceError if it cannot read the file.
     """
     decord = import_decord()
     looks = _looks(path)
@@ -46,7 +46,7 @@ def read_frames_decord(path: Path, sampling: FrameSampling) -> Iterator[Frame]:
 
 
 def import_decord() -> Any:
-    """The decord package; raises EnvironmentMissing when it is not installed."""
+    """Returns the decord package; raises EnvironmentMissing if it is not installed."""
     try:
         return importlib.import_module("decord")
     except (ImportError, OSError) as error:
@@ -56,7 +56,7 @@ def import_decord() -> Any:
 
 
 def _wanted(reader: Any, sampling: FrameSampling, *, vouched_s: float) -> list[tuple[int, float]]:
-    """Index and time in seconds of each frame to keep."""
+    """Returns index and time in seconds of each frame to keep."""
     fps = float(reader.get_avg_fps() or containers.USUAL_RATE)
     clock, sampler = FileClock(frame_s=1 / fps, vouched_s=vouched_s), FrameSampler(sampling.fps)
     stamps = reader.get_frame_timestamp(list(range(len(reader))))[:, 0]
@@ -72,7 +72,10 @@ class _Looks:
 
 
 def _looks(path: Path) -> _Looks:
-    """What decord does not tell (nor does it check what it opens): shape of a pixel, mirrors, length of pauses."""
+    """Reads what decord does not report: pixel aspect ratio, orientation, and the length of plausible gaps.
+
+    It also rejects files that are no video, which decord does not check.
+    """
     with containers.open_container(path) as container:
         stream: av.VideoStream = main_video_stream(container, path)
         looks = _Looks(containers.sample_aspect_ratio(stream), vouched_s(container, stream))

@@ -1,9 +1,9 @@
-"""Footage: the pictures around an event as a person wants to see them, at full size and full rate.
+"""Writes clips and snapshots of a source at full size and full frame rate.
 
-The model sees small pictures, two a second. Clips and snapshots come from the source itself: cut from
-the file, or from the compressed packets that a live source sent last (`vigil.sources.ring_buffer`). H.264 is
-cut without decoding it, so a clip starts at the key picture at or before the wanted second; anything
-else is encoded anew as H.264, so that every browser shows it. Clips have no sound.
+The model reads small frames, two per second. Clips and snapshots come from the source itself: from the file, or from
+the ring buffer of a live source's last packets (`vigil.sources.ring_buffer`). H.264 is remuxed without decoding, so a
+clip starts at the keyframe at or before the requested time; other codecs are re-encoded to H.264, which every browser
+plays. Clips have no sound.
 """
 
 import logging
@@ -30,15 +30,15 @@ log = logging.getLogger(__name__)
 
 SNAPSHOT_QUALITY = 90
 NEAR_S = 5.0
-"""A snapshot is never of a picture further than this from the wanted second."""
+"""The greatest distance of a snapshot from the requested time."""
 LOOK_BACK_S = 60.0
-"""Where a file's index leads astray, the search starts again this much earlier, then at its beginning."""
+"""If a file's index is wrong, the search restarts this much earlier, then at the beginning of the file."""
 SEEKABLE = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
 PLAYED = frozenset({"yuv420p", "yuvj420p"})
 
 
 class Footage(Protocol):
-    """Where the clip and the snapshot of an event come from; times are seconds of the source."""
+    """The source of an event's clip and snapshot; times are seconds of the source."""
 
     def clip(self, path: Path, *, from_s: float, to_s: float) -> None:
         """Writes an mp4 of these seconds, from the key picture at or before them; raises SourceError."""
@@ -48,7 +48,7 @@ class Footage(Protocol):
 
 
 class FileFootage:
-    """The footage of a video file, which is opened anew each time."""
+    """The footage of a video file; each call opens the file again."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -67,7 +67,7 @@ class FileFootage:
 
     @contextmanager
     def _opened(self, *, from_s: float, to_s: float) -> Iterator[tuple[Any, list[EncodedPacket]]]:
-        """The stream and its packets of these seconds."""
+        """Opens the file and provides its stream and the packets of these seconds."""
         with ExitStack() as stack:
             try:
                 found = self._found(stack, from_s=from_s, to_s=to_s)
@@ -84,17 +84,17 @@ class FileFootage:
 
 
 def check_span(from_s: float, to_s: float) -> None:
-    """Raises SourceError where a clip would end before it begins."""
+    """Raises SourceError if the span is empty."""
     if not from_s < to_s:
         raise SourceError(f"a clip from {from_s:.2f} s to {to_s:.2f} s has no length")
 
 
 def write_clip(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, from_s: float, where: str) -> None:
-    """Writes pieces of `stream` as an mp4: as they are where every browser plays them, else encoded anew."""
+    """Writes packets of `stream` as an mp4, remuxed if browsers play them, else re-encoded; raises SourceError."""
     if not pieces:
         raise SourceError(f"{where} holds no pictures from {from_s:.2f} s on; no clip was written")
     frame_s = 1 / containers.frame_rate(stream)
-    # An mp4 describes its pictures once, at its beginning: what changes later breaks players off.
+    # An mp4 describes its frames once, in its header: players stop at a later change of size.
     copied = is_browser_playable(stream) and keep_one_size(stream, pieces)
     placed = assign_timestamps(pieces, frame_s=frame_s) if copied else None
     if placed is not None:
@@ -108,14 +108,14 @@ def write_clip(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, from
 
 
 def is_browser_playable(stream: Any) -> bool:
-    """Whether browsers show this stream as it is: progressive H.264 with 8 bits and the usual colours."""
+    """Returns whether browsers play this stream as it is: progressive 8-bit 4:2:0 H.264, not HDR."""
     codec = stream.codec_context
     is_usual = codec.codec.canonical_name == "h264" and codec.pix_fmt in PLAYED
     return is_usual and not is_high_range(codec) and not is_interlaced(codec)
 
 
 def _encode(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, from_s: float) -> None:
-    """Encodes anew, exactly from the wanted second on."""
+    """Re-encodes, starting exactly at `from_s`."""
     pictures = ((p, t) for p, t in _pictures(stream, pieces) if t >= from_s)
     first = next(pictures, None)
     if first is None:
@@ -128,7 +128,7 @@ def _encode(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, from_s:
 
 
 def write_snapshot(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, at_s: float, where: str) -> None:
-    """Writes the picture of `stream` nearest to a second as a JPEG."""
+    """Writes the frame of `stream` nearest to `at_s` as a JPEG; raises SourceError if none is within `NEAR_S`."""
     best = nearest_frame(_pictures(stream, pieces), at_s)
     if best is None:
         raise SourceError(f"{where} has no picture within {NEAR_S:g} s of {at_s:.2f} s; no snapshot was written")
@@ -136,13 +136,13 @@ def write_snapshot(path: Path, stream: Any, pieces: Sequence[EncodedPacket], *, 
 
 
 def write_jpeg(path: Path, image: RGB) -> None:
-    """Writes a picture as a JPEG file, whole or not at all; raises SourceError."""
+    """Writes an image as a JPEG file atomically; raises SourceError."""
     with whole_file(path) as partial:
         partial.write_bytes(encode_jpeg(image, quality=SNAPSHOT_QUALITY))
 
 
 def nearest_frame(pictures: Iterable[tuple[RGB, float]], at_s: float) -> RGB | None:
-    """The picture nearest to a second; reads on only until the first one after it."""
+    """Returns the picture nearest to `at_s`, or None if none is within `NEAR_S`; stops reading after `at_s`."""
     best: tuple[RGB, float] | None = None
     for picture, time_s in pictures:
         if best is None or abs(time_s - at_s) <= abs(best[1] - at_s):
@@ -153,7 +153,7 @@ def nearest_frame(pictures: Iterable[tuple[RGB, float]], at_s: float) -> RGB | N
 
 
 def _pictures(stream: Any, pieces: Sequence[EncodedPacket]) -> Iterator[tuple[RGB, float]]:
-    """Upright pictures at the size at which players show them, with their seconds."""
+    """Yields upright pictures at display size, with their times in seconds."""
     developer = FrameConverter(sampling=None, pixel_aspect=containers.sample_aspect_ratio(stream))
     frame_s = 1 / containers.frame_rate(stream)
     for frame, time_s in decode_packets(stream.codec_context, pieces, frame_s=frame_s):
@@ -163,7 +163,7 @@ def _pictures(stream: Any, pieces: Sequence[EncodedPacket]) -> Iterator[tuple[RG
 def _pieces(
     container: Any, stream: Any, *, from_s: float, to_s: float, landmarks: KeyframeIndex
 ) -> list[EncodedPacket]:
-    """The packets from the key picture at or before `from_s` to `to_s`."""
+    """Returns the packets from the keyframe at or before `from_s` up to `to_s`."""
     timeline = FileTimeline(container, stream)
     if not timeline.can_seek:
         return _gather(_by_clock(container, stream, timeline, landmarks, from_s=from_s), from_s=from_s, to_s=to_s)
@@ -178,7 +178,7 @@ def _pieces(
 
 
 def _gather(pieces: Iterable[EncodedPacket], *, from_s: float, to_s: float) -> list[EncodedPacket]:
-    """What is needed of a run of packets: only the last group that begins before `from_s` is held."""
+    """Returns the packets from the last keyframe at or before `from_s` up to `to_s`; holds one earlier GOP at most."""
     held: list[EncodedPacket] = []
     for piece in pieces:
         if piece.time_s > to_s and held:
@@ -191,7 +191,7 @@ def _gather(pieces: Iterable[EncodedPacket], *, from_s: float, to_s: float) -> l
 
 
 def _by_stamp(container: Any, stream: Any, timeline: FileTimeline) -> Iterator[EncodedPacket]:
-    """Packets placed by the file's own stamps."""
+    """Yields packets with times from the file's own timestamps."""
     for packet in read_packets(container, stream):
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is not None:
@@ -201,9 +201,9 @@ def _by_stamp(container: Any, stream: Any, timeline: FileTimeline) -> Iterator[E
 def _by_clock(
     container: Any, stream: Any, timeline: FileTimeline, landmarks: KeyframeIndex, *, from_s: float
 ) -> Iterator[EncodedPacket]:
-    """Packets of a file whose stamps may jump or be missing, placed as its frames are.
+    """Yields packets of a file whose timestamps may jump or be missing, timed as its frames are.
 
-    From the last landmark before `from_s`, or from the start of the file; raises KeyframeMoved.
+    Starts at the last indexed keyframe before `from_s`, or at the start of the file; raises KeyframeMoved.
     """
     mark = landmarks.before(from_s) if container.format.name in RESUMABLE else None
     began = FileClock(frame_s=1 / containers.frame_rate(stream), start_s=timeline.start_s)
@@ -217,7 +217,7 @@ def _by_clock(
 
 
 def read_packets(container: Any, stream: Any, mark: IndexedKeyframe | None = None) -> Iterator[Any]:
-    """The packets of a stream as far as they can be read, from a landmark on; raises KeyframeMoved."""
+    """Yields the readable packets of a stream, from an indexed keyframe if given; raises KeyframeMoved."""
     try:
         for packet in container.demux(stream) if mark is None else resume(container, stream, mark):
             if packet.size:
@@ -227,7 +227,7 @@ def read_packets(container: Any, stream: Any, mark: IndexedKeyframe | None = Non
 
 
 def encoded_packet(packet: Any, time_s: float, *, setup: Any | None = None) -> EncodedPacket:
-    """The part of an `av.Packet` that is kept, at its second of the source (`setup`: see `EncodedPacket`)."""
+    """Copies the needed part of an `av.Packet`; `time_s` is its time in the source (`setup`: see `EncodedPacket`)."""
     tick_s = float(packet.time_base or 0)
     pts_s = None if packet.pts is None or not tick_s else packet.pts * tick_s
     return EncodedPacket(bytes(packet), time_s, pts_s, bool(packet.is_keyframe), setup)

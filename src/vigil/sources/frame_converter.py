@@ -1,10 +1,9 @@
-"""From a decoded frame to the picture that the model sees: one pass of swscale, then a turn or a mirror.
+"""Converts decoded frames into the images that the model reads: one pass of swscale, then rotation or mirroring.
 
-Area averaging was chosen for shrinking: on real clips it is the nearest of swscale's ways to
-`cv2.INTER_AREA` (39 to 47 dB), which sizes what comes from webcams, pictures and decord, so that a
-picture does not depend on the way it came in; and it costs a quarter less than bicubic. Scaled colours
-come out as planes: that is swscale's fast and exact way, where `rgb24` is its slow one and rounds every
-colour down (docs/ingest.md).
+Frames are shrunk by area averaging. On real clips, of swscale's methods it is closest to `cv2.INTER_AREA` (39 to
+47 dB), which resizes webcam frames, still pictures and decord frames, so that an image does not depend on its reader;
+it also costs a quarter less than bicubic. Scaled output is planar (`gbrp`), swscale's fast and exact path; its `rgb24`
+path is slow and rounds every colour down (docs/ingest.md).
 """
 
 from typing import Any
@@ -22,14 +21,14 @@ from vigil.sources.tone_mapping import BT2020_MATRIX, PLANES, tone_map, transfer
 ITU601, ITU709 = 5, 1
 LIMITED, FULL = 1, 2
 
-# With many files and cameras at once, a scaler that starts threads of its own only costs.
+# With many files and cameras at once, scaler threads cost more than they save.
 ONE_THREAD: dict[str, int] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 18 else {}
 
 
 class FrameConverter:
-    """Turns decoded frames of one stream into sized RGB pictures, upright as players show them.
+    """Converts the decoded frames of one stream into resized, upright RGB images.
 
-    Without `sampling` they keep the size at which players show them, or are shrunk to a long side of `longest_px`.
+    Without `sampling` they keep their display size, or are shrunk to a long side of `longest_px`.
     """
 
     def __init__(
@@ -44,7 +43,7 @@ class FrameConverter:
         self._turn = AS_STORED
 
     def develop(self, frame: Any) -> RGB:
-        """The picture of an `av.VideoFrame`, sized by `fit`: `(H, W, 3) uint8 RGB`."""
+        """Returns the image of an `av.VideoFrame`, resized by `FrameSampling.fit`: `(H, W, 3) uint8 RGB`."""
         self._note(frame)
         orientation = self._orientation(frame)
         width, height = display_size(frame.width, frame.height, self.pixel_aspect, sideways=orientation.swaps_sides)
@@ -54,7 +53,7 @@ class FrameConverter:
         return orientation.set_upright(flat)
 
     def _orientation(self, frame: Any) -> Orientation:
-        """Read once, and where size or angle change: PyAV's side data keeps a picture alive until the next sweep."""
+        """Cached until size or angle change: reading PyAV's side data keeps a frame alive until garbage collection."""
         seen = (frame.width, frame.height, frame.rotation)
         if seen != self._looked_at:
             self._looked_at, self._turn = seen, orientation_of(frame)
@@ -106,7 +105,7 @@ class FrameConverter:
 
 
 def planes_to_rgb(frame: Any) -> RGB:
-    """The picture of a `gbrp` frame; `to_ndarray` would take three times as long."""
+    """Returns the RGB image of a `gbrp` frame; `to_ndarray` takes three times as long."""
     green, blue, red = (
         np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
         for plane in frame.planes
@@ -116,12 +115,12 @@ def planes_to_rgb(frame: Any) -> RGB:
 
 
 def fit_within(width: int, height: int, *, longest_px: int) -> tuple[int, int]:
-    """The `(width, height)` of the same shape whose long side is at most `longest_px`; never larger than it is."""
+    """Returns `(width, height)` shrunk, if necessary, to a long side of `longest_px`, keeping the aspect ratio."""
     scale = min(1.0, longest_px / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def display_size(width: int, height: int, pixel_aspect: float, *, sideways: bool = False) -> tuple[int, int]:
-    """The `(width, height)` at which a player shows a picture: square pixels, upright."""
+    """Returns the display size `(width, height)`: square pixels, upright."""
     shown = max(1, round(width * pixel_aspect)), height
     return shown[::-1] if sideways else shown

@@ -1,10 +1,10 @@
-"""Decoding what strangers send in a process of its own, one file at a time.
+"""Decodes untrusted files in a separate process, one file at a time.
 
     worker().read_image(path, max_pixels=589_824)
 
-The process (`picture_child`) is kept for the next file, since starting one costs a quarter of a second of a core, and
-ends when nothing came for a while. One that is killed, runs out of memory or does not answer in time is one
-SourceError; the next file gets a new one.
+The process (`image_worker_process`) is reused, since starting one costs a quarter of a second of CPU time, and ends
+after `IDLE_S` without work. If it is killed, runs out of memory or times out, that file raises SourceError and the
+next one gets a new process.
 """
 
 import atexit
@@ -29,24 +29,24 @@ from vigil.sources.images import FORMATS, MAX_PIXELS
 from vigil.sources.media_content import MediaContent
 
 DEADLINE_S = 30.0
-"""For one file, on a busy machine; the process itself may compute for 20 s."""
+"""Time limit for one file, allowing for a busy machine; the process itself may use 20 s of CPU time."""
 
 TURN_S = 60.0
-"""How long a file waits for those before it."""
+"""How long a file waits for its turn before it is refused."""
 
 IDLE_S = 60.0
 HEAD_BYTES = 64 * 1024
 LONGEST_REASON = 1000
 LARGEST_FILE = 3 * MAX_PIXELS
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TMPDIR")
-"""The process has no use for a key, and should not have one."""
+"""The environment variables passed on to the process; secrets such as API keys are not."""
 
 FEW_THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 COMMAND = (sys.executable, "-m", "vigil.sources.image_worker_process")
 
 
 class ImageWorker:
-    """One process that decodes; may be asked from any thread, and takes one file at a time."""
+    """Manages one decoding process. Thread-safe; files are decoded one at a time."""
 
     def __init__(self, *, deadline_s: float = DEADLINE_S, turn_s: float = TURN_S, idle_s: float = IDLE_S) -> None:
         self._deadline_s = deadline_s
@@ -58,7 +58,7 @@ class ImageWorker:
 
     @property
     def pid(self) -> int | None:
-        """The process that waits for the next file."""
+        """The id of the current process; None if there is none."""
         child = self._child
         return None if child is None else child.pid
 
@@ -70,14 +70,14 @@ class ImageWorker:
         pixel_multiple: int = PIXEL_MULTIPLE,
         most_pixels: int = MAX_PIXELS,
     ) -> RGB:
-        """As `vigil.sources.images.read_image`, for a file; raises SourceError."""
+        """Like `vigil.sources.images.read_image`, for a file; raises SourceError."""
         limits = {"max_pixels": max_pixels, "pixel_multiple": pixel_multiple, "most_pixels": most_pixels}
         asked = {"do": "read", "path": str(path), **limits}
         head, data = self._ask(asked, Path(path))
         return np.frombuffer(data, np.uint8).reshape(head["shape"])
 
     def look_into(self, path: Path) -> MediaContent:
-        """As `vigil.sources.media_content.inspect_content`; raises SourceError."""
+        """Like `vigil.sources.media_content.inspect_content`; raises SourceError."""
         head, _ = self._ask({"do": "look", "path": str(path)}, Path(path))
         kind, format = head.get("kind"), head.get("format")
         if kind == "picture" and isinstance(format, str) and format in FORMATS:
@@ -85,7 +85,7 @@ class ImageWorker:
         return MediaContent(kind="video", codec=str(head.get("codec")))
 
     def close(self) -> None:
-        """Ends the process; another file would start one."""
+        """Ends the process; the next file starts a new one."""
         with self._turn:
             self._end()
 
@@ -132,7 +132,7 @@ class ImageWorker:
         self._idle.start()
 
     def _end_if_idle(self) -> None:
-        """Whoever has the turn has use for the process."""
+        """Does nothing while a file is being decoded."""
         if self._turn.acquire(blocking=False):
             try:
                 self._end()
@@ -152,7 +152,7 @@ class ImageWorker:
 
 
 def _exchange(child: subprocess.Popen[bytes], asked: bytes, *, deadline_s: float) -> tuple[dict[str, Any], bytearray]:
-    """Sends a line and takes the answer; raises TimeoutError, EOFError and ValueError for one that is none."""
+    """Sends a request line and returns the response; raises TimeoutError, EOFError, or what `read_answer` raises."""
     assert child.stdin is not None and child.stdout is not None
     child.stdin.write(asked)
     until_s = time.monotonic() + deadline_s
@@ -171,9 +171,9 @@ def _exchange(child: subprocess.Popen[bytes], asked: bytes, *, deadline_s: float
 
 
 def read_answer(more: Callable[[int], bytes]) -> tuple[dict[str, Any], bytearray]:
-    """An answer's head and bytes, from `more`, which gives the next of at most so many.
+    """Reads a response, head and image bytes; `more(n)` returns its next bytes, at most n.
 
-    Raises ValueError, TypeError or AttributeError for what is none: somebody may have learned to speak for the process.
+    Raises ValueError, TypeError or AttributeError if it is malformed: the process may be compromised.
     """
     read = bytearray()
     while b"\n" not in read:
@@ -198,7 +198,7 @@ def read_answer(more: Callable[[int], bytes]) -> tuple[dict[str, Any], bytearray
 
 @cache
 def worker() -> ImageWorker:
-    """The one worker of this program, so that all that is sent to it takes one decoding's memory."""
+    """Returns the worker shared by the whole program, so that all uploads together use the memory of one decoding."""
     made = ImageWorker()
     atexit.register(made.close)
     return made

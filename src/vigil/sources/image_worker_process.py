@@ -1,8 +1,7 @@
-"""Decodes an untrusted file in a process of its own (`python -m vigil.sources.image_worker_process`, run by
-`image_worker`).
+"""The process that decodes untrusted files for `image_worker`: `python -m vigil.sources.image_worker_process`.
 
-It answers one line of JSON with one line of JSON and, for a picture, its bytes. It may take so much memory, compute for
-so long, write no file, and ends with its parent. What it is asked for is a path that the parent chose.
+Each request is one line of JSON on stdin; the response is one line of JSON and, for a picture, its bytes. Memory and
+CPU time are limited, and it cannot write files. It ends when stdin is closed. The parent chooses all paths.
 """
 
 import json
@@ -20,17 +19,17 @@ from vigil.sources.images import read_image
 from vigil.sources.media_content import inspect_content
 
 MEMORY_BYTES = 640 * 1024**2
-"""What one decoding may take beside the program itself (65 MB). 25 megapixels of grey with 16 bits take 135 MB, a
-progressive JPEG of four colours 290 MB, a WebP with an alpha channel 390 MB (docs/web.md)."""
+"""Memory for one decoding, beside the program itself (65 MB). At 25 megapixels, 16-bit grey takes 135 MB, a
+progressive CMYK JPEG 290 MB, a WebP with an alpha channel 390 MB (docs/web.md)."""
 
 CPU_S = 20
 OPEN_FILES = 32
 
 
 def main() -> None:
-    """Answers until its input ends."""
+    """Serves requests until stdin is closed."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    # Nothing that a library prints may end up among the answers.
+    # Whatever a library prints must not corrupt the responses.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     _limit()
     for line in sys.stdin.buffer:
@@ -70,7 +69,7 @@ def _limit() -> None:
 
 
 def _allow_cpu() -> None:
-    """So many seconds from now on; the kernel ends a process that takes more."""
+    """Allows `CPU_S` more seconds of CPU time; the kernel kills the process if it uses more."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     allowed = int(used.ru_utime + used.ru_stime) + CPU_S

@@ -1,8 +1,8 @@
-"""Pictures as frames: image files, or the bytes of them, for asking about stills.
+"""Reads still pictures, from files or bytes, as RGB images or frames.
 
-A picture is untrusted: a few kilobytes can stand for gigabytes of pixels. Its size is read from its header, and only
-then is it decoded, and turned into RGB in bands of rows, so that 25 megapixels cost a few hundred megabytes at most.
-What a visitor's browser sends is decoded in a process of its own (`vigil.sources.image_worker`).
+Pictures are untrusted: a few kilobytes can expand to gigabytes of pixels. The size is checked in the header before
+decoding, and the conversion to RGB works in bands of rows, so that 25 megapixels take a few hundred megabytes at most.
+Uploads of web visitors are decoded in a separate process (`vigil.sources.image_worker`).
 """
 
 import io
@@ -20,22 +20,21 @@ from vigil.sources.image_formats import kind_of, picture_kind
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", *(("AVIF",) if features.check("avif") else ()))
 MAX_PIXELS = 25_000_000
-"""More than cameras and phones take as a rule, and four times what the largest prompt shows."""
+"""More than most cameras and phones produce, and four times what the largest prompt shows."""
 
 MAX_FILE_BYTES = 128 * 1024**2
-"""A 32-bit BMP of `MAX_PIXELS` fits."""
+"""Enough for a 32-bit BMP of `MAX_PIXELS`."""
 
 BAND_PIXELS = 1_000_000
 WHITE_8_BIT = 255.0
 UNREADABLE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError)
-"""What Pillow raises about damaged pictures."""
+"""The errors Pillow raises for damaged pictures."""
 
 
 def read_images(pictures: Iterable[Path | str | bytes], sampling: FrameSampling) -> list[Frame]:
-    """One frame a picture, `1 / sampling.fps` apart, upright by its EXIF, each sized by `fit`.
+    """Returns one frame per picture, `1 / sampling.fps` apart, upright by EXIF, each resized by `FrameSampling.fit`.
 
-    Of a picture with several frames the first counts; what is transparent becomes white. Raises
-    SourceError that names the picture.
+    Animated pictures give their first frame; transparent areas become white. Raises SourceError naming the picture.
     """
     return [
         Frame(
@@ -59,9 +58,9 @@ def read_image(
     most_pixels: int = MAX_PIXELS,
     name: str = "the picture",
 ) -> RGB:
-    """One picture, upright and sized: `(H, W, 3) uint8 RGB`; `name` stands for bytes in messages.
+    """Returns one picture, upright and resized: `(H, W, 3) uint8 RGB`; `name` stands for bytes in messages.
 
-    Without `max_pixels` it keeps its size. Raises SourceError, also for one of more than `most_pixels`.
+    With `max_pixels=None` it keeps its size. Raises SourceError if it is unreadable or exceeds `most_pixels`.
     """
     with opened(picture, most_pixels=most_pixels, name=name) as image:
         image.load()
@@ -77,11 +76,11 @@ def read_image(
 def opened(
     picture: Path | str | bytes, *, most_pixels: int = MAX_PIXELS, name: str = "the picture"
 ) -> Iterator[Image.Image]:
-    """A picture of which only the header was read; raises SourceError, also for what fails while it is open."""
+    """Opens a picture, reading only its header; errors inside the `with` block are raised as SourceError too."""
     where = name if isinstance(picture, bytes) else str(picture)
     _check_length(picture, where)
     try:
-        # Pillow's own warning is about more pixels than are let through here.
+        # Pillow warns about sizes that `_check_size` refuses anyway.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=FORMATS)
@@ -112,10 +111,10 @@ def _check_size(image: Image.Image, most_pixels: int, where: str) -> None:
 
 
 def _rgb(image: Image.Image) -> RGB:
-    """Eight bits a colour, without transparency; band by band, so that no second picture of this size is made."""
+    """Returns 8-bit RGB without transparency; works in bands of rows, to avoid a second copy of the full size."""
     picture: RGB = np.empty((image.height, image.width, 3), np.uint8)
     rows = max(1, BAND_PIXELS // image.width)
-    # 16-bit greys would be cut off at 255 instead of scaled.
+    # Pillow clips 16-bit greys at 255 instead of scaling them.
     white = _white(image) if image.mode.startswith(("I", "F")) else None
     for top in range(0, image.height, rows):
         band = image.crop((0, top, image.width, min(top + rows, image.height)))

@@ -1,11 +1,8 @@
-"""One connection to a stream: packets in, sampled frames out, at little more than the cost of decoding.
+"""Reads network cameras: RTSP, MJPEG, HLS and other video streams, one connection at a time.
 
-Only what a kept picture needs is decoded (see `patient`), and only a picture that is kept is touched.
-
-RTSP, MJPEG, HLS and other video over the network, one connection at a time.
-
-Everything here is bounded by timeouts: a server that is away, silent, frozen or babbling ends a session. How it is
-opened, and what FFmpeg may open, is the `StreamOpener`'s.
+Only packets that sampled frames need are decoded (see `lazy_decoder`), and only sampled frames are converted. Every
+wait has a timeout: a session ends if the server is unreachable, silent, frozen or sends data without frames. How a
+stream is opened, and what FFmpeg may open, is decided by `StreamOpener`.
 """
 
 import threading
@@ -30,7 +27,7 @@ from vigil.sources.stream_opener import PLAYLIST, StreamOpener
 from vigil.sources.timestamps import ArrivalClock, FrameSampler, StreamPacer
 
 KEY_SOON_S = 5.0
-"""A camera whose key picture has not come by then is said to be waited for."""
+"""If the first keyframe takes longer than this, `Waiting` is reported."""
 
 
 GOP_ADVICE = "set a shorter interval of key pictures in the camera"
@@ -38,7 +35,7 @@ GOP_ADVICE = "set a shorter interval of key pictures in the camera"
 
 @dataclass(slots=True)
 class StreamHealth:
-    """What was wrong with a stream over all its connections."""
+    """Counts the problems of a stream over all its connections."""
 
     bad_packets: int = 0
     clock_corrections: int = 0
@@ -48,7 +45,7 @@ class StreamHealth:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """A sentence for each kind of trouble."""
+        """One sentence for each kind of problem."""
         told = (
             (self.bad_packets, f"{self.bad_packets} packets could not be decoded"),
             (self.clock_corrections, f"the camera's clock was put right {self.clock_corrections} times"),
@@ -62,8 +59,8 @@ class StreamHealth:
 class StreamReader:
     """Reads one open stream until it ends, fails or `stop` is set.
 
-    `started_s` is the `time.monotonic()` of second 0. `paced` holds a stream that comes in pieces to its own pace,
-    `by_arrival` ignores its stamps. `ring` is given every packet, `previewer` every picture.
+    `started_s` is the `time.monotonic()` of second 0. `paced` plays a stream that arrives in segments in real time,
+    `by_arrival` ignores its timestamps. `ring` receives every packet, `previewer` every decoded frame.
     """
 
     def __init__(
@@ -100,7 +97,7 @@ class StreamReader:
         self._developer = FrameConverter(sampling=sampling, pixel_aspect=containers.sample_aspect_ratio(stream))
         self._packet_s = self._picture_s = time.monotonic()
         self._has_begun = False
-        # What refers to pictures that were never sent is decoded as grey at best.
+        # Frames before the first keyframe refer to frames that were never received and decode to grey at best.
         self._awaits_key = self._codec.codec.canonical_name in STARTS_AFRESH
         self._has_told = False
         if skip_unreferenced:
@@ -109,13 +106,13 @@ class StreamReader:
 
     @property
     def silent_s(self) -> float:
-        """Seconds since anything came."""
+        """Seconds since the last packet."""
         return time.monotonic() - self._packet_s
 
     def signals(self) -> Iterator[Connected | Frame | Waiting]:
-        """`Connected` with the first picture, then the sampled frames; `Waiting` before, where that takes long.
+        """Yields `Connected` at the first frame, then the sampled frames; before that `Waiting`, if it takes long.
 
-        Raises SourceError when data comes but no pictures, and whatever PyAV raises when the connection fails.
+        Raises SourceError if data arrives but no frames, and PyAV's errors if the connection fails.
         """
         if self._ring is not None:
             self._ring.connected(self._stream)
@@ -132,7 +129,7 @@ class StreamReader:
                 yield from self._waiting()
                 continue
             captured_s, arrived_s = time.time(), self._packet_s - self._started_s
-            # No picture stays in a name here: it would cost each camera the memory of one more.
+            # Frames are not bound to a local name: it would keep one more frame per camera in memory.
             yield from self._shown(self._decode(packet, time_s=self._keep(packet, arrived_s)), captured_s, arrived_s)
 
     def _shown(self, pictures: list[Any], captured_s: float, arrived_s: float) -> Iterator[Connected | Frame]:
@@ -149,7 +146,7 @@ class StreamReader:
                 self._previewer.show_frame(picture, time_s, pixel_aspect=self._developer.pixel_aspect)
 
     def _packets(self) -> Iterator[Any]:
-        """The packets with pictures as they come, or as they are due."""
+        """Yields the video packets as they arrive, or in real time if paced."""
         for packet in self._container.demux():
             if self._stop.is_set():
                 return
@@ -165,7 +162,7 @@ class StreamReader:
             raise SourceError(f"data but no picture for {self._picture_timeout_s:g} s")
 
     def _enter(self, packet: Any) -> bool:
-        """Whether decoding can start with a packet; its picture is waited for from now on."""
+        """Returns whether decoding can start with this packet; if so, the timeout of the first frame starts."""
         if not packet.is_keyframe:
             return False
         self._awaits_key = False
@@ -173,7 +170,7 @@ class StreamReader:
         return True
 
     def _waiting(self) -> Iterator[Waiting]:
-        """Says once that a key picture is waited for, where it does not come soon."""
+        """Yields `Waiting` once if the first keyframe takes longer than `KEY_SOON_S`."""
         if not self._has_told and self._packet_s - self._picture_s > min(KEY_SOON_S, self._picture_timeout_s):
             self._has_told = True
             self._health.waits_for_key += 1
@@ -186,7 +183,7 @@ class StreamReader:
         return packet
 
     def _keep(self, packet: Any, arrived_s: float) -> float:
-        """Tells the clock of a packet, and the ring; gives the time of its picture."""
+        """Adds a packet to the ring buffer and returns the time of its frame in seconds."""
         stamp = packet.pts if packet.pts is not None else packet.dts
         time_s = self._clock.locate(self._seconds(stamp), arrived_s=arrived_s)
         if self._ring is not None:
@@ -215,11 +212,11 @@ class StreamReader:
 
 
 BY_ARRIVAL = frozenset({"mpjpeg", "mjpeg"})
-"""These carry no times of their own; FFmpeg makes some up, 25 a second."""
+"""Formats without timestamps; FFmpeg invents them at 25 frames per second."""
 
 
 class NetworkCamera:
-    """A camera behind an address; `session` is one connection to it."""
+    """A camera at a network address; `session` is one connection to it."""
 
     def __init__(
         self,
@@ -244,18 +241,18 @@ class NetworkCamera:
 
     @property
     def footage(self) -> Footage:
-        """The last seconds of the stream, as it was sent."""
+        """The last seconds of the stream, as received."""
         return self._ring
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What was wrong with the stream so far, a sentence each."""
+        """The problems of the stream so far, one sentence each."""
         return (*self._dialer.problems, *self._health.problems)
 
     def session(self, *, started_s: float) -> Iterator[Connected | Frame | Waiting]:
-        """One connection: `Connected` at its first picture, then sampled frames.
+        """Opens one connection and yields `Connected` at its first frame, then sampled frames.
 
-        Raises SourceError when there are no more, but for a film on a server, which is over then.
+        Raises SourceError when the stream ends or fails; only a finite video on a server ends without an error.
         """
         with ExitStack() as stack, closing(self._dialer.open(stack)) as container:
             finite = self._dialer.is_finite(container)
@@ -280,7 +277,7 @@ class NetworkCamera:
             yield from self._until_lost(container, reading, finite=finite)
 
     def _check_is_new(self, finite: bool) -> None:
-        """Raises SourceError where a live playlist was finished: read again, it would begin with what was seen."""
+        """Raises SourceError if a live playlist has become finite: read again, it would repeat old footage."""
         if finite and self._was_live:
             raise SourceError("its playlist is finished, and what it holds was seen")
         self._was_live = self._was_live or not finite
@@ -291,7 +288,7 @@ class NetworkCamera:
         try:
             yield from reading.signals()
         except IndexError as error:
-            # PyAV stumbles at the very end over streams that turned up late.
+            # PyAV raises IndexError at the very end if a stream appeared late.
             if not finite:
                 raise SourceError("the stream broke off") from error
         except containers.UNREADABLE as error:
@@ -303,7 +300,7 @@ class NetworkCamera:
 
 
 def discard_other_streams(container: Any, stream: Any) -> None:
-    """Keeps FFmpeg from handing out other streams; of a playlist in several sizes it then fetches only one."""
+    """Makes FFmpeg discard the other streams; of a playlist with several sizes it then downloads only one."""
     for other in container.streams:
         if other.index != stream.index and hasattr(other, "discard"):
             other.discard = type(other.discard).all

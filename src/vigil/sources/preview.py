@@ -1,7 +1,7 @@
-"""Pictures of a source for people to look at: smaller and more often than those the model sees, and only on demand.
+"""Encodes preview images of a source for viewers, more often than the model's frames and only on demand.
 
-A feed decodes nearly every picture anyway. While somebody looks, a previewer takes some of them on their way, sizes and
-compresses them; while nobody does, it costs one question a picture.
+A capture decodes nearly every frame anyway. While there are viewers, some of these frames are resized and compressed;
+otherwise a preview costs one function call per frame.
 """
 
 from collections.abc import Callable
@@ -14,24 +14,24 @@ QUALITY = 80
 ROUNDING_S = 1e-6
 
 PreviewWanted = Callable[[], bool]
-"""Whether somebody looks now; asked for every picture, in the source's threads."""
+"""Returns whether there are viewers; called for every frame, in the source's thread."""
 
 OnPreview = Callable[[bytes, float], None]
-"""Given a JPEG and its second of the source, in the source's thread."""
+"""Receives a JPEG and its time in the source in seconds; called in the source's thread."""
 
 WaitUntil = Callable[[float], bool]
-"""Waits until a second of the source has come; True when nobody wants it any more."""
+"""Blocks until a time of the source is due; returns True if the preview is no longer wanted."""
 
 
 def no_wait(time_s: float) -> bool:
-    """What comes live is due when it comes."""
+    """For live sources: every frame is due when it arrives."""
     return False
 
 
 class PreviewEncoder:
-    """Makes pictures of one source, at most `fps` a second, with a long side of at most `longest_px`.
+    """Encodes previews of one source, at most `fps` per second, with a long side of at most `longest_px`.
 
-    `wait` is set by a feed that plays a file, so that its pictures come when they are due.
+    A capture that plays a file sets `wait`, so that its previews appear in real time.
     """
 
     def __init__(self, *, fps: float, longest_px: int, is_wanted: PreviewWanted, show: OnPreview) -> None:
@@ -45,24 +45,24 @@ class PreviewEncoder:
 
     @property
     def next_s(self) -> float | None:
-        """The time from which on the next picture is wanted; None while nobody looks."""
+        """The time from which the next preview is due; None while there are no viewers."""
         return self._due_s if self.is_wanted() else None
 
     def accept(self, time_s: float) -> bool:
-        """Whether the picture at `time_s` is wanted."""
+        """Returns whether the frame at `time_s` should be shown, and schedules the next one."""
         if not self.is_wanted():
             return False
         step_s = 1 / self.fps
         late_s = time_s + ROUNDING_S - self._due_s
         if -2 * step_s < late_s < 0:
             return False
-        # On time it keeps its rhythm; late, or after the clock began anew, it starts a new one.
+        # If on time, keep the schedule; if late, or if the clock was reset, restart it.
         on_time = 0 <= late_s < step_s
         self._due_s = (self._due_s if on_time else time_s) + step_s
         return True
 
     def show_frame(self, frame: Any, time_s: float, *, pixel_aspect: float = 1.0) -> None:
-        """Shows a decoded `av.VideoFrame`, if it is wanted."""
+        """Shows a decoded `av.VideoFrame` if a preview is due."""
         if not self.accept(time_s) or self.wait(time_s):
             return
         if self._developer is None or self._developer.pixel_aspect != pixel_aspect:
@@ -70,7 +70,7 @@ class PreviewEncoder:
         self._compress(self._developer.develop(frame), time_s)
 
     def show_image(self, image: RGB, time_s: float) -> None:
-        """Shows a picture `(H, W, 3) uint8 RGB` that was taken."""
+        """Shows an image `(H, W, 3) uint8 RGB` for which `accept` returned True."""
         height, width = image.shape[:2]
         self._compress(resize(image, fit_within(width, height, longest_px=self.longest_px)), time_s)
 

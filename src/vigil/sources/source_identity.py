@@ -1,7 +1,7 @@
-"""Which source is which, whatever it is called: an identity tells two of one name apart, and holds no secret.
+"""Identifies sources independently of their names, without revealing secrets.
 
-Two clips are both `clip.mp4`, and cameras that differ by a token are shown alike. In a store, what is of one must never
-be taken for the other's.
+Two clips can both be called `clip.mp4`, and cameras whose addresses differ only in a token are displayed alike. In a
+store, data of one must never be attributed to the other.
 """
 
 import hashlib
@@ -15,23 +15,23 @@ from vigil.sources.address import Address, strip_invisible
 
 DIGITS = 24
 
-# A token may be short: who gets at a store shall not find it by trying all there are.
+# Tokens may be short: scrypt makes it expensive to guess one from an identity in a stolen store.
 COST = {"n": 2**14, "r": 8, "p": 1}
 SALT = b"vigil source"
 
 USERINFO = re.compile(r"://[^/?#]*@")
 
 Known = Mapping[str, Collection[str]]
-"""The identities that are known under each name."""
+"""The known identities by source name."""
 
 Renamed = Mapping[tuple[str, str], str]
-"""The name that people gave a source, by its identity and the name it had before."""
+"""The name that users gave a source, by its identity and previous name."""
 
 
 def identity_of(address: Address) -> str:
-    """24 hex digits: the same for the same file, webcam or stream, whoever signs in to it.
+    """Returns 24 hex digits, the same for the same file, webcam or stream, whatever user name its address contains.
 
-    Takes some 50 ms for a stream, the first time.
+    The first call for a stream takes about 50 ms.
     """
     if address.kind == "file":
         return _plain(f"file {Path(address.location).resolve()}")
@@ -41,10 +41,10 @@ def identity_of(address: Address) -> str:
 
 
 def named_apart(addresses: Sequence[Address], known: Known, renamed: Renamed | None = None) -> list[Address]:
-    """The same sources, each under a name that no other source of a store has had.
+    """Returns the sources, each with a name that no other source in the store has had.
 
-    One that had to get another name before gets that again, and one that was `renamed` goes by its new name; files show
-    more of their paths, what is left gets numbers.
+    A source that was renamed before, automatically or by users (`renamed`), keeps that name. Otherwise files are
+    distinguished by more of their path, and the rest by numbers.
     """
     taken = {address.name for address in addresses}
     apart: list[Address] = []
@@ -58,7 +58,7 @@ def named_apart(addresses: Sequence[Address], known: Known, renamed: Renamed | N
 
 
 def names_of_others(address: Address, known: Known) -> set[str]:
-    """The names that were given to other sources than this one."""
+    """Returns the names that belong to other sources than this one."""
     identity = identity_of(address) if known else ""
     return {name for name, identities in known.items() if {*identities} - {identity}}
 

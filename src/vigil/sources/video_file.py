@@ -1,15 +1,12 @@
-"""Video files as frames: exact, steady in memory, and honest about what is broken.
+"""Reads video files as sampled frames, in constant memory, and reports any damage.
 
     with open_video(path, sampling) as video:
         for frame in video.frames():
             ...
         print(video.problems)
 
-Decoding is PyAV's, in one thread: read several files in several threads rather than one file in
-many. A damaged file gives every picture that can still be decoded, and says what was lost; only one
-that gives no picture at all is an error.
-
-What was wrong with a video while it was read: counted, and told in words.
+PyAV decodes in one thread: to use more cores, read several files in several threads. A damaged file yields every frame
+that can still be decoded, and a `DecodeReport` counts what was lost; only a file without any frame is an error.
 """
 
 import logging
@@ -34,10 +31,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeReport:
-    """Everything that a reader had to work around; `problems` tells it to a person.
+    """The damage that a reader worked around, counted; `problems` describes it.
 
-    `ended_by` is the error that ended the file early, `missing_s` what its header promised beyond the
-    last picture.
+    `ended_by` is the error that ended the file early. `missing_s` is how much longer the header says the file is.
     """
 
     bad_packets: int = 0
@@ -51,7 +47,7 @@ class DecodeReport:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """One sentence for each kind of damage; empty for a sound file."""
+        """One sentence for each kind of damage; empty for an intact file."""
         told = (
             (self.ended_by, f"it breaks off early ({self.ended_by}); what comes before was read"),
             (self.missing_s, f"the last {self.missing_s:.1f} s that its header promises are not there"),
@@ -71,17 +67,16 @@ class DecodeReport:
 ReaderName = Literal["pyav", "decord"]
 
 SLACK_S = 1.0
-"""Sound often outlasts the pictures a little; only a longer difference is worth a word."""
+"""Audio often lasts a little longer than video; only a longer difference is reported."""
 
 
 def read_frames(
     path: Path, sampling: FrameSampling, *, reader: ReaderName = "pyav", fast: bool = False
 ) -> Iterator[Frame]:
-    """The frames of a video file, sampled at `sampling.fps` and sized by `fit`.
+    """Yields the frames of a video file, sampled at `sampling.fps` and resized by `FrameSampling.fit`.
 
-    The first frame at or after each instant `k / fps` is kept (see `FrameSampler`). Problems of the file
-    are logged as warnings. `fast` is for watching: see `open_video`. Raises SourceError when no picture
-    can be had.
+    The first frame at or after each instant `k / fps` is kept (see `FrameSampler`). Damage is logged as warnings.
+    `fast` is for watching: see `open_video`. Raises SourceError if no frame can be decoded.
     """
     if fast and reader != "pyav":
         raise UsageError(f"only the reader pyav can read fast; leave out the reader {reader}")
@@ -99,20 +94,20 @@ def read_frames(
 
 
 def open_video(path: Path, sampling: FrameSampling, *, fast: bool = False, start_s: float = 0.0) -> "VideoFile":
-    """Opens a video file; raises SourceError that says why it cannot be read.
+    """Opens a video file; raises SourceError if it cannot be read.
 
-    `fast` leaves out pictures that no other refers to, so that with B-frames a kept picture may be the next one
-    or two instead of the first at its instant, and the smoothing of block edges (half a grey level on average).
-    For watching, not for datasets or scores. `start_s` begins in the middle; times still count from the beginning.
+    `fast` skips unreferenced frames, so that with B-frames a sampled frame may be one or two later than the exact one,
+    and the loop filter (half a grey level on average). It is meant for watching, not for datasets or scores.
+    `start_s` starts in the middle; times still count from the beginning of the file.
     """
     return VideoFile(Path(path), sampling, fast=fast, start_s=start_s)
 
 
 class VideoFile:
-    """One open video file: what it says of itself, its frames (once), and what was wrong with it.
+    """One open video file: its properties, its frames (readable once) and its damage.
 
-    `duration_s` is the length that the header promises (None where it says nothing), `source_fps` its
-    frame rate, `size_wh` the `(width, height)` as stored, `codec` its name.
+    `duration_s` is the length according to the header (None if it gives none), `source_fps` the frame rate, `size_wh`
+    the `(width, height)` as stored, `codec` the codec's name.
     """
 
     def __init__(self, path: Path, sampling: FrameSampling, *, fast: bool = False, start_s: float = 0.0) -> None:
@@ -147,7 +142,7 @@ class VideoFile:
         self.close()
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes the file."""
         self._container.close()
 
     def _describe(self) -> None:
@@ -171,12 +166,12 @@ class VideoFile:
         )
 
     def _vouching_streams(self) -> list[Any]:
-        """The sound, where the promised length is that of the whole file: it may go on after the last picture."""
+        """Returns the audio streams if the header gives only the length of the whole file, which they may determine."""
         own_s = containers.own_length_s(self._container, self._stream)
         return list(self._container.streams.audio) if own_s is None else []
 
     def _go_to_start(self) -> None:
-        """To the last key picture before the start; where there is no way, what lies before is read and left out."""
+        """Seeks to the last keyframe before `start_s`; if seeking fails, earlier frames are read and skipped."""
         if not self._from_s or not self._timeline.can_seek:
             return
         try:
@@ -186,7 +181,7 @@ class VideoFile:
 
     @property
     def damage(self) -> DecodeReport:
-        """What has been wrong so far; complete once the frames are exhausted."""
+        """The damage found so far; complete once the frames are exhausted."""
         return DecodeReport(
             bad_packets=self._decoder.bad_packets,
             damaged_pictures=self._damaged_pictures,
@@ -200,12 +195,12 @@ class VideoFile:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """The damage in words, a sentence each; empty for a sound file."""
+        """The damage, one sentence each; empty for an intact file."""
         return self.damage.problems
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What should be known of it though nothing is damaged, a sentence each."""
+        """Remarks about the file that are not damage, one sentence each."""
         rate = f"nothing in it tells its frame rate; {containers.USUAL_RATE:g} a second is a guess"
         none = self._finished and not self._kept
         told = (
@@ -216,10 +211,10 @@ class VideoFile:
         return tuple(sentence for happened, sentence in told if happened)
 
     def frames(self, *, skip: bool = True, previewer: PreviewEncoder | None = None) -> Iterator[Frame]:
-        """The sampled frames in order; raises SourceError when there is not a single one.
+        """Yields the sampled frames in order; raises SourceError if there is none, or if called twice.
 
-        `Frame.time_s` counts from the start of the stream, as a player shows it. With `skip`, pictures
-        that no wanted one depends on are not decoded; the frames are the same. `previewer` is given every picture.
+        `Frame.time_s` counts from the start of the stream, as a player shows it. With `skip`, frames that no sampled
+        one depends on are not decoded; the result is the same. `previewer` receives every decoded frame.
         """
         if self._started:
             raise SourceError(f"{self.path} has been read to its end; open it again")
@@ -257,16 +252,16 @@ class VideoFile:
                     self._reached = max(packet.pts or 0, self._reached or 0)
                     yield packet
         except IndexError:
-            # PyAV stumbles at the very end over streams that turned up late; every packet is here.
+            # PyAV raises IndexError at the very end if a stream appeared late; every packet has been read.
             return
         except containers.UNREADABLE as error:
             self._ended_by = containers.ffmpeg_message(error)
 
     def _missing_s(self) -> float:
-        """How much shorter the packets are than the header says, beyond what is usual."""
+        """Returns by how many seconds the packets fall short of the header; 0 if at most `SLACK_S`."""
         if self._reached is None or self.duration_s is None or self._timeline.clock.jumps:
             return 0.0
-        # Matroska counts its length from zero even where the first picture comes later.
+        # Matroska counts its duration from zero even if the first frame is later.
         reached_s = max(self._reached, self._reached - (self._stream.start_time or 0)) * self._timeline.tick_s
         missing_s = self.duration_s - max(reached_s, self._heard_s) - 1 / self.source_fps
         return missing_s if missing_s > SLACK_S else 0.0

@@ -1,4 +1,4 @@
-"""Every picture of a video file at its full size, for films that people look at (the model never sees these)."""
+"""Reads a video file's properties and all its frames at full size, to draw annotated videos (not for the model)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from vigil.sources.video_tracks import main_video_stream
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoInfo:
-    """What a video file says of itself; `duration_s` is None where it does not tell its length."""
+    """The properties of a video file; `duration_s` is None if the header gives no length."""
 
     size_wh: tuple[int, int]
     fps: float
@@ -24,7 +24,7 @@ class VideoInfo:
 
 
 def video_info(path: Path) -> VideoInfo:
-    """The coded size (before any turning), rate and length of a video file; raises SourceError."""
+    """Returns display size (before any rotation), frame rate and length of a video file; raises SourceError."""
     with containers.open_container(path) as container:
         stream = main_video_stream(container, path)
         codec = stream.codec_context
@@ -36,7 +36,7 @@ def video_info(path: Path) -> VideoInfo:
 
 
 def full_size_frames(path: Path) -> Iterator[tuple[RGB, float]]:
-    """Every picture that can be decoded, upright, with its second as the cutter counts them; raises SourceError."""
+    """Yields every decodable frame, upright, with its time in seconds as windows count it; raises SourceError."""
     with containers.open_container(path) as container:
         stream = main_video_stream(container, path)
         timeline = FileTimeline(container, stream)
@@ -62,7 +62,7 @@ def _frames(container: Any, stream: Any) -> Iterator[Any]:
 
 
 def letterbox(image: RGB, size_wh: tuple[int, int]) -> RGB:
-    """A picture fitted into a size without changing its shape, black around it."""
+    """Fits an image into `size_wh`, keeping its aspect ratio, with black borders."""
     height, width = image.shape[:2]
     scale = min(size_wh[0] / width, size_wh[1] / height)
     inner = _side(width * scale, size_wh[0]), _side(height * scale, size_wh[1])
@@ -76,6 +76,6 @@ def letterbox(image: RGB, size_wh: tuple[int, int]) -> RGB:
 
 
 def _side(wanted_px: float, most_px: int) -> int:
-    """A pixel of black at a side, from rounding alone, looks like a fault: then the whole side is used."""
+    """Returns a rounded side length; up to 2 px of border are filled, since such a thin line looks like a fault."""
     side = max(1, min(most_px, round(wanted_px)))
     return most_px if most_px - side <= 2 else side

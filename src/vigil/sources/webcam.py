@@ -1,9 +1,7 @@
-"""A webcam by its number, through OpenCV: frames as they come, sampled by the clock on the wall.
+"""Webcams: a local one by its number, through OpenCV, and a visitor's own, whose frames the browser sends.
 
-OpenCV blocks for ten seconds on a camera that hangs, and longer on some drivers. So a thread of its own
-waits for the driver, and the session waits for that thread only as long as it likes.
-
-A camera whose pictures somebody else brings: a visitor's own webcam, sent by the browser.
+Frames are sampled by arrival time. OpenCV blocks for ten seconds on a camera that hangs, and longer with some drivers.
+Therefore a separate thread waits for the driver, and the session waits for that thread with a timeout.
 """
 
 import threading
@@ -26,16 +24,16 @@ from vigil.sources.ring_buffer import JpegRingBuffer
 from vigil.sources.timestamps import FrameSampler
 
 FOOTAGE_FPS = 10.0
-"""Every picture that is kept for clips is compressed; more of them would cost more than all else."""
+"""Frame rate kept for clips. Every kept frame is compressed, which at a higher rate would dominate the cost."""
 
 POLL_S = 0.1
 
 OpenDevice = Callable[[int], Any]
-"""How a camera is opened: gives an object with the methods of `cv2.VideoCapture`."""
+"""Opens a camera by its number; returns an object with the methods of `cv2.VideoCapture`."""
 
 
 class Webcam:
-    """A webcam; `session` is one time of having it open."""
+    """A local webcam; `session` opens it once."""
 
     def __init__(
         self,
@@ -65,7 +63,7 @@ class Webcam:
         return self._ring
 
     def session(self, *, started_s: float) -> Iterator[Connected | Frame]:
-        """`Connected` at the first picture, then sampled frames; raises SourceError when there are no more."""
+        """Yields `Connected` at the first frame, then sampled frames; raises SourceError when the camera fails."""
         grabber = self._grabber = self._new_grabber()
         connected = False
         try:
@@ -86,7 +84,7 @@ class Webcam:
             grabber.end()
 
     def _new_grabber(self) -> "WebcamThread":
-        """A thread for the driver, if the last one is out of it: each attempt would leave one more in it."""
+        """Starts a driver thread if the last one has ended: otherwise each attempt would leave one more blocked."""
         if self._grabber is not None and not self._grabber.wait_gone(POLL_S):
             raise SourceError(f"webcam {self.number} is still held by its driver; unplug it and plug it in again")
         footage = FrameSampler(FOOTAGE_FPS) if self._keeps else None
@@ -111,15 +109,15 @@ class Webcam:
 
 
 class FrameSelector(Protocol):
-    """Chooses among pictures by their times: a sampler, or a previewer."""
+    """Selects frames by their times: a sampler or a previewer."""
 
     def accept(self, time_s: float) -> bool:
-        """Whether the picture at `time_s` is wanted."""
+        """Returns whether the frame at `time_s` is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
 class GrabbedFrame:
-    """A picture of a webcam: when it came (`time.monotonic()`, `time.time()`), and who wants it of those who choose."""
+    """A webcam frame; `at_s` is `time.monotonic()`, `captured_s` `time.time()`; `wanted_by` has a flag per selector."""
 
     image: RGB
     at_s: float
@@ -128,7 +126,7 @@ class GrabbedFrame:
 
 
 class WebcamThread:
-    """The thread that waits for the driver; it hands over the newest picture that is wanted."""
+    """The thread that waits for the driver and keeps the newest wanted frame."""
 
     def __init__(self, number: int, opener: OpenDevice, *, wanted: Sequence["FrameSelector | None"]) -> None:
         self.fps = 0.0
@@ -139,12 +137,12 @@ class WebcamThread:
         self._picture: GrabbedFrame | None = None
         self._failure: str | None = None
         self._ended = threading.Event()
-        # A daemon, as a driver that hangs for ever must not keep the program from ending.
+        # A daemon thread, because a driver that hangs forever must not keep the program from exiting.
         self._thread = threading.Thread(target=self._run, name=f"webcam {number}", daemon=True)
         self._thread.start()
 
     def take(self, *, wait_s: float) -> GrabbedFrame | None:
-        """The newest picture, once; None when none came in time. Raises SourceError when there will be none."""
+        """Returns the newest frame, once, or None after `wait_s`; raises SourceError if the camera has failed."""
         with self._news:
             self._news.wait_for(lambda: self._picture is not None or self._failure is not None, wait_s)
             picture, self._picture = self._picture, None
@@ -153,11 +151,11 @@ class WebcamThread:
         return picture
 
     def end(self) -> None:
-        """Lets go of the camera as soon as the driver allows it."""
+        """Asks the thread to release the camera; returns at once."""
         self._ended.set()
 
     def wait_gone(self, wait_s: float) -> bool:
-        """Whether the driver has let go within this time."""
+        """Waits up to `wait_s` for the thread to end; returns whether it has."""
         self._thread.join(wait_s)
         return not self._thread.is_alive()
 
@@ -173,7 +171,7 @@ class WebcamThread:
                 self._news.notify()
 
     def _grab_all(self) -> str:
-        """Grabs until there is no more; returns why."""
+        """Grabs frames until `end` is called or the camera fails; returns why it ended."""
         camera = open_device(self._number, self._opener)
         if camera is None:
             return (
@@ -190,7 +188,7 @@ class WebcamThread:
         return f"webcam {self._number} gives no more pictures; is it still plugged in?"
 
     def _look(self, camera: Any, began_s: float) -> None:
-        """Fetches the picture that was grabbed, if anybody wants it."""
+        """Decodes the grabbed frame if any selector wants it."""
         at_s, captured_s = time.monotonic(), time.time()
         wanted_by = tuple(chooser is not None and chooser.accept(at_s - began_s) for chooser in self._wanted)
         if not any(wanted_by):
@@ -200,7 +198,7 @@ class WebcamThread:
             return
         with self._news:
             if self._picture is not None and self._picture.wanted_by[0] and not wanted_by[0]:
-                # What waits is for the model; one for people only must not take its place.
+                # A frame for the model is waiting; one for previews or clips must not replace it.
                 return
             image = np.ascontiguousarray(bgr[:, :, ::-1])
             self._picture = GrabbedFrame(image, at_s, captured_s, wanted_by)
@@ -208,14 +206,14 @@ class WebcamThread:
 
 
 def open_device(number: int, opener: OpenDevice) -> Any | None:
-    """The open camera, or None."""
-    # OpenCV would write to the screen, once for each of its drivers, at every attempt.
+    """Returns the opened camera, or None if it cannot be opened."""
+    # OpenCV would print a message per driver at every attempt.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     camera = opener(number)
     if not camera.isOpened():
         camera.release()
         return None
-    # The newest picture matters: what waits in the driver's queue is already late.
+    # Only the newest frame matters: those in the driver's queue are already late.
     camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     return camera
 
@@ -225,7 +223,7 @@ BROWSER_POLL_S = 0.1
 
 
 class BrowserWebcam:
-    """Takes pictures from any thread; `open` is an opener for `Watcher`, which reads them as those of a camera."""
+    """Receives frames from any thread; pass `open` to `Watcher`, which reads them like those of a camera."""
 
     def __init__(self, *, name: str = "webcam", silent_s: float = 15.0) -> None:
         self.name = name
@@ -234,7 +232,7 @@ class BrowserWebcam:
         self._waiting: deque[tuple[RGB, float]] = deque(maxlen=MOST_WAITING)
 
     def push(self, image: RGB) -> None:
-        """Takes a picture, `(H, W, 3) uint8 RGB`, as taken now; the oldest gives way when nobody reads."""
+        """Adds a frame, `(H, W, 3) uint8 RGB`, captured now; the oldest is dropped if the queue is full."""
         with self._news:
             self._waiting.append((image, time.time()))
             self._news.notify()
@@ -242,11 +240,11 @@ class BrowserWebcam:
     def open(
         self, _: Address, sampling: FrameSampling, *, stop: threading.Event, settings: CaptureSettings, **__: object
     ) -> LiveCapture:
-        """The feed of the pictures that come from now on; called as `vigil.sources.open_capture.open_capture` is."""
+        """Returns a capture of the frames from now on; same signature as `vigil.sources.open_capture.open_capture`."""
         return LiveCapture(PushedCamera(self, sampling, stop=stop), stop=stop, settings=settings)
 
     def take(self, *, stop: threading.Event) -> Iterator[tuple[RGB, float]]:
-        """Pictures with their `time.time()`, until `stop`; raises SourceError after `silent_s` without one."""
+        """Yields frames and their `time.time()` until `stop`; raises SourceError after `silent_s` without a frame."""
         last_s = time.monotonic()
         while not stop.is_set():
             with self._news:
@@ -260,7 +258,7 @@ class BrowserWebcam:
 
 
 class PushedCamera:
-    """The camera behind pushed pictures: sampled by the clock on the wall, nothing held for clips."""
+    """The camera of a `BrowserWebcam`: sampled by arrival time, without footage for clips."""
 
     def __init__(self, pictures: BrowserWebcam, sampling: FrameSampling, *, stop: threading.Event) -> None:
         self.problems: tuple[str, ...] = ()
@@ -270,7 +268,7 @@ class PushedCamera:
         self._stop = stop
 
     def session(self, *, started_s: float) -> Iterator[Connected | Frame]:
-        """`Connected` at the first picture, then sampled frames; raises SourceError when no more come."""
+        """Yields `Connected` at the first frame, then sampled frames; raises SourceError if no more arrive."""
         sampler = FrameSampler(self._sampling.fps)
         connected = False
         for image, captured_s in self._pictures.take(stop=self._stop):

@@ -1,9 +1,8 @@
-"""The settings of a training: a LLaMA-Factory YAML as it is, `key=value` words on top, the dataset's contract below.
+"""The settings of a training run: a LLaMA-Factory YAML file, `key=value` overrides, and the dataset's contract.
 
-What the contract and its model family fix (frames a second, frame sizes, template) is filled in where the YAML leaves
-it out and refused where the YAML says otherwise, because LLaMA-Factory would train something else in silence.
-
-What a training asks of the machine, held against what is there before minutes are spent on finding out.
+What the contract and its model family determine (frame rate, frame sizes, template) is filled in if the YAML omits it,
+and a contradiction is refused, because LLaMA-Factory would silently train something else. The demands on the machine
+(GPUs, loggers, Ray) are checked here too, before the model is loaded.
 """
 
 import math
@@ -36,7 +35,7 @@ AMOUNTS = frozenset({*COUNTS, "num_train_epochs", "max_steps", "max_samples", "v
 STRATEGIES = frozenset({"eval_strategy", "save_strategy", "logging_strategy"})
 SHIPPED = ("model_name_or_path", "deepspeed")
 
-# What people say, and what LLaMA-Factory calls it.
+# Common names of settings and their LLaMA-Factory keys, for the error message.
 SPOKEN = {
     "lr": "learning_rate",
     "epochs": "num_train_epochs",
@@ -50,19 +49,19 @@ SPOKEN = {
 
 @cache
 def known_keys() -> frozenset[str]:
-    """Every argument that the pinned LLaMA-Factory takes (an e2e test holds the list against the real one)."""
+    """Returns every argument of the pinned LLaMA-Factory (an e2e test compares the list with the real one)."""
     return frozenset(resources.files("vigil.training").joinpath("llamafactory_keys.txt").read_text().split())
 
 
 def load_training_config(config: str | Path, overrides: Sequence[str] = ()) -> TrainingConfig:
-    """The settings of a config by name or path, with `key=value` words on top.
+    """Reads a config by name or path and applies `key=value` overrides.
 
-    Raises ConfigError that names every unknown or missing key at once.
+    Raises ConfigError listing every unknown, missing or invalid key.
     """
     path = find_config("train", config)
     settings = {key: _plain(key, value) for key, value in read_yaml(path).items()}
     settings |= parse_overrides(overrides, texts=TEXTS, lists=LISTS)
-    # YAML reads a bare `no` as false.
+    # YAML parses a bare `no` as false.
     settings |= {key: "no" for key in STRATEGIES if settings.get(key) is False}
     problems = [_unknown(key) for key in settings if key not in known_keys()]
     problems += [problem for key, value in settings.items() if (problem := _wrong_kind(key, value))]
@@ -75,7 +74,7 @@ def load_training_config(config: str | Path, overrides: Sequence[str] = ()) -> T
 
 
 def _shipped(value: Any) -> Any:
-    """A path that a config names from the checkout, also when the command runs elsewhere."""
+    """Resolves a path relative to the checkout if it does not exist relative to the current folder."""
     if not isinstance(value, str) or Path(value).exists() or not (CHECKOUT / value).exists():
         return value
     return str(CHECKOUT / value)
@@ -88,7 +87,7 @@ def _unknown(key: str) -> str:
 
 
 def _plain(key: str, value: Any) -> Any:
-    """A value of a YAML file: paths and names as text, also `2026-11-25`, and `1e-4` as a number."""
+    """Converts a YAML value: paths and names become text (even `2026-11-25`), and `1e-4` a number."""
     if key in TEXTS:
         return str(value) if isinstance(value, int | float | date) else value
     return as_number(value) if isinstance(value, str) else value
@@ -107,7 +106,7 @@ def _wrong_kind(key: str, value: Any) -> str:
 
 
 def _commented(key: str, value: Any) -> str:
-    """A number or a switch with a remark behind it, which LLaMA-Factory would take for a text that is true."""
+    """Reports a number or flag followed by a comment, which LLaMA-Factory would read as a non-empty (true) string."""
     told, space, _ = str(value).partition(" #")
     if key in TEXTS or not space or not isinstance(value, str) or isinstance(parse_value(told), str):
         return ""
@@ -115,12 +114,12 @@ def _commented(key: str, value: Any) -> str:
 
 
 def dataset_names(settings: TrainingConfig) -> list[str]:
-    """The entries of dataset_info.json that the settings train on."""
+    """Returns the entries of dataset_info.json to train on."""
     return _listed(settings["dataset"])
 
 
 def evaluated_names(settings: TrainingConfig) -> list[str] | None:
-    """The entries that the settings evaluate on; None where they leave that to the dataset."""
+    """Returns the entries to evaluate on; None if the settings leave that to the dataset."""
     if settings.get("eval_dataset"):
         return _listed(settings["eval_dataset"])
     is_unwanted = settings.get("eval_strategy") == "no" or settings.get("val_size")
@@ -133,9 +132,9 @@ def _listed(names: Any) -> list[str]:
 
 
 def complete_from_dataset(settings: TrainingConfig, dataset: TrainingData) -> TrainingConfig:
-    """The settings with everything filled in that the dataset's contract decides.
+    """Returns the settings completed with everything that the dataset's contract determines.
 
-    Raises ConfigError that lists each setting which contradicts the dataset.
+    Raises ConfigError listing every setting that contradicts the dataset.
     """
     sampling, family = dataset.manifest.contract.sampling, family_named(dataset.manifest.family)
     areas = [width * height for width, height in dataset.sizes_wh]
@@ -160,7 +159,7 @@ def complete_from_dataset(settings: TrainingConfig, dataset: TrainingData) -> Tr
 
 
 def evaluation(settings: TrainingConfig, dataset: TrainingData) -> TrainingConfig:
-    """What makes LLaMA-Factory evaluate on the held-out split as often as it saves, and keep the best in the end."""
+    """Returns the settings to evaluate on the held-out split at every save, and to keep the best checkpoint."""
     if not dataset.evaluated or settings.get("eval_strategy") == "no":
         return {}
     saves = settings.get("save_strategy", settings.get("eval_strategy", "epoch"))
@@ -179,7 +178,7 @@ def evaluation(settings: TrainingConfig, dataset: TrainingData) -> TrainingConfi
 
 
 def _not_evaluable(full: TrainingConfig, dataset: TrainingData) -> list[str]:
-    """LLaMA-Factory says it of another key, and after the model was loaded."""
+    """Checked here because LLaMA-Factory reports it for another key, and only after loading the model."""
     if dataset.evaluated or full.get("val_size"):
         return []
     asked = [key for key in ("eval_strategy", "load_best_model_at_end") if full.get(key) not in (None, False, "no")]
@@ -217,23 +216,23 @@ def _too_short(full: TrainingConfig, dataset: TrainingData) -> list[str]:
 
 
 def with_absolute_paths(settings: TrainingConfig) -> TrainingConfig:
-    """The settings with their paths made absolute, as workers may start in other folders."""
+    """Returns the settings with absolute paths, because workers may start in other folders."""
     paths = {key: str(Path(settings[key]).absolute()) for key in PATHS if isinstance(settings.get(key), str)}
     return settings | paths
 
 
 def is_distributed(settings: TrainingConfig) -> bool:
-    """Whether torchrun must start it, even on one GPU."""
+    """Returns whether torchrun must start the training, even on one GPU."""
     return bool(settings.get("deepspeed"))
 
 
 def is_ray(settings: TrainingConfig) -> bool:
-    """Whether Ray starts the workers."""
+    """Returns whether Ray starts the workers."""
     return bool(settings.get("ray_num_workers"))
 
 
 RAY_CPUS_PER_WORKER = 10
-"""LLaMA-Factory asks Ray for ten CPUs beside every GPU, and waits without end where there are fewer."""
+"""LLaMA-Factory requests ten CPUs per GPU from Ray, and waits forever if there are fewer."""
 
 LOGGERS: Mapping[str, str] = {
     "tensorboard": "tensorboard",
@@ -244,13 +243,13 @@ LOGGERS: Mapping[str, str] = {
     "clearml": "clearml",
     "trackio": "trackio",
 }
-"""The packages that `report_to` needs; LLaMA-Factory misses them only after it has loaded the model."""
+"""The package that each `report_to` value needs; LLaMA-Factory notices a missing one only after loading the model."""
 
 LOCAL_RAY = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
 
 
 def process_count(settings: TrainingConfig, *, gpus: int, environ: Mapping[str, str]) -> int:
-    """How many trainers LLaMA-Factory starts, one a GPU, over all machines."""
+    """Returns how many trainer processes LLaMA-Factory starts, one per GPU, over all machines."""
     if is_ray(settings):
         return int(settings["ray_num_workers"])
     if is_one_process(settings, gpus=gpus, environ=environ):
@@ -259,13 +258,13 @@ def process_count(settings: TrainingConfig, *, gpus: int, environ: Mapping[str, 
 
 
 def is_one_process(settings: TrainingConfig, *, gpus: int, environ: Mapping[str, str]) -> bool:
-    """Whether the trainer is our own child, not one that LLaMA-Factory has torchrun or Ray start."""
+    """Returns whether training runs in Vigil's own child process, not in processes started by torchrun or Ray."""
     is_forced = environ.get("FORCE_TORCHRUN", "").lower() in {"1", "true"}
     return gpus <= 1 and not (is_distributed(settings) or is_ray(settings) or is_forced)
 
 
 def tower_warnings(settings: TrainingConfig, *, gpus: int, environ: Mapping[str, str]) -> Iterator[str]:
-    """What is wrong with few bits where the trainers are not ours: nothing keeps the vision tower whole in them."""
+    """Warns if a quantised model trains under torchrun or Ray, where Vigil cannot exclude the vision tower."""
     if settings.get("quantization_bit") and not is_one_process(settings, gpus=gpus, environ=environ):
         yield (
             f"torchrun and Ray quantise the vision tower to {settings['quantization_bit']} bits too, which serving has "
@@ -282,7 +281,7 @@ def _number(environ: Mapping[str, str], name: str, default: int) -> int:
 
 
 def check_hardware(settings: TrainingConfig, *, gpus: int) -> None:
-    """Raises EnvironmentMissing when the settings need a GPU and there is none."""
+    """Raises EnvironmentMissing if the settings need a GPU and there is none."""
     if gpus:
         return
     small = "tiny_lora is the configuration for a machine without one"
@@ -296,7 +295,7 @@ def check_hardware(settings: TrainingConfig, *, gpus: int) -> None:
 
 
 def check_loggers(settings: TrainingConfig, trainer: Environment) -> None:
-    """Raises EnvironmentMissing when the curves are to go where no package brings them."""
+    """Raises EnvironmentMissing if a package that `report_to` needs is not installed."""
     reports = settings.get("report_to") or ()
     asked = {reports} if isinstance(reports, str) else set(reports)
     asked |= {"swanlab"} if settings.get("use_swanlab") else set()
@@ -310,24 +309,24 @@ def check_loggers(settings: TrainingConfig, trainer: Environment) -> None:
 
 
 def adapt_to_machine(settings: TrainingConfig, *, gpus: int, environ: Mapping[str, str]) -> TrainingConfig:
-    """The settings with what depends on the machine: room on a local Ray, a checkpoint when stopped."""
+    """Returns the settings completed for this machine: a local Ray's CPUs, a checkpoint on SIGTERM."""
     added: dict[str, Any] = {}
     if is_ray(settings) and "RAY_ADDRESS" not in environ:
         cpus = RAY_CPUS_PER_WORKER * max(gpus, settings["ray_num_workers"])
         added["ray_init_kwargs"] = {"num_cpus": max(cpus, os.cpu_count() or 1)} | LOCAL_RAY
-        # Left to itself LLaMA-Factory asks Ray's dashboard for this address.
+        # By default LLaMA-Factory asks Ray's dashboard for this address.
         added["master_addr"] = LOCAL_RAY["_node_ip_address"]
-    # Only a trainer that is our own child gets our SIGTERM as it is.
+    # Only a trainer that is our own child process receives SIGTERM directly.
     if not is_ray(settings) and not is_distributed(settings) and gpus <= 1:
         added["enable_jit_checkpoint"] = True
     return added | settings
 
 
 def launch_environment(settings: TrainingConfig, *, gpus: int, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables by which LLaMA-Factory is told how to start its workers; what is set in `environ` stays."""
+    """Returns the environment variables that control LLaMA-Factory's workers; values in `environ` take precedence."""
     variables = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
     if not gpus:
-        # Threads that spin while they wait made steps 10 times slower on two cores with other work.
+        # Busy-waiting threads made steps 10 times slower on two cores with other load.
         variables["OMP_WAIT_POLICY"] = "PASSIVE"
     if is_distributed(settings):
         variables["FORCE_TORCHRUN"] = "1"

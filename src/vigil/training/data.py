@@ -1,8 +1,8 @@
-"""What a training must know of its dataset before it starts: its contract, its frames, its longest example.
+"""Reads and checks a dataset before training: its contract, its frames and the length of its longest example.
 
-Reads the sharegpt JSON that `vigil dataset build` wrote (entries of `dataset_info.json`), looks whether
-every frame is there, and counts tokens from above: pictures exactly, text as its UTF-8 bytes, since no
-byte-level tokenizer makes more tokens than that.
+Reads the ShareGPT-format JSON that `vigil dataset build` writes (the entries of `dataset_info.json`) and checks that
+every frame exists. Token counts are upper bounds: exact for pictures, and the number of UTF-8 bytes for text, which a
+byte-level tokenizer never exceeds.
 """
 
 import json
@@ -23,17 +23,18 @@ from vigil.models.tokens import TURN_TOKENS, ByteBound, example_tokens
 
 REBUILD = "build it again with vigil dataset build"
 VAL = "anomaly-val"
-"""The entry that `vigil dataset build` makes of the clips that choose the best epoch."""
+"""The dataset entry used to select the best epoch."""
 
 TEST = "anomaly-test"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingData:
-    """A dataset that can be trained on; token counts are of the longest example, the manifest's digest of the files.
+    """A dataset ready for training. Token counts are those of the longest example.
 
-    `evaluated` names the entries that are looked at after each epoch, `evaluated_examples` counts what they hold.
-    `clips_used` says, by split, which clips the model meets, or is kept from for its score.
+    The manifest's `data_digest` is computed from the files on disk. `evaluated` names the entries that are evaluated
+    during training, with `evaluated_examples` in all. `clips_used` lists the clips by split, including those of the
+    test split, which the model must not see.
     """
 
     folder: Path
@@ -48,9 +49,9 @@ class TrainingData:
 
 
 def read_training_data(folder: Path, names: Sequence[str], *, evaluated: Sequence[str] | None = None) -> TrainingData:
-    """Reads the named datasets of a folder, and those to evaluate on: without a word its val split, where it has one.
+    """Reads the named datasets of a folder and those to evaluate on (default: its val split, if it has one).
 
-    Raises DatasetError when one is missing, empty or damaged, or names frames that are not there.
+    Raises DatasetError if one is missing, empty or damaged, or if frames are missing.
     """
     try:
         manifest = read_manifest(folder)
@@ -80,7 +81,7 @@ def read_training_data(folder: Path, names: Sequence[str], *, evaluated: Sequenc
     longest, visual = max(counts)
     return TrainingData(
         folder=folder,
-        # What is trained on is what lies there: a person may have edited it since it was built.
+        # Taken from the files, not from the build: people may have edited them since.
         manifest=replace(
             manifest,
             contract=_taught(manifest.contract, trained_on),
@@ -101,13 +102,13 @@ def read_training_data(folder: Path, names: Sequence[str], *, evaluated: Sequenc
 
 
 def _test_examples(folder: Path, others: Container[Path]) -> Sequence[Mapping[str, Any]]:
-    """What is kept for the score; nothing where there is none, or where somebody trains on it."""
+    """Returns the test split; empty if there is none or if it is used in this training."""
     path = folder / f"{TEST}.json"
     return _examples(path) if path.is_file() and path not in others else ()
 
 
 def _taught(contract: Contract, examples: Sequence[Mapping[str, Any]]) -> Contract:
-    """The contract with what these examples teach a model to answer with."""
+    """Returns the contract with the kind of answer that these examples teach."""
     texts = [str(example["messages"][-1].get("content", "")) for example in examples if example.get("messages")]
     return replace(contract, answers=taught(texts, contract.alarm_word))
 
@@ -169,7 +170,7 @@ def _size_wh(path: Path) -> tuple[int, int]:
 def _tokens(
     example: Mapping[str, Any], frames: int, size_wh: tuple[int, int], *, family: ModelFamily, fps: float
 ) -> tuple[int, int]:
-    """The most tokens of an example, and those of its pictures; it may hold more turns than ours."""
+    """Returns an upper bound of an example's tokens, and its visual tokens; extra turns are allowed for."""
     lines = ["", "", *_lines(example)]
     asked, answer = lines[:-1], lines[-1]
     more = TURN_TOKENS * max(0, len(asked) - 3)

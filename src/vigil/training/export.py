@@ -1,7 +1,7 @@
-"""Export: an adapter and its base become one complete model, checked before it gets its name.
+"""Merges an adapter into its base model and checks the result before it replaces anything. Command: `export.sh`.
 
-LLaMA-Factory merges into `OUT.partial`; the manifest is carried along; every weight is held against base plus adapter;
-only then is the folder renamed to OUT, and run once where there is room. The command is `export.sh [ADAPTER]`.
+LLaMA-Factory merges into `OUT.partial`; every weight is compared with base plus adapter, and the manifest is added.
+Only then is the folder renamed to OUT, and the model run once if there is enough memory.
 """
 
 import hashlib
@@ -33,20 +33,20 @@ log = logging.getLogger(__name__)
 
 ADAPTER_NAME = "adapter_config.json"
 CONFIG_NAME = "export.yaml"
-"""What LLaMA-Factory is told; it lies in a half-made model until the end, so that one is known as ours."""
+"""LLaMA-Factory's settings file; it stays in an unfinished model, which is thereby recognised as Vigil's."""
 
 ADAPTER_ROOTS = ("saves", "outputs")
 SHARD_GB = 5
 QUIET = {"HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-"""For LLaMA-Factory: it asks no hub, and its threads do not spin while they wait."""
+"""Environment of LLaMA-Factory: no access to the model hub, and no busy-waiting threads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportPlan:
-    """What is merged with what, and where to.
+    """The adapter, base and output folder of one merge.
 
-    `done` says that it has been merged already, from these very weights, and `checked` that it was found right then.
-    `unservable` says why vLLM would not serve the adapter without a merge.
+    `done`: `out` already holds a merge of exactly these adapter weights. `checked`: that merge was found correct.
+    `unservable`: the reasons why vLLM cannot serve the adapter unmerged.
     """
 
     adapter: Path
@@ -59,30 +59,30 @@ class ExportPlan:
 
     @property
     def partial(self) -> Path:
-        """The folder's name until it is whole and checked."""
+        """The output folder's name until it is complete and checked."""
         return beside(self.out, ".partial")
 
     @property
     def old(self) -> Path:
-        """The model that was there before, while it is replaced."""
+        """The name of the previous model while it is being replaced."""
         return beside(self.out, ".old")
 
     @property
     def log(self) -> Path:
-        """LLaMA-Factory's output, kept when the merge fails."""
+        """LLaMA-Factory's output; kept if the merge fails."""
         return beside(self.out, ".export.log")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What was found of a merged model: its weights against base plus adapter, and whether it runs here."""
+    """The checks of a merged model: its weights against base plus adapter, and whether it runs."""
 
     weights: MergeReport
     smoke: SmokeTest
 
 
 def newest_adapter(roots: Iterable[Path]) -> Path:
-    """The adapter whose training finished last; raises UsageError when there is none."""
+    """Returns the folder of the adapter whose training finished last; raises UsageError if there is none."""
     folders = [path.parent for root in roots for path in root.rglob(ADAPTER_NAME)]
     finished = [folder for folder in folders if (folder / MANIFEST_NAME).exists()]
     if finished:
@@ -97,9 +97,9 @@ def newest_adapter(roots: Iterable[Path]) -> Path:
 def plan_export(
     adapter: Path | None, *, out: Path | None = None, base: Path | None = None, force: bool = False, check: bool = True
 ) -> ExportPlan:
-    """Finds adapter, base and manifest, and looks whether the merge can be done.
+    """Finds adapter, base and manifest, and checks whether they can be merged.
 
-    Raises UsageError, ManifestError, EnvironmentMissing or JobError, each saying what to do.
+    Raises UsageError, ManifestError, EnvironmentMissing or JobError; each message says what to do.
     """
     chosen = adapter or newest_adapter([Path(root) for root in ADAPTER_ROOTS])
     if not (chosen / ADAPTER_NAME).is_file():
@@ -127,11 +127,10 @@ def plan_export(
 
 
 def export_model(plan: ExportPlan, *, check: bool = True) -> Checked | None:
-    """Merges, checks and names the model; returns what the check found (None: not asked for, or done before).
+    """Merges, checks and renames the model; returns the checks, or None if none was requested or needed.
 
-    Raises JobError when the merge or the check of its weights fails, or is stopped; then nothing is left under the
-    model's name, unless it was there before. A model whose weights are right keeps its name also where it raises
-    JobError because it does not run.
+    Raises JobError if the merge or the check of its weights fails or is stopped; the output folder is then as before.
+    Also raises JobError if the weights are correct but the model does not run; the model then stays in place.
     """
     if plan.done:
         return _check_late(plan) if check and not plan.checked else None
@@ -196,7 +195,7 @@ def _check_same_base(base: Path, manifest: Manifest) -> None:
 
 
 def _check_whole_base(plan: ExportPlan) -> None:
-    """The quick look of the plan reads the ends of the weights; this reads them whole, unless that is known."""
+    """Compares the digest of all base weights; `_check_same_base` compares only a digest of their ends."""
     trained_on = plan.manifest.base
     if trained_on and trained_on.sha256 and trained_on.sha256 != describe_base(plan.base).sha256:
         raise _another_base(plan.base, plan.manifest)
@@ -210,7 +209,7 @@ def _another_base(base: Path, manifest: Manifest) -> JobError:
 
 
 def _merged_already(plan: ExportPlan) -> dict[str, Any]:
-    """What the model that is there says about its merge; empty where it is another one, or none."""
+    """Returns the merge record of the existing output; empty if there is none or it is of another adapter."""
     try:
         merged: dict[str, Any] = read_manifest(plan.out).training.get("merged", {})
     except ManifestError:
@@ -219,12 +218,12 @@ def _merged_already(plan: ExportPlan) -> dict[str, Any]:
 
 
 def _was_checked(merged: dict[str, Any]) -> bool:
-    """Whether every weight was compared, which older versions did not do, and the model did not fail to run."""
+    """Returns whether every weight was compared (older versions did not) and the model did not fail to run."""
     return bool(merged.get("checked")) and "tensors" in merged and merged.get("smoke", {}).get("outcome") != "failed"
 
 
 def adapter_digest(adapter: Path) -> str:
-    """Sixteen hex digits that change with the adapter's weights or settings."""
+    """Returns a digest (16 hex digits) of the adapter's weights and settings."""
     digest = hashlib.sha256()
     for path in sorted(adapter.glob("adapter_*")):
         digest.update(path.read_bytes())
@@ -256,7 +255,7 @@ def _merge(plan: ExportPlan, trainer: Environment) -> None:
         "export_dir": str(plan.partial.absolute()),
         "export_size": SHARD_GB,
         "export_device": "cpu",
-        # Without this a machine without a GPU writes float32.
+        # Otherwise a machine without a GPU writes float32.
         "infer_dtype": "bfloat16",
         "trust_remote_code": False,
     }
@@ -277,14 +276,14 @@ def _compare(plan: ExportPlan, model: Path) -> MergeReport:
 
 
 def _check_late(plan: ExportPlan) -> Checked:
-    """Checks a model that --no-check gave its name; it keeps what was written into its manifest since."""
+    """Checks a model exported with --no-check; later additions to its manifest are kept."""
     weights = _compare(plan, plan.out)
     _note(plan, _merge_note(plan, weights))
     return _run_once(plan, weights, environment("train"))
 
 
 def _run_once(plan: ExportPlan, weights: MergeReport, trainer: Environment) -> Checked:
-    """Runs a model that is right and has its name; whatever comes of it, the model stays."""
+    """Runs a finished model once and records the outcome; the model stays even if this raises JobError."""
     smoke = smoke_test(plan.out, plan.manifest.contract, family_named(plan.manifest.family), trainer)
     _note(plan, _merge_note(plan, weights) | {"smoke": asdict(smoke)})
     if smoke.outcome == "failed":
@@ -317,7 +316,7 @@ def _merge_note(plan: ExportPlan, weights: MergeReport | None) -> dict[str, Any]
 def _put_in_place(plan: ExportPlan) -> None:
     (plan.partial / CONFIG_NAME).unlink(missing_ok=True)
     for path in plan.partial.iterdir():
-        # safetensors writes weights that only their owner can read.
+        # safetensors creates files that only their owner can read.
         path.chmod(path.stat().st_mode | 0o444)
     shutil.rmtree(plan.old, ignore_errors=True)
     if plan.out.exists():

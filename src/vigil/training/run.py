@@ -1,7 +1,4 @@
-"""A training from start to end: look at what is there, run LLaMA-Factory, write the manifest.
-
-The plan of a training: every check that can be made before it starts, and the settings it will get.
-"""
+"""Trains an adapter: checks everything beforehand (`plan_training`), runs LLaMA-Factory, writes the manifest."""
 
 import json
 import logging
@@ -58,9 +55,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPlan:
-    """A training that has passed every check: `settings` are what LLaMA-Factory gets, paths made absolute.
+    """A training run that has passed every check; `settings` go to LLaMA-Factory and have absolute paths.
 
-    `warnings` are what a person should look at before time is spent, each in one line with what to do.
+    `warnings` are worth reading before the run starts; each is one line and says what to do.
     """
 
     config: str
@@ -73,12 +70,12 @@ class TrainingPlan:
 
     @property
     def output(self) -> Path:
-        """The folder that the adapter goes to."""
+        """The folder the adapter is written to."""
         return Path(self.settings["output_dir"])
 
 
 def check_family(base: Path, dataset: TrainingData) -> None:
-    """Raises UsageError where the frames of a dataset were cut for models of another family than the base's."""
+    """Raises UsageError if the dataset was built for another model family than the base model's."""
     held, wanted = family_named(dataset.manifest.family), family_in(base)
     if held is not wanted:
         raise UsageError(
@@ -89,7 +86,10 @@ def check_family(base: Path, dataset: TrainingData) -> None:
 
 
 def check_processes(settings: TrainingConfig, family: ModelFamily, *, gpus: int) -> None:
-    """Raises UsageError where LLaMA-Factory would start trainers of its own, which would number positions wrongly."""
+    """Raises UsageError if LLaMA-Factory would start trainer processes for a family whose positions Vigil corrects.
+
+    The correction is applied in Vigil's own process only (see training_env/positions.py).
+    """
     if family.counts_seconds and (gpus > 1 or is_distributed(settings) or is_ray(settings)):
         raise UsageError(
             f"{family.title} is trained in one process only: the pinned transformers counts the seconds of its videos "
@@ -99,9 +99,9 @@ def check_processes(settings: TrainingConfig, family: ModelFamily, *, gpus: int)
 
 
 def plan_training(config: str | Path, overrides: Sequence[str] = ()) -> TrainingPlan:
-    """Everything about a training that can be known before it starts.
+    """Makes every check that is possible before a training run starts, and returns its plan.
 
-    Raises ConfigError, DatasetError, UsageError or EnvironmentMissing, each saying what to do.
+    Raises ConfigError, DatasetError, UsageError or EnvironmentMissing; each message says what to do.
     """
     settings = load_training_config(config, overrides)
     gpus = gpu_count()
@@ -134,7 +134,7 @@ VERSIONED = ("llamafactory", "torch", "transformers", "peft", "accelerate")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
-    """A finished training; `figures` are what the manifest keeps of it, and `already` says it was done before."""
+    """A finished training run; `figures` are saved in the manifest, `already` is True if nothing had to be done."""
 
     output: Path
     figures: dict[str, Any]
@@ -148,9 +148,9 @@ def train(
     fresh: bool = False,
     on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
 ) -> TrainingResult:
-    """Trains, or goes on with a training that was stopped, and writes the manifest at the end.
+    """Trains, or resumes a run that was stopped (unless `fresh`), and writes the manifest at the end.
 
-    Raises JobError when LLaMA-Factory fails or somebody stops it; the message says how to go on.
+    Raises JobError if LLaMA-Factory fails or is stopped, and whatever `plan_training` raises.
     """
     trainer = environment("train")
     plan = plan_training(config, overrides)

@@ -1,1 +1,1 @@
-"""Programs that run on the training environment's Python (torch); nothing of Vigil imports them."""
+"""Scripts that run in the training environment's Python (torch); no module of Vigil imports them."""

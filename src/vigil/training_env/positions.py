@@ -1,7 +1,7 @@
-"""Positions of Qwen2.5-VL's tokens as it was pretrained with them and vLLM serves them. For the training environment.
+"""Corrects the token positions (M-RoPE) of Qwen2.5-VL in training to those of its pretraining, which vLLM uses too.
 
 transformers 5.3 to 5.5 gives every frame of a video the same time and numbers rows across frames (its issue 45381), and
-cuts the seconds between frames to whole ones (its issue 48669); LLaMA-Factory 0.9.5 takes its positions from there.
+truncates the seconds between frames to integers (its issue 48669); LLaMA-Factory 0.9.5 uses its positions.
 """
 
 import itertools
@@ -14,7 +14,7 @@ TEXT, IMAGE, VIDEO = 0, 1, 2
 
 
 def mend_positions() -> None:
-    """Has every Qwen2.5-VL of this process number its tokens as `rope_index` does."""
+    """Replaces `get_rope_index` of every Qwen2.5-VL model in this process by `rope_index`."""
     from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLModel
 
     Qwen2_5_VLModel.get_rope_index = rope_index
@@ -30,9 +30,10 @@ def rope_index(
     attention_mask: torch.Tensor | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Positions `(3, batch, length)` in time, height and width, and how far they run ahead of the length, `(batch, 1)`.
+    """Returns positions `(3, batch, length)` in time, height and width, and each row's offset `(batch, 1)`.
 
-    It has the arguments of the method of transformers that it takes the place of.
+    The offset is the next position minus the row's length. The arguments are those of the transformers method that
+    this function replaces.
     """
     vision = model.config.vision_config
     blocks = {
@@ -61,14 +62,14 @@ def _number(types: Sequence[int], blocks: dict[int, Iterator[torch.Tensor]]) -> 
 
 
 def _videos(grids: Any, seconds: Any, vision: Any) -> Iterator[torch.Tensor]:
-    # As vLLM gets them, in single precision: 2/7 s would be another whole number now and then.
+    # In single precision, as in vLLM: otherwise products such as those of 2/7 s may truncate to another integer.
     told = itertools.repeat(1.0) if seconds is None else torch.as_tensor(seconds, dtype=torch.float32).tolist()
     for grid, seconds_per_group in zip(_rows(grids), told, strict=False):
         yield _block(grid, vision.spatial_merge_size, seconds_per_group * vision.tokens_per_second)
 
 
 def _block(grid: Sequence[int], merge: int, interval: float) -> torch.Tensor:
-    """The positions of one picture or video from 0 on, groups first, then rows, then columns."""
+    """Returns the positions `(3, tokens)` of one picture or video, starting at 0, in group, row, column order."""
     times = (torch.arange(grid[0], dtype=torch.float64) * interval).long()
     axes = torch.meshgrid(times, torch.arange(grid[1] // merge), torch.arange(grid[2] // merge), indexing="ij")
     return torch.stack(axes).reshape(3, -1)

@@ -1,15 +1,14 @@
-"""Runs a model once on one fixed window; prints how it went as JSON: `{"outcome": "passed", "words": "..."}`.
-
-On a GPU with `gpu_bytes` free in bfloat16, else on the CPU in `cpu_dtype`; where that is empty it is skipped.
+"""Runs a model once on one fixed window and prints the result as JSON: `{"outcome": "passed", "words": "..."}`.
 
     .venv-train/bin/python src/vigil/training_env/smoke_test.py MODEL '{"prompt": ..., "words": [...], ...}'
 
-The prompt holds one video; `size_wh` and `frames` are such as the model's family reads.
+Uses a GPU in bfloat16 if `gpu_bytes` are free on it, else the CPU in `cpu_dtype`; if that is empty, the outcome is
+"skipped". The prompt contains one video; `size_wh` and `frames` must fit the model's family.
 """
 
 import gc
 
-gc.disable()  # while what stays is loaded: a fifth of the start would go to looking for garbage in it
+gc.disable()  # during imports: collecting among objects that all stay would take a fifth of the start-up time
 
 import atexit
 import json
@@ -28,7 +27,7 @@ NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 def fixed_window(frames: int, size_wh: tuple[int, int]) -> np.ndarray:
-    """A light square that crosses a grey ramp: `(frames, height, width, 3) uint8`."""
+    """Returns a video of a light square crossing a grey ramp: `(frames, height, width, 3) uint8`."""
     width, height = size_wh
     ramp = np.linspace(40, 160, width, dtype=np.uint8)
     window = np.broadcast_to(ramp[None, None, :, None], (frames, height, width, 3)).copy()
@@ -39,7 +38,7 @@ def fixed_window(frames: int, size_wh: tuple[int, int]) -> np.ndarray:
 
 
 def prompt_inputs(processor: Any, asked: dict[str, Any], config: Any) -> dict[str, torch.Tensor]:
-    """The window and the question as the model is trained on them."""
+    """Returns the processor's inputs for the window and the question, in the form used in training."""
     frames = asked["frames"]
     metadata = VideoMetadata(
         total_num_frames=frames, fps=FPS, frames_indices=list(range(frames)), duration=frames / FPS
@@ -56,20 +55,20 @@ def prompt_inputs(processor: Any, asked: dict[str, Any], config: Any) -> dict[st
 
 
 def logits_of(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Logits of every position, `(length, vocabulary)`."""
+    """Returns the logits of every position on the CPU, `(length, vocabulary)` float32."""
     with torch.inference_mode():
         return model(**{key: value.to(model.device) for key, value in inputs.items()}).logits[0].float().cpu()
 
 
 def place(asked: dict[str, Any]) -> tuple[str, str]:
-    """A device with room, and the type of the numbers there; two empty words where there is none."""
+    """Returns a device with enough memory and the dtype to use on it; two empty strings if there is none."""
     if torch.cuda.is_available() and torch.cuda.mem_get_info()[0] >= asked["gpu_bytes"]:
         return "cuda", "bfloat16"
     return ("cpu", asked["cpu_dtype"]) if asked["cpu_dtype"] else ("", "")
 
 
 def run(folder: str, asked: dict[str, Any]) -> dict[str, str]:
-    """Loads the model, asks it once, and says whether numbers came out."""
+    """Loads the model, runs it once, and returns whether all weights fit and all logits are finite."""
     device, dtype = place(asked)
     if not device:
         return {"outcome": "skipped", "words": "there is not enough memory free for it, on a GPU or beside it"}
@@ -95,7 +94,7 @@ def run(folder: str, asked: dict[str, Any]) -> dict[str, str]:
 
 
 def main(folder: str, asked: dict[str, Any]) -> dict[str, str]:
-    """The same, where too little memory is no fault of the model."""
+    """Like `run`, but running out of memory counts as skipped, not as a fault of the model."""
     try:
         return run(folder, asked)
     except (MemoryError, RuntimeError) as error:
@@ -107,5 +106,5 @@ def main(folder: str, asked: dict[str, Any]) -> dict[str, str]:
 if __name__ == "__main__":
     gc.freeze()
     gc.enable()
-    atexit.register(gc.freeze)  # what was loaded needs no tidying: it takes seconds
+    atexit.register(gc.freeze)  # skips the collection of loaded modules at exit, which takes seconds
     print(json.dumps(main(sys.argv[1], json.loads(sys.argv[2]))))  # noqa: T201

@@ -1,15 +1,14 @@
-"""What LLaMA-Factory really trains on: prompt tokens and pictures of each example, through its own loader and collator.
-
-Runs in the training environment. The pictures are told by a digest and by a few of their values, as they are large.
+"""Dumps what LLaMA-Factory trains on: the prompt tokens and pixels of each example, from its own loader and collator.
 
     .venv-train/bin/python src/vigil/training_env/trained_prompts.py ASKED.json OUT.json
 
-where ASKED holds {"settings": {...}, "positions": whether those of each video's tokens are wanted too}.
+ASKED.json holds {"settings": {...}, "positions": whether to include the positions of each video's tokens}. Pixels are
+reported as a digest and a few sampled values, because they are large. Runs in the training environment.
 """
 
 import gc
 
-gc.disable()  # while what stays is loaded: a fifth of the start would go to looking for garbage in it
+gc.disable()  # during imports: collecting among objects that all stay would take a fifth of the start-up time
 
 import atexit
 import hashlib
@@ -32,7 +31,7 @@ STEPS = 1e4
 
 
 def trained_prompts(settings: dict[str, Any], *, positions: bool) -> list[dict[str, Any]]:
-    """One entry an example, in the order of the dataset: `ids` up to the answer, `grid_thw`, and the pictures."""
+    """Returns one entry per example, in dataset order: `ids` up to the answer, `grid_thw`, and the pixel digest."""
     mend_positions()
     model_args, data_args, training_args, _, _ = get_train_args(settings)
     loaded = load_tokenizer(model_args)
@@ -44,7 +43,7 @@ def trained_prompts(settings: dict[str, Any], *, positions: bool) -> list[dict[s
 
 
 def _empty_model(folder: str) -> Any:
-    """The model without its weights: it numbers tokens as the whole one does."""
+    """Returns the model without weights, which is enough to compute positions."""
     with torch.device("meta"):
         return AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder))
 
@@ -66,7 +65,7 @@ def _told(example: dict[str, Any], collator: Any) -> dict[str, Any]:
 
 
 def _told_positions(batch: Any, config: Any) -> list[list[int]]:
-    """Time, height and width of each token of the video and of the one behind it, from the video's first one on."""
+    """Returns time, height and width of each video token and the token after it, relative to the first video token."""
     places = (batch["input_ids"][0] == config.video_token_id).nonzero().ravel()
     first, last = int(places[0]), int(places[-1])
     numbered = batch["position_ids"][-3:, 0, first : last + 2]
@@ -75,7 +74,7 @@ def _told_positions(batch: Any, config: Any) -> list[list[int]]:
 
 
 def pixel_digest(pixels: np.ndarray) -> dict[str, Any]:
-    """A digest of the values, rounded to a ten-thousandth, and a few of them, evenly spread."""
+    """Returns a digest of the values, rounded to 1e-4, their shape, and `PROBES` evenly spaced values."""
     flat = np.ascontiguousarray(pixels, dtype=np.float64).ravel()
     places = np.linspace(0, flat.size - 1, PROBES).astype(np.int64)
     digest = hashlib.sha256(np.rint(flat * STEPS).astype(np.int32).tobytes()).hexdigest()
@@ -85,7 +84,7 @@ def pixel_digest(pixels: np.ndarray) -> dict[str, Any]:
 if __name__ == "__main__":
     gc.freeze()
     gc.enable()
-    atexit.register(gc.freeze)  # what was loaded needs no tidying: it takes seconds
+    atexit.register(gc.freeze)  # skips the collection of loaded modules at exit, which takes seconds
     asked, answer = map(Path, sys.argv[1:3])
     told = trained_prompts(**json.loads(asked.read_text(encoding="utf-8")))
     answer.write_text(json.dumps(told), encoding="utf-8")
