@@ -39,7 +39,7 @@ class AlarmLog:
         return self._newest
 
     def beginning(self) -> int:
-        """Returns the number from which a newly opened page reads: it has every alarm that was already announced."""
+        """Returns where a newly opened page starts to read: every alarm up to that number was already announced."""
         try:
             return 0 if self._store is None else self._first(self._store)
         except StoreError as error:

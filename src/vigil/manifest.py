@@ -1,4 +1,4 @@
-"""The manifest `vigil.json` in a model's folder, and the contract in it: the conditions the model was trained under.
+"""The manifest `vigil.json` of a model, and its contract: the conditions the model was trained under.
 
 Training writes it into the adapter's folder, export copies it to the merged model, serving reads it, and every client
 checks it. Servers declare their contract too: `vllm.sh` answers `GET /vigil.json`, and with `--alias` it lists a second

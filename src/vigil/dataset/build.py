@@ -1,4 +1,4 @@
-"""Builds a LLaMA-Factory dataset from labelled clips: `anomaly-train.json`, `-val`, `-test`, frames and a manifest.
+"""Builds a LLaMA-Factory dataset from labelled clips: `anomaly-train.json`, `-val`, `-test`, frames, manifest.
 
 Clips are windowed by the code that windows live sources. Builds are incremental: unchanged clips are not extracted
 again, and answers written by people or models are kept. `vigil.json` is written last, so a folder without it is

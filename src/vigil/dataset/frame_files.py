@@ -1,4 +1,4 @@
-"""The frame files of a dataset: writing and reading a clip's folder, short-clip windows, and inspection of frames.
+"""The frame files of a dataset: writes, reads and inspects a clip's folder, and derives short-clip windows.
 
 A clip's folder holds `frames/<label>/<clip>/<window>-<i>.jpg` and `clip.json`. It is written under a temporary name
 and renamed, so a folder is always complete. Overlapping windows share files: each distinct frame is stored once.

@@ -1,4 +1,4 @@
-"""Corrects the token positions (M-RoPE) of Qwen2.5-VL in training to those of its pretraining, which vLLM uses too.
+"""Corrects the token positions of Qwen2.5-VL in training to those of its pretraining, which vLLM uses too.
 
 transformers 5.3 to 5.5 gives every frame of a video the same time and numbers rows across frames (its issue 45381), and
 truncates the seconds between frames to integers (its issue 48669); LLaMA-Factory 0.9.5 uses its positions.

@@ -1,4 +1,4 @@
-"""Dumps what LLaMA-Factory trains on: the prompt tokens and pixels of each example, from its own loader and collator.
+"""Dumps the prompt tokens and pixels that LLaMA-Factory trains on, from its own loader and collator.
 
     .venv-train/bin/python src/vigil/training_env/trained_prompts.py ASKED.json OUT.json
 
