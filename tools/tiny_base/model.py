@@ -153,12 +153,6 @@ def _write_classic_files(folder: Path, *, image_shortest_px: int) -> None:
         (folder / name).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-if __name__ == "__main__":
-    target = Path(sys.argv[1])
-    save_processor(target, tiny_vocabulary())
-    save_model(untrained_model(target), target)
-
-
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration
 
@@ -195,3 +189,9 @@ def _adapt(part: nn.Module, rank: int) -> list[nn.Parameter]:
     for name, child in adapted.items():
         setattr(part, name, child)
     return [parameter for child in adapted.values() for parameter in (child.down, child.up)]
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    save_processor(target, tiny_vocabulary())
+    save_model(untrained_model(target), target)

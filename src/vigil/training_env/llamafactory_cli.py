@@ -5,17 +5,11 @@
 Quantised models keep the vision tower in full precision, as serving does; LLaMA-Factory has no setting for it.
 Qwen2.5-VL's positions are numbered as in pretraining, which the pinned transformers gets wrong (see positions.py).
 Loaded modules are excluded from garbage collection, which saves a third of start and exit, 3 s of it at exit.
-
-The second block prints every training argument that the installed LLaMA-Factory accepts, one per line, for
-`src/vigil/training/llamafactory_keys.txt`.
 """
 
 import atexit
-import dataclasses
 import gc
 from functools import partial
-
-from llamafactory.hparams.parser import _TRAIN_ARGS
 
 NOT_QUANTIZED = ("lm_head", "visual", "model.visual")
 """The output head, which transformers excludes by default, and the vision tower under both of its module names."""
@@ -47,8 +41,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
-
-if __name__ == "__main__":
-    names = {field.name for part in _TRAIN_ARGS for field in dataclasses.fields(part) if field.init}
-    print("\n".join(sorted(names)))  # noqa: T201
