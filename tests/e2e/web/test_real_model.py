@@ -80,7 +80,7 @@ def test_a_text_a_picture_and_a_video_are_answered(site: Site, visitors: Visitor
     film(tmp_path / "long.mp4", seconds=200, fps=4)
     for number, name in enumerate((None, "large.jpg", "long.mp4"), start=1):
         ask(page, QUESTION, number=number, attached=tmp_path / name if name else None)
-    assert re.search(r"256 frames of \d+×\d+, one every 0\.8 s", page.inner_text("#chat-log"))
+    assert re.search(r"230 frames of \d+×\d+, one every 0\.9 s", page.inner_text("#chat-log"))
     visitors.shoot(page, "real-chat")
 
 
