@@ -147,7 +147,7 @@ def test_without_a_root_path_there_is_nothing_below_one(whole: Site, place: str)
     assert (answer.status_code, answer.text) == (404, "there is nothing here\n")
     through_a_proxy = Visit(whole).ask(place)
     assert through_a_proxy.status_code == 404
-    assert "started with --root-path PATH" in through_a_proxy.text
+    assert "start them with --root-path PATH" in through_a_proxy.text
 
 
 def test_without_a_root_path_addresses_are_what_they_were(whole: Site) -> None:
