@@ -208,7 +208,7 @@ def over(desk: AnalysisSession, address: Address) -> Analysis:
     desk.begin(analysis, None, duration_s=None)
     analysis.start()
     assert analysis.wait(60)
-    analysis._findings.add(judged(0, 0.9))
+    analysis._results.add(judged(0, 0.9))
     return analysis
 
 
