@@ -201,7 +201,8 @@ def test_live_goes_on_from_the_player_and_back_to_every_window(site: Site, visit
           return rows > 5 && rows < 15;
         }"""
     )
-    assert rows(page)[-1][0] <= 10.0
+    # A busy machine drops some of the first live windows.
+    assert rows(page)[-1][0] <= 16.0
     begun_s = position(page)
     page.wait_for_function(FOLLOWS_TO, arg=begun_s + 8, timeout=SLOW_MS)
     visitors.shoot(page, "analysis-live")
