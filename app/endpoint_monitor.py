@@ -16,6 +16,7 @@ from app.language import Translator
 from vigil.errors import EndpointError, EndpointUnreachable, VigilError, redact
 from vigil.judge import Endpoint
 from vigil.judge.bounded_http import BoundedClient, UnusableAnswerError
+from vigil.judge.contract import DEFAULT_QUESTION
 from vigil.judge.discovery import ServedModel, list_models, open_http_client, open_openai_client
 from vigil.judge.model_client import may_pass
 from vigil.manifest import MODEL_DIR_ADVICE, Contract, calibration_in, parse_alias, read_manifest
@@ -95,9 +96,12 @@ class EndpointMonitor:
     def _differences(self, models: Sequence[ServedModel]) -> tuple[str, ...] | None:
         """How the served contract differs from the one that the watch uses; None if the server declares none."""
         wanted = self._settings.model
-        alias = next((m.alias for m in models if m.alias and wanted in ("", m.name)), "")
-        if not alias:
+        served = next((m for m in models if m.alias and wanted in ("", m.name)), None)
+        if served is None:
             return None
+        alias = served.alias
+        if self._settings.task is None and self._settings.model_dir is None and served.contract is not None:
+            return ()
         try:
             return tuple(self._contract(alias).differences(alias))
         except VigilError as error:
@@ -106,7 +110,7 @@ class EndpointMonitor:
     def _contract(self, alias: str) -> Contract:
         if self._settings.model_dir is not None:
             return read_manifest(self._settings.model_dir, advice=MODEL_DIR_ADVICE).contract
-        return Contract.of(load_question(self._settings.task or "fight"), parse_alias(alias))
+        return Contract.of(load_question(self._settings.task or DEFAULT_QUESTION), parse_alias(alias))
 
     async def load(self, http: BoundedClient) -> tuple[int, int] | None:
         """Running and waiting requests, as vLLM counts them over all its models.

@@ -31,7 +31,7 @@ from vigil.frames import FrameSampling, encode_jpeg, fit_size
 from vigil.judge import Endpoint, Judge, read_key
 from vigil.judge.answer_parser import logprob_options
 from vigil.judge.model_client import chat_messages
-from vigil.questions import Task, load_question
+from vigil.questions import Question, load_question
 from vigil.score import EvalClip, EvalWindow, Journal, ScoreRun
 from vigil.score.run import IN_FLIGHT
 
@@ -143,7 +143,7 @@ class Bench:
 
     endpoint: Endpoint
     sampling: FrameSampling
-    task: Task
+    task: Question
     in_flight: int = IN_FLIGHT
     seed: int = 0
 
@@ -211,7 +211,7 @@ class Bench:
             return clips / (time.perf_counter() - started)
 
     def _request_bytes(self, judge: Judge, window: Sequence[bytes]) -> bytes:
-        asked = chat_messages(window, self.task.question, media=judge.media, fps=self.sampling.fps)
+        asked = chat_messages(window, self.task.text, media=judge.media, fps=self.sampling.fps)
         body = json.dumps(
             {
                 "model": judge.model,
@@ -241,11 +241,11 @@ class Bench:
         return fresh_windows(count, sampling=self.sampling, seed=self.seed)
 
 
-def usual_parts(window: Sequence[bytes], task: Task) -> list[dict[str, object]]:
+def usual_parts(window: Sequence[bytes], task: Question) -> list[dict[str, object]]:
     """A window as six single images and a question."""
     urls = [f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}" for jpeg in window]
     images: list[dict[str, object]] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
-    return [*images, {"type": "text", "text": task.question}]
+    return [*images, {"type": "text", "text": task.text}]
 
 
 def fresh_windows(count: int, *, sampling: FrameSampling, seed: int) -> Iterator[tuple[bytes, ...]]:

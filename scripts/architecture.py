@@ -19,11 +19,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "architecture.svg"
 
 FLOORS = (
-    "vigil.errors vigil.counted vigil.csv_text vigil.verdict vigil.tiny",
+    "vigil.errors vigil.counted vigil.csv_text vigil.tiny",
     "vigil.file_names vigil.hosts",
     "vigil.config vigil.files vigil.environments vigil.frames vigil.events vigil.label_tokens",
-    "vigil.windows vigil.questions vigil.store vigil.rules vigil.download vigil.gpus",
-    "vigil.manifest",
+    "vigil.windows vigil.questions vigil.download vigil.gpus",
+    "vigil.verdict",
+    "vigil.manifest vigil.store vigil.rules",
     "vigil.sources vigil.calibration",
     "vigil.models",
     "vigil.judge",

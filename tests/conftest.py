@@ -16,7 +16,7 @@ from vigil.environments import gc_frozen
 from vigil.errors import EnvironmentMissing
 from vigil.frames import FrameSampling
 from vigil.judge import Endpoint, read_key
-from vigil.questions import Task, load_question
+from vigil.questions import Question, load_question
 from vigil.serving.server import RunningServer, run_server
 from vigil.tiny import BASE_FOLDER
 
@@ -73,7 +73,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 
 
 @pytest.fixture(scope="session")
-def task() -> Task:
+def task() -> Question:
     """The task that the server is asked about."""
     return load_question("fight")
 
@@ -85,7 +85,7 @@ def sampling() -> FrameSampling:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, task: Task) -> Iterator[RunningServer]:
+def server(tmp_path_factory: pytest.TempPathFactory, task: Question) -> Iterator[RunningServer]:
     """The tiny base behind a real vLLM, at a free port and with a key of its own."""
     folder: Path = tmp_path_factory.mktemp("server")
     try:

@@ -8,9 +8,9 @@ from vigil.frames import FrameSampling
 from vigil.judge import Endpoint, Judge
 from vigil.judge.answer_parser import LabelTokens, Place
 from vigil.label_tokens import Branch
-from vigil.questions import Task
+from vigil.questions import Question
 
-TASK = Task(name="t", question="Is there a fight?", alarm_word="Yes", normal_word="No")
+TASK = Question.with_two_labels(name="t", text="Is there a fight?", alarm_word="Yes", normal_word="No")
 SAMPLING = FrameSampling(max_pixels=12_288)
 IDS = {"Yes": [7], "No": [9]}
 WORDS = LabelTokens(
@@ -54,6 +54,6 @@ def no() -> Reply:
     return chat("No", logprobs={"token_id:9": -0.1, "token_id:7": -3.0})
 
 
-async def connect(server: ScriptedServer, *, task: Task = TASK, **settings: Any) -> Judge:
+async def connect(server: ScriptedServer, *, task: Question = TASK, **settings: Any) -> Judge:
     settings = {"media": "video", "retries": 0} | settings
     return await Judge.connect(Endpoint(url=server.url), task, SAMPLING, **settings)

@@ -53,7 +53,7 @@ def _example(folder: Path, index: int, *, frames: int) -> dict[str, Any]:
     answer = f"{task.word(label)}，画面里有一个方块。"
     return {
         "messages": [
-            {"role": "user", "content": f"<video>{task.question}"},
+            {"role": "user", "content": f"<video>{task.text}"},
             {"role": "assistant", "content": answer},
         ],
         "videos": [paths],

@@ -10,14 +10,14 @@ import numpy as np
 from vigil.frames import FrameSampling, encode_jpeg
 from vigil.manifest import Contract, Manifest
 from vigil.models import QWEN3_VL, ModelFamily
-from vigil.questions import Task
+from vigil.questions import Question
 
 TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
 
 
 def write_dataset(
     folder: Path,
-    task: Task,
+    task: Question,
     sampling: FrameSampling,
     *,
     sizes_wh: Iterable[tuple[int, int]],
@@ -48,7 +48,7 @@ def write_dataset(
 
 
 def _example(
-    folder: Path, task: Task, sampling: FrameSampling, size_wh: tuple[int, int], length: int
+    folder: Path, task: Question, sampling: FrameSampling, size_wh: tuple[int, int], length: int
 ) -> dict[str, object]:
     width, height = size_wh
     clip = f"{width}x{height}-{length}"
@@ -60,7 +60,7 @@ def _example(
     answer = f"{task.word('alarm' if label == 'alarm' else 'normal')}，视频中有人走过。"
     return {
         "messages": [
-            {"role": "user", "content": f"<video>{task.question}"},
+            {"role": "user", "content": f"<video>{task.text}"},
             {"role": "assistant", "content": answer},
         ],
         "videos": [[str((place / f"000-{index}.jpg").relative_to(folder)) for index in range(length)]],

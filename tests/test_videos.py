@@ -20,14 +20,14 @@ from vigil.frames import RGB, Frame, FrameSampling
 from vigil.judge import Endpoint, Judge
 from vigil.judge.contract import served_sampling
 from vigil.judge.verdict_reader import MIN_MASS
-from vigil.questions import Task, load_question
+from vigil.questions import Question, load_question
 from vigil.sources.video_file import read_frames
 from vigil.verdict import Verdict
 from vigil.windows import Window, iter_windows
 
 
 async def ask_videos(
-    endpoint: Endpoint, task: Task, clips: Sequence[Path] = (), *, min_mass: float = MIN_MASS
+    endpoint: Endpoint, task: Question, clips: Sequence[Path] = (), *, min_mass: float = MIN_MASS
 ) -> list[Exchange]:
     """Asks for verdicts and descriptions of a drawn window and of each clip's windows."""
     sampling = await served_sampling(endpoint) or FrameSampling()
@@ -81,7 +81,7 @@ def _told(asked: str, verdict: Verdict) -> Exchange:
 
 
 @pytest.mark.e2e
-def test_videos(endpoint: Endpoint, task: Task) -> None:
+def test_videos(endpoint: Endpoint, task: Question) -> None:
     # The tiny base was never taught the verdict words, and gives them next to nothing.
     assert problems(asyncio.run(ask_videos(endpoint, task, min_mass=0.0))) == []
 

@@ -1,7 +1,7 @@
 """The choices of a visitor, source and question, validated before an analysis starts."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ import gradio as gr
 from app.web.analysis_session import MY_WEBCAM, AnalysisSession
 from app.web.context import NONE, RequestRefused, SiteContext, trained_question
 from app.web.uploads import Upload
-from vigil.analysis.asking import asks_for_verdict
 from vigil.errors import SourceError, UsageError, VigilError
 from vigil.questions import Question
 from vigil.sources.address import Address, find_available_sources
@@ -35,8 +34,8 @@ class AnalysisOptions:
             raise RequestRefused(self.context.t("analysis.no_question"))
         known = next((question for question in self.questions if question.name == preset), None)
         if known is None:
-            return Question(name="own", title="", language=self.context.language, question=text.strip())
-        return replace(known, question=text if text.strip() != known.question.strip() else known.question)
+            return Question(name="own", language=self.context.language, text=text.strip())
+        return known if text.strip() == known.text.strip() else known.reworded(text)
 
     async def opened(
         self, source: str, sent: str | None, camera: str | None, desk: AnalysisSession
@@ -77,7 +76,7 @@ class AnalysisOptions:
 
     def words_of(self, preset: str) -> Any:
         """The text of a preset; without one, the text stays as it is."""
-        return next((question.question for question in self.questions if question.name == preset), gr.skip())
+        return next((question.text for question in self.questions if question.name == preset), gr.skip())
 
     def first_preset(self) -> tuple[str, str]:
         """The question that the served model was trained on, else the default of the page's language."""
@@ -90,7 +89,7 @@ class AnalysisOptions:
         """Says whether the question gets verdicts or only text."""
         if not text.strip():
             return ""
-        kind = "verdict" if asks_for_verdict(self.question_of(preset, text)) else "words"
+        kind = "verdict" if self.question_of(preset, text).labels else "words"
         return escape(self.context.t(f"analysis.asks_{kind}"))
 
 

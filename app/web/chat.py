@@ -23,7 +23,6 @@ from app.web.context import RequestRefused, SiteContext, notice_html, preset_cho
 from app.web.gradio_patches import SILENT
 from app.web.uploads import Upload
 from vigil.analysis import Analysis
-from vigil.analysis.asking import asks_for_verdict
 from vigil.chat import (
     Attachment,
     ChatClient,
@@ -40,11 +39,11 @@ from vigil.chat import (
 from vigil.chat.conversation import DEFAULT_CONTEXT
 from vigil.errors import EndpointError, UsageError, VigilError
 from vigil.frames import FrameSampling
-from vigil.judge.contract import served_model, with_description
+from vigil.judge.contract import served_model
 from vigil.judge.discovery import ServedModel
 from vigil.manifest import parse_alias, read_manifest
 from vigil.models import family_reading
-from vigil.questions import Question, Task
+from vigil.questions import Question
 from vigil.sources.address import Address
 from vigil.sources.image_worker import worker
 
@@ -209,15 +208,15 @@ class ChatPanel:
             # The verdict remains valid without its description.
             yield self.context.t("chat.not_described", detail=str(error))
 
-    def _trained_task(self, turn: ChatTurn, served: ServedModel) -> Task | None:
-        """Returns the task of the turn's question if it is the one the model was trained on, else None."""
+    def _trained_task(self, turn: ChatTurn, served: ServedModel) -> Question | None:
+        """Returns the turn's question as it is configured if it is the one the model was trained on, else None."""
         trained = trained_question(self.questions, served.alias)
-        asked = (one for one in self.questions if one.name == trained and one.question == turn.question)
-        task = next((one.task for one in asked), None)
+        asked = (one for one in self.questions if one.name == trained and one.text == turn.question)
+        question = next(asked, None)
         folder = self.context.settings.model_dir
-        if task is None or folder is None:
-            return task
-        return with_description(task, read_manifest(folder).contract)
+        if question is None or folder is None:
+            return question
+        return read_manifest(folder).contract.with_description(question)
 
     def _finish(self, turn: ChatTurn, visit: ChatSession) -> None:
         """Marks an answer that was stopped or is empty as such; an empty one is removed from the conversation."""
@@ -287,7 +286,7 @@ class ChatPanel:
             raise RequestRefused(t("chat.stopped_early"), keeps_files=True)
         visit.looked = wanted
         # The verdict question is asked exactly as in training, without a note about times.
-        asks_verdict = asks_for_verdict(self.windows.question_of(text, served))
+        asks_verdict = bool(self.windows.question_of(text, served).labels)
         return replace(look, is_part=False) if asks_verdict else look
 
     async def _served(self, model: str) -> ServedModel:
@@ -324,7 +323,7 @@ class ChatPanel:
 
     def preset(self, name: str, sent: dict[str, Any] | None) -> dict[str, Any]:
         """Returns the input box with the text of a preset; attached files are kept."""
-        found = next((question.question for question in self.questions if question.name == name), "")
+        found = next((question.text for question in self.questions if question.name == name), "")
         return {"text": found, "files": list((sent or {}).get("files") or [])}
 
     def choices(self, model: str | None, seen: tuple[str, ...]) -> tuple[Any, Any, tuple[str, ...]]:

@@ -12,7 +12,6 @@ from app.web.analysis_start import AnalysisStarter
 from app.web.chat_session import ChatSession
 from app.web.context import trained_question
 from vigil.analysis import Analysis
-from vigil.analysis.asking import asks_for_verdict
 from vigil.frames import FrameSampling
 from vigil.judge.discovery import ServedModel
 from vigil.manifest import parse_alias
@@ -55,11 +54,11 @@ class WindowQuestions(AnalysisStarter):
         trained = trained_question(self.context.questions, served.alias)
         first = sorted(self.context.questions, key=lambda one: (one.name != trained, one.language != t.language))
         for question in first:
-            if question.question.strip() == text:
+            if question.text.strip() == text:
                 return question
-        edited = (replace(question, question=text) for question in first if question.task is not None)
-        own = Question(name="own", title="", language=t.language, question=text)
-        return next((question for question in edited if asks_for_verdict(question)), own)
+        edited = (question.reworded(text) for question in first if question.labels)
+        own = Question(name="own", language=t.language, text=text)
+        return next((question for question in edited if question.labels), own)
 
     def _source(self, address: Address, served: ServedModel) -> str:
         sampling = parse_alias(served.alias) if served.alias else FrameSampling()

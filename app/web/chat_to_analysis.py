@@ -17,7 +17,7 @@ def connect_chat_to_analysis(
     context: SiteContext, chat: ChatComponents, analysis: AnalysisComponents, tabs: gr.Tabs
 ) -> None:
     """Connects the chat's button to the other tab."""
-    names = {question.question: question.name for question in context.questions}
+    names = {question.text: question.name for question in context.questions}
     minutes = f"{context.options.keep_uploads_s / 60:g}"
 
     def take_over(visit: ChatSession | None, model: str | None) -> dict[Any, Any]:

@@ -116,14 +116,14 @@ def trained_question(questions: Sequence[Question], alias: str) -> str:
     """The name of the question whose labels a served contract has; empty if there is none."""
     parts = dict(part.partition("=")[::2] for part in alias.split(":")[1:])
     digest = parts.get("question", "")
-    return next((q.name for q in questions if q.task is not None and digest and _digest(q) == digest), "")
+    return next((q.name for q in questions if q.labels and digest and _digest(q) == digest), "")
 
 
 def _digest(question: Question) -> str:
     from vigil.frames import FrameSampling
     from vigil.manifest import Contract
 
-    return Contract.of(question.task, FrameSampling()).question_digest if question.task is not None else ""
+    return Contract.of(question, FrameSampling()).question_digest
 
 
 class RequestRefused(Exception):

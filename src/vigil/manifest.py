@@ -8,7 +8,7 @@ model name that encodes the contract (`Contract.alias`), as older servers always
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 from urllib.parse import quote, unquote
@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 from vigil.config import from_mapping
 from vigil.errors import ConfigError, ManifestError, UsageError
 from vigil.frames import GRID_KEYS, FrameSampling
-from vigil.questions import Task
+from vigil.questions import Label, Question, load_question
 
 MANIFEST_NAME = "vigil.json"
 ALIAS_PREFIX = "vigil-contract"
@@ -38,37 +38,93 @@ MODEL_DIR_ADVICE = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContractLabel:
+    """One label of a question with other labels than `alarm` and `normal`."""
+
+    name: str
+    word: str
+    is_alarm: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """What must be identical in training, scoring and watching.
 
-    `answers` is the kind of answer the model was trained on, `describe` the task's question for a description. They
+    The labels of a question are its two words, or `labels` if it has others than `alarm` and `normal`. `answers` is the
+    kind of answer the model was trained on, `describe` the task's question for a description. They
     are ignored when contracts are compared.
     """
 
     sampling: FrameSampling
     task: str
     question: str
-    alarm_word: str
-    normal_word: str
+    alarm_word: str = ""
+    normal_word: str = ""
+    labels: tuple[ContractLabel, ...] = ()
     answers: Answers = field(default="words", compare=False)
     describe: str = field(default="", compare=False)
 
     @classmethod
-    def of(cls, task: Task, sampling: FrameSampling) -> "Contract":
-        """Returns the contract of a task and a sampling."""
-        return cls(
-            sampling=sampling,
-            task=task.name,
-            question=task.question,
-            alarm_word=task.alarm_word,
-            normal_word=task.normal_word,
-            describe=task.describe,
+    def of(cls, question: Question, sampling: FrameSampling) -> "Contract":
+        """Returns the contract of a question and a sampling."""
+        labels: dict[str, Any]
+        if question.has_two_labels:
+            labels = {"alarm_word": question.alarm_word, "normal_word": question.normal_word}
+        else:
+            labels = {
+                "labels": tuple(
+                    ContractLabel(name=label.name, word=label.word, is_alarm=label.is_alarm)
+                    for label in question.labels
+                )
+            }
+        return cls(sampling=sampling, task=question.name, question=question.text, describe=question.describe, **labels)
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the contract as plain data; older versions do not know `labels`, so they are left out if empty."""
+        data = asdict(self) | {"sampling": self.sampling.as_json()}
+        if not self.labels:
+            del data["labels"]
+        return data
+
+    def as_question(self) -> Question:
+        """Returns the question of the contract: the installed one of that name, if its text and labels are the same."""
+        recorded = self._recorded()
+        try:
+            installed = load_question(self.task)
+        except UsageError:
+            return recorded
+        if (installed.text, installed.words()) == (recorded.text, recorded.words()):
+            return self.with_description(installed)
+        return replace(
+            recorded, describe=self.describe or installed.describe, labels=_with_folders(recorded, installed)
+        )
+
+    def with_description(self, question: Question) -> Question:
+        """Returns a question with the contract's own question for a description, if the contract is of it."""
+        return (
+            replace(question, describe=self.describe or question.describe) if self.task == question.name else question
+        )
+
+    def _recorded(self) -> Question:
+        """The question as the contract has it, without the folders of its labels."""
+        if self.labels:
+            labels = tuple(Label(name=one.name, word=one.word, is_alarm=one.is_alarm) for one in self.labels)
+            text = self.question
+            return Question(name=self.task, text=text, labels=labels, describe=self.describe, language=_language(text))
+        return Question.with_two_labels(
+            name=self.task,
+            text=self.question,
+            alarm_word=self.alarm_word,
+            normal_word=self.normal_word,
+            describe=self.describe,
+            language=_language(self.alarm_word),
         )
 
     @property
     def question_digest(self) -> str:
-        """A digest (8 hex digits) of the question and both verdict words."""
-        words = "\n".join((self.question, self.alarm_word, self.normal_word))
+        """A digest (8 hex digits) of the question and the words of its labels."""
+        labels = [label.word for label in self.labels] or [self.alarm_word, self.normal_word]
+        words = "\n".join((self.question, *labels))
         return hashlib.sha256(words.encode()).hexdigest()[:8]
 
     @property
@@ -101,6 +157,16 @@ class Contract:
             for key in ours
             if key not in {"task", ANSWERS_KEY} and theirs.get(key) != ours[key]
         ]
+
+
+def _language(text: str) -> str:
+    return "en" if text.isascii() else "zh"
+
+
+def _with_folders(recorded: Question, installed: Question) -> tuple[Label, ...]:
+    """The recorded labels, with the folders that the installed question gives to labels of the same names."""
+    folders = {label.name: label.folders for label in installed.labels}
+    return tuple(replace(label, folders=folders.get(label.name, label.folders)) for label in recorded.labels)
 
 
 def parse_alias(alias: str) -> FrameSampling:
@@ -189,7 +255,7 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
         del data["base"]  # older versions do not know this key
     if manifest.family == USUAL_FAMILY:
         del data["family"]
-    data["contract"]["sampling"] = manifest.contract.sampling.as_json()
+    data["contract"] = manifest.contract.as_json()
     told = {key: data["contract"].pop(key) for key in BESIDE}
     kept = {key: value for key, value in data["training"].items() if key not in BESIDE}
     return data | {"training": kept | {key: value for key, value in told.items() if value != BESIDE[key]}}
@@ -201,6 +267,9 @@ def _from_json(data: dict[str, Any]) -> dict[str, Any]:
         return data
     told = {key: training[key] for key in BESIDE if key in training}
     rest = {key: value for key, value in training.items() if key not in BESIDE}
+    missing = [key for key in ("alarm_word", "normal_word") if key not in contract and "labels" not in contract]
+    if missing:
+        raise ConfigError(MANIFEST_NAME, [f"contract: {missing[0]} is missing"])
     return data | {"training": rest, "contract": contract | told}
 
 

@@ -1,68 +1,143 @@
-"""Questions about a window, and tasks: questions with two label words and the folder names of each label.
+"""Questions about a window, and the labels that answer them.
 
-Both are YAML files in `configs/tasks`. `load_question("fight")` loads a task by name or path; `list_questions()` also
-returns the questions without label words, which are for the chat.
+A question with labels is answered by the word of one of them, and every label gets a probability; a question without
+labels is answered by a text. Both are YAML files in `configs/tasks`, one question a file:
+
+    alarm_word: "Yes"          # two labels, `alarm` and `normal`, in short
+    normal_word: "No"
+
+    labels:                    # any number of labels
+      - {name: fall, word: Fall, is_alarm: true, folders: [fall, falls]}
+      - {name: normal, word: Normal, folders: [normal]}
+
+`load_question("fight")` loads a question by name or path; `list_questions()` returns all of them.
 """
 
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from vigil.config import config_root, find_config, from_mapping, load_config, read_yaml
-from vigil.errors import ConfigError
+from vigil.config import config_root, find_config, from_mapping, read_yaml
+from vigil.errors import ConfigError, UsageError
 from vigil.file_names import readable
 
 LabelName = Literal["alarm", "normal"]
+"""The labels of a question with two labels: datasets, training and scores know these."""
 
+ALARM: LabelName = "alarm"
+NORMAL: LabelName = "normal"
 
 DESCRIBE_ZH = "请详细描述画面中的场景、人物和发生的事情。"
 DESCRIBE_EN = "Describe the scene, the people and what happens, in detail."
-"""For tasks without a `describe` of their own; the presets describe.yaml and describe_en.yaml use the same text."""
+"""For questions without a `describe` of their own; the presets describe.yaml and describe_en.yaml use the same text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """A question about a window and the words that answer it.
+class Label:
+    """One possible answer to a question: its name, the word that answers it, and the folders of its clips.
 
-    `describe` asks for a description if the model was trained to answer with the label word alone.
+    An answer with an `is_alarm` label is an alarm.
     """
 
     name: str
-    question: str
-    alarm_word: str
-    normal_word: str
+    word: str
+    is_alarm: bool = False
+    folders: tuple[str, ...] = ()
+    descriptions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked about a window, and the labels that answer it; without labels it is answered by a text.
+
+    `describe` asks for a description if the model was trained to answer with the label word alone. Raises ConfigError
+    for labels that cannot be told apart.
+    """
+
+    name: str
+    text: str
+    labels: tuple[Label, ...] = ()
     describe: str = ""
     title: str = ""
     language: str = "zh"
-    alarm_folders: tuple[str, ...] = ("alarm",)
-    normal_folders: tuple[str, ...] = ("normal",)
-    alarm_descriptions: tuple[str, ...] = ()
-    normal_descriptions: tuple[str, ...] = ()
-    system_prompt: str = field(default="")
+    system_prompt: str = ""
 
     def __post_init__(self) -> None:
         problems = list(self._problems())
         if problems:
             raise ConfigError(f"task {self.name!r}", problems)
 
+    @classmethod
+    def with_two_labels(
+        cls,
+        *,
+        name: str,
+        text: str,
+        alarm_word: str,
+        normal_word: str,
+        alarm_folders: tuple[str, ...] = ("alarm",),
+        normal_folders: tuple[str, ...] = ("normal",),
+        alarm_descriptions: tuple[str, ...] = (),
+        normal_descriptions: tuple[str, ...] = (),
+        **more: str,
+    ) -> Self:
+        """The question that is answered by one word for an alarm and by another for anything else."""
+        alarm = Label(
+            name=ALARM, word=alarm_word, is_alarm=True, folders=alarm_folders, descriptions=alarm_descriptions
+        )
+        normal = Label(name=NORMAL, word=normal_word, folders=normal_folders, descriptions=normal_descriptions)
+        return cls(name=name, text=text, labels=(alarm, normal), **more)
+
     def _problems(self) -> list[str]:
         problems = []
-        if not self.question.strip():
+        if not self.text.strip():
             problems.append("question is empty")
-        if not self.alarm_word or not self.normal_word:
-            problems.append("alarm_word and normal_word must both be given")
-        if self.alarm_word == self.normal_word:
-            problems.append(f"alarm_word and normal_word are the same ({self.alarm_word!r})")
-        both = set(map(str.lower, self.alarm_folders)) & set(map(str.lower, self.normal_folders))
-        if both:
-            problems.append(f"folders listed as alarm and as normal: {', '.join(sorted(both))}")
+        if self.labels:
+            problems += _problems_of_labels(self.labels)
         return problems
 
-    def word(self, label: LabelName) -> str:
-        """Returns the word that begins an answer with this label."""
-        return self.alarm_word if label == "alarm" else self.normal_word
+    @property
+    def has_two_labels(self) -> bool:
+        """Whether its labels are `alarm` and `normal`, as those that models are trained on."""
+        return {label.name for label in self.labels} == {ALARM, NORMAL}
+
+    def require_two_labels(self) -> None:
+        """Raises UsageError for a question with other labels than `alarm` and `normal`."""
+        if not self.has_two_labels:
+            names = ", ".join(label.name for label in self.labels) or "none"
+            raise UsageError(
+                f"task {self.name!r} has the labels {names}; datasets and scores know two labels, given by alarm_word "
+                "and normal_word"
+            )
+
+    @property
+    def alarm_labels(self) -> tuple[str, ...]:
+        """The names of the labels that are alarms."""
+        return tuple(label.name for label in self.labels if label.is_alarm)
+
+    @property
+    def alarm_word(self) -> str:
+        """The word of the label `alarm`; raises ConfigError if there is none."""
+        return self.word(ALARM)
+
+    @property
+    def normal_word(self) -> str:
+        """The word of the label `normal`; raises ConfigError if there is none."""
+        return self.word(NORMAL)
+
+    def word(self, label: str) -> str:
+        """The word that begins an answer with this label."""
+        return self.label(label).word
+
+    def label(self, name: str) -> Label:
+        """The label of this name; raises ConfigError if there is none."""
+        found = next((label for label in self.labels if label.name == name), None)
+        if found is None:
+            known = ", ".join(label.name for label in self.labels) or "none"
+            raise ConfigError(f"task {self.name!r}", [f"there is no label {name!r}; its labels are: {known}"])
+        return found
 
     @property
     def description_question(self) -> str:
@@ -70,17 +145,49 @@ class Task:
         return self.describe.strip() or (DESCRIBE_ZH if self.language.startswith("zh") else DESCRIBE_EN)
 
     def words(self) -> dict[str, str]:
-        """Returns the word of each label."""
-        return {"alarm": self.alarm_word, "normal": self.normal_word}
+        """The word of each label."""
+        return {label.name: label.word for label in self.labels}
+
+    def reworded(self, text: str) -> Self:
+        """The question with another text; without its labels unless the text still names the word of each."""
+        is_answerable = text == self.text or all(label.word in text for label in self.labels)
+        return replace(self, text=text, labels=self.labels if is_answerable else ())
 
     def label_of(self, folder: str) -> LabelName | None:
-        """Returns the label of a folder name, ignoring case and `-_ `; None if the name has none in this task."""
-        return self._labels().get(_plain(folder))
+        """The label of a folder name, ignoring case and `-_ `; None if the name has none in this question."""
+        held = {_plain(name): label.name for label in self.labels for name in label.folders}
+        name = held.get(_plain(folder))
+        return ALARM if name == ALARM else NORMAL if name == NORMAL else None
 
-    def _labels(self) -> Mapping[str, LabelName]:
-        labels: dict[str, LabelName] = {_plain(name): "alarm" for name in self.alarm_folders}
-        labels.update({_plain(name): "normal" for name in self.normal_folders})
-        return labels
+
+def _problems_of_labels(labels: Sequence[Label]) -> Iterator[str]:
+    names = [label.name for label in labels]
+    if names == [ALARM, NORMAL]:
+        yield from _problems_of_two(*labels)
+        return
+    if len(labels) < 2:
+        yield "labels must be at least two, or none for a question that is answered by a text"
+    yield from (f"label {label.name!r} has no word" for label in labels if not label.word.strip())
+    yield from (f"labels: several have the name {name!r}" for name in _repeated(names))
+    yield from (f"labels: several have the word {word!r}" for word in _repeated([label.word for label in labels]))
+    if not any(label.is_alarm for label in labels):
+        yield "no label is an alarm; say `is_alarm: true` for those that are"
+    folders = [_plain(folder) for label in labels for folder in {_plain(name): name for name in label.folders}]
+    yield from (f"folder {folder!r} is listed for several labels" for folder in _repeated(folders))
+
+
+def _problems_of_two(alarm: Label, normal: Label) -> Iterator[str]:
+    if not alarm.word or not normal.word:
+        yield "alarm_word and normal_word must both be given"
+    if alarm.word == normal.word:
+        yield f"alarm_word and normal_word are the same ({alarm.word!r})"
+    both = set(map(str.lower, alarm.folders)) & set(map(str.lower, normal.folders))
+    if both:
+        yield f"folders listed as alarm and as normal: {', '.join(sorted(both))}"
+
+
+def _repeated(items: Sequence[str]) -> list[str]:
+    return sorted({item for item in items if items.count(item) > 1})
 
 
 def starts_with_word(text: str, word: str) -> bool:
@@ -98,39 +205,71 @@ def _plain(folder: str) -> str:
     return readable(folder).lower().translate(str.maketrans("", "", "-_ "))
 
 
-def load_question(name: str | Path) -> Task:
-    """Loads a task by name from `configs/tasks`, or from a YAML file.
-
-    Raises ConfigError listing every problem of the file.
-    """
-    return load_config(Task, find_config("tasks", name))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """A question that can be asked; `task` is set if its answer begins with a label word."""
+class _QuestionFile:
+    """The keys of a file in `configs/tasks`."""
 
     name: str
-    title: str
-    language: str
     question: str
-    task: Task | None = None
+    alarm_word: str = ""
+    normal_word: str = ""
+    labels: tuple[Label, ...] = ()
+    describe: str = ""
+    title: str = ""
+    language: str = "zh"
+    alarm_folders: tuple[str, ...] = ("alarm",)
+    normal_folders: tuple[str, ...] = ("normal",)
+    alarm_descriptions: tuple[str, ...] = ()
+    normal_descriptions: tuple[str, ...] = ()
+    system_prompt: str = ""
+
+
+_TWO_LABELS = ("alarm_word", "normal_word")
+
+
+def load_question(name: str | Path) -> Question:
+    """Loads a question with labels by name from `configs/tasks`, or from a YAML file.
+
+    Raises ConfigError listing every problem of the file, and for a question without labels.
+    """
+    path = find_config("tasks", name)
+    question = read_question(path)
+    if not question.labels:
+        raise ConfigError(
+            str(path), ["the question has no labels (alarm_word and normal_word, or labels), so nothing can be judged"]
+        )
+    return question
 
 
 def list_questions() -> list[Question]:
-    """Returns all questions of `configs/tasks`, tasks first.
+    """Returns all questions of `configs/tasks`, those with labels first.
 
     Raises ConfigError for the first file that cannot be used.
     """
     questions = [read_question(path) for path in sorted((config_root() / "tasks").glob("*.yaml"))]
-    return sorted(questions, key=lambda question: question.task is None)
+    return sorted(questions, key=lambda question: not question.labels)
 
 
 def read_question(path: Path) -> Question:
-    """Loads a question, with or without label words, from a YAML file; raises ConfigError."""
+    """Loads a question, with or without labels, from a YAML file; raises ConfigError."""
     data = read_yaml(path)
-    if not {"alarm_word", "normal_word"} & data.keys():
-        return from_mapping(Question, data, where=str(path))
-    task = from_mapping(Task, data, where=str(path))
-    title = task.title or task.name
-    return Question(name=task.name, title=title, language=task.language, question=task.question, task=task)
+    held = from_mapping(_QuestionFile, data, where=str(path))
+    given = [key for key in _TWO_LABELS if key in data]
+    if given and held.labels:
+        raise ConfigError(str(path), [f"{given[0]} and labels are two ways of saying the same; use one of them"])
+    if len(given) == 1:
+        missing = next(key for key in _TWO_LABELS if key not in data)
+        raise ConfigError(str(path), [f"{missing} is missing"])
+    more = {"describe": held.describe, "language": held.language, "system_prompt": held.system_prompt}
+    more |= {"name": held.name, "text": held.question, "title": held.title or held.name}
+    if not given:
+        return Question(labels=held.labels, **more)
+    return Question.with_two_labels(
+        alarm_word=held.alarm_word,
+        normal_word=held.normal_word,
+        alarm_folders=held.alarm_folders,
+        normal_folders=held.normal_folders,
+        alarm_descriptions=held.alarm_descriptions,
+        normal_descriptions=held.normal_descriptions,
+        **more,
+    )

@@ -1,10 +1,14 @@
-"""A verdict on a window (alarm, normal, or unknown with a cause), and the judged window it belongs to.
+"""The answer to a question about a window, the verdict that derives from it, and the judged window both belong to.
 
-An error is never turned into alarm or normal: it makes the verdict unknown.
+A verdict is alarm, normal, or unknown with a cause. An error is never turned into alarm or normal: it makes the answer,
+and so the verdict, unknown.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from vigil.questions import Question
 
 
 class Outcome(StrEnum):
@@ -91,12 +95,80 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A model's answer to one question about one window.
+
+    `probabilities` are those of the labels, calibrated, and sum to 1; `raw_probabilities` are as the model gave them.
+    Both are empty if the server reports none; `said` is then the label whose word the answer begins with. `outside` is
+    the probability of everything except the labels, an indicator of the model's health. An answer with a `cause` is
+    unknown. `tokens` counts the tokens that the server reports as read and written.
+    """
+
+    question: str = ""
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    raw_probabilities: Mapping[str, float] = field(default_factory=dict)
+    outside: float | None = None
+    said: str | None = None
+    text: str | None = None
+    cause: Cause | None = None
+    detail: str = ""
+    start_s: float = 0.0
+    end_s: float = 0.0
+    latency_ms: float = 0.0
+    tokens: int = 0
+
+    @classmethod
+    def unknown(cls, cause: Cause, *, detail: str = "", tokens: int = 0) -> "Answer":
+        """An unknown answer with its cause."""
+        return cls(cause=cause, detail=detail, tokens=tokens)
+
+    @property
+    def label(self) -> str | None:
+        """The name of the most probable label, or of the one that was said; None if the answer is unknown."""
+        if self.cause is not None:
+            return None
+        if not self.probabilities:
+            return self.said
+        return max(self.probabilities, key=self.probabilities.__getitem__)
+
+    def verdict(self, question: Question, *, alarm_from: float) -> Verdict:
+        """The verdict of an answer: an alarm if the labels that are alarms have `alarm_from` of the probability.
+
+        Without probabilities the word decides, and the verdict has no probability.
+        """
+        p_alarm: float | None = None
+        p_raw: float | None = None
+        if self.cause is not None:
+            outcome = Outcome.UNKNOWN
+        elif self.probabilities:
+            p_alarm = sum(self.probabilities[name] for name in question.alarm_labels)
+            p_raw = sum(self.raw_probabilities[name] for name in question.alarm_labels)
+            outcome = Outcome.ALARM if p_alarm >= alarm_from else Outcome.NORMAL
+        else:
+            outcome = Outcome.ALARM if self.said in question.alarm_labels else Outcome.NORMAL
+        return Verdict(
+            outcome=outcome,
+            cause=self.cause,
+            p_alarm=p_alarm,
+            p_raw=p_raw,
+            p_outside=None if p_alarm is None else self.outside,
+            text=self.text,
+            start_s=self.start_s,
+            end_s=self.end_s,
+            latency_ms=self.latency_ms,
+            tokens=self.tokens,
+            detail=self.detail,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedWindow:
     """One window of one source with its verdict.
 
     `source` is the camera's display name, never with a password; `camera_id` is its id, empty if unknown. `window` is
     the window's number in the source. `captured_s` is the `time.time()` of its last frame, for live sources. A `rest`
-    window mostly repeats frames of the window before it (`vigil.windows.Window`).
+    window mostly repeats frames of the window before it (`vigil.windows.Window`). `answers` holds the answers to the
+    questions that were asked beside that of the verdict, by their names.
     """
 
     source: str
@@ -105,6 +177,7 @@ class JudgedWindow:
     captured_s: float | None = None
     rest: bool = False
     camera_id: str = ""
+    answers: Mapping[str, Answer] = field(default_factory=dict)
 
     @property
     def start_s(self) -> float:

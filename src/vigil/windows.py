@@ -7,14 +7,31 @@ frames in pairs, and LLaMA-Factory and vLLM pad an incomplete pair differently.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from vigil.frames import RGB, Frame, FrameSampling, encode_jpeg
 
 NO_PICTURE: RGB = np.empty((0, 0, 3), np.uint8)
+
+
+class JpegWindow(Protocol):
+    """What a model is asked about: JPEGs of one size, an even number of them, and their times in the source."""
+
+    @property
+    def jpegs(self) -> Sequence[bytes]:
+        """The JPEGs in order."""
+
+    @property
+    def start_s(self) -> float:
+        """Time of the first frame in the source."""
+
+    @property
+    def end_s(self) -> float:
+        """Time of the last frame in the source."""
 
 
 @dataclass(frozen=True, slots=True)

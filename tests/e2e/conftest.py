@@ -9,7 +9,7 @@ from vigil.environments import environment
 from vigil.errors import EnvironmentMissing
 from vigil.frames import FrameSampling
 from vigil.manifest import Contract, Manifest
-from vigil.questions import Task
+from vigil.questions import Question
 from vigil.tiny import BASE_FOLDER
 
 ADAPTER_SCRIPT = """
@@ -25,7 +25,7 @@ get_peft_model(model, config).save_pretrained(folder)
 
 
 @pytest.fixture(scope="session")
-def tiny_adapter(tmp_path_factory: pytest.TempPathFactory, task: Task, sampling: FrameSampling) -> Path:
+def tiny_adapter(tmp_path_factory: pytest.TempPathFactory, task: Question, sampling: FrameSampling) -> Path:
     """A random LoRA adapter for the tiny base, as peft writes it, with a manifest beside it."""
     folder: Path = tmp_path_factory.mktemp("adapter")
     try:

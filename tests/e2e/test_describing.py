@@ -18,7 +18,7 @@ from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge import Endpoint, Judge
 from vigil.judge.model_client import chat_messages
 from vigil.manifest import read_manifest
-from vigil.questions import Task
+from vigil.questions import Question
 from vigil.serving.server import RunningServer, run_server
 from vigil.tiny import BASE_FOLDER
 from vigil.verdict import Verdict
@@ -30,7 +30,7 @@ BASE, LORA = "tiny", "fight"
 
 
 @pytest.fixture(scope="module")
-def both(tiny_adapter: Path, task: Task, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def both(tiny_adapter: Path, task: Question, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """The tiny base and, beside it, an adapter whose manifest says that it was trained on verdicts alone."""
     folder = tmp_path_factory.mktemp("both")
     adapter = shutil.copytree(tiny_adapter, folder / "adapter")
@@ -50,7 +50,7 @@ def _jpegs() -> list[bytes]:
     return [encode_jpeg(wall, quality=90) for wall in walls]
 
 
-def _judged(server: RunningServer, task: Task, sampling: FrameSampling, *, model: str) -> tuple[Judge, Verdict]:
+def _judged(server: RunningServer, task: Question, sampling: FrameSampling, *, model: str) -> tuple[Judge, Verdict]:
     async def run() -> tuple[Judge, Verdict]:
         endpoint = Endpoint(url=server.url, model=model, api_key=server.key)
         async with await Judge.connect(endpoint, task, sampling, deadline_s=60.0, min_mass=0.0) as judge:
@@ -67,7 +67,7 @@ def _said(server: RunningServer, question: str, *, model: str) -> str:
     return str(answer.json()["choices"][0]["message"]["content"]).strip()
 
 
-def test_the_lora_judges_and_the_base_describes(both: RunningServer, task: Task, sampling: FrameSampling) -> None:
+def test_the_lora_judges_and_the_base_describes(both: RunningServer, task: Question, sampling: FrameSampling) -> None:
     asks = replace(task, describe="描述画面。")
     judge, verdict = _judged(both, asks, sampling, model=LORA)
     assert (judge.model, judge.describer, judge.contract_differences) == (LORA, BASE, ())
@@ -77,7 +77,7 @@ def test_the_lora_judges_and_the_base_describes(both: RunningServer, task: Task,
 
 
 def test_an_imported_dataset_is_sound_and_served_as_it_is_trained(
-    both: RunningServer, task: Task, sampling: FrameSampling, tmp_path: Path
+    both: RunningServer, task: Question, sampling: FrameSampling, tmp_path: Path
 ) -> None:
     rows = []
     for number in range(6):
@@ -86,7 +86,7 @@ def test_an_imported_dataset_is_sound_and_served_as_it_is_trained(
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             film(tmp_path / name, seconds=2 + number, bright=lit, fps=6 + number)
             answer = f"{task.alarm_word if label == 'alarm' else task.normal_word}，第{number}段。"
-            said = [{"from": "human", "value": f"<video>{task.question}"}, {"from": "gpt", "value": answer}]
+            said = [{"from": "human", "value": f"<video>{task.text}"}, {"from": "gpt", "value": answer}]
             rows.append({"conversations": said, "videos": [name]})
     told = ["clip,label,source", *(f"{n}.mp4,{label},{label}{n}" for label in ("fight", "normal") for n in range(6))]
     (tmp_path / "sources.csv").write_text("\n".join(told))

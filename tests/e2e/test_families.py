@@ -26,7 +26,7 @@ from vigil.models import QWEN2_5_VL, QWEN3_VL
 from vigil.models.tokens import example_tokens, load_token_counter, window_tokens
 from vigil.parity.examples import Example, read_examples
 from vigil.parity.trained import SCRIPT
-from vigil.questions import Task
+from vigil.questions import Question
 from vigil.serving.server import RunningServer, run_server
 from vigil.synth.dataset import write_synth_dataset as draw_clips
 from vigil.tiny import BASE_FOLDER
@@ -232,13 +232,13 @@ def test_videos_of_every_rate_length_and_size_are_numbered_as_vllm_numbers_them(
     assert [video for video, ours, theirs in zip(VIDEOS, trained, served, strict=True) if ours != theirs] == []
 
 
-async def _verdict(server: RunningServer, task: Task, example: Example) -> Verdict:
+async def _verdict(server: RunningServer, task: Question, example: Example) -> Verdict:
     async with await Judge.connect(server.endpoint(), task, SAMPLING, strict=True, min_mass=0.0) as judge:
         return await judge.verdict(example.jpegs)
 
 
 def test_a_window_is_judged_with_the_probabilities_that_training_computes(
-    server: RunningServer, data: Path, task: Task
+    server: RunningServer, data: Path, task: Question
 ) -> None:
     example = next(each for each in read_examples(data) if len(each.frames) == SAMPLING.frames)
     verdict = asyncio.run(_verdict(server, task, example))
@@ -250,7 +250,7 @@ def test_a_window_is_judged_with_the_probabilities_that_training_computes(
     assert abs(expected["mended"] - expected["plain"]) > 1e-3, "the positions make no difference to this model"
 
 
-def _computed(model: Path, example: Example, task: Task) -> dict[str, float]:
+def _computed(model: Path, example: Example, task: Question) -> dict[str, float]:
     """P(alarm) by transformers, with the positions of training and with those of transformers itself."""
     tokenizer, runtime = load_token_counter(model), environment("train")
     asked = {

@@ -11,7 +11,7 @@ import pytest
 
 from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge import CircuitBreaker, Endpoint, Judge
-from vigil.questions import Task
+from vigil.questions import Question
 from vigil.serving.server import RunningServer
 from vigil.verdict import Cause, Verdict
 
@@ -67,12 +67,12 @@ async def until(happens: Callable[[], bool]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def _judge(endpoint: Endpoint, task: Task, sampling: FrameSampling, *, deadline_s: float = 30.0) -> Judge:
+async def _judge(endpoint: Endpoint, task: Question, sampling: FrameSampling, *, deadline_s: float = 30.0) -> Judge:
     return await Judge.connect(endpoint, task, sampling, deadline_s=deadline_s, retries=0, min_mass=0.0)
 
 
 def test_a_server_that_is_frozen_times_out_and_is_used_again_when_it_goes_on(
-    server: RunningServer, endpoint: Endpoint, task: Task, sampling: FrameSampling
+    server: RunningServer, endpoint: Endpoint, task: Question, sampling: FrameSampling
 ) -> None:
     async def scene() -> None:
         async with await _judge(endpoint, task, sampling, deadline_s=DEADLINE_S) as judge:
@@ -101,7 +101,7 @@ def test_a_server_that_is_frozen_times_out_and_is_used_again_when_it_goes_on(
 
 
 def test_damaged_pictures_are_rejected_and_do_not_open_the_breaker(
-    endpoint: Endpoint, task: Task, sampling: FrameSampling
+    endpoint: Endpoint, task: Question, sampling: FrameSampling
 ) -> None:
     whole = _window(1)
     damaged = ([b"no picture"] * 6, [jpeg[: len(jpeg) // 2] for jpeg in whole], [*whole[:5], b""], [b""] * 6, [])
@@ -118,7 +118,7 @@ def test_damaged_pictures_are_rejected_and_do_not_open_the_breaker(
     asyncio.run(scene())
 
 
-def test_the_words_of_a_window_carry_its_verdict(endpoint: Endpoint, task: Task, sampling: FrameSampling) -> None:
+def test_the_words_of_a_window_carry_its_verdict(endpoint: Endpoint, task: Question, sampling: FrameSampling) -> None:
     # Not a window of the frozen server's: vLLM may take one that was given up for known, and answers 500 once.
     window = _window(3, height=64)
 

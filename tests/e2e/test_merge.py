@@ -23,7 +23,7 @@ from vigil.manifest import Contract, Manifest
 from vigil.models.checkpoint import read_lora_adapter as read_served
 from vigil.models.lora_adapter import read_adapter_weights
 from vigil.models.merge_check import compare_merge, untie
-from vigil.questions import Task
+from vigil.questions import Question
 from vigil.serving.server import run_server
 from vigil.tiny import BASE_FOLDER
 from vigil.training.export import export_model, plan_export
@@ -98,7 +98,7 @@ def _window(seed: int) -> list[bytes]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, task: Task) -> Made:
+def made(tmp_path_factory: pytest.TempPathFactory, task: Question) -> Made:
     folder = tmp_path_factory.mktemp("merge")
     try:
         trainer = environment("train")
@@ -107,7 +107,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, task: Task) -> Made:
     windows = [_window(seed) for seed in range(3)]
     files = [_write(folder / f"window{number}", jpegs) for number, jpegs in enumerate(windows)]
     asked = {"base": str(BASE_FOLDER), "out": str(folder), "adapters": ADAPTERS, "windows": files}
-    asked |= {"question": task.question, "words": [task.alarm_word, task.normal_word]}
+    asked |= {"question": task.text, "words": [task.alarm_word, task.normal_word]}
     (folder / "asked.json").write_text(json.dumps(asked))
     command = [str(trainer.python), str(SCRIPT), str(folder / "asked.json")]
     variables = trainer.variables() | {"HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -162,7 +162,7 @@ def test_what_vllm_would_refuse_or_leave_out_is_told_before_it_is_started(made: 
 
 
 def test_a_merged_model_is_served_with_the_probabilities_of_base_and_adapter(
-    made: Made, task: Task, sampling: FrameSampling, tmp_path: Path
+    made: Made, task: Question, sampling: FrameSampling, tmp_path: Path
 ) -> None:
     """A tower, DoRA, a head of its own and rank 128 in one adapter, none of which vLLM serves unmerged."""
     adapter = shutil.copytree(made.adapter("everything"), tmp_path / "everything")
@@ -180,7 +180,7 @@ def test_a_merged_model_is_served_with_the_probabilities_of_base_and_adapter(
     assert _apart(served, made.told["base"]) > MOVE
 
 
-async def _alarms(endpoint: Any, task: Task, sampling: FrameSampling, windows: list[list[bytes]]) -> list[float]:
+async def _alarms(endpoint: Any, task: Question, sampling: FrameSampling, windows: list[list[bytes]]) -> list[float]:
     async with await Judge.connect(endpoint, task, sampling, min_mass=0.0) as judge:
         verdicts = [await judge.verdict(jpegs, start_s=0.0, end_s=3.0) for jpegs in windows]
     assert all(verdict.p_alarm is not None for verdict in verdicts), verdicts

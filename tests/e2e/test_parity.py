@@ -18,7 +18,7 @@ from vigil.environments import environment
 from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge.endpoint import ServerKey
 from vigil.judge.model_client import chat_messages
-from vigil.questions import Task
+from vigil.questions import Question
 from vigil.serving.command import INSIDE, serve_command
 from vigil.serving.server import RunningServer, run_server
 
@@ -31,7 +31,7 @@ LARGE = FrameSampling(max_pixels=131_072)
 
 
 @pytest.fixture(scope="module")
-def large_server(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def large_server(task: Question, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """The tiny base behind a vLLM that is told of frames ten times as large, with the context of a real model."""
     folder = tmp_path_factory.mktemp("large")
     log, key_file = folder / "vllm.log", folder / "key"
@@ -49,7 +49,7 @@ def _run(data: Path, server: RunningServer, *words: str) -> tuple[int, str, dict
 
 
 def test_windows_of_every_length_and_size_are_served_as_they_are_trained(
-    large_server: RunningServer, task: Task, tmp_path: Path
+    large_server: RunningServer, task: Question, tmp_path: Path
 ) -> None:
     sizes_wh = (*SMALL_WH, *LARGE_WH)
     count = write_dataset(tmp_path, task, LARGE, sizes_wh=sizes_wh, lengths=LENGTHS)
@@ -60,7 +60,7 @@ def test_windows_of_every_length_and_size_are_served_as_they_are_trained(
 
 
 def test_larger_frames_arrive_as_they_are_trained_and_another_rate_is_told_by_its_first_token(
-    large_server: RunningServer, task: Task, tmp_path: Path
+    large_server: RunningServer, task: Question, tmp_path: Path
 ) -> None:
     sampling = FrameSampling(fps=4, max_pixels=4 * LARGE.max_pixels)
     write_dataset(tmp_path, task, sampling, sizes_wh=((960, 512), (128, 96)), lengths=(6,))

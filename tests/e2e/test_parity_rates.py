@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from parity_dataset import write_dataset
 from vigil.cli.main import app
 from vigil.frames import FrameSampling
-from vigil.questions import Task
+from vigil.questions import Question
 from vigil.serving.server import run_server
 from vigil.tiny import BASE_FOLDER
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 @pytest.mark.parametrize("fps", [0.5, 1.5, 3.0, 7.0])
 def test_windows_of_another_rate_and_length_are_served_as_they_are_trained(
-    fps: float, task: Task, tmp_path: Path
+    fps: float, task: Question, tmp_path: Path
 ) -> None:
     sampling = FrameSampling(fps=fps, frames=8, max_pixels=12_288)
     data = tmp_path / "data"

@@ -19,7 +19,7 @@ from vigil.judge import Judge
 from vigil.judge.contract import served_sampling
 from vigil.judge.declared_contracts import read_declared_contracts
 from vigil.judge.model_client import chat_messages
-from vigil.questions import Task
+from vigil.questions import Question
 from vigil.serving.server import RunningServer, free_port
 from vigil.tiny import BASE_FOLDER
 
@@ -69,7 +69,9 @@ def test_the_key_is_in_no_command_line_and_not_in_the_log(server: RunningServer)
     assert server.key not in server.log.read_text(errors="replace")
 
 
-def test_the_list_shows_one_entry_a_model_and_the_contract_is_told_beside_it(server: RunningServer, task: Task) -> None:
+def test_the_list_shows_one_entry_a_model_and_the_contract_is_told_beside_it(
+    server: RunningServer, task: Question
+) -> None:
     assert _get(server, "/v1/models").json()["data"][0]["id"] == "tiny"
     assert len(_get(server, "/v1/models").json()["data"]) == 1
     assert httpx.get(f"{server.root}/vigil.json", trust_env=False).status_code == 401
@@ -77,7 +79,7 @@ def test_the_list_shows_one_entry_a_model_and_the_contract_is_told_beside_it(ser
 
 
 def test_clients_read_the_contract_of_a_server_that_lists_none(
-    server: RunningServer, task: Task, sampling: FrameSampling
+    server: RunningServer, task: Question, sampling: FrameSampling
 ) -> None:
     assert asyncio.run(served_sampling(server.endpoint())) == sampling
 

@@ -11,7 +11,7 @@ from vigil.config import config_root
 from vigil.environments import Environment, environment
 from vigil.frames import FrameSampling
 from vigil.judge.endpoint import ServerKey
-from vigil.questions import Task
+from vigil.questions import Question
 from vigil.serving.command import serve_command
 from vigil.serving.media_domains import CLOSED
 from vigil.serving.plan import ContractOverrides, plan_server
@@ -26,7 +26,7 @@ FP8 = ("--quantization", "fp8")
 
 @pytest.fixture(scope="module")
 def understood(
-    tmp_path_factory: pytest.TempPathFactory, task: Task, sampling: FrameSampling
+    tmp_path_factory: pytest.TempPathFactory, task: Question, sampling: FrameSampling
 ) -> dict[str, dict[str, Any]]:
     """What vLLM makes of each settings file, and of the FP8 that `gpu_80gb` speaks of."""
     folder: Path = tmp_path_factory.mktemp("commands")

@@ -17,7 +17,7 @@ from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge import Judge
 from vigil.judge.declared_contracts import read_declared_contracts
 from vigil.manifest import Contract, Manifest
-from vigil.questions import Task, load_question
+from vigil.questions import Question, load_question
 from vigil.serving.server import RunningServer, run_server
 from vigil.tiny import BASE_FOLDER
 from vigil.verdict import Verdict
@@ -38,7 +38,7 @@ ODD = {
 
 @pytest.fixture(scope="module")
 def opened(
-    tmp_path_factory: pytest.TempPathFactory, task: Task, sampling: FrameSampling, tiny_adapter: Path
+    tmp_path_factory: pytest.TempPathFactory, task: Question, sampling: FrameSampling, tiny_adapter: Path
 ) -> Iterator[RunningServer]:
     """The tiny base as a model that would answer oddly, with an adapter, for clients old and new, and more at run time.
 
@@ -105,7 +105,7 @@ def _contracts(server: RunningServer) -> dict[str, Contract]:
 
 
 def test_an_older_client_finds_the_contracts_in_the_list(
-    opened: RunningServer, task: Task, sampling: FrameSampling
+    opened: RunningServer, task: Question, sampling: FrameSampling
 ) -> None:
     contract = Contract.of(task, sampling)
     with _client(opened) as client:
@@ -130,7 +130,7 @@ def test_an_adapter_that_is_loaded_while_it_serves_tells_its_own_contract(
 
 
 def test_a_models_own_ways_of_answering_change_no_verdict_and_no_description(
-    opened: RunningServer, server: RunningServer, task: Task, sampling: FrameSampling
+    opened: RunningServer, server: RunningServer, task: Question, sampling: FrameSampling
 ) -> None:
     plain, odd = (asyncio.run(_judged(one, task, sampling)) for one in (server, opened))
     assert [verdict.p_raw for verdict in odd[0]] == pytest.approx([verdict.p_raw for verdict in plain[0]], abs=1e-5)
@@ -140,7 +140,7 @@ def test_a_models_own_ways_of_answering_change_no_verdict_and_no_description(
     assert _spelt(opened) == _spelt(server) and len(_spelt(opened)) > 10
 
 
-async def _judged(one: RunningServer, task: Task, sampling: FrameSampling) -> tuple[list[Verdict], list[Verdict]]:
+async def _judged(one: RunningServer, task: Question, sampling: FrameSampling) -> tuple[list[Verdict], list[Verdict]]:
     """Verdicts of one token, and descriptions, of three windows."""
     rng = np.random.default_rng(7)
     images = rng.integers(0, 255, (3, 6, 96, 128, 3), np.uint8)
@@ -153,7 +153,7 @@ async def _judged(one: RunningServer, task: Task, sampling: FrameSampling) -> tu
 
 @pytest.mark.timeout(900)
 def test_every_web_process_of_several_is_guarded_and_serves_the_same(
-    tmp_path: Path, task: Task, sampling: FrameSampling, tiny_adapter: Path
+    tmp_path: Path, task: Question, sampling: FrameSampling, tiny_adapter: Path
 ) -> None:
     with run_server(
         BASE_FOLDER,

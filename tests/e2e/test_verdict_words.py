@@ -6,6 +6,7 @@ What is read is held against the log probabilities of whole words behind the pro
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 import httpx
@@ -15,11 +16,10 @@ import pytest
 from vigil.errors import EndpointError
 from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge import Judge
-from vigil.judge.contract import served_model
 from vigil.judge.discovery import open_http_client
-from vigil.judge.label_token_lookup import find_words
+from vigil.judge.label_token_lookup import find_label_tokens
 from vigil.judge.model_client import CONTINUED, answer_begun, chat_messages
-from vigil.questions import Task
+from vigil.questions import Label, Question
 from vigil.serving.server import RunningServer
 from vigil.verdict import Verdict
 
@@ -45,8 +45,9 @@ def window() -> list[bytes]:
     return [encode_jpeg(rng.integers(0, 255, (96, 128, 3), np.uint8), quality=90) for _ in range(6)]
 
 
-def task_of(words: Mapping[str, str]) -> Task:
-    return Task(name="t", question=QUESTION, alarm_word=words["alarm"], normal_word=words["normal"])
+def question_of(words: Mapping[str, str], *, name: str = "t") -> Question:
+    labels = (Label(name=label, word=word, is_alarm=label == "alarm") for label, word in words.items())
+    return Question(name=name, text=QUESTION, labels=tuple(labels))
 
 
 def judged(
@@ -56,8 +57,7 @@ def judged(
 
     async def run() -> tuple[Judge, Found]:
         endpoint = server.endpoint()
-        async with await Judge.connect(endpoint, task_of(words), sampling, media="video", min_mass=0.0) as judge:
-            judge.words = await find_words(endpoint, words, await served_model(endpoint))
+        async with await Judge.connect(endpoint, question_of(words), sampling, media="video", min_mass=0.0) as judge:
             return judge, await ask(judge)
 
     return asyncio.run(run())
@@ -140,6 +140,38 @@ def test_ten_words_are_read_from_one_token(
     assert_read(verdict, scored)
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """A window of the given pictures."""
+
+    jpegs: list[bytes]
+    start_s: float = 4.0
+    end_s: float = 6.5
+
+
+def test_two_questions_are_asked_about_one_window_one_of_them_with_ten_labels(
+    server: RunningServer, sampling: FrameSampling
+) -> None:
+    pictures = Pictures(window())
+    ten = question_of({"alarm": CLASSES[0]} | {word: word for word in CLASSES[1:]}, name="ten")
+    fight = question_of(TWO_TOKENS, name="fight")
+    _, answers = judged(server, sampling, TWO_TOKENS, lambda judge: judge.ask_all(pictures, [fight, ten]))
+
+    assert {name: answer.question for name, answer in answers.items()} == {"fight": "fight", "ten": "ten"}
+    for question in (fight, ten):
+        answer = answers[question.name]
+        assert answer.cause is None and (answer.start_s, answer.end_s) == (4.0, 6.5)
+        ids = asyncio.run(find_label_tokens(server.endpoint(), question.words(), server.model)).ids
+        scored = {
+            label: math.exp(token_logprobs(server, pictures.jpegs, word, len(ids[label]))[0])
+            for label, word in question.words().items()
+        }
+        whole = sum(scored.values())
+        logits = {label: _logit(p) for label, p in answer.probabilities.items()}
+        assert logits == pytest.approx({label: _logit(p / whole) for label, p in scored.items()}, abs=2 * NEARLY)
+        assert answer.verdict(question, alarm_from=0.5).p_alarm == answer.probabilities["alarm"]
+
+
 def test_words_that_part_within_a_character_are_scored_whole(server: RunningServer, sampling: FrameSampling) -> None:
     jpegs = window()
     judge, verdict = judged(server, sampling, WITHIN_CHARACTERS, lambda judge: judge.verdict(jpegs))
@@ -187,7 +219,7 @@ def test_a_window_is_one_request_of_one_token(
 def test_words_that_cannot_be_told_apart_end_before_the_first_window(
     server: RunningServer, sampling: FrameSampling
 ) -> None:
-    task = Task(name="t", question=QUESTION, alarm_word="没有，有", normal_word="没有")
+    task = Question.with_two_labels(name="t", text=QUESTION, alarm_word="没有，有", normal_word="没有")
 
     async def run() -> None:
         async with await Judge.connect(server.endpoint(), task, sampling):

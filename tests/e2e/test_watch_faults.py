@@ -27,7 +27,7 @@ from vigil.frames import FrameSampling, decode_jpeg
 from vigil.judge import Judge
 from vigil.judge.circuit_breaker import ENDPOINT_CAUSES
 from vigil.manifest import Contract
-from vigil.questions import Task, load_question
+from vigil.questions import Question, load_question
 from vigil.serving.server import RunningServer, free_port, run_server
 from vigil.sources.address import find_sources
 from vigil.sources.open_capture import CaptureSettings
@@ -73,7 +73,7 @@ def free_again(process: "subprocess.Popen[str]") -> None:
 
 @pytest.mark.timeout(400)
 def test_a_server_killed_for_a_while_under_load_costs_only_unknowns(
-    tmp_path: Path, task: Task, sampling: FrameSampling
+    tmp_path: Path, task: Question, sampling: FrameSampling
 ) -> None:
     yard = film(tmp_path / "yard.mp4", seconds=20, bright=[(6, 12)])
     settings = WatchSettings(words="never")
@@ -313,7 +313,7 @@ class Wrong:
     def __call__(self, request: Request) -> Reply:
         if request.body.get("stream"):
             return HALF_A_STREAM
-        if load_question("fight").question not in request.text:
+        if load_question("fight").text not in request.text:
             return look(request)
         number, is_wrong = divmod(self.asked, 2)
         self.asked += 1

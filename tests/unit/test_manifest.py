@@ -6,7 +6,6 @@ import pytest
 
 from vigil.errors import ManifestError
 from vigil.frames import FrameSampling
-from vigil.judge.contract import task_of
 from vigil.manifest import (
     Base,
     Calibration,
@@ -89,7 +88,7 @@ def test_the_question_for_a_description_travels_with_the_model(tmp_path: Path) -
     replace(manifest(), contract=Contract.of(mine, FrameSampling())).write(tmp_path)
     held = read_manifest(tmp_path).contract
     assert (held.describe, held) == ("Who is there?", Contract.of(replace(mine, describe=""), FrameSampling()))
-    assert task_of(held).description_question == "Who is there?"
+    assert held.as_question().description_question == "Who is there?"
     assert held.alias == Contract.of(replace(mine, describe=""), FrameSampling()).alias
 
 

@@ -11,11 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
-from vigil.analysis.asking import asks_for_verdict, open_judge
 from vigil.analysis.segments import AnalysisResults, RecentPictures, RunningSegment, Segment, SegmentObserver
 from vigil.errors import VigilError
 from vigil.events import Event
 from vigil.judge import Endpoint, Judge
+from vigil.judge.contract import resolve_contract
+from vigil.judge.judge import TEXT_TOKENS
 from vigil.questions import Question
 from vigil.sources.address import Address
 from vigil.sources.open_capture import open_capture
@@ -70,6 +71,9 @@ class AnalysisView:
         return self.phase in {AnalysisPhase.DONE, AnalysisPhase.STOPPED, AnalysisPhase.FAILED}
 
 
+TEXT_DEADLINE_S = 60.0
+"""The deadline of a question without labels; its answer is a text."""
+
 STOPPED = "stopped"
 ENDED = "the source ended"
 
@@ -94,7 +98,7 @@ class Analysis:
     ) -> None:
         self.address = address
         self.question = question
-        self.for_verdict = asks_for_verdict(question)
+        self.for_verdict = bool(question.labels)
         self.settings = settings
         self.recent = RecentPictures()
         self._endpoint = endpoint
@@ -278,3 +282,22 @@ class Analysis:
             running.abandon()
         await watch.run()
         notes.end()
+
+
+async def open_judge(endpoint: Endpoint, question: Question, settings: WatchSettings) -> Judge:
+    """A judge for one analysis, under the served model's own contract; raises EndpointError and UsageError."""
+    resolved = await resolve_contract(
+        endpoint, question=question, model_dir=settings.model_dir, max_pixels=settings.max_pixels
+    )
+    return await Judge.connect(
+        endpoint,
+        resolved.question,
+        resolved.sampling,
+        **resolved.for_judge(),
+        deadline_s=settings.deadline_s if question.labels else TEXT_DEADLINE_S,
+        min_mass=settings.min_mass,
+        max_in_flight=settings.in_flight + settings.words_in_flight,
+        retries=0,
+        answer_tokens=settings.words_tokens if question.labels else TEXT_TOKENS,
+        alarm_from=settings.events.tiers.low,
+    )

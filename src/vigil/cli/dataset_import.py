@@ -13,7 +13,7 @@ from vigil.dataset.answers import AnswerPolicy
 from vigil.dataset.build import BuildSettings
 from vigil.dataset.extract import ExtractSettings
 from vigil.dataset.frame_files import ShortClipPolicy
-from vigil.dataset.import_sharegpt import ImportPlan, Question, RowsRefused, import_dataset
+from vigil.dataset.import_sharegpt import ImportPlan, QuestionChoice, RowsRefused, import_dataset
 from vigil.dataset.ownership import REFUSED_NAME
 from vigil.dataset.sharegpt import RefusedRow
 from vigil.dataset.splits import SplitSettings
@@ -35,7 +35,7 @@ def import_file(
         Path | None, typer.Option(help="Says what FILE's columns are called. Default: dataset_info.json beside FILE.")
     ] = None,
     question: Annotated[
-        Question, typer.Option(help="own: the question that FILE asks; task: the task's, whatever FILE asks.")
+        QuestionChoice, typer.Option(help="own: the question that FILE asks; task: the task's, whatever FILE asks.")
     ] = "own",
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help=f"Leave out rows that cannot be used; OUT/{REFUSED_NAME} lists them.")

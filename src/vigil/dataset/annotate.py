@@ -30,7 +30,7 @@ from vigil.judge.discovery import find_model, open_openai_client
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import asking_while_busy
 from vigil.manifest import read_manifest
-from vigil.questions import Task
+from vigil.questions import Question
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def annotate_dataset(plan: AnnotateSettings, *, progress: ProgressCallback = no_
     return report
 
 
-async def _run(plan: AnnotateSettings, task: Task, report: AnnotateReport, progress: ProgressCallback) -> None:
+async def _run(plan: AnnotateSettings, task: Question, report: AnnotateReport, progress: ProgressCallback) -> None:
     endpoint = plan.endpoint
     async with open_openai_client(endpoint, timeout_s=plan.timeout_s, retries=plan.retries) as client:
         report.model = endpoint.model or (await asking_while_busy(partial(find_model, client, endpoint))).name
@@ -112,7 +112,7 @@ async def _all(job: "_Job", waiting: Iterator[TrainingExample], *, jobs: int) ->
         raise errors.exceptions[0] from None
 
 
-def _todo(plan: AnnotateSettings, task: Task, report: AnnotateReport) -> list[TrainingExample]:
+def _todo(plan: AnnotateSettings, task: Question, report: AnnotateReport) -> list[TrainingExample]:
     examples = [example for each in read_splits(plan.folder, task).values() for example in each]
     before = {entry.key: entry for entry in read_annotations(plan.folder) if entry.model == report.model}
     report.human = sum(example.author == HUMAN for example in examples)
@@ -131,7 +131,7 @@ class _Job:
         self,
         folder: Path,
         describer: WindowDescriber,
-        task: Task,
+        task: Question,
         report: AnnotateReport,
         written: AnnotationLog,
         progress: ProgressCallback,
@@ -197,7 +197,7 @@ class _Job:
             )
 
 
-def apply_annotations(plan: AnnotateSettings, task: Task, model: str) -> int:
+def apply_annotations(plan: AnnotateSettings, task: Question, model: str) -> int:
     """Writes this model's accepted descriptions into the JSON where allowed; returns how many answers changed."""
     folder = plan.folder
     accepted = {
@@ -225,7 +225,7 @@ def _with_annotation(
     return replace(example, answer=without_special_tokens(entry.answer), described_by=f"model:{model}")
 
 
-def _renew_manifest(folder: Path, task: Task) -> None:
+def _renew_manifest(folder: Path, task: Question) -> None:
     splits = read_splits(folder, task)
     with os_errors_as(folder):
         manifest = replace(read_manifest(folder), data_digest=dataset_digest(folder, splits))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from vigil.manifest import Answers
-from vigil.questions import LabelName, Task, starts_with_word
+from vigil.questions import LabelName, Question, starts_with_word
 
 CLOSING = "。.!?！？"
 AFTER_WORD = "，,：:、。.！!？?；; \t\r\n\u3000"
@@ -33,7 +33,7 @@ class TargetAnswer:
     label: LabelName
     description: str
 
-    def text(self, task: Task) -> str:
+    def text(self, task: Question) -> str:
         """The answer text that the model is trained on."""
         word = task.word(self.label)
         chinese = task.language.startswith("zh")
@@ -42,7 +42,7 @@ class TargetAnswer:
         return word + ("，" if chinese else ", ") + self.description
 
 
-def parse_answer(text: str, task: Task) -> TargetAnswer | None:
+def parse_answer(text: str, task: Question) -> TargetAnswer | None:
     """Parses an answer; returns None if the text begins with neither label word."""
     label = label_of_answer(text, task)
     if label is None:
@@ -51,7 +51,7 @@ def parse_answer(text: str, task: Task) -> TargetAnswer | None:
     return TargetAnswer(label, rest.lstrip(AFTER_WORD))
 
 
-def has_words(text: str, task: Task) -> bool:
+def has_words(text: str, task: Question) -> bool:
     """Whether an answer has a description after its label word."""
     answer = parse_answer(text, task)
     return bool(text.strip() if answer is None else answer.description)
@@ -67,7 +67,7 @@ def taught(answers: Iterable[str], alarm_word: str) -> Answers:
     return "verdict" if rests and 2 * worded <= len(rests) else "words"
 
 
-def label_of_answer(text: str, task: Task) -> LabelName | None:
+def label_of_answer(text: str, task: Question) -> LabelName | None:
     """The label whose whole word the text begins with (`Nobody` does not begin with `No`); None if neither."""
     words: tuple[LabelName, LabelName] = ("alarm", "normal")
     for label in sorted(words, key=lambda each: -len(task.word(each))):
@@ -76,7 +76,7 @@ def label_of_answer(text: str, task: Task) -> LabelName | None:
     return None
 
 
-def template_answer(task: Task, label: LabelName, clip: str) -> TargetAnswer:
+def template_answer(task: Question, label: LabelName, clip: str) -> TargetAnswer:
     """An answer for a clip without a description: one of the task's template sentences, chosen by the clip's name."""
     sentences = descriptions(task, label)
     if not sentences:
@@ -85,15 +85,15 @@ def template_answer(task: Task, label: LabelName, clip: str) -> TargetAnswer:
     return TargetAnswer(label, sentences[int.from_bytes(digest[:8], "big") % len(sentences)])
 
 
-def is_template(text: str, task: Task, label: LabelName) -> bool:
+def is_template(text: str, task: Question, label: LabelName) -> bool:
     """Whether a text is one of the task's template sentences, or the label word alone."""
     own = [TargetAnswer(label, sentence).text(task) for sentence in (*descriptions(task, label), "")]
     return text in own
 
 
-def descriptions(task: Task, label: LabelName) -> tuple[str, ...]:
+def descriptions(task: Question, label: LabelName) -> tuple[str, ...]:
     """The task's template sentences for a label."""
-    return task.alarm_descriptions if label == "alarm" else task.normal_descriptions
+    return task.label(label).descriptions
 
 
 _INCIDENTS_ZH = "打架|斗殴|打斗|互殴|殴打|扭打|厮打|肢体冲突|冲突|暴力|攻击|袭击|异常"
@@ -115,7 +115,7 @@ _INCIDENT_EN = re.compile(rf"\b{_INCIDENTS_EN}", re.IGNORECASE)
 _CLAUSES_EN = re.compile(r"[.;!?]|\bbut\b|\bhowever\b|\balthough\b", re.IGNORECASE)
 
 
-def contradiction(description: str, label: LabelName, task: Task) -> str:
+def contradiction(description: str, label: LabelName, task: Question) -> str:
     """Why a description contradicts its label; empty if it does not."""
     said = label_of_answer(description, task)
     if said is not None and said != label:
@@ -130,18 +130,18 @@ def contradiction(description: str, label: LabelName, task: Task) -> str:
     return ""
 
 
-def _clauses(text: str, task: Task) -> Iterator[str]:
+def _clauses(text: str, task: Question) -> Iterator[str]:
     pattern = _CLAUSES_ZH if _is_chinese(task) else _CLAUSES_EN
     return (clause.strip() for clause in pattern.split(text) if clause.strip())
 
 
-def _denied(clause: str, task: Task) -> bool:
+def _denied(clause: str, task: Question) -> bool:
     return bool((_DENIED_ZH if _is_chinese(task) else _DENIED_EN).search(clause))
 
 
-def _asserted(clause: str, task: Task) -> bool:
+def _asserted(clause: str, task: Question) -> bool:
     return bool((_INCIDENT_ZH if _is_chinese(task) else _INCIDENT_EN).search(clause))
 
 
-def _is_chinese(task: Task) -> bool:
+def _is_chinese(task: Question) -> bool:
     return task.language.startswith("zh")

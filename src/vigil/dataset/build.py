@@ -39,7 +39,7 @@ from vigil.errors import DatasetError, UsageError
 from vigil.files import PARTIAL, os_errors_as
 from vigil.manifest import MANIFEST_NAME, Contract, Manifest
 from vigil.models import FAMILIES, ModelFamily
-from vigil.questions import LabelName, Task
+from vigil.questions import LabelName, Question
 
 LARGE_GROUP_SHARE = 0.4
 MOST_NAMED = 20
@@ -61,7 +61,7 @@ class BuildSettings:
 
     clips: Path
     out: Path
-    task: Task
+    task: Question
     recipe: ExtractSettings
     family: ModelFamily = FAMILIES[0]
     answers: AnswerPolicy = "auto"
@@ -345,7 +345,7 @@ class _Answering:
     earlier: PreviousAnswers
 
     @property
-    def task(self) -> Task:
+    def task(self) -> Question:
         return self.plan.task
 
     def answered(self, example: TrainingExample) -> TrainingExample:
@@ -363,11 +363,11 @@ class _Answering:
         return self.earlier.take(example, self.task)
 
 
-def _example(clip: LabelledClip, window: StoredWindow, group: str, task: Task) -> TrainingExample:
+def _example(clip: LabelledClip, window: StoredWindow, group: str, task: Question) -> TrainingExample:
     """Returns the example of a window, with the verdict alone as its answer."""
     folder = frames_folder(Path(), clip).as_posix()
     return TrainingExample(
-        question=task.question,
+        question=task.text,
         answer=TargetAnswer(clip.label, "").text(task),
         frames=tuple(f"{folder}/{file}" for file in window.files),
         clip=clip.name,

@@ -26,7 +26,7 @@ from vigil.label_tokens import deciding_ids, indistinct_labels, indistinct_messa
 from vigil.manifest import Manifest
 from vigil.models import ModelFamily, family_named
 from vigil.models.tokens import ByteBound, TokenCounter, TokenizerCounter, example_tokens, load_token_counter
-from vigil.questions import Task
+from vigil.questions import Question
 
 CUTOFF_LEN = 2048
 """LLaMA-Factory's default."""
@@ -150,11 +150,11 @@ def _all(splits: SplitExamples) -> Iterator[tuple[Split, int, TrainingExample]]:
     return ((split, number, example) for split in SPLITS for number, example in enumerate(splits[split]))
 
 
-def _of_answers(splits: SplitExamples, task: Task) -> Iterator[Finding]:
+def _of_answers(splits: SplitExamples, task: Question) -> Iterator[Finding]:
     rows = [(f"{split_name(split)} {number}: {e.clip}: {e.answer[:30]}", e) for split, number, e in _all(splits)]
     none = [where for where, e in rows if label_of_answer(e.answer, task) is None]
     other = [where for where, e in rows if label_of_answer(e.answer, task) not in (None, e.label)]
-    asked = [where for where, e in rows if e.question != task.question]
+    asked = [where for where, e in rows if e.question != task.text]
     marked = [f"{where} holds {mark}" for where, e in rows if (mark := special_token_in(e.answer))]
     marked += [f"{where}, its question holds {mark}" for where, e in rows if (mark := special_token_in(e.question))]
     words = f"{task.alarm_word} or {task.normal_word}"
@@ -165,7 +165,7 @@ def _of_answers(splits: SplitExamples, task: Task) -> Iterator[Finding]:
     yield from finding_for("error", "questions are not the one of the manifest, which serving will ask", asked)
 
 
-def _of_words(splits: SplitExamples, task: Task) -> Iterator[Finding]:
+def _of_words(splits: SplitExamples, task: Question) -> Iterator[Finding]:
     alarms = [example.answer for example in splits["train"] if example.label == "alarm"]
     described = sum(has_words(answer, task) for answer in alarms)
     if described and taught(alarms, task.alarm_word) == "verdict":
@@ -176,7 +176,7 @@ def _of_words(splits: SplitExamples, task: Task) -> Iterator[Finding]:
         )
 
 
-def _of_tokens(splits: SplitExamples, task: Task, tokenizer: TokenizerCounter) -> Iterator[Finding]:
+def _of_tokens(splits: SplitExamples, task: Question, tokenizer: TokenizerCounter) -> Iterator[Finding]:
     yield from (Finding("error", message) for message in indistinct_words(task, tokenizer))
     misread = misread_answers([example for each in splits.values() for example in each], task, tokenizer)
     what = "answers begin with other tokens than the verdict word that is read; put a comma or a stop behind the word"
@@ -262,14 +262,14 @@ class _Counting:
         )
 
 
-def indistinct_words(task: Task, tokenizer: TokenizerCounter) -> list[str]:
+def indistinct_words(task: Question, tokenizer: TokenizerCounter) -> list[str]:
     """Returns messages about label words with no distinguishing token, for which no probability can be read."""
     words = task.words()
     ids = {label: tokenizer.ids(word) for label, word in words.items()}
     return [indistinct_message(words[one], words[other]) for one, other in indistinct_labels(ids)]
 
 
-def misread_answers(examples: Sequence[TrainingExample], task: Task, tokenizer: TokenizerCounter) -> list[str]:
+def misread_answers(examples: Sequence[TrainingExample], task: Question, tokenizer: TokenizerCounter) -> list[str]:
     """Returns answers that begin with other tokens than the label word alone, such as 没有人 without a comma.
 
     They teach tokens that are not read as a verdict. Empty if the label words themselves are indistinct.

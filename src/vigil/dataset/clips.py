@@ -16,7 +16,7 @@ from typing import Literal
 
 from vigil.errors import DatasetError, UsageError
 from vigil.file_names import digest, plain_name, readable, readable_names, shortened
-from vigil.questions import LabelName, Task
+from vigil.questions import ALARM, NORMAL, LabelName, Question
 from vigil.sources.address import EXTENSIONS, is_video, walk_files
 
 Split = Literal["train", "val", "test", "calibration"]
@@ -52,12 +52,13 @@ class ClipListing:
     ignored: Mapping[str, int] = field(default_factory=dict)
 
 
-def find_clips(folder: Path, task: Task, *, meanings: Mapping[str, FolderMeaning] | None = None) -> ClipListing:
+def find_clips(folder: Path, task: Question, *, meanings: Mapping[str, FolderMeaning] | None = None) -> ClipListing:
     """All labelled clips below `folder`, sorted by name; `meanings` adds to the folder names that the task knows.
 
-    Raises UsageError if the folder does not exist, and DatasetError if it holds no clips, clips outside the folders
-    that the task knows, or clips of one class only.
+    Raises UsageError if the folder does not exist or the question has not two labels, and DatasetError if it holds no
+    clips, clips outside the folders that the task knows, or clips of one class only.
     """
+    task.require_two_labels()
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; give the folder that holds one folder of clips per class")
     files = sorted(path.relative_to(folder).as_posix() for path in walk_files(folder))
@@ -90,7 +91,7 @@ def _with_test(clips: Sequence[LabelledClip]) -> Sequence[LabelledClip]:
     return [replace(clip, split="test") if clip.split == "val" else clip for clip in clips]
 
 
-def meaning_of(video: str, task: Task, meanings: Mapping[str, FolderMeaning]) -> FolderMeaning | None:
+def meaning_of(video: str, task: Question, meanings: Mapping[str, FolderMeaning]) -> FolderMeaning | None:
     """The meaning of the innermost folder above a clip that has one; None if no folder has."""
     own = {_plain(name): meaning for name, meaning in meanings.items()}
     for part in reversed(PurePosixPath(video).parts[:-1]):
@@ -124,7 +125,7 @@ def slugs_of(labels: Mapping[str, FolderMeaning] | Mapping[str, LabelName]) -> d
     }
 
 
-def _refuse_unknown(videos: Iterable[str], folder: Path, task: Task) -> None:
+def _refuse_unknown(videos: Iterable[str], folder: Path, task: Question) -> None:
     lost: dict[str, int] = defaultdict(int)
     for video in videos:
         lost[PurePosixPath(video).parent.as_posix()] += 1
@@ -137,17 +138,18 @@ def _refuse_unknown(videos: Iterable[str], folder: Path, task: Task) -> None:
     where = ", ".join(f"{'the folder itself' if name == '.' else name} ({n} clips)" for name, n in lost.items())
     raise DatasetError(
         f"{folder}: the label of these clips is unknown: {where}. Task {task.name!r} knows as alarm: "
-        f"{', '.join(task.alarm_folders)}; as normal: {', '.join(task.normal_folders)}. Rename the folder, or use "
+        f"{', '.join(task.label(ALARM).folders)}; as normal: {', '.join(task.label(NORMAL).folders)}. "
+        "Rename the folder, or use "
         "--label FOLDER=alarm, --label FOLDER=normal or --label FOLDER=skip"
     )
 
 
-def _refuse_one_class(labels: Container[str], folder: Path, task: Task) -> None:
-    for label, names in (("alarm", task.alarm_folders), ("normal", task.normal_folders)):
+def _refuse_one_class(labels: Container[str], folder: Path, task: Question) -> None:
+    for label in (ALARM, NORMAL):
         if label not in labels:
             raise DatasetError(
                 f"{folder} holds no {label} clips, and a model cannot learn a difference from one class only; "
-                f"put them into a folder named one of: {', '.join(names)}"
+                f"put them into a folder named one of: {', '.join(task.label(label).folders)}"
             )
 
 

@@ -13,7 +13,7 @@ from vigil.errors import EndpointError
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import REPLY_FAULTS, cause_of, detail_of
 from vigil.judge.model_client import image_parts
-from vigil.questions import LabelName, Task
+from vigil.questions import LabelName, Question
 from vigil.verdict import Cause
 
 MAX_CHARS = 300
@@ -51,7 +51,9 @@ class NoReplyError(Exception):
 class WindowDescriber:
     """Describes windows through an OpenAI-compatible endpoint."""
 
-    def __init__(self, client: openai.AsyncOpenAI, endpoint: Endpoint, model: str, task: Task, *, fps: float) -> None:
+    def __init__(
+        self, client: openai.AsyncOpenAI, endpoint: Endpoint, model: str, task: Question, *, fps: float
+    ) -> None:
         self.model = model
         self._client = client
         self._endpoint = endpoint
@@ -82,7 +84,7 @@ class WindowDescriber:
 
     def _question(self, label: LabelName, jpegs: Sequence[bytes]) -> str:
         ask = _ASK_ZH if self._is_chinese else _ASK_EN
-        return ask.format(frames=len(jpegs), question=self._task.question, word=self._task.word(label))
+        return ask.format(frames=len(jpegs), question=self._task.text, word=self._task.word(label))
 
     def _judge(self, said: str, label: LabelName) -> tuple[str, str]:
         """The description to use, and why it is rejected (empty if it is not)."""
@@ -154,6 +156,6 @@ def _whole_sentences(text: str) -> str:
     return text[: end + 1] if end > 0 else text
 
 
-def answer_text(description: DescribeResult, label: LabelName, task: Task) -> str:
+def answer_text(description: DescribeResult, label: LabelName, task: Question) -> str:
     """The complete answer: label word and description."""
     return TargetAnswer(label, description.text).text(task)

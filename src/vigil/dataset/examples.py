@@ -20,7 +20,7 @@ from vigil.dataset.answers import has_words, is_template, label_of_answer
 from vigil.dataset.clips import Split
 from vigil.errors import DatasetError
 from vigil.files import read_json, write_atomically
-from vigil.questions import LabelName, Task
+from vigil.questions import LabelName, Question
 
 VIDEO_MARK = "<video>"
 SPLITS: tuple[Split, ...] = ("train", "val", "calibration", "test")
@@ -104,7 +104,7 @@ def write_examples(path: Path, examples: Iterable[TrainingExample]) -> None:
     write_atomically(path, "[\n" + ",\n".join(lines) + "\n]\n")
 
 
-def read_examples(path: Path, task: Task) -> list[TrainingExample]:
+def read_examples(path: Path, task: Question) -> list[TrainingExample]:
     """The examples of a JSON file; a file written by hand needs only `messages` and `videos`.
 
     Raises DatasetError naming the first example that does not have this form.
@@ -124,7 +124,7 @@ def read_examples(path: Path, task: Task) -> list[TrainingExample]:
     return examples
 
 
-def read_splits(folder: Path, task: Task) -> dict[Split, list[TrainingExample]]:
+def read_splits(folder: Path, task: Question) -> dict[Split, list[TrainingExample]]:
     """The examples of a dataset folder by split; a split without a file is empty.
 
     Raises DatasetError if the folder holds no split at all.
@@ -137,7 +137,7 @@ def read_splits(folder: Path, task: Task) -> dict[Split, list[TrainingExample]]:
     return {split: read_examples(split_path(folder, split), task) if split in present else [] for split in SPLITS}
 
 
-def _from_json(row: Mapping[str, Any], task: Task) -> TrainingExample:
+def _from_json(row: Mapping[str, Any], task: Question) -> TrainingExample:
     user, assistant = row["messages"]
     if (user["role"], assistant["role"]) != ("user", "assistant"):
         raise ValueError("messages must be one of user and one of assistant")
@@ -165,7 +165,7 @@ def _from_json(row: Mapping[str, Any], task: Task) -> TrainingExample:
     )
 
 
-def _author(row: Mapping[str, Any], answer: str, label: LabelName, task: Task) -> str:
+def _author(row: Mapping[str, Any], answer: str, label: LabelName, task: Question) -> str:
     is_bare = not has_words(answer, task)
     if row.get("answer_digest") == answer_digest(answer):
         return NONE if is_bare else str(row.get("described_by", TEMPLATE))

@@ -13,10 +13,10 @@ from typing import Any
 from vigil.dataset.clips import Split
 from vigil.dataset.examples import SPLITS, TrainingExample, split_name, split_path
 from vigil.dataset.ownership import REGISTRY_NAME
-from vigil.errors import DatasetError, ManifestError, UsageError
+from vigil.errors import DatasetError, ManifestError
 from vigil.files import read_json, write_atomically
 from vigil.manifest import MANIFEST_NAME, Manifest, read_manifest
-from vigil.questions import Task, load_question
+from vigil.questions import Question
 
 
 def write_dataset_info(folder: Path, splits: Iterable[Split]) -> Path:
@@ -108,7 +108,7 @@ def _bytes_of(path: Path) -> bytes:
         return b"gone"
 
 
-def read_dataset_manifest(folder: Path) -> tuple[Manifest, Task]:
+def read_dataset_manifest(folder: Path) -> tuple[Manifest, Question]:
     """The manifest of a finished dataset, and its task; raises DatasetError if the folder is not a finished dataset."""
     if not (folder / MANIFEST_NAME).is_file():
         raise DatasetError(
@@ -119,26 +119,4 @@ def read_dataset_manifest(folder: Path) -> tuple[Manifest, Task]:
         manifest = read_manifest(folder)
     except ManifestError as error:
         raise DatasetError(f"{error}; build the dataset again") from error
-    return manifest, task_of(manifest)
-
-
-def task_of(manifest: Manifest) -> Task:
-    """The installed task of that name if its question and words are unchanged, otherwise one made from the manifest."""
-    contract = manifest.contract
-    recorded = Task(
-        name=contract.task,
-        question=contract.question,
-        alarm_word=contract.alarm_word,
-        normal_word=contract.normal_word,
-        language="en" if contract.alarm_word.isascii() else "zh",
-    )
-    try:
-        named = load_question(contract.task)
-    except UsageError:
-        return recorded
-    same = (named.question, named.alarm_word, named.normal_word) == (
-        recorded.question,
-        recorded.alarm_word,
-        recorded.normal_word,
-    )
-    return named if same else recorded
+    return manifest, manifest.contract.as_question()

@@ -20,7 +20,7 @@ from vigil.csv_text import cells, csv_text, separator_of
 from vigil.dataset.clips import LabelledClip
 from vigil.dataset.similar_clips import Fingerprint, similar_clips
 from vigil.errors import DatasetError
-from vigil.questions import Task
+from vigil.questions import Question
 
 SOURCES_NAME = "sources.csv"
 NEEDED = ("clip", "source")
@@ -50,7 +50,7 @@ class UnionFind:
         self._parent[high] = low
 
 
-def group_by_csv(clips: Sequence[LabelledClip], path: Path, task: Task) -> dict[str, str]:
+def group_by_csv(clips: Sequence[LabelledClip], path: Path, task: Question) -> dict[str, str]:
     """The source of each clip that the CSV names, by clip name; other clips are left out.
 
     A row names a clip by its path, file name or stem, and its class if stems repeat.
@@ -67,7 +67,7 @@ def group_by_csv(clips: Sequence[LabelledClip], path: Path, task: Task) -> dict[
     return groups
 
 
-def _read_sources(path: Path, task: Task) -> dict[tuple[str, str], str]:
+def _read_sources(path: Path, task: Question) -> dict[tuple[str, str], str]:
     rows = _rows(path)
     if not rows or not set(NEEDED) <= set(rows[0]):
         raise DatasetError(

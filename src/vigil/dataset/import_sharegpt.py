@@ -25,9 +25,9 @@ from vigil.dataset.workers import ProgressCallback, no_progress
 from vigil.errors import DatasetError, UsageError
 from vigil.file_names import readable_names
 from vigil.files import write_atomically
-from vigil.questions import Task
+from vigil.questions import Question
 
-Question: TypeAlias = Literal["own", "task"]
+QuestionChoice: TypeAlias = Literal["own", "task"]
 """own: the question in the file. task: the question of the task, whatever the file asks."""
 
 
@@ -51,7 +51,7 @@ class ImportPlan:
     build: BuildSettings
     registry: Path | None = None
     media_dir: Path | None = None
-    question: Question = "own"
+    question: QuestionChoice = "own"
     skip_bad: bool = False
 
 
@@ -79,7 +79,7 @@ def import_dataset(plan: ImportPlan, *, progress: ProgressCallback = no_progress
     rows.settle()
     _refuse_rows(rows, plan)
     material = _material(rows, plan, question)
-    task = replace(plan.build.task, question=question)
+    task = replace(plan.build.task, text=question)
     built = build_of(material, replace(plan.build, clips=videos.roots[0], task=task), progress=progress)
     _write_refused(plan, rows.refused)
     return ImportReport(built=built, refused=tuple(rows.refused))
@@ -105,7 +105,7 @@ def _video_paths(plan: ImportPlan, media_dir: str) -> VideoPaths:
 
 def _question(rows: LabelledRows, plan: ImportPlan) -> str:
     """The question for every window; rows with another one are refused."""
-    own = plan.build.task.question
+    own = plan.build.task.text
     if plan.question == "task" or not rows.questions:
         return own
     most = rows.questions.most_common(1)[0][0]
@@ -157,7 +157,7 @@ def _refuse_clips_in_out(used: Sequence[DescribedClip], plan: ImportPlan) -> Non
         raise UsageError(f"--out {plan.build.out} holds the clip {inside}, which stays as it is; name another folder")
 
 
-def _is_stock(answer: str, task: Task) -> bool:
+def _is_stock(answer: str, task: Question) -> bool:
     """Whether an answer is one of the task's template sentences, not written for this clip."""
     label = label_of_answer(answer, task)
     return label is not None and has_words(answer, task) and is_template(answer, task, label)
@@ -167,7 +167,7 @@ def _notes(rows: LabelledRows, plan: ImportPlan, question: str, *, stock: int) -
     task, file = plan.build.task, plan.file.name
     notes = {
         f"the question of {file} is kept, and is not that of the task {task.name}: score and watch with --model-dir, "
-        "whose manifest holds it (--question task uses the task's instead)": question != task.question,
+        "whose manifest holds it (--question task uses the task's instead)": question != task.text,
         f"{rows.systems} rows have a system prompt, which is left out: a served model is asked without one": (
             rows.systems > 0
         ),

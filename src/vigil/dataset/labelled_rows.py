@@ -9,7 +9,7 @@ from vigil.dataset.answers import has_words, label_of_answer
 from vigil.dataset.clips import FolderMeaning, meaning_of
 from vigil.dataset.sharegpt import RefusedRow, SharegptRow, UnusableRow, shown
 from vigil.dataset.video_paths import VideoPaths
-from vigil.questions import LabelName, Task
+from vigil.questions import LabelName, Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class DescribedClip:
 class LabelledRows:
     """Collects rows one by one; `refused` lists unusable ones, `skipped` counts those of folders labelled `skip`."""
 
-    task: Task
+    task: Question
     meanings: Mapping[str, FolderMeaning]
     videos: VideoPaths
     refused: list[RefusedRow] = field(default_factory=list)

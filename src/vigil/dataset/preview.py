@@ -56,7 +56,7 @@ def write_preview(folder: Path, path: Path, *, limit: int | None, progress: Prog
     page = _template().render(
         title=f"{folder.resolve().name}: {task.title or task.name}",
         language=task.language,
-        question=task.question,
+        question=task.text,
         sheets=sheets,
         total=len(rows),
         words=authors_text(authors(example for _, example in rows)),

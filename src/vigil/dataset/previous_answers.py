@@ -7,7 +7,7 @@ from typing import Self
 from vigil.dataset.answers import label_of_answer
 from vigil.dataset.examples import HUMAN, SPLITS, TrainingExample, read_examples, split_path, write_examples
 from vigil.dataset.ownership import ASIDE_NAME
-from vigil.questions import Task
+from vigil.questions import Question
 
 
 class PreviousAnswers:
@@ -17,7 +17,7 @@ class PreviousAnswers:
         self._waiting = examples
 
     @classmethod
-    def of(cls, out: Path, task: Task) -> Self:
+    def of(cls, out: Path, task: Question) -> Self:
         """Reads the answers in `out`; raises DatasetError if a file cannot be read."""
         kept: dict[tuple[str, str, int, float, float], TrainingExample] = {}
         for path in (out / ASIDE_NAME, *(split_path(out, split) for split in SPLITS)):
@@ -26,7 +26,7 @@ class PreviousAnswers:
                 kept.update({example.key: example for example in examples if not example.is_free})
         return cls(kept)
 
-    def take(self, example: TrainingExample, task: Task) -> TrainingExample:
+    def take(self, example: TrainingExample, task: Question) -> TrainingExample:
         """The example with the previous answer of its window, if there was one.
 
         A human's answer is kept even if it contradicts the label (`check` reports it), a model's only if it agrees.

@@ -1,6 +1,6 @@
 """Reads the probability of each label from the log probabilities in a server's answer, whole or streamed.
 
-p = P(alarm) / P(all labels), where a label's probability is read at the token at which its word differs from the
+p = P(label) / P(all labels), where a label's probability is read at the token at which its word differs from the
 others' (`vigil.label_tokens`). vLLM reports raw log probabilities, before any grammar or sampling, so the probability
 outside the labels remains visible.
 
@@ -25,15 +25,12 @@ from typing import Any, Literal, TypeAlias
 
 import openai
 
-from vigil.calibration import calibrate, sigmoid
+from vigil.calibration import sigmoid
 from vigil.judge.model_client import CONTINUED, Message, ModelClient, answer_begun
 from vigil.label_tokens import Branch
-from vigil.manifest import Calibration
 from vigil.questions import starts_with_word
 
 LogprobMethod: TypeAlias = Literal["ids", "sequences", "top"]
-
-ALARM = "alarm"
 
 TOP_LOGPROBS = 20
 """The maximum that the OpenAI API allows."""
@@ -127,20 +124,15 @@ class LabelLogprobs:
         """Whether an answer that spells the label `said` is inconsistent with these probabilities."""
         return bool(self.favoured) and said not in self.favoured
 
-    @property
-    def logit(self) -> float:
-        """log(P(alarm) / P(every other label)), uncalibrated."""
-        others = [logprob for label, logprob in self.logprobs.items() if label != ALARM]
-        return self.logprobs[ALARM] - _log_sum(others)
+    def probability(self, label: str) -> float:
+        """P(label) / P(all labels), uncalibrated."""
+        others = [logprob for other, logprob in self.logprobs.items() if other != label]
+        return sigmoid(self.logprobs[label] - _log_sum(others))
 
     @property
     def outside(self) -> float:
         """The probability of everything except the labels."""
         return max(0.0, 1.0 - sum(math.exp(min(0.0, logprob)) for logprob in self.logprobs.values()))
-
-    def p_alarm(self, calibration: Calibration | None = None) -> float:
-        """The probability of alarm, calibrated if a calibration is given."""
-        return calibrate(sigmoid(self.logit), calibration)
 
 
 def logprob_options(place: Place | None) -> dict[str, Any]:
@@ -347,5 +339,5 @@ def _take(event: Mapping[str, Any], answer: StreamedAnswer, words: LabelTokens) 
 
 def _can_decide(answer: StreamedAnswer, words: LabelTokens) -> bool:
     """At once with probabilities; without them as soon as no further character can change the word."""
-    enough = len(answer.text.strip()) >= max(map(len, words.texts.values())) + 2
+    enough = len(answer.text.strip()) >= max(map(len, words.texts.values()), default=0) + 2
     return answer.mass is not None or enough or label_at_start(answer.text + "x", words) is not None

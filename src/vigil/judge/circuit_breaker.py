@@ -16,10 +16,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from vigil.judge.faults import SLOWNESS
-from vigil.verdict import Cause, Verdict
+from vigil.questions import Question
+from vigil.verdict import Answer, Cause, Verdict
+from vigil.windows import JpegWindow
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,9 @@ class SupportsAsk(Protocol):
 
     deadline_s: float
 
+    async def ask(self, window: JpegWindow, question: Question | None = None) -> Answer:
+        """The answer to a question about a window; the judge's own question if none is given."""
+
     async def verdict(self, jpegs: Sequence[bytes], *, start_s: float = 0.0, end_s: float = 0.0) -> Verdict:
         """Whether the window is an alarm, from one token."""
 
@@ -70,7 +75,9 @@ class SupportsAsk(Protocol):
 Harmless: TypeAlias = frozenset[Cause]
 """Causes that say nothing about the endpoint after a certain kind of question."""
 
-PendingAsk: TypeAlias = Callable[[asyncio.Timeout], Awaitable[Verdict]]
+Result = TypeVar("Result", Verdict, Answer)
+
+PendingAsk: TypeAlias = Callable[[asyncio.Timeout], Awaitable[Result]]
 """Asks the judge about one window; may reschedule the timeout it runs under."""
 
 
@@ -130,6 +137,15 @@ class CircuitBreaker:
             await asyncio.wait_for(self._answering.wait(), timeout_s)
         return self._answering.is_set()
 
+    async def ask(self, window: JpegWindow, question: Question | None = None, *, wait_s: float = 0.0) -> Answer:
+        """`Judge.ask`, retried after transient faults until the endpoint has been down for `wait_s`."""
+
+        async def ask(_: asyncio.Timeout) -> Answer:
+            return await self._judge.ask(window, question)
+
+        answer = await self._insist(ask, Answer, wait_s=wait_s)
+        return replace(answer, start_s=window.start_s, end_s=window.end_s)
+
     async def verdict(
         self, jpegs: Sequence[bytes], *, start_s: float = 0.0, end_s: float = 0.0, wait_s: float = 0.0
     ) -> Verdict:
@@ -138,7 +154,7 @@ class CircuitBreaker:
         async def ask(_: asyncio.Timeout) -> Verdict:
             return await self._judge.verdict(jpegs, start_s=start_s, end_s=end_s)
 
-        return replace(await self._insist(ask, wait_s=wait_s), start_s=start_s, end_s=end_s)
+        return replace(await self._insist(ask, Verdict, wait_s=wait_s), start_s=start_s, end_s=end_s)
 
     async def describe(
         self,
@@ -173,24 +189,26 @@ class CircuitBreaker:
                 on_text=on_text,
             )
 
-        said = await self._insist(ask, wait_s=wait_s, harmless=SLOWNESS)
+        said = await self._insist(ask, Verdict, wait_s=wait_s, harmless=SLOWNESS)
         return replace(said, start_s=start_s, end_s=end_s)
 
-    async def _insist(self, ask: PendingAsk, *, wait_s: float, harmless: Harmless = frozenset()) -> Verdict:
+    async def _insist(
+        self, ask: PendingAsk[Result], kind: type[Result], *, wait_s: float, harmless: Harmless = frozenset()
+    ) -> Result:
         """Retries until there is an answer, the time is over, or this window itself makes the endpoint fail."""
         give_up_s = self._clock() + wait_s
         left = self.failures
         while True:
-            verdict = await self._once(ask, harmless)
+            result = await self._once(ask, kind, harmless)
             over = self._clock() >= give_up_s or self._is_hopeless(wait_s)
-            if verdict is None and over:
+            if result is None and over:
                 self.rejected += 1
-                return self._refusal()
-            if verdict is not None:
+                return self._refusal(kind)
+            if result is not None:
                 # If other windows are answered meanwhile, the fault may be this window's own.
                 left -= self._answering.is_set()
-                if over or not left or verdict.cause not in PASSING_CAUSES:
-                    return verdict
+                if over or not left or result.cause not in PASSING_CAUSES:
+                    return result
             await self._pause(give_up_s)
 
     def _is_hopeless(self, wait_s: float) -> bool:
@@ -206,44 +224,43 @@ class CircuitBreaker:
         due_s = max(self._next_probe_s - now_s, self.probe_s / 4)
         await self.wait_closed(max(0.0, min(due_s, give_up_s - now_s)))
 
-    async def _once(self, ask: PendingAsk, harmless: Harmless) -> Verdict | None:
+    async def _once(self, ask: PendingAsk[Result], kind: type[Result], harmless: Harmless) -> Result | None:
         """The answer; None if the window may not be asked about now."""
         if self._answering.is_set():
-            return await self._let_through(ask, limit_s=None, harmless=harmless)
+            return await self._let_through(ask, kind, limit_s=None, harmless=harmless)
         if self._probes >= PROBES_AT_ONCE or self._clock() < self._next_probe_s:
             return None
-        return await self._probe(ask)
+        return await self._probe(ask, kind)
 
-    async def _probe(self, ask: PendingAsk) -> Verdict:
+    async def _probe(self, ask: PendingAsk[Result], kind: type[Result]) -> Result:
         self._next_probe_s = self._clock() + self.probe_s
         self._probes += 1
         if self._probes == 1:
             self._on_state("probing")
         try:
-            return await self._let_through(ask, limit_s=self._patience_s)
+            return await self._let_through(ask, kind, limit_s=self._patience_s)
         finally:
             self._probes -= 1
             if not self._probes and not self._answering.is_set():
                 self._on_state("open")
 
     async def _let_through(
-        self, ask: PendingAsk, *, limit_s: float | None, harmless: Harmless = frozenset()
-    ) -> Verdict:
+        self, ask: PendingAsk[Result], kind: type[Result], *, limit_s: float | None, harmless: Harmless = frozenset()
+    ) -> Result:
         began_s = self._clock()
         try:
             async with asyncio.timeout(limit_s) as limit:
-                verdict = await ask(limit)
+                result = await ask(limit)
         except TimeoutError:
             self._patience_s = min(2 * self._patience_s, self.deadline_s)
             detail = f"the endpoint did not answer a probe within {limit_s:.1f} s"
-            verdict = replace(
-                Verdict.unknown(Cause.TIMEOUT, detail=detail), latency_ms=(self._clock() - began_s) * 1000.0
-            )
-        if verdict.cause in ENDPOINT_CAUSES - harmless:
-            self._failed_with(verdict, began_s)
-        elif verdict.cause not in harmless:
+            result = kind.unknown(Cause.TIMEOUT, detail=detail)
+            result = replace(result, latency_ms=(self._clock() - began_s) * 1000.0)
+        if result.cause in ENDPOINT_CAUSES - harmless:
+            self._failed_with(result, began_s)
+        elif result.cause not in harmless:
             self._answered()
-        return verdict
+        return result
 
     def _answered(self) -> None:
         self._failed = 0
@@ -256,11 +273,11 @@ class CircuitBreaker:
         self._answering.set()
         self._on_state("closed")
 
-    def _failed_with(self, verdict: Verdict, began_s: float) -> None:
+    def _failed_with(self, result: Verdict | Answer, began_s: float) -> None:
         if began_s < self._changed_s and self._answering.is_set():
             # The request began before the breaker last changed; the server has answered since.
             return
-        self.cause, self._detail = verdict.cause, verdict.detail
+        self.cause, self._detail = result.cause, result.detail
         self._failed += 1
         if self._answering.is_set() and self._failed >= self.failures:
             self._open()
@@ -284,9 +301,9 @@ class CircuitBreaker:
     def _fault(self) -> str:
         return f"{self.cause}: {self._detail}" if self._detail else str(self.cause)
 
-    def _refusal(self) -> Verdict:
+    def _refusal(self, kind: type[Result]) -> Result:
         cause = self.cause or Cause.UNREACHABLE
         since = datetime.fromtimestamp(time.time() - self.since_s, UTC).astimezone().strftime("%H:%M:%S %z")
         next_s = max(0.0, self._next_probe_s - self._clock())
         detail = f"not asked: the endpoint has been failing since {since}, next try in {next_s:.1f} s ({self._fault})"
-        return Verdict.unknown(cause, detail=detail)
+        return kind.unknown(cause, detail=detail)

@@ -25,7 +25,6 @@ from vigil.judge.model_client import MediaForm, chat_messages
 from vigil.manifest import ALIAS_PREFIX, Answers, Contract, answers_from_alias
 from vigil.models import family_reading
 from vigil.models.tokens import window_tokens
-from vigil.questions import Task
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +33,14 @@ log = logging.getLogger(__name__)
 class ServedModel:
     """One model of the endpoint; `alias` encodes its contract if the server declares one, as `vllm.sh` does.
 
-    `root` is the folder of its weights according to the server, or empty. `base` is the name of the base model if this
-    is an adapter and its base is served too, else empty.
+    `contract` is the contract itself; older servers declare only the alias. `root` is the folder of its weights
+    according to the server, or empty. `base` is the name of the base model if this is an adapter and its base is served
+    too, else empty.
     """
 
     name: str
     alias: str = ""
+    contract: Contract | None = None
     base: str = ""
     root: str = ""
     max_model_len: int | None = None
@@ -106,6 +107,7 @@ def _served(card: Any, cards: Sequence[Any], contracts: Mapping[str, Contract]) 
     return ServedModel(
         name=card.id,
         alias=alias,
+        contract=contract,
         base=_base_beside(card, cards),
         root=str(getattr(card, "root", None) or ""),
         max_model_len=getattr(card, "max_model_len", None),
@@ -171,11 +173,11 @@ def contract_differences(model: ServedModel, contract: Contract, *, strict: bool
     return differences
 
 
-def check_context_length(model: ServedModel, task: Task, sampling: FrameSampling, *, answer_tokens: int) -> None:
+def check_context_length(model: ServedModel, question: str, sampling: FrameSampling, *, answer_tokens: int) -> None:
     """Raises EndpointError if a full window does not fit the server's context."""
     if model.max_model_len is None:
         return
-    needed = window_tokens(family_reading(sampling), sampling, task.question) + answer_tokens
+    needed = window_tokens(family_reading(sampling), sampling, question) + answer_tokens
     if needed > model.max_model_len:
         raise EndpointError(
             f"a window needs up to {needed} tokens ({sampling.frames} frames of {sampling.max_pixels} pixels, the "

@@ -15,7 +15,7 @@ from vigil.judge.bounded_http import UnusableAnswerError
 from vigil.judge.certificates import tls_fault
 from vigil.judge.error_pages import is_page, refusal
 from vigil.judge.model_client import HttpStatusError, may_pass
-from vigil.verdict import Cause, Verdict
+from vigil.verdict import Answer, Cause, Verdict
 
 REPLY_FAULTS = (
     *(openai.OpenAIError, HttpStatusError, aiohttp.ClientError, HttpProcessingError, httpx2.HTTPError),
@@ -33,7 +33,7 @@ NOT_FOUND = 404
 BUSY_S = 8.0
 """For how long a server that is temporarily unavailable is retried at the start."""
 
-Answer = TypeVar("Answer")
+Reply = TypeVar("Reply")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,10 @@ class RequestFault:
     def of(cls, error: BaseException) -> "RequestFault":
         """The fault for an exception."""
         return cls(cause_of(error), detail_of(error), status_of(error))
+
+    def answer(self) -> Answer:
+        """The unknown answer for this fault."""
+        return Answer.unknown(self.cause, detail=self.detail)
 
     def verdict(self) -> Verdict:
         """The unknown verdict for this fault."""
@@ -130,7 +134,7 @@ def _spoken_refusal(error: openai.APIStatusError) -> str:
     return f"Error code: {error.status_code} - {refusal(error.status_code, body.encode())}"
 
 
-async def asking_while_busy(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+async def asking_while_busy(ask: Callable[[], Awaitable[Reply]]) -> Reply:
     """Retries a question at the start while the server is temporarily unavailable; raises the last EndpointBusy."""
     asking = AsyncRetrying(
         retry=retry_if_exception_type(EndpointBusy),

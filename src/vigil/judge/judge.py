@@ -1,32 +1,35 @@
-"""Asks a served model questions about windows and turns every answer into a verdict.
+"""Asks a served model questions about windows.
 
-    async with await Judge.connect(endpoint, task, sampling) as judge:
-        verdict = await judge.verdict(window.jpegs, start_s=window.start_s, end_s=window.end_s)
+    async with await Judge.connect(endpoint, question, sampling) as judge:
+        answer = await judge.ask(window)                          # a probability for each label, from one token
+        verdict = answer.verdict(question, alarm_from=0.5)
+        answers = await judge.ask_all(window, [smoke, falls])     # other questions to the same window
 
-`verdict` generates one token. `describe` streams: it reports the verdict at the first token, stops there if the answer
-is normal, and goes on with the description if it is an alarm. A model trained on verdicts alone has no description to
-give: then the task's `describe` question is asked, of the base model if the model is an adapter beside it. Endpoint
-failures are never raised: the verdict is then `unknown` with its cause.
+`ask` generates one token; a question without labels is answered by a text. `describe` streams: it reports the verdict
+at the first token, stops there if the answer is normal, and goes on with the description if it is an alarm. A model
+trained on verdicts alone has no description to give: then the question's `describe` is asked, of the base model if the
+model is an adapter beside it. Endpoint failures are never raised: the answer is then unknown, with its cause.
 """
 
 import asyncio
-import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Self, TypeAlias
 
 import openai
 
-from vigil.errors import EndpointError, VigilError
+from vigil.errors import EndpointError
 from vigil.frames import FrameSampling
 from vigil.judge import discovery
 from vigil.judge.answer_parser import LabelTokens, StreamedAnswer
 from vigil.judge.endpoint import Endpoint
-from vigil.judge.faults import NOT_FOUND, REPLY_FAULTS, SLOWNESS, RequestFault
+from vigil.judge.faults import SLOWNESS, RequestFault
 from vigil.judge.judge_questions import AnswerRequest, JudgeQuestions, OnText
-from vigil.judge.label_token_lookup import find_words, warn_of_way
+from vigil.judge.label_token_lookup import find_label_tokens, warn_of_way
 from vigil.judge.model_client import MediaForm, ModelClient
+from vigil.judge.request_slots import RequestSlots
 from vigil.judge.server_facts import CONNECT_S, FactsReader, ReadCalibration, ServerFacts, ServerFactsCache
 from vigil.judge.verdict_reader import (
     ALARM_FROM,
@@ -34,24 +37,24 @@ from vigil.judge.verdict_reader import (
     AnswerReading,
     EarlyVerdict,
     OnVerdict,
+    answer_of_reading,
+    broken_off,
     read_answer_labels,
     since_ms,
-    verdict_of_reading,
 )
 from vigil.manifest import Answers, Calibration
-from vigil.questions import Task
-from vigil.verdict import Cause, Verdict
+from vigil.questions import Question
+from vigil.verdict import Answer, Cause, Verdict
+from vigil.windows import JpegWindow
 
-log = logging.getLogger(__name__)
-
-Ask: TypeAlias = Callable[[asyncio.Timeout], Awaitable[None]]
-"""Asks one question; may reschedule the timeout it runs under."""
-
-DOUBTFUL = frozenset({Cause.UNREACHABLE, Cause.TIMEOUT, Cause.SERVER_ERROR, Cause.CUT_OFF, Cause.UNAUTHORIZED})
-"""Faults after which another server may be running at the address."""
+FindTokens: TypeAlias = Callable[[Mapping[str, str], str], Awaitable[LabelTokens]]
+"""Finds the tokens of label words in the tokenizer of a served model; raises EndpointError."""
 
 ODD = frozenset({Cause.OUTSIDE, Cause.CONTRADICTORY, Cause.UNPARSEABLE})
 """Causes that may mean that another model is answering."""
+
+TEXT_TOKENS = 200
+"""The maximum length of the answer to a question without labels."""
 
 DESCRIBED = frozenset({None, Cause.OUTSIDE, Cause.CONTRADICTORY})
 """Causes of verdicts that can still be described: the server has answered."""
@@ -63,14 +66,14 @@ WORDS_DEADLINES = 3
 
 
 class Judge:
-    """Asks one model of one endpoint about windows of one task.
+    """Asks one model of one endpoint about windows: a question of its own, `question`, and any others.
 
+    `find_tokens` finds the tokens of other questions' labels; without it they are read from the most likely tokens.
     `max_in_flight` bounds concurrent requests. `deadline_s` bounds each request including its retries, which happen
     only for refusals that may succeed when repeated (429, 5xx, no connection). `min_mass` is the minimum total
     probability of the labels. What is known of the server (`facts`) is read again whenever it may be another one.
     """
 
-    reads_words: ClassVar[bool] = True
     questions: ClassVar[type[JudgeQuestions]] = JudgeQuestions
 
     def __init__(
@@ -81,8 +84,9 @@ class Judge:
         model: str,
         describer: str = "",
         words: LabelTokens,
-        task: Task,
+        question: Question,
         sampling: FrameSampling,
+        find_tokens: FindTokens | None = None,
         media: MediaForm = "video",
         calibration: Calibration | None = None,
         facts: ServerFactsCache | None = None,
@@ -91,7 +95,7 @@ class Judge:
         min_mass: float = MIN_MASS,
         alarm_from: float = ALARM_FROM,
     ) -> None:
-        self.task = task
+        self.question = question
         self.sampling = sampling
         self.facts = facts or ServerFactsCache(
             ServerFacts(model=model, describer=describer, words=words, media=media, calibration=calibration)
@@ -99,10 +103,10 @@ class Judge:
         self.deadline_s = deadline_s
         self.min_mass = min_mass
         self.alarm_from = alarm_from
-        self._questions = self.questions(client, transport, task=task, sampling=sampling)
-        self._request_slots = asyncio.Semaphore(max_in_flight)
-        self._unforeseen: set[type[Exception]] = set()
-        self._refused: set[int | None] = set()
+        self._questions = self.questions(client, transport, sampling=sampling)
+        self._find_tokens = find_tokens
+        self._tokens: dict[tuple[tuple[str, str], ...], tuple[int, LabelTokens]] = {}
+        self._slots = RequestSlots(self.facts, max_in_flight=max_in_flight, deadline_s=deadline_s)
 
     @property
     def model(self) -> str:
@@ -146,7 +150,7 @@ class Judge:
     async def connect(
         cls,
         endpoint: Endpoint,
-        task: Task,
+        question: Question,
         sampling: FrameSampling,
         *,
         media: MediaForm | None = None,
@@ -169,9 +173,8 @@ class Judge:
         """
         reader = FactsReader(
             endpoint=endpoint,
-            task=task,
+            question=question,
             sampling=sampling,
-            kind=cls,
             media=media,
             answers=answers,
             strict=strict,
@@ -181,7 +184,7 @@ class Judge:
             read_calibration=read_calibration or (lambda: calibration),
         )
         facts = await reader.first()
-        if cls.reads_words:
+        if question.labels:
             warn_of_way(facts.words, facts.model)
         transport = ModelClient(endpoint, retries=retries)
         return cls(
@@ -189,8 +192,9 @@ class Judge:
             transport,
             model=facts.model,
             words=facts.words,
-            task=task,
+            question=question,
             sampling=sampling,
+            find_tokens=partial(find_label_tokens, endpoint),
             facts=ServerFactsCache(
                 facts,
                 read=replace(reader, retries=0).read,
@@ -202,24 +206,92 @@ class Judge:
             **settings,
         )
 
-    @classmethod
-    async def find_words(
-        cls, endpoint: Endpoint, task: Task, model: discovery.ServedModel, *, before: LabelTokens | None = None
-    ) -> LabelTokens:
-        """How this kind of judge reads the words of a task from a model; raises EndpointError if it cannot."""
-        return await find_words(endpoint, task.words(), model, before=before)
-
-    @classmethod
-    def roles(cls, model: discovery.ServedModel, answers: Answers) -> tuple[str, str]:
-        """The names of the model to ask and of the one that describes; the latter is empty if the answers describe."""
-        return model.name, model.describer(answers)
-
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.facts.close()
         await self._questions.close()
+
+    async def ask(self, window: JpegWindow, question: Question | None = None) -> Answer:
+        """The answer to a question (the judge's own if none is given) about a window.
+
+        The window's JPEGs have one size and an even number. The answer to a question without labels is a text of at
+        most `TEXT_TOKENS` tokens; its cause is `words_only`.
+        """
+        return await self._ask(window.jpegs, question or self.question, start_s=window.start_s, end_s=window.end_s)
+
+    async def ask_all(self, window: JpegWindow, questions: Sequence[Question]) -> dict[str, Answer]:
+        """The answers to several questions about one window, by the questions' names; all are asked at the same time.
+
+        The server computes the pictures once if its prefix cache is on, since they stand before the question.
+        """
+        answers = await asyncio.gather(*(self.ask(window, question) for question in questions))
+        return {question.name: answer for question, answer in zip(questions, answers, strict=True)}
+
+    async def verdict(self, jpegs: Sequence[bytes], *, start_s: float = 0.0, end_s: float = 0.0) -> Verdict:
+        """Whether a window is an alarm, by the judge's own question. The JPEGs have one size and an even number."""
+        return self._verdict(await self._ask(jpegs, self.question, start_s=start_s, end_s=end_s))
+
+    async def _ask(self, jpegs: Sequence[bytes], question: Question, *, start_s: float, end_s: float) -> Answer:
+        started_s = time.perf_counter()
+        if question.labels:
+            answer = await self._ask_for_label(jpegs, question)
+        else:
+            answer = await self._ask_for_text(jpegs, question, AnswerRequest(TEXT_TOKENS))
+        return replace(answer, question=question.name, start_s=start_s, end_s=end_s, latency_ms=since_ms(started_s))
+
+    async def _ask_for_label(self, jpegs: Sequence[bytes], question: Question) -> Answer:
+        found: list[Answer] = []
+
+        async def ask(_: asyncio.Timeout) -> None:
+            answer = await self._label(jpegs, await self.facts.current(), question)
+            if answer.cause is Cause.EXCHANGED:
+                # The server was replaced while it was asked; ask the new one.
+                answer = await self._label(jpegs, await self.facts.current(), question)
+            found.append(answer)
+
+        fault = await self._slots.run(ask)
+        return found[0] if fault is None else fault.answer()
+
+    async def _label(self, jpegs: Sequence[bytes], facts: ServerFacts, question: Question) -> Answer:
+        words = await self._tokens_of(question, facts)
+        return await self._known(facts, question, words, await self._questions.label(jpegs, facts, question, words))
+
+    async def _ask_for_text(self, jpegs: Sequence[bytes], question: Question, wanted: AnswerRequest) -> Answer:
+        answer = StreamedAnswer()
+
+        async def ask(limit: asyncio.Timeout) -> None:
+            limit.reschedule(self._last_s())
+            facts = await self.facts.current()
+            go_on = partial(self._is_same_server, facts)
+            await self._questions.stream_text(jpegs, facts, question.text, answer, wanted, go_on)
+
+        fault = await self._slots.run(ask, harmless=SLOWNESS)
+        if not answer.text.strip():
+            return fault.answer() if fault else Answer.unknown(Cause.UNPARSEABLE, detail="the answer is empty")
+        return Answer(
+            cause=Cause.WORDS_ONLY, text=answer.text.strip(), detail=broken_off(answer, fault), tokens=answer.tokens
+        )
+
+    async def _is_same_server(self, facts: ServerFacts, _: StreamedAnswer) -> bool:
+        """True if the server is still the one that the facts describe; raises EndpointError otherwise."""
+        if await self.facts.current() != facts:
+            raise EndpointError(EXCHANGED)
+        return True
+
+    async def _tokens_of(self, question: Question, facts: ServerFacts) -> LabelTokens:
+        """The tokens of a question's labels, read from the server once and again whenever its facts are."""
+        words = question.words()
+        if words == facts.words.texts:
+            return facts.words
+        if self._find_tokens is None:
+            return LabelTokens(texts=words)
+        known = self._tokens.get(tuple(words.items()))
+        if known is None or known[0] != self.facts.readings:
+            known = (self.facts.readings, await self._find_tokens(words, facts.model))
+            self._tokens[tuple(words.items())] = known
+        return known[1]
 
     async def describe(
         self,
@@ -242,6 +314,9 @@ class Judge:
         """
         telling = EarlyVerdict(start_s=start_s, end_s=end_s, describe_normal=describe_normal, on_verdict=on_verdict)
         wanted = AnswerRequest(max_tokens, on_text)
+        if not self.question.labels:
+            answer = await self._ask_for_text(jpegs, self.question, wanted)
+            return telling.stamped(self._verdict(answer))
         if self.describer:
             return await self._describe_apart(jpegs, replace(telling, known=known), wanted)
         return await self._describe_at_once(jpegs, telling, wanted)
@@ -258,11 +333,12 @@ class Judge:
             facts = await self.facts.current()
 
             async def go_on(answer: StreamedAnswer) -> bool:
-                telling.tell(await self._known(facts, read_answer_labels(answer.mass, answer.text, facts.words)))
+                reading = read_answer_labels(answer.mass, answer.text, facts.words)
+                telling.tell(self._verdict(await self._known(facts, self.question, facts.words, reading)))
                 return not telling.is_enough
 
             beside = asyncio.create_task(self._tell_beside(jpegs, facts, telling))
-            streaming = asyncio.create_task(self._questions.stream(jpegs, facts, answer, wanted, go_on))
+            streaming = asyncio.create_task(self._questions.stream(jpegs, facts, self.question, answer, wanted, go_on))
             try:
                 await asyncio.wait([beside, streaming], return_when=asyncio.FIRST_COMPLETED)
                 if not telling.is_enough:
@@ -270,7 +346,7 @@ class Judge:
             finally:
                 await _end(beside, streaming)
 
-        fault = await self._within_deadline(ask, harmless=SLOWNESS)
+        fault = await self._slots.run(ask, harmless=SLOWNESS)
         if telling.told is None:
             fault = fault or RequestFault(Cause.CUT_OFF, "the answer ended before its first token")
             return telling.stamped(fault.verdict())
@@ -291,15 +367,15 @@ class Judge:
             limit.reschedule(self._last_s())
             facts = await self.facts.current()
 
-            async def go_on(_: StreamedAnswer) -> bool:
-                if await self.facts.current() != facts:
-                    raise EndpointError(EXCHANGED)
+            async def go_on(streamed: StreamedAnswer) -> bool:
+                await self._is_same_server(facts, streamed)
                 telling.tell(verdict)
                 return True
 
-            await self._questions.stream_words(jpegs, facts, answer, wanted, go_on)
+            asked = self.question.description_question
+            await self._questions.stream_text(jpegs, facts, asked, answer, wanted, go_on)
 
-        fault = await self._within_deadline(ask, harmless=SLOWNESS)
+        fault = await self._slots.run(ask, harmless=SLOWNESS)
         if fault is not None and telling.known is not None and not answer.pieces:
             return replace(fault.verdict(), start_s=telling.start_s, end_s=telling.end_s)
         return telling.worded(verdict, answer, fault)
@@ -314,61 +390,25 @@ class Judge:
             return
         await asyncio.sleep(self.deadline_s / 2)
         if telling.told is None:
-            telling.tell(await self._known(facts, await self._questions.verdict(jpegs, facts)))
+            telling.tell(self._verdict(await self._label(jpegs, facts, self.question)))
 
-    async def verdict(self, jpegs: Sequence[bytes], *, start_s: float = 0.0, end_s: float = 0.0) -> Verdict:
-        """Whether the window is an alarm, from one token. The JPEGs have one size and an even number."""
-        started = time.perf_counter()
-        found: list[Verdict] = []
+    def _verdict(self, answer: Answer) -> Verdict:
+        return answer.verdict(self.question, alarm_from=self.alarm_from)
 
-        async def ask(_: asyncio.Timeout) -> None:
-            facts = await self.facts.current()
-            weighed = await self._known(facts, await self._questions.verdict(jpegs, facts))
-            if weighed.cause is Cause.EXCHANGED:
-                # The server was replaced while it was asked; ask the new one.
-                facts = await self.facts.current()
-                weighed = await self._known(facts, await self._questions.verdict(jpegs, facts))
-            found.append(weighed)
+    async def _known(
+        self, facts: ServerFacts, question: Question, words: LabelTokens, reading: AnswerReading
+    ) -> Answer:
+        """The answer in a reading, if the server is still the one that the facts describe.
 
-        fault = await self._within_deadline(ask)
-        verdict = found[0] if fault is None else fault.verdict()
-        return replace(verdict, start_s=start_s, end_s=end_s, latency_ms=since_ms(started))
-
-    async def _known(self, facts: ServerFacts, reading: AnswerReading) -> Verdict:
-        """The verdict of a reading, if the server is still the one that the facts describe."""
-        weighed = verdict_of_reading(reading, facts, min_mass=self.min_mass, alarm_from=self.alarm_from)
-        if self.reads_words and weighed.cause in ODD:
+        The calibration was fitted to the judge's own question, so it applies to no other.
+        """
+        calibration = facts.calibration if question == self.question else None
+        answer = answer_of_reading(reading, question, words, min_mass=self.min_mass, calibration=calibration)
+        if answer.cause in ODD:
             self.facts.wonder()
         if await self.facts.current() == facts:
-            return weighed
-        return Verdict.unknown(Cause.EXCHANGED, detail=EXCHANGED)
-
-    async def _within_deadline(self, ask: Ask, *, harmless: frozenset[Cause] = frozenset()) -> RequestFault | None:
-        """Runs `ask` in a request slot and within the deadline, which it may move; a fault is returned, not raised."""
-        async with self._request_slots:
-            began_s = asyncio.get_running_loop().time()
-            try:
-                async with asyncio.timeout(self.deadline_s) as limit:
-                    await ask(limit)
-            except (*REPLY_FAULTS, VigilError) as error:
-                fault = RequestFault.of(error)
-                self._note(fault, harmless)
-                waited_s = (limit.when() or began_s) - began_s
-                return fault if str(error) else replace(fault, detail=f"nothing in {round(waited_s, 3):g} s")
-            except Exception as error:
-                if type(error) not in self._unforeseen:
-                    log.exception("an answer could not be read; this is a fault in Vigil, please report it")
-                self._unforeseen.add(type(error))
-                return RequestFault(Cause.UNPARSEABLE, RequestFault.of(error).detail)
-        return None
-
-    def _note(self, fault: RequestFault, harmless: frozenset[Cause]) -> None:
-        """Doubts the facts after faults that may mean another server; logs each kind of rejection once."""
-        if fault.cause in DOUBTFUL - harmless or fault.status == NOT_FOUND:
-            self.facts.doubt()
-        if fault.cause is Cause.REJECTED and fault.status not in self._refused:
-            self._refused.add(fault.status)
-            log.warning("model %s: a window was refused: %s (logged once for each kind)", self.model, fault.detail)
+            return answer
+        return Answer.unknown(Cause.EXCHANGED, detail=EXCHANGED)
 
 
 async def _end(*tasks: "asyncio.Task[None]") -> None:

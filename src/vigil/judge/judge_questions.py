@@ -23,7 +23,7 @@ from vigil.judge.answer_parser import (
 from vigil.judge.model_client import CONTINUED, Message, ModelClient, answer_begun, chat_messages
 from vigil.judge.server_facts import ServerFacts
 from vigil.judge.verdict_reader import AnswerReading, read_answer_labels
-from vigil.questions import Task
+from vigil.questions import Question
 
 OnText: TypeAlias = Callable[[str], None]
 """Called with each piece of text as it arrives."""
@@ -44,17 +44,14 @@ class AnswerRequest:
 
 
 class JudgeQuestions:
-    """Asks one server about windows of one task, using the given facts of it.
+    """Asks one server about windows, using the given facts of it and the tokens of the question's labels.
 
     Every method raises the endpoint faults in `vigil.judge.faults.REPLY_FAULTS`; the caller bounds the time.
     """
 
-    def __init__(
-        self, client: openai.AsyncOpenAI, transport: ModelClient, *, task: Task, sampling: FrameSampling
-    ) -> None:
+    def __init__(self, client: openai.AsyncOpenAI, transport: ModelClient, *, sampling: FrameSampling) -> None:
         self._client = client
         self._transport = transport
-        self._task = task
         self._sampling = sampling
 
     async def close(self) -> None:
@@ -62,36 +59,51 @@ class JudgeQuestions:
         await self._transport.close()
         await self._client.close()
 
-    async def verdict(self, jpegs: Sequence[bytes], facts: ServerFacts) -> AnswerReading:
+    async def label(
+        self, jpegs: Sequence[bytes], facts: ServerFacts, question: Question, words: LabelTokens
+    ) -> AnswerReading:
         """The reading of one token, or of the spelled word if the server reports no probabilities."""
-        asked, words = self._asked(jpegs, facts, self._task.question), facts.words
+        asked = self._asked(jpegs, facts, question.text)
         if not words.is_told_at_once:
-            return AnswerReading(await self._mass(asked, facts))
-        reading = await self._read(asked, facts)
+            return AnswerReading(await self._mass(asked, facts, words))
+        reading = await self._read(asked, facts, words)
         if reading.mass or reading.said or words.place is None:
             return reading
         # A server that does not report the requested tokens may still report the most likely ones, or spell the word.
-        return await self._read(asked, replace(facts, words=LabelTokens(texts=words.texts)))
+        return await self._read(asked, facts, LabelTokens(texts=words.texts))
 
     async def stream(
-        self, jpegs: Sequence[bytes], facts: ServerFacts, answer: StreamedAnswer, wanted: AnswerRequest, go_on: GoOn
+        self,
+        jpegs: Sequence[bytes],
+        facts: ServerFacts,
+        question: Question,
+        answer: StreamedAnswer,
+        wanted: AnswerRequest,
+        go_on: GoOn,
     ) -> None:
-        """Streams the verdict followed by its description."""
-        asked, words = self._asked(jpegs, facts, self._task.question), facts.words
+        """Streams the label that answers the judge's own question, followed by the description."""
+        asked, words = self._asked(jpegs, facts, question.text), facts.words
         answer.beginning = words.beginning
         if not words.is_told_at_once:
-            answer.mass = await self._mass(asked, facts)
+            answer.mass = await self._mass(asked, facts, words)
         options = logprob_options(words.place)
         body = self.body(facts.model, asked, max_tokens=wanted.max_tokens, place=words.place) | options
         await stream_answer(self._transport, answer, body=body, words=words, go_on=go_on, on_text=wanted.on_text)
 
-    async def stream_words(
-        self, jpegs: Sequence[bytes], facts: ServerFacts, answer: StreamedAnswer, wanted: AnswerRequest, go_on: GoOn
+    async def stream_text(
+        self,
+        jpegs: Sequence[bytes],
+        facts: ServerFacts,
+        text: str,
+        answer: StreamedAnswer,
+        wanted: AnswerRequest,
+        go_on: GoOn,
     ) -> None:
-        """Streams the description alone, from the model that describes, using the task's description question."""
-        asked = self._asked(jpegs, facts, self._task.description_question)
+        """Streams the answer to a question that has no labels, from the model that describes."""
+        asked = self._asked(jpegs, facts, text)
         body = self.body(facts.describer or facts.model, asked, max_tokens=wanted.max_tokens)
-        await stream_answer(self._transport, answer, body=body, words=facts.words, go_on=go_on, on_text=wanted.on_text)
+        words = LabelTokens(texts={})
+        await stream_answer(self._transport, answer, body=body, words=words, go_on=go_on, on_text=wanted.on_text)
 
     def body(
         self, model: str, asked: Sequence[Message], *, max_tokens: int, place: Place | None = None
@@ -102,8 +114,7 @@ class JudgeQuestions:
             head |= {"messages": answer_begun(asked, place.beginning)} | CONTINUED
         return head
 
-    async def _read(self, asked: Sequence[Message], facts: ServerFacts) -> AnswerReading:
-        words = facts.words
+    async def _read(self, asked: Sequence[Message], facts: ServerFacts, words: LabelTokens) -> AnswerReading:
         answer = await self._ask(asked, facts, max_tokens=1 if words.place else SPELLED_TOKENS, place=words.place)
         if not answer["choices"]:
             return AnswerReading(None)
@@ -114,12 +125,12 @@ class JudgeQuestions:
             read_answer_labels(parse_label_logprobs(choice.get("logprobs"), words), text, words), tokens=tokens
         )
 
-    async def _mass(self, asked: Sequence[Message], facts: ServerFacts) -> LabelLogprobs | None:
+    async def _mass(self, asked: Sequence[Message], facts: ServerFacts, words: LabelTokens) -> LabelLogprobs | None:
         """The label log probabilities from several requests, if one is not enough."""
-        if facts.words.way == "sequences":
-            return await score_label_sequences(self._client, facts.model, asked, facts.words)
-        read = await asyncio.gather(*(self._read_place(asked, facts, place) for place in facts.words.places))
-        return joined_mass(read, facts.words)
+        if words.way == "sequences":
+            return await score_label_sequences(self._client, facts.model, asked, words)
+        read = await asyncio.gather(*(self._read_place(asked, facts, place) for place in words.places))
+        return joined_mass(read, words)
 
     async def _read_place(self, asked: Sequence[Message], facts: ServerFacts, place: Place) -> dict[str, float] | None:
         answer = await self._ask(asked, facts, max_tokens=1, place=place)

@@ -12,7 +12,7 @@ import httpx2
 from vigil.errors import EndpointError
 from vigil.judge.answer_parser import MOST_TOKEN_IDS, LabelTokens, Place
 from vigil.judge.bounded_http import BoundedClient, UnusableAnswerError, refused
-from vigil.judge.discovery import ServedModel, open_http_client
+from vigil.judge.discovery import open_http_client
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import endpoint_error
 from vigil.judge.model_client import CONTINUED, answer_begun, may_pass
@@ -24,10 +24,10 @@ TIMEOUT_S = 10.0
 _ASKED = [{"role": "user", "content": "?"}]
 
 
-async def find_words(
-    endpoint: Endpoint, texts: Mapping[str, str], model: ServedModel, *, before: LabelTokens | None = None
+async def find_label_tokens(
+    endpoint: Endpoint, texts: Mapping[str, str], model: str, *, before: LabelTokens | None = None
 ) -> LabelTokens:
-    """The label words with their tokens in the server's tokenizer; without tokens if it has no `/tokenize`.
+    """The label words with their tokens in the tokenizer of a served model; without tokens if it has no `/tokenize`.
 
     `before` is an earlier result, returned if its tokens are unchanged. Raises EndpointError if no token distinguishes
     two words, EndpointUnreachable if the server did not answer.
@@ -57,7 +57,7 @@ async def _split(tokenizer: "_ServedTokenizer", texts: Mapping[str, str], before
     if not all(ids.values()):
         return LabelTokens(texts=texts)
     for one, other in indistinct_labels(ids):
-        raise EndpointError(f"model {tokenizer.model.name}: {indistinct_message(texts[one], texts[other])}")
+        raise EndpointError(f"model {tokenizer.model}: {indistinct_message(texts[one], texts[other])}")
     places = [await _place(tokenizer, branch) for branch in find_branches(ids)]
     readable = tuple(place for place in places if place is not None)
     if len(readable) < len(places):
@@ -105,7 +105,7 @@ async def _place(tokenizer: "_ServedTokenizer", branch: Branch) -> Place | None:
 class _ServedTokenizer:
     """The tokenizer of one served model; methods return empty values for what the server cannot answer."""
 
-    def __init__(self, http: BoundedClient, endpoint: Endpoint, model: ServedModel) -> None:
+    def __init__(self, http: BoundedClient, endpoint: Endpoint, model: str) -> None:
         self.model = model
         self._http = http
         self._endpoint = endpoint
@@ -136,7 +136,7 @@ class _ServedTokenizer:
         Raises EndpointError if the server is temporarily unavailable.
         """
         try:
-            answer = await self._http.post(f"{self._endpoint.root}/{path}", json={"model": self.model.name} | question)
+            answer = await self._http.post(f"{self._endpoint.root}/{path}", json={"model": self.model} | question)
         except UnusableAnswerError:
             return {}
         except httpx2.HTTPError as error:

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from vigil.errors import EndpointError
 from vigil.frames import FrameSampling
@@ -19,9 +19,10 @@ from vigil.judge.answer_parser import LabelTokens
 from vigil.judge.discovery import supported_media
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import asking_while_busy
+from vigil.judge.label_token_lookup import find_label_tokens
 from vigil.judge.model_client import MediaForm
 from vigil.manifest import Answers, Calibration, Contract
-from vigil.questions import Task
+from vigil.questions import Question
 
 log = logging.getLogger(__name__)
 
@@ -36,18 +37,6 @@ DOUBT_S = 10.0
 
 PATIENCE_S = 3.0
 """The first time limit for reading the facts again; each timeout doubles it, up to the judge's deadline."""
-
-
-class FactKind(Protocol):
-    """A kind of judge: how it finds the words of a task, and which model it asks what."""
-
-    async def find_words(
-        self, endpoint: Endpoint, task: Task, model: discovery.ServedModel, *, before: LabelTokens | None = None
-    ) -> LabelTokens:
-        """The label words with a model's tokens; `before` is an earlier result. Raises EndpointError."""
-
-    def roles(self, model: discovery.ServedModel, answers: Answers) -> tuple[str, str]:
-        """The names of the model to ask and of the one that describes; the latter is empty if the answers describe."""
 
 
 ReadCalibration: TypeAlias = Callable[[], Calibration | None]
@@ -74,15 +63,14 @@ class ServerFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactsReader:
-    """Reads the facts of an endpoint for one kind of judge; `media` is detected unless it is given.
+    """Reads the facts of an endpoint for the question of a judge; `media` is detected unless it is given.
 
     `answers` is what the model's manifest declares, for servers that declare no contract.
     """
 
     endpoint: Endpoint
-    task: Task
+    question: Question
     sampling: FrameSampling
-    kind: FactKind
     media: MediaForm | None = None
     answers: Answers = "words"
     strict: bool = False
@@ -114,27 +102,37 @@ class FactsReader:
 
     async def _facts_of(self, served: discovery.ServedModel, before: LabelTokens | None) -> ServerFacts:
         """Everything but the media; raises EndpointError if no verdict could ever be given."""
-        model, describer = self.kind.roles(served, self.answers)
-        differences = discovery.contract_differences(served, Contract.of(self.task, self.sampling), strict=self.strict)
-        longest = max(self.task.question, self.task.description_question if describer else "", key=len)
-        asked = replace(self.task, question=longest)
-        discovery.check_context_length(served, asked, self.sampling, answer_tokens=self.answer_tokens)
+        model, describer = self._roles(served)
+        contract = Contract.of(self.question, self.sampling)
+        differences = discovery.contract_differences(served, contract, strict=self.strict)
+        longest = max(self.question.text, self.question.description_question if describer else "", key=len)
+        discovery.check_context_length(served, longest, self.sampling, answer_tokens=self.answer_tokens)
         return ServerFacts(
             model=model,
             describer=describer,
-            words=await self.kind.find_words(self.endpoint, self.task, served, before=before),
+            words=await self._words(served, before),
             alias=served.alias,
             root=served.root,
             differences=tuple(differences),
             calibration=self.read_calibration(),
         )
 
+    def _roles(self, served: discovery.ServedModel) -> tuple[str, str]:
+        """The model to ask, and the one that describes: empty if the answers contain the description."""
+        describer = served.describer(self.answers)
+        return (served.name, describer) if self.question.labels else (describer or served.name, "")
+
+    async def _words(self, served: discovery.ServedModel, before: LabelTokens | None) -> LabelTokens:
+        if not self.question.labels:
+            return LabelTokens(texts={})
+        return await find_label_tokens(self.endpoint, self.question.words(), served.name, before=before)
+
 
 class ServerFactsCache:
     """The facts of a server, read again before an answer counts whenever they are in doubt.
 
-    `breaks` returns how often the connection has broken. With `pinned` the model must stay exactly the same, as in a
-    score. If `read` is None, the facts never change.
+    `readings` counts how often they were read again. `breaks` returns how often the connection has broken. With
+    `pinned` the model must stay exactly the same, as in a score. If `read` is None, the facts never change.
     """
 
     def __init__(
@@ -148,6 +146,7 @@ class ServerFactsCache:
     ) -> None:
         self.now = facts
         self._first = facts
+        self.readings = 0
         self._read = read
         self._breaks = breaks
         self._pinned = pinned
@@ -208,6 +207,7 @@ class ServerFactsCache:
             raise TimeoutError(f"the server did not report what it serves within {waited_s:.1f} s") from error
         self._patience_s = min(PATIENCE_S, self._deadline_s)
         self._accept(found)
+        self.readings += 1
         self._read_s, self._known = began_s, known
 
     def _accept(self, found: ServerFacts) -> None:

@@ -1,14 +1,16 @@
-"""Turns the reading of an answer into a verdict, and reports the verdict of a description as soon as it is known."""
+"""Reads the answer to a question from a response, and reports the verdict of a description as soon as it is known."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from vigil.judge.answer_parser import ALARM, LabelLogprobs, LabelTokens, StreamedAnswer, label_at_start, spelled
+from vigil.calibration import calibrate
+from vigil.judge.answer_parser import LabelLogprobs, LabelTokens, StreamedAnswer, label_at_start, spelled
 from vigil.judge.faults import RequestFault
-from vigil.judge.server_facts import ServerFacts
-from vigil.verdict import Cause, Outcome, Verdict
+from vigil.manifest import Calibration
+from vigil.questions import ALARM, NORMAL, Question
+from vigil.verdict import Answer, Cause, Outcome, Verdict
 
 ALARM_FROM = 0.5
 """The probability from which a verdict is an alarm; event rules have higher tiers of their own."""
@@ -35,37 +37,55 @@ def read_answer_labels(mass: LabelLogprobs | None, text: str, words: LabelTokens
     return AnswerReading(mass, label_at_start(text, words), spelled=spelled(text, words))
 
 
-def verdict_of_reading(reading: AnswerReading, facts: ServerFacts, *, min_mass: float, alarm_from: float) -> Verdict:
-    """The verdict of a reading; without probabilities the word itself decides, and the verdict has no probability."""
-    mass = reading.mass
+def answer_of_reading(
+    reading: AnswerReading, question: Question, words: LabelTokens, *, min_mass: float, calibration: Calibration | None
+) -> Answer:
+    """The answer in a reading; without probabilities the word itself answers.
+
+    The answer is unknown if too much of the probability lies outside the labels, or if it spells another label than the
+    one that its probabilities favour. `calibration` applies to questions with two labels.
+    """
+    if not question.labels:
+        return Answer(question=question.name, cause=Cause.WORDS_ONLY, tokens=reading.tokens)
+    return replace(_answer(reading, question, words, min_mass, calibration), question=question.name)
+
+
+def _answer(
+    reading: AnswerReading, question: Question, words: LabelTokens, min_mass: float, calibration: Calibration | None
+) -> Answer:
+    mass, tokens = reading.mass, reading.tokens
+    if mass is None and reading.said is None:
+        detail = "the answer shows neither verdict word nor their probabilities"
+        return Answer.unknown(Cause.UNPARSEABLE, detail=detail, tokens=tokens)
     if mass is None:
-        return replace(_by_word(reading.said), tokens=reading.tokens)
+        return Answer(said=reading.said, tokens=tokens)
     if 1.0 - mass.outside < min_mass:
         detail = f"{mass.outside:.1%} of the probability lies outside the verdict words"
-        return replace(Verdict.unknown(Cause.OUTSIDE, detail=detail), tokens=reading.tokens)
+        return Answer.unknown(Cause.OUTSIDE, detail=detail, tokens=tokens)
     if reading.spelled is not None and mass.contradicts(reading.spelled):
-        return replace(_contradictory(reading.spelled, mass, facts.words), tokens=reading.tokens)
-    p_alarm = mass.p_alarm(facts.calibration)
-    return Verdict(
-        outcome=Outcome.ALARM if p_alarm >= alarm_from else Outcome.NORMAL,
-        p_alarm=p_alarm,
-        p_raw=mass.p_alarm(),
-        p_outside=mass.outside,
-        tokens=reading.tokens,
+        detail = _contradiction(reading.spelled, mass, words)
+        return Answer.unknown(Cause.CONTRADICTORY, detail=detail, tokens=tokens)
+    raw = {label: mass.probability(label) for label in mass.logprobs}
+    return Answer(
+        probabilities=_calibrated(raw, question, calibration),
+        raw_probabilities=raw,
+        outside=mass.outside,
+        said=reading.said,
+        tokens=tokens,
     )
 
 
-def _contradictory(label: str, mass: LabelLogprobs, words: LabelTokens) -> Verdict:
-    said, alarm = words.texts[label], words.texts[ALARM]
-    detail = f"the answer says {said!r}, and its probabilities p={mass.p_alarm():.2f} of {alarm!r}"
-    return Verdict.unknown(Cause.CONTRADICTORY, detail=detail)
+def _calibrated(raw: Mapping[str, float], question: Question, calibration: Calibration | None) -> Mapping[str, float]:
+    if calibration is None or not question.has_two_labels:
+        return raw
+    p_alarm = calibrate(raw[ALARM], calibration)
+    return {ALARM: p_alarm, NORMAL: 1.0 - p_alarm}
 
 
-def _by_word(said: str | None) -> Verdict:
-    if said is None:
-        detail = "the answer shows neither verdict word nor their probabilities"
-        return Verdict.unknown(Cause.UNPARSEABLE, detail=detail)
-    return Verdict(outcome=Outcome(said))
+def _contradiction(label: str, mass: LabelLogprobs, words: LabelTokens) -> str:
+    likeliest = max(mass.logprobs, key=mass.logprobs.__getitem__)
+    said, other = words.texts[label], words.texts[likeliest]
+    return f"the answer says {said!r}, and its probabilities p={mass.probability(likeliest):.2f} of {other!r}"
 
 
 OnVerdict: TypeAlias = Callable[[Verdict], None]
@@ -109,12 +129,18 @@ class EarlyVerdict:
 
     def worded(self, verdict: Verdict, answer: StreamedAnswer, fault: RequestFault | None) -> Verdict:
         """The verdict with its description, and why that broke off if it did."""
-        is_whole = fault is None and (answer.complete or self.is_enough)
-        broken = "" if is_whole else f"the description broke off: {fault.detail if fault else 'the stream ended early'}"
+        broken = "" if fault is None and self.is_enough else broken_off(answer, fault)
         spent = 0 if self.known is not None else verdict.tokens
         return replace(
             verdict, text=answer.text.strip() or None, tokens=answer.tokens + spent, detail=verdict.detail or broken
         )
+
+
+def broken_off(answer: StreamedAnswer, fault: RequestFault | None) -> str:
+    """Why a streamed text is not whole; empty if it is."""
+    if fault is None and answer.complete:
+        return ""
+    return f"the description broke off: {fault.detail if fault else 'the stream ended early'}"
 
 
 def since_ms(began_s: float) -> float:

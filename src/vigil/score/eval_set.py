@@ -23,9 +23,9 @@ from vigil.errors import DatasetError, SourceError, UsageError
 from vigil.file_names import readable, readable_names
 from vigil.frames import FrameSampling
 from vigil.judge import Endpoint
-from vigil.judge.contract import served_sampling, task_of
-from vigil.manifest import MODEL_DIR_ADVICE, Calibration, Manifest, read_manifest
-from vigil.questions import LabelName, Task, load_question
+from vigil.judge.contract import resolve_contract
+from vigil.manifest import Calibration
+from vigil.questions import LabelName, Question, load_question
 from vigil.sources.address import find_videos
 from vigil.sources.video_file import read_frames
 from vigil.windows import iter_windows
@@ -142,11 +142,12 @@ class LabelledVideo:
     label: LabelName | None
 
 
-def video_clips(paths: Sequence[Path], task: Task, sampling: FrameSampling) -> list[EvalClip]:
+def video_clips(paths: Sequence[Path], task: Question, sampling: FrameSampling) -> list[EvalClip]:
     """The clips in class folders or single files, grouped by the `sources.csv` beside them.
 
     Raises UsageError if there is none, if one lies in no folder known to the task, or if two have one name.
     """
+    task.require_two_labels()
     videos = [video for path in paths for video in _videos(path, task)]
     _require_labels(videos, paths, task)
     _require_names(videos)
@@ -154,7 +155,7 @@ def video_clips(paths: Sequence[Path], task: Task, sampling: FrameSampling) -> l
     return [_clip(video, sampling, groups) for video in videos]
 
 
-def _videos(path: Path, task: Task) -> Iterator[LabelledVideo]:
+def _videos(path: Path, task: Question) -> Iterator[LabelledVideo]:
     if path.is_file():
         yield LabelledVideo(
             path, readable(f"{path.absolute().parent.name}/{path.name}"), _label(path, path.parent, task)
@@ -167,7 +168,7 @@ def _videos(path: Path, task: Task) -> Iterator[LabelledVideo]:
         yield LabelledVideo(files[place], name, _label(files[place], path, task))
 
 
-def _label(file: Path, top: Path, task: Task) -> LabelName | None:
+def _label(file: Path, top: Path, task: Question) -> LabelName | None:
     """The nearest folder with a meaning decides, from the file upwards to the given path."""
     for folder in file.absolute().parents:
         label = task.label_of(folder.name)
@@ -176,14 +177,14 @@ def _label(file: Path, top: Path, task: Task) -> LabelName | None:
     return None
 
 
-def _require_labels(videos: Sequence[LabelledVideo], paths: Sequence[Path], task: Task) -> None:
+def _require_labels(videos: Sequence[LabelledVideo], paths: Sequence[Path], task: Question) -> None:
     unlabelled = [video.name for video in videos if video.label is None]
     if videos and not unlabelled:
         return
     where = ", ".join(map(str, paths))
     if not videos:
         raise UsageError(f"no video files in {where}")
-    known = ", ".join((*task.alarm_folders, *task.normal_folders))
+    known = ", ".join(folder for label in task.labels for folder in label.folders)
     raise UsageError(
         f"{len(unlabelled)} of {len(videos)} clips in {where} lie in no folder that task {task.name!r} knows "
         f"({known}), for instance {unlabelled[0]}; rename the folder, or leave it out of the paths"
@@ -196,7 +197,7 @@ def _require_names(videos: Sequence[LabelledVideo]) -> None:
         raise UsageError(f"{count} clips are named {name}; give one folder that they all lie in")
 
 
-def _groups(videos: Sequence[LabelledVideo], paths: Sequence[Path], task: Task) -> Mapping[str, str]:
+def _groups(videos: Sequence[LabelledVideo], paths: Sequence[Path], task: Question) -> Mapping[str, str]:
     found = [
         FoundClip(path=video.path, name=video.name, label=video.label, slug="")
         for video in videos
@@ -239,7 +240,7 @@ class EvalSet:
     """Clips, their contract, the question, and the model's calibration."""
 
     clips: Sequence[EvalClip]
-    task: Task
+    task: Question
     sampling: FrameSampling
     calibration: Calibration | None = None
 
@@ -267,23 +268,9 @@ def load_eval_set(
     """
     if (data is None) == (not paths):
         raise UsageError("name clips to score, or a dataset with --data DIR, and not both")
-    manifest = None if model_dir is None else read_manifest(model_dir, advice=MODEL_DIR_ADVICE)
-    calibration = None if manifest is None else manifest.calibration
     named = None if task is None else load_question(task)
-    if data is not None:
-        clips = dataset_clips(data, split)
-        contract = read_manifest(data, advice=f"make it with: vigil dataset build CLIPS --out {data}").contract
-        asked, sampling = named or task_of(contract), contract.sampling
-    else:
-        asked = named or (load_question("fight") if manifest is None else task_of(manifest.contract))
-        sampling = _sampling(manifest, max_pixels, endpoint)
-        clips = video_clips(paths, asked, sampling)
-    return EvalSet(clips=clips, task=asked, sampling=sampling, calibration=calibration)
-
-
-def _sampling(manifest: Manifest | None, max_pixels: int | None, endpoint: Endpoint) -> FrameSampling:
-    if manifest is not None:
-        sampling = manifest.contract.sampling
-    else:
-        sampling = asyncio.run(served_sampling(endpoint)) or FrameSampling()
-    return sampling if max_pixels is None else replace(sampling, max_pixels=max_pixels)
+    resolving = resolve_contract(endpoint, question=named, model_dir=model_dir, dataset=data, max_pixels=max_pixels)
+    resolved = asyncio.run(resolving)
+    task_asked, sampling = resolved.question, resolved.sampling
+    clips = dataset_clips(data, split) if data is not None else video_clips(paths, task_asked, sampling)
+    return EvalSet(clips=clips, task=task_asked, sampling=sampling, calibration=resolved.read_calibration())

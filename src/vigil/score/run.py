@@ -19,10 +19,10 @@ from typing import Any, Protocol, TypeAlias
 from vigil.errors import EndpointError, SourceError
 from vigil.frames import FrameSampling
 from vigil.judge import Endpoint, Judge, MediaForm
-from vigil.judge.circuit_breaker import ENDPOINT_CAUSES
+from vigil.judge.circuit_breaker import ENDPOINT_CAUSES, SupportsAsk
 from vigil.judge.verdict_reader import MIN_MASS
 from vigil.manifest import Calibration, Contract
-from vigil.questions import Task
+from vigil.questions import Question
 from vigil.score.eval_set import EvalClip, EvalWindow
 from vigil.score.journal import Journal, JournalEntry, measure_throughput
 from vigil.score.metrics import expected_calibration_error
@@ -37,14 +37,6 @@ READERS = 2
 READ_AHEAD_CLIPS = 8
 WaitingWindows: TypeAlias = "asyncio.Queue[tuple[EvalWindow, str] | None]"
 """Windows that are read and not yet asked, each with its digest; None ends a worker."""
-
-
-class Judging(Protocol):
-    """Gives verdicts: `vigil.judge.Judge`."""
-
-    async def verdict(self, shots: Sequence[bytes], /, *, start_s: float, end_s: float) -> Verdict:
-        """One window's verdict; failures are unknown verdicts, not exceptions."""
-        ...
 
 
 class ScoreObserver(Protocol):
@@ -73,7 +65,7 @@ class NullScoreObserver:
 class ScoreRun:
     """One pass over the clips, and the state its workers share."""
 
-    judge: Judging
+    judge: SupportsAsk
     journal: Journal
     observer: ScoreObserver = field(default_factory=NullScoreObserver)
     in_flight: int = IN_FLIGHT
@@ -216,7 +208,7 @@ class ScoreResult:
 
 async def score_model(
     endpoint: Endpoint,
-    task: Task,
+    task: Question,
     sampling: FrameSampling,
     clips: Sequence[EvalClip],
     *,

@@ -6,9 +6,8 @@ The route is served by `serving_env/vigil_contracts.py` from a file that is writ
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from vigil.frames import FrameSampling
 from vigil.manifest import Contract
@@ -28,7 +27,7 @@ def declared_contracts(
 
 def write_declared_contracts(contracts: Mapping[str, Contract | None], sampling: FrameSampling, folder: Path) -> Path:
     """Writes the contracts file into `folder` and returns its path, which depends only on the contracts."""
-    models = {name: _as_json(one) if one else None for name, one in contracts.items()}
+    models = {name: one.as_json() if one else None for name, one in contracts.items()}
     text = json.dumps({"sampling": sampling.as_json(), "models": models}, ensure_ascii=False, indent=2)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"contracts-{hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
@@ -36,7 +35,3 @@ def write_declared_contracts(contracts: Mapping[str, Contract | None], sampling:
     partial.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     partial.replace(path)
     return path
-
-
-def _as_json(contract: Contract) -> dict[str, Any]:
-    return asdict(contract) | {"sampling": contract.sampling.as_json()}

@@ -10,7 +10,7 @@ from vigil.frames import FrameSampling
 from vigil.manifest import ALIAS_PREFIX, MANIFEST_NAME, Contract
 from vigil.models.chat_template import served_template
 from vigil.models.checkpoint import NAME, Checkpoint, base_warnings, common_contract, read_checkpoint, read_lora_adapter
-from vigil.questions import Task
+from vigil.questions import Question
 from vigil.serving.command import ServePlan
 from vigil.serving.declared_contracts import declared_contracts, write_declared_contracts
 from vigil.serving.settings import ServeSettings
@@ -34,7 +34,7 @@ class ContractOverrides:
     `no_manifest` ignores the model's contract.
     """
 
-    task: Task | None = None
+    task: Question | None = None
     fps: float | None = None
     frames: int | None = None
     overlap: float | None = None
@@ -43,7 +43,7 @@ class ContractOverrides:
     no_manifest: bool = False
 
     @classmethod
-    def of(cls, task: Task | None, sampling: FrameSampling | None) -> "ContractOverrides":
+    def of(cls, task: Question | None, sampling: FrameSampling | None) -> "ContractOverrides":
         """Returns overrides for a task and a complete sampling, for use from Python."""
         if sampling is None:
             return cls(task=task)

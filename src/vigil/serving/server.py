@@ -23,7 +23,7 @@ from vigil.errors import JobError, UsageError
 from vigil.files import close_to_others, for_owner
 from vigil.frames import FrameSampling
 from vigil.judge.endpoint import Endpoint, ServerKey, find_server_key
-from vigil.questions import Task
+from vigil.questions import Question
 from vigil.serving.command import ServePlan, ServerCommand, check_gpus, serve_command
 from vigil.serving.diagnosis import explain_exit
 from vigil.serving.plan import ContractOverrides, plan_server
@@ -193,7 +193,7 @@ def run_server(
     *,
     port: int = 0,
     name: str = "",
-    task: Task | None = None,
+    task: Question | None = None,
     sampling: FrameSampling | None = None,
     adapters: Sequence[str] = (),
     log: Path | None = None,

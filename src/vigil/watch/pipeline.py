@@ -257,7 +257,7 @@ def build_pipeline(
     tracker = HysteresisRule(
         settings.events,
         source=address.name,
-        task=judge.task.name,
+        task=judge.question.name,
         model=judge.model,
         epoch_s=feed.started_utc_s,
         camera_id=state.camera_id,

@@ -10,15 +10,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
-from functools import partial
 
 from vigil.errors import EndpointError
-from vigil.frames import FrameSampling
 from vigil.judge import Endpoint, Judge
-from vigil.judge.contract import served_sampling, task_of
-from vigil.manifest import MODEL_DIR_ADVICE, Manifest, calibration_in, read_manifest
-from vigil.questions import Task, load_question
+from vigil.judge.contract import resolve_contract
+from vigil.questions import load_question
 from vigil.sources.address import Address, find_sources
 from vigil.sources.source_identity import named_apart
 from vigil.store import Store
@@ -90,16 +86,18 @@ def _open_store(settings: WatchSettings) -> Store | None:
 
 async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float) -> Judge:
     """Connects to the judge under the model's own contract; retries for `wait_s`, then raises EndpointError."""
-    manifest = None if settings.model_dir is None else read_manifest(settings.model_dir, advice=MODEL_DIR_ADVICE)
+    named = None if settings.task is None else load_question(settings.task)
     give_up_s = asyncio.get_running_loop().time() + wait_s
     while True:
         try:
+            resolved = await resolve_contract(
+                endpoint, question=named, model_dir=settings.model_dir, max_pixels=settings.max_pixels
+            )
             return await Judge.connect(
                 endpoint,
-                _task(settings, manifest),
-                await _sampling(endpoint, settings, manifest),
-                read_calibration=partial(calibration_in, settings.model_dir),
-                answers="words" if manifest is None else manifest.contract.answers,
+                resolved.question,
+                resolved.sampling,
+                **resolved.for_judge(),
                 deadline_s=settings.deadline_s,
                 min_mass=settings.min_mass,
                 # The watcher limits its own requests, fairly among the sources; descriptions come on top.
@@ -113,14 +111,3 @@ async def _connect(endpoint: Endpoint, settings: WatchSettings, *, wait_s: float
                 raise
             log.warning("%s; trying again for %.0f s", error, give_up_s - asyncio.get_running_loop().time())
             await asyncio.sleep(ASK_AGAIN_S)
-
-
-def _task(settings: WatchSettings, manifest: Manifest | None) -> Task:
-    if settings.task is not None:
-        return load_question(settings.task)
-    return load_question("fight") if manifest is None else task_of(manifest.contract)
-
-
-async def _sampling(endpoint: Endpoint, settings: WatchSettings, manifest: Manifest | None) -> FrameSampling:
-    sampling = manifest.contract.sampling if manifest else await served_sampling(endpoint) or FrameSampling()
-    return sampling if settings.max_pixels is None else replace(sampling, max_pixels=settings.max_pixels)

@@ -221,8 +221,8 @@ class Watcher:
             source.name,
             epoch_s=source.capture.started_utc_s,
             model=self.judge.model,
-            task=self.judge.task.name,
-            contract=Contract.of(self.judge.task, self.judge.sampling).alias,
+            task=self.judge.question.name,
+            contract=Contract.of(self.judge.question, self.judge.sampling).alias,
             camera=partial(record_of, address, source.state.camera_id),
         )
 

@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 WIDE = {"width": 1440, "height": 900}
 LONG_WINDOWS = 600
 NOT_HTML = '<img src=x onerror="window.broken = true"> <b>two</b> people push'
-TRAINED = load_question("fight_en").question
-TRAINED_ZH = load_question("fight").question
+TRAINED = load_question("fight_en").text
+TRAINED_ZH = load_question("fight").text
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ import rtsp_server
 from browsing import Site, Visitors, site_at
 from process_group import living, wait_until_gone
 from vigil.frames import FrameSampling
-from vigil.questions import Task, load_question
+from vigil.questions import Question, load_question
 from vigil.serving.server import RunningServer, free_port, run_server
 from vigil.tiny import BASE_FOLDER
 from watching import film
@@ -88,9 +88,9 @@ def test_the_trained_question_about_a_longer_video_says_what_was_trained(
     site: Site, visitors: Visitors, tmp_path: Path
 ) -> None:
     page = visitors.visit(site.url)
-    ask(page, load_question("fight").question, attached=film(tmp_path / "short.mp4", seconds=3))
+    ask(page, load_question("fight").text, attached=film(tmp_path / "short.mp4", seconds=3))
     assert page.locator("#chat-notice [role=status]").count() == 0
-    ask(page, load_question("fight").question, number=2, attached=film(tmp_path / "long.mp4", seconds=6))
+    ask(page, load_question("fight").text, number=2, attached=film(tmp_path / "long.mp4", seconds=6))
     expect(page.locator("#chat-notice [role=status]")).to_contain_text("12 frames at once; the model was trained on 6")
     visitors.shoot(page, "real-chat-longer")
 
@@ -163,7 +163,12 @@ def test_an_event_of_the_real_model_is_opened_marked_and_found_again(
 
 
 def test_a_server_killed_takes_its_engine_with_it_and_started_again_answers_again(
-    visitors: Visitors, task: Task, sampling: FrameSampling, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    visitors: Visitors,
+    task: Question,
+    sampling: FrameSampling,
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # As on two cores, where the engine is a fork of the server and comes without a tracker of resources.
     monkeypatch.setattr("os.cpu_count", lambda: 2)

@@ -12,7 +12,7 @@ from scripted_server import Reply, Request, ScriptedServer, stream
 from vigil.analysis import Analysis, AnalysisView
 from vigil.analysis.analysis import AnalysisPhase
 from vigil.judge import Endpoint
-from vigil.questions import Question, Task
+from vigil.questions import Question
 from vigil.sources.address import Address
 from vigil.sources.webcam import BrowserWebcam
 from vigil.verdict import Cause, Outcome
@@ -20,12 +20,12 @@ from vigil.watch import WatchSettings
 from waiting import HANG_S
 from watching import bright_server, film, look
 
-TASK = Task(name="t", question="Is there a fight? Yes or No.", alarm_word="Yes", normal_word="No")
-FIGHT = Question(name="t", title="fight", language="en", question=TASK.question, task=TASK)
+TASK = Question.with_two_labels(name="t", text="Is there a fight? Yes or No.", alarm_word="Yes", normal_word="No")
+FIGHT = TASK
 FOUR_TIMES_AS_FAST = (
     "vigil-contract:fps=8:frames=6:overlap=0.4:max_pixels=12288:jpeg_quality=90:task=t:question=00000000"
 )
-DESCRIBE = Question(name="d", title="describe", language="en", question="What happens?")
+DESCRIBE = Question(name="d", language="en", text="What happens?")
 
 MakeAnalysis = Callable[..., Analysis]
 
@@ -98,10 +98,10 @@ def test_a_verdict_question_that_was_edited_into_another_asks_for_words(
 ) -> None:
     server.default = stream("Nothing.")
     server.routes["/tokenize"] = Reply(body={"tokens": [5]})
-    edited = Question(name="t", title="t", language="en", question="Count the cars.", task=TASK)
+    edited = TASK.reworded("Count the cars.")
     view = whole(analysis_of(film(tmp_path / "a.mp4", seconds=3), question=edited))
     assert {judged.verdict.cause for judged in view.judged} == {Cause.WORDS_ONLY}
-    kept = Question(name="t", title="t", language="en", question="Is there a fire? Yes or No.", task=TASK)
+    kept = TASK.reworded("Is there a fire? Yes or No.")
     assert analysis_of(film(tmp_path / "b.mp4", seconds=3), question=kept).for_verdict
 
 

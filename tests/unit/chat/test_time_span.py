@@ -80,7 +80,7 @@ def test_a_question_without_a_time_has_no_span(question: str) -> None:
 
 
 def test_no_question_to_start_from_is_taken_for_a_range() -> None:
-    assert [q.name for q in list_questions() if find_time_span(q.question)] == []
+    assert [q.name for q in list_questions() if find_time_span(q.text)] == []
 
 
 def test_the_end_is_counted_from_the_length() -> None:

@@ -41,5 +41,5 @@ def test_what_agrees_with_the_label_is_left_alone(text, task, label) -> None:
 
 @pytest.mark.parametrize("task", [ZH, EN])
 def test_the_tasks_own_sentences_agree_with_their_labels(task) -> None:
-    assert not [each for each in task.alarm_descriptions if contradiction(each, "alarm", task)]
-    assert not [each for each in task.normal_descriptions if contradiction(each, "normal", task)]
+    assert not [each for each in task.label("alarm").descriptions if contradiction(each, "alarm", task)]
+    assert not [each for each in task.label("normal").descriptions if contradiction(each, "normal", task)]

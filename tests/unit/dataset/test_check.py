@@ -227,7 +227,8 @@ def test_answers_that_teach_another_token_than_the_one_that_is_read_are_a_warnin
 
 
 def test_words_that_no_token_tells_apart_are_an_error(clips: Path, tmp_path: Path) -> None:
-    task = replace(load_question("fight"), alarm_word="没有异样")
+    alarm, normal = load_question("fight").labels
+    task = replace(load_question("fight"), labels=(replace(alarm, word="没有异样"), normal))
     recipe = ExtractSettings(sampling=FrameSampling(max_pixels=12288))
     build_dataset(BuildSettings(clips=clips, out=tmp_path / "data", task=task, recipe=recipe))
     found = check_dataset(tmp_path / "data", tokenizer=save_tokenizer(QWEN3_VL, tmp_path / "model")).errors

@@ -11,7 +11,7 @@ from vigil.questions import load_question
 
 ZH, EN = load_question("fight"), load_question("fight_en")
 EXAMPLE = TrainingExample(
-    question=ZH.question,
+    question=ZH.text,
     answer="是的，有人打架。",
     frames=("frames/alarm/a/000-0.jpg", "frames/alarm/a/000-1.jpg"),
     clip="fight/a.mp4",
@@ -27,7 +27,7 @@ EXAMPLE = TrainingExample(
 def test_an_example_survives_its_json(tmp_path: Path) -> None:
     write_examples(tmp_path / "e.json", [EXAMPLE])
     assert read_examples(tmp_path / "e.json", ZH) == [EXAMPLE]
-    assert json.loads((tmp_path / "e.json").read_text())[0]["messages"][0]["content"] == f"<video>{ZH.question}"
+    assert json.loads((tmp_path / "e.json").read_text())[0]["messages"][0]["content"] == f"<video>{ZH.text}"
 
 
 def test_an_edited_answer_is_a_humans_whatever_is_written_beside_it(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_answers_are_joined_as_the_language_does_and_read_back() -> None:
 
 def test_a_clip_always_gets_the_same_sentence_and_clips_differ() -> None:
     sentences = {template_answer(ZH, "alarm", f"fight/{number}.mp4").description for number in range(50)}
-    assert sentences == set(ZH.alarm_descriptions)
+    assert sentences == set(ZH.label("alarm").descriptions)
     assert template_answer(ZH, "alarm", "a") == template_answer(ZH, "alarm", "a")
     assert is_template(template_answer(ZH, "alarm", "a").text(ZH), ZH, "alarm")
 

@@ -22,7 +22,7 @@ from vigil.questions import load_question
 
 FIGHT = load_question("fight")
 RECIPE = ExtractSettings(sampling=FrameSampling(max_pixels=12288))
-ASKED = f"<video>{FIGHT.question}"
+ASKED = f"<video>{FIGHT.text}"
 
 Json = dict[str, Any]
 
@@ -152,7 +152,7 @@ def test_stock_sentences_and_bare_verdicts_count_as_nobodys_words(blog: Path, tm
     rows = rows_of(blog)
     for each in rows:
         word = each["messages"][1]["content"][:2]
-        sentence = (FIGHT.alarm_descriptions if word == "是的" else FIGHT.normal_descriptions)[1]
+        sentence = (FIGHT.label("alarm").descriptions if word == "是的" else FIGHT.label("normal").descriptions)[1]
         each["messages"][1]["content"] = f"{word}，{sentence}" if each["videos"][0].endswith("0.mp4") else word
     report = imported(put(blog, rows), tmp_path / "data")
     assert {example.answer for example in examples_in(tmp_path / "data")} == {"是的。", "没有。"}
@@ -171,7 +171,7 @@ def test_a_question_of_their_own_becomes_the_contracts(blog: Path, tmp_path: Pat
     assert not check_dataset(tmp_path / "data").errors
     assert any("the question of anomaly-train.json is kept" in note for note in report.built.notes)
     imported(file, tmp_path / "other", question="task")
-    assert read_manifest(tmp_path / "other").contract.question == FIGHT.question
+    assert read_manifest(tmp_path / "other").contract.question == FIGHT.text
 
 
 def as_conversations(each: Json) -> Json:
@@ -295,7 +295,7 @@ BAD_ROWS: dict[str, tuple[Any, str]] = {
     "another kind of file": (row("fight/fi0.txt", "是的。"), "does not have the extension of a video"),
     "an address": (row("http://127.0.0.1/a.mp4", "是的。"), "is an address"),
     "frames": (row(["a.jpg", "b.jpg"], "是的。"), "a list of extracted frames"),
-    "no mark": (row("fight/fi0.mp4", "是的。", asked=FIGHT.question), "holds <video> 0 times"),
+    "no mark": (row("fight/fi0.mp4", "是的。", asked=FIGHT.text), "holds <video> 0 times"),
     "two marks": (row("fight/fi0.mp4", "是的。", asked=f"<video>{ASKED}"), "holds <video> 2 times"),
     "a mark in the answer": (row("fight/fi0.mp4", "是的，<video>。"), "the answer holds <video>"),
     "a token in the answer": (row("fight/fi0.mp4", "是的，<|im_end|>。"), "the answer holds <|im_end|>, which a model"),

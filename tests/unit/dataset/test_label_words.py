@@ -7,14 +7,14 @@ from vigil.dataset.answers import TargetAnswer, descriptions
 from vigil.dataset.check import indistinct_words, misread_answers
 from vigil.dataset.examples import TrainingExample
 from vigil.models.tokens import TokenizerCounter, load_token_counter
-from vigil.questions import LabelName, Task, list_questions, load_question
+from vigil.questions import LabelName, Question, list_questions, load_question
 from vocabularies import NAMES, save_tokenizer
 
 FIGHT = load_question("fight")
-TASKS = [question.task for question in list_questions() if question.task]
+TASKS = [question for question in list_questions() if question.labels]
 TINY_BASE = Path(__file__).resolve().parents[3] / "src/vigil/tiny/base"
 EXAMPLE = TrainingExample(
-    question=FIGHT.question, answer="是的，有人打架。", frames=("a.jpg",) * 6, clip="a", label="alarm", group="a"
+    question=FIGHT.text, answer="是的，有人打架。", frames=("a.jpg",) * 6, clip="a", label="alarm", group="a"
 )
 
 
@@ -30,7 +30,9 @@ def said(answer: str) -> TrainingExample:
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_the_words_of_every_task_are_told_apart_and_its_answers_read(task: Task, tokenizer: TokenizerCounter) -> None:
+def test_the_words_of_every_task_are_told_apart_and_its_answers_read(
+    task: Question, tokenizer: TokenizerCounter
+) -> None:
     labels: tuple[LabelName, LabelName] = ("alarm", "normal")
     answers = [TargetAnswer(label, text).text(task) for label in labels for text in (*descriptions(task, label), "")]
     assert len(answers) > 4
@@ -45,7 +47,7 @@ def test_a_word_that_goes_on_without_a_comma_teaches_another_token(tokenizer: To
 
 
 def test_words_of_which_one_begins_the_other_are_named(tokenizer: TokenizerCounter) -> None:
-    task = replace(FIGHT, alarm_word="正常吗", normal_word="正常")
+    task = Question.with_two_labels(name="t", text=FIGHT.text, alarm_word="正常吗", normal_word="正常")
     (message,) = indistinct_words(task, tokenizer)
     assert message.startswith("the words '正常吗' and '正常' cannot be told apart, ")
     assert misread_answers([said("正常。")], task, tokenizer) == []

@@ -150,7 +150,7 @@ def test_a_report_of_somebodys_in_place_of_the_refused_rows_stays(
     rows = [
         {
             "messages": [
-                {"role": "user", "content": f"<video>{task.question}"},
+                {"role": "user", "content": f"<video>{task.text}"},
                 {"role": "assistant", "content": f"{task.word(label)}。"},  # type: ignore[arg-type]
             ],
             "videos": [str(path)],

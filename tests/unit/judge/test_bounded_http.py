@@ -19,7 +19,6 @@ from vigil.errors import EndpointBusy, EndpointError
 from vigil.judge import Endpoint
 from vigil.judge.bounded_http import BoundedClient
 from vigil.judge.discovery import (
-    ServedModel,
     find_model,
     list_models,
     open_http_client,
@@ -27,7 +26,7 @@ from vigil.judge.discovery import (
     supported_media,
 )
 from vigil.judge.error_pages import not_json
-from vigil.judge.label_token_lookup import find_words
+from vigil.judge.label_token_lookup import find_label_tokens
 from vigil.judge.model_client import MAX_BYTES
 from vigil.parity.served import TokenizeClient
 from vigil.serving.command import ServerCommand
@@ -118,7 +117,7 @@ async def probe(url: str) -> None:
 
 async def tokens(url: str) -> None:
     try:
-        words = await find_words(Endpoint(url=url), TASK.words(), ServedModel(name="m"))
+        words = await find_label_tokens(Endpoint(url=url), TASK.words(), "m")
     except EndpointBusy as error:
         # An error of its own tells nothing of what the server can do, however long it is.
         assert "500" in str(error)

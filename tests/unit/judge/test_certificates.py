@@ -10,12 +10,12 @@ from app.endpoint_monitor import EndpointMonitor, EndpointStatus
 from judging import IDS, SAMPLING, TASK, tokenized, yes
 from scripted_server import Reply, ScriptedServer, stream
 from tls import Authority
-from vigil.analysis.asking import open_judge
+from vigil.analysis.analysis import open_judge
 from vigil.chat.conversation import ChatClient
 from vigil.errors import EndpointError, UsageError
 from vigil.judge import Endpoint, Judge
 from vigil.parity.served import TokenizeClient
-from vigil.questions import Question, Task
+from vigil.questions import Question
 from vigil.verdict import Cause, Outcome, Verdict
 from vigil.watch import WatchSettings
 
@@ -97,9 +97,9 @@ def test_an_analysis_trusts_the_same(secure: ScriptedServer, authority: Authorit
     endpoint = Endpoint(url=secure.url, ca_file=authority.file)
     settings = WatchSettings(url=secure.url, ca_file=authority.file)
 
-    async def said(task: Task | None) -> Verdict:
-        asked = "Who?" if task is None else task.question
-        question = Question(name="q", title="Q", language="en", question=asked, task=task)
+    async def said(task: Question | None) -> Verdict:
+        asked = "Who?" if task is None else task.text
+        question = Question(name="q", language="en", text=asked, labels=() if task is None else task.labels)
         async with await open_judge(endpoint, question, settings) as judge:
             return await judge.verdict(jpegs)
 

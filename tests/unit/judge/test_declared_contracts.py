@@ -81,7 +81,7 @@ def test_a_server_of_another_kind_tells_none(answer: Reply) -> None:
 
 
 def test_a_contract_of_a_later_version_is_read_for_what_we_know() -> None:
-    later = asdict(CONTRACT) | {"labels": ["a", "b"]}
+    later = asdict(CONTRACT) | {"weather": ["a", "b"]}
     with ScriptedServer(models=["tiny"]) as server:
         server.routes["/vigil.json"] = page(tiny=later)
         assert models_of(server)[0].alias == CONTRACT.alias

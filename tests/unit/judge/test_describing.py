@@ -8,11 +8,10 @@ import pytest
 
 from judging import IDS, SAMPLING, TASK, no, tokenized, yes
 from scripted_server import Reply, Request, ScriptedServer, error, stream
-from vigil.analysis.asking import WordsJudge
 from vigil.judge import Endpoint, Judge
 from vigil.judge.circuit_breaker import CircuitBreaker
 from vigil.manifest import Contract
-from vigil.questions import Task
+from vigil.questions import Question
 from vigil.verdict import Cause, Outcome, Verdict
 from waiting import SkippingLoop
 
@@ -52,13 +51,12 @@ def asked(
     question: Callable[[Judge], Awaitable[Verdict]],
     *,
     model: str = "fight",
-    kind: type[Judge] = Judge,
-    task: Task = ASKS,
+    task: Question = ASKS,
     **settings: object,
 ) -> Verdict:
     async def run() -> Verdict:
         settings_ = {"media": "video", "retries": 0} | settings
-        async with await kind.connect(Endpoint(url=server.url, model=model), task, SAMPLING, **settings_) as judge:
+        async with await Judge.connect(Endpoint(url=server.url, model=model), task, SAMPLING, **settings_) as judge:
             return await question(judge)
 
     with asyncio.Runner(loop_factory=SkippingLoop) as runner:
@@ -75,7 +73,7 @@ def test_the_lora_judges_and_the_base_describes(server: ScriptedServer, jpegs: l
         ),
     )
     judged, described = server.chats
-    assert (judged.body["model"], judged.text, judged.body["max_tokens"]) == ("fight", TASK.question, 1)
+    assert (judged.body["model"], judged.text, judged.body["max_tokens"]) == ("fight", TASK.text, 1)
     assert (described.body["model"], described.text) == ("base", "Who is there?")
     assert "logprobs" not in described.body and described.parts[0] == judged.parts[0]
     assert told == ["alarm", "Two", " people", " push."]
@@ -205,7 +203,7 @@ def test_words_of_a_server_that_is_exchanged_under_them_are_told_as_that(
 
 
 def test_a_question_for_words_goes_to_the_base_at_once(server: ScriptedServer, jpegs: list[bytes]) -> None:
-    question = replace(TASK, question="What colour is the van?")
-    said = asked(server, lambda judge: judge.verdict(jpegs), kind=WordsJudge, task=question)
+    question = Question(name="van", text="What colour is the van?")
+    said = asked(server, lambda judge: judge.verdict(jpegs), task=question)
     assert (said.text, said.cause) == ("Two people push.", Cause.WORDS_ONLY)
     assert [(chat.body["model"], chat.text) for chat in server.chats] == [("base", "What colour is the van?")]

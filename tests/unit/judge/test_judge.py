@@ -12,7 +12,7 @@ from scripted_server import Reply, Request, ScriptedServer, chat, error, stream
 from vigil.judge import Judge
 from vigil.judge.answer_parser import LabelTokens, label_at_start
 from vigil.manifest import Calibration
-from vigil.questions import Task
+from vigil.questions import Question
 from vigil.verdict import Cause, Outcome, Verdict
 from waiting import HANG_S, SkippingLoop, until
 
@@ -336,7 +336,7 @@ def test_case_is_folded_among_the_likeliest_words_too(server: ScriptedServer, jp
 
 
 def test_case_tells_words_apart_that_are_the_same_but_for_it(server: ScriptedServer, jpegs: list[bytes]) -> None:
-    task = Task(name="t", question="?", alarm_word="US", normal_word="us")
+    task = Question.with_two_labels(name="t", text="?", alarm_word="US", normal_word="us")
     ids = {"US": [7], "us": [9], " us": [30], " US": [31]}
     server.routes["/tokenize"] = tokenized(ids)
     server.default = chat("us", logprobs={"token_id:9": -0.1, "token_id:7": -3.0})

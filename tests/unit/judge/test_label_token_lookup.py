@@ -14,12 +14,12 @@ from vigil.errors import EndpointError
 from vigil.judge import Judge
 from vigil.judge.answer_parser import LabelLogprobs, LabelTokens, Place, joined_mass, read_place
 from vigil.label_tokens import find_branches
-from vigil.questions import Task
+from vigil.questions import Question
 from vigil.verdict import Outcome, Verdict
 
-SHI_DE = Task(name="t", question="有人打架吗？", alarm_word="是的", normal_word="没有")
+SHI_DE = Question.with_two_labels(name="t", text="有人打架吗？", alarm_word="是的", normal_word="没有")
 SHI_DE_IDS = {"是的": [20, 93], "没有": [80]}
-SHARED = Task(name="t", question="人在做什么？", alarm_word="有人打架", normal_word="有人走路")
+SHARED = Question.with_two_labels(name="t", text="人在做什么？", alarm_word="有人打架", normal_word="有人走路")
 SHARED_IDS = {"有人": [5], "有人打架": [5, 6], "有人走路": [5, 7, 8]}
 BROKEN_IDS = {"有人打架": [1, 2], "有人走路": [1, 3]}
 
@@ -29,7 +29,7 @@ def serve(server: ScriptedServer, ids: dict[str, list[int]]) -> None:
     server.routes["/detokenize"] = detokenized(ids)
 
 
-def ask(server: ScriptedServer, task: Task, question: Callable[[Judge], Awaitable[Verdict]]) -> Verdict:
+def ask(server: ScriptedServer, task: Question, question: Callable[[Judge], Awaitable[Verdict]]) -> Verdict:
     async def run() -> Verdict:
         async with await connect(server, task=task) as judge:
             return await question(judge)
@@ -170,7 +170,7 @@ def test_a_place_that_tells_nothing_leaves_no_mass() -> None:
 
 def test_the_alarm_is_weighed_against_all_other_labels() -> None:
     mass = LabelLogprobs({"alarm": math.log(0.3), "normal": math.log(0.2), "other": math.log(0.1)})
-    assert mass.p_alarm() == pytest.approx(0.5)
+    assert mass.probability("alarm") == pytest.approx(0.5)
 
 
 def _placed(ids: dict[str, tuple[int, ...]]) -> LabelTokens:
@@ -183,7 +183,7 @@ def _told(probabilities: dict[int, float]) -> dict[str, Any]:
     return {"content": [{"top_logprobs": entries}]}
 
 
-def _words(server: ScriptedServer, task: Task) -> LabelTokens:
+def _words(server: ScriptedServer, task: Question) -> LabelTokens:
     async def run() -> LabelTokens:
         async with await connect(server, task=task) as judge:
             return judge.words

@@ -20,7 +20,7 @@ from vigil.models.tokens import (
 from vigil.questions import load_question
 from vigil.tiny import BASE_FOLDER
 
-QUESTION = load_question("fight").question
+QUESTION = load_question("fight").text
 ANSWER = "是的，有人打架。"
 SAMPLINGS = [
     FrameSampling(fps=fps, frames=frames, max_pixels=max_pixels)

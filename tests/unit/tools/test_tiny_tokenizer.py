@@ -13,14 +13,14 @@ from tools.tiny_base.vocabulary import QWEN3_VL, load_vocabulary, read_vocabular
 
 from vigil.config import config_root, read_yaml
 from vigil.dataset.answers import TargetAnswer, descriptions
-from vigil.questions import LabelName, Task, list_questions
+from vigil.questions import LabelName, Question, list_questions
 from vigil.tiny import BASE_FOLDER, TASK_FILE
 from vocabularies import tokenizer_of
 
 MEND = "the base lacks tokens for it: run PYTHONPATH=src .venv-train/bin/python -m tools.tiny_base.train widen"
 FILES = [*sorted((config_root() / "tasks").glob("*.yaml")), TASK_FILE]
 QUESTIONS = list_questions()
-TASKS = [question.task for question in QUESTIONS if question.task]
+TASKS = [question for question in QUESTIONS if question.labels]
 LABELS: tuple[LabelName, LabelName] = ("alarm", "normal")
 CLASSES = "周界翻越 禁区闯入 夜间徘徊 跌倒 剧烈冲突 危险工具 烟雾 异常声响 设备异常 正常".split()  # noqa: SIM905
 EVERYDAY = (
@@ -66,7 +66,7 @@ def test_words_classes_letters_times_and_everyday_questions_are_cut_alike() -> N
 
 @given(st.data())
 def test_a_whole_conversation_of_any_task_is_cut_alike(data: st.DataObject) -> None:
-    task: Task = data.draw(st.sampled_from(TASKS))
+    task: Question = data.draw(st.sampled_from(TASKS))
     label: LabelName = data.draw(st.sampled_from(LABELS))
     description = data.draw(st.sampled_from(["", *descriptions(task, label)]))
     fps = data.draw(st.sampled_from([0.5, 1.0, 2.0, 4.0, 5.0, 10.0, 25.0, 30.0]))
@@ -75,7 +75,7 @@ def test_a_whole_conversation_of_any_task_is_cut_alike(data: st.DataObject) -> N
         f"<{(2 * pair + 0.5) / fps:.1f} seconds><|vision_start|><|video_pad|><|vision_end|>" for pair in range(pairs)
     )
     answer = TargetAnswer(label, description).text(task)
-    whole = f"<|im_start|>user\n{marks}{task.question}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>\n"
+    whole = f"<|im_start|>user\n{marks}{task.text}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>\n"
     assert not wrongly_cut(whole), MEND
 
 

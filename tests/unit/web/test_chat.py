@@ -37,7 +37,7 @@ def server() -> Iterator[ScriptedServer]:
 
 
 def _answer(request: Request) -> Reply:
-    return stream("是的。") if request.text == FIGHT.question else stream("两个人", "推搡。")
+    return stream("是的。") if request.text == FIGHT.text else stream("两个人", "推搡。")
 
 
 def answered(
@@ -60,7 +60,7 @@ def answered(
 def test_the_trained_question_gets_a_verdict_and_then_the_words_of_the_base(
     server: ScriptedServer, tmp_path: Path
 ) -> None:
-    visit = answered(server, tmp_path, FIGHT.question, film(tmp_path / "a.mp4", seconds=3))
+    visit = answered(server, tmp_path, FIGHT.text, film(tmp_path / "a.mp4", seconds=3))
     assert visit.conversation.turns[-1].answer == "是的。\n两个人推搡。"
     judged, described = server.chats
     assert (judged.body["model"], described.body["model"]) == ("fight", "base")
@@ -69,13 +69,13 @@ def test_the_trained_question_gets_a_verdict_and_then_the_words_of_the_base(
 
 def test_the_model_brings_its_question_for_a_description_along(server: ScriptedServer, tmp_path: Path) -> None:
     Manifest(contract=replace(SILENT, describe="谁在那里?"), base_model="", template="").write(tmp_path)
-    answered(server, tmp_path, FIGHT.question, film(tmp_path / "a.mp4", seconds=3), model_dir=tmp_path)
-    assert [chat.text for chat in server.chats] == [FIGHT.question, "谁在那里?"]
+    answered(server, tmp_path, FIGHT.text, film(tmp_path / "a.mp4", seconds=3), model_dir=tmp_path)
+    assert [chat.text for chat in server.chats] == [FIGHT.text, "谁在那里?"]
 
 
 def test_a_verdict_stands_where_its_words_do_not_come(server: ScriptedServer, tmp_path: Path) -> None:
     server.queue(stream("是的。"), error(503, "away"))
-    visit = answered(server, tmp_path, FIGHT.question, film(tmp_path / "a.mp4", seconds=3))
+    visit = answered(server, tmp_path, FIGHT.text, film(tmp_path / "a.mp4", seconds=3))
     assert visit.conversation.turns[-1].answer.startswith("是的。\n[no description: ")
 
 
@@ -86,5 +86,5 @@ def test_any_other_question_is_answered_by_the_base(server: ScriptedServer, tmp_
 
 
 def test_the_trained_question_about_nothing_is_not_described(server: ScriptedServer, tmp_path: Path) -> None:
-    visit = answered(server, tmp_path, FIGHT.question)
+    visit = answered(server, tmp_path, FIGHT.text)
     assert visit.conversation.turns[-1].answer == "是的。" and len(server.chats) == 1

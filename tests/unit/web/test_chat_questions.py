@@ -6,7 +6,6 @@ import pytest
 from app.web.chat_questions import WindowQuestions
 
 from rooms import context_of
-from vigil.analysis.asking import asks_for_verdict
 from vigil.frames import FrameSampling
 from vigil.judge.discovery import ServedModel
 from vigil.manifest import Contract
@@ -22,16 +21,16 @@ def windows(tmp_path: Path) -> WindowQuestions:
 
 
 def test_the_question_that_the_model_was_trained_on_is_its_task(windows: WindowQuestions) -> None:
-    found = windows.question_of(f" {FIGHT.question}\n", SERVED)
-    assert (found.name, found.question) == ("fight", FIGHT.question) and asks_for_verdict(found)
+    found = windows.question_of(f" {FIGHT.text}\n", SERVED)
+    assert (found.name, found.text) == ("fight", FIGHT.text) and found.labels
 
 
 def test_a_question_that_names_both_verdict_words_gets_verdicts(windows: WindowQuestions) -> None:
     found = windows.question_of("Is somebody on the roof? Answer Yes or No.", SERVED)
-    assert found.question == "Is somebody on the roof? Answer Yes or No."
-    assert found.task is not None and found.task.alarm_word == "Yes" and asks_for_verdict(found)
+    assert found.text == "Is somebody on the roof? Answer Yes or No."
+    assert found.alarm_word == "Yes"
 
 
 def test_any_other_question_gets_words(windows: WindowQuestions) -> None:
     found = windows.question_of("What happens?", SERVED)
-    assert (found.name, found.task) == ("own", None) and not asks_for_verdict(found)
+    assert (found.name, found.labels) == ("own", ())
