@@ -18,13 +18,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import audit_log
-from app.allowed_routes import is_open, is_start_page
-from app.passwords import AUTH_VARIABLE, PasswordCheck, Users
-from app.sign_in import Passwords, Sessions, SignIn, SignInAttempt
-from app.trusted_proxies import TrustedProxies, address_group
-from app.web.root_path import RootPath
 from vigil.errors import UsageError
+
+from . import audit_log
+from .allowed_routes import is_open, is_start_page
+from .passwords import AUTH_VARIABLE, PasswordCheck, Users
+from .sign_in import Passwords, Sessions, SignIn, SignInAttempt
+from .trusted_proxies import TrustedProxies, address_group
+from .web.root_path import RootPath
 
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 HOST = re.compile(r"(?P<name>\[[0-9a-fA-F]*:[0-9a-fA-F:.]*\]|[a-zA-Z0-9.-]+)(?::[0-9]{1,5})?")

@@ -7,7 +7,7 @@ list, so a new version of Gradio opens nothing by itself; `tests/unit/app/mounte
 import re
 from dataclasses import dataclass
 
-from app.language import LANGUAGES
+from .language import LANGUAGES
 
 READING = frozenset({"GET", "HEAD"})
 PLACEHOLDERS = {

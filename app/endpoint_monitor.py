@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import httpx2
 
-from app.language import Translator
 from vigil.errors import EndpointError, EndpointUnreachable, VigilError, redact
 from vigil.judge import Endpoint
 from vigil.judge.bounded_http import BoundedClient, UnusableAnswerError
@@ -22,6 +21,8 @@ from vigil.judge.model_client import may_pass
 from vigil.manifest import MODEL_DIR_ADVICE, Contract, calibration_in, parse_alias, read_manifest
 from vigil.questions import load_question
 from vigil.watch import WatchSettings
+
+from .language import Translator
 
 EVERY_S = 3.0
 TIMEOUT_S = 2.5

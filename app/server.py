@@ -19,24 +19,6 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from app import audit_log
-from app.access import LOCAL_HOSTS, SESSION_S, check_host
-from app.allowed_cameras import AllowedCameras
-from app.demo import demo, play_demo_video
-from app.endpoint_monitor import EndpointMonitor
-from app.http import tls
-from app.http.client_deadlines import TimedRequests, timed_protocol
-from app.http.connections import ConnectionLimits, Connections, Deadlines, connection_limits, raise_limit
-from app.http.listener import listen
-from app.http.rate_limited_log import RateLimitFilter
-from app.language import translator
-from app.passwords import AUTH_VARIABLE, hash_passwords, read_users
-from app.trusted_proxies import TrustedProxies
-from app.web.context import SiteContext, SiteOptions
-from app.web.gradio_stubs import skip_gradio_stubs
-from app.web.root_path import RootPath
-from app.web.upload_quota import UploadLimits
-from app.web.uploads import Uploads
 from vigil.environments import gc_frozen
 from vigil.errors import JobError, SourceError, UsageError, VigilError
 from vigil.judge import read_key
@@ -47,13 +29,32 @@ from vigil.watch.background import BackgroundWatcher
 from vigil.watch.run import endpoint_of
 from vigil.watch.settings import load_watch_settings
 
+from . import audit_log
+from .access import LOCAL_HOSTS, SESSION_S, check_host
+from .allowed_cameras import AllowedCameras
+from .demo import demo, play_demo_video
+from .endpoint_monitor import EndpointMonitor
+from .http import tls
+from .http.client_deadlines import TimedRequests, timed_protocol
+from .http.connections import ConnectionLimits, Connections, Deadlines, connection_limits, raise_limit
+from .http.listener import listen
+from .http.rate_limited_log import RateLimitFilter
+from .language import translator
+from .passwords import AUTH_VARIABLE, hash_passwords, read_users
+from .trusted_proxies import TrustedProxies
+from .web.context import SiteContext, SiteOptions
+from .web.gradio_stubs import skip_gradio_stubs
+from .web.root_path import RootPath
+from .web.upload_quota import UploadLimits
+from .web.uploads import Uploads
+
 log = logging.getLogger(__name__)
 
 
 BACKLOG = 128
 """Length of the accept queue; asyncio also accepts this many connections in one go."""
 
-LIMITED_LOGS = ("asyncio", "uvicorn.error", "app.web.gradio_patches", "python_multipart.multipart")
+LIMITED_LOGS = ("asyncio", "uvicorn.error", f"{__package__}.web.gradio_patches", "python_multipart.multipart")
 """Loggers that any visitor's request can trigger, so they are rate-limited; the loggers of the watch are not."""
 
 
@@ -117,16 +118,16 @@ LIVE_FPS = 5.0
 """Live pictures per second in the watch room, unless the settings say otherwise (docs/web-live-pictures.md)."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Serves the pages until Ctrl-C; returns the exit code."""
-    given = _parser().parse_args(argv)
+def main(argv: Sequence[str] | None = None, *, program: str = "web.py") -> int:
+    """Serves the pages until Ctrl-C; returns the exit code. Help and errors name the `program`."""
+    given = _parser(program).parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     for handler in logging.getLogger().handlers:
         handler.addFilter(audit_log.is_told(RateLimitFilter()))
     try:
         run(given)
     except VigilError as error:
-        print(f"web.py: {error}", file=sys.stderr)  # noqa: T201
+        print(f"{program}: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
     except KeyboardInterrupt:
         return 0
@@ -207,7 +208,7 @@ def serve(options: SiteOptions, settings: WatchSettings, *, api_key: str) -> Non
     # Gradio asks matplotlib for its backend at every event; unset, it would look for a display at the first click.
     os.environ.setdefault("MPLBACKEND", "agg")
     with gc_frozen(), skip_gradio_stubs():
-        from app.web.site import build_app
+        from .web.site import build_app
 
     service = BackgroundWatcher(replace(settings, preview_fps=settings.preview_fps or LIVE_FPS), api_key=api_key)
     context = SiteContext(
@@ -261,11 +262,11 @@ def _cameras(settings: WatchSettings) -> list[Address]:
     return find_sources(there) if there else []
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="web.py",
+        prog=program,
         description="Vigil's web pages: chat, analysis of videos and cameras, the watch room, the review of events.",
-        epilog=EXAMPLES,
+        epilog=EXAMPLES if program == "web.py" else EXAMPLES.replace("python web.py", program),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument

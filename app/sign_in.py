@@ -22,13 +22,13 @@ from itsdangerous import BadData, URLSafeSerializer
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
-from app import audit_log
-from app.allowed_routes import is_start_page
-from app.language import LANGUAGE_COOKIE, choose_language, translator
-from app.login_throttle import LoginThrottle
-from app.passwords import PasswordCheck, Users
-from app.trusted_proxies import address_group
-from app.web.root_path import RootPath
+from . import audit_log
+from .allowed_routes import is_start_page
+from .language import LANGUAGE_COOKIE, choose_language, translator
+from .login_throttle import LoginThrottle
+from .passwords import PasswordCheck, Users
+from .trusted_proxies import address_group
+from .web.root_path import RootPath
 
 KEY_BYTES = 32
 NAME_BYTES = 16

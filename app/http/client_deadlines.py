@@ -11,7 +11,7 @@ from typing import Any, cast
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from app.http.connections import Connection, Connections, Deadlines
+from .connections import Connection, Connections, Deadlines
 
 STATE = "vigil_connection"
 """The key under which a request finds its `Connection` in the ASGI state."""

@@ -15,8 +15,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from app.trusted_proxies import TrustedProxies, address_group
 from vigil.errors import UsageError
+
+from ..trusted_proxies import TrustedProxies, address_group
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,9 @@ import os
 import socket
 from typing import Any
 
-from app.http.connections import Connections
 from vigil.errors import UsageError
+
+from .connections import Connections
 
 REFUSED_AT_ONCE = 64
 """The number of connections that one `accept` closes before it returns to the event loop."""

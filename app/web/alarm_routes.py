@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from app.language import Translator, choose_language, translator
-from app.web import notifications
-from app.web.alarm_stream import AlarmStream, StreamedAlarm
+from ..language import Translator, choose_language, translator
+from . import notifications
+from .alarm_stream import AlarmStream, StreamedAlarm
 
 HOLD_S = 25.0
 """How long a long-polling request waits for an alarm, and how long a stream lasts; then the page reconnects."""

@@ -19,10 +19,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.web.alarm_log import AlarmLog
 from vigil.events import Event, EventChange
 from vigil.store import Store, StoredChange
 from vigil.watch import WatchObserver
+
+from .alarm_log import AlarmLog
 
 log = logging.getLogger(__name__)
 

@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 
 import gradio as gr
 
-from app.web import analysis_stage
-from app.web.analysis_layout import AnalysisComponents, lay_out_analysis, second_of_player
-from app.web.analysis_options import AnalysisOptions, analysis_options, length_s
-from app.web.analysis_session import MY_WEBCAM, AnalysisSession
-from app.web.analysis_updates import WEBCAM, AnalysisUpdates, Update
-from app.web.context import RequestRefused, SiteContext, notice_html
-from app.web.gradio_patches import SILENT
 from vigil.analysis import Analysis, AnalysisView
 from vigil.sources.open_capture import open_capture
+
+from . import analysis_stage
+from .analysis_layout import AnalysisComponents, lay_out_analysis, second_of_player
+from .analysis_options import AnalysisOptions, analysis_options, length_s
+from .analysis_session import MY_WEBCAM, AnalysisSession
+from .analysis_updates import WEBCAM, AnalysisUpdates, Update
+from .context import RequestRefused, SiteContext, notice_html
+from .gradio_patches import SILENT
 
 CSS = analysis_stage.CSS
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import gradio as gr
 
-from app.language import Translator
-from app.web.analysis_stage import stage_component
-from app.web.context import NONE, SiteContext
 from vigil.questions import Question
 from vigil.sources.address import Address
+
+from ..language import Translator
+from .analysis_stage import stage_component
+from .context import NONE, SiteContext
 
 LONGEST_QUESTION = 100_000
 """Gradio turns a longer paste into a file, which is unexpected for a question."""

@@ -8,13 +8,14 @@ from typing import Any
 
 import gradio as gr
 
-from app.web.analysis_session import MY_WEBCAM, AnalysisSession
-from app.web.context import NONE, RequestRefused, SiteContext, trained_question
-from app.web.uploads import Upload
 from vigil.errors import SourceError, UsageError, VigilError
 from vigil.questions import Question
 from vigil.sources.address import Address, find_available_sources
 from vigil.sources.video_info import video_info
+
+from .analysis_session import MY_WEBCAM, AnalysisSession
+from .context import NONE, RequestRefused, SiteContext, trained_question
+from .uploads import Upload
 
 USUAL = {"en": "fight_en", "zh": "fight"}
 

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from app.language import Translator
-from app.web.analysis_session import AnalysisSession
-from app.web.uploads import Upload
 from vigil.analysis import Analysis, AnalysisView
 from vigil.analysis.outputs import write_annotated_video, write_jsonl, write_srt
 from vigil.events import Event, TierThresholds
 from vigil.report import drawing
 from vigil.report.timeline import format_seconds
+
+from ..language import Translator
+from .analysis_session import AnalysisSession
+from .uploads import Upload
 
 COLUMNS = ("onset", "length", "tier", "peak", "words")
 

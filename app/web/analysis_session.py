@@ -6,12 +6,13 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.web.uploads import Upload
 from vigil.analysis import Analysis
 from vigil.analysis.outputs import write_browser_copy
 from vigil.errors import VigilError
 from vigil.sources.address import Address
 from vigil.sources.webcam import BrowserWebcam
+
+from .uploads import Upload
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,6 @@ from urllib.parse import quote
 
 import gradio as gr
 
-from app.language import Translator
-from app.web.analysis_session import AnalysisSession
-from app.web.chat_session import pretty_json
 from vigil.analysis import Analysis, AnalysisView
 from vigil.analysis.analysis import AnalysisPhase
 from vigil.events import TierThresholds
@@ -22,6 +19,10 @@ from vigil.report import drawing
 from vigil.report.timeline import format_seconds
 from vigil.sources.address import Address
 from vigil.verdict import Cause, JudgedWindow, Outcome
+
+from ..language import Translator
+from .analysis_session import AnalysisSession
+from .chat_session import pretty_json
 
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
 CSS = (SCRIPTS / "analysis.css").read_text(encoding="utf-8")

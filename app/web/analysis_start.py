@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from app.web.analysis_session import AnalysisSession
-from app.web.analysis_slots import AT_ONCE
-from app.web.context import RequestRefused, SiteContext
-from app.web.uploads import Upload
 from vigil.analysis import Analysis
+
+from .analysis_session import AnalysisSession
+from .analysis_slots import AT_ONCE
+from .context import RequestRefused, SiteContext
+from .uploads import Upload
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,18 @@ from typing import Any
 
 import gradio as gr
 
-from app.web import analysis_results, analysis_stage
-from app.web.analysis_layout import ShownParts
-from app.web.analysis_results import event_table_html
-from app.web.analysis_session import AnalysisSession
-from app.web.analysis_start import AnalysisStarter
-from app.web.context import notice_html
-from app.web.gradio_patches import SILENT
-from app.web.plots import analysis_figure
 from vigil.analysis import Analysis, AnalysisView
 from vigil.errors import SourceError, VigilError
 from vigil.sources.image_worker import worker
+
+from . import analysis_results, analysis_stage
+from .analysis_layout import ShownParts
+from .analysis_results import event_table_html
+from .analysis_session import AnalysisSession
+from .analysis_start import AnalysisStarter
+from .context import notice_html
+from .gradio_patches import SILENT
+from .plots import analysis_figure
 
 log = logging.getLogger(__name__)
 

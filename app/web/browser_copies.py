@@ -15,11 +15,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-from app.web.context import SiteContext
-from app.web.uploads import PLAYED
 from vigil.analysis.outputs import write_browser_copy
 from vigil.errors import SourceError, VigilError
 from vigil.sources.container import open_container, pick_stream
+
+from .context import SiteContext
+from .uploads import PLAYED
 
 log = logging.getLogger(__name__)
 

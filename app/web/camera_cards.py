@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.language import Translator
-from app.web.context import SiteContext
-from app.web.uploads import inspect_upload
 from vigil.errors import UsageError
 from vigil.sources.address import Address, find_available_sources, find_sources
 from vigil.verdict import Cause
 from vigil.watch import SourceState
 from vigil.watch.state import SourceStatus
+
+from ..language import Translator
+from .context import SiteContext
+from .uploads import inspect_upload
 
 if TYPE_CHECKING:
     import gradio as gr

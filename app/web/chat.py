@@ -12,16 +12,6 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from app.endpoint_monitor import EVERY_S
-from app.web.analysis_layout import second_of_player
-from app.web.analysis_updates import WEBCAM
-from app.web.chat_layout import ChatComponents, lay_out_chat
-from app.web.chat_questions import WindowQuestions
-from app.web.chat_session import ChatSession, coalesce, pretty_json, stream_until, unless_stopped
-from app.web.chat_windows import ChatAnalysis
-from app.web.context import RequestRefused, SiteContext, notice_html, preset_choices, trained_question
-from app.web.gradio_patches import SILENT
-from app.web.uploads import Upload
 from vigil.analysis import Analysis
 from vigil.chat import (
     Attachment,
@@ -46,6 +36,17 @@ from vigil.models import family_reading
 from vigil.questions import Question
 from vigil.sources.address import Address
 from vigil.sources.image_worker import worker
+
+from ..endpoint_monitor import EVERY_S
+from .analysis_layout import second_of_player
+from .analysis_updates import WEBCAM
+from .chat_layout import ChatComponents, lay_out_chat
+from .chat_questions import WindowQuestions
+from .chat_session import ChatSession, coalesce, pretty_json, stream_until, unless_stopped
+from .chat_windows import ChatAnalysis
+from .context import RequestRefused, SiteContext, notice_html, preset_choices, trained_question
+from .gradio_patches import SILENT
+from .uploads import Upload
 
 AT_ONCE = 16
 """The most questions answered concurrently, over all visitors."""

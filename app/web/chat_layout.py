@@ -7,10 +7,11 @@ from typing import Any
 
 import gradio as gr
 
-from app.web.analysis_layout import LONGEST_QUESTION, ShownParts, lay_out_results
-from app.web.analysis_stage import stage_component
-from app.web.context import SiteContext, preset_choices
 from vigil.questions import Question
+
+from .analysis_layout import LONGEST_QUESTION, ShownParts, lay_out_results
+from .analysis_stage import stage_component
+from .context import SiteContext, preset_choices
 
 LONGEST_ANSWER = 2048
 USUAL_ANSWER = 512

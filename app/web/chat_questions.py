@@ -6,11 +6,6 @@ from typing import Any
 
 import gradio as gr
 
-from app.web.analysis_options import length_s
-from app.web.analysis_session import MY_WEBCAM
-from app.web.analysis_start import AnalysisStarter
-from app.web.chat_session import ChatSession
-from app.web.context import trained_question
 from vigil.analysis import Analysis
 from vigil.frames import FrameSampling
 from vigil.judge.discovery import ServedModel
@@ -18,6 +13,12 @@ from vigil.manifest import parse_alias
 from vigil.questions import Question
 from vigil.sources.address import Address
 from vigil.sources.open_capture import open_capture
+
+from .analysis_options import length_s
+from .analysis_session import MY_WEBCAM
+from .analysis_start import AnalysisStarter
+from .chat_session import ChatSession
+from .context import trained_question
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from app.language import Translator
-from app.web.analysis_session import MY_WEBCAM, AnalysisSession
-from app.web.uploads import Upload
-from app.web.window_messages import WindowRow, window_html
 from vigil.chat import Attachment, Conversation, TimeSpan
 from vigil.store.times import local
+
+from ..language import Translator
+from .analysis_session import MY_WEBCAM, AnalysisSession
+from .uploads import Upload
+from .window_messages import WindowRow, window_html
 
 TAG = re.compile(r"<(?=[a-zA-Z/!?])")
 ENTITY = re.compile(r"&(?=#?\w+)")

@@ -5,12 +5,12 @@ from typing import Any
 
 import gradio as gr
 
-from app.web.analysis_layout import AnalysisComponents
-from app.web.chat_layout import ChatComponents
-from app.web.chat_session import ChatSession
-from app.web.context import NONE, SiteContext, notice_html
-from app.web.gradio_patches import SILENT
-from app.web.uploads import Upload
+from .analysis_layout import AnalysisComponents
+from .chat_layout import ChatComponents
+from .chat_session import ChatSession
+from .context import NONE, SiteContext, notice_html
+from .gradio_patches import SILENT
+from .uploads import Upload
 
 
 def connect_chat_to_analysis(

@@ -8,13 +8,14 @@ from typing import Any
 
 import gradio as gr
 
-from app.web.analysis_session import MY_WEBCAM
-from app.web.analysis_updates import AnalysisUpdates, Update
-from app.web.chat_layout import ChatComponents
-from app.web.chat_session import ChatSession
-from app.web.uploads import Upload
-from app.web.window_messages import sum_html
 from vigil.analysis import Analysis
+
+from .analysis_session import MY_WEBCAM
+from .analysis_updates import AnalysisUpdates, Update
+from .chat_layout import ChatComponents
+from .chat_session import ChatSession
+from .uploads import Upload
+from .window_messages import sum_html
 
 ON_ITS_WAY_S = 0.5
 

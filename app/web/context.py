@@ -13,24 +13,25 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from app import audit_log
-from app.access import SESSION_S
-from app.allowed_cameras import AllowedCameras, parse_allowed
-from app.endpoint_monitor import EndpointMonitor
-from app.http.connections import ConnectionLimits
-from app.http.tls import Certificate
-from app.language import Language, Translator
-from app.passwords import Users
-from app.trusted_proxies import TrustedProxies
-from app.web.analysis_slots import AnalysisSlots
-from app.web.chat_session import escape_html
-from app.web.root_path import RootPath
-from app.web.upload_quota import UploadLimits
-from app.web.uploads import Uploads
 from vigil.errors import UsageError
 from vigil.judge import Endpoint
 from vigil.questions import Question, list_questions
 from vigil.watch import WatchSettings
+
+from .. import audit_log
+from ..access import SESSION_S
+from ..allowed_cameras import AllowedCameras, parse_allowed
+from ..endpoint_monitor import EndpointMonitor
+from ..http.connections import ConnectionLimits
+from ..http.tls import Certificate
+from ..language import Language, Translator
+from ..passwords import Users
+from ..trusted_proxies import TrustedProxies
+from .analysis_slots import AnalysisSlots
+from .chat_session import escape_html
+from .root_path import RootPath
+from .upload_quota import UploadLimits
+from .uploads import Uploads
 
 if TYPE_CHECKING:
     import gradio as gr

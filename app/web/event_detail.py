@@ -8,17 +8,18 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-from app.language import Translator
-from app.web import local_times, probability_figure
-from app.web.browser_copies import PlayableClip, browser_copies
-from app.web.context import SiteContext
-from app.web.event_search import lasts, tier_badge
-from app.web.event_store import is_media_path
 from vigil.events import Event, Mark
 from vigil.rules.hysteresis import QUIET
 from vigil.store import MediaFile, Store
 from vigil.store.store import STOPPED as WATCHER_STOPPED
 from vigil.watch.pipeline import PAUSED
+
+from ..language import Translator
+from . import local_times, probability_figure
+from .browser_copies import PlayableClip, browser_copies
+from .context import SiteContext
+from .event_search import lasts, tier_badge
+from .event_store import is_media_path
 
 MARGIN_S = 30.0
 """Seconds before and after an event whose probability is shown with it."""

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 
-from app.language import Translator
-from app.web import local_times
-from app.web.event_pictures import thumbnail_url
 from vigil.events import Event, Mark, Tier
 from vigil.store import EventFilter, Store
 from vigil.store.times import parse_time
+
+from ..language import Translator
+from . import local_times
+from .event_pictures import thumbnail_url
 
 PAGE = 25
 

@@ -4,10 +4,11 @@ import logging
 from functools import lru_cache
 from pathlib import Path
 
-from app.web.context import SiteContext
 from vigil.errors import VigilError
 from vigil.store import Store
 from vigil.store.media import KINDS
+
+from .context import SiteContext
 
 log = logging.getLogger(__name__)
 

@@ -22,9 +22,9 @@ import gradio as gr
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.language import LANGUAGES, Language, translator
-from app.web.context import MB
-from app.web.received import check_length, checked
+from ..language import LANGUAGES, Language, translator
+from .context import MB
+from .received import check_length, checked
 
 log = logging.getLogger(__name__)
 

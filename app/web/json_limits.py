@@ -9,7 +9,7 @@ import re
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.http.body_limits import is_upload
+from ..http.body_limits import is_upload
 
 JSON_ROUTE = re.compile(r"/\w+/gradio_api/.+")
 STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+\\?"?', re.DOTALL)

@@ -8,16 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from app.endpoint_monitor import START_COMMAND
-from app.web import local_times
-from app.web.camera_cards import CameraCards, card
-from app.web.context import SiteContext
-from app.web.event_pictures import jpeg_url, png_url
-from app.web.event_search import lasts, snapshot_url
-from app.web.event_store import open_store
-from app.web.recent_verdicts import RecentVerdicts
 from vigil.errors import VigilError
 from vigil.events import Event
+
+from ..endpoint_monitor import START_COMMAND
+from . import local_times
+from .camera_cards import CameraCards, card
+from .context import SiteContext
+from .event_pictures import jpeg_url, png_url
+from .event_search import lasts, snapshot_url
+from .event_store import open_store
+from .recent_verdicts import RecentVerdicts
 
 if TYPE_CHECKING:
     from vigil.watch.background import BackgroundWatcher

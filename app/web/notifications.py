@@ -6,8 +6,9 @@ come from here, the alarms from `app.web.alarm_stream`.
 
 from pathlib import Path
 
-from app.language import Language, Translator
 from vigil.events import Event
+
+from ..language import Language, Translator
 
 SCRIPT = (Path(__file__).resolve().parent / "scripts" / "notify.js").read_text(encoding="utf-8")
 WORDS = ("sound_on", "sound_off", "sound_blocked", "notes_on", "notes_ask", "notes_denied")

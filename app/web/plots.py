@@ -11,13 +11,14 @@ from typing import Any
 import gradio
 import plotly.graph_objects as go
 
-from app.language import Translator
 from vigil.analysis import AnalysisView
 from vigil.analysis.outputs import analysed_until_s
 from vigil.events import TierThresholds
 from vigil.report import drawing
 from vigil.report.timeline import format_seconds
 from vigil.verdict import JudgedWindow
+
+from ..language import Translator
 
 INK = "#7c8794"
 GRID = "rgba(124,135,148,.25)"

@@ -8,12 +8,13 @@ from typing import TypeAlias
 
 import plotly.graph_objects as go
 
-from app.language import Translator
-from app.web import local_times, plots
 from vigil.events import Event, TierThresholds
 from vigil.report import drawing
 from vigil.report.timeline import SourceTimeline, TimelineSpan, unknown_runs
 from vigil.verdict import JudgedWindow
+
+from ..language import Translator
+from . import local_times, plots
 
 HEIGHT_PX = 280
 TICKS = 7

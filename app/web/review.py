@@ -12,16 +12,17 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from app.language import Translator
-from app.web import event_search
-from app.web.context import SiteContext, error_toast
-from app.web.event_detail import marks_html, read_event, read_event_media
-from app.web.event_search import EventQuery
-from app.web.event_store import open_store
-from app.web.gradio_patches import SILENT
 from vigil.errors import VigilError
 from vigil.events import MarkValue
 from vigil.store import Store
+
+from ..language import Translator
+from . import event_search
+from .context import SiteContext, error_toast
+from .event_detail import marks_html, read_event, read_event_media
+from .event_search import EventQuery
+from .event_store import open_store
+from .gradio_patches import SILENT
 
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
 CSS = (SCRIPTS / "review.css").read_text(encoding="utf-8")

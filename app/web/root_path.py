@@ -11,8 +11,9 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.allowed_routes import begins_route
 from vigil.errors import UsageError
+
+from ..allowed_routes import begins_route
 
 ROOT_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+")
 LONGEST = 200

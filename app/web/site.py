@@ -23,23 +23,23 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.middleware.cors import CORSMiddleware
 
-from app.access import AccessMiddleware, AccessOptions
-from app.endpoint_monitor import EVERY_S, EndpointStatus, status_line
-from app.http.body_limits import BodyLimits
-from app.language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
-from app.trusted_proxies import ForwardedHeaders
-from app.web import alarm_routes, chat_to_analysis, gradio_patches, notifications, plots, theme
-from app.web.alarm_stream import AlarmStream
-from app.web.browser_copies import browser_copies
-from app.web.context import SiteContext
-from app.web.event_store import media_folders, open_store
-from app.web.framing import OneLength
-from app.web.gradio_patches import CheckedBlocks, HeadScriptMiddleware
-from app.web.json_limits import JsonLimits
-from app.web.root_path import BelowRootPath, RootPath, WithRootPath
-from app.web.served_files import add_file_route
-from app.web.upload_gate import UploadGate
-from app.web.upload_quota import UploadQuota
+from ..access import AccessMiddleware, AccessOptions
+from ..endpoint_monitor import EVERY_S, EndpointStatus, status_line
+from ..http.body_limits import BodyLimits
+from ..language import LANGUAGE_COOKIE, LANGUAGES, Language, choose_language, translator
+from ..trusted_proxies import ForwardedHeaders
+from . import alarm_routes, chat_to_analysis, gradio_patches, notifications, plots, theme
+from .alarm_stream import AlarmStream
+from .browser_copies import browser_copies
+from .context import SiteContext
+from .event_store import media_folders, open_store
+from .framing import OneLength
+from .gradio_patches import CheckedBlocks, HeadScriptMiddleware
+from .json_limits import JsonLimits
+from .root_path import BelowRootPath, RootPath, WithRootPath
+from .served_files import add_file_route
+from .upload_gate import UploadGate
+from .upload_quota import UploadQuota
 
 if TYPE_CHECKING:
     from vigil.watch.background import BackgroundWatcher
@@ -79,7 +79,7 @@ class TabModule:
 
 def panels() -> list[TabModule]:
     """Returns the tabs, in the order in which they are shown."""
-    return [TabModule(name, import_module(f"app.web.{module}")) for name, module in PANELS]
+    return [TabModule(name, import_module(f".{module}", __package__)) for name, module in PANELS]
 
 
 def build_page(context: SiteContext) -> gr.Blocks:

@@ -15,10 +15,10 @@ from starlette.formparsers import MultiPartException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.http.body_limits import UPLOAD_ROUTE, announced_bytes, is_upload
-from app.language import Language, choose_language, translator
-from app.trusted_proxies import address_group
-from app.web.upload_quota import MB, Booking, OverQuota, Reason, UploadLimits, UploadQuota
+from ..http.body_limits import UPLOAD_ROUTE, announced_bytes, is_upload
+from ..language import Language, choose_language, translator
+from ..trusted_proxies import address_group
+from .upload_quota import MB, Booking, OverQuota, Reason, UploadLimits, UploadQuota
 
 MOST_FILES = 4
 """Files per request; each is an open file while the request lasts."""

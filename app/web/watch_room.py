@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from app.web import notifications
-from app.web.camera_cards import CameraCards
-from app.web.chat_session import escape_html
-from app.web.context import SiteContext, error_toast
-from app.web.event_store import open_store
-from app.web.gradio_patches import SILENT
-from app.web.live_pictures import LivePictures, SeenPicture
-from app.web.recent_verdicts import NEWEST, RecentVerdicts
 from vigil.errors import VigilError
 from vigil.events import Event
 from vigil.store import EventFilter
+
+from . import notifications
+from .camera_cards import CameraCards
+from .chat_session import escape_html
+from .context import SiteContext, error_toast
+from .event_store import open_store
+from .gradio_patches import SILENT
+from .live_pictures import LivePictures, SeenPicture
+from .recent_verdicts import NEWEST, RecentVerdicts
 
 if TYPE_CHECKING:
     from vigil.watch.background import BackgroundWatcher

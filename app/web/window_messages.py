@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from app.language import Translator
 from vigil.events import Event
 from vigil.report.timeline import format_seconds
+
+from ..language import Translator
 
 WindowRow = dict[str, Any]
 """One window, as `analysis_stage.window_row` returns it."""

@@ -21,6 +21,7 @@ SUMMARIES = {
     "parity": "Compare what a server sees with what was trained.",
     "score": "Score a served model on labelled clips or long videos.",
     "watch": "Watch sources and report events.",
+    "web": "Serve the web pages: chat, analysis, watch room and review.",
     "calibrate": "Fit a model's probabilities on clips it has not seen.",
     "events": "List, show and export what a watch has found.",
     "cameras": "List, rename and move the cameras of a store.",

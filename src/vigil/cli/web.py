@@ -1,0 +1,47 @@
+"""`vigil web`: serves the web pages, from a wheel with the extra `web` or from a checkout.
+
+The pages are the package `app` beside `src` in a checkout, and `vigil.app` in a wheel. They are looked up by name,
+since nothing below them may import them.
+"""
+
+import os
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from vigil.errors import UsageError
+
+PASS_THROUGH: dict[str, Any] = {
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+    # `--help` is answered by the pages, which know their options.
+    "help_option_names": [],
+}
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+
+
+def web(context: typer.Context) -> None:
+    """Serve the web pages: chat, analysis, watch room and review.
+
+    Example: vigil web --url http://127.0.0.1:8000/v1
+    """
+    if find_spec("gradio") is None:
+        raise UsageError("the web pages need packages that are not installed; run: pip install 'vigil[web]'")
+    # Uploads, and everything that libraries make of them, are for this user only.
+    os.umask(0o077)
+    raise typer.Exit(_pages().main(context.args, program="vigil web"))
+
+
+def _pages() -> Any:
+    """The module that serves the pages; raises UsageError if this installation has none."""
+    if find_spec("vigil.app") is not None:
+        return import_module("vigil.app.server")
+    if not (CHECKOUT / "app" / "server.py").is_file():
+        raise UsageError("this installation of vigil has no web pages; install the wheel, or run web.py in a checkout")
+    sys.path.insert(0, str(CHECKOUT))
+    return import_module("app.server")
