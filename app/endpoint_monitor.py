@@ -10,13 +10,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import httpx2
+import aiohttp
 
 from vigil.errors import EndpointError, EndpointUnreachable, VigilError, redact
 from vigil.judge import Endpoint
-from vigil.judge.bounded_http import BoundedClient, UnusableAnswerError
 from vigil.judge.contract import DEFAULT_QUESTION
-from vigil.judge.discovery import ServedModel, list_models, open_http_client, open_openai_client
+from vigil.judge.discovery import ServedModel, list_models, open_openai_client
+from vigil.judge.endpoint_http import EndpointHttp, UnusableAnswerError
 from vigil.judge.model_client import may_pass
 from vigil.manifest import MODEL_DIR_ADVICE, Contract, calibration_in, parse_alias, read_manifest
 from vigil.questions import load_question
@@ -65,7 +65,7 @@ class EndpointMonitor:
         """Polls every few seconds until cancelled."""
         async with (
             open_openai_client(self.endpoint, timeout_s=TIMEOUT_S, retries=0) as client,
-            open_http_client(self.endpoint, timeout_s=TIMEOUT_S) as http,
+            EndpointHttp(self.endpoint, deadline_s=TIMEOUT_S) as http,
         ):
             while True:
                 try:
@@ -113,7 +113,7 @@ class EndpointMonitor:
             return read_manifest(self._settings.model_dir, advice=MODEL_DIR_ADVICE).contract
         return Contract.of(load_question(self._settings.task or DEFAULT_QUESTION), parse_alias(alias))
 
-    async def load(self, http: BoundedClient) -> tuple[int, int] | None:
+    async def load(self, http: EndpointHttp) -> tuple[int, int] | None:
         """Running and waiting requests, as vLLM counts them over all its models.
 
         Returns None if the server has no such metrics; after a failed request the previous figures stay.
@@ -122,9 +122,9 @@ class EndpointMonitor:
             answer = await http.get(f"{self.endpoint.root}/metrics")
         except UnusableAnswerError:
             return None
-        except httpx2.HTTPError:
+        except (aiohttp.ClientError, TimeoutError):
             return self.now.load
-        if may_pass(answer.status_code):
+        if may_pass(answer.status):
             return self.now.load
         return _counted(answer.text) if answer.is_success else None
 

@@ -16,12 +16,13 @@ import pytest
 from vigil.errors import EndpointError
 from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge import Judge
-from vigil.judge.discovery import open_http_client
+from vigil.judge.endpoint_http import EndpointHttp
 from vigil.judge.label_token_lookup import find_label_tokens
 from vigil.judge.model_client import CONTINUED, answer_begun, chat_messages
 from vigil.questions import Label, Question
 from vigil.serving.server import RunningServer
 from vigil.verdict import Verdict
+from waiting import HANG_S
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -231,12 +232,12 @@ def test_words_that_cannot_be_told_apart_end_before_the_first_window(
 
 def test_the_server_splits_words_behind_the_prompt_as_alone(server: RunningServer) -> None:
     async def run() -> tuple[object, object]:
-        async with open_http_client(server.endpoint(), timeout_s=20) as http:
-            alone = await http.post(f"{server.root}/tokenize", json={"model": server.model, "prompt": "是的"})
+        async with EndpointHttp(server.endpoint(), deadline_s=HANG_S) as http:
+            alone = await http.post(f"{server.root}/tokenize", {"model": server.model, "prompt": "是的"})
             asked = [{"role": "user", "content": "?"}]
-            before = await http.post(f"{server.root}/tokenize", json={"model": server.model, "messages": asked})
+            before = await http.post(f"{server.root}/tokenize", {"model": server.model, "messages": asked})
             body = {"model": server.model, "messages": answer_begun(asked, "是的，")} | CONTINUED
-            whole = await http.post(f"{server.root}/tokenize", json=body)
+            whole = await http.post(f"{server.root}/tokenize", body)
             ids = alone.json()["tokens"]
             start = len(before.json()["tokens"])
             return ids, whole.json()["tokens"][start : start + len(ids)]

@@ -4,14 +4,14 @@ import logging
 from dataclasses import fields
 from typing import Any
 
-import httpx2
+import aiohttp
 import orjson
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from vigil.config import from_mapping
 from vigil.errors import ConfigError, EndpointBusy, UsageError
-from vigil.judge.bounded_http import BoundedClient, UnusableAnswerError, refused
 from vigil.judge.endpoint import Endpoint
+from vigil.judge.endpoint_http import OK, EndpointHttp, UnusableAnswerError
 from vigil.judge.faults import endpoint_error, status_of
 from vigil.judge.model_client import may_pass
 from vigil.manifest import MANIFEST_NAME, Contract
@@ -20,14 +20,14 @@ log = logging.getLogger(__name__)
 
 TIMEOUT_S = 10.0
 ATTEMPTS = 3
-WHATEVER_THE_PAGE = httpx2.codes.INTERNAL_SERVER_ERROR
+WHATEVER_THE_PAGE = 500
 """A status that other kinds of server return for an unknown path, however often it is requested."""
 
 
-async def fetch_declared_contracts(endpoint: Endpoint, http: BoundedClient) -> dict[str, Contract]:
+async def fetch_declared_contracts(endpoint: Endpoint, http: EndpointHttp) -> dict[str, Contract]:
     """The contract of each model that declares one, by the model's name; empty if the server has no such page.
 
-    `http` is a client that sends the key. Raises EndpointBusy if the server is temporarily unavailable.
+    Raises EndpointBusy if the server is temporarily unavailable.
     """
     retrying = AsyncRetrying(
         stop=stop_after_attempt(ATTEMPTS),
@@ -64,13 +64,13 @@ def _contract(name: str, data: Any) -> Contract | None:
         return None
 
 
-async def _page(http: BoundedClient, url: str) -> bytes:
+async def _page(http: EndpointHttp, url: str) -> bytes:
     try:
         answer = await http.get(url)
     except UnusableAnswerError:
         return b""
-    except httpx2.HTTPError as error:
+    except (aiohttp.ClientError, TimeoutError) as error:
         raise endpoint_error(error, url, is_there=True) from error
-    if may_pass(answer.status_code):
-        raise EndpointBusy(f"{url} answers {answer.status_code}: the server behind it is not up") from refused(answer)
-    return answer.content if answer.status_code == httpx2.codes.OK else b""
+    if may_pass(answer.status):
+        raise EndpointBusy(f"{url} answers {answer.status}: the server behind it is not up") from answer.error()
+    return answer.body if answer.status == OK else b""

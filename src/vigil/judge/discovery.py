@@ -17,11 +17,12 @@ import openai
 from vigil.errors import EndpointBusy, EndpointError
 from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge import declared_contracts
-from vigil.judge.bounded_http import BoundedClient
 from vigil.judge.endpoint import Endpoint
+from vigil.judge.endpoint_http import EndpointHttp
 from vigil.judge.error_pages import is_page, not_json
 from vigil.judge.faults import REPLY_FAULTS, detail_of, endpoint_error, is_answer, unusable_answer
 from vigil.judge.model_client import MediaForm, chat_messages
+from vigil.judge.openai_transport import BoundedClient
 from vigil.manifest import ALIAS_PREFIX, Answers, Contract, answers_from_alias
 from vigil.models import family_reading
 from vigil.models.tokens import window_tokens
@@ -67,12 +68,6 @@ def open_openai_client(endpoint: Endpoint, *, timeout_s: float, retries: int) ->
     )
 
 
-def open_http_client(endpoint: Endpoint, *, timeout_s: float) -> BoundedClient:
-    """Returns an HTTP client that sends the endpoint's key, for routes outside its OpenAI API."""
-    headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
-    return BoundedClient(endpoint, deadline_s=timeout_s, headers=headers)
-
-
 async def find_model(client: openai.AsyncOpenAI, endpoint: Endpoint) -> ServedModel:
     """Returns the named model, or the only one there is; raises EndpointError if there is no such model."""
     cards = await _cards(client, endpoint)
@@ -82,21 +77,19 @@ async def find_model(client: openai.AsyncOpenAI, endpoint: Endpoint) -> ServedMo
 
 
 async def list_models(
-    client: openai.AsyncOpenAI, endpoint: Endpoint, http: BoundedClient | None = None
+    client: openai.AsyncOpenAI, endpoint: Endpoint, http: EndpointHttp | None = None
 ) -> list[ServedModel]:
     """Returns every model of the endpoint with its contract; raises EndpointError if they cannot be listed.
 
-    `http` is an existing client that sends the key; without it, one is opened for this call.
+    `http` is an existing client; without it, one is opened for this call.
     """
     cards = await _cards(client, endpoint)
     contracts = await _told(endpoint, http)
     return [_served(card, cards, contracts) for card in cards if not card.id.startswith(ALIAS_PREFIX)]
 
 
-async def _told(endpoint: Endpoint, http: BoundedClient | None) -> dict[str, Contract]:
-    async with (
-        nullcontext(http) if http else open_http_client(endpoint, timeout_s=declared_contracts.TIMEOUT_S) as client
-    ):
+async def _told(endpoint: Endpoint, http: EndpointHttp | None) -> dict[str, Contract]:
+    async with nullcontext(http) if http else EndpointHttp(endpoint, deadline_s=declared_contracts.TIMEOUT_S) as client:
         return await declared_contracts.fetch_declared_contracts(endpoint, client)
 
 

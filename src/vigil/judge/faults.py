@@ -1,29 +1,28 @@
-"""Maps every endpoint failure to a cause: the one place where errors of openai, aiohttp and httpx2 are translated."""
+"""Maps every endpoint failure to a cause: the one place where errors of openai and aiohttp are translated."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 import aiohttp
-import httpx2
 import openai
 from aiohttp.http_exceptions import HttpProcessingError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from vigil.errors import EndpointBusy, EndpointError, EndpointUnreachable, VigilError
-from vigil.judge.bounded_http import UnusableAnswerError
 from vigil.judge.certificates import tls_fault
+from vigil.judge.endpoint_http import UnusableAnswerError
 from vigil.judge.error_pages import is_page, refusal
 from vigil.judge.model_client import HttpStatusError, may_pass
 from vigil.verdict import Answer, Cause, Verdict
 
 REPLY_FAULTS = (
-    *(openai.OpenAIError, HttpStatusError, aiohttp.ClientError, HttpProcessingError, httpx2.HTTPError),
+    *(openai.OpenAIError, HttpStatusError, aiohttp.ClientError, HttpProcessingError),
     *(TimeoutError, OSError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError),
 )
 """Everything a reply can raise; the last five if it is not a chat completion."""
 
-NO_CONNECTION = (openai.APIConnectionError, aiohttp.ClientConnectionError, httpx2.TransportError, OSError)
+NO_CONNECTION = (openai.APIConnectionError, aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError)
 
 SLOWNESS = frozenset({Cause.TIMEOUT, Cause.CUT_OFF})
 """Causes that do not count against the endpoint for a description: it is long, and proxies buffer streams."""
@@ -64,7 +63,7 @@ def cause_of(error: BaseException) -> Cause:
         return cause_of(error.__cause__)
     if isinstance(error, VigilError):
         return Cause.EXCHANGED
-    if isinstance(error, openai.APITimeoutError | TimeoutError | httpx2.TimeoutException):
+    if isinstance(error, openai.APITimeoutError | TimeoutError):
         return Cause.UNREACHABLE if _broken_connection(error) else Cause.TIMEOUT
     if isinstance(error, openai.APIResponseValidationError) or unusable_answer(error):
         return Cause.UNPARSEABLE
@@ -72,7 +71,7 @@ def cause_of(error: BaseException) -> Cause:
         return _cause_of_status(status)
     if isinstance(error, aiohttp.ClientPayloadError):
         return Cause.CUT_OFF
-    if isinstance(error, openai.APIConnectionError | aiohttp.ClientError | httpx2.HTTPError):
+    if isinstance(error, openai.APIConnectionError | aiohttp.ClientError):
         return Cause.UNREACHABLE
     if isinstance(error, openai.APIError):
         return Cause.SERVER_ERROR

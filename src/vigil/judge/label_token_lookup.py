@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import httpx2
+import aiohttp
 
 from vigil.errors import EndpointError
 from vigil.judge.answer_parser import MOST_TOKEN_IDS, LabelTokens, Place
-from vigil.judge.bounded_http import BoundedClient, UnusableAnswerError, refused
-from vigil.judge.discovery import open_http_client
 from vigil.judge.endpoint import Endpoint
+from vigil.judge.endpoint_http import EndpointHttp, UnusableAnswerError
 from vigil.judge.faults import endpoint_error
 from vigil.judge.model_client import CONTINUED, answer_begun, may_pass
 from vigil.label_tokens import Branch, LabelIds, find_branches, indistinct_labels, indistinct_message
@@ -32,7 +31,7 @@ async def find_label_tokens(
     `before` is an earlier result, returned if its tokens are unchanged. Raises EndpointError if no token distinguishes
     two words, EndpointUnreachable if the server did not answer.
     """
-    async with open_http_client(endpoint, timeout_s=TIMEOUT_S) as http:
+    async with EndpointHttp(endpoint, deadline_s=TIMEOUT_S) as http:
         return await _split(_ServedTokenizer(http, endpoint, model), texts, before)
 
 
@@ -105,7 +104,7 @@ async def _place(tokenizer: "_ServedTokenizer", branch: Branch) -> Place | None:
 class _ServedTokenizer:
     """The tokenizer of one served model; methods return empty values for what the server cannot answer."""
 
-    def __init__(self, http: BoundedClient, endpoint: Endpoint, model: str) -> None:
+    def __init__(self, http: EndpointHttp, endpoint: Endpoint, model: str) -> None:
         self.model = model
         self._http = http
         self._endpoint = endpoint
@@ -136,13 +135,13 @@ class _ServedTokenizer:
         Raises EndpointError if the server is temporarily unavailable.
         """
         try:
-            answer = await self._http.post(f"{self._endpoint.root}/{path}", json={"model": self.model} | question)
+            answer = await self._http.post(f"{self._endpoint.root}/{path}", {"model": self.model} | question)
         except UnusableAnswerError:
             return {}
-        except httpx2.HTTPError as error:
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise endpoint_error(error, self._endpoint.url, is_there=True) from error
-        if may_pass(answer.status_code):
-            refusal = refused(answer)
+        if may_pass(answer.status):
+            refusal = answer.error()
             raise endpoint_error(refusal, self._endpoint.url) from refusal
         try:
             told = answer.json() if answer.is_success else {}

@@ -2,20 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx2
+import aiohttp
 
 from vigil.environments import environment
 from vigil.errors import EndpointError, EndpointUnreachable, EnvironmentMissing, UsageError
-from vigil.judge.bounded_http import refused
 from vigil.judge.declared_contracts import fetch_declared_contracts
-from vigil.judge.discovery import open_http_client, require_one_model
+from vigil.judge.discovery import require_one_model
 from vigil.judge.endpoint import Endpoint
+from vigil.judge.endpoint_http import EndpointHttp, UnusableAnswerError
 from vigil.judge.error_pages import not_json
 from vigil.judge.faults import asking_while_busy, endpoint_error
 from vigil.judge.model_client import chat_messages
@@ -27,7 +27,6 @@ from vigil.serving.command import INSIDE
 
 IN_FLIGHT = 8
 TIMEOUT_S = 120.0
-PIECE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,17 +47,17 @@ class TokenizeClient:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self._http = open_http_client(endpoint, timeout_s=TIMEOUT_S)
+        self._http = EndpointHttp(endpoint, deadline_s=TIMEOUT_S)
 
     async def __aenter__(self) -> "TokenizeClient":
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._http.aclose()
+        await self._http.close()
 
     async def find_model(self) -> ServedSide:
         """Returns the named model, or the only one; raises EndpointError if there is no such model."""
-        cards = (await self._json("GET", f"{self.endpoint.url}/models")).get("data", [])
+        cards = (await self._json(f"{self.endpoint.url}/models")).get("data", [])
         plain = [card for card in cards if not card["id"].startswith(ALIAS_PREFIX)]
         names = [card["id"] for card in plain]
         if not self.endpoint.model:
@@ -98,7 +97,7 @@ class TokenizeClient:
     async def words(self, ids: Sequence[int], *, model: str) -> str:
         """Returns the text of tokens, or their numbers if the server has no /detokenize."""
         try:
-            answer = await self._json("POST", f"{self.endpoint.root}/detokenize", {"model": model, "tokens": list(ids)})
+            answer = await self._json(f"{self.endpoint.root}/detokenize", {"model": model, "tokens": list(ids)})
             return str(answer["prompt"])
         except EndpointUnreachable:
             raise
@@ -113,7 +112,7 @@ class TokenizeClient:
             "temperature": 0.0,
             "return_token_ids": True,
         }
-        answer = await self._json("POST", f"{self.endpoint.url}/chat/completions", body)
+        answer = await self._json(f"{self.endpoint.url}/chat/completions", body)
         ids = answer.get("prompt_token_ids")
         if not ids:
             raise EndpointError(
@@ -122,35 +121,23 @@ class TokenizeClient:
             )
         return tuple(int(token) for token in ids)
 
-    async def _json(self, method: str, url: str, body: Any = None) -> dict[str, Any]:
+    async def _json(self, url: str, body: Any = None) -> dict[str, Any]:
         """Returns the server's JSON response; transient failures are retried for a while; raises EndpointError."""
-        return await asking_while_busy(partial(self._answer, method, url, body))
+        return await asking_while_busy(partial(self._answer, url, body))
 
-    async def _answer(self, method: str, url: str, body: Any) -> dict[str, Any]:
+    async def _answer(self, url: str, body: Any) -> dict[str, Any]:
         try:
-            answer = await self._http.request(method, url, **({} if body is None else _posted(body)))
-        except httpx2.HTTPError as error:
+            answer = await (self._http.get(url) if body is None else self._http.post(url, body))
+        except (aiohttp.ClientError, TimeoutError, UnusableAnswerError) as error:
             raise endpoint_error(error, url) from error
         if not answer.is_success:
-            refusal = refused(answer)
+            refusal = answer.error()
             raise endpoint_error(refusal, url) from refusal
         try:
             data: dict[str, Any] = answer.json()
         except ValueError as error:
             raise EndpointError(f"{url}: {not_json(answer.text)}; is it an OpenAI-compatible endpoint?") from error
         return data
-
-
-def _posted(body: Any) -> dict[str, Any]:
-    """Returns the arguments of a request with a chunked body: aiohttp warns about bodies above 1 MiB (six frames)."""
-    data = json.dumps(body).encode()
-
-    async def pieces() -> AsyncIterator[bytes]:
-        for start in range(0, len(data), PIECE_BYTES):
-            yield data[start : start + PIECE_BYTES]
-
-    headers = {"Content-Type": "application/json", "Content-Length": str(len(data))}
-    return {"content": pieces(), "headers": headers}
 
 
 async def served_pictures(

@@ -1,7 +1,6 @@
-"""An HTTP client for the endpoint's short answers (models, metrics, tokens, probes), bounded in size and time.
+"""The transport of the openai package, bounded in size and time like Vigil's own requests (`judge.endpoint_http`).
 
-Windows are asked about through `vigil.judge.model_client`. Here at most `MAX_BYTES` are read, and one deadline holds
-for a request with its whole answer, however slowly its bytes arrive. The openai package uses this client as well.
+The package takes an `httpx2.AsyncClient`; this one sends over aiohttp, as everything else does.
 """
 
 import asyncio
@@ -12,17 +11,13 @@ import httpx2
 import openai
 
 from vigil.judge.endpoint import Endpoint
-from vigil.judge.error_pages import refusal
-from vigil.judge.model_client import MAX_BYTES, HttpStatusError
+from vigil.judge.endpoint_http import UnusableAnswerError
+from vigil.judge.model_client import MAX_BYTES
 
 if TYPE_CHECKING:
     Base = httpx2.AsyncClient
 else:
     Base = openai.DefaultAioHttpClient
-
-
-class UnusableAnswerError(httpx2.RemoteProtocolError):
-    """The server answered, but the answer is too long, compressed or not HTTP."""
 
 
 class BoundedClient(Base):
@@ -49,10 +44,10 @@ class BoundedClient(Base):
         try:
             async with asyncio.timeout(self._deadline_s):
                 answer = await super().send(request, **{**options, "stream": True})
-                content = await _content(answer, request)
+                content = await _content(answer)
         except aiohttp.ClientResponseError as error:
             # httpx2's transport does not translate every aiohttp error.
-            raise UnusableAnswerError(error.message, request=request) from error
+            raise UnusableAnswerError(error.message) from error
         except aiohttp.ClientError as error:
             raise httpx2.ReadError(str(error), request=request) from error
         except TimeoutError as error:
@@ -67,13 +62,7 @@ class BoundedClient(Base):
         )
 
 
-def refused(answer: httpx2.Response) -> HttpStatusError:
-    """The HttpStatusError for an error response, with the server's own message."""
-    said = refusal(answer.status_code, answer.content).strip()
-    return HttpStatusError(answer.status_code, said or answer.reason_phrase)
-
-
-async def _content(answer: httpx2.Response, request: httpx2.Request) -> bytes:
+async def _content(answer: httpx2.Response) -> bytes:
     parts: list[bytes] = []
     read = 0
     try:
@@ -88,9 +77,9 @@ async def _content(answer: httpx2.Response, request: httpx2.Request) -> bytes:
     if answer.is_error:
         return b"" if is_compressed else b"".join(parts)[:MAX_BYTES]
     if read > MAX_BYTES:
-        raise UnusableAnswerError(f"the answer is longer than {MAX_BYTES} bytes", request=request)
+        raise UnusableAnswerError(f"the answer is longer than {MAX_BYTES} bytes")
     if is_compressed:
-        raise UnusableAnswerError("the answer is compressed, although the request did not allow that", request=request)
+        raise UnusableAnswerError("the answer is compressed, although the request did not allow that")
     return b"".join(parts)
 
 

@@ -17,14 +17,13 @@ from app.endpoint_monitor import EndpointMonitor
 from judging import TASK
 from vigil.errors import EndpointBusy, EndpointError
 from vigil.judge import Endpoint
-from vigil.judge.bounded_http import BoundedClient
 from vigil.judge.discovery import (
     find_model,
     list_models,
-    open_http_client,
     open_openai_client,
     supported_media,
 )
+from vigil.judge.endpoint_http import EndpointHttp
 from vigil.judge.error_pages import not_json
 from vigil.judge.label_token_lookup import find_label_tokens
 from vigil.judge.model_client import MAX_BYTES
@@ -132,7 +131,7 @@ async def parity(url: str) -> None:
 
 
 async def metrics(url: str) -> None:
-    async with open_http_client(Endpoint(url=url), timeout_s=SOON_S) as http:
+    async with EndpointHttp(Endpoint(url=url), deadline_s=SOON_S) as http:
         assert await EndpointMonitor(Endpoint(url=url), WatchSettings(url=url)).load(http) is None
 
 
@@ -171,9 +170,9 @@ def test_an_error_is_told_by_its_status_and_a_sound_answer_comes_whole() -> None
         client.sendall(b'HTTP/1.1 404 No\r\nContent-Length: 12\r\n\r\n{"detail":1}')
 
     async def ask(url: str) -> tuple[int, bytes]:
-        async with BoundedClient(Endpoint(url=url), deadline_s=HANG_S) as http:
+        async with EndpointHttp(Endpoint(url=url), deadline_s=HANG_S) as http:
             answer = await http.get(url)
-            return answer.status_code, answer.content
+            return answer.status, answer.body
 
     with serving(sound) as url:
         assert asyncio.run(ask(url)) == (404, b'{"detail":1}')
@@ -187,8 +186,8 @@ def test_an_error_keeps_its_status_however_its_body_is_sent(head: bytes) -> None
             client.sendall(SPACES)
 
     async def ask(url: str) -> int:
-        async with BoundedClient(Endpoint(url=url), deadline_s=HANG_S) as http:
-            return (await http.get(url)).status_code
+        async with EndpointHttp(Endpoint(url=url), deadline_s=HANG_S) as http:
+            return (await http.get(url)).status
 
     with serving(busy) as url:
         assert asyncio.run(ask(url)) == 503
