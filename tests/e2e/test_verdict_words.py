@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
-from vigil.errors import EndpointError
+from vigil.errors import EndpointError, UsageError
 from vigil.frames import FrameSampling, encode_jpeg
 from vigil.judge import Judge
 from vigil.judge.endpoint_http import EndpointHttp
@@ -21,7 +21,7 @@ from vigil.judge.label_token_lookup import find_label_tokens
 from vigil.judge.model_client import CONTINUED, answer_begun, chat_messages
 from vigil.questions import Label, Question
 from vigil.serving.server import RunningServer
-from vigil.verdict import Verdict
+from vigil.verdict import Cause, Verdict
 from waiting import HANG_S
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -176,7 +176,7 @@ def test_two_questions_are_asked_about_one_window_one_of_them_with_ten_labels(
 def test_words_that_part_within_a_character_are_scored_whole(server: RunningServer, sampling: FrameSampling) -> None:
     jpegs = window()
     judge, verdict = judged(server, sampling, WITHIN_CHARACTERS, lambda judge: judge.verdict(jpegs))
-    assert judge.words.way == "sequences"
+    assert judge.words.method == "sequences"
     scored = {
         label: sum(token_logprobs(server, jpegs, word, len(judge.words.ids[label])))
         for label, word in WITHIN_CHARACTERS.items()
@@ -191,7 +191,7 @@ def test_words_of_which_some_share_a_beginning_are_read_at_each_place(
     words = SHARED | {"other": "跌倒"}
     jpegs = window()
     judge, verdict = judged(server, sampling, words, lambda judge: judge.verdict(jpegs))
-    assert judge.words.way == "ids" and len(judge.words.places) == 2
+    assert judge.words.method == "ids" and len(judge.words.places) == 2
     root, behind = judge.words.places
     scored = {}
     for label, word in words.items():
@@ -228,6 +228,21 @@ def test_words_that_cannot_be_told_apart_end_before_the_first_window(
 
     with pytest.raises(EndpointError, match="'没有，有' and '没有' cannot be told apart"):
         asyncio.run(run())
+
+
+def test_another_question_whose_words_cannot_be_told_apart_is_refused(
+    server: RunningServer, sampling: FrameSampling
+) -> None:
+    twins = question_of({"alarm": "没有，有", "normal": "没有"}, name="twins")
+    with pytest.raises(UsageError, match=r"question 'twins' cannot be asked: .* cannot be told apart"):
+        judged(server, sampling, TWO_TOKENS, lambda judge: judge.ask(Pictures(window()), twins))
+
+
+def test_a_question_without_labels_is_answered_by_a_text(server: RunningServer, sampling: FrameSampling) -> None:
+    free = Question(name="free", text="请描述画面。")
+    _, answer = judged(server, sampling, TWO_TOKENS, lambda judge: judge.ask(Pictures(window()), free))
+    assert (answer.question, answer.cause) == ("free", Cause.WORDS_ONLY) and answer.text
+    assert answer.label is None and answer.probabilities == {}
 
 
 def test_the_server_splits_words_behind_the_prompt_as_alone(server: RunningServer) -> None:

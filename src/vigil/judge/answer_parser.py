@@ -4,7 +4,7 @@ p = P(label) / P(all labels), where a label's probability is read at the token a
 others' (`vigil.label_tokens`). vLLM reports raw log probabilities, before any grammar or sampling, so the probability
 outside the labels remains visible.
 
-There are three methods (`LabelTokens.way`); the best one that the server supports is used:
+There are three methods (`LabelTokens.method`); the best one that the server supports is used:
 
 - `ids`: `logprob_token_ids` asks for exactly the deciding tokens, in one request of one token. A prefix that all words
   share is put in front of the answer. If only some of several words share a prefix, each prefix is one more request.
@@ -83,7 +83,7 @@ class LabelTokens:
     places: tuple[Place, ...] = ()
 
     @property
-    def way(self) -> LogprobMethod:
+    def method(self) -> LogprobMethod:
         """The method by which probabilities are read from this server."""
         if not self.ids:
             return "top"
@@ -95,9 +95,9 @@ class LabelTokens:
         return self.places[0] if len(self.places) == 1 else None
 
     @property
-    def is_told_at_once(self) -> bool:
+    def is_single_request(self) -> bool:
         """Whether a single answer contains everything the verdict needs."""
-        return self.way == "top" or self.place is not None
+        return self.method == "top" or self.place is not None
 
     @property
     def fold(self) -> bool:
@@ -328,7 +328,7 @@ def _take(event: Mapping[str, Any], answer: StreamedAnswer, words: LabelTokens) 
     if not event.get("choices"):
         return ""
     choice = event["choices"][0]
-    if answer.mass is None and not answer.pieces and words.is_told_at_once:
+    if answer.mass is None and not answer.pieces and words.is_single_request:
         answer.mass = parse_label_logprobs(choice.get("logprobs"), words)
     piece: str = choice["delta"].get("content") or ""
     if piece:

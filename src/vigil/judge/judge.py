@@ -20,14 +20,14 @@ from typing import Any, ClassVar, Self, TypeAlias
 
 import openai
 
-from vigil.errors import EndpointError
+from vigil.errors import EndpointError, EndpointUnreachable, UsageError
 from vigil.frames import FrameSampling
 from vigil.judge import discovery
 from vigil.judge.answer_parser import LabelTokens, StreamedAnswer
 from vigil.judge.endpoint import Endpoint
 from vigil.judge.faults import SLOWNESS, RequestFault
 from vigil.judge.judge_questions import AnswerRequest, JudgeQuestions, OnText
-from vigil.judge.label_token_lookup import find_label_tokens, warn_of_way
+from vigil.judge.label_token_lookup import find_label_tokens, warn_of_method
 from vigil.judge.model_client import MediaForm, ModelClient
 from vigil.judge.request_slots import RequestSlots
 from vigil.judge.server_facts import CONNECT_S, FactsReader, ReadCalibration, ServerFacts, ServerFactsCache
@@ -50,18 +50,18 @@ from vigil.windows import JpegWindow
 FindTokens: TypeAlias = Callable[[Mapping[str, str], str], Awaitable[LabelTokens]]
 """Finds the tokens of label words in the tokenizer of a served model; raises EndpointError."""
 
-ODD = frozenset({Cause.OUTSIDE, Cause.CONTRADICTORY, Cause.UNPARSEABLE})
+SUSPICIOUS_CAUSES = frozenset({Cause.OUTSIDE, Cause.CONTRADICTORY, Cause.UNPARSEABLE})
 """Causes that may mean that another model is answering."""
 
 TEXT_TOKENS = 200
 """The maximum length of the answer to a question without labels."""
 
-DESCRIBED = frozenset({None, Cause.OUTSIDE, Cause.CONTRADICTORY})
+DESCRIBABLE_CAUSES = frozenset({None, Cause.OUTSIDE, Cause.CONTRADICTORY})
 """Causes of verdicts that can still be described: the server has answered."""
 
-EXCHANGED = "the server was replaced during the request"
+REPLACED = "the server was replaced during the request"
 
-WORDS_DEADLINES = 3
+DESCRIPTION_DEADLINES = 3
 """A description may take this many deadlines in total, whether it streams or a proxy holds it back to its end."""
 
 
@@ -185,7 +185,7 @@ class Judge:
         )
         facts = await reader.first()
         if question.labels:
-            warn_of_way(facts.words, facts.model)
+            warn_of_method(facts.words, facts.model)
         transport = ModelClient(endpoint, retries=retries)
         return cls(
             discovery.open_openai_client(endpoint, timeout_s=reader.timeout_s, retries=retries),
@@ -217,7 +217,8 @@ class Judge:
         """The answer to a question (the judge's own if none is given) about a window.
 
         The window's JPEGs have one size and an even number. The answer to a question without labels is a text of at
-        most `TEXT_TOKENS` tokens; its cause is `words_only`.
+        most `TEXT_TOKENS` tokens; its cause is `words_only`. A failure of the endpoint is an unknown answer. Raises
+        UsageError if the model's tokens do not tell the labels apart.
         """
         return await self._ask(window.jpegs, question or self.question, start_s=window.start_s, end_s=window.end_s)
 
@@ -235,6 +236,7 @@ class Judge:
 
     async def _ask(self, jpegs: Sequence[bytes], question: Question, *, start_s: float, end_s: float) -> Answer:
         started_s = time.perf_counter()
+        await self._require_distinct_labels(question)
         if question.labels:
             answer = await self._ask_for_label(jpegs, question)
         else:
@@ -256,16 +258,16 @@ class Judge:
 
     async def _label(self, jpegs: Sequence[bytes], facts: ServerFacts, question: Question) -> Answer:
         words = await self._tokens_of(question, facts)
-        return await self._known(facts, question, words, await self._questions.label(jpegs, facts, question, words))
+        return await self._checked(facts, question, words, await self._questions.label(jpegs, facts, question, words))
 
-    async def _ask_for_text(self, jpegs: Sequence[bytes], question: Question, wanted: AnswerRequest) -> Answer:
+    async def _ask_for_text(self, jpegs: Sequence[bytes], question: Question, request: AnswerRequest) -> Answer:
         answer = StreamedAnswer()
 
         async def ask(limit: asyncio.Timeout) -> None:
-            limit.reschedule(self._last_s())
+            limit.reschedule(self._description_due_s())
             facts = await self.facts.current()
             go_on = partial(self._is_same_server, facts)
-            await self._questions.stream_text(jpegs, facts, question.text, answer, wanted, go_on)
+            await self._questions.stream_text(jpegs, facts, question.text, answer, request, go_on)
 
         fault = await self._slots.run(ask, harmless=SLOWNESS)
         if not answer.text.strip():
@@ -277,13 +279,22 @@ class Judge:
     async def _is_same_server(self, facts: ServerFacts, _: StreamedAnswer) -> bool:
         """True if the server is still the one that the facts describe; raises EndpointError otherwise."""
         if await self.facts.current() != facts:
-            raise EndpointError(EXCHANGED)
+            raise EndpointError(REPLACED)
         return True
+
+    async def _require_distinct_labels(self, question: Question) -> None:
+        """Raises UsageError if the model's tokens do not tell another question's labels apart."""
+        try:
+            await self._tokens_of(question, self.facts.now)
+        except EndpointUnreachable:
+            return  # the request itself meets the same fault, and returns it
+        except EndpointError as error:
+            raise UsageError(f"question {question.name!r} cannot be asked: {error}") from error
 
     async def _tokens_of(self, question: Question, facts: ServerFacts) -> LabelTokens:
         """The tokens of a question's labels, read from the server once and again whenever its facts are."""
         words = question.words()
-        if words == facts.words.texts:
+        if not words or words == facts.words.texts:
             return facts.words
         if self._find_tokens is None:
             return LabelTokens(texts=words)
@@ -308,94 +319,95 @@ class Judge:
         """The verdict and, for alarms (or always, with `describe_normal`), the description, streamed in one request.
 
         `latency_ms` is the time to the verdict, which `deadline_s` bounds (except with `describe_normal`). The whole
-        answer may take `WORDS_DEADLINES` deadlines, because a proxy may hold a stream back to its end. A description
-        that breaks off does not undo the verdict: the text so far is kept and `detail` says so. If a describer is
-        asked, the description is a request of its own, and a verdict that is already `known` is not asked for again.
+        answer may take `DESCRIPTION_DEADLINES` deadlines, because a proxy may hold a stream back to its end. A
+        description that breaks off does not undo the verdict: the text so far is kept and `detail` says so. If a
+        describer is asked, the description is a request of its own, and a verdict that is already `known` is not asked
+        for again.
         """
-        telling = EarlyVerdict(start_s=start_s, end_s=end_s, describe_normal=describe_normal, on_verdict=on_verdict)
-        wanted = AnswerRequest(max_tokens, on_text)
+        early = EarlyVerdict(start_s=start_s, end_s=end_s, describe_normal=describe_normal, on_verdict=on_verdict)
+        request = AnswerRequest(max_tokens, on_text)
         if not self.question.labels:
-            answer = await self._ask_for_text(jpegs, self.question, wanted)
-            return telling.stamped(self._verdict(answer))
+            answer = await self._ask_for_text(jpegs, self.question, request)
+            return early.with_times(self._verdict(answer))
         if self.describer:
-            return await self._describe_apart(jpegs, replace(telling, known=known), wanted)
-        return await self._describe_at_once(jpegs, telling, wanted)
+            return await self._describe_apart(jpegs, replace(early, known=known), request)
+        return await self._describe_at_once(jpegs, early, request)
 
-    async def _describe_at_once(self, jpegs: Sequence[bytes], telling: EarlyVerdict, wanted: AnswerRequest) -> Verdict:
+    async def _describe_at_once(self, jpegs: Sequence[bytes], early: EarlyVerdict, request: AnswerRequest) -> Verdict:
         """The verdict and its description, from one answer."""
         answer = StreamedAnswer()
 
         async def ask(limit: asyncio.Timeout) -> None:
-            last_s = self._last_s()
-            telling.when_told = lambda: limit.reschedule(last_s)
-            if telling.describe_normal:
-                limit.reschedule(last_s)
+            due_s = self._description_due_s()
+            early.on_reported = lambda: limit.reschedule(due_s)
+            if early.describe_normal:
+                limit.reschedule(due_s)
             facts = await self.facts.current()
 
             async def go_on(answer: StreamedAnswer) -> bool:
                 reading = read_answer_labels(answer.mass, answer.text, facts.words)
-                telling.tell(self._verdict(await self._known(facts, self.question, facts.words, reading)))
-                return not telling.is_enough
+                early.report(self._verdict(await self._checked(facts, self.question, facts.words, reading)))
+                return not early.is_enough
 
-            beside = asyncio.create_task(self._tell_beside(jpegs, facts, telling))
-            streaming = asyncio.create_task(self._questions.stream(jpegs, facts, self.question, answer, wanted, go_on))
+            beside = asyncio.create_task(self._ask_verdict_beside(jpegs, facts, early))
+            streaming = asyncio.create_task(self._questions.stream(jpegs, facts, self.question, answer, request, go_on))
             try:
                 await asyncio.wait([beside, streaming], return_when=asyncio.FIRST_COMPLETED)
-                if not telling.is_enough:
+                if not early.is_enough:
                     await streaming
             finally:
-                await _end(beside, streaming)
+                await _cancel(beside, streaming)
 
         fault = await self._slots.run(ask, harmless=SLOWNESS)
-        if telling.told is None:
+        if early.reported is None:
             fault = fault or RequestFault(Cause.CUT_OFF, "the answer ended before its first token")
-            return telling.stamped(fault.verdict())
-        return telling.worded(telling.told, answer, fault)
+            return early.with_times(fault.verdict())
+        return early.with_description(early.reported, answer, fault)
 
-    async def _describe_apart(self, jpegs: Sequence[bytes], telling: EarlyVerdict, wanted: AnswerRequest) -> Verdict:
+    async def _describe_apart(self, jpegs: Sequence[bytes], early: EarlyVerdict, request: AnswerRequest) -> Verdict:
         """The verdict with the describer's text. If the verdict was known and no text arrives, returns the fault."""
-        verdict = telling.known or await self.verdict(jpegs, start_s=telling.start_s, end_s=telling.end_s)
-        if verdict.cause not in DESCRIBED:
+        verdict = early.known or await self.verdict(jpegs, start_s=early.start_s, end_s=early.end_s)
+        if verdict.cause not in DESCRIBABLE_CAUSES:
             return verdict
-        if telling.known is None:
-            telling.tell(verdict)
-        if telling.is_enough:
+        if early.known is None:
+            early.report(verdict)
+        if early.is_enough:
             return verdict
         answer = StreamedAnswer()
 
         async def ask(limit: asyncio.Timeout) -> None:
-            limit.reschedule(self._last_s())
+            limit.reschedule(self._description_due_s())
             facts = await self.facts.current()
 
             async def go_on(streamed: StreamedAnswer) -> bool:
                 await self._is_same_server(facts, streamed)
-                telling.tell(verdict)
+                early.report(verdict)
                 return True
 
             asked = self.question.description_question
-            await self._questions.stream_text(jpegs, facts, asked, answer, wanted, go_on)
+            await self._questions.stream_text(jpegs, facts, asked, answer, request, go_on)
 
         fault = await self._slots.run(ask, harmless=SLOWNESS)
-        if fault is not None and telling.known is not None and not answer.pieces:
-            return replace(fault.verdict(), start_s=telling.start_s, end_s=telling.end_s)
-        return telling.worded(verdict, answer, fault)
+        if fault is not None and early.known is not None and not answer.pieces:
+            return replace(fault.verdict(), start_s=early.start_s, end_s=early.end_s)
+        return early.with_description(verdict, answer, fault)
 
-    def _last_s(self) -> float:
+    def _description_due_s(self) -> float:
         """The event loop's time by which a description must be complete if it is requested now."""
-        return asyncio.get_running_loop().time() + WORDS_DEADLINES * self.deadline_s
+        return asyncio.get_running_loop().time() + DESCRIPTION_DEADLINES * self.deadline_s
 
-    async def _tell_beside(self, jpegs: Sequence[bytes], facts: ServerFacts, telling: EarlyVerdict) -> None:
+    async def _ask_verdict_beside(self, jpegs: Sequence[bytes], facts: ServerFacts, early: EarlyVerdict) -> None:
         """Asks for the verdict alone if its stream is held back; failures are ignored."""
-        if telling.describe_normal:
+        if early.describe_normal:
             return
         await asyncio.sleep(self.deadline_s / 2)
-        if telling.told is None:
-            telling.tell(self._verdict(await self._label(jpegs, facts, self.question)))
+        if early.reported is None:
+            early.report(self._verdict(await self._label(jpegs, facts, self.question)))
 
     def _verdict(self, answer: Answer) -> Verdict:
         return answer.verdict(self.question, alarm_from=self.alarm_from)
 
-    async def _known(
+    async def _checked(
         self, facts: ServerFacts, question: Question, words: LabelTokens, reading: AnswerReading
     ) -> Answer:
         """The answer in a reading, if the server is still the one that the facts describe.
@@ -404,14 +416,14 @@ class Judge:
         """
         calibration = facts.calibration if question == self.question else None
         answer = answer_of_reading(reading, question, words, min_mass=self.min_mass, calibration=calibration)
-        if answer.cause in ODD:
-            self.facts.wonder()
+        if answer.cause in SUSPICIOUS_CAUSES:
+            self.facts.doubt_if_stale()
         if await self.facts.current() == facts:
             return answer
-        return Answer.unknown(Cause.EXCHANGED, detail=EXCHANGED)
+        return Answer.unknown(Cause.EXCHANGED, detail=REPLACED)
 
 
-async def _end(*tasks: "asyncio.Task[None]") -> None:
+async def _cancel(*tasks: "asyncio.Task[None]") -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -64,7 +64,7 @@ class JudgeQuestions:
     ) -> AnswerReading:
         """The reading of one token, or of the spelled word if the server reports no probabilities."""
         asked = self._asked(jpegs, facts, question.text)
-        if not words.is_told_at_once:
+        if not words.is_single_request:
             return AnswerReading(await self._mass(asked, facts, words))
         reading = await self._read(asked, facts, words)
         if reading.mass or reading.said or words.place is None:
@@ -78,17 +78,17 @@ class JudgeQuestions:
         facts: ServerFacts,
         question: Question,
         answer: StreamedAnswer,
-        wanted: AnswerRequest,
+        request: AnswerRequest,
         go_on: GoOn,
     ) -> None:
         """Streams the label that answers the judge's own question, followed by the description."""
         asked, words = self._asked(jpegs, facts, question.text), facts.words
         answer.beginning = words.beginning
-        if not words.is_told_at_once:
+        if not words.is_single_request:
             answer.mass = await self._mass(asked, facts, words)
         options = logprob_options(words.place)
-        body = self.body(facts.model, asked, max_tokens=wanted.max_tokens, place=words.place) | options
-        await stream_answer(self._transport, answer, body=body, words=words, go_on=go_on, on_text=wanted.on_text)
+        body = self.body(facts.model, asked, max_tokens=request.max_tokens, place=words.place) | options
+        await stream_answer(self._transport, answer, body=body, words=words, go_on=go_on, on_text=request.on_text)
 
     async def stream_text(
         self,
@@ -96,14 +96,14 @@ class JudgeQuestions:
         facts: ServerFacts,
         text: str,
         answer: StreamedAnswer,
-        wanted: AnswerRequest,
+        request: AnswerRequest,
         go_on: GoOn,
     ) -> None:
         """Streams the answer to a question that has no labels, from the model that describes."""
         asked = self._asked(jpegs, facts, text)
-        body = self.body(facts.describer or facts.model, asked, max_tokens=wanted.max_tokens)
+        body = self.body(facts.describer or facts.model, asked, max_tokens=request.max_tokens)
         words = LabelTokens(texts={})
-        await stream_answer(self._transport, answer, body=body, words=words, go_on=go_on, on_text=wanted.on_text)
+        await stream_answer(self._transport, answer, body=body, words=words, go_on=go_on, on_text=request.on_text)
 
     def body(
         self, model: str, asked: Sequence[Message], *, max_tokens: int, place: Place | None = None
@@ -127,7 +127,7 @@ class JudgeQuestions:
 
     async def _mass(self, asked: Sequence[Message], facts: ServerFacts, words: LabelTokens) -> LabelLogprobs | None:
         """The label log probabilities from several requests, if one is not enough."""
-        if words.way == "sequences":
+        if words.method == "sequences":
             return await score_label_sequences(self._client, facts.model, asked, words)
         read = await asyncio.gather(*(self._read_place(asked, facts, place) for place in words.places))
         return joined_mass(read, words)

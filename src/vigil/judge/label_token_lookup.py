@@ -35,16 +35,16 @@ async def find_label_tokens(
         return await _split(_ServedTokenizer(http, endpoint, model), texts, before)
 
 
-def warn_of_way(words: LabelTokens, model: str) -> None:
+def warn_of_method(words: LabelTokens, model: str) -> None:
     """Logs a warning if the label probabilities are not read by the best method."""
-    if words.way == "ids":
+    if words.method == "ids":
         return
     reason = "share a prefix that is not text" if words.ids else "cannot be tokenized, as the server has no /tokenize"
     log.warning(
         "model %s: the verdict words %s; probabilities are read by the less exact or slower method %r (docs/judge.md)",
         model,
         reason,
-        words.way,
+        words.method,
     )
 
 

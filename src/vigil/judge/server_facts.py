@@ -166,7 +166,7 @@ class ServerFactsCache:
         """Forces another reading before the next answer counts, because the server failed."""
         self._doubts += 1
 
-    def wonder(self) -> None:
+    def doubt_if_stale(self) -> None:
         """Does the same for an odd answer, unless the facts have just been read."""
         if time.monotonic() - self._read_s > DOUBT_S:
             self.doubt()

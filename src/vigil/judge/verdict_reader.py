@@ -104,30 +104,30 @@ class EarlyVerdict:
     describe_normal: bool
     on_verdict: OnVerdict | None
     known: Verdict | None = None
-    when_told: Callable[[], None] = lambda: None
-    told: Verdict | None = None
+    on_reported: Callable[[], None] = lambda: None
+    reported: Verdict | None = None
     began_s: float = field(default_factory=time.perf_counter)
 
     @property
     def is_enough(self) -> bool:
-        """Whether only the verdict is wanted, and it is known."""
-        there = self.told or self.known
+        """Whether only the verdict is request, and it is known."""
+        there = self.reported or self.known
         return there is not None and not self.describe_normal and there.outcome is not Outcome.ALARM
 
-    def tell(self, verdict: Verdict) -> None:
+    def report(self, verdict: Verdict) -> None:
         """Reports the first verdict that arrives."""
-        if self.told is not None:
+        if self.reported is not None:
             return
-        self.told = verdict if verdict is self.known else self.stamped(verdict)
-        self.when_told()
+        self.reported = verdict if verdict is self.known else self.with_times(verdict)
+        self.on_reported()
         if self.on_verdict is not None:
-            self.on_verdict(self.told)
+            self.on_verdict(self.reported)
 
-    def stamped(self, verdict: Verdict) -> Verdict:
+    def with_times(self, verdict: Verdict) -> Verdict:
         """The verdict with its window and its latency."""
         return replace(verdict, start_s=self.start_s, end_s=self.end_s, latency_ms=since_ms(self.began_s))
 
-    def worded(self, verdict: Verdict, answer: StreamedAnswer, fault: RequestFault | None) -> Verdict:
+    def with_description(self, verdict: Verdict, answer: StreamedAnswer, fault: RequestFault | None) -> Verdict:
         """The verdict with its description, and why that broke off if it did."""
         broken = "" if fault is None and self.is_enough else broken_off(answer, fault)
         spent = 0 if self.known is not None else verdict.tokens

@@ -121,7 +121,7 @@ async def tokens(url: str) -> None:
         # An error of its own tells nothing of what the server can do, however long it is.
         assert "500" in str(error)
         return
-    assert words.way == "top" and not words.ids
+    assert words.method == "top" and not words.ids
 
 
 async def parity(url: str) -> None:

@@ -103,7 +103,7 @@ def test_a_beginning_that_the_conversation_splits_otherwise_is_not_put_in_front(
     server.routes["/tokenize"] = lambda request: (
         Reply(body={"tokens": [1, 2, 3, 55]}) if len(request.body.get("messages", ())) == 2 else alone(request)
     )
-    assert _words(server, SHARED).way == "sequences"
+    assert _words(server, SHARED).method == "sequences"
 
 
 @pytest.mark.parametrize("ids", [{"是的": [20], "没有": [20, 80]}, {"是的": [4], "没有": [4]}])
@@ -118,7 +118,7 @@ def test_words_that_cannot_be_told_apart_are_one_clear_error(server: ScriptedSer
 @pytest.mark.parametrize("told", [Reply(status=404, body={}), Reply(body={"tokens": "many"}), Reply(body=b"<html>")])
 def test_a_server_that_does_not_split_words_is_read_by_its_likeliest(server: ScriptedServer, told: Reply) -> None:
     server.routes["/tokenize"] = told
-    assert _words(server, SHI_DE).way == "top"
+    assert _words(server, SHI_DE).method == "top"
 
 
 def test_a_server_that_knows_no_named_tokens_is_read_by_its_likeliest_ones(
@@ -153,7 +153,7 @@ def test_ten_words_are_read_in_one_place() -> None:
 
 def test_words_of_which_some_share_a_beginning_multiply_what_each_place_tells() -> None:
     words = _placed({"sound": (7, 1), "device": (7, 2), "fall": (9, 1), "normal": (3,)})
-    assert words.place is None and not words.is_told_at_once and len(words.places) == 2
+    assert words.place is None and not words.is_single_request and len(words.places) == 2
     root, behind = words.places
     mass = joined_mass(
         [read_place(_told({7: 0.6, 9: 0.2, 3: 0.1}), root), read_place(_told({1: 0.5, 2: 0.4}), behind)], words

@@ -70,7 +70,7 @@ def test_one_fault_at_connection_does_not_make_it_believe_that_the_server_cannot
 
     async def run() -> tuple[str, str, Verdict]:
         async with await connected(server, media=None) as judge:
-            return judge.media, judge.words.way, await judge.verdict(jpegs)
+            return judge.media, judge.words.method, await judge.verdict(jpegs)
 
     media, way, verdict = asyncio.run(run())
     assert (failed, media, way, verdict.outcome) == ([path], "video", "ids", Outcome.ALARM)
