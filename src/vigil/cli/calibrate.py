@@ -15,17 +15,8 @@ import typer
 
 from vigil.calibration import fit_calibration
 from vigil.cli.hints import runnable
-from vigil.cli.score import (
-    CaFile,
-    ClipPaths,
-    DataFolder,
-    KeyFileOption,
-    ModelOption,
-    TaskOption,
-    UrlOption,
-    lost_windows,
-    score_one,
-)
+from vigil.cli.options import ENDPOINT, CaFileOption, KeyFileOption, ModelOption, TaskOption, UrlOption
+from vigil.cli.score import lost_windows, score_one
 from vigil.errors import JobError
 from vigil.events import TierThresholds
 from vigil.judge import Endpoint, read_key
@@ -46,33 +37,60 @@ from vigil.score.folds import read_fold
 from vigil.score.predictions import Prediction
 from vigil.score.run import ScoreSettings
 
-ModelDir = Annotated[Path, typer.Option(help="The model's folder; the calibration is written to its vigil.json.")]
-SplitOption = Annotated[EvalSplit, typer.Option(help="The split of --data to use; never the test split.")]
-Scores = Annotated[
-    list[Path] | None, typer.Option(help="Score files of folds instead of clips: their answers are out of fold.")
+CLIPS = "Clips"
+
+ClipsArgument = Annotated[
+    list[Path] | None, typer.Argument(help="Class folders (fight/, normal/) or video files the model has not seen.")
 ]
-ServedAs = Annotated[str, typer.Option(help="The server's path of --model-dir, if it differs (a container).")]
+ModelFolderOption = Annotated[
+    Path, typer.Option(metavar="FOLDER", help="Folder of the model; the calibration is written to its vigil.json.")
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", rich_help_panel=CLIPS, help="Built dataset whose stored frames are used instead of videos."
+    ),
+]
+SplitOption = Annotated[
+    EvalSplit, typer.Option(rich_help_panel=CLIPS, help="Split of --data to use; the test split is refused.")
+]
+ScoresOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=CLIPS,
+        help="JSON file of a fold's score, used instead of clips; no server is needed. Repeat for each fold.",
+    ),
+]
+ServedAsOption = Annotated[
+    str,
+    typer.Option(
+        metavar="PATH",
+        rich_help_panel=ENDPOINT,
+        help="Path of --model-dir as the server sees it, if it differs (in a container). Default: --model-dir.",
+    ),
+]
 
 NEEDED = "the calibration is kept there: name a folder that `vigil train` or `vigil export` wrote"
 
 
 def calibrate(
-    model_dir: ModelDir,
-    paths: ClipPaths = None,
-    data: DataFolder = None,
+    model_dir: ModelFolderOption,
+    paths: ClipsArgument = None,
+    data: DataOption = None,
     split: SplitOption = "calibration",
-    scores: Scores = None,
+    scores: ScoresOption = None,
     url: UrlOption = DEFAULT_URL,
     model: ModelOption = "",
     key_file: KeyFileOption = None,
-    ca_file: CaFile = None,
+    ca_file: CaFileOption = None,
     task: TaskOption = None,
-    served_as: ServedAs = "",
+    served_as: ServedAsOption = "",
 ) -> None:
-    """Fit temperature and bias on clips the model has not seen, and store them in its vigil.json.
+    """Fit temperature and bias on clips a model has not seen, so that its probabilities match observed frequencies.
 
-    Refuses a served model that is not the folder's, and clips (or others of their recordings) that the model was
-    trained on or is scored on.
+    Refuses a served model that is not the one in --model-dir, and clips of recordings that the model was trained on
+    or is scored on.
 
     Example: vigil calibrate --data data --model-dir models/fight
     """
@@ -107,9 +125,9 @@ def ask_held_out(
         require_held_out(manifest, data, split)
     found = load_eval_set(paths, endpoint=endpoint, data=data, split=split, task=task, model_dir=model_dir)
     require_unmet(manifest, found.clips)
-    ground = replace(found, calibration=None)
+    uncalibrated = replace(found, calibration=None)
     with tempfile.TemporaryDirectory(prefix="vigil-calibrate-") as folder:
-        scored = score_one(endpoint, ground, settings=ScoreSettings(fresh=True), out=Path(folder))
+        scored = score_one(endpoint, uncalibrated, settings=ScoreSettings(fresh=True), out=Path(folder))
     if lost := lost_windows(scored.score):
         raise JobError(f"{scored.score.model}: {lost}; repeat the command when the server answers")
     return list(scored.score.answers)

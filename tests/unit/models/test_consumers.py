@@ -12,7 +12,7 @@ from made_dataset import make_dataset
 from model_folder import contract, make_adapter, make_model
 from qwen2_5_vl import CHAT_TEMPLATE
 from vigil.chat.attachment import Attachment, attach_picture, attach_video
-from vigil.cli.dataset_family import chosen_family
+from vigil.cli.dataset_options import chosen_family
 from vigil.cli.main import app
 from vigil.dataset.build import BuildSettings, build_dataset
 from vigil.dataset.check import check_dataset
