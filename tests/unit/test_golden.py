@@ -8,7 +8,7 @@ import pytest
 from golden_files import RENEW, check_golden
 from incidents import make_event, make_judged
 from scoring import answer
-from vigil.config import config_root
+from vigil.config import config_root, read_yaml
 from vigil.events import EventChange, TierThresholds
 from vigil.frames import FrameSampling
 from vigil.manifest import Base, Calibration, Contract, Manifest
@@ -24,8 +24,8 @@ ANSWERS = tuple(
 )
 
 
-def test_the_alias_of_every_task_is_as_it_was() -> None:
-    tasks = sorted(path.stem for path in (config_root() / "tasks").glob("*.yaml"))
+def test_the_alias_of_every_task_with_verdict_words_is_as_it_was() -> None:
+    tasks = sorted(path.stem for path in (config_root() / "tasks").glob("*.yaml") if "alarm_word" in read_yaml(path))
     aliases = [Contract.of(load_question(task), FrameSampling()).alias for task in tasks]
     check_golden("aliases.txt", "".join(f"{task}: {alias}\n" for task, alias in zip(tasks, aliases, strict=True)))
 

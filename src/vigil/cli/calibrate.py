@@ -40,7 +40,8 @@ from vigil.score.run import ScoreSettings
 CLIPS = "Clips"
 
 ClipsArgument = Annotated[
-    list[Path] | None, typer.Argument(help="Class folders (fight/, normal/) or video files the model has not seen.")
+    list[Path] | None,
+    typer.Argument(metavar="PATH", help="Class folders (fight/, normal/) or video files the model has not seen."),
 ]
 ModelFolderOption = Annotated[
     Path, typer.Option(metavar="FOLDER", help="Folder of the model; the calibration is written to its vigil.json.")

@@ -22,12 +22,12 @@ from vigil.watch.camera_ids import record_of
 
 app = command_group("List, rename and move the cameras of an event store.")
 
-CameraArgument = Annotated[str, typer.Argument(help="Id (cam_...) or name of the camera.")]
+CameraArgument = Annotated[str, typer.Argument(metavar="CAMERA", help="Id (cam_...) or name of the camera.")]
 
 
 @app.command("list", cls=PanelCommand)
 def list_cameras(store: StoreOption = DEFAULT_STORE, folder: MediaFolderOption = None) -> None:
-    """List the cameras and files whose events are in a store, by name.
+    """List the cameras and files recorded in a store, by name.
 
     Example: vigil cameras list
     """
@@ -48,7 +48,7 @@ def list_cameras(store: StoreOption = DEFAULT_STORE, folder: MediaFolderOption =
 @app.command(cls=PanelCommand)
 def rename(
     camera: CameraArgument,
-    name: Annotated[str, typer.Argument(help="New name of the camera.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="New name of the camera.")],
     store: StoreOption = DEFAULT_STORE,
     folder: MediaFolderOption = None,
 ) -> None:
@@ -66,7 +66,10 @@ def move(
     camera: CameraArgument,
     source: Annotated[
         str,
-        typer.Argument(help="New address of the camera: a camera.txt file, a URL, a video file or a webcam number."),
+        typer.Argument(
+            metavar="ADDRESS",
+            help="New address of the camera: a camera.txt file, a URL, a video file or a webcam number.",
+        ),
     ],
     store: StoreOption = DEFAULT_STORE,
     folder: MediaFolderOption = None,

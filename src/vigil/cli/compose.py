@@ -23,7 +23,9 @@ SMALLEST_PX, LARGEST_PX = 64, 4096
 def compose(
     clips: Annotated[
         Path,
-        typer.Argument(help="Folder with one subfolder of clips per class, as for a dataset (fight/, normal/)."),
+        typer.Argument(
+            metavar="CLIPS", help="Folder with one subfolder of clips per class, as for a dataset (fight/, normal/)."
+        ),
     ],
     out: Annotated[
         Path,

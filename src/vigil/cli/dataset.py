@@ -60,12 +60,13 @@ from vigil.questions import load_question
 
 app = command_group("Build, import, check, preview and annotate a dataset.")
 
-DatasetFolderArgument = Annotated[Path, typer.Argument(help="Folder of the dataset.")]
+DatasetFolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the dataset.")]
 ClipsArgument = Annotated[
     Path,
     typer.Argument(
+        metavar="CLIPS",
         help="Folder with one subfolder of clips per class, such as fight/ and normal/; train/ and test/ folders may "
-        "be above them."
+        "be above them.",
     ),
 ]
 AnswersOption = Annotated[
@@ -288,10 +289,10 @@ def annotate(
     ] = None,
     redo: Annotated[bool, typer.Option(help="Also replace descriptions written by other models.")] = False,
 ) -> None:
-    """Let a vision model describe each window; its text follows the verdict word in the answer.
+    """Let a vision model describe each window of a dataset.
 
-    A description that contradicts the label is rejected, and descriptions written by people are never changed. A
-    repeated run resumes an interrupted one.
+    The description follows the verdict word in the answer. One that contradicts the label is rejected, and those
+    written by people are never changed. A repeated run resumes an interrupted one.
 
     Example: vigil dataset annotate data --url http://127.0.0.1:8000/v1 --model Qwen3-VL-8B-Instruct
     """

@@ -48,7 +48,8 @@ MOST_SHOWN = 10
 FileArgument = Annotated[
     Path,
     typer.Argument(
-        help="ShareGPT file: a JSON list or JSON lines, with one video, one question and one answer per row."
+        metavar="FILE",
+        help="ShareGPT file: a JSON list or JSON lines, with one video, one question and one answer per row.",
     ),
 ]
 MediaDirOption = Annotated[

@@ -17,7 +17,7 @@ DEFAULT_MODEL = "Qwen/Qwen3-VL-2B-Instruct"
 
 
 def download(
-    model: Annotated[str, typer.Argument(help="Model on the hub, as OWNER/NAME.")] = DEFAULT_MODEL,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model on the hub, as OWNER/NAME.")] = DEFAULT_MODEL,
     source: Annotated[
         str, typer.Option("--from", metavar="HUB", help="Hub: modelscope or huggingface (short: hf).")
     ] = "modelscope",

@@ -32,7 +32,9 @@ app = command_group("List, show, mark, export and delete events that `vigil watc
 
 ExportFormat: TypeAlias = Literal["json", "csv", "srt"]
 
-EventArgument = Annotated[str, typer.Argument(help="Id of the event, or its beginning or end.")]
+EventArgument = Annotated[
+    str, typer.Argument(metavar="EVENT", help="Id of the event; its first or last characters are enough.")
+]
 SinceOption = Annotated[
     str,
     typer.Option(
@@ -135,7 +137,7 @@ def mark(
     event: EventArgument,
     as_: Annotated[
         Literal["true", "false-alarm", "unsure", "none"],
-        typer.Argument(metavar="true|false-alarm|unsure|none", help="The mark; none removes it."),
+        typer.Argument(metavar="MARK", help="true, false-alarm or unsure; none removes the mark."),
     ],
     note: Annotated[str, typer.Option(metavar="TEXT", help="Reason for the mark.")] = "",
     who: Annotated[str, typer.Option(metavar="NAME", help="Who marks it. Default: the current user.")] = "",
@@ -175,7 +177,9 @@ def export(
     text: TextOption = "",
     limit: LimitOption = None,
 ) -> None:
-    """Export events as JSON, CSV or subtitles (SRT); subtitles cover one watch of one source.
+    """Export events as JSON, CSV or subtitles (SRT).
+
+    Subtitles cover one watch of one source.
 
     Example: vigil events export --since 7d --out events.csv
     """

@@ -15,7 +15,9 @@ log = logging.getLogger(__name__)
 def export(
     adapter: Annotated[
         Path | None,
-        typer.Argument(help="Folder of the adapter. Default: the last one trained under saves/ or outputs/."),
+        typer.Argument(
+            metavar="ADAPTER", help="Folder of the adapter. Default: the last one trained under saves/ or outputs/."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FOLDER", help="Folder of the new model. Default: models/ADAPTER.")

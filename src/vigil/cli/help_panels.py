@@ -20,8 +20,12 @@ class PanelCommand(typer.core.TyperCommand):
         sections: dict[str, list[tuple[str, str]]] = {ARGUMENTS: []}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
-            if record is not None:
-                sections.setdefault(_heading(param), []).append(record)
+            if record is None:
+                continue
+            name, text = record
+            if _is_argument(param):  # `PATH <list[Path]>`: the type is nothing to a reader of the help
+                name = name.partition(" <")[0]
+            sections.setdefault(_heading(param), []).append((name, text))
         for heading, records in sections.items():
             if records:
                 with formatter.section(heading):
@@ -29,9 +33,13 @@ class PanelCommand(typer.core.TyperCommand):
 
 
 def _heading(param: Any) -> str:
-    if param.param_type_name == "argument":
+    if _is_argument(param):
         return ARGUMENTS
     return param.rich_help_panel or OPTIONS if isinstance(param, typer.core.TyperOption) else OPTIONS
+
+
+def _is_argument(param: Any) -> bool:
+    return bool(param.param_type_name == "argument")
 
 
 def command_group(summary: str) -> typer.Typer:

@@ -46,8 +46,7 @@ TaskOption: TypeAlias = Annotated[
     typer.Option(
         metavar="TASK",
         rich_help_panel=ENDPOINT,
-        help="Task to ask about: a name in configs/tasks or a YAML file. Default: the task the model or dataset was "
-        "made for, else fight.",
+        help="Task: a name in configs/tasks or a YAML file. Default: that of the model or dataset, else fight.",
     ),
 ]
 ModelDirOption: TypeAlias = Annotated[
@@ -55,7 +54,8 @@ ModelDirOption: TypeAlias = Annotated[
     typer.Option(
         metavar="FOLDER",
         rich_help_panel=ENDPOINT,
-        help="Folder of the model. Its vigil.json holds the task, the frame sampling and the calibration.",
+        help="Folder of the model, whose vigil.json holds its task, frame sampling and calibration. Default: what the "
+        "server declares, uncalibrated.",
     ),
 ]
 MaxPixelsOption: TypeAlias = Annotated[

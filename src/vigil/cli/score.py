@@ -51,7 +51,9 @@ FIGURES = "Requests and figures"
 ClipsArgument = Annotated[
     list[Path] | None,
     typer.Argument(
-        help="Class folders (fight/, normal/) or video files. With --timeline: long videos; with --combine: JSON files."
+        metavar="PATH",
+        help="Class folders (fight/, normal/) or video files. With --timeline: long videos; with "
+        "--combine: JSON files.",
     ),
 ]
 DataOption = Annotated[

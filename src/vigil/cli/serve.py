@@ -23,7 +23,9 @@ from vigil.serving.settings import ServeSettings, load_serve_settings
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 CONTRACT = "Contract (for a model without vigil.json)"
 
-ModelFolderArgument = Annotated[Path, typer.Argument(help="Folder of the model. Options of `vllm serve` may follow.")]
+ModelFolderArgument = Annotated[
+    Path, typer.Argument(metavar="MODEL_DIR", help="Folder of the model. Options of `vllm serve` may follow.")
+]
 LoraOption = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=FOLDER", help="Adapter to serve as well, under this name. May be repeated."),

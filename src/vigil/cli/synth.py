@@ -12,7 +12,7 @@ from vigil.synth.dataset import write_synth_dataset
 
 
 def synth(
-    out: Annotated[Path, typer.Argument(help="Folder to write fight/, normal/ and sources.csv to.")],
+    out: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write fight/, normal/ and sources.csv to.")],
     clips: Annotated[
         int, typer.Option(metavar="N", help="Number of clips; half of them show a fight.", min=2, max=1_000_000)
     ] = 600,

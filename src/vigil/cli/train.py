@@ -19,10 +19,13 @@ PLAIN_EVERY_S = 10.0
 
 def train(
     config: Annotated[
-        str, typer.Argument(help="Training settings: a name in configs/train or a LLaMA-Factory YAML file.")
+        str,
+        typer.Argument(
+            metavar="CONFIG", help="Training settings: a name in configs/train or a LLaMA-Factory YAML file."
+        ),
     ],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that replace those of the file.")
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings that replace those of the file.")
     ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Delete an earlier training in output_dir and start over.")

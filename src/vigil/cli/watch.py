@@ -40,8 +40,9 @@ from vigil.watch.settings import load_watch_settings
 SourcesArgument = Annotated[
     list[str] | None,
     typer.Argument(
+        metavar="SOURCE",
         help="Video files, folders, webcam numbers, rtsp:// and http:// addresses, camera.txt files. Default: the "
-        "sources of the settings."
+        "sources of the settings.",
     ),
 ]
 ConfigOption = Annotated[
