@@ -27,10 +27,10 @@ from vigil.score.calibration import (
     FEW_SHARE,
     CalibrationReport,
     check_calibration,
-    reaching,
+    count_reaching,
     require_held_out,
     require_same_model,
-    require_unmet,
+    require_unseen,
 )
 from vigil.score.eval_set import EvalSplit, load_eval_set
 from vigil.score.folds import read_fold
@@ -106,7 +106,7 @@ def calibrate(
     known = [answer for answer in answers if answer.p_alarm is not None]
     calibration = fit_calibration([answer.p_alarm or 0.0 for answer in known], [answer.is_alarm for answer in known])
     typer.echo(describe_calibration(check_calibration(known, calibration)))
-    tell_reach(known, calibration)
+    print_reach(known, calibration)
     path = replace(manifest, calibration=calibration).write(model_dir)
     typer.echo(f"wrote {path}", err=True)
 
@@ -125,7 +125,7 @@ def ask_held_out(
     if data is not None:
         require_held_out(manifest, data, split)
     found = load_eval_set(paths, endpoint=endpoint, data=data, split=split, task=task, model_dir=model_dir)
-    require_unmet(manifest, found.clips)
+    require_unseen(manifest, found.clips)
     uncalibrated = replace(found, calibration=None)
     with tempfile.TemporaryDirectory(prefix="vigil-calibrate-") as folder:
         scored = score_one(endpoint, uncalibrated, settings=ScoreSettings(fresh=True), out=Path(folder))
@@ -147,18 +147,18 @@ def describe_calibration(found: CalibrationReport) -> str:
     )
 
 
-def tell_reach(answers: Sequence[Prediction], calibration: Calibration) -> None:
+def print_reach(answers: Sequence[Prediction], calibration: Calibration) -> None:
     """Prints how many alarm clips reach each tier of the watch, and warns if hardly any does."""
     tiers, alarms = TierThresholds(), sum(answer.is_alarm for answer in answers)
-    before, after = reaching(answers, None, tiers), reaching(answers, calibration, tiers)
+    before, after = count_reaching(answers, None, tiers), count_reaching(answers, calibration, tiers)
     reached = ", ".join(f"{count} {tier} ({getattr(tiers, tier)})" for tier, count in after.items())
     reached = reached.replace(" ", " reach ", 1)
     typer.echo(f"of {alarms} alarm clips {reached}; uncalibrated {', '.join(map(str, before.values()))}")
     if after["low"] < FEW_SHARE * alarms:
         warning = (
             f"warning: hardly any alarm clip still reaches the lowest tier ({tiers.low}), so a watch with this "
-            "calibration would open hardly an event: the model tells these clips apart too badly (vigil score says how "
-            "badly), or they are not what it was trained for. Lower the tiers (events.tiers in configs/watch), or take "
-            "`calibration` out of vigil.json"
+            "calibration would open hardly any event: the model separates these clips poorly (vigil score shows how "
+            "poorly), or they are not what it was trained for. Lower the tiers (events.tiers in configs/watch), or "
+            "take `calibration` out of vigil.json"
         )
         typer.echo(runnable(warning), err=True)

@@ -58,7 +58,7 @@ def rename(
     """
     with Store.open(store, folder=folder, create=False) as opened:
         renamed = opened.cameras.rename(camera, name)
-    typer.echo(f"{renamed.id} is called {renamed.name} from now on", err=True)
+    typer.echo(f"{renamed.id} is now called {renamed.name}", err=True)
 
 
 @app.command(cls=PanelCommand)
@@ -90,7 +90,7 @@ def move(
         there = opened.cameras.id_of(seen.identity, addresses[0].name)
         _require_unwatched(opened, (found.id, there))
         moved = opened.cameras.move(found.id, seen)
-    typer.echo(f"{moved.id}, {moved.name}, is at {moved.address} from now on", err=True)
+    typer.echo(f"{moved.id}, {moved.name}, is now at {moved.address}", err=True)
 
 
 def _require_unwatched(store: Store, camera_ids: tuple[str, ...]) -> None:

@@ -38,7 +38,7 @@ from vigil.cli.dataset_options import (
     ValShareOption,
     chosen_family,
 )
-from vigil.cli.dataset_report import meaning_of, show_build, tell
+from vigil.cli.dataset_report import meaning_of, print_note, show_build
 from vigil.cli.help_panels import PanelCommand, command_group
 from vigil.cli.main import wide_console
 from vigil.cli.options import ENDPOINT, CaFileOption, KeyFileOption, ModelOption
@@ -154,7 +154,7 @@ def build(
         out=out,
         task=load_question(task),
         answers=answers,
-        recipe=ExtractSettings(sampling=sampling, short=short, reader=reader),
+        extract=ExtractSettings(sampling=sampling, short=short, reader=reader),
         family=chosen,
         split=SplitSettings(
             test_share=test_share,
@@ -304,7 +304,7 @@ def annotate(
         plan = AnnotateSettings(folder=folder, endpoint=endpoint, jobs=jobs, limit=limit, redo=redo)
         report = annotate_dataset(plan, progress=on_progress)
     for reason, count in report.reasons.most_common():
-        tell(f"rejected: {counted(count, 'description')}, because {reason}; the answer stays as it was")
+        print_note(f"rejected: {counted(count, 'description')}, because {reason}; the answer stays as it was")
     typer.echo(
         f"{folder}: {counted(report.written, 'answer')} written by {report.model} "
         f"({report.kept_from_before} were there before); "

@@ -140,7 +140,7 @@ def import_file(
         clips=file.parent,
         out=out,
         task=load_question(task),
-        recipe=ExtractSettings(sampling=sampling, short=short, reader=reader),
+        extract=ExtractSettings(sampling=sampling, short=short, reader=reader),
         family=chosen,
         answers=answers,
         split=SplitSettings(test_share=test_share, calibration_share=calibration_share, val_share=val_share, seed=seed),

@@ -60,7 +60,7 @@ def _verify(folder: Path) -> None:
     if record is None:
         raise UsageError(f"{folder} has no record of a download; the command without --verify fetches and records it")
     check_unchanged(record, folder)
-    log.info("%s is what came from %s: %d files", folder, record.source, len(record.files))
+    log.info("%s is unchanged since its download from %s: %d files", folder, record.source, len(record.files))
 
 
 def _fetch(wanted: WantedFile) -> None:

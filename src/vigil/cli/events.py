@@ -114,7 +114,7 @@ def _nothing_found(store: Store, wanted: EventFilter) -> None:
         return
     known = store.event_sources()
     has = f"it has events of: {', '.join(known)}" if known else "it holds no events at all"
-    typer.echo(f"no event in {store.name} is like that; {has}. Fewer conditions find more", err=True)
+    typer.echo(f"no event in {store.name} matches; {has}. Remove some conditions", err=True)
 
 
 @app.command(cls=PanelCommand)
@@ -151,7 +151,7 @@ def mark(
     word = cast("MarkValue", "" if as_ == "none" else as_.replace("-", "_"))
     with Store.open(store, folder=folder, create=False) as opened:
         marked = opened.mark(opened.event(event).id, word, who=who or _user(), note=note)
-    typer.echo(f"event {marked.event_id}: {as_}, says {marked.who}", err=True)
+    typer.echo(f"event {marked.event_id}: {as_}, marked by {marked.who}", err=True)
 
 
 def _user() -> str:

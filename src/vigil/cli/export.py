@@ -45,14 +45,14 @@ def export(
     """
     plan = plan_export(adapter, out=out, base=base, force=force, check=check)
     if plan.unservable:
-        log.info("vLLM does not serve %s as it is (%s); merged it does", plan.adapter, "; ".join(plan.unservable))
+        log.info("vLLM cannot serve %s unmerged (%s); merged, it can", plan.adapter, "; ".join(plan.unservable))
     if dry_run:
         typer.echo(plan.out)
         return
     if plan.done and (plan.checked or not check):
-        log.info("%s is %s merged already; --force merges again", plan.out, plan.adapter)
+        log.info("%s is already the merge of %s; --force merges again", plan.out, plan.adapter)
     else:
-        did = "%s is merged into %s already, but was not checked" if plan.done else "merging %s into %s"
+        did = "%s is already merged into %s, but was not checked" if plan.done else "merging %s into %s"
         log.info(did, plan.adapter, plan.base)
         checked = run_export(plan, check=check)
         if checked is None:

@@ -133,7 +133,7 @@ def serve(
     runtime = environment("serve")
     if not print_only:
         check_gpus(runtime)
-    wanted = ContractOverrides(
+    overrides = ContractOverrides(
         task=load_question(task) if task else None,
         fps=fps,
         frames=frames,
@@ -145,7 +145,7 @@ def serve(
     plan = plan_server(
         model_dir,
         settings=_settings(load_serve_settings(config, runtime), host=host, port=port),
-        wanted=wanted,
+        wanted=overrides,
         name=served_model_name,
         adapters=lora or (),
         templates=RUN_FOLDER,

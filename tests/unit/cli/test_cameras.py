@@ -47,7 +47,7 @@ def test_a_camera_is_renamed_by_id_or_name_and_its_events_go_by_the_new_name(
 ) -> None:
     assert main(["cameras", "rename", camera_id(db), "front door"]) == 0
     assert main(["cameras", "rename", "front door", "porch"]) == 0
-    assert f"{camera_id(db)} is called porch from now on" in capsys.readouterr().err
+    assert f"{camera_id(db)} is now called porch" in capsys.readouterr().err
     assert main(["events", "list", "--source", "porch"]) == 0
     assert "porch" in capsys.readouterr().out
     assert main(["events", "export", "--source", camera_id(db), "--format", "csv"]) == 0

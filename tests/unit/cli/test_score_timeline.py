@@ -117,7 +117,7 @@ def test_a_video_is_joined_from_clips_by_the_command(tmp_path: Path, capsys: pyt
         (tmp_path / "clips" / label).mkdir(parents=True)
         film(tmp_path / "clips" / label / "a.mp4", seconds=4)
     out = tmp_path / "long.mp4"
-    assert main(["join", str(tmp_path / "clips"), "--out", str(out), "--seconds", "30", "--size", "64x64"]) == 0
+    assert main(["compose", str(tmp_path / "clips"), "--out", str(out), "--seconds", "30", "--size", "64x64"]) == 0
     told = capsys.readouterr()
     assert "long.csv" in told.out and "joining: " in told.err
     assert out.is_file() and out.with_suffix(".csv").read_text().startswith("video,onset_s,end_s,label,clip\n")
@@ -138,5 +138,5 @@ def test_a_join_that_makes_no_sense_is_refused(
     for label in ("fight", "normal"):
         (tmp_path / "clips" / label).mkdir(parents=True)
         film(tmp_path / "clips" / label / "a.mp4", seconds=1)
-    assert main(["join", str(tmp_path / "clips"), *words]) == 2
+    assert main(["compose", str(tmp_path / "clips"), *words]) == 2
     assert complaint in capsys.readouterr().err

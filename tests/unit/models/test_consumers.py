@@ -123,7 +123,7 @@ def test_frames_of_another_grid_are_not_built_for_a_family(clips: Path, tmp_path
         clips=clips,
         out=tmp_path / "data",
         task=TASK,
-        recipe=ExtractSettings(sampling=FrameSampling()),
+        extract=ExtractSettings(sampling=FrameSampling()),
         family=QWEN2_5_VL,
     )
     with pytest.raises(UsageError, match=r"Qwen2\.5-VL is cut with pixel_multiple=28"):
