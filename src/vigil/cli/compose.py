@@ -74,14 +74,14 @@ def compose(
             size_wh=size_wh,
             fps=fps,
             incident_s=incident,
-            progress=_progress(bar, console),
+            progress=_progress(bar, console, seconds=seconds),
         )
     typer.echo(summary(composed))
 
 
-def _progress(bar: Progress, console: Console) -> Callable[[float, float], None]:
+def _progress(bar: Progress, console: Console, *, seconds: float) -> Callable[[float, float], None]:
     """A callback that advances the bar or, in a log, prints a line from time to time."""
-    bar_task = bar.add_task("composing", total=None)
+    bar_task = bar.add_task("composing", total=seconds)
     printed_s = 0.0
 
     def on_progress(written_s: float, wanted_s: float) -> None:

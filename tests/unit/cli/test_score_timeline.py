@@ -112,14 +112,14 @@ def test_a_video_that_cannot_be_read_is_no_score(
     assert "could not be read" in capsys.readouterr().err
 
 
-def test_a_video_is_joined_from_clips_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_video_is_composed_from_clips_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for label in ("fight", "normal"):
         (tmp_path / "clips" / label).mkdir(parents=True)
         film(tmp_path / "clips" / label / "a.mp4", seconds=4)
     out = tmp_path / "long.mp4"
     assert main(["compose", str(tmp_path / "clips"), "--out", str(out), "--seconds", "30", "--size", "64x64"]) == 0
     told = capsys.readouterr()
-    assert "long.csv" in told.out and "joining: " in told.err
+    assert "long.csv" in told.out and "composing: " in told.err
     assert out.is_file() and out.with_suffix(".csv").read_text().startswith("video,onset_s,end_s,label,clip\n")
 
 
@@ -132,7 +132,7 @@ def test_a_video_is_joined_from_clips_by_the_command(tmp_path: Path, capsys: pyt
         (["--out", "long.mp4", "--size", "9000x64"], "from 64 to 4096"),
     ],
 )
-def test_a_join_that_makes_no_sense_is_refused(
+def test_a_composition_that_makes_no_sense_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], complaint: str
 ) -> None:
     for label in ("fight", "normal"):
