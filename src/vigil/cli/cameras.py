@@ -20,7 +20,9 @@ from vigil.sources.address import find_sources
 from vigil.store import DEFAULT_STORE, Store
 from vigil.watch.camera_ids import record_of
 
-app = command_group("List, rename and move the cameras of an event store.")
+app = command_group(
+    "List, rename and move the cameras of an event store.", example="vigil cameras rename cam_9f3c21ab door"
+)
 
 CameraArgument = Annotated[str, typer.Argument(metavar="CAMERA", help="Id (cam_...) or name of the camera.")]
 

@@ -58,7 +58,9 @@ from vigil.frames import FrameSampling
 from vigil.judge.endpoint import DEFAULT_URL, KEY_VARIABLE, Endpoint, read_key
 from vigil.questions import load_question
 
-app = command_group("Build, import, check, preview and annotate a dataset.")
+app = command_group(
+    "Build, import, check, preview and annotate a dataset.", example="vigil dataset build clips --out data"
+)
 
 DatasetFolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the dataset.")]
 ClipsArgument = Annotated[

@@ -28,7 +28,10 @@ from vigil.report.subtitles import format_srt
 from vigil.store import DEFAULT_STORE, EventFilter, MarkFilter, MarkValue, RetentionSettings, Store, WatchSession, prune
 from vigil.store.times import parse_time
 
-app = command_group("List, show, mark, export and delete events that `vigil watch` recorded.")
+app = command_group(
+    "List, show, mark, export and delete events that `vigil watch` recorded.",
+    example="vigil events list --since 2h --tier medium",
+)
 
 ExportFormat: TypeAlias = Literal["json", "csv", "srt"]
 

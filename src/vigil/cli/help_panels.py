@@ -42,6 +42,7 @@ def _is_argument(param: Any) -> bool:
     return bool(param.param_type_name == "argument")
 
 
-def command_group(summary: str) -> typer.Typer:
+def command_group(summary: str, *, example: str) -> typer.Typer:
     """A Typer app for commands that belong together, such as `vigil events ...`."""
-    return typer.Typer(help=summary, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+    text = f"{summary}\n\nExample: {example}"
+    return typer.Typer(help=text, no_args_is_help=True, add_completion=False, rich_markup_mode=None)

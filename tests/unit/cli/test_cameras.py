@@ -66,7 +66,7 @@ def test_a_camera_is_moved_by_what_a_camera_file_says_and_no_password_is_shown(
     (tmp_path / "camera.txt").write_text("rtsp://user:hunter2@10.0.0.8/1\n", encoding="utf-8")
     assert main(["cameras", "move", before, str(tmp_path / "camera.txt")]) == 0
     told = capsys.readouterr()
-    assert "is at rtsp://10.0.0.8" in told.err and "hunter2" not in told.err + told.out
+    assert "is now at rtsp://10.0.0.8" in told.err and "hunter2" not in told.err + told.out
     with Store.open(db) as store:
         [camera] = store.cameras.all()
         assert camera.id == before and camera.name == DOOR.name

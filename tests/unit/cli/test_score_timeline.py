@@ -85,7 +85,7 @@ def test_a_video_that_breaks_off_is_scored_as_far_as_it_goes(
 @pytest.mark.parametrize(
     ("videos", "code", "complaint"),
     [
-        ([], 2, "name the videos that the truth is about"),
+        ([], 2, "name the videos that the ground truth describes"),
         (["0"], 2, "--timeline scores video files"),
         (["b.mp4"], 2, "no row names b.mp4"),
         (["a.mp4", "--data", "data"], 2, "--data cannot go with --timeline"),
